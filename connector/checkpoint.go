@@ -1,0 +1,100 @@
+package connector
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// CheckpointVersion is the format that this program writes. It refuses a newer one.
+const CheckpointVersion = 1
+
+// Checkpoint is what a commit records of a stream beside its events: all that has to survive a crash.
+type Checkpoint struct {
+	Version   int    `json:"version"`
+	Stream    string `json:"stream"`
+	SourceKey string `json:"source_key"`
+	// Privacy names the privacy mode and, where there is one, the id of its key: chats keep their tokens only while it stays.
+	Privacy string `json:"privacy"`
+	// Epoch is the fence: it grows with every Acquire and never falls.
+	Epoch uint64 `json:"epoch"`
+	// Owner is the running instance that wrote the checkpoint.
+	Owner   string    `json:"owner"`
+	Written time.Time `json:"written"`
+
+	// Started is false until the stream's first start has settled what is wanted (the floor).
+	Started bool `json:"started"`
+	// Sequence is the last event's; Certified is the one up to which everything is ground.
+	Sequence  uint64 `json:"sequence"`
+	Certified uint64 `json:"certified"`
+	// Floor holds what was listed at the first start and is not wanted; Horizon what was held when all ground was gone.
+	// Both count as ground.
+	Floor   Keys `json:"floor,omitempty"`
+	Horizon Keys `json:"horizon,omitempty"`
+	// Tail holds the keys of the log's newest events, oldest first, without a gap up to Sequence: all that are not certified
+	// and the newest 128 below. TailLate lists the places in Tail of the late ones.
+	Tail     Keys  `json:"tail,omitempty"`
+	TailLate []int `json:"tail_late,omitempty"`
+	// GroundTime is where ground lies in time: the median of its newest 21 messages with a time. Zero where none has one.
+	GroundTime time.Time `json:"ground_time,omitzero"`
+	// Rejects holds the keys of the newest quarantined messages, oldest first.
+	Rejects Keys `json:"rejects,omitempty"`
+
+	Counters Counters `json:"counters"`
+	// Sink holds the sink's own positions, in its own form.
+	Sink json.RawMessage `json:"sink,omitempty"`
+}
+
+// Counters are running totals of a stream.
+type Counters struct {
+	Late     uint64 `json:"late"`
+	Held     uint64 `json:"held"`
+	Rejected uint64 `json:"rejected"`
+}
+
+// CheckpointType is the suffix of the `type` attribute of a checkpoint as a CloudEvent; the prefix is the events' own.
+const CheckpointType = ".connector.checkpoint"
+
+// AppendJSON appends the checkpoint as a CloudEvent in the JSON format, a valid event of its own type, so that a consumer
+// who reads everything can tell it apart.
+func (c *Checkpoint) AppendJSON(dst []byte, typePrefix string) ([]byte, error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return dst, fmt.Errorf("encode checkpoint: %w", err)
+	}
+	dst = append(dst, `{"specversion":"1.0","id":`...)
+	dst = appendString(dst, fmt.Sprintf("%s-%d-%d-%d", c.Owner, c.Epoch, c.Sequence, c.Written.UnixNano()))
+	dst = append(dst, `,"source":`...)
+	dst = appendString(dst, Stream{Name: c.Stream}.Source())
+	dst = append(dst, `,"type":`...)
+	dst = appendString(dst, typePrefix+CheckpointType)
+	dst = append(dst, `,"time":"`...)
+	dst = append(c.Written.UTC().AppendFormat(dst, time.RFC3339Nano), `","datacontenttype":"application/json","data":`...)
+	dst = append(dst, data...)
+	return append(dst, '}'), nil
+}
+
+// ParseCheckpoint reads what AppendJSON wrote.
+func ParseCheckpoint(event []byte) (Checkpoint, error) {
+	var envelope struct {
+		Data Checkpoint `json:"data"`
+	}
+	if err := json.Unmarshal(event, &envelope); err != nil {
+		return Checkpoint{}, fmt.Errorf("decode checkpoint: %w", err)
+	}
+	c := envelope.Data
+	switch {
+	case c.Version == 0:
+		return Checkpoint{}, fmt.Errorf("decode checkpoint: no version in it")
+	case c.Version > CheckpointVersion:
+		return Checkpoint{}, fmt.Errorf("decode checkpoint: it has version %d, this program knows up to %d: run the newer program", c.Version, CheckpointVersion)
+	case c.Certified > c.Sequence || uint64(len(c.Tail)) > c.Sequence:
+		return Checkpoint{}, fmt.Errorf("decode checkpoint: it contradicts itself (sequence %d, certified %d, %d keys)", c.Sequence, c.Certified, len(c.Tail))
+	}
+	for _, place := range c.TailLate {
+		if place < 0 || place >= len(c.Tail) {
+			return Checkpoint{}, fmt.Errorf("decode checkpoint: late place %d of %d keys", place, len(c.Tail))
+		}
+	}
+	return c, nil
+}

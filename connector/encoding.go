@@ -1,0 +1,52 @@
+package connector
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Mode is how a CloudEvent lies in a broker's message.
+type Mode string
+
+// The two content modes of CloudEvents.
+const (
+	ModeStructured Mode = "structured" // the whole event is the message's value
+	ModeBinary     Mode = "binary"     // data is the value, attributes are headers
+)
+
+// Encoding is how a sink writes events.
+type Encoding struct {
+	Mode Mode
+	// Headers asks for all attributes as headers in structured mode too (Kafka).
+	Headers bool
+	// TypePrefix is the prefix of every event type.
+	TypePrefix string
+}
+
+// RejectType is the suffix of the `type` attribute of a quarantine record as a CloudEvent.
+const RejectType = ".connector.reject"
+
+// AppendJSON appends the reject as a CloudEvent in the JSON format, for the quarantine. The raw bytes go in as base64:
+// what is in quarantine is often not even text.
+func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, error) {
+	data, err := json.Marshal(struct {
+		Reason string `json:"reason"`
+		Length int    `json:"length"`
+		SHA256 string `json:"sha256"`
+		Cut    bool   `json:"cut"`
+		Raw    []byte `json:"raw"`
+	}{r.Reason, r.Length, r.Hash, r.Length > len(r.Raw), r.Raw})
+	if err != nil {
+		return dst, fmt.Errorf("encode reject: %w", err)
+	}
+	dst = append(dst, `{"specversion":"1.0","id":`...)
+	dst = appendString(dst, "reject-"+HashToken(r.Key))
+	dst = append(dst, `,"source":`...)
+	dst = appendString(dst, s.Source())
+	dst = append(dst, `,"type":`...)
+	dst = appendString(dst, typePrefix+RejectType)
+	dst = append(dst, `,"time":"`...)
+	dst = append(append(dst, FormatTime(r.Recorded)...), `","datacontenttype":"application/json","data":`...)
+	dst = append(dst, data...)
+	return append(dst, '}'), nil
+}

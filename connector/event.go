@@ -1,0 +1,170 @@
+package connector
+
+import (
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Event is one CloudEvent (version 1.0): what a message becomes. It is written by a sink and never changed afterwards.
+type Event struct {
+	ID         string // the message's uuid
+	Source     string // Stream.Source
+	Type       string // prefix.message.received, .sent or .new
+	Chat       string // attributes subject and partitionkey
+	Time       time.Time
+	Recorded   time.Time
+	SentBy     string
+	DataSchema string
+	Sequence   uint64 // place in the stream's log, from 1, without gap or repeat
+	Late       bool   // delivered after a message that the list shows above it
+	Data       []byte // the API's item, JSON
+	Key        Key    // not an attribute: the message's key
+}
+
+// EventSettings is what the configuration says of events.
+type EventSettings struct {
+	TypePrefix string // co.2chat.whatsapp
+	DataSchema string // URI, or ""
+}
+
+// Directions of a message, the last part of an event's type.
+const (
+	DirectionReceived = "received"
+	DirectionSent     = "sent"
+	DirectionNew      = "new"
+)
+
+// Direction derives a message's direction from who sent it; anything unknown is new.
+func Direction(sentBy string) string {
+	switch sentBy {
+	case "user":
+		return DirectionReceived
+	case "api", "agent":
+		return DirectionSent
+	}
+	return DirectionNew
+}
+
+// NewEvent makes the event of a good message.
+func NewEvent(s Stream, m Message, settings EventSettings, recorded time.Time, sequence uint64, late bool) Event {
+	return Event{
+		ID: m.UUID, Source: s.Source(), Type: settings.TypePrefix + ".message." + Direction(m.SentBy), Chat: m.Chat, Time: m.Time,
+		Recorded: recorded, SentBy: m.SentBy, DataSchema: settings.DataSchema, Sequence: sequence, Late: late, Data: m.Data, Key: m.Key,
+	}
+}
+
+// Direction is the last part of the event's type.
+func (e *Event) Direction() string { return e.Type[strings.LastIndexByte(e.Type, '.')+1:] }
+
+// Attribute is a context attribute of a CloudEvent in its canonical string form (CloudEvents 1.0 §3.1).
+type Attribute struct{ Name, Value string }
+
+// FormatSequence is the canonical form of a sequence: 20 digits, so that text order is number order.
+func FormatSequence(n uint64) string { return fmt.Sprintf("%020d", n) }
+
+// FormatTime is the canonical form of a time: RFC 3339 in UTC.
+func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// Attributes lists the event's context attributes that are present, in a fixed order, `datacontenttype` included.
+func (e *Event) Attributes() []Attribute {
+	list := make([]Attribute, 0, 13)
+	list = append(list, Attribute{"specversion", "1.0"}, Attribute{"id", e.ID}, Attribute{"source", e.Source}, Attribute{"type", e.Type},
+		Attribute{"subject", e.Chat})
+	if !e.Time.IsZero() {
+		list = append(list, Attribute{"time", FormatTime(e.Time)})
+	}
+	list = append(list, Attribute{"datacontenttype", "application/json"})
+	if e.DataSchema != "" {
+		list = append(list, Attribute{"dataschema", e.DataSchema})
+	}
+	list = append(list, Attribute{"partitionkey", e.Chat})
+	if e.SentBy != "" {
+		list = append(list, Attribute{"sentby", e.SentBy})
+	}
+	list = append(list, Attribute{"recordedtime", FormatTime(e.Recorded)}, Attribute{"sequence", FormatSequence(e.Sequence)})
+	if e.Late {
+		list = append(list, Attribute{"late", "true"})
+	}
+	return list
+}
+
+// StructuredType is the media type of an event in structured mode, for Kafka and NATS alike.
+const StructuredType = "application/cloudevents+json; charset=UTF-8"
+
+// AppendJSON appends the event in the JSON format (structured mode) to dst. Data goes in as it is: encoding/json would
+// write its numbers and strings anew.
+func (e *Event) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"specversion":"1.0","id":`...)
+	dst = appendString(dst, e.ID)
+	dst = append(dst, `,"source":`...)
+	dst = appendString(dst, e.Source)
+	dst = append(dst, `,"type":`...)
+	dst = appendString(dst, e.Type)
+	dst = append(dst, `,"subject":`...)
+	dst = appendString(dst, e.Chat)
+	if !e.Time.IsZero() {
+		dst = append(dst, `,"time":"`...)
+		dst = append(e.Time.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
+	}
+	dst = append(dst, `,"datacontenttype":"application/json"`...)
+	if e.DataSchema != "" {
+		dst = append(dst, `,"dataschema":`...)
+		dst = appendString(dst, e.DataSchema)
+	}
+	dst = append(dst, `,"partitionkey":`...)
+	dst = appendString(dst, e.Chat)
+	if e.SentBy != "" {
+		dst = append(dst, `,"sentby":`...)
+		dst = appendString(dst, e.SentBy)
+	}
+	dst = append(dst, `,"recordedtime":"`...)
+	dst = append(e.Recorded.UTC().AppendFormat(dst, time.RFC3339Nano), `","sequence":"`...)
+	dst = append(append(dst, FormatSequence(e.Sequence)...), '"')
+	if e.Late {
+		dst = append(dst, `,"late":true`...)
+	}
+	dst = append(dst, `,"data":`...)
+	dst = append(dst, e.Data...)
+	return append(dst, '}')
+}
+
+// appendString appends s as a JSON string. Most attributes are plain and need no escaping.
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				return append(dst, `""`...) // json.Marshal of a string has no error
+			}
+			return append(dst, quoted...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
+
+var tokenEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// HashToken writes 128 bits as 26 characters that are safe in keys and subjects: lower-case base32 (RFC 4648 §6).
+func HashToken(sum [16]byte) string { return tokenEncoding.EncodeToString(sum[:]) }
+
+// SubjectToken encodes a name as one token of a NATS subject: letters, digits, `_` and `-` stay; any other byte, and an `=`,
+// becomes `=` and two upper-case hex digits; an empty name becomes a lone `=`. Different names have different tokens.
+func SubjectToken(name string) string {
+	if name == "" {
+		return "="
+	}
+	var out strings.Builder
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+			out.WriteByte(c)
+		default:
+			fmt.Fprintf(&out, "=%02X", c)
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,177 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Log is a stream's place in a sink. It is used by one goroutine at a time.
+type Log interface {
+	// Acquire takes the stream over: it checks with Claim.Admit that the newest checkpoint is this stream's, fences any
+	// earlier owner (afterwards every commit of theirs is refused), resolves what that owner left unclear, and returns the
+	// checkpoint in force with the newest events and rejects. It may be called again at any time, and must be after an
+	// unclear commit. Errors are ErrNotNow where the sink is down, a *Refusal where a person has to decide something, else
+	// unclear: try again.
+	Acquire(ctx context.Context) (State, error)
+
+	// Commit appends the events in order, the rejects to the quarantine, and records next, all or nothing, within Limits.
+	// events and rejects may both be empty. Outcomes:
+	//	nil          done and durable
+	//	ErrFenced    another owner has taken over; nothing was written, and nothing will be until Acquire
+	//	*Rejected    this one message cannot be stored, tried alone; nothing was written, go on without it
+	//	ErrNotNow    nothing was written: full, busy or down; back off, do not poll, commit the same again
+	//	other        unclear: it may have been written or may yet be; Acquire before anything else
+	// Commit keeps none of its arguments.
+	Commit(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error
+
+	// Peek returns the newest checkpoint without taking the stream over; found is false where there is none. It has no
+	// effect, and its answer may be old by the time it is read.
+	Peek(ctx context.Context) (checkpoint Checkpoint, found bool, err error)
+
+	// Limits says how much one Commit may take.
+	Limits() Limits
+
+	// Close gives up the place. It may be called more than once.
+	Close() error
+}
+
+// Limits bounds one commit.
+type Limits struct {
+	// Messages is how many events and rejects together.
+	Messages int
+	// Bytes is how many bytes of data in them; a single larger event is passed alone, for the sink to judge.
+	Bytes int
+}
+
+// State is what Acquire found.
+type State struct {
+	Checkpoint Checkpoint
+	// Seen lists the newest events in log order, at most Claim.Window of them. A sequence that is missing between two others,
+	// or between the last and Checkpoint.Sequence, was erased from the sink or has expired there.
+	Seen []Seen
+}
+
+// Seen is one event of the log, as the sink remembers it.
+type Seen struct {
+	Key      Key
+	Sequence uint64
+	Late     bool
+}
+
+// Reject is a message that cannot become an event, on its way to the quarantine.
+type Reject struct {
+	Key      Key
+	Reason   string // names no one and quotes nothing
+	Raw      []byte // the item, cut to QuarantineBytes
+	Length   int    // of the whole item
+	Hash     string // SHA-256 of the whole item, in hex
+	Recorded time.Time
+}
+
+// QuarantineBytes is how much of a rejected item is kept.
+const QuarantineBytes = 64 << 10
+
+// ErrFenced says that another owner has taken the stream over. Whoever gets it stands down.
+var ErrFenced = errors.New("fenced: another instance has taken this stream over")
+
+// ErrNotNow says that the sink took nothing and may take the same later: it is full, busy or down.
+var ErrNotNow = errors.New("the sink does not take anything now")
+
+// Rejected says that one message cannot be stored in this sink, ever. It is an allow-list: too large, or not to be encoded.
+type Rejected struct {
+	Key    Key
+	Reason string
+}
+
+func (r *Rejected) Error() string { return "the sink rejects a message: " + r.Reason }
+
+// Refusal is a condition that only a person can mend; trying again does not help.
+type Refusal struct {
+	Thing string // what is concerned
+	Cause string // what is wrong with it
+	Mend  string // what to do
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s; %s", r.Thing, r.Cause, r.Mend) }
+
+// Claim is who asks for a stream's place in a sink, and what they expect to find there.
+type Claim struct {
+	Stream Stream
+	// Privacy is what Checkpoint.Privacy must say.
+	Privacy string
+	// Instance is this process, unique among all that ever run.
+	Instance string
+	// TypePrefix is the prefix of event types; the sink needs it to write checkpoints.
+	TypePrefix string
+	// Window is how many of the newest events Acquire is to return at most.
+	Window int
+	// FirstStart is the operator's word that events without a checkpoint are to be taken as the log so far.
+	FirstStart bool
+	// Rekey is the operator's word that the privacy mode may change, and with it the chats' tokens.
+	Rekey bool
+}
+
+// Admit says whether the checkpoint found under the stream's name may be taken over; if not, the error is a *Refusal.
+func (c Claim) Admit(found Checkpoint) error {
+	thing := "stream " + c.Stream.Name
+	switch {
+	case found.SourceKey != c.Stream.SourceKey:
+		return &Refusal{thing, "its name is in use in this sink for another list (other number, remote or base URL)",
+			"give one of the two another name with `name:`"}
+	case found.Privacy != c.Privacy && !c.Rekey:
+		return &Refusal{thing, fmt.Sprintf("its events were written with privacy %q, the configuration says %q, and chats would move to other keys", found.Privacy, c.Privacy),
+			"set the former mode and key again, or accept it with `run --rekey`"}
+	}
+	return nil
+}
+
+// TakeOver is the checkpoint that an Acquire writes: what was found, or the first of the stream, one epoch on.
+func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
+	next := found
+	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey, c.Privacy
+	next.Epoch, next.Owner, next.Written = found.Epoch+1, c.Instance, now
+	return next
+}
+
+// RefuseOrphans is the refusal of a stream that has events but no checkpoint.
+func (c Claim) RefuseOrphans() error {
+	return &Refusal{"stream " + c.Stream.Name, "the sink holds events of this stream but no checkpoint",
+		"restore the checkpoint, or go on after the newest event with `run --first-start`"}
+}
+
+// RefuseAlias is the refusal of a list that is already read under another name.
+func (c Claim) RefuseAlias(other string) error {
+	return &Refusal{"stream " + c.Stream.Name, fmt.Sprintf("the sink already holds this list under the name %q", other),
+		fmt.Sprintf("set `name: %s`; the same messages would be written twice", other)}
+}
+
+// Finding is one fact that a check of the sink's or the API's settings found.
+type Finding struct {
+	Level FindingLevel `json:"level"`
+	Thing string       `json:"thing"`
+	Text  string       `json:"text"`
+	// Mend is what to do about it, a command where there is one; empty where all is well.
+	Mend string `json:"mend,omitempty"`
+}
+
+// FindingLevel says how bad a finding is.
+type FindingLevel string
+
+// The levels: all is well; the promise is weaker than it could be; the connector will not run like this.
+const (
+	FindingOK      FindingLevel = "ok"
+	FindingWarning FindingLevel = "warning"
+	FindingRefused FindingLevel = "refused"
+)
+
+// Promise is what a sink can promise, for `explain` and the start log.
+type Promise struct {
+	// Once is true where each message stands once whatever crashes.
+	Once bool `json:"once"`
+	// Text is the promise in one sentence, and to whom it holds.
+	Text string `json:"text"`
+	// But lists what can still be lost or doubled, a sentence each.
+	But []string `json:"but,omitempty"`
+}

@@ -1,0 +1,30 @@
+package connector
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// Stream is one message list of 2Chat: a connected number, or a connected number with one remote number. It is the unit
+// of reading, ordering, memory, checkpoint and ownership.
+type Stream struct {
+	// Name stands for the stream everywhere: in event sources, subjects, metrics and logs. It never changes.
+	Name string
+	// Number is the connected number, E.164 with its plus sign.
+	Number string
+	// Remote narrows the list to one remote number; empty for all of them.
+	Remote string
+	// SourceKey identifies the list itself, whatever its name (see SourceKey).
+	SourceKey string
+}
+
+// Source is the `source` attribute of the stream's events.
+func (s Stream) Source() string { return "//2chat.co/whatsapp/" + s.Name }
+
+// SourceKey identifies a message list: 128 bits, in hex, of a hash over the API's base URL and the list's numbers. Two
+// streams with the same key would write the same messages twice.
+func SourceKey(baseURL, number, remote string) string {
+	sum := sha256.Sum256([]byte(strings.TrimRight(baseURL, "/") + "\n" + number + "\n" + remote))
+	return hex.EncodeToString(sum[:16])
+}

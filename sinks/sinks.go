@@ -1,0 +1,28 @@
+// Package sinks is the one list of sinks. A sink is a directory of its own, one case in Open and one field of Config.
+package sinks
+
+import (
+	"context"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Sink is where the events of all streams go. Its methods may be called from several goroutines.
+type Sink interface {
+	// Log is a stream's place in the sink. It does no I/O; Log.Acquire does.
+	Log(claim connector.Claim) connector.Log
+	// Create makes what the sink needs and does not have (a stream, topics), with the right settings. It changes nothing that
+	// is there. Only `create: true` calls it.
+	Create(ctx context.Context) error
+	// Check looks at the sink's settings and rights, without changing anything, and returns a finding for each fact that bears
+	// on the promise. The error means that the sink could not be asked.
+	Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error)
+	// Follow calls each with the newest `last` events and then with every further one, in structured mode, whatever the mode
+	// they are stored in; checkpoints and rejects are left out. stream narrows it to one stream's name; "" is all. It returns
+	// when the context ends (nil) or each returns an error (that error).
+	Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error
+	// Promise is what this sink, as configured, can promise.
+	Promise() connector.Promise
+	// Close ends the sink's connections and goroutines. Logs are closed before it.
+	Close() error
+}
