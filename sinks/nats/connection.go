@@ -1,0 +1,296 @@
+package nats
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// dialTimeout bounds one attempt to connect where the context does not bound it more tightly.
+const dialTimeout = 5 * time.Second
+
+// Connection is how NATS servers are reached. Core NATS and JetStream share it.
+type Connection struct {
+	// URL is one server, or several separated by commas: nats://host:4222, or tls://host:4222 to insist on TLS.
+	URL string `yaml:"url"`
+	// At most one of CredsFile, NKeyFile and TokenFile names the credentials. They are read anew at each connect.
+	CredsFile string `yaml:"creds_file"`
+	NKeyFile  string `yaml:"nkey_file"`
+	TokenFile string `yaml:"token_file"`
+	TLS       TLS    `yaml:"tls"`
+	// Insecure accepts credentials in clear text to another machine.
+	Insecure bool `yaml:"insecure"`
+
+	// InProcess reaches a server inside this process without a socket; the URL is not used then.
+	InProcess natsgo.InProcessConnProvider `yaml:"-"`
+}
+
+// TLS is how a server proves itself to us, and we to it. Any field that is set insists on TLS, of version 1.2 at least.
+type TLS struct {
+	CAFile     string `yaml:"ca_file"`
+	CertFile   string `yaml:"cert_file"`
+	KeyFile    string `yaml:"key_file"`
+	ServerName string `yaml:"server_name"`
+	// Insecure takes any certificate for good.
+	Insecure bool `yaml:"insecure"`
+}
+
+// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+func (c Connection) Validate() []connector.Finding {
+	var findings []connector.Finding
+	refuse := func(thing, text, mend string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	}
+	warn := func(thing, text, mend string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingWarning, Thing: thing, Text: text, Mend: mend})
+	}
+	if c.TLS.CertFile != "" && c.TLS.KeyFile == "" || c.TLS.CertFile == "" && c.TLS.KeyFile != "" {
+		refuse("tls", "a client certificate needs both cert_file and key_file", "set both, or neither")
+	}
+	if c.TLS.Insecure {
+		warn("tls.insecure", "the server's certificate is not checked: whoever is on the way can read and change everything", "set tls.ca_file instead")
+	}
+	credentials := 0
+	for _, file := range []string{c.CredsFile, c.NKeyFile, c.TokenFile} {
+		if file != "" {
+			credentials++
+		}
+	}
+	if credentials > 1 {
+		refuse("creds_file", "at most one of creds_file, nkey_file and token_file can be used", "keep one of them")
+	}
+	if c.InProcess != nil {
+		return findings
+	}
+	if strings.TrimSpace(c.URL) == "" {
+		refuse("url", "no server is named", "set a URL like nats://127.0.0.1:4222")
+		return findings
+	}
+	for address := range strings.SplitSeq(c.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(address))
+		switch {
+		case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "nats" && u.Scheme != "tls"):
+			// The address is not repeated: it may hold a password.
+			refuse("url", "not the URL of a NATS server", "write nats://host:4222 or tls://host:4222, several separated by commas")
+			return findings
+		case u.User != nil:
+			refuse("url", "credentials do not belong into a URL", "move them into a file: creds_file, nkey_file or token_file")
+			return findings
+		case credentials > 0 && u.Scheme != "tls" && !c.TLS.wanted() && !loopback(u.Hostname()):
+			if c.Insecure {
+				warn("insecure", "credentials go over the network in clear text", "write tls:// in the URL, or set tls.ca_file")
+				continue
+			}
+			refuse("url", "credentials would go over the network in clear text", "write tls:// in the URL, or set tls.ca_file, or accept it with insecure: true")
+			return findings
+		}
+	}
+	return findings
+}
+
+// Dial makes one attempt to connect, bounded by the context and five seconds, and wraps connector.ErrNotNow where there is
+// no server to be had. The connection then reconnects by itself for ever; what is published meanwhile fails at once
+// and is not sent later. A connection that closed for good (rotated nkeys) is to be dialled anew. The caller closes it.
+func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	options, err := c.options(logger)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w: %w", connector.ErrNotNow, err)
+	}
+	first := &dialer{ctx: ctx}
+	options.CustomDialer = first
+	if deadline, ok := ctx.Deadline(); ok {
+		options.Timeout = min(dialTimeout, time.Until(deadline))
+	}
+	conn, err := options.Connect()
+	first.connected()
+	switch {
+	case err == nil && ctx.Err() == nil:
+		return conn, nil
+	case err == nil:
+		conn.Close()
+		return nil, fmt.Errorf("connect to NATS: %w", ctx.Err())
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("connect to NATS: %w", ctx.Err())
+	}
+	return nil, fmt.Errorf("connect to NATS: %w: %w", connector.ErrNotNow, err)
+}
+
+func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
+	o := natsgo.GetDefaultOptions()
+	o.Name = "twochat-connector"
+	o.InProcessServer = c.InProcess
+	o.Servers = nil
+	for address := range strings.SplitSeq(c.URL, ",") {
+		o.Servers = append(o.Servers, strings.TrimSpace(address))
+	}
+	if c.InProcess != nil {
+		o.Servers = []string{natsgo.DefaultURL}
+	}
+	o.Timeout = dialTimeout
+	o.SkipHostLookup = true // the dialer looks up, and ends with the context
+	// With a buffer, what was published while the server was away is sent when it is back, long after it was given up.
+	o.ReconnectBufSize = -1
+	o.MaxReconnect = -1
+	// A server that is out of its mind for a moment must not end the connection. A new nkey is only read by a new
+	// connection, so there the second refusal does end it.
+	o.IgnoreAuthErrorAbort = c.NKeyFile == ""
+	o.DisconnectedErrCB = func(_ *natsgo.Conn, err error) {
+		if err != nil {
+			logger.Warn("NATS connection lost", "error", err.Error())
+		}
+	}
+	o.ReconnectedCB = func(*natsgo.Conn) { logger.Info("NATS connection is back") }
+	o.AsyncErrorCB = func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {
+		logger.Warn("NATS reports an error", "error", err.Error())
+	}
+	if err := c.TLS.apply(&o); err != nil {
+		return o, err
+	}
+	o.Secure = c.secure()
+	// A server may name others, and those may be off this machine.
+	o.IgnoreDiscoveredServers = !o.Secure && !c.Insecure && (c.CredsFile != "" || c.NKeyFile != "" || c.TokenFile != "")
+	return o, c.authenticate(&o)
+}
+
+// secure says whether nothing is ever sent in clear.
+func (c Connection) secure() bool {
+	if c.TLS.wanted() {
+		return true
+	}
+	for address := range strings.SplitSeq(c.URL, ",") {
+		if !strings.HasPrefix(strings.TrimSpace(address), "tls://") {
+			return false
+		}
+	}
+	return c.InProcess == nil
+}
+
+func (c Connection) authenticate(o *natsgo.Options) error {
+	switch {
+	case c.CredsFile != "":
+		return natsgo.UserCredentials(c.CredsFile)(o)
+	case c.NKeyFile != "":
+		option, err := natsgo.NkeyOptionFromSeed(c.NKeyFile)
+		if err != nil {
+			return fmt.Errorf("read nkey_file: %w", err)
+		}
+		return option(o)
+	case c.TokenFile != "":
+		if _, err := readToken(c.TokenFile); err != nil {
+			return err
+		}
+		o.TokenHandler = func() string {
+			token, err := readToken(c.TokenFile)
+			if err != nil {
+				return "" // refused by the server, tried again at the next reconnect
+			}
+			return token
+		}
+	}
+	return nil
+}
+
+func readToken(path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read token_file: %w", err)
+	}
+	token := strings.TrimSpace(string(raw))
+	if token == "" {
+		return "", errors.New("read token_file: it is empty")
+	}
+	return token, nil
+}
+
+func (t TLS) wanted() bool { return t != TLS{} }
+
+func (t TLS) apply(o *natsgo.Options) error {
+	o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.Insecure}
+	if t.CAFile != "" {
+		o.RootCAsCB = func() (*x509.CertPool, error) {
+			pem, err := os.ReadFile(t.CAFile)
+			if err != nil {
+				return nil, fmt.Errorf("read tls.ca_file: %w", err)
+			}
+			pool := x509.NewCertPool()
+			if !pool.AppendCertsFromPEM(pem) {
+				return nil, errors.New("read tls.ca_file: there is no certificate in it")
+			}
+			return pool, nil
+		}
+		if _, err := o.RootCAsCB(); err != nil {
+			return err
+		}
+	}
+	if t.CertFile != "" {
+		o.TLSCertCB = func() (tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+			if err != nil {
+				return pair, fmt.Errorf("read tls.cert_file and tls.key_file: %w", err)
+			}
+			return pair, nil
+		}
+		if _, err := o.TLSCertCB(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// dialer ends the first connect, handshake included, with the context of Dial. Reconnects have no context.
+type dialer struct {
+	mu    sync.Mutex
+	ctx   context.Context // of the first connect; nil once that is over
+	stops []func() bool
+}
+
+// Dial is called by nats.go, also for reconnects.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	d.mu.Lock()
+	ctx := d.ctx
+	d.mu.Unlock()
+	first := ctx != nil
+	if !first {
+		ctx = context.Background()
+	}
+	dial := net.Dialer{Timeout: dialTimeout}
+	conn, err := dial.DialContext(ctx, network, address)
+	if err == nil && first {
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		d.mu.Lock()
+		d.stops = append(d.stops, stop)
+		d.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (d *dialer) connected() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ctx = nil
+	for _, stop := range d.stops {
+		stop()
+	}
+	d.stops = nil
+}

@@ -1,0 +1,150 @@
+package nats
+
+import (
+	"fmt"
+	"strings"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Headers of an event's message. NATS clients keep the case that a header was written in, so it is fixed here.
+const (
+	// HeaderContentType tells structured from binary mode; it is always set.
+	HeaderContentType = "Content-Type"
+	// HeaderMessageID is source|id: JetStream drops a second message with the same one for a while.
+	HeaderMessageID = "Nats-Msg-Id"
+	// HeaderPrefix begins the header of an attribute.
+	HeaderPrefix = "ce-"
+	// HeaderSequence and HeaderLate are there in both modes, so that reading back parses no body. HeaderLate is `true` or absent.
+	HeaderSequence = HeaderPrefix + "sequence"
+	HeaderLate     = HeaderPrefix + "late"
+)
+
+// Message writes an event as a NATS message (the CloudEvents NATS binding). Nothing in it shares memory with the event but, in
+// binary mode, the data.
+func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *natsgo.Msg {
+	m := &natsgo.Msg{
+		Subject: subjectPrefix + "." + connector.SubjectToken(streamName(e.Source)) + "." + connector.SubjectToken(e.Direction()) + "." + connector.SubjectToken(e.Chat),
+		Header:  make(natsgo.Header, 4),
+	}
+	m.Header[HeaderMessageID] = []string{MessageID(e.Source, e.ID)}
+	if enc.Mode == connector.ModeBinary {
+		m.Header[HeaderContentType] = []string{"application/json"}
+		for _, attribute := range e.Attributes() {
+			m.Header[HeaderPrefix+attribute.Name] = []string{EncodeHeader(attribute.Value)}
+		}
+		m.Data = e.Data
+		return m
+	}
+	m.Header[HeaderContentType] = []string{connector.StructuredType}
+	if e.Sequence != 0 {
+		m.Header[HeaderSequence] = []string{connector.FormatSequence(e.Sequence)}
+	}
+	if e.Late {
+		m.Header[HeaderLate] = []string{"true"}
+	}
+	m.Data = e.AppendJSON(make([]byte, 0, len(e.Data)+768))
+	return m
+}
+
+// MessageID is the value of HeaderMessageID for an event.
+func MessageID(source, id string) string { return EncodeHeader(source + "|" + id) }
+
+// streamName is the inverse of Stream.Source.
+func streamName(source string) string { return strings.TrimPrefix(source, connector.Stream{}.Source()) }
+
+// EventsSubject is the filter for a stream's events; an empty name asks for those of all streams.
+func EventsSubject(prefix, stream string) string {
+	if stream == "" {
+		return prefix + ".>"
+	}
+	return prefix + "." + connector.SubjectToken(stream) + ".>"
+}
+
+// CheckpointSubject is the subject of a stream's checkpoints.
+func CheckpointSubject(prefix, stream string) string {
+	return prefix + "-checkpoint." + connector.SubjectToken(stream)
+}
+
+// QuarantineSubject is the subject of a stream's rejects.
+func QuarantineSubject(prefix, stream string) string {
+	return prefix + "-quarantine." + connector.SubjectToken(stream)
+}
+
+// CheckSubject says what is wrong with a subject prefix, or nothing: it is one or more tokens of letters, digits, `_` and
+// `-`, with dots between them, 128 characters at most.
+func CheckSubject(prefix string) string {
+	if len(prefix) > 128 {
+		return "longer than 128 characters"
+	}
+	for token := range strings.SplitSeq(prefix, ".") {
+		if token == "" || connector.SubjectToken(token) != token {
+			return "not tokens of letters, digits, _ and - with dots between them"
+		}
+	}
+	return ""
+}
+
+// EncodeHeader writes an attribute's value as a header's: space, `"`, `%` and every byte outside of U+0021-U+007E become
+// a percent sign and two upper-case hex digits.
+func EncodeHeader(value string) string {
+	for i := range len(value) {
+		if !plainInHeader(value[i]) {
+			return encodeHeader(value)
+		}
+	}
+	return value
+}
+
+func encodeHeader(value string) string {
+	var out strings.Builder
+	for i := range len(value) {
+		if plainInHeader(value[i]) {
+			out.WriteByte(value[i])
+		} else {
+			fmt.Fprintf(&out, "%%%02X", value[i])
+		}
+	}
+	return out.String()
+}
+
+func plainInHeader(c byte) bool { return c > 0x20 && c < 0x7F && c != '"' && c != '%' }
+
+// DecodeHeader is the inverse of EncodeHeader.
+func DecodeHeader(value string) (string, error) {
+	if !strings.Contains(value, "%") {
+		return value, nil
+	}
+	out := make([]byte, 0, len(value))
+	for i := 0; i < len(value); i++ {
+		if value[i] != '%' {
+			out = append(out, value[i])
+			continue
+		}
+		if i+2 >= len(value) {
+			return "", fmt.Errorf("decode header: a percent sign without two digits after it")
+		}
+		high, ok1 := hexDigit(value[i+1])
+		low, ok2 := hexDigit(value[i+2])
+		if !ok1 || !ok2 {
+			return "", fmt.Errorf("decode header: a percent sign without two digits after it")
+		}
+		out = append(out, high<<4|low)
+		i += 2
+	}
+	return string(out), nil
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10, true
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10, true
+	}
+	return 0, false
+}
