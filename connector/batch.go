@@ -1,0 +1,203 @@
+package connector
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"math"
+	"slices"
+)
+
+// batch is what one step wants to commit.
+type batch struct {
+	events  []pending // oldest first
+	rejects []Reject
+	horizon Keys // the new one, where the list has lost all ground
+}
+
+// pending is a message on its way to become an event. It gets its sequence when it is committed.
+type pending struct {
+	found
+	late bool
+}
+
+func (b *batch) add(f *found, late bool) {
+	if f.Fault != "" {
+		b.rejects = append(b.rejects, newReject(f, f.Fault))
+		return
+	}
+	b.events = append(b.events, pending{*f, late})
+}
+
+func (b *batch) oldestFirst() {
+	slices.Reverse(b.events)
+	slices.Reverse(b.rejects)
+}
+
+func (b *batch) late() int {
+	n := 0
+	for i := range b.events {
+		if b.events[i].late {
+			n++
+		}
+	}
+	return n
+}
+
+// below says whether anything of the batch stands in the walk at or below a place.
+func (b *batch) below(places map[Key]int, top int) bool {
+	return slices.ContainsFunc(b.events, func(p pending) bool { return places[p.Key] >= top }) ||
+		slices.ContainsFunc(b.rejects, func(r Reject) bool { return places[r.Key] >= top })
+}
+
+func newReject(f *found, reason string) Reject {
+	sum := sha256.Sum256(f.Data)
+	return Reject{
+		Key: f.Key, Reason: reason, Raw: f.Data[:min(len(f.Data), QuarantineBytes)], Length: len(f.Data),
+		Hash: hex.EncodeToString(sum[:]), Recorded: f.received,
+	}
+}
+
+// everything certifies the whole log, what the same commit appends included.
+const everything = math.MaxUint64
+
+// commit writes a batch in as many pieces as the log's limits ask for, oldest first; the certified sequence moves with the
+// last one. A message that the log rejects goes to the quarantine instead, and the rest goes on.
+func (r *Reader) commit(ctx context.Context, b batch, certified uint64) error {
+	limits := r.log.Limits()
+	for {
+		events, rejects := b.piece(limits)
+		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
+		if last && len(events)+len(rejects) == 0 && b.horizon == nil && min(certified, r.window.last) <= r.window.certified {
+			return nil // nothing to record
+		}
+		next, stamped := r.next(events, rejects, b.horizon)
+		if last {
+			r.certifyIn(&next, certified)
+		}
+		err := r.append(ctx, stamped, rejects, next)
+		var rejected *Rejected
+		if errors.As(err, &rejected) && b.reject(rejected) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r.committed(next, stamped, rejects)
+		if last {
+			return nil
+		}
+		b.events, b.rejects, b.horizon = b.events[len(events):], b.rejects[len(rejects):], nil
+	}
+}
+
+// append commits to the log, again as long as patience lasts.
+func (r *Reader) append(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error {
+	for {
+		err := r.log.Commit(ctx, events, rejects, next)
+		if !errors.Is(err, ErrNotNow) {
+			return err
+		}
+		if err := r.patience.Commit(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// piece is the oldest part of the batch that fits into one commit.
+func (b *batch) piece(limits Limits) ([]pending, []Reject) {
+	bytes, rejects, events := 0, 0, 0
+	for ; rejects < len(b.rejects) && rejects < limits.Messages; rejects++ {
+		size := len(b.rejects[rejects].Raw)
+		if rejects > 0 && bytes+size > limits.Bytes {
+			return nil, b.rejects[:rejects]
+		}
+		bytes += size
+	}
+	for ; events < len(b.events) && events+rejects < limits.Messages; events++ {
+		size := len(b.events[events].Data)
+		if events+rejects > 0 && bytes+size > limits.Bytes {
+			break
+		}
+		bytes += size
+	}
+	return b.events[:events], b.rejects[:rejects]
+}
+
+// reject moves an event that the log refuses to the rejects, and reports whether the batch has it.
+func (b *batch) reject(rejected *Rejected) bool {
+	i := slices.IndexFunc(b.events, func(p pending) bool { return p.Key == rejected.Key })
+	if i < 0 {
+		return false
+	}
+	b.rejects = append(b.rejects, newReject(&b.events[i].found, rejected.Reason))
+	b.events = slices.Delete(slices.Clone(b.events), i, i+1)
+	return true
+}
+
+// next stamps the events and makes the checkpoint that goes with them, certified as before.
+func (r *Reader) next(events []pending, rejects []Reject, horizon Keys) (Checkpoint, []Event) {
+	next := r.recorded
+	stamped := make([]Event, len(events))
+	tail, late := r.window.tail(r.window.certified)
+	r.times.cut(r.recorded.Sequence)
+	for i := range events {
+		p := &events[i]
+		next.Sequence++
+		stamped[i] = NewEvent(r.stream, p.Message, r.events, p.received, next.Sequence, p.late)
+		if p.late {
+			next.Counters.Late++
+			late = append(late, len(tail))
+		}
+		tail = append(tail, p.Key)
+		r.times.add(next.Sequence, p.Time)
+	}
+	next.Tail, next.TailLate = tail, late
+	next.Rejects = r.rejects.with(rejects)
+	next.Counters.Rejected += uint64(len(rejects))
+	next.Certified = r.window.certified
+	next.GroundTime = r.times.median(next.Certified)
+	if horizon != nil {
+		next.Horizon = horizon
+	}
+	return next, stamped
+}
+
+// certifyIn moves a checkpoint's certified sequence and cuts its tail to what that leaves uncertified and the newest below.
+func (r *Reader) certifyIn(next *Checkpoint, certified uint64) {
+	next.Certified = max(next.Certified, min(certified, next.Sequence))
+	next.GroundTime = r.times.median(next.Certified)
+	keep := int(next.Sequence-next.Certified) + r.rules.Tail
+	cut := len(next.Tail) - keep
+	if cut <= 0 {
+		return
+	}
+	next.Tail = next.Tail[cut:]
+	places := next.TailLate
+	next.TailLate = nil
+	for _, place := range places {
+		if place >= cut {
+			next.TailLate = append(next.TailLate, place-cut)
+		}
+	}
+}
+
+// committed takes over what a commit has made durable.
+func (r *Reader) committed(next Checkpoint, events []Event, rejects []Reject) {
+	for i := range events {
+		e := &events[i]
+		r.window.put(e.Key, newPlace(e.Sequence, e.Late))
+	}
+	for i := range rejects {
+		r.rejects.add(rejects[i].Key)
+	}
+	r.window.certify(next.Certified)
+	r.window.forget()
+	r.times.forget(next.Certified)
+	moved := len(next.Horizon) > 0 && !slices.Equal(next.Horizon, r.recorded.Horizon)
+	r.recorded = next
+	if moved {
+		r.give()
+	}
+}

@@ -1,0 +1,44 @@
+package connector
+
+import (
+	"context"
+	"slices"
+)
+
+// findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it. It
+// gallops and bisects for the first page that shows ground, nothing, or only messages older than ground. Times only guide:
+// a wrong guess costs requests, for the walk from there must still end in a run of ground. If it led below ground, the
+// search is done again without times, in steps that cannot jump over what is known. It returns how many pages it read.
+func (r *Reader) findStart(ctx context.Context) (int, error) {
+	pages := 0
+	limit := r.times.median(r.window.certified)
+	bottom := func(number int) (bool, error) {
+		pages++
+		page, err := r.read(ctx, number, "")
+		if err != nil {
+			return false, err
+		}
+		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m Message) bool { return r.ground(m.Key) }) {
+			return true, nil
+		}
+		return !r.careful && !limit.IsZero() && allOlder(page.Messages, limit.After), nil
+	}
+	low, step := r.start+r.slice-1, r.slice+1
+	further := func(high, _ int) int { return 2 * high }
+	if r.careful {
+		step = r.stride()
+		further = func(high, step int) int { return high + step }
+	}
+	high, err := gallop(low, step, further, bottom)
+	if err != nil {
+		return pages, err
+	}
+	r.start, r.previous = max(0, high-max(1, r.slice/2)), nil
+	return pages, nil
+}
+
+// stride is how many pages a careful search may step without jumping over what is known: half of what the list must show of
+// it, as some of it may have been deleted.
+func (r *Reader) stride() int {
+	return max(1, (r.window.inOrder+len(r.given))/(2*r.rules.Page))
+}

@@ -1,0 +1,74 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Session is one owner's hold on a stream: it acquires the log when it has to, reads, and gives the hold up when the log's
+// answer leaves anything unclear. It has no clock and no goroutine; one goroutine uses it, step by step.
+type Session struct {
+	pages   Pages
+	log     Log
+	reading Reading
+	start   Start
+	reader  *Reader
+}
+
+// NewSession makes a session that owns nothing yet.
+func NewSession(pages Pages, log Log, reading Reading, start Start) *Session {
+	return &Session{pages: pages, log: log, reading: reading, start: start}
+}
+
+// Owns says whether the session holds its stream.
+func (s *Session) Owns() bool { return s.reader != nil }
+
+// Reader is the reader in use; nil where the session owns nothing.
+func (s *Session) Reader() *Reader { return s.reader }
+
+// Acquire takes the stream over, if the session does not hold it. Errors are Log.Acquire's.
+func (s *Session) Acquire(ctx context.Context) error {
+	if s.reader != nil {
+		return nil
+	}
+	state, err := s.log.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("acquire stream %s: %w", s.reading.Stream.Name, err)
+	}
+	s.reader = NewReader(s.pages, s.log, s.reading, state)
+	return nil
+}
+
+// Poll acquires where that is needed and makes one step of reading. After an error of the log the session owns nothing.
+func (s *Session) Poll(ctx context.Context) (Outcome, error) {
+	return s.step(ctx, func(r *Reader) (Outcome, error) { return r.Poll(ctx, s.start) })
+}
+
+// Sweep acquires where that is needed and looks for late arrivals.
+func (s *Session) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
+	return s.step(ctx, func(r *Reader) (Outcome, error) { return r.Sweep(ctx, now) })
+}
+
+func (s *Session) step(ctx context.Context, step func(*Reader) (Outcome, error)) (Outcome, error) {
+	if err := s.Acquire(ctx); err != nil {
+		return Outcome{}, err
+	}
+	out, err := step(s.reader)
+	if err == nil {
+		s.reading.AcceptHistory = s.reading.AcceptHistory && !out.Rested
+		return out, nil
+	}
+	if !harmless(err) {
+		// Fenced, or it cannot be told what the log holds now: forget everything and ask it.
+		s.reader = nil
+	}
+	return out, err
+}
+
+// harmless says whether an error left both the log and the reader as they were.
+func harmless(err error) bool {
+	var fault *PageError
+	return errors.As(err, &fault) || errors.Is(err, ErrMoved) || errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow)
+}

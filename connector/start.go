@@ -1,0 +1,214 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Start says where a stream begins at its first start; afterwards it is not asked again.
+type Start struct {
+	// Beginning: everything that is listed is wanted.
+	Beginning bool
+	// Since: what is not older than this is wanted. Zero, with Beginning false, wants only what comes from now on.
+	Since time.Time
+}
+
+func (s Start) String() string {
+	switch {
+	case s.Beginning:
+		return "beginning"
+	case s.Since.IsZero():
+		return "now"
+	}
+	return s.Since.UTC().Format(time.RFC3339)
+}
+
+// firstStart settles what is wanted: it finds the floor and records it.
+func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
+	var out Outcome
+	var floor []Message
+	switch {
+	case start.Beginning:
+	case start.Since.IsZero():
+		page, err := r.read(ctx, 0, "")
+		if err != nil {
+			return out, err
+		}
+		out.Pages, out.Newest = 1, newestTime(page.Messages)
+		if len(page.Messages) == 0 && !r.emptied() {
+			return out, ErrEmpty
+		}
+		floor = page.Messages[:min(len(page.Messages), r.rules.Floor)]
+	default:
+		var err error
+		floor, out.Pages, err = r.boundary(ctx, func(t time.Time) bool { return t.Before(start.Since) })
+		if err != nil {
+			return out, err
+		}
+	}
+	next := r.recorded
+	next.Started = true
+	next.Floor, next.Rejects, next.GroundTime = nil, r.rejects.with(nil), r.recorded.GroundTime
+	var times []time.Time
+	for i := range floor {
+		if floor[i].Fault != "" {
+			next.Rejects = append(next.Rejects, floor[i].Key) // not wanted, so not worth a place in the quarantine
+			continue
+		}
+		next.Floor = append(next.Floor, floor[i].Key)
+		if !floor[i].Time.IsZero() && len(times) < medianOf {
+			times = append(times, floor[i].Time)
+		}
+	}
+	if len(times) > 0 {
+		next.GroundTime = medianTime(times)
+	}
+	next.Tail, next.TailLate = r.window.tail(r.window.certified)
+	if err := r.append(ctx, nil, nil, next); err != nil {
+		return out, err
+	}
+	for _, key := range next.Rejects {
+		r.rejects.add(key)
+	}
+	r.recorded, r.times.base = next, next.GroundTime
+	r.give()
+	return out, nil
+}
+
+// boundary finds the first messages below the first run that are older than wanted, at most a floor's worth, all on one
+// page (one page is one instant's slice), and how many pages it read. None means that nothing listed is that old. Times
+// guide it only to the page: what lies above the run that it returns is wanted, whatever its time.
+func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) ([]Message, int, error) {
+	pages := 0
+	bottom := func(number int) (bool, error) {
+		pages++
+		page, err := r.read(ctx, number, "")
+		return err == nil && (len(page.Messages) == 0 || allOlder(page.Messages, older)), err
+	}
+	high, err := gallop(-1, 1, func(high, step int) int { return high + 2*step }, bottom)
+	if err != nil {
+		return nil, pages, err
+	}
+	var before Page
+	for number := max(0, high-2); ; number++ {
+		pages++
+		page, err := r.page(ctx, number)
+		if err != nil {
+			return nil, pages, err
+		}
+		if len(page.Messages) == 0 { // the end: fewer old messages than a run may stand above it
+			if number == 0 && !r.emptied() {
+				return nil, pages, ErrEmpty
+			}
+			return trailing(before.Messages, older), pages, nil
+		}
+		if run := firstRun(page.Messages, older, r.rules.Run); run != nil {
+			return run[:min(len(run), r.rules.Floor)], pages, nil
+		}
+		before = page
+	}
+}
+
+// gallop finds the first number above low that is at the bottom, given that numbers below a bottom are bottoms too.
+func gallop(low, step int, further func(high, step int) int, bottom func(int) (bool, error)) (int, error) {
+	high := low + step
+	for {
+		found, err := bottom(high)
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			break
+		}
+		low, high = high, further(high, high-low)
+	}
+	for high-low > 1 {
+		middle := low + (high-low)/2
+		found, err := bottom(middle)
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return high, nil
+}
+
+// ages says of each message whether it is older than wanted; one without a time takes its upper neighbour's, and counts as
+// wanted where there is none.
+func ages(messages []Message, older func(time.Time) bool) []bool {
+	old := make([]bool, len(messages))
+	for i := range messages {
+		switch {
+		case !messages[i].Time.IsZero():
+			old[i] = older(messages[i].Time)
+		case i > 0:
+			old[i] = old[i-1]
+		}
+	}
+	return old
+}
+
+func allOlder(messages []Message, older func(time.Time) bool) bool {
+	timed := slices.ContainsFunc(messages, func(m Message) bool { return !m.Time.IsZero() })
+	return timed && !slices.ContainsFunc(messages, func(m Message) bool { return !m.Time.IsZero() && !older(m.Time) })
+}
+
+// firstRun is what follows from the first run of n messages that are all older than wanted; nil where there is none.
+func firstRun(messages []Message, older func(time.Time) bool, n int) []Message {
+	run := 0
+	for i, old := range ages(messages, older) {
+		if !old {
+			run = 0
+			continue
+		}
+		if run++; run >= n {
+			return messages[i+1-run:]
+		}
+	}
+	return nil
+}
+
+// trailing is what stands at the end of a page and is older than wanted.
+func trailing(messages []Message, older func(time.Time) bool) []Message {
+	old := ages(messages, older)
+	from := len(messages)
+	for from > 0 && old[from-1] {
+		from--
+	}
+	return messages[from:]
+}
+
+// newHorizon applies rule 8 under a deep backlog, where a careful search met no ground: what the list shows from the first
+// run that is as old as ground was becomes the horizon, and what stands above it is new. If nothing is that old, all of
+// the list is new.
+func (r *Reader) newHorizon(ctx context.Context) (int, error) {
+	limit := r.times.median(r.window.certified)
+	if limit.IsZero() {
+		return 0, fmt.Errorf("walk: %w, and none of it had a time", errGroundGone)
+	}
+	old, pages, err := r.boundary(ctx, func(t time.Time) bool { return !t.After(limit) })
+	if err != nil {
+		return pages, err
+	}
+	var b batch
+	for i := range old {
+		if old[i].Fault == "" {
+			b.horizon = append(b.horizon, old[i].Key)
+			if !r.known(old[i].Key) {
+				r.hold(old[i].Key)
+			}
+		}
+	}
+	r.start, r.previous, r.careful = 0, nil, false
+	if len(b.horizon) == 0 {
+		r.groundless = true
+		return pages, nil
+	}
+	return pages, r.commit(ctx, b, 0)
+}

@@ -1,0 +1,69 @@
+package connector
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Sweep looks for late arrivals below ground, page by page, down to the depth of the rules before now. Late is what lies on
+// one page between a known message above and, below it, a known one that was delivered in order and above which nothing was
+// forgotten. Nothing else is guessed. It does nothing while a backlog is being worked off. Errors are as Poll's.
+func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
+	var out Outcome
+	if !r.recorded.Started || r.start > 0 {
+		return out, nil
+	}
+	for number := range r.rules.SweepPages {
+		page, err := r.read(ctx, number, "")
+		if err != nil {
+			return out, err
+		}
+		out.Pages++
+		if number == 0 {
+			out.Newest = newestTime(page.Messages)
+		}
+		if len(page.Messages) == 0 {
+			break
+		}
+		b := r.lateOn(page)
+		if err := r.commit(ctx, b, 0); err != nil {
+			return out, err
+		}
+		out.Delivered += len(b.events)
+		out.Late += len(b.events)
+		out.Rejected += len(b.rejects)
+		if allOlder(page.Messages, now.Add(-r.rules.SweepDepth).After) {
+			break
+		}
+	}
+	return out, nil
+}
+
+// lateOn finds the late arrivals of one page.
+func (r *Reader) lateOn(page Page) batch {
+	var b batch
+	bottom := -1
+	for i := range page.Messages {
+		if key := page.Messages[i].Key; r.inOrder(key) && r.wholeAbove(key) {
+			bottom = i
+		}
+	}
+	below := false
+	for i := range page.Messages[:max(0, bottom)] {
+		m := page.Messages[i]
+		switch {
+		case r.ground(m.Key):
+			below = true
+		case below && !r.known(m.Key) && !r.rejects.has(m.Key) && !listedAbove(page.Messages[:i], m.Key):
+			b.add(&found{m, page.Received}, true)
+		}
+	}
+	b.oldestFirst()
+	return b
+}
+
+// listedAbove says whether a row of the page stands in it twice.
+func listedAbove(messages []Message, key Key) bool {
+	return slices.ContainsFunc(messages, func(m Message) bool { return m.Key == key })
+}

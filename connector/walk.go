@@ -1,0 +1,235 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// found is a message where a walk met it.
+type found struct {
+	Message
+	received time.Time
+}
+
+// walked is what a walk met: distinct messages, newest first; known rejects are left out.
+type walked struct {
+	order []found
+	pages int
+	page0 Fingerprint
+	// horizon is set where the walk ended without ground: the newest of what is held.
+	horizon Keys
+}
+
+// errDeep: a slice's worth of pages showed neither enough ground nor the end of the list.
+var errDeep = errors.New("no ground within a slice")
+
+// errGroundGone: the careful search met no ground either; the list has changed identity under a deep backlog.
+var errGroundGone = errors.New("the list shows no ground")
+
+// walk reads pages start, start+1, … down to a run of ground messages (or of all the ground there is) or the end of the
+// list. first is page 0 where it is read already.
+func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
+	var w walked
+	enough := r.enough()
+	met := make(map[Key]struct{}, 2*r.rules.Page)
+	var before, page Page
+	run, bytes, same := 0, 0, 0
+	for number := r.start; ; number++ {
+		if number-r.start >= r.slice {
+			return w, errDeep
+		}
+		if bytes > r.rules.SliceBytes && number-r.start >= 2 {
+			r.slice = number - r.start
+			return w, errDeep
+		}
+		var err error
+		if number == 0 && first != nil {
+			page = *first
+		} else if page, err = r.page(ctx, number); err != nil {
+			return w, err
+		}
+		w.pages++
+		if number == 0 {
+			w.page0 = page.Fingerprint
+		}
+		bytes += page.Bytes
+		if len(page.Messages) == 0 {
+			return r.ended(w)
+		}
+		if same = repeated(before, page, same); same >= 2 {
+			return w, &PageError{Fault: FaultInvalid, Err: errors.New("the list gives the same page whatever page is asked for")}
+		}
+		if run, err = r.meet(&w, met, before, page, run, enough); err != nil {
+			return w, err
+		}
+		if run >= enough {
+			return w, nil
+		}
+		before = page
+	}
+}
+
+// enough is how much ground in a row ends a walk: a young log has less of it than a run.
+func (r *Reader) enough() int {
+	held := r.window.certified + uint64(len(r.given))
+	if held == 0 || held > uint64(r.rules.Run) {
+		return r.rules.Run
+	}
+	return int(held)
+}
+
+// repeated counts how often in a row a page was the same as the one before it.
+func repeated(before, page Page, same int) int {
+	equal := func(a, b Message) bool { return a.Key == b.Key }
+	if len(before.Messages) == 0 || !slices.EqualFunc(before.Messages, page.Messages, equal) {
+		return 0
+	}
+	return same + 1
+}
+
+// meet adds a page's messages to the walk and returns the length of the run of ground so far; it stops within the page
+// where the run is long enough. A message met before may only lead its page, and only come from the page before: anything
+// else means that the list moved by a page or more, and later pages may be newer than earlier ones.
+func (r *Reader) meet(w *walked, met map[Key]struct{}, before, page Page, run, enough int) (int, error) {
+	onPage := make(map[Key]struct{}, len(page.Messages))
+	fresh := false
+	for i := range page.Messages {
+		m := &page.Messages[i]
+		if _, twice := onPage[m.Key]; twice {
+			continue // one page is one instant's slice: this row is listed twice for good
+		}
+		onPage[m.Key] = struct{}{}
+		if _, again := met[m.Key]; again {
+			if m.Fault == "" && !r.ignoring(m.Key) && (fresh || !lists(before, m.Key)) {
+				return run, r.moved(m.Key)
+			}
+			continue
+		}
+		met[m.Key] = struct{}{}
+		fresh = true
+		if r.rejects.has(m.Key) {
+			continue // neither counts nor breaks a run
+		}
+		w.order = append(w.order, found{*m, page.Received})
+		switch {
+		case r.ground(m.Key):
+			run++
+		case !r.known(m.Key), r.inOrder(m.Key):
+			run = 0
+		}
+		if run >= enough {
+			break
+		}
+	}
+	return run, nil
+}
+
+func lists(page Page, key Key) bool {
+	return slices.ContainsFunc(page.Messages, func(m Message) bool { return m.Key == key })
+}
+
+// moved notes which message stood out of place. The same one in several walks running is listed twice for good.
+func (r *Reader) moved(key Key) error {
+	if key == r.repeat {
+		r.repeats++
+	} else {
+		r.repeat, r.repeats = key, 1
+	}
+	if r.repeats >= r.rules.Repeats {
+		if r.ignored == nil {
+			r.ignored = make(map[Key]struct{})
+		}
+		r.ignored[key] = struct{}{}
+	}
+	return ErrMoved
+}
+
+func (r *Reader) ignoring(key Key) bool {
+	_, ok := r.ignored[key]
+	return ok
+}
+
+// page reads a page on the way down. An empty one beyond page 0 ends the list only if it is empty again after a valid page
+// 0, or was proven so while page 0 was the same; an empty page 0 only if several polls in a row find it.
+func (r *Reader) page(ctx context.Context, number int) (Page, error) {
+	page, err := r.read(ctx, number, "")
+	if err != nil {
+		return Page{}, err
+	}
+	if number == 0 || len(page.Messages) > 0 {
+		return page, nil
+	}
+	zero, err := r.read(ctx, 0, "")
+	if err != nil {
+		return Page{}, err
+	}
+	if r.end.number > 0 && number >= r.end.number && zero.Fingerprint == r.end.page0 {
+		return page, nil
+	}
+	if len(zero.Messages) == 0 && !r.emptied() {
+		return Page{}, ErrEmpty
+	}
+	again, err := r.read(ctx, number, "")
+	if err != nil {
+		return Page{}, err
+	}
+	if len(again.Messages) == 0 {
+		r.end = provenEnd{number, zero.Fingerprint}
+	}
+	return again, nil
+}
+
+// emptied counts polls that found page 0 empty and says whether the list counts as empty now.
+func (r *Reader) emptied() bool {
+	r.emptyPolls++
+	return r.emptyPolls >= r.rules.EmptyPolls
+}
+
+// ended concludes a walk that reached the end of the list.
+func (r *Reader) ended(w walked) (walked, error) {
+	if w.pages == 1 && r.start == 0 { // page 0 itself is empty
+		if !r.emptied() {
+			return w, ErrEmpty
+		}
+		return w, nil
+	}
+	r.emptyPolls = 0
+	if !r.forgetful() || slices.ContainsFunc(w.order, func(f found) bool { return r.ground(f.Key) }) {
+		return w, nil
+	}
+	if r.start == 0 {
+		r.withoutGround(&w)
+		return w, nil
+	}
+	if r.careful {
+		return w, errGroundGone
+	}
+	// The search for ground led below it: by a message whose time is wrong, say. Search again, carefully.
+	r.start, r.previous, r.careful = 0, nil, true
+	return w, ErrMoved
+}
+
+// withoutGround applies rule 8 to a walk that saw the whole list and no ground though there is some: what is newer than
+// ground by time is new; the rest is held, and the newest of it becomes a horizon, which counts as ground from then on.
+func (r *Reader) withoutGround(w *walked) {
+	limit := r.times.median(r.window.certified)
+	kept := w.order[:0:0]
+	older := true // a message without a time goes with its neighbour above; without one, nothing shows that it is new
+	for i := range w.order {
+		f := w.order[i]
+		if !f.Time.IsZero() {
+			older = limit.IsZero() || !f.Time.After(limit)
+		}
+		if r.known(f.Key) || !older {
+			kept = append(kept, f)
+			continue
+		}
+		r.hold(f.Key)
+		if len(w.horizon) < r.rules.Floor {
+			w.horizon = append(w.horizon, f.Key)
+		}
+	}
+	w.order = kept
+}
