@@ -1,0 +1,290 @@
+package sinktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// acquireRules are the clauses of Log.Acquire and Log.Peek that one owner alone can see.
+var acquireRules = []rule{
+	{name: "acquire: an empty place gives the first checkpoint of the stream", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		state := s.acquire(s.log(s.open(), claim))
+		c := state.Checkpoint
+		if c.Version != connector.CheckpointVersion || c.Stream != claim.Stream.Name || c.SourceKey != claim.Stream.SourceKey || c.Privacy != Privacy {
+			s.Fatalf("identity: %+v", c)
+		}
+		if c.Started || c.Sequence != 0 || c.Certified != 0 || len(c.Tail) != 0 || len(state.Seen) != 0 {
+			s.Fatalf("not the beginning: %+v", state)
+		}
+		if c.Epoch == 0 || c.Owner != "one" {
+			s.Fatalf("epoch %d, owner %q: want 1 or more, and this instance", c.Epoch, c.Owner)
+		}
+	}},
+	{name: "acquire: returns the checkpoint and the seen window as committed", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 40)
+		c := s.commit(log, s.acquire(log).Checkpoint, events[:25])
+		c = s.commit(log, c, events[25:], Reject(claim.Stream, 1), Reject(claim.Stream, 2))
+		s.wantState(s.acquire(log), c, events)
+		_, _, state := s.reopened(sink, log, claim)
+		s.wantState(state, c, events)
+		s.wantLog(claim.Stream.Name, events)
+	}},
+	{name: "acquire: the window keeps the newest, in log order", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		claim.Window = 10
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 25)
+		c := s.commit(log, s.acquire(log).Checkpoint, events)
+		s.wantState(s.acquire(log), c, events[15:])
+		_, _, state := s.reopened(sink, log, claim)
+		s.wantState(state, c, events[15:])
+	}},
+	{name: "acquire: a long window survives", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 700)
+		c := s.commitAll(log, s.acquire(log).Checkpoint, events)
+		_, _, state := s.reopened(sink, log, claim)
+		s.wantState(state, c, events)
+	}},
+	{name: "acquire: nothing uncertified is forgotten", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 600)
+		c := s.acquire(log).Checkpoint
+		for i := 0; i < len(events); i += 100 {
+			next := Next(c, events[i:i+100], nil, 10)
+			s.commitAs(log, events[i:i+100], nil, next)
+			c = next
+		}
+		_, _, state := s.reopened(sink, log, claim)
+		s.wantState(state, c, events)
+	}},
+	{name: "acquire: again and again, at any time, with a growing epoch", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		log := s.log(s.open(), claim)
+		var events []connector.Event
+		var epoch uint64
+		for i := range 6 {
+			state := s.acquire(log)
+			if state.Checkpoint.Epoch <= epoch {
+				s.Fatalf("epoch %d after %d", state.Checkpoint.Epoch, epoch)
+			}
+			epoch = state.Checkpoint.Epoch
+			s.wantSeen(state.Seen, events)
+			if i%2 == 0 {
+				state = s.acquire(log)
+				epoch = state.Checkpoint.Epoch
+			}
+			piece := Events(claim.Stream, state.Checkpoint.Sequence+1, 3)
+			s.commit(log, state.Checkpoint, piece)
+			events = append(events, piece...)
+		}
+		s.wantLog(claim.Stream.Name, events)
+	}},
+	{name: "acquire: another list under the same name is refused before any take-over", except: unlessFencing, test: func(s *scene) {
+		other := Claim("595981048477", "other")
+		other.Stream.SourceKey = Stream("another list").SourceKey
+		s.refusedWithoutEffect(Claim("595981048477", "one"), other)
+	}},
+	{name: "acquire: another privacy mode is refused before any take-over", except: unlessFencing, test: func(s *scene) {
+		other := Claim("595981048477", "other")
+		other.Privacy = "clear"
+		s.refusedWithoutEffect(Claim("595981048477", "one"), other)
+	}},
+	{name: "acquire: another privacy mode is accepted at the operator's word", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 5)
+		c := s.commit(log, s.acquire(log).Checkpoint, events)
+		claim.Privacy, claim.Rekey = "clear", true
+		_, _, state := s.reopened(sink, log, claim)
+		c.Privacy = "clear"
+		s.wantState(state, c, events)
+	}},
+	{name: "acquire: a list that is held under another name is refused", except: unlessFencing, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		alias := Claim("support", "other")
+		alias.Stream.SourceKey = claim.Stream.SourceKey
+		sink := s.refusedWithoutEffect(claim, alias)
+		if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
+			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
+		}
+	}},
+	{name: "acquire: events without a checkpoint are refused, and accepted as the log so far at the operator's word", except: unlessForget, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 12)
+		s.commit(log, s.acquire(log).Checkpoint, events)
+		closeAll(s, log, sink)
+		s.place.Forget(s.T, claim.Stream.Name)
+
+		sink = s.open()
+		log = s.log(sink, claim)
+		_, err := log.Acquire(s.context())
+		s.wantRefusal(err)
+		closeAll(s, log, sink)
+
+		claim.FirstStart = true
+		sink = s.open()
+		log = s.log(sink, claim)
+		state := s.acquire(log)
+		if state.Checkpoint.Sequence != 12 || state.Checkpoint.Epoch == 0 {
+			s.Fatalf("sequence %d, epoch %d: want 12, and 1 or more", state.Checkpoint.Sequence, state.Checkpoint.Epoch)
+		}
+		s.wantSeen(state.Seen, events)
+		more := Events(claim.Stream, 13, 4)
+		s.commitAs(log, more, nil, Next(state.Checkpoint, more, nil, state.Checkpoint.Certified))
+		s.wantLog(claim.Stream.Name, append(events, more...))
+
+		// The word is for once; given again it changes nothing.
+		_, _, state = s.reopened(sink, log, claim)
+		if state.Checkpoint.Sequence != 16 {
+			s.Fatalf("sequence %d, want 16", state.Checkpoint.Sequence)
+		}
+	}},
+	{name: "acquire: what was erased is missing in the window, and nothing else", except: unlessErase, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 10)
+		c := s.commit(log, s.acquire(log).Checkpoint, events)
+		closeAll(s, log, sink)
+		s.place.Erase(s.T, claim.Stream.Name, 4)
+		s.place.Erase(s.T, claim.Stream.Name, 10)
+
+		log = s.log(s.open(), claim)
+		state := s.acquire(log)
+		s.wantCheckpoint(state.Checkpoint, c)
+		s.wantSeen(state.Seen, append(append([]connector.Event(nil), events[:3]...), events[4:9]...))
+		more := Events(claim.Stream, 11, 2)
+		s.commit(log, state.Checkpoint, more)
+		state = s.acquire(log)
+		if n := len(state.Seen); n != 10 || state.Seen[n-1].Sequence != 12 {
+			s.Fatalf("%d seen after two more, want 10, the last with sequence 12", n)
+		}
+	}},
+	{name: "acquire: a sink that is down is ErrNotNow, and nothing is lost or doubled by it", except: unlessStop, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		log := s.log(s.open(), claim)
+		events := Events(claim.Stream, 1, 20)
+		c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
+		start := s.place.Stop(s.T)
+		s.wantDown(log.Commit(s.context(), events[10:], nil, Next(c, events[10:], nil, 10)))
+		_, err := log.Acquire(s.context())
+		if !errors.Is(err, connector.ErrNotNow) {
+			s.Fatalf("Acquire: got %v, want ErrNotNow", err)
+		}
+		fresh := s.log(s.open(), claim)
+		if _, err = fresh.Acquire(s.context()); !errors.Is(err, connector.ErrNotNow) {
+			s.Fatalf("Acquire of a sink opened meanwhile: got %v, want ErrNotNow", err)
+		}
+		start(s.T)
+		state := s.acquire(log)
+		left := events[state.Checkpoint.Sequence:]
+		if len(left) != 0 && s.suite.Promise == AllOrNothing && len(left) != 10 {
+			s.Fatalf("a part of a commit: the sequence is %d", state.Checkpoint.Sequence)
+		}
+		s.commit(log, state.Checkpoint, left)
+		if s.suite.Promise != BestEffort {
+			s.wantLog(claim.Stream.Name, events)
+		}
+	}},
+	{name: "acquire: a context that ended is answered at once", test: func(s *scene) {
+		log := s.log(s.open(), Claim("595981048477", "one"))
+		ctx, cancel := context.WithCancel(s.Context())
+		cancel()
+		began := time.Now()
+		if _, err := log.Acquire(ctx); err == nil {
+			s.Fatal("Acquire: no error")
+		}
+		if _, _, err := log.Peek(ctx); err == nil {
+			s.Fatal("Peek: no error")
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			s.Fatalf("it took %v", took)
+		}
+		s.acquire(log)
+	}},
+	{name: "peek: finds nothing in an empty place, and leaves it empty", test: func(s *scene) {
+		sink := s.open()
+		for range 2 {
+			if _, found, err := s.log(sink, Claim("595981048477", "one")).Peek(s.context()); err != nil || found {
+				s.Fatalf("found %t, %v", found, err)
+			}
+		}
+	}},
+	{name: "peek: returns the newest checkpoint, and takes nothing from its owner", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		state := s.acquire(log)
+		c := state.Checkpoint
+		events := Events(claim.Stream, 1, 9)
+		for i := range 3 {
+			c = s.commit(log, c, events[3*i:3*i+3])
+			got, found, err := s.rival(sink, Claim("595981048477", "two")).Peek(s.context())
+			if err != nil || !found {
+				s.Fatalf("found %t, %v", found, err)
+			}
+			s.wantCheckpoint(got, c)
+			if got.Owner != "one" || got.Epoch != state.Checkpoint.Epoch {
+				s.Fatalf("owner %q, epoch %d; want one, %d", got.Owner, got.Epoch, state.Checkpoint.Epoch)
+			}
+		}
+		s.wantLog(claim.Stream.Name, events)
+	}},
+}
+
+// refusedWithoutEffect lets one own a stream, sees the other refused, and one go on as if nothing had happened.
+func (s *scene) refusedWithoutEffect(one, other connector.Claim) Sink {
+	s.Helper()
+	sink := s.open()
+	log := s.log(sink, one)
+	events := Events(one.Stream, 1, 6)
+	state := s.acquire(log)
+	c := s.commit(log, state.Checkpoint, events[:3])
+	_, err := s.rival(sink, other).Acquire(s.context())
+	s.wantRefusal(err)
+	c = s.commit(log, c, events[3:]) // still the owner
+	got := s.acquire(log)
+	s.wantState(got, c, events)
+	if got.Checkpoint.SourceKey != one.Stream.SourceKey || got.Checkpoint.Privacy != one.Privacy {
+		s.Fatalf("identity: %+v", got.Checkpoint)
+	}
+	s.wantLog(one.Stream.Name, events)
+	return sink
+}
+
+// wantDown checks the outcome of a commit while the sink is down: not now, or unclear.
+func (s *scene) wantDown(err error) {
+	s.Helper()
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	if err == nil || errors.Is(err, connector.ErrFenced) || errors.As(err, &rejected) || errors.As(err, &refusal) {
+		s.Fatalf("Commit while the sink is down: %v", err)
+	}
+}
+
+func closeAll(t testing.TB, closers ...interface{ Close() error }) {
+	t.Helper()
+	for _, c := range closers {
+		if err := c.Close(); err != nil {
+			t.Fatal(fmt.Errorf("close: %w", err))
+		}
+	}
+}

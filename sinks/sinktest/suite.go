@@ -1,0 +1,166 @@
+// Package sinktest is the contract of a sink as one suite of tests that every sink passes: what connector.Log and
+// sinks.Sink promise, clause by clause, against the real thing, read back by another client than the sink's own.
+package sinktest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Promise is how much of a commit a crash may leave behind.
+type Promise int
+
+// The promises.
+const (
+	// AllOrNothing: a commit happens whole or not at all, for every reader.
+	AllOrNothing Promise = iota
+	// Prefix: what an unclear commit left is a prefix of its events, found by the next Acquire. None is lost, none doubled.
+	Prefix
+	// BestEffort: events of an unclear commit may be lost or come twice.
+	BestEffort
+)
+
+func (p Promise) String() string { return [...]string{"all or nothing", "prefix", "best effort"}[p] }
+
+// Sink is what the suite needs of sinks.Sink.
+type Sink interface {
+	Log(claim connector.Claim) connector.Log
+	Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error
+	Close() error
+}
+
+// Suite is a sink under test. The zero value of every field but New asks for the whole contract; each exception is named in the
+// test's log.
+type Suite struct {
+	// New makes an empty place: a topic, a JetStream stream, a folder. Each case has its own.
+	New func(t *testing.T) Place
+	// Promise is the sink's.
+	Promise Promise
+	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 where it takes any.
+	Oversized int
+	// Exclusive says that a second sink on a place that is in use gets a *connector.Refusal; owners then compete as logs of one sink.
+	Exclusive bool
+	// Unkept says that the sink keeps no events: it remembers keys beside the checkpoint, and Follow knows no past.
+	Unkept bool
+	// NoFollow says that the sink cannot be read at all: Follow returns a *connector.Refusal.
+	NoFollow bool
+	// NoFence says that owners do not exclude one another.
+	NoFence bool
+}
+
+// Place is where one sink, or several after or beside one another, write.
+type Place struct {
+	// Open opens a sink on the place. A sink that is opened later sees what the former ones wrote. The suite closes it.
+	Open func(t *testing.T) Sink
+	// Read lists a stream's events in log order, by another client than the sink's (see Structured and Binary). An event that is
+	// there twice is listed twice.
+	Read func(t *testing.T, stream string) []Stored
+	// Quarantined lists a stream's rejects in the order in which they were written (see Quarantine).
+	Quarantined func(t *testing.T, stream string) []Quarantined
+	// Forget removes the stream's checkpoint and leaves its events; no sink is open meanwhile. Nil where events are not kept.
+	Forget func(t *testing.T, stream string)
+	// Erase removes one event, by right; no sink is open meanwhile. Nil where that cannot be done.
+	Erase func(t *testing.T, stream string, sequence uint64)
+	// Stop takes the broker down and returns what brings it back, with its data. Nil where there is none.
+	Stop func(t *testing.T) (start func(t *testing.T))
+}
+
+// rule is one clause of the contract.
+type rule struct {
+	name string
+	test func(s *scene)
+	// except says why a sink is excused, or nothing.
+	except func(suite *Suite, place *Place) string
+}
+
+// Run tests a sink against the contract.
+func Run(t *testing.T, suite Suite) {
+	t.Helper()
+	t.Logf("promise: %v", suite.Promise)
+	for _, rules := range [][]rule{acquireRules, commitRules, ownerRules, streamRules, followRules} {
+		for _, r := range rules {
+			t.Run(r.name, func(t *testing.T) {
+				place := suite.New(t)
+				if r.except != nil {
+					if why := r.except(&suite, &place); why != "" {
+						t.Logf("not part of this sink's contract: %s", why)
+						return
+					}
+				}
+				r.test(&scene{T: t, suite: &suite, place: place})
+			})
+		}
+	}
+}
+
+func unlessFencing(s *Suite, _ *Place) string {
+	if s.NoFence {
+		return "owners do not exclude one another"
+	}
+	return ""
+}
+
+func unlessSharing(s *Suite, _ *Place) string {
+	if s.Exclusive {
+		return "a second sink on the same place is refused, which has its own case"
+	}
+	return unlessFencing(s, nil)
+}
+
+func unlessExclusive(s *Suite, _ *Place) string {
+	if !s.Exclusive {
+		return "several sinks may share a place"
+	}
+	return ""
+}
+
+func unlessOversized(s *Suite, _ *Place) string {
+	if s.Oversized == 0 {
+		return "no event is too large"
+	}
+	return ""
+}
+
+func unlessForget(_ *Suite, p *Place) string {
+	if p.Forget == nil {
+		return "no events are kept without a checkpoint"
+	}
+	return ""
+}
+
+func unlessErase(_ *Suite, p *Place) string {
+	if p.Erase == nil {
+		return "single events cannot be erased"
+	}
+	return ""
+}
+
+func unlessStop(_ *Suite, p *Place) string {
+	if p.Stop == nil {
+		return "there is no broker that could be down"
+	}
+	return ""
+}
+
+func unlessFollow(s *Suite, _ *Place) string {
+	if s.NoFollow {
+		return "it cannot be followed, which has its own case"
+	}
+	return ""
+}
+
+func unlessPast(s *Suite, p *Place) string {
+	if s.Unkept {
+		return "no events are kept"
+	}
+	return unlessFollow(s, p)
+}
+
+func unlessUnfollowable(s *Suite, _ *Place) string {
+	if !s.NoFollow {
+		return "it can be followed"
+	}
+	return ""
+}
