@@ -1,0 +1,181 @@
+package twochattest
+
+import "time"
+
+// Next scripts the answers to the next page requests, one each, whatever their number; the zero Fault is a good answer. It
+// goes before faults by chance, and works while the Fake is quiet.
+func (f *Fake) Next(faults ...Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = append(f.next, faults...)
+}
+
+// NextInfo is Next for /open/info.
+func (f *Fake) NextInfo(faults ...Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nextInfo = append(f.nextInfo, faults...)
+}
+
+// Quiet turns drift and faults by chance off: the lists stand still, so that a reader can come to rest.
+func (f *Fake) Quiet() { f.setQuiet(true) }
+
+// Resume turns drift and faults on again.
+func (f *Fake) Resume() { f.setQuiet(false) }
+
+func (f *Fake) setQuiet(quiet bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quiet = quiet
+}
+
+// SetDrift changes how the lists move.
+func (f *Fake) SetDrift(d Drift) {
+	d.setDefaults()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drift = d
+}
+
+// SetFaults changes what goes wrong by chance.
+func (f *Fake) SetFaults(faults []Chance) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = faults
+}
+
+// SetLatency changes how long every answer takes.
+func (f *Fake) SetLatency(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latency = d
+}
+
+// do changes a number's list and tells the uuids concerned.
+func (f *Fake) do(number string, change func(n *list, at int64) []uint32) []string {
+	at := f.options.Now().Unix()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.number(number)
+	indexes := change(n, at)
+	uuids := make([]string, len(indexes))
+	for i, index := range indexes {
+		uuids[i] = n.uuid(index)
+	}
+	return uuids
+}
+
+// Insert puts count good messages on top of a list, as now, and returns their uuids, oldest first.
+func (f *Fake) Insert(number string, count int) []string {
+	return f.do(number, func(n *list, at int64) []uint32 {
+		indexes := make([]uint32, count)
+		for i := range indexes {
+			indexes[i] = n.add(0, at, 0, 0)
+		}
+		return indexes
+	})
+}
+
+// History puts count messages on top of a list with times in the past, Options.HistoryStep apart. It costs 28 bytes each.
+func (f *Fake) History(number string, count int) {
+	f.do(number, func(n *list, at int64) []uint32 {
+		n.history(count, time.Unix(at, 0), f.options.HistoryStep)
+		return nil
+	})
+}
+
+// Late puts a message below the top of a list: depth messages stand above it.
+func (f *Fake) Late(number string, depth int) string {
+	return f.do(number, func(n *list, _ int64) []uint32 { return []uint32{n.late(depth)} })[0]
+}
+
+// Backdated puts a message on top of a list with the time of an older one.
+func (f *Fake) Backdated(number string) string {
+	return f.do(number, func(n *list, at int64) []uint32 { return []uint32{n.backdated(at)} })[0]
+}
+
+// Skeleton puts a message without content on top of a list. An Edit completes it.
+func (f *Fake) Skeleton(number string) string {
+	return f.do(number, func(n *list, at int64) []uint32 { return []uint32{n.add(0, at, flagSkeleton, 0)} })[0]
+}
+
+// Hide puts count rows on top of a list that take a place and are never shown.
+func (f *Fake) Hide(number string, count int) {
+	f.do(number, func(n *list, at int64) []uint32 {
+		for range count {
+			n.add(0, at, flagHidden, 0)
+		}
+		return nil
+	})
+}
+
+// Poison puts an item on top of a list that cannot become an event.
+func (f *Fake) Poison(number string, kind Poison) {
+	poison := poisonNumber(kind)
+	f.do(number, func(n *list, at int64) []uint32 {
+		n.add(0, at, 0, poison)
+		return nil
+	})
+}
+
+// Delete takes the message at a position from the top (0 is the newest) out of a list. It returns the message's uuid, "" where
+// there is none.
+func (f *Fake) Delete(number string, position int) string {
+	uuids := f.do(number, func(n *list, _ int64) []uint32 {
+		if position >= len(n.listed) {
+			return nil
+		}
+		return []uint32{n.remove(position)}
+	})
+	return first(uuids)
+}
+
+// Edit changes the content of the message at a position under its uuid, or completes a skeleton. It returns the uuid, "" where
+// the message has no content that could change.
+func (f *Fake) Edit(number string, position int) string {
+	uuids := f.do(number, func(n *list, _ int64) []uint32 {
+		if position >= len(n.listed) {
+			return nil
+		}
+		if index, changed := n.edit(position); changed {
+			return []uint32{index}
+		}
+		return nil
+	})
+	return first(uuids)
+}
+
+// Twice lists the message at a position a second time, for good, gap places further down.
+func (f *Fake) Twice(number string, position, gap int) string {
+	uuids := f.do(number, func(n *list, _ int64) []uint32 {
+		if position >= len(n.listed) {
+			return nil
+		}
+		return []uint32{n.twice(position, gap)}
+	})
+	return first(uuids)
+}
+
+// Clear empties a list.
+func (f *Fake) Clear(number string) {
+	f.do(number, func(n *list, _ int64) []uint32 {
+		n.clear()
+		return nil
+	})
+}
+
+// Replace exchanges a list for another of count messages, the first hundred of them not newer than what was listed before: a
+// number that was connected again.
+func (f *Fake) Replace(number string, count int) {
+	f.do(number, func(n *list, at int64) []uint32 {
+		n.replace(count, at)
+		return nil
+	})
+}
+
+func first(uuids []string) string {
+	if len(uuids) == 0 {
+		return ""
+	}
+	return uuids[0]
+}

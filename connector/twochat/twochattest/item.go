@@ -1,0 +1,251 @@
+package twochattest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// appendItem writes one version of a row as the API shows it.
+func (n *list) appendItem(dst []byte, index uint32, r row, version uint8) []byte {
+	if r.poison != 0 {
+		return n.appendPoison(dst, index, r)
+	}
+	w := writer{dst: dst, look: n.look(index), chat: &n.chats[r.chat], row: r, version: version, number: n.name}
+	if n.shapes != ShapesMixed && w.kind >= kindEmpty {
+		w.kind = kindText
+	}
+	return w.item()
+}
+
+// writer writes one item.
+type writer struct {
+	dst []byte
+	look
+	chat    *chat
+	row     row
+	version uint8
+	number  string
+	fields  int
+}
+
+func (w *writer) item() []byte {
+	w.raw("{")
+	switch w.id {
+	case idBoth:
+		w.text("id", w.uuid())
+		w.text("uuid", w.uuid())
+	case idUUID:
+		w.text("uuid", w.uuid())
+	case idID:
+		w.text("id", w.uuid())
+	case idNull:
+		w.value("uuid", "null")
+		w.text("id", w.uuid())
+	}
+	w.times()
+	if w.odd != oddNoSession {
+		w.text("session_key", w.chat.sessionKey)
+	}
+	w.message()
+	switch {
+	case w.odd == oddNullRemote, w.chat.kind == chatLID && w.salt%2 == 0:
+		w.value("remote_phone_number", "null")
+	default:
+		w.text("remote_phone_number", w.chat.remote)
+	}
+	w.text("channel_phone_number", w.number)
+	w.sender()
+	w.oddity()
+	if w.odd == oddIndented {
+		w.raw("\n")
+	}
+	w.raw("}")
+	return w.dst
+}
+
+func (w *writer) raw(s string) { w.dst = append(w.dst, s...) }
+
+// value writes a field whose value is JSON already.
+func (w *writer) value(name, json string) {
+	if w.fields++; w.fields > 1 {
+		w.raw(",")
+	}
+	if w.odd == oddIndented {
+		w.raw("\n  ")
+	}
+	w.dst = append(append(append(w.dst, '"'), name...), `":`...)
+	if w.odd == oddIndented {
+		w.raw(" ")
+	}
+	w.raw(json)
+}
+
+func (w *writer) text(name, value string) {
+	w.value(name, "")
+	w.dst = appendQuoted(w.dst, value, w.odd == oddEscapes && name != "uuid" && name != "id")
+}
+
+func (w *writer) times() {
+	at := time.Unix(w.row.at, 0).UTC()
+	switch w.time {
+	case timeLocal:
+		w.text("created_at", at.Format("2006-01-02T15:04:05"))
+	case timeFloat:
+		w.value("timestamp", strconv.FormatInt(w.row.at, 10)+".0")
+	case timeZulu:
+		w.text("created_at", at.Format(time.RFC3339))
+	case timeSpace:
+		w.text("created_at", at.Format(time.DateTime))
+	case timeOffset:
+		w.text("created_at", at.Format("2006-01-02T15:04:05+00:00"))
+	case timeFraction:
+		w.text("created_at", at.Format("2006-01-02T15:04:05.000000"))
+	case timeInt:
+		w.value("timestamp", strconv.FormatInt(w.row.at, 10))
+	case timeMillis:
+		w.value("timestamp", strconv.FormatInt(w.row.at*1000, 10))
+	case timeText:
+		w.text("timestamp", strconv.FormatInt(w.row.at, 10)+".0")
+	case timeBoth:
+		w.text("created_at", at.Format("2006-01-02T15:04:05"))
+		w.value("timestamp", strconv.FormatInt(w.row.at, 10)+".0")
+	case timeNull:
+		w.value("created_at", "null")
+	case timeGarbage:
+		w.text("created_at", "yesterday, around noon")
+	case timeObject:
+		w.value("timestamp", `{"$date":true}`)
+	}
+}
+
+// line is what is said, and whether the business says it.
+func (w *writer) line() (said string, own bool) {
+	said, own = strings.CutPrefix(w.chat.script[int(w.row.line)%len(w.chat.script)], "> ")
+	if w.version > 0 && w.row.flags&flagSkeleton == 0 || w.version > 1 {
+		said += fmt.Sprintf(" (edited, %d)", w.version)
+	}
+	return said, own
+}
+
+func (w *writer) message() {
+	if w.row.flags&flagSkeleton != 0 && w.version == 0 {
+		w.value("message", "{}")
+		return
+	}
+	said, _ := w.line()
+	quoted := string(appendQuoted(nil, said, w.odd == oddEscapes))
+	media := func(kind, mime, ending string) string {
+		return fmt.Sprintf(`"media":{"url":"https://files.invalid/ACC0/accm/%016x.%s","type":"%s","mime_type":"%s"}`, w.salt, ending, kind, mime)
+	}
+	w.value("message", "")
+	switch w.kind {
+	case kindText:
+		w.raw(`{"text":` + quoted)
+		if w.odd == oddSurrogate {
+			w.raw(`,"reaction_hint":"\ud83d"`)
+		}
+		w.raw("}")
+	case kindQuoted:
+		before := w.chat.script[(int(w.row.line)+len(w.chat.script)-1)%len(w.chat.script)]
+		w.raw(`{"text":` + quoted + `,"quoted_msg":{"uuid":"` + formatUUID("MSG", w.salt, w.high) + `","message":{"text":`)
+		w.dst = appendQuoted(w.dst, strings.TrimPrefix(before, "> "), false)
+		w.raw("}}}")
+	case kindImage:
+		w.raw("{" + media("image", "image/jpeg", "jpeg") + `,"text":` + quoted + "}")
+	case kindVoice:
+		w.raw("{" + media("ptt", "audio/ogg; codecs=opus", "oga") + "}")
+	case kindVideo:
+		w.raw("{" + media("video", "video/mp4", "mp4") + "}")
+	case kindDocument:
+		w.raw("{" + media("document", "application/pdf", "pdf") + `,"text":"invoice-` + strconv.FormatUint(w.salt%10000, 10) + `.pdf"}`)
+	case kindSticker:
+		w.raw("{" + media("sticker", "image/webp", "") + "}")
+	case kindOrder:
+		w.raw(fmt.Sprintf(`{"text":"1 x City bell","order":{"subtotal":%d.50,"total":%d.50,"currency":null,"created_at":%d,"products":[{"id":"%d","name":"City bell","price":7.50,"currency":"EUR","quantity":1,"data":null,"thumbnail_url":"https://files.invalid/bell.png"}]}}`,
+			w.salt%90, w.salt%90, w.row.at, w.salt))
+	case kindContact:
+		w.raw("{" + media("vcard", "text/vcard", "vcf") + `,"contacts":[{"name":"Workshop","phones":["+15550100199"]}]}`)
+	case kindEmpty:
+		w.raw("{}")
+	case kindNull:
+		w.raw("null")
+	case kindString:
+		w.raw(quoted)
+	}
+}
+
+func (w *writer) sender() {
+	_, own := w.line()
+	sentBy := "user"
+	switch {
+	case w.odd == oddSystem:
+		sentBy = "system"
+	case own && w.salt%3 == 0:
+		sentBy = "api"
+	case own:
+		sentBy = "agent"
+	}
+	if w.odd != oddNoSender {
+		w.text("sent_by", sentBy)
+	}
+	if sentBy != "user" {
+		return
+	}
+	if w.chat.kind == chatGroup {
+		who := names[w.salt%uint64(len(names))]
+		if w.salt%5 == 0 {
+			w.text("participant", fmt.Sprintf("+1555010%04d", w.salt%10000))
+		} else {
+			w.value("participant", fmt.Sprintf(`{"phone_number":"+1555010%04d","pushname":"%s"}`, w.salt%10000, who))
+		}
+		return
+	}
+	if first, last, found := strings.Cut(w.chat.name, " "); found && w.salt%2 == 0 {
+		w.value("contact", `{"first_name":"`+first+`","last_name":"`+last+`","profile_pic_url":null}`)
+	}
+}
+
+func (w *writer) oddity() {
+	switch w.odd {
+	case oddLink:
+		w.text("_2chat_link", "https://app.invalid/inbox/"+w.chat.sessionKey)
+	case oddWebhook:
+		w.text("event", "whatsapp.message.received")
+		w.value("channel", `{"uuid":"WPN0","channel_type":"WW"}`)
+		w.value("to_number", "null")
+	case oddBigNumber:
+		w.value("wa_serial", "12345678901234567890")
+		w.value("ratio", "0.1000000000000000055511151231257827")
+		w.value("size", "-1.50E+2")
+	case oddSurrogate:
+		w.value("emoji", `"\ud83d and \u0000 and \ud83d\ude00"`)
+	case oddNested:
+		w.value("x", `{"a":[[],{},[null,true,false,"","\/"]],"messages":[{"uuid":"not-me"}]}`)
+	}
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendQuoted writes a JSON string; with escapes, the way of a server that answers in ASCII.
+func appendQuoted(dst []byte, s string, escapes bool) []byte {
+	dst = append(dst, '"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', byte(c))
+		case c == '\n' && !escapes:
+			dst = append(dst, `\n`...)
+		case c < 0x20 || escapes && c < 0x10000:
+			dst = append(dst, '\\', 'u', hexDigits[c>>12&15], hexDigits[c>>8&15], hexDigits[c>>4&15], hexDigits[c&15])
+		case escapes:
+			for _, half := range [2]rune{0xd800 + (c-0x10000)>>10, 0xdc00 + (c-0x10000)&0x3ff} {
+				dst = append(dst, '\\', 'u', hexDigits[half>>12&15], hexDigits[half>>8&15], hexDigits[half>>4&15], hexDigits[half&15])
+			}
+		default:
+			dst = append(dst, string(c)...)
+		}
+	}
+	return append(dst, '"')
+}
