@@ -1,0 +1,115 @@
+package twochat
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// maxRetryAfter is the longest wait that a server may ask for.
+const maxRetryAfter = time.Hour
+
+func fault(kind connector.PageFault, status int, format string, args ...any) *connector.PageError {
+	return &connector.PageError{Fault: kind, Status: status, Err: fmt.Errorf(format, args...)}
+}
+
+// statusFault tells a status other than 200 apart by the reaction it asks for (api.md §3.1). It looks at nothing but the
+// code: bodies come in three shapes, and their texts change.
+func statusFault(status int) *connector.PageError {
+	switch status {
+	case http.StatusUnauthorized:
+		return fault(connector.FaultKey, status, "the API key is wrong")
+	case http.StatusForbidden:
+		return fault(connector.FaultKey, status, "the API key is missing or may not read this")
+	case http.StatusPaymentRequired:
+		return fault(connector.FaultCredits, status, "the account's credits are used up, or its trial is over")
+	case http.StatusNotFound:
+		return fault(connector.FaultNumber, status, "the number is not connected to this account")
+	case http.StatusTooManyRequests:
+		return fault(connector.FaultRateLimited, status, "too many requests")
+	case http.StatusConflict:
+		return fault(connector.FaultTransient, status, "the number is starting after a restart")
+	case http.StatusGone:
+		return fault(connector.FaultTransient, status, "the number is connecting or disconnecting")
+	case 486:
+		return fault(connector.FaultTransient, status, "the number is busy")
+	case http.StatusRequestTimeout, http.StatusTooEarly:
+		return fault(connector.FaultTransient, status, "the server asks to try again")
+	case http.StatusUnprocessableEntity:
+		return fault(connector.FaultRequest, status, "the server takes the number for malformed")
+	}
+	switch status / 100 {
+	case 3:
+		return fault(connector.FaultRequest, status, "the server redirects, which is not followed as the API key would go along; is the base URL right?")
+	case 4:
+		return fault(connector.FaultRequest, status, "the server refuses the request")
+	case 5:
+		return fault(connector.FaultTransient, status, "the server has a problem")
+	}
+	return fault(connector.FaultInvalid, status, "unexpected answer")
+}
+
+// retryAfter reads the Retry-After header: seconds, or a date, which is held against the server's own clock where it
+// shows it.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if value == "" {
+		return 0
+	}
+	var wait time.Duration
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
+		if !(seconds < maxRetryAfter.Seconds()) {
+			seconds = maxRetryAfter.Seconds()
+		}
+		wait = time.Duration(max(seconds, 0) * float64(time.Second))
+	} else if date, err := http.ParseTime(value); err == nil {
+		if shown, err := http.ParseTime(header.Get("Date")); err == nil {
+			now = shown
+		}
+		wait = date.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// requestFault makes the error of a request that got no whole answer. Only texts of known origin are kept: net/http
+// quotes URLs and pieces of malformed answers in its errors, and both can hold a number or what somebody wrote.
+func requestFault(err error, timeout time.Duration) *connector.PageError {
+	var (
+		dns         *net.DNSError
+		errno       syscall.Errno
+		certificate *tls.CertificateVerificationError
+		host        x509.HostnameError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+		network     net.Error
+	)
+	switch {
+	case errors.As(err, &dns):
+		return fault(connector.FaultTransient, 0, "resolve the server's name: no such host, or the resolver is down")
+	case errors.As(err, &certificate):
+		return fault(connector.FaultTransient, 0, "the server's certificate is not accepted: %w", certificate.Err)
+	case errors.As(err, &host):
+		return fault(connector.FaultTransient, 0, "the server's certificate is for another host")
+	case errors.As(err, &record):
+		return fault(connector.FaultTransient, 0, "the server does not speak TLS")
+	case errors.As(err, &alert):
+		return fault(connector.FaultTransient, 0, "TLS handshake: %w", alert)
+	case errors.As(err, &errno):
+		return fault(connector.FaultTransient, 0, "connection: %w", errno)
+	case errors.As(err, &network) && network.Timeout():
+		return fault(connector.FaultTransient, 0, "no whole answer within %v", timeout)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return fault(connector.FaultTransient, 0, "the connection ended before the answer came")
+	}
+	return fault(connector.FaultTransient, 0, "no answer that can be read (%T)", err)
+}

@@ -1,0 +1,96 @@
+package twochat
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Info is what the account says of itself. Whatever the answer lacks, or has in a form that cannot be read, is zero.
+type Info struct {
+	// RequestsPerMinute is the account's limit, over all its integrations; 0 where it is not known.
+	RequestsPerMinute int
+	// Usage and MaxUsage count API calls in the current month; MaxUsage is 0 where it is not known.
+	Usage    int64
+	MaxUsage int64
+	Blocked  bool
+	OnTrial  bool
+	Expires  time.Time
+}
+
+// Info asks for the account's limits and usage, and so checks the API key. It costs a call, and probably a credit. Errors
+// are as those of Page.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	work := c.borrow()
+	defer c.giveBack(work)
+	got, err := c.get(ctx, "/open/info", validators{}, work)
+	if err != nil {
+		return Info{}, err
+	}
+	switch got.status {
+	case http.StatusOK:
+		return parseInfo(got.body)
+	case http.StatusNotFound:
+		return Info{}, fault(connector.FaultRequest, got.status, "there is no 2Chat API at this address; is the base URL right?")
+	}
+	fault := statusFault(got.status)
+	fault.RetryAfter = retryAfter(got.header, c.now())
+	return Info{}, fault
+}
+
+func parseInfo(body []byte) (Info, error) {
+	var answer struct {
+		Success json.RawMessage
+		Error   json.RawMessage
+		Account json.RawMessage
+		Limits  json.RawMessage
+		Usage   json.RawMessage
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return Info{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information is cut off or no JSON object")
+	}
+	if string(answer.Success) == "false" || string(answer.Error) == "true" {
+		return Info{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information says that the request did not succeed")
+	}
+	account, limits, usage := members(answer.Account), members(answer.Limits), members(answer.Usage)
+	if account == nil && limits == nil && usage == nil {
+		return Info{}, fault(connector.FaultInvalid, http.StatusOK, "the answer is no account's information")
+	}
+	info := Info{
+		RequestsPerMinute: int(min(count(limits["requests_per_minute"]), math.MaxInt32)),
+		Usage:             count(usage["api_request_count"]),
+		MaxUsage:          count(usage["max_api_request_count"]),
+		Blocked:           string(account["blocked"]) == "true",
+		OnTrial:           string(account["on_trial"]) == "true",
+	}
+	if expires := account["expires_at"]; len(expires) > 0 {
+		info.Expires, _ = parseTime(expires)
+	}
+	return info, nil
+}
+
+// members returns an object's members, or nil where it is none.
+func members(object json.RawMessage) map[string]json.RawMessage {
+	var found map[string]json.RawMessage
+	if json.Unmarshal(object, &found) != nil {
+		return nil
+	}
+	return found
+}
+
+// count reads a number that counts something, also inside a string; 0 where it cannot be read.
+func count(raw json.RawMessage) int64 {
+	if len(raw) > 1 && raw[0] == '"' {
+		raw = unquote(raw)
+	}
+	number, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || !(number > 0 && number < 1<<53) {
+		return 0
+	}
+	return int64(number)
+}

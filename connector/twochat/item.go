@@ -1,0 +1,195 @@
+package twochat
+
+import (
+	"time"
+	"unicode/utf8"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	// maxItem is how large one item may be.
+	maxItem = 1 << 20
+	// maxID and maxSentBy bound what becomes an attribute of the event.
+	maxID     = 128
+	maxSentBy = 64
+)
+
+// Faults of items. They go into the quarantine as reasons.
+const (
+	faultNoObject = "the item is no JSON object"
+	faultNoID     = "the item has no uuid or id of 1 to 128 plain characters"
+	faultUTF8     = "the item holds invalid UTF-8"
+	faultTooLarge = "the item is larger than 1 MiB"
+)
+
+// item is where the members of one message lie in the body that are needed of it.
+type item struct {
+	all                     span
+	uuid, id                span
+	timestamp, created      span
+	sentBy, session, remote span
+	object                  bool
+	ascii                   bool // no byte of it is beyond ASCII
+}
+
+// item scans one element of the messages.
+func (s *scanner) item(i, depth int, it *item) int {
+	high := s.high
+	s.high = 0
+	var end int
+	if it.object = i < len(s.data) && s.data[i] == '{'; it.object {
+		end = s.object(i, depth, func(key span, value int) int {
+			end := s.value(value, depth+1)
+			if place := it.place(s.data, key); place != nil {
+				*place = span{int32(value), int32(end)}
+			}
+			return end
+		})
+	} else {
+		end = s.value(i, depth)
+	}
+	it.all = span{int32(i), int32(end)}
+	it.ascii = s.high&topBits == 0
+	s.high |= high
+	return end
+}
+
+// place returns where the value of this key is kept, or nil.
+func (it *item) place(data []byte, key span) *span {
+	switch string(unquote(key.of(data))) {
+	case "uuid":
+		return &it.uuid
+	case "id":
+		return &it.id
+	case "timestamp":
+		return &it.timestamp
+	case "created_at":
+		return &it.created
+	case "sent_by":
+		return &it.sentBy
+	case "session_key":
+		return &it.session
+	case "remote_phone_number":
+		return &it.remote
+	}
+	return nil
+}
+
+// messages makes the messages of the items found in a body. Their data lies in the body and keeps it alive.
+func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []connector.Message {
+	if len(work.items) == 0 {
+		return nil
+	}
+	out := make([]connector.Message, len(work.items))
+	// All ids become parts of one string: a page's messages live and die together.
+	text := work.text[:0]
+	for i := range work.items {
+		it := &work.items[i]
+		m := &out[i]
+		m.Data = it.all.of(body)
+		id := it.usableID(body)
+		text = append(text, id...)
+		m.Fault = it.fault(m.Data, id)
+	}
+	work.text = text
+	ids := string(text)
+	var lastChat []byte
+	var lastToken string
+	for i := range work.items {
+		it := &work.items[i]
+		m := &out[i]
+		length := len(it.usableID(body))
+		m.UUID, ids = ids[:length], ids[length:]
+		if length > 0 {
+			m.Key = connector.MessageKey(m.UUID)
+		} else {
+			m.Key = connector.ContentKey(m.Data)
+		}
+		m.Time = it.time(body)
+		m.SentBy = sender(stringAt(body, it.sentBy))
+		chat := it.chat(body)
+		if lastToken == "" || string(chat) != string(lastChat) {
+			lastChat, lastToken = chat, c.privacy.chat(s.SourceKey, chat)
+		}
+		m.Chat = lastToken
+		if m.Fault == "" && c.privacy.rewrites {
+			m.Data = c.privacy.rewrite(m.Data)
+		}
+	}
+	return out
+}
+
+// usableID returns the item's uuid, else its id, else nil.
+func (it *item) usableID(body []byte) []byte {
+	for _, place := range [...]span{it.uuid, it.id} {
+		if id := stringAt(body, place); len(id) > 0 && len(id) <= maxID && plain(id) {
+			return id
+		}
+	}
+	return nil
+}
+
+// fault says why the item cannot become an event, or "".
+func (it *item) fault(data, id []byte) string {
+	switch {
+	case !it.object:
+		return faultNoObject
+	case len(data) > maxItem:
+		return faultTooLarge
+	case !it.ascii && !utf8.Valid(data):
+		return faultUTF8
+	case len(id) == 0:
+		return faultNoID
+	}
+	return ""
+}
+
+// chat returns what identifies the item's chat: the session key, else the remote number, else "none".
+func (it *item) chat(body []byte) []byte {
+	for _, place := range [...]span{it.session, it.remote} {
+		if chat := stringAt(body, place); len(chat) > 0 {
+			return chat
+		}
+	}
+	return []byte("none")
+}
+
+// time returns the item's own time: created_at, else timestamp, else zero.
+func (it *item) time(body []byte) time.Time {
+	for _, place := range [...]span{it.created, it.timestamp} {
+		if !place.found() {
+			continue
+		}
+		if at, ok := parseTime(place.of(body)); ok {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// sender returns who sent a message, if it is up to 64 plain characters. The usual ones cost no memory.
+func sender(by []byte) string {
+	switch string(by) {
+	case "user":
+		return "user"
+	case "api":
+		return "api"
+	case "agent":
+		return "agent"
+	}
+	if len(by) > maxSentBy || !plain(by) {
+		return ""
+	}
+	return string(by)
+}
+
+// plain tells whether text is printable ASCII without blanks.
+func plain(text []byte) bool {
+	for _, c := range text {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,260 @@
+package twochat
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// manyItems is how many items a page has to have before it is taken for broken because not one can be used.
+const manyItems = 10
+
+// plainRequestEvery is how many conditional requests in a row are made before a plain one checks the server's word.
+const plainRequestEvery = 10
+
+// Page reads one page of a stream, as connector.Pages says.
+func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+	path, err := pagePath(s, number)
+	if err != nil {
+		return connector.Page{}, err
+	}
+	if number != 0 {
+		held = ""
+	}
+	work := c.borrow()
+	defer c.giveBack(work)
+	known := c.known(s, held)
+	got, err := c.get(ctx, path, known, work)
+	if err != nil {
+		return connector.Page{}, err
+	}
+	switch {
+	case got.status == http.StatusOK:
+	case got.status == http.StatusNotModified && known.offered():
+		return connector.Page{Unchanged: true, Fingerprint: held, Received: got.received}, nil
+	case got.status == http.StatusNotFound && number > 0:
+		return connector.Page{Number: number, Missing: true, Fingerprint: fingerprint([]byte("[]")), Received: got.received}, nil
+	default:
+		fault := statusFault(got.status)
+		fault.RetryAfter = retryAfter(got.header, c.now())
+		return connector.Page{}, fault
+	}
+	if c.sameBody(s, held, got.body) {
+		return connector.Page{Unchanged: true, Fingerprint: held, Received: got.received, Bytes: len(got.body)}, nil
+	}
+	// The messages' data stays in the body, so the page gets one of its own, of the right size.
+	body := bytes.Clone(got.body)
+	found, problem := scanPage(body, number, work.items[:0])
+	work.items = found.items
+	if problem != "" {
+		return connector.Page{}, fault(connector.FaultInvalid, got.status, "no valid page: %s", problem)
+	}
+	list := found.messages.of(body)
+	page := connector.Page{Number: number, Fingerprint: fingerprint(list), Received: got.received, Bytes: len(list)}
+	if number == 0 {
+		c.remember(s, page.Fingerprint, body, offeredBy(got.header))
+	}
+	if held != "" && page.Fingerprint == held {
+		page.Unchanged = true
+		return page, nil
+	}
+	page.Messages = c.messages(s, body, work)
+	if len(page.Messages) >= manyItems && allFaulty(page.Messages) {
+		return connector.Page{}, fault(connector.FaultInvalid, got.status, "no valid page: not one of its %d items can be used (the first: %s)",
+			len(page.Messages), page.Messages[0].Fault)
+	}
+	return page, nil
+}
+
+// pagePath is the address of a page below the base URL. Numbers come from the configuration, which checks them; here it
+// is made sure that none can lead to another address.
+func pagePath(s connector.Stream, number int) (string, error) {
+	if !plainNumber(s.Number) || s.Remote != "" && !plainNumber(s.Remote) {
+		return "", fault(connector.FaultRequest, 0, "the stream's number is not of the form +595981048477")
+	}
+	if number < 0 {
+		return "", fault(connector.FaultRequest, 0, "page %d does not exist", number)
+	}
+	path := "/open/whatsapp/messages/" + url.PathEscape(s.Number)
+	if s.Remote != "" {
+		path += "/" + url.PathEscape(s.Remote)
+	}
+	return path + "?page_number=" + strconv.Itoa(number), nil
+}
+
+// plainNumber accepts E.164 numbers and WhatsApp's ids (digits@lid, digits-digits@g.us).
+func plainNumber(number string) bool {
+	if len(number) < 3 || len(number) > 128 || number[0] != '+' && (number[0] < '0' || number[0] > '9') {
+		return false
+	}
+	for i := range len(number) {
+		switch c := number[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c == '+' && i == 0, c == '-', c == '@', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func fingerprint(messages []byte) connector.Fingerprint {
+	sum := sha256.Sum256(messages)
+	return connector.Fingerprint(hex.EncodeToString(sum[:]))
+}
+
+// known returns the validators to ask with: those of the very page that the caller holds, and none at times, so that a
+// server whose validators do not change with its list cannot hide messages for long.
+func (c *Client) known(s connector.Stream, held connector.Fingerprint) validators {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.lists[list{s.Number, s.Remote}]
+	if held == "" || last == nil || last.fingerprint != held || last.untrue || !last.validators.offered() {
+		return validators{}
+	}
+	if last.asked == plainRequestEvery {
+		last.asked = 0
+		return validators{}
+	}
+	last.asked++
+	return last.validators
+}
+
+// sameBody tells whether the body is, to the byte, the page 0 that the caller holds; then it was valid before.
+func (c *Client) sameBody(s connector.Stream, held connector.Fingerprint, body []byte) bool {
+	if held == "" {
+		return false
+	}
+	c.mu.Lock()
+	last := c.lists[list{s.Number, s.Remote}]
+	same := last != nil && last.fingerprint == held
+	var sum [sha256.Size]byte
+	if same {
+		sum = last.body
+	}
+	c.mu.Unlock()
+	return same && sha256.Sum256(body) == sum
+}
+
+// remember keeps what tells a list's next page 0 from this one.
+func (c *Client) remember(s connector.Stream, print connector.Fingerprint, body []byte, offered validators) {
+	next := &remembered{fingerprint: print, body: sha256.Sum256(body), validators: offered}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := list{s.Number, s.Remote}
+	if last := c.lists[key]; last != nil {
+		next.untrue = last.untrue || last.fingerprint != print && offered.offered() && offered == last.validators
+	}
+	c.lists[key] = next
+}
+
+// found is what a scan finds in the body of a page.
+type found struct {
+	success, failed, number, messages span
+	isArray                           bool
+	items                             []item
+}
+
+// scanPage scans the body of a page and checks that it is valid (rule 10 of the design); if not, problem says why. Of
+// members that a body or an item has twice, the last one counts, as with encoding/json; names match to the letter.
+func scanPage(body []byte, number int, items []item) (result found, problem string) {
+	result.items = items
+	if len(body) > math.MaxInt32 {
+		return result, "it is too large"
+	}
+	s := &scanner{data: body}
+	i := s.space(0)
+	if i == len(body) {
+		return result, "it is empty"
+	}
+	if body[i] != '{' {
+		return result, notAnObject(s, i)
+	}
+	end := s.object(i, 0, func(key span, value int) int {
+		switch string(unquote(key.of(body))) {
+		case "messages":
+			result.items = result.items[:0]
+			end := 0
+			if result.isArray = value < len(body) && body[value] == '['; result.isArray {
+				end = s.array(value, 1, func(value int) int {
+					var it item
+					end := s.item(value, 2, &it)
+					result.items = append(result.items, it)
+					return end
+				})
+			} else {
+				end = s.value(value, 1)
+			}
+			result.messages = span{int32(value), int32(end)}
+			return end
+		case "success":
+			return s.keep(&result.success, value)
+		case "error":
+			return s.keep(&result.failed, value)
+		case "page_number":
+			return s.keep(&result.number, value)
+		}
+		return s.value(value, 1)
+	})
+	switch {
+	case end < 0:
+		return result, "it is cut off or not JSON"
+	case s.space(end) != len(body):
+		return result, "something follows its end"
+	case string(result.success.of(body)) == "false" || string(result.failed.of(body)) == "true":
+		return result, "it says that the request did not succeed"
+	case !result.messages.found():
+		return result, "it has no messages member"
+	case !result.isArray:
+		return result, "its messages member is no array"
+	case !echoes(body, result.number, number):
+		return result, "it shows another page number than the one asked for"
+	}
+	return result, ""
+}
+
+// notAnObject says what a body is that is no object.
+func notAnObject(s *scanner, i int) string {
+	switch end := s.value(i, 0); {
+	case s.data[i] == '<':
+		return "it is HTML or XML"
+	case end < 0 || s.space(end) != len(s.data):
+		return "it is cut off or not JSON"
+	}
+	return "it is no JSON object"
+}
+
+// keep scans a value of the page itself and keeps its place.
+func (s *scanner) keep(place *span, value int) int {
+	end := s.value(value, 1)
+	*place = span{int32(value), int32(end)}
+	return end
+}
+
+// echoes tells whether the page number in the answer, if there is one, is the number asked for.
+func echoes(body []byte, echo span, number int) bool {
+	text := echo.of(body)
+	if len(text) == 0 || string(text) == "null" {
+		return true
+	}
+	if text[0] == '"' {
+		text = unquote(text)
+	}
+	shown, err := strconv.ParseFloat(string(text), 64)
+	return err == nil && shown == float64(number)
+}
+
+func allFaulty(messages []connector.Message) bool {
+	for i := range messages {
+		if messages[i].Fault == "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,143 @@
+package twochat
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Identifiers says what becomes of phone numbers and chats in events.
+type Identifiers string
+
+// The modes of DESIGN §10. Another mode, or another key, moves chats to other tokens.
+const (
+	// IdentifiersHashed: tokens are hashes; data is left as it is.
+	IdentifiersHashed Identifiers = "hashed"
+	// IdentifiersClear: tokens are the encoded identifiers; data is left as it is.
+	IdentifiersClear Identifiers = "clear"
+	// IdentifiersPseudonymous: tokens are keyed hashes, and stand for the identifiers in data too.
+	IdentifiersPseudonymous Identifiers = "pseudonymous"
+)
+
+// What may be dropped from messages.
+const (
+	DropText   = "text"
+	DropMedia  = "media"
+	DropQuoted = "quoted"
+)
+
+// minSecret is the shortest key of pseudonyms, in bytes: numbers are few enough to be tried against a weaker one.
+const minSecret = 16
+
+// Privacy says what of a message leaves this program.
+type Privacy struct {
+	// Identifiers is hashed where it is empty.
+	Identifiers Identifiers
+	// Secret is the key of pseudonyms, at least 16 bytes; other modes have none.
+	Secret []byte
+	// Drop lists what is taken out of data: text, media, quoted.
+	Drop []string
+}
+
+// Name is what connector.Checkpoint.Privacy holds: the mode and, for pseudonyms, the short id of their key. It changes
+// exactly when chats get other tokens.
+func (p Privacy) Name() string {
+	switch p.Identifiers {
+	case "":
+		return string(IdentifiersHashed)
+	case IdentifiersPseudonymous:
+		id := keyed(p.Secret, []byte("twochat-connector: id of this key"))
+		return string(IdentifiersPseudonymous) + ":" + hex.EncodeToString(id[:6])
+	}
+	return string(p.Identifiers)
+}
+
+// Validate says everything that is wrong with the settings.
+func (p Privacy) Validate() error {
+	var problems []error
+	switch p.Identifiers {
+	case "", IdentifiersHashed, IdentifiersClear:
+		if len(p.Secret) > 0 {
+			problems = append(problems, errors.New("privacy: a key is of use with pseudonymous identifiers only"))
+		}
+	case IdentifiersPseudonymous:
+		if len(p.Secret) < minSecret {
+			problems = append(problems, fmt.Errorf("privacy: pseudonymous identifiers need a key of at least %d bytes", minSecret))
+		}
+	default:
+		problems = append(problems, fmt.Errorf("privacy: identifiers %q: expected hashed, clear or pseudonymous", p.Identifiers))
+	}
+	for _, name := range p.Drop {
+		if name != DropText && name != DropMedia && name != DropQuoted {
+			problems = append(problems, fmt.Errorf("privacy: drop %q: expected text, media or quoted", name))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// redactor applies privacy settings. It may be used from several goroutines.
+type redactor struct {
+	mode                Identifiers
+	secret              []byte
+	text, media, quoted bool // dropped
+	rewrites            bool // data is not left as it is
+}
+
+func newRedactor(p Privacy) (*redactor, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	r := &redactor{
+		mode: p.Identifiers, secret: bytes.Clone(p.Secret),
+		text: slices.Contains(p.Drop, DropText), media: slices.Contains(p.Drop, DropMedia), quoted: slices.Contains(p.Drop, DropQuoted),
+	}
+	r.rewrites = r.mode == IdentifiersPseudonymous || len(p.Drop) > 0
+	return r, nil
+}
+
+// maxClear is the longest token in clear.
+const maxClear = 128
+
+// chat makes the token of a chat in the list that sourceKey identifies.
+func (r *redactor) chat(sourceKey string, chat []byte) string {
+	switch r.mode {
+	case IdentifiersPseudonymous:
+		return r.pseudonym(chat)
+	case IdentifiersClear:
+		if token := connector.SubjectToken(string(chat)); len(token) <= maxClear {
+			return token
+		}
+	}
+	var room [256]byte
+	text := append(append(append(room[:0], sourceKey...), '\n'), chat...)
+	sum := sha256.Sum256(text)
+	return connector.HashToken([16]byte(sum[:16]))
+}
+
+// pseudonym makes the token of an identifier. It depends on the key and the identifier alone, so that the same number has
+// the same token wherever it stands: +595981048477, 595981048477 and 595981048477@c.us are one.
+func (r *redactor) pseudonym(identifier []byte) string {
+	identifier = bytes.TrimPrefix(identifier, []byte("+"))
+	if digits, suffix, ok := bytes.Cut(identifier, []byte("@")); ok && len(digits) > 0 && personSuffix(suffix) {
+		identifier = digits
+	}
+	sum := keyed(r.secret, append([]byte("identifier\n"), identifier...))
+	return connector.HashToken([16]byte(sum[:16]))
+}
+
+// personSuffix tells whether an id with this suffix is a person's phone number.
+func personSuffix(suffix []byte) bool {
+	return string(suffix) == "c.us" || string(suffix) == "s.whatsapp.net"
+}
+
+func keyed(secret, text []byte) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(text)
+	return mac.Sum(nil)
+}

@@ -1,0 +1,270 @@
+package twochat
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"math/bits"
+)
+
+// maxDepth is how deep a document may be nested. It is encoding/json's limit, so that whoever reads the events with it
+// can read what passed here.
+const maxDepth = 10000
+
+// scanner checks a JSON document to the letter of RFC 8259 and finds values in it, in one pass and without decoding:
+// what it finds are places. Its methods take the place where a value begins and return the one after its end, or -1
+// where the text is no JSON. Strings may hold invalid UTF-8 (as with encoding/json); high tells where to look for it.
+type scanner struct {
+	data []byte
+	// high has a top bit set in some byte once a string held a byte beyond ASCII.
+	high uint64
+}
+
+// span is a place in the document; the empty span means that there is none.
+type span struct{ from, to int32 }
+
+func (p span) of(data []byte) []byte { return data[p.from:p.to:p.to] }
+
+func (p span) found() bool { return p.to > p.from }
+
+const (
+	eachByte = 0x0101010101010101
+	topBits  = 0x80 * eachByte
+)
+
+// space returns the first place at or after i that is no white space.
+func (s *scanner) space(i int) int {
+	data := s.data
+	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\t' || data[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// value scans any value; depth is the number of containers around it.
+func (s *scanner) value(i, depth int) int {
+	if i >= len(s.data) {
+		return -1
+	}
+	switch c := s.data[i]; {
+	case c == '"':
+		return s.text(i)
+	case c == '{':
+		return s.object(i, depth, nil)
+	case c == '[':
+		return s.array(i, depth, nil)
+	case c == '-' || c >= '0' && c <= '9':
+		return s.number(i)
+	case c == 't':
+		return s.word(i, "true")
+	case c == 'f':
+		return s.word(i, "false")
+	case c == 'n':
+		return s.word(i, "null")
+	}
+	return -1
+}
+
+func (s *scanner) word(i int, word string) int {
+	if len(s.data)-i < len(word) || string(s.data[i:i+len(word)]) != word {
+		return -1
+	}
+	return i + len(word)
+}
+
+// object scans an object. member, if not nil, is told each key (with its quotes) and scans the value in its place.
+func (s *scanner) object(i, depth int, member func(key span, value int) int) int {
+	if depth++; depth > maxDepth {
+		return -1
+	}
+	data := s.data
+	if i = s.space(i + 1); i < len(data) && data[i] == '}' {
+		return i + 1
+	}
+	for {
+		if i >= len(data) || data[i] != '"' {
+			return -1
+		}
+		key := i
+		if i = s.text(i); i < 0 {
+			return -1
+		}
+		end := i
+		if i = s.space(i); i >= len(data) || data[i] != ':' {
+			return -1
+		}
+		i = s.space(i + 1)
+		if member != nil {
+			i = member(span{int32(key), int32(end)}, i)
+		} else {
+			i = s.value(i, depth)
+		}
+		if i < 0 {
+			return -1
+		}
+		if i = s.space(i); i >= len(data) {
+			return -1
+		}
+		switch data[i] {
+		case ',':
+			i = s.space(i + 1)
+		case '}':
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+// array scans an array. element, if not nil, scans each element in its place.
+func (s *scanner) array(i, depth int, element func(value int) int) int {
+	if depth++; depth > maxDepth {
+		return -1
+	}
+	data := s.data
+	if i = s.space(i + 1); i < len(data) && data[i] == ']' {
+		return i + 1
+	}
+	for {
+		if element != nil {
+			i = element(i)
+		} else {
+			i = s.value(i, depth)
+		}
+		if i < 0 {
+			return -1
+		}
+		if i = s.space(i); i >= len(data) {
+			return -1
+		}
+		switch data[i] {
+		case ',':
+			i = s.space(i + 1)
+		case ']':
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+// text scans a string. Most of a page is text, so it goes by eight bytes: the usual trick finds the first byte of a
+// word that is a quote, a backslash or a control character (borrows can only raise false alarms above a true one).
+func (s *scanner) text(i int) int {
+	data := s.data
+	high := s.high
+	i++
+	for {
+		for len(data)-i >= 8 {
+			w := binary.LittleEndian.Uint64(data[i:])
+			quote, slash := w^('"'*eachByte), w^('\\'*eachByte)
+			special := ((quote-eachByte)&^quote | (slash-eachByte)&^slash | (w-0x20*eachByte)&^w) & topBits
+			high |= w
+			if special != 0 {
+				i += bits.TrailingZeros64(special) >> 3
+				break
+			}
+			i += 8
+		}
+		if i >= len(data) {
+			return -1
+		}
+		switch c := data[i]; {
+		case c == '"':
+			s.high = high
+			return i + 1
+		case c == '\\':
+			if i = s.escape(i); i < 0 {
+				return -1
+			}
+		case c < 0x20:
+			return -1
+		default:
+			high |= uint64(c)
+			i++
+		}
+	}
+}
+
+// escape checks the escape sequence at i.
+func (s *scanner) escape(i int) int {
+	data := s.data
+	if len(data)-i < 2 {
+		return -1
+	}
+	switch data[i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2
+	case 'u':
+		if len(data)-i < 6 {
+			return -1
+		}
+		for _, c := range data[i+2 : i+6] {
+			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
+				return -1
+			}
+		}
+		return i + 6
+	}
+	return -1
+}
+
+// number scans a number. What follows it is the caller's to judge.
+func (s *scanner) number(i int) int {
+	data := s.data
+	if data[i] == '-' {
+		i++
+	}
+	if i < len(data) && data[i] == '0' {
+		i++
+	} else if i = s.digits(i); i < 0 {
+		return -1
+	}
+	if i < len(data) && data[i] == '.' {
+		if i = s.digits(i + 1); i < 0 {
+			return -1
+		}
+	}
+	if i < len(data) && data[i]|0x20 == 'e' {
+		i++
+		if i < len(data) && (data[i] == '+' || data[i] == '-') {
+			i++
+		}
+		return s.digits(i)
+	}
+	return i
+}
+
+// digits scans one digit or more.
+func (s *scanner) digits(i int) int {
+	from := i
+	for i < len(s.data) && s.data[i] >= '0' && s.data[i] <= '9' {
+		i++
+	}
+	if i == from {
+		return -1
+	}
+	return i
+}
+
+// unquote returns what a JSON string says. It allocates only where the string holds escapes.
+func unquote(quoted []byte) []byte {
+	inner := quoted[1 : len(quoted)-1]
+	for _, c := range inner {
+		if c == '\\' {
+			var text string
+			if json.Unmarshal(quoted, &text) != nil {
+				return nil // the scanner has seen that it is a string
+			}
+			return []byte(text)
+		}
+	}
+	return inner
+}
+
+// stringAt returns what the value at p says if it is a string, else nil.
+func stringAt(data []byte, p span) []byte {
+	if !p.found() || data[p.from] != '"' {
+		return nil
+	}
+	return unquote(p.of(data))
+}
