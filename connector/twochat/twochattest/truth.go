@@ -47,16 +47,7 @@ func (m Message) Versions() [][]byte {
 	return out
 }
 
-// holds says whether data is a version that was served; with compacted, whatever the white space between its tokens.
-func (m Message) holds(data []byte, compacted bool) bool {
-	for _, version := range m.Versions() {
-		if bytes.Equal(version, data) || compacted && bytes.Equal(compact(version), compact(data)) {
-			return true
-		}
-	}
-	return false
-}
-
+// compact takes the white space between tokens away.
 func compact(data []byte) []byte {
 	var out bytes.Buffer
 	if json.Compact(&out, data) != nil {

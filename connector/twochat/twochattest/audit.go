@@ -1,0 +1,237 @@
+package twochattest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+)
+
+// Event is what a consumer got for one message.
+type Event struct {
+	ID string
+	// Sequence is its place in the log, from 1; 0 where the log has none, which is then not checked.
+	Sequence uint64
+	// Late is what the event says of itself: delivered after a message that the list shows above it.
+	Late bool
+	// Chat groups the events for the order within a chat; empty stands for the message's own chat.
+	Chat string
+	// Data is the item as it arrived; nil is not checked.
+	Data []byte
+}
+
+// Audit holds the events of one number against what its list showed. Give it each event with See, in the order of the log, then
+// ask for the Report. The zero Audit wants every message. It is for one goroutine at a time.
+type Audit struct {
+	// From is the index of insertion from which on messages are wanted: Fake.FirstRead for a reader that began with the
+	// newest page, 0 for one that began with the oldest message.
+	From int
+	// Unwanted are uuids that need not arrive, whatever From says.
+	Unwanted map[string]bool
+	// Remote narrows what is wanted to one remote number, as the reader's list was.
+	Remote string
+	// FirstSequence is the first event's; 0 stands for 1.
+	FirstSequence uint64
+	// Compact ignores white space between the tokens of the data, for logs of one line an event.
+	Compact bool
+
+	events []sighting
+}
+
+type sighting struct {
+	id, chat string
+	sequence uint64
+	late     bool
+	hash     [32]byte // zero: not checked
+}
+
+// See takes the next event of the log.
+func (a *Audit) See(e Event) {
+	s := sighting{id: e.ID, chat: e.Chat, sequence: e.Sequence, late: e.Late}
+	if e.Data != nil {
+		s.hash = a.hash(e.Data)
+	}
+	a.events = append(a.events, s)
+}
+
+func (a *Audit) hash(data []byte) [32]byte {
+	if a.Compact {
+		data = compact(data)
+	}
+	return sha256.Sum256(data)
+}
+
+// Report is what an Audit found. What must be 0 comes first.
+type Report struct {
+	// Lost messages are listed, wanted, were put on top, and are not in the log; NeverShown of them were on no page that was
+	// served whole, so that a reader cannot have them yet.
+	Lost, NeverShown int
+	// Doubled events carry an id that was in the log before.
+	Doubled int
+	// OutOfOrder events are not late, and stand after one that the list shows above them; OutOfOrderInChat of them after one of their
+	// own chat. UnmarkedLate are such events of messages that were inserted below others: they should have been marked.
+	OutOfOrder, OutOfOrderInChat, UnmarkedLate int
+	// Gaps are events whose sequence is not one more than that of the event before.
+	Gaps int
+	// Invented events have an id that was never listed, or data that was never served for it, or are poison.
+	Invented int
+
+	// LateMissing messages are listed, wanted, were inserted below others, and are not in the log: perhaps too deep for the reader.
+	LateMissing int
+	// Held messages came with or were older than a replaced list, and are not in the log: a reader cannot tell them from
+	// history that it delivered long ago.
+	Held int
+	// Events are all that the log holds, Late those that say so. Wanted messages were listed at the end.
+	Events, Late, Wanted int
+	// Gone messages were deleted and are not in the log. Poison items cannot become events.
+	Gone, Poison int
+
+	// Examples name the first few offenders by id.
+	Examples []string
+}
+
+const maxExamples = 10
+
+func (r *Report) example(format string, arguments ...any) {
+	if len(r.Examples) < maxExamples {
+		r.Examples = append(r.Examples, fmt.Sprintf(format, arguments...))
+	}
+}
+
+// Clean says that nothing is lost, doubled, out of order, missing in the sequence or invented.
+func (r Report) Clean() bool {
+	return r.Lost == 0 && r.Doubled == 0 && r.OutOfOrder == 0 && r.UnmarkedLate == 0 && r.Gaps == 0 && r.Invented == 0
+}
+
+// String is the report for a person.
+func (r Report) String() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d lost, %d doubled, %d out of order, %d gaps, %d invented; %d events for %d wanted messages, %d marked late",
+		r.Lost, r.Doubled, r.OutOfOrder+r.UnmarkedLate, r.Gaps, r.Invented, r.Events, r.Wanted, r.Late)
+	for _, extra := range []struct {
+		count int
+		text  string
+	}{
+		{r.NeverShown, "of the lost were never shown"}, {r.OutOfOrderInChat, "out of order within a chat"},
+		{r.UnmarkedLate, "of the disordered were inserted late, and are not marked"}, {r.LateMissing, "inserted late and not seen"},
+		{r.Held, "of a replaced list held back"}, {r.Gone, "deleted before they were seen"}, {r.Poison, "poison items listed"},
+	} {
+		if extra.count > 0 {
+			fmt.Fprintf(&out, "; %d %s", extra.count, extra.text)
+		}
+	}
+	for _, example := range r.Examples {
+		fmt.Fprintf(&out, "\n  %s", example)
+	}
+	return out.String()
+}
+
+// Report compares the events with the truth about their number, as Fake.Truth gives it. Take the truth after the last event.
+func (a *Audit) Report(truth []Message) Report {
+	var r Report
+	ranks := make(map[string]int, len(truth))
+	for rank, m := range truth {
+		if m.Poison == "" || m.Poison == PoisonTooLarge {
+			ranks[m.UUID] = rank
+		}
+	}
+	met := make([]bool, len(truth))
+	top, tops := -1, map[string]int{}
+	expected := max(a.FirstSequence, 1)
+	for i, e := range a.events {
+		r.Events++
+		if e.late {
+			r.Late++
+		}
+		if e.sequence != 0 {
+			if e.sequence != expected {
+				r.Gaps++
+				r.example("gap: event %d has sequence %d, not %d", i, e.sequence, expected)
+			}
+			expected = e.sequence + 1
+		}
+		rank, listed := ranks[e.id]
+		switch {
+		case !listed:
+			r.Invented++
+			r.example("invented: %s was never listed", e.id)
+			continue
+		case met[rank]:
+			r.Doubled++
+			r.example("doubled: %s again at place %d", e.id, i)
+			continue
+		case e.hash != [32]byte{} && !a.served(truth[rank], e.hash):
+			r.Invented++
+			r.example("invented: the data of %s was never served", e.id)
+		}
+		met[rank] = true
+		if e.late {
+			continue
+		}
+		chat := e.chat
+		if chat == "" {
+			chat = truth[rank].Chat
+		}
+		if rank > top {
+			top = rank
+		} else if truth[rank].Late {
+			r.UnmarkedLate++
+			r.example("late without mark: %s at place %d", e.id, i)
+		} else {
+			r.OutOfOrder++
+			r.example("out of order: %s at place %d", e.id, i)
+		}
+		if before, spoke := tops[chat]; !spoke || rank > before {
+			tops[chat] = rank
+		} else {
+			r.OutOfOrderInChat++
+		}
+	}
+	a.missing(&r, truth, met)
+	return r
+}
+
+// missing counts what was listed and did not arrive.
+func (a *Audit) missing(r *Report, truth []Message, met []bool) {
+	replaced := false
+	for _, m := range truth {
+		replaced = replaced || m.Old
+	}
+	for rank, m := range truth {
+		switch {
+		case m.Poison != "":
+			r.Poison++
+			continue
+		case m.Index < a.From || a.Unwanted[m.UUID] || a.Remote != "" && m.Remote != a.Remote:
+			continue
+		case m.Deleted:
+			if !met[rank] {
+				r.Gone++
+			}
+			continue
+		}
+		r.Wanted++
+		switch {
+		case met[rank]:
+		case m.Old || m.Backdated && replaced:
+			r.Held++
+		case m.Late:
+			r.LateMissing++
+			r.example("inserted late and not seen: %s", m.UUID)
+		default:
+			r.Lost++
+			r.example("lost: %s", m.UUID)
+			if !m.Served {
+				r.NeverShown++
+			}
+		}
+	}
+}
+
+func (a *Audit) served(m Message, hash [32]byte) bool {
+	for _, version := range m.Versions() {
+		if a.hash(version) == hash {
+			return true
+		}
+	}
+	return false
+}
