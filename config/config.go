@@ -1,0 +1,179 @@
+// Package config reads what the operator wants: one YAML file, the environment over it, flags over both.
+//
+// Every key is known by its struct field here or in a sink's package; nothing else is accepted. A problem names its place
+// (file and line, environment variable or flag), the key's dotted path and what was expected. It never quotes a value: what
+// stands in a wrong place may be a secret or somebody's number.
+package config
+
+import (
+	"errors"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Config is the whole configuration. Printing it in any way is safe: keys and numbers are redacted.
+type Config struct {
+	TwoChat TwoChat      `yaml:"twochat"`
+	Start   Start        `yaml:"start" doc:"what a stream's first start delivers: now, an age, beginning, or an RFC 3339 time"`
+	Poll    Poll         `yaml:"poll"`
+	Seen    Seen         `yaml:"seen"`
+	Events  Events       `yaml:"events"`
+	Sink    sinks.Config `yaml:"sink"`
+	Privacy Privacy      `yaml:"privacy"`
+	Admin   Admin        `yaml:"admin"`
+	Log     Log          `yaml:"log"`
+
+	apiKey string // TWOCHAT_API_KEY; it is no key of the file
+}
+
+// TwoChat says which message lists are read, and with whose key.
+type TwoChat struct {
+	BaseURL    string         `yaml:"base_url" doc:"the API without its path /open; https, or http on loopback"`
+	APIKeyFile FileSecret     `yaml:"api_key_file" doc:"file with the API key, re-read when it changes; the environment TWOCHAT_API_KEY goes before it"`
+	Streams    []StreamConfig `yaml:"streams" short:"number" doc:"the message lists to read"`
+}
+
+// StreamConfig is one message list.
+type StreamConfig struct {
+	Number Number `yaml:"number" doc:"the connected number, with +, in quotes"`
+	Remote Number `yaml:"remote" doc:"only the messages with this number; needs a name"`
+	Name   string `yaml:"name" doc:"the stream's name in events, subjects, metrics and logs, for ever; the number's digits where it is empty"`
+}
+
+// Poll says how often and how hard the API is read.
+type Poll struct {
+	MinInterval       time.Duration `yaml:"min_interval" doc:"between polls of a stream while messages flow"`
+	MaxInterval       time.Duration `yaml:"max_interval" doc:"between polls of a stream that is quiet"`
+	RequestsPerMinute int           `yaml:"requests_per_minute" doc:"limit for all streams together; 0 = what the account allows, 10 if it does not say"`
+	MonthlyCredits    int           `yaml:"monthly_credits" doc:"of the account's usage at which polling slows down; 0 = half of the plan"`
+	Concurrency       int           `yaml:"concurrency" doc:"requests in flight at most, 1 to 64"`
+	Timeout           time.Duration `yaml:"timeout" doc:"of one request"`
+	Sweep             Sweep         `yaml:"sweep"`
+}
+
+// Sweep is the search for messages that were listed late, far below the top.
+type Sweep struct {
+	Every time.Duration `yaml:"every" doc:"how often late messages are searched for; 0 = never"`
+	Depth time.Duration `yaml:"depth" doc:"how far back that search goes"`
+}
+
+// Seen bounds the memory of what was delivered.
+type Seen struct {
+	Capacity int `yaml:"capacity" doc:"messages remembered of each stream, at most; 10000 or more"`
+}
+
+// Events says what events look like.
+type Events struct {
+	Mode       connector.Mode `yaml:"mode" doc:"CloudEvents content mode: structured or binary"`
+	Headers    bool           `yaml:"headers" doc:"all attributes as headers in structured mode too (Kafka)"`
+	TypePrefix string         `yaml:"type_prefix" doc:"prefix of every event's type"`
+	DataSchema string         `yaml:"dataschema" doc:"URI for the attribute dataschema; empty = no such attribute"`
+}
+
+// Privacy says what routing data and events tell about people.
+type Privacy struct {
+	Identifiers Identifiers `yaml:"identifiers" doc:"how chats appear in subjects and keys: hashed, clear or pseudonymous"`
+	KeyFile     FileSecret  `yaml:"key_file" doc:"file with the key of pseudonymous"`
+	Drop        []Part      `yaml:"drop" doc:"what is taken out of messages: text, media, quoted"`
+}
+
+// Identifiers is a way to write chats in routing data.
+type Identifiers string
+
+// The ways (design, section 10).
+const (
+	Hashed       Identifiers = "hashed"
+	Clear        Identifiers = "clear"
+	Pseudonymous Identifiers = "pseudonymous"
+)
+
+// Part is a part of a message that Privacy.Drop can name.
+type Part string
+
+// The parts.
+const (
+	PartText   Part = "text"
+	PartMedia  Part = "media"
+	PartQuoted Part = "quoted"
+)
+
+// Admin is the server for metrics, probes and status.
+type Admin struct {
+	Listen string `yaml:"listen" doc:"host:port of metrics, probes and status"`
+}
+
+// Log says how the program speaks to its operator.
+type Log struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error"`
+	Format string `yaml:"format" doc:"auto (text on a terminal, json elsewhere), text or json"`
+}
+
+// Default is the configuration before anything was read: complete but for the key, the streams and the sink.
+func Default() Config {
+	return Config{
+		TwoChat: TwoChat{BaseURL: "https://api.p.2chat.io"},
+		Start:   Start{Mode: StartNow},
+		Poll: Poll{
+			MinInterval: 10 * time.Second, MaxInterval: 60 * time.Second, Concurrency: 4, Timeout: 15 * time.Second,
+			Sweep: Sweep{Every: time.Hour, Depth: 60 * time.Hour},
+		},
+		Seen:    Seen{Capacity: 20000},
+		Events:  Events{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"},
+		Privacy: Privacy{Identifiers: Hashed},
+		Admin:   Admin{Listen: "127.0.0.1:8080"},
+		Log:     Log{Level: "info", Format: "auto"},
+	}
+}
+
+// APIKey reads the API key: TWOCHAT_API_KEY, else what api_key_file holds now. It may be called by many at once.
+func (c *Config) APIKey() (string, error) {
+	if c.apiKey != "" {
+		return c.apiKey, nil
+	}
+	if !c.TwoChat.APIKeyFile.Set() {
+		return "", errors.New("no API key: set twochat.api_key_file or the environment " + APIKeyVariable)
+	}
+	return c.TwoChat.APIKeyFile.Read()
+}
+
+// Streams lists the configured streams, named and with their source keys.
+func (c *Config) Streams() []connector.Stream {
+	list := make([]connector.Stream, len(c.TwoChat.Streams))
+	for i, s := range c.TwoChat.Streams {
+		number, remote := string(s.Number), string(s.Remote)
+		list[i] = connector.Stream{
+			Name: s.name(), Number: number, Remote: remote,
+			SourceKey: connector.SourceKey(c.TwoChat.BaseURL, number, remote),
+		}
+	}
+	return list
+}
+
+// EventSettings is what the streams need to make events.
+func (c *Config) EventSettings() connector.EventSettings {
+	return connector.EventSettings{TypePrefix: c.Events.TypePrefix, DataSchema: c.Events.DataSchema}
+}
+
+// Encoding is what the sink needs to write events.
+func (c *Config) Encoding() connector.Encoding {
+	return connector.Encoding{Mode: c.Events.Mode, Headers: c.Events.Headers, TypePrefix: c.Events.TypePrefix}
+}
+
+// Drops tells whether a part of messages is to be taken out.
+func (p Privacy) Drops(part Part) bool {
+	for _, dropped := range p.Drop {
+		if dropped == part {
+			return true
+		}
+	}
+	return false
+}
+
+func (s StreamConfig) name() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return s.Number.digits()
+}

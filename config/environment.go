@@ -1,0 +1,172 @@
+package config
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	// VariablePrefix begins the environment variable of every key.
+	VariablePrefix = "TWOCHAT_CONNECTOR_"
+	// APIKeyVariable holds the API key itself.
+	APIKeyVariable = "TWOCHAT_API_KEY"
+)
+
+// Variable is the environment variable of a key: TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL for poll.min_interval.
+func Variable(path string) string {
+	return VariablePrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+}
+
+// Kubernetes puts such variables into every pod beside a Service whose name begins with twochat-connector. No key has
+// such a name (a test holds that).
+var serviceLink = regexp.MustCompile(`^TWOCHAT_CONNECTOR_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+// readEnvironment lays the variables over what is there, in the order of their names; of a name given twice the last counts,
+// as with os/exec.
+func (l *loader) readEnvironment(env []string) {
+	values := map[string]string{}
+	for _, entry := range env {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			values[name] = value
+		}
+	}
+	l.config.apiKey = values[APIKeyVariable]
+	if strings.ContainsFunc(l.config.apiKey, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		l.problem(Place{Origin: "environment " + APIKeyVariable, rank: inEnvironment}, "", "expected an API key, found blanks or unprintable characters in it")
+	}
+
+	paths := map[string]string{}
+	for _, path := range l.leaves() {
+		paths[Variable(path)] = path
+	}
+	var names []string
+	for name := range values {
+		if strings.HasPrefix(name, VariablePrefix) && !serviceLink.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		l.origin = Place{Origin: "environment " + name, rank: inEnvironment}
+		path, known := paths[name]
+		if !known {
+			l.unknownVariable(name, paths)
+			continue
+		}
+		l.setText(path, values[name])
+	}
+}
+
+func (l *loader) unknownVariable(name string, paths map[string]string) {
+	place := l.origin
+	suffix := strings.TrimPrefix(name, VariablePrefix)
+	if !plainKey.MatchString(suffix) {
+		place.Origin = "environment " + VariablePrefix + "…"
+	}
+	if name == Variable("twochat.api_key") {
+		l.problem(place, "", "unknown variable; the API key goes into "+APIKeyVariable)
+		return
+	}
+	var known []string
+	for variable := range paths {
+		known = append(known, strings.ToLower(strings.TrimPrefix(variable, VariablePrefix)))
+	}
+	slices.Sort(known)
+	text := "unknown variable"
+	if near := nearest(suffix, known); near != "" {
+		text += "; the nearest known one is " + VariablePrefix + strings.ToUpper(near)
+	}
+	l.problem(place, "", text)
+}
+
+// leaves lists the dotted paths of all keys that take a value: lists as a whole, sections not.
+func (l *loader) leaves() []string {
+	var list []string
+	_, defaults := l.root()
+	walk(defaults, "", func(path string, _ reflect.Value, _ field) { list = append(list, path) })
+	return list
+}
+
+// walk visits every key that takes a value, in the order of the structs.
+func walk(section reflect.Value, path string, visit func(path string, value reflect.Value, f field)) {
+	for _, f := range fieldsOf(section.Type()) {
+		value, keyPath := section.FieldByIndex(f.index), join(path, f.name)
+		if value.Kind() == reflect.Pointer && isSection(value.Type().Elem()) {
+			if value.IsNil() {
+				continue
+			}
+			value = value.Elem()
+		}
+		if isSection(value.Type()) {
+			walk(value, keyPath, visit)
+			continue
+		}
+		visit(keyPath, value, f)
+	}
+}
+
+// setText sets one key to a text from the environment or a flag. A list is given as in YAML ([a, b]) or with commas alone.
+func (l *loader) setText(path, text string) {
+	target, defaults := l.root()
+	var f field
+	done := ""
+	for name := range strings.SplitSeq(path, ".") {
+		if target.Kind() == reflect.Pointer {
+			if target.IsNil() {
+				target.Set(reflect.New(target.Type().Elem()))
+				target.Elem().Set(defaults.Elem())
+			}
+			target, defaults = target.Elem(), defaults.Elem()
+		}
+		f, _ = find(fieldsOf(target.Type()), name)
+		target, defaults = target.FieldByIndex(f.index), defaults.FieldByIndex(f.index)
+		done = join(done, name)
+		if _, given := l.places[done]; !given || done == path {
+			l.places[done] = l.origin
+		}
+	}
+	// A good value here mends a bad one below, but the bad one is still reported: the file is wrong either way.
+	t := target.Type()
+	node := &yaml.Node{Kind: yaml.ScalarNode, Value: text}
+	switch {
+	case t.Kind() == reflect.Slice && !isText(t):
+		l.forget(path)
+		l.places[path] = l.origin
+		node = listNode(text, f.tag.Get("short"))
+		if node == nil {
+			l.problem(l.origin, path, "expected a list, as in YAML or with commas between its items")
+			return
+		}
+	case t.Kind() == reflect.String || isText(t):
+		node.Tag = "!!str"
+	}
+	l.decode(node, target, defaults, path)
+}
+
+// listNode reads a list: as YAML where it begins like one, else parts with commas between. short names the key that a part
+// alone stands for in a list of sections. nil means that it is no list.
+func listNode(text, short string) *yaml.Node {
+	if strings.HasPrefix(strings.TrimSpace(text), "[") {
+		var document yaml.Node
+		if err := yaml.Unmarshal([]byte(text), &document); err != nil || document.Content[0].Kind != yaml.SequenceNode {
+			return nil
+		}
+		return document.Content[0]
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		item := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: part}
+		if short != "" {
+			item = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: short}, item}}
+		}
+		list.Content = append(list.Content, item)
+	}
+	return list
+}

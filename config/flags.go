@@ -1,0 +1,135 @@
+package config
+
+import (
+	"net/url"
+	"reflect"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Flags is what the command line says of the configuration. Empty fields say nothing.
+type Flags struct {
+	// Config is the file to read.
+	Config string
+	// Numbers replace twochat.streams. Without a sink from anywhere they mean the embedded one.
+	Numbers []string
+	// Sink replaces the whole section sink: nats://host:4222 (JetStream; tls:// as well), kafka://host:9092,host:9092/topic,
+	// file:events.jsonl, `-` for stdout.
+	Sink string
+	// Start replaces start.
+	Start string
+	// Create sets create of the sink in use, where it has one.
+	Create bool
+}
+
+func (l *loader) readFlags(flags Flags) {
+	l.origin = Place{Origin: "flag --number", rank: inFlags}
+	if len(flags.Numbers) > 0 {
+		l.setText("twochat.streams", strings.Join(flags.Numbers, ","))
+	}
+	l.origin.Origin = "flag --start"
+	if flags.Start != "" {
+		l.setText("start", flags.Start)
+	}
+	l.origin.Origin = "flag --sink"
+	if flags.Sink != "" {
+		l.config.Sink = sinks.Config{}
+		l.forget("sink")
+		l.readSinkURL(flags.Sink)
+	} else if len(flags.Numbers) > 0 && len(l.chosen()) == 0 && !l.broken["sink"] {
+		l.choose("embedded")
+	}
+	l.origin.Origin = "flag --create"
+	if chosen := l.chosen(); flags.Create && len(chosen) == 1 {
+		if path := "sink." + chosen[0] + ".create"; l.isLeaf(path) {
+			l.setText(path, "true")
+		} else {
+			l.problem(l.origin, "", "the sink "+chosen[0]+" has nothing to create")
+		}
+	}
+}
+
+const sinkForms = "expected nats://host:4222, kafka://host:9092/topic, file:events.jsonl or -"
+
+func (l *loader) readSinkURL(text string) {
+	l.places["sink"] = l.origin
+	if text == "-" {
+		l.choose("stdout")
+		return
+	}
+	if path, ok := strings.CutPrefix(text, "file:"); ok {
+		if rooted, ok := strings.CutPrefix(path, "//"); ok {
+			path = rooted
+			if !strings.HasPrefix(path, "/") {
+				path = ""
+			}
+		}
+		if path == "" {
+			l.problem(l.origin, "sink", "expected file:events.jsonl, file:/path or file:///path")
+			return
+		}
+		l.setText("sink.file.path", path)
+		return
+	}
+	// The brokers of Kafka are a list, which is no URL's host.
+	scheme, rest, _ := strings.Cut(text, "://")
+	hosts, path, _ := strings.Cut(rest, "/")
+	switch {
+	case strings.ContainsAny(text, "@?#"):
+		l.problem(l.origin, "sink", "expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own")
+	case hosts == "" || strings.ContainsAny(rest, " \t\r\n"):
+		l.problem(l.origin, "sink", sinkForms)
+	case (scheme == "nats" || scheme == "tls") && path == "":
+		for host := range strings.SplitSeq(hosts, ",") {
+			if u, err := url.Parse(scheme + "://" + host); err != nil || u.Hostname() == "" {
+				l.problem(l.origin, "sink", sinkForms)
+				return
+			}
+		}
+		l.setText("sink.jetstream.url", scheme+"://"+hosts)
+	case scheme == "kafka" && !strings.Contains(path, "/"):
+		l.setText("sink.kafka.brokers", hosts)
+		if path != "" {
+			l.setText("sink.kafka.topic", path)
+		}
+	default:
+		l.problem(l.origin, "sink", sinkForms)
+	}
+}
+
+// chosen lists the sinks that the configuration has so far.
+func (l *loader) chosen() []string { return l.config.Sink.Chosen() }
+
+// choose adds a sink with its defaults.
+func (l *loader) choose(name string) {
+	_, defaults := l.root()
+	from, to := reflect.ValueOf(l.complete.Sink), reflect.ValueOf(&l.config.Sink).Elem()
+	f, known := find(fieldsOf(defaults.FieldByName("Sink").Type()), name)
+	if !known {
+		l.problem(l.origin, "sink", "this program has no sink "+name)
+		return
+	}
+	section := reflect.New(from.FieldByIndex(f.index).Type().Elem())
+	section.Elem().Set(from.FieldByIndex(f.index).Elem())
+	to.FieldByIndex(f.index).Set(section)
+	l.places["sink."+name] = l.origin
+}
+
+func (l *loader) isLeaf(path string) bool {
+	for _, leaf := range l.leaves() {
+		if leaf == path {
+			return true
+		}
+	}
+	return false
+}
+
+// forget drops the places of everything below a path, which is about to be replaced.
+func (l *loader) forget(path string) {
+	for known := range l.places {
+		if known == path || strings.HasPrefix(known, path+".") || strings.HasPrefix(known, path+"[") {
+			delete(l.places, known)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// defaultPaths are where a configuration is looked for when none is named, the first one that exists.
+var defaultPaths = [...]string{"twochat-connector.yaml", "/etc/twochat-connector/config.yaml"}
+
+// maxFile is far above any configuration: a thousand streams need a tenth of it.
+const maxFile = 4 << 20
+
+// Find returns the path of the configuration file that is used when none is named; ok is false where there is none.
+func Find() (path string, ok bool) {
+	for _, path := range defaultPaths {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// Load reads the file (none where path is empty) and lays the environment, a list of NAME=value as of os.Environ, over it.
+// Where the configuration is wrong in any way, the error is Problems; where the file cannot be read, it is the cause.
+func Load(path string, env []string) (*Config, error) {
+	return FromFlags(Flags{Config: path}, env)
+}
+
+// FromFlags is Load with the command line over all.
+func FromFlags(flags Flags, env []string) (*Config, error) {
+	l := newLoader()
+	if flags.Config != "" {
+		content, err := readFile(flags.Config)
+		if err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		if !l.readYAML(flags.Config, content) {
+			return nil, l.problems
+		}
+	}
+	l.readEnvironment(env)
+	l.readFlags(flags)
+	l.config.validate(l.wrong)
+	if len(l.problems) > 0 {
+		l.problems.sort()
+		return nil, l.problems
+	}
+	return l.config, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxFile {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d bytes", maxFile)}
+	}
+	return content, nil
+}
+
+// loader collects a configuration from its origins, the later over the earlier, and all problems on the way.
+type loader struct {
+	config   *Config
+	complete Config // the defaults, with every sink present
+	// origin is where values come from just now; a node's line is added to it inside the file.
+	origin Place
+	// places remembers where each key was given, by its dotted path.
+	places   map[string]Place
+	problems Problems
+	// broken holds the paths that have a problem already: what is wrong with a value that was not read is no news.
+	broken map[string]bool
+}
+
+func newLoader() *loader {
+	config, complete := Default(), Default()
+	complete.Sink = sinks.Defaults()
+	return &loader{config: &config, complete: complete, places: map[string]Place{}, broken: map[string]bool{}}
+}
+
+func (l *loader) root() (target, defaults reflect.Value) {
+	return reflect.ValueOf(l.config).Elem(), reflect.ValueOf(&l.complete).Elem()
+}
+
+func (l *loader) problem(place Place, path, text string) {
+	l.problems = append(l.problems, Problem{place, path, text})
+	l.broken[path] = true
+}
+
+func (l *loader) problemAt(n *yaml.Node, path, text string) { l.problem(l.place(n), path, text) }
+
+func (l *loader) place(n *yaml.Node) Place {
+	place := l.origin
+	if place.rank == inFile {
+		place.Line = n.Line
+	}
+	return place
+}
+
+// wrong reports a value that was read well but cannot be; the place is the key's, or that of the nearest part above it.
+func (l *loader) wrong(path, text string) {
+	for part := path; part != ""; part = parent(part) {
+		if l.broken[part] {
+			return
+		}
+	}
+	for part := path; part != ""; part = parent(part) {
+		if place, ok := l.places[part]; ok {
+			l.problem(place, path, text)
+			return
+		}
+	}
+	place, ok := l.places[""]
+	if !ok {
+		place = Place{Origin: "configuration", rank: nowhere}
+	}
+	l.problem(place, path, text)
+}
+
+// parent cuts the last key or place in a list off a dotted path.
+func parent(path string) string {
+	return path[:max(0, strings.LastIndexAny(path, ".["))]
+}
+
+// readYAML reads the file over the defaults. It returns false where there is nothing in it to go on with.
+func (l *loader) readYAML(path string, content []byte) bool {
+	l.origin = Place{Origin: path, rank: inFile}
+	l.places[""] = l.origin
+	decoder := yaml.NewDecoder(strings.NewReader(string(content)))
+	var document, second yaml.Node
+	err := decoder.Decode(&document)
+	switch {
+	case errors.Is(err, io.EOF) || err == nil && isNull(document.Content[0]):
+		l.problem(l.origin, "", "the file is empty; expected at least twochat.streams and a sink")
+		return false
+	case err != nil:
+		l.syntaxProblem(err)
+		return false
+	}
+	if err := decoder.Decode(&second); err == nil {
+		l.problemAt(&second, "", "expected one YAML document, found another")
+	} else if !errors.Is(err, io.EOF) {
+		l.syntaxProblem(err)
+		return false
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode {
+		l.problemAt(root, "", "expected keys with values, found "+found(root))
+		return false
+	}
+	target, defaults := l.root()
+	l.decode(root, target, defaults, "")
+	return true
+}
+
+var (
+	syntaxLine = regexp.MustCompile(`line ([0-9]+): `)
+	// The parser's own sentences quote names out of the file (an anchor, say); these words are all that passes.
+	syntaxText = regexp.MustCompile(`^[a-z ,-]{1,100}$`)
+)
+
+func (l *loader) syntaxProblem(err error) {
+	place, text := l.origin, strings.TrimPrefix(err.Error(), "yaml: ")
+	if at := syntaxLine.FindStringSubmatchIndex(text); at != nil {
+		if line, err := strconv.Atoi(text[at[2]:at[3]]); err == nil {
+			place.Line = line
+		}
+		text = text[:at[0]] + text[at[1]:]
+	}
+	if strings.HasPrefix(text, "unknown anchor ") {
+		text = "anchors and aliases are not supported"
+	}
+	if !syntaxText.MatchString(text) {
+		text = "the text breaks off or mixes its parts"
+	}
+	l.problem(place, "", "no valid YAML: "+text)
+}

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const redacted = "[redacted]"
+
+// userinfo is what stands before the @ of a URL.
+var userinfo = regexp.MustCompile(`//[^/@\s]*@`)
+
+// MarshalJSON is the configuration in force, with the file's keys in the file's order. Numbers and the API key are redacted.
+func (c Config) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	if err := printSection(&out, reflect.ValueOf(&c).Elem()); err != nil {
+		return nil, fmt.Errorf("print configuration: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// String is MarshalJSON with indents.
+func (c Config) String() string {
+	var out bytes.Buffer
+	flat, err := c.MarshalJSON()
+	if err == nil {
+		err = json.Indent(&out, flat, "", "  ")
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return out.String()
+}
+
+// GoString keeps %#v from what String hides.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue keeps loggers from what String hides.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+func printSection(out *bytes.Buffer, section reflect.Value) error {
+	out.WriteByte('{')
+	first := true
+	for _, f := range fieldsOf(section.Type()) {
+		value := section.FieldByIndex(f.index)
+		if value.Kind() == reflect.Pointer && value.IsNil() {
+			continue
+		}
+		if !first {
+			out.WriteByte(',')
+		}
+		first = false
+		out.WriteString(strconv.Quote(f.name) + ":")
+		if err := printValue(out, value); err != nil {
+			return err
+		}
+	}
+	out.WriteByte('}')
+	return nil
+}
+
+func printValue(out *bytes.Buffer, value reflect.Value) error {
+	t := value.Type()
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return printValue(out, value.Elem())
+	case isSection(t):
+		return printSection(out, value)
+	case t.Kind() == reflect.Slice && !isText(t):
+		out.WriteByte('[')
+		for i := range value.Len() {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			if err := printValue(out, value.Index(i)); err != nil {
+				return err
+			}
+		}
+		out.WriteByte(']')
+		return nil
+	}
+	printed, err := json.Marshal(plain(value))
+	if err != nil {
+		return err
+	}
+	out.Write(printed)
+	return nil
+}
+
+// plain is a single value as the file would give it.
+func plain(value reflect.Value) any {
+	if value.Type() == durationType {
+		return FormatDuration(time.Duration(value.Int()))
+	}
+	if isText(value.Type()) {
+		return fmt.Sprint(value.Interface())
+	}
+	if value.Kind() == reflect.String {
+		return userinfo.ReplaceAllString(value.String(), "//"+redacted+"@")
+	}
+	return value.Interface()
+}
+
+// FormatDuration writes a duration as a person would: 1h, not 1h0m0s.
+func FormatDuration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range [...]string{"m0s", "h0m"} {
+		if cut := len(text) - 2; cut > 0 && text[max(0, cut-1):] == zero {
+			text = text[:cut]
+		}
+	}
+	return text
+}
+
+// Findings lists what is not wrong with the configuration but weakens what it promises, and what cannot be read just now.
+func (c *Config) Findings() []connector.Finding {
+	var list []connector.Finding
+	if c.apiKey == "" {
+		list = append(list, c.TwoChat.APIKeyFile.findings("twochat.api_key_file")...)
+	}
+	list = append(list, c.Privacy.KeyFile.findings("privacy.key_file")...)
+	if c.Poll.Sweep.Every == 0 {
+		list = append(list, connector.Finding{
+			Level: connector.FindingWarning, Thing: "poll.sweep.every",
+			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found", Mend: "set poll.sweep.every: 1h",
+		})
+	}
+	if c.Events.Headers && !slices.Equal(c.Sink.Chosen(), []string{"kafka"}) {
+		list = append(list, connector.Finding{
+			Level: connector.FindingWarning, Thing: "events.headers", Text: "only the sink kafka knows this key", Mend: "take it out",
+		})
+	}
+	for _, finding := range c.Sink.Validate() {
+		finding.Thing = c.sinkPath(finding.Thing)
+		list = append(list, finding)
+	}
+	return list
+}

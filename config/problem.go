@@ -1,0 +1,106 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing wrong with the configuration.
+type Problem struct {
+	Place Place
+	// Path is the dotted path of the key; empty where the whole file is meant.
+	Path string
+	// Text says what was expected and, where it helps, what kind of thing was found. It quotes no value.
+	Text string
+}
+
+// Place is where a value comes from.
+type Place struct {
+	// Origin is the file's path, "environment NAME" or "flag --name"; "configuration" where no place can be named.
+	Origin string
+	// Line is counted from 1; 0 outside of files.
+	Line int
+
+	rank rank
+}
+
+type rank int
+
+const (
+	inFile rank = iota
+	inEnvironment
+	inFlags
+	nowhere
+)
+
+// String is `file:line`, or the origin alone.
+func (p Place) String() string {
+	if p.Line > 0 {
+		return fmt.Sprintf("%s:%d", p.Origin, p.Line)
+	}
+	return p.Origin
+}
+
+// String is `file:line: dotted.path: text`.
+func (p Problem) String() string {
+	if p.Path == "" {
+		return fmt.Sprintf("%s: %s", p.Place, p.Text)
+	}
+	return fmt.Sprintf("%s: %s: %s", p.Place, p.Path, p.Text)
+}
+
+// Problems is everything that is wrong, in a stable order: down the file, then environment, flags and the rest. As an error
+// it has a line for each.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p Problems) sort() {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(a.Place.rank, b.Place.rank), cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Place.Origin, b.Place.Origin),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
+	})
+}
+
+// nearest is the known name with the smallest edit distance, or "" where none is near enough to be meant.
+func nearest(name string, known []string) string {
+	best, distance := "", len(name)/2+1
+	for _, candidate := range known {
+		if d := editDistance(strings.ToLower(name), candidate); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	return best
+}
+
+// editDistance counts insertions, deletions, exchanges and swaps of neighbours (optimal string alignment).
+func editDistance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			exchange := last[j-1]
+			if a[i-1] != b[j-1] {
+				exchange++
+			}
+			row[j] = min(exchange, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

@@ -1,0 +1,56 @@
+package sinks
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Config is the union of all sinks' configurations: exactly one field is set in a configuration that is whole. A field's
+// key is the sink's name.
+type Config struct{}
+
+// Defaults has every sink's section, as it is before the operator wrote anything into it.
+func Defaults() Config { return Config{} }
+
+// Open makes the one sink that is configured. It does no network I/O.
+func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, error) {
+	if chosen := c.Chosen(); len(chosen) != 1 {
+		return nil, fmt.Errorf("open sink: expected exactly one of %s, found %d", strings.Join(Names(), ", "), len(chosen))
+	}
+	return nil, fmt.Errorf("open sink: %s is unknown", c.Chosen()[0])
+}
+
+// Names lists the sinks that there are.
+func Names() []string {
+	var names []string
+	for f := range reflect.TypeFor[Config]().Fields() {
+		names = append(names, f.Tag.Get("yaml"))
+	}
+	return names
+}
+
+// Chosen lists the sinks that the configuration has: one, where it is right.
+func (c Config) Chosen() []string {
+	var chosen []string
+	for i, name := range Names() {
+		if !reflect.ValueOf(c).Field(i).IsNil() {
+			chosen = append(chosen, name)
+		}
+	}
+	return chosen
+}
+
+// Validate lists what each chosen sink finds wrong or weak in its own settings, without any I/O.
+func (c Config) Validate() []connector.Finding {
+	var findings []connector.Finding
+	for _, section := range reflect.ValueOf(c).Fields() {
+		if !section.IsNil() {
+			findings = append(findings, section.Interface().(interface{ Validate() []connector.Finding }).Validate()...)
+		}
+	}
+	return findings
+}

@@ -1,0 +1,52 @@
+package sinks
+
+import "strings"
+
+// Docs is the one-line meaning of a sink's key, by its dotted path with `sink.` before it; empty where there is no such key.
+func Docs(path string) string {
+	path, ok := strings.CutPrefix(path, "sink.")
+	if !ok {
+		return ""
+	}
+	if doc, ok := docs[path]; ok {
+		return doc
+	}
+	// Sinks that share settings share their meanings.
+	_, key, _ := strings.Cut(path, ".")
+	return docs[key]
+}
+
+// docs stands here and not in the sinks' packages as several of them share keys; a test of the package config holds it
+// complete and free of keys that are gone.
+var docs = map[string]string{
+	"create":     "make what is missing in the broker, with the right settings",
+	"insecure":   "accept credentials in clear text to another machine",
+	"timeout":    "of a single exchange with the server",
+	"url":        "one server or several, with commas: nats://host:4222, or tls:// to insist on TLS",
+	"creds_file": "file with NATS credentials (JWT and seed)",
+	"nkey_file":  "file with the seed of an nkey",
+	"token_file": "file with a token",
+
+	"tls.enabled":     "encrypt with the system's authorities; any other key of tls does as well",
+	"tls.ca_file":     "file with the authorities to trust",
+	"tls.cert_file":   "file with the client's certificate",
+	"tls.key_file":    "file with the client certificate's key",
+	"tls.server_name": "name to expect in the server's certificate",
+	"tls.insecure":    "accept any certificate",
+
+	"jetstream.stream":    "the JetStream stream that holds events, checkpoints and quarantine",
+	"jetstream.subject":   "first part of the events' subjects",
+	"jetstream.replicas":  "of a stream made by create; 0 = 3 where there are three servers, else 1",
+	"jetstream.max_age":   "of messages in a stream made by create; 0 = no limit",
+	"jetstream.max_bytes": "of a stream made by create; 0 = no limit",
+
+	"kafka.brokers":             "host:port of brokers to begin with",
+	"kafka.topic":               "topic of the events; TOPIC.checkpoints and TOPIC.quarantine lie beside it",
+	"kafka.compression":         "of record batches: zstd, lz4, snappy, gzip or none",
+	"kafka.sasl.mechanism":      "plain, scram-sha-256, scram-sha-512 or oauthbearer; empty = none",
+	"kafka.sasl.username":       "of plain and scram",
+	"kafka.sasl.password_file":  "file with the password of plain and scram",
+	"kafka.sasl.token_file":     "file with the token of oauthbearer",
+	"kafka.accept_partitions":   "the number of partitions that the topic has now, to accept that chats move",
+	"kafka.transaction_timeout": "how long a dead writer may hold back read_committed consumers",
+}
