@@ -1,0 +1,116 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+)
+
+// Headers of JetStream (ADR-50, ADR-43).
+const (
+	headerBatch       = "Nats-Batch-Id"
+	headerBatchPlace  = "Nats-Batch-Sequence"
+	headerBatchCommit = "Nats-Batch-Commit"
+	headerExpected    = "Nats-Expected-Last-Subject-Sequence"
+	headerTTL         = "Nats-TTL"
+	headerOnlyStream  = "Nats-Expected-Stream"
+)
+
+// noResponders is the status of the answer that the server itself gives where nobody listens.
+const noResponders = "503"
+
+// notSentError says that a batch was not sent to its end: whatever reached the server cannot be committed any more.
+type notSentError struct{ cause error }
+
+func (e *notSentError) Error() string { return "not sent: " + e.cause.Error() }
+func (e *notSentError) Unwrap() error { return e.cause }
+
+// publish sends the messages as one atomic batch and returns the stream sequence of the last one. Each message gets its
+// place in the batch; a lone one goes as a plain message, which needs no batch. The error is an *apiError where the server
+// refused; a *notSentError where the last message never left, so that nothing can have been written; anything else leaves open
+// whether it was written.
+//
+// The first and the last message ask for an answer. A server that refuses to open the batch says so to the first; to the last it
+// only says that the batch is incomplete. With careful every message asks, which finds out why one in the middle was
+// refused.
+func (k *link) publish(ctx context.Context, batch string, messages []*natsgo.Msg, careful bool) (uint64, error) {
+	if !k.conn.IsConnected() {
+		return 0, &notSentError{errLost}
+	}
+	life := k.life()
+	answers, done := k.await(batch, len(messages)+1)
+	defer done()
+	for i, m := range messages {
+		last := i == len(messages)-1
+		if len(messages) > 1 {
+			m.Header[headerBatch] = []string{batch}
+			m.Header[headerBatchPlace] = []string{strconv.Itoa(i + 1)}
+			if last {
+				m.Header[headerBatchCommit] = []string{"1"}
+			}
+		}
+		if i == 0 || last || careful {
+			m.Reply = k.inbox + batch + "." + strconv.Itoa(i+1)
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, &notSentError{err}
+		}
+		if err := k.conn.PublishMsg(m); err != nil {
+			if last && len(messages) > 0 && !errors.Is(err, natsgo.ErrReconnectBufExceeded) && !errors.Is(err, natsgo.ErrConnectionClosed) && !errors.Is(err, natsgo.ErrMaxPayload) {
+				return 0, errors.Join(errLost, err) // some of it may have left
+			}
+			return 0, &notSentError{err}
+		}
+	}
+	timer := time.NewTimer(k.timeout)
+	defer timer.Stop()
+	for {
+		select {
+		case m := <-answers:
+			sequence, final, err := settle(m, batch, len(messages))
+			if final || err != nil {
+				return sequence, err
+			}
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-life.Done():
+			return 0, errLost
+		case <-timer.C:
+			return 0, errNoAnswer
+		}
+	}
+}
+
+// settle reads one answer. An empty one only says that a message was put by for its batch.
+func settle(m *natsgo.Msg, batch string, size int) (sequence uint64, final bool, err error) {
+	if m.Header.Get("Status") == noResponders {
+		return 0, true, errNoResponders
+	}
+	if len(m.Data) == 0 {
+		return 0, false, nil
+	}
+	var answer struct {
+		Sequence uint64    `json:"seq"`
+		Batch    string    `json:"batch"`
+		Size     int       `json:"count"`
+		Error    *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return 0, true, fmt.Errorf("decode answer: %w", err)
+	}
+	switch {
+	case answer.Error != nil:
+		return 0, true, answer.Error
+	case answer.Sequence == 0:
+		return 0, true, errors.New("decode answer: no sequence in it")
+	case size > 1 && (answer.Batch != batch || answer.Size != size):
+		// A server that knows no batches stores each message by itself and answers to the first one.
+		return 0, true, fmt.Errorf("the answer is not that of a batch of %d messages", size)
+	}
+	return answer.Sequence, true, nil
+}

@@ -1,0 +1,172 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+const (
+	// inactive is how long the server keeps a consumer that we could not remove.
+	inactive = 30 * time.Second
+	// pull is how many messages are asked for at a time.
+	pull = 2_000
+	// lagWait is how long to wait for a message that the leader says is there before asking it again.
+	lagWait = 2 * time.Second
+)
+
+// forget tells the server that a consumer is done with. Nobody waits for the answer: it goes by itself soon.
+func (s *Sink) forget(k *link, consumer jetstream.Consumer) {
+	if info := consumer.CachedInfo(); info != nil {
+		if err := k.conn.Publish("$JS.API.CONSUMER.DELETE."+s.config.Stream+"."+info.Name, nil); err != nil {
+			s.logger.Debug("a consumer is left to expire", "error", err.Error())
+		}
+	}
+}
+
+// consumerError turns an error of the client's JetStream package into one of ours.
+func consumerError(err error) error {
+	var api jetstream.JetStreamError
+	switch {
+	case errors.As(err, &api) && api.APIError() != nil:
+		e := api.APIError()
+		return &apiError{Status: e.Code, Code: int(e.ErrorCode), Description: e.Description}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout):
+		return errNoAnswer
+	case errors.Is(err, natsgo.ErrNoResponders):
+		return errNoResponders
+	case errors.Is(err, natsgo.ErrConnectionClosed), errors.Is(err, natsgo.ErrReconnectBufExceeded), errors.Is(err, jetstream.ErrNoHeartbeat):
+		return errors.Join(errLost, err)
+	}
+	return fmt.Errorf("consume: %w", err)
+}
+
+// aliases finds streams that hold the same list under another name. One scan of all checkpoints serves everybody who
+// began to wait before it did.
+type aliases struct {
+	mu    sync.Mutex
+	next  *scan // not begun yet
+	turns chan struct{}
+}
+
+// scan is one reading of the source keys of all checkpoints.
+type scan struct {
+	done     chan struct{}
+	subjects map[string]string // subject by source key
+	err      error
+}
+
+// find returns the name of another stream with this source key, or "".
+func (a *aliases) find(ctx context.Context, s *Sink, k *link, sourceKey, own string) (string, error) {
+	a.mu.Lock()
+	if a.turns == nil {
+		a.turns = make(chan struct{}, 1)
+	}
+	mine := a.next == nil
+	if mine {
+		a.next = &scan{done: make(chan struct{})}
+	}
+	this := a.next
+	a.mu.Unlock()
+
+	if mine {
+		a.turns <- struct{}{} // the scan before ends within its time-outs
+		a.mu.Lock()
+		a.next = nil // whoever comes now needs a later scan
+		a.mu.Unlock()
+		this.subjects, this.err = s.scan(ctx, k)
+		close(this.done)
+		<-a.turns
+	}
+	select {
+	case <-this.done:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if this.err != nil {
+		return "", this.err
+	}
+	if subject, ok := this.subjects[sourceKey]; ok && subject != own {
+		return nameOf(subject), nil
+	}
+	return "", nil
+}
+
+// scan reads the source key of every stream's newest checkpoint.
+func (s *Sink) scan(ctx context.Context, k *link) (map[string]string, error) {
+	filter := checkpointSubjects(s.config.Subject)
+	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
+	if err != nil || !found {
+		return nil, err
+	}
+	js, err := s.jetStream(k)
+	if err != nil {
+		return nil, err
+	}
+	consumer, err := js.OrderedConsumer(ctx, s.config.Stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true, InactiveThreshold: inactive,
+	})
+	if err != nil {
+		return nil, consumerError(err)
+	}
+	defer s.forget(k, consumer)
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
+	if err != nil {
+		return nil, consumerError(err)
+	}
+	defer messages.Stop()
+	subjects := make(map[string]string)
+	for {
+		waiting, cancel := context.WithTimeout(ctx, min(k.timeout, lagWait))
+		m, err := messages.Next(jetstream.NextContext(waiting))
+		cancel()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			return nil, consumerError(err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, fmt.Errorf("read metadata: %w", err)
+		}
+		if key := natsgo.Header(m.Headers()).Get(headerSourceKey); key != "" {
+			subjects[key] = m.Subject()
+		}
+		// A checkpoint that is written meanwhile may take the place of the one that the leader named; it lies above.
+		if meta.Sequence.Stream >= newest.Sequence {
+			return subjects, nil
+		}
+	}
+}
+
+// checkpointSubjects is the filter for all checkpoints.
+func checkpointSubjects(prefix string) string {
+	return strings.TrimSuffix(natssink.CheckpointSubject(prefix, "x"), "x") + "*"
+}
+
+// quarantineSubjects is the filter for all rejects.
+func quarantineSubjects(prefix string) string {
+	return strings.TrimSuffix(natssink.QuarantineSubject(prefix, "x"), "x") + "*"
+}
+
+// nameOf is the stream's name in a checkpoint's subject: the last token, decoded (see connector.SubjectToken).
+func nameOf(subject string) string {
+	token := subject[strings.LastIndexByte(subject, '.')+1:]
+	if token == "=" {
+		return ""
+	}
+	name, err := natssink.DecodeHeader(strings.ReplaceAll(token, "=", "%"))
+	if err != nil {
+		return token
+	}
+	return name
+}

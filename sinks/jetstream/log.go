@@ -1,0 +1,186 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+// Limits of one commit. A batch holds a thousand messages, the checkpoint among them.
+const (
+	maxMessages = 998
+	maxBytes    = 4 << 20
+)
+
+// purgeEvery is after how many commits the older checkpoints are removed.
+const purgeEvery = 64
+
+// headerSourceKey repeats a checkpoint's source key, so that a scan for aliases reads no bodies.
+const headerSourceKey = "Twochat-Source-Key"
+
+var _ connector.Log = (*Log)(nil)
+
+// Log is a stream's place in the sink.
+type Log struct {
+	sink  *Sink
+	claim connector.Claim
+
+	events     string // filter
+	checkpoint string // subject
+	quarantine string // subject
+
+	acquired   bool
+	last       uint64 // stream sequence of the checkpoint in force, the guard of the next commit
+	epoch      uint64
+	marks      marks
+	careful    bool // the last batch was refused as incomplete: find out why
+	duplicates int  // commits in a row that were refused for a message id that the stream remembers
+
+	commits     int // since the last purge
+	purging     context.Context
+	stopPurging context.CancelFunc
+	purges      sync.WaitGroup
+	purgeRuns   atomic.Bool
+}
+
+// Limits says how much one commit may take.
+func (l *Log) Limits() connector.Limits {
+	return connector.Limits{Messages: maxMessages, Bytes: maxBytes}
+}
+
+// Close gives up the place, and waits for the removal of older checkpoints.
+func (l *Log) Close() error {
+	l.acquired = false
+	l.stopPurging()
+	l.purges.Wait()
+	return nil
+}
+
+// Peek returns the newest checkpoint.
+func (l *Log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
+	k, err := l.sink.connect(ctx)
+	if err != nil {
+		return connector.Checkpoint{}, false, err
+	}
+	checkpoint, _, found, err := l.read(ctx, k)
+	if err != nil {
+		return connector.Checkpoint{}, false, l.readError("read checkpoint", err)
+	}
+	return checkpoint, found, nil
+}
+
+// Commit writes the events, the rejects and the next checkpoint as one batch.
+func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	if !l.acquired {
+		return errors.New("commit: the stream has not been acquired")
+	}
+	if n := len(events) + len(rejects); n > maxMessages {
+		return fmt.Errorf("commit: %d messages are more than the limit of %d", n, maxMessages)
+	}
+	k, err := l.sink.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	known, err := l.sink.known(ctx, k, false)
+	if err != nil {
+		return l.readError("commit", err)
+	}
+	positions := l.marks // of the log as it will be; taken over once it is
+	if len(events) > 0 {
+		positions = positions.with(mark{Event: events[0].Sequence, Stream: l.last + 1})
+	}
+	positions = positions.trimmed(next.Sequence, l.claim.Window)
+	next.Sink = positions.encode()
+
+	messages, err := l.messages(events, rejects, next, known.ttl)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if err := tooLarge(messages, events, rejects, limit(k, known)); err != nil {
+		return err
+	}
+	sequence, err := k.publish(ctx, l.batchID(), messages, l.careful)
+	if err != nil {
+		return l.outcome(ctx, k, err, messages, events, rejects)
+	}
+	l.last, l.marks, l.careful, l.duplicates = sequence, positions, false, 0
+	if l.commits++; l.commits >= purgeEvery {
+		l.commits = 0
+		l.purge(k)
+	}
+	return nil
+}
+
+// messages makes the batch: events, rejects, checkpoint.
+func (l *Log) messages(events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool) ([]*natsgo.Msg, error) {
+	prefix := l.sink.config.Subject
+	messages := make([]*natsgo.Msg, 0, len(events)+len(rejects)+1)
+	for i := range events {
+		messages = append(messages, natssink.Message(prefix, &events[i], l.sink.encoding))
+	}
+	for i := range rejects {
+		body, err := rejects[i].AppendJSON(nil, l.claim.Stream, l.claim.TypePrefix)
+		if err != nil {
+			return nil, err
+		}
+		m := &natsgo.Msg{Subject: l.quarantine, Header: make(natsgo.Header, 4), Data: body}
+		m.Header[natssink.HeaderContentType] = []string{connector.StructuredType}
+		messages = append(messages, m)
+	}
+	m, err := l.checkpointMessage(next, ttl)
+	if err != nil {
+		return nil, err
+	}
+	return append(messages, m), nil
+}
+
+// checkpointMessage makes the message that the server takes only where the checkpoint before it is still the last.
+func (l *Log) checkpointMessage(c connector.Checkpoint, ttl bool) (*natsgo.Msg, error) {
+	body, err := c.AppendJSON(nil, l.claim.TypePrefix)
+	if err != nil {
+		return nil, err
+	}
+	m := &natsgo.Msg{Subject: l.checkpoint, Header: make(natsgo.Header, 8), Data: body}
+	m.Header[natssink.HeaderContentType] = []string{connector.StructuredType}
+	m.Header[headerSourceKey] = []string{c.SourceKey}
+	m.Header[headerExpected] = []string{strconv.FormatUint(l.last, 10)}
+	if ttl {
+		m.Header[headerTTL] = []string{"never"} // else it would go with the events' max_age
+	}
+	return m, nil
+}
+
+// read asks the leader for the newest checkpoint, and the stream sequence where it lies.
+func (l *Log) read(ctx context.Context, k *link) (c connector.Checkpoint, sequence uint64, found bool, err error) {
+	m, found, err := k.get(ctx, l.sink.config.Stream, query{Last: l.checkpoint})
+	if err != nil || !found {
+		return connector.Checkpoint{}, 0, false, err
+	}
+	c, err = connector.ParseCheckpoint(m.Data)
+	if err != nil {
+		return connector.Checkpoint{}, 0, false, &connector.Refusal{Thing: "stream " + l.claim.Stream.Name, Cause: err.Error(),
+			Mend: "restore the checkpoint on its subject, or run the program that wrote it"}
+	}
+	return c, m.Sequence, true, nil
+}
+
+// purge removes the older checkpoints, beside whatever goes on. It can only be in vain: the newest one stays.
+func (l *Log) purge(k *link) {
+	if !l.purgeRuns.CompareAndSwap(false, true) {
+		return
+	}
+	l.purges.Go(func() {
+		defer l.purgeRuns.Store(false)
+		if err := k.purge(l.purging, l.sink.config.Stream, l.checkpoint); err != nil && l.purging.Err() == nil {
+			l.sink.logger.Warn("older checkpoints could not be removed", "stream", l.claim.Stream.Name, "error", err.Error())
+		}
+	})
+}

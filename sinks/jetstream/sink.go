@@ -1,0 +1,208 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+// Defaults of Config.
+const (
+	DefaultStream  = "WHATSAPP"
+	DefaultSubject = "whatsapp"
+	DefaultTimeout = 10 * time.Second
+)
+
+// Config is the sink's part of the configuration.
+type Config struct {
+	natssink.Connection `yaml:",inline"`
+
+	// Stream is the JetStream stream that holds events, checkpoints and quarantine.
+	Stream string `yaml:"stream"`
+	// Subject begins the subjects of events; those of checkpoints and quarantine get a suffix on its last token.
+	Subject string `yaml:"subject"`
+	// Create makes the stream where it does not exist. Replicas, MaxAge and MaxBytes are for that only; Replicas 0 is three
+	// where there are three servers, else one; MaxAge and MaxBytes 0 are no limit.
+	Create   bool          `yaml:"create"`
+	Replicas int           `yaml:"replicas"`
+	MaxAge   time.Duration `yaml:"max_age"`
+	MaxBytes int64         `yaml:"max_bytes"`
+	// Timeout bounds every single exchange with the server.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+func (c Config) Validate() []connector.Finding {
+	findings := c.Connection.Validate()
+	refuse := func(thing, text, mend string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	}
+	c = c.withDefaults()
+	if wrong := natssink.CheckSubject(c.Subject); wrong != "" {
+		refuse("subject", wrong, "write something like whatsapp or acme.whatsapp")
+	}
+	if len(c.Stream) > 255 || strings.ContainsAny(c.Stream, ".*>/\\ \t\r\n") {
+		refuse("stream", "not the name of a JetStream stream", "use letters, digits, _ and -")
+	}
+	if c.Replicas < 0 || c.Replicas > 5 {
+		refuse("replicas", "not between 1 and 5", "leave it out, or write 3")
+	}
+	if c.MaxAge < 0 || c.MaxBytes < 0 || c.Timeout < 0 {
+		refuse("max_age, max_bytes, timeout", "below zero", "leave them out for no limit")
+	}
+	return findings
+}
+
+func (c Config) withDefaults() Config {
+	if c.Stream == "" {
+		c.Stream = DefaultStream
+	}
+	if c.Subject == "" {
+		c.Subject = DefaultSubject
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	return c
+}
+
+// Sink writes to one JetStream stream. All its Logs share one connection, which the first of them opens.
+type Sink struct {
+	config   Config
+	encoding connector.Encoding
+	logger   *slog.Logger
+	aliases  aliases
+
+	mu       sync.Mutex
+	link     *link
+	settings settings
+	closed   bool
+}
+
+// settings is what the sink needs to know of the stream's configuration.
+type settings struct {
+	read            time.Time // zero: not yet
+	maxMessageSize  int64     // of the stream, headers included; below 1 is no limit
+	ttl             bool      // messages may have a life of their own
+	duplicateWindow time.Duration
+}
+
+// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs.
+const settingsAge = time.Minute
+
+// Open makes a sink. It does no network I/O; the error lists what is wrong with the settings.
+func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
+	var wrong []error
+	for _, finding := range c.Validate() {
+		if finding.Level == connector.FindingRefused {
+			wrong = append(wrong, &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend})
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	return &Sink{config: c.withDefaults(), encoding: encoding, logger: logger}, nil
+}
+
+// Log is a stream's place in the sink.
+func (s *Sink) Log(claim connector.Claim) connector.Log {
+	prefix, name := s.config.Subject, claim.Stream.Name
+	purging, stop := context.WithCancel(context.Background())
+	return &Log{
+		sink: s, claim: claim,
+		events:     natssink.EventsSubject(prefix, name),
+		checkpoint: natssink.CheckpointSubject(prefix, name),
+		quarantine: natssink.QuarantineSubject(prefix, name),
+		purging:    purging, stopPurging: stop,
+	}
+}
+
+// Close ends the connection. It may be called more than once.
+func (s *Sink) Close() error {
+	s.mu.Lock()
+	k := s.link
+	s.link, s.closed = nil, true
+	s.mu.Unlock()
+	if k != nil {
+		k.close()
+	}
+	return nil
+}
+
+// connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow: nothing was sent.
+func (s *Sink) connect(ctx context.Context) (*link, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("connect to NATS: the sink is closed")
+	}
+	if s.link != nil && !s.link.conn.IsClosed() {
+		if !s.link.conn.IsConnected() {
+			return nil, fmt.Errorf("connect to NATS: %w: the connection is lost, and being made anew", connector.ErrNotNow)
+		}
+		return s.link, nil
+	}
+	if s.link != nil {
+		s.link.close()
+		s.link = nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	conn, err := s.config.Dial(ctx, s.logger)
+	if err != nil {
+		return nil, err
+	}
+	k, err := newLink(conn, s.config.Timeout)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("connect to NATS: %w: %w", connector.ErrNotNow, err)
+	}
+	s.link, s.settings = k, settings{}
+	return k, nil
+}
+
+// known returns the stream's settings, read again where they are old or refresh asks for it.
+func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, error) {
+	s.mu.Lock()
+	held := s.settings
+	s.mu.Unlock()
+	if !refresh && !held.read.IsZero() && time.Since(held.read) < settingsAge {
+		return held, nil
+	}
+	info, err := k.streamInfo(ctx, s.config.Stream)
+	if err != nil {
+		return settings{}, err
+	}
+	held = settings{read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL, duplicateWindow: info.Config.Duplicates}
+	s.mu.Lock()
+	s.settings = held
+	s.mu.Unlock()
+	return held, nil
+}
+
+// Promise says what JetStream, written like this, can promise.
+func (s *Sink) Promise() connector.Promise {
+	return connector.Promise{
+		Once: true,
+		Text: "Every message stands once in the JetStream stream " + s.config.Stream + ", oldest first within its chat, for every consumer, whatever crashes.",
+		But: []string{
+			"With one replica, or where all servers lose power at once with sync_interval at its default of two minutes, JetStream can lose what it acknowledged; `audit` finds that. Three replicas and `sync_interval: always` prevent it.",
+			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, by source and id.",
+			"What the stream's max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time.",
+		},
+	}
+}
+
+// jetStream is the client's view of JetStream over the connection.
+func (s *Sink) jetStream(k *link) (jetstream.JetStream, error) {
+	return jetstream.New(k.conn, jetstream.WithDefaultTimeout(s.config.Timeout))
+}
