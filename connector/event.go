@@ -19,7 +19,7 @@ type Event struct {
 	Recorded   time.Time
 	SentBy     string
 	DataSchema string
-	Sequence   uint64 // place in the stream's log, from 1, without gap or repeat
+	Sequence   uint64 // place in the stream's log, from 1, without gap or repeat; 0, and not written, where the sink has no log
 	Late       bool   // delivered after a message that the list shows above it
 	Data       []byte // the API's item, JSON
 	Key        Key    // not an attribute: the message's key
@@ -85,7 +85,10 @@ func (e *Event) Attributes() []Attribute {
 	if e.SentBy != "" {
 		list = append(list, Attribute{"sentby", e.SentBy})
 	}
-	list = append(list, Attribute{"recordedtime", FormatTime(e.Recorded)}, Attribute{"sequence", FormatSequence(e.Sequence)})
+	list = append(list, Attribute{"recordedtime", FormatTime(e.Recorded)})
+	if e.Sequence != 0 {
+		list = append(list, Attribute{"sequence", FormatSequence(e.Sequence)})
+	}
 	if e.Late {
 		list = append(list, Attribute{"late", "true"})
 	}
@@ -122,8 +125,11 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 		dst = appendString(dst, e.SentBy)
 	}
 	dst = append(dst, `,"recordedtime":"`...)
-	dst = append(e.Recorded.UTC().AppendFormat(dst, time.RFC3339Nano), `","sequence":"`...)
-	dst = append(append(dst, FormatSequence(e.Sequence)...), '"')
+	dst = append(e.Recorded.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
+	if e.Sequence != 0 {
+		dst = append(dst, `,"sequence":"`...)
+		dst = append(append(dst, FormatSequence(e.Sequence)...), '"')
+	}
 	if e.Late {
 		dst = append(dst, `,"late":true`...)
 	}
