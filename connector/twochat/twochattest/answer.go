@@ -133,12 +133,14 @@ func (f *Fake) oversized(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Write(tail)
 }
 
-// reset ends the connection without an answer.
+// reset breaks the connection off within the first line of an answer.
 func reset(w http.ResponseWriter) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // a recorder, or HTTP/2: the closest there is
 	}
+	// Without a first byte, Go's client asks again by itself on a connection that was used before.
+	connection.Write([]byte("HTTP/1.1 2"))
 	if tcp, ok := connection.(*net.TCPConn); ok {
 		tcp.SetLinger(0) // RST, not FIN
 	}

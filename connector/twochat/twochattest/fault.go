@@ -28,7 +28,7 @@ const (
 	KindShortPage       Kind = "short page"       // the page's lower part is missing (valid, and wrong)
 	KindSlow            Kind = "slow"             // nothing for Fault.Delay, then the page (valid)
 	KindStall           Kind = "stall"            // half the page, nothing for Fault.Delay, the rest (valid)
-	KindReset           Kind = "reset"            // the connection is reset instead of an answer
+	KindReset           Kind = "reset"            // the connection is reset within the first line of the answer
 	KindRedirect        Kind = "redirect"         // 302 to Options.RedirectTo
 	KindMissing         Kind = "missing"          // 404 on whatever page
 )
