@@ -146,7 +146,7 @@ func (w *rewriter) text(i, end int, at place) {
 	}
 	said := unquote(w.json.data[i:end])
 	switch {
-	case at.identifier || at.person && !at.date || phoneNumber(said):
+	case at.identifier || at.person && !at.date || !at.text && phoneNumber(said):
 		if len(said) > 0 {
 			w.replace(i, end, quoted(w.rules.pseudonym(said)))
 		}

@@ -1,0 +1,66 @@
+package twochat
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// valid tells whether the scanner takes data for one JSON document.
+func valid(data []byte) bool {
+	s := scanner{data: data}
+	end := s.value(s.space(0), 0)
+	return end >= 0 && s.space(end) == len(data)
+}
+
+var documents = []string{
+	``, ` `, `null`, ` true `, `false`, `nul`, `nulL`, `truefalse`, `true,`, `{}`, `[]`, `{ }`, `[ ]`, `{,}`, `[,]`, `[1,]`, `{"a":1,}`,
+	`{"a"}`, `{"a":}`, `{a:1}`, `{"a" : 1 , "b":[1, 2 ,{"c":null}]}`, `{"a":1 "b":2}`, `[1 2]`, `{1:2}`, `[}`, `{]`, `[`, `{`, `{"a"`, `{"a":`,
+	`0`, `-0`, `01`, `-`, `-a`, `1.`, `.1`, `1.0`, `1e`, `1e+`, `1E-2`, `1.5e10`, `+1`, `1a`, `0x1`, `12345678901234567890`, `-1.0e-0`, `NaN`,
+	`""`, `"`, `"a`, `"a"b`, `"\"`, `"\""`, `"\\"`, `"\/\b\f\n\r\t"`, `"\x"`, `"\u12"`, `"\u12g4"`, `"\uD800"`, `"\u00e9"`, `"\u`,
+	"\"a\tb\"", "\"a\x00\"", "\"\x7f\"", "\"\x80\"", "\"\xff\xfe in a longer text\"", `"héllo wörld, and then some more"`, `"1234567\"90"`, `"12345678"`,
+	"\"a long text with a control character \x1f at its end\"", "\ufeff{}", "{}\x00", "\v1", " {\"a\":\r\n[\t]} \n",
+	`{"a":1}{"b":2}`, `"a" "b"`, `'a'`, `{"a":1/*c*/}`,
+	strings.Repeat("[", 10000) + strings.Repeat("]", 10000), strings.Repeat("[", 10001) + strings.Repeat("]", 10001),
+	strings.Repeat(`{"a":`, 10000) + "1" + strings.Repeat("}", 10000), strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001),
+}
+
+func TestScanner_AcceptsWhatJSONAccepts(t *testing.T) {
+	for _, document := range documents {
+		if got, want := valid([]byte(document)), json.Valid([]byte(document)); got != want {
+			t.Errorf("valid(%.60q) = %v, want %v", document, got, want)
+		}
+	}
+}
+
+func TestScanner_EveryCutAndEveryByteChanged(t *testing.T) {
+	document := []byte(`{"success":true,"page_number":0,"messages":[{"uuid":"MSG1","timestamp":-1670454681.50e+1,"message":{"text":"a \"quoted\" \u00e9 text"}}, null ]}`)
+	for cut := range document {
+		if valid(document[:cut]) {
+			t.Errorf("cut at %d of %d is taken for whole", cut, len(document))
+		}
+	}
+	changed := make([]byte, len(document))
+	for i := range document {
+		for c := range 256 {
+			copy(changed, document)
+			changed[i] = byte(c)
+			if got, want := valid(changed), json.Valid(changed); got != want {
+				t.Fatalf("byte %d changed to %#x: valid = %v, want %v", i, c, got, want)
+			}
+		}
+	}
+}
+
+func FuzzScanner(f *testing.F) {
+	for _, document := range documents {
+		if len(document) < 1000 {
+			f.Add([]byte(document))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if got, want := valid(data), json.Valid(data); got != want {
+			t.Fatalf("valid(%q) = %v, want %v", data, got, want)
+		}
+	})
+}
