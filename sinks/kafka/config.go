@@ -1,0 +1,163 @@
+package kafka
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Config is the `sink.kafka` part of the configuration.
+type Config struct {
+	// Brokers are the addresses (host:port) to begin with; the cluster names the others.
+	Brokers []string `yaml:"brokers"`
+	// Topic holds the events. Checkpoints and quarantine lie beside it, in Topic.checkpoints and Topic.quarantine.
+	Topic string `yaml:"topic"`
+	// Create allows missing topics to be made.
+	Create bool `yaml:"create"`
+	// Compression of record batches: zstd, lz4, snappy, gzip or none.
+	Compression string `yaml:"compression"`
+	SASL        SASL   `yaml:"sasl"`
+	TLS         TLS    `yaml:"tls"`
+	// Insecure allows credentials in clear text to brokers that are not on this machine.
+	Insecure bool `yaml:"insecure"`
+	// AcceptPartitions is the operator's word that chats may move to other partitions, as the events topic now has this many.
+	AcceptPartitions int `yaml:"accept_partitions"`
+	// TransactionTimeout is how long the open transaction of a dead writer may hold back readers of committed records.
+	TransactionTimeout time.Duration `yaml:"transaction_timeout"`
+}
+
+// SASL says how the connector authenticates itself. Files are read again for every new connection.
+type SASL struct {
+	// Mechanism is plain, scram-sha-256, scram-sha-512 or oauthbearer; empty is none.
+	Mechanism    string `yaml:"mechanism"`
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+	// TokenFile holds the token of oauthbearer.
+	TokenFile string `yaml:"token_file"`
+}
+
+// TLS says how connections are encrypted. Any of its settings turns it on; Enabled alone uses the system's authorities.
+// Files are read again for every new connection.
+type TLS struct {
+	Enabled    bool   `yaml:"enabled"`
+	CAFile     string `yaml:"ca_file"`
+	CertFile   string `yaml:"cert_file"`
+	KeyFile    string `yaml:"key_file"`
+	ServerName string `yaml:"server_name"`
+	// Insecure accepts any certificate.
+	Insecure bool `yaml:"insecure"`
+}
+
+func (t TLS) on() bool { return t != TLS{} }
+
+// Defaults of the settings that a Config may leave empty.
+const (
+	DefaultTopic              = "whatsapp.messages"
+	DefaultCompression        = "zstd"
+	DefaultTransactionTimeout = 20 * time.Second
+
+	minTransactionTimeout = 5 * time.Second
+	maxTransactionTimeout = 15 * time.Minute // the brokers' default limit
+)
+
+// WithDefaults fills what is empty.
+func (c Config) WithDefaults() Config {
+	if c.Topic == "" {
+		c.Topic = DefaultTopic
+	}
+	if c.Compression == "" {
+		c.Compression = DefaultCompression
+	}
+	if c.TransactionTimeout == 0 {
+		c.TransactionTimeout = DefaultTransactionTimeout
+	}
+	return c
+}
+
+var codecs = map[string]kafkago.Compression{
+	"none": 0, "gzip": kafkago.Gzip, "snappy": kafkago.Snappy, "lz4": kafkago.Lz4, "zstd": kafkago.Zstd,
+}
+
+// topicName leaves room for the suffixes of the topics beside it (the limit is 249).
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
+
+// Validate lists what is wrong with the configuration, by itself; each Thing is a key below `sink.kafka`. Empty means that it
+// can be used.
+func (c Config) Validate() []connector.Finding {
+	c = c.WithDefaults()
+	var found []connector.Finding
+	refuse := func(key, text, mend string) {
+		found = append(found, connector.Finding{Level: connector.FindingRefused, Thing: "sink.kafka." + key, Text: text, Mend: mend})
+	}
+	if len(c.Brokers) == 0 {
+		refuse("brokers", "no broker is named", "list at least one as host:port")
+	}
+	remote := false
+	for i, address := range c.Brokers {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || host == "" || port == "" {
+			refuse(fmt.Sprintf("brokers[%d]", i), "it is no host:port", "write it like kafka.example.com:9092")
+			continue
+		}
+		remote = remote || !loopback(host)
+	}
+	if !topicName.MatchString(c.Topic) || c.Topic == "." || c.Topic == ".." {
+		refuse("topic", "it is no name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
+	}
+	if _, ok := codecs[c.Compression]; !ok {
+		refuse("compression", fmt.Sprintf("%q is unknown", c.Compression), "choose zstd, lz4, snappy, gzip or none")
+	}
+	if c.TransactionTimeout < minTransactionTimeout || c.TransactionTimeout > maxTransactionTimeout {
+		refuse("transaction_timeout", fmt.Sprintf("%v is out of bounds", c.TransactionTimeout),
+			fmt.Sprintf("choose between %v and %v; 20s is a good value", minTransactionTimeout, maxTransactionTimeout))
+	}
+	if c.AcceptPartitions < 0 {
+		refuse("accept_partitions", "it is negative", "leave it out, or give the number of partitions that the topic has now")
+	}
+	c.SASL.validate(refuse)
+	if c.SASL.Mechanism != "" && !c.TLS.on() && remote && !c.Insecure {
+		refuse("sasl", "credentials would go over the network in clear text", "set `tls: { enabled: true }`, or accept it with `insecure: true`")
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		refuse("tls", "cert_file and key_file belong together", "set both or none")
+	}
+	if c.TLS.Insecure && !c.Insecure {
+		refuse("tls.insecure", "any server could pose as the broker", "name the authority with `ca_file`, or accept it with `sink.kafka.insecure: true`")
+	}
+	return found
+}
+
+func (s SASL) validate(refuse func(key, text, mend string)) {
+	switch s.Mechanism {
+	case "":
+		if s.Username != "" || s.PasswordFile != "" || s.TokenFile != "" {
+			refuse("sasl.mechanism", "it is missing beside other settings of sasl", "choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
+		}
+	case "plain", "scram-sha-256", "scram-sha-512":
+		if s.Username == "" {
+			refuse("sasl.username", "it is missing", "name the user")
+		}
+		if s.PasswordFile == "" {
+			refuse("sasl.password_file", "it is missing", "name the file that holds the password")
+		}
+	case "oauthbearer":
+		if s.TokenFile == "" {
+			refuse("sasl.token_file", "it is missing", "name the file that holds the token")
+		}
+	default:
+		refuse("sasl.mechanism", fmt.Sprintf("%q is unknown", s.Mechanism), "choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
+	}
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

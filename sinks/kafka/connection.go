@@ -1,0 +1,144 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+)
+
+// dialTimeout bounds the making of a connection: dialling, TLS, API versions.
+const dialTimeout = 5 * time.Second
+
+// dialer makes connections to brokers. It does TLS itself, so that certificates are read anew for each connection.
+func (c Config) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
+	base := &net.Dialer{Timeout: dialTimeout}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		plain, err := base.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if !c.TLS.on() {
+			return bounded{plain}, nil
+		}
+		config, err := c.TLS.load(address)
+		if err != nil {
+			return nil, errors.Join(err, plain.Close())
+		}
+		secure := tls.Client(plain, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(&net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("tls with %s: %w", address, err)}, plain.Close())
+		}
+		return bounded{secure}, nil
+	}
+}
+
+// bounded never waits for ever. kafka-go clears the deadline of a connection before the SASL exchange and between requests; each
+// request sets its own again.
+type bounded struct{ net.Conn }
+
+func (b bounded) SetDeadline(at time.Time) error {
+	if at.IsZero() {
+		at = time.Now().Add(dialTimeout)
+	}
+	return b.Conn.SetDeadline(at)
+}
+
+func (t TLS) load(address string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.Insecure}
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		config.ServerName = host
+	}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read tls.ca_file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read tls.ca_file: no certificate in %s", t.CAFile)
+		}
+	}
+	if t.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read tls.cert_file: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+// mechanism is the SASL mechanism of the configuration, nil for none. It reads its secret at the start of each exchange.
+func (s SASL) mechanism() sasl.Mechanism {
+	if s.Mechanism == "" {
+		return nil
+	}
+	return credentials{s}
+}
+
+type credentials struct{ settings SASL }
+
+var _ sasl.Mechanism = credentials{}
+
+func (c credentials) Name() string { return strings.ToUpper(c.settings.Mechanism) }
+
+func (c credentials) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	if c.settings.Mechanism == "oauthbearer" {
+		token, err := secret("sasl.token_file", c.settings.TokenFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		return bearer{}, []byte("n,,\x01auth=Bearer " + token + "\x01\x01"), nil // RFC 7628 §3.1
+	}
+	password, err := secret("sasl.password_file", c.settings.PasswordFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	var inner sasl.Mechanism = plain.Mechanism{Username: c.settings.Username, Password: password}
+	switch c.settings.Mechanism {
+	case "scram-sha-256":
+		inner, err = scram.Mechanism(scram.SHA256, c.settings.Username, password)
+	case "scram-sha-512":
+		inner, err = scram.Mechanism(scram.SHA512, c.settings.Username, password)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("prepare %s: %w", c.settings.Mechanism, err)
+	}
+	return inner.Start(ctx)
+}
+
+func secret(key, file string) (string, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", key, err)
+	}
+	text := strings.TrimRight(string(raw), "\r\n")
+	if text == "" {
+		return "", fmt.Errorf("read %s: %s is empty", key, file)
+	}
+	return text, nil
+}
+
+// bearer is the client's part of OAUTHBEARER after the token: a server that refuses it says why, and waits for an answer.
+type bearer struct{}
+
+func (bearer) Next(_ context.Context, challenge []byte) (bool, []byte, error) {
+	if len(challenge) != 0 {
+		return false, nil, errors.New("oauthbearer: the broker refuses the token of sasl.token_file")
+	}
+	return true, nil, nil
+}

@@ -1,0 +1,122 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// metadataTTL is how old the transport's picture of the cluster may be: a moved leader is found within it. It also bounds the
+// transport's own metadata requests.
+const metadataTTL = 2 * time.Second
+
+// Sink writes the events of all streams to Kafka. Its methods may be called from several goroutines.
+type Sink struct {
+	config    Config
+	encoding  connector.Encoding
+	logger    *slog.Logger
+	topics    topics
+	transport *kafkago.Transport
+	client    *kafkago.Client
+
+	checkpoints *checkpoints
+	scans       *scans
+	census      *census
+
+	life       context.Context // ends with Close
+	end        context.CancelFunc
+	background sync.WaitGroup
+}
+
+// topics are the names of the sink's topics.
+type topics struct{ events, checkpoints, quarantine string }
+
+func topicsOf(events string) topics {
+	return topics{events, events + ".checkpoints", events + ".quarantine"}
+}
+
+func (t topics) all() []string { return []string{t.events, t.checkpoints, t.quarantine} }
+
+// Open makes the sink of a valid configuration. It does no network I/O.
+func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
+	config = config.WithDefaults()
+	for _, f := range config.Validate() {
+		if f.Level == connector.FindingRefused {
+			return nil, &connector.Refusal{Thing: f.Thing, Cause: f.Text, Mend: f.Mend}
+		}
+	}
+	return open(config, encoding, logger, topicsOf(config.Topic)), nil
+}
+
+func open(config Config, encoding connector.Encoding, logger *slog.Logger, names topics) *Sink {
+	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus()}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.transport = &kafkago.Transport{
+		Dial: config.dialer(), DialTimeout: dialTimeout, IdleTimeout: 2 * time.Minute, MetadataTTL: metadataTTL,
+		MetadataTopics: names.all(), ClientID: "twochat-connector", SASL: config.SASL.mechanism(), Context: s.life,
+	}
+	s.client = &kafkago.Client{Addr: kafkago.TCP(config.Brokers...), Timeout: callTimeout, Transport: s.transport}
+	s.checkpoints = newCheckpoints(s)
+	s.scans = &scans{sink: s}
+	return s
+}
+
+// Log is a stream's place in the sink.
+func (s *Sink) Log(claim connector.Claim) connector.Log {
+	return &log{sink: s, claim: claim, id: s.transactionalID(claim.Stream.Name)}
+}
+
+func (s *Sink) transactionalID(stream string) string {
+	return "twochat-connector." + s.topics.events + "." + stream
+}
+
+// Promise is what Kafka can promise.
+func (s *Sink) Promise() connector.Promise {
+	return connector.Promise{
+		Once: true,
+		Text: "Each message stands once in topic " + s.topics.events + ", in order within its chat, whatever crashes, for consumers with isolation.level=read_committed.",
+		But: []string{
+			"A consumer that reads uncommitted records (the default of the Java client) also sees records of commits that were broken off.",
+			fmt.Sprintf("The open transaction of a writer that died holds back readers of committed records in its partitions until it is taken over, at most %v.", s.config.TransactionTimeout),
+			"What the brokers acknowledged must not be lost by them: that takes replication of 3 with min.insync.replicas of 2, and no unclean leader election.",
+			"More partitions added later move no chat as long as the pinned count is kept; --accept-partitions moves chats, and their order is kept on each side of that moment only.",
+		},
+	}
+}
+
+// Close ends the sink's connections and goroutines.
+func (s *Sink) Close() error {
+	s.end()
+	s.background.Wait()
+	s.transport.CloseIdleConnections()
+	return nil
+}
+
+// partitions is how many partitions a topic has; a missing one is refused.
+func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
+	var count int
+	err := s.again(ctx, func(ctx context.Context) error {
+		answer, err := s.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{topic}})
+		if err != nil {
+			return fmt.Errorf("metadata: %w", err)
+		}
+		if len(answer.Topics) != 1 {
+			return errNoAnswer
+		}
+		count = len(answer.Topics[0].Partitions)
+		return answer.Topics[0].Error
+	})
+	if isMissing(err) {
+		return 0, s.refuseMissing(topic)
+	}
+	if err == nil && count == 0 {
+		err = kafkago.LeaderNotAvailable
+	}
+	return count, wrap("topic "+topic, err)
+}

@@ -1,0 +1,248 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
+)
+
+var (
+	errNoAnswer = errors.New("the broker's answer names the partition not at all")
+	// errBehind says that an open transaction holds back what was committed above it.
+	errBehind = errors.New("an open transaction hides the end of the partition for longer than a transaction may take")
+)
+
+// extent is where a partition begins and ends.
+type extent struct{ start, end int64 }
+
+// extents asks for the extent of every partition of a topic. Its end is the high watermark, which counts what is not committed
+// yet, or, for readers of committed records, the last stable offset.
+func (s *Sink) extents(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel) ([]extent, error) {
+	found := make([]extent, partitions)
+	const latest, earliest = -1, -2
+	for _, which := range []int64{latest, earliest} {
+		request := &listoffsets.Request{ReplicaID: -1, IsolationLevel: int8(isolation), Topics: []listoffsets.RequestTopic{{Topic: topic}}}
+		for p := range partitions {
+			request.Topics[0].Partitions = append(request.Topics[0].Partitions,
+				listoffsets.RequestPartition{Partition: int32(p), CurrentLeaderEpoch: -1, Timestamp: which})
+		}
+		var answer *listoffsets.Response
+		err := s.again(ctx, func(ctx context.Context) error {
+			response, err := s.transport.RoundTrip(ctx, s.client.Addr, request)
+			if err != nil {
+				return err
+			}
+			answer = response.(*listoffsets.Response)
+			n := 0
+			for _, t := range answer.Topics {
+				for _, p := range t.Partitions {
+					n++
+					if p.ErrorCode != 0 {
+						return fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, kafkago.Error(p.ErrorCode))
+					}
+				}
+			}
+			if n != partitions {
+				return errNoAnswer
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list offsets: %w", err)
+		}
+		for _, p := range answer.Topics[0].Partitions {
+			if which == latest {
+				found[p.Partition].end = p.Offset
+			} else {
+				found[p.Partition].start = p.Offset
+			}
+		}
+	}
+	return found, nil
+}
+
+// again makes a request that only reads, up to three times where a connection was stale or a leader is moving.
+func (s *Sink) again(ctx context.Context, request func(context.Context) error) error {
+	for try := 1; ; try++ {
+		limited, cancel := context.WithTimeout(ctx, callTimeout)
+		err := request(limited)
+		cancel()
+		if err == nil || try == 3 || !(stale(err) || moving(err)) {
+			return err
+		}
+		wait := time.Millisecond
+		if moving(err) {
+			wait = metadataTTL / 2
+		}
+		if pause(ctx, wait) != nil {
+			return err
+		}
+	}
+}
+
+const (
+	fetchBytes = 4 << 20
+	fetchWait  = 250 * time.Millisecond
+)
+
+// fetch reads a partition from an offset on, only what is below its last stable offset.
+func (s *Sink) fetch(ctx context.Context, at place, offset int64, wait time.Duration) (*fetch.ResponsePartition, error) {
+	request := &fetch.Request{
+		ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
+		IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
+		Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
+			Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: fetchBytes,
+		}}}},
+	}
+	var found *fetch.ResponsePartition
+	err := s.again(ctx, func(ctx context.Context) error {
+		response, err := s.transport.RoundTrip(ctx, s.client.Addr, request)
+		if err != nil {
+			return err
+		}
+		answer := response.(*fetch.Response)
+		if answer.ErrorCode != 0 {
+			return kafkago.Error(answer.ErrorCode)
+		}
+		if len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
+			return errNoAnswer
+		}
+		found = &answer.Topics[0].Partitions[0]
+		if found.ErrorCode != 0 {
+			return kafkago.Error(found.ErrorCode)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s/%d: %w", at.topic, at.partition, err)
+	}
+	return found, nil
+}
+
+// read calls each with the committed records of a partition from an offset up to another, in order, and returns the offset
+// that it reached. Where patient, it waits until that is the end, as long as a transaction may take; else it stops at the
+// first open transaction. A record may be used only within the call.
+func (s *Sink) read(ctx context.Context, at place, from, to int64, patient bool, each func(*protocol.Record) error) (int64, error) {
+	deadline := time.Now().Add(s.config.TransactionTimeout + callTimeout)
+	for from < to {
+		wait := fetchWait
+		if !patient {
+			wait = 0
+		}
+		answer, err := s.fetch(ctx, at, from, wait)
+		if err != nil {
+			return from, err
+		}
+		next, err := committed(answer, from, func(r *protocol.Record) error {
+			if r.Offset >= to {
+				return nil
+			}
+			return each(r)
+		})
+		if err != nil {
+			return from, fmt.Errorf("read %s/%d: %w", at.topic, at.partition, err)
+		}
+		if next > from {
+			from, deadline = next, time.Now().Add(s.config.TransactionTimeout+callTimeout)
+			continue
+		}
+		if !patient && answer.LastStableOffset <= from {
+			return from, nil
+		}
+		if time.Now().After(deadline) {
+			return from, fmt.Errorf("read %s/%d: %w", at.topic, at.partition, errBehind)
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return from, err
+		}
+	}
+	return from, nil
+}
+
+// committed calls each with the records of an answer that stand at or above an offset and are committed, and returns where to
+// read on. Records of aborted transactions, and the markers themselves, are left out: kafka-go returns both.
+func committed(answer *fetch.ResponsePartition, from int64, each func(*protocol.Record) error) (int64, error) {
+	stream, ok := answer.RecordSet.Records.(*protocol.RecordStream)
+	if !ok {
+		return from, nil // nothing new
+	}
+	aborted := answer.AbortedTransactions
+	sort.Slice(aborted, func(i, j int) bool { return aborted[i].FirstOffset < aborted[j].FirstOffset })
+	open := make(map[int64]bool) // producers that are within a transaction that was aborted
+	next := from
+	for _, batch := range stream.Records {
+		switch batch := batch.(type) {
+		case *protocol.ControlBatch:
+			next = max(next, batch.BaseOffset+1)
+			for {
+				marker, err := batch.ReadControlRecord()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					return from, fmt.Errorf("decode marker: %w", err)
+				}
+				next = max(next, marker.Offset+1)
+				if marker.Type == abortMarker {
+					delete(open, batch.ProducerID)
+				}
+			}
+		case *protocol.RecordBatch:
+			next = max(next, batch.BaseOffset+1)
+			for len(aborted) > 0 && aborted[0].FirstOffset <= batch.BaseOffset {
+				open[aborted[0].ProducerID] = true
+				aborted = aborted[1:]
+			}
+			skip := batch.Attributes.Transactional() && open[batch.ProducerID]
+			err := eachRecord(batch, func(r *protocol.Record) error {
+				next = max(next, r.Offset+1)
+				if skip || r.Offset < from {
+					return nil
+				}
+				return each(r)
+			})
+			if err != nil {
+				return from, err
+			}
+		default:
+			return from, fmt.Errorf("decode records: unexpected batch %T", batch)
+		}
+	}
+	if next == from {
+		next++ // compaction left nothing at this offset, though its batch, which ends there or later, is still stored
+	}
+	return next, nil
+}
+
+// abortMarker is the type of the control record that ends an aborted transaction.
+const abortMarker = 0
+
+func eachRecord(batch *protocol.RecordBatch, each func(*protocol.Record) error) error {
+	for {
+		r, err := batch.ReadRecord()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("decode record: %w", err)
+		}
+		err = each(r)
+		if r.Key != nil {
+			err = errors.Join(err, r.Key.Close())
+		}
+		if r.Value != nil {
+			err = errors.Join(err, r.Value.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// scans reads the events topic for all streams of the process: those that ask while one reading is under way share the next.
+type scans struct {
+	sink *Sink
+
+	mu      sync.Mutex
+	waiting []*scan
+	running bool
+}
+
+// scan asks for the records of one source, or of all.
+type scan struct {
+	source string  // "" is all
+	from   []int64 // by partition; advanced to what was read
+	to     []int64
+	// each is called for each record, for one partition from one goroutine, for several partitions at the same time.
+	each func(partition int, r *protocol.Record) error
+	done chan error
+}
+
+// run reads what the scan asks for and waits for it.
+func (s *scans) run(ctx context.Context, asked *scan) error {
+	asked.done = make(chan error, 1)
+	s.mu.Lock()
+	s.waiting = append(s.waiting, asked)
+	if !s.running {
+		s.running = true
+		s.sink.background.Go(s.work)
+	}
+	s.mu.Unlock()
+	select {
+	case err := <-asked.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // what it asked for is read all the same, and dropped
+	}
+}
+
+func (s *scans) work() {
+	for {
+		s.mu.Lock()
+		batch := s.waiting
+		s.waiting = nil
+		s.running = len(batch) > 0
+		s.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		err := s.read(batch)
+		for _, asked := range batch {
+			asked.done <- err
+		}
+	}
+}
+
+const parallelReads = 4
+
+// read serves a batch of scans in one reading of each partition.
+func (s *scans) read(batch []*scan) error {
+	bySource := make(map[string][]*scan)
+	partitions := 0
+	for _, asked := range batch {
+		bySource[asked.source] = append(bySource[asked.source], asked)
+		partitions = max(partitions, len(asked.to))
+	}
+	errs := make([]error, partitions)
+	slots := make(chan struct{}, parallelReads)
+	var wait sync.WaitGroup
+	for p := range partitions {
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			errs[p] = s.readPartition(p, bySource)
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
+	from, to := int64(-1), int64(-1)
+	for _, list := range bySource {
+		for _, asked := range list {
+			if p < len(asked.to) && asked.from[p] < asked.to[p] {
+				if from < 0 || asked.from[p] < from {
+					from = asked.from[p]
+				}
+				to = max(to, asked.to[p])
+			}
+		}
+	}
+	if from < 0 {
+		return nil
+	}
+	all := bySource[""]
+	_, err := s.sink.read(s.sink.life, place{s.sink.topics.events, int32(p)}, from, to, true, func(r *protocol.Record) error {
+		source := string(header(r.Headers, headerSource))
+		for _, list := range [2][]*scan{all, bySource[source]} {
+			for _, asked := range list {
+				if p >= len(asked.to) || r.Offset < asked.from[p] || r.Offset >= asked.to[p] {
+					continue
+				}
+				if err := asked.each(p, r); err != nil {
+					return err
+				}
+				asked.from[p] = r.Offset + 1
+			}
+			if source == "" {
+				break
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// census is the sources that the events topic holds, as far as it was read. It answers whether a stream without a checkpoint
+// has events; the first stream to ask pays for reading the topic.
+type census struct {
+	gate chan struct{} // holds one token
+	next []int64
+
+	mu      sync.Mutex
+	sources map[string]bool
+}
+
+func newCensus() *census {
+	c := &census{gate: make(chan struct{}, 1), sources: make(map[string]bool)}
+	c.gate <- struct{}{}
+	return c
+}
+
+// holds says whether there are events of the source among all that are in the topic. An interrupted reading goes on where it stood.
+func (c *census) holds(ctx context.Context, s *Sink, source string, ends []extent) (bool, error) {
+	select {
+	case token := <-c.gate:
+		defer func() { c.gate <- token }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	for len(c.next) < len(ends) {
+		c.next = append(c.next, 0)
+	}
+	asked := &scan{from: make([]int64, len(ends)), to: make([]int64, len(ends)), each: func(_ int, r *protocol.Record) error {
+		name := header(r.Headers, headerSource)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.sources[string(name)] {
+			c.sources[string(name)] = true
+		}
+		return nil
+	}}
+	for p, end := range ends {
+		if c.next[p] > end.end { // the topic is not the one that was read
+			c.next[p] = 0
+		}
+		asked.from[p], asked.to[p] = max(c.next[p], end.start), end.end
+	}
+	err := s.scans.run(ctx, asked)
+	if ctx.Err() == nil { // else the scan may still be at work on it
+		copy(c.next, asked.from)
+		if err == nil {
+			copy(c.next, asked.to)
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for events without a checkpoint: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sources[source], nil
+}
+
+// window reads a stream's newest events back from the events topic, from where its marks say that they begin, and joins them
+// with the keys that the checkpoint holds. It returns them in log order, with the partition and offset of those that it read.
+func (s *Sink) window(ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint) ([]found, error) {
+	asked := &scan{source: source, from: make([]int64, len(ends)), to: make([]int64, len(ends))}
+	for p, end := range ends {
+		asked.from[p], asked.to[p] = end.start, end.end
+		if p < len(from) {
+			asked.from[p] = max(end.start, from[p])
+		}
+	}
+	byPartition := make([]map[uint64]found, len(ends))
+	lowest := uint64(0)
+	if checkpoint != nil {
+		lowest = checkpoint.Sequence - min(checkpoint.Sequence, uint64(size))
+	}
+	asked.each = func(p int, r *protocol.Record) error {
+		seen, ok := seenOf(r.Headers)
+		if !ok || checkpoint != nil && (seen.Sequence <= lowest || seen.Sequence > checkpoint.Sequence) {
+			return nil
+		}
+		if byPartition[p] == nil {
+			byPartition[p] = make(map[uint64]found)
+		}
+		byPartition[p][seen.Sequence] = found{seen, p, r.Offset}
+		return nil
+	}
+	if err := s.scans.run(ctx, asked); err != nil {
+		return nil, fmt.Errorf("read the newest events back: %w", err)
+	}
+	all := make(map[uint64]found)
+	if checkpoint != nil {
+		first := checkpoint.Sequence - uint64(len(checkpoint.Tail)) + 1
+		for i, key := range checkpoint.Tail {
+			all[first+uint64(i)] = found{connector.Seen{Key: key, Sequence: first + uint64(i), Late: slices.Contains(checkpoint.TailLate, i)}, -1, 0}
+		}
+	}
+	for _, part := range byPartition {
+		maps.Copy(all, part)
+	}
+	list := slices.Collect(maps.Values(all))
+	slices.SortFunc(list, func(a, b found) int {
+		if a.seen.Sequence < b.seen.Sequence {
+			return -1
+		}
+		return 1
+	})
+	return list[max(0, len(list)-size):], nil
+}
+
+// found is an event of the seen window; partition is -1 where only the checkpoint knows it.
+type found struct {
+	seen      connector.Seen
+	partition int
+	offset    int64
+}
