@@ -77,7 +77,7 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 // is made sure that none can lead to another address.
 func pagePath(s connector.Stream, number int) (string, error) {
 	if !plainNumber(s.Number) || s.Remote != "" && !plainNumber(s.Remote) {
-		return "", fault(connector.FaultRequest, 0, "the stream's number is not of the form +595981048477")
+		return "", fault(connector.FaultRequest, 0, "the stream's number or remote number is not of a form that 2Chat lists")
 	}
 	if number < 0 {
 		return "", fault(connector.FaultRequest, 0, "page %d does not exist", number)

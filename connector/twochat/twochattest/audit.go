@@ -2,7 +2,9 @@ package twochattest
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -51,6 +53,34 @@ func (a *Audit) See(e Event) {
 		s.hash = a.hash(e.Data)
 	}
 	a.events = append(a.events, s)
+}
+
+// SeeCloudEvent is See for a CloudEvent in the JSON format as twochat-connector writes it: id, partitionkey, sequence, late, data.
+// It passes over the connector's checkpoints and quarantine records.
+func (a *Audit) SeeCloudEvent(event []byte) error {
+	var e struct {
+		ID           string          `json:"id"`
+		Type         string          `json:"type"`
+		PartitionKey string          `json:"partitionkey"`
+		Sequence     string          `json:"sequence"`
+		Late         bool            `json:"late"`
+		Data         json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(event, &e); err != nil {
+		return fmt.Errorf("audit an event: %w", err)
+	}
+	if strings.HasSuffix(e.Type, ".connector.checkpoint") || strings.HasSuffix(e.Type, ".connector.reject") {
+		return nil
+	}
+	var sequence uint64
+	if e.Sequence != "" {
+		var err error
+		if sequence, err = strconv.ParseUint(e.Sequence, 10, 64); err != nil {
+			return fmt.Errorf("audit an event: its sequence: %w", err)
+		}
+	}
+	a.See(Event{ID: e.ID, Sequence: sequence, Late: e.Late, Chat: e.PartitionKey, Data: e.Data})
+	return nil
 }
 
 func (a *Audit) hash(data []byte) [32]byte {

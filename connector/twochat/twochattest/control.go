@@ -65,6 +65,14 @@ func (f *Fake) do(number string, change func(n *list, at int64) []uint32) []stri
 	return uuids
 }
 
+// Move lets a list drift as it does before each request, also while the Fake is quiet.
+func (f *Fake) Move(number string) {
+	now := f.options.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.number(number).move(&f.drift, f.options.PageSize, now)
+}
+
 // Insert puts count good messages on top of a list, as now, and returns their uuids, oldest first.
 func (f *Fake) Insert(number string, count int) []string {
 	return f.do(number, func(n *list, at int64) []uint32 {
@@ -76,7 +84,7 @@ func (f *Fake) Insert(number string, count int) []string {
 	})
 }
 
-// History puts count messages on top of a list with times in the past, Options.HistoryStep apart. It costs 28 bytes each.
+// History puts count messages on top of a list with times in the past, Options.HistoryStep apart. It costs about 32 bytes each.
 func (f *Fake) History(number string, count int) {
 	f.do(number, func(n *list, at int64) []uint32 {
 		n.history(count, time.Unix(at, 0), f.options.HistoryStep)

@@ -67,9 +67,17 @@ func (n *list) insert(d *Drift, at int64) uint32 {
 	case p < d.Skeletons+d.Hidden:
 		with = flagHidden
 	case p < d.Skeletons+d.Hidden+d.Poison:
-		poison = uint8(1 + n.rng.IntN(len(poisons)-1))
+		poison = n.anyPoison()
 	}
 	return n.add(0, at, with, poison)
+}
+
+// anyPoison draws a kind of poison; the ones of 1 MiB are rare, as each page that shows one is as large.
+func (n *list) anyPoison() uint8 {
+	if n.rng.IntN(20) == 0 {
+		return poisonNumber(PoisonTooLarge)
+	}
+	return uint8(1 + n.rng.IntN(len(poisons)-2))
 }
 
 // move is what happens to the list before a request.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // appendItem writes one version of a row as the API shows it.
@@ -32,17 +33,16 @@ type writer struct {
 
 func (w *writer) item() []byte {
 	w.raw("{")
+	uuid := w.uuid()
+	if w.id == idBoth || w.id == idID {
+		w.text("id", uuid)
+	}
 	switch w.id {
-	case idBoth:
-		w.text("id", w.uuid())
-		w.text("uuid", w.uuid())
-	case idUUID:
-		w.text("uuid", w.uuid())
-	case idID:
-		w.text("id", w.uuid())
+	case idBoth, idUUID:
+		w.text("uuid", uuid)
 	case idNull:
 		w.value("uuid", "null")
-		w.text("id", w.uuid())
+		w.text("id", uuid)
 	}
 	w.times()
 	if w.odd != oddNoSession {
@@ -135,45 +135,60 @@ func (w *writer) message() {
 		return
 	}
 	said, _ := w.line()
-	quoted := string(appendQuoted(nil, said, w.odd == oddEscapes))
-	media := func(kind, mime, ending string) string {
-		return fmt.Sprintf(`"media":{"url":"https://files.invalid/ACC0/accm/%016x.%s","type":"%s","mime_type":"%s"}`, w.salt, ending, kind, mime)
-	}
 	w.value("message", "")
 	switch w.kind {
 	case kindText:
-		w.raw(`{"text":` + quoted)
+		w.raw(`{"text":`)
+		w.quoted(said)
 		if w.odd == oddSurrogate {
 			w.raw(`,"reaction_hint":"\ud83d"`)
 		}
 		w.raw("}")
 	case kindQuoted:
 		before := w.chat.script[(int(w.row.line)+len(w.chat.script)-1)%len(w.chat.script)]
-		w.raw(`{"text":` + quoted + `,"quoted_msg":{"uuid":"` + formatUUID("MSG", w.salt, w.high) + `","message":{"text":`)
-		w.dst = appendQuoted(w.dst, strings.TrimPrefix(before, "> "), false)
+		w.raw(`{"text":`)
+		w.quoted(said)
+		w.raw(`,"quoted_msg":{"uuid":"` + formatUUID("MSG", w.salt, w.high) + `","message":{"text":`)
+		w.quoted(strings.TrimPrefix(before, "> "))
 		w.raw("}}}")
 	case kindImage:
-		w.raw("{" + media("image", "image/jpeg", "jpeg") + `,"text":` + quoted + "}")
+		w.media("image", "image/jpeg", "jpeg")
+		w.raw(`,"text":`)
+		w.quoted(said)
+		w.raw("}")
 	case kindVoice:
-		w.raw("{" + media("ptt", "audio/ogg; codecs=opus", "oga") + "}")
+		w.media("ptt", "audio/ogg; codecs=opus", "oga")
+		w.raw("}")
 	case kindVideo:
-		w.raw("{" + media("video", "video/mp4", "mp4") + "}")
+		w.media("video", "video/mp4", "mp4")
+		w.raw("}")
 	case kindDocument:
-		w.raw("{" + media("document", "application/pdf", "pdf") + `,"text":"invoice-` + strconv.FormatUint(w.salt%10000, 10) + `.pdf"}`)
+		w.media("document", "application/pdf", "pdf")
+		w.raw(`,"text":"invoice-` + strconv.FormatUint(w.salt%10000, 10) + `.pdf"}`)
 	case kindSticker:
-		w.raw("{" + media("sticker", "image/webp", "") + "}")
+		w.media("sticker", "image/webp", "")
+		w.raw("}")
 	case kindOrder:
-		w.raw(fmt.Sprintf(`{"text":"1 x City bell","order":{"subtotal":%d.50,"total":%d.50,"currency":null,"created_at":%d,"products":[{"id":"%d","name":"City bell","price":7.50,"currency":"EUR","quantity":1,"data":null,"thumbnail_url":"https://files.invalid/bell.png"}]}}`,
-			w.salt%90, w.salt%90, w.row.at, w.salt))
+		w.dst = fmt.Appendf(w.dst, `{"text":"1 x City bell","order":{"subtotal":%d.50,"total":%d.50,"currency":null,"created_at":%d,"products":[{"id":"%d",`+
+			`"name":"City bell","price":7.50,"currency":"EUR","quantity":1,"data":null,"thumbnail_url":"https://files.invalid/bell.png"}]}}`,
+			w.salt%90, w.salt%90, w.row.at, w.salt)
 	case kindContact:
-		w.raw("{" + media("vcard", "text/vcard", "vcf") + `,"contacts":[{"name":"Workshop","phones":["+15550100199"]}]}`)
+		w.media("vcard", "text/vcard", "vcf")
+		w.raw(`,"contacts":[{"name":"Workshop","phones":["+15550100199"]}]}`)
 	case kindEmpty:
 		w.raw("{}")
 	case kindNull:
 		w.raw("null")
 	case kindString:
-		w.raw(quoted)
+		w.quoted(said)
 	}
+}
+
+func (w *writer) quoted(s string) { w.dst = appendQuoted(w.dst, s, w.odd == oddEscapes) }
+
+// media begins a message that has a file.
+func (w *writer) media(kind, mime, ending string) {
+	w.dst = fmt.Appendf(w.dst, `{"media":{"url":"https://files.invalid/ACC0/accm/%016x.%s","type":"%s","mime_type":"%s"}`, w.salt, ending, kind, mime)
 }
 
 func (w *writer) sender() {
@@ -244,7 +259,7 @@ func appendQuoted(dst []byte, s string, escapes bool) []byte {
 				dst = append(dst, '\\', 'u', hexDigits[half>>12&15], hexDigits[half>>8&15], hexDigits[half>>4&15], hexDigits[half&15])
 			}
 		default:
-			dst = append(dst, string(c)...)
+			dst = utf8.AppendRune(dst, c)
 		}
 	}
 	return append(dst, '"')

@@ -1,7 +1,8 @@
 package twochattest
 
 import (
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
@@ -195,7 +196,16 @@ func (n *list) slice(remote string, page, size int) []uint32 {
 func (n *list) uuid(index uint32) string { return n.look(index).uuid() }
 
 func formatUUID(prefix string, high, low uint64) string {
-	high = high&^0xf000 | 0x4000
-	low = low&^(3<<62) | 2<<62
-	return fmt.Sprintf("%s%08x-%04x-%04x-%04x-%012x", prefix, high>>32, high>>16&0xffff, high&0xffff, low>>48, low&0xffffffffffff)
+	var sum [16]byte
+	binary.BigEndian.PutUint64(sum[:], high&^0xf000|0x4000)
+	binary.BigEndian.PutUint64(sum[8:], low&^(3<<62)|2<<62)
+	out := make([]byte, 0, 40)
+	out = append(out, prefix...)
+	for i, end := range [...]int{4, 6, 8, 10, 16} {
+		if i > 0 {
+			out = append(out, '-')
+		}
+		out = hex.AppendEncode(out, sum[[...]int{0, 4, 6, 8, 10}[i]:end])
+	}
+	return string(out)
 }

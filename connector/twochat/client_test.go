@@ -1,0 +1,476 @@
+package twochat
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const apiKey = "UAK0f9c2f5e-1111-4222-8333-444455556666"
+
+// serve starts a server and a client of it.
+func serve(t *testing.T, handler http.HandlerFunc) *Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return clientOf(t, server.URL)
+}
+
+func clientOf(t *testing.T, baseURL string) *Client {
+	t.Helper()
+	c, err := New(Config{
+		BaseURL: baseURL, Key: func() (string, error) { return apiKey + "\n", nil }, Timeout: 5 * time.Second, Version: "1.2.3",
+		Now: func() time.Time { return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func answerWith(status int, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i+1 < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func pageError(t *testing.T, err error) *connector.PageError {
+	t.Helper()
+	var fault *connector.PageError
+	if !errors.As(err, &fault) {
+		t.Fatalf("%v is no page error", err)
+	}
+	return fault
+}
+
+func TestNew_RefusesWhatIsWrong(t *testing.T) {
+	key := func() (string, error) { return "k", nil }
+	for _, base := range []string{
+		"", "api.p.2chat.io", "ftp://api.p.2chat.io", "http://api.p.2chat.io", "http://10.0.0.1", "https://u:p@api.p.2chat.io", "https://api.p.2chat.io?a=b",
+		"https://api.p.2chat.io/open", "https://api.p.2chat.io/open/", "https://api.p.2chat.io/#x", "https:api", "://", "http://127.0.0.1.evil.example",
+	} {
+		if c, err := New(Config{BaseURL: base, Key: key}); err == nil {
+			c.Close()
+			t.Errorf("base URL %q is accepted", base)
+		}
+	}
+	for _, base := range []string{"https://api.p.2chat.io", "https://api.p.2chat.io/", "https://proxy.example/2chat", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:1"} {
+		c, err := New(Config{BaseURL: base, Key: key})
+		if err != nil {
+			t.Errorf("base URL %q: %v", base, err)
+			continue
+		}
+		c.Close()
+		c.Close()
+	}
+	_, err := New(Config{BaseURL: "x", Timeout: -1, Privacy: Privacy{Identifiers: "x"}})
+	for _, part := range []string{"base URL", "API key", "timeout", "privacy"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("the error does not name the %s: %v", part, err)
+		}
+	}
+}
+
+func TestClient_Request(t *testing.T) {
+	var got *http.Request
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		_, _ = io.WriteString(w, `{"messages":[]}`)
+	})
+	for _, test := range []struct {
+		stream connector.Stream
+		number int
+		uri    string
+	}{
+		{connector.Stream{Number: "+595981048477"}, 0, "/open/whatsapp/messages/+595981048477?page_number=0"},
+		{connector.Stream{Number: "+595981048477", Remote: "+595981111111"}, 12, "/open/whatsapp/messages/+595981048477/+595981111111?page_number=12"},
+		{connector.Stream{Number: "+595981048477", Remote: "123123@lid"}, 1, "/open/whatsapp/messages/+595981048477/123123@lid?page_number=1"},
+	} {
+		page, err := c.Page(t.Context(), test.stream, test.number, "")
+		if err != nil || page.Number != test.number || len(page.Messages) != 0 || page.Received.IsZero() || page.Fingerprint == "" {
+			t.Errorf("page %+v, error %v", page, err)
+		}
+		if got.RequestURI != test.uri || got.Method != http.MethodGet {
+			t.Errorf("%s %s, want %s", got.Method, got.RequestURI, test.uri)
+		}
+		if got.Header.Get("X-User-API-Key") != apiKey || got.Header.Get("User-Agent") != "twochat-connector/1.2.3" || got.Header.Get("Accept-Encoding") != "gzip" {
+			t.Errorf("headers %v", got.Header)
+		}
+	}
+	got = nil
+	for _, s := range []connector.Stream{
+		{Number: ""}, {Number: "+595/../../admin"}, {Number: ".."}, {Number: "+595981048477", Remote: "../x"}, {Number: "+595981048477", Remote: "+1?x=y"}, {Number: "...."},
+	} {
+		if _, err := c.Page(t.Context(), s, 0, ""); err == nil || pageError(t, err).Fault != connector.FaultRequest {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	if _, err := c.Page(t.Context(), stream, -1, ""); err == nil {
+		t.Error("page -1 is accepted")
+	}
+	if got != nil {
+		t.Errorf("a request was made: %s", got.RequestURI)
+	}
+}
+
+func TestClient_Statuses(t *testing.T) {
+	bodies := []string{
+		`{"detail":"Invalid API Key"}`, `{"detail":[{"loc":["path"],"msg":"m","type":"t"}]}`, `{"success":false,"error":true,"error_message":"no"}`,
+		`{"message":"no"}`, `<html>`, ``, documented,
+	}
+	for status, want := range map[int]connector.PageFault{
+		400: connector.FaultRequest, 401: connector.FaultKey, 402: connector.FaultCredits, 403: connector.FaultKey, 404: connector.FaultNumber,
+		405: connector.FaultRequest, 406: connector.FaultRequest, 408: connector.FaultTransient, 409: connector.FaultTransient, 410: connector.FaultTransient,
+		422: connector.FaultRequest, 425: connector.FaultTransient, 429: connector.FaultRateLimited, 451: connector.FaultRequest, 486: connector.FaultTransient,
+		500: connector.FaultTransient, 502: connector.FaultTransient, 503: connector.FaultTransient, 504: connector.FaultTransient, 599: connector.FaultTransient,
+		201: connector.FaultInvalid, 204: connector.FaultInvalid, 206: connector.FaultInvalid, 301: connector.FaultRequest, 302: connector.FaultRequest,
+		304: connector.FaultRequest, 307: connector.FaultRequest, 699: connector.FaultInvalid,
+	} {
+		for _, body := range bodies {
+			if status == 204 || status == 304 {
+				body = ""
+			}
+			c := serve(t, answerWith(status, body, "Location", "http://elsewhere.example/"))
+			_, err := c.Page(t.Context(), stream, 0, "")
+			if fault := pageError(t, err); fault.Fault != want || fault.Status != status || fault.RetryAfter != 0 {
+				t.Errorf("status %d with %q: %v", status, body, err)
+			}
+		}
+	}
+}
+
+func TestClient_NotFoundBeyondPage0IsAnEnd(t *testing.T) {
+	c := serve(t, answerWith(404, `{"detail":"Not found"}`))
+	page, err := c.Page(t.Context(), stream, 3, "")
+	if err != nil || !page.Missing || page.Number != 3 || page.Messages != nil || page.Fingerprint == "" {
+		t.Errorf("page %+v, error %v", page, err)
+	}
+}
+
+func TestClient_InvalidPages(t *testing.T) {
+	eleven := `{"messages":[` + strings.Repeat(`{"name":"x"},`, 10) + `{"name":"y"}]}`
+	for name, body := range map[string]string{
+		"html": `<html>`, "empty": ``, "success false": `{"success":false,"messages":[]}`, "cut": documented[:len(documented)-1], "garbage": documented + "x",
+		"echo": `{"page_number":1,"messages":[]}`, "messages null": `{"messages":null}`, "no item usable": eleven,
+	} {
+		c := serve(t, answerWith(200, body))
+		_, err := c.Page(t.Context(), stream, 0, "")
+		if fault := pageError(t, err); fault.Fault != connector.FaultInvalid || fault.Status != 200 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	one := strings.Replace(eleven, `{"name":"y"}`, `{"uuid":"y"}`, 1)
+	if page, err := serve(t, answerWith(200, one)).Page(t.Context(), stream, 0, ""); err != nil || len(page.Messages) != 11 {
+		t.Errorf("one item of eleven is good: %v", err)
+	}
+	nine := `{"messages":[` + strings.Repeat(`{"name":"x"},`, 8) + `{"name":"y"}]}`
+	if page, err := serve(t, answerWith(200, nine)).Page(t.Context(), stream, 0, ""); err != nil || len(page.Messages) != 9 || !allFaulty(page.Messages) {
+		t.Errorf("nine bad items: %v", err)
+	}
+}
+
+func TestClient_RetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		value, date string
+		want        time.Duration
+	}{
+		{"7", "", 7 * time.Second}, {" 7 ", "", 7 * time.Second}, {"1.5", "", 1500 * time.Millisecond}, {"-3", "", 0}, {"soon", "", 0}, {"999999999999", "", time.Hour}, {"Inf", "", time.Hour},
+		{"Sat, 31 Jan 2026 12:00:30 GMT", "-", 30 * time.Second},
+		{"Sat, 31 Jan 2026 12:00:30 GMT", "Sat, 31 Jan 2026 12:00:10 GMT", 20 * time.Second},
+		{"Sat, 31 Jan 2026 11:00:30 GMT", "-", 0}, {"Sun, 01 Feb 2026 12:00:00 GMT", "-", time.Hour},
+	} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", test.value)
+			if test.date == "-" {
+				w.Header()["Date"] = nil
+			} else if test.date != "" {
+				w.Header().Set("Date", test.date)
+			}
+			w.WriteHeader(429)
+		})
+		_, err := c.Page(t.Context(), stream, 0, "")
+		if fault := pageError(t, err); fault.Fault != connector.FaultRateLimited || fault.RetryAfter != test.want {
+			t.Errorf("Retry-After %q: %v after %v, want %v", test.value, fault, fault.RetryAfter, test.want)
+		}
+	}
+}
+
+func TestClient_RedirectIsNotFollowed(t *testing.T) {
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	t.Cleanup(other.Close)
+	for _, location := range []string{other.URL, "/open/whatsapp/messages/x", "", "://+595981048477"} {
+		c := serve(t, answerWith(http.StatusTemporaryRedirect, "", "Location", location))
+		_, err := c.Page(t.Context(), stream, 0, "")
+		if pageError(t, err).Fault != connector.FaultRequest || strings.Contains(err.Error(), "595981048477") {
+			t.Errorf("redirect to %q: %v", location, err)
+		}
+	}
+	if elsewhere.Load() != 0 {
+		t.Error("the redirect was followed")
+	}
+}
+
+func TestClient_Gzip(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		out := gzip.NewWriter(w)
+		_, _ = io.WriteString(out, documented)
+		if r.URL.Query().Get("page_number") == "1" {
+			_ = out.Flush() // and no trailer
+			return
+		}
+		_ = out.Close()
+	})
+	page, err := c.Page(t.Context(), stream, 0, "")
+	if err != nil || len(page.Messages) != 2 {
+		t.Fatalf("%d messages, error %v", len(page.Messages), err)
+	}
+	if _, err := c.Page(t.Context(), stream, 1, ""); err == nil || pageError(t, err).Fault != connector.FaultInvalid {
+		t.Errorf("without its trailer: %v", err)
+	}
+}
+
+func TestClient_BodyTooLarge(t *testing.T) {
+	for _, announced := range []bool{true, false} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			if announced {
+				w.Header().Set("Content-Length", fmt.Sprint(maxBody+1))
+				_, _ = io.WriteString(w, `{"messages":[]}`)
+				return
+			}
+			w.Header().Set("Content-Encoding", "gzip")
+			out := gzip.NewWriter(w)
+			blanks := []byte(strings.Repeat(" ", 1<<20))
+			for range maxBody>>20 + 1 {
+				if _, err := out.Write(blanks); err != nil {
+					return
+				}
+			}
+			_ = out.Close()
+		})
+		_, err := c.Page(t.Context(), stream, 0, "")
+		if fault := pageError(t, err); fault.Fault != connector.FaultInvalid || !strings.Contains(err.Error(), "64 MiB") {
+			t.Errorf("announced %v: %v", announced, err)
+		}
+	}
+}
+
+// raw serves each connection with bytes that are no HTTP server's.
+func raw(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 4096))
+			serve(conn)
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	return "http://" + listener.Addr().String()
+}
+
+func TestClient_BrokenConnections(t *testing.T) {
+	say := func(text string) func(net.Conn) { return func(c net.Conn) { _, _ = io.WriteString(c, text) } }
+	for _, test := range []struct {
+		name  string
+		serve func(net.Conn)
+		want  connector.PageFault
+	}{
+		{"closed", func(net.Conn) {}, connector.FaultTransient},
+		{"reset", func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }, connector.FaultTransient},
+		{"not HTTP", say("+5215512345432 secret text\r\n\r\n"), connector.FaultTransient},
+		{"bad header", say("HTTP/1.1 200 OK\r\n+5215512345432 secret text\r\n\r\n"), connector.FaultTransient},
+		{"bad length", say("HTTP/1.1 200 OK\r\nContent-Length: +5215512345432\r\n\r\n"), connector.FaultTransient},
+		{"cut body", say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"messages\":[]}"), connector.FaultInvalid},
+		{"cut chunk", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{\"messages\":[]}"), connector.FaultInvalid},
+		{"cut at a lucky place", say("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"success\":true,\"page_number\":0}"), connector.FaultInvalid},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := clientOf(t, raw(t, test.serve))
+			_, err := c.Page(t.Context(), stream, 0, "")
+			if fault := pageError(t, err); fault.Fault != test.want {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+			clean(t, err)
+		})
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	_, err = clientOf(t, "http://"+address).Page(t.Context(), stream, 0, "")
+	if pageError(t, err).Fault != connector.FaultTransient || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("nobody listens: %v", err)
+	}
+	tls := httptest.NewUnstartedServer(answerWith(200, `{"messages":[]}`))
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.StartTLS()
+	t.Cleanup(tls.Close)
+	_, err = clientOf(t, tls.URL).Page(t.Context(), stream, 0, "")
+	if pageError(t, err).Fault != connector.FaultTransient || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("unknown certificate: %v", err)
+	}
+}
+
+func TestClient_TimeoutAndContext(t *testing.T) {
+	release := make(chan struct{})
+	started := make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("page_number") == "1" { // a body that stops
+			_, _ = io.WriteString(w, `{"messages":[`)
+			w.(http.Flusher).Flush()
+		}
+		started <- struct{}{}
+		<-release
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(release) })
+	for number := range 2 {
+		c, err := New(Config{BaseURL: server.URL, Key: func() (string, error) { return apiKey, nil }, Timeout: 50 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Page(t.Context(), stream, number, "")
+		if fault := pageError(t, err); fault.Fault != connector.FaultTransient || !strings.Contains(err.Error(), "50ms") || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("page %d: %v", number, err)
+		}
+		<-started
+		c.Close()
+
+		c = clientOf(t, server.URL)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-started
+			cancel()
+		}()
+		_, err = c.Page(ctx, stream, number, "")
+		var fault *connector.PageError
+		if !errors.Is(err, context.Canceled) || errors.As(err, &fault) {
+			t.Errorf("page %d, cancelled: %v", number, err)
+		}
+		clean(t, err)
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = c.Page(ctx, stream, number, "")
+		if !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &fault) {
+			t.Errorf("page %d, past its deadline: %v", number, err)
+		}
+		<-started
+		cancel()
+	}
+}
+
+func TestClient_Key(t *testing.T) {
+	var seen []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Get("X-User-API-Key"))
+		_, _ = io.WriteString(w, `{"messages":[]}`)
+	}))
+	t.Cleanup(server.Close)
+	keys := []string{"first", "second", "", "two words", "a\r\nX: y", "kéy"}
+	c, err := New(Config{BaseURL: server.URL, Key: func() (string, error) {
+		if len(keys) == 0 {
+			return "", errors.New("no such file")
+		}
+		key := keys[0]
+		keys = keys[1:]
+		return key, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	for i := range 7 {
+		_, err := c.Page(t.Context(), stream, 0, "")
+		if i < 2 && err != nil {
+			t.Fatal(err)
+		}
+		if i >= 2 && pageError(t, err).Fault != connector.FaultKey {
+			t.Errorf("key %d: %v", i, err)
+		}
+	}
+	if strings.Join(seen, " ") != "first second" {
+		t.Errorf("keys sent: %q", seen)
+	}
+}
+
+// canaries are what no error may show.
+var canaries = []string{apiKey, "595981048477", "5215512345432", "secret text", "amazonaws", "UAK"}
+
+func clean(t *testing.T, err error) {
+	t.Helper()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		for _, text := range []string{e.Error(), fmt.Sprintf("%+v", e), fmt.Sprintf("%#v", e)} {
+			for _, canary := range canaries {
+				if strings.Contains(text, canary) {
+					t.Errorf("an error shows %q: %s", canary, text)
+				}
+			}
+		}
+	}
+}
+
+func TestClient_ErrorsShowNothingPersonal(t *testing.T) {
+	personal := `"detail":"+595981048477 and +5215512345432 said secret text with ` + apiKey + ` https://x.amazonaws.com/a"`
+	s := stream
+	s.Remote = "+5215512345432"
+	for status := 200; status < 600; status++ {
+		if status == 204 || status == 304 || status > 210 && status < 300 || status > 310 && status < 400 {
+			continue
+		}
+		for _, body := range []string{
+			"{" + personal + "}", "{" + personal, `{"success":false,` + personal + `}`, `{"messages":{` + personal + `}}`, `{"page_number":"secret text","messages":[]}`,
+			`{"messages":[` + strings.Repeat("{"+personal+"},", 10) + `0]}`,
+		} {
+			c := serve(t, answerWith(status, body, "Location", "https://secret text/+595981048477?k="+apiKey, "Retry-After", "secret text"))
+			_, err := c.Page(t.Context(), s, 0, "")
+			if err == nil {
+				t.Fatalf("status %d with %s is accepted", status, body)
+			}
+			clean(t, err)
+			if status == 200 || status == 401 {
+				_, err = c.Info(t.Context())
+				clean(t, err)
+			}
+		}
+	}
+	_, err := New(Config{BaseURL: "https://api.p.2chat.io/?key=" + apiKey, Key: func() (string, error) { return "", nil }})
+	clean(t, err)
+	_, err = New(Config{BaseURL: "https://" + apiKey + "@[/", Key: func() (string, error) { return "", nil }})
+	clean(t, err)
+	_, err = clientOf(t, "http://127.0.0.1:1").Page(t.Context(), connector.Stream{Number: "+595981048477 secret text"}, 0, "")
+	clean(t, err)
+}
