@@ -39,3 +39,6 @@ func (n Number) String() string {
 
 // GoString hides the number from %#v.
 func (n Number) GoString() string { return `"` + n.String() + `"` }
+
+// MarshalText hides the number from JSON and loggers.
+func (n Number) MarshalText() ([]byte, error) { return []byte(n.String()), nil }

@@ -42,6 +42,9 @@ func (f *FileSecret) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MarshalText is the path.
+func (f FileSecret) MarshalText() ([]byte, error) { return []byte(f.path), nil }
+
 // Set tells whether a file is named.
 func (f FileSecret) Set() bool { return f.path != "" }
 

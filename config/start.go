@@ -59,3 +59,6 @@ func (s Start) String() string {
 	}
 	return string(s.Mode)
 }
+
+// MarshalText is String.
+func (s Start) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

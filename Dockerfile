@@ -1,0 +1,26 @@
+# syntax=docker/dockerfile:1
+
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+WORKDIR /src
+# The modules have a layer of their own: it stays as long as go.mod and go.sum do.
+COPY go.mod go.sum ./
+RUN go mod download && go mod verify
+COPY . .
+ARG TARGETOS TARGETARCH
+# What `twochat-connector version` prints; the build information of Go stands in where it is empty.
+ARG VERSION=
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/twochat-connector ./cmd/twochat-connector
+
+# No shell and no package manager; CA certificates and the user nonroot (65532) are in it.
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /out/twochat-connector /usr/local/bin/twochat-connector
+COPY LICENSE /LICENSE
+# The user may write here: the embedded sink's folder, a file sink's file. Mount a volume to keep them.
+WORKDIR /home/nonroot
+# Metrics and probes have to be reached from outside of the container.
+ENV TWOCHAT_CONNECTOR_ADMIN_LISTEN=:8080
+EXPOSE 8080
+# The configuration is found at /etc/twochat-connector/config.yaml.
+ENTRYPOINT ["/usr/local/bin/twochat-connector"]
+CMD ["run"]
