@@ -1,6 +1,7 @@
 package twochattest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,29 @@ func TestAudit_Compact(t *testing.T) {
 		audit.See(Event{ID: m.UUID, Data: append([]byte("\n "), m.Data()...)})
 		if got := audit.Report(fake.Truth("")); got.Clean() != compact {
 			t.Errorf("compact %v: %v", compact, got)
+		}
+	}
+}
+
+func TestAudit_SeeCloudEvent(t *testing.T) {
+	fake := New(Options{History: 3, Shapes: ShapesLive, Now: at})
+	ask(fake, listPath+DefaultNumber)
+	var audit Audit
+	for i, m := range fake.Truth("") {
+		event := fmt.Appendf(nil, `{"id":%q,"type":"x.message.new","partitionkey":"c","sequence":"%020d","data":%s}`, m.UUID, i+1, m.Data())
+		if err := audit.SeeCloudEvent(event); err != nil {
+			t.Fatal(err)
+		}
+		if err := audit.SeeCloudEvent([]byte(`{"id":"1","type":"x.connector.checkpoint","data":{}}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := audit.Report(fake.Truth("")); !got.Clean() || got.Events != 3 {
+		t.Errorf("got %v", got)
+	}
+	for _, bad := range []string{``, `{"id":1}`, `{"id":"1","sequence":"x"}`} {
+		if audit.SeeCloudEvent([]byte(bad)) == nil {
+			t.Errorf("took %q", bad)
 		}
 	}
 }

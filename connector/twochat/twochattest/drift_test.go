@@ -265,3 +265,22 @@ func TestPoison_IsPoison(t *testing.T) {
 		}
 	}
 }
+
+func TestMove_NeedsNoRequest(t *testing.T) {
+	fake := New(Options{Drift: Drift{Inserts: 1}, Now: at})
+	fake.Quiet()
+	ask(fake, listPath+DefaultNumber)
+	if got := len(fake.Truth("")); got != 0 {
+		t.Errorf("a quiet list grew to %d messages", got)
+	}
+	fake.Move("")
+	if len(fake.Truth("")) == 0 {
+		t.Error("the list did not move")
+	}
+	fake.Resume()
+	before := len(fake.Truth(""))
+	ask(fake, listPath+DefaultNumber)
+	if len(fake.Truth("")) == before {
+		t.Error("the list does not move before a request")
+	}
+}
