@@ -19,7 +19,7 @@ type Flags struct {
 	Sink string
 	// Start replaces start.
 	Start string
-	// Create sets create of the sink in use, where it has one.
+	// Create sets create of the sink in use; one that has nothing to create is a problem.
 	Create bool
 }
 
@@ -41,7 +41,8 @@ func (l *loader) readFlags(flags Flags) {
 		l.choose("embedded")
 	}
 	l.origin.Origin = "flag --create"
-	if chosen := l.chosen(); flags.Create && len(chosen) == 1 {
+	// The embedded sink makes what it needs anyway.
+	if chosen := l.chosen(); flags.Create && len(chosen) == 1 && chosen[0] != "embedded" {
 		if path := "sink." + chosen[0] + ".create"; l.isLeaf(path) {
 			l.setText(path, "true")
 		} else {

@@ -7,21 +7,44 @@ import (
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
+	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
 // Config is the union of all sinks' configurations: exactly one field is set in a configuration that is whole. A field's
 // key is the sink's name.
-type Config struct{}
+type Config struct {
+	JetStream *jetstream.Config `yaml:"jetstream"`
+}
 
 // Defaults has every sink's section, as it is before the operator wrote anything into it.
-func Defaults() Config { return Config{} }
+func Defaults() Config {
+	return Config{
+		JetStream: &jetstream.Config{
+			Connection: nats.Connection{URL: "nats://127.0.0.1:4222"},
+			Stream:     jetstream.DefaultStream, Subject: jetstream.DefaultSubject, Timeout: jetstream.DefaultTimeout,
+		},
+	}
+}
 
 // Open makes the one sink that is configured. It does no network I/O.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, error) {
 	if chosen := c.Chosen(); len(chosen) != 1 {
 		return nil, fmt.Errorf("open sink: expected exactly one of %s, found %d", strings.Join(Names(), ", "), len(chosen))
 	}
-	return nil, fmt.Errorf("open sink: %s is unknown", c.Chosen()[0])
+	switch {
+	case c.JetStream != nil:
+		return opened(jetstream.Open(*c.JetStream, encoding, logger))
+	}
+	return nil, fmt.Errorf("open sink: %s has no case", c.Chosen()[0])
+}
+
+// opened keeps the nil pointer of a sink that did not open out of the interface.
+func opened[S Sink](sink S, err error) (Sink, error) {
+	if err != nil {
+		return nil, fmt.Errorf("open sink: %w", err)
+	}
+	return sink, nil
 }
 
 // Names lists the sinks that there are.
