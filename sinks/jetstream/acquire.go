@@ -20,7 +20,7 @@ const purgeEpochs = 16
 
 // Acquire takes the stream over by writing the next checkpoint over the one that is there; then it reads the window back.
 func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
-	l.acquired = false
+	l.acquired, l.fenced = false, false
 	checkpoint, k, err := l.takeOver(ctx)
 	if err != nil {
 		return connector.State{}, err

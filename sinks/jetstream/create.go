@@ -130,3 +130,25 @@ func covers(pattern, wanted []string) bool {
 	}
 	return len(pattern) == len(wanted)
 }
+
+// Limit gives the stream, which must be this connector's own, the configured limits of age and bytes.
+func (s *Sink) Limit(ctx context.Context) error {
+	k, err := s.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("limit stream: %w", err)
+	}
+	info, err := k.streamInfo(ctx, s.config.Stream)
+	if err != nil {
+		return fmt.Errorf("limit stream: %w", err)
+	}
+	wanted, has := s.streamConfig(info.Config.Replicas), info.Config
+	if has.MaxAge == wanted.MaxAge && has.MaxBytes == wanted.MaxBytes && has.Duplicates == wanted.Duplicates {
+		return nil
+	}
+	has.MaxAge, has.MaxBytes, has.Duplicates = wanted.MaxAge, wanted.MaxBytes, wanted.Duplicates
+	var updated struct{}
+	if err := k.ask(ctx, "STREAM.UPDATE."+s.config.Stream, has, &updated); err != nil {
+		return fmt.Errorf("limit stream: %w", err)
+	}
+	return nil
+}

@@ -38,6 +38,7 @@ type Log struct {
 	quarantine string // subject
 
 	acquired   bool
+	fenced     bool   // told so since the last Acquire
 	last       uint64 // stream sequence of the checkpoint in force, the guard of the next commit
 	epoch      uint64
 	marks      marks
@@ -58,7 +59,7 @@ func (l *Log) Limits() connector.Limits {
 
 // Close gives up the place, and waits for the removal of older checkpoints.
 func (l *Log) Close() error {
-	l.acquired = false
+	l.acquired, l.fenced = false, false
 	l.stopPurging()
 	l.purges.Wait()
 	return nil
@@ -79,9 +80,13 @@ func (l *Log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
 
 // Commit writes the events, the rejects and the next checkpoint as one batch.
 func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
-	if !l.acquired {
+	switch {
+	case l.fenced:
+		return fmt.Errorf("commit: %w", connector.ErrFenced)
+	case !l.acquired:
 		return errors.New("commit: the stream has not been acquired")
 	}
+	next.Epoch, next.Owner = l.epoch, l.claim.Instance
 	if n := len(events) + len(rejects); n > maxMessages {
 		return fmt.Errorf("commit: %d messages are more than the limit of %d", n, maxMessages)
 	}

@@ -82,6 +82,7 @@ func (l *Log) overtaken(ctx context.Context, k *link, api *apiError) error {
 	case !ok:
 		return fmt.Errorf("commit: unclear: %w, and there is no checkpoint any more", api)
 	case found.Owner != l.claim.Instance || found.Epoch != l.epoch:
+		l.fenced = true
 		return fmt.Errorf("commit: %w", connector.ErrFenced)
 	}
 	return fmt.Errorf("commit: unclear: %w, and the checkpoint there is this instance's own", api)
