@@ -1,0 +1,22 @@
+package embedded
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// beside is another sink on the embedded server, in process as its own is.
+func beside(t *testing.T, sink *Sink, mode connector.Mode) *jetstream.Sink {
+	t.Helper()
+	other, err := jetstream.Open(jetstream.Config{Connection: natssink.Connection{InProcess: sink.server}},
+		connector.Encoding{Mode: mode, TypePrefix: sinktest.TypePrefix}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
+}

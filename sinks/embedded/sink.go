@@ -1,0 +1,205 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+// Defaults of Config.
+const (
+	DefaultListen = "127.0.0.1:4222"
+	DefaultDir    = "./twochat-data"
+)
+
+const (
+	// startTimeout is how long the server may take to read what it has on disk.
+	startTimeout = time.Minute
+	// maxPayload leaves room for the largest message that 2Chat may list, and its envelope.
+	maxPayload = 4 << 20
+	// maxMemory bounds what clients may keep in streams in memory; the connector keeps none.
+	maxMemory = 64 << 20
+)
+
+// Config is the sink's part of the configuration.
+type Config struct {
+	// Listen is the address for NATS clients, on loopback. Port 0 is one of the system's choice.
+	Listen string `yaml:"listen"`
+	// Dir is the folder for the data; one process at a time may use it.
+	Dir string `yaml:"dir"`
+	// MaxAge is how long events are kept, MaxBytes how many bytes of them; 0 is for ever, and as many as the disk takes. What is
+	// too much waits outside: nothing is removed before its age.
+	MaxAge   time.Duration `yaml:"max_age"`
+	MaxBytes int64         `yaml:"max_bytes"`
+}
+
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if c.Dir == "" {
+		c.Dir = DefaultDir
+	}
+	return c
+}
+
+// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+func (c Config) Validate() []connector.Finding {
+	var findings []connector.Finding
+	refuse := func(thing, text, mend string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	}
+	c = c.withDefaults()
+	host, port, err := net.SplitHostPort(c.Listen)
+	n, portErr := strconv.Atoi(port)
+	switch ip := net.ParseIP(host); {
+	case err != nil || portErr != nil || n < 0 || n > 65535:
+		refuse("listen", "not an address", "write host:port, like "+DefaultListen)
+	case host != "localhost" && (ip == nil || !ip.IsLoopback()):
+		refuse("listen", "the embedded server has no passwords, and would be open to other machines", "listen on 127.0.0.1, or run a NATS server of your own and use the sink `jetstream`")
+	}
+	if c.MaxAge < 0 || c.MaxBytes < 0 {
+		refuse("max_age, max_bytes", "below zero", "leave them out for no limit")
+	}
+	return findings
+}
+
+// Sink is a JetStream sink with its server.
+type Sink struct {
+	*jetstream.Sink
+	server *server.Server
+	lock   *lock
+	log    *serverLog
+
+	once     sync.Once
+	closeErr error
+}
+
+// Open starts the server, on the data that the folder has, and makes the stream or gives it the configured limits. Whoever
+// opened the sink closes it.
+func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
+	var wrong []error
+	for _, finding := range c.Validate() {
+		wrong = append(wrong, &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend})
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	c = c.withDefaults()
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open data folder: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open data folder: %w", err)
+	}
+	held, err := takeLock(filepath.Join(dir, "lock"))
+	if errors.Is(err, errInUse) {
+		return nil, &connector.Refusal{Thing: "data folder " + c.Dir, Cause: "another process is using it",
+			Mend: "stop that process, read from it at its NATS address, or name another folder with `dir:`"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock data folder: %w", err)
+	}
+	s := &Sink{lock: held, log: &serverLog{logger: logger}}
+	if err := s.start(c, dir, encoding, logger); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *slog.Logger) error {
+	address, err := free(c.Listen)
+	if err != nil {
+		return err
+	}
+	s.server, err = server.NewServer(&server.Options{
+		ServerName: "twochat-connector", Host: address.IP.String(), Port: address.Port,
+		JetStream: true, StoreDir: dir, SyncAlways: true, JetStreamMaxMemory: maxMemory, MaxPayload: maxPayload,
+		NoSigs: true, NoSystemAccount: true, DisableJetStreamBanner: true,
+	})
+	if err != nil {
+		return fmt.Errorf("start embedded NATS server: %w", err)
+	}
+	s.server.SetLoggerV2(s.log, logger.Enabled(context.Background(), slog.LevelDebug), false, false)
+	s.server.Start()
+	if !s.server.ReadyForConnections(startTimeout) {
+		return fmt.Errorf("start embedded NATS server: %w", s.log.fatal("not ready after "+startTimeout.String()))
+	}
+	if !s.server.JetStreamEnabled() {
+		return fmt.Errorf("start embedded NATS server: %w", s.log.fatal("JetStream did not start"))
+	}
+	s.Sink, err = jetstream.Open(jetstream.Config{
+		Connection: natssink.Connection{InProcess: s.server}, Create: true, Replicas: 1, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes,
+	}, encoding, logger)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := s.Create(ctx); err != nil {
+		return err
+	}
+	return s.Limit(ctx)
+}
+
+// free resolves the address and finds out whether it can be had: the server itself would only log it.
+func free(listen string) (*net.TCPAddr, error) {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, &connector.Refusal{Thing: "address " + listen, Cause: "the embedded NATS server cannot listen there: " + err.Error(),
+			Mend: "stop what uses it, or name another port with `listen:`"}
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if err := listener.Close(); err != nil || !ok {
+		return nil, fmt.Errorf("try address %s: %w", listen, err)
+	}
+	return address, nil
+}
+
+// URL is where NATS clients on this machine reach the server.
+func (s *Sink) URL() string { return s.server.ClientURL() }
+
+// Stream is the name of the JetStream stream.
+func (s *Sink) Stream() string { return jetstream.DefaultStream }
+
+// Promise says what the embedded server can promise.
+func (s *Sink) Promise() connector.Promise {
+	return connector.Promise{
+		Once: true,
+		Text: "Every message stands once in the JetStream stream " + s.Stream() + " of the embedded server, oldest first within its chat, for every consumer, whatever crashes, power included: every commit is on disk before it counts.",
+		But: []string{
+			"There is one copy: what this disk loses is lost.",
+			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, by source and id.",
+			"What max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time. When max_bytes is reached, commits wait.",
+		},
+	}
+}
+
+// Close ends the connection, shuts the server down, waits for it and gives the folder free. It may be called more than once.
+func (s *Sink) Close() error {
+	s.once.Do(func() {
+		if s.Sink != nil {
+			s.closeErr = s.Sink.Close()
+		}
+		if s.server != nil {
+			s.server.Shutdown()
+			s.server.WaitForShutdown()
+		}
+		s.closeErr = errors.Join(s.closeErr, s.lock.release())
+	})
+	return s.closeErr
+}
