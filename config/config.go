@@ -7,6 +7,7 @@ package config
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -135,7 +136,16 @@ func (c *Config) APIKey() (string, error) {
 	if !c.TwoChat.APIKeyFile.Set() {
 		return "", errors.New("no API key: set twochat.api_key_file or the environment " + APIKeyVariable)
 	}
-	return c.TwoChat.APIKeyFile.Read()
+	key, err := c.TwoChat.APIKeyFile.Read()
+	if err == nil && !headerSafe(key) {
+		return "", errors.New("read secret: " + c.TwoChat.APIKeyFile.Path() + " holds blanks or unprintable characters, which no API key does")
+	}
+	return key, err
+}
+
+// headerSafe tells whether a key can go into an HTTP header as it is.
+func headerSafe(key string) bool {
+	return !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // Streams lists the configured streams, named and with their source keys.

@@ -35,7 +35,7 @@ func (l *loader) readEnvironment(env []string) {
 		}
 	}
 	l.config.apiKey = values[APIKeyVariable]
-	if strings.ContainsFunc(l.config.apiKey, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !headerSafe(l.config.apiKey) {
 		l.problem(Place{Origin: "environment " + APIKeyVariable, rank: inEnvironment}, "", "expected an API key, found blanks or unprintable characters in it")
 	}
 

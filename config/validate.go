@@ -224,7 +224,7 @@ func (e *Events) validate(wrong func(path, text string)) {
 		wrong("events.type_prefix", "expected a reversed domain name such as co.2chat.whatsapp")
 	}
 	if e.DataSchema != "" {
-		if u, err := url.Parse(e.DataSchema); err != nil || !u.IsAbs() || u.User != nil || strings.ContainsFunc(e.DataSchema, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		if u, err := url.Parse(e.DataSchema); err != nil || !u.IsAbs() || u.User != nil || !headerSafe(e.DataSchema) {
 			wrong("events.dataschema", "expected an absolute URI, or nothing")
 		}
 	}

@@ -40,6 +40,17 @@ var docs = map[string]string{
 	"jetstream.max_age":   "of messages in a stream made by create; 0 = no limit",
 	"jetstream.max_bytes": "of a stream made by create; 0 = no limit",
 
+	"embedded.listen":    "address for NATS clients, on loopback; port 0 is any",
+	"embedded.dir":       "folder of the data, for one process at a time",
+	"embedded.max_age":   "of events; 0 = for ever",
+	"embedded.max_bytes": "of events; commits wait where it is full; 0 = what the disk takes",
+
+	"nats.subject": "first part of the events' subjects",
+	"nats.state":   "file with the checkpoints, which core NATS cannot keep; required",
+
+	"file.path":    "the file of JSON lines",
+	"stdout.state": "file with the checkpoints; without it every start is a first start",
+
 	"kafka.brokers":             "host:port of brokers to begin with",
 	"kafka.topic":               "topic of the events; TOPIC.checkpoints and TOPIC.quarantine lie beside it",
 	"kafka.compression":         "of record batches: zstd, lz4, snappy, gzip or none",
