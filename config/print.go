@@ -7,11 +7,8 @@ import (
 	"log/slog"
 	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
-
-	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 const redacted = "[redacted]"
@@ -119,29 +116,4 @@ func FormatDuration(d time.Duration) string {
 		}
 	}
 	return text
-}
-
-// Findings lists what is not wrong with the configuration but weakens what it promises, and what cannot be read just now.
-func (c *Config) Findings() []connector.Finding {
-	var list []connector.Finding
-	if c.apiKey == "" {
-		list = append(list, c.TwoChat.APIKeyFile.findings("twochat.api_key_file")...)
-	}
-	list = append(list, c.Privacy.KeyFile.findings("privacy.key_file")...)
-	if c.Poll.Sweep.Every == 0 {
-		list = append(list, connector.Finding{
-			Level: connector.FindingWarning, Thing: "poll.sweep.every",
-			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found", Mend: "set poll.sweep.every: 1h",
-		})
-	}
-	if c.Events.Headers && !slices.Equal(c.Sink.Chosen(), []string{"kafka"}) {
-		list = append(list, connector.Finding{
-			Level: connector.FindingWarning, Thing: "events.headers", Text: "only the sink kafka knows this key", Mend: "take it out",
-		})
-	}
-	for _, finding := range c.Sink.Validate() {
-		finding.Thing = c.sinkPath(finding.Thing)
-		list = append(list, finding)
-	}
-	return list
 }

@@ -266,28 +266,3 @@ func (c *Config) validateSink(wrong func(path, text string)) {
 		}
 	}
 }
-
-func (c *Config) sinkPath(thing string) string {
-	section := "sink"
-	if chosen := c.Sink.Chosen(); len(chosen) > 0 {
-		section += "." + chosen[0]
-	}
-	switch {
-	case thing == "sink" || strings.HasPrefix(thing, "sink."):
-		return thing
-	case strings.HasPrefix("sink."+thing+".", section+"."):
-		return "sink." + thing
-	case pathForm.MatchString(thing):
-		return section + "." + thing
-	}
-	return section
-}
-
-var pathForm = regexp.MustCompile(`^[a-z_]+(\[[0-9]+\])?(\.[a-z_]+(\[[0-9]+\])?)*$`)
-
-func sinkText(f connector.Finding) string {
-	if f.Mend == "" {
-		return f.Text
-	}
-	return f.Text + "; " + f.Mend
-}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Findings lists what is not wrong with the configuration but weakens what it promises, and what cannot be read just now.
+func (c *Config) Findings() []connector.Finding {
+	var list []connector.Finding
+	if c.apiKey == "" {
+		list = append(list, c.TwoChat.APIKeyFile.findings("twochat.api_key_file")...)
+	}
+	list = append(list, c.Privacy.KeyFile.findings("privacy.key_file")...)
+	if c.Poll.Sweep.Every == 0 {
+		list = append(list, connector.Finding{
+			Level: connector.FindingWarning, Thing: "poll.sweep.every",
+			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found", Mend: "set poll.sweep.every: 1h",
+		})
+	}
+	if c.Events.Headers && !slices.Equal(c.Sink.Chosen(), []string{"kafka"}) {
+		list = append(list, connector.Finding{
+			Level: connector.FindingWarning, Thing: "events.headers", Text: "only the sink kafka knows this key", Mend: "take it out",
+		})
+	}
+	for _, finding := range c.Sink.Validate() {
+		finding.Thing = c.sinkPath(finding.Thing)
+		list = append(list, finding)
+	}
+	return list
+}
+
+// sinkPath is the dotted path that a sink's finding means, so far as it can be told.
+func (c *Config) sinkPath(thing string) string {
+	section := "sink"
+	if chosen := c.Sink.Chosen(); len(chosen) > 0 {
+		section += "." + chosen[0]
+	}
+	switch {
+	case thing == "sink" || strings.HasPrefix(thing, "sink."):
+		return thing
+	case strings.HasPrefix("sink."+thing+".", section+"."):
+		return "sink." + thing
+	case pathForm.MatchString(thing):
+		return section + "." + thing
+	}
+	return section
+}
+
+var pathForm = regexp.MustCompile(`^[a-z_]+(\[[0-9]+\])?(\.[a-z_]+(\[[0-9]+\])?)*$`)
+
+func sinkText(f connector.Finding) string {
+	if f.Mend == "" {
+		return f.Text
+	}
+	return f.Text + "; " + f.Mend
+}
