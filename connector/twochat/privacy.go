@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
+	"sync"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -52,8 +54,9 @@ func (p Privacy) Name() string {
 	case "":
 		return string(IdentifiersHashed)
 	case IdentifiersPseudonymous:
-		id := keyed(p.Secret, []byte("twochat-connector: id of this key"))
-		return string(IdentifiersPseudonymous) + ":" + hex.EncodeToString(id[:6])
+		mac := hmac.New(sha256.New, p.Secret)
+		mac.Write([]byte("twochat-connector: id of this key"))
+		return string(IdentifiersPseudonymous) + ":" + hex.EncodeToString(mac.Sum(nil)[:6])
 	}
 	return string(p.Identifiers)
 }
@@ -85,8 +88,9 @@ func (p Privacy) Validate() error {
 type redactor struct {
 	mode                Identifiers
 	secret              []byte
-	text, media, quoted bool // dropped
-	rewrites            bool // data is not left as it is
+	text, media, quoted bool      // dropped
+	rewrites            bool      // data is not left as it is
+	macs                sync.Pool // of hash.Hash, keyed with secret: keying costs as much as hashing
 }
 
 func newRedactor(p Privacy) (*redactor, error) {
@@ -97,6 +101,7 @@ func newRedactor(p Privacy) (*redactor, error) {
 		mode: p.Identifiers, secret: bytes.Clone(p.Secret),
 		text: slices.Contains(p.Drop, DropText), media: slices.Contains(p.Drop, DropMedia), quoted: slices.Contains(p.Drop, DropQuoted),
 	}
+	r.macs.New = func() any { return hmac.New(sha256.New, r.secret) }
 	r.rewrites = r.mode == IdentifiersPseudonymous || len(p.Drop) > 0
 	return r, nil
 }
@@ -127,17 +132,16 @@ func (r *redactor) pseudonym(identifier []byte) string {
 	if digits, suffix, ok := bytes.Cut(identifier, []byte("@")); ok && len(digits) > 0 && personSuffix(suffix) {
 		identifier = digits
 	}
-	sum := keyed(r.secret, append([]byte("identifier\n"), identifier...))
+	mac := r.macs.Get().(hash.Hash)
+	mac.Reset()
+	var room [256]byte
+	mac.Write(append(append(room[:0], "identifier\n"...), identifier...))
+	sum := mac.Sum(room[:0])
+	r.macs.Put(mac)
 	return connector.HashToken([16]byte(sum[:16]))
 }
 
 // personSuffix tells whether an id with this suffix is a person's phone number.
 func personSuffix(suffix []byte) bool {
 	return string(suffix) == "c.us" || string(suffix) == "s.whatsapp.net"
-}
-
-func keyed(secret, text []byte) []byte {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write(text)
-	return mac.Sum(nil)
 }

@@ -37,14 +37,11 @@ type place struct {
 }
 
 // replace writes with instead of the item's bytes in [from, to).
-func (w *rewriter) replace(from, to int, with ...[]byte) {
+func (w *rewriter) replace(from, to int, with []byte) {
 	if w.out == nil {
 		w.out = make([]byte, 0, len(w.json.data)+64)
 	}
-	w.out = append(w.out, w.json.data[w.copied:from]...)
-	for _, text := range with {
-		w.out = append(w.out, text...)
-	}
+	w.out = append(append(w.out, w.json.data[w.copied:from]...), with...)
 	w.copied = to
 }
 
@@ -87,11 +84,11 @@ func (w *rewriter) object(i int, at place) int {
 			next := w.json.space(end)
 			switch {
 			case kept:
-				w.replace(comma, end)
+				w.replace(comma, end, nil)
 			case data[next] == ',':
-				w.replace(key, w.json.space(next+1))
+				w.replace(key, w.json.space(next+1), nil)
 			default:
-				w.replace(key, end)
+				w.replace(key, end, nil)
 			}
 		} else {
 			if w.rules.mode == IdentifiersPseudonymous {
@@ -232,6 +229,13 @@ func longNumber(literal []byte) bool { return len(literal) >= 7 }
 
 // quoted writes text as a JSON string. encoding/json would escape characters for HTML that need no escape in JSON.
 func quoted(text string) []byte {
+	plain := true
+	for i := range len(text) {
+		plain = plain && text[i] >= ' ' && text[i] <= '~' && text[i] != '"' && text[i] != '\\'
+	}
+	if plain {
+		return append(append(append(make([]byte, 0, len(text)+2), '"'), text...), '"')
+	}
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
