@@ -70,6 +70,15 @@ func (g *groundTimes) add(sequence uint64, t time.Time) {
 	}
 }
 
+// learn adds the time of an event that an earlier reader delivered.
+func (g *groundTimes) learn(sequence uint64, t time.Time) {
+	i := g.ground(sequence)
+	if t.IsZero() || i > 0 && g.at[i-1].sequence == sequence {
+		return
+	}
+	g.at = slices.Insert(g.at, i, timed{sequence, t})
+}
+
 // cut drops what lies above a sequence.
 func (g *groundTimes) cut(sequence uint64) { g.at = g.at[:g.ground(sequence)] }
 

@@ -207,7 +207,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	switch {
 	case alone:
 		certified = everything
-	case r.previous != nil && r.agrees(w.order, batch):
+	case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):
 		certified, agreed = r.previous.certifies, true
 	}
 	if w.horizon != nil {
@@ -228,6 +228,8 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 			r.slice = r.rules.SlicePages
 			r.remember(w.order)
 		}
+	case w.movedUp:
+		r.previous = nil
 	default:
 		r.remember(w.order)
 	}
@@ -328,6 +330,7 @@ func (r *Reader) remember(order []found) {
 		key := order[i].Key
 		if at, ok := r.window.places[key]; ok && at.sequence() > r.window.certified {
 			above = append(above, key)
+			r.times.learn(at.sequence(), order[i].Time)
 			if certifies == 0 && !at.late() {
 				certifies = at.sequence()
 			}
@@ -393,3 +396,6 @@ func newestTime(messages []Message) time.Time {
 	}
 	return time.Time{}
 }
+
+// Holding says whether a message was met and not delivered, as nothing tells whether it was delivered and forgotten.
+func (r *Reader) Holding(key Key) bool { return r.held.has(key) }

@@ -18,6 +18,10 @@ type walked struct {
 	order []found
 	pages int
 	page0 Fingerprint
+	// repeats counts messages that a page repeated from the page before: how far the list is known to have moved down.
+	repeats int
+	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was deleted.
+	movedUp bool
 	// horizon is set where the walk ended without ground: the newest of what is held.
 	horizon Keys
 }
@@ -34,7 +38,7 @@ func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
 	var w walked
 	enough := r.enough()
 	met := make(map[Key]struct{}, 2*r.rules.Page)
-	var before, page Page
+	var top, before, page Page
 	run, bytes, same := 0, 0, 0
 	for number := r.start; ; number++ {
 		if number-r.start >= r.slice {
@@ -51,6 +55,9 @@ func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
 			return w, err
 		}
 		w.pages++
+		if number == r.start {
+			top = page
+		}
 		if number == 0 {
 			w.page0 = page.Fingerprint
 		}
@@ -65,10 +72,35 @@ func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
 			return w, err
 		}
 		if run >= enough {
-			return w, nil
+			return w, r.verifyTop(ctx, &w, top)
 		}
 		before = page
 	}
+}
+
+// verifyTop makes sure that a walk which began below page 0 began above the ground that it ended in. If it began below ground
+// and a burst pushed ground down past it meanwhile, no page contradicts another; but then its first page is not where the
+// repeats say that it is now.
+func (r *Reader) verifyTop(ctx context.Context, w *walked, top Page) error {
+	if r.start == 0 {
+		return nil
+	}
+	expected := r.start*r.rules.Page + w.repeats
+	for number := expected / r.rules.Page; number <= expected/r.rules.Page+1; number++ {
+		page, err := r.read(ctx, number, "")
+		if err != nil {
+			return err
+		}
+		w.pages++
+		for i := range page.Messages {
+			was := slices.IndexFunc(top.Messages, func(m Message) bool { return m.Key == page.Messages[i].Key })
+			if was >= 0 {
+				w.movedUp = number*r.rules.Page+i < expected+was
+				return nil
+			}
+		}
+	}
+	return ErrMoved
 }
 
 // enough is how much ground in a row ends a walk: a young log has less of it than a run.
@@ -105,6 +137,7 @@ func (r *Reader) meet(w *walked, met map[Key]struct{}, before, page Page, run, e
 			if m.Fault == "" && !r.ignoring(m.Key) && (fresh || !lists(before, m.Key)) {
 				return run, r.moved(m.Key)
 			}
+			w.repeats++
 			continue
 		}
 		met[m.Key] = struct{}{}

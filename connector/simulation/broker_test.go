@@ -1,0 +1,228 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// broker is the sink: all that survives a crash. It applies a commit whole, if its guard holds at that moment.
+type broker struct {
+	world      *world
+	events     []connector.Event // sequence-1 is the place
+	places     map[connector.Key]int
+	erased     map[uint64]bool
+	expired    uint64 // sequences up to here have gone with the sink's retention
+	rejected   map[connector.Key]bool
+	checkpoint connector.Checkpoint
+	version    uint64
+	ghosts     []ghost
+	refuses    map[connector.Key]bool // messages that this sink cannot store
+	commits    int
+	faults     []string // broken invariants
+}
+
+// ghost is a commit whose request is still under way.
+type ghost struct {
+	due     int // world.now at which it arrives
+	version uint64
+	apply   func()
+}
+
+func newBroker(w *world) *broker {
+	return &broker{world: w, places: map[connector.Key]int{}, erased: map[uint64]bool{}, rejected: map[connector.Key]bool{}, refuses: map[connector.Key]bool{}}
+}
+
+func (b *broker) fault(format string, args ...any) {
+	if len(b.faults) < 5 {
+		b.faults = append(b.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// arrive lets ghosts land whose time has come. The guard refuses those that are stale.
+func (b *broker) arrive() {
+	due := slices.Clone(b.ghosts)
+	b.ghosts = b.ghosts[:0]
+	for _, g := range due {
+		switch {
+		case g.due > b.world.now:
+			b.ghosts = append(b.ghosts, g)
+		case g.version == b.version || b.world.cfg.unguarded:
+			g.apply()
+		}
+	}
+}
+
+// apply is the atomic step. It checks the invariants that hold at every prefix of the log.
+func (b *broker) apply(events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) {
+	b.version++
+	b.commits++
+	for i := range events {
+		e := events[i]
+		if at, twice := b.places[e.Key]; twice {
+			b.fault("I2: %s stands twice, at %d and %d", e.ID, at+1, e.Sequence)
+		}
+		if int(e.Sequence) != len(b.events)+1 {
+			b.fault("I5: sequence %d after %d events", e.Sequence, len(b.events))
+		}
+		n := number(e.Key)
+		if n >= len(b.world.items) || !b.world.items[n].observed || b.world.items[n].poison || string(e.Data) != string(b.world.items[n].data) {
+			b.fault("I3: %s was never listed like this", e.ID)
+		}
+		b.places[e.Key] = len(b.events)
+		b.world.items[n].sequence = e.Sequence
+		b.events = append(b.events, e)
+	}
+	for i := range rejects {
+		if b.rejected[rejects[i].Key] {
+			b.fault("I2: %x is in the quarantine twice", rejects[i].Key)
+		}
+		b.rejected[rejects[i].Key] = true
+	}
+	was := b.checkpoint
+	switch {
+	case int(next.Sequence) != len(b.events):
+		b.fault("I5: checkpoint says %d of %d events", next.Sequence, len(b.events))
+	case next.Epoch < was.Epoch:
+		b.fault("I7: epoch falls from %d to %d", was.Epoch, next.Epoch)
+	case next.Certified < was.Certified:
+		b.fault("I6: certified falls from %d to %d", was.Certified, next.Certified)
+	case uint64(len(next.Tail)) < next.Sequence-next.Certified:
+		b.fault("I5: %d keys for %d uncertified events", len(next.Tail), next.Sequence-next.Certified)
+	case next.Counters.Rejected != uint64(len(b.rejected)):
+		b.fault("I12: checkpoint counts %d rejects of %d", next.Counters.Rejected, len(b.rejected))
+	}
+	for i, key := range next.Tail {
+		at := len(b.events) - len(next.Tail) + i
+		if at < 0 || b.events[at].Key != key || b.events[at].Late != slices.Contains(next.TailLate, i) {
+			b.fault("I5: tail %d of the checkpoint is not event %d", i, at+1)
+			break
+		}
+	}
+	b.checkpoint = next
+}
+
+// erase is somebody who purges events, by right; none that were delivered a moment ago.
+func (b *broker) erase() {
+	w := b.world
+	if w.quiet || b.checkpoint.Certified == 0 {
+		return
+	}
+	if w.chance(w.cfg.erase) {
+		for range w.between(1, 5) {
+			b.erased[uint64(w.between(max(1, int(b.checkpoint.Certified)-500), int(b.checkpoint.Certified)))] = true
+		}
+	}
+	if w.chance(w.cfg.expire) {
+		b.expired = max(b.expired, uint64(w.between(int(b.expired), len(b.events))))
+	}
+}
+
+// place is one owner's connector.Log.
+type place struct {
+	broker  *broker
+	claim   connector.Claim
+	pause   func()
+	version uint64
+	owned   bool
+	unclear bool
+}
+
+var _ connector.Log = (*place)(nil)
+
+var errUnclear = errors.New("no answer")
+
+func (p *place) Limits() connector.Limits { return connector.Limits{Messages: 40, Bytes: 1 << 20} }
+func (p *place) Close() error             { return nil }
+
+func (p *place) Peek(context.Context) (connector.Checkpoint, bool, error) {
+	return p.broker.checkpoint, p.broker.checkpoint.Version > 0, nil
+}
+
+func (p *place) Acquire(context.Context) (connector.State, error) {
+	b, w := p.broker, p.broker.world
+	p.owned = false
+	for {
+		p.pause()
+		b.arrive()
+		b.erase()
+		if !w.quiet && w.chance(w.cfg.busy) {
+			return connector.State{}, connector.ErrNotNow
+		}
+		found, version := b.checkpoint, b.version
+		if found.Version > 0 {
+			if err := p.claim.Admit(found); err != nil {
+				return connector.State{}, err
+			}
+		}
+		p.pause()
+		b.arrive()
+		if version != b.version {
+			continue // somebody else, or a ghost, was quicker
+		}
+		next := p.claim.TakeOver(found, epoch)
+		b.apply(nil, nil, next)
+		p.version, p.owned, p.unclear = b.version, true, false
+		state := connector.State{Checkpoint: next}
+		for i := max(0, len(b.events)-min(len(b.events), p.claim.Window)); i < len(b.events); i++ {
+			e := &b.events[i]
+			if !b.erased[e.Sequence] && e.Sequence > b.expired {
+				state.Seen = append(state.Seen, connector.Seen{Key: e.Key, Sequence: e.Sequence, Late: e.Late})
+			}
+		}
+		p.pause()
+		return state, nil
+	}
+}
+
+func (p *place) Commit(_ context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	b, w := p.broker, p.broker.world
+	if p.unclear || !p.owned {
+		b.fault("I8: a commit without a successful acquire before it")
+	}
+	if n := len(events) + len(rejects); n > p.Limits().Messages {
+		b.fault("a commit of %d messages", n)
+	}
+	p.pause()
+	b.arrive()
+	for i := range events {
+		if b.refuses[events[i].Key] {
+			return &connector.Rejected{Key: events[i].Key, Reason: "too large"}
+		}
+	}
+	events, rejects = slices.Clone(events), slices.Clone(rejects)
+	version := p.version
+	apply := func() { b.apply(events, rejects, next) }
+	if !w.quiet {
+		switch {
+		case w.chance(w.cfg.busy):
+			return connector.ErrNotNow
+		case w.chance(w.cfg.ghost):
+			p.unclear = true
+			b.ghosts = append(b.ghosts, ghost{w.now + w.between(0, 12), version, apply})
+			return errUnclear
+		case w.chance(w.cfg.lost):
+			p.unclear = true
+			if w.rng.IntN(2) == 0 && (version == b.version || w.cfg.unguarded) {
+				apply() // only the answer is lost
+			}
+			return errUnclear
+		}
+		if len(events) > 0 && w.chance(w.cfg.reject) {
+			key := events[w.rng.IntN(len(events))].Key
+			b.refuses[key], w.items[number(key)].refused = true, true
+			return &connector.Rejected{Key: key, Reason: "too large"}
+		}
+	}
+	if version != b.version && !w.cfg.unguarded {
+		p.owned = false
+		return connector.ErrFenced
+	}
+	apply()
+	p.version = b.version
+	p.pause()
+	return nil
+}

@@ -1,0 +1,322 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// replica is one running connector: a coroutine that gives way at every effect on the outside, before it and after it. It
+// may be stopped there for ever, which is a crash.
+type replica struct {
+	run    *run
+	name   string
+	next   func() (struct{}, bool)
+	stop   func()
+	yield  func(struct{}) bool
+	pauses int
+	idle   int    // turns to stand down
+	seen   uint64 // the log's version when it last looked
+	polls  int
+	rested int // polls in a row that left nothing to do
+	stuck  int // errors in a row
+	err    error
+	reader *connector.Reader
+}
+
+// crashed ends a replica's coroutine from within.
+type crashed struct{}
+
+func (r *replica) pause() {
+	r.pauses++
+	if !r.yield(struct{}{}) {
+		panic(crashed{})
+	}
+}
+
+// live starts the replica, as after a crash: with nothing but what the log holds.
+func (r *replica) live() {
+	r.reader, r.rested, r.idle = nil, 0, 0
+	r.next, r.stop = iter.Pull(func(yield func(struct{}) bool) {
+		defer func() {
+			if p := recover(); p != nil {
+				if _, ok := p.(crashed); !ok {
+					panic(p)
+				}
+			}
+		}()
+		r.yield = yield
+		r.work()
+	})
+}
+
+func (r *replica) work() {
+	cfg := r.run.world.cfg
+	ctx := context.Background()
+	r.run.instances++
+	name := fmt.Sprintf("%s-%d", r.name, r.run.instances)
+	place := &place{broker: r.run.broker, pause: r.pause, claim: connector.Claim{
+		Stream: stream, Privacy: "hashed", Instance: name, TypePrefix: "t", Window: math.MaxInt,
+	}}
+	reading := connector.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Patience: patience{r.run.world}}
+	session := connector.NewSession(&pages{world: r.run.world, pause: r.pause}, place, reading, r.run.start)
+	for {
+		r.pause()
+		if r.idle > 0 {
+			// Fenced: stand down until the other has not committed for a while.
+			if r.idle--; r.idle == 0 && r.seen != r.run.broker.version {
+				r.standDown()
+			}
+			continue
+		}
+		r.polls++
+		began := r.run.world.now
+		r.run.settleWanted()
+		var out connector.Outcome
+		var err error
+		if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().Start() == 0 {
+			out, err = session.Sweep(ctx, epoch.Add(1000*time.Hour))
+		} else {
+			out, err = session.Poll(ctx)
+			if err == nil {
+				r.run.certifiedSafely(began)
+			}
+		}
+		r.reader, r.err = session.Reader(), err
+		if *steps {
+			r.trace(out)
+		}
+		switch {
+		case errors.Is(err, connector.ErrFenced):
+			r.standDown()
+			r.rested = 0
+		case err != nil:
+			r.rested = 0
+		case out.Rested:
+			r.rested++
+		case r.polls%cfg.sweep != 0 || out.Delivered > 0:
+			r.rested = 0
+		}
+	}
+}
+
+// trace prints a step.
+func (r *replica) trace(out connector.Outcome) {
+	b := r.run.broker
+	fmt.Printf("%s poll %d now %d: %+v err=%v; log %d certified %d listed %d", r.name, r.polls, r.run.world.now, out, r.err, len(b.events), b.checkpoint.Certified, len(r.run.world.list))
+	if r.reader != nil {
+		size, open := r.reader.Seen()
+		fmt.Printf(" start %d window %d open %d", r.reader.Start(), size, open)
+	}
+	fmt.Println()
+}
+
+func (r *replica) standDown() {
+	r.idle, r.seen = r.run.world.between(100, 200), r.run.broker.version
+}
+
+// patience tries again half of the time.
+type patience struct{ world *world }
+
+func (p patience) Page(_ context.Context, fault *connector.PageError) error {
+	if p.world.quiet || p.world.rng.IntN(2) == 0 {
+		return fault
+	}
+	return nil
+}
+
+func (p patience) Commit(_ context.Context, cause error) error {
+	if p.world.rng.IntN(3) == 0 {
+		return cause
+	}
+	return nil
+}
+
+var stream = connector.Stream{Name: "sim", Number: "+10000000", SourceKey: "k"}
+
+// run is one seed's world with its log and its replicas.
+type run struct {
+	seed      uint64
+	world     *world
+	broker    *broker
+	rules     connector.Rules
+	start     connector.Start
+	replicas  []*replica
+	instances int
+	settled   bool
+	holes     map[int]bool
+	checked   uint64
+}
+
+func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
+	rng := rand.New(rand.NewPCG(seed, 0x2c4a7))
+	cfg := draw(rng)
+	w := newWorld(rng, cfg)
+	rules := connector.DefaultRules()
+	rules.Page, rules.Run, rules.SlicePages, rules.Memory, rules.Capacity = cfg.page, cfg.run, cfg.slice, cfg.memory, 0
+	rules.Tail, rules.Floor, rules.SweepPages, rules.Rejects = 32, 10, cfg.sweepPages, 100_000
+	rules.Capacity = cfg.memory
+	s := &run{seed: seed, world: w, broker: newBroker(w), rules: rules, holes: map[int]bool{}}
+	switch cfg.begin {
+	case "beginning":
+		s.start = connector.Start{Beginning: true}
+	case "since":
+		s.start = connector.Start{Since: epoch.Add(time.Duration(cfg.history/cfg.ties/2) * time.Second)}
+	}
+	for i := range cfg.replicas {
+		r := &replica{run: s, name: fmt.Sprint("replica-", i)}
+		r.live()
+		s.replicas = append(s.replicas, r)
+	}
+	return s
+}
+
+// settleWanted notes, before the first start, what it will not want; what comes later is wanted.
+func (s *run) settleWanted() {
+	if s.settled || s.world.cfg.begin == "beginning" {
+		return
+	}
+	if s.broker.checkpoint.Started {
+		s.settled = true
+		return
+	}
+	clear(s.world.unwanted)
+	limit := s.start.Since
+	for _, n := range s.world.list {
+		if limit.IsZero() || epoch.Add(time.Duration(s.world.items[n].time)*time.Second).Before(limit) {
+			s.world.unwanted[n] = true
+		}
+	}
+}
+
+// turn gives one replica its next step, or ends it.
+func (s *run) turn() {
+	r := s.replicas[s.world.rng.IntN(len(s.replicas))]
+	if !s.world.quiet && s.world.chance(s.world.cfg.crash) {
+		r.stop()
+		r.live()
+	}
+	if _, ok := r.next(); !ok {
+		r.live()
+	}
+}
+
+func (s *run) polls() int {
+	n := 0
+	for _, r := range s.replicas {
+		n += r.polls
+	}
+	return n
+}
+
+// certifiedSafely counts holes: what was listed before the walk began, lies at or below the newest ground message and is
+// neither delivered nor late, unwanted or held. A later walk or a sweep may still find it (I6, with the model's residue).
+func (s *run) certifiedSafely(began int) {
+	b, w := s.broker, s.world
+	if s.checked == b.checkpoint.Certified || w.replaced {
+		return
+	}
+	s.checked = b.checkpoint.Certified
+	top := slices.IndexFunc(w.list, func(n int) bool { at := w.items[n].sequence; return at > 0 && at <= s.checked })
+	if top < 0 {
+		return
+	}
+	for _, n := range w.list[top:] {
+		it := &w.items[n]
+		if it.sequence == 0 && it.born < began && !it.late && !it.poison && !it.refused && !w.unwanted[n] {
+			s.holes[n] = true
+		}
+	}
+}
+
+// result is what a world came to.
+type result struct {
+	events, calls, commits, polls                                 int
+	lost, lateLost, late, held, holes, disorder, replacedDisorder int
+	restless                                                      bool
+	faults                                                        []string
+}
+
+// finish runs the world with its faults, then without them until nothing changes any more, and counts.
+func (s *run) finish() result {
+	w, b := s.world, s.broker
+	defer func() {
+		for _, r := range s.replicas {
+			r.stop()
+		}
+	}()
+	for s.polls() < w.cfg.polls*len(s.replicas) && len(b.faults) == 0 {
+		s.turn()
+	}
+	w.quiet = true
+	b.ghosts, w.now = nil, w.now+100
+	calm, limit := w.cfg.sweep+3, s.polls()+6000
+	for s.polls() < limit && len(b.faults) == 0 && !s.calm(calm) {
+		s.turn()
+	}
+	return s.count(!s.calm(calm))
+}
+
+// calm says whether one replica has found nothing to do for a while (two of them keep fencing each other).
+func (s *run) calm(polls int) bool {
+	for _, r := range s.replicas {
+		if r.rested > polls {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *run) count(restless bool) result {
+	w, b := s.world, s.broker
+	res := result{events: len(b.events), calls: w.calls, commits: b.commits, polls: s.polls(), holes: len(s.holes), restless: restless, faults: b.faults}
+	for i := range w.items {
+		if w.items[i].late {
+			res.late++
+		}
+	}
+	for _, n := range w.list {
+		key := w.items[n].key
+		switch {
+		case w.items[n].sequence > 0 || b.rejected[key] || w.unwanted[n]:
+		case s.held(key):
+			res.held++
+		case w.items[n].late:
+			res.lateLost++
+		default:
+			res.lost++
+		}
+	}
+	last := 0
+	for i := range b.events {
+		n := number(b.events[i].Key)
+		if b.events[i].Late || w.items[n].late {
+			continue
+		}
+		if n < last {
+			if w.replaced {
+				res.replacedDisorder++
+			} else {
+				res.disorder++
+			}
+		}
+		last = max(last, n)
+	}
+	return res
+}
+
+func (s *run) held(key connector.Key) bool {
+	for _, r := range s.replicas {
+		if r.reader != nil && r.reader.Holding(key) {
+			return true
+		}
+	}
+	return false
+}

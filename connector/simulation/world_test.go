@@ -1,0 +1,249 @@
+package simulation
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// settings are what a seed draws: how hard the world is.
+type settings struct {
+	page, slice, run, memory, history, ties          int
+	inserts, bursts, late, backdated, deletes, fault float64
+	burst, lateDepth, deleteDepth, deleteAge         int
+	crash, lost, ghost, busy, reject                 float64
+	erase, replaced, expire                          float64
+	poison, glitch, repeats                          float64
+	sweep, sweepPages, polls, replicas               int
+	begin                                            string // now, beginning, since
+	unguarded                                        bool   // a mutation: the log takes commits from anybody
+}
+
+func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
+
+// plain draws a world like those of walk_model.py; hard adds what its hard worlds have, and more.
+func plain(r *rand.Rand) settings {
+	return settings{
+		page: 10, slice: pick(r, 6, 8, 12), run: pick(r, 3, 5, 8), memory: pick(r, 50, 300, 600), history: pick(r, 0, 5, 90, 600),
+		ties: pick(r, 1, 3), inserts: pick(r, .05, .3, .8), bursts: pick(r, 0, .01, .03), burst: pick(r, 60, 300),
+		late: pick(r, 0, .03, .1), lateDepth: pick(r, 3, 20), backdated: pick(r, 0, .02), deletes: pick(r, 0, .01, .05),
+		deleteDepth: pick(r, 30, 400), deleteAge: 60, crash: pick(r, 0, .003, .01), fault: pick(r, 0, .05),
+		lost: pick(r, 0, .02, .05), ghost: pick(r, 0, .02, .05), busy: pick(r, 0, .05), sweep: pick(r, 7, 20), sweepPages: pick(r, 12, 40),
+		polls: 300, replicas: pick(r, 1, 1, 2), begin: "beginning",
+	}
+}
+
+func hard(r *rand.Rand) settings {
+	s := plain(r)
+	for _, trouble := range troubles {
+		trouble.set(r, &s)
+	}
+	return s
+}
+
+type trouble struct {
+	name string
+	set  func(*rand.Rand, *settings)
+}
+
+// troubles are what makes a world hard; -with narrows them to some, to find out which one a seed fails of.
+var troubles = []trouble{
+	{"erase", func(r *rand.Rand, s *settings) { s.erase = pick(r, 0, 0, .1) }},
+	{"replaced", func(r *rand.Rand, s *settings) { s.replaced = pick(r, 0, 0, .002) }},
+	{"expire", func(r *rand.Rand, s *settings) { s.expire = pick(r, 0, 0, .02) }},
+	{"begin", func(r *rand.Rand, s *settings) { s.begin = pick(r, "now", "beginning", "since") }},
+	{"poison", func(r *rand.Rand, s *settings) { s.poison = pick(r, 0, .02) }},
+	{"reject", func(r *rand.Rand, s *settings) { s.reject = pick(r, 0, .01) }},
+	{"glitch", func(r *rand.Rand, s *settings) { s.glitch = pick(r, 0, .01) }},
+	{"repeats", func(r *rand.Rand, s *settings) { s.repeats = pick(r, 0, 0, .002) }},
+}
+
+// item is one message of the world; its number in world.items grows with every insert.
+type item struct {
+	born         int
+	time         int // seconds
+	late, poison bool
+	observed     bool
+	uuid         string
+	key          connector.Key
+	data         []byte
+	sequence     uint64 // in the log; 0 = not there
+	refused      bool   // by the sink
+}
+
+// world is the list as 2Chat would hold it.
+type world struct {
+	rng   *rand.Rand
+	cfg   settings
+	items []item
+	list  []int // newest first, numbers of items
+	now   int   // requests so far
+	calls int
+	quiet bool
+	// wanted is the first item that a start asks for; items below are not.
+	unwanted map[int]bool
+	replaced bool
+}
+
+func newWorld(rng *rand.Rand, cfg settings) *world {
+	w := &world{rng: rng, cfg: cfg, unwanted: map[int]bool{}}
+	for range cfg.history {
+		w.insert(0)
+	}
+	return w
+}
+
+func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
+
+func (w *world) between(low, high int) int { return low + w.rng.IntN(high-low+1) }
+
+func (w *world) insert(position int) {
+	n := len(w.items)
+	it := item{born: w.now, time: n/w.cfg.ties + 1, poison: w.chance(w.cfg.poison)}
+	if position > 0 && len(w.list) > 0 {
+		position = min(position, len(w.list)-1)
+		it.time, it.late = w.items[w.list[position]].time, true
+	} else {
+		position = 0
+	}
+	it.uuid = uuid(n)
+	it.key, it.data = connector.MessageKey(it.uuid), fmt.Appendf(nil, `{"uuid":%q}`, it.uuid)
+	w.items = append(w.items, it)
+	w.list = slices.Insert(w.list, position, n)
+}
+
+// move lets the list change as it does between two requests.
+func (w *world) move() {
+	w.now++
+	if w.quiet {
+		return
+	}
+	cfg := &w.cfg
+	if w.chance(cfg.inserts) {
+		for range w.between(1, 4) {
+			w.insert(0)
+		}
+	}
+	if w.chance(cfg.bursts) {
+		n := w.between(20, cfg.burst)
+		if w.rng.IntN(2) == 0 {
+			n = cfg.page * w.between(1, 6)
+		}
+		for range n {
+			w.insert(0)
+		}
+	}
+	if w.chance(cfg.late) {
+		w.insert(w.between(1, cfg.lateDepth))
+	}
+	if w.chance(cfg.backdated) { // on top, with the time of an older message: a phone that was offline
+		w.insert(0)
+		w.items[w.list[0]].time = w.items[w.list[min(len(w.list)-1, w.between(1, 400))]].time
+	}
+	if w.chance(cfg.repeats) && len(w.list) > 1 { // a row that is listed twice for good
+		at := w.rng.IntN(min(len(w.list), 40))
+		w.list = slices.Insert(w.list, min(len(w.list), at+w.between(0, 30)), w.list[at])
+	}
+	if w.chance(cfg.replaced) { // a number re-connected, a chat cleared: other messages, some of them old
+		w.list, w.replaced = nil, true
+		newest := len(w.items) / cfg.ties
+		for i := range pick(w.rng, 0, 30, 300) {
+			w.insert(0)
+			w.items[w.list[0]].time = max(1, newest-100+i)
+		}
+	}
+	if w.chance(cfg.deletes) {
+		n := 1
+		if w.rng.Float64() >= .8 {
+			n = w.between(2, 8)
+		}
+		for range n {
+			w.delete()
+		}
+	}
+}
+
+// delete removes a message, none so young that it could have come and gone within one walk (assumption A5).
+func (w *world) delete() {
+	if len(w.list) == 0 {
+		return
+	}
+	n := w.list[w.rng.IntN(min(len(w.list), w.cfg.deleteDepth))]
+	if w.now-w.items[n].born >= w.cfg.deleteAge {
+		w.list = slices.DeleteFunc(w.list, func(m int) bool { return m == n })
+	}
+}
+
+// epoch is when the world's times begin.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func uuid(n int) string { return fmt.Sprintf("MSG%08x-0000-4000-8000-000000000000", n) }
+
+func number(key connector.Key) int {
+	return int(key[0])<<24 | int(key[1])<<16 | int(key[2])<<8 | int(key[3])
+}
+
+// message is the n-th item as the client would decode it.
+func (w *world) message(n int) connector.Message {
+	it := &w.items[n]
+	it.observed = true
+	m := connector.Message{UUID: it.uuid, Key: it.key, SentBy: "user", Chat: "chat", Data: it.data}
+	if n%17 != 0 { // some have no time that can be read
+		m.Time = epoch.Add(time.Duration(it.time) * time.Second)
+	}
+	if it.poison {
+		m.Fault = "planted"
+	}
+	return m
+}
+
+// slice is one instant's page.
+func (w *world) slice(number int) connector.Page {
+	from := min(number*w.cfg.page, len(w.list))
+	rows := w.list[from:min(from+w.cfg.page, len(w.list))]
+	page := connector.Page{Number: number, Received: epoch, Bytes: 100 * len(rows)}
+	print := []byte("p")
+	for _, n := range rows {
+		page.Messages = append(page.Messages, w.message(n))
+		print = binary.AppendUvarint(print, uint64(n))
+	}
+	page.Fingerprint = connector.Fingerprint(print)
+	return page
+}
+
+// pages is one replica's way to the world.
+type pages struct {
+	world  *world
+	pause  func() // where the replica may crash, or another go on
+	flying int
+}
+
+func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+	p.flying++
+	if p.flying > 1 {
+		panic("I10: two requests of one stream in flight")
+	}
+	defer func() { p.flying-- }()
+	p.pause()
+	w := p.world
+	w.move()
+	w.calls++
+	page := w.slice(number)
+	p.pause()
+	if !w.quiet && w.chance(w.cfg.fault) {
+		return connector.Page{}, &connector.PageError{Fault: connector.FaultTransient, Status: 503, Err: errors.New("planted")}
+	}
+	if !w.quiet && number > 0 && w.chance(w.cfg.glitch) { // an empty answer that is not the end
+		return connector.Page{Number: number, Fingerprint: "p"}, nil
+	}
+	if held != "" && page.Fingerprint == held {
+		return connector.Page{Number: number, Unchanged: true, Fingerprint: held}, nil
+	}
+	return page, nil
+}

@@ -1,0 +1,91 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var (
+	worlds = flag.Int("worlds", 1000, "how many plain and how many hard worlds")
+	with   = flag.String("with", "", "the only troubles of hard worlds, by name, comma between; empty for all")
+	steps  = flag.Bool("steps", false, "print every step")
+	first  = flag.Uint64("first", 0, "the first seed")
+)
+
+func TestWorlds(t *testing.T) {
+	if *with != "" {
+		troubles = slices.DeleteFunc(troubles, func(t trouble) bool { return !slices.Contains(strings.Split(*with, ","), t.name) })
+	}
+	for _, kind := range []struct {
+		name string
+		draw func(*rand.Rand) settings
+	}{{"plain", plain}, {"hard", hard}} {
+		t.Run(kind.name, func(t *testing.T) {
+			sum := many(t, kind.draw)
+			t.Logf("%s", sum)
+		})
+	}
+}
+
+// total sums up worlds.
+type total struct {
+	runs, broken, restless int
+	result
+}
+
+func (s total) String() string {
+	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d holes, %d late of which %d lost, %d held, %d never at rest, %d broken",
+		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.holes, s.late, s.lateLost, s.held, s.restless, s.broken)
+}
+
+func many(t *testing.T, draw func(*rand.Rand) settings) total {
+	var mu sync.Mutex
+	var sum total
+	seeds := make(chan uint64)
+	var group sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for seed := range seeds {
+				res := newRun(seed, draw).finish()
+				mu.Lock()
+				sum.add(res)
+				mu.Unlock()
+				if len(res.faults) > 0 || res.lost > 0 || res.disorder > 0 || res.restless {
+					t.Errorf("seed %d: %+v", seed, res)
+				}
+			}
+		})
+	}
+	for i := range *worlds {
+		seeds <- *first + uint64(i)
+	}
+	close(seeds)
+	group.Wait()
+	return sum
+}
+
+func (s *total) add(r result) {
+	s.runs++
+	if len(r.faults) > 0 {
+		s.broken++
+	}
+	if r.restless {
+		s.restless++
+	}
+	s.events += r.events
+	s.calls += r.calls
+	s.commits += r.commits
+	s.lost += r.lost
+	s.lateLost += r.lateLost
+	s.late += r.late
+	s.held += r.held
+	s.holes += r.holes
+	s.disorder += r.disorder
+	s.replacedDisorder += r.replacedDisorder
+}
