@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // benchmarkPage is a page of 100 items of the documented form, from 30 chats, about 60 KB.
@@ -24,6 +28,41 @@ func benchmarkPage() []byte {
 	}
 	body.WriteString(`]}`)
 	return body.Bytes()
+}
+
+// memory answers every request with the same page, without a network.
+type memory struct{ body []byte }
+
+func (m memory) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: int64(len(m.body)), Body: io.NopCloser(bytes.NewReader(m.body)),
+	}, nil
+}
+
+// BenchmarkPage is all that the client does for a page but for the network: a new page, and one that is held already.
+func BenchmarkPage(b *testing.B) {
+	body := benchmarkPage()
+	c, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "UAK", nil }, Transport: memory{body}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	page, err := c.Page(b.Context(), stream, 0, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, held := range map[string]connector.Fingerprint{"new": "", "unchanged": page.Fingerprint} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				page, err := c.Page(b.Context(), stream, 0, held)
+				if err != nil || page.Unchanged != (held != "") {
+					b.Fatal(page.Unchanged, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/message")
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+		})
+	}
 }
 
 // BenchmarkDecode is a page's way from its body to messages, beside its yardsticks: encoding/json only looking whether
