@@ -125,7 +125,7 @@ func (f FileSecret) findings(key string) []connector.Finding {
 	case info.Mode().Perm()&0o004 != 0:
 		return []connector.Finding{{
 			Level: connector.FindingWarning, Thing: key, Text: "every user of this machine may read the file",
-			Mend: "chmod 0400 " + f.path,
+			Mend: "chmod 0400 " + f.path + ", or defaultMode: 0440 for a Secret's volume",
 		}}
 	}
 	return nil

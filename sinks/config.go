@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
 	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
@@ -15,6 +16,7 @@ import (
 // key is the sink's name.
 type Config struct {
 	JetStream *jetstream.Config `yaml:"jetstream"`
+	Embedded  *embedded.Config  `yaml:"embedded"`
 }
 
 // Defaults has every sink's section, as it is before the operator wrote anything into it.
@@ -24,10 +26,11 @@ func Defaults() Config {
 			Connection: nats.Connection{URL: "nats://127.0.0.1:4222"},
 			Stream:     jetstream.DefaultStream, Subject: jetstream.DefaultSubject, Timeout: jetstream.DefaultTimeout,
 		},
+		Embedded: &embedded.Config{Listen: embedded.DefaultListen, Dir: embedded.DefaultDir},
 	}
 }
 
-// Open makes the one sink that is configured. It does no network I/O.
+// Open makes the one sink that is configured. It reaches no other machine; the embedded server is running when Open returns.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, error) {
 	if chosen := c.Chosen(); len(chosen) != 1 {
 		return nil, fmt.Errorf("open sink: expected exactly one of %s, found %d", strings.Join(Names(), ", "), len(chosen))
@@ -35,6 +38,8 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 	switch {
 	case c.JetStream != nil:
 		return opened(jetstream.Open(*c.JetStream, encoding, logger))
+	case c.Embedded != nil:
+		return opened(embedded.Open(*c.Embedded, encoding, logger))
 	}
 	return nil, fmt.Errorf("open sink: %s has no case", c.Chosen()[0])
 }
