@@ -1,0 +1,143 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// disk is the file system as far as this package changes it. Tests put faults into it.
+type disk struct {
+	// fault is asked before each change: it says how many of n bytes go through, and what the error is then. nil for none.
+	fault func(op, path string, n int) (int, error)
+}
+
+// The changes that a fault can meet.
+const (
+	opOpen     = "open"
+	opWrite    = "write"
+	opSync     = "sync"
+	opTruncate = "truncate"
+	opRename   = "rename"
+	opSyncDir  = "sync folder"
+	opRemove   = "remove"
+)
+
+func (d *disk) may(op, path string, n int) (int, error) {
+	if d.fault == nil {
+		return n, nil
+	}
+	return d.fault(op, path, n)
+}
+
+// openAppend opens a file for reading and appending; it makes it where it is missing. Only the owner may read it: the events are
+// people's messages.
+func (d *disk) openAppend(path string) (*os.File, error) {
+	if _, err := d.may(opOpen, path, 0); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+func (d *disk) write(f *os.File, data []byte) error {
+	n, fault := d.may(opWrite, f.Name(), len(data))
+	if _, err := f.Write(data[:n]); err != nil {
+		return err
+	}
+	return fault
+}
+
+func (d *disk) sync(f *os.File) error {
+	if _, err := d.may(opSync, f.Name(), 0); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// truncate cuts a file and makes that durable.
+func (d *disk) truncate(f *os.File, size int64) error {
+	if _, err := d.may(opTruncate, f.Name(), 0); err != nil {
+		return err
+	}
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	return d.sync(f)
+}
+
+func (d *disk) rename(from, to string) error {
+	if _, err := d.may(opRename, to, 0); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+func (d *disk) remove(path string) error {
+	if _, err := d.may(opRemove, path, 0); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// syncDir makes the names in a folder durable.
+func (d *disk) syncDir(dir string) error {
+	if _, err := d.may(opSyncDir, dir, 0); err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// replace puts data in the place of a file, whole or not at all. unclear says, with an error, that the new file may be in place.
+func (d *disk) replace(path string, data []byte) (unclear bool, err error) {
+	temp := path + ".new"
+	f, err := d.create(temp)
+	if err != nil {
+		return false, err
+	}
+	if err = d.write(f, data); err == nil {
+		err = d.sync(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return false, errors.Join(err, ignoreMissing(d.remove(temp)))
+	}
+	if err := d.rename(temp, path); err != nil {
+		return false, err
+	}
+	if err := d.syncDir(filepath.Dir(path)); err != nil {
+		return true, err
+	}
+	return false, nil
+}
+
+func (d *disk) create(path string) (*os.File, error) {
+	if _, err := d.may(opOpen, path, 0); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// plain takes the path out of a file system's error: what is left names the operation and the cause.
+func plain(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%s: %w", path.Op, path.Err)
+	}
+	return err
+}

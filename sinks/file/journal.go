@@ -1,0 +1,390 @@
+package file
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// journal is the events' file, with the parts that were rotated away, and the quarantine beside it. The ledger lets one
+// call in at a time.
+type journal struct {
+	disk     *disk
+	path     string
+	maxBytes int64 // a part is rotated before it grows over this; 0 for never
+	keep     int   // how many rotated parts stay; 0 for all
+	logger   *slog.Logger
+
+	number     int // of the part that is written: rotated it becomes path.number
+	events     appender
+	quarantine appender
+	unrecorded map[string][]connector.Seen // of streams without a record; nil until asked for
+}
+
+// appender is a file that is only appended to.
+type appender struct {
+	f    *os.File
+	size int64
+}
+
+// position is how far the files had grown when a checkpoint was written: all before it is accounted for by some checkpoint.
+type position struct {
+	Part       int    `json:"part"`
+	End        int64  `json:"end"`
+	Sum        string `json:"sum,omitempty"` // of the last bytes before End: the file is still the same
+	Quarantine int64  `json:"quarantine"`
+}
+
+// sumBytes is how much of the file's end a position's sum covers.
+const sumBytes = 1 << 10
+
+func (j *journal) quarantinePath() string { return j.path + ".quarantine.jsonl" }
+
+func part(path string, number int) string { return path + "." + strconv.Itoa(number) }
+
+// rotated lists the numbers of the parts that were rotated away, oldest first.
+func rotated(path string) ([]int, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	var numbers []int
+	for _, entry := range entries {
+		suffix, ok := strings.CutPrefix(entry.Name(), filepath.Base(path)+".")
+		if n, err := strconv.Atoi(suffix); ok && err == nil && n > 0 && strconv.Itoa(n) == suffix {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func (j *journal) open(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error {
+	err := j.reopen(ctx, f, positions, claim)
+	if err != nil {
+		err = errors.Join(err, j.close())
+	}
+	return err
+}
+
+func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error {
+	if err := j.close(); err != nil {
+		return err
+	}
+	mark, err := newest(positions)
+	if err != nil {
+		return err
+	}
+	parts, err := rotated(j.path)
+	if err != nil {
+		return fmt.Errorf("list the files: %w", plain(err))
+	}
+	j.number, j.unrecorded = max(1, mark.Part), nil
+	if len(parts) > 0 {
+		j.number = max(j.number, parts[len(parts)-1]+1)
+	}
+	if err := j.verify(mark); err != nil {
+		var refusal *connector.Refusal
+		if !claim.FirstStart || !errors.As(err, &refusal) {
+			return err
+		}
+		mark = position{Quarantine: mark.Quarantine} // the operator's word: this is the log so far, all of it
+	}
+	if mark.End == 0 {
+		// Before anything is cut: is this our file at all?
+		if j.unrecorded, err = j.scanAll(ctx); err != nil {
+			return err
+		}
+	}
+	if j.events, err = j.openAppender(ctx, j.path); err != nil {
+		return err
+	}
+	if j.quarantine, err = j.openAppender(ctx, j.quarantinePath()); err != nil {
+		return err
+	}
+	if err := j.disk.syncDir(filepath.Dir(j.path)); err != nil {
+		return fmt.Errorf("sync folder: %w", plain(err))
+	}
+	return j.adopt(ctx, f, mark, claim.TypePrefix)
+}
+
+// newest is the position that was recorded last.
+func newest(positions []json.RawMessage) (position, error) {
+	var mark position
+	for _, raw := range positions {
+		var p position
+		if err := json.Unmarshal(raw, &p); err != nil {
+			return mark, fmt.Errorf("decode position: %w", err)
+		}
+		if p.Part > mark.Part || p.Part == mark.Part && p.End > mark.End {
+			mark.Part, mark.End, mark.Sum = p.Part, p.End, p.Sum
+		}
+		mark.Quarantine = max(mark.Quarantine, p.Quarantine)
+	}
+	return mark, nil
+}
+
+// verify refuses a file that is shorter than recorded, or another one.
+func (j *journal) verify(mark position) error {
+	if mark.End == 0 {
+		return nil
+	}
+	path := part(j.path, mark.Part)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && mark.Part == j.number {
+		path = j.path
+		f, err = os.Open(path)
+	}
+	refuse := func(cause string) error {
+		return &connector.Refusal{Thing: "file " + path, Cause: cause,
+			Mend: "put the former file back; or accept what is there as the log so far with `run --first-start`"}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return refuse("it is gone, although checkpoints say that events were written")
+	}
+	if err != nil {
+		return fmt.Errorf("open: %w", plain(err))
+	}
+	defer f.Close() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the file: %w", plain(err))
+	}
+	if info.Size() < mark.End {
+		return refuse(fmt.Sprintf("it has %d bytes, and had %d when it was written last", info.Size(), mark.End))
+	}
+	sum, err := sumBefore(f, mark.End)
+	if err != nil {
+		return err
+	}
+	if sum != mark.Sum {
+		return refuse("it is not the file that was written last, or was changed")
+	}
+	return nil
+}
+
+func sumBefore(f *os.File, end int64) (string, error) {
+	if end == 0 {
+		return "", nil
+	}
+	data := make([]byte, min(end, sumBytes))
+	if _, err := f.ReadAt(data, end-int64(len(data))); err != nil {
+		return "", fmt.Errorf("read back: %w", plain(err))
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// openAppender opens a file and cuts a torn last line off.
+func (j *journal) openAppender(ctx context.Context, path string) (a appender, err error) {
+	f, err := j.disk.openAppend(path)
+	if err != nil {
+		return a, fmt.Errorf("open: %w", plain(err))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return a, fmt.Errorf("look at the file: %w", plain(err))
+	}
+	if !info.Mode().IsRegular() {
+		return a, &connector.Refusal{Thing: "file " + path, Cause: "it is no regular file", Mend: "name a regular file; for pipes there is the sink stdout"}
+	}
+	size, err := lastBreak(ctx, f, info.Size())
+	if err != nil {
+		return a, err
+	}
+	if size < info.Size() {
+		j.logger.Warn("torn last line cut", "file", path, "bytes", info.Size()-size)
+		if err := j.disk.truncate(f, size); err != nil {
+			return a, fmt.Errorf("cut a torn line: %w", plain(err))
+		}
+	}
+	return appender{f, size}, nil
+}
+
+// lastBreak is the offset after the last line break.
+func lastBreak(ctx context.Context, f *os.File, size int64) (int64, error) {
+	const block = 64 << 10
+	data := make([]byte, block)
+	for end := size; end > 0; {
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		begin := max(0, end-block)
+		n, err := f.ReadAt(data[:end-begin], begin)
+		if err != nil {
+			return 0, fmt.Errorf("read: %w", plain(err))
+		}
+		for i := n - 1; i >= 0; i-- {
+			if data[i] == '\n' {
+				return begin + int64(i) + 1, nil
+			}
+		}
+		end = begin
+	}
+	return 0, nil
+}
+
+func (j *journal) close() error {
+	var err error
+	for _, a := range []*appender{&j.events, &j.quarantine} {
+		if a.f != nil {
+			err = errors.Join(err, a.f.Close())
+		}
+		*a = appender{}
+	}
+	return err
+}
+
+// write appends the rejects, then the events, each synced; what fails is taken back at once.
+func (j *journal) write(ctx context.Context, claim connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error) {
+	if err := ctx.Err(); err != nil {
+		return written{}, fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+	}
+	var lines, records []byte
+	for i := range events {
+		lines = appendLine(lines, &events[i])
+	}
+	for i := range rejects {
+		var err error
+		if records, err = rejects[i].AppendJSON(records, claim.Stream, claim.TypePrefix); err != nil {
+			return written{}, &connector.Rejected{Key: rejects[i].Key, Reason: err.Error()}
+		}
+		records = append(records, '\n')
+	}
+	if err := j.unchanged(); err != nil {
+		return written{}, err
+	}
+	if j.maxBytes > 0 && j.events.size > 0 && len(lines) > 0 && j.events.size+int64(len(lines)) > j.maxBytes {
+		if err := j.rotate(); err != nil {
+			return written{}, fmt.Errorf("rotate: %w", plain(err))
+		}
+	}
+	undoRecords, err := j.append(&j.quarantine, records)
+	if err != nil {
+		return written{}, err
+	}
+	undoLines, err := j.append(&j.events, lines)
+	if err != nil {
+		if undone := undoRecords(); undone != nil {
+			return written{}, errors.New(err.Error() + "; " + undone.Error()) // no longer "nothing was written"
+		}
+		return written{}, err
+	}
+	undo := func() error { return errors.Join(undoLines(), undoRecords()) }
+	at, err := j.position()
+	if err != nil {
+		if undone := undo(); undone != nil {
+			return written{}, errors.Join(err, undone)
+		}
+		return written{}, fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+	}
+	return written{position: at, undo: undo}, nil
+}
+
+func (j *journal) position() (json.RawMessage, error) {
+	sum, err := sumBefore(j.events.f, j.events.size)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(position{Part: j.number, End: j.events.size, Sum: sum, Quarantine: j.quarantine.size})
+}
+
+// unchanged notices a file that was moved away, exchanged or written by someone else since.
+func (j *journal) unchanged() error {
+	for path, a := range map[string]*appender{j.path: &j.events, j.quarantinePath(): &j.quarantine} {
+		ours, err := a.f.Stat()
+		if err != nil {
+			return fmt.Errorf("look at the file: %w", plain(err))
+		}
+		named, err := os.Stat(path)
+		if err != nil || !os.SameFile(ours, named) || ours.Size() != a.size {
+			return errors.New("the file was changed by someone else")
+		}
+	}
+	return nil
+}
+
+// append writes and syncs. An error wraps connector.ErrNotNow where the file is again as it was.
+func (j *journal) append(a *appender, data []byte) (undo func() error, err error) {
+	before := a.size
+	undo = func() error {
+		if a.size == before {
+			return nil
+		}
+		if err := j.disk.truncate(a.f, before); err != nil {
+			return fmt.Errorf("take back: %w", plain(err))
+		}
+		a.size = before
+		return nil
+	}
+	if len(data) == 0 {
+		return undo, nil
+	}
+	a.size += int64(len(data))
+	if err = j.disk.write(a.f, data); err == nil {
+		err = j.disk.sync(a.f)
+	}
+	if err == nil {
+		return undo, nil
+	}
+	err = fmt.Errorf("append: %w", plain(err))
+	if undone := undo(); undone != nil {
+		return nil, errors.Join(err, undone)
+	}
+	return nil, fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+}
+
+// rotate gives the file its number and begins the next one.
+func (j *journal) rotate() error {
+	if err := j.disk.rename(j.path, part(j.path, j.number)); err != nil {
+		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+	}
+	old := j.events.f
+	f, err := j.disk.openAppend(j.path)
+	if err == nil {
+		if err = j.disk.syncDir(filepath.Dir(j.path)); err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	if err != nil {
+		return err // the next Acquire opens everything again
+	}
+	j.events = appender{f: f}
+	j.number++
+	if err := old.Close(); err != nil {
+		j.logger.Warn("close of a rotated file", "error", plain(err).Error())
+	}
+	if j.keep > 0 {
+		j.forget()
+	}
+	return nil
+}
+
+// forget removes the oldest rotated files beyond those to keep. What cannot be removed is tried again at the next rotation.
+func (j *journal) forget() {
+	numbers, err := rotated(j.path)
+	for len(numbers) > j.keep && err == nil {
+		err = j.disk.remove(part(j.path, numbers[0]))
+		numbers = numbers[1:]
+	}
+	if err != nil {
+		j.logger.Warn("remove of an old file", "error", plain(err).Error())
+	}
+}

@@ -1,0 +1,445 @@
+package file
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Write sends events and rejects on their way, in order. An error that wraps connector.ErrNotNow, or is a *connector.Rejected or a
+// *connector.Refusal, says that nothing was written; after any other it is unclear what was.
+type Write func(ctx context.Context, s connector.Stream, events []connector.Event, rejects []connector.Reject) error
+
+// Ledger remembers, for a sink that keeps no events, each stream's checkpoint and newest keys: in a folder that is locked
+// against other processes, or in memory alone. A commit writes, then records. Its logs fence one another within the process.
+// Its methods may be called from several goroutines.
+type Ledger struct {
+	folder  *folder // nil: in memory alone
+	effects effects
+	limits  connector.Limits
+	// turn, where it is not nil, lets one commit at a time through, of whatever stream.
+	turn chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	opened bool
+	closed bool
+	places map[string]*place
+	names  map[string]string // of streams, by source key
+}
+
+// effects is what a sink does besides remembering.
+type effects interface {
+	// open gets ready, and adopts into the folder what was written and not recorded. positions are those of all records. It is
+	// called under the folder's lock, before the first Acquire and again after an unclear commit.
+	open(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error
+	// orphans lists the newest events of a stream that has no record.
+	orphans(ctx context.Context, stream string) ([]connector.Seen, error)
+	write(ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error)
+	// position says, for Checkpoint.Sink, up to where all that was written is recorded, or adopted by open.
+	position() (json.RawMessage, error)
+	close() error
+}
+
+// written is what a write left.
+type written struct {
+	position json.RawMessage // as of effects.position
+	undo     func() error    // takes it back; nil where that cannot be done
+}
+
+// place is a stream's in a ledger.
+type place struct {
+	turn chan struct{} // holds one token; whoever takes it works on the place
+
+	// Guarded by Ledger.mu.
+	holder *ledgerLog
+
+	// Guarded by turn.
+	loaded bool
+	found  bool
+	record record
+}
+
+// NewLedger makes a ledger in a folder, or in memory where dir is empty. It does no I/O.
+func NewLedger(dir string, limits connector.Limits, write Write) *Ledger {
+	l := newLedger(nil, limits, outlet(write))
+	if dir != "" {
+		l.folder = &folder{disk: &disk{}, dir: filepath.Clean(dir)}
+	}
+	return l
+}
+
+func newLedger(f *folder, limits connector.Limits, e effects) *Ledger {
+	return &Ledger{folder: f, effects: e, limits: limits, places: map[string]*place{}, names: map[string]string{}}
+}
+
+// outlet is a Write as effects: nothing is kept, nothing can be taken back.
+type outlet Write
+
+func (outlet) open(context.Context, *folder, []json.RawMessage, connector.Claim) error { return nil }
+func (outlet) orphans(context.Context, string) ([]connector.Seen, error)               { return nil, nil }
+func (outlet) position() (json.RawMessage, error)                                      { return nil, nil }
+func (outlet) close() error                                                            { return nil }
+func (o outlet) write(ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error) {
+	return written{}, o(ctx, c.Stream, events, rejects)
+}
+
+// Log is a stream's place in the ledger.
+func (l *Ledger) Log(claim connector.Claim) connector.Log { return &ledgerLog{ledger: l, claim: claim} }
+
+// Close gives up the folder. Logs are closed before it.
+func (l *Ledger) Close() error {
+	if l.turn != nil {
+		l.turn <- struct{}{}
+		defer func() { <-l.turn }()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed, l.opened = true, false
+	err := l.effects.close()
+	if l.folder != nil {
+		err = errors.Join(err, l.folder.close())
+	}
+	return err
+}
+
+var errClosed = errors.New("the sink is closed")
+
+// enter waits for a stream's turn.
+func (l *Ledger) enter(ctx context.Context, stream string) (p *place, leave func(), err error) {
+	l.mu.Lock()
+	p = l.places[stream]
+	if p == nil {
+		p = &place{turn: make(chan struct{}, 1)}
+		if l.turn != nil {
+			p.turn = l.turn
+		}
+		l.places[stream] = p
+	}
+	l.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	select {
+	case p.turn <- struct{}{}:
+		return p, func() { <-p.turn }, nil
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+}
+
+// open takes the folder's lock and learns who is in it.
+func (l *Ledger) open(ctx context.Context, claim connector.Claim) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return errClosed
+	case l.opened:
+		return nil
+	}
+	var positions []json.RawMessage
+	if l.folder != nil {
+		if err := l.folder.open(); err != nil {
+			return err
+		}
+		err := l.folder.each(func(r record) error {
+			l.names[r.checkpoint.SourceKey] = r.checkpoint.Stream
+			if r.checkpoint.Sink != nil {
+				positions = append(positions, r.checkpoint.Sink)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := l.effects.open(ctx, l.folder, positions, claim); err != nil {
+		return err
+	}
+	l.opened = true
+	return nil
+}
+
+// ledgerLog is one owner's hold of a place.
+type ledgerLog struct {
+	ledger *Ledger
+	claim  connector.Claim
+	state  holdState
+}
+
+// holdState says what a log may do next.
+type holdState int
+
+const (
+	fresh   holdState = iota
+	holding           // it acquired, and may commit unless another took over
+	unclear           // it has to acquire first
+	gone              // closed
+)
+
+var _ connector.Log = (*ledgerLog)(nil)
+
+func (g *ledgerLog) Limits() connector.Limits { return g.ledger.limits }
+
+func (g *ledgerLog) Close() error {
+	g.state = gone
+	l := g.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.places[g.claim.Stream.Name]; p != nil && p.holder == g {
+		p.holder = nil
+	}
+	return nil
+}
+
+func (g *ledgerLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", err)
+	}
+	l, stream := g.ledger, g.claim.Stream.Name
+	if l.folder != nil {
+		r, found, err := l.folder.load(stream)
+		return r.checkpoint, found, err
+	}
+	p, leave, err := l.enter(ctx, stream)
+	if err != nil {
+		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", err)
+	}
+	defer leave()
+	return p.record.checkpoint, p.found, nil
+}
+
+func (g *ledgerLog) Acquire(ctx context.Context) (connector.State, error) {
+	state, err := g.acquire(ctx)
+	var refusal *connector.Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		err = fmt.Errorf("acquire: %w", err)
+	}
+	return state, err
+}
+
+func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
+	if g.state == gone {
+		return connector.State{}, errClosed
+	}
+	l, name := g.ledger, g.claim.Stream.Name
+	p, leave, err := l.enter(ctx, name)
+	if err != nil {
+		return connector.State{}, err
+	}
+	defer leave()
+	if err := l.open(ctx, g.claim); err != nil {
+		return connector.State{}, notNow(err)
+	}
+	if !p.loaded && l.folder != nil {
+		if p.record, p.found, err = l.folder.load(name); err != nil {
+			return connector.State{}, notNow(err)
+		}
+	}
+	p.loaded = true
+	found, err := g.admit(ctx, p)
+	if err != nil {
+		return connector.State{}, err
+	}
+	next := record{checkpoint: g.claim.TakeOver(found.checkpoint, time.Now().UTC()), seen: found.seen}
+	if next.checkpoint.Sink, err = l.effects.position(); err != nil {
+		return connector.State{}, notNow(err)
+	}
+	if err := l.take(g, p, next); err != nil {
+		return connector.State{}, err
+	}
+	g.state = holding
+	seen := next.seen[max(0, len(next.seen)-g.claim.Window):]
+	return connector.State{Checkpoint: next.checkpoint, Seen: append([]connector.Seen(nil), seen...)}, nil
+}
+
+// admit decides whether the place may be taken over, and on top of what.
+func (g *ledgerLog) admit(ctx context.Context, p *place) (record, error) {
+	if p.found {
+		return p.record, g.claim.Admit(p.record.checkpoint)
+	}
+	l, name := g.ledger, g.claim.Stream.Name
+	l.mu.Lock()
+	other, taken := l.names[g.claim.Stream.SourceKey]
+	l.mu.Unlock()
+	if taken && other != name {
+		return record{}, g.claim.RefuseAlias(other)
+	}
+	seen, err := l.effects.orphans(ctx, name)
+	switch {
+	case err != nil:
+		return record{}, notNow(err)
+	case len(seen) == 0:
+		return record{}, nil
+	case !g.claim.FirstStart:
+		return record{}, g.claim.RefuseOrphans()
+	}
+	// The operator's word: this is the log so far, all of it.
+	last := seen[len(seen)-1].Sequence
+	adopted := record{checkpoint: connector.Checkpoint{Certified: last}}
+	adopted.adopt(seen)
+	return adopted, nil
+}
+
+// take records a take-over and makes g the holder. Two streams of one list cannot both come through.
+func (l *Ledger) take(g *ledgerLog, p *place, next record) error {
+	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if other, taken := l.names[key]; taken && other != name {
+		return g.claim.RefuseAlias(other)
+	}
+	if l.folder != nil {
+		if _, err := l.folder.save(name, next, g.claim.TypePrefix); err != nil {
+			p.loaded = false
+			return notNow(err) // a take-over that may have happened is as good as none: the next one is an epoch further
+		}
+	}
+	l.names[key] = name
+	p.record, p.found, p.loaded, p.holder = next, true, true, g
+	return nil
+}
+
+// notNow marks an error before which nothing was written, unless it needs a person.
+func notNow(err error) error {
+	var refusal *connector.Refusal
+	if errors.As(err, &refusal) || errors.Is(err, errClosed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+}
+
+func (g *ledgerLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	err := g.commit(ctx, events, rejects, next)
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &rejected), errors.As(err, &refusal), errors.Is(err, connector.ErrFenced):
+		return err
+	case errors.Is(err, connector.ErrNotNow):
+	case g.state == holding:
+		g.state = unclear
+	}
+	return fmt.Errorf("commit: %w", err)
+}
+
+var errAcquireFirst = errors.New("the stream has to be acquired first")
+
+func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	l, name := g.ledger, g.claim.Stream.Name
+	switch g.state {
+	case gone:
+		return errClosed
+	case fresh, unclear:
+		return errAcquireFirst
+	}
+	p, leave, err := l.enter(ctx, name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+	}
+	defer leave()
+	l.mu.Lock()
+	fenced, opened := p.holder != g, l.opened
+	l.mu.Unlock()
+	switch {
+	case fenced:
+		return connector.ErrFenced
+	case !opened:
+		return errAcquireFirst // another stream's commit ended badly
+	}
+	done, err := l.effects.write(ctx, g.claim, events, rejects)
+	if err != nil {
+		if !nothingWritten(err) {
+			l.doubt(p)
+		}
+		return err
+	}
+	next.Sink = done.position
+	r := p.record.add(events, detach(next))
+	if l.folder != nil {
+		if inPlace, err := l.folder.save(name, r, g.claim.TypePrefix); err != nil {
+			if inPlace || done.undo == nil {
+				l.doubt(p)
+				return err
+			}
+			if undone := done.undo(); undone != nil {
+				l.doubt(p)
+				return errors.Join(err, undone)
+			}
+			return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+		}
+	}
+	p.record = r
+	return nil
+}
+
+func nothingWritten(err error) bool {
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	return errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal)
+}
+
+// doubt makes the next Acquire read anew what is there.
+func (l *Ledger) doubt(p *place) {
+	if l.folder == nil {
+		return
+	}
+	p.loaded = false
+	if l.turn != nil {
+		l.mu.Lock()
+		l.opened = false
+		l.mu.Unlock()
+	}
+}
+
+// detach copies what a checkpoint shares with its caller.
+func detach(c connector.Checkpoint) connector.Checkpoint {
+	c.Floor = append(connector.Keys(nil), c.Floor...)
+	c.Horizon = append(connector.Keys(nil), c.Horizon...)
+	c.Tail = append(connector.Keys(nil), c.Tail...)
+	c.TailLate = append([]int(nil), c.TailLate...)
+	c.Rejects = append(connector.Keys(nil), c.Rejects...)
+	return c
+}
+
+// tailBelow is how many certified keys a checkpoint's tail holds.
+const tailBelow = 128
+
+// adopt adds events that were written and not recorded: delivered, not certified.
+func (r *record) adopt(seen []connector.Seen) {
+	c := &r.checkpoint
+	r.seen = append(append([]connector.Seen(nil), r.seen...), seen...)
+	for _, s := range seen {
+		if s.Late && s.Sequence > c.Certified {
+			c.Counters.Late++
+		}
+		c.Sequence = max(c.Sequence, s.Sequence)
+	}
+	r.seen = trim(r.seen, c.Certified)
+	// The tail has no gap: it begins after the last one.
+	from := len(r.seen)
+	for from > 0 && len(r.seen)-from < int(c.Sequence-c.Certified)+tailBelow {
+		if from < len(r.seen) && r.seen[from-1].Sequence+1 != r.seen[from].Sequence {
+			break
+		}
+		from--
+	}
+	c.Tail, c.TailLate = nil, nil
+	for i, s := range r.seen[from:] {
+		c.Tail = append(c.Tail, s.Key)
+		if s.Late {
+			c.TailLate = append(c.TailLate, i)
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package file
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// lineStart begins every line that this package writes (Event.AppendJSON, Reject.AppendJSON).
+const lineStart = `{"specversion":"1.0","id":`
+
+// appendLine appends an event as one line. Line breaks in its data stand between JSON's tokens, as they cannot stand inside;
+// they become blanks.
+func appendLine(dst []byte, e *connector.Event) []byte {
+	begin := len(dst)
+	dst = e.AppendJSON(dst)
+	for line := dst[begin:]; ; {
+		at := bytes.IndexAny(line, "\n\r")
+		if at < 0 {
+			return append(dst, '\n')
+		}
+		line[at] = ' '
+		line = line[at+1:]
+	}
+}
+
+// head is what a line says of itself before its data.
+type head struct {
+	stream string
+	id     string
+	seen   connector.Seen
+}
+
+var errForeign = errors.New("a line that is no event of this connector")
+
+// parseHead reads a line of the events' file.
+func parseHead(line []byte) (head, error) {
+	var attributes struct {
+		ID       string `json:"id"`
+		Source   string `json:"source"`
+		Sequence string `json:"sequence"`
+		Late     bool   `json:"late"`
+	}
+	if err := json.Unmarshal(withoutData(line), &attributes); err != nil {
+		return head{}, errForeign
+	}
+	stream, ours := strings.CutPrefix(attributes.Source, connector.Stream{}.Source())
+	sequence, err := strconv.ParseUint(attributes.Sequence, 10, 64)
+	if !ours || err != nil || sequence == 0 || attributes.ID == "" {
+		return head{}, errForeign
+	}
+	return head{stream: stream, id: attributes.ID, seen: connector.Seen{Key: connector.MessageKey(attributes.ID), Sequence: sequence, Late: attributes.Late}}, nil
+}
+
+// withoutData cuts a line before its data, which this package writes last: most of a line need not be parsed. Inside a string of
+// JSON the mark cannot stand, as its quotes would be escaped.
+func withoutData(line []byte) []byte {
+	if at := bytes.Index(line, []byte(`,"data":`)); at > 0 {
+		return append(append(make([]byte, 0, at+1), line[:at]...), '}')
+	}
+	return line
+}
+
+var tokenEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// parseReject reads a line of the quarantine: whose it is, and the key (the inverse of connector.HashToken).
+func parseReject(line []byte) (stream string, key connector.Key, err error) {
+	var attributes struct {
+		ID     string `json:"id"`
+		Source string `json:"source"`
+	}
+	if err := json.Unmarshal(withoutData(line), &attributes); err != nil {
+		return "", key, errForeign
+	}
+	stream, ours := strings.CutPrefix(attributes.Source, connector.Stream{}.Source())
+	token, reject := strings.CutPrefix(attributes.ID, "reject-")
+	raw, err := tokenEncoding.DecodeString(token)
+	if !ours || !reject || err != nil || len(raw) != len(key) {
+		return "", key, errForeign
+	}
+	return stream, connector.Key(raw), nil
+}
+
+// scan visits the whole lines of a file from an offset on. rest is what stands after the last line break.
+func scan(ctx context.Context, f *os.File, from int64, visit func(line []byte) error) (rest []byte, err error) {
+	reader := bufio.NewReaderSize(io.NewSectionReader(f, from, 1<<62), 256<<10)
+	for n := 0; ; n++ {
+		if n%256 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		line, err := reader.ReadBytes('\n')
+		switch {
+		case err == nil:
+			if err := visit(line[:len(line)-1]); err != nil {
+				return nil, err
+			}
+		case errors.Is(err, io.EOF):
+			return line, nil
+		default:
+			return nil, fmt.Errorf("read: %w", plain(err))
+		}
+	}
+}
+
+// backward visits the whole lines of a file from the end on, newest first, until visit says that it is enough.
+func backward(ctx context.Context, f *os.File, size int64, visit func(line []byte) (more bool, err error)) (more bool, err error) {
+	const block = 64 << 10
+	var pending []byte // begins in the middle of a line
+	torn := true       // what stands after the last line break is no line
+	for end := size; end > 0; {
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		begin := max(0, end-block)
+		data := make([]byte, end-begin, int(end-begin)+len(pending))
+		if _, err := f.ReadAt(data, begin); err != nil {
+			return false, fmt.Errorf("read: %w", plain(err))
+		}
+		pending = append(data, pending...)
+		end = begin
+		for {
+			at := bytes.LastIndexByte(pending, '\n')
+			if at < 0 {
+				break
+			}
+			line := pending[at+1:]
+			pending = pending[:at]
+			if torn {
+				torn = false
+				continue
+			}
+			if more, err := visit(line); err != nil || !more {
+				return more, err
+			}
+		}
+	}
+	if torn || size == 0 {
+		return true, nil
+	}
+	return visit(pending)
+}

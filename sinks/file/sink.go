@@ -1,0 +1,145 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Config says where the file lies.
+type Config struct {
+	// Path is the events' file. Its checkpoints lie in the folder PATH.checkpoint, rejects in PATH.quarantine.jsonl.
+	Path string `yaml:"path"`
+	// MaxBytes rotates the file before it grows over this: it becomes PATH.1, PATH.2, … 0 means never.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// Keep is how many rotated files stay; 0 means all.
+	Keep int `yaml:"keep"`
+}
+
+// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+func (c Config) Validate() []connector.Finding {
+	var findings []connector.Finding
+	refuse := func(thing, text, mend string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	}
+	if c.Path == "" {
+		refuse("path", "no file is named", "set the path of a file, like events.jsonl")
+	} else if last := c.Path[len(c.Path)-1]; os.IsPathSeparator(last) {
+		refuse("path", "it names a folder, and a file is expected", "add the name of a file, like events.jsonl")
+	}
+	if c.MaxBytes < 0 || c.MaxBytes > 0 && c.MaxBytes < 1<<20 {
+		refuse("max_bytes", "expected 0 (never rotate) or at least 1048576", "leave it out, or set it to 1048576 or more")
+	}
+	if c.Keep < 0 {
+		refuse("keep", "expected 0 (keep all) or more", "leave it out, or set it to 1 or more")
+	}
+	if c.Keep > 0 && c.MaxBytes == 0 {
+		refuse("keep", "nothing is rotated without max_bytes", "set max_bytes too, or leave keep out")
+	}
+	return findings
+}
+
+// limits bound a commit: one write and one sync.
+var limits = connector.Limits{Messages: 1_000, Bytes: 8 << 20}
+
+// Sink writes the file. It is a sinks.Sink.
+type Sink struct {
+	config Config
+	disk   *disk
+	ledger *Ledger
+}
+
+// Open makes the sink. It does no I/O; the first Acquire takes the lock. The file is always in structured mode.
+func Open(c Config, _ connector.Encoding, logger *slog.Logger) (*Sink, error) {
+	return open(c, &disk{}, logger), nil
+}
+
+func open(c Config, d *disk, logger *slog.Logger) *Sink {
+	c.Path = filepath.Clean(c.Path)
+	j := &journal{disk: d, path: c.Path, maxBytes: c.MaxBytes, keep: c.Keep, logger: logger}
+	ledger := newLedger(&folder{disk: d, dir: c.Path + ".checkpoint"}, limits, j)
+	ledger.turn = make(chan struct{}, 1)
+	return &Sink{config: c, disk: d, ledger: ledger}
+}
+
+// Log is a stream's place in the file.
+func (s *Sink) Log(claim connector.Claim) connector.Log { return s.ledger.Log(claim) }
+
+// Create makes the folder in which the file lies.
+func (s *Sink) Create(context.Context) error {
+	if err := os.MkdirAll(filepath.Dir(s.config.Path), 0o700); err != nil {
+		return fmt.Errorf("make the folder: %w", plain(err))
+	}
+	return nil
+}
+
+// Check looks whether the file can be written. It makes nothing and takes no lock.
+func (s *Sink) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
+	return checkFolder("path", filepath.Dir(s.config.Path), s.config.Path), nil
+}
+
+func checkFolder(thing, dir, path string) []connector.Finding {
+	finding := func(level connector.FindingLevel, text, mend string) []connector.Finding {
+		return []connector.Finding{{Level: level, Thing: thing, Text: text, Mend: mend}}
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return finding(connector.FindingRefused, "the folder "+dir+" does not exist", "mkdir -p "+dir)
+	case err != nil:
+		return finding(connector.FindingRefused, "the folder "+dir+" cannot be looked at: "+plain(err).Error(), "give this user the right to it")
+	case !info.IsDir():
+		return finding(connector.FindingRefused, dir+" is no folder", "name another path")
+	}
+	probe, err := os.CreateTemp(dir, ".twochat-connector-check-*")
+	if err != nil {
+		return finding(connector.FindingRefused, "nothing can be written into the folder "+dir+": "+plain(err).Error(), "give this user the right to it, or mount it writable")
+	}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return finding(connector.FindingWarning, "a file made for this check could not be removed from "+dir, "rm "+probe.Name())
+	}
+	info, err = os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return finding(connector.FindingOK, path+" will be made", "")
+	case err != nil:
+		return finding(connector.FindingRefused, path+" cannot be looked at: "+plain(err).Error(), "give this user the right to it")
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		if info.IsDir() { // a folder of checkpoints
+			return finding(connector.FindingOK, path+" can be written", "")
+		}
+		return finding(connector.FindingRefused, path+" cannot be written: "+plain(err).Error(), "give this user the right to it")
+	}
+	if err := f.Close(); err != nil {
+		return finding(connector.FindingWarning, path+" could not be closed: "+plain(err).Error(), "look at the disk")
+	}
+	return finding(connector.FindingOK, path+" can be written", "")
+}
+
+// Promise is what a file can promise.
+func (s *Sink) Promise() connector.Promise {
+	return connector.Promise{
+		Once: true,
+		Text: "Each message stands in the file once and in order, whatever crashes, for whoever reads the file on this machine.",
+		But: []string{
+			"After a crash the file may hold the first events of a commit and not its last; they follow at the next start.",
+			"A disk that loses what it said was synced loses events; one disk is one copy.",
+			"A reader that follows the file may see a line that is cut off again, where the disk was full: wait for the line's end.",
+		},
+	}
+}
+
+// Close gives up the file and its lock.
+func (s *Sink) Close() error {
+	if err := s.ledger.Close(); err != nil {
+		return fmt.Errorf("close file: %w", plain(err))
+	}
+	return nil
+}

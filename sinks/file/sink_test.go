@@ -1,0 +1,105 @@
+package file
+
+import (
+	"bufio"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	_     sinktest.Sink = (*Sink)(nil)
+	quiet               = slog.New(slog.DiscardHandler)
+)
+
+func TestSink_KeepsTheContract(t *testing.T) {
+	for name, config := range map[string]Config{"one file": {}, "rotated often": {MaxBytes: 2_000}} {
+		t.Run(name, func(t *testing.T) {
+			sinktest.Run(t, sinktest.Suite{
+				Promise:   sinktest.Prefix,
+				Exclusive: true,
+				New: func(t *testing.T) sinktest.Place {
+					c := config
+					c.Path = filepath.Join(t.TempDir(), "events.jsonl")
+					return sinktest.Place{
+						Open: func(t *testing.T) sinktest.Sink {
+							s, err := Open(c, connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
+							if err != nil {
+								t.Fatal(err)
+							}
+							return s
+						},
+						Read: func(t *testing.T, stream string) []sinktest.Stored { return readEvents(t, c.Path, stream) },
+						Quarantined: func(t *testing.T, stream string) (list []sinktest.Quarantined) {
+							for _, line := range readLines(t, c.Path+".quarantine.jsonl") {
+								if q := sinktest.Quarantine(t, line); q.Source == sinktest.Stream(stream).Source() {
+									list = append(list, q)
+								}
+							}
+							return list
+						},
+						Forget: func(t *testing.T, stream string) {
+							if err := os.Remove(filepath.Join(c.Path+".checkpoint", connector.SubjectToken(stream)+".json")); err != nil {
+								t.Fatal(err)
+							}
+						},
+					}
+				},
+			})
+		})
+	}
+}
+
+// readEvents reads a stream's events from all parts, without a line of the sink's code but the names of the parts.
+func readEvents(t *testing.T, path, stream string) (list []sinktest.Stored) {
+	t.Helper()
+	parts, err := filepath.Glob(path + ".[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(parts) {
+		list = append(list, readPart(t, part(path, n+1), stream)...)
+	}
+	return append(list, readPart(t, path, stream)...)
+}
+
+func readPart(t *testing.T, path, stream string) (list []sinktest.Stored) {
+	t.Helper()
+	for _, line := range readLines(t, path) {
+		if e := sinktest.Structured(t, line); e.Source == sinktest.Stream(stream).Source() {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+func readLines(t *testing.T, path string) (lines [][]byte) {
+	t.Helper()
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	scanner := bufio.NewScanner(f)
+	scanner.Buffer(nil, 64<<20)
+	for scanner.Scan() {
+		lines = append(lines, append([]byte(nil), scanner.Bytes()...))
+	}
+	if err := scanner.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
