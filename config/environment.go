@@ -25,6 +25,9 @@ func Variable(path string) string {
 // such a name (a test holds that).
 var serviceLink = regexp.MustCompile(`^TWOCHAT_CONNECTOR_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
+// testVariables belong to this module's own tests, whose brokers' variables may be set where the program is run.
+const testVariables = VariablePrefix + "TEST_"
+
 // readEnvironment lays the variables over what is there, in the order of their names; of a name given twice the last counts,
 // as with os/exec.
 func (l *loader) readEnvironment(env []string) {
@@ -45,7 +48,7 @@ func (l *loader) readEnvironment(env []string) {
 	}
 	var names []string
 	for name := range values {
-		if strings.HasPrefix(name, VariablePrefix) && !serviceLink.MatchString(name) {
+		if strings.HasPrefix(name, VariablePrefix) && !strings.HasPrefix(name, testVariables) && !serviceLink.MatchString(name) {
 			names = append(names, name)
 		}
 	}

@@ -32,7 +32,7 @@ func reference(section reflect.Value, path string) []Key {
 		t := value.Type()
 		key := Key{Path: keyPath, Variable: Variable(keyPath), Type: typeName(t), Doc: f.tag.Get("doc")}
 		if key.Doc == "" {
-			key.Doc = sinks.Docs(keyPath)
+			key.Doc = sinkDoc(keyPath)
 		}
 		if t.Kind() != reflect.Slice {
 			key.Default = fmt.Sprint(plain(value))

@@ -1,24 +1,24 @@
-package sinks
+package config
 
 import "strings"
 
-// Docs is the one-line meaning of a sink's key, by its dotted path with `sink.` before it; empty where there is no such key.
-func Docs(path string) string {
+// sinkDoc is the one-line meaning of a sink's key, by its dotted path with `sink.` before it; empty where there is no such key.
+func sinkDoc(path string) string {
 	path, ok := strings.CutPrefix(path, "sink.")
 	if !ok {
 		return ""
 	}
-	if doc, ok := docs[path]; ok {
+	if doc, ok := sinkDocs[path]; ok {
 		return doc
 	}
 	// Sinks that share settings share their meanings.
 	_, key, _ := strings.Cut(path, ".")
-	return docs[key]
+	return sinkDocs[key]
 }
 
-// docs stands here and not in the sinks' packages as several of them share keys; a test of the package config holds it
-// complete and free of keys that are gone.
-var docs = map[string]string{
+// sinkDocs stands here and not in the sinks' packages, as several of them share keys. A test holds it
+// complete, and free of keys that are gone.
+var sinkDocs = map[string]string{
 	"create":     "make what is missing in the broker, with the right settings",
 	"insecure":   "accept credentials in clear text to another machine",
 	"timeout":    "of a single exchange with the server",
@@ -48,7 +48,10 @@ var docs = map[string]string{
 	"nats.subject": "first part of the events' subjects",
 	"nats.state":   "file with the checkpoints, which core NATS cannot keep; required",
 
-	"file.path":    "the file of JSON lines",
+	"file.path":      "the file of JSON lines; checkpoints and rejects lie beside it",
+	"file.max_bytes": "size at which the file is rotated; 0 = never",
+	"file.keep":      "rotated files that stay; 0 = all",
+
 	"stdout.state": "file with the checkpoints; without it every start is a first start",
 
 	"kafka.brokers":             "host:port of brokers to begin with",
