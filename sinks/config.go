@@ -8,6 +8,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
+	"github.com/twochat-connector/twochat-connector/sinks/file"
 	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
 	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
@@ -17,6 +18,7 @@ import (
 type Config struct {
 	JetStream *jetstream.Config `yaml:"jetstream"`
 	Embedded  *embedded.Config  `yaml:"embedded"`
+	File      *file.Config      `yaml:"file"`
 }
 
 // Defaults has every sink's section, as it is before the operator wrote anything into it.
@@ -27,6 +29,7 @@ func Defaults() Config {
 			Stream:     jetstream.DefaultStream, Subject: jetstream.DefaultSubject, Timeout: jetstream.DefaultTimeout,
 		},
 		Embedded: &embedded.Config{Listen: embedded.DefaultListen, Dir: embedded.DefaultDir},
+		File:     &file.Config{Path: "events.jsonl"},
 	}
 }
 
@@ -40,6 +43,8 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 		return opened(jetstream.Open(*c.JetStream, encoding, logger))
 	case c.Embedded != nil:
 		return opened(embedded.Open(*c.Embedded, encoding, logger))
+	case c.File != nil:
+		return opened(file.Open(*c.File, encoding, logger))
 	}
 	return nil, fmt.Errorf("open sink: %s has no case", c.Chosen()[0])
 }
