@@ -70,7 +70,7 @@ func TestDrift_NumbersAreIndependent(t *testing.T) {
 // TestDrift_ReachesEverything runs until each kind of movement has been seen; a rate that is not connected would show.
 func TestDrift_ReachesEverything(t *testing.T) {
 	fake := New(hostile(1))
-	for range 2000 {
+	for range 1000 {
 		ask(fake, listPath+DefaultNumber)
 	}
 	met := map[string]int{}

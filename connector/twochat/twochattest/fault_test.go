@@ -64,9 +64,21 @@ func TestFault_RetryAfter(t *testing.T) {
 }
 
 func TestFault_BrokenAnswers(t *testing.T) {
-	fake, server, client := start(t, Options{History: 250, OversizedBytes: 1 << 20, RedirectTo: "http://other.invalid/x"})
-	good := read(t, client, server.URL+listPath+DefaultNumber+"?page_number=1")
-	first := read(t, client, server.URL+listPath+DefaultNumber)
+	options := Options{History: 250, OversizedBytes: 1 << 20, RedirectTo: "http://other.invalid/x"}
+	t.Run("server", func(t *testing.T) {
+		fake, server, client := start(t, options)
+		testBrokenAnswers(t, fake, server.URL, client)
+	})
+	t.Run("transport", func(t *testing.T) {
+		fake := New(options)
+		client := &http.Client{Transport: fake.Transport(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		testBrokenAnswers(t, fake, "http://fake.invalid", client)
+	})
+}
+
+func testBrokenAnswers(t *testing.T, fake *Fake, url string, client *http.Client) {
+	good := read(t, client, url+listPath+DefaultNumber+"?page_number=1")
+	first := read(t, client, url+listPath+DefaultNumber)
 	decode := func(body []byte) (p page, err error) {
 		d := json.NewDecoder(bytes.NewReader(body))
 		if err := d.Decode(&p); err != nil {
@@ -107,7 +119,7 @@ func TestFault_BrokenAnswers(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			fake.Next(Fault{Kind: kind, Delay: 20 * time.Millisecond})
 			begun := time.Now()
-			response, body, err := get(t, client, server.URL+listPath+DefaultNumber+"?page_number=1")
+			response, body, err := get(t, client, url+listPath+DefaultNumber+"?page_number=1")
 			p, decoded := decode(body)
 			if !check(response, p, err, decoded) {
 				t.Errorf("got %v, %v; %v; %.120q", response, err, decoded, body)
@@ -118,7 +130,7 @@ func TestFault_BrokenAnswers(t *testing.T) {
 			if kind == KindOversized && len(body) != 1<<20 {
 				t.Errorf("it has %d bytes, want 1 MiB", len(body))
 			}
-			if got := read(t, client, server.URL+listPath+DefaultNumber+"?page_number=1"); !same(got, good) {
+			if got := read(t, client, url+listPath+DefaultNumber+"?page_number=1"); !same(got, good) {
 				t.Error("the next answer is not good")
 			}
 			if fake.Faults()[string(kind)] != 1 {
