@@ -16,6 +16,10 @@ import (
 // manyItems is how many items a page has to have before it is taken for broken because not one can be used.
 const manyItems = 10
 
+// maxItems is how many items a page may have. The API's pages have 100; a body of 64 MiB could have millions of them, and
+// each costs memory beyond its bytes.
+const maxItems = 10_000
+
 // plainRequestEvery is how many conditional requests in a row are made before a plain one checks the server's word.
 const plainRequestEvery = 10
 
@@ -188,7 +192,9 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 				end = s.array(value, 1, func(value int) int {
 					var it item
 					end := s.item(value, 2, &it)
-					result.items = append(result.items, it)
+					if len(result.items) < maxItems {
+						result.items = append(result.items, it)
+					}
 					return end
 				})
 			} else {
@@ -210,6 +216,8 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 		return result, "it is cut off or not JSON"
 	case s.space(end) != len(body):
 		return result, "something follows its end"
+	case len(result.items) == maxItems:
+		return result, "it has too many items"
 	case string(result.success.of(body)) == "false" || string(result.failed.of(body)) == "true":
 		return result, "it says that the request did not succeed"
 	case !result.messages.found():

@@ -284,6 +284,17 @@ func TestPage_SentBy(t *testing.T) {
 	}
 }
 
+func TestPage_TooManyItems(t *testing.T) {
+	c := plainClient(t, Privacy{})
+	page := func(n int) []byte { return []byte(`{"messages":[` + strings.Repeat(`{},`, n-1) + `{}]}`) }
+	if messages, problem := decode(c, page(maxItems-1), 0); problem != "" || len(messages) != maxItems-1 {
+		t.Errorf("%d messages, problem %q", len(messages), problem)
+	}
+	if _, problem := decode(c, page(maxItems+5), 0); problem != "it has too many items" {
+		t.Errorf("problem %q", problem)
+	}
+}
+
 // FuzzPage holds the scanner against encoding/json: the same pages are valid, with the same messages.
 func FuzzPage(f *testing.F) {
 	f.Add([]byte(documented))
