@@ -77,7 +77,7 @@ type Events struct {
 type Privacy struct {
 	Identifiers Identifiers `yaml:"identifiers" doc:"how chats appear in subjects and keys: hashed, clear or pseudonymous"`
 	KeyFile     FileSecret  `yaml:"key_file" doc:"file with the key of pseudonymous"`
-	Drop        []Part      `yaml:"drop" doc:"what is taken out of messages: text, media, quoted"`
+	Drop        []string    `yaml:"drop" doc:"what is taken out of messages: text, media, quoted"`
 }
 
 // Identifiers is a way to write chats in routing data.
@@ -88,16 +88,6 @@ const (
 	Hashed       Identifiers = "hashed"
 	Clear        Identifiers = "clear"
 	Pseudonymous Identifiers = "pseudonymous"
-)
-
-// Part is a part of a message that Privacy.Drop can name.
-type Part string
-
-// The parts.
-const (
-	PartText   Part = "text"
-	PartMedia  Part = "media"
-	PartQuoted Part = "quoted"
 )
 
 // Admin is the server for metrics, probes and status.
@@ -169,16 +159,6 @@ func (c *Config) EventSettings() connector.EventSettings {
 // Encoding is what the sink needs to write events.
 func (c *Config) Encoding() connector.Encoding {
 	return connector.Encoding{Mode: c.Events.Mode, Headers: c.Events.Headers, TypePrefix: c.Events.TypePrefix}
-}
-
-// Drops tells whether a part of messages is to be taken out.
-func (p Privacy) Drops(part Part) bool {
-	for _, dropped := range p.Drop {
-		if dropped == part {
-			return true
-		}
-	}
-	return false
 }
 
 func (s StreamConfig) name() string {

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // StartMode is a kind of Start.
@@ -38,6 +40,19 @@ func ParseStart(text string) (Start, error) {
 		return Start{Mode: StartTime, Time: t.UTC()}, nil
 	}
 	return Start{}, errStart
+}
+
+// At is what the start means when a stream starts for the first time.
+func (s Start) At(now time.Time) connector.Start {
+	switch s.Mode {
+	case StartBeginning:
+		return connector.Start{Beginning: true}
+	case StartAge:
+		return connector.Start{Since: now.Add(-s.Age)}
+	case StartTime:
+		return connector.Start{Since: s.Time}
+	}
+	return connector.Start{}
 }
 
 // UnmarshalText is ParseStart.

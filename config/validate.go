@@ -240,7 +240,7 @@ func (p *Privacy) validate(wrong func(path, text string)) {
 	}
 	for i, part := range p.Drop {
 		path := fmt.Sprintf("privacy.drop[%d]", i)
-		oneOf(part, path, wrong, PartText, PartMedia, PartQuoted)
+		oneOf(part, path, wrong, "text", "media", "quoted")
 		if slices.Contains(p.Drop[:i], part) {
 			wrong(path, "expected each part once")
 		}
