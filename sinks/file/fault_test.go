@@ -1,0 +1,262 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// world is a folder on a disk that fails at one operation.
+type world struct {
+	*testing.T
+	config Config
+	disk   *disk
+
+	ops     int  // done so far
+	crashed bool // nothing more is done
+	synced  map[string]int64
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, synced: map[string]int64{}}
+	w.config = Config{Path: filepath.Join(t.TempDir(), "events.jsonl"), MaxBytes: 1_800}
+	w.crashed, w.disk = false, &disk{pretend: true}
+	return w
+}
+
+var (
+	errCrash = errors.New("the program ended here")
+	streams  = []string{"595981048477", "support"}
+)
+
+const (
+	perStream = 9
+	perCommit = 3
+)
+
+// drive does what a Poller would, until each stream has all its events and one reject.
+func (w *world) drive() error {
+	sink := open(w.config, w.disk, quiet)
+	defer sink.Close()
+	logs, states := map[string]connector.Log{}, map[string]*connector.State{}
+	for tries := 0; tries < 200; tries++ {
+		done := 0
+		for _, name := range streams {
+			if logs[name] == nil {
+				logs[name] = sink.Log(sinktest.Claim(name, "one"))
+			}
+			if w.crashed {
+				return errCrash
+			}
+			if states[name] == nil {
+				state, err := logs[name].Acquire(w.Context())
+				var refusal *connector.Refusal
+				if errors.As(err, &refusal) {
+					return err
+				}
+				if err != nil {
+					continue
+				}
+				if n := len(state.Seen); uint64(n) != state.Checkpoint.Sequence || n > 0 && state.Seen[n-1].Sequence != state.Checkpoint.Sequence {
+					return fmt.Errorf("%d seen, the sequence is %d", n, state.Checkpoint.Sequence)
+				}
+				if _, err := connector.ParseCheckpoint(must(state.Checkpoint.AppendJSON(nil, ""))); err != nil {
+					return err
+				}
+				states[name] = &state
+			}
+			c := states[name].Checkpoint
+			if c.Sequence == perStream {
+				done++
+				continue
+			}
+			events := sinktest.Events(sinktest.Stream(name), c.Sequence+1, min(perCommit, int(perStream-c.Sequence)))
+			var rejects []connector.Reject
+			if r := sinktest.Reject(sinktest.Stream(name), 1); !slices.Contains(c.Rejects, r.Key) {
+				rejects = append(rejects, r)
+			}
+			next := sinktest.Next(c, events, rejects, c.Sequence)
+			switch err := logs[name].Commit(w.Context(), events, rejects, next); {
+			case err == nil:
+				states[name].Checkpoint = next
+			case errors.Is(err, connector.ErrNotNow):
+			default:
+				states[name] = nil
+			}
+		}
+		if done == len(streams) {
+			return nil
+		}
+	}
+	return errors.New("no end")
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// check reads everything back: each event once and in order, each reject once.
+func (w *world) check(label string) {
+	w.Helper()
+	for _, name := range streams {
+		got := readEvents(w.T, w.config.Path, name)
+		expected := sinktest.Events(sinktest.Stream(name), 1, perStream)
+		for i := range min(len(got), len(expected)) {
+			if got[i].ID != expected[i].ID || got[i].Sequence != uint64(i+1) || string(got[i].Data) != string(expected[i].Data) {
+				w.Fatalf("%s: event %d of %s is the one with sequence %d", label, i+1, name, got[i].Sequence)
+			}
+		}
+		if len(got) != len(expected) {
+			w.Fatalf("%s: %d events of %s, want %d", label, len(got), name, len(expected))
+		}
+		rejects := 0
+		for _, line := range readLines(w.T, w.config.Path+".quarantine.jsonl") {
+			if sinktest.Quarantine(w.T, line).Source == sinktest.Stream(name).Source() {
+				rejects++
+			}
+		}
+		if rejects != 1 {
+			w.Fatalf("%s: %d rejects of %s, want 1", label, rejects, name)
+		}
+	}
+}
+
+// An end of the program at every single operation of the disk: before it, or with half of a write done; with or without what was
+// not synced. Afterwards a new process goes on.
+func TestSink_LosesAndDoublesNothingWhereverTheProgramEnds(t *testing.T) {
+	for _, powerLoss := range []bool{false, true} {
+		for _, part := range []int{0, 1, 2} { // nothing, half, all of a write
+			ended := false
+			for at := 1; !ended; at++ {
+				w := newWorld(t)
+				w.disk.fault = func(op, path string, n int) (int, error) {
+					if w.crashed {
+						return 0, errCrash
+					}
+					if w.ops++; w.ops == at {
+						w.crashed = true
+						if powerLoss {
+							w.losePower()
+						}
+						return n * part / 2, errCrash
+					}
+					if op == opSync {
+						if info, err := os.Stat(path); err == nil {
+							w.synced[path] = info.Size()
+						}
+					}
+					if op == opRename && path == w.config.Path+".1" {
+						w.synced[path] = w.synced[w.config.Path]
+						delete(w.synced, w.config.Path)
+					}
+					return n, nil
+				}
+				err := w.drive()
+				label := fmt.Sprintf("end at operation %d, %d/2 of a write, power loss %t", at, part, powerLoss)
+				switch {
+				case err == nil && !w.crashed:
+					ended = true
+				case !errors.Is(err, errCrash):
+					t.Fatalf("%s: %v", label, err)
+				}
+				w.crashed, w.disk = false, &disk{pretend: true}
+				if err := w.drive(); err != nil {
+					t.Fatalf("%s: afterwards: %v", label, err)
+				}
+				w.check(label)
+				if ended {
+					t.Logf("%d operations, power loss %t", at-1, powerLoss)
+				}
+			}
+		}
+	}
+}
+
+// losePower takes away what was written to the appended files and not synced.
+func (w *world) losePower() {
+	for _, path := range []string{w.config.Path, w.config.Path + ".quarantine.jsonl"} {
+		if info, err := os.Stat(path); err == nil && info.Size() > w.synced[path] {
+			if err := os.Truncate(path, w.synced[path]+(info.Size()-w.synced[path])/3); err != nil {
+				w.Fatal(err)
+			}
+		}
+	}
+}
+
+// One operation of the disk fails, or several do, and the program goes on.
+func TestSink_LosesAndDoublesNothingWhateverTheDiskRefuses(t *testing.T) {
+	for _, many := range []int{1, 3} {
+		for part := range 2 {
+			ended := false
+			for at := 1; !ended; at++ {
+				w := newWorld(t)
+				failed := 0
+				w.disk.fault = func(op, path string, n int) (int, error) {
+					if w.ops++; w.ops >= at && w.ops < at+many {
+						failed++
+						return n * part / 2, syscall.ENOSPC
+					}
+					return n, nil
+				}
+				label := fmt.Sprintf("%d refused from operation %d on, %d/2 of a write", many, at, part)
+				if err := w.drive(); err != nil {
+					t.Fatalf("%s: %v", label, err)
+				}
+				w.check(label)
+				// And a restart finds all of it.
+				w.crashed, w.disk = false, &disk{pretend: true}
+				if err := w.drive(); err != nil {
+					t.Fatalf("%s: after a restart: %v", label, err)
+				}
+				w.check(label)
+				ended = failed == 0
+			}
+		}
+	}
+}
+
+func TestSink_FullDiskIsNotNow(t *testing.T) {
+	w := newWorld(t)
+	sink := open(w.config, w.disk, quiet)
+	defer sink.Close()
+	log := sink.Log(sinktest.Claim("595981048477", "one"))
+	state, err := log.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 3)
+	next := sinktest.Next(state.Checkpoint, events, nil, 0)
+	for _, full := range []string{w.config.Path, filepath.Join(w.config.Path+".checkpoint", "595981048477.json.new")} {
+		w.disk.fault = func(op, path string, n int) (int, error) {
+			if op == opWrite && path == full {
+				return n / 2, syscall.ENOSPC
+			}
+			return n, nil
+		}
+		for range 3 {
+			if err := log.Commit(t.Context(), events, nil, next); !errors.Is(err, connector.ErrNotNow) || !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("no room for %s: %v, want ErrNotNow and the cause", filepath.Base(full), err)
+			}
+		}
+		if got := readLines(t, w.config.Path); len(got) != 0 {
+			t.Fatalf("%d lines are left of a commit that failed", len(got))
+		}
+	}
+	w.disk.fault = nil
+	if err := log.Commit(t.Context(), events, nil, next); err != nil { // the same again, with no Acquire between
+		t.Fatal(err)
+	}
+	if got := readEvents(t, w.config.Path, "595981048477"); len(got) != 3 {
+		t.Fatalf("%d events, want 3", len(got))
+	}
+}
