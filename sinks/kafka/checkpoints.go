@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
@@ -30,6 +31,9 @@ const (
 	firstStep = 500     // how far from the end the first reading begins, in offsets
 	stepUp    = 8       // how much larger each further step back is
 	maxStep   = 1 << 20 // the largest
+
+	// glance is how long who does not own a stream waits for a transaction that is just ending.
+	glance = 500 * time.Millisecond
 )
 
 func newCheckpoints(s *Sink) *checkpoints {
@@ -38,10 +42,10 @@ func newCheckpoints(s *Sink) *checkpoints {
 	return c
 }
 
-// newest finds the newest checkpoint of a stream. Where patient, it is the newest of all that were committed before the call,
-// whatever other transactions are open: that takes a producer of the stream that fenced all others. found is false only
-// where the whole topic holds none; alias is then the name under which the list (source key) is known, if it is.
-func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, patient bool) (checkpoint connector.Checkpoint, found bool, alias string, err error) {
+// newest finds the newest checkpoint of a stream. For an owner, who fenced all others, it is certain to be the newest: what an
+// open transaction of another stream hides is waited for. For anyone else it is the newest that shows within a moment. found
+// is false only where the whole topic holds none; alias is then the name under which the list (source key) is known, if it is.
+func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner bool) (checkpoint connector.Checkpoint, found bool, alias string, err error) {
 	select {
 	case token := <-c.gate:
 		defer func() { c.gate <- token }()
@@ -52,15 +56,11 @@ func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, patie
 	if err != nil {
 		return connector.Checkpoint{}, false, "", err
 	}
-	isolation := kafkago.ReadCommitted
-	if patient {
-		isolation = kafkago.ReadUncommitted
-	}
-	ends, err := c.sink.extents(ctx, c.sink.topics.checkpoints, count, isolation)
+	ends, err := c.sink.extents(ctx, c.sink.topics.checkpoints, count, kafkago.ReadUncommitted)
 	if err != nil {
 		return connector.Checkpoint{}, false, "", err
 	}
-	if err := c.forward(ctx, ends, patient); err != nil {
+	if err := c.forward(ctx, ends, owner); err != nil {
 		return connector.Checkpoint{}, false, "", err
 	}
 	home := newPartitioner(count).of([]byte(stream.Name))
@@ -116,11 +116,20 @@ func (c *checkpoints) elsewhere(stream connector.Stream) (newest connector.Check
 }
 
 // forward reads what is new at the end of each partition.
-func (c *checkpoints) forward(ctx context.Context, ends []extent, patient bool) error {
-	for len(c.parts) < len(ends) {
-		end := ends[len(c.parts)]
-		from := max(end.start, end.end-firstStep)
-		c.parts = append(c.parts, checkpointPart{low: from, high: from, newest: make(map[string][]byte)})
+func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) error {
+	if len(c.parts) < len(ends) {
+		stable, err := c.sink.extents(ctx, c.sink.topics.checkpoints, len(ends), kafkago.ReadCommitted)
+		if err != nil {
+			return err
+		}
+		for _, end := range stable[len(c.parts):] {
+			from := max(end.start, end.end-firstStep) // what lies below is stable
+			c.parts = append(c.parts, checkpointPart{low: from, high: from, newest: make(map[string][]byte)})
+		}
+	}
+	patience := glance
+	if owner {
+		patience = c.sink.transactionEnd()
 	}
 	for i, end := range ends {
 		part := &c.parts[i]
@@ -128,16 +137,18 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, patient bool) 
 			*part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)}
 		}
 		at := place{c.sink.topics.checkpoints, int32(i)}
-		reached, err := c.sink.read(ctx, at, part.high, end.end, patient, func(r *protocol.Record) error {
+		reached, err := c.sink.read(ctx, at, part.high, end.end, patience, func(r *protocol.Record) error {
 			return collect(r, part.newest)
 		})
-		if err != nil {
-			if errors.Is(err, kafkago.OffsetOutOfRange) {
-				*part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)}
-			}
+		part.high = reached
+		switch {
+		case err == nil || !owner && errors.Is(err, errBehind):
+		case errors.Is(err, kafkago.OffsetOutOfRange):
+			*part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)}
+			return err
+		default:
 			return err
 		}
-		part.high = reached
 	}
 	return nil
 }
@@ -153,7 +164,7 @@ func (c *checkpoints) backward(ctx context.Context, ends []extent, step int64) (
 		from := max(ends[i].start, part.low-step)
 		older := make(map[string][]byte)
 		at := place{c.sink.topics.checkpoints, int32(i)}
-		_, err := c.sink.read(ctx, at, from, part.low, true, func(r *protocol.Record) error { return collect(r, older) })
+		_, err := c.sink.read(ctx, at, from, part.low, c.sink.transactionEnd(), func(r *protocol.Record) error { return collect(r, older) })
 		if err != nil {
 			return false, err
 		}

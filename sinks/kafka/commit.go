@@ -37,7 +37,10 @@ func (l *log) Commit(ctx context.Context, events []connector.Event, rejects []co
 
 func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
 	s := l.session
-	if s == nil {
+	switch {
+	case s == nil && l.fenced:
+		return connector.ErrFenced
+	case s == nil:
 		return errNotAcquired
 	}
 	now := time.Now()
@@ -69,10 +72,10 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 		return l.broken(ctx, s, who, err)
 	}
 	if err := l.sink.endTransaction(ctx, l.id, who, true); err != nil {
-		l.drop()
 		if fenced(err) {
-			return fmt.Errorf("%w: %w", connector.ErrFenced, err)
+			return l.standDown(err)
 		}
+		l.drop()
 		return err // unclear, whatever it is
 	}
 	s.positions.Next = offsets
@@ -249,8 +252,7 @@ func (l *log) raiseNext(s *session, used producer) {
 func (l *log) refused(err error) error {
 	switch {
 	case fenced(err):
-		l.drop()
-		return fmt.Errorf("%w: %w", connector.ErrFenced, err)
+		return l.standDown(err)
 	case errors.Is(err, kafkago.InvalidProducerIDMapping): // the broker forgot an id that was not used for days
 		l.drop()
 		return err
@@ -266,8 +268,7 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 	certain := errors.As(cause, &rejected) || errors.As(cause, &refusal)
 	switch {
 	case fenced(cause):
-		l.drop()
-		return fmt.Errorf("%w: %w", connector.ErrFenced, cause)
+		return l.standDown(cause)
 	case !certain && !answered(cause) && !unsent(cause):
 		l.drop()
 		return cause
@@ -277,8 +278,7 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 	case err == nil:
 		l.raiseNext(s, who)
 	case fenced(err):
-		l.drop()
-		return fmt.Errorf("%w: %w", connector.ErrFenced, err)
+		return l.standDown(err)
 	case errors.Is(err, kafkago.InvalidTransactionState): // no partition was added, so there is nothing to abort
 		l.raiseNext(s, who)
 	default:
@@ -289,4 +289,11 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 		return cause
 	}
 	return fmt.Errorf("%w: %w", connector.ErrNotNow, mend(cause))
+}
+
+// standDown ends the session of a log that was fenced.
+func (l *log) standDown(err error) error {
+	l.drop()
+	l.fenced = true
+	return fmt.Errorf("%w: %w", connector.ErrFenced, err)
 }

@@ -19,6 +19,7 @@ type log struct {
 	id    string // the transactional id
 
 	session *session // nil until Acquire, and again after anything unclear
+	fenced  bool     // another owner has the stream, as far as is known
 }
 
 // session is what a log holds from an Acquire until something is unclear.
@@ -51,6 +52,7 @@ func (l *log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
 // Acquire takes the stream over.
 func (l *log) Acquire(ctx context.Context) (connector.State, error) {
 	l.drop()
+	l.fenced = false
 	state, err := l.acquire(ctx)
 	if err != nil {
 		l.drop()

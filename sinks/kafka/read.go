@@ -128,16 +128,12 @@ func (s *Sink) fetch(ctx context.Context, at place, offset int64, wait time.Dura
 }
 
 // read calls each with the committed records of a partition from an offset up to another, in order, and returns the offset
-// that it reached. Where patient, it waits until that is the end, as long as a transaction may take; else it stops at the
-// first open transaction. A record may be used only within the call.
-func (s *Sink) read(ctx context.Context, at place, from, to int64, patient bool, each func(*protocol.Record) error) (int64, error) {
-	deadline := time.Now().Add(s.config.TransactionTimeout + callTimeout)
+// that it reached. Where an open transaction hides the rest, it waits, but not longer than patience without any progress. A
+// record may be used only within the call.
+func (s *Sink) read(ctx context.Context, at place, from, to int64, patience time.Duration, each func(*protocol.Record) error) (int64, error) {
+	deadline := time.Now().Add(patience)
 	for from < to {
-		wait := fetchWait
-		if !patient {
-			wait = 0
-		}
-		answer, err := s.fetch(ctx, at, from, wait)
+		answer, err := s.fetch(ctx, at, from, min(fetchWait, patience))
 		if err != nil {
 			return from, err
 		}
@@ -151,11 +147,8 @@ func (s *Sink) read(ctx context.Context, at place, from, to int64, patient bool,
 			return from, fmt.Errorf("read %s/%d: %w", at.topic, at.partition, err)
 		}
 		if next > from {
-			from, deadline = next, time.Now().Add(s.config.TransactionTimeout+callTimeout)
+			from, deadline = min(next, to), time.Now().Add(patience)
 			continue
-		}
-		if !patient && answer.LastStableOffset <= from {
-			return from, nil
 		}
 		if time.Now().After(deadline) {
 			return from, fmt.Errorf("read %s/%d: %w", at.topic, at.partition, errBehind)
@@ -166,6 +159,9 @@ func (s *Sink) read(ctx context.Context, at place, from, to int64, patient bool,
 	}
 	return from, nil
 }
+
+// transactionEnd is how long an open transaction may hide what was committed above it, at most.
+func (s *Sink) transactionEnd() time.Duration { return s.config.TransactionTimeout + callTimeout }
 
 // committed calls each with the records of an answer that stand at or above an offset and are committed, and returns where to
 // read on. Records of aborted transactions, and the markers themselves, are left out: kafka-go returns both.

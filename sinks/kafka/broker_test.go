@@ -1,0 +1,169 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// brokerVariable names a real Kafka for the tests: a version that .ci/kafka/kafka.sh fetches, or a folder with its jars.
+const brokerVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA"
+
+// broker is a Kafka that a test writes to.
+type broker struct {
+	address string
+	script  func(t testing.TB, command string) // stop, kill, pause, resume, start; nil for the fake
+	fake    *kfake.Cluster
+}
+
+// shared is the one real broker of the test process.
+type shared struct {
+	once   sync.Once
+	folder string
+	broker *broker
+	err    error
+}
+
+var realBroker shared
+
+const kafkaScript = "../../.ci/kafka/kafka.sh"
+
+// real gives the real broker, or nil where none is asked for.
+func (s *shared) real(t testing.TB) *broker {
+	t.Helper()
+	jars := os.Getenv(brokerVariable)
+	if jars == "" {
+		return nil
+	}
+	s.once.Do(func() { s.err = s.start(jars) })
+	if s.err != nil {
+		t.Fatalf("%s=%s, but there is no broker: %v", brokerVariable, jars, s.err)
+	}
+	return s.broker
+}
+
+func (s *shared) start(jars string) error {
+	version, err := exec.Command(kafkaScript, "version", jars).Output()
+	if err != nil {
+		return fmt.Errorf("kafka.sh version: %w", err)
+	}
+	if s.folder, err = os.MkdirTemp("", "kafka-test-"); err != nil {
+		return err
+	}
+	port, err := freePorts()
+	if err != nil {
+		return err
+	}
+	run := func(args ...string) error {
+		if out, err := exec.Command(kafkaScript, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("kafka.sh %s: %w: %s", args[0], err, out)
+		}
+		return nil
+	}
+	start := []string{"start", jars, s.folder, fmt.Sprint(port)}
+	if err := run(start...); err != nil {
+		return err
+	}
+	s.broker = &broker{address: fmt.Sprintf("127.0.0.1:%d", port), script: func(t testing.TB, command string) {
+		t.Helper()
+		args := []string{command, s.folder}
+		if command == "start" {
+			args = start
+		}
+		if err := run(args...); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	if err := s.broker.reach(); err != nil {
+		return err
+	}
+	fmt.Printf("tested against Apache Kafka %s at %s\n", strings.TrimSpace(string(version)), s.broker.address)
+	return nil
+}
+
+// remove ends the broker and its data.
+func (s *shared) remove() {
+	if s.folder == "" {
+		return
+	}
+	if out, err := exec.Command(kafkaScript, "kill", s.folder).CombinedOutput(); err != nil {
+		fmt.Printf("kafka.sh kill: %v: %s\n", err, out)
+	}
+	if err := os.RemoveAll(s.folder); err != nil {
+		fmt.Println(err)
+	}
+}
+
+// reach waits until the broker answers.
+func (b *broker) reach() error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		if err = client.Ping(ctx); err == nil {
+			return nil
+		}
+		if pause(ctx, 50*time.Millisecond) != nil {
+			return fmt.Errorf("no answer: %w", err)
+		}
+	}
+}
+
+// freePorts finds a port whose successor is free as well.
+func freePorts() (int, error) {
+	for range 100 {
+		one, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := one.Addr().(*net.TCPAddr).Port
+		two, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		one.Close()
+		if err == nil {
+			two.Close()
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no two free ports in a row")
+}
+
+// fake makes an in-process Kafka of some brokers.
+func fake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
+	t.Helper()
+	options = append([]kfake.Opt{kfake.NumBrokers(brokers), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"})}, options...)
+	cluster, err := kfake.NewCluster(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return &broker{address: cluster.ListenAddrs()[0], fake: cluster}
+}
+
+// everyBroker runs a test against the fake and, where one is asked for, the real Kafka.
+func everyBroker(t *testing.T, test func(t *testing.T, b *broker)) {
+	t.Run("fake", func(t *testing.T) { test(t, fake(t, 1)) })
+	if b := realBroker.real(t); b != nil {
+		t.Run("real", func(t *testing.T) { test(t, b) })
+	}
+}
+
+var topicNumber atomic.Int64
+
+// newTopic is a name that no other test uses.
+func newTopic() string {
+	return fmt.Sprintf("test-%d-%d.messages", os.Getpid(), topicNumber.Add(1))
+}

@@ -1,0 +1,189 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// followed is an event on its way to a follower.
+type followed struct {
+	time  time.Time
+	seen  connector.Seen
+	event []byte
+}
+
+// follower gives events to a caller, one at a time.
+type follower struct {
+	sink   *Sink
+	source string // "" is all
+
+	mu   sync.Mutex
+	each func([]byte) error
+	err  error // of the caller
+}
+
+// Follow calls each with the newest events and then with every further one, in order within each chat.
+func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	f := &follower{sink: s, each: each}
+	if stream != "" {
+		f.source = connector.Stream{Name: stream}.Source()
+	}
+	err := f.run(ctx, cancel, last)
+	switch {
+	case f.err != nil:
+		return f.err
+	case ctx.Err() != nil:
+		return nil
+	}
+	return wrap("follow", err)
+}
+
+func (f *follower) run(ctx context.Context, cancel context.CancelFunc, last int) error {
+	count, err := f.sink.partitions(ctx, f.sink.topics.events)
+	if err != nil {
+		return err
+	}
+	ends, err := f.sink.extents(ctx, f.sink.topics.events, count, kafkago.ReadCommitted)
+	if err != nil {
+		return err
+	}
+	var newest []followed
+	next := make([]int64, count)
+	for p, end := range ends {
+		next[p] = end.end
+		if last > 0 {
+			list, err := f.newest(ctx, p, end, last)
+			if err != nil {
+				return err
+			}
+			newest = append(newest, list...)
+		}
+	}
+	slices.SortStableFunc(newest, func(a, b followed) int {
+		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.seen.Sequence, b.seen.Sequence))
+	})
+	for _, e := range newest[max(0, len(newest)-last):] {
+		if !f.give(e) {
+			return nil
+		}
+	}
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer cancel()
+	for p := range ends {
+		wait.Go(func() {
+			f.live(ctx, p, next[p])
+			cancel()
+		})
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// newest reads the last n events of a partition, from further and further back until there are as many or it begins.
+func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]followed, error) {
+	for step := int64(4*n + 100); ; step *= 4 {
+		from := max(end.start, end.end-step)
+		var list []followed
+		_, err := f.sink.read(ctx, place{f.sink.topics.events, int32(p)}, from, end.end, f.sink.transactionEnd(), func(r *protocol.Record) error {
+			if e, ok := f.take(r); ok {
+				if len(list) >= 2*n {
+					list = append(list[:0], list[len(list)-n+1:]...)
+				}
+				list = append(list, e)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(list) >= n || from == end.start {
+			return list, nil
+		}
+	}
+}
+
+// live gives what is committed to a partition from an offset on, until the context ends or the caller has enough.
+func (f *follower) live(ctx context.Context, p int, from int64) {
+	at := place{f.sink.topics.events, int32(p)}
+	for ctx.Err() == nil {
+		answer, err := f.sink.fetch(ctx, at, from, time.Second)
+		if err == nil {
+			var next int64
+			next, err = committed(answer, from, func(r *protocol.Record) error {
+				if e, ok := f.take(r); ok && !f.give(e) {
+					return errEnough
+				}
+				return nil
+			})
+			if errors.Is(err, errEnough) {
+				return
+			}
+			if err == nil {
+				if next == from && answer.LastStableOffset < answer.HighWatermark {
+					_ = pause(ctx, 50*time.Millisecond) // an open transaction: some brokers answer at once
+				}
+				from = next
+				continue
+			}
+		}
+		if errors.Is(err, kafkago.OffsetOutOfRange) { // deleted meanwhile
+			if ends, err := f.sink.extents(ctx, at.topic, p+1, kafkago.ReadCommitted); err == nil {
+				from = max(ends[p].start, min(from, ends[p].end))
+			}
+		}
+		if ctx.Err() == nil {
+			f.sink.logger.Warn("following is interrupted", "partition", p, "err", err)
+		}
+		_ = pause(ctx, time.Second)
+	}
+}
+
+var errEnough = errors.New("enough")
+
+// take makes a followed event of a record; ok is false for what is not asked for.
+func (f *follower) take(r *protocol.Record) (e followed, ok bool) {
+	if source := header(r.Headers, headerSource); f.source != "" && string(source) != f.source {
+		return e, false
+	}
+	seen, ok := seenOf(r.Headers)
+	if !ok {
+		return e, false
+	}
+	value, err := protocol.ReadAll(r.Value)
+	if err != nil {
+		return e, false
+	}
+	event, err := structured(r.Headers, value)
+	if err != nil {
+		return e, false
+	}
+	return followed{r.Time, seen, event}, true
+}
+
+// give calls the caller; false says that it has enough.
+func (f *follower) give(e followed) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return false
+	}
+	if err := f.each(e.event); err != nil {
+		f.err = fmt.Errorf("follow: %w", err)
+		return false
+	}
+	return true
+}

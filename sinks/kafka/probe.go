@@ -1,0 +1,181 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Probe tries on these very brokers what the promise rests on: that a writer of an earlier epoch is refused in every step, and
+// that readers of committed records see nothing of an aborted transaction. Look-alikes of Kafka differ there. It writes to a
+// topic and a transactional id of its own, and removes the topic where it made it. The error means that it could not be tried.
+func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
+	name := s.topics.events + ".probe"
+	p := &probe{inspection: inspection{sink: s}, at: place{name, 0}, id: "twochat-connector." + name}
+	p.own = open(s.config, s.encoding, s.logger, topics{name, name, name})
+	made, err := p.make(ctx)
+	if err == nil {
+		err = p.run(ctx)
+		if made {
+			p.remove(ctx)
+		}
+	}
+	if closeErr := p.own.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return p.found, fmt.Errorf("probe: %w", mend(down(err)))
+	}
+	return p.found, nil
+}
+
+type probe struct {
+	inspection
+	own *Sink // with the probe's topic alone
+	at  place
+	id  string
+}
+
+// make makes the probe's topic where it is missing.
+func (p *probe) make(ctx context.Context) (made bool, err error) {
+	answer, err := p.own.client.CreateTopics(ctx, &kafkago.CreateTopicsRequest{Topics: []kafkago.TopicConfig{{
+		Topic: p.at.topic, NumPartitions: 1, ReplicationFactor: 1,
+		ConfigEntries: []kafkago.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}, {ConfigName: "min.insync.replicas", ConfigValue: "1"}},
+	}}})
+	if err != nil {
+		return false, fmt.Errorf("create topic %s: %w", p.at.topic, err)
+	}
+	switch err := answer.Errors[p.at.topic]; {
+	case errors.Is(err, kafkago.TopicAlreadyExists):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("create topic %s (make it yourself, with one partition, and it is used): %w", p.at.topic, err)
+	}
+	return true, nil
+}
+
+func (p *probe) remove(ctx context.Context) {
+	answer, err := p.own.client.DeleteTopics(ctx, &kafkago.DeleteTopicsRequest{Topics: []string{p.at.topic}})
+	if err == nil {
+		err = answer.Errors[p.at.topic]
+	}
+	if err != nil {
+		p.warn("topic "+p.at.topic, "the probe's topic could not be removed: "+err.Error(), "kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic)
+	}
+}
+
+func (p *probe) run(ctx context.Context) error {
+	stale, err := p.own.takeOver(ctx, p.id, nobody)
+	if err != nil {
+		return err
+	}
+	current, err := p.own.takeOver(ctx, p.id, stale)
+	if err != nil {
+		return err
+	}
+	if current == stale {
+		p.refuse("raised epoch", "the broker did not raise the epoch when asked to", notKafka)
+	}
+	if err := p.begin(ctx, current); err != nil {
+		return err
+	}
+	// Requests of the same owner's earlier epoch, as they arrive late.
+	p.refused("a late write", p.write(ctx, stale, 0))
+	p.refused("a late announcement of partitions", p.own.addPartitions(ctx, p.id, stale, []place{p.at}))
+	p.refused("a late commit", p.own.endTransaction(ctx, p.id, stale, true))
+	_, err = p.own.takeOver(ctx, p.id, stale)
+	p.refused("a raised epoch of an earlier owner", err)
+
+	// A new owner while a transaction is open.
+	current, err = p.own.takeOver(ctx, p.id, nobody)
+	if err != nil {
+		return err
+	}
+	if err := p.begin(ctx, current); err != nil {
+		return err
+	}
+	next, err := p.own.takeOver(ctx, p.id, nobody)
+	if err != nil {
+		return err
+	}
+	p.refused("a write of a fenced owner", p.write(ctx, current, 1))
+	p.refused("a commit of a fenced owner", p.own.endTransaction(ctx, p.id, current, true))
+	return p.committed(ctx, next)
+}
+
+const notKafka = "use Apache Kafka 3.9 or newer, or another sink: two instances, or a crash, can double or lose messages here"
+
+func (p *probe) refused(what string, err error) {
+	switch {
+	case fenced(err):
+		p.ok(what, "refused, as it has to be")
+	case err == nil:
+		p.refuse(what, "the broker accepts it", notKafka)
+	default:
+		p.warn(what, "the broker answers something else than that the producer is fenced: "+err.Error(), "report it; it is refused, so the promise holds")
+	}
+}
+
+// begin opens a transaction with one record in it.
+func (p *probe) begin(ctx context.Context, who producer) error {
+	if err := p.own.addPartitions(ctx, p.id, who, []place{p.at}); err != nil {
+		return err
+	}
+	return p.write(ctx, who, 0)
+}
+
+func (p *probe) write(ctx context.Context, who producer, sequence int32) error {
+	batch, err := encodeBatch([]*record{{key: []byte("probe"), value: []byte("{}")}}, 0, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := stampBatch(batch, who, sequence); err != nil {
+		return err
+	}
+	pieces := []*piece{{at: p.at, batch: batch}}
+	if err := p.own.produce(ctx, p.id, pieces); err != nil {
+		return err
+	}
+	return pieces[0].err
+}
+
+// committed commits one record and sees whether it is the only one that readers get.
+func (p *probe) committed(ctx context.Context, who producer) error {
+	before, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadCommitted)
+	if err != nil {
+		return err
+	}
+	if err := p.begin(ctx, who); err != nil {
+		return err
+	}
+	if err := p.own.endTransaction(ctx, p.id, who, true); err != nil {
+		return err
+	}
+	ends, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadUncommitted)
+	if err != nil {
+		return err
+	}
+	total, fresh := 0, 0
+	_, err = p.own.read(ctx, p.at, ends[0].start, ends[0].end, p.own.transactionEnd(), func(r *protocol.Record) error {
+		total++
+		if r.Offset >= before[0].end {
+			fresh++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if fresh != 1 {
+		p.refuse("a committed record", fmt.Sprintf("readers of committed records find %d records of one commit", fresh), notKafka)
+	} else {
+		p.ok("committed and aborted records", "told apart; %d of the topic's are committed", total)
+	}
+	return nil
+}
