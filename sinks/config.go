@@ -10,6 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
+	"github.com/twochat-connector/twochat-connector/sinks/kafka"
 	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
@@ -17,6 +18,7 @@ import (
 // key is the sink's name.
 type Config struct {
 	JetStream *jetstream.Config `yaml:"jetstream"`
+	Kafka     *kafka.Config     `yaml:"kafka"`
 	Embedded  *embedded.Config  `yaml:"embedded"`
 	File      *file.Config      `yaml:"file"`
 }
@@ -28,6 +30,7 @@ func Defaults() Config {
 			Connection: nats.Connection{URL: "nats://127.0.0.1:4222"},
 			Stream:     jetstream.DefaultStream, Subject: jetstream.DefaultSubject, Timeout: jetstream.DefaultTimeout,
 		},
+		Kafka:    new(kafka.Config{}.WithDefaults()),
 		Embedded: &embedded.Config{Listen: embedded.DefaultListen, Dir: embedded.DefaultDir},
 		File:     &file.Config{Path: "events.jsonl"},
 	}
@@ -41,6 +44,8 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 	switch {
 	case c.JetStream != nil:
 		return opened(jetstream.Open(*c.JetStream, encoding, logger))
+	case c.Kafka != nil:
+		return opened(kafka.Open(*c.Kafka, encoding, logger))
 	case c.Embedded != nil:
 		return opened(embedded.Open(*c.Embedded, encoding, logger))
 	case c.File != nil:
