@@ -39,6 +39,7 @@ type Reader struct {
 	repeat     Key // the message that stood out of place in the last walks
 	repeats    int
 	ignored    map[Key]struct{} // listed twice for good
+	movedUps   int              // walks in a row whose first message stood too high afterwards
 }
 
 // certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and up

@@ -95,12 +95,23 @@ func (r *Reader) verifyTop(ctx context.Context, w *walked, top Page) error {
 		for i := range page.Messages {
 			was := slices.IndexFunc(top.Messages, func(m Message) bool { return m.Key == page.Messages[i].Key })
 			if was >= 0 {
-				w.movedUp = number*r.rules.Page+i < expected+was
+				w.movedUp = r.betrayed(number*r.rules.Page+i < expected+was)
 				return nil
 			}
 		}
 	}
 	return ErrMoved
+}
+
+// betrayed says whether something above the start of a walk was deleted. In several walks running, it is no delete but rows
+// that are listed twice.
+func (r *Reader) betrayed(up bool) bool {
+	if !up {
+		r.movedUps = 0
+		return false
+	}
+	r.movedUps++
+	return r.movedUps < r.rules.Repeats
 }
 
 // enough is how much ground in a row ends a walk: a young log has less of it than a run.
@@ -134,10 +145,13 @@ func (r *Reader) meet(w *walked, met map[Key]struct{}, before, page Page, run, e
 		}
 		onPage[m.Key] = struct{}{}
 		if _, again := met[m.Key]; again {
-			if m.Fault == "" && !r.ignoring(m.Key) && (fresh || !lists(before, m.Key)) {
+			switch {
+			case m.Fault != "" || r.ignoring(m.Key):
+			case fresh || !lists(before, m.Key):
 				return run, r.moved(m.Key)
+			default:
+				w.repeats++
 			}
-			w.repeats++
 			continue
 		}
 		met[m.Key] = struct{}{}

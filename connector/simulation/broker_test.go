@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -102,7 +103,36 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 			break
 		}
 	}
+	if next.Started && !was.Started {
+		b.settle(next.Floor)
+	}
+	if !slices.Equal(next.Horizon, was.Horizon) {
+		for _, n := range b.from(next.Horizon) {
+			b.world.items[n].held = true
+		}
+	}
 	b.checkpoint = next
+}
+
+// from is what the list shows from the first of some keys on.
+func (b *broker) from(keys connector.Keys) []int {
+	top := slices.IndexFunc(b.world.list, func(n int) bool { return slices.Contains(keys, b.world.items[n].key) })
+	if top < 0 {
+		return nil
+	}
+	return b.world.list[top:]
+}
+
+// settle notes what a first start does not want: the floor and all below it.
+func (b *broker) settle(floor connector.Keys) {
+	since := b.world.since
+	for _, n := range b.from(floor) {
+		it := &b.world.items[n]
+		b.world.unwanted[n] = true
+		if !since.IsZero() && !it.late && !it.backdated && !epoch.Add(time.Duration(it.time)*time.Second).Before(since) {
+			b.fault("the floor of start %s lies above message %d of %d", since, n, it.time)
+		}
+	}
 }
 
 // erase is somebody who purges events, by right; none that were delivered a moment ago.

@@ -78,7 +78,6 @@ func (r *replica) work() {
 		}
 		r.polls++
 		began := r.run.world.now
-		r.run.settleWanted()
 		var out connector.Outcome
 		var err error
 		if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().Start() == 0 {
@@ -87,6 +86,9 @@ func (r *replica) work() {
 			out, err = session.Poll(ctx)
 			if err == nil {
 				r.run.certifiedSafely(began)
+			}
+			if out.Held > 0 {
+				r.run.noteHeld(session.Reader())
 			}
 		}
 		r.reader, r.err = session.Reader(), err
@@ -150,7 +152,6 @@ type run struct {
 	start     connector.Start
 	replicas  []*replica
 	instances int
-	settled   bool
 	holes     map[int]bool
 	checked   uint64
 }
@@ -170,30 +171,13 @@ func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	case "since":
 		s.start = connector.Start{Since: epoch.Add(time.Duration(cfg.history/cfg.ties/2) * time.Second)}
 	}
+	w.since = s.start.Since
 	for i := range cfg.replicas {
 		r := &replica{run: s, name: fmt.Sprint("replica-", i)}
 		r.live()
 		s.replicas = append(s.replicas, r)
 	}
 	return s
-}
-
-// settleWanted notes, before the first start, what it will not want; what comes later is wanted.
-func (s *run) settleWanted() {
-	if s.settled || s.world.cfg.begin == "beginning" {
-		return
-	}
-	if s.broker.checkpoint.Started {
-		s.settled = true
-		return
-	}
-	clear(s.world.unwanted)
-	limit := s.start.Since
-	for _, n := range s.world.list {
-		if limit.IsZero() || epoch.Add(time.Duration(s.world.items[n].time)*time.Second).Before(limit) {
-			s.world.unwanted[n] = true
-		}
-	}
 }
 
 // turn gives one replica its next step, or ends it.
@@ -286,7 +270,7 @@ func (s *run) count(restless bool) result {
 		key := w.items[n].key
 		switch {
 		case w.items[n].sequence > 0 || b.rejected[key] || w.unwanted[n]:
-		case s.held(key):
+		case w.items[n].held:
 			res.held++
 		case w.items[n].late:
 			res.lateLost++
@@ -297,7 +281,7 @@ func (s *run) count(restless bool) result {
 	last := 0
 	for i := range b.events {
 		n := number(b.events[i].Key)
-		if b.events[i].Late || w.items[n].late {
+		if b.events[i].Late || w.items[n].late || w.items[n].twice {
 			continue
 		}
 		if n < last {
@@ -312,11 +296,11 @@ func (s *run) count(restless bool) result {
 	return res
 }
 
-func (s *run) held(key connector.Key) bool {
-	for _, r := range s.replicas {
-		if r.reader != nil && r.reader.Holding(key) {
-			return true
+// noteHeld remembers what a reader says it holds; its successors need not know.
+func (s *run) noteHeld(reader *connector.Reader) {
+	for i := range s.world.items {
+		if it := &s.world.items[i]; reader != nil && reader.Holding(it.key) {
+			it.held = true
 		}
 	}
-	return false
 }

@@ -75,6 +75,9 @@ type item struct {
 	data         []byte
 	sequence     uint64 // in the log; 0 = not there
 	refused      bool   // by the sink
+	held         bool
+	backdated    bool
+	twice        bool // a row of it is listed a second time
 }
 
 // world is the list as 2Chat would hold it.
@@ -89,6 +92,7 @@ type world struct {
 	// wanted is the first item that a start asks for; items below are not.
 	unwanted map[int]bool
 	replaced bool
+	since    time.Time // of the first start
 }
 
 func newWorld(rng *rand.Rand, cfg settings) *world {
@@ -144,10 +148,12 @@ func (w *world) move() {
 	}
 	if w.chance(cfg.backdated) { // on top, with the time of an older message: a phone that was offline
 		w.insert(0)
+		w.items[w.list[0]].backdated = true
 		w.items[w.list[0]].time = w.items[w.list[min(len(w.list)-1, w.between(1, 400))]].time
 	}
 	if w.chance(cfg.repeats) && len(w.list) > 1 { // a row that is listed twice for good
 		at := w.rng.IntN(min(len(w.list), 40))
+		w.items[w.list[at]].twice = true
 		w.list = slices.Insert(w.list, min(len(w.list), at+w.between(0, 30)), w.list[at])
 	}
 	if w.chance(cfg.replaced) { // a number re-connected, a chat cleared: other messages, some of them old
@@ -222,6 +228,8 @@ type pages struct {
 	world  *world
 	pause  func() // where the replica may crash, or another go on
 	flying int
+	// glitched is the page that was last answered empty by mistake.
+	glitched int
 }
 
 func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
@@ -239,7 +247,8 @@ func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held con
 	if !w.quiet && w.chance(w.cfg.fault) {
 		return connector.Page{}, &connector.PageError{Fault: connector.FaultTransient, Status: 503, Err: errors.New("planted")}
 	}
-	if !w.quiet && number > 0 && w.chance(w.cfg.glitch) { // an empty answer that is not the end
+	if !w.quiet && number > 0 && number != p.glitched && w.chance(w.cfg.glitch) { // an empty answer that is not the end; not twice
+		p.glitched = number
 		return connector.Page{Number: number, Fingerprint: "p"}, nil
 	}
 	if held != "" && page.Fingerprint == held {
