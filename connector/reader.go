@@ -18,7 +18,7 @@ type Reader struct {
 	rules    Rules
 	events   EventSettings
 	window   *window
-	given    map[Key]struct{} // floor and horizon: ground without a place in the log
+	given    map[Key]uint64 // floor and horizon: known without a place in the log
 	rejects  *recentKeys
 	held     *recentKeys // counted as held already
 	times    groundTimes
@@ -86,17 +86,17 @@ func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	return r
 }
 
-// give recomputes what is ground without a place in the log.
+// give recomputes what is known without a place in the log: by key, the sequence that the log had when it was given.
 func (r *Reader) give() {
-	r.given = make(map[Key]struct{}, len(r.recorded.Floor)+len(r.recorded.Horizon))
+	r.given = make(map[Key]uint64, len(r.recorded.Floor)+len(r.recorded.Horizon))
 	for _, key := range r.recorded.Floor {
-		r.given[key] = struct{}{}
+		r.given[key] = 0
 	}
 	if r.acceptHistory {
 		return
 	}
 	for _, key := range r.recorded.Horizon {
-		r.given[key] = struct{}{}
+		r.given[key] = r.recorded.HorizonAt
 	}
 }
 
@@ -358,13 +358,18 @@ func (r *Reader) known(key Key) bool {
 	return ok
 }
 
-// ground says whether a message is known at or below the certified sequence.
+// ground says whether a message is known at or below the certified sequence. What was given counts as long as the window
+// holds all that came after: later, forgotten messages may stand above it.
 func (r *Reader) ground(key Key) bool {
 	if at, ok := r.window.places[key]; ok {
 		return at.sequence() <= r.window.certified
 	}
-	_, ok := r.given[key]
-	return ok
+	return r.givenHolds(key)
+}
+
+func (r *Reader) givenHolds(key Key) bool {
+	at, ok := r.given[key]
+	return ok && r.window.wholeAbove(at)
 }
 
 // inOrder says whether a known message was delivered in list order: what lies above it was never forgotten.
@@ -372,8 +377,7 @@ func (r *Reader) inOrder(key Key) bool {
 	if at, ok := r.window.places[key]; ok {
 		return !at.late()
 	}
-	_, ok := r.given[key]
-	return ok
+	return r.givenHolds(key)
 }
 
 // wholeAbove says whether the window holds every event newer than this known one: none was erased from the sink.
@@ -381,7 +385,7 @@ func (r *Reader) wholeAbove(key Key) bool {
 	if at, ok := r.window.places[key]; ok {
 		return r.window.hole <= at.sequence()
 	}
-	return r.window.whole()
+	return r.givenHolds(key)
 }
 
 // forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any more.

@@ -132,8 +132,13 @@ func (w *window) oldest() uint64 {
 	return w.entries[0].at.sequence()
 }
 
+// wholeAbove says that the window holds every event after a sequence.
+func (w *window) wholeAbove(sequence uint64) bool {
+	return w.oldest() <= sequence+1 && w.hole <= sequence
+}
+
 // whole says that the window holds the log from its first event on.
-func (w *window) whole() bool { return w.oldest() <= 1 && w.hole == 0 }
+func (w *window) whole() bool { return w.wholeAbove(0) }
 
 // newestInOrder is the newest event that was delivered in order.
 func (w *window) newestInOrder() (entry, bool) {
