@@ -36,7 +36,7 @@ var ownerRules = []rule{
 		c = s.commit(two, c, events[3:6])
 		s.wantFenced(one.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
 		s.wantLog(claim.Stream.Name, events[:6])
-		if got := s.place.Quarantined(s.T, claim.Stream.Name); len(got) != 0 {
+		if got, _ := s.quarantined(claim.Stream.Name); len(got) != 0 {
 			s.Fatalf("a fenced owner wrote %d rejects", len(got))
 		}
 		// Back again, by its own take-over.

@@ -197,3 +197,13 @@ func (s *scene) wantRefusal(err error) {
 		s.Fatalf("the refusal leaves something out: %+v", refusal)
 	}
 }
+
+// quarantined lists a stream's rejects; ok is false where the sink keeps none.
+func (s *scene) quarantined(stream string) (list []Quarantined, ok bool) {
+	s.Helper()
+	if s.suite.NoQuarantine {
+		s.Log("not part of this sink's contract: no rejects are kept")
+		return nil, false
+	}
+	return s.place.Quarantined(s.T, stream), true
+}

@@ -39,7 +39,7 @@ var streamRules = []rule{
 			events := Events(Stream(name), 1, int(checkpoints[i].Sequence))
 			s.wantState(s.acquire(s.log(sink, Claim(name, "two"))), checkpoints[i], events)
 			s.wantLog(name, events)
-			if got := s.place.Quarantined(s.T, name); len(got) != 3 {
+			if got, ok := s.quarantined(name); ok && len(got) != 3 {
 				s.Fatalf("%q has %d rejects, want 3", name, len(got))
 			}
 		}

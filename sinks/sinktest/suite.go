@@ -46,6 +46,8 @@ type Suite struct {
 	Unkept bool
 	// NoFollow says that the sink cannot be read at all: Follow returns a *connector.Refusal.
 	NoFollow bool
+	// NoQuarantine says that rejects are only told of; Place.Quarantined is nil then.
+	NoQuarantine bool
 	// NoFence says that owners do not exclude one another.
 	NoFence bool
 }

@@ -1,0 +1,158 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// StdoutConfig says what is remembered of what was written to the standard output.
+type StdoutConfig struct {
+	// State is a folder for the checkpoints. Without it every start is a first start, and events carry no sequence.
+	State string `yaml:"state"`
+}
+
+// Validate lists what is wrong with the settings: nothing can be.
+func (StdoutConfig) Validate() []connector.Finding { return nil }
+
+// closeTimeout bounds how long Close waits for a reader that does not read.
+const closeTimeout = time.Second
+
+// Stdout writes events to the standard output, a line each. It is a sinks.Sink.
+type Stdout struct {
+	config StdoutConfig
+	to     io.Writer
+	logger *slog.Logger
+	ledger *Ledger
+
+	turn chan struct{} // holds one token while a write is under way, which may last for as long as nobody reads
+}
+
+// OpenStdout makes the sink. It does no I/O. The program has to ignore SIGPIPE, or it ends without a word when the reader goes.
+func OpenStdout(c StdoutConfig, _ connector.Encoding, logger *slog.Logger) (*Stdout, error) {
+	return openStdout(c, os.Stdout, logger), nil
+}
+
+func openStdout(c StdoutConfig, to io.Writer, logger *slog.Logger) *Stdout {
+	s := &Stdout{config: c, to: to, logger: logger, turn: make(chan struct{}, 1)}
+	s.ledger = NewLedger(c.State, limits, s.write)
+	return s
+}
+
+// Log is a stream's place in the output.
+func (s *Stdout) Log(claim connector.Claim) connector.Log { return s.ledger.Log(claim) }
+
+// write writes events as lines. Rejects are not for those who read events: they are told of in the program's own log.
+func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject) error {
+	var lines []byte
+	for i := range events {
+		e := events[i]
+		if s.config.State == "" {
+			e.Sequence = 0 // it would begin again at each start
+		}
+		lines = appendLine(lines, &e)
+	}
+	for _, r := range rejects {
+		s.logger.Warn("message rejected", "stream", stream.Name, "reason", r.Reason, "bytes", r.Length, "sha256", r.Hash)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", connector.ErrNotNow, ctx.Err())
+	}
+	// A pipe that nobody reads blocks for ever, and cannot be told not to.
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.to.Write(lines)
+		<-s.turn
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+			return &connector.Refusal{Thing: "standard output", Cause: "whoever read it has closed it", Mend: "start the connector again, with a reader that stays"}
+		}
+		if err != nil {
+			return fmt.Errorf("write: %w", plain(err))
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("write: %w", ctx.Err())
+	}
+}
+
+// Create makes the folder in which the state lies.
+func (s *Stdout) Create(context.Context) error {
+	if s.config.State == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(s.config.State), 0o700); err != nil {
+		return fmt.Errorf("make the folder: %w", plain(err))
+	}
+	return nil
+}
+
+// Check looks whether the state can be written.
+func (s *Stdout) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
+	if s.config.State == "" {
+		return []connector.Finding{{Level: connector.FindingWarning, Thing: "state", Text: "nothing is remembered: every start is a first start", Mend: "set `state` to a folder"}}, nil
+	}
+	return CheckState(s.config.State), nil
+}
+
+// CheckState looks whether a folder of checkpoints can be written, or made.
+func CheckState(dir string) []connector.Finding {
+	dir = filepath.Clean(dir)
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return checkFolder("state", dir, dir)
+	} else if err == nil {
+		return []connector.Finding{{Level: connector.FindingRefused, Thing: "state", Text: dir + " is a file, and a folder is expected", Mend: "name another path"}}
+	}
+	return checkFolder("state", filepath.Dir(dir), dir)
+}
+
+// Follow cannot be: what is written is gone.
+func (s *Stdout) Follow(context.Context, string, int, func(event []byte) error) error {
+	return &connector.Refusal{Thing: "standard output", Cause: "what was written to it cannot be read again", Mend: "look at what reads it, or use the sink file"}
+}
+
+// Promise is what an output can promise.
+func (s *Stdout) Promise() connector.Promise {
+	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that it was read."}
+	if s.config.State == "" {
+		p.But = []string{
+			"Nothing is remembered (`state` is not set): every start is a first start, and what came while the program was down follows `start:`.",
+			"Events carry no sequence, so a gap cannot be seen.",
+		}
+		return p
+	}
+	p.But = []string{
+		"A crash between the output and the state doubles the events of one commit.",
+		"What the reader had not read when it ended is lost.",
+	}
+	return p
+}
+
+// Close gives up the state. It waits a moment for a write under way.
+func (s *Stdout) Close() error {
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case s.turn <- struct{}{}:
+		<-s.turn
+	case <-timer.C:
+		s.logger.Warn("the standard output is not read: its last events are given up")
+	}
+	return s.ledger.Close()
+}
