@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // brokerVariable names a real Kafka for the tests: a version that .ci/kafka/kafka.sh fetches, or a folder with its jars.
@@ -150,6 +152,7 @@ func fake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
+	refuseStaleEpochs(cluster)
 	return &broker{address: cluster.ListenAddrs()[0], fake: cluster}
 }
 
@@ -166,4 +169,40 @@ var topicNumber atomic.Int64
 // newTopic is a name that no other test uses.
 func newTopic() string {
 	return fmt.Sprintf("test-%d-%d.messages", os.Getpid(), topicNumber.Add(1))
+}
+
+// refuseStaleEpochs mends the fake: it accepts a raise of an epoch that is no longer the newest, which Kafka refuses as fenced.
+// Like Kafka, it answers the repetition of the last raise with the same epoch.
+func refuseStaleEpochs(cluster *kfake.Cluster) {
+	type state struct {
+		epoch  int16
+		raised bool // by the last request, from epoch - 1
+	}
+	known := make(map[string]state) // only the cluster's one goroutine calls the control
+	cluster.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		request := r.(*kmsg.InitProducerIDRequest)
+		if request.TransactionalID == nil {
+			return nil, nil, false
+		}
+		held, ok := known[*request.TransactionalID]
+		if request.ProducerEpoch < 0 {
+			if ok {
+				held.epoch++
+			}
+			known[*request.TransactionalID] = state{epoch: held.epoch}
+			return nil, nil, false
+		}
+		answer := request.ResponseKind().(*kmsg.InitProducerIDResponse)
+		switch {
+		case request.ProducerEpoch == held.epoch:
+			known[*request.TransactionalID] = state{epoch: held.epoch + 1, raised: true}
+			return nil, nil, false
+		case held.raised && request.ProducerEpoch == held.epoch-1:
+			answer.ProducerID, answer.ProducerEpoch = request.ProducerID, held.epoch
+		default:
+			answer.ErrorCode = kerr.ProducerFenced.Code
+		}
+		return answer, nil, true
+	})
 }

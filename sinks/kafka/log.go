@@ -136,18 +136,27 @@ func (l *log) admitted(ctx context.Context, partitions int, owned bool) (checkpo
 	case l.claim.FirstStart || owned:
 		return checkpoint, false, nil
 	}
-	ends, err := l.sink.extents(ctx, l.sink.topics.events, partitions, kafkago.ReadUncommitted)
-	if err != nil {
+	orphans, err := l.orphans(ctx, partitions)
+	if err != nil || !orphans {
 		return checkpoint, false, err
 	}
-	orphans, err := l.sink.census.holds(ctx, l.sink, l.claim.Stream.Source(), ends)
-	if err != nil {
-		return checkpoint, false, err
+	// Someone may have begun the stream after its checkpoint was looked for.
+	if checkpoint, found, _, err = l.sink.checkpoints.newest(ctx, l.claim.Stream, true); err != nil {
+		return checkpoint, false, fmt.Errorf("read the checkpoint: %w", err)
 	}
-	if orphans {
+	if !found {
 		return checkpoint, false, l.claim.RefuseOrphans()
 	}
-	return checkpoint, false, nil
+	return checkpoint, true, l.claim.Admit(checkpoint)
+}
+
+// orphans says whether the events topic holds events of this stream.
+func (l *log) orphans(ctx context.Context, partitions int) (bool, error) {
+	ends, err := l.sink.extents(ctx, l.sink.topics.events, partitions, kafkago.ReadUncommitted)
+	if err != nil {
+		return false, err
+	}
+	return l.sink.census.holds(ctx, l.sink, l.claim.Stream.Source(), ends)
 }
 
 // pin settles over how many partitions the stream's chats are spread.

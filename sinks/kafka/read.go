@@ -69,18 +69,22 @@ func (s *Sink) extents(ctx context.Context, topic string, partitions int, isolat
 	return found, nil
 }
 
-// again makes a request that only reads, up to three times where a connection was stale or a leader is moving.
+// again makes a request that only reads, a few times where a connection was stale, or while the metadata may not know yet where
+// a partition's leader is.
 func (s *Sink) again(ctx context.Context, request func(context.Context) error) error {
-	for try := 1; ; try++ {
+	broken := 0
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		err := request(limited)
 		cancel()
-		if err == nil || try == 3 || !(stale(err) || moving(err)) {
+		switch {
+		case err == nil:
+			return nil
+		case stale(err) && broken < 3:
+			broken++
+		case moving(err) && wait <= metadataTTL:
+		default:
 			return err
-		}
-		wait := time.Millisecond
-		if moving(err) {
-			wait = metadataTTL / 2
 		}
 		if pause(ctx, wait) != nil {
 			return err
