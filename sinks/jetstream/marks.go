@@ -51,6 +51,14 @@ func (m marks) start() uint64 {
 	return max(m[0].Stream, 1)
 }
 
+// first is the event that is expected at start.
+func (m marks) first() uint64 {
+	if len(m) == 0 {
+		return 1
+	}
+	return m[0].Event
+}
+
 // position is the sink's part of a checkpoint.
 type position struct {
 	Window mark `json:"window"`

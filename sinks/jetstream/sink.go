@@ -93,6 +93,7 @@ type settings struct {
 	read            time.Time // zero: not yet
 	maxMessageSize  int64     // of the stream, headers included; below 1 is no limit
 	ttl             bool      // messages may have a life of their own
+	direct          bool      // direct gets are allowed
 	duplicateWindow time.Duration
 }
 
@@ -182,7 +183,7 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	if err != nil {
 		return settings{}, err
 	}
-	held = settings{read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL, duplicateWindow: info.Config.Duplicates}
+	held = settings{read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL, direct: info.Config.AllowDirect, duplicateWindow: info.Config.Duplicates}
 	s.mu.Lock()
 	s.settings = held
 	s.mu.Unlock()

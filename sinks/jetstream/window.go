@@ -43,6 +43,17 @@ type place struct {
 	stream uint64
 }
 
+// places are events in log order.
+type places []place
+
+// add takes an event in. What stands out of turn was appended by a repair, and is no part of the log's order.
+func (p *places) add(header natsgo.Header, sequence uint64, source string) {
+	seen, ok := readHeader(header, source)
+	if n := len(*p); ok && (n == 0 || seen.Sequence > (*p)[n-1].Sequence) {
+		*p = append(*p, place{seen, sequence})
+	}
+}
+
 // window reads back the newest events. It is called when nobody else can add any.
 func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (connector.State, error) {
 	newest, found, err := k.get(ctx, l.sink.config.Stream, query{Last: l.events})
@@ -69,17 +80,21 @@ func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (conn
 			return connector.State{Checkpoint: c, Seen: tail(c, want)}, nil
 		}
 	}
-	places, err := l.readBack(ctx, k, l.marks.start(), newest.Sequence)
+	known, err := l.sink.known(ctx, k, false)
 	if err != nil {
 		return connector.State{}, err
 	}
-	if err := l.confirmGaps(ctx, k, places); err != nil {
+	read, err := l.readBack(ctx, k, known.direct, last, l.marks.start(), newest.Sequence)
+	if err != nil {
 		return connector.State{}, err
 	}
-	c = adopt(c, places)
+	if err := l.confirmGaps(ctx, k, read); err != nil {
+		return connector.State{}, err
+	}
+	c = adopt(c, read)
 	l.marks = nil
-	seen := make([]connector.Seen, 0, len(places))
-	for _, p := range places {
+	seen := make([]connector.Seen, 0, len(read))
+	for _, p := range read {
 		seen = append(seen, p.Seen)
 		l.marks = append(l.marks, mark{Event: p.Sequence, Stream: p.stream})
 	}
@@ -107,8 +122,8 @@ func tail(c connector.Checkpoint, want uint64) []connector.Seen {
 
 // adopt takes events above the checkpoint into it. A server never leaves any; but one that broke its word in the middle of a
 // batch (a disk that failed) must not make us write them again.
-func adopt(c connector.Checkpoint, places []place) connector.Checkpoint {
-	for _, p := range places {
+func adopt(c connector.Checkpoint, read places) connector.Checkpoint {
+	for _, p := range read {
 		if p.Sequence <= c.Sequence {
 			continue
 		}
@@ -126,7 +141,27 @@ func adopt(c connector.Checkpoint, places []place) connector.Checkpoint {
 
 // readBack reads the events' headers from one stream sequence to another, both included. A consumer may be served by a
 // replica that lags: it ends only where the leader says that the log ends.
-func (l *Log) readBack(ctx context.Context, k *link, from, to uint64) ([]place, error) {
+func (l *Log) readBack(ctx context.Context, k *link, direct bool, last connector.Seen, from, to uint64) (places, error) {
+	if direct {
+		var read places
+		left := func() uint64 {
+			if n := len(read); n > 0 {
+				return last.Sequence - min(read[n-1].Sequence, last.Sequence)
+			}
+			return last.Sequence + 1 - min(max(l.marks.first(), 1), last.Sequence)
+		}
+		complete, err := k.direct(ctx, l.sink.config.Stream, l.events, from, to, left, func(header natsgo.Header, sequence uint64) {
+			read.add(header, sequence, l.claim.Stream.Source())
+		})
+		if complete || err != nil {
+			return read, err
+		}
+	}
+	return l.consume(ctx, k, from, to)
+}
+
+// consume is readBack by a consumer.
+func (l *Log) consume(ctx context.Context, k *link, from, to uint64) (places, error) {
 	js, err := l.sink.jetStream(k)
 	if err != nil {
 		return nil, err
@@ -145,8 +180,7 @@ func (l *Log) readBack(ctx context.Context, k *link, from, to uint64) ([]place, 
 	}
 	defer messages.Stop()
 
-	var places []place
-	source := l.claim.Stream.Source()
+	var read places
 	for {
 		waiting, cancel := context.WithTimeout(ctx, min(k.timeout, lagWait))
 		m, err := messages.Next(jetstream.NextContext(waiting))
@@ -162,9 +196,9 @@ func (l *Log) readBack(ctx context.Context, k *link, from, to uint64) ([]place, 
 			case err != nil:
 				return nil, err
 			case !found || newest.Sequence < from:
-				return places, nil
-			case len(places) > 0 && newest.Sequence <= places[len(places)-1].stream:
-				return places, nil
+				return read, nil
+			case len(read) > 0 && newest.Sequence <= read[len(read)-1].stream:
+				return read, nil
 			}
 			return nil, fmt.Errorf("the log ends at stream sequence %d, and the replica that is read does not hold it yet", newest.Sequence)
 		default:
@@ -174,22 +208,18 @@ func (l *Log) readBack(ctx context.Context, k *link, from, to uint64) ([]place, 
 		if err != nil {
 			return nil, fmt.Errorf("read metadata: %w", err)
 		}
-		seen, ok := readHeader(natsgo.Header(m.Headers()), source)
-		// What stands out of turn was appended by a repair, and is no part of the log's order.
-		if ok && (len(places) == 0 || seen.Sequence > places[len(places)-1].Sequence) {
-			places = append(places, place{seen, meta.Sequence.Stream})
-		}
+		read.add(m.Headers(), meta.Sequence.Stream, l.claim.Stream.Source())
 		if meta.Sequence.Stream >= to {
-			return places, nil
+			return read, nil
 		}
 	}
 }
 
 // confirmGaps asks the leader about each gap in the sequences: an event that is missing must be missing there too.
-func (l *Log) confirmGaps(ctx context.Context, k *link, places []place) error {
+func (l *Log) confirmGaps(ctx context.Context, k *link, read places) error {
 	asked := 0
-	for i := 1; i < len(places) && asked < gapsAsked; i++ {
-		before, after := places[i-1], places[i]
+	for i := 1; i < len(read) && asked < gapsAsked; i++ {
+		before, after := read[i-1], read[i]
 		if after.Sequence == before.Sequence+1 {
 			continue
 		}
