@@ -49,6 +49,44 @@ func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *
 	return m
 }
 
+// RejectMessage writes a reject for the quarantine, in structured mode. Its raw bytes are cut until the message has at most
+// `most` bytes; 0 is no limit.
+func RejectMessage(subjectPrefix string, s connector.Stream, r *connector.Reject, enc connector.Encoding, most int64) (*natsgo.Msg, error) {
+	m := &natsgo.Msg{
+		Subject: QuarantineSubject(subjectPrefix, s.Name),
+		Header: natsgo.Header{
+			HeaderContentType: {connector.StructuredType},
+			HeaderMessageID:   {MessageID(s.Source(), "reject-"+connector.HashToken(r.Key))},
+		},
+	}
+	cut := *r
+	for {
+		var err error
+		if m.Data, err = cut.AppendJSON(nil, s, enc.TypePrefix); err != nil {
+			return nil, err
+		}
+		over := int64(Size(m)) - most
+		if most <= 0 || over <= 0 || len(cut.Raw) == 0 {
+			return m, nil
+		}
+		cut.Raw = cut.Raw[:max(0, len(cut.Raw)-int(over))] // base64 makes three bytes four: never too little for long
+	}
+}
+
+// Size is what a message counts towards the server's max_payload: headers and data, not the subject.
+func Size(m *natsgo.Msg) int {
+	size := len(m.Data)
+	if len(m.Header) > 0 {
+		size += len("NATS/1.0\r\n") + len("\r\n")
+	}
+	for name, values := range m.Header {
+		for _, value := range values {
+			size += len(name) + len(": ") + len(value) + len("\r\n")
+		}
+	}
+	return size
+}
+
 // MessageID is the value of HeaderMessageID for an event.
 func MessageID(source, id string) string { return EncodeHeader(source + "|" + id) }
 

@@ -1,0 +1,241 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/file"
+)
+
+// Config says where events are published.
+type Config struct {
+	Connection `yaml:",inline"`
+	// Subject is the prefix of all subjects.
+	Subject string `yaml:"subject"`
+	// State is a folder for the checkpoints: core NATS remembers nothing.
+	State string `yaml:"state"`
+}
+
+// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+func (c Config) Validate() []connector.Finding {
+	findings := c.Connection.Validate()
+	if wrong := CheckSubject(c.Subject); wrong != "" {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: "subject", Text: wrong, Mend: "set a subject like whatsapp"})
+	}
+	if c.State == "" {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: "state",
+			Text: "core NATS remembers nothing, so a folder for the checkpoints is needed", Mend: "set a path like ./whatsapp.state, or use the sink jetstream"})
+	}
+	return findings
+}
+
+const (
+	// flushTimeout bounds how long a commit waits for the server to have read it.
+	flushTimeout = 10 * time.Second
+	// allowance is what a server's max_payload has to leave for the headers and attributes of an event.
+	allowance = 4 << 10
+)
+
+// limits bound a commit.
+var limits = connector.Limits{Messages: 1_000, Bytes: 4 << 20}
+
+// Sink publishes to core NATS. It is a sinks.Sink.
+type Sink struct {
+	config Config
+	enc    connector.Encoding
+	logger *slog.Logger
+	ledger *file.Ledger
+
+	turn   chan struct{} // guards what follows
+	conn   *natsgo.Conn  // nil until it is needed
+	closed bool
+}
+
+// Open makes the sink. It does no I/O.
+func Open(c Config, enc connector.Encoding, logger *slog.Logger) (*Sink, error) {
+	s := &Sink{config: c, enc: enc, logger: logger, turn: make(chan struct{}, 1)}
+	s.ledger = file.NewLedger(c.State, limits, s.write)
+	return s, nil
+}
+
+// Log is a stream's place in the sink.
+func (s *Sink) Log(claim connector.Claim) connector.Log {
+	return &place{Log: s.ledger.Log(claim), sink: s}
+}
+
+// place is a ledger's log that can only be acquired where the server is there.
+type place struct {
+	connector.Log
+	sink *Sink
+}
+
+var _ connector.Log = (*place)(nil)
+
+func (p *place) Acquire(ctx context.Context) (connector.State, error) {
+	if _, err := p.sink.connection(ctx); err != nil {
+		return connector.State{}, fmt.Errorf("acquire: %w", err)
+	}
+	return p.Log.Acquire(ctx)
+}
+
+var errClosed = errors.New("the sink is closed")
+
+// connection gives the connection, and makes it where there is none. An error says that nothing can be sent now.
+func (s *Sink) connection(ctx context.Context) (*natsgo.Conn, error) {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", connector.ErrNotNow, ctx.Err())
+	}
+	if s.closed {
+		return nil, errClosed
+	}
+	if s.conn == nil || s.conn.IsClosed() {
+		conn, err := s.config.Dial(ctx, s.logger)
+		if err != nil {
+			return nil, err
+		}
+		s.conn = conn
+	}
+	if !s.conn.IsConnected() {
+		return nil, fmt.Errorf("%w: %w", connector.ErrNotNow, natsgo.ErrDisconnected)
+	}
+	return s.conn, nil
+}
+
+// write publishes, and waits until the server has read all of it.
+func (s *Sink) write(ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject) error {
+	conn, err := s.connection(ctx)
+	if err != nil {
+		return err
+	}
+	messages, err := s.messages(stream, events, rejects, conn.MaxPayload())
+	if err != nil {
+		return err
+	}
+	for i, m := range messages {
+		if err := conn.PublishMsg(m); err != nil {
+			if i == 0 {
+				return fmt.Errorf("%w: publish: %w", connector.ErrNotNow, err)
+			}
+			return fmt.Errorf("publish: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	// The server answers in order: what it refused, it said before it answered the flush.
+	if errors.Is(conn.LastError(), natsgo.ErrPermissionViolation) {
+		conn.Close() // the error stays with the connection
+		return &connector.Refusal{Thing: "subject " + s.config.Subject, Cause: "the server does not allow this user to publish there",
+			Mend: fmt.Sprintf("allow publishing to %s.> and %s", s.config.Subject, QuarantineSubject(s.config.Subject, stream.Name))}
+	}
+	return nil
+}
+
+func (s *Sink) messages(stream connector.Stream, events []connector.Event, rejects []connector.Reject, most int64) ([]*natsgo.Msg, error) {
+	messages := make([]*natsgo.Msg, 0, len(events)+len(rejects))
+	for i := range events {
+		m := Message(s.config.Subject, &events[i], s.enc)
+		if int64(Size(m)) > most {
+			return nil, &connector.Rejected{Key: events[i].Key, Reason: fmt.Sprintf("larger than the server's max_payload of %d bytes", most)}
+		}
+		messages = append(messages, m)
+	}
+	for i := range rejects {
+		m, err := RejectMessage(s.config.Subject, stream, &rejects[i], s.enc, most)
+		if err != nil {
+			return nil, err
+		}
+		messages = append(messages, m)
+	}
+	return messages, nil
+}
+
+// Create has nothing to make but the folder's parent, which the first commit needs.
+func (s *Sink) Create(context.Context) error { return nil }
+
+// Check asks the server who it is, and looks whether the state can be written.
+func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Finding, error) {
+	findings := file.CheckState(s.config.State)
+	conn, err := s.connection(ctx)
+	if err != nil {
+		return findings, fmt.Errorf("check: %w", err)
+	}
+	findings = append(findings,
+		connector.Finding{Level: connector.FindingOK, Thing: "url", Text: "connected to nats-server " + conn.ConnectedServerVersion()},
+		connector.Finding{Level: connector.FindingWarning, Thing: "nats", Text: "core NATS keeps nothing: best effort only", Mend: "use the sink jetstream where no message may be lost"})
+	if most := conn.MaxPayload(); most < 64<<10+allowance {
+		findings = append(findings, connector.Finding{Level: connector.FindingWarning, Thing: "max_payload",
+			Text: fmt.Sprintf("the server takes messages of at most %d bytes; larger ones go to the quarantine", most), Mend: "set max_payload: 1MB in the server's configuration"})
+	}
+	return findings, nil
+}
+
+// Follow calls each with every event from now on; core NATS knows no past, so last has no effect.
+func (s *Sink) Follow(ctx context.Context, stream string, _ int, each func(event []byte) error) error {
+	conn, err := s.config.Dial(ctx, s.logger)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("follow: %w", err)
+	}
+	defer conn.Close()
+	subscription, err := conn.SubscribeSync(EventsSubject(s.config.Subject, stream))
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	for {
+		m, err := subscription.NextMsgWithContext(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, natsgo.ErrSlowConsumer):
+			s.logger.Warn("events passed over: they came faster than they could be shown")
+			continue
+		case err != nil:
+			return fmt.Errorf("follow: %w", err)
+		}
+		event, err := StructuredEvent(m)
+		if err != nil {
+			s.logger.Warn("a message that is no event", "error", err.Error())
+			continue
+		}
+		if err := each(event); err != nil {
+			return err
+		}
+	}
+}
+
+// Promise is what core NATS can promise.
+func (s *Sink) Promise() connector.Promise {
+	return connector.Promise{
+		Text: "Best effort: each message is published once in the usual case; core NATS keeps nothing and confirms nothing but that the server read it.",
+		But: []string{
+			"Who is not subscribed, or too slow, when an event is published never sees it.",
+			"A lost connection or a crash between publishing and writing the state doubles the events of one commit.",
+			"A server that ends before it has passed an event on loses it.",
+		},
+	}
+}
+
+// Close ends the connection. Logs are closed before it.
+func (s *Sink) Close() error {
+	s.turn <- struct{}{}
+	s.closed = true
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	<-s.turn
+	return s.ledger.Close()
+}
