@@ -73,7 +73,8 @@ func (f *Fake) Move(number string) {
 	f.number(number).move(&f.drift, f.options.PageSize, now)
 }
 
-// Insert puts count good messages on top of a list, as now, and returns their uuids, oldest first.
+// Insert puts count good messages on top of a list at once, with the time of now, and returns their uuids, oldest first.
+// A few hundred are a burst; a multiple of the page size is the most treacherous one.
 func (f *Fake) Insert(number string, count int) []string {
 	return f.do(number, func(n *list, at int64) []uint32 {
 		indexes := make([]uint32, count)

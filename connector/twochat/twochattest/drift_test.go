@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -282,5 +283,54 @@ func TestMove_NeedsNoRequest(t *testing.T) {
 	ask(fake, listPath+DefaultNumber)
 	if len(fake.Truth("")) == before {
 		t.Error("the list does not move before a request")
+	}
+}
+
+func TestDrift_DeletesNothingYoung(t *testing.T) {
+	fake := New(Options{History: 500, Drift: Drift{Inserts: .5, Deletes: 1, DeleteDepth: 500, DeleteAge: 30}, Now: at})
+	deleted := map[string]bool{}
+	for range 100 {
+		ask(fake, listPath+DefaultNumber)
+		for _, m := range fake.Truth("") {
+			if m.Deleted && !deleted[m.UUID] {
+				deleted[m.UUID] = true
+				if age := fake.PageRequests("") - int(m.row.born); age < 30 {
+					t.Fatalf("a message was deleted at the age of %d requests", age)
+				}
+			}
+		}
+	}
+	if len(deleted) < 30 {
+		t.Errorf("only %d were deleted", len(deleted))
+	}
+}
+
+// TestTruth_TimeIsWhatTheItemShows reads the times of the two main forms, and looks for those that are not there.
+func TestTruth_TimeIsWhatTheItemShows(t *testing.T) {
+	fake := New(Options{History: 3000, Now: at})
+	zero := 0
+	for _, m := range fake.Truth("") {
+		var item struct {
+			Created   any `json:"created_at"`
+			Timestamp any
+		}
+		if err := json.Unmarshal(m.Data(), &item); err != nil {
+			t.Fatal(err)
+		}
+		seconds, isNumber := item.Timestamp.(float64)
+		text, isText := item.Created.(string)
+		local, err := time.Parse("2006-01-02T15:04:05", text)
+		switch {
+		case m.Time.IsZero():
+			zero++
+			if isNumber || isText && err == nil {
+				t.Errorf("the time was not to be read, but can: %s", m.Data())
+			}
+		case isNumber && seconds < 1e11 && int64(seconds) != m.Time.Unix(), isText && err == nil && !local.Equal(m.Time):
+			t.Errorf("the time is not %v: %s", m.Time, m.Data())
+		}
+	}
+	if zero == 0 {
+		t.Error("every time can be read")
 	}
 }
