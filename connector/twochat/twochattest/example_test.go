@@ -82,7 +82,7 @@ func Example() {
 
 	c := consumer{url: server.URL, known: map[string]bool{}}
 	defer c.client.CloseIdleConnections()
-	for range 300 {
+	for range 150 {
 		c.poll()
 	}
 	fake.Quiet()
