@@ -35,7 +35,6 @@ type item struct {
 
 // item scans one element of the messages.
 func (s *scanner) item(i, depth int, it *item) int {
-	high := s.high
 	s.high = 0
 	var end int
 	if it.object = i < len(s.data) && s.data[i] == '{'; it.object {
@@ -51,7 +50,6 @@ func (s *scanner) item(i, depth int, it *item) int {
 	}
 	it.all = span{int32(i), int32(end)}
 	it.ascii = s.high&topBits == 0
-	s.high |= high
 	return end
 }
 

@@ -127,6 +127,8 @@ func TestLearn_WhatIsNotAsThought(t *testing.T) {
 			}
 			return page != "info"
 		}), "page 1", connector.FindingWarning, "ignored"},
+		{"page 1 repeats below its top", on("1", answerWith(200, `{"messages":[{"uuid":"new"},{"uuid":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651402"}]}`)), "page 1", connector.FindingWarning, "2 items; 1 of them were on page 0 before, 0 of these at its top"},
+		{"page 1 is newer", on("1", answerWith(200, `{"messages":[{"uuid":"new","timestamp":1770454681}]}`)), "page 1", connector.FindingWarning, "true"},
 		{"end is 404", on("1000000", answerWith(404, "")), "past the end", connector.FindingOK, "404"},
 		{"end is 400", on("1000000", answerWith(400, "")), "past the end", connector.FindingWarning, "400"},
 	} {

@@ -274,6 +274,32 @@ func TestPage_Items(t *testing.T) {
 	}
 }
 
+func TestPage_Time(t *testing.T) {
+	c := plainClient(t, Privacy{})
+	const first, second = "2022-12-07T23:11:21Z", "2026-02-18T18:01:35Z"
+	for item, want := range map[string]string{
+		`{"uuid":"a","timestamp":1670454681,"created_at":"2026-02-18T18:01:35"}`: second,
+		`{"uuid":"a","created_at":"2026-02-18T18:01:35","timestamp":1670454681}`: second,
+		`{"uuid":"a","timestamp":1670454681,"created_at":"yesterday"}`:           first,
+		`{"uuid":"a","timestamp":1670454681,"created_at":null}`:                  first,
+		`{"uuid":"a","timestamp":0,"created_at":{}}`:                             "0001-01-01T00:00:00Z",
+		`{"uuid":"a","message":{"created_at":"2026-02-18T18:01:35"}}`:            "0001-01-01T00:00:00Z",
+	} {
+		messages, problem := decode(c, []byte(`{"messages":[`+item+`]}`), 0)
+		if problem != "" || messages[0].Fault != "" || messages[0].Time.Format(time.RFC3339Nano) != want {
+			t.Errorf("%s: %+v, problem %q, want %s", item, messages, problem, want)
+		}
+	}
+}
+
+func TestPage_InvalidUTF8AtTheVeryEnd(t *testing.T) {
+	c := plainClient(t, Privacy{})
+	messages, problem := decode(c, []byte("{\"messages\":[{\"uuid\":\"a\",\"t\":          \"\xff\"}]}"), 0)
+	if problem != "" || messages[0].Fault != faultUTF8 {
+		t.Errorf("%+v, problem %q", messages, problem)
+	}
+}
+
 func TestPage_SentBy(t *testing.T) {
 	for by, want := range map[string]string{
 		"user": "user", "api": "api", "agent": "agent", "system": "system", "": "", "a b": "", "ü": "", strings.Repeat("x", 64): strings.Repeat("x", 64), strings.Repeat("x", 65): "",

@@ -133,6 +133,7 @@ func TestRewrite_Pseudonyms(t *testing.T) {
 			`{"x":["true_` + part("5215512345432@c.us") + `@c.us_3A8AE","` + part("120-363@g.us") + `@g.us","` + part("12:7@lid") + `@lid","me` + `@lidl.com","@c.us"]}`},
 		{`{"x":"\u00312345@c.us"}`, `{"x":"` + part("12345@c.us") + `@c.us"}`},
 		{`{"x":"\u12345@c.us <&>"}`, `{"x":"` + "\u1234" + part("5@c.us") + `@c.us <&>"}`},
+		{`{"x":"say \"hi\" to 12345@c.us"}`, `{"x":"say \"hi\" to ` + part("12345@c.us") + `@c.us"}`},
 		{`{"seen":{"5215512345432@c.us":1}}`, `{"seen":{"` + part("5215512345432@c.us") + `@c.us":1}}`},
 		{`{"x":"+5215512345432","y":"5215512345432"}`, `{"x":` + p("5215512345432") + `,"y":"5215512345432"}`},
 		{`{"channel":{"uuid":"WPN1","connected":true}}`, `{"channel":{"uuid":` + p("WPN1") + `,"connected":true}}`},

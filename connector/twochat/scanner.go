@@ -15,7 +15,7 @@ const maxDepth = 10000
 // where the text is no JSON. Strings may hold invalid UTF-8 (as with encoding/json); high tells where to look for it.
 type scanner struct {
 	data []byte
-	// high has a top bit set in some byte once a string held a byte beyond ASCII.
+	// high has a top bit set in some byte once a string held a byte beyond ASCII. It may be set too early by some bytes.
 	high uint64
 }
 

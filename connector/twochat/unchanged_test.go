@@ -180,4 +180,9 @@ func TestUnchanged_ValidatorsAreChecked(t *testing.T) {
 	if page := read(t, c, 0, held); page.Unchanged || l.conditional() {
 		t.Error("a validator that was wrong once is trusted again")
 	}
+	l.body, l.etag = `{"messages":[{"uuid":"d"}]}`, `"another"`
+	held = read(t, c, 0, held).Fingerprint
+	if read(t, c, 0, held); l.conditional() {
+		t.Error("a server whose validator was wrong once is trusted again")
+	}
 }
