@@ -1,0 +1,132 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// waits is the one retry policy: how long to wait for what does not work now. Waits grow, are jittered and capped, and never
+// give up; what the server asks for is honoured.
+type waits struct {
+	poller             *Poller
+	page, sink, walk   *backoff.ExponentialBackOff
+	persistent, credit *backoff.ExponentialBackOff
+	failures           int // pages in a row that could not be read
+}
+
+// read notes that a page could be read.
+func (w *waits) read() {
+	w.failures = 0
+	w.page.Reset()
+	w.persistent.Reset()
+	w.credit.Reset()
+}
+
+// maxRetryAfter bounds what a server may ask for in one go.
+const maxRetryAfter = time.Hour
+
+func newWaits(p *Poller) *waits {
+	policy := func(first, most time.Duration) *backoff.ExponentialBackOff {
+		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMaxElapsedTime(0))
+		b.Reset()
+		return b
+	}
+	return &waits{
+		poller: p, page: policy(500*time.Millisecond, time.Minute), sink: policy(250*time.Millisecond, 30*time.Second),
+		walk: policy(250*time.Millisecond, 30*time.Second),
+		// A wrong key, a number that is gone: somebody mends it, or a rotated key heals it.
+		persistent: policy(30*time.Second, 10*time.Minute),
+		// Credits come back with a top-up or the month's reset.
+		credit: policy(5*time.Minute, 30*time.Minute),
+	}
+}
+
+// Page waits until a page is worth asking for again.
+func (w *waits) Page(ctx context.Context, fault *PageError) error {
+	// A single answer that failed in passing is no change of state.
+	if w.failures++; w.failures > 1 || fault.Fault != FaultTransient {
+		w.poller.note(StateNoSource, fault)
+	}
+	var wait time.Duration
+	switch fault.Fault {
+	case FaultCredits:
+		wait = w.credit.NextBackOff()
+	case FaultKey, FaultNumber, FaultRequest:
+		wait = w.persistent.NextBackOff()
+	case FaultRateLimited:
+		wait = max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter))
+		w.poller.config.Limiter.Pause(wait) // the limit is the account's: no other stream should run into it either
+	default:
+		wait = max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter))
+	}
+	if !w.poller.sleep(ctx, wait) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Commit waits until the sink may take something again. Nothing is polled meanwhile.
+func (w *waits) Commit(ctx context.Context, cause error) error {
+	w.poller.note(StateNoSink, cause)
+	if !w.poller.sleep(ctx, w.sink.NextBackOff()) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// countedPages reads pages in turn with all other streams of the key, and counts.
+type countedPages struct{ poller *Poller }
+
+func (c *countedPages) Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error) {
+	p := c.poller
+	urgency := p.urgency
+	if number > 0 && urgency == Live {
+		urgency = CatchUp
+	}
+	if err := p.config.Limiter.Wait(ctx, urgency); err != nil {
+		return Page{}, err
+	}
+	page, err := p.config.Pages.Page(ctx, s, number, held)
+	p.metrics.request(page, err)
+	p.mu.Lock()
+	p.status.Requests++
+	p.status.LastRequest = time.Now()
+	p.mu.Unlock()
+	if err == nil {
+		p.waits.read()
+	}
+	return page, err
+}
+
+// countedLog lets a commit in flight finish when the process is told to stop, and counts.
+type countedLog struct{ poller *Poller }
+
+// drainTime bounds how long a commit may go on after the process was told to stop.
+const drainTime = 20 * time.Second
+
+func (c *countedLog) Acquire(ctx context.Context) (State, error) {
+	return c.poller.config.Log.Acquire(ctx)
+}
+
+func (c *countedLog) Commit(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error {
+	detached, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
+	defer stop()
+	began := time.Now()
+	err := c.poller.config.Log.Commit(detached, events, rejects, next)
+	c.poller.metrics.commit(time.Since(began), err)
+	if err == nil {
+		c.poller.waits.sink.Reset()
+	}
+	return err
+}
+
+func (c *countedLog) Peek(ctx context.Context) (Checkpoint, bool, error) {
+	return c.poller.config.Log.Peek(ctx)
+}
+
+func (c *countedLog) Limits() Limits { return c.poller.config.Log.Limits() }
+func (c *countedLog) Close() error   { return c.poller.config.Log.Close() }

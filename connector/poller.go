@@ -1,0 +1,299 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// PollerConfig is what a Poller is made of. All fields but Pace are required.
+type PollerConfig struct {
+	Pages   Pages
+	Log     Log
+	Reading Reading // its Patience is set by the Poller
+	Start   Start
+	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
+	MinInterval, MaxInterval time.Duration
+	// SweepEvery is how often late arrivals are looked for; 0 = never.
+	SweepEvery time.Duration
+	// Limiter is shared by all streams of an API key.
+	Limiter *Limiter
+	// Pace is the shortest interval that the rate limit and the budget allow now; it may be nil.
+	Pace    func() time.Duration
+	Metrics *Metrics
+	Logger  *slog.Logger
+}
+
+// Poller keeps one stream going: it decides when to read, waits out what does not work now, stands down when another
+// instance has taken over, and keeps a record for status, metrics and logs.
+type Poller struct {
+	config  PollerConfig
+	session *Session
+	metrics *streamMetrics
+	logger  *slog.Logger
+	waits   *waits
+
+	mu     sync.Mutex
+	status Status
+
+	interval  time.Duration
+	lastSweep time.Time
+	urgency   Urgency
+	moved     int // walks in a row that contradicted themselves
+	eager     int // polls in a row that followed at once without getting anywhere
+}
+
+// NewPoller makes a poller that has done nothing yet.
+func NewPoller(c PollerConfig) *Poller {
+	p := &Poller{
+		config: c, metrics: c.Metrics.of(c.Reading.Stream.Name), logger: c.Logger.With("stream", c.Reading.Stream.Name), interval: c.MinInterval,
+		status: Status{Stream: c.Reading.Stream.Name, State: StateAcquiring, Since: time.Now(), Interval: c.MinInterval},
+	}
+	p.waits = newWaits(p)
+	reading := c.Reading
+	reading.Patience = p.waits
+	p.session = NewSession(&countedPages{p}, &countedLog{p}, reading, c.Start)
+	return p
+}
+
+// Status is the record as it stands. It may be called from any goroutine.
+func (p *Poller) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status
+}
+
+// Run polls until the context ends, and returns nil then. A commit in flight is finished first. The error is a *Refusal
+// where a person has to decide something.
+func (p *Poller) Run(ctx context.Context) error {
+	defer p.note(StateStopped, nil)
+	// Streams that start together should not poll together for ever.
+	if !p.sleep(ctx, time.Duration(rand.Int64N(int64(min(p.config.MinInterval, time.Second))+1))) {
+		return nil
+	}
+	for ctx.Err() == nil {
+		wait, err := p.step(ctx)
+		if err != nil {
+			return err
+		}
+		if wait > 0 && !p.sleep(ctx, wait) {
+			break
+		}
+	}
+	return nil
+}
+
+// step makes one step and returns how long to wait before the next.
+func (p *Poller) step(ctx context.Context) (time.Duration, error) {
+	if !p.session.Owns() {
+		p.note(StateAcquiring, nil)
+		if err := p.session.Acquire(ctx); err != nil {
+			return p.failed(ctx, err)
+		}
+		p.waits.sink.Reset()
+		p.logger.Info("stream acquired", "sequence", p.session.Reader().Checkpoint().Sequence, "epoch", p.session.Reader().Checkpoint().Epoch)
+	}
+	began := time.Now()
+	var out Outcome
+	var err error
+	sweeping := p.sweepDue(began)
+	if sweeping {
+		p.urgency = Sweep
+		out, err = p.session.Sweep(ctx, began)
+		p.lastSweep = began
+	} else {
+		p.urgency = Live
+		out, err = p.session.Poll(ctx)
+	}
+	if err != nil {
+		return p.failed(ctx, err)
+	}
+	p.moved = 0
+	p.metrics.step(out, time.Since(began))
+	p.record(out, began, sweeping)
+	return p.pause(out, sweeping), nil
+}
+
+// sweepDue says whether it is time to look for late arrivals: only at rest, and not right after the start.
+func (p *Poller) sweepDue(now time.Time) bool {
+	if p.config.SweepEvery <= 0 || !p.session.Reader().Rested() {
+		return false
+	}
+	if p.lastSweep.IsZero() { // spread the first ones
+		p.lastSweep = now.Add(-time.Duration(rand.Int64N(int64(p.config.SweepEvery))))
+		return false
+	}
+	return now.Sub(p.lastSweep) >= p.config.SweepEvery
+}
+
+// eagerSteps is how many steps may follow at once without getting anywhere before the interval is kept again.
+const eagerSteps = 3
+
+// pause adapts the interval to what the stream does: the shortest while messages flow, half as long again after each poll
+// that brought none. While there is more to read, the next step follows at once.
+func (p *Poller) pause(out Outcome, sweeping bool) time.Duration {
+	if out.Delivered > 0 {
+		p.interval = p.config.MinInterval
+	} else if !sweeping {
+		p.interval = min(p.config.MaxInterval, p.interval+p.interval/2)
+	}
+	wait := p.interval
+	if p.config.Pace != nil {
+		wait = max(wait, p.config.Pace())
+	}
+	p.mu.Lock()
+	p.status.Interval = wait
+	p.mu.Unlock()
+	reader := p.session.Reader()
+	if !sweeping && !reader.Rested() {
+		if out.Delivered > 0 || reader.Start() > 0 {
+			p.eager = 0
+		}
+		if p.eager++; p.eager <= eagerSteps {
+			return 0
+		}
+	}
+	p.eager = 0
+	return jitter(wait)
+}
+
+// jitter spreads waits by a tenth, so that polls of many streams do not fall into step.
+func jitter(d time.Duration) time.Duration {
+	return d - d/20 + time.Duration(rand.Int64N(int64(d/10)+1))
+}
+
+// failed reacts to an error of a step.
+func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
+	var refusal *Refusal
+	switch {
+	case ctx.Err() != nil:
+		return 0, nil
+	case errors.As(err, &refusal):
+		return 0, err
+	case errors.Is(err, ErrFenced):
+		return p.standDown(ctx), nil
+	case errors.Is(err, ErrMoved):
+		p.metrics.m.moved.WithLabelValues(p.status.Stream).Inc()
+		if p.moved++; p.moved >= movedUntilStalled {
+			p.note(StateStalled, err)
+		}
+		return p.waits.walk.NextBackOff(), nil
+	case errors.Is(err, ErrEmpty):
+		return jitter(p.interval), nil
+	case errors.Is(err, ErrNotNow):
+		p.note(StateNoSink, err)
+	default:
+		p.mu.Lock()
+		p.status.Unclear++
+		p.mu.Unlock()
+		p.note(StateAcquiring, fmt.Errorf("unclear, asking the sink again: %w", err))
+	}
+	return p.waits.sink.NextBackOff(), nil
+}
+
+// movedUntilStalled is how many walks in a row may find a contradictory list before the stream is called stalled.
+const movedUntilStalled = 5
+
+// standDowns is how many intervals a fenced instance leaves the stream alone after the other's last commit.
+const standDowns = 5
+
+// standDown waits until the other owner has not committed for a while. It reads nothing of 2Chat meanwhile.
+func (p *Poller) standDown(ctx context.Context) time.Duration {
+	p.mu.Lock()
+	p.status.Fenced++
+	p.mu.Unlock()
+	p.note(StateStandby, ErrFenced)
+	interval := max(p.config.MaxInterval, p.interval)
+	var last time.Time
+	quiet := time.Now()
+	for time.Since(quiet) < standDowns*interval {
+		if !p.sleep(ctx, jitter(interval)) {
+			return 0
+		}
+		checkpoint, found, err := p.config.Log.Peek(ctx)
+		if err != nil || !found {
+			continue
+		}
+		if checkpoint.Written.After(last) {
+			last, quiet = checkpoint.Written, time.Now()
+		}
+	}
+	return 0
+}
+
+func (p *Poller) sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// record notes what a step did.
+func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
+	reader := p.session.Reader()
+	c := reader.Checkpoint()
+	seen, open := reader.Seen()
+	p.mu.Lock()
+	s := &p.status
+	s.Sequence, s.Certified, s.Counters, s.Ground = c.Sequence, c.Certified, c.Counters, c.GroundTime
+	s.Seen, s.Open, s.BacklogPage, s.Horizon = seen, open, reader.Start(), len(c.Horizon) > 0
+	s.Delivered += uint64(out.Delivered)
+	if !out.Newest.IsZero() {
+		s.NewestMessage = out.Newest
+	}
+	switch {
+	case reader.Rested():
+		s.OpenSince = time.Time{}
+	case s.OpenSince.IsZero():
+		s.OpenSince = began
+	}
+	if out.Rested && !sweeping {
+		s.LastGoodWalk = time.Now()
+	}
+	p.mu.Unlock()
+	state := StateCatchingUp
+	if reader.Rested() {
+		state = StateLive
+	}
+	p.note(state, nil)
+}
+
+// note records a change of state, with one line in the log for each.
+func (p *Poller) note(state StreamState, cause error) {
+	p.mu.Lock()
+	s := &p.status
+	changed := s.State != state
+	was, since := s.State, s.Since
+	s.Cause = ""
+	if cause != nil {
+		s.Cause = cause.Error()
+	}
+	if changed {
+		s.State, s.Since = state, time.Now()
+	}
+	s.Owned = p.session.Owns()
+	copied := *s
+	p.mu.Unlock()
+	p.metrics.show(copied)
+	if !changed {
+		return
+	}
+	level := slog.LevelInfo
+	args := []any{"state", state, "was", was, "after", time.Since(since).Round(time.Millisecond)}
+	switch state {
+	case StateNoSource, StateNoSink, StateStalled, StateStandby:
+		level = slog.LevelWarn
+	}
+	if cause != nil {
+		args = append(args, "cause", cause)
+	}
+	p.logger.Log(context.Background(), level, "stream state", args...)
+}

@@ -1,0 +1,53 @@
+package connector
+
+import "time"
+
+// StreamState is what a stream is doing, told apart so that an operator knows whom to call.
+type StreamState string
+
+// The states of a stream.
+const (
+	StateAcquiring  StreamState = "acquiring"   // asking the sink for the stream's place
+	StateLive       StreamState = "live"        // all that is listed is in the sink
+	StateCatchingUp StreamState = "catching_up" // delivered in part, or not certified yet
+	StateNoSource   StreamState = "no_source"   // pages cannot be read; the cause says why
+	StateNoSink     StreamState = "no_sink"     // the sink takes nothing; nothing is polled meanwhile
+	StateStalled    StreamState = "stalled"     // the list contradicts itself walk after walk
+	StateStandby    StreamState = "standby"     // another instance owns the stream
+	StateStopped    StreamState = "stopped"
+)
+
+var states = [...]StreamState{StateAcquiring, StateLive, StateCatchingUp, StateNoSource, StateNoSink, StateStalled, StateStandby, StateStopped}
+
+// Status is what is recorded of a stream: facts, nothing asked for on the spot. Times are zero where there was nothing yet.
+type Status struct {
+	Stream string      `json:"stream"`
+	State  StreamState `json:"state"`
+	Since  time.Time   `json:"since"`
+	// Cause is the last error, free of personal data; empty while all is well.
+	Cause string `json:"cause,omitempty"`
+	// Owned says whether this instance holds the stream's place in the sink.
+	Owned bool `json:"owned"`
+
+	LastGoodWalk  time.Time `json:"last_good_walk,omitzero"`
+	LastRequest   time.Time `json:"last_request,omitzero"`
+	NewestMessage time.Time `json:"newest_message,omitzero"`
+	Ground        time.Time `json:"ground,omitzero"`
+
+	Sequence    uint64    `json:"sequence"`
+	Certified   uint64    `json:"certified"`
+	Open        uint64    `json:"open"`
+	OpenSince   time.Time `json:"open_since,omitzero"`
+	BacklogPage int       `json:"backlog_page"`
+	Seen        int       `json:"seen"`
+
+	Requests  uint64   `json:"requests"`
+	Delivered uint64   `json:"delivered"`
+	Counters  Counters `json:"counters"`
+	Fenced    uint64   `json:"fenced"`
+	Unclear   uint64   `json:"unclear"`
+
+	// Horizon says that the list lost all ground and its older part is held (rule 8).
+	Horizon  bool          `json:"horizon,omitempty"`
+	Interval time.Duration `json:"interval_ns"`
+}
