@@ -1,0 +1,605 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// proxy is a network that loses answers and delays requests.
+type proxy struct {
+	listener net.Listener
+	target   string
+	deaf     atomic.Bool // drops what the server says
+
+	mu    sync.Mutex
+	gate  chan struct{} // what the client says waits while it is open
+	conns []net.Conn
+	wg    sync.WaitGroup
+}
+
+func startProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: listener, target: strings.TrimPrefix(target, "nats://")}
+	p.wg.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			srv, err := net.Dial("tcp", p.target)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.conns = append(p.conns, client, srv)
+			p.mu.Unlock()
+			p.wg.Go(func() { p.pump(srv, client, true) })
+			p.wg.Go(func() { p.pump(client, srv, false) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		p.release()
+		p.cut()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *proxy) pump(to, from net.Conn, upstream bool) {
+	defer to.Close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if upstream {
+			p.mu.Lock()
+			gate := p.gate
+			p.mu.Unlock()
+			if gate != nil {
+				<-gate
+			}
+		}
+		if n > 0 && (upstream || !p.deaf.Load()) {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *proxy) hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gate = make(chan struct{})
+}
+
+func (p *proxy) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gate != nil {
+		close(p.gate)
+		p.gate = nil
+	}
+}
+
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+	p.conns = nil
+}
+
+func (p *proxy) url() string { return "nats://" + p.listener.Addr().String() }
+
+// eventually waits until something holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	ctx := deadline(t, 20*time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// acquireSoon acquires as a Poller would, over what passes by itself.
+func acquireSoon(t testing.TB, log connector.Log) connector.State {
+	t.Helper()
+	var state connector.State
+	eventually(t, "acquire", func() bool {
+		var err error
+		state, err = log.Acquire(t.Context())
+		var refusal *connector.Refusal
+		if errors.As(err, &refusal) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	return state
+}
+
+func wantUnclear(t testing.TB, err error) {
+	t.Helper()
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	if err == nil || errors.Is(err, connector.ErrFenced) || errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal) {
+		t.Fatalf("got %v, want it unclear", err)
+	}
+}
+
+// manager is the client for the stream's settings.
+func manager(t testing.TB, url string) jetstream.JetStream {
+	t.Helper()
+	conn, err := natsgo.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func addStream(t testing.TB, url string, c jetstream.StreamConfig) {
+	t.Helper()
+	if _, err := manager(t, url).CreateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func edit(t testing.TB, url string, change func(*jetstream.StreamConfig)) {
+	t.Helper()
+	js := manager(t, url)
+	s, err := js.Stream(t.Context(), DefaultStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.CachedInfo().Config
+	change(&c)
+	if _, err := js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const stream = "595981048477"
+
+func TestCommit_ghostAfterTakeOver(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	p := startProxy(t, s.url())
+	slow := c
+	slow.URL, slow.Timeout = p.url(), time.Second
+	one := openLog(t, openSink(t, slow, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	two := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two"))
+
+	checkpoint := acquire(t, one).Checkpoint
+	events := sinktest.Events(one.claim.Stream, 1, 200)
+	checkpoint = commit(t, one, checkpoint, events[:50])
+	p.hold()
+	late := sinktest.Next(checkpoint, events[50:], nil, 50)
+	wantUnclear(t, one.Commit(t.Context(), events[50:], nil, late))
+	wantUnclear(t, one.Commit(t.Context(), events[50:], nil, late)) // not without Acquire
+
+	state := acquire(t, two)
+	if state.Checkpoint.Sequence != 50 || len(state.Seen) != 50 {
+		t.Fatalf("two finds sequence %d and %d events", state.Checkpoint.Sequence, len(state.Seen))
+	}
+	commit(t, two, state.Checkpoint, events[50:60])
+	p.release() // and the batch of one lands
+	if err := one.sink.link.conn.FlushTimeout(5 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	js := s.client(t)
+	wantSequences(t, js, stream, 60)
+	// The ghost is refused for good, and one finds what two wrote.
+	state = acquireSoon(t, one)
+	if state.Checkpoint.Sequence != 60 || len(state.Seen) != 60 {
+		t.Fatalf("one finds sequence %d and %d events", state.Checkpoint.Sequence, len(state.Seen))
+	}
+	commit(t, one, state.Checkpoint, events[60:])
+	wantSequences(t, js, stream, 200)
+}
+
+func TestCommit_lostAnswer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	p := startProxy(t, s.url())
+	c.URL, c.Timeout = p.url(), time.Second
+	log := openLog(t, openSink(t, c, connector.ModeBinary), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	events := sinktest.Events(log.claim.Stream, 1, 20)
+	checkpoint = commit(t, log, checkpoint, events[:5])
+
+	p.deaf.Store(true)
+	wantUnclear(t, log.Commit(t.Context(), events[5:15], nil, sinktest.Next(checkpoint, events[5:15], nil, 5)))
+	p.deaf.Store(false)
+	p.cut()
+	state := acquireSoon(t, log)
+	if state.Checkpoint.Sequence != 15 || len(state.Seen) != 15 {
+		t.Fatalf("finds sequence %d and %d events, want what landed", state.Checkpoint.Sequence, len(state.Seen))
+	}
+	commit(t, log, state.Checkpoint, events[15:])
+	wantSequences(t, s.client(t), stream, 20)
+}
+
+func TestCommit_connectionCut(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	p := startProxy(t, s.url())
+	c.URL = p.url() // with ten seconds of patience, that are not needed
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	events := sinktest.Events(log.claim.Stream, 1, 3)
+	p.hold()
+	started := time.Now()
+	done := make(chan error)
+	go func() { done <- log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)) }()
+	eventually(t, "a commit under way", func() bool {
+		log.sink.link.mu.Lock()
+		defer log.sink.link.mu.Unlock()
+		return len(log.sink.link.waiting) > 0
+	})
+	p.cut()
+	p.release()
+	err := <-done
+	if took := time.Since(started); took > 5*time.Second {
+		t.Errorf("waited %s for an answer over a connection that was gone", took)
+	}
+	var rejected *connector.Rejected
+	if err == nil || errors.Is(err, connector.ErrFenced) || errors.As(err, &rejected) {
+		t.Fatalf("got %v", err)
+	}
+	state := acquireSoon(t, log)
+	commit(t, log, state.Checkpoint, sinktest.Events(log.claim.Stream, state.Checkpoint.Sequence+1, 4))
+	wantSequences(t, s.client(t), stream, state.Checkpoint.Sequence+4)
+}
+
+func TestCommit_fullAndRoomAgain(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	c.MaxBytes = 100 << 10
+	create(t, c)
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	var err error
+	var events []connector.Event
+	for err == nil {
+		events = sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 7)
+		next := sinktest.Next(checkpoint, events, nil, checkpoint.Sequence)
+		if err = log.Commit(t.Context(), events, nil, next); err == nil {
+			checkpoint = next
+		}
+	}
+	if !errors.Is(err, connector.ErrNotNow) {
+		t.Fatalf("got %v, want ErrNotNow", err)
+	}
+	js := s.client(t)
+	wantSequences(t, js, stream, checkpoint.Sequence)
+	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 })
+	commit(t, log, checkpoint, events) // the same again, without Acquire
+	wantSequences(t, js, stream, checkpoint.Sequence+7)
+}
+
+func TestCommit_tooLarge(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	js := s.client(t)
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	events := sinktest.Events(log.claim.Stream, 1, 5)
+	// The stream's own limit is lowered after the sink has read it, so that the server is the one to say so.
+	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgSize = 40 << 10 })
+	for _, i := range []int{0, 3} { // the first is answered to; one in the middle shows as an incomplete batch
+		large := append([]connector.Event(nil), events...)
+		large[i].Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 60<<10))
+		next := sinktest.Next(checkpoint, large, nil, 0)
+		var rejected *connector.Rejected
+		eventually(t, "a rejection", func() bool {
+			err := log.Commit(t.Context(), large, nil, next)
+			if errors.As(err, &rejected) {
+				return true
+			}
+			wantUnclear(t, err)
+			acquire(t, log)
+			return false
+		})
+		if rejected.Key != large[i].Key {
+			t.Errorf("event %d: another one is rejected", i)
+		}
+	}
+	// What was rejected is in nobody's way, and the log is still ours.
+	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)); err != nil {
+		t.Fatal(err)
+	}
+	wantSequences(t, js, stream, 5)
+}
+
+func TestCommit_tooManyOpenBatches(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	js := s.client(t)
+	conn, err := natsgo.Connect(s.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for i := range 50 { // by another client, that dies
+		m := natsgo.NewMsg("whatsapp.other.new.x")
+		m.Header.Set(headerBatch, fmt.Sprintf("open-%d", i))
+		m.Header.Set(headerBatchPlace, "1")
+		if _, err := conn.RequestMsg(m, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := sinktest.Events(log.claim.Stream, 1, 30)
+	next := sinktest.Next(checkpoint, events, nil, 0)
+	if err := log.Commit(t.Context(), events, nil, next); !errors.Is(err, connector.ErrNotNow) {
+		t.Fatalf("got %v, want ErrNotNow", err)
+	}
+	wantSequences(t, js, stream, 0)
+	eventually(t, "the server to give the open batches up", func() bool {
+		err := log.Commit(t.Context(), events, nil, next)
+		if err != nil && !errors.Is(err, connector.ErrNotNow) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	wantSequences(t, js, stream, 30)
+}
+
+func TestCommit_streamsEnd(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		end  func(t *testing.T, url string)
+		want string // in the refusal's text
+	}{
+		{"deleted", func(t *testing.T, url string) {
+			if err := clientOf(t, url).DeleteStream(DefaultStream); err != nil {
+				t.Fatal(err)
+			}
+		}, "does not exist"},
+		{"no batches", func(t *testing.T, url string) {
+			edit(t, url, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false })
+		}, "atomic batches"},
+		{"other subjects", func(t *testing.T, url string) {
+			edit(t, url, func(c *jetstream.StreamConfig) { c.Subjects = []string{"whatsapp.>"} })
+		}, "whatsapp-checkpoint"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := startServer(t, nil)
+			c := config(s.url())
+			c.Timeout = 2 * time.Second
+			create(t, c)
+			log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+			checkpoint := acquire(t, log).Checkpoint
+			row.end(t, s.url())
+			events := sinktest.Events(log.claim.Stream, 1, 3)
+			var refusal *connector.Refusal
+			err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0))
+			if !errors.As(err, &refusal) {
+				wantUnclear(t, err)
+				state, err := log.Acquire(t.Context())
+				if err == nil {
+					err = log.Commit(t.Context(), events, nil, sinktest.Next(state.Checkpoint, events, nil, 0))
+				}
+				if !errors.As(err, &refusal) {
+					t.Fatalf("got %v, want a refusal", err)
+				}
+			}
+			if !strings.Contains(refusal.Error(), row.want) {
+				t.Errorf("got %q, want it to name %q", refusal.Error(), row.want)
+			}
+		})
+	}
+}
+
+func TestCommit_rememberedMessageID(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	js := s.client(t)
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	events := sinktest.Events(log.claim.Stream, 1, 3)
+	if _, err := js.PublishMsg(&natsgo.Msg{Subject: "whatsapp.other.new.x", Header: natsgo.Header{"Nats-Msg-Id": {natssink.MessageID(events[1].Source, events[1].ID)}}}); err != nil {
+		t.Fatal(err)
+	}
+	next := sinktest.Next(checkpoint, events, nil, 0)
+	wantUnclear(t, log.Commit(t.Context(), events, nil, next))
+	acquire(t, log)
+	err := log.Commit(t.Context(), events, nil, next)
+	wantUnclear(t, err)
+	if !strings.Contains(err.Error(), "duplicate window of 2m0s") {
+		t.Errorf("got %q, want an explanation", err)
+	}
+	wantSequences(t, js, stream, 0)
+}
+
+func TestAcquire_afterEventsExpired(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	c.MaxAge = 2 * time.Second
+	create(t, c)
+	js := s.client(t)
+	sink := openSink(t, c, connector.ModeStructured)
+	log := openLog(t, sink, sinktest.Claim(stream, "one"))
+	checkpoint := commit(t, log, acquire(t, log).Checkpoint, sinktest.Events(log.claim.Stream, 1, 300))
+	eventually(t, "the events to expire", func() bool {
+		info, err := js.StreamInfo(DefaultStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.State.Msgs <= 2 // checkpoints
+	})
+	state := acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
+	if state.Checkpoint.Sequence != checkpoint.Sequence || len(state.Seen) != 0 || len(state.Checkpoint.Tail) == 0 {
+		t.Fatalf("finds sequence %d, %d events and %d keys", state.Checkpoint.Sequence, len(state.Seen), len(state.Checkpoint.Tail))
+	}
+}
+
+func TestCommit_olderCheckpointsArePurged(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	js := s.client(t)
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	for range purgeEvery + 3 {
+		checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 2))
+	}
+	eventually(t, "older checkpoints to go", func() bool {
+		return len(all(t, js, DefaultStream, "whatsapp-checkpoint.*")) < 10
+	})
+	commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 2)) // the guard holds
+	two := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two"))
+	acquire(t, two)
+	if err := log.Commit(t.Context(), nil, nil, checkpoint); !errors.Is(err, connector.ErrFenced) {
+		t.Fatalf("got %v, want ErrFenced", err)
+	}
+}
+
+func TestAcquire_withoutTTL(t *testing.T) {
+	t.Parallel()
+	// allow_msg_ttl is taken away behind the sink's back: no message is lost for it.
+	s := startServer(t, nil)
+	c := config(s.url())
+	js := s.client(t)
+	addStream(t, s.url(), jetstream.StreamConfig{Name: DefaultStream, Subjects: subjects("whatsapp"), AllowAtomicPublish: true})
+	sink := openSink(t, c, connector.ModeStructured)
+	log := openLog(t, sink, sinktest.Claim(stream, "one"))
+	acquire(t, log)
+	sink.mu.Lock()
+	sink.settings.ttl = true
+	sink.mu.Unlock()
+	checkpoint := acquire(t, log).Checkpoint
+	sink.mu.Lock()
+	sink.settings.ttl = true
+	sink.mu.Unlock()
+	events := sinktest.Events(log.claim.Stream, 1, 3)
+	next := sinktest.Next(checkpoint, events, nil, 0)
+	if err := log.Commit(t.Context(), events, nil, next); !errors.Is(err, connector.ErrNotNow) {
+		t.Fatalf("got %v, want ErrNotNow", err)
+	}
+	commit(t, log, checkpoint, events)
+	wantSequences(t, js, stream, 3)
+}
+
+func TestAcquire_byConsumerWhereDirectGetsAreDenied(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	addStream(t, s.url(), jetstream.StreamConfig{Name: DefaultStream, Subjects: subjects("whatsapp"), AllowAtomicPublish: true, AllowMsgTTL: true})
+	claim := sinktest.Claim(stream, "one")
+	claim.Window = 1_000
+	log := openLog(t, openSink(t, c, connector.ModeBinary), claim)
+	checkpoint := acquire(t, log).Checkpoint
+	for range 6 {
+		checkpoint = commit(t, log, checkpoint, sinktest.Events(claim.Stream, checkpoint.Sequence+1, 300))
+	}
+	for range 2 {
+		state := acquire(t, log)
+		if n := len(state.Seen); n != 1_000 || state.Seen[0].Sequence != 801 || state.Seen[n-1].Sequence != 1_800 {
+			t.Fatalf("%d events from %d", n, state.Seen[0].Sequence)
+		}
+		if from := log.marks.start(); from < 500 {
+			t.Errorf("the window is read back from stream sequence %d", from)
+		}
+	}
+}
+
+func TestAcquire_serverRestarts(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, func(o *server.Options) { o.SyncAlways = true })
+	c := config(s.url())
+	create(t, c)
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := commit(t, log, acquire(t, log).Checkpoint, sinktest.Events(log.claim.Stream, 1, 500))
+	s.stop()
+	events := sinktest.Events(log.claim.Stream, 501, 500)
+	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)); !errors.Is(err, connector.ErrNotNow) {
+		wantUnclear(t, err)
+	}
+	if _, err := log.Acquire(t.Context()); !errors.Is(err, connector.ErrNotNow) {
+		t.Fatalf("got %v, want ErrNotNow", err)
+	}
+	s.start(t)
+	state := acquireSoon(t, log)
+	if len(state.Seen) != 500 {
+		t.Fatalf("%d events", len(state.Seen))
+	}
+	commit(t, log, state.Checkpoint, events)
+	wantSequences(t, s.client(t), stream, 1_000)
+}
+
+func TestCommit_contextEnds(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	c := config(s.url())
+	create(t, c)
+	p := startProxy(t, s.url())
+	c.URL = p.url()
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	p.hold()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	started := time.Now()
+	events := sinktest.Events(log.claim.Stream, 1, 3)
+	err := log.Commit(ctx, events, nil, sinktest.Next(checkpoint, events, nil, 0))
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 3*time.Second {
+		t.Fatalf("got %v after %s", err, time.Since(started))
+	}
+	p.release()
+	state := acquireSoon(t, log)
+	if n := len(state.Seen); n != 0 && n != 3 {
+		t.Fatalf("%d events", n)
+	}
+}
