@@ -46,13 +46,13 @@ var sinkDocs = map[string]string{
 	"embedded.max_bytes": "of events; commits wait where it is full; 0 = what the disk takes",
 
 	"nats.subject": "first part of the events' subjects",
-	"nats.state":   "file with the checkpoints, which core NATS cannot keep; required",
+	"nats.state":   "folder of the checkpoints, which core NATS cannot keep; required",
 
 	"file.path":      "the file of JSON lines; checkpoints and rejects lie beside it",
 	"file.max_bytes": "size at which the file is rotated; 0 = never",
 	"file.keep":      "rotated files that stay; 0 = all",
 
-	"stdout.state": "file with the checkpoints; without it every start is a first start",
+	"stdout.state": "folder of the checkpoints; without it every start is a first start",
 
 	"kafka.brokers":             "host:port of brokers to begin with",
 	"kafka.topic":               "topic of the events; TOPIC.checkpoints and TOPIC.quarantine lie beside it",

@@ -17,10 +17,12 @@ import (
 // Config is the union of all sinks' configurations: exactly one field is set in a configuration that is whole. A field's
 // key is the sink's name.
 type Config struct {
-	JetStream *jetstream.Config `yaml:"jetstream"`
-	Kafka     *kafka.Config     `yaml:"kafka"`
-	Embedded  *embedded.Config  `yaml:"embedded"`
-	File      *file.Config      `yaml:"file"`
+	JetStream *jetstream.Config  `yaml:"jetstream"`
+	Kafka     *kafka.Config      `yaml:"kafka"`
+	Embedded  *embedded.Config   `yaml:"embedded"`
+	NATS      *nats.Config       `yaml:"nats"`
+	File      *file.Config       `yaml:"file"`
+	Stdout    *file.StdoutConfig `yaml:"stdout"`
 }
 
 // Defaults has every sink's section, as it is before the operator wrote anything into it.
@@ -32,7 +34,9 @@ func Defaults() Config {
 		},
 		Kafka:    new(kafka.Config{}.WithDefaults()),
 		Embedded: &embedded.Config{Listen: embedded.DefaultListen, Dir: embedded.DefaultDir},
+		NATS:     &nats.Config{Connection: nats.Connection{URL: "nats://127.0.0.1:4222"}, Subject: "whatsapp"},
 		File:     &file.Config{Path: "events.jsonl"},
+		Stdout:   &file.StdoutConfig{},
 	}
 }
 
@@ -41,6 +45,11 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 	if chosen := c.Chosen(); len(chosen) != 1 {
 		return nil, fmt.Errorf("open sink: expected exactly one of %s, found %d", strings.Join(Names(), ", "), len(chosen))
 	}
+	for _, finding := range c.Validate() {
+		if finding.Level == connector.FindingRefused {
+			return nil, fmt.Errorf("open sink: %w", &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend})
+		}
+	}
 	switch {
 	case c.JetStream != nil:
 		return opened(jetstream.Open(*c.JetStream, encoding, logger))
@@ -48,8 +57,12 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 		return opened(kafka.Open(*c.Kafka, encoding, logger))
 	case c.Embedded != nil:
 		return opened(embedded.Open(*c.Embedded, encoding, logger))
+	case c.NATS != nil:
+		return opened(nats.Open(*c.NATS, encoding, logger))
 	case c.File != nil:
 		return opened(file.Open(*c.File, encoding, logger))
+	case c.Stdout != nil:
+		return opened(file.OpenStdout(*c.Stdout, encoding, logger))
 	}
 	return nil, fmt.Errorf("open sink: %s has no case", c.Chosen()[0])
 }

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFileSecret_ReadsAgainWhenChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	put := func(content string, changed time.Time) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, changed, changed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(secret FileSecret, want string) {
+		t.Helper()
+		if got, err := secret.Read(); got != want || err != nil {
+			t.Errorf("Read = %q, %v; want %q", got, err, want)
+		}
+	}
+	then := time.Now().Add(-time.Hour)
+	put("first\n", then)
+	secret := NewFileSecret(path)
+	expect(secret, "first")
+
+	put("again\n", then)
+	expect(secret, "first") // same inode, size and time: taken for unchanged
+	put("again\n", then.Add(time.Second))
+	expect(secret, "again")
+	put("longer still\r\n", then.Add(time.Second))
+	expect(secret, "longer still")
+	copied := secret
+	put("two\n\n", then)
+	expect(copied, "two\n") // one newline, not all
+	expect(secret, "two\n")
+
+	// As Kubernetes does it: another file under the name, here of the same size and age.
+	next := path + ".next"
+	if err := os.WriteFile(next, []byte("six\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(next, then, then); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, path); err != nil {
+		t.Fatal(err)
+	}
+	expect(secret, "six\n")
+
+	put("\n", then)
+	if got, err := secret.Read(); err == nil {
+		t.Errorf("Read of an empty file = %q", got)
+	}
+	put(strings.Repeat("k", maxSecret+1), then)
+	if _, err := secret.Read(); err == nil || strings.Contains(err.Error(), "kkk") {
+		t.Errorf("Read of a huge file: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := secret.Read(); err == nil {
+		t.Errorf("Read of no file = %q: a withdrawn key must not be used on", got)
+	}
+	if got, err := (FileSecret{}).Read(); err == nil {
+		t.Errorf("Read of nothing = %q", got)
+	}
+}
+
+func TestConfig_APIKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte("UAKfile\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	variable := "TWOCHAT_CONNECTOR_TWOCHAT_API_KEY_FILE=" + path
+	for _, test := range []struct {
+		env  []string
+		want string
+	}{
+		{[]string{variable}, "UAKfile"},
+		{[]string{variable, "TWOCHAT_API_KEY="}, "UAKfile"},
+		{[]string{variable, "TWOCHAT_API_KEY=UAKvariable"}, "UAKvariable"},
+	} {
+		c, err := Load("testdata/small.yaml", test.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.APIKey(); got != test.want || err != nil {
+			t.Errorf("APIKey with %v = %q, %v", test.env, got, err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("UAK canary\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load("testdata/small.yaml", []string{variable})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err := c.APIKey(); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("APIKey with blanks = %q, %v", key, err)
+	}
+	if key, err := (&Config{}).APIKey(); err == nil {
+		t.Errorf("APIKey of nothing = %q", key)
+	}
+}
+
+func TestConfig_Findings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	c, err := Load("testdata/small.yaml", []string{"TWOCHAT_CONNECTOR_TWOCHAT_API_KEY_FILE=" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := func() string {
+		var all []string
+		for _, f := range c.Findings() {
+			all = append(all, fmt.Sprintf("%s %s", f.Level, f.Thing))
+		}
+		return strings.Join(all, ", ")
+	}
+	if got := texts(); got != "refused twochat.api_key_file" {
+		t.Errorf("without the file: %s", got)
+	}
+	if err := os.WriteFile(path, []byte("UAKcanary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := texts(); got != "" {
+		t.Errorf("with the file: %s", got)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.Poll.Sweep.Every, c.Events.Headers = 0, true
+	if got := texts(); got != "warning twochat.api_key_file, warning poll.sweep.every, warning events.headers" {
+		t.Errorf("weak: %s", got)
+	}
+	c.apiKey = "UAKcanary"
+	if got := texts(); strings.Contains(got, "api_key_file") {
+		t.Errorf("the file is not used: %s", got)
+	}
+}
