@@ -32,7 +32,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *Client {
 func clientOf(t *testing.T, baseURL string) *Client {
 	t.Helper()
 	c, err := New(Config{
-		BaseURL: baseURL, Key: func() (string, error) { return apiKey + "\n", nil }, Timeout: 5 * time.Second, Version: "1.2.3",
+		BaseURL: baseURL, Key: func() (string, error) { return apiKey + "\n", nil }, Timeout: time.Minute, Version: "1.2.3",
 		Now: func() time.Time { return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC) },
 	})
 	if err != nil {
@@ -142,7 +142,7 @@ func TestClient_Statuses(t *testing.T) {
 		422: connector.FaultRequest, 425: connector.FaultTransient, 429: connector.FaultRateLimited, 451: connector.FaultRequest, 486: connector.FaultTransient,
 		500: connector.FaultTransient, 502: connector.FaultTransient, 503: connector.FaultTransient, 504: connector.FaultTransient, 599: connector.FaultTransient,
 		201: connector.FaultInvalid, 204: connector.FaultInvalid, 206: connector.FaultInvalid, 301: connector.FaultRequest, 302: connector.FaultRequest,
-		304: connector.FaultRequest, 307: connector.FaultRequest, 699: connector.FaultInvalid,
+		304: connector.FaultInvalid, 307: connector.FaultRequest, 699: connector.FaultInvalid,
 	} {
 		for _, body := range bodies {
 			if status == 204 || status == 304 {

@@ -45,6 +45,8 @@ func statusFault(status int) *connector.PageError {
 		return fault(connector.FaultTransient, status, "the number is busy")
 	case http.StatusRequestTimeout, http.StatusTooEarly:
 		return fault(connector.FaultTransient, status, "the server asks to try again")
+	case http.StatusNotModified:
+		return fault(connector.FaultInvalid, status, "the server says that nothing changed, without having been asked")
 	case http.StatusUnprocessableEntity:
 		return fault(connector.FaultRequest, status, "the server takes the number for malformed")
 	}

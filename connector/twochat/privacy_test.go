@@ -56,6 +56,23 @@ func TestPrivacy_ChatTokens(t *testing.T) {
 	}
 }
 
+// TestPrivacy_TokensForEver pins tokens: events of earlier versions lie in logs under them.
+func TestPrivacy_TokensForEver(t *testing.T) {
+	const chat = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432@c.us"
+	for _, test := range []struct {
+		privacy     Privacy
+		token, name string
+	}{
+		{Privacy{}, "xtlwvnot7r7yq3472fa2u7ez5a", "hashed"},
+		{Privacy{Identifiers: IdentifiersClear}, "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432=40c=2Eus", "clear"},
+		{Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret}, "qyfg3drgwyxjb7fcnt6r2p6ik4", "pseudonymous:df60f3eb59e2"},
+	} {
+		if token := mustRedact(t, test.privacy).chat("0123456789abcdef0123456789abcdef", []byte(chat)); token != test.token || test.privacy.Name() != test.name {
+			t.Errorf("%s: token %q", test.privacy.Name(), token)
+		}
+	}
+}
+
 func TestPrivacy_Name(t *testing.T) {
 	name := Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret, Drop: []string{DropText}}.Name()
 	if !strings.HasPrefix(name, "pseudonymous:") || len(name) != len("pseudonymous:")+12 {
@@ -98,6 +115,8 @@ func TestRewrite_Drop(t *testing.T) {
 		{"text", `{"message":{"quoted_msg":{"message":{"text":"x","n":1e5}}}}`, `{"message":{"quoted_msg":{"message":{"n":1e5}}}}`},
 		{"text", `{"message":[{"text":"x"},{"text":"y"}]}`, `{"message":[{},{}]}`},
 		{"quoted", `{"message":{"text":"x","quoted_msg":{"a":[1,{}]}}}`, `{"message":{"text":"x"}}`},
+		{"text", `{"a":1,"message":"x","quoted_msg":{"message":"y"}}`, `{"a":1,"quoted_msg":{}}`},
+		{"media", `{"message":"x"}`, `{"message":"x"}`},
 		{"media", `{"message":{"text":"media"}}`, `{"message":{"text":"media"}}`},
 	} {
 		got := mustRedact(t, Privacy{Drop: strings.Fields(test.drop)}).rewrite([]byte(test.item))

@@ -79,7 +79,7 @@ func (w *rewriter) object(i int, at place) int {
 		end := w.json.text(i)
 		name := unquote(data[key:end])
 		value := w.json.space(w.json.space(end) + 1)
-		if w.rules.drops(name) {
+		if w.rules.drops(name, data[value]) {
 			end = w.json.value(value, 0)
 			next := w.json.space(end)
 			switch {
@@ -106,9 +106,11 @@ func (w *rewriter) object(i int, at place) int {
 	}
 }
 
-// drops tells whether a member of this name is left away.
-func (r *redactor) drops(name []byte) bool {
+// drops tells whether a member of this name is left away; first is where its value begins.
+func (r *redactor) drops(name []byte, first byte) bool {
 	switch string(name) {
+	case "message":
+		return r.text && first == '"' // some items are said to hold the bare text there
 	case "text":
 		return r.text
 	case "media":
