@@ -1,8 +1,10 @@
 package twochat
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -107,6 +109,39 @@ func TestUnchanged_DataOutlivesTheNextRequest(t *testing.T) {
 	if string(first.Messages[1].Data) != data {
 		t.Error("a later request has overwritten a page")
 	}
+}
+
+func TestUnchanged_ManyStreamsAtOnce(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		number := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+2:]
+		w.Header().Set("ETag", `"`+number+`"`)
+		if r.Header.Get("If-None-Match") == `"`+number+`"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		fmt.Fprintf(w, `{"messages":[{"uuid":"%s","session_key":"%s"}]}`, number, strings.Repeat(number, 100))
+	})
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			number := fmt.Sprint(595981000000 + i)
+			s := connector.Stream{Number: "+" + number}
+			var held connector.Fingerprint
+			for round := range 30 {
+				page, err := c.Page(t.Context(), s, 0, held)
+				switch {
+				case err != nil:
+					t.Error(err)
+				case round > 0 && (!page.Unchanged || page.Fingerprint != held):
+					t.Errorf("round %d: %+v", round, page)
+				case round == 0 && (len(page.Messages) != 1 || page.Messages[0].UUID != number):
+					t.Errorf("another stream's page: %+v", page)
+				}
+				held = page.Fingerprint
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestUnchanged_Validators(t *testing.T) {
