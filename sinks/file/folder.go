@@ -90,7 +90,7 @@ func decodeRecord(raw []byte) (record, error) {
 	r := record{checkpoint: checkpoint}
 	var last uint64
 	for _, run := range stored.Seen {
-		if run.From <= last || run.From+uint64(len(run.Keys))-1 > checkpoint.Sequence {
+		if run.From <= last || run.From > checkpoint.Sequence || uint64(len(run.Keys)) > checkpoint.Sequence-run.From+1 {
 			return record{}, errors.New("decode record: the seen events are not in order")
 		}
 		at := len(r.seen)

@@ -69,7 +69,7 @@ func RejectMessage(subjectPrefix string, s connector.Stream, r *connector.Reject
 		if most <= 0 || over <= 0 || len(cut.Raw) == 0 {
 			return m, nil
 		}
-		cut.Raw = cut.Raw[:max(0, len(cut.Raw)-int(over))] // base64 makes three bytes four: never too little for long
+		cut.Raw = cut.Raw[:max(0, len(cut.Raw)-int(over+3)/4*3)] // base64 makes three bytes four
 	}
 }
 

@@ -194,3 +194,5 @@ func TestSink_RefusedSubjectIsNamed(t *testing.T) {
 		t.Fatalf("sequence %d, %v: the checkpoint must not move", state.Checkpoint.Sequence, err)
 	}
 }
+
+func serverWith(maxPayload int32) server.Options { return server.Options{MaxPayload: maxPayload} }

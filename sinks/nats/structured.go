@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func StructuredEvent(m *natsgo.Msg) ([]byte, error) {
 	})
 	event := append(make([]byte, 0, len(m.Data)+768), '{')
 	for _, name := range names {
-		value, err := json.Marshal(attributes[name])
+		value, err := quote(attributes[name])
 		if err != nil {
 			return nil, fmt.Errorf("read event: %w", err)
 		}
@@ -51,6 +52,15 @@ func StructuredEvent(m *natsgo.Msg) ([]byte, error) {
 	event = append(event, `"data":`...)
 	event = append(event, m.Data...)
 	return append(event, '}'), nil
+}
+
+// quote writes a JSON string, without the escapes that HTML would need.
+func quote(value string) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
 // order is the one in which Event.AppendJSON writes attributes.
