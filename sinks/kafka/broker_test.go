@@ -146,13 +146,20 @@ func freePorts() (int, error) {
 // fake makes an in-process Kafka of some brokers.
 func fake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 	t.Helper()
+	b := lenientFake(t, brokers, options...)
+	refuseStaleEpochs(b.fake)
+	return b
+}
+
+// lenientFake is the fake as it is.
+func lenientFake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
+	t.Helper()
 	options = append([]kfake.Opt{kfake.NumBrokers(brokers), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"})}, options...)
 	cluster, err := kfake.NewCluster(options...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	refuseStaleEpochs(cluster)
 	return &broker{address: cluster.ListenAddrs()[0], fake: cluster}
 }
 

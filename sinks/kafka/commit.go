@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -51,10 +52,8 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	if err != nil {
 		return err // nothing was begun, and the session is as it was
 	}
-	for _, lane := range lanes {
-		if err := l.encode(s, lane, now); err != nil {
-			return err
-		}
+	if err := l.encodeAll(s, lanes, now); err != nil {
+		return err
 	}
 	who, err := l.raise(ctx, s)
 	if err != nil {
@@ -125,6 +124,19 @@ func (l *log) lanes(s *session, events []connector.Event, rejects []connector.Re
 	return list, nil
 }
 
+// encodeAll makes the next batch of each lane that has none, at the same time.
+func (l *log) encodeAll(s *session, lanes []*lane, now time.Time) error {
+	errs := make([]error, len(lanes))
+	var wait sync.WaitGroup
+	for i, lane := range lanes {
+		if lane.batch == nil {
+			wait.Go(func() { errs[i] = l.encode(s, lane, now) })
+		}
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
 // encode makes the lane's next batch.
 func (l *log) encode(s *session, lane *lane, now time.Time) error {
 	n, size := 0, 0
@@ -147,13 +159,11 @@ func (l *log) encode(s *session, lane *lane, now time.Time) error {
 // A batch that is too large is cut in halves; a single message that is too large is rejected.
 func (l *log) produce(ctx context.Context, s *session, who producer, lanes []*lane, offsets []int64, now time.Time) error {
 	for len(lanes) > 0 {
+		if err := l.encodeAll(s, lanes, now); err != nil {
+			return err
+		}
 		pieces := make([]*piece, len(lanes))
 		for i, lane := range lanes {
-			if lane.batch == nil {
-				if err := l.encode(s, lane, now); err != nil {
-					return err
-				}
-			}
 			if err := stampBatch(lane.batch, who, lane.sequence); err != nil {
 				return err
 			}

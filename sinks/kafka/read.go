@@ -164,8 +164,9 @@ func (s *Sink) read(ctx context.Context, at place, from, to int64, patience time
 	return from, nil
 }
 
-// transactionEnd is how long an open transaction may hide what was committed above it, at most.
-func (s *Sink) transactionEnd() time.Duration { return s.config.TransactionTimeout + callTimeout }
+// transactionEnd is how long an open transaction may hide what was committed above it, at most: brokers look for those that
+// are too old every ten seconds.
+func (s *Sink) transactionEnd() time.Duration { return s.config.TransactionTimeout + 20*time.Second }
 
 // committed calls each with the records of an answer that stand at or above an offset and are committed, and returns where to
 // read on. Records of aborted transactions, and the markers themselves, are left out: kafka-go returns both.

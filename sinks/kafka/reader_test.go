@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -63,16 +64,42 @@ func lastStable(t testing.TB, client *kgo.Client, topic string) map[int32]int64 
 	}
 }
 
+// settled is the last stable offset of each partition, once it has stopped moving.
+func settled(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
+	t.Helper()
+	for ends := lastStable(t, client, topic); ; {
+		if pause(t.Context(), 100*time.Millisecond) != nil {
+			return ends
+		}
+		again := lastStable(t, client, topic)
+		if maps.Equal(ends, again) {
+			return ends
+		}
+		ends = again
+	}
+}
+
 // readCommitted reads all that franz-go, reading committed records, finds in a topic, by partition in order.
 func readCommitted(t testing.TB, b *broker, topic string) map[int32][]*kgo.Record {
 	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	return readTo(t, b, topic, settled(t, client, topic))
+}
+
+// readTo reads each partition up to an offset.
+func readTo(t testing.TB, b *broker, topic string, upTo map[int32]int64) map[int32][]*kgo.Record {
+	t.Helper()
+	ends := maps.Clone(upTo)
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ends := lastStable(t, client, topic)
 	records := make(map[int32][]*kgo.Record)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -93,7 +120,7 @@ func readCommitted(t testing.TB, b *broker, topic string) map[int32][]*kgo.Recor
 			if r.Offset >= ends[r.Partition]-1 {
 				delete(ends, r.Partition)
 			}
-			if !r.Attrs.IsControl() {
+			if !r.Attrs.IsControl() && r.Offset < upTo[r.Partition] {
 				records[r.Partition] = append(records[r.Partition], r)
 			}
 		})
