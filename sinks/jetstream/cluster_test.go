@@ -1,0 +1,161 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// startCluster runs three servers that know each other.
+func startCluster(t *testing.T) []*testServer {
+	t.Helper()
+	var routes []*url.URL
+	var ports []int
+	for range 3 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: listener.Addr().String()})
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var servers []*testServer
+	for i := range 3 {
+		s := &testServer{options: server.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}, Routes: routes,
+		}}
+		s.start(t)
+		t.Cleanup(s.stop)
+		servers = append(servers, s)
+	}
+	eventually(t, "the cluster to have a leader", func() bool {
+		for _, s := range servers {
+			if s.server.JetStreamIsLeader() && len(s.server.JetStreamClusterPeers()) == 3 {
+				return true
+			}
+		}
+		return false
+	})
+	return servers
+}
+
+// TestCluster runs the clauses about owners on three replicas, with a leader that changes under them.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	servers := startCluster(t)
+	c := config(servers[0].url() + "," + servers[1].url() + "," + servers[2].url())
+	maker := openSink(t, c, connector.ModeStructured)
+	eventually(t, "the stream", func() bool { return maker.Create(t.Context()) == nil })
+	k, err := maker.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := k.streamInfo(t.Context(), DefaultStream)
+	if err != nil || info.Config.Replicas != 3 {
+		t.Fatalf("%+v, %v", info, err)
+	}
+	js := clientOf(t, servers[0].url())
+
+	one := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	two := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two"))
+	written := uint64(0)
+	piece := func(n int) []connector.Event { return sinktest.Events(one.claim.Stream, written+1, n) }
+	for round := range 6 {
+		owner, other := one, two
+		if round%2 == 1 {
+			owner, other = two, one
+		}
+		state := acquireSoon(t, owner)
+		if state.Checkpoint.Sequence != written || uint64(len(state.Seen)) != written {
+			t.Fatalf("round %d: finds sequence %d and %d events, want %d", round, state.Checkpoint.Sequence, len(state.Seen), written)
+		}
+		checkpoint := commit(t, owner, state.Checkpoint, piece(150))
+		written += 150
+		if round > 0 {
+			stale := sinktest.Next(checkpoint, piece(5), nil, 0)
+			if err := other.Commit(t.Context(), piece(5), nil, stale); !errors.Is(err, connector.ErrFenced) {
+				t.Fatalf("round %d: got %v, want ErrFenced", round, err)
+			}
+		}
+		if round == 2 || round == 3 { // the leader steps down while commits go on
+			var answer struct{}
+			if err := k.ask(t.Context(), "STREAM.LEADER.STEPDOWN."+DefaultStream, nil, &answer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 5 {
+			events := piece(20)
+			next := sinktest.Next(checkpoint, events, nil, checkpoint.Sequence)
+			err := owner.Commit(t.Context(), events, nil, next)
+			if errors.Is(err, connector.ErrFenced) {
+				t.Fatal(err)
+			}
+			if err != nil {
+				checkpoint = acquireSoon(t, owner).Checkpoint
+				written = checkpoint.Sequence
+				continue
+			}
+			checkpoint, written = next, written+20
+		}
+	}
+	eventually(t, "the log", func() bool {
+		_, err := js.StreamInfo(DefaultStream)
+		return err == nil
+	})
+	wantSequences(t, js, stream, written)
+}
+
+// TestCluster_race lets two owners write at once, each doing what a Poller does.
+func TestCluster_race(t *testing.T) {
+	t.Parallel()
+	servers := startCluster(t)
+	c := config(servers[0].url())
+	maker := openSink(t, c, connector.ModeStructured)
+	eventually(t, "the stream", func() bool { return maker.Create(t.Context()) == nil })
+	until := time.Now().Add(4 * time.Second)
+	done := make(chan int, 2)
+	for i := range 2 {
+		log := openLog(t, openSink(t, config(servers[i+1].url()), connector.ModeStructured), sinktest.Claim(stream, fmt.Sprintf("owner-%d", i)))
+		go func() {
+			commits := 0
+			defer func() { done <- commits }()
+			for time.Now().Before(until) {
+				state, err := log.Acquire(t.Context())
+				for checkpoint := state.Checkpoint; err == nil && time.Now().Before(until); commits++ {
+					events := sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 10)
+					for j := range events {
+						events[j].ID += fmt.Sprintf("-%d", i) // else the message ids alone would keep the two apart
+					}
+					next := sinktest.Next(checkpoint, events, nil, checkpoint.Sequence)
+					if err = log.Commit(t.Context(), events, nil, next); err == nil {
+						checkpoint = next
+					}
+				}
+			}
+		}()
+	}
+	a, b := <-done, <-done
+	if a == 0 || b == 0 {
+		t.Logf("commits tried: %d and %d", a, b)
+	}
+	js := clientOf(t, servers[0].url())
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "reader"))
+	state := acquireSoon(t, log)
+	if state.Checkpoint.Sequence == 0 || uint64(len(state.Seen)) != state.Checkpoint.Sequence {
+		t.Fatalf("sequence %d, %d events", state.Checkpoint.Sequence, len(state.Seen))
+	}
+	wantSequences(t, js, stream, state.Checkpoint.Sequence)
+}
