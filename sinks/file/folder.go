@@ -24,14 +24,15 @@ type record struct {
 // seenBelow is how many certified events a record remembers: twice what the walk asks for at least.
 const seenBelow = 1_000
 
-// add is the record after a commit of events with the checkpoint next.
-func (r record) add(events []connector.Event, next connector.Checkpoint) record {
+// add is the record after a commit of events with the checkpoint next. It remembers as many events as a window asks for at most.
+func (r record) add(events []connector.Event, next connector.Checkpoint, window int) record {
 	seen := make([]connector.Seen, 0, len(r.seen)+len(events))
 	seen = append(seen, r.seen...)
 	for i := range events {
 		seen = append(seen, connector.Seen{Key: events[i].Key, Sequence: events[i].Sequence, Late: events[i].Late})
 	}
-	return record{checkpoint: next, seen: trim(seen, next.Certified)}
+	seen = trim(seen, next.Certified)
+	return record{checkpoint: next, seen: seen[max(0, len(seen)-window):]}
 }
 
 func trim(seen []connector.Seen, certified uint64) []connector.Seen {
@@ -123,8 +124,12 @@ func (f *folder) open() error {
 	if f.held != nil {
 		return nil
 	}
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return fmt.Errorf("make the folder of checkpoints: %w", err)
+	err := os.Mkdir(f.dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Mend: "make it, or set `create: true`"}
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the folder of checkpoints: %w", plain(err))
 	}
 	held, busy, err := lock(filepath.Join(f.dir, "lock"))
 	switch {

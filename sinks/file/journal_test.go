@@ -193,6 +193,30 @@ func TestSink_KeepsAsManyRotatedFilesAsAsked(t *testing.T) {
 	}
 }
 
+func TestSink_MissingFolderIsMadeOnlyWhereAsked(t *testing.T) {
+	c := Config{Path: filepath.Join(t.TempDir(), "a", "b", "events.jsonl")}
+	sink := open(c, &disk{pretend: true}, quiet)
+	defer sink.Close()
+	log := sink.Log(sinktest.Claim(stream, "one"))
+	findings, err := sink.Check(t.Context(), nil)
+	if err != nil || len(findings) != 1 || findings[0].Level != connector.FindingRefused {
+		t.Fatalf("Check: %+v, %v", findings, err)
+	}
+	var refusal *connector.Refusal
+	if _, err := log.Acquire(t.Context()); !errors.As(err, &refusal) {
+		t.Fatalf("got %v, want a refusal", err)
+	}
+	if err := sink.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if findings, err = sink.Check(t.Context(), nil); err != nil || len(findings) != 1 || findings[0].Level != connector.FindingOK {
+		t.Fatalf("Check: %+v, %v", findings, err)
+	}
+}
+
 func TestAppendLine_IsOneLine(t *testing.T) {
 	e := connector.Event{ID: "a", Source: "s", Type: "t.new", Sequence: 1, Data: []byte("{\r\n \"a\": \"x\\ny\"\n}")}
 	got := string(appendLine([]byte("before\n"), &e))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -91,6 +92,17 @@ func (o outlet) write(ctx context.Context, c connector.Claim, events []connector
 
 // Log is a stream's place in the ledger.
 func (l *Ledger) Log(claim connector.Claim) connector.Log { return &ledgerLog{ledger: l, claim: claim} }
+
+// Create makes the folder in which the ledger's lies.
+func (l *Ledger) Create() error {
+	if l.folder == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(l.folder.dir), 0o700); err != nil {
+		return fmt.Errorf("make the folder: %w", plain(err))
+	}
+	return nil
+}
 
 // Close gives up the folder. Logs are closed before it.
 func (l *Ledger) Close() error {
@@ -366,7 +378,7 @@ func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, reject
 		return err
 	}
 	next.Sink = done.position
-	r := p.record.add(events, detach(next))
+	r := p.record.add(events, detach(next), g.claim.Window)
 	if l.folder != nil {
 		if inPlace, err := l.folder.save(name, r, g.claim.TypePrefix); err != nil {
 			if inPlace || done.undo == nil {

@@ -71,12 +71,7 @@ func open(c Config, d *disk, logger *slog.Logger) *Sink {
 func (s *Sink) Log(claim connector.Claim) connector.Log { return s.ledger.Log(claim) }
 
 // Create makes the folder in which the file lies.
-func (s *Sink) Create(context.Context) error {
-	if err := os.MkdirAll(filepath.Dir(s.config.Path), 0o700); err != nil {
-		return fmt.Errorf("make the folder: %w", plain(err))
-	}
-	return nil
-}
+func (s *Sink) Create(context.Context) error { return s.ledger.Create() }
 
 // Check looks whether the file can be written. It makes nothing and takes no lock.
 func (s *Sink) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {

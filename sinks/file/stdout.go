@@ -92,15 +92,9 @@ func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []co
 	}
 }
 
-// Create makes the folder in which the state lies.
+// Create makes the folder in which the state's lies.
 func (s *Stdout) Create(context.Context) error {
-	if s.config.State == "" {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(s.config.State), 0o700); err != nil {
-		return fmt.Errorf("make the folder: %w", plain(err))
-	}
-	return nil
+	return s.ledger.Create()
 }
 
 // Check looks whether the state can be written.

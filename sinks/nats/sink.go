@@ -161,8 +161,8 @@ func (s *Sink) messages(stream connector.Stream, events []connector.Event, rejec
 	return messages, nil
 }
 
-// Create has nothing to make but the folder's parent, which the first commit needs.
-func (s *Sink) Create(context.Context) error { return nil }
+// Create makes the folder in which the state's lies; core NATS has nothing to make.
+func (s *Sink) Create(context.Context) error { return s.ledger.Create() }
 
 // Check asks the server who it is, and looks whether the state can be written.
 func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Finding, error) {
