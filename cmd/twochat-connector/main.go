@@ -1,0 +1,123 @@
+// Command twochat-connector turns 2Chat's WhatsApp message lists into ordered streams of CloudEvents in which each message
+// stands once.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitFine   = 0
+	exitFailed = 1 // it did not work
+	exitUsage  = 2 // the command line or the configuration is wrong
+	exitWrong  = 3 // it worked, and found something wrong
+)
+
+func main() {
+	// The reader of our standard output may go; the sink that writes there wants to know it, not to die of it.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal drains; from then on the next one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// program is what a command is run with.
+type program struct {
+	name     string // of the command
+	env      []string
+	in       io.Reader
+	out, err io.Writer
+}
+
+// command is one of the program's commands. Its error decides the exit code (see exitCode).
+type command struct {
+	name    string
+	summary string
+	run     func(ctx context.Context, p *program, args []string) error
+}
+
+// commands lists what there is, in the order of help.
+func commands() []command {
+	return []command{
+		{"run", "read the configured numbers and deliver their messages", runConnector},
+		{"version", "print the version", printVersion},
+	}
+}
+
+// run is the program without its process: it returns the exit code.
+func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.Writer) int {
+	p := &program{env: env, in: in, out: out, err: errOut}
+	if len(args) == 0 {
+		printHelp(errOut)
+		return exitUsage
+	}
+	name, args := args[0], args[1:]
+	switch name {
+	case "help", "-h", "-help", "--help":
+		if name != "help" || len(args) == 0 {
+			printHelp(out)
+			return exitFine
+		}
+		name, args = args[0], []string{"--help"}
+	case "-version", "--version":
+		name = "version"
+	}
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
+	if i < 0 {
+		names := make([]string, len(all))
+		for j := range all {
+			names[j] = all[j].name
+		}
+		fmt.Fprintf(errOut, "twochat-connector: there is no such command; there are %s\n`twochat-connector help` says what they do\n", strings.Join(names, ", "))
+		return exitUsage
+	}
+	p.name = name
+	err := all[i].run(ctx, p, args)
+	printError(errOut, p.name, err)
+	return exitCode(err)
+}
+
+func printHelp(to io.Writer) {
+	fmt.Fprint(to, "twochat-connector turns 2Chat's WhatsApp messages into ordered streams of CloudEvents, each message once.\n\nCommands:\n")
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	for _, c := range commands() {
+		fmt.Fprintf(table, "  %s\t%s\n", c.name, c.summary)
+	}
+	_ = table.Flush()
+	fmt.Fprint(to, `
+twochat-connector help COMMAND lists a command's flags.
+
+Exit codes: 0 fine, 1 failed, 2 wrong command line or configuration, 3 found something wrong.
+`)
+}
+
+// errFoundWrong ends a command that worked and has already said what is wrong.
+var errFoundWrong = errors.New("found something wrong")
+
+// errHelped ends a command that was only asked for help.
+var errHelped = errors.New("helped")
+
+func exitCode(err error) int {
+	var usage *usageError
+	switch {
+	case err == nil, errors.Is(err, errHelped):
+		return exitFine
+	case errors.Is(err, errFoundWrong):
+		return exitWrong
+	case errors.As(err, &usage):
+		return exitUsage
+	}
+	return exitFailed
+}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// parts is what a pipeline is made of. All fields but words are required.
+type parts struct {
+	config   *config.Config
+	sink     sinks.Sink
+	client   *twochat.Client
+	privacy  string // twochat.Privacy.Name
+	registry prometheus.Registerer
+	logger   *slog.Logger
+	words    words
+}
+
+// words are what only an operator can say, at one start.
+type words struct {
+	firstStart, rekey, acceptHistory bool
+}
+
+// pipeline is the connector at work: a poller for each stream, all behind one limiter, into one sink. It is run once.
+type pipeline struct {
+	parts
+	instance string
+	started  time.Time
+	claims   []connector.Claim
+	limiter  *connector.Limiter
+	rate     atomic.Int64 // requests a minute in force
+	lanes    []*lane
+
+	mu      sync.Mutex
+	sinkOK  bool   // the sink was asked and refused nothing
+	waiting string // why the sink could not be asked yet
+	account *twochat.Info
+}
+
+// lane is one stream's part of the pipeline.
+type lane struct {
+	poller *connector.Poller
+	log    connector.Log
+	pulse  *pulse
+
+	mu      sync.Mutex
+	refusal *connector.Refusal // why it ended before it was told to
+}
+
+// ratesWithoutWord is the limit that is kept where neither the configuration nor the account names one.
+const ratesWithoutWord = 10
+
+// newPipeline puts the parts together. It does no I/O.
+func newPipeline(p parts) *pipeline {
+	c := p.config
+	l := &pipeline{parts: p, instance: rand.Text(), started: time.Now()}
+	l.claims = claimsOf(c, p.privacy, l.instance, p.words)
+	rate := int64(ratesWithoutWord)
+	if c.Poll.RequestsPerMinute > 0 {
+		rate = int64(c.Poll.RequestsPerMinute)
+	}
+	l.rate.Store(rate)
+	l.limiter = connector.NewLimiter(float64(rate))
+	metrics := connector.NewMetrics(p.registry)
+	slots := make(chan struct{}, c.Poll.Concurrency)
+	start := c.Start.At(l.started)
+	for _, claim := range l.claims {
+		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
+		a.poller = connector.NewPoller(connector.PollerConfig{
+			Pages: &lanePages{pages: p.client, slots: slots, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse},
+			Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory},
+			Start:   start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: c.Poll.Sweep.Every,
+			Limiter: l.limiter, Pace: l.pace, Metrics: metrics, Logger: p.logger,
+		})
+		l.lanes = append(l.lanes, a)
+	}
+	return l
+}
+
+// claimsOf says for each configured stream who asks the sink for its place, and what they expect there.
+func claimsOf(c *config.Config, privacy, instance string, w words) []connector.Claim {
+	streams := c.Streams()
+	claims := make([]connector.Claim, len(streams))
+	for i, s := range streams {
+		claims[i] = connector.Claim{
+			Stream: s, Privacy: privacy, Instance: instance, TypePrefix: c.Events.TypePrefix, Window: c.Seen.Capacity,
+			FirstStart: w.firstStart, Rekey: w.rekey,
+		}
+	}
+	return claims
+}
+
+func rulesOf(c *config.Config) connector.Rules {
+	rules := connector.DefaultRules()
+	rules.Capacity, rules.SweepDepth = c.Seen.Capacity, c.Poll.Sweep.Depth
+	return rules
+}
+
+// pace is the shortest interval of a stream that keeps the rate limit and the budget: a poll costs one request.
+func (l *pipeline) pace() time.Duration {
+	return max(paceOf(len(l.lanes), int(l.rate.Load())), l.budget())
+}
+
+func paceOf(streams, requestsPerMinute int) time.Duration {
+	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
+}
+
+// budget is the interval that the credits left allow.
+func (*pipeline) budget() time.Duration { return 0 }
+
+// Run waits for the sink, then polls until the context ends, and returns nil then. A commit in flight is finished first, and
+// every stream's place is given up. One stream's refusal does not end the others; the error is refusals where all streams
+// were refused, or refusedError where the sink's check refused.
+func (l *pipeline) Run(ctx context.Context) error {
+	defer l.closeLogs()
+	if err := l.prepare(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var account, work sync.WaitGroup
+	if l.config.Poll.RequestsPerMinute == 0 && !l.learnRate(ctx) {
+		account.Go(func() { l.keepLearning(ctx) })
+	}
+	for _, a := range l.lanes {
+		work.Go(func() { l.runLane(ctx, a) })
+	}
+	work.Wait()
+	stop()
+	account.Wait()
+	return l.refused()
+}
+
+// runLane polls one stream.
+func (l *pipeline) runLane(ctx context.Context, a *lane) {
+	err := a.poller.Run(ctx)
+	if err == nil {
+		return
+	}
+	stream := a.poller.Status().Stream
+	var refusal *connector.Refusal
+	if !errors.As(err, &refusal) {
+		refusal = &connector.Refusal{Thing: "stream " + stream, Cause: err.Error(), Mend: "restart the program; report it if it comes back"}
+	}
+	a.mu.Lock()
+	a.refusal = refusal
+	a.mu.Unlock()
+	l.logger.Error("stream refused", "stream", stream, "cause", refusal.Cause, "mend", refusal.Mend)
+}
+
+// refusals are why streams ended before they were told to.
+type refusals []*connector.Refusal
+
+func (r refusals) Error() string {
+	errs := make([]error, len(r))
+	for i := range r {
+		errs[i] = r[i]
+	}
+	return errors.Join(errs...).Error()
+}
+
+// refused returns the refusals where no stream is left.
+func (l *pipeline) refused() error {
+	var all refusals
+	for _, a := range l.lanes {
+		if refusal := a.refused(); refusal != nil {
+			all = append(all, refusal)
+		}
+	}
+	if len(all) < len(l.lanes) {
+		return nil
+	}
+	return all
+}
+
+func (a *lane) refused() *connector.Refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refusal
+}
+
+// closeLogs gives up every stream's place.
+func (l *pipeline) closeLogs() {
+	for _, a := range l.lanes {
+		if err := a.log.Close(); err != nil {
+			l.logger.Warn("a stream's place in the sink could not be given up", "stream", a.poller.Status().Stream, "cause", err)
+		}
+	}
+}
+
+// statuses is the record of every stream, in the order of the configuration. It may be called from any goroutine.
+func (l *pipeline) statuses() []connector.Status {
+	list := make([]connector.Status, len(l.lanes))
+	for i, a := range l.lanes {
+		list[i] = a.poller.Status()
+		if refusal := a.refused(); refusal != nil {
+			list[i].Cause = refusal.Error()
+		}
+	}
+	return list
+}
+
+// prepareTimeout bounds one attempt to make and check what the sink needs.
+const prepareTimeout = 2 * time.Minute
+
+// prepare makes what the sink lacks, where that is wanted, and checks it. A sink that cannot be asked is waited for.
+func (l *pipeline) prepare(ctx context.Context) error {
+	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(500*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
+	for {
+		findings, err := l.askSink(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var refusal *connector.Refusal
+		if errors.As(err, &refusal) {
+			return err
+		}
+		if err == nil {
+			return l.judge(findings)
+		}
+		l.notReached(err)
+		timer := time.NewTimer(policy.NextBackOff())
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+	}
+}
+
+func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	if wantsCreate(l.config.Sink) {
+		if err := l.sink.Create(ctx); err != nil {
+			return nil, fmt.Errorf("create what the sink lacks: %w", err)
+		}
+	}
+	findings, err := l.sink.Check(ctx, l.claims)
+	if err != nil {
+		return nil, fmt.Errorf("check the sink: %w", err)
+	}
+	return findings, nil
+}
+
+// wantsCreate says whether what a sink lacks is to be made. Sinks without a broker of somebody else's always do.
+func wantsCreate(c sinks.Config) bool {
+	return (c.JetStream == nil || c.JetStream.Create) && (c.Kafka == nil || c.Kafka.Create)
+}
+
+// notReached records and says, once for each cause, why the sink could not be asked.
+func (l *pipeline) notReached(err error) {
+	l.mu.Lock()
+	news := l.waiting != err.Error()
+	l.waiting = err.Error()
+	l.mu.Unlock()
+	if news {
+		l.logger.Warn("the sink cannot be reached; nothing is polled until it can", "cause", err)
+	}
+}
+
+// judge ends the start where a finding refuses it, and says the warnings once.
+func (l *pipeline) judge(findings []connector.Finding) error {
+	var refused refusedError
+	for _, finding := range findings {
+		switch finding.Level {
+		case connector.FindingRefused:
+			refused = append(refused, finding)
+		case connector.FindingWarning:
+			l.logger.Warn("the sink's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "mend", finding.Mend)
+		}
+	}
+	if refused != nil {
+		return refused
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting != "" {
+		l.logger.Info("the sink is reached")
+	}
+	l.sinkOK, l.waiting = true, ""
+	return nil
+}
+
+// learnRate asks the account for its limit, and says whether it got an answer.
+func (l *pipeline) learnRate(ctx context.Context) bool {
+	info, err := l.client.Info(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.logger.Warn("the account's limits cannot be read; a careful rate is kept until they can", "requests_per_minute", l.rate.Load(), "cause", err)
+		}
+		return false
+	}
+	if info.RequestsPerMinute > 0 {
+		l.rate.Store(int64(info.RequestsPerMinute))
+		l.limiter.SetRate(float64(info.RequestsPerMinute))
+	}
+	l.mu.Lock()
+	l.account = &info
+	l.mu.Unlock()
+	l.logger.Info("account's limits read", "requests_per_minute", l.rate.Load(), "calls_used", info.Usage, "calls_allowed", info.MaxUsage)
+	return true
+}
+
+// keepLearning asks until there is an answer.
+func (l *pipeline) keepLearning(ctx context.Context) {
+	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(30*time.Second), backoff.WithMaxInterval(30*time.Minute), backoff.WithMaxElapsedTime(0))
+	for {
+		timer := time.NewTimer(policy.NextBackOff())
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		if l.learnRate(ctx) {
+			return
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+const aboutRun = `
+Reads the configured numbers and delivers their messages, until it is told to stop: SIGTERM or ctrl-c finishes the commit
+in flight and ends within 25 seconds, a second one ends at once.
+
+With --number alone, and the API key in the environment TWOCHAT_API_KEY, no file is needed: the messages go to a JetStream
+server inside the process, with its data in ./twochat-data and its clients at nats://127.0.0.1:4222.
+`
+
+// runConnector is the command run.
+func runConnector(ctx context.Context, p *program, args []string) error {
+	flags := newFlags(p)
+	settings := configFlags(flags)
+	var w words
+	flags.BoolVar(&settings.Create, "create", false, "make the stream or topics that the broker lacks, with the right settings")
+	flags.BoolVar(&w.firstStart, "first-start", false, "where the sink has events of a stream but no checkpoint: go on after the newest event")
+	flags.BoolVar(&w.rekey, "rekey", false, "accept that a changed privacy mode or key moves chats to other keys")
+	flags.BoolVar(&w.acceptHistory, "accept-history", false, "deliver what is held because a list lost all that was delivered before")
+	partitions := flags.Int("accept-partitions", 0, "accept that chats move, as the Kafka topic now has this `number` of partitions")
+	if err := p.parse(flags, args, aboutRun); err != nil {
+		return err
+	}
+	c, err := p.load(settings)
+	if err != nil {
+		return err
+	}
+	if err := acceptPartitions(c, *partitions); err != nil {
+		return err
+	}
+	logger := newLogger(c.Log, p.err)
+	err = connect(ctx, c, w, logger)
+	if err != nil {
+		logger.Error("ended", "cause", err)
+		return err
+	}
+	logger.Info("stopped")
+	return nil
+}
+
+func acceptPartitions(c *config.Config, partitions int) error {
+	switch {
+	case partitions == 0:
+		return nil
+	case partitions < 0:
+		return usage("flag --accept-partitions: expected the number of partitions that the topic has now")
+	case c.Sink.Kafka == nil:
+		return usage("flag --accept-partitions: only the sink kafka has partitions")
+	}
+	c.Sink.Kafka.AcceptPartitions = partitions
+	return nil
+}
+
+// drainTime is how long the process may take to stop.
+const drainTime = 24 * time.Second
+
+// connect runs the pipeline of a configuration until the context ends.
+func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger) error {
+	privacy, err := privacyOf(c)
+	if err != nil {
+		return err
+	}
+	client, err := newClient(c, privacy)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	sink, err := sinks.Open(c.Sink, c.Encoding(), logger)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	pipe := newPipeline(parts{config: c, sink: sink, client: client, privacy: privacy.Name(), registry: registry, logger: logger, words: w})
+	promise := sink.Promise()
+	logger.Info("started", "version", versionText(), "instance", pipe.instance, "streams", len(pipe.lanes), "sink", c.Sink.Chosen()[0],
+		"start", c.Start, "once", promise.Once, "promise", promise.Text)
+
+	done := make(chan error, 1)
+	go func() {
+		err := pipe.Run(ctx)
+		if closing := sink.Close(); closing != nil {
+			err = errors.Join(err, fmt.Errorf("close the sink: %w", closing))
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	logger.Info("stopping: the commit in flight is finished first")
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errors.New("the sink did not answer in time, so the commit in flight is left to the next start, which asks the sink what became of it")
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+)
+
+// newFlags makes the flag set of a command; parse prints its help.
+func newFlags(p *program) *flag.FlagSet {
+	flags := flag.NewFlagSet(p.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}
+
+// parse reads the command line. about says what the command does, for its help.
+func (p *program) parse(flags *flag.FlagSet, args []string, about string) error {
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(p.out, "twochat-connector %s [flags]\n\n%s\n", p.name, strings.TrimSpace(about))
+		p.printFlags(flags)
+		return errHelped
+	case err != nil:
+		text := strings.ReplaceAll(err.Error(), "provided but not defined: -", "is unknown: --")
+		return &usageError{mended(errors.New(text), "`twochat-connector help "+p.name+"` lists the flags")}
+	case flags.NArg() > 0:
+		return &usageError{mended(errors.New("expected flags only, found something else among them"), "`twochat-connector help "+p.name+"` lists the flags")}
+	}
+	return nil
+}
+
+func (p *program) printFlags(flags *flag.FlagSet) {
+	first := true
+	flags.VisitAll(func(f *flag.Flag) {
+		if first {
+			fmt.Fprint(p.out, "\nFlags:\n")
+			first = false
+		}
+		kind, text := flag.UnquoteUsage(f)
+		fmt.Fprintf(p.out, "  --%s", f.Name)
+		if kind != "" {
+			fmt.Fprintf(p.out, " %s", strings.ToUpper(kind))
+		}
+		fmt.Fprintf(p.out, "\n        %s\n", text)
+	})
+}
+
+// configFlags adds the flags that say which configuration is meant, for every command that has one.
+func configFlags(flags *flag.FlagSet) *config.Flags {
+	c := &config.Flags{}
+	flags.StringVar(&c.Config, "config", "", "configuration `file`; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
+	flags.Func("number", "connected `number` to read, such as +595981048477, instead of the configured ones; may be repeated", func(number string) error {
+		c.Numbers = append(c.Numbers, number)
+		return nil
+	})
+	flags.StringVar(&c.Sink, "sink", "", "`where` to deliver, instead of the configured sink: nats://host:4222 (JetStream), kafka://host:9092/topic, file:events.jsonl, or - for the standard output")
+	flags.StringVar(&c.Start, "start", "", "what a stream's first start delivers: `now`, beginning, an age such as 24h, or a time")
+	return c
+}
+
+// load reads the configuration in force.
+func (p *program) load(flags *config.Flags) (*config.Config, error) {
+	found := true
+	if flags.Config == "" {
+		flags.Config, found = config.Find()
+	}
+	c, err := config.FromFlags(*flags, p.env)
+	switch {
+	case err != nil && !found && len(flags.Numbers) == 0:
+		return nil, &usageError{mended(fmt.Errorf("there is no configuration file here\n%w", err),
+			"write twochat-connector.yaml, name a file with --config, or begin with --number and "+config.APIKeyVariable)}
+	case err != nil:
+		return nil, &usageError{err}
+	}
+	return c, nil
+}
+
+// privacyOf is what the configuration says of identifiers and dropped parts. The key of pseudonyms is read here.
+func privacyOf(c *config.Config) (twochat.Privacy, error) {
+	privacy := twochat.Privacy{Identifiers: twochat.Identifiers(c.Privacy.Identifiers), Drop: c.Privacy.Drop}
+	if c.Privacy.KeyFile.Set() {
+		key, err := c.Privacy.KeyFile.Read()
+		if err != nil {
+			return privacy, &usageError{mended(fmt.Errorf("privacy.key_file: %w", err), "put a key of at least 16 random bytes into the file")}
+		}
+		privacy.Secret = []byte(key)
+	}
+	if err := privacy.Validate(); err != nil {
+		return privacy, &usageError{err}
+	}
+	return privacy, nil
+}
+
+func newClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, error) {
+	client, err := twochat.New(twochat.Config{
+		BaseURL: c.TwoChat.BaseURL, Key: c.APIKey, Timeout: c.Poll.Timeout, Version: versionText(), Privacy: privacy,
+	})
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return client, nil
+}
+
+// newLogger makes the logger: text for a person at a terminal, JSON for machines.
+func newLogger(c config.Log, to io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" || c.Format == "auto" && isTerminal(to) {
+		return slog.New(slog.NewTextHandler(to, options))
+	}
+	return slog.New(slog.NewJSONHandler(to, options))
+}
+
+// isTerminal says whether a person is likely to read what is written there.
+func isTerminal(to io.Writer) bool {
+	file, ok := to.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
