@@ -19,9 +19,10 @@ type world struct {
 	config Config
 	disk   *disk
 
-	ops     int  // done so far
-	crashed bool // nothing more is done
-	synced  map[string]int64
+	ops        int  // done so far
+	crashed    bool // nothing more is done
+	firstStart bool // the operator left --first-start on
+	synced     map[string]int64
 }
 
 func newWorld(t *testing.T) *world {
@@ -50,7 +51,9 @@ func (w *world) drive() error {
 		done := 0
 		for _, name := range streams {
 			if logs[name] == nil {
-				logs[name] = sink.Log(sinktest.Claim(name, "one"))
+				claim := sinktest.Claim(name, "one")
+				claim.FirstStart = w.firstStart
+				logs[name] = sink.Log(claim)
 			}
 			if w.crashed {
 				return errCrash
@@ -169,7 +172,7 @@ func TestSink_LosesAndDoublesNothingWhereverTheProgramEnds(t *testing.T) {
 				case !errors.Is(err, errCrash):
 					t.Fatalf("%s: %v", label, err)
 				}
-				w.crashed, w.disk = false, &disk{pretend: true}
+				w.crashed, w.disk, w.firstStart = false, &disk{pretend: true}, at%2 == 0
 				if err := w.drive(); err != nil {
 					t.Fatalf("%s: afterwards: %v", label, err)
 				}
