@@ -1,0 +1,197 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// place is a broker in a process of its own, which a test treats badly.
+type place interface {
+	// start starts it, with the data it had, and waits until it answers.
+	start(t *testing.T)
+	// kill is kill -9. pause and resume are SIGSTOP and SIGCONT.
+	kill(t *testing.T)
+	pause(t *testing.T)
+	resume(t *testing.T)
+	// sink is the connector's configuration for it: the content of the section `sink`.
+	sink() string
+	// read lists all events that are in it, by the name of their stream, each stream's in the order of its log. It reads with
+	// another client than the one that wrote.
+	read(t *testing.T) map[string][]json.RawMessage
+	// logs names the broker's log files.
+	logs() []string
+}
+
+// natsPlace is a nats-server process with JetStream, which syncs every write to disk.
+type natsPlace struct {
+	binary, folder string
+	port           int
+	options        string // more of the connector's section sink.jetstream
+	process        *process
+}
+
+func newNATSPlace(t *testing.T, binary, options string) *natsPlace {
+	t.Helper()
+	p := &natsPlace{binary: binary, folder: t.TempDir(), port: freePort(t), options: options}
+	config := fmt.Sprintf("listen: 127.0.0.1:%d\nmax_payload: 4MB\njetstream: { store_dir: %q, sync_interval: always }\n", p.port, p.folder)
+	if err := os.WriteFile(filepath.Join(p.folder, "nats.conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.process.kill() })
+	return p
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func (p *natsPlace) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", p.port) }
+
+func (p *natsPlace) logs() []string { return []string{filepath.Join(p.folder, "nats.log")} }
+
+func (p *natsPlace) sink() string {
+	return fmt.Sprintf("jetstream: { url: %q, create: true%s }", p.url(), p.options)
+}
+
+func (p *natsPlace) start(t *testing.T) {
+	t.Helper()
+	p.process = launch(t, p.logs()[0], nil, p.binary, "-c", filepath.Join(p.folder, "nats.conf"))
+	if !eventually(t.Context(), 30*time.Second, func() bool {
+		js, closeConn, err := p.dial()
+		if err != nil {
+			return false
+		}
+		defer closeConn()
+		_, err = js.AccountInfo(t.Context())
+		return err == nil
+	}) {
+		t.Fatalf("nats-server does not start:\n%s", tail(p.logs()[0], 20))
+	}
+}
+
+func (p *natsPlace) kill(*testing.T)   { p.process.kill() }
+func (p *natsPlace) pause(*testing.T)  { p.process.signal(syscall.SIGSTOP) }
+func (p *natsPlace) resume(*testing.T) { p.process.signal(syscall.SIGCONT) }
+
+func (p *natsPlace) dial() (jetstream.JetStream, func(), error) {
+	conn, err := natsgo.Connect(p.url(), natsgo.Timeout(2*time.Second), natsgo.NoReconnect())
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return js, conn.Close, nil
+}
+
+func (p *natsPlace) read(t *testing.T) map[string][]json.RawMessage {
+	t.Helper()
+	js, closeConn, err := p.dial()
+	if err != nil {
+		t.Fatalf("read back: %v", err)
+	}
+	defer closeConn()
+	events := make(map[string][]json.RawMessage)
+	err = readStream(t.Context(), js, func(subject string, data []byte) error {
+		return sortOut(events, subject, data)
+	})
+	if err != nil {
+		t.Fatalf("read back: %v", err)
+	}
+	return events
+}
+
+// streamName is the JetStream stream that the connector makes.
+const streamName = "WHATSAPP"
+
+// readStream gives each message that is in the stream now, in its order, by an ordered consumer as any NATS client makes one.
+func readStream(ctx context.Context, js jetstream.JetStream, each func(subject string, data []byte) error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	stream, err := js.Stream(ctx, streamName)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if stream.CachedInfo().State.Msgs == 0 {
+		return nil
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		message, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		if err := each(message.Subject(), message.Data()); err != nil {
+			return err
+		}
+		meta, err := message.Metadata()
+		if err != nil {
+			return err
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
+// sortOut puts an event beside the others of its stream. Checkpoints and rejects, which have subjects of their own, are left out.
+func sortOut(events map[string][]json.RawMessage, subject string, data []byte) error {
+	if !strings.HasPrefix(subject, "whatsapp.") {
+		return nil
+	}
+	name, err := streamOf(data)
+	if err != nil {
+		return err
+	}
+	if token, _, _ := strings.Cut(strings.TrimPrefix(subject, "whatsapp."), "."); token != name {
+		return fmt.Errorf("an event of stream %s has the subject of %s", name, token)
+	}
+	events[name] = append(events[name], data)
+	return nil
+}
+
+// streamOf is the name of the stream that an event says it is from.
+func streamOf(event []byte) (string, error) {
+	var envelope struct{ Source string }
+	if err := json.Unmarshal(event, &envelope); err != nil {
+		return "", err
+	}
+	name, ok := strings.CutPrefix(envelope.Source, "//2chat.co/whatsapp/")
+	if !ok {
+		return "", fmt.Errorf("an event has the source %q", envelope.Source)
+	}
+	return name, nil
+}

@@ -1,0 +1,165 @@
+//go:build linux
+
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// buildBinary builds a main package of this module, or of one it depends on, as a user would.
+func buildBinary(t *testing.T, folder, pkg string) string {
+	t.Helper()
+	path := filepath.Join(folder, filepath.Base(strings.TrimSuffix(pkg, "/v2")))
+	if pkg == "." {
+		path = filepath.Join(folder, "twochat-connector")
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
+	}
+	return path
+}
+
+// process is a program that a test starts and ends.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// launch starts a program whose output is added to a file. It ends with the test process at the latest, however that ends.
+func launch(t *testing.T, log string, env []string, name string, args ...string) *process {
+	t.Helper()
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", filepath.Base(name), err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // how it ended is in cmd.ProcessState
+	}()
+	return p
+}
+
+// running says whether the process has not ended.
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// signal sends a signal to a process that may have ended.
+func (p *process) signal(s syscall.Signal) {
+	if p.running() {
+		_ = p.cmd.Process.Signal(s)
+	}
+}
+
+// kill is kill -9, and waits for the end.
+func (p *process) kill() {
+	if p != nil {
+		p.signal(syscall.SIGKILL)
+		<-p.ended
+	}
+}
+
+// exit waits for the end and gives the exit code; 128 and more is a signal. ok is false where it does not end in time.
+func (p *process) exit(within time.Duration) (code int, ok bool) {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+	case <-timer.C:
+		return 0, false
+	}
+	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return 128 + int(status.Signal()), true
+	}
+	return status.ExitStatus(), true
+}
+
+// peakResident is the most memory that the process ever had resident, in bytes.
+func (p *process) peakResident(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kilobytes, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kilobytes << 10
+		}
+	}
+	t.Fatal("no VmHWM in /proc")
+	return 0
+}
+
+// pause lets time pass; false means that the context ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// eventually asks again and again until the answer is yes, and says whether it was in time.
+func eventually(ctx context.Context, within time.Duration, yes func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for !yes() {
+		if !pause(ctx, 20*time.Millisecond) {
+			return yes()
+		}
+	}
+	return true
+}
+
+// tail is the end of a log, for the report of a test that failed.
+func tail(path string, lines int) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	var last []string
+	scanner := bufio.NewScanner(bytes.NewReader(content))
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		if last = append(last, scanner.Text()); len(last) > lines {
+			last = last[1:]
+		}
+	}
+	return strings.Join(last, "\n")
+}

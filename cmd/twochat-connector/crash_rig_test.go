@@ -1,0 +1,247 @@
+//go:build linux
+
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// rig is a fake 2Chat in the test's process, a broker, and places for two copies of the connector.
+type rig struct {
+	fake    *twochattest.Fake
+	place   place
+	streams []string // by number
+	numbers []string
+	binary  string
+	config  string
+	url     string
+	seats   [2]seat
+}
+
+// seat is where one copy of the connector runs, now and then.
+type seat struct {
+	log     string
+	process *process
+	stopped bool // SIGSTOP
+	asked   bool // its end was wanted
+	starts  int
+	ends    []int // exit codes of ends that nobody asked for
+}
+
+// settings are what tests choose of the connector's configuration.
+type settings struct {
+	streams int
+	start   string
+}
+
+// newRig starts the fake and the broker, and writes the configuration. No connector runs yet.
+func newRig(t *testing.T, binary string, p place, s settings, options twochattest.Options) *rig {
+	t.Helper()
+	r := &rig{place: p, binary: binary}
+	var streams strings.Builder
+	for i := range s.streams {
+		r.numbers = append(r.numbers, fmt.Sprintf("+1555010%04d", 100+i))
+		r.streams = append(r.streams, fmt.Sprintf("stream-%d", i+1))
+		fmt.Fprintf(&streams, "    - { number: %q, name: %s }\n", r.numbers[i], r.streams[i])
+	}
+	options.Numbers = r.numbers
+	options.RequestsPerMinute, options.Credits = 1_000_000, 1_000_000_000
+	r.fake = twochattest.New(options)
+	server, err := r.fake.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.url = server.URL
+	folder := t.TempDir()
+	r.config = filepath.Join(folder, "config.yaml")
+	content := fmt.Sprintf(`twochat:
+  base_url: %s
+  streams:
+%sstart: %s
+poll: { min_interval: 1s, max_interval: 2s, requests_per_minute: 1000000, monthly_credits: 1000000000, timeout: 5s }
+sink:
+  %s
+admin: { listen: 127.0.0.1:0 }
+log: { format: json }
+`, r.url, streams.String(), s.start, p.sink())
+	if err := os.WriteFile(r.config, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range r.seats {
+		r.seats[i].log = filepath.Join(folder, fmt.Sprintf("connector-%d.log", i+1))
+	}
+	p.start(t)
+	t.Cleanup(func() {
+		for i := range r.seats {
+			r.seats[i].process.kill()
+		}
+		if t.Failed() {
+			for i := range r.seats {
+				t.Logf("connector %d, the end of its log:\n%s", i+1, tail(r.seats[i].log, 40))
+			}
+			for _, log := range p.logs() {
+				t.Logf("the end of %s:\n%s", filepath.Base(log), tail(log, 20))
+			}
+		}
+	})
+	return r
+}
+
+// start starts a copy of the connector where none runs.
+func (r *rig) start(t *testing.T, i int) {
+	t.Helper()
+	s := &r.seats[i]
+	if s.process.running() {
+		return
+	}
+	r.note(i)
+	s.process = launch(t, s.log, []string{"TWOCHAT_API_KEY=test"}, r.binary, "run", "--config", r.config)
+	s.starts++
+	s.stopped, s.asked = false, false
+}
+
+// note records the end of a copy that ended by itself.
+func (r *rig) note(i int) {
+	s := &r.seats[i]
+	if s.process == nil || s.asked || s.process.running() {
+		return
+	}
+	code, _ := s.process.exit(0)
+	s.ends, s.asked = append(s.ends, code), true
+}
+
+func (r *rig) kill(i int) {
+	r.note(i)
+	r.seats[i].asked = true
+	r.seats[i].process.kill()
+	r.seats[i].stopped = false
+}
+
+func (r *rig) pause(i int) {
+	r.seats[i].process.signal(syscall.SIGSTOP)
+	r.seats[i].stopped = true
+}
+
+func (r *rig) resume(i int) {
+	r.seats[i].process.signal(syscall.SIGCONT)
+	r.seats[i].stopped = false
+}
+
+// terminate is SIGTERM, and demands an orderly end.
+func (r *rig) terminate(t *testing.T, i int) {
+	t.Helper()
+	s := &r.seats[i]
+	r.note(i)
+	if !s.process.running() {
+		return
+	}
+	s.asked = true
+	s.process.signal(syscall.SIGTERM)
+	if code, ok := s.process.exit(25 * time.Second); !ok {
+		t.Errorf("connector %d does not end within 25s of SIGTERM", i+1)
+		s.process.kill()
+	} else if code != 0 {
+		t.Errorf("connector %d ends with %d after SIGTERM, expected 0", i+1, code)
+	}
+}
+
+// audit holds all that the broker has against what the fake listed.
+func (r *rig) audit(t *testing.T) map[string]twochattest.Report {
+	t.Helper()
+	return r.auditOf(t, func() map[string][][]byte {
+		all := make(map[string][][]byte)
+		for name, events := range r.place.read(t) {
+			for _, event := range events {
+				all[name] = append(all[name], event)
+			}
+		}
+		return all
+	}())
+}
+
+func (r *rig) auditOf(t *testing.T, events map[string][][]byte) map[string]twochattest.Report {
+	t.Helper()
+	reports := make(map[string]twochattest.Report)
+	for i, name := range r.streams {
+		var audit twochattest.Audit
+		for _, event := range events[name] {
+			if err := audit.SeeCloudEvent(event); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reports[name] = audit.Report(r.fake.Truth(r.numbers[i]))
+		delete(events, name)
+	}
+	for name := range events {
+		t.Errorf("the broker holds events of %q, which nobody configured", name)
+	}
+	return reports
+}
+
+// whole says whether nothing is missing any more.
+func whole(reports map[string]twochattest.Report) bool {
+	for _, report := range reports {
+		if report.Lost > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// settle waits until every message has arrived, then until each stream was polled a few times more, in which nothing may happen.
+func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.Report {
+	t.Helper()
+	began := time.Now()
+	for !whole(r.audit(t)) && time.Since(began) < within && pause(t.Context(), time.Second) {
+	}
+	arrived := time.Since(began)
+	after := make([]int, len(r.numbers))
+	for i, number := range r.numbers {
+		after[i] = r.fake.PageRequests(number) + 3
+	}
+	if !eventually(t.Context(), 30*time.Second, func() bool {
+		for i, number := range r.numbers {
+			if r.fake.PageRequests(number) < after[i] {
+				return false
+			}
+		}
+		return true
+	}) {
+		t.Error("some stream is not polled any more")
+	}
+	t.Logf("all had arrived %v after the last fault", arrived.Round(100*time.Millisecond))
+	return r.audit(t)
+}
+
+// expectClean demands that each message stands once, in order, without a gap in the sequence, byte for byte.
+func expectClean(t *testing.T, reports map[string]twochattest.Report) {
+	t.Helper()
+	var sum twochattest.Report
+	for name, report := range reports {
+		sum.Events, sum.Wanted, sum.Late = sum.Events+report.Events, sum.Wanted+report.Wanted, sum.Late+report.Late
+		sum.Lost, sum.Doubled, sum.Gaps = sum.Lost+report.Lost, sum.Doubled+report.Doubled, sum.Gaps+report.Gaps
+		sum.OutOfOrder, sum.UnmarkedLate = sum.OutOfOrder+report.OutOfOrder, sum.UnmarkedLate+report.UnmarkedLate
+		sum.Invented, sum.LateMissing, sum.Gone = sum.Invented+report.Invented, sum.LateMissing+report.LateMissing, sum.Gone+report.Gone
+		sum.Poison += report.Poison
+		if !report.Clean() {
+			t.Errorf("%s: %s", name, report)
+		}
+	}
+	if sum.Events == 0 {
+		t.Error("there is no event at all")
+	}
+	t.Logf("all streams: %s", sum)
+}

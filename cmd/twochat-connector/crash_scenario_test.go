@@ -1,0 +1,267 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+var historyMessages = flag.Int("history", 20_000, "how many messages TestHistoryMemory delivers from the beginning")
+
+func newNATSRig(t *testing.T, sinkOptions string, s settings, options twochattest.Options) *rig {
+	t.Helper()
+	folder := t.TempDir()
+	server := buildBinary(t, folder, "github.com/nats-io/nats-server/v2")
+	return newRig(t, buildBinary(t, folder, "."), newNATSPlace(t, server, sinkOptions), s, options)
+}
+
+// asked waits until a stream was asked for so many more pages.
+func (r *rig) asked(t *testing.T, number string, more int, act func()) {
+	t.Helper()
+	goal := r.fake.PageRequests(number) + more
+	act()
+	if !eventually(t.Context(), 60*time.Second, func() bool { return r.fake.PageRequests(number) >= goal }) {
+		t.Fatalf("%d pages were never asked for", more)
+	}
+}
+
+// arrived waits until every message that is listed is in the broker.
+func (r *rig) arrived(t *testing.T) {
+	t.Helper()
+	if !eventually(t.Context(), 60*time.Second, func() bool { return whole(r.audit(t)) }) {
+		expectClean(t, r.audit(t))
+		t.FailNow()
+	}
+}
+
+// A burst of 700 messages between two polls, and a kill -9 in the middle of it: each message stands once and in order.
+func TestBurst(t *testing.T) {
+	r := newNATSRig(t, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 7, History: 60, Latency: 20 * time.Millisecond})
+	r.start(t, 0)
+	r.arrived(t)
+	number := r.numbers[0]
+	// A burst costs eight pages and eight more for the certificate: the kills fall into the reading, before and after the commit.
+	for _, pages := range []int{1, 4, 8, 9, 12} {
+		r.asked(t, number, pages, func() { r.fake.Insert(number, 700) })
+		r.kill(0)
+		r.start(t, 0)
+		r.arrived(t)
+	}
+	expectClean(t, r.settle(t, 30*time.Second))
+}
+
+// SIGTERM during a commit: the commit is finished, and the exit code is 0.
+func TestTerminate(t *testing.T) {
+	r := newNATSRig(t, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 8, History: 60})
+	r.start(t, 0)
+	r.arrived(t)
+	r.place.pause(t)
+	r.asked(t, r.numbers[0], 1, func() { r.fake.Insert(r.numbers[0], 30) })
+	pause(t.Context(), 500*time.Millisecond) // the commit waits for the broker now
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.terminate(t, 0)
+	}()
+	pause(t.Context(), 500*time.Millisecond)
+	select {
+	case <-ended:
+		t.Error("the connector ended with a commit in flight")
+	default:
+	}
+	r.place.resume(t)
+	<-ended
+	expectClean(t, r.audit(t)) // nobody is left to deliver anything
+}
+
+// While the broker is down, nothing is polled: the messages stay where they are, and polls cost credits.
+func TestBrokerDown(t *testing.T) {
+	r := newNATSRig(t, "", settings{streams: 2, start: "beginning"}, twochattest.Options{Seed: 9, History: 60})
+	r.start(t, 0)
+	r.arrived(t)
+	r.place.kill(t)
+	for _, number := range r.numbers {
+		r.fake.Insert(number, 30)
+	}
+	pause(t.Context(), 4*time.Second) // until both have something that they cannot commit
+	before := r.fake.Requests()
+	pause(t.Context(), 6*time.Second)
+	if polls := r.fake.Requests() - before; polls > 0 {
+		t.Errorf("%d requests in 6s while the broker was down, expected none", polls)
+	}
+	r.fake.Insert(r.numbers[0], 250)
+	r.place.start(t)
+	r.arrived(t)
+	expectClean(t, r.settle(t, 30*time.Second))
+	r.terminate(t, 0)
+	if ends := r.seats[0].ends; len(ends) > 0 {
+		t.Errorf("the connector ended by itself with %v", ends)
+	}
+}
+
+// A stream that is quiet for longer than the sink keeps events: its checkpoint is still there, and a restart goes on after it.
+func TestQuietLongerThanMaxAge(t *testing.T) {
+	r := newNATSRig(t, ", max_age: 2s", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 10, History: 250})
+	follower := follow(t, r.place.(*natsPlace))
+	number := r.numbers[0]
+	r.start(t, 0)
+	expect := func(count int) {
+		t.Helper()
+		if !eventually(t.Context(), 30*time.Second, func() bool { return follower.count() >= count }) {
+			t.Fatalf("%d events arrived, expected %d", follower.count(), count)
+		}
+	}
+	expired := func() {
+		t.Helper()
+		if !eventually(t.Context(), 30*time.Second, func() bool { return len(r.place.read(t)) == 0 }) {
+			t.Fatal("the broker does not forget events of two seconds ago")
+		}
+	}
+	expect(250)
+	expired()
+	r.kill(0)
+	r.start(t, 0) // finds nothing but the checkpoint
+	r.asked(t, number, 3, func() {})
+	r.fake.Insert(number, 130)
+	expect(380)
+	r.terminate(t, 0)
+	expired()
+	r.fake.Insert(number, 220)
+	r.start(t, 0)
+	expect(600)
+	r.asked(t, number, 4, func() {})
+	expectClean(t, r.auditOf(t, map[string][][]byte{r.streams[0]: follower.stop(t)}))
+}
+
+// follower keeps what a consumer of the stream sees from the first event on.
+type follower struct {
+	mu     sync.Mutex
+	events [][]byte
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func follow(t *testing.T, p *natsPlace) *follower {
+	t.Helper()
+	js, closeConn, err := p.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &follower{cancel: cancel, done: make(chan error, 1)}
+	go func() {
+		defer closeConn()
+		f.done <- f.run(ctx, js)
+	}()
+	t.Cleanup(cancel)
+	return f
+}
+
+func (f *follower) run(ctx context.Context, js jetstream.JetStream) error {
+	var stream jetstream.Stream
+	for stream == nil {
+		var err error
+		if stream, err = js.Stream(ctx, streamName); err != nil && !pause(ctx, 5*time.Millisecond) {
+			return fmt.Errorf("no stream to follow: %w", err)
+		}
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"whatsapp.>"}})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		message, err := messages.Next(jetstream.NextContext(ctx))
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f.mu.Lock()
+		f.events = append(f.events, message.Data())
+		f.mu.Unlock()
+	}
+}
+
+func (f *follower) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.events)
+}
+
+func (f *follower) stop(t *testing.T) [][]byte {
+	t.Helper()
+	f.cancel()
+	if err := <-f.done; err != nil {
+		t.Fatal(err)
+	}
+	return f.events
+}
+
+// historyResident is what the connector may have resident while it delivers a long history.
+const historyResident = 64 << 20
+
+// A long history from the beginning takes bounded memory, and arrives whole.
+func TestHistoryMemory(t *testing.T) {
+	r := newNATSRig(t, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 11, History: *historyMessages, Shapes: twochattest.ShapesLive})
+	began := time.Now()
+	r.start(t, 0)
+	place := r.place.(*natsPlace)
+	if !eventually(t.Context(), 8*time.Minute, func() bool {
+		return place.lastSequence(t, r.streams[0]) >= *historyMessages
+	}) {
+		t.Fatalf("only %d of %d events arrived", place.lastSequence(t, r.streams[0]), *historyMessages)
+	}
+	took := time.Since(began)
+	r.asked(t, r.numbers[0], 3, func() {})
+	resident := r.seats[0].process.peakResident(t)
+	t.Logf("%d messages in %v with %d requests: %d MB resident at most", *historyMessages, took.Round(100*time.Millisecond), r.fake.Requests(), resident>>20)
+	if resident > historyResident {
+		t.Errorf("%d MB resident, expected %d MB at most", resident>>20, historyResident>>20)
+	}
+	expectClean(t, r.audit(t))
+}
+
+// lastSequence is the sequence of a stream's newest event, 0 where there is none.
+func (p *natsPlace) lastSequence(t *testing.T, name string) int {
+	t.Helper()
+	js, closeConn, err := p.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn()
+	stream, err := js.Stream(t.Context(), streamName)
+	if err != nil {
+		return 0
+	}
+	last, err := stream.GetLastMsgForSubject(t.Context(), "whatsapp."+name+".>")
+	if err != nil {
+		return 0
+	}
+	var event struct{ Sequence string }
+	if err := json.Unmarshal(last.Data, &event); err != nil {
+		t.Fatal(err)
+	}
+	sequence, err := strconv.Atoi(event.Sequence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sequence
+}

@@ -1,0 +1,214 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+var (
+	crashFor  = flag.Duration("crash", 15*time.Second, "how long the crash tests do harm, each")
+	crashSeed = flag.Uint64("crashseed", 0, "seed of the crash tests; 0 is one of the clock")
+)
+
+// crashStreams is how many streams each connector keeps going: the more, the more commits there are to be interrupted.
+const crashStreams = 6
+
+// TestCrashNATS kills, stops and doubles the built connector and a nats-server while the list of messages moves and answers go
+// wrong; afterwards every message has to be in the stream once, in order.
+func TestCrashNATS(t *testing.T) {
+	folder := t.TempDir()
+	server := buildBinary(t, folder, "github.com/nats-io/nats-server/v2")
+	crash(t, buildBinary(t, folder, "."), newNATSPlace(t, server, ""))
+}
+
+// crash is the test itself, whatever the broker.
+func crash(t *testing.T, binary string, p place) {
+	seed := *crashSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano()) % 1_000_000
+	}
+	fmt.Printf("%s: to repeat it: go test ./cmd/twochat-connector -run '^%s$' -v -crash %v -crashseed %d\n", t.Name(), t.Name(), *crashFor, seed)
+	r := newRig(t, binary, p, settings{streams: crashStreams, start: "beginning"}, twochattest.Options{
+		Seed: seed, History: 250, Drift: twochattest.HostileDrift(), Faults: twochattest.PassingFaults(.04), Latency: 2 * time.Millisecond,
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), *crashFor)
+	defer cancel()
+	var moving sync.WaitGroup
+	defer moving.Wait()
+	moving.Go(func() { r.move(ctx) })
+
+	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}}
+	r.start(t, 0)
+	for v.moment(ctx, 1500) {
+		v.harm(ctx, t)
+	}
+	v.stop(t)
+	cancel()
+	moving.Wait()
+	r.fake.Quiet()
+
+	reports := r.settle(t, 90*time.Second)
+	for i := range r.seats {
+		r.terminate(t, i)
+		r.note(i)
+	}
+	t.Logf("seed %d, %v of %v; %d starts, ends of its own %v; %d requests, %d of them answered wrongly", seed, *crashFor, v.String(),
+		r.seats[0].starts+r.seats[1].starts, append(r.seats[0].ends, r.seats[1].ends...), r.fake.Requests(), total(r.fake.Faults()))
+	expectClean(t, reports)
+	for i := range r.seats {
+		if text := tail(r.seats[i].log, 1_000_000); strings.Contains(text, "panic: ") || strings.Contains(text, "fatal error: ") {
+			t.Errorf("connector %d panicked", i+1)
+		}
+	}
+}
+
+func total(counts map[string]int) int {
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+// move lets the lists drift between requests as well.
+func (r *rig) move(ctx context.Context) {
+	ticker := time.NewTicker(150 * time.Millisecond)
+	defer ticker.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ticker.C:
+			r.fake.Move(r.numbers[i%len(r.numbers)])
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// vandal does harm to a rig, as its random numbers say.
+type vandal struct {
+	rig     *rig
+	rng     *rand.Rand
+	did     map[string]int
+	current int // the seat that is meant to run
+}
+
+func (v *vandal) String() string {
+	var parts []string
+	for _, act := range acts {
+		parts = append(parts, fmt.Sprintf("%d %s", v.did[act.name], act.name))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// moment waits up to so many milliseconds.
+func (v *vandal) moment(ctx context.Context, most int) bool {
+	return pause(ctx, time.Duration(v.rng.IntN(most)+1)*time.Millisecond)
+}
+
+// atWork waits until the connector has asked for a page, and a little longer: it is then reading or committing.
+func (v *vandal) atWork(ctx context.Context) {
+	before := v.rig.fake.Requests()
+	eventually(ctx, 2*time.Second, func() bool { return v.rig.fake.Requests() > before })
+	v.moment(ctx, 40)
+}
+
+// acts are the ways to do harm, each as often as its weight says.
+var acts = []struct {
+	name   string
+	weight int
+	do     func(v *vandal, ctx context.Context, t *testing.T)
+}{
+	{"kill -9 of the connector", 30, func(v *vandal, ctx context.Context, t *testing.T) {
+		v.atWork(ctx)
+		v.rig.kill(v.current)
+		v.moment(ctx, 600)
+		v.rig.start(t, v.current)
+	}},
+	{"kill -9 of the broker", 20, func(v *vandal, ctx context.Context, t *testing.T) {
+		v.atWork(ctx)
+		v.rig.place.kill(t)
+		v.moment(ctx, 1200)
+		v.rig.place.start(t)
+	}},
+	{"kill -9 of both", 10, func(v *vandal, ctx context.Context, t *testing.T) {
+		v.atWork(ctx)
+		v.rig.place.kill(t)
+		v.rig.kill(v.current)
+		v.rig.start(t, v.current)
+		v.moment(ctx, 1500)
+		v.rig.place.start(t)
+	}},
+	{"SIGSTOP of the broker", 10, func(v *vandal, ctx context.Context, t *testing.T) {
+		v.atWork(ctx)
+		v.rig.place.pause(t)
+		v.moment(ctx, 2500)
+		v.rig.place.resume(t)
+	}},
+	// The classic zombie: one copy sleeps in the middle of its work, another one takes over, the first one wakes.
+	{"sleeping owner", 15, func(v *vandal, ctx context.Context, t *testing.T) {
+		v.atWork(ctx)
+		zombie, heir := v.current, 1-v.current
+		v.rig.pause(zombie)
+		v.rig.kill(heir)
+		v.rig.start(t, heir)
+		v.moment(ctx, 3000)
+		v.rig.resume(zombie)
+		v.moment(ctx, 1500)
+		v.current = heir
+	}},
+	{"twin", 10, func(v *vandal, ctx context.Context, t *testing.T) {
+		v.rig.start(t, 1-v.current)
+		v.moment(ctx, 2000)
+	}},
+	{"end of the twin", 5, func(v *vandal, _ context.Context, _ *testing.T) { v.rig.kill(1 - v.current) }},
+	{"SIGTERM of the connector", 8, func(v *vandal, ctx context.Context, t *testing.T) {
+		v.atWork(ctx)
+		v.rig.terminate(t, v.current)
+		v.rig.start(t, v.current)
+	}},
+	{"crowd of requests that fail", 5, func(v *vandal, _ context.Context, _ *testing.T) {
+		for range 8 {
+			v.rig.fake.Next(twochattest.Fault{Kind: twochattest.KindReset})
+		}
+	}},
+	{"burst", 10, func(v *vandal, _ context.Context, _ *testing.T) {
+		v.rig.fake.Insert(v.rig.numbers[v.rng.IntN(len(v.rig.numbers))], 100*(1+v.rng.IntN(8)))
+	}},
+}
+
+// harm does one of the acts. A connector that ended by itself is started again, as Kubernetes would.
+func (v *vandal) harm(ctx context.Context, t *testing.T) {
+	sum := 0
+	for _, act := range acts {
+		sum += act.weight
+	}
+	chosen := v.rng.IntN(sum)
+	for _, act := range acts {
+		if chosen -= act.weight; chosen < 0 {
+			act.do(v, ctx, t)
+			v.did[act.name]++
+			break
+		}
+	}
+	v.rig.start(t, v.current)
+}
+
+// stop leaves everything awake and running.
+func (v *vandal) stop(t *testing.T) {
+	for i := range v.rig.seats {
+		if v.rig.seats[i].stopped {
+			v.rig.resume(i)
+		}
+	}
+	v.rig.start(t, v.current)
+}
