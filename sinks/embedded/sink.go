@@ -134,7 +134,7 @@ func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *
 	if err != nil {
 		return fmt.Errorf("start embedded NATS server: %w", err)
 	}
-	s.server.SetLoggerV2(s.log, logger.Enabled(context.Background(), slog.LevelDebug), false, false)
+	s.server.SetLoggerV2(s.log, false, false, false) // its own debug lines may name subjects, and so chats
 	s.server.Start()
 	if !s.server.ReadyForConnections(startTimeout) {
 		return fmt.Errorf("start embedded NATS server: %w", s.log.fatal("not ready after "+startTimeout.String()))

@@ -110,7 +110,7 @@ func (l *Log) tryAgain(ctx context.Context, k *link, cause error) error {
 		}
 		return l.readError("acquire", api)
 	}
-	if refusal := forbidden(k, cause); refusal != nil {
+	if refusal := l.forbidden(k, cause); refusal != nil {
 		return refusal
 	}
 	if errors.Is(cause, errNoResponders) {

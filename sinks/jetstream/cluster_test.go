@@ -57,6 +57,7 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	servers := startCluster(t)
 	c := config(servers[0].url() + "," + servers[1].url() + "," + servers[2].url())
+	c.Timeout = 3 * time.Second
 	maker := openSink(t, c, connector.ModeStructured)
 	eventually(t, "the stream", func() bool { return maker.Create(t.Context()) == nil })
 	k, err := maker.connect(t.Context())

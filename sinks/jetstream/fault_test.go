@@ -330,6 +330,9 @@ func TestCommit_tooLarge(t *testing.T) {
 	// The stream's own limit is lowered after the sink has read it, so that the server is the one to say so.
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgSize = 40 << 10 })
 	for _, i := range []int{0, 3} { // the first is answered to; one in the middle shows as an incomplete batch
+		log.sink.mu.Lock()
+		log.sink.settings.maxMessageSize = 0 // as it was
+		log.sink.mu.Unlock()
 		large := append([]connector.Event(nil), events...)
 		large[i].Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 60<<10))
 		next := sinktest.Next(checkpoint, large, nil, 0)
@@ -601,5 +604,23 @@ func TestCommit_contextEnds(t *testing.T) {
 	state := acquireSoon(t, log)
 	if n := len(state.Seen); n != 0 && n != 3 {
 		t.Fatalf("%d events", n)
+	}
+}
+
+func TestAcquire_silentServer(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	c := config("nats://" + listener.Addr().String())
+	c.Timeout = 300 * time.Millisecond
+	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
+	if _, err := log.Acquire(t.Context()); !errors.Is(err, connector.ErrNotNow) {
+		t.Errorf("got %v, want ErrNotNow", err)
+	}
+	if _, _, err := log.Peek(t.Context()); !errors.Is(err, connector.ErrNotNow) {
+		t.Errorf("got %v, want ErrNotNow", err)
 	}
 }

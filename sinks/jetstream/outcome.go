@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
@@ -28,7 +29,7 @@ func (l *Log) outcome(ctx context.Context, k *link, err error, messages []*natsg
 	var api *apiError
 	if !errors.As(err, &api) {
 		l.acquired = false
-		if refusal := forbidden(k, err); refusal != nil {
+		if refusal := l.forbidden(k, err); refusal != nil {
 			return refusal
 		}
 		return fmt.Errorf("commit: unclear: %w", err)
@@ -135,12 +136,18 @@ func (l *Log) readError(operation string, err error) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// forbidden looks for the reason why no answer came: the server reports a missing right to the connection, not to the
-// message. The right's subject is not repeated, it may hold a chat.
-func forbidden(k *link, err error) error {
-	if errors.Is(err, errNoAnswer) && errors.Is(k.conn.LastError(), natsgo.ErrPermissionViolation) {
-		return &connector.Refusal{Thing: "NATS user", Cause: "it has no right to publish the events or to receive the answers",
-			Mend: "allow it to publish to the sink's subjects and to $JS.API.>, and to subscribe to its inbox"}
+// forbidden looks for the reason why no answer came: the server reports a missing right to the connection, not to the message, and
+// only its text says which. The text is not repeated, it may hold a chat.
+func (l *Log) forbidden(k *link, err error) error {
+	last := k.conn.LastError()
+	if !errors.Is(err, errNoAnswer) || !errors.Is(last, natsgo.ErrPermissionViolation) {
+		return nil
+	}
+	for _, subject := range []string{strings.TrimSuffix(l.events, ">"), l.checkpoint, l.quarantine, k.inbox} {
+		if strings.Contains(last.Error(), `"`+subject) {
+			return &connector.Refusal{Thing: "NATS user", Cause: "it has no right to publish the events or to receive the answers",
+				Mend: "allow it to publish to " + strings.Join(subjects(l.sink.config.Subject), ", ") + " and $JS.API.>, and to subscribe to _INBOX.>"}
+		}
 	}
 	return nil
 }

@@ -82,10 +82,13 @@ type Sink struct {
 	logger   *slog.Logger
 	aliases  aliases
 
+	dialing chan struct{} // holds a token while somebody connects
+	open    context.Context
+	shut    context.CancelFunc
+
 	mu       sync.Mutex
 	link     *link
 	settings settings
-	closed   bool
 }
 
 // settings is what the sink needs to know of the stream's configuration.
@@ -111,7 +114,8 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
-	return &Sink{config: c.withDefaults(), encoding: encoding, logger: logger}, nil
+	open, shut := context.WithCancel(context.Background())
+	return &Sink{config: c.withDefaults(), encoding: encoding, logger: logger, dialing: make(chan struct{}, 1), open: open, shut: shut}, nil
 }
 
 // Log is a stream's place in the sink.
@@ -129,9 +133,12 @@ func (s *Sink) Log(claim connector.Claim) connector.Log {
 
 // Close ends the connection. It may be called more than once.
 func (s *Sink) Close() error {
+	s.shut()
+	s.dialing <- struct{}{} // whoever connects gives up
+	defer func() { <-s.dialing }()
 	s.mu.Lock()
 	k := s.link
-	s.link, s.closed = nil, true
+	s.link = nil
 	s.mu.Unlock()
 	if k != nil {
 		k.close()
@@ -139,27 +146,37 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-// connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow: nothing was sent.
+// connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow, unless the context or
+// the sink has ended: nothing was sent.
 func (s *Sink) connect(ctx context.Context) (*link, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if k := s.held(); k != nil && k.conn.IsConnected() && s.open.Err() == nil {
+		return k, nil
+	}
+	select {
+	case s.dialing <- struct{}{}:
+		defer func() { <-s.dialing }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to NATS: %w", ctx.Err())
+	}
+	if s.open.Err() != nil {
 		return nil, errors.New("connect to NATS: the sink is closed")
 	}
-	if s.link != nil && !s.link.conn.IsClosed() {
-		if !s.link.conn.IsConnected() {
+	if k := s.held(); k != nil && !k.conn.IsClosed() {
+		if !k.conn.IsConnected() {
 			return nil, fmt.Errorf("connect to NATS: %w: the connection is lost, and being made anew", connector.ErrNotNow)
 		}
-		return s.link, nil
+		return k, nil
+	} else if k != nil {
+		k.close()
 	}
-	if s.link != nil {
-		s.link.close()
-		s.link = nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	bounded, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
-	conn, err := s.config.Dial(ctx, s.logger)
+	defer context.AfterFunc(s.open, cancel)()
+	conn, err := s.config.Dial(bounded, s.logger)
 	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, connector.ErrNotNow) { // our own bound
+			err = fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+		}
 		return nil, err
 	}
 	k, err := newLink(conn, s.config.Timeout)
@@ -167,8 +184,16 @@ func (s *Sink) connect(ctx context.Context) (*link, error) {
 		conn.Close()
 		return nil, fmt.Errorf("connect to NATS: %w: %w", connector.ErrNotNow, err)
 	}
+	s.mu.Lock()
 	s.link, s.settings = k, settings{}
+	s.mu.Unlock()
 	return k, nil
+}
+
+func (s *Sink) held() *link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
 }
 
 // known returns the stream's settings, read again where they are old or refresh asks for it.
