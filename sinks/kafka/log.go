@@ -100,6 +100,7 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 	if err := l.truncated(held, ends); err != nil {
 		return connector.State{}, err
 	}
+	ends = ends[:held.Partitions] // the stream has nothing in the others
 	list, err := l.window(ctx, held, ends, &checkpoint, known)
 	if err != nil {
 		return connector.State{}, err

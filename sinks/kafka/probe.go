@@ -71,6 +71,9 @@ func (p *probe) remove(ctx context.Context) {
 }
 
 func (p *probe) run(ctx context.Context) error {
+	if _, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadCommitted); err != nil { // a new topic takes a moment
+		return err
+	}
 	stale, err := p.own.takeOver(ctx, p.id, nobody)
 	if err != nil {
 		return err
@@ -89,24 +92,30 @@ func (p *probe) run(ctx context.Context) error {
 	p.refused("a late write", p.write(ctx, stale, 0))
 	p.refused("a late announcement of partitions", p.own.addPartitions(ctx, p.id, stale, []place{p.at}))
 	p.refused("a late commit", p.own.endTransaction(ctx, p.id, stale, true))
-	_, err = p.own.takeOver(ctx, p.id, stale)
-	p.refused("a raised epoch of an earlier owner", err)
 
 	// A new owner while a transaction is open.
-	current, err = p.own.takeOver(ctx, p.id, nobody)
+	owner, err := p.own.takeOver(ctx, p.id, nobody)
 	if err != nil {
 		return err
 	}
-	if err := p.begin(ctx, current); err != nil {
+	before, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadCommitted)
+	if err != nil {
 		return err
 	}
-	next, err := p.own.takeOver(ctx, p.id, nobody)
-	if err != nil {
+	if err := p.begin(ctx, owner); err != nil {
 		return err
 	}
 	p.refused("a write of a fenced owner", p.write(ctx, current, 1))
 	p.refused("a commit of a fenced owner", p.own.endTransaction(ctx, p.id, current, true))
-	return p.committed(ctx, next)
+	if err := p.own.endTransaction(ctx, p.id, owner, true); err != nil {
+		return err
+	}
+	if err := p.committed(ctx, before[0].end); err != nil {
+		return err
+	}
+	_, err = p.own.takeOver(ctx, p.id, current)
+	p.refused("a raised epoch of a fenced owner", err)
+	return nil
 }
 
 const notKafka = "use Apache Kafka 3.9 or newer, or another sink: two instances, or a crash, can double or lose messages here"
@@ -145,18 +154,8 @@ func (p *probe) write(ctx context.Context, who producer, sequence int32) error {
 	return pieces[0].err
 }
 
-// committed commits one record and sees whether it is the only one that readers get.
-func (p *probe) committed(ctx context.Context, who producer) error {
-	before, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadCommitted)
-	if err != nil {
-		return err
-	}
-	if err := p.begin(ctx, who); err != nil {
-		return err
-	}
-	if err := p.own.endTransaction(ctx, p.id, who, true); err != nil {
-		return err
-	}
+// committed sees whether the one record that was committed is the only one that readers get, of all since an offset.
+func (p *probe) committed(ctx context.Context, since int64) error {
 	ends, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadUncommitted)
 	if err != nil {
 		return err
@@ -164,7 +163,7 @@ func (p *probe) committed(ctx context.Context, who producer) error {
 	total, fresh := 0, 0
 	_, err = p.own.read(ctx, p.at, ends[0].start, ends[0].end, p.own.transactionEnd(), func(r *protocol.Record) error {
 		total++
-		if r.Offset >= before[0].end {
+		if r.Offset >= since {
 			fresh++
 		}
 		return nil
