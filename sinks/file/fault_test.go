@@ -263,3 +263,38 @@ func TestSink_FullDiskIsNotNow(t *testing.T) {
 		t.Fatalf("%d events, want 3", len(got))
 	}
 }
+
+func TestSink_AfterAnUnclearCommitOnlyAcquireHelps(t *testing.T) {
+	w := newWorld(t)
+	sink := open(w.config, w.disk, quiet)
+	defer sink.Close()
+	log, beside := sink.Log(sinktest.Claim("595981048477", "one")), sink.Log(sinktest.Claim("support", "one"))
+	state, err := log.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 3)
+	next := sinktest.Next(state.Checkpoint, events, nil, 0)
+	w.disk.fault = func(op, path string, n int) (int, error) { // all is written, the sync fails, and so does taking it back
+		if path == w.config.Path && (op == opSync || op == opTruncate) {
+			return 0, syscall.EIO
+		}
+		return n, nil
+	}
+	if err := log.Commit(t.Context(), events, nil, next); err == nil || errors.Is(err, connector.ErrNotNow) {
+		t.Fatalf("got %v, want an unclear outcome", err)
+	}
+	w.disk.fault = nil
+	if _, err := beside.Acquire(t.Context()); err != nil { // the file is open again, by another stream
+		t.Fatal(err)
+	}
+	if err := log.Commit(t.Context(), events, nil, next); err == nil || errors.Is(err, connector.ErrNotNow) {
+		t.Fatalf("got %v, want that it has to be acquired first", err)
+	}
+	if state, err = log.Acquire(t.Context()); err != nil || state.Checkpoint.Sequence != 3 {
+		t.Fatalf("sequence %d, %v; want 3, adopted", state.Checkpoint.Sequence, err)
+	}
+	if got := readEvents(t, w.config.Path, "595981048477"); len(got) != 3 {
+		t.Fatalf("%d events, want 3", len(got))
+	}
+}

@@ -1,0 +1,244 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// ledgerLog is one owner's hold of a place.
+type ledgerLog struct {
+	ledger *Ledger
+	claim  connector.Claim
+	state  holdState
+}
+
+// holdState says what a log may do next.
+type holdState int
+
+const (
+	fresh   holdState = iota
+	holding           // it acquired, and may commit unless another took over
+	unclear           // it has to acquire first
+	gone              // closed
+)
+
+var _ connector.Log = (*ledgerLog)(nil)
+
+func (g *ledgerLog) Limits() connector.Limits { return g.ledger.limits }
+
+func (g *ledgerLog) Close() error {
+	g.state = gone
+	l := g.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.places[g.claim.Stream.Name]; p != nil && p.holder == g {
+		p.holder = nil
+	}
+	return nil
+}
+
+func (g *ledgerLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", err)
+	}
+	l, stream := g.ledger, g.claim.Stream.Name
+	if l.folder != nil {
+		r, found, err := l.folder.load(stream)
+		return r.checkpoint, found, err
+	}
+	p, leave, err := l.enter(ctx, stream)
+	if err != nil {
+		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", err)
+	}
+	defer leave()
+	return p.record.checkpoint, p.found, nil
+}
+
+func (g *ledgerLog) Acquire(ctx context.Context) (connector.State, error) {
+	state, err := g.acquire(ctx)
+	var refusal *connector.Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		err = fmt.Errorf("acquire: %w", err)
+	}
+	return state, err
+}
+
+func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
+	if g.state == gone {
+		return connector.State{}, errClosed
+	}
+	l, name := g.ledger, g.claim.Stream.Name
+	p, leave, err := l.enter(ctx, name)
+	if err != nil {
+		return connector.State{}, err
+	}
+	defer leave()
+	if err := l.open(ctx, g.claim); err != nil {
+		return connector.State{}, notNow(err)
+	}
+	if !p.loaded && l.folder != nil {
+		if p.record, p.found, err = l.folder.load(name); err != nil {
+			return connector.State{}, notNow(err)
+		}
+	}
+	p.loaded = true
+	found, err := g.admit(ctx, p)
+	if err != nil {
+		return connector.State{}, err
+	}
+	next := record{checkpoint: g.claim.TakeOver(found.checkpoint, time.Now().UTC()), seen: found.seen}
+	if next.checkpoint.Sink, err = l.effects.position(); err != nil {
+		return connector.State{}, notNow(err)
+	}
+	if err := l.take(g, p, next); err != nil {
+		return connector.State{}, err
+	}
+	g.state = holding
+	seen := next.seen[max(0, len(next.seen)-g.claim.Window):]
+	return connector.State{Checkpoint: next.checkpoint, Seen: append([]connector.Seen(nil), seen...)}, nil
+}
+
+// admit decides whether the place may be taken over, and on top of what.
+func (g *ledgerLog) admit(ctx context.Context, p *place) (record, error) {
+	if p.found {
+		return p.record, g.claim.Admit(p.record.checkpoint)
+	}
+	l, name := g.ledger, g.claim.Stream.Name
+	l.mu.Lock()
+	other, taken := l.names[g.claim.Stream.SourceKey]
+	l.mu.Unlock()
+	if taken && other != name {
+		return record{}, g.claim.RefuseAlias(other)
+	}
+	seen, err := l.effects.orphans(ctx, name)
+	switch {
+	case err != nil:
+		return record{}, notNow(err)
+	case len(seen) == 0:
+		return record{}, nil
+	case !g.claim.FirstStart:
+		return record{}, g.claim.RefuseOrphans()
+	}
+	// The operator's word: this is the log so far, all of it.
+	last := seen[len(seen)-1].Sequence
+	adopted := record{checkpoint: connector.Checkpoint{Certified: last}}
+	adopted.adopt(seen)
+	return adopted, nil
+}
+
+// take records a take-over and makes g the holder. Two streams of one list cannot both come through.
+func (l *Ledger) take(g *ledgerLog, p *place, next record) error {
+	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if other, taken := l.names[key]; taken && other != name {
+		return g.claim.RefuseAlias(other)
+	}
+	if l.folder != nil {
+		if _, err := l.folder.save(name, next, g.claim.TypePrefix); err != nil {
+			p.loaded = false
+			return notNow(err) // a take-over that may have happened is as good as none: the next one is an epoch further
+		}
+	}
+	l.names[key] = name
+	p.record, p.found, p.loaded, p.holder = next, true, true, g
+	return nil
+}
+
+// notNow marks an error before which nothing was written, unless it needs a person.
+func notNow(err error) error {
+	var refusal *connector.Refusal
+	if errors.As(err, &refusal) || errors.Is(err, errClosed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+}
+
+func (g *ledgerLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	err := g.commit(ctx, events, rejects, next)
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &rejected), errors.As(err, &refusal), errors.Is(err, connector.ErrFenced):
+		return err
+	case errors.Is(err, connector.ErrNotNow):
+	case g.state == holding:
+		g.state = unclear
+	}
+	return fmt.Errorf("commit: %w", err)
+}
+
+var errAcquireFirst = errors.New("the stream has to be acquired first")
+
+func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	l, name := g.ledger, g.claim.Stream.Name
+	switch g.state {
+	case gone:
+		return errClosed
+	case fresh, unclear:
+		return errAcquireFirst
+	}
+	p, leave, err := l.enter(ctx, name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+	}
+	defer leave()
+	l.mu.Lock()
+	fenced, opened := p.holder != g, l.opened
+	l.mu.Unlock()
+	switch {
+	case fenced:
+		return connector.ErrFenced
+	case !opened:
+		return errAcquireFirst // another stream's commit ended badly
+	}
+	done, err := l.effects.write(ctx, g.claim, events, rejects)
+	if err != nil {
+		if !nothingWritten(err) {
+			l.doubt(p)
+		}
+		return err
+	}
+	next.Sink = done.position
+	r := p.record.add(events, detach(next), g.claim.Window)
+	if l.folder != nil {
+		if inPlace, err := l.folder.save(name, r, g.claim.TypePrefix); err != nil {
+			if inPlace || done.undo == nil {
+				l.doubt(p)
+				return err
+			}
+			if undone := done.undo(); undone != nil {
+				l.doubt(p)
+				return errors.Join(err, undone)
+			}
+			return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+		}
+	}
+	p.record = r
+	return nil
+}
+
+func nothingWritten(err error) bool {
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	return errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal)
+}
+
+// doubt makes the next Acquire read anew what is there.
+func (l *Ledger) doubt(p *place) {
+	if l.folder == nil {
+		return
+	}
+	p.loaded = false
+	if l.turn != nil {
+		l.mu.Lock()
+		l.opened = false
+		l.mu.Unlock()
+	}
+}
