@@ -44,11 +44,12 @@ type pipeline struct {
 	limiter  *connector.Limiter
 	rate     atomic.Int64 // requests a minute in force
 	lanes    []*lane
+	pulse    *pulse // of asking the sink before the streams begin
 
 	mu      sync.Mutex
 	sinkOK  bool   // the sink was asked and refused nothing
 	waiting string // why the sink could not be asked yet
-	account *twochat.Info
+	account *accountReport
 }
 
 // lane is one stream's part of the pipeline.
@@ -68,6 +69,7 @@ const ratesWithoutWord = 10
 func newPipeline(p parts) *pipeline {
 	c := p.config
 	l := &pipeline{parts: p, instance: rand.Text(), started: time.Now()}
+	l.pulse = newPulse(l.started)
 	l.claims = claimsOf(c, p.privacy, l.instance, p.words)
 	rate := int64(ratesWithoutWord)
 	if c.Poll.RequestsPerMinute > 0 {
@@ -246,6 +248,8 @@ func (l *pipeline) prepare(ctx context.Context) error {
 func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
+	l.pulse.begin()
+	defer l.pulse.end()
 	if wantsCreate(l.config.Sink) {
 		if err := l.sink.Create(ctx); err != nil {
 			return nil, fmt.Errorf("create what the sink lacks: %w", err)
@@ -311,7 +315,7 @@ func (l *pipeline) learnRate(ctx context.Context) bool {
 		l.limiter.SetRate(float64(info.RequestsPerMinute))
 	}
 	l.mu.Lock()
-	l.account = &info
+	l.account = &accountReport{Asked: time.Now().UTC(), CallsUsed: info.Usage, CallsAllowed: info.MaxUsage, Blocked: info.Blocked, OnTrial: info.OnTrial}
 	l.mu.Unlock()
 	l.logger.Info("account's limits read", "requests_per_minute", l.rate.Load(), "calls_used", info.Usage, "calls_allowed", info.MaxUsage)
 	return true

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
@@ -78,15 +76,21 @@ func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger
 		return err
 	}
 	defer client.Close()
+	server, err := listenAdmin(c.Admin.Listen)
+	if err != nil {
+		return err
+	}
+	defer server.close()
 	sink, err := sinks.Open(c.Sink, c.Encoding(), logger)
 	if err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
+	registry := newRegistry()
 	pipe := newPipeline(parts{config: c, sink: sink, client: client, privacy: privacy.Name(), registry: registry, logger: logger, words: w})
+	server.serve(adminHandler(registry, func() report { return pipe.report(time.Now()) }), logger)
 	promise := sink.Promise()
 	logger.Info("started", "version", versionText(), "instance", pipe.instance, "streams", len(pipe.lanes), "sink", c.Sink.Chosen()[0],
-		"start", c.Start, "once", promise.Once, "promise", promise.Text)
+		"start", c.Start, "admin", server.URL(), "once", promise.Once, "promise", promise.Text)
 
 	done := make(chan error, 1)
 	go func() {

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+// admin is the server for metrics, probes and status.
+type admin struct {
+	listener net.Listener
+	server   *http.Server
+	served   chan struct{} // closed when serving has ended
+}
+
+// listenAdmin takes the address; nothing is answered before serve. Port 0 is one of the system's choice.
+func listenAdmin(address string) (*admin, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, mended(fmt.Errorf("admin server: %w", err), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
+	}
+	return &admin{listener: listener, served: make(chan struct{})}, nil
+}
+
+// URL is where the server is reached from this machine.
+func (a *admin) URL() string {
+	address := a.listener.Addr().String()
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+			address = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	return "http://" + address
+}
+
+// serve begins to answer.
+func (a *admin) serve(handler http.Handler, logger *slog.Logger) {
+	a.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		defer close(a.served)
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("admin server ended", "cause", err)
+		}
+	}()
+}
+
+// close ends the server, with a moment for answers in flight, and waits for it.
+func (a *admin) close() {
+	if a.server == nil {
+		_ = a.listener.Close()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if a.server.Shutdown(ctx) != nil {
+		_ = a.server.Close()
+	}
+	<-a.served
+}
+
+// newRegistry makes the registry of a process, with what is known of the process itself.
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	b := thisBuild()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "twochat_connector", Name: "build_info", Help: "1, with the version in its labels.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": b.Go},
+	})
+	info.Set(1)
+	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// adminHandler answers from a registry and from what is recorded.
+func adminHandler(registry *prometheus.Registry, current func() report) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		Registry: registry, Timeout: 10 * time.Second, MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError,
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerProbe(w, current().Wedged) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerProbe(w, current().NotReady) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		body, err := json.MarshalIndent(current(), "", "  ")
+		if err != nil {
+			http.Error(w, "the status cannot be written", http.StatusInternalServerError)
+			return
+		}
+		answer(w, http.StatusOK, "application/json", append(body, '\n'))
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		var body bytes.Buffer
+		if err := statusPage.Execute(&body, current()); err != nil {
+			http.Error(w, "the page cannot be written", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		answer(w, http.StatusOK, "text/html; charset=utf-8", body.Bytes())
+	})
+	return mux
+}
+
+// answerProbe answers 200, or 503 with a line for each thing that is wrong.
+func answerProbe(w http.ResponseWriter, wrong []string) {
+	status, text := http.StatusOK, "ok"
+	if len(wrong) > 0 {
+		status, text = http.StatusServiceUnavailable, strings.Join(wrong, "\n")
+	}
+	answer(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
+}
+
+func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+//go:embed page.html
+var pageSource string
+
+var statusPage = template.Must(template.New("page").Funcs(template.FuncMap{
+	"ago": ago, "span": span, "state": stateText, "duration": config.FormatDuration, "groups": groups,
+	"local": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+}).Parse(pageSource))
+
+// groups writes a number with spaces between its thousands.
+func groups(n any) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:]
+	}
+	return digits
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// report is what the admin server shows of a running instance: recorded facts, nothing asked for on the spot.
+type report struct {
+	Version  string    `json:"version"`
+	Instance string    `json:"instance"`
+	Started  time.Time `json:"started"`
+	Now      time.Time `json:"now"`
+	// Ready is true where NotReady is empty; Healthy where Wedged is.
+	Ready    bool     `json:"ready"`
+	NotReady []string `json:"not_ready,omitempty"`
+	Healthy  bool     `json:"healthy"`
+	Wedged   []string `json:"wedged,omitempty"`
+
+	Sink    sinkReport     `json:"sink"`
+	Account *accountReport `json:"account,omitempty"`
+	// RequestsPerMinute is the rate in force.
+	RequestsPerMinute int64          `json:"requests_per_minute"`
+	Streams           []streamReport `json:"streams"`
+}
+
+type sinkReport struct {
+	Kind    string            `json:"kind"`
+	Promise connector.Promise `json:"promise"`
+	// Checked says that the sink was reached and refused nothing; Waiting why it could not be reached yet.
+	Checked bool   `json:"checked"`
+	Waiting string `json:"waiting,omitempty"`
+}
+
+// accountReport is what the account said when it was asked.
+type accountReport struct {
+	Asked        time.Time `json:"asked"`
+	CallsUsed    int64     `json:"calls_used"`
+	CallsAllowed int64     `json:"calls_allowed"`
+	Blocked      bool      `json:"blocked,omitempty"`
+	OnTrial      bool      `json:"on_trial,omitempty"`
+}
+
+type streamReport struct {
+	connector.Status
+	// Trouble says why the stream is not as it should be; empty where it is.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// report is the record as it stands. It may be called from any goroutine.
+func (l *pipeline) report(now time.Time) report {
+	l.mu.Lock()
+	sink := sinkReport{Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK, Waiting: l.waiting}
+	account := l.account
+	l.mu.Unlock()
+	r := report{
+		Version: versionText(), Instance: l.instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account, RequestsPerMinute: l.rate.Load(),
+		Wedged: l.wedged(now),
+	}
+	if !sink.Checked {
+		reason := "the sink is not reached yet"
+		if sink.Waiting != "" {
+			reason += ": " + sink.Waiting
+		}
+		r.NotReady = append(r.NotReady, reason)
+	}
+	for i, status := range l.statuses() {
+		s := streamReport{Status: status, Trouble: trouble(status, l.lanes[i].refused() != nil, now)}
+		if s.Trouble != "" && sink.Checked {
+			r.NotReady = append(r.NotReady, "stream "+status.Stream+": "+s.Trouble)
+		}
+		r.Streams = append(r.Streams, s)
+	}
+	r.Ready, r.Healthy = len(r.NotReady) == 0, len(r.Wedged) == 0
+	return r
+}
+
+// leastPatience is how old a good walk may always be.
+const leastPatience = 30 * time.Second
+
+// trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another, and to have
+// been read down to what is delivered within three intervals, or to be catching up, with an answer within them.
+func trouble(s connector.Status, refused bool, now time.Time) string {
+	patience := max(3*s.Interval, leastPatience)
+	within := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= patience }
+	var text string
+	switch {
+	case refused:
+		text = "refused"
+	case s.State == connector.StateStopped:
+		text = "stopped"
+	case s.State == connector.StateStandby:
+		return ""
+	case !s.Owned:
+		text = "its place in the sink is not acquired"
+	case within(s.LastGoodWalk), s.State == connector.StateCatchingUp && within(s.LastRequest):
+		return ""
+	case s.LastGoodWalk.IsZero():
+		text = "no good walk yet"
+	default:
+		text = "the last good walk was " + span(now.Sub(s.LastGoodWalk)) + " ago"
+	}
+	if !refused && s.State != connector.StateStopped {
+		text += " (" + stateText(s) + ")"
+	}
+	if s.Cause != "" {
+		text += ": " + s.Cause
+	}
+	return text
+}
+
+// stateText is a stream's state in words.
+func stateText(s connector.Status) string {
+	if s.State == connector.StateCatchingUp && s.BacklogPage > 0 {
+		return fmt.Sprintf("catching up from page %d", s.BacklogPage)
+	}
+	return strings.ReplaceAll(string(s.State), "_", " ")
+}
+
+const (
+	// longestCall is far above what any call to the API or the sink takes: each is bounded by itself, the reading back of a
+	// large Kafka topic by the topic's size.
+	longestCall = 30 * time.Minute
+	// longestWait is far above what a stream waits in between: an hour is the longest that a server may ask for.
+	longestWait = 2 * time.Hour
+)
+
+// wedged says what moves no more, though it should: nothing but a restart will help. It is empty while all is well, and while
+// the API or the sink is merely down.
+func (l *pipeline) wedged(now time.Time) []string {
+	var list []string
+	hung := func(name string, p *pulse) {
+		if busy, _ := p.read(); !busy.IsZero() && now.Sub(busy) > longestCall {
+			list = append(list, fmt.Sprintf("%s: a call has not come back for %s", name, span(now.Sub(busy))))
+		}
+	}
+	hung("sink", l.pulse)
+	newest, running := l.started, false
+	for _, a := range l.lanes {
+		status := a.poller.Status()
+		if status.State == connector.StateStopped {
+			continue
+		}
+		running = true
+		hung("stream "+status.Stream, a.pulse)
+		if _, last := a.pulse.read(); last.After(newest) {
+			newest = last
+		}
+	}
+	_, asked := l.pulse.read()
+	if asked.After(newest) {
+		newest = asked
+	}
+	if most := longestWait + 3*max(l.config.Poll.MaxInterval, l.pace()); running && now.Sub(newest) > most {
+		list = append(list, fmt.Sprintf("no stream has called the API or the sink for %s", span(now.Sub(newest))))
+	}
+	return list
+}
+
+// span writes a length of time as a person would, in one unit.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "less than 1 s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// ago writes a point in time as its distance; a dash where there is none.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	if t.After(now.Add(time.Second)) {
+		return "in " + span(t.Sub(now))
+	}
+	return span(max(0, now.Sub(t))) + " ago"
+}
