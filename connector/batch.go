@@ -159,7 +159,7 @@ func (r *Reader) next(events []pending, rejects []Reject, horizon Keys) (Checkpo
 	next.Certified = r.window.certified
 	next.GroundTime = r.times.median(next.Certified)
 	if horizon != nil {
-		next.Horizon, next.HorizonAt = horizon, r.recorded.Sequence
+		next.Horizon, next.HorizonAt = horizon, r.window.certified
 	}
 	return next, stamped
 }

@@ -31,7 +31,7 @@ type Checkpoint struct {
 	// Both count as ground.
 	Floor   Keys `json:"floor,omitempty"`
 	Horizon Keys `json:"horizon,omitempty"`
-	// HorizonAt is the sequence of the last event when the horizon was set.
+	// HorizonAt is what was certified when the horizon was set: only later events can be listed above it.
 	HorizonAt uint64 `json:"horizon_at,omitempty"`
 	// Tail holds the keys of the log's newest events, oldest first, without a gap up to Sequence: all that are not certified
 	// and the newest 128 below. TailLate lists the places in Tail of the late ones.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -86,7 +87,8 @@ func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	return r
 }
 
-// give recomputes what is known without a place in the log: by key, the sequence that the log had when it was given.
+// give recomputes what is known without a place in the log: by key, the sequence up to which the log had no event
+// that could be listed above it.
 func (r *Reader) give() {
 	r.given = make(map[Key]uint64, len(r.recorded.Floor)+len(r.recorded.Horizon))
 	for _, key := range r.recorded.Floor {
@@ -248,10 +250,11 @@ func (r *Reader) upward() int { return max(0, r.start-max(1, r.slice/2)) }
 // than that event was forgotten or erased; it is new where the reader has forgotten nothing at all; else it is held.
 func (r *Reader) sort(order []found) (batch, int) {
 	below := make([]*Key, len(order))
+	anchors := r.anchors(len(order), func(i int) Key { return order[i].Key })
 	var anchor *Key
 	for i := len(order) - 1; i >= 0; i-- {
 		below[i] = anchor
-		if r.inOrder(order[i].Key) {
+		if anchors[i] {
 			anchor = &order[i].Key
 		}
 	}
@@ -386,6 +389,25 @@ func (r *Reader) wholeAbove(key Key) bool {
 		return r.window.hole <= at.sequence()
 	}
 	return r.givenHolds(key)
+}
+
+// anchors says which of some rows, newest first, show where the log was: events delivered in order, each older in the log
+// than all such above it. One that is not is listed a second time, further down than its place.
+func (r *Reader) anchors(rows int, key func(int) Key) []bool {
+	anchors := make([]bool, rows)
+	lowest := uint64(math.MaxUint64)
+	for i := range rows {
+		at, known := r.window.places[key(i)]
+		sequence := at.sequence()
+		if !known {
+			sequence = r.given[key(i)]
+		}
+		if !r.inOrder(key(i)) || r.ignoring(key(i)) || sequence > lowest {
+			continue
+		}
+		anchors[i], lowest = true, sequence
+	}
+	return anchors
 }
 
 // forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any more.

@@ -44,8 +44,8 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 func (r *Reader) lateOn(page Page) batch {
 	var b batch
 	bottom := -1
-	for i := range page.Messages {
-		if key := page.Messages[i].Key; r.inOrder(key) && r.wholeAbove(key) {
+	for i, anchor := range r.anchors(len(page.Messages), func(i int) Key { return page.Messages[i].Key }) {
+		if anchor && r.wholeAbove(page.Messages[i].Key) {
 			bottom = i
 		}
 	}

@@ -104,7 +104,7 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 		}
 	}
 	if next.Started && !was.Started {
-		b.settle(next.Floor)
+		b.settle(slices.Concat(next.Floor, next.Rejects))
 	}
 	if !slices.Equal(next.Horizon, was.Horizon) {
 		for _, n := range b.from(next.Horizon) {

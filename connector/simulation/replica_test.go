@@ -159,11 +159,12 @@ type run struct {
 func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	rng := rand.New(rand.NewPCG(seed, 0x2c4a7))
 	cfg := draw(rng)
+	cfg.unguarded = *mutation == "unguarded"
 	w := newWorld(rng, cfg)
 	rules := connector.DefaultRules()
 	rules.Page, rules.Run, rules.SlicePages, rules.Memory, rules.Capacity = cfg.page, cfg.run, cfg.slice, cfg.memory, 0
 	rules.Tail, rules.Floor, rules.SweepPages, rules.Rejects = 32, 10, cfg.sweepPages, 100_000
-	rules.Capacity = cfg.memory
+	rules.Capacity, rules.SweepDepth = cfg.memory, 10_000*time.Hour
 	s := &run{seed: seed, world: w, broker: newBroker(w), rules: rules, holes: map[int]bool{}}
 	switch cfg.begin {
 	case "beginning":
@@ -239,13 +240,22 @@ func (s *run) finish() result {
 	for s.polls() < w.cfg.polls*len(s.replicas) && len(b.faults) == 0 {
 		s.turn()
 	}
+	return s.count(!s.settleDown())
+}
+
+// settleDown lets nothing happen any more until one replica has found nothing to do for a while; false if that never comes.
+func (s *run) settleDown() bool {
+	w := s.world
 	w.quiet = true
-	b.ghosts, w.now = nil, w.now+100
+	s.broker.ghosts, w.now = nil, w.now+100
+	for _, r := range s.replicas {
+		r.rested = 0
+	}
 	calm, limit := w.cfg.sweep+3, s.polls()+6000
-	for s.polls() < limit && len(b.faults) == 0 && !s.calm(calm) {
+	for s.polls() < limit && len(s.broker.faults) == 0 && !s.calm(calm) {
 		s.turn()
 	}
-	return s.count(!s.calm(calm))
+	return s.calm(calm)
 }
 
 // calm says whether one replica has found nothing to do for a while (two of them keep fencing each other).
@@ -276,6 +286,9 @@ func (s *run) count(restless bool) result {
 			res.lateLost++
 		default:
 			res.lost++
+			if *steps {
+				fmt.Printf("lost %d, born at %d, %+v\n", n, w.items[n].born, w.items[n])
+			}
 		}
 	}
 	last := 0

@@ -14,8 +14,10 @@ import (
 var (
 	worlds = flag.Int("worlds", 1000, "how many plain and how many hard worlds")
 	with   = flag.String("with", "", "the only troubles of hard worlds, by name, comma between; empty for all")
-	steps  = flag.Bool("steps", false, "print every step")
-	first  = flag.Uint64("first", 0, "the first seed")
+	// mutation is for the simulation's own test, which must see it turn red.
+	mutation = flag.String("mutation", "", "unguarded: the log takes commits from anybody")
+	steps    = flag.Bool("steps", false, "print every step")
+	first    = flag.Uint64("first", 0, "the first seed")
 )
 
 func TestWorlds(t *testing.T) {
@@ -25,9 +27,10 @@ func TestWorlds(t *testing.T) {
 	for _, kind := range []struct {
 		name string
 		draw func(*rand.Rand) settings
-	}{{"plain", plain}, {"hard", hard}} {
+		safe bool // I6 holds at every certification; in hard worlds a sweep may have to mend it, as messages are listed twice
+	}{{"plain", plain, true}, {"hard", hard, false}} {
 		t.Run(kind.name, func(t *testing.T) {
-			sum := many(t, kind.draw)
+			sum := many(t, kind.draw, kind.safe)
 			t.Logf("%s", sum)
 		})
 	}
@@ -44,7 +47,7 @@ func (s total) String() string {
 		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.holes, s.late, s.lateLost, s.held, s.restless, s.broken)
 }
 
-func many(t *testing.T, draw func(*rand.Rand) settings) total {
+func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {
 	var mu sync.Mutex
 	var sum total
 	seeds := make(chan uint64)
@@ -56,13 +59,16 @@ func many(t *testing.T, draw func(*rand.Rand) settings) total {
 				mu.Lock()
 				sum.add(res)
 				mu.Unlock()
-				if len(res.faults) > 0 || res.lost > 0 || res.disorder > 0 || res.restless {
+				if len(res.faults) > 0 || res.lost > 0 || res.disorder > 0 || res.restless || safe && res.holes > 0 {
 					t.Errorf("seed %d: %+v", seed, res)
 				}
 			}
 		})
 	}
 	for i := range *worlds {
+		if *mutation != "" && t.Failed() {
+			break // red is all that is asked
+		}
 		seeds <- *first + uint64(i)
 	}
 	close(seeds)

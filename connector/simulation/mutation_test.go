@@ -1,0 +1,85 @@
+package simulation
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutations take one rule out of the code each. What each rule is for shows in the worlds that turn red without it.
+var mutations = []struct {
+	name, file, rule, without string
+	worlds                    string // plain, hard
+	count                     string
+}{
+	{"walks stop at what is merely known", "walk.go", "case r.ground(m.Key):", "case r.known(m.Key):", "plain", "200"},
+	{"every walk certifies", "reader.go", "alone := r.start == 0 && w.pages == 1", "alone := r.start == 0", "plain", "200"},
+	{"pages that contradict each other are ignored", "walk.go", "case fresh || !lists(before, m.Key):", "case fresh && false:", "plain", "200"},
+	{"the window is the newest events, certified or not", "window.go",
+		"if oldest.sequence() > w.certified || !oldest.late() && w.inOrder <= w.rules.Memory {", "if false {", "hard", "100"},
+	{"the sweep delivers whatever is unknown", "sweep.go", "if anchor && r.wholeAbove(page.Messages[i].Key) {", "if anchor || true {", "hard", "200"},
+	{"what was erased from the sink is taken for late", "reader.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400"},
+	{"a forgotten past above a floor is not minded", "reader.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400"},
+	{"where a deep walk began is not verified", "walk.go", "return w, r.verifyTop(ctx, &w, top)", "_ = top; return w, nil", "hard", "400"},
+	{"an unclear answer is taken for a no", "session.go", "if !harmless(err) {", "if errors.Is(err, ErrFenced) {", "plain", "50"},
+	{"an empty page ends the list at once", "walk.go", "if number == 0 || len(page.Messages) > 0 {", "if true {", "hard", "200"},
+	{"the log takes commits from anybody", "", "", "", "plain", "100"},
+}
+
+// TestMutations builds the simulation with one rule taken out at a time, and wants to see it turn red by a world (not by a
+// compiler).
+func TestMutations(t *testing.T) {
+	if *mutation != "" {
+		t.Skip("this is a mutated build")
+	}
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"test", "-run", "^TestWorlds$/^" + m.worlds + "$", "-count=1"}
+			if m.file == "" {
+				args = append(args, ".", "-mutation", "unguarded")
+			} else {
+				args = append(args, "-overlay", overlay(t, m.file, m.rule, m.without), ".", "-mutation", "source")
+			}
+			out, err := exec.CommandContext(t.Context(), "go", append(args, "-worlds", m.count)...).CombinedOutput()
+			if err == nil {
+				t.Errorf("%s worlds stay green without the rule", m.count)
+			} else if !strings.Contains(string(out), "worlds_test.go:") {
+				t.Fatalf("it did not run: %s", out)
+			}
+		})
+	}
+}
+
+// overlay writes a build overlay (go help build) in which one place of a file of package connector is changed.
+func overlay(t *testing.T, file, rule, without string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), rule); n != 1 {
+		t.Fatalf("%s holds the rule %q %d times: mend this table", file, rule, n)
+	}
+	folder := t.TempDir()
+	mutated := filepath.Join(folder, file)
+	if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), rule, without, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: mutated}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(folder, "overlay.json")
+	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return overlay
+}
