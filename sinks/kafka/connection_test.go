@@ -1,0 +1,184 @@
+package kafka
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// authority makes certificates.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	a := &authority{t: t}
+	_, _, a.cert, a.key = a.sign("authority")
+	return a
+}
+
+// sign makes a certificate and its key as PEM; the first one signs itself.
+func (a *authority) sign(name string) (cert, key string, parsed *x509.Certificate, private *ecdsa.PrivateKey) {
+	a.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"kafka.example.com"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true, IsCA: a.cert == nil,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	parent, signer := template, private
+	if a.cert != nil {
+		parent, signer = a.cert, a.key
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, &private.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if parsed, err = x509.ParseCertificate(raw); err != nil {
+		a.t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	pemOf := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return pemOf("CERTIFICATE", raw), pemOf("EC PRIVATE KEY", der), parsed, private
+}
+
+func (a *authority) pem() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
+}
+
+// TestTLS talks to a broker that asks for a client's certificate, with files that change while the sink is open.
+func TestTLS(t *testing.T) {
+	right, wrong := newAuthority(t), newAuthority(t)
+	cert, key, _, _ := right.sign("broker")
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(right.cert)
+	b := lenientFake(t, 1, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}))
+
+	wrongCert, wrongKey, _, _ := wrong.sign("client")
+	settings := TLS{CAFile: writeFile(t, "ca", wrong.pem()), CertFile: writeFile(t, "cert", wrongCert), KeyFile: writeFile(t, "key", wrongKey)}
+	s := openSink(t, b, Config{Topic: newTopic(), TLS: settings}, connector.Encoding{})
+	defer s.Close()
+	if err := s.Create(t.Context()); err == nil {
+		t.Fatal("a broker of another authority is trusted")
+	}
+	overwrite(t, settings.CAFile, right.pem())
+	if eventually(t, s.Create, 3*metadataTTL) {
+		t.Fatal("the broker takes a client of another authority")
+	}
+	clientCert, clientKey, _, _ := right.sign("client")
+	overwrite(t, settings.CertFile, clientCert)
+	overwrite(t, settings.KeyFile, clientKey)
+	if !eventually(t, s.Create, 5*metadataTTL) {
+		t.Fatal("the new certificate is not read")
+	}
+
+	other := openSink(t, b, Config{Topic: newTopic(), TLS: TLS{CAFile: settings.CAFile, CertFile: settings.CertFile, KeyFile: settings.KeyFile, ServerName: "other.example.com"}}, connector.Encoding{})
+	defer other.Close()
+	if err := other.Create(t.Context()); err == nil {
+		t.Fatal("a broker of another name is trusted")
+	}
+	named := openSink(t, b, Config{Topic: newTopic(), TLS: TLS{CAFile: settings.CAFile, CertFile: settings.CertFile, KeyFile: settings.KeyFile, ServerName: "kafka.example.com"}}, connector.Encoding{})
+	defer named.Close()
+	if err := named.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually tries until it works, or not within the time.
+func eventually(t *testing.T, try func(context.Context) error, limit time.Duration) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for try(ctx) != nil {
+		if pause(ctx, 50*time.Millisecond) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	config, err := TLS{Enabled: true}.load("kafka.example.com:9093")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.MinVersion != tls.VersionTLS12 || config.ServerName != "kafka.example.com" || config.InsecureSkipVerify {
+		t.Errorf("%+v", config)
+	}
+	if _, err := (TLS{CAFile: writeFile(t, "ca", "no certificate")}).load("kafka.example.com:9093"); err == nil || !strings.Contains(err.Error(), "tls.ca_file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestBearer follows RFC 7628: the token goes first, an empty answer is consent, anything else the reason of a refusal.
+func TestBearer(t *testing.T) {
+	file := writeFile(t, "token", "first\n")
+	m := SASL{Mechanism: "oauthbearer", TokenFile: file}.mechanism()
+	if m.Name() != "OAUTHBEARER" {
+		t.Errorf("name %q", m.Name())
+	}
+	for _, token := range []string{"first", "second"} {
+		overwrite(t, file, token+"\n")
+		session, first, err := m.Start(t.Context())
+		if err != nil || string(first) != "n,,\x01auth=Bearer "+token+"\x01\x01" {
+			t.Fatalf("got %q, %v", first, err)
+		}
+		if ok, _, err := session.Next(t.Context(), nil); !ok || err != nil {
+			t.Errorf("consent: %t, %v", ok, err)
+		}
+		if ok, _, err := session.Next(t.Context(), []byte(`{"status":"invalid_token"}`)); ok || err == nil || strings.Contains(err.Error(), token) {
+			t.Errorf("refusal: %t, %v", ok, err)
+		}
+	}
+	overwrite(t, file, "\n")
+	if _, _, err := m.Start(t.Context()); err == nil {
+		t.Error("an empty token is sent")
+	}
+}
+
+// TestSilentBroker bounds the wait for a broker that accepts connections and says nothing.
+func TestSilentBroker(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	s := openSink(t, &broker{address: listener.Addr().String()}, Config{}, connector.Encoding{})
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := s.Create(ctx); err == nil {
+		t.Error("no error")
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
