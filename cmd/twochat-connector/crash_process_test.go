@@ -17,18 +17,19 @@ import (
 	"time"
 )
 
-// buildBinary builds a main package of this module, or of one it depends on, as a user would.
-func buildBinary(t *testing.T, folder, pkg string) string {
+// binaries are the programs under test, built as a user would build them.
+type binaries struct{ connector, nats string }
+
+func build(t *testing.T) binaries {
 	t.Helper()
-	path := filepath.Join(folder, filepath.Base(strings.TrimSuffix(pkg, "/v2")))
-	if pkg == "." {
-		path = filepath.Join(folder, "twochat-connector")
+	folder := t.TempDir()
+	b := binaries{connector: filepath.Join(folder, "twochat-connector"), nats: filepath.Join(folder, "nats-server")}
+	for path, pkg := range map[string]string{b.connector: ".", b.nats: "github.com/nats-io/nats-server/v2"} {
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+			t.Fatalf("go build %s: %v\n%s", pkg, err, out)
+		}
 	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
-	}
-	return path
+	return b
 }
 
 // process is a program that a test starts and ends.

@@ -18,13 +18,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-var historyMessages = flag.Int("history", 20_000, "how many messages TestHistoryMemory delivers from the beginning")
+var historyMessages = flag.Int("history", 20_000, "how many messages the history test delivers from the beginning")
 
-func newNATSRig(t *testing.T, sinkOptions string, s settings, options twochattest.Options) *rig {
+func newNATSRig(t *testing.T, b binaries, sinkOptions string, s settings, options twochattest.Options) *rig {
 	t.Helper()
-	folder := t.TempDir()
-	server := buildBinary(t, folder, "github.com/nats-io/nats-server/v2")
-	return newRig(t, buildBinary(t, folder, "."), newNATSPlace(t, server, sinkOptions), s, options)
+	return newRig(t, b.connector, newNATSPlace(t, b.nats, sinkOptions), s, options)
 }
 
 // asked waits until a stream was asked for so many more pages.
@@ -47,8 +45,8 @@ func (r *rig) arrived(t *testing.T) {
 }
 
 // A burst of 700 messages between two polls, and a kill -9 in the middle of it: each message stands once and in order.
-func TestBurst(t *testing.T) {
-	r := newNATSRig(t, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 7, History: 60, Latency: 20 * time.Millisecond})
+func burst(t *testing.T, b binaries) {
+	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 7, History: 60, Latency: 20 * time.Millisecond})
 	r.start(t, 0)
 	r.arrived(t)
 	number := r.numbers[0]
@@ -63,8 +61,8 @@ func TestBurst(t *testing.T) {
 }
 
 // SIGTERM during a commit: the commit is finished, and the exit code is 0.
-func TestTerminate(t *testing.T) {
-	r := newNATSRig(t, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 8, History: 60})
+func terminate(t *testing.T, b binaries) {
+	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 8, History: 60})
 	r.start(t, 0)
 	r.arrived(t)
 	r.place.pause(t)
@@ -87,8 +85,8 @@ func TestTerminate(t *testing.T) {
 }
 
 // While the broker is down, nothing is polled: the messages stay where they are, and polls cost credits.
-func TestBrokerDown(t *testing.T) {
-	r := newNATSRig(t, "", settings{streams: 2, start: "beginning"}, twochattest.Options{Seed: 9, History: 60})
+func brokerDown(t *testing.T, b binaries) {
+	r := newNATSRig(t, b, "", settings{streams: 2, start: "beginning"}, twochattest.Options{Seed: 9, History: 60})
 	r.start(t, 0)
 	r.arrived(t)
 	r.place.kill(t)
@@ -112,8 +110,8 @@ func TestBrokerDown(t *testing.T) {
 }
 
 // A stream that is quiet for longer than the sink keeps events: its checkpoint is still there, and a restart goes on after it.
-func TestQuietLongerThanMaxAge(t *testing.T) {
-	r := newNATSRig(t, ", max_age: 2s", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 10, History: 250})
+func quietLongerThanMaxAge(t *testing.T, b binaries) {
+	r := newNATSRig(t, b, ", max_age: 2s", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 10, History: 250})
 	follower := follow(t, r.place.(*natsPlace))
 	number := r.numbers[0]
 	r.start(t, 0)
@@ -219,8 +217,8 @@ func (f *follower) stop(t *testing.T) [][]byte {
 const historyResident = 64 << 20
 
 // A long history from the beginning takes bounded memory, and arrives whole.
-func TestHistoryMemory(t *testing.T) {
-	r := newNATSRig(t, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 11, History: *historyMessages, Shapes: twochattest.ShapesLive})
+func historyMemory(t *testing.T, b binaries) {
+	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 11, History: *historyMessages, Shapes: twochattest.ShapesLive})
 	began := time.Now()
 	r.start(t, 0)
 	place := r.place.(*natsPlace)

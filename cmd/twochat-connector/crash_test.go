@@ -23,21 +23,31 @@ var (
 // crashStreams is how many streams each connector keeps going: the more, the more commits there are to be interrupted.
 const crashStreams = 6
 
-// TestCrashNATS kills, stops and doubles the built connector and a nats-server while the list of messages moves and answers go
-// wrong; afterwards every message has to be in the stream once, in order.
-func TestCrashNATS(t *testing.T) {
-	folder := t.TempDir()
-	server := buildBinary(t, folder, "github.com/nats-io/nats-server/v2")
-	crash(t, buildBinary(t, folder, "."), newNATSPlace(t, server, ""))
+// TestBinary holds the built program against brokers in processes of their own.
+func TestBinary(t *testing.T) {
+	b := build(t)
+	t.Run("scenarios", func(t *testing.T) {
+		for name, scenario := range map[string]func(*testing.T, binaries){
+			"burst": burst, "terminate": terminate, "broker down": brokerDown, "quiet longer than max_age": quietLongerThanMaxAge,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel() // they wait most of the time
+				scenario(t, b)
+			})
+		}
+	})
+	t.Run("history", func(t *testing.T) { historyMemory(t, b) })
+	t.Run("crash/nats", func(t *testing.T) { crash(t, b.connector, newNATSPlace(t, b.nats, "")) })
 }
 
-// crash is the test itself, whatever the broker.
+// crash kills, stops and doubles the connector and its broker while the list of messages moves and answers go wrong;
+// afterwards every message has to be there once, in order.
 func crash(t *testing.T, binary string, p place) {
 	seed := *crashSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
-	fmt.Printf("%s: to repeat it: go test ./cmd/twochat-connector -run '^%s$' -v -crash %v -crashseed %d\n", t.Name(), t.Name(), *crashFor, seed)
+	fmt.Printf("%s: to repeat it: go test ./cmd/twochat-connector -run '%s' -v -crash %v -crashseed %d\n", t.Name(), t.Name(), *crashFor, seed)
 	r := newRig(t, binary, p, settings{streams: crashStreams, start: "beginning"}, twochattest.Options{
 		Seed: seed, History: 250, Drift: twochattest.HostileDrift(), Faults: twochattest.PassingFaults(.04), Latency: 2 * time.Millisecond,
 	})
@@ -49,7 +59,7 @@ func crash(t *testing.T, binary string, p place) {
 
 	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}}
 	r.start(t, 0)
-	for v.moment(ctx, 1500) {
+	for v.moment(ctx, 600) {
 		v.harm(ctx, t)
 	}
 	v.stop(t)
