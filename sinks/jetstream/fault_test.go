@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -19,178 +15,6 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
-
-// proxy is a network that loses answers and delays requests.
-type proxy struct {
-	listener net.Listener
-	target   string
-	deaf     atomic.Bool // drops what the server says
-
-	mu    sync.Mutex
-	gate  chan struct{} // what the client says waits while it is open
-	conns []net.Conn
-	wg    sync.WaitGroup
-}
-
-func startProxy(t *testing.T, target string) *proxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{listener: listener, target: strings.TrimPrefix(target, "nats://")}
-	p.wg.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			srv, err := net.Dial("tcp", p.target)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			p.mu.Lock()
-			p.conns = append(p.conns, client, srv)
-			p.mu.Unlock()
-			p.wg.Go(func() { p.pump(srv, client, true) })
-			p.wg.Go(func() { p.pump(client, srv, false) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		p.release()
-		p.cut()
-		p.wg.Wait()
-	})
-	return p
-}
-
-func (p *proxy) pump(to, from net.Conn, upstream bool) {
-	defer to.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if upstream {
-			p.mu.Lock()
-			gate := p.gate
-			p.mu.Unlock()
-			if gate != nil {
-				<-gate
-			}
-		}
-		if n > 0 && (upstream || !p.deaf.Load()) {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (p *proxy) hold() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.gate = make(chan struct{})
-}
-
-func (p *proxy) release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.gate != nil {
-		close(p.gate)
-		p.gate = nil
-	}
-}
-
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		c.Close()
-	}
-	p.conns = nil
-}
-
-func (p *proxy) url() string { return "nats://" + p.listener.Addr().String() }
-
-// eventually waits until something holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	ctx := deadline(t, 20*time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("in vain: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
-// acquireSoon acquires as a Poller would, over what passes by itself.
-func acquireSoon(t testing.TB, log connector.Log) connector.State {
-	t.Helper()
-	var state connector.State
-	eventually(t, "acquire", func() bool {
-		var err error
-		state, err = log.Acquire(t.Context())
-		var refusal *connector.Refusal
-		if errors.As(err, &refusal) {
-			t.Fatal(err)
-		}
-		return err == nil
-	})
-	return state
-}
-
-func wantUnclear(t testing.TB, err error) {
-	t.Helper()
-	var rejected *connector.Rejected
-	var refusal *connector.Refusal
-	if err == nil || errors.Is(err, connector.ErrFenced) || errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal) {
-		t.Fatalf("got %v, want it unclear", err)
-	}
-}
-
-// manager is the client for the stream's settings.
-func manager(t testing.TB, url string) jetstream.JetStream {
-	t.Helper()
-	conn, err := natsgo.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
-}
-
-func addStream(t testing.TB, url string, c jetstream.StreamConfig) {
-	t.Helper()
-	if _, err := manager(t, url).CreateStream(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func edit(t testing.TB, url string, change func(*jetstream.StreamConfig)) {
-	t.Helper()
-	js := manager(t, url)
-	s, err := js.Stream(t.Context(), DefaultStream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := s.CachedInfo().Config
-	change(&c)
-	if _, err := js.UpdateStream(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-}
 
 const stream = "595981048477"
 
@@ -464,29 +288,6 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 	wantSequences(t, js, stream, 0)
 }
 
-func TestAcquire_afterEventsExpired(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	c.MaxAge = 2 * time.Second
-	create(t, c)
-	js := s.client(t)
-	sink := openSink(t, c, connector.ModeStructured)
-	log := openLog(t, sink, sinktest.Claim(stream, "one"))
-	checkpoint := commit(t, log, acquire(t, log).Checkpoint, sinktest.Events(log.claim.Stream, 1, 300))
-	eventually(t, "the events to expire", func() bool {
-		info, err := js.StreamInfo(DefaultStream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info.State.Msgs <= 2 // checkpoints
-	})
-	state := acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
-	if state.Checkpoint.Sequence != checkpoint.Sequence || len(state.Seen) != 0 || len(state.Checkpoint.Tail) == 0 {
-		t.Fatalf("finds sequence %d, %d events and %d keys", state.Checkpoint.Sequence, len(state.Seen), len(state.Checkpoint.Tail))
-	}
-}
-
 func TestCommit_olderCheckpointsArePurged(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -507,79 +308,6 @@ func TestCommit_olderCheckpointsArePurged(t *testing.T) {
 	if err := log.Commit(t.Context(), nil, nil, checkpoint); !errors.Is(err, connector.ErrFenced) {
 		t.Fatalf("got %v, want ErrFenced", err)
 	}
-}
-
-func TestAcquire_withoutTTL(t *testing.T) {
-	t.Parallel()
-	// allow_msg_ttl is taken away behind the sink's back: no message is lost for it.
-	s := startServer(t, nil)
-	c := config(s.url())
-	js := s.client(t)
-	addStream(t, s.url(), jetstream.StreamConfig{Name: DefaultStream, Subjects: subjects("whatsapp"), AllowAtomicPublish: true})
-	sink := openSink(t, c, connector.ModeStructured)
-	log := openLog(t, sink, sinktest.Claim(stream, "one"))
-	acquire(t, log)
-	sink.mu.Lock()
-	sink.settings.ttl = true
-	sink.mu.Unlock()
-	checkpoint := acquire(t, log).Checkpoint
-	sink.mu.Lock()
-	sink.settings.ttl = true
-	sink.mu.Unlock()
-	events := sinktest.Events(log.claim.Stream, 1, 3)
-	next := sinktest.Next(checkpoint, events, nil, 0)
-	if err := log.Commit(t.Context(), events, nil, next); !errors.Is(err, connector.ErrNotNow) {
-		t.Fatalf("got %v, want ErrNotNow", err)
-	}
-	commit(t, log, checkpoint, events)
-	wantSequences(t, js, stream, 3)
-}
-
-func TestAcquire_byConsumerWhereDirectGetsAreDenied(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	addStream(t, s.url(), jetstream.StreamConfig{Name: DefaultStream, Subjects: subjects("whatsapp"), AllowAtomicPublish: true, AllowMsgTTL: true})
-	claim := sinktest.Claim(stream, "one")
-	claim.Window = 1_000
-	log := openLog(t, openSink(t, c, connector.ModeBinary), claim)
-	checkpoint := acquire(t, log).Checkpoint
-	for range 6 {
-		checkpoint = commit(t, log, checkpoint, sinktest.Events(claim.Stream, checkpoint.Sequence+1, 300))
-	}
-	for range 2 {
-		state := acquire(t, log)
-		if n := len(state.Seen); n != 1_000 || state.Seen[0].Sequence != 801 || state.Seen[n-1].Sequence != 1_800 {
-			t.Fatalf("%d events from %d", n, state.Seen[0].Sequence)
-		}
-		if from := log.marks.start(); from < 500 {
-			t.Errorf("the window is read back from stream sequence %d", from)
-		}
-	}
-}
-
-func TestAcquire_serverRestarts(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, func(o *server.Options) { o.SyncAlways = true })
-	c := config(s.url())
-	create(t, c)
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := commit(t, log, acquire(t, log).Checkpoint, sinktest.Events(log.claim.Stream, 1, 500))
-	s.stop()
-	events := sinktest.Events(log.claim.Stream, 501, 500)
-	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)); !errors.Is(err, connector.ErrNotNow) {
-		wantUnclear(t, err)
-	}
-	if _, err := log.Acquire(t.Context()); !errors.Is(err, connector.ErrNotNow) {
-		t.Fatalf("got %v, want ErrNotNow", err)
-	}
-	s.start(t)
-	state := acquireSoon(t, log)
-	if len(state.Seen) != 500 {
-		t.Fatalf("%d events", len(state.Seen))
-	}
-	commit(t, log, state.Checkpoint, events)
-	wantSequences(t, s.client(t), stream, 1_000)
 }
 
 func TestCommit_contextEnds(t *testing.T) {
@@ -604,23 +332,5 @@ func TestCommit_contextEnds(t *testing.T) {
 	state := acquireSoon(t, log)
 	if n := len(state.Seen); n != 0 && n != 3 {
 		t.Fatalf("%d events", n)
-	}
-}
-
-func TestAcquire_silentServer(t *testing.T) {
-	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	c := config("nats://" + listener.Addr().String())
-	c.Timeout = 300 * time.Millisecond
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	if _, err := log.Acquire(t.Context()); !errors.Is(err, connector.ErrNotNow) {
-		t.Errorf("got %v, want ErrNotNow", err)
-	}
-	if _, _, err := log.Peek(t.Context()); !errors.Is(err, connector.ErrNotNow) {
-		t.Errorf("got %v, want ErrNotNow", err)
 	}
 }
