@@ -138,15 +138,16 @@ func answer(w http.ResponseWriter, status int, contentType string, body []byte) 
 var pageSource string
 
 var statusPage = template.Must(template.New("page").Funcs(template.FuncMap{
-	"ago": ago, "span": span, "state": stateText, "duration": config.FormatDuration, "groups": groups,
-	"local": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"ago": ago, "span": span, "state": stateText, "groups": groups,
+	"interval": func(d time.Duration) string { return config.FormatDuration(d.Round(100 * time.Millisecond)) },
+	"local":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(pageSource))
 
-// groups writes a number with spaces between its thousands.
+// groups writes a number with commas between its thousands.
 func groups(n any) string {
 	digits := fmt.Sprint(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "\u202f" + digits[i:]
+		digits = digits[:i] + "," + digits[i:]
 	}
 	return digits
 }

@@ -115,7 +115,12 @@ func newLogger(c config.Log, to io.Writer) *slog.Logger {
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // in JSON it would be a count of nanoseconds
+			a.Value = slog.StringValue(config.FormatDuration(a.Value.Duration()))
+		}
+		return a
+	}}
 	if c.Format == "text" || c.Format == "auto" && isTerminal(to) {
 		return slog.New(slog.NewTextHandler(to, options))
 	}

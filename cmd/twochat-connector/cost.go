@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+// cost is what a configuration spends at a rate limit.
+type cost struct {
+	Streams           int `json:"streams"`
+	RequestsPerMinute int `json:"requests_per_minute"`
+	// Busy and Quiet are the intervals in force between two polls of a stream, while messages flow and when none come.
+	Busy  time.Duration `json:"interval_busy_ns"`
+	Quiet time.Duration `json:"interval_quiet_ns"`
+	// Slowed says that the rate limit, not the configuration, makes Busy as long as it is.
+	Slowed bool `json:"slowed_by_rate"`
+	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always do.
+	CallsQuiet int64 `json:"calls_a_month_quiet"`
+	CallsBusy  int64 `json:"calls_a_month_busy"`
+}
+
+const month = 30 * 24 * time.Hour
+
+// costOf reckons with one call a poll when it is quiet, two when a poll brings something (the second certifies the first),
+// and one a sweep.
+func costOf(c *config.Config, requestsPerMinute int) cost {
+	streams := len(c.TwoChat.Streams)
+	pace := paceOf(streams, requestsPerMinute)
+	k := cost{
+		Streams: streams, RequestsPerMinute: requestsPerMinute,
+		Busy: max(c.Poll.MinInterval, pace), Quiet: max(c.Poll.MaxInterval, pace), Slowed: pace > c.Poll.MinInterval,
+	}
+	sweeps := int64(0)
+	if c.Poll.Sweep.Every > 0 {
+		sweeps = int64(month / c.Poll.Sweep.Every)
+	}
+	most := int64(requestsPerMinute) * int64(month/time.Minute)
+	calls := func(interval time.Duration, each int64) int64 {
+		return min(most, int64(streams)*(each*int64(month/interval)+sweeps))
+	}
+	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, 2)
+	return k
+}
+
+// interval says in words how often a stream is read.
+func (k cost) interval() string {
+	text := fmt.Sprintf("every %s while messages flow, every %s when it is quiet", config.FormatDuration(k.Busy.Round(100*time.Millisecond)), config.FormatDuration(k.Quiet.Round(100*time.Millisecond)))
+	if k.Busy == k.Quiet {
+		text = "every " + config.FormatDuration(k.Busy.Round(100*time.Millisecond))
+	}
+	if k.Slowed {
+		text += fmt.Sprintf(", slowed down by the rate limit (%d requests a minute, streams: %d)", k.RequestsPerMinute, k.Streams)
+	}
+	return text
+}
+
+// calls says in words what that costs.
+func (k cost) calls() string {
+	return fmt.Sprintf("about %s calls a month while it is quiet, up to %s if messages never cease; each call is a credit", groups(k.CallsQuiet), groups(k.CallsBusy))
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
+	"github.com/twochat-connector/twochat-connector/sinks/embedded"
+)
+
+const aboutExplain = `
+Says in plain words what this configuration promises and to whom, what can still be lost or doubled and which setting changes
+that, who gets to see what, how often the API is asked and what that costs, and how to read the events alone. It asks nobody.
+`
+
+// explanation is what a configuration means.
+type explanation struct {
+	Reads     []string          `json:"reads"`
+	Promise   connector.Promise `json:"promise"`
+	Residue   []caveat          `json:"residue"`
+	Privacy   []string          `json:"privacy"`
+	Interval  string            `json:"interval"`
+	Calls     string            `json:"calls"`
+	Cost      cost              `json:"cost"`
+	EventOnly []string          `json:"events_only"`
+}
+
+// caveat is something that can be lost, doubled or out of order, and what changes that.
+type caveat struct {
+	What    string `json:"what"`
+	Setting string `json:"setting,omitempty"`
+}
+
+// runExplain is the command explain.
+func runExplain(_ context.Context, p *program, args []string) error {
+	flags := newFlags(p)
+	settings := configFlags(flags)
+	asJSON := flags.Bool("json", false, "print it as JSON")
+	if err := p.parse(flags, args, aboutExplain); err != nil {
+		return err
+	}
+	c, err := p.load(settings)
+	if err != nil {
+		return err
+	}
+	promise, err := promiseOf(c)
+	if err != nil {
+		return err
+	}
+	rate := c.Poll.RequestsPerMinute
+	if rate == 0 {
+		rate = ratesWithoutWord
+	}
+	k := costOf(c, rate)
+	e := explanation{
+		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise), Privacy: privacyText(c), Interval: k.interval(), Calls: k.calls(), Cost: k,
+		EventOnly: eventsOnly(c),
+	}
+	if c.Poll.RequestsPerMinute == 0 {
+		e.Interval += fmt.Sprintf(" (reckoned with %d requests a minute; `run` and `check` ask the account for its own limit)", ratesWithoutWord)
+	}
+	if *asJSON {
+		return printJSON(p.out, e)
+	}
+	e.print(p.out)
+	return nil
+}
+
+// promiseOf is the promise of the configured sink. Nothing is opened that would leave a trace.
+func promiseOf(c *config.Config) (connector.Promise, error) {
+	if c.Sink.Embedded != nil {
+		return new(embedded.Sink).Promise(), nil
+	}
+	sink, err := sinks.Open(c.Sink, c.Encoding(), quietLogger())
+	if err != nil {
+		return connector.Promise{}, err
+	}
+	defer sink.Close()
+	return sink.Promise(), nil
+}
+
+func readsOf(c *config.Config) []string {
+	starts := map[config.StartMode]string{
+		config.StartNow:       "what is listed when it starts for the first time is not wanted (start: now)",
+		config.StartBeginning: "all that is listed is wanted, however old (start: beginning)",
+		config.StartAge:       "at its first start it goes back " + config.FormatDuration(c.Start.Age) + " (start)",
+		config.StartTime:      "at its first start it goes back to " + c.Start.String() + " (start)",
+	}
+	var lines []string
+	for i, s := range c.Streams() {
+		if i == 20 {
+			lines = append(lines, fmt.Sprintf("and %d more", len(c.TwoChat.Streams)-i))
+			break
+		}
+		line := "stream " + s.Name
+		if s.Remote != "" {
+			line += ", only the messages with one remote number"
+		}
+		lines = append(lines, line)
+	}
+	return append(lines, "Of each stream, "+starts[c.Start.Mode]+"; every later start goes on where the sink says that it stood.")
+}
+
+// residueOf is what the reading itself can lose, double or disorder (guarantees, section 3.2), whatever the sink.
+func residueOf(c *config.Config, promise connector.Promise) []caveat {
+	list := []caveat{
+		{"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read.",
+			"poll.max_interval: the shorter, the less is deleted unseen"},
+	}
+	if c.Poll.Sweep.Every > 0 {
+		list = append(list, caveat{
+			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, every %s and %s back, and delivered with late=true. What sinks deeper than that before the sweep comes is not found.", config.FormatDuration(c.Poll.Sweep.Every), config.FormatDuration(c.Poll.Sweep.Depth)),
+			"poll.sweep.every and poll.sweep.depth"})
+	} else {
+		list = append(list, caveat{"A message that the API lists late, below the newest pages, is never found: there are no sweeps.", "poll.sweep.every: 1h"})
+	}
+	list = append(list,
+		caveat{"In a backlog deeper than 5,000 messages, a deletion above the place where the walk began that moves a message across the same page seam in two walks running hides that message until a sweep reaches it.",
+			"poll.sweep.depth: longer than the connector was away"},
+		caveat{"A list that is replaced in the middle of a walk may come out of order for that one walk. It is neither lost nor doubled.", ""},
+		caveat{"Where a list loses all that was delivered of it (a chat cleared, a number connected anew), what is newer is delivered, and the older part is held, counted and shown by `status`.",
+			"run --accept-history delivers it"},
+		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB) goes to the quarantine with its reason, and takes no sequence.", ""},
+		caveat{fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", groups(c.Seen.Capacity)),
+			"seen.capacity"},
+	)
+	if promise.Once {
+		list = append(list, caveat{"Two copies that run by mistake cost calls, never duplicates: the sink lets only one of them write.", ""})
+	} else {
+		list = append(list, caveat{"Two copies that run at once deliver everything twice: this sink cannot refuse one of them.", "sink: jetstream, kafka, embedded or file can"})
+	}
+	return list
+}
+
+// privacyText says who gets to see what.
+func privacyText(c *config.Config) []string {
+	tokens := map[config.Identifiers]string{
+		config.Hashed:       "Routing data (subjects, keys, attributes) names a chat by a hash: no number stands in it, though whoever can guess a number can test the guess. The event's data holds the numbers as the API gives them (privacy.identifiers: hashed).",
+		config.Clear:        "Routing data (subjects, keys, attributes) names a chat by its number or session in clear (privacy.identifiers: clear).",
+		config.Pseudonymous: "Chats and numbers are replaced by keyed hashes, in routing data and in the event's data; who holds the key can find the numbers again, nobody else (privacy.identifiers: pseudonymous).",
+	}
+	whole := "Events carry each message whole, as the API gives it: texts, media URLs, contacts' names."
+	if len(c.Privacy.Drop) > 0 {
+		whole = "Events carry each message as the API gives it, without " + strings.Join(c.Privacy.Drop, ", ") + " (privacy.drop)."
+	}
+	return []string{
+		"2Chat (" + c.TwoChat.BaseURL + ") gets the API key and the numbers to read, in requests for lists; nothing is sent or changed there.",
+		"The sink gets the events. " + whole,
+		tokens[c.Privacy.Identifiers],
+		"The quarantine, in the sink too, holds up to 64 KiB of a broken message as it came, nothing dropped or replaced.",
+		"Logs, metrics, /status and errors name streams, never a customer's number, chat, text or media, and no key. A stream's name is its connected number, unless `name:` gives it another.",
+		"Nobody else gets anything: there is no telemetry.",
+	}
+}
+
+// eventsOnly says how to read the events alone, without checkpoints and quarantine.
+func eventsOnly(c *config.Config) []string {
+	general := fmt.Sprintf("Events are the CloudEvents whose type begins with %s.message. ; checkpoints (%[1]s%[2]s) and rejects (%[1]s%[3]s) have types of their own.", c.Events.TypePrefix, connector.CheckpointType, connector.RejectType)
+	stream := func(name, subject string) []string {
+		return []string{
+			fmt.Sprintf("Consume the subject %s.> of the JetStream stream %s: nats consumer add %[2]s --filter '%[1]s.>'", subject, name),
+			fmt.Sprintf("Checkpoints and quarantine of the same stream are at %s-checkpoint.> and %[1]s-quarantine.>", subject), general,
+		}
+	}
+	switch s := c.Sink; {
+	case s.JetStream != nil:
+		return stream(s.JetStream.Stream, s.JetStream.Subject)
+	case s.Embedded != nil:
+		defaults := sinks.Defaults().JetStream
+		return append(stream(defaults.Stream, defaults.Subject), "The server is at nats://"+s.Embedded.Listen+" while `run` runs.")
+	case s.Kafka != nil:
+		return []string{
+			"Consume the topic " + s.Kafka.Topic + " with isolation.level=read_committed; it holds events only.",
+			"Checkpoints and quarantine are in " + s.Kafka.Topic + ".checkpoints and " + s.Kafka.Topic + ".quarantine.", general,
+		}
+	case s.NATS != nil:
+		return []string{"Subscribe to " + s.NATS.Subject + ".>; the quarantine is at " + s.NATS.Subject + "-quarantine.>", general}
+	case s.File != nil:
+		return []string{"Every line of " + s.File.Path + " is an event; checkpoints and quarantine lie in files beside it."}
+	}
+	return []string{"Every line of the standard output is an event."}
+}
+
+func (e explanation) print(to io.Writer) {
+	section := func(title string, lines []string) {
+		fmt.Fprintf(to, "\n%s\n", title)
+		for _, line := range lines {
+			fmt.Fprintln(to, wrap("- "+line, "  "))
+		}
+	}
+	word := "ONCE"
+	if !e.Promise.Once {
+		word = "BEST EFFORT"
+	}
+	fmt.Fprintf(to, "What is promised: %s\n%s\n", word, wrap(e.Promise.Text, ""))
+	section("What is read", e.Reads)
+	section("What the sink can still lose or double", e.Promise.But)
+	residue := make([]string, len(e.Residue))
+	for i, c := range e.Residue {
+		residue[i] = c.What
+		if c.Setting != "" {
+			residue[i] += " [" + c.Setting + "]"
+		}
+	}
+	section("What the reading can still lose or disorder", residue)
+	section("Who gets to see what", e.Privacy)
+	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + "."})
+	section("How to read the events alone", e.EventOnly)
+}
+
+// lineWidth is where lines of prose are broken.
+const lineWidth = 110
+
+// wrap breaks a text into lines, the further ones indented.
+func wrap(text, indent string) string {
+	var out strings.Builder
+	width := 0
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case width == 0:
+		case width+1+n > lineWidth:
+			out.WriteString("\n" + indent)
+			width = len(indent)
+		default:
+			out.WriteByte(' ')
+			width++
+		}
+		out.WriteString(word)
+		width += n
+	}
+	return out.String()
+}

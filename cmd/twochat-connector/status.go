@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+const aboutStatus = `
+Asks a running instance's admin server how its streams are. Ends with 3 where one is not as it should be.
+`
+
+// runStatus is the command status.
+func runStatus(ctx context.Context, p *program, args []string) error {
+	flags := newFlags(p)
+	settings := &config.Flags{}
+	flags.StringVar(&settings.Config, "config", "", "configuration `file` whose admin.listen is asked; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
+	address := flags.String("admin", "", "`URL` of the admin server, such as http://127.0.0.1:8080, instead of the configured one")
+	asJSON := flags.Bool("json", false, "print what the server answers")
+	if err := p.parse(flags, args, aboutStatus); err != nil {
+		return err
+	}
+	base, err := p.adminURL(*address, settings)
+	if err != nil {
+		return err
+	}
+	body, err := askStatus(ctx, base)
+	if err != nil {
+		return mended(err, "see whether the connector runs there, and name its admin server with --admin")
+	}
+	var r report
+	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
+		return mended(fmt.Errorf("what answers at %s is not a connector of this version", base), "name the connector's admin server with --admin")
+	}
+	if *asJSON {
+		_, err = p.out.Write(body)
+	} else {
+		err = printReport(p.out, r)
+	}
+	if err != nil {
+		return fmt.Errorf("print status: %w", err)
+	}
+	if !r.Ready || !r.Healthy {
+		return errFoundWrong
+	}
+	return nil
+}
+
+// adminURL is where to ask: what is named, else the configuration's admin.listen, else the environment's, else the default.
+func (p *program) adminURL(named string, settings *config.Flags) (string, error) {
+	if named != "" {
+		if !strings.Contains(named, "://") {
+			named = "http://" + named
+		}
+		u, err := url.Parse(named)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return "", usage("flag --admin: expected a URL such as http://127.0.0.1:8080")
+		}
+		return strings.TrimRight(named, "/"), nil
+	}
+	listen := config.Default().Admin.Listen
+	if _, found := config.Find(); found || settings.Config != "" {
+		c, err := p.load(settings)
+		if err != nil {
+			return "", err
+		}
+		listen = c.Admin.Listen
+	} else {
+		for _, variable := range p.env {
+			if value, ok := strings.CutPrefix(variable, config.Variable("admin.listen")+"="); ok {
+				listen = value
+			}
+		}
+	}
+	if strings.HasPrefix(listen, ":") || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") {
+		listen = "127.0.0.1" + listen[strings.LastIndex(listen, ":"):]
+	}
+	return "http://" + listen, nil
+}
+
+// statusTimeout bounds the question, statusBytes the answer (a thousand streams are a megabyte).
+const (
+	statusTimeout = 5 * time.Second
+	statusBytes   = 32 << 20
+)
+
+func askStatus(ctx context.Context, base string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/status", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the admin server: %w", err)
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask the admin server at %s: %w", base, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, statusBytes))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("ask the admin server at %s: %w", base, err)
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("ask the admin server at %s: %w", base, errors.New(response.Status))
+	}
+	return body, nil
+}
+
+// printReport prints the record as a table, and what is wrong below it.
+func printReport(to io.Writer, r report) error {
+	verdict := "all is well"
+	if !r.Ready || !r.Healthy {
+		verdict = "not as it should be"
+	}
+	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s, %d requests a minute", verdict, r.Version, span(r.Now.Sub(r.Started)), r.Sink.Kind, r.RequestsPerMinute)
+	if a := r.Account; a != nil {
+		fmt.Fprintf(to, ", %s of %s calls used this month (asked %s)", groups(a.CallsUsed), groups(a.CallsAllowed), ago(a.Asked, r.Now))
+	}
+	fmt.Fprint(to, "\n\n")
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "STREAM\tSTATE\tFOR\tNEWEST MESSAGE\tLAST GOOD WALK\tIN THE LOG\tNOT CERTIFIED\tLATE\tQUARANTINED\tHELD\tCALLS\tINTERVAL")
+	for _, s := range r.Streams {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Stream, stateText(s.Status), span(r.Now.Sub(s.Since)), ago(s.NewestMessage, r.Now),
+			ago(s.LastGoodWalk, r.Now), s.Sequence, s.Open, s.Counters.Late, s.Counters.Rejected, s.Counters.Held, s.Requests, config.FormatDuration(s.Interval.Round(100*time.Millisecond)))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(r.NotReady)+len(r.Wedged) > 0 {
+		fmt.Fprintln(to)
+	}
+	for _, text := range append(r.Wedged, r.NotReady...) {
+		fmt.Fprintln(to, "✗", text)
+	}
+	for _, s := range r.Streams {
+		if s.Horizon {
+			fmt.Fprintf(to, "! stream %s: all that was delivered is gone from the list; its older part is held, and `run --accept-history` delivers it\n", s.Stream)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+const aboutTail = `
+Prints the newest events in the sink, and follows it until ctrl-c. It takes nothing over and disturbs nobody: the connector may
+run beside it. The texts of messages are shown on this terminal, and nowhere else.
+
+    18:01:33  support     #4711  ← zcphjmn4  Hello, is my order on its way?
+
+← was received, → was sent; then the chat's token. --json prints the events as they are stored.
+`
+
+// runTail is the command tail.
+func runTail(ctx context.Context, p *program, args []string) error {
+	flags := newFlags(p)
+	settings := configFlags(flags)
+	last := flags.Int("last", 10, "`how many` of the newest events to begin with")
+	stream := flags.String("stream", "", "only the events of the stream of this `name`")
+	asJSON := flags.Bool("json", false, "print the events as they are stored")
+	if err := p.parse(flags, args, aboutTail); err != nil {
+		return err
+	}
+	if *last < 0 {
+		return usage("flag --last: expected 0 or more")
+	}
+	c, err := p.load(settings)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(c.TwoChat.Streams))
+	width := 0
+	for _, s := range c.Streams() {
+		names = append(names, s.Name)
+		width = max(width, len(s.Name))
+	}
+	chosen := c.Sink
+	if chosen.Embedded != nil {
+		beside, running := besideEmbedded(chosen)
+		if !running {
+			return mended(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen), "start `twochat-connector run`; it holds the server")
+		}
+		chosen = beside
+	}
+	log := c.Log
+	log.Level = "warn"
+	sink, err := sinks.Open(chosen, c.Encoding(), newLogger(log, p.err))
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	err = sink.Follow(ctx, *stream, *last, func(event []byte) error {
+		if *asJSON {
+			return writeAll(p.out, append(event[:len(event):len(event)], '\n'))
+		}
+		return writeAll(p.out, []byte(eventLine(event, width)))
+	})
+	var refusal *connector.Refusal
+	switch {
+	case err == nil, errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
+		return nil // whoever read our lines has enough
+	case errors.As(err, &refusal):
+		return err
+	}
+	return mended(err, "`twochat-connector check` says what is wrong with the sink")
+}
+
+func writeAll(to io.Writer, line []byte) error {
+	_, err := to.Write(line)
+	return err
+}
+
+// excerpt is how many characters of a text are shown.
+const excerpt = 100
+
+// eventLine is an event as a person would want to read it. width is that of the streams' names.
+func eventLine(event []byte, width int) string {
+	var e struct {
+		Type, Subject, Sequence string
+		Source                  string
+		Time, RecordedTime      time.Time
+		Late                    any
+		Data                    struct {
+			Message struct {
+				Text  string
+				Media struct{ Type string }
+			}
+		}
+	}
+	// What cannot be read of it stays empty: a line is shown all the same.
+	_ = json.Unmarshal(event, &e)
+	at := e.Time
+	if at.IsZero() {
+		at = e.RecordedTime
+	}
+	when := at.Local().Format("15:04:05")
+	if since := time.Since(at); since > 20*time.Hour || since < -20*time.Hour {
+		when = at.Local().Format("2006-01-02 15:04:05")
+	}
+	arrow := "·"
+	switch {
+	case strings.HasSuffix(e.Type, "."+connector.DirectionReceived):
+		arrow = "←"
+	case strings.HasSuffix(e.Type, "."+connector.DirectionSent):
+		arrow = "→"
+	}
+	stream := strings.TrimPrefix(e.Source, connector.Stream{}.Source())
+	number := ""
+	if digits := strings.TrimLeft(e.Sequence, "0"); digits != "" {
+		number = "#" + digits
+	}
+	text := printable(e.Data.Message.Text)
+	if kind := printable(e.Data.Message.Media.Type); kind != "" {
+		text = strings.TrimSpace("[" + kind + "] " + text)
+	}
+	if text == "" {
+		text = "(no text)"
+	}
+	if late := fmt.Sprint(e.Late); late == "true" {
+		text = "(late) " + text
+	}
+	return fmt.Sprintf("%s  %-*s  %7s  %s %.8s  %s\n", when, width, printable(stream), number, arrow, printable(e.Subject), text)
+}
+
+// printable makes a single line of a text that comes from anyone, without what would command a terminal.
+func printable(text string) string {
+	var out strings.Builder
+	n := 0
+	for _, r := range text {
+		if n++; n > excerpt {
+			out.WriteRune('…')
+			break
+		}
+		switch {
+		case unicode.IsSpace(r):
+			out.WriteByte(' ')
+		case unicode.IsPrint(r):
+			out.WriteRune(r)
+		default:
+			out.WriteRune('\ufffd')
+		}
+	}
+	return out.String()
+}
