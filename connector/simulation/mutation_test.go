@@ -16,7 +16,9 @@ var mutations = []struct {
 	count                     string
 }{
 	{"walks stop at what is merely known", "walk.go", "case r.ground(m.Key):", "case r.known(m.Key):", "plain", "200"},
-	{"every walk certifies", "reader.go", "alone := r.start == 0 && w.pages == 1", "alone := r.start == 0", "plain", "200"},
+	{"every walk certifies", "reader.go",
+		"case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):\n\t\tcertified, agreed = r.previous.certifies, true",
+		"default:\n\t\tcertified, agreed = everything, true", "plain", "200"},
 	{"pages that contradict each other are ignored", "walk.go", "case fresh || !lists(before, m.Key):", "case fresh && false:", "plain", "200"},
 	{"the window is the newest events, certified or not", "window.go",
 		"if oldest.sequence() > w.certified || !oldest.late() && w.inOrder <= w.rules.Memory {", "if false {", "hard", "100"},
