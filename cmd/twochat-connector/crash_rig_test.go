@@ -107,24 +107,26 @@ func (r *rig) start(t *testing.T, i int) {
 	if s.process.running() {
 		return
 	}
-	r.note(i)
+	r.note(t, i)
 	s.process = launch(t, s.log, []string{"TWOCHAT_API_KEY=test"}, r.binary, "run", "--config", r.config)
 	s.starts++
 	s.stopped, s.asked = false, false
 }
 
 // note records the end of a copy that ended by itself.
-func (r *rig) note(i int) {
+func (r *rig) note(t *testing.T, i int) {
 	s := &r.seats[i]
 	if s.process == nil || s.asked || s.process.running() {
 		return
 	}
 	code, _ := s.process.exit(0)
 	s.ends, s.asked = append(s.ends, code), true
+	t.Logf("connector %d ended by itself with %d:\n%s", i+1, code, tail(s.log, 3))
 }
 
-func (r *rig) kill(i int) {
-	r.note(i)
+func (r *rig) kill(t *testing.T, i int) {
+	t.Helper()
+	r.note(t, i)
 	r.seats[i].asked = true
 	r.seats[i].process.kill()
 	r.seats[i].stopped = false
@@ -144,7 +146,7 @@ func (r *rig) resume(i int) {
 func (r *rig) terminate(t *testing.T, i int) {
 	t.Helper()
 	s := &r.seats[i]
-	r.note(i)
+	r.note(t, i)
 	if !s.process.running() {
 		return
 	}

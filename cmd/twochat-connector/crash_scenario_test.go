@@ -18,7 +18,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-var historyMessages = flag.Int("history", 20_000, "how many messages the history test delivers from the beginning")
+var historyMessages = flag.Int("history", 60_000, "how many messages the history test delivers from the beginning")
 
 func newNATSRig(t *testing.T, b binaries, sinkOptions string, s settings, options twochattest.Options) *rig {
 	t.Helper()
@@ -53,7 +53,7 @@ func burst(t *testing.T, b binaries) {
 	// A burst costs eight pages and eight more for the certificate: the kills fall into the reading, before and after the commit.
 	for _, pages := range []int{1, 4, 8, 9, 12} {
 		r.asked(t, number, pages, func() { r.fake.Insert(number, 700) })
-		r.kill(0)
+		r.kill(t, 0)
 		r.start(t, 0)
 		r.arrived(t)
 	}
@@ -129,7 +129,7 @@ func quietLongerThanMaxAge(t *testing.T, b binaries) {
 	}
 	expect(250)
 	expired()
-	r.kill(0)
+	r.kill(t, 0)
 	r.start(t, 0) // finds nothing but the checkpoint
 	r.asked(t, number, 3, func() {})
 	r.fake.Insert(number, 130)

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -37,12 +38,18 @@ func TestBinary(t *testing.T) {
 		}
 	})
 	t.Run("history", func(t *testing.T) { historyMemory(t, b) })
-	t.Run("crash/nats", func(t *testing.T) { crash(t, b.connector, newNATSPlace(t, b.nats, "")) })
+	t.Run("crash/nats", func(t *testing.T) { crash(t, b.connector, newNATSPlace(t, b.nats, ""), false) })
+	if jars := os.Getenv(kafkaVariable); jars != "" {
+		t.Run("crash/kafka", func(t *testing.T) { crash(t, b.connector, newKafkaPlace(t, jars), true) })
+	} else {
+		fmt.Printf("%s: no Kafka, as %s is not set: a version such as 4.1.0 starts one\n", t.Name(), kafkaVariable)
+	}
 }
 
 // crash kills, stops and doubles the connector and its broker while the list of messages moves and answers go wrong;
 // afterwards every message has to be there once, in order.
-func crash(t *testing.T, binary string, p place) {
+// slow says that the broker takes long to start, so that it is not killed as often as others.
+func crash(t *testing.T, binary string, p place, slow bool) {
 	seed := *crashSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) % 1_000_000
@@ -57,7 +64,7 @@ func crash(t *testing.T, binary string, p place) {
 	defer moving.Wait()
 	moving.Go(func() { r.move(ctx) })
 
-	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}}
+	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}, slow: slow}
 	r.start(t, 0)
 	for v.moment(ctx, 600) {
 		v.harm(ctx, t)
@@ -70,7 +77,7 @@ func crash(t *testing.T, binary string, p place) {
 	reports := r.settle(t, 90*time.Second)
 	for i := range r.seats {
 		r.terminate(t, i)
-		r.note(i)
+		r.note(t, i)
 	}
 	t.Logf("seed %d, %v of %v; %d starts, ends of its own %v; %d requests, %d of them answered wrongly", seed, *crashFor, v.String(),
 		r.seats[0].starts+r.seats[1].starts, append(r.seats[0].ends, r.seats[1].ends...), r.fake.Requests(), total(r.fake.Faults()))
@@ -110,6 +117,7 @@ type vandal struct {
 	rng     *rand.Rand
 	did     map[string]int
 	current int // the seat that is meant to run
+	slow    bool
 }
 
 func (v *vandal) String() string {
@@ -136,75 +144,82 @@ func (v *vandal) atWork(ctx context.Context) {
 var acts = []struct {
 	name   string
 	weight int
+	broker bool // kills the broker
 	do     func(v *vandal, ctx context.Context, t *testing.T)
 }{
-	{"kill -9 of the connector", 30, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"kill -9 of the connector", 30, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
-		v.rig.kill(v.current)
+		v.rig.kill(t, v.current)
 		v.moment(ctx, 600)
 		v.rig.start(t, v.current)
 	}},
-	{"kill -9 of the broker", 20, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"kill -9 of the broker", 20, true, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.place.kill(t)
 		v.moment(ctx, 1200)
 		v.rig.place.start(t)
 	}},
-	{"kill -9 of both", 10, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"kill -9 of both", 10, true, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.place.kill(t)
-		v.rig.kill(v.current)
+		v.rig.kill(t, v.current)
 		v.rig.start(t, v.current)
 		v.moment(ctx, 1500)
 		v.rig.place.start(t)
 	}},
-	{"SIGSTOP of the broker", 10, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"SIGSTOP of the broker", 10, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.place.pause(t)
 		v.moment(ctx, 2500)
 		v.rig.place.resume(t)
 	}},
 	// The classic zombie: one copy sleeps in the middle of its work, another one takes over, the first one wakes.
-	{"sleeping owner", 15, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"sleeping owner", 15, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		zombie, heir := v.current, 1-v.current
 		v.rig.pause(zombie)
-		v.rig.kill(heir)
+		v.rig.kill(t, heir)
 		v.rig.start(t, heir)
 		v.moment(ctx, 3000)
 		v.rig.resume(zombie)
 		v.moment(ctx, 1500)
 		v.current = heir
 	}},
-	{"twin", 10, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"twin", 10, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.rig.start(t, 1-v.current)
 		v.moment(ctx, 2000)
 	}},
-	{"end of the twin", 5, func(v *vandal, _ context.Context, _ *testing.T) { v.rig.kill(1 - v.current) }},
-	{"SIGTERM of the connector", 8, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"end of the twin", 5, false, func(v *vandal, _ context.Context, t *testing.T) { v.rig.kill(t, 1 - v.current) }},
+	{"SIGTERM of the connector", 8, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.terminate(t, v.current)
 		v.rig.start(t, v.current)
 	}},
-	{"crowd of requests that fail", 5, func(v *vandal, _ context.Context, _ *testing.T) {
+	{"crowd of requests that fail", 5, false, func(v *vandal, _ context.Context, _ *testing.T) {
 		for range 8 {
 			v.rig.fake.Next(twochattest.Fault{Kind: twochattest.KindReset})
 		}
 	}},
-	{"burst", 10, func(v *vandal, _ context.Context, _ *testing.T) {
+	{"burst", 10, false, func(v *vandal, _ context.Context, _ *testing.T) {
 		v.rig.fake.Insert(v.rig.numbers[v.rng.IntN(len(v.rig.numbers))], 100*(1+v.rng.IntN(8)))
 	}},
 }
 
 // harm does one of the acts. A connector that ended by itself is started again, as Kubernetes would.
 func (v *vandal) harm(ctx context.Context, t *testing.T) {
+	weight := func(weight int, broker bool) int {
+		if broker && v.slow {
+			return weight / 4
+		}
+		return weight
+	}
 	sum := 0
 	for _, act := range acts {
-		sum += act.weight
+		sum += weight(act.weight, act.broker)
 	}
 	chosen := v.rng.IntN(sum)
 	for _, act := range acts {
-		if chosen -= act.weight; chosen < 0 {
+		if chosen -= weight(act.weight, act.broker); chosen < 0 {
 			act.do(v, ctx, t)
 			v.did[act.name]++
 			break

@@ -1,0 +1,245 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// kafkaVariable names a real Kafka for the tests, as for those of sinks/kafka: a version that .ci/kafka/kafka.sh fetches, or a
+// folder with its jars.
+const kafkaVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA"
+
+const (
+	kafkaScript = "../../.ci/kafka/kafka.sh"
+	kafkaTopic  = "whatsapp.messages"
+)
+
+// kafkaPlace is a real Apache Kafka of one node.
+type kafkaPlace struct {
+	jars, folder string
+	port         int
+}
+
+func newKafkaPlace(t *testing.T, jars string) *kafkaPlace {
+	t.Helper()
+	p := &kafkaPlace{jars: jars, folder: t.TempDir(), port: freePortPair(t)}
+	version := strings.TrimSpace(p.script(t, "version", jars))
+	fmt.Printf("%s: against Apache Kafka %s\n", t.Name(), version)
+	t.Cleanup(func() {
+		// The folder is about to be removed, so nothing may write to it any more.
+		p.script(t, "kill", p.folder)
+	})
+	return p
+}
+
+// freePortPair finds a port whose successor is free as well: the broker's controller listens there.
+func freePortPair(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := freePort(t)
+		if next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)); err == nil {
+			next.Close()
+			return port
+		}
+	}
+	t.Fatal("no two free ports in a row")
+	return 0
+}
+
+func (p *kafkaPlace) script(t *testing.T, args ...string) string {
+	t.Helper()
+	var out strings.Builder
+	command := exec.Command(kafkaScript, args...)
+	command.Stdout, command.Stderr = &out, os.Stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("kafka.sh %s: %v", args[0], err)
+	}
+	return out.String()
+}
+
+func (p *kafkaPlace) address() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
+
+func (p *kafkaPlace) sink() string {
+	return fmt.Sprintf("kafka: { brokers: [%q], topic: %s, create: true, transaction_timeout: 10s }", p.address(), kafkaTopic)
+}
+
+func (p *kafkaPlace) logs() []string {
+	return []string{filepath.Join(p.folder, "out.log"), filepath.Join(p.folder, "broker.log")}
+}
+
+func (p *kafkaPlace) start(t *testing.T) {
+	t.Helper()
+	p.script(t, "start", p.jars, p.folder, strconv.Itoa(p.port))
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.address()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if !eventually(t.Context(), time.Minute, func() bool { return client.Ping(t.Context()) == nil }) {
+		t.Fatal("Kafka does not answer")
+	}
+}
+
+func (p *kafkaPlace) kill(t *testing.T)   { p.script(t, "kill", p.folder) }
+func (p *kafkaPlace) pause(t *testing.T)  { p.script(t, "pause", p.folder) }
+func (p *kafkaPlace) resume(t *testing.T) { p.script(t, "resume", p.folder) }
+
+// read reads as a consumer of committed records does, with franz-go. In each partition the sequences of a stream have to rise,
+// and a chat's events have to be in one partition: that is order within a chat.
+func (p *kafkaPlace) read(t *testing.T) map[string][]json.RawMessage {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	records, err := p.committed(ctx)
+	if err != nil {
+		t.Fatalf("read back: %v", err)
+	}
+	type placed struct {
+		sequence string
+		event    json.RawMessage
+	}
+	byStream := make(map[string][]placed)
+	newest := make(map[string]string)    // by partition and stream
+	partitions := make(map[string]int32) // by stream and chat
+	for _, record := range records {
+		var event struct{ Sequence, PartitionKey string }
+		name, err := streamOf(record.Value)
+		if err == nil {
+			err = json.Unmarshal(record.Value, &event)
+		}
+		if err != nil {
+			t.Fatalf("read back: %v", err)
+		}
+		if string(record.Key) != event.PartitionKey {
+			t.Errorf("%s: event %s has another key than its partitionkey", name, event.Sequence)
+		}
+		chat := name + " " + event.PartitionKey
+		if before, ok := partitions[chat]; ok && before != record.Partition {
+			t.Errorf("%s: a chat is in partitions %d and %d", name, before, record.Partition)
+		}
+		partitions[chat] = record.Partition
+		line := fmt.Sprintf("%d %s", record.Partition, name)
+		if event.Sequence <= newest[line] {
+			t.Errorf("%s: event %s stands after %s in partition %d", name, event.Sequence, newest[line], record.Partition)
+		}
+		newest[line] = event.Sequence
+		byStream[name] = append(byStream[name], placed{event.Sequence, record.Value})
+	}
+	events := make(map[string][]json.RawMessage)
+	for name, list := range byStream {
+		slices.SortStableFunc(list, func(a, b placed) int { return strings.Compare(a.sequence, b.sequence) })
+		for _, one := range list {
+			events[name] = append(events[name], one.event)
+		}
+	}
+	return events
+}
+
+// committed gives the events topic up to its last stable offsets, each partition in order.
+func (p *kafkaPlace) committed(ctx context.Context) ([]*kgo.Record, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.address()), kgo.ConsumeTopics(kafkaTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ends, err := lastStable(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	var records []*kgo.Record
+	for len(ends) > 0 {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("partitions that do not come to their end: %v", ends)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if end, ok := ends[r.Partition]; !ok || r.Offset >= end {
+				return
+			}
+			if !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+			if r.Offset == ends[r.Partition]-1 {
+				delete(ends, r.Partition)
+			}
+		})
+	}
+	return records, nil
+}
+
+// lastStable asks for the last stable offset of each partition that holds anything. No topic is no partitions.
+func lastStable(ctx context.Context, client *kgo.Client) (map[int32]int64, error) {
+	for {
+		ends, err := askLastStable(ctx, client)
+		if err == nil || !pause(ctx, 200*time.Millisecond) {
+			return ends, err
+		}
+	}
+}
+
+func askLastStable(ctx context.Context, client *kgo.Client) (map[int32]int64, error) {
+	meta := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr(kafkaTopic)
+	meta.Topics = append(meta.Topics, topic)
+	found, err := meta.RequestWith(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	switch err := kerr.ErrorForCode(found.Topics[0].ErrorCode); {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	request := kmsg.NewPtrListOffsetsRequest()
+	request.ReplicaID, request.IsolationLevel = -1, 1
+	asked := kmsg.NewListOffsetsRequestTopic()
+	asked.Topic = kafkaTopic
+	for _, partition := range found.Topics[0].Partitions {
+		one := kmsg.NewListOffsetsRequestTopicPartition()
+		one.Partition, one.Timestamp = partition.Partition, -1
+		asked.Partitions = append(asked.Partitions, one)
+	}
+	request.Topics = append(request.Topics, asked)
+	ends := make(map[int32]int64)
+	answered := 0
+	for _, shard := range client.RequestSharded(ctx, request) {
+		if shard.Err != nil {
+			return nil, shard.Err
+		}
+		for _, answer := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, partition := range answer.Partitions {
+				if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
+					return nil, err
+				}
+				answered++
+				if partition.Offset > 0 {
+					ends[partition.Partition] = partition.Offset
+				}
+			}
+		}
+	}
+	if answered != len(found.Topics[0].Partitions) {
+		return nil, errors.New("not every partition has a leader")
+	}
+	return ends, nil
+}
