@@ -1,0 +1,158 @@
+package connector
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func exampleCheckpoint() Checkpoint {
+	return Checkpoint{
+		Version: CheckpointVersion, Stream: "support", SourceKey: "0123", Privacy: "hashed", Epoch: 7, Owner: "host-1",
+		Written: time.Date(2026, 1, 31, 12, 0, 0, 5, time.UTC), Started: true, Sequence: 12, Certified: 10,
+		Floor: Keys{{1}, {2}}, Horizon: Keys{{3}}, HorizonAt: 4, Tail: Keys{{4}, {5}, {6}}, TailLate: []int{0, 2},
+		GroundTime: time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), Rejects: Keys{{9}}, Counters: Counters{Late: 2, Held: 3, Rejected: 1},
+		Sink: json.RawMessage(`{"partitions":[1,2]}`),
+	}
+}
+
+func TestCheckpoint_RoundTrip(t *testing.T) {
+	first := Checkpoint{Version: 1, Stream: "a", Owner: "b", Epoch: 1, Written: time.Unix(0, 0).UTC()}
+	for name, c := range map[string]Checkpoint{"whole": exampleCheckpoint(), "first": first} {
+		t.Run(name, func(t *testing.T) {
+			event, err := c.AppendJSON([]byte("before"), "co.2chat.whatsapp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := ParseCheckpoint(bytes.TrimPrefix(event, []byte("before")))
+			if err != nil || !reflect.DeepEqual(got, c) {
+				t.Errorf("%+v\ncomes back as\n%+v (%v)", c, got, err)
+			}
+		})
+	}
+}
+
+func TestCheckpoint_IsACloudEventOfItsOwn(t *testing.T) {
+	c := exampleCheckpoint()
+	event, err := c.AppendJSON(nil, "co.2chat.whatsapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := oracle(t, event)
+	if got.Type() != "co.2chat.whatsapp.connector.checkpoint" || got.Source() != "//2chat.co/whatsapp/support" || !got.Time().Equal(c.Written) {
+		t.Errorf("it reads %s", got)
+	}
+	// No two checkpoints of a stream have the same id: consumers drop by it.
+	for _, change := range []func(*Checkpoint){
+		func(c *Checkpoint) { c.Owner = "host-2" }, func(c *Checkpoint) { c.Epoch++ }, func(c *Checkpoint) { c.Sequence++ },
+		func(c *Checkpoint) { c.Written = c.Written.Add(1) },
+	} {
+		other := c
+		change(&other)
+		event, err := other.AppendJSON(nil, "co.2chat.whatsapp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if oracle(t, event).ID() == got.ID() {
+			t.Errorf("%s has the id of another", event)
+		}
+	}
+}
+
+func TestParseCheckpoint_Refuses(t *testing.T) {
+	tests := []struct{ name, data, want string }{
+		{"newer version", `{"version":2}`, "run the newer program"},
+		{"no version", `{"sequence":1}`, "no version"},
+		{"certified above sequence", `{"version":1,"sequence":1,"certified":2}`, "contradicts itself"},
+		{"more keys than events", `{"version":1,"sequence":0,"tail":"AAAAAAAAAAAAAAAAAAAAAA=="}`, "contradicts itself"},
+		{"late place outside", `{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[1]}`, "late place 1 of 1"},
+		{"late place below", `{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[-1]}`, "late place -1"},
+		{"negative", `{"version":1,"sequence":-1}`, "decode checkpoint"},
+		{"keys", `{"version":1,"tail":"AAAA"}`, "unpack keys"},
+		{"cut", `{"version":1`, "decode checkpoint"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := ParseCheckpoint([]byte(`{"specversion":"1.0","data":` + test.data + `}`))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("it gives %+v and %v, want an error with %q", c, err, test.want)
+			}
+		})
+	}
+}
+
+// FuzzParseCheckpoint wants no panic, and of what is accepted that it can be written, read and worked with.
+func FuzzParseCheckpoint(f *testing.F) {
+	c := exampleCheckpoint()
+	event, err := c.AppendJSON(nil, "co.2chat.whatsapp")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(event)
+	f.Add([]byte(`{"data":{"version":1}}`))
+	f.Add([]byte(`{"data":{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[0,0]}}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, event []byte) {
+		c, err := ParseCheckpoint(event)
+		if err != nil {
+			return
+		}
+		once, err := c.AppendJSON(nil, "p")
+		if err != nil {
+			t.Fatalf("what was read from %q cannot be written: %v", event, err)
+		}
+		again, err := ParseCheckpoint(once)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v: %s", err, once)
+		}
+		twice, err := again.AppendJSON(nil, "p")
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Errorf("%s\nis written again as\n%s (%v)", once, twice, err)
+		}
+		newWindow(DefaultRules(), State{Checkpoint: c})
+	})
+}
+
+func TestReject_IsACloudEventOfItsOwn(t *testing.T) {
+	tests := []struct {
+		name string
+		raw  []byte
+		cut  bool
+	}{
+		{"text", []byte(`{"uuid":7}`), false},
+		{"no text at all", []byte("\xff\x00\""), false},
+		{"cut", bytes.Repeat([]byte("x"), QuarantineBytes+1), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := found{Message{Key: ContentKey(test.raw), Data: test.raw}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+			r := newReject(&f, "no uuid")
+			event, err := r.AppendJSON(nil, Stream{Name: "support"}, "co.2chat.whatsapp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := oracle(t, event)
+			if got.Type() != "co.2chat.whatsapp.connector.reject" || got.ID() != "reject-"+HashToken(f.Key) || got.Source() != "//2chat.co/whatsapp/support" ||
+				!got.Time().Equal(f.received) {
+				t.Errorf("it reads %s", got)
+			}
+			var data struct {
+				Reason string
+				Length int
+				SHA256 string
+				Cut    bool
+				Raw    []byte
+			}
+			if err := got.DataAs(&data); err != nil {
+				t.Fatal(err)
+			}
+			kept := test.raw[:min(len(test.raw), QuarantineBytes)]
+			if data.Reason != "no uuid" || data.Length != len(test.raw) || data.Cut != test.cut || !bytes.Equal(data.Raw, kept) || len(data.SHA256) != 64 {
+				t.Errorf("reason %q, length %d, cut %v, hash %q, %d bytes kept", data.Reason, data.Length, data.Cut, data.SHA256, len(data.Raw))
+			}
+		})
+	}
+}
