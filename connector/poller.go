@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// PollerConfig is what a Poller is made of. All fields but Pace are required.
+// PollerConfig is what a Poller is made of. All fields but SweepEvery and Pace are required.
 type PollerConfig struct {
 	Pages   Pages
 	Log     Log
@@ -18,12 +19,13 @@ type PollerConfig struct {
 	Start   Start
 	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
 	MinInterval, MaxInterval time.Duration
-	// SweepEvery is how often late arrivals are looked for; 0 = never.
-	SweepEvery time.Duration
+	// SweepEvery is how often late arrivals are looked for now; 0 = never, as is nil.
+	SweepEvery func() time.Duration
 	// Limiter is shared by all streams of an API key.
 	Limiter *Limiter
-	// Pace is the shortest interval that the rate limit and the budget allow now; it may be nil.
-	Pace    func() time.Duration
+	// Pace turns the interval that the stream's traffic asks for into the one that the rate limit and the budget allow now,
+	// which is never shorter; nil leaves it as it is.
+	Pace    func(interval time.Duration) time.Duration
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -42,7 +44,7 @@ type Poller struct {
 
 	interval  time.Duration
 	lastSweep time.Time
-	urgency   Urgency
+	urgency   atomic.Int32 // an Urgency; pages are read side by side
 	moved     int // walks in a row that contradicted themselves
 	eager     int // polls in a row that followed at once without getting anywhere
 }
@@ -71,6 +73,7 @@ func (p *Poller) Status() Status {
 // where a person has to decide something.
 func (p *Poller) Run(ctx context.Context) error {
 	defer p.note(StateStopped, nil)
+	defer p.session.Close()
 	// Streams that start together should not poll together for ever.
 	if !p.sleep(ctx, time.Duration(rand.Int64N(int64(min(p.config.MinInterval, time.Second))+1))) {
 		return nil
@@ -102,11 +105,11 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	var err error
 	sweeping := p.sweepDue(began)
 	if sweeping {
-		p.urgency = Sweep
+		p.urgency.Store(int32(Sweep))
 		out, err = p.session.Sweep(ctx, began)
 		p.lastSweep = began
 	} else {
-		p.urgency = Live
+		p.urgency.Store(int32(Live))
 		out, err = p.session.Poll(ctx)
 	}
 	if err != nil {
@@ -120,14 +123,18 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 
 // sweepDue says whether it is time to look for late arrivals: only at rest, and not right after the start.
 func (p *Poller) sweepDue(now time.Time) bool {
-	if p.config.SweepEvery <= 0 || !p.session.Reader().Rested() {
+	if p.config.SweepEvery == nil || !p.session.Reader().Rested() {
+		return false
+	}
+	every := p.config.SweepEvery()
+	if every <= 0 {
 		return false
 	}
 	if p.lastSweep.IsZero() { // spread the first ones
-		p.lastSweep = now.Add(-time.Duration(rand.Int64N(int64(p.config.SweepEvery))))
+		p.lastSweep = now.Add(-time.Duration(rand.Int64N(int64(every))))
 		return false
 	}
-	return now.Sub(p.lastSweep) >= p.config.SweepEvery
+	return now.Sub(p.lastSweep) >= every
 }
 
 // eagerSteps is how many steps may follow at once without getting anywhere before the interval is kept again.
@@ -143,7 +150,7 @@ func (p *Poller) pause(out Outcome, sweeping bool) time.Duration {
 	}
 	wait := p.interval
 	if p.config.Pace != nil {
-		wait = max(wait, p.config.Pace())
+		wait = max(wait, p.config.Pace(wait))
 	}
 	p.mu.Lock()
 	p.status.Interval = wait

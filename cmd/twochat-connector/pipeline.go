@@ -85,7 +85,7 @@ func newPipeline(p parts) *pipeline {
 		a.poller = connector.NewPoller(connector.PollerConfig{
 			Pages: &lanePages{pages: p.client, slots: slots, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse},
 			Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory},
-			Start:   start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: c.Poll.Sweep.Every,
+			Start:   start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
 			Limiter: l.limiter, Pace: l.pace, Metrics: metrics, Logger: p.logger,
 		})
 		l.lanes = append(l.lanes, a)
@@ -112,17 +112,16 @@ func rulesOf(c *config.Config) connector.Rules {
 	return rules
 }
 
-// pace is the shortest interval of a stream that keeps the rate limit and the budget: a poll costs one request.
-func (l *pipeline) pace() time.Duration {
-	return max(paceOf(len(l.lanes), int(l.rate.Load())), l.budget())
+// pace is the interval of a stream that wants this one, as the rate limit allows it: a poll costs one request.
+func (l *pipeline) pace(wanted time.Duration) time.Duration {
+	return max(wanted, paceOf(len(l.lanes), int(l.rate.Load())))
 }
+
+func (l *pipeline) sweepEvery() time.Duration { return l.config.Poll.Sweep.Every }
 
 func paceOf(streams, requestsPerMinute int) time.Duration {
 	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
 }
-
-// budget is the interval that the credits left allow.
-func (*pipeline) budget() time.Duration { return 0 }
 
 // Run waits for the sink, then polls until the context ends, and returns nil then. A commit in flight is finished first, and
 // every stream's place is given up. One stream's refusal does not end the others; the error is refusals where all streams

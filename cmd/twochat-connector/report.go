@@ -154,7 +154,7 @@ func (l *pipeline) wedged(now time.Time) []string {
 	if asked.After(newest) {
 		newest = asked
 	}
-	if most := longestWait + 3*max(l.config.Poll.MaxInterval, l.pace()); running && now.Sub(newest) > most {
+	if most := longestWait + 3*l.pace(l.config.Poll.MaxInterval); running && now.Sub(newest) > most {
 		list = append(list, fmt.Sprintf("no stream has called the API or the sink for %s", span(now.Sub(newest))))
 	}
 	return list
