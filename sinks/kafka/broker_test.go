@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,6 +124,44 @@ func (b *broker) reach() error {
 			return fmt.Errorf("no answer: %w", err)
 		}
 	}
+}
+
+// secured starts a real broker of its own that authenticates, beside a listener that does not.
+func secured(t *testing.T) (open, closed *broker) {
+	t.Helper()
+	jars, folder := os.Getenv(brokerVariable), t.TempDir()
+	port, err := freePorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := freePorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const listener = "listener.name.sasl_plaintext."
+	settings := fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n", port, port+1, other) +
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n", port, other) +
+		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n" +
+		listener + `plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_connector="right";` + "\n" +
+		listener + "scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n" +
+		listener + "scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n" +
+		listener + `oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";` + "\n"
+	if err := os.WriteFile(filepath.Join(folder, "extra.properties"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(kafkaScript, "start", jars, folder, fmt.Sprint(port)).CombinedOutput(); err != nil {
+		t.Fatalf("kafka.sh start: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command(kafkaScript, "kill", folder).CombinedOutput(); err != nil {
+			t.Errorf("kafka.sh kill: %v: %s", err, out)
+		}
+	})
+	open = &broker{address: fmt.Sprintf("127.0.0.1:%d", port)}
+	if err := open.reach(); err != nil {
+		t.Fatal(err)
+	}
+	return open, &broker{address: fmt.Sprintf("127.0.0.1:%d", other)}
 }
 
 // freePorts finds a port whose successor is free as well.

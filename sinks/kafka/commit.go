@@ -63,7 +63,9 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	for i, lane := range lanes {
 		places[i] = lane.at
 	}
-	if err := l.sink.addPartitions(ctx, l.id, who, places); err != nil {
+	if err := l.sink.addPartitions(ctx, l.id, who, places); unsent(err) {
+		return fmt.Errorf("%w: %w", connector.ErrNotNow, err) // there is no transaction yet
+	} else if err != nil {
 		return l.broken(ctx, s, who, err)
 	}
 	offsets := slices.Clone(s.positions.Next)

@@ -4,17 +4,23 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/pbkdf2"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -180,5 +186,65 @@ func TestSilentBroker(t *testing.T) {
 	}
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// TestRealCredentials speaks each mechanism to a real broker: the right secret is taken, a wrong one is not.
+func TestRealCredentials(t *testing.T) {
+	if realBroker.real(t) == nil {
+		return
+	}
+	open, closed := secured(t)
+	client := &kafkago.Client{Addr: kafkago.TCP(open.address), Transport: &kafkago.Transport{}}
+	defer client.Transport.(*kafkago.Transport).CloseIdleConnections()
+	for _, m := range []kafkago.ScramMechanism{kafkago.ScramMechanismSha256, kafkago.ScramMechanismSha512} {
+		digest := sha256.New
+		if m == kafkago.ScramMechanismSha512 {
+			digest = sha512.New
+		}
+		salted, err := pbkdf2.Key(digest, "right", []byte("salt"), 4096, digest().Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.AlterUserScramCredentials(within(t), &kafkago.AlterUserScramCredentialsRequest{Upsertions: []kafkago.UserScramCredentialsUpsertion{
+			{Name: "connector", Mechanism: m, Iterations: 4096, Salt: []byte("salt"), SaltedPassword: salted}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range answer.Results {
+			if r.Error != nil {
+				t.Fatal(r.Error)
+			}
+		}
+	}
+	bearer := func(life time.Duration) string {
+		part := base64.RawURLEncoding.EncodeToString
+		return part([]byte(`{"alg":"none"}`)) + "." + part(fmt.Appendf(nil, `{"sub":"connector","iat":%d,"exp":%d}`, time.Now().Add(-2*time.Hour).Unix(), time.Now().Add(life).Unix())) + "."
+	}
+	for _, mechanism := range []string{"plain", "scram-sha-256", "scram-sha-512", "oauthbearer"} {
+		t.Run(mechanism, func(t *testing.T) {
+			right, wrong := "right", "wrong"
+			if mechanism == "oauthbearer" {
+				right, wrong = bearer(time.Hour), bearer(-time.Hour)
+			}
+			secret := writeFile(t, "secret", wrong+"\n")
+			settings := SASL{Mechanism: mechanism, Username: "connector", PasswordFile: secret}
+			if mechanism == "oauthbearer" {
+				settings = SASL{Mechanism: mechanism, TokenFile: secret}
+			}
+			s := openSink(t, closed, Config{Topic: newTopic(), SASL: settings}, connector.Encoding{})
+			defer s.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			if err := s.Create(ctx); err == nil {
+				t.Fatal("the wrong secret is accepted")
+			} else if strings.Contains(err.Error(), wrong) {
+				t.Fatalf("the error quotes the secret: %v", err)
+			}
+			overwrite(t, secret, right+"\n")
+			if !eventually(t, s.Create, 20*time.Second) {
+				t.Fatal("the new secret is not taken")
+			}
+		})
 	}
 }

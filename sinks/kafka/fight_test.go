@@ -143,8 +143,8 @@ func disturb(ctx context.Context, t *testing.T, b *broker, saboteurs []*saboteur
 		if b.script == nil {
 			continue
 		}
-		switch random.IntN(40) {
-		case 0, 1:
+		switch random.IntN(20) {
+		case 0, 1, 4:
 			b.script(t, "kill")
 			_ = pause(ctx, time.Duration(random.IntN(2_000))*time.Millisecond)
 			b.script(t, "start")

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,12 @@ func TestOpenTransactionBeside(t *testing.T) {
 		}
 		if hidden.Sequence != 5 {
 			t.Fatalf("the open transaction hides nothing: sequence %d", hidden.Sequence)
+		}
+		impatient := openSink(t, b, config, connector.Encoding{})
+		defer impatient.Close()
+		impatient.config.TransactionTimeout = -19 * time.Second // what an owner waits for, less the brokers' own leisure
+		if _, _, _, err := impatient.checkpoints.newest(t.Context(), sinktest.Stream("595981048477"), true); !errors.Is(err, errBehind) {
+			t.Fatalf("an owner that waited in vain: %v, want errBehind", err)
 		}
 		state, err := two.log.Acquire(within(t))
 		if err != nil {

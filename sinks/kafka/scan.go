@@ -150,12 +150,34 @@ func newCensus() *census {
 
 // holds says whether there are events of the source among all that are in the topic. An interrupted reading goes on where it stood.
 func (c *census) holds(ctx context.Context, s *Sink, source string, ends []extent) (bool, error) {
+	var token struct{}
 	select {
-	case token := <-c.gate:
-		defer func() { c.gate <- token }()
+	case token = <-c.gate:
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
+	// It is read to its end, whether or not the caller waits: a topic may be larger than anyone's patience.
+	read := make(chan error, 1)
+	s.background.Go(func() {
+		err := c.read(s, ends)
+		c.gate <- token
+		read <- err
+	})
+	select {
+	case err := <-read:
+		if err != nil {
+			return false, fmt.Errorf("look for events without a checkpoint: %w", err)
+		}
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sources[source], nil
+}
+
+// read goes on with the census where it stood.
+func (c *census) read(s *Sink, ends []extent) error {
 	for len(c.next) < len(ends) {
 		c.next = append(c.next, 0)
 	}
@@ -174,19 +196,14 @@ func (c *census) holds(ctx context.Context, s *Sink, source string, ends []exten
 		}
 		asked.from[p], asked.to[p] = max(c.next[p], end.start), end.end
 	}
-	err := s.scans.run(ctx, asked)
-	if ctx.Err() == nil { // else the scan may still be at work on it
+	err := s.scans.run(s.life, asked)
+	if s.life.Err() == nil { // else the scan may still be at work on it
 		copy(c.next, asked.from)
 		if err == nil {
 			copy(c.next, asked.to)
 		}
 	}
-	if err != nil {
-		return false, fmt.Errorf("look for events without a checkpoint: %w", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.sources[source], nil
+	return err
 }
 
 // window reads a stream's newest events back from the events topic, from where its marks say that they begin, and joins them
