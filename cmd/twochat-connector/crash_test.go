@@ -189,7 +189,7 @@ var acts = []struct {
 		v.rig.start(t, 1-v.current)
 		v.moment(ctx, 2000)
 	}},
-	{"end of the twin", 5, false, func(v *vandal, _ context.Context, t *testing.T) { v.rig.kill(t, 1 - v.current) }},
+	{"end of the twin", 5, false, func(v *vandal, _ context.Context, t *testing.T) { v.rig.kill(t, 1-v.current) }},
 	{"SIGTERM of the connector", 8, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.terminate(t, v.current)
