@@ -79,7 +79,9 @@ const (
 )
 
 // NewBudget makes a budget of which nothing is known yet.
-func NewBudget(c BudgetConfig) *Budget { return &Budget{config: c, descs: newCreditDescs(), state: BudgetUnknown} }
+func NewBudget(c BudgetConfig) *Budget {
+	return &Budget{config: c, descs: newCreditDescs(), state: BudgetUnknown}
+}
 
 // Read takes a reading of the account's usage, not older than the one before, and says in the log what changed by it.
 func (b *Budget) Read(u AccountUsage) {
