@@ -40,37 +40,53 @@ func (e refusedError) Error() string {
 	return "refused: " + strings.Join(texts, "; ")
 }
 
-// printError tells a person what went wrong and what to do: a line for each thing, indented below it the mend.
-func printError(to io.Writer, name string, err error) {
-	if err == nil || errors.Is(err, errFoundWrong) || errors.Is(err, errHelped) {
-		return
-	}
-	line := func(text, mend string) {
-		fmt.Fprintf(to, "twochat-connector %s: %s\n", name, text)
-		if mend != "" {
-			fmt.Fprintf(to, "    %s\n", mend)
-		}
-	}
+// loggedError is an error that the log has told already.
+type loggedError struct{ err error }
+
+func (e *loggedError) Error() string { return e.err.Error() }
+func (e *loggedError) Unwrap() error { return e.err }
+
+// grievance is one thing that went wrong, for a person.
+type grievance struct{ text, mend string }
+
+// grievances takes an error apart: one for each thing that is wrong.
+func grievances(err error) []grievance {
 	var refused refusedError
-	var refusals refusals
+	var all refusals
 	var with *mendedError
 	var refusal *connector.Refusal
+	var list []grievance
 	switch {
 	case errors.As(err, &refused):
 		for _, finding := range refused {
-			line(finding.Thing+": "+finding.Text, finding.Mend)
+			list = append(list, grievance{finding.Thing + ": " + finding.Text, finding.Mend})
 		}
-	case errors.As(err, &refusals):
-		for _, r := range refusals {
-			line(r.Thing+": "+r.Cause, r.Mend)
+	case errors.As(err, &all):
+		for _, r := range all {
+			list = append(list, grievance{r.Thing + ": " + r.Cause, r.Mend})
 		}
 	case errors.As(err, &with):
-		line(err.Error(), with.mend)
+		list = append(list, grievance{err.Error(), with.mend})
 	case errors.As(err, &refusal):
-		line(refusal.Thing+": "+refusal.Cause, refusal.Mend)
+		list = append(list, grievance{refusal.Thing + ": " + refusal.Cause, refusal.Mend})
 	default:
 		for text := range strings.SplitSeq(err.Error(), "\n") {
-			line(text, "")
+			list = append(list, grievance{text: text})
+		}
+	}
+	return list
+}
+
+// printError tells a person what went wrong and what to do: a line for each thing, indented below it the mend.
+func printError(to io.Writer, name string, err error) {
+	var logged *loggedError
+	if err == nil || errors.Is(err, errFoundWrong) || errors.Is(err, errHelped) || errors.As(err, &logged) {
+		return
+	}
+	for _, g := range grievances(err) {
+		fmt.Fprintf(to, "twochat-connector %s: %s\n", name, g.text)
+		if g.mend != "" {
+			fmt.Fprintf(to, "    %s\n", g.mend)
 		}
 	}
 }

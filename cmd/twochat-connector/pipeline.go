@@ -249,14 +249,23 @@ func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 	defer cancel()
 	l.pulse.begin()
 	defer l.pulse.end()
+	var creating error
 	if wantsCreate(l.config.Sink) {
-		if err := l.sink.Create(ctx); err != nil {
-			return nil, fmt.Errorf("create what the sink lacks: %w", err)
+		creating = l.sink.Create(ctx)
+		var refusal *connector.Refusal
+		if errors.As(creating, &refusal) {
+			return nil, creating
 		}
 	}
+	// What could not be made may be there all the same, and where it is not the check knows the mend.
 	findings, err := l.sink.Check(ctx, l.claims)
-	if err != nil {
+	switch {
+	case err != nil && creating != nil:
+		return nil, fmt.Errorf("create what the sink lacks: %w", creating)
+	case err != nil:
 		return nil, fmt.Errorf("check the sink: %w", err)
+	case creating != nil:
+		l.logger.Warn("what the sink lacks could not be made", "cause", creating)
 	}
 	return findings, nil
 }

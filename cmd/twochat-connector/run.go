@@ -39,14 +39,15 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	if err := acceptPartitions(c, *partitions); err != nil {
 		return err
 	}
-	logger := newLogger(c.Log, p.err)
-	err = connect(ctx, c, w, logger)
-	if err != nil {
-		logger.Error("ended", "cause", err)
+	err = connect(ctx, c, w, newLogger(c.Log, p.err))
+	if err == nil || logsText(c.Log, p.err) {
 		return err
 	}
-	logger.Info("stopped")
-	return nil
+	// Who reads a log of JSON wants nothing else in it.
+	for _, g := range grievances(err) {
+		newLogger(c.Log, p.err).Error("ended", "cause", g.text, "mend", g.mend)
+	}
+	return &loggedError{err}
 }
 
 func acceptPartitions(c *config.Config, partitions int) error {
@@ -110,6 +111,9 @@ func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger
 	defer timer.Stop()
 	select {
 	case err := <-done:
+		if err == nil {
+			logger.Info("stopped")
+		}
 		return err
 	case <-timer.C:
 		return errors.New("the sink did not answer in time, so the commit in flight is left to the next start, which asks the sink what became of it")

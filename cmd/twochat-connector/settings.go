@@ -121,10 +121,15 @@ func newLogger(c config.Log, to io.Writer) *slog.Logger {
 		}
 		return a
 	}}
-	if c.Format == "text" || c.Format == "auto" && isTerminal(to) {
+	if logsText(c, to) {
 		return slog.New(slog.NewTextHandler(to, options))
 	}
 	return slog.New(slog.NewJSONHandler(to, options))
+}
+
+// logsText says whether the log is for a person.
+func logsText(c config.Log, to io.Writer) bool {
+	return c.Format == "text" || c.Format == "auto" && isTerminal(to)
 }
 
 // isTerminal says whether a person is likely to read what is written there.

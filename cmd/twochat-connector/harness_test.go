@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+const testKey = "UAK-canary-0f9c2f5e"
+
+// noLeaks fails the test where a goroutine outlives it.
+func noLeaks(t *testing.T) {
+	t.Helper()
+	current := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, current) })
+}
+
+// fakeAPI starts a fake 2Chat with the test's key and a rate that does not hold anyone up.
+func fakeAPI(t *testing.T, o twochattest.Options) (*twochattest.Fake, string) {
+	t.Helper()
+	o.Key = testKey
+	if o.RequestsPerMinute == 0 {
+		o.RequestsPerMinute = 600_000
+	}
+	fake := twochattest.New(o)
+	server, err := fake.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return fake, server.URL
+}
+
+// configure writes a configuration: two streams at most, the admin server on a free port, and what is said of the sink.
+func configure(t *testing.T, baseURL, sink string, more ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "key"), []byte(testKey+"\n"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("twochat:\n  base_url: %s\n  api_key_file: %s\n  streams: [{ number: %q, name: support }]\nstart: beginning\npoll: { min_interval: 1s, max_interval: 1s }\nadmin: { listen: '127.0.0.1:0' }\nsink:\n  %s\n%s\n",
+		baseURL, filepath.Join(dir, "key"), twochattest.DefaultNumber, sink, strings.Join(more, "\n"))
+	path := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// closedPort is an address on which nothing listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// output is what a command has written so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// running is a command that runs inside the test.
+type running struct {
+	t        *testing.T
+	out, err output
+	stop     context.CancelFunc
+	ended    chan struct{}
+	code     int
+}
+
+// start runs a command line in the background. The test's end tells it to stop and waits for it.
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	return startWith(t, nil, args...)
+}
+
+// startWith is start in an environment.
+func startWith(t *testing.T, env []string, args ...string) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{t: t, stop: stop, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.code = run(ctx, args, env, strings.NewReader(""), &r.out, &r.err)
+	}()
+	t.Cleanup(func() {
+		r.end()
+		if t.Failed() {
+			t.Logf("%s ended with %d\nstdout: %.4000s\nstderr: %.8000s", args[0], r.code, r.out.String(), r.err.String())
+		}
+	})
+	return r
+}
+
+// end tells the command to stop, as a signal would, and returns its exit code.
+func (r *running) end() int {
+	r.stop()
+	return r.wait()
+}
+
+func (r *running) wait() int {
+	r.t.Helper()
+	timer := time.NewTimer(30 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-r.ended:
+		return r.code
+	case <-timer.C:
+		r.t.Fatalf("the command does not end; stderr: %s", r.err.String())
+		return -1
+	}
+}
+
+// finish runs a command line to its end.
+func finish(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	r := start(t, args...)
+	code = r.wait()
+	return code, r.out.String(), r.err.String()
+}
+
+// until waits for something to become true.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.Now().Add(20 * time.Second)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		<-ticker.C
+	}
+}
+
+// logged returns the attribute of the first log line with a message; "" where there is none yet.
+func (r *running) logged(message, attribute string) string {
+	lines := bufio.NewScanner(strings.NewReader(r.err.String()))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var line map[string]any
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line["msg"] == message {
+			return fmt.Sprint(line[attribute])
+		}
+	}
+	return ""
+}
+
+// admin waits for the admin server and returns its URL.
+func (r *running) admin() string {
+	r.t.Helper()
+	until(r.t, "the start line", func() bool { return r.logged("started", "admin") != "" })
+	return r.logged("started", "admin")
+}
+
+// get asks the admin server.
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := http.Client{Transport: transport, Timeout: 10 * time.Second}
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// audit holds a file of events against what the fake has listed.
+func audit(t *testing.T, fake *twochattest.Fake, path string) twochattest.Report {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	a := twochattest.Audit{Compact: true}
+	for line := range bytes.Lines(content) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // being written
+		}
+		if err := a.SeeCloudEvent(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return a.Report(fake.Truth(""))
+}
+
+func wantCode(t *testing.T, got, want int) {
+	t.Helper()
+	if got != want {
+		t.Errorf("exit code %d, want %d", got, want)
+	}
+}
+
+func wantText(t *testing.T, where, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s lacks %q: %.3000s", where, part, text)
+		}
+	}
+}
+
+// replace changes a file.
+func replace(t *testing.T, path, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(content, []byte(from)) {
+		t.Fatalf("%s lacks %q", path, from)
+	}
+	if err := os.WriteFile(path, bytes.ReplaceAll(content, []byte(from), []byte(to)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// embeddedServer runs a JetStream server and returns its URL.
+func embeddedServer(t *testing.T) string {
+	t.Helper()
+	address := closedPort(t)
+	embeddedServerAt(t, address)
+	return "nats://" + address
+}
+
+func embeddedServerAt(t *testing.T, address string) {
+	t.Helper()
+	c := *sinks.Defaults().Embedded
+	c.Listen, c.Dir = address, t.TempDir()
+	sink, err := sinks.Open(sinks.Config{Embedded: &c}, connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}, quietLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sink.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+func TestRun_DeliversUntilToldToStop(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 1, History: 250, Faults: faults(.1)})
+	events := filepath.Join(t.TempDir(), "events.jsonl")
+	path := configure(t, url, "file: { path: "+events+" }")
+
+	r := start(t, "run", "--config", path)
+	until(t, "the history", func() bool { return audit(t, fake, events).Clean() })
+	fake.Insert("", 300)
+	until(t, "the burst", func() bool { return audit(t, fake, events).Clean() })
+	wantCode(t, r.end(), exitFine)
+	if r.out.String() != "" {
+		t.Errorf("the standard output has %q", r.out.String())
+	}
+	wantText(t, "the log", r.err.String(), `"promise":"Each message stands in the file once`, `"msg":"account's limits read"`, `"msg":"stopped"`)
+
+	fake.Insert("", 120)
+	r = start(t, "run", "--config", path)
+	until(t, "what came while it was away", func() bool { return audit(t, fake, events).Clean() })
+	wantCode(t, r.end(), exitFine)
+	if report := audit(t, fake, events); !report.Clean() {
+		t.Error(report)
+	}
+}
+
+// faults are passing ones, without a redirect: that is taken for a wrong configuration, and asked again slowly.
+func faults(rate float64) []twochattest.Chance {
+	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool { return c.Fault.Kind == twochattest.KindRedirect })
+}
+
+func TestRun_FromFlagsAlone(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 2, History: 30})
+	t.Chdir(t.TempDir())
+	r := startWith(t, []string{
+		"TWOCHAT_API_KEY=" + testKey, "TWOCHAT_CONNECTOR_TWOCHAT_BASE_URL=" + url, "TWOCHAT_CONNECTOR_ADMIN_LISTEN=127.0.0.1:0",
+		"TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL=1s",
+	}, "run", "--number", twochattest.DefaultNumber, "--sink", "file:events.jsonl", "--start", "beginning")
+	until(t, "the history", func() bool { return audit(t, fake, "events.jsonl").Clean() })
+	wantCode(t, r.end(), exitFine)
+	// The number is the stream's name, and stands nowhere else.
+	if text := strings.ReplaceAll(r.err.String(), `"stream":"15550100100"`, ""); strings.Contains(text, "15550100100") {
+		t.Errorf("the log shows the number: %s", text)
+	}
+}
+
+func TestRun_RefusesWithTheMend(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 3})
+	nats := embeddedServer(t)
+	for name, c := range map[string]struct {
+		sink string
+		args []string
+		want []string
+	}{
+		"stream missing":      {"jetstream: { url: '" + nats + "', stream: MISSING, subject: missing }", nil, []string{"does not exist", "nats stream add MISSING --subjects"}},
+		"subject taken":       {"jetstream: { url: '" + nats + "', stream: MISSING, create: true }", nil, []string{"subjects overlap", "\n    mend that"}},
+		"folder without name": {"file: { path: /dev/null/events.jsonl }", nil, []string{"path: /dev/null is no folder", "\n    name another path"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := configure(t, url, c.sink, "log: { format: text }")
+			code, _, errOut := finish(t, append([]string{"run", "--config", path}, c.args...)...)
+			wantCode(t, code, exitFailed)
+			wantText(t, "stderr", errOut, c.want...)
+		})
+	}
+}
+
+func TestRun_CreatesWhatIsMissing(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 4, History: 20})
+	nats := embeddedServer(t)
+	path := configure(t, url, "jetstream: { url: '"+nats+"', stream: OTHER, subject: other }")
+	code, out, _ := finish(t, "check", "--config", path)
+	wantCode(t, code, exitWrong)
+	wantText(t, "check", out, "refused  JetStream stream OTHER", "→ make it with `create: true`, or: nats stream add OTHER")
+
+	r := start(t, "run", "--config", path, "--create")
+	until(t, "readiness", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })
+	wantCode(t, r.end(), exitFine)
+	code, out, _ = finish(t, "check", "--config", path)
+	wantCode(t, code, exitFine)
+	wantText(t, "check", out, "ok       stream support: 20 messages on page 0", "Ready to run")
+}
+
+func TestCheck_SaysThatRunMakesIt(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 4})
+	path := configure(t, url, "jetstream: { url: '"+embeddedServer(t)+"', stream: OTHER, subject: other, create: true }")
+	code, out, _ := finish(t, "check", "--config", path)
+	wantCode(t, code, exitFine)
+	wantText(t, "check", out, "`run` makes it")
+}
+
+func TestRun_WaitsForTheSink(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 20})
+	address := closedPort(t)
+	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+address+"' }"))
+	admin := r.admin()
+	until(t, "the reason", func() bool {
+		status, body := get(t, admin+"/readyz")
+		return status == 503 && strings.Contains(body, "the sink is not reached yet: ")
+	})
+	if status, _ := get(t, admin+"/healthz"); status != 200 {
+		t.Errorf("healthz answers %d, but only the sink is down", status)
+	}
+	if n := fake.Requests(); n != 0 {
+		t.Errorf("%d calls were made for nothing", n)
+	}
+	embeddedServerAt(t, address)
+	until(t, "readiness", func() bool { status, _ := get(t, admin+"/readyz"); return status == 200 })
+	wantCode(t, r.end(), exitFine)
+	if n := strings.Count(r.err.String(), "the sink cannot be reached"); n != 1 {
+		t.Errorf("it says %d times that the sink cannot be reached", n)
+	}
+}
+
+func TestRun_StopsWhileItWaitsForTheSink(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 5})
+	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+closedPort(t)+"' }"))
+	until(t, "the reason", func() bool { return strings.Contains(r.err.String(), "cannot be reached") })
+	wantCode(t, r.end(), exitFine)
+}
+
+func TestRun_WaitsForTheAPI(t *testing.T) {
+	noLeaks(t)
+	path := configure(t, "http://"+closedPort(t), "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	r := start(t, "run", "--config", path)
+	until(t, "the reason", func() bool {
+		status, body := get(t, r.admin()+"/readyz")
+		return status == 503 && strings.Contains(body, "stream support: no good walk yet (no source): transient: connection: connection refused")
+	})
+	code, out, _ := finish(t, "status", "--admin", r.admin())
+	wantCode(t, code, exitWrong)
+	wantText(t, "status", out, "not as it should be", "✗ stream support: no good walk yet")
+	code, out, _ = finish(t, "check", "--config", path)
+	wantCode(t, code, exitWrong)
+	wantText(t, "check", out, "refused  API key: connection: connection refused")
+	wantCode(t, r.end(), exitFine)
+}
+
+func TestRun_SecondProcessOnOneFile(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 6, History: 20})
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	first := start(t, "run", "--config", path)
+	until(t, "the first", func() bool { status, _ := get(t, first.admin()+"/readyz"); return status == 200 })
+	code, _, errOut := finish(t, "run", "--config", path)
+	wantCode(t, code, exitFailed)
+	wantText(t, "stderr", errOut, "another process")
+	wantCode(t, first.end(), exitFine)
+}
+
+// A stream that is refused leaves the others alone.
+func TestRun_OneStreamRefused(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 7, History: 20})
+	nats := embeddedServer(t)
+	sink := "jetstream: { url: '" + nats + "' }"
+	r := start(t, "run", "--config", configure(t, url, sink))
+	until(t, "the first", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })
+	wantCode(t, r.end(), exitFine)
+
+	// The same name for another list.
+	path := configure(t, url, sink)
+	replace(t, path, "streams: [", `streams: [{ number: "+15550100999", name: other }, `)
+	replace(t, path, twochattest.DefaultNumber, "+15550100998")
+	r = start(t, "run", "--config", path)
+	var body string
+	until(t, "the refusal", func() bool {
+		_, body = get(t, r.admin()+"/readyz")
+		return strings.Contains(body, "stream support: refused: ") && strings.Contains(body, "stream other: no good walk yet (no source)")
+	})
+	wantText(t, "readyz", body, "its name is in use in this sink")
+	if status, _ := get(t, r.admin()+"/healthz"); status != 200 {
+		t.Errorf("healthz answers %d", status)
+	}
+	wantCode(t, r.end(), exitFine)
+
+	// Alone, it ends the program.
+	replace(t, path, `{ number: "+15550100999", name: other }, `, "")
+	code, _, errOut := finish(t, "run", "--config", path)
+	wantCode(t, code, exitFailed)
+	wantText(t, "stderr", errOut, `"msg":"ended","cause":"stream support: its name is in use in this sink`, `"mend":"give one of the two another name`)
+	if strings.Contains(errOut, "\n    ") {
+		t.Error("the log has lines that are no JSON")
+	}
+}
+
+func TestRun_WrongUsage(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 8})
+	dir := t.TempDir()
+	t.Chdir(dir)
+	good := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
+	broken := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }", "starts: now\nlog: { level: loud }")
+	busy := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
+	replace(t, busy, "127.0.0.1:0", strings.TrimPrefix(url, "http://"))
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"nothing":               {nil, exitUsage, []string{"Commands:", "Exit codes:"}},
+		"unknown command":       {[]string{"rnu"}, exitUsage, []string{"there is no such command; there are run, ", "explain"}},
+		"unknown flag":          {[]string{"run", "--sinks", "-"}, exitUsage, []string{"flag is unknown: --sinks", "help run"}},
+		"stray argument":        {[]string{"run", twochattest.DefaultNumber}, exitUsage, []string{"expected flags only"}},
+		"no configuration":      {[]string{"run"}, exitUsage, []string{"there is no configuration file", "twochat.streams: expected at least one stream", "--number"}},
+		"file missing":          {[]string{"run", "--config", "missing.yaml"}, exitUsage, []string{"missing.yaml: no such file"}},
+		"problems":              {[]string{"run", "--config", broken}, exitUsage, []string{":10: starts: ", "log.level: expected debug"}},
+		"partitions of a file":  {[]string{"run", "--config", good, "--accept-partitions", "3"}, exitUsage, []string{"only the sink kafka has partitions"}},
+		"partitions below zero": {[]string{"run", "--config", good, "--accept-partitions", "-3"}, exitUsage, []string{"--accept-partitions"}},
+		"admin address in use":  {[]string{"run", "--config", busy}, exitFailed, []string{"admin server", "address already in use", "admin.listen"}},
+		"sink URL":              {[]string{"run", "--config", good, "--sink", "amqp://somewhere"}, exitUsage, []string{"flag --sink", "kafka://host:9092/topic"}},
+		"last":                  {[]string{"tail", "--config", good, "--last", "-1"}, exitUsage, []string{"--last"}},
+		"admin URL":             {[]string{"status", "--admin", "ftp://x"}, exitUsage, []string{"--admin"}},
+		"admin not there":       {[]string{"status", "--admin", closedPort(t)}, exitFailed, []string{"connection refused", "--admin"}},
+		"admin of another kind": {[]string{"status", "--admin", url}, exitFailed, []string{"404", "--admin"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := finish(t, c.args...)
+			wantCode(t, code, c.code)
+			wantText(t, "stderr", errOut, c.want...)
+			if out != "" {
+				t.Errorf("stdout has %q", out)
+			}
+			if strings.Contains(errOut, twochattest.DefaultNumber) {
+				t.Errorf("stderr shows a number: %s", errOut)
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	noLeaks(t)
+	for _, c := range commands() {
+		for _, args := range [][]string{{"help", c.name}, {c.name, "--help"}} {
+			code, out, errOut := finish(t, args...)
+			wantCode(t, code, exitFine)
+			wantText(t, fmt.Sprint(args), out, "twochat-connector "+c.name+" [flags]")
+			if errOut != "" {
+				t.Errorf("%v: stderr has %q", args, errOut)
+			}
+		}
+	}
+	for _, args := range [][]string{{"help"}, {"--help"}, {"-h"}} {
+		code, out, _ := finish(t, args...)
+		wantCode(t, code, exitFine)
+		wantText(t, "help", out, "Commands:", "explain")
+	}
+}
