@@ -26,7 +26,7 @@ temporary folder. Everything is reached on loopback, on free ports.
 It ends after --for, or at ctrl-c. Then the stream is read back with a plain NATS client and held against what the fake listed:
 the exit code is 3 where anything was lost, doubled, changed or out of order.
 
---json prints one JSON object a line: the events as they are stored, and the summary last.
+--json prints one JSON object a line: the events as they are stored but for line breaks, and the summary last.
 `
 
 // demoStream is the demo's one stream.
@@ -134,10 +134,10 @@ func demoConfig(url, folder string) *config.Config {
 	return &c
 }
 
-// demoDrift is a busy shop: a person can still read along, but for a burst now and then.
+// demoDrift is a busy shop: a person can still read along. The bursts are scheduled, so that each demo has one.
 func demoDrift() twochattest.Drift {
 	return twochattest.Drift{
-		Inserts: .6, Bursts: .02, BurstMin: 40, BurstMax: 240, BurstPages: 2, Late: .1, LateDepth: 6, Backdated: .03,
+		Inserts: .6, Late: .1, LateDepth: 6, Backdated: .03,
 		Deletes: .03, DeleteDepth: 60, DeleteAge: 15, Edits: .05, Poison: .01,
 	}
 }
@@ -145,6 +145,8 @@ func demoDrift() twochattest.Drift {
 const (
 	// demoReport is how often a line says what the connector did.
 	demoReport = 5 * time.Second
+	// demoBurst is after how many reports a burst comes, and how many messages it has: more than two pages between two polls.
+	demoBurst, demoBurstSize = 4, 230
 	// demoRest bounds how long the pipeline may take to come to rest.
 	demoRest = 30 * time.Second
 )
@@ -172,10 +174,15 @@ func (d *demo) run(ctx context.Context, length time.Duration) (wrong bool, err e
 	report, breath := time.NewTicker(demoReport), time.NewTicker(burstSpan)
 	defer report.Stop()
 	defer breath.Stop()
-	for limit.Err() == nil {
+	for reports := 0; limit.Err() == nil; {
 		select {
 		case <-report.C:
 			d.view.progress(d.pipe.statuses()[0], d.fake)
+			if reports%demoBurst == 0 {
+				d.view.burstComes()
+				d.fake.Insert("", demoBurstSize)
+			}
+			reports++
 		case <-breath.C:
 			d.view.pause()
 		case err := <-ended:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -87,7 +88,11 @@ func (v *demoView) event(event []byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.json {
-		v.print("%s\n", event)
+		var line bytes.Buffer
+		if err := json.Compact(&line, event); err != nil { // 2Chat's items may have line breaks between their tokens
+			return fmt.Errorf("show an event: %w", err)
+		}
+		v.print("%s\n", line.Bytes())
 		return v.err
 	}
 	now := time.Now()
@@ -218,6 +223,16 @@ func (v *demoView) progress(s connector.Status, fake *twochattest.Fake) {
 		text += " (" + list + ")"
 	}
 	v.print("%s\n", v.paint(dimStyle, clip("── "+text, terminalWidth(v.out))))
+}
+
+// burstComes says why many events are about to come at once.
+func (v *demoView) burstComes() {
+	if v.json {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.print("%s\n", v.paint(dimStyle, clip(fmt.Sprintf("── %d messages arrive at once, more than two pages of the list", demoBurstSize), terminalWidth(v.out))))
 }
 
 // counted is a number with its noun.
