@@ -205,13 +205,9 @@ func contradicts(w *window, all []Seen, last, certified uint64) string {
 		present[s.Sequence] = true
 	}
 	forgotten := all[:len(all)-len(held)]
-	older := 0 // certified, in order, forgotten
 	for _, s := range forgotten {
 		if s.Sequence > certified {
 			return fmt.Sprintf("event %d is forgotten and not certified", s.Sequence)
-		}
-		if !s.Late {
-			older++
 		}
 	}
 	switch {
@@ -219,11 +215,12 @@ func contradicts(w *window, all []Seen, last, certified uint64) string {
 		return fmt.Sprintf("%d entries, %d places, %d events", len(w.entries), len(w.places), len(held))
 	case inOrder != w.inOrder:
 		return fmt.Sprintf("it counts %d certified in order, it holds %d", w.inOrder, inOrder)
-	case older > 0 && inOrder < w.rules.Memory:
-		return fmt.Sprintf("it remembers %d in order, with %d forgotten, of %d", inOrder, older, w.rules.Memory)
+	case len(forgotten) > 0 && inOrder < w.rules.Memory:
+		return fmt.Sprintf("it remembers %d in order, with %d forgotten, of %d", inOrder, len(forgotten), w.rules.Memory)
 	case len(forgotten) > 0 && len(held) < min(w.rules.Capacity, len(all)):
 		return fmt.Sprintf("it holds %d of %d", len(held), w.rules.Capacity)
-	case len(held) > w.rules.Capacity && held[0].Sequence <= certified && (held[0].Late || inOrder > w.rules.Memory):
+	case len(held) > w.rules.Capacity && held[0].Sequence <= certified &&
+		(inOrder > w.rules.Memory || inOrder == w.rules.Memory && held[0].Late):
 		return fmt.Sprintf("it keeps event %d though it holds %d of %d", held[0].Sequence, len(held), w.rules.Capacity)
 	case hole != w.hole:
 		return fmt.Sprintf("newest hole %d, want %d", w.hole, hole)

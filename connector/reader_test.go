@@ -1,0 +1,465 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// small are rules with which a few messages show what the real ones do: four messages a page, two in a run.
+var small = Rules{
+	Page: 4, Run: 2, SlicePages: 4, SliceBytes: 1 << 20, Memory: 12, Capacity: 36, Tail: 4, Floor: 4, Rejects: 8, EmptyPolls: 3, Repeats: 3,
+	SweepPages: 20, SweepDepth: 60 * time.Hour,
+}
+
+var (
+	beginning = Start{Beginning: true}
+	now       = Start{}
+)
+
+// desk is a reader between a list and a log.
+type desk struct {
+	t       *testing.T
+	list    *list
+	log     *ledger
+	reading Reading
+	start   Start
+	*Reader
+}
+
+func newDesk(t *testing.T, start Start, rows ...Message) *desk {
+	t.Helper()
+	d := &desk{t: t, list: &list{page: small.Page, rows: rows}, log: &ledger{t: t}, start: start}
+	d.reading = Reading{Patience: impatient{}, Stream: Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: EventSettings{TypePrefix: "p"}}
+	d.restart()
+	return d
+}
+
+// settledDesk has delivered and certified all that is listed.
+func settledDesk(t *testing.T, start Start, rows ...Message) *desk {
+	t.Helper()
+	d := newDesk(t, start, rows...)
+	d.settle(20)
+	d.list.requests()
+	return d
+}
+
+// restart takes the log over with a new reader, as after a crash.
+func (d *desk) restart() {
+	d.t.Helper()
+	state, err := d.log.Acquire(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.Reader = NewReader(d.list, d.log, d.reading, state)
+}
+
+// poll makes a step that has to succeed.
+func (d *desk) poll() Outcome {
+	d.t.Helper()
+	out, err := d.Poll(d.t.Context(), d.start)
+	if err != nil {
+		d.t.Fatalf("poll: %v", err)
+	}
+	return out
+}
+
+// fails makes a step that has to fail.
+func (d *desk) fails(want error) {
+	d.t.Helper()
+	if out, err := d.Poll(d.t.Context(), d.start); !errors.Is(err, want) {
+		d.t.Fatalf("poll: %v with %+v, want %v", err, out, want)
+	}
+}
+
+// settle polls until nothing is left to do and page 0 stays as it is, begins again where the list moved, and adds up what
+// the steps did. most bounds the steps before that.
+func (d *desk) settle(most int) Outcome {
+	d.t.Helper()
+	var sum Outcome
+	for range most + 1 {
+		out, err := d.Poll(d.t.Context(), d.start)
+		if err != nil && !errors.Is(err, ErrMoved) {
+			d.t.Fatalf("poll: %v", err)
+		}
+		if out.Unchanged {
+			return sum
+		}
+		sum.Pages, sum.Delivered, sum.Late = sum.Pages+out.Pages, sum.Delivered+out.Delivered, sum.Late+out.Late
+		sum.Held, sum.Rejected = sum.Held+out.Held, sum.Rejected+out.Rejected
+	}
+	d.t.Fatalf("not at rest after %d polls: the log has %s", most, d.log.text())
+	return sum
+}
+
+func (d *desk) sweep() Outcome {
+	d.t.Helper()
+	out, err := d.Sweep(d.t.Context(), minute(0).Add(24*time.Hour))
+	if err != nil {
+		d.t.Fatalf("sweep: %v", err)
+	}
+	return out
+}
+
+func (d *desk) wantLog(want string) {
+	d.t.Helper()
+	if got := d.log.text(); got != want {
+		d.t.Errorf("the log has %s\nwant        %s", got, want)
+	}
+}
+
+func (d *desk) wantRequests(want string) {
+	d.t.Helper()
+	if got := d.list.requests(); got != want {
+		d.t.Errorf("pages asked for: %s, want %s", got, want)
+	}
+}
+
+func (d *desk) wantCertified(want uint64) {
+	d.t.Helper()
+	if got := d.log.checkpoint.Certified; got != want {
+		d.t.Errorf("certified up to %d, want %d", got, want)
+	}
+}
+
+// Rule 1: the order in a page and of pages is all that counts; times say nothing.
+func TestReader_OrderIsTheListsNotTheTimes(t *testing.T) {
+	d := newDesk(t, beginning, at(message(4), time.Time{}), at(message(3), minute(-999)), at(message(2), minute(99999)), message(1))
+	d.settle(5)
+	d.wantLog(ids(1, 4))
+	if !d.log.events[3].Time.IsZero() {
+		t.Error("a message without a time got one")
+	}
+}
+
+// Rule 2: a floor is ground, so what came after it is found with one request.
+func TestReader_TheFloorIsGround(t *testing.T) {
+	d := settledDesk(t, now, newest(9, 1)...)
+	d.list.add(newest(11, 10)...)
+	if out := d.poll(); !out.Rested || out.Delivered != 2 {
+		t.Errorf("%+v", out)
+	}
+	d.wantLog("m10 m11")
+	d.wantRequests("0")
+	d.wantCertified(2)
+}
+
+// Rule 2: what is in the log is known after a restart, and nothing is delivered twice.
+func TestReader_ARestartKnowsTheLog(t *testing.T) {
+	d := settledDesk(t, beginning, newest(9, 1)...)
+	for range 3 {
+		d.restart()
+		d.settle(5)
+	}
+	d.wantLog(ids(1, 9))
+}
+
+// Rule 2: also where the sink has expired the events and only the checkpoint's keys are left.
+func TestReader_ARestartKnowsTheTailOfAnExpiredLog(t *testing.T) {
+	d := settledDesk(t, beginning, newest(9, 1)...)
+	d.log.erased = map[uint64]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true}
+	d.restart()
+	d.list.add(newest(12, 10)...)
+	d.settle(5)
+	d.wantLog(ids(1, 12))
+}
+
+// Rule 3: a walk ends at a run of ground, in the middle of a page where need be.
+func TestReader_AWalkEndsAtARunOfGround(t *testing.T) {
+	d := settledDesk(t, now, newest(40, 1)...)
+	d.list.add(newest(43, 41)...) // page 0 shows one message of the floor: not a run
+	d.poll()
+	d.wantRequests("0 1")
+	d.wantLog(ids(41, 43))
+}
+
+// Rule 3: a young log has less ground than a run; all of it is enough.
+func TestReader_AllTheGroundThereIsIsEnough(t *testing.T) {
+	d := newDesk(t, now, message(1))
+	d.poll()
+	d.list.add(message(2))
+	d.settle(3)
+	d.list.requests()
+	d.list.add(newest(4, 3)...)
+	d.poll()
+	d.wantRequests("0")
+	d.wantLog(ids(2, 4))
+}
+
+// Rule 3: known is not ground. What was delivered by a walk that no other has certified does not end the next one.
+func TestReader_AWalkDoesNotEndAtWhatIsMerelyKnown(t *testing.T) {
+	d := settledDesk(t, beginning, newest(4, 1)...)
+	d.list.add(newest(12, 5)...)
+	d.poll()
+	d.wantRequests("0 1 2")
+	d.poll()
+	d.wantRequests("0 1 2")
+}
+
+// Rule 3: inserts between two requests push the seam's messages onto the next page.
+func TestReader_RepeatsAtASeamAreFine(t *testing.T) {
+	for inserts := range small.Page + 1 {
+		t.Run(fmt.Sprint(inserts), func(t *testing.T) {
+			d := settledDesk(t, beginning, newest(4, 1)...)
+			d.list.add(newest(12, 5)...)
+			d.list.before = func(call, _ int) error {
+				if call == 2 {
+					d.list.add(newest(12+inserts, 13)...)
+				}
+				return nil
+			}
+			d.poll()
+			d.wantLog(ids(1, 12))
+			d.settle(6)
+			d.wantLog(ids(1, 12+inserts))
+		})
+	}
+}
+
+// Rule 3: a burst of more than a page between two requests makes later pages newer than earlier ones.
+func TestReader_ABurstOfPagesBetweenPagesConcludesNothing(t *testing.T) {
+	for _, burst := range []int{5, 8, 12} { // a page and a bit; exactly two pages; exactly three
+		t.Run(fmt.Sprint(burst), func(t *testing.T) {
+			d := settledDesk(t, beginning, newest(4, 1)...)
+			d.list.add(newest(8, 5)...)
+			d.list.before = func(call, _ int) error {
+				if call == 2 {
+					d.list.add(newest(8+burst, 9)...)
+				}
+				return nil
+			}
+			d.fails(ErrMoved)
+			d.wantLog(ids(1, 4))
+			d.settle(6)
+			d.wantLog(ids(1, 8+burst))
+			if got := d.log.checkpoint.Counters.Late; got != 0 {
+				t.Errorf("%d are late", got)
+			}
+		})
+	}
+}
+
+// Rule 3: a failed page is asked for again, and a step that is given up leaves everything as it was.
+func TestReader_AFailedPageIsAskedForAgain(t *testing.T) {
+	tests := []struct {
+		name     string
+		patience Patience
+		requests string
+		log      string
+	}{
+		{"with patience", &patient{pages: 1}, "0 1 1 2", ids(1, 12)},
+		{"without", impatient{}, "0 1", ids(1, 4)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t, beginning, newest(4, 1)...)
+			d.reading.Patience = test.patience
+			d.restart()
+			d.settle(5)
+			d.list.requests()
+			d.list.add(newest(12, 5)...)
+			fault := &PageError{Fault: FaultTransient, Status: 502, Err: errors.New("bad gateway")}
+			d.list.before = func(call, _ int) error {
+				if call == 2 {
+					return fault
+				}
+				return nil
+			}
+			commits := len(d.log.commits)
+			_, err := d.Poll(t.Context(), d.start)
+			d.wantRequests(test.requests)
+			d.wantLog(test.log)
+			if test.log == ids(1, 4) && (!errors.Is(err, fault) || len(d.log.commits) != commits) {
+				t.Errorf("poll: %v, with %d commits", err, len(d.log.commits)-commits)
+			}
+			d.list.before = nil
+			d.settle(5)
+			d.wantLog(ids(1, 12))
+		})
+	}
+}
+
+// Rule 3: one page is one instant's slice, so a row that stands in it twice is listed twice for good.
+func TestReader_ARowTwiceOnAPageIsIgnored(t *testing.T) {
+	d := newDesk(t, beginning, message(3), message(2), message(2), message(1))
+	d.settle(5)
+	d.wantLog(ids(1, 3))
+}
+
+// Rule 3: and so is the same repeat in three walks running.
+func TestReader_ARowListedTwiceForGoodIsIgnoredInTheEnd(t *testing.T) {
+	d := settledDesk(t, now, newest(4, 1)...)
+	d.list.add(newest(16, 5)...)
+	d.list.under(6, message(15)) // two pages below its place
+	for range small.Repeats {
+		d.fails(ErrMoved)
+		d.wantLog("")
+	}
+	d.settle(3)
+	d.wantLog(ids(5, 16))
+}
+
+// Rule 4: late is what is unknown below something known.
+func TestReader_LateIsWhatComesBelowWhatIsKnown(t *testing.T) {
+	d := settledDesk(t, beginning, newest(8, 1)...)
+	d.list.under(8, message(70))
+	d.list.add(message(9))
+	if out := d.settle(4); out.Delivered != 2 || out.Late != 1 {
+		t.Errorf("%+v", out)
+	}
+	d.wantLog(ids(1, 8) + " m70* m9")
+	if got := d.log.checkpoint.Counters.Late; got != 1 {
+		t.Errorf("the checkpoint counts %d late", got)
+	}
+}
+
+// Rule 5: page 0 alone certifies itself; at rest a poll is one request and no commit, with nothing to decode.
+func TestReader_AQuietPollIsOneRequestAndNoCommit(t *testing.T) {
+	d := settledDesk(t, beginning, newest(40, 1)...)
+	commits := len(d.log.commits)
+	for range 5 {
+		if out := d.poll(); !out.Unchanged || !out.Rested || out.Pages != 1 {
+			t.Errorf("%+v", out)
+		}
+	}
+	d.wantRequests("0 0 0 0 0")
+	if len(d.log.commits) != commits {
+		t.Errorf("%d commits", len(d.log.commits)-commits)
+	}
+}
+
+// Rule 5: a longer walk certifies nothing, the next one that agrees does.
+func TestReader_ALongWalkIsCertifiedByTheNext(t *testing.T) {
+	d := settledDesk(t, beginning, newest(4, 1)...)
+	d.list.add(newest(12, 5)...)
+	if out := d.poll(); out.Rested || out.Delivered != 8 {
+		t.Errorf("first walk: %+v", out)
+	}
+	d.wantCertified(4)
+	if size, open := d.Seen(); size != 12 || open != 8 {
+		t.Errorf("the window has %d, %d not certified", size, open)
+	}
+	d.list.add(message(13)) // something new on top does not contradict it
+	if out := d.poll(); out.Delivered != 1 {
+		t.Errorf("second walk: %+v", out)
+	}
+	d.wantCertified(12)
+	d.settle(3)
+	d.wantCertified(13)
+}
+
+// Rule 5: a delete above a seam hides the message that slides over it. The next walk shows it, so it does not agree.
+func TestReader_WhatADeleteHidIsFoundBeforeAnythingIsCertified(t *testing.T) {
+	d := settledDesk(t, beginning, newest(4, 1)...)
+	d.list.add(newest(12, 5)...) // page 0 is 12…9; 8 slides onto it
+	d.list.before = func(call, _ int) error {
+		if call == 2 {
+			d.list.remove(11)
+		}
+		return nil
+	}
+	d.poll()
+	d.wantLog(ids(1, 7) + " m9 m10 m11 m12")
+	d.wantCertified(4)
+	d.poll()
+	d.wantLog(ids(1, 7) + " m9 m10 m11 m12 m8*")
+	d.wantCertified(4)
+	d.settle(4)
+	d.wantCertified(12)
+}
+
+// Rule 5: a walk that misses what the one before saw does not agree either.
+func TestReader_AWalkThatMissesSomethingCertifiesNothing(t *testing.T) {
+	d := settledDesk(t, beginning, newest(4, 1)...)
+	d.list.add(newest(12, 5)...)
+	d.poll()
+	d.list.remove(7)
+	d.poll()
+	d.wantCertified(4)
+	d.poll()
+	d.wantCertified(12)
+}
+
+// Rule 10: an empty page is the end only if it is so twice with page 0 between; the proof holds while page 0 is unchanged.
+func TestReader_TheEndIsProvenTwiceAndThenRemembered(t *testing.T) {
+	d := newDesk(t, beginning, newest(6, 1)...)
+	d.poll() // the first start
+	d.poll()
+	d.wantRequests("0 1 2 0 2")
+	d.wantLog(ids(1, 6))
+	d.poll()
+	d.wantRequests("0 1 2 0")
+	d.wantCertified(6)
+}
+
+// Rule 10: a page that was empty by mistake ends nothing.
+func TestReader_AnEmptyPageByMistakeEndsNothing(t *testing.T) {
+	d := newDesk(t, beginning, newest(10, 1)...)
+	d.poll()
+	d.list.before = func(call, _ int) error {
+		d.list.raw = nil
+		if call == 2 {
+			d.list.raw = map[int]Page{1: {Missing: true}}
+		}
+		return nil
+	}
+	d.poll()
+	d.wantRequests("0 1 0 1 2 3 0 3")
+	d.wantLog(ids(1, 10))
+}
+
+// Rule 10: an empty page 0 counts only in three polls running, and what is known stays known.
+func TestReader_AnEmptyPageZeroCountsOnlyInThreePolls(t *testing.T) {
+	d := settledDesk(t, beginning, newest(6, 1)...)
+	rows := d.list.rows
+	for _, gap := range []int{1, 2} {
+		d.list.rows = nil
+		for range gap {
+			d.fails(ErrEmpty)
+		}
+		d.list.rows = rows
+		d.list.add(message(90 + gap)) // page 0 is there again, and changed
+		rows = d.list.rows
+		d.settle(4)
+	}
+	d.list.rows = nil
+	d.fails(ErrEmpty)
+	d.fails(ErrEmpty)
+	if out := d.poll(); out.Delivered != 0 {
+		t.Errorf("%+v", out)
+	}
+	d.list.rows = rows
+	d.settle(4)
+	d.wantLog(ids(1, 6) + " m91 m92")
+}
+
+// Rule 10: the same page under every number means that the parameter is ignored; twice the same is drift by a page.
+func TestReader_AnIgnoredPageNumberIsAFault(t *testing.T) {
+	d := newDesk(t, beginning, newest(8, 1)...)
+	d.poll()
+	same := Page{Messages: newest(8, 5)}
+	d.list.raw = map[int]Page{0: same, 1: same, 2: same, 3: same}
+	_, err := d.Poll(t.Context(), d.start)
+	var fault *PageError
+	if !errors.As(err, &fault) || fault.Fault != FaultInvalid || !strings.Contains(err.Error(), "same page") {
+		t.Errorf("poll: %v", err)
+	}
+	d.wantLog("")
+}
+
+// A context that ends gives up the step, whatever was read.
+func TestReader_AContextThatEndsGivesUpTheStep(t *testing.T) {
+	d := settledDesk(t, beginning, newest(4, 1)...)
+	d.list.add(newest(12, 5)...)
+	d.list.before = func(call, _ int) error {
+		if call == 2 {
+			return context.Canceled
+		}
+		return nil
+	}
+	d.fails(context.Canceled)
+	d.wantLog(ids(1, 4))
+}
