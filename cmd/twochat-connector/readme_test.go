@@ -67,6 +67,22 @@ func TestREADME_Configuration(t *testing.T) {
 	}
 }
 
+// The example of a configuration is one.
+func TestREADME_Example(t *testing.T) {
+	_, rest, found := strings.Cut(readme(t), "```yaml\n")
+	example, _, ended := strings.Cut(rest, "```\n")
+	if !found || !ended {
+		t.Fatal("the README has no example of a configuration")
+	}
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path, nil); err != nil {
+		t.Errorf("the README's example: %v", err)
+	}
+}
+
 // metricNames lists the connector's metrics, as they are registered.
 func metricNames(t *testing.T) []string {
 	t.Helper()
@@ -105,7 +121,7 @@ func TestREADME_Metrics(t *testing.T) {
 	}
 }
 
-// Every file that the README links to, and every test and flag in its commands, has to be there.
+// Every file and section that the README links to has to be there.
 func TestREADME_Links(t *testing.T) {
 	text := readme(t)
 	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(text, -1) {
