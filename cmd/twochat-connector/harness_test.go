@@ -55,7 +55,7 @@ func configure(t *testing.T, baseURL, sink string, more ...string) string {
 	if err := os.WriteFile(filepath.Join(dir, "key"), []byte(testKey+"\n"), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("twochat:\n  base_url: %s\n  api_key_file: %s\n  streams: [{ number: %q, name: support }]\nstart: beginning\npoll: { min_interval: 1s, max_interval: 1s }\nadmin: { listen: '127.0.0.1:0' }\nsink:\n  %s\n%s\n",
+	text := fmt.Sprintf("twochat:\n  base_url: %s\n  api_key_file: %s\n  streams: [{ number: %q, name: support }]\nstart: beginning\npoll: { min_interval: 1s, max_interval: 1s, monthly_credits: 1000000000 }\nadmin: { listen: '127.0.0.1:0' }\nsink:\n  %s\n%s\n",
 		baseURL, filepath.Join(dir, "key"), twochattest.DefaultNumber, sink, strings.Join(more, "\n"))
 	path := filepath.Join(dir, "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

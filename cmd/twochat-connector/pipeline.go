@@ -43,13 +43,17 @@ type pipeline struct {
 	claims   []connector.Claim
 	limiter  *connector.Limiter
 	rate     atomic.Int64 // requests a minute in force
+	calls    atomic.Int64 // made so far
+	budget   *connector.Budget
 	lanes    []*lane
 	pulse    *pulse // of asking the sink before the streams begin
 
 	mu      sync.Mutex
-	sinkOK  bool   // the sink was asked and refused nothing
-	waiting string // why the sink could not be asked yet
-	account *accountReport
+	sinkOK  bool           // the sink was asked and refused nothing
+	waiting string         // why the sink could not be asked yet
+	account *accountReport // what it said last; nil before the first answer
+	// accountCause is why it could not be read since.
+	accountCause string
 }
 
 // lane is one stream's part of the pipeline.
@@ -77,13 +81,15 @@ func newPipeline(p parts) *pipeline {
 	}
 	l.rate.Store(rate)
 	l.limiter = connector.NewLimiter(float64(rate))
+	l.budget = newBudget(c, l.calls.Load, p.logger)
+	p.registry.MustRegister(l.budget)
 	metrics := connector.NewMetrics(p.registry)
 	slots := make(chan struct{}, c.Poll.Concurrency)
 	start := c.Start.At(l.started)
 	for _, claim := range l.claims {
 		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
 		a.poller = connector.NewPoller(connector.PollerConfig{
-			Pages: &lanePages{pages: p.client, slots: slots, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse},
+			Pages: &lanePages{pages: p.client, slots: slots, calls: &l.calls, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse},
 			Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory},
 			Start:   start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
 			Limiter: l.limiter, Pace: l.pace, Metrics: metrics, Logger: p.logger,
@@ -112,12 +118,14 @@ func rulesOf(c *config.Config) connector.Rules {
 	return rules
 }
 
-// pace is the interval of a stream that wants this one, as the rate limit allows it: a poll costs one request.
+// pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the budget.
 func (l *pipeline) pace(wanted time.Duration) time.Duration {
-	return max(wanted, paceOf(len(l.lanes), int(l.rate.Load())))
+	return l.budget.Pace(time.Now(), max(wanted, paceOf(len(l.lanes), int(l.rate.Load()))))
 }
 
-func (l *pipeline) sweepEvery() time.Duration { return l.config.Poll.Sweep.Every }
+func (l *pipeline) sweepEvery() time.Duration {
+	return l.budget.SweepEvery(time.Now(), l.config.Poll.Sweep.Every)
+}
 
 func paceOf(streams, requestsPerMinute int) time.Duration {
 	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
@@ -134,9 +142,8 @@ func (l *pipeline) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var account, work sync.WaitGroup
-	if l.config.Poll.RequestsPerMinute == 0 && !l.learnRate(ctx) {
-		account.Go(func() { l.keepLearning(ctx) })
-	}
+	read := l.readAccount(ctx)
+	account.Go(func() { l.watchAccount(ctx, read) })
 	for _, a := range l.lanes {
 		work.Go(func() { l.runLane(ctx, a) })
 	}
@@ -307,41 +314,4 @@ func (l *pipeline) judge(findings []connector.Finding) error {
 	}
 	l.sinkOK, l.waiting = true, ""
 	return nil
-}
-
-// learnRate asks the account for its limit, and says whether it got an answer.
-func (l *pipeline) learnRate(ctx context.Context) bool {
-	info, err := l.client.Info(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			l.logger.Warn("the account's limits cannot be read; a careful rate is kept until they can", "requests_per_minute", l.rate.Load(), "cause", err)
-		}
-		return false
-	}
-	if info.RequestsPerMinute > 0 {
-		l.rate.Store(int64(info.RequestsPerMinute))
-		l.limiter.SetRate(float64(info.RequestsPerMinute))
-	}
-	l.mu.Lock()
-	l.account = &accountReport{Asked: time.Now().UTC(), CallsUsed: info.Usage, CallsAllowed: info.MaxUsage, Blocked: info.Blocked, OnTrial: info.OnTrial}
-	l.mu.Unlock()
-	l.logger.Info("account's limits read", "requests_per_minute", l.rate.Load(), "calls_used", info.Usage, "calls_allowed", info.MaxUsage)
-	return true
-}
-
-// keepLearning asks until there is an answer.
-func (l *pipeline) keepLearning(ctx context.Context) {
-	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(30*time.Second), backoff.WithMaxInterval(30*time.Minute), backoff.WithMaxElapsedTime(0))
-	for {
-		timer := time.NewTimer(policy.NextBackOff())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		if l.learnRate(ctx) {
-			return
-		}
-	}
 }

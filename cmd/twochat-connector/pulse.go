@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -39,6 +40,7 @@ func (p *pulse) read() (busy, last time.Time) {
 type lanePages struct {
 	pages connector.Pages
 	slots chan struct{}
+	calls *atomic.Int64 // of all streams
 	pulse *pulse
 }
 
@@ -51,6 +53,7 @@ func (l *lanePages) Page(ctx context.Context, s connector.Stream, number int, he
 	defer func() { <-l.slots }()
 	l.pulse.begin()
 	defer l.pulse.end()
+	l.calls.Add(1)
 	return l.pages.Page(ctx, s, number, held)
 }
 

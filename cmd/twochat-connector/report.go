@@ -23,8 +23,11 @@ type report struct {
 	Sink    sinkReport     `json:"sink"`
 	Account *accountReport `json:"account,omitempty"`
 	// RequestsPerMinute is the rate in force.
-	RequestsPerMinute int64          `json:"requests_per_minute"`
-	Streams           []streamReport `json:"streams"`
+	RequestsPerMinute int64 `json:"requests_per_minute"`
+	// Budget is the month's budget of calls; SweepEvery how often late messages are searched for under it.
+	Budget     connector.BudgetStatus `json:"budget"`
+	SweepEvery time.Duration          `json:"sweep_every_ns"`
+	Streams    []streamReport         `json:"streams"`
 }
 
 type sinkReport struct {
@@ -58,7 +61,7 @@ func (l *pipeline) report(now time.Time) report {
 	l.mu.Unlock()
 	r := report{
 		Version: versionText(), Instance: l.instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account, RequestsPerMinute: l.rate.Load(),
-		Wedged: l.wedged(now),
+		Budget: l.budget.Status(now), SweepEvery: l.budget.SweepEvery(now, l.config.Poll.Sweep.Every), Wedged: l.wedged(now),
 	}
 	if !sink.Checked {
 		reason := "the sink is not reached yet"
