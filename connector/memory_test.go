@@ -49,7 +49,12 @@ func TestGroundTimes_Median(t *testing.T) {
 		{"one wrong by years does not matter", time.Time{}, func(g *groundTimes) { fill(g, 1, 99); g.add(100, minute(0).AddDate(-9, 0, 0)) }, 100, minute(89)},
 		{"no time, no vote", time.Time{}, func(g *groundTimes) { fill(g, 1, 21); g.add(22, time.Time{}) }, 22, minute(11)},
 		{"few are outvoted by what was before", minute(1), func(g *groundTimes) { fill(g, 30, 39) }, 39, minute(1)},
-		{"learned twice counts once", time.Time{}, func(g *groundTimes) { g.learn(2, minute(2)); g.learn(1, minute(1)); g.learn(2, minute(9)); g.learn(3, minute(3)) }, 3, minute(2)},
+		{"learned twice counts once", time.Time{}, func(g *groundTimes) {
+			g.learn(2, minute(2))
+			g.learn(1, minute(1))
+			g.learn(2, minute(9))
+			g.learn(3, minute(3))
+		}, 3, minute(2)},
 		{"cut", time.Time{}, func(g *groundTimes) { fill(g, 1, 40); g.cut(21) }, 40, minute(11)},
 	}
 	for _, test := range tests {
