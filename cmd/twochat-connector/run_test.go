@@ -139,6 +139,7 @@ func TestRun_StopsWhileItWaitsForTheSink(t *testing.T) {
 func TestRun_WaitsForTheAPI(t *testing.T) {
 	noLeaks(t)
 	path := configure(t, "http://"+closedPort(t), "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	replace(t, path, "poll: {", "poll: { requests_per_minute: 6000,")
 	r := start(t, "run", "--config", path)
 	until(t, "the reason", func() bool {
 		status, body := get(t, r.admin()+"/readyz")

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+func TestAdmin_OfARunningInstance(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 9, History: 120})
+	events := filepath.Join(t.TempDir(), "events.jsonl")
+	r := start(t, "run", "--config", configure(t, url, "file: { path: "+events+" }"))
+	admin := r.admin()
+	until(t, "the history", func() bool {
+		status, _ := get(t, admin+"/readyz")
+		return status == http.StatusOK && audit(t, fake, events).Clean()
+	})
+	var current report
+	until(t, "the record", func() bool {
+		_, body := get(t, admin+"/status")
+		current = report{}
+		if err := json.Unmarshal([]byte(body), &current); err != nil {
+			t.Fatal(err)
+		}
+		return current.Streams[0].Certified == 120
+	})
+	if s := current.Streams[0]; s.Stream != "support" || s.State != connector.StateLive || !s.Owned || s.Sequence != 120 || s.Trouble != "" || !current.Ready || !current.Healthy {
+		t.Errorf("status is %+v", current)
+	}
+	if a := current.Account; a == nil || a.CallsAllowed != 500_000 || current.RequestsPerMinute != 600_000 || !current.Sink.Checked || current.Sink.Kind != "file" {
+		t.Errorf("status is %+v", current)
+	}
+	_, metrics := get(t, admin+"/metrics")
+	wantText(t, "metrics", metrics, "twochat_connector_build_info{", "go_goroutines ", "process_start_time_seconds ", `twochat_connector_messages_total{result="delivered",stream="support"} 120`,
+		`twochat_connector_log_sequence{stream="support"} 120`, `twochat_connector_stream_state{state="live",stream="support"} 1`)
+	_, page := get(t, admin+"/")
+	wantText(t, "the page", page, "<strong>support</strong>", "All streams are as they should be", "Each message stands in the file once", `http-equiv="refresh"`)
+	if strings.Contains(page, "http://") || strings.Contains(page, "https://") {
+		t.Error("the page needs something from elsewhere")
+	}
+	if status, body := get(t, admin+"/healthz"); status != http.StatusOK || body != "ok\n" {
+		t.Errorf("healthz answers %d %q", status, body)
+	}
+	code, out, _ := finish(t, "status", "--admin", admin)
+	wantCode(t, code, exitFine)
+	wantText(t, "status", out, "all is well", "STREAM", "support  live")
+	wantCode(t, r.end(), exitFine)
+}
+
+func TestAdminHandler_Routes(t *testing.T) {
+	current := report{Version: "1", NotReady: []string{"stream a: <late>", "stream b: gone"}, Wedged: []string{"stream c: a call"}, Streams: []streamReport{{Status: connector.Status{Stream: "<b>", Horizon: true}, Trouble: "<late>"}}}
+	handler := adminHandler(prometheus.NewRegistry(), func() report { return current })
+	for _, c := range []struct {
+		method, path string
+		status       int
+		want         string
+	}{
+		{"GET", "/readyz", 503, "stream a: <late>\nstream b: gone\n"},
+		{"GET", "/healthz", 503, "stream c: a call\n"},
+		{"HEAD", "/healthz", 503, ""},
+		{"GET", "/status", 200, `"not_ready": [`},
+		{"GET", "/metrics", 200, ""},
+		{"GET", "/", 200, "&lt;late&gt;"},
+		{"GET", "/", 200, "<strong>&lt;b&gt;</strong>"},
+		{"GET", "/", 200, "--accept-history"},
+		{"GET", "/other", 404, ""},
+		{"GET", "/debug/pprof/", 404, ""},
+		{"POST", "/status", 405, ""},
+		{"DELETE", "/", 405, ""},
+	} {
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(c.method, c.path, nil))
+		if recorder.Code != c.status {
+			t.Errorf("%s %s answers %d, want %d", c.method, c.path, recorder.Code, c.status)
+		}
+		wantText(t, c.path, recorder.Body.String(), c.want)
+		if c.status == 200 && c.path != "/metrics" && recorder.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s may be stored", c.path)
+		}
+	}
+}
+
+func TestListenAdmin_URL(t *testing.T) {
+	for listen, want := range map[string]string{"127.0.0.1:0": "http://127.0.0.1:", ":0": "http://127.0.0.1:", "0.0.0.0:0": "http://127.0.0.1:"} {
+		a, err := listenAdmin(listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(a.URL(), want) || strings.HasSuffix(a.URL(), ":0") {
+			t.Errorf("%s is reached at %s", listen, a.URL())
+		}
+		a.close()
+	}
+}
+
+// Every metric that the documentation and the alerts name is one that there is.
+func TestMetrics_DocumentedOnesExist(t *testing.T) {
+	registry := newRegistry()
+	connector.NewMetrics(registry)
+	var known []string
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		registry.Describe(descriptions)
+		close(descriptions)
+	}()
+	name := regexp.MustCompile(`fqName: "([^"]+)"`)
+	for d := range descriptions {
+		known = append(known, name.FindStringSubmatch(d.String())[1])
+	}
+	if !slices.Contains(known, "twochat_connector_build_info") || !slices.Contains(known, "twochat_connector_requests_total") {
+		t.Fatalf("known are %v", known)
+	}
+	var files []string
+	for _, pattern := range []string{"../../README.md", "../../deploy/monitoring/*", "../../deploy/*.yaml", "../../deploy/helm/*/templates/*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	suffix := regexp.MustCompile(`_(bucket|sum|count)$`)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue // a folder
+		}
+		for _, named := range regexp.MustCompile(`\btwochat_connector_[a-z_]+[a-z]`).FindAllString(string(content), -1) {
+			if !slices.Contains(known, named) && !slices.Contains(known, suffix.ReplaceAllString(named, "")) {
+				t.Errorf("%s names %s, which there is not", file, named)
+			}
+		}
+	}
+}
+
+func TestTrouble(t *testing.T) {
+	now := time.Now()
+	before := func(d time.Duration) time.Time { return now.Add(-d) }
+	for name, c := range map[string]struct {
+		status  connector.Status
+		refused bool
+		want    string
+	}{
+		"live":             {connector.Status{State: connector.StateLive, Owned: true, LastGoodWalk: before(time.Second), Interval: time.Second}, false, ""},
+		"slow":             {connector.Status{State: connector.StateLive, Owned: true, LastGoodWalk: before(170 * time.Second), Interval: time.Minute}, false, ""},
+		"too slow":         {connector.Status{State: connector.StateLive, Owned: true, LastGoodWalk: before(190 * time.Second), Interval: time.Minute}, false, "the last good walk was 3 min ago (live)"},
+		"standby":          {connector.Status{State: connector.StateStandby, Cause: "fenced"}, false, ""},
+		"acquiring":        {connector.Status{State: connector.StateAcquiring, Cause: "down"}, false, "its place in the sink is not acquired (acquiring): down"},
+		"catching up":      {connector.Status{State: connector.StateCatchingUp, Owned: true, BacklogPage: 50, LastRequest: before(time.Second)}, false, ""},
+		"stuck in backlog": {connector.Status{State: connector.StateCatchingUp, Owned: true, BacklogPage: 50, LastRequest: before(time.Minute)}, false, "no good walk yet (catching up from page 50)"},
+		"no source":        {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down"}, false, "no good walk yet (no source): down"},
+		"a fault in pass":  {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down", LastGoodWalk: before(20 * time.Second)}, false, ""},
+		"refused":          {connector.Status{State: connector.StateStopped, Cause: "name taken"}, true, "refused: name taken"},
+		"stopped":          {connector.Status{State: connector.StateStopped}, false, "stopped"},
+	} {
+		if got := trouble(c.status, c.refused, now); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	now := time.Now()
+	for d, want := range map[time.Duration]string{
+		0: "less than 1 s", 90 * time.Second: "90 s", 2 * time.Minute: "2 min", 119 * time.Minute: "119 min", 2 * time.Hour: "2 h", 72 * time.Hour: "3 days",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %q, want %q", d, got, want)
+		}
+	}
+	if got := []string{ago(time.Time{}, now), ago(now.Add(-time.Hour), now), ago(now.Add(time.Hour), now)}; !slices.Equal(got, []string{"-", "60 min ago", "in 60 min"}) {
+		t.Errorf("ago: %q", got)
+	}
+	if got := []string{groups(7), groups(1234), groups(1234567)}; !slices.Equal(got, []string{"7", "1,234", "1,234,567"}) {
+		t.Errorf("groups: %q", got)
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+func TestExplain(t *testing.T) {
+	noLeaks(t)
+	for name, c := range map[string]struct {
+		sink string
+		more string
+		want []string
+	}{
+		"jetstream": {"jetstream: { url: 'nats://nats:4222', stream: MINE, subject: mine }", "", []string{"ONCE", "stream MINE, oldest first", "mine.> of the", "mine-checkpoint.>", "All that is listed is wanted"}},
+		"embedded":  {"embedded: {}", "", []string{"ONCE", "embedded server", "whatsapp.> of the", "nats://127.0.0.1:4222"}},
+		"kafka":     {"kafka: { brokers: [kafka:9092] }", "", []string{"ONCE", "isolation.level=read_committed; it holds events only"}},
+		"nats":      {"nats: { state: state }", "", []string{"BEST EFFORT", "deliver everything twice"}},
+		"stdout":    {"stdout: {}", "", []string{"BEST EFFORT", "every start is a first start"}},
+		"file": {"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }", []string{"Every line of events.jsonl", "without text, media (privacy.drop)",
+			"every 1h and 60h back", "seam", "--accept-history"}},
+		"no sweeps": {"file: {}", "", []string{"is never found: there are no sweeps"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			path := configure(t, "http://127.0.0.1:1", c.sink, c.more)
+			if name == "no sweeps" {
+				replace(t, path, "poll: {", "poll: { sweep: { every: 0 },")
+			}
+			code, out, errOut := finish(t, "explain", "--config", path)
+			wantCode(t, code, exitFine)
+			flat := strings.Join(strings.Fields(out), " ")
+			for _, want := range c.want {
+				if !strings.Contains(strings.ToLower(flat), strings.ToLower(want)) {
+					t.Errorf("it lacks %q: %s", want, out)
+				}
+			}
+			if errOut != "" {
+				t.Errorf("stderr has %q", errOut)
+			}
+			for line := range strings.Lines(out) {
+				if n := len([]rune(line)); n > lineWidth+1 {
+					t.Errorf("a line has %d characters: %s", n, line)
+				}
+			}
+			code, out, _ = finish(t, "explain", "--config", path, "--json")
+			wantCode(t, code, exitFine)
+			var e explanation
+			if err := json.Unmarshal([]byte(out), &e); err != nil || e.Promise.Text == "" || len(e.Residue) == 0 {
+				t.Errorf("%v: %s", err, out)
+			}
+			if left, err := os.ReadDir("."); err != nil || len(left) > 0 {
+				t.Errorf("it leaves %v behind, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestCost(t *testing.T) {
+	c := config.Default()
+	c.TwoChat.Streams = make([]config.StreamConfig, 3)
+	for name, k := range map[string]struct {
+		rate     int
+		interval string
+		calls    string
+	}{
+		"fast":    {80, "every 10s while messages flow, every 1m when it is quiet", "about 131,760 calls a month while it is quiet, up to 1,557,360 if messages never cease"},
+		"limited": {10, "every 18s while messages flow, every 1m when it is quiet, slowed down by the rate limit (10 requests a minute, streams: 3)", "about 131,760 calls a month while it is quiet, up to 432,000 if"},
+		"tight":   {2, "every 1m30s, slowed", "about 86,400 calls a month while it is quiet, up to 86,400"},
+	} {
+		in := costOf(&c, k.rate)
+		wantText(t, name, in.interval(), k.interval)
+		wantText(t, name, in.calls(), k.calls)
+	}
+}
+
+func TestWrap(t *testing.T) {
+	text := wrap("- "+strings.Repeat("word ", 60), "  ")
+	for i, line := range strings.Split(text, "\n") {
+		if len(line) > lineWidth || i > 0 && (!strings.HasPrefix(line, "  word") || strings.HasSuffix(line, " ")) {
+			t.Errorf("line %d: %q", i, line)
+		}
+	}
+	if strings.Join(strings.Fields(text), " ") != "- "+strings.TrimSpace(strings.Repeat("word ", 60)) {
+		t.Errorf("words are lost: %q", text)
+	}
+}
+
+func TestCheck_FindsWhatIsWrong(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 12, History: 5})
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	for name, c := range map[string]struct {
+		faults []twochattest.Fault
+		info   []twochattest.Fault
+		code   int
+		want   []string
+	}{
+		"fine":             {nil, nil, exitFine, []string{"ok       API key: accepted", "ok       stream support: 5 messages on page 0"}},
+		"key":              {nil, []twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, exitWrong, []string{"refused  API key: the API key is wrong (HTTP 401)", "→ put the account's API key"}},
+		"number":           {[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, nil, exitWrong, []string{"refused  stream support: the number is not connected", "→ connect the number"}},
+		"credits":          {[]twochattest.Fault{twochattest.Status(402, twochattest.BodyDetail)}, nil, exitWrong, []string{"→ top the account up"}},
+		"in pass":          {[]twochattest.Fault{twochattest.Status(503, twochattest.BodyDetail), {Kind: twochattest.KindTruncated}}, nil, exitFine, []string{"5 messages"}},
+		"for longer":       {[]twochattest.Fault{twochattest.Status(503, ""), twochattest.Status(503, ""), twochattest.Status(503, "")}, nil, exitWrong, []string{"refused  stream support: the server has a problem (HTTP 503)"}},
+		"no page":          {[]twochattest.Fault{{Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}}, nil, exitWrong, []string{"check --learn"}},
+		"empty":            {[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}}, nil, exitFine, []string{"warning  stream support: it can be read, and lists no message"}},
+		"info not offered": {nil, []twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, exitWrong, []string{"refused  API key", "5 messages"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake.Next(c.faults...)
+			fake.NextInfo(c.info...)
+			code, out, _ := finish(t, "check", "--config", path)
+			wantCode(t, code, c.code)
+			wantText(t, "check", out, c.want...)
+		})
+	}
+	code, out, _ := finish(t, "check", "--json", "--config", path, "--probe")
+	wantCode(t, code, exitFine)
+	var answer struct {
+		Fine     bool
+		Findings []struct{ Level, Thing, Text string }
+	}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || !answer.Fine || len(answer.Findings) < 4 {
+		t.Errorf("%v: %s", err, out)
+	}
+	code, out, _ = finish(t, "check", "--learn", "--config", path)
+	wantCode(t, code, exitFine)
+	wantText(t, "check --learn", out, "API, echo: page_number comes back", "API, shape: {")
+}
+
+func TestVersion(t *testing.T) {
+	noLeaks(t)
+	code, out, _ := finish(t, "version")
+	wantCode(t, code, exitFine)
+	wantText(t, "version", out, "twochat-connector ", "go1.")
+	code, out, _ = finish(t, "version", "--json")
+	wantCode(t, code, exitFine)
+	var b build
+	if err := json.Unmarshal([]byte(out), &b); err != nil || b.Version == "" || b.Go == "" || b.Platform == "" {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// tail, check and status work beside a running connector with the embedded sink.
+func TestTail_BesideARunningInstance(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 40})
+	path := configure(t, url, "embedded: { listen: '"+closedPort(t)+"', dir: "+t.TempDir()+" }")
+
+	code, _, errOut := finish(t, "tail", "--config", path)
+	wantCode(t, code, exitFailed)
+	wantText(t, "tail", errOut, "no embedded server answers", "start `twochat-connector run`")
+	code, out, _ := finish(t, "check", "--config", path)
+	wantCode(t, code, exitFine)
+	wantText(t, "check", out, "its server begins with `run`")
+
+	r := start(t, "run", "--config", path)
+	admin := r.admin()
+	until(t, "the history", func() bool { _, body := get(t, admin+"/status"); return strings.Contains(body, `"certified": 40`) })
+	code, out, _ = finish(t, "check", "--config", path)
+	wantCode(t, code, exitFine)
+	wantText(t, "check", out, "a server answers at nats://", "may publish, read back and purge")
+
+	follow := start(t, "tail", "--config", path, "--last", "3", "--json", "--stream", "support")
+	until(t, "the newest events", func() bool { return strings.Count(follow.out.String(), "\n") == 3 })
+	fake.Insert("", 2)
+	until(t, "the next events", func() bool { return strings.Count(follow.out.String(), "\n") == 5 })
+	wantCode(t, follow.end(), exitFine)
+	var last struct{ Sequence, Source string }
+	lines := strings.Split(strings.TrimSpace(follow.out.String()), "\n")
+	if err := json.Unmarshal([]byte(lines[4]), &last); err != nil {
+		t.Fatal(err)
+	}
+	if last.Sequence != "00000000000000000042" || last.Source != "//2chat.co/whatsapp/support" {
+		t.Errorf("the last event is %+v", last)
+	}
+	people := start(t, "tail", "--config", path, "--last", "2")
+	until(t, "lines for people", func() bool { return strings.Count(people.out.String(), "\n") == 2 })
+	wantText(t, "tail", people.out.String(), "support      #41  ", "support      #42  ")
+	wantCode(t, people.end(), exitFine)
+	wantCode(t, r.end(), exitFine)
+}
+
+func TestTail_SinkThatCannotBeRead(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 10})
+	code, _, errOut := finish(t, "tail", "--config", configure(t, url, "stdout: {}"))
+	wantCode(t, code, exitFailed)
+	wantText(t, "tail", errOut, "standard output: what was written to it cannot be read again", "\n    look at what reads it")
+	code, _, errOut = finish(t, "tail", "--config", configure(t, url, "jetstream: { url: 'nats://"+closedPort(t)+"' }"))
+	wantCode(t, code, exitFailed)
+	wantText(t, "tail", errOut, "twochat-connector check")
+}
+
+func TestEventLine(t *testing.T) {
+	at := time.Now().Add(-time.Hour).Local()
+	stamp := at.Format("15:04:05")
+	encoded, _ := at.UTC().MarshalText()
+	event := func(kind, more, message string) string {
+		return `{"type":"co.2chat.whatsapp.message.` + kind + `","source":"//2chat.co/whatsapp/a","subject":"zcphjmn4ttoycone","time":"` + string(encoded) + `",` + more + `"data":{"message":` + message + `}}`
+	}
+	for name, c := range map[string]struct{ event, want string }{
+		"received":       {event("received", `"sequence":"00000000000000000042",`, `{"text":"Hello"}`), stamp + "  a        #42  ← zcphjmn4  Hello\n"},
+		"sent":           {event("sent", ``, `{"text":"two\nlines\tand more"}`), stamp + "  a             → zcphjmn4  two lines and more\n"},
+		"new":            {event("new", `"late":true,`, `{}`), stamp + "  a             · zcphjmn4  (late) (no text)\n"},
+		"late in binary": {event("new", `"late":"true",`, `{}`), stamp + "  a             · zcphjmn4  (late) (no text)\n"},
+		"media":          {event("sent", ``, `{"media":{"type":"image"},"text":"x"}`), stamp + "  a             → zcphjmn4  [image] x\n"},
+		"terminal":       {event("received", ``, `{"text":"\u001b[31mred\u0007\u202e\u009b"}`), stamp + "  a             ← zcphjmn4  \ufffd[31mred\ufffd\ufffd\ufffd\n"},
+		"long":           {event("received", ``, `{"text":"`+strings.Repeat("é", 200)+`"}`), stamp + "  a             ← zcphjmn4  " + strings.Repeat("é", 100) + "…\n"},
+		"text no string": {event("received", ``, `{"text":5}`), stamp + "  a             ← zcphjmn4  (no text)\n"},
+		"old":            {`{"time":"2020-01-31T12:00:00Z"}`, time.Date(2020, 1, 31, 12, 0, 0, 0, time.UTC).Local().Format("2006-01-02 15:04:05") + "                ·   (no text)\n"},
+	} {
+		if got := eventLine([]byte(c.event), 3); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func FuzzEventLine(f *testing.F) {
+	f.Add([]byte(`{"type":"x.received","time":"2020-01-31T12:00:00Z","subject":"\u001b","data":{"message":{"text":"\r\n","media":{"type":"\u009b"}}}}`))
+	f.Fuzz(func(t *testing.T, event []byte) {
+		line, ends := strings.CutSuffix(eventLine(event, 5), "\n")
+		if !ends || !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) && r != ' ' }) {
+			t.Errorf("%q", line)
+		}
+	})
+}
