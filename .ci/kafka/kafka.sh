@@ -90,6 +90,8 @@ start() {
 			transaction.state.log.replication.factor=1
 			transaction.state.log.min.isr=1
 			group.initial.rebalance.delay.ms=0
+			broker.session.timeout.ms=3000
+			broker.heartbeat.interval.ms=500
 		CONF
 		[ ! -f "$folder/extra.properties" ] || cat "$folder/extra.properties" >>"$folder/server.properties"
 		java -cp "$jars/*" -Dlog4j2.configurationFile="$folder/log4j2.properties" -Dlog4j.configuration="file:$folder/log4j.properties" \

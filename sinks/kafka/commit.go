@@ -149,7 +149,7 @@ func (l *log) encode(s *session, lane *lane, now time.Time) error {
 		}
 		n++
 	}
-	batch, err := encodeBatch(lane.records[:n], codecs[l.sink.config.Compression], now)
+	batch, err := encodeBatch(lane.records[:n], l.sink.codec, now)
 	if err != nil {
 		return err
 	}

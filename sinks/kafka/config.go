@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
-
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -79,10 +77,6 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-var codecs = map[string]kafkago.Compression{
-	"none": 0, "gzip": kafkago.Gzip, "snappy": kafkago.Snappy, "lz4": kafkago.Lz4, "zstd": kafkago.Zstd,
-}
-
 // topicName leaves room for the suffixes of the topics beside it (the limit is 249).
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 
@@ -109,7 +103,7 @@ func (c Config) Validate() []connector.Finding {
 	if !topicName.MatchString(c.Topic) || c.Topic == "." || c.Topic == ".." {
 		refuse("topic", "it is no name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
 	}
-	if _, ok := codecs[c.Compression]; !ok {
+	if _, ok := codecOf(c.Compression); !ok {
 		refuse("compression", fmt.Sprintf("%q is unknown", c.Compression), "choose zstd, lz4, snappy, gzip or none")
 	}
 	if c.TransactionTimeout < minTransactionTimeout || c.TransactionTimeout > maxTransactionTimeout {

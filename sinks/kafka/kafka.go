@@ -8,6 +8,7 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -22,6 +23,7 @@ type Sink struct {
 	encoding  connector.Encoding
 	logger    *slog.Logger
 	topics    topics
+	codec     compress.Codec // nil is none
 	transport *kafkago.Transport
 	client    *kafkago.Client
 
@@ -56,6 +58,7 @@ func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sin
 
 func open(config Config, encoding connector.Encoding, logger *slog.Logger, names topics) *Sink {
 	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus()}
+	s.codec, _ = codecOf(config.Compression)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.transport = &kafkago.Transport{
 		Dial: config.dialer(), DialTimeout: dialTimeout, IdleTimeout: 2 * time.Minute, MetadataTTL: metadataTTL,
