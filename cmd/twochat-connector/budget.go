@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -79,4 +80,68 @@ func (l *pipeline) noteAccount(said *accountReport, cause string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.account, l.accountCause = said, cause
+}
+
+// budgetCost is what the month's budget makes of a configuration's cost.
+type budgetCost struct {
+	connector.BudgetStatus
+	// Slows says that the budget makes the interval while messages flow as long as it is.
+	Slows bool `json:"slows"`
+	// UsedUpQuiet and UsedUpBusy are when the budget would be used up if it slowed nothing, while no stream gets a message, and
+	// if all always do; zero where it lasts.
+	UsedUpQuiet time.Time `json:"used_up_quiet,omitzero"`
+	UsedUpBusy  time.Time `json:"used_up_busy,omitzero"`
+	// Text is all of it in a sentence or two; it stands for that of the status.
+	Text string `json:"text"`
+}
+
+// idleBudget is a configuration's budget in a process that spends nothing of it.
+func idleBudget(c *config.Config) *connector.Budget {
+	return newBudget(c, func() int64 { return 0 }, quietLogger())
+}
+
+// freshBudget is a configuration's budget at the beginning of a month; nothing is known of it where it depends on the plan.
+func freshBudget(c *config.Config, now time.Time) *connector.Budget {
+	b := idleBudget(c)
+	b.Read(connector.AccountUsage{At: now, Used: 1})
+	return b
+}
+
+// within is the cost under a budget.
+func (k cost) within(c *config.Config, b *connector.Budget, now time.Time) cost {
+	of := &budgetCost{BudgetStatus: b.Status(now), UsedUpQuiet: b.UsedUp(now, perDay(k.CallsQuiet)), UsedUpBusy: b.UsedUp(now, perDay(k.CallsBusy))}
+	busy := b.Pace(now, k.Busy)
+	of.Slows, k.Slowed = busy > k.Busy, k.Slowed && busy == k.Busy
+	k.Busy, k.Quiet, k.Budget = busy, b.Pace(now, k.Quiet), of
+	k.reckon(b.SweepEvery(now, c.Poll.Sweep.Every))
+	of.Text = of.words(now)
+	return k
+}
+
+func perDay(callsAMonth int64) float64 { return float64(callsAMonth) / (month.Hours() / 24) }
+
+// words says what the budget is and how long it lasts.
+func (of *budgetCost) words(now time.Time) string {
+	switch {
+	case of.Budget == 0:
+		return "The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0), so that other integrations can live on it too; polling slows down so that it lasts, and never stops."
+	case of.State == connector.BudgetUnknown:
+		return fmt.Sprintf("The month's budget is %s calls; the account was not asked how many are used.", groups(of.Budget))
+	case of.State == connector.BudgetSpent:
+		return fmt.Sprintf("The month's budget of %s calls is used up, as the account has used %s: each stream is read ten times less often until the account's month begins anew. A larger poll.monthly_credits allows more.", groups(of.Budget), groups(of.Used))
+	}
+	begin := fmt.Sprintf("Of the month's budget of %s calls the account has used %s", groups(of.Budget), groups(of.Used))
+	day := func(t time.Time) string { return "in " + span(t.Sub(now)) + ", on " + t.UTC().Format("2 January") }
+	if of.Used <= 1 { // nothing is known of this month
+		begin = fmt.Sprintf("The month's budget is %s calls", groups(of.Budget))
+		day = func(t time.Time) string { return "in " + span(t.Sub(now)) }
+	}
+	lasts := "it lasts for a month even if messages never cease."
+	switch {
+	case !of.UsedUpQuiet.IsZero():
+		lasts = fmt.Sprintf("at full speed it would be used up %s, and %s even while it is quiet; polling slows down so that it lasts, and never stops.", day(of.UsedUpBusy), day(of.UsedUpQuiet))
+	case !of.UsedUpBusy.IsZero():
+		lasts = fmt.Sprintf("it lasts for a month while it is quiet; if messages never cease it would be used up %s, so polling slows down, and never stops.", day(of.UsedUpBusy))
+	}
+	return begin + ": " + lasts
 }

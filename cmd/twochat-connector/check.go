@@ -32,6 +32,7 @@ type check struct {
 	json     bool
 	config   *config.Config
 	client   *twochat.Client
+	budget   *connector.Budget
 	findings []connector.Finding
 	refused  int
 }
@@ -59,7 +60,7 @@ func runCheck(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer client.Close()
-	k := &check{p: p, json: *asJSON, config: c, client: client}
+	k := &check{p: p, json: *asJSON, config: c, client: client, budget: idleBudget(c)}
 	k.configuration(settings.Config)
 	rate, ok := k.key(ctx)
 	if ok {
@@ -72,7 +73,7 @@ func runCheck(ctx context.Context, p *program, args []string) error {
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")
 	}
-	return k.finish(costOf(c, rate))
+	return k.finish(costOf(c, rate).within(c, k.budget, time.Now()))
 }
 
 // add notes a finding and, for a person, prints it.
@@ -131,6 +132,7 @@ func (k *check) key(ctx context.Context) (rate int, ok bool) {
 		// A proxy may let the lists through and nothing else.
 		return rate, errors.As(err, &fault) && (fault.Fault == connector.FaultRequest || fault.Fault == connector.FaultInvalid)
 	}
+	k.budget.Read(connector.AccountUsage{At: time.Now(), Used: max(1, info.Usage), Max: info.MaxUsage})
 	limit := "the account names no rate limit"
 	if info.RequestsPerMinute > 0 {
 		limit = fmt.Sprintf("%d requests a minute", info.RequestsPerMinute)
@@ -343,7 +345,7 @@ func (k *check) finish(in cost) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(k.p.out, "\nEach stream is read %s:\n%s.\n", in.interval(), in.calls())
+		fmt.Fprintf(k.p.out, "\nEach stream is read %s:\n%s.\n%s\n", in.interval(), in.calls(), in.Budget.Text)
 		switch k.refused {
 		case 0:
 			fmt.Fprintln(k.p.out, "\nReady to run. `twochat-connector explain` says what is promised.")

@@ -19,6 +19,8 @@ type cost struct {
 	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always do.
 	CallsQuiet int64 `json:"calls_a_month_quiet"`
 	CallsBusy  int64 `json:"calls_a_month_busy"`
+	// Budget is what the month's budget makes of it; nil until within.
+	Budget *budgetCost `json:"budget,omitempty"`
 }
 
 const month = 30 * 24 * time.Hour
@@ -32,16 +34,21 @@ func costOf(c *config.Config, requestsPerMinute int) cost {
 		Streams: streams, RequestsPerMinute: requestsPerMinute,
 		Busy: max(c.Poll.MinInterval, pace), Quiet: max(c.Poll.MaxInterval, pace), Slowed: pace > c.Poll.MinInterval,
 	}
+	k.reckon(c.Poll.Sweep.Every)
+	return k
+}
+
+// reckon sets the calls of the intervals and of a sweep every so often.
+func (k *cost) reckon(sweepEvery time.Duration) {
 	sweeps := int64(0)
-	if c.Poll.Sweep.Every > 0 {
-		sweeps = int64(month / c.Poll.Sweep.Every)
+	if sweepEvery > 0 {
+		sweeps = int64(month / sweepEvery)
 	}
-	most := int64(requestsPerMinute) * int64(month/time.Minute)
+	most := int64(k.RequestsPerMinute) * int64(month/time.Minute)
 	calls := func(interval time.Duration, each int64) int64 {
-		return min(most, int64(streams)*(each*int64(month/interval)+sweeps))
+		return min(most, int64(k.Streams)*(each*int64(month/interval)+sweeps))
 	}
 	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, 2)
-	return k
 }
 
 // interval says in words how often a stream is read.
@@ -52,6 +59,9 @@ func (k cost) interval() string {
 	}
 	if k.Slowed {
 		text += fmt.Sprintf(", slowed down by the rate limit (%d requests a minute, streams: %d)", k.RequestsPerMinute, k.Streams)
+	}
+	if k.Budget != nil && k.Budget.Slows {
+		text += ", slowed down by the month's budget of calls"
 	}
 	return text
 }

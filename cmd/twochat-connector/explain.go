@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -56,7 +57,7 @@ func runExplain(_ context.Context, p *program, args []string) error {
 	if rate == 0 {
 		rate = ratesWithoutWord
 	}
-	k := costOf(c, rate)
+	k := costOf(c, rate).within(c, freshBudget(c, time.Now()), time.Now())
 	e := explanation{
 		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise), Privacy: privacyText(c), Interval: k.interval(), Calls: k.calls(), Cost: k,
 		EventOnly: eventsOnly(c),
@@ -209,7 +210,7 @@ func (e explanation) print(to io.Writer) {
 	}
 	section("What the reading can still lose or disorder", residue)
 	section("Who gets to see what", e.Privacy)
-	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + "."})
+	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", e.Cost.Budget.Text})
 	section("How to read the events alone", e.EventOnly)
 }
 
