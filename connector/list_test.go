@@ -18,6 +18,7 @@ type list struct {
 	mu    sync.Mutex
 	rows  []Message
 	asked []int // page numbers, in the order in which they were asked for
+	when  []time.Time
 	// before runs before a request is answered; calls counts from 1. An error is the answer.
 	before func(call, number int) error
 	// raw stands in for the answer to a page number.
@@ -75,7 +76,7 @@ func (l *list) place(n int) int {
 func (l *list) Page(_ context.Context, _ Stream, number int, held Fingerprint) (Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.asked = append(l.asked, number)
+	l.asked, l.when = append(l.asked, number), append(l.when, time.Now())
 	if l.before != nil {
 		if err := l.before(len(l.asked), number); err != nil {
 			return Page{}, err
@@ -105,6 +106,22 @@ func (l *list) requests() string {
 	text := strings.Trim(fmt.Sprint(l.asked), "[]")
 	l.asked = nil
 	return text
+}
+
+// times takes when pages were asked for since it was called last.
+func (l *list) times() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	when := l.when
+	l.when = nil
+	return when
+}
+
+// change changes the list while a poller reads it.
+func (l *list) change(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
 }
 
 // ledger is a log in memory. It refuses to be used against the contract.

@@ -15,7 +15,7 @@ type Pages interface {
 	//
 	// Every error but the context's own is, or wraps, a *PageError. A page that is returned is valid (api.md, and rule 10
 	// of the design): a bad item in it is a Message with its Fault set, never an error.
-	// Page is called from several goroutines, for one stream from one at a time.
+	// Page is called from several goroutines, for one stream too where it is about pages beyond page 0.
 	Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error)
 }
 

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -13,11 +14,14 @@ type waits struct {
 	poller             *Poller
 	page, sink, walk   *backoff.ExponentialBackOff
 	persistent, credit *backoff.ExponentialBackOff
-	failures           int // pages in a row that could not be read
+	mu                 sync.Mutex // pages are read side by side
+	failures           int        // pages in a row that could not be read
 }
 
 // read notes that a page could be read.
 func (w *waits) read() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.failures = 0
 	w.page.Reset()
 	w.persistent.Reset()
@@ -46,25 +50,31 @@ func newWaits(p *Poller) *waits {
 // Page waits until a page is worth asking for again.
 func (w *waits) Page(ctx context.Context, fault *PageError) error {
 	// A single answer that failed in passing is no change of state.
-	if w.failures++; w.failures > 1 || fault.Fault != FaultTransient {
+	wait, failures := w.next(fault)
+	if failures > 1 || fault.Fault != FaultTransient {
 		w.poller.note(StateNoSource, fault)
 	}
-	var wait time.Duration
-	switch fault.Fault {
-	case FaultCredits:
-		wait = w.credit.NextBackOff()
-	case FaultKey, FaultNumber, FaultRequest:
-		wait = w.persistent.NextBackOff()
-	case FaultRateLimited:
-		wait = max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter))
+	if fault.Fault == FaultRateLimited {
 		w.poller.config.Limiter.Pause(wait) // the limit is the account's: no other stream should run into it either
-	default:
-		wait = max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter))
 	}
 	if !w.poller.sleep(ctx, wait) {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// next is how long to wait after a fault, and how many there were in a row.
+func (w *waits) next(fault *PageError) (time.Duration, int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failures++
+	switch fault.Fault {
+	case FaultCredits:
+		return w.credit.NextBackOff(), w.failures
+	case FaultKey, FaultNumber, FaultRequest:
+		return w.persistent.NextBackOff(), w.failures
+	}
+	return max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter)), w.failures
 }
 
 // Commit waits until the sink may take something again. Nothing is polled meanwhile.
@@ -81,7 +91,7 @@ type countedPages struct{ poller *Poller }
 
 func (c *countedPages) Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error) {
 	p := c.poller
-	urgency := p.urgency
+	urgency := Urgency(p.urgency.Load())
 	if number > 0 && urgency == Live {
 		urgency = CatchUp
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,9 +44,9 @@ type Poller struct {
 
 	interval  time.Duration
 	lastSweep time.Time
-	urgency   Urgency
-	moved     int // walks in a row that contradicted themselves
-	eager     int // polls in a row that followed at once without getting anywhere
+	urgency   atomic.Int32 // an Urgency; pages are read side by side
+	moved     int          // walks in a row that contradicted themselves
+	eager     int          // polls in a row that followed at once without getting anywhere
 }
 
 // NewPoller makes a poller that has done nothing yet.
@@ -72,6 +73,7 @@ func (p *Poller) Status() Status {
 // where a person has to decide something.
 func (p *Poller) Run(ctx context.Context) error {
 	defer p.note(StateStopped, nil)
+	defer p.session.Close()
 	// Streams that start together should not poll together for ever.
 	if !p.sleep(ctx, time.Duration(rand.Int64N(int64(min(p.config.MinInterval, time.Second))+1))) {
 		return nil
@@ -103,11 +105,11 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	var err error
 	sweeping := p.sweepDue(began)
 	if sweeping {
-		p.urgency = Sweep
+		p.urgency.Store(int32(Sweep))
 		out, err = p.session.Sweep(ctx, began)
 		p.lastSweep = began
 	} else {
-		p.urgency = Live
+		p.urgency.Store(int32(Live))
 		out, err = p.session.Poll(ctx)
 	}
 	if err != nil {

@@ -30,6 +30,8 @@ type Reader struct {
 	previous *certificate
 	// careful: a search for ground led below it; the next one goes in steps that cannot jump over what is known.
 	careful bool
+	// searched: the list was searched for its end, for want of any ground.
+	searched bool
 	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is new.
 	groundless    bool
 	acceptHistory bool
@@ -40,7 +42,11 @@ type Reader struct {
 	repeat     Key // the message that stood out of place in the last walks
 	repeats    int
 	ignored    map[Key]struct{} // listed twice for good
-	movedUps   int              // walks in a row whose first message stood too high afterwards
+	crew       Crew
+	restless   int // walks for which the list is not expected to stand still
+	moves      int // groups in a row that did not
+	ahead      *ahead
+	movedUps   int // walks in a row whose first message stood too high afterwards
 }
 
 // certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and up
@@ -71,6 +77,8 @@ type Reading struct {
 	Stream   Stream
 	Rules    Rules
 	Events   EventSettings
+	// Crew reads pages side by side; nil reads them one after the other.
+	Crew Crew
 	// AcceptHistory delivers once what is held because all ground is gone (rule 8).
 	AcceptHistory bool
 }
@@ -78,7 +86,7 @@ type Reading struct {
 // NewReader makes a reader that goes on from what Acquire returned.
 func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	r := &Reader{
-		pages: pages, log: log, patience: reading.Patience, stream: reading.Stream, rules: reading.Rules, events: reading.Events, acceptHistory: reading.AcceptHistory,
+		pages: pages, log: log, patience: reading.Patience, crew: reading.Crew, stream: reading.Stream, rules: reading.Rules, events: reading.Events, acceptHistory: reading.AcceptHistory,
 		window: newWindow(reading.Rules, state), recorded: state.Checkpoint, slice: reading.Rules.SlicePages,
 		rejects: newRecentKeys(reading.Rules.Rejects, state.Checkpoint.Rejects), held: newRecentKeys(reading.Rules.Capacity, nil),
 		times: groundTimes{base: state.Checkpoint.GroundTime},
@@ -109,6 +117,8 @@ type Outcome struct {
 	Late      int
 	Rejected  int
 	Held      int // met, but not delivered, as nothing tells whether they were forgotten
+	// Proven: the pages stood still while they were read, so that the walk certified itself.
+	Proven bool
 	// Unchanged: page 0 was the one that had left nothing to do.
 	Unchanged bool
 	// Rested: all that was listed when the walk began is in the log and certified.
@@ -148,6 +158,12 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 			r.emptyPolls = 0
 		}
 		out.Newest = newestTime(page.Messages)
+	}
+	if first != nil && r.empty() && len(first.Messages) >= r.rules.Page && !r.searched {
+		r.searched = true
+		n, err := r.findStart(ctx)
+		out.Pages = 1 + n
+		return out, err
 	}
 	w, err := r.walk(ctx, first)
 	out.Pages = w.pages
@@ -202,19 +218,24 @@ func (r *Reader) Start() int { return r.start }
 // deliver puts what is unknown in a walk into the log and certifies what may be certified.
 func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, error) {
 	batch, held := r.sort(w.order)
-	out.Held = held
+	out.Held, out.Proven = held, w.proven
 	delivered := len(batch.events)
-	alone := r.start == 0 && w.pages == 1
+	alone := r.start == 0 && (w.taken == 1 || w.proven)
 	var certified uint64
 	agreed := false
 	switch {
 	case alone:
 		certified = everything
+	case w.proven:
+		certified, agreed = r.provenUpTo(w.order, batch), true
 	case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):
 		certified, agreed = r.previous.certifies, true
 	}
 	if w.horizon != nil {
 		batch.horizon = w.horizon
+	}
+	if w.proven && r.start > 0 {
+		r.readAhead(ctx, max(0, r.start-r.stillStep()))
 	}
 	if err := r.commit(ctx, batch, certified); err != nil {
 		return out, err
@@ -222,10 +243,12 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	out.Delivered, out.Late, out.Rejected = delivered, batch.late(), len(batch.rejects)
 	switch {
 	case alone:
-		r.previous, r.careful, r.slice = nil, false, r.rules.SlicePages
+		r.previous, r.careful, r.groundless, r.slice = nil, false, false, r.rules.SlicePages
 	case agreed:
 		r.careful, r.groundless = false, false
-		if r.start > 0 {
+		if r.start > 0 && w.proven {
+			r.start, r.previous = max(0, r.start-r.stillStep()), nil
+		} else if r.start > 0 {
 			r.start, r.previous = r.upward(), nil
 		} else {
 			r.slice = r.rules.SlicePages
@@ -281,6 +304,22 @@ func (r *Reader) hold(key Key) int {
 	}
 	r.recorded.Counters.Held++
 	return 1
+}
+
+// provenUpTo is what a proven walk that began below page 0 certifies: the log up to the newest event delivered in order that
+// it met or is about to deliver. Above that, events of an earlier walk may lie.
+func (r *Reader) provenUpTo(order []found, b batch) uint64 {
+	for i := len(b.events) - 1; i >= 0; i-- {
+		if !b.events[i].late {
+			return r.recorded.Sequence + uint64(i) + 1
+		}
+	}
+	for i := range order {
+		if at, ok := r.window.places[order[i].Key]; ok && !at.late() {
+			return at.sequence()
+		}
+	}
+	return 0
 }
 
 // nothingDeliveredAbove says whether what is unknown at the top of this walk is newer than everything in the log. A walk

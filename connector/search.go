@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 )
 
 // findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it. It
@@ -10,10 +11,10 @@ import (
 // a wrong guess costs requests, for the walk from there must still end in a run of ground. If it led below ground, the
 // search is done again without times, in steps that cannot jump over what is known. It returns how many pages it read.
 func (r *Reader) findStart(ctx context.Context) (int, error) {
-	pages := 0
+	var pages atomic.Int64
 	limit := r.times.median(r.window.certified)
-	bottom := func(number int) (bool, error) {
-		pages++
+	bottom := func(ctx context.Context, number int) (bool, error) {
+		pages.Add(1)
 		page, err := r.read(ctx, number, "")
 		if err != nil {
 			return false, err
@@ -25,17 +26,28 @@ func (r *Reader) findStart(ctx context.Context) (int, error) {
 	}
 	low, step := r.start+r.slice-1, r.slice+1
 	further := func(high, _ int) int { return 2 * high }
-	if r.careful {
+	switch {
+	case r.careful:
 		step = r.stride()
 		further = func(high, step int) int { return high + step }
+	case r.start == 0 && r.empty():
+		low, step = 0, 1
 	}
-	high, err := gallop(low, step, further, bottom)
+	high, err := gallop(ctx, r.crew, low, step, further, bottom)
 	if err != nil {
-		return pages, err
+		return int(pages.Load()), err
 	}
-	r.start, r.previous = max(0, high-max(1, r.slice/2)), nil
-	return pages, nil
+	above := max(1, r.slice/2)
+	if r.crew != nil && r.restless == 0 {
+		above = r.stillStep()
+	}
+	r.start, r.previous = max(0, high-above), nil
+	return int(pages.Load()), nil
 }
+
+// empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would read a
+// slice for nothing.
+func (r *Reader) empty() bool { return r.window.last == 0 && len(r.given) == 0 }
 
 // stride is how many pages a careful search may step without jumping over what is known: half of what the list must show of
 // it, as some of it may have been deleted.

@@ -62,9 +62,17 @@ func (s *Session) step(ctx context.Context, step func(*Reader) (Outcome, error))
 	}
 	if !harmless(err) {
 		// Fenced, or it cannot be told what the log holds now: forget everything and ask it.
+		s.reader.Close()
 		s.reader = nil
 	}
 	return out, err
+}
+
+// Close waits for what the session does beside its steps. The context of the last step should have ended.
+func (s *Session) Close() {
+	if s.reader != nil {
+		s.reader.Close()
+	}
 }
 
 // harmless says whether an error left both the log and the reader as they were.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -81,13 +82,14 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 // page (one page is one instant's slice), and how many pages it read. None means that nothing listed is that old. Times
 // guide it only to the page: what lies above the run that it returns is wanted, whatever its time.
 func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) ([]Message, int, error) {
-	pages := 0
-	bottom := func(number int) (bool, error) {
-		pages++
+	var probed atomic.Int64
+	bottom := func(ctx context.Context, number int) (bool, error) {
+		probed.Add(1)
 		page, err := r.read(ctx, number, "")
 		return err == nil && (len(page.Messages) == 0 || allOlder(page.Messages, older)), err
 	}
-	high, err := gallop(-1, 1, func(high, step int) int { return high + 2*step }, bottom)
+	high, err := gallop(ctx, r.crew, -1, 1, func(high, step int) int { return high + 2*step }, bottom)
+	pages := int(probed.Load())
 	if err != nil {
 		return nil, pages, err
 	}
@@ -111,32 +113,80 @@ func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) ([]Me
 	}
 }
 
-// gallop finds the first number above low that is at the bottom, given that numbers below a bottom are bottoms too.
-func gallop(low, step int, further func(high, step int) int, bottom func(int) (bool, error)) (int, error) {
+// probes is how many pages a search asks for at a time.
+const probes = 3
+
+// gallop finds the first number above low that is at the bottom, given that numbers below a bottom are bottoms too. It goes
+// down by what further says and then narrows in, several pages at a time where there is a crew.
+func gallop(ctx context.Context, crew Crew, low, step int, further func(high, step int) int, bottom func(context.Context, int) (bool, error)) (int, error) {
 	high := low + step
 	for {
-		found, err := bottom(high)
+		numbers := []int{high}
+		for len(numbers) < probes && crew != nil {
+			last, before := numbers[len(numbers)-1], low
+			if len(numbers) > 1 {
+				before = numbers[len(numbers)-2]
+			}
+			numbers = append(numbers, further(last, last-before))
+		}
+		first, err := firstBottom(ctx, crew, numbers, bottom)
 		if err != nil {
 			return 0, err
 		}
-		if found {
+		if first < len(numbers) {
+			if first > 0 {
+				low = numbers[first-1]
+			}
+			high = numbers[first]
 			break
 		}
-		low, high = high, further(high, high-low)
+		last := len(numbers) - 1
+		before := low
+		if last > 0 {
+			before = numbers[last-1]
+		}
+		low, high = numbers[last], further(numbers[last], numbers[last]-before)
 	}
 	for high-low > 1 {
-		middle := low + (high-low)/2
-		found, err := bottom(middle)
+		var numbers []int
+		n := min(probes, high-low-1)
+		if crew == nil {
+			n = 1
+		}
+		for i := range n {
+			numbers = append(numbers, low+(high-low)*(i+1)/(n+1))
+		}
+		first, err := firstBottom(ctx, crew, numbers, bottom)
 		if err != nil {
 			return 0, err
 		}
-		if found {
-			high = middle
-		} else {
-			low = middle
+		if first < n {
+			high = numbers[first]
+		}
+		if first > 0 {
+			low = numbers[first-1]
 		}
 	}
 	return high, nil
+}
+
+// firstBottom is the place of the first number, going down, that is at the bottom; their count where none is.
+func firstBottom(ctx context.Context, crew Crew, numbers []int, bottom func(context.Context, int) (bool, error)) (int, error) {
+	found := make([]bool, len(numbers))
+	probe := func(ctx context.Context, i int) (err error) {
+		found[i], err = bottom(ctx, numbers[i])
+		return err
+	}
+	var err error
+	if len(numbers) == 1 {
+		err = probe(ctx, 0)
+	} else {
+		err = crew.Each(ctx, len(numbers), probe)
+	}
+	if first := slices.Index(found, true); first >= 0 {
+		return first, err
+	}
+	return len(numbers), err
 }
 
 // ages says of each message whether it is older than wanted; one without a time takes its upper neighbour's, and counts as

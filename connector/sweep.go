@@ -45,7 +45,7 @@ func (r *Reader) lateOn(page Page) batch {
 	var b batch
 	bottom := -1
 	for i, anchor := range r.anchors(len(page.Messages), func(i int) Key { return page.Messages[i].Key }) {
-		if anchor && r.wholeAbove(page.Messages[i].Key) {
+		if anchor && r.wholeAbove(page.Messages[i].Key) && r.wellRemembered(page.Messages[i].Key) {
 			bottom = i
 		}
 	}
@@ -61,6 +61,13 @@ func (r *Reader) lateOn(page Page) batch {
 	}
 	b.oldestFirst()
 	return b
+}
+
+// wellRemembered says whether a message lies a page above where the window begins, or the window begins with the log. A row
+// that is listed twice, up to a page apart, may be forgotten at the one place and stand above the window's edge at the other.
+func (r *Reader) wellRemembered(key Key) bool {
+	at, ok := r.window.places[key]
+	return !ok || r.window.oldest() <= 1 || at.sequence() >= r.window.oldest()+uint64(r.rules.Page)
 }
 
 // listedAbove says whether a row of the page stands in it twice.

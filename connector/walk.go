@@ -18,6 +18,10 @@ type walked struct {
 	order []found
 	pages int
 	page0 Fingerprint
+	// proven: the pages are one instant's slice of the list, or a chain of such, so that the walk certifies itself.
+	proven bool
+	// taken counts the pages that the walk consists of, the empty one at the end of the list included.
+	taken int
 	// repeats counts messages that a page repeated from the page before: how far the list is known to have moved down.
 	repeats int
 	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was deleted.
@@ -32,56 +36,88 @@ var errDeep = errors.New("no ground within a slice")
 // errGroundGone: the careful search met no ground either; the list has changed identity under a deep backlog.
 var errGroundGone = errors.New("the list shows no ground")
 
+// walker is a walk under way.
+type walker struct {
+	walked
+	reader *Reader
+	enough int // how much ground in a row ends it
+	met    map[Key]struct{}
+	run    int
+	bytes  int
+	same   int
+	top    Page // the first page
+	before Page // the newest page taken
+}
+
+func (r *Reader) newWalker() *walker {
+	return &walker{reader: r, enough: r.enough(), met: make(map[Key]struct{}, 2*r.rules.Page)}
+}
+
 // walk reads pages start, start+1, … down to a run of ground messages (or of all the ground there is) or the end of the
-// list. first is page 0 where it is read already.
+// list. first is page 0 where it is read already. Where pages can be proven to have stood still it reads them side by side.
 func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
-	var w walked
-	enough := r.enough()
-	met := make(map[Key]struct{}, 2*r.rules.Page)
-	var top, before, page Page
-	run, bytes, same := 0, 0, 0
+	w := r.newWalker()
+	if still, err := w.still(ctx, first); still || err != nil {
+		return w.walked, err
+	}
+	return r.walkInOrder(ctx, w, first)
+}
+
+// walkInOrder reads page after page, from scratch: what a group of pages showed that did not stand still counts for nothing.
+func (r *Reader) walkInOrder(ctx context.Context, failed *walker, first *Page) (walked, error) {
+	w := r.newWalker()
+	w.pages = failed.pages
 	for number := r.start; ; number++ {
 		if number-r.start >= r.slice {
-			return w, errDeep
+			return w.walked, errDeep
 		}
-		if bytes > r.rules.SliceBytes && number-r.start >= 2 {
+		if w.bytes > r.rules.SliceBytes && number-r.start >= 2 {
 			r.slice = number - r.start
-			return w, errDeep
+			return w.walked, errDeep
 		}
-		var err error
+		var page Page
 		if number == 0 && first != nil {
-			page = *first
-		} else if page, err = r.page(ctx, number); err != nil {
-			return w, err
+			page, first = *first, nil
+		} else {
+			var err error
+			if page, err = r.page(ctx, number); err != nil {
+				return w.walked, err
+			}
 		}
 		w.pages++
-		if number == r.start {
-			top = page
+		if len(page.Messages) == 0 {
+			w.taken++
+			return r.ended(w.walked)
 		}
-		if number == 0 {
+		if done, err := w.take(page); done {
+			return w.walked, r.verifyTop(ctx, w)
+		} else if err != nil {
+			return w.walked, err
+		}
+	}
+}
+
+// take adds a page that is not empty to the walk and says whether its ground ends the walk.
+func (w *walker) take(page Page) (bool, error) {
+	if w.taken++; w.taken == 1 {
+		w.top = page
+		if w.reader.start == 0 {
 			w.page0 = page.Fingerprint
 		}
-		bytes += page.Bytes
-		if len(page.Messages) == 0 {
-			return r.ended(w)
-		}
-		if same = repeated(before, page, same); same >= 2 {
-			return w, &PageError{Fault: FaultInvalid, Err: errors.New("the list gives the same page whatever page is asked for")}
-		}
-		if run, err = r.meet(&w, met, before, page, run, enough); err != nil {
-			return w, err
-		}
-		if run >= enough {
-			return w, r.verifyTop(ctx, &w, top)
-		}
-		before = page
 	}
+	w.bytes += page.Bytes
+	if w.same = repeated(w.before, page, w.same); w.same >= 2 {
+		return false, &PageError{Fault: FaultInvalid, Err: errors.New("the list gives the same page whatever page is asked for")}
+	}
+	err := w.meet(page)
+	w.before = page
+	return w.run >= w.enough, err
 }
 
 // verifyTop makes sure that a walk which began below page 0 began above the ground that it ended in. If it began below ground
 // and a burst pushed ground down past it meanwhile, no page contradicts another; but then its first page is not where the
 // repeats say that it is now.
-func (r *Reader) verifyTop(ctx context.Context, w *walked, top Page) error {
+func (r *Reader) verifyTop(ctx context.Context, w *walker) error {
 	if r.start == 0 {
 		return nil
 	}
@@ -93,7 +129,7 @@ func (r *Reader) verifyTop(ctx context.Context, w *walked, top Page) error {
 		}
 		w.pages++
 		for i := range page.Messages {
-			was := slices.IndexFunc(top.Messages, func(m Message) bool { return m.Key == page.Messages[i].Key })
+			was := slices.IndexFunc(w.top.Messages, func(m Message) bool { return m.Key == page.Messages[i].Key })
 			if was >= 0 {
 				w.movedUp = r.betrayed(number*r.rules.Page+i < expected+was)
 				return nil
@@ -132,10 +168,11 @@ func repeated(before, page Page, same int) int {
 	return same + 1
 }
 
-// meet adds a page's messages to the walk and returns the length of the run of ground so far; it stops within the page
-// where the run is long enough. A message met before may only lead its page, and only come from the page before: anything
-// else means that the list moved by a page or more, and later pages may be newer than earlier ones.
-func (r *Reader) meet(w *walked, met map[Key]struct{}, before, page Page, run, enough int) (int, error) {
+// meet adds a page's messages to the walk and counts the run of ground; it stops within the page where the run is long
+// enough. A message met before may only lead its page, and only come from the page before: anything else means that the list
+// moved by a page or more, and later pages may be newer than earlier ones.
+func (w *walker) meet(page Page) error {
+	r := w.reader
 	onPage := make(map[Key]struct{}, len(page.Messages))
 	fresh := false
 	for i := range page.Messages {
@@ -144,17 +181,17 @@ func (r *Reader) meet(w *walked, met map[Key]struct{}, before, page Page, run, e
 			continue // one page is one instant's slice: this row is listed twice for good
 		}
 		onPage[m.Key] = struct{}{}
-		if _, again := met[m.Key]; again {
+		if _, again := w.met[m.Key]; again {
 			switch {
 			case m.Fault != "" || r.ignoring(m.Key):
-			case fresh || !lists(before, m.Key):
-				return run, r.moved(m.Key)
+			case fresh || !lists(w.before, m.Key):
+				return r.moved(m.Key)
 			default:
 				w.repeats++
 			}
 			continue
 		}
-		met[m.Key] = struct{}{}
+		w.met[m.Key] = struct{}{}
 		fresh = true
 		if r.rejects.has(m.Key) {
 			continue // neither counts nor breaks a run
@@ -162,15 +199,15 @@ func (r *Reader) meet(w *walked, met map[Key]struct{}, before, page Page, run, e
 		w.order = append(w.order, found{*m, page.Received})
 		switch {
 		case r.ground(m.Key):
-			run++
+			w.run++
 		case !r.known(m.Key), r.inOrder(m.Key):
-			run = 0
+			w.run = 0
 		}
-		if run >= enough {
+		if w.run >= w.enough {
 			break
 		}
 	}
-	return run, nil
+	return nil
 }
 
 func lists(page Page, key Key) bool {
@@ -236,7 +273,7 @@ func (r *Reader) emptied() bool {
 
 // ended concludes a walk that reached the end of the list.
 func (r *Reader) ended(w walked) (walked, error) {
-	if w.pages == 1 && r.start == 0 { // page 0 itself is empty
+	if w.taken == 1 && r.start == 0 { // page 0 itself is empty
 		if !r.emptied() {
 			return w, ErrEmpty
 		}

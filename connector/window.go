@@ -97,7 +97,7 @@ func (w *window) forget() {
 	n := 0
 	for len(w.entries)-n > w.rules.Capacity {
 		oldest := w.entries[n].at
-		if oldest.sequence() > w.certified || !oldest.late() && w.inOrder <= w.rules.Memory {
+		if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {
 			break
 		}
 		if !oldest.late() {

@@ -77,6 +77,7 @@ type item struct {
 	refused      bool   // by the sink
 	held         bool
 	backdated    bool
+	residue      bool // hidden by what the design leaves open
 	twice        bool // a row of it is listed a second time
 }
 
@@ -154,7 +155,7 @@ func (w *world) move() {
 	if w.chance(cfg.repeats) && len(w.list) > 1 { // a row that is listed twice for good
 		at := w.rng.IntN(min(len(w.list), 40))
 		w.items[w.list[at]].twice = true
-		w.list = slices.Insert(w.list, min(len(w.list), at+w.between(0, 30)), w.list[at])
+		w.list = slices.Insert(w.list, min(len(w.list), at+w.between(0, w.cfg.page)), w.list[at])
 	}
 	if w.chance(cfg.replaced) { // a number re-connected, a chat cleared: other messages, some of them old
 		w.list, w.replaced = nil, true

@@ -32,6 +32,9 @@ func TestWorlds(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			sum := many(t, kind.draw, kind.safe)
 			t.Logf("%s", sum)
+			if sum.residue > sum.runs/100 {
+				t.Errorf("%d messages fell to the residue in %d worlds: more than it ever was", sum.residue, sum.runs)
+			}
 		})
 	}
 }
@@ -43,8 +46,8 @@ type total struct {
 }
 
 func (s total) String() string {
-	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d holes, %d late of which %d lost, %d held, %d never at rest, %d broken",
-		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.holes, s.late, s.lateLost, s.held, s.restless, s.broken)
+	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue, %d holes, %d late of which %d lost, %d held, %d never at rest, %d broken",
+		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.holes, s.late, s.lateLost, s.held, s.restless, s.broken)
 }
 
 func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {
@@ -92,6 +95,7 @@ func (s *total) add(r result) {
 	s.late += r.late
 	s.held += r.held
 	s.holes += r.holes
+	s.residue += r.residue
 	s.disorder += r.disorder
 	s.replacedDisorder += r.replacedDisorder
 }

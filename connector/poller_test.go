@@ -1,0 +1,688 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// lines captures a log.
+type lines struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, strings.TrimSpace(string(line)))
+	return len(line), nil
+}
+
+// states takes the changes of state logged since it was called last, and how bad they are.
+func (l *lines) states() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var states []string
+	for _, line := range l.text {
+		var level, state string
+		if _, rest, ok := strings.Cut(line, `msg="stream state"`); ok {
+			_, _ = fmt.Sscanf(line, "level=%s", &level)
+			_, rest, _ = strings.Cut(rest, " state=")
+			_, _ = fmt.Sscan(rest, &state)
+			states = append(states, strings.ToLower(level)+":"+state)
+		}
+	}
+	l.text = nil
+	return strings.Join(states, " ")
+}
+
+// shift is a poller at work, in a bubble of testing/synctest.
+type shift struct {
+	t        *testing.T
+	list     *list
+	log      *ledger
+	lines    *lines
+	registry *prometheus.Registry
+	limiter  *Limiter
+	poller   *Poller
+	began    time.Time
+	cancel   context.CancelFunc
+	done     chan error
+}
+
+const shortest, longest = 10 * time.Second, time.Minute
+
+func newShift(t *testing.T, change func(*shift, *PollerConfig), rows ...Message) *shift {
+	t.Helper()
+	s := &shift{
+		t: t, list: &list{page: small.Page, rows: rows}, log: &ledger{t: t}, lines: &lines{}, registry: prometheus.NewRegistry(), limiter: NewLimiter(0),
+		began: time.Now(), done: make(chan error, 1),
+	}
+	withoutTime := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
+	config := PollerConfig{
+		Pages: s.list, Log: s.log, Reading: Reading{Stream: Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: EventSettings{TypePrefix: "p"}},
+		Start: beginning, MinInterval: shortest, MaxInterval: longest, Limiter: s.limiter, Metrics: NewMetrics(s.registry),
+		Logger: slog.New(slog.NewTextHandler(s.lines, withoutTime)),
+	}
+	if change != nil {
+		change(s, &config)
+	}
+	s.poller = NewPoller(config)
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(t.Context())
+	go func() { s.done <- s.poller.Run(ctx) }()
+	t.Cleanup(s.cancel)
+	return s
+}
+
+// pass lets time go by.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// stop ends the poller and says how long that took.
+func (s *shift) stop() time.Duration {
+	s.t.Helper()
+	began := time.Now()
+	s.cancel()
+	if err := <-s.done; err != nil {
+		s.t.Errorf("run: %v", err)
+	}
+	if got := s.poller.Status().State; got != StateStopped {
+		s.t.Errorf("stopped, its state is %s", got)
+	}
+	return time.Since(began)
+}
+
+func (s *shift) wantState(want StreamState) {
+	s.t.Helper()
+	if got := s.poller.Status(); got.State != want {
+		s.t.Errorf("the state is %s (%s), want %s", got.State, got.Cause, want)
+	}
+}
+
+func (s *shift) wantLog(want string) {
+	s.t.Helper()
+	if got := s.log.text(); got != want {
+		s.t.Errorf("the log has %s\nwant        %s", got, want)
+	}
+}
+
+// fail makes every page fail until the test says otherwise.
+func (s *shift) fail(fault *PageError) {
+	s.list.change(func() {
+		s.list.before = func(int, int) error {
+			if fault == nil {
+				return nil
+			}
+			return fault
+		}
+	})
+}
+
+func fault(kind PageFault, retryAfter time.Duration) *PageError {
+	return &PageError{Fault: kind, RetryAfter: retryAfter, Err: errNoAnswer}
+}
+
+// add puts the messages from low to high on top of the list.
+func (s *shift) add(high, low int) {
+	s.list.change(func() { s.list.add(newest(high, low)...) })
+}
+
+func (s *shift) answer(f func(context.Context, []Event) (bool, error)) {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	s.log.answer = f
+}
+
+// gaps are the times between requests.
+func gaps(times []time.Time) []time.Duration {
+	var gaps []time.Duration
+	for i := 1; i < len(times); i++ {
+		gaps = append(gaps, times[i].Sub(times[i-1]))
+	}
+	return gaps
+}
+
+// about says whether a jittered wait is what it should be.
+func about(got, want time.Duration) bool { return got >= want-want/10 && got <= want+want/10 }
+
+func TestPoller_FirstPollsAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first []time.Duration
+		var shifts []*shift
+		for range 20 {
+			shifts = append(shifts, newShift(t, nil, message(1)))
+		}
+		pass(5 * time.Second)
+		for _, s := range shifts {
+			first = append(first, s.list.times()[0].Sub(s.began))
+			s.stop()
+		}
+		slices.Sort(first)
+		if first[19] > time.Second || first[19]-first[0] < 200*time.Millisecond {
+			t.Errorf("20 pollers began after %v", first)
+		}
+	})
+}
+
+func TestPoller_TheIntervalAdapts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Second)
+		s.list.times()
+		pass(10 * time.Minute)
+		quiet := gaps(s.list.times())
+		if len(quiet) < 5 {
+			t.Fatalf("quiet polls came after %v", quiet)
+		}
+		if last := quiet[len(quiet)-1]; !about(last, longest) {
+			t.Errorf("when it is quiet for long, polls come after %v, want %v", last, longest)
+		}
+		for i, gap := range quiet[:3] {
+			if next := quiet[i+1]; next < gap && !about(next, longest) {
+				t.Errorf("quiet polls came after %v: intervals should grow", quiet)
+			}
+		}
+		for n := 4; n < 10; n++ {
+			s.add(n, n)
+			pass(longest + longest/10)
+			s.list.times()
+			s.add(100+n, 100+n)
+			pass(shortest + shortest/10)
+			if got := s.list.times(); len(got) != 1 {
+				t.Errorf("after a message %d polls came within %v, want 1", len(got), shortest)
+			}
+		}
+		s.stop()
+	})
+}
+
+func TestPoller_PaceHoldsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, func(_ *shift, c *PollerConfig) {
+			c.Pace = func(time.Duration) time.Duration { return 5 * time.Minute }
+		}, newest(3, 1)...)
+		pass(30 * time.Second)
+		s.list.times()
+		pass(time.Hour)
+		for _, gap := range gaps(s.list.times()) {
+			if !about(gap, 5*time.Minute) {
+				t.Errorf("a poll came after %v", gap)
+			}
+		}
+		if got := s.poller.Status().Interval; got != 5*time.Minute {
+			t.Errorf("the status says %v", got)
+		}
+		s.stop()
+	})
+}
+
+func TestPoller_MoreToReadIsReadAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(300, 1)...)
+		pass(20 * time.Minute)
+		s.wantLog(ids(1, 300))
+		s.wantState(StateLive)
+		s.add(320, 301)
+		pass(longest + longest/10)
+		s.wantLog(ids(1, 320))
+		if status := s.poller.Status(); status.Open != 0 || status.Certified != 320 {
+			t.Errorf("not certified at once: %+v", status)
+		}
+		s.stop()
+	})
+}
+
+// Each fault gets the wait that it asks for, and heals alone.
+func TestPoller_FaultsHaveTheirWaits(t *testing.T) {
+	tests := []struct {
+		name           string
+		fault          *PageError
+		least, most    time.Duration // between two requests, in the first hours
+		perDay         int           // at most so many requests in a day
+		state, logs    string
+		lasting        StreamState
+		otherIsHeldFor time.Duration
+	}{
+		{name: "transient", fault: fault(FaultTransient, 0), least: 100 * time.Millisecond, most: 90 * time.Second, perDay: 3000, lasting: StateNoSource},
+		{name: "invalid", fault: fault(FaultInvalid, 0), least: 100 * time.Millisecond, most: 90 * time.Second, perDay: 3000, lasting: StateNoSource},
+		{name: "unavailable, with Retry-After", fault: fault(FaultTransient, 7*time.Minute), least: 7 * time.Minute, most: 7 * time.Minute, perDay: 210, lasting: StateNoSource},
+		{name: "too many requests", fault: fault(FaultRateLimited, 42*time.Second), least: 42 * time.Second, most: 90 * time.Second, perDay: 2100, lasting: StateNoSource, otherIsHeldFor: 42 * time.Second},
+		{name: "Retry-After of two days", fault: fault(FaultRateLimited, 48*time.Hour), least: time.Hour, most: time.Hour, perDay: 25, lasting: StateNoSource, otherIsHeldFor: time.Hour},
+		{name: "credits used up", fault: fault(FaultCredits, 0), least: 2 * time.Minute, most: 45 * time.Minute, perDay: 120, lasting: StateNoSource},
+		{name: "wrong key", fault: fault(FaultKey, 0), least: 10 * time.Second, most: 15 * time.Minute, perDay: 320, lasting: StateNoSource},
+		{name: "number gone", fault: fault(FaultNumber, 0), least: 10 * time.Second, most: 15 * time.Minute, perDay: 320, lasting: StateNoSource},
+		{name: "bad request", fault: fault(FaultRequest, 0), least: 10 * time.Second, most: 15 * time.Minute, perDay: 320, lasting: StateNoSource},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShift(t, nil, newest(3, 1)...)
+				pass(2 * time.Minute)
+				s.lines.states()
+				s.fail(test.fault)
+				s.list.times()
+				pass(70 * time.Second)
+				if failed := len(s.list.times()); failed == 0 {
+					t.Fatal("no poll met the fault")
+				}
+				if test.otherIsHeldFor > 0 {
+					began := time.Now()
+					if err := s.limiter.Wait(t.Context(), Live); err != nil {
+						t.Error(err)
+					}
+					if held := time.Since(began); held < test.otherIsHeldFor/8 {
+						t.Errorf("another stream of the key may ask after %v", held)
+					}
+				}
+				pass(24 * time.Hour)
+				s.wantState(test.lasting)
+				times := s.list.times()
+				for _, gap := range gaps(times) {
+					if gap < test.least || gap > test.most {
+						t.Errorf("it asked again after %v, want %v to %v", gap, test.least, test.most)
+						break
+					}
+				}
+				if len(times) > test.perDay || len(times) < 10 {
+					t.Errorf("%d requests in a day, want at most %d", len(times), test.perDay)
+				}
+				if got := s.lines.states(); got != "warn:no_source" {
+					t.Errorf("a day of faults logged %q, want one line", got)
+				}
+				s.fail(nil)
+				s.add(5, 4)
+				pass(time.Hour + test.most)
+				s.wantLog(ids(1, 5))
+				s.wantState(StateLive)
+				if got := s.lines.states(); got != "info:live" {
+					t.Errorf("healing logged %q", got)
+				}
+				if got := s.poller.Status().Cause; got != "" {
+					t.Errorf("healed, its cause is still %q", got)
+				}
+				s.stop()
+			})
+		})
+	}
+}
+
+func TestPoller_OneFailureInPassingIsNoChangeOfState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.lines.states()
+		s.list.change(func() {
+			s.list.before = func(call, _ int) error {
+				if call%2 == 0 {
+					return fault(FaultTransient, 0)
+				}
+				return nil
+			}
+		})
+		pass(time.Hour)
+		if got := s.lines.states(); got != "" {
+			t.Errorf("it logged %q", got)
+		}
+		s.stop()
+	})
+}
+
+// A sink that is down for an hour costs nothing but delay: no page is asked for meanwhile, and nothing is lost.
+func TestPoller_SinkFailureDoesNotPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.lines.states()
+		tries := 0
+		s.answer(func(context.Context, []Event) (bool, error) { tries++; return false, ErrNotNow })
+		s.add(5, 4)
+		pass(longest + longest/10)
+		s.list.times()
+		s.add(9, 6)
+		pass(time.Hour)
+		if got := s.list.times(); len(got) > 0 {
+			t.Errorf("%d pages were asked for while the sink was down", len(got))
+		}
+		if tries < 60 || tries > 500 {
+			t.Errorf("%d tries in an hour", tries)
+		}
+		s.wantState(StateNoSink)
+		s.answer(nil)
+		pass(3 * time.Minute)
+		s.wantLog(ids(1, 9))
+		if got := s.lines.states(); got != "warn:no_sink info:live" && got != "warn:no_sink info:catching_up info:live" {
+			t.Errorf("it logged %q", got)
+		}
+		s.stop()
+	})
+}
+
+// The same where the sink is down when the stream is taken over.
+func TestPoller_ASinkThatIsDownAtStartIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		s := newShift(t, func(s *shift, _ *PollerConfig) {
+			s.log.refuse = func() error {
+				if down {
+					return ErrNotNow
+				}
+				return nil
+			}
+		}, newest(3, 1)...)
+		pass(time.Hour)
+		if got := s.list.times(); len(got) > 0 {
+			t.Errorf("%d pages were asked for", len(got))
+		}
+		s.wantState(StateNoSink)
+		if got := s.lines.states(); got != "warn:no_sink" {
+			t.Errorf("an hour without a sink logged %d lines: %.120s…", len(strings.Fields(got)), got)
+		}
+		s.log.mu.Lock()
+		down = false
+		s.log.mu.Unlock()
+		pass(3 * time.Minute)
+		s.wantLog(ids(1, 3))
+		s.wantState(StateLive)
+		s.stop()
+	})
+}
+
+// Who was fenced leaves the stream alone for five intervals after the other's last commit, and then takes it over.
+func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.lines.states()
+		s.log.mu.Lock()
+		last, alive := time.Now(), true
+		s.log.twin = func() Checkpoint {
+			if alive {
+				last = time.Now()
+			}
+			return Checkpoint{Written: last}
+		}
+		s.log.answer = func(context.Context, []Event) (bool, error) { return false, ErrFenced }
+		s.log.mu.Unlock()
+		s.add(4, 4)
+		pass(2 * longest)
+		s.list.times()
+		pass(3 * time.Hour)
+		s.wantState(StateStandby)
+		if got := s.list.times(); len(got) > 0 || s.log.acquired != 1 {
+			t.Errorf("fenced, it asked for %d pages and acquired %d times", len(got), s.log.acquired)
+		}
+		if status := s.poller.Status(); status.Fenced != 1 || status.Owned {
+			t.Errorf("%+v", status)
+		}
+		s.log.mu.Lock()
+		alive, s.log.answer = false, nil
+		s.log.mu.Unlock()
+		pass(standDowns*longest - 2*longest)
+		if s.log.acquired != 1 {
+			t.Error("it came back early")
+		}
+		pass(6 * longest)
+		s.wantLog(ids(1, 4))
+		if took := s.log.checkpoint.Written.Sub(last); took < standDowns*longest-longest {
+			t.Errorf("it came back %v after the other's last commit", took)
+		}
+		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:acquiring ") || !strings.HasSuffix(got, "info:live") {
+			t.Errorf("it logged %q", got)
+		}
+		s.stop()
+	})
+}
+
+// The ledger refuses a commit after an unclear one without an Acquire in between.
+func TestPoller_UnclearAsksTheSinkFirst(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		t.Run(fmt.Sprintf("written %v", written), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShift(t, nil, newest(3, 1)...)
+				pass(2 * time.Minute)
+				lost := 0
+				s.answer(func(context.Context, []Event) (bool, error) {
+					if lost++; lost <= 3 {
+						return written, errNoAnswer
+					}
+					return true, nil
+				})
+				for n := 4; n < 8; n++ {
+					s.add(n, n)
+					pass(2 * longest)
+				}
+				s.wantLog(ids(1, 7))
+				if status := s.poller.Status(); status.Unclear != 3 || s.log.acquired != 4 {
+					t.Errorf("%d unclear, acquired %d times", status.Unclear, s.log.acquired)
+				}
+				s.stop()
+			})
+		})
+	}
+}
+
+func TestPoller_ARefusalEndsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusal := &Refusal{"stream a", "its name is in use", "rename it"}
+		s := newShift(t, func(s *shift, _ *PollerConfig) { s.log.refuse = func() error { return refusal } })
+		if err := <-s.done; !errors.Is(err, refusal) {
+			t.Errorf("run: %v", err)
+		}
+		s.wantState(StateStopped)
+	})
+}
+
+// The end of the context lets a commit in flight finish.
+func TestPoller_TheCommitInFlightIsFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.answer(func(ctx context.Context, _ []Event) (bool, error) {
+			select {
+			case <-time.After(70 * time.Second):
+				return true, nil
+			case <-ctx.Done():
+				return false, ctx.Err()
+			}
+		})
+		s.add(4, 4)
+		pass(60*time.Second + longest) // the commit goes on for up to 60 s more
+		for len(s.list.times()) > 0 {
+			pass(time.Second)
+		}
+		pass(55 * time.Second)
+		s.stop()
+		s.wantLog(ids(1, 4))
+	})
+}
+
+// But not for ever: the process has to end.
+func TestPoller_AHangingCommitIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.answer(func(ctx context.Context, _ []Event) (bool, error) { <-ctx.Done(); return false, ctx.Err() })
+		s.add(4, 4)
+		pass(2 * longest)
+		if took := s.stop(); took != drainTime {
+			t.Errorf("it stopped after %v, want %v", took, drainTime)
+		}
+		s.wantLog(ids(1, 3))
+	})
+}
+
+func TestPoller_StopsAtOnceWhateverItWaitsFor(t *testing.T) {
+	waiting := map[string]func(*shift){
+		"for the next poll":   func(*shift) {},
+		"for credits":         func(s *shift) { s.fail(fault(FaultCredits, 0)) },
+		"for the rate limit":  func(s *shift) { s.limiter.Pause(48 * time.Hour) },
+		"for the sink":        func(s *shift) { s.answer(func(context.Context, []Event) (bool, error) { return false, ErrNotNow }) },
+		"for the other owner": func(s *shift) { s.answer(func(context.Context, []Event) (bool, error) { return false, ErrFenced }) },
+	}
+	for name, set := range waiting {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShift(t, nil, newest(3, 1)...)
+				pass(2 * time.Minute)
+				set(s)
+				s.add(4, 4)
+				pass(2 * longest)
+				if took := s.stop(); took > 0 {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// restless makes the list contradict itself at every walk.
+func restless(s *shift, walks int) {
+	s.add(12, 4) // several pages are new
+	s.list.change(func() {
+		n := 12
+		s.list.before = func(_, number int) error {
+			if number == 1 && walks > 0 {
+				walks--
+				s.list.add(newest(n+8, n+1)...)
+				n += 8
+			}
+			return nil
+		}
+	})
+}
+
+func TestPoller_AListThatContradictsItselfIsStalledByName(t *testing.T) {
+	for _, test := range []struct {
+		walks int
+		want  string
+	}{{4, ""}, {5, "warn:stalled "}} {
+		t.Run(fmt.Sprint(test.walks), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShift(t, nil, newest(3, 1)...)
+				pass(2 * time.Minute)
+				s.lines.states()
+				restless(s, test.walks)
+				pass(10 * time.Minute)
+				if got := s.lines.states(); got != test.want+"info:catching_up info:live" {
+					t.Errorf("it logged %q", got)
+				}
+				s.wantLog(ids(1, 12+8*test.walks))
+				s.stop()
+			})
+		})
+	}
+}
+
+// The back-off after contradictory walks begins anew once a walk went well.
+func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		restless(s, 40)
+		pass(time.Hour)
+		s.wantState(StateLive)
+		s.list.change(func() { s.list.before = nil })
+		last := len(s.log.events)
+		s.add(last+8, last+1)
+		s.list.change(func() {
+			moved := false
+			s.list.before = func(_, number int) error {
+				if number == 1 && !moved {
+					moved = true
+					s.list.add(newest(last+16, last+9)...)
+				}
+				return nil
+			}
+		})
+		s.list.times()
+		pass(2 * longest)
+		for _, gap := range gaps(s.list.times()) {
+			if gap > time.Second && gap < shortest-shortest/10 || gap > longest+longest/10 {
+				t.Errorf("one contradictory walk is tried again only after %v", gap)
+			}
+		}
+		s.wantLog(ids(1, last+16))
+		s.stop()
+	})
+}
+
+// A list that answers every page number with the same page is a fault of the source, and nothing unclear of the sink.
+func TestPoller_AnIgnoredPageNumberIsTheSourcesFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		same := Page{Messages: newest(20, 17)}
+		s.list.change(func() { s.list.raw = map[int]Page{0: same, 1: same, 2: same, 3: same} })
+		pass(10 * time.Minute)
+		if status := s.poller.Status(); status.State != StateNoSource || status.Unclear > 0 || !strings.Contains(status.Cause, "same page") {
+			t.Errorf("state %s, %d unclear, cause %q", status.State, status.Unclear, status.Cause)
+		}
+		s.stop()
+	})
+}
+
+func TestPoller_SweepsAreSpreadAndRegular(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, func(_ *shift, c *PollerConfig) {
+			c.SweepEvery = func() time.Duration { return time.Hour }
+		}, newest(12, 1)...)
+		for i := range minute(1).Sub(minute(0)) / time.Minute * 12 { // the fake's messages are far older than a sweep looks back
+			_ = i
+		}
+		pass(10 * time.Minute)
+		s.list.requests()
+		pass(24 * time.Hour)
+		sweeps := strings.Count(" "+s.list.requests()+" ", " 1 ")
+		if sweeps > 25 {
+			t.Errorf("%d sweeps went below page 0 in a day", sweeps)
+		}
+		s.stop()
+	})
+}
+
+// Status says what the log says.
+func TestPoller_Status(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(8, 1)...)
+		if status := s.poller.Status(); status.State != StateAcquiring || status.Stream != "a" || !status.Since.Equal(s.began) || status.Owned {
+			t.Errorf("at first: %+v", status)
+		}
+		pass(2 * time.Minute)
+		s.add(10, 9)
+		s.list.change(func() { s.list.under(10, bad(70)) })
+		pass(2 * longest)
+		got := s.poller.Status()
+		s.list.mu.Lock()
+		requests, last := len(s.list.asked), s.list.when[len(s.list.when)-1]
+		s.list.mu.Unlock()
+		want := Status{
+			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastGoodWalk: last, LastRequest: last, NewestMessage: minute(10), Ground: got.Ground,
+			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10, Counters: Counters{Rejected: 1}, Interval: got.Interval,
+		}
+		if got != want {
+			t.Errorf("it says  %+v\nwant     %+v", got, want)
+		}
+		if got.Since.Before(s.began) || got.Interval < shortest || got.Interval > longest || got.Ground.IsZero() {
+			t.Errorf("since %v, interval %v, ground %v", got.Since, got.Interval, got.Ground)
+		}
+		s.stop()
+	})
+}
