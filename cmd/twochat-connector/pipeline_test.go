@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,11 +89,11 @@ func TestWedged_ByACallThatHangs(t *testing.T) {
 func TestWedged_NotByASinkThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		down := true
+		var up atomic.Bool
 		l := pipelineOf(t, &stuckSink{
 			acquire: func(context.Context) (connector.State, error) { return connector.State{}, connector.ErrNotNow },
 			check: func(context.Context) ([]connector.Finding, error) {
-				if down {
+				if !up.Load() {
 					return nil, errors.New("down")
 				}
 				return nil, nil
@@ -104,7 +105,7 @@ func TestWedged_NotByASinkThatIsDown(t *testing.T) {
 		if got := l.report(time.Now()); !got.Healthy || got.Ready || got.Sink.Checked || got.Sink.Waiting != "check the sink: down" {
 			t.Errorf("while the sink is down: %+v", got)
 		}
-		down = false
+		up.Store(true)
 		time.Sleep(24 * time.Hour)
 		if got := l.report(time.Now()); !got.Healthy || got.Ready || !got.Sink.Checked || len(got.NotReady) != 2 {
 			t.Errorf("while it takes nothing: %+v", got)
