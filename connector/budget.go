@@ -72,10 +72,11 @@ const (
 	longestMonth = 31 * 24 * time.Hour
 	// overdue is how long a learned reset is waited for: months differ by three days, and a reset may come in the evening.
 	overdue = 4 * 24 * time.Hour
-	// lastDay is the least time that what is left has to last, as the hour of a reset is not known well.
+	// lastDay is over how much time rates are observed, and what is left has to last while a reset is overdue.
 	lastDay = 24 * time.Hour
-	// measured is over how much time a rate has to be observed before it says anything.
-	measured = time.Hour
+	// measured is the least time over which a rate says anything, foreseeable the least that a forecast is made of.
+	measured    = time.Hour
+	foreseeable = 6 * time.Hour
 )
 
 // NewBudget makes a budget of which nothing is known yet.
@@ -152,7 +153,11 @@ func monthAfter(t time.Time) time.Time {
 
 // timeLeft is how long what is left has to last.
 func (b *Budget) timeLeft(now time.Time) time.Duration {
-	return min(max(b.reset(now).Sub(now), lastDay), longestMonth)
+	left := b.reset(now).Sub(now)
+	if left <= 0 { // overdue
+		return lastDay
+	}
+	return min(max(left, measured), longestMonth)
 }
 
 // total is the budget of a month; 0 where it is not known.
@@ -177,14 +182,15 @@ func (b *Budget) spendable(own int64) float64 {
 	return max(0, float64(b.total())*(1-reserveShare)-float64(b.used(own)))
 }
 
-// rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 until they are measured.
-func (b *Budget) rates() (all, others float64) {
+// rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 where they were
+// observed for less than the least time.
+func (b *Budget) rates(least time.Duration) (all, others float64) {
 	if len(b.history) < 2 {
 		return 0, 0
 	}
 	from, to := b.history[0], b.history[len(b.history)-1]
 	span := to.At.Sub(from.At)
-	if span < measured {
+	if span < least {
 		return 0, 0
 	}
 	used := float64(to.Used - from.Used)

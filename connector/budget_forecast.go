@@ -103,7 +103,7 @@ func (b *Budget) outlook() (BudgetState, time.Time) {
 	if b.state == BudgetShort {
 		margin = lastDay // no flicker where it just lasts
 	}
-	rate, _ := b.rates()
+	rate, _ := b.rates(foreseeable)
 	if usedUp := b.exhausted(at, float64(b.left(b.last.own)), rate, margin); !usedUp.IsZero() {
 		return BudgetShort, usedUp
 	}

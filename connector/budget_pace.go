@@ -40,7 +40,7 @@ func (b *Budget) pace(now time.Time, own int64) float64 {
 		return math.Inf(1)
 	}
 	seconds := b.timeLeft(now).Seconds()
-	_, others := b.rates()
+	_, others := b.rates(measured)
 	return float64(b.config.Streams) * seconds / max(spendable-others*seconds, spendable*(1-othersShare))
 }
 

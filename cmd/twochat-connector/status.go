@@ -126,6 +126,9 @@ func printReport(to io.Writer, r report) error {
 	if a := r.Account; a != nil {
 		fmt.Fprintf(to, ", %s of %s calls used this month (asked %s)", groups(a.CallsUsed), groups(a.CallsAllowed), ago(a.Asked, r.Now))
 	}
+	if r.Budget.Text != "" {
+		fmt.Fprintf(to, "\nbudget %s", r.Budget.Text)
+	}
 	fmt.Fprint(to, "\n\n")
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "STREAM\tSTATE\tFOR\tNEWEST MESSAGE\tLAST GOOD WALK\tIN THE LOG\tNOT CERTIFIED\tLATE\tQUARANTINED\tHELD\tCALLS\tINTERVAL")
