@@ -95,7 +95,7 @@ start() {
 		CONF
 		[ ! -f "$folder/extra.properties" ] || cat "$folder/extra.properties" >>"$folder/server.properties"
 		java -cp "$jars/*" -Dlog4j2.configurationFile="$folder/log4j2.properties" -Dlog4j.configuration="file:$folder/log4j.properties" \
-			kafka.tools.StorageTool format -t "$(head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)" \
+			kafka.tools.StorageTool format --cluster-id="$(head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)" \
 			-c "$folder/server.properties" >"$folder/format.log" 2>&1 || fail "format: $(tail -3 "$folder/format.log")"
 	fi
 	setsid java -Xmx512m -XX:+UseSerialGC -cp "$jars/*" \

@@ -28,6 +28,7 @@ type fighter struct {
 
 	done                                    map[string]uint64 // the ids that it was told are written
 	commits, fenced, unclear, notNow, taken int
+	reasons                                 map[string]int // of not now
 }
 
 func (f *fighter) run(ctx context.Context) error {
@@ -38,7 +39,7 @@ func (f *fighter) run(ctx context.Context) error {
 				return refusal
 			}
 			if errors.Is(err, connector.ErrNotNow) {
-				f.notNow++
+				f.refused(err)
 			}
 			_ = pause(ctx, time.Duration(20+f.random.IntN(100))*time.Millisecond)
 			continue
@@ -50,6 +51,12 @@ func (f *fighter) run(ctx context.Context) error {
 		f.write(ctx, state.Checkpoint)
 	}
 	return nil
+}
+
+func (f *fighter) refused(err error) {
+	f.notNow++
+	text := err.Error()
+	f.reasons[text[max(0, len(text)-90):]]++
 }
 
 // write commits until something keeps it from it.
@@ -64,7 +71,7 @@ func (f *fighter) write(ctx context.Context, next connector.Checkpoint) {
 		after := sinktest.Next(next, events, nil, last)
 		err := f.log.Commit(ctx, events, nil, after)
 		for errors.Is(err, connector.ErrNotNow) && ctx.Err() == nil {
-			f.notNow++
+			f.refused(err)
 			_ = pause(ctx, time.Duration(20+f.random.IntN(200))*time.Millisecond)
 			err = f.log.Commit(ctx, events, nil, after)
 		}
@@ -107,7 +114,7 @@ func TestFight(t *testing.T) {
 			sinks[i] = openSink(t, b, config, connector.Encoding{})
 			saboteurs[i] = sabotage(sinks[i])
 			claim := sinktest.Claim([]string{"595981048477", "595981048477", "support"}[i], fmt.Sprint("instance-", i))
-			f := &fighter{name: fmt.Sprint(i), stream: claim.Stream, log: sinks[i].Log(claim), random: rand.New(rand.NewPCG(*fightSeed, uint64(i))), done: make(map[string]uint64)}
+			f := &fighter{name: fmt.Sprint(i), stream: claim.Stream, log: sinks[i].Log(claim), random: rand.New(rand.NewPCG(*fightSeed, uint64(i))), done: make(map[string]uint64), reasons: make(map[string]int)}
 			fighters[i] = f
 			running.Go(func() { errs[i] = f.run(ctx) })
 		}
@@ -121,6 +128,9 @@ func TestFight(t *testing.T) {
 				t.Error(err)
 			}
 			t.Logf("writer %d: %d commits, %d events, %d take-overs, %d fenced, %d unclear, %d not now", i, f.commits, len(f.done), f.taken, f.fenced, f.unclear, f.notNow)
+			for text, n := range f.reasons {
+				t.Logf("writer %d, %d times not now: …%s", i, n, text)
+			}
 		}
 		t.Log(harm)
 		for _, name := range []string{"595981048477", "support"} {
@@ -133,6 +143,7 @@ func TestFight(t *testing.T) {
 func disturb(ctx context.Context, t *testing.T, b *broker, saboteurs []*saboteur, random *rand.Rand) string {
 	keys := []int16{0, 0, 22, 24, 26, 26, 26}
 	var broken, killed, stopped, paused int
+	calm := time.Now().Add(3 * time.Second) // between two blows the writers get something done
 	for pause(ctx, time.Duration(100+random.IntN(400))*time.Millisecond) == nil {
 		s := saboteurs[random.IntN(len(saboteurs))]
 		s.next(keys[random.IntN(len(keys))], mishap(random.IntN(3)), 1)
@@ -140,19 +151,21 @@ func disturb(ctx context.Context, t *testing.T, b *broker, saboteurs []*saboteur
 		if random.IntN(3) == 0 {
 			s.haunt()
 		}
-		if b.script == nil {
+		if b.script == nil || time.Now().Before(calm) {
 			continue
 		}
-		switch random.IntN(20) {
-		case 0, 1, 4:
+		switch random.IntN(12) {
+		case 0, 1, 4, 5:
 			b.script(t, "kill")
 			_ = pause(ctx, time.Duration(random.IntN(2_000))*time.Millisecond)
 			b.script(t, "start")
 			killed++
+			calm = time.Now().Add(4 * time.Second)
 		case 2:
 			b.script(t, "stop")
 			b.script(t, "start")
 			stopped++
+			calm = time.Now().Add(4 * time.Second)
 		case 3:
 			b.script(t, "pause")
 			_ = pause(ctx, time.Duration(500+random.IntN(3_000))*time.Millisecond)

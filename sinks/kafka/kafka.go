@@ -34,6 +34,7 @@ type Sink struct {
 	life       context.Context // ends with Close
 	end        context.CancelFunc
 	background sync.WaitGroup
+	seen       sync.Map // the topics that were there once
 }
 
 // topics are the names of the sink's topics.
@@ -115,7 +116,11 @@ func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
 		count = len(answer.Topics[0].Partitions)
 		return answer.Topics[0].Error
 	})
-	if isMissing(err) {
+	_, known := s.seen.Load(topic)
+	switch {
+	case err == nil && count > 0:
+		s.seen.Store(topic, true)
+	case isMissing(err) && !known: // a broker that has just started may not know its own topics yet
 		return 0, s.refuseMissing(topic)
 	}
 	if err == nil && count == 0 {

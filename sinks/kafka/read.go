@@ -82,7 +82,7 @@ func (s *Sink) again(ctx context.Context, request func(context.Context) error) e
 			return nil
 		case stale(err) && broken < 3:
 			broken++
-		case moving(err) && wait <= metadataTTL:
+		case moving(err) && wait <= 2*metadataTTL:
 		default:
 			return err
 		}
