@@ -106,40 +106,23 @@ func TestListenAdmin_URL(t *testing.T) {
 	}
 }
 
-// Every metric that the documentation and the alerts name is one that there is.
-func TestMetrics_DocumentedOnesExist(t *testing.T) {
-	registry := newRegistry()
-	connector.NewMetrics(registry)
-	var known []string
-	descriptions := make(chan *prometheus.Desc)
-	go func() {
-		registry.Describe(descriptions)
-		close(descriptions)
-	}()
-	name := regexp.MustCompile(`fqName: "([^"]+)"`)
-	for d := range descriptions {
-		known = append(known, name.FindStringSubmatch(d.String())[1])
-	}
-	if !slices.Contains(known, "twochat_connector_build_info") || !slices.Contains(known, "twochat_connector_requests_total") {
-		t.Fatalf("known are %v", known)
-	}
-	var files []string
-	for _, pattern := range []string{"../../README.md", "../../deploy/monitoring/*", "../../deploy/*.yaml", "../../deploy/helm/*/templates/*"} {
-		found, err := filepath.Glob(pattern)
+// Every metric that alerts and dashboards name is one that there is.
+func TestMetrics_OfMonitoringExist(t *testing.T) {
+	known := metricNames(t)
+	for _, pattern := range []string{"../../deploy/monitoring/*", "../../deploy/*.yaml", "../../deploy/helm/*/*/*"} {
+		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, found...)
-	}
-	suffix := regexp.MustCompile(`_(bucket|sum|count)$`)
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			continue // a folder
-		}
-		for _, named := range regexp.MustCompile(`\btwochat_connector_[a-z_]+[a-z]`).FindAllString(string(content), -1) {
-			if !slices.Contains(known, named) && !slices.Contains(known, suffix.ReplaceAllString(named, "")) {
-				t.Errorf("%s names %s, which there is not", file, named)
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				continue // a folder
+			}
+			for _, named := range regexp.MustCompile(`\btwochat_connector_[a-z_]+[a-z]`).FindAllString(string(content), -1) {
+				if !slices.Contains(known, named) && !slices.Contains(known, regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(named, "")) {
+					t.Errorf("%s names %s, which there is not", file, named)
+				}
 			}
 		}
 	}
@@ -159,6 +142,8 @@ func TestTrouble(t *testing.T) {
 		"standby":          {connector.Status{State: connector.StateStandby, Cause: "fenced"}, false, ""},
 		"acquiring":        {connector.Status{State: connector.StateAcquiring, Cause: "down"}, false, "its place in the sink is not acquired (acquiring): down"},
 		"catching up":      {connector.Status{State: connector.StateCatchingUp, Owned: true, BacklogPage: 50, LastRequest: before(time.Second)}, false, ""},
+		"first started":    {connector.Status{State: connector.StateLive, Owned: true, Since: before(20 * time.Second), Interval: time.Second}, false, ""},
+		"never walked":     {connector.Status{State: connector.StateLive, Owned: true, Since: before(40 * time.Second), Interval: time.Second}, false, "no good walk yet (live)"},
 		"stuck in backlog": {connector.Status{State: connector.StateCatchingUp, Owned: true, BacklogPage: 50, LastRequest: before(time.Minute)}, false, "no good walk yet (catching up from page 50)"},
 		"no source":        {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down"}, false, "no good walk yet (no source): down"},
 		"a fault in pass":  {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down", LastGoodWalk: before(20 * time.Second)}, false, ""},

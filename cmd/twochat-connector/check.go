@@ -41,6 +41,7 @@ type check struct {
 func runCheck(ctx context.Context, p *program, args []string) error {
 	flags := newFlags(p)
 	settings := configFlags(flags)
+	startFlag(flags, settings)
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
 	learn := flags.Bool("learn", false, "ask the live API, with about five further calls on the first stream, what this program assumes of it, and print a redacted shape for a bug report")
 	probe := flags.Bool("probe", false, "try on the brokers themselves what the promise rests on (kafka)")

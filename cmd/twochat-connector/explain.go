@@ -41,11 +41,16 @@ type caveat struct {
 func runExplain(_ context.Context, p *program, args []string) error {
 	flags := newFlags(p)
 	settings := configFlags(flags)
+	startFlag(flags, settings)
 	asJSON := flags.Bool("json", false, "print it as JSON")
 	if err := p.parse(flags, args, aboutExplain); err != nil {
 		return err
 	}
-	c, err := p.load(settings)
+	c, named, err := p.loadKeyless(settings)
+	if err == nil && !named {
+		settings.Numbers = nil // there is nothing to explain, and load says what to do
+		c, err = p.load(settings)
+	}
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (l *pipeline) report(now time.Time) report {
 const leastPatience = 30 * time.Second
 
 // trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another, and to have
-// been read down to what is delivered within three intervals, or to be catching up, with an answer within them.
+// been read down to what is delivered within three intervals, or to be catching up, with a call within them.
 func trouble(s connector.Status, refused bool, now time.Time) string {
 	patience := max(3*s.Interval, leastPatience)
 	within := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= patience }
@@ -101,6 +101,8 @@ func trouble(s connector.Status, refused bool, now time.Time) string {
 		text = "its place in the sink is not acquired"
 	case within(s.LastGoodWalk), s.State == connector.StateCatchingUp && within(s.LastRequest):
 		return ""
+	case s.LastGoodWalk.IsZero() && s.State == connector.StateLive && within(s.Since):
+		return "" // its first start has settled what is wanted; the first walk is due
 	case s.LastGoodWalk.IsZero():
 		text = "no good walk yet"
 	default:

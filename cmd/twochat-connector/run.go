@@ -23,6 +23,7 @@ server inside the process, with its data in ./twochat-data and its clients at na
 func runConnector(ctx context.Context, p *program, args []string) error {
 	flags := newFlags(p)
 	settings := configFlags(flags)
+	startFlag(flags, settings)
 	var w words
 	flags.BoolVar(&settings.Create, "create", false, "make the stream or topics that the broker lacks, with the right settings")
 	flags.BoolVar(&w.firstStart, "first-start", false, "where the sink has events of a stream but no checkpoint: go on after the newest event")

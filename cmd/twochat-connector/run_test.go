@@ -220,7 +220,9 @@ func TestRun_WrongUsage(t *testing.T) {
 		"unknown command":       {[]string{"rnu"}, exitUsage, []string{"there is no such command; there are run, ", "explain"}},
 		"unknown flag":          {[]string{"run", "--sinks", "-"}, exitUsage, []string{"flag is unknown: --sinks", "help run"}},
 		"stray argument":        {[]string{"run", twochattest.DefaultNumber}, exitUsage, []string{"expected flags only"}},
-		"no configuration":      {[]string{"run"}, exitUsage, []string{"there is no configuration file", "twochat.streams: expected at least one stream", "--number"}},
+		"no configuration":      {[]string{"run"}, exitUsage, []string{"there is no configuration: ", "run --number"}},
+		"nothing to explain":    {[]string{"explain"}, exitUsage, []string{"there is no configuration: "}},
+		"nothing to follow":     {[]string{"tail", "--sink", "nats://" + closedPort(t)}, exitFailed, []string{"twochat-connector check"}},
 		"file missing":          {[]string{"run", "--config", "missing.yaml"}, exitUsage, []string{"missing.yaml: no such file"}},
 		"problems":              {[]string{"run", "--config", broken}, exitUsage, []string{":10: starts: ", "log.level: expected debug"}},
 		"partitions of a file":  {[]string{"run", "--config", good, "--accept-partitions", "3"}, exitUsage, []string{"only the sink kafka has partitions"}},
@@ -244,6 +246,21 @@ func TestRun_WrongUsage(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
+	noLeaks(t)
+	t.Chdir(t.TempDir())
+	r := startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_API_KEY=" + testKey}, "run")
+	wantCode(t, r.wait(), exitUsage)
+	wantText(t, "stderr", r.err.String(), "wrong with the environment", "\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
+	// What asks 2Chat nothing needs no key.
+	r = startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_CONNECTOR_SINK_FILE_PATH=events.jsonl"}, "explain")
+	wantCode(t, r.wait(), exitFine)
+	wantText(t, "explain", r.out.String(), "stream 15550100100", "events.jsonl")
+	r = startWith(t, []string{"TWOCHAT_CONNECTOR_ADMIN_LISTEN=:1"}, "status")
+	wantCode(t, r.wait(), exitFailed)
+	wantText(t, "status", r.err.String(), "http://127.0.0.1:1:")
 }
 
 func TestHelp(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -62,8 +63,12 @@ func configFlags(flags *flag.FlagSet) *config.Flags {
 		return nil
 	})
 	flags.StringVar(&c.Sink, "sink", "", "`where` to deliver, instead of the configured sink: nats://host:4222 (JetStream), kafka://host:9092/topic, file:events.jsonl, or - for the standard output")
-	flags.StringVar(&c.Start, "start", "", "what a stream's first start delivers: `now`, beginning, an age such as 24h, or a time")
 	return c
+}
+
+// startFlag adds the flag of where a stream begins, for commands to which that matters.
+func startFlag(flags *flag.FlagSet, c *config.Flags) {
+	flags.StringVar(&c.Start, "start", "", "what a stream's first start delivers: now, beginning, or all `since` an age such as 24h or a time such as 2026-01-31T00:00:00Z")
 }
 
 // load reads the configuration in force.
@@ -73,14 +78,30 @@ func (p *program) load(flags *config.Flags) (*config.Config, error) {
 		flags.Config, found = config.Find()
 	}
 	c, err := config.FromFlags(*flags, p.env)
+	bare := !found && len(flags.Numbers) == 0
+	mend := "write twochat-connector.yaml, name a file with --config, or begin without one: " + config.APIKeyVariable + "=... twochat-connector run --number +595981048477"
 	switch {
-	case err != nil && !found && len(flags.Numbers) == 0:
-		return nil, &usageError{mended(fmt.Errorf("there is no configuration file here\n%w", err),
-			"write twochat-connector.yaml, name a file with --config, or begin with --number and "+config.APIKeyVariable)}
+	case err != nil && bare && !slices.ContainsFunc(p.env, func(v string) bool { return strings.HasPrefix(v, config.VariablePrefix) }):
+		return nil, &usageError{mended(errors.New("there is no configuration: neither twochat-connector.yaml here nor /etc/twochat-connector/config.yaml"), mend)}
+	case err != nil && bare:
+		return nil, &usageError{mended(fmt.Errorf("there is no configuration file, and this is wrong with the environment:\n%w", err), mend)}
 	case err != nil:
 		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+// loadKeyless is load for commands that do not ask 2Chat anything: they need no key, and where nothing else says what is read,
+// no number. named is false where the numbers are invented.
+func (p *program) loadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
+	keyless := *p
+	keyless.env = append([]string{config.APIKeyVariable + "=none"}, p.env...) // of a name given twice the last one counts
+	named = true
+	if _, found := config.Find(); flags.Config == "" && !found && len(flags.Numbers) == 0 && !slices.ContainsFunc(p.env, func(v string) bool { return strings.HasPrefix(v, config.Variable("twochat.streams")+"=") }) {
+		flags.Numbers, named = []string{"+0000000"}, false
+	}
+	c, err = keyless.load(flags)
+	return c, named, err
 }
 
 // privacyOf is what the configuration says of identifiers and dropped parts. The key of pseudonyms is read here.

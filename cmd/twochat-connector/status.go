@@ -55,7 +55,7 @@ func runStatus(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-// adminURL is where to ask: what is named, else the configuration's admin.listen, else the environment's, else the default.
+// adminURL is where to ask: what is named, else the configuration's admin.listen.
 func (p *program) adminURL(named string, settings *config.Flags) (string, error) {
 	if named != "" {
 		if !strings.Contains(named, "://") {
@@ -67,20 +67,11 @@ func (p *program) adminURL(named string, settings *config.Flags) (string, error)
 		}
 		return strings.TrimRight(named, "/"), nil
 	}
-	listen := config.Default().Admin.Listen
-	if _, found := config.Find(); found || settings.Config != "" {
-		c, err := p.load(settings)
-		if err != nil {
-			return "", err
-		}
-		listen = c.Admin.Listen
-	} else {
-		for _, variable := range p.env {
-			if value, ok := strings.CutPrefix(variable, config.Variable("admin.listen")+"="); ok {
-				listen = value
-			}
-		}
+	c, _, err := p.loadKeyless(settings)
+	if err != nil {
+		return "", err
 	}
+	listen := c.Admin.Listen
 	if strings.HasPrefix(listen, ":") || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") {
 		listen = "127.0.0.1" + listen[strings.LastIndex(listen, ":"):]
 	}

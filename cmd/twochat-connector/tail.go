@@ -37,15 +37,15 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	if *last < 0 {
 		return usage("flag --last: expected 0 or more")
 	}
-	c, err := p.load(settings)
+	c, named, err := p.loadKeyless(settings)
 	if err != nil {
 		return err
 	}
-	names := make([]string, 0, len(c.TwoChat.Streams))
 	width := 0
 	for _, s := range c.Streams() {
-		names = append(names, s.Name)
-		width = max(width, len(s.Name))
+		if named {
+			width = max(width, len(s.Name))
+		}
 	}
 	chosen := c.Sink
 	if chosen.Embedded != nil {
