@@ -143,6 +143,7 @@ func (l *pipeline) Run(ctx context.Context) error {
 	defer stop()
 	var account, work sync.WaitGroup
 	read := l.readAccount(ctx)
+	l.limiter.Pause(paceOf(1, int(l.rate.Load()))) // it was a request as any other
 	account.Go(func() { l.watchAccount(ctx, read) })
 	for _, a := range l.lanes {
 		work.Go(func() { l.runLane(ctx, a) })

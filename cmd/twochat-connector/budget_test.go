@@ -1,0 +1,355 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// memorySink keeps in memory when each stream's events were committed.
+type memorySink struct {
+	sinks.Sink
+	mu   sync.Mutex
+	logs map[string]*memoryLog
+}
+
+func (s *memorySink) Promise() connector.Promise   { return connector.Promise{} }
+func (s *memorySink) Create(context.Context) error { return nil }
+func (s *memorySink) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
+	return nil, nil
+}
+
+func (s *memorySink) Log(claim connector.Claim) connector.Log {
+	l := &memoryLog{sink: s, claim: claim, at: make(map[string]time.Time)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.logs == nil {
+		s.logs = make(map[string]*memoryLog)
+	}
+	s.logs[claim.Stream.Name] = l
+	return l
+}
+
+// delivered says when a message of a stream was committed, and whether it was.
+func (s *memorySink) delivered(stream, uuid string) (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.logs[stream].at[uuid]
+	return at, ok
+}
+
+func (s *memorySink) count(stream string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.logs[stream].at)
+}
+
+type memoryLog struct {
+	sink       *memorySink
+	claim      connector.Claim
+	checkpoint connector.Checkpoint
+	at         map[string]time.Time
+}
+
+func (l *memoryLog) Acquire(context.Context) (connector.State, error) {
+	l.checkpoint = l.claim.TakeOver(l.checkpoint, time.Now())
+	return connector.State{Checkpoint: l.checkpoint}, nil // asked once, before there is any event
+}
+
+func (l *memoryLog) Commit(_ context.Context, events []connector.Event, _ []connector.Reject, next connector.Checkpoint) error {
+	l.sink.mu.Lock()
+	defer l.sink.mu.Unlock()
+	l.checkpoint = next
+	for i := range events {
+		l.at[events[i].ID] = time.Now()
+	}
+	return nil
+}
+
+func (l *memoryLog) Peek(context.Context) (connector.Checkpoint, bool, error) {
+	return l.checkpoint, true, nil
+}
+func (*memoryLog) Limits() connector.Limits {
+	return connector.Limits{Messages: 1000, Bytes: 8 << 20}
+}
+func (*memoryLog) Close() error { return nil }
+
+// call is one request that the fake 2Chat got.
+type call struct {
+	at     time.Time
+	number string // "" for the account's information
+	page   string
+	status int
+}
+
+// wire carries requests to a fake 2Chat, and notes them.
+type wire struct {
+	to    http.RoundTripper
+	mu    sync.Mutex
+	calls []call
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := call{at: time.Now(), page: r.URL.Query().Get("page_number")}
+	if strings.Contains(r.URL.Path, "/messages/") {
+		c.number = path.Base(r.URL.Path)
+	}
+	response, err := w.to.RoundTrip(r)
+	if err == nil {
+		c.status = response.StatusCode
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, c)
+	return response, err
+}
+
+// since lists the calls from a time on that are wanted.
+func (w *wire) since(from time.Time, wanted func(call) bool) []call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []call
+	for _, c := range w.calls {
+		if !c.at.Before(from) && wanted(c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func asksAccount(c call) bool { return c.number == "" }
+func asksList(c call) bool    { return c.number != "" }
+
+// economy is a pipeline at work on a fake 2Chat, inside a synctest bubble.
+type economy struct {
+	fake *twochattest.Fake
+	wire *wire
+	sink *memorySink
+	pipe *pipeline
+	log  *output
+	end  func()
+}
+
+// newEconomy runs a pipeline until end is called. A stream is named as the last digit of its number.
+func newEconomy(t *testing.T, fake *twochattest.Fake, numbers []string, set func(*config.Config)) *economy {
+	t.Helper()
+	c := config.Default()
+	c.Start = config.Start{Mode: config.StartBeginning}
+	c.Sink.File = sinks.Defaults().File
+	for _, number := range numbers {
+		c.TwoChat.Streams = append(c.TwoChat.Streams, config.StreamConfig{Number: config.Number(number), Name: number[len(number)-1:]})
+	}
+	set(&c)
+	e := &economy{fake: fake, wire: &wire{to: fake.Transport()}, sink: &memorySink{}, log: &output{}}
+	client, err := twochat.New(twochat.Config{
+		BaseURL: "http://127.0.0.1:1", Key: func() (string, error) { return "key", nil }, Timeout: c.Poll.Timeout, Privacy: twochat.Privacy{Identifiers: twochat.Identifiers(config.Hashed)},
+		Transport: e.wire,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewTextHandler(e.log, nil))
+	e.pipe = newPipeline(parts{config: &c, sink: e.sink, client: client, privacy: "hashed", registry: prometheus.NewRegistry(), logger: logger})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.pipe.Run(ctx) }()
+	e.end = func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	return e
+}
+
+// A backlog of 50,000 messages on one number leaves the other numbers their interval, at the rate of the documented account.
+func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		numbers := []string{"+15550100100", "+15550100101", "+15550100102", "+15550100103", "+15550100104"}
+		fake := twochattest.New(twochattest.Options{Numbers: numbers, RequestsPerMinute: 80, EnforceRate: true, Latency: 200 * time.Millisecond, History: 300})
+		const interval = 10 * time.Second
+		e := newEconomy(t, fake, numbers, func(c *config.Config) {
+			c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.MonthlyCredits = interval, interval, 1_000_000_000
+			c.Poll.Sweep.Every = 0 // a sweep is a step of its stream: live polls of that stream come after it
+		})
+		defer e.end()
+		time.Sleep(5 * time.Minute)
+		began := time.Now()
+		fake.Insert(numbers[0], 50_000)
+		sent := make(map[string]time.Time)
+		streams := make(map[string]string)
+		for e.sink.count("0") < 50_300 || e.pipe.statuses()[0].State != connector.StateLive {
+			if time.Since(began) > time.Hour {
+				t.Fatalf("after an hour %d messages of the backlog are delivered", e.sink.count("0"))
+			}
+			time.Sleep(7 * time.Second)
+			for _, number := range numbers[1:] {
+				uuid := fake.Insert(number, 1)[0]
+				sent[uuid], streams[uuid] = time.Now(), number[len(number)-1:]
+			}
+		}
+		took := time.Since(began)
+		time.Sleep(30 * time.Second)
+
+		const slack = 5 * time.Second // jitter, a turn of each stream, the request itself
+		worst := time.Duration(0)
+		for uuid, at := range sent {
+			arrived, ok := e.sink.delivered(streams[uuid], uuid)
+			if !ok {
+				t.Errorf("a message of stream %s did not arrive", streams[uuid])
+				continue
+			}
+			worst = max(worst, arrived.Sub(at))
+		}
+		if worst > interval+slack {
+			t.Errorf("a live message took %v", worst)
+		}
+		for _, number := range numbers[1:] {
+			last := began
+			for _, c := range e.wire.since(began, func(c call) bool { return c.number == number }) {
+				if gap := c.at.Sub(last); gap > interval+slack {
+					t.Errorf("%v between two polls of a live stream, after %v", gap, c.at.Sub(began))
+				}
+				last = c.at
+			}
+		}
+		for _, c := range e.wire.since(time.Time{}, func(c call) bool { return c.status != http.StatusOK }) {
+			t.Errorf("%v after the burst an answer of %d: the limit was not kept", c.at.Sub(began), c.status)
+		}
+		calls := len(e.wire.since(began, func(call) bool { return true }))
+		t.Logf("50,000 messages in %v of a clock that waits for nobody, %d calls, live messages within %v", took, calls, worst)
+		// Two walks of 500 pages, beside four live streams: 56 calls a minute are left for it.
+		if took > 25*time.Minute {
+			t.Errorf("the backlog took %v", took)
+		}
+	})
+}
+
+// Credits that are used up pause a stream for long; it heals alone when there are some again.
+func TestPipeline_OutOfCredits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := twochattest.New(twochattest.Options{History: 10, Credits: 100})
+		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
+		defer e.end()
+		time.Sleep(3 * time.Hour)
+		status := e.pipe.statuses()[0]
+		if status.State != connector.StateNoSource || !strings.Contains(status.Cause, "credit") {
+			t.Fatalf("without credits: %s, %q", status.State, status.Cause)
+		}
+		from := time.Now()
+		uuid := fake.Insert("", 1)[0]
+		time.Sleep(5 * time.Hour)
+		asked := e.wire.since(from, asksList)
+		if len(asked) < 5*2-1 || len(asked) > 5*5 {
+			t.Errorf("%d polls in five hours without credits, expected one in half an hour or so", len(asked))
+		}
+		if n := len(e.wire.since(from, asksAccount)); n < 5 || n > 6 {
+			t.Errorf("the account was asked %d times in five hours", n)
+		}
+		fake.SetCredits(1_000_000)
+		time.Sleep(50 * time.Minute)
+		if _, ok := e.sink.delivered("0", uuid); !ok {
+			t.Error("the message did not arrive though there are credits again")
+		}
+		if status := e.pipe.statuses()[0]; status.State != connector.StateLive {
+			t.Errorf("with credits: %s, %q", status.State, status.Cause)
+		}
+		if n := strings.Count(e.log.String(), "state=no_source"); n != 1 {
+			t.Errorf("%d lines in the log for one change:\n%s", n, e.log.String())
+		}
+	})
+}
+
+// The account is read hourly, others' calls count, a spent budget slows polling tenfold and shows everywhere, a new month ends that.
+func TestPipeline_KeepsTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := twochattest.New(twochattest.Options{History: 10, Credits: 500_000})
+		began := time.Now()
+		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) { c.Poll.MinInterval, c.Poll.MaxInterval = time.Minute, time.Minute })
+		defer e.end()
+		polls := func(d time.Duration) int {
+			from := time.Now()
+			time.Sleep(d)
+			return len(e.wire.since(from, asksList))
+		}
+		if n := polls(10 * time.Hour); n < 590 || n > 650 {
+			t.Errorf("%d polls in ten hours, expected 600", n)
+		}
+		if n := len(e.wire.since(began, asksAccount)); n != 11 {
+			t.Errorf("the account was asked %d times in ten hours, expected 11", n)
+		}
+		fake.Consume(300_000)
+		time.Sleep(time.Hour + 10*time.Minute)
+		if n := polls(10 * time.Hour); n < 58 || n > 70 {
+			t.Errorf("%d polls in ten hours on a spent budget, expected 60 and some sweeps", n)
+		}
+		r := e.pipe.report(time.Now())
+		if r.Budget.State != connector.BudgetSpent || r.Streams[0].Interval != 10*time.Minute || r.SweepEvery != 24*time.Hour || !r.Ready {
+			t.Errorf("spent: %+v, every %v, sweeps %v, not ready: %q", r.Budget, r.Streams[0].Interval, r.SweepEvery, r.NotReady)
+		}
+		var page bytes.Buffer
+		if err := statusPage.Execute(&page, r); err != nil || !strings.Contains(page.String(), "used up: 30") {
+			t.Errorf("the page does not show it: %v", err)
+		}
+		page.Reset()
+		if err := printReport(&page, r); err != nil || !strings.Contains(page.String(), "budget used up: 30") {
+			t.Errorf("status does not show it: %v", err)
+		}
+		// An account that cannot be read changes nothing.
+		fake.NextInfo(slices.Repeat([]twochattest.Fault{twochattest.Status(500, twochattest.BodyError)}, 6)...)
+		time.Sleep(4 * time.Hour)
+		if s := e.pipe.report(time.Now()).Budget; s.State != connector.BudgetSpent {
+			t.Errorf("while the account cannot be read: %+v", s)
+		}
+		fake.Consume(-300_500)
+		time.Sleep(3 * time.Hour)
+		if n := polls(10 * time.Hour); n < 590 || n > 650 {
+			t.Errorf("%d polls in ten hours of a new month, expected 600", n)
+		}
+		if s := e.pipe.report(time.Now()).Budget; !s.ResetLearned || s.State != connector.BudgetLasts {
+			t.Errorf("in a new month: %+v", s)
+		}
+		for text, want := range map[string]int{"budget of calls is used up": 1, "lasts again": 1, "month began anew": 1, "limits and usage cannot be read": 1, "account's limits read": 2} {
+			if n := strings.Count(e.log.String(), text); n != want {
+				t.Errorf("%q stands %d times in the log, expected %d", text, n, want)
+			}
+		}
+	})
+}
+
+// The first reading of the account is one of its requests a minute as well.
+func TestPipeline_FirstReadingTakesATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		numbers := []string{"+15550100100", "+15550100101", "+15550100102"}
+		fake := twochattest.New(twochattest.Options{Numbers: numbers, RequestsPerMinute: 12, EnforceRate: true, History: 900})
+		began := time.Now()
+		e := newEconomy(t, fake, numbers, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
+		defer e.end()
+		time.Sleep(3 * time.Minute)
+		calls := e.wire.since(began, func(call) bool { return true })
+		if len(calls) < 30 || calls[1].at.Sub(calls[0].at) < 5*time.Second {
+			t.Errorf("%d calls in three minutes, the second %v after the first", len(calls), calls[1].at.Sub(calls[0].at))
+		}
+		for _, c := range calls {
+			if c.status != http.StatusOK {
+				t.Errorf("after %v an answer of %d", c.at.Sub(began), c.status)
+			}
+		}
+	})
+}
