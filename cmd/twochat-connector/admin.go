@@ -17,8 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/twochat-connector/twochat-connector/config"
 )
 
 // admin is the server for metrics, probes and status.
@@ -139,7 +137,7 @@ var pageSource string
 
 var statusPage = template.Must(template.New("page").Funcs(template.FuncMap{
 	"ago": ago, "span": span, "state": stateText, "groups": groups,
-	"interval": func(d time.Duration) string { return config.FormatDuration(d.Round(100 * time.Millisecond)) },
+	"interval": intervalText,
 	"local":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(pageSource))
 

@@ -168,6 +168,13 @@ func TestSpan(t *testing.T) {
 	if got := []string{ago(time.Time{}, now), ago(now.Add(-time.Hour), now), ago(now.Add(time.Hour), now)}; !slices.Equal(got, []string{"-", "60 min ago", "in 60 min"}) {
 		t.Errorf("ago: %q", got)
 	}
+	for d, want := range map[time.Duration]string{
+		1500 * time.Millisecond: "1.5s", 11333 * time.Millisecond: "11.3s", 90 * time.Second: "1m30s", time.Hour: "1h", 81233400 * time.Millisecond: "22h34m", 0: "0s",
+	} {
+		if got := intervalText(d); got != want {
+			t.Errorf("intervalText(%v) = %q, want %q", d, got, want)
+		}
+	}
 	if got := []string{groups(7), groups(1234), groups(1234567)}; !slices.Equal(got, []string{"7", "1,234", "1,234,567"}) {
 		t.Errorf("groups: %q", got)
 	}

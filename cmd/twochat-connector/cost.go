@@ -53,9 +53,9 @@ func (k *cost) reckon(sweepEvery time.Duration) {
 
 // interval says in words how often a stream is read.
 func (k cost) interval() string {
-	text := fmt.Sprintf("every %s while messages flow, every %s when it is quiet", config.FormatDuration(k.Busy.Round(100*time.Millisecond)), config.FormatDuration(k.Quiet.Round(100*time.Millisecond)))
+	text := fmt.Sprintf("every %s while messages flow, every %s when it is quiet", intervalText(k.Busy), intervalText(k.Quiet))
 	if k.Busy == k.Quiet {
-		text = "every " + config.FormatDuration(k.Busy.Round(100*time.Millisecond))
+		text = "every " + intervalText(k.Busy)
 	}
 	if k.Slowed {
 		text += fmt.Sprintf(", slowed down by the rate limit (%d requests a minute, streams: %d)", k.RequestsPerMinute, k.Streams)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -269,9 +268,9 @@ func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 	findings, err := l.sink.Check(ctx, l.claims)
 	switch {
 	case err != nil && creating != nil:
-		return nil, fmt.Errorf("create what the sink lacks: %w", creating)
+		return nil, creating
 	case err != nil:
-		return nil, fmt.Errorf("check the sink: %w", err)
+		return nil, err
 	case creating != nil:
 		l.logger.Warn("what the sink lacks could not be made", "cause", creating)
 	}

@@ -102,7 +102,7 @@ func TestWedged_NotByASinkThatIsDown(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- l.Run(ctx) }()
 		time.Sleep(24 * time.Hour)
-		if got := l.report(time.Now()); !got.Healthy || got.Ready || got.Sink.Checked || got.Sink.Waiting != "check the sink: down" {
+		if got := l.report(time.Now()); !got.Healthy || got.Ready || got.Sink.Checked || got.Sink.Waiting != "down" {
 			t.Errorf("while the sink is down: %+v", got)
 		}
 		up.Store(true)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -178,6 +179,19 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// intervalText writes an interval as a person would, without more digits than matter.
+func intervalText(d time.Duration) string {
+	switch {
+	case d >= time.Hour:
+		d = d.Round(time.Minute)
+	case d >= time.Minute:
+		d = d.Round(time.Second)
+	default:
+		d = d.Round(100 * time.Millisecond)
+	}
+	return config.FormatDuration(d)
 }
 
 // ago writes a point in time as its distance; a dash where there is none.

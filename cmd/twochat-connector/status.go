@@ -125,7 +125,7 @@ func printReport(to io.Writer, r report) error {
 	fmt.Fprintln(table, "STREAM\tSTATE\tFOR\tNEWEST MESSAGE\tLAST GOOD WALK\tIN THE LOG\tNOT CERTIFIED\tLATE\tQUARANTINED\tHELD\tCALLS\tINTERVAL")
 	for _, s := range r.Streams {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Stream, stateText(s.Status), span(r.Now.Sub(s.Since)), ago(s.NewestMessage, r.Now),
-			ago(s.LastGoodWalk, r.Now), s.Sequence, s.Open, s.Counters.Late, s.Counters.Rejected, s.Counters.Held, s.Requests, config.FormatDuration(s.Interval.Round(100*time.Millisecond)))
+			ago(s.LastGoodWalk, r.Now), s.Sequence, s.Open, s.Counters.Late, s.Counters.Rejected, s.Counters.Held, s.Requests, intervalText(s.Interval))
 	}
 	if err := table.Flush(); err != nil {
 		return err
