@@ -65,6 +65,7 @@ func terminate(t *testing.T, b binaries) {
 	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 8, History: 60})
 	r.start(t, 0)
 	r.arrived(t)
+	r.asked(t, r.numbers[0], 3, func() {}) // all is certified then, and nothing is left to commit
 	r.place.pause(t)
 	r.asked(t, r.numbers[0], 1, func() { r.fake.Insert(r.numbers[0], 30) })
 	pause(t.Context(), 500*time.Millisecond) // the commit waits for the broker now

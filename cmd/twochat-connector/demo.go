@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,7 +85,7 @@ func newDemo(p *program, seed uint64, asJSON bool) (d *demo, err error) {
 		}
 	}()
 	d.fake = twochattest.New(twochattest.Options{
-		Seed: seed, Chats: 9, History: 12, HistoryStep: 45 * time.Second, Drift: demoDrift(), Faults: twochattest.PassingFaults(.08),
+		Seed: seed, Chats: 9, History: 12, HistoryStep: 45 * time.Second, Drift: demoDrift(), Faults: demoFaults(),
 		Latency: 25 * time.Millisecond, RequestsPerMinute: demoRate, Credits: 1_000_000_000,
 	})
 	if d.api, err = d.fake.Start(); err != nil {
@@ -140,6 +141,12 @@ func demoDrift() twochattest.Drift {
 		Inserts: .6, Late: .1, LateDepth: 6, Backdated: .03,
 		Deletes: .03, DeleteDepth: 60, DeleteAge: 15, Edits: .05, Poison: .01,
 	}
+}
+
+// demoFaults are those after which the connector asks again at once. A redirect is none: it is taken for a wrong base URL, and
+// waited out for half a minute.
+func demoFaults() []twochattest.Chance {
+	return slices.DeleteFunc(twochattest.PassingFaults(.08), func(c twochattest.Chance) bool { return c.Fault.Kind == twochattest.KindRedirect })
 }
 
 const (
