@@ -136,6 +136,14 @@ func TestReader_DoesNotRestBeforePageZeroIsWalked(t *testing.T) {
 	t.Error("never at rest")
 }
 
+// Nor after a first start that reads nothing.
+func TestReader_DoesNotRestAfterAStartThatReadsNothing(t *testing.T) {
+	d := newDesk(t, beginning, newest(3, 1)...)
+	if out := d.poll(); out.Rested || d.Rested() {
+		t.Error("at rest with nothing read: the first messages wait for an interval")
+	}
+}
+
 // Rule 7: a sweep finds what came in below ground, on one page between two that were delivered.
 func TestReader_ASweepFindsWhatCameInBelowGround(t *testing.T) {
 	d := settledDesk(t, beginning, newest(16, 1)...)
@@ -320,15 +328,6 @@ func TestReader_AcceptHistoryDeliversWhatIsHeld(t *testing.T) {
 	d.restart() // the word was given for one run, but it may stand in a manifest
 	d.settle(8)
 	d.wantLog(before)
-}
-
-// Rule 8: the same at once, where the word was given before ground was gone.
-func TestReader_AcceptHistoryDeliversAReplacedList(t *testing.T) {
-	d := replaced(t)
-	d.reading.AcceptHistory = true
-	d.restart()
-	d.settle(8)
-	d.wantLog(ids(105, 108) + " " + ids(201, 206) + " " + ids(301, 303))
 }
 
 // Rule 8: under a deep backlog as well.

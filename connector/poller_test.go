@@ -90,6 +90,9 @@ func newShift(t *testing.T, change func(*shift, *PollerConfig), rows ...Message)
 	return s
 }
 
+// fromNow lets a shift begin with what is listed as its floor: it rests after its first request.
+func fromNow(_ *shift, c *PollerConfig) { c.Start = now }
+
 // pass lets time go by.
 func pass(d time.Duration) {
 	time.Sleep(d)
@@ -168,7 +171,7 @@ func TestPoller_FirstPollsAreSpread(t *testing.T) {
 		var first []time.Duration
 		var shifts []*shift
 		for range 20 {
-			shifts = append(shifts, newShift(t, nil, message(1)))
+			shifts = append(shifts, newShift(t, fromNow, message(1)))
 		}
 		pass(5 * time.Second)
 		for _, s := range shifts {
@@ -202,13 +205,15 @@ func TestPoller_TheIntervalAdapts(t *testing.T) {
 		}
 		for n := 4; n < 10; n++ {
 			s.add(n, n)
-			pass(longest + longest/10)
+			for s.log.text() != ids(1, n) {
+				pass(time.Second)
+			}
 			s.list.times()
-			s.add(100+n, 100+n)
 			pass(shortest + shortest/10)
 			if got := s.list.times(); len(got) != 1 {
 				t.Errorf("after a message %d polls came within %v, want 1", len(got), shortest)
 			}
+			pass(10 * time.Minute)
 		}
 		s.stop()
 	})
@@ -217,9 +222,9 @@ func TestPoller_TheIntervalAdapts(t *testing.T) {
 func TestPoller_PaceHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShift(t, func(_ *shift, c *PollerConfig) {
-			c.Pace = func(time.Duration) time.Duration { return 5 * time.Minute }
+			c.Start, c.Pace = now, func(time.Duration) time.Duration { return 5 * time.Minute }
 		}, newest(3, 1)...)
-		pass(30 * time.Second)
+		pass(time.Minute)
 		s.list.times()
 		pass(time.Hour)
 		for _, gap := range gaps(s.list.times()) {
@@ -368,7 +373,7 @@ func TestPoller_SinkFailureDoesNotPoll(t *testing.T) {
 		s.answer(nil)
 		pass(3 * time.Minute)
 		s.wantLog(ids(1, 9))
-		if got := s.lines.states(); got != "warn:no_sink info:live" && got != "warn:no_sink info:catching_up info:live" {
+		if got := s.lines.states(); strings.Count(got, "no_sink") != 1 || !strings.HasSuffix(got, "info:live") {
 			t.Errorf("it logged %q", got)
 		}
 		s.stop()
@@ -570,21 +575,18 @@ func restless(s *shift, walks int) {
 }
 
 func TestPoller_AListThatContradictsItselfIsStalledByName(t *testing.T) {
-	for _, test := range []struct {
-		walks int
-		want  string
-	}{{4, ""}, {5, "warn:stalled "}} {
-		t.Run(fmt.Sprint(test.walks), func(t *testing.T) {
+	for walks, stalled := range map[int]int{movedUntilStalled - 1: 0, movedUntilStalled: 1, movedUntilStalled + 3: 1} {
+		t.Run(fmt.Sprint(walks), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShift(t, nil, newest(3, 1)...)
 				pass(2 * time.Minute)
 				s.lines.states()
-				restless(s, test.walks)
+				restless(s, walks)
 				pass(10 * time.Minute)
-				if got := s.lines.states(); got != test.want+"info:catching_up info:live" {
+				if got := s.lines.states(); strings.Count(got, "warn:stalled") != stalled || !strings.HasSuffix(got, "info:live") {
 					t.Errorf("it logged %q", got)
 				}
-				s.wantLog(ids(1, 12+8*test.walks))
+				s.wantLog(ids(1, 12+8*walks))
 				s.stop()
 			})
 		})
@@ -602,11 +604,11 @@ func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 		s.list.change(func() { s.list.before = nil })
 		last := len(s.log.events)
 		s.add(last+8, last+1)
+		var moved time.Time
 		s.list.change(func() {
-			moved := false
 			s.list.before = func(_, number int) error {
-				if number == 1 && !moved {
-					moved = true
+				if number == 1 && moved.IsZero() {
+					moved = time.Now()
 					s.list.add(newest(last+16, last+9)...)
 				}
 				return nil
@@ -614,9 +616,12 @@ func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 		})
 		s.list.times()
 		pass(2 * longest)
-		for _, gap := range gaps(s.list.times()) {
-			if gap > time.Second && gap < shortest-shortest/10 || gap > longest+longest/10 {
-				t.Errorf("one contradictory walk is tried again only after %v", gap)
+		for _, at := range s.list.times() {
+			if wait := at.Sub(moved); wait > 0 {
+				if wait > time.Second {
+					t.Errorf("one contradictory walk is tried again only after %v", wait)
+				}
+				break
 			}
 		}
 		s.wantLog(ids(1, last+16))
@@ -644,14 +649,10 @@ func TestPoller_SweepsAreSpreadAndRegular(t *testing.T) {
 		s := newShift(t, func(_ *shift, c *PollerConfig) {
 			c.SweepEvery = func() time.Duration { return time.Hour }
 		}, newest(12, 1)...)
-		for i := range minute(1).Sub(minute(0)) / time.Minute * 12 { // the fake's messages are far older than a sweep looks back
-			_ = i
-		}
 		pass(10 * time.Minute)
 		s.list.requests()
 		pass(24 * time.Hour)
-		sweeps := strings.Count(" "+s.list.requests()+" ", " 1 ")
-		if sweeps > 25 {
+		if sweeps := strings.Count(" "+s.list.requests()+" ", " 1 "); sweeps < 23 || sweeps > 25 {
 			t.Errorf("%d sweeps went below page 0 in a day", sweeps)
 		}
 		s.stop()

@@ -383,13 +383,19 @@ func TestReader_AWalkThatMissesSomethingCertifiesNothing(t *testing.T) {
 	d.wantCertified(12)
 }
 
+// withoutFloor is a desk whose list does not show the floor any more: its walks go down to the end of the list.
+func withoutFloor(t *testing.T, top int) *desk {
+	d := settledDesk(t, now, message(1))
+	d.list.rows = newest(top, 2)
+	return d
+}
+
 // Rule 10: an empty page is the end only if it is so twice with page 0 between; the proof holds while page 0 is unchanged.
 func TestReader_TheEndIsProvenTwiceAndThenRemembered(t *testing.T) {
-	d := newDesk(t, beginning, newest(6, 1)...)
-	d.poll() // the first start
+	d := withoutFloor(t, 7)
 	d.poll()
 	d.wantRequests("0 1 2 0 2")
-	d.wantLog(ids(1, 6))
+	d.wantLog(ids(2, 7))
 	d.poll()
 	d.wantRequests("0 1 2 0")
 	d.wantCertified(6)
@@ -397,8 +403,7 @@ func TestReader_TheEndIsProvenTwiceAndThenRemembered(t *testing.T) {
 
 // Rule 10: a page that was empty by mistake ends nothing.
 func TestReader_AnEmptyPageByMistakeEndsNothing(t *testing.T) {
-	d := newDesk(t, beginning, newest(10, 1)...)
-	d.poll()
+	d := withoutFloor(t, 11)
 	d.list.before = func(call, _ int) error {
 		d.list.raw = nil
 		if call == 2 {
@@ -408,7 +413,7 @@ func TestReader_AnEmptyPageByMistakeEndsNothing(t *testing.T) {
 	}
 	d.poll()
 	d.wantRequests("0 1 0 1 2 3 0 3")
-	d.wantLog(ids(1, 10))
+	d.wantLog(ids(2, 11))
 }
 
 // Rule 10: an empty page 0 counts only in three polls running, and what is known stays known.
@@ -438,8 +443,7 @@ func TestReader_AnEmptyPageZeroCountsOnlyInThreePolls(t *testing.T) {
 
 // Rule 10: the same page under every number means that the parameter is ignored; twice the same is drift by a page.
 func TestReader_AnIgnoredPageNumberIsAFault(t *testing.T) {
-	d := newDesk(t, beginning, newest(8, 1)...)
-	d.poll()
+	d := settledDesk(t, now, message(1))
 	same := Page{Messages: newest(8, 5)}
 	d.list.raw = map[int]Page{0: same, 1: same, 2: same, 3: same}
 	_, err := d.Poll(t.Context(), d.start)
