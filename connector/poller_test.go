@@ -449,7 +449,7 @@ func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 		if took := s.log.checkpoint.Written.Sub(last); took < standDowns*longest-longest {
 			t.Errorf("it came back %v after the other's last commit", took)
 		}
-		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:acquiring ") || !strings.HasSuffix(got, "info:live") {
+		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:") || strings.Count(got, "standby") != 1 || !strings.HasSuffix(got, "info:live") {
 			t.Errorf("it logged %q", got)
 		}
 		s.stop()
