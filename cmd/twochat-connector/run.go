@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -69,6 +70,11 @@ const drainTime = 24 * time.Second
 
 // connect runs the pipeline of a configuration until the context ends.
 func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger) error {
+	for _, f := range c.Findings() {
+		if f.Level != connector.FindingOK {
+			logger.Warn("the configuration can be better", "thing", f.Thing, "finding", f.Text, "mend", f.Mend)
+		}
+	}
 	privacy, err := privacyOf(c)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -164,6 +165,24 @@ func TestRun_SecondProcessOnOneFile(t *testing.T) {
 	wantCode(t, code, exitFailed)
 	wantText(t, "stderr", errOut, "another process")
 	wantCode(t, first.end(), exitFine)
+}
+
+// A key that comes later is waited for, and said to be missing.
+func TestRun_WaitsForTheKey(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 13, History: 20})
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	key := filepath.Join(filepath.Dir(path), "key")
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, "run", "--config", path)
+	until(t, "the reason", func() bool {
+		_, body := get(t, r.admin()+"/readyz")
+		return strings.Contains(body, "stream support: no good walk yet (no source): key: ")
+	})
+	wantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"mend":"put the secret into `)
+	wantCode(t, r.end(), exitFine)
 }
 
 // A stream that is refused leaves the others alone.
