@@ -35,16 +35,6 @@ func (b *batch) oldestFirst() {
 	slices.Reverse(b.rejects)
 }
 
-func (b *batch) late() int {
-	n := 0
-	for i := range b.events {
-		if b.events[i].late {
-			n++
-		}
-	}
-	return n
-}
-
 // below says whether anything of the batch stands in the walk at or below a place.
 func (b *batch) below(places map[Key]int, top int) bool {
 	return slices.ContainsFunc(b.events, func(p pending) bool { return places[p.Key] >= top }) ||
@@ -63,15 +53,17 @@ func newReject(f *found, reason string) Reject {
 const everything = math.MaxUint64
 
 // commit writes a batch in as many pieces as the log's limits ask for, oldest first; the certified sequence moves with the
-// last one. A message that the log rejects goes to the quarantine instead, and the rest goes on.
-func (r *Reader) commit(ctx context.Context, b batch, certified uint64) error {
+// last one. A message that the log rejects goes to the quarantine instead, and the rest goes on. It says what was delivered.
+func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome, error) {
+	var done Outcome
 	limits := r.log.Limits()
 	for {
 		events, rejects := b.piece(limits)
 		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
 		if last && len(events)+len(rejects) == 0 && b.horizon == nil && min(certified, r.window.last) <= r.window.certified {
-			return nil // nothing to record
+			return done, nil // nothing to record
 		}
+		late := r.recorded.Counters.Late
 		next, stamped := r.next(events, rejects, b.horizon)
 		if last {
 			r.certifyIn(&next, certified)
@@ -82,11 +74,14 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return done, err
 		}
 		r.committed(next, stamped, rejects)
+		done.Delivered += len(stamped)
+		done.Rejected += len(rejects)
+		done.Late += int(next.Counters.Late - late)
 		if last {
-			return nil
+			return done, nil
 		}
 		b.events, b.rejects, b.horizon = b.events[len(events):], b.rejects[len(rejects):], nil
 	}

@@ -93,7 +93,9 @@ func (p *Poller) Run(ctx context.Context) error {
 // step makes one step and returns how long to wait before the next.
 func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	if !p.session.Owns() {
-		p.note(StateAcquiring, nil)
+		if state := p.Status().State; state != StateNoSink {
+			p.note(StateAcquiring, nil)
+		}
 		if err := p.session.Acquire(ctx); err != nil {
 			return p.failed(ctx, err)
 		}
@@ -116,6 +118,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 		return p.failed(ctx, err)
 	}
 	p.moved = 0
+	p.waits.walk.Reset()
 	p.metrics.step(out, time.Since(began))
 	p.record(out, began, sweeping)
 	return p.pause(out, sweeping), nil
@@ -176,11 +179,15 @@ func jitter(d time.Duration) time.Duration {
 // failed reacts to an error of a step.
 func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	var refusal *Refusal
+	var fault *PageError
 	switch {
 	case ctx.Err() != nil:
 		return 0, nil
 	case errors.As(err, &refusal):
 		return 0, err
+	case errors.As(err, &fault):
+		p.note(StateNoSource, err)
+		return p.waits.walk.NextBackOff(), nil
 	case errors.Is(err, ErrFenced):
 		return p.standDown(ctx), nil
 	case errors.Is(err, ErrMoved):

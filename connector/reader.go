@@ -33,8 +33,15 @@ type Reader struct {
 	// searched: the list was searched for its end, for want of any ground.
 	searched bool
 	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is new.
-	groundless    bool
-	acceptHistory bool
+	groundless bool
+	// word: the operator's, to deliver what would be held.
+	word bool
+	// accepting: what is held is to be delivered. Only what came into the log after acceptedFrom counts as ground then, so
+	// that the list is read anew from its end.
+	accepting    bool
+	acceptedFrom uint64
+	// fromTop: the last walk began at page 0.
+	fromTop bool
 
 	settled    Fingerprint // of the page 0 that left nothing to do
 	emptyPolls int
@@ -86,7 +93,8 @@ type Reading struct {
 // NewReader makes a reader that goes on from what Acquire returned.
 func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	r := &Reader{
-		pages: pages, log: log, patience: reading.Patience, crew: reading.Crew, stream: reading.Stream, rules: reading.Rules, events: reading.Events, acceptHistory: reading.AcceptHistory,
+		pages: pages, log: log, patience: reading.Patience, crew: reading.Crew, stream: reading.Stream, rules: reading.Rules, events: reading.Events,
+		word: reading.AcceptHistory, accepting: reading.AcceptHistory && len(state.Checkpoint.Horizon) > 0, acceptedFrom: state.Checkpoint.Sequence,
 		window: newWindow(reading.Rules, state), recorded: state.Checkpoint, slice: reading.Rules.SlicePages,
 		rejects: newRecentKeys(reading.Rules.Rejects, state.Checkpoint.Rejects), held: newRecentKeys(reading.Rules.Capacity, nil),
 		times: groundTimes{base: state.Checkpoint.GroundTime},
@@ -102,7 +110,7 @@ func (r *Reader) give() {
 	for _, key := range r.recorded.Floor {
 		r.given[key] = 0
 	}
-	if r.acceptHistory {
+	if r.accepting {
 		return
 	}
 	for _, key := range r.recorded.Horizon {
@@ -125,6 +133,13 @@ type Outcome struct {
 	Rested bool
 	// Newest is the time of the newest message on page 0, where it has one.
 	Newest time.Time
+}
+
+// add counts what a commit did.
+func (o *Outcome) add(done Outcome) {
+	o.Delivered += done.Delivered
+	o.Late += done.Late
+	o.Rejected += done.Rejected
 }
 
 // ErrMoved says that the list moved by a page or more in the middle of a walk. Nothing was concluded; walk again.
@@ -159,7 +174,7 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 		}
 		out.Newest = newestTime(page.Messages)
 	}
-	if first != nil && r.empty() && len(first.Messages) >= r.rules.Page && !r.searched {
+	if r.crew != nil && first != nil && r.empty() && len(first.Messages) >= r.rules.Page && !r.searched {
 		r.searched = true
 		n, err := r.findStart(ctx)
 		out.Pages = 1 + n
@@ -201,7 +216,7 @@ func (r *Reader) read(ctx context.Context, number int, held Fingerprint) (Page, 
 
 // Rested says whether everything that the last walk met is in the log and certified.
 func (r *Reader) Rested() bool {
-	return r.recorded.Started && r.start == 0 && r.previous == nil && r.window.certified == r.window.last && !r.groundless
+	return r.recorded.Started && r.fromTop && r.start == 0 && r.previous == nil && r.window.certified == r.window.last && !r.groundless
 }
 
 // Checkpoint is the newest one committed.
@@ -219,7 +234,6 @@ func (r *Reader) Start() int { return r.start }
 func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, error) {
 	batch, held := r.sort(w.order)
 	out.Held, out.Proven = held, w.proven
-	delivered := len(batch.events)
 	alone := r.start == 0 && (w.taken == 1 || w.proven)
 	var certified uint64
 	agreed := false
@@ -237,10 +251,12 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	if w.proven && r.start > 0 {
 		r.readAhead(ctx, max(0, r.start-r.stillStep()))
 	}
-	if err := r.commit(ctx, batch, certified); err != nil {
+	done, err := r.commit(ctx, batch, certified)
+	if err != nil {
 		return out, err
 	}
-	out.Delivered, out.Late, out.Rejected = delivered, batch.late(), len(batch.rejects)
+	out.add(done)
+	r.fromTop = r.start == 0
 	switch {
 	case alone:
 		r.previous, r.careful, r.groundless, r.slice = nil, false, false, r.rules.SlicePages
@@ -260,7 +276,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		r.remember(w.order)
 	}
 	if r.Rested() {
-		r.settled, out.Rested, r.acceptHistory = w.page0, true, false
+		r.settled, out.Rested, r.accepting = w.page0, true, false
 	}
 	return out, nil
 }
@@ -282,7 +298,7 @@ func (r *Reader) sort(order []found) (batch, int) {
 		}
 	}
 	var b batch
-	held, late := 0, !r.nothingDeliveredAbove(order)
+	held, late := 0, r.accepting || !r.nothingDeliveredAbove(order)
 	for i := range order {
 		switch f := &order[i]; {
 		case r.known(f.Key):
@@ -404,9 +420,9 @@ func (r *Reader) known(key Key) bool {
 // holds all that came after: later, forgotten messages may stand above it.
 func (r *Reader) ground(key Key) bool {
 	if at, ok := r.window.places[key]; ok {
-		return at.sequence() <= r.window.certified
+		return at.sequence() <= r.window.certified && (!r.accepting || at.sequence() > r.acceptedFrom)
 	}
-	return r.givenHolds(key)
+	return !r.accepting && r.givenHolds(key)
 }
 
 func (r *Reader) givenHolds(key Key) bool {
@@ -451,7 +467,7 @@ func (r *Reader) anchors(rows int, key func(int) Key) []bool {
 
 // forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any more.
 func (r *Reader) forgetful() bool {
-	return !r.groundless && !r.acceptHistory && (!r.window.whole() || len(r.given) > 0)
+	return !r.groundless && !r.accepting && (!r.window.whole() || len(r.given) > 0)
 }
 
 func newestTime(messages []Message) time.Time {

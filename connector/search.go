@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it. It
@@ -13,6 +14,9 @@ import (
 func (r *Reader) findStart(ctx context.Context) (int, error) {
 	var pages atomic.Int64
 	limit := r.times.median(r.window.certified)
+	if r.accepting {
+		limit = time.Time{} // ground is at the bottom of the list, whatever its time
+	}
 	bottom := func(ctx context.Context, number int) (bool, error) {
 		pages.Add(1)
 		page, err := r.read(ctx, number, "")
@@ -41,13 +45,15 @@ func (r *Reader) findStart(ctx context.Context) (int, error) {
 	if r.crew != nil && r.restless == 0 {
 		above = r.stillStep()
 	}
-	r.start, r.previous = max(0, high-above), nil
+	r.start, r.previous, r.fromTop = max(0, high-above), nil, false
 	return int(pages.Load()), nil
 }
 
 // empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would read a
 // slice for nothing.
-func (r *Reader) empty() bool { return r.window.last == 0 && len(r.given) == 0 }
+func (r *Reader) empty() bool {
+	return r.accepting && r.window.last == r.acceptedFrom || r.window.last == 0 && len(r.given) == 0
+}
 
 // stride is how many pages a careful search may step without jumping over what is known: half of what the list must show of
 // it, as some of it may have been deleted.

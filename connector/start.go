@@ -74,6 +74,7 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 		r.rejects.add(key)
 	}
 	r.recorded, r.times.base = next, next.GroundTime
+	r.fromTop = !start.Beginning && start.Since.IsZero() // all that page 0 showed is known
 	r.give()
 	return out, nil
 }
@@ -250,15 +251,16 @@ func (r *Reader) newHorizon(ctx context.Context) (int, error) {
 	for i := range old {
 		if old[i].Fault == "" {
 			b.horizon = append(b.horizon, old[i].Key)
-			if !r.known(old[i].Key) {
+			if !r.known(old[i].Key) && !r.word {
 				r.hold(old[i].Key)
 			}
 		}
 	}
-	r.start, r.previous, r.careful = 0, nil, false
-	if len(b.horizon) == 0 {
+	r.start, r.previous, r.careful, r.fromTop = 0, nil, false, false
+	if len(b.horizon) == 0 || r.word {
 		r.groundless = true
 		return pages, nil
 	}
-	return pages, r.commit(ctx, b, 0)
+	_, err = r.commit(ctx, b, 0)
+	return pages, err
 }

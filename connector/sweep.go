@@ -27,12 +27,11 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 			break
 		}
 		b := r.lateOn(page)
-		if err := r.commit(ctx, b, 0); err != nil {
+		done, err := r.commit(ctx, b, 0)
+		out.add(done)
+		if err != nil {
 			return out, err
 		}
-		out.Delivered += len(b.events)
-		out.Late += len(b.events)
-		out.Rejected += len(b.rejects)
 		if allOlder(page.Messages, now.Add(-r.rules.SweepDepth).After) {
 			break
 		}

@@ -153,6 +153,9 @@ func (r *Reader) betrayed(up bool) bool {
 // enough is how much ground in a row ends a walk: a young log has less of it than a run.
 func (r *Reader) enough() int {
 	held := r.window.certified + uint64(len(r.given))
+	if r.accepting {
+		held = r.window.certified - min(r.window.certified, r.acceptedFrom)
+	}
 	if held == 0 || held > uint64(r.rules.Run) {
 		return r.rules.Run
 	}
@@ -284,14 +287,16 @@ func (r *Reader) ended(w walked) (walked, error) {
 		return w, nil
 	}
 	if r.start == 0 {
-		r.withoutGround(&w)
+		if !r.word {
+			r.withoutGround(&w)
+		}
 		return w, nil
 	}
 	if r.careful {
 		return w, errGroundGone
 	}
 	// The search for ground led below it: by a message whose time is wrong, say. Search again, carefully.
-	r.start, r.previous, r.careful = 0, nil, true
+	r.start, r.previous, r.careful, r.fromTop = 0, nil, true, false
 	return w, ErrMoved
 }
 
