@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -111,7 +112,7 @@ func (h *History) Page(ctx context.Context, _ Stream, number int, _ Fingerprint)
 	if base != h.base {
 		return Page{}, ErrMoved
 	}
-	return h.judge(number, page)
+	return h.judge(ctx, number, page)
 }
 
 // zero is page 0: the real page with the floor's top, cut above it.
@@ -120,6 +121,9 @@ func (h *History) zero(ctx context.Context) (Page, error) {
 	defer h.mu.Unlock()
 	page, err := h.find(ctx)
 	if err != nil {
+		return Page{}, err
+	}
+	if page, err = h.trim(ctx, page, h.home); err != nil {
 		return Page{}, err
 	}
 	// The Reader takes an unchanged page 0 for proof that page 1 stood still, as nothing lies above a list's top. Here
@@ -154,12 +158,14 @@ func (h *History) enter(ctx context.Context, number int) (int, error) {
 			h.begin()
 			return 0, ErrMoved
 		}
-		h.base, h.first, h.high = h.shown, 1, max(1, h.highOf(1))
+		h.from(h.shown)
+		h.first, h.high = 1, max(1, h.highOf(1))
 	case number < h.first:
 		if _, err := h.find(ctx); err != nil {
 			return 0, err
 		}
-		h.base, h.first, h.high = h.home, number, number
+		h.from(h.home)
+		h.first, h.high = number, number
 	case number > h.high+walkAhead:
 		h.first, h.high = number, number
 	default:
@@ -167,6 +173,14 @@ func (h *History) enter(ctx context.Context, number int) (int, error) {
 	}
 	h.last = number
 	return h.base, nil
+}
+
+// from sets base.
+func (h *History) from(base int) {
+	if base != h.base {
+		maps.DeleteFunc(h.zones, func(number int, _ zone) bool { return number > 0 })
+	}
+	h.base = base
 }
 
 // highOf is how far a walk that began at a page has come.
@@ -243,13 +257,42 @@ func (h *History) place(key Key) (int, bool) {
 
 // cut makes page 0 of the page that shows the floor's top.
 func (h *History) cut(page Page, rows []int) Page {
-	clear(h.zones)
 	lowest, _ := h.place(page.Messages[rows[len(rows)-1]].Key)
 	h.zones[0] = zoneOf(page.Messages[rows[0]:], lowest)
 	page.Fingerprint = Fingerprint(fmt.Sprintf("%d/%d/%s", h.home, rows[0], page.Fingerprint))
 	page.Number = 0
 	page.Messages = slices.Concat(h.ours(page.Messages[rows[0]:rows[len(rows)-1]]), page.Messages[rows[len(rows)-1]:])
 	return page
+}
+
+// trim leaves out of a page that shows the floor what may have come in late at its end, between messages of the floor: whether
+// it did, the next page shows. real is the page's number in the list.
+func (h *History) trim(ctx context.Context, page Page, real int) (Page, error) {
+	lowest := h.zones[page.Number].lowest
+	if _, ok := h.place(page.Messages[len(page.Messages)-1].Key); ok || !h.floorBelow(lowest) {
+		return page, nil
+	}
+	next, err := h.pages.Page(ctx, h.live, real+1, "")
+	if err != nil {
+		return Page{}, err
+	}
+	for i := range next.Messages {
+		if at, ok := h.place(next.Messages[i].Key); ok && at > lowest {
+			page.Messages = h.ours(page.Messages)
+			break
+		}
+	}
+	return page, nil
+}
+
+// floorBelow says whether the floor goes on below a place in it.
+func (h *History) floorBelow(place int) bool {
+	for _, at := range h.floor {
+		if at > place {
+			return true
+		}
+	}
+	return false
 }
 
 func zoneOf(messages []Message, lowest int) zone {
@@ -273,7 +316,7 @@ func (h *History) ours(messages []Message) []Message {
 }
 
 // judge says whether a page below page 0 shows the floor only where it may.
-func (h *History) judge(number int, page Page) (Page, error) {
+func (h *History) judge(ctx context.Context, number int, page Page) (Page, error) {
 	page.Number = number
 	before, goesOn := h.zones[number-1]
 	lowest, bottom, leading := -1, -1, goesOn
@@ -298,6 +341,7 @@ func (h *History) judge(number int, page Page) (Page, error) {
 	if bottom >= 0 {
 		h.zones[number] = zoneOf(page.Messages, max(lowest, before.lowest))
 		page.Messages = slices.Concat(h.ours(page.Messages[:bottom]), page.Messages[bottom:])
+		return h.trim(ctx, page, h.base+number)
 	}
 	return page, nil
 }
@@ -331,22 +375,24 @@ func (h *History) Extent(ctx context.Context, start Start) (pages, messages int,
 	if unwanted(top.Messages) {
 		return 0, 0, nil
 	}
-	bottom := func(number int) (bool, error) {
+	low, high := 0, 0 // the end lies below low, and at or above high where that is known
+	for high == 0 || high-low > 1 {
+		number := 2 * max(1, low)
+		if high > 0 {
+			number = low + (high-low)/2
+		}
 		page, err := h.pages.Page(ctx, h.live, home+number, "")
 		if err != nil {
-			return false, err
+			return 0, 0, err
 		}
 		size = max(size, len(page.Messages))
 		if unwanted(page.Messages) {
-			return true, nil
+			high = number
+		} else {
+			low, last = number, len(page.Messages)
 		}
-		last = len(page.Messages)
-		return false, nil
 	}
-	end, err := gallop(0, 1, func(high, _ int) int { return 2 * high }, bottom)
-	if err != nil {
-		return 0, 0, err
-	}
+	end := high
 	if end == 1 {
 		return 1, len(top.Messages), nil
 	}
