@@ -388,6 +388,24 @@ func TestBudget_Forecast(t *testing.T) {
 	}
 }
 
+func TestBudget_ForecastDoesNotFlicker(t *testing.T) {
+	a := newAccount(0, 1, time.Minute)
+	used := int64(1000)
+	for hour := range 60 * 24 { // within a hundredth of what just lasts, above and below
+		left := 250_000 - used
+		remaining := budgetBegins.Add(time.Hour + 31*day).Sub(a.now).Hours()
+		if remaining < 72 {
+			break
+		}
+		rate := float64(left) / remaining
+		used += int64(rate * []float64{1.01, .99}[hour/24%2])
+		readings(a, used)
+	}
+	if a.warnings() > 1 {
+		t.Errorf("%d warnings:\n%s", a.warnings(), a.log.String())
+	}
+}
+
 func TestBudget_Metrics(t *testing.T) {
 	a := newAccount(0, 1, time.Minute)
 	registry := prometheus.NewPedanticRegistry()
