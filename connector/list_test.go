@@ -225,6 +225,13 @@ func (l *ledger) Limits() Limits {
 
 func (l *ledger) Close() error { return nil }
 
+// counts says how often the ledger was acquired and committed to, and returns its checkpoint.
+func (l *ledger) counts() (acquired, commits int, checkpoint Checkpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acquired, len(l.commits), l.checkpoint
+}
+
 // text is the log in one line: the events' ids, a star after a late one.
 func (l *ledger) text() string {
 	l.mu.Lock()

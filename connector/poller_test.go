@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -356,8 +357,8 @@ func TestPoller_SinkFailureDoesNotPoll(t *testing.T) {
 		s := newShift(t, nil, newest(3, 1)...)
 		pass(2 * time.Minute)
 		s.lines.states()
-		tries := 0
-		s.answer(func(context.Context, []Event) (bool, error) { tries++; return false, ErrNotNow })
+		var tries atomic.Int64
+		s.answer(func(context.Context, []Event) (bool, error) { tries.Add(1); return false, ErrNotNow })
 		s.add(5, 4)
 		pass(longest + longest/10)
 		s.list.times()
@@ -366,8 +367,8 @@ func TestPoller_SinkFailureDoesNotPoll(t *testing.T) {
 		if got := s.list.times(); len(got) > 0 {
 			t.Errorf("%d pages were asked for while the sink was down", len(got))
 		}
-		if tries < 60 || tries > 500 {
-			t.Errorf("%d tries in an hour", tries)
+		if n := tries.Load(); n < 60 || n > 500 {
+			t.Errorf("%d tries in an hour", n)
 		}
 		s.wantState(StateNoSink)
 		s.answer(nil)
@@ -431,8 +432,9 @@ func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 		s.list.times()
 		pass(3 * time.Hour)
 		s.wantState(StateStandby)
-		if got := s.list.times(); len(got) > 0 || s.log.acquired != 1 {
-			t.Errorf("fenced, it asked for %d pages and acquired %d times", len(got), s.log.acquired)
+		acquired, _, _ := s.log.counts()
+		if got := s.list.times(); len(got) > 0 || acquired != 1 {
+			t.Errorf("fenced, it asked for %d pages and acquired %d times", len(got), acquired)
 		}
 		if status := s.poller.Status(); status.Fenced != 1 || status.Owned {
 			t.Errorf("%+v", status)
@@ -441,12 +443,16 @@ func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 		alive, s.log.answer = false, nil
 		s.log.mu.Unlock()
 		pass(standDowns*longest - 2*longest)
-		if s.log.acquired != 1 {
+		if acquired, _, _ := s.log.counts(); acquired != 1 {
 			t.Error("it came back early")
 		}
 		pass(6 * longest)
 		s.wantLog(ids(1, 4))
-		if took := s.log.checkpoint.Written.Sub(last); took < standDowns*longest-longest {
+		s.log.mu.Lock()
+		lastCommit := last
+		s.log.mu.Unlock()
+		_, _, checkpoint := s.log.counts()
+		if took := checkpoint.Written.Sub(lastCommit); took < standDowns*longest-longest {
 			t.Errorf("it came back %v after the other's last commit", took)
 		}
 		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:") || strings.Count(got, "standby") != 1 || !strings.HasSuffix(got, "info:live") {
@@ -475,10 +481,10 @@ func TestPoller_UnclearAsksTheSinkFirst(t *testing.T) {
 					pass(2 * longest)
 				}
 				s.wantLog(ids(1, 7))
+				s.stop()
 				if status := s.poller.Status(); status.Unclear != 3 || s.log.acquired != 4 {
 					t.Errorf("%d unclear, acquired %d times", status.Unclear, s.log.acquired)
 				}
-				s.stop()
 			})
 		})
 	}
@@ -602,7 +608,8 @@ func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 		pass(time.Hour)
 		s.wantState(StateLive)
 		s.list.change(func() { s.list.before = nil })
-		last := len(s.log.events)
+		_, _, checkpoint := s.log.counts()
+		last := int(checkpoint.Sequence)
 		s.add(last+8, last+1)
 		var moved time.Time
 		s.list.change(func() {
@@ -616,7 +623,9 @@ func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 		})
 		s.list.times()
 		pass(2 * longest)
-		for _, at := range s.list.times() {
+		times := s.list.times()
+		s.stop()
+		for _, at := range times {
 			if wait := at.Sub(moved); wait > 0 {
 				if wait > time.Second {
 					t.Errorf("one contradictory walk is tried again only after %v", wait)
@@ -625,7 +634,6 @@ func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 			}
 		}
 		s.wantLog(ids(1, last+16))
-		s.stop()
 	})
 }
 
