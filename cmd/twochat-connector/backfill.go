@@ -1,0 +1,338 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+const aboutBackfill = `
+Delivers what a stream's first start left out: the messages that were listed before it. They go into a stream of their own,
+NAME-history, with its own source, sequence and checkpoint, oldest first within each chat, each once. ` + "`run`" + ` may go on meanwhile, in
+another process; no message comes into both streams.
+
+It ends when all of it is in the sink. It may be stopped at any time: the same command goes on where it was. Each page of 100
+messages costs one to two calls, and each call a credit; --dry-run says how many it will be.
+`
+
+// runBackfill is the command backfill.
+func runBackfill(ctx context.Context, p *program, args []string) error {
+	flags := newFlags(p)
+	settings := configFlags(flags)
+	var f backfillFlags
+	f.add(flags)
+	if err := p.parse(flags, args, aboutBackfill); err != nil {
+		return err
+	}
+	start, err := f.start(time.Now())
+	if err != nil {
+		return err
+	}
+	c, err := p.load(settings)
+	if err != nil {
+		return err
+	}
+	live, err := streamNamed(c, f.stream)
+	if err != nil {
+		return err
+	}
+	view := newBackfillView(p.err, connector.HistoryStream(live).Name)
+	log := c.Log
+	if view.terminal {
+		log.Level = "warn" // the bar says the rest
+	}
+	if logsText(c.Log, p.err) {
+		log.Format = "text"
+	}
+	view.logger = newLogger(log, view)
+	b := &backfill{p: p, config: c, live: live, start: start, view: view, logger: view.logger, began: time.Now(), json: f.json}
+	err = b.run(ctx, f.dry)
+	view.close()
+	return err
+}
+
+// backfillFlags are what the command line says.
+type backfillFlags struct {
+	stream, since string
+	all, dry      bool
+	json          bool
+}
+
+func (f *backfillFlags) add(flags *flag.FlagSet) {
+	flags.StringVar(&f.stream, "stream", "", "`name` of the stream whose history is wanted; may be left out where there is only one")
+	flags.BoolVar(&f.all, "all", false, "all that is listed")
+	flags.StringVar(&f.since, "since", "", "only what is not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
+	flags.BoolVar(&f.dry, "dry-run", false, "say how much it is and what it costs, and write nothing")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
+}
+
+func (f *backfillFlags) start(now time.Time) (connector.Start, error) {
+	if f.all == (f.since != "") {
+		return connector.Start{}, usage("expected either --all or --since with an age (720h) or a time (2026-01-31T00:00:00Z)")
+	}
+	if f.all {
+		return connector.Start{Beginning: true}, nil
+	}
+	start, err := config.ParseStart(f.since)
+	if err != nil || start.Mode != config.StartAge && start.Mode != config.StartTime {
+		return connector.Start{}, usage("flag --since: expected an age such as 720h, or a time such as 2026-01-31T00:00:00Z")
+	}
+	return start.At(now), nil
+}
+
+// streamNamed is the configured stream of a name; without a name the only one.
+func streamNamed(c *config.Config, name string) (connector.Stream, error) {
+	streams := c.Streams()
+	if name == "" && len(streams) == 1 {
+		return streams[0], nil
+	}
+	if i := slices.IndexFunc(streams, func(s connector.Stream) bool { return s.Name == name }); i >= 0 {
+		return streams[i], nil
+	}
+	names := make([]string, len(streams))
+	for i := range streams {
+		names[i] = streams[i].Name
+	}
+	return connector.Stream{}, usage("flag --stream: expected the name of a configured stream: %s", strings.Join(names, ", "))
+}
+
+// backfill is one run of the command.
+type backfill struct {
+	p      *program
+	config *config.Config
+	live   connector.Stream
+	start  connector.Start
+	view   *backfillView
+	logger *slog.Logger
+	began  time.Time
+	json   bool
+
+	pages   *paidPages
+	history *connector.History
+	extent  extent
+}
+
+// extent is roughly how much there is to read, and what it costs.
+type extent struct {
+	Pages    int `json:"pages"`
+	Messages int `json:"messages"`
+	Calls    int `json:"calls"`
+}
+
+// callsFor reckons with pages that are read side by side at first and, where the list does not stand still, one after the other
+// and twice.
+func callsFor(pages int) int { return 2*pages + pages/10 + 20 }
+
+func (b *backfill) run(ctx context.Context, dry bool) error {
+	privacy, err := privacyOf(b.config)
+	if err != nil {
+		return err
+	}
+	client, err := newClient(b.config, privacy)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	sink, err := b.open()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := sink.Close(); err != nil {
+			b.logger.Warn("close the sink", "cause", err)
+		}
+	}()
+	claim := claimsOf(b.config, privacy.Name(), rand.Text(), words{})[0]
+	claim.Stream = b.live
+	live, err := b.floor(ctx, sink, claim)
+	if err != nil || live == nil {
+		return err
+	}
+	claim.Stream = connector.HistoryStream(b.live)
+	if err := b.resumable(ctx, sink, claim); err != nil {
+		return err
+	}
+	b.pages = &paidPages{pages: client, limiter: connector.NewLimiter(float64(b.rate(ctx, client)))}
+	b.history = connector.NewHistory(b.pages, b.live, *live, rulesOf(b.config).Page)
+	if err := b.measure(ctx); err != nil {
+		return b.ended(ctx, err)
+	}
+	if dry {
+		return b.printDry()
+	}
+	return b.ended(ctx, b.read(ctx, sink, claim))
+}
+
+// open makes the sink. Where a running instance serves the embedded one it is written to as a client of that server.
+func (b *backfill) open() (sinks.Sink, error) {
+	chosen := b.config.Sink
+	switch {
+	case chosen.NATS != nil, chosen.Stdout != nil:
+		return nil, usage("the sink %s keeps no events, so nothing tells what is history; backfill needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
+	case chosen.Embedded != nil:
+		if beside, running := besideEmbedded(chosen); running {
+			b.logger.Info("the embedded server is running; writing to it", "url", beside.JetStream.URL)
+			chosen = beside
+		}
+	}
+	return sinks.Open(chosen, b.config.Encoding(), b.logger)
+}
+
+// floor is the live stream's checkpoint; nil where nothing lies below it.
+func (b *backfill) floor(ctx context.Context, sink sinks.Sink, claim connector.Claim) (*connector.Checkpoint, error) {
+	checkpoint, found, err := peek(ctx, sink, claim)
+	switch {
+	case err != nil:
+		return nil, mended(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err), "`twochat-connector check` says what is wrong with the sink")
+	case !found || !checkpoint.Started:
+		return nil, mended(fmt.Errorf("stream %s has not started yet, so nothing says where its history ends", b.live.Name),
+			"start `twochat-connector run` first; backfill may run beside it")
+	}
+	if err := claim.Admit(checkpoint); err != nil {
+		return nil, err
+	}
+	if len(checkpoint.Floor) == 0 {
+		return nil, b.print(summary{Stream: connector.HistoryStream(b.live).Name, Done: true},
+			"There is no history to deliver: stream "+b.live.Name+" left nothing out when it first started.")
+	}
+	return &checkpoint, nil
+}
+
+// resumable refuses what a history that was begun otherwise cannot become.
+func (b *backfill) resumable(ctx context.Context, sink sinks.Sink, claim connector.Claim) error {
+	checkpoint, found, err := peek(ctx, sink, claim)
+	switch {
+	case err != nil:
+		return mended(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err), "`twochat-connector check` says what is wrong with the sink")
+	case !found || !checkpoint.Started:
+		return nil
+	}
+	if b.start.Beginning && len(checkpoint.Floor) > 0 {
+		return mended(fmt.Errorf("stream %s was begun with --since, and what is older cannot be put before it any more", claim.Stream.Name),
+			"go on with --since; or remove that stream's events and checkpoint from the sink and begin it anew with --all")
+	}
+	if !b.start.Beginning {
+		b.logger.Warn("the history was begun before; how far back it goes was settled then")
+	}
+	b.logger.Info("going on", "stream", claim.Stream.Name, "messages", checkpoint.Sequence)
+	return nil
+}
+
+// peek reads a stream's checkpoint and takes nothing over.
+func peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (connector.Checkpoint, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	log := sink.Log(claim)
+	checkpoint, found, err := log.Peek(ctx)
+	return checkpoint, found, errors.Join(err, log.Close())
+}
+
+// rate is how many requests a minute the history may make: what the limit leaves over when live polling has had its share.
+func (b *backfill) rate(ctx context.Context, client *twochat.Client) int {
+	limit := b.config.Poll.RequestsPerMinute
+	if limit == 0 {
+		limit = ratesWithoutWord
+		info, err := client.Info(ctx)
+		b.extraCall()
+		if err != nil {
+			b.logger.Warn("the account's limit cannot be read; a careful rate is kept", "requests_per_minute", limit, "cause", err)
+		} else if info.RequestsPerMinute > 0 {
+			limit = info.RequestsPerMinute
+		}
+	}
+	polling := int(float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(b.config.Poll.MinInterval))
+	return max(limit/2, limit-polling, 1)
+}
+
+func (b *backfill) extraCall() { b.view.extra++ }
+
+// measureAttempts is how often measuring is tried; reading itself tries for ever.
+const measureAttempts = 5
+
+// measure says how much there is.
+func (b *backfill) measure(ctx context.Context) error {
+	var err error
+	for range measureAttempts {
+		b.extent.Pages, b.extent.Messages, err = b.history.Extent(ctx, b.start)
+		var fault *connector.PageError
+		if !errors.As(err, &fault) || b.pages.fatal() != nil {
+			break
+		}
+		timer := time.NewTimer(max(fault.RetryAfter, time.Second))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+	b.extent.Calls = callsFor(b.extent.Pages)
+	b.view.extent = b.extent
+	return err
+}
+
+// look is how often the progress is looked at.
+const look = 200 * time.Millisecond
+
+// read reads the history into the sink until all of it is there.
+func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Claim) error {
+	log := sink.Log(claim)
+	defer func() {
+		if err := log.Close(); err != nil {
+			b.logger.Warn("the history's place in the sink could not be given up", "cause", err)
+		}
+	}()
+	poller := connector.NewPoller(connector.PollerConfig{
+		Pages: b.history, Log: log, Start: b.start, MinInterval: time.Second, MaxInterval: 10 * time.Second,
+		Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(b.config), Events: b.config.EventSettings(), Crew: connector.Hands(b.config.Poll.Concurrency)},
+		Limiter: connector.NewLimiter(0), // the requests are paid for below the history, which makes some of its own
+		Metrics: connector.NewMetrics(prometheus.NewRegistry()), Logger: b.logger,
+	})
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- poller.Run(ctx) }()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	b.view.begin()
+	for {
+		select {
+		case err := <-ended:
+			b.view.show(poller.Status(), b.pages.made())
+			return err
+		case <-ticker.C:
+		}
+		status := poller.Status()
+		b.view.show(status, b.pages.made())
+		switch {
+		case !status.LastGoodWalk.IsZero():
+			b.view.done = true
+		case status.State == connector.StateStandby:
+			stop()
+			<-ended
+			return mended(errors.New("another backfill of this stream has taken over"), "let that one finish; one is enough")
+		case b.pages.fatal() == nil:
+			continue
+		}
+		stop()
+		err := <-ended
+		b.view.show(poller.Status(), b.pages.made())
+		if b.view.done {
+			return err
+		}
+		return errors.Join(err, b.pages.fatal())
+	}
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// backfillView shows how a backfill goes: a bar for a person at a terminal, lines of the log elsewhere. Log lines are written
+// through it, so that they stand above the bar.
+type backfillView struct {
+	out      io.Writer
+	terminal bool
+	stream   string
+	logger   *slog.Logger
+	extent   extent
+	extra    int // calls that are not about pages
+	done     bool
+
+	mu       sync.Mutex
+	line     string // the bar as it stands
+	began    time.Time
+	first    uint64 // events that were there when it began
+	known    bool
+	sequence uint64
+	calls    int
+	written  time.Time // of the last line of the log
+}
+
+func newBackfillView(out io.Writer, stream string) *backfillView {
+	return &backfillView{out: out, terminal: isTerminal(out), stream: stream}
+}
+
+// logEvery is how often a line of the log tells of the progress.
+const logEvery = 10 * time.Second
+
+// Write implements io.Writer for the log.
+func (v *backfillView) Write(line []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.erase()
+	n, err := v.out.Write(line)
+	v.draw()
+	return n, err
+}
+
+func (v *backfillView) erase() {
+	if v.line != "" {
+		fmt.Fprint(v.out, "\r\x1b[K")
+	}
+}
+
+func (v *backfillView) draw() {
+	if v.line != "" {
+		fmt.Fprint(v.out, v.line)
+	}
+}
+
+// close leaves the bar as it stands.
+func (v *backfillView) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.line != "" {
+		fmt.Fprintln(v.out)
+		v.line = ""
+	}
+}
+
+// begin notes that reading begins.
+func (v *backfillView) begin() {
+	v.mu.Lock()
+	v.began, v.written = time.Now(), time.Now()
+	v.mu.Unlock()
+	if !v.terminal {
+		v.logger.Info("backfill begins", "stream", v.stream, "messages_about", v.extent.Messages, "calls_about", v.extent.Calls)
+	}
+}
+
+// show tells how far it is.
+func (v *backfillView) show(status connector.Status, calls int) {
+	now := time.Now()
+	v.mu.Lock()
+	v.calls = calls
+	if status.Owned || status.Sequence > 0 {
+		v.sequence = max(v.sequence, status.Sequence)
+		if !v.known {
+			v.first, v.known = status.Sequence-min(status.Sequence, status.Delivered), true
+		}
+	}
+	speed, left := v.pace(now)
+	if v.terminal {
+		line := clip(v.bar(status, speed, left), terminalWidth(v.out)-1)
+		if line != v.line {
+			v.erase()
+			v.line = line
+			v.draw()
+		}
+		v.mu.Unlock()
+		return
+	}
+	due := now.Sub(v.written) >= logEvery
+	if due {
+		v.written = now
+	}
+	sequence := v.sequence
+	v.mu.Unlock()
+	if !due {
+		return
+	}
+	args := []any{"stream", v.stream, "messages", sequence, "messages_about", max(v.extent.Messages, int(sequence)), "calls", calls + v.extra,
+		"messages_per_second", fmt.Sprintf("%.1f", speed)}
+	if left > 0 {
+		args = append(args, "left_about", left.Round(time.Second))
+	}
+	v.logger.Info("backfill", args...)
+}
+
+// pace is how many messages a second came into the sink so far, and about how long it still takes; 0 = not known.
+func (v *backfillView) pace(now time.Time) (speed float64, left time.Duration) {
+	took := now.Sub(v.began).Seconds()
+	if took <= 0 || v.sequence <= v.first {
+		return 0, 0
+	}
+	speed = float64(v.sequence-v.first) / took
+	if rest := v.extent.Messages - int(v.sequence); rest > 0 {
+		left = time.Duration(float64(rest) / speed * float64(time.Second))
+	}
+	return speed, left
+}
+
+const barWidth = 24
+
+// bar is the line for a terminal.
+func (v *backfillView) bar(status connector.Status, speed float64, left time.Duration) string {
+	total := max(v.extent.Messages, int(v.sequence), 1)
+	share := min(1, float64(v.sequence)/float64(total))
+	if v.done {
+		share = 1
+	}
+	full := int(share * barWidth)
+	parts := []string{
+		fmt.Sprintf("%s %s%s %3d%%", v.stream, strings.Repeat("█", full), strings.Repeat("░", barWidth-full), int(share*100)),
+		fmt.Sprintf("%s of about %s messages", groups(v.sequence), groups(total)),
+	}
+	if v.done {
+		parts[1] = groups(v.sequence) + " messages"
+	}
+	if speed > 0 {
+		parts = append(parts, fmt.Sprintf("%.0f/s", speed))
+	}
+	parts = append(parts, groups(v.calls+v.extra)+" credits")
+	switch {
+	case v.done:
+	case status.Cause != "":
+		parts = append(parts, stateText(status)+": "+status.Cause)
+	case v.sequence == v.first:
+		parts = append(parts, "looking for the beginning")
+	case left > 0:
+		parts = append(parts, span(left)+" left")
+	}
+	return strings.Join(parts, " · ")
+}
+
+// summary is what a backfill came to.
+type summary struct {
+	Stream string `json:"stream"`
+	// Done says that all of the history is in the sink and certified.
+	Done      bool    `json:"done"`
+	DryRun    bool    `json:"dry_run,omitempty"`
+	Delivered uint64  `json:"delivered"` // by this run
+	Messages  uint64  `json:"messages"`  // in the stream
+	Calls     int     `json:"calls"`
+	Seconds   float64 `json:"seconds"`
+	About     *extent `json:"about,omitempty"`
+}
+
+// ended says what it came to, or passes an error on.
+func (b *backfill) ended(ctx context.Context, err error) error {
+	b.view.close()
+	stopped := ctx.Err() != nil
+	if err != nil && !(stopped && errors.Is(err, context.Canceled)) {
+		var with *mendedError
+		var refusal *connector.Refusal
+		if errors.As(err, &with) || errors.As(err, &refusal) {
+			return err
+		}
+		return mended(err, "the same command goes on where it was")
+	}
+	v := b.view
+	s := summary{
+		Stream: v.stream, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence, Calls: b.pages.made() + v.extra,
+		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(),
+	}
+	text := fmt.Sprintf("%s messages delivered to stream %s in %s, with %s calls (credits).", groups(s.Delivered), s.Stream, span(time.Since(b.began)), groups(s.Calls))
+	switch {
+	case s.Done && s.Delivered < s.Messages:
+		text = fmt.Sprintf("All of the history is in the sink: %s messages. %s", groups(s.Messages), text)
+	case s.Done:
+		text = "All of the history is in the sink. " + text
+	default:
+		text = fmt.Sprintf("Stopped before the end. %s The same command goes on from there.", text)
+	}
+	return b.print(s, text)
+}
+
+// printDry says what a run would cost.
+func (b *backfill) printDry() error {
+	b.view.close()
+	about := b.extent
+	s := summary{Stream: b.view.stream, DryRun: true, Calls: b.pages.made() + b.view.extra, Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about}
+	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s; that takes up to about %s calls (credits). Looking took %s.",
+		groups(about.Messages), groups(about.Pages), s.Stream, groups(about.Calls), groups(s.Calls)))
+}
+
+func (b *backfill) print(s summary, text string) error {
+	if b.json {
+		return printJSON(b.p.out, s)
+	}
+	_, err := fmt.Fprintln(b.p.out, text)
+	return err
+}
