@@ -93,6 +93,29 @@ func (p *natsPlace) kill(*testing.T)   { p.process.kill() }
 func (p *natsPlace) pause(*testing.T)  { p.process.signal(syscall.SIGSTOP) }
 func (p *natsPlace) resume(*testing.T) { p.process.signal(syscall.SIGCONT) }
 
+// forgetIDs makes the server forget message ids at once. They would hide most of what a missing guard writes twice, for as long as
+// the server remembers them.
+func (p *natsPlace) forgetIDs(t *testing.T) {
+	t.Helper()
+	js, closeConn, err := p.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn()
+	if !eventually(t.Context(), 30*time.Second, func() bool {
+		var stream jetstream.Stream
+		if stream, err = js.Stream(t.Context(), streamName); err != nil {
+			return false
+		}
+		config := stream.CachedInfo().Config
+		config.Duplicates = 100 * time.Millisecond
+		_, err = js.UpdateStream(t.Context(), config)
+		return err == nil
+	}) {
+		t.Fatal(err)
+	}
+}
+
 func (p *natsPlace) dial() (jetstream.JetStream, func(), error) {
 	conn, err := natsgo.Connect(p.url(), natsgo.Timeout(2*time.Second), natsgo.NoReconnect())
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	crashFor  = flag.Duration("crash", 15*time.Second, "how long the crash tests do harm, each")
+	crashFor  = flag.Duration("crash", 12*time.Second, "how long the crash tests do harm, each")
 	crashSeed = flag.Uint64("crashseed", 0, "seed of the crash tests; 0 is one of the clock")
 )
 
@@ -67,6 +67,9 @@ func crash(t *testing.T, binary string, p place, slow bool) {
 
 	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}, slow: slow}
 	r.start(t, 0)
+	if p, ok := p.(*natsPlace); ok {
+		p.forgetIDs(t)
+	}
 	for v.moment(ctx, 600) {
 		v.harm(ctx, t)
 	}
