@@ -255,8 +255,7 @@ func (l *pipeline) prepare(ctx context.Context) error {
 func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	l.pulse.begin()
-	defer l.pulse.end()
+	defer l.pulse.begin()()
 	var creating error
 	if wantsCreate(l.config.Sink) {
 		creating = l.sink.Create(ctx)

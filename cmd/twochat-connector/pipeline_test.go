@@ -127,6 +127,26 @@ func TestWedged_BySilence(t *testing.T) {
 	}
 }
 
+// Of calls side by side, the oldest one counts.
+func TestPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPulse(time.Now())
+		began := time.Now()
+		first := p.begin()
+		time.Sleep(time.Second)
+		second := p.begin()
+		second()
+		if busy, last := p.read(); !busy.Equal(began) || !last.Equal(began.Add(time.Second)) {
+			t.Errorf("busy since %v, last %v", busy, last)
+		}
+		time.Sleep(time.Second)
+		first()
+		if busy, last := p.read(); !busy.IsZero() || !last.Equal(began.Add(2*time.Second)) {
+			t.Errorf("busy since %v, last %v", busy, last)
+		}
+	})
+}
+
 func TestPrepare_Refused(t *testing.T) {
 	findings := []connector.Finding{
 		{Level: connector.FindingOK, Thing: "a", Text: "fine"}, {Level: connector.FindingWarning, Thing: "b", Text: "weak"},

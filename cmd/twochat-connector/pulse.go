@@ -9,31 +9,39 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// pulse records that a stream's loop moves: when it last called the API or the sink, and since when a call is under way.
+// pulse records that a stream's loop moves: when it last called the API or the sink, and since when calls are under way.
 type pulse struct {
-	mu   sync.Mutex
-	busy time.Time // when the call under way began; zero between calls
-	last time.Time // when the last call ended
+	mu    sync.Mutex
+	calls map[*time.Time]struct{} // when each call under way began; pages may be read side by side
+	last  time.Time               // when the last call ended
 }
 
-func newPulse(now time.Time) *pulse { return &pulse{last: now} }
+func newPulse(now time.Time) *pulse { return &pulse{calls: map[*time.Time]struct{}{}, last: now} }
 
-func (p *pulse) begin() {
+// begin notes that a call begins; end has to be called when it is over.
+func (p *pulse) begin() (end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.busy = time.Now()
+	call := new(time.Now())
+	p.calls[call] = struct{}{}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.calls, call)
+		p.last = time.Now()
+	}
 }
 
-func (p *pulse) end() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy, p.last = time.Time{}, time.Now()
-}
-
+// read returns since when the oldest call under way has been so, zero where there is none, and when the last one ended.
 func (p *pulse) read() (busy, last time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.busy, p.last
+	for began := range p.calls {
+		if busy.IsZero() || began.Before(busy) {
+			busy = *began
+		}
+	}
+	return busy, p.last
 }
 
 // lanePages reads a stream's pages, with so many requests of all streams in flight at most as there are slots.
@@ -51,8 +59,7 @@ func (l *lanePages) Page(ctx context.Context, s connector.Stream, number int, he
 		return connector.Page{}, ctx.Err()
 	}
 	defer func() { <-l.slots }()
-	l.pulse.begin()
-	defer l.pulse.end()
+	defer l.pulse.begin()()
 	l.calls.Add(1)
 	return l.pages.Page(ctx, s, number, held)
 }
@@ -64,19 +71,16 @@ type laneLog struct {
 }
 
 func (l *laneLog) Acquire(ctx context.Context) (connector.State, error) {
-	l.pulse.begin()
-	defer l.pulse.end()
+	defer l.pulse.begin()()
 	return l.Log.Acquire(ctx)
 }
 
 func (l *laneLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
-	l.pulse.begin()
-	defer l.pulse.end()
+	defer l.pulse.begin()()
 	return l.Log.Commit(ctx, events, rejects, next)
 }
 
 func (l *laneLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
-	l.pulse.begin()
-	defer l.pulse.end()
+	defer l.pulse.begin()()
 	return l.Log.Peek(ctx)
 }
