@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,8 +53,7 @@ func freePortPair(t *testing.T) int {
 	t.Helper()
 	for range 100 {
 		port := freePort(t)
-		if next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)); err == nil {
-			next.Close()
+		if _, err := tryPort(t.Context(), port+1); err == nil {
 			return port
 		}
 	}
@@ -66,7 +64,7 @@ func freePortPair(t *testing.T) int {
 func (p *kafkaPlace) script(t *testing.T, args ...string) string {
 	t.Helper()
 	var out strings.Builder
-	command := exec.Command(kafkaScript, args...)
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), kafkaScript, args...) // the clean-up calls it too
 	command.Stdout, command.Stderr = &out, os.Stderr
 	if err := command.Run(); err != nil {
 		t.Fatalf("kafka.sh %s: %v", args[0], err)

@@ -57,12 +57,21 @@ func newNATSPlace(t *testing.T, binary, options string) *natsPlace {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := tryPort(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return port
+}
+
+// tryPort says whether a port of loopback is free; 0 is any.
+func tryPort(ctx context.Context, port int) (int, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return 0, err
+	}
 	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 func (p *natsPlace) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", p.port) }

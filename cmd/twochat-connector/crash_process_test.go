@@ -46,7 +46,7 @@ func launch(t *testing.T, log string, env []string, name string, args ...string)
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{})}
+	p := &process{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), name, args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
