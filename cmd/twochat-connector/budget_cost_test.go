@@ -1,0 +1,65 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+func TestCost_WithinTheBudget(t *testing.T) {
+	now := time.Date(2026, time.November, 3, 9, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		streams, monthly int
+		used, plan       int64 // 0, 0: as explain, which asks nobody
+		interval, words  string
+	}{
+		"plenty":     {1, 1_000_000, 40_000, 500_000, "every 10s while messages flow, every 1m when it is quiet", "Of the month's budget of 1,000,000 calls the account has used 40,000: it lasts for a month even if messages never cease."},
+		"documented": {1, 0, 77_112, 500_000, "every 16.7s while messages flow, every 1m when it is quiet, slowed down by the month's budget of calls", "Of the month's budget of 250,000 calls the account has used 77,112: it lasts for a month while it is quiet; if messages never cease it would be used up in 9 days, on 13 November, so polling slows down, and never stops."},
+		"too many":   {20, 0, 77_112, 500_000, "every 5m34s, slowed down by the month's budget", "at full speed it would be used up in 11 h, on 3 November, and in 5 days, on 9 November even while it is quiet; polling slows down so that it lasts, and never stops."},
+		"spent":      {1, 0, 260_000, 500_000, "every 1m47s while messages flow, every 10m when it is quiet, slowed down by the month's budget", "The month's budget of 250,000 calls is used up, as the account has used 260,000: each stream is read ten times less often until"},
+		"asks none":  {1, 0, 0, 0, "every 10s while messages flow, every 1m when it is quiet", "The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0)"},
+		"own word":   {2, 100_000, 0, 0, "every 56.4s while messages flow, every 1m when it is quiet, slowed down by the month's budget", "The month's budget is 100,000 calls: it lasts for a month while it is quiet; if messages never cease it would be used up in 2 days, so"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config.Default()
+			c.Poll.MonthlyCredits = test.monthly
+			c.TwoChat.Streams = make([]config.StreamConfig, test.streams)
+			budget := freshBudget(&c, now)
+			if test.plan > 0 {
+				budget = idleBudget(&c)
+				budget.Read(connector.AccountUsage{At: now, Used: test.used, Max: test.plan})
+			}
+			in := costOf(&c, 500).within(&c, budget, now)
+			if got := in.interval(); !strings.HasPrefix(got, test.interval) {
+				t.Errorf("interval\n got %q\nwant %q", got, test.interval)
+			}
+			if got := in.Budget.Text; !strings.Contains(got, test.words) {
+				t.Errorf("words\n got %q\nwant %q", got, test.words)
+			}
+			if slow := in.Busy > c.Poll.MinInterval; slow != in.Budget.Slows {
+				t.Errorf("slows is %v at %v", in.Budget.Slows, in.Busy)
+			}
+			if without := costOf(&c, 500); in.CallsBusy > without.CallsBusy || in.CallsQuiet > without.CallsQuiet {
+				t.Errorf("calls %d and %d, without a budget %d and %d", in.CallsQuiet, in.CallsBusy, without.CallsQuiet, without.CallsBusy)
+			}
+		})
+	}
+}
+
+func TestCheck_SaysHowLongTheBudgetLasts(t *testing.T) {
+	fake, url := fakeAPI(t, twochattest.Options{History: 5, Credits: 20_000})
+	fake.Consume(4_000)
+	config := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }")
+	code, out, errOut := finish(t, "check", "--config", config, "--json")
+	if code != exitFine || !strings.Contains(out, `"budget": 1000000000`) || !strings.Contains(out, `"used": 4001`) {
+		t.Errorf("check ends with %d:\n%s%s", code, out, errOut)
+	}
+	code, out, errOut = finish(t, "check", "--config", config)
+	if code != exitFine || !strings.Contains(out, "Of the month's budget of 1,000,000,000 calls the account has used 4,003: it lasts for a month even if messages never cease.") {
+		t.Errorf("check ends with %d:\n%s%s", code, out, errOut)
+	}
+}
