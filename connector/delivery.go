@@ -1,0 +1,180 @@
+package connector
+
+import "context"
+
+// deliver puts what is unknown in a walk into the log and certifies what may be certified.
+func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, error) {
+	batch, held := r.sort(w.order)
+	out.Held, out.Proven = held, w.proven
+	alone := r.start == 0 && (w.taken == 1 || w.proven)
+	var certified uint64
+	agreed := false
+	switch {
+	case alone:
+		certified = everything
+	case w.proven:
+		certified, agreed = r.provenUpTo(w.order, batch), true
+	case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):
+		certified, agreed = r.previous.certifies, true
+	}
+	if w.horizon != nil {
+		batch.horizon = w.horizon
+	}
+	if w.proven && r.start > 0 {
+		r.readAhead(ctx, max(0, r.start-r.stillStep()))
+	}
+	done, err := r.commit(ctx, batch, certified)
+	if err != nil {
+		return out, err
+	}
+	out.add(done)
+	r.fromTop = r.start == 0
+	switch {
+	case alone:
+		r.previous, r.careful, r.groundless, r.slice = nil, false, false, r.rules.SlicePages
+	case agreed:
+		r.careful, r.groundless = false, false
+		if r.start > 0 && w.proven {
+			r.start, r.previous = max(0, r.start-r.stillStep()), nil
+		} else if r.start > 0 {
+			r.start, r.previous = r.upward(), nil
+		} else {
+			r.slice = r.rules.SlicePages
+			r.remember(w.order)
+		}
+	case w.movedUp:
+		r.previous = nil
+	default:
+		r.remember(w.order)
+	}
+	if r.Rested() {
+		r.settled, out.Rested, r.accepting = w.page0, true, false
+	}
+	return out, nil
+}
+
+// upward is where the next walk of a deep backlog begins.
+func (r *Reader) upward() int { return max(0, r.start-max(1, r.slice/2)) }
+
+// sort splits a walk's messages into what is to be delivered, oldest first, and what is held. What lies above everything
+// known is new. Below something known, a message is late where an event delivered in order lies below it and nothing newer
+// than that event was forgotten or erased; it is new where the reader has forgotten nothing at all; else it is held.
+func (r *Reader) sort(order []found) (batch, int) {
+	below := make([]*Key, len(order))
+	anchors := r.anchors(len(order), func(i int) Key { return order[i].Key })
+	var anchor *Key
+	for i := len(order) - 1; i >= 0; i-- {
+		below[i] = anchor
+		if anchors[i] {
+			anchor = &order[i].Key
+		}
+	}
+	var b batch
+	held, late := 0, r.accepting || !r.nothingDeliveredAbove(order)
+	for i := range order {
+		switch f := &order[i]; {
+		case r.known(f.Key):
+			late = true
+		case !late, below[i] != nil && r.wholeAbove(*below[i]), below[i] == nil && !r.forgetful():
+			b.add(f, late)
+		default:
+			held += r.hold(f.Key)
+		}
+	}
+	b.oldestFirst()
+	return b, held
+}
+
+// hold counts a message as held, once.
+func (r *Reader) hold(key Key) int {
+	if !r.held.add(key) {
+		return 0
+	}
+	r.recorded.Counters.Held++
+	return 1
+}
+
+// provenUpTo is what a proven walk that began below page 0 certifies: the log up to the newest event delivered in order that
+// it met or is about to deliver. Above that, events of an earlier walk may lie.
+func (r *Reader) provenUpTo(order []found, b batch) uint64 {
+	for i := len(b.events) - 1; i >= 0; i-- {
+		if !b.events[i].late {
+			return r.recorded.Sequence + uint64(i) + 1
+		}
+	}
+	for i := range order {
+		if at, ok := r.window.places[order[i].Key]; ok && !at.late() {
+			return at.sequence()
+		}
+	}
+	return 0
+}
+
+// nothingDeliveredAbove says whether what is unknown at the top of this walk is newer than everything in the log. A walk
+// from page 0 sees it. Further down, delivered but uncertified events may lie above the start: not if the newest of them was
+// met, nor if a page's worth of unknown messages lies above the first known one (it was deleted, then: no walk misses a
+// whole page at one seam).
+func (r *Reader) nothingDeliveredAbove(order []found) bool {
+	newest, ok := r.window.newestInOrder()
+	if r.start == 0 || !ok || newest.at.sequence() <= r.window.certified {
+		return true
+	}
+	unknown, counting := 0, true
+	for i := range order {
+		if order[i].Key == newest.key {
+			return true
+		}
+		if r.known(order[i].Key) {
+			counting = false
+		} else if counting {
+			unknown++
+		}
+	}
+	return unknown >= r.rules.Page
+}
+
+// agrees says whether this walk certifies the one before: it misses nothing that the other saw, and shows nothing new
+// below the other's first message (nothing new at all, where none of what the other delivered is listed any more).
+func (r *Reader) agrees(order []found, b batch) bool {
+	here := make(map[Key]int, len(order))
+	for i := range order {
+		here[order[i].Key] = i
+	}
+	for _, key := range r.previous.above {
+		if _, ok := here[key]; !ok {
+			return false
+		}
+	}
+	top := 0
+	if len(r.previous.above) > 0 {
+		top = here[r.previous.above[0]]
+	}
+	return !b.below(here, top)
+}
+
+// remember keeps a walk for the next one to certify. From page 0 that is the whole log. From further down it is the log up
+// to the newest event delivered in order that the walk met: above it, events of an earlier walk may lie.
+func (r *Reader) remember(order []found) {
+	var above []Key
+	var certifies uint64
+	for i := range order {
+		key := order[i].Key
+		if at, ok := r.window.places[key]; ok && at.sequence() > r.window.certified {
+			above = append(above, key)
+			r.times.learn(at.sequence(), order[i].Time)
+			if certifies == 0 && !at.late() {
+				certifies = at.sequence()
+			}
+		}
+	}
+	switch {
+	case r.start == 0 && r.window.certified == r.window.last:
+		r.previous, r.groundless = nil, false
+	case r.start == 0:
+		r.previous = &certificate{above, r.window.last}
+	case len(above) > 0:
+		r.previous = &certificate{above, certifies}
+	default: // all ground here: go on upward
+		r.start, r.previous = r.upward(), nil
+	}
+}

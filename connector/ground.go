@@ -1,0 +1,81 @@
+package connector
+
+import "math"
+
+// give recomputes what is known without a place in the log: by key, the sequence up to which the log had no event
+// that could be listed above it.
+func (r *Reader) give() {
+	r.given = make(map[Key]uint64, len(r.recorded.Floor)+len(r.recorded.Horizon))
+	for _, key := range r.recorded.Floor {
+		r.given[key] = 0
+	}
+	if r.accepting {
+		return
+	}
+	for _, key := range r.recorded.Horizon {
+		r.given[key] = r.recorded.HorizonAt
+	}
+}
+
+// known says whether a message is in the seen window or given.
+func (r *Reader) known(key Key) bool {
+	if _, ok := r.window.places[key]; ok {
+		return true
+	}
+	_, ok := r.given[key]
+	return ok
+}
+
+// ground says whether a message is known at or below the certified sequence. What was given counts as long as the window
+// holds all that came after: later, forgotten messages may stand above it.
+func (r *Reader) ground(key Key) bool {
+	if at, ok := r.window.places[key]; ok {
+		return at.sequence() <= r.window.certified && (!r.accepting || at.sequence() > r.acceptedFrom)
+	}
+	return !r.accepting && r.givenHolds(key)
+}
+
+func (r *Reader) givenHolds(key Key) bool {
+	at, ok := r.given[key]
+	return ok && r.window.wholeAbove(at)
+}
+
+// inOrder says whether a known message was delivered in list order: what lies above it was never forgotten.
+func (r *Reader) inOrder(key Key) bool {
+	if at, ok := r.window.places[key]; ok {
+		return !at.late()
+	}
+	return r.givenHolds(key)
+}
+
+// wholeAbove says whether the window holds every event newer than this known one: none was erased from the sink.
+func (r *Reader) wholeAbove(key Key) bool {
+	if at, ok := r.window.places[key]; ok {
+		return r.window.hole <= at.sequence()
+	}
+	return r.givenHolds(key)
+}
+
+// anchors says which of some rows, newest first, show where the log was: events delivered in order, each older in the log
+// than all such above it. One that is not is listed a second time, further down than its place.
+func (r *Reader) anchors(rows int, key func(int) Key) []bool {
+	anchors := make([]bool, rows)
+	lowest := uint64(math.MaxUint64)
+	for i := range rows {
+		at, known := r.window.places[key(i)]
+		sequence := at.sequence()
+		if !known {
+			sequence = r.given[key(i)]
+		}
+		if !r.inOrder(key(i)) || r.ignoring(key(i)) || sequence > lowest {
+			continue
+		}
+		anchors[i], lowest = true, sequence
+	}
+	return anchors
+}
+
+// forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any more.
+func (r *Reader) forgetful() bool {
+	return !r.groundless && !r.accepting && (!r.window.whole() || len(r.given) > 0)
+}
