@@ -44,6 +44,7 @@ type Poller struct {
 
 	interval  time.Duration
 	lastSweep time.Time
+	nextPoll  time.Time
 	urgency   atomic.Int32 // an Urgency; pages are read side by side
 	moved     int          // walks in a row that contradicted themselves
 	eager     int          // polls in a row that followed at once without getting anywhere
@@ -108,8 +109,9 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	sweeping := p.sweepDue(began)
 	if sweeping {
 		p.urgency.Store(int32(Sweep))
-		out, err = p.session.Sweep(ctx, began)
-		p.lastSweep = began
+		if out, err = p.session.Sweep(ctx, began); !out.More {
+			p.lastSweep = began
+		}
 	} else {
 		p.urgency.Store(int32(Live))
 		out, err = p.session.Poll(ctx)
@@ -121,12 +123,24 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	p.waits.walk.Reset()
 	p.metrics.step(out, time.Since(began))
 	p.record(out, began, sweeping)
+	if sweeping && out.Delivered == 0 {
+		return p.untilPoll(), nil
+	}
 	return p.pause(out, sweeping), nil
 }
 
-// sweepDue says whether it is time to look for late arrivals: only at rest, and not right after the start.
+// untilPoll is how long to wait for the next step in the midst of an interval: not at all where a sweep has more to do.
+func (p *Poller) untilPoll() time.Duration {
+	now := time.Now()
+	if p.sweepDue(now) {
+		return 0
+	}
+	return max(0, p.nextPoll.Sub(now))
+}
+
+// sweepDue says whether it is time to look for late arrivals: only at rest, between polls, and not right after the start.
 func (p *Poller) sweepDue(now time.Time) bool {
-	if p.config.SweepEvery == nil || !p.session.Reader().Rested() {
+	if p.config.SweepEvery == nil || !p.session.Reader().Rested() || !now.Before(p.nextPoll) {
 		return false
 	}
 	every := p.config.SweepEvery()
@@ -168,7 +182,8 @@ func (p *Poller) pause(out Outcome, sweeping bool) time.Duration {
 		}
 	}
 	p.eager = 0
-	return jitter(wait)
+	p.nextPoll = time.Now().Add(jitter(wait))
+	return p.untilPoll()
 }
 
 // jitter spreads waits by a tenth, so that polls of many streams do not fall into step.

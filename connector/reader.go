@@ -31,6 +31,8 @@ type Reader struct {
 	careful bool
 	// searched: the list was searched for its end, for want of any ground.
 	searched bool
+	// swept is the page that the sweep under way goes on with.
+	swept int
 	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is new.
 	groundless bool
 	// word: the operator's, to deliver what would be held.
@@ -113,6 +115,8 @@ type Outcome struct {
 	Proven bool
 	// Unchanged: page 0 was the one that had left nothing to do.
 	Unchanged bool
+	// More: the sweep is not done yet.
+	More bool
 	// Rested: all that was listed when the walk began is in the log and certified.
 	Rested bool
 	// Newest is the time of the newest message on page 0, where it has one.

@@ -25,8 +25,10 @@ type Rules struct {
 	EmptyPolls int
 	// Repeats is how many walks in a row the same message must stand out of place before it counts as listed twice for good.
 	Repeats int
-	// SweepPages bounds one sweep; SweepDepth is how far back in time it looks.
+	// SweepPages bounds one sweep; SweepDepth is how far back in time it looks. SweepStep is how many pages it reads in one step,
+	// so that polls are not kept waiting.
 	SweepPages int
+	SweepStep  int
 	SweepDepth time.Duration
 }
 
@@ -34,6 +36,6 @@ type Rules struct {
 func DefaultRules() Rules {
 	return Rules{
 		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, Memory: 500, Capacity: 20_000, Tail: 128, Floor: 100, Rejects: 1000,
-		EmptyPolls: 3, Repeats: 3, SweepPages: 200, SweepDepth: 60 * time.Hour,
+		EmptyPolls: 3, Repeats: 3, SweepPages: 200, SweepStep: 3, SweepDepth: 60 * time.Hour,
 	}
 }

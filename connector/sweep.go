@@ -8,13 +8,18 @@ import (
 
 // Sweep looks for late arrivals below ground, page by page, down to the depth of the rules before now. Late is what lies on
 // one page between a known message above and, below it, a known one that was delivered in order and above which nothing was
-// forgotten. Nothing else is guessed. It does nothing while a backlog is being worked off. Errors are as Poll's.
+// forgotten. Nothing else is guessed. It does nothing while a backlog is being worked off. One call reads a few pages; More
+// says that the next one goes on below them. Errors are as Poll's.
 func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	var out Outcome
 	if !r.recorded.Started || r.start > 0 {
 		return out, nil
 	}
-	for number := range r.rules.SweepPages {
+	for range r.rules.SweepStep {
+		number := r.swept
+		if number >= r.rules.SweepPages {
+			break
+		}
 		page, err := r.read(ctx, number, "")
 		if err != nil {
 			return out, err
@@ -24,7 +29,8 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 			out.Newest = newestTime(page.Messages)
 		}
 		if len(page.Messages) == 0 {
-			break
+			r.swept = 0
+			return out, nil
 		}
 		b := r.lateOn(page)
 		done, err := r.commit(ctx, b, 0)
@@ -33,8 +39,13 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 			return out, err
 		}
 		if allOlder(page.Messages, now.Add(-r.rules.SweepDepth).After) {
-			break
+			r.swept = 0
+			return out, nil
 		}
+		r.swept++
+	}
+	if out.More = r.swept < r.rules.SweepPages; !out.More {
+		r.swept = 0
 	}
 	return out, nil
 }

@@ -82,7 +82,9 @@ func (r *replica) work() {
 		var out connector.Outcome
 		var err error
 		if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().Start() == 0 {
-			out, err = session.Sweep(ctx, epoch.Add(1000*time.Hour))
+			for out.More = true; out.More && err == nil; {
+				out, err = session.Sweep(ctx, epoch.Add(1000*time.Hour))
+			}
 		} else {
 			out, err = session.Poll(ctx)
 			if err == nil {

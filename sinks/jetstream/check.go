@@ -127,7 +127,8 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	warn(c.AllowRollup, "anyone who may publish to it can empty it with one header (Nats-Rollup)", edit("--no-allow-rollup"))
 	warn(c.MaxMsgSize > 0 && c.MaxMsgSize < 1<<20, "larger messages than "+strconv.Itoa(int(c.MaxMsgSize))+" bytes would be lost to the quarantine", edit("--max-msg-size -1"))
 	warn(c.Duplicates > 0 && c.Duplicates < 30*time.Second, "its duplicate window of "+c.Duplicates.String()+" hardly helps other publishers' retries", edit("--dupe-window 2m"))
-	warn(c.Replicas == 1, "it has one replica: what its server acknowledged may be lost with that server's disk", edit("--replicas 3")+" (where there are three servers)")
+	// A server inside this process is one server, as its user knows.
+	warn(c.Replicas == 1 && s.config.InProcess == nil, "it has one replica: what its server acknowledged may be lost with that server's disk", edit("--replicas 3")+" (where there are three servers)")
 	warn(c.Replicas == 2, "two replicas stop when either is away, and are no safer than one", edit("--replicas 3"))
 	if info.Cluster != nil {
 		for _, peer := range info.Cluster.Replicas {
