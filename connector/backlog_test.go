@@ -229,8 +229,8 @@ func TestReader_ASweepIsBounded(t *testing.T) {
 	d.restart()
 	d.settle(4)
 	d.list.requests()
-	if out := d.sweep(); out.Pages != 2 {
-		t.Errorf("%+v", out)
+	if out, err := d.Sweep(t.Context(), minute(0)); out.Pages != 2 || err != nil {
+		t.Errorf("%+v, %v", out, err)
 	}
 	d.wantRequests("0 1")
 }
@@ -409,6 +409,9 @@ func TestReader_FirstStartOfAnEmptyList(t *testing.T) {
 // Rule 12: what stands in the floor and is bad is not wanted either.
 func TestReader_FirstStartDoesNotQuarantineTheFloor(t *testing.T) {
 	d := settledDesk(t, now, message(4), bad(3), message(2), message(1))
+	if c := d.log.checkpoint; len(c.Floor) != 3 || len(c.Rejects) != 1 {
+		t.Errorf("a floor of %d, %d rejects known", len(c.Floor), len(c.Rejects))
+	}
 	d.list.add(message(5))
 	d.settle(3)
 	d.sweep()

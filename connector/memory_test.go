@@ -47,7 +47,7 @@ func TestGroundTimes_Median(t *testing.T) {
 		{"the newest 21", time.Time{}, func(g *groundTimes) { fill(g, 1, 100) }, 100, minute(90)},
 		{"of what is certified", time.Time{}, func(g *groundTimes) { fill(g, 1, 100) }, 50, minute(40)},
 		{"one wrong by years does not matter", time.Time{}, func(g *groundTimes) { fill(g, 1, 99); g.add(100, minute(0).AddDate(-9, 0, 0)) }, 100, minute(89)},
-		{"no time, no vote", time.Time{}, func(g *groundTimes) { fill(g, 1, 21); g.add(22, time.Time{}) }, 22, minute(11)},
+		{"no time, no vote", time.Time{}, func(g *groundTimes) { fill(g, 1, 21); g.add(22, time.Time{}); g.add(23, time.Time{}) }, 23, minute(11)},
 		{"few are outvoted by what was before", minute(1), func(g *groundTimes) { fill(g, 30, 39) }, 39, minute(1)},
 		{"learned twice counts once", time.Time{}, func(g *groundTimes) {
 			g.learn(2, minute(2))

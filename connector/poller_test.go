@@ -351,6 +351,21 @@ func TestPoller_OneFailureInPassingIsNoChangeOfState(t *testing.T) {
 	})
 }
 
+// What somebody has to mend is said at once.
+func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.list.times()
+		s.fail(fault(FaultKey, 0))
+		for len(s.list.times()) == 0 {
+			pass(time.Second)
+		}
+		s.wantState(StateNoSource)
+		s.stop()
+	})
+}
+
 // A sink that is down for an hour costs nothing but delay: no page is asked for meanwhile, and nothing is lost.
 func TestPoller_SinkFailureDoesNotPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -506,21 +521,21 @@ func TestPoller_TheCommitInFlightIsFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShift(t, nil, newest(3, 1)...)
 		pass(2 * time.Minute)
+		begun := make(chan struct{})
 		s.answer(func(ctx context.Context, _ []Event) (bool, error) {
+			close(begun)
 			select {
-			case <-time.After(70 * time.Second):
+			case <-time.After(15 * time.Second):
 				return true, nil
 			case <-ctx.Done():
 				return false, ctx.Err()
 			}
 		})
 		s.add(4, 4)
-		pass(60*time.Second + longest) // the commit goes on for up to 60 s more
-		for len(s.list.times()) > 0 {
-			pass(time.Second)
+		<-begun
+		if took := s.stop(); took != 15*time.Second {
+			t.Errorf("it stopped after %v", took)
 		}
-		pass(55 * time.Second)
-		s.stop()
 		s.wantLog(ids(1, 4))
 	})
 }

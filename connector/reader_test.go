@@ -10,10 +10,12 @@ import (
 )
 
 // small are rules with which a few messages show what the real ones do: four messages a page, two in a run.
-var small = Rules{
-	Page: 4, Run: 2, SlicePages: 4, SliceBytes: 1 << 20, Memory: 12, Capacity: 36, Tail: 4, Floor: 4, Rejects: 8, EmptyPolls: 3, Repeats: 3,
-	SweepPages: 20, SweepDepth: 60 * time.Hour,
-}
+var small = func() Rules {
+	r := DefaultRules()
+	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.Memory, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12, 36, 4, 4, 8
+	r.EmptyPolls, r.Repeats, r.SweepPages, r.SweepDepth = 3, 3, 20, 60*time.Hour
+	return r
+}()
 
 var (
 	beginning = Start{Beginning: true}
@@ -95,13 +97,18 @@ func (d *desk) settle(most int) Outcome {
 	return sum
 }
 
+// sweep sweeps the whole list, in as many steps as that takes.
 func (d *desk) sweep() Outcome {
 	d.t.Helper()
-	out, err := d.Sweep(d.t.Context(), minute(0).Add(24*time.Hour))
-	if err != nil {
-		d.t.Fatalf("sweep: %v", err)
+	var sum Outcome
+	for range len(d.list.rows)/small.Page + 2 {
+		out, err := d.Sweep(d.t.Context(), minute(0).Add(24*time.Hour))
+		if err != nil {
+			d.t.Fatalf("sweep: %v", err)
+		}
+		sum.Delivered, sum.Late, sum.Rejected = sum.Delivered+out.Delivered, sum.Late+out.Late, sum.Rejected+out.Rejected
 	}
-	return out
+	return sum
 }
 
 func (d *desk) wantLog(want string) {
