@@ -119,9 +119,9 @@ func (r *rig) note(t *testing.T, i int) {
 	if s.process == nil || s.asked || s.process.running() {
 		return
 	}
-	code, _ := s.process.exit(0)
+	code, _ := s.process.exit(time.Second)
 	s.ends, s.asked = append(s.ends, code), true
-	t.Logf("connector %d ended by itself with %d:\n%s", i+1, code, tail(s.log, 3))
+	t.Errorf("connector %d ended by itself with %d, though a broker that is down is to be waited for:\n%s", i+1, code, tail(s.log, 3))
 }
 
 func (r *rig) kill(t *testing.T, i int) {
