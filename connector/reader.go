@@ -25,6 +25,7 @@ type Reader struct {
 	recorded Checkpoint // the newest committed
 
 	start    int // page at which walks begin; 0 but in a deep backlog
+	rose     int // page at which the proven walk before began, where the next one begins further up
 	slice    int // pages that a walk may hold, fewer than the rules say where pages are heavy
 	previous *certificate
 	// careful: a search for ground led below it; the next one goes in steps that cannot jump over what is known.

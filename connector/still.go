@@ -93,9 +93,13 @@ func (w *walker) still(ctx context.Context, first *Page) (bool, error) {
 		}
 	}
 	edge, number, to := first, r.start, r.start+groupSizes[0]
-	if edge == nil { // in a deep backlog it is known about where ground should be
+	switch { // in a deep backlog it is known about where ground should be
+	case edge == nil:
 		to = r.aheadTo(r.start)
+	case r.rose > 0:
+		to = min(r.rose+1, r.slice-1)
 	}
+	r.rose = 0
 	for round := 1; ; round++ {
 		g := r.groupFrom(ctx, number, edge, to)
 		w.pages += g.requests
@@ -117,10 +121,12 @@ func (w *walker) still(ctx context.Context, first *Page) (bool, error) {
 				return done, err
 			}
 		}
-		edge = &g.pages[len(g.pages)-1]
+		if len(g.pages) > 0 {
+			edge = &g.pages[len(g.pages)-1]
+		}
 		number = edge.Number
-		if len(edge.Messages) < r.rules.Page {
-			if ended, err := w.end(ctx, number+1); ended || err != nil {
+		if len(edge.Messages) < r.rules.Page || g.ended {
+			if ended, err := w.end(ctx, number+1); ended || g.ended || err != nil {
 				return ended, err
 			}
 		}
@@ -131,7 +137,8 @@ func (w *walker) still(ctx context.Context, first *Page) (bool, error) {
 	}
 }
 
-// end concludes a walk whose last page was short: it reports whether the list is proven to end there.
+// end concludes a walk whose last page was short, or had an empty one after it: it reports whether the list is proven to end
+// there.
 func (w *walker) end(ctx context.Context, number int) (bool, error) {
 	page, err := w.reader.page(ctx, number)
 	w.pages++
@@ -149,6 +156,7 @@ type group struct {
 	edge     Page   // the first
 	pages    []Page // all below it
 	still    bool
+	ended    bool // an empty page followed
 	requests int
 	err      error
 }
@@ -180,12 +188,13 @@ func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int) 
 	for last > 1 && len(pages[last-1].Messages) == 0 {
 		last--
 	}
-	return group{edge: pages[0], pages: pages[1:last], still: still, requests: int(requests.Load()), err: err}
+	return group{edge: pages[0], pages: pages[1:last], still: still, ended: last < len(pages), requests: int(requests.Load()), err: err}
 }
 
 // standStill fills pages and says whether they stood still meanwhile. Empty pages at the end are left out.
 func (r *Reader) standStill(ctx context.Context, pages []Page, edge *Page, read func(int) func(context.Context, int) error,
-	again func(context.Context, int) (bool, error)) (bool, error) {
+	again func(context.Context, int) (bool, error),
+) (bool, error) {
 	last := len(pages) - 1
 	if edge != nil {
 		pages[0] = *edge
@@ -196,20 +205,23 @@ func (r *Reader) standStill(ctx context.Context, pages []Page, edge *Page, read 
 		return false, err
 	}
 	for ; last > 0 && len(pages[last].Messages) == 0; last-- {
-		if last == len(pages)-4 || last == 1 {
+		if last == 1 {
+			continue // the list ends with the first page
+		}
+		if last == len(pages)-4 {
 			return false, nil // far beyond the end of the list
 		}
 		if err := read(last-1)(ctx, 0); err != nil {
 			return false, err
 		}
 	}
-	if err := r.crew.Each(ctx, last-1, read(1)); err != nil {
+	if err := r.crew.Each(ctx, max(0, last-1), read(1)); err != nil {
 		return false, err
 	}
 	if same, err := again(ctx, 0); !same || err != nil {
 		return false, err
 	}
-	if last > 1 || pages[0].Number > 0 { // else nothing above page 1 can have changed while page 0 is the same
+	if last > 1 || last == 1 && pages[0].Number > 0 { // else nothing above page 1 can have changed while page 0 is the same
 		if same, err := again(ctx, last); !same || err != nil {
 			return false, err
 		}
