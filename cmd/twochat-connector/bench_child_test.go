@@ -1,0 +1,127 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// roleVariable makes the test binary another program: what a benchmark measures must not share a process with 2Chat's fake
+// and the broker, else their work would count as ours.
+const roleVariable = "TWOCHAT_CONNECTOR_BENCH_ROLE"
+
+func TestMain(m *testing.M) {
+	role := os.Getenv(roleVariable)
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	if err := play(role); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// apiRole is a fake 2Chat whose lists stand still.
+type apiRole struct {
+	Numbers []string
+	History int // messages of each number
+	Latency time.Duration
+}
+
+// natsRole is a NATS server with JetStream as it is without settings of its own.
+type natsRole struct{ Dir string }
+
+// play serves until the standard input ends, which it does with the process that began it.
+func play(role string) error {
+	name, settings, _ := strings.Cut(role, " ")
+	var url string
+	switch name {
+	case "2chat":
+		var r apiRole
+		if err := json.Unmarshal([]byte(settings), &r); err != nil {
+			return err
+		}
+		s, err := twochattest.New(twochattest.Options{
+			Numbers: r.Numbers, History: r.History, HistoryStep: time.Minute, Latency: r.Latency, RequestsPerMinute: 1_000_000, Credits: 1_000_000_000,
+		}).Start()
+		if err != nil {
+			return err
+		}
+		url = s.URL
+	case "nats":
+		var r natsRole
+		if err := json.Unmarshal([]byte(settings), &r); err != nil {
+			return err
+		}
+		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: r.Dir, NoSigs: true, NoLog: true})
+		if err != nil {
+			return err
+		}
+		s.Start()
+		if !s.ReadyForConnections(time.Minute) {
+			return fmt.Errorf("the NATS server is not ready")
+		}
+		url = s.ClientURL()
+	default:
+		return fmt.Errorf("no role is called %q", name)
+	}
+	fmt.Println(url)
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// child starts a role and returns its URL. It ends with the benchmark, or at end.
+func child(b testing.TB, name string, settings any) (url string, end func()) {
+	b.Helper()
+	text, err := json.Marshal(settings)
+	if err != nil {
+		b.Fatal(err)
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(executable)
+	cmd.Env = append(os.Environ(), roleVariable+"="+name+" "+string(text))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	ended := false
+	end = func() {
+		if ended {
+			return
+		}
+		ended = true
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil {
+			b.Errorf("role %s: %v", name, err)
+		}
+	}
+	b.Cleanup(end)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatalf("role %s says nothing: %v", name, err)
+	}
+	return strings.TrimSpace(line), end
+}

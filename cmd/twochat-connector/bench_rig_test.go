@@ -1,0 +1,238 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// benchNumber is the i-th connected number of a benchmark. It is reserved for use in fiction.
+func benchNumber(i int) string { return fmt.Sprintf("+1555%07d", 100_000+i) }
+
+// benchConfig reads some numbers without a limit of the rate: what is measured is the program, not its patience.
+func benchConfig(baseURL string, streams int, interval time.Duration) *config.Config {
+	c := config.Default()
+	c.TwoChat.BaseURL = baseURL
+	for i := range streams {
+		c.TwoChat.Streams = append(c.TwoChat.Streams, config.StreamConfig{Number: config.Number(benchNumber(i)), Name: fmt.Sprintf("stream-%d", i)})
+	}
+	c.Start = config.Start{Mode: config.StartBeginning}
+	c.Poll.MinInterval, c.Poll.MaxInterval = interval, interval
+	c.Poll.RequestsPerMinute, c.Poll.MonthlyCredits = 1_000_000_000, 1_000_000_000_000
+	return &c
+}
+
+// atWork is a pipeline that runs, with all that `run` gives it but the admin server.
+type atWork struct {
+	*pipeline
+	stop  context.CancelFunc
+	ended chan error
+}
+
+// begin starts the pipeline of a configuration.
+func begin(b testing.TB, c *config.Config) *atWork {
+	b.Helper()
+	privacy := twochat.Privacy{Identifiers: twochat.Identifiers(c.Privacy.Identifiers)}
+	client, err := twochat.New(twochat.Config{BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) { return testKey, nil }, Privacy: privacy})
+	if err != nil {
+		b.Fatal(err)
+	}
+	sink, err := sinks.Open(c.Sink, c.Encoding(), quietLogger())
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	w := &atWork{stop: stop, ended: make(chan error, 1), pipeline: newPipeline(parts{
+		config: c, sink: sink, client: client, privacy: privacy.Name(), registry: prometheus.NewRegistry(), logger: quietLogger(),
+	})}
+	go func() {
+		err := w.Run(ctx)
+		client.Close()
+		w.ended <- errors.Join(err, sink.Close())
+	}()
+	return w
+}
+
+// end stops the pipeline and waits for it.
+func (w *atWork) end(b testing.TB) {
+	b.Helper()
+	w.stop()
+	if err := <-w.ended; err != nil {
+		b.Fatal(err)
+	}
+}
+
+// rest waits until each stream has that many events in the sink, all certified, and a walk has found nothing else.
+func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
+	b.Helper()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	deadline := time.NewTimer(4 * time.Minute)
+	defer deadline.Stop()
+	for i := 0; ; {
+		for list := w.statuses(); i < len(list); i++ {
+			if s := list[i]; s.State != connector.StateLive || s.Sequence != events || s.Certified != events || s.LastGoodWalk.IsZero() {
+				break
+			}
+		}
+		if i == len(w.lanes) {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case err := <-w.ended:
+			b.Fatalf("the pipeline ended: %v", err)
+		case <-deadline.C:
+			b.Fatalf("stream %d does not come to rest: %+v", i, w.statuses()[i])
+		}
+	}
+}
+
+// spent is what something took of this process.
+type spent struct {
+	wall, cpu time.Duration
+	// heap is the most that objects, dead ones included, had at any time; resident the most memory of the process.
+	heap, resident uint64
+}
+
+// measure runs something on a clean heap.
+func measure(b testing.TB, do func()) spent {
+	b.Helper()
+	cleanHeap()
+	// Writing 5 makes what the process has now the most it ever had (proc(5), clear_refs).
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o200); err != nil {
+		b.Logf("the peak of memory is that of the whole process: %v", err)
+	}
+	var s spent
+	done := make(chan struct{})
+	var sampler sync.WaitGroup
+	sampler.Go(func() {
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			s.heap = max(s.heap, heapNow())
+			select {
+			case <-ticker.C:
+			case <-done:
+				return
+			}
+		}
+	})
+	cpu, began := cpuTime(b), time.Now()
+	do()
+	s.wall, s.cpu = time.Since(began), cpuTime(b)-cpu
+	close(done)
+	sampler.Wait()
+	s.resident = memoryOf(b, "VmHWM:")
+	return s
+}
+
+func cleanHeap() {
+	runtime.GC()
+	debug.FreeOSMemory()
+}
+
+func heapNow() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// cpuTime is what this process has used so far, the kernel's work for it included.
+func cpuTime(b testing.TB) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// memoryOf is a figure of /proc/self/status in bytes: VmRSS: now, VmHWM: at most.
+func memoryOf(b testing.TB, name string) uint64 {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kilobytes uint64
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+				b.Fatal(err)
+			}
+			return kilobytes << 10
+		}
+	}
+	b.Fatalf("/proc/self/status has no %s", name)
+	return 0
+}
+
+// download is a yardstick: it reads that many pages, with as many requests in flight as the connector has, and forgets them.
+func download(b testing.TB, baseURL string, pages, inFlight int) time.Duration {
+	b.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: inFlight}
+	defer transport.CloseIdleConnections()
+	var next atomic.Int64
+	var group sync.WaitGroup
+	began := time.Now()
+	for range inFlight {
+		group.Go(func() {
+			for page := next.Add(1) - 1; page < int64(pages); page = next.Add(1) - 1 {
+				if err := fetch(transport, fmt.Sprintf("%s/open/whatsapp/messages/%s?page_number=%d", baseURL, benchNumber(0), page)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return time.Since(began)
+}
+
+func fetch(transport *http.Transport, url string) error {
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("X-User-API-Key", testKey)
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return errors.New(response.Status)
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(text))
+}
