@@ -71,6 +71,9 @@ type zone struct {
 	lowest int // place in the floor of the last one shown
 }
 
+// farthestZone is the last page on which the floor, at most a page's worth, may stand with all that came in late between.
+const farthestZone = 3
+
 // straysUntilTwice is how often a message must stand out of place, while nothing else moved, to count as listed twice.
 const straysUntilTwice = 3
 
@@ -199,8 +202,10 @@ func (h *History) find(ctx context.Context) (Page, error) {
 	for {
 		number, ok := h.search.next()
 		if !ok {
-			return Page{}, &Refusal{"stream " + h.live.Name, "none of the messages that were newest when it first started is listed any more, so that nothing tells what is history",
-				"export what is missing by other means, or start a new stream under another name with `start: beginning`"}
+			return Page{}, &Refusal{
+				"stream " + h.live.Name, "none of the messages that were newest when it first started is listed any more, so that nothing tells what is history",
+				"export what is missing by other means, or start a new stream under another name with `start: beginning`",
+			}
 		}
 		page, err := h.pages.Page(ctx, h.live, number, "")
 		if err != nil {
@@ -319,6 +324,17 @@ func (h *History) ours(messages []Message) []Message {
 func (h *History) judge(ctx context.Context, number int, page Page) (Page, error) {
 	page.Number = number
 	before, goesOn := h.zones[number-1]
+	if !goesOn && number > 1 && number <= farthestZone && len(h.floorOn(page)) > 0 {
+		// A walk that began here has not seen whether the floor came down to this page.
+		above, err := h.pages.Page(ctx, h.live, h.base+number-1, "")
+		if err != nil {
+			return Page{}, err
+		}
+		if _, err := h.judge(ctx, number-1, above); err != nil {
+			return Page{}, err
+		}
+		before, goesOn = h.zones[number-1]
+	}
 	lowest, bottom, leading := -1, -1, goesOn
 	for i := range page.Messages {
 		key := page.Messages[i].Key

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -203,8 +204,8 @@ func (l *ledger) Commit(ctx context.Context, events []Event, rejects []Reject, n
 
 // settled says whether an error says for certain that nothing was written.
 func settled(err error) bool {
-	_, rejected := err.(*Rejected)
-	return rejected || err == ErrFenced || err == ErrNotNow
+	var rejected *Rejected
+	return errors.As(err, &rejected) || errors.Is(err, ErrFenced) || errors.Is(err, ErrNotNow)
 }
 
 func (l *ledger) Peek(context.Context) (Checkpoint, bool, error) {

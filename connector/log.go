@@ -118,11 +118,15 @@ func (c Claim) Admit(found Checkpoint) error {
 	thing := "stream " + c.Stream.Name
 	switch {
 	case found.SourceKey != c.Stream.SourceKey:
-		return &Refusal{thing, "its name is in use in this sink for another list (other number, remote or base URL)",
-			"give one of the two another name with `name:`"}
+		return &Refusal{
+			thing, "its name is in use in this sink for another list (other number, remote or base URL)",
+			"give one of the two another name with `name:`",
+		}
 	case found.Privacy != c.Privacy && !c.Rekey:
-		return &Refusal{thing, fmt.Sprintf("its events were written with privacy %q, the configuration says %q, and chats would move to other keys", found.Privacy, c.Privacy),
-			"set the former mode and key again, or accept it with `run --rekey`"}
+		return &Refusal{
+			thing, fmt.Sprintf("its events were written with privacy %q, the configuration says %q, and chats would move to other keys", found.Privacy, c.Privacy),
+			"set the former mode and key again, or accept it with `run --rekey`",
+		}
 	}
 	return nil
 }
@@ -137,14 +141,18 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 
 // RefuseOrphans is the refusal of a stream that has events but no checkpoint.
 func (c Claim) RefuseOrphans() error {
-	return &Refusal{"stream " + c.Stream.Name, "the sink holds events of this stream but no checkpoint",
-		"restore the checkpoint, or go on after the newest event with `run --first-start`"}
+	return &Refusal{
+		"stream " + c.Stream.Name, "the sink holds events of this stream but no checkpoint",
+		"restore the checkpoint, or go on after the newest event with `run --first-start`",
+	}
 }
 
 // RefuseAlias is the refusal of a list that is already read under another name.
 func (c Claim) RefuseAlias(other string) error {
-	return &Refusal{"stream " + c.Stream.Name, fmt.Sprintf("the sink already holds this list under the name %q", other),
-		fmt.Sprintf("set `name: %s`; the same messages would be written twice", other)}
+	return &Refusal{
+		"stream " + c.Stream.Name, fmt.Sprintf("the sink already holds this list under the name %q", other),
+		fmt.Sprintf("set `name: %s`; the same messages would be written twice", other),
+	}
 }
 
 // Finding is one fact that a check of the sink's or the API's settings found.

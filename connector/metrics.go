@@ -47,8 +47,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Namespace: "twochat_connector", Name: name, Help: help}, []string{"stream"})
 	}
 	seconds := func(name, help string) *prometheus.HistogramVec {
-		return f.NewHistogramVec(prometheus.HistogramOpts{Namespace: "twochat_connector", Name: name, Help: help,
-			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}, []string{"stream"})
+		return f.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "twochat_connector", Name: name, Help: help,
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, []string{"stream"})
 	}
 	return &Metrics{
 		requests:       counter("requests_total", "Page requests by outcome; each one is a paid call.", "stream", "outcome"),
@@ -56,8 +58,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		messages:       counter("messages_total", "Messages by result: delivered, late (delivered too), rejected, held.", "stream", "result"),
 		commits:        seconds("commit_duration_seconds", "How long a commit took in the sink."),
 		commitOutcomes: counter("commits_total", "Commits by outcome.", "stream", "outcome"),
-		state: f.NewGaugeVec(prometheus.GaugeOpts{Namespace: "twochat_connector", Name: "stream_state",
-			Help: "1 for the state that a stream is in."}, []string{"stream", "state"}),
+		state: f.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "twochat_connector", Name: "stream_state",
+			Help: "1 for the state that a stream is in.",
+		}, []string{"stream", "state"}),
 		lastGoodWalk: gauge("last_good_walk_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink."),
 		newest:       gauge("newest_message_timestamp_seconds", "The time of the newest message listed, as the message says."),
 		ground:       gauge("ground_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages."),

@@ -28,7 +28,7 @@ type admin struct {
 
 // listenAdmin takes the address; nothing is answered before serve. Port 0 is one of the system's choice.
 func listenAdmin(address string) (*admin, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, mended(fmt.Errorf("admin server: %w", err), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
 	}

@@ -322,7 +322,7 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 			b.view.done = true
 		case status.State == connector.StateStandby:
 			stop()
-			<-ended
+			_ = <-ended
 			return mended(errors.New("another backfill of this stream has taken over"), "let that one finish; one is enough")
 		case b.pages.fatal() == nil:
 			continue

@@ -114,8 +114,10 @@ func (v *backfillView) show(status connector.Status, calls int) {
 	if !due {
 		return
 	}
-	args := []any{"stream", v.stream, "messages", sequence, "messages_about", max(v.extent.Messages, int(sequence)), "calls", calls + v.extra,
-		"messages_per_second", fmt.Sprintf("%.1f", speed)}
+	args := []any{
+		"stream", v.stream, "messages", sequence, "messages_about", max(v.extent.Messages, int(sequence)), "calls", calls + v.extra,
+		"messages_per_second", fmt.Sprintf("%.1f", speed),
+	}
 	if left > 0 {
 		args = append(args, "left_about", left.Round(time.Second))
 	}

@@ -85,6 +85,7 @@ func (l *memoryLog) Commit(_ context.Context, events []connector.Event, _ []conn
 func (l *memoryLog) Peek(context.Context) (connector.Checkpoint, bool, error) {
 	return l.checkpoint, true, nil
 }
+
 func (*memoryLog) Limits() connector.Limits {
 	return connector.Limits{Messages: 1000, Bytes: 8 << 20}
 }

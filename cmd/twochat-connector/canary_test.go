@@ -70,8 +70,13 @@ func TestCanary(t *testing.T) {
 				}
 			}
 			for _, args := range [][]string{
-				{"status", "--admin", admin}, {"status", "--json", "--admin", admin}, {"check", "--config", path}, {"check", "--json", "--config", path},
-				{"check", "--learn", "--config", path}, {"explain", "--config", path}, {"explain", "--json", "--config", path},
+				{"status", "--admin", admin},
+				{"status", "--json", "--admin", admin},
+				{"check", "--config", path},
+				{"check", "--json", "--config", path},
+				{"check", "--learn", "--config", path},
+				{"explain", "--config", path},
+				{"explain", "--json", "--config", path},
 			} {
 				_, out, errOut := finish(t, args...)
 				shown.WriteString(out + errOut)

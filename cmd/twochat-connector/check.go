@@ -317,7 +317,8 @@ func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Findin
 func besideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
 	client := *sinks.Defaults().JetStream
 	client.URL = "nats://" + c.Embedded.Listen
-	conn, err := net.DialTimeout("tcp", c.Embedded.Listen, time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(context.Background(), "tcp", c.Embedded.Listen)
 	if err != nil {
 		return sinks.Config{JetStream: &client}, false
 	}

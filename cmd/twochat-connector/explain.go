@@ -115,25 +115,34 @@ func readsOf(c *config.Config) []string {
 // residueOf is what the reading itself can lose, double or disorder (guarantees, section 3.2), whatever the sink.
 func residueOf(c *config.Config, promise connector.Promise) []caveat {
 	list := []caveat{
-		{"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read.",
-			"poll.max_interval: the shorter, the less is deleted unseen"},
+		{
+			"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read.",
+			"poll.max_interval: the shorter, the less is deleted unseen",
+		},
 	}
 	if c.Poll.Sweep.Every > 0 {
 		list = append(list, caveat{
 			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, every %s and %s back, and delivered with late=true. What sinks deeper than that before the sweep comes is not found.", config.FormatDuration(c.Poll.Sweep.Every), config.FormatDuration(c.Poll.Sweep.Depth)),
-			"poll.sweep.every and poll.sweep.depth"})
+			"poll.sweep.every and poll.sweep.depth",
+		})
 	} else {
 		list = append(list, caveat{"A message that the API lists late, below the newest pages, is never found: there are no sweeps.", "poll.sweep.every: 1h"})
 	}
 	list = append(list,
-		caveat{"In a backlog deeper than 5,000 messages, a deletion above the place where the walk began that moves a message across the same page seam in two walks running hides that message until a sweep reaches it.",
-			"poll.sweep.depth: longer than the connector was away"},
+		caveat{
+			"In a backlog deeper than 5,000 messages, a deletion above the place where the walk began that moves a message across the same page seam in two walks running hides that message until a sweep reaches it.",
+			"poll.sweep.depth: longer than the connector was away",
+		},
 		caveat{"A list that is replaced in the middle of a walk may come out of order for that one walk. It is neither lost nor doubled.", ""},
-		caveat{"Where a list loses all that was delivered of it (a chat cleared, a number connected anew), what is newer is delivered, and the older part is held, counted and shown by `status`.",
-			"run --accept-history delivers it"},
+		caveat{
+			"Where a list loses all that was delivered of it (a chat cleared, a number connected anew), what is newer is delivered, and the older part is held, counted and shown by `status`.",
+			"run --accept-history delivers it",
+		},
 		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB) goes to the quarantine with its reason, and takes no sequence.", ""},
-		caveat{fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", groups(c.Seen.Capacity)),
-			"seen.capacity"},
+		caveat{
+			fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", groups(c.Seen.Capacity)),
+			"seen.capacity",
+		},
 	)
 	if promise.Once {
 		list = append(list, caveat{"Two copies that run by mistake cost calls, never duplicates: the sink lets only one of them write.", ""})

@@ -23,8 +23,10 @@ func TestExplain(t *testing.T) {
 		"kafka":     {"kafka: { brokers: [kafka:9092] }", "", []string{"ONCE", "isolation.level=read_committed; it holds events only"}},
 		"nats":      {"nats: { state: state }", "", []string{"BEST EFFORT", "deliver everything twice"}},
 		"stdout":    {"stdout: {}", "", []string{"BEST EFFORT", "every start is a first start"}},
-		"file": {"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }", []string{"Every line of events.jsonl", "without text, media (privacy.drop)",
-			"every 1h and 60h back", "seam", "--accept-history"}},
+		"file": {"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }", []string{
+			"Every line of events.jsonl", "without text, media (privacy.drop)",
+			"every 1h and 60h back", "seam", "--accept-history",
+		}},
 		"no sweeps": {"file: {}", "", []string{"is never found: there are no sweeps"}},
 	} {
 		t.Run(name, func(t *testing.T) {

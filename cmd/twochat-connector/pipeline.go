@@ -89,8 +89,10 @@ func newPipeline(p parts) *pipeline {
 		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
 		a.poller = connector.NewPoller(connector.PollerConfig{
 			Pages: &lanePages{pages: p.client, slots: slots, calls: &l.calls, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse},
-			Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory,
-				Crew: connector.Hands(c.Poll.Concurrency)},
+			Reading: connector.Reading{
+				Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory,
+				Crew: connector.Hands(c.Poll.Concurrency),
+			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
 			Limiter: l.limiter, Pace: l.pace, Metrics: metrics, Logger: p.logger,
 		})

@@ -41,7 +41,8 @@ type stuckLog struct {
 }
 
 func (l *stuckLog) Acquire(ctx context.Context) (connector.State, error) { return l.sink.acquire(ctx) }
-func (l *stuckLog) Close() error                                         { l.sink.closed++; return nil }
+
+func (l *stuckLog) Close() error { l.sink.closed++; return nil }
 
 // pipelineOf makes a pipeline of two streams; there is no API.
 func pipelineOf(t *testing.T, sink sinks.Sink) *pipeline {
@@ -149,7 +150,8 @@ func TestPulse(t *testing.T) {
 
 func TestPrepare_Refused(t *testing.T) {
 	findings := []connector.Finding{
-		{Level: connector.FindingOK, Thing: "a", Text: "fine"}, {Level: connector.FindingWarning, Thing: "b", Text: "weak"},
+		{Level: connector.FindingOK, Thing: "a", Text: "fine"},
+		{Level: connector.FindingWarning, Thing: "b", Text: "weak"},
 		{Level: connector.FindingRefused, Thing: "c", Text: "bad", Mend: "mend it"},
 	}
 	l := pipelineOf(t, &stuckSink{check: func(context.Context) ([]connector.Finding, error) { return findings, nil }})

@@ -16,12 +16,16 @@ var mutations = []struct {
 	count                     string
 }{
 	{"walks stop at what is merely known", "walk.go", "case r.ground(m.Key):", "case r.known(m.Key):", "plain", "200"},
-	{"every walk certifies", "delivery.go",
+	{
+		"every walk certifies", "delivery.go",
 		"case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):\n\t\tcertified, agreed = r.previous.certifies, true",
-		"default:\n\t\tcertified, agreed = everything, true", "plain", "200"},
+		"default:\n\t\tcertified, agreed = everything, true", "plain", "200",
+	},
 	{"pages that contradict each other are ignored", "walk.go", "case fresh || !lists(w.before, m.Key):", "case fresh && false:", "plain", "200"},
-	{"the window is the newest events, certified or not", "window.go",
-		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100"},
+	{
+		"the window is the newest events, certified or not", "window.go",
+		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100",
+	},
 	{"the sweep delivers whatever is unknown", "sweep.go", "if anchor && r.wholeAbove(page.Messages[i].Key) && r.wellRemembered(page.Messages[i].Key) {", "if anchor || true {", "hard", "200"},
 	{"what was erased from the sink is taken for late", "ground.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400"},
 	{"a forgotten past above a floor is not minded", "ground.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400"},

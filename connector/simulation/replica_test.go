@@ -26,7 +26,6 @@ type replica struct {
 	seen   uint64 // the log's version when it last looked
 	polls  int
 	rested int // polls in a row that left nothing to do
-	stuck  int // errors in a row
 	err    error
 	reader *connector.Reader
 }

@@ -192,10 +192,17 @@ func TestClient_RetryAfter(t *testing.T) {
 		value, date string
 		want        time.Duration
 	}{
-		{"7", "", 7 * time.Second}, {" 7 ", "", 7 * time.Second}, {"1.5", "", 1500 * time.Millisecond}, {"-3", "", 0}, {"soon", "", 0}, {"999999999999", "", time.Hour}, {"Inf", "", time.Hour},
+		{"7", "", 7 * time.Second},
+		{" 7 ", "", 7 * time.Second},
+		{"1.5", "", 1500 * time.Millisecond},
+		{"-3", "", 0},
+		{"soon", "", 0},
+		{"999999999999", "", time.Hour},
+		{"Inf", "", time.Hour},
 		{"Sat, 31 Jan 2026 12:00:30 GMT", "-", 30 * time.Second},
 		{"Sat, 31 Jan 2026 12:00:30 GMT", "Sat, 31 Jan 2026 12:00:10 GMT", 20 * time.Second},
-		{"Sat, 31 Jan 2026 11:00:30 GMT", "-", 0}, {"Sun, 01 Feb 2026 12:00:00 GMT", "-", time.Hour},
+		{"Sat, 31 Jan 2026 11:00:30 GMT", "-", 0},
+		{"Sun, 01 Feb 2026 12:00:00 GMT", "-", time.Hour},
 	} {
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", test.value)

@@ -90,8 +90,11 @@ func TestPrivacy_Name(t *testing.T) {
 
 func TestPrivacy_Validate(t *testing.T) {
 	for _, p := range []Privacy{
-		{Identifiers: "Hashed"}, {Identifiers: IdentifiersPseudonymous}, {Identifiers: IdentifiersPseudonymous, Secret: secret[:15]},
-		{Identifiers: IdentifiersClear, Secret: secret}, {Drop: []string{"texts"}},
+		{Identifiers: "Hashed"},
+		{Identifiers: IdentifiersPseudonymous},
+		{Identifiers: IdentifiersPseudonymous, Secret: secret[:15]},
+		{Identifiers: IdentifiersClear, Secret: secret},
+		{Drop: []string{"texts"}},
 	} {
 		if p.Validate() == nil {
 			t.Errorf("accepted: %+v", p)
@@ -145,11 +148,15 @@ func TestRewrite_Pseudonyms(t *testing.T) {
 		{`{"participant":{"phone_number":"+52155","pushname":"Johny","n":1,"long":5215512345432}}`, `{"participant":{"phone_number":` + p("52155") + `,"pushname":` + p("Johny") + `,"n":1,"long":` + p("5215512345432") + `}}`},
 		{`{"participant":"+52155"}`, `{"participant":` + p("52155") + `}`},
 		{`{"contact":{"first_name":"J\u00f6rg","last_updated":1670454681,"uuid":"CON1","tags":["vip",true]}}`, `{"contact":{"first_name":` + p("Jörg") + `,"last_updated":1670454681,"uuid":` + p("CON1") + `,"tags":[` + p("vip") + `,true]}}`},
-		{`{"message":{"quoted_msg":{"uuid":"q","session_key":"s","participant":{"pushname":"J"},"message":{"text":"hello 123456@c.us"}}}}`,
-			`{"message":{"quoted_msg":{"uuid":"q","session_key":` + p("s") + `,"participant":{"pushname":` + p("J") + `},"message":{"text":"hello 123456@c.us"}}}}`},
+		{
+			`{"message":{"quoted_msg":{"uuid":"q","session_key":"s","participant":{"pushname":"J"},"message":{"text":"hello 123456@c.us"}}}}`,
+			`{"message":{"quoted_msg":{"uuid":"q","session_key":` + p("s") + `,"participant":{"pushname":` + p("J") + `},"message":{"text":"hello 123456@c.us"}}}}`,
+		},
 		{`{"message":{"text":"+5215512345432"}}`, `{"message":{"text":"+5215512345432"}}`},
-		{`{"x":["true_5215512345432@c.us_3A8AE","120-363@g.us","12:7@lid","me@lidl.com","@c.us"]}`,
-			`{"x":["true_` + part("5215512345432@c.us") + `@c.us_3A8AE","` + part("120-363@g.us") + `@g.us","` + part("12:7@lid") + `@lid","me` + `@lidl.com","@c.us"]}`},
+		{
+			`{"x":["true_5215512345432@c.us_3A8AE","120-363@g.us","12:7@lid","me@lidl.com","@c.us"]}`,
+			`{"x":["true_` + part("5215512345432@c.us") + `@c.us_3A8AE","` + part("120-363@g.us") + `@g.us","` + part("12:7@lid") + `@lid","me` + `@lidl.com","@c.us"]}`,
+		},
 		{`{"x":"\u00312345@c.us"}`, `{"x":"` + part("12345@c.us") + `@c.us"}`},
 		{`{"x":"\u12345@c.us <&>"}`, `{"x":"` + "\u1234" + part("5@c.us") + `@c.us <&>"}`},
 		{`{"x":"say \"hi\" to 12345@c.us"}`, `{"x":"say \"hi\" to ` + part("12345@c.us") + `@c.us"}`},

@@ -177,7 +177,7 @@ func TestUnchanged_Validators(t *testing.T) {
 					t.Errorf("conditional, with %q held", held)
 				}
 			}
-			if page := read(t, c, 1-1, first.Fingerprint); !page.Unchanged {
+			if page := read(t, c, 0, first.Fingerprint); !page.Unchanged {
 				t.Errorf("page %+v", page)
 			}
 		})

@@ -108,8 +108,10 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	}
 	held, err := takeLock(filepath.Join(dir, "lock"))
 	if errors.Is(err, errInUse) {
-		return nil, &connector.Refusal{Thing: "data folder " + c.Dir, Cause: "another process is using it",
-			Mend: "stop that process, read from it at its NATS address, or name another folder with `dir:`"}
+		return nil, &connector.Refusal{
+			Thing: "data folder " + c.Dir, Cause: "another process is using it",
+			Mend: "stop that process, read from it at its NATS address, or name another folder with `dir:`",
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock data folder: %w", err)
@@ -158,10 +160,12 @@ func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *
 
 // free resolves the address and finds out whether it can be had: the server itself would only log it.
 func free(listen string) (*net.TCPAddr, error) {
-	listener, err := net.Listen("tcp", listen)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", listen)
 	if err != nil {
-		return nil, &connector.Refusal{Thing: "address " + listen, Cause: "the embedded NATS server cannot listen there: " + err.Error(),
-			Mend: "stop what uses it, or name another port with `listen:`"}
+		return nil, &connector.Refusal{
+			Thing: "address " + listen, Cause: "the embedded NATS server cannot listen there: " + err.Error(),
+			Mend: "stop what uses it, or name another port with `listen:`",
+		}
 	}
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if err := listener.Close(); err != nil || !ok {

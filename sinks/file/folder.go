@@ -134,8 +134,10 @@ func (f *folder) open() error {
 	held, busy, err := lock(filepath.Join(f.dir, "lock"))
 	switch {
 	case busy:
-		return &connector.Refusal{Thing: "folder " + f.dir, Cause: "another process is writing here",
-			Mend: "end the other process, or give this one another path"}
+		return &connector.Refusal{
+			Thing: "folder " + f.dir, Cause: "another process is writing here",
+			Mend: "end the other process, or give this one another path",
+		}
 	case err != nil:
 		return fmt.Errorf("lock the folder of checkpoints: %w", err)
 	}

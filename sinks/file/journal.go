@@ -148,8 +148,10 @@ func (j *journal) verify(mark position) error {
 		f, err = os.Open(path)
 	}
 	refuse := func(cause string) error {
-		return &connector.Refusal{Thing: "file " + path, Cause: cause,
-			Mend: "put the former file back; or accept what is there as the log so far with `run --first-start`"}
+		return &connector.Refusal{
+			Thing: "file " + path, Cause: cause,
+			Mend: "put the former file back; or accept what is there as the log so far with `run --first-start`",
+		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return refuse("it is gone, although checkpoints say that events were written")

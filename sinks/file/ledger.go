@@ -82,9 +82,13 @@ func newLedger(f *folder, limits connector.Limits, e effects) *Ledger {
 type outlet Write
 
 func (outlet) open(context.Context, *folder, []json.RawMessage, connector.Claim) error { return nil }
-func (outlet) orphans(context.Context, string) ([]connector.Seen, error)               { return nil, nil }
-func (outlet) position() (json.RawMessage, error)                                      { return nil, nil }
-func (outlet) close() error                                                            { return nil }
+
+func (outlet) orphans(context.Context, string) ([]connector.Seen, error) { return nil, nil }
+
+func (outlet) position() (json.RawMessage, error) { return nil, nil }
+
+func (outlet) close() error { return nil }
+
 func (o outlet) write(ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error) {
 	return written{}, o(ctx, c.Stream, events, rejects)
 }

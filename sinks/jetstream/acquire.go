@@ -151,8 +151,10 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	}
 	e, ok := readHeader(header, l.claim.Stream.Source())
 	if !ok {
-		return connector.Checkpoint{}, &connector.Refusal{Thing: "stream " + l.claim.Stream.Name, Cause: "the newest message on its subjects is not an event of the connector",
-			Mend: "remove it, or give the stream another name with `name:`"}
+		return connector.Checkpoint{}, &connector.Refusal{
+			Thing: "stream " + l.claim.Stream.Name, Cause: "the newest message on its subjects is not an event of the connector",
+			Mend: "remove it, or give the stream another name with `name:`",
+		}
 	}
 	return connector.Checkpoint{Sequence: e.Sequence, Certified: e.Sequence}, nil
 }

@@ -134,8 +134,10 @@ func TestCheck_rights(t *testing.T) {
 			t.Parallel()
 			// The connector comes without a name, the test as admin.
 			s := startServer(t, func(o *server.Options) {
-				o.Users = []*server.User{{Username: "admin", Password: "admin"}, {Username: "connector", Password: "x",
-					Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: row.publish}}}}
+				o.Users = []*server.User{{Username: "admin", Password: "admin"}, {
+					Username: "connector", Password: "x",
+					Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: row.publish}},
+				}}
 				o.NoAuthUser = "connector"
 			})
 			admin := strings.Replace(s.url(), "nats://", "nats://admin:admin@", 1)
@@ -178,10 +180,18 @@ func TestCovered(t *testing.T) {
 		pattern, wanted string
 		want            bool
 	}{
-		{"whatsapp.>", "whatsapp.>", true}, {">", "whatsapp.>", true}, {"whatsapp.*", "whatsapp.>", false}, {"whatsapp.*.>", "whatsapp.>", false},
-		{"whatsapp.>", "whatsapp-checkpoint.*", false}, {"*.>", "whatsapp-checkpoint.*", true}, {"*.*", "whatsapp-checkpoint.*", true},
-		{"whatsapp-checkpoint.a", "whatsapp-checkpoint.*", false}, {"whatsapp-checkpoint.>", "whatsapp-checkpoint.*", true}, {"a.b", "a.b", true},
-		{"a.>", "a", false}, {"a.b.c", "a.b", false},
+		{"whatsapp.>", "whatsapp.>", true},
+		{">", "whatsapp.>", true},
+		{"whatsapp.*", "whatsapp.>", false},
+		{"whatsapp.*.>", "whatsapp.>", false},
+		{"whatsapp.>", "whatsapp-checkpoint.*", false},
+		{"*.>", "whatsapp-checkpoint.*", true},
+		{"*.*", "whatsapp-checkpoint.*", true},
+		{"whatsapp-checkpoint.a", "whatsapp-checkpoint.*", false},
+		{"whatsapp-checkpoint.>", "whatsapp-checkpoint.*", true},
+		{"a.b", "a.b", true},
+		{"a.>", "a", false},
+		{"a.b.c", "a.b", false},
 	} {
 		if got := covered([]string{"x", row.pattern}, row.wanted); got != row.want {
 			t.Errorf("%s covers %s: %v", row.pattern, row.wanted, got)
@@ -191,9 +201,12 @@ func TestCovered(t *testing.T) {
 
 func TestOpen_refusesWrongSettings(t *testing.T) {
 	for _, c := range []Config{
-		{}, {Connection: natssink.Connection{URL: "http://x"}},
-		{Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Subject: "a..b"}, {Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Subject: "a.>"},
-		{Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Stream: "A.B"}, {Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Replicas: 9},
+		{},
+		{Connection: natssink.Connection{URL: "http://x"}},
+		{Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Subject: "a..b"},
+		{Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Subject: "a.>"},
+		{Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Stream: "A.B"},
+		{Connection: natssink.Connection{URL: "nats://127.0.0.1"}, Replicas: 9},
 		{Connection: natssink.Connection{URL: "nats://127.0.0.1"}, MaxAge: -1},
 	} {
 		_, err := Open(c, connector.Encoding{}, nil)

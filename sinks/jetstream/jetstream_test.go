@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -122,7 +123,7 @@ func all(t testing.TB, js natsgo.JetStreamContext, stream, filter string) []*nat
 	var out []*natsgo.RawStreamMsg
 	for seq := info.State.FirstSeq; seq <= info.State.LastSeq; seq++ {
 		m, err := js.GetMsg(stream, seq)
-		if err == natsgo.ErrMsgNotFound {
+		if errors.Is(err, natsgo.ErrMsgNotFound) {
 			continue
 		}
 		if err != nil {

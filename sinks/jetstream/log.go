@@ -171,8 +171,10 @@ func (l *Log) read(ctx context.Context, k *link) (c connector.Checkpoint, sequen
 	}
 	c, err = connector.ParseCheckpoint(m.Data)
 	if err != nil {
-		return connector.Checkpoint{}, 0, false, &connector.Refusal{Thing: "stream " + l.claim.Stream.Name, Cause: err.Error(),
-			Mend: "restore the checkpoint on its subject, or run the program that wrote it"}
+		return connector.Checkpoint{}, 0, false, &connector.Refusal{
+			Thing: "stream " + l.claim.Stream.Name, Cause: err.Error(),
+			Mend: "restore the checkpoint on its subject, or run the program that wrote it",
+		}
 	}
 	return c, m.Sequence, true, nil
 }

@@ -145,8 +145,10 @@ func (l *Log) forbidden(k *link, err error) error {
 	}
 	for _, subject := range []string{strings.TrimSuffix(l.events, ">"), l.checkpoint, l.quarantine, k.inbox} {
 		if strings.Contains(last.Error(), `"`+subject) {
-			return &connector.Refusal{Thing: "NATS user", Cause: "it has no right to publish the events or to receive the answers",
-				Mend: "allow it to publish to " + strings.Join(subjects(l.sink.config.Subject), ", ") + " and $JS.API.>, and to subscribe to _INBOX.>"}
+			return &connector.Refusal{
+				Thing: "NATS user", Cause: "it has no right to publish the events or to receive the answers",
+				Mend: "allow it to publish to " + strings.Join(subjects(l.sink.config.Subject), ", ") + " and $JS.API.>, and to subscribe to _INBOX.>",
+			}
 		}
 	}
 	return nil
@@ -177,8 +179,10 @@ func tooLarge(messages []*natsgo.Msg, events []connector.Event, rejects []connec
 		case i < len(events)+len(rejects):
 			return &connector.Rejected{Key: rejects[i-len(events)].Key, Reason: reason}
 		}
-		return &connector.Refusal{Thing: "NATS server", Cause: "it takes no message as large as the checkpoint: " + reason,
-			Mend: "raise max_payload of the server and max_msg_size of the stream to 1 MB at least"}
+		return &connector.Refusal{
+			Thing: "NATS server", Cause: "it takes no message as large as the checkpoint: " + reason,
+			Mend: "raise max_payload of the server and max_msg_size of the stream to 1 MB at least",
+		}
 	}
 	return nil
 }

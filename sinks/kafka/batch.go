@@ -18,8 +18,6 @@ import (
 
 // record is what is written, and what is read back.
 type record struct {
-	offset  int64 // read back only
-	time    time.Time
 	key     []byte
 	value   []byte
 	headers []protocol.Header

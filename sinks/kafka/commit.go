@@ -207,8 +207,10 @@ func (l *log) settle(s *session, lane *lane, answer *piece, offsets []int64) err
 	case lane.owners[0] != connector.Key{}:
 		return &connector.Rejected{Key: lane.owners[0], Reason: "it is larger than topic " + lane.at.topic + " takes (max.message.bytes)"}
 	default:
-		return &connector.Refusal{Thing: "topic " + lane.at.topic, Cause: "it takes no record as large as this one",
-			Mend: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", lane.at.topic, checkpointBytes)}
+		return &connector.Refusal{
+			Thing: "topic " + lane.at.topic, Cause: "it takes no record as large as this one",
+			Mend: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", lane.at.topic, checkpointBytes),
+		}
 	}
 	lane.batch = nil
 	return nil

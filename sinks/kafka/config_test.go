@@ -63,8 +63,10 @@ func TestValidate(t *testing.T) {
 func TestConfigKeys(t *testing.T) {
 	text := `{brokers: ["b:1"], topic: t, create: true, compression: lz4, insecure: true, accept_partitions: 9, transaction_timeout: 30s,
   sasl: {mechanism: plain, username: u, password_file: p, token_file: k}, tls: {enabled: true, ca_file: a, cert_file: c, key_file: k, server_name: s, insecure: true}}`
-	want := Config{Brokers: []string{"b:1"}, Topic: "t", Create: true, Compression: "lz4", Insecure: true, AcceptPartitions: 9, TransactionTimeout: 30 * time.Second,
-		SASL: SASL{"plain", "u", "p", "k"}, TLS: TLS{true, "a", "c", "k", "s", true}}
+	want := Config{
+		Brokers: []string{"b:1"}, Topic: "t", Create: true, Compression: "lz4", Insecure: true, AcceptPartitions: 9, TransactionTimeout: 30 * time.Second,
+		SASL: SASL{"plain", "u", "p", "k"}, TLS: TLS{true, "a", "c", "k", "s", true},
+	}
 	var got Config
 	if err := yaml.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatal(err)

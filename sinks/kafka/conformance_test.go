@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // openSink opens a sink on a broker; the test closes it.
 func openSink(t testing.TB, b *broker, config Config, encoding connector.Encoding) *Sink {

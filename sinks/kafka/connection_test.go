@@ -46,10 +46,12 @@ func (a *authority) sign(name string) (cert, key string, parsed *x509.Certificat
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"kafka.example.com"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true, IsCA: a.cert == nil,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
 	parent, signer := template, private
 	if a.cert != nil {
 		parent, signer = a.cert, a.key
@@ -207,7 +209,8 @@ func TestRealCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer, err := client.AlterUserScramCredentials(within(t), &kafkago.AlterUserScramCredentialsRequest{Upsertions: []kafkago.UserScramCredentialsUpsertion{
-			{Name: "connector", Mechanism: m, Iterations: 4096, Salt: []byte("salt"), SaltedPassword: salted}}})
+			{Name: "connector", Mechanism: m, Iterations: 4096, Salt: []byte("salt"), SaltedPassword: salted},
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,8 +54,10 @@ func (s *Sink) Create(ctx context.Context) error {
 		}
 		settings := append(s.topics.settings(t.Name),
 			kafkago.ConfigEntry{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(max(1, replicas-1))})
-		request.Topics = append(request.Topics, kafkago.TopicConfig{Topic: t.Name, NumPartitions: s.topics.partitions(t.Name),
-			ReplicationFactor: replicas, ConfigEntries: settings})
+		request.Topics = append(request.Topics, kafkago.TopicConfig{
+			Topic: t.Name, NumPartitions: s.topics.partitions(t.Name),
+			ReplicationFactor: replicas, ConfigEntries: settings,
+		})
 	}
 	if len(request.Topics) == 0 {
 		return nil

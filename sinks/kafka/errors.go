@@ -46,8 +46,10 @@ func stale(err error) bool {
 
 // moving says that a partition has no leader where it was looked for; the next metadata will tell.
 func moving(err error) bool {
-	for _, code := range []error{kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.UnknownLeaderEpoch,
-		kafkago.FencedLeaderEpoch, kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, protocol.ErrNoLeader, protocol.ErrNoPartition, protocol.ErrNoTopic, kafkago.BrokerNotAvailable} {
+	for _, code := range []error{
+		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.UnknownLeaderEpoch,
+		kafkago.FencedLeaderEpoch, kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, protocol.ErrNoLeader, protocol.ErrNoPartition, protocol.ErrNoTopic, kafkago.BrokerNotAvailable,
+	} {
 		if errors.Is(err, code) {
 			return true
 		}

@@ -168,12 +168,16 @@ func (l *log) pin(held *positions, count int) error {
 	case held.Partitions == 0:
 		held.Partitions = count
 	case held.Partitions > count:
-		return &connector.Refusal{Thing: topic, Cause: fmt.Sprintf("it has %d partitions, stream %s was spread over %d: it is another topic, or was made anew",
-			count, l.claim.Stream.Name, held.Partitions),
-			Mend: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d", l.sink.topics.events, held.Partitions)}
+		return &connector.Refusal{
+			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, stream %s was spread over %d: it is another topic, or was made anew",
+				count, l.claim.Stream.Name, held.Partitions),
+			Mend: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d", l.sink.topics.events, held.Partitions),
+		}
 	case accept > count, accept != 0 && accept < held.Partitions:
-		return &connector.Refusal{Thing: "--accept-partitions", Cause: fmt.Sprintf("%d is not between the pinned count, %d, and the topic's, %d", accept, held.Partitions, count),
-			Mend: fmt.Sprintf("leave it out, or give %d", count)}
+		return &connector.Refusal{
+			Thing: "--accept-partitions", Cause: fmt.Sprintf("%d is not between the pinned count, %d, and the topic's, %d", accept, held.Partitions, count),
+			Mend: fmt.Sprintf("leave it out, or give %d", count),
+		}
 	case accept != 0 && accept > held.Partitions:
 		l.sink.logger.Warn("chats are spread over more partitions from now on", "stream", l.claim.Stream.Name, "before", held.Partitions, "now", accept)
 		held.Partitions = accept
@@ -191,9 +195,11 @@ func (l *log) truncated(held positions, ends []extent) error {
 	}
 	for p, next := range held.Next {
 		if p < len(ends) && next > ends[p].end {
-			return &connector.Refusal{Thing: fmt.Sprintf("topic %s, partition %d", l.sink.topics.events, p),
+			return &connector.Refusal{
+				Thing: fmt.Sprintf("topic %s, partition %d", l.sink.topics.events, p),
 				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the topic was made anew", ends[p].end, next),
-				Mend:  "restore it, or go on without them with `run --first-start`, and see what is missing with `audit`"}
+				Mend:  "restore it, or go on without them with `run --first-start`, and see what is missing with `audit`",
+			}
 		}
 	}
 	return nil

@@ -277,7 +277,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	dial := net.Dialer{Timeout: dialTimeout}
 	conn, err := dial.DialContext(ctx, network, address)
 	if err == nil && first {
-		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		d.mu.Lock()
 		d.stops = append(d.stops, stop)
 		d.mu.Unlock()

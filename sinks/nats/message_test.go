@@ -188,8 +188,10 @@ func TestSize_IsWhatNATSCounts(t *testing.T) {
 }
 
 func TestCheckSubject(t *testing.T) {
-	for subject, good := range map[string]bool{"whatsapp": true, "a.b-c_D9": true, "": false, "a..b": false, ".a": false, "a.": false, "a.*": false, ">": false,
-		"a b": false, "$JS": false, "é": false, strings.Repeat("a", 129): false} {
+	for subject, good := range map[string]bool{
+		"whatsapp": true, "a.b-c_D9": true, "": false, "a..b": false, ".a": false, "a.": false, "a.*": false, ">": false,
+		"a b": false, "$JS": false, "é": false, strings.Repeat("a", 129): false,
+	} {
 		if got := CheckSubject(subject); (got == "") != good {
 			t.Errorf("%q: %q", subject, got)
 		}

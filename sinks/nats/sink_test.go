@@ -170,8 +170,10 @@ func stored(t *testing.T, m *natsgo.Msg, mode connector.Mode) sinktest.Stored {
 }
 
 func TestSink_RefusedSubjectIsNamed(t *testing.T) {
-	broker := startServer(t, server.Options{Users: []*server.User{{Username: "u", Password: "p",
-		Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"elsewhere.>"}}}}}, NoAuthUser: "u"})
+	broker := startServer(t, server.Options{Users: []*server.User{{
+		Username: "u", Password: "p",
+		Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"elsewhere.>"}}},
+	}}, NoAuthUser: "u"})
 	s, err := Open(Config{Connection: Connection{URL: broker.ClientURL()}, Subject: "whatsapp", State: t.TempDir()}, connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
 	if err != nil {
 		t.Fatal(err)

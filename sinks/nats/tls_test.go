@@ -29,9 +29,11 @@ func certificate(t *testing.T) (pair tls.Certificate, certFile, keyFile string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -63,8 +65,10 @@ func TestConnection_TLS(t *testing.T) {
 	}
 	pool.AddCert(leaf)
 	secured := func(least, most uint16, client tls.ClientAuthType) string {
-		s := startServer(t, server.Options{TLS: true, TLSTimeout: 5, TLSVerify: client == tls.RequireAndVerifyClientCert,
-			TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: least, MaxVersion: most, ClientAuth: client, ClientCAs: pool}})
+		s := startServer(t, server.Options{
+			TLS: true, TLSTimeout: 5, TLSVerify: client == tls.RequireAndVerifyClientCert,
+			TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: least, MaxVersion: most, ClientAuth: client, ClientCAs: pool},
+		})
 		return strings.Replace(s.ClientURL(), "nats://", "tls://", 1)
 	}
 	plain := startServer(t, server.Options{}).ClientURL()

@@ -27,11 +27,15 @@ func (f *Fake) serveInfo(w http.ResponseWriter, r *http.Request, now time.Time) 
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(map[string]any{
 		"success": true,
-		"account": map[string]any{"name": "Fictive Bicycles", "uuid": "ACC00000000-0000-4000-8000-000000000000", "on_trial": false, "blocked": false,
-			"created_at": "2022-04-21T21:55:37Z", "expires_at": now.AddDate(1, 0, 0).UTC().Format(time.RFC3339)},
+		"account": map[string]any{
+			"name": "Fictive Bicycles", "uuid": "ACC00000000-0000-4000-8000-000000000000", "on_trial": false, "blocked": false,
+			"created_at": "2022-04-21T21:55:37Z", "expires_at": now.AddDate(1, 0, 0).UTC().Format(time.RFC3339),
+		},
 		"limits": map[string]any{"requests_per_minute": f.options.RequestsPerMinute},
-		"usage": map[string]any{"api_request_count": used, "max_api_request_count": credits,
-			"number_check_count": 0, "max_number_check_count": 500000},
+		"usage": map[string]any{
+			"api_request_count": used, "max_api_request_count": credits,
+			"number_check_count": 0, "max_number_check_count": 500000,
+		},
 	})
 }
 

@@ -141,9 +141,13 @@ func (r Report) String() string {
 		count int
 		text  string
 	}{
-		{r.NeverShown, "of the lost were never shown"}, {r.OutOfOrderInChat, "out of order within a chat"},
-		{r.UnmarkedLate, "of the disordered were inserted late, and are not marked"}, {r.LateMissing, "inserted late and not seen"},
-		{r.Held, "of a replaced list held back"}, {r.Gone, "deleted before they were seen"}, {r.Poison, "poison items listed"},
+		{r.NeverShown, "of the lost were never shown"},
+		{r.OutOfOrderInChat, "out of order within a chat"},
+		{r.UnmarkedLate, "of the disordered were inserted late, and are not marked"},
+		{r.LateMissing, "inserted late and not seen"},
+		{r.Held, "of a replaced list held back"},
+		{r.Gone, "deleted before they were seen"},
+		{r.Poison, "poison items listed"},
 	} {
 		if extra.count > 0 {
 			fmt.Fprintf(&out, "; %d %s", extra.count, extra.text)

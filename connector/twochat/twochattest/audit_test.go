@@ -120,8 +120,10 @@ func TestAudit_FindsWhatWasPlanted(t *testing.T) {
 			if clean := test.want.Clean(); got.Clean() != clean {
 				t.Errorf("clean is %v", got.Clean())
 			}
-			short := Report{Lost: got.Lost, Doubled: got.Doubled, OutOfOrder: got.OutOfOrder, OutOfOrderInChat: got.OutOfOrderInChat,
-				UnmarkedLate: got.UnmarkedLate, Gaps: got.Gaps, Invented: got.Invented, LateMissing: got.LateMissing}
+			short := Report{
+				Lost: got.Lost, Doubled: got.Doubled, OutOfOrder: got.OutOfOrder, OutOfOrderInChat: got.OutOfOrderInChat,
+				UnmarkedLate: got.UnmarkedLate, Gaps: got.Gaps, Invented: got.Invented, LateMissing: got.LateMissing,
+			}
 			if short.String() != test.want.String() {
 				t.Errorf("got  %v\nwant %v\n%v", short, test.want, got)
 			}

@@ -76,8 +76,10 @@ func TestDrift_ReachesEverything(t *testing.T) {
 	}
 	met := map[string]int{}
 	for _, m := range fake.Truth("") {
-		for name, is := range map[string]bool{"late": m.Late, "backdated": m.Backdated, "old": m.Old, "deleted": m.Deleted, "edited": m.Edits > 0,
-			"skeleton": m.row.flags&flagSkeleton != 0, string(m.Poison): true} {
+		for name, is := range map[string]bool{
+			"late": m.Late, "backdated": m.Backdated, "old": m.Old, "deleted": m.Deleted, "edited": m.Edits > 0,
+			"skeleton": m.row.flags&flagSkeleton != 0, string(m.Poison): true,
+		} {
 			if is {
 				met[name]++
 			}

@@ -106,8 +106,10 @@ func New(o Options) *Fake {
 		o.OversizedBytes = 65 << 20
 	}
 	o.Drift.setDefaults()
-	f := &Fake{options: o, numbers: map[string]*list{}, key: o.Key, drift: o.Drift, faults: o.Faults, latency: o.Latency, credits: o.Credits,
-		faultsHit: map[string]int{}}
+	f := &Fake{
+		options: o, numbers: map[string]*list{}, key: o.Key, drift: o.Drift, faults: o.Faults, latency: o.Latency, credits: o.Credits,
+		faultsHit: map[string]int{},
+	}
 	for _, name := range o.Numbers {
 		n := newList(name, o)
 		n.history(o.History, o.Now(), o.HistoryStep)

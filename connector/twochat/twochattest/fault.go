@@ -99,8 +99,19 @@ type Chance struct {
 func PassingFaults(rate float64) []Chance {
 	faults := []Fault{
 		Status(409, BodyDetail), Status(410, BodyError), Status(486, BodyMessage), Status(500, BodyHTML), Status(503, BodyEmpty), Status(504, BodyHTML),
-		Status(429, BodyDetail), {Kind: KindSuccessFalse}, {Kind: KindHTML}, {Kind: KindTruncated}, {Kind: KindLuckyCut}, {Kind: KindTrailingGarbage},
-		{Kind: KindWrongEcho}, {Kind: KindNullMessages}, {Kind: KindEmptyPage}, {Kind: KindReset}, {Kind: KindRedirect}, {Kind: KindNoEcho}, {Kind: KindNoSuccess},
+		Status(429, BodyDetail),
+		{Kind: KindSuccessFalse},
+		{Kind: KindHTML},
+		{Kind: KindTruncated},
+		{Kind: KindLuckyCut},
+		{Kind: KindTrailingGarbage},
+		{Kind: KindWrongEcho},
+		{Kind: KindNullMessages},
+		{Kind: KindEmptyPage},
+		{Kind: KindReset},
+		{Kind: KindRedirect},
+		{Kind: KindNoEcho},
+		{Kind: KindNoSuccess},
 	}
 	chances := make([]Chance, len(faults))
 	for i, fault := range faults {

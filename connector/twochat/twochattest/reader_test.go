@@ -42,6 +42,7 @@ func (m *memory) Commit(_ context.Context, events []connector.Event, rejects []c
 func (m *memory) Peek(context.Context) (connector.Checkpoint, bool, error) {
 	return m.checkpoint, true, nil
 }
+
 func (m *memory) Limits() connector.Limits { return connector.Limits{Messages: 999, Bytes: 8 << 20} }
 func (m *memory) Close() error             { return nil }
 
@@ -62,8 +63,10 @@ func TestFake_AgainstTheReader(t *testing.T) {
 				Seed: seed, History: 700, Drift: twochattest.HostileDrift(), Faults: append(twochattest.PassingFaults(.1), extra...),
 				Now: func() time.Time { return clock }, Validators: seed%2 == 0,
 			})
-			client, err := twochat.New(twochat.Config{BaseURL: "http://127.0.0.1", Key: func() (string, error) { return "any", nil },
-				Transport: fake.Transport(), Privacy: twochat.Privacy{Identifiers: "hashed"}})
+			client, err := twochat.New(twochat.Config{
+				BaseURL: "http://127.0.0.1", Key: func() (string, error) { return "any", nil },
+				Transport: fake.Transport(), Privacy: twochat.Privacy{Identifiers: "hashed"},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package twochattest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ type Server struct {
 
 // Start makes the Fake listen on a free port of the loopback interface, until Close.
 func (f *Fake) Start() (*Server, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start the fake 2Chat: %w", err)
 	}

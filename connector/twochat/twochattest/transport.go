@@ -23,7 +23,7 @@ func (t transport) RoundTrip(r *http.Request) (response *http.Response, err erro
 	a := answer{header: http.Header{}}
 	func() {
 		defer func() {
-			if cause := recover(); cause == http.ErrAbortHandler {
+			if cause := recover(); cause == any(http.ErrAbortHandler) {
 				err = errBrokenOff
 			} else if cause != nil {
 				panic(cause)
