@@ -45,6 +45,7 @@ type Poller struct {
 	interval  time.Duration
 	lastSweep time.Time
 	nextPoll  time.Time
+	lastStart int          // the reader's, at the step before
 	urgency   atomic.Int32 // an Urgency; pages are read side by side
 	moved     int          // walks in a row that contradicted themselves
 	eager     int          // polls in a row that followed at once without getting anywhere
@@ -174,9 +175,10 @@ func (p *Poller) pause(out Outcome, sweeping bool) time.Duration {
 	p.mu.Unlock()
 	reader := p.session.Reader()
 	if !sweeping && !reader.Rested() {
-		if out.Delivered > 0 || reader.Start() > 0 {
+		if out.Delivered > 0 || reader.Start() != p.lastStart {
 			p.eager = 0
 		}
+		p.lastStart = reader.Start()
 		if p.eager++; p.eager <= eagerSteps {
 			return 0
 		}

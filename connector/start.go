@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -235,15 +234,21 @@ func trailing(messages []Message, older func(time.Time) bool) []Message {
 	return messages[from:]
 }
 
+// asOldAsGround is the first run of the list that is as old as ground was; without any time to tell by, its top.
+func (r *Reader) asOldAsGround(ctx context.Context) ([]Message, int, error) {
+	limit := r.times.median(r.window.certified)
+	if !limit.IsZero() {
+		return r.boundary(ctx, func(t time.Time) bool { return !t.After(limit) })
+	}
+	page, err := r.read(ctx, 0, "")
+	return page.Messages[:min(len(page.Messages), r.rules.Floor)], 1, err
+}
+
 // newHorizon applies rule 8 under a deep backlog, where a careful search met no ground: what the list shows from the first
 // run that is as old as ground was becomes the horizon, and what stands above it is new. If nothing is that old, all of
 // the list is new.
 func (r *Reader) newHorizon(ctx context.Context) (int, error) {
-	limit := r.times.median(r.window.certified)
-	if limit.IsZero() {
-		return 0, fmt.Errorf("walk: %w, and none of it had a time", errGroundGone)
-	}
-	old, pages, err := r.boundary(ctx, func(t time.Time) bool { return !t.After(limit) })
+	old, pages, err := r.asOldAsGround(ctx)
 	if err != nil {
 		return pages, err
 	}

@@ -15,7 +15,7 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	if !r.recorded.Started || r.start > 0 {
 		return out, nil
 	}
-	for range r.rules.SweepStep {
+	for range max(1, r.rules.SweepStep) {
 		number := r.swept
 		if number >= r.rules.SweepPages {
 			break

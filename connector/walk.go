@@ -255,7 +255,9 @@ func (r *Reader) page(ctx context.Context, number int) (Page, error) {
 	if r.end.number > 0 && number >= r.end.number && zero.Fingerprint == r.end.page0 {
 		return page, nil
 	}
-	if len(zero.Messages) == 0 && !r.emptied() {
+	if len(zero.Messages) > 0 {
+		r.emptyPolls = 0
+	} else if !r.emptied() {
 		return Page{}, ErrEmpty
 	}
 	again, err := r.read(ctx, number, "")
@@ -282,7 +284,6 @@ func (r *Reader) ended(w walked) (walked, error) {
 		}
 		return w, nil
 	}
-	r.emptyPolls = 0
 	if !r.forgetful() || slices.ContainsFunc(w.order, func(f found) bool { return r.ground(f.Key) }) {
 		return w, nil
 	}

@@ -3,7 +3,7 @@
 // are lost, late or land as ghosts, owners that crash before and after any effect, and twins. The invariants I1–I14 are
 // checked at every append and at the end.
 //
-//	go test ./connector/simulation                        # 2,000 worlds, every crash point of a small one, the mutations
+//	go test ./connector/simulation                        # 500 worlds, every crash point of a small one, the mutations
 //	go test ./connector/simulation -worlds 100000 -first 0
 //	go test ./connector/simulation -run TestWorlds -first 1974 -worlds 1 -v
 package simulation

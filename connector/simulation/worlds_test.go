@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	worlds = flag.Int("worlds", 1000, "how many plain and how many hard worlds")
+	worlds = flag.Int("worlds", 250, "how many plain and how many hard worlds")
 	with   = flag.String("with", "", "the only troubles of hard worlds, by name, comma between; empty for all")
 	// mutation is for the simulation's own test, which must see it turn red.
 	mutation = flag.String("mutation", "", "unguarded: the log takes commits from anybody")

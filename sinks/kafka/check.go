@@ -18,6 +18,7 @@ import (
 type inspection struct {
 	sink  *Sink
 	found []connector.Finding
+	gone  error // Kafka went away during the check
 }
 
 func (i *inspection) ok(thing, format string, args ...any) {
@@ -30,6 +31,16 @@ func (i *inspection) warn(thing, text, mend string) {
 
 func (i *inspection) refuse(thing, text, mend string) {
 	i.found = append(i.found, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+}
+
+// unread notes that something could not be looked at: a finding where Kafka itself says why, and no answer to the whole check
+// where it is down or not ready.
+func (i *inspection) unread(thing string, err error, mend string) {
+	if gone := down(err); errors.Is(gone, connector.ErrNotNow) || errors.Is(err, context.DeadlineExceeded) {
+		i.gone = gone
+		return
+	}
+	i.refuse(thing, err.Error(), mend)
 }
 
 // Check looks at brokers, topics and rights.
@@ -46,11 +57,17 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 			missing = true
 		}
 	}
+	if i.gone != nil {
+		return nil, fmt.Errorf("check: %w", i.gone)
+	}
 	if missing {
 		return i.found, nil
 	}
 	for _, claim := range claims {
 		i.stream(ctx, claim, len(answer.Topics[0].Partitions))
+	}
+	if i.gone != nil {
+		return nil, fmt.Errorf("check: %w", i.gone)
 	}
 	return i.found, nil
 }
@@ -63,7 +80,7 @@ func (i *inspection) topic(ctx context.Context, topic kafkago.Topic) bool {
 		i.refuse(thing, "it does not exist", i.sink.createCommand(topic.Name)+" (or set `create: true`)")
 		return false
 	case topic.Error != nil:
-		i.refuse(thing, mend(topic.Error).Error(), "see what the brokers' log says of it")
+		i.unread(thing, mend(topic.Error), "see what the brokers' log says of it")
 		return false
 	}
 	replicas, insync := math.MaxInt, math.MaxInt
@@ -71,7 +88,7 @@ func (i *inspection) topic(ctx context.Context, topic kafkago.Topic) bool {
 		replicas, insync = min(replicas, len(p.Replicas)), min(insync, len(p.Isr))
 	}
 	if _, err := i.sink.extents(ctx, topic.Name, len(topic.Partitions), kafkago.ReadCommitted); err != nil {
-		i.refuse(thing, mend(fmt.Errorf("it cannot be read: %w", err)).Error(), "see that this machine reaches every broker under its advertised.listeners, and may read the topic")
+		i.unread(thing, mend(fmt.Errorf("it cannot be read: %w", err)), "see that this machine reaches every broker under its advertised.listeners, and may read the topic")
 		return false
 	}
 	settings, err := i.sink.settings(ctx, topic.Name)
@@ -167,7 +184,7 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 	checkpoint, found, alias, err := s.checkpoints.newest(ctx, claim.Stream, false)
 	switch {
 	case err != nil:
-		i.refuse(thing, "its checkpoint cannot be read: "+mend(err).Error(), "see that the topic "+s.topics.checkpoints+" can be read")
+		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", mend(err)), "see that the topic "+s.topics.checkpoints+" can be read")
 	case found:
 		i.known(claim, checkpoint, partitions)
 	case alias != "":
