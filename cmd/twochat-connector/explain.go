@@ -133,6 +133,10 @@ func residueOf(c *config.Config, promise connector.Promise) []caveat {
 			"In a backlog deeper than 5,000 messages, a deletion above the place where the walk began that moves a message across the same page seam in two walks running hides that message until a sweep reaches it.",
 			"poll.sweep.depth: longer than the connector was away",
 		},
+		caveat{
+			"Pages that are read side by side count as unmoved if the first and the last of them are unchanged and none repeats another. A message that comes in late exactly between two pages, or three changes that cancel out, within that second and together with a deletion, could hide a message until a sweep reaches it.",
+			"poll.concurrency: 1 reads fewer at a time, poll.sweep.every: more often finds it sooner",
+		},
 		caveat{"A list that is replaced in the middle of a walk may come out of order for that one walk. It is neither lost nor doubled.", ""},
 		caveat{
 			"Where a list loses all that was delivered of it (a chat cleared, a number connected anew), what is newer is delivered, and the older part is held, counted and shown by `status`.",

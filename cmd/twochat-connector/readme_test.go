@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -88,6 +90,7 @@ func metricNames(t *testing.T) []string {
 	t.Helper()
 	registry := newRegistry()
 	connector.NewMetrics(registry)
+	registry.MustRegister(connector.NewBudget(connector.BudgetConfig{Streams: 1, Interval: time.Minute, Logger: slog.New(slog.DiscardHandler)}))
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)
