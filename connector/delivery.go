@@ -21,7 +21,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		batch.horizon = w.horizon
 	}
 	if w.proven && r.start > 0 {
-		r.readAhead(ctx, max(0, r.start-r.stillStep()))
+		r.readAhead(ctx, r.start)
 	}
 	done, err := r.commit(ctx, batch, certified)
 	if err != nil {

@@ -97,7 +97,7 @@ func (w *walker) still(ctx context.Context, first *Page) (bool, error) {
 	case edge == nil:
 		to = r.aheadTo(r.start)
 	case r.rose > 0:
-		to = min(r.rose+1, r.slice-1)
+		to = r.topTo(r.rose)
 	}
 	r.rose = 0
 	for round := 1; ; round++ {
@@ -161,9 +161,9 @@ type group struct {
 	err      error
 }
 
-// readGroup reads pages number to `to`; edge is the first one where it is read already. It uses nothing of the reader that a
-// step changes, so that it may go on beside a commit.
-func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int) group {
+// readGroup reads pages number to `to`; edge is the first one where it is read already. It calls filled when at most the ends
+// are still to be read again. It uses nothing of the reader that a step changes, so that it may go on beside a commit.
+func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int, filled func()) group {
 	pages := make([]Page, to-number+1)
 	requests, bytes := atomic.Int64{}, atomic.Int64{}
 	read := func(ctx context.Context, number int) (Page, error) {
@@ -180,7 +180,7 @@ func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int) 
 			return err
 		}
 	}
-	still, err := r.standStill(ctx, pages, edge, at, func(ctx context.Context, i int) (bool, error) {
+	still, err := r.standStill(ctx, pages, edge, at, filled, func(ctx context.Context, i int) (bool, error) {
 		page, err := read(ctx, number+i)
 		return page.Fingerprint == pages[i].Fingerprint, err
 	})
@@ -193,7 +193,7 @@ func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int) 
 
 // standStill fills pages and says whether they stood still meanwhile. Empty pages at the end are left out.
 func (r *Reader) standStill(ctx context.Context, pages []Page, edge *Page, read func(int) func(context.Context, int) error,
-	again func(context.Context, int) (bool, error),
+	filled func(), again func(context.Context, int) (bool, error),
 ) (bool, error) {
 	last := len(pages) - 1
 	if edge != nil {
@@ -218,6 +218,7 @@ func (r *Reader) standStill(ctx context.Context, pages []Page, edge *Page, read 
 	if err := r.crew.Each(ctx, max(0, last-1), read(1)); err != nil {
 		return false, err
 	}
+	filled()
 	if same, err := again(ctx, 0); !same || err != nil {
 		return false, err
 	}
@@ -247,42 +248,72 @@ func disjoint(pages []Page) bool {
 	return true
 }
 
-// ahead is a group that is read beside a commit, for the next step.
+// ahead is a group that is read for the next step, beside a commit or the last readings of the group below it.
 type ahead struct {
-	start int
-	wait  func()
-	group group
+	start, to int
+	filled    chan struct{} // closed when at most its ends are still to be read again
+	stop      context.CancelFunc
+	wait      func()
+	group     group
 }
 
 // aheadTo is the last page of the first group of a walk that begins below page 0: a page beyond where the walk before began.
 func (r *Reader) aheadTo(start int) int { return start + r.stillStep() + 1 }
 
+// topTo is the last page of the first group of a walk from page 0, where the walk before began at this page.
+func (r *Reader) topTo(rose int) int { return min(rose+1, r.slice-1) }
+
 // stillStep is how many pages of a deep backlog a walk takes that stands still: nearly a slice, as nothing moves ground down.
 func (r *Reader) stillStep() int { return max(1, r.slice-2-r.slice/8) }
 
-// readAhead begins to read where the next walk will.
-func (r *Reader) readAhead(ctx context.Context, start int) {
-	if start == 0 {
-		return // page 0 is to be as new as can be
+// readAhead begins to read where the walk will that follows one from this page, if it is not under way.
+func (r *Reader) readAhead(ctx context.Context, from int) {
+	a := &ahead{start: max(0, from-r.stillStep()), filled: make(chan struct{})}
+	if a.to = r.aheadTo(a.start); a.start == 0 {
+		a.to = r.topTo(from)
 	}
-	a := &ahead{start: start}
-	a.wait = r.crew.Aside(func() { a.group = r.readGroup(ctx, start, nil, r.aheadTo(start)) })
+	if r.ahead != nil && r.ahead.start == a.start && r.ahead.to == a.to {
+		return
+	}
+	r.abandon()
+	ctx, a.stop = context.WithCancel(ctx)
+	a.wait = r.crew.Aside(func() {
+		filled := sync.OnceFunc(func() { close(a.filled) })
+		defer filled()
+		a.group = r.readGroup(ctx, a.start, nil, a.to, filled)
+	})
 	r.ahead = a
 }
 
-// groupFrom is the group that was read ahead, where it is the one asked for, else it is read now.
+// groupFrom is the group that was read ahead, where it is the one asked for, else it is read now. From page 0 it is the one only
+// while page 0 is the same: each change shows there (assumption A2).
 func (r *Reader) groupFrom(ctx context.Context, number int, edge *Page, to int) group {
 	a := r.ahead
-	r.abandon()
-	if a != nil && edge == nil && a.start == number && a.group.err == nil {
-		return a.group
+	if a == nil || a.start != number || a.to != to || edge != nil && number != 0 {
+		r.abandon()
+		return r.readGroup(ctx, number, edge, to, func() {})
 	}
-	return r.readGroup(ctx, number, edge, to)
+	r.ahead = nil
+	<-a.filled
+	if number > 0 { // no hand is idle while the ends are read again, one after the other
+		r.readAhead(ctx, number)
+	}
+	a.wait()
+	a.stop()
+	if a.group.err != nil || edge != nil && a.group.edge.Fingerprint != edge.Fingerprint {
+		r.abandon()
+		return r.readGroup(ctx, number, edge, to, func() {})
+	}
+	if !a.group.still {
+		r.abandon()
+	}
+	return a.group
 }
 
-// abandon waits for what is read ahead and forgets it.
+// abandon ends what is read ahead and forgets it.
 func (r *Reader) abandon() {
 	if r.ahead != nil {
+		r.ahead.stop()
 		r.ahead.wait()
 		r.ahead = nil
 	}
