@@ -111,7 +111,7 @@ func publishAgain(b *testing.B, url, stream, subject string) time.Duration {
 	}
 	began := time.Now()
 	for _, m := range messages {
-		if _, err := js.PublishMsgAsync(m); err != nil {
+		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"runtime"
@@ -46,6 +47,7 @@ func benchConfig(baseURL string, streams int, interval time.Duration) *config.Co
 // atWork is a pipeline that runs, with all that `run` gives it but the admin server.
 type atWork struct {
 	*pipeline
+	log   output // warnings
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -58,14 +60,16 @@ func begin(b testing.TB, c *config.Config) *atWork {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sink, err := sinks.Open(c.Sink, c.Encoding(), quietLogger())
+	ctx, stop := context.WithCancel(b.Context())
+	w := &atWork{stop: stop, ended: make(chan error, 1)}
+	logger := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	sink, err := sinks.Open(c.Sink, c.Encoding(), logger)
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(b.Context())
-	w := &atWork{stop: stop, ended: make(chan error, 1), pipeline: newPipeline(parts{
-		config: c, sink: sink, client: client, privacy: privacy.Name(), registry: prometheus.NewRegistry(), logger: quietLogger(),
-	})}
+	w.pipeline = newPipeline(parts{
+		config: c, sink: sink, client: client, privacy: privacy.Name(), registry: prometheus.NewRegistry(), logger: logger,
+	})
 	go func() {
 		err := w.Run(ctx)
 		client.Close()
@@ -102,9 +106,9 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 		select {
 		case <-ticker.C:
 		case err := <-w.ended:
-			b.Fatalf("the pipeline ended: %v", err)
+			b.Fatalf("the pipeline ended: %v\n%s", err, w.log.String())
 		case <-deadline.C:
-			b.Fatalf("stream %d does not come to rest: %+v", i, w.statuses()[i])
+			b.Fatalf("stream %d does not come to rest: %+v\n%s", i, w.statuses()[i], w.log.String())
 		}
 	}
 }
