@@ -146,6 +146,8 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 	o.SkipHostLookup = true // the dialer looks up, and ends with the context
 	// With a buffer, what was published while the server was away is sent when it is back, long after it was given up.
 	o.ReconnectBufSize = -1
+	// A peer that stalls must not hold a publish for the minute that is the default.
+	o.FlusherTimeout = flusherTimeout
 	o.MaxReconnect = -1
 	// A server that is out of its mind for a moment must not end the connection. A new nkey is only read by a new
 	// connection, so there the second refusal does end it.
@@ -157,7 +159,7 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 	}
 	o.ReconnectedCB = func(*natsgo.Conn) { logger.Info("NATS connection is back") }
 	o.AsyncErrorCB = func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {
-		logger.Warn("NATS reports an error", "error", err.Error())
+		logger.Warn("NATS reports an error", "error", plain(err))
 	}
 	if err := c.TLS.apply(&o); err != nil {
 		return o, err
@@ -166,6 +168,18 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 	// A server may name others, and those may be off this machine.
 	o.IgnoreDiscoveredServers = !o.Secure && !c.Insecure && (c.CredsFile != "" || c.NKeyFile != "" || c.TokenFile != "")
 	return o, c.authenticate(&o)
+}
+
+// flusherTimeout bounds how long a write to the server may take.
+const flusherTimeout = 5 * time.Second
+
+// plain is the text of an error of the server's without what it quotes: a subject may name a chat.
+func plain(err error) string {
+	if errors.Is(err, natsgo.ErrPermissionViolation) {
+		return "permissions violation: grant the right to publish and subscribe to the sink's subjects, and to use JetStream"
+	}
+	text, _, _ := strings.Cut(err.Error(), "\"")
+	return text
 }
 
 // secure says whether nothing is ever sent in clear.
