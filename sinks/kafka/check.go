@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (i *inspection) unread(thing string, err error, mend string) {
 // Check looks at brokers, topics and rights.
 func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error) {
 	i := &inspection{sink: s}
-	answer, err := s.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: s.topics.all()})
+	answer, err := s.settledMetadata(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("check: metadata: %w", down(err))
 	}
@@ -70,6 +71,23 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 		return nil, fmt.Errorf("check: %w", i.gone)
 	}
 	return i.found, nil
+}
+
+// missingTime is for how long a topic must be unknown before it counts as missing: a broker that has just started knows no
+// topic for some seconds.
+const missingTime = 8 * time.Second
+
+// settledMetadata is what the brokers say of the sink's topics, asked again while they do not know one of them.
+func (s *Sink) settledMetadata(ctx context.Context) (*kafkago.MetadataResponse, error) {
+	for until := time.Now().Add(missingTime); ; {
+		answer, err := s.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: s.topics.all()})
+		if err != nil || time.Now().After(until) || !slices.ContainsFunc(answer.Topics, func(t kafkago.Topic) bool { return isMissing(t.Error) }) {
+			return answer, err
+		}
+		if err := pause(ctx, 500*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // topic looks at one topic; false says that it cannot be used.
