@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -126,13 +127,19 @@ func (l *log) lanes(s *session, events []connector.Event, rejects []connector.Re
 	return list, nil
 }
 
-// encodeAll makes the next batch of each lane that has none, at the same time.
+// encodeAll makes the next batch of each lane that has none, as many at the same time as there are processors: the compressors
+// hold megabytes each.
 func (l *log) encodeAll(s *session, lanes []*lane, now time.Time) error {
 	errs := make([]error, len(lanes))
 	var wait sync.WaitGroup
+	places := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, lane := range lanes {
 		if lane.batch == nil {
-			wait.Go(func() { errs[i] = l.encode(s, lane, now) })
+			places <- struct{}{}
+			wait.Go(func() {
+				errs[i] = l.encode(s, lane, now)
+				<-places
+			})
 		}
 	}
 	wait.Wait()
