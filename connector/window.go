@@ -39,14 +39,14 @@ func (p place) late() bool       { return p&1 != 0 }
 // to its sequence; what is missing below them, between two events that the sink has, was erased there.
 func newWindow(rules Rules, state State) *window {
 	c := state.Checkpoint
-	w := &window{rules: rules, places: make(map[Key]place, len(state.Seen)+len(c.Tail)), certified: c.Certified}
 	tail := c.Sequence - uint64(len(c.Tail))
 	seen := append([]Seen(nil), state.Seen...)
 	sort.Slice(seen, func(i, j int) bool { return seen[i].Sequence < seen[j].Sequence })
+	seen = seen[:sort.Search(len(seen), func(i int) bool { return seen[i].Sequence > tail })]
+	size := len(seen) + len(c.Tail)
+	w := &window{rules: rules, places: make(map[Key]place, size), entries: make([]entry, 0, size), certified: c.Certified}
 	for _, s := range seen {
-		if s.Sequence <= tail {
-			w.put(s.Key, newPlace(s.Sequence, s.Late))
-		}
+		w.put(s.Key, newPlace(s.Sequence, s.Late))
 	}
 	late := make(map[int]bool, len(c.TailLate))
 	for _, i := range c.TailLate {
