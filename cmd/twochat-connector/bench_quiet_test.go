@@ -66,7 +66,7 @@ func BenchmarkQuiet(b *testing.B) {
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(start.Seconds()/float64(n), "s/start")
-	b.ReportMetric(100*polling.Seconds()/float64(n)/quietInterval.Seconds(), "%-of-a-core")
+	b.ReportMetric(100*polling.Seconds()/float64(n)/quietInterval.Seconds(), "percent-of-a-core")
 	b.ReportMetric(float64(calls)/float64(n)/quietStreams, "calls/stream")
 	b.ReportMetric(float64(polling.Microseconds())/float64(calls), "cpu-us/poll")
 	b.ReportMetric(polling.Seconds()/yardstick.Seconds(), "x-bare-download")
