@@ -45,7 +45,9 @@ func TestCheck_settings(t *testing.T) {
 		}, connector.FindingRefused, "nats stream add"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			sink := openSink(t, config(s.url()), connector.ModeStructured)
+			own := config(s.url())
+			own.Stream = strings.ReplaceAll(row.name, " ", "-") // the server removes the store of the row before in the background
+			sink := openSink(t, own, connector.ModeStructured)
 			c := sink.streamConfig(1)
 			row.change(&c)
 			if _, err := js.CreateStream(t.Context(), c); err != nil {
@@ -75,15 +77,15 @@ func TestCheck_settings(t *testing.T) {
 			if !found {
 				t.Errorf("findings %+v lack a %s one with %q", findings, row.level, row.mend)
 			}
-			wantEmpty(t, js)
+			wantEmpty(t, js, own.Stream)
 		})
 	}
 }
 
 // wantEmpty checks that a check wrote nothing.
-func wantEmpty(t *testing.T, js jetstream.JetStream) {
+func wantEmpty(t *testing.T, js jetstream.JetStream, stream string) {
 	t.Helper()
-	st, err := js.Stream(t.Context(), DefaultStream)
+	st, err := js.Stream(t.Context(), stream)
 	if err != nil {
 		t.Fatal(err)
 	}
