@@ -169,13 +169,16 @@ func (p *kafkaPlace) committed(ctx context.Context) ([]*kgo.Record, error) {
 			return nil, fmt.Errorf("partitions that do not come to their end: %v", ends)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			if end, ok := ends[r.Partition]; !ok || r.Offset >= end {
+			end, reading := ends[r.Partition]
+			if !reading {
 				return
 			}
-			if !r.Attrs.IsControl() {
+			if r.Offset < end && !r.Attrs.IsControl() {
 				records = append(records, r)
 			}
-			if r.Offset == ends[r.Partition]-1 {
+			// The record right before the end may be one that was aborted, which the client leaves out: then a later one, the
+			// marker of a transaction that was open at the end, says that it is passed.
+			if r.Offset >= end-1 {
 				delete(ends, r.Partition)
 			}
 		})
