@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -72,20 +73,33 @@ func benchKafka(b *testing.B, jars string) (address string) {
 	script("start", jars, folder, fmt.Sprint(port))
 	b.Cleanup(func() { script("kill", folder) })
 	address = fmt.Sprintf("127.0.0.1:%d", port)
-	client := kafkaClient(b, kgo.SeedBrokers(address))
-	defer client.Close()
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for client.Ping(ctx) != nil {
+	for { // it answers before it can make topics
+		err := createTopics(ctx, b, address, "first")
+		if err == nil {
+			return address
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			b.Fatal("Kafka does not answer")
+			b.Fatalf("Kafka makes no topics: %v", err)
 		}
 	}
-	return address
+}
+
+// createTopics makes the topics as the connector does.
+func createTopics(ctx context.Context, b *testing.B, address, topic string) error {
+	b.Helper()
+	c := *sinks.Defaults().Kafka
+	c.Brokers, c.Topic, c.Create = []string{address}, topic, true
+	sink, err := sinks.Open(sinks.Config{Kafka: &c}, benchConfig("", 0, 0).Encoding(), quietLogger())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return errors.Join(sink.Create(ctx), sink.Close())
 }
 
 func kafkaClient(b *testing.B, options ...kgo.Opt) *kgo.Client {
@@ -118,17 +132,10 @@ func produceAgain(b *testing.B, address, topic, beside string) time.Duration {
 	if len(records) != backlogMessages {
 		b.Fatalf("%d events in the sink, expected %d", len(records), backlogMessages)
 	}
-	producer := kafkaClient(b, kgo.SeedBrokers(address), kgo.AllowAutoTopicCreation(), kgo.ProducerBatchCompression(kgo.ZstdCompression().WithLevel(1)))
+	producer := kafkaClient(b, kgo.SeedBrokers(address), kgo.ProducerBatchCompression(kgo.ZstdCompression().WithLevel(1)))
 	defer producer.Close()
-	sink := *sinks.Defaults().Kafka
-	sink.Brokers, sink.Topic, sink.Create = []string{address}, beside, true
-	s, err := sinks.Open(sinks.Config{Kafka: &sink}, benchConfig("", 0, 0).Encoding(), quietLogger())
-	if err != nil {
+	if err := createTopics(ctx, b, address, beside); err != nil {
 		b.Fatal(err)
-	}
-	err = s.Create(ctx) // a topic with as many partitions
-	if closing := s.Close(); err != nil || closing != nil {
-		b.Fatal(err, closing)
 	}
 	// The client learns where the partitions are before the time is taken, as the connector's does.
 	if err := producer.ProduceSync(ctx, &kgo.Record{Topic: beside, Key: records[0].Key, Value: []byte("first")}).FirstErr(); err != nil {
