@@ -29,7 +29,7 @@ var mutations = []struct {
 	{"the sweep delivers whatever is unknown", "sweep.go", "if anchor && r.wholeAbove(page.Messages[i].Key) && r.wellRemembered(page.Messages[i].Key) {", "if anchor || true {", "hard", "200"},
 	{"what was erased from the sink is taken for late", "ground.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400"},
 	{"a forgotten past above a floor is not minded", "ground.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400"},
-	{"where a deep walk began is not verified", "walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400"},
+	{"where a deep walk began is not verified", "walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "800"},
 	{"pages count as still without a second look", "still.go", "return page.Fingerprint == pages[i].Fingerprint, err", "return page.Number >= 0, err", "plain", "400"},
 	{"an unclear answer is taken for a no", "session.go", "if !harmless(err) {", "if errors.Is(err, ErrFenced) {", "plain", "50"},
 	{"an empty page ends the list at once", "walk.go", "if number == 0 || len(page.Messages) > 0 {", "if true {", "hard", "200"},
