@@ -322,8 +322,8 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 			b.view.done = true
 		case status.State == connector.StateStandby:
 			stop()
-			_ = <-ended
-			return mended(errors.New("another backfill of this stream has taken over"), "let that one finish; one is enough")
+			taken := errors.New("another backfill of this stream has taken over")
+			return mended(errors.Join(taken, <-ended), "let that one finish; one is enough")
 		case b.pages.fatal() == nil:
 			continue
 		}
