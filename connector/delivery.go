@@ -17,9 +17,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):
 		certified, agreed = r.previous.certifies, true
 	}
-	if w.horizon != nil {
-		batch.horizon = w.horizon
-	}
+	batch.horizon = w.horizon
 	if w.proven && r.start > 0 {
 		r.readAhead(ctx, r.start)
 	}

@@ -39,9 +39,6 @@ var mutations = []struct {
 // TestMutations builds the simulation with one rule taken out at a time, and wants to see it turn red by a world (not by a
 // compiler).
 func TestMutations(t *testing.T) {
-	if *mutation != "" {
-		t.Skip("this is a mutated build")
-	}
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
