@@ -146,23 +146,20 @@ func (b *backfill) run(ctx context.Context, dry bool) error {
 		return err
 	}
 	defer client.Close()
-	sink, err := b.open()
+	place, err := b.open()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := sink.Close(); err != nil {
-			b.logger.Warn("close the sink", "cause", err)
-		}
-	}()
+	defer place.close(b.logger)
+	b.view.file = place.file
 	claim := claimsOf(b.config, privacy.Name(), rand.Text(), words{})[0]
 	claim.Stream = b.live
-	live, err := b.floor(ctx, sink, claim)
+	live, err := b.floor(ctx, place.live, claim)
 	if err != nil || live == nil {
 		return err
 	}
 	claim.Stream = connector.HistoryStream(b.live)
-	if err := b.resumable(ctx, sink, claim); err != nil {
+	if err := b.resumable(ctx, place.history, claim); err != nil {
 		return err
 	}
 	b.pages = &paidPages{pages: client, limiter: connector.NewLimiter(float64(b.rate(ctx, client)))}
@@ -173,22 +170,7 @@ func (b *backfill) run(ctx context.Context, dry bool) error {
 	if dry {
 		return b.printDry()
 	}
-	return b.ended(ctx, b.read(ctx, sink, claim))
-}
-
-// open makes the sink. Where a running instance serves the embedded one it is written to as a client of that server.
-func (b *backfill) open() (sinks.Sink, error) {
-	chosen := b.config.Sink
-	switch {
-	case chosen.NATS != nil, chosen.Stdout != nil:
-		return nil, usage("the sink %s keeps no events, so nothing tells what is history; backfill needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
-	case chosen.Embedded != nil:
-		if beside, running := besideEmbedded(chosen); running {
-			b.logger.Info("the embedded server is running; writing to it", "url", beside.JetStream.URL)
-			chosen = beside
-		}
-	}
-	return sinks.Open(chosen, b.config.Encoding(), b.logger)
+	return b.ended(ctx, b.read(ctx, place.history, claim))
 }
 
 // floor is the live stream's checkpoint; nil where nothing lies below it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +266,34 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 	code, _, errOut = finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
 	wantText(t, "error", errOut, "nothing tells what is history", "start: beginning")
+}
+
+// A file is held by the one process that writes it, so the history has its own, which a second backfill may not have.
+func TestBackfill_FileBeside(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{History: 2000})
+	folder := t.TempDir()
+	path := configure(t, api, "file: { path: "+filepath.Join(folder, "events.jsonl")+" }")
+	replace(t, path, "start: beginning", "start: now")
+	liveStream(t, path)
+	fake.SetLatency(20 * time.Millisecond)
+	first := start(t, "backfill", "--config", path, "--all", "--json")
+	own := filepath.Join(folder, "events.support-history.jsonl")
+	until(t, "the history's file is made", func() bool {
+		_, err := os.Stat(own)
+		return err == nil
+	})
+	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
+	wantCode(t, code, 1)
+	wantText(t, "error", errOut, "events.support-history.jsonl", "another process is writing here")
+	fake.SetLatency(0)
+	wantCode(t, first.wait(), 0)
+	if s := result(t, first.out.String()); !s.Done || s.Messages != 2000 || s.File != own {
+		t.Errorf("%+v", s)
+	}
+	if report := audit(t, fake, own); !report.Clean() || report.Events != 2000 {
+		t.Errorf("%s", report)
+	}
 }
 
 func TestBackfill_NothingLeftOut(t *testing.T) {

@@ -19,6 +19,7 @@ type backfillView struct {
 	out      io.Writer
 	terminal bool
 	stream   string
+	file     string // that takes the history, where it has one of its own
 	logger   *slog.Logger
 	extent   extent
 	extra    int // calls that are not about pages
@@ -175,12 +176,21 @@ type summary struct {
 	Stream string `json:"stream"`
 	// Done says that all of the history is in the sink and certified.
 	Done      bool    `json:"done"`
+	File      string  `json:"file,omitempty"` // that holds the stream, where it has one of its own
 	DryRun    bool    `json:"dry_run,omitempty"`
 	Delivered uint64  `json:"delivered"` // by this run
 	Messages  uint64  `json:"messages"`  // in the stream
 	Calls     int     `json:"calls"`
 	Seconds   float64 `json:"seconds"`
 	About     *extent `json:"about,omitempty"`
+}
+
+// target is where the history goes, for a person.
+func (v *backfillView) target() string {
+	if v.file == "" {
+		return v.stream
+	}
+	return v.stream + " in the file " + v.file
 }
 
 // ended says what it came to, or passes an error on.
@@ -197,10 +207,10 @@ func (b *backfill) ended(ctx context.Context, err error) error {
 	}
 	v := b.view
 	s := summary{
-		Stream: v.stream, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence, Calls: b.pages.made() + v.extra,
+		Stream: v.stream, File: v.file, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence, Calls: b.pages.made() + v.extra,
 		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(),
 	}
-	text := fmt.Sprintf("%s messages delivered to stream %s in %s, with %s calls (credits).", groups(s.Delivered), s.Stream, span(time.Since(b.began)), groups(s.Calls))
+	text := fmt.Sprintf("%s messages delivered to stream %s in %s, with %s calls (credits).", groups(s.Delivered), v.target(), span(time.Since(b.began)), groups(s.Calls))
 	switch {
 	case s.Done && s.Delivered < s.Messages:
 		text = fmt.Sprintf("All of the history is in the sink: %s messages. %s", groups(s.Messages), text)
@@ -216,9 +226,9 @@ func (b *backfill) ended(ctx context.Context, err error) error {
 func (b *backfill) printDry() error {
 	b.view.close()
 	about := b.extent
-	s := summary{Stream: b.view.stream, DryRun: true, Calls: b.pages.made() + b.view.extra, Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about}
+	s := summary{Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.pages.made() + b.view.extra, Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about}
 	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s; that takes up to about %s calls (credits). Looking took %s.",
-		groups(about.Messages), groups(about.Pages), s.Stream, groups(about.Calls), groups(s.Calls)))
+		groups(about.Messages), groups(about.Pages), b.view.target(), groups(about.Calls), groups(s.Calls)))
 }
 
 func (b *backfill) print(s summary, text string) error {

@@ -39,9 +39,22 @@ func TestBinary(t *testing.T) {
 		}
 	})
 	t.Run("history", func(t *testing.T) { historyMemory(t, b) })
+	t.Run("backfill", func(t *testing.T) {
+		for name, place := range map[string]func(t *testing.T) place{
+			"nats":       func(t *testing.T) place { return newNATSPlace(t, b.nats, "") },
+			"file":       func(t *testing.T) place { return filePlace{t.TempDir()} },
+			"fake kafka": func(t *testing.T) place { return newFakeKafkaPlace(t) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				backfillBeside(t, b.connector, place(t))
+			})
+		}
+	})
 	t.Run("crash/nats", func(t *testing.T) { crash(t, b.connector, newNATSPlace(t, b.nats, ""), false) })
 	if jars := os.Getenv(kafkaVariable); jars != "" {
 		t.Run("crash/kafka", func(t *testing.T) { crash(t, b.connector, newKafkaPlace(t, jars), true) })
+		t.Run("backfill/kafka", func(t *testing.T) { backfillBeside(t, b.connector, newKafkaPlace(t, jars)) })
 	} else {
 		fmt.Printf("%s: no Kafka, as %s is not set: a version such as 4.1.0 starts one\n", t.Name(), kafkaVariable)
 	}
