@@ -4,13 +4,17 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// apiRole is a fake 2Chat whose lists stand still.
+// apiRole is a fake 2Chat whose lists stand still. At /polls it tells when each page 0 was asked for since it was last asked that.
 type apiRole struct {
 	Numbers []string
 	History int // messages of each number
@@ -42,6 +46,45 @@ type apiRole struct {
 
 // natsRole is a NATS server with JetStream as it is without settings of its own.
 type natsRole struct{ Dir string }
+
+// pollLog notes when polls come to a fake.
+type pollLog struct {
+	next http.Handler
+
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (l *pollLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	if r.URL.Path == "/polls" {
+		noted := l.at
+		l.at = nil
+		l.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(noted) // who asks sees what is missing
+		return
+	}
+	if r.FormValue("page_number") == "0" {
+		l.at = append(l.at, time.Now())
+	}
+	l.mu.Unlock()
+	l.next.ServeHTTP(w, r)
+}
+
+// polls asks a fake in the role of 2Chat when it was polled since the last time.
+func polls(b testing.TB, api string) []time.Time {
+	b.Helper()
+	response, err := http.Get(api + "/polls")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer response.Body.Close()
+	var at []time.Time
+	if err := json.NewDecoder(response.Body).Decode(&at); err != nil {
+		b.Fatal(err)
+	}
+	return at
+}
 
 // play serves until the standard input ends, which it does with the process that began it.
 func play(role string) error {
@@ -53,13 +96,15 @@ func play(role string) error {
 		if err := json.Unmarshal([]byte(settings), &r); err != nil {
 			return err
 		}
-		s, err := twochattest.New(twochattest.Options{
-			Numbers: r.Numbers, History: r.History, HistoryStep: time.Minute, Latency: r.Latency, RequestsPerMinute: 1_000_000, Credits: 1_000_000_000,
-		}).Start()
+		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
 		}
-		url = s.URL
+		url = "http://" + listener.Addr().String()
+		s := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: &pollLog{next: twochattest.New(twochattest.Options{
+			Numbers: r.Numbers, History: r.History, HistoryStep: time.Minute, Latency: r.Latency, RequestsPerMinute: 1_000_000, Credits: 1_000_000_000,
+		})}}
+		go func() { log.Fatal(s.Serve(listener)) }()
 	case "nats":
 		var r natsRole
 		if err := json.Unmarshal([]byte(settings), &r); err != nil {

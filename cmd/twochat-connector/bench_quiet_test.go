@@ -3,10 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 	"time"
-
-	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
 // The quiet streams of the target: so many, each with two pages of history in the sink, each polled once in this time.
@@ -16,62 +15,115 @@ const (
 	quietInterval = 30 * time.Second
 )
 
-// BenchmarkQuiet restarts the connector over 1,000 streams on whose lists nothing happens. It reports how long it takes until all are
-// acquired (their windows rebuilt from JetStream) and read once, what an interval of polling then costs of one core, and the
-// memory. Its yardstick is the bare download of as many pages.
+// BenchmarkQuiet restarts the built program over 1,000 streams on whose lists nothing happens. It reports how long it takes until all
+// are acquired (their windows rebuilt from JetStream) and read once, what an interval of polling then costs of one core, the memory
+// of the process, and how evenly the polls are spread: the fullest tenth of the second interval, where a tenth of the polls is even.
+// Its yardstick is the bare download of as many pages.
 func BenchmarkQuiet(b *testing.B) {
+	path := buildConnector(b)
 	role := apiRole{History: quietMessages}
 	for i := range quietStreams {
 		role.Numbers = append(role.Numbers, benchNumber(i))
 	}
 	api, _ := child(b, "2chat", role)
 	url, _ := child(b, "nats", natsRole{Dir: b.TempDir()})
-	sink := *sinks.Defaults().JetStream
-	sink.URL, sink.Create = url, true
+	s := settings{api: api, nats: url, streams: quietStreams, interval: quietInterval, concurrency: 4}
+	filled := launchBinary(b, path, s.write(b))
+	filled.rest(b, quietMessages, 4*time.Minute)
+	filled.end(b)
 
-	first := benchConfig(api, quietStreams, time.Second)
-	first.Sink = sinks.Config{JetStream: &sink}
-	w := begin(b, first)
-	w.rest(b, quietMessages, 100*time.Millisecond)
-	w.end(b)
-
-	c := benchConfig(api, quietStreams, quietInterval)
-	c.Sink = first.Sink
+	config := s.write(b)
 	var start, polling, yardstick time.Duration
-	var calls, n int64
-	var heap, resident, peak uint64
+	var calls, n, fullest int
+	var started, resident, scraped, peak uint64
 	for b.Loop() {
 		n++
-		var w *atWork
-		s := measure(b, func() {
-			w = begin(b, c)
-			w.rest(b, quietMessages, 20*time.Millisecond)
-		})
-		start += s.wall
-		before, cpu := w.calls.Load(), cpuTime(b)
+		p := launchBinary(b, path, config)
+		p.ready(b, time.Minute)
+		start += time.Since(p.began)
+		started = max(started, p.memory(b, "VmRSS:"))
+		polls(b, api)
+		cpu := p.cpu(b)
 		interval := time.NewTimer(quietInterval)
 		<-interval.C
-		polling += cpuTime(b) - cpu
-		made := w.calls.Load() - before
-		calls += made
-		resident = max(resident, memoryOf(b, "VmRSS:"))
-		peak = max(peak, memoryOf(b, "VmHWM:"))
-		cleanHeap()
-		heap = max(heap, heapNow())
-		w.rest(b, quietMessages, 20*time.Millisecond)
-		w.end(b)
+		polls(b, api)
+		began := time.Now()
+		interval.Reset(quietInterval)
+		<-interval.C
+		polling += (p.cpu(b) - cpu) / 2
+		at := polls(b, api)
+		calls += len(at)
+		fullest = max(fullest, fullestTenth(at, began))
+		resident = max(resident, p.memory(b, "VmRSS:"))
+		p.scrape(b)
+		scraped = max(scraped, p.memory(b, "VmRSS:"))
+		p.rest(b, quietMessages, time.Minute)
+		peak = max(peak, p.memory(b, "VmHWM:"))
+		p.end(b)
 		cpu = cpuTime(b)
-		download(b, api, int(made), 1)
+		download(b, api, len(at), 1)
 		yardstick += cpuTime(b) - cpu
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(start.Seconds()/float64(n), "s/start")
 	b.ReportMetric(100*polling.Seconds()/float64(n)/quietInterval.Seconds(), "percent-of-a-core")
 	b.ReportMetric(float64(calls)/float64(n)/quietStreams, "calls/stream")
+	b.ReportMetric(100*float64(fullest)/quietStreams, "percent-in-fullest-tenth")
 	b.ReportMetric(float64(polling.Microseconds())/float64(calls), "cpu-us/poll")
 	b.ReportMetric(polling.Seconds()/yardstick.Seconds(), "x-bare-download")
-	b.ReportMetric(float64(heap)/1e6, "MB-heap-after-GC")
-	b.ReportMetric(float64(resident)/1e6, "MB-resident")
-	b.ReportMetric(float64(peak)/1e6, "MB-peak-resident")
+	b.ReportMetric(float64(started)/1e6, "MB-started")
+	b.ReportMetric(float64(resident)/1e6, "MB-polling")
+	b.ReportMetric(float64(scraped)/1e6, "MB-scraped")
+	b.ReportMetric(float64(peak)/1e6, "MB-peak")
 	b.Logf("load average: %s", load())
+}
+
+// fullestTenth is how many polls the fullest tenth of an interval has.
+func fullestTenth(at []time.Time, began time.Time) int {
+	var tenths [10]int
+	for _, t := range at {
+		if i := int(10 * t.Sub(began) / quietInterval); i >= 0 && i < len(tenths) {
+			tenths[i]++
+		}
+	}
+	fullest := 0
+	for _, n := range tenths {
+		fullest = max(fullest, n)
+	}
+	return fullest
+}
+
+// BenchmarkOne restarts the built program over one stream with a day's history in its window, and reports the memory of the process
+// when it has started, and at rest after it was polled for a while.
+func BenchmarkOne(b *testing.B) {
+	path := buildConnector(b)
+	for _, messages := range []int{2_000, 20_000} {
+		b.Run(fmt.Sprintf("events=%d", messages), func(b *testing.B) {
+			api, _ := child(b, "2chat", apiRole{Numbers: []string{benchNumber(0)}, History: messages})
+			url, _ := child(b, "nats", natsRole{Dir: b.TempDir()})
+			s := settings{api: api, nats: url, streams: 1, interval: time.Second, concurrency: 4}
+			config := s.write(b)
+			filled := launchBinary(b, path, config)
+			filled.rest(b, uint64(messages), time.Minute)
+			caughtUp := filled.memory(b, "VmHWM:")
+			filled.end(b)
+			var started, resident, peak uint64
+			for b.Loop() {
+				p := launchBinary(b, path, config)
+				p.ready(b, time.Minute)
+				started = max(started, p.memory(b, "VmRSS:"))
+				interval := time.NewTimer(20 * s.interval)
+				<-interval.C
+				p.scrape(b)
+				p.rest(b, uint64(messages), time.Minute)
+				resident, peak = max(resident, p.memory(b, "VmRSS:")), max(peak, p.memory(b, "VmHWM:"))
+				p.end(b)
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(started)/1e6, "MB-started")
+			b.ReportMetric(float64(resident)/1e6, "MB-polling")
+			b.ReportMetric(float64(peak)/1e6, "MB-peak")
+			b.ReportMetric(float64(caughtUp)/1e6, "MB-peak-catching-up")
+		})
+	}
 }

@@ -148,7 +148,7 @@ func measure(b testing.TB, do func()) spent {
 	s.wall, s.cpu = time.Since(began), cpuTime(b)-cpu
 	close(done)
 	sampler.Wait()
-	s.resident = memoryOf(b, "VmHWM:")
+	s.resident = memoryOf(b, os.Getpid(), "VmHWM:")
 	return s
 }
 
@@ -173,10 +173,10 @@ func cpuTime(b testing.TB) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// memoryOf is a figure of /proc/self/status in bytes: VmRSS: now, VmHWM: at most.
-func memoryOf(b testing.TB, name string) uint64 {
+// memoryOf is a figure of /proc/PID/status in bytes: VmRSS: now, VmHWM: at most.
+func memoryOf(b testing.TB, pid int, name string) uint64 {
 	b.Helper()
-	status, err := os.ReadFile("/proc/self/status")
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func memoryOf(b testing.TB, name string) uint64 {
 			return kilobytes << 10
 		}
 	}
-	b.Fatalf("/proc/self/status has no %s", name)
+	b.Fatalf("/proc/%d/status has no %s", pid, name)
 	return 0
 }
 
