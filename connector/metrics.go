@@ -1,161 +1,189 @@
 package connector
 
 import (
-	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
+	dto "github.com/prometheus/client_model/go"
 )
 
-// Metrics are the connector's metrics. Labels are stream names and closed sets, never anything from a message.
+// Metrics are the connector's metrics, those of all streams. They are one collector: of a stream only its counts are held, and its
+// series, some forty, are made when they are asked for. Labels are stream names and closed sets, never anything from a message.
 type Metrics struct {
-	requests       *prometheus.CounterVec
-	walks          *prometheus.HistogramVec
-	messages       *prometheus.CounterVec
-	commits        *prometheus.HistogramVec
-	commitOutcomes *prometheus.CounterVec
-	state          *prometheus.GaugeVec
-	lastGoodWalk   *prometheus.GaugeVec
-	newest         *prometheus.GaugeVec
-	ground         *prometheus.GaugeVec
-	openEvents     *prometheus.GaugeVec
-	openSince      *prometheus.GaugeVec
-	startPage      *prometheus.GaugeVec
-	interval       *prometheus.GaugeVec
-	seen           *prometheus.GaugeVec
-	sequence       *prometheus.GaugeVec
-	moved          *prometheus.CounterVec
+	requests, walks, messages, commits, commitOutcomes, state, moved *prometheus.Desc
+	gauges                                                           []gauge
+
+	mu      sync.Mutex
+	streams []*streamMetrics
 }
 
-const (
-	outcomeOK        = "ok"
-	outcomeUnchanged = "unchanged"
-	outcomeFenced    = "fenced"
-	outcomeUnclear   = "unclear"
-	outcomeNotNow    = "not_now"
-	outcomeRejected  = "rejected"
-)
+var _ prometheus.Collector = (*Metrics)(nil)
+
+// gauge is a metric that a stream's status shows.
+type gauge struct {
+	desc  *prometheus.Desc
+	value func(*Status) float64
+}
 
 // NewMetrics registers the metrics; a nil registerer leaves them unregistered.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
-	f := promauto.With(registerer)
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return f.NewCounterVec(prometheus.CounterOpts{Namespace: "twochat_connector", Name: name, Help: help}, labels)
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("twochat_connector_"+name, help, append(labels, "stream"), nil)
 	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return f.NewGaugeVec(prometheus.GaugeOpts{Namespace: "twochat_connector", Name: name, Help: help}, []string{"stream"})
+	m := &Metrics{
+		requests:       desc("requests_total", "Page requests by outcome; each one is a paid call.", "outcome"),
+		walks:          desc("walk_duration_seconds", "How long a walk took, with what it delivered."),
+		messages:       desc("messages_total", "Messages by result: delivered, late (delivered too), rejected, held.", "result"),
+		commits:        desc("commit_duration_seconds", "How long a commit took in the sink."),
+		commitOutcomes: desc("commits_total", "Commits by outcome.", "outcome"),
+		state:          desc("stream_state", "1 for the state that a stream is in.", "state"),
+		moved:          desc("walks_moved_total", "Walks given up because the list moved by a page or more."),
 	}
-	seconds := func(name, help string) *prometheus.HistogramVec {
-		return f.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "twochat_connector", Name: name, Help: help,
-			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
-		}, []string{"stream"})
+	for _, g := range []struct {
+		name, help string
+		value      func(*Status) float64
+	}{
+		{"last_good_walk_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink.", func(s *Status) float64 { return unix(s.LastGoodWalk) }},
+		{"newest_message_timestamp_seconds", "The time of the newest message listed, as the message says.", func(s *Status) float64 { return unix(s.NewestMessage) }},
+		{"ground_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages.", func(s *Status) float64 { return unix(s.Ground) }},
+		{"open_gap_events", "Events delivered that no second walk has certified yet.", func(s *Status) float64 { return float64(s.Open) }},
+		{"open_gap_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is.", func(s *Status) float64 { return unix(s.OpenSince) }},
+		{"backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off.", func(s *Status) float64 { return float64(s.BacklogPage) }},
+		{"interval_seconds", "The poll interval in force.", func(s *Status) float64 { return s.Interval.Seconds() }},
+		{"seen_window_events", "Messages in the seen window.", func(s *Status) float64 { return float64(s.Seen) }},
+		{"log_sequence", "The sequence of the newest event in the log.", func(s *Status) float64 { return float64(s.Sequence) }},
+	} {
+		m.gauges = append(m.gauges, gauge{desc(g.name, g.help), g.value})
 	}
-	return &Metrics{
-		requests:       counter("requests_total", "Page requests by outcome; each one is a paid call.", "stream", "outcome"),
-		walks:          seconds("walk_duration_seconds", "How long a walk took, with what it delivered."),
-		messages:       counter("messages_total", "Messages by result: delivered, late (delivered too), rejected, held.", "stream", "result"),
-		commits:        seconds("commit_duration_seconds", "How long a commit took in the sink."),
-		commitOutcomes: counter("commits_total", "Commits by outcome.", "stream", "outcome"),
-		state: f.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "twochat_connector", Name: "stream_state",
-			Help: "1 for the state that a stream is in.",
-		}, []string{"stream", "state"}),
-		lastGoodWalk: gauge("last_good_walk_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink."),
-		newest:       gauge("newest_message_timestamp_seconds", "The time of the newest message listed, as the message says."),
-		ground:       gauge("ground_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages."),
-		openEvents:   gauge("open_gap_events", "Events delivered that no second walk has certified yet."),
-		openSince:    gauge("open_gap_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is."),
-		startPage:    gauge("backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off."),
-		interval:     gauge("interval_seconds", "The poll interval in force."),
-		seen:         gauge("seen_window_events", "Messages in the seen window."),
-		sequence:     gauge("log_sequence", "The sequence of the newest event in the log."),
-		moved:        counter("walks_moved_total", "Walks given up because the list moved by a page or more.", "stream"),
+	if registerer != nil {
+		registerer.MustRegister(m)
+	}
+	return m
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range [...]*prometheus.Desc{m.requests, m.walks, m.messages, m.commits, m.commitOutcomes, m.state, m.moved} {
+		to <- d
+	}
+	for _, g := range m.gauges {
+		to <- g.desc
 	}
 }
 
-// streamMetrics are the metrics of one stream, made ahead so that rates begin at zero.
-type streamMetrics struct {
-	m                               *Metrics
-	stream                          string
-	delivered, late, rejected, held prometheus.Counter
-}
-
-func (m *Metrics) of(stream string) *streamMetrics {
-	for _, fault := range pageFaults {
-		m.requests.WithLabelValues(stream, string(fault))
-	}
-	m.requests.WithLabelValues(stream, outcomeOK)
-	m.requests.WithLabelValues(stream, outcomeUnchanged)
-	for _, outcome := range []string{outcomeOK, outcomeFenced, outcomeUnclear, outcomeNotNow, outcomeRejected} {
-		m.commitOutcomes.WithLabelValues(stream, outcome)
-	}
-	m.moved.WithLabelValues(stream)
-	return &streamMetrics{
-		m: m, stream: stream, delivered: m.messages.WithLabelValues(stream, "delivered"), late: m.messages.WithLabelValues(stream, "late"),
-		rejected: m.messages.WithLabelValues(stream, "rejected"), held: m.messages.WithLabelValues(stream, "held"),
-	}
-}
-
-func (s *streamMetrics) request(page Page, err error) {
-	outcome := outcomeOK
-	var fault *PageError
-	switch {
-	case errors.As(err, &fault):
-		outcome = string(fault.Fault)
-	case err != nil:
-		return // the context ended
-	case page.Unchanged:
-		outcome = outcomeUnchanged
-	}
-	s.m.requests.WithLabelValues(s.stream, outcome).Inc()
-}
-
-func (s *streamMetrics) commit(took time.Duration, err error) {
-	s.m.commits.WithLabelValues(s.stream).Observe(took.Seconds())
-	outcome := outcomeUnclear
-	var rejected *Rejected
-	switch {
-	case err == nil:
-		outcome = outcomeOK
-	case errors.Is(err, ErrFenced):
-		outcome = outcomeFenced
-	case errors.Is(err, ErrNotNow):
-		outcome = outcomeNotNow
-	case errors.As(err, &rejected):
-		outcome = outcomeRejected
-	}
-	s.m.commitOutcomes.WithLabelValues(s.stream, outcome).Inc()
-}
-
-func (s *streamMetrics) step(out Outcome, took time.Duration) {
-	s.m.walks.WithLabelValues(s.stream).Observe(took.Seconds())
-	s.delivered.Add(float64(out.Delivered))
-	s.late.Add(float64(out.Late))
-	s.rejected.Add(float64(out.Rejected))
-	s.held.Add(float64(out.Held))
-}
-
-// show sets the gauges from a status.
-func (s *streamMetrics) show(status Status) {
-	set := func(g *prometheus.GaugeVec, v float64) { g.WithLabelValues(s.stream).Set(v) }
-	set(s.m.lastGoodWalk, unix(status.LastGoodWalk))
-	set(s.m.newest, unix(status.NewestMessage))
-	set(s.m.ground, unix(status.Ground))
-	set(s.m.openEvents, float64(status.Open))
-	set(s.m.openSince, unix(status.OpenSince))
-	set(s.m.startPage, float64(status.BacklogPage))
-	set(s.m.interval, status.Interval.Seconds())
-	set(s.m.seen, float64(status.Seen))
-	set(s.m.sequence, float64(status.Sequence))
-	for _, state := range states {
-		v := 0.
-		if state == status.State {
-			v = 1
+// Collect implements prometheus.Collector. A scrape holds all series at once, so they share what they can.
+func (m *Metrics) Collect(to chan<- prometheus.Metric) {
+	m.mu.Lock()
+	streams := m.streams
+	m.mu.Unlock()
+	requests, commits, messages := labels("outcome", requestOutcomes[:]), labels("outcome", commitOutcomes[:]), labels("result", results[:])
+	inState := labels("state", states[:])
+	for _, s := range streams {
+		counts, status, shown := s.now()
+		stream := label("stream", s.stream)
+		alone := []*dto.LabelPair{stream}
+		send := func(desc *prometheus.Desc, kind dto.MetricType, value float64, labels ...*dto.LabelPair) {
+			to <- &series{desc: desc, labels: labels, kind: kind, value: value}
 		}
-		s.m.state.WithLabelValues(s.stream, string(state)).Set(v)
+		for i, n := range counts.requests {
+			send(m.requests, dto.MetricType_COUNTER, float64(n), requests[i], stream)
+		}
+		for i, n := range counts.messages {
+			send(m.messages, dto.MetricType_COUNTER, float64(n), messages[i], stream)
+		}
+		for i, n := range counts.commits {
+			send(m.commitOutcomes, dto.MetricType_COUNTER, float64(n), commits[i], stream)
+		}
+		send(m.moved, dto.MetricType_COUNTER, float64(counts.moved), alone...)
+		to <- &timedSeries{m.walks, alone, counts.walked}
+		to <- &timedSeries{m.commits, alone, counts.committed}
+		if !shown {
+			continue
+		}
+		for _, g := range m.gauges {
+			send(g.desc, dto.MetricType_GAUGE, g.value(&status), alone...)
+		}
+		for i, state := range states {
+			value := 0.
+			if state == status.State {
+				value = 1
+			}
+			send(m.state, dto.MetricType_GAUGE, value, inState[i], stream)
+		}
 	}
+}
+
+// of gives a stream's metrics, all counts at zero, so that rates begin there.
+func (m *Metrics) of(stream string) *streamMetrics {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.streams {
+		if s.stream == stream {
+			return s
+		}
+	}
+	s := &streamMetrics{stream: stream}
+	m.streams = append(m.streams, s)
+	return s
+}
+
+func label(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &name, Value: &value} }
+
+func labels[T ~string](name string, values []T) []*dto.LabelPair {
+	pairs := make([]*dto.LabelPair, len(values))
+	for i, value := range values {
+		pairs[i] = label(name, string(value))
+	}
+	return pairs
+}
+
+// series is a counter or a gauge as it is at a scrape.
+type series struct {
+	desc   *prometheus.Desc
+	labels []*dto.LabelPair // in the order of their names
+	kind   dto.MetricType
+	value  float64
+}
+
+// Desc implements prometheus.Metric.
+func (s *series) Desc() *prometheus.Desc { return s.desc }
+
+// Write implements prometheus.Metric.
+func (s *series) Write(to *dto.Metric) error {
+	to.Label = s.labels
+	if s.kind == dto.MetricType_COUNTER {
+		to.Counter = &dto.Counter{Value: &s.value}
+	} else {
+		to.Gauge = &dto.Gauge{Value: &s.value}
+	}
+	return nil
+}
+
+// timedSeries is a histogram as it is at a scrape.
+type timedSeries struct {
+	desc   *prometheus.Desc
+	labels []*dto.LabelPair
+	durations
+}
+
+// Desc implements prometheus.Metric.
+func (s *timedSeries) Desc() *prometheus.Desc { return s.desc }
+
+// Write implements prometheus.Metric.
+func (s *timedSeries) Write(to *dto.Metric) error {
+	var below uint64
+	buckets := make([]*dto.Bucket, len(durationBounds))
+	cumulative := make([]uint64, len(durationBounds))
+	for i := range durationBounds {
+		below += s.counts[i]
+		cumulative[i] = below
+		buckets[i] = &dto.Bucket{UpperBound: &durationBounds[i], CumulativeCount: &cumulative[i]}
+	}
+	count := below + s.counts[len(durationBounds)]
+	to.Label = s.labels
+	to.Histogram = &dto.Histogram{SampleCount: &count, SampleSum: &s.sum, Bucket: buckets}
+	return nil
 }
 
 func unix(t time.Time) float64 {

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// series reads all series of a registry whose name begins so: name{labels} = value, sorted.
-func series(t *testing.T, registry *prometheus.Registry, prefix string) map[string]float64 {
+// allSeries reads all series of a registry whose name begins so: name{labels} = value, sorted.
+func allSeries(t *testing.T, registry *prometheus.Registry, prefix string) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
@@ -58,7 +58,7 @@ func TestMetrics_NamesAreClean(t *testing.T) {
 func TestMetrics_CountersBeginAtZero(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	NewMetrics(registry).of("a")
-	got := series(t, registry, "")
+	got := allSeries(t, registry, "")
 	var want []string
 	for _, fault := range pageFaults {
 		want = append(want, "requests_total "+string(fault))
@@ -103,7 +103,7 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 		})
 		pass(5 * time.Minute)
 		s.wantLog("m1 m2 m3 m70* m4")
-		got := series(t, s.registry, "")
+		got := allSeries(t, s.registry, "")
 		_, commits, _ := s.log.counts()
 		for name, want := range map[string]float64{
 			"requests_total transient": 2, "requests_total credits": 0, "messages_total delivered": 5, "messages_total late": 1, "messages_total rejected": 1,
@@ -125,7 +125,7 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 			t.Errorf("gauges are not the status: %v, %+v", got, status)
 		}
 		s.stop()
-		if got := series(t, s.registry, "stream_state stopped"); len(got) > 1 {
+		if got := allSeries(t, s.registry, "stream_state stopped"); len(got) > 1 {
 			t.Error(got)
 		}
 	})
@@ -138,7 +138,7 @@ func TestMetrics_OneStateAtATime(t *testing.T) {
 	for _, state := range states {
 		m.show(Status{Stream: "a", State: state})
 		var on []string
-		got := series(t, registry, "stream_state")
+		got := allSeries(t, registry, "stream_state")
 		for name, v := range got {
 			if v == 1 {
 				on = append(on, name)
@@ -157,10 +157,44 @@ func TestMetrics_TwoStreamsShareThem(t *testing.T) {
 	m.of("b").request(Page{Unchanged: true}, nil)
 	m.of("b").request(Page{}, fmt.Errorf("page: %w", fault(FaultKey, 0)))
 	m.of("b").request(Page{}, context.Canceled) // not a request's outcome
-	for name, want := range map[string]int{"ok": 1, "unchanged": 1, "key": 1, "transient": 0} {
-		a, b := testutil.ToFloat64(m.requests.WithLabelValues("a", name)), testutil.ToFloat64(m.requests.WithLabelValues("b", name))
-		if int(a+b) != want {
-			t.Errorf("%s: %v + %v, want %d", name, a, b, want)
+	var want strings.Builder
+	want.WriteString("# HELP twochat_connector_requests_total Page requests by outcome; each one is a paid call.\n# TYPE twochat_connector_requests_total counter\n")
+	for stream, counted := range map[string][]string{"a": {"ok"}, "b": {"unchanged", "key"}} {
+		for _, outcome := range requestOutcomes {
+			n := 0
+			if slices.Contains(counted, string(outcome)) {
+				n = 1
+			}
+			fmt.Fprintf(&want, "twochat_connector_requests_total{outcome=%q,stream=%q} %d\n", outcome, stream, n)
 		}
+	}
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String()), "twochat_connector_requests_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What Prometheus reads of durations is cumulative, and a bound belongs to its bucket.
+func TestMetrics_Durations(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	s := NewMetrics(registry).of("a")
+	for _, took := range []time.Duration{0, 10 * time.Millisecond, 11 * time.Millisecond, time.Second, 5 * time.Minute, time.Hour} {
+		s.step(Outcome{}, took)
+	}
+	s.commit(2*time.Second, nil)
+	want := "# HELP twochat_connector_walk_duration_seconds How long a walk took, with what it delivered.\n# TYPE twochat_connector_walk_duration_seconds histogram\n"
+	for _, bucket := range []struct {
+		bound string
+		count int
+	}{
+		{"0.01", 2}, {"0.05", 3}, {"0.1", 3}, {"0.25", 3}, {"0.5", 3}, {"1", 4}, {"2.5", 4}, {"5", 4}, {"10", 4}, {"30", 4}, {"60", 4}, {"300", 5}, {"+Inf", 6},
+	} {
+		want += fmt.Sprintf("twochat_connector_walk_duration_seconds_bucket{stream=\"a\",le=%q} %d\n", bucket.bound, bucket.count)
+	}
+	want += "twochat_connector_walk_duration_seconds_sum{stream=\"a\"} 3901.021\ntwochat_connector_walk_duration_seconds_count{stream=\"a\"} 6\n"
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "twochat_connector_walk_duration_seconds"); err != nil {
+		t.Error(err)
+	}
+	if got := allSeries(t, registry, "commit_duration_seconds"); got["commit_duration_seconds"] != 1 {
+		t.Error(got)
 	}
 }

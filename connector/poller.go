@@ -208,7 +208,7 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	case errors.Is(err, ErrFenced):
 		return p.standDown(ctx), nil
 	case errors.Is(err, ErrMoved):
-		p.metrics.m.moved.WithLabelValues(p.status.Stream).Inc()
+		p.metrics.moved()
 		if p.moved++; p.moved >= movedUntilStalled {
 			p.note(StateStalled, err)
 		}

@@ -1,0 +1,133 @@
+package connector
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// outcome is how a request or a commit went, as a label says it.
+type outcome string
+
+const (
+	outcomeOK        outcome = "ok"
+	outcomeUnchanged outcome = "unchanged"
+	outcomeFenced    outcome = "fenced"
+	outcomeUnclear   outcome = "unclear"
+	outcomeNotNow    outcome = "not_now"
+	outcomeRejected  outcome = "rejected"
+)
+
+var (
+	requestOutcomes = [...]outcome{
+		outcomeOK, outcomeUnchanged, outcome(FaultTransient), outcome(FaultInvalid), outcome(FaultRateLimited), outcome(FaultCredits), outcome(FaultKey),
+		outcome(FaultNumber), outcome(FaultRequest),
+	}
+	commitOutcomes = [...]outcome{outcomeOK, outcomeFenced, outcomeUnclear, outcomeNotNow, outcomeRejected}
+	results        = [...]string{"delivered", "late", "rejected", "held"}
+)
+
+// streamMetrics are the metrics of one stream. They may be used from several goroutines.
+type streamMetrics struct {
+	stream string
+
+	mu     sync.Mutex
+	counts streamCounts
+	status Status
+	shown  bool // a status was shown
+}
+
+// streamCounts are what a stream's metrics count, in the order of the outcomes and results above.
+type streamCounts struct {
+	requests          [len(requestOutcomes)]uint64
+	messages          [len(results)]uint64
+	commits           [len(commitOutcomes)]uint64
+	moved             uint64
+	walked, committed durations
+}
+
+// now is all that is known at the moment; shown is false where there is no status yet.
+func (s *streamMetrics) now() (counts streamCounts, status Status, shown bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts, s.status, s.shown
+}
+
+func (s *streamMetrics) request(page Page, err error) {
+	got := outcomeOK
+	var fault *PageError
+	switch {
+	case errors.As(err, &fault):
+		got = outcome(fault.Fault)
+	case err != nil:
+		return // the context ended
+	case page.Unchanged:
+		got = outcomeUnchanged
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(requestOutcomes[:], got); i >= 0 {
+		s.counts.requests[i]++
+	}
+}
+
+func (s *streamMetrics) commit(took time.Duration, err error) {
+	got := outcomeUnclear
+	var rejected *Rejected
+	switch {
+	case err == nil:
+		got = outcomeOK
+	case errors.Is(err, ErrFenced):
+		got = outcomeFenced
+	case errors.Is(err, ErrNotNow):
+		got = outcomeNotNow
+	case errors.As(err, &rejected):
+		got = outcomeRejected
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.committed.observe(took)
+	s.counts.commits[slices.Index(commitOutcomes[:], got)]++
+}
+
+func (s *streamMetrics) step(out Outcome, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.walked.observe(took)
+	for i, n := range [len(results)]int{out.Delivered, out.Late, out.Rejected, out.Held} {
+		s.counts.messages[i] += uint64(n)
+	}
+}
+
+func (s *streamMetrics) moved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.moved++
+}
+
+// show sets the gauges from a status.
+func (s *streamMetrics) show(status Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status, s.shown = status, true
+}
+
+// durationBounds are the upper bounds of the buckets in which durations are counted, in seconds.
+var durationBounds = [...]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+
+// durations are a histogram: how many were in each bucket, the last one for those above all bounds, and their sum in seconds.
+type durations struct {
+	counts [len(durationBounds) + 1]uint64
+	sum    float64
+}
+
+func (d *durations) observe(took time.Duration) {
+	seconds := took.Seconds()
+	i := 0
+	for i < len(durationBounds) && seconds > durationBounds[i] {
+		i++
+	}
+	d.counts[i]++
+	d.sum += seconds
+}
