@@ -191,7 +191,7 @@ func (r *Reader) committed(next Checkpoint, events []Event, rejects []Reject) {
 	r.window.forget()
 	r.times.forget(next.Certified)
 	moved := len(next.Horizon) > 0 && !slices.Equal(next.Horizon, r.recorded.Horizon)
-	r.recorded = next
+	r.record(next)
 	if moved {
 		r.give()
 	}

@@ -101,7 +101,7 @@ func (r *Reader) provenUpTo(order []found, b batch) uint64 {
 		}
 	}
 	for i := range order {
-		if at, ok := r.window.places[order[i].Key]; ok && !at.late() {
+		if at, ok := r.window.place(order[i].Key); ok && !at.late() {
 			return at.sequence()
 		}
 	}
@@ -157,7 +157,7 @@ func (r *Reader) remember(order []found) {
 	var certifies uint64
 	for i := range order {
 		key := order[i].Key
-		if at, ok := r.window.places[key]; ok && at.sequence() > r.window.certified {
+		if at, ok := r.window.place(key); ok && at.sequence() > r.window.certified {
 			above = append(above, key)
 			r.times.learn(at.sequence(), order[i].Time)
 			if certifies == 0 && !at.late() {

@@ -19,7 +19,7 @@ func (r *Reader) give() {
 
 // known says whether a message is in the seen window or given.
 func (r *Reader) known(key Key) bool {
-	if _, ok := r.window.places[key]; ok {
+	if _, ok := r.window.place(key); ok {
 		return true
 	}
 	_, ok := r.given[key]
@@ -29,7 +29,7 @@ func (r *Reader) known(key Key) bool {
 // ground says whether a message is known at or below the certified sequence. What was given counts as long as the window
 // holds all that came after: later, forgotten messages may stand above it.
 func (r *Reader) ground(key Key) bool {
-	if at, ok := r.window.places[key]; ok {
+	if at, ok := r.window.place(key); ok {
 		return at.sequence() <= r.window.certified && (!r.accepting || at.sequence() > r.acceptedFrom)
 	}
 	return !r.accepting && r.givenHolds(key)
@@ -42,7 +42,7 @@ func (r *Reader) givenHolds(key Key) bool {
 
 // inOrder says whether a known message was delivered in list order: what lies above it was never forgotten.
 func (r *Reader) inOrder(key Key) bool {
-	if at, ok := r.window.places[key]; ok {
+	if at, ok := r.window.place(key); ok {
 		return !at.late()
 	}
 	return r.givenHolds(key)
@@ -50,7 +50,7 @@ func (r *Reader) inOrder(key Key) bool {
 
 // wholeAbove says whether the window holds every event newer than this known one: none was erased from the sink.
 func (r *Reader) wholeAbove(key Key) bool {
-	if at, ok := r.window.places[key]; ok {
+	if at, ok := r.window.place(key); ok {
 		return r.window.hole <= at.sequence()
 	}
 	return r.givenHolds(key)
@@ -62,7 +62,7 @@ func (r *Reader) anchors(rows int, key func(int) Key) []bool {
 	anchors := make([]bool, rows)
 	lowest := uint64(math.MaxUint64)
 	for i := range rows {
-		at, known := r.window.places[key(i)]
+		at, known := r.window.place(key(i))
 		sequence := at.sequence()
 		if !known {
 			sequence = r.given[key(i)]

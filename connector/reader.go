@@ -22,7 +22,7 @@ type Reader struct {
 	rejects  *recentKeys
 	held     *recentKeys // counted as held already
 	times    groundTimes
-	recorded Checkpoint // the newest committed
+	recorded Checkpoint // the newest committed, without what the window and rejects hold
 
 	start    int // page at which walks begin; 0 but in a deep backlog
 	rose     int // page at which the proven walk before began, where the next one begins further up
@@ -97,12 +97,19 @@ func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	r := &Reader{
 		pages: pages, log: log, patience: reading.Patience, crew: reading.Crew, stream: reading.Stream, rules: reading.Rules, events: reading.Events,
 		word: reading.AcceptHistory, accepting: reading.AcceptHistory && len(state.Checkpoint.Horizon) > 0, acceptedFrom: state.Checkpoint.Sequence,
-		window: newWindow(reading.Rules, state), recorded: state.Checkpoint, slice: reading.Rules.SlicePages,
+		window: newWindow(reading.Rules, state), slice: reading.Rules.SlicePages,
 		rejects: newRecentKeys(reading.Rules.Rejects, state.Checkpoint.Rejects), held: newRecentKeys(reading.Rules.Capacity, nil),
 		times: groundTimes{base: state.Checkpoint.GroundTime},
 	}
+	r.record(state.Checkpoint)
 	r.give()
 	return r
+}
+
+// record takes over the newest checkpoint. Its keys of events and rejects would be in memory twice.
+func (r *Reader) record(c Checkpoint) {
+	c.Tail, c.TailLate, c.Rejects = nil, nil, nil
+	r.recorded = c
 }
 
 // Outcome says what one step did.
@@ -208,7 +215,7 @@ func (r *Reader) Rested() bool {
 	return r.recorded.Started && r.fromTop && r.start == 0 && r.previous == nil && r.window.certified == r.window.last && !r.groundless
 }
 
-// Checkpoint is the newest one committed.
+// Checkpoint is the newest one committed, without its Tail, TailLate and Rejects.
 func (r *Reader) Checkpoint() Checkpoint { return r.recorded }
 
 // Seen is the size of the seen window, and how many of its events are not certified.

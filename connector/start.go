@@ -72,7 +72,8 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 	for _, key := range next.Rejects {
 		r.rejects.add(key)
 	}
-	r.recorded, r.times.base = next, next.GroundTime
+	r.record(next)
+	r.times.base = next.GroundTime
 	r.fromTop = !start.Beginning && start.Since.IsZero() // all that page 0 showed is known
 	r.give()
 	return out, nil

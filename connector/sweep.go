@@ -76,7 +76,7 @@ func (r *Reader) lateOn(page Page) batch {
 // wellRemembered says whether a message lies a page above where the window begins, or the window begins with the log. A row
 // that is listed twice, up to a page apart, may be forgotten at the one place and stand above the window's edge at the other.
 func (r *Reader) wellRemembered(key Key) bool {
-	at, ok := r.window.places[key]
+	at, ok := r.window.place(key)
 	return !ok || r.window.oldest() <= 1 || at.sequence() >= r.window.oldest()+uint64(r.rules.Page)
 }
 

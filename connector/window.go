@@ -6,9 +6,9 @@ import "sort"
 // the oldest first, so that "forgotten" can be read off the order: what lies below the oldest held, cannot be told.
 type window struct {
 	rules     Rules
-	places    map[Key]place
 	entries   []entry // log order
-	last      uint64  // the log's newest sequence
+	index     windowIndex
+	last      uint64 // the log's newest sequence
 	certified uint64
 	// inOrder counts the certified entries that were delivered in order.
 	inOrder int
@@ -44,7 +44,8 @@ func newWindow(rules Rules, state State) *window {
 	sort.Slice(seen, func(i, j int) bool { return seen[i].Sequence < seen[j].Sequence })
 	seen = seen[:sort.Search(len(seen), func(i int) bool { return seen[i].Sequence > tail })]
 	size := len(seen) + len(c.Tail)
-	w := &window{rules: rules, places: make(map[Key]place, size), entries: make([]entry, 0, size), certified: c.Certified}
+	w := &window{rules: rules, entries: make([]entry, 0, size), certified: c.Certified}
+	w.index.reset(nil, size)
 	for _, s := range seen {
 		w.put(s.Key, newPlace(s.Sequence, s.Late))
 	}
@@ -60,16 +61,26 @@ func newWindow(rules Rules, state State) *window {
 	return w
 }
 
+// place is where an event lies, and false where the window does not hold it.
+func (w *window) place(key Key) (place, bool) {
+	i, _, held := w.index.find(w.entries, key)
+	if !held {
+		return 0, false
+	}
+	return w.entries[i].at, true
+}
+
 // put adds an entry above all others.
 func (w *window) put(key Key, at place) {
-	if _, twice := w.places[key]; twice {
+	_, slot, twice := w.index.find(w.entries, key)
+	if twice {
 		return
 	}
 	sequence := at.sequence()
 	if len(w.entries) > 0 && sequence > w.last+1 {
 		w.hole = sequence - 1
 	}
-	w.places[key] = at
+	w.index.add(w.entries, key, slot)
 	w.entries = append(w.entries, entry{key, at})
 	w.last = sequence
 	if sequence <= w.certified && !at.late() {
@@ -82,7 +93,7 @@ func (w *window) certify(sequence uint64) {
 	if sequence <= w.certified {
 		return
 	}
-	for i := w.index(w.certified + 1); i < len(w.entries) && w.entries[i].at.sequence() <= sequence; i++ {
+	for i := w.from(w.certified + 1); i < len(w.entries) && w.entries[i].at.sequence() <= sequence; i++ {
 		if !w.entries[i].at.late() {
 			w.inOrder++
 		}
@@ -103,13 +114,13 @@ func (w *window) forget() {
 		if !oldest.late() {
 			w.inOrder--
 		}
-		delete(w.places, w.entries[n].key)
 		n++
 	}
 	if n == 0 {
 		return
 	}
 	w.entries = w.entries[n:]
+	w.index.gone += uint32(n)
 	if cap(w.entries) > 2*len(w.entries)+1024 {
 		w.entries = append([]entry(nil), w.entries...)
 	}
@@ -118,8 +129,8 @@ func (w *window) forget() {
 	}
 }
 
-// index is the place in entries of the first one at or above sequence.
-func (w *window) index(sequence uint64) int {
+// from is where in entries the first one at or above a sequence is.
+func (w *window) from(sequence uint64) int {
 	return sort.Search(len(w.entries), func(i int) bool { return w.entries[i].at.sequence() >= sequence })
 }
 
@@ -152,7 +163,7 @@ func (w *window) newestInOrder() (entry, bool) {
 
 // tail is what a checkpoint carries of the window: all uncertified keys and the newest certified ones, without a gap.
 func (w *window) tail(certified uint64) (keys Keys, late []int) {
-	from := w.index(certified + 1)
+	from := w.from(certified + 1)
 	for n := 0; n < w.rules.Tail && from > 0; n++ {
 		if from < len(w.entries) && w.entries[from-1].at.sequence()+1 != w.entries[from].at.sequence() {
 			break

@@ -27,6 +27,12 @@ func keysOf(from, to uint64) Keys {
 	return keys
 }
 
+// at is the place of an event that a window holds; zero where it does not.
+func (w *window) at(key Key) place {
+	at, _ := w.place(key)
+	return at
+}
+
 // sequences is what a window holds, in its order.
 func sequences(w *window) []uint64 {
 	var held []uint64
@@ -78,7 +84,7 @@ func TestNewWindow_KnowsWhatWasLate(t *testing.T) {
 	seen[1].Late = true
 	w := newWindow(Rules{Capacity: 9, Memory: 9, Tail: 9}, State{Checkpoint{Sequence: 6, Certified: 6, Tail: keysOf(5, 6), TailLate: []int{1}}, seen})
 	for n, want := range map[uint64]bool{1: false, 2: true, 3: false, 4: false, 5: false, 6: true} {
-		if w.places[nth(n)].late() != want {
+		if w.at(nth(n)).late() != want {
 			t.Errorf("event %d is late: %v", n, !want)
 		}
 	}
@@ -115,7 +121,7 @@ func TestWindow_Forgets(t *testing.T) {
 			if got := w.oldest(); got != test.want || len(w.entries) != int(21-test.want) {
 				t.Errorf("it begins at %d with %d entries, want %d", got, len(w.entries), test.want)
 			}
-			if _, knows := w.places[nth(test.want-1)]; knows {
+			if _, knows := w.place(nth(test.want - 1)); knows {
 				t.Errorf("it still knows event %d", test.want-1)
 			}
 		})
@@ -193,7 +199,7 @@ func contradicts(w *window, all []Seen, last, certified uint64) string {
 	present := map[uint64]bool{}
 	for i, s := range held {
 		e := w.entries[i]
-		if e.key != s.Key || e.at.sequence() != s.Sequence || e.at.late() != s.Late || w.places[s.Key] != e.at {
+		if e.key != s.Key || e.at.sequence() != s.Sequence || e.at.late() != s.Late || w.at(s.Key) != e.at {
 			return fmt.Sprintf("entry %d is not event %d: the window is no suffix of the log", i, s.Sequence)
 		}
 		if s.Sequence <= certified && !s.Late {
@@ -209,10 +215,13 @@ func contradicts(w *window, all []Seen, last, certified uint64) string {
 		if s.Sequence > certified {
 			return fmt.Sprintf("event %d is forgotten and not certified", s.Sequence)
 		}
+		if _, knows := w.place(s.Key); knows {
+			return fmt.Sprintf("event %d is forgotten, and yet known", s.Sequence)
+		}
 	}
 	switch {
-	case len(w.entries) != len(held) || len(w.places) != len(held):
-		return fmt.Sprintf("%d entries, %d places, %d events", len(w.entries), len(w.places), len(held))
+	case len(w.entries) != len(held):
+		return fmt.Sprintf("%d entries, %d events", len(w.entries), len(held))
 	case inOrder != w.inOrder:
 		return fmt.Sprintf("it counts %d certified in order, it holds %d", w.inOrder, inOrder)
 	case len(forgotten) > 0 && inOrder < w.rules.Memory:
@@ -242,7 +251,7 @@ func contradicts(w *window, all []Seen, last, certified uint64) string {
 		return fmt.Sprintf("a tail of %d keys, with %d not certified", len(keys), last-certified)
 	}
 	for i, key := range keys {
-		if key != nth(from+uint64(i)+1) || slices.Contains(late, i) != w.places[key].late() {
+		if key != nth(from+uint64(i)+1) || slices.Contains(late, i) != w.at(key).late() {
 			return fmt.Sprintf("key %d of %d in the tail is not event %d", i, len(keys), from+uint64(i)+1)
 		}
 	}
