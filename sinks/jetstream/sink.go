@@ -83,6 +83,7 @@ type Sink struct {
 	aliases  aliases
 
 	dialing chan struct{} // holds a token while somebody connects
+	reading chan struct{} // holds a token for each window that is being read back
 	open    context.Context
 	shut    context.CancelFunc
 
@@ -103,6 +104,10 @@ type settings struct {
 // settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs.
 const settingsAge = time.Minute
 
+// windowsRead is how many windows are read back at a time. More of them make the start of a thousand streams no faster, as they share
+// a connection; but the answers come with the events' bodies, and all that are on their way are held in memory.
+const windowsRead = 4
+
 // Open makes a sink. It does no network I/O; the error lists what is wrong with the settings.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	var wrong []error
@@ -115,7 +120,7 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 		return nil, errors.Join(wrong...)
 	}
 	open, shut := context.WithCancel(context.Background())
-	return &Sink{config: c.withDefaults(), encoding: encoding, logger: logger, dialing: make(chan struct{}, 1), open: open, shut: shut}, nil
+	return &Sink{config: c.withDefaults(), encoding: encoding, logger: logger, dialing: make(chan struct{}, 1), reading: make(chan struct{}, windowsRead), open: open, shut: shut}, nil
 }
 
 // Log is a stream's place in the sink.

@@ -56,6 +56,12 @@ func (p *places) add(header natsgo.Header, sequence uint64, source string) {
 
 // window reads back the newest events. It is called when nobody else can add any.
 func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (connector.State, error) {
+	select {
+	case l.sink.reading <- struct{}{}:
+		defer func() { <-l.sink.reading }()
+	case <-ctx.Done():
+		return connector.State{}, ctx.Err()
+	}
 	newest, found, err := k.get(ctx, l.sink.config.Stream, query{Last: l.events})
 	if err != nil {
 		return connector.State{}, err
