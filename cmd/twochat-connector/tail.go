@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,7 @@ run beside it. The texts of messages are shown on this terminal, and nowhere els
 
     18:01:33  support     #4711  ← zcphjmn4  Hello, is my order on its way?
 
-← was received, → was sent; then the chat's token. --json prints the events as they are stored.
+← was received, → was sent; then the chat's token. --json prints each event, as it is stored, on one line.
 `
 
 // runTail is the command tail.
@@ -30,7 +31,7 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	settings := configFlags(flags)
 	last := flags.Int("last", 10, "`how many` of the newest events to begin with")
 	stream := flags.String("stream", "", "only the events of the stream of this `name`")
-	asJSON := flags.Bool("json", false, "print the events as they are stored")
+	asJSON := flags.Bool("json", false, "print each event as one line of JSON")
 	if err := p.parse(flags, args, aboutTail); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	defer sink.Close()
 	err = sink.Follow(ctx, *stream, *last, func(event []byte) error {
 		if *asJSON {
-			return writeAll(p.out, append(event[:len(event):len(event)], '\n'))
+			return writeJSONLine(p.out, event)
 		}
 		return writeAll(p.out, []byte(eventLine(event, width)))
 	})
@@ -76,6 +77,17 @@ func runTail(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	return mended(err, "`twochat-connector check` says what is wrong with the sink")
+}
+
+// writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between their tokens.
+func writeJSONLine(to io.Writer, event []byte) error {
+	var line bytes.Buffer
+	line.Grow(len(event) + 1)
+	if err := json.Compact(&line, event); err != nil {
+		return fmt.Errorf("print an event: %w", err)
+	}
+	line.WriteByte('\n')
+	return writeAll(to, line.Bytes())
 }
 
 func writeAll(to io.Writer, line []byte) error {
