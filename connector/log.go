@@ -162,6 +162,8 @@ type Finding struct {
 	Text  string       `json:"text"`
 	// Mend is what to do about it, a command where there is one; empty where all is well.
 	Mend string `json:"mend,omitempty"`
+	// Missing says that what is refused is only not there yet, and that the sink's Create makes it.
+	Missing bool `json:"missing,omitempty"`
 }
 
 // FindingLevel says how bad a finding is.

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -306,7 +305,7 @@ func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Findin
 		return findings
 	}
 	for i, f := range findings {
-		if f.Level == connector.FindingRefused && strings.Contains(f.Text, "does not exist") {
+		if f.Missing {
 			findings[i] = connector.Finding{Level: connector.FindingOK, Thing: f.Thing, Text: f.Text + "; `run` makes it"}
 		}
 	}

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+	"github.com/twochat-connector/twochat-connector/sinks"
+	"github.com/twochat-connector/twochat-connector/sinks/kafka"
 )
 
 func TestRun_DeliversUntilToldToStop(t *testing.T) {
@@ -103,6 +106,22 @@ func TestCheck_SaysThatRunMakesIt(t *testing.T) {
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, exitFine)
 	wantText(t, "check", out, "`run` makes it")
+}
+
+// Only what is missing is made: a refusal stays one, whatever its words.
+func TestWillBeMade(t *testing.T) {
+	missing := connector.Finding{Level: connector.FindingRefused, Thing: "topic a", Text: "nobody knows it", Missing: true}
+	other := connector.Finding{Level: connector.FindingRefused, Thing: "user", Text: "the user does not exist"}
+	for name, test := range map[string]struct {
+		create bool
+		level  connector.FindingLevel
+	}{"made": {true, connector.FindingOK}, "not made": {false, connector.FindingRefused}} {
+		sink := sinks.Config{Kafka: &kafka.Config{Create: test.create}}
+		got := willBeMade(sink, []connector.Finding{missing, other})
+		if got[0].Level != test.level || test.create != strings.Contains(got[0].Text, "`run` makes it") || got[1] != other {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 }
 
 func TestRun_WaitsForTheSink(t *testing.T) {

@@ -199,7 +199,7 @@ func TestSink_MissingFolderIsMadeOnlyWhereAsked(t *testing.T) {
 	defer sink.Close()
 	log := sink.Log(sinktest.Claim(stream, "one"))
 	findings, err := sink.Check(t.Context(), nil)
-	if err != nil || len(findings) != 1 || findings[0].Level != connector.FindingRefused {
+	if err != nil || len(findings) != 1 || findings[0].Level != connector.FindingRefused || !findings[0].Missing {
 		t.Fatalf("Check: %+v, %v", findings, err)
 	}
 	var refusal *connector.Refusal

@@ -85,7 +85,9 @@ func checkFolder(thing, dir, path string) []connector.Finding {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return finding(connector.FindingRefused, "the folder "+dir+" does not exist", "mkdir -p "+dir)
+		missing := finding(connector.FindingRefused, "the folder "+dir+" does not exist", "mkdir -p "+dir)
+		missing[0].Missing = true
+		return missing
 	case err != nil:
 		return finding(connector.FindingRefused, "the folder "+dir+" cannot be looked at: "+plain(err).Error(), "give this user the right to it")
 	case !info.IsDir():

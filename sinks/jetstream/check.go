@@ -41,6 +41,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 		var refusal *connector.Refusal
 		if errors.As(s.refusal(api), &refusal) {
 			r.add(connector.FindingRefused, refusal.Thing, refusal.Cause, refusal.Mend)
+			r[len(r)-1].Missing = api.Code == codeStreamMissing
 			return r, nil
 		}
 		return r, fmt.Errorf("check: read the stream's settings: %w", err)

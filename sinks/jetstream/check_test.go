@@ -99,7 +99,7 @@ func TestCheck_missingStream(t *testing.T) {
 	s := startServer(t, nil)
 	sink := openSink(t, config(s.url()), connector.ModeStructured)
 	findings, err := sink.Check(t.Context(), nil)
-	if err != nil || len(findings) != 2 || findings[1].Level != connector.FindingRefused || !strings.Contains(findings[1].Mend, "create: true") {
+	if err != nil || len(findings) != 2 || findings[1].Level != connector.FindingRefused || !findings[1].Missing || !strings.Contains(findings[1].Mend, "create: true") {
 		t.Fatalf("%+v, %v", findings, err)
 	}
 	for range 2 { // the second time it is there

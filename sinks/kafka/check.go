@@ -95,7 +95,9 @@ func (i *inspection) topic(ctx context.Context, topic kafkago.Topic) bool {
 	thing := "topic " + topic.Name
 	switch {
 	case isMissing(topic.Error):
-		i.refuse(thing, "it does not exist", i.sink.createCommand(topic.Name)+" (or set `create: true`)")
+		i.found = append(i.found, connector.Finding{
+			Level: connector.FindingRefused, Thing: thing, Text: "it does not exist", Mend: i.sink.createCommand(topic.Name) + " (or set `create: true`)", Missing: true,
+		})
 		return false
 	case topic.Error != nil:
 		i.unread(thing, mend(topic.Error), "see what the brokers' log says of it")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,8 +100,20 @@ func TestCheckFresh(t *testing.T) {
 		s := openSink(t, b, config, connector.Encoding{})
 		defer s.Close()
 		claims := []connector.Claim{sinktest.Claim("595981048477", "one")}
+		found, err := s.Check(within(t), claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var missing []string
+		for _, f := range found {
+			if f.Missing && f.Level == connector.FindingRefused && f.Mend != "" {
+				missing = append(missing, f.Thing+": "+f.Text)
+			}
+		}
 		for _, topic := range s.topics.all() {
-			wantFinding(t, s, claims, connector.FindingRefused, "topic "+topic+": it does not exist")
+			if !slices.Contains(missing, "topic "+topic+": it does not exist") {
+				t.Errorf("topic %s is not missing in %+v", topic, found)
+			}
 		}
 		w := newWriter(t, b, config, "one")
 		if _, err := w.log.Acquire(t.Context()); refusalOf(err) == nil {
@@ -111,7 +124,7 @@ func TestCheckFresh(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		found, err := s.Check(within(t), claims)
+		found, err = s.Check(within(t), claims)
 		if err != nil {
 			t.Fatal(err)
 		}
