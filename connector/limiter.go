@@ -57,12 +57,15 @@ func (l *Limiter) Pause(d time.Duration) {
 
 // Wait blocks until it is the caller's turn, or the context ends.
 func (l *Limiter) Wait(ctx context.Context, urgency Urgency) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	l.mu.Lock()
 	now := time.Now()
 	if !l.waiting() && !now.Before(l.next) {
 		l.next = now.Add(l.gap)
 		l.mu.Unlock()
-		return ctx.Err()
+		return nil
 	}
 	turn := make(chan struct{})
 	l.queues[urgency] = append(l.queues[urgency], turn)
@@ -139,7 +142,8 @@ func (l *Limiter) choose() (Urgency, bool) {
 	return classes[1+(l.passed/4-1)%(len(classes)-1)], true
 }
 
-// leave takes a caller out of the queue who no longer waits.
+// leave takes a caller out of the queue who no longer waits. A turn that was given in the same moment is lost, and the next comes as
+// usual.
 func (l *Limiter) leave(urgency Urgency, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

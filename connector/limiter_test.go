@@ -195,3 +195,42 @@ func TestLimiter_SetRate(t *testing.T) {
 		}
 	})
 }
+
+// A turn that comes in the moment in which its caller leaves is lost. That costs one turn and no more: nobody goes sooner, and the
+// next one goes a turn later.
+func TestLimiter_ATurnThatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		s.queue(t.Context(), Live, "a")
+		late := make(chan struct{}) // of a caller who has seen its context end and not yet left the queue
+		s.limiter.mu.Lock()
+		s.limiter.queues[Live] = append(s.limiter.queues[Live], late)
+		s.limiter.arm(time.Now())
+		s.limiter.mu.Unlock()
+		s.queue(t.Context(), Live, "b")
+		time.Sleep(time.Second)
+		<-late
+		s.limiter.leave(Live, late)
+		s.queue(t.Context(), Live, "c")
+		s.wait.Wait()
+		if got := fmt.Sprint(s.order, s.at); got != "[a b c] [0s 2s 3s]" {
+			t.Errorf("it went %s", got)
+		}
+	})
+}
+
+func TestLimiter_WhoHasLeftBeforeTakesNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.limiter.Wait(ctx, Live); !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller whose context has ended gets %v", err)
+		}
+		s.queue(t.Context(), Live, "a")
+		s.wait.Wait()
+		if got := fmt.Sprint(s.at); got != "[0s]" {
+			t.Errorf("the first caller that is there goes after %s", got)
+		}
+	})
+}
