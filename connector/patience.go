@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (c *countedPages) Page(ctx context.Context, s Stream, number int, held Fing
 	if number > 0 && urgency == Live {
 		urgency = CatchUp
 	}
-	if err := p.config.Limiter.Wait(ctx, urgency); err != nil {
+	if err := c.turn(ctx, urgency); err != nil {
 		return Page{}, err
 	}
 	page, err := p.config.Pages.Page(ctx, s, number, held)
@@ -108,6 +109,24 @@ func (c *countedPages) Page(ctx context.Context, s Stream, number int, held Fing
 		p.waits.read()
 	}
 	return page, err
+}
+
+// errPollDue ends a step of a sweep that got no turn before the stream's next poll. The sweep goes on after it, where it was.
+var errPollDue = errors.New("the next poll is due")
+
+// turn waits for a request of the limit. A sweep waits only as long as no poll of its stream is due: it takes what nobody else
+// wants, and where that is little the poll would come many intervals late.
+func (c *countedPages) turn(ctx context.Context, urgency Urgency) error {
+	if urgency != Sweep {
+		return c.poller.config.Limiter.Wait(ctx, urgency)
+	}
+	untilPoll, cancel := context.WithDeadline(ctx, c.poller.nextPoll)
+	defer cancel()
+	err := c.poller.config.Limiter.Wait(untilPoll, urgency)
+	if err != nil && ctx.Err() == nil {
+		return errPollDue
+	}
+	return err
 }
 
 // countedLog lets a commit in flight finish when the process is told to stop, and counts.

@@ -110,7 +110,10 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	sweeping := p.sweepDue(began)
 	if sweeping {
 		p.urgency.Store(int32(Sweep))
-		if out, err = p.session.Sweep(ctx, began); !out.More {
+		if out, err = p.session.Sweep(ctx, began); errors.Is(err, errPollDue) {
+			out.More, err = true, nil
+		}
+		if !out.More {
 			p.lastSweep = began
 		}
 	} else {
@@ -188,9 +191,9 @@ func (p *Poller) pause(out Outcome, sweeping bool) time.Duration {
 	return p.untilPoll()
 }
 
-// jitter spreads waits by a tenth, so that polls of many streams do not fall into step.
+// jitter spreads waits over their last tenth, so that polls of many streams do not fall into step, and none is longer than said.
 func jitter(d time.Duration) time.Duration {
-	return d - d/20 + time.Duration(rand.Int64N(int64(d/10)+1))
+	return d - time.Duration(rand.Int64N(int64(d/10)+1))
 }
 
 // failed reacts to an error of a step.

@@ -682,6 +682,63 @@ func TestPoller_SweepsAreSpreadAndRegular(t *testing.T) {
 	})
 }
 
+// Where requests are scarce a sweep takes the turns that nobody else wants, and its stream's polls do not wait for it.
+func TestPoller_ASweepKeepsNoPollWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var busy sync.WaitGroup
+		s := newShift(t, func(s *shift, c *PollerConfig) {
+			s.limiter.SetRate(6)
+			c.MinInterval, c.MaxInterval = longest, longest
+			c.SweepEvery = func() time.Duration { return 20 * time.Minute }
+		}, newest(30, 1)...)
+		pass(10 * time.Minute)
+		others, done := context.WithCancel(t.Context())
+		for range 3 {
+			busy.Go(func() {
+				for s.limiter.Wait(others, Live) == nil {
+				}
+			})
+		}
+		deepest := 0
+		s.list.change(func() {
+			s.list.before = func(_, number int) error {
+				deepest = max(deepest, number)
+				return nil
+			}
+		})
+		// An interval, the three others, and the turn of a less urgent class.
+		const within = longest + 4*10*time.Second + 10*time.Second
+		for n := 31; n < 331; n++ {
+			s.add(n, n)
+			pass(within)
+			if got := s.log.text(); !strings.HasSuffix(got, fmt.Sprint(n)) {
+				t.Fatalf("after %v message %d was not delivered: %s", within, n, got)
+			}
+		}
+		if deepest < 7 {
+			t.Errorf("no sweep went below page %d", deepest)
+		}
+		done()
+		busy.Wait()
+		s.stop()
+	})
+}
+
+// A new message is found within the interval in force, and polls spend little more than it says.
+func TestPoller_TheIntervalIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, fromNow, newest(3, 1)...)
+		pass(10 * time.Minute)
+		s.list.times()
+		pass(100 * longest)
+		polls := gaps(s.list.times())
+		if least, most := slices.Min(polls), slices.Max(polls); most > longest || least < longest*9/10 || most-least < longest/20 {
+			t.Errorf("polls came after %v to %v, want them spread over the last tenth of %v", least, most, longest)
+		}
+		s.stop()
+	})
+}
+
 // Status says what the log says.
 func TestPoller_Status(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -78,5 +78,5 @@ func (s *Session) Close() {
 // harmless says whether an error left both the log and the reader as they were.
 func harmless(err error) bool {
 	var fault *PageError
-	return errors.As(err, &fault) || errors.Is(err, ErrMoved) || errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow)
+	return errors.As(err, &fault) || errors.Is(err, ErrMoved) || errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow) || errors.Is(err, errPollDue)
 }
