@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // cost is what a configuration spends at a rate limit.
@@ -16,17 +17,22 @@ type cost struct {
 	Quiet time.Duration `json:"interval_quiet_ns"`
 	// Slowed says that the rate limit, not the configuration, makes Busy as long as it is.
 	Slowed bool `json:"slowed_by_rate"`
-	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always do.
+	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always get more than any
+	// sweep looks through. A burst of more than a page between two polls costs further ones.
 	CallsQuiet int64 `json:"calls_a_month_quiet"`
 	CallsBusy  int64 `json:"calls_a_month_busy"`
 	// Budget is what the month's budget makes of it; nil until within.
 	Budget *budgetCost `json:"budget,omitempty"`
 }
 
-const month = 30 * 24 * time.Hour
+const (
+	month = 30 * 24 * time.Hour
+	// earlier is what share of its interval a poll waits on the average: it may come up to a tenth sooner.
+	earlier = 0.95
+)
 
-// costOf reckons with one call a poll when it is quiet, two when a poll brings something (the second certifies the first),
-// and one a sweep.
+// costOf reckons with one call a poll, whether or not it brings something; with one a sweep when it is quiet, as many as it has
+// pages when it is busy; and with the hourly reading of the account.
 func costOf(c *config.Config, requestsPerMinute int) cost {
 	streams := len(c.TwoChat.Streams)
 	pace := paceOf(streams, requestsPerMinute)
@@ -45,10 +51,11 @@ func (k *cost) reckon(sweepEvery time.Duration) {
 		sweeps = int64(month / sweepEvery)
 	}
 	most := int64(k.RequestsPerMinute) * int64(month/time.Minute)
-	calls := func(interval time.Duration, each int64) int64 {
-		return min(most, int64(k.Streams)*(each*int64(month/interval)+sweeps))
+	calls := func(interval time.Duration, sweepPages int) int64 {
+		polls := int64(float64(month) / float64(interval) / earlier)
+		return min(most, int64(month/readingsEvery)+int64(k.Streams)*(polls+sweeps*int64(sweepPages)))
 	}
-	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, 2)
+	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, connector.DefaultRules().SweepPages)
 }
 
 // interval says in words how often a stream is read.

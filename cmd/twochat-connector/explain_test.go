@@ -72,8 +72,8 @@ func TestCost(t *testing.T) {
 		interval string
 		calls    string
 	}{
-		"fast":    {80, "every 10s while messages flow, every 1m when it is quiet", "about 131,760 calls a month while it is quiet, up to 1,557,360 if messages never cease"},
-		"limited": {10, "every 18s while messages flow, every 1m when it is quiet, slowed down by the rate limit (10 requests a minute, streams: 3)", "about 131,760 calls a month while it is quiet, up to 432,000 if"},
+		"fast":    {80, "every 10s while messages flow, every 1m when it is quiet", "about 139,299 calls a month while it is quiet, up to 1,251,246 if messages never cease"},
+		"limited": {10, "every 18s while messages flow, every 1m when it is quiet, slowed down by the rate limit (10 requests a minute, streams: 3)", "about 139,299 calls a month while it is quiet, up to 432,000 if"},
 		"tight":   {2, "every 1m30s, slowed", "about 86,400 calls a month while it is quiet, up to 86,400"},
 	} {
 		in := costOf(&c, k.rate)
