@@ -6,113 +6,161 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"iter"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
-	"github.com/segmentio/kafka-go/compress/gzip"
-	"github.com/segmentio/kafka-go/compress/lz4"
-	"github.com/segmentio/kafka-go/compress/snappy"
-	"github.com/segmentio/kafka-go/compress/zstd"
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// record is what is written, and what is read back.
-type record struct {
-	key     []byte
-	value   []byte
-	headers []protocol.Header
-}
-
-// size is about how many bytes the record takes in a batch, uncompressed.
-func (r *record) size() int {
-	n := len(r.key) + len(r.value) + 24
-	for i := range r.headers {
-		n += len(r.headers[i].Key) + len(r.headers[i].Value) + 4
-	}
-	return n
-}
-
 // Places in a record batch, format 2, counted from after the size that precedes it in a request.
 const (
-	batchPrefix     = 4
-	batchLength     = 8
-	batchCRC        = 17
-	batchAttributes = 21
-	batchProducerID = 43
-	batchEpoch      = 51
-	batchSequence   = 53
-	batchHeader     = 61
+	batchPrefix      = 4
+	batchLength      = 8
+	batchLeaderEpoch = 12
+	batchMagic       = 16
+	batchCRC         = 17
+	batchAttributes  = 21
+	batchLastOffset  = 23
+	batchFirstTime   = 27
+	batchMaxTime     = 35
+	batchProducerID  = 43
+	batchEpoch       = 51
+	batchSequence    = 53
+	batchRecords     = 57
+	batchHeader      = 61
 )
 
-// encodeBatch makes a transactional record batch, with the size in front. It belongs to no producer until it is stamped. codec
-// is nil for no compression.
-func encodeBatch(records []*record, codec compress.Codec, at time.Time) ([]byte, error) {
-	list := make([]protocol.Record, len(records))
-	size := batchPrefix + batchHeader
-	for i, r := range records {
-		list[i] = protocol.Record{Time: at, Key: protocol.NewBytes(r.key), Value: protocol.NewBytes(r.value), Headers: r.headers}
-		size += r.size()
-	}
-	set := protocol.RecordSet{Version: 2, Attributes: protocol.Transactional, Records: protocol.NewRecordReader(list...)}
-	plain := bytes.NewBuffer(make([]byte, 0, size))
-	if _, err := set.WriteTo(plain); err != nil {
-		return nil, fmt.Errorf("encode record batch: %w", err)
-	}
-	if codec == nil {
-		return plain.Bytes(), nil
-	}
-	return compressBatch(plain.Bytes(), codec)
+// encoder makes record batches, one after the other. Each record goes through the compressor as soon as it is encoded, so that
+// all an encoder holds is one record, the compressor, and what came out of it; with kafka-go's a commit would be held three times:
+// as records, encoded, and compressed. Its memory serves every batch; the batches themselves are the caller's.
+type encoder struct {
+	compressor compressor
+	batch      bytes.Buffer
+	plain      []byte // the record under way, as it lies in a batch
+	draft      draft  // the event under way, as a record
 }
 
-// compressBatch compresses the records of a batch; the header in front of them stays plain. kafka-go's encoder could do it,
-// but only with its own choice of levels.
-func compressBatch(plain []byte, codec compress.Codec) ([]byte, error) {
-	head, records := plain[:batchPrefix+batchHeader], plain[batchPrefix+batchHeader:]
-	out := bytes.NewBuffer(make([]byte, 0, len(plain)))
-	out.Write(head)
-	w := codec.NewWriter(out)
-	if _, err := w.Write(records); err != nil {
-		return nil, fmt.Errorf("compress record batch: %w", err)
+// keptBuffer is how large a buffer may be that an encoder keeps: a batch is smaller, but for a single large record.
+const keptBuffer = 2 * maxChunk
+
+// encode makes a transactional batch of the first records, with the size in front, and says how many they are: all, or as many
+// as take no more than limit bytes uncompressed, but at least one. A record is used no more once the next one is asked for. The batch
+// belongs to no producer until it is stamped.
+func (e *encoder) encode(records iter.Seq[*record], limit int, at time.Time) (batch []byte, n int, err error) {
+	e.batch.Reset()
+	e.batch.Write(make([]byte, batchPrefix+batchHeader)) // written at the end, when its content is known
+	w, err := e.compressor.open(&e.batch)
+	if err != nil {
+		return nil, 0, err
+	}
+	size := 0
+	for r := range records {
+		e.plain = appendRecord(e.plain[:0], r, n)
+		if size += len(e.plain); n > 0 && size > limit {
+			break
+		}
+		if _, err := w.Write(e.plain); err != nil {
+			return nil, 0, fmt.Errorf("compress record batch: %w", err)
+		}
+		n++
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compress record batch: %w", err)
+		return nil, 0, fmt.Errorf("compress record batch: %w", err)
 	}
-	batch := out.Bytes()
-	size := uint32(len(batch) - batchPrefix)
-	binary.BigEndian.PutUint32(batch, size)
-	binary.BigEndian.PutUint32(batch[batchPrefix+batchLength:], size-batchLength-4)
-	attributes := batch[batchPrefix+batchAttributes:]
-	binary.BigEndian.PutUint16(attributes, binary.BigEndian.Uint16(attributes)|uint16(codec.Code()))
-	return batch, nil
+	batch = bytes.Clone(e.batch.Bytes()) // small beside what went in, where it is compressed
+	putHeader(batch, n, e.compressor.compression, at)
+	e.forget()
+	return batch, n, nil
 }
 
-// codecOf is the codec of a compression by its name in the configuration; nil is none.
-func codecOf(name string) (codec compress.Codec, ok bool) {
-	switch name {
-	case "none":
-		return nil, true
-	case "gzip":
-		return new(gzip.Codec), true
-	case "snappy":
-		return new(snappy.Codec), true
-	case "lz4":
-		return new(lz4.Codec), true
-	case "zstd":
-		return &zstd.Codec{Level: 1}, true // half the time of the default level, for about the same size
+// forget gives up the last event, and what a large one has made the encoder hold.
+func (e *encoder) forget() {
+	e.draft.value = nil
+	if e.batch.Cap() > keptBuffer {
+		e.batch = bytes.Buffer{}
 	}
-	return nil, false
+	if cap(e.plain) > keptBuffer {
+		e.plain = nil
+	}
+	if cap(e.draft.text) > keptBuffer {
+		e.draft = draft{}
+	}
+}
+
+// putHeader writes the size and the header of a batch of so many records, all but the producer and the checksum.
+func putHeader(batch []byte, records int, compression compress.Compression, at time.Time) {
+	big := binary.BigEndian
+	big.PutUint32(batch, uint32(len(batch)-batchPrefix))
+	b := batch[batchPrefix:]
+	big.PutUint32(b[batchLength:], uint32(len(b)-batchLeaderEpoch))
+	big.PutUint32(b[batchLeaderEpoch:], math.MaxUint32) // not known
+	b[batchMagic] = 2
+	big.PutUint16(b[batchAttributes:], uint16(protocol.Transactional)|uint16(compression))
+	big.PutUint32(b[batchLastOffset:], uint32(records-1))
+	big.PutUint64(b[batchFirstTime:], uint64(at.UnixMilli()))
+	big.PutUint64(b[batchMaxTime:], uint64(at.UnixMilli()))
+	big.PutUint32(b[batchRecords:], uint32(records))
+}
+
+// appendRecord appends the i-th record of a batch; its time is the batch's.
+func appendRecord(dst []byte, r *record, i int) []byte {
+	const noAttributes, noDelay = 0, 0
+	size := 2 + varintSize(i) + fieldSize(r.key, r.key == nil) + fieldSize(r.value, r.value == nil) + varintSize(len(r.headers))
+	for j := range r.headers {
+		h := &r.headers[j]
+		size += fieldSize(h.Key, false) + fieldSize(h.Value, h.Value == nil)
+	}
+	dst = binary.AppendVarint(dst, int64(size))
+	dst = append(dst, noAttributes, noDelay)
+	dst = binary.AppendVarint(dst, int64(i))
+	dst = appendField(dst, r.key, r.key == nil)
+	dst = appendField(dst, r.value, r.value == nil)
+	dst = binary.AppendVarint(dst, int64(len(r.headers)))
+	for j := range r.headers {
+		h := &r.headers[j]
+		dst = appendField(dst, h.Key, false)
+		dst = appendField(dst, h.Value, h.Value == nil)
+	}
+	return dst
+}
+
+// appendField appends text with its length in front; nothing at all has the length -1.
+func appendField[T []byte | string](dst []byte, text T, none bool) []byte {
+	if none {
+		return binary.AppendVarint(dst, -1)
+	}
+	return append(binary.AppendVarint(dst, int64(len(text))), text...)
+}
+
+func fieldSize[T []byte | string](text T, none bool) int {
+	if none {
+		return 1
+	}
+	return varintSize(len(text)) + len(text)
+}
+
+// varintSize is how many bytes a number that is not negative takes as a varint.
+func varintSize(n int) int {
+	size := 1
+	for n >= 1<<6 { // the sign takes a bit
+		n >>= 7
+		size++
+	}
+	return size
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// stampBatch writes the producer and the sequence of the first record into a batch made by encodeBatch: kafka-go's encoder
-// has no way to set them.
+// stampBatch writes the producer and the sequence of the first record into a batch, and then its checksum.
 func stampBatch(batch []byte, producer producer, sequence int32) error {
 	if len(batch) < batchPrefix+batchHeader {
 		return errors.New("stamp record batch: it is too short")
 	}
 	b := batch[batchPrefix:]
-	if int(binary.BigEndian.Uint32(batch)) != len(b) || b[16] != 2 {
+	if int(binary.BigEndian.Uint32(batch)) != len(b) || b[batchMagic] != 2 {
 		return errors.New("stamp record batch: it is not one batch of format 2")
 	}
 	binary.BigEndian.PutUint64(b[batchProducerID:], uint64(producer.id))
@@ -120,4 +168,10 @@ func stampBatch(batch []byte, producer producer, sequence int32) error {
 	binary.BigEndian.PutUint32(b[batchSequence:], uint32(sequence))
 	binary.BigEndian.PutUint32(b[batchCRC:], crc32.Checksum(b[batchAttributes:], castagnoli))
 	return nil
+}
+
+// encodeBatch makes a batch of one record, uncompressed.
+func encodeBatch(r *record, at time.Time) ([]byte, error) {
+	batch, _, err := new(encoder).encode(slices.Values([]*record{r}), maxChunk, at)
+	return batch, err
 }

@@ -4,13 +4,20 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"math"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 // checkBatch decodes a batch as franz-go does, after holding its checksum against a computation of its own.
@@ -73,10 +80,14 @@ func FuzzBatch(f *testing.F) {
 		for i := range records {
 			records[i] = &record{key: key, value: append(append([]byte{}, value...), byte(i)), headers: []protocol.Header{{Key: name, Value: header}}[:i%2]}
 		}
-		compression, _ := codecOf([]string{"none", "gzip", "snappy", "lz4", "zstd"}[codec%5])
-		raw, err := encodeBatch(records, compression, at)
-		if err != nil {
+		compression, _ := compressionOf([]string{"none", "gzip", "snappy", "lz4", "zstd"}[codec%5])
+		e := encoder{compressor: compressor{compression: compression}}
+		if _, _, err := e.encode(slices.Values(records[:1]), maxChunk, at); err != nil { // it is used again
 			t.Fatal(err)
+		}
+		raw, taken, err := e.encode(slices.Values(records), math.MaxInt, at)
+		if err != nil || taken != len(records) {
+			t.Fatal(taken, err)
 		}
 		who := producer{id, epoch}
 		if err := stampBatch(raw, who, sequence); err != nil {
@@ -84,6 +95,57 @@ func FuzzBatch(f *testing.F) {
 		}
 		checkBatch(t, decompress, raw, who, sequence, records, int16(codec%5), at)
 	})
+}
+
+// TestEncoder_Limit: a batch ends before the record that would make it too large, and holds one record at least.
+func TestEncoder_Limit(t *testing.T) {
+	records := make([]*record, 5)
+	for i := range records {
+		records[i] = &record{key: []byte("k"), value: bytes.Repeat([]byte{'v'}, 100)}
+	}
+	size := len(appendRecord(nil, records[0], 0))
+	for limit, want := range map[int]int{1: 1, size: 1, 2*size - 1: 1, 2 * size: 2, 4*size + 1: 4, 5 * size: 5, 100 * size: 5} {
+		at := time.UnixMilli(1_790_000_000_000)
+		raw, n, err := new(encoder).encode(slices.Values(records), limit, at)
+		if err != nil || n != want {
+			t.Fatalf("limit %d: %d records, want %d; %v", limit, n, want, err)
+		}
+		if err := stampBatch(raw, producer{1, 2}, 3); err != nil {
+			t.Fatal(err)
+		}
+		checkBatch(t, nil, raw, producer{1, 2}, 3, records[:n], 0, at)
+	}
+}
+
+// TestEncoder_Memory: an encoder takes no memory that grows with the events but the batch, and keeps none of a large one.
+func TestEncoder_Memory(t *testing.T) {
+	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 2000)
+	all, plain := lane{}, 0
+	for i := range events {
+		events[i].Data = bytes.Repeat(events[i].Data, 10)
+		all.events = append(all.events, &events[i])
+		plain += len(events[i].Data)
+	}
+	e := encoder{compressor: compressor{compression: compress.Zstd}}
+	encode := func(from lane) {
+		if _, n, err := e.encode(from.next(&e.draft, connector.Encoding{}), math.MaxInt, time.Now()); err != nil || n != from.left() {
+			t.Fatal(n, err)
+		}
+	}
+	encode(all) // its buffers grow
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	encode(all)
+	runtime.ReadMemStats(&after)
+	if took := int(after.TotalAlloc - before.TotalAlloc); took > plain/4 {
+		t.Errorf("%d bytes of memory for events of %d bytes of data", took, plain)
+	}
+	large := events[0]
+	large.Data = bytes.Repeat([]byte{'1'}, 2*keptBuffer)
+	encode(lane{events: []*connector.Event{&large}})
+	if kept := max(e.batch.Cap(), cap(e.plain), cap(e.draft.text)); kept > keptBuffer {
+		t.Errorf("%d bytes are kept of a large event", kept)
+	}
 }
 
 func FuzzStampBatch(f *testing.F) {

@@ -3,7 +3,10 @@ package kafka
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,12 +31,30 @@ func backlog(stream connector.Stream, from uint64, n int) []connector.Event {
 	return events
 }
 
-// benchBroker is the real broker where there is one, else the fake, which proves little about speed.
+// benchBroker is the real broker where there is one, else the fake, which proves little about speed, and whose allocations count
+// as ours.
 func benchBroker(b *testing.B) *broker {
 	if real := realBroker.real(b); real != nil {
 		return real
 	}
 	return fake(b, 1)
+}
+
+// perMessage reports what do takes for each of n messages.
+func perMessage(b *testing.B, n int, do func()) {
+	b.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	began, total := time.Now(), 0
+	for b.Loop() {
+		do()
+		total += n
+	}
+	took := time.Since(began)
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(total)/took.Seconds(), "messages/s")
+	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(total), "B/message")
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(total), "allocs/message")
 }
 
 // BenchmarkCommit writes a backlog in the largest commits; BenchmarkProduce is its yardstick: the same bytes by an idempotent
@@ -55,10 +76,7 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			events := backlog(claim.Stream, 1, log.Limits().Messages)
 			next := state.Checkpoint
-			b.ResetTimer()
-			began := time.Now()
-			total := 0
-			for b.Loop() {
+			perMessage(b, len(events), func() {
 				for i := range events {
 					events[i].Sequence = next.Sequence + uint64(i) + 1
 				}
@@ -66,47 +84,87 @@ func BenchmarkCommit(b *testing.B) {
 				if err := log.Commit(b.Context(), events, nil, next); err != nil {
 					b.Fatal(err)
 				}
-				total += len(events)
-			}
-			b.ReportMetric(float64(total)/time.Since(began).Seconds(), "messages/s")
+			})
 		})
 	}
 }
 
 func BenchmarkProduce(b *testing.B) {
 	broker := benchBroker(b)
-	for name, codec := range map[string]kgo.CompressionCodec{"zstd": kgo.ZstdCompression(), "lz4": kgo.Lz4Compression(), "none": kgo.NoCompression()} {
-		b.Run(name, func(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		codec kgo.CompressionCodec
+	}{{"zstd", kgo.ZstdCompression().WithLevel(1)}, {"lz4", kgo.Lz4Compression()}, {"none", kgo.NoCompression()}} {
+		b.Run(c.name, func(b *testing.B) {
 			config := Config{Topic: newTopic()}
 			createTopics(b, broker, config)
-			client, err := kgo.NewClient(kgo.SeedBrokers(broker.address), kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(0))
+			client, err := kgo.NewClient(kgo.SeedBrokers(broker.address), kgo.ProducerBatchCompression(c.codec), kgo.ProducerLinger(0))
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer client.Close()
 			events := backlog(sinktest.Stream("595981048477"), 1, (&log{}).Limits().Messages)
-			produce := func() {
-				records := make([]*kgo.Record, len(events))
-				for i := range events {
-					r := eventRecord(&events[i], connector.Encoding{Mode: connector.ModeStructured})
-					records[i] = &kgo.Record{Topic: config.Topic, Key: r.key, Value: r.value}
-					for _, h := range r.headers {
-						records[i].Headers = append(records[i].Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-					}
+			records := make([]*kgo.Record, len(events))
+			for i := range events {
+				r := new(draft).of(&events[i], connector.Encoding{Mode: connector.ModeStructured})
+				records[i] = &kgo.Record{Topic: config.Topic, Key: r.key, Value: r.value}
+				for _, h := range r.headers {
+					records[i].Headers = append(records[i].Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 				}
+			}
+			produce := func() {
 				if err := client.ProduceSync(b.Context(), records...).FirstErr(); err != nil {
 					b.Fatal(err)
 				}
 			}
 			produce() // the client learns where the partitions are
-			b.ResetTimer()
-			began := time.Now()
-			total := 0
-			for b.Loop() {
-				produce()
-				total += len(events)
-			}
-			b.ReportMetric(float64(total)/time.Since(began).Seconds(), "messages/s")
+			perMessage(b, len(events), produce)
+		})
+	}
+}
+
+// BenchmarkEncode makes the batches of a backlog; its yardstick is the bare compression of the same bytes. No broker takes part.
+func BenchmarkEncode(b *testing.B) {
+	events := backlog(sinktest.Stream("595981048477"), 1, 5000)
+	encoding := connector.Encoding{Mode: connector.ModeStructured}
+	var plain []byte
+	all := lane{}
+	for i := range events {
+		all.events = append(all.events, &events[i])
+		plain = appendRecord(plain, new(draft).of(&events[i], encoding), i)
+	}
+	for _, name := range []string{"zstd", "lz4", "none"} {
+		compression, _ := compressionOf(name)
+		b.Run(name, func(b *testing.B) {
+			e := encoder{compressor: compressor{compression: compression}}
+			b.SetBytes(int64(len(plain)))
+			perMessage(b, len(events), func() {
+				for rest := all; rest.left() > 0; {
+					_, n, err := e.encode(rest.next(&e.draft, encoding), maxChunk, time.Now())
+					if err != nil {
+						b.Fatal(err)
+					}
+					rest.stored(n)
+				}
+			})
+		})
+		b.Run(name+" bare", func(b *testing.B) {
+			c := compressor{compression: compression}
+			b.SetBytes(int64(len(plain)))
+			perMessage(b, len(events), func() {
+				for part := range slices.Chunk(plain, maxChunk) {
+					w, err := c.open(io.Discard)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := w.Write(part); err != nil {
+						b.Fatal(err)
+					}
+					if err := w.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		})
 	}
 }

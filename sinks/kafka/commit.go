@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -21,12 +21,46 @@ const maxChunk = 900 << 10
 // lane is what a commit writes to one partition, in order.
 type lane struct {
 	at       place
-	records  []*record
-	owners   []connector.Key // of the messages, for a record that is rejected; zero for a checkpoint
-	sequence int32           // of the first of them that is not stored
-	sent     int             // how many are in the batch under way
-	batch    []byte          // encoded ahead, for sent records
-	limit    int             // at most so many in the next batch; 0 is no limit
+	events   []*connector.Event // where the topic is that of the events
+	records  []*record          // where it is another
+	sequence int32              // of the first of them that is not stored
+	sent     int                // how many are in the batch under way
+	batch    []byte             // encoded ahead, for sent records
+	limit    int                // at most so many in the next batch; 0 is no limit
+}
+
+// left is how many records are not stored.
+func (a *lane) left() int { return len(a.events) + len(a.records) }
+
+// stored takes the first records off, which the broker has.
+func (a *lane) stored(n int) {
+	if len(a.events) > 0 {
+		a.events = a.events[n:]
+	} else {
+		a.records = a.records[n:]
+	}
+	a.sequence += int32(n)
+}
+
+// next lists the records that may go into the next batch. An event becomes a record only when its turn comes, in the draft's memory:
+// a large commit does not hold its events twice.
+func (a *lane) next(d *draft, enc connector.Encoding) iter.Seq[*record] {
+	return func(yield func(*record) bool) {
+		for i := range a.left() {
+			if a.limit > 0 && i == a.limit {
+				return
+			}
+			var r *record
+			if len(a.events) > 0 {
+				r = d.of(a.events[i], enc)
+			} else {
+				r = a.records[i]
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
 }
 
 // Commit appends the events in order, the rejects to the quarantine, and records next, all or nothing.
@@ -89,28 +123,30 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 func (l *log) lanes(s *session, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) ([]*lane, error) {
 	byPlace := make(map[place]*lane)
 	var list []*lane
-	put := func(at place, r *record, owner connector.Key) {
+	laneTo := func(topic string, partition int32) *lane {
+		at := place{topic, partition}
 		found := byPlace[at]
 		if found == nil {
 			found = &lane{at: at}
 			byPlace[at] = found
 			list = append(list, found)
 		}
-		found.records = append(found.records, r)
-		found.owners = append(found.owners, owner)
+		return found
 	}
 	for i := range events {
-		r := eventRecord(&events[i], l.sink.encoding)
-		put(place{l.sink.topics.events, s.events.of(r.key)}, r, events[i].Key)
+		to := laneTo(l.sink.topics.events, s.events.of([]byte(events[i].Chat)))
+		to.events = append(to.events, &events[i])
 	}
-	quarantine := l.sink.topics.quarantine
+	put := func(topic string, r *record) {
+		to := laneTo(topic, s.homes[topic].of(r.key))
+		to.records = append(to.records, r)
+	}
 	for i := range rejects {
 		value, err := rejects[i].AppendJSON(nil, l.claim.Stream, l.claim.TypePrefix)
 		if err != nil {
 			return nil, err
 		}
-		r := &record{key: []byte(l.claim.Stream.Name), value: value, headers: structuredHeaders()}
-		put(place{quarantine, s.homes[quarantine].of(r.key)}, r, connector.Key{})
+		put(l.sink.topics.quarantine, &record{key: []byte(l.claim.Stream.Name), value: value, headers: structuredHeaders()})
 	}
 	raw, err := s.positions.encode()
 	if err != nil {
@@ -121,47 +157,25 @@ func (l *log) lanes(s *session, events []connector.Event, rejects []connector.Re
 	if err != nil {
 		return nil, err
 	}
-	checkpoints := l.sink.topics.checkpoints
-	r := &record{key: []byte(l.claim.Stream.Name), value: value, headers: structuredHeaders()}
-	put(place{checkpoints, s.homes[checkpoints].of(r.key)}, r, connector.Key{})
+	put(l.sink.topics.checkpoints, &record{key: []byte(l.claim.Stream.Name), value: value, headers: structuredHeaders()})
 	return list, nil
 }
 
-// encodeAll makes the next batch of each lane that has none, as many at the same time as there are processors: the compressors
-// hold megabytes each.
+// encodeAll makes the next batch of each lane that has none, as many at the same time as the sink has encoders.
 func (l *log) encodeAll(s *session, lanes []*lane, now time.Time) error {
 	errs := make([]error, len(lanes))
 	var wait sync.WaitGroup
-	places := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, lane := range lanes {
 		if lane.batch == nil {
-			places <- struct{}{}
+			encoder := <-l.sink.encoders
 			wait.Go(func() {
-				errs[i] = l.encode(s, lane, now)
-				<-places
+				lane.batch, lane.sent, errs[i] = encoder.encode(lane.next(&encoder.draft, l.sink.encoding), s.chunk, now)
+				l.sink.encoders <- encoder
 			})
 		}
 	}
 	wait.Wait()
 	return errors.Join(errs...)
-}
-
-// encode makes the lane's next batch.
-func (l *log) encode(s *session, lane *lane, now time.Time) error {
-	n, size := 0, 0
-	for n < len(lane.records) && (lane.limit == 0 || n < lane.limit) {
-		size += lane.records[n].size()
-		if n > 0 && size > s.chunk {
-			break
-		}
-		n++
-	}
-	batch, err := encodeBatch(lane.records[:n], l.sink.codec, now)
-	if err != nil {
-		return err
-	}
-	lane.sent, lane.batch = n, batch
-	return nil
 }
 
 // produce sends the lanes, one batch of each at a time, and notes in offsets where each partition of the events now ends.
@@ -186,7 +200,7 @@ func (l *log) produce(ctx context.Context, s *session, who producer, lanes []*la
 			if err := l.settle(s, lane, pieces[i], offsets); err != nil {
 				return err
 			}
-			if len(lane.records) > 0 {
+			if lane.left() > 0 {
 				rest = append(rest, lane)
 			}
 		}
@@ -203,16 +217,15 @@ func (l *log) settle(s *session, lane *lane, answer *piece, offsets []int64) err
 		if lane.at.topic == l.sink.topics.events {
 			offsets[lane.at.partition] = answer.offset + int64(sent)
 		}
-		lane.records, lane.owners = lane.records[sent:], lane.owners[sent:]
-		lane.sequence += int32(sent)
+		lane.stored(sent)
 		lane.limit = 0
 	case !tooLarge(answer.err):
 		return answer.err
 	case sent > 1:
 		s.chunk = max(s.chunk/2, 16<<10)
 		lane.limit = sent / 2
-	case lane.owners[0] != connector.Key{}:
-		return &connector.Rejected{Key: lane.owners[0], Reason: "it is larger than topic " + lane.at.topic + " takes (max.message.bytes)"}
+	case len(lane.events) > 0:
+		return &connector.Rejected{Key: lane.events[0].Key, Reason: "it is larger than topic " + lane.at.topic + " takes (max.message.bytes)"}
 	default:
 		return &connector.Refusal{
 			Thing: "topic " + lane.at.topic, Cause: "it takes no record as large as this one",

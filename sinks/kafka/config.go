@@ -103,7 +103,7 @@ func (c Config) Validate() []connector.Finding {
 	if !topicName.MatchString(c.Topic) || c.Topic == "." || c.Topic == ".." {
 		refuse("topic", "it is no name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
 	}
-	if _, ok := codecOf(c.Compression); !ok {
+	if _, ok := compressionOf(c.Compression); !ok {
 		refuse("compression", fmt.Sprintf("%q is unknown", c.Compression), "choose zstd, lz4, snappy, gzip or none")
 	}
 	if c.TransactionTimeout < minTransactionTimeout || c.TransactionTimeout > maxTransactionTimeout {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/compress"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -23,7 +23,7 @@ type Sink struct {
 	encoding  connector.Encoding
 	logger    *slog.Logger
 	topics    topics
-	codec     compress.Codec // nil is none
+	encoders  chan *encoder // those not in use
 	transport *kafkago.Transport
 	client    *kafkago.Client
 
@@ -59,7 +59,12 @@ func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sin
 
 func open(config Config, encoding connector.Encoding, logger *slog.Logger, names topics) *Sink {
 	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus()}
-	s.codec, _ = codecOf(config.Compression)
+	// As many as there are processors, for all streams together: more would only hold memory.
+	s.encoders = make(chan *encoder, runtime.GOMAXPROCS(0))
+	compression, _ := compressionOf(config.Compression)
+	for range cap(s.encoders) {
+		s.encoders <- &encoder{compressor: compressor{compression: compression}}
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.transport = &kafkago.Transport{
 		Dial: config.dialer(), DialTimeout: dialTimeout, IdleTimeout: 2 * time.Minute, MetadataTTL: metadataTTL,

@@ -41,7 +41,7 @@ func TestOpenTransactionBeside(t *testing.T) {
 		}
 		pieces := make([]*piece, len(places))
 		for i, at := range places {
-			batch, err := encodeBatch([]*record{{key: []byte("595981048478"), value: []byte("{}")}}, nil, time.Now())
+			batch, err := encodeBatch(&record{key: []byte("595981048478"), value: []byte("{}")}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,8 +37,8 @@ type session struct {
 
 var errNotAcquired = errors.New("the stream is not acquired: what the last commit did is not known")
 
-// Limits says how much one Commit may take: enough to make the fixed cost of a transaction small.
-func (l *log) Limits() connector.Limits { return connector.Limits{Messages: 4000, Bytes: 6 << 20} }
+// Limits says how much one Commit may take: a whole slice of a backlog, as each transaction has a fixed cost.
+func (l *log) Limits() connector.Limits { return connector.Limits{Messages: 5000, Bytes: 6 << 20} }
 
 // Peek returns the newest committed checkpoint that no open transaction hides.
 func (l *log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {

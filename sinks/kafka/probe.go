@@ -140,7 +140,7 @@ func (p *probe) begin(ctx context.Context, who producer) error {
 }
 
 func (p *probe) write(ctx context.Context, who producer, sequence int32) error {
-	batch, err := encodeBatch([]*record{{key: []byte("probe"), value: []byte("{}")}}, nil, time.Now())
+	batch, err := encodeBatch(&record{key: []byte("probe"), value: []byte("{}")}, time.Now())
 	if err != nil {
 		return err
 	}

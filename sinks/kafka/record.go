@@ -21,41 +21,64 @@ const (
 	headerLate        = "ce_late"
 )
 
-// eventRecord is the event as the encoding wants it. Both modes have the headers that reading back needs.
-func eventRecord(e *connector.Event, enc connector.Encoding) *record {
-	r := &record{key: []byte(e.Chat)}
-	switch {
-	case enc.Mode == connector.ModeBinary:
-		r.value = e.Data
-		r.headers = append(attributeHeaders(e), protocol.Header{Key: headerContentType, Value: []byte("application/json")})
-	case enc.Headers:
-		r.value = e.AppendJSON(make([]byte, 0, len(e.Data)+600))
-		r.headers = append(attributeHeaders(e), protocol.Header{Key: headerContentType, Value: []byte(connector.StructuredType)})
-	default:
-		r.value = e.AppendJSON(make([]byte, 0, len(e.Data)+600))
-		r.headers = make([]protocol.Header, 0, 5)
-		r.headers = append(r.headers,
-			protocol.Header{Key: headerID, Value: []byte(e.ID)},
-			protocol.Header{Key: headerSource, Value: []byte(e.Source)},
-			protocol.Header{Key: headerSequence, Value: []byte(connector.FormatSequence(e.Sequence))})
-		if e.Late {
-			r.headers = append(r.headers, protocol.Header{Key: headerLate, Value: []byte("true")})
-		}
-		r.headers = append(r.headers, protocol.Header{Key: headerContentType, Value: []byte(connector.StructuredType)})
-	}
-	return r
+// record is what is written, and what is read back.
+type record struct {
+	key     []byte
+	value   []byte
+	headers []protocol.Header
 }
 
-// attributeHeaders lists all attributes but datacontenttype, which the binding maps to content-type.
-func attributeHeaders(e *connector.Event) []protocol.Header {
-	attributes := e.Attributes()
-	headers := make([]protocol.Header, 0, len(attributes)+1)
-	for _, a := range attributes {
-		if a.Name != "datacontenttype" {
-			headers = append(headers, protocol.Header{Key: headerPrefix + a.Name, Value: []byte(a.Value)})
+// draft is a record under way. The next one takes its memory.
+type draft struct {
+	record
+	text []byte // what the record's slices lie in, but for an event's data
+}
+
+// of makes the draft the event's record as the encoding wants it. Both modes have the headers that reading back needs.
+func (d *draft) of(e *connector.Event, enc connector.Encoding) *record {
+	d.text, d.headers = d.text[:0], d.headers[:0]
+	d.key = d.put(e.Chat)
+	switch {
+	case enc.Mode == connector.ModeBinary || enc.Headers:
+		d.attributes(e)
+	default:
+		d.header(headerID, e.ID)
+		d.header(headerSource, e.Source)
+		d.header(headerSequence, connector.FormatSequence(e.Sequence))
+		if e.Late {
+			d.header(headerLate, "true")
 		}
 	}
-	return headers
+	if enc.Mode == connector.ModeBinary {
+		d.header(headerContentType, "application/json")
+		d.value = e.Data
+	} else {
+		d.header(headerContentType, connector.StructuredType)
+		from := len(d.text)
+		d.text = e.AppendJSON(d.text)
+		d.value = d.text[from:]
+	}
+	return &d.record
+}
+
+// attributes adds all attributes but datacontenttype, which the binding maps to content-type.
+func (d *draft) attributes(e *connector.Event) {
+	for _, a := range e.Attributes() {
+		if a.Name != "datacontenttype" {
+			d.header(headerPrefix+a.Name, a.Value)
+		}
+	}
+}
+
+func (d *draft) header(name, value string) {
+	d.headers = append(d.headers, protocol.Header{Key: name, Value: d.put(value)})
+}
+
+// put copies text into the draft. Where its memory has to grow, what was put before stays where it is.
+func (d *draft) put(text string) []byte {
+	from := len(d.text)
+	d.text = append(d.text, text...)
+	return d.text[from:]
 }
 
 func structuredHeaders() []protocol.Header {

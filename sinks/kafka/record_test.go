@@ -26,7 +26,7 @@ func TestHeaders(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			r := eventRecord(event, c.encoding)
+			r := new(draft).of(event, c.encoding)
 			var names []string
 			for _, h := range r.headers {
 				names = append(names, h.Key)
