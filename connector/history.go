@@ -33,7 +33,7 @@ func HistoryStream(live Stream) Stream {
 // the history's log, and the list does not end. Going on down, the walk must pass the floor. Whatever message of the floor a
 // page then shows is out of place: only page 1 may go on with a floor that page 0 began, or repeat the rows that page 0 ended
 // with. So the page is refused with ErrMoved, which concludes nothing; and the rows of page 0, met again further down, are
-// the Reader's own reason to say the same. What stands still and is read as one slice (see standStill) cannot pass the floor
+// the Reader's own reason to say the same. A group of pages that holds as one slice cannot pass the floor
 // unseen at all. A walk in order could only if all that is listed of the floor, and all of page 0, is pulled past the seam
 // between two requests by as many deletes, right after more than a page was added. (The Reader itself supposes that no walk
 // misses a whole page at one seam.)

@@ -52,10 +52,12 @@ type Reader struct {
 	repeats    int
 	ignored    map[Key]struct{} // listed twice for good
 	crew       Crew
-	restless   int // walks for which the list is not expected to stand still
+	oneWalk    bool
+	restless   int // walks for which groups of pages are not expected to hold
 	moves      int // groups in a row that did not
 	ahead      *ahead
-	movedUps   int // walks in a row whose first message stood too high afterwards
+	growing    bool // messages were added on top while the last group was read
+	movedUps   int  // walks in a row whose first message stood too high afterwards
 }
 
 // certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and up
@@ -88,6 +90,8 @@ type Reading struct {
 	Events   EventSettings
 	// Crew reads pages side by side; nil reads them one after the other.
 	Crew Crew
+	// OneWalk reads nothing for the next walk beside the one under way, as a History needs it.
+	OneWalk bool
 	// AcceptHistory delivers once what is held because all ground is gone (rule 8).
 	AcceptHistory bool
 }
@@ -95,7 +99,7 @@ type Reading struct {
 // NewReader makes a reader that goes on from what Acquire returned.
 func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	r := &Reader{
-		pages: pages, log: log, patience: reading.Patience, crew: reading.Crew, stream: reading.Stream, rules: reading.Rules, events: reading.Events,
+		pages: pages, log: log, patience: reading.Patience, crew: reading.Crew, oneWalk: reading.OneWalk, stream: reading.Stream, rules: reading.Rules, events: reading.Events,
 		word: reading.AcceptHistory, accepting: reading.AcceptHistory && len(state.Checkpoint.Horizon) > 0, acceptedFrom: state.Checkpoint.Sequence,
 		window: newWindow(reading.Rules, state), slice: reading.Rules.SlicePages,
 		rejects: newRecentKeys(reading.Rules.Rejects, state.Checkpoint.Rejects), held: newRecentKeys(reading.Rules.Capacity, nil),
@@ -119,7 +123,7 @@ type Outcome struct {
 	Late      int
 	Rejected  int
 	Held      int // met, but not delivered, as nothing tells whether they were forgotten
-	// Proven: the pages stood still while they were read, so that the walk certified itself.
+	// Proven: the pages were proven to be slices of the list, so that the walk certified itself.
 	Proven bool
 	// Unchanged: page 0 was the one that had left nothing to do.
 	Unchanged bool
@@ -156,7 +160,7 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 		held = r.settled
 	}
 	var first *Page
-	if r.start == 0 {
+	if r.start == 0 && !r.aheadFromTop() {
 		page, err := r.read(ctx, 0, held)
 		if err != nil {
 			return out, err
@@ -168,7 +172,6 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 		if len(page.Messages) > 0 {
 			r.emptyPolls = 0
 		}
-		out.Newest = newestTime(page.Messages)
 	}
 	if r.crew != nil && first != nil && r.empty() && len(first.Messages) >= r.rules.Page && !r.searched {
 		r.searched = true
@@ -190,6 +193,7 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	case err != nil:
 		return out, err
 	}
+	out.Newest = w.newest
 	return r.deliver(ctx, w, out)
 }
 

@@ -18,6 +18,8 @@ type walked struct {
 	order []found
 	pages int
 	page0 Fingerprint
+	// newest is the time of the newest message on page 0, where it has one.
+	newest time.Time
 	// proven: the pages are one instant's slice of the list, or a chain of such, so that the walk certifies itself.
 	proven bool
 	// taken counts the pages that the walk consists of, the empty one at the end of the list included.
@@ -47,6 +49,7 @@ type walker struct {
 	same   int
 	top    Page // the first page
 	before Page // the newest page taken
+	again  bool // by groups, as the first attempt failed
 }
 
 func (r *Reader) newWalker() *walker {
@@ -54,19 +57,24 @@ func (r *Reader) newWalker() *walker {
 }
 
 // walk reads pages start, start+1, … down to a run of ground messages (or of all the ground there is) or the end of the
-// list. first is page 0 where it is read already. Where pages can be proven to have stood still it reads them side by side.
+// list. first is page 0 where it is read already. Where groups of pages are proven to be slices of the list it reads them side by side.
 func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
-	w := r.newWalker()
-	if still, err := w.still(ctx, first); still || err != nil {
-		return w.walked, err
+	pages := 0
+	for again := true; again; {
+		w := r.newWalker()
+		w.pages = pages
+		if proven, err := w.byGroups(ctx, first); proven || err != nil {
+			return w.walked, err
+		}
+		pages, again = w.pages, w.again
 	}
-	return r.walkInOrder(ctx, w, first)
+	return r.walkInOrder(ctx, pages, first)
 }
 
-// walkInOrder reads page after page, from scratch: what a group of pages showed that did not stand still counts for nothing.
-func (r *Reader) walkInOrder(ctx context.Context, failed *walker, first *Page) (walked, error) {
+// walkInOrder reads page after page, from scratch: what a group of pages showed that is no slice counts for nothing.
+func (r *Reader) walkInOrder(ctx context.Context, pages int, first *Page) (walked, error) {
 	w := r.newWalker()
-	w.pages = failed.pages
+	w.pages = pages
 	for number := r.start; ; number++ {
 		if number-r.start >= r.slice {
 			return w.walked, errDeep
@@ -102,7 +110,7 @@ func (w *walker) take(page Page) (bool, error) {
 	if w.taken++; w.taken == 1 {
 		w.top = page
 		if w.reader.start == 0 {
-			w.page0 = page.Fingerprint
+			w.page0, w.newest = page.Fingerprint, newestTime(page.Messages)
 		}
 	}
 	w.bytes += page.Bytes

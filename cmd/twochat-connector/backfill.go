@@ -279,7 +279,7 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 	}()
 	poller := connector.NewPoller(connector.PollerConfig{
 		Pages: b.history, Log: log, Start: b.start, MinInterval: time.Second, MaxInterval: 10 * time.Second,
-		Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(b.config), Events: b.config.EventSettings(), Crew: connector.Hands(b.config.Poll.Concurrency)},
+		Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(b.config), Events: b.config.EventSettings(), Crew: connector.Hands(b.config.Poll.Concurrency), OneWalk: true},
 		Limiter: connector.NewLimiter(0), // the requests are paid for below the history, which makes some of its own
 		Metrics: connector.NewMetrics(prometheus.NewRegistry()), Logger: b.logger,
 	})

@@ -126,16 +126,27 @@ func (r *replica) standDown() {
 	r.idle, r.seen = r.run.world.between(100, 200), r.run.broker.version
 }
 
-// crew does in some order what the real one does side by side.
+// crew does one after the other what the real one does side by side: in order, in the order of a few hands, or in any.
 type crew struct{ world *world }
 
 func (c crew) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
-	for _, i := range c.world.rng.Perm(max(n, 0)) {
-		if err := do(ctx, i); err != nil {
+	hands := pick(c.world.rng, 1, 4, max(n, 1))
+	for next := rangeOf(n); len(next) > 0; {
+		at := c.world.rng.IntN(min(hands, len(next)))
+		if err := do(ctx, next[at]); err != nil {
 			return err
 		}
+		next = slices.Delete(next, at, at+1)
 	}
 	return nil
+}
+
+func rangeOf(n int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
 }
 
 func (c crew) Aside(do func()) func() {

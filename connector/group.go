@@ -1,0 +1,291 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+)
+
+// A group of pages is read side by side, but for its ends: the first page and then the last one are read before all others, and
+// again the first and then the last after all others. It is one slice of the list, with nothing missing, where
+//
+//   - what both readings show of the first page, and of the last one, is the same, but that it has moved down by some rows:
+//     by the same number on both pages (0 on a list that stands still, more where messages were added on top);
+//   - going down the pages, the last one as it was read last, exactly as many rows are met twice: at the head of a page those
+//     that ended the page before.
+//
+// Let a page's shift be by how much the list above it had grown when it was read, since the first page was. Going down the
+// pages, wherever the shift rises, the rows that ended one page stand again at the head of the next. Wherever it falls, as many
+// rows slip through the seam unseen. So the rows met twice, less the rows missed, are the shift of the last page: by how much
+// the list has grown in the end. That number is measured at the first page; if the repeats are no more, nothing is missing.
+// And no message between the ends came or went meanwhile, as that would have moved the last page by another number than the
+// first: a message that was met and then deleted makes room for one that is missed.
+//
+// A seam whose rows repeat is proven by that alone: what the two pages share stands in both in the same order (assumptions A1
+// and A3). So where a message comes in between the first readings of the ends, the group goes on with the next page as its
+// first; and where that happens all the time, with page after page.
+//
+// Where the first page is page 0, nothing lies above it, and each change of it shows for good (assumption A2): while it is
+// the same, so is page 1.
+//
+// What is left, all of it within the second or so that a group takes, half a minute at 80 requests a minute: a delete above in
+// both of the moments between two readings of the ends; and a message deleted between the ends or above, while another one comes
+// in late between them and is met, or stands exactly at a seam. A sweep finds what that would hide. The certificate by a second
+// walk has a residue too, of two deletes that hit one seam (guarantees.md §3.2).
+//
+// A list that is known to grow is read one page after the other: a page that is read before the one above it misses what was
+// pushed down between them.
+
+// errHeavy: the pages of a group are too heavy to be held together.
+var errHeavy = errors.New("the pages are heavy")
+
+// group is some pages that were read together.
+type group struct {
+	pages    []Page // from the first one down, each without what it repeats of the one before
+	edge     Page   // the last one, with all that it shows
+	whole    bool   // it is one slice of the list
+	ended    bool   // an empty page followed
+	grew     bool   // messages were added on top meanwhile
+	requests int
+	err      error
+}
+
+// grouping is a group that is being read. It uses nothing of the reader that a step changes, so that it may go on beside a
+// commit, and beside another group.
+type grouping struct {
+	reader   *Reader
+	number   int // of the first page
+	pages    []Page
+	requests atomic.Int64
+	bytes    atomic.Int64
+	ended    bool
+	grew     bool
+}
+
+// readGroup reads pages number to `to`; edge is the first one where it is read already. It calls nearly when few pages are
+// still to be asked for.
+func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int, crew Crew, nearly func()) group {
+	g := &grouping{reader: r, number: number, pages: make([]Page, to-number+1)}
+	result := group{}
+	result.whole, result.err = g.read(ctx, edge, crew, nearly)
+	result.requests, result.ended, result.grew = int(g.requests.Load()), g.ended, g.grew
+	if result.whole {
+		result.edge = g.pages[len(g.pages)-1]
+		result.pages, _, _ = slice(g.pages, 0)
+	}
+	return result
+}
+
+// read says whether the pages are one slice.
+func (g *grouping) read(ctx context.Context, edge *Page, crew Crew, nearly func()) (bool, error) {
+	if edge != nil {
+		g.pages[0] = *edge
+	} else if err := g.fill(ctx, 0); err != nil {
+		return false, err
+	}
+	if near, err := g.findLast(ctx); !near || err != nil {
+		return false, err
+	}
+	first, next, err := g.settle(ctx)
+	if err != nil {
+		return false, err
+	}
+	rest := max(0, len(g.pages)-1-next)
+	if err := crew.Each(ctx, rest, func(ctx context.Context, i int) error {
+		if i >= rest-aheadPages {
+			nearly()
+		}
+		return g.fill(ctx, next+i)
+	}); err != nil {
+		return false, err
+	}
+	nearly()
+	return g.holds(ctx, first)
+}
+
+// page reads the i-th page.
+func (g *grouping) page(ctx context.Context, i int) (Page, error) {
+	g.requests.Add(1)
+	return g.reader.read(ctx, g.number+i, "")
+}
+
+// fill reads the i-th page and keeps it.
+func (g *grouping) fill(ctx context.Context, i int) error {
+	page, err := g.page(ctx, i)
+	if err == nil && g.bytes.Add(int64(page.Bytes-g.pages[i].Bytes)) > int64(g.reader.rules.SliceBytes) {
+		err = errHeavy
+	}
+	g.pages[i] = page
+	return err
+}
+
+// findLast reads the last page, or the one before where it is empty, and leaves out empty ones. It reports false far beyond the
+// end of the list.
+func (g *grouping) findLast(ctx context.Context) (bool, error) {
+	for beyond := 0; len(g.pages) > 1; beyond++ {
+		last := len(g.pages) - 1
+		if beyond > 2 {
+			return false, nil
+		}
+		if err := g.fill(ctx, last); err != nil {
+			return false, err
+		}
+		if len(g.pages[last].Messages) > 0 {
+			break
+		}
+		g.pages, g.ended = g.pages[:last], true
+	}
+	return true, nil
+}
+
+// settleAttempts is how many seams in a row may repeat rows before the list counts as one that always grows.
+const settleAttempts = 5
+
+// settle makes sure that nothing came in between the readings of the first page and the last one: then the next page after the
+// first repeats nothing. Else that one becomes the first. It returns which page is the first, and which is the next to be read.
+// Where the list always grows, all pages are read, and proven by what they repeat.
+func (g *grouping) settle(ctx context.Context) (first, next int, err error) {
+	last := len(g.pages) - 1
+	for next = 1; next < last; next++ {
+		if err := g.fill(ctx, next); err != nil {
+			return 0, 0, err
+		}
+		if repeats(g.pages[next-1], g.pages[next]) == 0 {
+			return first, next + 1, nil
+		}
+		first, g.grew = next, true
+		if next == settleAttempts {
+			first, err = g.chain(ctx, next)
+			return first, last, err
+		}
+		if err := g.fill(ctx, last); err != nil {
+			return 0, 0, err
+		}
+	}
+	return first, next, nil
+}
+
+// chain reads the pages below one, each again until it repeats rows of the one above. It returns the last page that does.
+func (g *grouping) chain(ctx context.Context, from int) (int, error) {
+	for i := from + 1; i < len(g.pages); i++ {
+		for attempt := 0; attempt == 0 || repeats(g.pages[i-1], g.pages[i]) == 0; attempt++ {
+			if attempt == settleAttempts {
+				return i - 1, nil
+			}
+			if err := g.fill(ctx, i); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return len(g.pages) - 1, nil
+}
+
+// holdAttempts is how often the ends are read again, on a list that grows.
+const holdAttempts = 6
+
+// holds reads the ends again, from the page that counts as the first, and says whether the pages are one slice.
+func (g *grouping) holds(ctx context.Context, first int) (bool, error) {
+	last := len(g.pages) - 1
+	switch _, repeated, ok := slice(g.pages, first); {
+	case !ok:
+		return false, nil
+	case first+1 == last && repeated > 0, first == last && last > 0:
+		return true, nil
+	}
+	for range holdAttempts {
+		top, err := g.page(ctx, first)
+		if err != nil {
+			return false, err
+		}
+		if last == 1 && g.number == 0 && top.Fingerprint == g.pages[0].Fingerprint {
+			return true, nil
+		}
+		moved, ok := sunk(g.pages[first], top)
+		moved += len(g.pages[first].Messages) - len(top.Messages) // it ends where the page after it begins
+		if !ok || moved < 0 {
+			return false, nil
+		}
+		g.grew = g.grew || moved > 0
+		if last == 0 { // the list seemed to end here, and nothing has come up from below
+			return true, nil
+		}
+		bottom, err := g.page(ctx, last)
+		if err != nil {
+			return false, err
+		}
+		bottomMoved, ok := sunk(g.pages[last], bottom)
+		if !ok || bottomMoved < moved {
+			return false, nil
+		}
+		if bottomMoved == moved {
+			g.pages[last] = bottom
+			_, repeated, ok := slice(g.pages, first)
+			return ok && repeated == moved, nil
+		}
+		// A message came in between the two readings.
+	}
+	return false, nil
+}
+
+// slice puts pages together, each without the rows that it repeats of the one before, and counts those below the first. It reports
+// false where a page is empty, or repeats anything else.
+func slice(pages []Page, first int) (fresh []Page, repeated int, ok bool) {
+	on := make(map[Key]int, len(pages)*len(pages[0].Messages))
+	fresh = make([]Page, len(pages))
+	for i, page := range pages {
+		if len(page.Messages) == 0 {
+			return nil, 0, false
+		}
+		n := 0
+		if i > 0 {
+			n = repeats(pages[i-1], page)
+		}
+		if i > first {
+			repeated += n
+		}
+		page.Messages = page.Messages[n:]
+		for j := range page.Messages {
+			key := page.Messages[j].Key
+			if at, met := on[key]; met && at != i {
+				return nil, 0, false
+			}
+			on[key] = i
+		}
+		fresh[i] = page
+	}
+	return fresh, repeated, true
+}
+
+// repeats counts the rows at the head of a page that are those at the end of the page before.
+func repeats(before, page Page) int {
+	at := indexOf(before.Messages, page.Messages)
+	if at < 0 {
+		return 0
+	}
+	tail := before.Messages[at:]
+	if len(tail) > len(page.Messages) || !sameRows(tail, page.Messages[:len(tail)]) {
+		return 0
+	}
+	return len(tail)
+}
+
+// sunk says how many rows stand above a page's first row now, on the same page read again. It reports false where the two do not
+// go on with the same rows from there.
+func sunk(was, now Page) (rows int, ok bool) {
+	at := indexOf(now.Messages, was.Messages)
+	if at < 0 {
+		return 0, false
+	}
+	n := min(len(was.Messages), len(now.Messages)-at)
+	return at, sameRows(was.Messages[:n], now.Messages[at:at+n])
+}
+
+// indexOf is where the first of some rows stands among others; -1 where it does not.
+func indexOf(among, rows []Message) int {
+	return slices.IndexFunc(among, func(m Message) bool { return len(rows) > 0 && m.Key == rows[0].Key })
+}
+
+func sameRows(a, b []Message) bool {
+	return slices.EqualFunc(a, b, func(a, b Message) bool { return a.Key == b.Key })
+}

@@ -1,0 +1,122 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// scripted is a list of small pages that changes before the n-th request.
+type scripted struct {
+	rows    []int // newest first
+	page    int
+	changes map[int]func(*scripted)
+	asked   []int
+}
+
+func (s *scripted) Page(_ context.Context, _ Stream, number int, _ Fingerprint) (Page, error) {
+	s.asked = append(s.asked, number)
+	if change := s.changes[len(s.asked)]; change != nil {
+		change(s)
+	}
+	page := Page{Number: number}
+	for _, row := range s.rows[min(number*s.page, len(s.rows)):min((number+1)*s.page, len(s.rows))] {
+		page.Messages = append(page.Messages, message(row))
+	}
+	page.Fingerprint = Fingerprint(fmt.Sprint(s.rows[min(number*s.page, len(s.rows)):min((number+1)*s.page, len(s.rows))]))
+	return page, nil
+}
+
+// push adds rows on top, newer than all others.
+func push(n int) func(*scripted) {
+	return func(s *scripted) {
+		for range n {
+			s.rows = slices.Insert(s.rows, 0, slices.Max(s.rows)+1)
+		}
+	}
+}
+
+// drop deletes a row.
+func drop(row int) func(*scripted) {
+	return func(s *scripted) { s.rows = slices.DeleteFunc(s.rows, func(r int) bool { return r == row }) }
+}
+
+// slip lets a row come in late below another one.
+func slip(row, below int) func(*scripted) {
+	return func(s *scripted) { s.rows = slices.Insert(s.rows, slices.Index(s.rows, below)+1, row) }
+}
+
+// A group of pages 2 to 6 of a list of 60 rows, 4 a page, so rows 52 to 33: what it makes of changes before its requests. On a list
+// that stands still these are for the pages 2 6 3 4 5 2 6.
+func TestReader_readGroup(t *testing.T) {
+	const first, last = 2, 6
+	for name, test := range map[string]struct {
+		changes map[int]func(*scripted)
+		asked   []int
+		whole   bool
+		rows    []int // from and to, inclusive, where it is whole
+	}{
+		"still":                           {nil, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 33}},
+		"one more before the first page":  {map[int]func(*scripted){1: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{53, 34}},
+		"one more between the ends":       {map[int]func(*scripted){2: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 6}, true, []int{52, 34}},
+		"one more right after the ends":   {map[int]func(*scripted){3: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 6}, true, []int{52, 34}},
+		"one more in the midst":           {map[int]func(*scripted){4: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 34}},
+		"several more in the midst":       {map[int]func(*scripted){4: push(1), 5: push(2)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 36}},
+		"one more before the ends again":  {map[int]func(*scripted){6: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 34}},
+		"one more between the ends again": {map[int]func(*scripted){7: push(1)}, []int{2, 6, 3, 4, 5, 2, 6, 2, 6}, true, []int{52, 34}},
+		"more all the time": {
+			map[int]func(*scripted){2: push(1), 3: push(1), 5: push(1), 7: push(1), 9: push(1)},
+			[]int{2, 6, 3, 6, 4, 6, 5, 6, 5, 6}, true, []int{52, 38},
+		},
+		"more than a page":                         {map[int]func(*scripted){4: push(5)}, []int{2, 6, 3, 4, 5}, false, nil},
+		"one fewer above, between the ends":        {map[int]func(*scripted){2: drop(58)}, []int{2, 6, 3, 4, 5, 2}, false, nil},
+		"one fewer above":                          {map[int]func(*scripted){4: drop(58)}, []int{2, 6, 3, 4, 5, 2}, false, nil},
+		"one fewer above, one more":                {map[int]func(*scripted){4: drop(58), 5: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
+		"one more, one fewer above":                {map[int]func(*scripted){4: push(1), 5: drop(58)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
+		"two more, one fewer above":                {map[int]func(*scripted){4: push(2), 5: drop(58)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
+		"one fewer on the first page":              {map[int]func(*scripted){2: drop(51)}, []int{2, 6, 3, 4, 5, 2}, false, nil},
+		"one fewer that was met":                   {map[int]func(*scripted){4: drop(47)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
+		"one fewer that was met, one more":         {map[int]func(*scripted){4: drop(47), 5: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
+		"one more, one fewer that was met":         {map[int]func(*scripted){4: push(1), 5: drop(47)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
+		"one fewer below":                          {map[int]func(*scripted){4: drop(20)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 33}},
+		"one late that was met":                    {map[int]func(*scripted){4: slip(100, 43)}, []int{2, 6, 3, 4, 5, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6}, false, nil},
+		"one late that was not met":                {map[int]func(*scripted){5: slip(100, 46)}, []int{2, 6, 3, 4, 5, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6}, false, nil},
+		"the list ends, one more":                  {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:26] }, 4: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 35}},
+		"the list ends early":                      {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:22] }}, []int{2, 6, 5, 3, 4, 2, 5}, true, []int{52, 39}},
+		"the list ends at once":                    {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:12] }}, []int{2, 6, 5, 4}, false, nil},
+		"one came up from below the end of a list": {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:21] }, 2: drop(58)}, []int{2, 6, 5, 4, 3, 2}, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := &scripted{page: 4, changes: test.changes}
+			for row := 60; row > 0; row-- {
+				list.rows = append(list.rows, row)
+			}
+			rules := DefaultRules()
+			rules.Page = list.page
+			r := NewReader(list, nil, Reading{Stream: Stream{Name: "a"}, Rules: rules, Crew: Hands(1)}, State{})
+			g := r.readGroup(t.Context(), first, nil, last, r.hands(), func() {})
+			if g.err != nil {
+				t.Fatal(g.err)
+			}
+			if g.whole != test.whole || !slices.Equal(list.asked, test.asked) || g.requests != len(test.asked) {
+				t.Fatalf("whole %t after the pages %v", g.whole, list.asked)
+			}
+			if !g.whole {
+				return
+			}
+			var got, want []string
+			for _, page := range g.pages {
+				for _, m := range page.Messages {
+					got = append(got, m.UUID)
+				}
+			}
+			for row := test.rows[0]; row >= test.rows[1]; row-- {
+				want = append(want, message(row).UUID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("it shows %v, want %v", got, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,102 @@
+package connector
+
+import (
+	"context"
+	"errors"
+)
+
+// groupSizes is how many new pages the groups of a walk from page 0 have: few at first, as most walks are short.
+var groupSizes = [...]int{1, 3, 6, 12, 24}
+
+// byGroups walks by groups of pages that are slices of the list, chained by a common page: what is a slice between one group's
+// last page and the next one's makes one with it. It reports false, with no error, where the groups do not hold: then the walk
+// has to be done in order. The walk is proven where it reports true.
+func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
+	r := w.reader
+	if r.crew == nil || r.restless > 0 {
+		r.restless = max(0, r.restless-1)
+		r.abandon()
+		return false, nil
+	}
+	if first != nil {
+		if len(first.Messages) == 0 {
+			return false, nil
+		}
+		if done, err := w.take(*first); done || err != nil {
+			return done, err
+		}
+	}
+	edge, number, to := first, r.start, r.start+groupSizes[0]
+	switch { // in a deep backlog it is known about where ground should be
+	case r.start > 0:
+		to = r.aheadTo(r.start)
+	case r.rose > 0:
+		to = r.topTo(r.rose)
+	}
+	ground := r.rose
+	r.rose = 0
+	for round := 1; ; round++ {
+		g := r.groupFrom(ctx, number, edge, to)
+		w.pages += g.requests
+		if g.err != nil && !errors.Is(g.err, errHeavy) {
+			return false, g.err
+		}
+		if !g.whole {
+			w.failed(ground)
+			return false, nil
+		}
+		r.growing = g.grew
+		if edge != nil {
+			g.pages = g.pages[1:]
+		}
+		for _, page := range g.pages {
+			if len(page.Messages) == 0 {
+				continue // all of it stood on the page before
+			}
+			if done, err := w.take(page); done || err != nil {
+				r.moves, w.proven = 0, done
+				return done, err
+			}
+		}
+		edge, number = &g.edge, g.edge.Number
+		if len(edge.Messages) < r.rules.Page || g.ended {
+			if ended, err := w.end(ctx, number+1); ended || err != nil {
+				return ended, err
+			}
+		}
+		if number-r.start+1 >= r.slice {
+			return false, errDeep
+		}
+		to = min(number+groupSizes[min(round, len(groupSizes)-1)], r.start+r.slice-1)
+	}
+}
+
+// failed says what becomes of a walk whose group did not hold: it is tried once more, one page after the other; then, where the
+// list moves too much, the attempt is only dear, and left for a while. ground is the page where ground begins, 0 where that is
+// not known: a walk in order begins nearer to it.
+func (w *walker) failed(ground int) {
+	r := w.reader
+	if !r.growing {
+		r.growing, w.again, r.rose = true, true, ground
+		return
+	}
+	r.moves = min(r.moves+1, 4)
+	r.restless = 1<<r.moves - 1
+	if r.previous == nil {
+		r.start = max(r.start, ground-max(1, r.slice/2))
+	}
+}
+
+// end concludes a walk whose last page was short, or had an empty one after it: it reports whether the list is proven to end
+// there.
+func (w *walker) end(ctx context.Context, number int) (bool, error) {
+	page, err := w.reader.page(ctx, number)
+	w.pages++
+	if err != nil || len(page.Messages) > 0 {
+		return false, err
+	}
+	w.taken++
+	w.walked, err = w.reader.ended(w.walked)
+	w.proven = err == nil
+	return w.proven, err
+}
