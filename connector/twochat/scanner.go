@@ -98,20 +98,11 @@ func (s *scanner) object(i, depth int, member func(key span, value int) int) int
 		} else {
 			i = s.value(i, depth)
 		}
-		if i < 0 {
-			return -1
+		next, last := s.after(i, '}')
+		if last {
+			return next
 		}
-		if i = s.space(i); i >= len(data) {
-			return -1
-		}
-		switch data[i] {
-		case ',':
-			i = s.space(i + 1)
-		case '}':
-			return i + 1
-		default:
-			return -1
-		}
+		i = next
 	}
 }
 
@@ -130,21 +121,30 @@ func (s *scanner) array(i, depth int, element func(value int) int) int {
 		} else {
 			i = s.value(i, depth)
 		}
-		if i < 0 {
-			return -1
+		next, last := s.after(i, ']')
+		if last {
+			return next
 		}
-		if i = s.space(i); i >= len(data) {
-			return -1
-		}
-		switch data[i] {
-		case ',':
-			i = s.space(i + 1)
-		case ']':
-			return i + 1
-		default:
-			return -1
-		}
+		i = next
 	}
+}
+
+// after passes what stands behind a member or an element that ends at i: a comma, and next is where another one begins, or what
+// closes them all, and next is behind that. It is -1, and the last, where neither stands there.
+func (s *scanner) after(i int, closing byte) (next int, last bool) {
+	if i < 0 {
+		return -1, true
+	}
+	if i = s.space(i); i >= len(s.data) {
+		return -1, true
+	}
+	switch s.data[i] {
+	case ',':
+		return s.space(i + 1), false
+	case closing:
+		return i + 1, true
+	}
+	return -1, true
 }
 
 // text scans a string. Most of a page is text, so it goes by eight bytes: the usual trick finds the first byte of a

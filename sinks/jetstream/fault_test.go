@@ -18,11 +18,25 @@ import (
 
 const stream = "595981048477"
 
-func TestCommit_ghostAfterTakeOver(t *testing.T) {
-	t.Parallel()
+// startStream runs a server that has the stream.
+func startStream(t *testing.T) (*testServer, Config) {
+	t.Helper()
 	s := startServer(t, nil)
 	c := config(s.url())
 	create(t, c)
+	return s, c
+}
+
+// own opens the log of the stream and acquires it.
+func own(t *testing.T, c Config, mode connector.Mode) (*Log, connector.Checkpoint) {
+	t.Helper()
+	log := openLog(t, openSink(t, c, mode), sinktest.Claim(stream, "one"))
+	return log, acquire(t, log).Checkpoint
+}
+
+func TestCommit_ghostAfterTakeOver(t *testing.T) {
+	t.Parallel()
+	s, c := startStream(t)
 	p := startProxy(t, s.url())
 	slow := c
 	slow.URL, slow.Timeout = p.url(), time.Second
@@ -59,13 +73,10 @@ func TestCommit_ghostAfterTakeOver(t *testing.T) {
 
 func TestCommit_lostAnswer(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	create(t, c)
+	s, c := startStream(t)
 	p := startProxy(t, s.url())
 	c.URL, c.Timeout = p.url(), time.Second
-	log := openLog(t, openSink(t, c, connector.ModeBinary), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	log, checkpoint := own(t, c, connector.ModeBinary)
 	events := sinktest.Events(log.claim.Stream, 1, 20)
 	checkpoint = commit(t, log, checkpoint, events[:5])
 
@@ -83,13 +94,10 @@ func TestCommit_lostAnswer(t *testing.T) {
 
 func TestCommit_connectionCut(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	create(t, c)
+	s, c := startStream(t)
 	p := startProxy(t, s.url())
 	c.URL = p.url() // with ten seconds of patience, that are not needed
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 3)
 	p.hold()
 	started := time.Now()
@@ -121,8 +129,7 @@ func TestCommit_fullAndRoomAgain(t *testing.T) {
 	c := config(s.url())
 	c.MaxBytes = 100 << 10
 	create(t, c)
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	log, checkpoint := own(t, c, connector.ModeStructured)
 	var err error
 	var events []connector.Event
 	for err == nil {
@@ -144,12 +151,9 @@ func TestCommit_fullAndRoomAgain(t *testing.T) {
 
 func TestCommit_tooLarge(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	create(t, c)
+	s, c := startStream(t)
 	js := s.client(t)
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 5)
 	// The stream's own limit is lowered after the sink has read it, so that the server is the one to say so.
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgSize = 40 << 10 })
@@ -183,11 +187,8 @@ func TestCommit_tooLarge(t *testing.T) {
 
 func TestCommit_tooManyOpenBatches(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	create(t, c)
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	s, c := startStream(t)
+	log, checkpoint := own(t, c, connector.ModeStructured)
 	js := s.client(t)
 	conn, err := natsgo.Connect(s.url())
 	if err != nil {
@@ -238,12 +239,9 @@ func TestCommit_streamsEnd(t *testing.T) {
 		}, "whatsapp-checkpoint"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := startServer(t, nil)
-			c := config(s.url())
+			s, c := startStream(t)
 			c.Timeout = 2 * time.Second
-			create(t, c)
-			log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-			checkpoint := acquire(t, log).Checkpoint
+			log, checkpoint := own(t, c, connector.ModeStructured)
 			row.end(t, s.url())
 			events := sinktest.Events(log.claim.Stream, 1, 3)
 			var refusal *connector.Refusal
@@ -267,12 +265,9 @@ func TestCommit_streamsEnd(t *testing.T) {
 
 func TestCommit_rememberedMessageID(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	create(t, c)
+	s, c := startStream(t)
 	js := s.client(t)
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 3)
 	if _, err := js.PublishMsg(&natsgo.Msg{Subject: "whatsapp.other.new.x", Header: natsgo.Header{"Nats-Msg-Id": {natssink.MessageID(events[1].Source, events[1].ID)}}}); err != nil {
 		t.Fatal(err)
@@ -290,12 +285,9 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 
 func TestCommit_olderCheckpointsArePurged(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	create(t, c)
+	s, c := startStream(t)
 	js := s.client(t)
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	log, checkpoint := own(t, c, connector.ModeStructured)
 	for range purgeEvery + 3 {
 		checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 2))
 	}
@@ -312,13 +304,10 @@ func TestCommit_olderCheckpointsArePurged(t *testing.T) {
 
 func TestCommit_contextEnds(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
-	c := config(s.url())
-	create(t, c)
+	s, c := startStream(t)
 	p := startProxy(t, s.url())
 	c.URL = p.url()
-	log := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "one"))
-	checkpoint := acquire(t, log).Checkpoint
+	log, checkpoint := own(t, c, connector.ModeStructured)
 	p.hold()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
