@@ -24,6 +24,7 @@ type Limiter struct {
 	mu     sync.Mutex
 	gap    time.Duration // between two requests; 0 = no limit
 	next   time.Time     // when the next request may go
+	paused time.Time     // until when a pause lasts
 	queues [urgencies][]chan struct{}
 	passed int // turns in a row of a class while a less urgent one waited
 	timer  *time.Timer
@@ -51,8 +52,15 @@ func (l *Limiter) Pause(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if until := time.Now().Add(d); until.After(l.next) {
-		l.next = until
+		l.next, l.paused = until, until
 	}
+}
+
+// Paused is until when a Pause lets no request go; past or zero where none does.
+func (l *Limiter) Paused() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
 }
 
 // Wait blocks until it is the caller's turn, or the context ends.

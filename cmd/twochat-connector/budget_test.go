@@ -339,6 +339,37 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 	})
 }
 
+// One stream's 429 holds all of them back, and each says why.
+func TestPipeline_RateLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		numbers := []string{"+15550100100", "+15550100101", "+15550100102"}
+		fake := twochattest.New(twochattest.Options{Numbers: numbers, RequestsPerMinute: 600, History: 10})
+		e := newEconomy(t, fake, numbers, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
+		defer e.end()
+		time.Sleep(10 * time.Minute)
+		fake.Next(twochattest.RateLimited(20 * time.Minute))
+		time.Sleep(10 * time.Minute)
+		limited := e.wire.since(time.Time{}, func(c call) bool { return c.status == http.StatusTooManyRequests })
+		if len(limited) != 1 {
+			t.Fatalf("%d answers of 429", len(limited))
+		}
+		if after := e.wire.since(limited[0].at, asksList); len(after) != 1 {
+			t.Errorf("%d requests in the time that the server asked to wait", len(after)-1)
+		}
+		r := e.pipe.report(time.Now())
+		if len(r.NotReady) != len(numbers) {
+			t.Fatalf("not ready: %q", r.NotReady)
+		}
+		for _, text := range r.NotReady {
+			wantText(t, "not ready", text, "the last good walk was", "; the rate limit lets no request go for another 1")
+		}
+		time.Sleep(12 * time.Minute)
+		if r := e.pipe.report(time.Now()); !r.Ready {
+			t.Errorf("afterwards: %q", r.NotReady)
+		}
+	})
+}
+
 // The first reading of the account is one of its requests a minute as well.
 func TestPipeline_FirstReadingTakesATurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

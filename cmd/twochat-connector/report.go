@@ -73,6 +73,9 @@ func (l *pipeline) report(now time.Time) report {
 	}
 	for i, status := range l.statuses() {
 		s := streamReport{Status: status, Trouble: trouble(status, l.lanes[i].refused() != nil, now)}
+		if pause := l.limiter.Paused().Sub(now); s.Trouble != "" && asks(status.State) && pause > 0 {
+			s.Trouble += "; the rate limit lets no request go for another " + span(pause)
+		}
 		if s.Trouble != "" && sink.Checked {
 			r.NotReady = append(r.NotReady, "stream "+status.Stream+": "+s.Trouble)
 		}
@@ -116,6 +119,11 @@ func trouble(s connector.Status, refused bool, now time.Time) string {
 		text += ": " + s.Cause
 	}
 	return text
+}
+
+// asks says whether a stream in this state waits for nothing but 2Chat.
+func asks(state connector.StreamState) bool {
+	return state == connector.StateLive || state == connector.StateCatchingUp || state == connector.StateNoSource
 }
 
 // stateText is a stream's state in words.
