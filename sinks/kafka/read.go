@@ -70,10 +70,10 @@ func (s *Sink) extents(ctx context.Context, topic string, partitions int, isolat
 }
 
 // again makes a request that only reads, a few times where a connection was stale, or while the metadata may not know yet where
-// a partition's leader is.
+// a partition's leader is: of a topic just made it does so within some milliseconds, of a broker that went away within seconds.
 func (s *Sink) again(ctx context.Context, request func(context.Context) error) error {
 	broken := 0
-	for wait := 50 * time.Millisecond; ; wait *= 2 {
+	for wait := 5 * time.Millisecond; ; wait *= 2 {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		err := request(limited)
 		cancel()
