@@ -50,9 +50,9 @@ func (r *Reader) begin(ctx context.Context, start, to int) *ahead {
 	return a
 }
 
-// readAhead begins to read where the walk will that follows one from this page, if it is not under way.
+// readAhead begins to read where the walk will that follows one from this page, if it is not under way and there is room.
 func (r *Reader) readAhead(ctx context.Context, from int) {
-	if r.oneWalk || r.growing {
+	if r.oneWalk || r.growing || r.room != nil && !r.room.Ahead() {
 		return
 	}
 	start := max(0, from-r.stillStep())
@@ -97,6 +97,9 @@ func (r *Reader) groupFrom(ctx context.Context, number int, edge *Page, to int) 
 	}
 	return a.group
 }
+
+// holdsAhead says whether pages for the next step are held, or being read.
+func (r *Reader) holdsAhead() bool { return r.ahead != nil }
 
 // abandon ends what is read ahead and forgets it.
 func (r *Reader) abandon() {

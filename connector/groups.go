@@ -34,8 +34,11 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 		to = r.topTo(r.rose)
 	}
 	ground := r.rose
-	r.rose = 0
 	for round := 1; ; round++ {
+		if err := r.may(to - r.start + 1); err != nil {
+			return false, err
+		}
+		r.rose = 0
 		g := r.groupFrom(ctx, number, edge, to)
 		w.pages += g.requests
 		if g.err != nil && !errors.Is(g.err, errHeavy) {

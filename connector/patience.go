@@ -58,11 +58,17 @@ func (w *waits) Page(ctx context.Context, fault *PageError) error {
 	if fault.Fault == FaultRateLimited {
 		w.poller.config.Limiter.Pause(wait) // the limit is the account's: no other stream should run into it either
 	}
+	if failures >= failuresInRoom && w.poller.berth.contended() {
+		return fault
+	}
 	if !w.poller.sleep(ctx, wait) {
 		return ctx.Err()
 	}
 	return nil
 }
+
+// failuresInRoom is how many pages in a row may fail before a walk is given up, where other streams wait for its place in the room.
+const failuresInRoom = 4
 
 // next is how long to wait after a fault, and how many there were in a row.
 func (w *waits) next(fault *PageError) (time.Duration, int) {

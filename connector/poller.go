@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// PollerConfig is what a Poller is made of. All fields but SweepEvery and Pace are required.
+// PollerConfig is what a Poller is made of. All fields but SweepEvery, Room and Pace are required.
 type PollerConfig struct {
 	Pages   Pages
 	Log     Log
-	Reading Reading // its Patience is set by the Poller
+	Reading Reading // its Patience and Room are set by the Poller
 	Start   Start
 	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
 	MinInterval, MaxInterval time.Duration
@@ -23,6 +23,8 @@ type PollerConfig struct {
 	SweepEvery func() time.Duration
 	// Limiter is shared by all streams of an API key.
 	Limiter *Limiter
+	// Room is shared by all streams of the process; nil sets no bound.
+	Room *Room
 	// Pace turns the interval that the stream's traffic asks for into the one that the rate limit and the budget allow now,
 	// which is never shorter; nil leaves it as it is.
 	Pace    func(interval time.Duration) time.Duration
@@ -38,6 +40,7 @@ type Poller struct {
 	metrics *streamMetrics
 	logger  *slog.Logger
 	waits   *waits
+	berth   *berth
 
 	mu     sync.Mutex
 	status Status
@@ -59,7 +62,8 @@ func NewPoller(c PollerConfig) *Poller {
 	}
 	p.waits = newWaits(p)
 	reading := c.Reading
-	reading.Patience = p.waits
+	p.berth = &berth{room: c.Room}
+	reading.Patience, reading.Room = p.waits, p.berth
 	p.session = NewSession(&countedPages{p}, &countedLog{p}, reading, c.Start)
 	return p
 }
@@ -75,6 +79,7 @@ func (p *Poller) Status() Status {
 // where a person has to decide something.
 func (p *Poller) Run(ctx context.Context) error {
 	defer p.note(StateStopped, nil)
+	defer p.berth.leave()
 	defer p.session.Close()
 	// Streams that start together should not poll together for ever.
 	if !p.sleep(ctx, time.Duration(rand.Int64N(int64(min(p.config.MinInterval, time.Second))+1))) {
@@ -104,6 +109,10 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 		p.waits.sink.Reset()
 		p.logger.Info("stream acquired", "sequence", p.session.Reader().Checkpoint().Sequence, "epoch", p.session.Reader().Checkpoint().Epoch)
 	}
+	// Who is at rest wants no place, so that page 0 is always read at once.
+	if !p.berth.wait(ctx, p.queued) {
+		return 0, nil
+	}
 	began := time.Now()
 	var out Outcome
 	var err error
@@ -121,16 +130,52 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 		out, err = p.session.Poll(ctx)
 	}
 	if err != nil {
+		p.giveWay()
+		if errors.Is(err, ErrNoRoom) {
+			return 0, nil
+		}
 		return p.failed(ctx, err)
 	}
 	p.moved = 0
 	p.waits.walk.Reset()
 	p.metrics.step(out, time.Since(began))
 	p.record(out, began, sweeping)
+	wait := time.Duration(0)
 	if sweeping && out.Delivered == 0 {
-		return p.untilPoll(), nil
+		wait = p.untilPoll()
+	} else {
+		wait = p.pause(out, sweeping)
 	}
-	return p.pause(out, sweeping), nil
+	p.settle(wait)
+	return wait, nil
+}
+
+// settle gives up the place in the room after a step, unless the next one follows at once with pages that are read already.
+func (p *Poller) settle(wait time.Duration) {
+	switch reader := p.session.Reader(); {
+	case reader.Rested():
+		p.berth.wants = noPlace
+	case reader.Start() > 0:
+		p.berth.wants = longPlace
+	case p.berth.wants == noPlace:
+		p.berth.wants = shortPlace
+	}
+	if wait > 0 || !p.session.Reader().holdsAhead() {
+		p.giveWay()
+	}
+}
+
+// giveWay gives up the place in the room, and what is held there.
+func (p *Poller) giveWay() {
+	p.session.dropAhead()
+	p.berth.leave()
+}
+
+// queued notes that the stream waits for room: it is not at rest.
+func (p *Poller) queued() {
+	if state := p.Status().State; state == StateAcquiring || state == StateLive {
+		p.note(StateCatchingUp, nil)
+	}
 }
 
 // untilPoll is how long to wait for the next step in the midst of an interval: not at all where a sweep has more to do.

@@ -14,6 +14,7 @@ type Reader struct {
 	pages    Pages
 	log      Log
 	patience Patience
+	room     Allowance // nil: there is no bound
 	stream   Stream
 	rules    Rules
 	events   EventSettings
@@ -88,6 +89,8 @@ type Reading struct {
 	Stream   Stream
 	Rules    Rules
 	Events   EventSettings
+	// Room says how many pages may be held; nil sets no bound but the rules'.
+	Room Allowance
 	// Crew reads pages side by side; nil reads them one after the other.
 	Crew Crew
 	// OneWalk reads nothing for the next walk beside the one under way, as a History needs it.
@@ -99,7 +102,8 @@ type Reading struct {
 // NewReader makes a reader that goes on from what Acquire returned.
 func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	r := &Reader{
-		pages: pages, log: log, patience: reading.Patience, crew: reading.Crew, oneWalk: reading.OneWalk, stream: reading.Stream, rules: reading.Rules, events: reading.Events,
+		pages: pages, log: log, patience: reading.Patience, room: reading.Room, crew: reading.Crew, oneWalk: reading.OneWalk,
+		stream: reading.Stream, rules: reading.Rules, events: reading.Events,
 		word: reading.AcceptHistory, accepting: reading.AcceptHistory && len(state.Checkpoint.Horizon) > 0, acceptedFrom: state.Checkpoint.Sequence,
 		window: newWindow(reading.Rules, state), slice: reading.Rules.SlicePages,
 		rejects: newRecentKeys(reading.Rules.Rejects, state.Checkpoint.Rejects), held: newRecentKeys(reading.Rules.Capacity, nil),
@@ -149,7 +153,7 @@ var ErrMoved = errors.New("the list moved by a page or more while it was read")
 var ErrEmpty = errors.New("page 0 is empty")
 
 // Poll makes one step: the first start, a walk with what it delivers, or a search for ground. Errors are those of Pages,
-// ErrMoved, ErrEmpty (the reader is as it was: poll again) or those of Log.Commit (the reader is spent, but for ErrNotNow).
+// ErrMoved, ErrEmpty, ErrNoRoom (the reader is as it was: poll again) or those of Log.Commit (the reader is spent, but for ErrNotNow).
 func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	if !r.recorded.Started {
 		return r.firstStart(ctx, start)
@@ -212,6 +216,14 @@ func (r *Reader) read(ctx context.Context, number int, held Fingerprint) (Page, 
 			return Page{}, fmt.Errorf("read page: %w", err)
 		}
 	}
+}
+
+// may asks whether the step may hold so many pages.
+func (r *Reader) may(pages int) error {
+	if r.room == nil {
+		return nil
+	}
+	return r.room.Hold(pages)
 }
 
 // Rested says whether everything that the last walk met is in the log and certified.

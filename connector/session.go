@@ -75,8 +75,16 @@ func (s *Session) Close() {
 	}
 }
 
+// dropAhead forgets what was read for the next step.
+func (s *Session) dropAhead() {
+	if s.reader != nil {
+		s.reader.abandon()
+	}
+}
+
 // harmless says whether an error left both the log and the reader as they were.
 func harmless(err error) bool {
 	var fault *PageError
-	return errors.As(err, &fault) || errors.Is(err, ErrMoved) || errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow) || errors.Is(err, errPollDue)
+	return errors.As(err, &fault) || errors.Is(err, ErrMoved) || errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow) ||
+		errors.Is(err, errPollDue) || errors.Is(err, ErrNoRoom)
 }

@@ -83,6 +83,9 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *Page) (walke
 			r.slice = number - r.start
 			return w.walked, errDeep
 		}
+		if err := r.may(number - r.start + 1); err != nil {
+			return w.walked, err
+		}
 		var page Page
 		if number == 0 && first != nil {
 			page, first = *first, nil

@@ -84,6 +84,7 @@ func newPipeline(p parts) *pipeline {
 	p.registry.MustRegister(l.budget)
 	metrics := connector.NewMetrics(p.registry)
 	slots := make(chan struct{}, c.Poll.Concurrency)
+	room := connector.NewRoom()
 	start := c.Start.At(l.started)
 	for _, claim := range l.claims {
 		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
@@ -94,7 +95,7 @@ func newPipeline(p parts) *pipeline {
 				Crew: connector.Hands(c.Poll.Concurrency),
 			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
-			Limiter: l.limiter, Pace: l.pace, Metrics: metrics, Logger: p.logger,
+			Limiter: l.limiter, Room: room, Pace: l.pace, Metrics: metrics, Logger: p.logger,
 		})
 		l.lanes = append(l.lanes, a)
 	}

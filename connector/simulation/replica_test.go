@@ -65,6 +65,9 @@ func (r *replica) work() {
 		Stream: stream, Privacy: "hashed", Instance: name, TypePrefix: "t", Window: math.MaxInt,
 	}}
 	reading := connector.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Patience: patience{r.run.world}, Crew: crew{r.run.world}}
+	if r.run.seed%4 == 0 {
+		reading.Room = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
+	}
 	session := connector.NewSession(&pages{world: r.run.world, pause: r.pause}, place, reading, r.run.start)
 	for {
 		r.pause()
@@ -170,6 +173,21 @@ func (p patience) Commit(_ context.Context, cause error) error {
 	}
 	return nil
 }
+
+// room is shared with other streams: it is full at times. Its dice are its own, so that it moves no other world.
+type room struct {
+	world *world
+	rng   *rand.Rand
+}
+
+func (r *room) Hold(pages int) error {
+	if pages > 1 && !r.world.quiet && r.rng.IntN(5) == 0 {
+		return connector.ErrNoRoom
+	}
+	return nil
+}
+
+func (r *room) Ahead() bool { return r.rng.IntN(2) == 0 }
 
 var stream = connector.Stream{Name: "sim", Number: "+10000000", SourceKey: "k"}
 
