@@ -120,3 +120,32 @@ func TestReader_readGroup(t *testing.T) {
 		})
 	}
 }
+
+// The third group of a walk may reach so far beyond the end of the list that it does not hold, however still the list stands: the
+// walk is not begun anew for ever.
+func TestReader_ListEndsWithinAGroup(t *testing.T) {
+	for messages := 1; messages <= 20*small.Page; messages++ {
+		list := &list{page: small.Page, rows: newest(messages, 1)}
+		list.before = func(call, _ int) error {
+			if call > 500 {
+				return fault(FaultInvalid, 0) // given up
+			}
+			return nil
+		}
+		log := &ledger{t: t}
+		rules := small
+		rules.SlicePages = 16
+		session := NewSession(list, log, Reading{Stream: Stream{Name: "a", SourceKey: "k"}, Rules: rules, Events: EventSettings{TypePrefix: "p"}, Patience: impatient{}, Crew: Hands(4)}, beginning)
+		for rested := false; !rested; {
+			out, err := session.Poll(t.Context())
+			if err != nil {
+				t.Fatalf("%d messages: %v", messages, err)
+			}
+			rested = out.Rested
+		}
+		session.Close()
+		if got := log.text(); got != ids(1, messages) {
+			t.Errorf("of %d messages the log has %s", messages, got)
+		}
+	}
+}

@@ -79,7 +79,7 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 // not known: a walk in order begins nearer to it.
 func (w *walker) failed(ground int) {
 	r := w.reader
-	if !r.growing {
+	if !r.growing && !w.second {
 		r.growing, w.again, r.rose = true, true, ground
 		return
 	}

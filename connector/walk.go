@@ -49,7 +49,8 @@ type walker struct {
 	same   int
 	top    Page // the first page
 	before Page // the newest page taken
-	again  bool // by groups, as the first attempt failed
+	second bool // the first attempt by groups failed
+	again  bool // make that second attempt
 }
 
 func (r *Reader) newWalker() *walker {
@@ -62,7 +63,7 @@ func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
 	pages := 0
 	for again := true; again; {
 		w := r.newWalker()
-		w.pages = pages
+		w.pages, w.second = pages, pages > 0
 		if proven, err := w.byGroups(ctx, first); proven || err != nil {
 			return w.walked, err
 		}
