@@ -67,7 +67,9 @@ func TestReader_readGroup(t *testing.T) {
 		"one more between the ends again": {map[int]func(*scripted){7: push(1)}, []int{2, 6, 3, 4, 5, 2, 6, 2, 6}, true, []int{52, 34}},
 		"more all the time": {
 			map[int]func(*scripted){2: push(1), 3: push(1), 5: push(1), 7: push(1), 9: push(1)},
-			[]int{2, 6, 3, 6, 4, 6, 5, 6, 5, 6}, true, []int{52, 38},
+			[]int{2, 6, 3, 6, 4, 6, 5, 6, 5, 6},
+			true,
+			[]int{52, 38},
 		},
 		"more than a page":                         {map[int]func(*scripted){4: push(5)}, []int{2, 6, 3, 4, 5}, false, nil},
 		"one fewer above, between the ends":        {map[int]func(*scripted){2: drop(58)}, []int{2, 6, 3, 4, 5, 2}, false, nil},
