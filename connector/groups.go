@@ -41,7 +41,10 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 		r.rose = 0
 		g := r.groupFrom(ctx, number, edge, to)
 		w.pages += g.requests
-		if g.err != nil && !errors.Is(g.err, errHeavy) {
+		switch {
+		case g.err == nil, errors.Is(g.err, errHeavy):
+		case errors.Is(g.err, ErrMoved) && r.start > 0: // a History says so; from page 0 on it means that page 0 is out of date too
+		default:
 			return false, g.err
 		}
 		if !g.whole {

@@ -2,10 +2,8 @@ package connector
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math"
-	"slices"
 	"sync"
 	"time"
 )
@@ -25,8 +23,9 @@ func HistoryStream(live Stream) Stream {
 // have the same tokens in both logs.
 //
 // Page k of it is page base+k of the list, where base is the page that showed the floor's top when a walk began; page 0 is cut
-// above that top. While a walk goes on base stays, so the list moves under the walk as any list does, and the Reader's rules
-// hold. When the top is found elsewhere, the next walk begins there.
+// above that top. While a walk goes on base stays, but for whole pages that came in between two of its requests (see seam), so
+// the list moves under the walk as any list does, and the Reader's rules hold. When the top is found elsewhere, the next walk
+// begins there.
 //
 // Nothing above the floor comes into the history, whatever is added between two requests. A page may show messages above the
 // floor only if the list has moved down by so many pages since base was found. No walk ends there: none of them is ground in
@@ -47,11 +46,16 @@ type History struct {
 	live  Stream
 	floor map[Key]int // places in the floor, newest first
 
-	mu     sync.Mutex
-	search search
-	home   int // the page that showed the floor's top last
-	top    int // place of the first that is listed; those before it were looked for on the page above, in vain
-	base   int // page 0 of the walk under way
+	mu      sync.Mutex
+	search  search
+	home    int       // the page that showed the floor's top last
+	topTime time.Time // its message's, zero where it has none
+	top     int       // place of the first that is listed; those before it were looked for on the page above, in vain
+	base    int       // page 0 of the walk under way
+	size    int       // of a full page
+	// head is the seam of page 0, seam that of the page below it that was shown last.
+	head, seam seam
+	ordered    bool // pages were asked for one after the other since a walk began
 	// first and high bound the pages asked for since base was set; last is the newest one asked for.
 	first, high, last int
 	// shown is home as of the first page 0 that was shown since a walk from there had to begin again; torn says that another
@@ -65,26 +69,15 @@ type History struct {
 	twice  map[Key]struct{} // listed twice for good
 }
 
-// zone is what a page showed from the floor's top on.
-type zone struct {
-	rows   map[Key]struct{}
-	lowest int // place in the floor of the last one shown
-}
-
-// farthestZone is the last page on which the floor, at most a page's worth, may stand with all that came in late between.
-const farthestZone = 3
-
-// straysUntilTwice is how often a message must stand out of place, while nothing else moved, to count as listed twice.
-const straysUntilTwice = 3
-
-// walkAhead is how far a walk may read ahead of itself. A request further down begins something new.
-const walkAhead = 30
+// walkAhead is how far a walk may read ahead of itself: more than a group of pages. A request further down begins something new.
+// base must not change while a group is read, as the Reader proves it by how far its pages moved.
+const walkAhead = 64
 
 // NewHistory makes the history below a live stream's floor, which is not empty. checkpoint is the live stream's, page how many
 // messages a full page has.
 func NewHistory(pages Pages, live Stream, checkpoint Checkpoint, page int) *History {
 	h := &History{
-		pages: pages, live: live, floor: make(map[Key]int, len(checkpoint.Floor)), first: math.MaxInt, shown: -1,
+		pages: pages, live: live, floor: make(map[Key]int, len(checkpoint.Floor)), size: max(1, page), first: math.MaxInt, shown: -1, head: seam{number: -1}, seam: seam{number: -1},
 		zones: map[int]zone{}, strays: map[Key]int{}, twice: map[Key]struct{}{},
 	}
 	for i, key := range checkpoint.Floor {
@@ -102,7 +95,7 @@ func (h *History) Page(ctx context.Context, _ Stream, number int, _ Fingerprint)
 	if number == 0 {
 		return h.zero(ctx)
 	}
-	base, err := h.enter(ctx, number)
+	base, next, err := h.enter(ctx, number)
 	if err != nil {
 		return Page{}, err
 	}
@@ -115,14 +108,24 @@ func (h *History) Page(ctx context.Context, _ Stream, number int, _ Fingerprint)
 	if base != h.base {
 		return Page{}, ErrMoved
 	}
-	return h.judge(ctx, number, page)
+	if next {
+		if page, err = h.goOn(ctx, number, page); err != nil {
+			return Page{}, err
+		}
+	}
+	raw := page.Messages
+	page, err = h.judge(ctx, number, page)
+	if err == nil && len(raw) > 0 {
+		h.seam = seamOf(number, raw)
+	}
+	return page, err
 }
 
 // zero is page 0: the real page with the floor's top, cut above it.
 func (h *History) zero(ctx context.Context) (Page, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	page, err := h.find(ctx)
+	page, raw, err := h.find(ctx)
 	if err != nil {
 		return Page{}, err
 	}
@@ -141,6 +144,9 @@ func (h *History) zero(ctx context.Context) (Page, error) {
 		}
 	}
 	h.last = 0
+	if h.shown < 0 || h.shown == h.home {
+		h.head = seamOf(0, raw)
+	}
 	switch {
 	case h.shown < 0:
 		h.shown = h.home
@@ -151,21 +157,23 @@ func (h *History) zero(ctx context.Context) (Page, error) {
 }
 
 // enter says which page of the list is page 0 for a request of page number. Where a walk begins it is the one with the floor's
-// top; within a walk it stays.
-func (h *History) enter(ctx context.Context, number int) (int, error) {
+// top; within a walk it stays. next says that pages are asked for one after the other, and this is the next one.
+func (h *History) enter(ctx context.Context, number int) (base int, next bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.ordered = number == 1 && h.last == 0 || number < h.first || h.ordered && number <= h.high+1
+	next = h.ordered && (number > h.high || h.above(number).number == number-1)
 	switch {
 	case number == 1 && (h.last == 0 || h.first == 1) && h.shown >= 0:
 		if h.torn { // which page 0 does this page go on from?
 			h.begin()
-			return 0, ErrMoved
+			return 0, false, ErrMoved
 		}
 		h.from(h.shown)
 		h.first, h.high = 1, max(1, h.highOf(1))
 	case number < h.first:
-		if _, err := h.find(ctx); err != nil {
-			return 0, err
+		if _, _, err := h.find(ctx); err != nil {
+			return 0, false, err
 		}
 		h.from(h.home)
 		h.first, h.high = number, number
@@ -175,13 +183,14 @@ func (h *History) enter(ctx context.Context, number int) (int, error) {
 		h.high = max(h.high, number)
 	}
 	h.last = number
-	return h.base, nil
+	return h.base, next, nil
 }
 
 // from sets base.
 func (h *History) from(base int) {
 	if base != h.base {
 		maps.DeleteFunc(h.zones, func(number int, _ zone) bool { return number > 0 })
+		h.seam.number = -1
 	}
 	h.base = base
 }
@@ -196,221 +205,3 @@ func (h *History) highOf(first int) int {
 
 // begin forgets which page 0 was shown: the next walk from there reads it anew.
 func (h *History) begin() { h.shown, h.torn, h.first, h.last = -1, false, math.MaxInt, 0 }
-
-// find reads the page on which the floor's top lies, cut above it: first where it was last, then around there.
-func (h *History) find(ctx context.Context) (Page, error) {
-	for {
-		number, ok := h.search.next()
-		if !ok {
-			return Page{}, &Refusal{
-				"stream " + h.live.Name, "none of the messages that were newest when it first started is listed any more, so that nothing tells what is history",
-				"export what is missing by other means, or start a new stream under another name with `start: beginning`",
-			}
-		}
-		page, err := h.pages.Page(ctx, h.live, number, "")
-		if err != nil {
-			return Page{}, err
-		}
-		rows := h.floorOn(page)
-		if len(rows) == 0 {
-			h.search.missed(number, len(page.Messages) == 0)
-			continue
-		}
-		top := h.floor[page.Messages[rows[0]].Key]
-		if number > 0 && top > h.top {
-			// Those before it are deleted, or stand on the page above.
-			above, err := h.pages.Page(ctx, h.live, number-1, "")
-			if err != nil {
-				return Page{}, err
-			}
-			if len(h.floorOn(above)) > 0 {
-				number--
-			} else {
-				h.top = top
-			}
-			h.search = newSearch(number)
-			continue
-		}
-		h.search = newSearch(number)
-		if number != h.home {
-			clear(h.strays)
-		}
-		h.home, h.top = number, top
-		return h.cut(page, rows), nil
-	}
-}
-
-// floorOn lists the rows of a page on which the floor stands: each further down in the floor than the one above.
-func (h *History) floorOn(page Page) []int {
-	var rows []int
-	lowest := -1
-	for i := range page.Messages {
-		if at, ok := h.place(page.Messages[i].Key); ok && at > lowest {
-			rows, lowest = append(rows, i), at
-		}
-	}
-	return rows
-}
-
-func (h *History) place(key Key) (int, bool) {
-	if _, twice := h.twice[key]; twice {
-		return 0, false
-	}
-	at, ok := h.floor[key]
-	return at, ok
-}
-
-// cut makes page 0 of the page that shows the floor's top.
-func (h *History) cut(page Page, rows []int) Page {
-	lowest, _ := h.place(page.Messages[rows[len(rows)-1]].Key)
-	h.zones[0] = zoneOf(page.Messages[rows[0]:], lowest)
-	page.Fingerprint = Fingerprint(fmt.Sprintf("%d/%d/%s", h.home, rows[0], page.Fingerprint))
-	page.Number = 0
-	page.Messages = slices.Concat(h.ours(page.Messages[rows[0]:rows[len(rows)-1]]), page.Messages[rows[len(rows)-1]:])
-	return page
-}
-
-// trim leaves out of a page that shows the floor what may have come in late at its end, between messages of the floor: whether
-// it did, the next page shows. real is the page's number in the list.
-func (h *History) trim(ctx context.Context, page Page, real int) (Page, error) {
-	lowest := h.zones[page.Number].lowest
-	if _, ok := h.place(page.Messages[len(page.Messages)-1].Key); ok || !h.floorBelow(lowest) {
-		return page, nil
-	}
-	next, err := h.pages.Page(ctx, h.live, real+1, "")
-	if err != nil {
-		return Page{}, err
-	}
-	for i := range next.Messages {
-		if at, ok := h.place(next.Messages[i].Key); ok && at > lowest {
-			page.Messages = h.ours(page.Messages)
-			break
-		}
-	}
-	return page, nil
-}
-
-// floorBelow says whether the floor goes on below a place in it.
-func (h *History) floorBelow(place int) bool {
-	for _, at := range h.floor {
-		if at > place {
-			return true
-		}
-	}
-	return false
-}
-
-func zoneOf(messages []Message, lowest int) zone {
-	z := zone{make(map[Key]struct{}, len(messages)), lowest}
-	for i := range messages {
-		z.rows[messages[i].Key] = struct{}{}
-	}
-	return z
-}
-
-// ours leaves out what came in late between messages of the floor: the live stream delivers it. What cannot become an event
-// stays, or it would go to no quarantine.
-func (h *History) ours(messages []Message) []Message {
-	var ours []Message
-	for i := range messages {
-		if _, ok := h.floor[messages[i].Key]; ok || messages[i].Fault != "" {
-			ours = append(ours, messages[i])
-		}
-	}
-	return ours
-}
-
-// judge says whether a page below page 0 shows the floor only where it may.
-func (h *History) judge(ctx context.Context, number int, page Page) (Page, error) {
-	page.Number = number
-	before, goesOn := h.zones[number-1]
-	if !goesOn && number > 1 && number <= farthestZone && len(h.floorOn(page)) > 0 {
-		// A walk that began here has not seen whether the floor came down to this page.
-		above, err := h.pages.Page(ctx, h.live, h.base+number-1, "")
-		if err != nil {
-			return Page{}, err
-		}
-		if _, err := h.judge(ctx, number-1, above); err != nil {
-			return Page{}, err
-		}
-		before, goesOn = h.zones[number-1]
-	}
-	lowest, bottom, leading := -1, -1, goesOn
-	for i := range page.Messages {
-		key := page.Messages[i].Key
-		at, ok := h.place(key)
-		_, repeated := before.rows[key]
-		leading = leading && repeated
-		switch {
-		case !ok, at <= lowest:
-		case goesOn && at > before.lowest, leading && at > h.top:
-			lowest, bottom = at, i
-		default:
-			if err := h.stray(key, h.base+number); err != nil {
-				return Page{}, err
-			}
-		}
-	}
-	if number == 1 {
-		h.second = page.Fingerprint
-	}
-	if bottom >= 0 {
-		h.zones[number] = zoneOf(page.Messages, max(lowest, before.lowest))
-		page.Messages = slices.Concat(h.ours(page.Messages[:bottom]), page.Messages[bottom:])
-		return h.trim(ctx, page, h.base+number)
-	}
-	return page, nil
-}
-
-// stray notes that a message of the floor stands where it should not: the list has moved by pages, or shows it twice.
-func (h *History) stray(key Key, real int) error {
-	if h.strays[key]++; h.strays[key] > straysUntilTwice {
-		h.twice[key] = struct{}{}
-		return nil
-	}
-	h.search = newSearch(real)
-	h.search.home, h.search.tried = h.home, false
-	h.begin()
-	return ErrMoved
-}
-
-// Extent says roughly how much history there is: how many pages down to the end of the list, or to where all is older than
-// start wants, and how many messages are on them. It reads few pages.
-func (h *History) Extent(ctx context.Context, start Start) (pages, messages int, err error) {
-	top, err := h.zero(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	h.mu.Lock()
-	home := h.home
-	h.mu.Unlock()
-	size, last := 0, len(top.Messages)
-	unwanted := func(messages []Message) bool {
-		return len(messages) == 0 || !start.Beginning && allOlder(messages, func(t time.Time) bool { return t.Before(start.Since) })
-	}
-	if unwanted(top.Messages) {
-		return 0, 0, nil
-	}
-	low, high := 0, 0 // the end lies below low, and at or above high where that is known
-	for high == 0 || high-low > 1 {
-		number := 2 * max(1, low)
-		if high > 0 {
-			number = low + (high-low)/2
-		}
-		page, err := h.pages.Page(ctx, h.live, home+number, "")
-		if err != nil {
-			return 0, 0, err
-		}
-		size = max(size, len(page.Messages))
-		if unwanted(page.Messages) {
-			high = number
-		} else {
-			low, last = number, len(page.Messages)
-		}
-	}
-	end := high
-	if end == 1 {
-		return 1, len(top.Messages), nil
-	}
-	return end, len(top.Messages) + (end-2)*size + last, nil
-}

@@ -334,7 +334,10 @@ func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
 	case s.OpenSince.IsZero():
 		s.OpenSince = began
 	}
-	if out.Rested && !sweeping {
+	switch {
+	case sweeping && !out.More:
+		s.LastSweep = time.Now()
+	case !sweeping && out.Rested:
 		s.LastGoodWalk = time.Now()
 	}
 	p.mu.Unlock()

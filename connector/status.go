@@ -30,6 +30,7 @@ type Status struct {
 	Owned bool `json:"owned"`
 
 	LastGoodWalk  time.Time `json:"last_good_walk,omitzero"`
+	LastSweep     time.Time `json:"last_sweep,omitzero"` // when the newest one came to its end
 	LastRequest   time.Time `json:"last_request,omitzero"`
 	NewestMessage time.Time `json:"newest_message,omitzero"`
 	Ground        time.Time `json:"ground,omitzero"`

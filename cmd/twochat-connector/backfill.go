@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,7 +27,12 @@ NAME-history, with its own source, sequence and checkpoint, oldest first within 
 another process; no message comes into both streams.
 
 It ends when all of it is in the sink. It may be stopped at any time: the same command goes on where it was. Each page of 100
-messages costs one to two calls, and each call a credit; --dry-run says how many it will be.
+messages costs between one call, while nothing comes in, and about seven, while the list never rests; each call costs a credit.
+--dry-run says how many it will be.
+
+It takes what live polling leaves of the account's rate limit: at most three quarters, and less where the instance that runs with this
+configuration answers at its admin.listen and says that it uses more. Where the limit is hit, here or there, it makes no call for
+a minute. It ends rather than to touch the reserve of the month's budget (poll.monthly_credits).
 `
 
 // runBackfill is the command backfill.
@@ -125,16 +132,18 @@ type backfill struct {
 	extent  extent
 }
 
-// extent is roughly how much there is to read, and what it costs.
+// extent is roughly how much there is to read, and what it costs: the fewest calls on a list that stands still, the most on one that
+// always moves.
 type extent struct {
-	Pages    int `json:"pages"`
-	Messages int `json:"messages"`
-	Calls    int `json:"calls"`
+	Pages     int `json:"pages"`
+	Messages  int `json:"messages"`
+	Calls     int `json:"calls"`
+	CallsMost int `json:"calls_most"`
 }
 
-// callsFor reckons with pages that are read side by side at first and, where the list does not stand still, one after the other
-// and twice.
-func callsFor(pages int) int { return 2*pages + pages/10 + 20 }
+// callsFor reckons with groups of pages of which the ends are read twice; at most with what was measured where messages came in before
+// every call, and many at once before every twentieth, the sweep at the end included.
+func callsFor(pages int) (fewest, most int) { return pages + pages/10 + 2, 7*pages + 40 }
 
 func (b *backfill) run(ctx context.Context, dry bool) error {
 	privacy, err := privacyOf(b.config)
@@ -162,14 +171,19 @@ func (b *backfill) run(ctx context.Context, dry bool) error {
 	if err := b.resumable(ctx, place.history, claim); err != nil {
 		return err
 	}
-	b.pages = &paidPages{pages: client, limiter: connector.NewLimiter(float64(b.rate(ctx, client)))}
+	b.pages = newPaidPages(client)
+	b.pages.budget = newBudget(b.config, func() int64 { return int64(b.pages.made()) }, quietLogger())
+	of := b.share(client)
+	of.start(ctx)
+	defer b.watch(ctx, of)()
 	b.history = connector.NewHistory(b.pages, b.live, *live, rulesOf(b.config).Page)
 	if err := b.measure(ctx); err != nil {
-		return b.ended(ctx, err)
+		return b.ended(ctx, cmp.Or(b.pages.fatal(), err))
 	}
 	if dry {
 		return b.printDry()
 	}
+	b.warnOfBudget()
 	return b.ended(ctx, b.read(ctx, place.history, claim))
 }
 
@@ -222,24 +236,38 @@ func peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (connecto
 	return checkpoint, found, errors.Join(err, log.Close())
 }
 
-// rate is how many requests a minute the history may make: what the limit leaves over when live polling has had its share.
-func (b *backfill) rate(ctx context.Context, client *twochat.Client) int {
-	limit := b.config.Poll.RequestsPerMinute
-	if limit == 0 {
-		limit = ratesWithoutWord
-		info, err := client.Info(ctx)
-		b.extraCall()
-		if err != nil {
-			b.logger.Warn("the account's limit cannot be read; a careful rate is kept", "requests_per_minute", limit, "cause", err)
-		} else if info.RequestsPerMinute > 0 {
-			limit = info.RequestsPerMinute
-		}
+// share is how the rate is shared with live polling.
+func (b *backfill) share(client *twochat.Client) *share {
+	poll := b.config.Poll
+	s := &share{
+		pages: b.pages, client: client, logger: b.logger, stream: b.live.Name, fixed: poll.RequestsPerMinute,
+		blind: float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
 	}
-	polling := int(float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(b.config.Poll.MinInterval))
-	return max(limit/2, limit-polling, 1)
+	if listen := b.config.Admin.Listen; !strings.HasSuffix(listen, ":0") {
+		s.admin = adminAt(listen)
+	}
+	return s
 }
 
-func (b *backfill) extraCall() { b.view.extra++ }
+// watch lets a share be adjusted until the returned function is called.
+func (b *backfill) watch(ctx context.Context, s *share) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx) })
+	return func() {
+		cancel()
+		watching.Wait()
+	}
+}
+
+// warnOfBudget says where the month's budget will not do for all of it.
+func (b *backfill) warnOfBudget() {
+	of := b.pages.budget.Status(time.Now())
+	if spare := of.Left - of.Reserve; of.State != connector.BudgetUnknown && int64(b.extent.CallsMost) > spare {
+		b.logger.Warn("the month's budget may not do for all of the history; live polling slows down for what is taken, and the reserve is left alone",
+			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "mend", "raise poll.monthly_credits, or go on next month with the same command")
+	}
+}
 
 // measureAttempts is how often measuring is tried; reading itself tries for ever.
 const measureAttempts = 5
@@ -261,7 +289,7 @@ func (b *backfill) measure(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	b.extent.Calls = callsFor(b.extent.Pages)
+	b.extent.Calls, b.extent.CallsMost = callsFor(b.extent.Pages)
 	b.view.extent = b.extent
 	return err
 }
@@ -277,8 +305,16 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 			b.logger.Warn("the history's place in the sink could not be given up", "cause", err)
 		}
 	}()
-	poller := connector.NewPoller(connector.PollerConfig{
-		Pages: b.history, Log: log, Start: b.start, MinInterval: time.Second, MaxInterval: 10 * time.Second,
+	var poller *connector.Poller
+	// Once, when all is there: what came in late among the history after its walk had gone by.
+	sweep := func() time.Duration {
+		if poller.Status().LastSweep.IsZero() {
+			return 1
+		}
+		return 0
+	}
+	poller = connector.NewPoller(connector.PollerConfig{
+		Pages: b.history, Log: log, Start: b.start, MinInterval: time.Second, MaxInterval: 10 * time.Second, SweepEvery: sweep,
 		Reading: connector.Reading{Stream: claim.Stream, Rules: rulesOf(b.config), Events: b.config.EventSettings(), Crew: connector.Hands(b.config.Poll.Concurrency), OneWalk: true},
 		Limiter: connector.NewLimiter(0), // the requests are paid for below the history, which makes some of its own
 		Metrics: connector.NewMetrics(prometheus.NewRegistry()), Logger: b.logger,
@@ -300,7 +336,7 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 		status := poller.Status()
 		b.view.show(status, b.pages.made())
 		switch {
-		case !status.LastGoodWalk.IsZero():
+		case !status.LastSweep.IsZero() && status.State == connector.StateLive:
 			b.view.done = true
 		case status.State == connector.StateStandby:
 			stop()

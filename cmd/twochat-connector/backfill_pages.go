@@ -3,39 +3,101 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// paidPages counts the calls of a backfill and keeps its rate. It may be used from several goroutines.
+// paidPages counts the calls of a backfill, keeps its rate, and leaves the reserve of the month's budget alone. It may be used from
+// several goroutines.
 type paidPages struct {
 	pages   connector.Pages
 	limiter *connector.Limiter
+	budget  *connector.Budget
 
-	mu    sync.Mutex
-	calls int
-	last  *connector.PageError // that waiting does not mend
+	mu      sync.Mutex
+	calls   int
+	last    *connector.PageError // that waiting does not mend
+	spent   *connector.BudgetStatus
+	rate    float64   // requests a minute that are left over
+	divisor float64   // of the rate: it doubles each time that the limit is hit all the same
+	hit     time.Time // when it was last
+}
+
+const (
+	// mostDivisor bounds how slow a backfill becomes by hitting the limit, forgiven is after how long without that it gets faster.
+	mostDivisor = 16
+	forgiven    = 5 * time.Minute
+)
+
+func newPaidPages(pages connector.Pages) *paidPages {
+	return &paidPages{pages: pages, limiter: connector.NewLimiter(ratesWithoutWord), rate: ratesWithoutWord, divisor: 1}
 }
 
 func (p *paidPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
 	if err := p.limiter.Wait(ctx, connector.CatchUp); err != nil {
 		return connector.Page{}, err
 	}
+	if err := p.afford(); err != nil {
+		return connector.Page{}, err
+	}
+	p.count()
 	page, err := p.pages.Page(ctx, s, number, held)
+	var fault *connector.PageError
+	if errors.As(err, &fault) {
+		p.failed(fault)
+	}
+	return page, err
+}
+
+// afford is the error of a budget of which no more is left than the reserve.
+func (p *paidPages) afford() error {
+	if p.budget == nil {
+		return nil
+	}
+	of := p.budget.Status(time.Now())
+	if of.State == connector.BudgetUnknown || of.Left > of.Reserve {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spent = &of
+	return &connector.PageError{Fault: connector.FaultCredits, Err: errors.New("only the reserve of the month's budget is left")}
+}
+
+// failed notes why a page could not be read. Where the limit is hit, a backfill backs off more than live polling does: for a minute
+// at least, and to half of its rate.
+func (p *paidPages) failed(fault *connector.PageError) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch fault.Fault {
+	case connector.FaultCredits, connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
+		p.last = fault
+	case connector.FaultRateLimited:
+		p.limiter.Pause(max(2*fault.RetryAfter, throttledPause))
+		p.divisor, p.hit = min(2*p.divisor, mostDivisor), time.Now()
+		p.limiter.SetRate(max(1, p.rate/p.divisor))
+	}
+}
+
+// setRate sets how many requests a minute are left over.
+func (p *paidPages) setRate(perMinute float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.divisor > 1 && time.Since(p.hit) >= forgiven {
+		p.divisor, p.hit = p.divisor/2, time.Now()
+	}
+	p.rate = perMinute
+	p.limiter.SetRate(max(1, p.rate/p.divisor))
+}
+
+// count notes a call.
+func (p *paidPages) count() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
-	var fault *connector.PageError
-	if errors.As(err, &fault) {
-		switch fault.Fault {
-		case connector.FaultCredits, connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
-			p.last = fault
-		case connector.FaultRateLimited:
-			p.limiter.Pause(fault.RetryAfter)
-		}
-	}
-	return page, err
 }
 
 func (p *paidPages) made() int {
@@ -48,11 +110,14 @@ func (p *paidPages) made() int {
 func (p *paidPages) fatal() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.last == nil {
-		return nil
-	}
 	mend := "`twochat-connector check` says what is wrong; then the same command goes on where it was"
-	if p.last.Fault == connector.FaultCredits {
+	switch {
+	case p.spent != nil:
+		return mended(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", groups(p.spent.Budget), groups(p.spent.Reserve)),
+			"raise poll.monthly_credits, or run the same command when the account's month has begun anew: it goes on where it was")
+	case p.last == nil:
+		return nil
+	case p.last.Fault == connector.FaultCredits:
 		mend = "top up the account, or wait for the month's reset; then the same command goes on where it was"
 	}
 	return mended(p.last, mend)

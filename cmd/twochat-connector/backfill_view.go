@@ -22,7 +22,6 @@ type backfillView struct {
 	file     string // that takes the history, where it has one of its own
 	logger   *slog.Logger
 	extent   extent
-	extra    int // calls that are not about pages
 	done     bool
 
 	mu       sync.Mutex
@@ -80,7 +79,7 @@ func (v *backfillView) begin() {
 	v.began, v.written = time.Now(), time.Now()
 	v.mu.Unlock()
 	if !v.terminal {
-		v.logger.Info("backfill begins", "stream", v.stream, "messages_about", v.extent.Messages, "calls_about", v.extent.Calls)
+		v.logger.Info("backfill begins", "stream", v.stream, "messages_about", v.extent.Messages, "calls_at_least", v.extent.Calls, "calls_at_most", v.extent.CallsMost)
 	}
 }
 
@@ -116,11 +115,14 @@ func (v *backfillView) show(status connector.Status, calls int) {
 		return
 	}
 	args := []any{
-		"stream", v.stream, "messages", sequence, "messages_about", max(v.extent.Messages, int(sequence)), "calls", calls + v.extra,
+		"stream", v.stream, "messages", sequence, "messages_about", max(v.extent.Messages, int(sequence)), "calls", calls,
 		"messages_per_second", fmt.Sprintf("%.1f", speed),
 	}
 	if left > 0 {
 		args = append(args, "left_about", left.Round(time.Second))
+	}
+	if status.State == connector.StateStalled {
+		args = append(args, "stalled", stalledMend)
 	}
 	v.logger.Info("backfill", args...)
 }
@@ -137,6 +139,9 @@ func (v *backfillView) pace(now time.Time) (speed float64, left time.Duration) {
 	}
 	return speed, left
 }
+
+// stalledMend says what to do where the list moves faster than it can be read.
+const stalledMend = "about a page of messages comes in per call; it goes on by itself in a quieter hour, or with a higher rate limit"
 
 const barWidth = 24
 
@@ -158,9 +163,11 @@ func (v *backfillView) bar(status connector.Status, speed float64, left time.Dur
 	if speed > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f/s", speed))
 	}
-	parts = append(parts, groups(v.calls+v.extra)+" credits")
+	parts = append(parts, groups(v.calls)+" credits")
 	switch {
 	case v.done:
+	case status.State == connector.StateStalled:
+		parts = append(parts, "stalled: "+stalledMend)
 	case status.Cause != "":
 		parts = append(parts, stateText(status)+": "+status.Cause)
 	case v.sequence == v.first:
@@ -207,7 +214,7 @@ func (b *backfill) ended(ctx context.Context, err error) error {
 	}
 	v := b.view
 	s := summary{
-		Stream: v.stream, File: v.file, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence, Calls: b.pages.made() + v.extra,
+		Stream: v.stream, File: v.file, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence, Calls: b.pages.made(),
 		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(),
 	}
 	text := fmt.Sprintf("%s messages delivered to stream %s in %s, with %s calls (credits).", groups(s.Delivered), v.target(), span(time.Since(b.began)), groups(s.Calls))
@@ -226,9 +233,9 @@ func (b *backfill) ended(ctx context.Context, err error) error {
 func (b *backfill) printDry() error {
 	b.view.close()
 	about := b.extent
-	s := summary{Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.pages.made() + b.view.extra, Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about}
-	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s; that takes up to about %s calls (credits). Looking took %s.",
-		groups(about.Messages), groups(about.Pages), b.view.target(), groups(about.Calls), groups(s.Calls)))
+	s := summary{Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.pages.made(), Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about}
+	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s; that takes %s to %s calls (credits): fewest while nothing comes in, most while the list always moves. Looking took %s.",
+		groups(about.Messages), groups(about.Pages), b.view.target(), groups(about.Calls), groups(about.CallsMost), groups(s.Calls)))
 }
 
 func (b *backfill) print(s summary, text string) error {

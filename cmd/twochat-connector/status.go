@@ -71,11 +71,15 @@ func (p *program) adminURL(named string, settings *config.Flags) (string, error)
 	if err != nil {
 		return "", err
 	}
-	listen := c.Admin.Listen
+	return adminAt(c.Admin.Listen), nil
+}
+
+// adminAt is the URL of an admin server of this machine.
+func adminAt(listen string) string {
 	if strings.HasPrefix(listen, ":") || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") {
 		listen = "127.0.0.1" + listen[strings.LastIndex(listen, ":"):]
 	}
-	return "http://" + listen, nil
+	return "http://" + listen
 }
 
 // statusTimeout bounds the question, statusBytes the answer (a thousand streams are a megabyte).

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+func TestRestOf(t *testing.T) {
+	for _, row := range []struct{ limit, live, want float64 }{
+		{80, 1, 60},  // never more than three quarters
+		{80, 20, 52}, // what is left, but for a tenth
+		{80, 72, 1},  // nothing is
+		{80, 200, 1}, // a limit that does not hold
+		{10, 6, 3},   //
+		{1200, 0, 900},
+	} {
+		if got := restOf(row.limit, row.live); got != row.want {
+			t.Errorf("of %v a minute live polling uses %v: %v are left, want %v", row.limit, row.live, got, row.want)
+		}
+	}
+}
+
+// throttled answers with 429 until it is told otherwise, and keeps when it was asked.
+type throttled struct {
+	when   []time.Time
+	served bool
+}
+
+func (p *throttled) Page(context.Context, connector.Stream, int, connector.Fingerprint) (connector.Page, error) {
+	p.when = append(p.when, time.Now())
+	if p.served {
+		return connector.Page{}, nil
+	}
+	return connector.Page{}, &connector.PageError{Fault: connector.FaultRateLimited, Status: 429, RetryAfter: 10 * time.Second, Err: errors.New("too many")}
+}
+
+// Where the limit is hit a backfill waits for longer than live polling does, at half the rate, and gets faster again in time.
+func TestPaidPages_BackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &throttled{}
+		pages := newPaidPages(api)
+		pages.setRate(60)
+		read := func() time.Duration {
+			_, _ = pages.Page(t.Context(), connector.Stream{}, 0, "")
+			if n := len(api.when); n > 1 {
+				return api.when[n-1].Sub(api.when[n-2])
+			}
+			return 0
+		}
+		read()
+		if gap := read(); gap < time.Minute {
+			t.Errorf("%v after a 429, want a minute", gap)
+		}
+		api.served = true
+		read()
+		if gap := read(); gap != 4*time.Second {
+			t.Errorf("%v between two requests after the limit was hit twice, want 4s instead of 1s", gap)
+		}
+		for range 2 {
+			time.Sleep(forgiven)
+			pages.setRate(60)
+		}
+		read()
+		if gap := read(); gap != time.Second {
+			t.Errorf("%v between two requests in the end, want 1s", gap)
+		}
+	})
+}
+
+// What the running instance says of its streams decides how much is left over.
+func TestShare_Beneath(t *testing.T) {
+	stream := func(name string, requests uint64, cause string) streamReport {
+		s := connector.Status{Stream: name, State: connector.StateLive, Requests: requests, Interval: 30 * time.Second, Cause: cause}
+		if cause != "" {
+			s.State = connector.StateNoSource
+		}
+		return streamReport{Status: s}
+	}
+	for name, row := range map[string]struct {
+		streams             []streamReport
+		answered, throttled bool
+		least, most         float64
+	}{
+		"quiet":        {[]streamReport{stream("a", 5, ""), stream("b", 5, "")}, true, false, 4, 4},
+		"catching up":  {[]streamReport{stream("a", 5, ""), stream("b", 500, "")}, true, false, 100, 1e9},
+		"throttled":    {[]streamReport{stream("a", 5, "rate_limited (HTTP 429): too many"), stream("b", 5, "")}, true, true, 4, 4},
+		"no credits":   {[]streamReport{stream("a", 5, "credits (HTTP 402): spent"), stream("b", 5, "")}, true, true, 4, 4},
+		"someone else": {[]streamReport{stream("c", 5, "")}, false, false, 7, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_ = json.NewEncoder(w).Encode(report{Streams: row.streams})
+			}))
+			defer server.Close()
+			s := &share{stream: "a", admin: server.URL, blind: 7, before: map[string]uint64{"a": 5, "b": 5}, asked: time.Now().Add(-5 * time.Second)}
+			live, throttled, answered := s.beneath(t.Context())
+			if answered != row.answered || throttled != row.throttled || live < row.least || live > row.most {
+				t.Errorf("answered %t, throttled %t, %v a minute", answered, throttled, live)
+			}
+		})
+	}
+	s := &share{stream: "a", admin: "http://" + closedPort(t), blind: 7}
+	if live, _, answered := s.beneath(t.Context()); answered || live != 7 {
+		t.Errorf("nobody answers: %t, %v", answered, live)
+	}
+}

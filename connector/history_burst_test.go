@@ -1,0 +1,130 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// flood is a list onto which so many messages are put before one of so many requests.
+type flood struct {
+	rng          *rand.Rand
+	rows         []Message // oldest first
+	burst, every int
+	requests     int
+	most         int
+}
+
+func (f *flood) add(n int) {
+	for range n {
+		f.rows = append(f.rows, message(len(f.rows)))
+	}
+}
+
+func (f *flood) Page(_ context.Context, _ Stream, number int, held Fingerprint) (Page, error) {
+	if f.requests >= f.most {
+		return Page{}, errCrash
+	}
+	if f.requests++; f.rng.IntN(f.every) == 0 {
+		f.add(f.burst)
+	}
+	page := Page{Number: number, Received: time.Now()}
+	for i := number * pageOfWorld; i < (number+1)*pageOfWorld && i < len(f.rows); i++ {
+		row := f.rows[len(f.rows)-1-i]
+		page.Messages = append(page.Messages, row)
+		page.Bytes += len(row.Data)
+		page.Fingerprint += Fingerprint(row.UUID + " ")
+	}
+	if page.Fingerprint += "."; held == page.Fingerprint {
+		page.Messages, page.Unchanged = nil, true
+	}
+	return page, nil
+}
+
+// backfillUnder reads a history of so many pages under a flood, and says what was delivered and whether all is certified.
+func backfillUnder(t *testing.T, f *flood, pages int, crew Crew) (log *ledger, rested bool) {
+	t.Helper()
+	f.add(pages * pageOfWorld)
+	every := f.every
+	f.every = 1 << 30
+	stream := Stream{Name: "a", SourceKey: "k"}
+	rules := rulesOfWorld
+	rules.SlicePages, rules.Capacity = 50, 2000
+	reading := Reading{Patience: &patient{1 << 30, 1 << 30}, Stream: stream, Rules: rules, Events: EventSettings{TypePrefix: "p"}, Crew: crew, OneWalk: true}
+	liveLog := &ledger{t: t}
+	live := NewSession(f, liveLog, reading, Start{})
+	if _, err := live.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.requests, f.every = 0, every
+	checkpoint, _, _ := liveLog.Peek(t.Context())
+	log = &ledger{t: t}
+	reading.Stream = HistoryStream(stream)
+	hist := NewSession(NewHistory(f, stream, checkpoint, pageOfWorld), log, reading, Start{Beginning: true})
+	defer hist.Close()
+	for !rested {
+		out, err := hist.Poll(t.Context())
+		var refusal *Refusal
+		switch {
+		case errors.Is(err, errCrash):
+			return log, false
+		case errors.As(err, &refusal), err != nil && !harmless(err):
+			t.Fatal(err)
+		}
+		rested = out.Rested
+	}
+	return log, true
+}
+
+// Whatever the size of the bursts, a history comes to its end where up to a quarter of a page comes in a request, and nothing is
+// lost, doubled or out of order on the way. From one page a request on no reader can keep up, neither this one nor the live one.
+func TestHistory_bursts(t *testing.T) {
+	const pages, seeds = 150, 6
+	for _, row := range []struct {
+		burst, every int // so many messages, ten to a page, before one of so many requests
+		requests     int // on average, at most; 0: none ends
+	}{
+		{0, 1 << 30, 250},
+		{3, 4, 1200},
+		{7, 4, 1800},
+		{10, 4, 1800}, // no repeat on the next page betrays these
+		{10, 32, 1200},
+		{15, 8, 1800},
+		{15, 32, 1200},
+		{30, 16, 1800},
+		{60, 32, 1500},
+		{200, 64, 1200},
+		{10, 1, 0},
+		{30, 2, 0},
+	} {
+		t.Run(fmt.Sprintf("%d every %d", row.burst, row.every), func(t *testing.T) {
+			ended, requests := 0, 0
+			for seed := range uint64(seeds) {
+				f := &flood{rng: rand.New(rand.NewPCG(seed, 2)), burst: row.burst, every: row.every, most: 3000}
+				log, rested := backfillUnder(t, f, pages, anyOrder{rand.New(rand.NewPCG(seed, 1))})
+				requests += f.requests
+				if rested {
+					ended++
+				}
+				for i, e := range log.events {
+					if want := message(i).UUID; e.ID != want {
+						t.Fatalf("seed %d: event %d is %s, want %s", seed, i+1, e.ID, want)
+					}
+				}
+				if rested && len(log.events) != pages*pageOfWorld {
+					t.Errorf("seed %d: %d events of %d", seed, len(log.events), pages*pageOfWorld)
+				}
+			}
+			t.Logf("%.1f pages before one of %d requests: %d of %d ended, %d requests on average", float64(row.burst)/pageOfWorld, row.every, ended, seeds, requests/seeds)
+			switch {
+			case row.requests == 0 && ended > 0:
+				t.Errorf("%d ended, which cannot be", ended)
+			case row.requests > 0 && (ended < seeds-1 || requests/seeds > row.requests):
+				t.Errorf("%d of %d ended with %d requests on average, want at most %d", ended, seeds, requests/seeds, row.requests)
+			}
+		})
+	}
+}
