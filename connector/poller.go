@@ -46,6 +46,8 @@ type Poller struct {
 	status Status
 
 	interval  time.Duration
+	lastWait  time.Duration // between polls, before jitter
+	phase     float64       // which part of a growing wait is taken, from 0 to 1
 	lastSweep time.Time
 	nextPoll  time.Time
 	lastStart int          // the reader's, at the step before
@@ -60,7 +62,7 @@ func NewPoller(c PollerConfig) *Poller {
 		config: c, metrics: c.Metrics.of(c.Reading.Stream.Name), logger: c.Logger.With("stream", c.Reading.Stream.Name), interval: c.MinInterval,
 		status: Status{Stream: c.Reading.Stream.Name, State: StateAcquiring, Since: time.Now(), Interval: c.MinInterval},
 	}
-	p.waits = newWaits(p)
+	p.phase, p.waits = rand.Float64(), newWaits(p)
 	reading := c.Reading
 	p.berth = &berth{room: c.Room}
 	reading.Patience, reading.Room = p.waits, p.berth
@@ -232,8 +234,19 @@ func (p *Poller) pause(out Outcome, sweeping bool) time.Duration {
 		}
 	}
 	p.eager = 0
-	p.nextPoll = time.Now().Add(jitter(wait))
+	p.nextPoll = time.Now().Add(jitter(p.spread(wait)))
 	return p.untilPoll()
+}
+
+// spread takes a wait that is longer than the one before by a part only, each stream its own: so streams that start together, or
+// that are slowed down together, poll evenly over every interval, and not in step for hours until jitter has parted them.
+func (p *Poller) spread(wait time.Duration) time.Duration {
+	last := p.lastWait
+	p.lastWait = wait
+	if wait <= last {
+		return wait
+	}
+	return last + time.Duration(p.phase*float64(wait-last))
 }
 
 // jitter spreads waits over their last tenth, so that polls of many streams do not fall into step, and none is longer than said.
