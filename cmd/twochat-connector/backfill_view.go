@@ -96,7 +96,7 @@ func (v *backfillView) show(status connector.Status, calls int) {
 	}
 	speed, left := v.pace(now)
 	if v.terminal {
-		line := clip(v.bar(status, speed, left), terminalWidth(v.out)-1)
+		line := clip(v.bar(status, speed, left, terminalWidth(v.out)), terminalWidth(v.out)-1)
 		if line != v.line {
 			v.erase()
 			v.line = line
@@ -143,19 +143,27 @@ func (v *backfillView) pace(now time.Time) (speed float64, left time.Duration) {
 // stalledMend says what to do where the list moves faster than it can be read.
 const stalledMend = "about a page of messages comes in per call; it goes on by itself in a quieter hour, or with a higher rate limit"
 
-const barWidth = 24
+// barWidth is the bar's on a wide terminal; on one that is narrower than roomy the words are few, too.
+const (
+	barWidth = 24
+	roomy    = 100
+)
 
 // bar is the line for a terminal.
-func (v *backfillView) bar(status connector.Status, speed float64, left time.Duration) string {
+func (v *backfillView) bar(status connector.Status, speed float64, left time.Duration, width int) string {
 	total := max(v.extent.Messages, int(v.sequence), 1)
 	share := min(1, float64(v.sequence)/float64(total))
 	if v.done {
 		share = 1
 	}
-	full := int(share * barWidth)
+	bar, amount := barWidth, fmt.Sprintf("%s of about %s messages", groups(v.sequence), groups(total))
+	if width < roomy {
+		bar, amount = barWidth/4, groups(v.sequence)+"/"+groups(total)
+	}
+	full := int(share * float64(bar))
 	parts := []string{
-		fmt.Sprintf("%s %s%s %3d%%", v.stream, strings.Repeat("█", full), strings.Repeat("░", barWidth-full), int(share*100)),
-		fmt.Sprintf("%s of about %s messages", groups(v.sequence), groups(total)),
+		fmt.Sprintf("%s %s%s %3d%%", v.stream, strings.Repeat("█", full), strings.Repeat("░", bar-full), int(share*100)),
+		amount,
 	}
 	if v.done {
 		parts[1] = groups(v.sequence) + " messages"
