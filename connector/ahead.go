@@ -31,7 +31,7 @@ func (r *Reader) stillStep() int { return max(1, r.slice-2-r.slice/8) }
 
 // hands reads the pages of a group.
 func (r *Reader) hands() Crew {
-	if r.growing {
+	if r.growing > 0 {
 		return alone{r.crew}
 	}
 	return r.crew
@@ -52,7 +52,7 @@ func (r *Reader) begin(ctx context.Context, start, to int) *ahead {
 
 // readAhead begins to read where the walk will that follows one from this page, if it is not under way and there is room.
 func (r *Reader) readAhead(ctx context.Context, from int) {
-	if r.oneWalk || r.growing || r.room != nil && !r.room.Ahead() {
+	if r.oneWalk || r.growing > 0 || r.room != nil && !r.room.Ahead() {
 		return
 	}
 	start := max(0, from-r.stillStep())

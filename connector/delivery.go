@@ -29,9 +29,9 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	r.fromTop = r.start == 0
 	switch {
 	case alone:
-		r.previous, r.careful, r.groundless, r.slice = nil, false, false, r.rules.SlicePages
+		r.previous, r.careful, r.few, r.groundless, r.slice = nil, false, 0, false, r.rules.SlicePages
 	case agreed:
-		r.careful, r.groundless = false, false
+		r.careful, r.few, r.groundless = false, 0, false
 		if r.start > 0 && w.proven {
 			r.start, r.previous, r.rose = max(0, r.start-r.stillStep()), nil, r.start
 		} else if r.start > 0 {

@@ -251,11 +251,6 @@ func (t *trial) residue() string {
 		return "a late one and a delete"
 	case deletes > 1:
 		return "two deletes"
-	case deletes == 1 && t.order != nil:
-		// Not left open on purpose: a first page that has sunk says nothing of its last rows. One of them that goes between the first
-		// readings of the ends is not noticed once messages on top have pushed them out of sight. To be mended by reading the page
-		// below the first once more, where a group has sunk; then this case goes.
-		return "DEFECT: a delete and one on top"
 	}
 	return ""
 }
@@ -396,13 +391,6 @@ func TestEveryPlacingOfAFewChanges(t *testing.T) {
 			}
 			for _, sequence := range l.unnamed[:min(len(l.unnamed), 5)] {
 				t.Errorf("certified by %s, hides a message: %s", by.name, sequence)
-			}
-			for k := range l.named {
-				for residue, n := range l.named[k] {
-					if strings.HasPrefix(residue, "DEFECT") {
-						t.Logf("KNOWN %s: %d of %d trials with %d changes, %s, certified by %s", residue, n, l.trials[k], k, p.name, by.name)
-					}
-				}
 			}
 			if l.certified[0] == 0 || l.certified[2] == 0 {
 				t.Errorf("%s: %s certify nothing", p.name, by.name)

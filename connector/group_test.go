@@ -48,7 +48,7 @@ func slip(row, below int) func(*scripted) {
 }
 
 // A group of pages 2 to 6 of a list of 60 rows, 4 a page, so rows 52 to 33: what it makes of changes before its requests. On a list
-// that stands still these are for the pages 2 6 3 4 5 2 6.
+// that stands still these are for the pages 2 6 3 4 5 2 3 6.
 func TestReader_readGroup(t *testing.T) {
 	const first, last = 2, 6
 	for name, test := range map[string]struct {
@@ -57,37 +57,40 @@ func TestReader_readGroup(t *testing.T) {
 		whole   bool
 		rows    []int // from and to, inclusive, where it is whole
 	}{
-		"still":                           {nil, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 33}},
-		"one more before the first page":  {map[int]func(*scripted){1: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{53, 34}},
-		"one more between the ends":       {map[int]func(*scripted){2: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 6}, true, []int{52, 34}},
-		"one more right after the ends":   {map[int]func(*scripted){3: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 6}, true, []int{52, 34}},
-		"one more in the midst":           {map[int]func(*scripted){4: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 34}},
-		"several more in the midst":       {map[int]func(*scripted){4: push(1), 5: push(2)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 36}},
-		"one more before the ends again":  {map[int]func(*scripted){6: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 34}},
-		"one more between the ends again": {map[int]func(*scripted){7: push(1)}, []int{2, 6, 3, 4, 5, 2, 6, 2, 6}, true, []int{52, 34}},
+		"still":                           {nil, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 33}},
+		"one more before the first page":  {map[int]func(*scripted){1: push(1)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{53, 34}},
+		"one more between the ends":       {map[int]func(*scripted){2: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 4, 6}, true, []int{52, 34}},
+		"one more right after the ends":   {map[int]func(*scripted){3: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 4, 6}, true, []int{52, 34}},
+		"one more in the midst":           {map[int]func(*scripted){4: push(1)}, []int{2, 6, 3, 4, 5, 3, 6}, true, []int{52, 34}},
+		"several more in the midst":       {map[int]func(*scripted){4: push(1), 5: push(2)}, []int{2, 6, 3, 4, 5, 3, 6}, true, []int{52, 36}},
+		"one more before the ends again":  {map[int]func(*scripted){6: push(1)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 34}},
+		"one more between the ends again": {map[int]func(*scripted){7: push(1)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 34}},
 		"more all the time": {
 			map[int]func(*scripted){2: push(1), 3: push(1), 5: push(1), 7: push(1), 9: push(1)},
 			[]int{2, 6, 3, 6, 4, 6, 5, 6, 5, 6},
 			true,
 			[]int{52, 38},
 		},
-		"more than a page":                         {map[int]func(*scripted){4: push(5)}, []int{2, 6, 3, 4, 5}, false, nil},
-		"one fewer above, between the ends":        {map[int]func(*scripted){2: drop(58)}, []int{2, 6, 3, 4, 5, 2}, false, nil},
-		"one fewer above":                          {map[int]func(*scripted){4: drop(58)}, []int{2, 6, 3, 4, 5, 2}, false, nil},
-		"one fewer above, one more":                {map[int]func(*scripted){4: drop(58), 5: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
-		"one more, one fewer above":                {map[int]func(*scripted){4: push(1), 5: drop(58)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
-		"two more, one fewer above":                {map[int]func(*scripted){4: push(2), 5: drop(58)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
-		"one fewer on the first page":              {map[int]func(*scripted){2: drop(51)}, []int{2, 6, 3, 4, 5, 2}, false, nil},
-		"one fewer that was met":                   {map[int]func(*scripted){4: drop(47)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
-		"one fewer that was met, one more":         {map[int]func(*scripted){4: drop(47), 5: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
-		"one more, one fewer that was met":         {map[int]func(*scripted){4: push(1), 5: drop(47)}, []int{2, 6, 3, 4, 5, 2, 6}, false, nil},
-		"one fewer below":                          {map[int]func(*scripted){4: drop(20)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 33}},
-		"one late that was met":                    {map[int]func(*scripted){4: slip(100, 43)}, []int{2, 6, 3, 4, 5, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6}, false, nil},
-		"one late that was not met":                {map[int]func(*scripted){5: slip(100, 46)}, []int{2, 6, 3, 4, 5, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6, 2, 6}, false, nil},
-		"the list ends, one more":                  {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:26] }, 4: push(1)}, []int{2, 6, 3, 4, 5, 2, 6}, true, []int{52, 35}},
-		"the list ends early":                      {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:22] }}, []int{2, 6, 5, 3, 4, 2, 5}, true, []int{52, 39}},
-		"the list ends at once":                    {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:12] }}, []int{2, 6, 5, 4}, false, nil},
-		"one came up from below the end of a list": {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:21] }, 2: drop(58)}, []int{2, 6, 5, 4, 3, 2}, false, nil},
+		"more than a page":                  {map[int]func(*scripted){4: push(5)}, []int{2, 6, 3, 4, 5}, false, nil},
+		"one fewer above, between the ends": {map[int]func(*scripted){2: drop(58)}, []int{2, 6, 3, 4, 5, 2, 3}, false, nil},
+		"one fewer above":                   {map[int]func(*scripted){4: drop(58)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil},
+		"one fewer above, one more":         {map[int]func(*scripted){4: drop(58), 5: push(1)}, []int{2, 6, 3, 4, 5, 3, 2, 3, 6}, false, nil},
+		"one more, one fewer above":         {map[int]func(*scripted){4: push(1), 5: drop(58)}, []int{2, 6, 3, 4, 5, 3, 2, 3, 6}, false, nil},
+		"two more, one fewer above":         {map[int]func(*scripted){4: push(2), 5: drop(58)}, []int{2, 6, 3, 4, 5, 3, 6}, false, nil},
+		"one fewer on the first page":       {map[int]func(*scripted){2: drop(51)}, []int{2, 6, 3, 4, 5, 2, 3}, false, nil},
+		"one fewer at the end of the first page, one more": {
+			map[int]func(*scripted){2: drop(49), 4: push(1)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil,
+		},
+		"one fewer that was met":                   {map[int]func(*scripted){4: drop(47)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil},
+		"one fewer that was met, one more":         {map[int]func(*scripted){4: drop(47), 5: push(1)}, []int{2, 6, 3, 4, 5, 3}, false, nil},
+		"one more, one fewer that was met":         {map[int]func(*scripted){4: push(1), 5: drop(47)}, []int{2, 6, 3, 4, 5, 3}, false, nil},
+		"one fewer below":                          {map[int]func(*scripted){4: drop(20)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 33}},
+		"one late that was met":                    {map[int]func(*scripted){4: slip(100, 43)}, []int{2, 6, 3, 4, 5, 2, 3, 6, 2, 3}, false, nil},
+		"one late that was not met":                {map[int]func(*scripted){5: slip(100, 46)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil},
+		"the list ends, one more":                  {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:26] }, 4: push(1)}, []int{2, 6, 3, 4, 5, 3, 6}, true, []int{52, 35}},
+		"the list ends early":                      {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:22] }}, []int{2, 6, 4, 5, 3, 4, 2, 3, 5}, true, []int{52, 39}},
+		"the list ends at once":                    {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:12] }}, []int{2, 6, 4, 3, 2}, true, []int{52, 49}},
+		"one came up from below the end of a list": {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:21] }, 2: drop(58)}, []int{2, 6, 4, 5, 3, 2, 3}, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := &scripted{page: 4, changes: test.changes}

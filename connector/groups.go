@@ -8,6 +8,9 @@ import (
 // groupSizes is how many new pages the groups of a walk from page 0 have: few at first, as most walks are short.
 var groupSizes = [...]int{1, 3, 6, 12, 24}
 
+// growingGroups is for how many groups a list counts as one that grows after it grew while a group was read.
+const growingGroups = 4
+
 // byGroups walks by groups of pages that are slices of the list, chained by a common page: what is a slice between one group's
 // last page and the next one's makes one with it. It reports false, with no error, where the groups do not hold: then the walk
 // has to be done in order. The walk is proven where it reports true.
@@ -48,10 +51,13 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 			return false, g.err
 		}
 		if !g.whole {
-			w.failed(ground)
+			w.failed(g, ground)
 			return false, nil
 		}
-		r.growing = g.grew
+		if r.growing--; g.grew {
+			r.growing = growingGroups
+		}
+		r.growing = max(0, r.growing)
 		if edge != nil {
 			g.pages = g.pages[1:]
 		}
@@ -80,10 +86,10 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 // failed says what becomes of a walk whose group did not hold: it is tried once more, one page after the other; then, where the
 // list moves too much, the attempt is only dear, and left for a while. ground is the page where ground begins, 0 where that is
 // not known: a walk in order begins nearer to it.
-func (w *walker) failed(ground int) {
+func (w *walker) failed(g group, ground int) {
 	r := w.reader
-	if !r.growing && !w.second {
-		r.growing, w.again, r.rose = true, true, ground
+	if !g.inTurn && !w.second {
+		r.growing, w.again, r.rose = growingGroups, true, ground
 		return
 	}
 	r.moves = min(r.moves+1, 4)

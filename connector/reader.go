@@ -31,6 +31,8 @@ type Reader struct {
 	previous *certificate
 	// careful: a search for ground led below it; the next one goes in steps that cannot jump over what is known.
 	careful bool
+	// few is all the ground in a row that a careful search led to, where that is less than ends a walk; else 0.
+	few int
 	// searched: the list was searched for its end, for want of any ground.
 	searched bool
 	// swept is the page that the sweep under way goes on with.
@@ -57,8 +59,8 @@ type Reader struct {
 	restless   int // walks for which groups of pages are not expected to hold
 	moves      int // groups in a row that did not
 	ahead      *ahead
-	growing    bool // messages were added on top while the last group was read
-	movedUps   int  // walks in a row whose first message stood too high afterwards
+	growing    int // groups for which messages are expected to be added on top
+	movedUps   int // walks in a row whose first message stood too high afterwards
 }
 
 // certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and up
@@ -187,6 +189,10 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	out.Pages = w.pages
 	switch {
 	case errors.Is(err, errDeep):
+		if r.careful && r.few == 0 && w.longest > 0 {
+			r.few = w.longest // the search began right above it, and it is all that is listed there
+			return out, nil
+		}
 		n, err := r.findStart(ctx)
 		out.Pages += n
 		return out, err

@@ -45,7 +45,7 @@ func (r *Reader) findStart(ctx context.Context) (int, error) {
 	if r.crew != nil && r.restless == 0 {
 		above = r.stillStep()
 	}
-	r.start, r.previous, r.fromTop = max(0, high-above), nil, false
+	r.start, r.previous, r.few, r.fromTop = max(0, high-above), nil, 0, false
 	return int(pages.Load()), nil
 }
 

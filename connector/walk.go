@@ -24,6 +24,8 @@ type walked struct {
 	proven bool
 	// taken counts the pages that the walk consists of, the empty one at the end of the list included.
 	taken int
+	// longest is the longest run of ground that it met.
+	longest int
 	// repeats counts messages that a page repeated from the page before: how far the list is known to have moved down.
 	repeats int
 	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was deleted.
@@ -162,8 +164,11 @@ func (r *Reader) betrayed(up bool) bool {
 	return r.movedUps < r.rules.Repeats
 }
 
-// enough is how much ground in a row ends a walk: a young log has less of it than a run.
+// enough is how much ground in a row ends a walk: a young log has less of it than a run, and so has a list that lost most of it.
 func (r *Reader) enough() int {
+	if r.few > 0 {
+		return r.few
+	}
 	held := r.window.certified + uint64(len(r.given))
 	if r.accepting {
 		held = r.window.certified - min(r.window.certified, r.acceptedFrom)
@@ -215,6 +220,7 @@ func (w *walker) meet(page Page) error {
 		switch {
 		case r.ground(m.Key):
 			w.run++
+			w.longest = max(w.longest, w.run)
 		case !r.known(m.Key), r.inOrder(m.Key):
 			w.run = 0
 		}

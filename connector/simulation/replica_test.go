@@ -266,7 +266,10 @@ func (s *run) certifiedSafely(began int, residue bool) {
 	for _, n := range w.list[top:] {
 		it := &w.items[n]
 		if it.sequence == 0 && it.born < began && !it.late && !it.poison && !it.refused && !w.unwanted[n] {
-			if *steps && !s.holes[n] {
+			if s.holes[n] {
+				continue // the certificate before hid it
+			}
+			if *steps {
 				fmt.Printf("hole %d at %d, residue %t: %+v\n", n, w.now, residue, *it)
 			}
 			s.holes[n] = true
