@@ -303,7 +303,7 @@ func TestBackfill_FileBeside(t *testing.T) {
 	path := configure(t, api, "file: { path: "+filepath.Join(folder, "events.jsonl")+" }")
 	replace(t, path, "start: beginning", "start: now")
 	liveStream(t, path)
-	fake.SetLatency(20 * time.Millisecond)
+	fake.SetLatency(150 * time.Millisecond)
 	first := start(t, "backfill", "--config", path, "--all", "--json")
 	own := filepath.Join(folder, "events.support-history.jsonl")
 	until(t, "the history's file is made", func() bool {
