@@ -179,9 +179,10 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 			r.emptyPolls = 0
 		}
 	}
-	if r.crew != nil && first != nil && r.empty() && len(first.Messages) >= r.rules.Page && !r.searched {
-		r.searched = true
+	// A History's page 0 is cut, and a walk from there for nothing would meet a burst before it comes to anything.
+	if r.crew != nil && first != nil && r.empty() && (len(first.Messages) >= r.rules.Page || r.oneWalk) && !r.searched {
 		n, err := r.findStart(ctx)
+		r.searched = err == nil
 		out.Pages = 1 + n
 		return out, err
 	}
