@@ -25,7 +25,7 @@ func backfillBeside(t *testing.T, binary string, p place) {
 	const seed = 17
 	r := newRig(t, binary, p, settings{streams: 1, start: "now"}, twochattest.Options{
 		Seed: seed, History: 6000, Latency: 2 * time.Millisecond, Shapes: twochattest.ShapesLive,
-		Drift: twochattest.Drift{Inserts: .3, Bursts: .01, BurstMax: 150, BurstPages: 2, Deletes: .01, Edits: .02},
+		Drift: twochattest.Drift{Inserts: .3, Bursts: .004, BurstMax: 150, BurstPages: 2, Deletes: .01, Edits: .02},
 	})
 	rng := rand.New(rand.NewPCG(seed, 2))
 	live, history, number := r.streams[0], r.streams[0]+"-history", r.numbers[0]
@@ -58,7 +58,7 @@ func backfillBeside(t *testing.T, binary string, p place) {
 	}
 	for _, what := range []string{"the last backfill", "another one, with nothing left to do"} {
 		backfill := begin()
-		switch code, ok := backfill.exit(2 * time.Minute); {
+		switch code, ok := backfill.exit(4 * time.Minute); {
 		case !ok:
 			backfill.kill()
 			t.Fatalf("%s does not end", what)
