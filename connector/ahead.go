@@ -20,14 +20,14 @@ type ahead struct {
 const aheadPages = 8
 
 // aheadTo is the last page of the first group of a walk that begins below page 0: a page beyond where the walk before began.
-func (r *Reader) aheadTo(start int) int { return start + r.stillStep() + 1 }
+func (r *Reader) aheadTo(start int) int { return start + r.groupStep() + 1 }
 
 // topTo is the last page of the first group of a walk from page 0, where the walk before began at this page.
 func (r *Reader) topTo(rose int) int { return min(rose+1, r.slice-1) }
 
-// stillStep is how many pages of a deep backlog a walk takes that reads groups: nearly a slice, as ground moves down by little
+// groupStep is how many pages of a deep backlog a walk takes that reads groups: nearly a slice, as ground moves down by little
 // meanwhile.
-func (r *Reader) stillStep() int { return max(1, r.slice-2-r.slice/8) }
+func (r *Reader) groupStep() int { return max(1, r.slice-2-r.slice/8) }
 
 // hands reads the pages of a group.
 func (r *Reader) hands() Crew {
@@ -55,7 +55,7 @@ func (r *Reader) readAhead(ctx context.Context, from int) {
 	if r.oneWalk || r.growing > 0 || r.room != nil && !r.room.Ahead() {
 		return
 	}
-	start := max(0, from-r.stillStep())
+	start := max(0, from-r.groupStep())
 	to := r.aheadTo(start)
 	if start == 0 {
 		to = r.topTo(from)

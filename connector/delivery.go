@@ -33,7 +33,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	case agreed:
 		r.careful, r.few, r.groundless = false, 0, false
 		if r.start > 0 && w.proven {
-			r.start, r.previous, r.rose = max(0, r.start-r.stillStep()), nil, r.start
+			r.start, r.previous, r.rose = max(0, r.start-r.groupStep()), nil, r.start
 		} else if r.start > 0 {
 			r.start, r.previous = r.upward(), nil
 		} else {

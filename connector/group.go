@@ -61,6 +61,7 @@ type grouping struct {
 	reader   *Reader
 	number   int // of the first page
 	pages    []Page
+	fresh    []Page // the pages, each without what it repeats of the one before
 	requests atomic.Int64
 	bytes    atomic.Int64
 	ended    bool
@@ -77,7 +78,7 @@ func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int, 
 	_, result.inTurn = crew.(alone)
 	if result.whole {
 		result.edge = g.pages[len(g.pages)-1]
-		result.pages, _, _ = slice(g.pages, 0)
+		result.pages = g.fresh
 	}
 	return result
 }
@@ -150,7 +151,8 @@ const settleAttempts = 5
 // until a page repeats nothing. It returns which page is the first, and which is the next to be read.
 func (g *grouping) settle(ctx context.Context) (first, next int, err error) {
 	last := len(g.pages) - 1
-	for ends, next := true, 1; next < last; { // ends: the last page was read right before the next one
+	next = 1
+	for ends := true; next < last; { // ends: the last page was read right before the next one
 		if err := g.fill(ctx, next); err != nil {
 			return 0, 0, err
 		}
@@ -178,7 +180,7 @@ const holdAttempts = 6
 // holds reads the ends again, from the page that counts as the first, and says whether the pages are one slice.
 func (g *grouping) holds(ctx context.Context, first int) (bool, error) {
 	last := len(g.pages) - 1
-	_, repeated, ok := slice(g.pages, first)
+	repeated, ok := g.slice(first)
 	switch {
 	case !ok:
 		return false, nil
@@ -204,7 +206,7 @@ func (g *grouping) holds(ctx context.Context, first int) (bool, error) {
 			return false, nil
 		case sunk == grown:
 			g.pages[last] = bottom
-			_, repeated, ok := slice(g.pages, first)
+			repeated, ok := g.slice(first)
 			return ok && repeated == grown, nil
 		}
 		// A message came in between the two readings.
@@ -234,7 +236,7 @@ func (g *grouping) holdsPair(ctx context.Context, first int) (bool, error) {
 	}
 	if repeats(g.pages[first], bottom) > 0 {
 		g.grew, g.pages[first+1] = true, bottom
-		_, _, ok := slice(g.pages, first)
+		_, ok := g.slice(first)
 		return ok, nil
 	}
 	rows, ok := sunk(g.pages[first+1], bottom)
@@ -269,18 +271,18 @@ func (g *grouping) grownAbove(ctx context.Context, i int, grown bool) (int, erro
 	return rows, nil
 }
 
-// slice puts pages together, each without the rows that it repeats of the one before, and counts those below the first. It reports
-// false where a page is empty, or repeats anything else.
-func slice(pages []Page, first int) (fresh []Page, repeated int, ok bool) {
-	on := make(map[Key]int, len(pages)*len(pages[0].Messages))
-	fresh = make([]Page, len(pages))
-	for i, page := range pages {
+// slice puts the pages together, each without the rows that it repeats of the one before, and counts those below the first. It
+// reports false where a page is empty, or repeats anything else.
+func (g *grouping) slice(first int) (repeated int, ok bool) {
+	on := make(map[Key]int, len(g.pages)*len(g.pages[0].Messages))
+	g.fresh = make([]Page, len(g.pages))
+	for i, page := range g.pages {
 		if len(page.Messages) == 0 {
-			return nil, 0, false
+			return 0, false
 		}
 		n := 0
 		if i > 0 {
-			n = repeats(pages[i-1], page)
+			n = repeats(g.pages[i-1], page)
 		}
 		if i > first {
 			repeated += n
@@ -289,13 +291,13 @@ func slice(pages []Page, first int) (fresh []Page, repeated int, ok bool) {
 		for j := range page.Messages {
 			key := page.Messages[j].Key
 			if at, met := on[key]; met && at != i {
-				return nil, 0, false
+				return 0, false
 			}
 			on[key] = i
 		}
-		fresh[i] = page
+		g.fresh[i] = page
 	}
-	return fresh, repeated, true
+	return repeated, true
 }
 
 // repeats counts the rows at the head of a page that are those at the end of the page before.

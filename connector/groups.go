@@ -54,10 +54,9 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 			w.failed(g, ground)
 			return false, nil
 		}
-		if r.growing--; g.grew {
+		if r.growing = max(0, r.growing-1); g.grew {
 			r.growing = growingGroups
 		}
-		r.growing = max(0, r.growing)
 		if edge != nil {
 			g.pages = g.pages[1:]
 		}

@@ -43,7 +43,7 @@ func (r *Reader) findStart(ctx context.Context) (int, error) {
 	}
 	above := max(1, r.slice/2)
 	if r.crew != nil && r.restless == 0 {
-		above = r.stillStep()
+		above = r.groupStep()
 	}
 	r.start, r.previous, r.few, r.fromTop = max(0, high-above), nil, 0, false
 	return int(pages.Load()), nil

@@ -63,15 +63,16 @@ func (r *Reader) newWalker() *walker {
 // list. first is page 0 where it is read already. Where groups of pages are proven to be slices of the list it reads them side by side.
 func (r *Reader) walk(ctx context.Context, first *Page) (walked, error) {
 	pages := 0
-	for again := true; again; {
+	for second := false; ; second = true {
 		w := r.newWalker()
-		w.pages, w.second = pages, pages > 0
+		w.pages, w.second = pages, second
 		if proven, err := w.byGroups(ctx, first); proven || err != nil {
 			return w.walked, err
 		}
-		pages, again = w.pages, w.again
+		if pages = w.pages; !w.again {
+			return r.walkInOrder(ctx, pages, first)
+		}
 	}
-	return r.walkInOrder(ctx, pages, first)
 }
 
 // walkInOrder reads page after page, from scratch: what a group of pages showed that is no slice counts for nothing.
@@ -181,8 +182,7 @@ func (r *Reader) enough() int {
 
 // repeated counts how often in a row a page was the same as the one before it.
 func repeated(before, page Page, same int) int {
-	equal := func(a, b Message) bool { return a.Key == b.Key }
-	if len(before.Messages) == 0 || !slices.EqualFunc(before.Messages, page.Messages, equal) {
+	if len(before.Messages) == 0 || !sameRows(before.Messages, page.Messages) {
 		return 0
 	}
 	return same + 1
