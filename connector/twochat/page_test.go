@@ -110,6 +110,8 @@ func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Mess
 	return messages, true
 }
 
+// sameMessages compares all that becomes of a message. The chat of one that holds invalid UTF-8 becomes nothing, as the message goes
+// to the quarantine; encoding/json mends such text, and would make another chat of it.
 func sameMessages(t *testing.T, got, want []connector.Message) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -119,6 +121,9 @@ func sameMessages(t *testing.T, got, want []connector.Message) {
 		g, w := got[i], want[i]
 		if string(g.Data) != string(w.Data) || !g.Time.Equal(w.Time) {
 			t.Errorf("message %d: data or time differ:\n%q %v\n%q %v", i, g.Data, g.Time, w.Data, w.Time)
+		}
+		if g.Fault == faultUTF8 {
+			g.Chat = w.Chat
 		}
 		if g.UUID != w.UUID || g.Key != w.Key || g.SentBy != w.SentBy || g.Chat != w.Chat || g.Fault != w.Fault {
 			t.Errorf("message %d: got %+v\nwant %+v", i, g, w)
@@ -327,6 +332,7 @@ func FuzzPage(f *testing.F) {
 	f.Add([]byte(`{"page_number":"0","messages":[null,{"id":"x","created_at":"2022-10-31 22:05:44","session_key":"a\u0040c.us"}]}`))
 	f.Add([]byte(`{"success":false,"error":true,"error_message":"x"}`))
 	f.Add([]byte("{\"messages\":[{\"uuid\":\"a\",\"t\":\"\xff\"},{\"uuid\":\"b\",\"uuid\":1e3}],\"messages\":[1,[2]]}"))
+	f.Add([]byte("{\"messages\":[{\"uuid\":\"a\",\"session_key\":\"\xff\"}]}"))
 	c := plainClient(f, Privacy{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		messages, problem := decode(c, body, 0)
