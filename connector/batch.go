@@ -77,6 +77,7 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 			return done, err
 		}
 		r.committed(next, stamped, rejects)
+		clear(events) // a slice of a backlog lets go of its pages piece by piece
 		done.Delivered += len(stamped)
 		done.Rejected += len(rejects)
 		done.Late += int(next.Counters.Late - late)
@@ -140,7 +141,7 @@ func (r *Reader) next(events []pending, rejects []Reject, horizon Keys) (Checkpo
 	for i := range events {
 		p := &events[i]
 		next.Sequence++
-		stamped[i] = NewEvent(r.stream, p.Message, r.events, p.received, next.Sequence, p.late)
+		stamped[i] = NewEvent(r.stream, *p.Message, r.events, p.received, next.Sequence, p.late)
 		if p.late {
 			next.Counters.Late++
 			late = append(late, len(tail))

@@ -47,7 +47,7 @@ func TestReader_LimitsCutARun(t *testing.T) {
 func TestBatch_Piece(t *testing.T) {
 	events := func(sizes ...int) (list []pending) {
 		for _, n := range sizes {
-			list = append(list, pending{found: found{Message: Message{Data: make([]byte, n)}}})
+			list = append(list, pending{found: found{Message: &Message{Data: make([]byte, n)}}})
 		}
 		return list
 	}
@@ -203,7 +203,7 @@ func TestReader_NotNowIsCommittedAgain(t *testing.T) {
 }
 
 func TestNewReject_KeepsTheHeadOfWhatIsLarge(t *testing.T) {
-	f := found{Message: Message{Data: bytes.Repeat([]byte("x"), QuarantineBytes+5)}}
+	f := found{Message: &Message{Data: bytes.Repeat([]byte("x"), QuarantineBytes+5)}}
 	r := newReject(&f, "too large")
 	if len(r.Raw) != QuarantineBytes || r.Length != QuarantineBytes+5 || len(r.Hash) != 64 {
 		t.Errorf("%d bytes of %d, hash %s", len(r.Raw), r.Length, r.Hash)

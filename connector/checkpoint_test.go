@@ -128,7 +128,7 @@ func TestReject_IsACloudEventOfItsOwn(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := found{Message{Key: ContentKey(test.raw), Data: test.raw}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+			f := found{&Message{Key: ContentKey(test.raw), Data: test.raw}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 			r := newReject(&f, "no uuid")
 			event, err := r.AppendJSON(nil, Stream{Name: "support"}, "co.2chat.whatsapp")
 			if err != nil {

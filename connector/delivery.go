@@ -1,6 +1,9 @@
 package connector
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // deliver puts what is unknown in a walk into the log and certifies what may be certified.
 func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, error) {
@@ -21,6 +24,8 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	if w.proven && r.start > 0 {
 		r.readAhead(ctx, r.start)
 	}
+	rows := rowsOf(w.order)
+	w.order = nil // from here on only the batch keeps the pages
 	done, err := r.commit(ctx, batch, certified)
 	if err != nil {
 		return out, err
@@ -38,12 +43,12 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 			r.start, r.previous = r.upward(), nil
 		} else {
 			r.slice = r.rules.SlicePages
-			r.remember(w.order)
+			r.remember(rows)
 		}
 	case w.movedUp:
 		r.previous = nil
 	default:
-		r.remember(w.order)
+		r.remember(rows)
 	}
 	if r.Rested() {
 		r.settled, out.Rested, r.accepting = w.page0, true, false
@@ -150,16 +155,30 @@ func (r *Reader) agrees(order []found, b batch) bool {
 	return !b.below(here, top)
 }
 
+// row is what is left of a message of a walk when it is delivered.
+type row struct {
+	key  Key
+	time time.Time
+}
+
+func rowsOf(order []found) []row {
+	rows := make([]row, len(order))
+	for i := range order {
+		rows[i] = row{order[i].Key, order[i].Time}
+	}
+	return rows
+}
+
 // remember keeps a walk for the next one to certify. From page 0 that is the whole log. From further down it is the log up
 // to the newest event delivered in order that the walk met: above it, events of an earlier walk may lie.
-func (r *Reader) remember(order []found) {
+func (r *Reader) remember(rows []row) {
 	var above []Key
 	var certifies uint64
-	for i := range order {
-		key := order[i].Key
+	for i := range rows {
+		key := rows[i].key
 		if at, ok := r.window.place(key); ok && at.sequence() > r.window.certified {
 			above = append(above, key)
-			r.times.learn(at.sequence(), order[i].Time)
+			r.times.learn(at.sequence(), rows[i].time)
 			if certifies == 0 && !at.late() {
 				certifies = at.sequence()
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -64,7 +65,18 @@ func (e *Event) Direction() string { return e.Type[strings.LastIndexByte(e.Type,
 type Attribute struct{ Name, Value string }
 
 // FormatSequence is the canonical form of a sequence: 20 digits, so that text order is number order.
-func FormatSequence(n uint64) string { return fmt.Sprintf("%020d", n) }
+func FormatSequence(n uint64) string {
+	return string(appendSequence(make([]byte, 0, sequenceDigits), n))
+}
+
+const sequenceDigits = 20
+
+func appendSequence(dst []byte, n uint64) []byte {
+	const zeros = "00000000000000000000"
+	var digits [sequenceDigits]byte
+	text := strconv.AppendUint(digits[:0], n, 10)
+	return append(append(dst, zeros[len(text):]...), text...)
+}
 
 // FormatTime is the canonical form of a time: RFC 3339 in UTC.
 func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
@@ -128,7 +140,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	dst = append(e.Recorded.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
 	if e.Sequence != 0 {
 		dst = append(dst, `,"sequence":"`...)
-		dst = append(append(dst, FormatSequence(e.Sequence)...), '"')
+		dst = append(appendSequence(dst, e.Sequence), '"')
 	}
 	if e.Late {
 		dst = append(dst, `,"late":true`...)
@@ -163,14 +175,25 @@ func SubjectToken(name string) string {
 	if name == "" {
 		return "="
 	}
+	plain := 0
+	for plain < len(name) && plainInSubject(name[plain]) {
+		plain++
+	}
+	if plain == len(name) {
+		return name // as streams, directions and hashed chats are
+	}
 	var out strings.Builder
-	for i := range len(name) {
-		switch c := name[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+	out.WriteString(name[:plain])
+	for i := plain; i < len(name); i++ {
+		if c := name[i]; plainInSubject(c) {
 			out.WriteByte(c)
-		default:
+		} else {
 			fmt.Fprintf(&out, "=%02X", c)
 		}
 	}
 	return out.String()
+}
+
+func plainInSubject(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }

@@ -61,7 +61,7 @@ func (r *Reader) lateOn(page Page) batch {
 	}
 	below := false
 	for i := range page.Messages[:max(0, bottom)] {
-		m := page.Messages[i]
+		m := &page.Messages[i]
 		switch {
 		case r.ground(m.Key):
 			below = true

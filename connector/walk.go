@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// found is a message where a walk met it.
+// found is a message where a walk met it. It lies in its page, and keeps that in memory.
 type found struct {
-	Message
+	*Message
 	received time.Time
 }
 
@@ -216,7 +216,7 @@ func (w *walker) meet(page Page) error {
 		if r.rejects.has(m.Key) {
 			continue // neither counts nor breaks a run
 		}
-		w.order = append(w.order, found{*m, page.Received})
+		w.order = append(w.order, found{m, page.Received})
 		switch {
 		case r.ground(m.Key):
 			w.run++

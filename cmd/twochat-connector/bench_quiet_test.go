@@ -99,7 +99,7 @@ func fullestTenth(at []time.Time, began time.Time) int {
 // when it has started, and at rest after it was polled for a while.
 func BenchmarkOne(b *testing.B) {
 	path := buildConnector(b)
-	for _, messages := range []int{2_000, 20_000} {
+	for _, messages := range []int{2_000, 20_000, 200_000} {
 		b.Run(fmt.Sprintf("events=%d", messages), func(b *testing.B) {
 			api, _ := child(b, "2chat", apiRole{Numbers: []string{benchNumber(0)}, History: messages})
 			url, _ := child(b, "nats", natsRole{Dir: b.TempDir()})
@@ -107,7 +107,7 @@ func BenchmarkOne(b *testing.B) {
 			config := s.write(b)
 			filled := launchBinary(b, path, config)
 			filled.rest(b, uint64(messages), time.Minute)
-			caughtUp := filled.memory(b, "VmHWM:")
+			caughtUp, catchingUp := filled.memory(b, "VmHWM:"), filled.cpu(b)
 			filled.end(b)
 			var started, resident, peak uint64
 			for b.Loop() {
@@ -126,6 +126,7 @@ func BenchmarkOne(b *testing.B) {
 			b.ReportMetric(float64(resident)/1e6, "MB-polling")
 			b.ReportMetric(float64(peak)/1e6, "MB-peak")
 			b.ReportMetric(float64(caughtUp)/1e6, "MB-peak-catching-up")
+			b.ReportMetric(float64(catchingUp.Microseconds())/float64(messages), "cpu-us/message-catching-up")
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -105,7 +106,9 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	positions = positions.trimmed(next.Sequence, l.claim.Window)
 	next.Sink = positions.encode()
 
-	messages, err := l.messages(events, rejects, next, known.ttl)
+	bodies := l.sink.borrow(events)
+	defer l.sink.bodies.Put(bodies) // what is published was copied by the connection
+	messages, err := l.messages(bodies, events, rejects, next, known.ttl)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -124,12 +127,28 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	return nil
 }
 
-// messages makes the batch: events, rejects, checkpoint.
-func (l *Log) messages(events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool) ([]*natsgo.Msg, error) {
+// borrow takes a buffer for the bodies of events. There are as many as commits at a time, not one for each stream.
+func (s *Sink) borrow(events []connector.Event) *[]byte {
+	size := 0
+	for i := range events {
+		size += len(events[i].Data) + natssink.MoreThanData
+	}
+	bodies, ok := s.bodies.Get().(*[]byte)
+	if !ok {
+		bodies = new([]byte)
+	}
+	*bodies = slices.Grow((*bodies)[:0], size)
+	return bodies
+}
+
+// messages makes the batch: events, rejects, checkpoint. The bodies of events are written into a buffer.
+func (l *Log) messages(bodies *[]byte, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool) ([]*natsgo.Msg, error) {
 	prefix := l.sink.config.Subject
 	messages := make([]*natsgo.Msg, 0, len(events)+len(rejects)+1)
 	for i := range events {
-		messages = append(messages, natssink.Message(prefix, &events[i], l.sink.encoding))
+		var m *natsgo.Msg
+		m, *bodies = natssink.AppendMessage(*bodies, prefix, &events[i], l.sink.encoding)
+		messages = append(messages, m)
 	}
 	for i := range rejects {
 		body, err := rejects[i].AppendJSON(nil, l.claim.Stream, l.claim.TypePrefix)

@@ -87,6 +87,7 @@ type Sink struct {
 	open    context.Context
 	shut    context.CancelFunc
 
+	bodies   sync.Pool // of *[]byte: where the messages of a commit are written
 	mu       sync.Mutex
 	link     *link
 	settings settings

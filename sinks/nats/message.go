@@ -25,6 +25,15 @@ const (
 // Message writes an event as a NATS message (the CloudEvents NATS binding). Nothing in it shares memory with the event but, in
 // binary mode, the data.
 func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *natsgo.Msg {
+	m, _ := AppendMessage(make([]byte, 0, len(e.Data)+MoreThanData), subjectPrefix, e, enc)
+	return m
+}
+
+// MoreThanData is about how many bytes more than its data a message's body has in structured mode.
+const MoreThanData = 768
+
+// AppendMessage is Message with a body that is appended to dst, which it returns: the bodies of many messages may lie in one buffer.
+func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc connector.Encoding) (*natsgo.Msg, []byte) {
 	m := &natsgo.Msg{
 		Subject: subjectPrefix + "." + connector.SubjectToken(streamName(e.Source)) + "." + connector.SubjectToken(e.Direction()) + "." + connector.SubjectToken(e.Chat),
 		Header:  make(natsgo.Header, 4),
@@ -36,7 +45,7 @@ func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *
 			m.Header[HeaderPrefix+attribute.Name] = []string{EncodeHeader(attribute.Value)}
 		}
 		m.Data = e.Data
-		return m
+		return m, dst
 	}
 	m.Header[HeaderContentType] = []string{connector.StructuredType}
 	if e.Sequence != 0 {
@@ -45,8 +54,10 @@ func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *
 	if e.Late {
 		m.Header[HeaderLate] = []string{"true"}
 	}
-	m.Data = e.AppendJSON(make([]byte, 0, len(e.Data)+768))
-	return m
+	begin := len(dst)
+	dst = e.AppendJSON(dst)
+	m.Data = dst[begin:len(dst):len(dst)]
+	return m, dst
 }
 
 // RejectMessage writes a reject for the quarantine, in structured mode. Its raw bytes are cut until the message has at most
