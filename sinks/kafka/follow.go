@@ -60,22 +60,17 @@ func (f *follower) run(ctx context.Context, cancel context.CancelFunc, last int)
 	if err != nil {
 		return err
 	}
-	var newest []followed
+	newest := make([][]followed, count)
 	next := make([]int64, count)
 	for p, end := range ends {
 		next[p] = end.end
 		if last > 0 {
-			list, err := f.newest(ctx, p, end, last)
-			if err != nil {
+			if newest[p], err = f.newest(ctx, p, end, last); err != nil {
 				return err
 			}
-			newest = append(newest, list...)
 		}
 	}
-	slices.SortStableFunc(newest, func(a, b followed) int {
-		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.seen.Sequence, b.seen.Sequence))
-	})
-	for _, e := range newest[max(0, len(newest)-last):] {
+	for _, e := range f.last(newest, last) {
 		if !f.give(e) {
 			return nil
 		}
@@ -150,6 +145,36 @@ func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]foll
 			return list, nil
 		}
 	}
+}
+
+// last takes the n newest events off the ends of the partitions' lists, oldest first. The events of a partition stay in order,
+// whatever the clocks of their writers showed.
+func (f *follower) last(lists [][]followed, n int) []followed {
+	var taken []followed
+	for len(taken) < n {
+		newest := -1
+		for p, list := range lists {
+			if len(list) > 0 && (newest < 0 || f.compare(list[len(list)-1], lists[newest][len(lists[newest])-1]) > 0) {
+				newest = p
+			}
+		}
+		if newest < 0 {
+			break
+		}
+		end := len(lists[newest]) - 1
+		taken, lists[newest] = append(taken, lists[newest][end]), lists[newest][:end]
+	}
+	slices.Reverse(taken)
+	return taken
+}
+
+// compare says which of two events of different partitions is the newer one. Within a stream the sequence knows, between streams
+// the time of the commit is all there is.
+func (f *follower) compare(a, b followed) int {
+	if f.source != "" {
+		return cmp.Compare(a.seen.Sequence, b.seen.Sequence)
+	}
+	return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.seen.Sequence, b.seen.Sequence))
 }
 
 // live gives what is committed to a partition from an offset on, until the context ends or the caller has enough.

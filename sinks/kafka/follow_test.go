@@ -189,3 +189,61 @@ func TestFollowAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// writeAt writes events to the partitions of their chats, in order, each at the time that its writer's clock shows.
+func writeAt(t *testing.T, b *broker, topic string, events []connector.Event, times ...time.Time) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	home := newPartitioner(partitionCount)
+	for i := range events {
+		var d draft
+		made := d.of(&events[i], connector.Encoding{Mode: connector.ModeStructured})
+		r := &kgo.Record{Topic: topic, Partition: home.of(made.key), Key: made.key, Value: made.value, Timestamp: times[i]}
+		for _, h := range made.headers {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestFollowClocks has a stream taken over by an instance whose clock is behind: its events are the newest all the same, and
+// those of a chat stay in order, in one stream and in all.
+func TestFollowClocks(t *testing.T) {
+	b := fake(t, 1)
+	config := Config{Topic: newTopic()}
+	createTopics(t, b, config)
+	noon := time.Now().Truncate(time.Hour)
+	behind := noon.Add(-time.Minute)
+	stream := sinktest.Stream("595981048477")
+	events := sinktest.Events(stream, 1, 10)
+	for i := range events { // two chats, taking turns
+		events[i].Chat = events[i%2].Chat
+	}
+	writeAt(t, b, config.Topic, events, noon, noon, noon, noon, noon, behind, behind, behind, behind, behind)
+	s := openSink(t, b, config, connector.Encoding{})
+	defer s.Close()
+	wantFollowed(t, s, stream.Name, []uint64{4, 5, 6, 7, 8, 9, 10}, func() error { return nil }, nil)
+
+	newest := make(map[uint64]uint64) // by parity, which is the chat
+	given := 0
+	err := s.Follow(within(t), "", 10, func(event []byte) error {
+		sequence := sinktest.Structured(t, event).Sequence
+		if sequence <= newest[sequence%2] {
+			t.Errorf("sequence %d of a chat after %d", sequence, newest[sequence%2])
+		}
+		newest[sequence%2] = sequence
+		if given++; given == 10 {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+}
