@@ -9,6 +9,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -245,5 +246,22 @@ func TestFollowClocks(t *testing.T) {
 	})
 	if !errors.Is(err, errEnough) {
 		t.Fatal(err)
+	}
+}
+
+// TestFollowNewLeader follows while a leader that was just elected does not know yet where its partitions end.
+func TestFollowNewLeader(t *testing.T) {
+	b := fake(t, 1)
+	config := Config{Topic: newTopic()}
+	createTopics(t, b, config)
+	w := newWriter(t, b, config, "one")
+	w.acquire()
+	if err := w.commit(7); err != nil {
+		t.Fatal(err)
+	}
+	fault := b.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: config.Topic, Err: kerr.OffsetNotAvailable, Count: 3})
+	wantFollowed(t, w.sink, "595981048477", []uint64{3, 4, 5, 6, 7}, func() error { return nil }, nil)
+	if fault.Hits() == 0 {
+		t.Fatal("the fault was not met")
 	}
 }
