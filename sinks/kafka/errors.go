@@ -44,10 +44,11 @@ func stale(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// moving says that a partition has no leader where it was looked for; the next metadata will tell.
+// moving says that a partition has no leader where it was looked for, which the next metadata will tell, or one that is too new to
+// know its end.
 func moving(err error) bool {
 	for _, code := range []error{
-		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.UnknownLeaderEpoch,
+		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch,
 		kafkago.FencedLeaderEpoch, kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, protocol.ErrNoLeader, protocol.ErrNoPartition, protocol.ErrNoTopic, kafkago.BrokerNotAvailable,
 	} {
 		if errors.Is(err, code) {

@@ -25,37 +25,7 @@ func TestOpenTransactionBeside(t *testing.T) {
 		if err := w.commit(5); err != nil {
 			t.Fatal(err)
 		}
-		// The other stream's owner dies with a transaction open, in the partition of the checkpoints and in all of the events.
-		dead := openSink(t, b, config, connector.Encoding{})
-		id := dead.transactionalID("595981048478")
-		who, err := dead.takeOver(t.Context(), id, nobody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		places := []place{{config.Topic + ".checkpoints", 0}}
-		for p := range int32(partitionCount) {
-			places = append(places, place{config.Topic, p})
-		}
-		if err := dead.addPartitions(t.Context(), id, who, places); err != nil {
-			t.Fatal(err)
-		}
-		pieces := make([]*piece, len(places))
-		for i, at := range places {
-			batch, err := encodeBatch(&record{key: []byte("595981048478"), value: []byte("{}")}, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := stampBatch(batch, who, 0); err != nil {
-				t.Fatal(err)
-			}
-			pieces[i] = &piece{at: at, batch: batch}
-		}
-		if err := dead.produce(t.Context(), id, pieces); err != nil {
-			t.Fatal(err)
-		}
-		if err := dead.Close(); err != nil {
-			t.Fatal(err)
-		}
+		leaveOpen(t, b, config, "595981048478")
 		// This stream goes on behind it, and is taken over.
 		if err := w.commit(40); err != nil {
 			t.Fatal(err)
@@ -83,6 +53,43 @@ func TestOpenTransactionBeside(t *testing.T) {
 		}
 		w.wantStored(45)
 	})
+}
+
+// leaveOpen has the owner of a stream die with a transaction open, in the partition of the checkpoints and in all of the events,
+// and returns its transactional id.
+func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string) {
+	t.Helper()
+	dead := openSink(t, b, config, connector.Encoding{})
+	id = dead.transactionalID(stream)
+	who, err := dead.takeOver(t.Context(), id, nobody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := []place{{config.Topic + ".checkpoints", 0}}
+	for p := range int32(partitionCount) {
+		places = append(places, place{config.Topic, p})
+	}
+	if err := dead.addPartitions(t.Context(), id, who, places); err != nil {
+		t.Fatal(err)
+	}
+	pieces := make([]*piece, len(places))
+	for i, at := range places {
+		batch, err := encodeBatch(&record{key: []byte(stream), value: []byte("{}")}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stampBatch(batch, who, 0); err != nil {
+			t.Fatal(err)
+		}
+		pieces[i] = &piece{at: at, batch: batch}
+	}
+	if err := dead.produce(t.Context(), id, pieces); err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // TestTimes writes history of three years ago and of the future into a topic that keeps a week: it is accepted and stays.

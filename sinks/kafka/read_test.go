@@ -88,7 +88,7 @@ func compareReads(t *testing.T, b *broker, config Config) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	stable := settled(t, client, config.Topic)
+	stable := resting(t, client, config.Topic)
 	for p, records := range readTo(t, b, config.Topic, stable) {
 		for _, r := range records {
 			want[p] = append(want[p], fmt.Sprint(r.Offset, " ", string(r.Key), " ", string(r.Value)))

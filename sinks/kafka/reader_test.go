@@ -19,6 +19,12 @@ import (
 // lastStable asks for the last stable offset of each partition of a topic.
 func lastStable(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	t.Helper()
+	return endsOf(t, client, topic, 1)
+}
+
+// endsOf asks where each partition of a topic ends for readers of committed records (isolation level 1), or of all (0).
+func endsOf(t testing.TB, client *kgo.Client, topic string, isolation int8) map[int32]int64 {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
@@ -33,7 +39,7 @@ func lastStable(t testing.TB, client *kgo.Client, topic string) map[int32]int64 
 		ends := make(map[int32]int64)
 		if err == nil {
 			request := kmsg.NewPtrListOffsetsRequest()
-			request.ReplicaID, request.IsolationLevel = -1, 1
+			request.ReplicaID, request.IsolationLevel = -1, isolation
 			asked := kmsg.NewListOffsetsRequestTopic()
 			asked.Topic = topic
 			for _, p := range found.Topics[0].Partitions {
@@ -64,8 +70,29 @@ func lastStable(t testing.TB, client *kgo.Client, topic string) map[int32]int64 
 	}
 }
 
-// settled is the last stable offset of each partition, once it has stopped moving.
+// settled is the last stable offset of each partition, once it has reached what is written: the markers of a commit come into the
+// partitions after it was acknowledged, on a busy machine a good while. No transaction may stay open.
 func settled(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
+	t.Helper()
+	written, ctx := endsOf(t, client, topic, 0), within(t)
+	for {
+		ends, behind := lastStable(t, client, topic), 0
+		for p, end := range written {
+			if ends[p] < end {
+				behind++
+			}
+		}
+		if behind == 0 {
+			return ends
+		}
+		if pause(ctx, 20*time.Millisecond) != nil {
+			t.Fatalf("a transaction in %s stays open: %v is stable of %v", topic, ends, written)
+		}
+	}
+}
+
+// resting is the last stable offset of each partition, once it moves no more: some transactions may stay open.
+func resting(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	t.Helper()
 	for ends := lastStable(t, client, topic); ; {
 		if pause(t.Context(), 100*time.Millisecond) != nil {
