@@ -56,6 +56,7 @@ func runBackfill(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	p.saveMemory(c)
 	view := newBackfillView(p.err, connector.HistoryStream(live).Name)
 	log := c.Log
 	if view.terminal {

@@ -13,7 +13,7 @@ import (
 // The demo shows events as they are stored, audits itself and ends with 0.
 func TestDemo_AuditsItself(t *testing.T) {
 	var out, errOut bytes.Buffer
-	if code := run(t.Context(), []string{"demo", "--for", "3s", "--seed", "11", "--json"}, nil, nil, &out, &errOut); code != exitFine {
+	if code := run(t.Context(), &program{out: &out, err: &errOut}, []string{"demo", "--for", "3s", "--seed", "11", "--json"}); code != exitFine {
 		t.Fatalf("exit code %d: %s%s", code, errOut.String(), out.String())
 	}
 	var summary *demoResult
@@ -47,7 +47,7 @@ func TestDemo_AuditsItself(t *testing.T) {
 func TestDemo_HelpAndUsage(t *testing.T) {
 	for args, expected := range map[string]int{"--help": exitFine, "--for -3s": exitUsage, "--for soon": exitUsage, "--what": exitUsage} {
 		var out, errOut bytes.Buffer
-		if code := run(t.Context(), append([]string{"demo"}, strings.Fields(args)...), nil, nil, &out, &errOut); code != expected {
+		if code := run(t.Context(), &program{out: &out, err: &errOut}, append([]string{"demo"}, strings.Fields(args)...)); code != expected {
 			t.Errorf("demo %s: exit code %d, expected %d", args, code, expected)
 		}
 	}

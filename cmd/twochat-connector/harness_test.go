@@ -118,7 +118,7 @@ func startWith(t *testing.T, env []string, args ...string) *running {
 	r := &running{t: t, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
-		r.code = run(ctx, args, env, strings.NewReader(""), &r.out, &r.err)
+		r.code = run(ctx, &program{env: env, in: strings.NewReader(""), out: &r.out, err: &r.err}, args)
 	}()
 	t.Cleanup(func() {
 		r.end()

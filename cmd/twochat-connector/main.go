@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,7 +30,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal drains; from then on the next one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	p := &program{env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr, limitMemory: debug.SetMemoryLimit}
+	os.Exit(run(ctx, p, os.Args[1:]))
 }
 
 // program is what a command is run with.
@@ -38,6 +40,8 @@ type program struct {
 	env      []string
 	in       io.Reader
 	out, err io.Writer
+	// limitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil where the process is not ours.
+	limitMemory func(bytes int64) int64
 }
 
 // command is one of the program's commands. Its error decides the exit code (see exitCode).
@@ -62,17 +66,16 @@ func commands() []command {
 }
 
 // run is the program without its process: it returns the exit code.
-func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.Writer) int {
-	p := &program{env: env, in: in, out: out, err: errOut}
+func run(ctx context.Context, p *program, args []string) int {
 	if len(args) == 0 {
-		printHelp(errOut)
+		printHelp(p.err)
 		return exitUsage
 	}
 	name, args := args[0], args[1:]
 	switch name {
 	case "help", "-h", "-help", "--help":
 		if name != "help" || len(args) == 0 {
-			printHelp(out)
+			printHelp(p.out)
 			return exitFine
 		}
 		name, args = args[0], []string{"--help"}
@@ -86,12 +89,12 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, errOut io.W
 		for j := range all {
 			names[j] = all[j].name
 		}
-		fmt.Fprintf(errOut, "twochat-connector: there is no such command; there are %s\n`twochat-connector help` says what they do\n", strings.Join(names, ", "))
+		fmt.Fprintf(p.err, "twochat-connector: there is no such command; there are %s\n`twochat-connector help` says what they do\n", strings.Join(names, ", "))
 		return exitUsage
 	}
 	p.name = name
 	err := all[i].run(ctx, p, args)
-	printError(errOut, p.name, err)
+	printError(p.err, p.name, err)
 	return exitCode(err)
 }
 

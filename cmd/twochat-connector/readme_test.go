@@ -147,7 +147,7 @@ func TestREADME_Commands(t *testing.T) {
 	text := readme(t)
 	help := func(args ...string) string {
 		var out, errOut bytes.Buffer
-		if code := run(t.Context(), args, nil, nil, &out, &errOut); code != exitFine {
+		if code := run(t.Context(), &program{out: &out, err: &errOut}, args); code != exitFine {
 			t.Errorf("%v: exit code %d: %s", args, code, errOut.String())
 		}
 		return out.String()

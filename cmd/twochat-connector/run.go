@@ -41,6 +41,7 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	if err := acceptPartitions(c, *partitions); err != nil {
 		return err
 	}
+	p.saveMemory(c)
 	err = connect(ctx, c, w, newLogger(c.Log, p.err))
 	if err == nil || logsText(c.Log, p.err) {
 		return err
