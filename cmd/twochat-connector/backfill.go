@@ -329,12 +329,12 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 	for {
 		select {
 		case err := <-ended:
-			b.view.show(poller.Status(), b.pages.made())
+			b.view.show(poller.Status(), b.pages.made(), b.pages.hold())
 			return err
 		case <-ticker.C:
 		}
 		status := poller.Status()
-		b.view.show(status, b.pages.made())
+		b.view.show(status, b.pages.made(), b.pages.hold())
 		switch {
 		case !status.LastSweep.IsZero() && status.State == connector.StateLive:
 			b.view.done = true
@@ -347,7 +347,7 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 		}
 		stop()
 		err := <-ended
-		b.view.show(poller.Status(), b.pages.made())
+		b.view.show(poller.Status(), b.pages.made(), b.pages.hold())
 		if b.view.done {
 			return err
 		}

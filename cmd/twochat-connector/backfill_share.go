@@ -86,13 +86,13 @@ func (s *share) readAccount(ctx context.Context) {
 
 // adjust sets the rate to what is left over now.
 func (s *share) adjust(ctx context.Context) {
-	live, throttled, answered := s.beneath(ctx)
+	live, kept, answered := s.beneath(ctx)
 	if answered != s.beside {
 		s.beside = answered
 		s.logger.Info("rate shared with live polling", "running_instance_answers", answered, "requests_per_minute_live", int(live), "limit", int(s.limit))
 	}
-	if throttled {
-		s.pages.limiter.Pause(throttledPause)
+	if kept != "" {
+		s.pages.giveWay(kept, throttledPause)
 	}
 	s.pages.setRate(restOf(s.limit, live))
 }
@@ -102,18 +102,18 @@ func restOf(limit, live float64) float64 {
 	return max(1, min(limit-live-limit*shareSpare, limit*shareMost))
 }
 
-// beneath says how many requests a minute live polling makes, and whether it is kept from polling because of limit or credits.
-func (s *share) beneath(ctx context.Context) (perMinute float64, throttled, answered bool) {
+// beneath says how many requests a minute live polling makes, and what keeps it from polling: limit, credits, or "" for neither.
+func (s *share) beneath(ctx context.Context) (perMinute float64, kept connector.PageFault, answered bool) {
 	var r report
 	if s.admin == "" {
-		return s.blind, false, false
+		return s.blind, "", false
 	}
 	body, err := askStatus(ctx, s.admin)
 	if err != nil || json.Unmarshal(body, &r) != nil {
-		return s.blind, false, false
+		return s.blind, "", false
 	}
 	if !slices.ContainsFunc(r.Streams, func(of streamReport) bool { return of.Stream == s.stream }) {
-		return s.blind, false, false // it serves something else
+		return s.blind, "", false // it serves something else
 	}
 	now, planned, made := time.Now(), 0.0, uint64(0)
 	requests := make(map[string]uint64, len(r.Streams))
@@ -123,13 +123,16 @@ func (s *share) beneath(ctx context.Context) (perMinute float64, throttled, answ
 		if of.Interval > 0 {
 			planned += float64(time.Minute) / float64(of.Interval)
 		}
-		throttled = throttled || of.State == connector.StateNoSource &&
-			(strings.HasPrefix(of.Cause, string(connector.FaultRateLimited)) || strings.HasPrefix(of.Cause, string(connector.FaultCredits)))
+		for _, fault := range []connector.PageFault{connector.FaultRateLimited, connector.FaultCredits} {
+			if of.State == connector.StateNoSource && strings.HasPrefix(of.Cause, string(fault)) {
+				kept = fault
+			}
+		}
 	}
 	perMinute = planned
 	if span := now.Sub(s.asked); s.before != nil && span > 0 && span < time.Minute {
 		perMinute = max(planned, float64(made)*float64(time.Minute)/float64(span))
 	}
 	s.before, s.asked = requests, now
-	return perMinute, throttled, true
+	return perMinute, kept, true
 }

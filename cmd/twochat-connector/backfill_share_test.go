@@ -85,15 +85,16 @@ func TestShare_Beneath(t *testing.T) {
 		return streamReport{Status: s}
 	}
 	for name, row := range map[string]struct {
-		streams             []streamReport
-		answered, throttled bool
-		least, most         float64
+		streams     []streamReport
+		answered    bool
+		kept        connector.PageFault
+		least, most float64
 	}{
-		"quiet":        {[]streamReport{stream("a", 5, ""), stream("b", 5, "")}, true, false, 4, 4},
-		"catching up":  {[]streamReport{stream("a", 5, ""), stream("b", 500, "")}, true, false, 100, 1e9},
-		"throttled":    {[]streamReport{stream("a", 5, "rate_limited (HTTP 429): too many"), stream("b", 5, "")}, true, true, 4, 4},
-		"no credits":   {[]streamReport{stream("a", 5, "credits (HTTP 402): spent"), stream("b", 5, "")}, true, true, 4, 4},
-		"someone else": {[]streamReport{stream("c", 5, "")}, false, false, 7, 7},
+		"quiet":        {[]streamReport{stream("a", 5, ""), stream("b", 5, "")}, true, "", 4, 4},
+		"catching up":  {[]streamReport{stream("a", 5, ""), stream("b", 500, "")}, true, "", 100, 1e9},
+		"throttled":    {[]streamReport{stream("a", 5, "rate_limited (HTTP 429): too many"), stream("b", 5, "")}, true, connector.FaultRateLimited, 4, 4},
+		"no credits":   {[]streamReport{stream("a", 5, "credits (HTTP 402): spent"), stream("b", 5, "")}, true, connector.FaultCredits, 4, 4},
+		"someone else": {[]streamReport{stream("c", 5, "")}, false, "", 7, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -101,9 +102,9 @@ func TestShare_Beneath(t *testing.T) {
 			}))
 			defer server.Close()
 			s := &share{stream: "a", admin: server.URL, blind: 7, before: map[string]uint64{"a": 5, "b": 5}, asked: time.Now().Add(-5 * time.Second)}
-			live, throttled, answered := s.beneath(t.Context())
-			if answered != row.answered || throttled != row.throttled || live < row.least || live > row.most {
-				t.Errorf("answered %t, throttled %t, %v a minute", answered, throttled, live)
+			live, kept, answered := s.beneath(t.Context())
+			if answered != row.answered || kept != row.kept || live < row.least || live > row.most {
+				t.Errorf("answered %t, kept back by %q, %v a minute", answered, kept, live)
 			}
 		})
 	}
