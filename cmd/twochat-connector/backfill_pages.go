@@ -82,7 +82,7 @@ func (p *paidPages) failed(fault *connector.PageError) {
 	p.passing = fault
 	p.faults++
 	switch fault.Fault {
-	case connector.FaultCredits, connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
+	case connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
 		p.last = fault
 	case connector.FaultRateLimited:
 		p.limiter.Pause(max(2*fault.RetryAfter, throttledPause))
@@ -151,21 +151,17 @@ func (p *paidPages) made() int {
 	return p.calls
 }
 
-// fatal is what ends a backfill, as no waiting mends it: a wrong key, a missing number, a request that is refused, used up
-// credits, or a budget of which only the reserve is left. It is nil while there is none.
+// fatal is what ends a backfill, as no waiting mends it: a wrong key, a missing number, a request that is refused, or a budget of which
+// only the reserve is left. It is nil while there is none. Used up credits are none: they come back.
 func (p *paidPages) fatal() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	mend := "`twochat-connector check` says what is wrong; then the same command goes on where it was"
-	if p.last != nil && p.last.Fault == connector.FaultCredits {
-		mend = "top up the account, or wait for the month's reset; then the same command goes on where it was"
-	}
 	switch {
 	case p.spent != nil:
 		return mended(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", groups(p.spent.Budget), groups(p.spent.Reserve)),
 			"raise poll.monthly_credits, or run the same command when the account's month has begun anew: it goes on where it was")
 	case p.last != nil:
-		return mended(p.last, mend)
+		return mended(p.last, "`twochat-connector check` says what is wrong; then the same command goes on where it was")
 	}
 	return nil
 }
