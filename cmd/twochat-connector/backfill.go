@@ -248,6 +248,7 @@ func (b *backfill) share(client *twochat.Client) *share {
 	s := &share{
 		pages: b.pages, client: client, logger: b.logger, stream: b.live.Name, fixed: poll.RequestsPerMinute,
 		blind:  float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
+		unread: patience(30*time.Second, 30*time.Minute),
 	}
 	if listen := b.config.Admin.Listen; !strings.HasSuffix(listen, ":0") {
 		s.admin = adminAt(listen)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
+
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
@@ -24,9 +26,11 @@ type share struct {
 	fixed  int    // requests a minute of the configuration; 0: the account's
 	blind  float64
 
-	limit  float64 // requests a minute of the account
-	read   time.Time
-	before map[string]uint64 // requests of each live stream when it was asked last
+	limit  float64                     // requests a minute of the account
+	due    time.Time                   // when the account is to be read again
+	unread *backoff.ExponentialBackOff // how soon where it could not be
+	cause  string                      // why it could not be, as the log told last; "" where it could
+	before map[string]uint64           // requests of each live stream when it was asked last
 	asked  time.Time
 	beside bool // it answered
 }
@@ -60,28 +64,32 @@ func (s *share) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if time.Since(s.read) >= readingsEvery && s.pages.limiter.Wait(ctx, connector.CatchUp) == nil {
+		if !time.Now().Before(s.due) && s.pages.limiter.Wait(ctx, connector.CatchUp) == nil {
 			s.readAccount(ctx)
 		}
 		s.adjust(ctx)
 	}
 }
 
-// readAccount asks for the account's limit and usage.
+// readAccount asks for the account's limit and usage: hourly, and sooner where it got no answer.
 func (s *share) readAccount(ctx context.Context) {
 	s.pages.count()
 	info, err := s.client.Info(ctx)
-	s.read = time.Now()
+	now := time.Now()
 	if err != nil {
-		if ctx.Err() == nil {
-			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force", "requests_per_minute", s.limit, "cause", err)
+		s.due = now.Add(s.unread.NextBackOff())
+		if ctx.Err() == nil && s.cause != err.Error() {
+			s.cause = err.Error()
+			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force until they can", "requests_per_minute", s.limit, "cause", err)
 		}
 		return
 	}
+	s.unread.Reset()
+	s.due, s.cause = now.Add(readingsEvery), ""
 	if info.RequestsPerMinute > 0 && s.fixed == 0 {
 		s.limit = float64(info.RequestsPerMinute)
 	}
-	s.pages.budget.Read(connector.AccountUsage{At: s.read, Used: info.Usage, Max: info.MaxUsage})
+	s.pages.budget.Read(connector.AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
 }
 
 // adjust sets the rate to what is left over now.

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
 func TestRestOf(t *testing.T) {
@@ -112,4 +116,36 @@ func TestShare_Beneath(t *testing.T) {
 	if live, _, answered := s.beneath(t.Context()); answered || live != 7 {
 		t.Errorf("nobody answers: %t, %v", answered, live)
 	}
+}
+
+// An account that could not be read is read again soon: until then its limit and the budget are not known.
+func TestShare_ReadsTheAccountAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := twochattest.New(twochattest.Options{RequestsPerMinute: 80})
+		fake.NextInfo(twochattest.Status(503, ""), twochattest.Status(503, ""))
+		client, err := twochat.New(twochat.Config{
+			BaseURL: "http://127.0.0.1:1", Key: func() (string, error) { return "key", nil }, Privacy: twochat.Privacy{Identifiers: twochat.Identifiers(config.Hashed)},
+			Transport: fake.Transport(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, log := backfillOf(&troubled{pages: 1})
+		b.config.Admin.Listen = "127.0.0.1:0"
+		b.pages.budget = idleBudget(b.config)
+		s := b.share(client)
+		s.start(t.Context())
+		if s.limit != ratesWithoutWord {
+			t.Errorf("limit %v before anything is known", s.limit)
+		}
+		stop := b.watch(t.Context(), s)
+		time.Sleep(5 * time.Minute)
+		stop()
+		if status := b.pages.budget.Status(time.Now()); s.limit != 80 || status.State == connector.BudgetUnknown {
+			t.Errorf("limit %v, budget %s after five minutes", s.limit, status.State)
+		}
+		if lines := strings.Count(log.String(), "cannot be read"); lines != 1 {
+			t.Errorf("%d lines of the log say that the account cannot be read, want 1", lines)
+		}
+	})
 }
