@@ -1,6 +1,11 @@
 package main
 
-import "github.com/twochat-connector/twochat-connector/connector"
+import (
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
 
 // hold is what a backfill waits for, and goes on by itself afterwards; the zero one is nothing.
 type hold struct {
@@ -30,9 +35,13 @@ func holdOf(fault connector.PageFault, cause string) hold {
 }
 
 // heldIn is what holds it, as the pages or else the status of its stream say.
-func heldIn(status connector.Status, held hold) hold {
+func heldIn(status connector.Status, held hold, now time.Time) hold {
 	switch {
 	case held.word != "":
+	case status.State == connector.StateNoSource && now.Sub(status.LastRequest) > throttledPause:
+		// Of pages that are read side by side some still wait, though another one could be read.
+		fault, _, _ := strings.Cut(status.Cause, " ")
+		return holdOf(connector.PageFault(fault), status.Cause)
 	case status.State == connector.StateStalled:
 		return hold{heldByBursts, "about a page of messages comes in per call", "wait for a quieter hour, or get a higher rate limit"}
 	case status.State == connector.StateNoSink, status.State == connector.StateAcquiring && status.Cause != "":

@@ -22,6 +22,7 @@ type paidPages struct {
 	last    *connector.PageError // that waiting does not mend
 	passing *connector.PageError // that it mends; nil since a page could be read
 	faults  int                  // in a row
+	failing int                  // how many calls were made when the last of them came
 	yield   time.Time            // until when a kept back live stream is given way to
 	why     connector.PageFault  // that keeps it back
 	spent   *connector.BudgetStatus
@@ -47,14 +48,14 @@ func (p *paidPages) Page(ctx context.Context, s connector.Stream, number int, he
 	if err := p.afford(); err != nil {
 		return connector.Page{}, err
 	}
-	p.count()
+	call := p.count()
 	page, err := p.pages.Page(ctx, s, number, held)
 	var fault *connector.PageError
 	switch {
 	case errors.As(err, &fault):
 		p.failed(fault)
 	case err == nil:
-		p.succeeded()
+		p.succeeded(call)
 	}
 	return page, err
 }
@@ -79,7 +80,7 @@ func (p *paidPages) afford() error {
 func (p *paidPages) failed(fault *connector.PageError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.passing = fault
+	p.passing, p.failing = fault, p.calls
 	p.faults++
 	switch fault.Fault {
 	case connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
@@ -91,10 +92,13 @@ func (p *paidPages) failed(fault *connector.PageError) {
 	}
 }
 
-func (p *paidPages) succeeded() {
+// succeeded notes that a page could be read. Of a call that was under way when a fault came it says nothing of what is since.
+func (p *paidPages) succeeded(call int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.passing, p.faults = nil, 0
+	if call > p.failing {
+		p.passing, p.faults = nil, 0
+	}
 }
 
 // giveWay lets no call be made for a while, as a fault keeps live polling from its own.
@@ -138,11 +142,12 @@ func (p *paidPages) pace() float64 {
 
 func (p *paidPages) allowed() float64 { return max(1, p.rate/p.divisor) }
 
-// count notes a call.
-func (p *paidPages) count() {
+// count notes a call, and says which it is.
+func (p *paidPages) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
+	return p.calls
 }
 
 func (p *paidPages) made() int {

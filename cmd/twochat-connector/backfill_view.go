@@ -107,7 +107,7 @@ func (v *backfillView) measuring(calls int, perMinute float64, held hold) {
 // show tells how far it is.
 func (v *backfillView) show(status connector.Status, calls int, held hold) {
 	now := time.Now()
-	held = heldIn(status, held)
+	held = heldIn(status, held, now)
 	v.mu.Lock()
 	v.calls = calls
 	if status.Owned || status.Sequence > 0 {
