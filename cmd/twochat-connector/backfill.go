@@ -32,7 +32,11 @@ messages costs between one call, while nothing comes in, and about seven, while 
 
 It takes what live polling leaves of the account's rate limit: at most three quarters, and less where the instance that runs with this
 configuration answers at its admin.listen and says that it uses more. Where the limit is hit, here or there, it makes no call for
-a minute. It ends rather than to touch the reserve of the month's budget (poll.monthly_credits).
+a minute.
+
+What passes is waited out, also by --dry-run: where 2Chat does not answer, where the rate limit is hit, and where the account's credits
+are used up (402). It then says so and goes on by itself, within an hour after there are credits again. It ends with exit code 1
+rather than to touch the reserve of the month's budget (poll.monthly_credits), and where the key is wrong or the number is missing.
 `
 
 // runBackfill is the command backfill.
@@ -129,6 +133,7 @@ type backfill struct {
 	json   bool
 
 	pages   *paidPages
+	patient *patientPages // the same pages, for the history
 	history *connector.History
 	extent  extent
 }
@@ -177,7 +182,8 @@ func (b *backfill) run(ctx context.Context, dry bool) error {
 	of := b.share(client)
 	of.start(ctx)
 	defer b.watch(ctx, of)()
-	b.history = connector.NewHistory(b.pages, b.live, *live, rulesOf(b.config).Page)
+	b.patient = newPatientPages(b.pages)
+	b.history = connector.NewHistory(b.patient, b.live, *live, rulesOf(b.config).Page)
 	if err := b.measure(ctx); err != nil {
 		return b.ended(ctx, cmp.Or(b.pages.fatal(), err))
 	}
@@ -242,7 +248,8 @@ func (b *backfill) share(client *twochat.Client) *share {
 	poll := b.config.Poll
 	s := &share{
 		pages: b.pages, client: client, logger: b.logger, stream: b.live.Name, fixed: poll.RequestsPerMinute,
-		blind: float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
+		blind:  float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
+		unread: patience(30*time.Second, 30*time.Minute),
 	}
 	if listen := b.config.Admin.Listen; !strings.HasSuffix(listen, ":0") {
 		s.admin = adminAt(listen)
@@ -268,31 +275,6 @@ func (b *backfill) warnOfBudget() {
 		b.logger.Warn("the month's budget may not do for all of the history; live polling slows down for what is taken, and the reserve is left alone",
 			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "mend", "raise poll.monthly_credits, or go on next month with the same command")
 	}
-}
-
-// measureAttempts is how often measuring is tried; reading itself tries for ever.
-const measureAttempts = 5
-
-// measure says how much there is.
-func (b *backfill) measure(ctx context.Context) error {
-	var err error
-	for range measureAttempts {
-		b.extent.Pages, b.extent.Messages, err = b.history.Extent(ctx, b.start)
-		var fault *connector.PageError
-		if !errors.As(err, &fault) || b.pages.fatal() != nil {
-			break
-		}
-		timer := time.NewTimer(max(fault.RetryAfter, time.Second))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-	}
-	b.extent.Calls, b.extent.CallsMost = callsFor(b.extent.Pages)
-	b.view.extent = b.extent
-	return err
 }
 
 // look is how often the progress is looked at.
@@ -330,12 +312,12 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 	for {
 		select {
 		case err := <-ended:
-			b.view.show(poller.Status(), b.pages.made())
+			b.view.show(poller.Status(), b.pages.made(), b.pages.hold())
 			return err
 		case <-ticker.C:
 		}
 		status := poller.Status()
-		b.view.show(status, b.pages.made())
+		b.view.show(status, b.pages.made(), b.pages.hold())
 		switch {
 		case !status.LastSweep.IsZero() && status.State == connector.StateLive:
 			b.view.done = true
@@ -348,7 +330,7 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 		}
 		stop()
 		err := <-ended
-		b.view.show(poller.Status(), b.pages.made())
+		b.view.show(poller.Status(), b.pages.made(), b.pages.hold())
 		if b.view.done {
 			return err
 		}

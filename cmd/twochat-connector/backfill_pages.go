@@ -20,6 +20,11 @@ type paidPages struct {
 	mu      sync.Mutex
 	calls   int
 	last    *connector.PageError // that waiting does not mend
+	passing *connector.PageError // that it mends; nil since a page could be read
+	faults  int                  // in a row
+	failing int                  // how many calls were made when the last of them came
+	yield   time.Time            // until when a kept back live stream is given way to
+	why     connector.PageFault  // that keeps it back
 	spent   *connector.BudgetStatus
 	rate    float64   // requests a minute that are left over
 	divisor float64   // of the rate: it doubles each time that the limit is hit all the same
@@ -43,11 +48,14 @@ func (p *paidPages) Page(ctx context.Context, s connector.Stream, number int, he
 	if err := p.afford(); err != nil {
 		return connector.Page{}, err
 	}
-	p.count()
+	call := p.count()
 	page, err := p.pages.Page(ctx, s, number, held)
 	var fault *connector.PageError
-	if errors.As(err, &fault) {
+	switch {
+	case errors.As(err, &fault):
 		p.failed(fault)
+	case err == nil:
+		p.succeeded(call)
 	}
 	return page, err
 }
@@ -72,14 +80,46 @@ func (p *paidPages) afford() error {
 func (p *paidPages) failed(fault *connector.PageError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.passing, p.failing = fault, p.calls
+	p.faults++
 	switch fault.Fault {
-	case connector.FaultCredits, connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
+	case connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
 		p.last = fault
 	case connector.FaultRateLimited:
 		p.limiter.Pause(max(2*fault.RetryAfter, throttledPause))
 		p.divisor, p.hit = min(2*p.divisor, mostDivisor), time.Now()
-		p.limiter.SetRate(max(1, p.rate/p.divisor))
+		p.limiter.SetRate(p.allowed())
 	}
+}
+
+// succeeded notes that a page could be read. Of a call that was under way when a fault came it says nothing of what is since.
+func (p *paidPages) succeeded(call int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if call > p.failing {
+		p.passing, p.faults = nil, 0
+	}
+}
+
+// giveWay lets no call be made for a while, as a fault keeps live polling from its own.
+func (p *paidPages) giveWay(fault connector.PageFault, d time.Duration) {
+	p.limiter.Pause(d)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.why, p.yield = fault, time.Now().Add(d)
+}
+
+// hold is what no page can be read for, until it is over by itself. A single answer that failed in passing is none.
+func (p *paidPages) hold() hold {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.passing != nil && (p.faults > 1 || p.passing.Fault != connector.FaultTransient):
+		return holdOf(p.passing.Fault, p.passing.Error())
+	case time.Now().Before(p.yield):
+		return holdOf(p.why, "live polling is kept back by it ("+string(p.why)+"), and goes first")
+	}
+	return hold{}
 }
 
 // setRate sets how many requests a minute are left over.
@@ -90,14 +130,24 @@ func (p *paidPages) setRate(perMinute float64) {
 		p.divisor, p.hit = p.divisor/2, time.Now()
 	}
 	p.rate = perMinute
-	p.limiter.SetRate(max(1, p.rate/p.divisor))
+	p.limiter.SetRate(p.allowed())
 }
 
-// count notes a call.
-func (p *paidPages) count() {
+// pace is how many requests a minute are made at most.
+func (p *paidPages) pace() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.allowed()
+}
+
+func (p *paidPages) allowed() float64 { return max(1, p.rate/p.divisor) }
+
+// count notes a call, and says which it is.
+func (p *paidPages) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
+	return p.calls
 }
 
 func (p *paidPages) made() int {
@@ -106,19 +156,17 @@ func (p *paidPages) made() int {
 	return p.calls
 }
 
-// fatal is what keeps pages from being read until a person does something; nil while nothing does.
+// fatal is what ends a backfill, as no waiting mends it: a wrong key, a missing number, a request that is refused, or a budget of which
+// only the reserve is left. It is nil while there is none. Used up credits are none: they come back.
 func (p *paidPages) fatal() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	mend := "`twochat-connector check` says what is wrong; then the same command goes on where it was"
 	switch {
 	case p.spent != nil:
 		return mended(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", groups(p.spent.Budget), groups(p.spent.Reserve)),
 			"raise poll.monthly_credits, or run the same command when the account's month has begun anew: it goes on where it was")
-	case p.last == nil:
-		return nil
-	case p.last.Fault == connector.FaultCredits:
-		mend = "top up the account, or wait for the month's reset; then the same command goes on where it was"
+	case p.last != nil:
+		return mended(p.last, "`twochat-connector check` says what is wrong; then the same command goes on where it was")
 	}
-	return mended(p.last, mend)
+	return nil
 }

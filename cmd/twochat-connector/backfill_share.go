@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
+
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
@@ -24,9 +26,11 @@ type share struct {
 	fixed  int    // requests a minute of the configuration; 0: the account's
 	blind  float64
 
-	limit  float64 // requests a minute of the account
-	read   time.Time
-	before map[string]uint64 // requests of each live stream when it was asked last
+	limit  float64                     // requests a minute of the account
+	due    time.Time                   // when the account is to be read again
+	unread *backoff.ExponentialBackOff // how soon where it could not be
+	cause  string                      // why it could not be, as the log told last; "" where it could
+	before map[string]uint64           // requests of each live stream when it was asked last
 	asked  time.Time
 	beside bool // it answered
 }
@@ -60,39 +64,43 @@ func (s *share) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if time.Since(s.read) >= readingsEvery && s.pages.limiter.Wait(ctx, connector.CatchUp) == nil {
+		if !time.Now().Before(s.due) && s.pages.limiter.Wait(ctx, connector.CatchUp) == nil {
 			s.readAccount(ctx)
 		}
 		s.adjust(ctx)
 	}
 }
 
-// readAccount asks for the account's limit and usage.
+// readAccount asks for the account's limit and usage: hourly, and sooner where it got no answer.
 func (s *share) readAccount(ctx context.Context) {
 	s.pages.count()
 	info, err := s.client.Info(ctx)
-	s.read = time.Now()
+	now := time.Now()
 	if err != nil {
-		if ctx.Err() == nil {
-			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force", "requests_per_minute", s.limit, "cause", err)
+		s.due = now.Add(s.unread.NextBackOff())
+		if ctx.Err() == nil && s.cause != err.Error() {
+			s.cause = err.Error()
+			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force until they can", "requests_per_minute", s.limit, "cause", err)
 		}
 		return
 	}
+	s.unread.Reset()
+	s.due, s.cause = now.Add(readingsEvery), ""
 	if info.RequestsPerMinute > 0 && s.fixed == 0 {
 		s.limit = float64(info.RequestsPerMinute)
 	}
-	s.pages.budget.Read(connector.AccountUsage{At: s.read, Used: info.Usage, Max: info.MaxUsage})
+	s.pages.budget.Read(connector.AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
 }
 
 // adjust sets the rate to what is left over now.
 func (s *share) adjust(ctx context.Context) {
-	live, throttled, answered := s.beneath(ctx)
+	live, kept, answered := s.beneath(ctx)
 	if answered != s.beside {
 		s.beside = answered
 		s.logger.Info("rate shared with live polling", "running_instance_answers", answered, "requests_per_minute_live", int(live), "limit", int(s.limit))
 	}
-	if throttled {
-		s.pages.limiter.Pause(throttledPause)
+	if kept != "" {
+		s.pages.giveWay(kept, throttledPause)
 	}
 	s.pages.setRate(restOf(s.limit, live))
 }
@@ -102,18 +110,18 @@ func restOf(limit, live float64) float64 {
 	return max(1, min(limit-live-limit*shareSpare, limit*shareMost))
 }
 
-// beneath says how many requests a minute live polling makes, and whether it is kept from polling because of limit or credits.
-func (s *share) beneath(ctx context.Context) (perMinute float64, throttled, answered bool) {
+// beneath says how many requests a minute live polling makes, and what keeps it from polling: limit, credits, or "" for neither.
+func (s *share) beneath(ctx context.Context) (perMinute float64, kept connector.PageFault, answered bool) {
 	var r report
 	if s.admin == "" {
-		return s.blind, false, false
+		return s.blind, "", false
 	}
 	body, err := askStatus(ctx, s.admin)
 	if err != nil || json.Unmarshal(body, &r) != nil {
-		return s.blind, false, false
+		return s.blind, "", false
 	}
 	if !slices.ContainsFunc(r.Streams, func(of streamReport) bool { return of.Stream == s.stream }) {
-		return s.blind, false, false // it serves something else
+		return s.blind, "", false // it serves something else
 	}
 	now, planned, made := time.Now(), 0.0, uint64(0)
 	requests := make(map[string]uint64, len(r.Streams))
@@ -123,13 +131,16 @@ func (s *share) beneath(ctx context.Context) (perMinute float64, throttled, answ
 		if of.Interval > 0 {
 			planned += float64(time.Minute) / float64(of.Interval)
 		}
-		throttled = throttled || of.State == connector.StateNoSource &&
-			(strings.HasPrefix(of.Cause, string(connector.FaultRateLimited)) || strings.HasPrefix(of.Cause, string(connector.FaultCredits)))
+		for _, fault := range []connector.PageFault{connector.FaultRateLimited, connector.FaultCredits} {
+			if of.State == connector.StateNoSource && strings.HasPrefix(of.Cause, string(fault)) {
+				kept = fault
+			}
+		}
 	}
 	perMinute = planned
 	if span := now.Sub(s.asked); s.before != nil && span > 0 && span < time.Minute {
 		perMinute = max(planned, float64(made)*float64(time.Minute)/float64(span))
 	}
 	s.before, s.asked = requests, now
-	return perMinute, throttled, true
+	return perMinute, kept, true
 }

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
 func TestRestOf(t *testing.T) {
@@ -85,15 +89,16 @@ func TestShare_Beneath(t *testing.T) {
 		return streamReport{Status: s}
 	}
 	for name, row := range map[string]struct {
-		streams             []streamReport
-		answered, throttled bool
-		least, most         float64
+		streams     []streamReport
+		answered    bool
+		kept        connector.PageFault
+		least, most float64
 	}{
-		"quiet":        {[]streamReport{stream("a", 5, ""), stream("b", 5, "")}, true, false, 4, 4},
-		"catching up":  {[]streamReport{stream("a", 5, ""), stream("b", 500, "")}, true, false, 100, 1e9},
-		"throttled":    {[]streamReport{stream("a", 5, "rate_limited (HTTP 429): too many"), stream("b", 5, "")}, true, true, 4, 4},
-		"no credits":   {[]streamReport{stream("a", 5, "credits (HTTP 402): spent"), stream("b", 5, "")}, true, true, 4, 4},
-		"someone else": {[]streamReport{stream("c", 5, "")}, false, false, 7, 7},
+		"quiet":        {[]streamReport{stream("a", 5, ""), stream("b", 5, "")}, true, "", 4, 4},
+		"catching up":  {[]streamReport{stream("a", 5, ""), stream("b", 500, "")}, true, "", 100, 1e9},
+		"throttled":    {[]streamReport{stream("a", 5, "rate_limited (HTTP 429): too many"), stream("b", 5, "")}, true, connector.FaultRateLimited, 4, 4},
+		"no credits":   {[]streamReport{stream("a", 5, "credits (HTTP 402): spent"), stream("b", 5, "")}, true, connector.FaultCredits, 4, 4},
+		"someone else": {[]streamReport{stream("c", 5, "")}, false, "", 7, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -101,9 +106,9 @@ func TestShare_Beneath(t *testing.T) {
 			}))
 			defer server.Close()
 			s := &share{stream: "a", admin: server.URL, blind: 7, before: map[string]uint64{"a": 5, "b": 5}, asked: time.Now().Add(-5 * time.Second)}
-			live, throttled, answered := s.beneath(t.Context())
-			if answered != row.answered || throttled != row.throttled || live < row.least || live > row.most {
-				t.Errorf("answered %t, throttled %t, %v a minute", answered, throttled, live)
+			live, kept, answered := s.beneath(t.Context())
+			if answered != row.answered || kept != row.kept || live < row.least || live > row.most {
+				t.Errorf("answered %t, kept back by %q, %v a minute", answered, kept, live)
 			}
 		})
 	}
@@ -111,4 +116,36 @@ func TestShare_Beneath(t *testing.T) {
 	if live, _, answered := s.beneath(t.Context()); answered || live != 7 {
 		t.Errorf("nobody answers: %t, %v", answered, live)
 	}
+}
+
+// An account that could not be read is read again soon: until then its limit and the budget are not known.
+func TestShare_ReadsTheAccountAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := twochattest.New(twochattest.Options{RequestsPerMinute: 80})
+		fake.NextInfo(twochattest.Status(503, ""), twochattest.Status(503, ""))
+		client, err := twochat.New(twochat.Config{
+			BaseURL: "http://127.0.0.1:1", Key: func() (string, error) { return "key", nil }, Privacy: twochat.Privacy{Identifiers: twochat.Identifiers(config.Hashed)},
+			Transport: fake.Transport(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, log := backfillOf(&troubled{pages: 1})
+		b.config.Admin.Listen = "127.0.0.1:0"
+		b.pages.budget = idleBudget(b.config)
+		s := b.share(client)
+		s.start(t.Context())
+		if s.limit != ratesWithoutWord {
+			t.Errorf("limit %v before anything is known", s.limit)
+		}
+		stop := b.watch(t.Context(), s)
+		time.Sleep(5 * time.Minute)
+		stop()
+		if status := b.pages.budget.Status(time.Now()); s.limit != 80 || status.State == connector.BudgetUnknown {
+			t.Errorf("limit %v, budget %s after five minutes", s.limit, status.State)
+		}
+		if lines := strings.Count(log.String(), "cannot be read"); lines != 1 {
+			t.Errorf("%d lines of the log say that the account cannot be read, want 1", lines)
+		}
+	})
 }

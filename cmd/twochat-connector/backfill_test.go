@@ -380,20 +380,3 @@ func TestBackfill_NothingLeftOut(t *testing.T) {
 	wantCode(t, code, 0)
 	wantText(t, "result", out, "no history to deliver")
 }
-
-func TestBackfill_EndsWhereTheCreditsDo(t *testing.T) {
-	noLeaks(t)
-	fake, api := fakeAPI(t, twochattest.Options{History: 3000})
-	path, _ := historyConfig(t, api)
-	liveStream(t, path).end()
-	fake.SetCredits(fake.Requests() + 25)
-	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
-	wantCode(t, code, 1)
-	wantText(t, "error", errOut, "credits", "top up", "goes on where it was")
-	fake.SetCredits(1 << 30)
-	code, out, _ := finish(t, "backfill", "--config", path, "--all", "--json")
-	wantCode(t, code, 0)
-	if s := result(t, out); !s.Done || s.Messages != 3000 {
-		t.Errorf("%+v", s)
-	}
-}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,14 +31,19 @@ type backfillView struct {
 	sequence uint64
 	calls    int
 	written  time.Time // of the last line of the log
+	told     string    // the word of the hold that it told of last
+	seen     time.Time // when the progress was shown last
 }
 
 func newBackfillView(out io.Writer, stream string) *backfillView {
 	return &backfillView{out: out, terminal: isTerminal(out), stream: stream}
 }
 
-// logEvery is how often a line of the log tells of the progress.
-const logEvery = 10 * time.Second
+const (
+	// logEvery is how often a line of the log tells of the progress, logHeldEvery that there is none.
+	logEvery     = 10 * time.Second
+	logHeldEvery = 5 * time.Minute
+)
 
 // Write implements io.Writer for the log.
 func (v *backfillView) Write(line []byte) (int, error) {
@@ -76,16 +80,34 @@ func (v *backfillView) close() {
 // begin notes that reading begins.
 func (v *backfillView) begin() {
 	v.mu.Lock()
-	v.began, v.written = time.Now(), time.Now()
+	v.began = time.Now()
+	v.written, v.seen = v.began, v.began
 	v.mu.Unlock()
 	if !v.terminal {
 		v.logger.Info("backfill begins", "stream", v.stream, "messages_about", v.extent.Messages, "calls_at_least", v.extent.Calls, "calls_at_most", v.extent.CallsMost)
 	}
 }
 
-// show tells how far it is.
-func (v *backfillView) show(status connector.Status, calls int) {
+// measuring shows that it is looked how much there is.
+func (v *backfillView) measuring(calls int, perMinute float64, held hold) {
 	now := time.Now()
+	v.mu.Lock()
+	if v.terminal {
+		v.redraw(progress{stream: v.stream, measuring: true, calls: calls, perMinute: perMinute, held: held})
+		v.mu.Unlock()
+		return
+	}
+	due := v.due(now, held)
+	v.mu.Unlock()
+	if due {
+		v.log(held, "backfill measures how much there is", "stream", v.stream, "calls", calls, "calls_per_minute_at_most", int(perMinute))
+	}
+}
+
+// show tells how far it is.
+func (v *backfillView) show(status connector.Status, calls int, held hold) {
+	now := time.Now()
+	held = heldIn(status, held, now)
 	v.mu.Lock()
 	v.calls = calls
 	if status.Owned || status.Sequence > 0 {
@@ -94,37 +116,73 @@ func (v *backfillView) show(status connector.Status, calls int) {
 			v.first, v.known = status.Sequence-min(status.Sequence, status.Delivered), true
 		}
 	}
+	if held.word == heldByCredits { // says nothing of how fast it is
+		v.began = v.began.Add(now.Sub(v.seen))
+	}
+	v.seen = now
 	speed, left := v.pace(now)
+	p := progress{
+		stream: v.stream, done: v.done, sequence: v.sequence, total: max(uint64(v.extent.Messages), v.sequence), begun: v.sequence > v.first, calls: calls,
+		speed: speed, left: left, held: held,
+	}
 	if v.terminal {
-		line := clip(v.bar(status, speed, left, terminalWidth(v.out)), terminalWidth(v.out)-1)
-		if line != v.line {
-			v.erase()
-			v.line = line
-			v.draw()
-		}
+		v.redraw(p)
 		v.mu.Unlock()
 		return
 	}
-	due := now.Sub(v.written) >= logEvery
-	if due {
-		v.written = now
-	}
-	sequence := v.sequence
+	due := v.due(now, held)
 	v.mu.Unlock()
 	if !due {
 		return
 	}
 	args := []any{
-		"stream", v.stream, "messages", sequence, "messages_about", max(v.extent.Messages, int(sequence)), "calls", calls,
-		"messages_per_second", fmt.Sprintf("%.1f", speed),
+		"stream", v.stream, "messages", p.sequence, "messages_about", p.total, "calls", calls, "messages_per_second", fmt.Sprintf("%.1f", speed),
 	}
 	if left > 0 {
 		args = append(args, "left_about", left.Round(time.Second))
 	}
-	if status.State == connector.StateStalled {
-		args = append(args, "stalled", stalledMend)
+	v.log(held, "backfill", args...)
+}
+
+// redraw draws the bar where it changed.
+func (v *backfillView) redraw(p progress) {
+	line := p.bar(terminalWidth(v.out) - 1)
+	if line == v.line {
+		return
 	}
-	v.logger.Info("backfill", args...)
+	v.erase()
+	v.line = line
+	v.draw()
+}
+
+// due says whether a line of the log is: at once where something else holds it than before, otherwise now and then.
+func (v *backfillView) due(now time.Time, held hold) bool {
+	every := logEvery
+	switch held.word {
+	case "":
+	case v.told:
+		every = logHeldEvery
+	default:
+		every, v.told = 0, held.word
+	}
+	if now.Sub(v.written) < every {
+		return false
+	}
+	v.written = now
+	return true
+}
+
+// log writes a line, and with it what holds the backfill.
+func (v *backfillView) log(held hold, message string, args ...any) {
+	if held.word == "" {
+		v.logger.Info(message, args...)
+		return
+	}
+	args = append(args, "held", held.word, "cause", held.cause)
+	if held.mend != "" {
+		args = append(args, "mend", held.mend)
+	}
+	v.logger.Warn(message+"; it goes on by itself", args...)
 }
 
 // pace is how many messages a second came into the sink so far, and about how long it still takes; 0 = not known.
@@ -138,52 +196,6 @@ func (v *backfillView) pace(now time.Time) (speed float64, left time.Duration) {
 		left = time.Duration(float64(rest) / speed * float64(time.Second))
 	}
 	return speed, left
-}
-
-// stalledMend says what to do where the list moves faster than it can be read.
-const stalledMend = "about a page of messages comes in per call; it goes on by itself in a quieter hour, or with a higher rate limit"
-
-// barWidth is the bar's on a wide terminal; on one that is narrower than roomy the words are few, too.
-const (
-	barWidth = 24
-	roomy    = 100
-)
-
-// bar is the line for a terminal.
-func (v *backfillView) bar(status connector.Status, speed float64, left time.Duration, width int) string {
-	total := max(v.extent.Messages, int(v.sequence), 1)
-	share := min(1, float64(v.sequence)/float64(total))
-	if v.done {
-		share = 1
-	}
-	bar, amount := barWidth, fmt.Sprintf("%s of about %s messages", groups(v.sequence), groups(total))
-	if width < roomy {
-		bar, amount = barWidth/4, groups(v.sequence)+"/"+groups(total)
-	}
-	full := int(share * float64(bar))
-	parts := []string{
-		fmt.Sprintf("%s %s%s %3d%%", v.stream, strings.Repeat("█", full), strings.Repeat("░", bar-full), int(share*100)),
-		amount,
-	}
-	if v.done {
-		parts[1] = groups(v.sequence) + " messages"
-	}
-	if speed > 0 {
-		parts = append(parts, fmt.Sprintf("%.0f/s", speed))
-	}
-	parts = append(parts, groups(v.calls)+" credits")
-	switch {
-	case v.done:
-	case status.State == connector.StateStalled:
-		parts = append(parts, "stalled: "+stalledMend)
-	case status.Cause != "":
-		parts = append(parts, stateText(status)+": "+status.Cause)
-	case v.sequence == v.first:
-		parts = append(parts, "looking for the beginning")
-	case left > 0:
-		parts = append(parts, span(left)+" left")
-	}
-	return strings.Join(parts, " · ")
 }
 
 // summary is what a backfill came to.

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// hold is what a backfill waits for, and goes on by itself afterwards; the zero one is nothing.
+type hold struct {
+	word  string // for a bar: the thing alone
+	cause string // free of personal data
+	mend  string // what a person can do; "" where there is nothing
+}
+
+// The words of holds.
+const (
+	heldByCredits = "waits for credits"
+	heldByLimit   = "waits for the rate limit"
+	heldByAPI     = "waits for 2Chat"
+	heldBySink    = "waits for the sink"
+	heldByBursts  = "stalled until a quieter hour"
+)
+
+// holdOf is the hold that a fault is which waiting mends.
+func holdOf(fault connector.PageFault, cause string) hold {
+	switch fault {
+	case connector.FaultCredits:
+		return hold{heldByCredits, cause, "top up the account, or wait for the month's reset"}
+	case connector.FaultRateLimited:
+		return hold{heldByLimit, cause, ""}
+	}
+	return hold{heldByAPI, cause, ""}
+}
+
+// heldIn is what holds it, as the pages or else the status of its stream say.
+func heldIn(status connector.Status, held hold, now time.Time) hold {
+	switch {
+	case held.word != "":
+	case status.State == connector.StateNoSource && now.Sub(status.LastRequest) > throttledPause:
+		// Of pages that are read side by side some still wait, though another one could be read.
+		fault, _, _ := strings.Cut(status.Cause, " ")
+		return holdOf(connector.PageFault(fault), status.Cause)
+	case status.State == connector.StateStalled:
+		return hold{heldByBursts, "about a page of messages comes in per call", "wait for a quieter hour, or get a higher rate limit"}
+	case status.State == connector.StateNoSink, status.State == connector.StateAcquiring && status.Cause != "":
+		return hold{heldBySink, status.Cause, "`twochat-connector check` says what is wrong with the sink"}
+	}
+	return held
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// patientPages waits out, while a history is measured, what keeps its pages from being read; once it is read, the Poller does. It waits
+// at each page: a measurement that began anew after each fault would never end beside a `run` that uses the whole limit.
+type patientPages struct {
+	pages    *paidPages
+	measured bool // from now on faults are passed on; set while no page is read
+	// As in live polling: faults of a moment are tried again soon, spent credits slowly.
+	page, credit *backoff.ExponentialBackOff
+}
+
+func newPatientPages(pages *paidPages) *patientPages {
+	return &patientPages{pages: pages, page: patience(500*time.Millisecond, time.Minute), credit: patience(5*time.Minute, 30*time.Minute)}
+}
+
+// patience is a policy of waits that grow, are jittered and capped, and never give up.
+func patience(first, most time.Duration) *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMaxElapsedTime(0))
+}
+
+// Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not mend.
+func (p *patientPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+	for {
+		page, err := p.pages.Page(ctx, s, number, held)
+		var fault *connector.PageError
+		switch {
+		case p.measured:
+			return page, err
+		case err == nil:
+			p.page.Reset()
+			p.credit.Reset()
+			return page, nil
+		case !errors.As(err, &fault) || p.pages.fatal() != nil:
+			return page, err
+		}
+		if err := sleep(ctx, p.next(fault)); err != nil {
+			return connector.Page{}, err
+		}
+	}
+}
+
+// next is how long to wait after a fault.
+func (p *patientPages) next(fault *connector.PageError) time.Duration {
+	if fault.Fault == connector.FaultCredits {
+		return p.credit.NextBackOff()
+	}
+	return max(p.page.NextBackOff(), fault.RetryAfter)
+}
+
+// sleep waits, or returns the context's error where that ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// measure says how much there is, and shows meanwhile that it is at work.
+func (b *backfill) measure(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- b.extend(ctx) }()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-ended:
+			b.patient.measured = true
+			b.view.extent = b.extent
+			return err
+		case <-ticker.C:
+			b.view.measuring(b.pages.made(), b.pages.pace(), b.pages.hold())
+		}
+	}
+}
+
+// extend finds how far the history extends. A list that moves as fast as it is searched is searched again, from there on.
+func (b *backfill) extend(ctx context.Context) error {
+	moved := patience(time.Second, time.Minute)
+	for {
+		pages, messages, err := b.history.Extent(ctx, b.start)
+		switch {
+		case err == nil:
+			b.extent = extent{Pages: pages, Messages: messages}
+			b.extent.Calls, b.extent.CallsMost = callsFor(pages)
+			return nil
+		case !errors.Is(err, connector.ErrMoved):
+			return err
+		}
+		if err := sleep(ctx, moved.NextBackOff()); err != nil {
+			return err
+		}
+	}
+}

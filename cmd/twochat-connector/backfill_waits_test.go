@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// Where the credits end a backfill waits, says so, and can be stopped; with more of them the same command goes on.
+func TestBackfill_WaitsForCredits(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{History: 3000})
+	path, _ := historyConfig(t, api)
+	liveStream(t, path).end()
+	// Reading comes last: its calls in vain cost nothing, so the fake's credits would last for some calls more.
+	for _, row := range []struct {
+		what    string
+		credits int
+		args    []string
+		out     string
+	}{
+		{"measuring", 3, nil, "goes on from there"},
+		{"measuring on a dry run", 3, []string{"--dry-run"}, ""},
+		{"reading", 25, nil, "goes on from there"},
+	} {
+		t.Run(row.what, func(t *testing.T) {
+			fake.SetCredits(fake.Requests() + row.credits)
+			r := start(t, append([]string{"backfill", "--config", path, "--all"}, row.args...)...)
+			until(t, "it waits for credits", func() bool { return strings.Contains(r.err.String(), heldByCredits) || isEnded(r) })
+			if isEnded(r) {
+				t.Fatal("it ended")
+			}
+			wantText(t, "log", r.err.String(), "it goes on by itself", "HTTP 402", "top up the account")
+			wantCode(t, r.end(), 0)
+			wantText(t, "result", r.out.String(), row.out)
+		})
+	}
+	fake.SetCredits(1 << 30)
+	code, out, _ := finish(t, "backfill", "--config", path, "--all", "--json")
+	wantCode(t, code, 0)
+	if s := result(t, out); !s.Done || s.Messages != 3000 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// What no waiting mends ends a backfill at once, with what to do about it.
+func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{History: 3000})
+	path, _ := historyConfig(t, api)
+	liveStream(t, path).end()
+	for name, fault := range map[string]twochattest.Fault{
+		"key (HTTP 401)": twochattest.Status(401, ""), "key (HTTP 403)": twochattest.Status(403, ""), "number (HTTP 404)": twochattest.Status(404, ""),
+	} {
+		for _, more := range [][]string{nil, {"--dry-run"}} {
+			fake.Next(fault)
+			code, _, errOut := finish(t, append([]string{"backfill", "--config", path, "--all"}, more...)...)
+			wantCode(t, code, 1)
+			wantText(t, "error", errOut, name, "`twochat-connector check` says what is wrong", "goes on where it was")
+		}
+	}
+}
