@@ -24,38 +24,54 @@ func TestProgress_Bar(t *testing.T) {
 		progress
 		at60, at80, at120 string
 	}{
-		"small": {barSmall,
+		"small": {
+			barSmall,
 			" 41% · 12k/30k messages · 81/s · 345 credits · 3 min left",
 			"████░░░░░░░░  41% · 12,345/30,000 messages · 81/s · 345 credits · 3 min left",
-			"support-history █████████░░░░░░░░░░░░░░░  41% · 12,345 of about 30,000 messages · 81/s · 345 credits · 3 min left"},
-		"large": {barLarge,
+			"support-history █████████░░░░░░░░░░░░░░░  41% · 12,345 of about 30,000 messages · 81/s · 345 credits · 3 min left",
+		},
+		"large": {
+			barLarge,
 			" 52% · 1.2M/2.3M · 1,234/s · 123k credits · 119 min left",
 			" 52% · 1,234,567/2,345,678 messages · 1,234/s · 123,456 credits · 119 min left",
-			"██████░░░░░░  52% · 1,234,567/2,345,678 messages · 1,234/s · 123,456 credits · 119 min left"},
-		"held": {barHeld,
+			"██████░░░░░░  52% · 1,234,567/2,345,678 messages · 1,234/s · 123,456 credits · 119 min left",
+		},
+		"held": {
+			barHeld,
 			" 41% · 12k/30k · waits for credits, then goes on",
 			" 41% · 12,345/30,000 messages · 345 credits · waits for credits, then goes on",
-			"support-history ████░░░░░░░░  41% · 12,345/30,000 messages · 345 credits · waits for credits, then goes on by itself"},
-		"limited": {barLimited,
+			"support-history ████░░░░░░░░  41% · 12,345/30,000 messages · 345 credits · waits for credits, then goes on by itself",
+		},
+		"limited": {
+			barLimited,
 			" 52% · 1.2M/2.3M · waits for the rate limit, then goes on",
 			" 52% · 1.2M/2.3M · 123k credits · waits for the rate limit, then goes on",
-			"██████░░░░░░  52% · 1,234,567/2,345,678 messages · 123,456 credits · waits for the rate limit, then goes on by itself"},
-		"starts": {barStarts,
+			"██████░░░░░░  52% · 1,234,567/2,345,678 messages · 123,456 credits · waits for the rate limit, then goes on by itself",
+		},
+		"starts": {
+			barStarts,
 			"  0% · 0/30k · 345 credits · looking for the beginning",
 			"░░░░░░░░░░░░   0% · 0/30,000 messages · 345 credits · looking for the beginning",
-			"support-history ░░░░░░░░░░░░░░░░░░░░░░░░   0% · 0 of about 30,000 messages · 345 credits · looking for the beginning"},
-		"measure": {barMeasure,
+			"support-history ░░░░░░░░░░░░░░░░░░░░░░░░   0% · 0 of about 30,000 messages · 345 credits · looking for the beginning",
+		},
+		"measure": {
+			barMeasure,
 			"measuring · 12 credits · at most 3 calls a minute",
 			"support-history measuring · 12 credits · at most 3 calls a minute",
-			"support-history measuring · 12 credits · at most 3 calls a minute"},
-		"waits": {barWaits,
+			"support-history measuring · 12 credits · at most 3 calls a minute",
+		},
+		"waits": {
+			barWaits,
 			"measuring · waits for the rate limit, then goes on",
 			"measuring · 12 credits · waits for the rate limit, then goes on by itself",
-			"support-history measuring · 12 credits · waits for the rate limit, then goes on by itself"},
-		"done": {barDone,
+			"support-history measuring · 12 credits · waits for the rate limit, then goes on by itself",
+		},
+		"done": {
+			barDone,
 			"████████████ 100% · 30,000 messages · 8.1/s · 345 credits",
 			"support-history ████████████ 100% · 30,000 messages · 8.1/s · 345 credits",
-			"support-history ████████████████████████ 100% · 30,000 messages · 8.1/s · 345 credits"},
+			"support-history ████████████████████████ 100% · 30,000 messages · 8.1/s · 345 credits",
+		},
 	} {
 		for columns, want := range map[int]string{60: row.at60, 80: row.at80, 120: row.at120} {
 			if got := row.bar(columns - 1); got != want {

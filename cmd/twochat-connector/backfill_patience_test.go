@@ -109,15 +109,24 @@ func TestBackfill_MeasuresPatiently(t *testing.T) {
 		fails       string
 	}{
 		"nothing": {nil, 0, time.Minute, 0, nil, ""},
-		"not answered for a while": {first(12, faultOf(connector.FaultTransient, 503, 0)), time.Minute, 20 * time.Minute, 12,
-			[]string{"it goes on by itself", "waits for 2Chat", "HTTP 503"}, ""},
+		"not answered for a while": {
+			first(12, faultOf(connector.FaultTransient, 503, 0)), time.Minute, 20 * time.Minute, 12,
+			[]string{"it goes on by itself", "waits for 2Chat", "HTTP 503"},
+			"",
+		},
 		"nonsense answered": {first(7, faultOf(connector.FaultInvalid, 200, 0)), 5 * time.Second, 5 * time.Minute, 7, []string{"waits for 2Chat"}, ""},
 		"limit used up":     {first(8, faultOf(connector.FaultRateLimited, 429, 0)), 8 * time.Minute, 12 * time.Minute, 8, []string{"waits for the rate limit", "HTTP 429"}, ""},
-		"told when to ask again": {first(6, faultOf(connector.FaultRateLimited, 429, 10*time.Minute)), 6 * 10 * time.Minute, 6 * 30 * time.Minute, 6,
-			[]string{"waits for the rate limit"}, ""},
+		"told when to ask again": {
+			first(6, faultOf(connector.FaultRateLimited, 429, 10*time.Minute)), 6 * 10 * time.Minute, 6 * 30 * time.Minute, 6,
+			[]string{"waits for the rate limit"},
+			"",
+		},
 		"told so without a limit": {first(6, faultOf(connector.FaultTransient, 503, 10*time.Minute)), 6 * 10 * time.Minute, 6 * 12 * time.Minute, 6, nil, ""},
-		"no credits": {during(8*time.Hour, 3, faultOf(connector.FaultCredits, 402, 0)), 8 * time.Hour, 8*time.Hour + 46*time.Minute, 40,
-			[]string{"it goes on by itself", "waits for credits", "HTTP 402", "top up the account"}, ""},
+		"no credits": {
+			during(8*time.Hour, 3, faultOf(connector.FaultCredits, 402, 0)), 8 * time.Hour, 8*time.Hour + 46*time.Minute, 40,
+			[]string{"it goes on by itself", "waits for credits", "HTTP 402", "top up the account"},
+			"",
+		},
 		"a list that moves": {first(9, connector.ErrMoved), 5 * time.Second, 10 * time.Minute, 9, nil, ""},
 		"wrong key":         {first(1, faultOf(connector.FaultKey, 401, 0)), 0, time.Minute, 1, nil, "key (HTTP 401)"},
 		"missing number":    {first(1, faultOf(connector.FaultNumber, 404, 0)), 0, time.Minute, 1, nil, "number (HTTP 404)"},

@@ -100,7 +100,7 @@ func (v *backfillView) measuring(calls int, perMinute float64, held hold) {
 	due := v.due(now, held)
 	v.mu.Unlock()
 	if due {
-		v.log(held, "backfill measures how much there is", "stream", v.stream, "calls", calls, "calls_per_minute_at_most", int(perMinute))
+		v.log(held, "phase", "measuring how much there is", "stream", v.stream, "calls", calls, "calls_per_minute_at_most", int(perMinute))
 	}
 }
 
@@ -141,7 +141,7 @@ func (v *backfillView) show(status connector.Status, calls int, held hold) {
 	if left > 0 {
 		args = append(args, "left_about", left.Round(time.Second))
 	}
-	v.log(held, "backfill", args...)
+	v.log(held, args...)
 }
 
 // redraw draws the bar where it changed.
@@ -173,16 +173,16 @@ func (v *backfillView) due(now time.Time, held hold) bool {
 }
 
 // log writes a line, and with it what holds the backfill.
-func (v *backfillView) log(held hold, message string, args ...any) {
+func (v *backfillView) log(held hold, args ...any) {
 	if held.word == "" {
-		v.logger.Info(message, args...)
+		v.logger.Info("backfill", args...)
 		return
 	}
 	args = append(args, "held", held.word, "cause", held.cause)
 	if held.mend != "" {
 		args = append(args, "mend", held.mend)
 	}
-	v.logger.Warn(message+"; it goes on by itself", args...)
+	v.logger.Warn("backfill waits; it goes on by itself", args...)
 }
 
 // pace is how many messages a second came into the sink so far, and about how long it still takes; 0 = not known.
