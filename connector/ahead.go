@@ -40,12 +40,12 @@ func (r *Reader) hands() Crew {
 // begin begins to read a group.
 func (r *Reader) begin(ctx context.Context, start, to int) *ahead {
 	a := &ahead{start: start, to: to, nearly: make(chan struct{})}
-	crew := r.hands()
+	crew, count := r.hands(), r.countGroup()
 	ctx, a.stop = context.WithCancel(ctx)
 	a.wait = r.crew.Aside(func() {
 		nearly := sync.OnceFunc(func() { close(a.nearly) })
 		defer nearly()
-		a.group = r.readGroup(ctx, a.start, nil, a.to, crew, nearly)
+		a.group = r.readGroup(ctx, count, a.start, nil, a.to, crew, nearly)
 	})
 	return a
 }
@@ -74,7 +74,7 @@ func (r *Reader) aheadFromTop() bool { return r.ahead != nil && r.ahead.start ==
 func (r *Reader) groupFrom(ctx context.Context, number int, edge *Page, to int) group {
 	if edge != nil {
 		r.abandon()
-		return r.readGroup(ctx, number, edge, to, r.hands(), func() {})
+		return r.readGroup(ctx, r.countGroup(), number, edge, to, r.hands(), func() {})
 	}
 	a := r.ahead
 	fresh := a == nil || a.start != number || a.to != to
@@ -93,7 +93,7 @@ func (r *Reader) groupFrom(ctx context.Context, number int, edge *Page, to int) 
 		r.abandon()
 	}
 	if a.group.err != nil && !fresh {
-		return r.readGroup(ctx, number, edge, to, r.hands(), func() {})
+		return r.readGroup(ctx, r.countGroup(), number, edge, to, r.hands(), func() {})
 	}
 	return a.group
 }

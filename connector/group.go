@@ -59,6 +59,7 @@ type group struct {
 // commit, and beside another group.
 type grouping struct {
 	reader   *Reader
+	count    int // which group of the reader's it is
 	number   int // of the first page
 	pages    []Page
 	fresh    []Page // the pages, each without what it repeats of the one before
@@ -68,10 +69,16 @@ type grouping struct {
 	grew     bool
 }
 
-// readGroup reads pages number to `to`; edge is the first one where it is read already. It calls nearly when few pages are
+// countGroup is the count of the next group to be read.
+func (r *Reader) countGroup() int {
+	r.groups++
+	return r.groups
+}
+
+// readGroup reads pages number to `to`, as the count-th group; edge is the first one where it is read already. It calls nearly when few pages are
 // still to be asked for.
-func (r *Reader) readGroup(ctx context.Context, number int, edge *Page, to int, crew Crew, nearly func()) group {
-	g := &grouping{reader: r, number: number, pages: make([]Page, to-number+1)}
+func (r *Reader) readGroup(ctx context.Context, count, number int, edge *Page, to int, crew Crew, nearly func()) group {
+	g := &grouping{reader: r, count: count, number: number, pages: make([]Page, to-number+1)}
 	result := group{}
 	result.whole, result.err = g.read(ctx, edge, crew, nearly)
 	result.requests, result.ended, result.grew = int(g.requests.Load()), g.ended, g.grew
@@ -113,7 +120,7 @@ func (g *grouping) read(ctx context.Context, edge *Page, crew Crew, nearly func(
 // page reads the i-th page.
 func (g *grouping) page(ctx context.Context, i int) (Page, error) {
 	g.requests.Add(1)
-	return g.reader.read(ctx, g.number+i, "")
+	return g.reader.readIn(ctx, Turn{Group: g.count, Page: g.number + i}, "")
 }
 
 // fill reads the i-th page and keeps it.

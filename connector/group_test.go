@@ -100,7 +100,7 @@ func TestReader_readGroup(t *testing.T) {
 			rules := DefaultRules()
 			rules.Page = list.page
 			r := NewReader(list, nil, Reading{Stream: Stream{Name: "a"}, Rules: rules, Crew: Hands(1)}, State{})
-			g := r.readGroup(t.Context(), first, nil, last, r.hands(), func() {})
+			g := r.readGroup(t.Context(), r.countGroup(), first, nil, last, r.hands(), func() {})
 			if g.err != nil {
 				t.Fatal(g.err)
 			}

@@ -93,18 +93,11 @@ func (w *waits) Commit(ctx context.Context, cause error) error {
 	return nil
 }
 
-// countedPages reads pages in turn with all other streams of the key, and counts.
+// countedPages counts what is read.
 type countedPages struct{ poller *Poller }
 
 func (c *countedPages) Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error) {
 	p := c.poller
-	urgency := Urgency(p.urgency.Load())
-	if number > 0 && urgency == Live {
-		urgency = CatchUp
-	}
-	if err := c.turn(ctx, urgency); err != nil {
-		return Page{}, err
-	}
 	page, err := p.config.Pages.Page(ctx, s, number, held)
 	p.metrics.request(page, err)
 	p.mu.Lock()
@@ -120,15 +113,20 @@ func (c *countedPages) Page(ctx context.Context, s Stream, number int, held Fing
 // errPollDue ends a step of a sweep that got no turn before the stream's next poll. The sweep goes on after it, where it was.
 var errPollDue = errors.New("the next poll is due")
 
-// turn waits for a request of the limit. A sweep waits only as long as no poll of its stream is due: it takes what nobody else
-// wants, and where that is little the poll would come many intervals late.
-func (c *countedPages) turn(ctx context.Context, urgency Urgency) error {
+// turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the key. A
+// sweep waits only as long as no poll of its stream is due: it takes what nobody else wants, and where that is little the poll
+// would come many intervals late.
+func (p *Poller) turn(ctx context.Context, turn Turn) error {
+	urgency := Urgency(p.urgency.Load())
 	if urgency != Sweep {
-		return c.poller.config.Limiter.Wait(ctx, urgency)
+		if turn.Page > 0 {
+			urgency = CatchUp
+		}
+		return p.queue.wait(ctx, turn, func(ctx context.Context) error { return p.config.Limiter.Wait(ctx, urgency) })
 	}
-	untilPoll, cancel := context.WithDeadline(ctx, c.poller.nextPoll)
+	untilPoll, cancel := context.WithDeadline(ctx, p.nextPoll)
 	defer cancel()
-	err := c.poller.config.Limiter.Wait(untilPoll, urgency)
+	err := p.config.Limiter.Wait(untilPoll, urgency)
 	if err != nil && ctx.Err() == nil {
 		return errPollDue
 	}

@@ -15,7 +15,7 @@ import (
 type PollerConfig struct {
 	Pages   Pages
 	Log     Log
-	Reading Reading // its Patience and Room are set by the Poller
+	Reading Reading // its Patience, Room and Turn are set by the Poller
 	Start   Start
 	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
 	MinInterval, MaxInterval time.Duration
@@ -40,6 +40,7 @@ type Poller struct {
 	metrics *streamMetrics
 	logger  *slog.Logger
 	waits   *waits
+	queue   *queue
 	berth   *berth
 
 	mu     sync.Mutex
@@ -62,10 +63,10 @@ func NewPoller(c PollerConfig) *Poller {
 		config: c, metrics: c.Metrics.of(c.Reading.Stream.Name), logger: c.Logger.With("stream", c.Reading.Stream.Name), interval: c.MinInterval,
 		status: Status{Stream: c.Reading.Stream.Name, State: StateAcquiring, Since: time.Now(), Interval: c.MinInterval},
 	}
-	p.phase, p.waits = rand.Float64(), newWaits(p)
+	p.phase, p.waits, p.queue = rand.Float64(), newWaits(p), newQueue()
 	reading := c.Reading
 	p.berth = &berth{room: c.Room}
-	reading.Patience, reading.Room = p.waits, p.berth
+	reading.Patience, reading.Room, reading.Turn = p.waits, p.berth, p.turn
 	p.session = NewSession(&countedPages{p}, &countedLog{p}, reading, c.Start)
 	return p
 }

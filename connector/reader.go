@@ -14,7 +14,8 @@ type Reader struct {
 	pages    Pages
 	log      Log
 	patience Patience
-	room     Allowance // nil: there is no bound
+	turn     func(context.Context, Turn) error // nil: at once
+	room     Allowance                         // nil: there is no bound
 	stream   Stream
 	rules    Rules
 	events   EventSettings
@@ -59,6 +60,7 @@ type Reader struct {
 	restless   int // walks for which groups of pages are not expected to hold
 	moves      int // groups in a row that did not
 	ahead      *ahead
+	groups     int // read so far
 	growing    int // groups for which messages are expected to be added on top
 	movedUps   int // walks in a row whose first message stood too high afterwards
 }
@@ -88,9 +90,11 @@ type Patience interface {
 // Reading is what a Reader needs to know beside its two interfaces.
 type Reading struct {
 	Patience Patience
-	Stream   Stream
-	Rules    Rules
-	Events   EventSettings
+	// Turn blocks until a page may be asked for, each time it is asked for; nil: at once.
+	Turn   func(context.Context, Turn) error
+	Stream Stream
+	Rules  Rules
+	Events EventSettings
 	// Room says how many pages may be held; nil sets no bound but the rules'.
 	Room Allowance
 	// Crew reads pages side by side; nil reads them one after the other.
@@ -104,7 +108,7 @@ type Reading struct {
 // NewReader makes a reader that goes on from what Acquire returned.
 func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	r := &Reader{
-		pages: pages, log: log, patience: reading.Patience, room: reading.Room, crew: reading.Crew, oneWalk: reading.OneWalk,
+		pages: pages, log: log, patience: reading.Patience, turn: reading.Turn, room: reading.Room, crew: reading.Crew, oneWalk: reading.OneWalk,
 		stream: reading.Stream, rules: reading.Rules, events: reading.Events,
 		word: reading.AcceptHistory, accepting: reading.AcceptHistory && len(state.Checkpoint.Horizon) > 0, acceptedFrom: state.Checkpoint.Sequence,
 		window: newWindow(reading.Rules, state), slice: reading.Rules.SlicePages,
@@ -208,10 +212,20 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	return r.deliver(ctx, w, out)
 }
 
-// read reads one page, again as long as patience lasts.
+// read reads one page by itself, again as long as patience lasts.
 func (r *Reader) read(ctx context.Context, number int, held Fingerprint) (Page, error) {
+	return r.readIn(ctx, Turn{Page: number}, held)
+}
+
+// readIn is read for a page of a group.
+func (r *Reader) readIn(ctx context.Context, turn Turn, held Fingerprint) (Page, error) {
 	for {
-		page, err := r.pages.Page(ctx, r.stream, number, held)
+		if r.turn != nil {
+			if err := r.turn(ctx, turn); err != nil {
+				return Page{}, fmt.Errorf("read page: %w", err)
+			}
+		}
+		page, err := r.pages.Page(ctx, r.stream, turn.Page, held)
 		if err == nil {
 			return page, nil
 		}
