@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/segmentio/kafka-go/compress"
 )
 
@@ -29,6 +30,7 @@ func compressionOf(name string) (compression compress.Compression, ok bool) {
 type compressor struct {
 	compression compress.Compression
 	zstd        *zstd.Encoder // made when it is needed first
+	lz4         *lz4.Writer   // the same
 }
 
 // zstdWindow is how far back zstd looks for what repeats, and about what a compressor holds for that. kafka-go's would hold 8 MB
@@ -40,10 +42,30 @@ func (c *compressor) open(w io.Writer) (io.WriteCloser, error) {
 	switch c.compression {
 	case compress.None:
 		return uncompressed{w}, nil
+	case compress.Lz4:
+		return c.openLZ4(w)
 	case compress.Zstd:
-	default:
-		return c.compression.Codec().NewWriter(w), nil
+		return c.openZstd(w)
 	}
+	return c.compression.Codec().NewWriter(w), nil
+}
+
+// openLZ4 writes blocks of 64 KB, as Java's clients do: a reader holds a block of each batch that it reads. kafka-go's are of 4 MB. A
+// batch has a checksum of its own.
+func (c *compressor) openLZ4(w io.Writer) (io.WriteCloser, error) {
+	if c.lz4 != nil {
+		c.lz4.Reset(w)
+		return c.lz4, nil
+	}
+	made := lz4.NewWriter(w)
+	if err := made.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ConcurrencyOption(1), lz4.ChecksumOption(false)); err != nil {
+		return nil, fmt.Errorf("make an lz4 compressor: %w", err)
+	}
+	c.lz4 = made
+	return made, nil
+}
+
+func (c *compressor) openZstd(w io.Writer) (io.WriteCloser, error) {
 	if c.zstd != nil {
 		c.zstd.Reset(w)
 		return c.zstd, nil
