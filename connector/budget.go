@@ -109,7 +109,9 @@ func (b *Budget) Read(u AccountUsage) {
 func (b *Budget) believe(u AccountUsage) bool {
 	switch {
 	case b.last.At.IsZero():
-		b.begun = u.At
+		if !b.learned {
+			b.begun = u.At
+		}
 		return true
 	case u.Used >= b.last.Used:
 		b.lower = nil
@@ -143,12 +145,42 @@ func (b *Budget) reset(now time.Time) time.Time {
 }
 
 // monthAfter is the same day of the next month, or its last day where it has fewer.
-func monthAfter(t time.Time) time.Time {
-	next := t.AddDate(0, 1, 0)
+func monthAfter(t time.Time) time.Time { return monthsAfter(t, 1) }
+
+func monthsAfter(t time.Time, n int) time.Time {
+	next := t.AddDate(0, n, 0)
 	if next.Day() != t.Day() {
 		next = next.AddDate(0, 0, -next.Day())
 	}
 	return next
+}
+
+// MonthBegun is when the account's month was last seen to begin anew; zero where it never was.
+func (b *Budget) MonthBegun() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.learned {
+		return time.Time{}
+	}
+	return b.begun
+}
+
+// Recall takes over when the account's month was seen to begin anew by an earlier process, or by another one. Where it should
+// have begun anew since, it is taken to have done so: if it has not, polling is slower for some days than it need be.
+func (b *Budget) Recall(now, begun time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if begun.IsZero() || begun.After(now) || b.learned && !begun.After(b.begun) {
+		return
+	}
+	latest := begun
+	for n := 1; !monthsAfter(begun, n).After(now); n++ {
+		latest = monthsAfter(begun, n)
+	}
+	if b.learned && !latest.After(b.begun) {
+		return
+	}
+	b.begun, b.learned = latest, true
 }
 
 // timeLeft is how long what is left has to last.

@@ -43,6 +43,9 @@ type Checkpoint struct {
 	Rejects Keys `json:"rejects,omitempty"`
 
 	Counters Counters `json:"counters"`
+	// MonthBegun is when the account's month of calls was last seen to begin anew; zero where it never was. It is of the account, not
+	// of the stream: kept here, a restart need not learn it again (Budget.Recall).
+	MonthBegun time.Time `json:"month_begun,omitzero"`
 	// Sink holds the sink's own positions, in its own form.
 	Sink json.RawMessage `json:"sink,omitempty"`
 }

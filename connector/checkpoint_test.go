@@ -14,7 +14,7 @@ func exampleCheckpoint() Checkpoint {
 		Version: CheckpointVersion, Stream: "support", SourceKey: "0123", Privacy: "hashed", Epoch: 7, Owner: "host-1",
 		Written: time.Date(2026, 1, 31, 12, 0, 0, 5, time.UTC), Started: true, Sequence: 12, Certified: 10,
 		Floor: Keys{{1}, {2}}, Horizon: Keys{{3}}, HorizonAt: 4, Tail: Keys{{4}, {5}, {6}}, TailLate: []int{0, 2},
-		GroundTime: time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), Rejects: Keys{{9}}, Counters: Counters{Late: 2, Held: 3, Rejected: 1},
+		GroundTime: time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), MonthBegun: time.Date(2026, 1, 12, 5, 0, 0, 0, time.UTC), Rejects: Keys{{9}}, Counters: Counters{Late: 2, Held: 3, Rejected: 1},
 		Sink: json.RawMessage(`{"partitions":[1,2]}`),
 	}
 }

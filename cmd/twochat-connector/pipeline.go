@@ -89,7 +89,7 @@ func newPipeline(p parts) *pipeline {
 	for _, claim := range l.claims {
 		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
 		a.poller = connector.NewPoller(connector.PollerConfig{
-			Pages: &lanePages{pages: p.client, slots: slots, calls: &l.calls, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse},
+			Pages: &lanePages{pages: p.client, slots: slots, calls: &l.calls, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse, budget: l.budget},
 			Reading: connector.Reading{
 				Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory,
 				Crew: connector.Hands(c.Poll.Concurrency),

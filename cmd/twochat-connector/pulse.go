@@ -64,19 +64,25 @@ func (l *lanePages) Page(ctx context.Context, s connector.Stream, number int, he
 	return l.pages.Page(ctx, s, number, held)
 }
 
-// laneLog is a stream's place in the sink, with its pulse.
+// laneLog is a stream's place in the sink, with its pulse. Its checkpoints keep what the budget learned of the account's month.
 type laneLog struct {
 	connector.Log
-	pulse *pulse
+	pulse  *pulse
+	budget *connector.Budget
 }
 
 func (l *laneLog) Acquire(ctx context.Context) (connector.State, error) {
 	defer l.pulse.begin()()
-	return l.Log.Acquire(ctx)
+	state, err := l.Log.Acquire(ctx)
+	if err == nil {
+		l.budget.Recall(time.Now(), state.Checkpoint.MonthBegun)
+	}
+	return state, err
 }
 
 func (l *laneLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
 	defer l.pulse.begin()()
+	next.MonthBegun = l.budget.MonthBegun()
 	return l.Log.Commit(ctx, events, rejects, next)
 }
 
