@@ -7,9 +7,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// What Go's memory is kept to: enough for a stream that catches up on a deep backlog of messages as they usually are, about a
-// kilobyte, and for each further one. Where messages are larger, garbage is collected more often, which costs time, but never more
-// than half of it. On top comes what the process has mapped of its program, about 18 MB.
+// What Go's memory is kept to: enough for a stream that catches up on a deep backlog of messages of half a kilobyte, and for each
+// further one. Where they are larger, garbage is collected more often, which costs time, but at most as much again as all other work
+// (the runtime sees to that), and the limit is exceeded. On top comes what the process has mapped of its program, about 18 MB.
 const (
 	memoryOfOne     = 22 << 20
 	memoryOfFurther = 8 << 20
