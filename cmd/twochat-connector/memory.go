@@ -11,7 +11,7 @@ import (
 // further one. Where they are larger, garbage is collected more often, which costs time, but at most as much again as all other work
 // (the runtime sees to that), and the limit is exceeded. On top comes what the process has mapped of its program, about 18 MB.
 const (
-	memoryOfOne     = 22 << 20
+	memoryOfOne     = 21 << 20
 	memoryOfFurther = 8 << 20
 	memoryOfSeen    = 64 // bytes for each message beyond the default that a stream may remember
 )

@@ -17,10 +17,10 @@ func TestProgram_SaveMemory(t *testing.T) {
 		env      []string
 		expected int64 // 0: no limit is set
 	}{
-		{"one stream", 1, 20_000, jetstream, []string{"HOME=/"}, 22 << 20},
-		{"three", 3, 20_000, jetstream, nil, 38 << 20},
-		{"a small window", 1, 10_000, jetstream, nil, 22 << 20},
-		{"large windows", 2, 1_020_000, jetstream, nil, 30<<20 + 128_000_000},
+		{"one stream", 1, 20_000, jetstream, []string{"HOME=/"}, 21 << 20},
+		{"three", 3, 20_000, jetstream, nil, 37 << 20},
+		{"a small window", 1, 10_000, jetstream, nil, 21 << 20},
+		{"large windows", 2, 1_020_000, jetstream, nil, 29<<20 + 128_000_000},
 		{"a broker inside", 1, 20_000, sinks.Config{Embedded: sinks.Defaults().Embedded}, nil, 0},
 		{"the operator's limit", 1, 20_000, jetstream, []string{"GOMEMLIMIT=1GiB"}, 0},
 		{"the operator's pace", 1, 20_000, jetstream, []string{"GOGC=off"}, 0},
