@@ -57,6 +57,7 @@ const everything = math.MaxUint64
 func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome, error) {
 	var done Outcome
 	limits := r.log.Limits()
+	stamped := make([]Event, 0, min(len(b.events), limits.Messages)) // the same for each piece
 	for {
 		events, rejects := b.piece(limits)
 		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
@@ -64,7 +65,8 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 			return done, nil // nothing to record
 		}
 		late := r.recorded.Counters.Late
-		next, stamped := r.next(events, rejects, b.horizon)
+		var next Checkpoint
+		next, stamped = r.next(stamped[:0], events, rejects, b.horizon)
 		if last {
 			r.certifyIn(&next, certified)
 		}
@@ -132,16 +134,15 @@ func (b *batch) reject(rejected *Rejected) bool {
 	return true
 }
 
-// next stamps the events and makes the checkpoint that goes with them, certified as before.
-func (r *Reader) next(events []pending, rejects []Reject, horizon Keys) (Checkpoint, []Event) {
+// next stamps the events, which it appends to stamped, and makes the checkpoint that goes with them, certified as before.
+func (r *Reader) next(stamped []Event, events []pending, rejects []Reject, horizon Keys) (Checkpoint, []Event) {
 	next := r.recorded
-	stamped := make([]Event, len(events))
 	tail, late := r.window.tail(r.window.certified)
 	r.times.cut(r.recorded.Sequence)
 	for i := range events {
 		p := &events[i]
 		next.Sequence++
-		stamped[i] = NewEvent(r.stream, *p.Message, r.events, p.received, next.Sequence, p.late)
+		stamped = append(stamped, NewEvent(r.stream, *p.Message, r.events, p.received, next.Sequence, p.late))
 		if p.late {
 			next.Counters.Late++
 			late = append(late, len(tail))

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // groupSizes is how many new pages the groups of a walk from page 0 have: few at first, as most walks are short.
@@ -60,6 +61,7 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 		if edge != nil {
 			g.pages = g.pages[1:]
 		}
+		w.order = slices.Grow(w.order, len(g.pages)*r.rules.Page)
 		for _, page := range g.pages {
 			if len(page.Messages) == 0 {
 				continue // all of it stood on the page before
