@@ -177,9 +177,6 @@ func (b *Budget) Recall(now, begun time.Time) {
 	for n := 1; !monthsAfter(begun, n).After(now); n++ {
 		latest = monthsAfter(begun, n)
 	}
-	if b.learned && !latest.After(b.begun) {
-		return
-	}
 	b.begun, b.learned = latest, true
 }
 

@@ -24,7 +24,10 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	if w.proven && r.start > 0 {
 		r.readAhead(ctx, r.start)
 	}
-	rows := rowsOf(w.order)
+	var rows []row // a walk that is proven is not remembered
+	if !alone && !w.proven {
+		rows = rowsOf(w.order)
+	}
 	w.order = nil // from here on only the batch keeps the pages
 	done, err := r.commit(ctx, batch, certified)
 	if err != nil {

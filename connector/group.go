@@ -75,8 +75,8 @@ func (r *Reader) countGroup() int {
 	return r.groups
 }
 
-// readGroup reads pages number to `to`, as the count-th group; edge is the first one where it is read already. It calls nearly when few pages are
-// still to be asked for.
+// readGroup reads pages number to `to`, as the count-th group; edge is the first one where it is read already. It calls nearly
+// when few pages are still to be asked for.
 func (r *Reader) readGroup(ctx context.Context, count, number int, edge *Page, to int, crew Crew, nearly func()) group {
 	g := &grouping{reader: r, count: count, number: number, pages: make([]Page, to-number+1)}
 	result := group{}

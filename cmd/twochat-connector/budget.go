@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -26,7 +24,7 @@ const readingsEvery = time.Hour
 // watchAccount reads the account hourly, or sooner where that did not work, until the context ends. read says whether it
 // was read just now. What was read last stays in force until something newer is.
 func (l *pipeline) watchAccount(ctx context.Context, read bool) {
-	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(30*time.Second), backoff.WithMaxInterval(30*time.Minute), backoff.WithMaxElapsedTime(0))
+	policy := patience(30*time.Second, 30*time.Minute)
 	for {
 		wait := readingsEvery - time.Duration(rand.Int64N(int64(readingsEvery/20))) // instances should not ask in step
 		if read {
@@ -34,14 +32,7 @@ func (l *pipeline) watchAccount(ctx context.Context, read bool) {
 		} else {
 			wait = policy.NextBackOff()
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		if l.limiter.Wait(ctx, connector.Live) != nil {
+		if sleep(ctx, wait) != nil || l.limiter.Wait(ctx, connector.Live) != nil {
 			return
 		}
 		read = l.readAccount(ctx)

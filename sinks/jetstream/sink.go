@@ -86,8 +86,8 @@ type Sink struct {
 	reading chan struct{} // holds a token for each window that is being read back
 	open    context.Context
 	shut    context.CancelFunc
+	bodies  sync.Pool // of *[]byte: where the messages of a commit are written
 
-	bodies   sync.Pool // of *[]byte: where the messages of a commit are written
 	mu       sync.Mutex
 	link     *link
 	settings settings
