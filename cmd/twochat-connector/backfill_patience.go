@@ -23,11 +23,6 @@ func newPatientPages(pages *paidPages) *patientPages {
 	return &patientPages{pages: pages, page: patience(500*time.Millisecond, time.Minute), credit: patience(5*time.Minute, 30*time.Minute)}
 }
 
-// patience is a policy of waits that grow, are jittered and capped, and never give up.
-func patience(first, most time.Duration) *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMaxElapsedTime(0))
-}
-
 // Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not mend.
 func (p *patientPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
 	for {
@@ -55,18 +50,6 @@ func (p *patientPages) next(fault *connector.PageError) time.Duration {
 		return p.credit.NextBackOff()
 	}
 	return max(p.page.NextBackOff(), fault.RetryAfter)
-}
-
-// sleep waits, or returns the context's error where that ends before.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // measure says how much there is, and shows meanwhile that it is at work.

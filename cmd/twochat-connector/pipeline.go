@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -231,7 +230,7 @@ const prepareTimeout = 2 * time.Minute
 
 // prepare makes what the sink lacks, where that is wanted, and checks it. A sink that cannot be asked is waited for.
 func (l *pipeline) prepare(ctx context.Context) error {
-	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(500*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
+	policy := patience(500*time.Millisecond, 30*time.Second)
 	for {
 		findings, err := l.askSink(ctx)
 		if ctx.Err() != nil {
@@ -245,11 +244,7 @@ func (l *pipeline) prepare(ctx context.Context) error {
 			return l.judge(findings)
 		}
 		l.notReached(err)
-		timer := time.NewTimer(policy.NextBackOff())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if sleep(ctx, policy.NextBackOff()) != nil {
 			return nil
 		}
 	}
