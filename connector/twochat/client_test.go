@@ -150,6 +150,10 @@ func TestClient_Statuses(t *testing.T) {
 			}
 			c := serve(t, answerWith(status, body, "Location", "http://elsewhere.example/"))
 			_, err := c.Page(t.Context(), stream, 0, "")
+			want := want
+			if status == 404 && (body == "" || body == `<html>` || body == documented) {
+				want = connector.FaultTransient // not 2Chat's own words
+			}
 			if fault := pageError(t, err); fault.Fault != want || fault.Status != status || fault.RetryAfter != 0 {
 				t.Errorf("status %d with %q: %v", status, body, err)
 			}
@@ -158,10 +162,45 @@ func TestClient_Statuses(t *testing.T) {
 }
 
 func TestClient_NotFoundBeyondPage0IsAnEnd(t *testing.T) {
-	c := serve(t, answerWith(404, `{"detail":"Not found"}`))
-	page, err := c.Page(t.Context(), stream, 3, "")
-	if err != nil || !page.Missing || page.Number != 3 || page.Messages != nil || page.Fingerprint == "" {
-		t.Errorf("page %+v, error %v", page, err)
+	empty, err := serve(t, answerWith(200, `{"messages":[ ]}`)).Page(t.Context(), stream, 3, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{
+		`{"detail":"Not found"}`, `{"detail":[{"loc":["path"],"msg":"m","type":"t"}]}`, `{"success":false,"error":true,"error_message":"no"}`, `{"message":"no"}`,
+	} {
+		page, err := serve(t, answerWith(404, body)).Page(t.Context(), stream, 3, "")
+		if err != nil || !page.Missing || page.Number != 3 || page.Messages != nil || page.Fingerprint != empty.Fingerprint || page.Received.IsZero() {
+			t.Errorf("%s: page %+v, error %v", body, page, err)
+		}
+	}
+}
+
+// A 404 of a proxy says nothing of the list, whatever page was asked for: it passes.
+func TestClient_NotFoundInOtherWordsIsNoEnd(t *testing.T) {
+	for _, body := range []string{
+		"default backend - 404", "not found", "", "<html>404</html>", `"not found"`, `null`, `[]`, `{}`, `{"status":404}`, `{"detail":null}`, `{"detail":{}}`,
+		`{"success":true,"messages":[]}`, `{"detail":"cut`, `{"message":{"text":"no"}}`, documented,
+	} {
+		for _, number := range []int{0, 3} {
+			_, err := serve(t, answerWith(404, body)).Page(t.Context(), stream, number, "")
+			if fault := pageError(t, err); fault.Fault != connector.FaultTransient || fault.Status != 404 || fault.RetryAfter != 0 {
+				t.Errorf("%q on page %d: %v", body, number, err)
+			}
+		}
+	}
+}
+
+// However a server writes an empty page, it is the same page.
+func TestClient_EmptyPages(t *testing.T) {
+	for _, body := range []string{`{"messages":[]}`, `{"messages":null}`, `{"messages":{}}`, `{"success":true}`} {
+		page, err := serve(t, answerWith(200, body)).Page(t.Context(), stream, 0, "")
+		if err != nil || page.Fingerprint != emptyPage || emptyPage != fingerprint([]byte("[]")) || len(page.Messages) > 0 {
+			t.Errorf("%s: %+v, %v", body, page, err)
+		}
+		if page, err = serve(t, answerWith(200, body)).Page(t.Context(), stream, 0, emptyPage); err != nil || !page.Unchanged {
+			t.Errorf("%s held: %+v, %v", body, page, err)
+		}
 	}
 }
 
@@ -169,7 +208,7 @@ func TestClient_InvalidPages(t *testing.T) {
 	eleven := `{"messages":[` + strings.Repeat(`{"name":"x"},`, 10) + `{"name":"y"}]}`
 	for name, body := range map[string]string{
 		"html": `<html>`, "empty": ``, "success false": `{"success":false,"messages":[]}`, "cut": documented[:len(documented)-1], "garbage": documented + "x",
-		"echo": `{"page_number":1,"messages":[]}`, "messages null": `{"messages":null}`, "no item usable": eleven,
+		"echo": `{"page_number":1,"messages":[]}`, "messages text": `{"messages":"null"}`, "no item usable": eleven,
 	} {
 		c := serve(t, answerWith(200, body))
 		_, err := c.Page(t.Context(), stream, 0, "")

@@ -3,6 +3,7 @@ package twochat
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,22 @@ func statusFault(status int) *connector.PageError {
 		return fault(connector.FaultTransient, status, "the server has a problem")
 	}
 	return fault(connector.FaultInvalid, status, "unexpected answer")
+}
+
+// ownError says whether the body of an error is one of the three shapes in which 2Chat writes them (api.md §3.2). Anything else
+// comes from a proxy or a load balancer, which knows nothing of the number or the list.
+func ownError(body []byte) bool {
+	var shape struct {
+		Detail  json.RawMessage `json:"detail"`
+		Message *string         `json:"message"`
+		Error   *string         `json:"error_message"`
+		Success *bool           `json:"success"`
+	}
+	if json.Unmarshal(body, &shape) != nil {
+		return false
+	}
+	detail := len(shape.Detail) > 0 && (shape.Detail[0] == '"' || shape.Detail[0] == '[')
+	return detail || shape.Message != nil || shape.Error != nil || shape.Success != nil && !*shape.Success
 }
 
 // retryAfter reads the Retry-After header: seconds, or a date, which is held against the server's own clock where it

@@ -43,8 +43,11 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 	case got.status == http.StatusOK:
 	case got.status == http.StatusNotModified && known.offered():
 		return connector.Page{Unchanged: true, Fingerprint: held, Received: got.received}, nil
+	case got.status == http.StatusNotFound && !ownError(got.body):
+		return connector.Page{}, fault(connector.FaultTransient, got.status,
+			"not found, but not in 2Chat's words: a proxy or load balancer on the way answers, or the base URL leads elsewhere")
 	case got.status == http.StatusNotFound && number > 0:
-		return connector.Page{Number: number, Missing: true, Fingerprint: fingerprint([]byte("[]")), Received: got.received}, nil
+		return connector.Page{Number: number, Missing: true, Fingerprint: emptyPage, Received: got.received}, nil
 	default:
 		fault := statusFault(got.status)
 		fault.RetryAfter = retryAfter(got.header, c.now())
@@ -57,11 +60,17 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 	body := bytes.Clone(got.body)
 	found, problem := scanPage(body, number, work.items[:0])
 	work.items = found.items
+	if problem == "" && !found.messages.found() && !got.whole {
+		problem = "it has no messages member, and may be cut off"
+	}
 	if problem != "" {
 		return connector.Page{}, fault(connector.FaultInvalid, got.status, "no valid page: %s", problem)
 	}
 	list := found.messages.of(body)
-	page := connector.Page{Number: number, Fingerprint: fingerprint(list), Received: got.received, Bytes: len(list)}
+	page := connector.Page{Number: number, Fingerprint: emptyPage, Received: got.received, Bytes: len(list)}
+	if len(found.items) > 0 {
+		page.Fingerprint = fingerprint(list)
+	}
 	if number == 0 {
 		c.remember(s, page.Fingerprint, body, offeredBy(got.header))
 	}
@@ -107,6 +116,9 @@ func plainNumber(number string) bool {
 	}
 	return true
 }
+
+// emptyPage is the fingerprint of a page without messages, in whatever way it says so: the hash of [].
+const emptyPage connector.Fingerprint = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
 
 func fingerprint(messages []byte) connector.Fingerprint {
 	sum := sha256.Sum256(messages)
@@ -220,14 +232,22 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 		return result, "it has too many items"
 	case string(result.success.of(body)) == "false" || string(result.failed.of(body)) == "true":
 		return result, "it says that the request did not succeed"
-	case !result.messages.found():
+	case !result.messages.found() && string(result.success.of(body)) != "true":
 		return result, "it has no messages member"
-	case !result.isArray:
+	case !result.isArray && !noMessages(s, result.messages):
 		return result, "its messages member is no array"
 	case !echoes(body, result.number, number):
 		return result, problemEcho
 	}
 	return result, ""
+}
+
+// noMessages says whether a messages member that is no array stands for an empty list: null, an empty object, or no member at all
+// where the answer says that it succeeded. Some servers write empty lists so; the reader believes no single one of them.
+func noMessages(s *scanner, messages span) bool {
+	text := messages.of(s.data)
+	empty := len(text) > 1 && text[0] == '{' && s.space(int(messages.from)+1) == int(messages.to)-1
+	return len(text) == 0 || string(text) == "null" || empty
 }
 
 // notAnObject says what a body is that is no object.

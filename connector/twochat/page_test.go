@@ -45,7 +45,11 @@ func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Mess
 		return nil, false
 	}
 	var elements []json.RawMessage
-	if json.Unmarshal(page["messages"], &elements) != nil || elements == nil {
+	var object map[string]json.RawMessage
+	switch list, listed := page["messages"]; {
+	case !listed && string(page["success"]) == "true", listed && string(list) == "null":
+	case listed && json.Unmarshal(list, &object) == nil && len(object) == 0:
+	case json.Unmarshal(list, &elements) != nil:
 		return nil, false
 	}
 	if echo := page["page_number"]; len(echo) > 0 && string(echo) != "null" {
@@ -190,10 +194,16 @@ func TestPage_Valid(t *testing.T) {
 		{"error true", `{"error":true,"messages":[]}`, 0, "it says that the request did not succeed"},
 		{"detail shape", `{"detail":"Not authenticated"}`, 0, "it has no messages member"},
 		{"message shape", `{"message":"something"}`, 0, "it has no messages member"},
-		{"cut at a lucky place", `{"success":true,"page_number":0}`, 0, "it has no messages member"},
-		{"messages null", `{"success":true,"messages":null}`, 0, "its messages member is no array"},
-		{"messages object", `{"success":true,"messages":{}}`, 0, "its messages member is no array"},
-		{"the last of two is no array", `{"messages":[{"uuid":"a"}],"messages":{}}`, 0, "its messages member is no array"},
+		{"no messages member, or cut at a lucky place", `{"success":true,"page_number":0}`, 0, ""},
+		{"messages null", `{"messages":null}`, 0, ""},
+		{"messages empty object", `{"success":true,"messages":{ }}`, 0, ""},
+		{"the last of two is an empty object", `{"messages":[{"uuid":"a"}],"messages":{}}`, 0, ""},
+		{"messages object", `{"success":true,"messages":{"a":[]}}`, 0, "its messages member is no array"},
+		{"messages text", `{"success":true,"messages":"[]"}`, 0, "its messages member is no array"},
+		{"null, but no success", `{"success":false,"messages":null}`, 0, "it says that the request did not succeed"},
+		{"null of another page", `{"page_number":0,"messages":null}`, 1, "it shows another page number than the one asked for"},
+		{"success as text", `{"success":"true"}`, 0, "it has no messages member"},
+		{"empty object", `{}`, 0, "it has no messages member"},
 		{"bare array", `[]`, 0, "it is no JSON object"},
 		{"null", `null`, 0, "it is no JSON object"},
 		{"html", `<!doctype html><html>`, 0, "it is HTML or XML"},

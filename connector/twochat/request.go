@@ -24,8 +24,10 @@ const (
 type answer struct {
 	status   int
 	header   http.Header
-	body     []byte // of a 200 only
+	body     []byte // of a 200, and of a 404 up to maxDrain
 	received time.Time
+	// whole says that the answer had an end of its own: one that ends with its connection may be cut off at any place.
+	whole bool
 }
 
 // validators are what a server offers to recognise a page again (RFC 9110 §8.8).
@@ -81,7 +83,12 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	got := answer{status: response.StatusCode, header: response.Header}
 	if got.status != http.StatusOK {
 		// What is not read of it costs a connection, no more.
-		_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
+		if got.status == http.StatusNotFound {
+			s.body, _ = readAll(s.body[:0], io.LimitReader(response.Body, maxDrain), -1)
+			got.body = s.body
+		} else {
+			_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
+		}
 		if ctx.Err() != nil {
 			return answer{}, c.requestError(ctx, ctx.Err())
 		}
@@ -98,6 +105,7 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 		return answer{}, c.requestError(ctx, err)
 	}
 	got.body, got.received = s.body, c.now()
+	got.whole = response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || response.Uncompressed || response.ProtoMajor > 1
 	return got, nil
 }
 
