@@ -18,8 +18,8 @@ COPY --from=build /out/twochat-connector /usr/local/bin/twochat-connector
 COPY LICENSE /LICENSE
 # The user may write here: the embedded sink's folder, a file sink's file. Mount a volume to keep them.
 WORKDIR /home/nonroot
-# Metrics and probes have to be reached from outside of the container.
-ENV TWOCHAT_CONNECTOR_ADMIN_LISTEN=:8080
+# Metrics and probes are reached from outside of the container where `admin.listen: ":8080"` says so, in the configuration or in
+# TWOCHAT_CONNECTOR_ADMIN_LISTEN. A variable set here would overrule the mounted file.
 EXPOSE 8080
 # The configuration is found at /etc/twochat-connector/config.yaml.
 ENTRYPOINT ["/usr/local/bin/twochat-connector"]

@@ -7,6 +7,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -126,11 +127,25 @@ func (c *Config) APIKey() (string, error) {
 	if !c.TwoChat.APIKeyFile.Set() {
 		return "", errors.New("no API key: set twochat.api_key_file or the environment " + APIKeyVariable)
 	}
-	key, err := c.TwoChat.APIKeyFile.Read()
-	if err == nil && !headerSafe(key) {
-		return "", errors.New("read secret: " + c.TwoChat.APIKeyFile.Path() + " holds blanks or unprintable characters, which no API key does")
+	key, err := c.TwoChat.APIKeyFile.Line()
+	if err != nil {
+		return "", err
 	}
-	return key, err
+	if flaw := keyFlaw(key); flaw != "" {
+		return "", fmt.Errorf("read secret: %s %s", c.TwoChat.APIKeyFile, flaw)
+	}
+	return key, nil
+}
+
+// keyFlaw says why a text can be no API key, "" where it can be one. It goes on after the name of what holds the text.
+func keyFlaw(key string) string {
+	switch first := key[0]; {
+	case !headerSafe(key):
+		return "holds blanks or unprintable characters, and an API key has none: write the key alone, without a word such as Bearer before it"
+	case (first == '"' || first == '\'' || first == '`') && key[len(key)-1] == first:
+		return "holds the key in quotes, which are no part of it"
+	}
+	return ""
 }
 
 // headerSafe tells whether a key can go into an HTTP header as it is.

@@ -275,7 +275,7 @@ func unknownKey(name, path string, fields []field) string {
 		}
 		return text
 	}
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return "unknown key; the nearest known key is " + join(path, near)
 	}
 	return "unknown key; known here are " + strings.Join(names, ", ")

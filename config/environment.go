@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/twochat-connector/twochat-connector/secret"
 )
 
 const (
@@ -37,10 +39,7 @@ func (l *loader) readEnvironment(env []string) {
 			values[name] = value
 		}
 	}
-	l.config.apiKey = values[APIKeyVariable]
-	if !headerSafe(l.config.apiKey) {
-		l.problem(Place{Origin: "environment " + APIKeyVariable, rank: inEnvironment}, "", "expected an API key, found blanks or unprintable characters in it")
-	}
+	l.readAPIKey(values[APIKeyVariable])
 
 	paths := map[string]string{}
 	for _, path := range l.leaves() {
@@ -64,6 +63,23 @@ func (l *loader) readEnvironment(env []string) {
 	}
 }
 
+// readAPIKey takes the key without the white space that a shell or a Secret put around it.
+func (l *loader) readAPIKey(value string) {
+	if value == "" {
+		return
+	}
+	place := Place{Origin: "environment " + APIKeyVariable, rank: inEnvironment}
+	key, err := secret.Trim([]byte(value))
+	if err != nil {
+		l.problem(place, "", "expected an API key; what is there "+err.Error())
+		return
+	}
+	l.config.apiKey = key
+	if flaw := keyFlaw(key); flaw != "" {
+		l.problem(place, "", "expected an API key; what is there "+flaw)
+	}
+}
+
 func (l *loader) unknownVariable(name string, paths map[string]string) {
 	place := l.origin
 	suffix := strings.TrimPrefix(name, VariablePrefix)
@@ -80,7 +96,7 @@ func (l *loader) unknownVariable(name string, paths map[string]string) {
 	}
 	slices.Sort(known)
 	text := "unknown variable"
-	if near := nearest(suffix, known); near != "" {
+	if near := Nearest(suffix, known); near != "" {
 		text += "; the nearest known one is " + VariablePrefix + strings.ToUpper(near)
 	}
 	l.problem(place, "", text)

@@ -17,7 +17,7 @@ func TestLoad_EnvironmentGoesOverTheFile(t *testing.T) {
 		want            any
 	}{
 		{"TWOCHAT_BASE_URL", "http://localhost:1", func(c *Config) any { return c.TwoChat.BaseURL }, "http://localhost:1"},
-		{"TWOCHAT_API_KEY_FILE", "/run/key", func(c *Config) any { return c.TwoChat.APIKeyFile.Path() }, "/run/key"},
+		{"TWOCHAT_API_KEY_FILE", "/run/key", func(c *Config) any { return c.TwoChat.APIKeyFile.String() }, "/run/key"},
 		{
 			"TWOCHAT_STREAMS", "+595981048470, +595981048471",
 			func(c *Config) any { return c.TwoChat.Streams },
@@ -75,7 +75,7 @@ func TestLoad_BadEnvironment(t *testing.T) {
 		{"TWOCHAT_CONNECTOR_POLL_MIN_INTERVALL=1s", "environment TWOCHAT_CONNECTOR_POLL_MIN_INTERVALL: unknown variable; the nearest known one is TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL"},
 		{"TWOCHAT_CONNECTOR_TWOCHAT_API_KEY=canary", "environment TWOCHAT_CONNECTOR_TWOCHAT_API_KEY: unknown variable; the API key goes into TWOCHAT_API_KEY"},
 		{"TWOCHAT_CONNECTOR_595981111111=1", "environment TWOCHAT_CONNECTOR_…: unknown variable"},
-		{"TWOCHAT_API_KEY=canary\n", "environment TWOCHAT_API_KEY: expected an API key, found blanks or unprintable characters in it"},
+		{"TWOCHAT_API_KEY=canary\ncanary", "environment TWOCHAT_API_KEY: expected an API key; what is there holds several lines, and the secret alone is expected"},
 		{"TWOCHAT_CONNECTOR_START=canary", "environment TWOCHAT_CONNECTOR_START: start: expected now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z"},
 		{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=[canary", "environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams: expected a list, as in YAML or with commas between its items"},
 		{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=canary", `environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`},

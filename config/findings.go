@@ -10,11 +10,7 @@ import (
 
 // Findings lists what is not wrong with the configuration but weakens what it promises, and what cannot be read just now.
 func (c *Config) Findings() []connector.Finding {
-	var list []connector.Finding
-	if c.apiKey == "" {
-		list = append(list, c.TwoChat.APIKeyFile.findings("twochat.api_key_file")...)
-	}
-	list = append(list, c.Privacy.KeyFile.findings("privacy.key_file")...)
+	list := c.fileFindings()
 	if c.Poll.Sweep.Every == 0 {
 		list = append(list, connector.Finding{
 			Level: connector.FindingWarning, Thing: "poll.sweep.every",

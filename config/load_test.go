@@ -41,7 +41,7 @@ func TestLoad_FullExampleIsTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got:\n%v\nwant:\n%v", c, want)
 	}
-	if got := c.TwoChat.APIKeyFile.Path(); got != "/etc/twochat/api-key" {
+	if got := c.TwoChat.APIKeyFile.path; got != "/etc/twochat/api-key" {
 		t.Errorf("api_key_file is %q", got)
 	}
 	streams := []connector.Stream{

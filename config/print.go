@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/twochat-connector/twochat-connector/secret"
 )
 
 const redacted = "[redacted]"
@@ -57,12 +59,23 @@ func printSection(out *bytes.Buffer, section reflect.Value) error {
 		}
 		first = false
 		out.WriteString(strconv.Quote(f.name) + ":")
+		if namesFile(f.name) {
+			value = reflect.ValueOf(shownFile(value))
+		}
 		if err := printValue(out, value); err != nil {
 			return err
 		}
 	}
 	out.WriteByte('}')
 	return nil
+}
+
+// shownFile is the path of a key that names a file, as it may be printed.
+func shownFile(value reflect.Value) string {
+	if path := filePath(value); path != "" {
+		return secret.Shown(path)
+	}
+	return ""
 }
 
 func printValue(out *bytes.Buffer, value reflect.Value) error {

@@ -71,8 +71,8 @@ func (p Problems) sort() {
 	})
 }
 
-// nearest is the known name with the smallest edit distance, or "" where none is near enough to be meant.
-func nearest(name string, known []string) string {
+// Nearest is the known name with the smallest edit distance, or "" where none is near enough to be meant.
+func Nearest(name string, known []string) string {
 	best, distance := "", len(name)/2+1
 	for _, candidate := range known {
 		if d := editDistance(strings.ToLower(name), candidate); d < distance {

@@ -69,8 +69,8 @@ func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{
 		"strat": "start", "stream": "streams", "baseurl": "base_url", "BASE_URL": "base_url", "x": "", "sweep": "", "": "",
 	} {
-		if got := nearest(name, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", name, got, want)
+		if got := Nearest(name, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", name, got, want)
 		}
 	}
 	for _, test := range []struct {

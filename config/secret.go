@@ -1,18 +1,18 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/secret"
 )
 
-// FileSecret is a secret that stands in a file. Its path is no secret, so it may be printed. The zero value names no file.
+// FileSecret is a secret that stands in a file. It prints as its path where that is one: somebody may have written the secret
+// itself there (secret.Shown). The zero value names no file.
 type FileSecret struct {
 	path string
 	held *heldSecret
@@ -24,9 +24,6 @@ type heldSecret struct {
 	info  fs.FileInfo
 	value string
 }
-
-// maxSecret is far above any key or token.
-const maxSecret = 64 << 10
 
 // NewFileSecret names the file; nothing is read.
 func NewFileSecret(path string) FileSecret {
@@ -42,20 +39,22 @@ func (f *FileSecret) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText is the path.
-func (f FileSecret) MarshalText() ([]byte, error) { return []byte(f.path), nil }
+// MarshalText is String.
+func (f FileSecret) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // Set tells whether a file is named.
 func (f FileSecret) Set() bool { return f.path != "" }
 
-// Path is the file's.
-func (f FileSecret) Path() string { return f.path }
-
-// String is the path.
-func (f FileSecret) String() string { return f.path }
+// String is the path as it may be printed.
+func (f FileSecret) String() string {
+	if !f.Set() {
+		return ""
+	}
+	return secret.Shown(f.path)
+}
 
 // GoString keeps %#v from the secret behind the path.
-func (f FileSecret) GoString() string { return fmt.Sprintf("%q", f.path) }
+func (f FileSecret) GoString() string { return fmt.Sprintf("%q", f.String()) }
 
 // Read returns the secret without one trailing newline. The file is read again where its time of change, size or inode is
 // another than before, so that a rotated key needs no restart; otherwise a call costs one stat. An unreadable or empty
@@ -68,65 +67,34 @@ func (f FileSecret) Read() (string, error) {
 	defer f.held.mu.Unlock()
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return "", fmt.Errorf("read secret: %w", err)
+		return "", fmt.Errorf("read secret: %s: %w", f, secret.Cause(err))
 	}
 	if f.held.info != nil && sameFile(f.held.info, info) {
 		return f.held.value, nil
 	}
-	value, info, err := readSecret(f.path)
+	content, info, err := secret.Raw(f.path)
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}
-	f.held.value, f.held.info = value, info
-	return value, nil
+	f.held.value = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	f.held.info = info
+	return f.held.value, nil
+}
+
+// Line is Read for a secret of printable characters in a line of its own: a byte order mark, UTF-16 and white space around it
+// are those of an editor.
+func (f FileSecret) Line() (string, error) {
+	content, err := f.Read()
+	if err != nil {
+		return "", err
+	}
+	line, err := secret.Trim([]byte(content))
+	if err != nil {
+		return "", fmt.Errorf("read secret: %s %w", f, err)
+	}
+	return line, nil
 }
 
 func sameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
-
-// readSecret returns the state of the very file that it read: the name may mean another one a moment later.
-func readSecret(path string) (string, fs.FileInfo, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return "", nil, err
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
-	switch {
-	case err != nil:
-		return "", nil, err
-	case len(content) > maxSecret:
-		return "", nil, fmt.Errorf("%s holds more than %d bytes, which is no key", path, maxSecret)
-	}
-	content = bytes.TrimSuffix(bytes.TrimSuffix(content, []byte("\n")), []byte("\r"))
-	if len(content) == 0 {
-		return "", nil, fmt.Errorf("%s is empty", path)
-	}
-	return string(content), info, nil
-}
-
-// findings says what is wrong with the file itself, now.
-func (f FileSecret) findings(key string) []connector.Finding {
-	if !f.Set() {
-		return nil
-	}
-	info, err := os.Stat(f.path)
-	switch {
-	case err != nil:
-		return []connector.Finding{{
-			Level: connector.FindingRefused, Thing: key, Text: fmt.Sprintf("the file cannot be read: %v", err),
-			Mend: "put the secret into " + f.path,
-		}}
-	case info.Mode().Perm()&0o004 != 0:
-		return []connector.Finding{{
-			Level: connector.FindingWarning, Thing: key, Text: "every user of this machine may read the file",
-			Mend: "chmod 0400 " + f.path + ", or defaultMode: 0440 for a Secret's volume",
-		}}
-	}
-	return nil
 }

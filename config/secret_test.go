@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twochat-connector/twochat-connector/secret"
 )
 
 func TestFileSecret_ReadsAgainWhenChanged(t *testing.T) {
@@ -20,27 +22,27 @@ func TestFileSecret_ReadsAgainWhenChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	expect := func(secret FileSecret, want string) {
+	expect := func(file FileSecret, want string) {
 		t.Helper()
-		if got, err := secret.Read(); got != want || err != nil {
+		if got, err := file.Read(); got != want || err != nil {
 			t.Errorf("Read = %q, %v; want %q", got, err, want)
 		}
 	}
 	then := time.Now().Add(-time.Hour)
 	put("first\n", then)
-	secret := NewFileSecret(path)
-	expect(secret, "first")
+	file := NewFileSecret(path)
+	expect(file, "first")
 
 	put("again\n", then)
-	expect(secret, "first") // same inode, size and time: taken for unchanged
+	expect(file, "first") // same inode, size and time: taken for unchanged
 	put("again\n", then.Add(time.Second))
-	expect(secret, "again")
+	expect(file, "again")
 	put("longer still\r\n", then.Add(time.Second))
-	expect(secret, "longer still")
-	copied := secret
+	expect(file, "longer still")
+	copied := file
 	put("two\n\n", then)
 	expect(copied, "two\n") // one newline, not all
-	expect(secret, "two\n")
+	expect(file, "two\n")
 
 	// As Kubernetes does it: another file under the name, here of the same size and age.
 	next := path + ".next"
@@ -53,20 +55,20 @@ func TestFileSecret_ReadsAgainWhenChanged(t *testing.T) {
 	if err := os.Rename(next, path); err != nil {
 		t.Fatal(err)
 	}
-	expect(secret, "six\n")
+	expect(file, "six\n")
 
 	put("\n", then)
-	if got, err := secret.Read(); err == nil {
+	if got, err := file.Read(); err == nil {
 		t.Errorf("Read of an empty file = %q", got)
 	}
-	put(strings.Repeat("k", maxSecret+1), then)
-	if _, err := secret.Read(); err == nil || strings.Contains(err.Error(), "kkk") {
+	put(strings.Repeat("k", secret.MaxBytes+1), then)
+	if _, err := file.Read(); err == nil || strings.Contains(err.Error(), "kkk") {
 		t.Errorf("Read of a huge file: %v", err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := secret.Read(); err == nil {
+	if got, err := file.Read(); err == nil {
 		t.Errorf("Read of no file = %q: a withdrawn key must not be used on", got)
 	}
 	if got, err := (FileSecret{}).Read(); err == nil {

@@ -30,9 +30,18 @@ type admin struct {
 func listenAdmin(address string) (*admin, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, mended(fmt.Errorf("admin server: %w", err), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
+		return nil, mended(fmt.Errorf("admin server: %s: %s", listenText(address), netCause(err)), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
 	}
 	return &admin{listener: listener, served: make(chan struct{})}, nil
+}
+
+// listenText is an address to listen on, where it can be nothing else.
+func listenText(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err == nil && (host == "" || host == "localhost" || net.ParseIP(host) != nil) {
+		return "listen on " + address
+	}
+	return "listen"
 }
 
 // URL is where the server is reached from this machine.

@@ -116,7 +116,7 @@ func (s *share) beneath(ctx context.Context) (perMinute float64, kept connector.
 	if s.admin == "" {
 		return s.blind, "", false
 	}
-	body, err := askStatus(ctx, s.admin)
+	body, err := askStatus(ctx, s.admin, "the admin server at "+s.admin)
 	if err != nil || json.Unmarshal(body, &r) != nil {
 		return s.blind, "", false
 	}

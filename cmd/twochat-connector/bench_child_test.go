@@ -119,6 +119,12 @@ func play(role string) error {
 			return fmt.Errorf("the NATS server is not ready")
 		}
 		url = s.ClientURL()
+	case "program":
+		os.Args = append(os.Args[:1], strings.Split(settings, " ")...)
+		if err := os.Unsetenv(roleVariable); err != nil {
+			return err
+		}
+		main()
 	default:
 		return fmt.Errorf("no role is called %q", name)
 	}

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -77,16 +77,50 @@ func grievances(err error) []grievance {
 	return list
 }
 
-// printError tells a person what went wrong and what to do: a line for each thing, indented below it the mend.
-func printError(to io.Writer, name string, err error) {
+// tell says what went wrong and what to do, to a person or as JSON.
+func (p *program) tell(err error) {
 	var logged *loggedError
 	if err == nil || errors.Is(err, errFoundWrong) || errors.Is(err, errHelped) || errors.As(err, &logged) {
 		return
 	}
+	if p.json {
+		p.tellJSON(err)
+		return
+	}
+	name := "twochat-connector"
+	if p.name != "" {
+		name += " " + p.name
+	}
 	for _, g := range grievances(err) {
-		fmt.Fprintf(to, "twochat-connector %s: %s\n", name, g.text)
+		fmt.Fprintf(p.err, "%s: %s\n", name, g.text)
 		if g.mend != "" {
-			fmt.Fprintf(to, "    %s\n", g.mend)
+			fmt.Fprintf(p.err, "    %s\n", g.mend)
 		}
 	}
+}
+
+// failure is an error for a program.
+type failure struct {
+	Command  string        `json:"command,omitempty"`
+	ExitCode int           `json:"exit_code"`
+	Problems []failureText `json:"problems"`
+}
+
+type failureText struct {
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// tellJSON prints an error on one line, where the facts would have stood. Lines of events are kept free of it.
+func (p *program) tellJSON(err error) {
+	f := failure{Command: p.name, ExitCode: exitCode(err)}
+	for _, g := range grievances(err) {
+		f.Problems = append(f.Problems, failureText{g.text, g.mend})
+	}
+	to := p.out
+	if p.name == "tail" {
+		to = p.err
+	}
+	// A standard output that takes nothing cannot be told of it either.
+	_ = json.NewEncoder(to).Encode(map[string]failure{"error": f})
 }

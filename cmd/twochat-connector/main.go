@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
+
+	"github.com/twochat-connector/twochat-connector/config"
 )
 
 // Exit codes, the same for every command.
@@ -27,7 +29,7 @@ const (
 func main() {
 	// The reader of our standard output may go; the sink that writes there wants to know it, not to die of it.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// The first signal drains; from then on the next one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	p := &program{env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr, limitMemory: debug.SetMemoryLimit}
@@ -37,6 +39,7 @@ func main() {
 // program is what a command is run with.
 type program struct {
 	name     string // of the command
+	json     bool   // it was asked for JSON
 	env      []string
 	in       io.Reader
 	out, err io.Writer
@@ -85,17 +88,28 @@ func run(ctx context.Context, p *program, args []string) int {
 	all := commands()
 	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
 	if i < 0 {
-		names := make([]string, len(all))
-		for j := range all {
-			names[j] = all[j].name
-		}
-		fmt.Fprintf(p.err, "twochat-connector: there is no such command; there are %s\n`twochat-connector help` says what they do\n", strings.Join(names, ", "))
-		return exitUsage
+		err := noSuchCommand(name)
+		p.json = asksForJSON(args)
+		p.tell(err)
+		return exitCode(err)
 	}
 	p.name = name
 	err := all[i].run(ctx, p, args)
-	printError(p.err, p.name, err)
+	p.tell(err)
 	return exitCode(err)
+}
+
+// noSuchCommand names the command that was meant, if it can be told. What was written may be anything, and is not quoted.
+func noSuchCommand(written string) error {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	text := "there is no such command; there are " + strings.Join(names, ", ")
+	if near := config.Nearest(written, names); near != "" {
+		text += "; the nearest is " + near
+	}
+	return &usageError{mended(errors.New(text), "`twochat-connector help` says what they do")}
 }
 
 func printHelp(to io.Writer) {

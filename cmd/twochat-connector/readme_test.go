@@ -165,3 +165,14 @@ func TestREADME_Commands(t *testing.T) {
 		}
 	}
 }
+
+// A variable that the image sets would overrule the file that its user mounts.
+func TestDockerfile_SetsNoVariable(t *testing.T) {
+	content, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := regexp.MustCompile(`(?m)^ENV .*`).Find(content); line != nil {
+		t.Errorf("the image sets a variable: %s", line)
+	}
+}

@@ -200,7 +200,7 @@ func TestRun_WaitsForTheKey(t *testing.T) {
 		_, body := get(t, r.admin()+"/readyz")
 		return strings.Contains(body, "stream support: no good walk yet (no source): key: ")
 	})
-	wantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"mend":"put the secret into `)
+	wantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"mend":"put the API key into a file`)
 	wantCode(t, r.end(), exitFine)
 }
 

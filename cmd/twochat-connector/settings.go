@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
@@ -30,12 +32,74 @@ func (p *program) parse(flags *flag.FlagSet, args []string, about string) error 
 		p.printFlags(flags)
 		return errHelped
 	case err != nil:
-		text := strings.ReplaceAll(err.Error(), "provided but not defined: -", "is unknown: --")
-		return &usageError{mended(errors.New(text), "`twochat-connector help "+p.name+"` lists the flags")}
+		p.json = asksForJSON(args)
+		return p.wrongFlag(wrongValue(flags, err.Error()))
 	case flags.NArg() > 0:
-		return &usageError{mended(errors.New("expected flags only, found something else among them"), "`twochat-connector help "+p.name+"` lists the flags")}
+		p.json = asksForJSON(args)
+		return p.wrongFlag("expected flags only, found something else among them")
 	}
-	return nil
+	if f := flags.Lookup("json"); f != nil {
+		p.json = f.Value.String() == "true"
+	}
+	flags.Visit(func(f *flag.Flag) {
+		// A variable of the shell that is empty must not mean what leaving the flag out means.
+		if value, ok := f.Value.(flag.Getter); ok && value.Get() == "" && err == nil {
+			err = p.wrongFlag("flag --" + f.Name + ": expected a value, found nothing")
+		}
+	})
+	return err
+}
+
+func (p *program) wrongFlag(text string) error {
+	return &usageError{mended(errors.New(text), "`twochat-connector help "+p.name+"` lists the flags")}
+}
+
+// asksForJSON looks for the flag --json in a command line that could not be read.
+func asksForJSON(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool { return strings.TrimLeft(arg, "-") == "json" && strings.HasPrefix(arg, "-") })
+}
+
+var (
+	flagOfValue = regexp.MustCompile(`.* for (?:flag )?-([a-z-]+): `)
+	plainFlag   = regexp.MustCompile(`^-[a-z-]{1,30}$`)
+)
+
+// wrongValue words an error of the package flag without what was written: it may be a secret or somebody's number.
+func wrongValue(flags *flag.FlagSet, text string) string {
+	if unknown, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
+		if !plainFlag.MatchString(unknown) {
+			return "a flag is unknown"
+		}
+		var names []string
+		flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+		words := "flag is unknown: -" + unknown
+		if near := config.Nearest(strings.TrimPrefix(unknown, "-"), names); near != "" {
+			words += "; the nearest is --" + near
+		}
+		return words
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return "flag --" + name + ": expected a value, found nothing"
+	}
+	found := flagOfValue.FindStringSubmatch(text)
+	if found == nil || flags.Lookup(found[1]) == nil {
+		return "a flag cannot be read"
+	}
+	expected := "another value"
+	switch value := flags.Lookup(found[1]).Value.(type) {
+	case flag.Getter:
+		switch value.Get().(type) {
+		case bool:
+			expected = "true or false, or nothing for true"
+		case int, int64, uint, uint64:
+			expected = "a whole number"
+		case time.Duration:
+			expected = "a length of time such as 20s"
+		}
+	default:
+		expected = strings.TrimPrefix(text[len(found[0]):], "expected ")
+	}
+	return "flag --" + found[1] + ": expected " + expected
 }
 
 func (p *program) printFlags(flags *flag.FlagSet) {
@@ -59,6 +123,9 @@ func configFlags(flags *flag.FlagSet) *config.Flags {
 	c := &config.Flags{}
 	flags.StringVar(&c.Config, "config", "", "configuration `file`; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
 	flags.Func("number", "connected `number` to read, such as +595981048477, instead of the configured ones; may be repeated", func(number string) error {
+		if number == "" {
+			return errors.New("expected a number, found nothing")
+		}
 		c.Numbers = append(c.Numbers, number)
 		return nil
 	})

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -33,13 +35,17 @@ func runStatus(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	body, err := askStatus(ctx, base)
+	where := "the admin server at " + base
+	if *address != "" {
+		where = "the admin server that --admin names" // whatever was written there
+	}
+	body, err := askStatus(ctx, base, where)
 	if err != nil {
 		return mended(err, "see whether the connector runs there, and name its admin server with --admin")
 	}
 	var r report
 	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
-		return mended(fmt.Errorf("what answers at %s is not a connector of this version", base), "name the connector's admin server with --admin")
+		return mended(fmt.Errorf("what answers at %s is not a connector of this version", where), "name the connector's admin server with --admin")
 	}
 	if *asJSON {
 		_, err = p.out.Write(body)
@@ -62,8 +68,11 @@ func (p *program) adminURL(named string, settings *config.Flags) (string, error)
 			named = "http://" + named
 		}
 		u, err := url.Parse(named)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 			return "", usage("flag --admin: expected a URL such as http://127.0.0.1:8080")
+		case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+			return "", usage("flag --admin: expected a URL without user, password, query and fragment, such as http://127.0.0.1:8080")
 		}
 		return strings.TrimRight(named, "/"), nil
 	}
@@ -88,27 +97,45 @@ const (
 	statusBytes   = 32 << 20
 )
 
-func askStatus(ctx context.Context, base string) ([]byte, error) {
+func askStatus(ctx context.Context, base, where string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/status", nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask the admin server: %w", err)
+		return nil, fmt.Errorf("ask %s: it is no address", where)
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask the admin server at %s: %w", base, err)
+		return nil, fmt.Errorf("ask %s: %s", where, netCause(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, statusBytes))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("ask the admin server at %s: %w", base, err)
+		return nil, fmt.Errorf("ask %s: %s", where, netCause(err))
 	case response.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("ask the admin server at %s: %w", base, errors.New(response.Status))
+		return nil, fmt.Errorf("ask %s: it answers %d %s", where, response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return body, nil
+}
+
+// netCause words why a connection came to nothing, without the addresses that the libraries quote.
+func netCause(err error) string {
+	var (
+		errno   syscall.Errno
+		dns     *net.DNSError
+		network net.Error
+	)
+	switch {
+	case errors.As(err, &dns):
+		return "its name does not resolve"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return "no answer in time"
+	}
+	return "no answer that can be read"
 }
 
 // printReport prints the record as a table, and what is wrong below it.

@@ -80,6 +80,9 @@ func (c Config) WithDefaults() Config {
 // topicName leaves room for the suffixes of the topics beside it (the limit is 249).
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 
+// hostName takes names and addresses, and no user or password before them: an error about a broker shows its address.
+var hostName = regexp.MustCompile(`^[a-zA-Z0-9._:%-]+$`)
+
 // Validate lists what is wrong with the configuration, by itself; each Thing is a key below `sink.kafka`. Empty means that it
 // can be used.
 func (c Config) Validate() []connector.Finding {
@@ -94,7 +97,7 @@ func (c Config) Validate() []connector.Finding {
 	remote := false
 	for i, address := range c.Brokers {
 		host, port, err := net.SplitHostPort(address)
-		if err != nil || host == "" || port == "" {
+		if err != nil || !hostName.MatchString(host) || port == "" {
 			refuse(fmt.Sprintf("brokers[%d]", i), "it is no host:port", "write it like kafka.example.com:9092")
 			continue
 		}
@@ -104,7 +107,7 @@ func (c Config) Validate() []connector.Finding {
 		refuse("topic", "it is no name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
 	}
 	if _, ok := compressionOf(c.Compression); !ok {
-		refuse("compression", fmt.Sprintf("%q is unknown", c.Compression), "choose zstd, lz4, snappy, gzip or none")
+		refuse("compression", "it is none that is known", "choose zstd, lz4, snappy, gzip or none")
 	}
 	if c.TransactionTimeout < minTransactionTimeout || c.TransactionTimeout > maxTransactionTimeout {
 		refuse("transaction_timeout", fmt.Sprintf("%v is out of bounds", c.TransactionTimeout),
@@ -144,7 +147,7 @@ func (s SASL) validate(refuse func(key, text, mend string)) {
 			refuse("sasl.token_file", "it is missing", "name the file that holds the token")
 		}
 	default:
-		refuse("sasl.mechanism", fmt.Sprintf("%q is unknown", s.Mechanism), "choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
+		refuse("sasl.mechanism", "it is none that is known", "choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
 	}
 }
 

@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"github.com/twochat-connector/twochat-connector/secret"
 )
 
 // dialTimeout bounds the making of a connection: dialling, TLS, API versions.
@@ -63,19 +64,19 @@ func (t TLS) load(address string) (*tls.Config, error) {
 		config.ServerName = host
 	}
 	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
+		pem, err := secret.Text(t.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("read tls.ca_file: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read tls.ca_file: no certificate in %s", t.CAFile)
+		if !config.RootCAs.AppendCertsFromPEM([]byte(pem)) {
+			return nil, fmt.Errorf("read tls.ca_file: no certificate in %s", secret.Shown(t.CAFile))
 		}
 	}
 	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		pair, err := secret.KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("read tls.cert_file: %w", err)
+			return nil, fmt.Errorf("read tls.cert_file and tls.key_file: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
@@ -98,13 +99,13 @@ func (c credentials) Name() string { return strings.ToUpper(c.settings.Mechanism
 
 func (c credentials) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
 	if c.settings.Mechanism == "oauthbearer" {
-		token, err := secret("sasl.token_file", c.settings.TokenFile)
+		token, err := line("sasl.token_file", c.settings.TokenFile)
 		if err != nil {
 			return nil, nil, err
 		}
 		return bearer{}, []byte("n,,\x01auth=Bearer " + token + "\x01\x01"), nil // RFC 7628 §3.1
 	}
-	password, err := secret("sasl.password_file", c.settings.PasswordFile)
+	password, err := line("sasl.password_file", c.settings.PasswordFile)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,14 +122,10 @@ func (c credentials) Start(ctx context.Context) (sasl.StateMachine, []byte, erro
 	return inner.Start(ctx)
 }
 
-func secret(key, file string) (string, error) {
-	raw, err := os.ReadFile(file)
+func line(key, file string) (string, error) {
+	text, err := secret.Line(file)
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", key, err)
-	}
-	text := strings.TrimRight(string(raw), "\r\n")
-	if text == "" {
-		return "", fmt.Errorf("read %s: %s is empty", key, file)
 	}
 	return text, nil
 }

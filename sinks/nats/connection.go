@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/secret"
 )
 
 // dialTimeout bounds one attempt to connect where the context does not bound it more tightly.
@@ -198,13 +198,9 @@ func (c Connection) secure() bool {
 func (c Connection) authenticate(o *natsgo.Options) error {
 	switch {
 	case c.CredsFile != "":
-		return natsgo.UserCredentials(c.CredsFile)(o)
+		return c.userCredentials(o)
 	case c.NKeyFile != "":
-		option, err := natsgo.NkeyOptionFromSeed(c.NKeyFile)
-		if err != nil {
-			return fmt.Errorf("read nkey_file: %w", err)
-		}
-		return option(o)
+		return c.userKey(o)
 	case c.TokenFile != "":
 		if _, err := readToken(c.TokenFile); err != nil {
 			return err
@@ -220,30 +216,18 @@ func (c Connection) authenticate(o *natsgo.Options) error {
 	return nil
 }
 
-func readToken(path string) (string, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("read token_file: %w", err)
-	}
-	token := strings.TrimSpace(string(raw))
-	if token == "" {
-		return "", errors.New("read token_file: it is empty")
-	}
-	return token, nil
-}
-
 func (t TLS) wanted() bool { return t != TLS{} }
 
 func (t TLS) apply(o *natsgo.Options) error {
 	o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.Insecure}
 	if t.CAFile != "" {
 		o.RootCAsCB = func() (*x509.CertPool, error) {
-			pem, err := os.ReadFile(t.CAFile)
+			pem, err := secret.Text(t.CAFile)
 			if err != nil {
 				return nil, fmt.Errorf("read tls.ca_file: %w", err)
 			}
 			pool := x509.NewCertPool()
-			if !pool.AppendCertsFromPEM(pem) {
+			if !pool.AppendCertsFromPEM([]byte(pem)) {
 				return nil, errors.New("read tls.ca_file: there is no certificate in it")
 			}
 			return pool, nil
@@ -254,7 +238,7 @@ func (t TLS) apply(o *natsgo.Options) error {
 	}
 	if t.CertFile != "" {
 		o.TLSCertCB = func() (tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+			pair, err := secret.KeyPair(t.CertFile, t.KeyFile)
 			if err != nil {
 				return pair, fmt.Errorf("read tls.cert_file and tls.key_file: %w", err)
 			}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/secret"
+)
+
+// fileSuffix ends the name of every key that names a file which is read as it is: a secret, a certificate.
+const fileSuffix = "_file"
+
+// namesFile says whether a key, by its dotted path, names such a file.
+func namesFile(path string) bool { return strings.HasSuffix(path, fileSuffix) }
+
+// fileFindings says of every file that is named and used what is wrong with it now.
+func (c *Config) fileFindings() []connector.Finding {
+	var list []connector.Finding
+	walk(reflect.ValueOf(c).Elem(), "", func(path string, value reflect.Value, _ field) {
+		if !namesFile(path) || path == "twochat.api_key_file" && c.apiKey != "" {
+			return
+		}
+		named := filePath(value)
+		if named == "" {
+			return
+		}
+		if err := c.readNamed(path, named); err != nil {
+			list = append(list, connector.Finding{
+				Level: connector.FindingRefused, Thing: path, Text: strings.TrimPrefix(err.Error(), "read secret: "),
+				Mend: "put " + contentOf(path) + " into a file that this user may read, and its path into " + path,
+			})
+			return
+		}
+		if info, err := os.Stat(named); err == nil && isSecret(path) && info.Mode().Perm()&0o004 != 0 {
+			list = append(list, connector.Finding{
+				Level: connector.FindingWarning, Thing: path, Text: "every user of this machine may read the file",
+				Mend: "chmod 0400 " + secret.Shown(named) + ", or defaultMode: 0440 for a Secret's volume",
+			})
+		}
+	})
+	return list
+}
+
+// filePath is the path that a key names, or "".
+func filePath(value reflect.Value) string {
+	if file, ok := value.Interface().(FileSecret); ok {
+		return file.path
+	}
+	return value.String()
+}
+
+// readNamed reads a file as whoever uses it will.
+func (c *Config) readNamed(path, named string) error {
+	var err error
+	switch {
+	case path == "twochat.api_key_file":
+		_, err = c.APIKey()
+	case path == "privacy.key_file":
+		_, err = c.Privacy.KeyFile.Read()
+	case strings.HasSuffix(path, ".password_file"), strings.HasSuffix(path, ".token_file"):
+		_, err = secret.Line(named)
+	case strings.HasSuffix(path, ".creds_file") && strings.HasPrefix(named, "~/"):
+		// The sink knows where that is.
+	default:
+		_, err = secret.Text(named)
+	}
+	return err
+}
+
+// isSecret says whether nobody else may read the file of a key: all but certificates.
+func isSecret(path string) bool {
+	return !strings.HasSuffix(path, ".ca_file") && !strings.HasSuffix(path, ".cert_file")
+}
+
+// contentOf names what the file of a key holds.
+func contentOf(path string) string {
+	switch name := path[strings.LastIndex(path, ".")+1:]; name {
+	case "api_key_file":
+		return "the API key"
+	case "ca_file", "cert_file":
+		return "the certificate"
+	case "password_file", "token_file":
+		return "the " + strings.TrimSuffix(name, fileSuffix)
+	}
+	return "the key"
+}

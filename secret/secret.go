@@ -1,0 +1,169 @@
+// Package secret reads secrets out of files as people and their editors write them, and shows nothing that may be one.
+//
+// A key that names a file takes any text, and sooner or later somebody writes the secret itself there. So no error of this
+// package has a path that cannot be told from a secret, and none has a byte of a file.
+package secret
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+)
+
+// MaxBytes is far above any key, token or chain of certificates.
+const MaxBytes = 64 << 10
+
+// hidden stands for a path that may be a secret.
+const hidden = "the file that it names (not shown, as it may be the secret itself)"
+
+// Shown is a path as it may be printed: whole where the file is there, or where the path lies below a folder that is, other
+// than the root and the current one. Everything else may be a secret that was written where a path belongs.
+func Shown(path string) string {
+	if _, err := os.Lstat(path); err == nil {
+		return path
+	}
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if dir == "." || dir == filepath.Dir(dir) {
+			return hidden
+		}
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return path
+		}
+	}
+}
+
+// Raw is what the file holds, and the state of the very file that was read: the name may mean another one a moment later.
+func Raw(path string) ([]byte, fs.FileInfo, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, wrong(path, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, nil, wrong(path, err)
+	}
+	content, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	switch {
+	case err != nil:
+		return nil, nil, wrong(path, err)
+	case len(content) > MaxBytes:
+		return nil, nil, fmt.Errorf("%s holds more than %d bytes, which is no secret", Shown(path), MaxBytes)
+	case len(bytes.TrimSpace(content)) == 0:
+		return nil, nil, fmt.Errorf("%s is empty", Shown(path))
+	}
+	return content, info, nil
+}
+
+// wrong is an error about a file, without the path that the system puts into it.
+func wrong(path string, err error) error {
+	return fmt.Errorf("%s: %w", Shown(path), Cause(err))
+}
+
+// Cause is an error about a file without the file's path.
+func Cause(err error) error {
+	var about *fs.PathError
+	if errors.As(err, &about) {
+		return about.Err
+	}
+	return err
+}
+
+// Text is a file of several lines: keys and certificates in PEM, credentials of NATS. It may be UTF-8 with or without a mark,
+// or UTF-16 with one, as editors on Windows write it.
+func Text(path string) (string, error) {
+	content, _, err := Raw(path)
+	if err != nil {
+		return "", err
+	}
+	text, err := Decode(content)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", Shown(path), err)
+	}
+	return text, nil
+}
+
+// Line is a file that holds a single secret: a key, a token, a password. White space and invisible characters around it are no
+// part of it; an editor or `echo` put them there.
+func Line(path string) (string, error) {
+	content, _, err := Raw(path)
+	if err != nil {
+		return "", err
+	}
+	line, err := Trim(content)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", Shown(path), err)
+	}
+	return line, nil
+}
+
+// Trim is the single secret that a text holds. The error goes on after the name of what holds it.
+func Trim(content []byte) (string, error) {
+	text, err := Decode(content)
+	if err != nil {
+		return "", err
+	}
+	text = strings.TrimFunc(text, unseen)
+	switch {
+	case text == "":
+		return "", errors.New("is empty")
+	case strings.ContainsAny(text, "\r\n"):
+		return "", errors.New("holds several lines, and the secret alone is expected")
+	}
+	return text, nil
+}
+
+// unseen tells characters that nobody sees: blanks, and those that join, part or mark a text.
+func unseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+
+// Decode makes UTF-8 of a text that says by its first bytes that it is UTF-8 or UTF-16, and takes any other for UTF-8.
+func Decode(content []byte) (string, error) {
+	text := string(content)
+	switch {
+	case strings.HasPrefix(text, "\xef\xbb\xbf"):
+		text = text[3:]
+	case strings.HasPrefix(text, "\xff\xfe"):
+		text = wide(content[2:], binary.LittleEndian)
+	case strings.HasPrefix(text, "\xfe\xff"):
+		text = wide(content[2:], binary.BigEndian)
+	}
+	if strings.Contains(text, "\x00") {
+		return "", errors.New("holds NUL characters: it is UTF-16 without a mark, or no text; save it as UTF-8")
+	}
+	return text, nil
+}
+
+// wide makes UTF-8 of UTF-16; half a character at the end is none.
+func wide(content []byte, order binary.ByteOrder) string {
+	units := make([]uint16, 0, len(content)/2)
+	for ; len(content) > 1; content = content[2:] {
+		units = append(units, order.Uint16(content))
+	}
+	return string(utf16.Decode(units))
+}
+
+// KeyPair is a certificate and its private key, each in a file in PEM.
+func KeyPair(certificate, key string) (tls.Certificate, error) {
+	public, err := Text(certificate)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
+	}
+	private, err := Text(key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("key: %w", err)
+	}
+	pair, err := tls.X509KeyPair([]byte(public), []byte(private))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate and key: %w", err)
+	}
+	return pair, nil
+}

@@ -1,0 +1,106 @@
+package nats
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"github.com/twochat-connector/twochat-connector/secret"
+)
+
+// userCredentials has the file read anew at each connect, the JWT and the seed in one go each.
+func (c Connection) userCredentials(o *natsgo.Options) error {
+	read := func() (string, error) {
+		text, err := secret.Text(c.credsPath())
+		if err != nil {
+			return "", fmt.Errorf("read creds_file: %w", err)
+		}
+		return text, nil
+	}
+	token := func() (string, error) {
+		text, err := read()
+		if err != nil {
+			return "", err
+		}
+		jwt, err := nkeys.ParseDecoratedJWT([]byte(text))
+		if err != nil || strings.Count(jwt, ".") != 2 {
+			return "", fmt.Errorf("read creds_file: %s holds no credentials of NATS (a JWT and a seed)", secret.Shown(c.credsPath()))
+		}
+		return jwt, nil
+	}
+	sign := func(nonce []byte) ([]byte, error) {
+		text, err := read()
+		if err != nil {
+			return nil, err
+		}
+		return signed(nonce, text, "creds_file")
+	}
+	if _, err := token(); err != nil {
+		return err
+	}
+	if _, err := sign(nil); err != nil {
+		return err
+	}
+	return natsgo.UserJWT(token, sign)(o)
+}
+
+// credsPath is the path of creds_file; ~/ stands for the user's own folder, as in the tools of NATS.
+func (c Connection) credsPath() string {
+	if rest, ok := strings.CutPrefix(c.CredsFile, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, rest)
+		}
+	}
+	return c.CredsFile
+}
+
+// userKey has the seed read anew for each signature; its public half is that of the first.
+func (c Connection) userKey(o *natsgo.Options) error {
+	text, err := secret.Text(c.NKeyFile)
+	if err != nil {
+		return fmt.Errorf("read nkey_file: %w", err)
+	}
+	pair, err := nkeys.ParseDecoratedUserNKey([]byte(text))
+	if err != nil {
+		return errors.New("read nkey_file: it holds no seed of a user's nkey")
+	}
+	defer pair.Wipe()
+	public, err := pair.PublicKey()
+	if err != nil {
+		return errors.New("read nkey_file: it holds no seed of a user's nkey")
+	}
+	return natsgo.Nkey(public, func(nonce []byte) ([]byte, error) {
+		text, err := secret.Text(c.NKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read nkey_file: %w", err)
+		}
+		return signed(nonce, text, "nkey_file")
+	})(o)
+}
+
+// signed is a nonce's signature with the seed in a text. The seed stays in memory no longer than that.
+func signed(nonce []byte, text, key string) ([]byte, error) {
+	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: it holds no seed of an nkey", key)
+	}
+	defer pair.Wipe()
+	signature, err := pair.Sign(nonce)
+	if err != nil {
+		return nil, fmt.Errorf("sign with %s: %w", key, err)
+	}
+	return signature, nil
+}
+
+func readToken(path string) (string, error) {
+	token, err := secret.Line(path)
+	if err != nil {
+		return "", fmt.Errorf("read token_file: %w", err)
+	}
+	return token, nil
+}
