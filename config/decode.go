@@ -136,6 +136,10 @@ func (l *loader) decodeScalar(n *yaml.Node, target reflect.Value, path string) {
 	}
 	ok := false
 	switch tag := n.ShortTag(); {
+	case octal.MatchString(n.Value) && tag == "!!int" && !isText(t) && t.Kind() != reflect.String:
+		// YAML reads it as octal, and whoever wrote it hardly did.
+		l.problemAt(n, path, fmt.Sprintf("expected %s without a zero before it", expected))
+		return
 	case isText(t):
 		// A number's digits without quotes are an integer to YAML; the text is still the number.
 		if ok = tag == "!!str" || tag == "!!timestamp" || t == numberType && tag == "!!int"; ok {
@@ -179,6 +183,8 @@ func (l *loader) decodeScalar(n *yaml.Node, target reflect.Value, path string) {
 		l.problemAt(n, path, fmt.Sprintf("expected %s, found %s", expected, found(n)))
 	}
 }
+
+var octal = regexp.MustCompile(`^-?0[0-9_]+$`)
 
 // expectedOf says what a key of this type takes.
 func expectedOf(t reflect.Type) string {

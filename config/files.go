@@ -1,9 +1,11 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"reflect"
 	"strings"
+	"syscall"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/secret"
@@ -29,7 +31,7 @@ func (c *Config) fileFindings() []connector.Finding {
 		if err := c.readNamed(path, named); err != nil {
 			list = append(list, connector.Finding{
 				Level: connector.FindingRefused, Thing: path, Text: strings.TrimPrefix(err.Error(), "read secret: "),
-				Mend: "put " + contentOf(path) + " into a file that this user may read, and its path into " + path,
+				Mend: fileHint(path, err),
 			})
 			return
 		}
@@ -72,6 +74,15 @@ func (c *Config) readNamed(path, named string) error {
 // isSecret says whether nobody else may read the file of a key: all but certificates.
 func isSecret(path string) bool {
 	return !strings.HasSuffix(path, ".ca_file") && !strings.HasSuffix(path, ".cert_file")
+}
+
+// fileHint says what to do about a file that cannot be read, or holds something else.
+func fileHint(path string, err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return "put " + contentOf(path) + " into a file that this user may read, and the file's path into " + path
+	}
+	return "write " + contentOf(path) + " alone into the file, as plain text in UTF-8"
 }
 
 // contentOf names what the file of a key holds.
