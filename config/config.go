@@ -52,6 +52,7 @@ type Poll struct {
 	MonthlyCredits    int           `yaml:"monthly_credits" doc:"of the account's usage at which polling slows down; 0 = half of the plan"`
 	Concurrency       int           `yaml:"concurrency" doc:"requests in flight at most, 1 to 64"`
 	Timeout           time.Duration `yaml:"timeout" doc:"of one request"`
+	MaxPageBytes      int           `yaml:"max_page_bytes" doc:"how large an answer may be, decompressed; 1048576 (1 MiB) to 67108864 (64 MiB)"`
 	Sweep             Sweep         `yaml:"sweep"`
 }
 
@@ -108,7 +109,7 @@ func Default() Config {
 		TwoChat: TwoChat{BaseURL: "https://api.p.2chat.io"},
 		Start:   Start{Mode: StartNow},
 		Poll: Poll{
-			MinInterval: 10 * time.Second, MaxInterval: 60 * time.Second, Concurrency: 4, Timeout: 15 * time.Second,
+			MinInterval: 10 * time.Second, MaxInterval: 60 * time.Second, Concurrency: 4, Timeout: 15 * time.Second, MaxPageBytes: 8 << 20,
 			Sweep: Sweep{Every: time.Hour, Depth: 60 * time.Hour},
 		},
 		Seen:    Seen{Capacity: 20000},

@@ -21,6 +21,12 @@ const minSeen = 2 * 50 * 100
 // maxStreams keeps a slip from spending an account; one process is made for a thousand.
 const maxStreams = 10000
 
+// A page has to hold its largest item, and what is read at once has to fit into memory.
+const (
+	minPageBytes = 1 << 20
+	maxPageBytes = 64 << 20
+)
+
 // maxConcurrency is where more requests in flight only meet the account's limit.
 const maxConcurrency = 64
 
@@ -203,6 +209,9 @@ func (p *Poll) validate(wrong func(path, text string)) {
 	}
 	if p.Timeout < time.Second || p.Timeout > 5*time.Minute {
 		wrong("poll.timeout", "expected 1s to 5m")
+	}
+	if p.MaxPageBytes < minPageBytes || p.MaxPageBytes > maxPageBytes {
+		wrong("poll.max_page_bytes", fmt.Sprintf("expected %d (1 MiB) to %d (64 MiB)", minPageBytes, maxPageBytes))
 	}
 	if p.RequestsPerMinute < 0 {
 		wrong("poll.requests_per_minute", "expected a whole number from 0")

@@ -59,7 +59,7 @@ func (a *admin) URL() string {
 func (a *admin) serve(handler http.Handler, logger *slog.Logger) {
 	a.server = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 16 << 10, ErrorLog: libraryLogger(logger),
 	}
 	go func() {
 		defer close(a.served)

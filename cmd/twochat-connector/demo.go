@@ -101,7 +101,8 @@ func newDemo(p *program, seed uint64, asJSON bool) (d *demo, err error) {
 		return d, err
 	}
 	d.client, err = twochat.New(twochat.Config{
-		BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) { return "demo", nil }, Timeout: c.Poll.Timeout, Version: versionText(), Privacy: privacy,
+		BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) { return "demo", nil }, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
+		Version: versionText(), Privacy: privacy,
 	})
 	if err != nil {
 		return d, err

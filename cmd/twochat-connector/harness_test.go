@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -118,7 +119,7 @@ func startWith(t *testing.T, env []string, args ...string) *running {
 	r := &running{t: t, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
-		r.code = run(ctx, &program{env: env, in: strings.NewReader(""), out: &r.out, err: &r.err}, args)
+		r.code = run(ctx, &program{env: env, in: strings.NewReader(""), out: &r.out, err: &r.err, standardLog: log.SetOutput}, args)
 	}()
 	t.Cleanup(func() {
 		r.end()

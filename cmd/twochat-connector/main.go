@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -32,7 +33,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// The first signal drains; from then on the next one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	p := &program{env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr, limitMemory: debug.SetMemoryLimit}
+	log.SetFlags(0)
+	p := &program{
+		env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr, limitMemory: debug.SetMemoryLimit, standardLog: log.SetOutput,
+	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }
 
@@ -45,6 +49,8 @@ type program struct {
 	out, err io.Writer
 	// limitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil where the process is not ours.
 	limitMemory func(bytes int64) int64
+	// standardLog sets where the standard logger writes, as log.SetOutput does; nil where the process is not ours.
+	standardLog func(io.Writer)
 }
 
 // command is one of the program's commands. Its error decides the exit code (see exitCode).
@@ -70,6 +76,7 @@ func commands() []command {
 
 // run is the program without its process: it returns the exit code.
 func run(ctx context.Context, p *program, args []string) int {
+	p.hearLibraries(quietLogger())
 	if len(args) == 0 {
 		printHelp(p.err)
 		return exitUsage

@@ -42,13 +42,15 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	p.saveMemory(c)
-	err = connect(ctx, c, w, newLogger(c.Log, p.err))
+	logger := newLogger(c.Log, p.err)
+	p.hearLibraries(logger)
+	err = connect(ctx, c, w, logger)
 	if err == nil || logsText(c.Log, p.err) {
 		return err
 	}
 	// Who reads a log of JSON wants nothing else in it.
 	for _, g := range grievances(err) {
-		newLogger(c.Log, p.err).Error("ended", "cause", g.text, "mend", g.mend)
+		logger.Error("ended", "cause", g.text, "mend", g.mend)
 	}
 	return &loggedError{err}
 }

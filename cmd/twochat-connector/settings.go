@@ -189,7 +189,8 @@ func privacyOf(c *config.Config) (twochat.Privacy, error) {
 
 func newClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, error) {
 	client, err := twochat.New(twochat.Config{
-		BaseURL: c.TwoChat.BaseURL, Key: c.APIKey, Timeout: c.Poll.Timeout, Version: versionText(), Privacy: privacy,
+		BaseURL: c.TwoChat.BaseURL, Key: c.APIKey, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
+		Version: versionText(), Privacy: privacy,
 	})
 	if err != nil {
 		return nil, &usageError{err}

@@ -111,7 +111,8 @@ func TestClient_Request(t *testing.T) {
 		if got.RequestURI != test.uri || got.Method != http.MethodGet {
 			t.Errorf("%s %s, want %s", got.Method, got.RequestURI, test.uri)
 		}
-		if got.Header.Get("X-User-API-Key") != apiKey || got.Header.Get("User-Agent") != "twochat-connector/1.2.3" || got.Header.Get("Accept-Encoding") != "gzip" {
+		if got.Header.Get("X-User-API-Key") != apiKey || got.Header.Get("User-Agent") != "twochat-connector/1.2.3" || got.Header.Get("Accept-Encoding") != "gzip" ||
+			got.Header.Get("Accept") != "application/json" || len(got.Header) != 4 {
 			t.Errorf("headers %v", got.Header)
 		}
 	}
@@ -299,14 +300,14 @@ func TestClient_BodyTooLarge(t *testing.T) {
 	for _, announced := range []bool{true, false} {
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			if announced {
-				w.Header().Set("Content-Length", fmt.Sprint(maxBody+1))
+				w.Header().Set("Content-Length", fmt.Sprint(DefaultMaxPageBytes+1))
 				_, _ = io.WriteString(w, `{"messages":[]}`)
 				return
 			}
 			w.Header().Set("Content-Encoding", "gzip")
 			out := gzip.NewWriter(w)
 			blanks := []byte(strings.Repeat(" ", 1<<20))
-			for range maxBody>>20 + 1 {
+			for range DefaultMaxPageBytes>>20 + 1 {
 				if _, err := out.Write(blanks); err != nil {
 					return
 				}
@@ -314,7 +315,7 @@ func TestClient_BodyTooLarge(t *testing.T) {
 			_ = out.Close()
 		})
 		_, err := c.Page(t.Context(), stream, 0, "")
-		if fault := pageError(t, err); fault.Fault != connector.FaultInvalid || !strings.Contains(err.Error(), "64 MiB") {
+		if fault := pageError(t, err); fault.Fault != connector.FaultInvalid || !strings.Contains(err.Error(), "8 MiB") {
 			t.Errorf("announced %v: %v", announced, err)
 		}
 	}

@@ -46,6 +46,10 @@ func statusFault(status int) *connector.PageError {
 		return fault(connector.FaultTransient, status, "the number is busy")
 	case http.StatusRequestTimeout, http.StatusTooEarly:
 		return fault(connector.FaultTransient, status, "the server asks to try again")
+	case http.StatusProxyAuthRequired, http.StatusNetworkAuthenticationRequired:
+		return fault(connector.FaultRequest, status, "a proxy on the way to 2Chat wants credentials")
+	case http.StatusSwitchingProtocols:
+		return fault(connector.FaultInvalid, status, "the server switches to another protocol, which nobody asked for")
 	case http.StatusNotModified:
 		return fault(connector.FaultInvalid, status, "the server says that nothing changed, without having been asked")
 	case http.StatusUnprocessableEntity:
@@ -104,6 +108,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 // quotes URLs and pieces of malformed answers in its errors, and both can hold a number or what somebody wrote.
 func requestFault(err error, timeout time.Duration) *connector.PageError {
 	var (
+		refusal     *proxyRefusal
 		dns         *net.DNSError
 		errno       syscall.Errno
 		certificate *tls.CertificateVerificationError
@@ -113,6 +118,10 @@ func requestFault(err error, timeout time.Duration) *connector.PageError {
 		network     net.Error
 	)
 	switch {
+	case errors.Is(err, errProxyAddress):
+		return fault(connector.FaultRequest, 0, "%w", errProxyAddress)
+	case errors.As(err, &refusal):
+		return refusal.fault()
 	case errors.As(err, &dns):
 		return fault(connector.FaultTransient, 0, "resolve the server's name: no such host, or the resolver is down")
 	case errors.As(err, &certificate):
@@ -130,5 +139,25 @@ func requestFault(err error, timeout time.Duration) *connector.PageError {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return fault(connector.FaultTransient, 0, "the connection ended before the answer came")
 	}
-	return fault(connector.FaultTransient, 0, "no answer that can be read (%T)", err)
+	return fault(connector.FaultTransient, 0, "what came back is no HTTP answer that can be read")
+}
+
+// aboutProxy says whether the error names the proxy already.
+func aboutProxy(err error) bool {
+	var refusal *proxyRefusal
+	return errors.Is(err, errProxyAddress) || errors.As(err, &refusal)
+}
+
+// fault is a proxy's refusal by the reaction that it asks for. The status is the proxy's, and the text says so: 2Chat was not asked.
+func (p *proxyRefusal) fault() *connector.PageError {
+	kind, why := connector.FaultRequest, "its rules do not allow the way to 2Chat"
+	switch {
+	case p.status == http.StatusProxyAuthRequired:
+		why = "it wants a user and password, as in HTTPS_PROXY=http://user:password@host:port"
+	case p.status >= http.StatusInternalServerError:
+		kind, why = connector.FaultTransient, "it has a problem, or does not reach 2Chat"
+	case p.status < http.StatusBadRequest:
+		why = "it is no proxy for HTTPS"
+	}
+	return fault(kind, p.status, "the proxy that the environment names (HTTPS_PROXY) opens no way to 2Chat: %s", why)
 }

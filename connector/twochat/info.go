@@ -34,7 +34,7 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	}
 	switch got.status {
 	case http.StatusOK:
-		return parseInfo(got.body)
+		return parseInfo(unmarked(got.body))
 	case http.StatusNotFound:
 		return Info{}, fault(connector.FaultRequest, got.status, "there is no 2Chat API at this address; is the base URL right?")
 	}

@@ -21,6 +21,7 @@ const (
 	faultNoID     = "the item has no uuid or id of 1 to 128 plain characters"
 	faultUTF8     = "the item holds invalid UTF-8"
 	faultTooLarge = "the item is larger than 1 MiB"
+	faultTooDeep  = "the item is nested deeper than 100 levels"
 )
 
 // item is where the members of one message lie in the body that are needed of it.
@@ -31,25 +32,27 @@ type item struct {
 	sentBy, session, remote span
 	object                  bool
 	ascii                   bool // no byte of it is beyond ASCII
+	deep                    bool // it is nested deeper than maxDepth
 }
 
 // item scans one element of the messages.
-func (s *scanner) item(i, depth int, it *item) int {
-	s.high = 0
+func (s *scanner) item(i int, it *item) int {
+	around := s.deep
+	s.high, s.deep = 0, false
 	var end int
 	if it.object = i < len(s.data) && s.data[i] == '{'; it.object {
-		end = s.object(i, depth, func(key span, value int) int {
-			end := s.value(value, depth+1)
+		end = s.object(i, 0, func(key span, value int) int {
+			end := s.value(value, 1)
 			if place := it.place(s.data, key); place != nil {
 				*place = span{int32(value), int32(end)}
 			}
 			return end
 		})
 	} else {
-		end = s.value(i, depth)
+		end = s.value(i, 0)
 	}
 	it.all = span{int32(i), int32(end)}
-	it.ascii = s.high&topBits == 0
+	it.ascii, it.deep, s.deep = s.high&topBits == 0, s.deep, around
 	return end
 }
 
@@ -135,6 +138,8 @@ func (it *item) fault(data, id []byte) string {
 		return faultNoObject
 	case len(data) > maxItem:
 		return faultTooLarge
+	case it.deep:
+		return faultTooDeep
 	case !it.ascii && !utf8.Valid(data):
 		return faultUTF8
 	case len(id) == 0:

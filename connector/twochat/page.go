@@ -1,7 +1,6 @@
 package twochat
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -56,8 +55,7 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 	if c.sameBody(s, held, got.body) {
 		return connector.Page{Unchanged: true, Fingerprint: held, Received: got.received, Bytes: len(got.body)}, nil
 	}
-	// The messages' data stays in the body, so the page gets one of its own, of the right size.
-	body := bytes.Clone(got.body)
+	body := work.keep(got.body)
 	found, problem := scanPage(body, number, work.items[:0])
 	work.items = found.items
 	if problem == "" && !found.messages.found() && !got.whole {
@@ -188,7 +186,7 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 		return result, "it is too large"
 	}
 	s := &scanner{data: body}
-	i := s.space(0)
+	i := s.space(len(body) - len(unmarked(body)))
 	if i == len(body) {
 		return result, "it is empty"
 	}
@@ -203,7 +201,7 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 			if result.isArray = value < len(body) && body[value] == '['; result.isArray {
 				end = s.array(value, 1, func(value int) int {
 					var it item
-					end := s.item(value, 2, &it)
+					end := s.item(value, &it)
 					if len(result.items) < maxItems {
 						result.items = append(result.items, it)
 					}
@@ -225,7 +223,9 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 	})
 	switch {
 	case end < 0:
-		return result, "it is cut off or not JSON"
+		return result, notJSON(body)
+	case s.deep:
+		return result, "it is nested deeper than " + strconv.Itoa(maxDepth) + " levels"
 	case s.space(end) != len(body):
 		return result, "something follows its end"
 	case len(result.items) == maxItems:
@@ -256,9 +256,17 @@ func notAnObject(s *scanner, i int) string {
 	case s.data[i] == '<':
 		return "it is HTML or XML"
 	case end < 0 || s.space(end) != len(s.data):
-		return "it is cut off or not JSON"
+		return notJSON(s.data)
 	}
 	return "it is no JSON object"
+}
+
+// notJSON says what a body is that is no JSON.
+func notJSON(body []byte) string {
+	if mark := string(body[:min(len(body), 2)]); mark == "\xff\xfe" || mark == "\xfe\xff" {
+		return "it is in UTF-16, and JSON is UTF-8"
+	}
+	return "it is cut off or not JSON"
 }
 
 // keep scans a value of the page itself and keeps its place.

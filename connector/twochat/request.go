@@ -7,18 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-const (
-	// maxBody is how large an answer may be, decompressed.
-	maxBody = 64 << 20
-	// maxDrain is how much of an answer that is not wanted is read, so that its connection can be used again.
-	maxDrain = 64 << 10
-)
+// maxDrain is how much of an answer that is not wanted is read, so that its connection can be used again.
+const maxDrain = 64 << 10
 
 // answer is a response read to its end. Its body lies in the scratch memory it was read with.
 type answer struct {
@@ -77,32 +75,36 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	}
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return answer{}, c.requestError(ctx, err)
+		return answer{}, c.requestError(ctx, request, err)
 	}
 	defer response.Body.Close()
 	got := answer{status: response.StatusCode, header: response.Header}
 	if got.status != http.StatusOK {
-		// What is not read of it costs a connection, no more.
-		if got.status == http.StatusNotFound {
-			s.body, _ = readAll(s.body[:0], io.LimitReader(response.Body, maxDrain), -1)
+		// The body of a switch to another protocol is the connection itself: it never ends, and no context ends it. Of a redirect
+		// nothing is wanted. What is not read of an answer costs a connection, no more.
+		switch {
+		case got.status == http.StatusNotFound:
+			s.body, _ = readAll(s.body[:0], io.LimitReader(response.Body, maxDrain), -1, maxDrain)
 			got.body = s.body
-		} else {
+		case got.status >= http.StatusBadRequest:
 			_, _ = io.CopyN(io.Discard, response.Body, maxDrain)
 		}
 		if ctx.Err() != nil {
-			return answer{}, c.requestError(ctx, ctx.Err())
+			return answer{}, c.requestError(ctx, request, ctx.Err())
 		}
 		got.received = c.now()
 		return got, nil
 	}
-	s.body, err = readAll(s.body[:0], response.Body, response.ContentLength)
+	s.body, err = readAll(s.body[:0], response.Body, response.ContentLength, c.maxBody)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return answer{}, fault(connector.FaultInvalid, got.status, "the answer is larger than %d MiB", maxBody>>20)
+		s.body = nil
+		return answer{}, fault(connector.FaultInvalid, got.status, "the answer is larger than %s, the most that is read (poll.max_page_bytes)",
+			inBytes(c.maxBody))
 	case err != nil && ctx.Err() == nil && errors.Is(err, io.ErrUnexpectedEOF):
 		return answer{}, fault(connector.FaultInvalid, got.status, "the answer is cut off")
 	case err != nil:
-		return answer{}, c.requestError(ctx, err)
+		return answer{}, c.requestError(ctx, request, err)
 	}
 	got.body, got.received = s.body, c.now()
 	got.whole = response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || response.Uncompressed || response.ProtoMajor > 1
@@ -110,11 +112,17 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 }
 
 // requestError is the context's end where it has ended, else what kept the answer away.
-func (c *Client) requestError(ctx context.Context, err error) error {
+func (c *Client) requestError(ctx context.Context, request *http.Request, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask 2chat: %w", ctx.Err())
 	}
-	return requestFault(err, c.timeout)
+	fault := requestFault(err, c.timeout)
+	if c.own != nil && !aboutProxy(err) {
+		if through, err := c.own.Proxy(request); err == nil && through != nil {
+			fault.Err = fmt.Errorf("by way of the proxy that the environment names (HTTPS_PROXY): %w", fault.Err)
+		}
+	}
+	return fault
 }
 
 // currentKey asks for the API key and checks that a header can carry it.
@@ -137,22 +145,58 @@ func (c *Client) currentKey() (string, error) {
 
 var errTooLarge = errors.New("too large")
 
-// readAll appends a body to dst, up to maxBody. size is what the server announced, or -1.
-func readAll(dst []byte, body io.Reader, size int64) ([]byte, error) {
-	if size > maxBody {
+// readAll appends a body to dst, up to most bytes. size is what the server announced, or -1. The limit is held while the body comes
+// in: memory grows with the bytes that are there, by doubling, and never beyond the limit.
+func readAll(dst []byte, body io.Reader, size int64, most int) ([]byte, error) {
+	if size > int64(most) {
 		return dst, errTooLarge
 	}
 	// An announced size is only a hint, so memory is not given for a large one before its bytes come.
-	buffer := bytes.NewBuffer(dst)
-	buffer.Grow(int(min(max(size, 16<<10), 1<<20)) + bytes.MinRead)
-	n, err := buffer.ReadFrom(io.LimitReader(body, maxBody+1))
-	if err == nil && n > maxBody {
-		err = errTooLarge
+	dst = slices.Grow(dst, int(min(max(size, 16<<10), 1<<20))+1)
+	for {
+		if len(dst) == cap(dst) {
+			larger := make([]byte, len(dst), min(2*len(dst), most+1))
+			copy(larger, dst)
+			dst = larger
+		}
+		n, err := body.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst) > most:
+			return dst, errTooLarge
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return dst, err
+		}
 	}
-	return buffer.Bytes(), err
 }
 
+// inBytes writes a limit for a person.
+func inBytes(n int) string {
+	if n%(1<<20) == 0 {
+		return strconv.Itoa(n>>20) + " MiB"
+	}
+	return strconv.Itoa(n) + " bytes"
+}
+
+// byteOrderMark is what some servers begin UTF-8 with, though JSON has none.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// unmarked is a body without its byte order mark.
+func unmarked(body []byte) []byte { return bytes.TrimPrefix(body, []byte(byteOrderMark)) }
+
 func (c *Client) borrow() *scratch { return c.scratch.Get().(*scratch) }
+
+// keep makes a body that the caller may hold on to: a copy of the right size, or a large body itself, which is not kept for another
+// call anyway and would stand in memory twice.
+func (s *scratch) keep(body []byte) []byte {
+	if cap(body) <= keptScratch {
+		return bytes.Clone(body)
+	}
+	s.body = nil
+	return body
+}
 
 // giveBack keeps the working memory for another call. Nothing that a call returns may lie in it.
 func (c *Client) giveBack(s *scratch) {

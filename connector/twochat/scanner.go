@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// maxDepth is how deep a document may be nested. It is encoding/json's limit, so that whoever reads the events with it
-// can read what passed here.
-const maxDepth = 10000
+// maxDepth is how deep an item may be nested, and the page around the items: what passes is read by the libraries of every language,
+// some of which give up at 128 levels or at the end of their stack.
+const maxDepth = 100
 
 // scanner checks a JSON document to the letter of RFC 8259 and finds values in it, in one pass and without decoding:
 // what it finds are places. Its methods take the place where a value begins and return the one after its end, or -1
@@ -17,6 +17,8 @@ type scanner struct {
 	data []byte
 	// high has a top bit set in some byte once a string held a byte beyond ASCII. It may be set too early by some bytes.
 	high uint64
+	// deep says that something was nested deeper than maxDepth. It was scanned all the same, to find its end.
+	deep bool
 }
 
 // span is a place in the document; the empty span means that there is none.
@@ -74,7 +76,7 @@ func (s *scanner) word(i int, word string) int {
 // object scans an object. member, if not nil, is told each key (with its quotes) and scans the value in its place.
 func (s *scanner) object(i, depth int, member func(key span, value int) int) int {
 	if depth++; depth > maxDepth {
-		return -1
+		return s.container(i)
 	}
 	data := s.data
 	if i = s.space(i + 1); i < len(data) && data[i] == '}' {
@@ -109,7 +111,7 @@ func (s *scanner) object(i, depth int, member func(key span, value int) int) int
 // array scans an array. element, if not nil, scans each element in its place.
 func (s *scanner) array(i, depth int, element func(value int) int) int {
 	if depth++; depth > maxDepth {
-		return -1
+		return s.container(i)
 	}
 	data := s.data
 	if i = s.space(i + 1); i < len(data) && data[i] == ']' {
@@ -127,6 +129,71 @@ func (s *scanner) array(i, depth int, element func(value int) int) int {
 		}
 		i = next
 	}
+}
+
+// container scans an object or array of any depth. One deep item must not make a page unreadable, nor its reader run out of stack.
+func (s *scanner) container(i int) int {
+	s.deep = true
+	data := s.data
+	var closing []byte // of the containers that are open, the outermost first
+	for i < len(data) {
+		switch c := data[i]; c {
+		case '{', '[':
+			if i++; c == '[' {
+				closing = append(closing, ']')
+			} else {
+				closing = append(closing, '}')
+			}
+			if i = s.space(i); i < len(data) && data[i] == closing[len(closing)-1] {
+				break // it is empty
+			}
+			if i = s.name(i, closing); i < 0 {
+				return -1
+			}
+			continue
+		default:
+			if i = s.value(i, 0); i < 0 {
+				return -1
+			}
+		}
+		// A value has ended, or an empty container is about to: pass commas and closing brackets up to the next value.
+		for {
+			if i = s.space(i); i >= len(data) {
+				return -1
+			}
+			if data[i] != closing[len(closing)-1] {
+				break
+			}
+			i++
+			if closing = closing[:len(closing)-1]; len(closing) == 0 {
+				return i
+			}
+		}
+		if data[i] != ',' {
+			return -1
+		}
+		if i = s.name(s.space(i+1), closing); i < 0 {
+			return -1
+		}
+	}
+	return -1
+}
+
+// name passes a member's name and colon where the innermost open container is an object.
+func (s *scanner) name(i int, closing []byte) int {
+	if closing[len(closing)-1] == ']' {
+		return i
+	}
+	if i >= len(s.data) || s.data[i] != '"' {
+		return -1
+	}
+	if i = s.text(i); i < 0 {
+		return -1
+	}
+	if i = s.space(i); i >= len(s.data) || s.data[i] != ':' {
+		return -1
+	}
+	return s.space(i + 1)
 }
 
 // after passes what stands behind a member or an element that ends at i: a comma, and next is where another one begins, or what

@@ -45,30 +45,31 @@ func (l lengths) String() string {
 func redactedShape(document []byte) string {
 	s := &scanner{data: document}
 	var root shape
-	root.add(s, s.space(0))
+	root.add(s, s.space(len(document)-len(unmarked(document))), 0)
 	var out strings.Builder
 	root.write(&out, 0)
 	return out.String()
 }
 
-// add adds the value at i and returns the place after it.
-func (sh *shape) add(s *scanner, i int) int {
+// add adds the value at i and returns the place after it; depth is the number of containers around it. What is nested too deep is
+// counted without its members.
+func (sh *shape) add(s *scanner, i, depth int) int {
 	sh.values++
 	data := s.data
 	switch data[i] {
 	case '{':
 		sh.objects++
-		return s.object(i, 0, func(key span, value int) int {
-			return sh.member(maskedName(unquote(key.of(data)))).add(s, value)
+		return s.object(i, depth, func(key span, value int) int {
+			return sh.member(maskedName(unquote(key.of(data)))).add(s, value, depth+1)
 		})
 	case '[':
 		if sh.element == nil {
 			sh.element = new(shape)
 		}
 		count := 0
-		end := s.array(i, 0, func(value int) int {
+		end := s.array(i, depth, func(value int) int {
 			count++
-			return sh.element.add(s, value)
+			return sh.element.add(s, value, depth+1)
 		})
 		sh.arrays.add(count)
 		return end

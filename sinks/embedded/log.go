@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// serverLog takes the server's log lines. They are for whoever debugs the server; what goes wrong shows as an error of the sink.
+// serverLog takes the server's log lines, for whoever debugs the server; what goes wrong shows as an error of the sink. Only the words
+// of the server's own source are logged: what it fills in may be a subject or what a client sent, and so name a chat.
 type serverLog struct {
 	logger *slog.Logger
 
@@ -16,7 +17,7 @@ type serverLog struct {
 }
 
 func (l *serverLog) line(level, format string, v []any) {
-	l.logger.Debug("embedded NATS server", "server_level", level, "line", fmt.Sprintf(format, v...))
+	l.logger.Debug("embedded NATS server", "server_level", level, "line", format, "values", len(v))
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.line("info", format, v) }

@@ -154,7 +154,7 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 	o.IgnoreAuthErrorAbort = c.NKeyFile == ""
 	o.DisconnectedErrCB = func(_ *natsgo.Conn, err error) {
 		if err != nil {
-			logger.Warn("NATS connection lost", "error", err.Error())
+			logger.Warn("NATS connection lost", "error", plain(err))
 		}
 	}
 	o.ReconnectedCB = func(*natsgo.Conn) { logger.Info("NATS connection is back") }

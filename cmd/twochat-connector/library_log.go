@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bytes"
+	"log"
+	"log/slog"
+)
+
+// libraryLog takes what libraries print through the standard logger. Such lines quote what a peer sent, at whatever level they are
+// printed: net/http shows the beginning of what follows an answer, which may be what a customer wrote. So only their size is told,
+// and their first words where those are known to be the library's own.
+type libraryLog struct{ logger *slog.Logger }
+
+// libraryWords are how lines begin that are known.
+var libraryWords = [...]string{
+	"Unsolicited response received on idle HTTP channel",
+	"http: panic serving",
+	"http: TLS handshake error",
+	"http: Accept error",
+	"http: superfluous response.WriteHeader call",
+	"http: response.Write on hijacked connection",
+	"http2:",
+}
+
+func (l libraryLog) Write(line []byte) (int, error) {
+	says := "unknown"
+	for _, words := range libraryWords {
+		if bytes.HasPrefix(line, []byte(words)) {
+			says = words
+			break
+		}
+	}
+	l.logger.Debug("a library printed a line, which may quote what a peer sent and is not shown", "begins", says, "bytes", len(line))
+	return len(line), nil
+}
+
+// libraryLogger is for a library that wants a logger of its own.
+func libraryLogger(logger *slog.Logger) *log.Logger { return log.New(libraryLog{logger}, "", 0) }
+
+// hearLibraries lets the standard logger write to a logger of ours, from where nothing that a peer sent comes out.
+func (p *program) hearLibraries(logger *slog.Logger) {
+	if p.standardLog != nil {
+		p.standardLog(libraryLog{logger})
+	}
+}

@@ -1,0 +1,64 @@
+package twochat
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// newTransport is tuned for many requests to one host: idle connections are kept, and a connection that died in silence
+// is found by pings rather than by every stream's time-out.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  proxy,
+		OnProxyConnectResponse: proxyAnswered,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second},
+		MaxIdleConns:           64,
+		MaxIdleConnsPerHost:    32,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// errProxyAddress says that the environment names a proxy that cannot be used. It does not quote it: it may hold a password.
+var errProxyAddress = errors.New("the proxy that the environment names (HTTPS_PROXY) has no address of the form http://host:port")
+
+func proxy(r *http.Request) (*url.URL, error) { return usableProxy(http.ProxyFromEnvironment(r)) }
+
+// usableProxy refuses a proxy that net/http would try without understanding its address, to fail later in words that hide the cause.
+func usableProxy(found *url.URL, err error) (*url.URL, error) {
+	if err != nil {
+		return nil, errProxyAddress
+	}
+	if found == nil {
+		return nil, nil
+	}
+	switch found.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return found, nil
+	}
+	return nil, errProxyAddress
+}
+
+// proxyRefusal is a proxy's answer that opens no way to 2Chat.
+type proxyRefusal struct{ status int }
+
+func (p *proxyRefusal) Error() string { return fmt.Sprintf("the proxy answers %d", p.status) }
+
+// proxyAnswered keeps the status of a proxy that opens no way: net/http would make an error of the proxy's own words.
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
+	if response.StatusCode != http.StatusOK {
+		return &proxyRefusal{response.StatusCode}
+	}
+	return nil
+}
