@@ -90,6 +90,8 @@ type PageError struct {
 	RetryAfter time.Duration
 	// Err is the cause, free of personal data.
 	Err error
+	// Hint is what to do about this cause; empty where it is what the kind of fault asks for.
+	Hint string
 }
 
 func (e *PageError) Error() string {

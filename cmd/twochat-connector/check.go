@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -229,7 +230,7 @@ func faultFinding(thing string, err error) connector.Finding {
 	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: err.Error(), Mend: "try again"}
 	var fault *connector.PageError
 	if errors.As(err, &fault) {
-		finding.Text, finding.Mend = fault.Err.Error(), mends[fault.Fault]
+		finding.Text, finding.Mend = fault.Err.Error(), cmp.Or(fault.Hint, mends[fault.Fault])
 		if fault.Status != 0 {
 			finding.Text += fmt.Sprintf(" (HTTP %d)", fault.Status)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -142,7 +143,11 @@ func residueOf(c *config.Config, promise connector.Promise) []caveat {
 			"Where a list loses all that was delivered of it (a chat cleared, a number connected anew), what is newer is delivered, and the older part is held, counted and shown by `status`.",
 			"run --accept-history delivers it",
 		},
-		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB) goes to the quarantine with its reason, and takes no sequence.", ""},
+		caveat{
+			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stands at it, and `status` names it. A hundred of the longest texts that WhatsApp takes are 6.5 MB. Memory grows with what comes in: up to three times the limit for each request in flight.", sizeText(c.Poll.MaxPageBytes)),
+			"poll.max_page_bytes, and poll.concurrency for the requests in flight",
+		},
+		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB, nested deeper than 100 levels) goes to the quarantine with its reason, and takes no sequence.", ""},
 		caveat{
 			fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", groups(c.Seen.Capacity)),
 			"seen.capacity",
@@ -154,6 +159,11 @@ func residueOf(c *config.Config, promise connector.Promise) []caveat {
 		list = append(list, caveat{"Two copies that run at once deliver everything twice: this sink cannot refuse one of them.", "sink: jetstream, kafka, embedded or file can"})
 	}
 	return list
+}
+
+// sizeText writes a size in MiB.
+func sizeText(bytes int) string {
+	return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', -1, 64) + " MiB"
 }
 
 // privacyText says who gets to see what.

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 )
 
+// libraryLine is the message under which what libraries print is logged.
+const libraryLine = "a library printed a line, which may quote what a peer sent and is not shown"
+
 // libraryLog takes what libraries print through the standard logger. Such lines quote what a peer sent, at whatever level they are
 // printed: net/http shows the beginning of what follows an answer, which may be what a customer wrote. So only their size is told,
 // and their first words where those are known to be the library's own.
@@ -30,7 +33,7 @@ func (l libraryLog) Write(line []byte) (int, error) {
 			break
 		}
 	}
-	l.logger.Debug("a library printed a line, which may quote what a peer sent and is not shown", "begins", says, "bytes", len(line))
+	l.logger.Debug(libraryLine, "begins", says, "bytes", len(line))
 	return len(line), nil
 }
 

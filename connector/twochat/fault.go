@@ -20,6 +20,10 @@ import (
 // maxRetryAfter is the longest wait that a server may ask for.
 const maxRetryAfter = time.Hour
 
+// hintProxy is what to do about a proxy that stands in the way.
+const hintProxy = "correct HTTPS_PROXY (http://user:password@host:port), let the proxy allow the host of twochat.base_url, " +
+	"or go round it with NO_PROXY"
+
 func fault(kind connector.PageFault, status int, format string, args ...any) *connector.PageError {
 	return &connector.PageError{Fault: kind, Status: status, Err: fmt.Errorf(format, args...)}
 }
@@ -47,7 +51,9 @@ func statusFault(status int) *connector.PageError {
 	case http.StatusRequestTimeout, http.StatusTooEarly:
 		return fault(connector.FaultTransient, status, "the server asks to try again")
 	case http.StatusProxyAuthRequired, http.StatusNetworkAuthenticationRequired:
-		return fault(connector.FaultRequest, status, "a proxy on the way to 2Chat wants credentials")
+		refused := fault(connector.FaultRequest, status, "a proxy on the way to 2Chat wants credentials")
+		refused.Hint = hintProxy
+		return refused
 	case http.StatusSwitchingProtocols:
 		return fault(connector.FaultInvalid, status, "the server switches to another protocol, which nobody asked for")
 	case http.StatusNotModified:
@@ -119,7 +125,9 @@ func requestFault(err error, timeout time.Duration) *connector.PageError {
 	)
 	switch {
 	case errors.Is(err, errProxyAddress):
-		return fault(connector.FaultRequest, 0, "%w", errProxyAddress)
+		wrong := fault(connector.FaultRequest, 0, "%w", errProxyAddress)
+		wrong.Hint = hintProxy
+		return wrong
 	case errors.As(err, &refusal):
 		return refusal.fault()
 	case errors.As(err, &dns):
@@ -153,11 +161,13 @@ func (p *proxyRefusal) fault() *connector.PageError {
 	kind, why := connector.FaultRequest, "its rules do not allow the way to 2Chat"
 	switch {
 	case p.status == http.StatusProxyAuthRequired:
-		why = "it wants a user and password, as in HTTPS_PROXY=http://user:password@host:port"
+		why = "it wants a user and password"
 	case p.status >= http.StatusInternalServerError:
 		kind, why = connector.FaultTransient, "it has a problem, or does not reach 2Chat"
 	case p.status < http.StatusBadRequest:
 		why = "it is no proxy for HTTPS"
 	}
-	return fault(kind, p.status, "the proxy that the environment names (HTTPS_PROXY) opens no way to 2Chat: %s", why)
+	refused := fault(kind, p.status, "the proxy that the environment names (HTTPS_PROXY) opens no way to 2Chat: %s", why)
+	refused.Hint = hintProxy
+	return refused
 }

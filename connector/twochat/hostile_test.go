@@ -132,7 +132,11 @@ func TestClient_PageLimit(t *testing.T) {
 			if good && (len(got.Messages) != 1 || len(got.Messages[0].Data) < size-100) {
 				t.Errorf("%d bytes of %d at most: %d messages", size, most, len(got.Messages))
 			}
-			if !good && !strings.Contains(err.Error(), "larger than 100000 bytes, the most that is read (poll.max_page_bytes)") {
+			if good {
+				continue
+			}
+			const says = "larger than 100000 bytes, the most that is read (poll.max_page_bytes)"
+			if !strings.Contains(err.Error(), says) || !strings.Contains(pageError(t, err).Hint, "raise poll.max_page_bytes") {
 				t.Errorf("the error names no setting: %v", err)
 			}
 		}
@@ -284,7 +288,11 @@ func TestClient_Proxy(t *testing.T) {
 			}
 			c.own.Proxy = http.ProxyURL(through)
 			_, err = c.Page(t.Context(), stream, 0, "")
-			if fault := pageError(t, err); fault.Fault != test.want || fault.Status != test.status || !strings.Contains(err.Error(), test.says) {
+			fault := pageError(t, err)
+			if (fault.Hint == hintProxy) != (fault.Status > 0) {
+				t.Errorf("hint %q", fault.Hint)
+			}
+			if fault.Fault != test.want || fault.Status != test.status || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v, want %s, status %d and %q", err, test.want, test.status, test.says)
 			}
 			if strings.Count(err.Error(), "the proxy that the environment names (HTTPS_PROXY)") != 1 {

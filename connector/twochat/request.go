@@ -99,8 +99,9 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	switch {
 	case errors.Is(err, errTooLarge):
 		s.body = nil
-		return answer{}, fault(connector.FaultInvalid, got.status, "the answer is larger than %s, the most that is read (poll.max_page_bytes)",
-			inBytes(c.maxBody))
+		large := fault(connector.FaultInvalid, got.status, "the answer is larger than %s, the most that is read (poll.max_page_bytes)", inBytes(c.maxBody))
+		large.Hint = "raise poll.max_page_bytes, and the memory that the process may take; `twochat-connector explain` says how much"
+		return answer{}, large
 	case err != nil && ctx.Err() == nil && errors.Is(err, io.ErrUnexpectedEOF):
 		return answer{}, fault(connector.FaultInvalid, got.status, "the answer is cut off")
 	case err != nil:
