@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Builds what a test cluster is made of, from the Go proxy alone, into a folder that outlives the checkout:
+#
+#   tools.sh all | cluster | helm | policy       prints the folder
+#
+# The folder is $KUBE_CACHE, else ~/.cache/twochat-kube; what is in it already is not built again. From nothing it takes about nine minutes
+# on two cores, most of it for the one binary that is etcd, the control plane and the node.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=${KUBE_CACHE:-$HOME/.cache/twochat-kube}/bin
+mkdir -p "$bin"
+
+kubernetes=1.35.4 # the last that takes containerd 1.6
+helm4=v4.3.1
+helm3=v3.19.0
+router=v2.1.0
+coredns=v1.13.1
+
+# built NAME VERSION: whether it is there in this version.
+built() { [ -x "$bin/$1" ] && [ "$(cat "$bin/.$1" 2>/dev/null)" = "$2" ]; }
+
+# module FOLDER: a copy of a folder with a main.go, to be made a module of its own.
+module() {
+	local folder
+	folder=$(mktemp -d)
+	cp "$here/$1/main.go" "$folder"
+	echo "$folder"
+}
+
+kube() {
+	built kube $kubernetes && return
+	local folder go_mod staging=0.${kubernetes#1.}
+	folder=$(module kube)
+	go_mod=$(go mod download -json "k8s.io/kubernetes@v$kubernetes" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+	# The modules of the staging area stand in Kubernetes' go.mod as folders; here they are taken in their published versions.
+	{
+		echo "module kube.test/kube"
+		grep -E '^(go|godebug) ' "$go_mod"
+		sed -n '/^godebug (/,/^)/p' "$go_mod"
+		echo "require k8s.io/kubernetes v$kubernetes"
+		echo "replace ("
+		sed -n "s|^\t\(k8s.io/[a-z-]*\) => ./staging/.*|\t\1 => \1 v$staging|p" "$go_mod"
+		echo ")"
+	} >"$folder/go.mod"
+	local version=k8s.io/component-base/version
+	(cd "$folder" && GOFLAGS=-mod=mod go mod tidy && CGO_ENABLED=0 GOFLAGS=-mod=mod go build -trimpath -ldflags \
+		"-s -w -X $version.gitVersion=v$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=${kubernetes:2:2}" -o "$bin/kube" .)
+	rm -rf "$folder"
+	echo $kubernetes >"$bin/.kube"
+}
+
+coredns() {
+	built coredns $coredns && return
+	local folder
+	folder=$(module coredns)
+	(cd "$folder" && go mod init kube.test/coredns && GOFLAGS=-mod=mod go get "github.com/coredns/coredns@$coredns" &&
+		GOFLAGS=-mod=mod go mod tidy && CGO_ENABLED=0 GOFLAGS=-mod=mod go build -trimpath -ldflags '-s -w' -o "$bin/coredns" .)
+	rm -rf "$folder"
+	echo $coredns >"$bin/.coredns"
+}
+
+# installed NAME MODULE VERSION
+installed() {
+	built "$1" "$3" && return
+	(cd / && GOFLAGS='' GOBIN="$bin" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "$2@$3")
+	echo "$3" >"$bin/.$1"
+}
+
+helm() { installed helm helm.sh/helm/v4/cmd/helm $helm4; }
+old_helm() {
+	built helm3 $helm3 && return
+	(cd / && GOFLAGS='' GOBIN="$bin/3" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "helm.sh/helm/v3/cmd/helm@$helm3")
+	mv "$bin/3/helm" "$bin/helm3"
+	echo $helm3 >"$bin/.helm3"
+}
+policy() { installed kube-router github.com/cloudnativelabs/kube-router/v2/cmd/kube-router $router; }
+
+case ${1:-} in
+cluster) kube >&2; coredns >&2 ;;
+helm) helm >&2; old_helm >&2 ;;
+policy) policy >&2 ;;
+all) helm >&2; old_helm >&2; kube >&2; coredns >&2; policy >&2 ;;
+*) echo "tools.sh: expected all, cluster, helm or policy" >&2; exit 2 ;;
+esac
+echo "$bin"
