@@ -13,31 +13,38 @@ import (
 )
 
 // adopt finds what was appended and not recorded, and records it: each stream's last line is its log's end.
-func (j *journal) adopt(ctx context.Context, f *folder, mark position, typePrefix string) error {
+// With accepted, the operator vouches for what is there.
+func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim connector.Claim, accepted bool) error {
+	announced, err := f.announced()
+	if err != nil {
+		return err
+	}
+	read := verified
+	if accepted {
+		announced, read = pending{}, parseHead
+	}
 	found := map[string][]connector.Seen{}
-	err := j.each(ctx, mark, func(line []byte) error {
-		h, err := parseHead(line)
+	err = j.each(ctx, mark, func(part int, at int64, line []byte) error {
+		if part == announced.Part && !announced.Events.agrees(at, line) {
+			return errDamaged
+		}
+		h, err := read(line)
 		if err == nil {
 			found[h.stream] = append(found[h.stream], h.seen)
 		}
 		return err
 	})
 	if err != nil {
-		return j.foreign(err)
+		return j.refuse(err, mark)
 	}
-	rejects := map[string][]connector.Key{}
-	_, err = scan(ctx, j.quarantine.f, min(mark.Quarantine, j.quarantine.size), func(line []byte) error {
-		stream, key, err := parseReject(line)
-		if err == nil {
-			rejects[stream] = append(rejects[stream], key)
-			if _, ok := found[stream]; !ok {
-				found[stream] = nil
-			}
-		}
-		return nil // the quarantine is there for people: they may write into it
-	})
+	rejects, err := j.adoptRejects(ctx, mark, announced.Quarantine)
 	if err != nil {
-		return fmt.Errorf("quarantine: %w", err)
+		return err
+	}
+	for stream := range rejects {
+		if _, ok := found[stream]; !ok {
+			found[stream] = nil
+		}
 	}
 	for stream, seen := range found {
 		r, recorded, err := f.load(stream)
@@ -50,10 +57,8 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, typePrefi
 		// The position in the record stays: were it the file's end, another stream's lines before it would be passed over if
 		// the program ended here. What is known already is passed over instead.
 		seen = slices.DeleteFunc(seen, func(s connector.Seen) bool { return s.Sequence <= r.checkpoint.Sequence })
-		for i, s := range seen {
-			if s.Sequence != r.checkpoint.Sequence+1+uint64(i) {
-				return j.foreign(errForeign)
-			}
+		if err := j.joins(stream, r.checkpoint.Sequence, seen, claim.FirstStart); err != nil {
+			return err
 		}
 		news := len(seen)
 		r.adopt(seen)
@@ -68,15 +73,56 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, typePrefi
 			continue
 		}
 		j.logger.Info("events adopted that were written before the last end", "stream", stream, "events", len(seen), "rejects", news-len(seen))
-		if _, err := f.save(stream, r, typePrefix); err != nil {
+		if _, err := f.save(stream, r, claim.TypePrefix); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// each visits the lines after a position, oldest first.
-func (j *journal) each(ctx context.Context, from position, visit func(line []byte) error) error {
+// joins refuses lines that do not follow one another, and the checkpoint: one of the two is of another time. accepted is the
+// operator's word that events may be missing.
+func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accepted bool) error {
+	for _, s := range seen {
+		if s.Sequence != last+1 && (!accepted || s.Sequence <= last) {
+			return &connector.Refusal{
+				Thing: "file " + j.path,
+				Cause: fmt.Sprintf("event %d of stream %s follows %d: the file or the folder %s.checkpoint is of another time", s.Sequence, stream, last, j.path),
+				Mend: fmt.Sprintf("put the former file and folder back, both of one time; or go on after what was delivered with `twochat-connector run --first-start=%d`",
+					seen[len(seen)-1].Sequence),
+			}
+		}
+		last = s.Sequence
+	}
+	return nil
+}
+
+// adoptRejects lists what was quarantined and not recorded. The quarantine is there for people, and they may write into it: only
+// where it is known what was to be written is a line held against it.
+func (j *journal) adoptRejects(ctx context.Context, mark position, announced lineSet) (map[string][]connector.Key, error) {
+	rejects := map[string][]connector.Key{}
+	at := min(mark.Quarantine, j.quarantine.size)
+	_, err := scan(ctx, j.quarantine.f, at, func(line []byte) error {
+		if !announced.agrees(at, line) {
+			return &connector.Refusal{
+				Thing: "file " + j.quarantinePath(), Cause: fmt.Sprintf("it holds %v, at byte %d", errDamaged, at),
+				Mend: fmt.Sprintf("cut it off with all that follows, which is written again: truncate -s %d '%s'", at, j.quarantinePath()),
+			}
+		}
+		at += int64(len(line)) + 1
+		if stream, key, err := parseReject(line); err == nil {
+			rejects[stream] = append(rejects[stream], key)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("quarantine: %w", err)
+	}
+	return rejects, nil
+}
+
+// each visits the lines after a position, oldest first, each with the part and the place where it begins.
+func (j *journal) each(ctx context.Context, from position, visit func(part int, at int64, line []byte) error) error {
 	numbers, err := rotated(j.path)
 	if err != nil {
 		return fmt.Errorf("list the files: %w", plain(err))
@@ -93,14 +139,15 @@ func (j *journal) each(ctx context.Context, from position, visit func(line []byt
 		if n == j.number {
 			path = j.path
 		}
-		if err := scanFile(ctx, path, offset, visit); err != nil {
+		err := scanFile(ctx, path, offset, func(at int64, line []byte) error { return visit(n, at, line) })
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func scanFile(ctx context.Context, path string, offset int64, visit func(line []byte) error) error {
+func scanFile(ctx context.Context, path string, offset int64, visit func(at int64, line []byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -109,13 +156,19 @@ func scanFile(ctx context.Context, path string, offset int64, visit func(line []
 		return fmt.Errorf("open: %w", plain(err))
 	}
 	defer f.Close() // only read
-	rest, err := scan(ctx, f, offset, visit)
+	rest, err := scan(ctx, f, offset, func(line []byte) error {
+		if err := visit(offset, line); err != nil {
+			return &lineFault{path, offset, err}
+		}
+		offset += int64(len(line)) + 1
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	// A torn line is ours too, if it begins like one.
 	if n := min(len(rest), len(lineStart)); string(rest[:n]) != lineStart[:n] {
-		return errForeign
+		return &lineFault{path, offset, errForeign}
 	}
 	return nil
 }
@@ -123,7 +176,7 @@ func scanFile(ctx context.Context, path string, offset int64, visit func(line []
 // scanAll finds the newest events of every stream in all parts.
 func (j *journal) scanAll(ctx context.Context) (map[string][]connector.Seen, error) {
 	newest := map[string][]connector.Seen{}
-	err := j.each(ctx, position{}, func(line []byte) error {
+	err := j.each(ctx, position{}, func(_ int, _ int64, line []byte) error {
 		h, err := parseHead(line)
 		if err != nil {
 			return err
@@ -137,7 +190,7 @@ func (j *journal) scanAll(ctx context.Context) (map[string][]connector.Seen, err
 		return nil
 	})
 	if err != nil {
-		return nil, j.foreign(err)
+		return nil, j.refuse(err, position{})
 	}
 	return newest, nil
 }
@@ -160,12 +213,4 @@ func (j *journal) orphans(ctx context.Context, stream string) ([]connector.Seen,
 		return 1
 	})
 	return seen, nil
-}
-
-// foreign is the refusal of a file in which someone else wrote.
-func (j *journal) foreign(err error) error {
-	if !errors.Is(err, errForeign) {
-		return err
-	}
-	return &connector.Refusal{Thing: "file " + j.path, Cause: "it holds " + errForeign.Error(), Mend: "remove that line, or name another file in `path`"}
 }

@@ -131,6 +131,14 @@ func (d *disk) create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 }
 
+// openWrite opens a file to be written from its beginning; what lies behind what is written stays.
+func (d *disk) openWrite(path string) (*os.File, error) {
+	if _, err := d.may(opOpen, path, 0); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+}
+
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -4,5 +4,9 @@
 // a crash leaves between the two is adopted when the file is opened again; a torn last line is cut. So no event is lost and
 // none comes twice, on the one machine that holds the lock.
 //
+// Every file that decides anything carries a checksum, and what is adopted is held against what was announced before it was written.
+// A file or a folder that was removed, exchanged or restored under a running owner is refused by name: the owner knows where it
+// stood. What cannot be known is that file and folder were restored together, or removed together, between two runs.
+//
 // A Ledger is the same memory for sinks that keep no events: the standard output here, and core NATS.
 package file

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -70,10 +72,26 @@ func (r record) encode(typePrefix string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(struct {
+	object, err := json.Marshal(struct {
 		Checkpoint json.RawMessage `json:"checkpoint"`
 		Seen       []run           `json:"seen"`
 	}{event, runs(r.seen)})
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	return Seal(object), nil
+}
+
+// formerRecord begins the records that were written before they had a checksum.
+const formerRecord = `{"checkpoint":`
+
+// unsealRecord reads a record's file.
+func unsealRecord(raw []byte) (record, error) {
+	object, err := Unseal(raw, formerRecord)
+	if err != nil {
+		return record{}, err
+	}
+	return decodeRecord(object)
 }
 
 func decodeRecord(raw []byte) (record, error) {
@@ -114,6 +132,8 @@ type folder struct {
 	disk *disk
 	dir  string
 	held *os.File // the lock; nil while it is not held
+	// wayOn says how to go on without the record of a file that is broken.
+	wayOn func(path string, raw []byte) string
 }
 
 // recordSuffix ends the name of a record's file.
@@ -145,6 +165,19 @@ func (f *folder) open() error {
 	return nil
 }
 
+// lost says whether the folder that is locked is no longer the one that has the name: another process may hold that one.
+func (f *folder) lost() bool {
+	if f.held == nil {
+		return false
+	}
+	ours, err := f.held.Stat()
+	if err != nil {
+		return true
+	}
+	named, err := os.Stat(f.held.Name())
+	return err != nil || !os.SameFile(ours, named)
+}
+
 func (f *folder) close() error {
 	if f.held == nil {
 		return nil
@@ -165,23 +198,53 @@ func (f *folder) file(stream string) string {
 
 // load reads a stream's record; found is false where there is none. Another process may be writing it.
 func (f *folder) load(stream string) (r record, found bool, err error) {
-	r, err = readRecord(f.file(stream))
+	path := f.file(stream)
+	r, err = f.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return record{}, false, nil
+	}
+	if err == nil && r.checkpoint.Stream != stream {
+		err = f.refuse(path, nil, errors.New("it is the record of another stream"))
 	}
 	return r, err == nil, err
 }
 
-func readRecord(path string) (record, error) {
+func (f *folder) read(path string) (record, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return record{}, fmt.Errorf("read checkpoint: %w", err)
 	}
-	r, err := decodeRecord(raw)
+	r, err := unsealRecord(raw)
 	if err != nil {
-		return r, &connector.Refusal{Thing: "file " + path, Cause: err.Error(), Mend: "restore it; or remove it and go on after the newest event with `run --first-start`"}
+		return r, f.refuse(path, raw, err)
 	}
 	return r, nil
+}
+
+func (f *folder) refuse(path string, raw []byte, cause error) error {
+	return &connector.Refusal{Thing: "file " + path, Cause: cause.Error(), Mend: "put a copy of it back; or " + f.wayOn(path, raw)}
+}
+
+// withoutRecord is the way on where nothing but the record knew what was delivered: after the highest sequence that can still be
+// read in it. Too high a number leaves a gap in the numbers, too low a one uses some twice.
+func withoutRecord(path string, raw []byte) string {
+	var last uint64
+	for _, part := range bytes.Split(raw, []byte(`"sequence":`))[min(1, len(raw)):] {
+		digits := 0
+		for digits < len(part) && part[digits] >= '0' && part[digits] <= '9' {
+			digits++
+		}
+		n, err := strconv.ParseUint(string(part[:digits]), 10, 64)
+		if err == nil {
+			last = max(last, n)
+		}
+	}
+	return goOnAfter(path, last)
+}
+
+// goOnAfter moves a broken file away and goes on without it. Nothing that was delivered is known then but how much it was.
+func goOnAfter(path string, sequence uint64) string {
+	return fmt.Sprintf("move it away and go on after what was delivered: mv '%s' '%s.broken' && twochat-connector run --first-start=%d", path, path, sequence)
 }
 
 // save replaces a stream's record. unclear says, with an error, that it may be in place nevertheless.
@@ -204,7 +267,7 @@ func (f *folder) each(visit func(record) error) error {
 	}
 	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !strings.HasSuffix(e.Name(), recordSuffix) })
 	for _, entry := range entries {
-		r, err := readRecord(filepath.Join(f.dir, entry.Name()))
+		r, err := f.read(filepath.Join(f.dir, entry.Name()))
 		if err != nil {
 			return err
 		}

@@ -80,12 +80,19 @@ func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
 	if err := l.open(ctx, g.claim); err != nil {
 		return connector.State{}, notNow(err)
 	}
+	if p.stale.Swap(false) {
+		p.loaded = false
+	}
 	if !p.loaded && l.folder != nil {
 		if p.record, p.found, err = l.folder.load(name); err != nil {
 			return connector.State{}, notNow(err)
 		}
 	}
 	p.loaded = true
+	if err := p.standing.Admit(name, p.record.checkpoint, p.found); err != nil {
+		p.loaded = false // whoever puts the former one back is believed
+		return connector.State{}, err
+	}
 	found, err := g.admit(ctx, p)
 	if err != nil {
 		return connector.State{}, err
@@ -146,6 +153,7 @@ func (l *Ledger) take(g *ledgerLog, p *place, next record) error {
 	}
 	l.names[key] = name
 	p.record, p.found, p.loaded, p.holder = next, true, true, g
+	p.standing.Keep(next.checkpoint)
 	return nil
 }
 
@@ -174,6 +182,8 @@ func (g *ledgerLog) Commit(ctx context.Context, events []connector.Event, reject
 	return fmt.Errorf("commit: %w", err)
 }
 
+var errFolderLost = errors.New("the folder of checkpoints was removed or exchanged")
+
 var errAcquireFirst = errors.New("the stream has to be acquired first")
 
 func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
@@ -190,13 +200,16 @@ func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, reject
 	}
 	defer leave()
 	l.mu.Lock()
-	fenced, opened := p.holder != g, l.opened
+	fenced, opened := p.holder != g, l.opened && !p.stale.Load()
+	lost := l.folder != nil && l.folder.lost()
 	l.mu.Unlock()
 	switch {
 	case fenced:
 		return connector.ErrFenced
 	case !opened:
 		return errAcquireFirst // another stream's commit ended badly
+	case lost:
+		return errFolderLost
 	}
 	done, err := l.effects.write(ctx, g.claim, events, rejects)
 	if err != nil {
@@ -206,6 +219,7 @@ func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, reject
 		return err
 	}
 	next.Sink = done.position
+	next.Epoch, next.Owner = p.record.checkpoint.Epoch, p.record.checkpoint.Owner
 	r := p.record.add(events, detach(next), g.claim.Window)
 	if l.folder != nil {
 		if inPlace, err := l.folder.save(name, r, g.claim.TypePrefix); err != nil {
@@ -221,6 +235,7 @@ func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, reject
 		}
 	}
 	p.record = r
+	p.standing.Keep(next)
 	return nil
 }
 

@@ -31,6 +31,7 @@ type journal struct {
 	events     appender
 	quarantine appender
 	unrecorded map[string][]connector.Seen // of streams without a record; nil until asked for
+	folder     *folder
 }
 
 // appender is a file that is only appended to.
@@ -95,12 +96,17 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 	if len(parts) > 0 {
 		j.number = max(j.number, parts[len(parts)-1]+1)
 	}
-	if err := j.verify(mark); err != nil {
+	r, _, err := f.load(claim.Stream.Name)
+	if err != nil {
+		return err
+	}
+	accepted := false
+	if err := j.verify(mark, r.checkpoint.Sequence); err != nil {
 		var refusal *connector.Refusal
 		if !claim.FirstStart || !errors.As(err, &refusal) {
 			return err
 		}
-		mark = position{Quarantine: mark.Quarantine} // the operator's word: this is the log so far, all of it
+		accepted, mark = true, position{Quarantine: mark.Quarantine} // the operator's word: this is the log so far, all of it
 	}
 	if mark.End == 0 {
 		// Before anything is cut: is this our file at all?
@@ -117,7 +123,25 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 	if err := j.disk.syncDir(filepath.Dir(j.path)); err != nil {
 		return fmt.Errorf("sync folder: %w", plain(err))
 	}
-	return j.adopt(ctx, f, mark, claim.TypePrefix)
+	return j.adopt(ctx, f, mark, claim, accepted)
+}
+
+// withoutRecord is the way on where a record is broken: after the newest event of its stream in the file.
+func (j *journal) withoutRecord(path string, raw []byte) string {
+	var last uint64
+	newest, err := j.scanAll(context.Background())
+	if err != nil {
+		return withoutRecord(path, raw)
+	}
+	for stream, seen := range newest {
+		if filepath.Base(j.folder.file(stream)) != filepath.Base(path) {
+			continue
+		}
+		for _, s := range seen {
+			last = max(last, s.Sequence)
+		}
+	}
+	return goOnAfter(path, last)
 }
 
 // newest is the position that was recorded last.
@@ -136,8 +160,9 @@ func newest(positions []json.RawMessage) (position, error) {
 	return mark, nil
 }
 
-// verify refuses a file that is shorter than recorded, or another one.
-func (j *journal) verify(mark position) error {
+// verify refuses a file that is shorter than recorded, or another one: it went back, or the checkpoints are of another file. last
+// is the sequence that the stream in question had reached.
+func (j *journal) verify(mark position, last uint64) error {
 	if mark.End == 0 {
 		return nil
 	}
@@ -150,7 +175,7 @@ func (j *journal) verify(mark position) error {
 	refuse := func(cause string) error {
 		return &connector.Refusal{
 			Thing: "file " + path, Cause: cause,
-			Mend: "put the former file back; or accept what is there as the log so far with `run --first-start`",
+			Mend: fmt.Sprintf("put the former file back; or go on after what was delivered with `twochat-connector run --first-start=%d`", last),
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -278,6 +303,10 @@ func (j *journal) write(ctx context.Context, claim connector.Claim, events []con
 			return written{}, fmt.Errorf("rotate: %w", plain(err))
 		}
 	}
+	announced := pending{j.number, newLineSet(j.events.size, lines), newLineSet(j.quarantine.size, records)}
+	if err := j.folder.announce(announced); err != nil {
+		return written{}, fmt.Errorf("%w: announce: %w", connector.ErrNotNow, plain(err))
+	}
 	undoRecords, err := j.append(&j.quarantine, records)
 	if err != nil {
 		return written{}, err
@@ -290,6 +319,9 @@ func (j *journal) write(ctx context.Context, claim connector.Claim, events []con
 		return written{}, err
 	}
 	undo := func() error { return errors.Join(undoLines(), undoRecords()) }
+	if err := j.unchanged(); err != nil { // exchanged while it was written: what was written may lie in a file that nobody sees
+		return written{}, err
+	}
 	at, err := j.position()
 	if err != nil {
 		if undone := undo(); undone != nil {
@@ -317,7 +349,7 @@ func (j *journal) unchanged() error {
 		}
 		named, err := os.Stat(path)
 		if err != nil || !os.SameFile(ours, named) || ours.Size() != a.size {
-			return errors.New("the file was changed by someone else")
+			return fmt.Errorf("the file %s was moved, exchanged or written by someone else", path)
 		}
 	}
 	return nil

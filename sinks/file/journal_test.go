@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -58,19 +59,19 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 	for name, test := range map[string]struct {
 		harm  func(t *testing.T, path string)
 		cause string
-		// accepted says that --first-start mends it
-		accepted bool
+		// accepted is where the log stands after --first-start; 0 where that does not help
+		accepted uint64
 	}{
 		"gone": {func(t *testing.T, path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
-		}, "gone", true},
-		"emptied":           {edit(func([]byte) []byte { return nil }), "0 bytes", true},
-		"shorter by a line": {edit(func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }), "bytes, and had", true},
-		"exchanged":         {edit(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("big"), []byte("BIG")) }), "changed", true},
-		"foreign line":      {edit(func(b []byte) []byte { return append(b, "hello\n"...) }), "no event of this connector", false},
-		"a line twice":      {edit(func(b []byte) []byte { return append(b, strings.Replace(lastLine(b), `000006"`, `000009"`, 1)...) }), "no event of this connector", false},
+		}, "gone", 6},
+		"emptied":           {edit(func([]byte) []byte { return nil }), "0 bytes", 6},
+		"shorter by a line": {edit(func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }), "bytes, and had", 6},
+		"exchanged":         {edit(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("big"), []byte("BIG")) }), "changed", 6},
+		"foreign line":      {edit(func(b []byte) []byte { return append(b, "hello\n"...) }), "no event of this connector", 0},
+		"a gap":             {edit(func(b []byte) []byte { return append(b, strings.Replace(lastLine(b), `000006"`, `000009"`, 1)...) }), "event 9", 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := writtenFile(t)
@@ -87,7 +88,7 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 			claim := sinktest.Claim(stream, "two")
 			claim.FirstStart = true
 			state, err := acquireAgain(t, c, claim)
-			if (err == nil) != test.accepted || err == nil && state.Checkpoint.Sequence != 6 {
+			if (err == nil) != (test.accepted > 0) || state.Checkpoint.Sequence != test.accepted {
 				t.Fatalf("at the operator's word: sequence %d, %v", state.Checkpoint.Sequence, err)
 			}
 		})
@@ -146,6 +147,118 @@ func TestSink_CutsATornLineAndAdoptsTheWholeOnes(t *testing.T) {
 	}
 	if events := readEvents(t, c.Path, stream); len(events) != 8 || events[7].ID != more[1].ID {
 		t.Fatalf("%d events", len(events))
+	}
+}
+
+// The log goes back under its owner in every way: each is refused by name, with the number to go on after.
+func TestLog_GoesBackUnderItsOwner(t *testing.T) {
+	remove := func(paths ...string) func(t *testing.T, c Config) {
+		return func(t *testing.T, c Config) {
+			for _, path := range paths {
+				if err := os.RemoveAll(c.Path + path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for name, harm := range map[string]func(t *testing.T, c Config){
+		"the file":                remove(""),
+		"the folder":              remove(".checkpoint"),
+		"both":                    remove("", ".checkpoint"),
+		"the file and its record": remove("", ".checkpoint/"+stream+recordSuffix),
+		"the file emptied": func(t *testing.T, c Config) {
+			if err := os.Truncate(c.Path, 0); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the folder exchanged": func(t *testing.T, c Config) {
+			remove(".checkpoint")(t, c)
+			if err := os.Mkdir(c.Path+".checkpoint", 0o700); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := writtenFile(t)
+			sink := open(c, &disk{pretend: true}, quiet)
+			defer sink.Close()
+			log := sink.Log(sinktest.Claim(stream, "two"))
+			state, err := log.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			harm(t, c)
+			events := sinktest.Events(sinktest.Stream(stream), 7, 2)
+			next := sinktest.Next(state.Checkpoint, events, nil, 6)
+			if err := log.Commit(t.Context(), events, nil, next); err == nil || errors.Is(err, connector.ErrNotNow) {
+				t.Fatalf("Commit: got %v, want an unclear outcome", err)
+			}
+			for range 2 {
+				_, err = log.Acquire(t.Context())
+				var refusal *connector.Refusal
+				if !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, "--first-start") {
+					t.Fatalf("Acquire: got %v, want a refusal with the way on", err)
+				}
+			}
+			if lines := readLines(t, c.Path); len(lines) > 6 {
+				t.Fatalf("%d lines", len(lines))
+			}
+		})
+	}
+}
+
+// Core NATS and the standard output keep nothing but the folder.
+func TestLedger_FolderGoesBackUnderItsOwner(t *testing.T) {
+	for name, harm := range map[string]func(dir string) error{
+		"removed":        os.RemoveAll,
+		"emptied":        func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) },
+		"record removed": func(dir string) error { return os.Remove(filepath.Join(dir, stream+recordSuffix)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			sent := 0
+			ledger := NewLedger(dir, limits, func(_ context.Context, _ connector.Stream, events []connector.Event, _ []connector.Reject) error {
+				sent += len(events)
+				return nil
+			})
+			defer ledger.Close()
+			logs := []connector.Log{ledger.Log(sinktest.Claim(stream, "one")), ledger.Log(sinktest.Claim("support", "one"))}
+			next := make([]connector.Checkpoint, len(logs))
+			for i, name := range streams {
+				state, err := logs[i].Acquire(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				events := sinktest.Events(sinktest.Stream(name), 1, 3)
+				next[i] = sinktest.Next(state.Checkpoint, events, nil, 3)
+				if err := logs[i].Commit(t.Context(), events, nil, next[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := harm(dir); err != nil {
+				t.Fatal(err)
+			}
+			for i := range logs {
+				err := logs[i].Commit(t.Context(), nil, nil, sinktest.Next(next[i], nil, nil, 3))
+				if name == "record removed" {
+					if err != nil { // what is known in memory is written again
+						t.Fatal(err)
+					}
+					continue
+				}
+				if err == nil {
+					t.Fatal("Commit: no error")
+				}
+				_, err = logs[i].Acquire(t.Context())
+				var refusal *connector.Refusal
+				if !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, "--first-start=3") {
+					t.Fatalf("Acquire: got %v, want a refusal with the way on", err)
+				}
+			}
+			if sent != 6 {
+				t.Fatalf("%d events were sent, want 6", sent)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -59,17 +60,21 @@ type place struct {
 	// Guarded by Ledger.mu.
 	holder *ledgerLog
 
+	stale atomic.Bool // what is loaded is of a folder that is gone
+
 	// Guarded by turn.
 	loaded bool
 	found  bool
 	record record
+
+	standing connector.Standing
 }
 
 // NewLedger makes a ledger in a folder, or in memory where dir is empty. It does no I/O.
 func NewLedger(dir string, limits connector.Limits, write Write) *Ledger {
 	l := newLedger(nil, limits, outlet(write))
 	if dir != "" {
-		l.folder = &folder{disk: &disk{}, dir: filepath.Clean(dir)}
+		l.folder = &folder{disk: &disk{}, dir: filepath.Clean(dir), wayOn: withoutRecord}
 	}
 	return l
 }
@@ -158,8 +163,17 @@ func (l *Ledger) open(ctx context.Context, claim connector.Claim) error {
 	switch {
 	case l.closed:
 		return errClosed
-	case l.opened:
+	case l.opened && (l.folder == nil || !l.folder.lost()):
 		return nil
+	}
+	if l.folder != nil && l.folder.lost() {
+		l.opened = false
+		for _, p := range l.places {
+			p.stale.Store(true)
+		}
+		if err := errors.Join(l.effects.close(), l.folder.close()); err != nil {
+			return fmt.Errorf("give up a folder that is gone: %w", plain(err))
+		}
 	}
 	var positions []json.RawMessage
 	if l.folder != nil {

@@ -62,7 +62,8 @@ func Open(c Config, _ connector.Encoding, logger *slog.Logger) (*Sink, error) {
 func open(c Config, d *disk, logger *slog.Logger) *Sink {
 	c.Path = filepath.Clean(c.Path)
 	j := &journal{disk: d, path: c.Path, maxBytes: c.MaxBytes, keep: c.Keep, logger: logger}
-	ledger := newLedger(&folder{disk: d, dir: c.Path + ".checkpoint"}, limits, j)
+	j.folder = &folder{disk: d, dir: c.Path + ".checkpoint", wayOn: j.withoutRecord}
+	ledger := newLedger(j.folder, limits, j)
 	ledger.turn = make(chan struct{}, 1)
 	return &Sink{config: c, disk: d, ledger: ledger}
 }

@@ -15,7 +15,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Thousands of folders are written: in memory, where there is a file system for it.
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		if err := os.Setenv("TMPDIR", "/dev/shm"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	_     sinktest.Sink = (*Sink)(nil)
@@ -52,6 +60,15 @@ func TestSink_KeepsTheContract(t *testing.T) {
 							if err := os.Remove(filepath.Join(c.Path+".checkpoint", connector.SubjectToken(stream)+".json")); err != nil {
 								t.Fatal(err)
 							}
+						},
+						Vanish: func(t *testing.T) {
+							if err := errors.Join(os.RemoveAll(c.Path+".checkpoint"), os.Remove(c.Path)); err != nil {
+								t.Fatal(err)
+							}
+						},
+						Copy: func(t *testing.T) func(t *testing.T) {
+							copied := take(t, filepath.Dir(c.Path))
+							return func(t *testing.T) { copied.putBack(t, filepath.Dir(c.Path)) }
 						},
 					}
 				},

@@ -65,6 +65,12 @@ type Place struct {
 	Forget func(t *testing.T, stream string)
 	// Erase removes one event, by right; no sink is open meanwhile. Nil where that cannot be done.
 	Erase func(t *testing.T, stream string, sequence uint64)
+	// Vanish takes the whole log away, events and checkpoints of all streams, while sinks are open: a purge, a topic or a folder that
+	// was deleted and, where the broker does that, made anew. Nil only where nothing is kept.
+	Vanish func(t *testing.T)
+	// Copy makes a copy of the place as it is, and returns what puts it back while sinks are open, as someone does who restores a
+	// backup. Nil where the sink's technology has no such thing.
+	Copy func(t *testing.T) (restore func(t *testing.T))
 	// Stop takes the broker down and returns what brings it back, with its data. Nil where there is none.
 	Stop func(t *testing.T) (start func(t *testing.T))
 }
@@ -81,7 +87,7 @@ type rule struct {
 func Run(t *testing.T, suite Suite) {
 	t.Helper()
 	t.Logf("promise: %v", suite.Promise)
-	for _, rules := range [][]rule{acquireRules, commitRules, ownerRules, streamRules, followRules} {
+	for _, rules := range [][]rule{acquireRules, commitRules, ownerRules, backRules, streamRules, followRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {
 				place := suite.New(t)
@@ -135,6 +141,20 @@ func unlessForget(_ *Suite, p *Place) string {
 func unlessErase(_ *Suite, p *Place) string {
 	if p.Erase == nil {
 		return "single events cannot be erased"
+	}
+	return ""
+}
+
+func unlessVanish(_ *Suite, p *Place) string {
+	if p.Vanish == nil {
+		return "nothing is kept that could go back"
+	}
+	return ""
+}
+
+func unlessCopy(_ *Suite, p *Place) string {
+	if p.Copy == nil {
+		return "no copy can be put back under its owner"
 	}
 	return ""
 }

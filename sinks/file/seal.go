@@ -1,0 +1,45 @@
+package file
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+)
+
+// A sealed file is one JSON object whose first member is the SHA-256 of all that follows it. So a bit that the disk turned, or an
+// end that it lost, is told from what was written; and the file stays JSON for whoever looks into it, former programs among them.
+const (
+	sealStart = `{"sha256":"`
+	sealEnd   = `",`
+)
+
+var errBroken = errors.New("its checksum does not fit: it was damaged, or changed by someone else")
+
+// Seal gives a JSON object, `{` first, its checksum.
+func Seal(object []byte) []byte {
+	rest := object[1:]
+	sum := sha256.Sum256(rest)
+	sealed := make([]byte, 0, len(sealStart)+hex.EncodedLen(len(sum))+len(sealEnd)+len(rest))
+	sealed = hex.AppendEncode(append(sealed, sealStart...), sum[:])
+	return append(append(sealed, sealEnd...), rest...)
+}
+
+// Unseal checks what Seal wrote and gives it back. former begins the objects that were written before there were checksums: these
+// are taken as they are.
+func Unseal(sealed []byte, former string) (object []byte, err error) {
+	if former != "" && bytes.HasPrefix(sealed, []byte(former)) {
+		return sealed, nil
+	}
+	written, ok := bytes.CutPrefix(sealed, []byte(sealStart))
+	length := hex.EncodedLen(sha256.Size)
+	if !ok || len(written) < length {
+		return nil, errBroken
+	}
+	rest, ok := bytes.CutPrefix(written[length:], []byte(sealEnd))
+	sum := sha256.Sum256(rest)
+	if !ok || hex.EncodeToString(sum[:]) != string(written[:length]) {
+		return nil, errBroken
+	}
+	return append([]byte{'{'}, rest...), nil
+}

@@ -1,0 +1,98 @@
+package file
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+var errDamaged = errors.New("a line that was damaged, or changed by someone else")
+
+// envelope is a line of the events' file as this package writes it.
+type envelope struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Source          string          `json:"source"`
+	Type            string          `json:"type"`
+	Subject         string          `json:"subject"`
+	Time            time.Time       `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	DataSchema      string          `json:"dataschema"`
+	PartitionKey    string          `json:"partitionkey"`
+	SentBy          string          `json:"sentby"`
+	RecordedTime    time.Time       `json:"recordedtime"`
+	Sequence        string          `json:"sequence"`
+	Late            bool            `json:"late"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// verified reads a line that is to be adopted, and takes it only where it is to the byte what this package would write of what it
+// says, and where its data names the same message.
+func verified(line []byte) (head, error) {
+	h, err := parseHead(line)
+	if err != nil {
+		return head{}, err
+	}
+	var read envelope
+	if err := json.Unmarshal(line, &read); err != nil {
+		return head{}, errDamaged
+	}
+	sequence, err := strconv.ParseUint(read.Sequence, 10, 64)
+	if err != nil {
+		return head{}, errDamaged
+	}
+	e := connector.Event{
+		ID: read.ID, Source: read.Source, Type: read.Type, Chat: read.Subject, Time: read.Time, Recorded: read.RecordedTime,
+		SentBy: read.SentBy, DataSchema: read.DataSchema, Sequence: sequence, Late: read.Late, Data: read.Data,
+	}
+	mark := []byte(`,"data":`)
+	written, _, _ := bytes.Cut(e.AppendJSON(nil), mark)
+	before, _, found := bytes.Cut(line, mark)
+	if !found || !bytes.Equal(before, written) {
+		return head{}, errDamaged
+	}
+	var item struct {
+		UUID *string `json:"uuid"`
+	}
+	if json.Unmarshal(read.Data, &item) == nil && item.UUID != nil && *item.UUID != read.ID {
+		return head{}, errDamaged
+	}
+	return h, nil
+}
+
+// lineFault is a line that cannot be taken, and where it lies.
+type lineFault struct {
+	path  string
+	at    int64
+	cause error
+}
+
+func (e *lineFault) Error() string {
+	return fmt.Sprintf("%s at byte %d: %v", e.path, e.at, e.cause)
+}
+func (e *lineFault) Unwrap() error { return e.cause }
+
+// refuse makes a refusal of a line that cannot be taken.
+func (j *journal) refuse(err error, vouched position) error {
+	var fault *lineFault
+	if !errors.As(err, &fault) || !errors.Is(err, errForeign) && !errors.Is(err, errDamaged) {
+		return err
+	}
+	refusal := &connector.Refusal{
+		Thing: "file " + fault.path, Cause: fmt.Sprintf("it holds %v, at byte %d", fault.cause, fault.at),
+		Mend: fmt.Sprintf("name another file in `path`, or move this one away: mv '%s' '%s.other'", fault.path, fault.path),
+	}
+	switch {
+	case vouched.End == 0:
+	case fault.path == j.path: // nothing lies behind it
+		refusal.Mend = fmt.Sprintf("cut it off with all that follows, which is delivered again: truncate -s %d '%s'", fault.at, fault.path)
+	default:
+		refusal.Mend = fmt.Sprintf("put the former file and the folder %s.checkpoint back, both of one time", j.path)
+	}
+	return refusal
+}

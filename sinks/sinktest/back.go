@@ -1,0 +1,75 @@
+package sinktest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// backRules are the clauses about a log that goes back under its owner: it is refused, with the way on, and never a first start.
+var backRules = []rule{
+	{name: "back: a log that is taken away under its owner is refused, and nothing is written", except: unlessVanish, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 12)
+		c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
+		s.place.Vanish(s.T)
+		s.wantGoneBack(log, c, events[10:], 10)
+		s.wantLog(claim.Stream.Name, nil)
+	}},
+	{name: "back: a log that is taken away between two commits of a quiet stream is refused", except: unlessVanish, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		log := s.log(s.open(), claim)
+		events := Events(claim.Stream, 1, 10)
+		c := s.commit(log, s.acquire(log).Checkpoint, events)
+		s.place.Vanish(s.T)
+		s.wantGoneBack(log, c, nil, 10)
+		s.wantLog(claim.Stream.Name, nil)
+	}},
+	{name: "back: a copy that is put back under its owner is refused, and what lies in it stays", except: unlessCopy, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		log := s.log(s.open(), claim)
+		events := Events(claim.Stream, 1, 12)
+		c := s.commit(log, s.acquire(log).Checkpoint, events[:4])
+		restore := s.place.Copy(s.T)
+		c = s.commit(log, c, events[4:10])
+		restore(s.T)
+		s.wantGoneBack(log, c, events[10:], 10)
+		s.wantLog(claim.Stream.Name, events[:4])
+	}},
+}
+
+// wantGoneBack commits on top of what is no longer there: the commit fails, and then every Acquire is refused by name, with a word
+// that lets the sequence go on after what was delivered.
+func (s *scene) wantGoneBack(log connector.Log, c connector.Checkpoint, events []connector.Event, delivered uint64) {
+	s.Helper()
+	word := fmt.Sprintf("--first-start=%d", delivered)
+	err := log.Commit(s.context(), events, nil, Next(c, events, nil, c.Certified))
+	if err == nil {
+		s.Fatal("Commit into a log that went back: no error")
+	}
+	ctx := s.context()
+	for range 2 {
+		var refusal *connector.Refusal
+		for {
+			_, err = log.Acquire(ctx)
+			if err == nil {
+				s.Fatal("Acquire of a log that went back: no error")
+			}
+			if errors.As(err, &refusal) {
+				break
+			}
+			if !pause(ctx, 50*time.Millisecond) {
+				s.Fatalf("Acquire: got %v, want a *connector.Refusal", err)
+			}
+		}
+		s.wantRefusal(err)
+		if !strings.Contains(refusal.Mend, word) {
+			s.Fatalf("the way on is %q, want %s in it", refusal.Mend, word)
+		}
+	}
+}
