@@ -70,7 +70,7 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 		if last {
 			r.certifyIn(&next, certified)
 		}
-		err := r.append(ctx, stamped, rejects, next)
+		err := r.append(ctx, stamped, rejects, &next)
 		var rejected *Rejected
 		if errors.As(err, &rejected) && b.reject(rejected) {
 			continue
@@ -87,19 +87,6 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 			return done, nil
 		}
 		b.events, b.rejects, b.horizon = b.events[len(events):], b.rejects[len(rejects):], nil
-	}
-}
-
-// append commits to the log, again as long as patience lasts.
-func (r *Reader) append(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error {
-	for {
-		err := r.log.Commit(ctx, events, rejects, next)
-		if !errors.Is(err, ErrNotNow) {
-			return err
-		}
-		if err := r.patience.Commit(ctx, err); err != nil {
-			return err
-		}
 	}
 }
 

@@ -47,6 +47,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		{"last_good_walk_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink.", func(s *Status) float64 { return unix(s.LastGoodWalk) }},
 		{"newest_message_timestamp_seconds", "The time of the newest message listed, as the message says.", func(s *Status) float64 { return unix(s.NewestMessage) }},
 		{"ground_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages.", func(s *Status) float64 { return unix(s.Ground) }},
+		{"next_attempt_timestamp_seconds", "When what does not work now is tried again; 0 while all works.", func(s *Status) float64 { return unix(s.NextAttempt) }},
 		{"open_gap_events", "Events delivered that no second walk has certified yet.", func(s *Status) float64 { return float64(s.Open) }},
 		{"open_gap_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is.", func(s *Status) float64 { return unix(s.OpenSince) }},
 		{"backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off.", func(s *Status) float64 { return float64(s.BacklogPage) }},

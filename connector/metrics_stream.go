@@ -17,6 +17,7 @@ const (
 	outcomeUnclear   outcome = "unclear"
 	outcomeNotNow    outcome = "not_now"
 	outcomeRejected  outcome = "rejected"
+	outcomeRefused   outcome = "refused"
 )
 
 var (
@@ -24,7 +25,7 @@ var (
 		outcomeOK, outcomeUnchanged, outcome(FaultTransient), outcome(FaultInvalid), outcome(FaultRateLimited), outcome(FaultCredits), outcome(FaultKey),
 		outcome(FaultNumber), outcome(FaultRequest),
 	}
-	commitOutcomes = [...]outcome{outcomeOK, outcomeFenced, outcomeUnclear, outcomeNotNow, outcomeRejected}
+	commitOutcomes = [...]outcome{outcomeOK, outcomeFenced, outcomeUnclear, outcomeNotNow, outcomeRejected, outcomeRefused}
 	results        = [...]string{"delivered", "late", "rejected", "held"}
 )
 
@@ -73,22 +74,29 @@ func (s *streamMetrics) request(page Page, err error) {
 }
 
 func (s *streamMetrics) commit(took time.Duration, err error) {
-	got := outcomeUnclear
-	var rejected *Rejected
-	switch {
-	case err == nil:
-		got = outcomeOK
-	case errors.Is(err, ErrFenced):
-		got = outcomeFenced
-	case errors.Is(err, ErrNotNow):
-		got = outcomeNotNow
-	case errors.As(err, &rejected):
-		got = outcomeRejected
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.committed.observe(took)
-	s.counts.commits[slices.Index(commitOutcomes[:], got)]++
+	s.counts.commits[slices.Index(commitOutcomes[:], commitOutcome(err))]++
+}
+
+// commitOutcome is how a commit went.
+func commitOutcome(err error) outcome {
+	var rejected *Rejected
+	var refusal *Refusal
+	switch {
+	case err == nil:
+		return outcomeOK
+	case errors.Is(err, ErrFenced):
+		return outcomeFenced
+	case errors.Is(err, ErrNotNow):
+		return outcomeNotNow
+	case errors.As(err, &rejected):
+		return outcomeRejected
+	case errors.As(err, &refusal):
+		return outcomeRefused
+	}
+	return outcomeUnclear
 }
 
 func (s *streamMetrics) step(out Outcome, took time.Duration) {

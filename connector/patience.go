@@ -13,10 +13,14 @@ import (
 // give up; what the server asks for is honoured.
 type waits struct {
 	poller             *Poller
-	page, sink, walk   *backoff.ExponentialBackOff
+	page, walk         *backoff.ExponentialBackOff
 	persistent, credit *backoff.ExponentialBackOff
-	mu                 sync.Mutex // pages are read side by side
-	failures           int        // pages in a row that could not be read
+	// commit, refused and reread are reset by a commit alone, whatever Acquire says in between; acquire by either.
+	commit, refused, reread, acquire *backoff.ExponentialBackOff
+
+	mu       sync.Mutex // pages are read side by side
+	failures int        // pages in a row that could not be read
+	sink     int        // failures of the sink in a row
 }
 
 // read notes that a page could be read.
@@ -29,8 +33,32 @@ func (w *waits) read() {
 	w.credit.Reset()
 }
 
+// acquired notes that the sink gave the stream's place.
+func (w *waits) acquired() { w.acquire.Reset() }
+
+// committed notes that the sink took a commit.
+func (w *waits) committed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sink = 0
+	for _, of := range []*backoff.ExponentialBackOff{w.commit, w.refused, w.reread, w.acquire} {
+		of.Reset()
+	}
+}
+
+// sinkFailed notes that the sink failed, and says how often in a row it did.
+func (w *waits) sinkFailed() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sink++
+	return w.sink
+}
+
 // maxRetryAfter bounds what a server may ask for in one go.
 const maxRetryAfter = time.Hour
+
+// longWait is how long a stream may wait for one thing before that is a state by itself.
+const longWait = time.Minute
 
 func newWaits(p *Poller) *waits {
 	policy := func(first, most time.Duration) *backoff.ExponentialBackOff {
@@ -39,10 +67,12 @@ func newWaits(p *Poller) *waits {
 		return b
 	}
 	return &waits{
-		poller: p, page: policy(500*time.Millisecond, time.Minute), sink: policy(250*time.Millisecond, 30*time.Second),
-		walk: policy(250*time.Millisecond, 30*time.Second),
-		// A wrong key, a number that is gone: somebody mends it, or a rotated key heals it.
-		persistent: policy(30*time.Second, 10*time.Minute),
+		poller: p, page: policy(500*time.Millisecond, time.Minute), walk: policy(250*time.Millisecond, 30*time.Second),
+		commit: policy(250*time.Millisecond, 30*time.Second), acquire: policy(250*time.Millisecond, 30*time.Second),
+		// Pages are paid for again where a step is made anew.
+		reread: policy(time.Second, 10*time.Minute),
+		// A wrong key, a number that is gone: somebody mends it, or a rotated key heals it. So with what the sink refuses.
+		persistent: policy(30*time.Second, 10*time.Minute), refused: policy(10*time.Second, 5*time.Minute),
 		// Credits come back with a top-up or the month's reset.
 		credit: policy(5*time.Minute, 30*time.Minute),
 	}
@@ -50,10 +80,10 @@ func newWaits(p *Poller) *waits {
 
 // Page waits until a page is worth asking for again.
 func (w *waits) Page(ctx context.Context, fault *PageError) error {
-	// A single answer that failed in passing is no change of state.
+	// A single answer that failed in passing is no change of state, unless that is long.
 	wait, failures := w.next(fault)
-	if failures > 1 || fault.Fault != FaultTransient {
-		w.poller.note(StateNoSource, fault)
+	if failures > 1 || fault.Fault != FaultTransient || wait > longWait {
+		w.poller.waitFor(StateNoSource, fault, wait)
 	}
 	if fault.Fault == FaultRateLimited {
 		w.poller.config.Limiter.Pause(wait) // the limit is the account's: no other stream should run into it either
@@ -84,82 +114,27 @@ func (w *waits) next(fault *PageError) (time.Duration, int) {
 	return max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter)), w.failures
 }
 
-// Commit waits until the sink may take something again. Nothing is polled meanwhile.
+// Commit waits until the sink may take something again. Nothing is polled meanwhile: what was read is held, and committed then. But
+// a stream that alone is refused, or gets no clear answer, does not keep others from its place in the room for long.
 func (w *waits) Commit(ctx context.Context, cause error) error {
-	w.poller.note(StateNoSink, cause)
-	if !w.poller.sleep(ctx, w.sink.NextBackOff()) {
+	p := w.poller
+	var refusal *Refusal
+	refused, down := errors.As(cause, &refusal), errors.Is(cause, ErrNotNow)
+	state, wait := StateNoSink, time.Duration(0)
+	if refused {
+		state, wait = StateRefused, w.refused.NextBackOff()
+	} else {
+		state, wait = p.sinkState(cause), w.commit.NextBackOff()
+	}
+	w.mu.Lock()
+	failures := w.sink
+	w.mu.Unlock()
+	p.waitFor(state, cause, wait)
+	if !down && (refused || failures >= failuresInRoom) && p.berth.contended() {
+		return cause
+	}
+	if !p.sleep(ctx, wait) {
 		return ctx.Err()
 	}
 	return nil
 }
-
-// countedPages counts what is read.
-type countedPages struct{ poller *Poller }
-
-func (c *countedPages) Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error) {
-	p := c.poller
-	page, err := p.config.Pages.Page(ctx, s, number, held)
-	p.metrics.request(page, err)
-	p.mu.Lock()
-	p.status.Requests++
-	p.status.LastRequest = time.Now()
-	p.mu.Unlock()
-	if err == nil {
-		p.waits.read()
-	}
-	return page, err
-}
-
-// errPollDue ends a step of a sweep that got no turn before the stream's next poll. The sweep goes on after it, where it was.
-var errPollDue = errors.New("the next poll is due")
-
-// turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the key. A
-// sweep waits only as long as no poll of its stream is due: it takes what nobody else wants, and where that is little the poll
-// would come many intervals late.
-func (p *Poller) turn(ctx context.Context, turn Turn) error {
-	urgency := Urgency(p.urgency.Load())
-	if urgency != Sweep {
-		if turn.Page > 0 {
-			urgency = CatchUp
-		}
-		return p.queue.wait(ctx, turn, func(ctx context.Context) error { return p.config.Limiter.Wait(ctx, urgency) })
-	}
-	untilPoll, cancel := context.WithDeadline(ctx, p.nextPoll)
-	defer cancel()
-	err := p.config.Limiter.Wait(untilPoll, urgency)
-	if err != nil && ctx.Err() == nil {
-		return errPollDue
-	}
-	return err
-}
-
-// countedLog lets a commit in flight finish when the process is told to stop, and counts.
-type countedLog struct{ poller *Poller }
-
-// drainTime bounds how long a commit may go on after the process was told to stop.
-const drainTime = 20 * time.Second
-
-func (c *countedLog) Acquire(ctx context.Context) (State, error) {
-	return c.poller.config.Log.Acquire(ctx)
-}
-
-func (c *countedLog) Commit(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error {
-	detached, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
-	defer stop()
-	began := time.Now()
-	err := c.poller.config.Log.Commit(detached, events, rejects, next)
-	c.poller.metrics.commit(time.Since(began), err)
-	if err == nil {
-		c.poller.waits.sink.Reset()
-	}
-	return err
-}
-
-func (c *countedLog) Peek(ctx context.Context) (Checkpoint, bool, error) {
-	return c.poller.config.Log.Peek(ctx)
-}
-
-func (c *countedLog) Limits() Limits { return c.poller.config.Log.Limits() }
-func (c *countedLog) Close() error   { return c.poller.config.Log.Close() }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// PollerConfig is what a Poller is made of. All fields but SweepEvery, Room and Pace are required.
+// PollerConfig is what a Poller is made of. All fields but SweepEvery, Room, Pace and Purse are required.
 type PollerConfig struct {
 	Pages   Pages
 	Log     Log
@@ -27,7 +27,9 @@ type PollerConfig struct {
 	Room *Room
 	// Pace turns the interval that the stream's traffic asks for into the one that the rate limit and the budget allow now,
 	// which is never shorter; nil leaves it as it is.
-	Pace    func(interval time.Duration) time.Duration
+	Pace func(interval time.Duration) time.Duration
+	// Purse says whether a call may be paid for; nil: always.
+	Purse   Purse
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -43,8 +45,9 @@ type Poller struct {
 	queue   *queue
 	berth   *berth
 
-	mu     sync.Mutex
-	status Status
+	mu         sync.Mutex
+	status     Status
+	committing time.Time // since when a commit is under way; zero where none is
 
 	interval  time.Duration
 	lastWait  time.Duration // between polls, before jitter
@@ -53,6 +56,8 @@ type Poller struct {
 	nextPoll  time.Time
 	lastStart int          // the reader's, at the step before
 	urgency   atomic.Int32 // an Urgency; pages are read side by side
+	owner     string       // who this instance is in the log, as it was taken over last; empty until it first was
+	epoch     uint64       // with which it was
 	moved     int          // walks in a row that contradicted themselves
 	eager     int          // polls in a row that followed at once without getting anywhere
 }
@@ -103,14 +108,9 @@ func (p *Poller) Run(ctx context.Context) error {
 // step makes one step and returns how long to wait before the next.
 func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	if !p.session.Owns() {
-		if state := p.Status().State; state != StateNoSink {
-			p.note(StateAcquiring, nil)
-		}
-		if err := p.session.Acquire(ctx); err != nil {
+		if err := p.acquire(ctx); err != nil {
 			return p.failed(ctx, err)
 		}
-		p.waits.sink.Reset()
-		p.logger.Info("stream acquired", "sequence", p.session.Reader().Checkpoint().Sequence, "epoch", p.session.Reader().Checkpoint().Epoch)
 	}
 	// Who is at rest wants no place, so that page 0 is always read at once.
 	if !p.berth.wait(ctx, p.queued) {
@@ -151,6 +151,22 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	}
 	p.settle(wait)
 	return wait, nil
+}
+
+// acquire takes the stream over. What kept it from it before stays in the record until it is done.
+func (p *Poller) acquire(ctx context.Context) error {
+	switch status := p.Status(); {
+	case status.State == StateNoSink, status.State == StateRefused, status.State == StateAcquiring && status.Cause != "":
+	default:
+		p.note(StateAcquiring, nil)
+	}
+	if err := p.session.Acquire(ctx); err != nil {
+		return err
+	}
+	p.waits.acquired()
+	c := p.session.Reader().Checkpoint()
+	p.logger.Info("stream acquired", "sequence", c.Sequence, "epoch", c.Epoch)
+	return nil
 }
 
 // settle gives up the place in the room after a step, unless the next one follows at once with pages that are read already.
@@ -215,12 +231,9 @@ func (p *Poller) pause(out Outcome, sweeping bool) time.Duration {
 	if out.Delivered > 0 {
 		p.interval = p.config.MinInterval
 	} else if !sweeping {
-		p.interval = min(p.config.MaxInterval, p.interval+p.interval/2)
+		p.interval = p.quieter(p.interval)
 	}
-	wait := p.interval
-	if p.config.Pace != nil {
-		wait = max(wait, p.config.Pace(wait))
-	}
+	wait := p.paced(p.interval)
 	p.mu.Lock()
 	p.status.Interval = wait
 	p.mu.Unlock()
@@ -259,64 +272,56 @@ func jitter(d time.Duration) time.Duration {
 func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	var refusal *Refusal
 	var fault *PageError
+	var open *unresolved
 	switch {
 	case ctx.Err() != nil:
 		return 0, nil
 	case errors.As(err, &refusal):
-		return 0, err
+		if p.owner == "" {
+			return 0, err // it never ran: whoever starts it reads what is wrong
+		}
+		return p.waitFor(StateRefused, err, p.waits.refused.NextBackOff()), nil
 	case errors.As(err, &fault):
-		p.note(StateNoSource, err)
-		return p.waits.walk.NextBackOff(), nil
+		return p.waitFor(StateNoSource, err, p.waits.walk.NextBackOff()), nil
 	case errors.Is(err, ErrFenced):
 		return p.standDown(ctx), nil
 	case errors.Is(err, ErrMoved):
 		p.metrics.moved()
+		wait := p.waits.walk.NextBackOff()
 		if p.moved++; p.moved >= movedUntilStalled {
-			p.note(StateStalled, err)
+			p.waitFor(StateStalled, err, wait)
 		}
-		return p.waits.walk.NextBackOff(), nil
+		return wait, nil
 	case errors.Is(err, ErrEmpty):
 		return jitter(p.interval), nil
+	case errors.As(err, &open):
+		// What the step had read is gone: reading it again is paid for, so it waits longer than the sink alone would.
+		return p.waitFor(p.sinkState(err), err, p.waits.reread.NextBackOff()), nil
 	case errors.Is(err, ErrNotNow):
-		p.note(StateNoSink, err)
-	default:
-		p.mu.Lock()
-		p.status.Unclear++
-		p.mu.Unlock()
-		p.note(StateAcquiring, fmt.Errorf("unclear, asking the sink again: %w", err))
+		return p.waitFor(StateNoSink, err, p.waits.acquire.NextBackOff()), nil
 	}
-	return p.waits.sink.NextBackOff(), nil
+	state := p.sinkState(err)
+	return p.waitFor(state, fmt.Errorf("unclear, asking the sink again: %w", err), p.waits.acquire.NextBackOff()), nil
+}
+
+// sinkState is what a failure of the sink that is nothing by name makes of the stream: one is asked about, several in a row mean
+// that there is no sink.
+func (p *Poller) sinkState(err error) StreamState {
+	failures := p.waits.sinkFailed()
+	if failures > 1 || errors.Is(err, ErrNotNow) || p.Status().State == StateNoSink {
+		return StateNoSink
+	}
+	return StateAcquiring
+}
+
+// waitFor notes why the stream waits, and until when.
+func (p *Poller) waitFor(state StreamState, cause error, wait time.Duration) time.Duration {
+	p.noteUntil(state, cause, time.Now().Add(wait))
+	return wait
 }
 
 // movedUntilStalled is how many walks in a row may find a contradictory list before the stream is called stalled.
 const movedUntilStalled = 5
-
-// standDowns is how many intervals a fenced instance leaves the stream alone after the other's last commit.
-const standDowns = 5
-
-// standDown waits until the other owner has not committed for a while. It reads nothing of 2Chat meanwhile.
-func (p *Poller) standDown(ctx context.Context) time.Duration {
-	p.mu.Lock()
-	p.status.Fenced++
-	p.mu.Unlock()
-	p.note(StateStandby, ErrFenced)
-	interval := max(p.config.MaxInterval, p.interval)
-	var last time.Time
-	quiet := time.Now()
-	for time.Since(quiet) < standDowns*interval {
-		if !p.sleep(ctx, jitter(interval)) {
-			return 0
-		}
-		checkpoint, found, err := p.config.Log.Peek(ctx)
-		if err != nil || !found {
-			continue
-		}
-		if checkpoint.Written.After(last) {
-			last, quiet = checkpoint.Written, time.Now()
-		}
-	}
-	return 0
-}
 
 func (p *Poller) sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -327,69 +332,4 @@ func (p *Poller) sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// record notes what a step did.
-func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
-	reader := p.session.Reader()
-	c := reader.Checkpoint()
-	seen, open := reader.Seen()
-	p.mu.Lock()
-	s := &p.status
-	s.Sequence, s.Certified, s.Counters, s.Ground = c.Sequence, c.Certified, c.Counters, c.GroundTime
-	s.Seen, s.Open, s.BacklogPage, s.Horizon = seen, open, reader.Start(), len(c.Horizon) > 0
-	s.Delivered += uint64(out.Delivered)
-	if !out.Newest.IsZero() {
-		s.NewestMessage = out.Newest
-	}
-	switch {
-	case reader.Rested():
-		s.OpenSince = time.Time{}
-	case s.OpenSince.IsZero():
-		s.OpenSince = began
-	}
-	switch {
-	case sweeping && !out.More:
-		s.LastSweep = time.Now()
-	case !sweeping && out.Rested:
-		s.LastGoodWalk = time.Now()
-	}
-	p.mu.Unlock()
-	state := StateCatchingUp
-	if reader.Rested() {
-		state = StateLive
-	}
-	p.note(state, nil)
-}
-
-// note records a change of state, with one line in the log for each.
-func (p *Poller) note(state StreamState, cause error) {
-	p.mu.Lock()
-	s := &p.status
-	changed := s.State != state
-	was, since := s.State, s.Since
-	s.Cause = ""
-	if cause != nil {
-		s.Cause = cause.Error()
-	}
-	if changed {
-		s.State, s.Since = state, time.Now()
-	}
-	s.Owned = p.session.Owns()
-	copied := *s
-	p.mu.Unlock()
-	p.metrics.show(copied)
-	if !changed {
-		return
-	}
-	level := slog.LevelInfo
-	args := []any{"state", state, "was", was, "after", time.Since(since).Round(time.Millisecond)}
-	switch state {
-	case StateNoSource, StateNoSink, StateStalled, StateStandby:
-		level = slog.LevelWarn
-	}
-	if cause != nil {
-		args = append(args, "cause", cause)
-	}
-	p.logger.Log(context.Background(), level, "stream state", args...)
 }

@@ -354,6 +354,48 @@ func TestPoller_OneFailureInPassingIsNoChangeOfState(t *testing.T) {
 	})
 }
 
+// A single answer that asks for a long pause is a state with its end, of its stream and of all that wait with it.
+func TestPoller_ALongPauseIsAState(t *testing.T) {
+	for kind, all := range map[PageFault]bool{FaultTransient: false, FaultRateLimited: true} {
+		t.Run(string(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShift(t, nil, newest(3, 1)...)
+				other := newShift(t, func(_ *shift, c *PollerConfig) { c.Limiter = s.limiter }, newest(3, 1)...)
+				pass(2 * time.Minute)
+				s.list.times()
+				once := true
+				s.list.change(func() {
+					s.list.before = func(int, int) error {
+						if once {
+							once = false
+							return fault(kind, time.Hour)
+						}
+						return nil
+					}
+				})
+				for len(s.list.times()) == 0 {
+					pass(time.Second)
+				}
+				until := time.Now().Add(time.Hour)
+				pass(2 * longest)
+				for _, of := range []*shift{s, other} {
+					status := of.poller.Status()
+					if waits := of == s || all; waits != (status.State == StateNoSource) {
+						t.Errorf("state %s of the one that met it: %v", status.State, of == s)
+					} else if waits && (status.NextAttempt.Sub(until).Abs() > time.Minute || status.Fault != kind) {
+						t.Errorf("it waits until %v, want %v: %+v", status.NextAttempt, until, status)
+					}
+				}
+				pass(time.Hour)
+				s.wantState(StateLive)
+				other.wantState(StateLive)
+				s.stop()
+				other.stop()
+			})
+		})
+	}
+}
+
 // What somebody has to mend is said at once.
 func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -365,6 +407,19 @@ func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 			pass(time.Second)
 		}
 		s.wantState(StateNoSource)
+		s.lines.mu.Lock()
+		logged := strings.Join(s.lines.text, "\n")
+		s.lines.mu.Unlock()
+		if status := s.poller.Status(); status.Hint == "" || status.Fault != FaultKey || !status.NextAttempt.After(time.Now()) || !strings.Contains(logged, status.Hint) {
+			t.Errorf("%+v\n%s", status, logged)
+		}
+		// Another thing to mend is another line, though the state is the same.
+		s.lines.states()
+		s.fail(fault(FaultCredits, 0))
+		pass(time.Hour)
+		if got := s.lines.states(); got != "warn:no_source" || s.poller.Status().Fault != FaultCredits {
+			t.Errorf("it logged %q: %+v", got, s.poller.Status())
+		}
 		s.stop()
 	})
 }
@@ -429,7 +484,8 @@ func TestPoller_ASinkThatIsDownAtStartIsSaidOnce(t *testing.T) {
 	})
 }
 
-// Who was fenced leaves the stream alone for five intervals after the other's last commit, and then takes it over.
+// Who was fenced leaves the stream alone for five polls after the other's last commit, and then takes it over. Those are the polls of
+// a stream that goes quiet, at the intervals in force: not five of the longest that there is.
 func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShift(t, nil, newest(3, 1)...)
@@ -460,17 +516,18 @@ func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 		s.log.mu.Lock()
 		alive, s.log.answer = false, nil
 		s.log.mu.Unlock()
-		pass(standDowns*longest - 2*longest)
+		const fivePolls = 131875 * time.Millisecond // 10 s + 15 s + 22.5 s + 33.75 s + 50.625 s
+		pass(2 * time.Minute)
 		if acquired, _, _ := s.log.counts(); acquired != 1 {
 			t.Error("it came back early")
 		}
-		pass(6 * longest)
+		pass(2 * longest)
 		s.wantLog(ids(1, 4))
 		s.log.mu.Lock()
 		lastCommit := last
 		s.log.mu.Unlock()
 		_, _, checkpoint := s.log.counts()
-		if took := checkpoint.Written.Sub(lastCommit); took < standDowns*longest-longest {
+		if took := checkpoint.Written.Sub(lastCommit); took < fivePolls || took > fivePolls+3*shortest {
 			t.Errorf("it came back %v after the other's last commit", took)
 		}
 		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:") || strings.Count(got, "standby") != 1 || !strings.HasSuffix(got, "info:live") {

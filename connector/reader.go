@@ -83,7 +83,8 @@ type provenEnd struct {
 type Patience interface {
 	// Page: a page could not be read.
 	Page(ctx context.Context, fault *PageError) error
-	// Commit: the log took nothing now (ErrNotNow).
+	// Commit: the log took nothing now (ErrNotNow), refuses by name (a *Refusal), or left it unclear. After the latter two the log
+	// is taken over anew first, and Commit is asked again where that fails.
 	Commit(ctx context.Context, cause error) error
 }
 

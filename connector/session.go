@@ -85,6 +85,10 @@ func (s *Session) dropAhead() {
 // harmless says whether an error left both the log and the reader as they were.
 func harmless(err error) bool {
 	var fault *PageError
+	var open *unresolved
+	if errors.As(err, &open) {
+		return false
+	}
 	return errors.As(err, &fault) || errors.Is(err, ErrMoved) || errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow) ||
 		errors.Is(err, errPollDue) || errors.Is(err, ErrNoRoom)
 }

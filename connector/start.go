@@ -66,7 +66,7 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 		next.GroundTime = medianTime(times)
 	}
 	next.Tail, next.TailLate = r.window.tail(r.window.certified)
-	if err := r.append(ctx, nil, nil, next); err != nil {
+	if err := r.append(ctx, nil, nil, &next); err != nil {
 		return out, err
 	}
 	for _, key := range next.Rejects {

@@ -12,12 +12,18 @@ const (
 	StateCatchingUp StreamState = "catching_up" // delivered in part, or not certified yet
 	StateNoSource   StreamState = "no_source"   // pages cannot be read; the cause says why
 	StateNoSink     StreamState = "no_sink"     // the sink takes nothing; nothing is polled meanwhile
+	StateCommitting StreamState = "committing"  // a commit has been under way for longer than two seconds
+	StateRefused    StreamState = "refused"     // the sink refuses the stream by name, which a person has to mend
+	StateSpent      StreamState = "spent"       // the month's budget of calls is used up, and not one more is made
 	StateStalled    StreamState = "stalled"     // the list contradicts itself walk after walk
 	StateStandby    StreamState = "standby"     // another instance owns the stream
 	StateStopped    StreamState = "stopped"
 )
 
-var states = [...]StreamState{StateAcquiring, StateLive, StateCatchingUp, StateNoSource, StateNoSink, StateStalled, StateStandby, StateStopped}
+var states = [...]StreamState{
+	StateAcquiring, StateLive, StateCatchingUp, StateNoSource, StateNoSink, StateCommitting, StateRefused, StateSpent, StateStalled, StateStandby,
+	StateStopped,
+}
 
 // Status is what is recorded of a stream: facts, nothing asked for on the spot. Times are zero where there was nothing yet.
 type Status struct {
@@ -26,6 +32,12 @@ type Status struct {
 	Since  time.Time   `json:"since"`
 	// Cause is the last error, free of personal data; empty while all is well.
 	Cause string `json:"cause,omitempty"`
+	// Fault is the kind of failure that keeps pages from being read, where one does.
+	Fault PageFault `json:"fault,omitempty"`
+	// Hint is what a person can do about the cause; empty where there is nothing to do.
+	Hint string `json:"hint,omitempty"`
+	// NextAttempt is when what does not work now is tried again.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	// Owned says whether this instance holds the stream's place in the sink.
 	Owned bool `json:"owned"`
 

@@ -64,7 +64,7 @@ func (r *replica) work() {
 	place := &place{broker: r.run.broker, pause: r.pause, claim: connector.Claim{
 		Stream: stream, Privacy: "hashed", Instance: name, TypePrefix: "t", Window: math.MaxInt,
 	}}
-	reading := connector.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Patience: patience{r.run.world}, Crew: crew{r.run.world}}
+	reading := connector.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Patience: r.patience(), Crew: crew{r.run.world}}
 	if r.run.seed%4 == 0 {
 		reading.Room = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
 	}
@@ -157,8 +157,21 @@ func (c crew) Aside(do func()) func() {
 	return func() {}
 }
 
-// patience tries again half of the time.
-type patience struct{ world *world }
+// patience tries again half of the time. In some worlds that is so for commits that were left unclear as well: the log is taken
+// over again by the reader that holds what was to be committed, and not by its successor. Its dice are its own, so that it moves
+// no other world.
+type patience struct {
+	world *world
+	rng   *rand.Rand // nil where the unclear is given up at once
+}
+
+func (r *replica) patience() patience {
+	p := patience{world: r.run.world}
+	if r.run.seed%3 == 0 {
+		p.rng = rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))
+	}
+	return p
+}
 
 func (p patience) Page(_ context.Context, fault *connector.PageError) error {
 	if p.world.quiet || p.world.rng.IntN(2) == 0 {
@@ -168,6 +181,12 @@ func (p patience) Page(_ context.Context, fault *connector.PageError) error {
 }
 
 func (p patience) Commit(_ context.Context, cause error) error {
+	if errors.Is(cause, errUnclear) {
+		if p.rng == nil || p.rng.IntN(4) == 0 {
+			return cause
+		}
+		return nil
+	}
 	if p.world.rng.IntN(3) == 0 {
 		return cause
 	}

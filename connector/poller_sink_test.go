@@ -1,0 +1,349 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// failing makes so many commits fail, and counts them.
+func (s *shift) failing(times int64, written bool, err error) *atomic.Int64 {
+	var tries atomic.Int64
+	s.answer(func(context.Context, []Event) (bool, error) {
+		if tries.Add(1) <= times {
+			return written, err
+		}
+		return true, nil
+	})
+	return &tries
+}
+
+// A commit that fails again and again waits longer each time, though every Acquire in between succeeds, and is tried again without
+// a call: the log is as it was, so what was read is committed.
+func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
+	for _, failures := range []int64{1, 2, 20} {
+		t.Run(fmt.Sprint(failures), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShift(t, nil, newest(3, 1)...)
+				pass(2 * time.Minute)
+				s.lines.states()
+				s.list.times()
+				var tried []time.Time
+				s.answer(func(context.Context, []Event) (bool, error) {
+					tried = append(tried, time.Now())
+					if int64(len(tried)) <= failures {
+						return false, errNoAnswer
+					}
+					return true, nil
+				})
+				s.add(5, 4)
+				for len(tried) == 0 {
+					pass(time.Second)
+				}
+				before := len(s.list.times())
+				if failures == 20 {
+					pass(time.Minute)
+					s.wantState(StateNoSink)
+					status := s.poller.Status()
+					if !strings.Contains(status.Cause, errNoAnswer.Error()) || status.Hint == "" || !status.NextAttempt.After(time.Now()) {
+						t.Errorf("it waits for the sink: %+v", status)
+					}
+					if got := s.lines.states(); got != "info:acquiring warn:no_sink" {
+						t.Errorf("it logged %q", got)
+					}
+				}
+				for len(tried) <= int(failures) {
+					pass(time.Second)
+				}
+				if calls := len(s.list.times()); before > 8 || calls > 2 {
+					t.Errorf("%d calls before, and %d while %d commits failed", before, calls, failures)
+				}
+				waits := gaps(tried[:failures+1])
+				for i := 4; i < len(waits); i++ {
+					if waits[i] < waits[i-4] && waits[i] < 15*time.Second {
+						t.Errorf("it waited %v between commits that failed", waits)
+						break
+					}
+				}
+				if s.poller.Status().State == StateNoSink {
+					t.Error("the sink took a commit, and the state says that there is none")
+				}
+				pass(2 * time.Minute)
+				s.wantLog(ids(1, 5))
+				s.wantState(StateLive)
+				if status := s.poller.Status(); status.Unclear != uint64(failures) || status.Cause != "" || status.Hint != "" || !status.NextAttempt.IsZero() {
+					t.Errorf("healed: %+v", status)
+				}
+				s.stop()
+			})
+		})
+	}
+}
+
+// Only a commit resets the wait for the next one: Acquires that succeed do not.
+func TestPoller_ACommitResetsItsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		tries := s.failing(15, false, errNoAnswer)
+		s.add(4, 4)
+		pass(10 * time.Minute)
+		s.wantLog(ids(1, 4))
+		tries.Store(14) // one more fails
+		s.add(5, 5)
+		for tries.Load() < 15 {
+			pass(100 * time.Millisecond)
+		}
+		pass(time.Second)
+		s.wantLog(ids(1, 5))
+		s.stop()
+	})
+}
+
+// What was committed though no answer came is not committed again, and not read again.
+func TestPoller_ALostAnswerCostsNoCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(30, 1)...)
+		pass(time.Hour)
+		s.wantLog(ids(1, 30))
+		commits := s.failing(1, true, errNoAnswer)
+		s.list.times()
+		s.add(31, 31)
+		for commits.Load() == 0 {
+			pass(time.Second)
+		}
+		s.list.times()
+		pass(5 * time.Second)
+		if calls := s.list.times(); len(calls) > 0 {
+			t.Errorf("%d calls after the answer was lost", len(calls))
+		}
+		pass(2 * time.Minute)
+		s.wantLog(ids(1, 31))
+		s.wantState(StateLive)
+		s.stop()
+	})
+}
+
+// A sink that refuses a commit by name is a state with its hint and no loop, costs no calls, and heals without a restart.
+func TestPoller_ARefusedCommitIsAState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusal := &Refusal{"stream WHATSAPP", "it no longer takes whatsapp.>", "add the subject again"}
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.lines.states()
+		tries := s.failing(1<<60, false, fmt.Errorf("commit: %w", refusal))
+		s.add(4, 4)
+		for tries.Load() == 0 {
+			pass(time.Second)
+		}
+		s.list.times()
+		pass(3 * time.Hour)
+		s.wantState(StateRefused)
+		status := s.poller.Status()
+		if status.Hint != "add the subject again" || !strings.Contains(status.Cause, "no longer takes") || strings.Contains(status.Cause, "add the") {
+			t.Errorf("cause %q, hint %q", status.Cause, status.Hint)
+		}
+		if wait := status.NextAttempt.Sub(time.Now()); wait <= 0 || wait > 10*time.Minute {
+			t.Errorf("it tries again in %v", wait)
+		}
+		if calls := s.list.times(); len(calls) > 0 {
+			t.Errorf("%d calls while the sink refused", len(calls))
+		}
+		if n := tries.Load(); n < 20 || n > 100 {
+			t.Errorf("%d tries in three hours", n)
+		}
+		if got := s.lines.states(); got != "warn:refused" {
+			t.Errorf("it logged %q", got)
+		}
+		s.answer(nil)
+		pass(10 * time.Minute)
+		s.wantLog(ids(1, 4))
+		s.wantState(StateLive)
+		s.stop()
+	})
+}
+
+// A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person mends it.
+func TestPoller_ARefusalWhileItRunsDoesNotEndIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusal := &Refusal{"stream a", "its log went back from 3 to 0", "bring it back"}
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.log.mu.Lock()
+		s.log.refuse = func() error { return refusal }
+		s.log.mu.Unlock()
+		tries := s.failing(1, false, errNoAnswer)
+		s.add(4, 4)
+		for tries.Load() == 0 {
+			pass(time.Second)
+		}
+		s.list.times()
+		pass(24 * time.Hour)
+		s.wantState(StateRefused)
+		if status := s.poller.Status(); status.Hint != "bring it back" || status.NextAttempt.IsZero() {
+			t.Errorf("%+v", status)
+		}
+		if calls := s.list.times(); len(calls) > 0 {
+			t.Errorf("%d calls while the log was refused", len(calls))
+		}
+		s.log.mu.Lock()
+		s.log.refuse = nil
+		s.log.mu.Unlock()
+		pass(10 * time.Minute)
+		s.wantLog(ids(1, 4))
+		s.wantState(StateLive)
+		s.stop()
+	})
+}
+
+// What keeps the stream's place from being acquired is shown from the first time on, and stays shown while it is tried again.
+func TestPoller_WhatKeepsItFromAcquiringIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, func(s *shift, _ *PollerConfig) {
+			s.log.refuse = func() error { return errors.New("no right to create a consumer") }
+		}, newest(3, 1)...)
+		shown := 0
+		for range 600 {
+			pass(100 * time.Millisecond)
+			switch status := s.poller.Status(); {
+			case strings.Contains(status.Cause, "no right"):
+				shown++
+			case shown > 0:
+				t.Fatalf("the cause is gone: %+v", status)
+			}
+		}
+		if shown < 500 {
+			t.Errorf("the cause was shown in %d of 600 looks", shown)
+		}
+		s.wantState(StateNoSink)
+		if got := s.lines.states(); got != "warn:no_sink" {
+			t.Errorf("it logged %q", got)
+		}
+		s.stop()
+	})
+}
+
+// A commit that takes longer than two seconds is a state, since when it began; the stream is not live meanwhile.
+func TestPoller_ASlowCommitIsAState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(2 * time.Minute)
+		begun := make(chan time.Time, 1)
+		s.answer(func(context.Context, []Event) (bool, error) {
+			begun <- time.Now()
+			time.Sleep(10 * time.Second)
+			return true, nil
+		})
+		s.add(4, 4)
+		began := <-begun
+		pass(1900 * time.Millisecond)
+		s.wantState(StateLive)
+		pass(200 * time.Millisecond)
+		s.wantState(StateCommitting)
+		if since := s.poller.Status().Since; !since.Equal(began) {
+			t.Errorf("since %v, the commit began at %v", since, began)
+		}
+		pass(8 * time.Second)
+		if got := s.poller.Status().State; got == StateCommitting {
+			t.Error("the commit is done, and the state says that it is under way")
+		}
+		s.answer(nil)
+		pass(2 * time.Minute)
+		s.wantLog(ids(1, 4))
+		s.wantState(StateLive)
+		s.stop()
+	})
+}
+
+// Who was told that it is fenced and sees its own checkpoint again and again comes back soon: nobody else is there.
+func TestPoller_AStandByOfNobodyEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, func(_ *shift, c *PollerConfig) {
+			c.Pace = func(time.Duration) time.Duration { return longest }
+		}, newest(3, 1)...)
+		pass(5 * time.Minute)
+		tries := s.failing(1, false, ErrFenced)
+		s.add(4, 4)
+		for tries.Load() == 0 {
+			pass(time.Second)
+		}
+		s.wantState(StateStandby)
+		pass(3 * longest)
+		s.wantLog(ids(1, 4))
+		s.stop()
+	})
+}
+
+// Where the interval in force is long, so is the time that the other is left.
+func TestPoller_AStandByKeepsToTheIntervalInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const interval = 10 * time.Minute
+		s := newShift(t, func(_ *shift, c *PollerConfig) {
+			c.Pace = func(time.Duration) time.Duration { return interval }
+		}, newest(3, 1)...)
+		pass(time.Hour)
+		last := time.Now()
+		s.log.mu.Lock()
+		s.log.twin = func() Checkpoint { return Checkpoint{Owner: "twin", Written: last} }
+		s.log.mu.Unlock()
+		tries := s.failing(1, false, ErrFenced)
+		s.add(4, 4)
+		for tries.Load() == 0 {
+			pass(time.Second)
+		}
+		pass(standDowns*interval - time.Minute)
+		if acquired, _, _ := s.log.counts(); acquired != 1 {
+			t.Error("it came back early")
+		}
+		pass(3 * interval)
+		s.wantLog(ids(1, 4))
+		s.stop()
+	})
+}
+
+// A stream that alone gets no clear answer leaves the room to others.
+func TestPoller_AFailingSinkKeepsNoRoomFromOthers(t *testing.T) {
+	for name, err := range map[string]error{"unclear": errNoAnswer, "refused": &Refusal{"stream a", "no right", "grant it"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				room := NewRoom()
+				for range roomLong - 1 {
+					room.long <- struct{}{}
+				}
+				s := newShift(t, func(_ *shift, c *PollerConfig) { c.Room = room }, newest(300, 1)...)
+				s.answer(func(_ context.Context, events []Event) (bool, error) {
+					if len(events) > 0 {
+						return false, err
+					}
+					return true, nil
+				})
+				pass(time.Minute)
+				if s.poller.berth.has() != longPlace {
+					t.Fatal("it holds no place, so this test says nothing")
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				other := &berth{room: room, wants: longPlace}
+				if !other.wait(ctx, func() {}) {
+					t.Error("nobody else got its place")
+				}
+				s.list.times()
+				pass(time.Hour)
+				other.leave()
+				pass(12 * time.Hour)
+				if calls := len(s.list.times()); calls > 40*75 {
+					t.Errorf("%d calls in half a day", calls)
+				}
+				s.answer(nil)
+				pass(time.Hour)
+				s.wantLog(ids(1, 300))
+				s.stop()
+			})
+		})
+	}
+}

@@ -1,0 +1,154 @@
+package connector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// record notes what a step did.
+func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
+	reader := p.session.Reader()
+	c := reader.Checkpoint()
+	seen, open := reader.Seen()
+	p.mu.Lock()
+	s := &p.status
+	s.Sequence, s.Certified, s.Counters, s.Ground = c.Sequence, c.Certified, c.Counters, c.GroundTime
+	s.Seen, s.Open, s.BacklogPage, s.Horizon = seen, open, reader.Start(), len(c.Horizon) > 0
+	s.Delivered += uint64(out.Delivered)
+	if !out.Newest.IsZero() {
+		s.NewestMessage = out.Newest
+	}
+	switch {
+	case reader.Rested():
+		s.OpenSince = time.Time{}
+	case s.OpenSince.IsZero():
+		s.OpenSince = began
+	}
+	switch {
+	case sweeping && !out.More:
+		s.LastSweep = time.Now()
+	case !sweeping && out.Rested:
+		s.LastGoodWalk = time.Now()
+	}
+	p.mu.Unlock()
+	state := StateCatchingUp
+	if reader.Rested() {
+		state = StateLive
+	}
+	p.note(state, nil)
+}
+
+// note records a change of state, with one line in the log for each.
+func (p *Poller) note(state StreamState, cause error) { p.noteUntil(state, cause, time.Time{}) }
+
+// noteUntil is note for a stream that tries again at a time which is known.
+func (p *Poller) noteUntil(state StreamState, cause error, next time.Time) {
+	p.mu.Lock()
+	tell := p.change(state, cause, next, time.Now())
+	p.mu.Unlock()
+	tell()
+}
+
+// change is noteUntil for a state that began at a time which is known. It returns what tells the log of it.
+func (p *Poller) change(state StreamState, cause error, next, began time.Time) (tell func()) {
+	s := &p.status
+	was, since := s.State, s.Since
+	fault := faultOf(cause)
+	// Faults have one state, but who has to act is not the same.
+	news := s.State != state || fault != s.Fault && fault.personal()
+	s.Cause, s.Fault, s.Hint, s.NextAttempt = "", fault, hintOf(state, cause), next
+	if cause != nil {
+		s.Cause = causeOf(cause)
+	}
+	if s.State != state {
+		s.State, s.Since = state, began
+	}
+	s.Owned = p.session.Owns()
+	p.metrics.show(*s)
+	if !news {
+		return func() {}
+	}
+	args := []any{"state", state, "was", was, "after", time.Since(since).Round(time.Millisecond)}
+	if cause != nil {
+		args = append(args, "cause", s.Cause)
+	}
+	if s.Hint != "" {
+		args = append(args, "hint", s.Hint)
+	}
+	if !next.IsZero() {
+		args = append(args, "next_attempt", next.UTC().Truncate(time.Second))
+	}
+	return func() { p.logger.Log(context.Background(), levelOf(state), "stream state", args...) }
+}
+
+// levelOf is how bad a state is.
+func levelOf(state StreamState) slog.Level {
+	switch state {
+	case StateNoSource, StateNoSink, StateRefused, StateStalled, StateSpent, StateStandby:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// causeOf is a cause as it is shown: of a refusal without its hint, which stands beside it.
+func causeOf(cause error) string {
+	var refusal *Refusal
+	if errors.As(cause, &refusal) {
+		return refusal.Thing + ": " + refusal.Cause
+	}
+	return cause.Error()
+}
+
+// faultOf is the kind of page fault that a cause is, if it is one.
+func faultOf(cause error) PageFault {
+	var fault *PageError
+	if errors.As(cause, &fault) {
+		return fault.Fault
+	}
+	return ""
+}
+
+// personal says whether only a person can mend a fault.
+func (f PageFault) personal() bool {
+	return f == FaultCredits || f == FaultKey || f == FaultNumber || f == FaultRequest
+}
+
+// hintOf is what to do about a state; empty where there is nothing but to wait, or nothing to wait for.
+func hintOf(state StreamState, cause error) string {
+	var refusal *Refusal
+	if errors.As(cause, &refusal) {
+		return refusal.Mend
+	}
+	switch state {
+	case StateNoSink:
+		return "see whether the sink runs and has room; `twochat-connector check` says what is wrong with it"
+	case StateSpent:
+		return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
+	case StateNoSource:
+		var fault *PageError
+		if errors.As(cause, &fault) {
+			return cmp.Or(fault.Hint, hintFor(fault.Fault))
+		}
+	}
+	return ""
+}
+
+// hintFor is what a person can do about a page fault.
+func hintFor(fault PageFault) string {
+	switch fault {
+	case FaultCredits:
+		return "top up the account at 2Chat, or wait until its month begins anew"
+	case FaultKey:
+		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart"
+	case FaultNumber:
+		return "connect the number in 2Chat again, or take it out of twochat.streams"
+	case FaultRequest:
+		return "see whether twochat.base_url and the number are right; `twochat-connector check` says more"
+	case FaultInvalid:
+		return "`twochat-connector check --learn` shows what answers there"
+	}
+	return ""
+}

@@ -1,0 +1,74 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Purse says whether calls may be paid for. It may be used from several goroutines.
+type Purse interface {
+	// Open says whether any call may be made now, and if not, until when none may.
+	Open() (until time.Time, open bool)
+	// Take takes what one call costs, and says whether there was as much.
+	Take() bool
+}
+
+// purseEvery is how often a purse that is empty is looked into. That costs nothing.
+const purseEvery = time.Minute
+
+var (
+	// errPollDue ends a step of a sweep that got no turn before the stream's next poll. The sweep goes on after it, where it was.
+	errPollDue = errors.New("the next poll is due")
+	errSpent   = errors.New("the month's budget of calls is used up, and poll.when_spent is stop")
+	errPaused  = &PageError{Fault: FaultRateLimited, Err: errors.New("2Chat asked for a pause, and the limit is one for all streams of the key")}
+)
+
+// turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the key. A
+// sweep waits only as long as no poll of its stream is due: it takes what nobody else wants, and where that is little the poll
+// would come many intervals late.
+func (p *Poller) turn(ctx context.Context, turn Turn) error {
+	urgency := Urgency(p.urgency.Load())
+	if urgency != Sweep {
+		if turn.Page > 0 {
+			urgency = CatchUp
+		}
+		return p.queue.wait(ctx, turn, func(ctx context.Context) error { return p.pay(ctx, urgency) })
+	}
+	untilPoll, cancel := context.WithDeadline(ctx, p.nextPoll)
+	defer cancel()
+	err := p.pay(untilPoll, urgency)
+	if err != nil && ctx.Err() == nil {
+		return errPollDue
+	}
+	return err
+}
+
+// pay waits until the limiter lets a call go and the purse pays for it. Either wait is a state where it is long.
+func (p *Poller) pay(ctx context.Context, urgency Urgency) error {
+	for {
+		if until, open := p.purse(); !open {
+			p.noteUntil(StateSpent, errSpent, until)
+			if !p.sleep(ctx, purseEvery) {
+				return ctx.Err()
+			}
+			continue
+		}
+		if paused := p.config.Limiter.Paused(); time.Until(paused) > longWait {
+			p.noteUntil(StateNoSource, errPaused, paused)
+		}
+		if err := p.config.Limiter.Wait(ctx, urgency); err != nil {
+			return err
+		}
+		if p.config.Purse == nil || p.config.Purse.Take() {
+			return nil
+		}
+	}
+}
+
+func (p *Poller) purse() (until time.Time, open bool) {
+	if p.config.Purse == nil {
+		return time.Time{}, true
+	}
+	return p.config.Purse.Open()
+}
