@@ -14,6 +14,12 @@ type Sink interface {
 	// Create makes what the sink needs and does not have (a stream, topics), with the right settings. It changes nothing that
 	// is there. Only `create: true` calls it.
 	Create(ctx context.Context) error
+	// Rehearse says whether Create would do, without making anything: nil, a *connector.Refusal, or another error where the sink could
+	// not be asked.
+	Rehearse(ctx context.Context) error
+	// Judge says what Log(claim).Acquire would say, from a look that changes nothing and fences nobody: nil, a *connector.Refusal, or
+	// another error where the sink could not be asked. The sink has acquired nothing.
+	Judge(ctx context.Context, claim connector.Claim) error
 	// Check looks at the sink's settings and rights, without changing anything, and returns a finding for each fact that bears
 	// on the promise. The error means that the sink could not be asked.
 	Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error)

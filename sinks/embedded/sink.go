@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -91,6 +92,14 @@ type Sink struct {
 // Open starts the server, on the data that the folder has, and makes the stream or gives it the configured limits. Whoever
 // opened the sink closes it.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
+	return opened(c, encoding, logger, (*Sink).start)
+}
+
+// start is how the server begins on the folder of data.
+type start func(s *Sink, c Config, dir string, encoding connector.Encoding, logger *slog.Logger) error
+
+// opened takes the folder and begins.
+func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin start) (*Sink, error) {
 	var wrong []error
 	for _, finding := range c.Validate() {
 		wrong = append(wrong, &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend})
@@ -104,23 +113,39 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 		return nil, fmt.Errorf("open data folder: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open data folder: %w", err)
+		return nil, unusable(c, err)
 	}
 	held, err := takeLock(filepath.Join(dir, "lock"))
 	if errors.Is(err, errInUse) {
-		return nil, &connector.Refusal{
-			Thing: "data folder " + c.Dir, Cause: "another process is using it",
-			Mend: "stop that process, read from it at its NATS address, or name another folder with `dir:`",
-		}
+		return nil, refuseInUse(c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lock data folder: %w", err)
+		return nil, unusable(c, err)
 	}
 	s := &Sink{lock: held, log: &serverLog{logger: logger}}
-	if err := s.start(c, dir, encoding, logger); err != nil {
+	if err := begin(s, c, dir, encoding, logger); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// unusable is the refusal of a folder in which nothing can be made.
+func unusable(c Config, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return &connector.Refusal{
+		Thing: "data folder " + c.Dir, Cause: "it cannot be used: " + err.Error(),
+		Mend: "give this user the right to write there, mount it writable, or name another folder with `sink.embedded.dir`",
+	}
+}
+
+func refuseInUse(c Config) error {
+	return &connector.Refusal{
+		Thing: "data folder " + c.Dir, Cause: "another process is using it",
+		Mend: "stop that process, read from it at its NATS address, or name another folder with `sink.embedded.dir`",
+	}
 }
 
 func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *slog.Logger) error {
@@ -128,11 +153,26 @@ func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *
 	if err != nil {
 		return err
 	}
-	s.server, err = server.NewServer(&server.Options{
-		ServerName: "twochat-connector", Host: address.IP.String(), Port: address.Port,
-		JetStream: true, StoreDir: dir, SyncAlways: true, JetStreamMaxMemory: maxMemory, MaxPayload: maxPayload,
-		NoSigs: true, NoSystemAccount: true, DisableJetStreamBanner: true,
-	})
+	if err := s.serve(server.Options{Host: address.IP.String(), Port: address.Port}, dir); err != nil {
+		return err
+	}
+	if err := s.connect(c, encoding, logger); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := s.Create(ctx); err != nil {
+		return err
+	}
+	return s.Limit(ctx)
+}
+
+// serve starts the server on the data that the folder has.
+func (s *Sink) serve(o server.Options, dir string) error {
+	o.ServerName, o.JetStream, o.StoreDir, o.SyncAlways = "twochat-connector", true, dir, true
+	o.JetStreamMaxMemory, o.MaxPayload, o.NoSigs, o.NoSystemAccount, o.DisableJetStreamBanner = maxMemory, maxPayload, true, true, true
+	var err error
+	s.server, err = server.NewServer(&o)
 	if err != nil {
 		return fmt.Errorf("start embedded NATS server: %w", err)
 	}
@@ -144,18 +184,15 @@ func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *
 	if !s.server.JetStreamEnabled() {
 		return fmt.Errorf("start embedded NATS server: %w", s.log.fatal("JetStream did not start"))
 	}
+	return nil
+}
+
+func (s *Sink) connect(c Config, encoding connector.Encoding, logger *slog.Logger) error {
+	var err error
 	s.Sink, err = jetstream.Open(jetstream.Config{
 		Connection: natssink.Connection{InProcess: s.server}, Create: true, Replicas: 1, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes,
 	}, encoding, logger)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	if err := s.Create(ctx); err != nil {
-		return err
-	}
-	return s.Limit(ctx)
+	return err
 }
 
 // free resolves the address and finds out whether it can be had: the server itself would only log it.
@@ -164,7 +201,7 @@ func free(listen string) (*net.TCPAddr, error) {
 	if err != nil {
 		return nil, &connector.Refusal{
 			Thing: "address " + listen, Cause: "the embedded NATS server cannot listen there: " + err.Error(),
-			Mend: "stop what uses it, or name another port with `listen:`",
+			Mend: "stop what uses it, or name another port with `sink.embedded.listen`",
 		}
 	}
 	address, ok := listener.Addr().(*net.TCPAddr)

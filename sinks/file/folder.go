@@ -144,6 +144,9 @@ func (f *folder) open() error {
 	if f.held != nil {
 		return nil
 	}
+	if f.disk.look {
+		return f.lookInto()
+	}
 	err := os.Mkdir(f.dir, 0o700)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Mend: "make it, or set `create: true`"}
@@ -154,10 +157,7 @@ func (f *folder) open() error {
 	held, busy, err := lock(filepath.Join(f.dir, "lock"))
 	switch {
 	case busy:
-		return &connector.Refusal{
-			Thing: "folder " + f.dir, Cause: "another process is writing here",
-			Mend: "end the other process, or give this one another path",
-		}
+		return f.busy()
 	case err != nil:
 		return fmt.Errorf("lock the folder of checkpoints: %w", err)
 	}
@@ -262,6 +262,9 @@ func (f *folder) save(stream string, r record, typePrefix string) (unclear bool,
 // each visits every record.
 func (f *folder) each(visit func(record) error) error {
 	entries, err := os.ReadDir(f.dir)
+	if f.disk.look && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("read the folder of checkpoints: %w", err)
 	}

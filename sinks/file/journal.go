@@ -220,6 +220,9 @@ func (j *journal) openAppender(ctx context.Context, path string) (a appender, er
 	if err != nil {
 		return a, fmt.Errorf("open: %w", plain(err))
 	}
+	if f == nil { // only looked for, and not there
+		return a, nil
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())

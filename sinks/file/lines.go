@@ -93,6 +93,9 @@ func parseReject(line []byte) (stream string, key connector.Key, err error) {
 
 // scan visits the whole lines of a file from an offset on. rest is what stands after the last line break.
 func scan(ctx context.Context, f *os.File, from int64, visit func(line []byte) error) (rest []byte, err error) {
+	if f == nil { // only looked for, and not there
+		return nil, nil
+	}
 	reader := bufio.NewReaderSize(io.NewSectionReader(f, from, 1<<62), 256<<10)
 	for n := 0; ; n++ {
 		if n%256 == 0 && ctx.Err() != nil {

@@ -27,6 +27,7 @@ func (p Promise) String() string { return [...]string{"all or nothing", "prefix"
 // Sink is what the suite needs of sinks.Sink.
 type Sink interface {
 	Log(claim connector.Claim) connector.Log
+	Judge(ctx context.Context, claim connector.Claim) error
 	Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error
 	Close() error
 }
@@ -87,7 +88,7 @@ type rule struct {
 func Run(t *testing.T, suite Suite) {
 	t.Helper()
 	t.Logf("promise: %v", suite.Promise)
-	for _, rules := range [][]rule{acquireRules, commitRules, ownerRules, backRules, streamRules, followRules} {
+	for _, rules := range [][]rule{acquireRules, judgeRules, commitRules, ownerRules, backRules, streamRules, followRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {
 				place := suite.New(t)

@@ -1,0 +1,51 @@
+package embedded
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Look opens the data that the folder has, for Judge: no client reaches the server, and nothing is made or limited. It refuses what
+// Open would: a folder in use, an address that is taken. There is no sink, and no error, where the folder holds no data yet.
+func Look(c Config, encoding connector.Encoding) (*Sink, error) {
+	c = c.withDefaults()
+	if _, err := free(c.Listen); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "jetstream")); errors.Is(err, fs.ErrNotExist) {
+		return nil, inUse(c, dir)
+	}
+	return opened(c, encoding, slog.New(slog.DiscardHandler), func(s *Sink, c Config, dir string, encoding connector.Encoding, logger *slog.Logger) error {
+		if err := s.serve(server.Options{DontListen: true}, dir); err != nil {
+			return err
+		}
+		return s.connect(c, encoding, logger)
+	})
+}
+
+// inUse is the refusal where another process has the folder, which holds no data yet.
+func inUse(c Config, dir string) error {
+	path := filepath.Join(dir, "lock")
+	if _, err := os.Stat(path); err != nil {
+		return nil // Check looks at the folder
+	}
+	held, err := takeLock(path)
+	if errors.Is(err, errInUse) {
+		return refuseInUse(c)
+	}
+	if err != nil {
+		return nil
+	}
+	return held.release()
+}

@@ -1,0 +1,98 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Judge says what Log.Acquire would, from a look that changes nothing.
+func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
+	looking := open(s.config, &disk{look: true}, slog.New(slog.DiscardHandler))
+	return looking.ledger.Judge(ctx, claim)
+}
+
+// Judge says what Log.Acquire would, from a look that changes nothing.
+func (s *Stdout) Judge(ctx context.Context, claim connector.Claim) error {
+	return NewLedger(s.config.State, limits, s.write).Judge(ctx, claim)
+}
+
+// Judge says what an Acquire of the ledger would, by an Acquire that changes nothing. The ledger serves for nothing else.
+func (l *Ledger) Judge(ctx context.Context, claim connector.Claim) error {
+	if l.folder != nil {
+		l.folder.disk.look = true
+	}
+	log := l.Log(claim)
+	_, err := log.Acquire(ctx)
+	return errors.Join(err, log.Close(), l.Close())
+}
+
+// lookInto is open that makes nothing, and holds the lock for no longer than it takes to see that nobody does.
+func (f *folder) lookInto() error {
+	info, err := os.Stat(f.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // it is made where the folder that it lies in can be written, which Check looks at
+	case err != nil:
+		return fmt.Errorf("look at the folder of checkpoints: %w", plain(err))
+	case !info.IsDir():
+		return fmt.Errorf("look at the folder of checkpoints: %w", fs.ErrExist)
+	}
+	path := filepath.Join(f.dir, "lock")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	held, busy, err := lock(path)
+	switch {
+	case busy:
+		return f.busy()
+	case err != nil:
+		return fmt.Errorf("lock the folder of checkpoints: %w", plain(err))
+	}
+	return held.Close()
+}
+
+// busy is the refusal of a folder that another process has locked.
+func (f *folder) busy() error {
+	return &connector.Refusal{
+		Thing: "folder " + f.dir, Cause: "another process is writing here",
+		Mend: "end the other process, or give this one another path",
+	}
+}
+
+// Rehearse says whether Create would do.
+func (s *Sink) Rehearse(context.Context) error { return canMake("path", filepath.Dir(s.config.Path)) }
+
+// Rehearse says whether Create would do.
+func (s *Stdout) Rehearse(context.Context) error { return s.ledger.Rehearse() }
+
+// Rehearse says whether Create would do.
+func (l *Ledger) Rehearse() error {
+	if l.folder == nil {
+		return nil
+	}
+	return canMake("state", filepath.Dir(l.folder.dir))
+}
+
+// canMake looks whether a folder can be made in the nearest one above it that is there.
+func canMake(thing, dir string) error {
+	above := dir
+	for {
+		if _, err := os.Stat(above); !errors.Is(err, fs.ErrNotExist) || above == filepath.Dir(above) {
+			break
+		}
+		above = filepath.Dir(above)
+	}
+	for _, finding := range checkFolder(thing, above, above) {
+		if finding.Level == connector.FindingRefused {
+			return &connector.Refusal{Thing: thing, Cause: "the folder " + dir + " cannot be made: " + finding.Text, Mend: finding.Mend}
+		}
+	}
+	return nil
+}

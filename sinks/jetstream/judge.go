@@ -1,0 +1,118 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Judge says what Log.Acquire would, from a look that changes nothing.
+func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
+	l, ok := s.Log(claim).(*Log)
+	if !ok {
+		return errors.New("judge: the log is not this sink's")
+	}
+	err := l.judge(ctx)
+	return errors.Join(err, l.Close())
+}
+
+func (l *Log) judge(ctx context.Context) error {
+	k, err := l.sink.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("judge: %w", err)
+	}
+	found, _, exists, err := l.read(ctx, k)
+	if err != nil {
+		return l.readError("judge: read checkpoint", err)
+	}
+	if exists {
+		return l.claim.Admit(found)
+	}
+	if _, err = l.first(ctx, k); err != nil {
+		return l.readError("judge", err)
+	}
+	return nil
+}
+
+// Rehearse says whether Create would do: whether the account bears the stream, no other one takes its subjects, and this user may make
+// it. What the servers' disks bear only Create can tell.
+func (s *Sink) Rehearse(ctx context.Context) error {
+	k, err := s.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("rehearse: %w", err)
+	}
+	for _, subject := range subjects(s.config.Subject) {
+		var taken struct {
+			Streams []string `json:"streams"`
+		}
+		if err := k.ask(ctx, "STREAM.NAMES", map[string]string{"subject": subject}, &taken); err != nil {
+			return fmt.Errorf("rehearse: look who takes the subjects: %w", err)
+		}
+		for _, other := range taken.Streams {
+			if other != s.config.Stream {
+				return &connector.Refusal{
+					Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: the stream " + other + " takes its subjects (" + subject + ") already",
+					Mend: "use that one with `sink.jetstream.stream: " + other + "`, or choose other subjects with `sink.jetstream.subject`",
+				}
+			}
+		}
+	}
+	// A request that contradicts itself is refused after the rights were looked at, and nothing is made.
+	var made struct{}
+	err = k.ask(ctx, "STREAM.CREATE."+s.config.Stream, jetstream.StreamConfig{Name: s.config.Stream + "-rehearsal"}, &made)
+	var api *apiError
+	if err != nil && !errors.As(err, &api) {
+		return &connector.Refusal{
+			Thing: "NATS user", Cause: "no answer to a request to make the stream: it may not make one, or not subscribe to its inbox",
+			Mend: "allow it to publish to $JS.API.STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.addCommand(),
+		}
+	}
+	var account jetstream.AccountInfo
+	if err := k.ask(ctx, "INFO", nil, &account); err != nil {
+		return fmt.Errorf("rehearse: read the account's limits: %w", err)
+	}
+	return s.bears(account)
+}
+
+// bears says whether an account has room for the stream.
+func (s *Sink) bears(account jetstream.AccountInfo) error {
+	tier := account.Tier
+	if s.config.Replicas > 0 || len(account.Tiers) == 1 {
+		for name, of := range account.Tiers {
+			if len(account.Tiers) == 1 || name == fmt.Sprintf("R%d", s.config.Replicas) {
+				tier = of
+			}
+		}
+	}
+	limits, bytes := tier.Limits, s.config.MaxBytes
+	refuse := func(cause, mend string) error {
+		return &connector.Refusal{Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: " + cause, Mend: mend}
+	}
+	switch {
+	case limits.MaxStreams > 0 && tier.Streams >= limits.MaxStreams:
+		return refuse(fmt.Sprintf("the account has %d streams, as many as it may have", tier.Streams), "raise the account's limit of streams, or remove one: nats stream rm NAME")
+	case limits.MaxBytesRequired && bytes <= 0:
+		return refuse("the account wants a limit of bytes for each stream", "set `sink.jetstream.max_bytes` to what the account allows a stream"+largest(limits))
+	case limits.StoreMaxStreamBytes > 0 && bytes > limits.StoreMaxStreamBytes:
+		return refuse("the account bears no stream of that size", "set `sink.jetstream.max_bytes`"+largest(limits))
+	case limits.MaxStore > 0 && bytes > 0 && bytes > limits.MaxStore-int64(tier.ReservedStore):
+		return refuse(fmt.Sprintf("the account has %d bytes left", limits.MaxStore-int64(tier.ReservedStore)),
+			fmt.Sprintf("set `sink.jetstream.max_bytes` to at most %d, or raise the account's limit", limits.MaxStore-int64(tier.ReservedStore)))
+	}
+	return nil
+}
+
+func largest(limits jetstream.AccountLimits) string {
+	most := limits.StoreMaxStreamBytes
+	if most <= 0 {
+		most = limits.MaxStore
+	}
+	if most <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", at most %d", most)
+}
