@@ -180,7 +180,6 @@ func TestReader_ASweepGuessesNothing(t *testing.T) {
 	}{
 		{"below a floor", now, newest(12, 1), func(*desk) {}, ""},
 		{"below all that is known", now, newest(6, 1), func(d *desk) { d.list.add(newest(9, 7)...); d.settle(4); d.list.under(3, message(70)) }, ids(7, 9)},
-		{"at the seam of two pages", beginning, newest(16, 1), func(d *desk) { d.list.under(9, message(70)); d.list.remove(12) }, ids(1, 16)},
 		{"what is new on top", beginning, newest(16, 1), func(d *desk) { d.list.add(newest(19, 17)...) }, ids(1, 16)},
 		{"what was rejected", beginning, newest(16, 1), func(d *desk) {
 			d.list.under(12, bad(70))

@@ -36,8 +36,8 @@ type Reader struct {
 	few int
 	// searched: the list was searched for its end, for want of any ground.
 	searched bool
-	// swept is the page that the sweep under way goes on with.
-	swept int
+	// sweeping is the sweep under way.
+	sweeping sweeping
 	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is new.
 	groundless bool
 	// word: the operator's, to deliver what would be held.

@@ -299,10 +299,10 @@ func (s *run) certifiedSafely(began int, residue bool) {
 
 // result is what a world came to.
 type result struct {
-	events, calls, commits, polls                                          int
-	lost, lateLost, late, held, holes, residue, disorder, replacedDisorder int
-	restless                                                               bool
-	faults                                                                 []string
+	events, calls, commits, polls                                                      int
+	lost, lateLost, overlooked, late, held, holes, residue, disorder, replacedDisorder int
+	restless                                                                           bool
+	faults                                                                             []string
 }
 
 // finish runs the world with its faults, then without them until nothing changes any more, and counts.
@@ -327,7 +327,7 @@ func (s *run) settleDown() bool {
 	for _, r := range s.replicas {
 		r.rested = 0
 	}
-	calm, limit := w.cfg.sweep+3, s.polls()+6000
+	calm, limit := 3*w.cfg.sweep+3, s.polls()+6000
 	for s.polls() < limit && len(s.broker.faults) == 0 && !s.calm(calm) {
 		s.turn()
 	}
@@ -357,7 +357,12 @@ func (s *run) count(restless bool) result {
 			res.holes++
 		}
 	}
-	for _, n := range w.list {
+	for _, r := range s.replicas {
+		if r.rested > 0 {
+			s.noteHeld(r.reader)
+		}
+	}
+	for at, n := range w.list {
 		key := w.items[n].key
 		switch {
 		case w.items[n].sequence > 0 || b.rejected[key] || w.unwanted[n]:
@@ -365,6 +370,14 @@ func (s *run) count(restless bool) result {
 			res.held++
 		case w.items[n].late:
 			res.lateLost++
+			if s.found(at) {
+				res.overlooked++
+				if *steps {
+					fmt.Printf("overlooked %d at %d of %d: %+v\n", n, at, len(w.list), w.items[n])
+				}
+			} else if *steps {
+				fmt.Printf("undecided %d at %d of %d\n", n, at, len(w.list))
+			}
 		case w.items[n].residue:
 			res.residue++
 		default:
@@ -390,6 +403,26 @@ func (s *run) count(restless bool) result {
 		last = max(last, n)
 	}
 	return res
+}
+
+// found says whether a sweep that sees the whole list finds what is unknown at a place of it: a certified message stands above,
+// and below it one that was delivered in order, not within a page of the window's edge. It holds where nothing was erased.
+func (s *run) found(at int) bool {
+	w, b := s.world, s.broker
+	size := 0
+	for _, r := range s.replicas {
+		if r.rested > 0 && r.reader != nil {
+			size, _ = r.reader.Seen()
+		}
+	}
+	edge := b.checkpoint.Sequence - uint64(size) + 1
+	if edge > 1 {
+		edge += uint64(w.cfg.page)
+	}
+	known := func(n int) bool { return w.items[n].sequence > 0 }
+	return at < (w.cfg.sweepPages-1)*w.cfg.page && slices.ContainsFunc(w.list[:at], known) && slices.ContainsFunc(w.list[at:], func(n int) bool {
+		return known(n) && w.items[n].sequence >= edge && !b.events[w.items[n].sequence-1].Late
+	})
 }
 
 // noteHeld remembers what a reader says it holds; its successors need not know.

@@ -19,7 +19,7 @@ type settings struct {
 	burst, lateDepth, deleteDepth, deleteAge         int
 	crash, lost, ghost, busy, reject                 float64
 	erase, replaced, expire                          float64
-	poison, glitch, repeats                          float64
+	poison, glitch, repeats, runs                    float64
 	sweep, sweepPages, polls, replicas               int
 	begin                                            string // now, beginning, since
 	unguarded                                        bool   // a mutation: the log takes commits from anybody
@@ -37,6 +37,14 @@ func plain(r *rand.Rand) settings {
 		lost: pick(r, 0, .02, .05), ghost: pick(r, 0, .02, .05), busy: pick(r, 0, .05), sweep: pick(r, 7, 20), sweepPages: pick(r, 12, 40),
 		polls: 300, replicas: pick(r, 1, 1, 2), begin: "beginning",
 	}
+}
+
+// lateRuns draws a plain world in which runs of late messages come in, of any length and anywhere.
+func lateRuns(r *rand.Rand) settings {
+	s := plain(r)
+	s.runs, s.late, s.history, s.memory = pick(r, .003, .02), pick(r, 0, .05), pick(r, 90, 600), pick(r, 300, 600, 2000)
+	s.sweepPages = 200
+	return s
 }
 
 func hard(r *rand.Rand) settings {
@@ -146,6 +154,12 @@ func (w *world) move() {
 	}
 	if w.chance(cfg.late) {
 		w.insert(w.between(1, cfg.lateDepth))
+	}
+	if w.chance(cfg.runs) {
+		at := w.between(1, max(1, len(w.list)-1))
+		for range pick(w.rng, 1, 2, cfg.page-1, cfg.page, cfg.page+1, w.between(1, 8*cfg.page)) {
+			w.insert(at)
+		}
 	}
 	if w.chance(cfg.backdated) { // on top, with the time of an older message: a phone that was offline
 		w.insert(0)
