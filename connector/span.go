@@ -189,10 +189,10 @@ func (r *Reader) firstOpen(s *span) int {
 	return len(s.rows)
 }
 
-// judge says whether a span is open: messages in it may be late, and what tells may lie further down. What stands above a known
+// weigh says whether a span is open: messages in it may be late, and what tells may lie further down. What stands above a known
 // message that tells nothing, as something after it was forgotten or erased, is held; above one that never came into the log, up to
 // a page's worth, as all that was forgotten may stand there.
-func (r *Reader) judge(s *span) (open bool, held int) {
+func (r *Reader) weigh(s *span) (open bool, held int) {
 	from := r.firstOpen(s)
 	for i := len(s.rows) - 1; i > from; i-- {
 		at, placed := r.window.place(s.rows[i].key)

@@ -99,7 +99,7 @@ func (r *Reader) sweepOn(ctx context.Context, now time.Time, out *Outcome) error
 		s.span = span{}
 		s.span.add(r, page)
 	}
-	open, held := r.judge(&s.span)
+	open, held := r.weigh(&s.span)
 	out.Held += held
 	s.proving = len(r.lateIn(&s.span)) > 0 && s.failures < spanFailures
 	if s.next >= r.rules.SweepPages || allOlder(page.Messages, now.Add(-r.rules.SweepDepth).After) {
@@ -143,7 +143,7 @@ func (r *Reader) proveSpan(ctx context.Context, out *Outcome) error {
 	if s.span.standsAt(page, at%r.rules.Page) {
 		s.late, s.shift, s.misses = s.span.moved(r.lateIn(&s.span)), 0, 0
 		s.hand = append(s.hand, page)
-		open, _ := r.judge(&s.span)
+		open, _ := r.weigh(&s.span)
 		s.span.trim(r, open)
 		return nil
 	}
