@@ -18,6 +18,10 @@ const takeOvers = 5
 // purgeEpochs is at every how many take-overs the older checkpoints are removed, for streams that are quiet for ever.
 const purgeEpochs = 16
 
+// staleFor is how long a log that looks older than it was is asked again before that is believed, where there are replicas: a server
+// that is cut off from the others goes on answering for its lost quorum, from what it had.
+const staleFor = 15 * time.Second
+
 // Acquire takes the stream over by writing the next checkpoint over the one that is there; then it reads the window back.
 func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	l.acquired, l.fenced = false, false
@@ -26,13 +30,21 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 		return connector.State{}, err
 	}
 	// From here on nobody but this instance can add to the log.
+	l.unsettled = false
 	l.epoch = checkpoint.Epoch
+	l.standing.Keep(checkpoint)
 	l.marks = decodeMarks(checkpoint.Sink)
 	state, err := l.window(ctx, k, checkpoint)
 	if err != nil {
+		if errors.Is(err, errOneReply) {
+			if l.oneReplies++; l.oneReplies > 1 {
+				return connector.State{}, l.sink.oneReply()
+			}
+		}
 		return connector.State{}, l.readError("acquire: read the window back", err)
 	}
-	l.acquired = true
+	l.standing.Keep(state.Checkpoint)
+	l.acquired, l.oneReplies = true, 0
 	if checkpoint.Epoch%purgeEpochs == 0 {
 		l.purge(k)
 	}
@@ -48,7 +60,7 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 		if err != nil {
 			return connector.Checkpoint{}, nil, fmt.Errorf("acquire: %w", err)
 		}
-		known, err := l.sink.known(ctx, k, false)
+		known, err := l.sink.known(ctx, k, l.unsettled)
 		if err != nil {
 			return connector.Checkpoint{}, nil, l.readError("acquire", err)
 		}
@@ -60,12 +72,7 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 			l.last = sequence // it had landed
 			return found, k, nil
 		}
-		if ok {
-			err = l.claim.Admit(found)
-		} else {
-			found, err = l.first(ctx, k)
-		}
-		if err != nil {
+		if found, err = l.admit(ctx, k, known, found, ok); err != nil {
 			return connector.Checkpoint{}, nil, l.readError("acquire", err)
 		}
 		l.last = sequence
@@ -90,6 +97,32 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 	return connector.Checkpoint{}, nil, fmt.Errorf("acquire: unclear after %d attempts: %w", takeOvers, cause)
 }
 
+// admit says whether the log may be taken over as it is found, and returns the checkpoint to take over. After an unclear commit a log
+// that another instance has taken over meanwhile is left to it once.
+func (l *Log) admit(ctx context.Context, k *link, known settings, found connector.Checkpoint, exists bool) (connector.Checkpoint, error) {
+	if l.unsettled && exists && found.Epoch > l.epoch && found.Owner != l.claim.Instance {
+		l.unsettled, l.fenced = false, true
+		return found, connector.ErrFenced
+	}
+	if err := l.standing.Admit(l.claim.Stream.Name, found, exists); err != nil {
+		if l.back.IsZero() {
+			l.back = time.Now()
+		}
+		if known.replicas > 1 && time.Since(l.back) < staleFor {
+			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %s", connector.ErrNotNow, err)
+		}
+		return found, err
+	}
+	l.back = time.Time{}
+	if known.refusal != nil {
+		return found, known.refusal
+	}
+	if exists {
+		return found, l.claim.Admit(found)
+	}
+	return l.first(ctx, k)
+}
+
 // tryAgain returns nil where a take-over that failed is worth another attempt at once, after a fresh look.
 func (l *Log) tryAgain(ctx context.Context, k *link, cause error) error {
 	if err := ctx.Err(); err != nil {
@@ -97,29 +130,25 @@ func (l *Log) tryAgain(ctx context.Context, k *link, cause error) error {
 	}
 	var notSent *notSentError
 	var api *apiError
+	var denied *deniedError
 	switch {
 	case errors.As(cause, &notSent):
 		return fmt.Errorf("acquire: %w: %w", connector.ErrNotNow, cause)
+	case errors.As(cause, &denied):
+		return l.sink.denial(denied)
+	case errors.As(cause, &api) && (api.Code == codeWrongSequence || api.Code == codeWrongSequencePlain):
+		return nil
+	case errors.As(cause, &api) && api.Code == codeTTLDisabled:
+		_, err := l.sink.known(ctx, k, true)
+		return err
 	case errors.As(cause, &api):
-		switch {
-		case api.Code == codeWrongSequence || api.Code == codeWrongSequencePlain:
-			return nil
-		case api.Code == codeTTLDisabled:
-			_, err := l.sink.known(ctx, k, true)
-			return err
+		if refusal := l.refusalNow(ctx, k); refusal != nil {
+			return refusal
 		}
 		return l.readError("acquire", api)
-	}
-	if refusal := l.forbidden(k, cause); refusal != nil {
-		return refusal
-	}
-	if errors.Is(cause, errNoResponders) {
-		info, err := k.streamInfo(ctx, l.sink.config.Stream)
-		if err != nil {
-			return l.readError("acquire", err)
-		}
-		if !covered(info.Config.Subjects, l.checkpoint) {
-			return &connector.Refusal{Thing: "JetStream stream " + l.sink.config.Stream, Cause: "it does not take the subject " + l.checkpoint, Mend: l.sink.subjectsCommand(info.Config.Subjects)}
+	case errors.Is(cause, errNoResponders), errors.Is(cause, errNoAnswer):
+		if refusal := l.refusalNow(ctx, k); refusal != nil {
+			return refusal
 		}
 		return fmt.Errorf("acquire: %w: %w", connector.ErrNotNow, cause)
 	}
@@ -135,12 +164,17 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	if found && !l.claim.FirstStart {
 		return connector.Checkpoint{}, l.claim.RefuseOrphans()
 	}
-	other, err := l.sink.aliases.find(ctx, l.sink, k, l.claim.Stream.SourceKey, l.checkpoint)
+	other, none, err := l.sink.aliases.find(ctx, l.sink, k, l.claim.Stream.SourceKey, l.checkpoint)
 	if err != nil {
 		return connector.Checkpoint{}, err
 	}
 	if other != "" {
 		return connector.Checkpoint{}, l.claim.RefuseAlias(other)
+	}
+	if none && !l.claim.FirstStart {
+		if err := l.emptied(ctx, k); err != nil {
+			return connector.Checkpoint{}, err
+		}
 	}
 	if !found {
 		return connector.Checkpoint{}, nil
@@ -157,4 +191,30 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 		}
 	}
 	return connector.Checkpoint{Sequence: e.Sequence, Certified: e.Sequence}, nil
+}
+
+// emptied refuses a stream that has held messages of the connector's, and has no checkpoint of any of its streams left: it was purged
+// whole. Where others write to the stream as well, it must be empty to tell that.
+func (l *Log) emptied(ctx context.Context, k *link) error {
+	info, err := k.streamInfo(ctx, l.sink.config.Stream)
+	if err != nil {
+		return err
+	}
+	own := len(info.Config.Subjects) > 0
+	for _, subject := range info.Config.Subjects {
+		own = own && covered(subjects(l.sink.config.Subject), subject)
+	}
+	if info.State.LastSeq == 0 || !own && info.State.Msgs > 0 {
+		return nil
+	}
+	// Another stream's first checkpoint may have been written just now.
+	_, found, err := k.get(ctx, l.sink.config.Stream, query{Last: checkpointSubjects(l.sink.config.Subject)})
+	if err != nil || found {
+		return err
+	}
+	return &connector.Refusal{
+		Thing: "JetStream stream " + l.sink.config.Stream,
+		Cause: fmt.Sprintf("it was purged: it has held %d messages, and no checkpoint is left in it", info.State.LastSeq),
+		Mend:  "restore it from a backup, or begin anew with `twochat-connector run --first-start`",
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,13 +39,15 @@ func (e *notSentError) Unwrap() error { return e.cause }
 // The first and the last message ask for an answer. A server that refuses to open the batch says so to the first; to the last it
 // only says that the batch is incomplete. With careful every message asks, which finds out why one in the middle was
 // refused.
-func (k *link) publish(ctx context.Context, batch string, messages []*natsgo.Msg, careful bool) (uint64, error) {
+func (k *link) publish(ctx context.Context, batch string, messages []*natsgo.Msg, careful bool) (sequence uint64, err error) {
 	if !k.conn.IsConnected() {
 		return 0, &notSentError{errLost}
 	}
-	life := k.life()
-	answers, done := k.await(batch, len(messages)+1)
-	defer done()
+	life, bytes, givenUp := k.life(), 0, false
+	x, done := k.await(batch, len(messages)+1, func(subject string) bool {
+		return slices.ContainsFunc(messages, func(m *natsgo.Msg) bool { return m.Subject == subject })
+	})
+	defer func() { done(givenUp) }()
 	for i, m := range messages {
 		last := i == len(messages)-1
 		if len(messages) > 1 {
@@ -66,21 +69,26 @@ func (k *link) publish(ctx context.Context, batch string, messages []*natsgo.Msg
 			}
 			return 0, &notSentError{err}
 		}
+		bytes += len(m.Data)
 	}
-	timer := time.NewTimer(k.timeout)
+	defer func() { k.note(err) }()
+	timer := time.NewTimer(k.patience(bytes))
 	defer timer.Stop()
 	for {
 		select {
-		case m := <-answers:
+		case m := <-x.answers:
 			sequence, final, err := settle(m, batch, len(messages))
 			if final || err != nil {
 				return sequence, err
 			}
+		case denied := <-x.denied:
+			return 0, denied
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-life.Done():
 			return 0, errLost
 		case <-timer.C:
+			givenUp = true
 			return 0, errNoAnswer
 		}
 	}

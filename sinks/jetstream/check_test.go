@@ -37,11 +37,11 @@ func TestCheck_settings(t *testing.T) {
 		{"discard old, bytes", func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<20 }, connector.FindingRefused, "--discard new"},
 		{"discard old, messages", func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1000 }, connector.FindingRefused, "--discard new"},
 		{"discard old", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, connector.FindingWarning, "--discard new"},
-		{"per subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 10 }, connector.FindingRefused, "--max-msgs-per-subject -1"},
+		{"per subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 10 }, connector.FindingRefused, "--max-msgs-per-subject=-1"},
 		{"age without ttl", func(c *jetstream.StreamConfig) { c.AllowMsgTTL, c.MaxAge = false, time.Hour }, connector.FindingRefused, "--allow-msg-ttl"},
 		{"age", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "", ""},
 		{"rollup", func(c *jetstream.StreamConfig) { c.AllowRollup = true }, connector.FindingWarning, "--no-allow-rollup"},
-		{"small messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1000 }, connector.FindingRefused, "--max-msg-size -1"},
+		{"small messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1000 }, connector.FindingRefused, "--max-msg-size=-1"},
 		{"short window", func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }, connector.FindingWarning, "--dupe-window"},
 		{"no quarantine", func(c *jetstream.StreamConfig) { c.Subjects = []string{"whatsapp.>", "whatsapp-checkpoint.*", "other"} }, connector.FindingRefused, "--subjects 'whatsapp.>,whatsapp-checkpoint.*,other,whatsapp-quarantine.*'"},
 		{"async", func(c *jetstream.StreamConfig) {
@@ -133,8 +133,12 @@ func TestCheck_rights(t *testing.T) {
 		{"all", []string{">"}, connector.FindingOK, "may publish", false},
 		{"no events", []string{"$JS.API.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "whatsapp." + stream, false},
 		{"no checkpoints", []string{"$JS.API.>", "whatsapp.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "whatsapp-checkpoint." + stream, true},
-		{"no purge", []string{"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingWarning, "older checkpoints", false},
-		{"no JetStream", []string{"whatsapp.>"}, connector.FindingRefused, "may not use it", false},
+		{"no purge", []string{"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingWarning, "older checkpoints", false},
+		{"no JetStream", []string{"whatsapp.>"}, connector.FindingRefused, "$JS.API.STREAM.INFO.WHATSAPP", true},
+		{"no events, no purge", []string{"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "whatsapp." + stream + ".>", false},
+		{"no reading", []string{"$JS.API.STREAM.INFO.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "$JS.API.STREAM.MSG.GET.WHATSAPP", true},
+		{"no consumers", []string{"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "$JS.API.CONSUMER.CREATE.WHATSAPP", false},
+		{"no pulls", []string{"$JS.API.STREAM.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.CREATE.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "$JS.API.CONSUMER.MSG.NEXT.WHATSAPP", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

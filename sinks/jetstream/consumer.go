@@ -26,10 +26,19 @@ const (
 // forget tells the server that a consumer is done with. Nobody waits for the answer: it goes by itself soon.
 func (s *Sink) forget(k *link, consumer jetstream.Consumer) {
 	if info := consumer.CachedInfo(); info != nil {
-		if err := k.conn.Publish("$JS.API.CONSUMER.DELETE."+s.config.Stream+"."+info.Name, nil); err != nil {
-			s.logger.Debug("a consumer is left to expire", "error", err.Error())
-		}
+		s.forgetConsumer(k, info.Name)
 	}
+}
+
+func (s *Sink) forgetConsumer(k *link, name string) {
+	if err := k.conn.Publish(k.api+"CONSUMER.DELETE."+s.config.Stream+"."+name, nil); err != nil {
+		s.logger.Debug("a consumer is left to expire", "error", err.Error())
+	}
+}
+
+// jetStream is the client's view of JetStream over the connection.
+func (s *Sink) jetStream(k *link) (jetstream.JetStream, error) {
+	return jetstream.NewWithAPIPrefix(k.conn, strings.TrimSuffix(k.api, "."), jetstream.WithDefaultTimeout(2*k.patience(0)))
 }
 
 // consumerError turns an error of the client's JetStream package into one of ours.
@@ -64,8 +73,8 @@ type scan struct {
 	err      error
 }
 
-// find returns the name of another stream with this source key, or "".
-func (a *aliases) find(ctx context.Context, s *Sink, k *link, sourceKey, own string) (string, error) {
+// find returns the name of another stream with this source key, or "". none says that there is no checkpoint of any stream.
+func (a *aliases) find(ctx context.Context, s *Sink, k *link, sourceKey, own string) (name string, none bool, err error) {
 	a.mu.Lock()
 	if a.turns == nil {
 		a.turns = make(chan struct{}, 1)
@@ -89,15 +98,15 @@ func (a *aliases) find(ctx context.Context, s *Sink, k *link, sourceKey, own str
 	select {
 	case <-this.done:
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", false, ctx.Err()
 	}
 	if this.err != nil {
-		return "", this.err
+		return "", false, this.err
 	}
 	if subject, ok := this.subjects[sourceKey]; ok && subject != own {
-		return nameOf(subject), nil
+		return nameOf(subject), false, nil
 	}
-	return "", nil
+	return "", this.subjects == nil, nil
 }
 
 // scan reads the source key of every stream's newest checkpoint.

@@ -16,32 +16,57 @@ import (
 // duplicateWindow is the server's own default.
 const duplicateWindow = 2 * time.Minute
 
-// Create makes the stream where there is none of its name. It changes nothing that is there.
+// Create makes the stream where there is none of its name. It changes nothing that is there, and makes nothing anew that was there
+// before and is gone: a log begun again under the same names would hide that its events are lost.
 func (s *Sink) Create(ctx context.Context) error {
 	k, err := s.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("create stream: %w", err)
 	}
 	_, err = k.streamInfo(ctx, s.config.Stream)
+	s.mu.Lock()
+	s.existed = s.existed || err == nil
+	existed := s.existed
+	s.mu.Unlock()
 	var api *apiError
 	if err == nil {
 		return nil
 	}
 	if !errors.As(err, &api) || api.Code != codeStreamMissing {
-		return s.createError(err)
+		return s.createError(k, err)
+	}
+	if existed {
+		return s.vanished()
+	}
+	// An older server would make the stream, and leave out of its settings what it does not know.
+	var r report
+	s.versions(ctx, k, &r, nil)
+	if r.refused(0) {
+		return &connector.Refusal{Thing: r[0].Thing, Cause: r[0].Text, Mend: r[0].Mend}
 	}
 	wanted := s.config.Replicas
 	if wanted == 0 {
 		wanted = 3
 	}
 	err = s.create(ctx, k, wanted)
-	if s.config.Replicas == 0 && errors.As(err, &api) && (api.Code == codeNoReplicas || api.Code == codeNoPeers) {
-		err = s.create(ctx, k, 1) // there are no three servers
+	if s.config.Replicas == 0 && errors.As(err, &api) && api.Code == codeNoReplicas {
+		err = s.create(ctx, k, 1) // a server by itself, no cluster
 	}
 	if err != nil {
-		return s.createError(err)
+		return s.createError(k, err)
 	}
+	s.mu.Lock()
+	s.existed = true
+	s.mu.Unlock()
 	return nil
+}
+
+// vanished is the refusal of a stream that was there since this sink was opened.
+func (s *Sink) vanished() *connector.Refusal {
+	return &connector.Refusal{
+		Thing: "JetStream stream " + s.config.Stream, Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
+		Mend: "restore it from a backup (" + s.command("stream restore") + "), or begin anew, knowing that sequences begin at 1 again: " + s.makeAnewHint(),
+	}
 }
 
 func (s *Sink) create(ctx context.Context, k *link, replicas int) error {
@@ -49,19 +74,32 @@ func (s *Sink) create(ctx context.Context, k *link, replicas int) error {
 	return k.ask(ctx, "STREAM.CREATE."+s.config.Stream, s.streamConfig(replicas), &created)
 }
 
-func (s *Sink) createError(err error) error {
+func (s *Sink) createError(k *link, err error) error {
 	var api *apiError
 	switch {
+	case errors.As(err, &api) && api.Code == codeNoPeers:
+		return fmt.Errorf("create stream: %w: the cluster has no place for it on as many servers as it has replicas: %w; "+
+			"it is made once they have joined; for fewer replicas set `sink.jetstream.replicas: 1`", connector.ErrNotNow, api)
+	case errors.As(err, &api) && (api.Code == codeBytesRequired || api.Code == codeBytesExceeded):
+		return &connector.Refusal{
+			Thing: "JetStream stream " + s.config.Stream, Cause: "the account wants a limit of bytes for it: " + api.Description,
+			Mend: "set `sink.jetstream.max_bytes` to what the account allows a stream",
+		}
 	case errors.As(err, &api) && notNow(api) && api.Code != codeNotEnabled && api.Code != codeNotEnabledInAccount,
 		errors.Is(err, errNoAnswer), errors.Is(err, errLost):
 		return fmt.Errorf("create stream: %w: %w", connector.ErrNotNow, err)
+	}
+	if refusal := s.unasked(k, err); refusal != nil {
+		return refusal
+	}
+	switch {
 	case errors.As(err, &api):
-		if refusal := s.refusal(api); refusal != nil {
-			return refusal
+		return &connector.Refusal{
+			Thing: "JetStream stream " + s.config.Stream, Cause: "the server will not make it: " + api.Error(),
+			Mend: "mend that, or make it yourself: " + s.addCommand(),
 		}
-		return &connector.Refusal{Thing: "JetStream stream " + s.config.Stream, Cause: "the server will not make it: " + api.Error(), Mend: "mend that, or make it yourself: " + s.addCommand()}
 	case errors.Is(err, errNoResponders):
-		return &connector.Refusal{Thing: "NATS server", Cause: "JetStream is not enabled, or this user may not use it", Mend: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)"}
+		return fmt.Errorf("create stream: %w: %w: %w", connector.ErrNotNow, err, s.noJetStream())
 	}
 	return fmt.Errorf("create stream: %w", err)
 }
@@ -87,23 +125,6 @@ func (s *Sink) streamConfig(replicas int) jetstream.StreamConfig {
 // subjects are those that the stream has to take.
 func subjects(prefix string) []string {
 	return []string{natssink.EventsSubject(prefix, ""), checkpointSubjects(prefix), quarantineSubjects(prefix)}
-}
-
-// addCommand makes the stream by hand.
-func (s *Sink) addCommand() string {
-	return fmt.Sprintf("nats stream add %s --subjects '%s' --storage file --replicas 3 --retention limits --discard new --allow-batch --allow-msg-ttl --defaults",
-		s.config.Stream, strings.Join(subjects(s.config.Subject), ","))
-}
-
-// subjectsCommand adds the subjects that are wanting to those that the stream has.
-func (s *Sink) subjectsCommand(has []string) string {
-	all := append([]string(nil), has...)
-	for _, subject := range subjects(s.config.Subject) {
-		if !covered(has, subject) {
-			all = append(all, subject)
-		}
-	}
-	return fmt.Sprintf("nats stream edit %s --subjects '%s'", s.config.Stream, strings.Join(all, ","))
 }
 
 // covered says whether one of the patterns takes every subject that the wanted one, itself perhaps a pattern, takes.

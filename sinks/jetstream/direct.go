@@ -36,8 +36,8 @@ func (k *link) direct(ctx context.Context, stream, filter string, from, to uint6
 		switch {
 		case ctx.Err() != nil:
 			return false, ctx.Err()
-		case errors.Is(err, errNoAnswer), errors.Is(err, errNoResponders):
-			return false, nil
+		case errors.Is(err, errNoAnswer), errors.Is(err, errNoResponders), errors.Is(err, errOneReply):
+			return false, nil // the consumer finds out more
 		case err != nil:
 			return false, err
 		case last >= to:
@@ -62,16 +62,17 @@ func (k *link) directOnce(ctx context.Context, stream, filter string, from uint6
 		return 0, 0, fmt.Errorf("encode request: %w", err)
 	}
 	life, id := k.life(), nuid.Next()
-	answers, done := k.await(id, n+1)
-	defer done()
-	if err := k.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, k.inbox+id+".1", request); err != nil {
+	subject := k.api + "DIRECT.GET." + stream
+	x, done := k.await(id, n+1, func(other string) bool { return other == subject })
+	defer done(false)
+	if err := k.conn.PublishRequest(subject, k.inbox+id+".1", request); err != nil {
 		return 0, 0, errors.Join(errLost, err)
 	}
 	timer := time.NewTimer(min(k.timeout, lagWait))
 	defer timer.Stop()
-	for {
+	for replies := 0; ; replies++ {
 		select {
-		case m := <-answers:
+		case m := <-x.answers:
 			switch status := m.Header.Get("Status"); status {
 			case "":
 			case statusEnd:
@@ -93,11 +94,16 @@ func (k *link) directOnce(ctx context.Context, stream, filter string, from uint6
 			}
 			last = sequence
 			each(m.Header, sequence)
+		case denied := <-x.denied:
+			return 0, 0, denied
 		case <-ctx.Done():
 			return 0, 0, ctx.Err()
 		case <-life.Done():
 			return 0, 0, errLost
 		case <-timer.C:
+			if replies == 1 {
+				return 0, 0, errOneReply
+			}
 			return 0, 0, errNoAnswer
 		}
 	}

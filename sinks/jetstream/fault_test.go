@@ -156,13 +156,13 @@ func TestCommit_tooLarge(t *testing.T) {
 	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 5)
 	// The stream's own limit is lowered after the sink has read it, so that the server is the one to say so.
-	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgSize = 40 << 10 })
+	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgSize = 300 << 10 })
 	for _, i := range []int{0, 3} { // the first is answered to; one in the middle shows as an incomplete batch
 		log.sink.mu.Lock()
 		log.sink.settings.maxMessageSize = 0 // as it was
 		log.sink.mu.Unlock()
 		large := append([]connector.Event(nil), events...)
-		large[i].Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 60<<10))
+		large[i].Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 400<<10))
 		next := sinktest.Next(checkpoint, large, nil, 0)
 		var rejected *connector.Rejected
 		eventually(t, "a rejection", func() bool {
@@ -230,7 +230,7 @@ func TestCommit_streamsEnd(t *testing.T) {
 			if err := clientOf(t, url).DeleteStream(DefaultStream); err != nil {
 				t.Fatal(err)
 			}
-		}, "does not exist"},
+		}, "was deleted while the connector ran"},
 		{"no batches", func(t *testing.T, url string) {
 			edit(t, url, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false })
 		}, "atomic batches"},
@@ -276,11 +276,17 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 	wantUnclear(t, log.Commit(t.Context(), events, nil, next))
 	acquire(t, log)
 	err := log.Commit(t.Context(), events, nil, next)
-	wantUnclear(t, err)
-	if !strings.Contains(err.Error(), "duplicate window of 2m0s") {
-		t.Errorf("got %q, want an explanation", err)
+	if !errors.Is(err, connector.ErrNotNow) || !strings.Contains(err.Error(), "duplicate window of 2m0s") {
+		t.Errorf("got %v, want it to be waited out, with an explanation", err)
 	}
 	wantSequences(t, js, stream, 0)
+	// A window that nobody can wait for needs a person, and what the hint says helps.
+	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.Duplicates = 24 * time.Hour })
+	log.sink.forgetSettings()
+	var refusal *connector.Refusal
+	if err := log.Commit(t.Context(), events, nil, next); !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, "--dupe-window") {
+		t.Fatalf("got %v, want a refusal", err)
+	}
 }
 
 func TestCommit_olderCheckpointsArePurged(t *testing.T) {

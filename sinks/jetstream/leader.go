@@ -28,6 +28,8 @@ const (
 	codeNotEnabled          = 10076
 	codeStoreFailed         = 10077
 	codeSealed              = 10109
+	codeBytesRequired       = 10113
+	codeBytesExceeded       = 10122
 	codeWrongSequencePlain  = 10164
 	codeTTLDisabled         = 10166
 	codeBatchesDisabled     = 10174

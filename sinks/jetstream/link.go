@@ -10,32 +10,53 @@ import (
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 )
 
 // link is one connection, the answers that come over it, and word of its loss.
 type link struct {
 	conn    *natsgo.Conn
-	timeout time.Duration
-	inbox   string // prefix of reply subjects, with the dot
+	timeout time.Duration // the most that one exchange may take
+	api     string        // prefix of the JetStream API's subjects, with the dot
+	inbox   string        // prefix of reply subjects, with the dot
 	sub     *natsgo.Subscription
 
 	mu      sync.Mutex
-	waiting map[string]chan *natsgo.Msg // by batch
-	alive   context.Context             // ends at the next loss of the connection
+	waiting map[string]*exchange // by batch
+	alive   context.Context      // ends at the next loss of the connection
 	die     context.CancelFunc
+	deaf    bool // this user may not subscribe to the inbox: no answer can come
+	health  health
 
 	statuses chan natsgo.Status
 	watching sync.WaitGroup
 	once     sync.Once
 }
 
-func newLink(conn *natsgo.Conn, timeout time.Duration) (*link, error) {
+// exchange is a request, or a batch of them, that waits for its answers.
+type exchange struct {
+	answers  chan *natsgo.Msg
+	denied   chan *deniedError
+	concerns func(subject string) bool
+}
+
+func newLink(conn *natsgo.Conn, api string, timeout time.Duration) (*link, error) {
 	k := &link{
-		conn: conn, timeout: timeout, inbox: conn.NewInbox() + ".",
-		waiting:  make(map[string]chan *natsgo.Msg),
+		conn: conn, timeout: timeout, api: api, inbox: conn.NewInbox() + ".",
+		waiting:  make(map[string]*exchange),
 		statuses: conn.StatusChanged(natsgo.RECONNECTING, natsgo.DISCONNECTED, natsgo.CLOSED),
 	}
 	k.alive, k.die = context.WithCancel(context.Background())
+	k.health.patience = firstPatience
+	told := conn.ErrorHandler()
+	conn.SetErrorHandler(func(c *natsgo.Conn, sub *natsgo.Subscription, err error) {
+		if told != nil {
+			told(c, sub, err)
+		}
+		if errors.Is(err, natsgo.ErrPermissionViolation) {
+			k.violation(err.Error())
+		}
+	})
 	sub, err := conn.Subscribe(k.inbox+"*.*", k.route)
 	if err != nil {
 		conn.RemoveStatusListener(k.statuses)
@@ -47,6 +68,7 @@ func newLink(conn *natsgo.Conn, timeout time.Duration) (*link, error) {
 			k.mu.Lock()
 			k.die()
 			k.alive, k.die = context.WithCancel(context.Background())
+			k.deaf = false
 			k.mu.Unlock()
 		}
 	})
@@ -70,15 +92,30 @@ func (k *link) life() context.Context {
 	return k.alive
 }
 
-// await opens a place for the answers to one batch; done closes it.
-func (k *link) await(batch string, answers int) (ch <-chan *natsgo.Msg, done func()) {
-	c := make(chan *natsgo.Msg, answers)
+// isDeaf says whether this user may not subscribe to its inbox. Only a new connection finds out that it may.
+func (k *link) isDeaf() bool {
 	k.mu.Lock()
-	k.waiting[batch] = c
+	defer k.mu.Unlock()
+	return k.deaf
+}
+
+// await opens a place for the answers to one batch; concerns says which subjects it publishes to. done closes the place, and
+// says whether an answer was given up.
+func (k *link) await(batch string, answers int, concerns func(subject string) bool) (x *exchange, done func(givenUp bool)) {
+	x = &exchange{answers: make(chan *natsgo.Msg, answers), denied: make(chan *deniedError, 1), concerns: concerns}
+	began := time.Now()
+	k.mu.Lock()
+	k.waiting[batch] = x
+	if k.deaf {
+		x.denied <- &deniedError{subject: k.inbox, subscribe: true}
+	}
 	k.mu.Unlock()
-	return c, func() {
+	return x, func(givenUp bool) {
 		k.mu.Lock()
 		delete(k.waiting, batch)
+		if givenUp {
+			k.health.giveUp(batch, began)
+		}
 		k.mu.Unlock()
 	}
 }
@@ -87,14 +124,36 @@ func (k *link) await(batch string, answers int) (ch <-chan *natsgo.Msg, done fun
 func (k *link) route(m *natsgo.Msg) {
 	batch, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, k.inbox), ".")
 	k.mu.Lock()
-	ch := k.waiting[batch]
+	x := k.waiting[batch]
+	if x == nil {
+		k.health.late(batch, time.Now())
+	}
 	k.mu.Unlock()
-	if ch == nil {
+	if x == nil {
 		return
 	}
 	select {
-	case ch <- m:
+	case x.answers <- m:
 	default: // more answers than messages: nobody can want them
+	}
+}
+
+// violation tells whoever published there that the server did not let it pass: it says so to the connection, not to the message.
+func (k *link) violation(text string) {
+	_, rest, _ := strings.Cut(text, `"`)
+	subject, _, _ := strings.Cut(rest, `"`)
+	denied := &deniedError{subject: subject, subscribe: strings.Contains(text, "Subscription")}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	inbox := strings.HasPrefix(subject, k.inbox)
+	k.deaf = k.deaf || inbox && denied.subscribe
+	for _, x := range k.waiting {
+		if inbox || !denied.subscribe && x.concerns(subject) {
+			select {
+			case x.denied <- denied:
+			default: // told already
+			}
+		}
 	}
 }
 
@@ -109,11 +168,25 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("JetStream error %d (%s)", e.Code, e.Description)
 }
 
+// deniedError is a right that the user of the connection lacks. The subject is not part of its text: it may name a chat.
+type deniedError struct {
+	subject   string
+	subscribe bool
+}
+
+func (e *deniedError) Error() string {
+	if e.subscribe {
+		return "this NATS user may not subscribe to its inbox"
+	}
+	return "this NATS user may not publish there"
+}
+
 // Ways in which an exchange ends without an answer.
 var (
 	errNoAnswer     = errors.New("no answer in time")
 	errNoResponders = errors.New("no JetStream stream listens there")
 	errLost         = errors.New("the connection was lost")
+	errOneReply     = errors.New("only the first of several replies arrives")
 )
 
 // ask makes one request of the JetStream API and decodes the answer into response.
@@ -125,33 +198,56 @@ func (k *link) ask(ctx context.Context, subject string, request, response any) e
 			return fmt.Errorf("encode request: %w", err)
 		}
 	}
-	bounded, cancel := context.WithTimeout(ctx, k.timeout)
-	defer cancel()
-	// The client would wait for the whole time-out for an answer that went down with the connection.
-	defer context.AfterFunc(k.life(), cancel)()
-	m, err := k.conn.RequestWithContext(bounded, "$JS.API."+subject, body)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, natsgo.ErrNoResponders):
-		return errNoResponders
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout):
-		return errNoAnswer
-	default:
-		return errors.Join(errLost, err)
+	answer, err := k.request(ctx, k.api+subject, body)
+	if err != nil {
+		k.note(err)
+		return err
 	}
 	var failure struct {
 		Error *apiError `json:"error"`
 	}
-	if err := json.Unmarshal(m.Data, &failure); err != nil {
+	if err := json.Unmarshal(answer, &failure); err != nil {
 		return fmt.Errorf("decode answer: %w", err)
 	}
 	if failure.Error != nil {
+		k.note(failure.Error)
 		return failure.Error
 	}
-	if err := json.Unmarshal(m.Data, response); err != nil {
+	k.note(nil)
+	if err := json.Unmarshal(answer, response); err != nil {
 		return fmt.Errorf("decode answer: %w", err)
 	}
 	return nil
+}
+
+// request makes one request that has one answer.
+func (k *link) request(ctx context.Context, subject string, body []byte) ([]byte, error) {
+	if !k.conn.IsConnected() {
+		return nil, errLost
+	}
+	life, id := k.life(), nuid.Next()
+	x, done := k.await(id, 1, func(other string) bool { return other == subject })
+	givenUp := false
+	defer func() { done(givenUp) }()
+	if err := k.conn.PublishRequest(subject, k.inbox+id+".1", body); err != nil {
+		return nil, errors.Join(errLost, err)
+	}
+	timer := time.NewTimer(k.patience(len(body)))
+	defer timer.Stop()
+	select {
+	case m := <-x.answers:
+		if m.Header.Get("Status") == noResponders {
+			return nil, errNoResponders
+		}
+		return m.Data, nil
+	case denied := <-x.denied:
+		return nil, denied
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-life.Done():
+		return nil, errLost
+	case <-timer.C:
+		givenUp = true
+		return nil, errNoAnswer
+	}
 }

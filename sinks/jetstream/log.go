@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -38,13 +39,19 @@ type Log struct {
 	checkpoint string // subject
 	quarantine string // subject
 
+	standing *connector.Standing // where the log stood, as far as this process knows
+	back     time.Time           // since when it looks as if it had gone back; zero where it does not
+
 	acquired   bool
 	fenced     bool   // told so since the last Acquire
+	unsettled  bool   // the last commit was unclear, and whether another owner has taken over since is not known
 	last       uint64 // stream sequence of the checkpoint in force, the guard of the next commit
 	epoch      uint64
 	marks      marks
 	careful    bool // the last batch was refused as incomplete: find out why
 	duplicates int  // commits in a row that were refused for a message id that the stream remembers
+	odds       int  // commits in a row that were refused for a reason that we do not know
+	oneReplies int  // take-overs in a row that could not read the log back, as one reply of several arrived
 
 	commits     int // since the last purge
 	purging     context.Context
@@ -60,7 +67,7 @@ func (l *Log) Limits() connector.Limits {
 
 // Close gives up the place, and waits for the removal of older checkpoints.
 func (l *Log) Close() error {
-	l.acquired, l.fenced = false, false
+	l.acquired, l.fenced, l.unsettled = false, false, false
 	l.stopPurging()
 	l.purges.Wait()
 	return nil
@@ -99,6 +106,12 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	if err != nil {
 		return l.readError("commit", err)
 	}
+	if known.refusal != nil {
+		if err := l.owner(ctx, k); errors.Is(err, connector.ErrFenced) {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return known.refusal
+	}
 	positions := l.marks // of the log as it will be; taken over once it is
 	if len(events) > 0 {
 		positions = positions.with(mark{Event: events[0].Sequence, Stream: l.last + 1})
@@ -119,7 +132,8 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	if err != nil {
 		return l.outcome(ctx, k, err, messages, events, rejects)
 	}
-	l.last, l.marks, l.careful, l.duplicates = sequence, positions, false, 0
+	l.last, l.marks, l.careful, l.duplicates, l.odds = sequence, positions, false, 0, 0
+	l.standing.Keep(next)
 	if l.commits++; l.commits >= purgeEvery {
 		l.commits = 0
 		l.purge(k)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
@@ -16,8 +16,17 @@ import (
 // batchID names a batch; ids are never used twice.
 func (l *Log) batchID() string { return nuid.Next() }
 
+// oddities is how often in a row a server may refuse commits for a reason that we do not know before a person has to look.
+const oddities = 3
+
+// shortWindow is how long the stream may remember message ids for that to be waited out.
+const shortWindow = 10 * time.Minute
+
 // outcome turns the end of a batch that was not acknowledged into one of the outcomes of connector.Log. After whatever is
 // unclear the stream has to be acquired anew.
+//
+// Whatever the server refused the batch for, the owner of the log is looked up first: whoever was overtaken is fenced. A batch with a
+// message id that the stream remembers, for one, is refused for that before its guard is looked at.
 func (l *Log) outcome(ctx context.Context, k *link, err error, messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject) error {
 	var notSent *notSentError
 	if errors.As(err, &notSent) {
@@ -27,131 +36,238 @@ func (l *Log) outcome(ctx context.Context, k *link, err error, messages []*natsg
 		return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, err)
 	}
 	var api *apiError
-	if !errors.As(err, &api) {
-		l.acquired = false
-		if refusal := l.forbidden(k, err); refusal != nil {
-			return refusal
-		}
-		return fmt.Errorf("commit: unclear: %w", err)
+	var denied *deniedError
+	refused := errors.As(err, &api)
+	if !refused && !errors.As(err, &denied) && !errors.Is(err, errNoResponders) {
+		return l.unclear(l.silence(ctx, k, err))
 	}
+	if owner := l.owner(ctx, k); errors.Is(owner, connector.ErrFenced) {
+		return fmt.Errorf("commit: %w", owner)
+	} else if owner != nil && !(refused && notNow(api)) {
+		return l.unclear(fmt.Errorf("%w, and then: %w", err, owner))
+	}
+	switch {
+	case denied != nil && denied.subscribe:
+		l.acquired, l.unsettled = false, true
+		return l.sink.denial(denied)
+	case denied != nil: // what is not published cannot be part of a batch
+		l.acquired = false
+		return l.sink.denial(denied)
+	case !refused: // nobody listens, so nothing was written
+		return l.changed(ctx, k, err)
+	}
+	return l.judge(ctx, k, api, messages, events, rejects)
+}
+
+// judge turns a refusal into an outcome, where this instance owns the log.
+func (l *Log) judge(ctx context.Context, k *link, api *apiError, messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject) error {
 	switch api.Code {
 	case codeWrongSequence, codeWrongSequencePlain:
-		return l.overtaken(ctx, k, api)
+		return l.unclear(fmt.Errorf("%w, and the checkpoint there is this instance's own", api))
 	case codeDuplicateInBatch:
-		l.acquired = false
-		if l.duplicates++; l.duplicates > 1 {
-			return fmt.Errorf("commit: unclear: %w, again after a fresh look at the log: the stream remembers the id of a message that is not in the log "+
-				"(removed by hand?) and forgets it after its duplicate window of %s", api, l.sink.window())
-		}
-		return fmt.Errorf("commit: unclear: %w", api)
+		return l.duplicate(ctx, k, api)
 	case codeBatchIncomplete:
-		l.acquired, l.careful = false, true
-		return fmt.Errorf("commit: unclear: %w", api)
+		l.careful = true
+		if refusal := l.refusalNow(ctx, k); refusal != nil {
+			return refusal
+		}
+		return l.unclear(api)
 	case codeTooLarge:
-		known, err := l.sink.known(ctx, k, true)
+		if refusal := l.refusalNow(ctx, k); refusal != nil {
+			return refusal
+		}
+		known, err := l.sink.known(ctx, k, false)
 		if err != nil {
 			return fmt.Errorf("commit: %w: %w, and its limit cannot be read: %w", connector.ErrNotNow, api, err)
 		}
 		if err := tooLarge(messages, events, rejects, limit(k, known)); err != nil {
 			return err
 		}
-		l.acquired = false
-		return fmt.Errorf("commit: unclear: %w, though no message is larger than the limit of %d bytes", api, limit(k, known))
-	case codeTTLDisabled:
-		if _, err := l.sink.known(ctx, k, true); err != nil { // allow_msg_ttl was taken away; the next commit knows
-			return fmt.Errorf("commit: %w: %w: %w", connector.ErrNotNow, api, err)
-		}
-		return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, api)
+		return l.odd(fmt.Errorf("%w, though no message is larger than the limit of %d bytes", api, limit(k, known)))
+	case codeTTLDisabled: // allow_msg_ttl was taken away; the next commit knows
+		return l.changed(ctx, k, api)
 	}
-	if notNow(api) {
-		return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, api)
-	}
-	l.acquired = false
 	if refusal := l.sink.refusal(api); refusal != nil {
+		l.acquired = false
 		return refusal
 	}
-	return fmt.Errorf("commit: unclear: %w", api)
+	if notNow(api) {
+		return l.changed(ctx, k, api)
+	}
+	if refusal := l.refusalNow(ctx, k); refusal != nil {
+		return refusal
+	}
+	return l.odd(api)
 }
 
-// overtaken tells another owner from a late batch of our own, after the server found another checkpoint than expected.
-func (l *Log) overtaken(ctx context.Context, k *link, api *apiError) error {
+// unclear marks the log as one that has to be acquired anew.
+func (l *Log) unclear(cause error) error {
+	l.acquired, l.unsettled = false, true
+	var refusal *connector.Refusal
+	if errors.As(cause, &refusal) {
+		return refusal
+	}
+	return fmt.Errorf("commit: unclear: %w", cause)
+}
+
+// odd is unclear, until it was so often that nothing else will come of it.
+func (l *Log) odd(cause error) error {
+	if l.odds++; l.odds < oddities {
+		return l.unclear(cause)
+	}
 	l.acquired = false
+	return &connector.Refusal{
+		Thing: "JetStream stream " + l.sink.config.Stream, Cause: fmt.Sprintf("the server refuses every commit: %s", cause),
+		Mend: "compare its settings with what the connector wants: `twochat-connector check`, " + l.sink.command("stream info "+l.sink.config.Stream),
+	}
+}
+
+// silence looks for a reason in the stream's settings where no answer came: a stream may have been told to acknowledge nothing.
+func (l *Log) silence(ctx context.Context, k *link, cause error) error {
+	if errors.Is(cause, errNoAnswer) && k.conn.IsConnected() {
+		if known, err := l.sink.known(ctx, k, true); err == nil && known.refusal != nil {
+			return known.refusal
+		}
+	}
+	return cause
+}
+
+// refusalNow looks at the stream's settings anew, and returns why they refuse to be written to; else nil.
+func (l *Log) refusalNow(ctx context.Context, k *link) error {
+	known, err := l.sink.known(ctx, k, true)
+	var api *apiError
+	switch {
+	case err == nil && known.refusal != nil:
+		l.acquired = false
+		return known.refusal
+	case errors.As(err, &api):
+		if refusal := l.sink.refusal(api); refusal != nil {
+			l.acquired = false
+			return refusal
+		}
+	}
+	return nil
+}
+
+// changed is the outcome where nothing was written: a refusal where the stream's settings explain it, else not now.
+func (l *Log) changed(ctx context.Context, k *link, cause error) error {
+	if refusal := l.refusalNow(ctx, k); refusal != nil {
+		return refusal
+	}
+	var api *apiError
+	if errors.As(cause, &api) && full(api) {
+		l.sink.mu.Lock()
+		hint := l.sink.settings.room
+		l.sink.mu.Unlock()
+		if hint != "" {
+			return fmt.Errorf("commit: %w: it is full: %w; %s", connector.ErrNotNow, cause, hint)
+		}
+	}
+	return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, cause)
+}
+
+// duplicate is the outcome where the stream remembers the id of one of the messages. The log is looked at afresh once; if the message
+// is not in it then, it was removed, and the stream takes it once it has forgotten the id.
+func (l *Log) duplicate(ctx context.Context, k *link, api *apiError) error {
+	if l.duplicates++; l.duplicates == 1 {
+		return l.unclear(api)
+	}
+	known, err := l.sink.known(ctx, k, false)
+	if err != nil {
+		return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, api)
+	}
+	cause := fmt.Errorf("%w: the stream remembers the id of a message that is not in the log (removed by hand?) and forgets it after its duplicate window of %s",
+		api, known.duplicateWindow)
+	if known.duplicateWindow <= shortWindow {
+		return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, cause)
+	}
+	l.acquired = false
+	return &connector.Refusal{Thing: "JetStream stream " + l.sink.config.Stream, Cause: cause.Error(), Mend: l.sink.edit("--dupe-window 2m")}
+}
+
+// owner says who has the log: nil where it is this instance; ErrFenced where another one has taken it over, which stays so until the
+// next Acquire; any other error where that cannot be told, or the log is not what it was.
+func (l *Log) owner(ctx context.Context, k *link) error {
 	found, _, ok, err := l.read(ctx, k)
 	switch {
 	case err != nil:
-		return fmt.Errorf("commit: unclear: %w, and the checkpoint cannot be read: %w", api, err)
+		return l.readError("the checkpoint cannot be read", err)
 	case !ok:
-		return fmt.Errorf("commit: unclear: %w, and there is no checkpoint any more", api)
-	case found.Owner != l.claim.Instance || found.Epoch != l.epoch:
-		l.fenced = true
-		return fmt.Errorf("commit: %w", connector.ErrFenced)
+		return errors.New("there is no checkpoint any more")
+	case found.Epoch > l.epoch || found.Epoch == l.epoch && found.Owner != l.claim.Instance:
+		l.acquired, l.fenced = false, true
+		return connector.ErrFenced
+	case found.Epoch < l.epoch:
+		return fmt.Errorf("the checkpoint is an older one, of epoch %d after %d", found.Epoch, l.epoch)
 	}
-	return fmt.Errorf("commit: unclear: %w, and the checkpoint there is this instance's own", api)
+	return nil
 }
 
 // notNow says whether a refusal means that nothing was written and that the same may be taken later.
 func notNow(api *apiError) bool {
 	switch api.Code {
-	case codeStoreFailed, codeNoResources, codeStorageFull, codeMemoryFull, codeAccountFull, codeTooManyBatches, codeClusterUnavailable:
+	case codeNoResources, codeTooManyBatches, codeClusterUnavailable, codeClusterNotLeader:
 		return true
 	}
-	return api.Status == http.StatusTooManyRequests || api.Status == http.StatusServiceUnavailable
+	return full(api) || api.Status == http.StatusTooManyRequests || api.Status == http.StatusServiceUnavailable
+}
+
+// full says whether there is no room.
+func full(api *apiError) bool {
+	switch api.Code {
+	case codeStoreFailed, codeStorageFull, codeMemoryFull, codeAccountFull:
+		return true
+	}
+	return false
 }
 
 // refusal is what only a person can mend, or nil.
-func (s *Sink) refusal(api *apiError) error {
-	stream := s.config.Stream
-	thing := "JetStream stream " + stream
+func (s *Sink) refusal(api *apiError) *connector.Refusal {
+	thing := "JetStream stream " + s.config.Stream
 	switch api.Code {
 	case codeStreamMissing:
-		return &connector.Refusal{Thing: thing, Cause: "it does not exist", Mend: "make it with `create: true`, or: " + s.addCommand()}
+		s.mu.Lock()
+		existed := s.existed
+		s.mu.Unlock()
+		if existed {
+			return s.vanished()
+		}
+		return &connector.Refusal{Thing: thing, Cause: "it does not exist", Mend: s.makeHint()}
 	case codeBatchesDisabled:
-		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Mend: "nats stream edit " + stream + " --allow-batch"}
+		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Mend: s.edit("--allow-batch")}
 	case codeSealed:
-		return &connector.Refusal{Thing: thing, Cause: "it is sealed and takes nothing any more", Mend: "name another stream"}
+		return &connector.Refusal{Thing: thing, Cause: "it is sealed and takes nothing any more", Mend: "where nothing in it is needed, remove it (" + s.command("stream rm "+s.config.Stream) + ") and " + s.makeHint()}
 	case codeNotEnabled, codeNotEnabledInAccount:
-		return &connector.Refusal{Thing: thing, Cause: "JetStream is not enabled for this account", Mend: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)"}
+		return &connector.Refusal{
+			Thing: thing, Cause: "JetStream is not enabled for this account",
+			Mend: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
+		}
 	}
 	return nil
 }
 
-// readError turns the failure of a request that changes nothing into an outcome: not now, a refusal, or itself.
+// readError turns the failure of a request that changes nothing into an outcome: fenced, not now, a refusal, or itself.
 func (l *Log) readError(operation string, err error) error {
 	var refusal *connector.Refusal
 	var api *apiError
+	var denied *deniedError
 	switch {
 	case errors.As(err, &refusal):
 		return err
+	case errors.As(err, &denied):
+		return l.sink.denial(denied)
 	case errors.As(err, &api):
 		// A server that is just starting says 503 as well; only a person can tell it from one without JetStream.
-		if notNow(api) || api.Code == codeClusterNotLeader {
+		if notNow(api) {
 			return fmt.Errorf("%s: %w: %w", operation, connector.ErrNotNow, api)
 		}
 		if refusal := l.sink.refusal(api); refusal != nil {
 			return refusal
 		}
-	case errors.Is(err, errNoAnswer), errors.Is(err, errNoResponders), errors.Is(err, errLost):
+	case errors.Is(err, errNoAnswer), errors.Is(err, errNoResponders), errors.Is(err, errLost), errors.Is(err, errOneReply):
 		return fmt.Errorf("%s: %w: %w", operation, connector.ErrNotNow, err)
 	}
 	return fmt.Errorf("%s: %w", operation, err)
-}
-
-// forbidden looks for the reason why no answer came: the server reports a missing right to the connection, not to the message, and
-// only its text says which. The text is not repeated, it may hold a chat.
-func (l *Log) forbidden(k *link, err error) error {
-	last := k.conn.LastError()
-	if !errors.Is(err, errNoAnswer) || !errors.Is(last, natsgo.ErrPermissionViolation) {
-		return nil
-	}
-	for _, subject := range []string{strings.TrimSuffix(l.events, ">"), l.checkpoint, l.quarantine, k.inbox} {
-		if strings.Contains(last.Error(), `"`+subject) {
-			return &connector.Refusal{
-				Thing: "NATS user", Cause: "it has no right to publish the events or to receive the answers",
-				Mend: "allow it to publish to " + strings.Join(subjects(l.sink.config.Subject), ", ") + " and $JS.API.>, and to subscribe to _INBOX.>",
-			}
-		}
-	}
-	return nil
 }
 
 // limit is the largest message that is taken, headers included.

@@ -42,7 +42,7 @@ func TestOutcome(t *testing.T) {
 		{&apiError{400, 10054, "too large"}, "unclear"}, // nothing of ours is
 		{&apiError{400, 99998, "something new"}, "unclear"},
 		{errNoAnswer, "unclear"},
-		{errNoResponders, "unclear"},
+		{errNoResponders, "not now"},
 		{errLost, "unclear"},
 		{context.Canceled, "unclear"},
 		{errors.New("the answer is not that of a batch"), "unclear"},

@@ -86,3 +86,10 @@ func edit(t testing.TB, url string, change func(*jetstream.StreamConfig)) {
 		t.Fatal(err)
 	}
 }
+
+// forgetSettings lets the sink read the stream's settings anew, as it does every minute.
+func (s *Sink) forgetSettings() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings.read = time.Time{}
+}

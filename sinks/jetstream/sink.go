@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/twochat-connector/twochat-connector/connector"
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
@@ -30,8 +28,12 @@ type Config struct {
 	Stream string `yaml:"stream"`
 	// Subject begins the subjects of events; those of checkpoints and quarantine get a suffix on its last token.
 	Subject string `yaml:"subject"`
+	// Domain is the JetStream domain of the stream, where servers are joined as leaf nodes; APIPrefix is the prefix under which another
+	// account's JetStream API is imported, in place of $JS.API. At most one of them is set.
+	Domain    string `yaml:"domain"`
+	APIPrefix string `yaml:"api_prefix"`
 	// Create makes the stream where it does not exist. Replicas, MaxAge and MaxBytes are for that only; Replicas 0 is three
-	// where there are three servers, else one; MaxAge and MaxBytes 0 are no limit.
+	// in a cluster, else one; MaxAge and MaxBytes 0 are no limit.
 	Create   bool          `yaml:"create"`
 	Replicas int           `yaml:"replicas"`
 	MaxAge   time.Duration `yaml:"max_age"`
@@ -52,6 +54,15 @@ func (c Config) Validate() []connector.Finding {
 	}
 	if len(c.Stream) > 255 || strings.ContainsAny(c.Stream, ".*>/\\ \t\r\n") {
 		refuse("stream", "not the name of a JetStream stream", "use letters, digits, _ and -")
+	}
+	if c.Domain != "" && c.APIPrefix != "" {
+		refuse("domain", "domain and api_prefix name the same thing twice", "keep one of them")
+	}
+	if strings.ContainsAny(c.Domain, ".*> \t\r\n") {
+		refuse("domain", "not the name of a JetStream domain", "write the domain's name alone, like hub")
+	}
+	if wrong := natssink.CheckSubject(strings.TrimPrefix(c.APIPrefix, "$")); c.APIPrefix != "" && wrong != "" {
+		refuse("api_prefix", wrong, "write the subject under which the API is imported, like JS.hub.API")
 	}
 	if c.Replicas < 0 || c.Replicas > 5 {
 		refuse("replicas", "not between 1 and 5", "leave it out, or write 3")
@@ -91,19 +102,11 @@ type Sink struct {
 	mu       sync.Mutex
 	link     *link
 	settings settings
+	warned   map[string]bool                // warnings that were given already
+	standing map[string]*connector.Standing // by subject of the checkpoint
+	servers  int                            // with JetStream, as far as they say
+	existed  bool                           // the stream was there since this sink was opened
 }
-
-// settings is what the sink needs to know of the stream's configuration.
-type settings struct {
-	read            time.Time // zero: not yet
-	maxMessageSize  int64     // of the stream, headers included; below 1 is no limit
-	ttl             bool      // messages may have a life of their own
-	direct          bool      // direct gets are allowed
-	duplicateWindow time.Duration
-}
-
-// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs.
-const settingsAge = time.Minute
 
 // windowsRead is how many windows are read back at a time. More of them make the start of a thousand streams no faster, as they share
 // a connection; but the answers come with the events' bodies, and all that are on their way are held in memory.
@@ -121,7 +124,11 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 		return nil, errors.Join(wrong...)
 	}
 	open, shut := context.WithCancel(context.Background())
-	return &Sink{config: c.withDefaults(), encoding: encoding, logger: logger, dialing: make(chan struct{}, 1), reading: make(chan struct{}, windowsRead), open: open, shut: shut}, nil
+	return &Sink{
+		config: c.withDefaults(), encoding: encoding, logger: logger,
+		dialing: make(chan struct{}, 1), reading: make(chan struct{}, windowsRead), open: open, shut: shut,
+		warned: make(map[string]bool),
+	}, nil
 }
 
 // Log is a stream's place in the sink.
@@ -133,6 +140,7 @@ func (s *Sink) Log(claim connector.Claim) connector.Log {
 		events:     natssink.EventsSubject(prefix, name),
 		checkpoint: natssink.CheckpointSubject(prefix, name),
 		quarantine: natssink.QuarantineSubject(prefix, name),
+		standing:   s.standingOf(natssink.CheckpointSubject(prefix, name)),
 		purging:    purging, stopPurging: stop,
 	}
 }
@@ -155,7 +163,7 @@ func (s *Sink) Close() error {
 // connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow, unless the context or
 // the sink has ended: nothing was sent.
 func (s *Sink) connect(ctx context.Context) (*link, error) {
-	if k := s.held(); k != nil && k.conn.IsConnected() && s.open.Err() == nil {
+	if k := s.held(); k != nil && k.conn.IsConnected() && !k.isDeaf() && s.open.Err() == nil {
 		return k, nil
 	}
 	select {
@@ -167,7 +175,7 @@ func (s *Sink) connect(ctx context.Context) (*link, error) {
 	if s.open.Err() != nil {
 		return nil, errors.New("connect to NATS: the sink is closed")
 	}
-	if k := s.held(); k != nil && !k.conn.IsClosed() {
+	if k := s.held(); k != nil && !k.conn.IsClosed() && !k.isDeaf() {
 		if !k.conn.IsConnected() {
 			return nil, fmt.Errorf("connect to NATS: %w: the connection is lost, and being made anew", connector.ErrNotNow)
 		}
@@ -185,7 +193,7 @@ func (s *Sink) connect(ctx context.Context) (*link, error) {
 		}
 		return nil, err
 	}
-	k, err := newLink(conn, s.config.Timeout)
+	k, err := newLink(conn, s.config.api(), s.config.Timeout)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("connect to NATS: %w: %w", connector.ErrNotNow, err)
@@ -202,25 +210,6 @@ func (s *Sink) held() *link {
 	return s.link
 }
 
-// known returns the stream's settings, read again where they are old or refresh asks for it.
-func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, error) {
-	s.mu.Lock()
-	held := s.settings
-	s.mu.Unlock()
-	if !refresh && !held.read.IsZero() && time.Since(held.read) < settingsAge {
-		return held, nil
-	}
-	info, err := k.streamInfo(ctx, s.config.Stream)
-	if err != nil {
-		return settings{}, err
-	}
-	held = settings{read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL, direct: info.Config.AllowDirect, duplicateWindow: info.Config.Duplicates}
-	s.mu.Lock()
-	s.settings = held
-	s.mu.Unlock()
-	return held, nil
-}
-
 // Promise says what JetStream, written like this, can promise.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
@@ -232,9 +221,4 @@ func (s *Sink) Promise() connector.Promise {
 			"What the stream's max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time.",
 		},
 	}
-}
-
-// jetStream is the client's view of JetStream over the connection.
-func (s *Sink) jetStream(k *link) (jetstream.JetStream, error) {
-	return jetstream.New(k.conn, jetstream.WithDefaultTimeout(s.config.Timeout))
 }

@@ -66,8 +66,12 @@ func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (conn
 	if err != nil {
 		return connector.State{}, err
 	}
+	known, err := l.sink.known(ctx, k, false)
+	if err != nil {
+		return connector.State{}, err
+	}
 	if !found {
-		return connector.State{Checkpoint: c}, nil
+		return l.withoutEvents(ctx, k, known, c)
 	}
 	header, err := newest.header()
 	if err != nil {
@@ -86,17 +90,30 @@ func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (conn
 			return connector.State{Checkpoint: c, Seen: tail(c, want)}, nil
 		}
 	}
-	known, err := l.sink.known(ctx, k, false)
+	read, err := l.readBack(ctx, k, known.direct, last, l.marks.start(), newest.Sequence)
 	if err != nil {
 		return connector.State{}, err
 	}
-	read, err := l.readBack(ctx, k, known.direct, last, l.marks.start(), newest.Sequence)
-	if err != nil {
+	if read, err = l.confirmEnd(ctx, k, known, c, read); err != nil {
 		return connector.State{}, err
 	}
 	if err := l.confirmGaps(ctx, k, read); err != nil {
 		return connector.State{}, err
 	}
+	return l.state(c, read), nil
+}
+
+// withoutEvents is the state of a log whose leader says that it holds no event.
+func (l *Log) withoutEvents(ctx context.Context, k *link, known settings, c connector.Checkpoint) (connector.State, error) {
+	read, err := l.confirmEnd(ctx, k, known, c, nil)
+	if err != nil || len(read) == 0 {
+		return connector.State{Checkpoint: c}, err
+	}
+	return l.state(c, read), nil
+}
+
+// state makes of what was read the state that the log is in.
+func (l *Log) state(c connector.Checkpoint, read places) connector.State {
 	c = adopt(c, read)
 	l.marks = nil
 	seen := make([]connector.Seen, 0, len(read))
@@ -108,7 +125,7 @@ func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (conn
 	if len(seen) > l.claim.Window {
 		seen = seen[len(seen)-max(l.claim.Window, 0):]
 	}
-	return connector.State{Checkpoint: c, Seen: seen}, nil
+	return connector.State{Checkpoint: c, Seen: seen}
 }
 
 // tail is the end of the window as the checkpoint itself remembers it.
@@ -145,8 +162,7 @@ func adopt(c connector.Checkpoint, read places) connector.Checkpoint {
 	return c
 }
 
-// readBack reads the events' headers from one stream sequence to another, both included. A consumer may be served by a
-// replica that lags: it ends only where the leader says that the log ends.
+// readBack reads the events' headers from one stream sequence to another, both included.
 func (l *Log) readBack(ctx context.Context, k *link, direct bool, last connector.Seen, from, to uint64) (places, error) {
 	if direct {
 		var read places
@@ -163,62 +179,102 @@ func (l *Log) readBack(ctx context.Context, k *link, direct bool, last connector
 			return read, err
 		}
 	}
-	return l.consume(ctx, k, from, to)
+	var read places
+	_, err := l.consume(ctx, k, []string{l.events}, from, to, func(m jetstream.Msg, sequence uint64) {
+		read.add(m.Headers(), sequence, l.claim.Stream.Source())
+	})
+	return read, err
 }
 
-// consume is readBack by a consumer.
-func (l *Log) consume(ctx context.Context, k *link, from, to uint64) (places, error) {
+// confirmEnd makes sure that the log ends where what was read ends, where that is short of the checkpoint. The events up to there have
+// expired or were erased, or the server that answered is behind: a leader that was cut off answers for a while from what it had. So the
+// rest is read, up to the take-over checkpoint that this instance has just written, which no server has that is behind.
+func (l *Log) confirmEnd(ctx context.Context, k *link, known settings, c connector.Checkpoint, read places) (places, error) {
+	n := len(read)
+	if known.replicas < 2 || c.Sequence == 0 || n > 0 && read[n-1].Sequence >= c.Sequence {
+		return read, nil
+	}
+	from := l.marks.start()
+	if n > 0 {
+		from = read[n-1].stream + 1
+	}
+	end, err := l.consume(ctx, k, []string{l.events, l.checkpoint}, from, l.last, func(m jetstream.Msg, sequence uint64) {
+		if m.Subject() != l.checkpoint {
+			read.add(m.Headers(), sequence, l.claim.Stream.Source())
+		}
+	})
+	if err == nil && end < l.last {
+		err = fmt.Errorf("%w: the server that is read is behind: it does not hold the take-over at stream sequence %d yet", connector.ErrNotNow, l.last)
+	}
+	return read, err
+}
+
+// consume reads the messages' headers under some subjects by a consumer, from one stream sequence to another, and returns the last
+// sequence that it read. A consumer may be served by a replica that lags: it ends only where the leader says that the log ends.
+func (l *Log) consume(ctx context.Context, k *link, filters []string, from, to uint64, each func(m jetstream.Msg, sequence uint64)) (last uint64, err error) {
 	js, err := l.sink.jetStream(k)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	consumer, err := js.OrderedConsumer(ctx, l.sink.config.Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{l.events}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
+		FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 		HeadersOnly: true, InactiveThreshold: inactive,
 	})
 	if err != nil {
-		return nil, consumerError(err)
+		return last, consumerError(err)
 	}
 	defer l.sink.forget(k, consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
 	if err != nil {
-		return nil, consumerError(err)
+		return last, consumerError(err)
 	}
 	defer messages.Stop()
 
-	var read places
-	for {
+	for replies := 0; ; replies++ {
 		waiting, cancel := context.WithTimeout(ctx, min(k.timeout, lagWait))
 		m, err := messages.Next(jetstream.NextContext(waiting))
 		cancel()
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			return last, ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
-			// What is waited for may have expired or been erased meanwhile, or the replica lags.
-			newest, found, err := k.get(ctx, l.sink.config.Stream, query{Last: l.events})
-			switch {
-			case err != nil:
-				return nil, err
-			case !found || newest.Sequence < from:
-				return read, nil
-			case len(read) > 0 && newest.Sequence <= read[len(read)-1].stream:
-				return read, nil
-			}
-			return nil, fmt.Errorf("the log ends at stream sequence %d, and the replica that is read does not hold it yet", newest.Sequence)
+			return last, l.short(ctx, k, filters, from, last, replies)
 		default:
-			return nil, consumerError(err)
+			return last, consumerError(err)
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return nil, fmt.Errorf("read metadata: %w", err)
+			return last, fmt.Errorf("read metadata: %w", err)
 		}
-		read.add(m.Headers(), meta.Sequence.Stream, l.claim.Stream.Source())
-		if meta.Sequence.Stream >= to {
-			return read, nil
+		last = meta.Sequence.Stream
+		each(m, last)
+		if last >= to {
+			return last, nil
 		}
 	}
+}
+
+// short says what it means that a consumer brings no more: what is waited for may have expired or been erased meanwhile, or the server
+// that serves it lags.
+func (l *Log) short(ctx context.Context, k *link, filters []string, from, last uint64, replies int) error {
+	var end uint64
+	for _, filter := range filters {
+		newest, found, err := k.get(ctx, l.sink.config.Stream, query{Last: filter})
+		if err != nil {
+			return err
+		}
+		if found {
+			end = max(end, newest.Sequence)
+		}
+	}
+	if end < from || end <= last || replies == 0 && end == 0 {
+		return nil
+	}
+	if replies == 1 {
+		return errOneReply
+	}
+	return fmt.Errorf("the log ends at stream sequence %d, and the replica that is read does not hold it yet", end)
 }
 
 // confirmGaps asks the leader about each gap in the sequences: an event that is missing must be missing there too.

@@ -1,0 +1,99 @@
+package jetstream
+
+import (
+	"errors"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+)
+
+const (
+	// firstPatience is how long an answer is waited for on a server that has not proven slow: a leader that died, or a server
+	// that hangs, costs no more.
+	firstPatience = 2500 * time.Millisecond
+	// slowest is how many bytes a second any way to a server is taken to carry.
+	slowest = 512 << 10
+	// echoPatience is how long the server that the connection goes to may take to answer a ping, after it was silent otherwise.
+	echoPatience = time.Second
+	// silencesBorne is how many requests in a row may find no answer, or no leader, before another server is tried.
+	silencesBorne = 2
+	// leaveEvery is the shortest time between two changes of the server: an election takes several seconds wherever one looks.
+	leaveEvery = 5 * time.Second
+	// remembered is how many exchanges are remembered whose answers were given up.
+	remembered = 64
+)
+
+// health is what the exchanges over a connection say about its server.
+type health struct {
+	patience time.Duration
+	silences int                  // in a row
+	left     time.Time            // when the server was last changed
+	givenUp  map[string]time.Time // when they began, of exchanges whose answers were given up
+}
+
+// giveUp remembers an exchange: should its answer come after all, the server is slow, and not away.
+func (h *health) giveUp(batch string, began time.Time) {
+	if h.givenUp == nil || len(h.givenUp) >= remembered {
+		h.givenUp = make(map[string]time.Time)
+	}
+	h.givenUp[batch] = began
+}
+
+// late learns from an answer that came after it was given up.
+func (h *health) late(batch string, now time.Time) {
+	began, ok := h.givenUp[batch]
+	if !ok {
+		return
+	}
+	delete(h.givenUp, batch)
+	h.patience = max(h.patience, 2*now.Sub(began))
+}
+
+// patience is how long the next answer to a request of this size is waited for.
+func (k *link) patience(bytes int) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return min(k.timeout, k.health.patience+time.Duration(bytes)*time.Second/slowest)
+}
+
+// note counts how an exchange ended, and leaves a server that is silent, or knows no leader, for another one. A server that answers
+// pings may be cut off from its peers; one that does not is given up at once.
+func (k *link) note(err error) {
+	var api *apiError
+	silent := errors.Is(err, errNoAnswer)
+	headless := errors.Is(err, errNoResponders) || errors.As(err, &api) && (api.Code == codeClusterUnavailable || api.Code == codeClusterNotLeader)
+	k.mu.Lock()
+	if !silent && !headless {
+		if err == nil || api != nil {
+			k.health.silences = 0
+			k.health.patience = max(firstPatience, k.health.patience-k.health.patience/8) // slow for a while is not slow for ever
+		}
+		k.mu.Unlock()
+		return
+	}
+	k.health.silences++
+	enough, fresh := k.health.silences >= silencesBorne, time.Since(k.health.left) < leaveEvery
+	k.mu.Unlock()
+	if fresh || !k.conn.IsConnected() {
+		return
+	}
+	hangs := silent && k.conn.FlushTimeout(min(echoPatience, k.timeout)) != nil
+	if !hangs && (!enough || len(k.conn.Servers()) < 2) {
+		return
+	}
+	k.leave()
+}
+
+// leave goes over to the next server.
+func (k *link) leave() {
+	k.mu.Lock()
+	if time.Since(k.health.left) < leaveEvery {
+		k.mu.Unlock()
+		return
+	}
+	k.health.left, k.health.silences = time.Now(), 0
+	k.mu.Unlock()
+	if err := k.conn.ForceReconnect(); err != nil && !errors.Is(err, natsgo.ErrConnectionClosed) {
+		k.conn.Close() // and is dialled anew
+	}
+}

@@ -1,0 +1,114 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// peer is a server, as it describes itself.
+type peer struct {
+	Name      string `json:"name"`
+	Cluster   string `json:"cluster"`
+	Version   string `json:"ver"`
+	JetStream bool   `json:"jetstream"`
+}
+
+const (
+	// serversSubject asks all servers for the connections of one's own account; every account may, unless it is denied.
+	serversSubject = "$SYS.REQ.SERVER.PING.CONNZ"
+	// rollCall is how long servers may take to answer after one another.
+	rollCall = 400 * time.Millisecond
+	// mostServers bounds what is kept of the answers.
+	mostServers = 64
+)
+
+// peers asks the servers who they are. What cannot be asked is left out: the list may be short, or empty.
+func (k *link) peers(ctx context.Context, wanted []string) map[string]peer {
+	found := make(map[string]peer)
+	id := nuid.Next()
+	x, done := k.await(id, mostServers, func(subject string) bool { return subject == serversSubject })
+	defer done(false)
+	if err := k.conn.PublishRequest(serversSubject, k.inbox+id+".1", []byte(`{"limit":1}`)); err != nil {
+		return found
+	}
+	timer := time.NewTimer(min(k.timeout, 2*rollCall))
+	defer timer.Stop()
+	for {
+		select {
+		case m := <-x.answers:
+			var answer struct {
+				Server peer `json:"server"`
+			}
+			if m.Header.Get("Status") == noResponders {
+				return found
+			}
+			if json.Unmarshal(m.Data, &answer) == nil && answer.Server.Name != "" {
+				found[answer.Server.Name] = answer.Server
+			}
+			if len(wanted) > 0 && known(wanted, found) || len(found) >= mostServers {
+				return found
+			}
+			timer.Reset(rollCall)
+		case <-x.denied:
+			return found
+		case <-ctx.Done():
+			return found
+		case <-timer.C:
+			return found
+		}
+	}
+}
+
+func known(wanted []string, found map[string]peer) bool {
+	for _, name := range wanted {
+		if _, ok := found[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// peersOf names the servers that hold a stream.
+func peersOf(info *jetstream.StreamInfo) []string {
+	if info == nil || info.Cluster == nil {
+		return nil
+	}
+	var names []string
+	if info.Cluster.Leader != "" {
+		names = append(names, info.Cluster.Leader)
+	}
+	for _, replica := range info.Cluster.Replicas {
+		names = append(names, replica.Name)
+	}
+	return names
+}
+
+// count keeps how many servers with JetStream there are where the stream lies, as far as they say: for what hints propose.
+func (s *Sink) count(k *link, found map[string]peer) {
+	n, cluster := 0, k.conn.ConnectedClusterName()
+	for _, p := range found {
+		if p.JetStream && (p.Cluster == cluster || s.config.Domain != "") {
+			n++
+		}
+	}
+	if n == 0 && cluster != "" {
+		n = 3 // a cluster that does not say how large it is
+	}
+	s.mu.Lock()
+	s.servers = max(n, 1)
+	s.mu.Unlock()
+}
+
+// replicas is how many replicas the servers bear: three, or one.
+func (s *Sink) replicas() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.servers >= 3 {
+		return 3
+	}
+	return 1
+}

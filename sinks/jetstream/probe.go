@@ -1,0 +1,180 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+// probed is how many of the streams' names the rights are tried with.
+const probed = 8
+
+// probe tries what the connector does, now and at its next start, with requests that change nothing: messages for another stream,
+// which the server refuses after it has admitted them, a consumer that lives for a moment, and a purge of a subject that does not exist.
+func (s *Sink) probe(ctx context.Context, k *link, r *report, info *jetstream.StreamInfo, claims []connector.Claim) error {
+	before := len(*r)
+	for _, step := range []func() error{
+		func() error { return s.probePublishing(ctx, k, r, claims) },
+		func() error { return s.probeReading(ctx, k, r, info) },
+		func() error { return s.probePurge(ctx, k, r) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if len(*r) == before {
+		r.add(connector.FindingOK, "NATS user", "may publish, read back and purge", "")
+	}
+	return ctx.Err()
+}
+
+func (s *Sink) probePublishing(ctx context.Context, k *link, r *report, claims []connector.Claim) error {
+	prefix := s.config.Subject
+	names := []string{"="}
+	if len(claims) > 0 {
+		names = nil
+		for _, claim := range claims[:min(len(claims), probed)] {
+			names = append(names, claim.Stream.Name)
+		}
+	}
+	for _, name := range names {
+		events := strings.TrimSuffix(natssink.EventsSubject(prefix, name), ">") + connector.DirectionNew + ".check"
+		for _, subject := range []string{events, natssink.CheckpointSubject(prefix, name), natssink.QuarantineSubject(prefix, name)} {
+			m := &natsgo.Msg{Subject: subject, Header: natsgo.Header{headerOnlyStream: {"twochat-connector-probe"}}}
+			_, err := k.publish(ctx, nuid.Next(), []*natsgo.Msg{m}, false)
+			var api *apiError
+			var denied *deniedError
+			switch {
+			case errors.As(err, &api) && api.Code == codeOtherStream:
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.As(err, &denied):
+				r.refuse(s.denial(denied))
+			case errors.Is(err, errNoAnswer):
+				r.add(connector.FindingRefused, "NATS user", "no answer to a message on "+subject+": it may not publish there, or not subscribe to its inbox", s.allowHint())
+			case errors.Is(err, errNoResponders):
+				r.add(connector.FindingRefused, "NATS user", "no stream of its account takes "+subject, s.takesHint())
+			default:
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// takesHint says what to do where messages do not reach the stream.
+func (s *Sink) takesHint() string {
+	if s.config.APIPrefix != "" {
+		return "import the service " + strings.Join(subjects(s.config.Subject), ", ") + " of the stream's account too"
+	}
+	return "use the account that the stream is in, or import the service " + strings.Join(subjects(s.config.Subject), ", ") + " from it"
+}
+
+// probeReading tries what a restart reads the log back with. Where the API comes from another account, a service that passes one reply
+// only would let everything else pass.
+func (s *Sink) probeReading(ctx context.Context, k *link, r *report, info *jetstream.StreamInfo) error {
+	stream := s.config.Stream
+	refuse := func(text string, err error) error {
+		var denied *deniedError
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errOneReply):
+			r.refuse(s.oneReply())
+		case errors.As(err, &denied):
+			r.refuse(s.denial(denied))
+		default:
+			r.add(connector.FindingRefused, "NATS user", text+": "+err.Error(), s.allowHint())
+		}
+		return nil
+	}
+	if _, _, err := k.get(ctx, stream, query{Last: checkpointSubjects(s.config.Subject)}); err != nil {
+		return refuse("it cannot read the checkpoint back", err)
+	}
+	if info.Config.AllowDirect && info.State.Msgs > 0 {
+		if _, _, err := k.directOnce(ctx, stream, ">", info.State.FirstSeq, 1, func(natsgo.Header, uint64) {}); err != nil {
+			return refuse("it cannot read events back by direct gets", err)
+		}
+	}
+	if err := s.probeConsumer(ctx, k); err != nil {
+		return refuse("it cannot read events back by a consumer", err)
+	}
+	return nil
+}
+
+// beat is how often an idle consumer is asked to answer, to see whether a second reply arrives.
+const beat = 100 * time.Millisecond
+
+// probeConsumer makes a consumer for a subject that has no messages, and wants two replies to one pull.
+func (s *Sink) probeConsumer(ctx context.Context, k *link) error {
+	stream, name := s.config.Stream, "probe"+nuid.Next()
+	filter := natssink.CheckpointSubject(s.config.Subject, "no such stream")
+	create := struct {
+		Stream string         `json:"stream_name"`
+		Config map[string]any `json:"config"`
+	}{stream, map[string]any{
+		"name": name, "ack_policy": "none", "deliver_policy": "all", "filter_subject": filter, "headers_only": true,
+		"mem_storage": true, "num_replicas": 1, "inactive_threshold": inactive,
+	}}
+	var answer struct{}
+	if err := k.ask(ctx, "CONSUMER.CREATE."+stream+"."+name+"."+filter, create, &answer); err != nil {
+		return err
+	}
+	defer s.forgetConsumer(k, name)
+	body, err := json.Marshal(map[string]any{"batch": 1, "expires": 20 * beat, "idle_heartbeat": beat})
+	if err != nil {
+		return fmt.Errorf("encode request: %w", err)
+	}
+	subject, id := k.api+"CONSUMER.MSG.NEXT."+stream+"."+name, nuid.Next()
+	x, done := k.await(id, 32, func(other string) bool { return other == subject })
+	defer done(false)
+	life := k.life()
+	if err := k.conn.PublishRequest(subject, k.inbox+id+".1", body); err != nil {
+		return errors.Join(errLost, err)
+	}
+	timer := time.NewTimer(k.patience(0))
+	defer timer.Stop()
+	for replies := 0; replies < 2; {
+		select {
+		case m := <-x.answers:
+			if m.Header.Get("Status") == noResponders {
+				return errNoResponders
+			}
+			replies++
+		case denied := <-x.denied:
+			return denied
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-life.Done():
+			return errLost
+		case <-timer.C:
+			if replies == 1 {
+				return errOneReply
+			}
+			return errNoAnswer
+		}
+	}
+	return nil
+}
+
+func (s *Sink) probePurge(ctx context.Context, k *link, r *report) error {
+	stream := s.config.Stream
+	err := k.purge(ctx, stream, natssink.CheckpointSubject(s.config.Subject, "no such stream"))
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		r.add(connector.FindingWarning, "NATS user", "it cannot remove older checkpoints: "+err.Error(), "allow it to publish to "+k.api+"STREAM.PURGE."+stream)
+	}
+	return nil
+}

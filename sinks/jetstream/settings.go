@@ -1,0 +1,94 @@
+package jetstream
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// settings is what the sink needs to know of the stream's configuration.
+type settings struct {
+	read            time.Time // zero: not yet
+	maxMessageSize  int64     // of the stream, headers included; below 1 is no limit
+	ttl             bool      // messages may have a life of their own
+	direct          bool      // direct gets are allowed
+	replicas        int
+	duplicateWindow time.Duration
+	room            string             // what to do where the stream is full
+	refusal         *connector.Refusal // why the stream cannot be written to as it is now; nil where it can
+}
+
+// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs.
+const settingsAge = time.Minute
+
+// known returns the stream's settings, read again where they are old or refresh asks for it. They are judged each time as at the
+// start: what would have been refused then is the refusal in them, what would have been warned of is said once.
+func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, error) {
+	s.mu.Lock()
+	held := s.settings
+	s.mu.Unlock()
+	if !refresh && !held.read.IsZero() && time.Since(held.read) < settingsAge {
+		return held, nil
+	}
+	info, err := k.streamInfo(ctx, s.config.Stream)
+	if err != nil {
+		return settings{}, err
+	}
+	held = settings{
+		read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL, direct: info.Config.AllowDirect,
+		replicas: info.Config.Replicas, duplicateWindow: info.Config.Duplicates, room: s.roomHint(&info.Config), refusal: s.judge(info),
+	}
+	s.mu.Lock()
+	s.settings, s.existed = held, true
+	s.mu.Unlock()
+	return held, nil
+}
+
+// judge holds the stream as it is now against what was asked of it at the start.
+func (s *Sink) judge(info *jetstream.StreamInfo) *connector.Refusal {
+	var r report
+	r.leader(info)
+	r.stream(info, s)
+	var refusal *connector.Refusal
+	for _, finding := range r {
+		switch finding.Level {
+		case connector.FindingRefused:
+			if refusal == nil {
+				refusal = &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend}
+			}
+		case connector.FindingWarning:
+			if s.firstWarning(finding) {
+				s.logger.Warn("the stream's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Mend)
+			}
+		}
+	}
+	return refusal
+}
+
+// firstWarning says whether a warning is news.
+func (s *Sink) firstWarning(finding connector.Finding) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := finding.Thing + ": " + finding.Text
+	if s.warned[text] {
+		return false
+	}
+	s.warned[text] = true
+	return true
+}
+
+// standingOf is what this process knows of a stream's log; it outlives the Log.
+func (s *Sink) standingOf(checkpoint string) *connector.Standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.standing == nil {
+		s.standing = make(map[string]*connector.Standing)
+	}
+	if s.standing[checkpoint] == nil {
+		s.standing[checkpoint] = new(connector.Standing)
+	}
+	return s.standing[checkpoint]
+}
