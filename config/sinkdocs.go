@@ -34,11 +34,13 @@ var sinkDocs = map[string]string{
 	"tls.server_name": "name to expect in the server's certificate",
 	"tls.insecure":    "accept any certificate",
 
-	"jetstream.stream":    "the JetStream stream that holds events, checkpoints and quarantine",
-	"jetstream.subject":   "first part of the events' subjects",
-	"jetstream.replicas":  "of a stream made by create; 0 = 3 where there are three servers, else 1",
-	"jetstream.max_age":   "of messages in a stream made by create; 0 = no limit",
-	"jetstream.max_bytes": "of a stream made by create; 0 = no limit",
+	"jetstream.stream":     "the JetStream stream that holds events, checkpoints and quarantine",
+	"jetstream.subject":    "first part of the events' subjects",
+	"jetstream.domain":     "JetStream domain of the stream, where servers are joined as leaf nodes",
+	"jetstream.api_prefix": "subject under which another account's JetStream API is imported, in place of `$JS.API`",
+	"jetstream.replicas":   "of a stream made by create; 0 = 3 in a cluster, else 1",
+	"jetstream.max_age":    "of messages in a stream made by create; 0 = no limit",
+	"jetstream.max_bytes":  "of a stream made by create; 0 = no limit",
 
 	"embedded.listen":    "address for NATS clients, on loopback; port 0 is any",
 	"embedded.dir":       "folder of the data, for one process at a time",

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -265,7 +266,7 @@ func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 	// What could not be made may be there all the same, and where it is not the check knows the mend.
 	findings, err := l.sink.Check(ctx, l.claims)
 	switch {
-	case err != nil && creating != nil:
+	case creating != nil && (err != nil || missing(findings)): // what passes is waited out
 		return nil, creating
 	case err != nil:
 		return nil, err
@@ -273,6 +274,11 @@ func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 		l.logger.Warn("what the sink lacks could not be made", "cause", creating)
 	}
 	return findings, nil
+}
+
+// missing says whether what is refused is only not there yet.
+func missing(findings []connector.Finding) bool {
+	return slices.ContainsFunc(findings, func(f connector.Finding) bool { return f.Missing })
 }
 
 // wantsCreate says whether what a sink lacks is to be made. Sinks without a broker of somebody else's always do.

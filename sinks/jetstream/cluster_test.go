@@ -18,38 +18,57 @@ import (
 func startCluster(t *testing.T) []*testServer {
 	t.Helper()
 	var routes []*url.URL
+	ports := freePorts(t, 3)
+	for _, port := range ports {
+		routes = append(routes, routeTo(port))
+	}
+	var servers []*testServer
+	for i := range 3 {
+		s := clusterServer(t, i, ports[i], routes)
+		s.start(t)
+		t.Cleanup(s.stop)
+		servers = append(servers, s)
+	}
+	meet(t, servers)
+	return servers
+}
+
+func clusterServer(t *testing.T, i, port int, routes []*url.URL) *testServer {
+	t.Helper()
+	return &testServer{options: server.Options{
+		ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
+	}}
+}
+
+// meet waits until the servers are a cluster with a leader.
+func meet(t *testing.T, servers []*testServer) {
+	t.Helper()
+	eventually(t, "the cluster to have a leader", func() bool {
+		for _, s := range servers {
+			if s.server.JetStreamIsLeader() && len(s.server.JetStreamClusterPeers()) == len(servers) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func routeTo(port int) *url.URL { return &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)} }
+
+// freePorts finds ports that nobody uses.
+func freePorts(t *testing.T, n int) []int {
+	t.Helper()
 	var ports []int
-	for range 3 {
+	for range n {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer listener.Close()
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: listener.Addr().String()})
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
-	var servers []*testServer
-	for i := range 3 {
-		s := &testServer{options: server.Options{
-			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}, Routes: routes,
-		}}
-		s.start(t)
-		t.Cleanup(s.stop)
-		servers = append(servers, s)
-	}
-	eventually(t, "the cluster to have a leader", func() bool {
-		for _, s := range servers {
-			if s.server.JetStreamIsLeader() && len(s.server.JetStreamClusterPeers()) == 3 {
-				return true
-			}
-		}
-		return false
-	})
-	return servers
+	return ports
 }
 
 // TestCluster runs the clauses about owners on three replicas, with a leader that changes under them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if file := os.Getenv(serverProcess); file != "" {
+		serve(file)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -19,8 +19,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/secret"
 )
 
-// dialTimeout bounds one attempt to connect where the context does not bound it more tightly.
-const dialTimeout = 5 * time.Second
+// dialTimeout bounds one attempt to connect where the context does not bound it more tightly. A server that hangs takes connections and
+// says nothing, and others may be waiting behind it.
+const dialTimeout = 3 * time.Second
 
 // Connection is how NATS servers are reached. Core NATS and JetStream share it.
 type Connection struct {
@@ -101,7 +102,7 @@ func (c Connection) Validate() []connector.Finding {
 	return findings
 }
 
-// Dial makes one attempt to connect, bounded by the context and five seconds, and wraps connector.ErrNotNow where there is
+// Dial makes one attempt to connect, bounded by the context and three seconds, and wraps connector.ErrNotNow where there is
 // no server to be had. The connection then reconnects by itself for ever; what is published meanwhile fails at once
 // and is not sent later. A connection that closed for good (rotated nkeys) is to be dialled anew. The caller closes it.
 func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn, error) {
@@ -148,6 +149,9 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 	o.ReconnectBufSize = -1
 	// A peer that stalls must not hold a publish for the minute that is the default.
 	o.FlusherTimeout = flusherTimeout
+	// A server that hangs, or that is cut off, is left for another within seconds; the default is six minutes.
+	o.PingInterval, o.MaxPingsOut = pingInterval, pingsOut
+	o.ReconnectWait = reconnectWait
 	o.MaxReconnect = -1
 	// A server that is out of its mind for a moment must not end the connection. A new nkey is only read by a new
 	// connection, so there the second refusal does end it.
@@ -170,8 +174,15 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 	return o, c.authenticate(&o)
 }
 
-// flusherTimeout bounds how long a write to the server may take.
-const flusherTimeout = 5 * time.Second
+const (
+	// flusherTimeout bounds how long a write to the server may take.
+	flusherTimeout = 3 * time.Second
+	// pingInterval is how often the server is asked for a sign of life, and pingsOut how many of them may be missing.
+	pingInterval = 2 * time.Second
+	pingsOut     = 2
+	// reconnectWait is how long to wait after all servers were tried in vain.
+	reconnectWait = 500 * time.Millisecond
+)
 
 // plain is the text of an error of the server's without what it quotes: a subject may name a chat.
 func plain(err error) string {
