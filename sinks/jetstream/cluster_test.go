@@ -54,7 +54,9 @@ func meet(t *testing.T, servers []*testServer) {
 	})
 }
 
-func routeTo(port int) *url.URL { return &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)} }
+func routeTo(port int) *url.URL {
+	return &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)}
+}
 
 // freePorts finds ports that nobody uses.
 func freePorts(t *testing.T, n int) []int {

@@ -126,7 +126,7 @@ func all(t testing.TB, js natsgo.JetStreamContext, stream, filter string) []*nat
 		t.Fatal(err)
 	}
 	var out []*natsgo.RawStreamMsg
-	for seq := info.State.FirstSeq; seq <= info.State.LastSeq; seq++ {
+	for seq := max(info.State.FirstSeq, 1); seq <= info.State.LastSeq; seq++ {
 		m, err := js.GetMsg(stream, seq)
 		if errors.Is(err, natsgo.ErrMsgNotFound) {
 			continue
