@@ -64,12 +64,16 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	// A request that contradicts itself is refused after the rights were looked at, and nothing is made.
 	var made struct{}
 	err = k.ask(ctx, "STREAM.CREATE."+s.config.Stream, jetstream.StreamConfig{Name: s.config.Stream + "-rehearsal"}, &made)
+	var denied *deniedError
 	var api *apiError
-	if err != nil && !errors.As(err, &api) {
+	switch {
+	case errors.As(err, &denied):
 		return &connector.Refusal{
-			Thing: "NATS user", Cause: "no answer to a request to make the stream: it may not make one, or not subscribe to its inbox",
-			Mend: "allow it to publish to $JS.API.STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.addCommand(),
+			Thing: "NATS user", Cause: "it may not make the stream",
+			Mend: "allow it to publish to " + k.api + "STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.addCommand(),
 		}
+	case err != nil && !errors.As(err, &api):
+		return fmt.Errorf("rehearse: ask for the right to make the stream: %w", err)
 	}
 	var account jetstream.AccountInfo
 	if err := k.ask(ctx, "INFO", nil, &account); err != nil {

@@ -56,11 +56,11 @@ func (l *Log) outcome(ctx context.Context, k *link, err error, messages []*natsg
 	case !refused: // nobody listens, so nothing was written
 		return l.changed(ctx, k, err)
 	}
-	return l.judge(ctx, k, api, messages, events, rejects)
+	return l.refusedWith(ctx, k, api, messages, events, rejects)
 }
 
-// judge turns a refusal into an outcome, where this instance owns the log.
-func (l *Log) judge(ctx context.Context, k *link, api *apiError, messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject) error {
+// refusedWith turns a refusal into an outcome, where this instance owns the log.
+func (l *Log) refusedWith(ctx context.Context, k *link, api *apiError, messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject) error {
 	switch api.Code {
 	case codeWrongSequence, codeWrongSequencePlain:
 		return l.unclear(fmt.Errorf("%w, and the checkpoint there is this instance's own", api))
