@@ -75,8 +75,8 @@ type pod struct {
 	EnableServiceLinks            *bool `yaml:"enableServiceLinks"`
 	TerminationGracePeriodSeconds int   `yaml:"terminationGracePeriodSeconds"`
 	SecurityContext               struct {
-		RunAsNonRoot   bool `yaml:"runAsNonRoot"`
-		SeccompProfile struct{ Type string }
+		RunAsNonRoot   bool                  `yaml:"runAsNonRoot"`
+		SeccompProfile struct{ Type string } `yaml:"seccompProfile"`
 	} `yaml:"securityContext"`
 	Containers []struct {
 		Name            string
@@ -90,7 +90,8 @@ type pod struct {
 			Capabilities             struct{ Drop []string }
 		} `yaml:"securityContext"`
 		VolumeMounts []struct {
-			Name, MountPath, SubPath string
+			Name    string
+			SubPath string `yaml:"subPath"`
 		} `yaml:"volumeMounts"`
 	}
 	Volumes []struct {
