@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"os/signal"
@@ -35,7 +36,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	log.SetFlags(0)
 	p := &program{
-		env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr, limitMemory: debug.SetMemoryLimit, standardLog: log.SetOutput,
+		env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr, limitMemory: debug.SetMemoryLimit, root: os.DirFS("/"), standardLog: log.SetOutput,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }
@@ -49,6 +50,8 @@ type program struct {
 	out, err io.Writer
 	// limitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil where the process is not ours.
 	limitMemory func(bytes int64) int64
+	// root is where the limits of a container are looked up; nil: nowhere.
+	root fs.FS
 	// standardLog sets where the standard logger writes, as log.SetOutput does; nil where the process is not ours.
 	standardLog func(io.Writer)
 }

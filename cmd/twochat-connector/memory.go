@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -26,10 +28,46 @@ func memoryLimit(c *config.Config) int64 {
 	return memoryOfOne + (streams-1)*memoryOfFurther + streams*seen
 }
 
+// containerShare is the part of a container's memory that Go's may take, in hundredths: beside it stand the program, and the stacks of
+// what the kernel counts.
+const containerShare = 80
+
+// withinContainer lowers a limit (0 = none) to what a container of so many bytes (0 = no container's limit) has room for.
+func withinContainer(limit, container int64) int64 {
+	room := container / 100 * containerShare
+	if room == 0 || limit > 0 && limit < room {
+		return limit
+	}
+	return room
+}
+
+// containerMemory is the limit of the container that the process runs in, in bytes; 0 where there is none. root is the file system's
+// root: the limit stands in cgroup v2's or v1's file as it is mounted inside of a container.
+func containerMemory(root fs.FS) int64 {
+	for _, file := range []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		content, err := fs.ReadFile(root, file)
+		if err != nil {
+			continue
+		}
+		// v2 says "max" where there is no limit; v1 a number near 2^63.
+		if bytes, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64); err == nil && bytes < 1<<50 {
+			return bytes
+		}
+	}
+	return 0
+}
+
 // saveMemory sets the soft limit, unless the environment says how Go should use its memory.
 func (p *program) saveMemory(c *config.Config) {
 	said := slices.ContainsFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "GOMEMLIMIT=") || strings.HasPrefix(v, "GOGC=") })
-	if limit := memoryLimit(c); limit > 0 && !said && p.limitMemory != nil {
+	if said || p.limitMemory == nil {
+		return
+	}
+	var container int64
+	if p.root != nil {
+		container = containerMemory(p.root)
+	}
+	if limit := withinContainer(memoryLimit(c), container); limit > 0 {
 		p.limitMemory(limit)
 	}
 }
