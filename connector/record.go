@@ -58,7 +58,7 @@ func (p *Poller) change(state StreamState, cause error, next, began time.Time) (
 	was, since := s.State, s.Since
 	fault := faultOf(cause)
 	// Faults have one state, but who has to act is not the same.
-	news := s.State != state || fault != s.Fault && fault.personal()
+	news := s.State != state || fault != s.Fault && fault.Personal()
 	s.Cause, s.Fault, s.Hint, s.NextAttempt = "", fault, hintOf(state, cause), next
 	if cause != nil {
 		s.Cause = causeOf(cause)
@@ -111,8 +111,8 @@ func faultOf(cause error) PageFault {
 	return ""
 }
 
-// personal says whether only a person can mend a fault.
-func (f PageFault) personal() bool {
+// Personal says whether only a person can mend a fault.
+func (f PageFault) Personal() bool {
 	return f == FaultCredits || f == FaultKey || f == FaultNumber || f == FaultRequest
 }
 

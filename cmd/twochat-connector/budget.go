@@ -32,6 +32,9 @@ func (l *pipeline) watchAccount(ctx context.Context, read bool) {
 		} else {
 			wait = policy.NextBackOff()
 		}
+		l.mu.Lock()
+		l.accountDue = time.Now().Add(wait)
+		l.mu.Unlock()
 		if sleep(ctx, wait) != nil || l.limiter.Wait(ctx, connector.Live) != nil {
 			return
 		}
@@ -58,7 +61,14 @@ func (l *pipeline) readAccount(ctx context.Context) bool {
 		l.limiter.SetRate(float64(info.RequestsPerMinute))
 	}
 	now := time.Now()
-	l.noteAccount(&accountReport{Asked: now.UTC(), CallsUsed: info.Usage, CallsAllowed: info.MaxUsage, Blocked: info.Blocked, OnTrial: info.OnTrial}, "")
+	said := &accountReport{Asked: now.UTC(), CallsUsed: info.Usage, CallsAllowed: info.MaxUsage, Blocked: info.Blocked, OnTrial: info.OnTrial}
+	if info.Blocked {
+		said.Hint = blockedHint
+	}
+	l.noteAccount(said, "")
+	if info.Blocked && (was == nil || !was.Blocked) {
+		l.logger.Warn("the account is blocked at 2Chat", "hint", blockedHint, "next_attempt", now.Add(readingsEvery).UTC().Truncate(time.Minute))
+	}
 	if was == nil || failing != "" || was.CallsAllowed != info.MaxUsage || was.Blocked != info.Blocked {
 		l.logger.Info("account's limits read", "requests_per_minute", l.rate.Load(), "calls_used", info.Usage, "calls_allowed", info.MaxUsage, "blocked", info.Blocked)
 	}

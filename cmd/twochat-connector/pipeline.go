@@ -53,6 +53,7 @@ type pipeline struct {
 	account *accountReport // what it said last; nil before the first answer
 	// accountCause is why it could not be read since.
 	accountCause string
+	accountDue   time.Time // when it is asked again
 }
 
 // lane is one stream's part of the pipeline.
@@ -219,8 +220,8 @@ func (l *pipeline) statuses() []connector.Status {
 	list := make([]connector.Status, len(l.lanes))
 	for i, a := range l.lanes {
 		list[i] = a.poller.Status()
-		if refusal := a.refused(); refusal != nil {
-			list[i].Cause = refusal.Error()
+		if refusal := a.refused(); refusal != nil && list[i].State == connector.StateStopped {
+			list[i].State, list[i].Cause, list[i].Hint = connector.StateRefused, refusal.Thing+": "+refusal.Cause, refusal.Mend
 		}
 	}
 	return list

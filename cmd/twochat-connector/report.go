@@ -46,7 +46,13 @@ type accountReport struct {
 	CallsAllowed int64     `json:"calls_allowed"`
 	Blocked      bool      `json:"blocked,omitempty"`
 	OnTrial      bool      `json:"on_trial,omitempty"`
+	// NextAttempt is when it is asked again, Hint what to do where it is blocked.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	Hint        string    `json:"hint,omitempty"`
 }
+
+// blockedHint is what a person can do about an account that is blocked.
+const blockedHint = "ask 2Chat why; nothing is delivered until they lift it"
 
 type streamReport struct {
 	connector.Status
@@ -59,6 +65,10 @@ func (l *pipeline) report(now time.Time) report {
 	l.mu.Lock()
 	sink := sinkReport{Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK, Waiting: l.waiting}
 	account := l.account
+	if account != nil {
+		copied := *account
+		account, copied.NextAttempt = &copied, l.accountDue.UTC()
+	}
 	l.mu.Unlock()
 	r := report{
 		Version: versionText(), Instance: l.instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account, RequestsPerMinute: l.rate.Load(),
@@ -71,10 +81,18 @@ func (l *pipeline) report(now time.Time) report {
 		}
 		r.NotReady = append(r.NotReady, reason)
 	}
-	for i, status := range l.statuses() {
-		s := streamReport{Status: status, Trouble: trouble(status, l.lanes[i].refused() != nil, now)}
-		if pause := l.limiter.Paused().Sub(now); s.Trouble != "" && asks(status.State) && pause > 0 {
+	if account != nil && account.Blocked {
+		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+blockedHint+"; asked again in "+span(max(0, account.NextAttempt.Sub(now))))
+	}
+	for _, status := range l.statuses() {
+		s := streamReport{Status: status, Trouble: trouble(status, now)}
+		pause := l.limiter.Paused().Sub(now)
+		limited := s.Trouble != "" && asks(status.State) && pause > 0
+		switch next := status.NextAttempt.Sub(now); {
+		case limited:
 			s.Trouble += "; the rate limit lets no request go for another " + span(pause)
+		case s.Trouble != "" && next > 0:
+			s.Trouble += "; tried again in " + span(next)
 		}
 		if s.Trouble != "" && sink.Checked {
 			r.NotReady = append(r.NotReady, "stream "+status.Stream+": "+s.Trouble)
@@ -88,37 +106,61 @@ func (l *pipeline) report(now time.Time) report {
 // leastPatience is how old a good walk may always be.
 const leastPatience = 30 * time.Second
 
+// longWait is how long a stream may wait for one thing before that keeps it from being ready.
+const longWait = time.Minute
+
 // trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another, and to have
-// been read down to what is delivered within three intervals, or to be catching up, with a call within them.
-func trouble(s connector.Status, refused bool, now time.Time) string {
+// been read down to what is delivered within three intervals, or to be catching up, with a call within them. What only a person
+// can mend keeps it from that at once, and so does a wait that is long.
+func trouble(s connector.Status, now time.Time) string {
 	patience := max(3*s.Interval, leastPatience)
 	within := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= patience }
 	var text string
 	switch {
-	case refused:
-		text = "refused"
-	case s.State == connector.StateStopped:
-		text = "stopped"
+	case s.State == connector.StateStopped, s.State == connector.StateRefused, s.State == connector.StateSpent:
+		text = stateText(s)
 	case s.State == connector.StateStandby:
 		return ""
 	case !s.Owned:
 		text = "its place in the sink is not acquired"
+	case stands(s, now):
+		text = lastWalk(s, now)
 	case within(s.LastGoodWalk), s.State == connector.StateCatchingUp && within(s.LastRequest):
 		return ""
 	case s.LastGoodWalk.IsZero() && s.State == connector.StateLive && within(s.Since):
 		return "" // its first start has settled what is wanted; the first walk is due
-	case s.LastGoodWalk.IsZero():
-		text = "no good walk yet"
 	default:
-		text = "the last good walk was " + span(now.Sub(s.LastGoodWalk)) + " ago"
+		text = lastWalk(s, now)
 	}
-	if !refused && s.State != connector.StateStopped {
-		text += " (" + stateText(s) + ")"
+	if state := stateText(s); text != state {
+		text += " (" + state + ")"
 	}
 	if s.Cause != "" {
 		text += ": " + s.Cause
 	}
+	if s.Hint != "" {
+		text += "; " + s.Hint
+	}
 	return text
+}
+
+// stands says whether a stream that is owned does nothing that time alone would tell of: a person has to act, or it waits for long.
+func stands(s connector.Status, now time.Time) bool {
+	switch s.State {
+	case connector.StateNoSource:
+		return s.Fault.Personal() || s.NextAttempt.Sub(s.Since) > longWait
+	case connector.StateNoSink, connector.StateCommitting:
+		return now.Sub(s.Since) > leastPatience
+	}
+	return false
+}
+
+// lastWalk says when the list was last read.
+func lastWalk(s connector.Status, now time.Time) string {
+	if s.LastGoodWalk.IsZero() {
+		return "no good walk yet"
+	}
+	return "the last good walk was " + span(now.Sub(s.LastGoodWalk)) + " ago"
 }
 
 // asks says whether a stream in this state waits for nothing but 2Chat.
@@ -128,10 +170,22 @@ func asks(state connector.StreamState) bool {
 
 // stateText is a stream's state in words.
 func stateText(s connector.Status) string {
-	if s.State == connector.StateCatchingUp && s.BacklogPage > 0 {
+	switch {
+	case s.State == connector.StateCatchingUp && s.BacklogPage > 0:
 		return fmt.Sprintf("catching up from page %d", s.BacklogPage)
+	case s.State == connector.StateNoSource && faultTexts[s.Fault] != "":
+		return faultTexts[s.Fault]
+	case s.State == connector.StateSpent:
+		return "the month's budget is spent"
 	}
 	return strings.ReplaceAll(string(s.State), "_", " ")
+}
+
+// faultTexts tell apart why pages cannot be read, in as many words as a column takes.
+var faultTexts = map[connector.PageFault]string{
+	connector.FaultTransient: "no answer from 2Chat", connector.FaultInvalid: "no valid page", connector.FaultRateLimited: "rate limited",
+	connector.FaultCredits: "no credits", connector.FaultKey: "wrong key", connector.FaultNumber: "number disconnected",
+	connector.FaultRequest: "request refused",
 }
 
 const (
@@ -155,7 +209,7 @@ func (l *pipeline) wedged(now time.Time) []string {
 	newest, running := l.started, false
 	for _, a := range l.lanes {
 		status := a.poller.Status()
-		if status.State == connector.StateStopped {
+		if status.State == connector.StateStopped || status.State == connector.StateSpent { // that may last for weeks
 			continue
 		}
 		running = true
