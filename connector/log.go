@@ -109,6 +109,8 @@ type Claim struct {
 	Window int
 	// FirstStart is the operator's word that events without a checkpoint are to be taken as the log so far.
 	FirstStart bool
+	// After is the sequence after which the log goes on at least, where FirstStart is said: numbers up to it were used before.
+	After uint64
 	// Rekey is the operator's word that the privacy mode may change, and with it the chats' tokens.
 	Rekey bool
 }
@@ -136,6 +138,10 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 	next := found
 	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey, c.Privacy
 	next.Epoch, next.Owner, next.Written = found.Epoch+1, c.Instance, now
+	if c.FirstStart && c.After > next.Sequence {
+		// The keys of what is gone are not known, so that it counts as new where it is still listed.
+		next.Sequence, next.Certified, next.Tail, next.TailLate = c.After, c.After, nil, nil
+	}
 	return next
 }
 

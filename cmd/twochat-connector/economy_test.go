@@ -24,6 +24,26 @@ type memorySink struct {
 	sinks.Sink
 	mu   sync.Mutex
 	logs map[string]*memoryLog
+	// refuse says what becomes of an Acquire, fail of a Commit; nil lets them be.
+	refuse, fail func(stream string) error
+}
+
+// answers sets what becomes of Acquires and Commits.
+func (s *memorySink) answers(refuse, fail func(stream string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse, s.fail = refuse, fail
+}
+
+// answer is what one of the two says of a stream.
+func (s *memorySink) answer(of *func(string) error, stream string) error {
+	s.mu.Lock()
+	says := *of
+	s.mu.Unlock()
+	if says == nil {
+		return nil
+	}
+	return says(stream)
 }
 
 func (s *memorySink) Promise() connector.Promise   { return connector.Promise{} }
@@ -68,11 +88,17 @@ type memoryLog struct {
 }
 
 func (l *memoryLog) Acquire(context.Context) (connector.State, error) {
+	if err := l.sink.answer(&l.sink.refuse, l.claim.Stream.Name); err != nil {
+		return connector.State{}, err
+	}
 	l.checkpoint = l.claim.TakeOver(l.checkpoint, time.Now())
 	return connector.State{Checkpoint: l.checkpoint}, nil // the checkpoint holds all keys that the tests of a restart need
 }
 
 func (l *memoryLog) Commit(_ context.Context, events []connector.Event, _ []connector.Reject, next connector.Checkpoint) error {
+	if err := l.sink.answer(&l.sink.fail, l.claim.Stream.Name); err != nil {
+		return err
+	}
 	l.sink.mu.Lock()
 	defer l.sink.mu.Unlock()
 	l.checkpoint = next

@@ -32,6 +32,7 @@ type parts struct {
 // words are what only an operator can say, at one start.
 type words struct {
 	firstStart, rekey, acceptHistory bool
+	after                            uint64 // with firstStart: the last sequence that was used before
 }
 
 // pipeline is the connector at work: a poller for each stream, all behind one limiter, into one sink. It is run once.
@@ -110,7 +111,7 @@ func claimsOf(c *config.Config, privacy, instance string, w words) []connector.C
 	for i, s := range streams {
 		claims[i] = connector.Claim{
 			Stream: s, Privacy: privacy, Instance: instance, TypePrefix: c.Events.TypePrefix, Window: c.Seen.Capacity,
-			FirstStart: w.firstStart, Rekey: w.rekey,
+			FirstStart: w.firstStart, After: w.after, Rekey: w.rekey,
 		}
 	}
 	return claims

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -27,7 +28,7 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	startFlag(flags, settings)
 	var w words
 	flags.BoolVar(&settings.Create, "create", false, "make the stream or topics that the broker lacks, with the right settings")
-	flags.BoolVar(&w.firstStart, "first-start", false, "where the sink has events of a stream but no checkpoint: go on after the newest event")
+	flags.Var((*firstStart)(&w), "first-start", "where the sink has events of a stream but no checkpoint, or went back: go on after the newest event there; --first-start=30 goes on after sequence 30 at least")
 	flags.BoolVar(&w.rekey, "rekey", false, "accept that a changed privacy mode or key moves chats to other keys")
 	flags.BoolVar(&w.acceptHistory, "accept-history", false, "deliver what is held because a list lost all that was delivered before")
 	partitions := flags.Int("accept-partitions", 0, "accept that chats move, as the Kafka topic now has this `number` of partitions")
@@ -53,6 +54,29 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 		logger.Error("ended", "cause", g.text, "mend", g.mend)
 	}
 	return &loggedError{err}
+}
+
+// firstStart is the flag --first-start, with or without a number.
+type firstStart words
+
+func (f *firstStart) String() string { return "" }
+
+// IsBoolFlag says that the number may be left out.
+func (f *firstStart) IsBoolFlag() bool { return true }
+
+// Set takes the flag's value.
+func (f *firstStart) Set(text string) error {
+	f.firstStart, f.after = true, 0
+	if said, err := strconv.ParseBool(text); err == nil && text != "0" && text != "1" {
+		f.firstStart = said
+		return nil
+	}
+	after, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return errors.New("expected the last sequence that was used before, a whole number such as 30")
+	}
+	f.after = after
+	return nil
 }
 
 func acceptPartitions(c *config.Config, partitions int) error {

@@ -157,6 +157,42 @@ var acquireRules = []rule{
 			s.Fatalf("sequence %d, want 16", state.Checkpoint.Sequence)
 		}
 	}},
+	{name: "acquire: a sequence that the operator names is not used again, in an empty place and above what is there", test: func(s *scene) {
+		for i, name := range []string{"595981048477", "595981048478"} {
+			claim := Claim(name, "one")
+			var before []connector.Event
+			if i > 0 {
+				sink := s.open()
+				log := s.log(sink, claim)
+				before = Events(claim.Stream, 1, 5)
+				s.commit(log, s.acquire(log).Checkpoint, before)
+				closeAll(s, log, sink)
+			}
+			claim.FirstStart, claim.After = true, 30
+			sink := s.open()
+			log := s.log(sink, claim)
+			state := s.acquire(log)
+			if c := state.Checkpoint; c.Sequence != 30 || c.Certified != 30 || len(c.Tail) != 0 {
+				s.Fatalf("sequence %d, certified %d, %d keys; want 30, 30, none", c.Sequence, c.Certified, len(c.Tail))
+			}
+			more := Events(claim.Stream, 31, 4)
+			c := Next(state.Checkpoint, more, nil, 30)
+			s.commitAs(log, more, nil, c)
+			s.wantLog(claim.Stream.Name, append(before, more...))
+
+			// The word is for once; given again, or no longer given, it changes nothing.
+			sink, log, state = s.reopened(sink, log, claim)
+			if state.Checkpoint.Sequence != 34 {
+				s.Fatalf("given again: sequence %d, want 34", state.Checkpoint.Sequence)
+			}
+			claim.FirstStart, claim.After = false, 0
+			sink, log, state = s.reopened(sink, log, claim)
+			if n := len(state.Seen); state.Checkpoint.Sequence != 34 || n < 4 || state.Seen[n-1].Sequence != 34 {
+				s.Fatalf("afterwards: sequence %d, %d seen", state.Checkpoint.Sequence, n)
+			}
+			closeAll(s, log, sink)
+		}
+	}},
 	{name: "acquire: what was erased is missing in the window, and nothing else", except: unlessErase, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()

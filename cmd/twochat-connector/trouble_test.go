@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// wantTrouble looks at all that is shown: readiness, status, page, log.
+func (e *economy) wantTrouble(t *testing.T, parts ...string) report {
+	t.Helper()
+	r := e.pipe.report(time.Now())
+	if r.Ready || len(r.NotReady) == 0 || !r.Healthy {
+		t.Fatalf("ready %t, healthy %t: %+v", r.Ready, r.Healthy, r.Streams)
+	}
+	var page, text bytes.Buffer
+	if err := errors.Join(statusPage.Execute(&page, r), printReport(&text, r)); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, "readyz", strings.Join(r.NotReady, "\n"), parts...)
+	wantText(t, "status", text.String(), parts...)
+	wantText(t, "status", text.String(), "not as it should be")
+	wantText(t, "the page", page.String(), parts...)
+	return r
+}
+
+// What only a person can mend is shown everywhere at the first answer that says so, with what to do and when it is tried again.
+func TestReport_APersonIsNeeded(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		words  []string
+	}{
+		"wrong key":  {http.StatusUnauthorized, []string{"wrong key", "twochat.api_key_file", "tried again in"}},
+		"no credits": {http.StatusPaymentRequired, []string{"no credits", "top up", "tried again in"}},
+		"no number":  {http.StatusNotFound, []string{"number disconnected", "connect the number", "tried again in"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := twochattest.New(twochattest.Options{History: 10})
+				e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) {
+					c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.MonthlyCredits = time.Hour, time.Hour, 1_000_000_000
+				})
+				defer e.end()
+				time.Sleep(30 * time.Minute)
+				if r := e.pipe.report(time.Now()); !r.Ready {
+					t.Fatalf("at first: %q", r.NotReady)
+				}
+				fake.Next(twochattest.Status(c.status, twochattest.BodyError))
+				before := len(e.wire.since(time.Time{}, asksList))
+				for len(e.wire.since(time.Time{}, asksList)) == before {
+					time.Sleep(time.Second)
+				}
+				time.Sleep(time.Second)
+				r := e.wantTrouble(t, c.words...)
+				if s := r.Streams[0]; s.Hint == "" || s.NextAttempt.IsZero() || s.Fault == "" {
+					t.Errorf("%+v", s)
+				}
+				wantText(t, "the log", e.log.String(), "state=no_source", "hint=", "next_attempt=")
+			})
+		})
+	}
+}
+
+// A stream that is refused while others run, and one that is while it runs itself, stay in the process, which stays alive, and heal.
+func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := func(stream string) error {
+			if stream == "1" {
+				return &connector.Refusal{Thing: "stream 1", Cause: "its log went back from 10 to 0", Mend: "bring it back"}
+			}
+			return nil
+		}
+		numbers := []string{"+15550100100", "+15550100101"}
+		fake := twochattest.New(twochattest.Options{Numbers: numbers, RequestsPerMinute: 600, History: 10})
+		e := newEconomy(t, fake, numbers, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
+		defer e.end()
+		time.Sleep(10 * time.Minute)
+		e.sink.answers(refused, func(stream string) error {
+			if stream == "1" {
+				return errors.New("no answer")
+			}
+			return nil
+		})
+		uuid := fake.Insert(numbers[1], 1)[0]
+		time.Sleep(24 * time.Hour)
+		r := e.wantTrouble(t, "stream 1: refused: stream 1: its log went back from 10 to 0; bring it back; tried again in")
+		if len(r.NotReady) != 1 || r.Streams[0].State != connector.StateLive {
+			t.Errorf("not ready: %q; the other is %s", r.NotReady, r.Streams[0].State)
+		}
+		e.sink.answers(nil, nil)
+		time.Sleep(10 * time.Minute)
+		if _, ok := e.sink.delivered("1", uuid); !ok || !e.pipe.report(time.Now()).Ready {
+			t.Error("it does not heal")
+		}
+	})
+}
+
+// A commit that hangs is not hidden behind the last good walk, and the process is not wedged by it.
+func TestReport_AHangingCommitIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := twochattest.New(twochattest.Options{History: 10})
+		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) {
+			c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.MonthlyCredits = time.Hour, time.Hour, 1_000_000_000
+		})
+		defer e.end()
+		time.Sleep(30 * time.Minute)
+		hung := make(chan struct{})
+		e.sink.answers(nil, func(string) error {
+			close(hung)
+			time.Sleep(10 * time.Minute)
+			return nil
+		})
+		fake.Insert("", 1)
+		<-hung
+		time.Sleep(3 * time.Second)
+		if s := e.pipe.report(time.Now()).Streams[0]; s.State != connector.StateCommitting {
+			t.Errorf("after three seconds it is %s", s.State)
+		}
+		time.Sleep(time.Minute)
+		e.wantTrouble(t, "committing")
+		e.sink.answers(nil, nil)
+		time.Sleep(10 * time.Minute)
+	})
+}
