@@ -67,7 +67,7 @@ func (r *Reader) takeOverAgain(ctx context.Context, cause error) (State, error) 
 // records says whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted before it
 // is committed, and does not matter.
 func (c *Checkpoint) records(other *Checkpoint) bool {
-	return c.Started == other.Started && c.Sequence == other.Sequence && c.Certified == other.Certified && c.HorizonAt == other.HorizonAt &&
+	return c.Started == other.Started && c.Base == other.Base && c.Sequence == other.Sequence && c.Certified == other.Certified && c.HorizonAt == other.HorizonAt &&
 		c.Counters.Late == other.Counters.Late && c.Counters.Rejected == other.Counters.Rejected &&
 		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
 }

@@ -27,6 +27,8 @@ type Checkpoint struct {
 	// Sequence is the last event's; Certified is the one up to which everything is ground.
 	Sequence  uint64 `json:"sequence"`
 	Certified uint64 `json:"certified"`
+	// Base is the sequence after which this log begins: the operator's word, where an earlier log used the numbers up to it. 0 as a rule.
+	Base uint64 `json:"base,omitempty"`
 	// Floor holds what was listed at the first start and is not wanted; Horizon what was held when all ground was gone.
 	// Both count as ground.
 	Floor   Keys `json:"floor,omitempty"`
@@ -93,7 +95,7 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("decode checkpoint: no version in it")
 	case c.Version > CheckpointVersion:
 		return Checkpoint{}, fmt.Errorf("decode checkpoint: it has version %d, this program knows up to %d: run the newer program", c.Version, CheckpointVersion)
-	case c.Certified > c.Sequence || uint64(len(c.Tail)) > c.Sequence:
+	case c.Certified > c.Sequence || c.Base > c.Certified || uint64(len(c.Tail)) > c.Sequence-c.Base:
 		return Checkpoint{}, fmt.Errorf("decode checkpoint: it contradicts itself (sequence %d, certified %d, %d keys)", c.Sequence, c.Certified, len(c.Tail))
 	}
 	for _, place := range c.TailLate {

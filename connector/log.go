@@ -140,6 +140,9 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 	next.Epoch, next.Owner, next.Written = found.Epoch+1, c.Instance, now
 	if c.FirstStart && c.After > next.Sequence {
 		// The keys of what is gone are not known, so that it counts as new where it is still listed.
+		if next.Sequence == next.Base {
+			next.Base = c.After
+		}
 		next.Sequence, next.Certified, next.Tail, next.TailLate = c.After, c.After, nil, nil
 	}
 	return next

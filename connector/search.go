@@ -52,7 +52,7 @@ func (r *Reader) findStart(ctx context.Context) (int, error) {
 // empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would read a
 // slice for nothing.
 func (r *Reader) empty() bool {
-	return r.accepting && r.window.last == r.acceptedFrom || r.window.last == 0 && len(r.given) == 0
+	return r.accepting && r.window.last == r.acceptedFrom || r.window.last == r.window.base && len(r.given) == 0
 }
 
 // stride is how many pages a careful search may step without jumping over what is known: half of what the list must show of

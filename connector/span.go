@@ -245,7 +245,7 @@ func (s *span) shows(r *Reader) bool { return slices.ContainsFunc(s.last, r.know
 // stand above the window's edge at the other.
 func (r *Reader) remembered() uint64 {
 	w := r.window
-	if w.oldest() <= 1 {
+	if w.oldest() <= w.base+1 {
 		return w.hole
 	}
 	return max(w.hole, w.oldest()+uint64(r.rules.Page))

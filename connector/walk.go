@@ -170,7 +170,7 @@ func (r *Reader) enough() int {
 	if r.few > 0 {
 		return r.few
 	}
-	held := r.window.certified + uint64(len(r.given))
+	held := r.window.certified - r.window.base + uint64(len(r.given))
 	if r.accepting {
 		held = r.window.certified - min(r.window.certified, r.acceptedFrom)
 	}

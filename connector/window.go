@@ -8,6 +8,7 @@ type window struct {
 	rules     Rules
 	entries   []entry // log order
 	index     windowIndex
+	base      uint64 // the sequence after which the log begins
 	last      uint64 // the log's newest sequence
 	certified uint64
 	// inOrder counts the certified entries that were delivered in order.
@@ -44,7 +45,7 @@ func newWindow(rules Rules, state State) *window {
 	sort.Slice(seen, func(i, j int) bool { return seen[i].Sequence < seen[j].Sequence })
 	seen = seen[:sort.Search(len(seen), func(i int) bool { return seen[i].Sequence > tail })]
 	size := len(seen) + len(c.Tail)
-	w := &window{rules: rules, entries: make([]entry, 0, size), certified: c.Certified}
+	w := &window{rules: rules, entries: make([]entry, 0, size), base: c.Base, certified: c.Certified}
 	w.index.reset(nil, size)
 	for _, s := range seen {
 		w.put(s.Key, newPlace(s.Sequence, s.Late))
@@ -145,7 +146,7 @@ func (w *window) oldest() uint64 {
 
 // wholeAbove says that the window holds every event after a sequence.
 func (w *window) wholeAbove(sequence uint64) bool {
-	return w.oldest() <= sequence+1 && w.hole <= sequence
+	return w.oldest() <= max(sequence, w.base)+1 && w.hole <= sequence
 }
 
 // whole says that the window holds the log from its first event on.
