@@ -193,7 +193,7 @@ func fake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 // lenientFake is the fake as it is.
 func lenientFake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 	t.Helper()
-	options = append([]kfake.Opt{kfake.NumBrokers(brokers), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"})}, options...)
+	options = append([]kfake.Opt{kfake.NumBrokers(brokers), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "default.replication.factor": fmt.Sprint(min(3, brokers))})}, options...)
 	cluster, err := kfake.NewCluster(options...)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -37,35 +38,40 @@ func (i *inspection) refuse(thing, text, mend string) {
 // unread notes that something could not be looked at: a finding where Kafka itself says why, and no answer to the whole check
 // where it is down or not ready.
 func (i *inspection) unread(thing string, err error, mend string) {
-	if gone := down(err); errors.Is(gone, connector.ErrNotNow) || errors.Is(err, context.DeadlineExceeded) {
+	gone := down(i.sink.judged(err))
+	var refusal *connector.Refusal
+	switch {
+	case errors.As(gone, &refusal):
+		i.refuse(refusal.Thing, refusal.Cause, refusal.Mend)
+	case errors.Is(gone, connector.ErrNotNow):
 		i.gone = gone
-		return
+	default:
+		i.refuse(thing, err.Error(), mend)
 	}
-	i.refuse(thing, err.Error(), mend)
 }
 
 // Check looks at brokers, topics and rights.
 func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error) {
 	i := &inspection{sink: s}
-	answer, err := s.settledMetadata(ctx)
+	v, err := s.settledTopics(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("check: metadata: %w", down(err))
+		return i.refusal(fmt.Errorf("check: %w", s.judged(down(err))))
 	}
-	i.ok("brokers", "%d of cluster %s answer", len(answer.Brokers), answer.ClusterID)
+	i.ok("brokers", "%d of cluster %s answer", len(v.answered), v.id)
 	missing := false
-	for _, topic := range answer.Topics {
-		if !i.topic(ctx, topic) {
+	for _, topic := range s.topics.all() {
+		if !i.topic(ctx, v, topic) {
 			missing = true
 		}
 	}
-	if i.gone != nil {
-		return nil, fmt.Errorf("check: %w", i.gone)
+	i.transactions(ctx, v)
+	if missing && i.gone == nil {
+		i.beside(ctx, v)
 	}
-	if missing {
-		return i.found, nil
-	}
-	for _, claim := range claims {
-		i.stream(ctx, claim, len(answer.Topics[0].Partitions))
+	if !missing {
+		for _, claim := range claims {
+			i.stream(ctx, claim, len(v.topics[s.topics.events].partitions))
+		}
 	}
 	if i.gone != nil {
 		return nil, fmt.Errorf("check: %w", i.gone)
@@ -73,16 +79,27 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	return i.found, nil
 }
 
+// refusal adds an error to the findings where it is a refusal; any other ends the check.
+func (i *inspection) refusal(err error) ([]connector.Finding, error) {
+	var refusal *connector.Refusal
+	if !errors.As(err, &refusal) {
+		return nil, err
+	}
+	i.refuse(refusal.Thing, refusal.Cause, refusal.Mend)
+	return i.found, nil
+}
+
 // missingTime is for how long a topic must be unknown before it counts as missing: a broker that has just started knows no
 // topic for some seconds.
 const missingTime = 8 * time.Second
 
-// settledMetadata is what the brokers say of the sink's topics, asked again while they do not know one of them.
-func (s *Sink) settledMetadata(ctx context.Context) (*kafkago.MetadataResponse, error) {
+// settledTopics is what the brokers say of the sink's topics, asked again while they do not know one of them.
+func (s *Sink) settledTopics(ctx context.Context) (*view, error) {
 	for until := time.Now().Add(missingTime); ; {
-		answer, err := s.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: s.topics.all()})
-		if err != nil || time.Now().After(until) || !slices.ContainsFunc(answer.Topics, func(t kafkago.Topic) bool { return isMissing(t.Error) }) {
-			return answer, err
+		v, err := s.cluster.settled(ctx, time.Now())
+		if err != nil || time.Now().After(until) ||
+			!slices.ContainsFunc(s.topics.all(), func(name string) bool { return isMissing(v.topics[name].err) }) {
+			return v, err
 		}
 		if err := pause(ctx, 500*time.Millisecond); err != nil {
 			return nil, err
@@ -91,57 +108,149 @@ func (s *Sink) settledMetadata(ctx context.Context) (*kafkago.MetadataResponse, 
 }
 
 // topic looks at one topic; false says that it cannot be used.
-func (i *inspection) topic(ctx context.Context, topic kafkago.Topic) bool {
-	thing := "topic " + topic.Name
+func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
+	thing := "topic " + name
+	topic := v.topics[name]
 	switch {
-	case isMissing(topic.Error):
+	case isMissing(topic.err), topic.err == nil && len(topic.partitions) == 0:
+		mend := i.sink.createCommand(name, i.sink.replicasNow(ctx))
+		if !i.sink.config.Create {
+			mend += " (or set `create: true`)"
+		}
 		i.found = append(i.found, connector.Finding{
-			Level: connector.FindingRefused, Thing: thing, Text: "it does not exist", Mend: i.sink.createCommand(topic.Name) + " (or set `create: true`)", Missing: true,
+			Level: connector.FindingRefused, Thing: thing, Text: "it does not exist", Mend: mend, Missing: true,
 		})
 		return false
-	case topic.Error != nil:
-		i.unread(thing, mend(topic.Error), "see what the brokers' log says of it")
+	case topic.err != nil:
+		i.unread(thing, topic.err, "see what the brokers' log says of it")
 		return false
 	}
-	replicas, insync := math.MaxInt, math.MaxInt
-	for _, p := range topic.Partitions {
-		replicas, insync = min(replicas, len(p.Replicas)), min(insync, len(p.Isr))
-	}
-	if _, err := i.sink.extents(ctx, topic.Name, len(topic.Partitions), kafkago.ReadCommitted); err != nil {
-		i.unread(thing, mend(fmt.Errorf("it cannot be read: %w", err)), "see that this machine reaches every broker under its advertised.listeners, and may read the topic")
+	if _, err := i.sink.extents(ctx, name, len(topic.partitions), kafkago.ReadCommitted); err != nil {
+		i.unread(thing, fmt.Errorf("it cannot be read: %w", err), "see that the topic has leaders: "+i.describeCommand(name))
 		return false
 	}
-	settings, err := i.sink.settings(ctx, topic.Name)
+	settings, err := i.sink.topicSettings(ctx, name)
 	if err != nil {
-		i.warn(thing, "its settings cannot be read: "+err.Error(), "grant DescribeConfigs: kafka-acls.sh --add --allow-principal User:NAME --operation DescribeConfigs --topic "+topic.Name)
+		i.unseen(thing, name, err)
 		return true
 	}
-	i.replication(thing, topic.Name, replicas, insync, settings)
-	i.cleanup(thing, topic.Name, settings)
+	i.replication(thing, name, topic, len(v.brokers), settings)
+	i.cleanup(thing, name, settings)
 	if limit, err := strconv.Atoi(settings["max.message.bytes"]); err == nil && limit < maxChunk {
-		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit), i.configure(topic.Name, "max.message.bytes=1048588"))
+		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit), i.configure(name, "max.message.bytes=1048588"))
 	}
-	if topic.Name == i.sink.topics.events {
-		i.ok(thing, "%d partitions, %d replicas, kept for %s", len(topic.Partitions), replicas, retention(settings))
+	if name == i.sink.topics.events {
+		replicas, _ := topic.least()
+		i.ok(thing, "%d partitions, %d replicas, kept for %s", len(topic.partitions), replicas, retention(settings))
 	}
 	return true
 }
 
-func (i *inspection) replication(thing, name string, replicas, insync int, settings map[string]string) {
+// unseen notes that a topic's settings could not be read.
+func (i *inspection) unseen(thing, name string, err error) {
+	if gone := down(err); errors.Is(gone, connector.ErrNotNow) {
+		i.gone = gone
+		return
+	}
+	i.warn(thing, "its settings cannot be read: "+errorText(err), i.sink.aclCommand("--operation DescribeConfigs --topic "+name))
+}
+
+// beside looks whether a missing topic was there when another was written to.
+func (i *inspection) beside(ctx context.Context, v *view) {
+	missing, err := i.sink.absent(v)
+	if err == nil {
+		err = i.sink.lostBeside(ctx, v, missing)
+	}
+	var refusal *connector.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		i.found = slices.DeleteFunc(i.found, func(f connector.Finding) bool { return f.Missing && f.Thing == refusal.Thing })
+		i.refuse(refusal.Thing, refusal.Cause, refusal.Mend)
+	case err != nil:
+		i.gone = err
+	}
+}
+
+// least is how many replicas the partition has that has the fewest, and how many of them are in sync at least.
+func (t seenTopic) least() (replicas, insync int) {
+	replicas, insync = math.MaxInt, math.MaxInt
+	for _, p := range t.partitions {
+		replicas, insync = min(replicas, len(p.replicas)), min(insync, len(p.isr))
+	}
+	return replicas, insync
+}
+
+func (i *inspection) replication(thing, name string, topic seenTopic, brokers int, settings map[string]string) {
+	replicas, insync := topic.least()
 	minimum, err := strconv.Atoi(settings["min.insync.replicas"])
 	switch {
 	case err == nil && minimum > replicas:
 		i.refuse(thing, fmt.Sprintf("min.insync.replicas is %d, but it has %d replicas: nothing can be written", minimum, replicas),
 			i.configure(name, fmt.Sprintf("min.insync.replicas=%d", max(1, replicas-1))))
-	case replicas == 1:
-		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk", "raise it to 3 with kafka-reassign-partitions.sh, and "+i.configure(name, "min.insync.replicas=2"))
-	case err == nil && minimum < 2:
+	case replicas == 1 && brokers == 1:
+		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk", "none on a single broker; on three, it is three replicas")
+	case replicas < wantedReplicas && brokers > replicas:
+		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: what is acknowledged can be lost with as many brokers", replicas, min(brokers, wantedReplicas)),
+			i.reassign(name, topic)+" && "+i.configure(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))
+	case err == nil && minimum < 2 && replicas > 2:
 		i.warn(thing, "min.insync.replicas is 1: what one broker alone acknowledged can be lost with it", i.configure(name, "min.insync.replicas=2"))
 	case err == nil && insync < minimum:
 		i.warn(thing, fmt.Sprintf("%d replicas are in sync, %d are needed: commits wait", insync, minimum), "bring the brokers back that are missing")
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
 		i.warn(thing, "a replica that lags may become leader, and what was acknowledged be lost", i.configure(name, "unclean.leader.election.enable=false"))
+	}
+}
+
+// reassign is the command that gives each partition of a topic replicas on three brokers, or on as many as there are.
+func (i *inspection) reassign(name string, topic seenTopic) string {
+	known, err := i.sink.cluster.known(context.Background()) // what was just looked at
+	if err != nil {
+		return i.describeCommand(name)
+	}
+	ids := slices.Sorted(maps.Keys(known.brokers))
+	var parts []string
+	for _, p := range slices.Sorted(maps.Keys(topic.partitions)) {
+		replicas := slices.Clone(topic.partitions[p].replicas)
+		for n := range ids { // from another one for each partition, so that they are spread
+			id := ids[(n+int(p))%len(ids)]
+			if len(replicas) < wantedReplicas && !slices.Contains(replicas, id) {
+				replicas = append(replicas, id)
+			}
+		}
+		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(replicas), " ", ","), "[]")
+		parts = append(parts, fmt.Sprintf(`{"topic":"%s","partition":%d,"replicas":[%s]}`, name, p, list))
+	}
+	return fmt.Sprintf(`echo '{"version":1,"partitions":[%s]}' > reassign.json && kafka-reassign-partitions.sh --bootstrap-server %s --reassignment-json-file reassign.json --execute`,
+		strings.Join(parts, ","), i.sink.config.Brokers[0])
+}
+
+func (i *inspection) describeCommand(topic string) string {
+	return fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --describe --topic %s", i.sink.config.Brokers[0], topic)
+}
+
+// transactions looks at the topic in which the brokers keep their transactions: with it goes what fences a former owner.
+func (i *inspection) transactions(ctx context.Context, v *view) {
+	thing := "topic " + transactionsTopic
+	found, err := i.sink.describe(ctx, transactionsTopic)
+	if err != nil || found.ErrorCode != 0 || len(found.Partitions) == 0 {
+		return // it is made with the first transaction, or not ours to see
+	}
+	topic := seenTopic{}.with(found)
+	replicas, _ := topic.least()
+	if replicas < wantedReplicas && len(v.brokers) > replicas {
+		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: without it no commit is possible", replicas, min(len(v.brokers), wantedReplicas)),
+			i.reassign(transactionsTopic, topic))
+	}
+	settings, err := i.sink.topicSettings(ctx, transactionsTopic)
+	if err != nil {
+		return
+	}
+	if n, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && n < 2 && replicas > 2 {
+		i.warn(thing, "min.insync.replicas is 1: what fences a former owner can be lost with one broker", i.configure(transactionsTopic, "min.insync.replicas=2"))
+	}
+	if settings["unclean.leader.election.enable"] == "true" {
+		i.warn(thing, "a replica that lags may become leader, and two owners write side by side", i.configure(transactionsTopic, "unclean.leader.election.enable=false"))
 	}
 }
 
@@ -177,48 +286,39 @@ func retention(settings map[string]string) string {
 	return text
 }
 
-// settings reads a topic's settings.
-func (s *Sink) settings(ctx context.Context, topic string) (map[string]string, error) {
-	answer, err := s.client.DescribeConfigs(ctx, &kafkago.DescribeConfigsRequest{Resources: []kafkago.DescribeConfigRequestResource{
-		{ResourceType: kafkago.ResourceTypeTopic, ResourceName: topic},
-	}})
-	if err != nil {
-		return nil, fmt.Errorf("describe settings: %w", err)
-	}
-	settings := make(map[string]string)
-	for _, resource := range answer.Resources {
-		if resource.Error != nil {
-			return nil, fmt.Errorf("describe settings: %w", resource.Error)
-		}
-		for _, entry := range resource.ConfigEntries {
-			settings[entry.ConfigName] = entry.ConfigValue
-		}
-	}
-	return settings, nil
-}
-
 // stream looks at what the sink holds of a stream, and at the right to write it.
 func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitions int) {
 	s := i.sink
 	thing := "stream " + claim.Stream.Name
-	checkpoint, found, alias, err := s.checkpoints.newest(ctx, claim.Stream, false)
+	seen, err := s.checkpoints.newest(ctx, claim.Stream, false)
 	switch {
 	case err != nil:
-		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", mend(err)), "see that the topic "+s.topics.checkpoints+" can be read")
-	case found:
-		i.known(claim, checkpoint, partitions)
-	case alias != "":
-		i.refusal(claim.RefuseAlias(alias))
+		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", err), "see what the topic holds: "+i.describeCommand(s.topics.checkpoints))
+	case seen.found:
+		i.known(claim, seen.checkpoint, partitions)
+	case seen.alias != "":
+		_, _ = i.refusal(claim.RefuseAlias(seen.alias))
 	}
 	// A producer that the broker does not know is refused after the rights were looked at, and nothing is begun.
 	places := []place{{s.topics.events, 0}, {s.topics.checkpoints, 0}, {s.topics.quarantine, 0}}
 	err = s.addPartitions(ctx, s.transactionalID(claim.Stream.Name), producer{math.MaxInt64, 0}, places)
 	switch {
 	case err == nil || fenced(err) || errors.Is(err, kafkago.InvalidProducerIDMapping):
-	case errors.Is(err, kafkago.TransactionalIDAuthorizationFailed), errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed):
-		i.refuse(thing, "it may not be written: "+mend(err).Error(), "grant the right to whom the connector authenticates as")
 	default:
-		i.warn(thing, "the right to write it could not be checked: "+err.Error(), "try again, or see with `check --probe`")
+		i.unwritable(thing, err)
+	}
+}
+
+// unwritable notes that the right to write could not be seen.
+func (i *inspection) unwritable(thing string, err error) {
+	var refusal *connector.Refusal
+	switch judged := i.sink.judged(err); {
+	case errors.As(judged, &refusal):
+		i.refuse(thing, "it may not be written: "+refusal.Thing+": "+refusal.Cause, refusal.Mend)
+	case errors.Is(down(err), connector.ErrNotNow):
+		i.gone = down(err)
+	default:
+		i.warn(thing, "the right to write it could not be checked: "+err.Error(), "try again, or see with `twochat-connector check --probe`")
 	}
 }
 
@@ -226,7 +326,7 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 func (i *inspection) known(claim connector.Claim, checkpoint connector.Checkpoint, partitions int) {
 	thing := "stream " + claim.Stream.Name
 	if err := claim.Admit(checkpoint); err != nil {
-		i.refusal(err)
+		_, _ = i.refusal(err)
 		return
 	}
 	held, err := readPositions(checkpoint.Sink)
@@ -241,12 +341,5 @@ func (i *inspection) known(claim connector.Claim, checkpoint connector.Checkpoin
 			fmt.Sprintf("none needed; run --accept-partitions %d uses them all and moves chats", partitions))
 	default:
 		i.ok(thing, "known, at sequence %d", checkpoint.Sequence)
-	}
-}
-
-func (i *inspection) refusal(err error) {
-	var refusal *connector.Refusal
-	if errors.As(err, &refusal) {
-		i.refuse(refusal.Thing, refusal.Cause, refusal.Mend)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -253,8 +252,8 @@ func TestProbe(t *testing.T) {
 				t.Logf("%+v", f)
 			}
 		}
-		answer, err := s.client.Metadata(within(t), &kafkago.MetadataRequest{Topics: []string{s.topics.events + ".probe"}})
-		if err == nil && answer.Topics[0].Error == nil {
+		left, err := s.describe(within(t), s.topics.events+".probe")
+		if err == nil && left.ErrorCode == 0 {
 			t.Error("the probe left its topic behind")
 		}
 		return n

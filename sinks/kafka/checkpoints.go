@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"time"
 
@@ -25,6 +26,22 @@ type checkpoints struct {
 type checkpointPart struct {
 	low, high int64             // what was read: offsets from low up to, not including, high
 	newest    map[string][]byte // by stream name; nil where it was deleted by hand
+	anchor    anchor            // the newest record that was read
+}
+
+// anchor is a record by which a partition is known again: a topic that was made anew has another one there, or none.
+type anchor struct {
+	offset int64
+	sum    uint64 // 0 is no anchor
+}
+
+// sighting is what was found of a stream.
+type sighting struct {
+	checkpoint connector.Checkpoint
+	found      bool   // false only where the whole topic holds none
+	alias      string // the name under which the list (source key) is known, where none was found
+	home       int32  // the partition that the stream's checkpoints go to
+	end        int64  // up to where that was read
 }
 
 const (
@@ -42,39 +59,41 @@ func newCheckpoints(s *Sink) *checkpoints {
 	return c
 }
 
-// newest finds the newest checkpoint of a stream. For an owner, who fenced all others, it is certain to be the newest: what an
-// open transaction of another stream hides is waited for. For anyone else it is the newest that shows within a moment. found
-// is false only where the whole topic holds none; alias is then the name under which the list (source key) is known, if it is.
-func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner bool) (checkpoint connector.Checkpoint, found bool, alias string, err error) {
+// newest finds the newest checkpoint of a stream. For an owner, who fenced all others, it is certain to be the newest that the leader
+// has: what an open transaction of another stream hides is waited for. For anyone else it is the newest that shows within a moment.
+func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner bool) (seen sighting, err error) {
 	select {
 	case token := <-c.gate:
 		defer func() { c.gate <- token }()
 	case <-ctx.Done():
-		return connector.Checkpoint{}, false, "", ctx.Err()
+		return seen, ctx.Err()
 	}
 	count, err := c.sink.partitions(ctx, c.sink.topics.checkpoints)
 	if err != nil {
-		return connector.Checkpoint{}, false, "", err
+		return seen, err
 	}
 	ends, err := c.sink.extents(ctx, c.sink.topics.checkpoints, count, kafkago.ReadUncommitted)
 	if err != nil {
-		return connector.Checkpoint{}, false, "", err
+		return seen, err
 	}
 	if err := c.forward(ctx, ends, owner); err != nil {
-		return connector.Checkpoint{}, false, "", err
+		return seen, err
 	}
-	home := newPartitioner(count).of([]byte(stream.Name))
+	seen.home = newPartitioner(count).of([]byte(stream.Name))
+	seen.end = ends[seen.home].end
 	for step := int64(firstStep); ; step = min(step*stepUp, maxStep) {
-		if raw, ok := c.parts[home].newest[stream.Name]; ok && raw != nil {
-			checkpoint, err = connector.ParseCheckpoint(raw)
-			return checkpoint, err == nil, "", err
+		if raw, ok := c.parts[seen.home].newest[stream.Name]; ok && raw != nil {
+			seen.checkpoint, err = connector.ParseCheckpoint(raw)
+			seen.found = err == nil
+			return seen, err
 		}
 		more, err := c.backward(ctx, ends, step)
 		if err != nil {
-			return connector.Checkpoint{}, false, "", err
+			return seen, err
 		}
 		if !more {
-			return c.elsewhere(stream)
+			seen.checkpoint, seen.found, seen.alias, err = c.elsewhere(stream)
+			return seen, err
 		}
 	}
 }
@@ -132,25 +151,67 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 		patience = c.sink.transactionEnd()
 	}
 	for i, end := range ends {
-		part := &c.parts[i]
-		if part.high > end.end || part.high < end.start { // the topic is not the one that was read
-			*part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)}
-		}
-		at := place{c.sink.topics.checkpoints, int32(i)}
-		reached, err := c.sink.read(ctx, at, part.high, end.end, patience, func(r *protocol.Record) error {
-			return collect(r, part.newest)
-		})
-		part.high = reached
-		switch {
-		case err == nil || !owner && errors.Is(err, errBehind):
-		case errors.Is(err, kafkago.OffsetOutOfRange):
-			*part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)}
-			return err
-		default:
+		if err := c.forwardPart(ctx, int32(i), end, patience, owner); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forwardPart reads what is new at the end of a partition, after the record by which it is known again.
+func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, patience time.Duration, owner bool) error {
+	part := &c.parts[p]
+	fresh := func() { *part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)} }
+	if part.high > end.end || part.high < end.start { // the topic is not the one that was read
+		fresh()
+	}
+	at := place{c.sink.topics.checkpoints, p}
+	for {
+		from, known := part.high, part.anchor.sum == 0
+		if !known {
+			from = part.anchor.offset
+		}
+		newest, last := maps.Clone(part.newest), part.anchor
+		reached, err := c.sink.read(ctx, at, from, end.end, patience, func(r *protocol.Record) error {
+			key, value, err := contents(r)
+			if err != nil {
+				return err
+			}
+			sum := sumOf(key, value)
+			if !known {
+				known = true
+				if r.Offset != part.anchor.offset || sum != part.anchor.sum {
+					return errAnew
+				}
+			}
+			last = anchor{r.Offset, sum}
+			newest[string(key)] = value
+			return nil
+		})
+		if err == nil && !known || errors.Is(err, errAnew) || errors.Is(err, kafkago.OffsetOutOfRange) && part.anchor.sum != 0 {
+			fresh() // its cleaner may have been at work, or it is another topic: read it all
+			continue
+		}
+		part.high, part.newest, part.anchor = max(part.high, reached), newest, last
+		switch {
+		case err == nil || !owner && errors.Is(err, errBehind):
+			return nil
+		case errors.Is(err, kafkago.OffsetOutOfRange):
+			fresh()
+		}
+		return err
+	}
+}
+
+// errAnew says that a partition does not hold what was read in it.
+var errAnew = errors.New("the partition is not the one that was read before")
+
+func sumOf(key, value []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(key) // it has no errors
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write(value)
+	return h.Sum64() | 1 // 0 is no anchor
 }
 
 // backward reads one step further back in each partition; more is false when all were known to their beginning.
@@ -175,14 +236,19 @@ func (c *checkpoints) backward(ctx context.Context, ends []extent, step int64) (
 }
 
 func collect(r *protocol.Record, into map[string][]byte) error {
-	key, err := protocol.ReadAll(r.Key)
-	if err != nil {
-		return fmt.Errorf("read key: %w", err)
+	key, value, err := contents(r)
+	if err == nil {
+		into[string(key)] = value
 	}
-	value, err := protocol.ReadAll(r.Value)
-	if err != nil {
-		return fmt.Errorf("read checkpoint: %w", err)
+	return err
+}
+
+func contents(r *protocol.Record) (key, value []byte, err error) {
+	if key, err = protocol.ReadAll(r.Key); err != nil {
+		return nil, nil, fmt.Errorf("read key: %w", err)
 	}
-	into[string(key)] = value
-	return nil
+	if value, err = protocol.ReadAll(r.Value); err != nil {
+		return nil, nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	return key, value, nil
 }

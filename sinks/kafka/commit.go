@@ -65,13 +65,22 @@ func (a *lane) next(d *draft, enc connector.Encoding) iter.Seq[*record] {
 
 // Commit appends the events in order, the rejects to the quarantine, and records next, all or nothing.
 func (l *log) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
-	if err := l.commit(ctx, events, rejects, next); err != nil {
+	err := l.sink.watch.refusal()
+	if err == nil {
+		err = l.commit(ctx, events, rejects, next, nil)
+	}
+	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
 }
 
-func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+// commitTime bounds a commit, whatever the brokers do.
+const commitTime = 30 * time.Second
+
+// commit is Commit. proven, where there is one, is asked when all is written but not committed; its error takes it all back.
+func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+	proven func(context.Context) error) error {
 	s := l.session
 	switch {
 	case s == nil && l.fenced:
@@ -79,6 +88,8 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	case s == nil:
 		return errNotAcquired
 	}
+	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	defer cancel()
 	now := time.Now()
 	if len(events) > 0 {
 		s.positions.begin(events[0].Sequence, l.claim.Window, now)
@@ -92,7 +103,7 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	}
 	who, err := l.raise(ctx, s)
 	if err != nil {
-		return l.refused(err)
+		return l.refused(ctx, err)
 	}
 	places := make([]place, len(lanes))
 	for i, lane := range lanes {
@@ -107,6 +118,11 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	if err := l.produce(ctx, s, who, lanes, offsets, now); err != nil {
 		return l.broken(ctx, s, who, err)
 	}
+	if proven != nil {
+		if err := proven(ctx); err != nil {
+			return l.broken(ctx, s, who, &unprovenError{err})
+		}
+	}
 	if err := l.sink.endTransaction(ctx, l.id, who, true); err != nil {
 		if fenced(err) {
 			return l.standDown(err)
@@ -115,9 +131,16 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 		return err // unclear, whatever it is
 	}
 	s.positions.Next = offsets
+	l.standing.Keep(next)
 	l.raiseNext(s, who)
 	return nil
 }
+
+// unprovenError says that all was written, and must not be committed.
+type unprovenError struct{ err error }
+
+func (e *unprovenError) Error() string { return e.err.Error() }
+func (e *unprovenError) Unwrap() error { return e.err }
 
 // lanes sorts what is to be written by partition.
 func (l *log) lanes(s *session, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) ([]*lane, error) {
@@ -214,8 +237,8 @@ func (l *log) settle(s *session, lane *lane, answer *piece, offsets []int64) err
 	sent := lane.sent
 	switch {
 	case answer.err == nil:
-		if lane.at.topic == l.sink.topics.events {
-			offsets[lane.at.partition] = answer.offset + int64(sent)
+		if err := l.forth(s, lane.at, answer.offset, int64(sent), offsets); err != nil {
+			return err
 		}
 		lane.stored(sent)
 		lane.limit = 0
@@ -234,6 +257,30 @@ func (l *log) settle(s *session, lane *lane, answer *piece, offsets []int64) err
 	}
 	lane.batch = nil
 	return nil
+}
+
+// forth notes where a partition ends now, and refuses one that ended before further up: it was made anew, or lost its end, and what this
+// log wrote to it is gone.
+func (l *log) forth(s *session, at place, offset, sent int64, offsets []int64) error {
+	before := int64(0)
+	switch at.topic {
+	case l.sink.topics.events:
+		before = offsets[at.partition]
+		offsets[at.partition] = offset + sent
+	case l.sink.topics.checkpoints:
+		if s.wrote.home == at.partition {
+			before = s.wrote.end
+		}
+		s.wrote.home, s.wrote.end = at.partition, offset+sent
+	}
+	if offset >= before {
+		return nil
+	}
+	return &connector.Refusal{
+		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
+		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was made anew, or the brokers lost its end", before, offset),
+		Mend:  "restore it, or go on without what it held with `run --first-start`, and see what is missing with `twochat-connector audit`",
+	}
 }
 
 // checkpointBytes is the largest record that the topics of checkpoints and quarantine are asked to take.
@@ -283,7 +330,7 @@ func (l *log) raiseNext(s *session, used producer) {
 
 // refused names the outcome of a commit that ended before its transaction began. Nothing of it was sent, and the epoch can be
 // asked for again.
-func (l *log) refused(err error) error {
+func (l *log) refused(ctx context.Context, err error) error {
 	switch {
 	case fenced(err):
 		return l.standDown(err)
@@ -291,7 +338,22 @@ func (l *log) refused(err error) error {
 		l.drop()
 		return err
 	}
-	return fmt.Errorf("%w: %w", connector.ErrNotNow, mend(err))
+	return l.nothing(ctx, err)
+}
+
+// nothing names the outcome of a commit of which nothing was or will be written: a person has to act, or it can be tried again.
+func (l *log) nothing(ctx context.Context, cause error) error {
+	l.sink.watch.wake() // settings may have changed
+	err := l.sink.judged(cause)
+	if isMissing(cause) {
+		err = l.sink.gone(ctx, cause)
+	}
+	var refusal *connector.Refusal
+	if errors.As(err, &refusal) {
+		l.drop()
+		return err
+	}
+	return fmt.Errorf("%w: %w", connector.ErrNotNow, cause)
 }
 
 // broken names the outcome of a commit whose transaction cannot go on. Only where the broker said so itself, or nothing was
@@ -299,7 +361,9 @@ func (l *log) refused(err error) error {
 func (l *log) broken(ctx context.Context, s *session, who producer, cause error) error {
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
-	certain := errors.As(cause, &rejected) || errors.As(cause, &refusal)
+	var unproven *unprovenError
+	isRefusal := errors.As(cause, &refusal)
+	certain := errors.As(cause, &rejected) || isRefusal || errors.As(cause, &unproven)
 	switch {
 	case fenced(cause):
 		return l.standDown(cause)
@@ -307,6 +371,8 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 		l.drop()
 		return cause
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout) // to take it back, even where its time is over
+	defer cancel()
 	err := l.sink.endTransaction(ctx, l.id, who, false)
 	switch {
 	case err == nil:
@@ -319,10 +385,14 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 		l.drop()
 		return fmt.Errorf("%w; abort: %w", cause, err)
 	}
-	if certain {
+	switch {
+	case isRefusal:
+		l.drop()
+		return cause
+	case certain:
 		return cause
 	}
-	return fmt.Errorf("%w: %w", connector.ErrNotNow, mend(cause))
+	return l.nothing(ctx, cause)
 }
 
 // standDown ends the session of a log that was fenced.

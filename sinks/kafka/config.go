@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"regexp"
 	"time"
@@ -17,6 +18,10 @@ type Config struct {
 	Topic string `yaml:"topic"`
 	// Create allows missing topics to be made.
 	Create bool `yaml:"create"`
+	// Replicas is how many replicas missing topics are made with; 0 is three, or as many as the cluster is set up for.
+	Replicas int `yaml:"replicas"`
+	// Retention is for how long topics that are made keep events and quarantine; 0 is for ever. Checkpoints stay in any case.
+	Retention time.Duration `yaml:"retention"`
 	// Compression of record batches: zstd, lz4, snappy, gzip or none.
 	Compression string `yaml:"compression"`
 	SASL        SASL   `yaml:"sasl"`
@@ -77,6 +82,14 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
+// retentionMillis is Retention as the setting of a topic.
+func (c Config) retentionMillis() int64 {
+	if c.Retention <= 0 {
+		return -1
+	}
+	return c.Retention.Milliseconds()
+}
+
 // topicName leaves room for the suffixes of the topics beside it (the limit is 249).
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 
@@ -115,6 +128,12 @@ func (c Config) Validate() []connector.Finding {
 	}
 	if c.AcceptPartitions < 0 {
 		refuse("accept_partitions", "it is negative", "leave it out, or give the number of partitions that the topic has now")
+	}
+	if c.Replicas < 0 || c.Replicas > math.MaxInt16 {
+		refuse("replicas", fmt.Sprintf("%d is no number of replicas", c.Replicas), "leave it out for three, or for as many as the cluster is set up for")
+	}
+	if c.Retention != 0 && c.Retention < time.Minute {
+		refuse("retention", fmt.Sprintf("%v is too short", c.Retention), "leave it out to keep events for ever, or give hours, like 168h")
 	}
 	c.SASL.validate(refuse)
 	if c.SASL.Mechanism != "" && !c.TLS.on() && remote && !c.Insecure {

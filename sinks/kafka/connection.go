@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/secret"
 )
 
-// dialTimeout bounds the making of a connection: dialling, TLS, API versions.
+// dialTimeout bounds the making of a connection: dialling, TLS, versions, authentication.
 const dialTimeout = 5 * time.Second
 
 // dialer makes connections to brokers. It does TLS itself, so that certificates are read anew for each connection.
@@ -25,11 +25,8 @@ func (c Config) dialer() func(ctx context.Context, network, address string) (net
 	base := &net.Dialer{Timeout: dialTimeout}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		plain, err := base.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		if !c.TLS.on() {
-			return bounded{plain}, nil
+		if err != nil || !c.TLS.on() {
+			return plain, err
 		}
 		config, err := c.TLS.load(address)
 		if err != nil {
@@ -37,21 +34,10 @@ func (c Config) dialer() func(ctx context.Context, network, address string) (net
 		}
 		secure := tls.Client(plain, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, errors.Join(&net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("tls with %s: %w", address, err)}, plain.Close())
+			return nil, errors.Join(fmt.Errorf("tls: %w", err), plain.Close())
 		}
-		return bounded{secure}, nil
+		return secure, nil
 	}
-}
-
-// bounded never waits for ever. kafka-go clears the deadline of a connection before the SASL exchange and between requests; each
-// request sets its own again.
-type bounded struct{ net.Conn }
-
-func (b bounded) SetDeadline(at time.Time) error {
-	if at.IsZero() {
-		at = time.Now().Add(dialTimeout)
-	}
-	return b.Conn.SetDeadline(at)
 }
 
 func (t TLS) load(address string) (*tls.Config, error) {

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/createtopics"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // partitionCount is how many partitions Create gives the events topic.
@@ -20,57 +24,199 @@ func (t topics) partitions(topic string) int {
 	return 1
 }
 
-// settings are what a topic is made with beside its partitions and replicas.
-func (t topics) settings(topic string) []kafkago.ConfigEntry {
-	switch topic {
-	case t.checkpoints:
-		return []kafkago.ConfigEntry{
-			{ConfigName: "cleanup.policy", ConfigValue: "compact"},
-			{ConfigName: "segment.bytes", ConfigValue: strconv.Itoa(16 << 20)},
-			{ConfigName: "segment.ms", ConfigValue: "3600000"},
-			{ConfigName: "min.cleanable.dirty.ratio", ConfigValue: "0.1"},
-			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(checkpointBytes)},
-		}
-	case t.quarantine:
-		return []kafkago.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "delete"}}
+// setting is one of a topic's settings.
+type setting struct{ name, value string }
+
+// settings are what a topic is made with beside its partitions. No replica that lags may ever lead one of them: what was acknowledged
+// would be gone.
+func (s *Sink) settings(topic string, replicas int) []setting {
+	list := []setting{
+		{"min.insync.replicas", strconv.Itoa(max(1, replicas-1))},
+		{"unclean.leader.election.enable", "false"},
 	}
-	return []kafkago.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "delete"}, {ConfigName: "unclean.leader.election.enable", ConfigValue: "false"}}
+	if topic == s.topics.checkpoints {
+		return append(list, setting{"cleanup.policy", "compact"}, setting{"segment.bytes", strconv.Itoa(16 << 20)},
+			setting{"segment.ms", "3600000"}, setting{"min.cleanable.dirty.ratio", "0.1"},
+			setting{"max.message.bytes", strconv.Itoa(checkpointBytes)})
+	}
+	return append(list, setting{"cleanup.policy", "delete"}, setting{"retention.ms", strconv.FormatInt(s.config.retentionMillis(), 10)})
 }
 
-// Create makes the topics that are missing. It changes nothing that is there.
+// Create makes the topics that are missing. It changes nothing that is there. A topic that is gone while the others hold what was
+// written with it is not made: that would take a log that was lost for one that never was.
 func (s *Sink) Create(ctx context.Context) error {
-	answer, err := s.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: s.topics.all()})
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	v, err := s.cluster.settled(ctx, time.Now())
 	if err != nil {
-		return fmt.Errorf("create topics: metadata: %w", down(err))
+		return fmt.Errorf("create topics: %w", s.judged(down(err)))
 	}
-	replicas := min(3, max(1, len(answer.Brokers)))
-	request := &kafkago.CreateTopicsRequest{}
+	missing, err := s.absent(v)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	if err := s.lostBeside(ctx, v, missing); err != nil {
+		return err
+	}
+	replicas, err := s.replicas(ctx, v)
+	if err != nil {
+		return fmt.Errorf("create topics: %w", s.judged(down(err)))
+	}
+	request := &createtopics.Request{TimeoutMs: int32(callTimeout.Milliseconds())}
+	for _, name := range missing {
+		topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(s.topics.partitions(name)), ReplicationFactor: int16(replicas)}
+		for _, setting := range s.settings(name, replicas) {
+			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: setting.name, Value: setting.value})
+		}
+		request.Topics = append(request.Topics, topic)
+	}
+	response, err := s.cluster.controlled(ctx, request)
+	if err != nil {
+		return fmt.Errorf("create topics: %w", s.judged(down(err)))
+	}
+	answer, ok := response.(*createtopics.Response)
+	if !ok {
+		return fmt.Errorf("create topics: %w", errNoAnswer)
+	}
+	return s.created(answer, replicas)
+}
+
+// createTimeout bounds one Create: that the brokers are asked, and make the topics.
+const createTimeout = 30 * time.Second
+
+// created takes the answer to the request for topics.
+func (s *Sink) created(answer *createtopics.Response, replicas int) error {
 	for _, t := range answer.Topics {
-		if t.Error == nil {
-			continue
+		err := codeError(t.ErrorCode)
+		var text string
+		if err != nil && t.ErrorMessage != "" {
+			text = ": " + t.ErrorMessage
 		}
-		if !isMissing(t.Error) {
-			return fmt.Errorf("create topics: topic %s: %w", t.Name, mend(down(t.Error)))
+		switch {
+		case err == nil:
+			s.logger.Info("topic created", "topic", t.Name, "replicas", replicas)
+		case errors.Is(err, kafkago.TopicAlreadyExists):
+		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed), errors.Is(err, kafkago.PolicyViolation):
+			return &connector.Refusal{
+				Thing: "topic " + t.Name, Cause: "it does not exist, and may not be made: " + errorText(err) + text,
+				Mend: "have it made: " + s.createCommand(t.Name, replicas),
+			}
+		default:
+			return fmt.Errorf("create topic %s: %w%s", t.Name, down(err), text)
 		}
-		settings := append(s.topics.settings(t.Name),
-			kafkago.ConfigEntry{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(max(1, replicas-1))})
-		request.Topics = append(request.Topics, kafkago.TopicConfig{
-			Topic: t.Name, NumPartitions: s.topics.partitions(t.Name),
-			ReplicationFactor: replicas, ConfigEntries: settings,
-		})
-	}
-	if len(request.Topics) == 0 {
-		return nil
-	}
-	made, err := s.client.CreateTopics(ctx, request)
-	if err != nil {
-		return fmt.Errorf("create topics: %w", down(err))
-	}
-	for topic, err := range made.Errors {
-		if err != nil && !errors.Is(err, kafkago.TopicAlreadyExists) {
-			return fmt.Errorf("create topic %s: %w; make it yourself: %s", topic, err, s.createCommand(topic))
-		}
-		s.logger.Info("topic created", "topic", topic, "replicas", replicas)
 	}
 	return nil
+}
+
+// absent lists the topics that do not exist.
+func (s *Sink) absent(v *view) (missing []string, err error) {
+	for _, name := range s.topics.all() {
+		switch err := v.topics[name].err; {
+		case isMissing(err), v.topics[name].partitions == nil && err == nil:
+			missing = append(missing, name)
+		case err != nil:
+			return nil, fmt.Errorf("topic %s: %w", name, s.judged(down(err)))
+		}
+	}
+	return missing, nil
+}
+
+// lostBeside refuses to make the topic of events or checkpoints where the other one has been written to.
+func (s *Sink) lostBeside(ctx context.Context, v *view, missing []string) error {
+	pairs := map[string]string{s.topics.events: s.topics.checkpoints, s.topics.checkpoints: s.topics.events}
+	for _, name := range missing {
+		other, ok := pairs[name]
+		if !ok || v.topics[other].err != nil || len(v.topics[other].partitions) == 0 {
+			continue
+		}
+		ends, err := s.extents(ctx, other, len(v.topics[other].partitions), kafkago.ReadUncommitted)
+		if err != nil {
+			return fmt.Errorf("topic %s: %w", other, s.judged(down(err)))
+		}
+		for _, end := range ends {
+			if end.end > 0 {
+				return s.refuseLost(ctx, name, other)
+			}
+		}
+	}
+	return nil
+}
+
+// wantedReplicas is how many replicas a topic should have, where the cluster has as many brokers.
+const wantedReplicas = 3
+
+// replicas is with how many replicas topics are made: three, or as many as the cluster has brokers. How many answer now says little: one
+// may be down, and a topic stays as it was made. What the brokers keep their own transactions with says how many there should be.
+func (s *Sink) replicas(ctx context.Context, v *view) (int, error) {
+	if s.config.Replicas > 0 {
+		return s.config.Replicas, nil
+	}
+	alive := len(v.brokers)
+	if alive >= wantedReplicas {
+		return wantedReplicas, nil
+	}
+	meant, err := s.meantReplicas(ctx, v)
+	switch {
+	case err != nil:
+		return 0, err
+	case meant == 0:
+		return 0, &connector.Refusal{
+			Thing: "sink.kafka.create", Cause: fmt.Sprintf("%d of the brokers can be seen, and not how many the cluster has; topics would be made with too few replicas for good", alive),
+			Mend: fmt.Sprintf("say it: `sink.kafka.replicas: %d`, or 3 once three brokers are there", alive),
+		}
+	case alive < meant:
+		return 0, fmt.Errorf("%w: the cluster is set up for topics of %d replicas, and %d of its brokers are there; waiting for the others (or set sink.kafka.replicas)",
+			connector.ErrNotNow, meant, alive)
+	}
+	return max(1, min(wantedReplicas, meant)), nil
+}
+
+// meantReplicas is for how many replicas the cluster is set up, at most three; 0 is not known.
+func (s *Sink) meantReplicas(ctx context.Context, v *view) (int, error) {
+	meant := 0
+	for id := range v.brokers {
+		settings, err := s.brokerSettings(ctx, id)
+		if err != nil {
+			if gone := down(err); errors.Is(gone, connector.ErrNotNow) {
+				return 0, gone
+			}
+			break // no right to see it
+		}
+		for _, name := range []string{"transaction.state.log.replication.factor", "default.replication.factor"} {
+			if n, err := strconv.Atoi(settings[name]); err == nil {
+				meant = max(meant, n)
+			}
+		}
+		break // they are the cluster's
+	}
+	own, err := s.describe(ctx, transactionsTopic)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range own.Partitions {
+		meant = max(meant, len(p.ReplicaNodes))
+	}
+	return min(meant, wantedReplicas), nil
+}
+
+// createCommand is the command that makes one of the sink's topics with the right settings.
+func (s *Sink) createCommand(topic string, replicas int) string {
+	command := fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d --replication-factor %d",
+		s.config.Brokers[0], topic, s.topics.partitions(topic), replicas)
+	for _, setting := range s.settings(topic, replicas) {
+		command += " --config " + setting.name + "=" + setting.value
+	}
+	return command
+}
+
+// replicasNow is the number of replicas for a command that is printed: what Create would take, or what the brokers that answer allow.
+func (s *Sink) replicasNow(ctx context.Context) int {
+	v, err := s.cluster.known(ctx)
+	if err != nil {
+		return wantedReplicas
+	}
+	if n, err := s.replicas(ctx, v); err == nil {
+		return n
+	}
+	return max(1, min(wantedReplicas, len(v.brokers)))
 }

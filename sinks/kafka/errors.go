@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"syscall"
+	"strings"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -32,16 +29,31 @@ func passing(err error) bool {
 		errors.Is(err, kafkago.GroupCoordinatorNotAvailable) || errors.Is(err, kafkago.NotCoordinatorForGroup)
 }
 
+// severalErrors are errors of several brokers, in one line.
+type severalErrors []error
+
+func (e severalErrors) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (e severalErrors) Unwrap() []error { return e }
+
 // unsent says that err kept a request from being sent at all.
 func unsent(err error) bool {
-	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial" || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition) ||
-		errors.Is(err, protocol.ErrNoLeader) || errors.Is(err, kafkago.BrokerNotAvailable)
+	var connect *connectError
+	var broken *brokenError
+	var unasked *unaskedError
+	return errors.As(err, &unasked) || errors.Is(err, kafkago.BrokerNotAvailable) || errors.As(err, &connect) && !errors.As(err, &broken)
 }
 
 // stale says that a connection broke under a request, as one does that idled while its broker restarted.
 func stale(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	var broken *brokenError
+	return errors.As(err, &broken) && !isTimeout(err)
 }
 
 // moving says that a partition has no leader where it was looked for, which the next metadata will tell, or one that is too new to
@@ -49,7 +61,8 @@ func stale(err error) bool {
 func moving(err error) bool {
 	for _, code := range []error{
 		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch,
-		kafkago.FencedLeaderEpoch, kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, protocol.ErrNoLeader, protocol.ErrNoPartition, protocol.ErrNoTopic, kafkago.BrokerNotAvailable,
+		kafkago.FencedLeaderEpoch, kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, kafkago.BrokerNotAvailable,
+		kafkago.ReplicaNotAvailable, kafkago.NetworkException,
 	} {
 		if errors.Is(err, code) {
 			return true
@@ -58,16 +71,37 @@ func moving(err error) bool {
 	return false
 }
 
-// down turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow; only for what wrote nothing.
+// down turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow; only for what wrote nothing. What a
+// person has to mend stays what it is.
 func down(err error) error {
-	if err == nil || errors.Is(err, connector.ErrNotNow) {
+	var connect *connectError
+	var broken *brokenError
+	var refusal *connector.Refusal
+	if err == nil || errors.Is(err, connector.ErrNotNow) || errors.As(err, &refusal) {
 		return err
 	}
-	if unsent(err) || stale(err) || passing(err) || moving(err) {
+	if unsent(err) || passing(err) || moving(err) || isTimeout(err) || errors.As(err, &connect) || errors.As(err, &broken) ||
+		errors.Is(err, errFewAnswer) || errors.Is(err, errBehind) || errors.Is(err, errMoved) || errors.Is(err, errSurpassed) || isTransient(err) {
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 	}
 	return err
 }
+
+// isTransient says that a broker refused something for a reason that is its own, and passes.
+func isTransient(err error) bool {
+	for _, code := range []error{
+		kafkago.RequestTimedOut, kafkago.NotEnoughReplicas, kafkago.NotEnoughReplicasAfterAppend, kafkago.NotController,
+		kafkago.Unknown, kafkago.ThrottlingQuotaExceeded, kafkago.TransactionCoordinatorFenced,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// errMoved says that a partition got another leader while it was read: what was read may be what the former one had.
+var errMoved = errors.New("a partition changed its leader while it was read")
 
 // pause waits, unless the context ends first.
 func pause(ctx context.Context, d time.Duration) error {

@@ -13,19 +13,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// metadataTTL is how old the transport's picture of the cluster may be: a moved leader is found within it. It also bounds the
-// transport's own metadata requests.
-const metadataTTL = 2 * time.Second
-
 // Sink writes the events of all streams to Kafka. Its methods may be called from several goroutines.
 type Sink struct {
-	config    Config
-	encoding  connector.Encoding
-	logger    *slog.Logger
-	topics    topics
-	encoders  chan *encoder // those not in use
-	transport *kafkago.Transport
-	client    *kafkago.Client
+	config   Config
+	encoding connector.Encoding
+	logger   *slog.Logger
+	topics   topics
+	encoders chan *encoder // those not in use
+	cluster  *cluster
 
 	checkpoints *checkpoints
 	scans       *scans
@@ -34,7 +29,8 @@ type Sink struct {
 	life       context.Context // ends with Close
 	end        context.CancelFunc
 	background sync.WaitGroup
-	seen       sync.Map // the topics that were there once
+	missing    missingTopics
+	watch      watch
 }
 
 // topics are the names of the sink's topics.
@@ -58,7 +54,8 @@ func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sin
 }
 
 func open(config Config, encoding connector.Encoding, logger *slog.Logger, names topics) *Sink {
-	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus()}
+	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus(), watch: newWatch()}
+	s.missing = missingTopics{patience: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
 	// As many as there are processors, for all streams together: more would only hold memory.
 	s.encoders = make(chan *encoder, runtime.GOMAXPROCS(0))
 	compression, _ := compressionOf(config.Compression)
@@ -66,11 +63,7 @@ func open(config Config, encoding connector.Encoding, logger *slog.Logger, names
 		s.encoders <- &encoder{compressor: compressor{compression: compression}}
 	}
 	s.life, s.end = context.WithCancel(context.Background())
-	s.transport = &kafkago.Transport{
-		Dial: config.dialer(), DialTimeout: dialTimeout, IdleTimeout: 2 * time.Minute, MetadataTTL: metadataTTL,
-		MetadataTopics: names.all(), ClientID: "twochat-connector", SASL: config.SASL.mechanism(), Context: s.life,
-	}
-	s.client = &kafkago.Client{Addr: kafkago.TCP(config.Brokers...), Timeout: callTimeout, Transport: s.transport}
+	s.cluster = newCluster(config, names.all())
 	s.checkpoints = newCheckpoints(s)
 	s.scans = &scans{sink: s}
 	return s
@@ -103,7 +96,7 @@ func (s *Sink) Promise() connector.Promise {
 func (s *Sink) Close() error {
 	s.end()
 	s.background.Wait()
-	s.transport.CloseIdleConnections()
+	s.cluster.close()
 	return nil
 }
 
@@ -111,25 +104,24 @@ func (s *Sink) Close() error {
 func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
 	var count int
 	err := s.again(ctx, func(ctx context.Context) error {
-		answer, err := s.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{topic}})
+		v, err := s.cluster.known(ctx)
 		if err != nil {
-			return fmt.Errorf("metadata: %w", err)
+			return err
 		}
-		if len(answer.Topics) != 1 {
-			return errNoAnswer
+		found, ok := v.topics[topic]
+		switch count = len(found.partitions); {
+		case !ok:
+			return kafkago.UnknownTopicOrPartition
+		case found.err == nil && count == 0:
+			return kafkago.LeaderNotAvailable
 		}
-		count = len(answer.Topics[0].Partitions)
-		return answer.Topics[0].Error
+		return found.err
 	})
-	_, known := s.seen.Load(topic)
-	switch {
-	case err == nil && count > 0:
-		s.seen.Store(topic, true)
-	case isMissing(err) && !known: // a broker that has just started may not know its own topics yet
-		return 0, s.refuseMissing(topic)
+	if isMissing(err) { // asked for long enough: a broker that has just started may not know its own topics yet
+		return 0, s.refuseMissing(ctx, topic)
 	}
-	if err == nil && count == 0 {
-		err = kafkago.LeaderNotAvailable
+	if err == nil {
+		s.missing.note(topic, true, time.Now())
 	}
 	return count, wrap("topic "+topic, err)
 }

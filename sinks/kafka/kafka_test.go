@@ -41,7 +41,7 @@ func TestOpenTransactionBeside(t *testing.T) {
 		impatient := openSink(t, b, config, connector.Encoding{})
 		defer impatient.Close()
 		impatient.config.TransactionTimeout = -19 * time.Second // what an owner waits for, less the brokers' own leisure
-		if _, _, _, err := impatient.checkpoints.newest(t.Context(), sinktest.Stream("595981048477"), true); !errors.Is(err, errBehind) {
+		if _, err := impatient.checkpoints.newest(t.Context(), sinktest.Stream("595981048477"), true); !errors.Is(err, errBehind) {
 			t.Fatalf("an owner that waited in vain: %v, want errBehind", err)
 		}
 		state, err := two.log.Acquire(within(t))
@@ -95,11 +95,11 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 // TestTimes writes history of three years ago and of the future into a topic that keeps a week: it is accepted and stays.
 func TestTimes(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
-		config := Config{Topic: newTopic()}
+		config := Config{Topic: newTopic(), Retention: 168 * time.Hour}
 		createTopics(t, b, config)
 		sink := openSink(t, b, config, connector.Encoding{})
 		defer sink.Close()
-		settings, err := sink.settings(t.Context(), config.Topic)
+		settings, err := sink.topicSettings(t.Context(), config.Topic)
 		if err != nil || settings["retention.ms"] != "604800000" {
 			t.Fatalf("retention.ms is %q: %v", settings["retention.ms"], err)
 		}

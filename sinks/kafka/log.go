@@ -8,6 +8,7 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -18,8 +19,9 @@ type log struct {
 	claim connector.Claim
 	id    string // the transactional id
 
-	session *session // nil until Acquire, and again after anything unclear
-	fenced  bool     // another owner has the stream, as far as is known
+	session  *session // nil until Acquire, and again after anything unclear
+	fenced   bool     // another owner has the stream, as far as is known
+	standing connector.Standing
 }
 
 // session is what a log holds from an Acquire until something is unclear.
@@ -32,7 +34,8 @@ type session struct {
 	events    partitioner
 	homes     map[string]partitioner // of the other topics
 	positions positions
-	chunk     int // how many bytes of records a batch may take, uncompressed
+	wrote     sighting // the checkpoint that was written last: its partition, and where it ends there
+	chunk     int      // how many bytes of records a batch may take, uncompressed
 }
 
 var errNotAcquired = errors.New("the stream is not acquired: what the last commit did is not known")
@@ -42,11 +45,11 @@ func (l *log) Limits() connector.Limits { return connector.Limits{Messages: 5000
 
 // Peek returns the newest committed checkpoint that no open transaction hides.
 func (l *log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
-	checkpoint, found, _, err := l.sink.checkpoints.newest(ctx, l.claim.Stream, false)
+	seen, err := l.sink.checkpoints.newest(ctx, l.claim.Stream, false)
 	if err != nil {
-		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", down(err))
+		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", l.sink.judged(down(err)))
 	}
-	return checkpoint, found, nil
+	return seen.checkpoint, seen.found, nil
 }
 
 // Acquire takes the stream over.
@@ -56,12 +59,16 @@ func (l *log) Acquire(ctx context.Context) (connector.State, error) {
 	state, err := l.acquire(ctx)
 	if err != nil {
 		l.drop()
-		return connector.State{}, fmt.Errorf("acquire: %w", down(err))
+		return connector.State{}, fmt.Errorf("acquire: %w", l.sink.judged(down(err)))
 	}
+	l.sink.watchSettings()
 	return state, nil
 }
 
 func (l *log) acquire(ctx context.Context) (connector.State, error) {
+	if err := l.sink.relook(ctx); err != nil {
+		return connector.State{}, err
+	}
 	count, err := l.sink.partitions(ctx, l.sink.topics.events)
 	if err != nil {
 		return connector.State{}, err
@@ -75,80 +82,150 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 		homes[topic] = newPartitioner(n)
 	}
 	// Without fencing first: who may not have the stream must not disturb its owner.
-	if _, _, err := l.admitted(ctx, count, false); err != nil {
+	if _, err := l.admitted(ctx, count, false); err != nil {
 		return connector.State{}, err
 	}
 	who, err := l.sink.takeOver(ctx, l.id, nobody)
 	if err != nil {
-		return connector.State{}, mend(err)
+		return connector.State{}, err
 	}
-	checkpoint, known, err := l.admitted(ctx, count, true)
+	// From here on nobody else commits. What follows is read from who leads, which is asked for before and afterwards: a broker that
+	// lost its controller would show an old log.
+	before, err := l.sink.cluster.settled(ctx, time.Now())
 	if err != nil {
 		return connector.State{}, err
 	}
-	held, err := readPositions(checkpoint.Sink)
+	found, err := l.reread(ctx, count)
+	if errors.Is(err, errSurpassed) { // is it, or did another owner take over meanwhile and go on?
+		if _, raiseErr := l.sink.takeOver(ctx, l.id, who); raiseErr != nil {
+			return connector.State{}, fmt.Errorf("%w; %w", err, raiseErr)
+		}
+		err = l.outdated(found.seen.checkpoint.Sequence)
+	}
+	if confirmErr := l.confirmed(ctx, before); confirmErr != nil {
+		return connector.State{}, confirmErr
+	}
 	if err != nil {
 		return connector.State{}, err
 	}
-	if err := l.pin(&held, count); err != nil {
-		return connector.State{}, err
-	}
-	ends, err := l.sink.extents(ctx, l.sink.topics.events, count, kafkago.ReadUncommitted)
-	if err != nil {
-		return connector.State{}, err
-	}
-	if err := l.truncated(held, ends); err != nil {
-		return connector.State{}, err
-	}
-	ends = ends[:held.Partitions] // the stream has nothing in the others
-	list, err := l.window(ctx, held, ends, &checkpoint, known)
-	if err != nil {
-		return connector.State{}, err
-	}
-	now := time.Now()
-	held.rebuild(list, ends, l.claim.Window, now)
 	s := &session{
-		producer: who, raised: make(chan struct{}), stop: func() {}, events: newPartitioner(held.Partitions), homes: homes,
-		positions: held, chunk: maxChunk,
+		producer: who, raised: make(chan struct{}), stop: func() {}, events: newPartitioner(found.positions.Partitions), homes: homes,
+		positions: found.positions, wrote: found.seen, chunk: maxChunk,
 	}
 	close(s.raised)
 	l.session = s
-	next := l.claim.TakeOver(checkpoint, now)
-	if err := l.commit(ctx, nil, nil, next); err != nil {
+	next := l.claim.TakeOver(found.seen.checkpoint, time.Now())
+	if err := l.commit(ctx, nil, nil, next, func(ctx context.Context) error { return l.unsurpassed(ctx, found.seen, s.wrote) }); err != nil {
 		return connector.State{}, fmt.Errorf("write the take-over: %w", err)
 	}
-	state := connector.State{Checkpoint: next, Seen: make([]connector.Seen, len(list))}
-	for i := range list {
-		state.Seen[i] = list[i].seen
+	state := connector.State{Checkpoint: next, Seen: make([]connector.Seen, len(found.list))}
+	for i := range found.list {
+		state.Seen[i] = found.list[i].seen
 	}
 	return state, nil
 }
 
+// reading is what an owner-to-be finds in the topics.
+type reading struct {
+	seen      sighting
+	positions positions
+	list      []found
+}
+
+// reread reads the checkpoint and the seen window.
+func (l *log) reread(ctx context.Context, count int) (r reading, err error) {
+	if r.seen, err = l.admitted(ctx, count, true); err != nil {
+		return r, err
+	}
+	if !l.claim.FirstStart {
+		if err := l.standing.Admit(l.claim.Stream.Name, r.seen.checkpoint, r.seen.found); err != nil {
+			return r, err
+		}
+	}
+	if r.positions, err = readPositions(r.seen.checkpoint.Sink); err != nil {
+		return r, err
+	}
+	if err := l.pin(&r.positions, count); err != nil {
+		return r, err
+	}
+	ends, err := l.sink.extents(ctx, l.sink.topics.events, count, kafkago.ReadUncommitted)
+	if err != nil {
+		return r, err
+	}
+	if err := l.truncated(r.positions, ends); err != nil {
+		return r, err
+	}
+	ends = ends[:r.positions.Partitions] // the stream has nothing in the others
+	if r.list, err = l.window(ctx, r.positions, ends, &r.seen); err != nil {
+		return r, err
+	}
+	r.positions.rebuild(r.list, ends, l.claim.Window, time.Now())
+	return r, nil
+}
+
+// confirmed says whether the partitions that were read are led as they were before, by what most brokers say now.
+func (l *log) confirmed(ctx context.Context, before *view) error {
+	after, err := l.sink.cluster.settled(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	if !before.same(after, l.sink.topics.events) || !before.same(after, l.sink.topics.checkpoints) {
+		return errMoved
+	}
+	return nil
+}
+
+// unsurpassed holds what a take-over read against where its own checkpoint was put, before it is committed. The leader and its replicas
+// took that record, so all that was committed before lies below it there: where the reading ended further down, what lies between must
+// hold no checkpoint of this stream, or the reading was of an older log.
+func (l *log) unsurpassed(ctx context.Context, read, wrote sighting) error {
+	at := place{l.sink.topics.checkpoints, wrote.home}
+	if wrote.home != read.home || wrote.end < read.end {
+		return fmt.Errorf("%w: %s/%d", errMoved, at.topic, at.partition)
+	}
+	newer := false
+	_, err := l.sink.read(ctx, at, read.end, wrote.end-1, settleTime, func(r *protocol.Record) error {
+		key, _, err := contents(r)
+		newer = newer || string(key) == l.claim.Stream.Name
+		return err
+	})
+	if err == nil && newer {
+		err = fmt.Errorf("%w: %s/%d", errSurpassed, at.topic, at.partition)
+	}
+	return err
+}
+
+// settleTime is how long other streams' open transactions may hide what lies below a take-over's own record.
+const settleTime = 3 * time.Second
+
+// errSurpassed says that there is something newer than what was read.
+var errSurpassed = errors.New("what was read is older than what was committed: the broker that was read had been left behind")
+
 // admitted reads the newest checkpoint and says whether this claim may take it over.
-func (l *log) admitted(ctx context.Context, partitions int, owned bool) (checkpoint connector.Checkpoint, found bool, err error) {
-	checkpoint, found, alias, err := l.sink.checkpoints.newest(ctx, l.claim.Stream, owned)
+func (l *log) admitted(ctx context.Context, partitions int, owned bool) (seen sighting, err error) {
+	seen, err = l.sink.checkpoints.newest(ctx, l.claim.Stream, owned)
 	switch {
 	case err != nil:
-		return checkpoint, false, fmt.Errorf("read the checkpoint: %w", err)
-	case found:
-		return checkpoint, true, l.claim.Admit(checkpoint)
-	case alias != "":
-		return checkpoint, false, l.claim.RefuseAlias(alias)
+		return seen, fmt.Errorf("read the checkpoint: %w", err)
+	case seen.found:
+		return seen, l.claim.Admit(seen.checkpoint)
+	case seen.alias != "":
+		return seen, l.claim.RefuseAlias(seen.alias)
 	case l.claim.FirstStart || owned:
-		return checkpoint, false, nil
+		return seen, nil
 	}
 	orphans, err := l.orphans(ctx, partitions)
 	if err != nil || !orphans {
-		return checkpoint, false, err
+		return seen, err
 	}
 	// Someone may have begun the stream after its checkpoint was looked for.
-	if checkpoint, found, _, err = l.sink.checkpoints.newest(ctx, l.claim.Stream, true); err != nil {
-		return checkpoint, false, fmt.Errorf("read the checkpoint: %w", err)
+	if seen, err = l.sink.checkpoints.newest(ctx, l.claim.Stream, true); err != nil {
+		return seen, fmt.Errorf("read the checkpoint: %w", err)
 	}
-	if !found {
-		return checkpoint, false, l.claim.RefuseOrphans()
+	if !seen.found {
+		return seen, l.claim.RefuseOrphans()
 	}
-	return checkpoint, true, l.claim.Admit(checkpoint)
+	return seen, l.claim.Admit(seen.checkpoint)
 }
 
 // orphans says whether the events topic holds events of this stream.
@@ -207,17 +284,20 @@ func (l *log) truncated(held positions, ends []extent) error {
 
 // window is the seen window of the checkpoint. Where there is none but the operator says that it is a first start, the events
 // found are the log so far, and the checkpoint is made to say so.
-func (l *log) window(ctx context.Context, held positions, ends []extent, checkpoint *connector.Checkpoint, known bool) ([]found, error) {
-	source := l.claim.Stream.Source()
-	switch {
-	case known && checkpoint.Sequence == 0:
-		return nil, nil
-	case known:
-		return l.sink.window(ctx, source, held.from(checkpoint, time.Now()), ends, l.claim.Window, checkpoint)
-	case !l.claim.FirstStart:
-		return nil, nil
+func (l *log) window(ctx context.Context, held positions, ends []extent, seen *sighting) ([]found, error) {
+	source, checkpoint := l.claim.Stream.Source(), &seen.checkpoint
+	if seen.found && checkpoint.Sequence > 0 {
+		list, newer, err := l.sink.window(ctx, source, held.from(checkpoint, time.Now()), ends, l.claim.Window, checkpoint)
+		if err != nil || newer == 0 {
+			return list, err
+		}
+		if !l.claim.FirstStart {
+			return nil, fmt.Errorf("%w: events up to %d", errSurpassed, newer)
+		}
+	} else if !l.claim.FirstStart {
+		return nil, l.unexpected(ctx, source, ends, seen)
 	}
-	list, err := l.sink.window(ctx, source, nil, ends, l.claim.Window, nil)
+	list, _, err := l.sink.window(ctx, source, nil, ends, l.claim.Window, nil)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -225,6 +305,36 @@ func (l *log) window(ctx context.Context, held positions, ends []extent, checkpo
 	checkpoint.Sequence = list[len(list)-1].seen.Sequence
 	checkpoint.Certified = checkpoint.Sequence
 	return list, nil
+}
+
+// unexpected refuses events beside a checkpoint that knows of none.
+func (l *log) unexpected(ctx context.Context, source string, ends []extent, seen *sighting) error {
+	if !seen.found {
+		return nil // orphans were looked for
+	}
+	list, _, err := l.sink.window(ctx, source, readFrom(seen), ends, 1, nil)
+	if err == nil && len(list) > 0 {
+		err = fmt.Errorf("%w: events up to %d", errSurpassed, list[len(list)-1].seen.Sequence)
+	}
+	return err
+}
+
+// readFrom is where events may lie that came after a checkpoint.
+func readFrom(seen *sighting) []int64 {
+	held, err := readPositions(seen.checkpoint.Sink)
+	if err != nil {
+		return nil
+	}
+	return held.Next
+}
+
+// outdated refuses a checkpoint that is older than the events beside it: they are committed together, so it is not the newest there was.
+func (l *log) outdated(sequence uint64) error {
+	return &connector.Refusal{
+		Thing: "stream " + l.claim.Stream.Name,
+		Cause: fmt.Sprintf("its newest checkpoint is of %d, but newer events are committed: topic %s was restored, or lost its end", sequence, l.sink.topics.checkpoints),
+		Mend:  "bring that topic back as it was, or go on after the newest event with `run --first-start`",
+	}
 }
 
 // drop ends the session, if there is one, and waits for what it does in the background.

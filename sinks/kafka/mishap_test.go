@@ -24,6 +24,7 @@ const (
 	notNow  outcome = "not now"
 	unclear outcome = "unclear"
 	isOut   outcome = "fenced"
+	refused outcome = "refused"
 )
 
 func outcomeOf(err error) outcome {
@@ -34,29 +35,25 @@ func outcomeOf(err error) outcome {
 		return isOut
 	case errors.Is(err, connector.ErrNotNow):
 		return notNow
+	case refusalOf(err) != nil:
+		return refused
 	}
 	return unclear
 }
 
 // writer is an owner of one stream in a test.
 type writer struct {
-	t    *testing.T
-	b    *broker
-	sink *Sink
-	log  connector.Log
-	next connector.Checkpoint
+	t      *testing.T
+	b      *broker
+	stream string
+	sink   *Sink
+	log    connector.Log
+	next   connector.Checkpoint
 }
 
 func newWriter(t *testing.T, b *broker, config Config, instance string) *writer {
 	t.Helper()
-	w := &writer{t: t, b: b, sink: openSink(t, b, config, connector.Encoding{})}
-	w.log = w.sink.Log(sinktest.Claim("595981048477", instance))
-	t.Cleanup(func() {
-		if err := errors.Join(w.log.Close(), w.sink.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return w
+	return newWriterOf(t, b, config, instance, "595981048477")
 }
 
 func within(t testing.TB) context.Context {
@@ -83,7 +80,7 @@ func (w *writer) acquire() uint64 {
 // commit commits the next n events.
 func (w *writer) commit(n int) error {
 	w.t.Helper()
-	stream := sinktest.Stream("595981048477")
+	stream := sinktest.Stream(w.stream)
 	events := sinktest.Events(stream, w.next.Sequence+1, n)
 	next := sinktest.Next(w.next, events, nil, w.next.Sequence+uint64(n))
 	err := w.log.Commit(within(w.t), events, nil, next)
@@ -95,7 +92,7 @@ func (w *writer) commit(n int) error {
 
 func (w *writer) wantStored(n uint64) {
 	w.t.Helper()
-	stored := storedEvents(w.t, w.b, w.sink.topics.events, "595981048477")
+	stored := storedEvents(w.t, w.b, w.sink.topics.events, w.stream)
 	for i, s := range stored {
 		if s.Sequence != uint64(i)+1 {
 			w.t.Fatalf("event %d has sequence %d", i+1, s.Sequence)
@@ -205,7 +202,7 @@ func TestAnswers(t *testing.T) {
 		{"disk error", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.KafkaStorageError}, notNow, false},
 		{"produce, unknown error", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}}, unclear, false},
 		{"produce of an old epoch", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidProducerEpoch}, isOut, false},
-		{"no right to the topic", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed}, notNow, false},
+		{"no right to the topic", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed}, refused, false},
 		{"too large, until it is cut", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Count: 1}, done, true},
 		{"partitions cannot be added", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.UnknownTopicOrPartition}, notNow, false},
 		{"partitions of a fenced producer", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.ProducerFenced}, isOut, false},
@@ -248,10 +245,6 @@ func TestAnswers(t *testing.T) {
 				t.Fatal("the fault was not met")
 			}
 			handle.Remove()
-			var refusal *connector.Refusal
-			if errors.As(err, &refusal) {
-				t.Fatalf("a refusal: %v", err)
-			}
 			want := uint64(5)
 			if c.written {
 				want = 45

@@ -8,6 +8,8 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/createtopics"
+	"github.com/segmentio/kafka-go/protocol/deletetopics"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -30,7 +32,7 @@ func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 		err = closeErr
 	}
 	if err != nil {
-		return p.found, fmt.Errorf("probe: %w", mend(down(err)))
+		return p.found, fmt.Errorf("probe: %w", s.judged(down(err)))
 	}
 	return p.found, nil
 }
@@ -44,14 +46,18 @@ type probe struct {
 
 // make makes the probe's topic where it is missing.
 func (p *probe) make(ctx context.Context) (made bool, err error) {
-	answer, err := p.own.client.CreateTopics(ctx, &kafkago.CreateTopicsRequest{Topics: []kafkago.TopicConfig{{
-		Topic: p.at.topic, NumPartitions: 1, ReplicationFactor: 1,
-		ConfigEntries: []kafkago.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}, {ConfigName: "min.insync.replicas", ConfigValue: "1"}},
+	response, err := p.own.cluster.controlled(ctx, &createtopics.Request{TimeoutMs: int32(callTimeout.Milliseconds()), Topics: []createtopics.RequestTopic{{
+		Name: p.at.topic, NumPartitions: 1, ReplicationFactor: 1,
+		Configs: []createtopics.RequestConfig{{Name: "retention.ms", Value: "3600000"}, {Name: "min.insync.replicas", Value: "1"}},
 	}}})
-	if err != nil {
+	answer, ok := response.(*createtopics.Response)
+	switch {
+	case err != nil:
 		return false, fmt.Errorf("create topic %s: %w", p.at.topic, err)
+	case !ok || len(answer.Topics) != 1:
+		return false, fmt.Errorf("create topic %s: %w", p.at.topic, errNoAnswer)
 	}
-	switch err := answer.Errors[p.at.topic]; {
+	switch err := codeError(answer.Topics[0].ErrorCode); {
 	case errors.Is(err, kafkago.TopicAlreadyExists):
 		return false, nil
 	case err != nil:
@@ -61,9 +67,11 @@ func (p *probe) make(ctx context.Context) (made bool, err error) {
 }
 
 func (p *probe) remove(ctx context.Context) {
-	answer, err := p.own.client.DeleteTopics(ctx, &kafkago.DeleteTopicsRequest{Topics: []string{p.at.topic}})
-	if err == nil {
-		err = answer.Errors[p.at.topic]
+	response, err := p.own.cluster.controlled(ctx, &deletetopics.Request{TopicNames: []string{p.at.topic}, TimeoutMs: int32(callTimeout.Milliseconds())})
+	if answer, ok := response.(*deletetopics.Response); err == nil && ok {
+		for _, t := range answer.Responses {
+			err = codeError(t.ErrorCode)
+		}
 	}
 	if err != nil {
 		p.warn("topic "+p.at.topic, "the probe's topic could not be removed: "+err.Error(), "kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic)

@@ -29,60 +29,77 @@ func (s *Sink) extents(ctx context.Context, topic string, partitions int, isolat
 	found := make([]extent, partitions)
 	const latest, earliest = -1, -2
 	for _, which := range []int64{latest, earliest} {
-		request := &listoffsets.Request{ReplicaID: -1, IsolationLevel: int8(isolation), Topics: []listoffsets.RequestTopic{{Topic: topic}}}
-		for p := range partitions {
-			request.Topics[0].Partitions = append(request.Topics[0].Partitions,
-				listoffsets.RequestPartition{Partition: int32(p), CurrentLeaderEpoch: -1, Timestamp: which})
-		}
-		var answer *listoffsets.Response
 		err := s.again(ctx, func(ctx context.Context) error {
-			response, err := s.transport.RoundTrip(ctx, s.client.Addr, request)
-			if err != nil {
-				return err
-			}
-			answer = response.(*listoffsets.Response)
-			n := 0
-			for _, t := range answer.Topics {
-				for _, p := range t.Partitions {
-					n++
-					if p.ErrorCode != 0 {
-						return fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, kafkago.Error(p.ErrorCode))
-					}
+			return s.offsets(ctx, topic, partitions, isolation, which, func(p int32, offset int64) {
+				if which == latest {
+					found[p].end = offset
+				} else {
+					found[p].start = offset
 				}
-			}
-			if n != partitions {
-				return errNoAnswer
-			}
-			return nil
+			})
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list offsets: %w", err)
-		}
-		for _, p := range answer.Topics[0].Partitions {
-			if which == latest {
-				found[p.Partition].end = p.Offset
-			} else {
-				found[p.Partition].start = p.Offset
-			}
 		}
 	}
 	return found, nil
 }
 
-// again makes a request that only reads, a few times where a connection was stale, or while the metadata may not know yet where
-// a partition's leader is: of a topic just made it does so within some milliseconds, of a broker that went away within seconds.
+// offsets asks the leader of each partition, for the term that it is known to lead it.
+func (s *Sink) offsets(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel, which int64, each func(p int32, offset int64)) error {
+	v, err := s.cluster.known(ctx)
+	if err != nil {
+		return err
+	}
+	requests := make(map[int32]*listoffsets.Request)
+	for p := range int32(partitions) {
+		lead, err := v.of(place{topic, p})
+		if err != nil {
+			return fmt.Errorf("%s/%d: %w", topic, p, err)
+		}
+		r := requests[lead.leader]
+		if r == nil {
+			r = &listoffsets.Request{ReplicaID: -1, IsolationLevel: int8(isolation), Topics: []listoffsets.RequestTopic{{Topic: topic}}}
+			requests[lead.leader] = r
+		}
+		r.Topics[0].Partitions = append(r.Topics[0].Partitions, listoffsets.RequestPartition{Partition: p, CurrentLeaderEpoch: lead.epoch, Timestamp: which})
+	}
+	for leader, request := range requests {
+		response, err := s.cluster.to(ctx, leader, tryTime, request)
+		if err != nil {
+			return err
+		}
+		answer, ok := response.(*listoffsets.Response)
+		if !ok || len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != len(request.Topics[0].Partitions) {
+			return errNoAnswer
+		}
+		for _, p := range answer.Topics[0].Partitions {
+			if p.ErrorCode != 0 {
+				return fmt.Errorf("%s/%d: %w", topic, p.Partition, kafkago.Error(p.ErrorCode))
+			}
+			if p.Partition < 0 || int(p.Partition) >= partitions {
+				return errNoAnswer
+			}
+			each(p.Partition, p.Offset)
+		}
+	}
+	return nil
+}
+
+// again makes a request that only reads, a few times where it found no answer, or while the metadata may not know yet where a
+// partition's leader is: of a topic just made it does so within some milliseconds, of a broker that went away within seconds.
 func (s *Sink) again(ctx context.Context, request func(context.Context) error) error {
 	broken := 0
 	for wait := 5 * time.Millisecond; ; wait *= 2 {
-		limited, cancel := context.WithTimeout(ctx, callTimeout)
-		err := request(limited)
-		cancel()
+		err := request(ctx)
+		var lost *brokenError
 		switch {
-		case err == nil:
-			return nil
-		case stale(err) && broken < 3:
+		case err == nil || ctx.Err() != nil:
+			return err
+		case moving(err) && wait <= maxMovingWait:
+			s.cluster.doubt()
+		case errors.As(err, &lost) && broken < 2:
 			broken++
-		case moving(err) && wait <= 2*metadataTTL:
 		default:
 			return err
 		}
@@ -92,6 +109,9 @@ func (s *Sink) again(ctx context.Context, request func(context.Context) error) e
 	}
 }
 
+// maxMovingWait is the longest of the pauses, each twice the one before: eight seconds in all.
+const maxMovingWait = 4100 * time.Millisecond
+
 const (
 	fetchBytes = 4 << 20
 	fetchWait  = 250 * time.Millisecond
@@ -99,31 +119,37 @@ const (
 
 // fetch reads a partition from an offset on, only what is below its last stable offset.
 func (s *Sink) fetch(ctx context.Context, at place, offset int64, wait time.Duration) (*fetch.ResponsePartition, error) {
-	request := &fetch.Request{
-		ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
-		IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
-		Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
-			Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: fetchBytes,
-		}}}},
-	}
 	var found *fetch.ResponsePartition
 	err := s.again(ctx, func(ctx context.Context) error {
-		response, err := s.transport.RoundTrip(ctx, s.client.Addr, request)
+		v, err := s.cluster.known(ctx)
 		if err != nil {
 			return err
 		}
-		answer := response.(*fetch.Response)
-		if answer.ErrorCode != 0 {
-			return kafkago.Error(answer.ErrorCode)
+		lead, err := v.of(at)
+		if err != nil {
+			return err
 		}
-		if len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
+		response, err := s.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
+			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
+			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
+			Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
+				Partition: at.partition, CurrentLeaderEpoch: lead.epoch, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: fetchBytes,
+			}}}},
+		})
+		if err != nil {
+			return err
+		}
+		answer, ok := response.(*fetch.Response)
+		switch {
+		case !ok:
+			return errNoAnswer
+		case answer.ErrorCode != 0:
+			return kafkago.Error(answer.ErrorCode)
+		case len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1:
 			return errNoAnswer
 		}
 		found = &answer.Topics[0].Partitions[0]
-		if found.ErrorCode != 0 {
-			return kafkago.Error(found.ErrorCode)
-		}
-		return nil
+		return codeError(found.ErrorCode)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s/%d: %w", at.topic, at.partition, err)

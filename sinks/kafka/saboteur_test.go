@@ -32,7 +32,8 @@ type saboteur struct {
 	left   int
 	met    int
 	ghosts []ghost
-	before map[int16]func() // called before a request of the key is sent
+	before map[int16]func()      // called before a request of the key is sent
+	conns  map[string][]net.Conn // by the address that was asked for
 }
 
 // ghost is a request that is still under way, with the connection that it will arrive on.
@@ -43,12 +44,15 @@ type ghost struct {
 
 // sabotage puts a saboteur before a sink that was not used yet.
 func sabotage(s *Sink) *saboteur {
-	b := &saboteur{dial: s.transport.Dial, before: make(map[int16]func())}
-	s.transport.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+	b := &saboteur{dial: s.cluster.wires.dial, before: make(map[int16]func()), conns: make(map[string][]net.Conn)}
+	s.cluster.wires.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := b.dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
+		b.mu.Lock()
+		b.conns[address] = append(b.conns[address], conn)
+		b.mu.Unlock()
 		return &watched{Conn: conn, saboteur: b}, nil
 	}
 	return b
@@ -68,6 +72,16 @@ func (b *saboteur) wantMet(t *testing.T) {
 	if b.met == 0 {
 		t.Fatal("no request met its mishap")
 	}
+}
+
+// drop breaks the connections to an address.
+func (b *saboteur) drop(address string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, conn := range b.conns[address] {
+		_ = conn.Close()
+	}
+	delete(b.conns, address)
 }
 
 // release lets late requests arrive, and returns the broker's answers to them, from the correlation id on.

@@ -207,8 +207,9 @@ func (c *census) read(s *Sink, ends []extent) error {
 }
 
 // window reads a stream's newest events back from the events topic, from where its marks say that they begin, and joins them
-// with the keys that the checkpoint holds. It returns them in log order, with the partition and offset of those that it read.
-func (s *Sink) window(ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint) ([]found, error) {
+// with the keys that the checkpoint holds. It returns them in log order, with the partition and offset of those that it read, and the
+// highest sequence that it met above the checkpoint's, which is none as long as the checkpoint is the newest.
+func (s *Sink) window(ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint) (list []found, newer uint64, err error) {
 	asked := &scan{source: source, from: make([]int64, len(ends)), to: make([]int64, len(ends))}
 	for p, end := range ends {
 		asked.from[p], asked.to[p] = end.start, end.end
@@ -217,13 +218,18 @@ func (s *Sink) window(ctx context.Context, source string, from []int64, ends []e
 		}
 	}
 	byPartition := make([]map[uint64]found, len(ends))
+	above := make([]uint64, len(ends))
 	lowest := uint64(0)
 	if checkpoint != nil {
 		lowest = checkpoint.Sequence - min(checkpoint.Sequence, uint64(size))
 	}
 	asked.each = func(p int, r *protocol.Record) error {
 		seen, ok := seenOf(r.Headers)
-		if !ok || checkpoint != nil && (seen.Sequence <= lowest || seen.Sequence > checkpoint.Sequence) {
+		if !ok || seen.Sequence <= lowest {
+			return nil
+		}
+		if checkpoint != nil && seen.Sequence > checkpoint.Sequence {
+			above[p] = max(above[p], seen.Sequence)
 			return nil
 		}
 		if byPartition[p] == nil {
@@ -233,7 +239,7 @@ func (s *Sink) window(ctx context.Context, source string, from []int64, ends []e
 		return nil
 	}
 	if err := s.scans.run(ctx, asked); err != nil {
-		return nil, fmt.Errorf("read the newest events back: %w", err)
+		return nil, 0, fmt.Errorf("read the newest events back: %w", err)
 	}
 	all := make(map[uint64]found)
 	if checkpoint != nil {
@@ -245,14 +251,14 @@ func (s *Sink) window(ctx context.Context, source string, from []int64, ends []e
 	for _, part := range byPartition {
 		maps.Copy(all, part)
 	}
-	list := slices.Collect(maps.Values(all))
+	list = slices.Collect(maps.Values(all))
 	slices.SortFunc(list, func(a, b found) int {
 		if a.seen.Sequence < b.seen.Sequence {
 			return -1
 		}
 		return 1
 	})
-	return list[max(0, len(list)-size):], nil
+	return list[max(0, len(list)-size):], slices.Max(append(above, 0)), nil
 }
 
 // found is an event of the seen window; partition is -1 where only the checkpoint knows it.

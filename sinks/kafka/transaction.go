@@ -9,6 +9,10 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
+	"github.com/segmentio/kafka-go/protocol/endtxn"
+	"github.com/segmentio/kafka-go/protocol/initproducerid"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
@@ -28,29 +32,30 @@ type place struct {
 	partition int32
 }
 
-// callTimeout bounds one request and its answer.
-const callTimeout = 10 * time.Second
-
 // takeOver makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an open
 // transaction of the id and fences every earlier producer. Both forms can be repeated when their answer is lost. A current
 // that is no longer the newest is refused as fenced.
 func (s *Sink) takeOver(ctx context.Context, id string, current producer) (producer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	request := &initproducerid.Request{
+		TransactionalID: id, TransactionTimeoutMs: int32(s.config.TransactionTimeout.Milliseconds()),
+		ProducerID: current.id, ProducerEpoch: current.epoch,
+	}
 	broken := 0
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		answer, err := s.client.InitProducerID(ctx, &kafkago.InitProducerIDRequest{
-			TransactionalID: id, TransactionTimeoutMs: int(s.config.TransactionTimeout.Milliseconds()),
-			ProducerID: int(current.id), ProducerEpoch: int(current.epoch),
-		})
+		made := nobody
+		response, err := s.cluster.transact(ctx, id, tryTime, request)
 		if err == nil {
-			err = answer.Error
+			made, err = madeProducer(response)
 		}
+		var lost *brokenError
 		switch {
 		case err == nil:
-			return producer{int64(answer.Producer.ProducerID), int16(answer.Producer.ProducerEpoch)}, nil
+			return made, nil
 		case passing(err):
-		case stale(err) && broken < 3:
+			s.cluster.moved(id, err)
+		case errors.As(err, &lost) && broken < 3 && ctx.Err() == nil:
 			broken++
 		default:
 			return nobody, fmt.Errorf("init producer: %w", err)
@@ -61,24 +66,38 @@ func (s *Sink) takeOver(ctx context.Context, id string, current producer) (produ
 	}
 }
 
+func madeProducer(response protocol.Message) (producer, error) {
+	answer, ok := response.(*initproducerid.Response)
+	if !ok {
+		return nobody, errNoAnswer
+	}
+	return producer{answer.ProducerID, answer.ProducerEpoch}, codeError(answer.ErrorCode)
+}
+
 // addPartitions announces to the coordinator where the transaction is going to write.
 func (s *Sink) addPartitions(ctx context.Context, id string, who producer, places []place) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	topics := make(map[string][]kafkago.AddPartitionToTxn)
+	request := &addpartitionstotxn.Request{TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch}
+	topics := make(map[string]int)
 	for _, at := range places {
-		topics[at.topic] = append(topics[at.topic], kafkago.AddPartitionToTxn{Partition: int(at.partition)})
+		i, ok := topics[at.topic]
+		if !ok {
+			i = len(request.Topics)
+			topics[at.topic] = i
+			request.Topics = append(request.Topics, addpartitionstotxn.RequestTopic{Name: at.topic})
+		}
+		request.Topics[i].Partitions = append(request.Topics[i].Partitions, at.partition)
 	}
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		answer, err := s.client.AddPartitionsToTxn(ctx, &kafkago.AddPartitionsToTxnRequest{
-			TransactionalID: id, ProducerID: int(who.id), ProducerEpoch: int(who.epoch), Topics: topics,
-		})
+		response, err := s.cluster.transact(ctx, id, callTimeout, request)
 		if err == nil {
-			err = addPartitionsError(answer)
+			err = addPartitionsError(response)
 		}
 		if err == nil || !passing(err) || pause(ctx, wait) != nil {
 			return wrap("add partitions", err)
 		}
+		s.cluster.moved(id, err)
 	}
 }
 
@@ -86,11 +105,15 @@ func (s *Sink) addPartitions(ctx context.Context, id string, who producer, place
 const notTried = kafkago.Error(55)
 
 // addPartitionsError is the most telling error of an answer: one refused partition has all others answered "not tried".
-func addPartitionsError(answer *kafkago.AddPartitionsToTxnResponse) (found error) {
-	for topic, partitions := range answer.Topics {
-		for _, p := range partitions {
-			if p.Error != nil && (found == nil || !errors.Is(p.Error, notTried)) {
-				found = fmt.Errorf("%s/%d: %w", topic, p.Partition, p.Error)
+func addPartitionsError(response protocol.Message) (found error) {
+	answer, ok := response.(*addpartitionstotxn.Response)
+	if !ok {
+		return errNoAnswer
+	}
+	for _, topic := range answer.Results {
+		for _, p := range topic.Results {
+			if p.ErrorCode != 0 && (found == nil || !errors.Is(kafkago.Error(p.ErrorCode), notTried)) {
+				found = fmt.Errorf("%s/%d: %w", topic.Name, p.PartitionIndex, kafkago.Error(p.ErrorCode))
 			}
 		}
 	}
@@ -102,15 +125,20 @@ func (s *Sink) endTransaction(ctx context.Context, id string, who producer, comm
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		answer, err := s.client.EndTxn(ctx, &kafkago.EndTxnRequest{
-			TransactionalID: id, ProducerID: int(who.id), ProducerEpoch: int(who.epoch), Committed: commit,
+		response, err := s.cluster.transact(ctx, id, callTimeout, &endtxn.Request{
+			TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch, Committed: commit,
 		})
 		if err == nil {
-			err = answer.Error
+			answer, ok := response.(*endtxn.Response)
+			if !ok {
+				return fmt.Errorf("end transaction: %w", errNoAnswer)
+			}
+			err = codeError(answer.ErrorCode)
 		}
 		if err == nil || !passing(err) || pause(ctx, wait) != nil {
 			return wrap("end transaction", err)
 		}
+		s.cluster.moved(id, err)
 	}
 }
 
@@ -127,28 +155,32 @@ type piece struct {
 func (s *Sink) produce(ctx context.Context, id string, pieces []*piece) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	leaders, err := s.leaders(ctx)
+	v, err := s.cluster.known(ctx)
 	if err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
-	byLeader := make(map[int][]*piece)
+	byLeader := make(map[int32][]*piece)
 	for _, p := range pieces {
-		leader, ok := leaders[p.at]
-		if !ok {
-			return fmt.Errorf("produce: %s/%d: %w", p.at.topic, p.at.partition, kafkago.BrokerNotAvailable)
+		lead, err := v.of(p.at)
+		if err != nil {
+			s.cluster.doubt()
+			return fmt.Errorf("produce: %s/%d: %w", p.at.topic, p.at.partition, &unaskedError{"find the leader", err})
 		}
-		byLeader[leader] = append(byLeader[leader], p)
+		byLeader[lead.leader] = append(byLeader[lead.leader], p)
 	}
 	var wait sync.WaitGroup
-	for _, group := range byLeader {
-		wait.Go(func() { s.produceTo(ctx, id, group) })
+	for leader, group := range byLeader {
+		wait.Go(func() { s.produceTo(ctx, leader, id, group) })
 	}
 	wait.Wait()
 	return nil
 }
 
-func (s *Sink) produceTo(ctx context.Context, id string, pieces []*piece) {
-	request := &rawproduce.Request{TransactionalID: id, Acks: int16(kafkago.RequireAll), Timeout: int32(callTimeout.Milliseconds())}
+// produceTime is how long a leader may wait for its replicas; less than the connection does, so that it can say so.
+const produceTime = 7 * time.Second
+
+func (s *Sink) produceTo(ctx context.Context, leader int32, id string, pieces []*piece) {
+	request := &rawproduce.Request{TransactionalID: id, Acks: int16(kafkago.RequireAll), Timeout: int32(produceTime.Milliseconds())}
 	topics := make(map[string]int)
 	for _, p := range pieces {
 		i, ok := topics[p.at.topic]
@@ -161,7 +193,7 @@ func (s *Sink) produceTo(ctx context.Context, id string, pieces []*piece) {
 		part.RecordSet.Reader = bytes.NewReader(p.batch)
 		request.Topics[i].Partitions = append(request.Topics[i].Partitions, part)
 	}
-	response, err := s.transport.RoundTrip(ctx, s.client.Addr, request)
+	response, err := s.cluster.to(ctx, leader, callTimeout, request)
 	if err == nil {
 		err = errNoAnswer
 	}
@@ -181,27 +213,13 @@ func (s *Sink) produceTo(ctx context.Context, id string, pieces []*piece) {
 			p.err = fmt.Errorf("produce to %s/%d: %w", p.at.topic, p.at.partition, err)
 		case answer.ErrorCode != 0:
 			p.err = fmt.Errorf("produce to %s/%d: %w", p.at.topic, p.at.partition, kafkago.Error(answer.ErrorCode))
+			if moving(p.err) || isTransient(p.err) {
+				s.cluster.doubt()
+			}
 		default:
 			p.err, p.offset = nil, answer.BaseOffset
 		}
 	}
-}
-
-// leaders says which broker leads each partition of the sink's topics, as of the newest metadata.
-func (s *Sink) leaders(ctx context.Context) (map[place]int, error) {
-	answer, err := s.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: s.topics.all()})
-	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
-	}
-	found := make(map[place]int)
-	for _, t := range answer.Topics {
-		for _, p := range t.Partitions {
-			if p.Error == nil && p.Leader.Host != "" {
-				found[place{t.Name, int32(p.ID)}] = p.Leader.ID
-			}
-		}
-	}
-	return found, nil
 }
 
 func wrap(operation string, err error) error {

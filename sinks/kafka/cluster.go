@@ -1,0 +1,384 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/metadata"
+)
+
+const (
+	// askTime bounds the question who leads what, for all brokers together: one that hangs is not waited for longer.
+	askTime = 3 * time.Second
+	// grace is how long the others are waited for once most brokers have answered.
+	grace = 300 * time.Millisecond
+	// maxAsked bounds how many brokers are asked where none is known to hold a replica.
+	maxAsked = 5
+)
+
+// cluster is what is known of the brokers, and the way to them. It takes the place of kafka-go's Transport, which believes one broker:
+// one that lost its controller goes on naming itself the leader of what others lead by now, for as long as anyone asks it. Here all
+// brokers that hold replicas are asked, the newest term (the leader's epoch) wins, and where it matters most of them must have answered.
+type cluster struct {
+	bootstrap []string
+	topics    []string
+	wires     *wires
+	gate      chan struct{} // holds one token: whoever has it asks
+	work      sync.WaitGroup
+
+	mu           sync.Mutex
+	view         *view
+	coordinators map[string]int32 // by transactional id
+}
+
+// view is what the brokers said at one time. It is never changed.
+type view struct {
+	asked    time.Time // before the first was
+	id       string    // of the cluster
+	control  int32
+	brokers  map[int32]string // their addresses, as they advertise them
+	behind   map[int32]bool   // brokers that answered, with a term that is over
+	answered map[string]bool  // addresses
+	failed   map[string]error // addresses that gave no answer
+	topics   map[string]seenTopic
+	doubted  bool // something was answered that does not go with it: ask again before it is used
+	most     bool // most of the brokers that had to answer did
+}
+
+type seenTopic struct {
+	err        error
+	partitions map[int32]leadership
+}
+
+// leadership is who leads a partition, and for which term.
+type leadership struct {
+	leader, epoch int32
+	replicas, isr []int32
+	err           error
+}
+
+func newCluster(config Config, topics []string) *cluster {
+	c := &cluster{
+		bootstrap: config.Brokers, topics: topics, gate: make(chan struct{}, 1), coordinators: make(map[string]int32),
+		wires: &wires{dial: config.dialer(), mechanism: config.SASL.mechanism(), idle: make(map[string][]*wire)},
+	}
+	c.gate <- struct{}{}
+	return c
+}
+
+func (c *cluster) close() {
+	c.wires.close()
+	c.work.Wait()
+}
+
+// doubt has the brokers asked again before the view is used: something did not go as it says.
+func (c *cluster) doubt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.view != nil && !c.view.doubted {
+		doubted := *c.view
+		doubted.doubted = true
+		c.view = &doubted
+	}
+}
+
+// known is the view in force; the brokers are asked where there is none, or where it is in doubt.
+func (c *cluster) known(ctx context.Context) (*view, error) { return c.since(ctx, time.Time{}) }
+
+// since is a view for which the brokers were asked after a moment.
+func (c *cluster) since(ctx context.Context, moment time.Time) (*view, error) {
+	good := func() *view {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if v := c.view; v != nil && !v.doubted && !v.asked.Before(moment) {
+			return v
+		}
+		return nil
+	}
+	if v := good(); v != nil {
+		return v, nil
+	}
+	select {
+	case token := <-c.gate:
+		defer func() { c.gate <- token }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if v := good(); v != nil { // another has asked meanwhile
+		return v, nil
+	}
+	v, err := c.ask(ctx)
+	if err != nil {
+		return nil, &unaskedError{"ask who leads", err}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view = v
+	return v, nil
+}
+
+// settled is a view that most brokers stand behind, asked for after a moment.
+func (c *cluster) settled(ctx context.Context, moment time.Time) (*view, error) {
+	v, err := c.since(ctx, moment)
+	if err == nil && !v.most {
+		err = fmt.Errorf("%w: %s", errFewAnswer, v.silent())
+	}
+	return v, err
+}
+
+// errFewAnswer says that too few brokers answered to know whether what they say still holds.
+var errFewAnswer = errors.New("fewer than most brokers answer, and those that do may have been left behind")
+
+// silent names who did not answer, and why.
+func (v *view) silent() string {
+	var list []string
+	for _, address := range slices.Sorted(maps.Keys(v.failed)) {
+		text := v.failed[address].Error()
+		if !strings.HasPrefix(text, address) {
+			text = address + ": " + text
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, "; ")
+}
+
+// said is one broker's answer.
+type said struct {
+	address string
+	answer  *metadata.Response
+	err     error
+}
+
+// ask asks the brokers that are known, or those to begin with, and all that they name.
+func (c *cluster) ask(ctx context.Context) (*view, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	c.mu.Lock()
+	before := c.view
+	c.mu.Unlock()
+	began := time.Now()
+	answers := make(chan said, 256)
+	var all []said
+	asked := make(map[string]bool)
+	ask := func(addresses []string) {
+		for _, address := range addresses {
+			if len(asked) < cap(answers) && !asked[address] {
+				asked[address] = true
+				c.work.Go(func() { answers <- c.askOne(ctx, address) })
+			}
+		}
+	}
+	if before != nil {
+		ask(before.holders())
+	} else {
+		ask(c.bootstrap)
+	}
+	var enough <-chan time.Time
+	for len(all) < len(asked) {
+		select {
+		case one := <-answers:
+			all = append(all, one)
+		case <-enough:
+			cancel() // who is left fails soon
+			enough = nil
+			continue
+		}
+		v := merge(all, began)
+		if v != nil {
+			ask(v.holders())
+		} else if len(all) == len(asked) {
+			ask(c.bootstrap)
+		}
+		if v != nil && v.most && enough == nil && ctx.Err() == nil {
+			enough = time.After(grace)
+		}
+	}
+	if v := merge(all, began); v != nil {
+		return v, nil
+	}
+	if err := context.Cause(ctx); errors.Is(err, context.Canceled) {
+		return nil, err
+	}
+	var errs []error
+	for _, one := range all {
+		errs = append(errs, one.err)
+	}
+	return nil, severalErrors(errs)
+}
+
+func (c *cluster) askOne(ctx context.Context, address string) said {
+	answer, err := c.wires.ask(ctx, address, askTime, &metadata.Request{TopicNames: c.topics})
+	if err != nil {
+		return said{address: address, err: err}
+	}
+	known, ok := answer.(*metadata.Response)
+	if !ok {
+		return said{address: address, err: errNoAnswer}
+	}
+	return said{address: address, answer: known}
+}
+
+// merge makes one view of what the brokers said: the newest term of each partition, and the rest from who knows most of them. nil is
+// nothing said.
+func merge(all []said, began time.Time) *view {
+	v := &view{
+		asked: began, brokers: make(map[int32]string), behind: make(map[int32]bool), answered: make(map[string]bool),
+		failed: make(map[string]error), topics: make(map[string]seenTopic),
+	}
+	var answers []said
+	for _, one := range all {
+		if one.err != nil {
+			v.failed[one.address] = one.err
+			continue
+		}
+		v.answered[one.address] = true
+		answers = append(answers, one)
+	}
+	if len(answers) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(answers, func(a, b said) int { return cmp.Compare(terms(b.answer), terms(a.answer)) })
+	newest := answers[0].answer
+	v.id, v.control = newest.ClusterID, newest.ControllerID
+	for _, b := range newest.Brokers {
+		v.brokers[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+	}
+	for _, one := range answers {
+		for _, t := range one.answer.Topics {
+			v.topics[t.Name] = v.topics[t.Name].with(t)
+		}
+	}
+	for _, one := range answers {
+		for id, address := range v.brokers {
+			if address == one.address && one.answer != newest && v.outdates(one.answer) {
+				v.behind[id] = true
+			}
+		}
+	}
+	need, have := 0, 0
+	for _, address := range v.holders() {
+		need++
+		if v.answered[address] {
+			have++
+		}
+	}
+	v.most = 2*have > need
+	return v
+}
+
+// terms is how new an answer is: a partition's term grows with each leader.
+func terms(answer *metadata.Response) (sum int64) {
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			sum += 1 + int64(p.LeaderEpoch)
+		}
+	}
+	return sum
+}
+
+// with adds what one broker says of a topic.
+func (t seenTopic) with(said metadata.ResponseTopic) seenTopic {
+	if t.partitions == nil {
+		t.partitions = make(map[int32]leadership)
+		t.err = codeError(said.ErrorCode)
+	}
+	if said.ErrorCode != 0 {
+		return t
+	}
+	t.err = nil
+	for _, p := range said.Partitions {
+		one := leadership{p.LeaderID, p.LeaderEpoch, p.ReplicaNodes, p.IsrNodes, codeError(p.ErrorCode)}
+		held, ok := t.partitions[p.PartitionIndex]
+		if !ok || one.epoch > held.epoch || one.epoch == held.epoch && held.err != nil && one.err == nil {
+			t.partitions[p.PartitionIndex] = one
+		}
+	}
+	return t
+}
+
+// outdates says whether an answer names a term that is over by now.
+func (v *view) outdates(answer *metadata.Response) bool {
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			if held, ok := v.topics[t.Name].partitions[p.PartitionIndex]; ok && p.LeaderEpoch < held.epoch {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// holders are the addresses of the brokers that hold replicas of the topics; some of all where there are none. They have to know.
+func (v *view) holders() []string {
+	ids := make(map[int32]bool)
+	for _, t := range v.topics {
+		for _, p := range t.partitions {
+			for _, id := range p.replicas {
+				if v.brokers[id] != "" {
+					ids[id] = true
+				}
+			}
+		}
+	}
+	if len(ids) == 0 {
+		for _, id := range slices.Sorted(maps.Keys(v.brokers)) {
+			if len(ids) < maxAsked {
+				ids[id] = true
+			}
+		}
+	}
+	var list []string
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		list = append(list, v.brokers[id])
+	}
+	return list
+}
+
+// of is who leads a partition. A leader whose term is not told is not asked for anything: an old one could not be told from the new.
+func (v *view) of(at place) (leadership, error) {
+	topic, ok := v.topics[at.topic]
+	if !ok || topic.err != nil {
+		return leadership{}, cmp.Or(topic.err, error(kafkago.UnknownTopicOrPartition))
+	}
+	found, ok := topic.partitions[at.partition]
+	switch {
+	case !ok:
+		return found, kafkago.UnknownTopicOrPartition
+	case found.leader < 0:
+		return found, cmp.Or(found.err, error(kafkago.LeaderNotAvailable))
+	case found.epoch < 0:
+		return found, errTooOld
+	}
+	return found, nil
+}
+
+// same says whether the partitions of a topic are led as in another view, and for the same terms.
+func (v *view) same(other *view, topic string) bool {
+	a, b := v.topics[topic], other.topics[topic]
+	if a.err != nil || b.err != nil || len(a.partitions) == 0 || len(a.partitions) != len(b.partitions) {
+		return false
+	}
+	for p, held := range a.partitions {
+		if now := b.partitions[p]; now.leader != held.leader || now.epoch != held.epoch {
+			return false
+		}
+	}
+	return true
+}
+
+func codeError(code int16) error {
+	if code == 0 {
+		return nil
+	}
+	return kafkago.Error(code)
+}

@@ -1,0 +1,154 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/findcoordinator"
+)
+
+const (
+	// callTimeout bounds one step of a commit: its requests, and those that are made again.
+	callTimeout = 10 * time.Second
+	// tryTime bounds one request that can be made again, to the same broker or another.
+	tryTime = 4 * time.Second
+)
+
+// to asks a broker. Where it fails, who leads what is asked anew.
+func (c *cluster) to(ctx context.Context, broker int32, within time.Duration, request protocol.Message) (protocol.Message, error) {
+	v, err := c.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	address, ok := v.brokers[broker]
+	if !ok {
+		c.doubt()
+		return nil, fmt.Errorf("broker %d: %w", broker, kafkago.BrokerNotAvailable)
+	}
+	answer, err := c.wires.ask(ctx, address, within, request)
+	if err != nil {
+		c.doubt()
+		return nil, fmt.Errorf("broker %d: %w", broker, err)
+	}
+	return answer, nil
+}
+
+// any asks one broker after the other until one answers; those that are behind the others, or did not answer last time, come last.
+func (c *cluster) any(ctx context.Context, request protocol.Message) (protocol.Message, error) {
+	v, err := c.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, address := range v.order() {
+		answer, err := c.wires.ask(ctx, address, tryTime, request)
+		if err == nil {
+			return answer, nil
+		}
+		c.doubt()
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, severalErrors(errs)
+}
+
+// controlled asks the controller, or, where it does not answer, any broker: most pass such a request on.
+func (c *cluster) controlled(ctx context.Context, request protocol.Message) (protocol.Message, error) {
+	v, err := c.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if address, ok := v.brokers[v.control]; ok {
+		if answer, err := c.wires.ask(ctx, address, callTimeout, request); err == nil {
+			c.doubt() // what it changes is to be seen
+			return answer, nil
+		}
+	}
+	c.doubt()
+	return c.any(ctx, request)
+}
+
+// order is the brokers' addresses, those first that can be trusted to know.
+func (v *view) order() []string {
+	var first, last []string
+	for id, address := range v.brokers {
+		if v.answered[address] && !v.behind[id] {
+			first = append(first, address)
+		} else {
+			last = append(last, address)
+		}
+	}
+	if len(first)+len(last) == 0 {
+		for address := range v.answered {
+			first = append(first, address)
+		}
+	}
+	return slices.Concat(first, last)
+}
+
+// transact asks the coordinator of a transactional id.
+func (c *cluster) transact(ctx context.Context, id string, within time.Duration, request protocol.Message) (protocol.Message, error) {
+	broker, err := c.coordinator(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.to(ctx, broker, within, request)
+	if err != nil {
+		c.forget(id)
+	}
+	return answer, err
+}
+
+func (c *cluster) coordinator(ctx context.Context, id string) (int32, error) {
+	c.mu.Lock()
+	broker, ok := c.coordinators[id]
+	c.mu.Unlock()
+	if ok {
+		return broker, nil
+	}
+	answer, err := c.any(ctx, &findcoordinator.Request{Key: id, KeyType: int8(kafkago.CoordinatorKeyTypeTransaction)})
+	if err != nil {
+		return 0, &unaskedError{"find the coordinator", err}
+	}
+	found, ok := answer.(*findcoordinator.Response)
+	switch {
+	case !ok:
+		return 0, &unaskedError{"find the coordinator", errNoAnswer}
+	case found.ErrorCode != 0:
+		return 0, fmt.Errorf("find the coordinator: %w", kafkago.Error(found.ErrorCode))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.coordinators[id] = found.NodeID
+	return found.NodeID, nil
+}
+
+// forget has the coordinator of a transactional id looked for anew.
+func (c *cluster) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.coordinators, id)
+}
+
+// moved has a coordinator looked for anew that says that it is none.
+func (c *cluster) moved(id string, err error) {
+	if !errors.Is(err, kafkago.ConcurrentTransactions) && !errors.Is(err, kafkago.GroupLoadInProgress) {
+		c.forget(id)
+	}
+}
+
+// unaskedError says that a request found nobody to be sent to.
+type unaskedError struct {
+	what string
+	err  error
+}
+
+func (e *unaskedError) Error() string { return e.what + ": " + e.err.Error() }
+func (e *unaskedError) Unwrap() error { return e.err }

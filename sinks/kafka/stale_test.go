@@ -1,0 +1,115 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// TestStaleLeader takes a stream over through a broker that lost its controller: the controller made others the leaders, and the owner
+// went on there, but this broker still answers, as it was. As long as no other can be asked, it is not believed; and where the others
+// come into sight only just before the take-over is written, what was read before is not believed either.
+func TestStaleLeader(t *testing.T) {
+	c := startTrio(t)
+	config := Config{Topic: newTopic()}
+	createTopics(t, c.broker(0), config)
+	checkpoints := place{config.Topic + ".checkpoints", 0}
+	stale := -1
+	c.await(t, "a leader", func() bool { stale = c.leader(t, 0, checkpoints); return stale >= 0 })
+	fresh := (stale + 1) % 3
+	stream := ""
+	for i := 0; stream == ""; i++ { // whose coordinator stays
+		name := fmt.Sprintf("5959810%05d", i)
+		if c.coordinator(t, "twochat-connector."+config.Topic+"."+name) != stale {
+			stream = name
+		}
+	}
+	one := newWriterOf(t, c.broker(fresh), config, "one", stream)
+	one.acquire()
+	if err := one.commit(30); err != nil {
+		t.Fatal(err)
+	}
+	c.relays[stale].cut()
+	c.await(t, "another leader", func() bool {
+		l := c.leader(t, fresh, checkpoints)
+		return l >= 0 && l != stale
+	})
+	for want := one.next.Sequence + 250; one.next.Sequence < want; {
+		if err := one.commit(int(want - one.next.Sequence)); err != nil {
+			one.acquire()
+		}
+	}
+	if l := c.leader(t, stale, checkpoints); l != stale {
+		t.Fatalf("the broker that was cut off thinks that %d leads", l)
+	}
+
+	two := newWriterOf(t, c.broker(stale), config, "two", stream)
+	s := sabotage(two.sink)
+	var alone, flipped atomic.Bool
+	dial := s.dial
+	s.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		switch {
+		case address != c.addresses[stale] && alone.Load():
+			return nil, syscall.ECONNREFUSED
+		case address == c.addresses[stale] && flipped.Load():
+			address = c.addresses[fresh]
+		}
+		return dial(ctx, network, address)
+	}
+	alone.Store(true)
+	for range 2 {
+		if _, err := two.log.Acquire(within(t)); outcomeOf(err) != notNow {
+			t.Fatalf("with one broker of three in sight: %v, want to be told to come back", err)
+		}
+	}
+	alone.Store(false)
+	s.mu.Lock()
+	s.before[kmsg.AddPartitionsToTxn.Int16()] = func() { // what was read is read, the take-over is about to be written
+		flipped.Store(true)
+		s.drop(c.addresses[stale])
+		two.sink.cluster.doubt()
+	}
+	s.mu.Unlock()
+	ctx := within(t)
+	state, err := two.log.Acquire(ctx)
+	for err != nil {
+		t.Logf("%s: %v", outcomeOf(err), err)
+		if outcomeOf(err) != notNow {
+			t.Fatalf("got %v, want to be told to come back", err)
+		}
+		if pause(ctx, 500*time.Millisecond) != nil {
+			t.Fatal(err)
+		}
+		state, err = two.log.Acquire(ctx)
+	}
+	if state.Checkpoint.Sequence != one.next.Sequence {
+		t.Fatalf("the take-over goes on from %d, but %d were committed", state.Checkpoint.Sequence, one.next.Sequence)
+	}
+	two.next = state.Checkpoint
+	if err := two.commit(10); err != nil {
+		t.Fatal(err)
+	}
+	one.wantStored(290)
+}
+
+func newWriterOf(t *testing.T, b *broker, config Config, instance, stream string) *writer {
+	t.Helper()
+	w := &writer{t: t, b: b, stream: stream, sink: openSink(t, b, config, connector.Encoding{})}
+	w.log = w.sink.Log(sinktest.Claim(stream, instance))
+	t.Cleanup(func() {
+		if err := errors.Join(w.log.Close(), w.sink.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}

@@ -1,0 +1,126 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	// watchEvery is how often the topics' settings are looked at while the sink is in use.
+	watchEvery = 3 * time.Minute
+	// watchSoonest is how soon they are looked at again when something goes wrong.
+	watchSoonest = 10 * time.Second
+)
+
+// watch looks at the topics' settings while the sink is in use: somebody may change them, and what would be refused at the start is
+// refused then as well.
+type watch struct {
+	once  sync.Once
+	woken chan struct{}
+
+	mu      sync.Mutex
+	refused *connector.Refusal
+	warned  map[string]bool // the warnings that hold
+	primed  bool            // they were taken down once: the start said them
+}
+
+func newWatch() watch { return watch{woken: make(chan struct{}, 1), warned: make(map[string]bool)} }
+
+// wake has the settings looked at soon.
+func (w *watch) wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
+	}
+}
+
+// refusal is what was found that has to be mended before anything else is written.
+func (w *watch) refusal() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refused == nil {
+		return nil
+	}
+	return w.refused
+}
+
+// watchSettings begins the watch, once.
+func (s *Sink) watchSettings() {
+	s.watch.once.Do(func() { s.background.Go(s.watching) })
+}
+
+func (s *Sink) watching() {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for last := time.Now(); s.life.Err() == nil; last = time.Now() {
+		s.lookAtSettings(s.life)
+		select {
+		case <-ticker.C:
+		case <-s.watch.woken:
+			_ = pause(s.life, time.Until(last.Add(watchSoonest)))
+		case <-s.life.Done():
+		}
+	}
+}
+
+// lookAtSettings looks at the topics as a check does, and takes down what it finds. Where they cannot be looked at, what was found
+// before holds.
+func (s *Sink) lookAtSettings(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	i := &inspection{sink: s}
+	v, err := s.cluster.settled(ctx, time.Now())
+	if err != nil {
+		return
+	}
+	for _, topic := range s.topics.all() {
+		if v.topics[topic].err == nil { // one that is missing is the commits' to find
+			i.topic(ctx, v, topic)
+		}
+	}
+	if i.gone != nil {
+		return
+	}
+	s.watch.take(i.found, func(f connector.Finding) {
+		s.logger.Warn("a setting of Kafka's has changed", "thing", f.Thing, "cause", f.Text, "mend", f.Mend)
+	})
+}
+
+// take takes down what was found; warnings that are new are told.
+func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused = nil
+	warned := make(map[string]bool)
+	for _, f := range found {
+		if f.Level == connector.FindingOK {
+			continue
+		}
+		text := f.Thing + ": " + f.Text
+		warned[text] = true
+		if !w.warned[text] && (w.primed || f.Level == connector.FindingRefused) {
+			tell(f)
+		}
+		if f.Level == connector.FindingRefused && w.refused == nil {
+			w.refused = &connector.Refusal{Thing: f.Thing, Cause: f.Text, Mend: f.Mend}
+		}
+	}
+	w.warned, w.primed = warned, true
+}
+
+// relook is for a stream that is taken over while a refusal holds: it may have been mended.
+func (s *Sink) relook(ctx context.Context) error {
+	if s.watch.refusal() == nil {
+		return nil
+	}
+	s.lookAtSettings(ctx)
+	err := s.watch.refusal()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return err
+}

@@ -1,0 +1,287 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/apiversions"
+	"github.com/segmentio/kafka-go/protocol/saslauthenticate"
+	"github.com/segmentio/kafka-go/protocol/saslhandshake"
+	"github.com/segmentio/kafka-go/sasl"
+)
+
+// idleTime is how long a connection is kept that nobody uses; brokers close theirs after ten minutes.
+const idleTime = 2 * time.Minute
+
+// wires are the connections to brokers, by address. A connection carries one request at a time, and one on which anything failed, a
+// time-out above all, is closed together with all that idle to the same broker: what it does not answer on one, it answers on none.
+// kafka-go's Transport keeps those, and tries one after the other.
+type wires struct {
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	mechanism sasl.Mechanism // nil for none
+
+	mu     sync.Mutex
+	idle   map[string][]*wire
+	closed bool
+}
+
+// wire is one connection.
+type wire struct {
+	net      net.Conn
+	protocol *protocol.Conn
+	versions map[protocol.ApiKey]int16
+	used     time.Time
+}
+
+// connectError says that a broker could not be reached, or not be agreed with on how to speak: nothing was asked of it.
+type connectError struct {
+	address string
+	err     error
+}
+
+func (e *connectError) Error() string { return e.address + ": " + plainText(e.err) }
+func (e *connectError) Unwrap() error { return e.err }
+
+// brokenError says that a connection failed under a request: whether it arrived is not known.
+type brokenError struct {
+	address string
+	err     error
+}
+
+func (e *brokenError) Error() string { return e.address + ": " + plainText(e.err) }
+func (e *brokenError) Unwrap() error { return e.err }
+
+// plainText is what a person needs of a network's error: the address stands before it already, and that of this end says nothing.
+func plainText(err error) string {
+	var op *net.OpError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "the name " + name.Name + " does not resolve"
+	case isTimeout(err):
+		return "no answer in time"
+	case errors.Is(err, io.EOF):
+		return "the connection was closed"
+	case errors.As(err, &op) && op.Err != nil:
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// ask sends a request to the broker of an address and returns its answer, until the context ends, at most for the time given.
+func (w *wires) ask(ctx context.Context, address string, within time.Duration, request protocol.Message) (protocol.Message, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &connectError{address, err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	c := w.take(address)
+	if c == nil {
+		var err error
+		if c, err = w.connect(ctx, address); err != nil {
+			w.drop(address)
+			return nil, &connectError{address, err}
+		}
+	}
+	if err := c.speaks(request); err != nil {
+		w.put(address, c)
+		return nil, err
+	}
+	var answer protocol.Message
+	err := c.bounded(ctx, func() (err error) {
+		answer, err = c.protocol.RoundTrip(request)
+		return err
+	})
+	if err != nil {
+		_ = c.net.Close() // what broke it is told
+		w.drop(address)
+		return nil, &brokenError{address, err}
+	}
+	w.put(address, c)
+	return answer, nil
+}
+
+// bounded ends what is done on a connection with the context.
+func (c *wire) bounded(ctx context.Context, do func() error) error {
+	deadline, _ := ctx.Deadline()
+	if err := c.net.SetDeadline(deadline); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = c.net.SetDeadline(time.Unix(1, 0)) // it is closed if that fails
+	})
+	err := do()
+	if !stop() {
+		<-ended
+		return errors.Join(ctx.Err(), err) // the answer may be whole, but the connection is spoilt
+	}
+	return err
+}
+
+// speaks says whether the broker knows a version of the request that can carry what is relied on: the leader's epoch.
+func (c *wire) speaks(request protocol.Message) error {
+	key := request.ApiKey()
+	least := map[protocol.ApiKey]int16{protocol.Metadata: 7, protocol.ListOffsets: 4, protocol.Fetch: 9}[key]
+	if v, ok := c.versions[key]; !ok || v < least {
+		return fmt.Errorf("%w (%s)", errTooOld, key)
+	}
+	return nil
+}
+
+// errTooOld says that a broker cannot be asked in a way that shows whether it still leads.
+var errTooOld = errors.New("the broker is older than Kafka 2.1, and does not say for which term it leads a partition")
+
+func (w *wires) take(address string) *wire {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := w.idle[address]
+	if len(list) == 0 {
+		return nil
+	}
+	c := list[len(list)-1]
+	w.idle[address] = list[:len(list)-1]
+	return c
+}
+
+// put keeps a connection for the next request, and closes those that nobody has used for long.
+func (w *wires) put(address string, c *wire) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		_ = c.net.Close() // nothing is under way on it
+		return
+	}
+	now := time.Now()
+	c.used = now
+	w.idle[address] = append(w.idle[address], c)
+	for other, list := range w.idle {
+		for len(list) > 0 && now.Sub(list[0].used) > idleTime {
+			_ = list[0].net.Close() // nothing is under way on it
+			list = list[1:]
+		}
+		w.idle[other] = list
+	}
+}
+
+// drop closes the connections to a broker that are not in use.
+func (w *wires) drop(address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.idle[address] {
+		_ = c.net.Close() // nothing is under way on it
+	}
+	delete(w.idle, address)
+}
+
+func (w *wires) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for _, list := range w.idle {
+		for _, c := range list {
+			_ = c.net.Close() // nothing is under way on it
+		}
+	}
+	clear(w.idle)
+}
+
+// connect makes a connection: dials, agrees on versions, authenticates.
+func (w *wires) connect(ctx context.Context, address string) (*wire, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := w.dial(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	c := &wire{net: conn, protocol: protocol.NewConn(conn, "twochat-connector")}
+	err = c.bounded(ctx, func() error {
+		if err := c.agree(); err != nil {
+			return err
+		}
+		return c.authenticate(ctx, address, w.mechanism)
+	})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return c, nil
+}
+
+func (c *wire) agree() error {
+	answer, err := c.protocol.RoundTrip(new(apiversions.Request))
+	if err != nil {
+		return err
+	}
+	known, ok := answer.(*apiversions.Response)
+	if !ok {
+		return errNoAnswer
+	}
+	if known.ErrorCode != 0 {
+		return fmt.Errorf("versions: %w", kafkago.Error(known.ErrorCode))
+	}
+	c.versions = make(map[protocol.ApiKey]int16, len(known.ApiKeys))
+	for _, k := range known.ApiKeys {
+		key := protocol.ApiKey(k.ApiKey)
+		c.versions[key] = key.SelectVersion(k.MinVersion, k.MaxVersion)
+	}
+	c.protocol.SetVersions(c.versions)
+	return nil
+}
+
+func (c *wire) authenticate(ctx context.Context, address string, mechanism sasl.Mechanism) error {
+	if mechanism == nil {
+		return nil
+	}
+	answer, err := c.protocol.RoundTrip(&saslhandshake.Request{Mechanism: mechanism.Name()})
+	if err != nil {
+		return err
+	}
+	shake, ok := answer.(*saslhandshake.Response)
+	if !ok {
+		return errNoAnswer
+	}
+	if shake.ErrorCode != 0 {
+		return fmt.Errorf("authenticate with %s: %w", mechanism.Name(), kafkago.Error(shake.ErrorCode))
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	session, state, err := mechanism.Start(sasl.WithMetadata(ctx, &sasl.Metadata{Host: host}))
+	if err != nil {
+		return err
+	}
+	for done := false; !done; {
+		answer, err := c.protocol.RoundTrip(&saslauthenticate.Request{AuthBytes: state})
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // some brokers refuse by closing
+			return fmt.Errorf("authenticate with %s: %w", mechanism.Name(), kafkago.SASLAuthenticationFailed)
+		}
+		if err != nil {
+			return err
+		}
+		challenge, ok := answer.(*saslauthenticate.Response)
+		if !ok {
+			return errNoAnswer
+		}
+		if challenge.ErrorCode != 0 { // its message may quote what was sent
+			return fmt.Errorf("authenticate with %s: %w", mechanism.Name(), kafkago.Error(challenge.ErrorCode))
+		}
+		if done, state, err = session.Next(ctx, challenge.AuthBytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
