@@ -44,7 +44,12 @@ func (s *Sink) settings(topic string, replicas int) []setting {
 
 // Create makes the topics that are missing. It changes nothing that is there. A topic that is gone while the others hold what was
 // written with it is not made: that would take a log that was lost for one that never was.
-func (s *Sink) Create(ctx context.Context) error {
+func (s *Sink) Create(ctx context.Context) error { return s.create(ctx, false) }
+
+// Rehearse says whether Create would do: the brokers look at the request for topics as they would, and make none.
+func (s *Sink) Rehearse(ctx context.Context) error { return s.create(ctx, true) }
+
+func (s *Sink) create(ctx context.Context, rehearse bool) error {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	v, err := s.cluster.settled(ctx, time.Now())
@@ -62,7 +67,7 @@ func (s *Sink) Create(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create topics: %w", s.judged(down(err)))
 	}
-	request := &createtopics.Request{TimeoutMs: int32(callTimeout.Milliseconds())}
+	request := &createtopics.Request{TimeoutMs: int32(callTimeout.Milliseconds()), ValidateOnly: rehearse}
 	for _, name := range missing {
 		topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(s.topics.partitions(name)), ReplicationFactor: int16(replicas)}
 		for _, setting := range s.settings(name, replicas) {
@@ -78,14 +83,14 @@ func (s *Sink) Create(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("create topics: %w", errNoAnswer)
 	}
-	return s.created(answer, replicas)
+	return s.created(answer, replicas, rehearse)
 }
 
 // createTimeout bounds one Create: that the brokers are asked, and make the topics.
 const createTimeout = 30 * time.Second
 
 // created takes the answer to the request for topics.
-func (s *Sink) created(answer *createtopics.Response, replicas int) error {
+func (s *Sink) created(answer *createtopics.Response, replicas int, rehearsed bool) error {
 	for _, t := range answer.Topics {
 		err := codeError(t.ErrorCode)
 		var text string
@@ -93,6 +98,7 @@ func (s *Sink) created(answer *createtopics.Response, replicas int) error {
 			text = ": " + t.ErrorMessage
 		}
 		switch {
+		case err == nil && rehearsed:
 		case err == nil:
 			s.logger.Info("topic created", "topic", t.Name, "replicas", replicas)
 		case errors.Is(err, kafkago.TopicAlreadyExists):

@@ -78,7 +78,7 @@ func holdMarkers(t *testing.T, b *broker) {
 		answer.ErrorCode = kerr.ConcurrentTransactions.Code
 		return answer, nil, true
 	})
-	questions := make(map[int32]int) // by partition: the sink's client asks for each by itself
+	questions := make(map[int32]int) // by partition
 	b.fake.ControlKey(kmsg.ListOffsets.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		request := r.(*kmsg.ListOffsetsRequest)
 		if !open.Load() || request.IsolationLevel == 0 || request.Topics[0].Partitions[0].Timestamp != -1 {
@@ -89,13 +89,23 @@ func holdMarkers(t *testing.T, b *broker) {
 			questions[p.Partition]++
 			again = again || questions[p.Partition] > 1
 		}
-		switch {
-		case again:
-			b.fake.SleepControl(func() { <-written })
-		case len(questions) == partitionCount:
-			close(asked)
+		if !again {
+			if len(questions) == partitionCount {
+				close(asked)
+			}
+			return nil, nil, false
 		}
-		return nil, nil, false
+		b.fake.KeepControl() // to be asked once more, until the markers are written
+		answer := request.ResponseKind().(*kmsg.ListOffsetsResponse)
+		topic := kmsg.NewListOffsetsResponseTopic()
+		topic.Topic = request.Topics[0].Topic
+		for _, p := range request.Topics[0].Partitions {
+			one := kmsg.NewListOffsetsResponseTopicPartition()
+			one.Partition, one.ErrorCode = p.Partition, kerr.LeaderNotAvailable.Code
+			topic.Partitions = append(topic.Partitions, one)
+		}
+		answer.Topics = append(answer.Topics, topic)
+		return answer, nil, true
 	})
 	go func() {
 		defer close(written)

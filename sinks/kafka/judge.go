@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
-
-// Rehearse says nothing: whether the brokers let topics be made, only Create can tell.
-func (s *Sink) Rehearse(context.Context) error { return nil }
 
 // Judge says what Log.Acquire would, from a look that changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
@@ -20,21 +18,24 @@ func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 		return errors.New("judge: the log is not this sink's")
 	}
 	if err := l.judge(ctx); err != nil {
-		return errors.Join(fmt.Errorf("judge: %w", down(err)), l.Close())
+		return errors.Join(fmt.Errorf("judge: %w", s.judged(down(err))), l.Close())
 	}
 	return l.Close()
 }
 
 func (l *log) judge(ctx context.Context) error {
+	if _, err := l.sink.cluster.settled(ctx, time.Now()); err != nil {
+		return err
+	}
 	count, err := l.sink.partitions(ctx, l.sink.topics.events)
 	if err != nil {
 		return err
 	}
-	checkpoint, _, err := l.admitted(ctx, count, false)
+	seen, err := l.admitted(ctx, count, false)
 	if err != nil {
 		return err
 	}
-	held, err := readPositions(checkpoint.Sink)
+	held, err := readPositions(seen.checkpoint.Sink)
 	if err != nil {
 		return err
 	}
