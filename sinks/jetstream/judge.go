@@ -25,14 +25,15 @@ func (l *Log) judge(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("judge: %w", err)
 	}
+	known, err := l.sink.known(ctx, k, false)
+	if err != nil {
+		return l.readError("judge", err)
+	}
 	found, _, exists, err := l.read(ctx, k)
 	if err != nil {
 		return l.readError("judge: read checkpoint", err)
 	}
-	if exists {
-		return l.claim.Admit(found)
-	}
-	if _, err = l.first(ctx, k); err != nil {
+	if _, err = l.admit(ctx, k, known, found, exists); err != nil {
 		return l.readError("judge", err)
 	}
 	return nil

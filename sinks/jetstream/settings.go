@@ -24,13 +24,13 @@ type settings struct {
 // settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs.
 const settingsAge = time.Minute
 
-// known returns the stream's settings, read again where they are old or refresh asks for it. They are judged each time as at the
+// known returns the stream's settings, read again where they are old, refuse, or refresh asks for it. They are judged each time as at the
 // start: what would have been refused then is the refusal in them, what would have been warned of is said once.
 func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, error) {
 	s.mu.Lock()
 	held := s.settings
 	s.mu.Unlock()
-	if !refresh && !held.read.IsZero() && time.Since(held.read) < settingsAge {
+	if !refresh && !held.read.IsZero() && held.refusal == nil && time.Since(held.read) < settingsAge {
 		return held, nil
 	}
 	info, err := k.streamInfo(ctx, s.config.Stream)
