@@ -67,11 +67,7 @@ func (s *Sink) versions(ctx context.Context, k *link, r *report, info *jetstream
 			}
 		}
 	}
-	for _, name := range wanted {
-		if p := found[name]; tooOld(p.Version) && !(info != nil && info.Cluster != nil && info.Cluster.Leader == name) {
-			r.refuse(tooOldServer(name, p.Version))
-		}
-	}
+	r.peers(wanted, found, info)
 	if len(*r) == before {
 		r.add(connector.FindingOK, "NATS server "+k.conn.ConnectedServerVersion(), "has atomic batches", "")
 	}

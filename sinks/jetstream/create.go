@@ -45,12 +45,16 @@ func (s *Sink) Create(ctx context.Context) error {
 		return &connector.Refusal{Thing: r[0].Thing, Cause: r[0].Text, Mend: r[0].Mend}
 	}
 	wanted := s.config.Replicas
-	if wanted == 0 {
+	switch {
+	case wanted > 0:
+	case s.joined(k):
 		wanted = 3
+	default:
+		wanted = 1 // a server by itself
 	}
 	err = s.create(ctx, k, wanted)
 	if s.config.Replicas == 0 && errors.As(err, &api) && api.Code == codeNoReplicas {
-		err = s.create(ctx, k, 1) // a server by itself, no cluster
+		err = s.create(ctx, k, 1) // no cluster behind the leaf node either
 	}
 	if err != nil {
 		return s.createError(k, err)
@@ -84,6 +88,11 @@ func (s *Sink) createError(k *link, err error) error {
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "the account wants a limit of bytes for it: " + api.Description,
 			Mend: "set `sink.jetstream.max_bytes` to what the account allows a stream",
+		}
+	case errors.As(err, &api) && full(api):
+		return &connector.Refusal{
+			Thing: "JetStream stream " + s.config.Stream, Cause: "there is no room for it: " + api.Error(),
+			Mend: "set `sink.jetstream.max_bytes` to less, or raise what the account may store, or make room on the servers' disks",
 		}
 	case errors.As(err, &api) && notNow(api) && api.Code != codeNotEnabled && api.Code != codeNotEnabledInAccount,
 		errors.Is(err, errNoAnswer), errors.Is(err, errLost):

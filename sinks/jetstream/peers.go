@@ -87,6 +87,16 @@ func peersOf(info *jetstream.StreamInfo) []string {
 	return names
 }
 
+// peers judges the versions of the servers that hold the stream, or may come to hold it. The leader's is judged by what it says itself.
+func (r *report) peers(names []string, found map[string]peer, info *jetstream.StreamInfo) {
+	for _, name := range names {
+		leads := info != nil && info.Cluster != nil && info.Cluster.Leader == name
+		if p := found[name]; !leads && tooOld(p.Version) {
+			r.refuse(tooOldServer(name, p.Version))
+		}
+	}
+}
+
 // count keeps how many servers with JetStream there are where the stream lies, as far as they say: for what hints propose.
 func (s *Sink) count(k *link, found map[string]peer) {
 	n, cluster := 0, k.conn.ConnectedClusterName()

@@ -12,7 +12,8 @@ import (
 type proxy struct {
 	listener net.Listener
 	target   string
-	deaf     atomic.Bool // drops what the server says
+	deaf     atomic.Bool              // drops what the server says
+	rewrite  func(said []byte) []byte // of the server, where it is set
 
 	mu    sync.Mutex
 	gate  chan struct{} // what the client says waits while it is open
@@ -67,8 +68,12 @@ func (p *proxy) pump(to, from net.Conn, upstream bool) {
 				<-gate
 			}
 		}
+		said := buf[:n]
+		if !upstream && p.rewrite != nil {
+			said = p.rewrite(said)
+		}
 		if n > 0 && (upstream || !p.deaf.Load()) {
-			if _, err := to.Write(buf[:n]); err != nil {
+			if _, err := to.Write(said); err != nil {
 				return
 			}
 		}
