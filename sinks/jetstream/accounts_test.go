@@ -1,0 +1,224 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// configured runs a server of a configuration in nats-server's own form.
+func configured(t *testing.T, text string) *testServer {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "server.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options, err := server.ProcessConfigFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.NoSigs, options.NoLog = true, true
+	s := &testServer{options: *options}
+	s.start(t)
+	t.Cleanup(s.stop)
+	return s
+}
+
+// accounts is a server where JetStream is another account's, and imported under a prefix.
+func accounts(t *testing.T, responses string) (s *testServer, owner Config, importer Config) {
+	t.Helper()
+	s = configured(t, fmt.Sprintf(`
+listen: "127.0.0.1:-1"
+jetstream { store_dir: %q }
+no_auth_user: app
+accounts {
+  JS {
+    jetstream: enabled
+    users: [ { user: js, password: js } ]
+    exports: [
+      { service: "$JS.API.>"%s }
+      { service: "whatsapp.>" }, { service: "whatsapp-checkpoint.*" }, { service: "whatsapp-quarantine.*" }
+    ]
+  }
+  APP {
+    users: [ { user: app, password: app } ]
+    imports: [
+      { service: { account: JS, subject: "$JS.API.>" }, to: "JS.acme.API.>" }
+      { service: { account: JS, subject: "whatsapp.>" } }
+      { service: { account: JS, subject: "whatsapp-checkpoint.*" } }, { service: { account: JS, subject: "whatsapp-quarantine.*" } }
+    ]
+  }
+}`, t.TempDir(), responses))
+	importer = config(s.url())
+	importer.APIPrefix, importer.Timeout = "JS.acme.API", 5*time.Second
+	addStream(t, admin(s), openSink(t, importer, connector.ModeStructured).streamConfig(1))
+	return s, owner, importer
+}
+
+func admin(s *testServer) string { return strings.Replace(s.url(), "nats://", "nats://js:js@", 1) }
+
+// deliver takes the stream over, commits, and takes it over again as a restart does, by direct gets and by a consumer.
+func deliver(t *testing.T, c Config) {
+	t.Helper()
+	sink := openSink(t, c, connector.ModeStructured)
+	findings, err := sink.Check(t.Context(), []connector.Claim{sinktest.Claim(stream, "one")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Level == connector.FindingRefused {
+			t.Fatalf("refused: %+v", f)
+		}
+	}
+	log := openLog(t, sink, sinktest.Claim(stream, "one"))
+	checkpoint := acquire(t, log).Checkpoint
+	for range 4 {
+		checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 100))
+	}
+	for i, direct := range []bool{true, false} {
+		claim := sinktest.Claim(stream, fmt.Sprint("restart ", i))
+		claim.Window = 300
+		again := openSink(t, c, connector.ModeStructured)
+		k, err := again.connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := again.known(t.Context(), k, true); err != nil {
+			t.Fatal(err)
+		}
+		again.mu.Lock()
+		again.settings.direct = direct
+		again.mu.Unlock()
+		log := openLog(t, again, claim)
+		state := acquire(t, log)
+		if len(state.Seen) != 300 || state.Checkpoint.Sequence != checkpoint.Sequence {
+			t.Fatalf("direct %v: %d events, sequence %d", direct, len(state.Seen), state.Checkpoint.Sequence)
+		}
+		checkpoint = commit(t, log, state.Checkpoint, sinktest.Events(claim.Stream, checkpoint.Sequence+1, 3))
+	}
+	// The same list under another name is found, which a consumer does.
+	claim := sinktest.Claim("another", "one")
+	claim.Stream.SourceKey = log.claim.Stream.SourceKey
+	_, err = openLog(t, sink, claim).Acquire(t.Context())
+	wantRefused(t, err, `under the name "`+stream+`"`)
+}
+
+func TestAccounts_streamedReplies(t *testing.T) {
+	t.Parallel()
+	s, _, c := accounts(t, ", response_type: stream")
+	deliver(t, c)
+	wantSequences(t, clientOf(t, admin(s)), stream, 406)
+}
+
+// TestAccounts_oneReply: with a plain service export the first start would work and no restart. The check says so at once, with an empty
+// stream and with a full one, and a restart says it by name.
+func TestAccounts_oneReply(t *testing.T) {
+	t.Parallel()
+	_, _, c := accounts(t, "")
+	refused := func(when string) {
+		t.Helper()
+		findings, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := findings[len(findings)-1]
+		if last.Level != connector.FindingRefused || !strings.Contains(last.Mend, "response_type: stream") {
+			t.Errorf("%s: %+v", when, findings)
+		}
+	}
+	refused("before anything was written")
+	claim := sinktest.Claim(stream, "one")
+	log := openLog(t, openSink(t, c, connector.ModeStructured), claim)
+	commit(t, log, acquire(t, log).Checkpoint, sinktest.Events(claim.Stream, 1, 400))
+	refused("afterwards")
+	claim.Instance, claim.Window = "two", 300
+	restarted := openLog(t, openSink(t, c, connector.ModeStructured), claim)
+	_, err := restarted.Acquire(t.Context())
+	if !errors.Is(err, connector.ErrNotNow) { // it might have been a server that died in the midst of its answer
+		t.Fatalf("got %v, want ErrNotNow", err)
+	}
+	_, err = restarted.Acquire(t.Context())
+	wantRefused(t, err, "only the first of several replies", "response_type: stream")
+}
+
+// TestAccounts_notImported names what is not there.
+func TestAccounts_notImported(t *testing.T) {
+	t.Parallel()
+	_, _, c := accounts(t, ", response_type: stream")
+	c.APIPrefix = "JS.other.API"
+	findings, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := findings[len(findings)-1]; last.Level != connector.FindingRefused || !strings.Contains(last.Mend, "JS.other.API.>") {
+		t.Errorf("%+v", findings)
+	}
+}
+
+// TestLeafNode reaches the stream in the hub's domain through a leaf node that has a JetStream of its own.
+func TestLeafNode(t *testing.T) {
+	t.Parallel()
+	port := freePorts(t, 1)[0]
+	hub := configured(t, fmt.Sprintf(`
+server_name: hub
+listen: "127.0.0.1:-1"
+jetstream { store_dir: %q, domain: hub }
+leafnodes { listen: "127.0.0.1:%d" }`, t.TempDir(), port))
+	leaf := configured(t, fmt.Sprintf(`
+server_name: leaf
+listen: "127.0.0.1:-1"
+jetstream { store_dir: %q, domain: leaf }
+leafnodes { remotes: [ { url: "nats-leaf://127.0.0.1:%d" } ] }`, t.TempDir(), port))
+	c := config(leaf.url())
+	c.Domain = "hub"
+	sink := openSink(t, c, connector.ModeStructured)
+	eventually(t, "the leaf node to join", func() bool {
+		err := sink.Create(t.Context())
+		if err != nil && !errors.Is(err, connector.ErrNotNow) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	deliver(t, c)
+	wantSequences(t, hub.client(t), stream, 406)
+	if !strings.HasPrefix(sink.edit("--ack"), "nats --js-domain hub stream edit WHATSAPP") {
+		t.Error(sink.edit("--ack"))
+	}
+	// A domain that nobody has may yet join.
+	c.Domain = "elsewhere"
+	if _, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "domain") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestConfig_domainAndPrefix(t *testing.T) {
+	for _, row := range []struct {
+		domain, prefix string
+		want           string // of the API's subjects; empty where it is refused
+	}{
+		{"", "", "$JS.API."},
+		{"hub", "", "$JS.hub.API."},
+		{"", "JS.acme.API", "JS.acme.API."},
+		{"", "$JS.acme.API", "$JS.acme.API."},
+		{"hub", "JS.acme.API", ""},
+		{"a.b", "", ""},
+		{"", "JS.acme.API.>", ""},
+		{"", "JS..API", ""},
+	} {
+		c := config("nats://127.0.0.1")
+		c.Domain, c.APIPrefix = row.domain, row.prefix
+		findings := c.Validate()
+		if (len(findings) > 0) != (row.want == "") || row.want != "" && c.api() != row.want {
+			t.Errorf("%+v: %q, %+v", row, c.api(), findings)
+		}
+	}
+}
