@@ -13,6 +13,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	var certified uint64
 	agreed := false
 	switch {
+	case w.hollow:
 	case alone:
 		certified = everything
 	case w.proven:
@@ -29,13 +30,19 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		rows = rowsOf(w.order)
 	}
 	w.order = nil // from here on only the batch keeps the pages
+	before := r.window.certified
 	done, err := r.commit(ctx, batch, certified)
 	if err != nil {
 		return out, err
 	}
 	out.add(done)
 	r.fromTop = r.start == 0
+	if r.window.certified > before {
+		r.cleared = false // what is listed shows ground again
+	}
 	switch {
+	case w.hollow:
+		r.previous = nil
 	case alone:
 		r.previous, r.careful, r.few, r.groundless, r.slice = nil, false, 0, false, r.rules.SlicePages
 	case agreed:

@@ -103,13 +103,12 @@ func (w *walker) failed(g group, ground int) {
 // end concludes a walk whose last page was short, or had an empty one after it: it reports whether the list is proven to end
 // there.
 func (w *walker) end(ctx context.Context, number int) (bool, error) {
-	page, err := w.reader.page(ctx, number)
+	page, ends, err := w.reader.page(ctx, number)
 	w.pages++
-	if err != nil || len(page.Messages) > 0 {
+	if err != nil || !ends {
 		return false, err
 	}
-	w.taken++
-	w.walked, err = w.reader.ended(w.walked)
+	err = w.ended(ctx, page)
 	w.proven = err == nil
 	return w.proven, err
 }

@@ -25,8 +25,6 @@ const (
 	searchRounds = 2
 	// searchMisled is how often times may mislead a search before they are not asked any more.
 	searchMisled = 3
-	// searchLooks is how many pages are looked at in one go.
-	searchLooks = 200
 )
 
 func newSearch(origin int) search {

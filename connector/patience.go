@@ -13,7 +13,7 @@ import (
 // give up; what the server asks for is honoured.
 type waits struct {
 	poller             *Poller
-	page, walk         *backoff.ExponentialBackOff
+	page, walk, suspect *backoff.ExponentialBackOff
 	persistent, credit *backoff.ExponentialBackOff
 	// commit, refused and reread are reset by a commit alone, whatever Acquire says in between; acquire by either.
 	commit, refused, reread, acquire *backoff.ExponentialBackOff
@@ -68,7 +68,8 @@ func newWaits(p *Poller) *waits {
 	}
 	return &waits{
 		poller: p, page: policy(500*time.Millisecond, time.Minute), walk: policy(250*time.Millisecond, 30*time.Second),
-		commit: policy(250*time.Millisecond, 30*time.Second), acquire: policy(250*time.Millisecond, 30*time.Second),
+		suspect: policy(time.Second, 2*time.Minute),
+		commit:  policy(250*time.Millisecond, 30*time.Second), acquire: policy(250*time.Millisecond, 30*time.Second),
 		// Pages are paid for again where a step is made anew.
 		reread: policy(time.Second, 10*time.Minute),
 		// A wrong key, a number that is gone: somebody mends it, or a rotated key heals it. So with what the sink refuses.

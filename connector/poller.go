@@ -141,6 +141,10 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	}
 	p.moved = 0
 	p.waits.walk.Reset()
+	doubts := p.session.Reader().Doubts()
+	if doubts == nil {
+		p.waits.suspect.Reset()
+	}
 	p.metrics.step(out, time.Since(began))
 	p.record(out, began, sweeping)
 	wait := time.Duration(0)
@@ -148,6 +152,9 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 		wait = p.untilPoll()
 	} else {
 		wait = p.pause(out, sweeping)
+	}
+	if doubts != nil {
+		wait = max(wait, p.suspect(doubts))
 	}
 	p.settle(wait)
 	return wait, nil
@@ -273,6 +280,7 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	var refusal *Refusal
 	var fault *PageError
 	var open *unresolved
+	var suspicion *Suspicion
 	switch {
 	case ctx.Err() != nil:
 		return 0, nil
@@ -285,13 +293,16 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 		return p.waitFor(StateNoSource, err, p.waits.walk.NextBackOff()), nil
 	case errors.Is(err, ErrFenced):
 		return p.standDown(ctx), nil
+	case errors.As(err, &suspicion):
+		return p.suspect(suspicion), nil
+	case errors.Is(err, ErrStalled):
+		return p.waitFor(StateStalled, err, p.searchAgain()), nil
 	case errors.Is(err, ErrMoved):
 		p.metrics.moved()
-		wait := p.waits.walk.NextBackOff()
 		if p.moved++; p.moved >= movedUntilStalled {
-			p.waitFor(StateStalled, err, wait)
+			return p.waitFor(StateStalled, err, p.searchAgain()), nil
 		}
-		return wait, nil
+		return p.waits.walk.NextBackOff(), nil
 	case errors.Is(err, ErrEmpty):
 		return jitter(p.interval), nil
 	case errors.As(err, &open):
@@ -318,6 +329,26 @@ func (p *Poller) sinkState(err error) StreamState {
 func (p *Poller) waitFor(state StreamState, cause error, wait time.Duration) time.Duration {
 	p.noteUntil(state, cause, time.Now().Add(wait))
 	return wait
+}
+
+// searchAgain is how long to wait after a search that came to nothing: longer each time, and no less than between polls.
+func (p *Poller) searchAgain() time.Duration {
+	return max(jitter(p.Status().Interval), p.waits.walk.NextBackOff())
+}
+
+// suspect notes what is suspected of the list, and returns how long to wait before it is looked at again: longer each time, no less
+// than between polls, and no longer than until a look counts.
+func (p *Poller) suspect(s *Suspicion) time.Duration {
+	p.mu.Lock()
+	if p.status.OpenSince.IsZero() {
+		p.status.OpenSince = s.Since
+	}
+	p.mu.Unlock()
+	wait := max(p.Status().Interval, p.waits.suspect.NextBackOff())
+	if s.Next > 0 {
+		wait = max(min(wait, s.Next), p.config.MinInterval)
+	}
+	return p.waitFor(StateSuspect, s, wait)
 }
 
 // movedUntilStalled is how many walks in a row may find a contradictory list before the stream is called stalled.

@@ -712,15 +712,15 @@ func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 	})
 }
 
-// A list that answers every page number with the same page is a fault of the source, and nothing unclear of the sink.
-func TestPoller_AnIgnoredPageNumberIsTheSourcesFault(t *testing.T) {
+// A list that answers every page number with the same page cannot be searched, and nothing is unclear of the sink.
+func TestPoller_AnIgnoredPageNumberStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShift(t, nil, newest(3, 1)...)
 		pass(2 * time.Minute)
 		same := Page{Messages: newest(20, 17)}
 		s.list.change(func() { s.list.raw = map[int]Page{0: same, 1: same, 2: same, 3: same} })
 		pass(10 * time.Minute)
-		if status := s.poller.Status(); status.State != StateNoSource || status.Unclear > 0 || !strings.Contains(status.Cause, "same page") {
+		if status := s.poller.Status(); status.State != StateStalled || status.Unclear > 0 || !strings.Contains(status.Cause, "page number is ignored") {
 			t.Errorf("state %s, %d unclear, cause %q", status.State, status.Unclear, status.Cause)
 		}
 		s.stop()

@@ -52,17 +52,22 @@ type Reader struct {
 	settled    Fingerprint // of the page 0 that left nothing to do
 	emptyPolls int
 	end        provenEnd
-	repeat     Key // the message that stood out of place in the last walks
-	repeats    int
-	ignored    map[Key]struct{} // listed twice for good
-	crew       Crew
-	oneWalk    bool
-	restless   int // walks for which groups of pages are not expected to hold
-	moves      int // groups in a row that did not
-	ahead      *ahead
-	groups     int // read so far
-	growing    int // groups for which messages are expected to be added on top
-	movedUps   int // walks in a row whose first message stood too high afterwards
+	suspicion  suspicion
+	hollows    int // walks in a row that met an empty page in the middle
+	stalls     int // walks in a row that met the same page again and again
+	// cleared: that the list shows no ground any more was believed, and nothing of what it shows now is ground yet.
+	cleared  bool
+	repeat   Key // the message that stood out of place in the last walks
+	repeats  int
+	ignored  map[Key]struct{} // listed twice for good
+	crew     Crew
+	oneWalk  bool
+	restless int // walks for which groups of pages are not expected to hold
+	moves    int // groups in a row that did not
+	ahead    *ahead
+	groups   int // read so far
+	growing  int // groups for which messages are expected to be added on top
+	movedUps int // walks in a row whose first message stood too high afterwards
 }
 
 // certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and up
@@ -160,13 +165,17 @@ var ErrMoved = errors.New("the list moved by a page or more while it was read")
 var ErrEmpty = errors.New("page 0 is empty")
 
 // Poll makes one step: the first start, a walk with what it delivers, or a search for ground. Errors are those of Pages,
-// ErrMoved, ErrEmpty, ErrNoRoom (the reader is as it was: poll again) or those of Log.Commit (the reader is spent, but for ErrNotNow).
+// ErrMoved, ErrEmpty, ErrStalled, ErrNoRoom or a *Suspicion (the reader is as it was: poll again) or those of Log.Commit (the reader is spent, but for ErrNotNow).
 func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	if !r.recorded.Started {
 		return r.firstStart(ctx, start)
 	}
 	var out Outcome
 	var held Fingerprint
+	looked, err := r.stillSuspect(ctx)
+	if out.Pages = looked; err != nil {
+		return out, err
+	}
 	if r.Rested() {
 		held = r.settled
 	}
@@ -177,7 +186,7 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 			return out, err
 		}
 		if held != "" && (page.Unchanged || page.Fingerprint == held) {
-			return Outcome{Pages: 1, Unchanged: true, Rested: true}, nil
+			return Outcome{Pages: looked + 1, Unchanged: true, Rested: true}, nil
 		}
 		first = &page
 		if len(page.Messages) > 0 {
@@ -186,20 +195,28 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	}
 	// A History's page 0 is cut, and a walk from there for nothing would meet a burst before it comes to anything.
 	if r.crew != nil && first != nil && r.empty() && (len(first.Messages) >= r.rules.Page || r.oneWalk) && !r.searched {
-		n, err := r.findStart(ctx)
+		n, err := r.findStart(ctx, first)
 		r.searched = err == nil
-		out.Pages = 1 + n
+		out.Pages += 1 + n
 		return out, err
 	}
 	w, err := r.walk(ctx, first)
-	out.Pages = w.pages
+	out.Pages += w.pages
 	switch {
+	case errors.Is(err, ErrStalled):
+		if r.stalls++; r.stalls >= r.rules.Repeats { // a list may move by just a page, twice in a row
+			r.searchAfresh()
+		}
+		return out, err
 	case errors.Is(err, errDeep):
+		if r.suspicion.Looks > 0 { // the list goes on after all
+			r.suspicion, r.careful = suspicion{}, false
+		}
 		if r.careful && r.few == 0 && w.longest > 0 {
 			r.few = w.longest // the search began right above it, and it is all that is listed there
 			return out, nil
 		}
-		n, err := r.findStart(ctx)
+		n, err := r.findStart(ctx, nil)
 		out.Pages += n
 		return out, err
 	case errors.Is(err, errGroundGone):
@@ -209,6 +226,7 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	case err != nil:
 		return out, err
 	}
+	r.judge(&w)
 	out.Newest = w.newest
 	return r.deliver(ctx, w, out)
 }
@@ -250,7 +268,8 @@ func (r *Reader) may(pages int) error {
 
 // Rested says whether everything that the last walk met is in the log and certified.
 func (r *Reader) Rested() bool {
-	return r.recorded.Started && r.fromTop && r.start == 0 && r.previous == nil && r.window.certified == r.window.last && !r.groundless
+	return r.recorded.Started && r.fromTop && r.start == 0 && r.previous == nil && r.window.certified == r.window.last && !r.groundless &&
+		r.Doubts() == nil
 }
 
 // Checkpoint is the newest one committed, without its Tail, TailLate and Rejects.

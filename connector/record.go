@@ -87,7 +87,7 @@ func (p *Poller) change(state StreamState, cause error, next, began time.Time) (
 // levelOf is how bad a state is.
 func levelOf(state StreamState) slog.Level {
 	switch state {
-	case StateNoSource, StateNoSink, StateRefused, StateStalled, StateSpent, StateStandby:
+	case StateNoSource, StateNoSink, StateRefused, StateStalled, StateSuspect, StateSpent, StateStandby:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
@@ -125,6 +125,8 @@ func hintOf(state StreamState, cause error) string {
 	switch state {
 	case StateNoSink:
 		return "see whether the sink runs and has room; `twochat-connector check` says what is wrong with it"
+	case StateSuspect:
+		return "if its messages were cleared or the number is another one now, wait some minutes; else see what answers for 2Chat on the way"
 	case StateSpent:
 		return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
 	case StateNoSource:

@@ -23,6 +23,11 @@ type Rules struct {
 	Rejects int
 	// EmptyPolls is how many polls in a row must find page 0 empty before the list counts as empty.
 	EmptyPolls int
+	// Looks is how many looks at a list that shows nothing of what was delivered it takes to believe it, and LookOver over how long.
+	// BelowEnd is how many pages below the end of a list are asked for before it counts as one.
+	Looks    int
+	LookOver time.Duration
+	BelowEnd int
 	// Repeats is how many walks in a row the same message must stand out of place before it counts as listed twice for good.
 	Repeats int
 	// SweepPages bounds one sweep; SweepDepth is how far back in time it looks. SweepStep is how many pages it reads in one step,
@@ -36,6 +41,6 @@ type Rules struct {
 func DefaultRules() Rules {
 	return Rules{
 		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, Memory: 500, Capacity: 20_000, Tail: 128, Floor: 100, Rejects: 1000,
-		EmptyPolls: 3, Repeats: 3, SweepPages: 200, SweepStep: 3, SweepDepth: 60 * time.Hour,
+		EmptyPolls: 3, Looks: 3, LookOver: 10 * time.Minute, BelowEnd: 8, Repeats: 3, SweepPages: 200, SweepStep: 3, SweepDepth: 60 * time.Hour,
 	}
 }

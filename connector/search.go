@@ -2,32 +2,31 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
 // findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it. It
 // gallops and bisects for the first page that shows ground, nothing, or only messages older than ground. Times only guide:
 // a wrong guess costs requests, for the walk from there must still end in a run of ground. If it led below ground, the
-// search is done again without times, in steps that cannot jump over what is known. It returns how many pages it read.
-func (r *Reader) findStart(ctx context.Context) (int, error) {
-	var pages atomic.Int64
+// search is done again without times, in steps that cannot jump over what is known. It returns how many pages it read. top is page 0,
+// where it was just read.
+func (r *Reader) findStart(ctx context.Context, top *Page) (int, error) {
 	limit := r.times.median(r.window.certified)
 	if r.accepting {
 		limit = time.Time{} // ground is at the bottom of the list, whatever its time
 	}
-	bottom := func(ctx context.Context, number int) (bool, error) {
-		pages.Add(1)
-		page, err := r.read(ctx, number, "")
-		if err != nil {
-			return false, err
-		}
-		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m Message) bool { return r.ground(m.Key) }) {
-			return true, nil
-		}
-		return !r.careful && !limit.IsZero() && allOlder(page.Messages, limit.After), nil
+	b := newBounds(searchLooks)
+	if top != nil {
+		_ = b.show(0, *top)
 	}
+	g := gallop{crew: r.crew, bounds: b, read: r.read, bottom: func(page Page) bool {
+		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m Message) bool { return r.ground(m.Key) }) {
+			return true
+		}
+		return !r.careful && !limit.IsZero() && allOlder(page.Messages, limit.After)
+	}}
 	low, step := r.start+r.slice-1, r.slice+1
 	further := func(high, _ int) int { return 2 * high }
 	switch {
@@ -37,16 +36,29 @@ func (r *Reader) findStart(ctx context.Context) (int, error) {
 	case r.start == 0 && r.empty():
 		low, step = 0, 1
 	}
-	high, err := gallop(ctx, r.crew, low, step, further, bottom)
+	high, err := g.find(ctx, low, step, further)
+	if errors.Is(err, ErrStalled) {
+		careful := r.careful && b.spent()
+		r.searchAfresh()
+		if careful { // its steps are small: it goes on where it came to
+			r.start, r.careful = g.low, true
+		}
+	}
 	if err != nil {
-		return int(pages.Load()), err
+		return b.made(), err
 	}
 	above := max(1, r.slice/2)
 	if r.crew != nil && r.restless == 0 {
 		above = r.groupStep()
 	}
 	r.start, r.previous, r.few, r.fromTop = max(0, high-above), nil, 0, false
-	return int(pages.Load()), nil
+	return b.made(), nil
+}
+
+// searchAfresh forgets where a search led to: the next walk begins at the top of the list.
+func (r *Reader) searchAfresh() {
+	r.start, r.previous, r.careful, r.few, r.fromTop, r.searched, r.stalls = 0, nil, false, 0, false, false, 0
+	r.abandon()
 }
 
 // empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would read a

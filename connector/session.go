@@ -89,6 +89,8 @@ func harmless(err error) bool {
 	if errors.As(err, &open) {
 		return false
 	}
-	return errors.As(err, &fault) || errors.Is(err, ErrMoved) || errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow) ||
+	var suspicion *Suspicion
+	return errors.As(err, &fault) || errors.As(err, &suspicion) || errors.Is(err, ErrStalled) || errors.Is(err, ErrMoved) ||
+		errors.Is(err, ErrEmpty) || errors.Is(err, ErrNotNow) ||
 		errors.Is(err, errPollDue) || errors.Is(err, ErrNoRoom)
 }

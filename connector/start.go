@@ -3,7 +3,6 @@ package connector
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -37,8 +36,10 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 			return out, err
 		}
 		out.Pages, out.Newest = 1, newestTime(page.Messages)
-		if len(page.Messages) == 0 && !r.emptied() {
-			return out, ErrEmpty
+		if len(page.Messages) == 0 {
+			if err := r.emptyList(ctx); err != nil {
+				return out, err
+			}
 		}
 		floor = page.Messages[:min(len(page.Messages), r.rules.Floor)]
 	default:
@@ -83,111 +84,38 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 // page (one page is one instant's slice), and how many pages it read. None means that nothing listed is that old. Times
 // guide it only to the page: what lies above the run that it returns is wanted, whatever its time.
 func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) ([]Message, int, error) {
-	var probed atomic.Int64
-	bottom := func(ctx context.Context, number int) (bool, error) {
-		probed.Add(1)
-		page, err := r.read(ctx, number, "")
-		return err == nil && (len(page.Messages) == 0 || allOlder(page.Messages, older)), err
-	}
-	high, err := gallop(ctx, r.crew, -1, 1, func(high, step int) int { return high + 2*step }, bottom)
-	pages := int(probed.Load())
+	b := newBounds(searchLooks)
+	g := gallop{crew: r.crew, bounds: b, read: r.read, bottom: func(page Page) bool {
+		return len(page.Messages) == 0 || allOlder(page.Messages, older)
+	}}
+	high, err := g.find(ctx, -1, 1, func(high, step int) int { return high + 2*step })
 	if err != nil {
-		return nil, pages, err
+		return nil, b.made(), err
 	}
+	pages := b.made()
 	var before Page
 	for number := max(0, high-2); ; number++ {
-		pages++
-		page, err := r.page(ctx, number)
-		if err != nil {
-			return nil, pages, err
+		if number > high+r.rules.SlicePages {
+			return nil, pages, stalled("page %d and the %d below it show no %d messages in a row that are older than what is wanted, and no end", high, r.rules.SlicePages, r.rules.Run)
 		}
-		if len(page.Messages) == 0 { // the end: fewer old messages than a run may stand above it
-			if number == 0 && !r.emptied() {
-				return nil, pages, ErrEmpty
+		pages++
+		page, ends, err := r.page(ctx, number)
+		switch {
+		case err != nil:
+			return nil, pages, err
+		case ends: // fewer old messages than a run may stand above it
+			if number == 0 {
+				err = r.emptyList(ctx)
 			}
-			return trailing(before.Messages, older), pages, nil
+			return trailing(before.Messages, older), pages, err
+		case len(page.Messages) == 0:
+			continue
 		}
 		if run := firstRun(page.Messages, older, r.rules.Run); run != nil {
 			return run[:min(len(run), r.rules.Floor)], pages, nil
 		}
 		before = page
 	}
-}
-
-// probes is how many pages a search asks for at a time.
-const probes = 3
-
-// gallop finds the first number above low that is at the bottom, given that numbers below a bottom are bottoms too. It goes
-// down by what further says and then narrows in, several pages at a time where there is a crew.
-func gallop(ctx context.Context, crew Crew, low, step int, further func(high, step int) int, bottom func(context.Context, int) (bool, error)) (int, error) {
-	high := low + step
-	for {
-		numbers := []int{high}
-		for len(numbers) < probes && crew != nil {
-			last, before := numbers[len(numbers)-1], low
-			if len(numbers) > 1 {
-				before = numbers[len(numbers)-2]
-			}
-			numbers = append(numbers, further(last, last-before))
-		}
-		first, err := firstBottom(ctx, crew, numbers, bottom)
-		if err != nil {
-			return 0, err
-		}
-		if first < len(numbers) {
-			if first > 0 {
-				low = numbers[first-1]
-			}
-			high = numbers[first]
-			break
-		}
-		last := len(numbers) - 1
-		before := low
-		if last > 0 {
-			before = numbers[last-1]
-		}
-		low, high = numbers[last], further(numbers[last], numbers[last]-before)
-	}
-	for high-low > 1 {
-		var numbers []int
-		n := min(probes, high-low-1)
-		if crew == nil {
-			n = 1
-		}
-		for i := range n {
-			numbers = append(numbers, low+(high-low)*(i+1)/(n+1))
-		}
-		first, err := firstBottom(ctx, crew, numbers, bottom)
-		if err != nil {
-			return 0, err
-		}
-		if first < n {
-			high = numbers[first]
-		}
-		if first > 0 {
-			low = numbers[first-1]
-		}
-	}
-	return high, nil
-}
-
-// firstBottom is the place of the first number, going down, that is at the bottom; their count where none is.
-func firstBottom(ctx context.Context, crew Crew, numbers []int, bottom func(context.Context, int) (bool, error)) (int, error) {
-	found := make([]bool, len(numbers))
-	probe := func(ctx context.Context, i int) (err error) {
-		found[i], err = bottom(ctx, numbers[i])
-		return err
-	}
-	var err error
-	if len(numbers) == 1 {
-		err = probe(ctx, 0)
-	} else {
-		err = crew.Each(ctx, len(numbers), probe)
-	}
-	if first := slices.Index(found, true); first >= 0 {
-		return first, err
-	}
-	return len(numbers), err
 }
 
 // ages says of each message whether it is older than wanted; one without a time takes its upper neighbour's, and counts as

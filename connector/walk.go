@@ -32,6 +32,11 @@ type walked struct {
 	movedUp bool
 	// horizon is set where the walk ended without ground: the newest of what is held.
 	horizon Keys
+	// gap is the last empty page in the middle of the walk, where there is one; hollow: that is not believed yet.
+	gap    *Page
+	hollow bool
+	// bottom is the page at which the list ended, where the walk went as far; else 0.
+	bottom int
 }
 
 // errDeep: a slice's worth of pages showed neither enough ground nor the end of the list.
@@ -90,19 +95,24 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *Page) (walke
 		if err := r.may(number - r.start + 1); err != nil {
 			return w.walked, err
 		}
-		var page Page
+		page, ends := Page{}, true
 		if number == 0 && first != nil {
 			page, first = *first, nil
 		} else {
 			var err error
-			if page, err = r.page(ctx, number); err != nil {
+			if page, ends, err = r.page(ctx, number); err != nil {
 				return w.walked, err
 			}
 		}
 		w.pages++
-		if len(page.Messages) == 0 {
+		switch {
+		case len(page.Messages) > 0:
+		case ends:
+			return w.walked, w.ended(ctx, page)
+		default:
 			w.taken++
-			return r.ended(w.walked)
+			w.gap = &page
+			continue
 		}
 		if done, err := w.take(page); done {
 			return w.walked, r.verifyTop(ctx, w)
@@ -122,7 +132,11 @@ func (w *walker) take(page Page) (bool, error) {
 	}
 	w.bytes += page.Bytes
 	if w.same = repeated(w.before, page, w.same); w.same >= 2 {
-		return false, &PageError{Fault: FaultInvalid, Err: errors.New("the list gives the same page whatever page is asked for")}
+		return false, stalled("page %d shows the same as the two above it: the page number is ignored, or cut to the last page", page.Number)
+	}
+	if w.taken > 1 && newerThan(page.Messages, w.before.Messages) && !w.reader.ignoring(page.Messages[0].Key) {
+		// Another page than the one asked for, from further up: nothing else in a deep backlog would tell.
+		return false, w.reader.moved(page.Messages[0].Key)
 	}
 	err := w.meet(page)
 	w.before = page
@@ -231,6 +245,18 @@ func (w *walker) meet(page Page) error {
 	return nil
 }
 
+// newerThan says whether all that has a time on a page is newer than all on the page above it. Times decide nothing: it is a hint that
+// the list has moved.
+func newerThan(page, above []Message) bool {
+	var newest time.Time
+	for i := range above {
+		if above[i].Time.After(newest) {
+			newest = above[i].Time
+		}
+	}
+	return !newest.IsZero() && allOlder(page, func(t time.Time) bool { return t.After(newest) })
+}
+
 func lists(page Page, key Key) bool {
 	return slices.ContainsFunc(page.Messages, func(m Message) bool { return m.Key == key })
 }
@@ -254,90 +280,4 @@ func (r *Reader) moved(key Key) error {
 func (r *Reader) ignoring(key Key) bool {
 	_, ok := r.ignored[key]
 	return ok
-}
-
-// page reads a page on the way down. An empty one beyond page 0 ends the list only if it is empty again after a valid page
-// 0, or was proven so while page 0 was the same; an empty page 0 only if several polls in a row find it.
-func (r *Reader) page(ctx context.Context, number int) (Page, error) {
-	page, err := r.read(ctx, number, "")
-	if err != nil {
-		return Page{}, err
-	}
-	if number == 0 || len(page.Messages) > 0 {
-		return page, nil
-	}
-	zero, err := r.read(ctx, 0, "")
-	if err != nil {
-		return Page{}, err
-	}
-	if r.end.number > 0 && number >= r.end.number && zero.Fingerprint == r.end.page0 {
-		return page, nil
-	}
-	if len(zero.Messages) > 0 {
-		r.emptyPolls = 0
-	} else if !r.emptied() {
-		return Page{}, ErrEmpty
-	}
-	again, err := r.read(ctx, number, "")
-	if err != nil {
-		return Page{}, err
-	}
-	if len(again.Messages) == 0 {
-		r.end = provenEnd{number, zero.Fingerprint}
-	}
-	return again, nil
-}
-
-// emptied counts polls that found page 0 empty and says whether the list counts as empty now.
-func (r *Reader) emptied() bool {
-	r.emptyPolls++
-	return r.emptyPolls >= r.rules.EmptyPolls
-}
-
-// ended concludes a walk that reached the end of the list.
-func (r *Reader) ended(w walked) (walked, error) {
-	if w.taken == 1 && r.start == 0 { // page 0 itself is empty
-		if !r.emptied() {
-			return w, ErrEmpty
-		}
-		return w, nil
-	}
-	if !r.forgetful() || slices.ContainsFunc(w.order, func(f found) bool { return r.ground(f.Key) }) {
-		return w, nil
-	}
-	if r.start == 0 {
-		if !r.word {
-			r.withoutGround(&w)
-		}
-		return w, nil
-	}
-	if r.careful {
-		return w, errGroundGone
-	}
-	// The search for ground led below it: by a message whose time is wrong, say. Search again, carefully.
-	r.start, r.previous, r.careful, r.fromTop = 0, nil, true, false
-	return w, ErrMoved
-}
-
-// withoutGround applies rule 8 to a walk that saw the whole list and no ground though there is some: what is newer than
-// ground by time is new; the rest is held, and the newest of it becomes a horizon, which counts as ground from then on.
-func (r *Reader) withoutGround(w *walked) {
-	limit := r.times.median(r.window.certified)
-	kept := w.order[:0:0]
-	older := true // a message without a time goes with its neighbour above; without one, nothing shows that it is new
-	for i := range w.order {
-		f := w.order[i]
-		if !f.Time.IsZero() {
-			older = limit.IsZero() || !f.Time.After(limit)
-		}
-		if r.known(f.Key) || !older {
-			kept = append(kept, f)
-			continue
-		}
-		r.hold(f.Key)
-		if len(w.horizon) < r.rules.Floor {
-			w.horizon = append(w.horizon, f.Key)
-		}
-	}
-	w.order = kept
 }

@@ -127,6 +127,9 @@ func (r *replica) trace(out connector.Outcome) {
 
 func (r *replica) standDown() {
 	r.idle, r.seen = r.run.world.between(100, 200), r.run.broker.version
+	if len(r.run.world.cfg.lie) > 0 {
+		r.idle *= 3 // an owner that suspects its list commits nothing until it believes it
+	}
 }
 
 // crew does one after the other what the real one does side by side: in order, in the order of a few hands, or in any.
@@ -232,6 +235,7 @@ func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	rules.Page, rules.Run, rules.SlicePages, rules.Memory, rules.Capacity = cfg.page, cfg.run, cfg.slice, cfg.memory, 0
 	rules.Tail, rules.Floor, rules.SweepPages, rules.Rejects = 32, 10, cfg.sweepPages, 100_000
 	rules.Capacity, rules.SweepDepth = cfg.memory, 10_000*time.Hour
+	rules.LookOver = longestLie * 3 / 2 * time.Second
 	s := &run{seed: seed, world: w, broker: newBroker(w), rules: rules, holes: map[int]bool{}}
 	switch cfg.begin {
 	case "beginning":

@@ -20,6 +20,8 @@ type settings struct {
 	crash, lost, ghost, busy, reject                 float64
 	erase, replaced, expire                          float64
 	poison, glitch, repeats, runs                    float64
+	lies                                             float64  // how often the API begins to lie
+	lie                                              []string // how it lies then
 	sweep, sweepPages, polls, replicas               int
 	begin                                            string // now, beginning, since
 	unguarded                                        bool   // a mutation: the log takes commits from anybody
@@ -70,6 +72,14 @@ var troubles = []trouble{
 	{"reject", func(r *rand.Rand, s *settings) { s.reject = pick(r, 0, .01) }},
 	{"glitch", func(r *rand.Rand, s *settings) { s.glitch = pick(r, 0, .01) }},
 	{"repeats", func(r *rand.Rand, s *settings) { s.repeats = pick(r, 0, 0, .002) }},
+	{"lies", func(r *rand.Rand, s *settings) { s.lies, s.lie = pick(r, 0, 0, .002, .01), ways[:] }},
+}
+
+// lying draws a plain world whose API lies at times, in one way.
+func lying(r *rand.Rand) settings {
+	s := plain(r)
+	s.lies, s.lie, s.begin = pick(r, .003, .01, .03), []string{pick(r, ways[:]...)}, pick(r, "now", "beginning", "since")
+	return s
 }
 
 // item is one message of the world; its number in world.items grows with every insert.
@@ -102,6 +112,7 @@ type world struct {
 	unwanted map[int]bool
 	replaced bool
 	since    time.Time // of the first start
+	lie      lie
 }
 
 func newWorld(rng *rand.Rand, cfg settings) *world {
@@ -228,7 +239,7 @@ func (w *world) message(n int) connector.Message {
 func (w *world) slice(number int) connector.Page {
 	from := min(number*w.cfg.page, len(w.list))
 	rows := w.list[from:min(from+w.cfg.page, len(w.list))]
-	page := connector.Page{Number: number, Received: epoch, Bytes: 100 * len(rows)}
+	page := connector.Page{Number: number, Received: w.time(), Bytes: 100 * len(rows)}
 	print := []byte("p")
 	for _, n := range rows {
 		page.Messages = append(page.Messages, w.message(n))
@@ -257,17 +268,17 @@ func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held con
 	w := p.world
 	w.move()
 	w.calls++
-	page := w.slice(number)
+	page := w.answer(number)
 	p.pause()
 	if !w.quiet && w.chance(w.cfg.fault) {
 		return connector.Page{}, &connector.PageError{Fault: connector.FaultTransient, Status: 503, Err: errors.New("planted")}
 	}
 	if !w.quiet && number > 0 && number != p.glitched && w.chance(w.cfg.glitch) { // an empty answer that is not the end; not twice
 		p.glitched = number
-		return connector.Page{Number: number, Fingerprint: "p"}, nil
+		return connector.Page{Number: number, Fingerprint: "p", Received: w.time()}, nil
 	}
 	if held != "" && page.Fingerprint == held {
-		return connector.Page{Number: number, Unchanged: true, Fingerprint: held}, nil
+		return connector.Page{Number: number, Unchanged: true, Fingerprint: held, Received: w.time()}, nil
 	}
 	return page, nil
 }

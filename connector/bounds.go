@@ -1,0 +1,94 @@
+package connector
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// ErrStalled says that a search for a place in the list came to nothing within its bounds: the list shows the same page at two places,
+// ends where it should go on, or goes on for ever. Nothing was concluded; a later search begins afresh.
+var ErrStalled = errors.New("the list cannot be searched")
+
+func stalled(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrStalled}, args...)...)
+}
+
+const (
+	// farthestPage is the last page that any search asks for: a list of a hundred million messages. Page numbers are doubled on
+	// the way there, so that no answer leads to more than a few dozen calls.
+	farthestPage = 1 << 20
+	// searchLooks is how many pages one search may look at where it cannot double its steps.
+	searchLooks = 200
+)
+
+// bounds watches over one search for a place in the list. Two places that it looks at should not show the same page: where they do,
+// the page number is ignored, or cut to the last page, and going further down leads nowhere. Only where they are neighbours, the list
+// may have moved by just so many pages in between, which does not
+// happen twice running. It may be used by several goroutines.
+type bounds struct {
+	mu      sync.Mutex
+	looks   int
+	most    int
+	seen    map[face]int
+	repeats int
+}
+
+// neighbours is how far apart two places may be between which a list may move while it is searched.
+const neighbours = 16
+
+// face is by what a page is known again.
+type face struct {
+	first, last Key
+	rows        int
+}
+
+func newBounds(most int) *bounds { return &bounds{most: most, seen: map[face]int{}} }
+
+// ask says whether a page may be looked at.
+func (b *bounds) ask(number int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looks++
+	switch {
+	case number > farthestPage:
+		return stalled("it goes on at page %d and shows nothing that is looked for", farthestPage)
+	case b.looks > b.most:
+		return stalled("%d pages were looked at, and none shows what is looked for", b.most)
+	}
+	return nil
+}
+
+// show notes what a page shows.
+func (b *bounds) show(number int, page Page) error {
+	if len(page.Messages) == 0 {
+		return nil
+	}
+	f := face{page.Messages[0].Key, page.Messages[len(page.Messages)-1].Key, len(page.Messages)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at, again := b.seen[f]
+	b.seen[f] = number
+	if !again || at == number {
+		b.repeats = 0
+		return nil
+	}
+	if b.repeats++; b.repeats > 1 || max(at, number)-min(at, number) > neighbours {
+		return stalled("page %d shows the same as page %d: the page number is ignored, or cut to the last page", max(at, number), min(at, number))
+	}
+	return nil
+}
+
+// spent says whether as many pages were looked at as may be.
+func (b *bounds) spent() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.looks > b.most
+}
+
+// made is how many pages were looked at.
+func (b *bounds) made() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return min(b.looks, b.most)
+}

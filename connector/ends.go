@@ -1,0 +1,274 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Suspicion says that the list seems to end, or a page to be empty, where that is extraordinary: it shows nothing of what the log
+// holds, or more below. A bad backend or a filter looks just like a chat that was cleared, so nothing is certified until it was seen
+// in several looks over some minutes. It is no error of the list: look again.
+type Suspicion struct {
+	// Page is the page that was empty; 0 where the whole list seems to be.
+	Page int
+	// Hollow says that the list goes on below the page.
+	Hollow bool
+	// Since is when that was seen first, Looks how often the whole of it was looked at since.
+	Since time.Time
+	Looks int
+	// Next is how long it takes until another look counts.
+	Next time.Duration
+}
+
+func (s *Suspicion) Error() string {
+	switch {
+	case s.Hollow:
+		return fmt.Sprintf("page %d is empty and the pages below it are not; nothing is certified until it was so for a while", s.Page)
+	case s.Page == 0:
+		return "the list is empty, though messages of it were delivered; nothing is certified until it was so for a while"
+	}
+	return fmt.Sprintf("the list ends at page %d and shows nothing that was delivered; nothing is certified until it was so for a while", s.Page)
+}
+
+// suspicion is what a Reader knows of one. It is of this Reader alone: after a restart nothing has been seen yet. Time is what the
+// pages say of when they were received.
+type suspicion struct {
+	Suspicion
+	page0  Fingerprint // where Hollow: what was walked last
+	lowest Key         // else: of the list's lowest row, which stays where the list is only added to
+}
+
+// look counts a look at an empty page and says whether it is believed now: after enough looks over enough time.
+func (s *suspicion) look(rules Rules, empty Page, hollow bool, lowest Key) bool {
+	at := empty.Received
+	if s.Looks == 0 || s.Hollow != hollow || s.lowest != lowest || at.Before(s.Since) {
+		*s = suspicion{Suspicion: Suspicion{Since: at, Hollow: hollow}, lowest: lowest}
+	}
+	s.Page = empty.Number
+	if at.Sub(s.Since) >= s.due(rules) {
+		s.Looks++
+	}
+	s.Next = max(0, s.due(rules)-at.Sub(s.Since))
+	return s.Looks >= rules.Looks
+}
+
+// due is how long after the first look the next one counts.
+func (s *suspicion) due(rules Rules) time.Duration {
+	return rules.LookOver * time.Duration(s.Looks) / time.Duration(max(1, rules.Looks-1))
+}
+
+// Doubts is what is suspected of the list now; nil where nothing is.
+func (r *Reader) Doubts() *Suspicion {
+	if r.suspicion.Looks == 0 || r.suspicion.Looks >= r.rules.Looks {
+		return nil
+	}
+	doubts := r.suspicion.Suspicion
+	return &doubts
+}
+
+// stillSuspect looks with a call or two whether a suspicion still stands, so that the whole list is walked again only where it
+// does not, or where another look counts. It returns how many pages it read.
+func (r *Reader) stillSuspect(ctx context.Context) (pages int, err error) {
+	s := &r.suspicion
+	if r.Doubts() == nil {
+		return 0, nil
+	}
+	zero, err := r.read(ctx, 0, "")
+	if err != nil {
+		return 1, err
+	}
+	empty := zero
+	if s.Page > 0 {
+		if s.Hollow && zero.Fingerprint != s.page0 || r.shows(zero.Messages) && !s.Hollow {
+			return 1, nil
+		}
+		if empty, err = r.read(ctx, s.Page, ""); err != nil {
+			return 2, err
+		}
+		pages++
+	}
+	pages++
+	if len(empty.Messages) > 0 || empty.Received.Before(s.Since) || empty.Received.Sub(s.Since) >= s.due(r.rules) {
+		return pages, nil
+	}
+	s.Next = s.due(r.rules) - empty.Received.Sub(s.Since)
+	return pages, r.Doubts()
+}
+
+// shows says whether some rows show ground; where there is none yet, whether they show anything known.
+func (r *Reader) shows(rows []Message) bool {
+	ground := r.hasGround()
+	return slices.ContainsFunc(rows, func(m Message) bool { return r.ground(m.Key) || !ground && r.known(m.Key) })
+}
+
+// hasGround says whether there is anything that a list should show.
+func (r *Reader) hasGround() bool {
+	if r.accepting {
+		return r.window.certified > r.acceptedFrom
+	}
+	return r.window.certified > 0 || len(r.given) > 0
+}
+
+// missing says whether a walk that went to the end of the list should have met something of the log, and did not.
+func (r *Reader) missing(order []found) bool {
+	from := uint64(0)
+	if r.accepting {
+		from = r.acceptedFrom
+	}
+	ground := r.hasGround()
+	if r.groundless || !ground && r.window.last <= from {
+		return false
+	}
+	return !slices.ContainsFunc(order, func(f found) bool { return r.ground(f.Key) || !ground && r.known(f.Key) })
+}
+
+// page reads a page on the way down, and says of an empty one whether the list ends there. That counts only if it is empty again
+// after a valid page 0, and the pages below are empty too, as a filter may leave whole pages empty; or if it was proven so while
+// page 0 was the same. An empty page 0 counts only if several polls in a row find it.
+func (r *Reader) page(ctx context.Context, number int) (page Page, ends bool, err error) {
+	if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {
+		return page, len(page.Messages) == 0, err
+	}
+	zero, err := r.read(ctx, 0, "")
+	if err != nil {
+		return Page{}, false, err
+	}
+	if r.end.number > 0 && number >= r.end.number && zero.Fingerprint == r.end.page0 {
+		return page, true, nil
+	}
+	if len(zero.Messages) > 0 {
+		r.emptyPolls = 0
+	} else if !r.emptied() {
+		return Page{}, false, ErrEmpty
+	}
+	again, err := r.read(ctx, number, "")
+	if err != nil || len(again.Messages) > 0 {
+		return again, false, err
+	}
+	below, err := r.emptyBelow(ctx, number)
+	switch {
+	case err != nil:
+		return Page{}, false, err
+	case below:
+		r.end = provenEnd{number, zero.Fingerprint}
+		return again, true, nil
+	}
+	// A page in the middle that was empty in passing: an answer that failed. Only one that stays so is walked over.
+	if r.hollows++; r.hollows < r.rules.Looks {
+		return Page{}, false, &PageError{Fault: FaultInvalid, Err: fmt.Errorf("page %d is empty, though pages below it are not", number)}
+	}
+	return again, false, nil
+}
+
+// emptyBelow says whether the pages below an empty one are empty as well.
+func (r *Reader) emptyBelow(ctx context.Context, number int) (bool, error) {
+	for below := number + 1; below <= number+r.rules.BelowEnd; below++ {
+		page, err := r.read(ctx, below, "")
+		if err != nil || len(page.Messages) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// emptied counts polls that found page 0 empty and says whether the list counts as empty now.
+func (r *Reader) emptied() bool {
+	r.emptyPolls++
+	return r.emptyPolls >= r.rules.EmptyPolls
+}
+
+// emptyList is nil where page 0, which is empty, was so in enough polls, and the pages below it are empty too.
+func (r *Reader) emptyList(ctx context.Context) error {
+	if !r.emptied() {
+		return ErrEmpty
+	}
+	below, err := r.emptyBelow(ctx, 0)
+	if err == nil && !below {
+		err = &PageError{Fault: FaultInvalid, Err: errors.New("page 0 is empty, though pages below it are not")}
+	}
+	return err
+}
+
+// judge says what becomes of a walk that came to its end: whether it may certify anything, and what is suspected from now on.
+// An empty page in the middle of a deep backlog is believed, as each of its walks is walked twice and would else come to no end.
+func (r *Reader) judge(w *walked) {
+	switch {
+	case w.gap == nil:
+		r.suspicion, r.hollows = suspicion{}, 0
+	case r.start == 0:
+		w.hollow = !r.suspicion.look(r.rules, *w.gap, true, Key{})
+		r.suspicion.page0 = w.page0
+	}
+	if !r.missing(w.order) {
+		r.cleared = false
+	}
+	r.stalls = 0
+}
+
+// ended concludes a walk that reached the end of the list with this empty page.
+func (w *walker) ended(ctx context.Context, empty Page) error {
+	r := w.reader
+	w.taken++
+	w.bottom = empty.Number
+	switch {
+	case w.taken > 1:
+	case r.start > 0:
+		r.searchAfresh()
+		return stalled("the list ends above page %d, where it was to be read on", empty.Number)
+	default:
+		if err := r.emptyList(ctx); err != nil {
+			return err
+		}
+	}
+	if !r.missing(w.order) {
+		return nil
+	}
+	if r.start > 0 && !r.careful {
+		// The search for ground led below it: by a message whose time is wrong, say. Search again, carefully.
+		r.start, r.previous, r.careful, r.fromTop = 0, nil, true, false
+		return ErrMoved
+	}
+	lowest := Key{}
+	if n := len(w.order); n > 0 {
+		lowest = w.order[n-1].Key
+	}
+	if !r.cleared && !r.suspicion.look(r.rules, empty, false, lowest) {
+		return r.Doubts()
+	}
+	r.cleared = true
+	switch {
+	case !r.forgetful():
+		return nil // nothing was forgotten: what is not known is new
+	case r.start > 0:
+		return errGroundGone
+	case !r.word:
+		r.withoutGround(&w.walked)
+	}
+	return nil
+}
+
+// withoutGround applies rule 8 to a walk that saw the whole list and no ground though there is some: what is newer than
+// ground by time is new; the rest is held, and the newest of it becomes a horizon, which counts as ground from then on.
+func (r *Reader) withoutGround(w *walked) {
+	limit := r.times.median(r.window.certified)
+	kept := w.order[:0:0]
+	older := true // a message without a time goes with its neighbour above; without one, nothing shows that it is new
+	for i := range w.order {
+		f := w.order[i]
+		if !f.Time.IsZero() {
+			older = limit.IsZero() || !f.Time.After(limit)
+		}
+		if r.known(f.Key) || !older {
+			kept = append(kept, f)
+			continue
+		}
+		r.hold(f.Key)
+		if len(w.horizon) < r.rules.Floor {
+			w.horizon = append(w.horizon, f.Key)
+		}
+	}
+	w.order = kept
+}

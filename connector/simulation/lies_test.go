@@ -1,0 +1,62 @@
+package simulation
+
+import (
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// lie is what the API answers in place of the truth, for some requests.
+type lie struct {
+	kind  string
+	page  int // where it begins
+	until int // w.now at which it ends
+}
+
+// longestLie is for how many requests the API lies at most; a request takes a second.
+const longestLie = 30
+
+// ways are the kinds of lies: the list ends too early, or is empty; a page in the middle is empty, or any at times; the last page is
+// shown for all below it, or page 0 for all.
+var ways = [...]string{"ends", "empty", "hollow", "flickers", "clamps", "ignores"}
+
+// time is when the world's present request is answered.
+func (w *world) time() time.Time { return epoch.Add(time.Duration(w.now) * time.Second) }
+
+// answer is the page as the API shows it now.
+func (w *world) answer(number int) connector.Page {
+	if w.quiet || len(w.cfg.lie) == 0 {
+		return w.slice(number)
+	}
+	if w.now >= w.lie.until && w.chance(w.cfg.lies) {
+		w.lie = lie{pick(w.rng, w.cfg.lie...), w.between(1, pick(w.rng, 2, 8, 30)), w.now + w.between(1, longestLie)}
+	}
+	shown := number
+	if w.now < w.lie.until {
+		switch w.lie.kind {
+		case "ends":
+			shown = pick(w.rng, -1, -2)
+		case "empty":
+			shown = -1
+		case "hollow":
+			shown = -1
+		case "flickers":
+			shown = pick(w.rng, -1, -2, number, number)
+		case "clamps":
+			shown = w.lie.page
+		case "ignores":
+			shown = 0
+		}
+		switch {
+		case number < w.lie.page && w.lie.kind != "empty" && w.lie.kind != "ignores", number > w.lie.page && w.lie.kind == "hollow",
+			number == 0 && w.lie.kind == "flickers":
+			shown = number
+		}
+	}
+	if shown < 0 {
+		return connector.Page{Number: number, Fingerprint: "p", Received: w.time(), Missing: shown == -2}
+	}
+	page := w.slice(shown)
+	page.Number = number
+	return page
+}
