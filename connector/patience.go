@@ -12,9 +12,9 @@ import (
 // waits is the one retry policy: how long to wait for what does not work now. Waits grow, are jittered and capped, and never
 // give up; what the server asks for is honoured.
 type waits struct {
-	poller             *Poller
+	poller              *Poller
 	page, walk, suspect *backoff.ExponentialBackOff
-	persistent, credit *backoff.ExponentialBackOff
+	persistent, credit  *backoff.ExponentialBackOff
 	// commit, refused and reread are reset by a commit alone, whatever Acquire says in between; acquire by either.
 	commit, refused, reread, acquire *backoff.ExponentialBackOff
 

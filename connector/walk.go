@@ -245,16 +245,23 @@ func (w *walker) meet(page Page) error {
 	return nil
 }
 
-// newerThan says whether all that has a time on a page is newer than all on the page above it. Times decide nothing: it is a hint that
-// the list has moved.
+// newerThan says whether all that has a time on a page is newer than all on the page above it, where that goes from newer to older.
+// Times decide nothing: it is a hint that the list has moved.
 func newerThan(page, above []Message) bool {
-	var newest time.Time
+	var first, last, newest time.Time
 	for i := range above {
-		if above[i].Time.After(newest) {
-			newest = above[i].Time
+		t := above[i].Time
+		if t.IsZero() {
+			continue
+		}
+		if last = t; first.IsZero() {
+			first = t
+		}
+		if t.After(newest) {
+			newest = t
 		}
 	}
-	return !newest.IsZero() && allOlder(page, func(t time.Time) bool { return t.After(newest) })
+	return first.After(last) && allOlder(page, func(t time.Time) bool { return t.After(newest) })
 }
 
 func lists(page Page, key Key) bool {
