@@ -13,7 +13,7 @@ import (
 // beside is another sink on the embedded server, in process as its own is.
 func beside(t *testing.T, sink *Sink, mode connector.Mode) *jetstream.Sink {
 	t.Helper()
-	other, err := jetstream.Open(jetstream.Config{Connection: natssink.Connection{InProcess: sink.server}},
+	other, err := jetstream.Open(jetstream.Config{Connection: natssink.Connection{InProcess: &sink.inside}},
 		connector.Encoding{Mode: mode, TypePrefix: sinktest.TypePrefix}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

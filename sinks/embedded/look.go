@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -26,11 +27,8 @@ func Look(c Config, encoding connector.Encoding) (*Sink, error) {
 	if _, err := os.Stat(filepath.Join(dir, "jetstream")); errors.Is(err, fs.ErrNotExist) {
 		return nil, inUse(c, dir)
 	}
-	return opened(c, encoding, slog.New(slog.DiscardHandler), func(s *Sink, c Config, dir string, encoding connector.Encoding, logger *slog.Logger) error {
-		if err := s.serve(server.Options{DontListen: true}, dir); err != nil {
-			return err
-		}
-		return s.connect(c, encoding, logger)
+	return opened(c, encoding, slog.New(slog.DiscardHandler), func(s *Sink, _ context.Context) error {
+		return s.serve(server.Options{DontListen: true})
 	})
 }
 

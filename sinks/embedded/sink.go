@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -33,6 +32,9 @@ const (
 	maxPayload = 4 << 20
 	// maxMemory bounds what clients may keep in streams in memory; the connector keeps none.
 	maxMemory = 64 << 20
+	// maxStore leaves the bound to the disk and to Config.MaxBytes. The server's own would be three quarters of what was free when it
+	// started, for as long as it runs.
+	maxStore = 1 << 60
 )
 
 // Config is the sink's part of the configuration.
@@ -81,22 +83,53 @@ func (c Config) Validate() []connector.Finding {
 // Sink is a JetStream sink with its server.
 type Sink struct {
 	*jetstream.Sink
-	server *server.Server
+	config Config
+	dir    string // absolute
 	lock   *lock
 	log    *serverLog
+	logger *slog.Logger
+	inside inside
+	health health
 
 	once     sync.Once
 	closeErr error
 }
 
-// Open starts the server, on the data that the folder has, and makes the stream or gives it the configured limits. Whoever
-// opened the sink closes it.
+// inside gives connections to the server that runs now: the one before may have been ended.
+type inside struct {
+	mu     sync.Mutex
+	server *server.Server // nil while none runs
+}
+
+// InProcessConn is for the client, which asks for one again whenever it lost the last.
+func (i *inside) InProcessConn() (net.Conn, error) {
+	running := i.running()
+	if running == nil {
+		return nil, errors.New("the embedded NATS server does not run")
+	}
+	return running.InProcessConn()
+}
+
+func (i *inside) running() *server.Server {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.server
+}
+
+func (i *inside) set(s *server.Server) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.server = s
+}
+
+// Open starts the server, on the data that the folder has, and makes the stream or gives it the configured limits. Where there is
+// no room for that, the sink opens nevertheless, and starts the server when there is. Whoever opened the sink closes it.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	return opened(c, encoding, logger, (*Sink).start)
 }
 
 // start is how the server begins on the folder of data.
-type start func(s *Sink, c Config, dir string, encoding connector.Encoding, logger *slog.Logger) error
+type start func(s *Sink, ctx context.Context) error
 
 // opened takes the folder and begins.
 func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin start) (*Sink, error) {
@@ -122,8 +155,19 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 	if err != nil {
 		return nil, unusable(c, err)
 	}
-	s := &Sink{lock: held, log: &serverLog{logger: logger}}
-	if err := begin(s, c, dir, encoding, logger); err != nil {
+	s := &Sink{config: c, dir: dir, lock: held, log: &serverLog{logger: logger}, logger: logger, health: newHealth()}
+	s.Sink, err = jetstream.Open(jetstream.Config{
+		Connection: natssink.Connection{InProcess: &s.inside}, Create: true, Replicas: 1, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes,
+	}, encoding, logger)
+	if err == nil {
+		err = begin(s, context.Background())
+	}
+	if noRoom := s.room(roomToStart); noRoom != nil {
+		s.logger.Warn("the embedded NATS server writes when there is room for it", "cause", noRoom.Error())
+		s.health.troubled(roomToStart)
+		return s, nil
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -131,12 +175,8 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 
 // unusable is the refusal of a folder in which nothing can be made.
 func unusable(c Config, err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
 	return &connector.Refusal{
-		Thing: "data folder " + c.Dir, Cause: "it cannot be used: " + err.Error(),
+		Thing: "data folder " + c.Dir, Cause: "it cannot be used: " + plain(err).Error(),
 		Mend: "give this user the right to write there, mount it writable, or name another folder with `sink.embedded.dir`",
 	}
 }
@@ -148,18 +188,17 @@ func refuseInUse(c Config) error {
 	}
 }
 
-func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *slog.Logger) error {
-	address, err := free(c.Listen)
+// start runs the server and makes sure of the stream and its limits.
+func (s *Sink) start(ctx context.Context) error {
+	address, err := free(s.config.Listen)
 	if err != nil {
 		return err
 	}
-	if err := s.serve(server.Options{Host: address.IP.String(), Port: address.Port}, dir); err != nil {
+	s.config.Listen = address.String() // should it have to start again, its clients find it where it was
+	if err := s.serve(server.Options{Host: address.IP.String(), Port: address.Port}); err != nil {
 		return err
 	}
-	if err := s.connect(c, encoding, logger); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := s.Create(ctx); err != nil {
 		return err
@@ -168,31 +207,35 @@ func (s *Sink) start(c Config, dir string, encoding connector.Encoding, logger *
 }
 
 // serve starts the server on the data that the folder has.
-func (s *Sink) serve(o server.Options, dir string) error {
-	o.ServerName, o.JetStream, o.StoreDir, o.SyncAlways = "twochat-connector", true, dir, true
-	o.JetStreamMaxMemory, o.MaxPayload, o.NoSigs, o.NoSystemAccount, o.DisableJetStreamBanner = maxMemory, maxPayload, true, true, true
-	var err error
-	s.server, err = server.NewServer(&o)
+func (s *Sink) serve(o server.Options) error {
+	o.ServerName, o.JetStream, o.StoreDir, o.SyncAlways = "twochat-connector", true, s.dir, true
+	o.JetStreamMaxMemory, o.JetStreamMaxStore, o.MaxPayload = maxMemory, maxStore, maxPayload
+	o.NoSigs, o.NoSystemAccount, o.DisableJetStreamBanner = true, true, true
+	running, err := server.NewServer(&o)
 	if err != nil {
 		return fmt.Errorf("start embedded NATS server: %w", err)
 	}
-	s.server.SetLoggerV2(s.log, false, false, false) // its own debug lines may name subjects, and so chats
-	s.server.Start()
-	if !s.server.ReadyForConnections(startTimeout) {
+	s.inside.set(running)
+	running.SetLoggerV2(s.log, false, false, false) // its own debug lines may name subjects, and so chats
+	running.Start()
+	if !running.ReadyForConnections(startTimeout) {
 		return fmt.Errorf("start embedded NATS server: %w", s.log.fatal("not ready after "+startTimeout.String()))
 	}
-	if !s.server.JetStreamEnabled() {
+	if !running.JetStreamEnabled() {
 		return fmt.Errorf("start embedded NATS server: %w", s.log.fatal("JetStream did not start"))
 	}
 	return nil
 }
 
-func (s *Sink) connect(c Config, encoding connector.Encoding, logger *slog.Logger) error {
-	var err error
-	s.Sink, err = jetstream.Open(jetstream.Config{
-		Connection: natssink.Connection{InProcess: s.server}, Create: true, Replicas: 1, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes,
-	}, encoding, logger)
-	return err
+// stop ends the server, if one runs.
+func (s *Sink) stop() {
+	running := s.inside.running()
+	if running == nil {
+		return
+	}
+	s.inside.set(nil)
+	running.Shutdown()
+	running.WaitForShutdown()
 }
 
 // free resolves the address and finds out whether it can be had: the server itself would only log it.
@@ -212,7 +255,12 @@ func free(listen string) (*net.TCPAddr, error) {
 }
 
 // URL is where NATS clients on this machine reach the server.
-func (s *Sink) URL() string { return s.server.ClientURL() }
+func (s *Sink) URL() string {
+	if running := s.inside.running(); running != nil {
+		return running.ClientURL()
+	}
+	return "nats://" + s.config.Listen
+}
 
 // Stream is the name of the JetStream stream.
 func (s *Sink) Stream() string { return jetstream.DefaultStream }
@@ -236,10 +284,8 @@ func (s *Sink) Close() error {
 		if s.Sink != nil {
 			s.closeErr = s.Sink.Close()
 		}
-		if s.server != nil {
-			s.server.Shutdown()
-			s.server.WaitForShutdown()
-		}
+		s.health.turn <- struct{}{} // whoever starts the server comes to an end
+		s.stop()
 		s.closeErr = errors.Join(s.closeErr, s.lock.release())
 	})
 	return s.closeErr

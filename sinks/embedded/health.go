@@ -1,0 +1,198 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	// roomToStart is what the disk must be able to take before a server is started on it.
+	roomToStart = 256 << 10
+	// roomForMessage is more than a message takes beside its data, and roomTwice how often a batch is on disk: once by itself, and
+	// once in the stream.
+	roomForMessage = 2 << 10
+	roomTwice      = 2
+)
+
+// health is what is known of the server's. A server whose disk refused one write takes no other, for good: it waits for somebody to
+// start it again, and that is us.
+type health struct {
+	turn   chan struct{} // holds a token while somebody heals
+	wanted *atomic.Int64 // the room that was lacking; 0 where nothing is wrong
+	silent *atomic.Int64 // outcomes in a row that were unclear, although nothing is known to be wrong
+}
+
+// silentUntilIll is how many outcomes in a row may be unclear, of a server without a network, before it is started again.
+const silentUntilIll = 3
+
+func newHealth() health {
+	return health{turn: make(chan struct{}, 1), wanted: new(atomic.Int64), silent: new(atomic.Int64)}
+}
+
+func (h *health) troubled(room int64) { h.wanted.Store(max(room, roomToStart)) }
+
+// place is a JetStream log whose server may have to be started again.
+type place struct {
+	connector.Log
+	sink *Sink
+}
+
+// Log is a stream's place in the sink.
+func (s *Sink) Log(claim connector.Claim) connector.Log {
+	return &place{Log: s.Sink.Log(claim), sink: s}
+}
+
+func (p *place) Acquire(ctx context.Context) (connector.State, error) {
+	if err := p.sink.heal(ctx); err != nil {
+		return connector.State{}, fmt.Errorf("acquire: %w", err)
+	}
+	state, err := p.Log.Acquire(ctx)
+	return state, p.sink.examine(ctx, err, roomToStart)
+}
+
+func (p *place) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	if err := p.sink.heal(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	room := int64(roomForMessage * (len(events) + len(rejects) + 1))
+	for i := range events {
+		room += int64(len(events[i].Data))
+	}
+	for i := range rejects {
+		room += 2 * int64(len(rejects[i].Raw))
+	}
+	return p.sink.examine(ctx, p.Log.Commit(ctx, events, rejects, next), roomTwice*room)
+}
+
+// examine looks, after an error that may come of it, whether the disk or the server is to blame. The outcome stays what it is.
+func (s *Sink) examine(ctx context.Context, err error, room int64) error {
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	if err == nil || errors.Is(err, connector.ErrFenced) || errors.As(err, &rejected) || errors.As(err, &refusal) {
+		s.health.silent.Store(0)
+		return err
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	if !errors.Is(err, connector.ErrNotNow) {
+		s.health.silent.Add(1)
+	}
+	cause := s.room(room)
+	if cause == nil {
+		cause = s.ill()
+	}
+	if cause == nil {
+		return err
+	}
+	s.health.troubled(room)
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// heal waits for nothing: where something is wrong and there is room again, it starts the server anew. What a commit has left
+// unclear, the next Acquire finds out; the fences lie in the stream, and hold.
+func (s *Sink) heal(ctx context.Context) error {
+	if s.health.wanted.Load() == 0 {
+		return nil
+	}
+	select {
+	case s.health.turn <- struct{}{}:
+		defer func() { <-s.health.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", connector.ErrNotNow, ctx.Err())
+	}
+	wanted := s.health.wanted.Load()
+	if wanted == 0 { // somebody else has done it
+		return nil
+	}
+	if err := s.room(wanted); err != nil {
+		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
+	}
+	if cause := s.ill(); cause != nil {
+		s.logger.Warn("the embedded NATS server is started again", "cause", cause.Error())
+		s.stop()
+		if err := s.start(ctx); err != nil {
+			// A refusal too may pass here: an address that somebody has taken meanwhile.
+			return fmt.Errorf("%w: start again: %s", connector.ErrNotNow, err.Error())
+		}
+		s.health.silent.Store(0)
+		s.logger.Info("the embedded NATS server runs again")
+	}
+	s.health.wanted.Store(0)
+	return nil
+}
+
+// room says whether the disk takes so many bytes more: it is tried, as quotas and reserves cannot be asked for.
+func (s *Sink) room(bytes int64) (err error) {
+	probe, err := os.CreateTemp(s.dir, ".room-*")
+	if err == nil {
+		defer func() {
+			err = errors.Join(err, probe.Close(), os.Remove(probe.Name()))
+		}()
+		block := make([]byte, 64<<10)
+		for ; bytes > 0 && err == nil; bytes -= int64(len(block)) {
+			_, err = probe.Write(block)
+		}
+		if err == nil {
+			err = probe.Sync()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the disk of the data folder %s takes nothing more: %w", s.config.Dir, plain(err))
+	}
+	return nil
+}
+
+func plain(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// ill is what the server says is wrong with it, or nil.
+func (s *Sink) ill() error {
+	running := s.inside.running()
+	switch {
+	case running == nil:
+		return errors.New("the embedded NATS server does not run")
+	case s.health.silent.Load() >= silentUntilIll:
+		return errors.New("the embedded NATS server does not answer")
+	}
+	request, err := http.NewRequest(http.MethodGet, "/healthz", http.NoBody)
+	if err != nil {
+		return fmt.Errorf("ask the server how it is: %w", err)
+	}
+	answer := &answer{header: http.Header{}}
+	running.HandleHealthz(answer, request)
+	var told struct {
+		Status string `json:"status"`
+		Error  string `json:"error"`
+	}
+	switch err := json.Unmarshal(answer.body.Bytes(), &told); {
+	case err != nil:
+		return fmt.Errorf("ask the server how it is: %w", err)
+	case told.Status != "ok":
+		return fmt.Errorf("the embedded NATS server does not write: %s", told.Error)
+	}
+	return nil
+}
+
+// answer takes what the server would say over HTTP.
+type answer struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answer) WriteHeader(int)             {}
