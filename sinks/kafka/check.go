@@ -97,8 +97,9 @@ const missingTime = 8 * time.Second
 func (s *Sink) settledTopics(ctx context.Context) (*view, error) {
 	for until := time.Now().Add(missingTime); ; {
 		v, err := s.cluster.settled(ctx, time.Now())
-		if err != nil || time.Now().After(until) ||
-			!slices.ContainsFunc(s.topics.all(), func(name string) bool { return isMissing(v.topics[name].err) }) {
+		passing := errors.Is(err, connector.ErrNotNow) ||
+			err == nil && slices.ContainsFunc(s.topics.all(), func(name string) bool { return isMissing(v.topics[name].err) })
+		if !passing || time.Now().After(until) {
 			return v, err
 		}
 		if err := pause(ctx, 500*time.Millisecond); err != nil {

@@ -38,6 +38,8 @@ type cluster struct {
 
 	mu           sync.Mutex
 	view         *view
+	met          bool             // brokers were reached at the addresses that they advertise
+	misledSince  time.Time        // they cannot be
 	coordinators map[string]int32 // by transactional id
 }
 
@@ -130,10 +132,19 @@ func (c *cluster) since(ctx context.Context, moment time.Time) (*view, error) {
 // settled is a view that most brokers stand behind, asked for after a moment.
 func (c *cluster) settled(ctx context.Context, moment time.Time) (*view, error) {
 	v, err := c.since(ctx, moment)
-	if err == nil && !v.most {
-		err = fmt.Errorf("%w: %s", errFewAnswer, v.silent())
+	switch {
+	case err != nil:
+		return nil, err
+	case !v.most:
+		if err := c.misled(v, time.Now()); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %s", errFewAnswer, v.silent())
 	}
-	return v, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.met, c.misledSince = true, time.Time{}
+	return v, nil
 }
 
 // errFewAnswer says that too few brokers answered to know whether what they say still holds.

@@ -1,0 +1,68 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// misled says why no broker can be reached although one answers: they advertise addresses that lead nowhere from here. It may pass, as
+// where names become known only after brokers start, so it is refused only after a while, and only where it never worked.
+func (c *cluster) misled(v *view, now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	refusal := v.misleading()
+	if refusal == nil {
+		c.misledSince = time.Time{}
+		return nil
+	}
+	if c.misledSince.IsZero() {
+		c.misledSince = now
+	}
+	if c.met || now.Sub(c.misledSince) < missingTime {
+		return fmt.Errorf("%w: %s: %s; %s", connector.ErrNotNow, refusal.Thing, refusal.Cause, refusal.Mend)
+	}
+	return refusal
+}
+
+// misleading is a refusal of the addresses that the brokers advertise, if none leads anywhere; time-outs are no proof of that.
+func (v *view) misleading() *connector.Refusal {
+	if len(v.brokers) == 0 {
+		return nil
+	}
+	for _, address := range v.holders() {
+		if v.answered[address] || !leadsNowhere(v.failed[address]) {
+			return nil
+		}
+	}
+	id := slices.Min(slices.Collect(maps.Keys(v.brokers)))
+	for _, other := range slices.Sorted(maps.Keys(v.brokers)) {
+		if v.failed[v.brokers[other]] != nil {
+			id = other
+			break
+		}
+	}
+	answering := slices.Min(slices.Collect(maps.Keys(v.answered)))
+	var connect *connectError
+	cause := "that does not work from here"
+	if errors.As(v.failed[v.brokers[id]], &connect) {
+		cause = plainText(connect.err)
+	}
+	return &connector.Refusal{
+		Thing: fmt.Sprintf("broker %d", id),
+		Cause: fmt.Sprintf("%s answers, but the cluster says that broker %d is to be reached at %s: %s", answering, id, v.brokers[id], cause),
+		Mend:  "set the broker's advertised.listeners to an address that this machine reaches, or make the name known here (DNS, /etc/hosts)",
+	}
+}
+
+func leadsNowhere(err error) bool {
+	var name *net.DNSError
+	var connect *connectError
+	return errors.As(err, &connect) && (errors.As(err, &name) && name.IsNotFound || errors.Is(err, syscall.ECONNREFUSED))
+}
