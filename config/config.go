@@ -50,11 +50,21 @@ type Poll struct {
 	MaxInterval       time.Duration `yaml:"max_interval" doc:"between polls of a stream that is quiet"`
 	RequestsPerMinute int           `yaml:"requests_per_minute" doc:"limit for all streams together; 0 = what the account allows, 10 if it does not say"`
 	MonthlyCredits    int           `yaml:"monthly_credits" doc:"of the account's usage at which polling slows down; 0 = half of the plan"`
+	WhenSpent         WhenSpent     `yaml:"when_spent" doc:"what a month's budget that is used up does: slow (polling ten times slower, a backlog at full rate) or stop (not one call more until the account's month begins anew)"`
 	Concurrency       int           `yaml:"concurrency" doc:"requests in flight at most, 1 to 64"`
 	Timeout           time.Duration `yaml:"timeout" doc:"of one request"`
 	MaxPageBytes      int           `yaml:"max_page_bytes" doc:"how large an answer may be, decompressed; 1048576 (1 MiB) to 67108864 (64 MiB)"`
 	Sweep             Sweep         `yaml:"sweep"`
 }
+
+// WhenSpent is what becomes of polling when the month's budget is used up.
+type WhenSpent string
+
+// The ways.
+const (
+	SpentSlow WhenSpent = "slow"
+	SpentStop WhenSpent = "stop"
+)
 
 // Sweep is the search for messages that were listed late, far below the top.
 type Sweep struct {
@@ -109,7 +119,7 @@ func Default() Config {
 		TwoChat: TwoChat{BaseURL: "https://api.p.2chat.io"},
 		Start:   Start{Mode: StartNow},
 		Poll: Poll{
-			MinInterval: 10 * time.Second, MaxInterval: 60 * time.Second, Concurrency: 4, Timeout: 15 * time.Second, MaxPageBytes: 8 << 20,
+			MinInterval: 10 * time.Second, MaxInterval: 60 * time.Second, WhenSpent: SpentSlow, Concurrency: 4, Timeout: 15 * time.Second, MaxPageBytes: 8 << 20,
 			Sweep: Sweep{Every: time.Hour, Depth: 60 * time.Hour},
 		},
 		Seen:    Seen{Capacity: 20000},

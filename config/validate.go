@@ -219,6 +219,7 @@ func (p *Poll) validate(wrong func(path, text string)) {
 	if p.MonthlyCredits < 0 {
 		wrong("poll.monthly_credits", "expected a whole number from 0")
 	}
+	oneOf(p.WhenSpent, "poll.when_spent", wrong, SpentSlow, SpentStop)
 	if p.Sweep.Every != 0 && p.Sweep.Every < time.Minute {
 		wrong("poll.sweep.every", "expected 1m or more, or 0 for never")
 	}

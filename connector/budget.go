@@ -17,20 +17,24 @@ type AccountUsage struct {
 	own int64 // calls of this process by then
 }
 
-// BudgetConfig says what a Budget is kept for. All fields are required, but for Monthly.
+// BudgetConfig says what a Budget is kept for. All fields are required, but for Monthly, Stop and InFlight.
 type BudgetConfig struct {
 	// Monthly is how many calls of the account's month may be used, by all its integrations together; 0 = half of the plan.
 	Monthly int64
 	// Streams live on it, and Interval is the shortest that is wanted between two polls of one.
 	Streams  int
 	Interval time.Duration
-	// Own is how many calls this process has made so far. It is called often, from several goroutines.
-	Own    func() int64
-	Logger *slog.Logger
+	// Stop says that not one call more is made where it is used up, until the account's month begins anew.
+	Stop bool
+	// Own is how many calls this process has made so far, and InFlight how many of those have no answer yet; nil: none. They are
+	// called often, from several goroutines.
+	Own, InFlight func() int64
+	Logger        *slog.Logger
 }
 
 // Budget spreads what may be spent in the account's month over the time that is left of it. It is fed with readings of the
-// account's usage and answers how often to poll and to sweep. It never stops either: what is used up slows polling tenfold.
+// account's usage and answers how often to poll and to sweep. It never stops either: what is used up slows polling tenfold. Only
+// where that is wanted it lets no call go any more, to the last one of the budget.
 // It has no clock and no goroutine, and may be used from several goroutines.
 //
 // When the account's month begins anew is nowhere stated; it shows as a drop of the usage, and then comes again on the same
@@ -50,6 +54,7 @@ type Budget struct {
 	learned bool           // begun is of a drop that was seen
 	state   BudgetState
 	usedUp  time.Time // when the budget is used up at this rate, or was found to be; zero where it lasts
+	closed  bool      // no call is let go, and the log was told so
 }
 
 // BudgetState says how the budget stands.
@@ -87,6 +92,9 @@ func NewBudget(c BudgetConfig) *Budget {
 // Read takes a reading of the account's usage, not older than the one before, and says in the log what changed by it.
 func (b *Budget) Read(u AccountUsage) {
 	u.own = b.config.Own()
+	if b.config.InFlight != nil {
+		u.own -= b.config.InFlight() // the account may not have counted them yet
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	first := b.asked.IsZero()
@@ -102,6 +110,7 @@ func (b *Budget) Read(u AccountUsage) {
 		}
 	}
 	b.judge(first)
+	b.open(u.At, b.config.Own())
 }
 
 // believe says whether a reading counts. One below the last does if the next is below it as well: an answer may be stale or

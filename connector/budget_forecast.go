@@ -24,6 +24,9 @@ type BudgetStatus struct {
 	// Reset is when the account's month begins anew: learned from a drop of its usage, or the latest that it can be.
 	Reset        time.Time `json:"reset,omitzero"`
 	ResetLearned bool      `json:"reset_learned"`
+	// Stops says that not one call more is made once it is used up, Stopped that this is so.
+	Stops   bool `json:"stops,omitempty"`
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // Status is the budget as it stands.
@@ -31,7 +34,8 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 	own := b.config.Own()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := BudgetStatus{State: b.state, Asked: b.asked, Budget: b.total(), UsedUp: b.usedUp}
+	stopped := !b.open(now, own)
+	s := BudgetStatus{State: b.state, Asked: b.asked, Budget: b.total(), UsedUp: b.usedUp, Stops: b.config.Stop, Stopped: stopped}
 	if b.known() {
 		s.Used, s.Left, s.Reserve = b.used(own), b.left(own), min(b.left(own), b.reserve())
 		s.Reset, s.ResetLearned = b.reset(now), b.learned && b.reset(now).Equal(monthAfter(b.begun))
@@ -78,6 +82,14 @@ func (b *Budget) judge(first bool) {
 		log.Warn("the month's budget of calls will not last at this rate; polling becomes slower", "calls_used", b.last.Used, "budget", b.total(),
 			"used_up", b.usedUp, "month_ends", b.reset(b.last.At), "mend", "raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
 	case BudgetSpent:
+		if b.config.Stop && b.left(b.last.own) <= 0 {
+			return // which is said where the calls end
+		}
+		if b.config.Stop {
+			log.Warn("only the reserve of the month's budget of calls is left; polling is ten times slower, and ends with the last of them", "calls_used", b.last.Used,
+				"budget", b.total(), "month_ends", b.reset(b.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
+			return
+		}
 		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's month begins anew", "calls_used", b.last.Used,
 			"budget", b.total(), "month_ends", b.reset(b.last.At), "mend", "raise poll.monthly_credits, or see what else uses the account")
 	case BudgetLasts:
@@ -116,11 +128,21 @@ func (s BudgetStatus) words() string {
 	if !s.ResetLearned {
 		ends = "on " + dayOf(s.Reset) + " at the latest"
 	}
+	then := ""
+	if s.Stops {
+		then = ", and then not one call more is made"
+	}
 	switch s.State {
 	case BudgetSpent:
+		switch {
+		case s.Stopped:
+			return fmt.Sprintf("used up: %d calls of %d; not one more is made until the account's month begins anew, %s", s.Used, s.Budget, ends)
+		case s.Stops:
+			return fmt.Sprintf("%d calls of %d used, all but the reserve; polling is ten times slower, and ends with the last call, until the account's month begins anew, %s", s.Used, s.Budget, ends)
+		}
 		return fmt.Sprintf("used up: %d calls of %d; polling is ten times slower until the account's month begins anew, %s", s.Used, s.Budget, ends)
 	case BudgetShort:
-		return fmt.Sprintf("%d calls of %d used, at this rate used up on %s; the account's month begins anew %s", s.Used, s.Budget, dayOf(s.UsedUp), ends)
+		return fmt.Sprintf("%d calls of %d used, at this rate used up on %s%s; the account's month begins anew %s", s.Used, s.Budget, dayOf(s.UsedUp), then, ends)
 	case BudgetLasts:
 		return fmt.Sprintf("%d calls of %d used; the rest lasts until the account's month begins anew, %s", s.Used, s.Budget, ends)
 	}

@@ -44,17 +44,20 @@ func (p *Poller) turn(ctx context.Context, turn Turn) error {
 	return err
 }
 
-// pay waits until the limiter lets a call go and the purse pays for it. Either wait is a state where it is long.
+// pay waits until the limiter lets a call go and the purse pays for it. Either wait is a state where it is long, but for a sweep,
+// which waits no longer than to the next poll.
 func (p *Poller) pay(ctx context.Context, urgency Urgency) error {
 	for {
 		if until, open := p.purse(); !open {
-			p.noteUntil(StateSpent, errSpent, until)
+			if urgency != Sweep {
+				p.noteUntil(StateSpent, errSpent, until)
+			}
 			if !p.sleep(ctx, purseEvery) {
 				return ctx.Err()
 			}
 			continue
 		}
-		if paused := p.config.Limiter.Paused(); time.Until(paused) > longWait {
+		if paused := p.config.Limiter.Paused(); urgency != Sweep && time.Until(paused) > longWait {
 			p.noteUntil(StateNoSource, errPaused, paused)
 		}
 		if err := p.config.Limiter.Wait(ctx, urgency); err != nil {

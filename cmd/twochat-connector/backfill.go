@@ -178,7 +178,7 @@ func (b *backfill) run(ctx context.Context, dry bool) error {
 		return err
 	}
 	b.pages = newPaidPages(client)
-	b.pages.budget = newBudget(b.config, func() int64 { return int64(b.pages.made()) }, quietLogger())
+	b.pages.budget = newBudget(b.config, func() int64 { return int64(b.pages.made()) }, nil, quietLogger())
 	b.pages.budget.Recall(b.began, live.MonthBegun)
 	of := b.share(client)
 	of.start(ctx)

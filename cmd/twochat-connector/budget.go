@@ -11,10 +11,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// newBudget makes the month's budget of a configuration. own is how many calls this process has made so far.
-func newBudget(c *config.Config, own func() int64, logger *slog.Logger) *connector.Budget {
+// newBudget makes the month's budget of a configuration. own is how many calls this process has made so far, inFlight how many of
+// them have no answer yet; nil: none.
+func newBudget(c *config.Config, own, inFlight func() int64, logger *slog.Logger) *connector.Budget {
 	return connector.NewBudget(connector.BudgetConfig{
-		Monthly: int64(c.Poll.MonthlyCredits), Streams: len(c.TwoChat.Streams), Interval: c.Poll.MinInterval, Own: own, Logger: logger,
+		Monthly: int64(c.Poll.MonthlyCredits), Streams: len(c.TwoChat.Streams), Interval: c.Poll.MinInterval, Stop: c.Poll.WhenSpent == config.SpentStop,
+		Own: own, InFlight: inFlight, Logger: logger,
 	})
 }
 
@@ -32,14 +34,49 @@ func (l *pipeline) watchAccount(ctx context.Context, read bool) {
 		} else {
 			wait = policy.NextBackOff()
 		}
+		if due, open := l.budget.Open(time.Now()); !open && read {
+			wait = max(0, time.Until(due))
+		}
 		l.mu.Lock()
 		l.accountDue = time.Now().Add(wait)
 		l.mu.Unlock()
-		if sleep(ctx, wait) != nil || l.limiter.Wait(ctx, connector.Live) != nil {
+		if sleep(ctx, wait) != nil || l.whilePaid(ctx) != nil || l.limiter.Wait(ctx, connector.Live) != nil {
 			return
 		}
 		read = l.readAccount(ctx)
 	}
+}
+
+// whilePaid waits while the budget pays for nothing, until the account's month should have begun anew: reading it is a call too.
+func (l *pipeline) whilePaid(ctx context.Context) error {
+	for {
+		due, open := l.budget.Open(time.Now())
+		if open || !due.After(time.Now()) {
+			return ctx.Err()
+		}
+		l.mu.Lock()
+		l.accountDue = due
+		l.mu.Unlock()
+		if err := sleep(ctx, time.Until(due)); err != nil {
+			return err
+		}
+	}
+}
+
+// purse pays for the calls of the streams out of the budget.
+type purse struct{ pipeline *pipeline }
+
+// Open implements connector.Purse.
+func (p purse) Open() (until time.Time, open bool) { return p.pipeline.budget.Open(time.Now()) }
+
+// Take implements connector.Purse.
+func (p purse) Take() bool {
+	if !p.pipeline.budget.Pays(p.pipeline.calls.Add(1)) {
+		p.pipeline.calls.Add(-1)
+		return false
+	}
+	p.pipeline.inFlight.Add(1)
+	return true
 }
 
 // readAccount asks the account once for its limit and usage, and says whether it got an answer.
@@ -98,7 +135,7 @@ type budgetCost struct {
 
 // idleBudget is a configuration's budget in a process that spends nothing of it.
 func idleBudget(c *config.Config) *connector.Budget {
-	return newBudget(c, func() int64 { return 0 }, quietLogger())
+	return newBudget(c, func() int64 { return 0 }, nil, quietLogger())
 }
 
 // freshBudget is a configuration's budget at the beginning of a month; nothing is known of it where it depends on the plan.
@@ -125,9 +162,11 @@ func perDay(callsAMonth int64) float64 { return float64(callsAMonth) / (month.Ho
 func (of *budgetCost) words(now time.Time) string {
 	switch {
 	case of.Budget == 0:
-		return "The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0), so that other integrations can live on it too; polling slows down so that it lasts, and never stops."
+		return "The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0), so that other integrations can live on it too; polling slows down so that it lasts" + of.end()
 	case of.State == connector.BudgetUnknown:
 		return fmt.Sprintf("The month's budget is %s calls; the account was not asked how many are used.", groups(of.Budget))
+	case of.State == connector.BudgetSpent && of.Stops:
+		return fmt.Sprintf("Of the month's budget of %s calls the account has used %s: nothing more is read once all are used, until the account's month begins anew (poll.when_spent: stop). A larger poll.monthly_credits allows more.", groups(of.Budget), groups(of.Used))
 	case of.State == connector.BudgetSpent:
 		return fmt.Sprintf("The month's budget of %s calls is used up, as the account has used %s: each stream is read ten times less often until the account's month begins anew. A larger poll.monthly_credits allows more.", groups(of.Budget), groups(of.Used))
 	}
@@ -140,9 +179,17 @@ func (of *budgetCost) words(now time.Time) string {
 	lasts := "it lasts for a month even if messages never cease."
 	switch {
 	case !of.UsedUpQuiet.IsZero():
-		lasts = fmt.Sprintf("at full speed it would be used up %s, and %s even while it is quiet; polling slows down so that it lasts, and never stops.", day(of.UsedUpBusy), day(of.UsedUpQuiet))
+		lasts = fmt.Sprintf("at full speed it would be used up %s, and %s even while it is quiet; polling slows down so that it lasts%s", day(of.UsedUpBusy), day(of.UsedUpQuiet), of.end())
 	case !of.UsedUpBusy.IsZero():
-		lasts = fmt.Sprintf("it lasts for a month while it is quiet; if messages never cease it would be used up %s, so polling slows down, and never stops.", day(of.UsedUpBusy))
+		lasts = fmt.Sprintf("it lasts for a month while it is quiet; if messages never cease it would be used up %s, so polling slows down%s", day(of.UsedUpBusy), of.end())
 	}
 	return begin + ": " + lasts
+}
+
+// end says what comes where it is used up all the same.
+func (of *budgetCost) end() string {
+	if of.Stops {
+		return ", and ends with the last call of the budget until the account's month begins anew (poll.when_spent: stop)."
+	}
+	return ", and never stops."
 }

@@ -44,6 +44,7 @@ type pipeline struct {
 	limiter  *connector.Limiter
 	rate     atomic.Int64 // requests a minute in force
 	calls    atomic.Int64 // made so far
+	inFlight atomic.Int64 // of them, pages that have not come yet
 	budget   *connector.Budget
 	lanes    []*lane
 	pulse    *pulse // of asking the sink before the streams begin
@@ -82,7 +83,7 @@ func newPipeline(p parts) *pipeline {
 	}
 	l.rate.Store(rate)
 	l.limiter = connector.NewLimiter(float64(rate))
-	l.budget = newBudget(c, l.calls.Load, p.logger)
+	l.budget = newBudget(c, l.calls.Load, l.inFlight.Load, p.logger)
 	p.registry.MustRegister(l.budget)
 	metrics := connector.NewMetrics(p.registry)
 	slots := make(chan struct{}, c.Poll.Concurrency)
@@ -91,13 +92,13 @@ func newPipeline(p parts) *pipeline {
 	for _, claim := range l.claims {
 		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
 		a.poller = connector.NewPoller(connector.PollerConfig{
-			Pages: &lanePages{pages: p.client, slots: slots, calls: &l.calls, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse, budget: l.budget},
+			Pages: &lanePages{pages: p.client, slots: slots, inFlight: &l.inFlight, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse, budget: l.budget},
 			Reading: connector.Reading{
 				Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory,
 				Crew: connector.Hands(c.Poll.Concurrency),
 			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
-			Limiter: l.limiter, Room: room, Pace: l.pace, Metrics: metrics, Logger: p.logger,
+			Limiter: l.limiter, Room: room, Pace: l.pace, Purse: purse{l}, Metrics: metrics, Logger: p.logger,
 		})
 		l.lanes = append(l.lanes, a)
 	}

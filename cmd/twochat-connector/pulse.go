@@ -46,13 +46,14 @@ func (p *pulse) read() (busy, last time.Time) {
 
 // lanePages reads a stream's pages, with so many requests of all streams in flight at most as there are slots.
 type lanePages struct {
-	pages connector.Pages
-	slots chan struct{}
-	calls *atomic.Int64 // of all streams
-	pulse *pulse
+	pages    connector.Pages
+	slots    chan struct{}
+	inFlight *atomic.Int64 // of all streams; each was counted when it was paid for
+	pulse    *pulse
 }
 
 func (l *lanePages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+	defer l.inFlight.Add(-1)
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -60,7 +61,6 @@ func (l *lanePages) Page(ctx context.Context, s connector.Stream, number int, he
 	}
 	defer func() { <-l.slots }()
 	defer l.pulse.begin()()
-	l.calls.Add(1)
 	return l.pages.Page(ctx, s, number, held)
 }
 

@@ -84,6 +84,9 @@ func (l *pipeline) report(now time.Time) report {
 	if account != nil && account.Blocked {
 		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+blockedHint+"; asked again in "+span(max(0, account.NextAttempt.Sub(now))))
 	}
+	if r.Budget.Stopped {
+		r.NotReady = append(r.NotReady, "the month's budget of calls is "+r.Budget.Text)
+	}
 	for _, status := range l.statuses() {
 		s := streamReport{Status: status, Trouble: trouble(status, now)}
 		pause := l.limiter.Paused().Sub(now)
