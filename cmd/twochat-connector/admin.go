@@ -26,11 +26,14 @@ type admin struct {
 	served   chan struct{} // closed when serving has ended
 }
 
+// adminThing names the admin server in findings and errors.
+const adminThing = "admin server"
+
 // listenAdmin takes the address; nothing is answered before serve. Port 0 is one of the system's choice.
 func listenAdmin(address string) (*admin, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, mended(fmt.Errorf("admin server: %s: %s", listenText(address), netCause(err)), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
+		return nil, mended(fmt.Errorf("%s: %s: %s", adminThing, listenText(address), netCause(err)), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
 	}
 	return &admin{listener: listener, served: make(chan struct{})}, nil
 }

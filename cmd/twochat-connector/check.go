@@ -1,29 +1,29 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
-	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
 const aboutCheck = `
-Looks whether this configuration can run: the configuration itself, the API key, page 0 of every stream, the sink, its
-settings and rights. One line each, with what to do where something is wrong. It changes nothing, and costs one call for
-the key and one for each stream.
+Looks whether this configuration can run, as run itself does when it starts: the configuration, the API key, page 0 of every stream, the
+address of the admin server, the sink, its settings, rights and checkpoints. One line each, with what to do where something is wrong. It
+changes nothing, and costs one call for the key and one for each stream. With --offline it asks nobody, and looks at the configuration alone.
 
-Ends with 3 where something is refused; warnings only weaken the promise.
+Ends with 0 where it says that run can start, with 3 where something is refused; warnings only weaken the promise.
 `
 
 // check is a check under way.
@@ -31,6 +31,7 @@ type check struct {
 	p        *program
 	json     bool
 	config   *config.Config
+	words    words
 	client   *twochat.Client
 	budget   *connector.Budget
 	findings []connector.Finding
@@ -42,39 +43,85 @@ func runCheck(ctx context.Context, p *program, args []string) error {
 	flags := newFlags(p)
 	settings := configFlags(flags)
 	startFlag(flags, settings)
+	w := wordFlags(flags, settings)
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
+	offline := flags.Bool("offline", false, "ask nobody and read no key: look at the configuration alone")
 	learn := flags.Bool("learn", false, "ask the live API, with about five further calls on the first stream, what this program assumes of it, and print a redacted shape for a bug report")
 	probe := flags.Bool("probe", false, "try on the brokers themselves what the promise rests on (kafka)")
 	if err := p.parse(flags, args, aboutCheck); err != nil {
 		return err
 	}
-	c, err := p.load(settings)
+	load := p.load
+	if *offline {
+		load = p.withoutKey().load
+	}
+	c, err := load(settings)
+	if err == nil {
+		err = w.apply(c)
+	}
 	if err != nil {
-		return err
+		return p.wrongConfiguration(err, *asJSON)
 	}
-	privacy, err := privacyOf(c)
-	if err != nil {
-		return err
+	k := &check{p: p, json: *asJSON, config: c, words: *w, budget: idleBudget(c)}
+	k.configuration(settings.Config, *offline)
+	if *offline {
+		return k.finish(costOf(c, k.rate()).within(c, freshBudget(c, time.Now()), time.Now()), true)
 	}
-	client, err := newClient(c, privacy)
-	if err != nil {
-		return err
+	logger := quietLogger()
+	// The embedded server is looked at by itself: it may run in another process.
+	set, wrong := setStage(c, func() (sinks.Sink, error) {
+		if c.Sink.Embedded != nil {
+			return nil, nil
+		}
+		return sinks.Open(c.Sink, c.Encoding(), logger)
+	})
+	k.client = set.client
+	k.stage(ctx, wrong)
+	rate := k.rate()
+	if k.client != nil && !k.refuses("twochat.api_key_file") {
+		var asked bool
+		if rate, asked = k.api(ctx); *learn && asked {
+			k.learn(ctx)
+		}
 	}
-	defer client.Close()
-	k := &check{p: p, json: *asJSON, config: c, client: client, budget: idleBudget(c)}
-	k.configuration(settings.Config)
-	rate, ok := k.key(ctx)
-	if ok {
-		k.streams(ctx, rate)
+	if c.Sink.Embedded != nil {
+		k.embedded(ctx, set.privacy.Name())
+	} else if set.sink != nil {
+		k.sink(ctx, set.sink, set.privacy.Name(), *probe)
 	}
-	if *learn && ok {
-		k.learn(ctx)
+	if err := set.strike(); err != nil {
+		k.add(errorFinding("sink "+c.Sink.Chosen()[0], err))
 	}
-	k.sink(ctx, privacy.Name(), *probe)
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")
 	}
-	return k.finish(costOf(c, rate).within(c, k.budget, time.Now()))
+	return k.finish(costOf(c, rate).within(c, k.budget, time.Now()), false)
+}
+
+// verdict is what a check found, for a program.
+type verdict struct {
+	// Ready says that run can start; Fine is the same under its former name.
+	Ready    bool                `json:"ready"`
+	Fine     bool                `json:"fine"`
+	Findings []connector.Finding `json:"findings"`
+	Cost     *cost               `json:"cost,omitempty"`
+	// Error is what every command says in JSON where it fails: here, that the configuration is wrong.
+	Error *failure `json:"error,omitempty"`
+}
+
+// wrongConfiguration prints what is wrong with the configuration as findings, where JSON is wanted.
+func (p *program) wrongConfiguration(err error, asJSON bool) error {
+	if !asJSON {
+		return err
+	}
+	v := verdict{Error: p.failure(err)}
+	for _, g := range grievances(err) {
+		v.Findings = append(v.Findings, connector.Finding{Level: connector.FindingRefused, Thing: "configuration", Text: g.text, Mend: g.mend})
+	}
+	if printing := printJSON(p.out, v); printing != nil {
+		return printing
+	}
+	return &loggedError{err}
 }
 
 // add notes a finding and, for a person, prints it.
@@ -111,78 +158,46 @@ func printFinding(to io.Writer, finding connector.Finding) {
 	}
 }
 
-func (k *check) configuration(path string) {
+func (k *check) configuration(path string, offline bool) {
 	where := "from flags and environment"
 	if path != "" {
 		where = path
 	}
 	k.ok("configuration", "%s; streams: %d, sink: %s, start: %s", where, len(k.config.TwoChat.Streams), k.config.Sink.Chosen()[0], k.config.Start)
-	k.add(k.config.Findings()...)
+	for _, finding := range k.config.Findings() {
+		if offline && strings.HasSuffix(finding.Thing, "_file") {
+			continue // the files are elsewhere
+		}
+		k.add(finding)
+	}
 }
 
-// key asks the account, and returns the rate in force. ok is false where no further call makes sense.
-func (k *check) key(ctx context.Context) (rate int, ok bool) {
-	rate = ratesWithoutWord
-	if k.config.Poll.RequestsPerMinute > 0 {
-		rate = k.config.Poll.RequestsPerMinute
-	}
-	info, err := k.client.Info(ctx)
-	if err != nil {
-		k.add(faultFinding("API key", err))
-		var fault *connector.PageError
-		// A proxy may let the lists through and nothing else.
-		return rate, errors.As(err, &fault) && (fault.Fault == connector.FaultRequest || fault.Fault == connector.FaultInvalid)
-	}
-	k.budget.Read(connector.AccountUsage{At: time.Now(), Used: max(1, info.Usage), Max: info.MaxUsage})
-	limit := "the account names no rate limit"
-	if info.RequestsPerMinute > 0 {
-		limit = fmt.Sprintf("%d requests a minute", info.RequestsPerMinute)
-		if k.config.Poll.RequestsPerMinute == 0 {
-			rate = info.RequestsPerMinute
-		}
-	}
-	usage := ""
-	if info.MaxUsage > 0 {
-		usage = fmt.Sprintf("; %s of %s calls used this month", groups(info.Usage), groups(info.MaxUsage))
-	}
-	k.ok("API key", "accepted; %s%s", limit, usage)
-	if info.Blocked {
-		k.add(connector.Finding{Level: connector.FindingRefused, Thing: "account", Text: "2Chat says that it is blocked", Mend: "ask 2Chat's support, or look at the account's billing"})
-	}
-	if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute > info.RequestsPerMinute {
-		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: "poll.requests_per_minute", Text: fmt.Sprintf("it is above the account's %d", info.RequestsPerMinute),
-			Mend: "set it to 0, which takes the account's",
-		})
-	}
-	return rate, true
+// refuses says whether a thing was refused so far.
+func (k *check) refuses(thing string) bool {
+	return slices.ContainsFunc(k.findings, func(f connector.Finding) bool { return f.Thing == thing && f.Level == connector.FindingRefused })
 }
 
-// attempts is how often a page is asked for that fails in passing.
-const attempts = 3
-
-// streams reads page 0 of each stream, at the rate in force.
-func (k *check) streams(ctx context.Context, rate int) {
-	limiter := connector.NewLimiter(float64(rate))
-	for _, stream := range k.config.Streams() {
-		thing := "stream " + stream.Name
-		for attempt := 1; ; attempt++ {
-			if limiter.Wait(ctx, connector.Live) != nil {
-				return
+// stage says what kept the stage from being set.
+func (k *check) stage(ctx context.Context, wrong []error) {
+	for _, err := range wrong {
+		for _, g := range grievances(err) {
+			finding := connector.Finding{Level: connector.FindingRefused, Thing: "start", Text: g.text, Mend: g.mend}
+			if thing, text, ok := strings.Cut(g.text, ": "); ok {
+				finding.Thing, finding.Text = thing, text
 			}
-			page, err := k.client.Page(ctx, stream, 0, "")
-			var fault *connector.PageError
-			if errors.As(err, &fault) && (fault.Fault == connector.FaultTransient || fault.Fault == connector.FaultInvalid) && attempt < attempts {
-				continue
+			if finding.Thing == adminThing && k.beside(ctx) {
+				finding.Mend = "a connector answers there already: ask it with `twochat-connector status`; to start another one, stop it or name another address with admin.listen"
 			}
-			if err != nil {
-				k.add(faultFinding(thing, err))
-				break
-			}
-			k.page(thing, page)
-			break
+			k.add(finding)
 		}
 	}
+}
+
+// beside says whether the address of the admin server is that of a connector which runs.
+func (k *check) beside(ctx context.Context) bool {
+	var r report
+	body, err := askStatus(ctx, adminAt(k.config.Admin.Listen), adminThing)
+	return err == nil && json.Unmarshal(body, &r) == nil && r.Version != ""
 }
 
 func (k *check) page(thing string, page connector.Page) {
@@ -216,33 +231,11 @@ func (k *check) page(thing string, page connector.Page) {
 	}
 }
 
-// faultFinding says what a failed call means and what to do.
-func faultFinding(thing string, err error) connector.Finding {
-	mends := map[connector.PageFault]string{
-		connector.FaultKey:         "put the account's API key into the file of twochat.api_key_file, or into " + config.APIKeyVariable,
-		connector.FaultNumber:      "connect the number in 2Chat, or correct twochat.streams",
-		connector.FaultCredits:     "top the account up, or wait until its month begins anew",
-		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account as well, lower poll.requests_per_minute",
-		connector.FaultRequest:     "look at twochat.base_url and at the number",
-		connector.FaultInvalid:     "see whether twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
-		connector.FaultTransient:   "see whether this machine reaches twochat.base_url (network, proxy, DNS), and try again",
-	}
-	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: err.Error(), Mend: "try again"}
-	var fault *connector.PageError
-	if errors.As(err, &fault) {
-		finding.Text, finding.Mend = fault.Err.Error(), cmp.Or(fault.Hint, mends[fault.Fault])
-		if fault.Status != 0 {
-			finding.Text += fmt.Sprintf(" (HTTP %d)", fault.Status)
-		}
-	}
-	return finding
-}
-
 func (k *check) learn(ctx context.Context) {
 	stream := k.config.Streams()[0]
 	findings, err := k.client.Learn(ctx, stream)
 	if err != nil {
-		k.add(faultFinding("learn", err))
+		k.add(faultFinding("learn", "learn: ", err))
 		return
 	}
 	for i := range findings {
@@ -251,110 +244,25 @@ func (k *check) learn(ctx context.Context) {
 	k.add(findings...)
 }
 
-// sink asks the sink what bears on the promise.
-func (k *check) sink(ctx context.Context, privacy string, probe bool) {
-	c := k.config.Sink
-	thing := "sink " + c.Chosen()[0]
-	if c.Embedded != nil {
-		beside, running := besideEmbedded(c)
-		if !running {
-			k.ok(thing, "its server begins with `run`, at nats://%s", c.Embedded.Listen)
-			for _, finding := range file.CheckState(c.Embedded.Dir) {
-				finding.Thing = "sink.embedded.dir"
-				k.add(finding)
-			}
-			return
-		}
-		k.ok(thing, "a server answers at nats://%s", c.Embedded.Listen)
-		c = beside
-	}
-	sink, err := sinks.Open(c, k.config.Encoding(), quietLogger())
-	if err != nil {
-		k.add(errorFinding(thing, err))
-		return
-	}
-	defer sink.Close()
-	findings, err := sink.Check(ctx, claimsOf(k.config, privacy, "check", words{}))
-	k.add(willBeMade(c, findings)...)
-	if err != nil && ctx.Err() == nil {
-		k.add(errorFinding(thing, err))
-		return
-	}
-	if probe {
-		k.probe(ctx, thing, sink)
-	}
-}
-
-func (k *check) probe(ctx context.Context, thing string, sink sinks.Sink) {
-	prober, ok := sink.(interface {
-		Probe(ctx context.Context) ([]connector.Finding, error)
-	})
-	if !ok {
-		k.ok(thing, "there is nothing to probe in it")
-		return
-	}
-	findings, err := prober.Probe(ctx)
-	k.add(findings...)
-	if err != nil && ctx.Err() == nil {
-		k.add(errorFinding(thing, err))
-	}
-}
-
-// willBeMade takes it easy with what is missing where `create: true` makes it.
-func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Finding {
-	if !wantsCreate(c) {
-		return findings
-	}
-	for i, f := range findings {
-		if f.Missing {
-			findings[i] = connector.Finding{Level: connector.FindingOK, Thing: f.Thing, Text: f.Text + "; `run` makes it"}
-		}
-	}
-	return findings
-}
-
-// besideEmbedded is the sink with which another process reaches a running embedded server.
-func besideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
-	client := *sinks.Defaults().JetStream
-	client.URL = "nats://" + c.Embedded.Listen
-	dialer := net.Dialer{Timeout: time.Second}
-	conn, err := dialer.DialContext(context.Background(), "tcp", c.Embedded.Listen)
-	if err != nil {
-		return sinks.Config{JetStream: &client}, false
-	}
-	return sinks.Config{JetStream: &client}, conn.Close() == nil
-}
-
-func errorFinding(thing string, err error) connector.Finding {
-	var refusal *connector.Refusal
-	if errors.As(err, &refusal) {
-		return connector.Finding{Level: connector.FindingRefused, Thing: refusal.Thing, Text: refusal.Cause, Mend: refusal.Mend}
-	}
-	return connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " + err.Error(), Mend: "see whether it runs, and whether this machine reaches it under the configured address"}
-}
-
 func quietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // finish prints what is in force, and the verdict.
-func (k *check) finish(in cost) error {
+func (k *check) finish(in cost, offline bool) error {
 	if k.json {
-		err := printJSON(k.p.out, struct {
-			Fine     bool                `json:"fine"`
-			Findings []connector.Finding `json:"findings"`
-			Cost     cost                `json:"cost"`
-		}{k.refused == 0, k.findings, in})
-		if err != nil {
+		if err := printJSON(k.p.out, verdict{Ready: k.refused == 0, Fine: k.refused == 0, Findings: k.findings, Cost: &in}); err != nil {
 			return err
 		}
 	} else {
 		fmt.Fprintf(k.p.out, "\nEach stream is read %s:\n%s.\n%s\n", in.interval(), in.calls(), in.Budget.Text)
-		switch k.refused {
-		case 0:
-			fmt.Fprintln(k.p.out, "\nReady to run. `twochat-connector explain` says what is promised.")
-		case 1:
+		switch {
+		case k.refused == 1:
 			fmt.Fprintln(k.p.out, "\nOne thing is refused: see above what to do.")
-		default:
+		case k.refused > 1:
 			fmt.Fprintf(k.p.out, "\n%d things are refused: see above what to do.\n", k.refused)
+		case offline:
+			fmt.Fprintln(k.p.out, "\nThe configuration is right. Whether it can run, `twochat-connector check` says without --offline.")
+		default:
+			fmt.Fprintln(k.p.out, "\nReady to run. `twochat-connector explain` says what is promised.")
 		}
 	}
 	if k.refused > 0 {

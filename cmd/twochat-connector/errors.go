@@ -55,8 +55,13 @@ func grievances(err error) []grievance {
 	var all refusals
 	var with *mendedError
 	var refusal *connector.Refusal
+	var several severalErrors
 	var list []grievance
 	switch {
+	case errors.As(err, &several):
+		for _, one := range several {
+			list = append(list, grievances(one)...)
+		}
 	case errors.As(err, &refused):
 		for _, finding := range refused {
 			list = append(list, grievance{finding.Thing + ": " + finding.Text, finding.Mend})
@@ -111,16 +116,21 @@ type failureText struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// tellJSON prints an error on one line, where the facts would have stood. Lines of events are kept free of it.
-func (p *program) tellJSON(err error) {
-	f := failure{Command: p.name, ExitCode: exitCode(err)}
+// failure is an error as a program is told it.
+func (p *program) failure(err error) *failure {
+	f := &failure{Command: p.name, ExitCode: exitCode(err)}
 	for _, g := range grievances(err) {
 		f.Problems = append(f.Problems, failureText{g.text, g.mend})
 	}
+	return f
+}
+
+// tellJSON prints an error on one line, where the facts would have stood. Lines of events are kept free of it.
+func (p *program) tellJSON(err error) {
 	to := p.out
 	if p.name == "tail" {
 		to = p.err
 	}
 	// A standard output that takes nothing cannot be told of it either.
-	_ = json.NewEncoder(to).Encode(map[string]failure{"error": f})
+	_ = json.NewEncoder(to).Encode(map[string]*failure{"error": p.failure(err)})
 }

@@ -105,14 +105,14 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 		want   []string
 	}{
 		"fine":             {nil, nil, exitFine, []string{"ok       API key: accepted", "ok       stream support: 5 messages on page 0"}},
-		"key":              {nil, []twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, exitWrong, []string{"refused  API key: the API key is wrong (HTTP 401)", "→ put the account's API key"}},
+		"key":              {[]twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, []twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, exitWrong, []string{"refused  API key: the API key is wrong (HTTP 401)", "→ put the account's API key"}},
 		"number":           {[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, nil, exitWrong, []string{"refused  stream support: the number is not connected", "→ connect the number"}},
 		"credits":          {[]twochattest.Fault{twochattest.Status(402, twochattest.BodyDetail)}, nil, exitWrong, []string{"→ top the account up"}},
 		"in pass":          {[]twochattest.Fault{twochattest.Status(503, twochattest.BodyDetail), {Kind: twochattest.KindTruncated}}, nil, exitFine, []string{"5 messages"}},
 		"for longer":       {[]twochattest.Fault{twochattest.Status(503, ""), twochattest.Status(503, ""), twochattest.Status(503, "")}, nil, exitWrong, []string{"refused  stream support: the server has a problem (HTTP 503)"}},
 		"no page":          {[]twochattest.Fault{{Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}}, nil, exitWrong, []string{"check --learn"}},
 		"empty":            {[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}}, nil, exitFine, []string{"warning  stream support: it can be read, and lists no message"}},
-		"info not offered": {nil, []twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, exitWrong, []string{"refused  API key", "5 messages"}},
+		"info not offered": {nil, []twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, exitFine, []string{"warning  account: its limits and usage cannot be read, and `run` goes on at 10 requests a minute", "5 messages", "Ready to run"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake.Next(c.faults...)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,12 +26,6 @@ type parts struct {
 	registry prometheus.Registerer
 	logger   *slog.Logger
 	words    words
-}
-
-// words are what only an operator can say, at one start.
-type words struct {
-	firstStart, rekey, acceptHistory bool
-	after                            uint64 // with firstStart: the last sequence that was used before
 }
 
 // pipeline is the connector at work: a poller for each stream, all behind one limiter, into one sink. It is run once.
@@ -103,19 +96,6 @@ func newPipeline(p parts) *pipeline {
 		l.lanes = append(l.lanes, a)
 	}
 	return l
-}
-
-// claimsOf says for each configured stream who asks the sink for its place, and what they expect there.
-func claimsOf(c *config.Config, privacy, instance string, w words) []connector.Claim {
-	streams := c.Streams()
-	claims := make([]connector.Claim, len(streams))
-	for i, s := range streams {
-		claims[i] = connector.Claim{
-			Stream: s, Privacy: privacy, Instance: instance, TypePrefix: c.Events.TypePrefix, Window: c.Seen.Capacity,
-			FirstStart: w.firstStart, After: w.after, Rekey: w.rekey,
-		}
-	}
-	return claims
 }
 
 func rulesOf(c *config.Config) connector.Rules {
@@ -229,9 +209,6 @@ func (l *pipeline) statuses() []connector.Status {
 	return list
 }
 
-// prepareTimeout bounds one attempt to make and check what the sink needs.
-const prepareTimeout = 2 * time.Minute
-
 // prepare makes what the sink lacks, where that is wanted, and checks it. A sink that cannot be asked is waited for.
 func (l *pipeline) prepare(ctx context.Context) error {
 	policy := patience(500*time.Millisecond, 30*time.Second)
@@ -255,38 +232,12 @@ func (l *pipeline) prepare(ctx context.Context) error {
 }
 
 func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
-	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
-	defer cancel()
 	defer l.pulse.begin()()
-	var creating error
+	var create func(context.Context) error
 	if wantsCreate(l.config.Sink) {
-		creating = l.sink.Create(ctx)
-		var refusal *connector.Refusal
-		if errors.As(creating, &refusal) {
-			return nil, creating
-		}
+		create = l.sink.Create
 	}
-	// What could not be made may be there all the same, and where it is not the check knows the mend.
-	findings, err := l.sink.Check(ctx, l.claims)
-	switch {
-	case creating != nil && (err != nil || missing(findings)): // what passes is waited out
-		return nil, creating
-	case err != nil:
-		return nil, err
-	case creating != nil:
-		l.logger.Warn("what the sink lacks could not be made", "cause", creating)
-	}
-	return findings, nil
-}
-
-// missing says whether what is refused is only not there yet.
-func missing(findings []connector.Finding) bool {
-	return slices.ContainsFunc(findings, func(f connector.Finding) bool { return f.Missing })
-}
-
-// wantsCreate says whether what a sink lacks is to be made. Sinks without a broker of somebody else's always do.
-func wantsCreate(c sinks.Config) bool {
-	return (c.JetStream == nil || c.JetStream.Create) && (c.Kafka == nil || c.Kafka.Create)
+	return askSink(ctx, l.sink, l.claims, create, l.logger)
 }
 
 // notReached records and says, once for each cause, why the sink could not be asked.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -26,12 +25,8 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	flags := newFlags(p)
 	settings := configFlags(flags)
 	startFlag(flags, settings)
-	var w words
-	flags.BoolVar(&settings.Create, "create", false, "make the stream or topics that the broker lacks, with the right settings")
-	flags.Var((*firstStart)(&w), "first-start", "where the sink has events of a stream but no checkpoint, or went back: go on after the newest event there; --first-start=30 goes on after sequence 30 at least")
-	flags.BoolVar(&w.rekey, "rekey", false, "accept that a changed privacy mode or key moves chats to other keys")
+	w := wordFlags(flags, settings)
 	flags.BoolVar(&w.acceptHistory, "accept-history", false, "deliver what is held because a list lost all that was delivered before")
-	partitions := flags.Int("accept-partitions", 0, "accept that chats move, as the Kafka topic now has this `number` of partitions")
 	if err := p.parse(flags, args, aboutRun); err != nil {
 		return err
 	}
@@ -39,13 +34,13 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := acceptPartitions(c, *partitions); err != nil {
+	if err := w.apply(c); err != nil {
 		return err
 	}
 	p.saveMemory(c)
 	logger := newLogger(c.Log, p.err)
 	p.hearLibraries(logger)
-	err = connect(ctx, c, w, logger)
+	err = connect(ctx, c, *w, logger)
 	if err == nil || logsText(c.Log, p.err) {
 		return err
 	}
@@ -54,42 +49,6 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 		logger.Error("ended", "cause", g.text, "mend", g.mend)
 	}
 	return &loggedError{err}
-}
-
-// firstStart is the flag --first-start, with or without a number.
-type firstStart words
-
-func (f *firstStart) String() string { return "" }
-
-// IsBoolFlag says that the number may be left out.
-func (f *firstStart) IsBoolFlag() bool { return true }
-
-// Set takes the flag's value.
-func (f *firstStart) Set(text string) error {
-	f.firstStart, f.after = true, 0
-	if said, err := strconv.ParseBool(text); err == nil && text != "0" && text != "1" {
-		f.firstStart = said
-		return nil
-	}
-	after, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return errors.New("expected the last sequence that was used before, a whole number such as 30")
-	}
-	f.after = after
-	return nil
-}
-
-func acceptPartitions(c *config.Config, partitions int) error {
-	switch {
-	case partitions == 0:
-		return nil
-	case partitions < 0:
-		return usage("flag --accept-partitions: expected the number of partitions that the topic has now")
-	case c.Sink.Kafka == nil:
-		return usage("flag --accept-partitions: only the sink kafka has partitions")
-	}
-	c.Sink.Kafka.AcceptPartitions = partitions
-	return nil
 }
 
 // drainTime is how long the process may take to stop.
@@ -102,30 +61,19 @@ func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger
 			logger.Warn("the configuration can be better", "thing", f.Thing, "finding", f.Text, "mend", f.Mend)
 		}
 	}
-	privacy, err := privacyOf(c)
-	if err != nil {
-		return err
+	set, wrong := setStage(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
+	if len(wrong) > 0 {
+		return errors.Join(together(wrong), set.strike())
 	}
-	client, err := newClient(c, privacy)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	server, err := listenAdmin(c.Admin.Listen)
-	if err != nil {
-		return err
-	}
-	defer server.close()
-	sink, err := sinks.Open(c.Sink, c.Encoding(), logger)
-	if err != nil {
-		return err
-	}
+	defer set.client.Close()
+	defer set.server.close()
+	sink := set.sink
 	registry := newRegistry()
-	pipe := newPipeline(parts{config: c, sink: sink, client: client, privacy: privacy.Name(), registry: registry, logger: logger, words: w})
-	server.serve(adminHandler(registry, func() report { return pipe.report(time.Now()) }), logger)
+	pipe := newPipeline(parts{config: c, sink: sink, client: set.client, privacy: set.privacy.Name(), registry: registry, logger: logger, words: w})
+	set.server.serve(adminHandler(registry, func() report { return pipe.report(time.Now()) }), logger)
 	promise := sink.Promise()
 	logger.Info("started", "version", versionText(), "instance", pipe.instance, "streams", len(pipe.lanes), "sink", c.Sink.Chosen()[0],
-		"start", c.Start, "admin", server.URL(), "once", promise.Once, "promise", promise.Text)
+		"start", c.Start, "admin", set.server.URL(), "once", promise.Once, "promise", promise.Text)
 
 	done := make(chan error, 1)
 	go func() {

@@ -128,7 +128,7 @@ func TestRun_WaitsForTheSink(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 20})
 	address := closedPort(t)
-	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+address+"' }"))
+	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+address+"', create: true }"))
 	admin := r.admin()
 	until(t, "the reason", func() bool {
 		status, body := get(t, admin+"/readyz")
@@ -170,7 +170,7 @@ func TestRun_WaitsForTheAPI(t *testing.T) {
 	wantText(t, "status", out, "not as it should be", "✗ stream support: no good walk yet")
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, exitWrong)
-	wantText(t, "check", out, "refused  API key: connection: connection refused")
+	wantText(t, "check", out, "refused  2Chat API: page 0 of stream support cannot be read: connection: connection refused")
 	wantCode(t, r.end(), exitFine)
 }
 

@@ -161,14 +161,20 @@ func (p *program) load(flags *config.Flags) (*config.Config, error) {
 // loadKeyless is load for commands that do not ask 2Chat anything: they need no key, and where nothing else says what is read,
 // no number. named is false where the numbers are invented.
 func (p *program) loadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
-	keyless := *p
-	keyless.env = append([]string{config.APIKeyVariable + "=none"}, p.env...) // of a name given twice the last one counts
+	keyless := p.withoutKey()
 	named = true
 	if _, found := config.Find(); flags.Config == "" && !found && len(flags.Numbers) == 0 && !slices.ContainsFunc(p.env, func(v string) bool { return strings.HasPrefix(v, config.Variable("twochat.streams")+"=") }) {
 		flags.Numbers, named = []string{"+0000000"}, false
 	}
 	c, err = keyless.load(flags)
 	return c, named, err
+}
+
+// withoutKey is the program where a key is not missed.
+func (p *program) withoutKey() *program {
+	keyless := *p
+	keyless.env = append([]string{config.APIKeyVariable + "=none"}, p.env...) // of a name given twice the last one counts
+	return &keyless
 }
 
 // privacyOf is what the configuration says of identifiers and dropped parts. The key of pseudonyms is read here.

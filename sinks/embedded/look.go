@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -17,22 +18,25 @@ import (
 // Open would: a folder in use, an address that is taken. There is no sink, and no error, where the folder holds no data yet.
 func Look(c Config, encoding connector.Encoding) (*Sink, error) {
 	c = c.withDefaults()
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open data folder: %w", err)
+	}
+	if err := inUse(c, dir); err != nil {
+		return nil, err
+	}
 	if _, err := free(c.Listen); err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(c.Dir)
-	if err != nil {
-		return nil, err
-	}
 	if _, err := os.Stat(filepath.Join(dir, "jetstream")); errors.Is(err, fs.ErrNotExist) {
-		return nil, inUse(c, dir)
+		return nil, nil
 	}
 	return opened(c, encoding, slog.New(slog.DiscardHandler), func(s *Sink, _ context.Context) error {
 		return s.serve(server.Options{DontListen: true})
 	})
 }
 
-// inUse is the refusal where another process has the folder, which holds no data yet.
+// inUse is the refusal where another process has the folder.
 func inUse(c Config, dir string) error {
 	path := filepath.Join(dir, "lock")
 	if _, err := os.Stat(path); err != nil {

@@ -67,7 +67,7 @@ func (f *folder) busy() error {
 }
 
 // Rehearse says whether Create would do.
-func (s *Sink) Rehearse(context.Context) error { return canMake("path", filepath.Dir(s.config.Path)) }
+func (s *Sink) Rehearse(context.Context) error { return CanMake("path", filepath.Dir(s.config.Path)) }
 
 // Rehearse says whether Create would do.
 func (s *Stdout) Rehearse(context.Context) error { return s.ledger.Rehearse() }
@@ -77,11 +77,11 @@ func (l *Ledger) Rehearse() error {
 	if l.folder == nil {
 		return nil
 	}
-	return canMake("state", filepath.Dir(l.folder.dir))
+	return CanMake("state", filepath.Dir(l.folder.dir))
 }
 
-// canMake looks whether a folder can be made in the nearest one above it that is there.
-func canMake(thing, dir string) error {
+// CanMake looks whether a folder can be made in the nearest one above it that is there.
+func CanMake(thing, dir string) error {
 	above := dir
 	for {
 		if _, err := os.Stat(above); !errors.Is(err, fs.ErrNotExist) || above == filepath.Dir(above) {

@@ -46,6 +46,9 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rehearse: %w", err)
 	}
+	if _, err := k.streamInfo(ctx, s.config.Stream); err == nil {
+		return nil // there is nothing to make
+	}
 	for _, subject := range subjects(s.config.Subject) {
 		var taken struct {
 			Streams []string `json:"streams"`
@@ -99,7 +102,7 @@ func (s *Sink) bears(account jetstream.AccountInfo) error {
 	}
 	switch {
 	case limits.MaxStreams > 0 && tier.Streams >= limits.MaxStreams:
-		return refuse(fmt.Sprintf("the account has %d streams, as many as it may have", tier.Streams), "raise the account's limit of streams, or remove one: nats stream rm NAME")
+		return refuse(fmt.Sprintf("the account has %d streams, as many as it may have", tier.Streams), "raise the account's limit of streams, or remove one: "+s.command("stream rm NAME"))
 	case limits.MaxBytesRequired && bytes <= 0:
 		return refuse("the account wants a limit of bytes for each stream", "set `sink.jetstream.max_bytes` to what the account allows a stream"+largest(limits))
 	case limits.StoreMaxStreamBytes > 0 && bytes > limits.StoreMaxStreamBytes:

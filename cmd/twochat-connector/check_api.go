@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// rate is the rate that is in force until the account names its own.
+func (k *check) rate() int {
+	if k.config.Poll.RequestsPerMinute > 0 {
+		return k.config.Poll.RequestsPerMinute
+	}
+	return ratesWithoutWord
+}
+
+// api asks the account and page 0 of every stream, as run does, and returns the rate in force. asked says that a page could be read.
+// What decides is whether the pages can be read: run goes on without the account's word.
+func (k *check) api(ctx context.Context) (rate int, asked bool) {
+	rate = k.rate()
+	info, accountErr := k.client.Info(ctx)
+	if accountErr == nil {
+		k.budget.Read(connector.AccountUsage{At: time.Now(), Used: max(1, info.Usage), Max: info.MaxUsage})
+		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute == 0 {
+			rate = info.RequestsPerMinute
+		}
+		limit := "the account names no rate limit"
+		if info.RequestsPerMinute > 0 {
+			limit = fmt.Sprintf("%d requests a minute", info.RequestsPerMinute)
+		}
+		usage := ""
+		if info.MaxUsage > 0 {
+			usage = fmt.Sprintf("; %s of %s calls used this month", groups(info.Usage), groups(info.MaxUsage))
+		}
+		k.ok("API key", "accepted; %s%s", limit, usage)
+		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute > info.RequestsPerMinute {
+			k.add(connector.Finding{
+				Level: connector.FindingWarning, Thing: "poll.requests_per_minute", Text: fmt.Sprintf("it is above the account's %d", info.RequestsPerMinute),
+				Mend: "set it to 0, which takes the account's",
+			})
+		}
+	}
+	read, failed := k.streams(ctx, rate, accountErr)
+	if info.Blocked {
+		blocked := connector.Finding{Level: connector.FindingWarning, Thing: "account", Text: "2Chat says that it is blocked", Mend: "ask 2Chat's support, or look at the account's billing"}
+		if failed {
+			blocked.Level = connector.FindingRefused
+		}
+		k.add(blocked)
+	}
+	if accountErr != nil && read > 0 {
+		finding := faultFinding("account", "", accountErr)
+		finding.Level, finding.Thing = connector.FindingWarning, "account"
+		if !noAnswer(accountErr) {
+			finding.Mend = "let the path /open/info pass, or set poll.requests_per_minute to what the account allows"
+		}
+		finding.Text = fmt.Sprintf("its limits and usage cannot be read, and `run` goes on at %d requests a minute: %s", rate, finding.Text)
+		k.add(finding)
+	}
+	return rate, read > 0
+}
+
+// attempts is how often a page is asked for that fails in passing.
+const attempts = 3
+
+// streams reads page 0 of each stream, at the rate in force. read counts the pages; failed says that one could not be read.
+func (k *check) streams(ctx context.Context, rate int, accountErr error) (read int, failed bool) {
+	limiter := connector.NewLimiter(float64(rate))
+	streams := k.config.Streams()
+	for i, stream := range streams {
+		thing := "stream " + stream.Name
+		page, err := k.pageOf(ctx, limiter, stream, accountErr)
+		if ctx.Err() != nil {
+			return read, failed
+		}
+		if err == nil {
+			read++
+			k.page(thing, page)
+			continue
+		}
+		failed = true
+		finding := faultFinding(thing, "page 0 of "+thing+" cannot be read: ", err)
+		if left := len(streams) - i - 1; left > 0 && finding.Thing != thing {
+			finding.Text += fmt.Sprintf("; %d further streams were not asked", left)
+			k.add(finding)
+			return read, failed
+		}
+		k.add(finding)
+	}
+	return read, failed
+}
+
+// longestRetryAfter is how long a check waits at most where the server asks it to.
+const longestRetryAfter = 10 * time.Second
+
+// pageOf reads page 0 of a stream, and again where it failed in passing. A server that did not answer the question before either is not
+// waited for three times more.
+func (k *check) pageOf(ctx context.Context, limiter *connector.Limiter, stream connector.Stream, accountErr error) (connector.Page, error) {
+	for attempt := 1; ; attempt++ {
+		if err := limiter.Wait(ctx, connector.Live); err != nil {
+			return connector.Page{}, err
+		}
+		page, err := k.client.Page(ctx, stream, 0, "")
+		var fault *connector.PageError
+		if err == nil || !errors.As(err, &fault) || attempt == attempts || noAnswer(err) && noAnswer(accountErr) {
+			return page, err
+		}
+		switch fault.Fault {
+		case connector.FaultTransient, connector.FaultInvalid, connector.FaultRateLimited:
+		default:
+			return page, err
+		}
+		if fault.RetryAfter > longestRetryAfter || sleep(ctx, max(500*time.Millisecond, fault.RetryAfter)) != nil {
+			return page, err
+		}
+	}
+}
+
+// noAnswer says that nothing came back at all.
+func noAnswer(err error) bool {
+	var fault *connector.PageError
+	return errors.As(err, &fault) && fault.Fault == connector.FaultTransient && fault.Status == 0
+}
+
+// faultFinding says what a failed call means and what to do, under the name of what failed. about is said before what is about the way to
+// 2Chat.
+func faultFinding(thing, about string, err error) connector.Finding {
+	mends := map[connector.PageFault]string{
+		connector.FaultKey:         "put the account's API key into the file of twochat.api_key_file, or into " + config.APIKeyVariable,
+		connector.FaultNumber:      "connect the number in 2Chat, or correct twochat.streams",
+		connector.FaultCredits:     "top the account up, or wait until its month begins anew",
+		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account as well, lower poll.requests_per_minute",
+		connector.FaultRequest:     "look at twochat.base_url and at the number",
+		connector.FaultInvalid:     "see whether twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
+		connector.FaultTransient:   "see whether this machine reaches twochat.base_url (network, proxy, DNS), and try again",
+	}
+	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: err.Error(), Mend: "try again"}
+	var fault *connector.PageError
+	if !errors.As(err, &fault) {
+		return finding
+	}
+	finding.Text, finding.Mend = fault.Err.Error(), cmp.Or(fault.Hint, mends[fault.Fault])
+	if fault.Status != 0 {
+		finding.Text += fmt.Sprintf(" (HTTP %d)", fault.Status)
+	}
+	switch {
+	case fault.Fault == connector.FaultKey:
+		finding.Thing = "API key"
+	case fault.Fault == connector.FaultCredits, fault.Fault == connector.FaultRateLimited:
+		finding.Thing = "account"
+	case fault.Status == 0 || fault.Hint != "":
+		finding.Thing, finding.Text = "2Chat API", about+finding.Text
+	}
+	return finding
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
+	"github.com/twochat-connector/twochat-connector/sinks/embedded"
+	"github.com/twochat-connector/twochat-connector/sinks/file"
+)
+
+// sink asks the sink what bears on the promise, and then of each stream what taking it over would meet, as run does.
+func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy string, probe bool) {
+	c := k.config.Sink
+	thing := "sink " + c.Chosen()[0]
+	var rehearse func(context.Context) error
+	if wantsCreate(c) {
+		rehearse = sink.Rehearse
+	}
+	claims := claimsOf(k.config, privacy, "check", k.words)
+	findings, err := askSink(ctx, sink, claims, rehearse, quietLogger())
+	lacking := missing(findings)
+	for i := range findings {
+		findings[i].Thing = sinkThing(c, findings[i].Thing)
+	}
+	k.add(willBeMade(c, findings)...)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.add(errorFinding(thing, err))
+		}
+		return
+	}
+	if !lacking && !refusedAny(findings) {
+		k.takeOvers(ctx, sink, claims)
+	}
+	if probe {
+		k.probe(ctx, thing, sink)
+	}
+}
+
+// judgements is how many streams may be judged in vain before the others are left out.
+const judgements = 20
+
+// takeOvers says what taking over each stream would meet.
+func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connector.Claim) {
+	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	refused := 0
+	for _, claim := range claims {
+		err := sink.Judge(ctx, claim)
+		if err == nil {
+			continue
+		}
+		finding := errorFinding("stream "+claim.Stream.Name, err)
+		k.add(finding)
+		var refusal *connector.Refusal
+		if refused++; refused == judgements || !errors.As(err, &refusal) {
+			return
+		}
+	}
+}
+
+// refusedAny says whether one of the findings refuses.
+func refusedAny(findings []connector.Finding) bool {
+	for _, f := range findings {
+		if f.Level == connector.FindingRefused {
+			return true
+		}
+	}
+	return false
+}
+
+// sinkThing names a key of the sink's settings whole.
+func sinkThing(c sinks.Config, thing string) string {
+	switch thing {
+	case "path", "state", "url", "max_payload", "nats":
+		if thing == "nats" {
+			return "sink nats"
+		}
+		return "sink." + c.Chosen()[0] + "." + thing
+	}
+	return thing
+}
+
+func (k *check) probe(ctx context.Context, thing string, sink sinks.Sink) {
+	prober, ok := sink.(interface {
+		Probe(ctx context.Context) ([]connector.Finding, error)
+	})
+	if !ok {
+		k.ok(thing, "there is nothing to probe in it")
+		return
+	}
+	findings, err := prober.Probe(ctx)
+	k.add(findings...)
+	if err != nil && ctx.Err() == nil {
+		k.add(errorFinding(thing, err))
+	}
+}
+
+// willBeMade takes it easy with what is missing where `create: true` makes it.
+func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Finding {
+	if !wantsCreate(c) {
+		return findings
+	}
+	for i, f := range findings {
+		if f.Missing {
+			findings[i] = connector.Finding{Level: connector.FindingOK, Thing: f.Thing, Text: f.Text + "; `run` makes it"}
+		}
+	}
+	return findings
+}
+
+// embedded looks at the embedded server's folder and address, and where another process holds them, at the sink through that one.
+func (k *check) embedded(ctx context.Context, privacy string) {
+	c := *k.config.Sink.Embedded
+	sink, err := embedded.Look(c, k.config.Encoding())
+	switch {
+	case err != nil:
+		k.add(errorFinding("sink embedded", err))
+		beside, running := besideEmbedded(k.config.Sink)
+		if !running {
+			return
+		}
+		k.ok("sink embedded", "a server answers at nats://%s", c.Listen)
+		sink, err := sinks.Open(beside, k.config.Encoding(), quietLogger())
+		if err != nil {
+			k.add(errorFinding("sink embedded", err))
+			return
+		}
+		k.sink(ctx, sink, privacy, false)
+		if err := sink.Close(); err != nil {
+			k.add(errorFinding("sink embedded", err))
+		}
+	case sink == nil:
+		k.ok("sink embedded", "its server begins with `run`, at nats://%s", c.Listen)
+		for _, finding := range file.CheckState(c.Dir) {
+			finding.Thing, finding.Text = "sink.embedded.dir", strings.TrimSuffix(finding.Text, "; `run` makes it")
+			if finding.Missing {
+				finding = connector.Finding{Level: connector.FindingOK, Thing: finding.Thing, Text: finding.Text + "; `run` makes it"}
+				if err := file.CanMake(finding.Thing, c.Dir); err != nil {
+					finding = errorFinding(finding.Thing, err)
+				}
+			}
+			k.add(finding)
+		}
+	default:
+		k.ok("sink embedded", "its server begins with `run`, at nats://%s", c.Listen)
+		k.takeOvers(ctx, sink, claimsOf(k.config, privacy, "check", k.words))
+		if err := sink.Close(); err != nil {
+			k.add(errorFinding("sink embedded", err))
+		}
+	}
+}
+
+// besideEmbedded is the sink with which another process reaches a running embedded server.
+func besideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
+	client := *sinks.Defaults().JetStream
+	client.URL = "nats://" + c.Embedded.Listen
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(context.Background(), "tcp", c.Embedded.Listen)
+	if err != nil {
+		return sinks.Config{JetStream: &client}, false
+	}
+	return sinks.Config{JetStream: &client}, conn.Close() == nil
+}
+
+func errorFinding(thing string, err error) connector.Finding {
+	var refusal *connector.Refusal
+	if errors.As(err, &refusal) {
+		return connector.Finding{Level: connector.FindingRefused, Thing: refusal.Thing, Text: refusal.Cause, Mend: refusal.Mend}
+	}
+	return connector.Finding{
+		Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " + err.Error(),
+		Mend: "see whether it runs, and whether this machine reaches it under the configured address",
+	}
+}
