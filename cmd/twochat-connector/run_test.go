@@ -163,7 +163,7 @@ func TestRun_WaitsForTheAPI(t *testing.T) {
 	r := start(t, "run", "--config", path)
 	until(t, "the reason", func() bool {
 		status, body := get(t, r.admin()+"/readyz")
-		return status == 503 && strings.Contains(body, "stream support: no good walk yet (no source): transient: connection: connection refused")
+		return status == 503 && strings.Contains(body, "stream support: no good walk yet (no answer from 2Chat): transient: connection: connection refused")
 	})
 	code, out, _ := finish(t, "status", "--admin", r.admin())
 	wantCode(t, code, exitWrong)
@@ -198,7 +198,7 @@ func TestRun_WaitsForTheKey(t *testing.T) {
 	r := start(t, "run", "--config", path)
 	until(t, "the reason", func() bool {
 		_, body := get(t, r.admin()+"/readyz")
-		return strings.Contains(body, "stream support: no good walk yet (no source): key: ")
+		return strings.Contains(body, "stream support: no good walk yet (wrong key): key: ")
 	})
 	wantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"mend":"put the API key into a file`)
 	wantCode(t, r.end(), exitFine)
@@ -222,7 +222,7 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	var body string
 	until(t, "the refusal", func() bool {
 		_, body = get(t, r.admin()+"/readyz")
-		return strings.Contains(body, "stream support: refused: ") && strings.Contains(body, "stream other: no good walk yet (no source)")
+		return strings.Contains(body, "stream support: refused: ") && strings.Contains(body, "stream other: no good walk yet (")
 	})
 	wantText(t, "readyz", body, "its name is in use in this sink")
 	if status, _ := get(t, r.admin()+"/healthz"); status != 200 {
