@@ -28,6 +28,9 @@ const (
 const (
 	// startTimeout is how long the server may take to read what it has on disk.
 	startTimeout = time.Minute
+	// clientTries and clientWait are how often, and after how long, the client is asked whether it has found the server again.
+	clientTries = 50
+	clientWait  = 100 * time.Millisecond
 	// maxPayload leaves room for the largest message that 2Chat may list, and its envelope.
 	maxPayload = 4 << 20
 	// maxMemory bounds what clients may keep in streams in memory; the connector keeps none.
@@ -200,7 +203,17 @@ func (s *Sink) start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := s.Create(ctx); err != nil {
+	// A client that had lost the server before comes back by itself, within a moment.
+	err = s.Create(ctx)
+	for tries := 0; tries < clientTries && errors.Is(err, connector.ErrNotNow); tries++ {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(clientWait):
+		}
+		err = s.Create(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	return s.Limit(ctx)
