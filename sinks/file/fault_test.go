@@ -345,3 +345,31 @@ func TestSink_AfterAnUnclearCommitOnlyAcquireHelps(t *testing.T) {
 		t.Fatalf("%d events, want 3", len(got))
 	}
 }
+
+// What no time mends is for a person: which folder, and what to do about it.
+func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
+	for _, cause := range []error{syscall.EROFS, syscall.EACCES} {
+		for _, failing := range []string{opOpen, opRename} {
+			w := newWorld(t)
+			w.disk.fault = func(op, _ string, n int) (int, error) {
+				if op == failing {
+					return 0, &fs.PathError{Op: op, Path: "/somewhere", Err: cause}
+				}
+				return n, nil
+			}
+			sink := open(w.config, w.disk, quiet)
+			_, err := sink.Log(sinktest.Claim(streams[0], "one")).Acquire(t.Context())
+			var refusal *connector.Refusal
+			if !errors.As(err, &refusal) || refusal.Thing != "folder "+filepath.Dir(w.config.Path) || !strings.Contains(refusal.Mend, "right to write") {
+				t.Errorf("%v at %s: got %v, want a refusal that names the folder and what to do", cause, failing, err)
+			}
+			w.disk.fault = nil
+			if _, err := sink.Log(sinktest.Claim(streams[0], "one")).Acquire(t.Context()); err != nil {
+				t.Errorf("once it may: %v", err)
+			}
+			if err := sink.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

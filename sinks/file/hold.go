@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -78,7 +81,7 @@ func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
 	}
 	defer leave()
 	if err := l.open(ctx, g.claim); err != nil {
-		return connector.State{}, notNow(err)
+		return connector.State{}, l.forbidden(notNow(err))
 	}
 	if p.stale.Swap(false) {
 		p.loaded = false
@@ -102,7 +105,7 @@ func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
 		return connector.State{}, notNow(err)
 	}
 	if err := l.take(g, p, next); err != nil {
-		return connector.State{}, err
+		return connector.State{}, l.forbidden(err)
 	}
 	g.state = holding
 	seen := next.seen[max(0, len(next.seen)-g.claim.Window):]
@@ -155,6 +158,19 @@ func (l *Ledger) take(g *ledgerLog, p *place, next record) error {
 	p.record, p.found, p.loaded, p.holder = next, true, true, g
 	p.standing.Keep(next.checkpoint)
 	return nil
+}
+
+// forbidden makes a refusal of what no time mends: this user may not write there, or nobody may.
+func (l *Ledger) forbidden(err error) error {
+	var refusal *connector.Refusal
+	if l.folder == nil || errors.As(err, &refusal) || !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
+		return err
+	}
+	dir := filepath.Dir(l.folder.dir)
+	return &connector.Refusal{
+		Thing: "folder " + dir, Cause: "nothing can be written there: " + plain(err).Error(),
+		Mend: "give this user the right to write there, mount it writable, or name another path",
+	}
 }
 
 // notNow marks an error before which nothing was written, unless it needs a person.
