@@ -127,6 +127,11 @@ func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
 				t.Fatal(err)
 			}
 		},
+		Vanish: func(t *testing.T) {
+			if err := reader(t, sink).PurgeStream(sink.Stream()); err != nil {
+				t.Fatal(err)
+			}
+		},
 	}
 }
 

@@ -190,6 +190,25 @@ func newPlace(t *testing.T, url string, c Config, mode connector.Mode, stop func
 			return out
 		},
 		Forget: func(t *testing.T, stream string) { purge(t, "whatsapp-checkpoint."+connector.SubjectToken(stream)) },
+		Vanish: func(t *testing.T) { purge(t, "") },
+		Copy: func(t *testing.T) func(t *testing.T) {
+			js := clientOf(t, url)
+			last := func() uint64 {
+				info, err := js.StreamInfo(DefaultStream)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return info.State.LastSeq
+			}
+			copied := last()
+			return func(t *testing.T) {
+				for sequence := copied + 1; sequence <= last(); sequence++ {
+					if err := js.DeleteMsg(DefaultStream, sequence); err != nil && !errors.Is(err, natsgo.ErrMsgNotFound) {
+						t.Fatal(err)
+					}
+				}
+			}
+		},
 		Erase: func(t *testing.T, stream string, sequence uint64) {
 			js := clientOf(t, url)
 			for _, m := range all(t, js, DefaultStream, "whatsapp."+connector.SubjectToken(stream)+".>") {
