@@ -89,7 +89,7 @@ type Events struct {
 type Privacy struct {
 	Identifiers Identifiers `yaml:"identifiers" doc:"how chats appear in subjects and keys: hashed, clear or pseudonymous"`
 	KeyFile     FileSecret  `yaml:"key_file" doc:"file with the key of pseudonymous"`
-	Drop        []string    `yaml:"drop" doc:"what is taken out of messages: text, media, quoted"`
+	Drop        []string    `yaml:"drop" doc:"what is taken out of messages, wherever it stands: text, media, quoted, names"`
 }
 
 // Identifiers is a way to write chats in routing data.

@@ -250,7 +250,7 @@ func (p *Privacy) validate(wrong func(path, text string)) {
 	}
 	for i, part := range p.Drop {
 		path := fmt.Sprintf("privacy.drop[%d]", i)
-		oneOf(part, path, wrong, "text", "media", "quoted")
+		oneOf(part, path, wrong, "text", "media", "quoted", "names")
 		if slices.Contains(p.Drop[:i], part) {
 			wrong(path, "expected each part once")
 		}

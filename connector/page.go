@@ -55,6 +55,8 @@ type Message struct {
 	Data []byte
 	// Fault says why the item cannot become an event, without quoting it; empty for a good message.
 	Fault string
+	// Withheld says that, as the privacy settings ask, nothing of what the item holds may be kept in a quarantine.
+	Withheld bool
 }
 
 // PageFault says what kind of failure kept a page from being read, by the reaction it asks for (api.md §3.1).

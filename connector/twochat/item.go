@@ -33,6 +33,7 @@ type item struct {
 	object                  bool
 	ascii                   bool // no byte of it is beyond ASCII
 	deep                    bool // it is nested deeper than maxDepth
+	idLength                int  // of its id as the event has it
 }
 
 // item scans one element of the messages.
@@ -83,6 +84,10 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 		return nil
 	}
 	out := make([]connector.Message, len(work.items))
+	var numbers []string
+	if c.privacy.pseudonymous() {
+		numbers = []string{s.Number, s.Remote}
+	}
 	// All ids become parts of one string: a page's messages live and die together.
 	text := work.text[:0]
 	for i := range work.items {
@@ -90,6 +95,10 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 		m := &out[i]
 		m.Data = it.all.of(body)
 		id := it.usableID(body)
+		if c.privacy.pseudonymous() && opaque(id) < len(id) {
+			id = c.privacy.id(id, m.Data, numbers)
+		}
+		it.idLength = len(id)
 		text = append(text, id...)
 		m.Fault = it.fault(m.Data, id)
 	}
@@ -100,22 +109,21 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 	for i := range work.items {
 		it := &work.items[i]
 		m := &out[i]
-		length := len(it.usableID(body))
-		m.UUID, ids = ids[:length], ids[length:]
-		if length > 0 {
+		m.UUID, ids = ids[:it.idLength], ids[it.idLength:]
+		if it.idLength > 0 {
 			m.Key = connector.MessageKey(m.UUID)
 		} else {
 			m.Key = connector.ContentKey(m.Data)
 		}
 		m.Time = it.time(body)
-		m.SentBy = sender(stringAt(body, it.sentBy))
+		m.SentBy = c.privacy.sender(stringAt(body, it.sentBy))
 		chat := it.chat(body)
 		if lastToken == "" || string(chat) != string(lastChat) {
 			lastChat, lastToken = chat, c.privacy.chat(s.SourceKey, chat)
 		}
 		m.Chat = lastToken
-		if m.Fault == "" && c.privacy.rewrites {
-			m.Data = c.privacy.rewrite(m.Data)
+		if m.Withheld = c.privacy.rewrites; m.Withheld && m.Fault == "" {
+			m.Data = c.privacy.rewrite(m.Data, numbers...)
 		}
 	}
 	return out

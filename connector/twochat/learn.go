@@ -346,7 +346,7 @@ func chatKind(chat []byte) string {
 	if string(chat) == "none" {
 		return "none"
 	}
-	for _, suffix := range suffixes {
+	for _, suffix := range [...]string{"@c.us", "@g.us", "@lid", "@s.whatsapp.net"} {
 		if bytes.HasSuffix(chat, []byte(suffix)) {
 			return kind + suffix
 		}

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -32,6 +33,7 @@ const (
 	DropText   = "text"
 	DropMedia  = "media"
 	DropQuoted = "quoted"
+	DropNames  = "names"
 )
 
 // minSecret is the shortest key of pseudonyms, in bytes: numbers are few enough to be tried against a weaker one.
@@ -43,7 +45,7 @@ type Privacy struct {
 	Identifiers Identifiers
 	// Secret is the key of pseudonyms, at least 16 bytes; other modes have none.
 	Secret []byte
-	// Drop lists what is taken out of data: text, media, quoted.
+	// Drop lists what is taken out of data: text, media, quoted, names.
 	Drop []string
 }
 
@@ -77,8 +79,8 @@ func (p Privacy) Validate() error {
 		problems = append(problems, fmt.Errorf("privacy: identifiers %q: expected hashed, clear or pseudonymous", p.Identifiers))
 	}
 	for _, name := range p.Drop {
-		if name != DropText && name != DropMedia && name != DropQuoted {
-			problems = append(problems, fmt.Errorf("privacy: drop %q: expected text, media or quoted", name))
+		if name != DropText && name != DropMedia && name != DropQuoted && name != DropNames {
+			problems = append(problems, fmt.Errorf("privacy: drop %q: expected text, media, quoted or names", name))
 		}
 	}
 	return errors.Join(problems...)
@@ -86,25 +88,31 @@ func (p Privacy) Validate() error {
 
 // redactor applies privacy settings. It may be used from several goroutines.
 type redactor struct {
-	mode                Identifiers
-	secret              []byte
-	text, media, quoted bool      // dropped
-	rewrites            bool      // data is not left as it is
-	macs                sync.Pool // of hash.Hash, keyed with secret: keying costs as much as hashing
+	mode   Identifiers
+	secret []byte
+	// Dropped.
+	text, media, quoted, names bool
+	dropping                   bool // any of them
+	rewrites                   bool // data is not left as it is
+	unknown                    atomic.Uint64
+	macs                       sync.Pool // of hash.Hash, keyed with secret: keying costs as much as hashing
 }
 
 func newRedactor(p Privacy) (*redactor, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	drops := func(what string) bool { return slices.Contains(p.Drop, what) }
 	r := &redactor{
-		mode: p.Identifiers, secret: bytes.Clone(p.Secret),
-		text: slices.Contains(p.Drop, DropText), media: slices.Contains(p.Drop, DropMedia), quoted: slices.Contains(p.Drop, DropQuoted),
+		mode: p.Identifiers, secret: bytes.Clone(p.Secret), dropping: len(p.Drop) > 0,
+		text: drops(DropText), media: drops(DropMedia), quoted: drops(DropQuoted), names: drops(DropNames),
 	}
 	r.macs.New = func() any { return hmac.New(sha256.New, r.secret) }
-	r.rewrites = r.mode == IdentifiersPseudonymous || len(p.Drop) > 0
+	r.rewrites = r.pseudonymous() || r.dropping
 	return r, nil
 }
+
+func (r *redactor) pseudonymous() bool { return r.mode == IdentifiersPseudonymous }
 
 // maxClear is the longest token in clear.
 const maxClear = 128
@@ -144,4 +152,33 @@ func (r *redactor) pseudonym(identifier []byte) string {
 // personSuffix tells whether an id with this suffix is a person's phone number.
 func personSuffix(suffix []byte) bool {
 	return string(suffix) == "c.us" || string(suffix) == "s.whatsapp.net"
+}
+
+// id is a message's id without the numbers in it: the item's own, and those of WhatsApp's ids. Any other digits of an id are its own.
+func (r *redactor) id(id, item []byte, numbers []string) []byte {
+	w := rewriter{rules: r, json: scanner{data: item}}
+	for _, number := range numbers {
+		w.know([]byte(number))
+	}
+	if s := (scanner{data: item}); len(item) > 0 && item[0] == '{' && s.value(0, 0) == len(item) && !s.deep {
+		w.gather(0, roleEnvelope)
+	}
+	w.know(id)
+	if !holdsOwn(id, w.owns) {
+		return id
+	}
+	return []byte(r.pseudonym(id))
+}
+
+// sender is who sent a message, where that is a word and nobody's number.
+func (r *redactor) sender(by []byte) string {
+	known := sender(by)
+	if known == "" || !r.pseudonymous() || known == "user" || known == "api" || known == "agent" {
+		return known
+	}
+	w := rewriter{rules: r}
+	if _, ok := w.scrub(by); ok {
+		return r.pseudonym(by)
+	}
+	return known
 }

@@ -5,15 +5,33 @@ import (
 	"encoding/json"
 )
 
-// rewrite returns the item as the event is to carry it: without what is dropped, and with pseudonyms for identifiers.
-// Where nothing changes it returns item itself; else only what changes is written anew, and every other byte stays. item
-// is a valid JSON object in valid UTF-8.
+// maxNesting is how often JSON within a string within JSON is followed.
+const maxNesting = 4
+
+// rewrite returns the item as the event is to carry it: without what is dropped, and with pseudonyms for people. Where nothing
+// changes it returns item itself; else only what changes is written anew, and every other byte stays. item is a valid JSON object in
+// valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items may spell in any way.
 //
-// Members are known by their names at any depth: the list's items nest quoted messages, and nobody has documented all
-// that they can hold. Dropping too much is a lesser fault here than letting a name through.
-func (r *redactor) rewrite(item []byte) []byte {
-	w := rewriter{rules: r, json: scanner{data: item}}
-	w.value(0, place{})
+// Nothing passes because nobody thought of it: every string and number is looked at. A member's name tells what its value is, where
+// it is known; what is not known is treated as text. The form of a value tells what names do not: a number in any spelling, a
+// card, a file, another message.
+func (r *redactor) rewrite(item []byte, numbers ...string) []byte {
+	return r.rewriteTelling(item, nil, numbers...)
+}
+
+// rewriteTelling is rewrite, and tells of each member that was never seen before.
+func (r *redactor) rewriteTelling(item []byte, tell func(name []byte), numbers ...string) []byte {
+	w := rewriter{rules: r, json: scanner{data: item}, tell: tell}
+	if r.pseudonymous() {
+		for _, number := range numbers {
+			w.know([]byte(number))
+		}
+		w.gather(0, roleEnvelope)
+	}
+	w.value(0, place{root: true, role: roleEnvelope})
+	if w.unknown > 0 {
+		r.unknown.Add(w.unknown)
+	}
 	if w.out == nil {
 		return item
 	}
@@ -22,18 +40,22 @@ func (r *redactor) rewrite(item []byte) []byte {
 
 // rewriter goes through an item and copies what stays.
 type rewriter struct {
-	rules  *redactor
-	json   scanner
-	out    []byte // nil until something changes
-	copied int    // how much of the item is in out, or was left away
+	rules   *redactor
+	json    scanner
+	out     []byte // nil until something changes
+	copied  int    // how much of the item is in out, or was left away
+	owns    []own
+	nesting int
+	unknown uint64
+	tell    func(name []byte)
 }
 
 // place says where in an item a value stands.
 type place struct {
-	identifier bool // in a member that holds an identifier
-	person     bool // inside an object that describes somebody
-	date       bool // the value of a member that holds a time
-	text       bool // the value of a member that holds what somebody wrote
+	role role // of the member, or of the member around the array
+	// What stands around it: what describes somebody, a member that holds an identifier, a list of products.
+	person, identifier, goods bool
+	root                      bool // the item itself
 }
 
 // replace writes with instead of the item's bytes in [from, to).
@@ -49,56 +71,61 @@ func (w *rewriter) replace(from, to int, with []byte) {
 func (w *rewriter) value(i int, at place) int {
 	switch w.json.data[i] {
 	case '{':
-		return w.object(i, at)
+		return w.members(i, '}', at)
 	case '[':
-		return w.json.array(i, 0, func(i int) int { return w.value(i, at) })
+		return w.members(i, ']', at)
 	case '"':
 		end := w.json.text(i)
 		w.text(i, end, at)
 		return end
 	}
 	end := w.json.value(i, 0)
-	literal := w.json.data[i:end]
-	if w.rules.mode == IdentifiersPseudonymous && isNumber(literal) && (at.identifier || at.person && !at.date && longNumber(literal)) {
-		w.replace(i, end, quoted(w.rules.pseudonym(literal)))
+	if literal := w.json.data[i:end]; w.rules.pseudonymous() && isNumber(literal) {
+		if token := w.number(literal, at); token != "" {
+			w.replace(i, end, quoted(token))
+		}
 	}
 	return end
 }
 
-// object rewrites an object's members and drops those that are not wanted, with one of the commas beside them.
-func (w *rewriter) object(i int, at place) int {
+// members rewrites what an object or array holds and drops what is not wanted, with one of the commas beside it.
+func (w *rewriter) members(i int, closing byte, at place) int {
 	data := w.json.data
 	i = w.json.space(i + 1)
-	if data[i] == '}' {
+	if data[i] == closing {
 		return i + 1
 	}
-	kept := false // a member before this one stays
+	kept := false // one before this one stays
 	comma := i    // the comma before this one
 	for {
-		key := i
-		end := w.json.text(i)
-		name := unquote(data[key:end])
-		value := w.json.space(w.json.space(end) + 1)
-		if w.rules.drops(name, data[value]) {
+		first, value, inside := i, i, at
+		inside.root = false
+		if closing == '}' {
+			end := w.json.text(i)
+			value = w.json.space(w.json.space(end) + 1)
+			inside = w.member(unquote(data[first:end]), at)
+		}
+		var end int
+		if w.drops(value, inside) {
 			end = w.json.value(value, 0)
 			next := w.json.space(end)
 			switch {
 			case kept:
 				w.replace(comma, end, nil)
 			case data[next] == ',':
-				w.replace(key, w.json.space(next+1), nil)
+				w.replace(first, w.json.space(next+1), nil)
 			default:
-				w.replace(key, end, nil)
+				w.replace(first, end, nil)
 			}
 		} else {
-			if w.rules.mode == IdentifiersPseudonymous {
-				w.ids(key, end)
+			if closing == '}' {
+				w.name(first)
 			}
-			end = w.value(value, at.member(name))
+			end = w.value(value, inside)
 			kept = true
 		}
 		i = w.json.space(end)
-		if data[i] == '}' {
+		if data[i] == closing {
 			return i + 1
 		}
 		comma = i
@@ -106,128 +133,128 @@ func (w *rewriter) object(i int, at place) int {
 	}
 }
 
-// drops tells whether a member of this name is left away; first is where its value begins.
-func (r *redactor) drops(name []byte, first byte) bool {
-	switch string(name) {
-	case "message":
-		return r.text && first == '"' // some items are said to hold the bare text there
-	case "text":
-		return r.text
-	case "media":
-		return r.media
-	case "quoted_msg", "quoted_message", "quoted":
-		return r.quoted
-	}
-	return false
-}
-
 // member is the place of a member's value in an object that stands at the place.
-func (at place) member(name []byte) place {
-	next := place{person: at.person, identifier: at.identifier}
-	switch string(name) {
-	case "session_key", "remote_phone_number", "channel_phone_number", "to_number", "from_number", "phone_number", "phone",
-		"pushname", "remote_id", "to_remote_id", "_2chat_link":
+func (w *rewriter) member(name []byte, at place) place {
+	next := place{role: roleOf(name), person: at.person, identifier: at.identifier, goods: at.goods}
+	switch next.role {
+	case roleUnknown:
+		w.unknown++
+		if w.tell != nil {
+			w.tell(name)
+		}
+	case roleIdentifier:
 		next.identifier = true
-	case "participant", "contact", "author", "channel", "group":
+	case rolePerson, roleCard:
 		next.person = true
-	case "created_at", "timestamp", "last_updated", "updated_at", "wa_created_at":
-		next.date = true
-	case "text":
-		next.text = true
+	case roleThing:
+		next.goods = string(name) == "products"
+	case roleName:
+		// A product has a name as well, and is nobody.
+		if at.goods && !at.person && string(name) == "name" {
+			next.role = roleText
+		} else {
+			next.person = true
+		}
 	}
 	return next
 }
 
-// text rewrites the string at [i, end).
-func (w *rewriter) text(i, end int, at place) {
-	if w.rules.mode != IdentifiersPseudonymous {
+// name rewrites the name of a member, the string at i: some objects have numbers for names.
+func (w *rewriter) name(i int) {
+	if !w.rules.pseudonymous() {
 		return
 	}
-	said := unquote(w.json.data[i:end])
-	switch {
-	case at.identifier || at.person && !at.date || !at.text && phoneNumber(said):
-		if len(said) > 0 {
-			w.replace(i, end, quoted(w.rules.pseudonym(said)))
-		}
-	case !at.text:
-		w.ids(i, end)
-	}
-}
-
-// ids puts pseudonyms for the numbers of WhatsApp's ids inside the string at [i, end).
-func (w *rewriter) ids(i, end int) {
-	if rewritten, ok := w.rules.ids(unquote(w.json.data[i:end])); ok {
+	end := w.json.text(i)
+	if rewritten, ok := w.pseudonymised(unquote(w.json.data[i:end]), place{}); ok {
 		w.replace(i, end, quoted(string(rewritten)))
 	}
 }
 
-// suffixes are how WhatsApp's ids end.
-var suffixes = [...]string{"@c.us", "@g.us", "@lid", "@s.whatsapp.net"}
+// text rewrites the string at [i, end).
+func (w *rewriter) text(i, end int, at place) {
+	said := unquote(w.json.data[i:end])
+	if len(said) == 0 {
+		return
+	}
+	if inner, ok := w.nested(said, at); ok {
+		if inner != nil {
+			w.replace(i, end, quoted(string(inner)))
+		}
+		return
+	}
+	now, changed := said, false
+	if w.rules.media {
+		now, changed = withoutFiles(said)
+	}
+	if w.rules.pseudonymous() {
+		if rewritten, ok := w.pseudonymised(now, at); ok {
+			now, changed = rewritten, true
+		}
+	}
+	if changed {
+		w.replace(i, end, quoted(string(now)))
+	}
+}
 
-// ids puts pseudonyms for the numbers of WhatsApp's ids in text: of 595981048477@c.us the suffix stays. ok is false where
-// there are none.
-func (r *redactor) ids(text []byte) (rewritten []byte, ok bool) {
+// nested rewrites a string that holds JSON. ok says that it does; inner is nil where nothing changed.
+func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
+	bare, deep, ok := nestedJSON(said)
+	switch {
+	case !ok:
+		return nil, false
+	case !deep && w.nesting < maxNesting:
+	case w.rules.pseudonymous():
+		return []byte(w.rules.pseudonym(said)), true
+	default:
+		return []byte{}, true
+	}
+	below := rewriter{rules: w.rules, json: scanner{data: bare}, owns: w.owns, nesting: w.nesting + 1, tell: w.tell}
+	below.value(0, at)
+	w.unknown += below.unknown
+	if below.out == nil {
+		return nil, true
+	}
+	return append(below.out, bare[below.copied:]...), true
+}
+
+// nestedJSON finds the JSON that a string holds: an object, an array or a string. deep says that it is nested deeper than an item may
+// be.
+func nestedJSON(said []byte) (bare []byte, deep, ok bool) {
+	bare = bytes.TrimSpace(said)
+	if len(bare) < 2 || bare[0] != '{' && bare[0] != '[' && bare[0] != '"' {
+		return nil, false, false
+	}
+	s := scanner{data: bare}
+	ok = s.value(0, 0) == len(bare)
+	return bare, s.deep, ok
+}
+
+// withoutFiles takes the ways to files out of a text.
+func withoutFiles(text []byte) (without []byte, ok bool) {
 	copied := 0
-	for sign := 0; sign < len(text); sign++ {
-		next := bytes.IndexByte(text[sign:], '@')
+	for i := 0; ; {
+		next := bytes.Index(text[i:], []byte("http"))
 		if next < 0 {
 			break
 		}
-		sign += next
-		suffix := suffixAt(text[sign:])
-		from := sign
-		for from > copied && idCharacter(text[from-1], suffix) {
-			from--
-		}
-		for from < sign && (text[from] < '0' || text[from] > '9') {
-			from++
-		}
-		if suffix == "" || from == sign {
+		i += next
+		length := fileURL(text[i:])
+		if length == 0 {
+			i += len("http")
 			continue
 		}
-		rewritten = append(append(rewritten, text[copied:from]...), r.pseudonym(text[from:sign+len(suffix)])...)
-		copied = sign
+		without = append(without, text[copied:i]...)
+		i += length
+		copied = i
 	}
-	if rewritten == nil {
-		return nil, false
+	if copied == 0 {
+		return text, false
 	}
-	return append(rewritten, text[copied:]...), true
-}
-
-func suffixAt(text []byte) string {
-	for _, suffix := range suffixes {
-		if bytes.HasPrefix(text, []byte(suffix)) {
-			return suffix
-		}
-	}
-	return ""
-}
-
-// idCharacter tells whether c may stand in an id before this suffix: groups have a dash, devices a colon or a point.
-func idCharacter(c byte, suffix string) bool {
-	return c >= '0' && c <= '9' || c == ':' || c == '.' || c == '-' && suffix == "@g.us"
-}
-
-// phoneNumber tells whether text is an E.164 number and nothing else.
-func phoneNumber(text []byte) bool {
-	if len(text) < 7 || len(text) > 16 || text[0] != '+' {
-		return false
-	}
-	for _, c := range text[1:] {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
+	return append(without, text[copied:]...), true
 }
 
 // isNumber tells whether a valid literal is a number.
-func isNumber(literal []byte) bool {
-	return literal[0] == '-' || literal[0] >= '0' && literal[0] <= '9'
-}
-
-// longNumber tells whether a number has seven digits or more, so that it can be somebody's phone number.
-func longNumber(literal []byte) bool { return len(literal) >= 7 }
+func isNumber(literal []byte) bool { return literal[0] == '-' || isDigit(literal[0]) }
 
 // quoted writes text as a JSON string. encoding/json would escape characters for HTML that need no escape in JSON.
 func quoted(text string) []byte {

@@ -1,0 +1,134 @@
+package twochat
+
+import "bytes"
+
+// drops says whether the value at i, which stands at the place, is left away with its member's name. A member goes by its name, and
+// whatever its name by what its value is.
+func (w *rewriter) drops(i int, at place) bool {
+	r := w.rules
+	if !r.dropping {
+		return false
+	}
+	switch at.role {
+	case roleText, roleThing:
+		if r.text {
+			return true
+		}
+	case roleCard:
+		if r.text || r.names {
+			return true
+		}
+	case roleMedia:
+		if r.media {
+			return true
+		}
+	case roleQuoted:
+		if r.quoted {
+			return true
+		}
+	case roleName:
+		if r.names {
+			return true
+		}
+	}
+	switch w.json.data[i] {
+	case '{':
+		return r.quoted && at.role != roleMessage && !at.root && w.isItem(i) || r.text && w.isPlace(i)
+	case '"':
+		said := unquote(w.json.data[i:w.json.text(i)])
+		if bare, deep, ok := nestedJSON(said); ok {
+			inner := rewriter{json: scanner{data: bare}}
+			return r.text && (at.role == roleUnknown || at.role == roleMessage) || r.quoted && !deep && bare[0] == '{' && inner.isItem(0)
+		}
+		return r.dropsText(said, at)
+	}
+	return false
+}
+
+// dropsText says whether a string goes, by what stands in it.
+func (r *redactor) dropsText(said []byte, at place) bool {
+	if len(said) == 0 {
+		return false
+	}
+	card, file := isCard(said), isFile(said) || fileURL(said) == len(said)
+	switch {
+	case r.media && file:
+		return true
+	case card:
+		return r.text || r.names
+	case file:
+		return false
+	case r.names && at.person && !impersonal(said):
+		return true
+	case !r.text:
+		return false
+	}
+	switch at.role {
+	case roleMessage:
+		return true
+	case rolePlain, roleTime:
+		return !brief(said)
+	case roleIdentifier:
+		return bytes.ContainsAny(said, " \t\r\n") && !impersonal(said)
+	case roleName, rolePerson, roleMedia:
+		return false
+	}
+	return !at.person && (said[0] != '+' && isDigit(said[0]) && opaque(said) == 0 && !isMoment(said) && !isID(said) || !impersonal(said))
+}
+
+// isID says whether a string is one of WhatsApp's ids and nothing else.
+func isID(said []byte) bool {
+	id, ok := readID(said, 0)
+	return ok && id.end == len(said)
+}
+
+// impersonal says whether a string is by its form an id, a moment or a number, and nothing that somebody wrote.
+func impersonal(said []byte) bool {
+	if string(said) == "true" || string(said) == "false" || string(said) == "null" {
+		return true
+	}
+	if opaque(said) == len(said) || isMoment(said) {
+		return true
+	}
+	var room [keptDigits]byte
+	return len(onlyNumber(said, room[:])) > 0 || isID(said)
+}
+
+// brief says whether a string can be the name of a kind, or a moment: up to 64 characters of ASCII, of which a few are blanks.
+func brief(said []byte) bool {
+	blanks := 0
+	for _, c := range said {
+		if c == ' ' {
+			blanks++
+		}
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(said) <= 64 && blanks <= 1
+}
+
+// isItem says whether the object at i is a message like those that a list holds: somebody quoted it.
+func (w *rewriter) isItem(i int) bool {
+	content, named := false, false
+	w.json.object(i, 0, func(key span, value int) int {
+		switch string(unquote(key.of(w.json.data))) {
+		case "message", "text", "body", "caption", "conversation":
+			content = true
+		case "uuid", "id", "session_key", "sent_by", "created_at", "timestamp", "participant", "stanzaId", "key":
+			named = true
+		}
+		return w.json.value(value, 0)
+	})
+	return content && named
+}
+
+// isPlace says whether the object at i says where somebody is.
+func (w *rewriter) isPlace(i int) bool {
+	place := false
+	w.json.object(i, 0, func(key span, value int) int {
+		place = place || string(key.of(w.json.data)) == `"latitude"` || string(key.of(w.json.data)) == `"lat"`
+		return w.json.value(value, 0)
+	})
+	return place
+}

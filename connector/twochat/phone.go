@@ -1,0 +1,207 @@
+package twochat
+
+import "bytes"
+
+const (
+	// fewestDigits is how many digits a text needs to have in a row, with or without separators, to be taken for a phone number.
+	fewestDigits = 7
+	// fewestOwn is how many digits a number of the item itself needs to have, to be found again by its digits alone.
+	fewestOwn = 5
+	// mostDigits is how many digits a phone number has at most (E.164).
+	mostDigits = 15
+	// mostSeparators is how many separators in a row may stand between the digits of one number.
+	mostSeparators = 4
+	// keptDigits bounds what is kept of a run of digits.
+	keptDigits = 64
+)
+
+// own is a number of the item itself, known from a member that holds one or from a WhatsApp id, with its token.
+type own struct {
+	digits string
+	token  string
+}
+
+// reading is a phone number found in a text.
+type reading struct {
+	digits []byte // of ASCII, as they stand
+	end    int    // where the text goes on
+	groups int
+	plus   bool
+}
+
+// readDigits reads the digits that begin at i, or at a plus sign there: groups of digits with separators between them, of as many
+// groups as one number can have. It ends earlier where what was read so far is a number of the item's own.
+func readDigits(text []byte, i int, owns []own, room []byte) reading {
+	got := reading{digits: room[:0], end: i}
+	separators, groups := 0, 1
+	var group int // where the last group begins in digits
+	for at := i; ; {
+		u := unitAt(text, at)
+		switch u.kind {
+		case unitDigit:
+			if separators > 0 && len(got.digits) > 0 {
+				groups++
+				group = len(got.digits)
+			}
+			separators = 0
+			if len(got.digits) < keptDigits {
+				got.digits = append(got.digits, u.digit)
+			}
+			if len(got.digits) > mostDigits && group > 0 {
+				// Two numbers side by side: the last group is not part of this one.
+				got.digits = got.digits[:group]
+				return got
+			}
+			at = u.end
+			next := unitAt(text, at)
+			for next.kind == unitInvisible {
+				next = unitAt(text, next.end)
+			}
+			if next.kind != unitDigit {
+				if next.kind == unitOther && group >= fewestDigits {
+					// The last group begins a word: true_15550106666_3EB0.
+					got.digits = got.digits[:group]
+					return got
+				}
+				got.end, got.groups = at, groups
+				if exactly(owns, got.digits) != "" {
+					return got
+				}
+			}
+			continue
+		case unitPlus:
+			if len(got.digits) == 0 {
+				got.plus = true
+				at = u.end
+				continue
+			}
+			// A blank of a URL's query, unless it begins the next number.
+			if separators > 0 || len(got.digits) >= 10 {
+				return got
+			}
+			separators++
+		case unitSeparator:
+			if separators++; separators > mostSeparators {
+				return got
+			}
+		case unitInvisible:
+		default:
+			return got
+		}
+		at = u.end
+	}
+}
+
+// exactly is the token of the item's own number with these digits, or "".
+func exactly(owns []own, digits []byte) string {
+	for i := range owns {
+		if owns[i].digits == string(digits) {
+			return owns[i].token
+		}
+	}
+	return ""
+}
+
+// ownToken is the token of the item's own number that these digits spell: as they are, with what is dialled before it, or without
+// its country's code; "" where they are another one's.
+func ownToken(owns []own, digits []byte) string {
+	if token := exactly(owns, digits); token != "" {
+		return token
+	}
+	national := bytes.TrimLeft(digits, "0")
+	for i := range owns {
+		whole := owns[i].digits
+		if len(whole) < fewestDigits {
+			continue
+		}
+		dialled := len(digits) > len(whole) && len(digits) <= len(whole)+4 && string(digits[len(digits)-len(whole):]) == whole
+		short := len(national) >= fewestDigits && len(national) < len(whole) && whole[len(whole)-len(national):] == string(national)
+		if dialled || short {
+			return owns[i].token
+		}
+	}
+	return ""
+}
+
+// numberToken is the token of the number with these digits.
+func (r *redactor) numberToken(digits []byte, owns []own) string {
+	if token := ownToken(owns, digits); token != "" {
+		return token
+	}
+	if trimmed := bytes.TrimPrefix(digits, []byte("00")); len(trimmed) >= fewestDigits {
+		digits = trimmed
+	}
+	return r.pseudonym(digits)
+}
+
+// waID is one of WhatsApp's ids in a text: 595981048477:7@s.whatsapp.net.
+type waID struct {
+	user   []byte // the digits, or for a group digits-digits
+	domain []byte
+	device int // where what stands between user and domain begins: a device, or nothing
+	at     int // where the @ stands
+	end    int // behind the domain
+}
+
+// readID reads the id that begins with the digit at i.
+func readID(text []byte, i int) (waID, bool) {
+	j := i
+	for j < len(text) && isDigit(text[j]) {
+		j++
+	}
+	if j < len(text)-1 && text[j] == '-' && isDigit(text[j+1]) { // a group: its founder's number and a time
+		k := j + 1
+		for k < len(text) && isDigit(text[k]) {
+			k++
+		}
+		if k < len(text) && text[k] == '@' {
+			j = k
+		}
+	}
+	id := waID{user: text[i:j], device: j}
+	for parts := 0; parts < 2 && j < len(text)-1 && (text[j] == ':' || text[j] == '.' || text[j] == '_') && isDigit(text[j+1]); parts++ {
+		for j++; j < len(text) && isDigit(text[j]); j++ {
+		}
+	}
+	// An @ may be escaped as in a URL.
+	id.at = j
+	switch {
+	case j < len(text) && text[j] == '@':
+		j++
+	case j+2 < len(text) && string(text[j:j+3]) == "%40":
+		j += 3
+	default:
+		return waID{}, false
+	}
+	from := j
+	for j < len(text) && (isLetter(text[j]) || isDigit(text[j]) || text[j] == '-' || text[j] == '.' && j+1 < len(text) && isLetter(text[j+1])) {
+		j++
+	}
+	id.domain, id.end = text[from:j], j
+	return id, len(id.user) > 0 && j > from && isLetter(text[from])
+}
+
+// ofWhatsApp says whether the domain is one of WhatsApp's own: then any digits before it are an id.
+func (id waID) ofWhatsApp() bool {
+	switch string(id.domain) {
+	case "c.us", "s.whatsapp.net", "g.us", "lid", "hosted", "hosted.lid", "bot", "msgr", "broadcast", "newsletter", "call", "interop", "status":
+		return true
+	}
+	return false
+}
+
+// identifier is what the id's token is made of: for a person the digits alone, as for the number in any other spelling. Ids of
+// other kinds are not phone numbers, though they may have the same digits as one, and keep their domain.
+func (id waID) identifier(room []byte) []byte {
+	switch string(id.domain) {
+	case "hosted.lid":
+		return append(append(room[:0], id.user...), "@lid"...)
+	case "g.us", "lid", "newsletter", "broadcast", "call":
+		return append(append(append(room[:0], id.user...), '@'), id.domain...)
+	}
+	return append(room[:0], id.user...)
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
