@@ -43,10 +43,11 @@ func (b *batch) below(places map[Key]int, top int) bool {
 
 func newReject(f *found, reason string) Reject {
 	sum := sha256.Sum256(f.Data)
-	return Reject{
-		Key: f.Key, Reason: reason, Raw: f.Data[:min(len(f.Data), QuarantineBytes)], Length: len(f.Data),
-		Hash: hex.EncodeToString(sum[:]), Recorded: f.received,
+	kept := f.Data[:min(len(f.Data), QuarantineBytes)]
+	if f.Withheld {
+		kept = kept[:0:0]
 	}
+	return Reject{Key: f.Key, Reason: reason, Raw: kept, Length: len(f.Data), Hash: hex.EncodeToString(sum[:]), Recorded: f.received}
 }
 
 // everything certifies the whole log, what the same commit appends included.

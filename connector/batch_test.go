@@ -209,3 +209,17 @@ func TestNewReject_KeepsTheHeadOfWhatIsLarge(t *testing.T) {
 		t.Errorf("%d bytes of %d, hash %s", len(r.Raw), r.Length, r.Hash)
 	}
 }
+
+// Nothing is kept of a message of which the privacy settings let nothing be kept, but that it was there.
+func TestNewReject_WithholdsWhatIsPrivate(t *testing.T) {
+	data := []byte(`{"message":{"text":"secret"}}`)
+	open := newReject(&found{Message: &Message{Data: data}}, "no id")
+	withheld := newReject(&found{Message: &Message{Data: data, Withheld: true}}, "no id")
+	if len(withheld.Raw) != 0 || withheld.Raw == nil || withheld.Length != len(data) || withheld.Hash != open.Hash || withheld.Reason != "no id" {
+		t.Errorf("withheld: %+v", withheld)
+	}
+	event, err := withheld.AppendJSON(nil, Stream{Name: "a"}, "x")
+	if err != nil || bytes.Contains(event, []byte("secret")) || bytes.Contains(event, []byte("c2VjcmV0")) {
+		t.Errorf("%s, %v", event, err)
+	}
+}

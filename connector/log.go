@@ -64,7 +64,7 @@ type Seen struct {
 type Reject struct {
 	Key      Key
 	Reason   string // names no one and quotes nothing
-	Raw      []byte // the item, cut to QuarantineBytes
+	Raw      []byte // the item, cut to QuarantineBytes; empty where the privacy settings let nothing of it be kept
 	Length   int    // of the whole item
 	Hash     string // SHA-256 of the whole item, in hex
 	Recorded time.Time

@@ -66,6 +66,7 @@ var commitRules = []rule{
 		log := s.log(sink, claim)
 		events := Events(claim.Stream, 1, 3)
 		rejects := []connector.Reject{Reject(claim.Stream, 0), Reject(claim.Stream, 1), Reject(claim.Stream, 2)}
+		rejects[2].Raw = []byte{} // withheld
 		c := s.commit(log, s.acquire(log).Checkpoint, events, rejects[:2]...)
 		c = s.commit(log, c, nil, rejects[2])
 		_, _, state := s.reopened(sink, log, claim)
