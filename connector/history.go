@@ -14,6 +14,9 @@ func HistoryStream(live Stream) Stream {
 	s := live
 	s.Name += "-history"
 	s.SourceKey = SourceKey(live.SourceKey, "history", "")
+	if live.FormerKey != "" {
+		s.FormerKey = SourceKey(live.FormerKey, "history", "")
+	}
 	return s
 }
 

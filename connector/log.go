@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -118,8 +119,11 @@ type Claim struct {
 // Admit says whether the checkpoint found under the stream's name may be taken over; if not, the error is a *Refusal.
 func (c Claim) Admit(found Checkpoint) error {
 	thing := "stream " + c.Stream.Name
+	// A source key that was made with another key of pseudonyms tells nothing without it: there the privacy is what differs, and the
+	// operator's word has to do.
+	comparable := found.Privacy == c.Privacy || !keyed(found.Privacy)
 	switch {
-	case found.SourceKey != c.Stream.SourceKey:
+	case comparable && !c.Stream.Is(found.SourceKey):
 		return &Refusal{
 			thing, "its name is in use in this sink for another list (other number, remote or base URL)",
 			"give one of the two another name with `name:`",
@@ -132,6 +136,9 @@ func (c Claim) Admit(found Checkpoint) error {
 	}
 	return nil
 }
+
+// keyed says whether a privacy names a key, behind a colon (see Checkpoint.Privacy).
+func keyed(privacy string) bool { return strings.Contains(privacy, ":") }
 
 // TakeOver is the checkpoint that an Acquire writes: what was found, or the first of the stream, one epoch on.
 func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {

@@ -134,6 +134,9 @@ func TestClaim_Admit(t *testing.T) {
 	claim := Claim{Stream: Stream{Name: "support", SourceKey: "k"}, Privacy: "hashed"}
 	rekey := claim
 	rekey.Rekey = true
+	pseudonymous := Claim{Stream: Stream{Name: "support", SourceKey: "mac", FormerKey: "k"}, Privacy: "pseudonymous:1"}
+	rekeyed := pseudonymous
+	rekeyed.Rekey = true
 	tests := []struct {
 		name  string
 		claim Claim
@@ -145,6 +148,17 @@ func TestClaim_Admit(t *testing.T) {
 		{"another privacy", claim, Checkpoint{SourceKey: "k", Privacy: "clear"}, "--rekey"},
 		{"another privacy, by the operator's word", rekey, Checkpoint{SourceKey: "k", Privacy: "clear"}, ""},
 		{"another list, whatever the word", rekey, Checkpoint{SourceKey: "other", Privacy: "clear"}, "another name"},
+		{"pseudonymous, its own", pseudonymous, Checkpoint{SourceKey: "mac", Privacy: "pseudonymous:1"}, ""},
+		{"pseudonymous, of an earlier version", pseudonymous, Checkpoint{SourceKey: "k", Privacy: "pseudonymous:1"}, ""},
+		{"pseudonymous, another list", pseudonymous, Checkpoint{SourceKey: "other", Privacy: "pseudonymous:1"}, "another name"},
+		{"pseudonymous, no key at all", pseudonymous, Checkpoint{Privacy: "pseudonymous:1"}, "another name"},
+		{"pseudonymous after hashed", pseudonymous, Checkpoint{SourceKey: "k", Privacy: "hashed"}, "--rekey"},
+		{"pseudonymous after hashed, by the operator's word", rekeyed, Checkpoint{SourceKey: "k", Privacy: "hashed"}, ""},
+		{"pseudonymous after hashed, another list", rekeyed, Checkpoint{SourceKey: "other", Privacy: "hashed"}, "another name"},
+		{"another key of pseudonyms", pseudonymous, Checkpoint{SourceKey: "mac 2", Privacy: "pseudonymous:2"}, "--rekey"},
+		{"another key of pseudonyms, by the operator's word", rekeyed, Checkpoint{SourceKey: "mac 2", Privacy: "pseudonymous:2"}, ""},
+		{"hashed after pseudonymous", claim, Checkpoint{SourceKey: "mac", Privacy: "pseudonymous:1"}, "--rekey"},
+		{"hashed after pseudonymous, by the operator's word", rekey, Checkpoint{SourceKey: "mac", Privacy: "pseudonymous:1"}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,6 +17,14 @@ type Stream struct {
 	Remote string
 	// SourceKey identifies the list itself, whatever its name (see SourceKey).
 	SourceKey string
+	// FormerKey is the source key that other privacy modes and earlier versions gave the same list, so that their checkpoints are
+	// known again; empty where there is none but SourceKey.
+	FormerKey string
+}
+
+// Is says whether a checkpoint with this source key is of the stream's list.
+func (s Stream) Is(sourceKey string) bool {
+	return sourceKey == s.SourceKey || s.FormerKey != "" && sourceKey == s.FormerKey
 }
 
 // Source is the `source` attribute of the stream's events.

@@ -167,7 +167,8 @@ func (b *backfill) run(ctx context.Context, dry bool) error {
 	}
 	defer place.close(b.logger)
 	b.view.file = place.file
-	claim := claimsOf(b.config, privacy.Name(), rand.Text(), words{})[0]
+	claim := claimsOf(b.config, privacy, rand.Text(), words{})[0]
+	b.live = privacy.Keyed(b.live)
 	claim.Stream = b.live
 	live, err := b.floor(ctx, place.live, claim)
 	if err != nil || live == nil {

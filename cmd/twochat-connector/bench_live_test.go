@@ -125,7 +125,7 @@ func TestPoll_CostsOneCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claim := claimsOf(c, "hashed", "one", words{})[0]
+	claim := claimsOf(c, twochat.Privacy{}, "one", words{})[0]
 	log := s.Log(claim)
 	defer log.Close()
 	session := connector.NewSession(client, log, connector.Reading{

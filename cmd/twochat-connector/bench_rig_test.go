@@ -68,7 +68,7 @@ func begin(b testing.TB, c *config.Config) *atWork {
 		b.Fatal(err)
 	}
 	w.pipeline = newPipeline(parts{
-		config: c, sink: sink, client: client, privacy: privacy.Name(), registry: prometheus.NewRegistry(), logger: logger,
+		config: c, sink: sink, client: client, privacy: privacy, registry: prometheus.NewRegistry(), logger: logger,
 	})
 	go func() {
 		err := w.Run(ctx)

@@ -85,9 +85,9 @@ func runCheck(ctx context.Context, p *program, args []string) error {
 		}
 	}
 	if c.Sink.Embedded != nil {
-		k.embedded(ctx, set.privacy.Name())
+		k.embedded(ctx, set.privacy)
 	} else if set.sink != nil {
-		k.sink(ctx, set.sink, set.privacy.Name(), *probe)
+		k.sink(ctx, set.sink, set.privacy, *probe)
 	}
 	if err := set.strike(); err != nil {
 		k.add(errorFinding("sink "+c.Sink.Chosen()[0], err))

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
 // sink asks the sink what bears on the promise, and then of each stream what taking it over would meet, as run does.
-func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy string, probe bool) {
+func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Privacy, probe bool) {
 	c := k.config.Sink
 	thing := "sink " + c.Chosen()[0]
 	var rehearse func(context.Context) error
@@ -115,7 +116,7 @@ func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Findin
 }
 
 // embedded looks at the embedded server's folder and address, and where another process holds them, at the sink through that one.
-func (k *check) embedded(ctx context.Context, privacy string) {
+func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 	c := *k.config.Sink.Embedded
 	sink, err := embedded.Look(c, k.config.Encoding())
 	switch {

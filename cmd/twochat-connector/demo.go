@@ -115,7 +115,7 @@ func newDemo(p *program, seed uint64, asJSON bool) (d *demo, err error) {
 		return d, err
 	}
 	registry := newRegistry()
-	d.pipe = newPipeline(parts{config: c, sink: d.sink, client: d.client, privacy: privacy.Name(), registry: registry, logger: logger})
+	d.pipe = newPipeline(parts{config: c, sink: d.sink, client: d.client, privacy: privacy, registry: registry, logger: logger})
 	d.admin.serve(adminHandler(registry, func() report { return d.pipe.report(time.Now()) }), logger)
 	return d, nil
 }

@@ -198,7 +198,7 @@ func newEconomyOn(t *testing.T, sink *memorySink, fake *twochattest.Fake, number
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewTextHandler(e.log, nil))
-	e.pipe = newPipeline(parts{config: &c, sink: e.sink, client: client, privacy: "hashed", registry: prometheus.NewRegistry(), logger: logger})
+	e.pipe = newPipeline(parts{config: &c, sink: e.sink, client: client, registry: prometheus.NewRegistry(), logger: logger})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.pipe.Run(ctx) }()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -159,32 +158,6 @@ func residueOf(c *config.Config, promise connector.Promise) []caveat {
 		list = append(list, caveat{"Two copies that run at once deliver everything twice: this sink cannot refuse one of them.", "sink: jetstream, kafka, embedded or file can"})
 	}
 	return list
-}
-
-// sizeText writes a size in MiB.
-func sizeText(bytes int) string {
-	return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', -1, 64) + " MiB"
-}
-
-// privacyText says who gets to see what.
-func privacyText(c *config.Config) []string {
-	tokens := map[config.Identifiers]string{
-		config.Hashed:       "Routing data (subjects, keys, attributes) names a chat by a hash: no number stands in it, though whoever can guess a number can test the guess. The event's data holds the numbers as the API gives them (privacy.identifiers: hashed).",
-		config.Clear:        "Routing data (subjects, keys, attributes) names a chat by its number or session in clear (privacy.identifiers: clear).",
-		config.Pseudonymous: "Chats and numbers are replaced by keyed hashes, in routing data and in the event's data; who holds the key can find the numbers again, nobody else (privacy.identifiers: pseudonymous).",
-	}
-	whole := "Events carry each message whole, as the API gives it: texts, media URLs, contacts' names."
-	if len(c.Privacy.Drop) > 0 {
-		whole = "Events carry each message as the API gives it, without " + strings.Join(c.Privacy.Drop, ", ") + " (privacy.drop)."
-	}
-	return []string{
-		"2Chat (" + c.TwoChat.BaseURL + ") gets the API key and the numbers to read, in requests for lists; nothing is sent or changed there.",
-		"The sink gets the events. " + whole,
-		tokens[c.Privacy.Identifiers],
-		"The quarantine, in the sink too, holds up to 64 KiB of a broken message as it came, nothing dropped or replaced.",
-		"Logs, metrics, /status and errors name streams, never a customer's number, chat, text or media, and no key. A stream's name is its connected number, unless `name:` gives it another.",
-		"Nobody else gets anything: there is no telemetry.",
-	}
 }
 
 // eventsOnly says how to read the events alone, without checkpoints and quarantine.

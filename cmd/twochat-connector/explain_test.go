@@ -24,7 +24,7 @@ func TestExplain(t *testing.T) {
 		"nats":      {"nats: { state: state }", "", []string{"BEST EFFORT", "deliver everything twice"}},
 		"stdout":    {"stdout: {}", "", []string{"BEST EFFORT", "every start is a first start"}},
 		"file": {"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }", []string{
-			"Every line of events.jsonl", "without text, media (privacy.drop)",
+			"Every line of events.jsonl", "taken out, wherever it", "(files and the ways to them) (privacy.drop)",
 			"every 1h and 60h back", "seam", "--accept-history",
 		}},
 		"no sweeps": {"file: {}", "", []string{"is never found: there are no sweeps"}},

@@ -22,7 +22,7 @@ type parts struct {
 	config   *config.Config
 	sink     sinks.Sink
 	client   *twochat.Client
-	privacy  string // twochat.Privacy.Name
+	privacy  twochat.Privacy
 	registry prometheus.Registerer
 	logger   *slog.Logger
 	words    words

@@ -56,7 +56,7 @@ func pipelineOf(t *testing.T, sink sinks.Sink) *pipeline {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return newPipeline(parts{config: &c, sink: sink, client: client, privacy: "hashed", registry: prometheus.NewRegistry(), logger: quietLogger()})
+	return newPipeline(parts{config: &c, sink: sink, client: client, registry: prometheus.NewRegistry(), logger: quietLogger()})
 }
 
 // A call that never comes back makes the process wedged, and nothing else does.

@@ -69,7 +69,7 @@ func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger
 	defer set.server.close()
 	sink := set.sink
 	registry := newRegistry()
-	pipe := newPipeline(parts{config: c, sink: sink, client: set.client, privacy: set.privacy.Name(), registry: registry, logger: logger, words: w})
+	pipe := newPipeline(parts{config: c, sink: sink, client: set.client, privacy: set.privacy, registry: registry, logger: logger, words: w})
 	set.server.serve(adminHandler(registry, func() report { return pipe.report(time.Now()) }), logger)
 	promise := sink.Promise()
 	logger.Info("started", "version", versionText(), "instance", pipe.instance, "streams", len(pipe.lanes), "sink", c.Sink.Chosen()[0],

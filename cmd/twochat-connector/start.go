@@ -172,13 +172,13 @@ func together(errs []error) error {
 }
 
 // claimsOf says for each configured stream who asks the sink for its place, and what they expect there.
-func claimsOf(c *config.Config, privacy, instance string, w words) []connector.Claim {
+func claimsOf(c *config.Config, privacy twochat.Privacy, instance string, w words) []connector.Claim {
 	streams := c.Streams()
 	claims := make([]connector.Claim, len(streams))
 	for i, s := range streams {
 		claims[i] = connector.Claim{
-			Stream: s, Privacy: privacy, Instance: instance, TypePrefix: c.Events.TypePrefix, Window: c.Seen.Capacity,
-			FirstStart: w.firstStart, After: w.after, Rekey: w.rekey,
+			Stream: privacy.Keyed(s), Privacy: privacy.Name(), Instance: instance, TypePrefix: c.Events.TypePrefix,
+			Window: c.Seen.Capacity, FirstStart: w.firstStart, After: w.after, Rekey: w.rekey,
 		}
 	}
 	return claims

@@ -63,6 +63,18 @@ func (p Privacy) Name() string {
 	return string(p.Identifiers)
 }
 
+// Keyed is the stream as its checkpoints name it: under pseudonyms its source key is made with their key as well. A plain hash gives
+// the numbers away to whoever tries all that there are, which takes seconds.
+func (p Privacy) Keyed(s connector.Stream) connector.Stream {
+	if p.Identifiers != IdentifiersPseudonymous {
+		return s
+	}
+	mac := hmac.New(sha256.New, p.Secret)
+	mac.Write([]byte("twochat-connector: source key\n" + s.SourceKey))
+	s.SourceKey, s.FormerKey = hex.EncodeToString(mac.Sum(nil)[:16]), s.SourceKey
+	return s
+}
+
 // Validate says everything that is wrong with the settings.
 func (p Privacy) Validate() error {
 	var problems []error
@@ -154,7 +166,7 @@ func personSuffix(suffix []byte) bool {
 	return string(suffix) == "c.us" || string(suffix) == "s.whatsapp.net"
 }
 
-// id is a message's id without the numbers in it: the item's own, and those of WhatsApp's ids. Any other digits of an id are its own.
+// id is a message's id as the rewritten item has it: without the numbers in it.
 func (r *redactor) id(id, item []byte, numbers []string) []byte {
 	w := rewriter{rules: r, json: scanner{data: item}}
 	for _, number := range numbers {
@@ -163,11 +175,14 @@ func (r *redactor) id(id, item []byte, numbers []string) []byte {
 	if s := (scanner{data: item}); len(item) > 0 && item[0] == '{' && s.value(0, 0) == len(item) && !s.deep {
 		w.gather(0, roleEnvelope)
 	}
-	w.know(id)
-	if !holdsOwn(id, w.owns) {
+	scrubbed, ok := w.scrub(id)
+	switch {
+	case !ok:
 		return id
+	case len(scrubbed) > maxID:
+		return []byte(r.pseudonym(id))
 	}
-	return []byte(r.pseudonym(id))
+	return scrubbed
 }
 
 // sender is who sent a message, where that is a word and nobody's number.

@@ -255,3 +255,64 @@ func holds(value any, names ...string) bool {
 	}
 	return false
 }
+
+// A source key under pseudonyms is made with their key; what other modes made of the same list is known again.
+func TestPrivacy_Keyed(t *testing.T) {
+	plain := connector.Stream{Name: "shop", Number: "+15550100100", SourceKey: connector.SourceKey("https://api.p.2chat.io", "+15550100100", "")}
+	for _, mode := range []Identifiers{"", IdentifiersHashed, IdentifiersClear} {
+		if got := (Privacy{Identifiers: mode}).Keyed(plain); got != plain {
+			t.Errorf("%q: %+v", mode, got)
+		}
+	}
+	keyed := (Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret}).Keyed(plain)
+	other := (Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret[1:]}).Keyed(plain)
+	if len(keyed.SourceKey) != 32 || keyed.SourceKey == plain.SourceKey || keyed.SourceKey == other.SourceKey || keyed.FormerKey != plain.SourceKey {
+		t.Errorf("%+v, with another key %+v", keyed, other)
+	}
+	if !keyed.Is(keyed.SourceKey) || !keyed.Is(plain.SourceKey) || keyed.Is(other.SourceKey) || keyed.Is("") || plain.Is("") {
+		t.Error("a list is known by the wrong keys")
+	}
+	// For ever: checkpoints of this version have it.
+	if keyed.SourceKey != "b4256b3ce9be91c64715829903666354" {
+		t.Errorf("the source key is %s", keyed.SourceKey)
+	}
+	history := connector.HistoryStream(keyed)
+	if history.SourceKey == keyed.SourceKey || !history.Is(connector.HistoryStream(plain).SourceKey) {
+		t.Errorf("the history: %+v", history)
+	}
+}
+
+// What becomes attributes of the event, and what may be kept of a bad item.
+func TestPrivacy_Attributes(t *testing.T) {
+	page := []byte(`{"messages":[
+		{"uuid":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485","remote_phone_number":"+15550106666","sent_by":"15550106666"},
+		{"uuid":"true_15550106666@c.us_3A8AE0BEDA97E2F9","remote_phone_number":"+15550106666","sent_by":"system"},
+		{"uuid":"15550106666-7","session_key":"15550106666@c.us"}, {"uuid":"1234567890123"}, {"text":"15550106666"}]}`)
+	for _, privacy := range []Privacy{{}, {Drop: []string{DropMedia}}, {Identifiers: IdentifiersPseudonymous, Secret: secret}} {
+		messages, problem := decode(plainClient(t, privacy), page, 0)
+		if problem != "" || len(messages) != 5 {
+			t.Fatal(problem)
+		}
+		pseudonymous := privacy.Identifiers == IdentifiersPseudonymous
+		for i, m := range messages {
+			if m.Withheld != (pseudonymous || len(privacy.Drop) > 0) {
+				t.Errorf("%s: message %d is withheld: %v", privacy.Name(), i, m.Withheld)
+			}
+			if shown := m.UUID + m.SentBy + m.Chat; pseudonymous && strings.Contains(shown, "5550106666") {
+				t.Errorf("message %d shows a number in its attributes: %s", i, shown)
+			}
+			if m.UUID != "" && !bytes.Contains(m.Data, []byte(`"uuid":"`+m.UUID+`"`)) {
+				t.Errorf("%s: message %d has the id %s, and %s", privacy.Name(), i, m.UUID, m.Data)
+			}
+			if m.UUID != "" && (m.Key != connector.MessageKey(m.UUID) || len(m.UUID) > maxID) {
+				t.Errorf("message %d: key %x of %s", i, m.Key, m.UUID)
+			}
+		}
+		if messages[0].UUID != "MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485" || messages[1].SentBy != "system" || messages[4].Fault != faultNoID {
+			t.Errorf("%s: %+v", privacy.Name(), messages)
+		}
+		if raw := messages[1].UUID == "true_15550106666@c.us_3A8AE0BEDA97E2F9"; raw == pseudonymous {
+			t.Errorf("%s: uuid %s", privacy.Name(), messages[1].UUID)
+		}
+	}
+}

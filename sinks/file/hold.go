@@ -119,7 +119,7 @@ func (g *ledgerLog) admit(ctx context.Context, p *place) (record, error) {
 	}
 	l, name := g.ledger, g.claim.Stream.Name
 	l.mu.Lock()
-	other, taken := l.names[g.claim.Stream.SourceKey]
+	other, taken := l.nameOf(g.claim.Stream)
 	l.mu.Unlock()
 	if taken && other != name {
 		return record{}, g.claim.RefuseAlias(other)
@@ -145,7 +145,7 @@ func (l *Ledger) take(g *ledgerLog, p *place, next record) error {
 	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if other, taken := l.names[key]; taken && other != name {
+	if other, taken := l.nameOf(g.claim.Stream); taken && other != name {
 		return g.claim.RefuseAlias(other)
 	}
 	if l.folder != nil {
@@ -171,6 +171,14 @@ func (l *Ledger) forbidden(err error) error {
 		Thing: "folder " + dir, Cause: "nothing can be written there: " + plain(err).Error(),
 		Mend: "give this user the right to write there, mount it writable, or name another path",
 	}
+}
+
+// nameOf is the name under which the list of a stream is held; l.mu is held.
+func (l *Ledger) nameOf(s connector.Stream) (name string, taken bool) {
+	if name, taken = l.names[s.SourceKey]; !taken && s.FormerKey != "" {
+		name, taken = l.names[s.FormerKey]
+	}
+	return name, taken
 }
 
 // notNow marks an error before which nothing was written, unless it needs a person.

@@ -164,7 +164,7 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	if found && !l.claim.FirstStart {
 		return connector.Checkpoint{}, l.claim.RefuseOrphans()
 	}
-	other, none, err := l.sink.aliases.find(ctx, l.sink, k, l.claim.Stream.SourceKey, l.checkpoint)
+	other, none, err := l.sink.aliases.find(ctx, l.sink, k, l.claim.Stream, l.checkpoint)
 	if err != nil {
 		return connector.Checkpoint{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/twochat-connector/twochat-connector/connector"
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
@@ -73,8 +74,8 @@ type scan struct {
 	err      error
 }
 
-// find returns the name of another stream with this source key, or "". none says that there is no checkpoint of any stream.
-func (a *aliases) find(ctx context.Context, s *Sink, k *link, sourceKey, own string) (name string, none bool, err error) {
+// find returns the name of another stream with the list of this one, or "". none says that there is no checkpoint of any stream.
+func (a *aliases) find(ctx context.Context, s *Sink, k *link, stream connector.Stream, own string) (name string, none bool, err error) {
 	a.mu.Lock()
 	if a.turns == nil {
 		a.turns = make(chan struct{}, 1)
@@ -103,8 +104,10 @@ func (a *aliases) find(ctx context.Context, s *Sink, k *link, sourceKey, own str
 	if this.err != nil {
 		return "", false, this.err
 	}
-	if subject, ok := this.subjects[sourceKey]; ok && subject != own {
-		return nameOf(subject), false, nil
+	for _, key := range []string{stream.SourceKey, stream.FormerKey} {
+		if subject, ok := this.subjects[key]; ok && subject != own {
+			return nameOf(subject), false, nil
+		}
 	}
 	return "", this.subjects == nil, nil
 }

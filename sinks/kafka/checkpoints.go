@@ -126,7 +126,7 @@ func (c *checkpoints) elsewhere(stream connector.Stream) (newest connector.Check
 			if err != nil {
 				return connector.Checkpoint{}, false, "", fmt.Errorf("stream %s: %w", name, err)
 			}
-			if other.SourceKey == stream.SourceKey {
+			if stream.Is(other.SourceKey) {
 				alias = name
 			}
 		}

@@ -124,6 +124,29 @@ var acquireRules = []rule{
 			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
 		}
 	}},
+	{name: "acquire: a list that is held under another name and its former key is refused", except: unlessFencing, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		alias := Claim("support", "other")
+		alias.Stream.SourceKey, alias.Stream.FormerKey = Stream("of no list").SourceKey, claim.Stream.SourceKey
+		sink := s.refusedWithoutEffect(claim, alias)
+		if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
+			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
+		}
+	}},
+	{name: "acquire: a checkpoint with the list's former key is taken over, and gets the new one", test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		events := Events(claim.Stream, 1, 5)
+		c := s.commit(log, s.acquire(log).Checkpoint, events)
+		claim.Stream.SourceKey, claim.Stream.FormerKey = Stream("of no list").SourceKey, claim.Stream.SourceKey
+		sink, log, state := s.reopened(sink, log, claim)
+		c.SourceKey = claim.Stream.SourceKey
+		s.wantState(state, c, events)
+		claim.Stream.FormerKey = ""
+		_, _, state = s.reopened(sink, log, claim)
+		s.wantState(state, c, events)
+	}},
 	{name: "acquire: events without a checkpoint are refused, and accepted as the log so far at the operator's word", except: unlessForget, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()
