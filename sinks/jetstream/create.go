@@ -69,7 +69,7 @@ func (s *Sink) Create(ctx context.Context) error {
 func (s *Sink) vanished() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + s.config.Stream, Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
-		Mend: "restore it from a backup (" + s.command("stream restore") + "), or begin anew, knowing that sequences begin at 1 again: " + s.makeAnewHint(),
+		Mend: "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + s.makeAnewHint(),
 	}
 }
 

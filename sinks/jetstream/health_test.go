@@ -1,0 +1,139 @@
+package jetstream
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// TestHealth_patience: a server that answers late is waited for longer, and a leader that died is not waited for as long as that.
+func TestHealth_patience(t *testing.T) {
+	k := &link{timeout: 10 * time.Second, health: health{patience: firstPatience}}
+	if got := k.patience(0); got != firstPatience {
+		t.Errorf("%s at first", got)
+	}
+	if got := k.patience(2 * slowest); got != firstPatience+2*time.Second {
+		t.Errorf("%s for much to send", got)
+	}
+	now := time.Now()
+	k.health.giveUp("a", now.Add(-4*time.Second))
+	k.health.late("b", now) // nobody waited for it
+	if got := k.patience(0); got != firstPatience {
+		t.Errorf("%s after an answer that was not given up", got)
+	}
+	k.health.late("a", now)
+	if got := k.patience(0); got != 8*time.Second {
+		t.Errorf("%s after an answer that took 4s", got)
+	}
+	k.health.late("a", now.Add(time.Hour)) // once only
+	k.health.giveUp("c", now.Add(-time.Minute))
+	k.health.late("c", now)
+	if got := k.patience(0); got != k.timeout {
+		t.Errorf("%s is more than the time-out", got)
+	}
+	for range 50 {
+		k.note(nil)
+	}
+	if got := k.patience(0); got != firstPatience {
+		t.Errorf("%s after quick answers again", got)
+	}
+	for i := range 3 * remembered {
+		k.health.giveUp(string(rune('a'+i)), now)
+	}
+	if n := len(k.health.givenUp); n > remembered {
+		t.Errorf("%d exchanges are remembered", n)
+	}
+}
+
+// TestHealth_lateAnswer learns it from a server behind a slow way.
+func TestHealth_lateAnswer(t *testing.T) {
+	t.Parallel()
+	s, c := startStream(t)
+	p := startProxy(t, s.url())
+	c.URL, c.Timeout = p.url(), 10*time.Second
+	log, checkpoint := own(t, c, connector.ModeStructured)
+	k := log.sink.held()
+	k.mu.Lock()
+	k.health.patience = 300 * time.Millisecond
+	k.mu.Unlock()
+	p.hold()
+	events := sinktest.Events(log.claim.Stream, 1, 3)
+	wantUnclear(t, log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)))
+	p.release()
+	eventually(t, "the late answer", func() bool { return k.patience(0) > 600*time.Millisecond })
+	state := acquireSoon(t, log)
+	commit(t, log, state.Checkpoint, sinktest.Events(log.claim.Stream, state.Checkpoint.Sequence+1, 3))
+}
+
+// TestHealth_silences are counted over what was answered, and start afresh with an answer.
+func TestHealth_silences(t *testing.T) {
+	t.Parallel()
+	s, c := startStream(t)
+	sink := openSink(t, c, connector.ModeStructured)
+	k, err := sink.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		err  error
+		want int
+	}{
+		{errNoResponders, 1}, {&apiError{Code: codeClusterNotLeader}, 2}, {nil, 0}, {errNoAnswer, 1}, {errLost, 1}, {&apiError{Code: codeNoMessage}, 0},
+		{&apiError{Code: codeClusterUnavailable}, 1},
+	} {
+		k.note(step.err)
+		if k.health.silences != step.want {
+			t.Fatalf("after %v: %d silences, want %d", step.err, k.health.silences, step.want)
+		}
+	}
+	if !k.health.left.IsZero() {
+		t.Error("the only server was left, though it answers")
+	}
+	// One server cannot be exchanged for another; one that does not even answer a ping is tried anew all the same.
+	p := startProxy(t, s.url())
+	c.URL = p.url()
+	other := openSink(t, c, connector.ModeStructured)
+	if k, err = other.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.deaf.Store(true)
+	k.note(errNoAnswer)
+	p.deaf.Store(false)
+	if k.health.left.IsZero() {
+		t.Error("a server that hangs was not left")
+	}
+	eventually(t, "a new connection", func() bool { return k.conn.Status() == natsgo.CONNECTED && k.conn.Stats().Reconnects > 0 })
+}
+
+// TestOutcome_odd: what the server refuses for a reason that nobody knows does not go on for ever.
+func TestOutcome_odd(t *testing.T) {
+	t.Parallel()
+	_, c := startStream(t)
+	log, checkpoint := own(t, c, connector.ModeStructured)
+	strange := &apiError{400, 99998, "something new"}
+	k := log.sink.held()
+	for round := range 2 {
+		for range oddities - 1 {
+			wantUnclear(t, log.outcome(t.Context(), k, strange, nil, nil, nil))
+			checkpoint = acquire(t, log).Checkpoint
+		}
+		if round == 0 { // a commit that goes through is the end of it
+			checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 1, 2))
+		}
+	}
+	wantRefused(t, log.outcome(t.Context(), k, strange, nil, nil, nil), "something new", "twochat-connector check")
+	// Fenced comes before everything else, and before what may pass.
+	acquire(t, log)
+	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
+	for _, err := range []error{strange, &apiError{400, codeDuplicateInBatch, ""}, &apiError{503, codeStoreFailed, ""}, errNoResponders, &deniedError{subject: "x"}} {
+		log.acquired, log.fenced = true, false
+		if got := log.outcome(t.Context(), k, err, nil, nil, nil); !errors.Is(got, connector.ErrFenced) || log.acquired {
+			t.Errorf("%v: got %v, want ErrFenced", err, got)
+		}
+	}
+}
