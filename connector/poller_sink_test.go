@@ -280,6 +280,36 @@ func TestPoller_AStandByOfNobodyEnds(t *testing.T) {
 }
 
 // Where the interval in force is long, so is the time that the other is left.
+// A twin that commits says so by what it has committed: the time in its checkpoint may be that of its take-over.
+func TestPoller_AStandByLeavesTheStreamToATwinThatCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShift(t, nil, newest(3, 1)...)
+		pass(time.Minute)
+		last, committed := time.Now(), uint64(3)
+		s.log.mu.Lock()
+		s.log.twin = func() Checkpoint { return Checkpoint{Owner: "twin", Epoch: 9, Written: last, Sequence: committed} }
+		s.log.mu.Unlock()
+		tries := s.failing(1, false, ErrFenced)
+		s.add(4, 4)
+		for tries.Load() == 0 {
+			pass(time.Second)
+		}
+		for range 120 {
+			s.log.mu.Lock()
+			committed++
+			s.log.mu.Unlock()
+			pass(30 * time.Second)
+		}
+		s.wantState(StateStandby)
+		if acquired, _, _ := s.log.counts(); acquired != 1 {
+			t.Error("it took the stream back from a twin that commits")
+		}
+		pass(time.Hour) // and then the twin is gone
+		s.wantLog(ids(1, 4))
+		s.stop()
+	})
+}
+
 func TestPoller_AStandByKeepsToTheIntervalInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 10 * time.Minute

@@ -19,7 +19,7 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 	p.status.Fenced++
 	p.mu.Unlock()
 	p.note(StateStandby, ErrFenced)
-	var last time.Time
+	var last Checkpoint
 	quiet, own := time.Now(), 0
 	for time.Since(quiet) < p.standDownTime() {
 		if !p.sleep(ctx, jitter(p.paced(p.config.MinInterval))) {
@@ -36,11 +36,16 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 			continue
 		}
 		own = 0
-		if checkpoint.Written.After(last) {
-			last, quiet = checkpoint.Written, time.Now()
+		if !checkpoint.sameCommit(&last) {
+			last, quiet = checkpoint, time.Now()
 		}
 	}
 	return 0
+}
+
+// sameCommit says whether two checkpoints were recorded by the same commit, as far as they show it: a clock is no part of that.
+func (c *Checkpoint) sameCommit(other *Checkpoint) bool {
+	return c.Owner == other.Owner && c.Epoch == other.Epoch && c.Written.Equal(other.Written) && c.records(other)
 }
 
 // standDownTime is how long the polls take that the other is left, at the intervals in force now.

@@ -94,7 +94,7 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	case !l.acquired:
 		return errors.New("commit: the stream has not been acquired")
 	}
-	next.Epoch, next.Owner = l.epoch, l.claim.Instance
+	next.Epoch, next.Owner, next.Written = l.epoch, l.claim.Instance, time.Now()
 	if n := len(events) + len(rejects); n > maxMessages {
 		return fmt.Errorf("commit: %d messages are more than the limit of %d", n, maxMessages)
 	}
