@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -131,7 +132,7 @@ func demoConfig(url, folder string) *config.Config {
 	c.Start = config.Start{Mode: config.StartBeginning}
 	c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.RequestsPerMinute = 400*time.Millisecond, 800*time.Millisecond, demoRate
 	c.Poll.Sweep.Every = 0 // it would be due in an hour
-	c.Sink = sinks.Config{Embedded: &embedded.Config{Listen: "127.0.0.1:0", Dir: folder}}
+	c.Sink = sinks.Config{Embedded: &embedded.Config{Listen: "127.0.0.1:0", Dir: filepath.Join(folder, "data")}}
 	c.Admin.Listen = "127.0.0.1:0"
 	return &c
 }

@@ -42,23 +42,49 @@ func (h *health) troubled(room int64) { h.wanted.Store(max(room, roomToStart)) }
 // place is a JetStream log whose server may have to be started again.
 type place struct {
 	connector.Log
-	sink *Sink
+	sink  *Sink
+	claim connector.Claim
+	held  uint64 // the sequence that the log is known to have reached
 }
 
 // Log is a stream's place in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
-	return &place{Log: s.Sink.Log(claim), sink: s}
+	return &place{Log: s.Sink.Log(claim), sink: s, claim: claim}
+}
+
+// missing refuses to go on with a folder that is no longer there.
+func (p *place) missing() error {
+	if !p.sink.folder.Load().lost() {
+		return nil
+	}
+	known := max(p.held, p.sink.reached.known(p.claim.Stream.Name))
+	return wentBack(p.sink.config.Dir, p.claim.Stream.Name, known, 0, known)
 }
 
 func (p *place) Acquire(ctx context.Context) (connector.State, error) {
+	if err := p.missing(); err != nil {
+		return connector.State{}, err
+	}
 	if err := p.sink.heal(ctx); err != nil {
 		return connector.State{}, fmt.Errorf("acquire: %w", err)
 	}
+	if found, _, err := p.Peek(ctx); err == nil {
+		if err := p.sink.reached.admit(p.sink.config.Dir, p.claim, found.Sequence); err != nil {
+			return connector.State{}, err
+		}
+	}
 	state, err := p.Log.Acquire(ctx)
+	if err == nil {
+		p.held = state.Checkpoint.Sequence
+		p.sink.reached.keep(p.claim.Stream.Name, p.held)
+	}
 	return state, p.sink.examine(ctx, err, roomToStart)
 }
 
 func (p *place) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	if err := p.missing(); err != nil {
+		return err
+	}
 	if err := p.sink.heal(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -69,7 +95,12 @@ func (p *place) Commit(ctx context.Context, events []connector.Event, rejects []
 	for i := range rejects {
 		room += 2 * int64(len(rejects[i].Raw))
 	}
-	return p.sink.examine(ctx, p.Log.Commit(ctx, events, rejects, next), roomTwice*room)
+	err := p.Log.Commit(ctx, events, rejects, next)
+	if err == nil {
+		p.held = next.Sequence
+		p.sink.reached.keep(p.claim.Stream.Name, p.held)
+	}
+	return p.sink.examine(ctx, err, roomTwice*room)
 }
 
 // examine looks, after an error that may come of it, whether the disk or the server is to blame. The outcome stays what it is.
@@ -124,6 +155,7 @@ func (s *Sink) heal(ctx context.Context) error {
 			return fmt.Errorf("%w: start again: %s", connector.ErrNotNow, err.Error())
 		}
 		s.health.silent.Store(0)
+		s.folder.Store(new(look(s.dir)))
 		s.logger.Info("the embedded NATS server runs again")
 	}
 	s.health.wanted.Store(0)

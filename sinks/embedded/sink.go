@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -94,6 +95,9 @@ type Sink struct {
 	inside inside
 	health health
 
+	reached *reached
+	folder  atomic.Pointer[folder]
+
 	once     sync.Once
 	closeErr error
 }
@@ -163,8 +167,12 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 		Connection: natssink.Connection{InProcess: &s.inside}, Create: true, Replicas: 1, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes,
 	}, encoding, logger)
 	if err == nil {
+		s.reached, err = loadReached(dir, logger)
+	}
+	if err == nil {
 		err = begin(s, context.Background())
 	}
+	s.folder.Store(new(look(dir)))
 	if noRoom := s.room(roomToStart); noRoom != nil {
 		s.logger.Warn("the embedded NATS server writes when there is room for it", "cause", noRoom.Error())
 		s.health.troubled(roomToStart)
@@ -299,6 +307,9 @@ func (s *Sink) Close() error {
 		}
 		s.health.turn <- struct{}{} // whoever starts the server comes to an end
 		s.stop()
+		if s.reached != nil {
+			s.reached.close()
+		}
 		s.closeErr = errors.Join(s.closeErr, s.lock.release())
 	})
 	return s.closeErr

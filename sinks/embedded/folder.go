@@ -1,0 +1,59 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// folder is what the data folder was when the server began on it. A server goes on writing into files that were removed; nobody reads
+// them any more.
+type folder struct {
+	parts map[string]os.FileInfo
+}
+
+// look notes the folder's parts.
+func look(dir string) folder {
+	f := folder{parts: map[string]os.FileInfo{}}
+	streams := filepath.Join(dir, "jetstream", "$G", "streams")
+	for _, path := range []string{filepath.Join(dir, "lock"), filepath.Join(dir, "jetstream"), streams} {
+		if info, err := os.Stat(path); err == nil {
+			f.parts[path] = info
+		}
+	}
+	return f
+}
+
+// lost says whether a part is gone, or another one has its name.
+func (f folder) lost() bool {
+	for path, info := range f.parts {
+		now, err := os.Stat(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			continue // that it cannot be looked at says nothing
+		}
+		if err != nil || !os.SameFile(info, now) {
+			return true
+		}
+	}
+	return false
+}
+
+func readOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
+
+// Judge says what Log.Acquire would, from a look that changes nothing.
+func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
+	if err := s.Sink.Judge(ctx, claim); err != nil {
+		return err
+	}
+	log := s.Sink.Log(claim)
+	defer log.Close()
+	found, _, err := log.Peek(ctx)
+	if err != nil {
+		return err
+	}
+	return s.reached.admit(s.config.Dir, claim, found.Sequence)
+}

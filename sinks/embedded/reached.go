@@ -1,0 +1,166 @@
+package embedded
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/file"
+)
+
+// reached notes, in a file beside the folder of data, how far each stream has come: the stream is made anew wherever it is missing, so
+// a folder that was removed, exchanged or restored between two runs would pass for one that begins. What cannot be known is that the
+// note went with the folder (one volume, one `rm`), or that it cannot be written where the folder lies.
+type reached struct {
+	path   string
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	note    note
+	written map[string]uint64 // what the file says
+	last    time.Time         // it was written
+	kept    bool              // something was noted by this process
+	unable  bool              // it cannot be
+}
+
+// note is the file's contents.
+type note struct {
+	// Closed says that the numbers are exact; else a stream may be further on, by noteStep and a commit.
+	Closed  bool              `json:"closed"`
+	Streams map[string]uint64 `json:"streams"`
+}
+
+const (
+	// noteStep is how many events a stream may have more than its note says, and noteEvery how long lesser news waits.
+	noteStep  = 1_000
+	noteEvery = 10 * time.Second
+	// noteSlack is more than noteStep and the largest commit.
+	noteSlack = 2 * noteStep
+)
+
+// loadReached reads the note beside a folder.
+func loadReached(dir string, logger *slog.Logger) (*reached, error) {
+	r := &reached{path: dir + ".reached", logger: logger, note: note{Streams: map[string]uint64{}}, written: map[string]uint64{}}
+	raw, err := os.ReadFile(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read how far the streams have come: %w", err)
+	}
+	object, err := file.Unseal(raw, "")
+	if err == nil {
+		err = json.Unmarshal(object, &r.note)
+	}
+	if err != nil {
+		return nil, &connector.Refusal{
+			Thing: "file " + r.path, Cause: "it says how far the streams in the data folder had come, and " + err.Error(),
+			Mend: fmt.Sprintf("put a copy of it back; or, if the data folder is the one that it was, remove it: rm '%s'", r.path),
+		}
+	}
+	if r.note.Streams == nil {
+		r.note.Streams = map[string]uint64{}
+	}
+	for stream, sequence := range r.note.Streams {
+		r.written[stream] = sequence
+	}
+	return r, nil
+}
+
+// admit refuses a log that is shorter than it was, unless the operator says how it goes on.
+func (r *reached) admit(dir string, claim connector.Claim, found uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.note.Streams[claim.Stream.Name]
+	if claim.FirstStart || found >= known {
+		return nil
+	}
+	after := known
+	if !r.note.Closed {
+		after += noteSlack
+	}
+	return wentBack(dir, claim.Stream.Name, known, found, after)
+}
+
+func wentBack(dir, stream string, known, found, after uint64) error {
+	return &connector.Refusal{
+		Thing: "data folder " + dir,
+		Cause: fmt.Sprintf("the log of stream %s went back from %d to %d: the folder was removed, exchanged or restored", stream, known, found),
+		Mend:  fmt.Sprintf("put the former folder back; or go on after what was delivered with `twochat-connector run --first-start=%d`", after),
+	}
+}
+
+// known is how far a stream is known to have come.
+func (r *reached) known(stream string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.note.Streams[stream]
+}
+
+// keep notes how far a stream has come, and writes it down where that is news enough.
+func (r *reached) keep(stream string, sequence uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note.Streams[stream], r.kept = sequence, true
+	written, known := r.written[stream]
+	news := sequence != written || !known && sequence > 0
+	if news && (sequence >= written+noteStep || sequence < written || time.Since(r.last) >= noteEvery) {
+		r.write(false)
+	}
+}
+
+// close writes down what is so for good.
+func (r *reached) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept {
+		r.write(true)
+	}
+}
+
+// write replaces the file. The caller holds the lock. A file that cannot be written costs this safeguard, and nothing else.
+func (r *reached) write(closed bool) {
+	if r.unable {
+		return
+	}
+	r.note.Closed, r.last = closed, time.Now()
+	object, err := json.Marshal(r.note)
+	if err == nil {
+		err = replace(r.path, file.Seal(object))
+	}
+	if err == nil {
+		for stream, sequence := range r.note.Streams {
+			r.written[stream] = sequence
+		}
+		return
+	}
+	r.unable = errors.Is(err, fs.ErrPermission) || readOnly(err)
+	r.logger.Info("a data folder that is exchanged between two runs would not be noticed: how far the streams have come cannot be noted",
+		"file", r.path, "error", plain(err).Error())
+}
+
+// replace puts data in the place of a file, whole or not at all.
+func replace(path string, data []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(data)
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	return nil
+}
