@@ -47,7 +47,7 @@ func newReject(f *found, reason string) Reject {
 	if f.Withheld {
 		kept = kept[:0:0]
 	}
-	return Reject{Key: f.Key, Reason: reason, Raw: kept, Length: len(f.Data), Hash: hex.EncodeToString(sum[:]), Recorded: f.received}
+	return Reject{Key: f.Key, Reason: reason, Raw: kept, Length: len(f.Data), Hash: hex.EncodeToString(sum[:]), Recorded: f.received, place: f.place}
 }
 
 // everything certifies the whole log, what the same commit appends included.
@@ -176,6 +176,9 @@ func (r *Reader) committed(next Checkpoint, events []Event, rejects []Reject) {
 	}
 	for i := range rejects {
 		r.rejects.add(rejects[i].Key)
+		if place := rejects[i].place; place != (Key{}) {
+			r.rejects.add(place)
+		}
 	}
 	r.window.certify(next.Certified)
 	r.window.forget()

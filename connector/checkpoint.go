@@ -57,6 +57,10 @@ type Counters struct {
 	Late     uint64 `json:"late"`
 	Held     uint64 `json:"held"`
 	Rejected uint64 `json:"rejected"`
+	// Suppressed counts bad rows without an id that were not quarantined: met again with other bytes, or too many of them in an hour.
+	Suppressed uint64 `json:"suppressed,omitempty"`
+	// Empty counts messages that were listed, and so delivered, before their content.
+	Empty uint64 `json:"empty,omitempty"`
 }
 
 // CheckpointType is the suffix of the `type` attribute of a checkpoint as a CloudEvent; the prefix is the events' own.

@@ -22,6 +22,9 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		certified, agreed = r.previous.certifies, true
 	}
 	batch.horizon = w.horizon
+	if w.taken == 1 && r.start == 0 && !r.empty() {
+		batch.rejects = r.bounded(batch.rejects)
+	}
 	if w.proven && r.start > 0 {
 		r.readAhead(ctx, r.start)
 	}

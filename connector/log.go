@@ -69,6 +69,8 @@ type Reject struct {
 	Length   int    // of the whole item
 	Hash     string // SHA-256 of the whole item, in hex
 	Recorded time.Time
+
+	place Key // by which a message without a UUID is known too
 }
 
 // QuarantineBytes is how much of a rejected item is kept.

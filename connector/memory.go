@@ -46,6 +46,9 @@ func (k *recentKeys) with(more []Reject) Keys {
 		if !k.has(more[i].Key) {
 			all = append(all, more[i].Key)
 		}
+		if place := more[i].place; place != (Key{}) && !k.has(place) {
+			all = append(all, place)
+		}
 	}
 	return all[max(0, len(all)-k.capacity):]
 }

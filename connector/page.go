@@ -57,6 +57,8 @@ type Message struct {
 	Fault string
 	// Withheld says that, as the privacy settings ask, nothing of what the item holds may be kept in a quarantine.
 	Withheld bool
+
+	place Key // of a message without a UUID, where the reader has learned it
 }
 
 // PageFault says what kind of failure kept a page from being read, by the reaction it asks for (api.md §3.1).

@@ -22,9 +22,11 @@ type Reader struct {
 	window   *window
 	given    map[Key]uint64 // floor and horizon: known without a place in the log
 	rejects  *recentKeys
-	held     *recentKeys // counted as held already
-	times    groundTimes
-	recorded Checkpoint // the newest committed, without what the window and rejects hold
+	// quarantined is when the nameless rows of the last hour were read that polls at rest put into the quarantine.
+	quarantined []time.Time
+	held        *recentKeys // counted as held already
+	times       groundTimes
+	recorded    Checkpoint // the newest committed, without what the window and rejects hold
 
 	start    int // page at which walks begin; 0 but in a deep backlog
 	rose     int // page at which the proven walk before began, where the next one begins further up

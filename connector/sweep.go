@@ -88,6 +88,7 @@ func (r *Reader) sweepOn(ctx context.Context, now time.Time, out *Outcome) error
 		s.over = true // the list gives the same page whatever page is asked for
 		return nil
 	}
+	r.recognise(page.Messages)
 	s.hand = []Page{page}
 	done, err := r.commit(ctx, r.lateOn(page), 0)
 	out.add(done)

@@ -207,6 +207,7 @@ func repeated(before, page Page, same int) int {
 // moved by a page or more, and later pages may be newer than earlier ones.
 func (w *walker) meet(page Page) error {
 	r := w.reader
+	r.recognise(page.Messages)
 	onPage := make(map[Key]struct{}, len(page.Messages))
 	fresh := false
 	for i := range page.Messages {
