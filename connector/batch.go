@@ -131,6 +131,9 @@ func (r *Reader) next(stamped []Event, events []pending, rejects []Reject, horiz
 		p := &events[i]
 		next.Sequence++
 		stamped = append(stamped, NewEvent(r.stream, *p.Message, r.events, p.received, next.Sequence, p.late))
+		if p.Empty {
+			next.Counters.Empty++
+		}
 		if p.late {
 			next.Counters.Late++
 			late = append(late, len(tail))

@@ -34,7 +34,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests:       desc("requests_total", "Page requests by outcome; each one is a paid call.", "outcome"),
 		walks:          desc("walk_duration_seconds", "How long a walk took, with what it delivered."),
-		messages:       desc("messages_total", "Messages by result: delivered, late (delivered too), rejected, held.", "result"),
+		messages:       desc("messages_total", "Messages by result: delivered, late and empty (delivered too), rejected, suppressed (bad, and not quarantined again), held.", "result"),
 		commits:        desc("commit_duration_seconds", "How long a commit took in the sink."),
 		commitOutcomes: desc("commits_total", "Commits by outcome.", "outcome"),
 		state:          desc("stream_state", "1 for the state that a stream is in.", "state"),

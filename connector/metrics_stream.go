@@ -26,7 +26,7 @@ var (
 		outcome(FaultNumber), outcome(FaultRequest),
 	}
 	commitOutcomes = [...]outcome{outcomeOK, outcomeFenced, outcomeUnclear, outcomeNotNow, outcomeRejected, outcomeRefused}
-	results        = [...]string{"delivered", "late", "rejected", "held"}
+	results        = [...]string{"delivered", "late", "rejected", "held", "empty", "suppressed"}
 )
 
 // streamMetrics are the metrics of one stream. They may be used from several goroutines.
@@ -103,8 +103,17 @@ func (s *streamMetrics) step(out Outcome, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.walked.observe(took)
-	for i, n := range [len(results)]int{out.Delivered, out.Late, out.Rejected, out.Held} {
+	for i, n := range [...]int{out.Delivered, out.Late, out.Rejected, out.Held} {
 		s.counts.messages[i] += uint64(n)
+	}
+}
+
+// counted adds what a step added to a stream's counters that its outcome does not tell.
+func (s *streamMetrics) counted(before, after Counters) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, n := range [...]uint64{after.Empty - min(before.Empty, after.Empty), after.Suppressed - min(before.Suppressed, after.Suppressed)} {
+		s.counts.messages[len(results)-2+i] += n
 	}
 }
 

@@ -3,6 +3,7 @@ package connector
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -82,4 +83,27 @@ func TestReader_NamelessRowsThatDifferAreAllQuarantined(t *testing.T) {
 	if n := len(d.log.rejects); n != 6 {
 		t.Errorf("%d of 6 in the quarantine", n)
 	}
+}
+
+// What is listed before its content is delivered as it is, and counted; so are rows that are not quarantined again.
+func TestPoller_CountsWhatIsEmptyOrSuppressed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hollow := message(4)
+		hollow.Empty = true
+		s := newShift(t, nil, append([]Message{varying(70, 0), hollow}, newest(3, 1)...)...)
+		pass(2 * time.Minute)
+		for i := range 5 {
+			s.list.change(func() { s.list.rows[0] = varying(70, i+1) })
+			pass(2 * longest)
+		}
+		s.wantLog(ids(1, 4))
+		if got := s.poller.Status().Counters; got.Empty != 1 || got.Rejected != 1 || got.Suppressed < 5 {
+			t.Errorf("%+v", got)
+		}
+		counts := allSeries(t, s.registry, "messages_total")
+		if counts["messages_total empty"] != 1 || counts["messages_total suppressed"] < 5 || counts["messages_total rejected"] != 1 {
+			t.Errorf("%v", counts)
+		}
+		s.stop()
+	})
 }

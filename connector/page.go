@@ -57,6 +57,8 @@ type Message struct {
 	Fault string
 	// Withheld says that, as the privacy settings ask, nothing of what the item holds may be kept in a quarantine.
 	Withheld bool
+	// Empty says that the item is listed without its content, which the API may fill in later under the same UUID.
+	Empty bool
 
 	place Key // of a message without a UUID, where the reader has learned it
 }

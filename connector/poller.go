@@ -56,6 +56,7 @@ type Poller struct {
 	nextPoll  time.Time
 	lastStart int          // the reader's, at the step before
 	urgency   atomic.Int32 // an Urgency; pages are read side by side
+	counters  Counters     // as they were last looked at
 	owner     string       // who this instance is in the log, as it was taken over last; empty until it first was
 	epoch     uint64       // with which it was
 	moved     int          // walks in a row that contradicted themselves
@@ -172,6 +173,7 @@ func (p *Poller) acquire(ctx context.Context) error {
 	}
 	p.waits.acquired()
 	c := p.session.Reader().Checkpoint()
+	p.counters = c.Counters
 	p.logger.Info("stream acquired", "sequence", c.Sequence, "epoch", c.Epoch)
 	return nil
 }

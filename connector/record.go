@@ -13,6 +13,8 @@ func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
 	reader := p.session.Reader()
 	c := reader.Checkpoint()
 	seen, open := reader.Seen()
+	p.metrics.counted(p.counters, c.Counters)
+	p.counters = c.Counters
 	p.mu.Lock()
 	s := &p.status
 	s.Sequence, s.Certified, s.Counters, s.Ground = c.Sequence, c.Certified, c.Counters, c.GroundTime

@@ -116,7 +116,7 @@ func readsOf(c *config.Config) []string {
 func residueOf(c *config.Config, promise connector.Promise) []caveat {
 	list := []caveat{
 		{
-			"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read.",
+			"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read, and one that is listed before its content stands empty: such ones are counted, and shown by `status`.",
 			"poll.max_interval: the shorter, the less is deleted unseen",
 		},
 	}
@@ -146,7 +146,7 @@ func residueOf(c *config.Config, promise connector.Promise) []caveat {
 			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stands at it, and `status` names it. A hundred of the longest texts that WhatsApp takes are 6.5 MB. Memory grows with what comes in: up to three times the limit for each request in flight.", sizeText(c.Poll.MaxPageBytes)),
 			"poll.max_page_bytes, and poll.concurrency for the requests in flight",
 		},
-		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB, nested deeper than 100 levels) goes to the quarantine with its reason, and takes no sequence.", ""},
+		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB, nested deeper than 100 levels) goes to the quarantine with its reason, and takes no sequence. One without an id whose bytes vary from answer to answer goes there once, and of those that cannot even be told by their place at most 24 an hour do; the rest is counted.", ""},
 		caveat{
 			fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", groups(c.Seen.Capacity)),
 			"seen.capacity",

@@ -168,6 +168,12 @@ func printReport(to io.Writer, r report) error {
 		fmt.Fprintln(to, "✗", text)
 	}
 	for _, s := range r.Streams {
+		if s.Counters.Empty > 0 {
+			fmt.Fprintf(to, "! stream %s: %s messages were listed before their content, and stand empty in the log\n", s.Stream, groups(s.Counters.Empty))
+		}
+		if s.Counters.Suppressed > 0 {
+			fmt.Fprintf(to, "! stream %s: rows without an id, whose bytes vary or which are too many, were met %s times and not quarantined again\n", s.Stream, groups(s.Counters.Suppressed))
+		}
 		if s.Horizon {
 			fmt.Fprintf(to, "! stream %s: all that was delivered is gone from the list; its older part is held, and `run --accept-history` delivers it\n", s.Stream)
 		}

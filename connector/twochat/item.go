@@ -30,6 +30,7 @@ type item struct {
 	uuid, id                span
 	timestamp, created      span
 	sentBy, session, remote span
+	message                 span
 	object                  bool
 	ascii                   bool // no byte of it is beyond ASCII
 	deep                    bool // it is nested deeper than maxDepth
@@ -72,6 +73,8 @@ func (it *item) place(data []byte, key span) *span {
 		return &it.sentBy
 	case "session_key":
 		return &it.session
+	case "message":
+		return &it.message
 	case "remote_phone_number":
 		return &it.remote
 	}
@@ -116,6 +119,7 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 			m.Key = connector.ContentKey(m.Data)
 		}
 		m.Time = it.time(body)
+		m.Empty = m.Fault == "" && it.empty(body)
 		m.SentBy = c.privacy.sender(stringAt(body, it.sentBy))
 		chat := it.chat(body)
 		if lastToken == "" || string(chat) != string(lastChat) {

@@ -151,7 +151,7 @@ func (l *lesson) items(p lessonPage) {
 		l.add(connector.FindingWarning, "items", "the list is empty, so nothing could be learned about its items")
 		return
 	}
-	var uuids, ids, equal, usual, unusable, timeless, agree, both, disorder, ties, sessions int
+	var uuids, ids, equal, usual, unusable, timeless, agree, both, disorder, ties, sessions, empty int
 	var created, stamps, chats, senders []string
 	for i := range p.found.items {
 		it := &p.found.items[i]
@@ -176,6 +176,7 @@ func (l *lesson) items(p lessonPage) {
 				ties += one(at.Equal(above))
 			}
 		}
+		empty += one(it.empty(p.body))
 		sessions += one(len(stringAt(p.body, it.session)) > 0)
 		chats = appendNew(chats, chatKind(it.chat(p.body)))
 		senders = appendNew(senders, senderKind(stringAt(p.body, it.sentBy)))
@@ -188,6 +189,7 @@ func (l *lesson) items(p lessonPage) {
 	}
 	l.add(either(disorder == 0), "order", "%d of %d items of page 0 are newer than the one above, %d of the same time", disorder, n, ties)
 	l.add(either(sessions == n), "chat", "session_key in %d of %d items; kinds of chats: %s", sessions, n, strings.Join(chats, ", "))
+	l.add(either(empty == 0), "content", "%d of %d items of page 0 are listed without their content; such a message is delivered as it is, and counted", empty, n)
 	l.add(connector.FindingOK, "sent_by", "%s", strings.Join(senders, ", "))
 }
 
