@@ -373,3 +373,73 @@ func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
 		}
 	}
 }
+
+// Someone exchanges the file in the very moment in which it is written: what went into the former one is not taken for delivered.
+func TestLog_FileExchangedWhileItIsWrittenLosesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.config.MaxBytes = 0
+	sink := open(w.config, w.disk, quiet)
+	defer sink.Close()
+	log := sink.Log(sinktest.Claim(streams[0], "one"))
+	state, err := log.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := sinktest.Events(sinktest.Stream(streams[0]), 1, 4)
+	held := sinktest.Next(state.Checkpoint, events[:2], nil, 2)
+	if err := log.Commit(t.Context(), events[:2], nil, held); err != nil {
+		t.Fatal(err)
+	}
+	w.disk.fault = func(op, path string, n int) (int, error) {
+		if op == opWrite && path == w.config.Path {
+			copied, err := os.ReadFile(path)
+			if err == nil {
+				err = errors.Join(os.WriteFile(path+".copy", copied, 0o600), os.Rename(path+".copy", path))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return n, nil
+	}
+	next := sinktest.Next(held, events[2:], nil, 2)
+	if err := log.Commit(t.Context(), events[2:], nil, next); err == nil || errors.Is(err, connector.ErrNotNow) {
+		t.Fatalf("got %v, want an unclear outcome", err)
+	}
+	w.disk.fault = nil
+	if state, err = log.Acquire(t.Context()); err != nil || state.Checkpoint.Sequence != 2 {
+		t.Fatalf("sequence %d, %v; want 2, what the file holds", state.Checkpoint.Sequence, err)
+	}
+	if err := log.Commit(t.Context(), events[2:], nil, sinktest.Next(state.Checkpoint, events[2:], nil, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := readEvents(t, w.config.Path, streams[0]); len(got) != 4 || got[3].ID != events[3].ID {
+		t.Fatalf("%d events, want 4", len(got))
+	}
+}
+
+// What replaces a file is on disk before it has the name, and the name is before anyone relies on it.
+func TestDisk_ReplacesInAnOrderThatLastsThroughAPowerLoss(t *testing.T) {
+	var done []string
+	d := &disk{pretend: true, fault: func(op, path string, n int) (int, error) {
+		done = append(done, op+" "+filepath.Base(path))
+		return n, nil
+	}}
+	dir := t.TempDir()
+	if _, err := d.replace(filepath.Join(dir, "a"), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"open a.new", "write a.new", "sync a.new", "rename a", "sync folder " + filepath.Base(dir)}
+	if !slices.Equal(done, want) {
+		t.Fatalf("done in this order: %q, want %q", done, want)
+	}
+	d.fault = func(op, _ string, n int) (int, error) {
+		if op == opSyncDir {
+			return 0, syscall.EIO
+		}
+		return n, nil
+	}
+	if unclear, err := d.replace(filepath.Join(dir, "a"), []byte("y")); err == nil || !unclear {
+		t.Fatalf("unclear %t, %v: want that the new one may be in place", unclear, err)
+	}
+}

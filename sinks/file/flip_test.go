@@ -343,3 +343,33 @@ func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 		})
 	}
 }
+
+// Where nothing was announced (the machine ended), a line that is adopted is held against itself: what decides may not have turned.
+func TestVerified_TakesNoLineThatContradictsItself(t *testing.T) {
+	for _, e := range sinktest.Events(sinktest.Stream(stream), 10, 3) {
+		line := appendLine(nil, &e)
+		line = line[:len(line)-1]
+		want, err := verified(line)
+		if err != nil || want.seen != (connector.Seen{Key: e.Key, Sequence: e.Sequence, Late: e.Late}) {
+			t.Fatalf("%+v, %v", want, err)
+		}
+		source := bytes.Index(line, []byte(`"source"`)) // another stream's name is as good a name; its sequences are not
+		end := bytes.Index(line, []byte(`,"type"`))
+		for at := range line {
+			if at > source && at < end {
+				continue
+			}
+			for bit := range 8 {
+				turned := slices.Clone(line)
+				turned[at] ^= 1 << bit
+				got, err := verified(turned)
+				if err == nil && (got.seen.Key != want.seen.Key || got.seen.Late != want.seen.Late) {
+					t.Fatalf("bit %d of byte %d turned, and it is taken as another: %s", bit, at, turned)
+				}
+			}
+			if _, err := verified(line[:at]); err == nil {
+				t.Fatalf("cut to %d bytes, and it is taken", at)
+			}
+		}
+	}
+}

@@ -127,9 +127,17 @@ func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn
 		conn.Close()
 		return nil, fmt.Errorf("connect to NATS: %w", ctx.Err())
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("connect to NATS: %w", ctx.Err())
+		return nil, fmt.Errorf("connect to NATS at %s: %w", c.where(), ctx.Err())
 	}
-	return nil, fmt.Errorf("connect to NATS: %w: %w", connector.ErrNotNow, err)
+	return nil, fmt.Errorf("connect to NATS at %s: %w: %w", c.where(), connector.ErrNotNow, err)
+}
+
+// where is the address, for people. A URL has no credentials in it (see Validate).
+func (c Connection) where() string {
+	if c.InProcess != nil {
+		return "this process's own server"
+	}
+	return c.URL
 }
 
 func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {

@@ -38,8 +38,8 @@ func (c Config) Validate() []connector.Finding {
 }
 
 const (
-	// flushTimeout bounds how long a commit waits for the server to have read it.
-	flushTimeout = 10 * time.Second
+	// flushTimeout bounds how long a commit waits for the server to have read it. One that has not answered by then is left.
+	flushTimeout = 3 * time.Second
 	// allowance is what a server's max_payload has to leave for the headers and attributes of an event.
 	allowance = 4 << 10
 )
@@ -107,7 +107,7 @@ func (s *Sink) connection(ctx context.Context) (*natsgo.Conn, error) {
 		s.conn = conn
 	}
 	if !s.conn.IsConnected() {
-		return nil, fmt.Errorf("%w: %w", connector.ErrNotNow, natsgo.ErrDisconnected)
+		return nil, fmt.Errorf("%w: %s: %w", connector.ErrNotNow, s.config.where(), natsgo.ErrDisconnected)
 	}
 	return s.conn, nil
 }
@@ -130,10 +130,14 @@ func (s *Sink) write(ctx context.Context, stream connector.Stream, events []conn
 			return fmt.Errorf("publish: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	bounded, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	if err := conn.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("flush: %w", err)
+	server := conn.ConnectedUrlRedacted()
+	if err := conn.FlushWithContext(bounded); err != nil {
+		if ctx.Err() == nil { // it hangs, or is cut off: the next attempt goes to another, or to the same over a new connection
+			err = errors.Join(err, conn.ForceReconnect())
+		}
+		return fmt.Errorf("flush to %s: %w", server, err)
 	}
 	// The server answers in order: what it refused, it said before it answered the flush.
 	if errors.Is(conn.LastError(), natsgo.ErrPermissionViolation) {
