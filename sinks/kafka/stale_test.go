@@ -16,11 +16,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestStaleLeader takes a stream over through a broker that lost its controller: the controller made others the leaders, and the owner
+// staleLeader takes a stream over through a broker that lost its controller: the controller made others the leaders, and the owner
 // went on there, but this broker still answers, as it was. As long as no other can be asked, it is not believed; and where the others
 // come into sight only just before the take-over is written, what was read before is not believed either.
-func TestStaleLeader(t *testing.T) {
-	c := startTrio(t)
+func staleLeader(t *testing.T, c *trio) {
 	config := Config{Topic: newTopic()}
 	createTopics(t, c.broker(0), config)
 	checkpoints := place{config.Topic + ".checkpoints", 0}
@@ -40,6 +39,7 @@ func TestStaleLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.relays[stale].cut()
+	defer c.relays[stale].join()
 	c.await(t, "another leader", func() bool {
 		l := c.leader(t, fresh, checkpoints)
 		return l >= 0 && l != stale

@@ -1,0 +1,120 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+// TestTrio is what only a cluster of three real brokers shows.
+func TestTrio(t *testing.T) {
+	c := startTrio(t)
+	t.Run("a broker is frozen", func(t *testing.T) { frozenBroker(t, c) })
+	t.Run("topics are made while a broker is away", func(t *testing.T) { createWithTwo(t, c) })
+	t.Run("a leader is stale", func(t *testing.T) { staleLeader(t, c) })
+}
+
+// frozenBroker starts while a broker takes connections and answers nothing: nothing is refused for it, and many streams are taken over
+// through the other two.
+func frozenBroker(t *testing.T, c *trio) {
+	config := Config{Topic: newTopic()}
+	createTopics(t, c.broker(1), config)
+	before := newWriterOf(t, c.broker(1), config, "before", "595981999999")
+	before.acquire()
+	if err := before.commit(20); err != nil {
+		t.Fatal(err)
+	}
+	frozen := c.leader(t, 1, place{config.Topic + ".checkpoints", 0})
+	c.signal(t, frozen, syscall.SIGSTOP)
+	defer c.signal(t, frozen, syscall.SIGCONT)
+	config.Brokers = []string{c.addresses[frozen], c.addresses[(frozen+1)%3], c.addresses[(frozen+2)%3]}
+	sink, err := Open(config, connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	ctx := within(t)
+	for _, err := sink.Check(ctx, nil); err != nil; _, err = sink.Check(ctx, nil) {
+		if outcomeOf(err) != notNow {
+			t.Fatalf("got %v, want to be told to come back", err)
+		}
+	}
+	findings, err := sink.Check(ctx, nil)
+	if err != nil && outcomeOf(err) != notNow {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Level == connector.FindingRefused {
+			t.Errorf("refused: %+v", f)
+		}
+	}
+	var work sync.WaitGroup
+	for i := range 12 {
+		work.Go(func() {
+			log := sink.Log(sinktest.Claim(fmt.Sprintf("59598100000%d", i), "after"))
+			defer log.Close()
+			if err := persist(ctx, func() error { _, err := log.Acquire(ctx); return err }); err != nil {
+				t.Errorf("stream %d: %v", i, err)
+			}
+		})
+	}
+	work.Wait()
+}
+
+// persist tries again what is to be tried again.
+func persist(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if err == nil || refusalOf(err) != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// createWithTwo wants topics of three replicas while one broker is away: it waits for it.
+func createWithTwo(t *testing.T, c *trio) {
+	client := c.client(t, 0)
+	alive := func(n int) func() bool {
+		return func() bool {
+			answer, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
+			return err == nil && len(answer.Brokers) == n
+		}
+	}
+	c.await(t, "three brokers", alive(3))
+	c.signal(t, 2, syscall.SIGSTOP)
+	c.await(t, "a broker to be missed", alive(2))
+	config := Config{Topic: newTopic()}
+	sink := openSink(t, c.broker(0), config, connector.Encoding{})
+	defer sink.Close()
+	err := sink.Create(within(t))
+	if !errors.Is(err, connector.ErrNotNow) || !strings.Contains(err.Error(), "topics of 3 replicas, and 2 of its brokers are there") {
+		t.Errorf("got %v, want to wait for the third", err)
+	}
+	c.signal(t, 2, syscall.SIGCONT)
+	c.await(t, "the third broker", alive(3))
+	if err := sink.Create(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	v, err := sink.cluster.settled(within(t), sink.cluster.view.asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range sink.topics.all() {
+		settings, err := sink.topicSettings(within(t), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if replicas, _ := v.topics[name].least(); replicas != 3 || settings["min.insync.replicas"] != "2" || settings["unclean.leader.election.enable"] != "false" {
+			t.Errorf("topic %s: %d replicas, %v", name, replicas, settings)
+		}
+	}
+}
