@@ -43,6 +43,12 @@ func overwrite(t *testing.T, path, text string) {
 // remakeTopic deletes a topic and makes it anew.
 func remakeTopic(t *testing.T, client *kgo.Client, topic string, partitions int32) {
 	t.Helper()
+	deleteTopic(t, client, topic)
+	makeTopic(t, client, topic, partitions, nil)
+}
+
+func deleteTopic(t *testing.T, client *kgo.Client, topic string) {
+	t.Helper()
 	drop := kmsg.NewPtrDeleteTopicsRequest()
 	drop.TopicNames = []string{topic}
 	one := kmsg.NewDeleteTopicsRequestTopic()
@@ -55,7 +61,6 @@ func remakeTopic(t *testing.T, client *kgo.Client, topic string, partitions int3
 	if err != nil {
 		t.Fatal(err)
 	}
-	makeTopic(t, client, topic, partitions, nil)
 }
 
 func makeTopic(t *testing.T, client *kgo.Client, topic string, partitions int32, settings map[string]string) {

@@ -86,7 +86,7 @@ func holdMarkers(t *testing.T, b *broker) {
 		}
 		again := false
 		for _, p := range request.Topics[0].Partitions {
-			questions[p.Partition]++
+		questions[p.Partition]++
 			again = again || questions[p.Partition] > 1
 		}
 		if !again {
@@ -135,6 +135,7 @@ func TestFollowBeforeMarkers(t *testing.T) {
 	config := Config{Topic: newTopic()}
 	createTopics(t, b, config)
 	w := newWriter(t, b, config, "one")
+	w.sink.watch.once.Do(func() {}) // it asks for offsets as well
 	w.acquire()
 	if err := w.commit(7); err != nil {
 		t.Fatal(err)

@@ -42,6 +42,9 @@ func (l *log) judge(ctx context.Context) error {
 	if err := l.pin(&held, count); err != nil {
 		return err
 	}
+	if err := l.identified(ctx, &held); err != nil {
+		return err
+	}
 	ends, err := l.sink.extents(ctx, l.sink.topics.events, count, kafkago.ReadUncommitted)
 	if err != nil {
 		return err

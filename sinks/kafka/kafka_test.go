@@ -251,9 +251,30 @@ func TestPartitionCount(t *testing.T) {
 	})
 }
 
-// TestTopicMadeAnew refuses a topic that ends before what it acknowledged, and one with fewer partitions.
+// TestTopicTruncated refuses a topic that ends before what it acknowledged.
+func TestTopicTruncated(t *testing.T) {
+	l := &log{sink: openSink(t, fake(t, 1), Config{Topic: newTopic()}, connector.Encoding{})}
+	defer l.sink.Close()
+	held := positions{Partitions: 3, Next: []int64{7, 0, 9}}
+	for _, c := range []struct {
+		ends    []extent
+		refused bool
+	}{{[]extent{{0, 7}, {0, 0}, {0, 9}}, false}, {[]extent{{0, 7}, {0, 0}, {0, 8}}, true}, {[]extent{{0, 7}}, false}, {[]extent{{0, 0}, {0, 5}, {0, 9}}, true}} {
+		err := l.truncated(held, c.ends)
+		if refusal := refusalOf(err); (refusal != nil) != c.refused || refusal != nil && !strings.Contains(refusal.Cause, "it ends at offset") {
+			t.Errorf("%v: %v", c.ends, err)
+		}
+		l.claim.FirstStart = true
+		if err := l.truncated(held, c.ends); err != nil {
+			t.Errorf("%v, by the operator's word: %v", c.ends, err)
+		}
+		l.claim.FirstStart = false
+	}
+}
+
+// TestTopicMadeAnew refuses a topic that is not the one that was written to, and one with fewer partitions.
 func TestTopicMadeAnew(t *testing.T) {
-	for name, partitions := range map[string]int32{"it ends at offset": partitionCount, "it has 2 partitions": 2} {
+	for name, partitions := range map[string]int32{"it was made anew": partitionCount, "it has 2 partitions": 2} {
 		t.Run(name, func(t *testing.T) {
 			b := fake(t, 1)
 			config := Config{Topic: newTopic()}

@@ -148,6 +148,9 @@ func (l *log) reread(ctx context.Context, count int) (r reading, err error) {
 	if err := l.pin(&r.positions, count); err != nil {
 		return r, err
 	}
+	if err := l.identified(ctx, &r.positions); err != nil {
+		return r, err
+	}
 	ends, err := l.sink.extents(ctx, l.sink.topics.events, count, kafkago.ReadUncommitted)
 	if err != nil {
 		return r, err
@@ -265,6 +268,27 @@ func (l *log) pin(held *positions, count int) error {
 	return nil
 }
 
+// identified refuses an events topic that is not the one that the stream was written to, and pins it. Offsets do not tell: what was
+// broken off moves them as well.
+func (l *log) identified(ctx context.Context, held *positions) error {
+	ids, err := l.sink.topicIDs(ctx)
+	if err != nil {
+		return err
+	}
+	now := ids[l.sink.topics.events]
+	if held.Topic != "" && now != "" && held.Topic != now && !l.claim.FirstStart {
+		return &connector.Refusal{
+			Thing: "topic " + l.sink.topics.events,
+			Cause: fmt.Sprintf("it was made anew: stream %s was written to the one with the id %s, this is %s", l.claim.Stream.Name, held.Topic, now),
+			Mend:  "restore it, or go on without what it held with `run --first-start`, and see what is missing with `twochat-connector audit`",
+		}
+	}
+	if now != "" {
+		held.Topic = now
+	}
+	return nil
+}
+
 // truncated refuses a topic that ends before events that it acknowledged.
 func (l *log) truncated(held positions, ends []extent) error {
 	if l.claim.FirstStart {
@@ -275,7 +299,7 @@ func (l *log) truncated(held positions, ends []extent) error {
 			return &connector.Refusal{
 				Thing: fmt.Sprintf("topic %s, partition %d", l.sink.topics.events, p),
 				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the topic was made anew", ends[p].end, next),
-				Mend:  "restore it, or go on without them with `run --first-start`, and see what is missing with `audit`",
+				Mend:  "restore it, or go on without them with `run --first-start`, and see what is missing with `twochat-connector audit`",
 			}
 		}
 	}

@@ -12,6 +12,8 @@ import (
 type positions struct {
 	// Partitions is the pinned count: chats keep their partitions while it stays.
 	Partitions int `json:"partitions"`
+	// Topic is the id of the events topic, where the brokers tell it.
+	Topic string `json:"topic,omitempty"`
 	// Next holds, by partition, an offset that the log's end had reached before the commit.
 	Next []int64 `json:"next"`
 	// Marks say from which offsets on to read for events from a sequence on, oldest first.

@@ -24,8 +24,8 @@ type watch struct {
 
 	mu      sync.Mutex
 	refused *connector.Refusal
-	warned  map[string]bool // the warnings that hold
-	primed  bool            // they were taken down once: the start said them
+	warned  map[string]bool // what was found last
+	primed  bool            // it was taken down once: the start said it
 }
 
 func newWatch() watch { return watch{woken: make(chan struct{}, 1), warned: make(map[string]bool)} }
@@ -86,21 +86,18 @@ func (s *Sink) lookAtSettings(ctx context.Context) {
 		return
 	}
 	s.watch.take(i.found, func(f connector.Finding) {
-		s.logger.Warn("a setting of Kafka's has changed", "thing", f.Thing, "cause", f.Text, "mend", f.Mend)
+		s.logger.Warn("a setting of Kafka's has changed", "thing", f.Thing, "now", f.Text, "mend", f.Mend)
 	})
 }
 
-// take takes down what was found; warnings that are new are told.
+// take takes down what was found, and tells what is new.
 func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.refused = nil
 	warned := make(map[string]bool)
 	for _, f := range found {
-		if f.Level == connector.FindingOK {
-			continue
-		}
-		text := f.Thing + ": " + f.Text
+		text := f.Thing + ": " + f.Text // also of what is well: what was kept for ever and is for a day now is told
 		warned[text] = true
 		if !w.warned[text] && (w.primed || f.Level == connector.FindingRefused) {
 			tell(f)

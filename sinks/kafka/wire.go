@@ -37,6 +37,7 @@ type wire struct {
 	net      net.Conn
 	protocol *protocol.Conn
 	versions map[protocol.ApiKey]int16
+	identify bool // the broker tells topics' ids
 	used     time.Time
 }
 
@@ -98,6 +99,10 @@ func (w *wires) ask(ctx context.Context, address string, within time.Duration, r
 	if err := c.speaks(request); err != nil {
 		w.put(address, c)
 		return nil, err
+	}
+	if _, ok := request.(*identities); ok && !c.identify {
+		w.put(address, c)
+		return &identities{}, nil
 	}
 	var answer protocol.Message
 	err := c.bounded(ctx, func() (err error) {
@@ -236,6 +241,9 @@ func (c *wire) agree() error {
 	for _, k := range known.ApiKeys {
 		key := protocol.ApiKey(k.ApiKey)
 		c.versions[key] = key.SelectVersion(k.MinVersion, k.MaxVersion)
+		if key == protocol.Metadata {
+			c.identify = k.MinVersion <= identityVersion && identityVersion <= k.MaxVersion
+		}
 	}
 	c.protocol.SetVersions(c.versions)
 	return nil

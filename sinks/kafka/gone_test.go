@@ -1,0 +1,232 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
+)
+
+func admin(t *testing.T, b *broker) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func wantRefusal(t *testing.T, err error, part string) {
+	t.Helper()
+	refusal := refusalOf(err)
+	if refusal == nil || !strings.Contains(refusal.Error(), part) || refusal.Mend == "" {
+		t.Fatalf("got %v, want a refusal with %q", err, part)
+	}
+}
+
+// TestTopicDeleted deletes a topic under a running instance: it is not there for a moment, and then refused by name. A restart that may
+// make topics does not make this one anew beside what was written with it.
+func TestTopicDeleted(t *testing.T) {
+	for _, suffix := range []string{"", ".checkpoints"} {
+		t.Run("topic"+suffix, func(t *testing.T) {
+			b := fake(t, 1)
+			config := Config{Topic: newTopic(), Create: true}
+			createTopics(t, b, config)
+			w := newWriter(t, b, config, "one")
+			w.acquire()
+			if err := w.commit(30); err != nil {
+				t.Fatal(err)
+			}
+			client := admin(t, b)
+			deleteTopic(t, client, config.Topic+suffix)
+			if err := w.commit(5); outcomeOf(err) != notNow {
+				t.Fatalf("at first: %v, want not now", err)
+			}
+			w.sink.missing.patience = 0
+			wantRefusal(t, w.commit(5), "topic "+config.Topic+suffix+": it was deleted while this instance ran")
+
+			again := openSink(t, b, config, connector.Encoding{})
+			defer again.Close()
+			wantRefusal(t, again.Create(within(t)), "topic "+config.Topic+suffix+": it does not exist, but topic "+config.Topic)
+			wantRefusal(t, again.Rehearse(within(t)), "it was deleted")
+			wantFinding(t, again, nil, connector.FindingRefused, "it was deleted")
+			found, err := again.Check(within(t), nil)
+			for _, f := range found {
+				if err != nil || f.Missing {
+					t.Errorf("%+v, %v: `create` would make it", f, err)
+				}
+			}
+		})
+	}
+	t.Run("quarantine", func(t *testing.T) { // nothing is decided by what it holds
+		b := fake(t, 1)
+		config := Config{Topic: newTopic(), Create: true}
+		createTopics(t, b, config)
+		w := newWriter(t, b, config, "one")
+		w.acquire()
+		if err := w.commit(3); err != nil {
+			t.Fatal(err)
+		}
+		deleteTopic(t, admin(t, b), config.Topic+".quarantine")
+		createTopics(t, b, config)
+		if err := w.commit(3); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestTopicAnewUnderAnInstance makes a topic anew under a running instance: it does not go on there.
+func TestTopicAnewUnderAnInstance(t *testing.T) {
+	everyBroker(t, func(t *testing.T, b *broker) {
+		for _, suffix := range []string{"", ".checkpoints"} {
+			config := Config{Topic: newTopic()}
+			createTopics(t, b, config)
+			w := newWriter(t, b, config, "one")
+			w.acquire()
+			for range 2 {
+				if err := w.commit(60); err != nil {
+					t.Fatal(err)
+				}
+			}
+			client := admin(t, b)
+			deleteTopic(t, client, config.Topic+suffix)
+			createAnew(t, b, config)
+			err := w.commit(60)
+			for ctx := within(t); outcomeOf(err) == notNow && pause(ctx, 50*time.Millisecond) == nil; {
+				err = w.commit(60)
+			}
+			if outcomeOf(err) == unclear { // a real broker may break the transaction off
+				_, err = w.log.Acquire(within(t))
+			}
+			wantRefusal(t, err, "restore it")
+			_, err = w.log.Acquire(within(t))
+			if refusalOf(err) == nil {
+				t.Fatalf("topic%s: it is taken over again: %v", suffix, err)
+			}
+			if n := len(storedEvents(t, b, config.Topic, w.stream)); suffix == "" && n != 0 {
+				t.Fatalf("%d events are in the new topic", n)
+			}
+		}
+	})
+}
+
+// createAnew makes the missing topics by hand, as an operator's tool does.
+func createAnew(t *testing.T, b *broker, config Config) {
+	t.Helper()
+	s := openSink(t, b, config, connector.Encoding{})
+	defer s.Close()
+	v, err := s.cluster.settled(within(t), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing, err := s.absent(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ctx := within(t); len(missing) == 0 && pause(ctx, 50*time.Millisecond) == nil; missing, _ = s.absent(v) {
+		if v, err = s.cluster.settled(ctx, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := admin(t, b)
+	for _, name := range missing {
+		makeTopic(t, client, name, int32(s.topics.partitions(name)), nil)
+	}
+}
+
+// TestStandingHolds has all topics made anew between two take-overs of one instance: it knows better than to begin a new log.
+func TestStandingHolds(t *testing.T) {
+	b := fake(t, 1)
+	config := Config{Topic: newTopic()}
+	createTopics(t, b, config)
+	w := newWriter(t, b, config, "one")
+	w.acquire()
+	if err := w.commit(30); err != nil {
+		t.Fatal(err)
+	}
+	client := admin(t, b)
+	for _, name := range w.sink.topics.all() {
+		remakeTopic(t, client, name, int32(w.sink.topics.partitions(name)))
+	}
+	_, err := w.log.Acquire(within(t))
+	wantRefusal(t, err, "its log went back from 30 to 0")
+	if n := len(readCommitted(t, b, config.Topic+".checkpoints")[0]); n != 0 {
+		t.Fatalf("%d checkpoints were written", n)
+	}
+}
+
+// TestCheckpointsAnew has the topic of checkpoints made anew, with more in it than the old one had: what was read before is forgotten.
+func TestCheckpointsAnew(t *testing.T) {
+	b := fake(t, 1)
+	config := Config{Topic: newTopic()}
+	createTopics(t, b, config)
+	w := newWriter(t, b, config, "one")
+	w.acquire()
+	if err := w.commit(3); err != nil {
+		t.Fatal(err)
+	}
+	reader := openSink(t, b, config, connector.Encoding{})
+	defer reader.Close()
+	log := reader.Log(sinktest.Claim(w.stream, "reader"))
+	if c, found, err := log.Peek(within(t)); err != nil || !found || c.Sequence != 3 {
+		t.Fatalf("%d, %t, %v", c.Sequence, found, err)
+	}
+	name := config.Topic + ".checkpoints"
+	remakeTopic(t, admin(t, b), name, 1)
+	for i := range 20 {
+		put(t, b, &kgo.Record{Topic: name, Key: []byte("other"), Value: fmt.Appendf(nil, `{"data":{},"n":%d}`, i)})
+	}
+	reader.cluster.doubt()
+	if c, found, err := log.Peek(within(t)); found {
+		t.Fatalf("sequence %d is found in the new topic, %v", c.Sequence, err)
+	}
+}
+
+// TestManyCheckpoints finds a checkpoint below thousands of others, and one after them.
+func TestManyCheckpoints(t *testing.T) {
+	b := fake(t, 1)
+	config := Config{Topic: newTopic()}
+	createTopics(t, b, config)
+	w := newWriter(t, b, config, "one")
+	w.acquire()
+	if err := w.commit(3); err != nil {
+		t.Fatal(err)
+	}
+	client := admin(t, b)
+	var records []*kgo.Record
+	for i := range 5500 {
+		records = append(records, &kgo.Record{Topic: config.Topic + ".checkpoints", Key: fmt.Appendf(nil, "other-%d", i%3), Value: []byte(`{}`)})
+	}
+	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	for _, instance := range []string{"two", "three"} {
+		next := newWriter(t, b, config, instance)
+		if got := next.acquire(); got != 3 {
+			t.Fatalf("%s goes on from %d, want 3", instance, got)
+		}
+	}
+}
+
+// TestRightsWithdrawn has a right taken away: the commit is refused by name, with the command that gives it back, and the next take-over
+// as well, until it is given back.
+func TestRightsWithdrawn(t *testing.T) {
+	w := newWriter(t, fake(t, 1), Config{}, "one")
+	for _, c := range rightCodes {
+		err := w.sink.judged(fmt.Errorf("produce: %w", c.code))
+		wantRefusal(t, err, c.part)
+		if !strings.Contains(refusalOf(err).Mend, c.mend) {
+			t.Errorf("%v: the mend is %q", c.code, refusalOf(err).Mend)
+		}
+	}
+	if err := w.sink.judged(errNoAnswer); !errors.Is(err, errNoAnswer) || refusalOf(err) != nil {
+		t.Errorf("got %v", err)
+	}
+}

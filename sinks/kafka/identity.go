@@ -1,0 +1,87 @@
+package kafka
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// identityVersion is the version of a metadata request from which on brokers (2.8 and newer) tell a topic's id. kafka-go knows none as
+// new, so the message is kmsg's.
+const identityVersion = 10
+
+// identities asks for the topics' ids: a topic that was deleted and made anew has another one. Asked of kafka-go's connection, as a
+// message that is exchanged raw.
+type identities struct {
+	request kmsg.MetadataRequest
+	answer  *kmsg.MetadataResponse
+}
+
+var _ protocol.RawExchanger = (*identities)(nil)
+
+func (*identities) ApiKey() protocol.ApiKey                 { return protocol.Metadata }
+func (*identities) Required(map[protocol.ApiKey]int16) bool { return true }
+
+func (i *identities) RawExchange(conn io.ReadWriter) (protocol.Message, error) {
+	const correlation = 0x2c4a7
+	raw := binary.BigEndian.AppendUint16(make([]byte, 4), uint16(protocol.Metadata))
+	raw = binary.BigEndian.AppendUint16(raw, identityVersion)
+	raw = binary.BigEndian.AppendUint32(raw, correlation)
+	raw = binary.BigEndian.AppendUint16(raw, 0) // a client id without letters
+	raw = append(raw, 0)                        // no tags
+	raw = i.request.AppendTo(raw)
+	binary.BigEndian.PutUint32(raw, uint32(len(raw)-4))
+	if _, err := conn.Write(raw); err != nil {
+		return nil, err
+	}
+	var head [9]byte // size, correlation, no tags
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		return nil, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size < 5 || size > maxMetadata || binary.BigEndian.Uint32(head[4:]) != correlation || head[8] != 0 {
+		return nil, errNoAnswer
+	}
+	body := make([]byte, size-5)
+	if _, err := io.ReadFull(conn, body); err != nil {
+		return nil, err
+	}
+	i.answer = kmsg.NewPtrMetadataResponse()
+	i.answer.SetVersion(identityVersion)
+	if err := i.answer.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("decode metadata: %w", err)
+	}
+	return i, nil
+}
+
+// maxMetadata bounds the answer: it is of three topics.
+const maxMetadata = 16 << 20
+
+// topicIDs gives the ids of the sink's topics; none where the brokers do not tell them.
+func (s *Sink) topicIDs(ctx context.Context) (map[string]string, error) {
+	request := &identities{request: kmsg.NewMetadataRequest()}
+	request.request.SetVersion(identityVersion)
+	for _, name := range s.topics.all() {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		request.request.Topics = append(request.request.Topics, topic)
+	}
+	ids := make(map[string]string)
+	answer, err := s.cluster.any(ctx, request)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the topics' ids: %w", err)
+	}
+	if got, ok := answer.(*identities); ok && got.answer != nil {
+		for _, t := range got.answer.Topics {
+			if t.Topic != nil && t.ErrorCode == 0 && t.TopicID != [16]byte{} {
+				ids[*t.Topic] = base64.RawURLEncoding.EncodeToString(t.TopicID[:]) // as Kafka's tools print it
+			}
+		}
+	}
+	return ids, nil
+}
