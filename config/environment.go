@@ -8,7 +8,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/twochat-connector/twochat-connector/secret"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/secret"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 // fileSuffix ends the name of every key that names a file which is read as it is: a secret, a certificate.

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/twochat-connector/twochat-connector/secret"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 const redacted = "[redacted]"

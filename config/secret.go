@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/twochat-connector/twochat-connector/secret"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 // FileSecret is a secret that stands in a file. It prints as its path where that is one: somebody may have written the secret

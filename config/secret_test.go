@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twochat-connector/twochat-connector/secret"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 func TestFileSecret_ReadsAgainWhenChanged(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
 
-	"github.com/twochat-connector/twochat-connector/secret"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 // dialTimeout bounds the making of a connection: dialling, TLS, versions, authentication.

@@ -16,7 +16,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/secret"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 // dialTimeout bounds one attempt to connect where the context does not bound it more tightly. A server that hangs takes connections and
