@@ -45,13 +45,16 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 			})
 		}
 	}
-	read, failed := k.streams(ctx, rate, accountErr)
+	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == connector.BudgetSpent {
+		k.add(connector.Finding{
+			Level: connector.FindingRefused, Thing: "poll.monthly_credits", Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
+			Mend: "wait until the account's month begins anew, raise poll.monthly_credits, or set poll.when_spent: slow",
+		})
+		return rate, false
+	}
+	read := k.streams(ctx, rate, accountErr)
 	if info.Blocked {
-		blocked := connector.Finding{Level: connector.FindingWarning, Thing: "account", Text: "2Chat says that it is blocked", Mend: "ask 2Chat's support, or look at the account's billing"}
-		if failed {
-			blocked.Level = connector.FindingRefused
-		}
-		k.add(blocked)
+		k.add(connector.Finding{Level: connector.FindingRefused, Thing: "account", Text: "2Chat says that it is blocked", Mend: blockedHint})
 	}
 	if accountErr != nil && read > 0 {
 		finding := faultFinding("account", "", accountErr)
@@ -68,31 +71,30 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 // attempts is how often a page is asked for that fails in passing.
 const attempts = 3
 
-// streams reads page 0 of each stream, at the rate in force. read counts the pages; failed says that one could not be read.
-func (k *check) streams(ctx context.Context, rate int, accountErr error) (read int, failed bool) {
+// streams reads page 0 of each stream, at the rate in force, and counts those that could be read.
+func (k *check) streams(ctx context.Context, rate int, accountErr error) (read int) {
 	limiter := connector.NewLimiter(float64(rate))
 	streams := k.config.Streams()
 	for i, stream := range streams {
 		thing := "stream " + stream.Name
 		page, err := k.pageOf(ctx, limiter, stream, accountErr)
 		if ctx.Err() != nil {
-			return read, failed
+			return read
 		}
 		if err == nil {
 			read++
 			k.page(thing, page)
 			continue
 		}
-		failed = true
 		finding := faultFinding(thing, "page 0 of "+thing+" cannot be read: ", err)
 		if left := len(streams) - i - 1; left > 0 && finding.Thing != thing {
 			finding.Text += fmt.Sprintf("; %d further streams were not asked", left)
 			k.add(finding)
-			return read, failed
+			return read
 		}
 		k.add(finding)
 	}
-	return read, failed
+	return read
 }
 
 // longestRetryAfter is how long a check waits at most where the server asks it to.

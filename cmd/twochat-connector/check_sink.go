@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,13 +29,15 @@ func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Priva
 	for i := range findings {
 		findings[i].Thing = sinkThing(c, findings[i].Thing)
 	}
-	k.add(willBeMade(c, findings)...)
 	if err != nil {
+		// What is missing is not made, for the reason that follows.
+		k.add(slices.DeleteFunc(findings, func(f connector.Finding) bool { return f.Missing })...)
 		if ctx.Err() == nil {
 			k.add(errorFinding(thing, err))
 		}
 		return
 	}
+	k.add(willBeMade(c, findings)...)
 	if !lacking && !refusedAny(findings) {
 		k.takeOvers(ctx, sink, claims)
 	}

@@ -188,7 +188,7 @@ func privacyOf(c *config.Config) (twochat.Privacy, error) {
 		privacy.Secret = []byte(key)
 	}
 	if err := privacy.Validate(); err != nil {
-		return privacy, &usageError{err}
+		return privacy, &usageError{mended(err, "look at privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more")}
 	}
 	return privacy, nil
 }

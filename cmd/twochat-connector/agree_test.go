@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// setup is a set-up that may be broken: a configuration in a folder of its own, and with what words it is started.
+type setup struct {
+	t         *testing.T
+	dir, api  string
+	text      string // of the configuration
+	sink      string
+	words     []string
+	env       []string
+	wantReady bool
+	finished  []func()
+}
+
+// write makes the configuration and returns its path.
+func (s *setup) write() string {
+	text := s.text
+	if text == "" {
+		text = fmt.Sprintf("twochat:\n  base_url: %s\n  api_key_file: %s\n  streams: [{ number: %q, name: support }]\nstart: beginning\n"+
+			"poll: { min_interval: 1s, max_interval: 1s, timeout: 1s, monthly_credits: 1000000000 }\nadmin: { listen: '127.0.0.1:0' }\nsink:\n  %s\n",
+			s.api, filepath.Join(s.dir, "key"), twochattest.DefaultNumber, s.sink)
+	}
+	path := filepath.Join(s.dir, "config.yaml")
+	s.put("config.yaml", text)
+	return path
+}
+
+func (s *setup) put(name, content string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// change replaces a part of the configuration.
+func (s *setup) change(from, to string) {
+	s.t.Helper()
+	s.write()
+	content, err := os.ReadFile(filepath.Join(s.dir, "config.yaml"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !strings.Contains(string(content), from) {
+		s.t.Fatalf("the configuration lacks %q", from)
+	}
+	s.text = strings.ReplaceAll(string(content), from, to)
+}
+
+// command runs a command line until it ends or the context does.
+func (s *setup) command(ctx context.Context, args ...string) *running {
+	r := &running{t: s.t, ended: make(chan struct{})}
+	ctx, r.stop = context.WithCancel(ctx)
+	go func() {
+		defer close(r.ended)
+		r.code = run(ctx, &program{env: s.env, in: strings.NewReader(""), out: &r.out, err: &r.err}, args)
+	}()
+	return r
+}
+
+// runOnce lets the connector read and deliver, and stops it: what it leaves is there before.
+func (s *setup) runOnce() {
+	s.t.Helper()
+	if ready, r := s.starts(true, time.Minute); !ready {
+		s.t.Fatalf("the former instance does not start: %s", r.err.String())
+	}
+}
+
+// starts runs the connector, and says whether it gets ready within a time.
+func (s *setup) starts(wanted bool, within time.Duration) (bool, *running) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), within)
+	defer cancel()
+	r := s.command(s.t.Context(), append([]string{"run", "--config", s.write()}, s.words...)...)
+	defer func() { r.stop(); <-r.ended }()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.ended:
+			return false, r
+		case <-ctx.Done():
+			return false, r
+		case <-ticker.C:
+		}
+		admin := r.logged("started", "admin")
+		if admin == "" {
+			continue
+		}
+		if readsAndDelivers(ctx, admin) {
+			return true, r
+		}
+	}
+}
+
+// readsAndDelivers says whether an instance is ready, and has read each list down to what is delivered.
+func readsAndDelivers(ctx context.Context, admin string) bool {
+	var r report
+	body, err := askStatus(ctx, admin, admin)
+	if err != nil || json.Unmarshal(body, &r) != nil || !r.Ready {
+		return false
+	}
+	return !slices.ContainsFunc(r.Streams, func(s streamReport) bool { return s.LastGoodWalk.IsZero() })
+}
+
+// notReady is how long run is watched where check refuses it: what is well is ready within two seconds.
+const notReady = 4 * time.Second
+
+// What check says ready, runs, and nothing else does: over set-ups that are broken in every way that is known, and some that are well.
+func TestCheck_AgreesWithRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	_, wellURL := fakeAPI(t, twochattest.Options{Seed: 31, History: 30})
+	cases := slices.Concat(agreeOnConfiguration(), agreeOnAPI(), agreeOnFiles(), agreeOnNATS(t), agreeOnKafka(t))
+	if len(cases) < 40 {
+		t.Fatalf("only %d set-ups", len(cases))
+	}
+	seen := map[string]bool{}
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 12)
+	for _, c := range cases {
+		if seen[c.name] {
+			t.Fatalf("two set-ups are called %s", c.name)
+		}
+		seen[c.name] = true
+		dir := t.TempDir()
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			s := &setup{t: t, dir: dir, api: wellURL, sink: "file: { path: " + filepath.Join(dir, "events.jsonl") + " }"}
+			s.put("key", testKey+"\n")
+			c.set(s)
+			s.agree(c.name, c.ready)
+		})
+	}
+	wait.Wait()
+	t.Logf("%d set-ups", len(cases))
+}
+
+// agree checks a set-up, and runs it.
+func (s *setup) agree(name string, ready bool) {
+	defer func() {
+		for _, finish := range slices.Backward(s.finished) {
+			finish()
+		}
+	}()
+	check := s.command(s.t.Context(), append([]string{"check", "--config", s.write()}, s.words...)...)
+	<-check.ended
+	said := check.code == exitFine
+	if said != strings.Contains(check.out.String(), "Ready to run") {
+		s.t.Errorf("%s: check ends with %d, and says: %s", name, check.code, check.out.String())
+	}
+	if !said && check.code != exitWrong && check.code != exitUsage {
+		s.t.Errorf("%s: check ends with %d: %s", name, check.code, check.err.String())
+	}
+	for line := range strings.Lines(check.out.String()) {
+		if strings.HasPrefix(line, "refused") && !strings.Contains(check.out.String(), line+"         → ") {
+			s.t.Errorf("%s: a refusal without a hint: %s", name, line)
+		}
+	}
+	within := notReady
+	if said || ready {
+		within = 40 * time.Second
+	}
+	runs, r := s.starts(ready, within)
+	if said != runs || said != ready {
+		s.t.Errorf("%s: check says ready %t, run is ready %t, expected %t\ncheck: %s%s\nrun (%d): %.1500s",
+			name, said, runs, ready, check.out.String(), check.err.String(), r.code, r.err.String())
+	}
+	for _, text := range []string{"*fmt.", "*errors.", "*net.", "%!"} {
+		if all := check.out.String() + check.err.String() + r.err.String(); strings.Contains(all, text) {
+			s.t.Errorf("%s: %s is shown: %s", name, text, all)
+		}
+	}
+}
+
+// agreement is one set-up of the table.
+type agreement struct {
+	name  string
+	ready bool
+	set   func(s *setup)
+}
+
+// changed is a set-up whose configuration has one part replaced.
+func changed(name, from, to string) agreement {
+	return agreement{name, false, func(s *setup) { s.change(from, to) }}
+}
+
+func agreeOnConfiguration() []agreement {
+	return []agreement{
+		{"well", true, func(*setup) {}},
+		changed("unknown key", "start:", "starts:"),
+		changed("no stream", "[{ number: \""+twochattest.DefaultNumber+"\", name: support }]", "[]"),
+		changed("overlapping streams", "name: support }]", "name: support }, { number: \""+twochattest.DefaultNumber+"\", remote: \"+15550100777\", name: other }]"),
+		changed("number without plus", "\"+1555", "\"1555"),
+		changed("clear text to 2Chat", "base_url: http://127.0.0.1", "base_url: http://192.0.2.1"),
+		changed("small memory", "admin:", "seen: { capacity: 10 }\nadmin:"),
+		changed("pseudonymous without a key", "admin:", "privacy: { identifiers: pseudonymous }\nadmin:"),
+		changed("admin address of nobody", "127.0.0.1:0", "192.0.2.1:0"),
+		changed("admin name of nobody", "127.0.0.1:0", "nobody.invalid:0"),
+		changed("two sinks", "sink:\n", "sink:\n  stdout: {}\n"),
+		changed("one broker with credentials in clear", "sink:\n", "sink:\n  kafka: { brokers: ['192.0.2.1:9092'], sasl: { mechanism: plain, username: u, password_file: key } }\nx:\n"),
+		{"no file", false, func(s *setup) { s.text = " " }},
+		{"admin address in use", false, func(s *setup) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				s.t.Error(err)
+				return
+			}
+			s.finished = append(s.finished, func() { _ = listener.Close() })
+			s.change("127.0.0.1:0", listener.Addr().String())
+		}},
+		{"no key file", false, func(s *setup) { s.change(filepath.Join(s.dir, "key"), filepath.Join(s.dir, "missing")) }},
+		{"empty key file", false, func(s *setup) { s.put("key", "\n") }},
+		{"key in quotes", false, func(s *setup) { s.put("key", `"`+testKey+`"`) }},
+		{"key from Windows", true, func(s *setup) { s.put("key", "\xef\xbb\xbf"+testKey+"\r\n") }},
+		{"key in UTF-16 without a mark", false, func(s *setup) { s.put("key", "U\x00A\x00") }},
+		{"folder for a key file", false, func(s *setup) { s.change(filepath.Join(s.dir, "key"), s.dir) }},
+		{"key in the environment", true, func(s *setup) { s.env = []string{"TWOCHAT_API_KEY=" + testKey + "\n"}; s.put("key", "") }},
+		{"short privacy key", false, func(s *setup) {
+			s.put("secret", "short")
+			s.change("admin:", "privacy: { identifiers: pseudonymous, key_file: "+filepath.Join(s.dir, "secret")+" }\nadmin:")
+		}},
+		{"no privacy key", false, func(s *setup) {
+			s.change("admin:", "privacy: { identifiers: pseudonymous, key_file: "+filepath.Join(s.dir, "missing")+" }\nadmin:")
+		}},
+	}
+}
+
+// answering is an API that is not as it should be.
+func answering(name string, ready bool, pages, info http.HandlerFunc) agreement {
+	return agreement{name, ready, func(s *setup) {
+		fake := twochattest.New(twochattest.Options{Seed: 32, History: 30, Key: testKey, RequestsPerMinute: 600_000})
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler := pages
+			if strings.HasPrefix(r.URL.Path, "/open/info") {
+				handler = info
+			}
+			if handler != nil {
+				handler(w, r)
+				return
+			}
+			fake.ServeHTTP(w, r)
+		}))
+		s.finished = append(s.finished, server.Close)
+		s.api = server.URL
+		if ready { // ten calls a minute take long to read a list to its end
+			s.change("poll: {", "poll: { requests_per_minute: 6000,")
+		}
+	}}
+}
+
+func says(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+func agreeOnAPI() []agreement {
+	detail := `{"detail":"no"}`
+	return []agreement{
+		answering("wrong key", false, says(401, detail), says(401, detail)),
+		answering("key without rights", false, says(403, detail), nil),
+		answering("number not connected", false, says(404, detail), nil),
+		answering("no credits", false, says(402, detail), nil),
+		answering("server broken", false, says(503, detail), nil),
+		answering("web pages", false, says(200, "<html></html>"), nil),
+		answering("another API", false, says(200, `{"success":true,"page_number":7,"messages":[]}`), says(404, detail)),
+		answering("redirects", false, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, nil),
+		answering("too many requests for ever", false, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, nil),
+		answering("no word of the account", true, nil, says(404, detail)),
+		answering("the account's word broken", true, nil, says(500, "")),
+		answering("the account's word forbidden", true, nil, says(403, detail)),
+		answering("account blocked", false, nil, says(200, `{"success":true,"account":{"blocked":true},"limits":{},"usage":{}}`)),
+		{"nobody at the API's address", false, func(s *setup) { s.api = "http://" + closedPort(s.t) }},
+		{"an address that only accepts", false, func(s *setup) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				s.t.Error(err)
+				return
+			}
+			s.finished = append(s.finished, func() { _ = listener.Close() })
+			s.api = "http://" + listener.Addr().String()
+		}},
+		{"budget spent, and stop", false, func(s *setup) {
+			fake := twochattest.New(twochattest.Options{Seed: 33, History: 3, Key: testKey, RequestsPerMinute: 600_000})
+			server := httptest.NewServer(fake)
+			fake.Consume(2000)
+			s.finished, s.api = append(s.finished, server.Close), server.URL
+			s.change("monthly_credits: 1000000000", "monthly_credits: 1000, when_spent: stop")
+		}},
+	}
+}
