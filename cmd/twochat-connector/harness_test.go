@@ -208,6 +208,28 @@ func get(t *testing.T, url string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
+// tryGet asks the admin server, which may not be there yet, or any more.
+func tryGet(url string) (body string, err error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	response, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return string(text), err
+}
+
+// over says whether the command has ended.
+func (r *running) over() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // audit holds a file of events against what the fake has listed.
 func audit(t *testing.T, fake *twochattest.Fake, path string) twochattest.Report {
 	t.Helper()

@@ -72,6 +72,7 @@ func commands() []command {
 		{"explain", "say what this configuration promises, and what can still be lost or doubled", runExplain},
 		{"status", "ask a running instance how its streams are", runStatus},
 		{"tail", "follow the events in the sink", runTail},
+		{"preview", "show what privacy does to messages, before and after", runPreview},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill},
 		{"version", "print the version", printVersion},
 	}

@@ -77,7 +77,7 @@ func newPipeline(p parts) *pipeline {
 	l.rate.Store(rate)
 	l.limiter = connector.NewLimiter(float64(rate))
 	l.budget = newBudget(c, l.calls.Load, l.inFlight.Load, p.logger)
-	p.registry.MustRegister(l.budget)
+	p.registry.MustRegister(l.budget, unknownMembers(p.client.UnknownMembers))
 	metrics := connector.NewMetrics(p.registry)
 	slots := make(chan struct{}, c.Poll.Concurrency)
 	room := connector.NewRoom()

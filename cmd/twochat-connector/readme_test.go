@@ -91,6 +91,7 @@ func metricNames(t *testing.T) []string {
 	registry := newRegistry()
 	connector.NewMetrics(registry)
 	registry.MustRegister(connector.NewBudget(connector.BudgetConfig{Streams: 1, Interval: time.Minute, Logger: slog.New(slog.DiscardHandler)}))
+	registry.MustRegister(unknownMembers(func() uint64 { return 0 }))
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)

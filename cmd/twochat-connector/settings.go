@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
@@ -202,6 +204,14 @@ func newClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, erro
 		return nil, &usageError{err}
 	}
 	return client, nil
+}
+
+// unknownMembers is the metric of members of items that nobody has seen before.
+func unknownMembers(count func() uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "twochat_connector", Name: "unknown_members_total",
+		Help: "Members of messages that were never seen before and are treated as text, under pseudonyms or where something is dropped.",
+	}, func() float64 { return float64(count()) })
 }
 
 // newLogger makes the logger: text for a person at a terminal, JSON for machines.

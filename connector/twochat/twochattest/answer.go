@@ -3,10 +3,13 @@ package twochattest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,9 +77,26 @@ func (f *Fake) answer(w http.ResponseWriter, r *http.Request, v view) {
 		if !wait(r, delay) {
 			return
 		}
+	case KindSwitch:
+		if !raw(w, r, []byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")) {
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		}
+		return
 	}
 	body := v.body()
 	switch v.fault.Kind {
+	case KindBehind:
+		head := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n"
+		first := body[bytes.IndexByte(body, '[')+1:]
+		if raw(w, r, slices.Concat([]byte(head), body, first[:min(len(first), 1000)])) {
+			return
+		}
+	case KindMarked:
+		body = append([]byte("\xef\xbb\xbf"), body...)
+	case KindDeep:
+		const levels = 100_000
+		deep := strings.Repeat("[", levels) + strings.Repeat("]", levels)
+		body = append(body[:len(body)-1], `,"deep":`+deep+`}`...)
 	case KindTrailingGarbage:
 		body = append(body, "\n{\"debug\":\"left over\"}"...)
 	case KindOversized:
@@ -131,6 +151,21 @@ func (f *Fake) oversized(w http.ResponseWriter, r *http.Request, body []byte) {
 		}
 	}
 	w.Write(tail)
+}
+
+// raw answers with bytes as they are, and then with nothing until the client goes, or for ten seconds; false where there is no connection
+// to do so on.
+func raw(w http.ResponseWriter, r *http.Request, answer []byte) bool {
+	connection, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	defer connection.Close()
+	defer context.AfterFunc(r.Context(), func() { _ = connection.Close() })()
+	_ = connection.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = connection.Write(answer)
+	_, _ = io.Copy(io.Discard, connection)
+	return true
 }
 
 // reset breaks the connection off within the first line of an answer.

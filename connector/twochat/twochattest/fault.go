@@ -31,6 +31,10 @@ const (
 	KindReset           Kind = "reset"            // the connection is reset within the first line of the answer
 	KindRedirect        Kind = "redirect"         // 302 to Options.RedirectTo
 	KindMissing         Kind = "missing"          // 404 on whatever page
+	KindSwitch          Kind = "switch"           // 101 to another protocol, and then nothing
+	KindBehind          Kind = "behind"           // a good page, and behind its length bytes that quote its first message (valid)
+	KindMarked          Kind = "marked"           // a good page behind a byte order mark (valid)
+	KindDeep            Kind = "deep"             // a page in which something is nested a hundred thousand levels deep
 )
 
 // Body is the shape of an error's body (api.md §3.2).
@@ -82,7 +86,7 @@ func (f Fault) String() string {
 // whole says whether the answer is a page that a careful reader has to accept.
 func (f Fault) whole() bool {
 	switch f.Kind {
-	case "", KindNoEcho, KindNoSuccess, KindRepeat, KindEmptyPage, KindShortPage, KindSlow, KindStall:
+	case "", KindNoEcho, KindNoSuccess, KindRepeat, KindEmptyPage, KindShortPage, KindSlow, KindStall, KindBehind, KindMarked:
 		return true
 	}
 	return false
@@ -112,6 +116,10 @@ func PassingFaults(rate float64) []Chance {
 		{Kind: KindRedirect},
 		{Kind: KindNoEcho},
 		{Kind: KindNoSuccess},
+		{Kind: KindSwitch},
+		{Kind: KindBehind},
+		{Kind: KindMarked},
+		{Kind: KindDeep},
 	}
 	chances := make([]Chance, len(faults))
 	for i, fault := range faults {

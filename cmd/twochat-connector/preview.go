@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+)
+
+const aboutPreview = `
+Shows what the configured privacy makes of messages, before and after: those of page 0 of a stream, for one API call, or those in a
+file (--file FILE, or --file - for the standard input: a page, a list of items, or items one after the other), for none.
+
+What customers wrote is shown on this output, and nowhere else. Members that nobody has seen before are named: they are treated as
+text.
+`
+
+// previewReport is what preview prints with --json.
+type previewReport struct {
+	Stream      string              `json:"stream"`
+	Identifiers config.Identifiers  `json:"identifiers"`
+	Drop        []string            `json:"drop,omitempty"`
+	Items       []twochat.Previewed `json:"items"`
+	Unknown     []string            `json:"unknown,omitempty"`
+}
+
+// runPreview is the command preview.
+func runPreview(ctx context.Context, p *program, args []string) error {
+	flags := newFlags(p)
+	settings := configFlags(flags)
+	path := flags.String("file", "", "`where` the messages are: a file, or - for the standard input; a stream's page 0 where it is empty")
+	name := flags.String("stream", "", "`name` of the stream; may be left out where there is only one")
+	most := flags.Int("last", 5, "`how many` of the newest messages are shown")
+	asJSON := flags.Bool("json", false, "print it as JSON")
+	if err := p.parse(flags, args, aboutPreview); err != nil {
+		return err
+	}
+	if *most < 1 {
+		return usage("flag --last: expected 1 or more")
+	}
+	load := p.load
+	if *path != "" {
+		load = func(flags *config.Flags) (*config.Config, error) {
+			c, _, err := p.loadKeyless(flags)
+			return c, err
+		}
+	}
+	c, err := load(settings)
+	if err != nil {
+		return err
+	}
+	privacy, err := privacyOf(c)
+	if err != nil {
+		return err
+	}
+	stream, err := streamNamed(c, *name)
+	if err != nil {
+		return err
+	}
+	preview, err := twochat.NewPreview(privacy, privacy.Keyed(stream))
+	if err != nil {
+		return &usageError{err}
+	}
+	items, err := p.previewed(ctx, c, stream, *path)
+	if err != nil {
+		return err
+	}
+	r := previewReport{Stream: stream.Name, Identifiers: c.Privacy.Identifiers, Drop: c.Privacy.Drop}
+	for _, item := range items[:min(len(items), *most)] {
+		shown := preview.Item(item)
+		r.Items = append(r.Items, shown)
+		for _, member := range shown.Unknown {
+			if !slices.Contains(r.Unknown, member) {
+				r.Unknown = append(r.Unknown, member)
+			}
+		}
+	}
+	if *asJSON {
+		return printJSON(p.out, r)
+	}
+	return r.print(p.out)
+}
+
+// previewed are the items to show, newest first.
+func (p *program) previewed(ctx context.Context, c *config.Config, s connector.Stream, path string) ([][]byte, error) {
+	var items [][]byte
+	if path == "" {
+		client, err := newClient(c, twochat.Privacy{})
+		if err != nil {
+			return nil, err
+		}
+		defer client.Close()
+		page, err := client.Page(ctx, s, 0, "")
+		if err != nil {
+			finding := faultFinding("stream "+s.Name, "", err)
+			return nil, mended(errors.New(finding.Thing+": "+finding.Text), finding.Mend)
+		}
+		for _, m := range page.Messages {
+			items = append(items, m.Data)
+		}
+		return items, nil
+	}
+	from := p.in
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, mended(errors.New("flag --file: the file cannot be read"), "name a file that is there, or - for the standard input")
+		}
+		defer file.Close()
+		from = file
+	}
+	document, err := io.ReadAll(io.LimitReader(from, twochat.LimitPageBytes+1))
+	if err != nil || len(document) > twochat.LimitPageBytes {
+		return nil, mended(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"), "give one page")
+	}
+	found, err := twochat.Items(document)
+	if err != nil {
+		return nil, mended(fmt.Errorf("flag --file: %w", err), "give one page as the API answers it, or a list of its items")
+	}
+	for _, item := range found {
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+func (r previewReport) print(to io.Writer) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "stream %s, privacy.identifiers: %s, privacy.drop: [%s]\n", r.Stream, r.Identifiers, strings.Join(r.Drop, ", "))
+	for i, item := range r.Items {
+		fmt.Fprintf(&text, "\n%d before  %s\n", i+1, item.Before)
+		switch {
+		case item.Fault != "":
+			fmt.Fprintf(&text, "  after   goes to the quarantine: %s\n", item.Fault)
+		case string(item.After) == string(item.Before):
+			fmt.Fprintf(&text, "  after   the same, chat %s\n", item.Chat)
+		default:
+			fmt.Fprintf(&text, "  after   %s\n  chat    %s\n", item.After, item.Chat)
+		}
+	}
+	if len(r.Items) == 0 {
+		text.WriteString("there are no messages\n")
+	}
+	if len(r.Unknown) > 0 {
+		fmt.Fprintf(&text, "\nnever seen before, and treated as text: %s\n", strings.Join(r.Unknown, ", "))
+	}
+	return writeAll(to, []byte(text.String()))
+}
