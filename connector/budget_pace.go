@@ -10,9 +10,9 @@ const (
 	spentFactor = 10
 	// longestPace bounds what a small budget makes of the interval: polling never stops.
 	longestPace = 6 * time.Hour
-	// longestSweep is how many times rarer sweeps may become. At an hour each that is one a day, which still looks several times
+	// LongestSweep is how many times rarer sweeps may become. At an hour each that is one a day, which still looks several times
 	// at whatever is listed late within sixty hours.
-	longestSweep = 24
+	LongestSweep = 24
 )
 
 // Pace turns an interval between two polls of a stream into the one that the budget allows: with all streams polling that
@@ -56,6 +56,6 @@ func (b *Budget) SweepEvery(now time.Time, base time.Duration) time.Duration {
 	if !b.known() {
 		return base
 	}
-	factor := min(max(2*b.pace(now, own)/b.config.Interval.Seconds(), 1), longestSweep)
+	factor := min(max(2*b.pace(now, own)/b.config.Interval.Seconds(), 1), LongestSweep)
 	return time.Duration(float64(base) * factor)
 }

@@ -253,7 +253,7 @@ func (k *check) finish(in cost, offline bool) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(k.p.out, "\nEach stream is read %s:\n%s.\n%s\n", in.interval(), in.calls(), in.Budget.Text)
+		fmt.Fprintf(k.p.out, "\nEach stream is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.interval(), in.calls(), in.sweeps(), in.Budget.Text)
 		switch {
 		case k.refused == 1:
 			fmt.Fprintln(k.p.out, "\nOne thing is refused: see above what to do.")

@@ -15,6 +15,9 @@ type cost struct {
 	// Busy and Quiet are the intervals in force between two polls of a stream, while messages flow and when none come.
 	Busy  time.Duration `json:"interval_busy_ns"`
 	Quiet time.Duration `json:"interval_quiet_ns"`
+	// Sweep is the time in force between two searches for late messages; 0 where there are none. Wanted is the configured one.
+	Sweep  time.Duration `json:"sweep_every_ns"`
+	Wanted time.Duration `json:"sweep_wanted_ns"`
 	// Slowed says that the rate limit, not the configuration, makes Busy as long as it is.
 	Slowed bool `json:"slowed_by_rate"`
 	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always get more than any
@@ -40,12 +43,14 @@ func costOf(c *config.Config, requestsPerMinute int) cost {
 		Streams: streams, RequestsPerMinute: requestsPerMinute,
 		Busy: max(c.Poll.MinInterval, pace), Quiet: max(c.Poll.MaxInterval, pace), Slowed: pace > c.Poll.MinInterval,
 	}
+	k.Wanted = c.Poll.Sweep.Every
 	k.reckon(c.Poll.Sweep.Every)
 	return k
 }
 
 // reckon sets the calls of the intervals and of a sweep every so often.
 func (k *cost) reckon(sweepEvery time.Duration) {
+	k.Sweep = sweepEvery
 	sweeps := int64(0)
 	if sweepEvery > 0 {
 		sweeps = int64(month / sweepEvery)
@@ -76,4 +81,18 @@ func (k cost) interval() string {
 // calls says in words what that costs.
 func (k cost) calls() string {
 	return fmt.Sprintf("about %s calls a month while it is quiet, up to %s if messages never cease; each call is a credit", groups(k.CallsQuiet), groups(k.CallsBusy))
+}
+
+// sweeps says in words how often late messages are searched for, or on what that depends.
+func (k cost) sweeps() string {
+	rarest := intervalText(time.Duration(connector.LongestSweep) * k.Wanted)
+	switch {
+	case k.Sweep == 0:
+		return "never"
+	case k.Sweep > k.Wanted:
+		return fmt.Sprintf("every %s, as the month's budget of calls allows no more (poll.sweep.every: %s)", intervalText(k.Sweep), intervalText(k.Wanted))
+	case k.Budget == nil || k.Budget.State == connector.BudgetUnknown:
+		return fmt.Sprintf("every %s, or as rarely as every %s where the month's budget of calls is short: `twochat-connector check` asks the account for it", intervalText(k.Sweep), rarest)
+	}
+	return fmt.Sprintf("every %s, and rarer, down to every %s, when the month's budget of calls becomes short", intervalText(k.Sweep), rarest)
 }

@@ -64,7 +64,7 @@ func runExplain(_ context.Context, p *program, args []string) error {
 	}
 	k := costOf(c, rate).within(c, freshBudget(c, time.Now()), time.Now())
 	e := explanation{
-		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise), Privacy: privacyText(c), Interval: k.interval(), Calls: k.calls(), Cost: k,
+		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise, k), Privacy: privacyText(c), Interval: k.interval(), Calls: k.calls(), Cost: k,
 		EventOnly: eventsOnly(c),
 	}
 	if c.Poll.RequestsPerMinute == 0 {
@@ -113,7 +113,7 @@ func readsOf(c *config.Config) []string {
 }
 
 // residueOf is what the reading itself can lose, double or disorder (guarantees, section 3.2), whatever the sink.
-func residueOf(c *config.Config, promise connector.Promise) []caveat {
+func residueOf(c *config.Config, promise connector.Promise, k cost) []caveat {
 	list := []caveat{
 		{
 			"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read, and one that is listed before its content stands empty: such ones are counted, and shown by `status`.",
@@ -122,7 +122,7 @@ func residueOf(c *config.Config, promise connector.Promise) []caveat {
 	}
 	if c.Poll.Sweep.Every > 0 {
 		list = append(list, caveat{
-			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, every %s and %s back, and delivered with late=true. What sinks deeper than that before the sweep comes is not found.", config.FormatDuration(c.Poll.Sweep.Every), config.FormatDuration(c.Poll.Sweep.Depth)),
+			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, %s back, and delivered with late=true. Sweeps come %s. What sinks deeper than that before the sweep comes is not found.", config.FormatDuration(c.Poll.Sweep.Depth), k.sweeps()),
 			"poll.sweep.every and poll.sweep.depth",
 		})
 	} else {
@@ -211,7 +211,7 @@ func (e explanation) print(to io.Writer) {
 	}
 	section("What the reading can still lose or disorder", residue)
 	section("Who gets to see what", e.Privacy)
-	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", e.Cost.Budget.Text})
+	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", "Late messages are searched for " + e.Cost.sweeps() + ".", e.Cost.Budget.Text})
 	section("How to read the events alone", e.EventOnly)
 }
 

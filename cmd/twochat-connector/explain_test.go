@@ -25,7 +25,7 @@ func TestExplain(t *testing.T) {
 		"stdout":    {"stdout: {}", "", []string{"BEST EFFORT", "every start is a first start"}},
 		"file": {"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }", []string{
 			"Every line of events.jsonl", "taken out, wherever it", "(files and the ways to them) (privacy.drop)",
-			"every 1h and 60h back", "seam", "--accept-history",
+			"a sweep, 60h back", "Late messages are searched for every 1h, and rarer, down to every 24h", "seam", "--accept-history",
 		}},
 		"no sweeps": {"file: {}", "", []string{"is never found: there are no sweeps"}},
 	} {
@@ -146,5 +146,22 @@ func TestVersion(t *testing.T) {
 	var b build
 	if err := json.Unmarshal([]byte(out), &b); err != nil || b.Version == "" || b.Go == "" || b.Platform == "" {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// What is printed of sweeps is what the budget leaves of them, or says on what it depends.
+func TestExplain_SweepsInForce(t *testing.T) {
+	for monthly, want := range map[string]string{
+		"100000": "as the month's budget of calls allows no more (poll.sweep.every: 1h)", "0": "where the month's budget of calls is short: `twochat-connector",
+	} {
+		path := configure(t, "http://127.0.0.1:1", "file: {}")
+		replace(t, path, "monthly_credits: 1000000000", "monthly_credits: "+monthly)
+		code, out, _ := finish(t, "explain", "--config", path)
+		wantCode(t, code, exitFine)
+		text := strings.Join(strings.Fields(out), " ")
+		wantText(t, "explain", text, want)
+		if found := strings.Contains(text, "every 1h, as"); found {
+			t.Errorf("with %s calls a month it promises a sweep an hour", monthly)
+		}
 	}
 }

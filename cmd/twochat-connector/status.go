@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 const aboutStatus = `
@@ -138,11 +140,23 @@ func netCause(err error) string {
 	return "no answer that can be read"
 }
 
+// waiting says whether a stream waits for what may pass, so that not all is well though nobody has to act yet.
+func waiting(s streamReport) bool {
+	switch s.State {
+	case connector.StateLive, connector.StateCatchingUp, connector.StateStandby, connector.StateCommitting:
+		return false
+	}
+	return true
+}
+
 // printReport prints the record as a table, and what is wrong below it.
 func printReport(to io.Writer, r report) error {
 	verdict := "all is well"
-	if !r.Ready || !r.Healthy {
+	switch {
+	case !r.Ready || !r.Healthy:
 		verdict = "not as it should be"
+	case slices.ContainsFunc(r.Streams, waiting):
+		verdict = "ready, but something is waited for"
 	}
 	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s, %d requests a minute", verdict, r.Version, span(r.Now.Sub(r.Started)), r.Sink.Kind, r.RequestsPerMinute)
 	if a := r.Account; a != nil {
@@ -150,6 +164,9 @@ func printReport(to io.Writer, r report) error {
 	}
 	if r.Budget.Text != "" {
 		fmt.Fprintf(to, "\nbudget %s", r.Budget.Text)
+	}
+	if r.SweepEvery > 0 {
+		fmt.Fprintf(to, "\nlate messages are searched for every %s", intervalText(r.SweepEvery))
 	}
 	fmt.Fprint(to, "\n\n")
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
