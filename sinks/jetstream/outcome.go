@@ -87,7 +87,7 @@ func (l *Log) refusedWith(ctx context.Context, k *link, api *apiError, messages 
 	case codeTTLDisabled: // allow_msg_ttl was taken away; the next commit knows
 		return l.changed(ctx, k, api)
 	}
-	if refusal := l.sink.refusal(api); refusal != nil {
+	if refusal := l.refusal(api); refusal != nil {
 		l.acquired = false
 		return refusal
 	}
@@ -141,7 +141,7 @@ func (l *Log) refusalNow(ctx context.Context, k *link) error {
 		l.acquired = false
 		return known.refusal
 	case errors.As(err, &api):
-		if refusal := l.sink.refusal(api); refusal != nil {
+		if refusal := l.refusal(api); refusal != nil {
 			l.acquired = false
 			return refusal
 		}
@@ -246,6 +246,20 @@ func (s *Sink) refusal(api *apiError) *connector.Refusal {
 	return nil
 }
 
+// refusal is the sink's; where the stream is gone under a log that stood somewhere, it says where, and how to go on after that.
+func (l *Log) refusal(api *apiError) *connector.Refusal {
+	refusal := l.sink.refusal(api)
+	var back *connector.Refusal
+	if api.Code != codeStreamMissing || !errors.As(l.standing.Admit(l.claim.Stream.Name, connector.Checkpoint{}, false), &back) {
+		return refusal
+	}
+	back.Cause = "the JetStream stream " + l.sink.config.Stream + " was deleted while the connector ran: " + back.Cause
+	if !l.sink.config.Create {
+		back.Mend += "; the stream itself is made with `create: true`, or: " + l.sink.addCommand()
+	}
+	return back
+}
+
 // readError turns the failure of a request that changes nothing into an outcome: fenced, not now, a refusal, or itself.
 func (l *Log) readError(operation string, err error) error {
 	var refusal *connector.Refusal
@@ -261,7 +275,7 @@ func (l *Log) readError(operation string, err error) error {
 		if notNow(api) {
 			return fmt.Errorf("%s: %w: %w", operation, connector.ErrNotNow, api)
 		}
-		if refusal := l.sink.refusal(api); refusal != nil {
+		if refusal := l.refusal(api); refusal != nil {
 			return refusal
 		}
 	case errors.Is(err, errNoAnswer), errors.Is(err, errNoResponders), errors.Is(err, errLost), errors.Is(err, errOneReply):

@@ -124,7 +124,7 @@ func TestCreate_notAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefused(t, sink.Create(t.Context()), "was deleted while the connector ran")
-	wantRefused(t, commitInVain(t, log, checkpoint, sinktest.Events(log.claim.Stream, 4, 3)), "was deleted while the connector ran", "--first-start")
+	wantRefused(t, commitInVain(t, log, checkpoint, sinktest.Events(log.claim.Stream, 4, 3)), "was deleted while the connector ran", "--first-start=3")
 	if findings, err := sink.Check(t.Context(), nil); err != nil || !strings.Contains(findings[len(findings)-1].Text, "was deleted") {
 		t.Errorf("%+v, %v", findings, err)
 	}
