@@ -110,6 +110,29 @@ func TestHealth_silences(t *testing.T) {
 	eventually(t, "a new connection", func() bool { return k.conn.Status() == natsgo.CONNECTED && k.conn.Stats().Reconnects > 0 })
 }
 
+// TestHealth_leavesForAnother: a server that answers pings and knows no leader is left where there is another, and not again at once.
+func TestHealth_leavesForAnother(t *testing.T) {
+	t.Parallel()
+	c := config(startServer(t, nil).url() + "," + startServer(t, nil).url())
+	k, err := openSink(t, c, connector.ModeStructured).connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := k.conn.ConnectedUrl()
+	k.note(errNoResponders)
+	if !k.health.left.IsZero() {
+		t.Fatal("left at the first silence")
+	}
+	k.note(errNoResponders)
+	eventually(t, "the other server", func() bool { return k.conn.IsConnected() && k.conn.ConnectedUrl() != first })
+	for range 3 * silencesBorne {
+		k.note(errNoResponders)
+	}
+	if n := k.conn.Stats().Reconnects; n != 1 {
+		t.Errorf("%d reconnects", n)
+	}
+}
+
 // TestOutcome_odd: what the server refuses for a reason that nobody knows does not go on for ever.
 func TestOutcome_odd(t *testing.T) {
 	t.Parallel()
