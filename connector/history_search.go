@@ -112,7 +112,7 @@ func (h *History) find(ctx context.Context) (Page, []Message, error) {
 		if !ok {
 			return Page{}, nil, &Refusal{
 				"stream " + h.live.Name, "none of the messages that were newest when it first started is listed any more, so that nothing tells what is history",
-				"export what is missing by other means, or start a new stream under another name with `start: beginning`",
+				"export what is missing by other means, or start a new stream under another name with start: beginning",
 			}
 		}
 		page, err := h.pages.Page(ctx, h.live, number, "")

@@ -89,7 +89,7 @@ func TestRun_CreatesWhatIsMissing(t *testing.T) {
 	path := configure(t, url, "jetstream: { url: '"+nats+"', stream: OTHER, subject: other }")
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, exitWrong)
-	wantText(t, "check", out, "refused  JetStream stream OTHER", "→ make it with `create: true`, or: nats stream add OTHER")
+	wantText(t, "check", out, "refused  JetStream stream OTHER", "→ make it with `sink.jetstream.create: true`, or: nats stream add OTHER")
 
 	r := start(t, "run", "--config", path, "--create")
 	until(t, "readiness", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })

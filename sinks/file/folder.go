@@ -149,7 +149,7 @@ func (f *folder) open() error {
 	}
 	err := os.Mkdir(f.dir, 0o700)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Mend: "make it, or set `create: true`"}
+		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Mend: "make it: mkdir -p " + filepath.Dir(f.dir)}
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make the folder of checkpoints: %w", plain(err))

@@ -100,7 +100,7 @@ func (s *Stdout) Create(context.Context) error {
 // Check looks whether the state can be written.
 func (s *Stdout) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
 	if s.config.State == "" {
-		return []connector.Finding{{Level: connector.FindingWarning, Thing: "state", Text: "nothing is remembered: every start is a first start", Mend: "set `state` to a folder"}}, nil
+		return []connector.Finding{{Level: connector.FindingWarning, Thing: "state", Text: "nothing is remembered: every start is a first start", Mend: "set `sink.stdout.state` to a folder"}}, nil
 	}
 	return CheckState(s.config.State), nil
 }
@@ -126,7 +126,7 @@ func (s *Stdout) Promise() connector.Promise {
 	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that it was read."}
 	if s.config.State == "" {
 		p.But = []string{
-			"Nothing is remembered (`state` is not set): every start is a first start, and what came while the program was down follows `start:`.",
+			"Nothing is remembered (`sink.stdout.state` is not set): every start is a first start, and what came while the program was down is delivered or not as the key start says.",
 			"Events carry no sequence, so a gap cannot be seen.",
 		}
 		return p

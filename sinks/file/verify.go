@@ -85,7 +85,7 @@ func (j *journal) refuse(err error, vouched position) error {
 	}
 	refusal := &connector.Refusal{
 		Thing: "file " + fault.path, Cause: fmt.Sprintf("it holds %v, at byte %d", fault.cause, fault.at),
-		Mend: fmt.Sprintf("name another file in `path`, or move this one away: mv '%s' '%s.other'", fault.path, fault.path),
+		Mend: fmt.Sprintf("name another file in `sink.file.path`, or move this one away: mv '%s' '%s.other'", fault.path, fault.path),
 	}
 	switch {
 	case vouched.End == 0:

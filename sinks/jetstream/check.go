@@ -99,7 +99,7 @@ func (s *Sink) noJetStream() *connector.Refusal {
 	case s.config.Domain != "":
 		return &connector.Refusal{
 			Thing: "JetStream domain " + s.config.Domain, Cause: "nobody answers for it: it has another name, or the leaf node is not joined to it now",
-			Mend: "set `domain:` to what the server with the stream has as jetstream.domain, and see that the leaf node's remote is of this account",
+			Mend: "set `sink.jetstream.domain` to what the server with the stream has as jetstream.domain, and see that the leaf node's remote is of this account",
 		}
 	case s.config.APIPrefix != "":
 		return &connector.Refusal{

@@ -67,7 +67,7 @@ func (s *Sink) makeHint() string {
 	if s.config.Create {
 		return "start the connector anew, which makes it"
 	}
-	return "make it with `create: true`, or: " + s.addCommand()
+	return "make it with `sink.jetstream.create: true`, or: " + s.addCommand()
 }
 
 // subjectsCommand adds the subjects that are wanting to those that the stream has.

@@ -116,7 +116,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	case isMissing(topic.err), topic.err == nil && len(topic.partitions) == 0:
 		mend := i.sink.createCommand(name, i.sink.replicasNow(ctx))
 		if !i.sink.config.Create {
-			mend += " (or set `create: true`)"
+			mend += " (or set `sink.kafka.create: true`)"
 		}
 		i.found = append(i.found, connector.Finding{
 			Level: connector.FindingRefused, Thing: thing, Text: "it does not exist", Mend: mend, Missing: true,

@@ -279,7 +279,7 @@ func (l *log) forth(s *session, at place, offset, sent int64, offsets []int64) e
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
 		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was made anew, or the brokers lost its end", before, offset),
-		Mend:  "restore it, or go on without what it held with `run --first-start`, and see what is missing with `twochat-connector audit`",
+		Mend:  "restore it, or go on without what it held with `run --first-start`",
 	}
 }
 

@@ -137,13 +137,13 @@ func (c Config) Validate() []connector.Finding {
 	}
 	c.SASL.validate(refuse)
 	if c.SASL.Mechanism != "" && !c.TLS.on() && remote && !c.Insecure {
-		refuse("sasl", "credentials would go over the network in clear text", "set `tls: { enabled: true }`, or accept it with `insecure: true`")
+		refuse("sasl", "credentials would go over the network in clear text", "set `sink.kafka.tls.enabled: true`, or accept it with `sink.kafka.insecure: true`")
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		refuse("tls", "cert_file and key_file belong together", "set both or none")
 	}
 	if c.TLS.Insecure && !c.Insecure {
-		refuse("tls.insecure", "any server could pose as the broker", "name the authority with `ca_file`, or accept it with `sink.kafka.insecure: true`")
+		refuse("tls.insecure", "any server could pose as the broker", "name the authority with `sink.kafka.tls.ca_file`, or accept it with `sink.kafka.insecure: true`")
 	}
 	return found
 }

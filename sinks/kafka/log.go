@@ -280,7 +280,7 @@ func (l *log) identified(ctx context.Context, held *positions) error {
 		return &connector.Refusal{
 			Thing: "topic " + l.sink.topics.events,
 			Cause: fmt.Sprintf("it was made anew: stream %s was written to the one with the id %s, this is %s", l.claim.Stream.Name, held.Topic, now),
-			Mend:  "restore it, or go on without what it held with `run --first-start`, and see what is missing with `twochat-connector audit`",
+			Mend:  "restore it, or go on without what it held with `run --first-start`",
 		}
 	}
 	if now != "" {
@@ -299,7 +299,7 @@ func (l *log) truncated(held positions, ends []extent) error {
 			return &connector.Refusal{
 				Thing: fmt.Sprintf("topic %s, partition %d", l.sink.topics.events, p),
 				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the topic was made anew", ends[p].end, next),
-				Mend:  "restore it, or go on without them with `run --first-start`, and see what is missing with `twochat-connector audit`",
+				Mend:  "restore it, or go on without them with `run --first-start`",
 			}
 		}
 	}

@@ -240,7 +240,7 @@ func committed(answer *fetch.ResponsePartition, from int64, each func(*protocol.
 				return from, err
 			}
 		default:
-			return from, fmt.Errorf("decode records: unexpected batch %T", batch)
+			return from, errors.New("decode records: a batch of a kind that is not known")
 		}
 	}
 	if next == from {

@@ -59,7 +59,7 @@ func (s *Sink) refuseMissing(ctx context.Context, topic string) error {
 	}
 	mend := s.createCommand(topic, s.replicasNow(ctx))
 	if !s.config.Create {
-		mend += " (or set `create: true`)"
+		mend += " (or set `sink.kafka.create: true`)"
 	}
 	return &connector.Refusal{Thing: "topic " + topic, Cause: "it does not exist", Mend: mend}
 }
