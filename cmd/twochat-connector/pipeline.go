@@ -232,7 +232,7 @@ func (l *pipeline) prepare(ctx context.Context) error {
 }
 
 func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
-	defer l.pulse.begin()()
+	defer l.pulse.begin("the sink's settings")()
 	var create func(context.Context) error
 	if wantsCreate(l.config.Sink) {
 		create = l.sink.Create

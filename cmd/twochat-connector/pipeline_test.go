@@ -133,9 +133,9 @@ func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPulse(time.Now())
 		began := time.Now()
-		first := p.begin()
+		first := p.begin("a page")
 		time.Sleep(time.Second)
-		second := p.begin()
+		second := p.begin("a page")
 		second()
 		if busy, last := p.read(); !busy.Equal(began) || !last.Equal(began.Add(time.Second)) {
 			t.Errorf("busy since %v, last %v", busy, last)

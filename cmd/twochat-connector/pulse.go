@@ -12,17 +12,23 @@ import (
 // pulse records that a stream's loop moves: when it last called the API or the sink, and since when calls are under way.
 type pulse struct {
 	mu    sync.Mutex
-	calls map[*time.Time]struct{} // when each call under way began; pages may be read side by side
+	calls map[*pulseCall]struct{} // under way; pages may be read side by side
 	last  time.Time               // when the last call ended
 }
 
-func newPulse(now time.Time) *pulse { return &pulse{calls: map[*time.Time]struct{}{}, last: now} }
+// pulseCall is a call under way.
+type pulseCall struct {
+	what  string
+	began time.Time
+}
 
-// begin notes that a call begins; end has to be called when it is over.
-func (p *pulse) begin() (end func()) {
+func newPulse(now time.Time) *pulse { return &pulse{calls: map[*pulseCall]struct{}{}, last: now} }
+
+// begin notes that a call begins, and what for; end has to be called when it is over.
+func (p *pulse) begin(what string) (end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	call := new(time.Now())
+	call := &pulseCall{what, time.Now()}
 	p.calls[call] = struct{}{}
 	return func() {
 		p.mu.Lock()
@@ -34,14 +40,20 @@ func (p *pulse) begin() (end func()) {
 
 // read returns since when the oldest call under way has been so, zero where there is none, and when the last one ended.
 func (p *pulse) read() (busy, last time.Time) {
+	oldest, last := p.oldest()
+	return oldest.began, last
+}
+
+// oldest is the oldest call under way, and when the last one ended.
+func (p *pulse) oldest() (oldest pulseCall, last time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for began := range p.calls {
-		if busy.IsZero() || began.Before(busy) {
-			busy = *began
+	for call := range p.calls {
+		if oldest.began.IsZero() || call.began.Before(oldest.began) {
+			oldest = *call
 		}
 	}
-	return busy, p.last
+	return oldest, p.last
 }
 
 // lanePages reads a stream's pages, with so many requests of all streams in flight at most as there are slots.
@@ -60,7 +72,7 @@ func (l *lanePages) Page(ctx context.Context, s connector.Stream, number int, he
 		return connector.Page{}, ctx.Err()
 	}
 	defer func() { <-l.slots }()
-	defer l.pulse.begin()()
+	defer l.pulse.begin("a page of 2Chat")()
 	return l.pages.Page(ctx, s, number, held)
 }
 
@@ -72,7 +84,7 @@ type laneLog struct {
 }
 
 func (l *laneLog) Acquire(ctx context.Context) (connector.State, error) {
-	defer l.pulse.begin()()
+	defer l.pulse.begin("its place in the sink")()
 	state, err := l.Log.Acquire(ctx)
 	if err == nil {
 		l.budget.Recall(time.Now(), state.Checkpoint.MonthBegun)
@@ -81,12 +93,12 @@ func (l *laneLog) Acquire(ctx context.Context) (connector.State, error) {
 }
 
 func (l *laneLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
-	defer l.pulse.begin()()
+	defer l.pulse.begin("a commit to the sink")()
 	next.MonthBegun = l.budget.MonthBegun()
 	return l.Log.Commit(ctx, events, rejects, next)
 }
 
 func (l *laneLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
-	defer l.pulse.begin()()
+	defer l.pulse.begin("the sink's checkpoint")()
 	return l.Log.Peek(ctx)
 }

@@ -231,6 +231,27 @@ func (l *pipeline) wedged(now time.Time) []string {
 	return list
 }
 
+// unfinished says what did not come back in the time that a stop may take.
+func (l *pipeline) unfinished(now time.Time) string {
+	var list []string
+	hung := func(name string, p *pulse) {
+		if call, _ := p.oldest(); !call.began.IsZero() {
+			list = append(list, fmt.Sprintf("%s waited for %s for %s", name, call.what, span(now.Sub(call.began))))
+		}
+	}
+	hung("the start", l.pulse)
+	for _, a := range l.lanes {
+		hung("stream "+a.poller.Status().Stream, a.pulse)
+	}
+	if len(list) == 0 {
+		return "not everything ended in time, though no call to 2Chat or to a stream's place in the sink is under way; the sink's connection may hang"
+	}
+	if more := len(list) - 5; more > 0 {
+		list = append(list[:5], fmt.Sprintf("and %d more", more))
+	}
+	return "not everything ended in time: " + strings.Join(list, "; ") + "; what became of a commit the next start asks the sink"
+}
+
 // span writes a length of time as a person would, in one unit.
 func span(d time.Duration) string {
 	switch {

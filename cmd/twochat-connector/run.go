@@ -98,6 +98,6 @@ func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger
 		}
 		return err
 	case <-timer.C:
-		return errors.New("the sink did not answer in time, so the commit in flight is left to the next start, which asks the sink what became of it")
+		return errors.New(pipe.unfinished(time.Now()))
 	}
 }

@@ -126,6 +126,9 @@ func TestReport_AHangingCommitIsShown(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		e.wantTrouble(t, "committing")
+		if got := e.pipe.unfinished(time.Now()); !strings.Contains(got, "stream 0 waited for a commit to the sink for 63 s") {
+			t.Errorf("a stop says: %s", got)
+		}
 		e.sink.answers(nil, nil)
 		time.Sleep(10 * time.Minute)
 	})
