@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -41,9 +42,11 @@ func heldIn(status connector.Status, held hold, now time.Time) hold {
 	case status.State == connector.StateNoSource && now.Sub(status.LastRequest) > throttledPause:
 		// Of pages that are read side by side some still wait, though another one could be read.
 		fault, _, _ := strings.Cut(status.Cause, " ")
-		return holdOf(connector.PageFault(fault), status.Cause)
+		return holdOf(cmp.Or(status.Fault, connector.PageFault(fault)), status.Cause)
 	case status.State == connector.StateStalled:
 		return hold{heldByBursts, "about a page of messages comes in per call", "wait for a quieter hour, or get a higher rate limit"}
+	case status.State == connector.StateRefused:
+		return hold{heldBySink, status.Cause, status.Hint}
 	case status.State == connector.StateNoSink, status.State == connector.StateAcquiring && status.Cause != "":
 		return hold{heldBySink, status.Cause, "`twochat-connector check` says what is wrong with the sink"}
 	}
