@@ -99,10 +99,13 @@ func isCard(text []byte) bool {
 		return true
 	}
 	for line := range bytes.Lines(lower) {
-		for _, start := range [...]string{"fn:", "fn;", "tel;", "tel:", "n:", "n;", "item1.tel", "email;", "x-wa-"} {
-			if bytes.HasPrefix(line, []byte(start)) && (start != "n:" && start != "tel:" && start != "fn:" || bytes.Count(text, []byte("\n")) > 0) {
+		for _, start := range [...]string{"fn:", "fn;", "tel;", "item1.tel", "x-wa-"} {
+			if bytes.HasPrefix(line, []byte(start)) {
 				return true
 			}
+		}
+		if bytes.HasPrefix(line, []byte("n:")) && bytes.IndexByte(line, ';') > 0 {
+			return true
 		}
 	}
 	return false

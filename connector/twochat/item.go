@@ -88,6 +88,10 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 	}
 	out := make([]connector.Message, len(work.items))
 	var numbers []string
+	var page *pageMemory
+	if c.privacy.rewrites {
+		page = &pageMemory{make(map[string]string), make(map[string]role)}
+	}
 	if c.privacy.pseudonymous() {
 		numbers = []string{s.Number, s.Remote}
 	}
@@ -127,7 +131,7 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 		}
 		m.Chat = lastToken
 		if m.Withheld = c.privacy.rewrites; m.Withheld && m.Fault == "" {
-			m.Data = c.privacy.rewrite(m.Data, numbers...)
+			m.Data = c.privacy.rewriteWith(page, m.Data, nil, numbers...)
 		}
 	}
 	return out

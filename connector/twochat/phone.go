@@ -123,17 +123,6 @@ func ownToken(owns []own, digits []byte) string {
 	return ""
 }
 
-// numberToken is the token of the number with these digits.
-func (r *redactor) numberToken(digits []byte, owns []own) string {
-	if token := ownToken(owns, digits); token != "" {
-		return token
-	}
-	if trimmed := bytes.TrimPrefix(digits, []byte("00")); len(trimmed) >= fewestDigits {
-		digits = trimmed
-	}
-	return r.pseudonym(digits)
-}
-
 // waID is one of WhatsApp's ids in a text: 595981048477:7@s.whatsapp.net.
 type waID struct {
 	user   []byte // the digits, or for a group digits-digits

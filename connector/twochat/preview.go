@@ -57,7 +57,7 @@ func (v *Preview) Item(raw []byte) Previewed {
 	shown.Chat = v.rules.chat(v.stream.SourceKey, it.chat(raw))
 	shown.After = data
 	if v.rules.rewrites {
-		shown.After = v.rules.rewriteTelling(data, func(name []byte) {
+		shown.After = v.rules.rewriteWith(nil, data, func(name []byte) {
 			if !slices.Contains(shown.Unknown, string(name)) {
 				shown.Unknown = append(shown.Unknown, string(name))
 			}

@@ -14,7 +14,7 @@ func (w *rewriter) gather(i int, as role) int {
 		return w.json.object(i, 0, func(key span, value int) int {
 			name := unquote(key.of(w.json.data))
 			w.know(name)
-			next := roleOf(name)
+			next := w.roleOf(name)
 			if next == roleUnknown || next == roleEnvelope {
 				next = as
 			}
@@ -71,7 +71,7 @@ func (w *rewriter) remember(digits, identifier []byte) {
 	if len(digits) < fewestOwn || len(identifier) > 200 || exactly(w.owns, digits) != "" || len(w.owns) >= 64 {
 		return
 	}
-	w.owns = append(w.owns, own{string(digits), w.rules.pseudonym(identifier)})
+	w.owns = append(w.owns, own{string(digits), w.pseudonym(identifier)})
 }
 
 // onlyNumber returns the digits of a text that is a phone number and nothing else, in whatever spelling; else nil.
@@ -110,7 +110,7 @@ func (w *rewriter) pseudonymised(said []byte, at place) (rewritten []byte, ok bo
 	}
 	if text := hidden(said); text != nil {
 		if _, ok := w.scrub(text); ok || isCard(text) {
-			return []byte(w.rules.pseudonym(said)), true
+			return []byte(w.pseudonym(said)), true
 		}
 	}
 	return w.scrub(said)
@@ -127,13 +127,13 @@ func (w *rewriter) isOwn(said []byte) bool {
 func (w *rewriter) whole(said []byte) string {
 	var room [keptDigits]byte
 	if digits := onlyNumber(said, room[:]); len(digits) > 0 {
-		return w.rules.numberToken(digits, w.owns)
+		return w.numberToken(digits)
 	}
 	var text [256]byte
 	if id, ok := readID(said, 0); ok && id.end == len(said) && len(said) < len(text) {
-		return w.rules.pseudonym(id.identifier(text[:]))
+		return w.pseudonym(id.identifier(text[:]))
 	}
-	return w.rules.pseudonym(said)
+	return w.pseudonym(said)
 }
 
 // number is the token of a JSON number that may be somebody's, or "" where it is none.
@@ -155,9 +155,9 @@ func (w *rewriter) number(literal []byte, at place) string {
 		return ""
 	}
 	if whole {
-		return w.rules.numberToken(digits, w.owns)
+		return w.numberToken(digits)
 	}
-	return w.rules.pseudonym(literal)
+	return w.pseudonym(literal)
 }
 
 // wholeDigits returns the digits of a JSON number before its point, however it is written; whole says that nothing is behind it.
@@ -241,7 +241,7 @@ func (w *rewriter) scrub(text []byte) (rewritten []byte, ok bool) {
 				(id.ofWhatsApp() || len(id.user) >= fewestDigits || exactly(w.owns, id.user) != "") {
 				token := exactly(w.owns, id.user)
 				if token == "" || id.ofWhatsApp() {
-					token = w.rules.pseudonym(id.identifier(ids[:]))
+					token = w.pseudonym(id.identifier(ids[:]))
 				}
 				put(i, id.device, token)
 				i = id.at + 1
@@ -262,11 +262,49 @@ func (w *rewriter) scrub(text []byte) (rewritten []byte, ok bool) {
 			i = got.end
 			continue
 		}
-		put(i, got.end, w.rules.numberToken(got.digits, w.owns))
+		put(i, got.end, w.numberToken(got.digits))
 		i = got.end
 	}
 	if copied == 0 {
 		return nil, false
 	}
 	return append(rewritten, text[copied:]...), true
+}
+
+// numberToken is the token of the number with these digits.
+func (w *rewriter) numberToken(digits []byte) string {
+	if token := ownToken(w.owns, digits); token != "" {
+		return token
+	}
+	if trimmed := bytes.TrimPrefix(digits, []byte("00")); len(trimmed) >= fewestDigits {
+		digits = trimmed
+	}
+	return w.pseudonym(digits)
+}
+
+// pseudonym is the token of an identifier. Those of a page are few, and made once.
+func (w *rewriter) pseudonym(identifier []byte) string {
+	if token, ok := w.tokens[string(identifier)]; ok {
+		return token
+	}
+	token := w.rules.pseudonym(identifier)
+	if w.tokens != nil {
+		w.tokens[string(identifier)] = token
+	}
+	return token
+}
+
+// mostRoles bounds how many names of members are remembered for a page: some objects have data for names.
+const mostRoles = 500
+
+// roleOf is the role of a member, which is found out once a page.
+func (w *rewriter) roleOf(name []byte) role {
+	if known, ok := w.roles[string(name)]; ok {
+		return known
+	}
+	found := roleOf(name)
+	if w.roles != nil && len(w.roles) < mostRoles {
+		w.roles[string(name)] = found
+	}
+	return found
 }

@@ -16,12 +16,21 @@ const maxNesting = 4
 // it is known; what is not known is treated as text. The form of a value tells what names do not: a number in any spelling, a
 // card, a file, another message.
 func (r *redactor) rewrite(item []byte, numbers ...string) []byte {
-	return r.rewriteTelling(item, nil, numbers...)
+	return r.rewriteWith(nil, item, nil, numbers...)
 }
 
-// rewriteTelling is rewrite, and tells of each member that was never seen before.
-func (r *redactor) rewriteTelling(item []byte, tell func(name []byte), numbers ...string) []byte {
+// pageMemory is what the items of a page have in common: chats and the names of members.
+type pageMemory struct {
+	tokens map[string]string
+	roles  map[string]role
+}
+
+// rewriteWith is rewrite with what the page's items before it needed, and tells of each member that was never seen before.
+func (r *redactor) rewriteWith(page *pageMemory, item []byte, tell func(name []byte), numbers ...string) []byte {
 	w := rewriter{rules: r, json: scanner{data: item}, tell: tell}
+	if page != nil {
+		w.tokens, w.roles = page.tokens, page.roles
+	}
 	if r.pseudonymous() {
 		for _, number := range numbers {
 			w.know([]byte(number))
@@ -45,6 +54,8 @@ type rewriter struct {
 	out     []byte // nil until something changes
 	copied  int    // how much of the item is in out, or was left away
 	owns    []own
+	tokens  map[string]string // of the page, as far as they were made; may be nil
+	roles   map[string]role   // of the page's members; may be nil
 	nesting int
 	unknown uint64
 	tell    func(name []byte)
@@ -56,6 +67,7 @@ type place struct {
 	// What stands around it: what describes somebody, a member that holds an identifier, a list of products.
 	person, identifier, goods bool
 	root                      bool // the item itself
+	plain                     bool // the member's name is known, and holds no number
 }
 
 // replace writes with instead of the item's bytes in [from, to).
@@ -118,7 +130,7 @@ func (w *rewriter) members(i int, closing byte, at place) int {
 				w.replace(first, end, nil)
 			}
 		} else {
-			if closing == '}' {
+			if closing == '}' && !inside.plain {
 				w.name(first)
 			}
 			end = w.value(value, inside)
@@ -135,7 +147,8 @@ func (w *rewriter) members(i int, closing byte, at place) int {
 
 // member is the place of a member's value in an object that stands at the place.
 func (w *rewriter) member(name []byte, at place) place {
-	next := place{role: roleOf(name), person: at.person, identifier: at.identifier, goods: at.goods}
+	next := place{role: w.roleOf(name), person: at.person, identifier: at.identifier, goods: at.goods}
+	next.plain = next.role != roleUnknown && !mayHoldNumber(name)
 	switch next.role {
 	case roleUnknown:
 		w.unknown++
@@ -204,11 +217,11 @@ func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
 		return nil, false
 	case !deep && w.nesting < maxNesting:
 	case w.rules.pseudonymous():
-		return []byte(w.rules.pseudonym(said)), true
+		return []byte(w.pseudonym(said)), true
 	default:
 		return []byte{}, true
 	}
-	below := rewriter{rules: w.rules, json: scanner{data: bare}, owns: w.owns, nesting: w.nesting + 1, tell: w.tell}
+	below := rewriter{rules: w.rules, json: scanner{data: bare}, owns: w.owns, tokens: w.tokens, roles: w.roles, nesting: w.nesting + 1, tell: w.tell}
 	below.value(0, at)
 	w.unknown += below.unknown
 	if below.out == nil {

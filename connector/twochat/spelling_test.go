@@ -368,7 +368,7 @@ func TestRewrite_DropsWhereverItStands(t *testing.T) {
 func TestRewrite_CountsWhatWasNeverSeen(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	var told []string
-	r.rewriteTelling([]byte(`{"uuid":"a","never":1,"message":{"text":"x","seen":{"before":"y"}},"z":"{\"inner\":1}"}`), func(name []byte) { told = append(told, string(name)) })
+	r.rewriteWith(nil, []byte(`{"uuid":"a","never":1,"message":{"text":"x","seen":{"before":"y"}},"z":"{\"inner\":1}"}`), func(name []byte) { told = append(told, string(name)) })
 	if got := strings.Join(told, " "); got != "never seen before z inner" || r.unknown.Load() != 5 {
 		t.Errorf("told of %s, counted %d", got, r.unknown.Load())
 	}
