@@ -86,7 +86,7 @@ func holdMarkers(t *testing.T, b *broker) {
 		}
 		again := false
 		for _, p := range request.Topics[0].Partitions {
-		questions[p.Partition]++
+			questions[p.Partition]++
 			again = again || questions[p.Partition] > 1
 		}
 		if !again {
