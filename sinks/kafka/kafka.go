@@ -86,7 +86,7 @@ func (s *Sink) Promise() connector.Promise {
 		But: []string{
 			"A consumer that reads uncommitted records (the default of the Java client) also sees records of commits that were broken off.",
 			fmt.Sprintf("The open transaction of a writer that died holds back readers of committed records in its partitions until it is taken over, at most %v.", s.config.TransactionTimeout),
-			"What the brokers acknowledged must not be lost by them: that takes replication of 3 with min.insync.replicas of 2, and no unclean leader election.",
+			"What the brokers acknowledged must not be lost by them: that takes replication of 3 with min.insync.replicas of 2, and no unclean leader election, for " + transactionsTopic + " as well.",
 			"More partitions added later move no chat as long as the pinned count is kept; --accept-partitions moves chats, and their order is kept on each side of that moment only.",
 		},
 	}
