@@ -293,6 +293,7 @@ func (s *Sink) Promise() connector.Promise {
 		Text: "Every message stands once in the JetStream stream " + s.Stream() + " of the embedded server, oldest first within its chat, for every consumer, whatever crashes, power included: every commit is on disk before it counts.",
 		But: []string{
 			"There is one copy: what this disk loses is lost.",
+			"A folder that is removed or restored together with the file DIR.reached beside it passes for one that begins, or for what it then is.",
 			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, by source and id.",
 			"What max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time. When max_bytes is reached, commits wait.",
 		},

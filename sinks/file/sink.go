@@ -129,6 +129,7 @@ func (s *Sink) Promise() connector.Promise {
 		But: []string{
 			"After a crash the file may hold the first events of a commit and not its last; they follow at the next start.",
 			"A disk that loses what it said was synced loses events; one disk is one copy.",
+			"A file that is restored or removed together with its folder of checkpoints passes for what it then is: events since come once more.",
 			"A reader that follows the file may see a line that is cut off again, where the disk was full: wait for the line's end.",
 		},
 	}
