@@ -377,3 +377,35 @@ func TestPoller_AFailingSinkKeepsNoRoomFromOthers(t *testing.T) {
 		})
 	}
 }
+
+// Once the sink takes a commit again the state says so at once, though the step has more to commit.
+func TestPoller_AHealedSinkIsShownAtOnce(t *testing.T) {
+	for name, heal := range map[string]error{"not now": ErrNotNow, "refused": &Refusal{"stream a", "no right", "grant it"}, "slow": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShift(t, func(s *shift, _ *PollerConfig) { s.log.limits = Limits{Messages: 1, Bytes: 1 << 20} }, newest(3, 1)...)
+				pass(5 * time.Minute)
+				tries, healed := 0, make(chan struct{})
+				s.answer(func(context.Context, []Event) (bool, error) {
+					tries++
+					switch {
+					case tries < 3 && heal != nil:
+						return false, heal
+					case tries < 3:
+						time.Sleep(5 * time.Second)
+					case tries == 4:
+						close(healed)
+						time.Sleep(1500 * time.Millisecond)
+					}
+					return true, nil
+				})
+				s.add(8, 4)
+				<-healed
+				s.wantState(StateCatchingUp)
+				pass(5 * time.Minute)
+				s.wantLog(ids(1, 8))
+				s.stop()
+			})
+		})
+	}
+}
