@@ -189,7 +189,7 @@ func (i *inspection) replication(thing, name string, topic seenTopic, brokers in
 		i.refuse(thing, fmt.Sprintf("min.insync.replicas is %d, but it has %d replicas: nothing can be written", minimum, replicas),
 			i.configure(name, fmt.Sprintf("min.insync.replicas=%d", max(1, replicas-1))))
 	case replicas == 1 && brokers == 1:
-		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk", "none on a single broker; on three, it is three replicas")
+		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk", "add two brokers, and give it three replicas")
 	case replicas < wantedReplicas && brokers > replicas:
 		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: what is acknowledged can be lost with as many brokers", replicas, min(brokers, wantedReplicas)),
 			i.reassign(name, topic)+" && "+i.configure(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))

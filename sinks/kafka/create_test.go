@@ -61,3 +61,37 @@ func TestReplicas(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckReplicas finds topics with fewer replicas than the brokers allow, each of the three, and says how to give them more.
+func TestCheckReplicas(t *testing.T) {
+	b := fake(t, 3)
+	config := Config{Topic: newTopic()}
+	s := openSink(t, b, config, connector.Encoding{})
+	defer s.Close()
+	client := admin(t, b)
+	for _, name := range s.topics.all() {
+		settings := map[string]string{}
+		if name == s.topics.checkpoints {
+			settings["cleanup.policy"] = "compact"
+		}
+		makeTopic(t, client, name, 2, settings)
+	}
+	found, err := s.Check(within(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned := 0
+	for _, f := range found {
+		if f.Level == connector.FindingWarning && strings.Contains(f.Text, "1 of the 3 replicas") {
+			warned++
+			for _, part := range []string{`"partition":1,"replicas":[`, "kafka-reassign-partitions.sh --bootstrap-server " + b.address, "min.insync.replicas=2"} {
+				if !strings.Contains(f.Mend, part) {
+					t.Errorf("%q is not in %q", part, f.Mend)
+				}
+			}
+		}
+	}
+	if warned != 3 {
+		t.Errorf("%d topics are warned of, want 3: %+v", warned, found)
+	}
+}
