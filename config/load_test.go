@@ -37,7 +37,7 @@ func TestLoad_FullExampleIsTheDefaults(t *testing.T) {
 	}
 	want := Default()
 	want.TwoChat.APIKeyFile, want.TwoChat.Streams, want.Sink = c.TwoChat.APIKeyFile, c.TwoChat.Streams, c.Sink
-	want.Privacy.Drop = []string{}
+	want.Privacy.Drop, want.Admin.Hosts = []string{}, []string{}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got:\n%v\nwant:\n%v", c, want)
 	}

@@ -24,6 +24,7 @@ type admin struct {
 	listener net.Listener
 	server   *http.Server
 	served   chan struct{} // closed when serving has ended
+	hosts    []string      // names under which it may be asked
 }
 
 // adminThing names the admin server in findings and errors.
@@ -61,12 +62,12 @@ func (a *admin) URL() string {
 // serve begins to answer.
 func (a *admin) serve(handler http.Handler, logger *slog.Logger) {
 	a.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: guarded(handler, a.hosts), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, ErrorLog: libraryLogger(logger),
 	}
 	go func() {
 		defer close(a.served)
-		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(&bounded{Listener: a.listener, slots: make(chan struct{}, adminConnections)}); !errors.Is(err, http.ErrServerClosed) {
 			logger.Error("admin server ended", "cause", err)
 		}
 	}()

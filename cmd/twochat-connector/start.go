@@ -95,6 +95,9 @@ func setStage(c *config.Config, openSink func() (sinks.Sink, error)) (*stage, []
 	note(err)
 	s.server, err = listenAdmin(c.Admin.Listen)
 	note(err)
+	if s.server != nil {
+		s.server.hosts = c.Admin.Hosts
+	}
 	s.sink, err = openSink()
 	note(err)
 	return s, wrong

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
 
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
@@ -63,6 +65,9 @@ func runTail(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer sink.Close()
+	if err := knownStream(ctx, sink, c, *stream, named); err != nil {
+		return err
+	}
 	err = sink.Follow(ctx, *stream, *last, func(event []byte) error {
 		if *asJSON {
 			return writeJSONLine(p.out, event)
@@ -77,6 +82,29 @@ func runTail(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	return mended(err, "`twochat-connector check` says what is wrong with the sink")
+}
+
+// knownStream refuses the name of a stream that is neither configured nor in the sink: it would be followed in vain.
+func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name string, named bool) error {
+	var names []string
+	for _, s := range c.Streams() {
+		if named {
+			names = append(names, s.Name)
+		}
+	}
+	if name == "" || c.Sink.NATS != nil || slices.Contains(names, name) {
+		return nil
+	}
+	log := sink.Log(connector.Claim{Stream: connector.Stream{Name: name}, TypePrefix: c.Events.TypePrefix})
+	_, found, err := log.Peek(ctx)
+	if err = errors.Join(err, log.Close()); err != nil || found {
+		return nil // following it says what is wrong
+	}
+	hint := "leave --stream out to see the events of all streams"
+	if near := config.Nearest(name, names); near != "" {
+		hint = "the nearest configured one is " + near + "; " + hint
+	}
+	return mended(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
 }
 
 // writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between their tokens.

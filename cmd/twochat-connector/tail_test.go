@@ -33,6 +33,10 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	wantCode(t, code, exitWrong)
 	wantText(t, "check", out, "another process is using it", "a server answers at nats://", "may publish, read back and purge", "One thing is refused")
 
+	code, _, errOut = finish(t, "tail", "--config", path, "--stream", "suport")
+	wantCode(t, code, exitFailed)
+	wantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name", "the nearest configured one is support")
+
 	follow := start(t, "tail", "--config", path, "--last", "40", "--json", "--stream", "support")
 	until(t, "the newest events", func() bool { return strings.Count(follow.out.String(), "\n") >= 40 })
 	fake.Insert("", 2)

@@ -255,7 +255,7 @@ func (l *Log) refusal(api *apiError) *connector.Refusal {
 	}
 	back.Cause = "the JetStream stream " + l.sink.config.Stream + " was deleted while the connector ran: " + back.Cause
 	if !l.sink.config.Create {
-		back.Mend += "; the stream itself is made with `create: true`, or: " + l.sink.addCommand()
+		back.Mend += "; the stream itself is made with `sink.jetstream.create: true`, or: " + l.sink.addCommand()
 	}
 	return back
 }
