@@ -64,7 +64,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		r.remember(rows)
 	}
 	if r.Rested() {
-		r.settled, out.Rested, r.accepting = w.page0, true, false
+		r.settled, out.Rested, r.accepting, r.filtered = w.page0, true, false, false
 	}
 	return out, nil
 }

@@ -82,7 +82,7 @@ func (r *Reader) stillSuspect(ctx context.Context) (pages int, err error) {
 	}
 	empty := zero
 	if s.Page > 0 {
-		if s.Hollow && zero.Fingerprint != s.page0 || r.shows(zero.Messages) && !s.Hollow {
+		if s.Hollow && s.page0 != "" && zero.Fingerprint != s.page0 || r.shows(zero.Messages) && !s.Hollow {
 			return 1, nil
 		}
 		if empty, err = r.read(ctx, s.Page, ""); err != nil {
@@ -109,12 +109,12 @@ func (r *Reader) hasGround() bool {
 	if r.accepting {
 		return r.window.certified > r.acceptedFrom
 	}
-	return r.window.certified > 0 || len(r.given) > 0
+	return r.window.certified > r.window.base || len(r.given) > 0
 }
 
 // missing says whether a walk that went to the end of the list should have met something of the log, and did not.
 func (r *Reader) missing(order []found) bool {
-	from := uint64(0)
+	from := r.window.base
 	if r.accepting {
 		from = r.acceptedFrom
 	}
@@ -160,6 +160,11 @@ func (r *Reader) page(ctx context.Context, number int) (page Page, ends bool, er
 	if r.hollows++; r.hollows < r.rules.Looks {
 		return Page{}, false, &PageError{Fault: FaultInvalid, Err: fmt.Errorf("page %d is empty, though pages below it are not", number)}
 	}
+	// Walks of a deep backlog cannot go on upward uncertified: they wait, once. The next such pages are believed, as a filter is at work.
+	if r.start > 0 && !r.filtered && !r.suspicion.look(r.rules, again, true, Key{}) {
+		return Page{}, false, r.Doubts()
+	}
+	r.filtered = r.filtered || r.start > 0
 	return again, false, nil
 }
 
@@ -193,14 +198,13 @@ func (r *Reader) emptyList(ctx context.Context) error {
 }
 
 // judge says what becomes of a walk that came to its end: whether it may certify anything, and what is suspected from now on.
-// An empty page in the middle of a deep backlog is believed, as each of its walks is walked twice and would else come to no end.
 func (r *Reader) judge(w *walked) {
 	switch {
 	case w.gap == nil:
 		r.suspicion, r.hollows = suspicion{}, 0
-	case r.start == 0:
-		w.hollow = !r.suspicion.look(r.rules, *w.gap, true, Key{})
-		r.suspicion.page0 = w.page0
+	case !r.filtered:
+		r.filtered = r.suspicion.look(r.rules, *w.gap, true, Key{})
+		w.hollow, r.suspicion.page0 = !r.filtered, w.page0
 	}
 	if !r.missing(w.order) {
 		r.cleared = false

@@ -56,7 +56,9 @@ type Reader struct {
 	end        provenEnd
 	suspicion  suspicion
 	hollows    int // walks in a row that met an empty page in the middle
-	stalls     int // walks in a row that met the same page again and again
+	// filtered: empty pages in the middle are believed, for one was so for long.
+	filtered bool
+	stalls   int // walks in a row that met the same page again and again
 	// cleared: that the list shows no ground any more was believed, and nothing of what it shows now is ground yet.
 	cleared  bool
 	repeat   Key // the message that stood out of place in the last walks

@@ -112,6 +112,7 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 		}
 	}
 	b.checkpoint = next
+	b.world.grounded = b.world.grounded || next.Certified > 0 || len(next.Floor) > 0
 }
 
 // from is what the list shows from the first of some keys on.

@@ -23,9 +23,9 @@ var ways = [...]string{"ends", "empty", "hollow", "flickers", "clamps", "ignores
 // time is when the world's present request is answered.
 func (w *world) time() time.Time { return epoch.Add(time.Duration(w.now) * time.Second) }
 
-// answer is the page as the API shows it now.
+// answer is the page as the API shows it now. It lies only where the log holds ground, by which a list is known again.
 func (w *world) answer(number int) connector.Page {
-	if w.quiet || len(w.cfg.lie) == 0 {
+	if w.quiet || len(w.cfg.lie) == 0 || !w.grounded {
 		return w.slice(number)
 	}
 	if w.now >= w.lie.until && w.chance(w.cfg.lies) {
