@@ -160,6 +160,11 @@ func TestReadAll_MemoryIsBounded(t *testing.T) {
 			t.Errorf("at most %d, announced: %v, with %d bytes of memory", most, err, cap(got))
 		}
 	}
+	for _, size := range []int{100_000, 1_000_000} {
+		if got, err := readAll(nil, io.LimitReader(endless, int64(size)), -1, LimitPageBytes); err != nil || len(got) != size || cap(got) > 3*size {
+			t.Errorf("%d bytes: %d of memory, %v", size, cap(got), err)
+		}
+	}
 	got, err := readAll(nil, io.LimitReader(endless, 10), 1<<40, 1<<41)
 	if err != nil || len(got) != 10 || cap(got) > 2<<20 {
 		t.Errorf("a false announcement: %d bytes, %d of memory, %v", len(got), cap(got), err)
