@@ -170,42 +170,52 @@ func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 
 // A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person mends it.
 func TestPoller_ARefusalWhileItRunsDoesNotEndIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		refusal := &Refusal{"stream a", "its log went back from 3 to 0", "bring it back"}
-		s := newShift(t, nil, newest(3, 1)...)
-		pass(2 * time.Minute)
-		s.log.mu.Lock()
-		s.log.refuse = func() error { return refusal }
-		s.log.mu.Unlock()
-		tries := s.failing(1, false, errNoAnswer)
-		s.add(4, 4)
-		for tries.Load() == 0 {
-			pass(time.Second)
-		}
-		s.list.times()
-		pass(24 * time.Hour)
-		s.wantState(StateRefused)
-		if status := s.poller.Status(); status.Hint != "bring it back" || status.NextAttempt.IsZero() {
-			t.Errorf("%+v", status)
-		}
-		if calls := s.list.times(); len(calls) > 0 {
-			t.Errorf("%d calls while the log was refused", len(calls))
-		}
-		s.log.mu.Lock()
-		s.log.refuse = nil
-		s.log.mu.Unlock()
-		pass(10 * time.Minute)
-		s.wantLog(ids(1, 4))
-		s.wantState(StateLive)
-		s.stop()
-	})
+	for name, first := range map[string]error{"after an unclear commit": errNoAnswer, "after it was fenced": ErrFenced} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { refusedWhileItRuns(t, first) })
+		})
+	}
+}
+
+func refusedWhileItRuns(t *testing.T, first error) {
+	t.Helper()
+	refusal := &Refusal{"stream a", "its log went back from 3 to 0", "bring it back"}
+	s := newShift(t, nil, newest(3, 1)...)
+	pass(2 * time.Minute)
+	s.log.mu.Lock()
+	s.log.refuse = func() error { return refusal }
+	s.log.mu.Unlock()
+	tries := s.failing(1, false, first)
+	s.add(4, 4)
+	for tries.Load() == 0 {
+		pass(time.Second)
+	}
+	s.list.times()
+	pass(24 * time.Hour)
+	s.wantState(StateRefused)
+	if status := s.poller.Status(); status.Hint != "bring it back" || status.NextAttempt.IsZero() {
+		t.Errorf("%+v", status)
+	}
+	if calls := s.list.times(); len(calls) > 0 {
+		t.Errorf("%d calls while the log was refused", len(calls))
+	}
+	s.log.mu.Lock()
+	s.log.refuse = nil
+	s.log.mu.Unlock()
+	pass(10 * time.Minute)
+	s.wantLog(ids(1, 4))
+	s.wantState(StateLive)
+	s.stop()
 }
 
 // What keeps the stream's place from being acquired is shown from the first time on, and stays shown while it is tried again.
 func TestPoller_WhatKeepsItFromAcquiringIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShift(t, func(s *shift, _ *PollerConfig) {
-			s.log.refuse = func() error { return errors.New("no right to create a consumer") }
+			s.log.refuse = func() error {
+				time.Sleep(150 * time.Millisecond) // it is asked for a while
+				return errors.New("no right to create a consumer")
+			}
 		}, newest(3, 1)...)
 		shown := 0
 		for range 600 {
