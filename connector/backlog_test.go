@@ -310,25 +310,6 @@ func TestReader_WithoutGroundATimelessMessageGoesWithItsNeighbour(t *testing.T) 
 	d.wantLog(ids(105, 108) + " m301 m400 m302 m303")
 }
 
-// Rule 8: the operator's word delivers what is held, once.
-func TestReader_AcceptHistoryDeliversWhatIsHeld(t *testing.T) {
-	d := replaced(t)
-	d.settle(6)
-	d.reading.AcceptHistory = true
-	d.restart()
-	d.settle(8)
-	for n := 201; n <= 206; n++ {
-		if !strings.Contains(d.log.text(), fmt.Sprint("m", n)) {
-			t.Errorf("message %d is still held: the log has %s", n, d.log.text())
-			break
-		}
-	}
-	before := d.log.text()
-	d.restart() // the word was given for one run, but it may stand in a manifest
-	d.settle(8)
-	d.wantLog(before)
-}
-
 // Rule 8: under a deep backlog as well.
 func TestReader_WithoutGroundUnderADeepBacklog(t *testing.T) {
 	d := replaced(t)

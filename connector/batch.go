@@ -14,6 +14,8 @@ type batch struct {
 	events  []pending // oldest first
 	rejects []Reject
 	horizon Keys // the new one, where the list has lost all ground
+	// change changes the checkpoint of each piece, with the events in it; last says that it is the last one. nil changes nothing.
+	change func(next *Checkpoint, events []Event, last bool)
 }
 
 // pending is a message on its way to become an event. It gets its sequence when it is committed.
@@ -62,7 +64,7 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 	for {
 		events, rejects := b.piece(limits)
 		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
-		if last && len(events)+len(rejects) == 0 && b.horizon == nil && min(certified, r.window.last) <= r.window.certified {
+		if last && len(events)+len(rejects) == 0 && b.horizon == nil && b.change == nil && min(certified, r.window.last) <= r.window.certified {
 			return done, nil // nothing to record
 		}
 		late := r.recorded.Counters.Late
@@ -70,6 +72,9 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 		next, stamped = r.next(stamped[:0], events, rejects, b.horizon)
 		if last {
 			r.certifyIn(&next, certified)
+		}
+		if b.change != nil {
+			b.change(&next, stamped, last)
 		}
 		err := r.append(ctx, stamped, rejects, &next)
 		var rejected *Rejected
@@ -137,9 +142,10 @@ func (r *Reader) next(stamped []Event, events []pending, rejects []Reject, horiz
 		if p.late {
 			next.Counters.Late++
 			late = append(late, len(tail))
+		} else { // what is late says nothing of where ground lies in time
+			r.times.add(next.Sequence, p.Time)
 		}
 		tail = append(tail, p.Key)
-		r.times.add(next.Sequence, p.Time)
 	}
 	next.Tail, next.TailLate = tail, late
 	next.Rejects = r.rejects.with(rejects)
@@ -148,6 +154,7 @@ func (r *Reader) next(stamped []Event, events []pending, rejects []Reject, horiz
 	next.GroundTime = r.times.median(next.Certified)
 	if horizon != nil {
 		next.Horizon, next.HorizonAt = horizon, r.window.certified
+		next.Accepting, next.Accepted = nil, false
 	}
 	return next, stamped
 }

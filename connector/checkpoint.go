@@ -35,6 +35,11 @@ type Checkpoint struct {
 	Horizon Keys `json:"horizon,omitempty"`
 	// HorizonAt is what was certified when the horizon was set: only later events can be listed above it.
 	HorizonAt uint64 `json:"horizon_at,omitempty"`
+	// Accepting is how far the delivery of what was held has come; nil where none is under way. Accepted says that all at and below
+	// the horizon was delivered so. WordSpent says that the operator's word, which may stand in a manifest for good, was carried out.
+	Accepting *Acceptance `json:"accepting,omitempty"`
+	Accepted  bool        `json:"accepted,omitempty"`
+	WordSpent bool        `json:"word_spent,omitempty"`
 	// Tail holds the keys of the log's newest events, oldest first, without a gap up to Sequence: all that are not certified
 	// and the newest 128 below. TailLate lists the places in Tail of the late ones.
 	Tail     Keys  `json:"tail,omitempty"`
@@ -50,6 +55,17 @@ type Checkpoint struct {
 	MonthBegun time.Time `json:"month_begun,omitzero"`
 	// Sink holds the sink's own positions, in its own form.
 	Sink json.RawMessage `json:"sink,omitempty"`
+}
+
+// Acceptance is how far the delivery of held messages has come, from the end of the list upward. It is never changed, only replaced.
+type Acceptance struct {
+	// Top is the horizon as it was when the delivery began: it ends with the first of these that is listed.
+	Top Keys `json:"top"`
+	// Done holds the highest rows that need nothing more, newest first; none at the beginning. All below the first of them is done.
+	Done Keys `json:"done,omitempty"`
+	// Row is where the first of Done stood in the list, counted from the top, when the log's sequence was At.
+	Row int    `json:"row,omitempty"`
+	At  uint64 `json:"at,omitempty"`
 }
 
 // Counters are running totals of a stream.

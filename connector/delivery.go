@@ -32,6 +32,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	if !alone && !w.proven {
 		rows = rowsOf(w.order)
 	}
+	top := r.topOf(w.order)
 	w.order = nil // from here on only the batch keeps the pages
 	before := r.window.certified
 	done, err := r.commit(ctx, batch, certified)
@@ -64,7 +65,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		r.remember(rows)
 	}
 	if r.Rested() {
-		r.settled, out.Rested, r.accepting, r.filtered = w.page0, true, false, false
+		r.settled, out.Rested, r.top, r.filtered = w.page0, true, top, false
 	}
 	return out, nil
 }
@@ -86,7 +87,7 @@ func (r *Reader) sort(order []found) (batch, int) {
 		}
 	}
 	var b batch
-	held, late := 0, r.accepting || !r.nothingDeliveredAbove(order)
+	held, late := 0, !r.nothingDeliveredAbove(order)
 	for i := range order {
 		switch f := &order[i]; {
 		case r.known(f.Key):
@@ -194,8 +195,11 @@ func (r *Reader) remember(rows []row) {
 		key := rows[i].key
 		if at, ok := r.window.place(key); ok && at.sequence() > r.window.certified {
 			above = append(above, key)
+			if at.late() {
+				continue
+			}
 			r.times.learn(at.sequence(), rows[i].time)
-			if certifies == 0 && !at.late() {
+			if certifies == 0 {
 				certifies = at.sequence()
 			}
 		}

@@ -106,20 +106,13 @@ func (r *Reader) shows(rows []Message) bool {
 
 // hasGround says whether there is anything that a list should show.
 func (r *Reader) hasGround() bool {
-	if r.accepting {
-		return r.window.certified > r.acceptedFrom
-	}
 	return r.window.certified > r.window.base || len(r.given) > 0
 }
 
 // missing says whether a walk that went to the end of the list should have met something of the log, and did not.
 func (r *Reader) missing(order []found) bool {
-	from := r.window.base
-	if r.accepting {
-		from = r.acceptedFrom
-	}
 	ground := r.hasGround()
-	if r.groundless || !ground && r.window.last <= from {
+	if r.groundless || !ground && r.window.last <= r.window.base {
 		return false
 	}
 	return !slices.ContainsFunc(order, func(f found) bool { return r.ground(f.Key) || !ground && r.known(f.Key) })
@@ -243,12 +236,13 @@ func (w *walker) ended(ctx context.Context, empty Page) error {
 		return r.Doubts()
 	}
 	r.cleared = true
+	r.recorded.Accepting = nil // what was held is gone as well
 	switch {
 	case !r.forgetful():
 		return nil // nothing was forgotten: what is not known is new
 	case r.start > 0:
 		return errGroundGone
-	case !r.word:
+	default:
 		r.withoutGround(&w.walked)
 	}
 	return nil

@@ -9,9 +9,6 @@ func (r *Reader) give() {
 	for _, key := range r.recorded.Floor {
 		r.given[key] = 0
 	}
-	if r.accepting {
-		return
-	}
 	for _, key := range r.recorded.Horizon {
 		r.given[key] = r.recorded.HorizonAt
 	}
@@ -30,9 +27,9 @@ func (r *Reader) known(key Key) bool {
 // holds all that came after: later, forgotten messages may stand above it.
 func (r *Reader) ground(key Key) bool {
 	if at, ok := r.window.place(key); ok {
-		return at.sequence() <= r.window.certified && (!r.accepting || at.sequence() > r.acceptedFrom)
+		return at.sequence() <= r.window.certified
 	}
-	return !r.accepting && r.givenHolds(key)
+	return r.givenHolds(key)
 }
 
 func (r *Reader) givenHolds(key Key) bool {
@@ -42,15 +39,15 @@ func (r *Reader) givenHolds(key Key) bool {
 
 // inOrder says whether a known message was delivered in list order: what lies above it was never forgotten.
 func (r *Reader) inOrder(key Key) bool {
-	if at, ok := r.window.place(key); ok {
-		return !at.late()
+	if at, ok := r.window.place(key); ok && !at.late() {
+		return true
 	}
 	return r.givenHolds(key)
 }
 
 // wholeAbove says whether the window holds every event newer than this known one: none was erased from the sink.
 func (r *Reader) wholeAbove(key Key) bool {
-	if at, ok := r.window.place(key); ok {
+	if at, ok := r.window.place(key); ok && !at.late() {
 		return r.window.hole <= at.sequence()
 	}
 	return r.givenHolds(key)
@@ -64,7 +61,7 @@ func (r *Reader) anchors(rows int, key func(int) Key) []bool {
 	for i := range rows {
 		at, known := r.window.place(key(i))
 		sequence := at.sequence()
-		if !known {
+		if !known || at.late() {
 			sequence = r.given[key(i)]
 		}
 		if !r.inOrder(key(i)) || r.ignoring(key(i)) || sequence > lowest {
@@ -77,5 +74,5 @@ func (r *Reader) anchors(rows int, key func(int) Key) []bool {
 
 // forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any more.
 func (r *Reader) forgetful() bool {
-	return !r.groundless && !r.accepting && (!r.window.whole() || len(r.given) > 0)
+	return !r.groundless && (!r.window.whole() || len(r.given) > 0)
 }

@@ -120,15 +120,17 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	var out Outcome
 	var err error
-	sweeping := p.sweepDue(began)
+	sweeping, accepting := p.sweepDue(began), p.session.Reader().Accepting()
+	delivering := true // polls are to follow at the shortest interval
 	if sweeping {
 		p.urgency.Store(int32(Sweep))
 		if out, err = p.session.Sweep(ctx, began); errors.Is(err, errPollDue) {
 			out.More, err = true, nil
 		}
-		if !out.More {
+		if !out.More && !accepting {
 			p.lastSweep = began
 		}
+		delivering = out.Delivered > 0 && !accepting
 	} else {
 		p.urgency.Store(int32(Live))
 		out, err = p.session.Poll(ctx)
@@ -147,9 +149,9 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 		p.waits.suspect.Reset()
 	}
 	p.metrics.step(out, time.Since(began))
-	p.record(out, began, sweeping)
+	p.record(out, began, sweeping && !accepting)
 	wait := time.Duration(0)
-	if sweeping && out.Delivered == 0 {
+	if sweeping && !delivering {
 		wait = p.untilPoll()
 	} else {
 		wait = p.pause(out, sweeping)
@@ -188,7 +190,9 @@ func (p *Poller) settle(wait time.Duration) {
 	case p.berth.wants == noPlace:
 		p.berth.wants = shortPlace
 	}
-	if wait > 0 || !p.session.Reader().holdsAhead() {
+	switch reader := p.session.Reader(); {
+	case reader.holdsPiece() && !p.berth.contended(): // a piece of what is held is read between polls, and holds its place over them
+	case wait > 0, !reader.holdsAhead():
 		p.giveWay()
 	}
 }
@@ -215,9 +219,16 @@ func (p *Poller) untilPoll() time.Duration {
 	return max(0, p.nextPoll.Sub(now))
 }
 
-// sweepDue says whether it is time to look for late arrivals: only at rest, between polls, and not right after the start.
+// sweepDue says whether it is time to look for late arrivals, or to deliver what is held: only at rest, between polls; the former not
+// right after the start.
 func (p *Poller) sweepDue(now time.Time) bool {
-	if p.config.SweepEvery == nil || !p.session.Reader().Rested() || !now.Before(p.nextPoll) {
+	if !p.session.Reader().Rested() || !now.Before(p.nextPoll) {
+		return false
+	}
+	if p.session.Reader().Accepting() {
+		return true
+	}
+	if p.config.SweepEvery == nil {
 		return false
 	}
 	every := p.config.SweepEvery()

@@ -42,12 +42,13 @@ type Reader struct {
 	sweeping sweeping
 	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is new.
 	groundless bool
-	// word: the operator's, to deliver what would be held.
-	word bool
-	// accepting: what is held is to be delivered. Only what came into the log after acceptedFrom counts as ground then, so
-	// that the list is read anew from its end.
-	accepting    bool
-	acceptedFrom uint64
+	// flag: the operator's word, to deliver what is held, was given at the start; word: it was not carried out yet.
+	flag, word bool
+	// asked: the list was searched for ground that the operator says is gone.
+	asked bool
+	// accept is the delivery of what is held, where it is under way; top are the newest rows of the page 0 that left nothing to do.
+	accept accepting
+	top    Keys
 	// fromTop: the last walk began at page 0.
 	fromTop bool
 
@@ -120,7 +121,7 @@ func NewReader(pages Pages, log Log, reading Reading, state State) *Reader {
 	r := &Reader{
 		pages: pages, log: log, patience: reading.Patience, turn: reading.Turn, room: reading.Room, crew: reading.Crew, oneWalk: reading.OneWalk,
 		stream: reading.Stream, rules: reading.Rules, events: reading.Events,
-		word: reading.AcceptHistory, accepting: reading.AcceptHistory && len(state.Checkpoint.Horizon) > 0, acceptedFrom: state.Checkpoint.Sequence,
+		flag: reading.AcceptHistory, word: reading.AcceptHistory && !state.Checkpoint.WordSpent,
 		window: newWindow(reading.Rules, state), slice: reading.Rules.SlicePages,
 		rejects: newRecentKeys(reading.Rules.Rejects, state.Checkpoint.Rejects), held: newRecentKeys(reading.Rules.Capacity, nil),
 		times: groundTimes{base: state.Checkpoint.GroundTime},
@@ -174,6 +175,7 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	if !r.recorded.Started {
 		return r.firstStart(ctx, start)
 	}
+	r.takeWord()
 	var out Outcome
 	var held Fingerprint
 	looked, err := r.stillSuspect(ctx)
@@ -195,6 +197,12 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 		first = &page
 		if len(page.Messages) > 0 {
 			r.emptyPolls = 0
+		}
+	}
+	if r.word && first != nil && !r.asked {
+		n, gone, err := r.goneAtOnce(ctx, *first)
+		if out.Pages += n; err != nil || gone {
+			return out, err
 		}
 	}
 	// A History's page 0 is cut, and a walk from there for nothing would meet a burst before it comes to anything.
@@ -232,7 +240,10 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	}
 	r.judge(&w)
 	out.Newest = w.newest
-	return r.deliver(ctx, w, out)
+	if out, err = r.deliver(ctx, w, out); err == nil && out.Rested {
+		err = r.spendWord(ctx)
+	}
+	return out, err
 }
 
 // read reads one page by itself, again as long as patience lasts.

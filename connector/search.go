@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 )
 
 // findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it. It
@@ -14,9 +13,6 @@ import (
 // where it was just read.
 func (r *Reader) findStart(ctx context.Context, top *Page) (int, error) {
 	limit := r.times.median(r.window.certified)
-	if r.accepting {
-		limit = time.Time{} // ground is at the bottom of the list, whatever its time
-	}
 	b := newBounds(searchLooks)
 	if top != nil {
 		_ = b.show(0, *top)
@@ -64,7 +60,7 @@ func (r *Reader) searchAfresh() {
 // empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would read a
 // slice for nothing.
 func (r *Reader) empty() bool {
-	return r.accepting && r.window.last == r.acceptedFrom || r.window.last == r.window.base && len(r.given) == 0
+	return r.window.last == r.window.base && len(r.given) == 0
 }
 
 // stride is how many pages a careful search may step without jumping over what is known: half of what the list must show of

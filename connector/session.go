@@ -57,7 +57,6 @@ func (s *Session) step(ctx context.Context, step func(*Reader) (Outcome, error))
 	}
 	out, err := step(s.reader)
 	if err == nil {
-		s.reading.AcceptHistory = s.reading.AcceptHistory && !out.Rested
 		return out, nil
 	}
 	if !harmless(err) {
@@ -79,6 +78,7 @@ func (s *Session) Close() {
 func (s *Session) dropAhead() {
 	if s.reader != nil {
 		s.reader.abandon()
+		s.reader.dropPiece()
 	}
 }
 

@@ -20,6 +20,7 @@ type span struct {
 	rows  []spanRow       // newest first, each once
 	met   map[Key]spanRow // the same by key
 	last  []Key           // all that the newest page showed
+	stray Key             // the row that stood further up, where add refused a page
 	// lowest is the sequence of the lowest anchor on the newest page that had one; given: it was one without a sequence.
 	lowest uint64
 	given  bool
@@ -86,6 +87,7 @@ func (s *span) add(r *Reader, page Page) bool {
 	for i, key := range keys[n:] {
 		if was, again := s.met[key]; again {
 			if was.at < top && !r.ignoring(key) {
+				s.stray = key
 				return false
 			}
 			continue // it stands on its page twice
@@ -101,7 +103,7 @@ func (s *span) add(r *Reader, page Page) bool {
 			continue
 		}
 		at, placed := r.window.place(keys[i])
-		s.lowest, s.given = at.sequence(), !placed
+		s.lowest, s.given = at.sequence(), !placed || at.late()
 	}
 	return true
 }
@@ -133,6 +135,11 @@ func (s *span) trim(r *Reader, open bool) {
 			break
 		}
 	}
+	s.drop(keep)
+}
+
+// drop forgets the first pages.
+func (s *span) drop(keep int) {
 	if keep == 0 {
 		return
 	}
@@ -151,7 +158,7 @@ func (s *span) trim(r *Reader, open bool) {
 func (r *Reader) trusted(s *span) int {
 	bottom := -1
 	for i, anchor := range r.anchors(len(s.rows), func(i int) Key { return s.rows[i].key }) {
-		if at, placed := r.window.place(s.rows[i].key); anchor && (!placed || at.sequence() >= r.remembered()) {
+		if at, placed := r.window.place(s.rows[i].key); anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {
 			bottom = i
 		}
 	}

@@ -185,13 +185,13 @@ func (r *Reader) newHorizon(ctx context.Context) (int, error) {
 	for i := range old {
 		if old[i].Fault == "" {
 			b.horizon = append(b.horizon, old[i].Key)
-			if !r.known(old[i].Key) && !r.word {
+			if !r.known(old[i].Key) {
 				r.hold(old[i].Key)
 			}
 		}
 	}
 	r.start, r.previous, r.careful, r.fromTop = 0, nil, false, false
-	if len(b.horizon) == 0 || r.word {
+	if len(b.horizon) == 0 {
 		r.groundless = true
 		return pages, nil
 	}

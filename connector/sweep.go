@@ -41,6 +41,10 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	if !r.recorded.Started || r.start > 0 {
 		return out, nil
 	}
+	if r.recorded.Accepting != nil {
+		err := r.acceptSome(ctx, &out)
+		return out, err
+	}
 	s := &r.sweeping
 	defer func() { s.hand = nil }()
 	for step := 0; step < max(1, r.rules.SweepStep) || s.pending(); step++ {
@@ -222,7 +226,7 @@ func (r *Reader) inHand(ctx context.Context, number int, out *Outcome) (Page, er
 	return page, err
 }
 
-func within(on map[Key]int, key Key) bool {
+func within[V any](on map[Key]V, key Key) bool {
 	_, ok := on[key]
 	return ok
 }

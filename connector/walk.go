@@ -185,9 +185,6 @@ func (r *Reader) enough() int {
 		return r.few
 	}
 	held := r.window.certified - r.window.base + uint64(len(r.given))
-	if r.accepting {
-		held = r.window.certified - min(r.window.certified, r.acceptedFrom)
-	}
 	if held == 0 || held > uint64(r.rules.Run) {
 		return r.rules.Run
 	}

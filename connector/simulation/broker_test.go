@@ -23,6 +23,7 @@ type broker struct {
 	ghosts     []ghost
 	refuses    map[connector.Key]bool // messages that this sink cannot store
 	commits    int
+	accepted   int      // times that all that was held was delivered
 	faults     []string // broken invariants
 }
 
@@ -106,7 +107,19 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 	if next.Started && !was.Started {
 		b.settle(slices.Concat(next.Floor, next.Rejects))
 	}
-	if !slices.Equal(next.Horizon, was.Horizon) {
+	if a := next.Accepting; *steps && (a != nil || was.Accepting != nil) {
+		fmt.Printf("accepting %+v, %d events, accepted %t\n", a, len(events), next.Accepted)
+	}
+	if next.Accepted && was.Accepting != nil {
+		b.accepted++
+		for _, n := range b.from(was.Accepting.Top) {
+			it := &b.world.items[n]
+			if it.sequence == 0 && !it.late && !b.rejected[it.key] && !b.world.unwanted[n] {
+				b.fault("accepted, but %s is not delivered", it.uuid)
+			}
+		}
+	}
+	if !slices.Equal(next.Horizon, was.Horizon) && next.Accepting == nil && !next.Accepted { // not merely renewed
 		for _, n := range b.from(next.Horizon) {
 			b.world.items[n].held = true
 		}

@@ -68,6 +68,7 @@ func (r *replica) work() {
 	if r.run.seed%4 == 0 {
 		reading.Room = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
 	}
+	reading.AcceptHistory = rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances))).Float64() < cfg.word
 	session := connector.NewSession(&pages{world: r.run.world, pause: r.pause}, place, reading, r.run.start)
 	for {
 		r.pause()
@@ -83,7 +84,9 @@ func (r *replica) work() {
 		deep := session.Owns() && session.Reader().Start() > 0
 		var out connector.Outcome
 		var err error
-		if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().Start() == 0 {
+		if r.polls%2 == 0 && session.Owns() && session.Reader().Accepting() {
+			out, err = session.Sweep(ctx, epoch)
+		} else if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().Start() == 0 {
 			for out.More = true; out.More && err == nil; {
 				out, err = session.Sweep(ctx, epoch.Add(1000*time.Hour))
 			}
@@ -105,6 +108,8 @@ func (r *replica) work() {
 			r.standDown()
 			r.rested = 0
 		case err != nil:
+			r.rested = 0
+		case session.Reader().Checkpoint().Accepting != nil:
 			r.rested = 0
 		case out.Rested:
 			r.rested++
@@ -303,7 +308,7 @@ func (s *run) certifiedSafely(began int, residue bool) {
 
 // result is what a world came to.
 type result struct {
-	events, calls, commits, polls                                                      int
+	events, calls, commits, polls, accepted                                            int
 	lost, lateLost, overlooked, late, held, holes, residue, disorder, replacedDisorder int
 	restless                                                                           bool
 	faults                                                                             []string
@@ -350,7 +355,7 @@ func (s *run) calm(polls int) bool {
 
 func (s *run) count(restless bool) result {
 	w, b := s.world, s.broker
-	res := result{events: len(b.events), calls: w.calls, commits: b.commits, polls: s.polls(), restless: restless, faults: b.faults}
+	res := result{events: len(b.events), calls: w.calls, commits: b.commits, accepted: b.accepted, polls: s.polls(), restless: restless, faults: b.faults}
 	for i := range w.items {
 		if w.items[i].late {
 			res.late++

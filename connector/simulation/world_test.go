@@ -16,10 +16,10 @@ import (
 type settings struct {
 	page, slice, run, memory, history, ties          int
 	inserts, bursts, late, backdated, deletes, fault float64
-	burst, lateDepth, deleteDepth, deleteAge         int
+	burst, lateDepth, deleteDepth, deleteAge, older  int
 	crash, lost, ghost, busy, reject                 float64
 	erase, replaced, expire                          float64
-	poison, glitch, repeats, runs                    float64
+	poison, glitch, repeats, runs, word              float64
 	lies                                             float64  // how often the API begins to lie
 	lie                                              []string // how it lies then
 	sweep, sweepPages, polls, replicas               int
@@ -35,7 +35,7 @@ func plain(r *rand.Rand) settings {
 		page: 10, slice: pick(r, 6, 8, 12), run: pick(r, 3, 5, 8), memory: pick(r, 50, 300, 600), history: pick(r, 0, 5, 90, 600),
 		ties: pick(r, 1, 3), inserts: pick(r, .05, .3, .8), bursts: pick(r, 0, .01, .03), burst: pick(r, 60, 300),
 		late: pick(r, 0, .03, .1), lateDepth: pick(r, 3, 20), backdated: pick(r, 0, .02), deletes: pick(r, 0, .01, .05),
-		deleteDepth: pick(r, 30, 400), deleteAge: 60, crash: pick(r, 0, .003, .01), fault: pick(r, 0, .05),
+		deleteDepth: pick(r, 30, 400), deleteAge: 60, older: 100, crash: pick(r, 0, .003, .01), fault: pick(r, 0, .05),
 		lost: pick(r, 0, .02, .05), ghost: pick(r, 0, .02, .05), busy: pick(r, 0, .05), sweep: pick(r, 7, 20), sweepPages: pick(r, 12, 40),
 		polls: 300, replicas: pick(r, 1, 1, 2), begin: "beginning",
 	}
@@ -54,6 +54,16 @@ func hard(r *rand.Rand) settings {
 	for _, trouble := range troubles {
 		trouble.set(r, &s)
 	}
+	return s
+}
+
+// accepting draws a plain world whose list is replaced by another one at times, and whose operator says at some starts, at all, or at
+// none that what is held is to be delivered.
+func accepting(r *rand.Rand) settings {
+	s := plain(r)
+	s.replaced, s.word, s.begin, s.older = pick(r, .001, .003), pick(r, .3, .5, .5, 1), pick(r, "now", "beginning", "since"), 400
+	s.crash, s.deletes, s.memory, s.polls = pick(r, .003, .01), pick(r, 0, .01), pick(r, 300, 600), 600
+	s.runs = pick(r, 0, .003)
 	return s
 }
 
@@ -188,7 +198,7 @@ func (w *world) move() {
 		newest := len(w.items) / cfg.ties
 		for i := range pick(w.rng, 0, 30, 300) {
 			w.insert(0)
-			w.items[w.list[0]].time = max(1, newest-100+i)
+			w.items[w.list[0]].time = max(1, newest-w.cfg.older+i)
 		}
 	}
 	if w.chance(cfg.deletes) {

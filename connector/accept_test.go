@@ -1,0 +1,134 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// lostGround is a reader whose list has lost all that was delivered, and shows so many older messages, numbers 5000 and more, oldest
+// first. It has not seen that yet.
+func lostGround(t *testing.T, messages int) *desk {
+	t.Helper()
+	d := newDesk(t, now, newest(104, 92)...)
+	d.reading.Rules.Memory, d.reading.Rules.Capacity, d.reading.Rules.SlicePages, d.reading.Rules.Floor = 40, 120, 10, 8
+	d.reading.Rules.SweepStep = 3
+	d.restart()
+	d.settle(5)
+	d.list.add(newest(108, 105)...)
+	d.settle(4)
+	d.wantLog(ids(105, 108))
+	d.list.rows = nil
+	for n := range messages {
+		d.list.add(at(message(5000+n), minute(n-100_000)))
+	}
+	d.list.requests()
+	return d
+}
+
+// accept gives the operator's word and goes on until nothing is left to do: a poll, then the delivery of what is held until the
+// next one is due, and what is to happen between. It restarts the reader after an error of the log.
+func (d *desk) accept(most int, between func(step int)) {
+	d.t.Helper()
+	d.reading.AcceptHistory = true
+	d.restart()
+	for step := range most {
+		out, err := d.Poll(d.t.Context(), d.start)
+		if err != nil && !harmless(err) {
+			d.restart()
+			continue
+		}
+		if out.Unchanged && d.Checkpoint().Accepting == nil {
+			return
+		}
+		if between(step); d.Accepting() {
+			if _, err := d.Sweep(d.t.Context(), minute(0)); err != nil && !harmless(err) {
+				d.restart()
+			}
+		}
+	}
+	d.t.Fatalf("not at rest after %d steps: %d events, %+v", most, len(d.log.events), d.Checkpoint().Accepting)
+}
+
+func accepted(n int) string {
+	var text []string
+	for i := range n {
+		text = append(text, fmt.Sprintf("m%d*", 5000+i))
+	}
+	return strings.Join(text, " ")
+}
+
+// Rule 8: the operator's word delivers what is held, oldest first and late, at 1.3 calls a page, whatever the list's size, and
+// says nothing any more once that is done.
+func TestAccept_deliversWhatIsHeldAtACallAPage(t *testing.T) {
+	for _, messages := range []int{1, 3, 4, 5, 39, 40, 41, 44, 45, 90, 163, 400, 401, 999, 2000} {
+		d := lostGround(t, messages)
+		d.reading.Rules.SweepStep = 10_000
+		d.accept(20, func(int) {})
+		d.wantLog(ids(105, 108) + " " + accepted(messages))
+		d.wantCertified(uint64(4 + messages))
+		made, pages := len(strings.Fields(d.list.requests())), (messages+small.Page-1)/small.Page
+		if most := pages*13/10 + 24; made > most {
+			t.Errorf("%d pages took %d calls, want at most %d", pages, made, most)
+		}
+		before := d.log.text()
+		d.restart() // the word may stand in a manifest for good
+		d.settle(8)
+		if d.Accepting() {
+			t.Error("the word says something again")
+		}
+		d.wantLog(before)
+		if messages > 10 {
+			d.wantRequests("0 0")
+		}
+	}
+}
+
+// Rule 8: whatever happens meanwhile.
+func TestAccept_goesOnOverRestartsAndLiveMessages(t *testing.T) {
+	for seed := range 12 {
+		d := lostGround(t, 700)
+		d.reading.Rules.SweepStep = 12
+		d.log.limits = Limits{Messages: 7, Bytes: 1 << 20}
+		next, commits := 109, 0
+		d.log.answer = func(_ context.Context, _ []Event) (bool, error) {
+			if commits++; commits%(3+seed) == 0 {
+				return commits%2 == 0, errors.New("no answer")
+			}
+			return true, nil
+		}
+		d.accept(4000, func(step int) {
+			if step%(seed+1) == 0 && next < 300 {
+				d.list.add(message(next))
+				next++
+			}
+			if step%5 == seed%5 {
+				d.restart()
+			}
+		})
+		d.log.answer = nil
+		want := 4 + 700 + next - 109
+		if got := len(d.log.events); got != want {
+			t.Errorf("seed %d: %d events, want %d", seed, got, want)
+		}
+		inOrder, last, old := 0, 0, ""
+		for i, e := range d.log.events {
+			switch {
+			case !e.Late:
+				if inOrder++; inOrder > 4 && e.ID != message(104+inOrder).UUID {
+					t.Fatalf("seed %d: %s is out of order", seed, e.ID)
+				}
+				last = i
+			case e.ID < old:
+				t.Fatalf("seed %d: %s comes after %s", seed, e.ID, old)
+			default:
+				old = e.ID
+			}
+		}
+		if last == len(d.log.events)-1 && inOrder == len(d.log.events) {
+			t.Errorf("seed %d: nothing was accepted", seed)
+		}
+	}
+}
