@@ -132,3 +132,51 @@ func TestAccept_goesOnOverRestartsAndLiveMessages(t *testing.T) {
 		}
 	}
 }
+
+// Rule 8: the word is for what is held when it is said. What is held later on waits for another one, though it stand in a manifest.
+func TestAccept_saysNothingOnceItIsDone(t *testing.T) {
+	d := lostGround(t, 90)
+	d.accept(200, func(int) {})
+	if c := d.log.checkpoint; !c.Accepted || !c.WordSpent || c.Accepting != nil {
+		t.Errorf("%+v", c)
+	}
+	d.reading.AcceptHistory = false
+	d.restart()
+	d.settle(8)
+	if d.log.checkpoint.WordSpent {
+		t.Error("a start without the word leaves it spent")
+	}
+}
+
+// Rule 8: where the horizon is not listed any more, the list is another one, and nothing of it is accepted.
+func TestAccept_deliversNothingOfAnotherList(t *testing.T) {
+	d := lostGround(t, 90)
+	d.reading.AcceptHistory = true
+	d.restart()
+	d.poll() // the horizon
+	d.Poll(t.Context(), d.start)
+	rows := d.list.rows
+	d.list.rows = rows[30:]
+	d.top = nil
+	for range 40 {
+		if d.Accepting() {
+			if _, err := d.Sweep(t.Context(), minute(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	d.wantLog(ids(105, 108))
+	if d.Checkpoint().Accepting != nil {
+		t.Error("it is not over")
+	}
+}
+
+// Rule 8: what was accepted is old, and ground lies where it lay in time.
+func TestAccept_leavesGroundWhereItIsInTime(t *testing.T) {
+	d := lostGround(t, 90)
+	before := d.Checkpoint().GroundTime
+	d.accept(200, func(int) {})
+	if got := d.Checkpoint().GroundTime; !got.Equal(before) {
+		t.Errorf("ground lies at %v, was at %v", got, before)
+	}
+}
