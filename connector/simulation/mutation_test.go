@@ -33,7 +33,8 @@ var mutations = []struct {
 	{"groups hold whatever became of their last page", "group.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400"},
 	{"groups hold whatever repeats", "group.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100"},
 	{"an unclear answer is taken for a no", "session.go", "if !harmless(err) {", "if errors.Is(err, ErrFenced) {", "plain", "50"},
-	{"an empty page ends the list at once", "walk.go", "if number == 0 || len(page.Messages) > 0 {", "if true {", "hard", "200"},
+	{"an empty page ends the list at once", "ends.go", `if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200"},
+	{"an end without ground is believed at once", "ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100"},
 	{"the log takes commits from anybody", "", "", "", "plain", "100"},
 }
 
