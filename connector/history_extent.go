@@ -22,13 +22,20 @@ func (h *History) Extent(ctx context.Context, start Start) (pages, messages int,
 	if unwanted(top.Messages) {
 		return 0, 0, nil
 	}
+	b := newBounds(searchLooks)
 	low, high := 0, 0 // the end lies below low, and at or above high where that is known
 	for high == 0 || high-low > 1 {
 		number := 2 * max(1, low)
 		if high > 0 {
 			number = low + (high-low)/2
 		}
+		if err := b.ask(home + number); err != nil {
+			return 0, 0, err
+		}
 		page, err := h.pages.Page(ctx, h.live, home+number, "")
+		if err == nil && high == 0 && !unwanted(page.Messages) {
+			err = b.show(number, page)
+		}
 		if err != nil {
 			return 0, 0, err
 		}

@@ -115,6 +115,10 @@ func (h *History) find(ctx context.Context) (Page, []Message, error) {
 				"export what is missing by other means, or start a new stream under another name with start: beginning",
 			}
 		}
+		if number > farthestPage {
+			h.search = newSearch(h.home)
+			return Page{}, nil, stalled("it goes on at page %d and shows nothing that is looked for", farthestPage)
+		}
 		page, err := h.pages.Page(ctx, h.live, number, "")
 		if err != nil {
 			return Page{}, nil, err

@@ -80,7 +80,7 @@ func (b *backfill) extend(ctx context.Context) error {
 			b.extent = extent{Pages: pages, Messages: messages}
 			b.extent.Calls, b.extent.CallsMost = callsFor(pages)
 			return nil
-		case !errors.Is(err, connector.ErrMoved):
+		case !errors.Is(err, connector.ErrMoved) && !errors.Is(err, connector.ErrStalled):
 			return err
 		}
 		if err := sleep(ctx, moved.NextBackOff()); err != nil {
