@@ -26,7 +26,7 @@ var mutations = []struct {
 		"the window is the newest events, certified or not", "window.go",
 		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100",
 	},
-	{"the sweep delivers whatever is unknown", "span.go", "anchor && (!placed || at.sequence() >= r.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200"},
+	{"the sweep delivers whatever is unknown", "span.go", "anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200"},
 	{"what was erased from the sink is taken for late", "ground.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400"},
 	{"a forgotten past above a floor is not minded", "ground.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400"},
 	{"where a deep walk began is not verified", "walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300"},
