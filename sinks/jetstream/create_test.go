@@ -107,9 +107,10 @@ func olderServer(t *testing.T, s *testServer) *proxy {
 	p := startProxy(t, s.url())
 	older := bytes.Repeat([]byte{'0'}, len(server.VERSION))
 	copy(older, "2.11.")
-	p.rewrite = func(said []byte) []byte {
+	rewrite := func(said []byte) []byte {
 		return bytes.ReplaceAll(said, []byte(`"version":"`+server.VERSION+`"`), []byte(`"version":"`+string(older)+`"`))
 	}
+	p.rewrite.Store(&rewrite)
 	return p
 }
 

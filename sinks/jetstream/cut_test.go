@@ -15,13 +15,21 @@ func TestCutOffServer(t *testing.T) {
 	ports := freePorts(t, 3)
 	ways := []*proxy{startProxy(t, "127.0.0.1:"+strconv.Itoa(ports[1])), startProxy(t, "127.0.0.1:"+strconv.Itoa(ports[2]))}
 	through := func(p *proxy) *url.URL { return &url.URL{Scheme: "nats", Host: p.listener.Addr().String()} }
-	var servers []*testServer
+	// What servers tell one another of routes leads through the proxies too, and nowhere to the first.
+	servers := make([]*testServer, 3)
 	for i, routes := range [][]*url.URL{{through(ways[0]), through(ways[1])}, {routeTo(ports[2])}, {routeTo(ports[1])}} {
-		s := clusterServer(t, i, ports[i], routes)
-		s.options.Cluster.PoolSize = -1
-		s.start(t)
-		t.Cleanup(s.stop)
-		servers = append(servers, s)
+		servers[i] = clusterServer(t, i, ports[i], routes)
+		servers[i].options.Cluster.PoolSize, servers[i].options.Cluster.Advertise = -1, "127.0.0.1:1"
+		if i > 0 {
+			servers[i].options.Cluster.Advertise = ways[i-1].listener.Addr().String()
+		}
+	}
+	for _, i := range []int{1, 2, 0} { // the two that stay together meet first
+		servers[i].start(t)
+		t.Cleanup(servers[i].stop)
+		if i == 2 {
+			eventually(t, "the two to meet", func() bool { return servers[1].server.NumRoutes() > 0 && servers[2].server.NumRoutes() > 0 })
+		}
 	}
 	meet(t, servers)
 	c := config(servers[0].url() + "," + servers[1].url() + "," + servers[2].url())

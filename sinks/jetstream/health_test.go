@@ -60,6 +60,7 @@ func TestHealth_lateAnswer(t *testing.T) {
 	k := log.sink.held()
 	k.mu.Lock()
 	k.health.patience = 300 * time.Millisecond
+	k.health.left = time.Now() // or the connection would be left, and the answer lost with it
 	k.mu.Unlock()
 	p.hold()
 	events := sinktest.Events(log.claim.Stream, 1, 3)

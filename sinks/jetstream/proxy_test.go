@@ -12,8 +12,8 @@ import (
 type proxy struct {
 	listener net.Listener
 	target   string
-	deaf     atomic.Bool              // drops what the server says
-	rewrite  func(said []byte) []byte // of the server, where it is set
+	deaf     atomic.Bool                              // drops what the server says
+	rewrite  atomic.Pointer[func(said []byte) []byte] // what the server says, where it is set
 
 	mu    sync.Mutex
 	gate  chan struct{} // what the client says waits while it is open
@@ -69,8 +69,8 @@ func (p *proxy) pump(to, from net.Conn, upstream bool) {
 			}
 		}
 		said := buf[:n]
-		if !upstream && p.rewrite != nil {
-			said = p.rewrite(said)
+		if rewrite := p.rewrite.Load(); !upstream && rewrite != nil {
+			said = (*rewrite)(said)
 		}
 		if n > 0 && (upstream || !p.deaf.Load()) {
 			if _, err := to.Write(said); err != nil {
