@@ -20,6 +20,9 @@ const (
 	farthestPage = 1 << 20
 	// searchLooks is how many pages one search may look at where it cannot double its steps.
 	searchLooks = 200
+	// carefulLooks is how many where it goes down in small steps to an end that is known: one that were cut on its way would begin
+	// again whenever another instance takes the stream over.
+	carefulLooks = 4000
 )
 
 // bounds watches over one search for a place in the list. Two places that it looks at should not show the same page: where they do,

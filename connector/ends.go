@@ -91,6 +91,10 @@ func (r *Reader) stillSuspect(ctx context.Context) (pages int, err error) {
 		pages++
 	}
 	pages++
+	if s.Page == 0 && len(empty.Messages) > 0 {
+		*s = suspicion{} // it is not empty after all
+		return pages, nil
+	}
 	if len(empty.Messages) > 0 || empty.Received.Before(s.Since) || empty.Received.Sub(s.Since) >= s.due(r.rules) {
 		return pages, nil
 	}
@@ -185,6 +189,7 @@ func (r *Reader) emptyList(ctx context.Context) error {
 	}
 	below, err := r.emptyBelow(ctx, 0)
 	if err == nil && !below {
+		r.suspicion, r.cleared = suspicion{}, false
 		err = &PageError{Fault: FaultInvalid, Err: errors.New("page 0 is empty, though pages below it are not")}
 	}
 	return err
@@ -213,7 +218,9 @@ func (w *walker) ended(ctx context.Context, empty Page) error {
 	switch {
 	case w.taken > 1:
 	case r.start > 0:
+		careful := !r.careful && r.hasGround() // by a time that is wrong, it may lead there again
 		r.searchAfresh()
+		r.careful = careful
 		return stalled("the list ends above page %d, where it was to be read on", empty.Number)
 	default:
 		if err := r.emptyList(ctx); err != nil {

@@ -221,8 +221,14 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 		}
 		return out, err
 	case errors.Is(err, errDeep):
+		r.cleared = false
 		if r.suspicion.Looks > 0 { // the list goes on after all
 			r.suspicion, r.careful = suspicion{}, false
+		}
+		if r.overshot(w.order) {
+			r.searchAfresh()
+			r.careful = true
+			return out, ErrMoved
 		}
 		if r.careful && r.few == 0 && w.longest > 0 {
 			r.few = w.longest // the search began right above it, and it is all that is listed there

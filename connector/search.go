@@ -14,6 +14,9 @@ import (
 func (r *Reader) findStart(ctx context.Context, top *Page) (int, error) {
 	limit := r.times.median(r.window.certified)
 	b := newBounds(searchLooks)
+	if r.careful { // as many as it takes down to the end that the search before met
+		b.most = min(carefulLooks, b.most+r.end.number/r.stride())
+	}
 	if top != nil {
 		_ = b.show(0, *top)
 	}
@@ -49,6 +52,25 @@ func (r *Reader) findStart(ctx context.Context, top *Page) (int, error) {
 	}
 	r.start, r.previous, r.few, r.fromTop = max(0, high-above), nil, 0, false
 	return b.made(), nil
+}
+
+// overshot says whether a walk that began where a search led, and met no ground, comes to nothing but messages older than ground: the
+// search led below it.
+func (r *Reader) overshot(order []found) bool {
+	limit := r.times.median(r.window.certified)
+	if r.start == 0 || r.careful || limit.IsZero() || !r.hasGround() || len(order) < r.rules.Page {
+		return false
+	}
+	timed := 0
+	for _, f := range order[len(order)-r.rules.Page:] {
+		if f.Time.IsZero() {
+			continue
+		}
+		if timed++; !f.Time.Before(limit) || r.ground(f.Key) {
+			return false
+		}
+	}
+	return timed > 0
 }
 
 // searchAfresh forgets where a search led to: the next walk begins at the top of the list.
