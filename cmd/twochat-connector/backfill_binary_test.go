@@ -198,7 +198,7 @@ type fakeKafkaPlace struct{ *kafkaPlace }
 
 func newFakeKafkaPlace(t *testing.T) fakeKafkaPlace {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"}))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "default.replication.factor": "1"}))
 	if err != nil {
 		t.Fatal(err)
 	}
