@@ -215,6 +215,46 @@ func TestManyCheckpoints(t *testing.T) {
 	}
 }
 
+// TestOlderCheckpoints has checkpoints of one stream on both sides of every step in which the topic is read backward, as
+// another stream needs that is not in it: what lies further back never takes the place of what is newer, whoever asks.
+func TestOlderCheckpoints(t *testing.T) {
+	for name, last := range map[string]int{"newest where the reading begins": 20, "newest a step back": firstStep + 20} {
+		t.Run(name, func(t *testing.T) {
+			b := fake(t, 1)
+			config := Config{Topic: newTopic()}
+			createTopics(t, b, config)
+			w := newWriter(t, b, config, "one")
+			w.acquire()
+			client := admin(t, b)
+			for _, beside := range []int{firstStep * stepUp, 2 * firstStep, last} {
+				if err := w.commit(3); err != nil {
+					t.Fatal(err)
+				}
+				records := make([]*kgo.Record, beside)
+				for i := range records {
+					records[i] = &kgo.Record{Topic: config.Topic + ".checkpoints", Key: []byte("other")} // deleted by hand
+				}
+				if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			next := newWriter(t, b, config, "two")
+			for _, stream := range []string{w.stream, "595000000000", w.stream} {
+				checkpoint, found, err := next.sink.Log(sinktest.Claim(stream, "reader")).Peek(within(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ours := stream == w.stream; found != ours || ours && checkpoint.Sequence != 9 {
+					t.Fatalf("stream %s: sequence %d, %t", stream, checkpoint.Sequence, found)
+				}
+			}
+			if got := next.acquire(); got != 9 {
+				t.Fatalf("goes on from %d, want 9", got)
+			}
+		})
+	}
+}
+
 // TestRightsWithdrawn has a right taken away: the commit is refused by name, with the command that gives it back, and the next take-over
 // as well, until it is given back.
 func TestRightsWithdrawn(t *testing.T) {

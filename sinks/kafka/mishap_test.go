@@ -103,7 +103,8 @@ func (w *writer) wantStored(n uint64) {
 	}
 }
 
-// TestMishaps loses and delays the requests of a commit, one kind at a time, and goes on as the Poller would.
+// TestMishaps loses and delays the requests of a commit, one kind at a time, and goes on as the Poller would. What ran out of
+// time may have been written as well as what lost its connection, even where the brokers answer all that comes after it.
 func TestMishaps(t *testing.T) {
 	cases := []struct {
 		key     kmsg.Key
@@ -113,15 +114,22 @@ func TestMishaps(t *testing.T) {
 		written bool
 	}{
 		{kmsg.InitProducerID, loseAnswer, 1, done, true},
+		{kmsg.InitProducerID, lateAnswer, 1, done, true},
 		{kmsg.AddPartitionsToTxn, loseRequest, 1, unclear, false},
 		{kmsg.AddPartitionsToTxn, loseAnswer, 1, unclear, false},
 		{kmsg.AddPartitionsToTxn, delay, 1, unclear, false},
+		{kmsg.AddPartitionsToTxn, lateRequest, 1, unclear, false},
+		{kmsg.AddPartitionsToTxn, lateAnswer, 1, unclear, false},
 		{kmsg.Produce, loseRequest, 1, unclear, false},
 		{kmsg.Produce, loseAnswer, 1, unclear, false},
 		{kmsg.Produce, delay, 1, unclear, false},
+		{kmsg.Produce, lateRequest, 1, unclear, false},
+		{kmsg.Produce, lateAnswer, 1, unclear, false},
 		{kmsg.EndTxn, loseRequest, 1, unclear, false},
 		{kmsg.EndTxn, loseAnswer, 1, unclear, true},
 		{kmsg.EndTxn, delay, 1, unclear, false},
+		{kmsg.EndTxn, lateRequest, 1, unclear, false},
+		{kmsg.EndTxn, lateAnswer, 1, unclear, true},
 	}
 	everyBroker(t, func(t *testing.T, b *broker) {
 		for _, c := range cases {

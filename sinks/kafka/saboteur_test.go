@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -18,9 +19,13 @@ const (
 	loseRequest mishap = iota // it never arrives
 	loseAnswer                // it arrives, the answer does not
 	delay                     // its sender sees a broken connection; it arrives when the test says so
+	lateRequest               // it never arrives, and its sender's time runs out
+	lateAnswer                // it arrives, and its sender's time runs out before the answer is there
 )
 
-func (m mishap) String() string { return [...]string{"request lost", "answer lost", "request late"}[m] }
+func (m mishap) String() string {
+	return [...]string{"request lost", "answer lost", "request late", "request timed out", "answer timed out"}[m]
+}
 
 // saboteur stands between a sink and its broker.
 type saboteur struct {
@@ -124,10 +129,14 @@ type watched struct {
 	saboteur *saboteur
 	request  []byte // what was written of a request, until it is whole
 	broken   bool
-	deaf     bool // the answer to come is lost
+	deaf     error // how the answer to come is lost
+	mute     error // how a request ends that was not sent
 }
 
 var errBroken = errors.New("sabotage: connection reset")
+
+// errLate is what a connection says whose deadline has passed.
+var errLate = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
 
 func (c *watched) Write(p []byte) (int, error) {
 	if c.broken {
@@ -160,7 +169,12 @@ func (c *watched) Write(p []byte) (int, error) {
 			c.broken = true
 			return 0, errors.Join(errBroken, c.Conn.Close())
 		case loseAnswer:
-			c.deaf = true
+			c.deaf = errBroken
+		case lateAnswer:
+			c.deaf = errLate
+		case lateRequest:
+			c.mute = errLate
+			return len(p), nil
 		case delay:
 			c.broken = true
 			b.mu.Lock()
@@ -179,11 +193,19 @@ func (c *watched) Read(p []byte) (int, error) {
 	if c.broken {
 		return 0, errBroken
 	}
-	if c.deaf {
+	if c.mute != nil {
+		return 0, c.mute
+	}
+	if c.deaf != nil {
 		var first [1]byte
-		_, err := c.Conn.Read(first[:]) // it was answered
+		if _, err := c.Conn.Read(first[:]); err != nil { // once it was answered
+			return 0, err
+		}
 		c.broken = true
-		return 0, errors.Join(errBroken, err, c.Conn.Close())
+		if err := c.Conn.Close(); err != nil {
+			return 0, err
+		}
+		return 0, c.deaf
 	}
 	return c.Conn.Read(p)
 }
