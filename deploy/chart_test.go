@@ -31,7 +31,7 @@ func helm(t *testing.T) string {
 // render is what the chart makes of a file of values.
 func render(t *testing.T, values string, more ...string) ([]object, string, error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), helm(t), append([]string{"template", "chat", chart, "--namespace", "whatsapp", "--values", values}, more...)...)
+	command := exec.CommandContext(t.Context(), helm(t), append([]string{"template", "chat", chart, "--namespace", "whatsapp", "--kube-version", "1.35.0", "--values", values}, more...)...)
 	var wrong bytes.Buffer
 	command.Stderr = &wrong
 	out, err := command.Output()

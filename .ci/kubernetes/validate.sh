@@ -43,7 +43,7 @@ ask() {
 for helm in helm helm3; do
 	[ -x "$bin/$helm" ] || { skip "$helm is not built"; continue; }
 	for values in "$deploy"/helm/twochat-connector/ci/*.yaml; do
-		"$bin/$helm" template chat "$deploy/helm/twochat-connector" --namespace whatsapp --values "$values" >"$dir/rendered.yaml"
+		"$bin/$helm" template chat "$deploy/helm/twochat-connector" --namespace whatsapp --kube-version 1.35.0 --values "$values" >"$dir/rendered.yaml"
 		ask "$helm $(basename "$values")" <"$dir/rendered.yaml"
 	done
 	"$bin/$helm" lint --strict --quiet "$deploy/helm/twochat-connector" --values "$deploy/helm/twochat-connector/ci/jetstream.yaml" || failed=$((failed + 1))

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,6 +108,34 @@ func TestListenAdmin_URL(t *testing.T) {
 }
 
 // Every metric that alerts and dashboards name is one that there is.
+// status --wait asks again while nothing answers or something is not as it should be.
+func TestStatus_Wait(t *testing.T) {
+	noLeaks(t)
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch asked.Add(1) {
+		case 1:
+			http.Error(w, "not yet", http.StatusServiceUnavailable)
+		case 2:
+			_, _ = w.Write([]byte(`{"version":"1","healthy":true,"not_ready":["stream shop: acquiring"]}`))
+		default:
+			_, _ = w.Write([]byte(`{"version":"1","healthy":true,"ready":true}`))
+		}
+	}))
+	t.Cleanup(server.Close)
+	code, out, _ := finish(t, "status", "--admin", server.URL, "--wait", "30s")
+	wantCode(t, code, exitFine)
+	wantText(t, "status", out, "all is well")
+	if asked.Load() != 3 {
+		t.Errorf("asked %d times, want 3", asked.Load())
+	}
+	asked.Store(0)
+	code, _, _ = finish(t, "status", "--admin", server.URL)
+	wantCode(t, code, exitFailed)
+	code, _, _ = finish(t, "status", "--admin", server.URL, "--wait", "-1s")
+	wantCode(t, code, exitUsage)
+}
+
 func TestMetrics_OfMonitoringExist(t *testing.T) {
 	known := metricNames(t)
 	for _, pattern := range []string{"../../deploy/monitoring/*", "../../deploy/*.yaml", "../../deploy/helm/*/*/*"} {

@@ -20,7 +20,8 @@ import (
 )
 
 const aboutStatus = `
-Asks a running instance's admin server how its streams are. Ends with 3 where one is not as it should be.
+Asks a running instance's admin server how its streams are. Ends with 3 where one is not as it should be. With --wait it asks again,
+once a second, until all is as it should be or the time has passed.
 `
 
 // runStatus is the command status.
@@ -30,8 +31,12 @@ func runStatus(ctx context.Context, p *program, args []string) error {
 	flags.StringVar(&settings.Config, "config", "", "configuration `file` whose admin.listen is asked; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
 	address := flags.String("admin", "", "`URL` of the admin server, such as http://127.0.0.1:8080, instead of the configured one")
 	asJSON := flags.Bool("json", false, "print what the server answers")
+	patience := flags.Duration("wait", 0, "`how long` to wait until all is as it should be, such as 30s")
 	if err := p.parse(flags, args, aboutStatus); err != nil {
 		return err
+	}
+	if *patience < 0 {
+		return usage("flag --wait: expected a length of time such as 30s")
 	}
 	base, err := p.adminURL(*address, settings)
 	if err != nil {
@@ -41,13 +46,9 @@ func runStatus(ctx context.Context, p *program, args []string) error {
 	if *address != "" {
 		where = "the admin server that --admin names" // whatever was written there
 	}
-	body, err := askStatus(ctx, base, where)
+	body, r, err := statusWithin(ctx, base, where, *patience)
 	if err != nil {
-		return mended(err, "see whether the connector runs there, and name its admin server with --admin")
-	}
-	var r report
-	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
-		return mended(fmt.Errorf("what answers at %s is not a connector of this version", where), "name the connector's admin server with --admin")
+		return err
 	}
 	if *asJSON {
 		_, err = p.out.Write(body)
@@ -61,6 +62,27 @@ func runStatus(ctx context.Context, p *program, args []string) error {
 		return errFoundWrong
 	}
 	return nil
+}
+
+// statusWithin asks once, and again until all is as it should be or the time has passed.
+func statusWithin(ctx context.Context, base, where string, patience time.Duration) (body []byte, r report, err error) {
+	deadline := time.Now().Add(patience)
+	for {
+		body, r, err = readStatus(ctx, base, where)
+		if err == nil && r.Ready && r.Healthy || !time.Now().Before(deadline) || sleep(ctx, time.Second) != nil {
+			return body, r, err
+		}
+	}
+}
+
+func readStatus(ctx context.Context, base, where string) (body []byte, r report, err error) {
+	if body, err = askStatus(ctx, base, where); err != nil {
+		return nil, r, mended(err, "see whether the connector runs there, and name its admin server with --admin")
+	}
+	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
+		return nil, r, mended(fmt.Errorf("what answers at %s is not a connector of this version", where), "name the connector's admin server with --admin")
+	}
+	return body, r, nil
 }
 
 // adminURL is where to ask: what is named, else the configuration's admin.listen.
