@@ -177,8 +177,13 @@ func errorFinding(thing string, err error) connector.Finding {
 	if errors.As(err, &refusal) {
 		return connector.Finding{Level: connector.FindingRefused, Thing: refusal.Thing, Text: refusal.Cause, Mend: refusal.Mend}
 	}
-	return connector.Finding{
+	finding := connector.Finding{
 		Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " + err.Error(),
 		Mend: "see whether it runs, and whether this machine reaches it under the configured address",
 	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) { // it answers, and knows better
+		finding.Text, finding.Mend = err.Error(), hinted.Hint()
+	}
+	return finding
 }

@@ -108,6 +108,22 @@ func TestCheck_SaysThatRunMakesIt(t *testing.T) {
 	wantText(t, "check", out, "`run` makes it")
 }
 
+// A cluster of which too few brokers are there answers: that is not what its hint is about.
+func TestCheck_NamesTheBrokersThatAreMissing(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 4})
+	_, address := fakeKafka(t)
+	path := configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true }")
+	code, out, _ := finish(t, "check", "--config", path)
+	wantCode(t, code, exitWrong)
+	wantText(t, "check", out, "topics of 3 replicas, and too few of its brokers are there (1)",
+		"start the other brokers; where there are none, `sink.kafka.replicas: 1`")
+	path = configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true, replicas: 1 }")
+	code, out, _ = finish(t, "check", "--config", path)
+	wantCode(t, code, exitFine)
+	wantText(t, "check", out, "topic alone: it does not exist; `run` makes it")
+}
+
 // Only what is missing is made: a refusal stays one, whatever its words.
 func TestWillBeMade(t *testing.T) {
 	missing := connector.Finding{Level: connector.FindingRefused, Thing: "topic a", Text: "nobody knows it", Missing: true}

@@ -171,10 +171,22 @@ func (s *Sink) replicas(ctx context.Context, v *view) (int, error) {
 			Mend: fmt.Sprintf("say it: `sink.kafka.replicas: %d`, or 3 once three brokers are there", alive),
 		}
 	case alive < meant:
-		return 0, fmt.Errorf("%w: the cluster is set up for topics of %d replicas, and %d of its brokers are there; waiting for the others (or set sink.kafka.replicas)",
-			connector.ErrNotNow, meant, alive)
+		return 0, fmt.Errorf("%w: %w", connector.ErrNotNow, &fewBrokersError{meant, alive})
 	}
 	return max(1, min(wantedReplicas, meant)), nil
+}
+
+// fewBrokersError says that fewer brokers are there than topics should have replicas.
+type fewBrokersError struct{ meant, alive int }
+
+func (e *fewBrokersError) Error() string {
+	return fmt.Sprintf("the cluster is set up for topics of %d replicas, and too few of its brokers are there (%d); "+
+		"waiting for the others (or set sink.kafka.replicas)", e.meant, e.alive)
+}
+
+// Hint says what to do, as the brokers that answer are not what is wrong.
+func (e *fewBrokersError) Hint() string {
+	return fmt.Sprintf("start the other brokers; where there are none, `sink.kafka.replicas: %d` makes topics with what is there", e.alive)
 }
 
 // meantReplicas is for how many replicas the cluster is set up, at most three; 0 is not known.

@@ -96,7 +96,7 @@ func createWithTwo(t *testing.T, c *trio) {
 	sink := openSink(t, c.broker(0), config, connector.Encoding{})
 	defer sink.Close()
 	err := sink.Create(within(t))
-	if !errors.Is(err, connector.ErrNotNow) || !strings.Contains(err.Error(), "topics of 3 replicas, and 2 of its brokers are there") {
+	if !errors.Is(err, connector.ErrNotNow) || !strings.Contains(err.Error(), "topics of 3 replicas, and too few of its brokers are there (2)") {
 		t.Errorf("got %v, want to wait for the third", err)
 	}
 	c.signal(t, 2, syscall.SIGCONT)
