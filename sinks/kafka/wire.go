@@ -212,7 +212,7 @@ func (w *wires) connect(ctx context.Context, address string) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &wire{net: conn, protocol: protocol.NewConn(conn, "twochat-connector")}
+	c := &wire{net: conn, protocol: protocol.NewConn(&opening{Conn: conn}, "twochat-connector")}
 	err = c.bounded(ctx, func() error {
 		if err := c.agree(); err != nil {
 			return err
