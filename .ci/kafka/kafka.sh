@@ -102,12 +102,12 @@ start() {
 		-Dlog4j2.configurationFile="$folder/log4j2.properties" -Dlog4j.configuration="file:$folder/log4j.properties" \
 		kafka.Kafka "$folder/server.properties" >>"$folder/out.log" 2>&1 </dev/null &
 	echo $! >"$folder/pid"
-	for _ in $(seq 300); do
+	for _ in $(seq 1500); do # as long as it lives: a busy machine takes its time, above all after a kill
 		kill -0 "$(cat "$folder/pid")" 2>/dev/null || fail "the broker ended: $(tail -3 "$folder/out.log" "$folder/broker.log" 2>/dev/null)"
 		if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
 		sleep 0.2
 	done
-	fail "no broker on port $port after a minute; see $folder/out.log"
+	fail "no broker on port $port after five minutes; see $folder/out.log"
 }
 
 # finish SIGNAL FOLDER: sends the signal to the broker of the folder and waits for its end.

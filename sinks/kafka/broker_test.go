@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -164,14 +165,15 @@ func secured(t *testing.T) (open, closed *broker) {
 	return open, &broker{address: fmt.Sprintf("127.0.0.1:%d", other)}
 }
 
-// freePorts finds a port whose successor is free as well.
+// freePorts finds a port whose successor is free as well. Both lie below those that systems give to outgoing connections: while
+// the broker is down, none of these may take its place.
 func freePorts() (int, error) {
 	for range 100 {
-		one, err := net.Listen("tcp", "127.0.0.1:0")
+		port := 12000 + 2*rand.IntN(10000)
+		one, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return 0, err
+			continue
 		}
-		port := one.Addr().(*net.TCPAddr).Port
 		two, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
 		one.Close()
 		if err == nil {

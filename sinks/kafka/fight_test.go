@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,9 +27,10 @@ type fighter struct {
 	log    connector.Log
 	random *rand.Rand
 
-	done                                    map[string]uint64 // the ids that it was told are written
-	commits, fenced, unclear, notNow, taken int
-	reasons                                 map[string]int // of not now
+	done                           map[string]uint64 // the ids that it was told are written
+	commits                        atomic.Int64
+	fenced, unclear, notNow, taken int
+	reasons                        map[string]int // of not now
 }
 
 func (f *fighter) run(ctx context.Context) error {
@@ -77,7 +79,7 @@ func (f *fighter) write(ctx context.Context, next connector.Checkpoint) {
 		}
 		switch {
 		case err == nil:
-			f.commits++
+			f.commits.Add(1)
 			for i := range events {
 				f.done[events[i].ID] = events[i].Sequence
 			}
@@ -103,7 +105,7 @@ func TestFight(t *testing.T) {
 		}
 		config := Config{Topic: newTopic(), TransactionTimeout: minTransactionTimeout}
 		createTopics(t, b, config)
-		ctx, cancel := context.WithTimeout(t.Context(), lasts)
+		ctx, cancel := context.WithTimeout(t.Context(), lasts+fightPatience)
 		defer cancel()
 		fighters := make([]*fighter, 3)
 		saboteurs := make([]*saboteur, len(fighters))
@@ -118,7 +120,8 @@ func TestFight(t *testing.T) {
 			fighters[i] = f
 			running.Go(func() { errs[i] = f.run(ctx) })
 		}
-		harm := disturb(ctx, t, b, saboteurs, rand.New(rand.NewPCG(*fightSeed, 99)))
+		harm := disturb(ctx, t, b, lasts, fighters, saboteurs, rand.New(rand.NewPCG(*fightSeed, 99)))
+		cancel()
 		running.Wait()
 		for i, f := range fighters {
 			if errs[i] != nil {
@@ -127,7 +130,7 @@ func TestFight(t *testing.T) {
 			if err := errors.Join(f.log.Close(), sinks[i].Close()); err != nil {
 				t.Error(err)
 			}
-			t.Logf("writer %d: %d commits, %d events, %d take-overs, %d fenced, %d unclear, %d not now", i, f.commits, len(f.done), f.taken, f.fenced, f.unclear, f.notNow)
+			t.Logf("writer %d: %d commits, %d events, %d take-overs, %d fenced, %d unclear, %d not now", i, f.commits.Load(), len(f.done), f.taken, f.fenced, f.unclear, f.notNow)
 			for text, n := range f.reasons {
 				t.Logf("writer %d, %d times not now: …%s", i, n, text)
 			}
@@ -139,39 +142,70 @@ func TestFight(t *testing.T) {
 	})
 }
 
-// disturb does harm until the context ends, and leaves the broker at work.
-func disturb(ctx context.Context, t *testing.T, b *broker, saboteurs []*saboteur, random *rand.Rand) string {
+// fightPatience is how much longer a fight may last on a machine that is too busy for it.
+const fightPatience = 5 * time.Minute
+
+// commitsOf counts the commits of each stream.
+func commitsOf(fighters []*fighter) map[string]int64 {
+	commits := make(map[string]int64)
+	for _, f := range fighters {
+		commits[f.stream.Name] += f.commits.Load()
+	}
+	return commits
+}
+
+// gotOn says whether each stream was committed since.
+func gotOn(fighters []*fighter, since map[string]int64) bool {
+	for name, commits := range commitsOf(fighters) {
+		if commits <= since[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// disturb does harm for a time, and leaves the broker at work. Between two blows, and after the last, each stream gets on.
+func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, fighters []*fighter, saboteurs []*saboteur,
+	random *rand.Rand) string {
 	keys := []int16{0, 0, 22, 24, 26, 26, 26}
 	var broken, killed, stopped, paused int
-	calm := time.Now().Add(3 * time.Second) // between two blows the writers get something done
+	since := commitsOf(fighters)
+	over := time.Now().Add(lasts)
 	for pause(ctx, time.Duration(100+random.IntN(400))*time.Millisecond) == nil {
+		if time.Now().After(over) {
+			if gotOn(fighters, since) {
+				break
+			}
+			continue
+		}
 		s := saboteurs[random.IntN(len(saboteurs))]
 		s.next(keys[random.IntN(len(keys))], mishap(random.IntN(3)), 1)
 		broken++
 		if random.IntN(3) == 0 {
 			s.haunt()
 		}
-		if b.script == nil || time.Now().Before(calm) {
+		if b.script == nil || !gotOn(fighters, since) {
 			continue
 		}
-		switch random.IntN(12) {
+		switch random.IntN(24) {
 		case 0, 1, 4, 5:
 			b.script(t, "kill")
 			_ = pause(ctx, time.Duration(random.IntN(2_000))*time.Millisecond)
 			b.script(t, "start")
 			killed++
-			calm = time.Now().Add(4 * time.Second)
 		case 2:
 			b.script(t, "stop")
 			b.script(t, "start")
 			stopped++
-			calm = time.Now().Add(4 * time.Second)
 		case 3:
 			b.script(t, "pause")
 			_ = pause(ctx, time.Duration(500+random.IntN(3_000))*time.Millisecond)
 			b.script(t, "resume")
 			paused++
+		default:
+			continue
 		}
+		since = commitsOf(fighters)
 	}
 	for _, s := range saboteurs {
 		s.haunt()
