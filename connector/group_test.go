@@ -154,3 +154,45 @@ func TestReader_ListEndsWithinAGroup(t *testing.T) {
 		}
 	}
 }
+
+// A list seemed to end at page 6, and did not: what stood there when it was asked slips past the next group, as a delete above comes
+// before each of that group's two readings of the page, and a message on top before what stands above it is read again. The
+// group's ends prove it, but the walk has seen what it misses.
+func TestReader_GroupPassesOver(t *testing.T) {
+	for name, test := range map[string]struct {
+		changes map[int]func(*scripted)
+		proven  bool
+		last    int // the walk shows all from row 16 down to this one
+	}{
+		"it stands":                  {map[int]func(*scripted){6: push(3)}, true, 1},
+		"it moves down":              {map[int]func(*scripted){6: push(3), 10: push(1)}, true, 1},
+		"it moves up, down and up":   {map[int]func(*scripted){6: push(3), 10: drop(22), 13: push(1), 14: drop(21)}, false, 1},
+		"it was deleted":             {map[int]func(*scripted){6: push(3), 10: drop(3)}, false, 1},
+		"what stood below it is not": {map[int]func(*scripted){6: push(3), 10: drop(1)}, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := &scripted{page: 4, changes: test.changes}
+			for row := 24; row > 0; row-- {
+				list.rows = append(list.rows, row)
+			}
+			rules := DefaultRules()
+			rules.Page, rules.SlicePages = list.page, 7
+			reading := Reading{Stream: Stream{Name: "a"}, Rules: rules, Crew: Hands(1), OneWalk: true}
+			r := NewReader(list, nil, reading, State{})
+			r.start = 2
+			w, err := r.walk(t.Context(), nil)
+			if err != nil || w.proven != test.proven {
+				t.Fatalf("proven %t, %v, after the pages %v", w.proven, err, list.asked)
+			}
+			met := make(map[Key]bool)
+			for i := range w.order {
+				met[w.order[i].Key] = true
+			}
+			for row := 16; row >= test.last; row-- {
+				if m := message(row); !met[m.Key] && slices.Contains(list.rows, row) {
+					t.Errorf("it misses %s, after the pages %v", m.UUID, list.asked)
+				}
+			}
+		})
+	}
+}

@@ -56,6 +56,7 @@ type walker struct {
 	same   int
 	top    Page // the first page
 	before Page // the newest page taken
+	below  Page // what stood below it, where the list did not end there after all
 	second bool // the first attempt by groups failed
 	again  bool // make that second attempt
 }

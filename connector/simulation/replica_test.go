@@ -25,6 +25,7 @@ type replica struct {
 	idle   int    // turns to stand down
 	seen   uint64 // the log's version when it last looked
 	polls  int
+	began  int // when the last poll began that did not fail
 	rested int // polls in a row that left nothing to do
 	err    error
 	reader *connector.Reader
@@ -42,7 +43,7 @@ func (r *replica) pause() {
 
 // live starts the replica, as after a crash: with nothing but what the log holds.
 func (r *replica) live() {
-	r.reader, r.rested, r.idle = nil, 0, 0
+	r.reader, r.rested, r.idle, r.began = nil, 0, 0, r.run.world.now
 	r.next, r.stop = iter.Pull(func(yield func(struct{}) bool) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -93,7 +94,8 @@ func (r *replica) work() {
 		} else {
 			out, err = session.Poll(ctx)
 			if err == nil {
-				r.run.certifiedSafely(began, deep && !out.Proven)
+				r.run.certifiedSafely(walk{r.began, began, deep, out.Proven})
+				r.began = began
 			}
 			if out.Held > 0 {
 				r.run.noteHeld(session.Reader())
@@ -277,11 +279,29 @@ func (s *run) polls() int {
 	return n
 }
 
+// walk is what certified something: when it began and the one before, whether that was below page 0, and whether it proved itself.
+type walk struct {
+	before, began int
+	deep, proven  bool
+}
+
+// residue says whether it is left on purpose that such a walk hides a message, by what befell the list meanwhile. A group of pages
+// may, where two messages were deleted above it, or one was and another came in late (group.go); it may be read while the walk
+// before still goes on. A walk that began below page 0 may, where the list never stood still and a message was deleted above both
+// in this walk and in the one before (guarantees.md §3.2).
+func (s *run) residue(n int, by walk) bool {
+	w := s.world
+	here := w.deletes(n, by.began, w.now)
+	before := w.deletes(n, by.before, by.began)
+	if by.proven {
+		return before+here > 1 || before+here > 0 && w.cameLate(by.before)
+	}
+	return by.deep && before > 0 && here > 0
+}
+
 // certifiedSafely counts holes: what was listed before the walk began, lies at or below the newest ground message and is
-// neither delivered nor late, unwanted or held (I6). A later walk or a sweep may still find it. The residue that is left on
-// purpose (guarantees.md §3.2): two walks that began below page 0, on a list that never stands still, and in both of them a
-// delete above the start that hides the same message at the seam of two pages.
-func (s *run) certifiedSafely(began int, residue bool) {
+// neither delivered nor late, unwanted or held (I6). A later walk or a sweep may still find it.
+func (s *run) certifiedSafely(by walk) {
 	b, w := s.broker, s.world
 	if s.checked == b.checkpoint.Certified || w.replaced {
 		return
@@ -293,15 +313,15 @@ func (s *run) certifiedSafely(began int, residue bool) {
 	}
 	for _, n := range w.list[top:] {
 		it := &w.items[n]
-		if it.sequence == 0 && it.born < began && !it.late && !it.poison && !it.refused && !w.unwanted[n] {
+		if it.sequence == 0 && it.born < by.began && !it.late && !it.poison && !it.refused && !w.unwanted[n] {
 			if s.holes[n] {
 				continue // the certificate before hid it
 			}
 			if *steps {
-				fmt.Printf("hole %d at %d, residue %t: %+v\n", n, w.now, residue, *it)
+				fmt.Printf("hole %d at %d, by %+v, residue %t: %+v\n", n, w.now, by, s.residue(n, by), *it)
 			}
 			s.holes[n] = true
-			it.residue = residue
+			it.residue = s.residue(n, by)
 		}
 	}
 }

@@ -107,6 +107,14 @@ type item struct {
 	backdated    bool
 	residue      bool // hidden by what the design leaves open
 	twice        bool // a row of it is listed a second time
+	// lies is where it was put into the list: the newest message at or below it that did not come late.
+	lies int
+}
+
+// alteration is a change of the list that is no message on top of it: one was deleted, or came in late.
+type alteration struct {
+	now, lies int
+	deleted   bool
 }
 
 // world is the list as 2Chat would hold it.
@@ -124,6 +132,7 @@ type world struct {
 	since    time.Time // of the first start
 	lie      lie
 	grounded bool // the log holds ground
+	altered  []alteration
 }
 
 func newWorld(rng *rand.Rand, cfg settings) *world {
@@ -140,10 +149,12 @@ func (w *world) between(low, high int) int { return low + w.rng.IntN(high-low+1)
 
 func (w *world) insert(position int) {
 	n := len(w.items)
-	it := item{born: w.now, time: n/w.cfg.ties + 1, poison: w.chance(w.cfg.poison)}
+	it := item{born: w.now, time: n/w.cfg.ties + 1, poison: w.chance(w.cfg.poison), lies: n}
 	if position > 0 && len(w.list) > 0 {
 		position = min(position, len(w.list)-1)
-		it.time, it.late = w.items[w.list[position]].time, true
+		below := &w.items[w.list[position]]
+		it.time, it.late, it.lies = below.time, true, below.lies
+		w.altered = append(w.altered, alteration{now: w.now, lies: it.lies})
 	} else {
 		position = 0
 	}
@@ -220,7 +231,23 @@ func (w *world) delete() {
 	n := w.list[w.rng.IntN(min(len(w.list), w.cfg.deleteDepth))]
 	if w.now-w.items[n].born >= w.cfg.deleteAge {
 		w.list = slices.DeleteFunc(w.list, func(m int) bool { return m == n })
+		w.altered = append(w.altered, alteration{now: w.now, lies: w.items[n].lies, deleted: true})
 	}
+}
+
+// deletes counts what was deleted above a message that did not come late, after one request up to another.
+func (w *world) deletes(above, after, until int) (count int) {
+	for _, a := range w.altered {
+		if a.deleted && a.lies >= above && a.now > after && a.now <= until {
+			count++
+		}
+	}
+	return count
+}
+
+// cameLate says whether any message came in late after a request.
+func (w *world) cameLate(after int) bool {
+	return slices.ContainsFunc(w.altered, func(a alteration) bool { return !a.deleted && a.now > after })
 }
 
 // epoch is when the world's times begin.
