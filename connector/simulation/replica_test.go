@@ -285,18 +285,18 @@ type walk struct {
 	deep, proven  bool
 }
 
-// residue says whether it is left on purpose that such a walk hides a message, by what befell the list meanwhile. A group of pages
-// may, where two messages were deleted above it, or one was and another came in late (group.go); it may be read while the walk
-// before still goes on. A walk that began below page 0 may, where the list never stood still and a message was deleted above both
-// in this walk and in the one before (guarantees.md §3.2).
-func (s *run) residue(n int, by walk) bool {
+// residue says whether it is left on purpose that such a walk hides a message, by what befell the list meanwhile.
+func (s *run) residue(n int, by walk) residue {
 	w := s.world
 	here := w.deletes(n, by.began, w.now)
 	before := w.deletes(n, by.before, by.began)
-	if by.proven {
-		return before+here > 1 || before+here > 0 && w.cameLate(by.before)
+	switch {
+	case by.proven && (before+here > 1 || before+here > 0 && w.cameLate(by.before)):
+		return ofGroups // which may be read while the walk before still goes on
+	case !by.proven && by.deep && before > 0 && here > 0:
+		return ofWalks
 	}
-	return by.deep && before > 0 && here > 0
+	return none
 }
 
 // certifiedSafely counts holes: what was listed before the walk began, lies at or below the newest ground message and is
@@ -318,7 +318,7 @@ func (s *run) certifiedSafely(by walk) {
 				continue // the certificate before hid it
 			}
 			if *steps {
-				fmt.Printf("hole %d at %d, by %+v, residue %t: %+v\n", n, w.now, by, s.residue(n, by), *it)
+				fmt.Printf("hole %d at %d, by %+v, residue %d: %+v\n", n, w.now, by, s.residue(n, by), *it)
 			}
 			s.holes[n] = true
 			it.residue = s.residue(n, by)
@@ -328,10 +328,10 @@ func (s *run) certifiedSafely(by walk) {
 
 // result is what a world came to.
 type result struct {
-	events, calls, commits, polls, accepted                                            int
-	lost, lateLost, overlooked, late, held, holes, residue, disorder, replacedDisorder int
-	restless                                                                           bool
-	faults                                                                             []string
+	events, calls, commits, polls, accepted                                                        int
+	lost, lateLost, overlooked, late, held, holes, residue, passedOver, disorder, replacedDisorder int
+	restless                                                                                       bool
+	faults                                                                                         []string
 }
 
 // finish runs the world with its faults, then without them until nothing changes any more, and counts.
@@ -382,7 +382,7 @@ func (s *run) count(restless bool) result {
 		}
 	}
 	for n := range s.holes {
-		if !w.items[n].residue {
+		if w.items[n].residue == none {
 			res.holes++
 		}
 	}
@@ -407,7 +407,9 @@ func (s *run) count(restless bool) result {
 			} else if *steps {
 				fmt.Printf("undecided %d at %d of %d\n", n, at, len(w.list))
 			}
-		case w.items[n].residue:
+		case w.items[n].residue == ofGroups:
+			res.passedOver++
+		case w.items[n].residue == ofWalks:
 			res.residue++
 		default:
 			res.lost++

@@ -92,6 +92,18 @@ func lying(r *rand.Rand) settings {
 	return s
 }
 
+// residue is what a message is hidden by that is left open on purpose.
+type residue int
+
+const (
+	none residue = iota
+	// ofWalks: two walks that began below page 0, on a list that never stood still, and in both of them a delete above the message
+	// (guarantees.md §3.2).
+	ofWalks
+	// ofGroups: a group of pages, while two messages were deleted above, or one was and another came in late (group.go).
+	ofGroups
+)
+
 // item is one message of the world; its number in world.items grows with every insert.
 type item struct {
 	born         int
@@ -105,7 +117,7 @@ type item struct {
 	refused      bool   // by the sink
 	held         bool
 	backdated    bool
-	residue      bool // hidden by what the design leaves open
+	residue      residue
 	twice        bool // a row of it is listed a second time
 	// lies is where it was put into the list: the newest message at or below it that did not come late.
 	lies int

@@ -35,6 +35,9 @@ func TestWorlds(t *testing.T) {
 			if sum.residue > sum.runs/100 {
 				t.Errorf("%d messages fell to the residue in %d worlds: more than it ever was", sum.residue, sum.runs)
 			}
+			if sum.passedOver > 1+sum.runs/1000 {
+				t.Errorf("groups of pages passed over %d messages in %d worlds: more than they ever did", sum.passedOver, sum.runs)
+			}
 		})
 	}
 }
@@ -46,8 +49,8 @@ type total struct {
 }
 
 func (s total) String() string {
-	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue, %d holes, %d late of which %d lost (%d overlooked), %d held (%d times accepted), %d never at rest, %d broken",
-		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
+	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue (+%d of groups), %d holes, %d late of which %d lost (%d overlooked), %d held (%d times accepted), %d never at rest, %d broken",
+		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.passedOver, s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
 }
 
 func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {
@@ -98,6 +101,7 @@ func (s *total) add(r result) {
 	s.accepted += r.accepted
 	s.holes += r.holes
 	s.residue += r.residue
+	s.passedOver += r.passedOver
 	s.disorder += r.disorder
 	s.replacedDisorder += r.replacedDisorder
 }
