@@ -146,7 +146,7 @@ func hintFor(fault PageFault) string {
 	case FaultCredits:
 		return "top up the account at 2Chat, or wait until its month begins anew"
 	case FaultKey:
-		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart"
+		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
 	case FaultNumber:
 		return "connect the number in 2Chat again, or take it out of twochat.streams"
 	case FaultRequest:

@@ -155,6 +155,8 @@ func agreeOnNATS(t *testing.T) []agreement {
 		{"NATS without the stream", false, sink(plain, "missing", "")},
 		{"NATS, stream to be made", true, sink(plain, "made", ", create: true")},
 		{"NATS, subjects of another stream", false, sink(plain, "taken", "2, subject: taken, create: true")},
+		{"NATS, replicas on a server by itself", false, sink(plain, "thrice", ", create: true, replicas: 3")},
+		{"NATS, age that no server allows", false, sink(plain, "young", ", create: true, max_age: 1ms")},
 		{"NATS, stream in memory", false, sink(plain, "memory", "")},
 		{"NATS, stream that discards", false, sink(plain, "old", "")},
 		{"NATS without JetStream", false, sink(without, "made", ", create: true")},

@@ -156,6 +156,11 @@ func scanFile(ctx context.Context, path string, offset int64, visit func(at int6
 		return fmt.Errorf("open: %w", plain(err))
 	}
 	defer f.Close() // only read
+	if info, err := f.Stat(); err != nil {
+		return fmt.Errorf("look at the file: %w", plain(err))
+	} else if !info.Mode().IsRegular() {
+		return irregular(path)
+	}
 	rest, err := scan(ctx, f, offset, func(line []byte) error {
 		if err := visit(offset, line); err != nil {
 			return &lineFault{path, offset, err}

@@ -214,6 +214,11 @@ func sumBefore(f *os.File, end int64) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
+// irregular is the refusal of a folder, a pipe or a device in the place of the file.
+func irregular(path string) error {
+	return &connector.Refusal{Thing: "file " + path, Cause: "it is no regular file", Mend: "name a regular file; for pipes there is the sink stdout"}
+}
+
 // openAppender opens a file and cuts a torn last line off.
 func (j *journal) openAppender(ctx context.Context, path string) (a appender, err error) {
 	f, err := j.disk.openAppend(path)
@@ -233,7 +238,7 @@ func (j *journal) openAppender(ctx context.Context, path string) (a appender, er
 		return a, fmt.Errorf("look at the file: %w", plain(err))
 	}
 	if !info.Mode().IsRegular() {
-		return a, &connector.Refusal{Thing: "file " + path, Cause: "it is no regular file", Mend: "name a regular file; for pipes there is the sink stdout"}
+		return a, irregular(path)
 	}
 	size, err := lastBreak(ctx, f, info.Size())
 	if err != nil {

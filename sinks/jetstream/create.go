@@ -56,6 +56,11 @@ func (s *Sink) Create(ctx context.Context) error {
 	if s.config.Replicas == 0 && errors.As(err, &api) && api.Code == codeNoReplicas {
 		err = s.create(ctx, k, 1) // no cluster behind the leaf node either
 	}
+	if errors.As(err, &api) && (api.Code == codeSubjectsTaken || api.Code == codeNoReplicas) {
+		if known := s.Rehearse(ctx); known != nil {
+			return known // which stream has the subjects, and what to do
+		}
+	}
 	if err != nil {
 		return s.createError(k, err)
 	}

@@ -101,6 +101,41 @@ func TestCreate_limitOfBytes(t *testing.T) {
 	}
 }
 
+// TestCreate_whatTheServerRefuses is told by name, with what can be done: the command that makes the stream would fail as well.
+func TestCreate_whatTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	if _, err := s.client(t).AddStream(&natsgo.StreamConfig{Name: "OTHER", Subjects: []string{DefaultSubject + ".>"}}); err != nil {
+		t.Fatal(err)
+	}
+	c := config(s.url())
+	sink := openSink(t, c, connector.ModeStructured)
+	for _, refused := range []error{sink.Create(t.Context()), sink.Rehearse(t.Context())} {
+		wantRefused(t, refused, "the stream OTHER takes its subjects", "sink.jetstream.stream: OTHER")
+	}
+	c.Replicas, c.Subject, c.Stream = 3, "thrice", "THRICE"
+	sink = openSink(t, c, connector.ModeStructured)
+	for _, refused := range []error{sink.Create(t.Context()), sink.Rehearse(t.Context())} {
+		wantRefused(t, refused, "bears one replica, not 3", "leave `sink.jetstream.replicas` out")
+	}
+	c = config(s.url())
+	for age, want := range map[time.Duration]int{LeastAge: 0, LeastAge - 1: 1} {
+		if c.MaxAge = age; len(c.Validate()) != want {
+			t.Errorf("%s: %v", age, c.Validate())
+		}
+	}
+}
+
+// TestRoomHint: an account that wants a limit of bytes takes no command that lifts it.
+func TestRoomHint(t *testing.T) {
+	t.Parallel()
+	sink := openSink(t, config("nats://127.0.0.1:1"), connector.ModeStructured)
+	hint := sink.roomHint(&jetstream.StreamConfig{MaxBytes: 2 << 20, MaxMsgs: -1})
+	if !strings.HasPrefix(hint, "nats stream edit "+DefaultStream+" --max-bytes=4194304 ") {
+		t.Error(hint)
+	}
+}
+
 // olderServer lets a server look older than it is, to its clients.
 func olderServer(t *testing.T, s *testServer) *proxy {
 	t.Helper()

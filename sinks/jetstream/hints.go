@@ -85,7 +85,7 @@ func (s *Sink) subjectsCommand(has []string) string {
 func (s *Sink) roomHint(c *jetstream.StreamConfig) string {
 	switch {
 	case c.MaxBytes > 0:
-		return s.edit("--max-bytes=-1") + " lifts its limit of bytes"
+		return s.edit(fmt.Sprintf("--max-bytes=%d", 2*c.MaxBytes)) + " doubles its limit of bytes, and -1 lifts it where the account wants none"
 	case c.MaxMsgs > 0:
 		return s.edit("--max-msgs=-1") + " lifts its limit of messages"
 	}

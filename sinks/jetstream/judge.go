@@ -49,6 +49,13 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	if _, err := k.streamInfo(ctx, s.config.Stream); err == nil {
 		return nil // there is nothing to make
 	}
+	if s.config.Replicas > 1 && !s.joined(k) && s.config.APIPrefix == "" {
+		return &connector.Refusal{
+			Thing: "JetStream stream " + s.config.Stream,
+			Cause: fmt.Sprintf("it cannot be made: a server by itself bears one replica, not %d", s.config.Replicas),
+			Mend:  "leave `sink.jetstream.replicas` out, or run nats-server as a cluster",
+		}
+	}
 	for _, subject := range subjects(s.config.Subject) {
 		var taken struct {
 			Streams []string `json:"streams"`

@@ -23,6 +23,7 @@ const (
 	codeTooLarge            = 10054
 	codeStreamMissing       = 10059
 	codeOtherStream         = 10060
+	codeSubjectsTaken       = 10065
 	codeWrongSequence       = 10071
 	codeNoReplicas          = 10074
 	codeNotEnabled          = 10076
