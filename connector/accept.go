@@ -413,8 +413,21 @@ func (r *Reader) topIn(s *span, end int) (first int, whole bool) {
 func (r *Reader) pieceOf(rows []spanRow) batch {
 	var b batch
 	left := make(map[Key]struct{}, len(rows))
-	for _, row := range rows {
+	isTop := func(key Key) bool { return slices.Contains(r.recorded.Accepting.Top, key) }
+	lowest := -1 // of the horizon as it was when the delivery began
+	for i, row := range rows {
+		if isTop(row.key) {
+			lowest = i
+		}
+	}
+	if slices.ContainsFunc(r.recorded.Accepting.Done, isTop) {
+		lowest = len(rows) // it stands below, in the piece before
+	}
+	for i, row := range rows {
 		_, placed := r.window.place(row.key)
+		if i < lowest && !r.window.whole() && !isTop(row.key) {
+			continue // it came in late among the horizon's rows, was delivered as such, and may be forgotten
+		}
 		if !placed && !r.rejects.has(row.key) && !slices.Contains(r.recorded.Floor, row.key) {
 			left[row.key] = struct{}{}
 		}

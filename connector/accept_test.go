@@ -180,3 +180,42 @@ func TestAccept_leavesGroundWhereItIsInTime(t *testing.T) {
 		t.Errorf("ground lies at %v, was at %v", got, before)
 	}
 }
+
+// What came in late among the rows of the horizon was delivered as such, and may be forgotten when the word is given: it is
+// delivered once.
+func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
+	for _, forget := range []int{0, 300} {
+		d := lostGround(t, 60)
+		for len(d.Checkpoint().Horizon) == 0 {
+			d.list.later += d.reading.Rules.LookOver
+			_, err := d.Poll(d.t.Context(), d.start)
+			if _, suspects := errors.AsType[*Suspicion](err); err != nil && !suspects && !errors.Is(err, ErrMoved) {
+				t.Fatal(err)
+			}
+		}
+		d.settle(4)
+		late := at(message(9000), minute(5058-100_000))
+		d.list.under(5058, late)
+		for more := true; more; {
+			out, err := d.Sweep(t.Context(), minute(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			more = out.More
+		}
+		if !strings.HasSuffix(d.log.text(), "m9000*") {
+			t.Fatalf("the log has %s", d.log.text())
+		}
+		for n := range forget {
+			d.list.add(message(109 + n))
+			if n%3 == 0 {
+				d.settle(3)
+			}
+		}
+		d.accept(60, func(int) {})
+		text := " " + d.log.text() + " "
+		if strings.Count(text, " m9000* ") != 1 || strings.Count(text, " m5059* ") != 1 || strings.Count(text, " m5000* ") != 1 {
+			t.Errorf("%d forgotten: the log has %s", forget, text)
+		}
+	}
+}
