@@ -113,9 +113,15 @@ func (r *Reader) hold(key Key) int {
 
 // provenUpTo is what a proven walk that began below page 0 certifies: the log up to the newest event delivered in order that
 // it met or is about to deliver. Above that, events of an earlier walk may lie. What it is about to deliver comes after them in the
-// log, and counts only where there are none: a run of late messages may stand below them and look new.
+// log, and counts only where it met them all: else a run of late messages may stand below them and look new.
 func (r *Reader) provenUpTo(order []found, b batch) uint64 {
-	if r.window.certified == r.window.last {
+	open := r.window.last - r.window.certified
+	for i := range order {
+		if at, ok := r.window.place(order[i].Key); ok && at.sequence() > r.window.certified {
+			open--
+		}
+	}
+	if open == 0 {
 		for i := len(b.events) - 1; i >= 0; i-- {
 			if !b.events[i].late {
 				return r.recorded.Sequence + uint64(i) + 1
