@@ -250,7 +250,7 @@ func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	case "since":
 		s.start = connector.Start{Since: epoch.Add(time.Duration(cfg.history/cfg.ties/2) * time.Second)}
 	}
-	w.since = s.start.Since
+	w.since, w.timeless = s.start.Since, len(cfg.lie) > 0 && cfg.begin != "since" && seed%5 == 4
 	for i := range cfg.replicas {
 		r := &replica{run: s, name: fmt.Sprint("replica-", i)}
 		r.live()

@@ -145,6 +145,7 @@ type world struct {
 	lie      lie
 	grounded bool // the log holds ground
 	altered  []alteration
+	timeless bool // no message has a time that can be read
 }
 
 func newWorld(rng *rand.Rand, cfg settings) *world {
@@ -276,7 +277,7 @@ func (w *world) message(n int) connector.Message {
 	it := &w.items[n]
 	it.observed = true
 	m := connector.Message{UUID: it.uuid, Key: it.key, SentBy: "user", Chat: "chat", Data: it.data}
-	if n%17 != 0 { // some have no time that can be read
+	if n%17 != 0 && !w.timeless { // some have no time that can be read
 		m.Time = epoch.Add(time.Duration(it.time) * time.Second)
 	}
 	if it.poison {
