@@ -51,14 +51,9 @@ var failures = []failure{
 		[]string{"TwochatConnectorNothingArrives", "TwochatConnectorSinkDown"},
 	},
 	{
-		"a list that never stands still", func(s *stage) error {
-			s.fake.SetDrift(twochattest.Drift{Bursts: 1, BurstMin: 100, BurstMax: 100, BurstPages: 1})
-			return nil
-		}, `twochat_connector_stream_state{state="stalled",stream="shop"} 1`,
-		[]string{"TwochatConnectorListDoubtful", "TwochatConnectorNothingArrives"},
-	},
-	{
-		"a second copy", func(s *stage) error { return s.second() }, `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`, nil,
+		// Its metrics alone are laid out, so that nothing seems to arrive; the other copy's would say that all is well.
+		"overtaken by a second copy", func(s *stage) error { return s.second() }, `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`,
+		[]string{"TwochatConnectorNothingArrives"},
 	},
 }
 

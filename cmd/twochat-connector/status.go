@@ -171,13 +171,16 @@ func waiting(s streamReport) bool {
 	return true
 }
 
+// Waiting says whether some stream waits for something, though none has waited for so long that it is not ready.
+func (r report) Waiting() bool { return slices.ContainsFunc(r.Streams, waiting) }
+
 // printReport prints the record as a table, and what is wrong below it.
 func printReport(to io.Writer, r report) error {
 	verdict := "all is well"
 	switch {
 	case !r.Ready || !r.Healthy:
 		verdict = "not as it should be"
-	case slices.ContainsFunc(r.Streams, waiting):
+	case r.Waiting():
 		verdict = "ready, but something is waited for"
 	}
 	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s, %d requests a minute", verdict, r.Version, span(r.Now.Sub(r.Started)), r.Sink.Kind, r.RequestsPerMinute)
