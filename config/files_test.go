@@ -41,7 +41,6 @@ func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 			c, err := FromFlags(Flags{}, env)
 			if err != nil { // others are wanted beside it
 				fmt.Fprintln(&shown, err)
-				c = &Config{}
 				l := newLoader()
 				l.readEnvironment(env)
 				c = l.config

@@ -121,7 +121,8 @@ func (w *waits) Commit(ctx context.Context, cause error) error {
 	p := w.poller
 	var refusal *Refusal
 	refused, down := errors.As(cause, &refusal), errors.Is(cause, ErrNotNow)
-	state, wait := StateNoSink, time.Duration(0)
+	var state StreamState
+	var wait time.Duration
 	if refused {
 		state, wait = StateRefused, w.refused.NextBackOff()
 	} else {

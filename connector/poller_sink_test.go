@@ -148,7 +148,7 @@ func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 		if status.Hint != "add the subject again" || !strings.Contains(status.Cause, "no longer takes") || strings.Contains(status.Cause, "add the") {
 			t.Errorf("cause %q, hint %q", status.Cause, status.Hint)
 		}
-		if wait := status.NextAttempt.Sub(time.Now()); wait <= 0 || wait > 10*time.Minute {
+		if wait := time.Until(status.NextAttempt); wait <= 0 || wait > 10*time.Minute {
 			t.Errorf("it tries again in %v", wait)
 		}
 		if calls := s.list.times(); len(calls) > 0 {

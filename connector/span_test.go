@@ -22,7 +22,10 @@ func TestSpan_standsAt(t *testing.T) {
 		from int
 		want bool
 	}{
-		{pageOf(0, 21, 18), 1, true}, {pageOf(0, 20, 17), 1, false}, {pageOf(0, 22, 19), 1, false}, {pageOf(0, 21, 18), 4, false},
+		{pageOf(0, 21, 18), 1, true},
+		{pageOf(0, 20, 17), 1, false},
+		{pageOf(0, 22, 19), 1, false},
+		{pageOf(0, 21, 18), 4, false},
 		{Page{Messages: append(newest(21, 20), newest(18, 17)...)}, 1, false},
 	} {
 		if got := s.standsAt(test.page, test.from); got != test.want {

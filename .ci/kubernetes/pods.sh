@@ -108,7 +108,7 @@ audited "the node drained"
 status_from() {
 	local name=ask-$RANDOM
 	kubectl -n "$1" run $name --image=local/twochat-connector:1 --image-pull-policy=Never --restart=Never -- \
-		status --wait "$3" --admin http://chat-twochat-connector.whatsapp:8080 >/dev/null
+		status --wait "$3" --admin http://chat-twochat-connector.whatsapp.svc:8080 >/dev/null
 	kubectl -n "$1" wait --for=jsonpath='{.status.phase}'=Succeeded "pod/$name" --timeout="$2" >/dev/null 2>&1
 }
 if [ -x "$bin/kube-router" ]; then

@@ -20,14 +20,13 @@ import (
 
 // setup is a set-up that may be broken: a configuration in a folder of its own, and with what words it is started.
 type setup struct {
-	t         *testing.T
-	dir, api  string
-	text      string // of the configuration
-	sink      string
-	words     []string
-	env       []string
-	wantReady bool
-	finished  []func()
+	t        *testing.T
+	dir, api string
+	text     string // of the configuration
+	sink     string
+	words    []string
+	env      []string
+	finished []func()
 }
 
 // write makes the configuration and returns its path.

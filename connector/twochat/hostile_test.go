@@ -2,6 +2,7 @@ package twochat
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -153,10 +154,10 @@ func TestReadAll_MemoryIsBounded(t *testing.T) {
 	endless := readerFunc(func(p []byte) (int, error) { return len(p), nil })
 	for _, most := range []int{1 << 20, 3_000_000, DefaultMaxPageBytes} {
 		got, err := readAll(nil, endless, -1, most)
-		if err != errTooLarge || cap(got) > most+most/8+64<<10 {
+		if !errors.Is(err, errTooLarge) || cap(got) > most+most/8+64<<10 {
 			t.Errorf("at most %d: %v, with %d bytes of memory", most, err, cap(got))
 		}
-		if got, err = readAll(nil, endless, int64(most)+1, most); err != errTooLarge || cap(got) > 0 {
+		if got, err = readAll(nil, endless, int64(most)+1, most); !errors.Is(err, errTooLarge) || cap(got) > 0 {
 			t.Errorf("at most %d, announced: %v, with %d bytes of memory", most, err, cap(got))
 		}
 	}
@@ -322,7 +323,7 @@ func TestClient_Proxy(t *testing.T) {
 	if found, err := usableProxy(nil, nil); found != nil || err != nil {
 		t.Errorf("no proxy: %v, %v", found, err)
 	}
-	if _, err := usableProxy(nil, fmt.Errorf("invalid proxy address %s", apiKey)); err != errProxyAddress {
+	if _, err := usableProxy(nil, fmt.Errorf("invalid proxy address %s", apiKey)); !errors.Is(err, errProxyAddress) {
 		t.Errorf("a broken address: %v", err)
 	}
 	for _, status := range []int{407, 511} {

@@ -163,7 +163,7 @@ func (w *rewriter) number(literal []byte, at place) string {
 // wholeDigits returns the digits of a JSON number before its point, however it is written; whole says that nothing is behind it.
 func wholeDigits(literal []byte) (digits []byte, whole bool) {
 	bare := bytes.TrimPrefix(literal, []byte("-"))
-	if bytes.IndexAny(bare, ".eE") < 0 {
+	if !bytes.ContainsAny(bare, ".eE") {
 		return bare, true
 	}
 	if len(bare) > keptDigits {

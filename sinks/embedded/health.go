@@ -200,7 +200,7 @@ func (s *Sink) ill() error {
 	case s.health.silent.Load() >= silentUntilIll:
 		return errors.New("the embedded NATS server does not answer")
 	}
-	request, err := http.NewRequest(http.MethodGet, "/healthz", http.NoBody)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/healthz", http.NoBody)
 	if err != nil {
 		return fmt.Errorf("ask the server how it is: %w", err)
 	}

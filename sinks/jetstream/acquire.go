@@ -109,7 +109,7 @@ func (l *Log) admit(ctx context.Context, k *link, known settings, found connecto
 			l.back = time.Now()
 		}
 		if known.replicas > 1 && time.Since(l.back) < staleFor {
-			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %s", connector.ErrNotNow, err)
+			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %v", connector.ErrNotNow, err.Error())
 		}
 		return found, err
 	}

@@ -84,7 +84,12 @@ func TestHealth_silences(t *testing.T) {
 		err  error
 		want int
 	}{
-		{errNoResponders, 1}, {&apiError{Code: codeClusterNotLeader}, 2}, {nil, 0}, {errNoAnswer, 1}, {errLost, 1}, {&apiError{Code: codeNoMessage}, 0},
+		{errNoResponders, 1},
+		{&apiError{Code: codeClusterNotLeader}, 2},
+		{nil, 0},
+		{errNoAnswer, 1},
+		{errLost, 1},
+		{&apiError{Code: codeNoMessage}, 0},
 		{&apiError{Code: codeClusterUnavailable}, 1},
 	} {
 		k.note(step.err)

@@ -53,8 +53,10 @@ func (k *link) peers(ctx context.Context, wanted []string) map[string]peer {
 				return found
 			}
 			timer.Reset(rollCall)
-		case <-x.denied:
-			return found
+		case err := <-x.denied:
+			if err != nil { // whoever may not ask is told nothing
+				return found
+			}
 		case <-ctx.Done():
 			return found
 		case <-timer.C:

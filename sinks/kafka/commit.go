@@ -80,7 +80,8 @@ const commitTime = 30 * time.Second
 
 // commit is Commit. proven, where there is one, is asked when all is written but not committed; its error takes it all back.
 func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
-	proven func(context.Context) error) error {
+	proven func(context.Context) error,
+) error {
 	s := l.session
 	switch {
 	case s == nil && l.fenced:

@@ -50,12 +50,6 @@ func unsent(err error) bool {
 	return errors.As(err, &unasked) || errors.Is(err, kafkago.BrokerNotAvailable) || errors.As(err, &connect) && !errors.As(err, &broken)
 }
 
-// stale says that a connection broke under a request, as one does that idled while its broker restarted.
-func stale(err error) bool {
-	var broken *brokenError
-	return errors.As(err, &broken) && !isTimeout(err)
-}
-
 // moving says that a partition has no leader where it was looked for, which the next metadata will tell, or one that is too new to
 // know its end.
 func moving(err error) bool {

@@ -166,7 +166,8 @@ func gotOn(fighters []*fighter, since map[string]int64) bool {
 
 // disturb does harm for a time, and leaves the broker at work. Between two blows, and after the last, each stream gets on.
 func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, fighters []*fighter, saboteurs []*saboteur,
-	random *rand.Rand) string {
+	random *rand.Rand,
+) string {
 	keys := []int16{0, 0, 22, 24, 26, 26, 26}
 	var broken, killed, stopped, paused int
 	since := commitsOf(fighters)
