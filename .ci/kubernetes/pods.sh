@@ -123,7 +123,7 @@ helm uninstall chat --wait >/dev/null
 # The sidecar: 2Chat cannot be reached when the pod starts, and the app starts all the same.
 mkdir -p "$dir/overlay"
 cp -r "$deploy/kubernetes" "$dir/overlay/"
-cat >"$dir/overlay/kubernetes/overlays/sidecar/config.yaml" <<YAML
+cat >"$dir/overlay/kubernetes/components/sidecar/config.yaml" <<YAML
 twochat:
   base_url: http://127.0.0.1:9901
   api_key_file: /etc/twochat/api-key
@@ -143,10 +143,6 @@ patches:
   - target: { kind: PersistentVolumeClaim }
     patch: |
       - { op: add, path: /spec/storageClassName, value: "" }
-configMapGenerator:
-  - name: twochat-connector-sidecar
-    behavior: replace
-    files: [config.yaml]
 YAML
 kubectl -n shop create secret generic twochat --from-literal=api-key=second --dry-run=client -o yaml | kubectl apply -f - >/dev/null 2>&1
 kubectl kustomize "$dir/overlay/kubernetes/overlays/sidecar" | kubectl apply -f - >/dev/null

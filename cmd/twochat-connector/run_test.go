@@ -70,7 +70,7 @@ func TestRun_RefusesWithTheMend(t *testing.T) {
 		want []string
 	}{
 		"stream missing":      {"jetstream: { url: '" + nats + "', stream: MISSING, subject: missing }", nil, []string{"does not exist", "nats stream add MISSING --subjects"}},
-		"subject taken":       {"jetstream: { url: '" + nats + "', stream: MISSING, create: true }", nil, []string{"subjects overlap", "\n    mend that"}},
+		"subject taken":       {"jetstream: { url: '" + nats + "', stream: MISSING, create: true }", nil, []string{"takes its subjects", "\n    use that one with `sink.jetstream.stream: "}},
 		"folder without name": {"file: { path: /dev/null/events.jsonl }", nil, []string{"path: /dev/null is no folder", "\n    name another path"}},
 	} {
 		t.Run(name, func(t *testing.T) {
