@@ -5,7 +5,7 @@
 //	go run ./.ci/mutations -file kafka.mut     those of one file
 //	go run ./.ci/mutations -sample 30          so many, drawn by a seed that is printed
 //
-// It ends with 1 where less than the share of -want is found, or where an entry does not fit the code any more.
+// It ends with 1 where less than the share of -want is found. An entry that does not fit the code any more is named and counts as not found.
 package main
 
 import (
@@ -77,7 +77,7 @@ func judge(verdicts map[outcome][]mutation, want float64) int {
 	}
 	found, all := len(verdicts[found]), len(verdicts[found])+len(verdicts[survived])+len(verdicts[broken])
 	fmt.Printf("%d of %d mutations were found\n", found, all)
-	if len(verdicts[broken]) > 0 || float64(found) < want*float64(all) {
+	if float64(found) < want*float64(all) {
 		return 1
 	}
 	return 0
