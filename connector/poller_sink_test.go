@@ -4,23 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// tries are the commits that a log was asked for, and when.
+type tries struct {
+	atomic.Int64
+	mu   sync.Mutex
+	made []time.Time
+}
+
+func (t *tries) times() []time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.made)
+}
+
 // failing makes so many commits fail, and counts them.
-func (s *shift) failing(times int64, written bool, err error) *atomic.Int64 {
-	var tries atomic.Int64
+func (s *shift) failing(times int64, written bool, err error) *tries {
+	var made tries
 	s.answer(func(context.Context, []Event) (bool, error) {
-		if tries.Add(1) <= times {
+		made.mu.Lock()
+		made.made = append(made.made, time.Now())
+		made.mu.Unlock()
+		if made.Add(1) <= times {
 			return written, err
 		}
 		return true, nil
 	})
-	return &tries
+	return &made
 }
 
 // A commit that fails again and again waits longer each time, though every Acquire in between succeeds, and is tried again without
@@ -33,16 +51,9 @@ func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
 				pass(2 * time.Minute)
 				s.lines.states()
 				s.list.times()
-				var tried []time.Time
-				s.answer(func(context.Context, []Event) (bool, error) {
-					tried = append(tried, time.Now())
-					if int64(len(tried)) <= failures {
-						return false, errNoAnswer
-					}
-					return true, nil
-				})
+				tries := s.failing(failures, false, errNoAnswer)
 				s.add(5, 4)
-				for len(tried) == 0 {
+				for tries.Load() == 0 {
 					pass(time.Second)
 				}
 				before := len(s.list.times())
@@ -57,13 +68,13 @@ func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
 						t.Errorf("it logged %q", got)
 					}
 				}
-				for len(tried) <= int(failures) {
+				for tries.Load() <= failures {
 					pass(time.Second)
 				}
 				if calls := len(s.list.times()); before > 8 || calls > 2 {
 					t.Errorf("%d calls before, and %d while %d commits failed", before, calls, failures)
 				}
-				waits := gaps(tried[:failures+1])
+				waits := gaps(tries.times()[:failures+1])
 				for i := 4; i < len(waits); i++ {
 					if waits[i] < waits[i-4] && waits[i] < 15*time.Second {
 						t.Errorf("it waited %v between commits that failed", waits)
