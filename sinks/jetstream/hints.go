@@ -107,7 +107,8 @@ func (s *Sink) denial(e *deniedError) *connector.Refusal {
 	case e.subscribe:
 		return refuse("it may not subscribe to its inbox, where the answers come", "allow it to subscribe to _INBOX.>")
 	case strings.HasPrefix(e.subject, s.config.api()):
-		return refuse("it may not use JetStream as the connector has to: it has no right to publish to "+e.subject, "allow it to publish to "+s.config.api()+">")
+		right := s.apiRight(e.subject)
+		return refuse("it may not use JetStream as the connector has to: it has no right to publish to "+right, "allow it to publish to "+right+", or to all of "+s.config.api()+">")
 	case strings.HasPrefix(e.subject, prefix):
 		name, _, _ := strings.Cut(strings.TrimPrefix(e.subject, prefix), ".")
 		return refuse("it has no right to publish to "+prefix+name+".>", s.allowHint())
@@ -115,6 +116,16 @@ func (s *Sink) denial(e *deniedError) *connector.Refusal {
 		return refuse("it has no right to publish to "+e.subject, s.allowHint())
 	}
 	return refuse("it lacks a right", s.allowHint())
+}
+
+// apiRight is the right that a request to the JetStream API takes: with whatever consumer, as each has a name of its own.
+func (s *Sink) apiRight(subject string) string {
+	for _, request := range []string{"CONSUMER.CREATE.", "CONSUMER.MSG.NEXT.", "CONSUMER.DELETE."} {
+		if of := s.config.api() + request + s.config.Stream + "."; strings.HasPrefix(subject, of) {
+			return of + ">"
+		}
+	}
+	return subject
 }
 
 // streamedHint is for a JetStream that is imported from another account.

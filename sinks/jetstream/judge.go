@@ -40,7 +40,7 @@ func (l *Log) judge(ctx context.Context) error {
 }
 
 // Rehearse says whether Create would do: whether the account bears the stream, no other one takes its subjects, and this user may make
-// it. What the servers' disks bear only Create can tell.
+// it. What the servers' disks bear only Create can tell, and so it is with what this user may not look at, which Create has no need of.
 func (s *Sink) Rehearse(ctx context.Context) error {
 	k, err := s.connect(ctx)
 	if err != nil {
@@ -56,11 +56,16 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 			Mend:  "leave `sink.jetstream.replicas` out, or run nats-server as a cluster",
 		}
 	}
+	var denied *deniedError
 	for _, subject := range subjects(s.config.Subject) {
 		var taken struct {
 			Streams []string `json:"streams"`
 		}
-		if err := k.ask(ctx, "STREAM.NAMES", map[string]string{"subject": subject}, &taken); err != nil {
+		err := k.ask(ctx, "STREAM.NAMES", map[string]string{"subject": subject}, &taken)
+		if errors.As(err, &denied) {
+			break
+		}
+		if err != nil {
 			return fmt.Errorf("rehearse: look who takes the subjects: %w", err)
 		}
 		for _, other := range taken.Streams {
@@ -75,7 +80,6 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	// A request that contradicts itself is refused after the rights were looked at, and nothing is made.
 	var made struct{}
 	err = k.ask(ctx, "STREAM.CREATE."+s.config.Stream, jetstream.StreamConfig{Name: s.config.Stream + "-rehearsal"}, &made)
-	var denied *deniedError
 	var api *apiError
 	switch {
 	case errors.As(err, &denied):
@@ -87,7 +91,11 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 		return fmt.Errorf("rehearse: ask for the right to make the stream: %w", err)
 	}
 	var account jetstream.AccountInfo
-	if err := k.ask(ctx, "INFO", nil, &account); err != nil {
+	err = k.ask(ctx, "INFO", nil, &account)
+	if errors.As(err, &denied) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("rehearse: read the account's limits: %w", err)
 	}
 	return s.bears(account)
