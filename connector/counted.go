@@ -59,6 +59,7 @@ func (c *countedLog) Commit(ctx context.Context, events []Event, rejects []Rejec
 	slow.Stop()
 	p.metrics.commit(time.Since(began), err)
 	if err == nil {
+		p.fruitless = 0
 		p.waits.committed()
 	} else if commitOutcome(err) == outcomeUnclear {
 		p.unclear()

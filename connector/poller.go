@@ -60,6 +60,7 @@ type Poller struct {
 	owner     string       // who this instance is in the log, as it was taken over last; empty until it first was
 	epoch     uint64       // with which it was
 	moved     int          // walks in a row that contradicted themselves
+	fruitless int          // times in a row that it was fenced and had committed nothing since the time before
 	eager     int          // polls in a row that followed at once without getting anywhere
 }
 

@@ -12,8 +12,14 @@ const standDowns = 5
 // owns the stream. One may come from a replica that lags behind.
 const ownSightings = 2
 
+// patientFences is how many times in a row a fenced instance waits twice as long as the time before.
+const patientFences = 5
+
 // standDown waits until the other owner has not committed for as long as five polls would take it, at intervals that grow as
-// its own do, or until the log says twice that nobody else has taken it. It reads nothing of 2Chat meanwhile.
+// its own do, or until the log says twice that nobody else has taken it. It reads nothing of 2Chat meanwhile. Who was fenced again
+// without having committed anything waits twice as long each time: what either does between two commits may take longer than the
+// other waits, as a search through a long list does, or a list that has to be suspected for a while, and then they would take the
+// stream from each other for ever.
 func (p *Poller) standDown(ctx context.Context) time.Duration {
 	p.mu.Lock()
 	p.status.Fenced++
@@ -21,7 +27,9 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 	p.note(StateStandby, ErrFenced)
 	var last Checkpoint
 	quiet, own := time.Now(), 0
-	for time.Since(quiet) < p.standDownTime() {
+	patience := time.Duration(1) << min(p.fruitless, patientFences)
+	p.fruitless++
+	for time.Since(quiet) < patience*p.standDownTime() {
 		if !p.sleep(ctx, jitter(p.paced(p.config.MinInterval))) {
 			return 0
 		}

@@ -173,6 +173,8 @@ type place struct {
 	version uint64
 	owned   bool
 	unclear bool
+	// committed says that it has committed something since it was fenced last.
+	committed bool
 }
 
 var _ connector.Log = (*place)(nil)
@@ -266,7 +268,7 @@ func (p *place) Commit(_ context.Context, events []connector.Event, rejects []co
 		return connector.ErrFenced
 	}
 	apply()
-	p.version = b.version
+	p.version, p.committed = b.version, true
 	p.pause()
 	return nil
 }

@@ -24,6 +24,8 @@ type replica struct {
 	pauses int
 	idle   int    // turns to stand down
 	seen   uint64 // the log's version when it last looked
+	place  *place
+	fenced int // times in a row without a commit of its own in between
 	polls  int
 	began  int // when the last poll began that did not fail
 	rested int // polls in a row that left nothing to do
@@ -62,7 +64,7 @@ func (r *replica) work() {
 	ctx := context.Background()
 	r.run.instances++
 	name := fmt.Sprintf("%s-%d", r.name, r.run.instances)
-	place := &place{broker: r.run.broker, pause: r.pause, claim: connector.Claim{
+	r.fenced, r.place = 0, &place{broker: r.run.broker, pause: r.pause, claim: connector.Claim{
 		Stream: stream, Privacy: "hashed", Instance: name, TypePrefix: "t", Window: math.MaxInt,
 	}}
 	reading := connector.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Patience: r.patience(), Crew: crew{r.run.world}}
@@ -70,13 +72,13 @@ func (r *replica) work() {
 		reading.Room = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
 	}
 	reading.AcceptHistory = rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances))).Float64() < cfg.word
-	session := connector.NewSession(&pages{world: r.run.world, pause: r.pause}, place, reading, r.run.start)
+	session := connector.NewSession(&pages{world: r.run.world, pause: r.pause}, r.place, reading, r.run.start)
 	for {
 		r.pause()
 		if r.idle > 0 {
 			// Fenced: stand down until the other has not committed for a while.
 			if r.idle--; r.idle == 0 && r.seen != r.run.broker.version {
-				r.standDown()
+				r.wait()
 			}
 			continue
 		}
@@ -132,11 +134,17 @@ func (r *replica) trace(out connector.Outcome) {
 	fmt.Println()
 }
 
+// standDown leaves the stream to the other, twice as long each time that it got nothing done in between (Poller.standDown).
 func (r *replica) standDown() {
-	r.idle, r.seen = r.run.world.between(100, 200), r.run.broker.version
-	if len(r.run.world.cfg.lie) > 0 {
-		r.idle *= 3 // an owner that suspects its list commits nothing until it believes it
+	if r.place.committed {
+		r.fenced, r.place.committed = 0, false
 	}
+	r.fenced++
+	r.wait()
+}
+
+func (r *replica) wait() {
+	r.idle, r.seen = r.run.world.between(100, 200)<<min(r.fenced-1, 5), r.run.broker.version
 }
 
 // crew does one after the other what the real one does side by side: in order, in the order of a few hands, or in any.

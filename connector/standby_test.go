@@ -1,0 +1,88 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// fenced is a ledger for two owners, of whom the one that acquired last may commit.
+type fenced struct {
+	*ledger
+	mu     sync.Mutex
+	holder *rival
+}
+
+// rival is one owner's place in it.
+type rival struct{ *fenced }
+
+func (r *rival) Acquire(ctx context.Context) (State, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.holder = r
+	return r.ledger.Acquire(ctx)
+}
+
+func (r *rival) Commit(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holder != r {
+		return ErrFenced
+	}
+	return r.ledger.Commit(ctx, events, rejects, next)
+}
+
+// slowPages takes its time for each page.
+type slowPages struct {
+	Pages
+	delay time.Duration
+}
+
+func (s slowPages) Page(ctx context.Context, stream Stream, number int, held Fingerprint) (Page, error) {
+	select {
+	case <-time.After(s.delay):
+	case <-ctx.Done():
+		return Page{}, ctx.Err()
+	}
+	return s.Pages.Page(ctx, stream, number, held)
+}
+
+// Two that take longer for what they do between two commits than the other waits do not take the stream from each other for ever.
+func TestPoller_TwoThatAreSlowGetOn(t *testing.T) {
+	for _, delay := range []time.Duration{5 * time.Second, time.Minute, 4 * time.Minute} {
+		t.Run(fmt.Sprint(delay), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { twoThatAreSlow(t, delay) })
+		})
+	}
+}
+
+func twoThatAreSlow(t *testing.T, delay time.Duration) {
+	t.Helper()
+	list, log := &list{page: small.Page, rows: newest(300, 1)}, &fenced{ledger: &ledger{t: t}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for range 2 {
+		poller := NewPoller(PollerConfig{
+			Pages: slowPages{list, delay}, Log: &rival{log}, Start: beginning, MinInterval: shortest, MaxInterval: longest, Limiter: NewLimiter(0),
+			Reading: Reading{Stream: Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: EventSettings{TypePrefix: "p"}},
+			Metrics: NewMetrics(prometheus.NewRegistry()), Logger: slog.New(slog.DiscardHandler),
+		})
+		group.Go(func() {
+			if err := poller.Run(ctx); err != nil {
+				t.Errorf("run: %v", err)
+			}
+		})
+	}
+	pass(48 * time.Hour)
+	if got := log.text(); got != ids(1, 300) {
+		t.Errorf("after two days the log has %s", got)
+	}
+	cancel()
+	group.Wait()
+}
