@@ -107,7 +107,6 @@ func TestListenAdmin_URL(t *testing.T) {
 	}
 }
 
-// Every metric that alerts and dashboards name is one that there is.
 // status --wait asks again while nothing answers or something is not as it should be.
 func TestStatus_Wait(t *testing.T) {
 	noLeaks(t)
@@ -136,6 +135,7 @@ func TestStatus_Wait(t *testing.T) {
 	wantCode(t, code, exitUsage)
 }
 
+// Every metric that alerts and dashboards name is one that there is.
 func TestMetrics_OfMonitoringExist(t *testing.T) {
 	known := metricNames(t)
 	for _, pattern := range []string{"../../deploy/monitoring/*", "../../deploy/*.yaml", "../../deploy/helm/*/*/*"} {
