@@ -123,6 +123,7 @@ const notReady = 4 * time.Second
 
 // What check says ready, runs, and nothing else does: over set-ups that are broken in every way that is known, and some that are well.
 func TestCheck_AgreesWithRun(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes half a minute")
 	}

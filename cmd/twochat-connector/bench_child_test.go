@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -30,6 +31,13 @@ const roleVariable = "TWOCHAT_CONNECTOR_BENCH_ROLE"
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
+		flag.Parse()
+		// Parallel tests here wait for other processes most of the time: a few more of them than processors do not disturb each other.
+		if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+			if err := parallel.Value.Set("5"); err != nil {
+				log.Fatal(err)
+			}
+		}
 		os.Exit(m.Run())
 	}
 	if err := play(role); err != nil {

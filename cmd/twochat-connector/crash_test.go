@@ -27,8 +27,10 @@ const crashStreams = 6
 
 // TestBinary holds the built program against brokers in processes of their own.
 func TestBinary(t *testing.T) {
+	t.Parallel()
 	b := build(t)
 	t.Run("scenarios", func(t *testing.T) {
+		t.Parallel()
 		for name, scenario := range map[string]func(*testing.T, binaries){
 			"burst": burst, "terminate": terminate, "broker down": brokerDown, "quiet longer than max_age": quietLongerThanMaxAge,
 		} {
@@ -38,8 +40,12 @@ func TestBinary(t *testing.T) {
 			})
 		}
 	})
-	t.Run("history", func(t *testing.T) { historyMemory(t, b) })
+	t.Run("history", func(t *testing.T) {
+		t.Parallel()
+		historyMemory(t, b)
+	})
 	t.Run("backfill", func(t *testing.T) {
+		t.Parallel()
 		for name, place := range map[string]func(t *testing.T) place{
 			"nats":       func(t *testing.T) place { return newNATSPlace(t, b.nats, "") },
 			"file":       func(t *testing.T) place { return filePlace{t.TempDir()} },
@@ -51,7 +57,10 @@ func TestBinary(t *testing.T) {
 			})
 		}
 	})
-	t.Run("crash/nats", func(t *testing.T) { crash(t, b.connector, newNATSPlace(t, b.nats, ""), false) })
+	t.Run("crash/nats", func(t *testing.T) {
+		t.Parallel()
+		crash(t, b.connector, newNATSPlace(t, b.nats, ""), false)
+	})
 	if jars := os.Getenv(kafkaVariable); jars != "" {
 		t.Run("crash/kafka", func(t *testing.T) { crash(t, b.connector, newKafkaPlace(t, jars), true) })
 		t.Run("backfill/kafka", func(t *testing.T) { backfillBeside(t, b.connector, newKafkaPlace(t, jars)) })

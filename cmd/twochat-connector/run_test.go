@@ -110,7 +110,7 @@ func TestCheck_SaysThatRunMakesIt(t *testing.T) {
 
 // A cluster of which too few brokers are there answers: that is not what its hint is about.
 func TestCheck_NamesTheBrokersThatAreMissing(t *testing.T) {
-	noLeaks(t)
+	t.Parallel() // it waits for brokers
 	_, url := fakeAPI(t, twochattest.Options{Seed: 4})
 	_, address := fakeKafka(t)
 	path := configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true }")

@@ -14,28 +14,29 @@ var mutations = []struct {
 	name, file, rule, without string
 	worlds                    string // plain, hard
 	count                     string // of worlds, and from which seed, where few of them show it
+	slow                      bool   // it takes half a minute and more
 }{
-	{"walks stop at what is merely known", "walk.go", "case r.ground(m.Key):", "case r.known(m.Key):", "plain", "200"},
+	{"walks stop at what is merely known", "walk.go", "case r.ground(m.Key):", "case r.known(m.Key):", "plain", "200", false},
 	{
 		"every walk certifies", "delivery.go",
 		"case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):\n\t\tcertified, agreed = r.previous.certifies, true",
-		"default:\n\t\tcertified, agreed = everything, true", "plain", "200",
+		"default:\n\t\tcertified, agreed = everything, true", "plain", "200", false,
 	},
-	{"pages that contradict each other are ignored", "walk.go", "case fresh || !lists(w.before, m.Key):", "case fresh && false:", "plain", "200"},
+	{"pages that contradict each other are ignored", "walk.go", "case fresh || !lists(w.before, m.Key):", "case fresh && false:", "plain", "200", false},
 	{
 		"the window is the newest events, certified or not", "window.go",
-		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100",
+		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100", false,
 	},
-	{"the sweep delivers whatever is unknown", "span.go", "anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200"},
-	{"what was erased from the sink is taken for late", "ground.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400"},
-	{"a forgotten past above a floor is not minded", "ground.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400"},
-	{"where a deep walk began is not verified", "walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300"},
-	{"groups hold whatever became of their last page", "group.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400"},
-	{"groups hold whatever repeats", "group.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100"},
-	{"an unclear answer is taken for a no", "session.go", "if !harmless(err) {", "if errors.Is(err, ErrFenced) {", "plain", "50"},
-	{"an empty page ends the list at once", "ends.go", `if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200"},
-	{"an end without ground is believed at once", "ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100"},
-	{"the log takes commits from anybody", "", "", "", "plain", "100"},
+	{"the sweep delivers whatever is unknown", "span.go", "anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200", false},
+	{"what was erased from the sink is taken for late", "ground.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400", true},
+	{"a forgotten past above a floor is not minded", "ground.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400", false},
+	{"where a deep walk began is not verified", "walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
+	{"groups hold whatever became of their last page", "group.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true},
+	{"groups hold whatever repeats", "group.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100", false},
+	{"an unclear answer is taken for a no", "session.go", "if !harmless(err) {", "if errors.Is(err, ErrFenced) {", "plain", "50", false},
+	{"an empty page ends the list at once", "ends.go", `if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200", true},
+	{"an end without ground is believed at once", "ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100", false},
+	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }
 
 // TestMutations builds the simulation with one rule taken out at a time, and wants to see it turn red by a world (not by a
@@ -43,6 +44,9 @@ var mutations = []struct {
 func TestMutations(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
+			if m.slow && !*slow {
+				t.Skip("it takes long: -slow runs it, as the gate does")
+			}
 			t.Parallel()
 			args := []string{"test", "-run", "^TestWorlds$/^" + m.worlds + "$", "-count=1"}
 			if m.file == "" {

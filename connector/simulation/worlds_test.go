@@ -12,11 +12,12 @@ import (
 )
 
 var (
-	worlds = flag.Int("worlds", 250, "how many plain and how many hard worlds")
+	worlds = flag.Int("worlds", 40, "how many worlds of each kind")
 	with   = flag.String("with", "", "the only troubles of hard worlds, by name, comma between; empty for all")
 	// mutation is for the simulation's own test, which must see it turn red.
 	mutation = flag.String("mutation", "", "unguarded: the log takes commits from anybody")
 	steps    = flag.Bool("steps", false, "print every step")
+	slow     = flag.Bool("slow", false, "put in the faults as well that only many worlds show")
 	first    = flag.Uint64("first", 0, "the first seed")
 )
 
