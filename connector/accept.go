@@ -8,10 +8,10 @@ import (
 )
 
 // accepting is the delivery of held messages on the operator's word, beside the polls: they find what is new as ever, as the
-// horizon is ground. The list is read from its end upward, piece by piece: some pages, read going down, as one span. A piece ends
-// with the highest row that is done already, or with the list. Once it is proven to be one slice (see span), what it shows above that
+// horizon is ground. The list is read from its end upward, piece by piece: some pages, read going down (see piece). A piece ends
+// with the highest row that is done already, or with the list. Once it is proven to be one slice, what it shows above that
 // and below the horizon's top is delivered, oldest first, and its own top is the next to end with. So each page is read once, but for
-// one of each piece that the next one ends with, and one to prove it.
+// one of each piece that the next one ends with, and two to prove it.
 //
 // What is done is in the checkpoint by the keys of its highest rows, so that neither a restart nor a window that has forgotten most
 // of it leads to anything twice. Each piece also renews the horizon, which is ground only while the window holds what came after it:
@@ -22,16 +22,13 @@ type accepting struct {
 	// low shows something and high nothing, as far as the end of the list was searched; high is 0 where it was not met.
 	low, high int
 	// listed: the horizon's top is listed still. looks counts the pages that were looked at for it.
-	listed  bool
-	looks   int
-	span    span
-	pages   []Page // those of the span
-	next    int    // page to be read; it goes on with the piece where there are pages
-	empty   int    // empty pages in a row
-	proving bool   // the piece is whole, if it is one slice
+	listed bool
+	looks  int
+	piece  piece
 	// up is how many pages further up than it should stand what is done is looked for; everywhere: down from page 0, to the end.
 	up         int
 	everywhere bool
+	astray     int // rows further down than by what came into the log what is done was found last
 	failures   int // pieces in a row that were none
 	resting    int // polls to be made first
 }
@@ -43,7 +40,7 @@ const longestRest = 64
 func (r *Reader) takeWord() {
 	r.accept.resting = max(0, r.accept.resting-1)
 	if r.word && r.recorded.Accepting == nil && len(r.recorded.Horizon) > 0 && !r.recorded.Accepted {
-		r.recorded.Accepting, r.recorded.WordSpent, r.word = &Acceptance{Top: r.recorded.Horizon}, true, false
+		r.recorded.Accepting, r.recorded.WordSpent, r.word = &Acceptance{Top: r.recorded.Horizon, Newer: r.recorded.HorizonNewer}, true, false
 	}
 }
 
@@ -95,13 +92,13 @@ func (r *Reader) Accepting() bool {
 	return r.recorded.Accepting != nil && r.accept.resting == 0 && r.Rested()
 }
 
-// topOf is what the horizon may be renewed with after a walk from page 0.
-func (r *Reader) topOf(order []found) (top Keys) {
+// topOf is what of page 0 the horizon may be renewed with after a walk from there.
+func (r *Reader) topOf(page Page) (top Keys) {
 	if r.recorded.Accepting == nil {
 		return nil
 	}
-	for i := range order[:min(len(order), r.rules.Floor)] {
-		top = append(top, order[i].Key)
+	for i := range page.Messages[:min(len(page.Messages), r.rules.Floor)] {
+		top = append(top, page.Messages[i].Key)
 	}
 	return top
 }
@@ -117,73 +114,44 @@ func (r *Reader) acceptSome(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// acceptOn makes the next step: one page.
+// acceptOn makes the next step: one page, but two where a piece begins or ends, as little should happen in between.
 func (r *Reader) acceptOn(ctx context.Context, out *Outcome) error {
 	a, at := &r.accept, r.recorded.Accepting
 	if a.size == 0 {
 		a.size = max(2, r.rules.SlicePages-r.rules.SlicePages/10)
 	}
-	if a.proving {
+	p := &a.piece
+	switch {
+	case p.whole:
 		return r.provePiece(ctx, out)
-	}
-	if len(a.pages) == 0 {
-		if len(at.Done) == 0 && !a.listed {
-			return r.searchTop(ctx, out)
-		}
-		if len(at.Done) == 0 && (a.high == 0 || a.high-a.low > a.size) {
-			return r.searchEnd(ctx, out)
-		}
-		a.span, a.empty, a.next = span{}, 0, max(0, a.low)
-		if len(at.Done) > 0 {
-			a.next = r.pieceStart()
+	case p.begun:
+	case len(at.Done) == 0 && !a.listed:
+		return r.searchTop(ctx, out)
+	case len(at.Done) == 0 && (a.high == 0 || a.high-a.low > 1):
+		return r.searchEnd(ctx, out)
+	default:
+		if err := r.beginPiece(ctx, out); err != nil || a.resting > 0 {
+			return err
 		}
 	}
-	if err := r.may(len(a.pages) + 1); errors.Is(err, ErrNoRoom) {
+	if err := r.may(len(p.pages) + 1); errors.Is(err, ErrNoRoom) {
 		r.rest(false)
 		return nil
 	}
-	page, err := r.read(ctx, a.next, "")
+	page, err := r.read(ctx, p.next, "")
 	if err != nil {
 		return err
 	}
 	out.Pages++
-	if a.next++; len(page.Messages) == 0 {
-		if a.empty++; a.empty > 1 || a.next > farthestPage {
-			switch {
-			case len(at.Done) > 0 && !a.everywhere: // an end that shows nothing of it counts only where all above was looked at
-				r.lookFurther()
-			case len(a.pages) == 0:
-				r.rest(true)
-			default:
-				a.proving = true
-			}
-		}
-		return nil
+	p.next++
+	if len(page.Messages) == 0 {
+		p.empty++
+		r.endPiece()
+	} else {
+		r.growPiece(page)
 	}
-	a.empty = 0
-	if !a.span.add(r, page) {
-		_ = r.moved(a.span.stray)
-		r.rest(true)
-		return nil
-	}
-	a.pages = append(a.pages, page)
-	a.proving = r.doneIn(&a.span) < len(a.span.rows)
-	if !a.proving && len(at.Done) > 0 && !a.everywhere && a.next > r.expected()/r.rules.Page+topBelow {
-		// What is done may stand further up, as something above was deleted; else anywhere.
-		r.lookFurther()
-		return nil
-	}
-	bytes := 0
-	for i := range a.pages {
-		bytes += a.pages[i].Bytes
-	}
-	for len(a.pages) > a.size+2 || bytes > r.rules.SliceBytes && len(a.pages) > 2 {
-		if bytes > r.rules.SliceBytes {
-			a.size = len(a.pages) - 1
-		}
-		bytes -= a.pages[0].Bytes
-		a.span.drop(1)
-		a.pages = slices.Delete(a.pages, 0, 1)
+	if p.whole {
+		return r.provePiece(ctx, out)
 	}
 	return nil
 }
@@ -269,18 +237,13 @@ func (r *Reader) rest(failed bool) {
 	}
 }
 
-// dropPiece forgets the pages of a piece that is being read.
-func (r *Reader) dropPiece() {
-	r.accept.pages, r.accept.span, r.accept.proving = nil, span{}, false
-}
-
-// holdsPiece says whether pages of a piece are held from one step to the next.
-func (r *Reader) holdsPiece() bool { return len(r.accept.pages) > 0 }
-
-// pieceStart is the page that a piece begins with which ends with what is done.
+// pieceStart is the page that a piece begins with which ends with what is done, or with the list.
 func (r *Reader) pieceStart() int {
 	a := &r.accept
-	if a.everywhere {
+	switch {
+	case len(r.recorded.Accepting.Done) == 0:
+		return max(0, a.low-a.size+1)
+	case a.everywhere:
 		return 0
 	}
 	return max(0, r.expected()/r.rules.Page-a.size+1-a.up)
@@ -298,150 +261,5 @@ func (r *Reader) lookFurther() {
 // expected is the row at which the highest one that is done should stand now.
 func (r *Reader) expected() int {
 	at := r.recorded.Accepting
-	return at.Row + int(r.recorded.Sequence-at.At)
-}
-
-// doneIn is the place of the highest row of a span that is done; the number of rows where there is none.
-func (r *Reader) doneIn(s *span) int {
-	done := r.recorded.Accepting.Done
-	if len(done) == 0 {
-		return len(s.rows)
-	}
-	keys := make(map[Key]struct{}, len(done))
-	for _, key := range done {
-		keys[key] = struct{}{}
-	}
-	for i, row := range s.rows {
-		if within(keys, row.key) {
-			return i
-		}
-	}
-	return len(s.rows)
-}
-
-// provePiece reads again where the piece's first row should stand now, and delivers the piece if it stands there.
-func (r *Reader) provePiece(ctx context.Context, out *Outcome) error {
-	a := &r.accept
-	at := a.span.rows[0].at + a.span.sunk()
-	page, err := r.read(ctx, at/r.rules.Page, "")
-	if err != nil {
-		return err
-	}
-	out.Pages++
-	if !a.span.standsAt(page, at%r.rules.Page) {
-		r.rest(true)
-		return nil
-	}
-	return r.deliverPiece(ctx, out)
-}
-
-// deliverPiece delivers what a piece shows of what is held, and records how far that is.
-func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
-	a, at := &r.accept, r.recorded.Accepting
-	end := r.doneIn(&a.span)
-	lost := len(at.Done) > 0 && end == len(a.span.rows) // none of what was done is listed any more: nothing tells what is left
-	if lost {
-		end = 0
-	}
-	first, whole := r.topIn(&a.span, end)
-	rows := a.span.moved(slices.Clone(a.span.rows[first:]))
-	places := make(map[Key]int, len(rows))
-	for _, row := range rows {
-		places[row.key] = row.at
-	}
-	b := r.pieceOf(rows[:end-first])
-	done := make(Keys, 0, r.rules.Floor)
-	for _, row := range rows[:min(len(rows), r.rules.Floor)] {
-		done = append(done, row.key)
-	}
-	b.change = func(next *Checkpoint, events []Event, last bool) {
-		so := Acceptance{Top: at.Top, Done: at.Done, Row: at.Row, At: next.Sequence}
-		switch {
-		case last && (whole || lost):
-			next.Accepting, next.Accepted = nil, true
-			return
-		case last && len(rows) > 0:
-			so.Done, so.Row = done, rows[0].at
-		case len(events) > 0:
-			so.Done = nil
-			for i := len(events) - 1; i >= 0 && len(so.Done) < r.rules.Floor; i-- {
-				so.Done = append(so.Done, events[i].Key)
-			}
-			so.Row = places[so.Done[0]]
-		}
-		next.Accepting = &so
-	}
-	certified := uint64(0)
-	if r.Rested() {
-		certified = everything
-		b.horizon = slices.DeleteFunc(slices.Clone(r.top), func(key Key) bool { return !r.known(key) })
-	}
-	committed, err := r.commit(ctx, b, certified)
-	out.add(committed)
-	if err != nil {
-		return err
-	}
-	r.dropPiece()
-	a.up, a.everywhere = 0, false
-	a.failures, a.size = 0, min(2*a.size, max(2, r.rules.SlicePages-r.rules.SlicePages/10))
-	return nil
-}
-
-// topIn is where in a span the held messages begin, above a row; whole says that nothing is left above.
-func (r *Reader) topIn(s *span, end int) (first int, whole bool) {
-	for i, row := range s.rows {
-		if slices.Contains(r.recorded.Accepting.Top, row.key) {
-			if i == 0 && s.first() > 0 { // more of it may stand on the page above
-				return 0, false
-			}
-			return min(i, end), true
-		}
-	}
-	if s.first() > 0 {
-		return 0, false
-	}
-	// All of the horizon was deleted. What was delivered in order lies above it, and so does what the top of the list shows.
-	for i := end - 1; i >= 0; i-- {
-		if at, placed := r.window.place(s.rows[i].key); placed && !at.late() || slices.Contains(r.recorded.Horizon, s.rows[i].key) {
-			return i + 1, true
-		}
-	}
-	return end, true
-}
-
-// pieceOf makes a batch of some rows of a piece, but for what is in the log or was not wanted.
-func (r *Reader) pieceOf(rows []spanRow) batch {
-	var b batch
-	left := make(map[Key]struct{}, len(rows))
-	isTop := func(key Key) bool { return slices.Contains(r.recorded.Accepting.Top, key) }
-	lowest := -1 // of the horizon as it was when the delivery began
-	for i, row := range rows {
-		if isTop(row.key) {
-			lowest = i
-		}
-	}
-	if slices.ContainsFunc(r.recorded.Accepting.Done, isTop) {
-		lowest = len(rows) // it stands below, in the piece before
-	}
-	for i, row := range rows {
-		_, placed := r.window.place(row.key)
-		if i < lowest && !r.window.whole() && !isTop(row.key) {
-			continue // it came in late among the horizon's rows, was delivered as such, and may be forgotten
-		}
-		if !placed && !r.rejects.has(row.key) && !slices.Contains(r.recorded.Floor, row.key) {
-			left[row.key] = struct{}{}
-		}
-	}
-	for i := range r.accept.pages {
-		page := &r.accept.pages[i]
-		for j := range page.Messages {
-			m := &page.Messages[j]
-			if _, ok := left[m.Key]; ok {
-				b.add(&found{m, page.Received}, true)
-				delete(left, m.Key)
-			}
-		}
-	}
-	b.oldestFirst()
-	return b
+	return max(0, at.Row+int(r.recorded.Sequence-at.At)+r.accept.astray)
 }

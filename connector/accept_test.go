@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // lostGround is a reader whose list has lost all that was delivered, and shows so many older messages, numbers 5000 and more, oldest
@@ -65,7 +66,7 @@ func accepted(n int) string {
 func TestAccept_deliversWhatIsHeldAtACallAPage(t *testing.T) {
 	for _, messages := range []int{1, 3, 4, 5, 39, 40, 41, 44, 45, 90, 163, 400, 401, 999, 2000} {
 		d := lostGround(t, messages)
-		d.reading.Rules.SweepStep = 10_000
+		d.reading.Rules.SweepStep, d.reading.Rules.SlicePages = 10_000, 20
 		d.accept(20, func(int) {})
 		d.wantLog(ids(105, 108) + " " + accepted(messages))
 		d.wantCertified(uint64(4 + messages))
@@ -216,6 +217,81 @@ func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
 		text := " " + d.log.text() + " "
 		if strings.Count(text, " m9000* ") != 1 || strings.Count(text, " m5059* ") != 1 || strings.Count(text, " m5000* ") != 1 {
 			t.Errorf("%d forgotten: the log has %s", forget, text)
+		}
+	}
+}
+
+// lose polls until it is believed that the list shows nothing of what was delivered.
+func (d *desk) lose() {
+	d.t.Helper()
+	for len(d.Checkpoint().Horizon) == 0 {
+		d.list.later += d.reading.Rules.LookOver
+		_, err := d.Poll(d.t.Context(), d.start)
+		if _, suspects := errors.AsType[*Suspicion](err); err != nil && !suspects && !errors.Is(err, ErrMoved) {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// Rule 8: what is newer than ground by its time is new wherever it stands, and is not delivered again with what is held around it,
+// though it may be forgotten by then.
+func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
+	untimed := func(m Message) Message { m.Time = time.Time{}; return m }
+	for _, forget := range []int{0, 300} {
+		d := lostGround(t, 60)
+		d.reading.Rules.SlicePages = 30
+		d.restart()
+		for i, m := range []Message{at(message(9000), minute(190)), untimed(message(9001)), at(message(9002), minute(191))} {
+			d.list.under(5040-10*i, m)
+		}
+		d.list.under(9000, untimed(message(9003)))
+		d.list.add(untimed(message(9004)), at(message(9005), minute(192)), at(message(9006), minute(5)))
+		d.lose()
+		d.settle(6)
+		if got := " " + d.log.text() + " "; !strings.Contains(got, " m9000") || !strings.Contains(got, " m9003") || strings.Contains(got, " m5") {
+			t.Fatalf("%d forgotten: the log has %s", forget, got)
+		}
+		for n := range forget {
+			d.list.add(at(message(10_000+n), minute(200+n)))
+			if n%3 == 0 {
+				d.settle(3)
+			}
+		}
+		d.accept(80, func(int) {})
+		for _, row := range d.list.rows {
+			if got := strings.Count(" "+strings.ReplaceAll(d.log.text(), "*", "")+" ", " "+row.UUID+" "); got != 1 {
+				t.Errorf("%d forgotten: %s stands %d times in the log %s", forget, row.UUID, got, d.log.text())
+			}
+		}
+	}
+}
+
+// Rule 8: a row that slips from one page to the one above while a piece is read, as another was deleted above it, is not passed over.
+func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
+	for _, seam := range []int{1, 3, 6, 12, 20, 30} {
+		for _, above := range []int{1, 2, 5, 100} {
+			d := lostGround(t, 150)
+			gone := map[string]bool{}
+			d.list.before = func(_, number int) error {
+				p := &d.Reader.accept.piece
+				if p.begun && len(p.pages) == 0 && p.foot != (spanRow{}) && number == p.next && above == 100 && d.list.rows[0].UUID != "m109" {
+					d.list.add(message(109)) // so that the lower end stands where it should, whatever is deleted above both
+				}
+				if !d.holdsPiece() || number != seam || len(gone) > 0 {
+					return nil
+				}
+				at := max(0, number-above)*d.list.page + 1
+				gone[d.list.rows[at].UUID] = true
+				d.list.rows = append(d.list.rows[:at:at], d.list.rows[at+1:]...)
+				return nil
+			}
+			d.accept(200, func(int) {})
+			text := " " + d.log.text() + " "
+			for n := range 150 {
+				if id := fmt.Sprint("m", 5000+n); !gone[id] && !strings.Contains(text, " "+id+"* ") {
+					t.Errorf("page %d, deleted %d above: %s was passed over", seam, above, id)
+				}
+			}
 		}
 	}
 }

@@ -7,13 +7,15 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 )
 
 // batch is what one step wants to commit.
 type batch struct {
 	events  []pending // oldest first
 	rejects []Reject
-	horizon Keys // the new one, where the list has lost all ground
+	horizon Keys      // the new one, where the list has lost all ground
+	newer   time.Time // see Checkpoint.HorizonNewer
 	// change changes the checkpoint of each piece, with the events in it; last says that it is the last one. nil changes nothing.
 	change func(next *Checkpoint, events []Event, last bool)
 }
@@ -69,7 +71,11 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 		}
 		late := r.recorded.Counters.Late
 		var next Checkpoint
-		next, stamped = r.next(stamped[:0], events, rejects, b.horizon)
+		next, stamped = r.next(stamped[:0], events, rejects)
+		if b.horizon != nil {
+			next.Horizon, next.HorizonAt, next.HorizonNewer = b.horizon, r.window.certified, b.newer
+			next.Accepting, next.Accepted = nil, false
+		}
 		if last {
 			r.certifyIn(&next, certified)
 		}
@@ -128,7 +134,7 @@ func (b *batch) reject(rejected *Rejected) bool {
 }
 
 // next stamps the events, which it appends to stamped, and makes the checkpoint that goes with them, certified as before.
-func (r *Reader) next(stamped []Event, events []pending, rejects []Reject, horizon Keys) (Checkpoint, []Event) {
+func (r *Reader) next(stamped []Event, events []pending, rejects []Reject) (Checkpoint, []Event) {
 	next := r.recorded
 	tail, late := r.window.tail(r.window.certified)
 	r.times.cut(r.recorded.Sequence)
@@ -152,10 +158,6 @@ func (r *Reader) next(stamped []Event, events []pending, rejects []Reject, horiz
 	next.Counters.Rejected += uint64(len(rejects))
 	next.Certified = r.window.certified
 	next.GroundTime = r.times.median(next.Certified)
-	if horizon != nil {
-		next.Horizon, next.HorizonAt = horizon, r.window.certified
-		next.Accepting, next.Accepted = nil, false
-	}
 	return next, stamped
 }
 

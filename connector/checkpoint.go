@@ -35,6 +35,9 @@ type Checkpoint struct {
 	Horizon Keys `json:"horizon,omitempty"`
 	// HorizonAt is what was certified when the horizon was set: only later events can be listed above it.
 	HorizonAt uint64 `json:"horizon_at,omitempty"`
+	// HorizonNewer is set where messages newer than this stood below the horizon's first one when it was set: these were new, and were
+	// delivered, and are not among what is held.
+	HorizonNewer time.Time `json:"horizon_newer,omitzero"`
 	// Accepting is how far the delivery of what was held has come; nil where none is under way. Accepted says that all at and below
 	// the horizon was delivered so. WordSpent says that the operator's word, which may stand in a manifest for good, was carried out.
 	Accepting *Acceptance `json:"accepting,omitempty"`
@@ -66,6 +69,9 @@ type Acceptance struct {
 	// Row is where the first of Done stood in the list, counted from the top, when the log's sequence was At.
 	Row int    `json:"row,omitempty"`
 	At  uint64 `json:"at,omitempty"`
+	// Newer is HorizonNewer as it was when the delivery began; Delivered is how many events it has delivered.
+	Newer     time.Time `json:"newer,omitzero"`
+	Delivered uint64    `json:"delivered,omitempty"`
 }
 
 // Counters are running totals of a stream.

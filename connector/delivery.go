@@ -21,7 +21,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):
 		certified, agreed = r.previous.certifies, true
 	}
-	batch.horizon = w.horizon
+	batch.horizon, batch.newer = w.horizon, w.newer
 	if w.taken == 1 && r.start == 0 && !r.empty() {
 		batch.rejects = r.bounded(batch.rejects)
 	}
@@ -32,7 +32,6 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	if !alone && !w.proven {
 		rows = rowsOf(w.order)
 	}
-	top := r.topOf(w.order)
 	w.order = nil // from here on only the batch keeps the pages
 	before := r.window.certified
 	done, err := r.commit(ctx, batch, certified)
@@ -65,7 +64,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		r.remember(rows)
 	}
 	if r.Rested() {
-		r.settled, out.Rested, r.top, r.filtered = w.page0, true, top, false
+		r.settled, out.Rested, r.top, r.filtered = w.page0, true, w.listed, false
 	}
 	return out, nil
 }

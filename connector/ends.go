@@ -259,15 +259,15 @@ func (w *walker) ended(ctx context.Context, empty Page) error {
 // ground by time is new; the rest is held, and the newest of it becomes a horizon, which counts as ground from then on.
 func (r *Reader) withoutGround(w *walked) {
 	limit := r.times.median(r.window.certified)
+	newer := newerThanGround(w.order, limit)
 	kept := w.order[:0:0]
-	older := true // a message without a time goes with its neighbour above; without one, nothing shows that it is new
 	for i := range w.order {
 		f := w.order[i]
-		if !f.Time.IsZero() {
-			older = limit.IsZero() || !f.Time.After(limit)
-		}
-		if r.known(f.Key) || !older {
+		if r.known(f.Key) || newer[i] {
 			kept = append(kept, f)
+			if len(w.horizon) > 0 {
+				w.newer = limit
+			}
 			continue
 		}
 		r.hold(f.Key)
@@ -276,4 +276,24 @@ func (r *Reader) withoutGround(w *walked) {
 		}
 	}
 	w.order = kept
+}
+
+// newerThanGround says which of some rows, newest first, are newer than where ground lies in time. One without a time goes with its
+// neighbour above, and at the top with the first that has one. Where ground lies nowhere in time, nothing shows that any is new.
+func newerThanGround(rows []found, limit time.Time) []bool {
+	newer := make([]bool, len(rows))
+	if limit.IsZero() {
+		return newer
+	}
+	is := false
+	if i := slices.IndexFunc(rows, func(f found) bool { return !f.Time.IsZero() }); i >= 0 {
+		is = rows[i].Time.After(limit)
+	}
+	for i := range rows {
+		if !rows[i].Time.IsZero() {
+			is = rows[i].Time.After(limit)
+		}
+		newer[i] = is
+	}
+	return newer
 }

@@ -230,8 +230,9 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 			r.careful = true
 			return out, ErrMoved
 		}
-		if r.careful && r.few == 0 && w.longest > 0 {
-			r.few = w.longest // the search began right above it, and it is all that is listed there
+		// The search began right above it, or all below it is held: it is all that is listed there.
+		if (r.careful || r.recorded.Accepting != nil && r.start == 0) && r.few == 0 && w.longest > 0 {
+			r.few = w.longest
 			return out, nil
 		}
 		n, err := r.findStart(ctx, nil)

@@ -18,8 +18,9 @@ type walked struct {
 	order []found
 	pages int
 	page0 Fingerprint
-	// newest is the time of the newest message on page 0, where it has one.
+	// newest is the time of the newest message on page 0, where it has one; listed is what page 0 showed, where that is asked for.
 	newest time.Time
+	listed Keys
 	// proven: the pages are one instant's slice of the list, or a chain of such, so that the walk certifies itself.
 	proven bool
 	// taken counts the pages that the walk consists of, the empty one at the end of the list included.
@@ -30,8 +31,10 @@ type walked struct {
 	repeats int
 	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was deleted.
 	movedUp bool
-	// horizon is set where the walk ended without ground: the newest of what is held.
+	// horizon is set where the walk ended without ground: the newest of what is held. newer is set where some of the walk that is newer
+	// than this stands below that.
 	horizon Keys
+	newer   time.Time
 	// gap is the last empty page in the middle of the walk, where there is one; hollow: that is not believed yet.
 	gap    *Page
 	hollow bool
@@ -129,6 +132,7 @@ func (w *walker) take(page Page) (bool, error) {
 		w.top = page
 		if w.reader.start == 0 {
 			w.page0, w.newest = page.Fingerprint, newestTime(page.Messages)
+			w.listed = w.reader.topOf(page)
 		}
 	}
 	w.bytes += page.Bytes

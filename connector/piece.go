@@ -1,0 +1,295 @@
+package connector
+
+import (
+	"context"
+	"slices"
+)
+
+// piece is what the delivery of held messages reads of the list at a time: some pages, going down, as one span. It counts only if it is
+// one slice of the list: then what stands in it was met, and nothing that is newer came in between. That is judged as a group of pages
+// is: by its ends, which are looked at first, and again last. The row that it began with, and one near its end, must both have moved down
+// by just as many rows as were met twice at its seams. A row that slipped through a seam, as one above it was deleted, shows at the lower
+// end, or, where it was deleted above the piece, at the upper one.
+type piece struct {
+	span  span
+	pages []Page  // those of the span
+	foot  spanRow // the row near its end, as it stood right before the first page was read; none where it is not known where that ends
+	begun bool
+	next  int  // page to be read
+	empty int  // empty pages in a row
+	whole bool // nothing more is to be read but for its proof
+}
+
+// dropPiece forgets a piece that is being read.
+func (r *Reader) dropPiece() { r.accept.piece = piece{} }
+
+// holdsPiece says whether pages of a piece are held from one step to the next.
+func (r *Reader) holdsPiece() bool { return len(r.accept.piece.pages) > 0 }
+
+// beginPiece looks where a piece will end: at the page with what is done, or at the last of the list.
+func (r *Reader) beginPiece(ctx context.Context, out *Outcome) error {
+	a, done := &r.accept, r.recorded.Accepting.Done
+	a.piece = piece{begun: true, next: r.pieceStart()}
+	if a.everywhere {
+		return nil
+	}
+	number := a.low
+	if len(done) > 0 {
+		number = r.expected() / r.rules.Page
+	}
+	for _, further := range []int{0, 1, -1} { // it may stand by an edge
+		if number+further < 0 || further != 0 && len(done) == 0 {
+			break
+		}
+		page, err := r.read(ctx, number+further, "")
+		if err != nil {
+			return err
+		}
+		out.Pages++
+		i := len(page.Messages) - 1
+		if len(done) > 0 {
+			i = slices.IndexFunc(page.Messages, func(m Message) bool { return slices.Contains(done, m.Key) })
+		}
+		if i >= 0 {
+			a.piece.foot = spanRow{page.Messages[i].Key, page.Number*r.rules.Page + i}
+			return nil
+		}
+	}
+	if len(done) == 0 {
+		r.rest(true) // the list became shorter
+	}
+	return nil
+}
+
+// endPiece ends a piece with the list, after a few empty pages.
+func (r *Reader) endPiece() {
+	a, p := &r.accept, &r.accept.piece
+	switch {
+	case p.empty < 2 && p.next <= farthestPage:
+	case len(r.recorded.Accepting.Done) > 0 && !a.everywhere: // an end that shows nothing of it counts only where all above was looked at
+		r.lookFurther()
+	case len(p.pages) == 0:
+		r.rest(true)
+	default:
+		p.whole = true
+	}
+}
+
+// growPiece adds a page to a piece.
+func (r *Reader) growPiece(page Page) {
+	a, p := &r.accept, &r.accept.piece
+	p.empty = 0
+	if !p.span.add(r, page) {
+		_ = r.moved(p.span.stray)
+		r.rest(true)
+		return
+	}
+	p.pages = append(p.pages, page)
+	if len(r.recorded.Accepting.Done) > 0 {
+		_, under := p.span.met[p.foot.key]
+		switch end := r.doneIn(&p.span); {
+		case end < len(p.span.rows) && under:
+			p.whole = true
+		case end < len(p.span.rows) && p.foot == spanRow{}: // here it stands: begin again with an end that is known
+			a.astray += p.span.moved([]spanRow{p.span.rows[end]})[0].at - r.expected()
+			a.up, a.everywhere = 0, false
+			r.rest(false)
+			return
+		case end < len(p.span.rows) && p.next > (p.foot.at+p.span.sunk())/r.rules.Page+1:
+			r.rest(true) // what it was to end with is gone
+			return
+		case end == len(p.span.rows) && !a.everywhere && p.next > r.expected()/r.rules.Page+topBelow:
+			r.lookFurther() // it may stand further up, as something above was deleted; else anywhere
+			return
+		}
+	}
+	r.shortenPiece()
+}
+
+// shortenPiece forgets the highest pages of a piece that is longer, or heavier, than it may be.
+func (r *Reader) shortenPiece() {
+	a, p := &r.accept, &r.accept.piece
+	bytes := 0
+	for i := range p.pages {
+		bytes += p.pages[i].Bytes
+	}
+	for len(p.pages) > a.size+2 || bytes > r.rules.SliceBytes && len(p.pages) > 2 {
+		if bytes > r.rules.SliceBytes {
+			a.size = len(p.pages) - 1
+		}
+		bytes -= p.pages[0].Bytes
+		sunk := p.span.sunk()
+		p.span.drop(1)
+		p.foot.at += sunk - p.span.sunk() // as it stood when the page was read that is the first one now
+		p.pages = slices.Delete(p.pages, 0, 1)
+	}
+}
+
+// doneIn is the place of the highest row of a span that is done; the number of rows where there is none.
+func (r *Reader) doneIn(s *span) int {
+	done := r.recorded.Accepting.Done
+	if len(done) == 0 {
+		return len(s.rows)
+	}
+	keys := make(map[Key]struct{}, len(done))
+	for _, key := range done {
+		keys[key] = struct{}{}
+	}
+	for i, row := range s.rows {
+		if within(keys, row.key) {
+			return i
+		}
+	}
+	return len(s.rows)
+}
+
+// provePiece reads again where the piece's first row should stand now, and delivers the piece if it stands there, and if the one near
+// its end stood where it should.
+func (r *Reader) provePiece(ctx context.Context, out *Outcome) error {
+	p := &r.accept.piece
+	if !p.footStands() {
+		r.rest(true)
+		return nil
+	}
+	at := p.span.rows[0].at + p.span.sunk()
+	page, err := r.read(ctx, at/r.rules.Page, "")
+	if err != nil {
+		return err
+	}
+	out.Pages++
+	if !p.span.standsAt(page, at%r.rules.Page) {
+		r.rest(true)
+		return nil
+	}
+	return r.deliverPiece(ctx, out)
+}
+
+// footStands says whether the row near the end stood where it should when it was met. Where none was known, nothing of what is done is
+// listed any more, and nothing will be delivered.
+func (p *piece) footStands() bool {
+	row, met := p.span.met[p.foot.key]
+	return p.foot == spanRow{} || met && p.span.moved([]spanRow{row})[0].at == p.foot.at+p.span.sunk()
+}
+
+// deliverPiece delivers what a piece shows of what is held, and records how far that is.
+func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
+	a, at := &r.accept, r.recorded.Accepting
+	s, before := &a.piece.span, r.recorded.Sequence
+	end := r.doneIn(s)
+	lost := len(at.Done) > 0 && end == len(s.rows) // none of what was done is listed any more: nothing tells what is left
+	if lost {
+		end = 0
+	}
+	first, whole := r.topIn(s, end)
+	rows := s.moved(slices.Clone(s.rows[first:]))
+	places := make(map[Key]int, len(rows))
+	for _, row := range rows {
+		places[row.key] = row.at
+	}
+	b := r.pieceOf(rows[:end-first])
+	done := make(Keys, 0, r.rules.Floor)
+	for _, row := range rows[:min(len(rows), r.rules.Floor)] {
+		done = append(done, row.key)
+	}
+	b.change = func(next *Checkpoint, events []Event, last bool) {
+		so := *at
+		so.At, so.Delivered = next.Sequence, at.Delivered+next.Sequence-before
+		switch {
+		case last && (whole || lost):
+			next.Accepting, next.Accepted = nil, true
+			return
+		case last && len(rows) > 0:
+			so.Done, so.Row = done, rows[0].at
+		case len(events) > 0:
+			so.Done = nil
+			for i := len(events) - 1; i >= 0 && len(so.Done) < r.rules.Floor; i-- {
+				so.Done = append(so.Done, events[i].Key)
+			}
+			so.Row = places[so.Done[0]]
+		}
+		next.Accepting = &so
+	}
+	certified := uint64(0)
+	if r.Rested() {
+		certified = everything
+		b.horizon = slices.DeleteFunc(slices.Clone(r.top), func(key Key) bool { return !r.known(key) })
+	}
+	committed, err := r.commit(ctx, b, certified)
+	out.add(committed)
+	if err != nil {
+		return err
+	}
+	r.dropPiece()
+	a.up, a.everywhere, a.astray = 0, false, 0
+	a.failures, a.size = 0, min(2*a.size, max(2, r.rules.SlicePages-r.rules.SlicePages/10))
+	return nil
+}
+
+// topIn is where in a span the held messages begin, above a row; whole says that nothing is left above.
+func (r *Reader) topIn(s *span, end int) (first int, whole bool) {
+	for i, row := range s.rows {
+		if slices.Contains(r.recorded.Accepting.Top, row.key) {
+			if i == 0 && s.first() > 0 { // more of it may stand on the page above
+				return 0, false
+			}
+			return min(i, end), true
+		}
+	}
+	if s.first() > 0 {
+		return 0, false
+	}
+	// All of the horizon was deleted. What was delivered in order lies above it, and so does what the top of the list shows.
+	for i := end - 1; i >= 0; i-- {
+		if at, placed := r.window.place(s.rows[i].key); placed && !at.late() || slices.Contains(r.recorded.Horizon, s.rows[i].key) {
+			return i + 1, true
+		}
+	}
+	return end, true
+}
+
+// pieceOf makes a batch of some rows of a piece, but for what is in the log or was not wanted.
+func (r *Reader) pieceOf(rows []spanRow) batch {
+	var b batch
+	at := r.recorded.Accepting
+	left := make(map[Key]struct{}, len(rows))
+	isTop := func(key Key) bool { return slices.Contains(at.Top, key) }
+	lowest := -1 // of the horizon as it was when the delivery began
+	for i, row := range rows {
+		if isTop(row.key) {
+			lowest = i
+		}
+	}
+	if slices.ContainsFunc(at.Done, isTop) {
+		lowest = len(rows) // it stands below, in the piece before
+	}
+	for i, row := range rows {
+		_, placed := r.window.place(row.key)
+		if i < lowest && !r.window.whole() && !isTop(row.key) {
+			continue // it came in late among the horizon's rows, was delivered as such, and may be forgotten
+		}
+		if !placed && !r.rejects.has(row.key) && !slices.Contains(r.recorded.Floor, row.key) {
+			left[row.key] = struct{}{}
+		}
+	}
+	var listed []found
+	for i := range r.accept.piece.pages {
+		page := &r.accept.piece.pages[i]
+		for j := range page.Messages {
+			listed = append(listed, found{&page.Messages[j], page.Received})
+		}
+	}
+	newer := newerThanGround(listed, at.Newer)
+	for i := range listed {
+		f := &listed[i]
+		_, wanted := left[f.Key]
+		delete(left, f.Key)
+		if !at.Newer.IsZero() && newer[i] && !r.window.whole() {
+			continue // it was new when the horizon was set, was delivered, and may be forgotten
+		}
+		if wanted {
+			b.add(f, true)
+		}
+	}
+	b.oldestFirst()
+	return b
+}
