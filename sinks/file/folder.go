@@ -19,7 +19,8 @@ import (
 // record is what a folder keeps of a stream.
 type record struct {
 	checkpoint connector.Checkpoint
-	// seen lists the newest events in log order: all above the certified sequence, and seenBelow below.
+	// seen lists the newest events in log order: all above the certified sequence, and seenBelow below. A sink that keeps the events
+	// itself knows more of them (effects.recall).
 	seen []connector.Seen
 }
 

@@ -100,6 +100,10 @@ func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
 	if err != nil {
 		return connector.State{}, err
 	}
+	seen, err := l.effects.recall(ctx, name, found.seen, g.claim.Window)
+	if err != nil {
+		return connector.State{}, notNow(err)
+	}
 	next := record{checkpoint: g.claim.TakeOver(found.checkpoint, time.Now().UTC()), seen: found.seen}
 	if next.checkpoint.Sink, err = l.effects.position(); err != nil {
 		return connector.State{}, notNow(err)
@@ -108,7 +112,7 @@ func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
 		return connector.State{}, l.forbidden(err)
 	}
 	g.state = holding
-	seen := next.seen[max(0, len(next.seen)-g.claim.Window):]
+	seen = seen[max(0, len(seen)-g.claim.Window):]
 	return connector.State{Checkpoint: next.checkpoint, Seen: append([]connector.Seen(nil), seen...)}, nil
 }
 

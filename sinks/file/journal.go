@@ -32,6 +32,7 @@ type journal struct {
 	quarantine appender
 	unrecorded map[string][]connector.Seen // of streams without a record; nil until asked for
 	folder     *folder
+	back       *recall // what was read back of the files; nil until asked for
 }
 
 // appender is a file that is only appended to.
@@ -92,7 +93,7 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 	if err != nil {
 		return fmt.Errorf("list the files: %w", plain(err))
 	}
-	j.number, j.unrecorded = max(1, mark.Part), nil
+	j.number, j.unrecorded, j.back = max(1, mark.Part), nil, nil
 	if len(parts) > 0 {
 		j.number = max(j.number, parts[len(parts)-1]+1)
 	}

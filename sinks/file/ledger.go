@@ -41,6 +41,8 @@ type effects interface {
 	open(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error
 	// orphans lists the newest events of a stream that has no record.
 	orphans(ctx context.Context, stream string) ([]connector.Seen, error)
+	// recall adds to the newest events of a stream, as far as its record knows them, the older ones up to a window, oldest first.
+	recall(ctx context.Context, stream string, seen []connector.Seen, window int) ([]connector.Seen, error)
 	write(ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error)
 	// position says, for Checkpoint.Sink, up to where all that was written is recorded, or adopted by open.
 	position() (json.RawMessage, error)
@@ -89,6 +91,10 @@ type outlet Write
 func (outlet) open(context.Context, *folder, []json.RawMessage, connector.Claim) error { return nil }
 
 func (outlet) orphans(context.Context, string) ([]connector.Seen, error) { return nil, nil }
+
+func (outlet) recall(_ context.Context, _ string, seen []connector.Seen, _ int) ([]connector.Seen, error) {
+	return seen, nil
+}
 
 func (outlet) position() (json.RawMessage, error) { return nil, nil }
 

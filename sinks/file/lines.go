@@ -54,12 +54,16 @@ func parseHead(line []byte) (head, error) {
 	if err := json.Unmarshal(withoutData(line), &attributes); err != nil {
 		return head{}, errForeign
 	}
-	stream, ours := strings.CutPrefix(attributes.Source, connector.Stream{}.Source())
-	sequence, err := strconv.ParseUint(attributes.Sequence, 10, 64)
-	if !ours || err != nil || sequence == 0 || attributes.ID == "" {
+	return newHead(attributes.ID, attributes.Source, attributes.Sequence, attributes.Late)
+}
+
+func newHead(id, source, number string, late bool) (head, error) {
+	stream, ours := strings.CutPrefix(source, connector.Stream{}.Source())
+	sequence, err := strconv.ParseUint(number, 10, 64)
+	if !ours || err != nil || sequence == 0 || id == "" {
 		return head{}, errForeign
 	}
-	return head{stream: stream, id: attributes.ID, seen: connector.Seen{Key: connector.MessageKey(attributes.ID), Sequence: sequence, Late: attributes.Late}}, nil
+	return head{stream: stream, id: id, seen: connector.Seen{Key: connector.MessageKey(id), Sequence: sequence, Late: late}}, nil
 }
 
 // withoutData cuts a line before its data, which this package writes last: most of a line need not be parsed. Inside a string of

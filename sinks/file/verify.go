@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -15,51 +14,53 @@ var errDamaged = errors.New("a line that was damaged, or changed by someone else
 
 // envelope is a line of the events' file as this package writes it.
 type envelope struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Source          string          `json:"source"`
-	Type            string          `json:"type"`
-	Subject         string          `json:"subject"`
-	Time            time.Time       `json:"time"`
-	DataContentType string          `json:"datacontenttype"`
-	DataSchema      string          `json:"dataschema"`
-	PartitionKey    string          `json:"partitionkey"`
-	SentBy          string          `json:"sentby"`
-	RecordedTime    time.Time       `json:"recordedtime"`
-	Sequence        string          `json:"sequence"`
-	Late            bool            `json:"late"`
-	Data            json.RawMessage `json:"data"`
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject"`
+	Time            time.Time `json:"time"`
+	DataContentType string    `json:"datacontenttype"`
+	DataSchema      string    `json:"dataschema"`
+	PartitionKey    string    `json:"partitionkey"`
+	SentBy          string    `json:"sentby"`
+	RecordedTime    time.Time `json:"recordedtime"`
+	Sequence        string    `json:"sequence"`
+	Late            bool      `json:"late"`
 }
 
 // verified reads a line that is to be adopted, and takes it only where it is to the byte what this package would write of what it
 // says, and where its data names the same message.
 func verified(line []byte) (head, error) {
-	h, err := parseHead(line)
+	var read envelope
+	if err := json.Unmarshal(withoutData(line), &read); err != nil {
+		if _, err := parseHead(line); err != nil {
+			return head{}, err
+		}
+		return head{}, errDamaged
+	}
+	h, err := newHead(read.ID, read.Source, read.Sequence, read.Late)
 	if err != nil {
 		return head{}, err
 	}
-	var read envelope
-	if err := json.Unmarshal(line, &read); err != nil {
-		return head{}, errDamaged
-	}
-	sequence, err := strconv.ParseUint(read.Sequence, 10, 64)
-	if err != nil {
-		return head{}, errDamaged
-	}
 	e := connector.Event{
 		ID: read.ID, Source: read.Source, Type: read.Type, Chat: read.Subject, Time: read.Time, Recorded: read.RecordedTime,
-		SentBy: read.SentBy, DataSchema: read.DataSchema, Sequence: sequence, Late: read.Late, Data: read.Data,
+		SentBy: read.SentBy, DataSchema: read.DataSchema, Sequence: h.seen.Sequence, Late: read.Late, Data: []byte("0"),
 	}
 	mark := []byte(`,"data":`)
 	written, _, _ := bytes.Cut(e.AppendJSON(nil), mark)
-	before, _, found := bytes.Cut(line, mark)
-	if !found || !bytes.Equal(before, written) {
+	before, data, found := bytes.Cut(line, mark)
+	data, ended := bytes.CutSuffix(data, []byte("}"))
+	if !found || !ended || !bytes.Equal(before, written) || !json.Valid(data) {
 		return head{}, errDamaged
+	}
+	if bytes.Contains(data, fmt.Appendf(nil, `"uuid":"%s"`, read.ID)) {
+		return h, nil
 	}
 	var item struct {
 		UUID *string `json:"uuid"`
 	}
-	if json.Unmarshal(read.Data, &item) == nil && item.UUID != nil && *item.UUID != read.ID {
+	if json.Unmarshal(data, &item) == nil && item.UUID != nil && *item.UUID != read.ID {
 		return head{}, errDamaged
 	}
 	return h, nil

@@ -58,6 +58,29 @@ var acquireRules = []rule{
 		_, _, state := s.reopened(sink, log, claim)
 		s.wantState(state, c, events)
 	}},
+	{name: "acquire: the whole window survives, among other streams", except: unlessKept, test: func(s *scene) {
+		claim, other := Claim("595981048477", "one"), Claim("595981048478", "one")
+		claim.Window, other.Window = 2_000, 2_000
+		sink := s.open()
+		logs := []connector.Log{s.log(sink, claim), s.log(sink, other)}
+		events := [][]connector.Event{Events(claim.Stream, 1, 2_300), Events(other.Stream, 1, 1_700)}
+		checkpoints := []connector.Checkpoint{s.acquire(logs[0]).Checkpoint, s.acquire(logs[1]).Checkpoint}
+		for from := 0; from < len(events[0]); from += 100 {
+			for i := range logs {
+				if piece := events[i][min(from, len(events[i])):min(from+100, len(events[i]))]; len(piece) > 0 {
+					checkpoints[i] = s.commit(logs[i], checkpoints[i], piece)
+				}
+			}
+		}
+		if err := logs[1].Close(); err != nil {
+			s.Fatalf("close log: %v", err)
+		}
+		sink, _, state := s.reopened(sink, logs[0], claim)
+		s.wantState(state, checkpoints[0], events[0][300:])
+		log := s.log(sink, other)
+		s.wantState(s.acquire(log), checkpoints[1], events[1])
+		s.wantState(s.acquire(log), checkpoints[1], events[1])
+	}},
 	{name: "acquire: nothing uncertified is forgotten", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()

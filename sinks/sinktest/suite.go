@@ -125,6 +125,13 @@ func unlessExclusive(s *Suite, _ *Place) string {
 	return ""
 }
 
+func unlessKept(s *Suite, _ *Place) string {
+	if s.Unkept {
+		return "no events are kept that could be read back"
+	}
+	return ""
+}
+
 func unlessOversized(s *Suite, _ *Place) string {
 	if s.Oversized == 0 {
 		return "no event is too large"

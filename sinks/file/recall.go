@@ -1,0 +1,171 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// A record holds few of the events below the certified sequence, as it is written whole at each commit. Where a stream is acquired, the
+// rest of its window is read back from the events' files.
+
+// recallBytes is how much of the files is read back at most after a start. What lies deeper counts as forgotten.
+const recallBytes = 512 << 20
+
+// recall reads the events' files backwards, once for all streams: each that asks reads on where the one before it stopped. It holds no
+// more of each stream than a window.
+type recall struct {
+	journal *journal
+	parts   []int // not read to their beginning yet, oldest first
+	end     int64 // up to where the last of them is not read yet; -1: it was not looked at
+	read    int64
+	found   map[string]*recalled
+}
+
+// recalled is what was read back of a stream.
+type recalled struct {
+	seen    []connector.Seen // newest first
+	window  int
+	stopped bool // what lies further back does not follow
+	taken   bool
+}
+
+func (e *recalled) full() bool {
+	return e.stopped || len(e.seen) >= e.window || len(e.seen) > 0 && e.seen[len(e.seen)-1].Sequence == 1
+}
+
+func (j *journal) recall(ctx context.Context, stream string, seen []connector.Seen, window int) ([]connector.Seen, error) {
+	if len(seen) >= window || len(seen) > 0 && seen[0].Sequence == 1 {
+		return seen, nil
+	}
+	if j.back == nil || j.back.of(stream, window).taken {
+		parts, err := rotated(j.path)
+		if err != nil {
+			return nil, fmt.Errorf("list the files: %w", plain(err))
+		}
+		j.back = &recall{journal: j, parts: append(parts, j.number), end: -1, found: map[string]*recalled{}}
+	}
+	e := j.back.of(stream, window)
+	if err := j.back.fill(ctx, e); err != nil {
+		return nil, err
+	}
+	older := e.below(seen)
+	e.taken, e.seen = true, nil
+	if len(seen)+len(older) > window {
+		older = older[len(seen)+len(older)-window:]
+	}
+	return append(older, seen...), nil
+}
+
+func (b *recall) of(stream string, window int) *recalled {
+	e := b.found[stream]
+	if e == nil {
+		e = &recalled{window: window}
+		b.found[strings.Clone(stream)] = e
+	}
+	return e
+}
+
+// below is what was read back below the oldest that is known already, oldest first; nothing where the files say otherwise of what is known.
+func (e *recalled) below(known []connector.Seen) []connector.Seen {
+	var older []connector.Seen
+	for _, s := range slices.Backward(e.seen) {
+		if len(known) == 0 || s.Sequence < known[0].Sequence {
+			older = append(older, s)
+			continue
+		}
+		if at := int(s.Sequence - known[0].Sequence); at < len(known) && known[at].Sequence == s.Sequence && known[at] != s {
+			return nil
+		}
+	}
+	return older
+}
+
+// fill reads on until a stream's window is full, or nothing is left to read.
+func (b *recall) fill(ctx context.Context, e *recalled) error {
+	for len(b.parts) > 0 && !e.full() && b.read < recallBytes {
+		more, err := b.readPart(ctx, e)
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			b.journal.logger.Warn("what was delivered could not be read back further", "error", plain(err).Error())
+			b.parts = nil
+			return nil
+		}
+		if more {
+			b.parts, b.end = b.parts[:len(b.parts)-1], -1
+		}
+	}
+	return nil
+}
+
+// readPart reads on in one file; more says that its beginning was reached.
+func (b *recall) readPart(ctx context.Context, e *recalled) (more bool, err error) {
+	j, number := b.journal, b.parts[len(b.parts)-1]
+	path := part(j.path, number)
+	if number == j.number {
+		path = j.path
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil // it was removed, by right
+	}
+	if err != nil {
+		return false, fmt.Errorf("open: %w", err)
+	}
+	defer f.Close() // only read
+	if b.end < 0 {
+		info, err := f.Stat()
+		if err != nil {
+			return false, fmt.Errorf("look at the file: %w", err)
+		}
+		if b.end, err = lastBreak(ctx, f, info.Size()); err != nil {
+			return false, err
+		}
+	}
+	damaged := 0
+	more, err = backward(ctx, f, b.end, func(line []byte) (bool, error) {
+		b.end -= int64(len(line)) + 1
+		b.read += int64(len(line)) + 1
+		if !b.take(line, e.window) {
+			damaged++
+		}
+		return !e.full() && b.read < recallBytes, nil
+	})
+	if damaged > 0 {
+		j.logger.Warn("lines that are damaged, or no events of this connector, count as erased", "file", path, "lines", damaged)
+	}
+	return more, err
+}
+
+// take takes a line into its stream's window where it is wanted there. It reports false where that cannot be told, or the line is not as
+// it was written: its event counts as missing, so that nothing is concluded from what lies below it.
+func (b *recall) take(line []byte, window int) bool {
+	if len(b.found) > 1 { // then it may be one that nobody wants
+		h, err := parseHead(line)
+		if err != nil {
+			return false
+		}
+		if e := b.of(h.stream, window); e.full() || e.taken {
+			return true
+		}
+	}
+	h, err := verified(line)
+	if err != nil {
+		return false
+	}
+	e := b.of(h.stream, window)
+	if n := len(e.seen); n > 0 && h.seen.Sequence >= e.seen[n-1].Sequence {
+		e.stopped = true
+		return true
+	}
+	e.seen = append(e.seen, h.seen)
+	return true
+}
