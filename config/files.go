@@ -92,6 +92,10 @@ func contentOf(path string) string {
 		return "the API key"
 	case "ca_file", "cert_file":
 		return "the certificate"
+	case "creds_file":
+		return "the credentials"
+	case "nkey_file":
+		return "the seed of the nkey"
 	case "password_file", "token_file":
 		return "the " + strings.TrimSuffix(name, fileSuffix)
 	}

@@ -101,6 +101,10 @@ func causeOf(cause error) string {
 	if errors.As(cause, &refusal) {
 		return refusal.Thing + ": " + refusal.Cause
 	}
+	var obstacle *Obstacle
+	if errors.As(cause, &obstacle) {
+		return obstacle.Error()
+	}
 	return cause.Error()
 }
 
@@ -123,6 +127,10 @@ func hintOf(state StreamState, cause error) string {
 	var refusal *Refusal
 	if errors.As(cause, &refusal) {
 		return refusal.Mend
+	}
+	var hinted interface{ Hint() string } // the cause knows better than its kind
+	if errors.As(cause, &hinted) {
+		return hinted.Hint()
 	}
 	switch state {
 	case StateNoSink:

@@ -137,6 +137,13 @@ func (k *check) add(findings ...connector.Finding) {
 	}
 }
 
+// addOnce is add for a finding of which the thing may have been refused before: one fault is told once.
+func (k *check) addOnce(finding connector.Finding) {
+	if !k.refuses(finding.Thing) {
+		k.add(finding)
+	}
+}
+
 func (k *check) ok(thing, format string, args ...any) {
 	k.add(connector.Finding{Level: connector.FindingOK, Thing: thing, Text: fmt.Sprintf(format, args...)})
 }
@@ -188,7 +195,7 @@ func (k *check) stage(ctx context.Context, wrong []error) {
 			if finding.Thing == adminThing && k.beside(ctx) {
 				finding.Mend = "a connector answers there already: ask it with `twochat-connector status`; to start another one, stop it or name another address with admin.listen"
 			}
-			k.add(finding)
+			k.addOnce(finding)
 		}
 	}
 }

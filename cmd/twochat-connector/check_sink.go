@@ -33,7 +33,7 @@ func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Priva
 		// What is missing is not made, for the reason that follows.
 		k.add(slices.DeleteFunc(findings, func(f connector.Finding) bool { return f.Missing })...)
 		if ctx.Err() == nil {
-			k.add(errorFinding(thing, err))
+			k.addOnce(errorFinding(thing, err))
 		}
 		return
 	}
@@ -126,7 +126,7 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 	case err != nil:
 		k.add(errorFinding("sink embedded", err))
 		beside, running := besideEmbedded(k.config.Sink)
-		if !running {
+		if !running || !errors.Is(err, embedded.ErrInUse) { // whatever answers there is not this connector's
 			return
 		}
 		k.ok("sink embedded", "a server answers at nats://%s", c.Listen)
@@ -172,17 +172,20 @@ func besideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
 	return sinks.Config{JetStream: &client}, conn.Close() == nil
 }
 
+// hintReach is what to do about a sink that does not answer, where nothing more is known.
+const hintReach = "see whether it runs, and whether this machine reaches it under the configured address"
+
 func errorFinding(thing string, err error) connector.Finding {
+	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " + err.Error(), Mend: hintReach}
 	var refusal *connector.Refusal
-	if errors.As(err, &refusal) {
-		return connector.Finding{Level: connector.FindingRefused, Thing: refusal.Thing, Text: refusal.Cause, Mend: refusal.Mend}
-	}
-	finding := connector.Finding{
-		Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " + err.Error(),
-		Mend: "see whether it runs, and whether this machine reaches it under the configured address",
-	}
+	var obstacle *connector.Obstacle
 	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) { // it answers, and knows better
+	switch {
+	case errors.As(err, &refusal):
+		finding.Thing, finding.Text, finding.Mend = refusal.Thing, refusal.Cause, refusal.Mend
+	case errors.As(err, &obstacle):
+		finding.Thing, finding.Text, finding.Mend = obstacle.Thing, obstacle.Cause, obstacle.Mend
+	case errors.As(err, &hinted): // it answers, and knows better
 		finding.Text, finding.Mend = err.Error(), hinted.Hint()
 	}
 	return finding

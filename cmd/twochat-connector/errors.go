@@ -55,6 +55,7 @@ func grievances(err error) []grievance {
 	var all refusals
 	var with *mendedError
 	var refusal *connector.Refusal
+	var obstacle *connector.Obstacle
 	var several severalErrors
 	var list []grievance
 	switch {
@@ -74,6 +75,8 @@ func grievances(err error) []grievance {
 		list = append(list, grievance{err.Error(), with.mend})
 	case errors.As(err, &refusal):
 		list = append(list, grievance{refusal.Thing + ": " + refusal.Cause, refusal.Mend})
+	case errors.As(err, &obstacle):
+		list = append(list, grievance{obstacle.Error(), obstacle.Mend})
 	default:
 		for text := range strings.SplitSeq(err.Error(), "\n") {
 			list = append(list, grievance{text: text})

@@ -44,7 +44,7 @@ type pipeline struct {
 
 	mu      sync.Mutex
 	sinkOK  bool           // the sink was asked and refused nothing
-	waiting string         // why the sink could not be asked yet
+	waiting grievance      // why the sink could not be asked yet, and what to do
 	account *accountReport // what it said last; nil before the first answer
 	// accountCause is why it could not be read since.
 	accountCause string
@@ -242,13 +242,24 @@ func (l *pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 
 // notReached records and says, once for each cause, why the sink could not be asked.
 func (l *pipeline) notReached(err error) {
+	now := sinkTrouble(err)
 	l.mu.Lock()
-	news := l.waiting != err.Error()
-	l.waiting = err.Error()
+	news := l.waiting != now
+	l.waiting = now
 	l.mu.Unlock()
 	if news {
-		l.logger.Warn("the sink cannot be reached; nothing is polled until it can", "cause", err)
+		l.logger.Warn("the sink cannot be reached; nothing is polled until it can", "cause", now.text, "hint", now.mend)
 	}
+}
+
+// sinkTrouble is why a sink could not be asked, as check says it.
+func sinkTrouble(err error) grievance {
+	finding := errorFinding("", err)
+	text := err.Error()
+	if finding.Thing != "" {
+		text = finding.Thing + ": " + finding.Text
+	}
+	return grievance{text, finding.Mend}
 }
 
 // judge ends the start where a finding refuses it, and says the warnings once.
@@ -267,9 +278,9 @@ func (l *pipeline) judge(findings []connector.Finding) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting != "" {
+	if l.waiting != (grievance{}) {
 		l.logger.Info("the sink is reached")
 	}
-	l.sinkOK, l.waiting = true, ""
+	l.sinkOK, l.waiting = true, grievance{}
 	return nil
 }

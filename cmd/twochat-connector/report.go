@@ -34,9 +34,10 @@ type report struct {
 type sinkReport struct {
 	Kind    string            `json:"kind"`
 	Promise connector.Promise `json:"promise"`
-	// Checked says that the sink was reached and refused nothing; Waiting why it could not be reached yet.
+	// Checked says that the sink was reached and refused nothing; Waiting why it could not be reached yet, Hint what to do.
 	Checked bool   `json:"checked"`
 	Waiting string `json:"waiting,omitempty"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 // accountReport is what the account said when it was asked.
@@ -63,7 +64,7 @@ type streamReport struct {
 // report is the record as it stands. It may be called from any goroutine.
 func (l *pipeline) report(now time.Time) report {
 	l.mu.Lock()
-	sink := sinkReport{Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK, Waiting: l.waiting}
+	sink := sinkReport{Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK, Waiting: l.waiting.text, Hint: l.waiting.mend}
 	account := l.account
 	if account != nil {
 		copied := *account
@@ -77,7 +78,7 @@ func (l *pipeline) report(now time.Time) report {
 	if !sink.Checked {
 		reason := "the sink is not reached yet"
 		if sink.Waiting != "" {
-			reason += ": " + sink.Waiting
+			reason += ": " + sink.Waiting + "; " + sink.Hint
 		}
 		r.NotReady = append(r.NotReady, reason)
 	}

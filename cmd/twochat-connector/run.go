@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -51,17 +53,29 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	return &loggedError{err}
 }
 
+// about says whether one of the errors, which end the start, is about a thing: it is told there.
+func about(errs []error, thing string) bool {
+	for _, err := range errs {
+		if slices.ContainsFunc(grievances(err), func(g grievance) bool { return strings.HasPrefix(g.text, thing+": ") }) {
+			return true
+		}
+	}
+	return false
+}
+
 // drainTime is how long the process may take to stop.
 const drainTime = 24 * time.Second
 
 // connect runs the pipeline of a configuration until the context ends.
 func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger) error {
+	set, wrong := setStage(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	for _, f := range c.Findings() {
-		if f.Level != connector.FindingOK {
+		// A file that the sink cannot use is told by the sink, as long as that lasts.
+		told := about(wrong, f.Thing) || f.Level == connector.FindingRefused && strings.HasPrefix(f.Thing, "sink.")
+		if f.Level != connector.FindingOK && !told {
 			logger.Warn("the configuration can be better", "thing", f.Thing, "finding", f.Text, "mend", f.Mend)
 		}
 	}
-	set, wrong := setStage(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	if len(wrong) > 0 {
 		return errors.Join(together(wrong), set.strike())
 	}

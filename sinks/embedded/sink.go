@@ -1,16 +1,22 @@
 package embedded
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -195,11 +201,14 @@ func unusable(c Config, err error) error {
 	}
 }
 
+// ErrInUse says that another process, which is a connector as well, has the folder and its server.
+var ErrInUse = errors.New("the data folder is in use")
+
 func refuseInUse(c Config) error {
-	return &connector.Refusal{
+	return fmt.Errorf("%w: %w", ErrInUse, &connector.Refusal{
 		Thing: "data folder " + c.Dir, Cause: "another process is using it",
 		Mend: "stop that process, read from it at its NATS address, or name another folder with `sink.embedded.dir`",
-	}
+	})
 }
 
 // start runs the server and makes sure of the stream and its limits.
@@ -266,10 +275,7 @@ func (s *Sink) stop() {
 func free(listen string) (*net.TCPAddr, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", listen)
 	if err != nil {
-		return nil, &connector.Refusal{
-			Thing: "address " + listen, Cause: "the embedded NATS server cannot listen there: " + err.Error(),
-			Mend: "stop what uses it, or name another port with `sink.embedded.listen`",
-		}
+		return nil, taken(listen, err)
 	}
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if err := listener.Close(); err != nil || !ok {
@@ -277,6 +283,52 @@ func free(listen string) (*net.TCPAddr, error) {
 	}
 	return address, nil
 }
+
+// greetingTimeout is how long a server may take to greet: on this machine, at once.
+const greetingTimeout = time.Second
+
+// taken is the refusal of an address on which nobody can listen. A NATS server that is there already says so itself.
+func taken(listen string, err error) *connector.Refusal {
+	if version, ok := greeting(listen); ok {
+		return &connector.Refusal{
+			Thing: "address " + listen, Cause: "another NATS server answers there (" + version + "), and the embedded one cannot listen beside it",
+			Mend: "stop that one, or name another port with `sink.embedded.listen`; to deliver into it, use the sink `jetstream` with `sink.jetstream.url: nats://" + listen + "`",
+		}
+	}
+	var errno syscall.Errno
+	cause := err.Error()
+	if errors.As(err, &errno) {
+		cause = errno.Error()
+	}
+	return &connector.Refusal{
+		Thing: "address " + listen, Cause: "the embedded NATS server cannot listen there: " + cause,
+		Mend: "stop what uses it, or name another port with `sink.embedded.listen`",
+	}
+}
+
+// greeting is the version of the NATS server at an address, which it says to whoever comes.
+func greeting(address string) (version string, ok bool) {
+	conn, err := (&net.Dialer{Timeout: greetingTimeout}).DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		return "", false
+	}
+	defer conn.Close()
+	if conn.SetDeadline(time.Now().Add(greetingTimeout)) != nil {
+		return "", false
+	}
+	line, err := bufio.NewReaderSize(io.LimitReader(conn, 64<<10), 64<<10).ReadSlice('\n')
+	said, isInfo := bytes.CutPrefix(line, []byte("INFO "))
+	var info struct {
+		Version string `json:"version"`
+	}
+	if err != nil || !isInfo || json.Unmarshal(said, &info) != nil || !versionForm.MatchString(info.Version) {
+		return "", false
+	}
+	return "version " + info.Version, true
+}
+
+// versionForm is a server's version; anything else is not repeated.
+var versionForm = regexp.MustCompile(`^[0-9A-Za-z.+-]{1,40}$`)
 
 // URL is where NATS clients on this machine reach the server.
 func (s *Sink) URL() string {

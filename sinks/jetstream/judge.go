@@ -46,8 +46,11 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rehearse: %w", err)
 	}
-	if _, err := k.streamInfo(ctx, s.config.Stream); err == nil {
+	switch _, err := k.streamInfo(ctx, s.config.Stream); {
+	case err == nil:
 		return nil // there is nothing to make
+	case errors.Is(err, errNoResponders): // as Create has it
+		return s.createError(k, err)
 	}
 	if s.config.Replicas > 1 && !s.joined(k) && s.config.APIPrefix == "" {
 		return &connector.Refusal{

@@ -129,6 +129,7 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
+	c.Section = "sink.jetstream"
 	open, shut := context.WithCancel(context.Background())
 	return &Sink{
 		config: c.withDefaults(), encoding: encoding, logger: logger,

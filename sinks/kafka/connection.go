@@ -52,17 +52,17 @@ func (t TLS) load(address string) (*tls.Config, error) {
 	if t.CAFile != "" {
 		pem, err := secret.Text(t.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("read tls.ca_file: %w", err)
+			return nil, &secret.FileError{Key: "tls.ca_file", Err: err}
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(pem)) {
-			return nil, fmt.Errorf("read tls.ca_file: no certificate in %s", secret.Shown(t.CAFile))
+			return nil, &secret.FileError{Key: "tls.ca_file", Err: fmt.Errorf("no certificate in %s", secret.Shown(t.CAFile))}
 		}
 	}
 	if t.CertFile != "" {
 		pair, err := secret.KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("read tls.cert_file and tls.key_file: %w", err)
+			return nil, &secret.FileError{Key: "tls.cert_file", Err: err}
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
@@ -111,7 +111,7 @@ func (c credentials) Start(ctx context.Context) (sasl.StateMachine, []byte, erro
 func line(key, file string) (string, error) {
 	text, err := secret.Line(file)
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", key, err)
+		return "", &secret.FileError{Key: key, Err: err}
 	}
 	return text, nil
 }

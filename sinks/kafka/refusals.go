@@ -132,6 +132,9 @@ func (s *Sink) judged(err error) error {
 	if errors.Is(err, errTooOld) {
 		return &connector.Refusal{Thing: "brokers", Cause: errTooOld.Error(), Mend: "use Apache Kafka 3.9 or newer"}
 	}
+	if o := s.obstacle(err); o != nil {
+		return o
+	}
 	return err
 }
 

@@ -35,6 +35,8 @@ type Connection struct {
 	// Insecure accepts credentials in clear text to another machine.
 	Insecure bool `yaml:"insecure"`
 
+	// Section is where these keys stand in the configuration, for what a person is told: sink.nats.
+	Section string `yaml:"-"`
 	// InProcess reaches a server inside this process without a socket; the URL is not used then.
 	InProcess natsgo.InProcessConnProvider `yaml:"-"`
 }
@@ -111,7 +113,7 @@ func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn
 	}
 	options, err := c.options(logger)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w: %w", connector.ErrNotNow, err)
+		return nil, fmt.Errorf("connect to NATS: %w", c.named(err))
 	}
 	first := &dialer{ctx: ctx}
 	options.CustomDialer = first
@@ -129,7 +131,15 @@ func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("connect to NATS at %s: %w", c.where(), ctx.Err())
 	}
-	return nil, fmt.Errorf("connect to NATS at %s: %w: %w", c.where(), connector.ErrNotNow, err)
+	return nil, fmt.Errorf("connect to NATS at %s: %w", c.where(), c.named(err))
+}
+
+// named is an error of connecting by what keeps the connection from being made, as far as that is known. It is an ErrNotNow.
+func (c Connection) named(err error) error {
+	if o := c.obstacle(err); o != nil {
+		return o
+	}
+	return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 }
 
 // where is the address, for people. A URL has no credentials in it (see Validate).
@@ -243,11 +253,11 @@ func (t TLS) apply(o *natsgo.Options) error {
 		o.RootCAsCB = func() (*x509.CertPool, error) {
 			pem, err := secret.Text(t.CAFile)
 			if err != nil {
-				return nil, fmt.Errorf("read tls.ca_file: %w", err)
+				return nil, &secret.FileError{Key: "tls.ca_file", Err: err}
 			}
 			pool := x509.NewCertPool()
 			if !pool.AppendCertsFromPEM([]byte(pem)) {
-				return nil, errors.New("read tls.ca_file: there is no certificate in it")
+				return nil, &secret.FileError{Key: "tls.ca_file", Err: errors.New("there is no certificate in it")}
 			}
 			return pool, nil
 		}
@@ -259,7 +269,7 @@ func (t TLS) apply(o *natsgo.Options) error {
 		o.TLSCertCB = func() (tls.Certificate, error) {
 			pair, err := secret.KeyPair(t.CertFile, t.KeyFile)
 			if err != nil {
-				return pair, fmt.Errorf("read tls.cert_file and tls.key_file: %w", err)
+				return pair, &secret.FileError{Key: "tls.cert_file", Err: err}
 			}
 			return pair, nil
 		}

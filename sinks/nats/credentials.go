@@ -18,7 +18,7 @@ func (c Connection) userCredentials(o *natsgo.Options) error {
 	read := func() (string, error) {
 		text, err := secret.Text(c.credsPath())
 		if err != nil {
-			return "", fmt.Errorf("read creds_file: %w", err)
+			return "", &secret.FileError{Key: "creds_file", Err: err}
 		}
 		return text, nil
 	}
@@ -29,7 +29,7 @@ func (c Connection) userCredentials(o *natsgo.Options) error {
 		}
 		jwt, err := nkeys.ParseDecoratedJWT([]byte(text))
 		if err != nil || strings.Count(jwt, ".") != 2 {
-			return "", fmt.Errorf("read creds_file: %s holds no credentials of NATS (a JWT and a seed)", secret.Shown(c.credsPath()))
+			return "", &secret.FileError{Key: "creds_file", Err: fmt.Errorf("%s holds no credentials of NATS (a JWT and a seed)", secret.Shown(c.credsPath()))}
 		}
 		return jwt, nil
 	}
@@ -63,21 +63,21 @@ func (c Connection) credsPath() string {
 func (c Connection) userKey(o *natsgo.Options) error {
 	text, err := secret.Text(c.NKeyFile)
 	if err != nil {
-		return fmt.Errorf("read nkey_file: %w", err)
+		return &secret.FileError{Key: "nkey_file", Err: err}
 	}
 	pair, err := nkeys.ParseDecoratedUserNKey([]byte(text))
 	if err != nil {
-		return errors.New("read nkey_file: it holds no seed of a user's nkey")
+		return &secret.FileError{Key: "nkey_file", Err: errors.New("it holds no seed of a user's nkey")}
 	}
 	defer pair.Wipe()
 	public, err := pair.PublicKey()
 	if err != nil {
-		return errors.New("read nkey_file: it holds no seed of a user's nkey")
+		return &secret.FileError{Key: "nkey_file", Err: errors.New("it holds no seed of a user's nkey")}
 	}
 	return natsgo.Nkey(public, func(nonce []byte) ([]byte, error) {
 		text, err := secret.Text(c.NKeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("read nkey_file: %w", err)
+			return nil, &secret.FileError{Key: "nkey_file", Err: err}
 		}
 		return signed(nonce, text, "nkey_file")
 	})(o)
@@ -87,7 +87,7 @@ func (c Connection) userKey(o *natsgo.Options) error {
 func signed(nonce []byte, text, key string) ([]byte, error) {
 	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: it holds no seed of an nkey", key)
+		return nil, &secret.FileError{Key: key, Err: errors.New("it holds no seed of an nkey")}
 	}
 	defer pair.Wipe()
 	signature, err := pair.Sign(nonce)
@@ -100,7 +100,7 @@ func signed(nonce []byte, text, key string) ([]byte, error) {
 func readToken(path string) (string, error) {
 	token, err := secret.Line(path)
 	if err != nil {
-		return "", fmt.Errorf("read token_file: %w", err)
+		return "", &secret.FileError{Key: "token_file", Err: err}
 	}
 	return token, nil
 }

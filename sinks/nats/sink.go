@@ -61,6 +61,7 @@ type Sink struct {
 
 // Open makes the sink. It does no I/O.
 func Open(c Config, enc connector.Encoding, logger *slog.Logger) (*Sink, error) {
+	c.Section = "sink.nats"
 	s := &Sink{config: c, enc: enc, logger: logger, turn: make(chan struct{}, 1)}
 	s.ledger = file.NewLedger(c.State, limits, s.write)
 	return s, nil

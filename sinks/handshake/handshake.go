@@ -1,0 +1,87 @@
+// Package handshake says why a TLS handshake with a broker came to nothing, and what to do about it.
+package handshake
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Keys are the keys of the configuration that a handshake depends on, whole.
+type Keys struct {
+	CA, Cert, ServerName, Address string
+	// CAGiven says that the file of an authority is named, CertGiven that one of a certificate of ours is.
+	CAGiven, CertGiven bool
+}
+
+// Failure words why a handshake failed and what to do; ok is false where the error is of something else.
+func Failure(err error, keys Keys) (cause, hint string, ok bool) {
+	var (
+		unknown x509.UnknownAuthorityError
+		host    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		record  tls.RecordHeaderError
+		alert   tls.AlertError
+	)
+	switch {
+	case errors.As(err, &unknown) && keys.CAGiven:
+		return "its certificate is not signed by an authority in the file of " + keys.CA,
+			"put the certificate of the authority that signed the server's into the file of " + keys.CA, true
+	case errors.As(err, &unknown):
+		return "its certificate is signed by no authority that this machine trusts",
+			"put the certificate of the authority that signed it into a file, and the file's path into " + keys.CA, true
+	case errors.As(err, &host):
+		return "its certificate is for another name than the one it is asked under" + names(host.Certificate),
+			"write a name that the certificate has into " + keys.Address + ", or into " + keys.ServerName, true
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "its certificate is out of date, or this machine's clock is wrong", "renew the server's certificate, or set the clock", true
+	case errors.As(err, &invalid):
+		return "its certificate may not be used for a server", "give the server a certificate for servers (extended key usage serverAuth), with the names that it is asked under", true
+	case errors.As(err, &record):
+		return "it speaks no TLS on this port", "ask it on its TLS port, or set TLS up there; without TLS, see what " + keys.Address + " and the keys beside " + keys.CA + " say", true
+	case errors.As(err, &alert), aboutAlert(err):
+		return refusedOurs(err, keys)
+	}
+	return "", "", false
+}
+
+// names lists what a certificate is for, a few of them. They are the server's own, and public.
+func names(certificate *x509.Certificate) string {
+	if certificate == nil {
+		return ""
+	}
+	list := certificate.DNSNames
+	for _, ip := range certificate.IPAddresses {
+		list = append(list, ip.String())
+	}
+	if len(list) == 0 {
+		return " (it has no name at all)"
+	}
+	more := ""
+	if len(list) > 3 {
+		list, more = list[:3], " and others"
+	}
+	return fmt.Sprintf(" (it has %s%s)", strings.Join(list, ", "), more)
+}
+
+// aboutAlert says whether the other side broke the handshake off. The library keeps the type of that error to itself, and its text is all
+// that tells it.
+func aboutAlert(err error) bool { return strings.Contains(err.Error(), "remote error: tls: ") }
+
+// refusedOurs is a handshake that the server broke off.
+func refusedOurs(err error, keys Keys) (cause, hint string, ok bool) {
+	_, said, _ := strings.Cut(err.Error(), "tls: ")
+	if at := strings.LastIndex(said, "tls: "); at >= 0 {
+		said = said[at+len("tls: "):]
+	}
+	switch {
+	case !strings.Contains(said, "certificate"):
+		return "it breaks the TLS handshake off (" + said + ")", "see which TLS versions and ciphers the server takes; the connector speaks 1.2 and 1.3", true
+	case keys.CertGiven:
+		return "it does not accept the certificate of " + keys.Cert + " (" + said + ")",
+			"put a certificate that the server's authority has signed, and its key, into the files of " + keys.Cert + " and the key beside it", true
+	}
+	return "it wants a certificate of its clients (" + said + ")", "put one into a file, with its key in another, and name them in " + keys.Cert + " and the key_file beside it", true
+}

@@ -1,0 +1,47 @@
+package kafka
+
+import (
+	"errors"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/handshake"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
+)
+
+// fileContents says what the file of a key has to hold.
+var fileContents = map[string]string{
+	"tls.ca_file":        "the certificate of the authority that signed the brokers', in PEM,",
+	"tls.cert_file":      "the connector's certificate, in PEM, with its private key in that of tls.key_file,",
+	"sasl.password_file": "the password",
+	"sasl.token_file":    "the token",
+}
+
+// obstacle is what keeps the brokers from being spoken to, where it is known by name; else nil. Nothing was asked of them then.
+func (s *Sink) obstacle(err error) *connector.Obstacle {
+	var connect *connectError
+	var broken *brokenError
+	if !errors.As(err, &connect) || errors.As(err, &broken) {
+		return nil
+	}
+	var file *secret.FileError
+	if errors.As(err, &file) {
+		key := "sink.kafka." + file.Key
+		return &connector.Obstacle{Thing: key, Cause: file.Err.Error(), Mend: file.Hint(key, fileContents[file.Key])}
+	}
+	broker := func(cause, hint string) *connector.Obstacle {
+		return &connector.Obstacle{Thing: "broker " + connect.address, Cause: cause, Mend: hint}
+	}
+	cause, hint, ok := handshake.Failure(err, handshake.Keys{
+		CA: "sink.kafka.tls.ca_file", Cert: "sink.kafka.tls.cert_file", ServerName: "sink.kafka.tls.server_name", Address: "sink.kafka.brokers",
+		CAGiven: s.config.TLS.CAFile != "", CertGiven: s.config.TLS.CertFile != "",
+	})
+	switch {
+	case ok:
+		return broker(cause, hint)
+	case errors.Is(err, errWantsTLS):
+		return broker("its listener speaks TLS", "set `sink.kafka.tls.enabled: true`, or name its listener without TLS in sink.kafka.brokers")
+	case errors.Is(err, errOtherProtocol):
+		return broker("what answers there does not speak Kafka", "see whether sink.kafka.brokers names the port of the broker's listener for clients")
+	}
+	return nil
+}

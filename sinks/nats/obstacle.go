@@ -1,0 +1,87 @@
+package nats
+
+import (
+	"errors"
+	"net"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/handshake"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
+)
+
+// contents says what the file of a key has to hold.
+var contents = map[string]string{
+	"creds_file":    "a user's JWT and seed, as `nsc generate creds` prints them,",
+	"nkey_file":     "the seed of a user's nkey, as `nk -gen user` prints it,",
+	"token_file":    "the token",
+	"tls.ca_file":   "the certificate of the authority that signed the server's, in PEM,",
+	"tls.cert_file": "the connector's certificate, in PEM, with its private key in that of tls.key_file,",
+}
+
+// key is a key's whole name.
+func (c Connection) key(name string) string {
+	if c.Section == "" {
+		return name
+	}
+	return c.Section + "." + name
+}
+
+// obstacle is what keeps a connection from being made, where it is known by name; else nil.
+func (c Connection) obstacle(err error) *connector.Obstacle {
+	var file *secret.FileError
+	if errors.As(err, &file) {
+		return &connector.Obstacle{Thing: c.key(file.Key), Cause: file.Err.Error(), Mend: file.Hint(c.key(file.Key), contents[file.Key])}
+	}
+	server := func(cause, hint string) *connector.Obstacle {
+		return &connector.Obstacle{Thing: "NATS server " + c.where(), Cause: cause, Mend: hint}
+	}
+	keys := handshake.Keys{
+		CA: c.key("tls.ca_file"), Cert: c.key("tls.cert_file"), ServerName: c.key("tls.server_name"), Address: c.key("url"),
+		CAGiven: c.TLS.CAFile != "", CertGiven: c.TLS.CertFile != "",
+	}
+	if cause, hint, ok := handshake.Failure(err, keys); ok {
+		return server(cause, hint)
+	}
+	var dns *net.DNSError
+	var on *net.OpError
+	switch {
+	case errors.Is(err, natsgo.ErrSecureConnWanted):
+		return server("it speaks no TLS, which the configuration insists on",
+			"set TLS up on the server; or, to do without, write nats:// in "+c.key("url")+" and take "+c.key("tls")+" out")
+	case errors.Is(err, natsgo.ErrSecureConnRequired):
+		return server("it insists on TLS", "write tls:// in "+c.key("url"))
+	case errors.Is(err, natsgo.ErrAuthExpired), errors.Is(err, natsgo.ErrAccountAuthExpired):
+		return server("the credentials have expired", "write new ones into the file that "+c.key(c.credentialKey())+" names")
+	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrAuthRevoked):
+		return server(c.unauthorized())
+	case errors.As(err, &dns):
+		return server("its name does not resolve", "correct the host in "+c.key("url")+", or see whether this machine's DNS knows it")
+	case errors.As(err, &on) && on.Op == "read" && on.Timeout():
+		return server("it takes connections, and does not greet as a NATS server does",
+			"see whether "+c.key("url")+" names the port for NATS clients (4222, as a rule), and whether the server hangs")
+	}
+	return nil
+}
+
+// credentialKey is the key of the credentials in use, or that of the commonest.
+func (c Connection) credentialKey() string {
+	switch {
+	case c.NKeyFile != "":
+		return "nkey_file"
+	case c.TokenFile != "":
+		return "token_file"
+	}
+	return "creds_file"
+}
+
+// unauthorized is what to make of a server that refuses who asks.
+func (c Connection) unauthorized() (cause, hint string) {
+	if c.CredsFile == "" && c.NKeyFile == "" && c.TokenFile == "" {
+		return "it wants credentials, and none are configured",
+			"name a file with them in " + c.key("creds_file") + ", " + c.key("nkey_file") + " or " + c.key("token_file")
+	}
+	key := c.key(c.credentialKey())
+	return "it refuses the credentials of " + key, "write valid ones into the file that " + key + " names, or let the server know this user"
+}
