@@ -27,6 +27,9 @@ type BudgetStatus struct {
 	// Stops says that not one call more is made once it is used up, Stopped that this is so.
 	Stops   bool `json:"stops,omitempty"`
 	Stopped bool `json:"stopped,omitempty"`
+	// Plan is how many calls the account's plan has a month, PlanSpent says that all of them are used.
+	Plan      int64 `json:"plan,omitempty"`
+	PlanSpent bool  `json:"plan_spent,omitempty"`
 }
 
 // Status is the budget as it stands.
@@ -35,7 +38,7 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	stopped := !b.open(now, own)
-	s := BudgetStatus{State: b.state, Asked: b.asked, Budget: b.total(), UsedUp: b.usedUp, Stops: b.config.Stop, Stopped: stopped}
+	s := BudgetStatus{State: b.state, Asked: b.asked, Budget: b.total(), UsedUp: b.usedUp, Stops: b.config.Stop, Stopped: stopped, Plan: b.max, PlanSpent: b.planSpent(own)}
 	if b.known() {
 		s.Used, s.Left, s.Reserve = b.used(own), b.left(own), min(b.left(own), b.reserve())
 		s.Reset, s.ResetLearned = b.reset(now), b.learned && b.reset(now).Equal(monthAfter(b.begun))
@@ -135,6 +138,8 @@ func (s BudgetStatus) words() string {
 	switch s.State {
 	case BudgetSpent:
 		switch {
+		case s.Stopped && s.PlanSpent:
+			return fmt.Sprintf("used up, as the account's plan is: %d of its %d calls; not one more is made until the account's month begins anew, %s", s.Used, s.Plan, ends)
 		case s.Stopped:
 			return fmt.Sprintf("used up: %d calls of %d; not one more is made until the account's month begins anew, %s", s.Used, s.Budget, ends)
 		case s.Stops:

@@ -1,6 +1,9 @@
 package connector
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 const (
 	// overdueReading is how often the account is read while its month should have begun anew and has not. Each reading is a call.
@@ -20,6 +23,37 @@ func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
 	}
 	return b.nextReading(), false
 }
+
+// Spent is why no call may be made, where Open says that none may: the budget that was set is used up, or all that the account's plan has,
+// of which no setting makes more.
+func (b *Budget) Spent() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.planSpent(b.config.Own()) {
+		return &PageError{
+			Fault: FaultCredits, Err: fmt.Errorf("all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.max),
+			Hint: "get a larger plan at 2Chat, or wait until the account's month begins anew; no setting of the connector makes more calls",
+		}
+	}
+	return errSpent
+}
+
+// errSpent is the end of the budget that was set.
+var errSpent = &spentError{}
+
+type spentError struct{}
+
+func (*spentError) Error() string {
+	return "the month's budget of calls (poll.monthly_credits) is used up, and poll.when_spent is stop"
+}
+
+// Hint says what to do.
+func (*spentError) Hint() string {
+	return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
+}
+
+// planSpent says whether the account has used all calls of its plan.
+func (b *Budget) planSpent(own int64) bool { return b.max > 0 && b.known() && b.used(own) >= b.max }
 
 // Pays says whether the call that makes it so many of this process is within the budget.
 func (b *Budget) Pays(own int64) bool {
@@ -42,8 +76,12 @@ func (b *Budget) open(now time.Time, own int64) bool {
 	if b.state != BudgetSpent {
 		b.state, b.usedUp = BudgetSpent, now
 	}
+	hint := errSpent.Hint()
+	if b.planSpent(own) {
+		hint = "get a larger plan at 2Chat, or wait until the account's month begins anew"
+	}
 	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's month begins anew", "calls_used", b.used(own),
-		"budget", b.total(), "next_attempt", b.nextReading(), "hint", "raise poll.monthly_credits and start anew, or set poll.when_spent: slow")
+		"budget", b.total(), "plan", b.max, "next_attempt", b.nextReading(), "hint", hint)
 	return false
 }
 

@@ -78,6 +78,8 @@ const (
 	FaultCredits PageFault = "credits"
 	// FaultKey: 401 or 403, the key is wrong or missing. Probe slowly; a rotated key heals it.
 	FaultKey PageFault = "key"
+	// FaultBlocked: 401, 402 or 403 of an account that 2Chat says is blocked. Probe slowly; 2Chat lifts it.
+	FaultBlocked PageFault = "blocked"
 	// FaultNumber: 404 on page 0, the number is not (or no longer) connected to this account. Probe slowly.
 	FaultNumber PageFault = "number"
 	// FaultRequest: 400, 406, 422, redirects. A configuration error or a bug; probe slowly.
@@ -85,7 +87,7 @@ const (
 )
 
 // pageFaults lists every kind, for metrics that begin at zero.
-var pageFaults = [...]PageFault{FaultTransient, FaultInvalid, FaultRateLimited, FaultCredits, FaultKey, FaultNumber, FaultRequest}
+var pageFaults = [...]PageFault{FaultTransient, FaultInvalid, FaultRateLimited, FaultCredits, FaultKey, FaultBlocked, FaultNumber, FaultRequest}
 
 // PageError is why a page could not be read. Its text names neither numbers nor keys nor anything a customer wrote.
 type PageError struct {

@@ -15,6 +15,7 @@ type waits struct {
 	poller              *Poller
 	page, walk, suspect *backoff.ExponentialBackOff
 	persistent, credit  *backoff.ExponentialBackOff
+	local               *backoff.ExponentialBackOff
 	// commit, refused and reread are reset by a commit alone, whatever Acquire says in between; acquire by either.
 	commit, refused, reread, acquire *backoff.ExponentialBackOff
 
@@ -31,6 +32,14 @@ func (w *waits) read() {
 	w.page.Reset()
 	w.persistent.Reset()
 	w.credit.Reset()
+	w.local.Reset()
+}
+
+// unready is how long to wait where no call can be made for a reason on this machine.
+func (w *waits) unready() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.local.NextBackOff()
 }
 
 // acquired notes that the sink gave the stream's place.
@@ -74,6 +83,8 @@ func newWaits(p *Poller) *waits {
 		reread: policy(time.Second, 10*time.Minute),
 		// A wrong key, a number that is gone: somebody mends it, or a rotated key heals it. So with what the sink refuses.
 		persistent: policy(30*time.Second, 10*time.Minute), refused: policy(10*time.Second, 5*time.Minute),
+		// To look at a file again costs nothing.
+		local: policy(250*time.Millisecond, 3*time.Second),
 		// Credits come back with a top-up or the month's reset.
 		credit: policy(5*time.Minute, 30*time.Minute),
 	}
@@ -109,7 +120,10 @@ func (w *waits) next(fault *PageError) (time.Duration, int) {
 	switch fault.Fault {
 	case FaultCredits:
 		return w.credit.NextBackOff(), w.failures
-	case FaultKey, FaultNumber, FaultRequest:
+	case FaultKey, FaultBlocked, FaultNumber, FaultRequest:
+		if fault.Status == 0 && fault.Fault == FaultKey { // nothing was sent
+			return w.local.NextBackOff(), w.failures
+		}
 		return w.persistent.NextBackOff(), w.failures
 	}
 	return max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter)), w.failures

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// PollerConfig is what a Poller is made of. All fields but SweepEvery, Room, Pace and Purse are required.
+// PollerConfig is what a Poller is made of. All fields but SweepEvery, Room, Pace, Purse, Ready and Look are
+// required.
 type PollerConfig struct {
 	Pages   Pages
 	Log     Log
@@ -29,7 +30,12 @@ type PollerConfig struct {
 	// which is never shorter; nil leaves it as it is.
 	Pace func(interval time.Duration) time.Duration
 	// Purse says whether a call may be paid for; nil: always.
-	Purse   Purse
+	Purse Purse
+	// Ready says why no call can be made, though one may be paid for: the API key cannot be read. nil, or a nil answer: nothing.
+	Ready func() error
+	// Look says, at little cost, whether the sink may be written to as it is set up now; nil: nobody looks. Its answer counts where it is a
+	// *Refusal; all else a commit finds out.
+	Look    func(ctx context.Context) error
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -114,6 +120,9 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 			return p.failed(ctx, err)
 		}
 	}
+	if err := p.look(ctx); err != nil {
+		return p.failed(ctx, err)
+	}
 	// Who is at rest wants no place, so that page 0 is always read at once.
 	if !p.berth.wait(ctx, p.queued) {
 		return 0, nil
@@ -179,6 +188,21 @@ func (p *Poller) acquire(ctx context.Context) error {
 	p.counters = c.Counters
 	p.logger.Info("stream acquired", "sequence", c.Sequence, "epoch", c.Epoch)
 	return nil
+}
+
+// look asks whether the sink may still be written to, before a page is paid for that could not be delivered: somebody may have edited the
+// stream or topic, and a stream that is quiet commits nothing that would find it out. Who was overtaken is told that, whatever else is
+// wrong.
+func (p *Poller) look(ctx context.Context) error {
+	var refusal *Refusal
+	if p.config.Look == nil || !errors.As(p.config.Look(ctx), &refusal) {
+		return nil
+	}
+	if found, ok, err := p.config.Log.Peek(ctx); err == nil && ok && (found.Owner != p.owner || found.Epoch != p.epoch) {
+		p.session.giveUp()
+		return ErrFenced
+	}
+	return refusal
 }
 
 // settle gives up the place in the room after a step, unless the next one follows at once with pages that are read already.

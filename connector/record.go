@@ -63,7 +63,7 @@ func (p *Poller) change(state StreamState, cause error, next, began time.Time) (
 	news := s.State != state || fault != s.Fault && fault.Personal()
 	s.Cause, s.Fault, s.Hint, s.NextAttempt = "", fault, hintOf(state, cause), next
 	if cause != nil {
-		s.Cause = causeOf(cause)
+		s.Cause = causeOf(cause) + askedWait(cause, next)
 	}
 	if s.State != state {
 		s.State, s.Since = state, began
@@ -108,6 +108,15 @@ func causeOf(cause error) string {
 	return cause.Error()
 }
 
+// askedWait says of a wait that the server asked for it, and until when.
+func askedWait(cause error, next time.Time) string {
+	var fault *PageError
+	if !errors.As(cause, &fault) || fault.RetryAfter <= 0 || next.IsZero() {
+		return ""
+	}
+	return "; 2Chat asked to wait " + fault.RetryAfter.Round(time.Second).String() + ", and is asked again at " + next.UTC().Format("15:04:05 UTC")
+}
+
 // faultOf is the kind of page fault that a cause is, if it is one.
 func faultOf(cause error) PageFault {
 	var fault *PageError
@@ -119,7 +128,7 @@ func faultOf(cause error) PageFault {
 
 // Personal says whether only a person can mend a fault.
 func (f PageFault) Personal() bool {
-	return f == FaultCredits || f == FaultKey || f == FaultNumber || f == FaultRequest
+	return f == FaultCredits || f == FaultKey || f == FaultBlocked || f == FaultNumber || f == FaultRequest
 }
 
 // hintOf is what to do about a state; empty where there is nothing but to wait, or nothing to wait for.
@@ -137,9 +146,7 @@ func hintOf(state StreamState, cause error) string {
 		return "see whether the sink runs and has room; `twochat-connector check` says what is wrong with it"
 	case StateSuspect:
 		return "if its messages were cleared or the number is another one now, wait some minutes; else see what answers for 2Chat on the way"
-	case StateSpent:
-		return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
-	case StateNoSource:
+	case StateNoSource, StateSpent:
 		var fault *PageError
 		if errors.As(cause, &fault) {
 			return cmp.Or(fault.Hint, hintFor(fault.Fault))
@@ -155,6 +162,8 @@ func hintFor(fault PageFault) string {
 		return "top up the account at 2Chat, or wait until its month begins anew"
 	case FaultKey:
 		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
+	case FaultBlocked:
+		return "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
 	case FaultNumber:
 		return "connect the number in 2Chat again, or take it out of twochat.streams"
 	case FaultRequest:

@@ -61,10 +61,15 @@ func (s *Session) step(ctx context.Context, step func(*Reader) (Outcome, error))
 	}
 	if !harmless(err) {
 		// Fenced, or it cannot be told what the log holds now: forget everything and ask it.
-		s.reader.Close()
-		s.reader = nil
+		s.giveUp()
 	}
 	return out, err
+}
+
+// giveUp forgets the hold, so that the stream is acquired anew.
+func (s *Session) giveUp() {
+	s.reader.Close()
+	s.reader = nil
 }
 
 // Close waits for what the session does beside its steps. The context of the last step should have ended.

@@ -8,8 +8,8 @@ import (
 
 // Purse says whether calls may be paid for. It may be used from several goroutines.
 type Purse interface {
-	// Open says whether any call may be made now, and if not, until when none may.
-	Open() (until time.Time, open bool)
+	// Open says why no call may be made now, and until when; nil where one may.
+	Open() (until time.Time, spent error)
 	// Take takes what one call costs, and says whether there was as much.
 	Take() bool
 }
@@ -20,7 +20,6 @@ const purseEvery = time.Minute
 var (
 	// errPollDue ends a step of a sweep that got no turn before the stream's next poll. The sweep goes on after it, where it was.
 	errPollDue = errors.New("the next poll is due")
-	errSpent   = errors.New("the month's budget of calls is used up, and poll.when_spent is stop")
 	errPaused  = &PageError{Fault: FaultRateLimited, Err: errors.New("2Chat asked for a pause, and the limit is one for all streams of the key")}
 )
 
@@ -48,9 +47,19 @@ func (p *Poller) turn(ctx context.Context, turn Turn) error {
 // which waits no longer than to the next poll.
 func (p *Poller) pay(ctx context.Context, urgency Urgency) error {
 	for {
-		if until, open := p.purse(); !open {
+		if err := p.ready(); err != nil {
+			wait := p.waits.unready()
 			if urgency != Sweep {
-				p.noteUntil(StateSpent, errSpent, until)
+				p.waitFor(StateNoSource, err, wait)
+			}
+			if !p.sleep(ctx, wait) {
+				return ctx.Err()
+			}
+			continue
+		}
+		if until, spent := p.purse(); spent != nil {
+			if urgency != Sweep {
+				p.noteUntil(StateSpent, spent, until)
 			}
 			if !p.sleep(ctx, purseEvery) {
 				return ctx.Err()
@@ -69,9 +78,17 @@ func (p *Poller) pay(ctx context.Context, urgency Urgency) error {
 	}
 }
 
-func (p *Poller) purse() (until time.Time, open bool) {
+func (p *Poller) purse() (until time.Time, spent error) {
 	if p.config.Purse == nil {
-		return time.Time{}, true
+		return time.Time{}, nil
 	}
 	return p.config.Purse.Open()
+}
+
+// ready is why no call can be made. It is asked before one is paid for: what is not sent costs nothing, and is tried again soon.
+func (p *Poller) ready() error {
+	if p.config.Ready == nil {
+		return nil
+	}
+	return p.config.Ready()
 }

@@ -83,7 +83,7 @@ func (p *paidPages) failed(fault *connector.PageError) {
 	p.passing, p.failing = fault, p.calls
 	p.faults++
 	switch fault.Fault {
-	case connector.FaultKey, connector.FaultNumber, connector.FaultRequest:
+	case connector.FaultKey, connector.FaultBlocked, connector.FaultNumber, connector.FaultRequest:
 		p.last = fault
 	case connector.FaultRateLimited:
 		p.limiter.Pause(max(2*fault.RetryAfter, throttledPause))

@@ -40,11 +40,23 @@ func (l *pipeline) watchAccount(ctx context.Context, read bool) {
 		l.mu.Lock()
 		l.accountDue = time.Now().Add(wait)
 		l.mu.Unlock()
-		if sleep(ctx, wait) != nil || l.whilePaid(ctx) != nil || l.limiter.Wait(ctx, connector.Live) != nil {
+		if l.untilAccountDue(ctx, wait) != nil || l.whilePaid(ctx) != nil || l.limiter.Wait(ctx, connector.Live) != nil {
 			return
 		}
 		read = l.readAccount(ctx)
 	}
+}
+
+// untilAccountDue waits until the account is to be read: after so long, or as soon as it is doubted.
+func (l *pipeline) untilAccountDue(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.doubts:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // whilePaid waits while the budget pays for nothing, until the account's month should have begun anew: reading it is a call too.
@@ -67,7 +79,13 @@ func (l *pipeline) whilePaid(ctx context.Context) error {
 type purse struct{ pipeline *pipeline }
 
 // Open implements connector.Purse.
-func (p purse) Open() (until time.Time, open bool) { return p.pipeline.budget.Open(time.Now()) }
+func (p purse) Open() (until time.Time, spent error) {
+	until, open := p.pipeline.budget.Open(time.Now())
+	if open {
+		return until, nil
+	}
+	return until, p.pipeline.budget.Spent()
+}
 
 // Take implements connector.Purse.
 func (p purse) Take() bool {
@@ -81,6 +99,9 @@ func (p purse) Take() bool {
 
 // readAccount asks the account once for its limit and usage, and says whether it got an answer.
 func (l *pipeline) readAccount(ctx context.Context) bool {
+	if l.client.Ready() != nil { // which every stream says; without a key nothing is sent, and nothing is paid
+		return false
+	}
 	l.calls.Add(1)
 	info, err := l.client.Info(ctx)
 	l.mu.Lock()

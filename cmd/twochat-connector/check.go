@@ -34,6 +34,7 @@ type check struct {
 	words    words
 	client   *twochat.Client
 	budget   *connector.Budget
+	blocked  bool // 2Chat says so of the account
 	findings []connector.Finding
 	refused  int
 }

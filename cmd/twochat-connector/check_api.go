@@ -46,15 +46,21 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		}
 	}
 	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == connector.BudgetSpent {
-		k.add(connector.Finding{
+		spent := connector.Finding{
 			Level: connector.FindingRefused, Thing: "poll.monthly_credits", Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
 			Mend: "wait until the account's month begins anew, raise poll.monthly_credits, or set poll.when_spent: slow",
-		})
+		}
+		var plan *connector.PageError
+		if err := k.budget.Spent(); errors.As(err, &plan) {
+			spent.Thing, spent.Text, spent.Mend = "account", plan.Err.Error(), plan.Hint
+		}
+		k.add(spent)
 		return rate, false
 	}
+	k.blocked = info.Blocked
 	read := k.streams(ctx, rate, accountErr)
 	if info.Blocked {
-		k.add(connector.Finding{Level: connector.FindingRefused, Thing: "account", Text: "2Chat says that it is blocked", Mend: blockedHint})
+		k.addOnce(connector.Finding{Level: connector.FindingRefused, Thing: "account", Text: "2Chat says that it is blocked", Mend: blockedHint})
 	}
 	if accountErr != nil && read > 0 {
 		finding := faultFinding("account", "", accountErr)
@@ -108,6 +114,7 @@ func (k *check) pageOf(ctx context.Context, limiter *connector.Limiter, stream c
 			return connector.Page{}, err
 		}
 		page, err := k.client.Page(ctx, stream, 0, "")
+		err = ofBlocked(err, k.blocked)
 		var fault *connector.PageError
 		if err == nil || !errors.As(err, &fault) || attempt == attempts || noAnswer(err) && noAnswer(accountErr) {
 			return page, err
@@ -153,7 +160,7 @@ func faultFinding(thing, about string, err error) connector.Finding {
 	switch {
 	case fault.Fault == connector.FaultKey:
 		finding.Thing = "API key"
-	case fault.Fault == connector.FaultCredits, fault.Fault == connector.FaultRateLimited:
+	case fault.Fault == connector.FaultCredits, fault.Fault == connector.FaultRateLimited, fault.Fault == connector.FaultBlocked:
 		finding.Thing = "account"
 	case fault.Status == 0 || fault.Hint != "":
 		finding.Thing, finding.Text = "2Chat API", about+finding.Text

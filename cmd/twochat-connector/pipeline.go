@@ -40,7 +40,9 @@ type pipeline struct {
 	inFlight atomic.Int64 // of them, pages that have not come yet
 	budget   *connector.Budget
 	lanes    []*lane
-	pulse    *pulse // of asking the sink before the streams begin
+	doubted  atomic.Bool   // the account is to be read again, or was, since its pages ceased to be read
+	doubts   chan struct{} // that it is
+	pulse    *pulse        // of asking the sink before the streams begin
 
 	mu      sync.Mutex
 	sinkOK  bool           // the sink was asked and refused nothing
@@ -67,7 +69,7 @@ const ratesWithoutWord = 10
 // newPipeline puts the parts together. It does no I/O.
 func newPipeline(p parts) *pipeline {
 	c := p.config
-	l := &pipeline{parts: p, instance: rand.Text(), started: time.Now()}
+	l := &pipeline{parts: p, instance: rand.Text(), started: time.Now(), doubts: make(chan struct{}, 1)}
 	l.pulse = newPulse(l.started)
 	l.claims = claimsOf(c, p.privacy, l.instance, p.words)
 	rate := int64(ratesWithoutWord)
@@ -85,17 +87,31 @@ func newPipeline(p parts) *pipeline {
 	for _, claim := range l.claims {
 		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
 		a.poller = connector.NewPoller(connector.PollerConfig{
-			Pages: &lanePages{pages: p.client, slots: slots, inFlight: &l.inFlight, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse, budget: l.budget},
+			Pages: &lanePages{pages: blockedPages{p.client, l}, slots: slots, inFlight: &l.inFlight, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse, budget: l.budget},
 			Reading: connector.Reading{
 				Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory,
 				Crew: connector.Hands(c.Poll.Concurrency),
 			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
-			Limiter: l.limiter, Room: room, Pace: l.pace, Purse: purse{l}, Metrics: metrics, Logger: p.logger,
+			Limiter: l.limiter, Room: room, Pace: l.pace, Purse: purse{l}, Ready: p.client.Ready, Look: lookInto(p.sink, a.pulse), Metrics: metrics, Logger: p.logger,
 		})
 		l.lanes = append(l.lanes, a)
 	}
 	return l
+}
+
+// lookInto is the sink's own look at how it is set up, where it has one.
+func lookInto(sink sinks.Sink, p *pulse) func(context.Context) error {
+	looker, ok := sink.(interface {
+		Look(ctx context.Context) error
+	})
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		defer p.begin("the sink's settings")()
+		return looker.Look(ctx)
+	}
 }
 
 func rulesOf(c *config.Config) connector.Rules {

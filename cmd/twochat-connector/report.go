@@ -53,7 +53,7 @@ type accountReport struct {
 }
 
 // blockedHint is what a person can do about an account that is blocked.
-const blockedHint = "ask 2Chat why; nothing is delivered until they lift it"
+const blockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
 
 type streamReport struct {
 	connector.Status
@@ -179,6 +179,8 @@ func stateText(s connector.Status) string {
 		return fmt.Sprintf("catching up from page %d", s.BacklogPage)
 	case s.State == connector.StateNoSource && faultTexts[s.Fault] != "":
 		return faultTexts[s.Fault]
+	case s.State == connector.StateSpent && s.Fault == connector.FaultCredits:
+		return "the account's plan is spent"
 	case s.State == connector.StateSpent:
 		return "the month's budget is spent"
 	}
@@ -188,7 +190,8 @@ func stateText(s connector.Status) string {
 // faultTexts tell apart why pages cannot be read, in as many words as a column takes.
 var faultTexts = map[connector.PageFault]string{
 	connector.FaultTransient: "no answer from 2Chat", connector.FaultInvalid: "no valid page", connector.FaultRateLimited: "rate limited",
-	connector.FaultCredits: "no credits", connector.FaultKey: "wrong key", connector.FaultNumber: "number disconnected",
+	connector.FaultCredits: "no credits", connector.FaultKey: "wrong key", connector.FaultBlocked: "account blocked",
+	connector.FaultNumber:  "number disconnected",
 	connector.FaultRequest: "request refused",
 }
 

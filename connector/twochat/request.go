@@ -126,19 +126,36 @@ func (c *Client) requestError(ctx context.Context, request *http.Request, err er
 	return fault
 }
 
+// Ready says whether a request can be made: whether the API key can be read just now. It costs nothing. The error is a
+// *connector.PageError.
+func (c *Client) Ready() error {
+	_, err := c.currentKey()
+	return err
+}
+
+// hintKeyFile is what to do about a key that cannot be read.
+const hintKeyFile = "write the API key alone into the file that twochat.api_key_file names, and let this user read it; it is read again within seconds"
+
+// keyFault is a key with which nothing can be asked.
+func keyFault(format string, args ...any) error {
+	wrong := fault(connector.FaultKey, 0, format, args...)
+	wrong.Hint = hintKeyFile
+	return wrong
+}
+
 // currentKey asks for the API key and checks that a header can carry it.
 func (c *Client) currentKey() (string, error) {
 	key, err := c.key()
 	if err != nil {
-		return "", fault(connector.FaultKey, 0, "read API key: %w", err)
+		return "", keyFault("read API key: %w", err)
 	}
 	key = strings.TrimSpace(key)
 	if key == "" {
-		return "", fault(connector.FaultKey, 0, "the API key is empty")
+		return "", keyFault("the API key is empty")
 	}
 	for i := range len(key) {
 		if key[i] <= ' ' || key[i] > '~' {
-			return "", fault(connector.FaultKey, 0, "the API key holds blanks or characters that are not ASCII")
+			return "", keyFault("the API key holds blanks or characters that are not ASCII")
 		}
 	}
 	return key, nil

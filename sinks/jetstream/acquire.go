@@ -109,9 +109,10 @@ func (l *Log) admit(ctx context.Context, k *link, known settings, found connecto
 			l.back = time.Now()
 		}
 		if known.replicas > 1 && time.Since(l.back) < staleFor {
+			// Its text alone is passed on: what is asked again is no refusal yet, and must not be found as one.
 			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %v", connector.ErrNotNow, err.Error())
 		}
-		return found, err
+		return found, l.wentBack(ctx, k, exists, err)
 	}
 	l.back = time.Time{}
 	if known.refusal != nil {
@@ -193,6 +194,16 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	return connector.Checkpoint{Sequence: e.Sequence, Certified: e.Sequence}, nil
 }
 
+// wentBack is the refusal of a log that is not what it was. Where the whole stream was purged, the way on is the one that check and the
+// next start name, who do not know where the log stood.
+func (l *Log) wentBack(ctx context.Context, k *link, exists bool, refusal error) error {
+	var back, purged *connector.Refusal
+	if !exists && errors.As(refusal, &back) && errors.As(l.emptied(ctx, k), &purged) {
+		return &connector.Refusal{Thing: back.Thing, Cause: back.Cause, Mend: purged.Mend}
+	}
+	return refusal
+}
+
 // emptied refuses a stream that has held messages of the connector's, and has no checkpoint of any of its streams left: it was purged
 // whole. Where others write to the stream as well, it must be empty to tell that.
 func (l *Log) emptied(ctx context.Context, k *link) error {
@@ -215,7 +226,7 @@ func (l *Log) emptied(ctx context.Context, k *link) error {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream,
 		Cause: fmt.Sprintf("it was purged: it has held %d messages, and no checkpoint is left in it", info.State.LastSeq),
-		Mend: fmt.Sprintf("restore it from a backup, or begin anew, after every sequence that it can have held, with `twochat-connector run --first-start=%d`",
-			info.State.LastSeq),
+		Mend: fmt.Sprintf("restore it from a backup, or begin anew, after every sequence that it can have held, with `twochat-connector run --first-start=%d`; "+
+			"%s", info.State.LastSeq, remembers(info.Config.Duplicates)),
 	}
 }

@@ -36,6 +36,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	s.mu.Unlock()
 	before := len(r)
 	r.stream(info, s)
+	r.purged(info, claims)
 	for _, finding := range r {
 		s.firstWarning(finding) // whoever asked says it
 	}

@@ -48,10 +48,11 @@ type Log struct {
 	last       uint64 // stream sequence of the checkpoint in force, the guard of the next commit
 	epoch      uint64
 	marks      marks
-	careful    bool // the last batch was refused as incomplete: find out why
-	duplicates int  // commits in a row that were refused for a message id that the stream remembers
-	odds       int  // commits in a row that were refused for a reason that we do not know
-	oneReplies int  // take-overs in a row that could not read the log back, as one reply of several arrived
+	careful    bool      // the last batch was refused as incomplete: find out why
+	duplicates int       // commits in a row that were refused for a message id that the stream remembers
+	remembered time.Time // when the first of them was
+	odds       int       // commits in a row that were refused for a reason that we do not know
+	oneReplies int       // take-overs in a row that could not read the log back, as one reply of several arrived
 
 	commits     int // since the last purge
 	purging     context.Context

@@ -170,19 +170,26 @@ func (l *Log) changed(ctx context.Context, k *link, cause error) error {
 // is not in it then, it was removed, and the stream takes it once it has forgotten the id.
 func (l *Log) duplicate(ctx context.Context, k *link, api *apiError) error {
 	if l.duplicates++; l.duplicates == 1 {
+		l.remembered = time.Now()
 		return l.unclear(api)
 	}
 	known, err := l.sink.known(ctx, k, false)
 	if err != nil {
 		return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, api)
 	}
-	cause := fmt.Errorf("%w: the stream remembers the id of a message that is not in the log (removed by hand?) and forgets it after its duplicate window of %s",
-		api, known.duplicateWindow)
+	thing := "JetStream stream " + l.sink.config.Stream
+	cause := fmt.Sprintf("%s, at %s at the latest (JetStream error %d)", remembers(known.duplicateWindow),
+		l.remembered.Add(known.duplicateWindow).UTC().Format("15:04:05 UTC"), api.Code)
 	if known.duplicateWindow <= shortWindow {
-		return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, cause)
+		return fmt.Errorf("commit: %w", &connector.Obstacle{Thing: thing, Cause: cause, Mend: "wait until then: the connector goes on by itself"})
 	}
 	l.acquired = false
-	return &connector.Refusal{Thing: "JetStream stream " + l.sink.config.Stream, Cause: cause.Error(), Mend: l.sink.edit("--dupe-window 2m")}
+	return &connector.Refusal{Thing: thing, Cause: cause, Mend: "wait until then, or let it forget sooner: " + l.sink.edit("--dupe-window 2m")}
+}
+
+// remembers says why a stream does not take what was removed from it, and for how long.
+func remembers(window time.Duration) string {
+	return fmt.Sprintf("it remembers the ids of messages that were removed from it, and takes them again once its duplicate window of %s has passed", window)
 }
 
 // owner says who has the log: nil where it is this instance; ErrFenced where another one has taken it over, which stays so until the

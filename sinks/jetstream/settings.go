@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,8 +22,9 @@ type settings struct {
 	refusal         *connector.Refusal // why the stream cannot be written to as it is now; nil where it can
 }
 
-// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs.
-const settingsAge = time.Minute
+// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs, and a stream that was told to
+// discard what is old loses messages while every commit goes through. It is one request for all that write to the stream.
+const settingsAge = 5 * time.Second
 
 // known returns the stream's settings, read again where they are old, refuse, or refresh asks for it. They are judged each time as at the
 // start: what would have been refused then is the refusal in them, what would have been warned of is said once.
@@ -45,6 +47,26 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	s.settings, s.existed = held, true
 	s.mu.Unlock()
 	return held, nil
+}
+
+// Look says whether the stream may be written to as it is set up now. It costs a request where the settings are not fresh. The error is a
+// refusal; whether the server is there, a commit finds out.
+func (s *Sink) Look(ctx context.Context) error {
+	k := s.held()
+	if k == nil || !k.conn.IsConnected() {
+		return nil
+	}
+	known, err := s.known(ctx, k, false)
+	var api *apiError
+	switch {
+	case err == nil && known.refusal != nil:
+		return known.refusal
+	case errors.As(err, &api) && !notNow(api):
+		if refusal := s.refusal(api); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
 }
 
 // judge holds the stream as it is now against what was asked of it at the start.
