@@ -145,7 +145,7 @@ func (l *loader) setText(path, text string) {
 		target, defaults = target.FieldByIndex(f.index), defaults.FieldByIndex(f.index)
 		done = join(done, name)
 		if _, given := l.places[done]; !given || done == path {
-			l.places[done] = l.origin
+			l.places[done], l.implied[done] = l.origin, done != path
 		}
 	}
 	// A good value here mends a bad one below, but the bad one is still reported: the file is wrong either way.

@@ -10,10 +10,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/twochat-connector/twochat-connector/sinks"
+	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
 // defaultPaths are where a configuration is looked for when none is named, the first one that exists.
@@ -82,8 +84,10 @@ type loader struct {
 	complete Config // the defaults, with every sink present
 	// origin is where values come from just now; a node's line is added to it inside the file.
 	origin Place
-	// places remembers where each key was given, by its dotted path.
+	// places remembers where each key was given, by its dotted path; implied holds those of sections that are only there because a variable
+	// or a flag gave a key in them, which says nothing of the other keys.
 	places   map[string]Place
+	implied  map[string]bool
 	problems Problems
 	// broken holds the paths that have a problem already: what is wrong with a value that was not read is no news.
 	broken map[string]bool
@@ -92,7 +96,7 @@ type loader struct {
 func newLoader() *loader {
 	config, complete := Default(), Default()
 	complete.Sink = sinks.Defaults()
-	return &loader{config: &config, complete: complete, places: map[string]Place{}, broken: map[string]bool{}}
+	return &loader{config: &config, complete: complete, places: map[string]Place{}, implied: map[string]bool{}, broken: map[string]bool{}}
 }
 
 func (l *loader) root() (target, defaults reflect.Value) {
@@ -122,7 +126,7 @@ func (l *loader) wrong(path, text string) {
 		}
 	}
 	for part := path; part != ""; part = parent(part) {
-		if place, ok := l.places[part]; ok {
+		if place, ok := l.places[part]; ok && (part == path || !l.implied[part]) {
 			l.problem(place, path, text)
 			return
 		}
@@ -143,7 +147,11 @@ func parent(path string) string {
 func (l *loader) readYAML(path string, content []byte) bool {
 	l.origin = Place{Origin: path, rank: inFile}
 	l.places[""] = l.origin
-	decoder := yaml.NewDecoder(strings.NewReader(string(content)))
+	text, ok := l.plainText(content)
+	if !ok {
+		return false
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(text))
 	var document, second yaml.Node
 	err := decoder.Decode(&document)
 	switch {
@@ -168,6 +176,34 @@ func (l *loader) readYAML(path string, content []byte) bool {
 	target, defaults := l.root()
 	l.decode(root, target, defaults, "")
 	return true
+}
+
+// plainText is the file as UTF-8, as YAML wants it, or as UTF-16 with a mark. What an editor wrote in another way is told with its line, as
+// the YAML parser does not.
+func (l *loader) plainText(content []byte) (text string, ok bool) {
+	text, err := secret.Decode(content)
+	if err != nil { // it holds NUL
+		text = string(content)
+	}
+	for at, r := range text {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		wrong := ""
+		switch {
+		case r == 0:
+			wrong = "expected UTF-8, found NUL characters: this is UTF-16 without a byte order mark, or no text; save the file as UTF-8"
+		case r == utf8.RuneError && size == 1:
+			wrong = "expected UTF-8, found a character in another encoding, such as latin-1 (windows-1252); save the file as UTF-8"
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
+			wrong = "no valid YAML: control characters are not allowed"
+		default:
+			continue
+		}
+		place := l.origin
+		place.Line = 1 + strings.Count(text[:at], "\n")
+		l.problem(place, "", wrong)
+		return "", false
+	}
+	return text, true
 }
 
 var (

@@ -121,9 +121,6 @@ func (w *waits) next(fault *PageError) (time.Duration, int) {
 	case FaultCredits:
 		return w.credit.NextBackOff(), w.failures
 	case FaultKey, FaultBlocked, FaultNumber, FaultRequest:
-		if fault.Status == 0 && fault.Fault == FaultKey { // nothing was sent
-			return w.local.NextBackOff(), w.failures
-		}
 		return w.persistent.NextBackOff(), w.failures
 	}
 	return max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter)), w.failures

@@ -47,6 +47,11 @@ var failures = []failure{
 		[]string{"TwochatConnectorNothingArrives", "TwochatConnectorSourceDown"},
 	},
 	{
+		// The account says so when it is asked, which is at the start.
+		"budget spent, and stop", func(s *stage) error { s.fake.Consume(1_000_000); return s.again() }, `twochat_connector_stream_state{state="spent",stream="shop"} 1`,
+		[]string{"TwochatConnectorCreditsLow", "TwochatConnectorNothingArrives", "TwochatConnectorSpent"},
+	},
+	{
 		"dead broker", func(s *stage) error { s.nats.kill(); s.fake.Insert("", 5); return nil }, `twochat_connector_stream_state{state="no_sink",stream="shop"} 1`,
 		[]string{"TwochatConnectorNothingArrives", "TwochatConnectorSinkDown"},
 	},
@@ -118,6 +123,7 @@ type stage struct {
 	connector string
 	folder    string
 	config    string
+	admin     string // the first copy's port
 	fake      *twochattest.Fake
 	nats      *process
 	others    []*process
@@ -146,11 +152,12 @@ func record(ctx context.Context, connector, natsServer, folder string, f failure
 	defer s.nats.kill()
 	s.config = fmt.Sprintf(`twochat: { base_url: %q, streams: [{ number: %q, name: shop }] }
 start: beginning
-poll: { min_interval: 1s, max_interval: 1s, requests_per_minute: 6000, monthly_credits: 1000000 }
+poll: { min_interval: 1s, max_interval: 1s, requests_per_minute: 6000, monthly_credits: 1000000, when_spent: stop }
 sink: { jetstream: { url: "nats://127.0.0.1:%s", create: true } }
 log: { format: json }
 admin: { listen: "127.0.0.1:%%s" }
 `, api.URL, twochattest.DefaultNumber, natsPort)
+	s.admin = adminPort
 	if err := s.start(adminPort); err != nil {
 		return "", err
 	}
@@ -191,6 +198,12 @@ func (s *stage) start(port string) error {
 		s.others = append(s.others, other)
 	}
 	return err
+}
+
+// again lets the first copy end, and starts it again where it was.
+func (s *stage) again() error {
+	s.others[0].kill()
+	return s.start(s.admin)
 }
 
 // second starts another copy, and lets messages flow so that the first notices.

@@ -25,6 +25,8 @@ type admin struct {
 	server   *http.Server
 	served   chan struct{} // closed when serving has ended
 	hosts    []string      // names under which it may be asked
+	// namespace is that of Kubernetes whose services' names may be used as well; empty outside of a cluster.
+	namespace string
 }
 
 // adminThing names the admin server in findings and errors.
@@ -62,7 +64,7 @@ func (a *admin) URL() string {
 // serve begins to answer.
 func (a *admin) serve(handler http.Handler, logger *slog.Logger) {
 	a.server = &http.Server{
-		Handler: guarded(handler, a.hosts), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
+		Handler: guarded(handler, a.hosts, a.namespace), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, ErrorLog: libraryLogger(logger),
 	}
 	go func() {

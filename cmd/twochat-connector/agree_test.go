@@ -9,12 +9,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -26,6 +28,8 @@ type setup struct {
 	sink     string
 	words    []string
 	env      []string
+	says     []string // that both check and run have to say
+	shown    string   // what /readyz of run answered last
 	finished []func()
 }
 
@@ -102,6 +106,9 @@ func (s *setup) starts(wanted bool, within time.Duration) (bool, *running) {
 		if admin == "" {
 			continue
 		}
+		if body, err := tryGet(admin + "/readyz"); err == nil {
+			s.shown = body
+		}
 		if readsAndDelivers(ctx, admin) {
 			return true, r
 		}
@@ -128,7 +135,7 @@ func TestCheck_AgreesWithRun(t *testing.T) {
 		t.Skip("it takes half a minute")
 	}
 	_, wellURL := fakeAPI(t, twochattest.Options{Seed: 31, History: 30})
-	cases := slices.Concat(agreeOnConfiguration(), agreeOnAPI(), agreeOnFiles(), agreeOnNATS(t), agreeOnKafka(t))
+	cases := slices.Concat(agreeOnConfiguration(), agreeOnAPI(), agreeOnFiles(), agreeOnNATS(t), agreeOnKafka(t), agreeOnCauses(t))
 	if len(cases) < 40 {
 		t.Fatalf("only %d set-ups", len(cases))
 	}
@@ -184,9 +191,42 @@ func (s *setup) agree(name string, ready bool) {
 		s.t.Errorf("%s: check says ready %t, run is ready %t, expected %t\ncheck: %s%s\nrun (%d): %.1500s",
 			name, said, runs, ready, check.out.String(), check.err.String(), r.code, r.err.String())
 	}
+	all := check.out.String() + check.err.String()
+	for _, words := range s.says {
+		if !strings.Contains(all, words) || !strings.Contains(r.err.String()+s.shown, words) {
+			s.t.Errorf("%s: both have to say %q\ncheck: %s\nrun: %.2500s\nreadyz: %s", name, words, all, r.err.String(), s.shown)
+		}
+	}
+	s.tellsOnce(name, check.out.String())
+	wantKeys(s.t, name, all+r.err.String()+s.shown)
 	for _, text := range []string{"*fmt.", "*errors.", "*net.", "%!"} {
 		if all := check.out.String() + check.err.String() + r.err.String(); strings.Contains(all, text) {
 			s.t.Errorf("%s: %s is shown: %s", name, text, all)
+		}
+	}
+}
+
+// tellsOnce wants no two refusals of one key of the configuration: they are one fault.
+func (s *setup) tellsOnce(name, said string) {
+	seen := map[string]bool{}
+	for line := range strings.Lines(said) {
+		refused, ok := strings.CutPrefix(line, "refused")
+		thing, _, _ := strings.Cut(strings.TrimSpace(refused), ": ")
+		ok = ok && keySaid.FindString(thing) == thing
+		if ok && seen[thing] {
+			s.t.Errorf("%s: %s is refused twice:\n%s", name, thing, said)
+		}
+		seen[thing] = seen[thing] || ok
+	}
+}
+
+// wantKeys wants each key of a sink that a text names to be one: hints put them together while the program runs.
+func wantKeys(t *testing.T, name, text string) {
+	t.Helper()
+	for _, key := range regexp.MustCompile(`\bsink\.[a-z]+\.[a-z_]+(\.[a-z_]+)?`).FindAllString(text, -1) {
+		known := slices.ContainsFunc(config.Reference(), func(k config.Key) bool { return k.Path == key || strings.HasPrefix(k.Path, key+".") })
+		if !known {
+			t.Errorf("%s: it names the key %s, which is not there", name, key)
 		}
 	}
 }

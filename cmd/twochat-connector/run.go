@@ -42,7 +42,7 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	p.saveMemory(c)
 	logger := newLogger(c.Log, p.err)
 	p.hearLibraries(logger)
-	err = connect(ctx, c, *w, logger)
+	err = connect(ctx, c, *w, p.namespace(), logger)
 	if err == nil || logsText(c.Log, p.err) {
 		return err
 	}
@@ -67,7 +67,7 @@ func about(errs []error, thing string) bool {
 const drainTime = 24 * time.Second
 
 // connect runs the pipeline of a configuration until the context ends.
-func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger) error {
+func connect(ctx context.Context, c *config.Config, w words, namespace string, logger *slog.Logger) error {
 	set, wrong := setStage(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	for _, f := range c.Findings() {
 		// A file that the sink cannot use is told by the sink, as long as that lasts.
@@ -84,6 +84,7 @@ func connect(ctx context.Context, c *config.Config, w words, logger *slog.Logger
 	sink := set.sink
 	registry := newRegistry()
 	pipe := newPipeline(parts{config: c, sink: sink, client: set.client, privacy: set.privacy, registry: registry, logger: logger, words: w})
+	set.server.namespace = namespace
 	set.server.serve(adminHandler(registry, func() report { return pipe.report(time.Now()) }), logger)
 	promise := sink.Promise()
 	logger.Info("started", "version", versionText(), "instance", pipe.instance, "streams", len(pipe.lanes), "sink", c.Sink.Chosen()[0],

@@ -42,9 +42,15 @@ func Failure(err error, keys Keys) (cause, hint string, ok bool) {
 	case errors.As(err, &record):
 		return "it speaks no TLS on this port", "ask it on its TLS port, or set TLS up there; without TLS, see what " + keys.Address + " and the keys beside " + keys.CA + " say", true
 	case errors.As(err, &alert), aboutAlert(err):
-		return refusedOurs(err, keys)
+		cause, hint = refusedOurs(alertText(err), keys)
+		return cause, hint, true
 	}
 	return "", "", false
+}
+
+// Closed is a server that closed the connection right after the handshake, and whose reason was lost with it.
+func Closed(keys Keys) (cause, hint string) {
+	return refusedOurs("it closed the connection after the handshake, as it does for want of a good certificate", keys)
 }
 
 // names lists what a certificate is for, a few of them. They are the server's own, and public.
@@ -70,18 +76,20 @@ func names(certificate *x509.Certificate) string {
 // that tells it.
 func aboutAlert(err error) bool { return strings.Contains(err.Error(), "remote error: tls: ") }
 
-// refusedOurs is a handshake that the server broke off.
-func refusedOurs(err error, keys Keys) (cause, hint string, ok bool) {
-	_, said, _ := strings.Cut(err.Error(), "tls: ")
-	if at := strings.LastIndex(said, "tls: "); at >= 0 {
-		said = said[at+len("tls: "):]
-	}
+// alertText is what the server broke a handshake off with.
+func alertText(err error) string {
+	text := err.Error()
+	return text[strings.LastIndex(text, "tls: ")+len("tls: "):]
+}
+
+// refusedOurs is a handshake that the server broke off, in its words.
+func refusedOurs(said string, keys Keys) (cause, hint string) {
 	switch {
 	case !strings.Contains(said, "certificate"):
-		return "it breaks the TLS handshake off (" + said + ")", "see which TLS versions and ciphers the server takes; the connector speaks 1.2 and 1.3", true
+		return "it breaks the TLS handshake off (" + said + ")", "see which TLS versions and ciphers the server takes; the connector speaks 1.2 and 1.3"
 	case keys.CertGiven:
 		return "it does not accept the certificate of " + keys.Cert + " (" + said + ")",
-			"put a certificate that the server's authority has signed, and its key, into the files of " + keys.Cert + " and the key beside it", true
+			"put a certificate that the server's authority has signed, and its key, into the files of " + keys.Cert + " and the key beside it"
 	}
-	return "it wants a certificate of its clients (" + said + ")", "put one into a file, with its key in another, and name them in " + keys.Cert + " and the key_file beside it", true
+	return "it wants a certificate of its clients (" + said + ")", "put one into a file, with its key in another, and name them in " + keys.Cert + " and the key_file beside it"
 }

@@ -34,11 +34,17 @@ func (c Config) dialer() func(ctx context.Context, network, address string) (net
 		}
 		secure := tls.Client(plain, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("tls: %w", err), plain.Close())
+			return nil, errors.Join(&handshakeError{err}, plain.Close())
 		}
 		return secure, nil
 	}
 }
+
+// handshakeError says that a broker took the connection, and TLS could not be agreed on.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "tls: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
 
 func (t TLS) load(address string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.Insecure}

@@ -35,9 +35,13 @@ func (s *Sink) obstacle(err error) *connector.Obstacle {
 		CA: "sink.kafka.tls.ca_file", Cert: "sink.kafka.tls.cert_file", ServerName: "sink.kafka.tls.server_name", Address: "sink.kafka.brokers",
 		CAGiven: s.config.TLS.CAFile != "", CertGiven: s.config.TLS.CertFile != "",
 	})
+	var shake *handshakeError
 	switch {
 	case ok:
 		return broker(cause, hint)
+	case errors.As(err, &shake): // a listener without TLS waits for more, or closes
+		return broker("it takes the connection, and does not answer a TLS handshake ("+plainText(shake.err)+")",
+			"see whether sink.kafka.brokers names a listener with TLS; to speak to one without, take sink.kafka.tls out")
 	case errors.Is(err, errWantsTLS):
 		return broker("its listener speaks TLS", "set `sink.kafka.tls.enabled: true`, or name its listener without TLS in sink.kafka.brokers")
 	case errors.Is(err, errOtherProtocol):

@@ -47,6 +47,8 @@ func (c Connection) obstacle(err error) *connector.Obstacle {
 	var dns *net.DNSError
 	var on *net.OpError
 	switch {
+	case errors.Is(err, natsgo.ErrTLS):
+		return server(handshake.Closed(keys))
 	case errors.Is(err, natsgo.ErrSecureConnWanted):
 		return server("it speaks no TLS, which the configuration insists on",
 			"set TLS up on the server; or, to do without, write nats:// in "+c.key("url")+" and take "+c.key("tls")+" out")
