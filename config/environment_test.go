@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +196,42 @@ func TestFromFlags_Bad(t *testing.T) {
 		var problems Problems
 		if !errors.As(err, &problems) || err.Error() != test.want {
 			t.Errorf("%+v:\ngot  %v\nwant %v", test.flags, err, test.want)
+		}
+	}
+}
+
+// A key that is missing is not laid to the variable or flag that gave another key of its section.
+func TestLoad_WhatIsMissingBlamesNobody(t *testing.T) {
+	for _, test := range []struct {
+		flags Flags
+		env   []string
+		want  []string
+	}{
+		{Flags{Numbers: []string{"123"}}, nil, []string{
+			`flag --number: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`,
+			"configuration: twochat.api_key_file: expected a file with the API key, or the key in the environment TWOCHAT_API_KEY",
+		}},
+		{Flags{Numbers: []string{"+595981048477"}}, nil, []string{
+			"configuration: twochat.api_key_file: expected a file with the API key, or the key in the environment TWOCHAT_API_KEY",
+		}},
+		{Flags{Numbers: []string{"+595981048477"}}, []string{"TWOCHAT_API_KEY=key", "TWOCHAT_CONNECTOR_SINK_NATS_URL=nats://127.0.0.1:4222"}, []string{
+			"configuration: sink.nats.state: core NATS remembers nothing, so a folder for the checkpoints is needed; set a path like ./whatsapp.state, or use the sink jetstream",
+		}},
+		{Flags{Sink: "-", Numbers: []string{"+595981048477"}}, []string{"TWOCHAT_API_KEY=key", "TWOCHAT_CONNECTOR_PRIVACY_IDENTIFIERS=pseudonymous"}, []string{
+			"configuration: privacy.key_file: expected a file with a key, as privacy.identifiers is pseudonymous",
+			"flag --number: twochat.streams[0].name: expected a name, as privacy.identifiers is pseudonymous",
+		}},
+	} {
+		_, err := FromFlags(test.flags, test.env)
+		if err == nil {
+			t.Errorf("%+v: no error", test.flags)
+			continue
+		}
+		got := strings.Split(err.Error(), "\n")
+		slices.Sort(got)
+		slices.Sort(test.want)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%+v, %v:\n%s\nwant:\n%s", test.flags, test.env, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 		}
 	}
 }
