@@ -159,7 +159,7 @@ func hintOf(state StreamState, cause error) string {
 func hintFor(fault PageFault) string {
 	switch fault {
 	case FaultCredits:
-		return "top up the account at 2Chat, or wait until its month begins anew"
+		return "top up the account at 2Chat, or wait until its month begins anew; poll.monthly_credits is not what is used up"
 	case FaultKey:
 		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
 	case FaultBlocked:

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -171,6 +172,16 @@ func agreeOnCauses(t *testing.T) []agreement {
 			s.says = []string{"all 5000 calls of the account's plan are used", "get a larger plan at 2Chat"}
 		}},
 	}
+	waiting := answering("server asks to wait", false, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "600")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}, nil)
+	asked := waiting.set
+	waiting.set = func(s *setup) {
+		asked(s)
+		s.says = []string{"the server has a problem", "2Chat asked to wait 10m0s"}
+	}
+	list = append(list, waiting)
 	for name, status := range map[string]int{"key refused": 403, "key wrong": 401, "credits spent": 402} {
 		blocked := answering("account blocked, "+name, false, says(status, `{"detail":"no"}`),
 			says(200, `{"success":true,"account":{"blocked":true},"limits":{"requests_per_minute":6000},"usage":{}}`))

@@ -142,7 +142,7 @@ func faultFinding(thing, about string, err error) connector.Finding {
 	mends := map[connector.PageFault]string{
 		connector.FaultKey:         "put the account's API key into the file of twochat.api_key_file, or into " + config.APIKeyVariable,
 		connector.FaultNumber:      "connect the number in 2Chat, or correct twochat.streams",
-		connector.FaultCredits:     "top the account up, or wait until its month begins anew",
+		connector.FaultCredits:     "top the account up, or wait until its month begins anew; poll.monthly_credits is not what is used up",
 		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account as well, lower poll.requests_per_minute",
 		connector.FaultRequest:     "look at twochat.base_url and at the number",
 		connector.FaultInvalid:     "see whether twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
@@ -156,6 +156,13 @@ func faultFinding(thing, about string, err error) connector.Finding {
 	finding.Text, finding.Mend = fault.Err.Error(), cmp.Or(fault.Hint, mends[fault.Fault])
 	if fault.Status != 0 {
 		finding.Text += fmt.Sprintf(" (HTTP %d)", fault.Status)
+	}
+	switch {
+	case fault.RetryAfter > 0:
+		finding.Text += fmt.Sprintf("; 2Chat asked to wait %s, until %s", fault.RetryAfter.Round(time.Second), time.Now().Add(fault.RetryAfter).UTC().Format("15:04:05 UTC"))
+		finding.Mend = "wait until then, and try again"
+	case fault.Fault == connector.FaultTransient && fault.Status != 0 && fault.Hint == "":
+		finding.Mend = "wait some minutes, and try again: it answers, and has a problem of its own"
 	}
 	switch {
 	case fault.Fault == connector.FaultKey:
