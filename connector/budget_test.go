@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -491,6 +492,43 @@ func TestBudget_Bounds(t *testing.T) {
 			if more := pace(used, monthly*2, streams, 0); more > of {
 				t.Fatalf("seed %d: %v with twice the budget, before %v", seed, more, of)
 			}
+		}
+	}
+}
+
+// Which calls are spent is told apart: those of the budget that was set, or all that the account's plan has.
+func TestBudget_SpentSaysWhat(t *testing.T) {
+	for _, test := range []struct {
+		used       int64
+		plan       bool
+		text, hint string
+	}{
+		{1000, false, "(poll.monthly_credits) is used up", "raise poll.monthly_credits"},
+		{4999, false, "(poll.monthly_credits) is used up", "raise poll.monthly_credits"},
+		{5000, true, "all 5000 calls of the account's plan are used", "get a larger plan"},
+	} {
+		b := connector.NewBudget(connector.BudgetConfig{
+			Monthly: 1000, Streams: 1, Interval: time.Second, Stop: true, Own: func() int64 { return 0 }, Logger: slog.New(slog.DiscardHandler),
+		})
+		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		b.Read(connector.AccountUsage{At: at, Used: test.used, Max: 5000})
+		if _, open := b.Open(at); open {
+			t.Fatalf("%d calls used, and it is open", test.used)
+		}
+		err := b.Spent()
+		var hinted interface{ Hint() string }
+		hint := ""
+		var fault *connector.PageError
+		if errors.As(err, &hinted) {
+			hint = hinted.Hint()
+		} else if errors.As(err, &fault) {
+			hint = fault.Hint
+		}
+		if !strings.Contains(err.Error(), test.text) || !strings.Contains(hint, test.hint) || fault != nil != test.plan {
+			t.Errorf("%d calls used: %v; %s", test.used, err, hint)
+		}
+		if s := b.Status(at); s.PlanSpent != test.plan || s.Plan != 5000 || strings.Contains(s.Text, "plan") != test.plan {
+			t.Errorf("%d calls used: %+v", test.used, s)
 		}
 	}
 }
