@@ -198,6 +198,10 @@ func (r *Reader) searchEnd(ctx context.Context, out *Outcome) error {
 	number := a.low + (a.high-a.low)/2
 	switch {
 	case a.high > 0:
+	case a.low < r.end.number-1: // a walk came to it there
+		number = r.end.number - 1
+	case a.low < r.end.number && r.end.number > 0:
+		number = r.end.number
 	case a.low < 0:
 		number = a.size - 1
 	default:

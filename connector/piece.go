@@ -61,11 +61,12 @@ func (r *Reader) beginPiece(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// endPiece ends a piece with the list, after a few empty pages.
+// endPiece ends a piece with the list: where a page was empty that was so before, or another one below it is.
 func (r *Reader) endPiece() {
 	a, p := &r.accept, &r.accept.piece
+	searched := len(r.recorded.Accepting.Done) == 0 && p.next-1 == a.high
 	switch {
-	case p.empty < 2 && p.next <= farthestPage:
+	case p.empty < 2 && p.next <= farthestPage && !searched:
 	case len(r.recorded.Accepting.Done) > 0 && !a.everywhere: // an end that shows nothing of it counts only where all above was looked at
 		r.lookFurther()
 	case len(p.pages) == 0:
