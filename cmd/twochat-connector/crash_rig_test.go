@@ -22,6 +22,7 @@ type rig struct {
 	numbers []string
 	binary  string
 	config  string
+	words   []string // the operator's, at each start
 	url     string
 	seats   [2]seat
 }
@@ -108,7 +109,8 @@ func (r *rig) start(t *testing.T, i int) {
 		return
 	}
 	r.note(t, i)
-	s.process = launch(t, s.log, []string{"TWOCHAT_API_KEY=test"}, r.binary, "run", "--config", r.config)
+	args := append([]string{"run", "--config", r.config}, r.words...)
+	s.process = launch(t, s.log, []string{"TWOCHAT_API_KEY=test"}, r.binary, args...)
 	s.starts++
 	s.stopped, s.asked = false, false
 }

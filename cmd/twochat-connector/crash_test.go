@@ -57,6 +57,10 @@ func TestBinary(t *testing.T) {
 			})
 		}
 	})
+	t.Run("accept history", func(t *testing.T) {
+		t.Parallel()
+		acceptHistory(t, b)
+	})
 	t.Run("crash/nats", func(t *testing.T) {
 		t.Parallel()
 		crash(t, b.connector, newNATSPlace(t, b.nats, ""), false)
