@@ -92,6 +92,20 @@ func (r *Reader) Accepting() bool {
 	return r.recorded.Accepting != nil && r.accept.resting == 0 && r.Rested()
 }
 
+// accepted is how far the delivery of held messages has come; nil where none is under way.
+func (r *Reader) accepted() *Accepting {
+	at := r.recorded.Accepting
+	if at == nil {
+		return nil
+	}
+	so := &Accepting{Delivered: at.Delivered}
+	if len(at.Done) > 0 {
+		page := r.expected() / r.rules.Page
+		so.Page = &page
+	}
+	return so
+}
+
 // topOf is what of page 0 the horizon may be renewed with after a walk from there.
 func (r *Reader) topOf(page Page) (top Keys) {
 	if r.recorded.Accepting == nil {

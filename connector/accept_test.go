@@ -295,3 +295,47 @@ func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 		}
 	}
 }
+
+// While held messages are being delivered, the top of the list stays ground with all of page 0 that is known, so that late messages among
+// its rows do not lead a poll below it, to take for new what is held.
+func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
+	d := lostGround(t, 150)
+	d.reading.AcceptHistory = true
+	d.restart()
+	for step := 0; d.Checkpoint().Accepting == nil || len(d.Checkpoint().Accepting.Done) == 0; step++ {
+		if step > 50 {
+			t.Fatal("nothing was accepted")
+		}
+		if _, err := d.Poll(t.Context(), d.start); err != nil {
+			t.Fatal(err)
+		}
+		if d.Accepting() {
+			if _, err := d.Sweep(t.Context(), minute(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := len(d.Checkpoint().Horizon); got != d.list.page {
+		t.Errorf("the horizon has %d keys, page 0 has %d rows", got, d.list.page)
+	}
+	for n := range d.list.page {
+		d.list.under(5149-n, at(message(9000+n), minute(5148-n-100_000)))
+	}
+	d.restart()
+	for range 6 {
+		if _, err := d.Poll(t.Context(), d.start); err != nil && !harmless(err) {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range strings.Fields(d.log.text()) {
+		if strings.HasPrefix(id, "m5") && !strings.HasSuffix(id, "*") {
+			t.Errorf("%s was delivered as if it were new", id)
+		}
+	}
+	d.accept(100, func(int) {})
+	for _, row := range d.list.rows {
+		if got := strings.Count(" "+strings.ReplaceAll(d.log.text(), "*", "")+" ", " "+row.UUID+" "); got != 1 {
+			t.Errorf("%s stands %d times in the log", row.UUID, got)
+		}
+	}
+}

@@ -53,6 +53,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		{"backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off.", func(s *Status) float64 { return float64(s.BacklogPage) }},
 		{"interval_seconds", "The poll interval in force.", func(s *Status) float64 { return s.Interval.Seconds() }},
 		{"seen_window_events", "Messages in the seen window.", func(s *Status) float64 { return float64(s.Seen) }},
+		{"accepting", "1 while held messages are being delivered, as `run --accept-history` asks for.", func(s *Status) float64 { return one(s.Accepting != nil) }},
 		{"log_sequence", "The sequence of the newest event in the log.", func(s *Status) float64 { return float64(s.Sequence) }},
 	} {
 		m.gauges = append(m.gauges, gauge{desc(g.name, g.help), g.value})
@@ -106,11 +107,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 			send(g.desc, dto.MetricType_GAUGE, g.value(&status), alone...)
 		}
 		for i, state := range states {
-			value := 0.
-			if state == status.State {
-				value = 1
-			}
-			send(m.state, dto.MetricType_GAUGE, value, inState[i], stream)
+			send(m.state, dto.MetricType_GAUGE, one(state == status.State), inState[i], stream)
 		}
 	}
 }
@@ -185,6 +182,14 @@ func (s *timedSeries) Write(to *dto.Metric) error {
 	to.Label = s.labels
 	to.Histogram = &dto.Histogram{SampleCount: &count, SampleSum: &s.sum, Bucket: buckets}
 	return nil
+}
+
+// one is how a metric says that something is so.
+func one(so bool) float64 {
+	if so {
+		return 1
+	}
+	return 0
 }
 
 func unix(t time.Time) float64 {

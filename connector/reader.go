@@ -230,9 +230,8 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 			r.careful = true
 			return out, ErrMoved
 		}
-		// The search began right above it, or all below it is held: it is all that is listed there.
-		if (r.careful || r.recorded.Accepting != nil && r.start == 0) && r.few == 0 && w.longest > 0 {
-			r.few = w.longest
+		if r.careful && r.few == 0 && w.longest > 0 {
+			r.few = w.longest // the search began right above it, and it is all that is listed there
 			return out, nil
 		}
 		n, err := r.findStart(ctx, nil)

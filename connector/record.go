@@ -18,7 +18,8 @@ func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
 	p.mu.Lock()
 	s := &p.status
 	s.Sequence, s.Certified, s.Counters, s.Ground = c.Sequence, c.Certified, c.Counters, c.GroundTime
-	s.Seen, s.Open, s.BacklogPage, s.Horizon = seen, open, reader.Start(), len(c.Horizon) > 0
+	s.Seen, s.Open, s.BacklogPage = seen, open, reader.Start()
+	s.Horizon, s.Accepting = len(c.Horizon) > 0 && c.Accepting == nil && !c.Accepted, reader.accepted()
 	s.Delivered += uint64(out.Delivered)
 	if !out.Newest.IsZero() {
 		s.NewestMessage = out.Newest

@@ -61,7 +61,17 @@ type Status struct {
 	Fenced    uint64   `json:"fenced"`
 	Unclear   uint64   `json:"unclear"`
 
-	// Horizon says that the list lost all ground and its older part is held (rule 8).
-	Horizon  bool          `json:"horizon,omitempty"`
-	Interval time.Duration `json:"interval_ns"`
+	// Horizon says that the list lost all ground and its older part is held (rule 8); Accepting, how far its delivery has come, where
+	// the operator said so.
+	Horizon   bool          `json:"horizon,omitempty"`
+	Accepting *Accepting    `json:"accepting,omitempty"`
+	Interval  time.Duration `json:"interval_ns"`
+}
+
+// Accepting is how far the delivery of held messages has come, from the end of the list upward.
+type Accepting struct {
+	// Delivered is how many events it has delivered.
+	Delivered uint64 `json:"delivered"`
+	// Page is the page of the list from which down nothing is left to deliver; nil while the end of the list is searched or read.
+	Page *int `json:"done_from_page,omitempty"`
 }

@@ -151,7 +151,7 @@ func answer(w http.ResponseWriter, status int, contentType string, body []byte) 
 var pageSource string
 
 var statusPage = template.Must(template.New("page").Funcs(template.FuncMap{
-	"ago": ago, "span": span, "state": stateText, "groups": groups,
+	"ago": ago, "span": span, "state": stateText, "groups": groups, "accepting": acceptingText,
 	"interval": intervalText,
 	"local":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(pageSource))

@@ -140,7 +140,7 @@ func residueOf(c *config.Config, promise connector.Promise, k cost) []caveat {
 		caveat{"A list that is replaced in the middle of a walk may come out of order for that one walk. It is neither lost nor doubled.", ""},
 		caveat{
 			"Where a list loses all that was delivered of it (a chat cleared, a number connected anew), what is newer is delivered, and the older part is held, counted and shown by `status`.",
-			"run --accept-history delivers it",
+			"run --accept-history delivers it: once, with late=true, beside the polls and at little more than a call a page, and goes on after a restart. Then the word is spent, though it stay among the arguments: what is held later on waits for another one, which takes a run without it first",
 		},
 		caveat{
 			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stands at it, and `status` names it. A hundred of the longest texts that WhatsApp takes are 6.5 MB. Memory grows with what comes in: up to three times the limit for each request in flight.", sizeText(c.Poll.MaxPageBytes)),

@@ -25,7 +25,7 @@ func TestExplain(t *testing.T) {
 		"stdout":    {"stdout: {}", "", []string{"BEST EFFORT", "every start is a first start"}},
 		"file": {"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }", []string{
 			"Every line of events.jsonl", "taken out, wherever it", "(files and the ways to them) (privacy.drop)",
-			"a sweep, 60h back", "Late messages are searched for every 1h, and rarer, down to every 24h", "seam", "--accept-history",
+			"a sweep, 60h back", "Late messages are searched for every 1h, and rarer, down to every 24h", "seam", "--accept-history", "the word is spent",
 		}},
 		"no sweeps": {"file: {}", "", []string{"is never found: there are no sweeps"}},
 	} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,28 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 		}
 		if !strings.Contains(page.String(), want) || !strings.Contains(page.String(), s.Cause) {
 			t.Errorf("%s: the page does not say %q", state, want)
+		}
+	}
+}
+
+// The page and the command say how far held messages are delivered.
+func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
+	page := 15
+	for want, accepting := range map[string]*connector.Accepting{
+		"none of it so far, from the end of the list upward":      {},
+		"4,500 so far, all from page 15 of the list down is done": {Delivered: 4_500, Page: &page},
+	} {
+		var s streamReport
+		s.Stream, s.State, s.Since, s.Accepting = "shop", connector.StateLive, time.Now(), accepting
+		r := report{Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true, Streams: []streamReport{s}}
+		var shown, printed strings.Builder
+		if err := errors.Join(statusPage.Execute(&shown, r), printReport(&printed, r)); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{shown.String(), printed.String()} {
+			if !strings.Contains(text, want) || !strings.Contains(text, "--accept-history") {
+				t.Errorf("it does not say %q: %s", want, text)
+			}
 		}
 	}
 }

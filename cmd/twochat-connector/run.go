@@ -28,7 +28,7 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	settings := configFlags(flags)
 	startFlag(flags, settings)
 	w := wordFlags(flags, settings)
-	flags.BoolVar(&w.acceptHistory, "accept-history", false, "deliver what is held because a list lost all that was delivered before")
+	flags.BoolVar(&w.acceptHistory, "accept-history", false, "deliver once what is held because a list lost all that was delivered before; said again, it counts after a run without it")
 	if err := p.parse(flags, args, aboutRun); err != nil {
 		return err
 	}

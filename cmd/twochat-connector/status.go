@@ -219,6 +219,20 @@ func printReport(to io.Writer, r report) error {
 		if s.Horizon {
 			fmt.Fprintf(to, "! stream %s: all that was delivered is gone from the list; its older part is held, and `run --accept-history` delivers it\n", s.Stream)
 		}
+		if text := acceptingText(s.Accepting); text != "" {
+			fmt.Fprintf(to, "! stream %s: %s\n", s.Stream, text)
+		}
 	}
 	return nil
+}
+
+// acceptingText says how far the delivery of held messages has come; nothing where none is under way.
+func acceptingText(a *connector.Accepting) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Page == nil:
+		return "what is held is being delivered, as `run --accept-history` asks for: none of it so far, from the end of the list upward"
+	}
+	return fmt.Sprintf("what is held is being delivered, as `run --accept-history` asks for: %s so far, all from page %d of the list down is done", groups(a.Delivered), *a.Page)
 }
