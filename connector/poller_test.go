@@ -827,3 +827,29 @@ func TestPoller_Status(t *testing.T) {
 		s.stop()
 	})
 }
+
+// Where nothing is delivered that waits to be confirmed, there is no time since when it does: not while ground is searched either.
+func TestPoller_OpenSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		without, with := 0, 0
+		s := newShift(t, func(s *shift, _ *PollerConfig) {
+			s.list.before = func(int, int) error {
+				switch got := s.poller.Status(); {
+				case (got.Open == 0) != got.OpenSince.IsZero():
+					t.Errorf("%d are open, since %v", got.Open, got.OpenSince)
+				case got.Open == 0:
+					without++
+				default:
+					with++
+				}
+				return nil
+			}
+		}, newest(400, 1)...)
+		pass(10 * time.Minute)
+		s.wantState(StateLive)
+		if without < 5 || with < 5 {
+			t.Errorf("looked at %d and %d only", without, with)
+		}
+		s.stop()
+	})
+}

@@ -25,7 +25,7 @@ func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
 		s.NewestMessage = out.Newest
 	}
 	switch {
-	case reader.Rested():
+	case reader.Rested() || open == 0: // a walk that was cut before it delivered anything leaves nothing to confirm
 		s.OpenSince = time.Time{}
 	case s.OpenSince.IsZero():
 		s.OpenSince = began
