@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// stage is one connector with its fake 2Chat and its broker.
+type stage struct {
+	ctx       context.Context
+	connector string
+	folder    string
+	config    string
+	fake      *twochattest.Fake
+	nats      *process
+	natsPort  string
+	others    []*process
+	ports     *ports
+}
+
+// apart is how long a failure is looked at: its counters go on at the rate at which they grew meanwhile.
+const apart = 15 * time.Second
+
+// record lets a failure happen and returns what is shown before it, and after.
+func (p *programs) record(ctx context.Context, folder, adminPort string, f failure) (*recording, error) {
+	ctx, cancel := context.WithTimeout(ctx, 100*time.Second)
+	defer cancel()
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return nil, err
+	}
+	options := twochattest.Options{Seed: 1, Key: "right", History: 500, RequestsPerMinute: 6000, Credits: 1_000_000}
+	if f.fake != nil {
+		f.fake(&options)
+	}
+	fake := twochattest.New(options)
+	fake.Consume(f.used)
+	api, err := fake.Start()
+	if err != nil {
+		return nil, err
+	}
+	defer api.Close()
+	s := &stage{ctx: ctx, connector: p.connector, folder: folder, fake: fake, natsPort: p.ports.next(), ports: &p.ports}
+	if s.nats, err = begin(ctx, folder, "nats", p.natsServer, "-a", "127.0.0.1", "-p", s.natsPort, "-js", "-sd", filepath.Join(folder, "js")); err != nil {
+		return nil, err
+	}
+	defer s.nats.kill()
+	if f.poll == "" {
+		f.poll = ", monthly_credits: 1000000"
+	}
+	s.config = fmt.Sprintf(`twochat: { base_url: %q, streams: [{ number: %q, name: shop }] }
+start: beginning
+poll: { min_interval: 1s, max_interval: 1s, requests_per_minute: 6000%s }
+sink: { jetstream: { url: "nats://127.0.0.1:%s", create: true } }
+log: { format: json }
+admin: { listen: "127.0.0.1:%%s" }
+`, api.URL, twochattest.DefaultNumber, f.poll, s.natsPort)
+	if err := s.start(adminPort); err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, other := range s.others {
+			other.kill()
+		}
+	}()
+	if f.ready == "" {
+		f.ready = state("live")
+	}
+	url := "http://127.0.0.1:" + adminPort + "/metrics"
+	var r recording
+	if r.before, err = scrapeUntil(ctx, url, f.ready); err != nil {
+		return nil, err
+	}
+	if err := p.prometheus.wantScraped(ctx, f.name); err != nil {
+		return nil, err
+	}
+	if err := f.happen(s); err != nil {
+		return nil, err
+	}
+	if f.shows == "" {
+		// Long enough for Prometheus to see that nothing answers.
+		return &r, wait(ctx, apart)
+	}
+	if r.noticed, err = scrapeUntil(ctx, url, f.shows); err != nil {
+		return nil, err
+	}
+	if err := wait(ctx, apart); err != nil {
+		return nil, err
+	}
+	r.later, err = scrape(ctx, url)
+	return &r, err
+}
+
+func (s *stage) start(port string) error {
+	path := filepath.Join(s.folder, "config-"+port+".yaml")
+	if err := os.WriteFile(path, fmt.Appendf(nil, s.config, port), 0o600); err != nil {
+		return err
+	}
+	other, err := begin(s.ctx, s.folder, "connector-"+port, s.connector, "run", "--config", path)
+	if err == nil {
+		s.others = append(s.others, other)
+	}
+	return err
+}
+
+type process struct{ command *exec.Cmd }
+
+func begin(ctx context.Context, folder, name, program string, args ...string) (*process, error) {
+	log, err := os.Create(filepath.Join(folder, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, program, args...)
+	command.Stdout, command.Stderr = io.Writer(log), io.Writer(log)
+	command.Env = append(os.Environ(), "TWOCHAT_API_KEY=right")
+	return &process{command}, command.Start()
+}
+
+func (p *process) kill() {
+	if p.command.ProcessState == nil {
+		_ = p.command.Process.Kill()
+		_ = p.command.Wait()
+	}
+}
+
+// ports gives out ports, each once, below those that connections take for themselves.
+type ports struct {
+	mu    sync.Mutex
+	given map[int]bool
+}
+
+func (p *ports) next() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		port := 12_000 + rand.IntN(18_000)
+		if p.given[port] {
+			continue
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue // somebody else has it
+		}
+		_ = listener.Close()
+		if p.given == nil {
+			p.given = map[int]bool{}
+		}
+		p.given[port] = true
+		return strconv.Itoa(port)
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
