@@ -265,3 +265,16 @@ func TestChart_Secrets(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// The chart passes the strict lint of helm with each file of values.
+func TestChart_Lint(t *testing.T) {
+	files, err := filepath.Glob(chart + "/ci/*.yaml")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("found %d files of values: %v", len(files), err)
+	}
+	for _, file := range files {
+		if said, err := exec.CommandContext(t.Context(), helm(t), "lint", "--strict", chart, "--values", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", file, said)
+		}
+	}
+}
