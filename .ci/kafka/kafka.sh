@@ -70,7 +70,7 @@ logging() {
 }
 
 start() {
-	local jars folder=$2 port=$3
+	local jars folder=$2 port=$3 cluster
 	jars=$(jars_of "$1")
 	mkdir -p "$folder"
 	if [ ! -f "$folder/server.properties" ]; then
@@ -94,8 +94,10 @@ start() {
 			broker.heartbeat.interval.ms=500
 		CONF
 		[ ! -f "$folder/extra.properties" ] || cat "$folder/extra.properties" >>"$folder/server.properties"
+		# Nodes of one cluster have the same voters, and so the same id.
+		cluster=$(grep '^controller.quorum.voters=' "$folder/server.properties" | tail -1 | md5sum | head -c21)A
 		java -cp "$jars/*" -Dlog4j2.configurationFile="$folder/log4j2.properties" -Dlog4j.configuration="file:$folder/log4j.properties" \
-			kafka.tools.StorageTool format --cluster-id="$(head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)" \
+			kafka.tools.StorageTool format --cluster-id="$cluster" \
 			-c "$folder/server.properties" >"$folder/format.log" 2>&1 || fail "format: $(tail -3 "$folder/format.log")"
 	fi
 	setsid java -Xmx512m -XX:+UseSerialGC -cp "$jars/*" \

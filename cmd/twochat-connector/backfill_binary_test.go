@@ -211,7 +211,7 @@ func newFakeKafkaPlace(t *testing.T) fakeKafkaPlace {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fakeKafkaPlace{&kafkaPlace{port: number}}
+	return fakeKafkaPlace{&kafkaPlace{ports: []int{number}}}
 }
 
 func (p fakeKafkaPlace) start(*testing.T)  {}

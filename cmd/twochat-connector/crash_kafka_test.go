@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,22 +31,51 @@ const (
 	kafkaTopic  = "whatsapp.messages"
 )
 
-// kafkaPlace is a real Apache Kafka of one node.
+// kafkaPlace is a real Apache Kafka: one node, or a cluster of which one at a time is treated badly.
 type kafkaPlace struct {
-	jars, folder string
-	port         int
+	jars    string
+	folders []string
+	ports   []int
+	victim  int
 }
 
-func newKafkaPlace(t *testing.T, jars string) *kafkaPlace {
+func newKafkaPlace(t *testing.T, jars string) *kafkaPlace { return newKafkaCluster(t, jars, 1) }
+
+func newKafkaCluster(t *testing.T, jars string, nodes int) *kafkaPlace {
 	t.Helper()
-	p := &kafkaPlace{jars: jars, folder: t.TempDir(), port: freePortPair(t)}
+	p := &kafkaPlace{jars: jars}
+	for range nodes {
+		p.folders, p.ports = append(p.folders, t.TempDir()), append(p.ports, freePortPair(t))
+	}
+	if nodes > 1 {
+		p.cluster(t)
+	}
 	version := strings.TrimSpace(p.script(t, "version", jars))
 	fmt.Printf("%s: against Apache Kafka %s\n", t.Name(), version)
 	t.Cleanup(func() {
-		// The folder is about to be removed, so nothing may write to it any more.
-		p.script(t, "kill", p.folder)
+		// The folders are about to be removed, so nothing may write to them any more.
+		for _, folder := range p.folders {
+			p.script(t, "kill", folder)
+		}
 	})
 	return p
+}
+
+// cluster makes one cluster of the nodes, in which everything has as many replicas.
+func (p *kafkaPlace) cluster(t *testing.T) {
+	t.Helper()
+	var voters []string
+	for i, port := range p.ports {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, port+1))
+	}
+	for i, folder := range p.folders {
+		extra := fmt.Sprintf("node.id=%d\ncontroller.quorum.voters=%s\n", i+1, strings.Join(voters, ",")) +
+			"default.replication.factor=3\nmin.insync.replicas=2\noffsets.topic.replication.factor=3\n" +
+			"transaction.state.log.replication.factor=3\ntransaction.state.log.min.isr=2\ntransaction.state.log.num.partitions=6\n"
+		if err := os.WriteFile(filepath.Join(folder, "extra.properties"), []byte(extra), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // freePortPair finds a port whose successor is free as well: the broker's controller listens there.
@@ -67,37 +97,64 @@ func (p *kafkaPlace) script(t *testing.T, args ...string) string {
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), kafkaScript, args...) // the clean-up calls it too
 	command.Stdout, command.Stderr = &out, os.Stderr
 	if err := command.Run(); err != nil {
-		t.Fatalf("kafka.sh %s: %v", args[0], err)
+		t.Errorf("kafka.sh %s: %v", args[0], err)
 	}
 	return out.String()
 }
 
-func (p *kafkaPlace) address() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
+func (p *kafkaPlace) addresses() []string {
+	var addresses []string
+	for _, port := range p.ports {
+		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", port))
+	}
+	return addresses
+}
 
 func (p *kafkaPlace) sink() string {
-	return fmt.Sprintf("kafka: { brokers: [%q], topic: %s, create: true, transaction_timeout: 10s }", p.address(), kafkaTopic)
+	brokers, replicas := strings.Join(p.addresses(), "', '"), len(p.ports)
+	return fmt.Sprintf("kafka: { brokers: ['%s'], topic: %s, create: true, replicas: %d, transaction_timeout: 10s }", brokers, kafkaTopic, replicas)
 }
 
 func (p *kafkaPlace) logs() []string {
-	return []string{filepath.Join(p.folder, "out.log"), filepath.Join(p.folder, "broker.log")}
+	var logs []string
+	for _, folder := range p.folders {
+		logs = append(logs, filepath.Join(folder, "out.log"), filepath.Join(folder, "broker.log"))
+	}
+	return logs
 }
 
 func (p *kafkaPlace) start(t *testing.T) {
 	t.Helper()
-	p.script(t, "start", p.jars, p.folder, strconv.Itoa(p.port))
-	client, err := kgo.NewClient(kgo.SeedBrokers(p.address()))
+	var starting sync.WaitGroup // a node of a cluster answers when most of them run
+	for i, folder := range p.folders {
+		if _, err := os.Stat(filepath.Join(folder, "pid")); err == nil {
+			continue
+		}
+		starting.Go(func() { p.script(t, "start", p.jars, folder, strconv.Itoa(p.ports[i])) })
+	}
+	starting.Wait()
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.addresses()...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if !eventually(t.Context(), time.Minute, func() bool { return client.Ping(t.Context()) == nil }) {
+	if !eventually(t.Context(), time.Minute, func() bool {
+		answer, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
+		return err == nil && len(answer.Brokers) == len(p.ports)
+	}) {
 		t.Fatal("Kafka does not answer")
 	}
 }
 
-func (p *kafkaPlace) kill(t *testing.T)   { p.script(t, "kill", p.folder) }
-func (p *kafkaPlace) pause(t *testing.T)  { p.script(t, "pause", p.folder) }
-func (p *kafkaPlace) resume(t *testing.T) { p.script(t, "resume", p.folder) }
+// kill and pause meet one node after the other.
+func (p *kafkaPlace) kill(t *testing.T)   { p.script(t, "kill", p.next()) }
+func (p *kafkaPlace) pause(t *testing.T)  { p.script(t, "pause", p.next()) }
+func (p *kafkaPlace) resume(t *testing.T) { p.script(t, "resume", p.folders[p.victim]) }
+
+func (p *kafkaPlace) next() string {
+	p.victim = (p.victim + 1) % len(p.folders)
+	return p.folders[p.victim]
+}
 
 // read reads as a consumer of committed records does, with franz-go. In each partition the sequences of a stream have to rise,
 // and a chat's events have to be in one partition: that is order within a chat.
@@ -152,7 +209,7 @@ func (p *kafkaPlace) read(t *testing.T) map[string][]json.RawMessage {
 
 // committed gives the events topic up to its last stable offsets, each partition in order.
 func (p *kafkaPlace) committed(ctx context.Context) ([]*kgo.Record, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(p.address()), kgo.ConsumeTopics(kafkaTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.addresses()...), kgo.ConsumeTopics(kafkaTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
 	if err != nil {
 		return nil, err

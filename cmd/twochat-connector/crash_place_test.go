@@ -36,23 +36,49 @@ type place interface {
 	logs() []string
 }
 
-// natsPlace is a nats-server process with JetStream, which syncs every write to disk.
+// natsPlace is nats-server with JetStream, which syncs every write to disk: one process, or a cluster of which one at a time is
+// treated badly.
 type natsPlace struct {
 	binary, folder string
-	port           int
 	options        string // more of the connector's section sink.jetstream
-	process        *process
+	ports          []int
+	processes      []*process
+	victim         int
 }
 
 func newNATSPlace(t *testing.T, binary, options string) *natsPlace {
+	return newNATSCluster(t, binary, options, 1)
+}
+
+func newNATSCluster(t *testing.T, binary, options string, servers int) *natsPlace {
 	t.Helper()
-	p := &natsPlace{binary: binary, folder: t.TempDir(), port: freePort(t), options: options}
-	config := fmt.Sprintf("listen: 127.0.0.1:%d\nmax_payload: 4MB\njetstream: { store_dir: %q, sync_interval: always }\n", p.port, p.folder)
-	if err := os.WriteFile(filepath.Join(p.folder, "nats.conf"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
+	p := &natsPlace{binary: binary, folder: t.TempDir(), options: options, processes: make([]*process, servers)}
+	var routes []string
+	for range servers {
+		p.ports = append(p.ports, freePort(t))
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)))
 	}
-	t.Cleanup(func() { p.process.kill() })
+	for i, port := range p.ports {
+		config := fmt.Sprintf("server_name: n%d\nlisten: 127.0.0.1:%d\nmax_payload: 4MB\njetstream: { store_dir: %q, sync_interval: always }\n",
+			i+1, port, filepath.Join(p.folder, fmt.Sprint(i+1)))
+		if servers > 1 {
+			config += fmt.Sprintf("cluster: { name: three, listen: %q, routes: [%s] }\n",
+				strings.TrimPrefix(routes[i], "nats://"), strings.Join(routes, ", "))
+		}
+		if err := os.WriteFile(p.config(i), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, process := range p.processes {
+			process.kill()
+		}
+	})
 	return p
+}
+
+func (p *natsPlace) config(i int) string {
+	return filepath.Join(p.folder, fmt.Sprintf("nats-%d.conf", i+1))
 }
 
 func freePort(t *testing.T) int {
@@ -74,9 +100,21 @@ func tryPort(ctx context.Context, port int) (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-func (p *natsPlace) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", p.port) }
+func (p *natsPlace) url() string {
+	var urls []string
+	for _, port := range p.ports {
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", port))
+	}
+	return strings.Join(urls, ",")
+}
 
-func (p *natsPlace) logs() []string { return []string{filepath.Join(p.folder, "nats.log")} }
+func (p *natsPlace) logs() []string {
+	var logs []string
+	for i := range p.ports {
+		logs = append(logs, filepath.Join(p.folder, fmt.Sprintf("nats-%d.log", i+1)))
+	}
+	return logs
+}
 
 func (p *natsPlace) sink() string {
 	return fmt.Sprintf("jetstream: { url: %q, create: true%s }", p.url(), p.options)
@@ -84,7 +122,11 @@ func (p *natsPlace) sink() string {
 
 func (p *natsPlace) start(t *testing.T) {
 	t.Helper()
-	p.process = launch(t, p.logs()[0], nil, p.binary, "-c", filepath.Join(p.folder, "nats.conf"))
+	for i, process := range p.processes {
+		if !process.running() {
+			p.processes[i] = launch(t, p.logs()[i], nil, p.binary, "-c", p.config(i))
+		}
+	}
 	if !eventually(t.Context(), 30*time.Second, func() bool {
 		js, closeConn, err := p.dial()
 		if err != nil {
@@ -98,9 +140,18 @@ func (p *natsPlace) start(t *testing.T) {
 	}
 }
 
-func (p *natsPlace) kill(*testing.T)   { p.process.kill() }
-func (p *natsPlace) pause(*testing.T)  { p.process.signal(syscall.SIGSTOP) }
-func (p *natsPlace) resume(*testing.T) { p.process.signal(syscall.SIGCONT) }
+// kill and pause meet one server after the other.
+func (p *natsPlace) kill(*testing.T) {
+	p.victim = (p.victim + 1) % len(p.processes)
+	p.processes[p.victim].kill()
+}
+
+func (p *natsPlace) pause(*testing.T) {
+	p.victim = (p.victim + 1) % len(p.processes)
+	p.processes[p.victim].signal(syscall.SIGSTOP)
+}
+
+func (p *natsPlace) resume(*testing.T) { p.processes[p.victim].signal(syscall.SIGCONT) }
 
 // forgetIDs makes the server forget message ids at once. They would hide most of what a missing guard writes twice, for as long as
 // the server remembers them.

@@ -24,6 +24,7 @@ type rig struct {
 	config  string
 	words   []string // the operator's, at each start
 	url     string
+	sweeps  bool // late messages have to be found as well
 	seats   [2]seat
 }
 
@@ -41,7 +42,11 @@ type seat struct {
 type settings struct {
 	streams int
 	start   string
+	sweeps  bool
 }
+
+// sweepEvery is the shortest that the configuration takes.
+const sweepEvery = time.Minute
 
 // newRig starts the fake and the broker, and writes the configuration. No connector runs yet.
 func newRig(t *testing.T, binary string, p place, s settings, options twochattest.Options) *rig {
@@ -68,22 +73,27 @@ func newRig(t *testing.T, binary string, p place, s settings, options twochattes
 	r.url = server.URL
 	folder := t.TempDir()
 	r.config = filepath.Join(folder, "config.yaml")
+	sweep := ""
+	if s.sweeps {
+		sweep = fmt.Sprintf(", sweep: { every: %v }", sweepEvery)
+	}
 	content := fmt.Sprintf(`twochat:
   base_url: %s
   streams:
 %sstart: %s
-poll: { min_interval: 1s, max_interval: 2s, requests_per_minute: 1000000, monthly_credits: 1000000000, timeout: 5s }
+poll: { min_interval: 1s, max_interval: 2s, requests_per_minute: 1000000, monthly_credits: 1000000000, timeout: 5s%s }
 sink:
   %s
 admin: { listen: 127.0.0.1:0 }
 log: { format: json }
-`, r.url, streams.String(), s.start, p.sink())
+`, r.url, streams.String(), s.start, sweep, p.sink())
 	if err := os.WriteFile(r.config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for i := range r.seats {
 		r.seats[i].log = filepath.Join(folder, fmt.Sprintf("connector-%d.log", i+1))
 	}
+	r.sweeps = s.sweeps
 	p.start(t)
 	t.Cleanup(func() {
 		for i := range r.seats {
@@ -180,7 +190,8 @@ func (r *rig) auditOf(t *testing.T, events map[string][][]byte) map[string]twoch
 	t.Helper()
 	reports := make(map[string]twochattest.Report)
 	for i, name := range r.streams {
-		var audit twochattest.Audit
+		_, compact := r.place.(filePlace) // an event is a line of its own
+		audit := twochattest.Audit{Compact: compact}
 		for _, event := range events[name] {
 			if err := audit.SeeCloudEvent(event); err != nil {
 				t.Fatal(err)
@@ -196,9 +207,9 @@ func (r *rig) auditOf(t *testing.T, events map[string][][]byte) map[string]twoch
 }
 
 // whole says whether nothing is missing any more.
-func whole(reports map[string]twochattest.Report) bool {
+func (r *rig) whole(reports map[string]twochattest.Report) bool {
 	for _, report := range reports {
-		if report.Lost > 0 {
+		if report.Lost > 0 || r.sweeps && report.LateMissing > 0 {
 			return false
 		}
 	}
@@ -209,7 +220,7 @@ func whole(reports map[string]twochattest.Report) bool {
 func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.Report {
 	t.Helper()
 	began := time.Now()
-	for !whole(r.audit(t)) && time.Since(began) < within && pause(t.Context(), time.Second) {
+	for !r.whole(r.audit(t)) && time.Since(began) < within && pause(t.Context(), time.Second) {
 	}
 	arrived := time.Since(began)
 	after := make([]int, len(r.numbers))
@@ -227,7 +238,13 @@ func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.
 		t.Error("some stream is not polled any more")
 	}
 	t.Logf("all had arrived %v after the last fault", arrived.Round(100*time.Millisecond))
-	return r.audit(t)
+	reports := r.audit(t)
+	for name, report := range reports {
+		if r.sweeps && report.LateMissing > 0 {
+			t.Errorf("%s: %d late messages were not found", name, report.LateMissing)
+		}
+	}
+	return reports
 }
 
 // expectClean demands that each message stands once, in order, without a gap in the sequence, byte for byte.

@@ -38,7 +38,7 @@ func (r *rig) asked(t *testing.T, number string, more int, act func()) {
 // arrived waits until every message that is listed is in the broker.
 func (r *rig) arrived(t *testing.T) {
 	t.Helper()
-	if !eventually(t.Context(), 60*time.Second, func() bool { return whole(r.audit(t)) }) {
+	if !eventually(t.Context(), 60*time.Second, func() bool { return r.whole(r.audit(t)) }) {
 		expectClean(t, r.audit(t))
 		t.FailNow()
 	}

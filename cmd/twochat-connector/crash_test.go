@@ -18,6 +18,7 @@ import (
 )
 
 var (
+	lying     = flag.Bool("lies", false, "run the crash tests in which the API lies and lists messages late, which take minutes")
 	crashFor  = flag.Duration("crash", 12*time.Second, "how long the crash tests do harm, each")
 	crashSeed = flag.Uint64("crashseed", 0, "seed of the crash tests; 0 is one of the clock")
 )
@@ -63,26 +64,49 @@ func TestBinary(t *testing.T) {
 	})
 	t.Run("crash/nats", func(t *testing.T) {
 		t.Parallel()
-		crash(t, b.connector, newNATSPlace(t, b.nats, ""), false)
+		crash(t, b.connector, newNATSPlace(t, b.nats, ""), crashing{})
 	})
+	t.Run("lies/file", func(t *testing.T) { lied(t, b, filePlace{t.TempDir()}, crashing{alone: true}) })
+	for name, place := range map[string]func(t *testing.T) place{
+		"nats":  func(t *testing.T) place { return newNATSPlace(t, b.nats, "") },
+		"nats3": func(t *testing.T) place { return newNATSCluster(t, b.nats, "", 3) },
+	} {
+		t.Run("lies/"+name, func(t *testing.T) {
+			lied(t, b, place(t), crashing{})
+		})
+	}
 	if jars := os.Getenv(kafkaVariable); jars != "" {
-		t.Run("crash/kafka", func(t *testing.T) { crash(t, b.connector, newKafkaPlace(t, jars), true) })
+		t.Run("crash/kafka", func(t *testing.T) { crash(t, b.connector, newKafkaPlace(t, jars), crashing{slow: true}) })
+		for name, brokers := range map[string]int{"kafka": 1, "kafka3": 3} {
+			t.Run("lies/"+name, func(t *testing.T) {
+				lied(t, b, newKafkaCluster(t, jars, brokers), crashing{slow: true})
+			})
+		}
 		t.Run("backfill/kafka", func(t *testing.T) { backfillBeside(t, b.connector, newKafkaPlace(t, jars)) })
 	} else {
 		fmt.Printf("%s: no Kafka, as %s is not set: a version such as 4.1.0 starts one\n", t.Name(), kafkaVariable)
 	}
 }
 
+// crashing is how a crash goes on beside its acts.
+type crashing struct {
+	// slow: the broker takes long to start, so that it is not killed as often as others.
+	slow bool
+	// lies: the API shows wrong pages for seconds, and lists runs of messages late, which sweeps have to find.
+	lies bool
+	// alone: a second copy ends by itself, as the place belongs to one process.
+	alone bool
+}
+
 // crash kills, stops and doubles the connector and its broker while the list of messages moves and answers go wrong;
 // afterwards every message has to be there once, in order.
-// slow says that the broker takes long to start, so that it is not killed as often as others.
-func crash(t *testing.T, binary string, p place, slow bool) {
+func crash(t *testing.T, binary string, p place, how crashing) {
 	seed := *crashSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
 	fmt.Printf("%s: to repeat it: go test ./cmd/twochat-connector -run '%s' -v -crash %v -crashseed %d\n", t.Name(), t.Name(), *crashFor, seed)
-	r := newRig(t, binary, p, settings{streams: crashStreams, start: "beginning"}, twochattest.Options{
+	r := newRig(t, binary, p, settings{streams: crashStreams, start: "beginning", sweeps: how.lies}, twochattest.Options{
 		Seed: seed, History: 250, Drift: twochattest.HostileDrift(), Faults: passingFaults(.04), Latency: 2 * time.Millisecond,
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), *crashFor)
@@ -91,7 +115,7 @@ func crash(t *testing.T, binary string, p place, slow bool) {
 	defer moving.Wait()
 	moving.Go(func() { r.move(ctx) })
 
-	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}, slow: slow}
+	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}, crashing: how}
 	r.start(t, 0)
 	if p, ok := p.(*natsPlace); ok {
 		p.forgetIDs(t)
@@ -104,7 +128,11 @@ func crash(t *testing.T, binary string, p place, slow bool) {
 	moving.Wait()
 	r.fake.Quiet()
 
-	reports := r.settle(t, 90*time.Second)
+	within := 90 * time.Second
+	if how.lies {
+		within = 3*sweepEvery + 30*time.Second
+	}
+	reports := r.settle(t, within)
 	for i := range r.seats {
 		r.terminate(t, i)
 		r.note(t, i)
@@ -117,6 +145,15 @@ func crash(t *testing.T, binary string, p place, slow bool) {
 			t.Errorf("connector %d panicked", i+1)
 		}
 	}
+}
+
+// lied is crash beside an API that lies.
+func lied(t *testing.T, b binaries, p place, how crashing) {
+	if !*lying {
+		t.Skip("it takes minutes: -lies runs it, as the gate does")
+	}
+	how.lies = true
+	crash(t, b.connector, p, how)
 }
 
 // passingFaults are those after which a reader asks again at once. A redirect is taken for a wrong base URL, and waited out for long.
@@ -152,7 +189,7 @@ type vandal struct {
 	rng     *rand.Rand
 	did     map[string]int
 	current int // the seat that is meant to run
-	slow    bool
+	crashing
 }
 
 func (v *vandal) String() string {
@@ -175,26 +212,31 @@ func (v *vandal) atWork(ctx context.Context) {
 	v.moment(ctx, 40)
 }
 
-// acts are the ways to do harm, each as often as its weight says.
-var acts = []struct {
+// act is a way to do harm.
+type act struct {
 	name   string
 	weight int
 	broker bool // kills the broker
+	lies   bool // only where the API lies
+	twins  bool // runs two copies
 	do     func(v *vandal, ctx context.Context, t *testing.T)
-}{
-	{"kill -9 of the connector", 30, false, func(v *vandal, ctx context.Context, t *testing.T) {
+}
+
+// acts are the ways to do harm, each as often as its weight says.
+var acts = []act{
+	{"kill -9 of the connector", 30, false, false, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.kill(t, v.current)
 		v.moment(ctx, 600)
 		v.rig.start(t, v.current)
 	}},
-	{"kill -9 of the broker", 20, true, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"kill -9 of the broker", 20, true, false, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.place.kill(t)
 		v.moment(ctx, 1200)
 		v.rig.place.start(t)
 	}},
-	{"kill -9 of both", 10, true, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"kill -9 of both", 10, true, false, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.place.kill(t)
 		v.rig.kill(t, v.current)
@@ -202,14 +244,14 @@ var acts = []struct {
 		v.moment(ctx, 1500)
 		v.rig.place.start(t)
 	}},
-	{"SIGSTOP of the broker", 10, false, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"SIGSTOP of the broker", 10, false, false, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.place.pause(t)
 		v.moment(ctx, 2500)
 		v.rig.place.resume(t)
 	}},
 	// The classic zombie: one copy sleeps in the middle of its work, another one takes over, the first one wakes.
-	{"sleeping owner", 15, false, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"sleeping owner", 15, false, false, true, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		zombie, heir := v.current, 1-v.current
 		v.rig.pause(zombie)
@@ -220,41 +262,61 @@ var acts = []struct {
 		v.moment(ctx, 1500)
 		v.current = heir
 	}},
-	{"twin", 10, false, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"twin", 10, false, false, true, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.rig.start(t, 1-v.current)
 		v.moment(ctx, 2000)
 	}},
-	{"end of the twin", 5, false, func(v *vandal, _ context.Context, t *testing.T) { v.rig.kill(t, 1-v.current) }},
-	{"SIGTERM of the connector", 8, false, func(v *vandal, ctx context.Context, t *testing.T) {
+	{"end of the twin", 5, false, false, true, func(v *vandal, _ context.Context, t *testing.T) { v.rig.kill(t, 1-v.current) }},
+	{"SIGTERM of the connector", 8, false, false, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.terminate(t, v.current)
 		v.rig.start(t, v.current)
 	}},
-	{"crowd of requests that fail", 5, false, func(v *vandal, _ context.Context, _ *testing.T) {
+	{"crowd of requests that fail", 5, false, false, false, func(v *vandal, _ context.Context, _ *testing.T) {
 		for range 8 {
 			v.rig.fake.Next(twochattest.Fault{Kind: twochattest.KindReset})
 		}
 	}},
-	{"burst", 10, false, func(v *vandal, _ context.Context, _ *testing.T) {
+	{"burst", 10, false, false, false, func(v *vandal, _ context.Context, _ *testing.T) {
 		v.rig.fake.Insert(v.rig.numbers[v.rng.IntN(len(v.rig.numbers))], 100*(1+v.rng.IntN(8)))
+	}},
+	{"lie of the API", 12, false, true, false, func(v *vandal, ctx context.Context, _ *testing.T) {
+		number := v.rig.numbers[v.rng.IntN(len(v.rig.numbers))]
+		lies := twochattest.Lies()
+		v.rig.fake.Lie(number, lies[v.rng.IntN(len(lies))], v.rng.IntN(4))
+		if v.rng.IntN(2) == 0 {
+			v.rig.fake.Insert(number, 100*(1+v.rng.IntN(8)))
+		}
+		v.moment(ctx, 6000)
+		v.rig.fake.Lie(number, twochattest.LieNone, 0)
+	}},
+	{"late run", 8, false, true, false, func(v *vandal, _ context.Context, _ *testing.T) {
+		number := v.rig.numbers[v.rng.IntN(len(v.rig.numbers))]
+		depth := v.rng.IntN(400)
+		for range 1 + v.rng.IntN(150) {
+			v.rig.fake.Late(number, depth)
+		}
 	}},
 }
 
 // harm does one of the acts. A connector that ended by itself is started again, as Kubernetes would.
 func (v *vandal) harm(ctx context.Context, t *testing.T) {
-	weight := func(weight int, broker bool) int {
-		if broker && v.slow {
-			return weight / 4
+	weight := func(act act) int {
+		switch {
+		case act.lies && !v.lies, act.twins && v.alone:
+			return 0
+		case act.broker && v.slow:
+			return act.weight / 4
 		}
-		return weight
+		return act.weight
 	}
 	sum := 0
 	for _, act := range acts {
-		sum += weight(act.weight, act.broker)
+		sum += weight(act)
 	}
 	chosen := v.rng.IntN(sum)
 	for _, act := range acts {
-		if chosen -= weight(act.weight, act.broker); chosen < 0 {
+		if chosen -= weight(act); chosen < 0 {
 			act.do(v, ctx, t)
 			v.did[act.name]++
 			break

@@ -258,12 +258,12 @@ func (f *Fake) view(name, remote string, page int, now time.Time) (view, bool) {
 	if !found {
 		return v, false
 	}
-	shown := page
+	shown := n.lied(page, f.options.PageSize)
 	switch {
 	case f.options.IgnorePageNumber:
 		shown = 0
 	case v.fault.Kind == KindRepeat:
-		shown = max(0, page-1)
+		shown = max(0, shown-1)
 	}
 	indexes := n.slice(remote, shown, f.options.PageSize)
 	switch v.fault.Kind {

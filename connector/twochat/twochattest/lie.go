@@ -1,0 +1,43 @@
+package twochattest
+
+import "math"
+
+// Lie is what an API shows instead of a page, as long as it lasts: an answer that is valid, and wrong. What it answers says the number
+// that was asked for.
+type Lie string
+
+const (
+	LieNone    Lie = ""
+	LieEnds    Lie = "ends"    // pages from a number on are empty, or 404 where Options.NotFoundPastEnd says so
+	LieClamped Lie = "clamped" // the page of a number stands for all below it
+	LieIgnored Lie = "ignored" // page 0 stands for all
+)
+
+// Lies lists them.
+func Lies() []Lie { return []Lie{LieEnds, LieClamped, LieIgnored} }
+
+// Lie lets a number's list lie from a page on, until it is called again; LieNone makes it honest.
+func (f *Fake) Lie(number string, lie Lie, from int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.number(number)
+	n.lie, n.lieFrom = lie, from
+}
+
+// pastAll is a page that no list comes to.
+const pastAll = math.MaxInt32
+
+// lied is the page that is shown where one is asked for.
+func (n *list) lied(page, size int) int {
+	switch n.lie {
+	case LieEnds:
+		if page >= n.lieFrom {
+			return pastAll
+		}
+	case LieClamped:
+		return min(page, n.lieFrom, max(0, len(n.listed)-1)/size)
+	case LieIgnored:
+		return 0
+	}
+	return page
+}
