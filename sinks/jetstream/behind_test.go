@@ -197,6 +197,46 @@ func TestAcquire_behindEverywhere(t *testing.T) {
 	wantWhole(t, acquire(t, log))
 }
 
+// TestCheck_leaderless: who leads is not settled yet when the rights are probed. That is no missing right.
+func TestCheck_leaderless(t *testing.T) {
+	t.Parallel()
+	_, l, c, claim, _ := thirty(t, 1_000)
+	var mu sync.Mutex
+	left := map[string]int{"STREAM.MSG.GET.": 1, "DIRECT.GET.": 1, "CONSUMER.CREATE.": 1}
+	l.shows(func(subject string, m *natsgo.Msg) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for prefix := range left {
+			if left[prefix] > 0 && strings.HasPrefix(subject, prefix) {
+				left[prefix]--
+				nobody := natsgo.NewMsg(m.Reply)
+				nobody.Header.Set("Status", noResponders)
+				if err := l.conn.PublishMsg(nobody); err != nil {
+					t.Error(err)
+				}
+				return true
+			}
+		}
+		return l.replicated(t, subject, m)
+	})
+	findings, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), []connector.Claim{claim})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Thing == "NATS user" && f.Level != connector.FindingOK {
+			t.Errorf("found %+v", f)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for prefix, n := range left {
+		if n > 0 {
+			t.Errorf("%s was not asked for", prefix)
+		}
+	}
+}
+
 // TestAcquire_laggingReplica: a direct get is answered by a replica that holds a part only.
 func TestAcquire_laggingReplica(t *testing.T) {
 	t.Parallel()

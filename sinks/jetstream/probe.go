@@ -98,18 +98,55 @@ func (s *Sink) probeReading(ctx context.Context, k *link, r *report, info *jetst
 		}
 		return nil
 	}
-	if _, _, err := k.get(ctx, stream, query{Last: checkpointSubjects(s.config.Subject)}); err != nil {
+	if err := settled(ctx, info, func() error {
+		_, _, err := k.get(ctx, stream, query{Last: checkpointSubjects(s.config.Subject)})
+		return err
+	}); err != nil {
 		return refuse("it cannot read the checkpoint back", err)
 	}
 	if info.Config.AllowDirect && info.State.Msgs > 0 {
-		if _, _, err := k.directOnce(ctx, stream, ">", info.State.FirstSeq, 1, func(natsgo.Header, uint64) {}); err != nil {
+		if err := settled(ctx, info, func() error {
+			_, _, err := k.directOnce(ctx, stream, ">", info.State.FirstSeq, 1, func(natsgo.Header, uint64) {})
+			return err
+		}); err != nil {
 			return refuse("it cannot read events back by direct gets", err)
 		}
 	}
-	if err := s.probeConsumer(ctx, k); err != nil {
+	if err := settled(ctx, info, func() error { return s.probeConsumer(ctx, k) }); err != nil {
 		return refuse("it cannot read events back by a consumer", err)
 	}
 	return nil
+}
+
+// election is how long a cluster may take to agree on leaders, of the stream and of what is made in it. Meanwhile nobody answers, as
+// where a right is missing.
+const election = 15 * time.Second
+
+// settled tries again for that long, on a cluster, what finds nobody to answer it.
+func settled(ctx context.Context, info *jetstream.StreamInfo, try func() error) error {
+	err := try()
+	if info.Cluster == nil && info.Config.Replicas == 1 {
+		return err
+	}
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for end := time.Now().Add(election); err != nil && leaderless(err) && time.Now().Before(end); err = try() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+// leaderless says whether a request may have failed for want of a leader.
+func leaderless(err error) bool {
+	var api *apiError
+	if errors.As(err, &api) {
+		return notNow(api) && !full(api)
+	}
+	return errors.Is(err, errNoResponders) || errors.Is(err, errNoAnswer) || errors.Is(err, errLost)
 }
 
 // beat is how often an idle consumer is asked to answer, to see whether a second reply arrives.
