@@ -231,3 +231,14 @@ func purgedStream(url, name string, anew bool) func(*setup) {
 		s.says = []string{"it was purged: it has held", "with `twochat-connector run --first-start=", "once its duplicate window of 5s has passed"}
 	}
 }
+
+// What answers at the embedded server's address, where the folder is nobody's, is somebody else's: nothing is asked of it.
+func TestCheck_ASinkOfSomebodyElse(t *testing.T) {
+	other := natsAt(t, "jetstream { store_dir: STORE }")
+	_, url := fakeAPI(t, twochattest.Options{Seed: 35, History: 3})
+	path := configure(t, url, "embedded: { listen: '"+strings.TrimPrefix(other, "nats://")+"', dir: "+filepath.Join(t.TempDir(), "data")+" }")
+	code, out, _ := finish(t, "check", "--config", path)
+	if n := strings.Count(out, "refused"); code != exitWrong || n != 2 || !strings.Contains(out, "One thing is refused") || strings.Contains(out, "WHATSAPP") {
+		t.Errorf("it ends with %d, and says:\n%s", code, out)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
@@ -199,6 +200,18 @@ func TestOpen_refusesATakenPort(t *testing.T) {
 	// The folder is free again.
 	c.Listen = "127.0.0.1:0"
 	open(t, c, connector.ModeStructured)
+}
+
+// An address on which a NATS server answers already is told as that, with the way to deliver into it.
+func TestOpen_besideAnotherServer(t *testing.T) {
+	other := open(t, Config{Listen: "127.0.0.1:0", Dir: t.TempDir()}, connector.ModeStructured)
+	address := strings.TrimPrefix(other.URL(), "nats://")
+	_, err := Open(Config{Listen: address, Dir: t.TempDir()}, connector.Encoding{}, slog.New(slog.DiscardHandler))
+	var refusal *connector.Refusal
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, "another NATS server answers there (version "+server.VERSION+")") ||
+		!strings.Contains(refusal.Mend, "`sink.jetstream.url: nats://"+address+"`") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestConfig_Validate(t *testing.T) {

@@ -160,7 +160,9 @@ func (l *Log) changed(ctx context.Context, k *link, cause error) error {
 		hint := l.sink.settings.room
 		l.sink.mu.Unlock()
 		if hint != "" {
-			return fmt.Errorf("commit: %w: it is full: %w; %s", connector.ErrNotNow, cause, hint)
+			return fmt.Errorf("commit: %w", &connector.Obstacle{
+				Thing: "JetStream stream " + l.sink.config.Stream, Cause: "it is full: " + cause.Error(), Mend: hint,
+			})
 		}
 	}
 	return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, cause)
