@@ -84,8 +84,8 @@ type loader struct {
 	complete Config // the defaults, with every sink present
 	// origin is where values come from just now; a node's line is added to it inside the file.
 	origin Place
-	// places remembers where each key was given, by its dotted path; implied holds those of sections that are only there because a variable
-	// or a flag gave a key in them, which says nothing of the other keys.
+	// places remembers where each key was given, by its dotted path; implied holds those of sections that are only there
+	// because a variable or a flag gave a key in them, which says nothing of the other keys.
 	places   map[string]Place
 	implied  map[string]bool
 	problems Problems
@@ -96,7 +96,8 @@ type loader struct {
 func newLoader() *loader {
 	config, complete := Default(), Default()
 	complete.Sink = sinks.Defaults()
-	return &loader{config: &config, complete: complete, places: map[string]Place{}, implied: map[string]bool{}, broken: map[string]bool{}}
+	return &loader{config: &config, complete: complete, places: map[string]Place{}, implied: map[string]bool{},
+		broken: map[string]bool{}}
 }
 
 func (l *loader) root() (target, defaults reflect.Value) {
@@ -178,8 +179,8 @@ func (l *loader) readYAML(path string, content []byte) bool {
 	return true
 }
 
-// plainText is the file as UTF-8, as YAML wants it, or as UTF-16 with a mark. What an editor wrote in another way is told with its line, as
-// the YAML parser does not.
+// plainText is the file as UTF-8, as YAML wants it, or as UTF-16 with a mark. What an editor wrote in another way is
+// told with its line, as the YAML parser does not.
 func (l *loader) plainText(content []byte) (text string, ok bool) {
 	text, err := secret.Decode(content)
 	if err != nil { // it holds NUL

@@ -24,8 +24,8 @@ func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
 	return b.nextReading(), false
 }
 
-// Spent is why no call may be made, where Open says that none may: the budget that was set is used up, or all that the account's plan has,
-// of which no setting makes more.
+// Spent is why no call may be made, where Open says that none may: the budget that was set is used up, or all that the
+// account's plan has, of which no setting makes more.
 func (b *Budget) Spent() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -508,7 +508,8 @@ func TestBudget_SpentSaysWhat(t *testing.T) {
 		{5000, true, "all 5000 calls of the account's plan are used", "get a larger plan"},
 	} {
 		b := connector.NewBudget(connector.BudgetConfig{
-			Monthly: 1000, Streams: 1, Interval: time.Second, Stop: true, Own: func() int64 { return 0 }, Logger: slog.New(slog.DiscardHandler),
+			Monthly: 1000, Streams: 1, Interval: time.Second, Stop: true, Own: func() int64 { return 0 },
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		b.Read(connector.AccountUsage{At: at, Used: test.used, Max: 5000})

@@ -22,7 +22,8 @@ const (
 
 var (
 	requestOutcomes = [...]outcome{
-		outcomeOK, outcomeUnchanged, outcome(FaultTransient), outcome(FaultInvalid), outcome(FaultRateLimited), outcome(FaultCredits), outcome(FaultKey), outcome(FaultBlocked),
+		outcomeOK, outcomeUnchanged, outcome(FaultTransient), outcome(FaultInvalid), outcome(FaultRateLimited),
+		outcome(FaultCredits), outcome(FaultKey), outcome(FaultBlocked),
 		outcome(FaultNumber), outcome(FaultRequest),
 	}
 	commitOutcomes = [...]outcome{outcomeOK, outcomeFenced, outcomeUnclear, outcomeNotNow, outcomeRejected, outcomeRefused}

@@ -31,10 +31,11 @@ type PollerConfig struct {
 	Pace func(interval time.Duration) time.Duration
 	// Purse says whether a call may be paid for; nil: always.
 	Purse Purse
-	// Ready says why no call can be made, though one may be paid for: the API key cannot be read. nil, or a nil answer: nothing.
+	// Ready says why no call can be made, though one may be paid for: the API key cannot be read. nil, or a nil answer:
+	// nothing.
 	Ready func() error
-	// Look says, at little cost, whether the sink may be written to as it is set up now; nil: nobody looks. Its answer counts where it is a
-	// *Refusal; all else a commit finds out.
+	// Look says, at little cost, whether the sink may be written to as it is set up now; nil: nobody looks. Its answer
+	// counts where it is a *Refusal; all else a commit finds out.
 	Look    func(ctx context.Context) error
 	Metrics *Metrics
 	Logger  *slog.Logger
@@ -190,9 +191,9 @@ func (p *Poller) acquire(ctx context.Context) error {
 	return nil
 }
 
-// look asks whether the sink may still be written to, before a page is paid for that could not be delivered: somebody may have edited the
-// stream or topic, and a stream that is quiet commits nothing that would find it out. Who was overtaken is told that, whatever else is
-// wrong.
+// look asks whether the sink may still be written to, before a page is paid for that could not be delivered: somebody
+// may have edited the stream or topic, and a stream that is quiet commits nothing that would find it out. Who was
+// overtaken is told that, whatever else is wrong.
 func (p *Poller) look(ctx context.Context) error {
 	var refusal *Refusal
 	if p.config.Look == nil || !errors.As(p.config.Look(ctx), &refusal) {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A sink that may not be written to any more is a state before a page is paid for, quiet as the stream may be, and heals.
+// A sink that may not be written to any more is a state before a page is paid for, quiet as the stream may be, and
+// heals.
 func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong atomic.Pointer[Refusal]
@@ -27,7 +28,8 @@ func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 		wrong.Store(&Refusal{"JetStream stream", "it discards", "edit it"})
 		pass(longest)
 		s.wantState(StateRefused)
-		if status := s.poller.Status(); status.Cause != "JetStream stream: it discards" || status.Hint != "edit it" || !status.Owned {
+		if status := s.poller.Status(); status.Cause != "JetStream stream: it discards" || status.Hint != "edit it" ||
+			!status.Owned {
 			t.Errorf("%+v", status)
 		}
 		s.list.times()
@@ -93,7 +95,8 @@ func TestPoller_AKeyThatCannotBeReadCostsNothing(t *testing.T) {
 		}
 		pass(3 * time.Hour)
 		if calls := s.list.times(); len(calls) > 0 || purse.taken.Load() != paid || s.poller.Status().Requests != asked {
-			t.Errorf("%d calls, %d paid for, %d counted without a key", len(calls), purse.taken.Load()-paid, s.poller.Status().Requests-asked)
+			t.Errorf("%d calls, %d paid for, %d counted without a key", len(calls), purse.taken.Load()-paid,
+				s.poller.Status().Requests-asked)
 		}
 		s.lines.states()
 		wrong.Store(false)
@@ -133,7 +136,8 @@ func TestPoller_ASpentPurseSaysWhat(t *testing.T) {
 		purse.spent.Store(&PageError{Fault: FaultCredits, Err: errors.New("the plan is used up"), Hint: "get a larger one"})
 		pass(longest + time.Second)
 		s.wantState(StateSpent)
-		if status := s.poller.Status(); status.Fault != FaultCredits || status.Hint != "get a larger one" || !strings.Contains(status.Cause, "the plan is used up") {
+		if status := s.poller.Status(); status.Fault != FaultCredits || status.Hint != "get a larger one" ||
+			!strings.Contains(status.Cause, "the plan is used up") {
 			t.Errorf("%+v", status)
 		}
 		s.stop()
@@ -145,7 +149,8 @@ func TestPoller_AWaitThatWasAskedForSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShift(t, nil, newest(3, 1)...)
 		pass(5 * time.Minute)
-		s.fail(&PageError{Fault: FaultTransient, Status: 503, RetryAfter: 20 * time.Minute, Err: errors.New("the server has a problem")})
+		s.fail(&PageError{Fault: FaultTransient, Status: 503, RetryAfter: 20 * time.Minute,
+			Err: errors.New("the server has a problem")})
 		pass(longest + time.Second)
 		s.wantState(StateNoSource)
 		status := s.poller.Status()

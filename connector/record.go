@@ -115,7 +115,8 @@ func askedWait(cause error, next time.Time) string {
 	if !errors.As(cause, &fault) || fault.RetryAfter <= 0 || next.IsZero() {
 		return ""
 	}
-	return "; 2Chat asked to wait " + fault.RetryAfter.Round(time.Second).String() + ", and is asked again at " + next.UTC().Format("15:04:05 UTC")
+	return "; 2Chat asked to wait " + fault.RetryAfter.Round(time.Second).String() + ", and is asked again at " +
+		next.UTC().Format("15:04:05 UTC")
 }
 
 // faultOf is the kind of page fault that a cause is, if it is one.

@@ -85,7 +85,8 @@ func (p *Poller) purse() (until time.Time, spent error) {
 	return p.config.Purse.Open()
 }
 
-// ready is why no call can be made. It is asked before one is paid for: what is not sent costs nothing, and is tried again soon.
+// ready is why no call can be made. It is asked before one is paid for: what is not sent costs nothing, and is tried
+// again soon.
 func (p *Poller) ready() error {
 	if p.config.Ready == nil {
 		return nil

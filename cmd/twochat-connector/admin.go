@@ -64,7 +64,8 @@ func (a *admin) URL() string {
 // serve begins to answer.
 func (a *admin) serve(handler http.Handler, logger *slog.Logger) {
 	a.server = &http.Server{
-		Handler: guarded(handler, a.hosts, a.namespace), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
+		Handler: guarded(handler, a.hosts, a.namespace), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, ErrorLog: libraryLogger(logger),
 	}
 	go func() {

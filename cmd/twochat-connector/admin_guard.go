@@ -41,16 +41,17 @@ func (c *boundedConn) Close() error {
 // localNames end the names that no stranger can have: of a cluster, of a private network.
 var localNames = []string{".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local"}
 
-// knownHost says whether a request may name the server so: by an address, by a name that only a private network has, by that of a service in
-// the process's own namespace of Kubernetes, or by one that admin.hosts lists. A web page could else have the browser of somebody here read the admin server, under a name of its own that leads
-// to it.
+// knownHost says whether a request may name the server so: by an address, by a name that only a private network has, by
+// that of a service in the process's own namespace of Kubernetes, or by one that admin.hosts lists. A web page could
+// else have the browser of somebody here read the admin server, under a name of its own that leads to it.
 func knownHost(host string, named []string, namespace string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	return host == "" || net.ParseIP(host) != nil || !strings.Contains(host, ".") || slices.ContainsFunc(named, func(name string) bool { return strings.EqualFold(name, host) }) ||
-		slices.ContainsFunc(localNames, func(end string) bool { return strings.HasSuffix(host, end) }) || inNamespace(host, namespace)
+		slices.ContainsFunc(localNames, func(end string) bool { return strings.HasSuffix(host, end) }) ||
+		inNamespace(host, namespace)
 }
 
 // guarded answers nobody who names another server.

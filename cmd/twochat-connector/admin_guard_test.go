@@ -8,7 +8,8 @@ import (
 )
 
 func TestGuarded(t *testing.T) {
-	handler := guarded(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }), []string{"metrics.example.com"}, "messaging")
+	answers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	handler := guarded(answers, []string{"metrics.example.com"}, "messaging")
 	for host, want := range map[string]int{
 		"127.0.0.1:8080": 204, "[::1]:8080": 204, "10.1.2.3": 204, "localhost:8080": 204, "twochat-connector:8080": 204, "": 204,
 		"connector.shop.svc:8080": 204, "connector.shop.svc.cluster.local": 204, "ip-10-0-0-1.ec2.internal:8080": 204, "Metrics.Example.com:8080": 204,

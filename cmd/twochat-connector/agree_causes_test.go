@@ -25,7 +25,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// selfSigned writes a certificate for 127.0.0.1 and its key, and returns the files. It is good from one time on, for an hour.
+// selfSigned writes a certificate for 127.0.0.1 and its key, and returns the files. It is good from one time on, for an
+// hour.
 func selfSigned(t *testing.T, from time.Time) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -33,8 +34,9 @@ func selfSigned(t *testing.T, from time.Time) (certificate, key string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: from, NotAfter: from.Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: from, NotAfter: from.Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:        true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
@@ -85,49 +87,70 @@ func agreeOnCauses(t *testing.T) []agreement {
 	}
 	list := []agreement{
 		{"NATS, credentials that are none", false, withFile("hello\n", func(path string) func(*setup) {
-			return sink(plain, ", creds_file: "+path, "holds no credentials of NATS", "into the file that sink.jetstream.creds_file names")
+			return sink(plain, ", creds_file: "+path, "holds no credentials of NATS",
+				"into the file that sink.jetstream.creds_file names")
 		})},
-		{"NATS, credentials missing", false, sink(plain, ", creds_file: /nowhere/creds", "no such file or directory", "the file's path into sink.jetstream.creds_file")},
+		{"NATS, credentials missing", false, sink(plain, ", creds_file: /nowhere/creds", "no such file or directory",
+			"the file's path into sink.jetstream.creds_file")},
 		{"NATS, seed that is none", false, withFile("hello\n", func(path string) func(*setup) {
-			return sink(plain, ", nkey_file: "+path, "no seed of a user's nkey", "into the file that sink.jetstream.nkey_file names")
+			return sink(plain, ", nkey_file: "+path, "no seed of a user's nkey",
+				"into the file that sink.jetstream.nkey_file names")
 		})},
 		{"NATS, authority that is none", false, withFile("hello\n", func(path string) func(*setup) {
-			return sink(at(secure, "tls"), ", tls: { ca_file: "+path+" }", "there is no certificate in it", "into the file that sink.jetstream.tls.ca_file names")
+			return sink(at(secure, "tls"), ", tls: { ca_file: "+path+" }", "there is no certificate in it",
+				"into the file that sink.jetstream.tls.ca_file names")
 		})},
-		{"NATS, other authority", false, sink(at(secure, "tls"), ", tls: { ca_file: "+other+" }", "not signed by an authority in the file of sink.jetstream.tls.ca_file")},
-		{"NATS, authority not known", false, sink(at(secure, "tls"), "", "signed by no authority that this machine trusts", "into sink.jetstream.tls.ca_file")},
-		{"NATS, TLS spoken to in clear", false, sink(at(secure, "nats"), "", "signed by no authority that this machine trusts", "into sink.jetstream.tls.ca_file")},
-		{"NATS, other name in the certificate", false, sink(at(secure, "tls"), ", tls: { ca_file: "+cert+", server_name: other.example }", "is for another name", "into sink.jetstream.tls.server_name")},
-		{"NATS, certificate out of date", false, sink(at(expired, "tls"), ", tls: { ca_file: "+old+" }", "its certificate is out of date", "renew the server's certificate")},
-		{"NATS, certificate of ours wanted", false, sink(at(mutual, "tls"), ", tls: { ca_file: "+cert+" }", "it wants a certificate of its clients", "name them in sink.jetstream.tls.cert_file")},
+		{"NATS, other authority", false, sink(at(secure, "tls"), ", tls: { ca_file: "+other+" }",
+			"not signed by an authority in the file of sink.jetstream.tls.ca_file")},
+		{"NATS, authority not known", false, sink(at(secure, "tls"), "", "signed by no authority that this machine trusts",
+			"into sink.jetstream.tls.ca_file")},
+		{"NATS, TLS spoken to in clear", false, sink(at(secure, "nats"), "",
+			"signed by no authority that this machine trusts", "into sink.jetstream.tls.ca_file")},
+		{"NATS, other name in the certificate", false, sink(at(secure, "tls"),
+			", tls: { ca_file: "+cert+", server_name: other.example }", "is for another name",
+			"into sink.jetstream.tls.server_name")},
+		{"NATS, certificate out of date", false, sink(at(expired, "tls"), ", tls: { ca_file: "+old+" }",
+			"its certificate is out of date", "renew the server's certificate")},
+		{"NATS, certificate of ours wanted", false, sink(at(mutual, "tls"), ", tls: { ca_file: "+cert+" }",
+			"it wants a certificate of its clients", "name them in sink.jetstream.tls.cert_file")},
 		{"NATS, certificate of ours not taken", false, func(s *setup) {
 			mine, private := selfSigned(s.t, time.Now().Add(-time.Minute))
-			sink(at(mutual, "tls"), ", tls: { ca_file: "+cert+", cert_file: "+mine+", key_file: "+private+" }", "it does not accept the certificate of sink.jetstream.tls.cert_file")(s)
+			sink(at(mutual, "tls"), ", tls: { ca_file: "+cert+", cert_file: "+mine+", key_file: "+private+" }",
+				"it does not accept the certificate of sink.jetstream.tls.cert_file")(s)
 		}},
-		{"NATS in clear spoken to with TLS", false, sink(at(plain, "tls"), "", "it speaks no TLS, which the configuration insists on", "write nats:// in sink.jetstream.url")},
-		{"NATS wants credentials", false, sink(locked, "", "it wants credentials, and none are configured", "sink.jetstream.token_file")},
+		{"NATS in clear spoken to with TLS", false, sink(at(plain, "tls"), "",
+			"it speaks no TLS, which the configuration insists on", "write nats:// in sink.jetstream.url")},
+		{"NATS wants credentials", false, sink(locked, "", "it wants credentials, and none are configured",
+			"sink.jetstream.token_file")},
 		{"NATS refuses a token", false, withFile("wrong\n", func(path string) func(*setup) {
-			return sink(locked, ", token_file: "+path, "it refuses the credentials of sink.jetstream.token_file", "write valid ones")
+			return sink(locked, ", token_file: "+path, "it refuses the credentials of sink.jetstream.token_file",
+				"write valid ones")
 		})},
-		{"NATS under a name that does not resolve", false, sink("nats://nobody.invalid:4222", "", "its name does not resolve", "correct the host in sink.jetstream.url")},
-		{"NATS, unknown domain", false, sink(plain, ", domain: hub", "JetStream domain hub: nobody answers for it", "`sink.jetstream.domain`")},
+		{"NATS under a name that does not resolve", false, sink("nats://nobody.invalid:4222", "",
+			"its name does not resolve", "correct the host in sink.jetstream.url")},
+		{"NATS, unknown domain", false, sink(plain, ", domain: hub", "JetStream domain hub: nobody answers for it",
+			"`sink.jetstream.domain`")},
 		{"NATS, API that is not imported", false, sink(plain, ", api_prefix: JS.hub.API", "this account does not import it")},
-		{"core NATS, other authority", false, core(at(secure, "tls"), ", tls: { ca_file: "+other+" }", "in the file of sink.nats.tls.ca_file")},
+		{"core NATS, other authority", false, core(at(secure, "tls"), ", tls: { ca_file: "+other+" }",
+			"in the file of sink.nats.tls.ca_file")},
 		{"core NATS, credentials that are none", false, withFile("hello\n", func(path string) func(*setup) {
 			return core(plain, ", creds_file: "+path, "into the file that sink.nats.creds_file names")
 		})},
 		{"Kafka in clear spoken to with TLS", false, func(s *setup) {
-			s.sink, s.says = "kafka: { brokers: ['"+kafka+"'], tls: { enabled: true } }", []string{"does not answer a TLS handshake", "take sink.kafka.tls out"}
+			s.sink, s.says = "kafka: { brokers: ['"+kafka+"'], tls: { enabled: true } }",
+				[]string{"does not answer a TLS handshake", "take sink.kafka.tls out"}
 		}},
 		{"Kafka that speaks no Kafka", false, func(s *setup) {
-			s.sink, s.says = "kafka: { brokers: ['"+strings.TrimPrefix(plain, "nats://")+"'] }", []string{"does not speak Kafka", "sink.kafka.brokers"}
+			s.sink, s.says = "kafka: { brokers: ['"+strings.TrimPrefix(plain, "nats://")+"'] }",
+				[]string{"does not speak Kafka", "sink.kafka.brokers"}
 		}},
 		{"Kafka, authority missing", false, func(s *setup) {
 			s.sink = "kafka: { brokers: ['" + kafka + "'], tls: { enabled: true, ca_file: /nowhere/ca.pem } }"
 			s.says = []string{"no such file or directory", "the file's path into sink.kafka.tls.ca_file"}
 		}},
 		{"embedded, address of another NATS server", false, func(s *setup) {
-			s.sink = "embedded: { listen: '" + strings.TrimPrefix(plain, "nats://") + "', dir: " + filepath.Join(s.dir, "data") + " }"
+			s.sink = "embedded: { listen: '" + strings.TrimPrefix(plain, "nats://") + "', dir: " + filepath.Join(s.dir,
+				"data") + " }"
 			s.says = []string{"another NATS server answers there (version ", "`sink.jetstream.url: " + plain + "`"}
 		}},
 		{"embedded, address of something else", false, func(s *setup) {
@@ -164,7 +187,8 @@ func agreeOnCauses(t *testing.T) []agreement {
 		{"JetStream stream purged, and begun anew", true, purgedStream(plain, "purged", true)},
 		{"JetStream stream purged", false, purgedStream(plain, "emptied", false)},
 		{"plan spent, and stop", false, func(s *setup) {
-			fake := twochattest.New(twochattest.Options{Seed: 34, History: 3, Key: testKey, RequestsPerMinute: 600_000, Credits: 5000})
+			fake := twochattest.New(twochattest.Options{Seed: 34, History: 3, Key: testKey, RequestsPerMinute: 600_000,
+				Credits: 5000})
 			server := httptest.NewServer(fake)
 			fake.Consume(5000)
 			s.finished, s.api = append(s.finished, server.Close), server.URL
@@ -195,10 +219,12 @@ func agreeOnCauses(t *testing.T) []agreement {
 	return list
 }
 
-// purgedStream is a stream of JetStream that was purged by hand after it was written to. Its window forgets ids within moments.
+// purgedStream is a stream of JetStream that was purged by hand after it was written to. Its window forgets ids within
+// moments.
 func purgedStream(url, name string, anew bool) func(*setup) {
 	return func(s *setup) {
-		s.sink = "jetstream: { url: '" + url + "', stream: " + strings.ToUpper(name) + ", subject: " + name + ", create: true }"
+		s.sink = "jetstream: { url: '" + url + "', stream: " + strings.ToUpper(name) + ", subject: " + name +
+			", create: true }"
 		s.runOnce()
 		conn, err := natsgo.Connect(url)
 		if err != nil {
@@ -225,20 +251,25 @@ func purgedStream(url, name string, anew bool) func(*setup) {
 			s.t.Error(err)
 		}
 		if anew {
-			s.words, s.says = []string{"--first-start=40"}, []string{"it remembers the ids of messages that were removed from it"}
+			s.words, s.says = []string{"--first-start=40"},
+				[]string{"it remembers the ids of messages that were removed from it"}
 			return
 		}
-		s.says = []string{"it was purged: it has held", "with `twochat-connector run --first-start=", "once its duplicate window of 5s has passed"}
+		s.says = []string{"it was purged: it has held", "with `twochat-connector run --first-start=",
+			"once its duplicate window of 5s has passed"}
 	}
 }
 
-// What answers at the embedded server's address, where the folder is nobody's, is somebody else's: nothing is asked of it.
+// What answers at the embedded server's address, where the folder is nobody's, is somebody else's: nothing is asked of
+// it.
 func TestCheck_ASinkOfSomebodyElse(t *testing.T) {
 	other := natsAt(t, "jetstream { store_dir: STORE }")
 	_, url := fakeAPI(t, twochattest.Options{Seed: 35, History: 3})
-	path := configure(t, url, "embedded: { listen: '"+strings.TrimPrefix(other, "nats://")+"', dir: "+filepath.Join(t.TempDir(), "data")+" }")
+	path := configure(t, url, "embedded: { listen: '"+strings.TrimPrefix(other,
+		"nats://")+"', dir: "+filepath.Join(t.TempDir(), "data")+" }")
 	code, out, _ := finish(t, "check", "--config", path)
-	if n := strings.Count(out, "refused"); code != exitWrong || n != 2 || !strings.Contains(out, "One thing is refused") || strings.Contains(out, "WHATSAPP") {
+	if n := strings.Count(out, "refused"); code != exitWrong || n != 2 || !strings.Contains(out,
+		"One thing is refused") || strings.Contains(out, "WHATSAPP") {
 		t.Errorf("it ends with %d, and says:\n%s", code, out)
 	}
 }

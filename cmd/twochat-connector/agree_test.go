@@ -135,7 +135,8 @@ func TestCheck_AgreesWithRun(t *testing.T) {
 		t.Skip("it takes half a minute")
 	}
 	_, wellURL := fakeAPI(t, twochattest.Options{Seed: 31, History: 30})
-	cases := slices.Concat(agreeOnConfiguration(), agreeOnAPI(), agreeOnFiles(), agreeOnNATS(t), agreeOnKafka(t), agreeOnCauses(t))
+	cases := slices.Concat(agreeOnConfiguration(), agreeOnAPI(), agreeOnFiles(), agreeOnNATS(t), agreeOnKafka(t),
+		agreeOnCauses(t))
 	if len(cases) < 40 {
 		t.Fatalf("only %d set-ups", len(cases))
 	}
@@ -224,7 +225,10 @@ func (s *setup) tellsOnce(name, said string) {
 func wantKeys(t *testing.T, name, text string) {
 	t.Helper()
 	for _, key := range regexp.MustCompile(`\bsink\.[a-z]+\.[a-z_]+(\.[a-z_]+)?`).FindAllString(text, -1) {
-		known := slices.ContainsFunc(config.Reference(), func(k config.Key) bool { return k.Path == key || strings.HasPrefix(k.Path, key+".") })
+		known := slices.ContainsFunc(config.Reference(), func(k config.Key) bool {
+			return k.Path == key ||
+				strings.HasPrefix(k.Path, key+".")
+		})
 		if !known {
 			t.Errorf("%s: it names the key %s, which is not there", name, key)
 		}

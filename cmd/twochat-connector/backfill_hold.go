@@ -48,7 +48,8 @@ func heldIn(status connector.Status, held hold, now time.Time) hold {
 	case status.State == connector.StateRefused:
 		return hold{heldBySink, status.Cause, status.Hint}
 	case status.State == connector.StateNoSink, status.State == connector.StateAcquiring && status.Cause != "":
-		return hold{heldBySink, status.Cause, cmp.Or(status.Hint, "`twochat-connector check` says what is wrong with the sink")}
+		return hold{heldBySink, status.Cause, cmp.Or(status.Hint,
+			"`twochat-connector check` says what is wrong with the sink")}
 	}
 	return held
 }

@@ -14,7 +14,8 @@ type blockedPages struct {
 }
 
 // Page implements connector.Pages.
-func (b blockedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (b blockedPages) Page(ctx context.Context, s connector.Stream, number int,
+	held connector.Fingerprint) (connector.Page, error) {
 	page, err := b.Pages.Page(ctx, s, number, held)
 	if ofAccount(err) {
 		b.pipeline.askAccountOnce()
@@ -27,18 +28,20 @@ func (b blockedPages) Page(ctx context.Context, s connector.Stream, number int, 
 // ofAccount says whether a fault is an answer about the account: its key, its credits, its rights.
 func ofAccount(err error) bool {
 	var fault *connector.PageError
-	return errors.As(err, &fault) && fault.Status != 0 && (fault.Fault == connector.FaultKey || fault.Fault == connector.FaultCredits)
+	return errors.As(err, &fault) && fault.Status != 0 && (fault.Fault == connector.FaultKey ||
+		fault.Fault == connector.FaultCredits)
 }
 
-// ofBlocked is a fault by its cause where 2Chat says that the account is blocked: what it answers about key and credits comes of that, and
-// a hint about the key would lead nowhere.
+// ofBlocked is a fault by its cause where 2Chat says that the account is blocked: what it answers about key and credits
+// comes of that, and a hint about the key would lead nowhere.
 func ofBlocked(err error, blocked bool) error {
 	var fault *connector.PageError
 	if !blocked || !ofAccount(err) || !errors.As(err, &fault) {
 		return err
 	}
 	return &connector.PageError{
-		Fault: connector.FaultBlocked, Status: fault.Status, RetryAfter: fault.RetryAfter, Err: errors.New("2Chat says that the account is blocked"), Hint: blockedHint,
+		Fault: connector.FaultBlocked, Status: fault.Status, RetryAfter: fault.RetryAfter,
+		Err: errors.New("2Chat says that the account is blocked"), Hint: blockedHint,
 	}
 }
 
@@ -49,7 +52,8 @@ func (l *pipeline) blocked() bool {
 	return l.account != nil && l.account.Blocked
 }
 
-// askAccountOnce has the account read again, once for each time that its pages cease to be read: it may have been blocked since.
+// askAccountOnce has the account read again, once for each time that its pages cease to be read: it may have been
+// blocked since.
 func (l *pipeline) askAccountOnce() {
 	if l.doubted.CompareAndSwap(false, true) {
 		select {

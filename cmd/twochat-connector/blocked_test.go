@@ -15,7 +15,8 @@ func (a *answeredPages) Page(context.Context, connector.Stream, int, connector.F
 	return connector.Page{}, a.err
 }
 
-// What is answered about key or credits of a blocked account is told as the block, with one hint; all else stays what it is.
+// What is answered about key or credits of a blocked account is told as the block, with one hint; all else stays what
+// it is.
 func TestBlockedPages(t *testing.T) {
 	for _, test := range []struct {
 		fault  connector.PageError

@@ -75,7 +75,8 @@ func eachSecret(t *testing.T, sink string, test func(c *canary, turn int)) {
 			for _, kind := range twochattest.Poisons() {
 				fake.Poison("", kind)
 			}
-			c := &canary{setup: &setup{t: t, dir: t.TempDir(), api: url, sink: sink}, fake: fake, mode: mode, admin: closedPort(t), listed: canaryHistory}
+			c := &canary{setup: &setup{t: t, dir: t.TempDir(), api: url, sink: sink}, fake: fake, mode: mode,
+				admin: closedPort(t), listed: canaryHistory}
 			c.put("key", testKey)
 			c.change("127.0.0.1:0", c.admin)
 			c.change("timeout: 1s", "timeout: 3s")
@@ -167,7 +168,8 @@ func (c *canary) insert(count int) {
 
 // forbidden is what nobody may see.
 func (c *canary) forbidden() map[string]bool {
-	forbidden := map[string]bool{testKey: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true, "PSEUDONYMS-": true}
+	forbidden := map[string]bool{testKey: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,
+		"PSEUDONYMS-": true}
 	for _, m := range c.fake.Truth("") {
 		var item any
 		if json.Unmarshal(m.Data(), &item) == nil {
@@ -203,7 +205,8 @@ type broker struct {
 
 func newBroker(t *testing.T, address, dir string) *broker {
 	_, port, _ := strings.Cut(address, ":")
-	b := &broker{t: t, options: server.Options{Host: "127.0.0.1", NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir}}
+	b := &broker{t: t, options: server.Options{Host: "127.0.0.1", NoSigs: true, NoLog: true, JetStream: true,
+		StoreDir: dir}}
 	if _, err := fmt.Sscan(port, &b.options.Port); err != nil {
 		t.Error(err)
 	}
@@ -232,8 +235,8 @@ func (b *broker) kill() {
 	}
 }
 
-// A broker that is not there, dies, refuses the user, or remembers what was purged has nobody's number, chat, text or key told, in any
-// privacy mode, at any level; and the quarantine keeps nothing that the mode withholds.
+// A broker that is not there, dies, refuses the user, or remembers what was purged has nobody's number, chat, text or
+// key told, in any privacy mode, at any level; and the quarantine keeps nothing that the mode withholds.
 func TestCanary_NATS(t *testing.T) {
 	eachSecret(t, "jetstream: { url: 'nats://ADDRESS', create: true }", func(c *canary, _ int) {
 		address := closedPort(c.t)
@@ -241,7 +244,10 @@ func TestCanary_NATS(t *testing.T) {
 		b := newBroker(c.t, address, filepath.Join(c.dir, "js"))
 		defer b.kill()
 		c.begin()
-		c.until("the broker to be missed", func(_ streamReport, body string) bool { return strings.Contains(body, "no servers available") })
+		c.until("the broker to be missed", func(_ streamReport, body string) bool {
+			return strings.Contains(body,
+				"no servers available")
+		})
 		c.look()
 		b.start("")
 		if !c.rested() {
@@ -249,7 +255,10 @@ func TestCanary_NATS(t *testing.T) {
 		}
 		b.kill()
 		c.insert(3)
-		c.until("the broker's death to be noticed", func(s streamReport, _ string) bool { return s.State == connector.StateNoSink })
+		c.until("the broker's death to be noticed", func(s streamReport,
+			_ string) bool {
+			return s.State == connector.StateNoSink
+		})
 		c.look()
 		b.start("another")
 		refused := time.NewTicker(50 * time.Millisecond)
@@ -296,7 +305,8 @@ func (c *canary) quarantine(address string) {
 	var aside strings.Builder
 	rejects := 0
 	for sequence := uint64(1); sequence <= stream.CachedInfo().State.LastSeq; sequence++ {
-		if m, err := stream.GetMsg(c.t.Context(), sequence); err == nil && strings.HasPrefix(m.Subject, "whatsapp-quarantine.") {
+		if m, err := stream.GetMsg(c.t.Context(), sequence); err == nil && strings.HasPrefix(m.Subject,
+			"whatsapp-quarantine.") {
 			aside.Write(m.Data)
 			rejects++
 		}
@@ -325,18 +335,25 @@ type mishap struct {
 func mishaps() []mishap {
 	var list []mishap
 	for _, code := range []kafkago.Error{
-		kafkago.ConcurrentTransactions, kafkago.GroupLoadInProgress, kafkago.GroupCoordinatorNotAvailable, kafkago.NotCoordinatorForGroup,
-		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch, kafkago.FencedLeaderEpoch,
-		kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, kafkago.BrokerNotAvailable, kafkago.ReplicaNotAvailable, kafkago.NetworkException,
-		kafkago.RequestTimedOut, kafkago.NotEnoughReplicas, kafkago.NotEnoughReplicasAfterAppend, kafkago.NotController, kafkago.Unknown,
-		kafkago.ThrottlingQuotaExceeded, kafkago.TransactionCoordinatorFenced, kafkago.InvalidProducerIDMapping, kafkago.InvalidTransactionState,
+		kafkago.ConcurrentTransactions, kafkago.GroupLoadInProgress, kafkago.GroupCoordinatorNotAvailable,
+		kafkago.NotCoordinatorForGroup,
+		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch,
+		kafkago.FencedLeaderEpoch,
+		kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, kafkago.BrokerNotAvailable, kafkago.ReplicaNotAvailable,
+		kafkago.NetworkException,
+		kafkago.RequestTimedOut, kafkago.NotEnoughReplicas, kafkago.NotEnoughReplicasAfterAppend, kafkago.NotController,
+		kafkago.Unknown,
+		kafkago.ThrottlingQuotaExceeded, kafkago.TransactionCoordinatorFenced, kafkago.InvalidProducerIDMapping,
+		kafkago.InvalidTransactionState,
 		kafkago.MessageSizeTooLarge, kafkago.RecordListTooLarge,
 	} {
 		list = append(list, mishap{kmsg.Produce, int16(code), false}, mishap{kmsg.EndTxn, int16(code), false})
 	}
 	for _, code := range []kafkago.Error{
-		kafkago.ProducerFenced, kafkago.InvalidProducerEpoch, kafkago.TransactionalIDAuthorizationFailed, kafkago.TopicAuthorizationFailed,
-		kafkago.ClusterAuthorizationFailed, kafkago.InvalidTransactionTimeout, kafkago.SASLAuthenticationFailed, kafkago.UnsupportedSASLMechanism,
+		kafkago.ProducerFenced, kafkago.InvalidProducerEpoch, kafkago.TransactionalIDAuthorizationFailed,
+		kafkago.TopicAuthorizationFailed,
+		kafkago.ClusterAuthorizationFailed, kafkago.InvalidTransactionTimeout, kafkago.SASLAuthenticationFailed,
+		kafkago.UnsupportedSASLMechanism,
 	} {
 		list = append(list, mishap{kmsg.InitProducerID, int16(code), true}, mishap{kmsg.Produce, int16(code), true})
 	}
@@ -386,7 +403,8 @@ func TestCanary_Kafka(t *testing.T) {
 	if len(lasting) != turns {
 		t.Fatalf("%d answers that last, for %d turns", len(lasting), turns)
 	}
-	eachSecret(t, "kafka: { brokers: ['ADDRESS'], topic: whatsapp.messages, replicas: 1, create: true }", func(c *canary, turn int) {
+	eachSecret(t, "kafka: { brokers: ['ADDRESS'], topic: whatsapp.messages, replicas: 1, create: true }", func(c *canary,
+		turn int) {
 		cluster, address := fakeKafka(c.t)
 		c.change("ADDRESS", address)
 		c.begin()

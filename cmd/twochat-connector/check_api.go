@@ -60,7 +60,8 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	k.blocked = info.Blocked
 	read := k.streams(ctx, rate, accountErr)
 	if info.Blocked {
-		k.addOnce(connector.Finding{Level: connector.FindingRefused, Thing: "account", Text: "2Chat says that it is blocked", Mend: blockedHint})
+		k.addOnce(connector.Finding{Level: connector.FindingRefused, Thing: "account",
+			Text: "2Chat says that it is blocked", Mend: blockedHint})
 	}
 	if accountErr != nil && read > 0 {
 		finding := faultFinding("account", "", accountErr)
@@ -159,7 +160,8 @@ func faultFinding(thing, about string, err error) connector.Finding {
 	}
 	switch {
 	case fault.RetryAfter > 0:
-		finding.Text += fmt.Sprintf("; 2Chat asked to wait %s, until %s", fault.RetryAfter.Round(time.Second), time.Now().Add(fault.RetryAfter).UTC().Format("15:04:05 UTC"))
+		finding.Text += fmt.Sprintf("; 2Chat asked to wait %s, until %s", fault.RetryAfter.Round(time.Second),
+			time.Now().Add(fault.RetryAfter).UTC().Format("15:04:05 UTC"))
 		finding.Mend = "wait until then, and try again"
 	case fault.Fault == connector.FaultTransient && fault.Status != 0 && fault.Hint == "":
 		finding.Mend = "wait some minutes, and try again: it answers, and has a problem of its own"
@@ -167,7 +169,8 @@ func faultFinding(thing, about string, err error) connector.Finding {
 	switch {
 	case fault.Fault == connector.FaultKey:
 		finding.Thing = "API key"
-	case fault.Fault == connector.FaultCredits, fault.Fault == connector.FaultRateLimited, fault.Fault == connector.FaultBlocked:
+	case fault.Fault == connector.FaultCredits, fault.Fault == connector.FaultRateLimited,
+		fault.Fault == connector.FaultBlocked:
 		finding.Thing = "account"
 	case fault.Status == 0 || fault.Hint != "":
 		finding.Thing, finding.Text = "2Chat API", about+finding.Text

@@ -176,7 +176,8 @@ func besideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
 const hintReach = "see whether it runs, and whether this machine reaches it under the configured address"
 
 func errorFinding(thing string, err error) connector.Finding {
-	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " + err.Error(), Mend: hintReach}
+	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " +
+		err.Error(), Mend: hintReach}
 	var refusal *connector.Refusal
 	var obstacle *connector.Obstacle
 	var hinted interface{ Hint() string }

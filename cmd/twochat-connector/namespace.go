@@ -11,7 +11,8 @@ import (
 // namespaceVariable is where a pod is told its namespace, by the downward API.
 const namespaceVariable = "POD_NAMESPACE"
 
-// serviceAccount is the file in which a pod with a token finds its namespace, resolver the one with the names that its DNS completes.
+// serviceAccount is the file in which a pod with a token finds its namespace, resolver the one with the names that its
+// DNS completes.
 const (
 	serviceAccount = "var/run/secrets/kubernetes.io/serviceaccount/namespace"
 	resolver       = "etc/resolv.conf"
@@ -56,8 +57,9 @@ func searched(text string) string {
 	return ""
 }
 
-// inNamespace says whether a name is SERVICE.NAMESPACE of the process's own namespace. Such a name could be bought where the namespace is
-// called as a top-level domain of the Internet is (dev, shop, cloud), and leads out of the cluster there: it is not taken then.
+// inNamespace says whether a name is SERVICE.NAMESPACE of the process's own namespace. Such a name could be bought
+// where the namespace is called as a top-level domain of the Internet is (dev, shop, cloud), and leads out of the
+// cluster there: it is not taken then.
 func inNamespace(host, namespace string) bool {
 	service, rest, ok := strings.Cut(host, ".")
 	if !ok || namespace == "" || rest != namespace || !namespaceForm.MatchString(service) {

@@ -87,13 +87,15 @@ func newPipeline(p parts) *pipeline {
 	for _, claim := range l.claims {
 		a := &lane{log: p.sink.Log(claim), pulse: newPulse(l.started)}
 		a.poller = connector.NewPoller(connector.PollerConfig{
-			Pages: &lanePages{pages: blockedPages{p.client, l}, slots: slots, inFlight: &l.inFlight, pulse: a.pulse}, Log: &laneLog{Log: a.log, pulse: a.pulse, budget: l.budget},
+			Pages: &lanePages{pages: blockedPages{p.client, l}, slots: slots, inFlight: &l.inFlight, pulse: a.pulse},
+			Log:   &laneLog{Log: a.log, pulse: a.pulse, budget: l.budget},
 			Reading: connector.Reading{
 				Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), AcceptHistory: p.words.acceptHistory,
 				Crew: connector.Hands(c.Poll.Concurrency),
 			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
-			Limiter: l.limiter, Room: room, Pace: l.pace, Purse: purse{l}, Ready: p.client.Ready, Look: lookInto(p.sink, a.pulse), Metrics: metrics, Logger: p.logger,
+			Limiter: l.limiter, Room: room, Pace: l.pace, Purse: purse{l}, Ready: p.client.Ready,
+			Look: lookInto(p.sink, a.pulse), Metrics: metrics, Logger: p.logger,
 		})
 		l.lanes = append(l.lanes, a)
 	}

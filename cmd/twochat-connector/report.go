@@ -34,7 +34,8 @@ type report struct {
 type sinkReport struct {
 	Kind    string            `json:"kind"`
 	Promise connector.Promise `json:"promise"`
-	// Checked says that the sink was reached and refused nothing; Waiting why it could not be reached yet, Hint what to do.
+	// Checked says that the sink was reached and refused nothing; Waiting why it could not be reached yet, Hint what to
+	// do.
 	Checked bool   `json:"checked"`
 	Waiting string `json:"waiting,omitempty"`
 	Hint    string `json:"hint,omitempty"`
@@ -64,7 +65,8 @@ type streamReport struct {
 // report is the record as it stands. It may be called from any goroutine.
 func (l *pipeline) report(now time.Time) report {
 	l.mu.Lock()
-	sink := sinkReport{Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK, Waiting: l.waiting.text, Hint: l.waiting.mend}
+	sink := sinkReport{Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK,
+		Waiting: l.waiting.text, Hint: l.waiting.mend}
 	account := l.account
 	if account != nil {
 		copied := *account

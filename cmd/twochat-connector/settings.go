@@ -185,7 +185,8 @@ func privacyOf(c *config.Config) (twochat.Privacy, error) {
 	if c.Privacy.KeyFile.Set() {
 		key, err := c.Privacy.KeyFile.Read()
 		if err != nil {
-			return privacy, &usageError{mended(fmt.Errorf("privacy.key_file: %s", strings.TrimPrefix(err.Error(), "read secret: ")),
+			return privacy, &usageError{mended(fmt.Errorf("privacy.key_file: %s", strings.TrimPrefix(err.Error(),
+				"read secret: ")),
 				"put a key of at least 16 random bytes into a file that this user may read, and the file's path into privacy.key_file")}
 		}
 		privacy.Secret = []byte(key)

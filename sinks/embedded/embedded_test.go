@@ -208,7 +208,8 @@ func TestOpen_besideAnotherServer(t *testing.T) {
 	address := strings.TrimPrefix(other.URL(), "nats://")
 	_, err := Open(Config{Listen: address, Dir: t.TempDir()}, connector.Encoding{}, slog.New(slog.DiscardHandler))
 	var refusal *connector.Refusal
-	if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, "another NATS server answers there (version "+server.VERSION+")") ||
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause,
+		"another NATS server answers there (version "+server.VERSION+")") ||
 		!strings.Contains(refusal.Mend, "`sink.jetstream.url: nats://"+address+"`") {
 		t.Errorf("got %v", err)
 	}

@@ -22,7 +22,8 @@ const greetingTimeout = time.Second
 func taken(listen string, err error) *connector.Refusal {
 	if version, ok := greeting(listen); ok {
 		return &connector.Refusal{
-			Thing: "address " + listen, Cause: "another NATS server answers there (" + version + "), and the embedded one cannot listen beside it",
+			Thing: "address " + listen, Cause: "another NATS server answers there (" + version +
+				"), and the embedded one cannot listen beside it",
 			Mend: "stop that one, or name another port with `sink.embedded.listen`; to deliver into it, use the sink `jetstream` with `sink.jetstream.url: nats://" + listen + "`",
 		}
 	}

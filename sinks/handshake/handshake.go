@@ -36,11 +36,15 @@ func Failure(err error, keys Keys) (cause, hint string, ok bool) {
 		return "its certificate is for another name than the one it is asked under" + names(host.Certificate),
 			"write a name that the certificate has into " + keys.Address + ", or into " + keys.ServerName, true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "its certificate is out of date, or this machine's clock is wrong", "renew the server's certificate, or set the clock", true
+		return "its certificate is out of date, or this machine's clock is wrong",
+			"renew the server's certificate, or set the clock", true
 	case errors.As(err, &invalid):
-		return "its certificate may not be used for a server", "give the server a certificate for servers (extended key usage serverAuth), with the names that it is asked under", true
+		return "its certificate may not be used for a server",
+			"give the server a certificate for servers (extended key usage serverAuth), with the names that it is asked under",
+			true
 	case errors.As(err, &record):
-		return "it speaks no TLS on this port", "ask it on its TLS port, or set TLS up there; without TLS, see what " + keys.Address + " and the keys beside " + keys.CA + " say", true
+		return "it speaks no TLS on this port", "ask it on its TLS port, or set TLS up there; without TLS, see what " +
+			keys.Address + " and the keys beside " + keys.CA + " say", true
 	case errors.As(err, &alert), aboutAlert(err):
 		cause, hint = refusedOurs(alertText(err), keys)
 		return cause, hint, true
@@ -72,8 +76,8 @@ func names(certificate *x509.Certificate) string {
 	return fmt.Sprintf(" (it has %s%s)", strings.Join(list, ", "), more)
 }
 
-// aboutAlert says whether the other side broke the handshake off. The library keeps the type of that error to itself, and its text is all
-// that tells it.
+// aboutAlert says whether the other side broke the handshake off. The library keeps the type of that error to itself,
+// and its text is all that tells it.
 func aboutAlert(err error) bool { return strings.Contains(err.Error(), "remote error: tls: ") }
 
 // alertText is what the server broke a handshake off with.
@@ -86,10 +90,13 @@ func alertText(err error) string {
 func refusedOurs(said string, keys Keys) (cause, hint string) {
 	switch {
 	case !strings.Contains(said, "certificate"):
-		return "it breaks the TLS handshake off (" + said + ")", "see which TLS versions and ciphers the server takes; the connector speaks 1.2 and 1.3"
+		return "it breaks the TLS handshake off (" + said + ")",
+			"see which TLS versions and ciphers the server takes; the connector speaks 1.2 and 1.3"
 	case keys.CertGiven:
 		return "it does not accept the certificate of " + keys.Cert + " (" + said + ")",
-			"put a certificate that the server's authority has signed, and its key, into the files of " + keys.Cert + " and the key beside it"
+			"put a certificate that the server's authority has signed, and its key, into the files of " + keys.Cert +
+				" and the key beside it"
 	}
-	return "it wants a certificate of its clients (" + said + ")", "put one into a file, with its key in another, and name them in " + keys.Cert + " and the key_file beside it"
+	return "it wants a certificate of its clients (" + said + ")",
+		"put one into a file, with its key in another, and name them in " + keys.Cert + " and the key_file beside it"
 }

@@ -194,8 +194,8 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	return connector.Checkpoint{Sequence: e.Sequence, Certified: e.Sequence}, nil
 }
 
-// wentBack is the refusal of a log that is not what it was. Where the whole stream was purged, the way on is the one that check and the
-// next start name, who do not know where the log stood.
+// wentBack is the refusal of a log that is not what it was. Where the whole stream was purged, the way on is the one
+// that check and the next start name, who do not know where the log stood.
 func (l *Log) wentBack(ctx context.Context, k *link, exists bool, refusal error) error {
 	var back, purged *connector.Refusal
 	if !exists && errors.As(refusal, &back) && errors.As(l.emptied(ctx, k), &purged) {

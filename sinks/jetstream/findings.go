@@ -120,13 +120,15 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	}
 }
 
-// purged says that a log which begins anew after a purge has to wait, where the stream still remembers the ids of what it held.
+// purged says that a log which begins anew after a purge has to wait, where the stream still remembers the ids of what
+// it held.
 func (r *report) purged(info *jetstream.StreamInfo, claims []connector.Claim) {
 	anew := slices.ContainsFunc(claims, func(c connector.Claim) bool { return c.FirstStart })
 	forgets := info.State.LastTime.Add(info.Config.Duplicates)
 	if anew && info.State.Msgs == 0 && info.State.LastSeq > 0 && time.Now().Before(forgets) {
 		r.add(connector.FindingWarning, "JetStream stream "+info.Config.Name,
-			fmt.Sprintf("%s, at %s", remembers(info.Config.Duplicates), forgets.UTC().Format("15:04:05 UTC")), "wait until then, or start now: the connector waits by itself")
+			fmt.Sprintf("%s, at %s", remembers(info.Config.Duplicates), forgets.UTC().Format("15:04:05 UTC")),
+			"wait until then, or start now: the connector waits by itself")
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// A look finds what was edited without a commit, from settings that are no older than a few seconds, and heals with the stream.
+// A look finds what was edited without a commit, from settings that are no older than a few seconds, and heals with the
+// stream.
 func TestLook(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -50,7 +51,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// Whoever ran when a stream was purged names the same way on as check and the next start, and says how long the stream remembers.
+// Whoever ran when a stream was purged names the same way on as check and the next start, and says how long the stream
+// remembers.
 func TestPurged_oneWayOn(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -69,14 +71,16 @@ func TestPurged_oneWayOn(t *testing.T) {
 	errors.As(err, &running)
 	sink := openSink(t, c, connector.ModeStructured)
 	claim := sinktest.Claim(stream, "two")
-	if err := sink.Judge(t.Context(), claim); !errors.As(err, &next) || next.Mend != running.Mend || !strings.Contains(next.Mend, "--first-start=42") {
+	if err := sink.Judge(t.Context(), claim); !errors.As(err, &next) || next.Mend != running.Mend ||
+		!strings.Contains(next.Mend, "--first-start=42") {
 		t.Errorf("the way on is %q for who ran, and %v for who starts", running.Mend, err)
 	}
 	// Who begins anew is told of the wait, and whoever does not is not.
 	for _, anew := range []bool{false, true} {
 		claim.FirstStart = anew
 		findings, err := sink.Check(t.Context(), []connector.Claim{claim})
-		if told := strings.Contains(fmt.Sprint(findings), "it remembers the ids of messages that were removed"); err != nil || told != anew {
+		if told := strings.Contains(fmt.Sprint(findings),
+			"it remembers the ids of messages that were removed"); err != nil || told != anew {
 			t.Errorf("begun anew %t: %v, %v", anew, findings, err)
 		}
 	}

@@ -22,8 +22,9 @@ type settings struct {
 	refusal         *connector.Refusal // why the stream cannot be written to as it is now; nil where it can
 }
 
-// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs, and a stream that was told to
-// discard what is old loses messages while every commit goes through. It is one request for all that write to the stream.
+// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs, and a stream
+// that was told to discard what is old loses messages while every commit goes through. It is one request for all that
+// write to the stream.
 const settingsAge = 5 * time.Second
 
 // known returns the stream's settings, read again where they are old, refuse, or refresh asks for it. They are judged each time as at the
@@ -49,8 +50,8 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	return held, nil
 }
 
-// Look says whether the stream may be written to as it is set up now. It costs a request where the settings are not fresh. The error is a
-// refusal; whether the server is there, a commit finds out.
+// Look says whether the stream may be written to as it is set up now. It costs a request where the settings are not
+// fresh. The error is a refusal; whether the server is there, a commit finds out.
 func (s *Sink) Look(ctx context.Context) error {
 	k := s.held()
 	if k == nil || !k.conn.IsConnected() {

@@ -16,7 +16,8 @@ var fileContents = map[string]string{
 	"sasl.token_file":    "the token",
 }
 
-// obstacle is what keeps the brokers from being spoken to, where it is known by name; else nil. Nothing was asked of them then.
+// obstacle is what keeps the brokers from being spoken to, where it is known by name; else nil. Nothing was asked of
+// them then.
 func (s *Sink) obstacle(err error) *connector.Obstacle {
 	var connect *connectError
 	var broken *brokenError
@@ -32,7 +33,8 @@ func (s *Sink) obstacle(err error) *connector.Obstacle {
 		return &connector.Obstacle{Thing: "broker " + connect.address, Cause: cause, Mend: hint}
 	}
 	cause, hint, ok := handshake.Failure(err, handshake.Keys{
-		CA: "sink.kafka.tls.ca_file", Cert: "sink.kafka.tls.cert_file", ServerName: "sink.kafka.tls.server_name", Address: "sink.kafka.brokers",
+		CA: "sink.kafka.tls.ca_file", Cert: "sink.kafka.tls.cert_file", ServerName: "sink.kafka.tls.server_name",
+		Address: "sink.kafka.brokers",
 		CAGiven: s.config.TLS.CAFile != "", CertGiven: s.config.TLS.CertFile != "",
 	})
 	var shake *handshakeError
@@ -43,9 +45,11 @@ func (s *Sink) obstacle(err error) *connector.Obstacle {
 		return broker("it takes the connection, and does not answer a TLS handshake ("+plainText(shake.err)+")",
 			"see whether sink.kafka.brokers names a listener with TLS; to speak to one without, take sink.kafka.tls out")
 	case errors.Is(err, errWantsTLS):
-		return broker("its listener speaks TLS", "set `sink.kafka.tls.enabled: true`, or name its listener without TLS in sink.kafka.brokers")
+		return broker("its listener speaks TLS",
+			"set `sink.kafka.tls.enabled: true`, or name its listener without TLS in sink.kafka.brokers")
 	case errors.Is(err, errOtherProtocol):
-		return broker("what answers there does not speak Kafka", "see whether sink.kafka.brokers names the port of the broker's listener for clients")
+		return broker("what answers there does not speak Kafka",
+			"see whether sink.kafka.brokers names the port of the broker's listener for clients")
 	}
 	return nil
 }

@@ -134,7 +134,8 @@ func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn
 	return nil, fmt.Errorf("connect to NATS at %s: %w", c.where(), c.named(err))
 }
 
-// named is an error of connecting by what keeps the connection from being made, as far as that is known. It is an ErrNotNow.
+// named is an error of connecting by what keeps the connection from being made, as far as that is known. It is an
+// ErrNotNow.
 func (c Connection) named(err error) error {
 	if o := c.obstacle(err); o != nil {
 		return o

@@ -32,7 +32,8 @@ func (c Connection) key(name string) string {
 func (c Connection) obstacle(err error) *connector.Obstacle {
 	var file *secret.FileError
 	if errors.As(err, &file) {
-		return &connector.Obstacle{Thing: c.key(file.Key), Cause: file.Err.Error(), Mend: file.Hint(c.key(file.Key), contents[file.Key])}
+		return &connector.Obstacle{Thing: c.key(file.Key), Cause: file.Err.Error(), Mend: file.Hint(c.key(file.Key),
+			contents[file.Key])}
 	}
 	server := func(cause, hint string) *connector.Obstacle {
 		return &connector.Obstacle{Thing: "NATS server " + c.where(), Cause: cause, Mend: hint}
@@ -59,7 +60,8 @@ func (c Connection) obstacle(err error) *connector.Obstacle {
 	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrAuthRevoked):
 		return server(c.unauthorized())
 	case errors.As(err, &dns):
-		return server("its name does not resolve", "correct the host in "+c.key("url")+", or see whether this machine's DNS knows it")
+		return server("its name does not resolve",
+			"correct the host in "+c.key("url")+", or see whether this machine's DNS knows it")
 	case errors.As(err, &on) && on.Op == "read" && on.Timeout():
 		return server("it takes connections, and does not greet as a NATS server does",
 			"see whether "+c.key("url")+" names the port for NATS clients (4222, as a rule), and whether the server hangs")
@@ -85,5 +87,6 @@ func (c Connection) unauthorized() (cause, hint string) {
 			"name a file with them in " + c.key("creds_file") + ", " + c.key("nkey_file") + " or " + c.key("token_file")
 	}
 	key := c.key(c.credentialKey())
-	return "it refuses the credentials of " + key, "write valid ones into the file that " + key + " names, or let the server know this user"
+	return "it refuses the credentials of " + key, "write valid ones into the file that " + key +
+		" names, or let the server know this user"
 }

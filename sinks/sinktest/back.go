@@ -48,8 +48,9 @@ var firstStart = regexp.MustCompile(`--first-start=([0-9]+)`)
 // most is how far beyond what was delivered a log may go on, in these tests: a checkpoint for each commit.
 const most = 5
 
-// wantGoneBack commits on top of what is no longer there: the commit fails, and then every Acquire is refused by name, with a word
-// that lets the sequence go on after what was delivered, or further on where the sink tells whoever starts anew no better.
+// wantGoneBack commits on top of what is no longer there: the commit fails, and then every Acquire is refused by name,
+// with a word that lets the sequence go on after what was delivered, or further on where the sink tells whoever starts
+// anew no better.
 func (s *scene) wantGoneBack(log connector.Log, c connector.Checkpoint, events []connector.Event, delivered uint64) {
 	s.Helper()
 	err := log.Commit(s.context(), events, nil, Next(c, events, nil, c.Certified))
