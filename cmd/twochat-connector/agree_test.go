@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,8 +29,9 @@ type setup struct {
 	sink     string
 	words    []string
 	env      []string
-	says     []string // that both check and run have to say
-	shown    string   // what /readyz of run answered last
+	hear     func(io.Writer) // where the libraries' log goes to; nil: elsewhere
+	says     []string        // that both check and run have to say
+	shown    string          // what /readyz of run answered last
 	finished []func()
 }
 
@@ -73,7 +75,7 @@ func (s *setup) command(ctx context.Context, args ...string) *running {
 	ctx, r.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(r.ended)
-		r.code = run(ctx, &program{env: s.env, in: strings.NewReader(""), out: &r.out, err: &r.err}, args)
+		r.code = run(ctx, &program{env: s.env, in: strings.NewReader(""), out: &r.out, err: &r.err, standardLog: s.hear}, args)
 	}()
 	return r
 }

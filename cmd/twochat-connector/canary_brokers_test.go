@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log"
 	"maps"
 	"os"
 	"path/filepath"
@@ -433,5 +434,24 @@ func TestCanary_Kafka(t *testing.T) {
 				return
 			}
 		}
+	})
+}
+
+// The same holds of all that 2Chat may answer, with an API key that cannot be read in between.
+func TestCanary_API(t *testing.T) {
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	eachSecret(t, "file: { path: FOLDER/events.jsonl }", func(c *canary, _ int) {
+		c.hear = log.SetOutput // what HTTP says of bytes that nobody asked for goes to the output of one of them
+		c.change("FOLDER", c.dir)
+		c.fake.SetFaults(everyFault(.3))
+		c.begin()
+		c.until("faults", func(streamReport, string) bool { return c.fake.Requests() > 15 && len(c.fake.Faults()) > 3 })
+		c.look()
+		c.fake.SetFaults(nil)
+		c.put("key", "")
+		c.until("the key to be missed", func(s streamReport, _ string) bool { return s.Fault == connector.FaultKey })
+		c.look()
+		c.put("key", testKey)
+		c.rested()
 	})
 }

@@ -217,7 +217,7 @@ func TestHints_NoneIsEmpty(t *testing.T) {
 					fields[[]string{"Thing", "Cause", "Mend"}[i]] = element
 				}
 			}
-			bad := name == "Refusal" && len(fields) > 0
+			bad := (name == "Refusal" || name == "Obstacle") && len(fields) > 0
 			if level, ok := fields["Level"].(*ast.SelectorExpr); ok && name == "Finding" {
 				bad = level.Sel.Name != "FindingOK"
 			}
