@@ -7,7 +7,7 @@ import (
 
 // deliver puts what is unknown in a walk into the log and certifies what may be certified.
 func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, error) {
-	batch, held := r.sort(w.order)
+	batch, held := r.sort(w.order, w.belowTop)
 	out.Held, out.Proven = held, w.proven
 	alone := r.start == 0 && (w.taken == 1 || w.proven)
 	var certified uint64
@@ -32,6 +32,14 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	if !alone && !w.proven {
 		rows = rowsOf(w.order)
 	}
+	var linked []Key
+	switch {
+	case !agreed || r.start == 0:
+	case w.proven:
+		linked = keysIn(w.order)
+	default: // what this walk adds waits for the next one
+		linked = r.previous.above
+	}
 	w.order = nil // from here on only the batch keeps the pages
 	before := r.window.certified
 	done, err := r.commit(ctx, batch, certified)
@@ -39,6 +47,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		return out, err
 	}
 	out.add(done)
+	r.link(linked)
 	r.fromTop = r.start == 0
 	if r.window.certified > before {
 		r.cleared = false // what is listed shows ground again
@@ -73,9 +82,9 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 func (r *Reader) upward() int { return max(0, r.start-max(1, r.slice/2)) }
 
 // sort splits a walk's messages into what is to be delivered, oldest first, and what is held. What lies above everything
-// known is new. Below something known, a message is late where an event delivered in order lies below it and nothing newer
+// known is new, unless the walk began below known messages. Below something known, a message is late where an event delivered in order lies below it and nothing newer
 // than that event was forgotten or erased; it is new where the reader has forgotten nothing at all; else it is held.
-func (r *Reader) sort(order []found) (batch, int) {
+func (r *Reader) sort(order []found, belowKnown bool) (batch, int) {
 	below := make([]*Key, len(order))
 	anchors := r.anchors(len(order), func(i int) Key { return order[i].Key })
 	var anchor *Key
@@ -86,7 +95,7 @@ func (r *Reader) sort(order []found) (batch, int) {
 		}
 	}
 	var b batch
-	held, late := 0, !r.nothingDeliveredAbove(order)
+	held, late := 0, belowKnown
 	for i := range order {
 		switch f := &order[i]; {
 		case r.known(f.Key):
@@ -114,17 +123,14 @@ func (r *Reader) hold(key Key) int {
 // it met or is about to deliver. Above that, events of an earlier walk may lie. What it is about to deliver comes after them in the
 // log, and counts only where it met them all: else a run of late messages may stand below them and look new.
 func (r *Reader) provenUpTo(order []found, b batch) uint64 {
-	open := r.window.last - r.window.certified
-	for i := range order {
-		if at, ok := r.window.place(order[i].Key); ok && at.sequence() > r.window.certified {
-			open--
-		}
-	}
-	if open == 0 {
+	if r.open(order) == 0 {
 		for i := len(b.events) - 1; i >= 0; i-- {
 			if !b.events[i].late {
 				return r.recorded.Sequence + uint64(i) + 1
 			}
+		}
+		if len(r.chain) > 0 {
+			return r.recorded.Sequence
 		}
 	}
 	for i := range order {
@@ -133,29 +139,6 @@ func (r *Reader) provenUpTo(order []found, b batch) uint64 {
 		}
 	}
 	return 0
-}
-
-// nothingDeliveredAbove says whether what is unknown at the top of this walk is newer than everything in the log. A walk
-// from page 0 sees it. Further down, delivered but uncertified events may lie above the start: not if the newest of them was
-// met, nor if a page's worth of unknown messages lies above the first known one (it was deleted, then: no walk misses a
-// whole page at one seam).
-func (r *Reader) nothingDeliveredAbove(order []found) bool {
-	newest, ok := r.window.newestInOrder()
-	if r.start == 0 || !ok || newest.at.sequence() <= r.window.certified {
-		return true
-	}
-	unknown, counting := 0, true
-	for i := range order {
-		if order[i].Key == newest.key {
-			return true
-		}
-		if r.known(order[i].Key) {
-			counting = false
-		} else if counting {
-			unknown++
-		}
-	}
-	return unknown >= r.rules.Page
 }
 
 // agrees says whether this walk certifies the one before: it misses nothing that the other saw, and shows nothing new
@@ -189,6 +172,14 @@ func rowsOf(order []found) []row {
 		rows[i] = row{order[i].Key, order[i].Time}
 	}
 	return rows
+}
+
+func keysIn(order []found) []Key {
+	keys := make([]Key, len(order))
+	for i := range order {
+		keys[i] = order[i].Key
+	}
+	return keys
 }
 
 // remember keeps a walk for the next one to certify. From page 0 that is the whole log. From further down it is the log up

@@ -72,6 +72,10 @@ type Reader struct {
 	ahead    *ahead
 	groups   int // read so far
 	growing  int // groups for which messages are expected to be added on top
+	// chain holds what is not certified, and yet known to have nothing missing below it.
+	chain map[Key]struct{}
+	// gone is the newest event delivered in order that no page showed above the start of a walk which did not meet it.
+	gone     Key
 	movedUps int // walks in a row whose first message stood too high afterwards
 }
 
@@ -242,6 +246,11 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 		out.Pages += n
 		return out, err
 	case err != nil:
+		return out, err
+	}
+	before := w.pages
+	err = r.settleTop(ctx, &w)
+	if out.Pages += w.pages - before; err != nil {
 		return out, err
 	}
 	r.judge(&w)

@@ -21,7 +21,7 @@ func (r *Reader) findStart(ctx context.Context, top *Page) (int, error) {
 		_ = b.show(0, *top)
 	}
 	g := gallop{crew: r.crew, bounds: b, read: r.read, bottom: func(page Page) bool {
-		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m Message) bool { return r.ground(m.Key) }) {
+		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m Message) bool { return r.bottom(m.Key) }) {
 			return true
 		}
 		return !r.careful && !limit.IsZero() && allOlder(page.Messages, limit.After)

@@ -31,6 +31,8 @@ type walked struct {
 	repeats int
 	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was deleted.
 	movedUp bool
+	// belowTop: the walk began below events of the log, or may have: nothing that it met is newer than all of them.
+	belowTop bool
 	// horizon is set where the walk ended without ground: the newest of what is held. newer is set where some of the walk that is newer
 	// than this stands below that.
 	horizon Keys
@@ -235,7 +237,7 @@ func (w *walker) meet(page Page) error {
 		}
 		w.order = append(w.order, found{m, page.Received})
 		switch {
-		case r.ground(m.Key):
+		case r.bottom(m.Key):
 			w.run++
 			w.longest = max(w.longest, w.run)
 		case !r.known(m.Key), r.inOrder(m.Key):

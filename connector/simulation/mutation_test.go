@@ -16,7 +16,7 @@ var mutations = []struct {
 	count                     string // of worlds, and from which seed, where few of them show it
 	slow                      bool   // it takes half a minute and more
 }{
-	{"walks stop at what is merely known", "walk.go", "case r.ground(m.Key):", "case r.known(m.Key):", "plain", "200", false},
+	{"walks stop at what is merely known", "walk.go", "case r.bottom(m.Key):", "case r.known(m.Key):", "plain", "200", false},
 	{
 		"every walk certifies", "delivery.go",
 		"case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):\n\t\tcertified, agreed = r.previous.certifies, true",

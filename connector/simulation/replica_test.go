@@ -459,7 +459,8 @@ func (s *run) found(at int) bool {
 		edge += uint64(w.cfg.page)
 	}
 	known := func(n int) bool { return w.items[n].sequence > 0 }
-	return at < (w.cfg.sweepPages-1)*w.cfg.page && slices.ContainsFunc(w.list[:at], known) && slices.ContainsFunc(w.list[at:], func(n int) bool {
+	reach := min(len(w.list), (w.cfg.sweepPages+w.cfg.slice)*w.cfg.page) // it goes on below its depth by a slice, where a run does
+	return at < (w.cfg.sweepPages-1)*w.cfg.page && slices.ContainsFunc(w.list[:at], known) && slices.ContainsFunc(w.list[at:reach], func(n int) bool {
 		return known(n) && w.items[n].sequence >= edge && !b.events[w.items[n].sequence-1].Late
 	})
 }

@@ -1,0 +1,108 @@
+package connector
+
+import (
+	"context"
+	"slices"
+)
+
+// settleTop says of a walk whether it began below events of the log, so that nothing that it met is newer than all of them. A walk from
+// page 0 did not. Further down, events that were delivered in order may lie above the start: not if the newest of them was met. Where it
+// was not, it was deleted; or a burst pushed ground down past the start; or what was delivered and is not certified lies above the start,
+// and a run of late messages came in below it. Then some page above the start shows what this walk did not meet. What is taken for new,
+// though it lies below older events, would stand in the log above them, and no order of the log could be trusted any more.
+func (r *Reader) settleTop(ctx context.Context, w *walked) error {
+	newest, ok := r.window.newestInOrder()
+	if r.start == 0 || !ok || !slices.ContainsFunc(w.order, func(f found) bool { return !r.known(f.Key) }) {
+		return nil
+	}
+	above := r.newerThanMet(w.order)
+	if len(above) == 0 {
+		return nil
+	}
+	looks := r.rules.SlicePages
+	if newest.at.sequence() > r.window.certified {
+		looks = carefulLooks
+		unknown := slices.IndexFunc(w.order, func(f found) bool { return r.known(f.Key) })
+		w.belowTop = unknown >= 0 && unknown < r.rules.Page // it was not deleted, as a rule
+	}
+	if w.belowTop || r.gone == newest.key {
+		return nil
+	}
+	step := max(1, len(above)/(2*r.rules.Page)) // it cannot jump over them, though some may have been deleted
+	for number := r.start - 1; number >= 0; number, looks = number-step, looks-1 {
+		if looks == 0 {
+			w.belowTop = newest.at.sequence() > r.window.certified
+			break
+		}
+		page, err := r.read(ctx, number, "")
+		if err != nil {
+			return err
+		}
+		w.pages++
+		if w.belowTop = slices.ContainsFunc(page.Messages, func(m Message) bool { return within(above, m.Key) }); w.belowTop {
+			return nil
+		}
+	}
+	r.gone = newest.key
+	return nil
+}
+
+// newerThanMet is what was delivered in order after all such that a walk met.
+func (r *Reader) newerThanMet(order []found) map[Key]struct{} {
+	met := uint64(0)
+	for i := range order {
+		if at, ok := r.window.place(order[i].Key); ok && !at.late() {
+			met = max(met, at.sequence())
+		}
+	}
+	newer := make(map[Key]struct{})
+	for i := r.window.from(met + 1); i < len(r.window.entries); i++ {
+		if e := r.window.entries[i]; !e.at.late() {
+			newer[e.key] = struct{}{}
+		}
+	}
+	return newer
+}
+
+// chained says whether an event is known to have nothing missing among and below it, though it is not certified: walks of a deep
+// backlog have come past it from ground, but events that stand before it in the log lie further up. It counts in a walk's run like
+// ground. Only this reader knows it: another one begins at ground again, and finds delivered what this one delivered.
+func (r *Reader) chained(key Key) bool {
+	_, ok := r.chain[key]
+	return ok
+}
+
+// bottom says whether a message may end a walk, with others like it.
+func (r *Reader) bottom(key Key) bool { return r.ground(key) || r.chained(key) }
+
+// link chains what a walk below page 0 has met and is not certified. keys are those of the walk.
+func (r *Reader) link(keys []Key) {
+	if r.window.certified == r.window.last {
+		r.chain = nil
+		return
+	}
+	for _, key := range keys {
+		if at, ok := r.window.place(key); ok && at.sequence() > r.window.certified {
+			if r.chain == nil {
+				r.chain = make(map[Key]struct{})
+			}
+			r.chain[key] = struct{}{}
+		}
+	}
+}
+
+// open counts the events that are neither certified nor chained, nor among some rows.
+func (r *Reader) open(order []found) uint64 {
+	open := r.window.last - r.window.certified
+	for i := range order {
+		if at, ok := r.window.place(order[i].Key); ok && at.sequence() > r.window.certified && !r.chained(order[i].Key) {
+			open--
+		}
+	}
+	for key := range r.chain {
+		if at, ok := r.window.place(key); ok && at.sequence() > r.window.certified {
+			open--
+		}
+	}
+	return open
+}
