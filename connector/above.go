@@ -28,6 +28,16 @@ func (r *Reader) settleTop(ctx context.Context, w *walked) error {
 	if w.belowTop || r.gone == newest.key {
 		return nil
 	}
+	if r.above > 0 && r.above < r.start { // most often still there
+		page, err := r.read(ctx, r.above, "")
+		if err != nil {
+			return err
+		}
+		w.pages++
+		if w.belowTop = slices.ContainsFunc(page.Messages, func(m Message) bool { return within(above, m.Key) }); w.belowTop {
+			return nil
+		}
+	}
 	step := max(1, len(above)/(2*r.rules.Page)) // it cannot jump over them, though some may have been deleted
 	for number := r.start - 1; number >= 0; number, looks = number-step, looks-1 {
 		if looks == 0 {
@@ -40,6 +50,7 @@ func (r *Reader) settleTop(ctx context.Context, w *walked) error {
 		}
 		w.pages++
 		if w.belowTop = slices.ContainsFunc(page.Messages, func(m Message) bool { return within(above, m.Key) }); w.belowTop {
+			r.above = number
 			return nil
 		}
 	}
@@ -72,8 +83,33 @@ func (r *Reader) chained(key Key) bool {
 	return ok
 }
 
-// bottom says whether a message may end a walk, with others like it.
-func (r *Reader) bottom(key Key) bool { return r.ground(key) || r.chained(key) }
+// bottom says whether a message may end a walk, with others like it. Before there is any ground, and where the list goes on far below
+// the end of the first walk, these are the log's oldest events: what stands below them is not for a walk to read.
+func (r *Reader) bottom(key Key) bool {
+	return r.ground(key) || r.chained(key) || r.goesDeeper() && slices.Contains(r.recorded.Bottom.Keys, key) && r.known(key)
+}
+
+// goesDeeper says whether a list without ground goes on far below where it seemed to end.
+func (r *Reader) goesDeeper() bool { return r.deeper && !r.hasGround() && r.endOpen() }
+
+// endsFurther says whether a search without ground led to an end of the list about which the log's oldest events do not stand: then they
+// are what is to be searched for.
+func (r *Reader) endsFurther(ctx context.Context, end int) (bool, error) {
+	if r.oneWalk || r.deeper || r.hasGround() || !r.endOpen() || len(r.recorded.Bottom.Keys) == 0 {
+		return false, nil
+	}
+	for _, number := range []int{end - 1, end, end - 2, end + 1} {
+		if number < 0 {
+			continue
+		}
+		page, err := r.read(ctx, number, "")
+		if err != nil || r.lowestOn(page.Messages) {
+			return false, err
+		}
+	}
+	r.deeper = true
+	return true, nil
+}
 
 // link chains what a walk below page 0 has met and is not certified. keys are those of the walk.
 func (r *Reader) link(keys []Key) {

@@ -65,7 +65,7 @@ func (r *Reader) goneAtOnce(ctx context.Context, top Page) (pages int, gone bool
 	older := func(t time.Time) bool { return !t.After(limit) }
 	old := top.Messages[:min(len(top.Messages), r.rules.Floor)]
 	if !allOlder(top.Messages, older) {
-		if old, pages, err = r.boundary(ctx, older); err != nil {
+		if old, _, pages, err = r.boundary(ctx, older); err != nil {
 			return pages, false, err
 		}
 	}
@@ -184,7 +184,7 @@ func (r *Reader) searchTop(ctx context.Context, out *Outcome) error {
 		number = expected - a.looks/2
 	}
 	if number < 0 && a.looks > 2*topBelow {
-		change := func(next *Checkpoint, _ []Event, _ bool) { next.Accepting = nil }
+		change := func(next *Checkpoint, _ []Event, _ bool) { next.Bottom, next.Accepting = next.withoutAccepting(), nil }
 		_, err := r.commit(ctx, batch{change: change}, 0)
 		return err
 	}

@@ -74,7 +74,7 @@ func (r *Reader) commit(ctx context.Context, b batch, certified uint64) (Outcome
 		next, stamped = r.next(stamped[:0], events, rejects)
 		if b.horizon != nil {
 			next.Horizon, next.HorizonAt, next.HorizonNewer = b.horizon, r.window.certified, b.newer
-			next.Accepting, next.Accepted = nil, false
+			next.Accepting, next.Accepted, next.Bottom = nil, false, nil
 		}
 		if last {
 			r.certifyIn(&next, certified)

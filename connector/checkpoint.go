@@ -38,6 +38,8 @@ type Checkpoint struct {
 	// HorizonNewer is set where messages newer than this stood below the horizon's first one when it was set: these were new, and were
 	// delivered, and are not among what is held.
 	HorizonNewer time.Time `json:"horizon_newer,omitzero"`
+	// Bottom says that the list seemed to end where it may go on; nil where that is settled.
+	Bottom *Bottom `json:"bottom,omitempty"`
 	// Accepting is how far the delivery of what was held has come; nil where none is under way. Accepted says that all at and below
 	// the horizon was delivered so. WordSpent says that the operator's word, which may stand in a manifest for good, was carried out.
 	Accepting *Acceptance `json:"accepting,omitempty"`
@@ -64,6 +66,8 @@ type Checkpoint struct {
 type Acceptance struct {
 	// Top is the horizon as it was when the delivery began: it ends with the first of these that is listed.
 	Top Keys `json:"top"`
+	// Below says that these are in the log, and what stands below them is not.
+	Below bool `json:"below,omitempty"`
 	// Done holds the highest rows that need nothing more, newest first; none at the beginning. All below the first of them is done.
 	Done Keys `json:"done,omitempty"`
 	// Row is where the first of Done stood in the list, counted from the top, when the log's sequence was At.

@@ -22,6 +22,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		certified, agreed = r.previous.certifies, true
 	}
 	batch.horizon, batch.newer = w.horizon, w.newer
+	r.settleEnd(&batch, &w)
 	if w.taken == 1 && r.start == 0 && !r.empty() {
 		batch.rejects = r.bounded(batch.rejects)
 	}
@@ -39,6 +40,9 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		linked = keysIn(w.order)
 	default: // what this walk adds waits for the next one
 		linked = r.previous.above
+	}
+	if len(linked) > 0 && batch.change == nil && r.window.certified < r.window.last {
+		batch.change = func(*Checkpoint, []Event, bool) {} // a step that gets on is recorded, or a standby would think it does not
 	}
 	w.order = nil // from here on only the batch keeps the pages
 	before := r.window.certified

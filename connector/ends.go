@@ -214,7 +214,7 @@ func (r *Reader) judge(w *walked) {
 func (w *walker) ended(ctx context.Context, empty Page) error {
 	r := w.reader
 	w.taken++
-	w.bottom = empty.Number
+	w.bottom, w.plain = empty.Number, w.ordinary()
 	switch {
 	case w.taken > 1:
 	case r.start > 0:
@@ -243,7 +243,7 @@ func (w *walker) ended(ctx context.Context, empty Page) error {
 		return r.Doubts()
 	}
 	r.cleared = true
-	r.recorded.Accepting = nil // what was held is gone as well
+	r.recorded.Bottom, r.recorded.Accepting = r.recorded.withoutAccepting(), nil // what was held is gone as well
 	switch {
 	case !r.forgetful():
 		return nil // nothing was forgotten: what is not known is new

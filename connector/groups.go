@@ -77,6 +77,7 @@ func (w *walker) byGroups(ctx context.Context, first *Page) (bool, error) {
 		}
 		edge, number = &g.edge, g.edge.Number
 		if len(edge.Messages) < r.rules.Page || g.ended {
+			w.shown = len(edge.Messages)
 			if ended, err := w.end(ctx, number+1); ended || err != nil {
 				return ended, err
 			}

@@ -162,6 +162,9 @@ func (r *Reader) provePiece(ctx context.Context, out *Outcome) error {
 		r.rest(true)
 		return nil
 	}
+	if doubted, err := r.doubtPiece(ctx, out); doubted || err != nil {
+		return err
+	}
 	return r.deliverPiece(ctx, out)
 }
 
@@ -194,6 +197,9 @@ func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
 	}
 	b.change = func(next *Checkpoint, events []Event, last bool) {
 		so := *at
+		if len(at.Done) == 0 {
+			next.Bottom = r.bottomOf(next, at.Top, rows)
+		}
 		so.At, so.Delivered = next.Sequence, at.Delivered+next.Sequence-before
 		switch {
 		case last && (whole || lost):
@@ -213,6 +219,8 @@ func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
 	certified := uint64(0)
 	if r.Rested() {
 		certified = everything
+	}
+	if certified > 0 && len(r.recorded.Horizon) > 0 {
 		b.horizon = slices.DeleteFunc(slices.Clone(r.top), func(key Key) bool { return !r.known(key) })
 	}
 	committed, err := r.commit(ctx, b, certified)
@@ -267,6 +275,9 @@ func (r *Reader) pieceOf(rows []spanRow) batch {
 		_, placed := r.window.place(row.key)
 		if i < lowest && !r.window.whole() && !isTop(row.key) {
 			continue // it came in late among the horizon's rows, was delivered as such, and may be forgotten
+		}
+		if at.Below && isTop(row.key) {
+			continue
 		}
 		if !placed && !r.rejects.has(row.key) && !slices.Contains(r.recorded.Floor, row.key) {
 			left[row.key] = struct{}{}

@@ -817,6 +817,7 @@ func TestPoller_Status(t *testing.T) {
 		want := Status{
 			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastGoodWalk: last, LastRequest: last, NewestMessage: minute(10), Ground: got.Ground,
 			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10, Counters: Counters{Rejected: 1}, Interval: got.Interval,
+			EndOpen: true, // three full pages
 		}
 		if got != want {
 			t.Errorf("it says  %+v\nwant     %+v", got, want)

@@ -56,7 +56,10 @@ type Reader struct {
 	emptyPolls int
 	end        provenEnd
 	suspicion  suspicion
-	hollows    int // walks in a row that met an empty page in the middle
+	deeper     bool
+	starts     int       // first starts made again
+	looked     time.Time // when it was looked last whether the list goes on below the log
+	hollows    int       // walks in a row that met an empty page in the middle
 	// filtered: empty pages in the middle are believed, for one was so for long.
 	filtered bool
 	stalls   int // walks in a row that met the same page again and again
@@ -75,7 +78,9 @@ type Reader struct {
 	// chain holds what is not certified, and yet known to have nothing missing below it.
 	chain map[Key]struct{}
 	// gone is the newest event delivered in order that no page showed above the start of a walk which did not meet it.
-	gone     Key
+	gone Key
+	// above is a page that showed, above the start of a walk, what this did not meet.
+	above    int
 	movedUps int // walks in a row whose first message stood too high afterwards
 }
 
@@ -195,9 +200,18 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 		if err != nil {
 			return out, err
 		}
-		if held != "" && (page.Unchanged || page.Fingerprint == held) {
+		unchanged := held != "" && (page.Unchanged || page.Fingerprint == held)
+		if r.lookDue(page.Received) {
+			n, err := r.lookBelow(ctx, unchanged || len(page.Messages) == 0)
+			if looked += n; err != nil {
+				out.Pages = looked + 1
+				return out, err
+			}
+		}
+		if unchanged {
 			return Outcome{Pages: looked + 1, Unchanged: true, Rested: true}, nil
 		}
+		out.Pages = looked
 		first = &page
 		if len(page.Messages) > 0 {
 			r.emptyPolls = 0
@@ -252,6 +266,12 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 	err = r.settleTop(ctx, &w)
 	if out.Pages += w.pages - before; err != nil {
 		return out, err
+	}
+	if r.starts < r.rules.Repeats && r.unwanted(w.order) {
+		r.starts++
+		again, err := r.firstStart(ctx, Start{Since: r.recorded.Bottom.Since})
+		again.Pages += out.Pages
+		return again, err
 	}
 	r.judge(&w)
 	out.Newest = w.newest

@@ -20,6 +20,7 @@ func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
 	s.Sequence, s.Certified, s.Counters, s.Ground = c.Sequence, c.Certified, c.Counters, c.GroundTime
 	s.Seen, s.Open, s.BacklogPage = seen, open, reader.Start()
 	s.Horizon, s.Accepting = len(c.Horizon) > 0 && c.Accepting == nil && !c.Accepted, reader.accepted()
+	s.EndOpen = reader.EndOpen()
 	s.Delivered += uint64(out.Delivered)
 	if !out.Newest.IsZero() {
 		s.NewestMessage = out.Newest

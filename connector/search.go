@@ -46,6 +46,9 @@ func (r *Reader) findStart(ctx context.Context, top *Page) (int, error) {
 	if err != nil {
 		return b.made(), err
 	}
+	if further, err := r.endsFurther(ctx, high); further || err != nil {
+		return b.made(), err
+	}
 	above := max(1, r.slice/2)
 	if r.crew != nil && r.restless == 0 {
 		above = r.groupStep()

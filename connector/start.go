@@ -44,13 +44,16 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 		floor = page.Messages[:min(len(page.Messages), r.rules.Floor)]
 	default:
 		var err error
-		floor, out.Pages, err = r.boundary(ctx, func(t time.Time) bool { return t.Before(start.Since) })
+		floor, _, out.Pages, err = r.boundary(ctx, func(t time.Time) bool { return t.Before(start.Since) })
 		if err != nil {
 			return out, err
 		}
 	}
 	next := r.recorded
 	next.Started = true
+	if len(floor) == 0 {
+		next.Bottom = &Bottom{Since: start.Since}
+	}
 	next.Floor, next.Rejects, next.GroundTime = nil, r.rejects.with(nil), r.recorded.GroundTime
 	var times []time.Time
 	for i := range floor {
@@ -81,38 +84,39 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 }
 
 // boundary finds the first messages below the first run that are older than wanted, at most a floor's worth, all on one
-// page (one page is one instant's slice), and how many pages it read. None means that nothing listed is that old. Times
-// guide it only to the page: what lies above the run that it returns is wanted, whatever its time.
-func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) ([]Message, int, error) {
+// page (one page is one instant's slice), the row of the list at which they stand, and how many pages it read. None means that nothing
+// listed is that old. Times guide it only to the page: what lies above the run that it returns is wanted, whatever its time.
+func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) (old []Message, row, pages int, err error) {
 	b := newBounds(searchLooks)
 	g := gallop{crew: r.crew, bounds: b, read: r.read, bottom: func(page Page) bool {
 		return len(page.Messages) == 0 || allOlder(page.Messages, older)
 	}}
 	high, err := g.find(ctx, -1, 1, func(high, step int) int { return high + 2*step })
 	if err != nil {
-		return nil, b.made(), err
+		return nil, 0, b.made(), err
 	}
-	pages := b.made()
+	pages = b.made()
 	var before Page
 	for number := max(0, high-2); ; number++ {
 		if number > high+r.rules.SlicePages {
-			return nil, pages, stalled("page %d and the %d below it show no %d messages in a row that are older than what is wanted, and no end", high, r.rules.SlicePages, r.rules.Run)
+			return nil, 0, pages, stalled("page %d and the %d below it show no %d messages in a row that are older than what is wanted, and no end", high, r.rules.SlicePages, r.rules.Run)
 		}
 		pages++
 		page, ends, err := r.page(ctx, number)
 		switch {
 		case err != nil:
-			return nil, pages, err
+			return nil, 0, pages, err
 		case ends: // fewer old messages than a run may stand above it
 			if number == 0 {
 				err = r.emptyList(ctx)
 			}
-			return trailing(before.Messages, older), pages, err
+			old = trailing(before.Messages, older)
+			return old, before.Number*r.rules.Page + len(before.Messages) - len(old), pages, err
 		case len(page.Messages) == 0:
 			continue
 		}
 		if run := firstRun(page.Messages, older, r.rules.Run); run != nil {
-			return run[:min(len(run), r.rules.Floor)], pages, nil
+			return run[:min(len(run), r.rules.Floor)], number*r.rules.Page + len(page.Messages) - len(run), pages, nil
 		}
 		before = page
 	}
@@ -164,10 +168,11 @@ func trailing(messages []Message, older func(time.Time) bool) []Message {
 }
 
 // asOldAsGround is the first run of the list that is as old as ground was; without any time to tell by, its top.
-func (r *Reader) asOldAsGround(ctx context.Context) ([]Message, int, error) {
+func (r *Reader) asOldAsGround(ctx context.Context) (old []Message, pages int, err error) {
 	limit := r.times.median(r.window.certified)
 	if !limit.IsZero() {
-		return r.boundary(ctx, func(t time.Time) bool { return !t.After(limit) })
+		old, _, pages, err = r.boundary(ctx, func(t time.Time) bool { return !t.After(limit) })
+		return old, pages, err
 	}
 	page, err := r.read(ctx, 0, "")
 	return page.Messages[:min(len(page.Messages), r.rules.Floor)], 1, err

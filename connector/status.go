@@ -61,6 +61,8 @@ type Status struct {
 	Fenced    uint64   `json:"fenced"`
 	Unclear   uint64   `json:"unclear"`
 
+	// EndOpen says that it is not settled yet where the list ended at the first start: it is looked at again for some minutes.
+	EndOpen bool `json:"end_open,omitempty"`
 	// Horizon says that the list lost all ground and its older part is held (rule 8); Accepting, how far its delivery has come, where
 	// the operator said so.
 	Horizon   bool          `json:"horizon,omitempty"`

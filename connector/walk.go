@@ -40,8 +40,9 @@ type walked struct {
 	// gap is the last empty page in the middle of the walk, where there is one; hollow: that is not believed yet.
 	gap    *Page
 	hollow bool
-	// bottom is the page at which the list ended, where the walk went as far; else 0.
+	// bottom is the page at which the list ended, where the walk went as far; else 0. plain: that needs no second look.
 	bottom int
+	plain  bool
 }
 
 // errDeep: a slice's worth of pages showed neither enough ground nor the end of the list.
@@ -62,6 +63,7 @@ type walker struct {
 	top    Page // the first page
 	before Page // the newest page taken
 	below  Page // what stood below it, where the list did not end there after all
+	shown  int  // rows on the last page of a group, those that it repeats included
 	second bool // the first attempt by groups failed
 	again  bool // make that second attempt
 }
@@ -192,6 +194,9 @@ func (r *Reader) enough() int {
 		return r.few
 	}
 	held := r.window.certified - r.window.base + uint64(len(r.given))
+	if r.goesDeeper() && len(r.recorded.Bottom.Keys) > 0 {
+		held = uint64(len(r.recorded.Bottom.Keys))
+	}
 	if held == 0 || held > uint64(r.rules.Run) {
 		return r.rules.Run
 	}

@@ -321,7 +321,7 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 		status := poller.Status()
 		b.view.show(status, b.pages.made(), b.pages.hold())
 		switch {
-		case !status.LastSweep.IsZero() && status.State == connector.StateLive:
+		case !status.LastSweep.IsZero() && status.State == connector.StateLive && !status.EndOpen:
 			b.view.done = true
 		case status.State == connector.StateStandby:
 			stop()

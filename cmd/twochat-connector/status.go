@@ -216,6 +216,9 @@ func printReport(to io.Writer, r report) error {
 		if s.Counters.Suppressed > 0 {
 			fmt.Fprintf(to, "! stream %s: rows without an id, whose bytes vary or which are too many, were met %s times and not quarantined again\n", s.Stream, groups(s.Counters.Suppressed))
 		}
+		if s.EndOpen {
+			fmt.Fprintf(to, "· stream %s: its list ended below a full page when it first started, and is looked at again for some minutes\n", s.Stream)
+		}
 		if s.Horizon {
 			fmt.Fprintf(to, "! stream %s: all that was delivered is gone from the list; its older part is held, and `run --accept-history` delivers it\n", s.Stream)
 		}

@@ -24,6 +24,7 @@ type broker struct {
 	refuses    map[connector.Key]bool // messages that this sink cannot store
 	commits    int
 	accepted   int      // times that all that was held was delivered
+	accepting  int      // world.now at which that began
 	faults     []string // broken invariants
 }
 
@@ -104,7 +105,7 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 			break
 		}
 	}
-	if next.Started && !was.Started {
+	if next.Started && !was.Started || !slices.Equal(next.Floor, was.Floor) {
 		b.settle(slices.Concat(next.Floor, next.Rejects))
 	}
 	if a := next.Accepting; *steps && (a != nil || was.Accepting != nil) {
@@ -112,6 +113,14 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 	}
 	if next.Accepted && was.Accepting != nil {
 		b.accepted++
+	}
+	if a := was.Accepting; a != nil && a.Below && next.Accepted {
+		b.slips(a.Top, next)
+	}
+	if a := next.Accepting; a != nil && was.Accepting == nil {
+		b.accepting = b.world.now
+	}
+	if a := was.Accepting; a != nil && !a.Below && next.Accepted {
 		for _, n := range b.from(was.Accepting.Top) {
 			it := &b.world.items[n]
 			if it.sequence == 0 && !it.late && !b.rejected[it.key] && !b.world.unwanted[n] {
@@ -126,6 +135,20 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 	}
 	b.checkpoint = next
 	b.world.grounded = b.world.grounded || next.Certified > 0 || len(next.Floor) > 0
+}
+
+// slips notes what a delivery of what stands below the log's oldest events may have missed, as something above it was deleted
+// meanwhile (span.go): nothing in the log tells of it any more, as all around it was delivered late.
+func (b *broker) slips(top connector.Keys, next connector.Checkpoint) {
+	w := b.world
+	for _, n := range b.from(top) {
+		if next.Bottom != nil && slices.Contains(next.Bottom.Keys, w.items[n].key) {
+			return // what is below that is looked at again
+		}
+		if w.items[n].sequence == 0 && w.deletes(n, b.accepting, w.now) > 0 {
+			w.items[n].residue = ofPieces
+		}
+	}
 }
 
 // from is what the list shows from the first of some keys on.

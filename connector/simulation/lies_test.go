@@ -23,13 +23,17 @@ var ways = [...]string{"ends", "empty", "hollow", "flickers", "clamps", "ignores
 // time is when the world's present request is answered.
 func (w *world) time() time.Time { return epoch.Add(time.Duration(w.now) * time.Second) }
 
-// answer is the page as the API shows it now. It lies only where the log holds ground, by which a list is known again.
+// answer is the page as the API shows it now. Before the log holds ground, by which a list is known again, it lies only about its end.
 func (w *world) answer(number int) connector.Page {
-	if w.quiet || len(w.cfg.lie) == 0 || !w.grounded {
+	if w.quiet || len(w.cfg.lie) == 0 {
 		return w.slice(number)
 	}
-	if w.now >= w.lie.until && w.chance(w.cfg.lies) {
-		w.lie = lie{pick(w.rng, w.cfg.lie...), w.between(1, pick(w.rng, 2, 8, 30)), w.now + w.between(1, longestLie)}
+	often, ways := w.cfg.lies, w.cfg.lie
+	if !w.grounded {
+		often, ways = w.cfg.early, []string{"ends"}
+	}
+	if w.now >= w.lie.until && w.chance(often) {
+		w.lie = lie{pick(w.rng, ways...), w.between(1, pick(w.rng, 2, 8, 30)), w.now + w.between(1, longestLie)}
 	}
 	shown := number
 	if w.now < w.lie.until {

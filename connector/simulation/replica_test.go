@@ -113,7 +113,7 @@ func (r *replica) work() {
 			r.rested = 0
 		case err != nil:
 			r.rested = 0
-		case session.Reader().Checkpoint().Accepting != nil:
+		case session.Reader().Checkpoint().Accepting != nil, session.Reader().EndOpen():
 			r.rested = 0
 		case out.Rested:
 			r.rested++
@@ -336,10 +336,10 @@ func (s *run) certifiedSafely(by walk) {
 
 // result is what a world came to.
 type result struct {
-	events, calls, commits, polls, accepted                                                        int
-	lost, lateLost, overlooked, late, held, holes, residue, passedOver, disorder, replacedDisorder int
-	restless                                                                                       bool
-	faults                                                                                         []string
+	events, calls, commits, polls, accepted                                                                 int
+	lost, lateLost, overlooked, late, held, holes, residue, passedOver, slipped, disorder, replacedDisorder int
+	restless                                                                                                bool
+	faults                                                                                                  []string
 }
 
 // finish runs the world with its faults, then without them until nothing changes any more, and counts.
@@ -419,6 +419,8 @@ func (s *run) count(restless bool) result {
 			res.passedOver++
 		case w.items[n].residue == ofWalks:
 			res.residue++
+		case w.items[n].residue == ofPieces:
+			res.slipped++
 		default:
 			res.lost++
 			if *steps {

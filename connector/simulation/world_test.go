@@ -22,6 +22,7 @@ type settings struct {
 	poison, glitch, repeats, runs, word              float64
 	lies                                             float64  // how often the API begins to lie
 	lie                                              []string // how it lies then
+	early                                            float64  // how often its list ends too early, before the log holds ground
 	sweep, sweepPages, polls, replicas               int
 	begin                                            string // now, beginning, since
 	unguarded                                        bool   // a mutation: the log takes commits from anybody
@@ -89,6 +90,7 @@ var troubles = []trouble{
 func lying(r *rand.Rand) settings {
 	s := plain(r)
 	s.lies, s.lie, s.begin = pick(r, .003, .01, .03), []string{pick(r, ways[:4]...)}, pick(r, "now", "beginning", "since")
+	s.early = pick(r, 0, .005, .02)
 	return s
 }
 
@@ -102,6 +104,8 @@ const (
 	ofWalks
 	// ofGroups: a group of pages, while two messages were deleted above, or one was and another came in late (group.go).
 	ofGroups
+	// ofPieces: what was read from the end of the list upward, while a message was deleted above (span.go).
+	ofPieces
 )
 
 // item is one message of the world; its number in world.items grows with every insert.

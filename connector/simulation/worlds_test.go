@@ -36,6 +36,9 @@ func TestWorlds(t *testing.T) {
 			if sum.residue > sum.runs/100 {
 				t.Errorf("%d messages fell to the residue in %d worlds: more than it ever was", sum.residue, sum.runs)
 			}
+			if sum.slipped > sum.runs/20 {
+				t.Errorf("%d messages slipped through what was read from the end upward in %d worlds: more than they ever did", sum.slipped, sum.runs)
+			}
 			if sum.passedOver > 1+sum.runs/1000 {
 				t.Errorf("groups of pages passed over %d messages in %d worlds: more than they ever did", sum.passedOver, sum.runs)
 			}
@@ -50,8 +53,8 @@ type total struct {
 }
 
 func (s total) String() string {
-	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue (+%d of groups), %d holes, %d late of which %d lost (%d overlooked), %d held (%d times accepted), %d never at rest, %d broken",
-		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.passedOver, s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
+	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue (+%d of groups, +%d of pieces), %d holes, %d late of which %d lost (%d overlooked), %d held (%d times accepted), %d never at rest, %d broken",
+		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.passedOver, s.slipped, s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
 }
 
 func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {
@@ -103,6 +106,7 @@ func (s *total) add(r result) {
 	s.holes += r.holes
 	s.residue += r.residue
 	s.passedOver += r.passedOver
+	s.slipped += r.slipped
 	s.disorder += r.disorder
 	s.replacedDisorder += r.replacedDisorder
 }

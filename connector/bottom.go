@@ -1,0 +1,273 @@
+package connector
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// At a first start that wants the list down to its end, nothing tells whether what looks like the end is one: a backend that fails for
+// some seconds may answer with nothing from some page on. What is listed above is delivered all the same, and at once. The end is
+// ordinary where its last page is not full. A full one, with nothing below, is the rule once in a hundred lists, and always where a
+// list is cut off between two pages: there the pages below are looked at again, several times over some minutes. What then stands below
+// the log's oldest events is delivered as what was held is (see accepting), which is late, and the new end is looked at in turn.
+
+// Bottom says of a log that the list seemed to end below its oldest events, and that it is not settled whether it does.
+type Bottom struct {
+	// Keys are those of the log's oldest events, as the list shows them, newest first; none before there are any.
+	Keys Keys `json:"keys,omitempty"`
+	// Since is what the first start asked for: what is older is not wanted. Zero where all is.
+	Since time.Time `json:"since,omitzero"`
+	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often none of them was
+	// listed where it should be.
+	Looked time.Time `json:"looked,omitzero"`
+	Looks  int       `json:"looks,omitempty"`
+	Misses int       `json:"misses,omitempty"`
+}
+
+// EndOpen says whether it is not settled yet that the list ends where it seemed to at the first start. A history is not waited for: its
+// end is looked at once more each time that it is read.
+func (r *Reader) EndOpen() bool { return r.endOpen() && !(r.oneWalk && !r.looked.IsZero()) }
+
+func (r *Reader) endOpen() bool {
+	return r.recorded.Bottom != nil && r.recorded.Sequence > r.recorded.Base
+}
+
+// ordinary says whether a walk came to an end of the list that needs no second look: below a page that is not full.
+func (w *walker) ordinary() bool {
+	shown := len(w.before.Messages)
+	if w.shown > 0 {
+		shown = w.shown
+	}
+	return shown < w.reader.rules.Page && w.gap == nil && !w.reader.filtered
+}
+
+// settleEnd records with a walk that came to the end of the list what lies lowest now, or that the end needs no second look.
+func (r *Reader) settleEnd(b *batch, w *walked) {
+	bottom := r.recorded.Bottom
+	if bottom == nil || w.bottom == 0 || len(w.order) == 0 || r.recorded.Accepting != nil || r.forgetful() {
+		return
+	}
+	if n := len(bottom.Keys); r.recorded.Sequence > r.recorded.Base {
+		if n == 0 || !slices.ContainsFunc(w.order, func(f found) bool { return f.Key == bottom.Keys[n-1] }) {
+			return // it came to an end further up
+		}
+	}
+	var settled *Bottom
+	if !w.plain {
+		settled = &Bottom{Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since}
+		if slices.Equal(settled.Keys, bottom.Keys) {
+			return
+		}
+	}
+	b.change = func(next *Checkpoint, _ []Event, _ bool) { next.Bottom = settled }
+}
+
+// lookDue says whether the end of the list is to be looked at again.
+func (r *Reader) lookDue(at time.Time) bool {
+	if !r.endOpen() || r.recorded.Accepting != nil || !r.Rested() {
+		return false
+	}
+	if r.oneWalk && r.looked.IsZero() {
+		r.looked = at
+		return true
+	}
+	last := r.recorded.Bottom.Looked
+	if r.looked.After(last) || last.IsZero() {
+		last = r.looked
+	}
+	if last.IsZero() || at.Before(last) {
+		r.looked = at
+		return false
+	}
+	if at.Sub(last) < r.rules.LookOver/time.Duration(max(1, r.rules.Looks-1)) {
+		return false
+	}
+	r.looked = at
+	return true
+}
+
+// lookBelow looks whether the list goes on below the log's oldest events. quiet says that all that is listed above them is in the log. It
+// returns how many pages it read.
+func (r *Reader) lookBelow(ctx context.Context, quiet bool) (pages int, err error) {
+	about := r.lowestPage()
+	for away := range 2*topBelow + 1 { // 0, 1, -1, 2, -2, …: something may have been deleted, or come in late
+		number := about + (away+1)/2
+		if away%2 == 0 {
+			number = about - away/2
+		}
+		if number < 0 || len(r.recorded.Bottom.Keys) == 0 {
+			continue
+		}
+		page, err := r.read(ctx, number, "")
+		if pages++; err != nil {
+			return pages, err
+		}
+		if !r.lowestOn(page.Messages) {
+			continue
+		}
+		rows := page.Messages
+		for below := number + 1; below <= number+r.rules.BelowEnd; below++ {
+			page, err := r.read(ctx, below, "")
+			if pages++; err != nil {
+				return pages, err
+			}
+			if rows = append(rows, page.Messages...); below > number+1 && r.goesOnBelow(rows) {
+				break
+			}
+		}
+		if r.goesOnBelow(rows) {
+			n, err := r.readOn(ctx, number)
+			return pages + n, err
+		}
+		return pages, r.recordLook(ctx, 1, 0)
+	}
+	if !quiet {
+		return pages, nil
+	}
+	return pages, r.recordLook(ctx, 0, 1)
+}
+
+// closeEnd records that the end of the list needs no more looks.
+func (r *Reader) closeEnd(ctx context.Context) error {
+	_, err := r.commit(ctx, batch{change: func(next *Checkpoint, _ []Event, _ bool) { next.Bottom = nil }}, 0)
+	return err
+}
+
+// unwanted says whether the first walk after a first start that asked for what is not older than a time, and saw no end to that, comes to
+// older messages: the list seemed to end above them.
+func (r *Reader) unwanted(order []found) bool {
+	bottom := r.recorded.Bottom
+	if bottom == nil || bottom.Since.IsZero() || r.recorded.Sequence > r.recorded.Base || len(order) < r.rules.Run {
+		return false
+	}
+	timed := false
+	for _, f := range order[len(order)-r.rules.Run:] {
+		if timed = timed || !f.Time.IsZero(); !f.Time.IsZero() && !f.Time.Before(bottom.Since) {
+			return false
+		}
+	}
+	return timed
+}
+
+// recordLook records a look at the end of the list, so that another instance goes on with it. After enough the end is believed; or the
+// log's oldest events were deleted, and nothing tells any more what stood below them.
+func (r *Reader) recordLook(ctx context.Context, looks, misses int) error {
+	bottom := *r.recorded.Bottom
+	bottom.Looked, bottom.Looks, bottom.Misses = r.looked, bottom.Looks+looks, bottom.Misses+misses
+	settled := &bottom
+	if bottom.Looks >= r.rules.Looks || bottom.Misses >= 2*r.rules.Looks {
+		settled = nil
+	}
+	_, err := r.commit(ctx, batch{change: func(next *Checkpoint, _ []Event, _ bool) { next.Bottom = settled }}, 0)
+	return err
+}
+
+// lowestOn says whether some rows show any of the log's oldest events.
+func (r *Reader) lowestOn(rows []Message) bool {
+	return slices.ContainsFunc(rows, func(m Message) bool { return slices.Contains(r.recorded.Bottom.Keys, m.Key) })
+}
+
+// goesOnBelow says whether some rows show, below the lowest of the log's oldest events, what never came into the log or the quarantine.
+func (r *Reader) goesOnBelow(rows []Message) bool {
+	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.recorded.Bottom.Keys, rows[i].Key); i-- {
+		if key := rows[i].Key; !r.known(key) && !r.rejects.has(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// readOn begins to deliver what stands below the log's oldest events: down to the end of the list, or to what the first start did not
+func (r *Reader) readOn(ctx context.Context, lowest int) (pages int, err error) {
+	bottom := r.recorded.Bottom
+	begun := &Acceptance{Top: bottom.Keys, Below: true, At: r.recorded.Sequence}
+	if !bottom.Since.IsZero() {
+		var old []Message
+		if old, begun.Row, pages, err = r.boundary(ctx, func(t time.Time) bool { return t.Before(bottom.Since) }); err != nil {
+			return pages, err
+		}
+		for i := range old {
+			if r.known(old[i].Key) || begun.Row < lowest*r.rules.Page {
+				return pages, r.closeEnd(ctx) // what is older begins above, so that nothing below is wanted
+			}
+			if old[i].Fault == "" {
+				begun.Done = append(begun.Done, old[i].Key)
+			}
+		}
+	}
+	change := func(next *Checkpoint, _ []Event, _ bool) {
+		next.Accepting, next.Bottom = begun, &Bottom{Since: bottom.Since}
+		if len(begun.Done) > 0 {
+			next.Floor, next.Bottom = begun.Done, nil
+		}
+	}
+	if _, err = r.commit(ctx, batch{change: change}, 0); err == nil {
+		r.accept = accepting{}
+		r.give()
+	}
+	return pages, err
+}
+
+// doubtPiece gives a piece up that may stand above the log's oldest events, or shows nothing of what is done: a list that fails for a
+// while may end anywhere. What stands above is in the log, and may be forgotten.
+func (r *Reader) doubtPiece(ctx context.Context, out *Outcome) (bool, error) {
+	a, at := &r.accept, r.recorded.Accepting
+	if !at.Below {
+		return false, nil
+	}
+	if len(at.Done) > 0 {
+		lost := r.doneIn(&a.piece.span) == len(a.piece.span.rows) && a.failures < 2*r.rules.Looks
+		if lost {
+			r.rest(true)
+			a.up, a.everywhere = 0, false
+		}
+		return lost, nil
+	}
+	isTop := func(key Key) bool { return slices.Contains(at.Top, key) }
+	if slices.ContainsFunc(a.piece.span.rows, func(row spanRow) bool { return isTop(row.key) }) {
+		return false, nil
+	}
+	about := r.lowestPage()
+	for number := max(0, about-topBelow); number <= about+topBelow && number < a.piece.span.first()-1; number++ {
+		page, err := r.read(ctx, number, "")
+		if err != nil {
+			return false, err
+		}
+		out.Pages++
+		if slices.ContainsFunc(page.Messages, func(m Message) bool { return isTop(m.Key) }) {
+			return false, nil
+		}
+	}
+	r.rest(true)
+	a.listed, a.looks = false, 0
+	return true, nil
+}
+
+// lowestPage is the page on which the log's oldest events should stand, by what came into it since.
+func (r *Reader) lowestPage() int {
+	return (int(r.recorded.Sequence-r.recorded.Base+r.recorded.Counters.Rejected) - 1) / r.rules.Page
+}
+
+// withoutAccepting is what is to be looked at again where the delivery of what stands below is given up before it came to anything.
+func (c *Checkpoint) withoutAccepting() *Bottom {
+	if a := c.Accepting; a == nil || !a.Below || c.Bottom == nil || len(c.Bottom.Keys) > 0 {
+		return c.Bottom
+	}
+	return &Bottom{Keys: c.Accepting.Top, Since: c.Bottom.Since}
+}
+
+// bottomOf is what a piece from the end of the list leaves to be settled: whether it ends below that.
+func (r *Reader) bottomOf(next *Checkpoint, top Keys, rows []spanRow) *Bottom {
+	if next.Bottom == nil || len(next.Bottom.Keys) > 0 {
+		return next.Bottom
+	}
+	bottom := &Bottom{Since: next.Bottom.Since}
+	for _, row := range rows[max(0, len(rows)-r.rules.Floor):] {
+		bottom.Keys = append(bottom.Keys, row.key)
+	}
+	if len(rows) == 0 {
+		bottom.Keys = top
+	}
+	return bottom
+}
