@@ -5,11 +5,12 @@ import (
 	"slices"
 )
 
-// settleTop says of a walk whether it began below events of the log, so that nothing that it met is newer than all of them. A walk from
-// page 0 did not. Further down, events that were delivered in order may lie above the start: not if the newest of them was met. Where it
-// was not, it was deleted; or a burst pushed ground down past the start; or what was delivered and is not certified lies above the start,
-// and a run of late messages came in below it. Then some page above the start shows what this walk did not meet. What is taken for new,
-// though it lies below older events, would stand in the log above them, and no order of the log could be trusted any more.
+// settleTop says of a walk whether it began below events of the log, so that nothing that it met is newer than all of
+// them. A walk from page 0 did not. Further down, events that were delivered in order may lie above the start: not if
+// the newest of them was met. Where it was not, it was deleted; or a burst pushed ground down past the start; or what
+// was delivered and is not certified lies above the start, and a run of late messages came in below it. Then some
+// page above the start shows what this walk did not meet. What is taken for new, though it lies below older events,
+// would stand in the log above them, and no order of the log could be trusted any more.
 func (r *Reader) settleTop(ctx context.Context, w *walked) error {
 	newest, ok := r.window.newestInOrder()
 	if r.start == 0 || !ok || !slices.ContainsFunc(w.order, func(f found) bool { return !r.known(f.Key) }) {
@@ -75,16 +76,18 @@ func (r *Reader) newerThanMet(order []found) map[Key]struct{} {
 	return newer
 }
 
-// chained says whether an event is known to have nothing missing among and below it, though it is not certified: walks of a deep
-// backlog have come past it from ground, but events that stand before it in the log lie further up. It counts in a walk's run like
-// ground. Only this reader knows it: another one begins at ground again, and finds delivered what this one delivered.
+// chained says whether an event is known to have nothing missing among and below it, though it is not certified:
+// walks of a deep backlog have come past it from ground, but events that stand before it in the log lie further up.
+// It counts in a walk's run like ground. Only this reader knows it: another one begins at ground again, and finds
+// delivered what this one delivered.
 func (r *Reader) chained(key Key) bool {
 	_, ok := r.chain[key]
 	return ok
 }
 
-// bottom says whether a message may end a walk, with others like it. Before there is any ground, and where the list goes on far below
-// the end of the first walk, these are the log's oldest events: what stands below them is not for a walk to read.
+// bottom says whether a message may end a walk, with others like it. Before there is any ground, and where the list
+// goes on far below the end of the first walk, these are the log's oldest events: what stands below them is not for a
+// walk to read.
 func (r *Reader) bottom(key Key) bool {
 	return r.ground(key) || r.chained(key) || r.goesDeeper() && slices.Contains(r.recorded.Bottom.Keys, key) && r.known(key)
 }
@@ -92,8 +95,8 @@ func (r *Reader) bottom(key Key) bool {
 // goesDeeper says whether a list without ground goes on far below where it seemed to end.
 func (r *Reader) goesDeeper() bool { return r.deeper && !r.hasGround() && r.endOpen() }
 
-// endsFurther says whether a search without ground led to an end of the list about which the log's oldest events do not stand: then they
-// are what is to be searched for.
+// endsFurther says whether a search without ground led to an end of the list about which the log's oldest events do
+// not stand: then they are what is to be searched for.
 func (r *Reader) endsFurther(ctx context.Context, end int) (bool, error) {
 	if r.oneWalk || r.deeper || r.hasGround() || !r.endOpen() || len(r.recorded.Bottom.Keys) == 0 {
 		return false, nil

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// A run of late messages comes in below what a walk of a deep backlog delivered before it was cut. Walks that begin within the run find
-// it unknown, from its top down to ground; it is late all the same, as what was delivered lies above. However long it is, walks come
-// past it, and everything is certified in the end.
+// A run of late messages comes in below what a walk of a deep backlog delivered before it was cut. Walks that begin
+// within the run find it unknown, from its top down to ground; it is late all the same, as what was delivered lies
+// above. However long it is, walks come past it, and everything is certified in the end.
 func TestReader_ALateRunBelowWhatWasDeliveredOfADeepBacklog(t *testing.T) {
 	for _, run := range []int{1, 3, 4, 5, 9, 12, 16, 30, 70} {
 		for _, crew := range []Crew{nil, inTurn{}} {

@@ -95,7 +95,7 @@ func (r *Reader) Accepting() bool {
 // accepted is how far the delivery of held messages has come; nil where none is under way.
 func (r *Reader) accepted() *Accepting {
 	at := r.recorded.Accepting
-	if at == nil {
+	if at == nil || at.Below {
 		return nil
 	}
 	so := &Accepting{Delivered: at.Delivered}

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// At a first start that wants the list down to its end, nothing tells whether what looks like the end is one: a backend that fails for
-// some seconds may answer with nothing from some page on. What is listed above is delivered all the same, and at once. The end is
-// ordinary where its last page is not full. A full one, with nothing below, is the rule once in a hundred lists, and always where a
-// list is cut off between two pages: there the pages below are looked at again, several times over some minutes. What then stands below
-// the log's oldest events is delivered as what was held is (see accepting), which is late, and the new end is looked at in turn.
+// At a first start that wants the list down to its end, nothing tells whether what looks like the end is one: a
+// backend that fails for some seconds may answer with nothing from some page on. What is listed above is delivered
+// all the same, and at once. The end is ordinary where its last page is not full. A full one, with nothing below, is
+// the rule once in a hundred lists, and always where a list is cut off between two pages: there the pages below are
+// looked at again, several times over some minutes. What then stands below the log's oldest events is delivered as
+// what was held is (see accepting), which is late, and the new end is looked at in turn.
 
 // Bottom says of a log that the list seemed to end below its oldest events, and that it is not settled whether it does.
 type Bottom struct {
@@ -18,15 +19,15 @@ type Bottom struct {
 	Keys Keys `json:"keys,omitempty"`
 	// Since is what the first start asked for: what is older is not wanted. Zero where all is.
 	Since time.Time `json:"since,omitzero"`
-	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often none of them was
-	// listed where it should be.
+	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often
+	// none of them was listed where it should be.
 	Looked time.Time `json:"looked,omitzero"`
 	Looks  int       `json:"looks,omitempty"`
 	Misses int       `json:"misses,omitempty"`
 }
 
-// EndOpen says whether it is not settled yet that the list ends where it seemed to at the first start. A history is not waited for: its
-// end is looked at once more each time that it is read.
+// EndOpen says whether it is not settled yet that the list ends where it seemed to at the first start. A history is
+// not waited for: its end is looked at once more each time that it is read.
 func (r *Reader) EndOpen() bool { return r.endOpen() && !(r.oneWalk && !r.looked.IsZero()) }
 
 func (r *Reader) endOpen() bool {
@@ -42,7 +43,8 @@ func (w *walker) ordinary() bool {
 	return shown < w.reader.rules.Page && w.gap == nil && !w.reader.filtered
 }
 
-// settleEnd records with a walk that came to the end of the list what lies lowest now, or that the end needs no second look.
+// settleEnd records with a walk that came to the end of the list what lies lowest now, or that the end needs no
+// second look.
 func (r *Reader) settleEnd(b *batch, w *walked) {
 	bottom := r.recorded.Bottom
 	if bottom == nil || w.bottom == 0 || len(w.order) == 0 || r.recorded.Accepting != nil || r.forgetful() {
@@ -87,8 +89,8 @@ func (r *Reader) lookDue(at time.Time) bool {
 	return true
 }
 
-// lookBelow looks whether the list goes on below the log's oldest events. quiet says that all that is listed above them is in the log. It
-// returns how many pages it read.
+// lookBelow looks whether the list goes on below the log's oldest events. quiet says that all that is listed above
+// them is in the log. It returns how many pages it read.
 func (r *Reader) lookBelow(ctx context.Context, quiet bool) (pages int, err error) {
 	about := r.lowestPage()
 	for away := range 2*topBelow + 1 { // 0, 1, -1, 2, -2, …: something may have been deleted, or come in late
@@ -134,8 +136,8 @@ func (r *Reader) closeEnd(ctx context.Context) error {
 	return err
 }
 
-// unwanted says whether the first walk after a first start that asked for what is not older than a time, and saw no end to that, comes to
-// older messages: the list seemed to end above them.
+// unwanted says whether the first walk after a first start that asked for what is not older than a time, and saw no
+// end to that, comes to older messages: the list seemed to end above them.
 func (r *Reader) unwanted(order []found) bool {
 	bottom := r.recorded.Bottom
 	if bottom == nil || bottom.Since.IsZero() || r.recorded.Sequence > r.recorded.Base || len(order) < r.rules.Run {
@@ -150,8 +152,8 @@ func (r *Reader) unwanted(order []found) bool {
 	return timed
 }
 
-// recordLook records a look at the end of the list, so that another instance goes on with it. After enough the end is believed; or the
-// log's oldest events were deleted, and nothing tells any more what stood below them.
+// recordLook records a look at the end of the list, so that another instance goes on with it. After enough the end is
+// believed; or the log's oldest events were deleted, and nothing tells any more what stood below them.
 func (r *Reader) recordLook(ctx context.Context, looks, misses int) error {
 	bottom := *r.recorded.Bottom
 	bottom.Looked, bottom.Looks, bottom.Misses = r.looked, bottom.Looks+looks, bottom.Misses+misses
@@ -168,7 +170,8 @@ func (r *Reader) lowestOn(rows []Message) bool {
 	return slices.ContainsFunc(rows, func(m Message) bool { return slices.Contains(r.recorded.Bottom.Keys, m.Key) })
 }
 
-// goesOnBelow says whether some rows show, below the lowest of the log's oldest events, what never came into the log or the quarantine.
+// goesOnBelow says whether some rows show, below the lowest of the log's oldest events, what never came into the log
+// or the quarantine.
 func (r *Reader) goesOnBelow(rows []Message) bool {
 	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.recorded.Bottom.Keys, rows[i].Key); i-- {
 		if key := rows[i].Key; !r.known(key) && !r.rejects.has(key) {
@@ -178,7 +181,8 @@ func (r *Reader) goesOnBelow(rows []Message) bool {
 	return false
 }
 
-// readOn begins to deliver what stands below the log's oldest events: down to the end of the list, or to what the first start did not
+// readOn begins to deliver what stands below the log's oldest events: down to the end of the list, or to what the
+// first start did not
 func (r *Reader) readOn(ctx context.Context, lowest int) (pages int, err error) {
 	bottom := r.recorded.Bottom
 	begun := &Acceptance{Top: bottom.Keys, Below: true, At: r.recorded.Sequence}
@@ -209,8 +213,8 @@ func (r *Reader) readOn(ctx context.Context, lowest int) (pages int, err error) 
 	return pages, err
 }
 
-// doubtPiece gives a piece up that may stand above the log's oldest events, or shows nothing of what is done: a list that fails for a
-// while may end anywhere. What stands above is in the log, and may be forgotten.
+// doubtPiece gives a piece up that may stand above the log's oldest events, or shows nothing of what is done: a list
+// that fails for a while may end anywhere. What stands above is in the log, and may be forgotten.
 func (r *Reader) doubtPiece(ctx context.Context, out *Outcome) (bool, error) {
 	a, at := &r.accept, r.recorded.Accepting
 	if !at.Below {
@@ -249,7 +253,8 @@ func (r *Reader) lowestPage() int {
 	return (int(r.recorded.Sequence-r.recorded.Base+r.recorded.Counters.Rejected) - 1) / r.rules.Page
 }
 
-// withoutAccepting is what is to be looked at again where the delivery of what stands below is given up before it came to anything.
+// withoutAccepting is what is to be looked at again where the delivery of what stands below is given up before it
+// came to anything.
 func (c *Checkpoint) withoutAccepting() *Bottom {
 	if a := c.Accepting; a == nil || !a.Below || c.Bottom == nil || len(c.Bottom.Keys) > 0 {
 		return c.Bottom

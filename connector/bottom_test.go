@@ -36,8 +36,8 @@ func (d *desk) lookLater(looks int) {
 	}
 }
 
-// A list that ends too early at a first start loses nothing: what was delivered at once is at rest, and what shows below it within
-// some minutes is delivered late, each message once.
+// A list that ends too early at a first start loses nothing: what was delivered at once is at rest, and what shows
+// below it within some minutes is delivered late, each message once.
 func TestReader_AFalseEndAtTheFirstStart(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -83,7 +83,8 @@ func TestReader_AFalseEndAtTheFirstStart(t *testing.T) {
 	}
 }
 
-// A list that really ends costs a few calls more, once, and only where its last page is full; everything is delivered at once.
+// A list that really ends costs a few calls more, once, and only where its last page is full; everything is delivered
+// at once.
 func TestReader_AnHonestEndAtTheFirstStart(t *testing.T) {
 	for rows := 37; rows <= 40; rows++ {
 		t.Run(fmt.Sprint(rows), func(t *testing.T) {
@@ -146,7 +147,10 @@ func TestHistory_AFalseEnd(t *testing.T) {
 			stream := Stream{Name: "a", SourceKey: "k"}
 			rules := rulesOfWorld
 			rules.Looks, rules.LookOver, rules.BelowEnd = small.Looks, small.LookOver, small.BelowEnd
-			reading := Reading{Patience: impatient{}, Stream: stream, Rules: rules, Events: EventSettings{TypePrefix: "p"}, Crew: inTurn{}, OneWalk: true}
+			reading := Reading{
+				Patience: impatient{}, Stream: stream, Rules: rules, Events: EventSettings{TypePrefix: "p"},
+				Crew: inTurn{}, OneWalk: true,
+			}
 			liveLog, log := &ledger{t: t}, &ledger{t: t}
 			if _, err := NewSession(list, liveLog, reading, Start{}).Poll(t.Context()); err != nil {
 				t.Fatal(err)

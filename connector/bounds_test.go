@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A search for a place in the list comes to an end within its bounds, whatever the list answers, and says that it came to nothing.
+// A search for a place in the list comes to an end within its bounds, whatever the list answers, and says that it
+// came to nothing.
 func TestGallop_EndsWhateverTheListAnswers(t *testing.T) {
 	page := func(numbers ...int) Page {
 		var p Page
