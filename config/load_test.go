@@ -29,7 +29,7 @@ const small = `twochat:
 sink: { file: { path: events.jsonl } }
 `
 
-// The example of the design gives every key its default, so it says nothing that Default does not.
+// The full example gives every key its default, so it says nothing that Default does not.
 func TestLoad_FullExampleIsTheDefaults(t *testing.T) {
 	c, err := Load("testdata/full.yaml", nil)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// AccountUsage is what the account said of its calls at one time (api.md §3.4).
+// AccountUsage is what the account said of its calls at one time (connector/README.md, Credits).
 type AccountUsage struct {
 	At time.Time
 	// Used counts the calls in the account's month, by all its integrations; 0 counts as not said, as whoever asks has called.

@@ -234,8 +234,8 @@ func (t *trial) hides() bool {
 	return slices.ContainsFunc(t.listed[top:], func(n int) bool { return n < t.rows() && (known|t.gone)>>n&1 == 0 })
 }
 
-// residue names what a sequence that hides something is known for: what the comment in group.go leaves open, and guarantees.md
-// §3.2 for the second walk; and a defect.
+// residue names what a sequence that hides something is known for: what connector/README.md says that reading
+// can still hide; and a defect.
 func (t *trial) residue() string {
 	lates, deletes := 0, 0
 	for _, c := range t.changes {

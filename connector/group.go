@@ -16,26 +16,9 @@ import (
 //   - going down the pages, the last one as it was read last, exactly as many rows are met twice: at the head of a page those
 //     that ended the page before.
 //
-// Let a page's shift be by how much the list above it had grown when it was read, since the first page was. Going down the
-// pages, wherever the shift rises, the rows that ended one page stand again at the head of the next. Wherever it falls, as many
-// rows slip through the seam unseen. So the rows met twice, less the rows missed, are the shift of the last page: by how much
-// the list has grown in the end. That number is measured at the end of the first page; if the repeats are no more, nothing is
-// missing. And no message between the two rows came or went meanwhile, as that would have moved the lower one by another number
-// than the upper one: a message that was met and then deleted makes room for one that is missed.
-//
-// A seam whose rows repeat is proven by that alone: what the two pages share stands in both in the same order (assumptions A1
-// and A3). So where a message comes in between the first readings of the ends, the group goes on with the next page as its
-// first; and where that happens all the time, with page after page.
-//
-// Where the first page is page 0, nothing lies above it, and each change of it shows for good (assumption A2): while it is
-// the same, so is page 1.
-//
-// What is left, all of it within the second or so that a group takes, half a minute at 80 requests a minute: a delete above in
-// both of the moments between two readings of the ends; and a message deleted, while another one comes in late further down, below
-// the two pages at the top. A sweep finds what that would hide. The certificate by a second walk has a residue too, of two deletes
-// that hit one seam (guarantees.md §3.2). Of all placings of two changes on a small list, beside any reading, groups hide something
-// in 114 of 206,748, all of these a delete and a late message, and a second walk in none of 26,411 (TestEveryPlacingOfAFewChanges);
-// in 3,000 worlds of the simulation, of 25 million events, groups hid nothing, and second walks one message.
+// Why that proves it, and what is left, is in connector/README.md, "Why pages may be read side by side". Where a message comes in
+// between the first readings of the ends, the group goes on with the next page as its first, as a seam whose rows repeat is proven
+// by that alone; and where that happens all the time, with page after page.
 //
 // A list that is known to grow is read one page after the other: a page that is read before the one above it misses what was
 // pushed down between them.

@@ -225,7 +225,7 @@ func (w *historyWorld) run() bool {
 			w.t.Fatal(err)
 		}
 		if out.Rested && w.list.quiet {
-			// What a delete above hid at the same seam of two pages in both of two walks, a sweep finds (guarantees §3.2).
+			// What a delete above hid at the same seam of two pages in both of two walks, a sweep finds (connector/README.md, What reading can still hide).
 			for range 100 { // a sweep may take several steps
 				out, err := w.hist.Sweep(w.t.Context(), minute(0).Add(9000*time.Hour))
 				if err != nil && !harmless(err) {

@@ -11,7 +11,7 @@ import (
 // Key identifies a message in memory and in checkpoints: 16 bytes, whatever the length of its uuid.
 type Key [16]byte
 
-// uuidPrefix is how 2Chat's message ids begin (api.md §2.2).
+// uuidPrefix is how 2Chat's message ids begin (connector/README.md, Items).
 const uuidPrefix = "MSG"
 
 // MessageKey is the key of a message's uuid: the uuid's own 16 bytes where it has 2Chat's usual form, MSG and a lower-case

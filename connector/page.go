@@ -13,8 +13,8 @@ type Pages interface {
 	// held is the fingerprint of the page 0 that the caller already worked through, or "". Where the list still answers
 	// with that very page, Page may return with Unchanged set, the same Fingerprint and no messages.
 	//
-	// Every error but the context's own is, or wraps, a *PageError. A page that is returned is valid (api.md, and rule 10
-	// of the design): a bad item in it is a Message with its Fault set, never an error.
+	// Every error but the context's own is, or wraps, a *PageError. A page that is returned is valid (rule 10
+	// of connector/README.md): a bad item in it is a Message with its Fault set, never an error.
 	// Page is called from several goroutines, for one stream too where it is about pages beyond page 0.
 	Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error)
 }
@@ -63,7 +63,7 @@ type Message struct {
 	place Key // of a message without a UUID, where the reader has learned it
 }
 
-// PageFault says what kind of failure kept a page from being read, by the reaction it asks for (api.md §3.1).
+// PageFault says what kind of failure kept a page from being read, by the reaction it asks for (connector/README.md, Error statuses).
 type PageFault string
 
 // The kinds of page faults. Every one of them changes nothing: no checkpoint, no memory.

@@ -2,9 +2,9 @@ package connector
 
 import "time"
 
-// Rules are the numbers of the reading algorithm (section 4 of the design).
+// Rules are the numbers of the reading algorithm (connector/README.md, Rules).
 type Rules struct {
-	// Page is how many messages a full page has (api.md §1). Only the rules that ask for "a page's worth" depend on it.
+	// Page is how many messages a full page has (connector/README.md, Pages). Only the rules that ask for "a page's worth" depend on it.
 	Page int
 	// Run is how many ground messages in a row end a walk.
 	Run int

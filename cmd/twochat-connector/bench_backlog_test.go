@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// The backlog of the target (section 11 of the design): so many messages, a hundred a page, each request as slow as this.
+// The backlog that is measured: so many messages, a hundred a page, each request as slow as this.
 const (
 	backlogMessages = 50_000
 	backlogPages    = backlogMessages / 100

@@ -100,7 +100,7 @@ type residue int
 const (
 	none residue = iota
 	// ofWalks: two walks that began below page 0, on a list that never stood still, and in both of them a delete above the message
-	// (guarantees.md §3.2).
+	// (connector/README.md, What reading can still hide).
 	ofWalks
 	// ofGroups: a group of pages, while two messages were deleted above, or one was and another came in late (group.go).
 	ofGroups

@@ -28,7 +28,7 @@ func fault(kind connector.PageFault, status int, format string, args ...any) *co
 	return &connector.PageError{Fault: kind, Status: status, Err: fmt.Errorf(format, args...)}
 }
 
-// statusFault tells a status other than 200 apart by the reaction it asks for (api.md §3.1). It looks at nothing but the
+// statusFault tells a status other than 200 apart by the reaction it asks for (connector/README.md, Error statuses). It looks at nothing but the
 // code: bodies come in three shapes, and their texts change.
 func statusFault(status int) *connector.PageError {
 	switch status {
@@ -72,7 +72,7 @@ func statusFault(status int) *connector.PageError {
 	return fault(connector.FaultInvalid, status, "unexpected answer")
 }
 
-// ownError says whether the body of an error is one of the three shapes in which 2Chat writes them (api.md §3.2). Anything else
+// ownError says whether the body of an error is one of the three shapes in which 2Chat writes them (connector/README.md, Error bodies). Anything else
 // comes from a proxy or a load balancer, which knows nothing of the number or the list.
 func ownError(body []byte) bool {
 	var shape struct {

@@ -178,7 +178,7 @@ type found struct {
 // problemEcho is the problem of a page that is valid but for its number.
 const problemEcho = "it shows another page number than the one asked for"
 
-// scanPage scans the body of a page and checks that it is valid (rule 10 of the design); if not, problem says why. Of
+// scanPage scans the body of a page and checks that it is valid (rule 10); if not, problem says why. Of
 // members that a body or an item has twice, the last one counts, as with encoding/json; names match to the letter.
 func scanPage(body []byte, number int, items []item) (result found, problem string) {
 	result.items = items

@@ -18,7 +18,7 @@ import (
 // Identifiers says what becomes of phone numbers and chats in events.
 type Identifiers string
 
-// The modes of DESIGN §10. Another mode, or another key, moves chats to other tokens.
+// The privacy modes. Another mode, or another key, moves chats to other tokens.
 const (
 	// IdentifiersHashed: tokens are hashes; data is left as it is.
 	IdentifiersHashed Identifiers = "hashed"

@@ -37,7 +37,7 @@ const (
 	KindDeep            Kind = "deep"             // a page in which something is nested a hundred thousand levels deep
 )
 
-// Body is the shape of an error's body (api.md §3.2).
+// Body is the shape of an error's body (connector/README.md, Error bodies).
 type Body string
 
 // The body shapes.
@@ -52,7 +52,7 @@ const (
 // Bodies lists the three shapes of the API's own errors.
 func Bodies() []Body { return []Body{BodyDetail, BodyError, BodyMessage} }
 
-// Codes lists the error statuses that the API is known to answer with (api.md §3.1).
+// Codes lists the error statuses that the API is known to answer with (connector/README.md, Error statuses).
 func Codes() []int {
 	return []int{400, 401, 402, 403, 404, 406, 409, 410, 422, 429, 486, 503, 504}
 }

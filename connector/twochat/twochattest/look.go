@@ -2,7 +2,7 @@ package twochattest
 
 import "math/rand/v2"
 
-// Shapes says which forms of the API's item the list shows (api.md §2).
+// Shapes says which forms of the API's item the list shows (connector/README.md, Items).
 type Shapes int
 
 // The forms.
