@@ -94,7 +94,7 @@ func (r *Reader) sort(order []found, belowKnown bool) (batch, int) {
 	var anchor *Key
 	for i := len(order) - 1; i >= 0; i-- {
 		below[i] = anchor
-		if anchors[i] {
+		if anchors[i] || r.chained(order[i].Key) {
 			anchor = &order[i].Key
 		}
 	}
@@ -104,7 +104,7 @@ func (r *Reader) sort(order []found, belowKnown bool) (batch, int) {
 		switch f := &order[i]; {
 		case r.known(f.Key):
 			late = true
-		case !late, below[i] != nil && r.wholeAbove(*below[i]), below[i] == nil && !r.forgetful():
+		case !late, below[i] != nil && (r.wholeAbove(*below[i]) || r.chained(*below[i])), below[i] == nil && !r.forgetful():
 			b.add(f, late)
 		default:
 			held += r.hold(f.Key)
