@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -11,7 +10,7 @@ import (
 // horizon is ground. The list is read from its end upward, piece by piece: some pages, read going down (see piece). A piece ends
 // with the highest row that is done already, or with the list. Once it is proven to be one slice, what it shows above that
 // and below the horizon's top is delivered, oldest first, and its own top is the next to end with. So each page is read once, but for
-// one of each piece that the next one ends with, and two to prove it.
+// one of each piece that the next one ends with, and one to prove it.
 //
 // What is done is in the checkpoint by the keys of its highest rows, so that neither a restart nor a window that has forgotten most
 // of it leads to anything twice. Each piece also renews the horizon, which is ground only while the window holds what came after it:
@@ -128,7 +127,7 @@ func (r *Reader) acceptSome(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// acceptOn makes the next step: one page, but two where a piece begins or ends, as little should happen in between.
+// acceptOn makes the next step: one page, and one near the piece's end in front of it, as little should happen in between.
 func (r *Reader) acceptOn(ctx context.Context, out *Outcome) error {
 	a, at := &r.accept, r.recorded.Accepting
 	if a.size == 0 {
@@ -136,38 +135,27 @@ func (r *Reader) acceptOn(ctx context.Context, out *Outcome) error {
 	}
 	p := &a.piece
 	switch {
-	case p.whole:
-		return r.provePiece(ctx, out)
 	case p.begun:
 	case len(at.Done) == 0 && !a.listed:
 		return r.searchTop(ctx, out)
 	case len(at.Done) == 0 && (a.high == 0 || a.high-a.low > 1):
 		return r.searchEnd(ctx, out)
 	default:
-		if err := r.beginPiece(ctx, out); err != nil || a.resting > 0 {
+		*p = piece{begun: true, next: r.pieceStart(), lost: a.everywhere}
+	}
+	if !p.whole {
+		if err := r.readPiece(ctx, out); err != nil || !p.whole {
 			return err
 		}
 	}
-	if err := r.may(len(p.pages) + 1); errors.Is(err, ErrNoRoom) {
-		r.rest(false)
+	if !p.footStands() {
+		r.rest(true)
 		return nil
 	}
-	page, err := r.read(ctx, p.next, "")
-	if err != nil {
+	if doubted, err := r.doubtPiece(ctx, out); doubted || err != nil {
 		return err
 	}
-	out.Pages++
-	p.next++
-	if len(page.Messages) == 0 {
-		p.empty++
-		r.endPiece()
-	} else {
-		r.growPiece(page)
-	}
-	if p.whole {
-		return r.provePiece(ctx, out)
-	}
-	return nil
+	return r.deliverPiece(ctx, out)
 }
 
 // searchTop looks at one more page for the horizon as it was when the delivery began: about where it should stand by what came into

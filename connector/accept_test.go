@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -336,6 +337,45 @@ func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 	for _, row := range d.list.rows {
 		if got := strings.Count(" "+strings.ReplaceAll(d.log.text(), "*", "")+" ", " "+row.UUID+" "); got != 1 {
 			t.Errorf("%s stands %d times in the log", row.UUID, got)
+		}
+	}
+}
+
+// Rule 8: live messages that come in at almost every call do not hold up the delivery of what is held, nor make it cost much more.
+func TestAccept_isNotHeldUpByWhatIsAddedOnTop(t *testing.T) {
+	for _, every := range []float64{1, .5, .2, .05} {
+		rng := rand.New(rand.NewPCG(14, 1))
+		d := lostGround(t, 0)
+		d.list.page = 20
+		d.reading.Rules.Page, d.reading.Rules.SlicePages, d.reading.Rules.SweepStep, d.reading.Rules.Floor = 20, 30, 10, 20
+		for n := range 3_000 {
+			d.list.add(at(message(5000+n), minute(n-100_000)))
+		}
+		next := 109
+		d.list.before = func(int, int) error {
+			for coming := rng.ExpFloat64() / every; coming < 1; coming += rng.ExpFloat64() / every {
+				d.list.add(message(next))
+				next++
+			}
+			return nil
+		}
+		d.reading.AcceptHistory = true
+		d.restart()
+		steps := 0
+		for ; !d.Checkpoint().Accepted && steps < 400; steps++ {
+			if _, err := d.Poll(t.Context(), d.start); err != nil && !harmless(err) {
+				t.Fatal(err)
+			}
+			if d.Accepting() {
+				if _, err := d.Sweep(t.Context(), minute(0)); err != nil && !harmless(err) {
+					t.Fatal(err)
+				}
+			}
+		}
+		calls := len(strings.Fields(d.list.requests()))
+		t.Logf("%v messages a call: %d pages took %d calls in %d steps", every, 3_000/20, calls, steps)
+		if most := 150*13/10 + 6*steps + 40; !d.Checkpoint().Accepted || calls > most {
+			t.Errorf("%v messages a call: accepted %t after %d steps and %d calls, want at most %d", every, d.Checkpoint().Accepted, steps, calls, most)
 		}
 	}
 }

@@ -2,22 +2,26 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"slices"
 )
 
 // piece is what the delivery of held messages reads of the list at a time: some pages, going down, as one span. It counts only if it is
-// one slice of the list: then what stands in it was met, and nothing that is newer came in between. That is judged as a group of pages
-// is: by its ends, which are looked at first, and again last. The row that it began with, and one near its end, must both have moved down
-// by just as many rows as were met twice at its seams. A row that slipped through a seam, as one above it was deleted, shows at the lower
-// end, or, where it was deleted above the piece, at the upper one.
+// one slice of the list, so that nothing that stands in it was passed over. A row slips past where a page ends if one above it is deleted
+// before the next page is read. No row slips at a seam where the lower page repeats some of the upper one: more was added there than
+// deleted. So a row near the piece's end is looked at in between two pages, again as long as these repeat some, and must have moved by
+// just as many rows, when it is met, as were met twice at the seams after that. What was added on top meanwhile does no harm.
 type piece struct {
 	span  span
 	pages []Page  // those of the span
-	foot  spanRow // the row near its end, as it stood right before the first page was read; none where it is not known where that ends
+	foot  spanRow // the row near its end, as it stood between two pages; none where it was not found
+	fixed bool    // nothing was added while the foot was looked at
+	lost  bool    // it was looked for and not found
+	base  int     // how many rows were met twice until then
 	begun bool
 	next  int  // page to be read
 	empty int  // empty pages in a row
-	whole bool // nothing more is to be read but for its proof
+	whole bool // nothing more is to be read
 }
 
 // dropPiece forgets a piece that is being read.
@@ -26,13 +30,37 @@ func (r *Reader) dropPiece() { r.accept.piece = piece{} }
 // holdsPiece says whether pages of a piece are held from one step to the next.
 func (r *Reader) holdsPiece() bool { return len(r.accept.piece.pages) > 0 }
 
-// beginPiece looks where a piece will end: at the page with what is done, or at the last of the list.
-func (r *Reader) beginPiece(ctx context.Context, out *Outcome) error {
-	a, done := &r.accept, r.recorded.Accepting.Done
-	a.piece = piece{begun: true, next: r.pieceStart()}
-	if a.everywhere {
+// readPiece reads one more page of a piece.
+func (r *Reader) readPiece(ctx context.Context, out *Outcome) error {
+	a, p := &r.accept, &r.accept.piece
+	if len(p.pages) > 0 && !p.fixed && !p.lost {
+		if err := r.lookAtFoot(ctx, out); err != nil || a.resting > 0 {
+			return err
+		}
+		p.lost = p.foot == spanRow{}
+	}
+	if err := r.may(len(p.pages) + 1); errors.Is(err, ErrNoRoom) {
+		r.rest(false)
 		return nil
 	}
+	page, err := r.read(ctx, p.next, "")
+	if err != nil {
+		return err
+	}
+	out.Pages++
+	p.next++
+	if len(page.Messages) == 0 {
+		p.empty++
+		r.endPiece()
+	} else {
+		r.growPiece(page)
+	}
+	return nil
+}
+
+// lookAtFoot looks where a piece will end: at the page with what is done, or at the last of the list.
+func (r *Reader) lookAtFoot(ctx context.Context, out *Outcome) error {
+	a, done := &r.accept, r.recorded.Accepting.Done
 	number := a.low
 	if len(done) > 0 {
 		number = r.expected() / r.rules.Page
@@ -86,17 +114,22 @@ func (r *Reader) growPiece(page Page) {
 		return
 	}
 	p.pages = append(p.pages, page)
+	if repeated := p.span.pages[len(p.span.pages)-1].repeated; p.foot != (spanRow{}) && !p.fixed {
+		if p.fixed, p.base = repeated == 0, p.span.sunk(); !p.fixed {
+			p.foot = spanRow{}
+		}
+	}
 	if len(r.recorded.Accepting.Done) > 0 {
 		_, under := p.span.met[p.foot.key]
 		switch end := r.doneIn(&p.span); {
-		case end < len(p.span.rows) && under:
+		case end < len(p.span.rows) && (under || !p.fixed && !p.lost):
 			p.whole = true
-		case end < len(p.span.rows) && p.foot == spanRow{}: // here it stands: begin again with an end that is known
+		case end < len(p.span.rows) && !p.fixed: // here it stands: begin again with an end that is known
 			a.astray += p.span.moved([]spanRow{p.span.rows[end]})[0].at - r.expected()
 			a.up, a.everywhere = 0, false
 			r.rest(false)
 			return
-		case end < len(p.span.rows) && p.next > (p.foot.at+p.span.sunk())/r.rules.Page+1:
+		case end < len(p.span.rows) && p.next > (p.foot.at+p.span.sunk()-p.base)/r.rules.Page+1:
 			r.rest(true) // what it was to end with is gone
 			return
 		case end == len(p.span.rows) && !a.everywhere && p.next > r.expected()/r.rules.Page+topBelow:
@@ -121,7 +154,7 @@ func (r *Reader) shortenPiece() {
 		bytes -= p.pages[0].Bytes
 		sunk := p.span.sunk()
 		p.span.drop(1)
-		p.foot.at += sunk - p.span.sunk() // as it stood when the page was read that is the first one now
+		p.base -= sunk - p.span.sunk()
 		p.pages = slices.Delete(p.pages, 0, 1)
 	}
 }
@@ -144,35 +177,11 @@ func (r *Reader) doneIn(s *span) int {
 	return len(s.rows)
 }
 
-// provePiece reads again where the piece's first row should stand now, and delivers the piece if it stands there, and if the one near
-// its end stood where it should.
-func (r *Reader) provePiece(ctx context.Context, out *Outcome) error {
-	p := &r.accept.piece
-	if !p.footStands() {
-		r.rest(true)
-		return nil
-	}
-	at := p.span.rows[0].at + p.span.sunk()
-	page, err := r.read(ctx, at/r.rules.Page, "")
-	if err != nil {
-		return err
-	}
-	out.Pages++
-	if !p.span.standsAt(page, at%r.rules.Page) {
-		r.rest(true)
-		return nil
-	}
-	if doubted, err := r.doubtPiece(ctx, out); doubted || err != nil {
-		return err
-	}
-	return r.deliverPiece(ctx, out)
-}
-
-// footStands says whether the row near the end stood where it should when it was met. Where none was known, nothing of what is done is
-// listed any more, and nothing will be delivered.
+// footStands says whether the row near the end stood where it should when it was met; where none was needed, or nothing of what is done is
+// listed any more, and nothing will be delivered, that is so.
 func (p *piece) footStands() bool {
 	row, met := p.span.met[p.foot.key]
-	return p.foot == spanRow{} || met && p.span.moved([]spanRow{row})[0].at == p.foot.at+p.span.sunk()
+	return !p.fixed || met && p.span.moved([]spanRow{row})[0].at == p.foot.at+p.span.sunk()-p.base
 }
 
 // deliverPiece delivers what a piece shows of what is held, and records how far that is.
