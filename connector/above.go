@@ -114,8 +114,9 @@ func (r *Reader) endsFurther(ctx context.Context, end int) (bool, error) {
 	return true, nil
 }
 
-// link chains what a walk below page 0 has met and is not certified. keys are those of the walk.
-func (r *Reader) link(keys []Key) {
+// link chains what a walk below page 0 has met and is not certified. keys are those of the walk, floors what floorsOf
+// says of them.
+func (r *Reader) link(keys []Key, floors map[Key]uint64) {
 	if r.window.certified == r.window.last {
 		r.chain = nil
 		return
@@ -123,11 +124,36 @@ func (r *Reader) link(keys []Key) {
 	for _, key := range keys {
 		if at, ok := r.window.place(key); ok && at.sequence() > r.window.certified {
 			if r.chain == nil {
-				r.chain = make(map[Key]struct{})
+				r.chain = make(map[Key]uint64)
 			}
-			r.chain[key] = struct{}{}
+			r.chain[key] = max(r.chain[key], floors[key])
 		}
 	}
+}
+
+// floorsOf says for each row of a walk up to which sequence the log has no event that could be listed above it: all above
+// an event that was delivered in order came after it.
+func (r *Reader) floorsOf(order []found) map[Key]uint64 {
+	anchors := r.anchors(len(order), func(i int) Key { return order[i].Key })
+	floors := make(map[Key]uint64, len(order))
+	floor := uint64(0)
+	for i := len(order) - 1; i >= 0; i-- {
+		key := order[i].Key
+		if at, ok := r.window.place(key); anchors[i] && ok && !at.late() {
+			floor = max(floor, at.sequence())
+		} else if anchors[i] {
+			floor = max(floor, r.given[key])
+		}
+		floor = max(floor, r.chain[key])
+		floors[key] = floor
+	}
+	return floors
+}
+
+// chainHolds says whether nothing was forgotten that could be listed above an event that is chained.
+func (r *Reader) chainHolds(key Key) bool {
+	floor, ok := r.chain[key]
+	return ok && r.window.wholeAbove(floor)
 }
 
 // open counts the events that are neither certified nor chained, nor among some rows.

@@ -46,6 +46,14 @@ type face struct {
 	rows        int
 }
 
+// faceOf is that of a page; of an empty one nothing.
+func faceOf(page Page) face {
+	if len(page.Messages) == 0 {
+		return face{}
+	}
+	return face{page.Messages[0].Key, page.Messages[len(page.Messages)-1].Key, len(page.Messages)}
+}
+
 func newBounds(most int) *bounds { return &bounds{most: most, seen: map[face]int{}} }
 
 // ask says whether a page may be looked at.
@@ -67,7 +75,7 @@ func (b *bounds) show(number int, page Page) error {
 	if len(page.Messages) == 0 {
 		return nil
 	}
-	f := face{page.Messages[0].Key, page.Messages[len(page.Messages)-1].Key, len(page.Messages)}
+	f := faceOf(page)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at, again := b.seen[f]

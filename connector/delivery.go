@@ -44,6 +44,10 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	if len(linked) > 0 && batch.change == nil && r.window.certified < r.window.last {
 		batch.change = func(*Checkpoint, []Event, bool) {} // a step that gets on is recorded, or a standby would think it does not
 	}
+	var floors map[Key]uint64
+	if len(linked) > 0 && r.window.certified < r.window.last {
+		floors = r.floorsOf(w.order)
+	}
 	w.order = nil // from here on only the batch keeps the pages
 	before := r.window.certified
 	done, err := r.commit(ctx, batch, certified)
@@ -51,7 +55,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		return out, err
 	}
 	out.add(done)
-	r.link(linked)
+	r.link(linked, floors)
 	r.fromTop = r.start == 0
 	if r.window.certified > before {
 		r.cleared = false // what is listed shows ground again
@@ -94,7 +98,7 @@ func (r *Reader) sort(order []found, belowKnown bool) (batch, int) {
 	var anchor *Key
 	for i := len(order) - 1; i >= 0; i-- {
 		below[i] = anchor
-		if anchors[i] || r.chained(order[i].Key) {
+		if anchors[i] || r.chainHolds(order[i].Key) {
 			anchor = &order[i].Key
 		}
 	}
@@ -104,7 +108,7 @@ func (r *Reader) sort(order []found, belowKnown bool) (batch, int) {
 		switch f := &order[i]; {
 		case r.known(f.Key):
 			late = true
-		case !late, below[i] != nil && (r.wholeAbove(*below[i]) || r.chained(*below[i])), below[i] == nil && !r.forgetful():
+		case !late, below[i] != nil && (r.wholeAbove(*below[i]) || r.chainHolds(*below[i])), below[i] == nil && !r.forgetful():
 			b.add(f, late)
 		default:
 			held += r.hold(f.Key)

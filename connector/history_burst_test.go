@@ -128,3 +128,57 @@ func TestHistory_bursts(t *testing.T) {
 		})
 	}
 }
+
+// clamped is a list whose API shows the page of a number for all below it.
+type clamped struct {
+	*flood
+	last int
+}
+
+func (c *clamped) Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error) {
+	page, err := c.flood.Page(ctx, s, min(number, c.last), held)
+	page.Number = number
+	return page, err
+}
+
+// The search for the floor ends where the list shows the same page again and again, and finds it when the list does not any more.
+func TestHistory_AListThatIsClamped(t *testing.T) {
+	list := &clamped{&flood{rng: rand.New(rand.NewPCG(1, 2)), every: 1 << 30, most: 2000}, 1 << 30}
+	list.add(200)
+	stream := Stream{Name: "a", SourceKey: "k"}
+	reading := Reading{
+		Patience: impatient{}, Stream: stream, Rules: rulesOfWorld, Events: EventSettings{TypePrefix: "p"}, Crew: inTurn{}, OneWalk: true,
+	}
+	liveLog, log := &ledger{t: t}, &ledger{t: t}
+	if _, err := NewSession(list, liveLog, reading, Start{}).Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkpoint, _, _ := liveLog.Peek(t.Context())
+	list.add(300) // which the checkpoint does not know of
+	list.last = 3
+	reading.Stream = HistoryStream(stream)
+	history := NewSession(NewHistory(list, stream, checkpoint, pageOfWorld), log, reading, beginning)
+	list.requests = 0
+	if _, err := history.Poll(t.Context()); err != nil || list.requests > 0 { // the first start reads nothing
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := history.Poll(t.Context()); !errors.Is(err, ErrStalled) {
+			t.Fatalf("got %v, want a search that stalled", err)
+		}
+	}
+	if list.requests > 3*15 {
+		t.Errorf("%d requests for 3 searches", list.requests)
+	}
+	list.last = 1 << 30
+	for rested := false; !rested; {
+		out, err := history.Poll(t.Context())
+		if err != nil && !harmless(err) {
+			t.Fatal(err)
+		}
+		rested = out.Rested
+	}
+	if len(log.events) != 200 {
+		t.Errorf("%d events of the 200 of the history", len(log.events))
+	}
+}

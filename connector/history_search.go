@@ -25,6 +25,8 @@ const (
 	searchRounds = 2
 	// searchMisled is how often times may mislead a search before they are not asked any more.
 	searchMisled = 3
+	// searchRepeats is at how many places a search may meet the same page. Where bursts push it down by a page, it meets one a few times.
+	searchRepeats = 6
 )
 
 func newSearch(origin int) search {
@@ -107,6 +109,7 @@ func (s *search) guided() bool {
 // around there. It gives up with ErrMoved for now where the list moves as fast as it looks, and goes on there next time.
 func (h *History) find(ctx context.Context) (Page, []Message, error) {
 	checked, checkedTop := -1, 0 // the page above this one shows nothing of the floor
+	shown := map[face]int{}
 	for range searchLooks {
 		number, ok := h.search.next()
 		if !ok {
@@ -125,6 +128,11 @@ func (h *History) find(ctx context.Context) (Page, []Message, error) {
 		}
 		rows := h.floorOn(page)
 		if len(rows) == 0 {
+			same := faceOf(page)
+			if shown[same]++; len(page.Messages) > 0 && shown[same] > searchRepeats {
+				h.search = newSearch(h.home)
+				return Page{}, nil, stalled("page %d is the same as many others: the page number is ignored, or cut to the last page", number)
+			}
 			h.search.missed(number, len(page.Messages) == 0, h.sideOf(page.Messages))
 			continue
 		}

@@ -76,7 +76,7 @@ type Reader struct {
 	groups   int // read so far
 	growing  int // groups for which messages are expected to be added on top
 	// chain holds what is not certified, and yet known to have nothing missing below it.
-	chain map[Key]struct{}
+	chain map[Key]uint64
 	// gone is the newest event delivered in order that no page showed above the start of a walk which did not meet it.
 	gone Key
 	// above is a page that showed, above the start of a walk, what this did not meet.
