@@ -214,12 +214,16 @@ func TestLoad_WhatIsMissingBlamesNobody(t *testing.T) {
 		{Flags{Numbers: []string{"+595981048477"}}, nil, []string{
 			"configuration: twochat.api_key_file: expected a file with the API key, or the key in the environment TWOCHAT_API_KEY",
 		}},
-		{Flags{Numbers: []string{"+595981048477"}}, []string{"TWOCHAT_API_KEY=key",
-			"TWOCHAT_CONNECTOR_SINK_NATS_URL=nats://127.0.0.1:4222"}, []string{
+		{Flags{Numbers: []string{"+595981048477"}}, []string{
+			"TWOCHAT_API_KEY=key",
+			"TWOCHAT_CONNECTOR_SINK_NATS_URL=nats://127.0.0.1:4222",
+		}, []string{
 			"configuration: sink.nats.state: core NATS remembers nothing, so a folder for the checkpoints is needed; set a path like ./whatsapp.state, or use the sink jetstream",
 		}},
-		{Flags{Sink: "-", Numbers: []string{"+595981048477"}}, []string{"TWOCHAT_API_KEY=key",
-			"TWOCHAT_CONNECTOR_PRIVACY_IDENTIFIERS=pseudonymous"}, []string{
+		{Flags{Sink: "-", Numbers: []string{"+595981048477"}}, []string{
+			"TWOCHAT_API_KEY=key",
+			"TWOCHAT_CONNECTOR_PRIVACY_IDENTIFIERS=pseudonymous",
+		}, []string{
 			"configuration: privacy.key_file: expected a file with a key, as privacy.identifiers is pseudonymous",
 			"flag --number: twochat.streams[0].name: expected a name, as privacy.identifiers is pseudonymous",
 		}},

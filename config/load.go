@@ -96,8 +96,10 @@ type loader struct {
 func newLoader() *loader {
 	config, complete := Default(), Default()
 	complete.Sink = sinks.Defaults()
-	return &loader{config: &config, complete: complete, places: map[string]Place{}, implied: map[string]bool{},
-		broken: map[string]bool{}}
+	return &loader{
+		config: &config, complete: complete, places: map[string]Place{}, implied: map[string]bool{},
+		broken: map[string]bool{},
+	}
 }
 
 func (l *loader) root() (target, defaults reflect.Value) {

@@ -38,8 +38,10 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	stopped := !b.open(now, own)
-	s := BudgetStatus{State: b.state, Asked: b.asked, Budget: b.total(), UsedUp: b.usedUp, Stops: b.config.Stop,
-		Stopped: stopped, Plan: b.max, PlanSpent: b.planSpent(own)}
+	s := BudgetStatus{
+		State: b.state, Asked: b.asked, Budget: b.total(), UsedUp: b.usedUp, Stops: b.config.Stop,
+		Stopped: stopped, Plan: b.max, PlanSpent: b.planSpent(own),
+	}
 	if b.known() {
 		s.Used, s.Left, s.Reserve = b.used(own), b.left(own), min(b.left(own), b.reserve())
 		s.Reset, s.ResetLearned = b.reset(now), b.learned && b.reset(now).Equal(monthAfter(b.begun))

@@ -87,8 +87,10 @@ const (
 )
 
 // pageFaults lists every kind, for metrics that begin at zero.
-var pageFaults = [...]PageFault{FaultTransient, FaultInvalid, FaultRateLimited, FaultCredits, FaultKey, FaultBlocked,
-	FaultNumber, FaultRequest}
+var pageFaults = [...]PageFault{
+	FaultTransient, FaultInvalid, FaultRateLimited, FaultCredits, FaultKey, FaultBlocked,
+	FaultNumber, FaultRequest,
+}
 
 // PageError is why a page could not be read. Its text names neither numbers nor keys nor anything a customer wrote.
 type PageError struct {

@@ -149,8 +149,10 @@ func TestPoller_AWaitThatWasAskedForSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShift(t, nil, newest(3, 1)...)
 		pass(5 * time.Minute)
-		s.fail(&PageError{Fault: FaultTransient, Status: 503, RetryAfter: 20 * time.Minute,
-			Err: errors.New("the server has a problem")})
+		s.fail(&PageError{
+			Fault: FaultTransient, Status: 503, RetryAfter: 20 * time.Minute,
+			Err: errors.New("the server has a problem"),
+		})
 		pass(longest + time.Second)
 		s.wantState(StateNoSource)
 		status := s.poller.Status()

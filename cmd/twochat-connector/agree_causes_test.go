@@ -187,8 +187,10 @@ func agreeOnCauses(t *testing.T) []agreement {
 		{"JetStream stream purged, and begun anew", true, purgedStream(plain, "purged", true)},
 		{"JetStream stream purged", false, purgedStream(plain, "emptied", false)},
 		{"plan spent, and stop", false, func(s *setup) {
-			fake := twochattest.New(twochattest.Options{Seed: 34, History: 3, Key: testKey, RequestsPerMinute: 600_000,
-				Credits: 5000})
+			fake := twochattest.New(twochattest.Options{
+				Seed: 34, History: 3, Key: testKey, RequestsPerMinute: 600_000,
+				Credits: 5000,
+			})
 			server := httptest.NewServer(fake)
 			fake.Consume(5000)
 			s.finished, s.api = append(s.finished, server.Close), server.URL
@@ -255,8 +257,10 @@ func purgedStream(url, name string, anew bool) func(*setup) {
 				[]string{"it remembers the ids of messages that were removed from it"}
 			return
 		}
-		s.says = []string{"it was purged: it has held", "with `twochat-connector run --first-start=",
-			"once its duplicate window of 5s has passed"}
+		s.says = []string{
+			"it was purged: it has held", "with `twochat-connector run --first-start=",
+			"once its duplicate window of 5s has passed",
+		}
 	}
 }
 

@@ -15,7 +15,8 @@ type blockedPages struct {
 
 // Page implements connector.Pages.
 func (b blockedPages) Page(ctx context.Context, s connector.Stream, number int,
-	held connector.Fingerprint) (connector.Page, error) {
+	held connector.Fingerprint,
+) (connector.Page, error) {
 	page, err := b.Pages.Page(ctx, s, number, held)
 	if ofAccount(err) {
 		b.pipeline.askAccountOnce()

@@ -76,8 +76,10 @@ func eachSecret(t *testing.T, sink string, test func(c *canary, turn int)) {
 			for _, kind := range twochattest.Poisons() {
 				fake.Poison("", kind)
 			}
-			c := &canary{setup: &setup{t: t, dir: t.TempDir(), api: url, sink: sink}, fake: fake, mode: mode,
-				admin: closedPort(t), listed: canaryHistory}
+			c := &canary{
+				setup: &setup{t: t, dir: t.TempDir(), api: url, sink: sink}, fake: fake, mode: mode,
+				admin: closedPort(t), listed: canaryHistory,
+			}
 			c.put("key", testKey)
 			c.change("127.0.0.1:0", c.admin)
 			c.change("timeout: 1s", "timeout: 3s")
@@ -169,8 +171,10 @@ func (c *canary) insert(count int) {
 
 // forbidden is what nobody may see.
 func (c *canary) forbidden() map[string]bool {
-	forbidden := map[string]bool{testKey: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,
-		"PSEUDONYMS-": true}
+	forbidden := map[string]bool{
+		testKey: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,
+		"PSEUDONYMS-": true,
+	}
 	for _, m := range c.fake.Truth("") {
 		var item any
 		if json.Unmarshal(m.Data(), &item) == nil {
@@ -206,8 +210,10 @@ type broker struct {
 
 func newBroker(t *testing.T, address, dir string) *broker {
 	_, port, _ := strings.Cut(address, ":")
-	b := &broker{t: t, options: server.Options{Host: "127.0.0.1", NoSigs: true, NoLog: true, JetStream: true,
-		StoreDir: dir}}
+	b := &broker{t: t, options: server.Options{
+		Host: "127.0.0.1", NoSigs: true, NoLog: true, JetStream: true,
+		StoreDir: dir,
+	}}
 	if _, err := fmt.Sscan(port, &b.options.Port); err != nil {
 		t.Error(err)
 	}
@@ -257,7 +263,8 @@ func TestCanary_NATS(t *testing.T) {
 		b.kill()
 		c.insert(3)
 		c.until("the broker's death to be noticed", func(s streamReport,
-			_ string) bool {
+			_ string,
+		) bool {
 			return s.State == connector.StateNoSink
 		})
 		c.look()
@@ -405,7 +412,8 @@ func TestCanary_Kafka(t *testing.T) {
 		t.Fatalf("%d answers that last, for %d turns", len(lasting), turns)
 	}
 	eachSecret(t, "kafka: { brokers: ['ADDRESS'], topic: whatsapp.messages, replicas: 1, create: true }", func(c *canary,
-		turn int) {
+		turn int,
+	) {
 		cluster, address := fakeKafka(c.t)
 		c.change("ADDRESS", address)
 		c.begin()

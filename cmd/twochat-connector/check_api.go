@@ -60,8 +60,10 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	k.blocked = info.Blocked
 	read := k.streams(ctx, rate, accountErr)
 	if info.Blocked {
-		k.addOnce(connector.Finding{Level: connector.FindingRefused, Thing: "account",
-			Text: "2Chat says that it is blocked", Mend: blockedHint})
+		k.addOnce(connector.Finding{
+			Level: connector.FindingRefused, Thing: "account",
+			Text: "2Chat says that it is blocked", Mend: blockedHint,
+		})
 	}
 	if accountErr != nil && read > 0 {
 		finding := faultFinding("account", "", accountErr)

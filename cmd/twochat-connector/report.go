@@ -65,8 +65,10 @@ type streamReport struct {
 // report is the record as it stands. It may be called from any goroutine.
 func (l *pipeline) report(now time.Time) report {
 	l.mu.Lock()
-	sink := sinkReport{Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK,
-		Waiting: l.waiting.text, Hint: l.waiting.mend}
+	sink := sinkReport{
+		Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK,
+		Waiting: l.waiting.text, Hint: l.waiting.mend,
+	}
 	account := l.account
 	if account != nil {
 		copied := *account

@@ -12,12 +12,16 @@ import (
 
 // Each way in which a handshake fails has its own cause, and a hint that names the keys that mend it.
 func TestFailure(t *testing.T) {
-	bare := Keys{CA: "sink.x.tls.ca_file", Cert: "sink.x.tls.cert_file", ServerName: "sink.x.tls.server_name",
-		Address: "sink.x.url"}
+	bare := Keys{
+		CA: "sink.x.tls.ca_file", Cert: "sink.x.tls.cert_file", ServerName: "sink.x.tls.server_name",
+		Address: "sink.x.url",
+	}
 	ca, cert := bare, bare
 	ca.CAGiven, cert.CertGiven = true, true
-	named := &x509.Certificate{DNSNames: []string{"a.example", "b.example", "c.example", "d.example"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	named := &x509.Certificate{
+		DNSNames:    []string{"a.example", "b.example", "c.example", "d.example"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
 	alert := errors.New("remote error: tls: certificate required")
 	seen := map[string]bool{}
 	for _, row := range []struct {
@@ -25,22 +29,38 @@ func TestFailure(t *testing.T) {
 		keys        Keys
 		cause, hint string
 	}{
-		{x509.UnknownAuthorityError{}, bare, "by no authority that this machine trusts",
-			"the file's path into sink.x.tls.ca_file"},
-		{x509.UnknownAuthorityError{}, ca, "not signed by an authority in the file of sink.x.tls.ca_file",
-			"into the file of sink.x.tls.ca_file"},
-		{x509.HostnameError{Certificate: named, Host: "h"}, bare, "(it has a.example, b.example, c.example and others)",
-			"into sink.x.tls.server_name"},
+		{
+			x509.UnknownAuthorityError{},
+			bare, "by no authority that this machine trusts",
+			"the file's path into sink.x.tls.ca_file",
+		},
+		{
+			x509.UnknownAuthorityError{},
+			ca, "not signed by an authority in the file of sink.x.tls.ca_file",
+			"into the file of sink.x.tls.ca_file",
+		},
+		{
+			x509.HostnameError{Certificate: named, Host: "h"},
+			bare, "(it has a.example, b.example, c.example and others)",
+			"into sink.x.tls.server_name",
+		},
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}, bare, "(it has no name at all)", "sink.x.url"},
 		{x509.CertificateInvalidError{Reason: x509.Expired}, bare, "out of date", "renew"},
 		{x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}, bare, "may not be used for a server", "serverAuth"},
-		{tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, bare, "it speaks no TLS",
-			"sink.x.url"},
+		{
+			tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"},
+			bare, "it speaks no TLS",
+			"sink.x.url",
+		},
 		{alert, bare, "it wants a certificate of its clients (certificate required)", "sink.x.tls.cert_file"},
-		{alert, cert, "it does not accept the certificate of sink.x.tls.cert_file (certificate required)",
-			"the server's authority has signed"},
-		{errors.New("remote error: tls: protocol version not supported"), bare, "(protocol version not supported)",
-			"1.2 and 1.3"},
+		{
+			alert, cert, "it does not accept the certificate of sink.x.tls.cert_file (certificate required)",
+			"the server's authority has signed",
+		},
+		{
+			errors.New("remote error: tls: protocol version not supported"), bare, "(protocol version not supported)",
+			"1.2 and 1.3",
+		},
 	} {
 		cause, hint, ok := Failure(fmt.Errorf("connect: %w", row.err), row.keys)
 		if !ok || !strings.Contains(cause, row.cause) || !strings.Contains(hint, row.hint) {

@@ -183,8 +183,10 @@ func (l *Log) duplicate(ctx context.Context, k *link, api *apiError) error {
 	cause := fmt.Sprintf("%s, at %s at the latest (JetStream error %d)", remembers(known.duplicateWindow),
 		l.remembered.Add(known.duplicateWindow).UTC().Format("15:04:05 UTC"), api.Code)
 	if known.duplicateWindow <= shortWindow {
-		return fmt.Errorf("commit: %w", &connector.Obstacle{Thing: thing, Cause: cause,
-			Mend: "wait until then: the connector goes on by itself"})
+		return fmt.Errorf("commit: %w", &connector.Obstacle{
+			Thing: thing, Cause: cause,
+			Mend: "wait until then: the connector goes on by itself",
+		})
 	}
 	l.acquired = false
 	return &connector.Refusal{Thing: thing, Cause: cause, Mend: "wait until then, or let it forget sooner: " +

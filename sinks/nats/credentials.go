@@ -29,8 +29,10 @@ func (c Connection) userCredentials(o *natsgo.Options) error {
 		}
 		jwt, err := nkeys.ParseDecoratedJWT([]byte(text))
 		if err != nil || strings.Count(jwt, ".") != 2 {
-			return "", &secret.FileError{Key: "creds_file",
-				Err: fmt.Errorf("%s holds no credentials of NATS (a JWT and a seed)", secret.Shown(c.credsPath()))}
+			return "", &secret.FileError{
+				Key: "creds_file",
+				Err: fmt.Errorf("%s holds no credentials of NATS (a JWT and a seed)", secret.Shown(c.credsPath())),
+			}
 		}
 		return jwt, nil
 	}

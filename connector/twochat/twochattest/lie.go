@@ -6,6 +6,7 @@ import "math"
 // that was asked for.
 type Lie string
 
+// The lies, and none.
 const (
 	LieNone    Lie = ""
 	LieEnds    Lie = "ends"    // pages from a number on are empty, or 404 where Options.NotFoundPastEnd says so
