@@ -368,6 +368,7 @@ func TestReader_FirstStart(t *testing.T) {
 // Rule 12: a number with an empty list starts all the same, once the list is proven empty.
 func TestReader_FirstStartOfAnEmptyList(t *testing.T) {
 	d := newDesk(t, now)
+	d.list.later = time.Until(minute(0))
 	d.fails(ErrEmpty)
 	d.fails(ErrEmpty)
 	if len(d.log.commits) > 0 {
@@ -384,6 +385,24 @@ func TestReader_FirstStartOfAnEmptyList(t *testing.T) {
 		}
 	}
 	d.wantLog(ids(1, 2))
+}
+
+// Rule 12: a list that is empty for a while only, at a start from now on, shows its history later. That is not wanted.
+func TestReader_FirstStartOfAListThatSeemsEmpty(t *testing.T) {
+	for _, crew := range []Crew{nil, inTurn{}} {
+		d := newDesk(t, now)
+		d.reading.Crew = crew
+		d.restart()
+		d.list.later = time.Until(minute(100))
+		d.fails(ErrEmpty)
+		d.fails(ErrEmpty)
+		d.poll()
+		d.list.add(newest(60, 1)...)
+		d.settle(20)
+		d.list.add(message(101))
+		d.settle(20)
+		d.wantLog("m101")
+	}
 }
 
 // Rule 12: what stands in the floor and is bad is not wanted either.

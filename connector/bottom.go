@@ -8,10 +8,9 @@ import (
 
 // At a first start that wants the list down to its end, nothing tells whether what looks like the end is one: a
 // backend that fails for some seconds may answer with nothing from some page on. What is listed above is delivered
-// all the same, and at once. The end is ordinary where its last page is not full. A full one, with nothing below, is
-// the rule once in a hundred lists, and always where a list is cut off between two pages: there the pages below are
-// looked at again, several times over some minutes. What then stands below the log's oldest events is delivered as
-// what was held is (see accepting), which is late, and the new end is looked at in turn.
+// all the same, and at once; but the pages below are looked at again, several times over some minutes. What then stands
+// below the log's oldest events is delivered as what was held is (see accepting), which is late, and the new end is
+// looked at in turn. Most lists end on a page that is not full: there a look costs three calls.
 
 // Bottom says of a log that the list seemed to end below its oldest events, and that it is not settled whether it does.
 type Bottom struct {
@@ -19,6 +18,8 @@ type Bottom struct {
 	Keys Keys `json:"keys,omitempty"`
 	// Since is what the first start asked for: what is older is not wanted. Zero where all is.
 	Since time.Time `json:"since,omitzero"`
+	// Short: the last page was not full, as a list's last page is as a rule.
+	Short bool `json:"short,omitempty"`
 	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often
 	// none of them was listed where it should be.
 	Looked time.Time `json:"looked,omitzero"`
@@ -34,7 +35,7 @@ func (r *Reader) endOpen() bool {
 	return r.recorded.Bottom != nil && r.recorded.Sequence > r.recorded.Base
 }
 
-// ordinary says whether a walk came to an end of the list that needs no second look: below a page that is not full.
+// ordinary says whether a walk came to an end of the list below a page that is not full.
 func (w *walker) ordinary() bool {
 	shown := len(w.before.Messages)
 	if w.shown > 0 {
@@ -43,8 +44,7 @@ func (w *walker) ordinary() bool {
 	return shown < w.reader.rules.Page && w.gap == nil && !w.reader.filtered
 }
 
-// settleEnd records with a walk that came to the end of the list what lies lowest now, or that the end needs no
-// second look.
+// settleEnd records with a walk that came to the end of the list what lies lowest now.
 func (r *Reader) settleEnd(b *batch, w *walked) {
 	bottom := r.recorded.Bottom
 	if bottom == nil || w.bottom == 0 || len(w.order) == 0 || r.recorded.Accepting != nil || r.forgetful() {
@@ -55,12 +55,9 @@ func (r *Reader) settleEnd(b *batch, w *walked) {
 			return // it came to an end further up
 		}
 	}
-	var settled *Bottom
-	if !w.plain {
-		settled = &Bottom{Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since}
-		if slices.Equal(settled.Keys, bottom.Keys) {
-			return
-		}
+	settled := &Bottom{Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since, Short: w.plain}
+	if slices.Equal(settled.Keys, bottom.Keys) {
+		return
 	}
 	b.change = func(next *Checkpoint, _ []Event, _ bool) { next.Bottom = settled }
 }
@@ -71,6 +68,12 @@ func (r *Reader) lookDue(at time.Time) bool {
 		return false
 	}
 	if r.oneWalk && r.looked.IsZero() {
+		if r.restedAt.IsZero() {
+			r.restedAt = at
+		}
+		if due := at.After(r.restedAt); !due { // with the next poll: what fails for a moment may be right by then
+			return false
+		}
 		r.looked = at
 		return true
 	}
@@ -89,45 +92,92 @@ func (r *Reader) lookDue(at time.Time) bool {
 	return true
 }
 
-// lookBelow looks whether the list goes on below the log's oldest events. quiet says that all that is listed above
-// them is in the log. It returns how many pages it read.
-func (r *Reader) lookBelow(ctx context.Context, quiet bool) (pages int, err error) {
-	about := r.lowestPage()
-	for away := range 2*topBelow + 1 { // 0, 1, -1, 2, -2, …: something may have been deleted, or come in late
-		number := about + (away+1)/2
-		if away%2 == 0 {
-			number = about - away/2
+// looking is a look at the end of the list that is under way. A step that makes room for the next poll goes on where it was.
+type looking struct {
+	underWay bool
+	away     int // pages looked at for the log's oldest events
+	found    bool
+	lowest   int   // the page that shows them
+	rows     []Key // of that page and those below it
+	next     int   // page to be read
+}
+
+// Looking says whether a look at the end of the list is due or under way: Sweep makes it, between polls.
+func (r *Reader) Looking() bool {
+	if r.look.underWay && (!r.endOpen() || r.recorded.Accepting != nil || !r.Rested()) {
+		r.look = looking{}
+	}
+	r.look.underWay = r.look.underWay || r.lookDue(r.topAt)
+	return r.look.underWay
+}
+
+// lookOn goes on with a look at the end of the list where the step before it was kept from it by the next poll.
+func (r *Reader) lookOn(ctx context.Context, out *Outcome) error {
+	for r.look.underWay {
+		n, err := r.lookAtOne(ctx)
+		if out.Pages += n; err != nil {
+			return err
 		}
-		if number < 0 || len(r.recorded.Bottom.Keys) == 0 {
-			continue
+	}
+	return nil
+}
+
+// lookAtOne looks at the next page of a look: first where the log's oldest events should stand and around there, as something
+// may have been deleted or come in late; and from the page that shows them on, whether the list goes on below them.
+func (r *Reader) lookAtOne(ctx context.Context) (pages int, err error) {
+	l := &r.look
+	if !l.found {
+		number := r.lowestPage() + (l.away+1)/2
+		if l.away%2 == 0 {
+			number -= l.away
+		}
+		if l.away++; l.away > 2*topBelow+1 || len(r.recorded.Bottom.Keys) == 0 {
+			r.look = looking{}
+			return 0, r.recordLook(ctx, 0, 1)
+		}
+		if number < 0 {
+			return 0, nil
 		}
 		page, err := r.read(ctx, number, "")
-		if pages++; err != nil {
-			return pages, err
+		if err != nil {
+			l.away--
+			return 1, err
 		}
-		if !r.lowestOn(page.Messages) {
-			continue
+		if r.lowestOn(page.Messages) {
+			l.found, l.lowest, l.next, l.rows = true, number, number+1, shownKeys(page.Messages)
 		}
-		rows := page.Messages
-		for below := number + 1; below <= number+r.rules.BelowEnd; below++ {
-			page, err := r.read(ctx, below, "")
-			if pages++; err != nil {
-				return pages, err
-			}
-			if rows = append(rows, page.Messages...); below > number+1 && r.goesOnBelow(rows) {
-				break
-			}
-		}
-		if r.goesOnBelow(rows) {
-			n, err := r.readOn(ctx, number)
-			return pages + n, err
-		}
-		return pages, r.recordLook(ctx, 1, 0)
+		return 1, nil
 	}
-	if !quiet {
-		return pages, nil
+	page, err := r.read(ctx, l.next, "")
+	if err != nil {
+		return 1, err
 	}
-	return pages, r.recordLook(ctx, 0, 1)
+	l.next, l.rows = l.next+1, append(l.rows, shownKeys(page.Messages)...)
+	lowest, goesOn, deep := l.lowest, r.goesOnBelow(l.rows), r.rules.BelowEnd
+	if r.recorded.Bottom.Short {
+		deep = min(deep, belowShort)
+	}
+	switch {
+	case l.next <= lowest+deep && !(goesOn && l.next > lowest+2):
+		return 1, nil
+	case goesOn:
+		r.look = looking{}
+		n, err := r.readOn(ctx, lowest)
+		return 1 + n, err
+	}
+	r.look = looking{}
+	return 1, r.recordLook(ctx, 1, 0)
+}
+
+// belowShort is how many pages are looked at below a last page that is not full.
+const belowShort = 2
+
+func shownKeys(rows []Message) []Key {
+	keys := make([]Key, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].Key
+	}
+	return keys
 }
 
 // closeEnd records that the end of the list needs no more looks.
@@ -172,9 +222,9 @@ func (r *Reader) lowestOn(rows []Message) bool {
 
 // goesOnBelow says whether some rows show, below the lowest of the log's oldest events, what never came into the log
 // or the quarantine.
-func (r *Reader) goesOnBelow(rows []Message) bool {
-	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.recorded.Bottom.Keys, rows[i].Key); i-- {
-		if key := rows[i].Key; !r.known(key) && !r.rejects.has(key) {
+func (r *Reader) goesOnBelow(rows []Key) bool {
+	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.recorded.Bottom.Keys, rows[i]); i-- {
+		if key := rows[i]; !r.known(key) && !r.rejects.has(key) {
 			return true
 		}
 	}

@@ -131,7 +131,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	var out Outcome
 	var err error
-	sweeping, accepting := p.sweepDue(began), p.session.Reader().Accepting()
+	sweeping, accepting := p.sweepDue(began), p.session.Reader().Accepting() || p.session.Reader().Looking()
 	delivering := true // polls are to follow at the shortest interval
 	if sweeping {
 		p.urgency.Store(int32(Sweep))
@@ -251,7 +251,7 @@ func (p *Poller) sweepDue(now time.Time) bool {
 	if !p.session.Reader().Rested() || !now.Before(p.nextPoll) {
 		return false
 	}
-	if p.session.Reader().Accepting() {
+	if p.session.Reader().Accepting() || p.session.Reader().Looking() {
 		return true
 	}
 	if p.config.SweepEvery == nil {

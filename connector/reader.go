@@ -57,7 +57,10 @@ type Reader struct {
 	end        provenEnd
 	suspicion  suspicion
 	deeper     bool
-	starts     int       // first starts made again
+	starts     int // first starts made again
+	look       looking
+	topAt      time.Time // when page 0 was received last
+	restedAt   time.Time // of a history: when it came to its end first
 	looked     time.Time // when it was looked last whether the list goes on below the log
 	hollows    int       // walks in a row that met an empty page in the middle
 	// filtered: empty pages in the middle are believed, for one was so for long.
@@ -201,13 +204,7 @@ func (r *Reader) Poll(ctx context.Context, start Start) (Outcome, error) {
 			return out, err
 		}
 		unchanged := held != "" && (page.Unchanged || page.Fingerprint == held)
-		if r.lookDue(page.Received) {
-			n, err := r.lookBelow(ctx, unchanged || len(page.Messages) == 0)
-			if looked += n; err != nil {
-				out.Pages = looked + 1
-				return out, err
-			}
-		}
+		r.topAt = page.Received
 		if unchanged {
 			return Outcome{Pages: looked + 1, Unchanged: true, Rested: true}, nil
 		}

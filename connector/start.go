@@ -24,13 +24,17 @@ func (s Start) String() string {
 	return s.Since.UTC().Format(time.RFC3339)
 }
 
+// startSlack is how much older than a start from now on a message may be and still count as new, where the list was empty: clocks differ.
+const startSlack = 10 * time.Minute
+
 // firstStart settles what is wanted: it finds the floor and records it.
 func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 	var out Outcome
 	var floor []Message
+	now := !start.Beginning && start.Since.IsZero()
 	switch {
 	case start.Beginning:
-	case start.Since.IsZero():
+	case now:
 		page, err := r.read(ctx, 0, "")
 		if err != nil {
 			return out, err
@@ -40,6 +44,8 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 			if err := r.emptyList(ctx); err != nil {
 				return out, err
 			}
+			// It may be a list that fails for a while: what shows later and was there before is not wanted.
+			start.Since = page.Received.Add(-startSlack)
 		}
 		floor = page.Messages[:min(len(page.Messages), r.rules.Floor)]
 	default:
@@ -78,7 +84,7 @@ func (r *Reader) firstStart(ctx context.Context, start Start) (Outcome, error) {
 	}
 	r.record(next)
 	r.times.base = next.GroundTime
-	r.fromTop = !start.Beginning && start.Since.IsZero() // all that page 0 showed is known
+	r.fromTop = now // all that page 0 showed is known
 	r.give()
 	return out, nil
 }

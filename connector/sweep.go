@@ -45,6 +45,11 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 		err := r.acceptSome(ctx, &out)
 		return out, err
 	}
+	if r.Looking() {
+		err := r.lookOn(ctx, &out)
+		out.More = r.look.underWay
+		return out, err
+	}
 	s := &r.sweeping
 	defer func() { s.hand = nil }()
 	for step := 0; step < max(1, r.rules.SweepStep) || s.pending(); step++ {

@@ -87,7 +87,7 @@ func (r *replica) work() {
 		deep := session.Owns() && session.Reader().Start() > 0
 		var out connector.Outcome
 		var err error
-		if r.polls%2 == 0 && session.Owns() && session.Reader().Accepting() {
+		if r.polls%2 == 0 && session.Owns() && (session.Reader().Accepting() || session.Reader().Looking()) {
 			out, err = session.Sweep(ctx, epoch)
 		} else if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().Start() == 0 {
 			for out.More = true; out.More && err == nil; {
