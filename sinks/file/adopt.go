@@ -148,6 +148,9 @@ func (j *journal) each(ctx context.Context, from position, visit func(part int, 
 }
 
 func scanFile(ctx context.Context, path string, offset int64, visit func(at int64, line []byte) error) error {
+	if err := regular(path); err != nil {
+		return err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -156,11 +159,6 @@ func scanFile(ctx context.Context, path string, offset int64, visit func(at int6
 		return fmt.Errorf("open: %w", plain(err))
 	}
 	defer f.Close() // only read
-	if info, err := f.Stat(); err != nil {
-		return fmt.Errorf("look at the file: %w", plain(err))
-	} else if !info.Mode().IsRegular() {
-		return irregular(path)
-	}
 	rest, err := scan(ctx, f, offset, func(line []byte) error {
 		if err := visit(offset, line); err != nil {
 			return &lineFault{path, offset, err}

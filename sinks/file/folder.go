@@ -152,6 +152,9 @@ func (f *folder) open() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Mend: "make it: mkdir -p " + filepath.Dir(f.dir)}
 	}
+	if info, looked := os.Stat(f.dir); looked == nil && !info.IsDir() {
+		return notFolder(f.dir)
+	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make the folder of checkpoints: %w", plain(err))
 	}

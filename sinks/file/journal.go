@@ -215,13 +215,11 @@ func sumBefore(f *os.File, end int64) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
-// irregular is the refusal of a folder, a pipe or a device in the place of the file.
-func irregular(path string) error {
-	return &connector.Refusal{Thing: "file " + path, Cause: "it is no regular file", Mend: "name a regular file; for pipes there is the sink stdout"}
-}
-
 // openAppender opens a file and cuts a torn last line off.
 func (j *journal) openAppender(ctx context.Context, path string) (a appender, err error) {
+	if err := regular(path); err != nil {
+		return a, err
+	}
 	f, err := j.disk.openAppend(path)
 	if err != nil {
 		return a, fmt.Errorf("open: %w", plain(err))

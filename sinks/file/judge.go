@@ -42,7 +42,7 @@ func (f *folder) lookInto() error {
 	case err != nil:
 		return fmt.Errorf("look at the folder of checkpoints: %w", plain(err))
 	case !info.IsDir():
-		return fmt.Errorf("look at the folder of checkpoints: %w", fs.ErrExist)
+		return notFolder(f.dir)
 	}
 	path := filepath.Join(f.dir, "lock")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

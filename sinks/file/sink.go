@@ -102,6 +102,10 @@ func checkFolder(thing, dir, path string) []connector.Finding {
 		return finding(connector.FindingWarning, "a file made for this check could not be removed from "+dir, "rm "+probe.Name())
 	}
 	info, err = os.Stat(path)
+	var refusal *connector.Refusal
+	if (err != nil || !info.IsDir()) && errors.As(regular(path), &refusal) {
+		return finding(connector.FindingRefused, path+": "+refusal.Cause, refusal.Mend)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return finding(connector.FindingOK, path+" will be made", "")

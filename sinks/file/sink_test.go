@@ -120,21 +120,3 @@ func readLines(t *testing.T, path string) (lines [][]byte) {
 	}
 	return lines
 }
-
-// TestAcquire_folderInPlaceOfTheFile is refused by name: it does not become a file by waiting.
-func TestAcquire_folderInPlaceOfTheFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "events.jsonl")
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(Config{Path: path}, connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	_, err = s.Log(sinktest.Claim("shop", "one")).Acquire(t.Context())
-	var refusal *connector.Refusal
-	if !errors.As(err, &refusal) || refusal.Cause != "it is no regular file" {
-		t.Fatalf("got %v, want that it is refused", err)
-	}
-}

@@ -1,0 +1,47 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// regular says whether a path may be opened: it is a regular file, or nothing yet. To open a named pipe would wait for whoever
+// reads it, and a link that leads nowhere makes no file where its folder is missing.
+func regular(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return &connector.Refusal{
+				Thing: "file " + path, Cause: "it is a link to a file that does not exist",
+				Mend: "make the file that it leads to, or remove the link",
+			}
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at the file: %w", plain(err))
+	case !info.Mode().IsRegular():
+		return irregular(path)
+	}
+	return nil
+}
+
+// irregular is the refusal of a folder, a pipe or a device in the place of the file.
+func irregular(path string) error {
+	return &connector.Refusal{
+		Thing: "file " + path, Cause: "it is no regular file",
+		Mend: "name a regular file; for pipes there is the sink stdout",
+	}
+}
+
+// notFolder is the refusal of what stands where the folder of checkpoints has to be.
+func notFolder(dir string) error {
+	return &connector.Refusal{
+		Thing: "folder " + dir, Cause: "something else stands in its place, which is no folder",
+		Mend: "move it away, or give the events another path",
+	}
+}
