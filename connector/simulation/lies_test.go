@@ -34,6 +34,9 @@ func (w *world) answer(number int) connector.Page {
 	}
 	if w.now >= w.lie.until && w.chance(often) {
 		w.lie = lie{pick(w.rng, ways...), w.between(1, pick(w.rng, 2, 8, 30)), w.now + w.between(1, longestLie)}
+		if w.lie.kind == "clamps" || w.lie.kind == "ignores" { // what it shows is true, so that it may last: a search has to end
+			w.lie.until += w.between(0, 20*longestLie)
+		}
 	}
 	shown := number
 	if w.now < w.lie.until {
