@@ -79,8 +79,10 @@ func stored(t *testing.T, sink *Sink, prefix string) []*natsgo.RawStreamMsg {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []connector.Mode{connector.ModeStructured, connector.ModeBinary} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			sinktest.Run(t, sinktest.Suite{
 				// One process, one server: sinks on the same place are those that one server has.
 				New:     func(t *testing.T) sinktest.Place { return newPlace(t, mode) },

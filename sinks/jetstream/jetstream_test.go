@@ -3,7 +3,9 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"os"
@@ -25,6 +27,13 @@ func TestMain(m *testing.M) {
 	if file := os.Getenv(serverProcess); file != "" {
 		serve(file)
 		return
+	}
+	flag.Parse()
+	// The tests wait for servers most of the time: a few more of them than processors do not disturb each other.
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set("6"); err != nil {
+			log.Fatal(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -224,8 +233,10 @@ func newPlace(t *testing.T, url string, c Config, mode connector.Mode, stop func
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []connector.Mode{connector.ModeStructured, connector.ModeBinary} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			sinktest.Run(t, sinktest.Suite{
 				New: func(t *testing.T) sinktest.Place {
 					s := startServer(t, nil)
