@@ -25,10 +25,14 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 	}{
 		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, "it is no regular file"},
 		{"a named pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "it is no regular file"},
-		{"a link that leads nowhere", func(path string) error { return os.Symlink(filepath.Join(path+"-missing", "real"), path) },
-			"it is a link to a file that does not exist"},
-		{"checkpoints that are a file", func(path string) error { return os.WriteFile(path+".checkpoint", nil, 0o600) },
-			"something else stands in its place, which is no folder"},
+		{
+			"a link that leads nowhere", func(path string) error { return os.Symlink(filepath.Join(path+"-missing", "real"), path) },
+			"it is a link to a file that does not exist",
+		},
+		{
+			"checkpoints that are a file", func(path string) error { return os.WriteFile(path+".checkpoint", nil, 0o600) },
+			"something else stands in its place, which is no folder",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "events.jsonl")
