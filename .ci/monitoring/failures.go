@@ -76,7 +76,7 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorApiChanged", "TwochatConnectorNothingArrives", "TwochatConnectorSourceDown"},
 	},
 	{
-		name: "2Chat down in a backlog", fake: func(o *twochattest.Options) { o.History, o.Latency = 30_000, 20*time.Millisecond },
+		name: "2Chat down in a backlog", fake: func(o *twochattest.Options) { o.History, o.Latency = 300_000, 20*time.Millisecond },
 		ready:  `twochat_connector_backlog_page{stream="shop"} 1`,
 		happen: func(s *stage) error { s.broken(twochattest.Status(503, twochattest.BodyHTML)); return nil }, shows: state("no_source"),
 		fires: []string{"TwochatConnectorBacklogStuck", "TwochatConnectorNothingArrives", "TwochatConnectorSourceDown"},
