@@ -23,20 +23,15 @@ func (r *Reader) settleTop(ctx context.Context, w *walked) error {
 	looks := r.rules.SlicePages
 	if newest.at.sequence() > r.window.certified {
 		looks = carefulLooks
-		unknown := slices.IndexFunc(w.order, func(f found) bool { return r.known(f.Key) })
-		w.belowTop = unknown >= 0 && unknown < r.rules.Page // it was not deleted, as a rule
+		known := slices.IndexFunc(w.order, func(f found) bool { return r.known(f.Key) })
+		w.belowTop = known >= 0 && known < r.rules.Page // it was not deleted, as a rule
 	}
 	if w.belowTop || r.gone == newest.key {
 		return nil
 	}
 	if r.above > 0 && r.above < r.start { // most often still there
-		page, err := r.read(ctx, r.above, "")
-		if err != nil {
+		if err := r.lookFor(ctx, w, r.above, above); err != nil || w.belowTop {
 			return err
-		}
-		w.pages++
-		if w.belowTop = slices.ContainsFunc(page.Messages, func(m Message) bool { return within(above, m.Key) }); w.belowTop {
-			return nil
 		}
 	}
 	step := max(1, len(above)/(2*r.rules.Page)) // it cannot jump over them, though some may have been deleted
@@ -45,17 +40,26 @@ func (r *Reader) settleTop(ctx context.Context, w *walked) error {
 			w.belowTop = newest.at.sequence() > r.window.certified
 			break
 		}
-		page, err := r.read(ctx, number, "")
-		if err != nil {
+		if err := r.lookFor(ctx, w, number, above); err != nil {
 			return err
 		}
-		w.pages++
-		if w.belowTop = slices.ContainsFunc(page.Messages, func(m Message) bool { return within(above, m.Key) }); w.belowTop {
+		if w.belowTop {
 			r.above = number
 			return nil
 		}
 	}
 	r.gone = newest.key
+	return nil
+}
+
+// lookFor looks whether a page above a walk's start shows any of some events: then the walk began below them.
+func (r *Reader) lookFor(ctx context.Context, w *walked, number int, events map[Key]struct{}) error {
+	page, err := r.read(ctx, number, "")
+	if err != nil {
+		return err
+	}
+	w.pages++
+	w.belowTop = slices.ContainsFunc(page.Messages, func(m Message) bool { return within(events, m.Key) })
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (r *Reader) settleEnd(b *batch, w *walked) {
 			return // it came to an end further up
 		}
 	}
-	settled := &Bottom{Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since, Short: w.plain}
+	settled := &Bottom{Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since, Short: w.short}
 	if slices.Equal(settled.Keys, bottom.Keys) {
 		return
 	}
@@ -71,7 +71,7 @@ func (r *Reader) lookDue(at time.Time) bool {
 		if r.restedAt.IsZero() {
 			r.restedAt = at
 		}
-		if due := at.After(r.restedAt); !due { // with the next poll: what fails for a moment may be right by then
+		if !at.After(r.restedAt) { // with the next poll: what fails for a moment may be right by then
 			return false
 		}
 		r.looked = at
@@ -232,7 +232,7 @@ func (r *Reader) goesOnBelow(rows []Key) bool {
 }
 
 // readOn begins to deliver what stands below the log's oldest events: down to the end of the list, or to what the
-// first start did not
+// first start did not want.
 func (r *Reader) readOn(ctx context.Context, lowest int) (pages int, err error) {
 	bottom := r.recorded.Bottom
 	begun := &Acceptance{Top: bottom.Keys, Below: true, At: r.recorded.Sequence}

@@ -214,7 +214,7 @@ func (r *Reader) judge(w *walked) {
 func (w *walker) ended(ctx context.Context, empty Page) error {
 	r := w.reader
 	w.taken++
-	w.bottom, w.plain = empty.Number, w.ordinary()
+	w.bottom, w.short = empty.Number, w.ordinary()
 	switch {
 	case w.taken > 1:
 	case r.start > 0:

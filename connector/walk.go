@@ -40,9 +40,9 @@ type walked struct {
 	// gap is the last empty page in the middle of the walk, where there is one; hollow: that is not believed yet.
 	gap    *Page
 	hollow bool
-	// bottom is the page at which the list ended, where the walk went as far; else 0. plain: that needs no second look.
+	// bottom is the page at which the list ended, where the walk went as far; else 0. short: the last page was not full.
 	bottom int
-	plain  bool
+	short  bool
 }
 
 // errDeep: a slice's worth of pages showed neither enough ground nor the end of the list.
