@@ -20,6 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 // kafkaVariable names a real Kafka for the tests, as for those of sinks/kafka: a version that .ci/kafka/kafka.sh fetches, or a
@@ -45,7 +47,8 @@ func newKafkaCluster(t *testing.T, jars string, nodes int) *kafkaPlace {
 	t.Helper()
 	p := &kafkaPlace{jars: jars}
 	for range nodes {
-		p.folders, p.ports = append(p.folders, t.TempDir()), append(p.ports, freePortPair(t))
+		// The broker's controller listens on the next port.
+		p.folders, p.ports = append(p.folders, t.TempDir()), append(p.ports, sinktest.FreePorts(t, 2))
 	}
 	if nodes > 1 {
 		p.cluster(t)
@@ -76,19 +79,6 @@ func (p *kafkaPlace) cluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// freePortPair finds a port whose successor is free as well: the broker's controller listens there.
-func freePortPair(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := freePort(t)
-		if _, err := tryPort(t.Context(), port+1); err == nil {
-			return port
-		}
-	}
-	t.Fatal("no two free ports in a row")
-	return 0
 }
 
 func (p *kafkaPlace) script(t *testing.T, args ...string) string {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,8 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 // place is a broker in a process of its own, which a test treats badly.
@@ -55,8 +56,8 @@ func newNATSCluster(t *testing.T, binary, options string, servers int) *natsPlac
 	p := &natsPlace{binary: binary, folder: t.TempDir(), options: options, processes: make([]*process, servers)}
 	var routes []string
 	for range servers {
-		p.ports = append(p.ports, freePort(t))
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)))
+		p.ports = append(p.ports, sinktest.FreePorts(t, 1))
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", sinktest.FreePorts(t, 1)))
 	}
 	for i, port := range p.ports {
 		config := fmt.Sprintf("server_name: n%d\nlisten: 127.0.0.1:%d\nmax_payload: 4MB\njetstream: { store_dir: %q, sync_interval: always }\n",
@@ -79,25 +80,6 @@ func newNATSCluster(t *testing.T, binary, options string, servers int) *natsPlac
 
 func (p *natsPlace) config(i int) string {
 	return filepath.Join(p.folder, fmt.Sprintf("nats-%d.conf", i+1))
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	port, err := tryPort(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
-// tryPort says whether a port of loopback is free; 0 is any.
-func tryPort(ctx context.Context, port int) (int, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 func (p *natsPlace) url() string {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +21,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 const testKey = "UAK-canary-0f9c2f5e"
@@ -66,23 +65,10 @@ func configure(t *testing.T, baseURL, sink string, more ...string) string {
 	return path
 }
 
-// closedPort is an address on which nothing listens.
+// closedPort is an address on which nothing listens, and that no other test gets.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		// Below the ports that connections take of themselves, one of which would be taken again before it is used.
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15_000+rand.IntN(15_000)))
-		if err != nil {
-			continue
-		}
-		address := listener.Addr().String()
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return address
-	}
-	t.Fatal("no port is free")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", sinktest.FreePorts(t, 1))
 }
 
 // output is what a command has written so far.

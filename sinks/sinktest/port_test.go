@@ -1,0 +1,32 @@
+package sinktest
+
+import (
+	"fmt"
+	"net"
+	"testing"
+)
+
+// A port is one test's until that ends, also where nothing listens on it yet.
+func TestFreePorts(t *testing.T) {
+	var first int
+	t.Run("held", func(t *testing.T) {
+		first = FreePorts(t, 2)
+		for port := first; port < first+2; port++ {
+			if reserve(t, port, 1) {
+				t.Errorf("port %d was given away twice", port)
+			}
+		}
+	})
+	if !reserve(t, first, 2) {
+		t.Error("the ports are held longer than their test")
+	}
+	next := FreePorts(t, 1)
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", next))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if reserve(t, listener.Addr().(*net.TCPAddr).Port, 1) {
+		t.Error("a port was given away on which somebody listens")
+	}
+}
