@@ -90,6 +90,9 @@ func (w *writer) commit(n int) error {
 	return err
 }
 
+// waitRaised waits until the epoch is raised for the next transaction, which goes on after a commit has returned.
+func (w *writer) waitRaised() { <-w.log.(*log).session.raised }
+
 func (w *writer) wantStored(n uint64) {
 	w.t.Helper()
 	stored := storedEvents(w.t, w.b, w.sink.topics.events, w.stream)
@@ -142,9 +145,13 @@ func TestMishaps(t *testing.T) {
 				if err := w.commit(5); err != nil {
 					t.Fatal(err)
 				}
+				w.waitRaised()
 				s.next(c.key.Int16(), c.what, c.n)
 				if err := w.commit(7); outcomeOf(err) != c.outcome {
 					t.Fatalf("the commit is %s (%v), want %s", outcomeOf(err), err, c.outcome)
+				}
+				if c.outcome == done {
+					w.waitRaised() // the request that is to meet its mishap may not have been sent yet
 				}
 				s.wantMet(t)
 				want := uint64(5)
@@ -234,7 +241,7 @@ func TestAnswers(t *testing.T) {
 				c.fault.Topic = config.Topic // a checkpoint cannot be cut
 			}
 			w.acquire()
-			<-w.log.(*log).session.raised
+			w.waitRaised()
 			var handle *kfake.FaultHandle
 			if slices.Contains(c.fault.Keys, kmsg.InitProducerID) { // it concerns the raise after this commit
 				handle = b.fake.Fault(c.fault)
