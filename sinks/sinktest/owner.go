@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -108,24 +106,28 @@ var ownerRules = []rule{
 		closeAll(s, log, log, sink, sink)
 	}},
 	{name: "close: leaves no goroutine behind", test: func(s *scene) {
-		// The place's own goroutines may come and go with its clients: what is new has to end in the end.
-		before := goleak.IgnoreCurrent()
-		claim := Claim("595981048477", "one")
-		sink := s.open()
-		log := s.log(sink, claim)
-		c := s.acquire(log).Checkpoint
-		for i := range 3 {
-			c = s.commit(log, c, Events(claim.Stream, uint64(1+2*i), 2))
-		}
-		closeAll(s, log, sink)
+		var begun begun
+		begun.by(s, func() {
+			claim := Claim("595981048477", "one")
+			sink := s.open()
+			log := s.log(sink, claim)
+			c := s.acquire(log).Checkpoint
+			for i := range 3 {
+				c = s.commit(log, c, Events(claim.Stream, uint64(1+2*i), 2))
+			}
+			if begun.running(s) == "" {
+				s.Log("the sink runs no goroutines of its own")
+			}
+			closeAll(s, log, sink)
+		})
 		ctx := s.context()
 		for {
-			err := goleak.Find(before)
-			if err == nil {
+			left := begun.running(s)
+			if left == "" {
 				return
 			}
 			if !pause(ctx, 20*time.Millisecond) {
-				s.Fatal(err)
+				s.Fatalf("still running:\n%s", left)
 			}
 		}
 	}},

@@ -1,0 +1,35 @@
+package sinktest
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// A goroutine is the case's that began it, also through another one that has ended; what runs beside is not.
+func TestBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scene{T: t}
+		end := make(chan struct{})
+		wait := func() { <-end }
+		go wait()
+		var one, two begun
+		two.by(s, func() { go wait() })
+		one.by(s, func() {
+			go func() { go waitBelow(end) }()
+			synctest.Wait()
+			if left := one.running(s); strings.Count(left, " @ ") != 1 || !strings.Contains(left, "waitBelow") {
+				t.Errorf("running: %q", left)
+			}
+		})
+		close(end)
+		synctest.Wait()
+		for _, b := range []*begun{&one, &two} {
+			if left := b.running(s); left != "" {
+				t.Errorf("ended, and still found: %s", left)
+			}
+		}
+	})
+}
+
+func waitBelow(end chan struct{}) { <-end }
