@@ -31,14 +31,14 @@ func (c *Config) fileFindings() []connector.Finding {
 		if err := c.readNamed(path, named); err != nil {
 			list = append(list, connector.Finding{
 				Level: connector.FindingRefused, Thing: path, Text: strings.TrimPrefix(err.Error(), "read secret: "),
-				Mend: fileHint(path, err),
+				Hint: fileHint(path, err),
 			})
 			return
 		}
 		if info, err := os.Stat(named); err == nil && isSecret(path) && info.Mode().Perm()&0o004 != 0 {
 			list = append(list, connector.Finding{
 				Level: connector.FindingWarning, Thing: path, Text: "every user of this machine may read the file",
-				Mend: "chmod 0400 " + secret.Shown(named) + ", or defaultMode: 0440 for a Secret's volume",
+				Hint: "chmod 0400 " + secret.Shown(named) + ", or defaultMode: 0440 for a Secret's volume",
 			})
 		}
 	})

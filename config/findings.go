@@ -14,12 +14,12 @@ func (c *Config) Findings() []connector.Finding {
 	if c.Poll.Sweep.Every == 0 {
 		list = append(list, connector.Finding{
 			Level: connector.FindingWarning, Thing: "poll.sweep.every",
-			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found", Mend: "set poll.sweep.every: 1h",
+			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found", Hint: "set poll.sweep.every: 1h",
 		})
 	}
 	if c.Events.Headers && !slices.Equal(c.Sink.Chosen(), []string{"kafka"}) {
 		list = append(list, connector.Finding{
-			Level: connector.FindingWarning, Thing: "events.headers", Text: "only the sink kafka knows this key", Mend: "take it out",
+			Level: connector.FindingWarning, Thing: "events.headers", Text: "only the sink kafka knows this key", Hint: "take it out",
 		})
 	}
 	for _, finding := range c.Sink.Validate() {
@@ -49,8 +49,8 @@ func (c *Config) sinkPath(thing string) string {
 var pathForm = regexp.MustCompile(`^[a-z_]+(\[[0-9]+\])?(\.[a-z_]+(\[[0-9]+\])?)*$`)
 
 func sinkText(f connector.Finding) string {
-	if f.Mend == "" {
+	if f.Hint == "" {
 		return f.Text
 	}
-	return f.Text + "; " + f.Mend
+	return f.Text + "; " + f.Hint
 }

@@ -172,7 +172,7 @@ func (r *Reader) searchTop(ctx context.Context, out *Outcome) error {
 		number = expected - a.looks/2
 	}
 	if number < 0 && a.looks > 2*topBelow {
-		change := func(next *Checkpoint, _ []Event, _ bool) { next.Bottom, next.Accepting = next.withoutAccepting(), nil }
+		change := func(next *Checkpoint, _ []Event, _ bool) { next.Bottom, next.Accepting = withoutAccepting(next), nil }
 		_, err := r.commit(ctx, batch{change: change}, 0)
 		return err
 	}
@@ -268,4 +268,12 @@ func (r *Reader) lookFurther() {
 func (r *Reader) expected() int {
 	at := r.recorded.Accepting
 	return max(0, at.Row+int(r.recorded.Sequence-at.At)+r.accept.astray)
+}
+
+// Accepting is how far the delivery of held messages has come, from the end of the list upward.
+type Accepting struct {
+	// Delivered is how many events it has delivered.
+	Delivered uint64 `json:"delivered"`
+	// Page is the page of the list from which down nothing is left to deliver; nil while the end of the list is searched or read.
+	Page *int `json:"done_from_page,omitempty"`
 }

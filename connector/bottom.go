@@ -12,21 +12,6 @@ import (
 // below the log's oldest events is delivered as what was held is (see accepting), which is late, and the new end is
 // looked at in turn. Most lists end on a page that is not full: there a look costs three calls.
 
-// Bottom says of a log that the list seemed to end below its oldest events, and that it is not settled whether it does.
-type Bottom struct {
-	// Keys are those of the log's oldest events, as the list shows them, newest first; none before there are any.
-	Keys Keys `json:"keys,omitempty"`
-	// Since is what the first start asked for: what is older is not wanted. Zero where all is.
-	Since time.Time `json:"since,omitzero"`
-	// Short: the last page was not full, as a list's last page is as a rule.
-	Short bool `json:"short,omitempty"`
-	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often
-	// none of them was listed where it should be.
-	Looked time.Time `json:"looked,omitzero"`
-	Looks  int       `json:"looks,omitempty"`
-	Misses int       `json:"misses,omitempty"`
-}
-
 // EndOpen says whether it is not settled yet that the list ends where it seemed to at the first start. A history is
 // not waited for: its end is looked at once more each time that it is read.
 func (r *Reader) EndOpen() bool { return r.endOpen() && !(r.oneWalk && !r.looked.IsZero()) }
@@ -305,7 +290,7 @@ func (r *Reader) lowestPage() int {
 
 // withoutAccepting is what is to be looked at again where the delivery of what stands below is given up before it
 // came to anything.
-func (c *Checkpoint) withoutAccepting() *Bottom {
+func withoutAccepting(c *Checkpoint) *Bottom {
 	if a := c.Accepting; a == nil || !a.Below || c.Bottom == nil || len(c.Bottom.Keys) > 0 {
 		return c.Bottom
 	}

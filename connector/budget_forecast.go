@@ -83,10 +83,10 @@ func (b *Budget) judge(first bool) {
 	log := b.config.Logger
 	switch b.state {
 	case BudgetUnknown:
-		log.Warn("no monthly budget can be kept: the account does not say how many calls it has and has used", "mend", "set poll.monthly_credits, if only the plan's size is missing")
+		log.Warn("no monthly budget can be kept: the account does not say how many calls it has and has used", "hint", "set poll.monthly_credits, if only the plan's size is missing")
 	case BudgetShort:
 		log.Warn("the month's budget of calls will not last at this rate; polling becomes slower", "calls_used", b.last.Used, "budget", b.total(),
-			"used_up", b.usedUp, "month_ends", b.reset(b.last.At), "mend", "raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
+			"used_up", b.usedUp, "month_ends", b.reset(b.last.At), "hint", "raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
 	case BudgetSpent:
 		if b.config.Stop && b.left(b.last.own) <= 0 {
 			return // which is said where the calls end
@@ -97,7 +97,7 @@ func (b *Budget) judge(first bool) {
 			return
 		}
 		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's month begins anew", "calls_used", b.last.Used,
-			"budget", b.total(), "month_ends", b.reset(b.last.At), "mend", "raise poll.monthly_credits, or see what else uses the account")
+			"budget", b.total(), "month_ends", b.reset(b.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
 	case BudgetLasts:
 		if was != BudgetUnknown {
 			log.Info("the month's budget of calls lasts again", "calls_used", b.last.Used, "budget", b.total())

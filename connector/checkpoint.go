@@ -3,6 +3,7 @@ package connector
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -78,6 +79,21 @@ type Acceptance struct {
 	Delivered uint64    `json:"delivered,omitempty"`
 }
 
+// Bottom says of a log that the list seemed to end below its oldest events, and that it is not settled whether it does.
+type Bottom struct {
+	// Keys are those of the log's oldest events, as the list shows them, newest first; none before there are any.
+	Keys Keys `json:"keys,omitempty"`
+	// Since is what the first start asked for: what is older is not wanted. Zero where all is.
+	Since time.Time `json:"since,omitzero"`
+	// Short: the last page was not full, as a list's last page is as a rule.
+	Short bool `json:"short,omitempty"`
+	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often
+	// none of them was listed where it should be.
+	Looked time.Time `json:"looked,omitzero"`
+	Looks  int       `json:"looks,omitempty"`
+	Misses int       `json:"misses,omitempty"`
+}
+
 // Counters are running totals of a stream.
 type Counters struct {
 	Late     uint64 `json:"late"`
@@ -134,4 +150,17 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 		}
 	}
 	return c, nil
+}
+
+// records says whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted before it
+// is committed, and does not matter.
+func (c *Checkpoint) records(other *Checkpoint) bool {
+	return c.Started == other.Started && c.Base == other.Base && c.Sequence == other.Sequence && c.Certified == other.Certified && c.HorizonAt == other.HorizonAt &&
+		c.Counters.Late == other.Counters.Late && c.Counters.Rejected == other.Counters.Rejected &&
+		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
+}
+
+// movesTo gives a checkpoint the place of one that was taken over anew.
+func (c *Checkpoint) movesTo(found *Checkpoint) {
+	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

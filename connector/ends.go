@@ -243,7 +243,7 @@ func (w *walker) ended(ctx context.Context, empty Page) error {
 		return r.Doubts()
 	}
 	r.cleared = true
-	r.recorded.Bottom, r.recorded.Accepting = r.recorded.withoutAccepting(), nil // what was held is gone as well
+	r.recorded.Bottom, r.recorded.Accepting = withoutAccepting(&r.recorded), nil // what was held is gone as well
 	switch {
 	case !r.forgetful():
 		return nil // nothing was forgotten: what is not known is new

@@ -94,10 +94,10 @@ func (r *Rejected) Error() string { return "the sink rejects a message: " + r.Re
 type Refusal struct {
 	Thing string // what is concerned
 	Cause string // what is wrong with it
-	Mend  string // what to do
+	Hint  string // what to do
 }
 
-func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s; %s", r.Thing, r.Cause, r.Mend) }
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s; %s", r.Thing, r.Cause, r.Hint) }
 
 // Claim is who asks for a stream's place in a sink, and what they expect to find there.
 type Claim struct {
@@ -178,8 +178,8 @@ type Finding struct {
 	Level FindingLevel `json:"level"`
 	Thing string       `json:"thing"`
 	Text  string       `json:"text"`
-	// Mend is what to do about it, a command where there is one; empty where all is well.
-	Mend string `json:"mend,omitempty"`
+	// Hint is what to do about it, a command where there is one; empty where all is well.
+	Hint string `json:"hint,omitempty"`
 	// Missing says that what is refused is only not there yet, and that the sink's Create makes it.
 	Missing bool `json:"missing,omitempty"`
 }

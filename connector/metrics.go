@@ -44,12 +44,12 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		name, help string
 		value      func(*Status) float64
 	}{
-		{"last_good_walk_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink.", func(s *Status) float64 { return unix(s.LastGoodWalk) }},
+		{"last_successful_poll_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink.", func(s *Status) float64 { return unix(s.LastSuccessfulPoll) }},
 		{"newest_message_timestamp_seconds", "The time of the newest message listed, as the message says.", func(s *Status) float64 { return unix(s.NewestMessage) }},
-		{"ground_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages.", func(s *Status) float64 { return unix(s.Ground) }},
+		{"confirmed_until_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages.", func(s *Status) float64 { return unix(s.ConfirmedUntil) }},
 		{"next_attempt_timestamp_seconds", "When what does not work now is tried again; 0 while all works.", func(s *Status) float64 { return unix(s.NextAttempt) }},
-		{"open_gap_events", "Events delivered that no second walk has certified yet.", func(s *Status) float64 { return float64(s.Open) }},
-		{"open_gap_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is.", func(s *Status) float64 { return unix(s.OpenSince) }},
+		{"unconfirmed_events", "Events delivered that no second walk has certified yet.", func(s *Status) float64 { return float64(s.Unconfirmed) }},
+		{"unconfirmed_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is.", func(s *Status) float64 { return unix(s.UnconfirmedSince) }},
 		{"backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off.", func(s *Status) float64 { return float64(s.BacklogPage) }},
 		{"interval_seconds", "The poll interval in force.", func(s *Status) float64 { return s.Interval.Seconds() }},
 		{"seen_window_events", "Messages in the seen window.", func(s *Status) float64 { return float64(s.Seen) }},

@@ -108,8 +108,8 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 		for name, want := range map[string]float64{
 			"requests_total transient": 2, "requests_total credits": 0, "messages_total delivered": 5, "messages_total late": 1, "messages_total rejected": 1,
 			"messages_total held": 0, "commits_total not_now": 1, "commits_total unclear": 1, "commits_total rejected": 1, "commits_total fenced": 0,
-			"stream_state live": 1, "stream_state no_sink": 0, "stream_state acquiring": 0, "log_sequence": 5, "open_gap_events": 0,
-			"open_gap_since_timestamp_seconds": 0, "backlog_page": 0, "seen_window_events": 5, "newest_message_timestamp_seconds": unix(minute(5)),
+			"stream_state live": 1, "stream_state no_sink": 0, "stream_state acquiring": 0, "log_sequence": 5, "unconfirmed_events": 0,
+			"unconfirmed_since_timestamp_seconds": 0, "backlog_page": 0, "seen_window_events": 5, "newest_message_timestamp_seconds": unix(minute(5)),
 			"commits_total ok": float64(commits),
 		} {
 			if got[name] != want {
@@ -120,7 +120,7 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 			t.Errorf("nothing counted: %v", got)
 		}
 		status := s.poller.Status()
-		if got["last_good_walk_timestamp_seconds"] != unix(status.LastGoodWalk) || got["ground_timestamp_seconds"] != unix(status.Ground) ||
+		if got["last_successful_poll_timestamp_seconds"] != unix(status.LastSuccessfulPoll) || got["confirmed_until_timestamp_seconds"] != unix(status.ConfirmedUntil) ||
 			got["interval_seconds"] != status.Interval.Seconds() {
 			t.Errorf("gauges are not the status: %v, %+v", got, status)
 		}

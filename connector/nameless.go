@@ -18,13 +18,13 @@ const (
 )
 
 // nameless says whether a row has no id by which it would be known.
-func (m *Message) nameless() bool { return m.UUID == "" && m.Fault != "" }
+func nameless(m *Message) bool { return m.UUID == "" && m.Fault != "" }
 
 // placeOf is the key of a nameless row's place on its page.
 func placeOf(page []Message, i int) Key {
 	anchor, between, side := Key{}, 0, byte('-')
 	for at := i + 1; at < len(page); at++ {
-		if !page[at].nameless() {
+		if !nameless(&page[at]) {
 			anchor, side = page[at].Key, 'v'
 			break
 		}
@@ -33,7 +33,7 @@ func placeOf(page []Message, i int) Key {
 	if side == '-' {
 		between = 0
 		for at := i - 1; at >= 0; at-- {
-			if !page[at].nameless() {
+			if !nameless(&page[at]) {
 				anchor, side = page[at].Key, '^'
 				break
 			}
@@ -60,7 +60,7 @@ func placeOf(page []Message, i int) Key {
 func (r *Reader) recognise(page []Message) {
 	for i := range page {
 		m := &page[i]
-		if !m.nameless() || r.rejects.has(m.Key) {
+		if !nameless(m) || r.rejects.has(m.Key) {
 			continue
 		}
 		if m.place = placeOf(page, i); r.rejects.has(m.place) {

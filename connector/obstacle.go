@@ -5,13 +5,10 @@ package connector
 type Obstacle struct {
 	Thing string // what is concerned
 	Cause string // what is wrong with it
-	Mend  string // what to do
+	Hint  string // what to do
 }
 
 func (o *Obstacle) Error() string { return o.Thing + ": " + o.Cause }
 
 // Unwrap says that nothing was written, and that the same may be taken later.
 func (o *Obstacle) Unwrap() error { return ErrNotNow }
-
-// Hint says what to do.
-func (o *Obstacle) Hint() string { return o.Mend }

@@ -114,3 +114,8 @@ func (e *PageError) Error() string {
 
 // Unwrap gives the cause.
 func (e *PageError) Unwrap() error { return e.Err }
+
+// Personal says whether only a person can mend a fault.
+func (f PageFault) Personal() bool {
+	return f == FaultCredits || f == FaultKey || f == FaultBlocked || f == FaultNumber || f == FaultRequest
+}

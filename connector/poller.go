@@ -379,8 +379,8 @@ func (p *Poller) searchAgain() time.Duration {
 // than between polls, and no longer than until a look counts.
 func (p *Poller) suspect(s *Suspicion) time.Duration {
 	p.mu.Lock()
-	if p.status.OpenSince.IsZero() {
-		p.status.OpenSince = s.Since
+	if p.status.UnconfirmedSince.IsZero() {
+		p.status.UnconfirmedSince = s.Since
 	}
 	p.mu.Unlock()
 	wait := max(p.Status().Interval, p.waits.suspect.NextBackOff())

@@ -253,7 +253,7 @@ func TestPoller_MoreToReadIsReadAtOnce(t *testing.T) {
 		s.add(320, 301)
 		pass(longest + longest/10)
 		s.wantLog(ids(1, 320))
-		if status := s.poller.Status(); status.Open != 0 || status.Certified != 320 {
+		if status := s.poller.Status(); status.Unconfirmed != 0 || status.Certified != 320 {
 			t.Errorf("not certified at once: %+v", status)
 		}
 		s.stop()
@@ -819,15 +819,15 @@ func TestPoller_Status(t *testing.T) {
 		requests, last := len(s.list.asked), s.list.when[len(s.list.when)-1]
 		s.list.mu.Unlock()
 		want := Status{
-			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastGoodWalk: last, LastRequest: last, NewestMessage: minute(10), Ground: got.Ground,
+			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastSuccessfulPoll: last, LastRequest: last, NewestMessage: minute(10), ConfirmedUntil: got.ConfirmedUntil,
 			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10, Counters: Counters{Rejected: 1}, Interval: got.Interval,
 			EndOpen: true, // three full pages
 		}
 		if got != want {
 			t.Errorf("it says  %+v\nwant     %+v", got, want)
 		}
-		if got.Since.Before(s.began) || got.Interval < shortest || got.Interval > longest || got.Ground.IsZero() {
-			t.Errorf("since %v, interval %v, ground %v", got.Since, got.Interval, got.Ground)
+		if got.Since.Before(s.began) || got.Interval < shortest || got.Interval > longest || got.ConfirmedUntil.IsZero() {
+			t.Errorf("since %v, interval %v, ground %v", got.Since, got.Interval, got.ConfirmedUntil)
 		}
 		s.stop()
 	})
@@ -840,9 +840,9 @@ func TestPoller_OpenSince(t *testing.T) {
 		s := newShift(t, func(s *shift, _ *PollerConfig) {
 			s.list.before = func(int, int) error {
 				switch got := s.poller.Status(); {
-				case (got.Open == 0) != got.OpenSince.IsZero():
-					t.Errorf("%d are open, since %v", got.Open, got.OpenSince)
-				case got.Open == 0:
+				case (got.Unconfirmed == 0) != got.UnconfirmedSince.IsZero():
+					t.Errorf("%d are open, since %v", got.Unconfirmed, got.UnconfirmedSince)
+				case got.Unconfirmed == 0:
 					without++
 				default:
 					with++

@@ -1,22 +1,10 @@
 package connector
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
 )
-
-// Turn says which page is to be asked for.
-type Turn struct {
-	// Group counts the groups of pages that a Reader reads, of which one may be read ahead of another; 0 is a page by itself.
-	Group int
-	Page  int
-}
-
-func (t Turn) compare(other Turn) int {
-	return cmp.Or(cmp.Compare(t.Group, other.Group), cmp.Compare(t.Page, other.Page))
-}
 
 // queue orders the requests of one stream. Of those that wait, one waits for the rate limit, and when that lets a request go, it is
 // the one of the oldest group that is furthest up, whoever came first. So where the limit holds back pages that are read side by

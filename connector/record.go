@@ -17,8 +17,8 @@ func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
 	p.counters = c.Counters
 	p.mu.Lock()
 	s := &p.status
-	s.Sequence, s.Certified, s.Counters, s.Ground = c.Sequence, c.Certified, c.Counters, c.GroundTime
-	s.Seen, s.Open, s.BacklogPage = seen, open, reader.Start()
+	s.Sequence, s.Certified, s.Counters, s.ConfirmedUntil = c.Sequence, c.Certified, c.Counters, c.GroundTime
+	s.Seen, s.Unconfirmed, s.BacklogPage = seen, open, reader.Start()
 	s.Horizon, s.Accepting = len(c.Horizon) > 0 && c.Accepting == nil && !c.Accepted, reader.accepted()
 	s.EndOpen = reader.EndOpen()
 	s.Delivered += uint64(out.Delivered)
@@ -27,15 +27,15 @@ func (p *Poller) record(out Outcome, began time.Time, sweeping bool) {
 	}
 	switch {
 	case reader.Rested() || open == 0: // a walk that was cut before it delivered anything leaves nothing to confirm
-		s.OpenSince = time.Time{}
-	case s.OpenSince.IsZero():
-		s.OpenSince = began
+		s.UnconfirmedSince = time.Time{}
+	case s.UnconfirmedSince.IsZero():
+		s.UnconfirmedSince = began
 	}
 	switch {
 	case sweeping && !out.More:
 		s.LastSweep = time.Now()
 	case !sweeping && out.Rested:
-		s.LastGoodWalk = time.Now()
+		s.LastSuccessfulPoll = time.Now()
 	}
 	p.mu.Unlock()
 	state := StateCatchingUp
@@ -129,16 +129,15 @@ func faultOf(cause error) PageFault {
 	return ""
 }
 
-// Personal says whether only a person can mend a fault.
-func (f PageFault) Personal() bool {
-	return f == FaultCredits || f == FaultKey || f == FaultBlocked || f == FaultNumber || f == FaultRequest
-}
-
 // hintOf is what to do about a state; empty where there is nothing but to wait, or nothing to wait for.
 func hintOf(state StreamState, cause error) string {
 	var refusal *Refusal
 	if errors.As(cause, &refusal) {
-		return refusal.Mend
+		return refusal.Hint
+	}
+	var obstacle *Obstacle
+	if errors.As(cause, &obstacle) {
+		return obstacle.Hint
 	}
 	var hinted interface{ Hint() string } // the cause knows better than its kind
 	if errors.As(cause, &hinted) {

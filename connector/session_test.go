@@ -167,7 +167,7 @@ func TestClaim_Admit(t *testing.T) {
 			switch {
 			case test.want == "" && err != nil:
 				t.Error(err)
-			case test.want != "" && (!errors.As(err, &refusal) || !strings.Contains(refusal.Mend, test.want) || refusal.Thing != "stream support"):
+			case test.want != "" && (!errors.As(err, &refusal) || !strings.Contains(refusal.Hint, test.want) || refusal.Thing != "stream support"):
 				t.Errorf("%v, want a refusal that says %q", err, test.want)
 			}
 		})

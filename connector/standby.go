@@ -44,7 +44,7 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 			continue
 		}
 		own = 0
-		if !checkpoint.sameCommit(&last) {
+		if !sameCommit(&checkpoint, &last) {
 			last, quiet = checkpoint, time.Now()
 		}
 	}
@@ -52,8 +52,8 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 }
 
 // sameCommit says whether two checkpoints were recorded by the same commit, as far as they show it: a clock is no part of that.
-func (c *Checkpoint) sameCommit(other *Checkpoint) bool {
-	return c.Owner == other.Owner && c.Epoch == other.Epoch && c.Written.Equal(other.Written) && c.records(other)
+func sameCommit(a, b *Checkpoint) bool {
+	return a.Owner == b.Owner && a.Epoch == b.Epoch && a.Written.Equal(b.Written) && a.records(b)
 }
 
 // standDownTime is how long the polls take that the other is left, at the intervals in force now.

@@ -42,18 +42,18 @@ type Status struct {
 	// Owned says whether this instance holds the stream's place in the sink.
 	Owned bool `json:"owned"`
 
-	LastGoodWalk  time.Time `json:"last_good_walk,omitzero"`
-	LastSweep     time.Time `json:"last_sweep,omitzero"` // when the newest one came to its end
-	LastRequest   time.Time `json:"last_request,omitzero"`
-	NewestMessage time.Time `json:"newest_message,omitzero"`
-	Ground        time.Time `json:"ground,omitzero"`
+	LastSuccessfulPoll time.Time `json:"last_successful_poll,omitzero"`
+	LastSweep          time.Time `json:"last_sweep,omitzero"` // when the newest one came to its end
+	LastRequest        time.Time `json:"last_request,omitzero"`
+	NewestMessage      time.Time `json:"newest_message,omitzero"`
+	ConfirmedUntil     time.Time `json:"confirmed_until,omitzero"`
 
-	Sequence    uint64    `json:"sequence"`
-	Certified   uint64    `json:"certified"`
-	Open        uint64    `json:"open"`
-	OpenSince   time.Time `json:"open_since,omitzero"`
-	BacklogPage int       `json:"backlog_page"`
-	Seen        int       `json:"seen"`
+	Sequence         uint64    `json:"sequence"`
+	Certified        uint64    `json:"certified"`
+	Unconfirmed      uint64    `json:"unconfirmed"`
+	UnconfirmedSince time.Time `json:"unconfirmed_since,omitzero"`
+	BacklogPage      int       `json:"backlog_page"`
+	Seen             int       `json:"seen"`
 
 	Requests  uint64   `json:"requests"`
 	Delivered uint64   `json:"delivered"`
@@ -68,12 +68,4 @@ type Status struct {
 	Horizon   bool          `json:"horizon,omitempty"`
 	Accepting *Accepting    `json:"accepting,omitempty"`
 	Interval  time.Duration `json:"interval_ns"`
-}
-
-// Accepting is how far the delivery of held messages has come, from the end of the list upward.
-type Accepting struct {
-	// Delivered is how many events it has delivered.
-	Delivered uint64 `json:"delivered"`
-	// Page is the page of the list from which down nothing is left to deliver; nil while the end of the list is searched or read.
-	Page *int `json:"done_from_page,omitempty"`
 }

@@ -54,7 +54,7 @@ func (p *prometheus) wantPanels(ctx context.Context, path string) error {
 }
 
 // calmMetric is 0 in every failure here: what a walk delivers is confirmed before anybody looks.
-const calmMetric = "twochat_connector_open_gap_events"
+const calmMetric = "twochat_connector_unconfirmed_events"
 
 // chosen is a query with the dashboard's variables in it, where all is chosen.
 func chosen(query string) string {

@@ -36,7 +36,7 @@ const adminThing = "admin server"
 func listenAdmin(address string) (*admin, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, mended(fmt.Errorf("%s: %s: %s", adminThing, listenText(address), netCause(err)), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
+		return nil, hinted(fmt.Errorf("%s: %s: %s", adminThing, listenText(address), netCause(err)), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
 	}
 	return &admin{listener: listener, served: make(chan struct{})}, nil
 }

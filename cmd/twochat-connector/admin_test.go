@@ -164,46 +164,46 @@ func TestTrouble(t *testing.T) {
 		status connector.Status
 		want   string
 	}{
-		"live":             {connector.Status{State: connector.StateLive, Owned: true, LastGoodWalk: before(time.Second), Interval: time.Second}, ""},
-		"slow":             {connector.Status{State: connector.StateLive, Owned: true, LastGoodWalk: before(170 * time.Second), Interval: time.Minute}, ""},
-		"too slow":         {connector.Status{State: connector.StateLive, Owned: true, LastGoodWalk: before(190 * time.Second), Interval: time.Minute}, "the last good walk was 3 min ago (live)"},
+		"live":             {connector.Status{State: connector.StateLive, Owned: true, LastSuccessfulPoll: before(time.Second), Interval: time.Second}, ""},
+		"slow":             {connector.Status{State: connector.StateLive, Owned: true, LastSuccessfulPoll: before(170 * time.Second), Interval: time.Minute}, ""},
+		"too slow":         {connector.Status{State: connector.StateLive, Owned: true, LastSuccessfulPoll: before(190 * time.Second), Interval: time.Minute}, "the last successful poll was 3 min ago (live)"},
 		"standby":          {connector.Status{State: connector.StateStandby, Cause: "fenced"}, ""},
 		"acquiring":        {connector.Status{State: connector.StateAcquiring, Cause: "down"}, "its place in the sink is not acquired (acquiring): down"},
 		"catching up":      {connector.Status{State: connector.StateCatchingUp, Owned: true, BacklogPage: 50, LastRequest: before(time.Second)}, ""},
 		"first started":    {connector.Status{State: connector.StateLive, Owned: true, Since: before(20 * time.Second), Interval: time.Second}, ""},
-		"never walked":     {connector.Status{State: connector.StateLive, Owned: true, Since: before(40 * time.Second), Interval: time.Second}, "no good walk yet (live)"},
-		"stuck in backlog": {connector.Status{State: connector.StateCatchingUp, Owned: true, BacklogPage: 50, LastRequest: before(time.Minute)}, "no good walk yet (catching up from page 50)"},
-		"no source":        {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down"}, "no good walk yet (no source): down"},
-		"a fault in pass":  {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down", LastGoodWalk: before(20 * time.Second)}, ""},
+		"never walked":     {connector.Status{State: connector.StateLive, Owned: true, Since: before(40 * time.Second), Interval: time.Second}, "no successful poll yet (live)"},
+		"stuck in backlog": {connector.Status{State: connector.StateCatchingUp, Owned: true, BacklogPage: 50, LastRequest: before(time.Minute)}, "no successful poll yet (catching up from page 50)"},
+		"no source":        {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down"}, "no successful poll yet (no source): down"},
+		"a fault in pass":  {connector.Status{State: connector.StateNoSource, Owned: true, Cause: "down", LastSuccessfulPoll: before(20 * time.Second)}, ""},
 		"refused":          {connector.Status{State: connector.StateRefused, Cause: "name taken", Hint: "rename it"}, "refused: name taken; rename it"},
 		"wrong key": {
 			connector.Status{
 				State: connector.StateNoSource, Owned: true, Cause: "key (HTTP 401): wrong", Fault: connector.FaultKey, Hint: "mend it",
-				Since: before(time.Second), LastGoodWalk: before(2 * time.Second), Interval: time.Minute,
-			}, "the last good walk was 2 s ago (wrong key): key (HTTP 401): wrong; mend it",
+				Since: before(time.Second), LastSuccessfulPoll: before(2 * time.Second), Interval: time.Minute,
+			}, "the last successful poll was 2 s ago (wrong key): key (HTTP 401): wrong; mend it",
 		},
 		"a long wait": {
 			connector.Status{
 				State: connector.StateNoSource, Owned: true, Cause: "down", Fault: connector.FaultTransient, Since: before(time.Second),
-				NextAttempt: now.Add(time.Hour), LastGoodWalk: before(2 * time.Second), Interval: time.Minute,
-			}, "the last good walk was 2 s ago (no answer from 2Chat): down",
+				NextAttempt: now.Add(time.Hour), LastSuccessfulPoll: before(2 * time.Second), Interval: time.Minute,
+			}, "the last successful poll was 2 s ago (no answer from 2Chat): down",
 		},
 		"a short wait": {
 			connector.Status{
 				State: connector.StateNoSource, Owned: true, Cause: "down", Fault: connector.FaultTransient, Since: before(time.Second),
-				NextAttempt: now.Add(58 * time.Second), LastGoodWalk: before(2 * time.Second), Interval: time.Minute,
+				NextAttempt: now.Add(58 * time.Second), LastSuccessfulPoll: before(2 * time.Second), Interval: time.Minute,
 			}, "",
 		},
 		"no sink": {
-			connector.Status{State: connector.StateNoSink, Owned: true, Cause: "full", Since: before(31 * time.Second), LastGoodWalk: before(32 * time.Second), Interval: time.Minute},
-			"the last good walk was 32 s ago (no sink): full",
+			connector.Status{State: connector.StateNoSink, Owned: true, Cause: "full", Since: before(31 * time.Second), LastSuccessfulPoll: before(32 * time.Second), Interval: time.Minute},
+			"the last successful poll was 32 s ago (no sink): full",
 		},
 		"no sink in passing": {
-			connector.Status{State: connector.StateNoSink, Owned: true, Cause: "full", Since: before(29 * time.Second), LastGoodWalk: before(32 * time.Second), Interval: time.Minute}, "",
+			connector.Status{State: connector.StateNoSink, Owned: true, Cause: "full", Since: before(29 * time.Second), LastSuccessfulPoll: before(32 * time.Second), Interval: time.Minute}, "",
 		},
 		"a commit that hangs": {
-			connector.Status{State: connector.StateCommitting, Owned: true, Since: before(time.Minute), LastGoodWalk: before(time.Minute), Interval: time.Minute},
-			"the last good walk was 60 s ago (committing)",
+			connector.Status{State: connector.StateCommitting, Owned: true, Since: before(time.Minute), LastSuccessfulPoll: before(time.Minute), Interval: time.Minute},
+			"the last successful poll was 60 s ago (committing)",
 		},
 		"spent":   {connector.Status{State: connector.StateSpent, Owned: true, Cause: "used up"}, "the month's budget is spent: used up"},
 		"stopped": {connector.Status{State: connector.StateStopped}, "stopped"},

@@ -124,7 +124,7 @@ func readsAndDelivers(ctx context.Context, admin string) bool {
 	if err != nil || json.Unmarshal(body, &r) != nil || !r.Ready {
 		return false
 	}
-	return !slices.ContainsFunc(r.Streams, func(s streamReport) bool { return s.LastGoodWalk.IsZero() })
+	return !slices.ContainsFunc(r.Streams, func(s streamReport) bool { return s.LastSuccessfulPoll.IsZero() })
 }
 
 // notReady is how long run is watched where check refuses it: what is well is ready within two seconds.

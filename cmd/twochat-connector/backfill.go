@@ -201,9 +201,9 @@ func (b *backfill) floor(ctx context.Context, sink sinks.Sink, claim connector.C
 	checkpoint, found, err := peek(ctx, sink, claim)
 	switch {
 	case err != nil:
-		return nil, mended(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err), "`twochat-connector check` says what is wrong with the sink")
+		return nil, hinted(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err), "`twochat-connector check` says what is wrong with the sink")
 	case !found || !checkpoint.Started:
-		return nil, mended(fmt.Errorf("stream %s has not started yet, so nothing says where its history ends", b.live.Name),
+		return nil, hinted(fmt.Errorf("stream %s has not started yet, so nothing says where its history ends", b.live.Name),
 			"start `twochat-connector run` first; backfill may run beside it")
 	}
 	if err := claim.Admit(checkpoint); err != nil {
@@ -221,12 +221,12 @@ func (b *backfill) resumable(ctx context.Context, sink sinks.Sink, claim connect
 	checkpoint, found, err := peek(ctx, sink, claim)
 	switch {
 	case err != nil:
-		return mended(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err), "`twochat-connector check` says what is wrong with the sink")
+		return hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err), "`twochat-connector check` says what is wrong with the sink")
 	case !found || !checkpoint.Started:
 		return nil
 	}
 	if b.start.Beginning && len(checkpoint.Floor) > 0 {
-		return mended(fmt.Errorf("stream %s was begun with --since, and what is older cannot be put before it any more", claim.Stream.Name),
+		return hinted(fmt.Errorf("stream %s was begun with --since, and what is older cannot be put before it any more", claim.Stream.Name),
 			"go on with --since; or remove that stream's events and checkpoint from the sink and begin it anew with --all")
 	}
 	if !b.start.Beginning {
@@ -275,7 +275,7 @@ func (b *backfill) warnOfBudget() {
 	of := b.pages.budget.Status(time.Now())
 	if spare := of.Left - of.Reserve; of.State != connector.BudgetUnknown && int64(b.extent.CallsMost) > spare {
 		b.logger.Warn("the month's budget may not do for all of the history; live polling slows down for what is taken, and the reserve is left alone",
-			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "mend", "raise poll.monthly_credits, or go on next month with the same command")
+			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "hint", "raise poll.monthly_credits, or go on next month with the same command")
 	}
 }
 
@@ -326,7 +326,7 @@ func (b *backfill) read(ctx context.Context, sink sinks.Sink, claim connector.Cl
 		case status.State == connector.StateStandby:
 			stop()
 			taken := errors.New("another backfill of this stream has taken over")
-			return mended(errors.Join(taken, <-ended), "let that one finish; one is enough")
+			return hinted(errors.Join(taken, <-ended), "let that one finish; one is enough")
 		case b.pages.fatal() == nil:
 			continue
 		}

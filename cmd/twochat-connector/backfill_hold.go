@@ -12,7 +12,7 @@ import (
 type hold struct {
 	word  string // for a bar: the thing alone
 	cause string // free of personal data
-	mend  string // what a person can do; "" where there is nothing
+	hint  string // what a person can do; "" where there is nothing
 }
 
 // The words of holds.

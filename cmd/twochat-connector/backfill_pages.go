@@ -163,10 +163,10 @@ func (p *paidPages) fatal() error {
 	defer p.mu.Unlock()
 	switch {
 	case p.spent != nil:
-		return mended(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", groups(p.spent.Budget), groups(p.spent.Reserve)),
+		return hinted(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", groups(p.spent.Budget), groups(p.spent.Reserve)),
 			"raise poll.monthly_credits, or run the same command when the account's month has begun anew: it goes on where it was")
 	case p.last != nil:
-		return mended(p.last, "`twochat-connector check` says what is wrong; then the same command goes on where it was")
+		return hinted(p.last, "`twochat-connector check` says what is wrong; then the same command goes on where it was")
 	}
 	return nil
 }

@@ -179,8 +179,8 @@ func (v *backfillView) log(held hold, args ...any) {
 		return
 	}
 	args = append(args, "held", held.word, "cause", held.cause)
-	if held.mend != "" {
-		args = append(args, "mend", held.mend)
+	if held.hint != "" {
+		args = append(args, "hint", held.hint)
 	}
 	v.logger.Warn("backfill waits; it goes on by itself", args...)
 }
@@ -225,12 +225,12 @@ func (b *backfill) ended(ctx context.Context, err error) error {
 	b.view.close()
 	stopped := ctx.Err() != nil
 	if err != nil && !(stopped && errors.Is(err, context.Canceled)) {
-		var with *mendedError
+		var with *hintedError
 		var refusal *connector.Refusal
 		if errors.As(err, &with) || errors.As(err, &refusal) {
 			return err
 		}
-		return mended(err, "the same command goes on where it was")
+		return hinted(err, "the same command goes on where it was")
 	}
 	v := b.view
 	s := summary{

@@ -96,7 +96,7 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 	defer deadline.Stop()
 	for i := 0; ; {
 		for list := w.statuses(); i < len(list); i++ {
-			if s := list[i]; s.State != connector.StateLive || s.Sequence != events || s.Certified != events || s.LastGoodWalk.IsZero() {
+			if s := list[i]; s.State != connector.StateLive || s.Sequence != events || s.Certified != events || s.LastSuccessfulPoll.IsZero() {
 				break
 			}
 		}

@@ -196,7 +196,7 @@ func TestPipeline_RateLimited(t *testing.T) {
 			t.Fatalf("not ready: %q", r.NotReady)
 		}
 		for _, text := range r.NotReady {
-			wantText(t, "not ready", text, "the last good walk was", "; the rate limit lets no request go for another 1")
+			wantText(t, "not ready", text, "the last successful poll was", "; the rate limit lets no request go for another 1")
 		}
 		time.Sleep(12 * time.Minute)
 		if r := e.pipe.report(time.Now()); !r.Ready {

@@ -117,7 +117,7 @@ func (p *program) wrongConfiguration(err error, asJSON bool) error {
 	}
 	v := verdict{Error: p.failure(err)}
 	for _, g := range grievances(err) {
-		v.Findings = append(v.Findings, connector.Finding{Level: connector.FindingRefused, Thing: "configuration", Text: g.text, Mend: g.mend})
+		v.Findings = append(v.Findings, connector.Finding{Level: connector.FindingRefused, Thing: "configuration", Text: g.text, Hint: g.hint})
 	}
 	if printing := printJSON(p.out, v); printing != nil {
 		return printing
@@ -149,7 +149,7 @@ func (k *check) ok(thing, format string, args ...any) {
 	k.add(connector.Finding{Level: connector.FindingOK, Thing: thing, Text: fmt.Sprintf(format, args...)})
 }
 
-// printFinding prints one line, and the mend below it.
+// printFinding prints one line, and the hint below it.
 func printFinding(to io.Writer, finding connector.Finding) {
 	words := map[connector.FindingLevel]string{
 		connector.FindingOK: "ok     ", connector.FindingWarning: "warning", connector.FindingRefused: "refused",
@@ -161,8 +161,8 @@ func printFinding(to io.Writer, finding connector.Finding) {
 		}[finding.Level]
 	}
 	fmt.Fprintf(to, "%s  %s: %s\n", word, finding.Thing, finding.Text)
-	if finding.Mend != "" && finding.Level != connector.FindingOK {
-		fmt.Fprintf(to, "         → %s\n", finding.Mend)
+	if finding.Hint != "" && finding.Level != connector.FindingOK {
+		fmt.Fprintf(to, "         → %s\n", finding.Hint)
 	}
 }
 
@@ -189,12 +189,12 @@ func (k *check) refuses(thing string) bool {
 func (k *check) stage(ctx context.Context, wrong []error) {
 	for _, err := range wrong {
 		for _, g := range grievances(err) {
-			finding := connector.Finding{Level: connector.FindingRefused, Thing: "start", Text: g.text, Mend: g.mend}
+			finding := connector.Finding{Level: connector.FindingRefused, Thing: "start", Text: g.text, Hint: g.hint}
 			if thing, text, ok := strings.Cut(g.text, ": "); ok {
 				finding.Thing, finding.Text = thing, text
 			}
 			if finding.Thing == adminThing && k.beside(ctx) {
-				finding.Mend = "a connector answers there already: ask it with `twochat-connector status`; to start another one, stop it or name another address with admin.listen"
+				finding.Hint = "a connector answers there already: ask it with `twochat-connector status`; to start another one, stop it or name another address with admin.listen"
 			}
 			k.addOnce(finding)
 		}
@@ -211,7 +211,7 @@ func (k *check) beside(ctx context.Context) bool {
 func (k *check) page(thing string, page connector.Page) {
 	if len(page.Messages) == 0 {
 		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: thing, Text: "it can be read, and lists no message", Mend: "see in 2Chat whether it should; a message to the number shows",
+			Level: connector.FindingWarning, Thing: thing, Text: "it can be read, and lists no message", Hint: "see in 2Chat whether it should; a message to the number shows",
 		})
 		return
 	}
@@ -234,7 +234,7 @@ func (k *check) page(thing string, page connector.Page) {
 	if bad > 0 {
 		k.add(connector.Finding{
 			Level: connector.FindingWarning, Thing: thing, Text: fmt.Sprintf("%d of them cannot become events and would go to the quarantine", bad),
-			Mend: "`twochat-connector check --learn` prints the shape of the answer, to be reported",
+			Hint: "`twochat-connector check --learn` prints the shape of the answer, to be reported",
 		})
 	}
 }

@@ -41,18 +41,18 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute > info.RequestsPerMinute {
 			k.add(connector.Finding{
 				Level: connector.FindingWarning, Thing: "poll.requests_per_minute", Text: fmt.Sprintf("it is above the account's %d", info.RequestsPerMinute),
-				Mend: "set it to 0, which takes the account's",
+				Hint: "set it to 0, which takes the account's",
 			})
 		}
 	}
 	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == connector.BudgetSpent {
 		spent := connector.Finding{
 			Level: connector.FindingRefused, Thing: "poll.monthly_credits", Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
-			Mend: "wait until the account's month begins anew, raise poll.monthly_credits, or set poll.when_spent: slow",
+			Hint: "wait until the account's month begins anew, raise poll.monthly_credits, or set poll.when_spent: slow",
 		}
 		var plan *connector.PageError
 		if err := k.budget.Spent(); errors.As(err, &plan) {
-			spent.Thing, spent.Text, spent.Mend = "account", plan.Err.Error(), plan.Hint
+			spent.Thing, spent.Text, spent.Hint = "account", plan.Err.Error(), plan.Hint
 		}
 		k.add(spent)
 		return rate, false
@@ -62,14 +62,14 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	if info.Blocked {
 		k.addOnce(connector.Finding{
 			Level: connector.FindingRefused, Thing: "account",
-			Text: "2Chat says that it is blocked", Mend: blockedHint,
+			Text: "2Chat says that it is blocked", Hint: blockedHint,
 		})
 	}
 	if accountErr != nil && read > 0 {
 		finding := faultFinding("account", "", accountErr)
 		finding.Level, finding.Thing = connector.FindingWarning, "account"
 		if !noAnswer(accountErr) {
-			finding.Mend = "let the path /open/info pass, or set poll.requests_per_minute to what the account allows"
+			finding.Hint = "let the path /open/info pass, or set poll.requests_per_minute to what the account allows"
 		}
 		finding.Text = fmt.Sprintf("its limits and usage cannot be read, and `run` goes on at %d requests a minute: %s", rate, finding.Text)
 		k.add(finding)
@@ -151,12 +151,12 @@ func faultFinding(thing, about string, err error) connector.Finding {
 		connector.FaultInvalid:     "see whether twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
 		connector.FaultTransient:   "see whether this machine reaches twochat.base_url (network, proxy, DNS), and try again",
 	}
-	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: err.Error(), Mend: "try again"}
+	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: err.Error(), Hint: "try again"}
 	var fault *connector.PageError
 	if !errors.As(err, &fault) {
 		return finding
 	}
-	finding.Text, finding.Mend = fault.Err.Error(), cmp.Or(fault.Hint, mends[fault.Fault])
+	finding.Text, finding.Hint = fault.Err.Error(), cmp.Or(fault.Hint, mends[fault.Fault])
 	if fault.Status != 0 {
 		finding.Text += fmt.Sprintf(" (HTTP %d)", fault.Status)
 	}
@@ -164,9 +164,9 @@ func faultFinding(thing, about string, err error) connector.Finding {
 	case fault.RetryAfter > 0:
 		finding.Text += fmt.Sprintf("; 2Chat asked to wait %s, until %s", fault.RetryAfter.Round(time.Second),
 			time.Now().Add(fault.RetryAfter).UTC().Format("15:04:05 UTC"))
-		finding.Mend = "wait until then, and try again"
+		finding.Hint = "wait until then, and try again"
 	case fault.Fault == connector.FaultTransient && fault.Status != 0 && fault.Hint == "":
-		finding.Mend = "wait some minutes, and try again: it answers, and has a problem of its own"
+		finding.Hint = "wait some minutes, and try again: it answers, and has a problem of its own"
 	}
 	switch {
 	case fault.Fault == connector.FaultKey:

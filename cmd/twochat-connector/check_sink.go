@@ -177,17 +177,17 @@ const hintReach = "see whether it runs, and whether this machine reaches it unde
 
 func errorFinding(thing string, err error) connector.Finding {
 	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " +
-		err.Error(), Mend: hintReach}
+		err.Error(), Hint: hintReach}
 	var refusal *connector.Refusal
 	var obstacle *connector.Obstacle
 	var hinted interface{ Hint() string }
 	switch {
 	case errors.As(err, &refusal):
-		finding.Thing, finding.Text, finding.Mend = refusal.Thing, refusal.Cause, refusal.Mend
+		finding.Thing, finding.Text, finding.Hint = refusal.Thing, refusal.Cause, refusal.Hint
 	case errors.As(err, &obstacle):
-		finding.Thing, finding.Text, finding.Mend = obstacle.Thing, obstacle.Cause, obstacle.Mend
+		finding.Thing, finding.Text, finding.Hint = obstacle.Thing, obstacle.Cause, obstacle.Hint
 	case errors.As(err, &hinted): // it answers, and knows better
-		finding.Text, finding.Mend = err.Error(), hinted.Hint()
+		finding.Text, finding.Hint = err.Error(), hinted.Hint()
 	}
 	return finding
 }

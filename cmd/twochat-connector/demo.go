@@ -244,11 +244,11 @@ func (d *demo) settle(ctx context.Context, ended <-chan error) (bool, error) {
 		}
 		status := d.pipe.statuses()[0]
 		// A walk that began before the list stood still does not count: the first one after that moment may be such a one.
-		if status.Open == 0 && status.LastGoodWalk.After(quiet) && status.LastGoodWalk.After(last) {
+		if status.Unconfirmed == 0 && status.LastSuccessfulPoll.After(quiet) && status.LastSuccessfulPoll.After(last) {
 			if !last.IsZero() {
 				walks++
 			}
-			last = status.LastGoodWalk
+			last = status.LastSuccessfulPoll
 		}
 	}
 	return true, nil

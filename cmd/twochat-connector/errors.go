@@ -18,16 +18,16 @@ func (e *usageError) Unwrap() error { return e.err }
 func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
 // mendedError is an error that knows what to do about it.
-type mendedError struct {
+type hintedError struct {
 	err  error
-	mend string
+	hint string
 }
 
-func (e *mendedError) Error() string { return e.err.Error() }
-func (e *mendedError) Unwrap() error { return e.err }
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
 
 // mended adds to an error what to do about it.
-func mended(err error, mend string) error { return &mendedError{err, mend} }
+func hinted(err error, hint string) error { return &hintedError{err, hint} }
 
 // refusedError is what a check refused.
 type refusedError []connector.Finding
@@ -47,13 +47,13 @@ func (e *loggedError) Error() string { return e.err.Error() }
 func (e *loggedError) Unwrap() error { return e.err }
 
 // grievance is one thing that went wrong, for a person.
-type grievance struct{ text, mend string }
+type grievance struct{ text, hint string }
 
 // grievances takes an error apart: one for each thing that is wrong.
 func grievances(err error) []grievance {
 	var refused refusedError
 	var all refusals
-	var with *mendedError
+	var with *hintedError
 	var refusal *connector.Refusal
 	var obstacle *connector.Obstacle
 	var several severalErrors
@@ -65,18 +65,18 @@ func grievances(err error) []grievance {
 		}
 	case errors.As(err, &refused):
 		for _, finding := range refused {
-			list = append(list, grievance{finding.Thing + ": " + finding.Text, finding.Mend})
+			list = append(list, grievance{finding.Thing + ": " + finding.Text, finding.Hint})
 		}
 	case errors.As(err, &all):
 		for _, r := range all {
-			list = append(list, grievance{r.Thing + ": " + r.Cause, r.Mend})
+			list = append(list, grievance{r.Thing + ": " + r.Cause, r.Hint})
 		}
 	case errors.As(err, &with):
-		list = append(list, grievance{err.Error(), with.mend})
+		list = append(list, grievance{err.Error(), with.hint})
 	case errors.As(err, &refusal):
-		list = append(list, grievance{refusal.Thing + ": " + refusal.Cause, refusal.Mend})
+		list = append(list, grievance{refusal.Thing + ": " + refusal.Cause, refusal.Hint})
 	case errors.As(err, &obstacle):
-		list = append(list, grievance{obstacle.Error(), obstacle.Mend})
+		list = append(list, grievance{obstacle.Error(), obstacle.Hint})
 	default:
 		for text := range strings.SplitSeq(err.Error(), "\n") {
 			list = append(list, grievance{text: text})
@@ -101,8 +101,8 @@ func (p *program) tell(err error) {
 	}
 	for _, g := range grievances(err) {
 		fmt.Fprintf(p.err, "%s: %s\n", name, g.text)
-		if g.mend != "" {
-			fmt.Fprintf(p.err, "    %s\n", g.mend)
+		if g.hint != "" {
+			fmt.Fprintf(p.err, "    %s\n", g.hint)
 		}
 	}
 }
@@ -123,7 +123,7 @@ type failureText struct {
 func (p *program) failure(err error) *failure {
 	f := &failure{Command: p.name, ExitCode: exitCode(err)}
 	for _, g := range grievances(err) {
-		f.Problems = append(f.Problems, failureText{g.text, g.mend})
+		f.Problems = append(f.Problems, failureText{g.text, g.hint})
 	}
 	return f
 }

@@ -225,8 +225,8 @@ func TestHints_NoneIsEmpty(t *testing.T) {
 				return true
 			}
 			refusals++
-			mend, given := fields["Mend"]
-			if text, ok := mend.(*ast.BasicLit); !given || ok && text.Value == `""` {
+			hint, given := fields["Mend"]
+			if text, ok := hint.(*ast.BasicLit); !given || ok && text.Value == `""` {
 				t.Errorf("%s:%d: a %s without a hint", path, files.Position(n.Pos()).Line, name)
 			}
 			return true

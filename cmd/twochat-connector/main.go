@@ -120,7 +120,7 @@ func noSuchCommand(written string) error {
 	if near := config.Nearest(written, names); near != "" {
 		text += "; the nearest is " + near
 	}
-	return &usageError{mended(errors.New(text), "`twochat-connector help` says what they do")}
+	return &usageError{hinted(errors.New(text), "`twochat-connector help` says what they do")}
 }
 
 func printHelp(to io.Writer) {

@@ -167,12 +167,12 @@ func (l *pipeline) runLane(ctx context.Context, a *lane) {
 	stream := a.poller.Status().Stream
 	var refusal *connector.Refusal
 	if !errors.As(err, &refusal) {
-		refusal = &connector.Refusal{Thing: "stream " + stream, Cause: err.Error(), Mend: "restart the program; report it if it comes back"}
+		refusal = &connector.Refusal{Thing: "stream " + stream, Cause: err.Error(), Hint: "restart the program; report it if it comes back"}
 	}
 	a.mu.Lock()
 	a.refusal = refusal
 	a.mu.Unlock()
-	l.logger.Error("stream refused", "stream", stream, "cause", refusal.Cause, "mend", refusal.Mend)
+	l.logger.Error("stream refused", "stream", stream, "cause", refusal.Cause, "hint", refusal.Hint)
 }
 
 // refusals are why streams ended before they were told to.
@@ -221,7 +221,7 @@ func (l *pipeline) statuses() []connector.Status {
 	for i, a := range l.lanes {
 		list[i] = a.poller.Status()
 		if refusal := a.refused(); refusal != nil && list[i].State == connector.StateStopped {
-			list[i].State, list[i].Cause, list[i].Hint = connector.StateRefused, refusal.Thing+": "+refusal.Cause, refusal.Mend
+			list[i].State, list[i].Cause, list[i].Hint = connector.StateRefused, refusal.Thing+": "+refusal.Cause, refusal.Hint
 		}
 	}
 	return list
@@ -266,7 +266,7 @@ func (l *pipeline) notReached(err error) {
 	l.waiting = now
 	l.mu.Unlock()
 	if news {
-		l.logger.Warn("the sink cannot be reached; nothing is polled until it can", "cause", now.text, "hint", now.mend)
+		l.logger.Warn("the sink cannot be reached; nothing is polled until it can", "cause", now.text, "hint", now.hint)
 	}
 }
 
@@ -277,7 +277,7 @@ func sinkTrouble(err error) grievance {
 	if finding.Thing != "" {
 		text = finding.Thing + ": " + finding.Text
 	}
-	return grievance{text, finding.Mend}
+	return grievance{text, finding.Hint}
 }
 
 // judge ends the start where a finding refuses it, and says the warnings once.
@@ -288,7 +288,7 @@ func (l *pipeline) judge(findings []connector.Finding) error {
 		case connector.FindingRefused:
 			refused = append(refused, finding)
 		case connector.FindingWarning:
-			l.logger.Warn("the sink's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "mend", finding.Mend)
+			l.logger.Warn("the sink's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Hint)
 		}
 	}
 	if refused != nil {

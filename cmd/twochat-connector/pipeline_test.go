@@ -152,7 +152,7 @@ func TestPrepare_Refused(t *testing.T) {
 	findings := []connector.Finding{
 		{Level: connector.FindingOK, Thing: "a", Text: "fine"},
 		{Level: connector.FindingWarning, Thing: "b", Text: "weak"},
-		{Level: connector.FindingRefused, Thing: "c", Text: "bad", Mend: "mend it"},
+		{Level: connector.FindingRefused, Thing: "c", Text: "bad", Hint: "mend it"},
 	}
 	l := pipelineOf(t, &stuckSink{check: func(context.Context) ([]connector.Finding, error) { return findings, nil }})
 	err := l.Run(t.Context())
@@ -168,7 +168,7 @@ func TestPrepare_Refused(t *testing.T) {
 func TestPipeline_AllStreamsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := pipelineOf(t, &stuckSink{acquire: func(context.Context) (connector.State, error) {
-			return connector.State{}, &connector.Refusal{Thing: "stream", Cause: "name taken", Mend: "rename it"}
+			return connector.State{}, &connector.Refusal{Thing: "stream", Cause: "name taken", Hint: "rename it"}
 		}})
 		err := l.Run(t.Context())
 		var all refusals

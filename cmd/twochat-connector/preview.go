@@ -100,7 +100,7 @@ func (p *program) previewed(ctx context.Context, c *config.Config, s connector.S
 		page, err := client.Page(ctx, s, 0, "")
 		if err != nil {
 			finding := faultFinding("stream "+s.Name, "", err)
-			return nil, mended(errors.New(finding.Thing+": "+finding.Text), finding.Mend)
+			return nil, hinted(errors.New(finding.Thing+": "+finding.Text), finding.Hint)
 		}
 		for _, m := range page.Messages {
 			items = append(items, m.Data)
@@ -111,18 +111,18 @@ func (p *program) previewed(ctx context.Context, c *config.Config, s connector.S
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return nil, mended(errors.New("flag --file: the file cannot be read"), "name a file that is there, or - for the standard input")
+			return nil, hinted(errors.New("flag --file: the file cannot be read"), "name a file that is there, or - for the standard input")
 		}
 		defer file.Close()
 		from = file
 	}
 	document, err := io.ReadAll(io.LimitReader(from, twochat.LimitPageBytes+1))
 	if err != nil || len(document) > twochat.LimitPageBytes {
-		return nil, mended(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"), "give one page")
+		return nil, hinted(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"), "give one page")
 	}
 	found, err := twochat.Items(document)
 	if err != nil {
-		return nil, mended(fmt.Errorf("flag --file: %w", err), "give one page as the API answers it, or a list of its items")
+		return nil, hinted(fmt.Errorf("flag --file: %w", err), "give one page as the API answers it, or a list of its items")
 	}
 	for _, item := range found {
 		items = append(items, item)

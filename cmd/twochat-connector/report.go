@@ -67,7 +67,7 @@ func (l *pipeline) report(now time.Time) report {
 	l.mu.Lock()
 	sink := sinkReport{
 		Kind: l.config.Sink.Chosen()[0], Promise: l.sink.Promise(), Checked: l.sinkOK,
-		Waiting: l.waiting.text, Hint: l.waiting.mend,
+		Waiting: l.waiting.text, Hint: l.waiting.hint,
 	}
 	account := l.account
 	if account != nil {
@@ -111,7 +111,7 @@ func (l *pipeline) report(now time.Time) report {
 	return r
 }
 
-// leastPatience is how old a good walk may always be.
+// leastPatience is how old a successful poll may always be.
 const leastPatience = 30 * time.Second
 
 // longWait is how long a stream may wait for one thing before that keeps it from being ready.
@@ -133,9 +133,9 @@ func trouble(s connector.Status, now time.Time) string {
 		text = "its place in the sink is not acquired"
 	case stands(s, now):
 		text = lastWalk(s, now)
-	case within(s.LastGoodWalk), s.State == connector.StateCatchingUp && within(s.LastRequest):
+	case within(s.LastSuccessfulPoll), s.State == connector.StateCatchingUp && within(s.LastRequest):
 		return ""
-	case s.LastGoodWalk.IsZero() && s.State == connector.StateLive && within(s.Since):
+	case s.LastSuccessfulPoll.IsZero() && s.State == connector.StateLive && within(s.Since):
 		return "" // its first start has settled what is wanted; the first walk is due
 	default:
 		text = lastWalk(s, now)
@@ -165,10 +165,10 @@ func stands(s connector.Status, now time.Time) bool {
 
 // lastWalk says when the list was last read.
 func lastWalk(s connector.Status, now time.Time) string {
-	if s.LastGoodWalk.IsZero() {
-		return "no good walk yet"
+	if s.LastSuccessfulPoll.IsZero() {
+		return "no successful poll yet"
 	}
-	return "the last good walk was " + span(now.Sub(s.LastGoodWalk)) + " ago"
+	return "the last successful poll was " + span(now.Sub(s.LastSuccessfulPoll)) + " ago"
 }
 
 // asks says whether a stream in this state waits for nothing but 2Chat.

@@ -48,7 +48,7 @@ func runConnector(ctx context.Context, p *program, args []string) error {
 	}
 	// Who reads a log of JSON wants nothing else in it.
 	for _, g := range grievances(err) {
-		logger.Error("ended", "cause", g.text, "mend", g.mend)
+		logger.Error("ended", "cause", g.text, "hint", g.hint)
 	}
 	return &loggedError{err}
 }
@@ -73,7 +73,7 @@ func connect(ctx context.Context, c *config.Config, w words, namespace string, l
 		// A file that the sink cannot use is told by the sink, as long as that lasts.
 		told := about(wrong, f.Thing) || f.Level == connector.FindingRefused && strings.HasPrefix(f.Thing, "sink.")
 		if f.Level != connector.FindingOK && !told {
-			logger.Warn("the configuration can be better", "thing", f.Thing, "finding", f.Text, "mend", f.Mend)
+			logger.Warn("the configuration can be better", "thing", f.Thing, "finding", f.Text, "hint", f.Hint)
 		}
 	}
 	if len(wrong) > 0 {

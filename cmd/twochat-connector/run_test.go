@@ -179,11 +179,11 @@ func TestRun_WaitsForTheAPI(t *testing.T) {
 	r := start(t, "run", "--config", path)
 	until(t, "the reason", func() bool {
 		status, body := get(t, r.admin()+"/readyz")
-		return status == 503 && strings.Contains(body, "stream support: no good walk yet (no answer from 2Chat): transient: connection: connection refused")
+		return status == 503 && strings.Contains(body, "stream support: no successful poll yet (no answer from 2Chat): transient: connection: connection refused")
 	})
 	code, out, _ := finish(t, "status", "--admin", r.admin())
 	wantCode(t, code, exitWrong)
-	wantText(t, "status", out, "not as it should be", "✗ stream support: no good walk yet")
+	wantText(t, "status", out, "not as it should be", "✗ stream support: no successful poll yet")
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, exitWrong)
 	wantText(t, "check", out, "refused  2Chat API: page 0 of stream support cannot be read: connection: connection refused")
@@ -214,9 +214,9 @@ func TestRun_WaitsForTheKey(t *testing.T) {
 	r := start(t, "run", "--config", path)
 	until(t, "the reason", func() bool {
 		_, body := get(t, r.admin()+"/readyz")
-		return strings.Contains(body, "stream support: no good walk yet (wrong key): key: ")
+		return strings.Contains(body, "stream support: no successful poll yet (wrong key): key: ")
 	})
-	wantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"mend":"put the API key into a file`)
+	wantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"hint":"put the API key into a file`)
 	wantCode(t, r.end(), exitFine)
 }
 
@@ -238,7 +238,7 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	var body string
 	until(t, "the refusal", func() bool {
 		_, body = get(t, r.admin()+"/readyz")
-		return strings.Contains(body, "stream support: refused: ") && strings.Contains(body, "stream other: no good walk yet (")
+		return strings.Contains(body, "stream support: refused: ") && strings.Contains(body, "stream other: no successful poll yet (")
 	})
 	wantText(t, "readyz", body, "its name is in use in this sink")
 	if status, _ := get(t, r.admin()+"/healthz"); status != 200 {
@@ -250,7 +250,7 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	replace(t, path, `{ number: "+15550100999", name: other }, `, "")
 	code, _, errOut := finish(t, "run", "--config", path)
 	wantCode(t, code, exitFailed)
-	wantText(t, "stderr", errOut, `"msg":"ended","cause":"stream support: its name is in use in this sink`, `"mend":"give one of the two another name`)
+	wantText(t, "stderr", errOut, `"msg":"ended","cause":"stream support: its name is in use in this sink`, `"hint":"give one of the two another name`)
 	if strings.Contains(errOut, "\n    ") {
 		t.Error("the log has lines that are no JSON")
 	}

@@ -53,7 +53,7 @@ func (p *program) parse(flags *flag.FlagSet, args []string, about string) error 
 }
 
 func (p *program) wrongFlag(text string) error {
-	return &usageError{mended(errors.New(text), "`twochat-connector help "+p.name+"` lists the flags")}
+	return &usageError{hinted(errors.New(text), "`twochat-connector help "+p.name+"` lists the flags")}
 }
 
 // asksForJSON looks for the flag --json in a command line that could not be read.
@@ -148,12 +148,12 @@ func (p *program) load(flags *config.Flags) (*config.Config, error) {
 	}
 	c, err := config.FromFlags(*flags, p.env)
 	bare := !found && len(flags.Numbers) == 0
-	mend := "write twochat-connector.yaml, name a file with --config, or begin without one: " + config.APIKeyVariable + "=... twochat-connector run --number +595981048477"
+	hint := "write twochat-connector.yaml, name a file with --config, or begin without one: " + config.APIKeyVariable + "=... twochat-connector run --number +595981048477"
 	switch {
 	case err != nil && bare && !slices.ContainsFunc(p.env, func(v string) bool { return strings.HasPrefix(v, config.VariablePrefix) }):
-		return nil, &usageError{mended(errors.New("there is no configuration: neither twochat-connector.yaml here nor /etc/twochat-connector/config.yaml"), mend)}
+		return nil, &usageError{hinted(errors.New("there is no configuration: neither twochat-connector.yaml here nor /etc/twochat-connector/config.yaml"), hint)}
 	case err != nil && bare:
-		return nil, &usageError{mended(fmt.Errorf("there is no configuration file, and this is wrong with the environment:\n%w", err), mend)}
+		return nil, &usageError{hinted(fmt.Errorf("there is no configuration file, and this is wrong with the environment:\n%w", err), hint)}
 	case err != nil:
 		return nil, &usageError{err}
 	}
@@ -185,14 +185,14 @@ func privacyOf(c *config.Config) (twochat.Privacy, error) {
 	if c.Privacy.KeyFile.Set() {
 		key, err := c.Privacy.KeyFile.Read()
 		if err != nil {
-			return privacy, &usageError{mended(fmt.Errorf("privacy.key_file: %s", strings.TrimPrefix(err.Error(),
+			return privacy, &usageError{hinted(fmt.Errorf("privacy.key_file: %s", strings.TrimPrefix(err.Error(),
 				"read secret: ")),
 				"put a key of at least 16 random bytes into a file that this user may read, and the file's path into privacy.key_file")}
 		}
 		privacy.Secret = []byte(key)
 	}
 	if err := privacy.Validate(); err != nil {
-		return privacy, &usageError{mended(err, "look at privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more")}
+		return privacy, &usageError{hinted(err, "look at privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more")}
 	}
 	return privacy, nil
 }

@@ -134,7 +134,7 @@ func askSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, mak
 			return nil, making
 		}
 	}
-	// What could not be made may be there all the same, and where it is not the check knows the mend.
+	// What could not be made may be there all the same, and where it is not the check knows the hint.
 	findings, err := sink.Check(ctx, claims)
 	switch {
 	case making != nil && (err != nil || missing(findings)): // what passes is waited out

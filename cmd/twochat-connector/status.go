@@ -77,10 +77,10 @@ func statusWithin(ctx context.Context, base, where string, patience time.Duratio
 
 func readStatus(ctx context.Context, base, where string) (body []byte, r report, err error) {
 	if body, err = askStatus(ctx, base, where); err != nil {
-		return nil, r, mended(err, "see whether the connector runs there, and name its admin server with --admin")
+		return nil, r, hinted(err, "see whether the connector runs there, and name its admin server with --admin")
 	}
 	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
-		return nil, r, mended(fmt.Errorf("what answers at %s is not a connector of this version", where), "name the connector's admin server with --admin")
+		return nil, r, hinted(fmt.Errorf("what answers at %s is not a connector of this version", where), "name the connector's admin server with --admin")
 	}
 	return body, r, nil
 }
@@ -198,7 +198,7 @@ func printReport(to io.Writer, r report) error {
 	fmt.Fprintln(table, "STREAM\tSTATE\tFOR\tNEWEST MESSAGE\tLAST GOOD WALK\tIN THE LOG\tNOT CERTIFIED\tLATE\tQUARANTINED\tHELD\tCALLS\tINTERVAL")
 	for _, s := range r.Streams {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Stream, stateText(s.Status), span(r.Now.Sub(s.Since)), ago(s.NewestMessage, r.Now),
-			ago(s.LastGoodWalk, r.Now), s.Sequence, s.Open, s.Counters.Late, s.Counters.Rejected, s.Counters.Held, s.Requests, intervalText(s.Interval))
+			ago(s.LastSuccessfulPoll, r.Now), s.Sequence, s.Unconfirmed, s.Counters.Late, s.Counters.Rejected, s.Counters.Held, s.Requests, intervalText(s.Interval))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -54,7 +54,7 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	if chosen.Embedded != nil {
 		beside, running := besideEmbedded(chosen)
 		if !running {
-			return mended(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen), "start `twochat-connector run`; it holds the server")
+			return hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen), "start `twochat-connector run`; it holds the server")
 		}
 		chosen = beside
 	}
@@ -81,7 +81,7 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	case errors.As(err, &refusal):
 		return err
 	}
-	return mended(err, "`twochat-connector check` says what is wrong with the sink")
+	return hinted(err, "`twochat-connector check` says what is wrong with the sink")
 }
 
 // knownStream refuses the name of a stream that is neither configured nor in the sink: it would be followed in vain.
@@ -104,7 +104,7 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	if near := config.Nearest(name, names); near != "" {
 		hint = "the nearest configured one is " + near + "; " + hint
 	}
-	return mended(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
+	return hinted(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
 }
 
 // writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between their tokens.

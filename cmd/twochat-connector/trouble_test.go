@@ -74,7 +74,7 @@ func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := func(stream string) error {
 			if stream == "1" {
-				return &connector.Refusal{Thing: "stream 1", Cause: "its log went back from 10 to 0", Mend: "bring it back"}
+				return &connector.Refusal{Thing: "stream 1", Cause: "its log went back from 10 to 0", Hint: "bring it back"}
 			}
 			return nil
 		}
@@ -103,7 +103,7 @@ func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 	})
 }
 
-// A commit that hangs is not hidden behind the last good walk, and the process is not wedged by it.
+// A commit that hangs is not hidden behind the last successful poll, and the process is not wedged by it.
 func TestReport_AHangingCommitIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{History: 10})

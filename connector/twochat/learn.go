@@ -69,7 +69,7 @@ type lessonPage struct {
 func (l *lesson) add(level connector.FindingLevel, thing, format string, args ...any) {
 	finding := connector.Finding{Level: level, Thing: thing, Text: fmt.Sprintf(format, args...)}
 	if level != connector.FindingOK {
-		finding.Mend = "report it, with the shape below"
+		finding.Hint = "report it, with the shape below"
 	}
 	l.findings = append(l.findings, finding)
 }
@@ -127,7 +127,7 @@ func (l *lesson) read(ctx context.Context, number int, known validators) (lesson
 func (l *lesson) page(p lessonPage) {
 	if p.problem != "" && p.problem != problemEcho {
 		l.findings = append(l.findings, connector.Finding{
-			Level: connector.FindingRefused, Thing: "page", Text: "page 0 is no valid page: " + p.problem, Mend: "report it, with the shape below",
+			Level: connector.FindingRefused, Thing: "page", Text: "page 0 is no valid page: " + p.problem, Hint: "report it, with the shape below",
 		})
 		return
 	}
@@ -135,7 +135,7 @@ func (l *lesson) page(p lessonPage) {
 	switch {
 	case p.problem == problemEcho:
 		l.findings = append(l.findings, connector.Finding{
-			Level: connector.FindingRefused, Thing: "echo", Text: "page 0 shows another page number", Mend: "report it, with the shape below",
+			Level: connector.FindingRefused, Thing: "echo", Text: "page 0 shows another page number", Hint: "report it, with the shape below",
 		})
 	case p.found.number.found():
 		l.add(connector.FindingOK, "echo", "page_number comes back on page 0")

@@ -212,7 +212,7 @@ func TestOpen_besideAnotherServer(t *testing.T) {
 	var refusal *connector.Refusal
 	if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause,
 		"another NATS server answers there (version "+server.VERSION+")") ||
-		!strings.Contains(refusal.Mend, "`sink.jetstream.url: nats://"+address+"`") {
+		!strings.Contains(refusal.Hint, "`sink.jetstream.url: nats://"+address+"`") {
 		t.Errorf("got %v", err)
 	}
 }

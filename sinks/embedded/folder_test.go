@@ -15,7 +15,7 @@ import (
 func wantWayOn(t *testing.T, err error, word string) {
 	t.Helper()
 	var refusal *connector.Refusal
-	if !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, word) || !strings.Contains(refusal.Thing, "data") {
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, word) || !strings.Contains(refusal.Thing, "data") {
 		t.Fatalf("got %v, want a refusal that names the folder, with %q", err, word)
 	}
 }
@@ -163,7 +163,7 @@ func TestOpen_NoteThatIsBrokenIsRefusedByName(t *testing.T) {
 			t.Fatal(err)
 		}
 		var refusal *connector.Refusal
-		if _, err := loadReached(c.Dir, nil); !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, "rm '"+path+"'") {
+		if _, err := loadReached(c.Dir, nil); !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "rm '"+path+"'") {
 			t.Fatalf("got %v, want a refusal that says how to go on", err)
 		}
 	}

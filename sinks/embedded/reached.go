@@ -62,7 +62,7 @@ func loadReached(dir string, logger *slog.Logger) (*reached, error) {
 	if err != nil {
 		return nil, &connector.Refusal{
 			Thing: "file " + r.path, Cause: "it says how far the streams in the data folder had come, and " + err.Error(),
-			Mend: fmt.Sprintf("put a copy of it back; or, if the data folder is the one that it was, remove it: rm '%s'", r.path),
+			Hint: fmt.Sprintf("put a copy of it back; or, if the data folder is the one that it was, remove it: rm '%s'", r.path),
 		}
 	}
 	if r.note.Streams == nil {
@@ -93,7 +93,7 @@ func wentBack(dir, stream string, known, found, after uint64) error {
 	return &connector.Refusal{
 		Thing: "data folder " + dir,
 		Cause: fmt.Sprintf("the log of stream %s went back from %d to %d: the folder was removed, exchanged or restored", stream, known, found),
-		Mend:  fmt.Sprintf("put the former folder back; or go on after what was delivered with `twochat-connector run --first-start=%d`", after),
+		Hint:  fmt.Sprintf("put the former folder back; or go on after what was delivered with `twochat-connector run --first-start=%d`", after),
 	}
 }
 

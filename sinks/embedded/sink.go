@@ -66,8 +66,8 @@ func (c Config) withDefaults() Config {
 // Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding
-	refuse := func(thing, text, mend string) {
-		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	refuse := func(thing, text, hint string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Hint: hint})
 	}
 	c = c.withDefaults()
 	host, port, err := net.SplitHostPort(c.Listen)
@@ -145,7 +145,7 @@ type start func(s *Sink, ctx context.Context) error
 func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin start) (*Sink, error) {
 	var wrong []error
 	for _, finding := range c.Validate() {
-		wrong = append(wrong, &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend})
+		wrong = append(wrong, &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Hint: finding.Hint})
 	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
@@ -191,7 +191,7 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 func unusable(c Config, err error) error {
 	return &connector.Refusal{
 		Thing: "data folder " + c.Dir, Cause: "it cannot be used: " + plain(err).Error(),
-		Mend: "give this user the right to write there, mount it writable, or name another folder with `sink.embedded.dir`",
+		Hint: "give this user the right to write there, mount it writable, or name another folder with `sink.embedded.dir`",
 	}
 }
 
@@ -201,7 +201,7 @@ var ErrInUse = errors.New("the data folder is in use")
 func refuseInUse(c Config) error {
 	return fmt.Errorf("%w: %w", ErrInUse, &connector.Refusal{
 		Thing: "data folder " + c.Dir, Cause: "another process is using it",
-		Mend: "stop that process, read from it at its NATS address, or name another folder with `sink.embedded.dir`",
+		Hint: "stop that process, read from it at its NATS address, or name another folder with `sink.embedded.dir`",
 	})
 }
 

@@ -88,7 +88,7 @@ func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accep
 			return &connector.Refusal{
 				Thing: "file " + j.path,
 				Cause: fmt.Sprintf("event %d of stream %s follows %d: the file or the folder %s.checkpoint is of another time", s.Sequence, stream, last, j.path),
-				Mend: fmt.Sprintf("put the former file and folder back, both of one time; or go on after what was delivered with `twochat-connector run --first-start=%d`",
+				Hint: fmt.Sprintf("put the former file and folder back, both of one time; or go on after what was delivered with `twochat-connector run --first-start=%d`",
 					seen[len(seen)-1].Sequence),
 			}
 		}
@@ -106,7 +106,7 @@ func (j *journal) adoptRejects(ctx context.Context, mark position, announced lin
 		if !announced.agrees(at, line) {
 			return &connector.Refusal{
 				Thing: "file " + j.quarantinePath(), Cause: fmt.Sprintf("it holds %v, at byte %d", errDamaged, at),
-				Mend: fmt.Sprintf("cut it off with all that follows, which is written again: truncate -s %d '%s'", at, j.quarantinePath()),
+				Hint: fmt.Sprintf("cut it off with all that follows, which is written again: truncate -s %d '%s'", at, j.quarantinePath()),
 			}
 		}
 		at += int64(len(line)) + 1

@@ -360,7 +360,7 @@ func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
 			sink := open(w.config, w.disk, quiet)
 			_, err := sink.Log(sinktest.Claim(streams[0], "one")).Acquire(t.Context())
 			var refusal *connector.Refusal
-			if !errors.As(err, &refusal) || refusal.Thing != "folder "+filepath.Dir(w.config.Path) || !strings.Contains(refusal.Mend, "right to write") {
+			if !errors.As(err, &refusal) || refusal.Thing != "folder "+filepath.Dir(w.config.Path) || !strings.Contains(refusal.Hint, "right to write") {
 				t.Errorf("%v at %s: got %v, want a refusal that names the folder and what to do", cause, failing, err)
 			}
 			w.disk.fault = nil

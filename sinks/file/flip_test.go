@@ -333,8 +333,8 @@ func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 					t.Fatalf("after %q it is still refused: %v", hints, refusal)
 				}
 				t.Log(refusal)
-				hints = append(hints, refusal.Mend)
-				if command := regexp.MustCompile(`(mv|truncate) [^&]*`).FindString(refusal.Mend); command != "" {
+				hints = append(hints, refusal.Hint)
+				if command := regexp.MustCompile(`(mv|truncate) [^&]*`).FindString(refusal.Hint); command != "" {
 					if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
 						t.Fatalf("%s: %v: %s", command, err, out)
 					}

@@ -150,7 +150,7 @@ func (f *folder) open() error {
 	}
 	err := os.Mkdir(f.dir, 0o700)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Mend: "make it: mkdir -p " + filepath.Dir(f.dir)}
+		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Hint: "make it: mkdir -p " + filepath.Dir(f.dir)}
 	}
 	if info, looked := os.Stat(f.dir); looked == nil && !info.IsDir() {
 		return notFolder(f.dir)
@@ -226,7 +226,7 @@ func (f *folder) read(path string) (record, error) {
 }
 
 func (f *folder) refuse(path string, raw []byte, cause error) error {
-	return &connector.Refusal{Thing: "file " + path, Cause: cause.Error(), Mend: "put a copy of it back; or " + f.wayOn(path, raw)}
+	return &connector.Refusal{Thing: "file " + path, Cause: cause.Error(), Hint: "put a copy of it back; or " + f.wayOn(path, raw)}
 }
 
 // withoutRecord is the way on where nothing but the record knew what was delivered: after the highest sequence that can still be

@@ -173,7 +173,7 @@ func (l *Ledger) forbidden(err error) error {
 	dir := filepath.Dir(l.folder.dir)
 	return &connector.Refusal{
 		Thing: "folder " + dir, Cause: "nothing can be written there: " + plain(err).Error(),
-		Mend: "give this user the right to write there, mount it writable, or name another path",
+		Hint: "give this user the right to write there, mount it writable, or name another path",
 	}
 }
 

@@ -176,7 +176,7 @@ func (j *journal) verify(mark position, last uint64) error {
 	refuse := func(cause string) error {
 		return &connector.Refusal{
 			Thing: "file " + path, Cause: cause,
-			Mend: fmt.Sprintf("put the former file back; or go on after what was delivered with `twochat-connector run --first-start=%d`", last),
+			Hint: fmt.Sprintf("put the former file back; or go on after what was delivered with `twochat-connector run --first-start=%d`", last),
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -79,7 +79,7 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 			before, _ := os.ReadFile(c.Path) // gone, in one case
 			_, err := acquireAgain(t, c, sinktest.Claim(stream, "two"))
 			var refusal *connector.Refusal
-			if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, test.cause) || refusal.Mend == "" {
+			if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, test.cause) || refusal.Hint == "" {
 				t.Fatalf("got %v, want a refusal that says %q", err, test.cause)
 			}
 			if after, _ := os.ReadFile(c.Path); !bytes.Equal(before, after) {
@@ -196,7 +196,7 @@ func TestLog_GoesBackUnderItsOwner(t *testing.T) {
 			for range 2 {
 				_, err = log.Acquire(t.Context())
 				var refusal *connector.Refusal
-				if !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, "--first-start") {
+				if !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "--first-start") {
 					t.Fatalf("Acquire: got %v, want a refusal with the way on", err)
 				}
 			}
@@ -251,7 +251,7 @@ func TestLedger_FolderGoesBackUnderItsOwner(t *testing.T) {
 				}
 				_, err = logs[i].Acquire(t.Context())
 				var refusal *connector.Refusal
-				if !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, "--first-start=3") {
+				if !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "--first-start=3") {
 					t.Fatalf("Acquire: got %v, want a refusal with the way on", err)
 				}
 			}
@@ -357,7 +357,7 @@ func TestConfig_Validate(t *testing.T) {
 		if test.thing == "" && len(findings) == 0 {
 			continue
 		}
-		if len(findings) != 1 || findings[0].Thing != test.thing || findings[0].Level != connector.FindingRefused || findings[0].Mend == "" {
+		if len(findings) != 1 || findings[0].Thing != test.thing || findings[0].Level != connector.FindingRefused || findings[0].Hint == "" {
 			t.Errorf("%s: %+v", name, findings)
 		}
 	}

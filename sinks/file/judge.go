@@ -62,7 +62,7 @@ func (f *folder) lookInto() error {
 func (f *folder) busy() error {
 	return &connector.Refusal{
 		Thing: "folder " + f.dir, Cause: "another process is writing here",
-		Mend: "end the other process, or give this one another path",
+		Hint: "end the other process, or give this one another path",
 	}
 }
 
@@ -91,7 +91,7 @@ func CanMake(thing, dir string) error {
 	}
 	for _, finding := range checkFolder(thing, above, above) {
 		if finding.Level == connector.FindingRefused {
-			return &connector.Refusal{Thing: thing, Cause: "the folder " + dir + " cannot be made: " + finding.Text, Mend: finding.Mend}
+			return &connector.Refusal{Thing: thing, Cause: "the folder " + dir + " cannot be made: " + finding.Text, Hint: finding.Hint}
 		}
 	}
 	return nil

@@ -18,7 +18,7 @@ func regular(path string) error {
 		if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
 			return &connector.Refusal{
 				Thing: "file " + path, Cause: "it is a link to a file that does not exist",
-				Mend: "make the file that it leads to, or remove the link",
+				Hint: "make the file that it leads to, or remove the link",
 			}
 		}
 		return nil
@@ -34,7 +34,7 @@ func regular(path string) error {
 func irregular(path string) error {
 	return &connector.Refusal{
 		Thing: "file " + path, Cause: "it is no regular file",
-		Mend: "name a regular file; for pipes there is the sink stdout",
+		Hint: "name a regular file; for pipes there is the sink stdout",
 	}
 }
 
@@ -42,6 +42,6 @@ func irregular(path string) error {
 func notFolder(dir string) error {
 	return &connector.Refusal{
 		Thing: "folder " + dir, Cause: "something else stands in its place, which is no folder",
-		Mend: "move it away, or give the events another path",
+		Hint: "move it away, or give the events another path",
 	}
 }

@@ -55,7 +55,7 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 			_, acquired := s.Log(claim).Acquire(t.Context())
 			for who, err := range map[string]error{"judge": judged, "acquire": acquired} {
 				var refusal *connector.Refusal
-				if !errors.As(err, &refusal) || refusal.Cause != test.cause || refusal.Mend == "" {
+				if !errors.As(err, &refusal) || refusal.Cause != test.cause || refusal.Hint == "" {
 					t.Errorf("%s: got %v, want that it is refused", who, err)
 				}
 			}

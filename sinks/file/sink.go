@@ -24,8 +24,8 @@ type Config struct {
 // Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding
-	refuse := func(thing, text, mend string) {
-		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	refuse := func(thing, text, hint string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Hint: hint})
 	}
 	if c.Path == "" {
 		refuse("path", "no file is named", "set the path of a file, like events.jsonl")
@@ -80,8 +80,8 @@ func (s *Sink) Check(context.Context, []connector.Claim) ([]connector.Finding, e
 }
 
 func checkFolder(thing, dir, path string) []connector.Finding {
-	finding := func(level connector.FindingLevel, text, mend string) []connector.Finding {
-		return []connector.Finding{{Level: level, Thing: thing, Text: text, Mend: mend}}
+	finding := func(level connector.FindingLevel, text, hint string) []connector.Finding {
+		return []connector.Finding{{Level: level, Thing: thing, Text: text, Hint: hint}}
 	}
 	info, err := os.Stat(dir)
 	switch {
@@ -104,7 +104,7 @@ func checkFolder(thing, dir, path string) []connector.Finding {
 	info, err = os.Stat(path)
 	var refusal *connector.Refusal
 	if (err != nil || !info.IsDir()) && errors.As(regular(path), &refusal) {
-		return finding(connector.FindingRefused, path+": "+refusal.Cause, refusal.Mend)
+		return finding(connector.FindingRefused, path+": "+refusal.Cause, refusal.Hint)
 	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):

@@ -81,7 +81,7 @@ func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []co
 	select {
 	case err := <-done:
 		if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
-			return &connector.Refusal{Thing: "standard output", Cause: "whoever read it has closed it", Mend: "start the connector again, with a reader that stays"}
+			return &connector.Refusal{Thing: "standard output", Cause: "whoever read it has closed it", Hint: "start the connector again, with a reader that stays"}
 		}
 		if err != nil {
 			return fmt.Errorf("write: %w", plain(err))
@@ -100,7 +100,7 @@ func (s *Stdout) Create(context.Context) error {
 // Check looks whether the state can be written.
 func (s *Stdout) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
 	if s.config.State == "" {
-		return []connector.Finding{{Level: connector.FindingWarning, Thing: "state", Text: "nothing is remembered: every start is a first start", Mend: "set `sink.stdout.state` to a folder"}}, nil
+		return []connector.Finding{{Level: connector.FindingWarning, Thing: "state", Text: "nothing is remembered: every start is a first start", Hint: "set `sink.stdout.state` to a folder"}}, nil
 	}
 	return CheckState(s.config.State), nil
 }
@@ -111,14 +111,14 @@ func CheckState(dir string) []connector.Finding {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return checkFolder("state", dir, dir)
 	} else if err == nil {
-		return []connector.Finding{{Level: connector.FindingRefused, Thing: "state", Text: dir + " is a file, and a folder is expected", Mend: "name another path"}}
+		return []connector.Finding{{Level: connector.FindingRefused, Thing: "state", Text: dir + " is a file, and a folder is expected", Hint: "name another path"}}
 	}
 	return checkFolder("state", filepath.Dir(dir), dir)
 }
 
 // Follow cannot be: what is written is gone.
 func (s *Stdout) Follow(context.Context, string, int, func(event []byte) error) error {
-	return &connector.Refusal{Thing: "standard output", Cause: "what was written to it cannot be read again", Mend: "look at what reads it, or use the sink file"}
+	return &connector.Refusal{Thing: "standard output", Cause: "what was written to it cannot be read again", Hint: "look at what reads it, or use the sink file"}
 }
 
 // Promise is what an output can promise.

@@ -131,7 +131,7 @@ func TestAccounts_oneReply(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := findings[len(findings)-1]
-		if last.Level != connector.FindingRefused || !strings.Contains(last.Mend, "response_type: stream") {
+		if last.Level != connector.FindingRefused || !strings.Contains(last.Hint, "response_type: stream") {
 			t.Errorf("%s: %+v", when, findings)
 		}
 	}
@@ -159,7 +159,7 @@ func TestAccounts_notImported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last := findings[len(findings)-1]; last.Level != connector.FindingRefused || !strings.Contains(last.Mend, "JS.other.API.>") {
+	if last := findings[len(findings)-1]; last.Level != connector.FindingRefused || !strings.Contains(last.Hint, "JS.other.API.>") {
 		t.Errorf("%+v", findings)
 	}
 }

@@ -188,7 +188,7 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	if !ok {
 		return connector.Checkpoint{}, &connector.Refusal{
 			Thing: "stream " + l.claim.Stream.Name, Cause: "the newest message on its subjects is not an event of the connector",
-			Mend: "remove it, or give the stream another name with `name:`",
+			Hint: "remove it, or give the stream another name with `name:`",
 		}
 	}
 	return connector.Checkpoint{Sequence: e.Sequence, Certified: e.Sequence}, nil
@@ -199,7 +199,7 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 func (l *Log) wentBack(ctx context.Context, k *link, exists bool, refusal error) error {
 	var back, purged *connector.Refusal
 	if !exists && errors.As(refusal, &back) && errors.As(l.emptied(ctx, k), &purged) {
-		return &connector.Refusal{Thing: back.Thing, Cause: back.Cause, Mend: purged.Mend}
+		return &connector.Refusal{Thing: back.Thing, Cause: back.Cause, Hint: purged.Hint}
 	}
 	return refusal
 }
@@ -226,7 +226,7 @@ func (l *Log) emptied(ctx context.Context, k *link) error {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream,
 		Cause: fmt.Sprintf("it was purged: it has held %d messages, and no checkpoint is left in it", info.State.LastSeq),
-		Mend: fmt.Sprintf("restore it from a backup, or begin anew, after every sequence that it can have held, with `twochat-connector run --first-start=%d`; "+
+		Hint: fmt.Sprintf("restore it from a backup, or begin anew, after every sequence that it can have held, with `twochat-connector run --first-start=%d`; "+
 			"%s", info.State.LastSeq, remembers(info.Config.Duplicates)),
 	}
 }

@@ -100,16 +100,16 @@ func (s *Sink) noJetStream() *connector.Refusal {
 	case s.config.Domain != "":
 		return &connector.Refusal{
 			Thing: "JetStream domain " + s.config.Domain, Cause: "nobody answers for it: it has another name, or the leaf node is not joined to it now",
-			Mend: "set `sink.jetstream.domain` to what the server with the stream has as jetstream.domain, and see that the leaf node's remote is of this account",
+			Hint: "set `sink.jetstream.domain` to what the server with the stream has as jetstream.domain, and see that the leaf node's remote is of this account",
 		}
 	case s.config.APIPrefix != "":
 		return &connector.Refusal{
 			Thing: "JetStream API " + s.config.APIPrefix, Cause: "nobody answers there: this account does not import it",
-			Mend: "import the service $JS.API.> of the stream's account with `to: " + s.config.APIPrefix + ".>`",
+			Hint: "import the service $JS.API.> of the stream's account with `to: " + s.config.APIPrefix + ".>`",
 		}
 	}
 	return &connector.Refusal{
 		Thing: "JetStream", Cause: "it is not enabled, or this user may not use it",
-		Mend: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
+		Hint: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
 	}
 }

@@ -26,7 +26,7 @@ func TestCheck_settings(t *testing.T) {
 		name   string
 		change func(*jetstream.StreamConfig)
 		level  connector.FindingLevel
-		mend   string // in it
+		hint   string // in it
 	}{
 		{"as it should be", func(*jetstream.StreamConfig) {}, "", ""},
 		{"no batches", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }, connector.FindingRefused, "--allow-batch"},
@@ -69,17 +69,17 @@ func TestCheck_settings(t *testing.T) {
 			found := row.level == ""
 			for _, finding := range findings {
 				switch {
-				case finding.Level == row.level && strings.Contains(finding.Mend, row.mend):
+				case finding.Level == row.level && strings.Contains(finding.Hint, row.hint):
 					found = true
 				case row.level == "" && finding.Level == connector.FindingRefused:
 					t.Errorf("refused: %+v", finding)
 				}
-				if finding.Level != connector.FindingOK && finding.Mend == "" {
-					t.Errorf("no mend: %+v", finding)
+				if finding.Level != connector.FindingOK && finding.Hint == "" {
+					t.Errorf("no hint: %+v", finding)
 				}
 			}
 			if !found {
-				t.Errorf("findings %+v lack a %s one with %q", findings, row.level, row.mend)
+				t.Errorf("findings %+v lack a %s one with %q", findings, row.level, row.hint)
 			}
 			wantEmpty(t, js, own.Stream)
 		})
@@ -103,7 +103,7 @@ func TestCheck_missingStream(t *testing.T) {
 	s := startServer(t, nil)
 	sink := openSink(t, config(s.url()), connector.ModeStructured)
 	findings, err := sink.Check(t.Context(), nil)
-	if err != nil || len(findings) != 2 || findings[1].Level != connector.FindingRefused || !findings[1].Missing || !strings.Contains(findings[1].Mend, "create: true") {
+	if err != nil || len(findings) != 2 || findings[1].Level != connector.FindingRefused || !findings[1].Missing || !strings.Contains(findings[1].Hint, "create: true") {
 		t.Fatalf("%+v, %v", findings, err)
 	}
 	for range 2 { // the second time it is there

@@ -42,7 +42,7 @@ func (s *Sink) Create(ctx context.Context) error {
 	var r report
 	s.versions(ctx, k, &r, nil)
 	if r.refused(0) {
-		return &connector.Refusal{Thing: r[0].Thing, Cause: r[0].Text, Mend: r[0].Mend}
+		return &connector.Refusal{Thing: r[0].Thing, Cause: r[0].Text, Hint: r[0].Hint}
 	}
 	wanted := s.config.Replicas
 	switch {
@@ -74,7 +74,7 @@ func (s *Sink) Create(ctx context.Context) error {
 func (s *Sink) vanished() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + s.config.Stream, Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
-		Mend: "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + s.makeAnewHint(),
+		Hint: "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + s.makeAnewHint(),
 	}
 }
 
@@ -92,12 +92,12 @@ func (s *Sink) createError(k *link, err error) error {
 	case errors.As(err, &api) && (api.Code == codeBytesRequired || api.Code == codeBytesExceeded):
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "the account wants a limit of bytes for it: " + api.Description,
-			Mend: "set `sink.jetstream.max_bytes` to what the account allows a stream",
+			Hint: "set `sink.jetstream.max_bytes` to what the account allows a stream",
 		}
 	case errors.As(err, &api) && full(api):
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "there is no room for it: " + api.Error(),
-			Mend: "set `sink.jetstream.max_bytes` to less, or raise what the account may store, or make room on the servers' disks",
+			Hint: "set `sink.jetstream.max_bytes` to less, or raise what the account may store, or make room on the servers' disks",
 		}
 	case errors.As(err, &api) && notNow(api) && api.Code != codeNotEnabled && api.Code != codeNotEnabledInAccount,
 		errors.Is(err, errNoAnswer), errors.Is(err, errLost):
@@ -110,7 +110,7 @@ func (s *Sink) createError(k *link, err error) error {
 	case errors.As(err, &api):
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "the server will not make it: " + api.Error(),
-			Mend: "mend that, or make it yourself: " + s.addCommand(),
+			Hint: "mend that, or make it yourself: " + s.addCommand(),
 		}
 	case errors.Is(err, errNoResponders):
 		return fmt.Errorf("create stream: %w: %w: %w", connector.ErrNotNow, err, s.noJetStream())

@@ -67,7 +67,7 @@ func TestCreate_oneServer(t *testing.T) {
 	}
 	found := false
 	for _, f := range findings {
-		found = found || f.Level == connector.FindingWarning && strings.Contains(f.Text, "one replica") && !strings.Contains(f.Mend, "--replicas")
+		found = found || f.Level == connector.FindingWarning && strings.Contains(f.Text, "one replica") && !strings.Contains(f.Hint, "--replicas")
 	}
 	if !found {
 		t.Errorf("%+v", findings)
@@ -204,7 +204,7 @@ func TestVersions(t *testing.T) {
 	var two report
 	info.Config.Replicas = 2
 	two.replicas("it", info, sink)
-	if len(two) == 0 || !strings.Contains(two[0].Mend, "--replicas 3") {
+	if len(two) == 0 || !strings.Contains(two[0].Hint, "--replicas 3") {
 		t.Errorf("%+v", two)
 	}
 }

@@ -53,7 +53,7 @@ func TestEdits(t *testing.T) {
 			err := log.Commit(t.Context(), events[2:], row.rejects, next)
 			if len(row.want) == 0 {
 				var full *connector.Obstacle
-				if !errors.As(err, &full) || !strings.Contains(full.Cause, "it is full") || !strings.Contains(full.Mend,
+				if !errors.As(err, &full) || !strings.Contains(full.Cause, "it is full") || !strings.Contains(full.Hint,
 					"--max-msgs=-1") {
 					t.Fatalf("got %v, want it to be waited out, with a hint", err)
 				}

@@ -281,7 +281,7 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 		"duplicate window of 2m0s") ||
 		!strings.Contains(obstacle.Cause,
 			log.remembered.Add(2*time.Minute).UTC().Format("at 15:04:05 UTC at the latest")) ||
-		!strings.HasPrefix(obstacle.Mend, "wait until then") {
+		!strings.HasPrefix(obstacle.Hint, "wait until then") {
 		t.Errorf("got %v, want it to be waited out, with what it waits for and until when", err)
 	}
 	wantSequences(t, js, stream, 0)
@@ -289,7 +289,7 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.Duplicates = 24 * time.Hour })
 	log.sink.forgetSettings()
 	var refusal *connector.Refusal
-	if err := log.Commit(t.Context(), events, nil, next); !errors.As(err, &refusal) || !strings.Contains(refusal.Mend, "--dupe-window") {
+	if err := log.Commit(t.Context(), events, nil, next); !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "--dupe-window") {
 		t.Fatalf("got %v, want a refusal", err)
 	}
 }

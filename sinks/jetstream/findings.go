@@ -15,12 +15,12 @@ import (
 // report collects findings.
 type report []connector.Finding
 
-func (r *report) add(level connector.FindingLevel, thing, text, mend string) {
-	*r = append(*r, connector.Finding{Level: level, Thing: thing, Text: text, Mend: mend})
+func (r *report) add(level connector.FindingLevel, thing, text, hint string) {
+	*r = append(*r, connector.Finding{Level: level, Thing: thing, Text: text, Hint: hint})
 }
 
 func (r *report) refuse(refusal *connector.Refusal) {
-	r.add(connector.FindingRefused, refusal.Thing, refusal.Cause, refusal.Mend)
+	r.add(connector.FindingRefused, refusal.Thing, refusal.Cause, refusal.Hint)
 }
 
 // refused says whether anything from a place on is.
@@ -56,7 +56,7 @@ func tooOld(version string) bool {
 func tooOldServer(name, version string) *connector.Refusal {
 	return &connector.Refusal{
 		Thing: strings.TrimSpace("NATS server " + strings.TrimSpace(name+" "+version)), Cause: "atomic batches need 2.12.2 at least",
-		Mend: "upgrade nats-server to 2.12.2 or newer on every server of the cluster, or choose the sink `nats` (best effort) or `file`",
+		Hint: "upgrade nats-server to 2.12.2 or newer on every server of the cluster, or choose the sink `nats` (best effort) or `file`",
 	}
 }
 
@@ -82,14 +82,14 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	thing := "JetStream stream " + c.Name
 	anew := "this cannot be changed: where nothing in it is needed, remove it (" + s.command("stream rm "+c.Name) + ") and " + s.makeHint()
 	before := len(*r)
-	refuse := func(bad bool, text, mend string) {
+	refuse := func(bad bool, text, hint string) {
 		if bad {
-			r.add(connector.FindingRefused, thing, text, mend)
+			r.add(connector.FindingRefused, thing, text, hint)
 		}
 	}
-	warn := func(bad bool, text, mend string) {
+	warn := func(bad bool, text, hint string) {
 		if bad {
-			r.add(connector.FindingWarning, thing, text, mend)
+			r.add(connector.FindingWarning, thing, text, hint)
 		}
 	}
 	for _, subject := range subjects(s.config.Subject) {

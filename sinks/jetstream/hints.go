@@ -99,8 +99,8 @@ func (s *Sink) allowHint() string {
 
 // denial is the refusal where a right is lacking. Of an event's subject it names no more than the stream.
 func (s *Sink) denial(e *deniedError) *connector.Refusal {
-	refuse := func(cause, mend string) *connector.Refusal {
-		return &connector.Refusal{Thing: "NATS user", Cause: cause, Mend: mend}
+	refuse := func(cause, hint string) *connector.Refusal {
+		return &connector.Refusal{Thing: "NATS user", Cause: cause, Hint: hint}
 	}
 	prefix := strings.TrimSuffix(natssink.EventsSubject(s.config.Subject, ""), ">")
 	switch {
@@ -135,6 +135,6 @@ const streamedHint = "export the JetStream API from its account with `response_t
 func (s *Sink) oneReply() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + s.config.Stream, Cause: "only the first of several replies arrives, and the events cannot be read back",
-		Mend: streamedHint,
+		Hint: streamedHint,
 	}
 }

@@ -56,7 +56,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream,
 			Cause: fmt.Sprintf("it cannot be made: a server by itself bears one replica, not %d", s.config.Replicas),
-			Mend:  "leave `sink.jetstream.replicas` out, or run nats-server as a cluster",
+			Hint:  "leave `sink.jetstream.replicas` out, or run nats-server as a cluster",
 		}
 	}
 	var denied *deniedError
@@ -75,7 +75,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 			if other != s.config.Stream {
 				return &connector.Refusal{
 					Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: the stream " + other + " takes its subjects (" + subject + ") already",
-					Mend: "use that one with `sink.jetstream.stream: " + other + "`, or choose other subjects with `sink.jetstream.subject`",
+					Hint: "use that one with `sink.jetstream.stream: " + other + "`, or choose other subjects with `sink.jetstream.subject`",
 				}
 			}
 		}
@@ -88,7 +88,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	case errors.As(err, &denied):
 		return &connector.Refusal{
 			Thing: "NATS user", Cause: "it may not make the stream",
-			Mend: "allow it to publish to " + k.api + "STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.addCommand(),
+			Hint: "allow it to publish to " + k.api + "STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.addCommand(),
 		}
 	case err != nil && !errors.As(err, &api):
 		return fmt.Errorf("rehearse: ask for the right to make the stream: %w", err)
@@ -115,8 +115,8 @@ func (s *Sink) bears(account jetstream.AccountInfo) error {
 		}
 	}
 	limits, bytes := tier.Limits, s.config.MaxBytes
-	refuse := func(cause, mend string) error {
-		return &connector.Refusal{Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: " + cause, Mend: mend}
+	refuse := func(cause, hint string) error {
+		return &connector.Refusal{Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: " + cause, Hint: hint}
 	}
 	switch {
 	case limits.MaxStreams > 0 && tier.Streams >= limits.MaxStreams:

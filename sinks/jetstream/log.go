@@ -207,7 +207,7 @@ func (l *Log) read(ctx context.Context, k *link) (c connector.Checkpoint, sequen
 	if err != nil {
 		return connector.Checkpoint{}, 0, false, &connector.Refusal{
 			Thing: "stream " + l.claim.Stream.Name, Cause: err.Error(),
-			Mend: "restore the checkpoint on its subject, or run the program that wrote it",
+			Hint: "restore the checkpoint on its subject, or run the program that wrote it",
 		}
 	}
 	return c, m.Sequence, true, nil

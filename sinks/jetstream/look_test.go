@@ -71,9 +71,9 @@ func TestPurged_oneWayOn(t *testing.T) {
 	errors.As(err, &running)
 	sink := openSink(t, c, connector.ModeStructured)
 	claim := sinktest.Claim(stream, "two")
-	if err := sink.Judge(t.Context(), claim); !errors.As(err, &next) || next.Mend != running.Mend ||
-		!strings.Contains(next.Mend, "--first-start=42") {
-		t.Errorf("the way on is %q for who ran, and %v for who starts", running.Mend, err)
+	if err := sink.Judge(t.Context(), claim); !errors.As(err, &next) || next.Hint != running.Hint ||
+		!strings.Contains(next.Hint, "--first-start=42") {
+		t.Errorf("the way on is %q for who ran, and %v for who starts", running.Hint, err)
 	}
 	// Who begins anew is told of the wait, and whoever does not is not.
 	for _, anew := range []bool{false, true} {

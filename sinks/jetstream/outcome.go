@@ -118,7 +118,7 @@ func (l *Log) odd(cause error) error {
 	l.acquired = false
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream, Cause: fmt.Sprintf("the server refuses every commit: %s", cause),
-		Mend: "compare its settings with what the connector wants: `twochat-connector check`, " + l.sink.command("stream info "+l.sink.config.Stream),
+		Hint: "compare its settings with what the connector wants: `twochat-connector check`, " + l.sink.command("stream info "+l.sink.config.Stream),
 	}
 }
 
@@ -161,7 +161,7 @@ func (l *Log) changed(ctx context.Context, k *link, cause error) error {
 		l.sink.mu.Unlock()
 		if hint != "" {
 			return fmt.Errorf("commit: %w", &connector.Obstacle{
-				Thing: "JetStream stream " + l.sink.config.Stream, Cause: "it is full: " + cause.Error(), Mend: hint,
+				Thing: "JetStream stream " + l.sink.config.Stream, Cause: "it is full: " + cause.Error(), Hint: hint,
 			})
 		}
 	}
@@ -185,11 +185,11 @@ func (l *Log) duplicate(ctx context.Context, k *link, api *apiError) error {
 	if known.duplicateWindow <= shortWindow {
 		return fmt.Errorf("commit: %w", &connector.Obstacle{
 			Thing: thing, Cause: cause,
-			Mend: "wait until then: the connector goes on by itself",
+			Hint: "wait until then: the connector goes on by itself",
 		})
 	}
 	l.acquired = false
-	return &connector.Refusal{Thing: thing, Cause: cause, Mend: "wait until then, or let it forget sooner: " +
+	return &connector.Refusal{Thing: thing, Cause: cause, Hint: "wait until then, or let it forget sooner: " +
 		l.sink.edit("--dupe-window 2m")}
 }
 
@@ -245,15 +245,15 @@ func (s *Sink) refusal(api *apiError) *connector.Refusal {
 		if existed {
 			return s.vanished()
 		}
-		return &connector.Refusal{Thing: thing, Cause: "it does not exist", Mend: s.makeHint()}
+		return &connector.Refusal{Thing: thing, Cause: "it does not exist", Hint: s.makeHint()}
 	case codeBatchesDisabled:
-		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Mend: s.edit("--allow-batch")}
+		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Hint: s.edit("--allow-batch")}
 	case codeSealed:
-		return &connector.Refusal{Thing: thing, Cause: "it is sealed and takes nothing any more", Mend: "where nothing in it is needed, remove it (" + s.command("stream rm "+s.config.Stream) + ") and " + s.makeHint()}
+		return &connector.Refusal{Thing: thing, Cause: "it is sealed and takes nothing any more", Hint: "where nothing in it is needed, remove it (" + s.command("stream rm "+s.config.Stream) + ") and " + s.makeHint()}
 	case codeNotEnabled, codeNotEnabledInAccount:
 		return &connector.Refusal{
 			Thing: thing, Cause: "JetStream is not enabled for this account",
-			Mend: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
+			Hint: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
 		}
 	}
 	return nil
@@ -268,7 +268,7 @@ func (l *Log) refusal(api *apiError) *connector.Refusal {
 	}
 	back.Cause = "the JetStream stream " + l.sink.config.Stream + " was deleted while the connector ran: " + back.Cause
 	if !l.sink.config.Create {
-		back.Mend += "; the stream itself is made with `sink.jetstream.create: true`, or: " + l.sink.addCommand()
+		back.Hint += "; the stream itself is made with `sink.jetstream.create: true`, or: " + l.sink.addCommand()
 	}
 	return back
 }
@@ -324,7 +324,7 @@ func tooLarge(messages []*natsgo.Msg, events []connector.Event, rejects []connec
 		}
 		return &connector.Refusal{
 			Thing: "NATS server", Cause: "it takes no message as large as the checkpoint: " + reason,
-			Mend: "raise max_payload of the server and max_msg_size of the stream to 1 MB at least",
+			Hint: "raise max_payload of the server and max_msg_size of the stream to 1 MB at least",
 		}
 	}
 	return nil

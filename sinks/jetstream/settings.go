@@ -80,11 +80,11 @@ func (s *Sink) judge(info *jetstream.StreamInfo) *connector.Refusal {
 		switch finding.Level {
 		case connector.FindingRefused:
 			if refusal == nil {
-				refusal = &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend}
+				refusal = &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Hint: finding.Hint}
 			}
 		case connector.FindingWarning:
 			if s.firstWarning(finding) {
-				s.logger.Warn("the stream's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Mend)
+				s.logger.Warn("the stream's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Hint)
 			}
 		}
 	}

@@ -45,8 +45,8 @@ type Config struct {
 // Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	findings := c.Connection.Validate()
-	refuse := func(thing, text, mend string) {
-		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	refuse := func(thing, text, hint string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Hint: hint})
 	}
 	c = c.withDefaults()
 	if wrong := natssink.CheckSubject(c.Subject); wrong != "" {
@@ -123,7 +123,7 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	var wrong []error
 	for _, finding := range c.Validate() {
 		if finding.Level == connector.FindingRefused {
-			wrong = append(wrong, &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Mend: finding.Mend})
+			wrong = append(wrong, &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Hint: finding.Hint})
 		}
 	}
 	if len(wrong) > 0 {

@@ -24,7 +24,7 @@ func wantRefused(t *testing.T, err error, words ...string) {
 			t.Errorf("got %q, want it to name %q", refusal.Error(), word)
 		}
 	}
-	if refusal.Mend == "" {
+	if refusal.Hint == "" {
 		t.Errorf("no hint in %+v", refusal)
 	}
 }

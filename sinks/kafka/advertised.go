@@ -26,7 +26,7 @@ func (c *cluster) misled(v *view, now time.Time) error {
 		c.misledSince = now
 	}
 	if c.met || now.Sub(c.misledSince) < missingTime {
-		return fmt.Errorf("%w: %s: %s; %s", connector.ErrNotNow, refusal.Thing, refusal.Cause, refusal.Mend)
+		return fmt.Errorf("%w: %s: %s; %s", connector.ErrNotNow, refusal.Thing, refusal.Cause, refusal.Hint)
 	}
 	return refusal
 }
@@ -57,7 +57,7 @@ func (v *view) misleading() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("broker %d", id),
 		Cause: fmt.Sprintf("%s answers, but the cluster says that broker %d is to be reached at %s: %s", answering, id, v.brokers[id], cause),
-		Mend:  "set the broker's advertised.listeners to an address that this machine reaches, or make the name known here (DNS, /etc/hosts)",
+		Hint:  "set the broker's advertised.listeners to an address that this machine reaches, or make the name known here (DNS, /etc/hosts)",
 	}
 }
 

@@ -27,26 +27,26 @@ func (i *inspection) ok(thing, format string, args ...any) {
 	i.found = append(i.found, connector.Finding{Level: connector.FindingOK, Thing: thing, Text: fmt.Sprintf(format, args...)})
 }
 
-func (i *inspection) warn(thing, text, mend string) {
-	i.found = append(i.found, connector.Finding{Level: connector.FindingWarning, Thing: thing, Text: text, Mend: mend})
+func (i *inspection) warn(thing, text, hint string) {
+	i.found = append(i.found, connector.Finding{Level: connector.FindingWarning, Thing: thing, Text: text, Hint: hint})
 }
 
-func (i *inspection) refuse(thing, text, mend string) {
-	i.found = append(i.found, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+func (i *inspection) refuse(thing, text, hint string) {
+	i.found = append(i.found, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Hint: hint})
 }
 
 // unread notes that something could not be looked at: a finding where Kafka itself says why, and no answer to the whole check
 // where it is down or not ready.
-func (i *inspection) unread(thing string, err error, mend string) {
+func (i *inspection) unread(thing string, err error, hint string) {
 	gone := down(i.sink.judged(err))
 	var refusal *connector.Refusal
 	switch {
 	case errors.As(gone, &refusal):
-		i.refuse(refusal.Thing, refusal.Cause, refusal.Mend)
+		i.refuse(refusal.Thing, refusal.Cause, refusal.Hint)
 	case errors.Is(gone, connector.ErrNotNow):
 		i.gone = gone
 	default:
-		i.refuse(thing, err.Error(), mend)
+		i.refuse(thing, err.Error(), hint)
 	}
 }
 
@@ -85,7 +85,7 @@ func (i *inspection) refusal(err error) ([]connector.Finding, error) {
 	if !errors.As(err, &refusal) {
 		return nil, err
 	}
-	i.refuse(refusal.Thing, refusal.Cause, refusal.Mend)
+	i.refuse(refusal.Thing, refusal.Cause, refusal.Hint)
 	return i.found, nil
 }
 
@@ -114,12 +114,12 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	topic := v.topics[name]
 	switch {
 	case isMissing(topic.err), topic.err == nil && len(topic.partitions) == 0:
-		mend := i.sink.createCommand(name, i.sink.replicasNow(ctx))
+		hint := i.sink.createCommand(name, i.sink.replicasNow(ctx))
 		if !i.sink.config.Create {
-			mend += " (or set `sink.kafka.create: true`)"
+			hint += " (or set `sink.kafka.create: true`)"
 		}
 		i.found = append(i.found, connector.Finding{
-			Level: connector.FindingRefused, Thing: thing, Text: "it does not exist", Mend: mend, Missing: true,
+			Level: connector.FindingRefused, Thing: thing, Text: "it does not exist", Hint: hint, Missing: true,
 		})
 		return false
 	case topic.err != nil:
@@ -166,7 +166,7 @@ func (i *inspection) beside(ctx context.Context, v *view) {
 	switch {
 	case errors.As(err, &refusal):
 		i.found = slices.DeleteFunc(i.found, func(f connector.Finding) bool { return f.Missing && f.Thing == refusal.Thing })
-		i.refuse(refusal.Thing, refusal.Cause, refusal.Mend)
+		i.refuse(refusal.Thing, refusal.Cause, refusal.Hint)
 	case err != nil:
 		i.gone = err
 	}
@@ -315,7 +315,7 @@ func (i *inspection) unwritable(thing string, err error) {
 	var refusal *connector.Refusal
 	switch judged := i.sink.judged(err); {
 	case errors.As(judged, &refusal):
-		i.refuse(thing, "it may not be written: "+refusal.Thing+": "+refusal.Cause, refusal.Mend)
+		i.refuse(thing, "it may not be written: "+refusal.Thing+": "+refusal.Cause, refusal.Hint)
 	case errors.Is(down(err), connector.ErrNotNow):
 		i.gone = down(err)
 	default:

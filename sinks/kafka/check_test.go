@@ -90,7 +90,7 @@ func wantFinding(t *testing.T, s *Sink, claims []connector.Claim, level connecto
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if f.Level == level && strings.Contains(f.Thing+": "+f.Text, part) && (f.Mend != "") == (level != connector.FindingOK) {
+		if f.Level == level && strings.Contains(f.Thing+": "+f.Text, part) && (f.Hint != "") == (level != connector.FindingOK) {
 			return
 		}
 	}
@@ -110,7 +110,7 @@ func TestCheckFresh(t *testing.T) {
 		}
 		var missing []string
 		for _, f := range found {
-			if f.Missing && f.Level == connector.FindingRefused && f.Mend != "" {
+			if f.Missing && f.Level == connector.FindingRefused && f.Hint != "" {
 				missing = append(missing, f.Thing+": "+f.Text)
 			}
 		}

@@ -253,7 +253,7 @@ func (l *log) settle(s *session, lane *lane, answer *piece, offsets []int64) err
 	default:
 		return &connector.Refusal{
 			Thing: "topic " + lane.at.topic, Cause: "it takes no record as large as this one",
-			Mend: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", lane.at.topic, checkpointBytes),
+			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", lane.at.topic, checkpointBytes),
 		}
 	}
 	lane.batch = nil
@@ -280,7 +280,7 @@ func (l *log) forth(s *session, at place, offset, sent int64, offsets []int64) e
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
 		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was made anew, or the brokers lost its end", before, offset),
-		Mend:  "restore it, or go on without what it held with `run --first-start`",
+		Hint:  "restore it, or go on without what it held with `run --first-start`",
 	}
 }
 

@@ -101,8 +101,8 @@ var hostName = regexp.MustCompile(`^[a-zA-Z0-9._:%-]+$`)
 func (c Config) Validate() []connector.Finding {
 	c = c.WithDefaults()
 	var found []connector.Finding
-	refuse := func(key, text, mend string) {
-		found = append(found, connector.Finding{Level: connector.FindingRefused, Thing: "sink.kafka." + key, Text: text, Mend: mend})
+	refuse := func(key, text, hint string) {
+		found = append(found, connector.Finding{Level: connector.FindingRefused, Thing: "sink.kafka." + key, Text: text, Hint: hint})
 	}
 	if len(c.Brokers) == 0 {
 		refuse("brokers", "no broker is named", "list at least one as host:port")
@@ -148,7 +148,7 @@ func (c Config) Validate() []connector.Finding {
 	return found
 }
 
-func (s SASL) validate(refuse func(key, text, mend string)) {
+func (s SASL) validate(refuse func(key, text, hint string)) {
 	switch s.Mechanism {
 	case "":
 		if s.Username != "" || s.PasswordFile != "" || s.TokenFile != "" {

@@ -44,7 +44,7 @@ func TestValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var things []string
 			for _, f := range c.config.Validate() {
-				if f.Level != connector.FindingRefused || f.Text == "" || f.Mend == "" {
+				if f.Level != connector.FindingRefused || f.Text == "" || f.Hint == "" {
 					t.Errorf("%+v", f)
 				}
 				things = append(things, f.Thing[len("sink.kafka."):])

@@ -105,7 +105,7 @@ func (s *Sink) created(answer *createtopics.Response, replicas int, rehearsed bo
 		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed), errors.Is(err, kafkago.PolicyViolation):
 			return &connector.Refusal{
 				Thing: "topic " + t.Name, Cause: "it does not exist, and may not be made: " + errorText(err) + text,
-				Mend: "have it made: " + s.createCommand(t.Name, replicas),
+				Hint: "have it made: " + s.createCommand(t.Name, replicas),
 			}
 		default:
 			return fmt.Errorf("create topic %s: %w%s", t.Name, down(err), text)
@@ -168,7 +168,7 @@ func (s *Sink) replicas(ctx context.Context, v *view) (int, error) {
 	case meant == 0:
 		return 0, &connector.Refusal{
 			Thing: "sink.kafka.create", Cause: fmt.Sprintf("%d of the brokers can be seen, and not how many the cluster has; topics would be made with too few replicas for good", alive),
-			Mend: fmt.Sprintf("say it: `sink.kafka.replicas: %d`, or 3 once three brokers are there", alive),
+			Hint: fmt.Sprintf("say it: `sink.kafka.replicas: %d`, or 3 once three brokers are there", alive),
 		}
 	case alive < meant:
 		return 0, fmt.Errorf("%w: %w", connector.ErrNotNow, &fewBrokersError{meant, alive})

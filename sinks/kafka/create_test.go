@@ -85,8 +85,8 @@ func TestCheckReplicas(t *testing.T) {
 		if f.Level == connector.FindingWarning && strings.Contains(f.Text, "1 of the 3 replicas") {
 			warned++
 			for _, part := range []string{`"partition":1,"replicas":[`, "kafka-reassign-partitions.sh --bootstrap-server " + b.address, "min.insync.replicas=2"} {
-				if !strings.Contains(f.Mend, part) {
-					t.Errorf("%q is not in %q", part, f.Mend)
+				if !strings.Contains(f.Hint, part) {
+					t.Errorf("%q is not in %q", part, f.Hint)
 				}
 			}
 		}

@@ -26,7 +26,7 @@ func admin(t *testing.T, b *broker) *kgo.Client {
 func wantRefusal(t *testing.T, err error, part string) {
 	t.Helper()
 	refusal := refusalOf(err)
-	if refusal == nil || !strings.Contains(refusal.Error(), part) || refusal.Mend == "" {
+	if refusal == nil || !strings.Contains(refusal.Error(), part) || refusal.Hint == "" {
 		t.Fatalf("got %v, want a refusal with %q", err, part)
 	}
 }
@@ -262,8 +262,8 @@ func TestRightsWithdrawn(t *testing.T) {
 	for _, c := range rightCodes {
 		err := w.sink.judged(fmt.Errorf("produce: %w", c.code))
 		wantRefusal(t, err, c.part)
-		if !strings.Contains(refusalOf(err).Mend, c.mend) {
-			t.Errorf("%v: the mend is %q", c.code, refusalOf(err).Mend)
+		if !strings.Contains(refusalOf(err).Hint, c.hint) {
+			t.Errorf("%v: the hint is %q", c.code, refusalOf(err).Hint)
 		}
 	}
 	if err := w.sink.judged(errNoAnswer); !errors.Is(err, errNoAnswer) || refusalOf(err) != nil {

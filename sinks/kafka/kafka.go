@@ -47,7 +47,7 @@ func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sin
 	config = config.WithDefaults()
 	for _, f := range config.Validate() {
 		if f.Level == connector.FindingRefused {
-			return nil, &connector.Refusal{Thing: f.Thing, Cause: f.Text, Mend: f.Mend}
+			return nil, &connector.Refusal{Thing: f.Thing, Cause: f.Text, Hint: f.Hint}
 		}
 	}
 	return open(config, encoding, logger, topicsOf(config.Topic)), nil

@@ -302,7 +302,7 @@ func wantRefused(t *testing.T, w *writer, part string) {
 	t.Helper()
 	_, err := w.log.Acquire(within(t))
 	refusal := refusalOf(err)
-	if refusal == nil || !strings.Contains(refusal.Error(), part) || refusal.Mend == "" {
+	if refusal == nil || !strings.Contains(refusal.Error(), part) || refusal.Hint == "" {
 		t.Fatalf("got %v, want a refusal with %q", err, part)
 	}
 }

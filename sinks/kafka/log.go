@@ -251,19 +251,19 @@ func (l *log) pin(held *positions, count int) error {
 		return &connector.Refusal{
 			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, stream %s was spread over %d: it is another topic, or was made anew",
 				count, l.claim.Stream.Name, held.Partitions),
-			Mend: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d", l.sink.topics.events, held.Partitions),
+			Hint: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d", l.sink.topics.events, held.Partitions),
 		}
 	case accept > count, accept != 0 && accept < held.Partitions:
 		return &connector.Refusal{
 			Thing: "--accept-partitions", Cause: fmt.Sprintf("%d is not between the pinned count, %d, and the topic's, %d", accept, held.Partitions, count),
-			Mend: fmt.Sprintf("leave it out, or give %d", count),
+			Hint: fmt.Sprintf("leave it out, or give %d", count),
 		}
 	case accept != 0 && accept > held.Partitions:
 		l.sink.logger.Warn("chats are spread over more partitions from now on", "stream", l.claim.Stream.Name, "before", held.Partitions, "now", accept)
 		held.Partitions = accept
 	case held.Partitions < count && accept == 0:
 		l.sink.logger.Warn("the topic has more partitions than the stream uses", "stream", l.claim.Stream.Name, "topic", l.sink.topics.events,
-			"partitions", count, "used", held.Partitions, "mend", fmt.Sprintf("none needed; run --accept-partitions %d uses them all and moves chats", count))
+			"partitions", count, "used", held.Partitions, "hint", fmt.Sprintf("none needed; run --accept-partitions %d uses them all and moves chats", count))
 	}
 	return nil
 }
@@ -280,7 +280,7 @@ func (l *log) identified(ctx context.Context, held *positions) error {
 		return &connector.Refusal{
 			Thing: "topic " + l.sink.topics.events,
 			Cause: fmt.Sprintf("it was made anew: stream %s was written to the one with the id %s, this is %s", l.claim.Stream.Name, held.Topic, now),
-			Mend:  "restore it, or go on without what it held with `run --first-start`",
+			Hint:  "restore it, or go on without what it held with `run --first-start`",
 		}
 	}
 	if now != "" {
@@ -299,7 +299,7 @@ func (l *log) truncated(held positions, ends []extent) error {
 			return &connector.Refusal{
 				Thing: fmt.Sprintf("topic %s, partition %d", l.sink.topics.events, p),
 				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the topic was made anew", ends[p].end, next),
-				Mend:  "restore it, or go on without them with `run --first-start`",
+				Hint:  "restore it, or go on without them with `run --first-start`",
 			}
 		}
 	}
@@ -357,7 +357,7 @@ func (l *log) outdated(sequence uint64) error {
 	return &connector.Refusal{
 		Thing: "stream " + l.claim.Stream.Name,
 		Cause: fmt.Sprintf("its newest checkpoint is of %d, but newer events are committed: topic %s was restored, or lost its end", sequence, l.sink.topics.checkpoints),
-		Mend:  "bring that topic back as it was, or go on after the newest event with `run --first-start`",
+		Hint:  "bring that topic back as it was, or go on after the newest event with `run --first-start`",
 	}
 }
 

@@ -27,10 +27,10 @@ func (s *Sink) obstacle(err error) *connector.Obstacle {
 	var file *secret.FileError
 	if errors.As(err, &file) {
 		key := "sink.kafka." + file.Key
-		return &connector.Obstacle{Thing: key, Cause: file.Err.Error(), Mend: file.Hint(key, fileContents[file.Key])}
+		return &connector.Obstacle{Thing: key, Cause: file.Err.Error(), Hint: file.Hint(key, fileContents[file.Key])}
 	}
 	broker := func(cause, hint string) *connector.Obstacle {
-		return &connector.Obstacle{Thing: "broker " + connect.address, Cause: cause, Mend: hint}
+		return &connector.Obstacle{Thing: "broker " + connect.address, Cause: cause, Hint: hint}
 	}
 	cause, hint, ok := handshake.Failure(err, handshake.Keys{
 		CA: "sink.kafka.tls.ca_file", Cert: "sink.kafka.tls.cert_file", ServerName: "sink.kafka.tls.server_name",

@@ -57,11 +57,11 @@ func (s *Sink) refuseMissing(ctx context.Context, topic string) error {
 	case deleted:
 		return s.refuseLost(ctx, topic, "")
 	}
-	mend := s.createCommand(topic, s.replicasNow(ctx))
+	hint := s.createCommand(topic, s.replicasNow(ctx))
 	if !s.config.Create {
-		mend += " (or set `sink.kafka.create: true`)"
+		hint += " (or set `sink.kafka.create: true`)"
 	}
-	return &connector.Refusal{Thing: "topic " + topic, Cause: "it does not exist", Mend: mend}
+	return &connector.Refusal{Thing: "topic " + topic, Cause: "it does not exist", Hint: hint}
 }
 
 // gone says of an error that a topic is unknown whether it is to be refused: most brokers do not know it, and have not for a while.
@@ -86,7 +86,7 @@ func (s *Sink) refuseLost(ctx context.Context, topic, other string) error {
 	}
 	return &connector.Refusal{
 		Thing: "topic " + topic, Cause: cause,
-		Mend: "bring it back with its records, or make it anew and go on without them with `run --first-start`: " + s.createCommand(topic, s.replicasNow(ctx)),
+		Hint: "bring it back with its records, or make it anew and go on without them with `run --first-start`: " + s.createCommand(topic, s.replicasNow(ctx)),
 	}
 }
 
@@ -98,7 +98,7 @@ func (s *Sink) judged(err error) error {
 	}
 	for _, j := range []struct {
 		code               kafkago.Error
-		thing, cause, mend string
+		thing, cause, hint string
 	}{
 		{
 			kafkago.TransactionalIDAuthorizationFailed, "transactional id twochat-connector.*", "the right to write under it is missing",
@@ -126,11 +126,11 @@ func (s *Sink) judged(err error) error {
 		},
 	} {
 		if errors.Is(err, j.code) {
-			return &connector.Refusal{Thing: j.thing, Cause: j.cause + " (" + errorText(j.code) + ")", Mend: j.mend}
+			return &connector.Refusal{Thing: j.thing, Cause: j.cause + " (" + errorText(j.code) + ")", Hint: j.hint}
 		}
 	}
 	if errors.Is(err, errTooOld) {
-		return &connector.Refusal{Thing: "brokers", Cause: errTooOld.Error(), Mend: "use Apache Kafka 3.9 or newer"}
+		return &connector.Refusal{Thing: "brokers", Cause: errTooOld.Error(), Hint: "use Apache Kafka 3.9 or newer"}
 	}
 	if o := s.obstacle(err); o != nil {
 		return o

@@ -86,7 +86,7 @@ func (s *Sink) lookAtSettings(ctx context.Context) {
 		return
 	}
 	s.watch.take(i.found, func(f connector.Finding) {
-		s.logger.Warn("a setting of Kafka's has changed", "thing", f.Thing, "now", f.Text, "mend", f.Mend)
+		s.logger.Warn("a setting of Kafka's has changed", "thing", f.Thing, "now", f.Text, "hint", f.Hint)
 	})
 }
 
@@ -103,7 +103,7 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 			tell(f)
 		}
 		if f.Level == connector.FindingRefused && w.refused == nil {
-			w.refused = &connector.Refusal{Thing: f.Thing, Cause: f.Text, Mend: f.Mend}
+			w.refused = &connector.Refusal{Thing: f.Thing, Cause: f.Text, Hint: f.Hint}
 		}
 	}
 	w.warned, w.primed = warned, true

@@ -17,7 +17,7 @@ import (
 // rightCodes are the errors of Kafka's that only a person mends.
 var rightCodes = []struct {
 	code       kafkago.Error
-	part, mend string
+	part, hint string
 }{
 	{kafkago.TransactionalIDAuthorizationFailed, "transactional id twochat-connector.*: the right to write under it is missing", "kafka-acls.sh --bootstrap-server 127.0.0.1:"},
 	{kafkago.TopicAuthorizationFailed, "a right to them is missing", "--add --allow-principal User:ANONYMOUS --operation Read"},

@@ -54,11 +54,11 @@ type TLS struct {
 // Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
 func (c Connection) Validate() []connector.Finding {
 	var findings []connector.Finding
-	refuse := func(thing, text, mend string) {
-		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Mend: mend})
+	refuse := func(thing, text, hint string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Hint: hint})
 	}
-	warn := func(thing, text, mend string) {
-		findings = append(findings, connector.Finding{Level: connector.FindingWarning, Thing: thing, Text: text, Mend: mend})
+	warn := func(thing, text, hint string) {
+		findings = append(findings, connector.Finding{Level: connector.FindingWarning, Thing: thing, Text: text, Hint: hint})
 	}
 	if c.TLS.CertFile != "" && c.TLS.KeyFile == "" || c.TLS.CertFile == "" && c.TLS.KeyFile != "" {
 		refuse("tls", "a client certificate needs both cert_file and key_file", "set both, or neither")

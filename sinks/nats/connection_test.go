@@ -59,11 +59,11 @@ func TestConnection_Validate(t *testing.T) {
 		findings := test.c.Validate()
 		switch {
 		case test.level == "" && len(findings) == 0:
-		case len(findings) != 1 || findings[0].Level != test.level || findings[0].Thing != test.thing || findings[0].Text == "" || findings[0].Mend == "":
+		case len(findings) != 1 || findings[0].Level != test.level || findings[0].Thing != test.thing || findings[0].Text == "" || findings[0].Hint == "":
 			t.Errorf("%s: %+v", name, findings)
 		}
 		for _, f := range findings {
-			if strings.Contains(f.Text+f.Mend, "secret") {
+			if strings.Contains(f.Text+f.Hint, "secret") {
 				t.Errorf("%s: a secret in %+v", name, f)
 			}
 		}

@@ -32,11 +32,11 @@ func (c Connection) key(name string) string {
 func (c Connection) obstacle(err error) *connector.Obstacle {
 	var file *secret.FileError
 	if errors.As(err, &file) {
-		return &connector.Obstacle{Thing: c.key(file.Key), Cause: file.Err.Error(), Mend: file.Hint(c.key(file.Key),
+		return &connector.Obstacle{Thing: c.key(file.Key), Cause: file.Err.Error(), Hint: file.Hint(c.key(file.Key),
 			contents[file.Key])}
 	}
 	server := func(cause, hint string) *connector.Obstacle {
-		return &connector.Obstacle{Thing: "NATS server " + c.where(), Cause: cause, Mend: hint}
+		return &connector.Obstacle{Thing: "NATS server " + c.where(), Cause: cause, Hint: hint}
 	}
 	keys := handshake.Keys{
 		CA: c.key("tls.ca_file"), Cert: c.key("tls.cert_file"), ServerName: c.key("tls.server_name"), Address: c.key("url"),

@@ -26,12 +26,12 @@ type Config struct {
 func (c Config) Validate() []connector.Finding {
 	findings := c.Connection.Validate()
 	if wrong := CheckSubject(c.Subject); wrong != "" {
-		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: "subject", Text: wrong, Mend: "set a subject like whatsapp"})
+		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: "subject", Text: wrong, Hint: "set a subject like whatsapp"})
 	}
 	if c.State == "" {
 		findings = append(findings, connector.Finding{
 			Level: connector.FindingRefused, Thing: "state",
-			Text: "core NATS remembers nothing, so a folder for the checkpoints is needed", Mend: "set a path like ./whatsapp.state, or use the sink jetstream",
+			Text: "core NATS remembers nothing, so a folder for the checkpoints is needed", Hint: "set a path like ./whatsapp.state, or use the sink jetstream",
 		})
 	}
 	return findings
@@ -145,7 +145,7 @@ func (s *Sink) write(ctx context.Context, stream connector.Stream, events []conn
 		conn.Close() // the error stays with the connection
 		return &connector.Refusal{
 			Thing: "subject " + s.config.Subject, Cause: "the server does not allow this user to publish there",
-			Mend: fmt.Sprintf("allow publishing to %s.> and %s", s.config.Subject, QuarantineSubject(s.config.Subject, stream.Name)),
+			Hint: fmt.Sprintf("allow publishing to %s.> and %s", s.config.Subject, QuarantineSubject(s.config.Subject, stream.Name)),
 		}
 	}
 	return nil
@@ -182,11 +182,11 @@ func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Find
 	}
 	findings = append(findings,
 		connector.Finding{Level: connector.FindingOK, Thing: "url", Text: "connected to nats-server " + conn.ConnectedServerVersion()},
-		connector.Finding{Level: connector.FindingWarning, Thing: "nats", Text: "core NATS keeps nothing: best effort only", Mend: "use the sink jetstream where no message may be lost"})
+		connector.Finding{Level: connector.FindingWarning, Thing: "nats", Text: "core NATS keeps nothing: best effort only", Hint: "use the sink jetstream where no message may be lost"})
 	if most := conn.MaxPayload(); most < 64<<10+allowance {
 		findings = append(findings, connector.Finding{
 			Level: connector.FindingWarning, Thing: "max_payload",
-			Text: fmt.Sprintf("the server takes messages of at most %d bytes; larger ones go to the quarantine", most), Mend: "set max_payload: 1MB in the server's configuration",
+			Text: fmt.Sprintf("the server takes messages of at most %d bytes; larger ones go to the quarantine", most), Hint: "set max_payload: 1MB in the server's configuration",
 		})
 	}
 	return findings, nil

@@ -73,12 +73,12 @@ func (s *scene) wantGoneBack(log connector.Log, c connector.Checkpoint, events [
 			}
 		}
 		s.wantRefusal(err)
-		word := firstStart.FindStringSubmatch(refusal.Mend)
+		word := firstStart.FindStringSubmatch(refusal.Hint)
 		if word == nil {
-			s.Fatalf("the way on is %q, want --first-start=N in it", refusal.Mend)
+			s.Fatalf("the way on is %q, want --first-start=N in it", refusal.Hint)
 		}
 		if after, err := strconv.ParseUint(word[1], 10, 64); err != nil || after < delivered || after > delivered+most {
-			s.Fatalf("the way on is %q, want a sequence from %d to %d in it", refusal.Mend, delivered, delivered+most)
+			s.Fatalf("the way on is %q, want a sequence from %d to %d in it", refusal.Hint, delivered, delivered+most)
 		}
 	}
 }

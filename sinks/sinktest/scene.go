@@ -193,7 +193,7 @@ func (s *scene) wantRefusal(err error) {
 	if !errors.As(err, &refusal) {
 		s.Fatalf("got %v, want a *connector.Refusal", err)
 	}
-	if refusal.Thing == "" || refusal.Cause == "" || refusal.Mend == "" {
+	if refusal.Thing == "" || refusal.Cause == "" || refusal.Hint == "" {
 		s.Fatalf("the refusal leaves something out: %+v", refusal)
 	}
 }
