@@ -32,13 +32,13 @@ func reserve(t testing.TB, first, n int) bool {
 	}
 	for port := first; port < first+n; port++ {
 		address := fmt.Sprintf("127.0.0.1:%d", port)
-		mark, err := net.ListenPacket("udp", address)
+		mark, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", address)
 		if err != nil {
 			release()
 			return false
 		}
 		held = append(held, mark)
-		listener, err := net.Listen("tcp", address)
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 		if err != nil {
 			release()
 			return false
