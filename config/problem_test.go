@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the texts beside testdata/bad-*.yaml anew")
+var update = flag.Bool("update", false, "write the texts beside testdata/bad-*.yaml, and the table in README.md, anew")
 
 // Each rule has a file that breaks it, and beside it the exact text that an operator reads.
 func TestLoad_BadFiles(t *testing.T) {

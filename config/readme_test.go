@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const (
+	keysTop = "<!-- keys: written by go test ./config -run README -update -->\n"
+	keysEnd = "<!-- end of keys -->\n"
+)
+
+// page reads a page for people.
+func page(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// keysTable is the reference of the configuration as the page shows it.
+func keysTable() string {
+	code := func(text string) string {
+		if text == "" {
+			return ""
+		}
+		return "`" + text + "`"
+	}
+	var out strings.Builder
+	out.WriteString("\n| key | environment | default | meaning |\n|---|---|---|---|\n")
+	for _, key := range Reference() {
+		meaning := strings.ReplaceAll(key.Doc, "|", `\|`)
+		fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", code(key.Path), code(key.Variable), code(key.Default), meaning)
+	}
+	return out.String() + "\n"
+}
+
+// The table of the keys is never written by hand.
+func TestREADME_Keys(t *testing.T) {
+	text := page(t, "README.md")
+	before, rest, found := strings.Cut(text, keysTop)
+	table, after, ended := strings.Cut(rest, keysEnd)
+	if !found || !ended {
+		t.Fatal("the page has no place for the table of the keys")
+	}
+	expected := keysTable()
+	if *update {
+		if err := os.WriteFile("README.md", []byte(before+keysTop+expected+keysEnd+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if table != expected {
+		t.Error("the table of the keys is not that of Reference: go test ./config -run README -update")
+	}
+}
+
+// Every key has its row, and every row says what its key means.
+func TestREADME_KeysAreWhole(t *testing.T) {
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (?:`(TWOCHAT_CONNECTOR_[A-Z_]+)`)? ?\\| [^|]*\\| (.*) \\|$")
+	rows := row.FindAllStringSubmatch(page(t, "README.md"), -1)
+	if keys := Reference(); len(rows) != len(keys) || len(rows) < 80 {
+		t.Errorf("%d rows for %d keys", len(rows), len(keys))
+	}
+	for _, r := range rows {
+		if r[3] == "" {
+			t.Errorf("%s: the page does not say what it means", r[1])
+		}
+		if listed := strings.Contains(r[1], "[]"); listed != (r[2] == "") {
+			t.Errorf("%s: its environment variable is %q", r[1], r[2])
+		}
+	}
+}
+
+// The configurations that the pages show are such that Load takes. One that shows a sink alone lacks nothing but the streams.
+func TestREADME_Examples(t *testing.T) {
+	example := regexp.MustCompile("(?s)```yaml\n(.*?)```\n")
+	for path, want := range map[string]int{"../README.md": 1, "README.md": 1, "../sinks/README.md": 4} {
+		found := example.FindAllStringSubmatch(page(t, path), -1)
+		if len(found) < want {
+			t.Errorf("%s shows %d configurations, want %d", path, len(found), want)
+		}
+		for _, e := range found {
+			text := e[1]
+			if !strings.Contains(text, "twochat:") {
+				text = "twochat: { api_key_file: /etc/twochat/api-key, streams: [{ number: \"+595981048477\", name: shop }] }\n" + text
+			}
+			file := filepath.Join(t.TempDir(), "config.yaml")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(file, nil); err != nil {
+				t.Errorf("%s: %v:\n%s", path, err, e[1])
+			}
+		}
+	}
+}
