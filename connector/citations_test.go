@@ -19,7 +19,7 @@ func TestCitations(t *testing.T) {
 	var (
 		rule      = regexp.MustCompile(`\brules? (\d+)`)
 		section   = regexp.MustCompile(`connector/README\.md, "?([A-Z][A-Za-z ]+[a-z])`)
-		document  = regexp.MustCompile(`[A-Za-z/]+\.md\b`)
+		document  = regexp.MustCompile(`\.?[A-Za-z/]+\.md\b`)
 		design    = regexp.MustCompile(`DESIGN|of the design|guarantees §|section \d+ of the`)
 		lineBreak = regexp.MustCompile(`\n\s*//\s*`)
 	)

@@ -122,13 +122,16 @@ func flagsOf(t *testing.T, command string) []string {
 	return flags
 }
 
-// Every command and flag that any text of the program or the README names is there.
+// Every command and flag that any text of the program or a page names is there.
 func TestHints_CommandsExist(t *testing.T) {
 	known := map[string][]string{"help": {}}
 	for _, c := range commands() {
 		known[c.name] = flagsOf(t, c.name)
 	}
-	all := append(texts(t), said{readme(t), "README.md"})
+	all := texts(t)
+	for _, path := range pagePaths {
+		all = append(all, said{page(t, path), path})
+	}
 	named := 0
 	for _, s := range all {
 		check := func(command, rest string) {
@@ -145,7 +148,7 @@ func TestHints_CommandsExist(t *testing.T) {
 			}
 		}
 		for _, found := range commandSaid.FindAllStringSubmatch(s.text, -1) {
-			if s.place != "README.md" || known[found[1]] != nil || slices.Contains(planned, found[1]) {
+			if !strings.HasSuffix(s.place, ".md") || known[found[1]] != nil || slices.Contains(planned, found[1]) {
 				if known[found[1]] == nil && !strings.Contains(found[2], "--") && !slices.Contains(planned, found[1]) && found[1] != "help" {
 					continue // a sentence about the program
 				}
@@ -163,9 +166,9 @@ func TestHints_CommandsExist(t *testing.T) {
 	}
 }
 
-// Every key that a text names is whole, and there.
-func TestHints_KeysExist(t *testing.T) {
-	var paths, last []string
+// keyPaths lists what there is of keys and of sections above them.
+func keyPaths() []string {
+	var paths []string
 	for _, key := range config.Reference() {
 		path := strings.ReplaceAll(key.Path, "[]", "")
 		for at := range path {
@@ -173,13 +176,26 @@ func TestHints_KeysExist(t *testing.T) {
 				paths = append(paths, path[:at])
 			}
 		}
-		paths, last = append(paths, path), append(last, path[strings.LastIndex(path, ".")+1:])
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// notKeys look like keys: a file, the one thing that is asked of the environment alone, a setting of Kafka's.
+var notKeys = []string{"events.jsonl", "twochat.api_key", "log.replication.factor"}
+
+// Every key that a text names is whole, and there.
+func TestHints_KeysExist(t *testing.T) {
+	paths := keyPaths()
+	var last []string
+	for _, key := range config.Reference() {
+		last = append(last, key.Path[strings.LastIndex(key.Path, ".")+1:])
 	}
 	// Words that are keys and more: a list's items and the sinks have no path of their own.
 	plain := []string{"name", "number", "remote", "nats", "file", "stdout", "kafka", "jetstream", "embedded", "events", "log"}
 	for _, s := range texts(t) {
 		for _, key := range keySaid.FindAllString(s.text, -1) {
-			if !slices.Contains(paths, key) && key != "events.jsonl" && key != "twochat.api_key" && key != "log.replication.factor" && !strings.HasSuffix(key, ".go") {
+			if !slices.Contains(paths, key) && !slices.Contains(notKeys, key) && !strings.HasSuffix(key, ".go") {
 				t.Errorf("%s names the key %s, which is not there: %.160s", s.place, key, s.text)
 			}
 		}

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"flag"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,76 +9,61 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-var updateReadme = flag.Bool("update", false, "write the README's table of the configuration anew")
+// root is the folder of the module.
+const root = "../.."
 
-const (
-	readmePath       = "../../README.md"
-	configurationTop = "<!-- configuration: written by go test ./cmd/twochat-connector -run README -update -->\n"
-	configurationEnd = "<!-- end of configuration -->\n"
-)
+// pagePaths are the pages for people, from the root.
+var pagePaths = []string{
+	"README.md", "config/README.md", "sinks/README.md", "deploy/README.md", "cmd/twochat-connector/README.md", "connector/README.md",
+	".github/CONTRIBUTING.md", ".github/SECURITY.md", ".github/CHANGELOG.md",
+}
 
-func readme(t *testing.T) string {
+// page reads one of the pages.
+func page(t *testing.T, path string) string {
 	t.Helper()
-	content, err := os.ReadFile(readmePath)
+	content, err := os.ReadFile(filepath.Join(root, path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(content)
 }
 
-// configurationTable is the reference of the configuration as the README shows it.
-func configurationTable() string {
-	var out strings.Builder
-	out.WriteString("\n| key | default | meaning |\n|---|---|---|\n")
-	for _, key := range config.Reference() {
-		preset := ""
-		if key.Default != "" {
-			preset = "`" + key.Default + "`"
+// The first page fits on two screens, and leads to all others.
+func TestREADME_First(t *testing.T) {
+	text := page(t, "README.md")
+	if lines := strings.Count(text, "\n"); lines > 120 {
+		t.Errorf("the first page has %d lines, and may have 120", lines)
+	}
+	for _, path := range pagePaths[1:] {
+		if !strings.Contains(text, "]("+path+")") {
+			t.Errorf("the first page does not link to %s", path)
 		}
-		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", key.Path, preset, strings.ReplaceAll(key.Doc, "|", `\|`))
 	}
-	return out.String() + "\n"
-}
-
-func TestREADME_Configuration(t *testing.T) {
-	text := readme(t)
-	before, rest, found := strings.Cut(text, configurationTop)
-	table, after, ended := strings.Cut(rest, configurationEnd)
-	if !found || !ended {
-		t.Fatal("the README has no place for the table of the configuration")
-	}
-	expected := configurationTable()
-	if *updateReadme {
-		if err := os.WriteFile(readmePath, []byte(before+configurationTop+expected+configurationEnd+after), 0o644); err != nil {
-			t.Fatal(err)
+	for _, name := range sinks.Names() {
+		if !strings.Contains(text, "\n| `"+name+"` | ") {
+			t.Errorf("the first page does not say what %s promises", name)
 		}
-		return
-	}
-	if table != expected {
-		t.Error("the table of the configuration is not that of config.Reference: go test ./cmd/twochat-connector -run README -update")
 	}
 }
 
-// The example of a configuration is one.
-func TestREADME_Example(t *testing.T) {
-	_, rest, found := strings.Cut(readme(t), "```yaml\n")
-	example, _, ended := strings.Cut(rest, "```\n")
-	if !found || !ended {
-		t.Fatal("the README has no example of a configuration")
-	}
-	path := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := config.Load(path, nil); err != nil {
-		t.Errorf("the README's example: %v", err)
+// Lines are for a screen of 120 columns. A table's row and a whole address cannot be broken.
+func TestREADME_Width(t *testing.T) {
+	// Lines in these are longer, from before there was a bound.
+	wide := []string{"connector/README.md", "deploy/README.md"}
+	for _, path := range pagePaths {
+		for n, line := range strings.Split(page(t, path), "\n") {
+			if !slices.Contains(wide, path) && !strings.HasPrefix(line, "|") && utf8.RuneCountInString(line) > 120 {
+				t.Errorf("%s:%d has %d columns", path, n+1, utf8.RuneCountInString(line))
+			}
+		}
 	}
 }
 
@@ -108,61 +90,116 @@ func metricNames(t *testing.T) []string {
 	return slices.Compact(names)
 }
 
+// The page of operation names each metric, and none that is not there.
 func TestREADME_Metrics(t *testing.T) {
 	registered := metricNames(t)
-	named := regexp.MustCompile(`twochat_connector_[a-z_]+`).FindAllString(readme(t), -1)
+	named := regexp.MustCompile(`twochat_connector_[a-z_]+`).FindAllString(page(t, "deploy/README.md"), -1)
 	slices.Sort(named)
 	named = slices.Compact(named)
 	for _, name := range registered {
 		if !slices.Contains(named, name) {
-			t.Errorf("the README does not name %s", name)
+			t.Errorf("deploy/README.md does not name %s", name)
 		}
 	}
 	for _, name := range named {
 		if !slices.Contains(registered, name) {
-			t.Errorf("the README names %s, which is no metric", name)
+			t.Errorf("deploy/README.md names %s, which is no metric", name)
 		}
 	}
 }
 
-// Every file and section that the README links to has to be there.
+// Every file and section that a page links to has to be there.
 func TestREADME_Links(t *testing.T) {
-	text := readme(t)
-	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(text, -1) {
-		if strings.HasPrefix(link[1], "https://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join("../..", link[1])); err != nil {
-			t.Errorf("the README links to %s: %v", link[1], err)
+	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	checked := 0
+	for _, path := range pagePaths {
+		for _, link := range regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]+))?\)`).FindAllStringSubmatch(page(t, path), -1) {
+			if strings.HasPrefix(link[1], "https://") {
+				continue
+			}
+			checked++
+			target := path
+			if link[1] != "" {
+				target = filepath.ToSlash(filepath.Join(filepath.Dir(path), link[1]))
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s links to %s: %v", path, link[1], err)
+				continue
+			}
+			if link[2] == "" {
+				continue
+			}
+			var sections []string
+			for _, h := range heading.FindAllStringSubmatch(page(t, target), -1) {
+				sections = append(sections, strings.ReplaceAll(strings.ToLower(h[1]), " ", "-"))
+			}
+			if !slices.Contains(sections, link[2]) {
+				t.Errorf("%s links to the section %s of %s, which it does not have", path, link[2], target)
+			}
 		}
 	}
-	for _, heading := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(strings.ToLower(text), "\n## "+strings.ReplaceAll(heading[1], "-", " ")) {
-			t.Errorf("the README links to its section %s, which it does not have", heading[1])
+	if checked < 40 {
+		t.Errorf("only %d links found", checked)
+	}
+}
+
+// Every command of the program that a page shows exists, with its flags, and the program's own page has them all.
+func TestREADME_Commands(t *testing.T) {
+	flags := map[string][]string{}
+	var names []string
+	for _, c := range commands() {
+		flags[c.name], names = flagsOf(t, c.name), append(names, c.name)
+		if !strings.Contains(page(t, "cmd/twochat-connector/README.md"), "\n| `"+c.name+"` | ") {
+			t.Errorf("the program's page has no row for %s", c.name)
+		}
+	}
+	command := regexp.MustCompile("(?:twochat-connector |`)(" + strings.Join(names, "|") + ")((?: [^`\n]*)?)[`\n]")
+	shown := 0
+	for _, path := range pagePaths {
+		for _, found := range command.FindAllStringSubmatch(page(t, path), -1) {
+			shown++
+			for _, flag := range flagSaid.FindAllStringSubmatch(found[2], -1) {
+				if !slices.Contains(flags[found[1]], flag[2]) {
+					t.Errorf("%s shows %s --%s, which that command does not have", path, found[1], flag[2])
+				}
+			}
+		}
+	}
+	if shown < 50 {
+		t.Errorf("only %d commands found on the pages", shown)
+	}
+}
+
+// Every key that a page names is there.
+func TestREADME_Keys(t *testing.T) {
+	known := keyPaths()
+	for _, path := range pagePaths {
+		for _, code := range regexp.MustCompile("`[^`\n]+`").FindAllString(page(t, path), -1) {
+			if strings.Contains(code, ".jsonl") {
+				continue // a file
+			}
+			for _, key := range keySaid.FindAllString(code, -1) {
+				if !slices.Contains(known, key) && !slices.Contains(notKeys, key) && !strings.HasSuffix(key, ".go") {
+					t.Errorf("%s names the key %s, which is not there", path, key)
+				}
+			}
 		}
 	}
 }
 
-// Every command of the program that the README shows exists, with its flags.
-func TestREADME_Commands(t *testing.T) {
-	text := readme(t)
-	help := func(args ...string) string {
-		var out, errOut bytes.Buffer
-		if code := run(t.Context(), &program{out: &out, err: &errOut}, args); code != exitFine {
-			t.Errorf("%v: exit code %d: %s", args, code, errOut.String())
+// The page for who changes this names each part of what has to hold.
+func TestContributing_Parts(t *testing.T) {
+	script, text := page(t, ".ci/run"), page(t, ".github/CONTRIBUTING.md")
+	list := regexp.MustCompile(`(?m)^(?:parts|fast)=\((.*)\)$`).FindAllStringSubmatch(script, -1)
+	if len(list) != 2 {
+		t.Fatalf("found %d lists of parts in .ci/run, want 2", len(list))
+	}
+	for _, part := range append(strings.Fields(list[0][1]), strings.Fields(list[1][1])...) {
+		if !strings.Contains(text, "`"+part+"`") {
+			t.Errorf("the page does not name the part %s", part)
 		}
-		return out.String()
-	}
-	shown := regexp.MustCompile("(?:twochat-connector |`)(run|demo|check|explain|status|tail|audit|backfill|schema|version)((?: [^`\n]*)?)[`\n]").FindAllStringSubmatch(text, -1)
-	if len(shown) < 5 {
-		t.Fatalf("only %d commands found in the README", len(shown))
-	}
-	for _, command := range shown {
-		flags := help("help", command[1])
-		for _, name := range regexp.MustCompile(`--[a-z-]+`).FindAllString(command[2], -1) {
-			if !strings.Contains(flags, name) {
-				t.Errorf("the README shows %s %s, which that command does not have", command[1], name)
-			}
+		if !strings.Contains(script, "\n"+part+"() {") {
+			t.Errorf(".ci/run has no part %s", part)
 		}
 	}
 }
