@@ -17,16 +17,21 @@ import (
 // loads fails the test where the program would refuse a configuration. Where secrets are mounted is not looked at.
 func loads(t *testing.T, content string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := config.Load(path, nil)
+	c, err := config.Load(write(t, "config.yaml", content), nil)
 	if err != nil {
 		t.Errorf("the program refuses it: %v", err)
 	} else if len(c.Streams()) == 0 {
 		t.Error("it names no stream")
 	}
+}
+
+func write(t *testing.T, name, content string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func read(t *testing.T, path string) string {
