@@ -1,0 +1,130 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/twochat-connector/twochat-connector"
+
+// mayImport are the packages of this module, and which others of it each may import. Tests may import what they like.
+var mayImport = map[string][]string{
+	"connector":                     nil,
+	"connector/simulation":          nil,
+	"connector/twochat":             {"connector"},
+	"connector/twochat/twochattest": nil,
+	"sinks/secret":                  nil,
+	"sinks/handshake":               nil,
+	"sinks/sinktest":                {"connector"},
+	"sinks/file":                    {"connector"},
+	"sinks/nats":                    {"connector", "sinks/file", "sinks/handshake", "sinks/secret"},
+	"sinks/jetstream":               {"connector", "sinks/nats"},
+	"sinks/kafka":                   {"connector", "sinks/handshake", "sinks/secret"},
+	"sinks/embedded":                {"connector", "sinks/file", "sinks/jetstream", "sinks/nats"},
+	"sinks":                         {"connector", "sinks/embedded", "sinks/file", "sinks/jetstream", "sinks/kafka", "sinks/nats"},
+	"config":                        {"connector", "sinks", "sinks/secret"},
+	"cmd/twochat-connector":         {"config", "connector", "connector/twochat", "connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/file"},
+	"deploy":                        nil,
+}
+
+// imports lists what each package of the module imports, by its folder, its tests aside.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && file != root && (strings.HasPrefix(name, ".") || name == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") {
+			return nil
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		folder = filepath.ToSlash(folder)
+		if found[folder] = append(found[folder], ""); strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			found[folder] = append(found[folder], imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// Imports go one way, as the walls in .github/CONTRIBUTING.md say.
+func TestImports(t *testing.T) {
+	found := imports(t)
+	for folder, list := range found {
+		allowed, known := mayImport[folder]
+		if !known {
+			t.Errorf("%s is a package that no wall is drawn for", folder)
+		}
+		for _, imported := range list {
+			own, ok := strings.CutPrefix(imported, modulePath+"/")
+			if ok && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s, which it may not", folder, own)
+			}
+		}
+	}
+	for folder := range mayImport {
+		if _, ok := found[folder]; !ok {
+			t.Errorf("there is no package %s", folder)
+		}
+	}
+}
+
+// What the contract's package may not know: brokers, YAML, HTTP.
+func TestImports_Contract(t *testing.T) {
+	for _, imported := range imports(t)["connector"] {
+		for _, foreign := range []string{"github.com/nats-io", "github.com/segmentio", "gopkg.in/yaml", "net/http"} {
+			if strings.HasPrefix(imported, foreign) {
+				t.Errorf("connector imports %s", imported)
+			}
+		}
+	}
+}
+
+// Whoever imports a sink other than embedded links no NATS server.
+func TestImports_NoServer(t *testing.T) {
+	found := imports(t)
+	const server = "github.com/nats-io/nats-server"
+	var links func(folder string) bool
+	links = func(folder string) bool {
+		return slices.ContainsFunc(found[folder], func(imported string) bool {
+			own, ok := strings.CutPrefix(imported, modulePath+"/")
+			return strings.HasPrefix(imported, server) || ok && links(own)
+		})
+	}
+	if !links("sinks/embedded") {
+		t.Error("sinks/embedded is not found to link the server: this test looks at nothing")
+	}
+	for folder := range found {
+		if path.Dir(folder) == "sinks" && folder != "sinks/embedded" && links(folder) {
+			t.Errorf("%s links a NATS server", folder)
+		}
+	}
+}
