@@ -230,7 +230,7 @@ func TestHints_NoneIsEmpty(t *testing.T) {
 						fields[key.Name] = pair.Value
 					}
 				} else if name == "Refusal" {
-					fields[[]string{"Thing", "Cause", "Mend"}[i]] = element
+					fields[[]string{"Thing", "Cause", "Hint"}[i]] = element
 				}
 			}
 			bad := (name == "Refusal" || name == "Obstacle") && len(fields) > 0
@@ -241,7 +241,7 @@ func TestHints_NoneIsEmpty(t *testing.T) {
 				return true
 			}
 			refusals++
-			hint, given := fields["Mend"]
+			hint, given := fields["Hint"]
 			if text, ok := hint.(*ast.BasicLit); !given || ok && text.Value == `""` {
 				t.Errorf("%s:%d: a %s without a hint", path, files.Position(n.Pos()).Line, name)
 			}
