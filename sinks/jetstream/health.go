@@ -26,6 +26,7 @@ const (
 // health is what the exchanges over a connection say about its server.
 type health struct {
 	patience time.Duration
+	took     time.Duration        // the last answer that was waited for
 	silences int                  // in a row
 	left     time.Time            // when the server was last changed
 	givenUp  map[string]time.Time // when they began, of exchanges whose answers were given up
@@ -66,7 +67,8 @@ func (k *link) note(err error) {
 	if !silent && !headless {
 		if err == nil || api != nil {
 			k.health.silences = 0
-			k.health.patience = max(firstPatience, k.health.patience-k.health.patience/8) // slow for a while is not slow for ever
+			// Slow for a while is not slow for ever; but what answers slowly now is waited for as long again.
+			k.health.patience = max(firstPatience, 2*k.health.took, k.health.patience-k.health.patience/8)
 		}
 		k.mu.Unlock()
 		return

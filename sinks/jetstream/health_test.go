@@ -3,6 +3,7 @@ package jetstream
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -48,6 +49,31 @@ func TestHealth_patience(t *testing.T) {
 	if n := len(k.health.givenUp); n > remembered {
 		t.Errorf("%d exchanges are remembered", n)
 	}
+}
+
+// TestHealth_slowServer: a server that answers late, and does answer, is waited for as long as it stays slow.
+func TestHealth_slowServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &link{timeout: 10 * time.Second, waiting: make(map[string]*exchange), health: health{patience: 10 * time.Second}}
+		answer := func(took time.Duration) {
+			_, done := k.await("a", 1, nil)
+			time.Sleep(took)
+			k.route(&natsgo.Msg{Subject: "a.1"})
+			done(false)
+			k.note(nil)
+		}
+		for i := range 30 {
+			if answer(4 * time.Second); k.patience(0) < 8*time.Second {
+				t.Fatalf("after %d answers that took 4s each, %s for the next", i+1, k.patience(0))
+			}
+		}
+		for range 30 {
+			answer(time.Millisecond)
+		}
+		if got := k.patience(0); got != firstPatience {
+			t.Errorf("%s after quick answers again", got)
+		}
+	})
 }
 
 // TestHealth_lateAnswer learns it from a server behind a slow way.

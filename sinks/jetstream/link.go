@@ -38,6 +38,7 @@ type exchange struct {
 	answers  chan *natsgo.Msg
 	denied   chan *deniedError
 	concerns func(subject string) bool
+	began    time.Time
 }
 
 func newLink(conn *natsgo.Conn, api string, timeout time.Duration) (*link, error) {
@@ -102,8 +103,7 @@ func (k *link) isDeaf() bool {
 // await opens a place for the answers to one batch; concerns says which subjects it publishes to. done closes the place, and
 // says whether an answer was given up.
 func (k *link) await(batch string, answers int, concerns func(subject string) bool) (x *exchange, done func(givenUp bool)) {
-	x = &exchange{answers: make(chan *natsgo.Msg, answers), denied: make(chan *deniedError, 1), concerns: concerns}
-	began := time.Now()
+	x = &exchange{answers: make(chan *natsgo.Msg, answers), denied: make(chan *deniedError, 1), concerns: concerns, began: time.Now()}
 	k.mu.Lock()
 	k.waiting[batch] = x
 	if k.deaf {
@@ -114,7 +114,7 @@ func (k *link) await(batch string, answers int, concerns func(subject string) bo
 		k.mu.Lock()
 		delete(k.waiting, batch)
 		if givenUp {
-			k.health.giveUp(batch, began)
+			k.health.giveUp(batch, x.began)
 		}
 		k.mu.Unlock()
 	}
@@ -127,6 +127,8 @@ func (k *link) route(m *natsgo.Msg) {
 	x := k.waiting[batch]
 	if x == nil {
 		k.health.late(batch, time.Now())
+	} else {
+		k.health.took = time.Since(x.began)
 	}
 	k.mu.Unlock()
 	if x == nil {
