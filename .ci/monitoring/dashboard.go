@@ -31,10 +31,10 @@ func (p *prometheus) wantPanels(ctx context.Context, path string) error {
 		return err
 	}
 	var errs []error
-	queries := 0
+	queries, asked := 0, ""
 	for _, panel := range board.Panels {
 		for _, target := range panel.Targets {
-			queries++
+			queries, asked = queries+1, asked+" "+target.Expr
 			if err := p.wantShown(ctx, target.Expr, target.LegendFormat); err != nil {
 				errs = append(errs, fmt.Errorf("panel %q, query %s: %w", panel.Title, target.RefID, err))
 			}
@@ -49,12 +49,31 @@ func (p *prometheus) wantPanels(ctx context.Context, path string) error {
 			errs = append(errs, fmt.Errorf("variable %s: %w", variable.Name, err))
 		}
 	}
+	errs = append(errs, p.wantAllAsked(ctx, asked))
 	fmt.Printf("prometheus answers %d queries of %d panels\n", queries, len(board.Panels))
 	return errors.Join(errs...)
 }
 
-// calmMetric is 0 in every failure here: what a walk delivers is confirmed before anybody looks.
-const calmMetric = "twochat_connector_unconfirmed_events"
+// wantAllAsked wants each metric of the connector's in some query.
+func (p *prometheus) wantAllAsked(ctx context.Context, asked string) error {
+	var names []string
+	if err := p.ask(ctx, "/api/v1/label/__name__/values", url.Values{"match[]": {`{__name__=~"twochat_connector_.+"}`}}, &names); err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		if part := regexp.MustCompile(`_(sum|count)$`).ReplaceAllString(name, "_bucket"); !strings.Contains(asked, part) {
+			errs = append(errs, fmt.Errorf("no panel shows %s", name))
+		}
+	}
+	if len(names) == 0 {
+		errs = append(errs, errors.New("the connector shows no metrics"))
+	}
+	return errors.Join(errs...)
+}
+
+// calmMetrics are 0 in every failure here: nobody has held messages delivered, and the API has no new members.
+var calmMetrics = regexp.MustCompile(`twochat_connector_(accepting|unknown_members_total)\b`)
 
 // chosen is a query with the dashboard's variables in it, where all is chosen.
 func chosen(query string) string {
@@ -79,7 +98,7 @@ func (p *prometheus) wantShown(ctx context.Context, query, legend string) error 
 			}
 		}
 	}
-	if !shown && !(len(found) > 0 && strings.Contains(query, calmMetric)) {
+	if !shown && !(len(found) > 0 && calmMetrics.MatchString(query)) {
 		return fmt.Errorf("it shows nothing (%d series): %s", len(found), query)
 	}
 	return nil

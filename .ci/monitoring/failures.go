@@ -19,21 +19,21 @@ type failure struct {
 	// ready is a line of the metrics that says that all is as it should be before it happens; live unless set.
 	ready  string
 	happen func(*stage) error
-	// shows is a line of the metrics that says that it was noticed; none where nothing answers any more.
+	// slowly: the connector reaches its broker through what can slow it down.
+	slowly bool
+	// look is for how long it is looked at; apart unless set.
+	look time.Duration
+	// shows is a line of the metrics, of all copies together, that says that it was noticed; none where nothing answers any more.
 	shows string
 	fires []string
 }
-
-// unfired are alerts that no failure here fires: a broker as slow as that is given up by the connector as one that does not answer, two
-// copies do not take a stream from each other twice in so short a time, and what a walk delivers is confirmed before anybody looks.
-var unfired = []string{"TwochatConnectorCommitsSlow", "TwochatConnectorTwoCopies", "TwochatConnectorNotConfirmed"}
 
 func state(s string) string {
 	return `twochat_connector_stream_state{state="` + s + `",stream="shop"} 1`
 }
 
 var failures = []failure{
-	{name: "nothing is wrong", happen: func(s *stage) error { s.flow(); return nil }, shows: state("live")},
+	{name: "nothing is wrong", happen: func(s *stage) error { s.flow(time.Second); return nil }, shows: state("live")},
 	{
 		name: "wrong key", happen: func(s *stage) error { s.fake.SetKey("another"); return nil }, shows: state("no_source"),
 		fires: []string{"TwochatConnectorNothingArrives", "TwochatConnectorPersonNeeded", "TwochatConnectorSourceDown"},
@@ -60,9 +60,29 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorNothingArrives", "TwochatConnectorStopped"},
 	},
 	{
-		// Its metrics alone are laid out, so that nothing seems to arrive; the other copy's would say that all is well.
-		name: "overtaken by a second copy", happen: (*stage).second, shows: `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`,
-		fires: []string{"TwochatConnectorNothingArrives"},
+		// The one stands by as long as the other delivers, as a further replica does.
+		name: "a second copy of a busy stream", happen: func(s *stage) error { return s.second(time.Second) },
+		shows: `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`,
+	},
+	{
+		// Messages are further apart than the one that stands by waits for the other, five polls; no budget makes them longer.
+		name: "a second copy of a quiet stream", fake: func(o *twochattest.Options) { o.Credits = 1_000_000_000 },
+		poll: ", monthly_credits: 1000000000", happen: func(s *stage) error { return s.second(8 * time.Second) },
+		shows: `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`, look: 45 * time.Second,
+		fires: []string{"TwochatConnectorTwoCopies"},
+	},
+	{
+		name: "slow broker", slowly: true, happen: func(s *stage) error {
+			s.broker.delay.Store(int64(6 * time.Second))
+			s.flow(time.Second)
+			return nil
+		}, shows: `twochat_connector_commit_duration_seconds_sum{stream="shop"} 25`, look: 25 * time.Second,
+		fires: []string{"TwochatConnectorCommitsSlow"},
+	},
+	{
+		name: "restless list", fake: func(o *twochattest.Options) { o.Latency = 150 * time.Millisecond },
+		happen: (*stage).restless, shows: `twochat_connector_unconfirmed_events{stream="shop"} 100`,
+		fires: []string{"TwochatConnectorNotConfirmed"},
 	},
 	{
 		name: "stalled list", happen: func(s *stage) error {
@@ -89,7 +109,7 @@ var failures = []failure{
 		}, shows: `twochat_connector_messages_total{result="rejected",stream="shop"} 1`,
 		fires: []string{"TwochatConnectorPutAside"},
 	},
-	{name: "ended connector", happen: func(s *stage) error { s.others[0].kill(); return nil }, fires: []string{"TwochatConnectorDown"}},
+	{name: "ended connector", happen: func(s *stage) error { s.copies[0].kill(); return nil }, fires: []string{"TwochatConnectorDown"}},
 }
 
 func nothing(*stage) error { return nil }
@@ -99,22 +119,35 @@ func (s *stage) broken(fault twochattest.Fault) {
 	s.fake.SetFaults([]twochattest.Chance{{Fault: fault, Rate: 1}})
 }
 
-// second starts another copy, and lets messages flow so that the first notices.
-func (s *stage) second() error {
+// second starts another copy, and lets a message come in every so often, so that the first notices.
+func (s *stage) second(every time.Duration) error {
 	if err := s.start(s.ports.next()); err != nil {
 		return err
 	}
-	s.flow()
+	s.flow(every)
 	return nil
 }
 
-// flow lets a message come in each second.
-func (s *stage) flow() {
+// flow lets a message come in every so often.
+func (s *stage) flow(every time.Duration) {
 	go func() {
-		for wait(s.ctx, time.Second) == nil {
+		for wait(s.ctx, every) == nil {
 			s.fake.Insert("", 1)
 		}
 	}()
+}
+
+// restless lets more come in at once than a page shows, and then takes one of those away for each that comes in, many times while a page
+// is asked for: no walk can be sure that nothing slipped from page to page before it was read.
+func (s *stage) restless() error {
+	s.fake.Insert("", 150)
+	go func() {
+		for wait(s.ctx, 20*time.Millisecond) == nil {
+			s.fake.Delete("", 40)
+			s.fake.Insert("", 1)
+		}
+	}()
+	return nil
 }
 
 // deleteStream takes the log away as somebody at the broker would.

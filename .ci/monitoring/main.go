@@ -68,7 +68,7 @@ func watch(ctx context.Context, args []string) error {
 		return err
 	}
 	defer p.prometheus.kill()
-	recordings, errs := make([]*recording, len(failures)), make([]error, len(failures))
+	recordings, errs := make([]recording, len(failures)), make([]error, len(failures))
 	var all sync.WaitGroup
 	for i, f := range failures {
 		all.Go(func() {
@@ -88,7 +88,7 @@ func watch(ctx context.Context, args []string) error {
 }
 
 // wantAlerts has promtool say which alerts each failure fires.
-func (p *programs) wantAlerts(ctx context.Context, scratch string, recordings []*recording) error {
+func (p *programs) wantAlerts(ctx context.Context, scratch string, recordings []recording) error {
 	var tests strings.Builder
 	fmt.Fprintf(&tests, "rule_files: [%q]\nevaluation_interval: 1m\ntests:\n", p.rules)
 	for i, f := range failures {

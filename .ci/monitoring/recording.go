@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -33,62 +34,88 @@ func (s *sample) String() string {
 	return strings.Join(shown, ", ")
 }
 
-// recording is what an instance shows before a failure, when it has noticed it, and a while later. Where nothing answers after the
-// failure there is only the first.
-type recording struct{ before, noticed, later *sample }
+// recording is what each instance shows, in the order in which they were started.
+type recording []*shown
+
+// shown is what an instance shows before a failure, when it was noticed, and a while later. There is nothing before of one that is started
+// then, and nothing but that of one that answers no more.
+type shown struct{ before, noticed, later *sample }
 
 // calm is how many minutes of the two hours all was well, and failing how many follow.
 const calm, failing = 10, 110
 
 // layOut writes two hours of each series for promtool, a value a minute: as before the failure, and then as it left them.
-// Counters go on at the rate at which they were seen to grow; gauges stay; times move with the clock, which begins at 0 there: what never was lies long before.
-func (r *recording) layOut() string {
-	series := map[string]string{`up{job="twochat-connector",namespace="whatsapp",instance="1"}`: run(1, 0, calm) + run(1, 0, failing)}
-	last := r.later
+func (r recording) layOut() string {
+	var out strings.Builder
+	for i, s := range r {
+		series := s.layOut(fmt.Sprintf(`job="twochat-connector",namespace="whatsapp",instance="%d"`, i+1))
+		for _, name := range slices.Sorted(maps.Keys(series)) {
+			fmt.Fprintf(&out, "      - { series: '%s', values: '%s' }\n", name, strings.TrimSpace(series[name]))
+		}
+	}
+	return out.String()
+}
+
+// layOut is that of one instance, by series. Counters go on at the rate at which they were seen to grow; gauges stay;
+// times move with the clock, which begins at 0 there: what never was lies long before.
+func (s *shown) layOut(instance string) map[string]string {
+	last, up := s.later, 1.
 	if last == nil {
-		last = r.before
-		series[`up{job="twochat-connector",namespace="whatsapp",instance="1"}`] = run(1, 0, calm) + run(0, 0, failing)
+		last, up = s.before, 0
+	}
+	absent := fmt.Sprintf("_x%d ", calm)
+	series := map[string]string{"up{" + instance + "}": run(1, 0, calm) + run(up, 0, failing)}
+	if s.before == nil {
+		series["up{"+instance+"}"] = absent + run(up, 0, failing)
 	}
 	for name := range last.values {
 		metric, labels, labelled := strings.Cut(name, "{")
 		if !strings.HasPrefix(metric, "twochat_connector_") {
 			continue
 		}
-		before, after := fmt.Sprintf("_x%d ", calm), "stale"
-		if value, ok := r.before.values[name]; ok {
-			slope := 0.
-			if isTime(metric) {
-				if value != 0 {
-					slope = 60
-				}
-				value -= unix(r.before.at)
-			}
-			before = run(value, slope, calm)
-		}
-		if r.later != nil {
-			value, slope := r.later.values[name], 0.
-			switch {
-			case isCounter(metric):
-				slope = (value - r.noticed.values[name]) / r.later.at.Sub(r.noticed.at).Minutes()
-			case isTime(metric):
-				if value > r.noticed.values[name] {
-					slope = 60
-				}
-				value += calm*60 - unix(r.later.at)
-			}
-			after = run(value, slope, failing)
-		}
-		all := `job="twochat-connector",namespace="whatsapp",instance="1"`
 		if labelled {
-			all += "," + strings.TrimSuffix(labels, "}")
+			labels = "," + strings.TrimSuffix(labels, "}")
 		}
-		series[metric+"{"+all+"}"] = before + after
+		series[metric+"{"+instance+labels+"}"] = cmp.Or(s.calm(name, metric), absent) + s.failing(name, metric)
 	}
-	var out strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(series)) {
-		fmt.Fprintf(&out, "      - { series: '%s', values: '%s' }\n", name, strings.TrimSpace(series[name]))
+	return series
+}
+
+// calm is a series before the failure; empty where it was not shown.
+func (s *shown) calm(name, metric string) string {
+	if s.before == nil {
+		return ""
 	}
-	return out.String()
+	value, ok := s.before.values[name]
+	if !ok {
+		return ""
+	}
+	slope := 0.
+	if isTime(metric) {
+		if value != 0 {
+			slope = 60
+		}
+		value -= unix(s.before.at)
+	}
+	return run(value, slope, calm)
+}
+
+// failing is a series after it.
+func (s *shown) failing(name, metric string) string {
+	if s.later == nil {
+		return "stale"
+	}
+	value, slope := s.later.values[name], 0.
+	switch {
+	case isCounter(metric):
+		slope = (value - s.noticed.values[name]) / s.later.at.Sub(s.noticed.at).Minutes()
+	case isTime(metric):
+		if value > s.noticed.values[name] {
+			slope = 60
+		}
+		value += calm*60 - unix(s.later.at)
+	}
+	return run(value, slope, failing)
 }
 
 func isTime(metric string) bool { return strings.HasSuffix(metric, "_timestamp_seconds") }
@@ -111,23 +138,26 @@ func number(v float64) string { return strconv.FormatFloat(math.Round(v*1000)/10
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-func scrapeUntil(ctx context.Context, url, line string) (*sample, error) {
+// scrapeUntil waits until the instances together show as much as a line says, and returns what each of them shows.
+func scrapeUntil(ctx context.Context, urls []string, line string) ([]*sample, error) {
 	name, value, _ := strings.Cut(line, " ")
 	want, err := strconv.ParseFloat(value, 64)
 	if err != nil {
 		return nil, err
 	}
-	var last *sample
+	last := make([]*sample, len(urls))
 	for {
-		shown, err := scrape(ctx, url)
-		if err == nil && shown.values[name] >= want {
-			return shown, nil
+		together, answered := 0., 0
+		for i, url := range urls {
+			if shown, err := scrape(ctx, url); err == nil {
+				last[i], together, answered = shown, together+shown.values[name], answered+1
+			}
 		}
-		if err == nil {
-			last = shown
+		if together >= want && answered == len(urls) {
+			return last, nil
 		}
 		if wait(ctx, 200*time.Millisecond) != nil {
-			return nil, fmt.Errorf("it never shows %s; last it shows %v", line, last)
+			return nil, fmt.Errorf("%s is never shown; last is %v", line, last)
 		}
 	}
 }

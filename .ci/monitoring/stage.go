@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -25,7 +26,9 @@ type stage struct {
 	fake      *twochattest.Fake
 	nats      *process
 	natsPort  string
-	others    []*process
+	broker    slowBroker
+	copies    []*process
+	admins    []string // their metrics
 	ports     *ports
 }
 
@@ -33,8 +36,8 @@ type stage struct {
 const apart = 15 * time.Second
 
 // record lets a failure happen and returns what is shown before it, and after.
-func (p *programs) record(ctx context.Context, folder, adminPort string, f failure) (*recording, error) {
-	ctx, cancel := context.WithTimeout(ctx, 100*time.Second)
+func (p *programs) record(ctx context.Context, folder, adminPort string, f failure) (recording, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return nil, err
@@ -55,6 +58,13 @@ func (p *programs) record(ctx context.Context, folder, adminPort string, f failu
 		return nil, err
 	}
 	defer s.nats.kill()
+	reached := s.natsPort
+	if f.slowly {
+		reached = p.ports.next()
+		if err := s.broker.listen(ctx, reached, s.natsPort); err != nil {
+			return nil, err
+		}
+	}
 	if f.poll == "" {
 		f.poll = ", monthly_credits: 1000000"
 	}
@@ -64,24 +74,25 @@ poll: { min_interval: 1s, max_interval: 1s, requests_per_minute: 6000%s }
 sink: { jetstream: { url: "nats://127.0.0.1:%s", create: true } }
 log: { format: json }
 admin: { listen: "127.0.0.1:%%s" }
-`, api.URL, twochattest.DefaultNumber, f.poll, s.natsPort)
+`, api.URL, twochattest.DefaultNumber, f.poll, reached)
 	if err := s.start(adminPort); err != nil {
 		return nil, err
 	}
 	defer func() {
-		for _, other := range s.others {
-			other.kill()
+		for _, each := range s.copies {
+			each.kill()
 		}
 	}()
-	if f.ready == "" {
-		f.ready = state("live")
-	}
-	url := "http://127.0.0.1:" + adminPort + "/metrics"
-	var r recording
-	if r.before, err = scrapeUntil(ctx, url, f.ready); err != nil {
+	return p.watch(s, f)
+}
+
+// watch is what the copies show.
+func (p *programs) watch(s *stage, f failure) (recording, error) {
+	before, err := scrapeUntil(s.ctx, s.admins, cmp.Or(f.ready, state("live")))
+	if err != nil {
 		return nil, err
 	}
-	if err := p.prometheus.wantScraped(ctx, f.name); err != nil {
+	if err := p.prometheus.wantScraped(s.ctx, f.name); err != nil {
 		return nil, err
 	}
 	if err := f.happen(s); err != nil {
@@ -89,26 +100,38 @@ admin: { listen: "127.0.0.1:%%s" }
 	}
 	if f.shows == "" {
 		// Long enough for Prometheus to see that nothing answers.
-		return &r, wait(ctx, apart)
+		return recording{&shown{before: before[0]}}, wait(s.ctx, apart)
 	}
-	if r.noticed, err = scrapeUntil(ctx, url, f.shows); err != nil {
+	noticed, err := scrapeUntil(s.ctx, s.admins, f.shows)
+	if err != nil {
 		return nil, err
 	}
-	if err := wait(ctx, apart); err != nil {
+	all := make(recording, len(noticed))
+	for i := range noticed {
+		all[i] = &shown{noticed: noticed[i]}
+	}
+	all[0].before = before[0]
+	if err := wait(s.ctx, cmp.Or(f.look, apart)); err != nil {
 		return nil, err
 	}
-	r.later, err = scrape(ctx, url)
-	return &r, err
+	for i, each := range all {
+		if each.later, err = scrape(s.ctx, s.admins[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
+// start starts a copy of the connector.
 func (s *stage) start(port string) error {
 	path := filepath.Join(s.folder, "config-"+port+".yaml")
 	if err := os.WriteFile(path, fmt.Appendf(nil, s.config, port), 0o600); err != nil {
 		return err
 	}
-	other, err := begin(s.ctx, s.folder, "connector-"+port, s.connector, "run", "--config", path)
+	each, err := begin(s.ctx, s.folder, "connector-"+port, s.connector, "run", "--config", path)
 	if err == nil {
-		s.others = append(s.others, other)
+		s.copies = append(s.copies, each)
+		s.admins = append(s.admins, "http://127.0.0.1:"+port+"/metrics")
 	}
 	return err
 }
