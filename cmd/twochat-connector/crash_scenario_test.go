@@ -8,7 +8,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,9 +68,7 @@ func terminate(t *testing.T, b binaries) {
 	r.start(t, 0)
 	r.arrived(t)
 	r.asked(t, r.numbers[0], 3, func() {}) // all is certified then, and nothing is left to commit
-	r.place.pause(t)
-	r.asked(t, r.numbers[0], 1, func() { r.fake.Insert(r.numbers[0], 30) })
-	pause(t.Context(), 500*time.Millisecond) // the commit waits for the broker now
+	r.commits(t, 30)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -83,6 +83,35 @@ func terminate(t *testing.T, b binaries) {
 	r.place.resume(t)
 	<-ended
 	expectClean(t, r.audit(t)) // nobody is left to deliver anything
+}
+
+// commits lets messages come in while the broker is paused, and returns when their commit waits for it. Where the connector looked at
+// the sink's settings meanwhile it knew before that the broker does not answer, and there is no commit: then it is done anew.
+func (r *rig) commits(t *testing.T, messages int) {
+	t.Helper()
+	for range 10 {
+		before := r.logged(t, 0, `"state":"no_sink"`)
+		r.place.pause(t)
+		r.asked(t, r.numbers[0], 1, func() { r.fake.Insert(r.numbers[0], messages) })
+		pause(t.Context(), 500*time.Millisecond)
+		if r.logged(t, 0, `"state":"no_sink"`) == before {
+			return
+		}
+		r.place.resume(t)
+		r.arrived(t)
+		r.asked(t, r.numbers[0], 3, func() {})
+	}
+	t.Fatal("no commit ever waited for the broker")
+}
+
+// logged counts a text in a copy's log.
+func (r *rig) logged(t *testing.T, i int, text string) int {
+	t.Helper()
+	log, err := os.ReadFile(r.seats[i].log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(log), text)
 }
 
 // While the broker is down, nothing is polled: the messages stay where they are, and polls cost credits.
