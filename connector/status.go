@@ -50,8 +50,8 @@ type Status struct {
 
 	Sequence         uint64    `json:"sequence"`
 	Certified        uint64    `json:"certified"`
-	Unconfirmed      uint64    `json:"unconfirmed"`
-	UnconfirmedSince time.Time `json:"unconfirmed_since,omitzero"`
+	Unconfirmed      uint64    `json:"open"`
+	UnconfirmedSince time.Time `json:"open_since,omitzero"`
 	BacklogPage      int       `json:"backlog_page"`
 	Seen             int       `json:"seen"`
 
