@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -91,11 +90,7 @@ func TestREADME_Examples(t *testing.T) {
 			if !strings.Contains(text, "twochat:") {
 				text = "twochat: { api_key_file: /etc/twochat/api-key, streams: [{ number: \"+595981048477\", name: shop }] }\n" + text
 			}
-			file := filepath.Join(t.TempDir(), "config.yaml")
-			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := Load(file, nil); err != nil {
+			if _, err := Load(write(t, text), nil); err != nil {
 				t.Errorf("%s: %v:\n%s", path, err, e[1])
 			}
 		}
