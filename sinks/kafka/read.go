@@ -129,8 +129,10 @@ func (s *Sink) fetch(ctx context.Context, at place, offset int64, wait time.Dura
 		if err != nil {
 			return err
 		}
+		// The partition's limit has to be the one that cuts an answer: kfake forgets the list of aborted transactions where the
+		// other does, and gives what was taken back for committed.
 		response, err := s.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
-			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
+			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 2 * fetchBytes,
 			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
 			Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
 				Partition: at.partition, CurrentLeaderEpoch: lead.epoch, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: fetchBytes,

@@ -127,3 +127,56 @@ func compareReads(t *testing.T, b *broker, config Config) {
 		t.Fatal("nothing was committed")
 	}
 }
+
+// TestReadCommitted_cut reads a partition of more than one answer holds, at whose begin a record was written and, after all
+// others, taken back: the record is left out also where the answer that brings it does not bring its marker.
+func TestReadCommitted_cut(t *testing.T) {
+	everyBroker(t, func(t *testing.T, b *broker) {
+		config := Config{Topic: newTopic()}
+		createTopics(t, b, config)
+		writer, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(config.Topic))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer writer.Close()
+		if err := writer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		put := func(client *kgo.Client, key string, value []byte) {
+			t.Helper()
+			if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: config.Topic, Key: []byte(key), Value: value}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(writer, "taken back", nil)
+		plain, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.ProducerBatchCompression(kgo.NoCompression()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer plain.Close()
+		const size = 512 << 10
+		const others = 2*fetchBytes/size + 1
+		for range others {
+			put(plain, "other", make([]byte, size))
+		}
+		if err := writer.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
+		stable := resting(t, plain, config.Topic)
+		s := openSink(t, b, config, connector.Encoding{})
+		defer s.Close()
+		read := 0
+		_, err = s.read(t.Context(), place{config.Topic, 0}, 0, stable[0], 5*time.Second, func(r *protocol.Record) error {
+			key, err := protocol.ReadAll(r.Key)
+			if string(key) != "other" {
+				t.Errorf("offset %d: %q was read", r.Offset, key)
+			}
+			read++
+			return err
+		})
+		if err != nil || read != others {
+			t.Errorf("%d records of %d were read: %v", read, others, err)
+		}
+	})
+}
