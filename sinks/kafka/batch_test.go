@@ -120,14 +120,14 @@ func TestEncoder_Limit(t *testing.T) {
 // TestEncoder_Memory: an encoder takes no memory that grows with the events but the batch, and keeps none of a large one.
 func TestEncoder_Memory(t *testing.T) {
 	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 2000)
-	all, plain := lane{}, 0
+	all, plain := partitionBatch{}, 0
 	for i := range events {
 		events[i].Data = bytes.Repeat(events[i].Data, 10)
 		all.events = append(all.events, &events[i])
 		plain += len(events[i].Data)
 	}
 	e := encoder{compressor: compressor{compression: compress.Zstd}}
-	encode := func(from lane) {
+	encode := func(from partitionBatch) {
 		if _, n, err := e.encode(from.next(&e.draft, connector.Encoding{}), math.MaxInt, time.Now()); err != nil || n != from.left() {
 			t.Fatal(n, err)
 		}
@@ -142,7 +142,7 @@ func TestEncoder_Memory(t *testing.T) {
 	}
 	large := events[0]
 	large.Data = bytes.Repeat([]byte{'1'}, 2*keptBuffer)
-	encode(lane{events: []*connector.Event{&large}})
+	encode(partitionBatch{events: []*connector.Event{&large}})
 	if kept := max(e.batch.Cap(), cap(e.plain), cap(e.draft.text)); kept > keptBuffer {
 		t.Errorf("%d bytes are kept of a large event", kept)
 	}

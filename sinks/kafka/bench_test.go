@@ -128,7 +128,7 @@ func BenchmarkEncode(b *testing.B) {
 	events := backlog(sinktest.Stream("595981048477"), 1, 5000)
 	encoding := connector.Encoding{Mode: connector.ModeStructured}
 	var plain []byte
-	all := lane{}
+	all := partitionBatch{}
 	for i := range events {
 		all.events = append(all.events, &events[i])
 		plain = appendRecord(plain, new(draft).of(&events[i], encoding), i)

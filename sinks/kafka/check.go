@@ -38,7 +38,7 @@ func (i *inspection) refuse(thing, text, hint string) {
 // unread notes that something could not be looked at: a finding where Kafka itself says why, and no answer to the whole check
 // where it is down or not ready.
 func (i *inspection) unread(thing string, err error, hint string) {
-	gone := down(i.sink.judged(err))
+	gone := asNotNow(i.sink.judged(err))
 	var refusal *connector.Refusal
 	switch {
 	case errors.As(gone, &refusal):
@@ -55,7 +55,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	i := &inspection{sink: s}
 	v, err := s.settledTopics(ctx)
 	if err != nil {
-		return i.refusal(fmt.Errorf("check: %w", s.judged(down(err))))
+		return i.refusal(fmt.Errorf("check: %w", s.judged(asNotNow(err))))
 	}
 	i.ok("brokers", "%d of cluster %s answer", len(v.answered), v.id)
 	missing := false
@@ -149,7 +149,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 
 // unseen notes that a topic's settings could not be read.
 func (i *inspection) unseen(thing, name string, err error) {
-	if gone := down(err); errors.Is(gone, connector.ErrNotNow) {
+	if gone := asNotNow(err); errors.Is(gone, connector.ErrNotNow) {
 		i.gone = gone
 		return
 	}
@@ -301,10 +301,10 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 		_, _ = i.refusal(claim.RefuseAlias(seen.alias))
 	}
 	// A producer that the broker does not know is refused after the rights were looked at, and nothing is begun.
-	places := []place{{s.topics.events, 0}, {s.topics.checkpoints, 0}, {s.topics.quarantine, 0}}
-	err = s.addPartitions(ctx, s.transactionalID(claim.Stream.Name), producer{math.MaxInt64, 0}, places)
+	targets := []topicPartition{{s.topics.events, 0}, {s.topics.checkpoints, 0}, {s.topics.quarantine, 0}}
+	err = s.addPartitions(ctx, s.transactionalID(claim.Stream.Name), producer{math.MaxInt64, 0}, targets)
 	switch {
-	case err == nil || fenced(err) || errors.Is(err, kafkago.InvalidProducerIDMapping):
+	case err == nil || isFenced(err) || errors.Is(err, kafkago.InvalidProducerIDMapping):
 	default:
 		i.unwritable(thing, err)
 	}
@@ -316,8 +316,8 @@ func (i *inspection) unwritable(thing string, err error) {
 	switch judged := i.sink.judged(err); {
 	case errors.As(judged, &refusal):
 		i.refuse(thing, "it may not be written: "+refusal.Thing+": "+refusal.Cause, refusal.Hint)
-	case errors.Is(down(err), connector.ErrNotNow):
-		i.gone = down(err)
+	case errors.Is(asNotNow(err), connector.ErrNotNow):
+		i.gone = asNotNow(err)
 	default:
 		i.warn(thing, "the right to write it could not be checked: "+err.Error(), "try again, or see with `twochat-connector check --probe`")
 	}

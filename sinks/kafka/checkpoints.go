@@ -165,7 +165,7 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, pati
 	if part.high > end.end || part.high < end.start { // the topic is not the one that was read
 		fresh()
 	}
-	at := place{c.sink.topics.checkpoints, p}
+	at := topicPartition{c.sink.topics.checkpoints, p}
 	for {
 		from, known := part.high, part.anchor.sum == 0
 		if !known {
@@ -224,7 +224,7 @@ func (c *checkpoints) backward(ctx context.Context, ends []extent, step int64) (
 		more = true
 		from := max(ends[i].start, part.low-step)
 		older := make(map[string][]byte)
-		at := place{c.sink.topics.checkpoints, int32(i)}
+		at := topicPartition{c.sink.topics.checkpoints, int32(i)}
 		_, err := c.sink.read(ctx, at, from, part.low, c.sink.transactionEnd(), func(r *protocol.Record) error { return collect(r, older) })
 		if err != nil {
 			return false, err

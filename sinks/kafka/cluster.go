@@ -356,7 +356,7 @@ func (v *view) holders() []string {
 }
 
 // of is who leads a partition. A leader whose term is not told is not asked for anything: an old one could not be told from the new.
-func (v *view) of(at place) (leadership, error) {
+func (v *view) of(at topicPartition) (leadership, error) {
 	topic, ok := v.topics[at.topic]
 	if !ok || topic.err != nil {
 		return leadership{}, cmp.Or(topic.err, error(kafkago.UnknownTopicOrPartition))

@@ -18,9 +18,9 @@ import (
 // a lower limit answers "too large", and the batch is cut until it fits.
 const maxChunk = 900 << 10
 
-// lane is what a commit writes to one partition, in order.
-type lane struct {
-	at       place
+// partitionBatch is what a commit writes to one partition, in order.
+type partitionBatch struct {
+	at       topicPartition
 	events   []*connector.Event // where the topic is that of the events
 	records  []*record          // where it is another
 	sequence int32              // of the first of them that is not stored
@@ -30,10 +30,10 @@ type lane struct {
 }
 
 // left is how many records are not stored.
-func (a *lane) left() int { return len(a.events) + len(a.records) }
+func (a *partitionBatch) left() int { return len(a.events) + len(a.records) }
 
 // stored takes the first records off, which the broker has.
-func (a *lane) stored(n int) {
+func (a *partitionBatch) stored(n int) {
 	if len(a.events) > 0 {
 		a.events = a.events[n:]
 	} else {
@@ -44,7 +44,7 @@ func (a *lane) stored(n int) {
 
 // next lists the records that may go into the next batch. An event becomes a record only when its turn comes, in the draft's memory:
 // a large commit does not hold its events twice.
-func (a *lane) next(d *draft, enc connector.Encoding) iter.Seq[*record] {
+func (a *partitionBatch) next(d *draft, enc connector.Encoding) iter.Seq[*record] {
 	return func(yield func(*record) bool) {
 		for i := range a.left() {
 			if a.limit > 0 && i == a.limit {
@@ -95,28 +95,28 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	if len(events) > 0 {
 		s.positions.begin(events[0].Sequence, l.claim.Window, now)
 	}
-	lanes, err := l.lanes(s, events, rejects, next)
+	parts, err := l.byPartition(s, events, rejects, next)
 	if err != nil {
 		return err // nothing was begun, and the session is as it was
 	}
-	if err := l.encodeAll(s, lanes, now); err != nil {
+	if err := l.encodeAll(s, parts, now); err != nil {
 		return err
 	}
-	who, err := l.raise(ctx, s)
+	who, err := l.nextEpoch(ctx, s)
 	if err != nil {
 		return l.refused(ctx, err)
 	}
-	places := make([]place, len(lanes))
-	for i, lane := range lanes {
-		places[i] = lane.at
+	partitions := make([]topicPartition, len(parts))
+	for i, part := range parts {
+		partitions[i] = part.at
 	}
-	if err := l.sink.addPartitions(ctx, l.id, who, places); unsent(err) {
+	if err := l.sink.addPartitions(ctx, l.id, who, partitions); isNotSent(err) {
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, err) // there is no transaction yet
 	} else if err != nil {
 		return l.broken(ctx, s, who, err)
 	}
 	offsets := slices.Clone(s.positions.Next)
-	if err := l.produce(ctx, s, who, lanes, offsets, now); err != nil {
+	if err := l.produce(ctx, s, who, parts, offsets, now); err != nil {
 		return l.broken(ctx, s, who, err)
 	}
 	if proven != nil {
@@ -124,8 +124,8 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 			return l.broken(ctx, s, who, &unprovenError{err})
 		}
 	}
-	if err := l.sink.endTransaction(ctx, l.id, who, true); err != nil {
-		if fenced(err) {
+	if err := l.sink.commitTransaction(ctx, l.id, who); err != nil {
+		if isFenced(err) {
 			return l.standDown(err)
 		}
 		l.drop()
@@ -133,7 +133,7 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	}
 	s.positions.Next = offsets
 	l.standing.Keep(next)
-	l.raiseNext(s, who)
+	l.prepareEpoch(s, who)
 	return nil
 }
 
@@ -143,26 +143,26 @@ type unprovenError struct{ err error }
 func (e *unprovenError) Error() string { return e.err.Error() }
 func (e *unprovenError) Unwrap() error { return e.err }
 
-// lanes sorts what is to be written by partition.
-func (l *log) lanes(s *session, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) ([]*lane, error) {
-	byPlace := make(map[place]*lane)
-	var list []*lane
-	laneTo := func(topic string, partition int32) *lane {
-		at := place{topic, partition}
-		found := byPlace[at]
+// byPartition sorts what is to be written by partition.
+func (l *log) byPartition(s *session, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) ([]*partitionBatch, error) {
+	known := make(map[topicPartition]*partitionBatch)
+	var list []*partitionBatch
+	partOf := func(topic string, partition int32) *partitionBatch {
+		at := topicPartition{topic, partition}
+		found := known[at]
 		if found == nil {
-			found = &lane{at: at}
-			byPlace[at] = found
+			found = &partitionBatch{at: at}
+			known[at] = found
 			list = append(list, found)
 		}
 		return found
 	}
 	for i := range events {
-		to := laneTo(l.sink.topics.events, s.events.of([]byte(events[i].Chat)))
+		to := partOf(l.sink.topics.events, s.events.of([]byte(events[i].Chat)))
 		to.events = append(to.events, &events[i])
 	}
 	put := func(topic string, r *record) {
-		to := laneTo(topic, s.homes[topic].of(r.key))
+		to := partOf(topic, s.homes[topic].of(r.key))
 		to.records = append(to.records, r)
 	}
 	for i := range rejects {
@@ -185,15 +185,15 @@ func (l *log) lanes(s *session, events []connector.Event, rejects []connector.Re
 	return list, nil
 }
 
-// encodeAll makes the next batch of each lane that has none, as many at the same time as the sink has encoders.
-func (l *log) encodeAll(s *session, lanes []*lane, now time.Time) error {
-	errs := make([]error, len(lanes))
+// encodeAll makes the next batch for each partition that has none, as many at the same time as the sink has encoders.
+func (l *log) encodeAll(s *session, parts []*partitionBatch, now time.Time) error {
+	errs := make([]error, len(parts))
 	var wait sync.WaitGroup
-	for i, lane := range lanes {
-		if lane.batch == nil {
+	for i, part := range parts {
+		if part.batch == nil {
 			encoder := <-l.sink.encoders
 			wait.Go(func() {
-				lane.batch, lane.sent, errs[i] = encoder.encode(lane.next(&encoder.draft, l.sink.encoding), s.chunk, now)
+				part.batch, part.sent, errs[i] = encoder.encode(part.next(&encoder.draft, l.sink.encoding), s.chunk, now)
 				l.sink.encoders <- encoder
 			})
 		}
@@ -202,67 +202,67 @@ func (l *log) encodeAll(s *session, lanes []*lane, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// produce sends the lanes, one batch of each at a time, and notes in offsets where each partition of the events now ends.
+// produce sends one batch to each partition at a time, and notes in offsets where each partition of the events now ends.
 // A batch that is too large is cut in halves; a single message that is too large is rejected.
-func (l *log) produce(ctx context.Context, s *session, who producer, lanes []*lane, offsets []int64, now time.Time) error {
-	for len(lanes) > 0 {
-		if err := l.encodeAll(s, lanes, now); err != nil {
+func (l *log) produce(ctx context.Context, s *session, who producer, parts []*partitionBatch, offsets []int64, now time.Time) error {
+	for len(parts) > 0 {
+		if err := l.encodeAll(s, parts, now); err != nil {
 			return err
 		}
-		pieces := make([]*piece, len(lanes))
-		for i, lane := range lanes {
-			if err := stampBatch(lane.batch, who, lane.sequence); err != nil {
+		batches := make([]*produceBatch, len(parts))
+		for i, part := range parts {
+			if err := stampBatch(part.batch, who, part.sequence); err != nil {
 				return err
 			}
-			pieces[i] = &piece{at: lane.at, batch: lane.batch}
+			batches[i] = &produceBatch{at: part.at, batch: part.batch}
 		}
-		if err := l.sink.produce(ctx, l.id, pieces); err != nil {
+		if err := l.sink.produce(ctx, l.id, batches); err != nil {
 			return err
 		}
-		var rest []*lane
-		for i, lane := range lanes {
-			if err := l.settle(s, lane, pieces[i], offsets); err != nil {
+		var rest []*partitionBatch
+		for i, part := range parts {
+			if err := l.settle(s, part, batches[i], offsets); err != nil {
 				return err
 			}
-			if lane.left() > 0 {
-				rest = append(rest, lane)
+			if part.left() > 0 {
+				rest = append(rest, part)
 			}
 		}
-		lanes = rest
+		parts = rest
 	}
 	return nil
 }
 
-// settle takes the broker's answer to a lane's batch.
-func (l *log) settle(s *session, lane *lane, answer *piece, offsets []int64) error {
-	sent := lane.sent
+// settle takes the broker's answer to a batch.
+func (l *log) settle(s *session, part *partitionBatch, answer *produceBatch, offsets []int64) error {
+	sent := part.sent
 	switch {
 	case answer.err == nil:
-		if err := l.forth(s, lane.at, answer.offset, int64(sent), offsets); err != nil {
+		if err := l.forth(s, part.at, answer.offset, int64(sent), offsets); err != nil {
 			return err
 		}
-		lane.stored(sent)
-		lane.limit = 0
-	case !tooLarge(answer.err):
+		part.stored(sent)
+		part.limit = 0
+	case !isTooLarge(answer.err):
 		return answer.err
 	case sent > 1:
 		s.chunk = max(s.chunk/2, 16<<10)
-		lane.limit = sent / 2
-	case len(lane.events) > 0:
-		return &connector.Rejected{Key: lane.events[0].Key, Reason: "it is larger than topic " + lane.at.topic + " takes (max.message.bytes)"}
+		part.limit = sent / 2
+	case len(part.events) > 0:
+		return &connector.Rejected{Key: part.events[0].Key, Reason: "it is larger than topic " + part.at.topic + " takes (max.message.bytes)"}
 	default:
 		return &connector.Refusal{
-			Thing: "topic " + lane.at.topic, Cause: "it takes no record as large as this one",
-			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", lane.at.topic, checkpointBytes),
+			Thing: "topic " + part.at.topic, Cause: "it takes no record as large as this one",
+			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", part.at.topic, checkpointBytes),
 		}
 	}
-	lane.batch = nil
+	part.batch = nil
 	return nil
 }
 
 // forth notes where a partition ends now, and refuses one that ended before further up: it was made anew, or lost its end, and what this
 // log wrote to it is gone.
-func (l *log) forth(s *session, at place, offset, sent int64, offsets []int64) error {
+func (l *log) forth(s *session, at topicPartition, offset, sent int64, offsets []int64) error {
 	before := int64(0)
 	switch at.topic {
 	case l.sink.topics.events:
@@ -287,42 +287,42 @@ func (l *log) forth(s *session, at place, offset, sent int64, offsets []int64) e
 // checkpointBytes is the largest record that the topics of checkpoints and quarantine are asked to take.
 const checkpointBytes = 10 << 20
 
-func tooLarge(err error) bool {
+func isTooLarge(err error) bool {
 	return errors.Is(err, kafkago.MessageSizeTooLarge) || errors.Is(err, kafkago.RecordListTooLarge)
 }
 
-// raise gives the producer of the transaction to come: the epoch was raised after the last one ended, or is now.
-func (l *log) raise(ctx context.Context, s *session) (producer, error) {
+// nextEpoch gives the producer of the transaction to come: the epoch was raised after the last one ended, or is now.
+func (l *log) nextEpoch(ctx context.Context, s *session) (producer, error) {
 	select {
-	case <-s.raised:
+	case <-s.epochReady:
 	case <-ctx.Done():
-		return nobody, ctx.Err()
+		return noProducer, ctx.Err()
 	}
-	if s.raiseErr != nil {
-		if fenced(s.raiseErr) || errors.Is(s.raiseErr, kafkago.InvalidProducerIDMapping) {
-			return nobody, s.raiseErr
+	if s.epochErr != nil {
+		if isFenced(s.epochErr) || errors.Is(s.epochErr, kafkago.InvalidProducerIDMapping) {
+			return noProducer, s.epochErr
 		}
-		who, err := l.sink.takeOver(ctx, l.id, s.producer)
+		who, err := l.sink.initProducerID(ctx, l.id, s.producer)
 		if err != nil {
-			return nobody, err
+			return noProducer, err
 		}
-		s.producer, s.raiseErr = who, nil
+		s.producer, s.epochErr = who, nil
 	}
 	return s.producer, nil
 }
 
-// raiseNext raises the epoch for the next transaction while nobody waits for it.
-func (l *log) raiseNext(s *session, used producer) {
+// prepareEpoch raises the epoch for the next transaction while nobody waits for it.
+func (l *log) prepareEpoch(s *session, used producer) {
 	ctx, stop := context.WithCancel(l.sink.life)
 	s.stop()
 	s.stop = stop
-	s.producer, s.raised, s.raiseErr = used, make(chan struct{}), nil
-	raised := s.raised
+	s.producer, s.epochReady, s.epochErr = used, make(chan struct{}), nil
+	ready := s.epochReady
 	s.work.Go(func() {
-		defer close(raised)
-		who, err := l.sink.takeOver(ctx, l.id, used)
+		defer close(ready)
+		who, err := l.sink.initProducerID(ctx, l.id, used)
 		if err != nil {
-			s.raiseErr = err
+			s.epochErr = err
 			return
 		}
 		s.producer = who
@@ -333,7 +333,7 @@ func (l *log) raiseNext(s *session, used producer) {
 // asked for again.
 func (l *log) refused(ctx context.Context, err error) error {
 	switch {
-	case fenced(err):
+	case isFenced(err):
 		return l.standDown(err)
 	case errors.Is(err, kafkago.InvalidProducerIDMapping): // the broker forgot an id that was not used for days
 		l.drop()
@@ -366,22 +366,22 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 	isRefusal := errors.As(cause, &refusal)
 	certain := errors.As(cause, &rejected) || isRefusal || errors.As(cause, &unproven)
 	switch {
-	case fenced(cause):
+	case isFenced(cause):
 		return l.standDown(cause)
-	case !certain && !answered(cause) && !unsent(cause):
+	case !certain && !isAnswered(cause) && !isNotSent(cause):
 		l.drop()
 		return cause
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout) // to take it back, even where its time is over
 	defer cancel()
-	err := l.sink.endTransaction(ctx, l.id, who, false)
+	err := l.sink.abortTransaction(ctx, l.id, who)
 	switch {
 	case err == nil:
-		l.raiseNext(s, who)
-	case fenced(err):
+		l.prepareEpoch(s, who)
+	case isFenced(err):
 		return l.standDown(err)
 	case errors.Is(err, kafkago.InvalidTransactionState): // no partition was added, so there is nothing to abort
-		l.raiseNext(s, who)
+		l.prepareEpoch(s, who)
 	default:
 		l.drop()
 		return fmt.Errorf("%w; abort: %w", cause, err)

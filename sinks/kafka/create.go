@@ -54,7 +54,7 @@ func (s *Sink) create(ctx context.Context, rehearse bool) error {
 	defer cancel()
 	v, err := s.cluster.settled(ctx, time.Now())
 	if err != nil {
-		return fmt.Errorf("create topics: %w", s.judged(down(err)))
+		return fmt.Errorf("create topics: %w", s.judged(asNotNow(err)))
 	}
 	missing, err := s.absent(v)
 	if err != nil || len(missing) == 0 {
@@ -65,7 +65,7 @@ func (s *Sink) create(ctx context.Context, rehearse bool) error {
 	}
 	replicas, err := s.replicas(ctx, v)
 	if err != nil {
-		return fmt.Errorf("create topics: %w", s.judged(down(err)))
+		return fmt.Errorf("create topics: %w", s.judged(asNotNow(err)))
 	}
 	request := &createtopics.Request{TimeoutMs: int32(callTimeout.Milliseconds()), ValidateOnly: rehearse}
 	for _, name := range missing {
@@ -77,7 +77,7 @@ func (s *Sink) create(ctx context.Context, rehearse bool) error {
 	}
 	response, err := s.cluster.controlled(ctx, request)
 	if err != nil {
-		return fmt.Errorf("create topics: %w", s.judged(down(err)))
+		return fmt.Errorf("create topics: %w", s.judged(asNotNow(err)))
 	}
 	answer, ok := response.(*createtopics.Response)
 	if !ok {
@@ -108,7 +108,7 @@ func (s *Sink) created(answer *createtopics.Response, replicas int, rehearsed bo
 				Hint: "have it made: " + s.createCommand(t.Name, replicas),
 			}
 		default:
-			return fmt.Errorf("create topic %s: %w%s", t.Name, down(err), text)
+			return fmt.Errorf("create topic %s: %w%s", t.Name, asNotNow(err), text)
 		}
 	}
 	return nil
@@ -121,7 +121,7 @@ func (s *Sink) absent(v *view) (missing []string, err error) {
 		case isMissing(err), v.topics[name].partitions == nil && err == nil:
 			missing = append(missing, name)
 		case err != nil:
-			return nil, fmt.Errorf("topic %s: %w", name, s.judged(down(err)))
+			return nil, fmt.Errorf("topic %s: %w", name, s.judged(asNotNow(err)))
 		}
 	}
 	return missing, nil
@@ -137,7 +137,7 @@ func (s *Sink) lostBeside(ctx context.Context, v *view, missing []string) error 
 		}
 		ends, err := s.extents(ctx, other, len(v.topics[other].partitions), kafkago.ReadUncommitted)
 		if err != nil {
-			return fmt.Errorf("topic %s: %w", other, s.judged(down(err)))
+			return fmt.Errorf("topic %s: %w", other, s.judged(asNotNow(err)))
 		}
 		for _, end := range ends {
 			if end.end > 0 {
@@ -195,7 +195,7 @@ func (s *Sink) meantReplicas(ctx context.Context, v *view) (int, error) {
 	for id := range v.brokers {
 		settings, err := s.brokerSettings(ctx, id)
 		if err != nil {
-			if gone := down(err); errors.Is(gone, connector.ErrNotNow) {
+			if gone := asNotNow(err); errors.Is(gone, connector.ErrNotNow) {
 				return 0, gone
 			}
 			break // no right to see it

@@ -12,19 +12,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// fenced says that the broker refuses this producer for a newer one.
-func fenced(err error) bool {
+// isFenced tells whether the broker refuses this producer because there is a newer one.
+func isFenced(err error) bool {
 	return errors.Is(err, kafkago.ProducerFenced) || errors.Is(err, kafkago.InvalidProducerEpoch)
 }
 
-// answered says that err is the broker's own answer: the request arrived and was refused.
-func answered(err error) bool {
+// isAnswered tells whether err is the broker's own answer: the request arrived and was refused.
+func isAnswered(err error) bool {
 	var code kafkago.Error
 	return errors.As(err, &code) && code != kafkago.Unknown
 }
 
-// passing says that the coordinator refused a request for a reason that passes by itself within moments.
-func passing(err error) bool {
+// isRetriable tells whether the coordinator refused a request for a reason that passes by itself within moments.
+func isRetriable(err error) bool {
 	return errors.Is(err, kafkago.ConcurrentTransactions) || errors.Is(err, kafkago.GroupLoadInProgress) ||
 		errors.Is(err, kafkago.GroupCoordinatorNotAvailable) || errors.Is(err, kafkago.NotCoordinatorForGroup)
 }
@@ -42,17 +42,23 @@ func (e severalErrors) Error() string {
 
 func (e severalErrors) Unwrap() []error { return e }
 
-// unsent says that err kept a request from being sent at all.
-func unsent(err error) bool {
-	var connect *connectError
+// isBrokenConn tells whether a connection failed under a request: it may have arrived.
+func isBrokenConn(err error) bool {
 	var broken *brokenError
-	var unasked *unaskedError
-	return errors.As(err, &unasked) || errors.Is(err, kafkago.BrokerNotAvailable) || errors.As(err, &connect) && !errors.As(err, &broken)
+	return errors.As(err, &broken)
 }
 
-// moving says that a partition has no leader where it was looked for, which the next metadata will tell, or one that is too new to
-// know its end.
-func moving(err error) bool {
+// isNotSent tells whether err kept a request from being sent at all.
+func isNotSent(err error) bool {
+	var connect *connectError
+	var unasked *unaskedError
+	return errors.As(err, &unasked) || errors.Is(err, kafkago.BrokerNotAvailable) ||
+		errors.As(err, &connect) && !isBrokenConn(err)
+}
+
+// isLeaderMoved tells whether a partition's leader is another one than was asked, which the next metadata will show, or is
+// so new that it does not know yet where the partition ends.
+func isLeaderMoved(err error) bool {
 	for _, code := range []error{
 		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch,
 		kafkago.FencedLeaderEpoch, kafkago.UnknownTopicOrPartition, kafkago.KafkaStorageError, kafkago.BrokerNotAvailable,
@@ -65,23 +71,24 @@ func moving(err error) bool {
 	return false
 }
 
-// down turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow; only for what wrote nothing. What a
-// person has to mend stays what it is.
-func down(err error) error {
+// asNotNow turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow. It is only for errors of
+// operations that wrote nothing. An error that a person has to mend stays what it is.
+func asNotNow(err error) error {
 	var connect *connectError
-	var broken *brokenError
 	var refusal *connector.Refusal
 	if err == nil || errors.Is(err, connector.ErrNotNow) || errors.As(err, &refusal) {
 		return err
 	}
-	if unsent(err) || passing(err) || moving(err) || isTimeout(err) || errors.As(err, &connect) || errors.As(err, &broken) ||
-		errors.Is(err, errFewAnswer) || errors.Is(err, errBehind) || errors.Is(err, errMoved) || errors.Is(err, errSurpassed) || isTransient(err) {
+	passes := isNotSent(err) || isRetriable(err) || isLeaderMoved(err) || isTimeout(err) || isTransient(err) ||
+		errors.As(err, &connect) || isBrokenConn(err) || errors.Is(err, errFewAnswer) || errors.Is(err, errBehind) ||
+		errors.Is(err, errMoved) || errors.Is(err, errSurpassed)
+	if passes {
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 	}
 	return err
 }
 
-// isTransient says that a broker refused something for a reason that is its own, and passes.
+// isTransient tells whether a broker refused something for a reason of its own that passes.
 func isTransient(err error) bool {
 	for _, code := range []error{
 		kafkago.RequestTimedOut, kafkago.NotEnoughReplicas, kafkago.NotEnoughReplicasAfterAppend, kafkago.NotController,
@@ -94,7 +101,7 @@ func isTransient(err error) bool {
 	return false
 }
 
-// errMoved says that a partition got another leader while it was read: what was read may be what the former one had.
+// errMoved means that a partition got another leader while it was read: what was read may be what the former one had.
 var errMoved = errors.New("a partition changed its leader while it was read")
 
 // pause waits, unless the context ends first.

@@ -129,7 +129,7 @@ func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]foll
 	for step := int64(4*n + 100); ; step *= 4 {
 		from := max(end.start, end.end-step)
 		var list []followed
-		_, err := f.sink.read(ctx, place{f.sink.topics.events, int32(p)}, from, end.end, f.sink.transactionEnd(), func(r *protocol.Record) error {
+		_, err := f.sink.read(ctx, topicPartition{f.sink.topics.events, int32(p)}, from, end.end, f.sink.transactionEnd(), func(r *protocol.Record) error {
 			if e, ok := f.take(r); ok {
 				if len(list) >= 2*n {
 					list = append(list[:0], list[len(list)-n+1:]...)
@@ -179,7 +179,7 @@ func (f *follower) compare(a, b followed) int {
 
 // live gives what is committed to a partition from an offset on, until the context ends or the caller has enough.
 func (f *follower) live(ctx context.Context, p int, from int64) {
-	at := place{f.sink.topics.events, int32(p)}
+	at := topicPartition{f.sink.topics.events, int32(p)}
 	for ctx.Err() == nil {
 		answer, err := f.sink.fetch(ctx, at, from, time.Second)
 		if err == nil {

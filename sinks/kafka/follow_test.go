@@ -140,7 +140,7 @@ func TestFollowBeforeMarkers(t *testing.T) {
 	if err := w.commit(7); err != nil {
 		t.Fatal(err)
 	}
-	<-w.log.(*log).session.raised
+	<-w.log.(*log).session.epochReady
 	holdMarkers(t, b)
 	if err := w.commit(5); err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func TestFollowBesideOpenTransaction(t *testing.T) {
 			if reached(stable, written) {
 				return errors.New("the transaction is not open any more")
 			}
-			_, err = reader.takeOver(t.Context(), dead, nobody)
+			_, err = reader.initProducerID(t.Context(), dead, noProducer)
 			return err
 		}, []uint64{8, 9, 10, 11, 12})
 	})

@@ -18,7 +18,7 @@ func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 		return errors.New("judge: the log is not this sink's")
 	}
 	if err := l.judge(ctx); err != nil {
-		return errors.Join(fmt.Errorf("judge: %w", s.judged(down(err))), l.Close())
+		return errors.Join(fmt.Errorf("judge: %w", s.judged(asNotNow(err))), l.Close())
 	}
 	return l.Close()
 }

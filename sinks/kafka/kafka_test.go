@@ -61,19 +61,19 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 	t.Helper()
 	dead := openSink(t, b, config, connector.Encoding{})
 	id = dead.transactionalID(stream)
-	who, err := dead.takeOver(t.Context(), id, nobody)
+	who, err := dead.initProducerID(t.Context(), id, noProducer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := []place{{config.Topic + ".checkpoints", 0}}
+	partitions := []topicPartition{{config.Topic + ".checkpoints", 0}}
 	for p := range int32(partitionCount) {
-		places = append(places, place{config.Topic, p})
+		partitions = append(partitions, topicPartition{config.Topic, p})
 	}
-	if err := dead.addPartitions(t.Context(), id, who, places); err != nil {
+	if err := dead.addPartitions(t.Context(), id, who, partitions); err != nil {
 		t.Fatal(err)
 	}
-	pieces := make([]*piece, len(places))
-	for i, at := range places {
+	batches := make([]*produceBatch, len(partitions))
+	for i, at := range partitions {
 		batch, err := encodeBatch(&record{key: []byte(stream), value: []byte("{}")}, time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -81,9 +81,9 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 		if err := stampBatch(batch, who, 0); err != nil {
 			t.Fatal(err)
 		}
-		pieces[i] = &piece{at: at, batch: batch}
+		batches[i] = &produceBatch{at: at, batch: batch}
 	}
-	if err := dead.produce(t.Context(), id, pieces); err != nil {
+	if err := dead.produce(t.Context(), id, batches); err != nil {
 		t.Fatal(err)
 	}
 	if err := dead.Close(); err != nil {

@@ -26,16 +26,16 @@ type log struct {
 
 // session is what a log holds from an Acquire until something is unclear.
 type session struct {
-	producer  producer // of the transaction to come, once raised says so
-	raised    chan struct{}
-	raiseErr  error // set before raised is closed
-	stop      context.CancelFunc
-	work      sync.WaitGroup
-	events    partitioner
-	homes     map[string]partitioner // of the other topics
-	positions positions
-	wrote     sighting // the checkpoint that was written last: its partition, and where it ends there
-	chunk     int      // how many bytes of records a batch may take, uncompressed
+	producer   producer // of the transaction to come, once raised says so
+	epochReady chan struct{}
+	epochErr   error // set before raised is closed
+	stop       context.CancelFunc
+	work       sync.WaitGroup
+	events     partitioner
+	homes      map[string]partitioner // of the other topics
+	positions  positions
+	wrote      sighting // the checkpoint that was written last: its partition, and where it ends there
+	chunk      int      // how many bytes of records a batch may take, uncompressed
 }
 
 var errNotAcquired = errors.New("the stream is not acquired: what the last commit did is not known")
@@ -47,7 +47,7 @@ func (l *log) Limits() connector.Limits { return connector.Limits{Messages: 5000
 func (l *log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
 	seen, err := l.sink.checkpoints.newest(ctx, l.claim.Stream, false)
 	if err != nil {
-		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", l.sink.judged(down(err)))
+		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", l.sink.judged(asNotNow(err)))
 	}
 	return seen.checkpoint, seen.found, nil
 }
@@ -59,7 +59,7 @@ func (l *log) Acquire(ctx context.Context) (connector.State, error) {
 	state, err := l.acquire(ctx)
 	if err != nil {
 		l.drop()
-		return connector.State{}, fmt.Errorf("acquire: %w", l.sink.judged(down(err)))
+		return connector.State{}, fmt.Errorf("acquire: %w", l.sink.judged(asNotNow(err)))
 	}
 	l.sink.watchSettings()
 	return state, nil
@@ -85,7 +85,7 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 	if _, err := l.admitted(ctx, count, false); err != nil {
 		return connector.State{}, err
 	}
-	who, err := l.sink.takeOver(ctx, l.id, nobody)
+	who, err := l.sink.initProducerID(ctx, l.id, noProducer)
 	if err != nil {
 		return connector.State{}, err
 	}
@@ -97,8 +97,8 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 	}
 	found, err := l.reread(ctx, count)
 	if errors.Is(err, errSurpassed) { // is it, or did another owner take over meanwhile and go on?
-		if _, raiseErr := l.sink.takeOver(ctx, l.id, who); raiseErr != nil {
-			return connector.State{}, fmt.Errorf("%w; %w", err, raiseErr)
+		if _, epochErr := l.sink.initProducerID(ctx, l.id, who); epochErr != nil {
+			return connector.State{}, fmt.Errorf("%w; %w", err, epochErr)
 		}
 		err = l.outdated(found.seen.checkpoint.Sequence)
 	}
@@ -109,10 +109,10 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 		return connector.State{}, err
 	}
 	s := &session{
-		producer: who, raised: make(chan struct{}), stop: func() {}, events: newPartitioner(found.positions.Partitions), homes: homes,
+		producer: who, epochReady: make(chan struct{}), stop: func() {}, events: newPartitioner(found.positions.Partitions), homes: homes,
 		positions: found.positions, wrote: found.seen, chunk: maxChunk,
 	}
-	close(s.raised)
+	close(s.epochReady)
 	l.session = s
 	next := l.claim.TakeOver(found.seen.checkpoint, time.Now())
 	if err := l.commit(ctx, nil, nil, next, func(ctx context.Context) error { return l.unsurpassed(ctx, found.seen, s.wrote) }); err != nil {
@@ -182,7 +182,7 @@ func (l *log) confirmed(ctx context.Context, before *view) error {
 // took that record, so all that was committed before lies below it there: where the reading ended further down, what lies between must
 // hold no checkpoint of this stream, or the reading was of an older log.
 func (l *log) unsurpassed(ctx context.Context, read, wrote sighting) error {
-	at := place{l.sink.topics.checkpoints, wrote.home}
+	at := topicPartition{l.sink.topics.checkpoints, wrote.home}
 	if wrote.home != read.home || wrote.end < read.end {
 		return fmt.Errorf("%w: %s/%d", errMoved, at.topic, at.partition)
 	}

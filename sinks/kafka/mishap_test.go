@@ -91,7 +91,7 @@ func (w *writer) commit(n int) error {
 }
 
 // waitRaised waits until the epoch is raised for the next transaction, which goes on after a commit has returned.
-func (w *writer) waitRaised() { <-w.log.(*log).session.raised }
+func (w *writer) waitRaised() { <-w.log.(*log).session.epochReady }
 
 func (w *writer) wantStored(n uint64) {
 	w.t.Helper()

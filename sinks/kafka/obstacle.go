@@ -20,8 +20,7 @@ var fileContents = map[string]string{
 // them then.
 func (s *Sink) obstacle(err error) *connector.Obstacle {
 	var connect *connectError
-	var broken *brokenError
-	if !errors.As(err, &connect) || errors.As(err, &broken) {
+	if !errors.As(err, &connect) || isBrokenConn(err) {
 		return nil
 	}
 	var file *secret.FileError

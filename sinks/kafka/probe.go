@@ -19,7 +19,7 @@ import (
 // topic and a transactional id of its own, and removes the topic where it made it. The error means that it could not be tried.
 func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 	name := s.topics.events + ".probe"
-	p := &probe{inspection: inspection{sink: s}, at: place{name, 0}, id: "twochat-connector." + name}
+	p := &probe{inspection: inspection{sink: s}, at: topicPartition{name, 0}, id: "twochat-connector." + name}
 	p.own = open(s.config, s.encoding, s.logger, topics{name, name, name})
 	made, err := p.make(ctx)
 	if err == nil {
@@ -32,7 +32,7 @@ func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 		err = closeErr
 	}
 	if err != nil {
-		return p.found, fmt.Errorf("probe: %w", s.judged(down(err)))
+		return p.found, fmt.Errorf("probe: %w", s.judged(asNotNow(err)))
 	}
 	return p.found, nil
 }
@@ -40,7 +40,7 @@ func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 type probe struct {
 	inspection
 	own *Sink // with the probe's topic alone
-	at  place
+	at  topicPartition
 	id  string
 }
 
@@ -82,11 +82,11 @@ func (p *probe) run(ctx context.Context) error {
 	if _, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadCommitted); err != nil { // a new topic takes a moment
 		return err
 	}
-	stale, err := p.own.takeOver(ctx, p.id, nobody)
+	stale, err := p.own.initProducerID(ctx, p.id, noProducer)
 	if err != nil {
 		return err
 	}
-	current, err := p.own.takeOver(ctx, p.id, stale)
+	current, err := p.own.initProducerID(ctx, p.id, stale)
 	if err != nil {
 		return err
 	}
@@ -98,11 +98,11 @@ func (p *probe) run(ctx context.Context) error {
 	}
 	// Requests of the same owner's earlier epoch, as they arrive late.
 	p.refused("a late write", p.write(ctx, stale, 0))
-	p.refused("a late announcement of partitions", p.own.addPartitions(ctx, p.id, stale, []place{p.at}))
-	p.refused("a late commit", p.own.endTransaction(ctx, p.id, stale, true))
+	p.refused("a late announcement of partitions", p.own.addPartitions(ctx, p.id, stale, []topicPartition{p.at}))
+	p.refused("a late commit", p.own.commitTransaction(ctx, p.id, stale))
 
 	// A new owner while a transaction is open.
-	owner, err := p.own.takeOver(ctx, p.id, nobody)
+	owner, err := p.own.initProducerID(ctx, p.id, noProducer)
 	if err != nil {
 		return err
 	}
@@ -114,14 +114,14 @@ func (p *probe) run(ctx context.Context) error {
 		return err
 	}
 	p.refused("a write of a fenced owner", p.write(ctx, current, 1))
-	p.refused("a commit of a fenced owner", p.own.endTransaction(ctx, p.id, current, true))
-	if err := p.own.endTransaction(ctx, p.id, owner, true); err != nil {
+	p.refused("a commit of a fenced owner", p.own.commitTransaction(ctx, p.id, current))
+	if err := p.own.commitTransaction(ctx, p.id, owner); err != nil {
 		return err
 	}
 	if err := p.committed(ctx, before[0].end); err != nil {
 		return err
 	}
-	_, err = p.own.takeOver(ctx, p.id, current)
+	_, err = p.own.initProducerID(ctx, p.id, current)
 	p.refused("a raised epoch of a fenced owner", err)
 	return nil
 }
@@ -130,7 +130,7 @@ const notKafka = "use Apache Kafka 3.9 or newer, or another sink: two instances,
 
 func (p *probe) refused(what string, err error) {
 	switch {
-	case fenced(err):
+	case isFenced(err):
 		p.ok(what, "refused, as it has to be")
 	case err == nil:
 		p.refuse(what, "the broker accepts it", notKafka)
@@ -141,7 +141,7 @@ func (p *probe) refused(what string, err error) {
 
 // begin opens a transaction with one record in it.
 func (p *probe) begin(ctx context.Context, who producer) error {
-	if err := p.own.addPartitions(ctx, p.id, who, []place{p.at}); err != nil {
+	if err := p.own.addPartitions(ctx, p.id, who, []topicPartition{p.at}); err != nil {
 		return err
 	}
 	return p.write(ctx, who, 0)
@@ -155,11 +155,11 @@ func (p *probe) write(ctx context.Context, who producer, sequence int32) error {
 	if err := stampBatch(batch, who, sequence); err != nil {
 		return err
 	}
-	pieces := []*piece{{at: p.at, batch: batch}}
-	if err := p.own.produce(ctx, p.id, pieces); err != nil {
+	batches := []*produceBatch{{at: p.at, batch: batch}}
+	if err := p.own.produce(ctx, p.id, batches); err != nil {
 		return err
 	}
-	return pieces[0].err
+	return batches[0].err
 }
 
 // committed sees whether the one record that was committed is the only one that readers get, of all since an offset.

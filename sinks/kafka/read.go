@@ -53,7 +53,7 @@ func (s *Sink) offsets(ctx context.Context, topic string, partitions int, isolat
 	}
 	requests := make(map[int32]*listoffsets.Request)
 	for p := range int32(partitions) {
-		lead, err := v.of(place{topic, p})
+		lead, err := v.of(topicPartition{topic, p})
 		if err != nil {
 			return fmt.Errorf("%s/%d: %w", topic, p, err)
 		}
@@ -92,13 +92,12 @@ func (s *Sink) again(ctx context.Context, request func(context.Context) error) e
 	broken := 0
 	for wait := 5 * time.Millisecond; ; wait *= 2 {
 		err := request(ctx)
-		var lost *brokenError
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return err
-		case moving(err) && wait <= maxMovingWait:
+		case isLeaderMoved(err) && wait <= maxMovingWait:
 			s.cluster.doubt()
-		case errors.As(err, &lost) && broken < 2:
+		case isBrokenConn(err) && broken < 2:
 			broken++
 		default:
 			return err
@@ -118,7 +117,7 @@ const (
 )
 
 // fetch reads a partition from an offset on, only what is below its last stable offset.
-func (s *Sink) fetch(ctx context.Context, at place, offset int64, wait time.Duration) (*fetch.ResponsePartition, error) {
+func (s *Sink) fetch(ctx context.Context, at topicPartition, offset int64, wait time.Duration) (*fetch.ResponsePartition, error) {
 	var found *fetch.ResponsePartition
 	err := s.again(ctx, func(ctx context.Context) error {
 		v, err := s.cluster.known(ctx)
@@ -162,7 +161,7 @@ func (s *Sink) fetch(ctx context.Context, at place, offset int64, wait time.Dura
 // read calls each with the committed records of a partition from an offset up to another, in order, and returns the offset
 // that it reached. Where an open transaction hides the rest, it waits, but not longer than patience without any progress. A
 // record may be used only within the call.
-func (s *Sink) read(ctx context.Context, at place, from, to int64, patience time.Duration, each func(*protocol.Record) error) (int64, error) {
+func (s *Sink) read(ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error) (int64, error) {
 	deadline := time.Now().Add(patience)
 	for from < to {
 		answer, err := s.fetch(ctx, at, from, min(fetchWait, patience))

@@ -111,7 +111,7 @@ func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
 		return nil
 	}
 	all := bySource[""]
-	_, err := s.sink.read(s.sink.life, place{s.sink.topics.events, int32(p)}, from, to, s.sink.transactionEnd(), func(r *protocol.Record) error {
+	_, err := s.sink.read(s.sink.life, topicPartition{s.sink.topics.events, int32(p)}, from, to, s.sink.transactionEnd(), func(r *protocol.Record) error {
 		source := string(header(r.Headers, headerSource))
 		for _, list := range [2][]*scan{all, bySource[source]} {
 			for _, asked := range list {

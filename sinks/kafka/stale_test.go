@@ -22,7 +22,7 @@ import (
 func staleLeader(t *testing.T, c *trio) {
 	config := Config{Topic: newTopic()}
 	createTopics(t, c.broker(0), config)
-	checkpoints := place{config.Topic + ".checkpoints", 0}
+	checkpoints := topicPartition{config.Topic + ".checkpoints", 0}
 	stale := -1
 	c.await(t, "a leader", func() bool { stale = c.leader(t, 0, checkpoints); return stale >= 0 })
 	fresh := (stale + 1) % 3

@@ -187,7 +187,7 @@ func TestMerge(t *testing.T) {
 			if got := v.topics["t"].partitions[0].leader; got != c.leader || v.most != c.most {
 				t.Errorf("leader %d, most %t; want %d, %t", got, v.most, c.leader, c.most)
 			}
-			if lead, err := v.of(place{"t", 0}); (err == nil) != (c.leader >= 0) || err == nil && lead.epoch < 4 {
+			if lead, err := v.of(topicPartition{"t", 0}); (err == nil) != (c.leader >= 0) || err == nil && lead.epoch < 4 {
 				t.Errorf("%+v, %v", lead, err)
 			}
 		})
@@ -199,7 +199,7 @@ func TestMerge(t *testing.T) {
 		t.Errorf("a view of nothing: %+v", v)
 	}
 	noEpoch := says("b:1", 1, 1, -1, 0, 1)
-	if _, err := merge([]said{noEpoch}, time.Time{}).of(place{"t", 0}); !errors.Is(err, errTooOld) {
+	if _, err := merge([]said{noEpoch}, time.Time{}).of(topicPartition{"t", 0}); !errors.Is(err, errTooOld) {
 		t.Errorf("a leader without a term is asked: %v", err)
 	}
 	if a, b := merge([]said{old}, time.Time{}), merge([]said{says("b:1", 1, 1, 6, 0, 1, 2, 3)}, time.Time{}); a.same(b, "t") {

@@ -182,7 +182,7 @@ func (c *trio) client(t *testing.T, i int) *kgo.Client {
 }
 
 // leader is who leads a partition as one of the brokers sees it, an index; -1 is nobody.
-func (c *trio) leader(t *testing.T, seenBy int, at place) int {
+func (c *trio) leader(t *testing.T, seenBy int, at topicPartition) int {
 	t.Helper()
 	request := kmsg.NewPtrMetadataRequest()
 	topic := kmsg.NewMetadataRequestTopic()

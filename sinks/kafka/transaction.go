@@ -23,19 +23,19 @@ type producer struct {
 	epoch int16
 }
 
-// nobody asks for a new producer: anything else, zero included, would be taken for a known one.
-var nobody = producer{-1, -1}
+// noProducer asks for a new producer: anything else, zero included, would be taken for a known one.
+var noProducer = producer{-1, -1}
 
-// place is a partition of a topic.
-type place struct {
+// topicPartition is a partition of a topic.
+type topicPartition struct {
 	topic     string
 	partition int32
 }
 
-// takeOver makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an open
+// initProducerID makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an open
 // transaction of the id and fences every earlier producer. Both forms can be repeated when their answer is lost. A current
 // that is no longer the newest is refused as fenced.
-func (s *Sink) takeOver(ctx context.Context, id string, current producer) (producer, error) {
+func (s *Sink) initProducerID(ctx context.Context, id string, current producer) (producer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	request := &initproducerid.Request{
@@ -44,24 +44,23 @@ func (s *Sink) takeOver(ctx context.Context, id string, current producer) (produ
 	}
 	broken := 0
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		made := nobody
+		made := noProducer
 		response, err := s.cluster.transact(ctx, id, tryTime, request)
 		if err == nil {
 			made, err = madeProducer(response)
 		}
-		var lost *brokenError
 		switch {
 		case err == nil:
 			return made, nil
-		case passing(err):
+		case isRetriable(err):
 			s.cluster.moved(id, err)
-		case errors.As(err, &lost) && broken < 3 && ctx.Err() == nil:
+		case isBrokenConn(err) && broken < 3 && ctx.Err() == nil:
 			broken++
 		default:
-			return nobody, fmt.Errorf("init producer: %w", err)
+			return noProducer, fmt.Errorf("init producer: %w", err)
 		}
 		if ctxErr := pause(ctx, wait); ctxErr != nil {
-			return nobody, fmt.Errorf("init producer: %w", err)
+			return noProducer, fmt.Errorf("init producer: %w", err)
 		}
 	}
 }
@@ -69,18 +68,18 @@ func (s *Sink) takeOver(ctx context.Context, id string, current producer) (produ
 func madeProducer(response protocol.Message) (producer, error) {
 	answer, ok := response.(*initproducerid.Response)
 	if !ok {
-		return nobody, errNoAnswer
+		return noProducer, errNoAnswer
 	}
 	return producer{answer.ProducerID, answer.ProducerEpoch}, codeError(answer.ErrorCode)
 }
 
 // addPartitions announces to the coordinator where the transaction is going to write.
-func (s *Sink) addPartitions(ctx context.Context, id string, who producer, places []place) error {
+func (s *Sink) addPartitions(ctx context.Context, id string, who producer, partitions []topicPartition) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	request := &addpartitionstotxn.Request{TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch}
 	topics := make(map[string]int)
-	for _, at := range places {
+	for _, at := range partitions {
 		i, ok := topics[at.topic]
 		if !ok {
 			i = len(request.Topics)
@@ -94,7 +93,7 @@ func (s *Sink) addPartitions(ctx context.Context, id string, who producer, place
 		if err == nil {
 			err = addPartitionsError(response)
 		}
-		if err == nil || !passing(err) || pause(ctx, wait) != nil {
+		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
 			return wrap("add partitions", err)
 		}
 		s.cluster.moved(id, err)
@@ -120,7 +119,17 @@ func addPartitionsError(response protocol.Message) (found error) {
 	return found
 }
 
-// endTransaction commits or aborts. Only nil means that it is done; a refusal that passes is asked again, as nothing was done.
+// commitTransaction commits. Only nil means that it is done.
+func (s *Sink) commitTransaction(ctx context.Context, id string, who producer) error {
+	return s.endTransaction(ctx, id, who, true)
+}
+
+// abortTransaction takes back what was written. Only nil means that it is done.
+func (s *Sink) abortTransaction(ctx context.Context, id string, who producer) error {
+	return s.endTransaction(ctx, id, who, false)
+}
+
+// endTransaction asks again when it is refused for a reason that passes, as nothing was done then.
 func (s *Sink) endTransaction(ctx context.Context, id string, who producer, commit bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -135,32 +144,32 @@ func (s *Sink) endTransaction(ctx context.Context, id string, who producer, comm
 			}
 			err = codeError(answer.ErrorCode)
 		}
-		if err == nil || !passing(err) || pause(ctx, wait) != nil {
+		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
 			return wrap("end transaction", err)
 		}
 		s.cluster.moved(id, err)
 	}
 }
 
-// piece is one record batch on its way to a partition, and what the broker said to it.
-type piece struct {
-	at     place
+// produceBatch is one record batch on its way to a partition, and what the broker said to it.
+type produceBatch struct {
+	at     topicPartition
 	batch  []byte
 	offset int64 // of its first record, once it is stored
 	err    error // nil once it is stored
 }
 
-// produce sends the pieces, at most one for each partition: one request for each leader, as a broker refuses concurrent
-// requests of one transaction. An error of a piece that is not answered is unclear.
-func (s *Sink) produce(ctx context.Context, id string, pieces []*piece) error {
+// produce sends the batches, at most one for each partition: one request for each leader, as a broker refuses concurrent
+// requests of one transaction. Whether a batch without an answer was stored is unclear.
+func (s *Sink) produce(ctx context.Context, id string, batches []*produceBatch) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	v, err := s.cluster.known(ctx)
 	if err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
-	byLeader := make(map[int32][]*piece)
-	for _, p := range pieces {
+	byLeader := make(map[int32][]*produceBatch)
+	for _, p := range batches {
 		lead, err := v.of(p.at)
 		if err != nil {
 			s.cluster.doubt()
@@ -179,10 +188,10 @@ func (s *Sink) produce(ctx context.Context, id string, pieces []*piece) error {
 // produceTime is how long a leader may wait for its replicas; less than the connection does, so that it can say so.
 const produceTime = 7 * time.Second
 
-func (s *Sink) produceTo(ctx context.Context, leader int32, id string, pieces []*piece) {
+func (s *Sink) produceTo(ctx context.Context, leader int32, id string, batches []*produceBatch) {
 	request := &rawproduce.Request{TransactionalID: id, Acks: int16(kafkago.RequireAll), Timeout: int32(produceTime.Milliseconds())}
 	topics := make(map[string]int)
-	for _, p := range pieces {
+	for _, p := range batches {
 		i, ok := topics[p.at.topic]
 		if !ok {
 			i = len(request.Topics)
@@ -197,23 +206,23 @@ func (s *Sink) produceTo(ctx context.Context, leader int32, id string, pieces []
 	if err == nil {
 		err = errNoAnswer
 	}
-	answers := make(map[place]*produce.ResponsePartition)
+	answers := make(map[topicPartition]*produce.ResponsePartition)
 	if answer, ok := response.(*produce.Response); ok {
 		for i := range answer.Topics {
 			t := &answer.Topics[i]
 			for j := range t.Partitions {
-				answers[place{t.Topic, t.Partitions[j].Partition}] = &t.Partitions[j]
+				answers[topicPartition{t.Topic, t.Partitions[j].Partition}] = &t.Partitions[j]
 			}
 		}
 	}
-	for _, p := range pieces {
+	for _, p := range batches {
 		answer := answers[p.at]
 		switch {
 		case answer == nil:
 			p.err = fmt.Errorf("produce to %s/%d: %w", p.at.topic, p.at.partition, err)
 		case answer.ErrorCode != 0:
 			p.err = fmt.Errorf("produce to %s/%d: %w", p.at.topic, p.at.partition, kafkago.Error(answer.ErrorCode))
-			if moving(p.err) || isTransient(p.err) {
+			if isLeaderMoved(p.err) || isTransient(p.err) {
 				s.cluster.doubt()
 			}
 		default:

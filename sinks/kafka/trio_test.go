@@ -33,7 +33,7 @@ func frozenBroker(t *testing.T, c *trio) {
 	if err := before.commit(20); err != nil {
 		t.Fatal(err)
 	}
-	frozen := c.leader(t, 1, place{config.Topic + ".checkpoints", 0})
+	frozen := c.leader(t, 1, topicPartition{config.Topic + ".checkpoints", 0})
 	c.signal(t, frozen, syscall.SIGSTOP)
 	defer c.signal(t, frozen, syscall.SIGCONT)
 	config.Brokers = []string{c.addresses[frozen], c.addresses[(frozen+1)%3], c.addresses[(frozen+2)%3]}

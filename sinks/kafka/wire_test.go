@@ -82,7 +82,7 @@ func TestDeadConnections(t *testing.T) {
 	f.set(true)
 	err := ask(30 * time.Millisecond)
 	var broken *brokenError
-	if !errors.As(err, &broken) || !isTimeout(err) || !errors.Is(down(err), connector.ErrNotNow) {
+	if !errors.As(err, &broken) || !isTimeout(err) || !errors.Is(asNotNow(err), connector.ErrNotNow) {
 		t.Fatalf("got %v, want that it answers nothing, for now", err)
 	}
 	if n := len(s.cluster.wires.idle[b.address]); n != 0 {
@@ -195,12 +195,12 @@ func TestErrorsArePlain(t *testing.T) {
 		if err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
 		}
-		if !errors.Is(down(err), connector.ErrNotNow) {
+		if !errors.Is(asNotNow(err), connector.ErrNotNow) {
 			t.Errorf("%v is not taken for passing", err)
 		}
 	}
 	for _, code := range []error{kafkago.TopicAuthorizationFailed, kafkago.InvalidTransactionTimeout, errNoAnswer} {
-		if errors.Is(down(code), connector.ErrNotNow) {
+		if errors.Is(asNotNow(code), connector.ErrNotNow) {
 			t.Errorf("%v is taken for passing", code)
 		}
 	}
