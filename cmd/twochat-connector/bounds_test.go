@@ -1,0 +1,156 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	// maxFields bounds a struct with behaviour, maxMethods any type: what is larger is several things under one name.
+	maxFields, maxMethods = 20, 20
+	// recordMethods is how many methods a plain record may have, such as a configuration or a checkpoint. It may have any
+	// number of fields.
+	recordMethods = 3
+)
+
+// typeSize is how many fields and methods a type has.
+type typeSize struct{ fields, methods int }
+
+func (s typeSize) fits() bool {
+	return s.methods <= maxMethods && (s.fields <= maxFields || s.methods <= recordMethods)
+}
+
+// tooLarge are the types beyond the bounds, with the size that they may not exceed. Whoever carves one takes it out.
+var tooLarge = map[string]typeSize{
+	"cmd/twochat-connector.pipeline":     {19, 22},
+	"config.loader":                      {7, 23},
+	"connector.Budget":                   {13, 29},
+	"connector.History":                  {22, 19},
+	"connector.Poller":                   {23, 33},
+	"connector.Reader":                   {58, 140},
+	"connector/twochat.rewriter":         {10, 21},
+	"connector/twochat/twochattest.Fake": {15, 41},
+	"connector/twochat/twochattest.list": {16, 21},
+	"sinks/file.journal":                 {11, 21},
+	"sinks/jetstream.Log":                {23, 36},
+	"sinks/jetstream.Sink":               {16, 52},
+	"sinks/kafka.Sink":                   {14, 49},
+	"sinks/kafka.log":                    {6, 31},
+	"sinks/sinktest.scene":               {3, 25},
+}
+
+// typeSizes measures the types of the module, its tests aside. A type is named by its folder and its name.
+func typeSizes(t *testing.T) map[string]typeSize {
+	t.Helper()
+	fields := map[string]int{}
+	methods := map[string]map[string]bool{} // by name: a method that each system has in its own file is one
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && file != root && (strings.HasPrefix(name, ".") || name == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, declaration := range parsed.Decls {
+			switch d := declaration.(type) {
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					if typ, ok := spec.(*ast.TypeSpec); ok {
+						name := filepath.ToSlash(folder) + "." + typ.Name.Name
+						if structure, ok := typ.Type.(*ast.StructType); ok {
+							fields[name] = max(fields[name], structure.Fields.NumFields())
+						}
+					}
+				}
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					continue
+				}
+				name := filepath.ToSlash(folder) + "." + receiver(d.Recv.List[0].Type)
+				if methods[name] == nil {
+					methods[name] = map[string]bool{}
+				}
+				methods[name][d.Name.Name] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[string]typeSize{}
+	for name, n := range fields {
+		sizes[name] = typeSize{fields: n}
+	}
+	for name, names := range methods {
+		sizes[name] = typeSize{fields: fields[name], methods: len(names)}
+	}
+	return sizes
+}
+
+// receiver is the name of the type that a method belongs to.
+func receiver(expr ast.Expr) string {
+	switch e := expr.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.IndexListExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}
+
+// No struct with behaviour has more fields, and no type more methods, than somebody can keep in mind.
+func TestBounds(t *testing.T) {
+	sizes := typeSizes(t)
+	for name, size := range sizes {
+		allowed, listed := tooLarge[name]
+		switch {
+		case size.fits() && listed:
+			t.Errorf("%s fits the bounds now: take it out of tooLarge", name)
+		case !size.fits() && !listed:
+			t.Errorf("%s has %d fields and %d methods: carve it, at most %d and %d", name, size.fields, size.methods, maxFields, maxMethods)
+		case listed && (size.fields > allowed.fields || size.methods > allowed.methods):
+			t.Errorf("%s has %d fields and %d methods, more than the %d and %d that it had: it is to be carved, not to grow",
+				name, size.fields, size.methods, allowed.fields, allowed.methods)
+		}
+	}
+	for name := range tooLarge {
+		if _, ok := sizes[name]; !ok {
+			t.Errorf("there is no type %s: take it out of tooLarge", name)
+		}
+	}
+}
+
+func TestBounds_Measure(t *testing.T) {
+	sizes := typeSizes(t)
+	if size := sizes["cmd/twochat-connector.pipeline"]; size.fields == 0 || size.methods == 0 {
+		t.Errorf("nothing is measured: %v", size)
+	}
+	for size, fits := range map[typeSize]bool{
+		{20, 20}: true, {21, 20}: false, {20, 21}: false, {0, 21}: false, {40, 3}: true, {40, 4}: false,
+	} {
+		if size.fits() != fits {
+			t.Errorf("%v: fits %t, want %t", size, !fits, fits)
+		}
+	}
+}
