@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
-	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
@@ -41,7 +39,7 @@ func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(ev
 			skip--
 			continue
 		}
-		event, err := structured(m.Headers(), m.Data())
+		event, err := natssink.DecodeEvent(m.Headers(), m.Data())
 		if err != nil {
 			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
 			continue
@@ -100,12 +98,4 @@ func (s *Sink) newest(ctx context.Context, k *link, js jetstream.JetStream, filt
 		}
 		s.forget(k, consumer)
 	}
-}
-
-// structured writes a stored event in the JSON format, whatever mode it is stored in.
-func structured(header natsgo.Header, data []byte) ([]byte, error) {
-	if strings.HasPrefix(strings.ToLower(header.Get(natssink.HeaderContentType)), "application/cloudevents") {
-		return data, nil
-	}
-	return binaryEvent(header, data)
 }

@@ -228,7 +228,7 @@ func (f *follower) take(r *protocol.Record) (e followed, ok bool) {
 	if err != nil {
 		return e, false
 	}
-	event, err := structured(r.Headers, value)
+	event, err := decodeEvent(r.Headers, value)
 	if err != nil {
 		return e, false
 	}

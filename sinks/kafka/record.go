@@ -1,10 +1,7 @@
 package kafka
 
 import (
-	"encoding/json"
-	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/segmentio/kafka-go/protocol"
 
@@ -104,46 +101,16 @@ func seenOf(headers []protocol.Header) (seen connector.Seen, ok bool) {
 	return connector.Seen{Key: connector.MessageKey(string(id)), Sequence: sequence, Late: string(header(headers, headerLate)) == "true"}, true
 }
 
-// structured is a record's event in structured mode, whatever the mode it is stored in.
-func structured(headers []protocol.Header, value []byte) ([]byte, error) {
-	kind := strings.ToLower(string(header(headers, headerContentType)))
-	if strings.HasPrefix(kind, "application/cloudevents") {
-		return value, nil
-	}
-	if header(headers, headerID) == nil {
-		return nil, fmt.Errorf("decode event: the record is no CloudEvent")
-	}
-	return appendBinary(nil, headers, value), nil
-}
+// binding is the one of CloudEvents for Kafka.
+var binding = connector.Binding{Prefix: headerPrefix}
 
-// appendBinary appends an event in binary mode as JSON.
-func appendBinary(dst []byte, headers []protocol.Header, data []byte) []byte {
-	dst = append(dst, '{')
-	for i := range headers {
-		name, ok := strings.CutPrefix(headers[i].Key, headerPrefix)
-		switch {
-		case ok:
-		case headers[i].Key == headerContentType:
-			name = "datacontenttype"
-		default:
-			continue
+// decodeEvent gives the event in a record in the JSON format, whatever mode it is stored in.
+func decodeEvent(headers []protocol.Header, value []byte) ([]byte, error) {
+	return binding.Decode(func(yield func(name, value string) bool) {
+		for i := range headers {
+			if !yield(headers[i].Key, string(headers[i].Value)) {
+				return
+			}
 		}
-		dst = append(appendQuoted(dst, name), ':')
-		if name == "late" && string(headers[i].Value) == "true" {
-			dst = append(dst, "true,"...)
-			continue
-		}
-		dst = append(appendQuoted(dst, string(headers[i].Value)), ',')
-	}
-	dst = append(dst, `"data":`...)
-	return append(append(dst, data...), '}')
-}
-
-// appendQuoted appends text as a JSON string.
-func appendQuoted(dst []byte, text string) []byte {
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		return append(dst, `""`...) // json.Marshal of a string has no error
-	}
-	return append(dst, quoted...)
+	}, value)
 }

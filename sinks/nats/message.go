@@ -2,6 +2,7 @@ package nats
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -134,6 +135,27 @@ func CheckSubject(prefix string) string {
 		}
 	}
 	return ""
+}
+
+// binding is the one of CloudEvents for NATS.
+var binding = connector.Binding{Prefix: HeaderPrefix, Value: DecodeHeader}
+
+// DecodeEvent gives the event in a message in the JSON format, whatever mode it is stored in.
+func DecodeEvent(header natsgo.Header, data []byte) ([]byte, error) {
+	return binding.Decode(each(header), data)
+}
+
+// each goes through all headers.
+func each(header natsgo.Header) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for name, values := range header {
+			for _, value := range values {
+				if !yield(name, value) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // EncodeHeader writes an attribute's value as a header's: space, `"`, `%` and every byte outside of U+0021-U+007E become

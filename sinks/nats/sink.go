@@ -217,7 +217,7 @@ func (s *Sink) Follow(ctx context.Context, stream string, _ int, each func(event
 		case err != nil:
 			return fmt.Errorf("follow: %w", err)
 		}
-		event, err := StructuredEvent(m)
+		event, err := DecodeEvent(m.Header, m.Data)
 		if err != nil {
 			s.logger.Warn("a message that is no event", "error", err.Error())
 			continue

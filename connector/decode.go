@@ -1,0 +1,172 @@
+package connector
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Binding is how the messages of a broker hold a CloudEvent in binary mode.
+type Binding struct {
+	// Prefix begins the header of an attribute, in lower case.
+	Prefix string
+	// Value reads the value of an attribute's header; nil where the header holds it as it is.
+	Value func(header string) (string, error)
+}
+
+// structuredPrefix begins the media type of every message in structured mode, whatever format it has.
+const structuredPrefix = "application/cloudevents"
+
+// Errors of Decode. They quote nothing of the message: anyone may have written it.
+var (
+	errNoEvent    = errors.New("decode event: the message is no CloudEvent in structured or binary mode")
+	errFormat     = errors.New("decode event: it is in another format than JSON")
+	errTwice      = errors.New("decode event: an attribute stands in two headers")
+	errName       = errors.New("decode event: a header names what cannot be an attribute")
+	errValue      = errors.New("decode event: an attribute holds what no attribute may hold")
+	errVersion    = errors.New("decode event: it is of a version of CloudEvents other than 1.0")
+	errIncomplete = errors.New("decode event: an attribute that every CloudEvent has is missing")
+	errBoolean    = errors.New("decode event: an attribute that is a Boolean is neither true nor false")
+	errNotJSON    = errors.New("decode event: its data is not JSON")
+)
+
+// attributeOrder is the one in which Event.AppendJSON writes attributes. Any other comes after them.
+var attributeOrder = [...]string{
+	"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "partitionkey", "sentby",
+	"recordedtime", "sequence", "late",
+}
+
+// Decode gives the event in a broker's message in the JSON format, whatever mode it is stored in; of an event of ours it
+// is what Event.AppendJSON wrote. Names of headers are compared without regard to case. Data in binary mode goes in as it
+// is.
+func (b Binding) Decode(headers iter.Seq2[string, string], data []byte) ([]byte, error) {
+	attributes := make(map[string]string)
+	contentType, typed := "", false
+	for name, value := range headers {
+		name = strings.ToLower(name)
+		attribute, ok := strings.CutPrefix(name, b.Prefix)
+		switch {
+		case name == "content-type" && typed:
+			return nil, errTwice
+		case name == "content-type":
+			contentType, typed = value, true
+			continue
+		case !ok:
+			continue
+		case !attributeName(attribute):
+			return nil, errName
+		}
+		if _, twice := attributes[attribute]; twice {
+			return nil, errTwice
+		}
+		attributes[attribute] = value
+	}
+	if strings.HasPrefix(strings.ToLower(contentType), structuredPrefix) {
+		return fromStructured(contentType, data)
+	}
+	if len(attributes) == 0 {
+		return nil, errNoEvent
+	}
+	for name, value := range attributes {
+		if b.Value != nil {
+			var err error
+			if value, err = b.Value(value); err != nil {
+				return nil, fmt.Errorf("decode event: %w", err)
+			}
+		}
+		if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			return nil, errValue
+		}
+		attributes[name] = value
+	}
+	if _, ok := attributes["datacontenttype"]; !ok && typed {
+		attributes["datacontenttype"] = contentType
+	}
+	return fromBinary(attributes, data)
+}
+
+// fromStructured checks the data of a message in structured mode, which is the event itself.
+func fromStructured(contentType string, data []byte) ([]byte, error) {
+	if mediaType(contentType) != structuredPrefix+"+json" {
+		return nil, errFormat
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) || !json.Valid(data) {
+		return nil, errNoEvent
+	}
+	return data, nil
+}
+
+// fromBinary writes an event of its attributes and data.
+func fromBinary(attributes map[string]string, data []byte) ([]byte, error) {
+	switch version := attributes["specversion"]; {
+	case version == "" || attributes["id"] == "" || attributes["source"] == "" || attributes["type"] == "":
+		return nil, errIncomplete
+	case version != "1.0":
+		return nil, errVersion
+	case len(data) > 0 && (!isJSON(attributes["datacontenttype"]) || !json.Valid(data)):
+		return nil, errNotJSON
+	}
+	names := make([]string, 0, len(attributes))
+	for _, name := range attributeOrder {
+		if _, ok := attributes[name]; ok {
+			names = append(names, name)
+		}
+	}
+	known := len(names)
+	for name := range attributes {
+		if !slices.Contains(names[:known], name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names[known:])
+	event := append(make([]byte, 0, len(data)+768), '{')
+	for _, name := range names {
+		event = append(append(append(event, '"'), name...), '"', ':')
+		switch value := attributes[name]; {
+		case !boolean(name):
+			event = appendString(event, value)
+		case value == "true" || value == "false":
+			event = append(event, value...)
+		default:
+			return nil, errBoolean
+		}
+		event = append(event, ',')
+	}
+	if len(data) == 0 { // an event may have none
+		event[len(event)-1] = '}'
+		return event, nil
+	}
+	event = append(append(event, `"data":`...), data...)
+	return append(event, '}'), nil
+}
+
+// boolean says which of our attributes are Booleans in the JSON format. Headers hold every attribute as text.
+func boolean(name string) bool { return name == "late" }
+
+// attributeName follows CloudEvents 1.0 §3.1: lower-case letters and digits, and never the member that holds the data.
+func attributeName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != "" && name != "data"
+}
+
+// isJSON says whether data of this type is JSON, as it is where no type is given.
+func isJSON(contentType string) bool {
+	kind := mediaType(contentType)
+	return kind == "" || strings.HasSuffix(kind, "/json") || strings.HasSuffix(kind, "+json")
+}
+
+// mediaType is a content type without its parameters.
+func mediaType(contentType string) string {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(kind))
+}
