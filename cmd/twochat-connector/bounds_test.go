@@ -39,8 +39,6 @@ var tooLarge = map[string]typeSize{
 	"sinks/file.journal":                 {11, 21},
 	"sinks/jetstream.Log":                {23, 36},
 	"sinks/jetstream.Sink":               {16, 52},
-	"sinks/kafka.Sink":                   {14, 49},
-	"sinks/kafka.log":                    {6, 31},
 	"sinks/sinktest.scene":               {3, 25},
 }
 

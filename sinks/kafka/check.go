@@ -38,7 +38,7 @@ func (i *inspection) refuse(thing, text, hint string) {
 // unread notes that something could not be looked at: a finding where Kafka itself says why, and no answer to the whole check
 // where it is down or not ready.
 func (i *inspection) unread(thing string, err error, hint string) {
-	gone := asNotNow(i.sink.judged(err))
+	gone := asNotNow(i.sink.hints.judged(err))
 	var refusal *connector.Refusal
 	switch {
 	case errors.As(gone, &refusal):
@@ -55,7 +55,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	i := &inspection{sink: s}
 	v, err := s.settledTopics(ctx)
 	if err != nil {
-		return i.refusal(fmt.Errorf("check: %w", s.judged(asNotNow(err))))
+		return i.refusal(fmt.Errorf("check: %w", s.hints.judged(asNotNow(err))))
 	}
 	i.ok("brokers", "%d of cluster %s answer", len(v.answered), v.id)
 	missing := false
@@ -114,7 +114,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	topic := v.topics[name]
 	switch {
 	case isMissing(topic.err), topic.err == nil && len(topic.partitions) == 0:
-		hint := i.sink.createCommand(name, i.sink.replicasNow(ctx))
+		hint := i.sink.maker.createCommand(name, i.sink.maker.replicasNow(ctx))
 		if !i.sink.config.Create {
 			hint += " (or set `sink.kafka.create: true`)"
 		}
@@ -126,11 +126,11 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 		i.unread(thing, topic.err, "see what the brokers' log says of it")
 		return false
 	}
-	if _, err := i.sink.extents(ctx, name, len(topic.partitions), kafkago.ReadCommitted); err != nil {
-		i.unread(thing, fmt.Errorf("it cannot be read: %w", err), "see that the topic has leaders: "+i.describeCommand(name))
+	if _, err := i.sink.client.extents(ctx, name, len(topic.partitions), kafkago.ReadCommitted); err != nil {
+		i.unread(thing, fmt.Errorf("it cannot be read: %w", err), "see that the topic has leaders: "+i.sink.hints.describeCommand(name))
 		return false
 	}
-	settings, err := i.sink.topicSettings(ctx, name)
+	settings, err := i.sink.client.topicSettings(ctx, name)
 	if err != nil {
 		i.unseen(thing, name, err)
 		return true
@@ -138,7 +138,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	i.replication(thing, name, topic, len(v.brokers), settings)
 	i.cleanup(thing, name, settings)
 	if limit, err := strconv.Atoi(settings["max.message.bytes"]); err == nil && limit < maxChunk {
-		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit), i.configure(name, "max.message.bytes=1048588"))
+		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit), i.sink.hints.configureCommand(name, "max.message.bytes=1048588"))
 	}
 	if name == i.sink.topics.events {
 		replicas, _ := topic.least()
@@ -153,14 +153,14 @@ func (i *inspection) unseen(thing, name string, err error) {
 		i.gone = gone
 		return
 	}
-	i.warn(thing, "its settings cannot be read: "+errorText(err), i.sink.aclCommand("--operation DescribeConfigs --topic "+name))
+	i.warn(thing, "its settings cannot be read: "+errorText(err), i.sink.hints.aclCommand("--operation DescribeConfigs --topic "+name))
 }
 
 // beside looks whether a missing topic was there when another was written to.
 func (i *inspection) beside(ctx context.Context, v *view) {
-	missing, err := i.sink.absent(v)
+	missing, err := i.sink.maker.absent(v)
 	if err == nil {
-		err = i.sink.lostBeside(ctx, v, missing)
+		err = i.sink.maker.lostBeside(ctx, v, missing)
 	}
 	var refusal *connector.Refusal
 	switch {
@@ -187,19 +187,19 @@ func (i *inspection) replication(thing, name string, topic seenTopic, brokers in
 	switch {
 	case err == nil && minimum > replicas:
 		i.refuse(thing, fmt.Sprintf("min.insync.replicas is %d, but it has %d replicas: nothing can be written", minimum, replicas),
-			i.configure(name, fmt.Sprintf("min.insync.replicas=%d", max(1, replicas-1))))
+			i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", max(1, replicas-1))))
 	case replicas == 1 && brokers == 1:
 		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk", "add two brokers, and give it three replicas")
 	case replicas < wantedReplicas && brokers > replicas:
 		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: what is acknowledged can be lost with as many brokers", replicas, min(brokers, wantedReplicas)),
-			i.reassign(name, topic)+" && "+i.configure(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))
+			i.reassign(name, topic)+" && "+i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))
 	case err == nil && minimum < 2 && replicas > 2:
-		i.warn(thing, "min.insync.replicas is 1: what one broker alone acknowledged can be lost with it", i.configure(name, "min.insync.replicas=2"))
+		i.warn(thing, "min.insync.replicas is 1: what one broker alone acknowledged can be lost with it", i.sink.hints.configureCommand(name, "min.insync.replicas=2"))
 	case err == nil && insync < minimum:
 		i.warn(thing, fmt.Sprintf("%d replicas are in sync, %d are needed: commits wait", insync, minimum), "bring the brokers back that are missing")
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
-		i.warn(thing, "a replica that lags may become leader, and what was acknowledged be lost", i.configure(name, "unclean.leader.election.enable=false"))
+		i.warn(thing, "a replica that lags may become leader, and what was acknowledged be lost", i.sink.hints.configureCommand(name, "unclean.leader.election.enable=false"))
 	}
 }
 
@@ -207,7 +207,7 @@ func (i *inspection) replication(thing, name string, topic seenTopic, brokers in
 func (i *inspection) reassign(name string, topic seenTopic) string {
 	known, err := i.sink.cluster.known(context.Background()) // what was just looked at
 	if err != nil {
-		return i.describeCommand(name)
+		return i.sink.hints.describeCommand(name)
 	}
 	ids := slices.Sorted(maps.Keys(known.brokers))
 	var parts []string
@@ -226,14 +226,10 @@ func (i *inspection) reassign(name string, topic seenTopic) string {
 		strings.Join(parts, ","), i.sink.config.Brokers[0])
 }
 
-func (i *inspection) describeCommand(topic string) string {
-	return fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --describe --topic %s", i.sink.config.Brokers[0], topic)
-}
-
 // transactions looks at the topic in which the brokers keep their transactions: with it goes what fences a former owner.
 func (i *inspection) transactions(ctx context.Context, v *view) {
 	thing := "topic " + transactionsTopic
-	found, err := i.sink.describe(ctx, transactionsTopic)
+	found, err := i.sink.client.describe(ctx, transactionsTopic)
 	if err != nil || found.ErrorCode != 0 || len(found.Partitions) == 0 {
 		return // it is made with the first transaction, or not ours to see
 	}
@@ -243,15 +239,15 @@ func (i *inspection) transactions(ctx context.Context, v *view) {
 		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: without it no commit is possible", replicas, min(len(v.brokers), wantedReplicas)),
 			i.reassign(transactionsTopic, topic))
 	}
-	settings, err := i.sink.topicSettings(ctx, transactionsTopic)
+	settings, err := i.sink.client.topicSettings(ctx, transactionsTopic)
 	if err != nil {
 		return
 	}
 	if n, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && n < 2 && replicas > 2 {
-		i.warn(thing, "min.insync.replicas is 1: what fences a former owner can be lost with one broker", i.configure(transactionsTopic, "min.insync.replicas=2"))
+		i.warn(thing, "min.insync.replicas is 1: what fences a former owner can be lost with one broker", i.sink.hints.configureCommand(transactionsTopic, "min.insync.replicas=2"))
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
-		i.warn(thing, "a replica that lags may become leader, and two owners write side by side", i.configure(transactionsTopic, "unclean.leader.election.enable=false"))
+		i.warn(thing, "a replica that lags may become leader, and two owners write side by side", i.sink.hints.configureCommand(transactionsTopic, "unclean.leader.election.enable=false"))
 	}
 }
 
@@ -263,14 +259,10 @@ func (i *inspection) cleanup(thing, name string, settings map[string]string) {
 	compacts, deletes := strings.Contains(policy, "compact"), strings.Contains(policy, "delete")
 	switch {
 	case name == i.sink.topics.checkpoints && (!compacts || deletes):
-		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: checkpoints of quiet streams would be deleted", policy), i.configure(name, "cleanup.policy=compact"))
+		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: checkpoints of quiet streams would be deleted", policy), i.sink.hints.configureCommand(name, "cleanup.policy=compact"))
 	case name != i.sink.topics.checkpoints && compacts:
-		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: only the newest record of each key would stay", policy), i.configure(name, "cleanup.policy=delete"))
+		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: only the newest record of each key would stay", policy), i.sink.hints.configureCommand(name, "cleanup.policy=delete"))
 	}
-}
-
-func (i *inspection) configure(topic, setting string) string {
-	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s", i.sink.config.Brokers[0], topic, setting)
 }
 
 func retention(settings map[string]string) string {
@@ -294,7 +286,7 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 	seen, err := s.checkpoints.newest(ctx, claim.Stream, false)
 	switch {
 	case err != nil:
-		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", err), "see what the topic holds: "+i.describeCommand(s.topics.checkpoints))
+		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", err), "see what the topic holds: "+i.sink.hints.describeCommand(s.topics.checkpoints))
 	case seen.found:
 		i.known(claim, seen.checkpoint, partitions)
 	case seen.alias != "":
@@ -302,7 +294,7 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 	}
 	// A producer that the broker does not know is refused after the rights were looked at, and nothing is begun.
 	targets := []topicPartition{{s.topics.events, 0}, {s.topics.checkpoints, 0}, {s.topics.quarantine, 0}}
-	err = s.addPartitions(ctx, s.transactionalID(claim.Stream.Name), producer{math.MaxInt64, 0}, targets)
+	err = s.client.addPartitions(ctx, s.transactionalID(claim.Stream.Name), producer{math.MaxInt64, 0}, targets)
 	switch {
 	case err == nil || isFenced(err) || errors.Is(err, kafkago.InvalidProducerIDMapping):
 	default:
@@ -313,7 +305,7 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 // unwritable notes that the right to write could not be seen.
 func (i *inspection) unwritable(thing string, err error) {
 	var refusal *connector.Refusal
-	switch judged := i.sink.judged(err); {
+	switch judged := i.sink.hints.judged(err); {
 	case errors.As(judged, &refusal):
 		i.refuse(thing, "it may not be written: "+refusal.Thing+": "+refusal.Cause, refusal.Hint)
 	case errors.Is(asNotNow(err), connector.ErrNotNow):

@@ -257,7 +257,7 @@ func TestProbe(t *testing.T) {
 				t.Logf("%+v", f)
 			}
 		}
-		left, err := s.describe(within(t), s.topics.events+".probe")
+		left, err := s.client.describe(within(t), s.topics.events+".probe")
 		if err == nil && left.ErrorCode == 0 {
 			t.Error("the probe left its topic behind")
 		}

@@ -72,7 +72,7 @@ func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner
 	if err != nil {
 		return seen, err
 	}
-	ends, err := c.sink.extents(ctx, c.sink.topics.checkpoints, count, kafkago.ReadUncommitted)
+	ends, err := c.sink.client.extents(ctx, c.sink.topics.checkpoints, count, kafkago.ReadUncommitted)
 	if err != nil {
 		return seen, err
 	}
@@ -137,7 +137,7 @@ func (c *checkpoints) elsewhere(stream connector.Stream) (newest connector.Check
 // forward reads what is new at the end of each partition.
 func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) error {
 	if len(c.parts) < len(ends) {
-		stable, err := c.sink.extents(ctx, c.sink.topics.checkpoints, len(ends), kafkago.ReadCommitted)
+		stable, err := c.sink.client.extents(ctx, c.sink.topics.checkpoints, len(ends), kafkago.ReadCommitted)
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 	}
 	patience := glance
 	if owner {
-		patience = c.sink.transactionEnd()
+		patience = c.sink.client.transactionEnd()
 	}
 	for i, end := range ends {
 		if err := c.forwardPart(ctx, int32(i), end, patience, owner); err != nil {
@@ -172,7 +172,7 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, pati
 			from = part.anchor.offset
 		}
 		newest, last := maps.Clone(part.newest), part.anchor
-		reached, err := c.sink.read(ctx, at, from, end.end, patience, func(r *protocol.Record) error {
+		reached, err := c.sink.client.read(ctx, at, from, end.end, patience, func(r *protocol.Record) error {
 			key, value, err := contents(r)
 			if err != nil {
 				return err
@@ -225,7 +225,7 @@ func (c *checkpoints) backward(ctx context.Context, ends []extent, step int64) (
 		from := max(ends[i].start, part.low-step)
 		older := make(map[string][]byte)
 		at := topicPartition{c.sink.topics.checkpoints, int32(i)}
-		_, err := c.sink.read(ctx, at, from, part.low, c.sink.transactionEnd(), func(r *protocol.Record) error { return collect(r, older) })
+		_, err := c.sink.client.read(ctx, at, from, part.low, c.sink.client.transactionEnd(), func(r *protocol.Record) error { return collect(r, older) })
 		if err != nil {
 			return false, err
 		}

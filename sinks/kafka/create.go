@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -24,74 +25,73 @@ func (t topics) partitions(topic string) int {
 	return 1
 }
 
+// topicMaker makes the sink's topics, and knows how they are to be made.
+type topicMaker struct {
+	config  Config
+	topics  topics
+	cluster *cluster
+	client  *client
+	hints   hints
+	logger  *slog.Logger
+}
+
 // setting is one of a topic's settings.
 type setting struct{ name, value string }
 
 // settings are what a topic is made with beside its partitions. No replica that lags may ever lead one of them: what was acknowledged
 // would be gone.
-func (s *Sink) settings(topic string, replicas int) []setting {
+func (m *topicMaker) settings(topic string, replicas int) []setting {
 	list := []setting{
 		{"min.insync.replicas", strconv.Itoa(max(1, replicas-1))},
 		{"unclean.leader.election.enable", "false"},
 	}
-	if topic == s.topics.checkpoints {
+	if topic == m.topics.checkpoints {
 		return append(list, setting{"cleanup.policy", "compact"}, setting{"segment.bytes", strconv.Itoa(16 << 20)},
 			setting{"segment.ms", "3600000"}, setting{"min.cleanable.dirty.ratio", "0.1"},
 			setting{"max.message.bytes", strconv.Itoa(checkpointBytes)})
 	}
-	return append(list, setting{"cleanup.policy", "delete"}, setting{"retention.ms", strconv.FormatInt(s.config.retentionMillis(), 10)})
+	return append(list, setting{"cleanup.policy", "delete"}, setting{"retention.ms", strconv.FormatInt(m.config.retentionMillis(), 10)})
 }
 
-// Create makes the topics that are missing. It changes nothing that is there. A topic that is gone while the others hold what was
-// written with it is not made: that would take a log that was lost for one that never was.
-func (s *Sink) Create(ctx context.Context) error { return s.create(ctx, false) }
-
-// Rehearse says whether Create would do: the brokers look at the request for topics as they would, and make none.
-func (s *Sink) Rehearse(ctx context.Context) error { return s.create(ctx, true) }
-
-func (s *Sink) create(ctx context.Context, rehearse bool) error {
+func (m *topicMaker) create(ctx context.Context, rehearse bool) error {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
-	v, err := s.cluster.settled(ctx, time.Now())
+	v, err := m.cluster.settled(ctx, time.Now())
 	if err != nil {
-		return fmt.Errorf("create topics: %w", s.judged(asNotNow(err)))
+		return fmt.Errorf("create topics: %w", m.hints.judged(asNotNow(err)))
 	}
-	missing, err := s.absent(v)
+	missing, err := m.absent(v)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	if err := s.lostBeside(ctx, v, missing); err != nil {
+	if err := m.lostBeside(ctx, v, missing); err != nil {
 		return err
 	}
-	replicas, err := s.replicas(ctx, v)
+	replicas, err := m.replicas(ctx, v)
 	if err != nil {
-		return fmt.Errorf("create topics: %w", s.judged(asNotNow(err)))
+		return fmt.Errorf("create topics: %w", m.hints.judged(asNotNow(err)))
 	}
-	request := &createtopics.Request{TimeoutMs: int32(callTimeout.Milliseconds()), ValidateOnly: rehearse}
+	request := &createtopics.Request{ValidateOnly: rehearse}
 	for _, name := range missing {
-		topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(s.topics.partitions(name)), ReplicationFactor: int16(replicas)}
-		for _, setting := range s.settings(name, replicas) {
+		topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(m.topics.partitions(name)), ReplicationFactor: int16(replicas)}
+		for _, setting := range m.settings(name, replicas) {
 			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: setting.name, Value: setting.value})
 		}
 		request.Topics = append(request.Topics, topic)
 	}
-	response, err := s.cluster.controlled(ctx, request)
+	answers, err := m.client.createTopics(ctx, request)
 	if err != nil {
-		return fmt.Errorf("create topics: %w", s.judged(asNotNow(err)))
+		return fmt.Errorf("create topics: %w", m.hints.judged(asNotNow(err)))
 	}
-	answer, ok := response.(*createtopics.Response)
-	if !ok {
-		return fmt.Errorf("create topics: %w", errNoAnswer)
-	}
-	return s.created(answer, replicas, rehearse)
+	return m.created(answers, replicas, rehearse)
 }
 
 // createTimeout bounds one Create: that the brokers are asked, and make the topics.
 const createTimeout = 30 * time.Second
 
 // created takes the answer to the request for topics.
-func (s *Sink) created(answer *createtopics.Response, replicas int, rehearsed bool) error {
-	for _, t := range answer.Topics {
+func (m *topicMaker) created(answers []createtopics.ResponseTopic, replicas int, rehearsed bool) error {
+	for _, t := range answers {
 		err := codeError(t.ErrorCode)
 		var text string
 		if err != nil && t.ErrorMessage != "" {
@@ -100,12 +100,12 @@ func (s *Sink) created(answer *createtopics.Response, replicas int, rehearsed bo
 		switch {
 		case err == nil && rehearsed:
 		case err == nil:
-			s.logger.Info("topic created", "topic", t.Name, "replicas", replicas)
+			m.logger.Info("topic created", "topic", t.Name, "replicas", replicas)
 		case errors.Is(err, kafkago.TopicAlreadyExists):
 		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed), errors.Is(err, kafkago.PolicyViolation):
 			return &connector.Refusal{
 				Thing: "topic " + t.Name, Cause: "it does not exist, and may not be made: " + errorText(err) + text,
-				Hint: "have it made: " + s.createCommand(t.Name, replicas),
+				Hint: "have it made: " + m.createCommand(t.Name, replicas),
 			}
 		default:
 			return fmt.Errorf("create topic %s: %w%s", t.Name, asNotNow(err), text)
@@ -115,37 +115,49 @@ func (s *Sink) created(answer *createtopics.Response, replicas int, rehearsed bo
 }
 
 // absent lists the topics that do not exist.
-func (s *Sink) absent(v *view) (missing []string, err error) {
-	for _, name := range s.topics.all() {
+func (m *topicMaker) absent(v *view) (missing []string, err error) {
+	for _, name := range m.topics.all() {
 		switch err := v.topics[name].err; {
 		case isMissing(err), v.topics[name].partitions == nil && err == nil:
 			missing = append(missing, name)
 		case err != nil:
-			return nil, fmt.Errorf("topic %s: %w", name, s.judged(asNotNow(err)))
+			return nil, fmt.Errorf("topic %s: %w", name, m.hints.judged(asNotNow(err)))
 		}
 	}
 	return missing, nil
 }
 
 // lostBeside refuses to make the topic of events or checkpoints where the other one has been written to.
-func (s *Sink) lostBeside(ctx context.Context, v *view, missing []string) error {
-	pairs := map[string]string{s.topics.events: s.topics.checkpoints, s.topics.checkpoints: s.topics.events}
+func (m *topicMaker) lostBeside(ctx context.Context, v *view, missing []string) error {
+	pairs := map[string]string{m.topics.events: m.topics.checkpoints, m.topics.checkpoints: m.topics.events}
 	for _, name := range missing {
 		other, ok := pairs[name]
 		if !ok || v.topics[other].err != nil || len(v.topics[other].partitions) == 0 {
 			continue
 		}
-		ends, err := s.extents(ctx, other, len(v.topics[other].partitions), kafkago.ReadUncommitted)
+		ends, err := m.client.extents(ctx, other, len(v.topics[other].partitions), kafkago.ReadUncommitted)
 		if err != nil {
-			return fmt.Errorf("topic %s: %w", other, s.judged(asNotNow(err)))
+			return fmt.Errorf("topic %s: %w", other, m.hints.judged(asNotNow(err)))
 		}
 		for _, end := range ends {
 			if end.end > 0 {
-				return s.refuseLost(ctx, name, other)
+				return m.refuseLost(ctx, name, other)
 			}
 		}
 	}
 	return nil
+}
+
+// refuseLost refuses a topic that was there: while this instance ran, or when another of the topics was written to.
+func (m *topicMaker) refuseLost(ctx context.Context, topic, other string) error {
+	cause := "it was deleted while this instance ran"
+	if other != "" {
+		cause = fmt.Sprintf("it does not exist, but topic %s was written to together with it: it was deleted", other)
+	}
+	return &connector.Refusal{
+		Thing: "topic " + topic, Cause: cause,
+		Hint: "bring it back with its records, or make it anew and go on without them with `run --first-start`: " + m.createCommand(topic, m.replicasNow(ctx)),
+	}
 }
 
 // wantedReplicas is how many replicas a topic should have, where the cluster has as many brokers.
@@ -153,15 +165,15 @@ const wantedReplicas = 3
 
 // replicas is with how many replicas topics are made: three, or as many as the cluster has brokers. How many answer now says little: one
 // may be down, and a topic stays as it was made. What the brokers keep their own transactions with says how many there should be.
-func (s *Sink) replicas(ctx context.Context, v *view) (int, error) {
-	if s.config.Replicas > 0 {
-		return s.config.Replicas, nil
+func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
+	if m.config.Replicas > 0 {
+		return m.config.Replicas, nil
 	}
 	alive := len(v.brokers)
 	if alive >= wantedReplicas {
 		return wantedReplicas, nil
 	}
-	meant, err := s.meantReplicas(ctx, v)
+	meant, err := m.meantReplicas(ctx, v)
 	switch {
 	case err != nil:
 		return 0, err
@@ -190,10 +202,10 @@ func (e *fewBrokersError) Hint() string {
 }
 
 // meantReplicas is for how many replicas the cluster is set up, at most three; 0 is not known.
-func (s *Sink) meantReplicas(ctx context.Context, v *view) (int, error) {
+func (m *topicMaker) meantReplicas(ctx context.Context, v *view) (int, error) {
 	meant := 0
 	for id := range v.brokers {
-		settings, err := s.brokerSettings(ctx, id)
+		settings, err := m.client.brokerSettings(ctx, id)
 		if err != nil {
 			if gone := asNotNow(err); errors.Is(gone, connector.ErrNotNow) {
 				return 0, gone
@@ -207,7 +219,7 @@ func (s *Sink) meantReplicas(ctx context.Context, v *view) (int, error) {
 		}
 		break // they are the cluster's
 	}
-	own, err := s.describe(ctx, transactionsTopic)
+	own, err := m.client.describe(ctx, transactionsTopic)
 	if err != nil {
 		return 0, err
 	}
@@ -218,22 +230,22 @@ func (s *Sink) meantReplicas(ctx context.Context, v *view) (int, error) {
 }
 
 // createCommand is the command that makes one of the sink's topics with the right settings.
-func (s *Sink) createCommand(topic string, replicas int) string {
+func (m *topicMaker) createCommand(topic string, replicas int) string {
 	command := fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d --replication-factor %d",
-		s.config.Brokers[0], topic, s.topics.partitions(topic), replicas)
-	for _, setting := range s.settings(topic, replicas) {
+		m.config.Brokers[0], topic, m.topics.partitions(topic), replicas)
+	for _, setting := range m.settings(topic, replicas) {
 		command += " --config " + setting.name + "=" + setting.value
 	}
 	return command
 }
 
 // replicasNow is the number of replicas for a command that is printed: what Create would take, or what the brokers that answer allow.
-func (s *Sink) replicasNow(ctx context.Context) int {
-	v, err := s.cluster.known(ctx)
+func (m *topicMaker) replicasNow(ctx context.Context) int {
+	v, err := m.cluster.known(ctx)
 	if err != nil {
 		return wantedReplicas
 	}
-	if n, err := s.replicas(ctx, v); err == nil {
+	if n, err := m.replicas(ctx, v); err == nil {
 		return n
 	}
 	return max(1, min(wantedReplicas, len(v.brokers)))

@@ -47,15 +47,15 @@ func TestReplicas(t *testing.T) {
 			}
 			for _, topic := range s.topics.all() {
 				replicas, _ := v.topics[topic].least()
-				settings, err := s.topicSettings(within(t), topic)
+				settings, err := s.client.topicSettings(within(t), topic)
 				if err != nil || replicas != c.want || settings["unclean.leader.election.enable"] != "false" {
 					t.Errorf("topic %s: %d replicas, %v, %v", topic, replicas, settings, err)
 				}
-				if command := s.createCommand(topic, replicas); !strings.Contains(command, c.settings) {
+				if command := s.maker.createCommand(topic, replicas); !strings.Contains(command, c.settings) {
 					t.Errorf("got %q, want %q in it", command, c.settings)
 				}
 			}
-			if settings, err := s.topicSettings(within(t), s.topics.events); err != nil || settings["retention.ms"] != "-1" {
+			if settings, err := s.client.topicSettings(within(t), s.topics.events); err != nil || settings["retention.ms"] != "-1" {
 				t.Errorf("events are kept for %q: %v", settings["retention.ms"], err)
 			}
 		})

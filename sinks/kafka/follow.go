@@ -96,12 +96,12 @@ func (f *follower) ends(ctx context.Context, count int, settled bool) ([]extent,
 	var written []extent // when it began, not what others write while it waits
 	if settled {
 		var err error
-		if written, err = f.sink.extents(ctx, topic, count, kafkago.ReadUncommitted); err != nil {
+		if written, err = f.sink.client.extents(ctx, topic, count, kafkago.ReadUncommitted); err != nil {
 			return nil, err
 		}
 	}
 	for wait := 4 * time.Millisecond; ; wait *= 2 {
-		ends, err := f.sink.extents(ctx, topic, count, kafkago.ReadCommitted)
+		ends, err := f.sink.client.extents(ctx, topic, count, kafkago.ReadCommitted)
 		if err != nil || reached(ends, written) || wait > maxSettling {
 			return ends, err
 		}
@@ -129,7 +129,7 @@ func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]foll
 	for step := int64(4*n + 100); ; step *= 4 {
 		from := max(end.start, end.end-step)
 		var list []followed
-		_, err := f.sink.read(ctx, topicPartition{f.sink.topics.events, int32(p)}, from, end.end, f.sink.transactionEnd(), func(r *protocol.Record) error {
+		_, err := f.sink.client.read(ctx, topicPartition{f.sink.topics.events, int32(p)}, from, end.end, f.sink.client.transactionEnd(), func(r *protocol.Record) error {
 			if e, ok := f.take(r); ok {
 				if len(list) >= 2*n {
 					list = append(list[:0], list[len(list)-n+1:]...)
@@ -181,7 +181,7 @@ func (f *follower) compare(a, b followed) int {
 func (f *follower) live(ctx context.Context, p int, from int64) {
 	at := topicPartition{f.sink.topics.events, int32(p)}
 	for ctx.Err() == nil {
-		answer, err := f.sink.fetch(ctx, at, from, time.Second)
+		answer, err := f.sink.client.fetch(ctx, at, from, time.Second)
 		if err == nil {
 			var next int64
 			next, err = committed(answer, from, func(r *protocol.Record) error {
@@ -202,7 +202,7 @@ func (f *follower) live(ctx context.Context, p int, from int64) {
 			}
 		}
 		if errors.Is(err, kafkago.OffsetOutOfRange) { // deleted meanwhile
-			if ends, err := f.sink.extents(ctx, at.topic, p+1, kafkago.ReadCommitted); err == nil {
+			if ends, err := f.sink.client.extents(ctx, at.topic, p+1, kafkago.ReadCommitted); err == nil {
 				from = max(ends[p].start, min(from, ends[p].end))
 			}
 		}

@@ -168,18 +168,18 @@ func TestFollowBesideOpenTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantFollowed(t, reader, "595981048477", []uint64{3, 4, 5, 6, 7}, func() error {
-			written, err := reader.extents(t.Context(), config.Topic, partitionCount, kafkago.ReadUncommitted)
+			written, err := reader.client.extents(t.Context(), config.Topic, partitionCount, kafkago.ReadUncommitted)
 			if err != nil {
 				return err
 			}
-			stable, err := reader.extents(t.Context(), config.Topic, partitionCount, kafkago.ReadCommitted)
+			stable, err := reader.client.extents(t.Context(), config.Topic, partitionCount, kafkago.ReadCommitted)
 			if err != nil {
 				return err
 			}
 			if reached(stable, written) {
 				return errors.New("the transaction is not open any more")
 			}
-			_, err = reader.initProducerID(t.Context(), dead, noProducer)
+			_, err = reader.client.initProducerID(t.Context(), dead, noProducer)
 			return err
 		}, []uint64{8, 9, 10, 11, 12})
 	})

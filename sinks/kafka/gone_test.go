@@ -126,11 +126,11 @@ func createAnew(t *testing.T, b *broker, config Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	missing, err := s.absent(v)
+	missing, err := s.maker.absent(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for ctx := within(t); len(missing) == 0 && pause(ctx, 50*time.Millisecond) == nil; missing, _ = s.absent(v) {
+	for ctx := within(t); len(missing) == 0 && pause(ctx, 50*time.Millisecond) == nil; missing, _ = s.maker.absent(v) {
 		if v, err = s.cluster.settled(ctx, time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -260,13 +260,13 @@ func TestOlderCheckpoints(t *testing.T) {
 func TestRightsWithdrawn(t *testing.T) {
 	w := newWriter(t, fake(t, 1), Config{}, "one")
 	for _, c := range rightCodes {
-		err := w.sink.judged(fmt.Errorf("produce: %w", c.code))
+		err := w.sink.hints.judged(fmt.Errorf("produce: %w", c.code))
 		wantRefusal(t, err, c.part)
 		if !strings.Contains(refusalOf(err).Hint, c.hint) {
 			t.Errorf("%v: the hint is %q", c.code, refusalOf(err).Hint)
 		}
 	}
-	if err := w.sink.judged(errNoAnswer); !errors.Is(err, errNoAnswer) || refusalOf(err) != nil {
+	if err := w.sink.hints.judged(errNoAnswer); !errors.Is(err, errNoAnswer) || refusalOf(err) != nil {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,8 +1,6 @@
 package kafka
 
 import (
-	"context"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -61,27 +59,3 @@ func (i *identities) RawExchange(conn io.ReadWriter) (protocol.Message, error) {
 
 // maxMetadata bounds the answer: it is of three topics.
 const maxMetadata = 16 << 20
-
-// topicIDs gives the ids of the sink's topics; none where the brokers do not tell them.
-func (s *Sink) topicIDs(ctx context.Context) (map[string]string, error) {
-	request := &identities{request: kmsg.NewMetadataRequest()}
-	request.request.SetVersion(identityVersion)
-	for _, name := range s.topics.all() {
-		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
-		request.request.Topics = append(request.request.Topics, topic)
-	}
-	ids := make(map[string]string)
-	answer, err := s.cluster.any(ctx, request)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the topics' ids: %w", err)
-	}
-	if got, ok := answer.(*identities); ok && got.answer != nil {
-		for _, t := range got.answer.Topics {
-			if t.Topic != nil && t.ErrorCode == 0 && t.TopicID != [16]byte{} {
-				ids[*t.Topic] = base64.RawURLEncoding.EncodeToString(t.TopicID[:]) // as Kafka's tools print it
-			}
-		}
-	}
-	return ids, nil
-}

@@ -2,8 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -13,25 +11,19 @@ import (
 
 // Judge says what Log.Acquire would, from a look that changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
-	l, ok := s.Log(claim).(*log)
-	if !ok {
-		return errors.New("judge: the log is not this sink's")
-	}
-	if err := l.judge(ctx); err != nil {
-		return errors.Join(fmt.Errorf("judge: %w", s.judged(asNotNow(err))), l.Close())
-	}
-	return l.Close()
+	a := &admission{s, claim}
+	return wrap("judge", s.hints.judged(asNotNow(a.judge(ctx))))
 }
 
-func (l *log) judge(ctx context.Context) error {
-	if _, err := l.sink.cluster.settled(ctx, time.Now()); err != nil {
+func (a *admission) judge(ctx context.Context) error {
+	if _, err := a.sink.cluster.settled(ctx, time.Now()); err != nil {
 		return err
 	}
-	count, err := l.sink.partitions(ctx, l.sink.topics.events)
+	count, err := a.sink.partitions(ctx, a.sink.topics.events)
 	if err != nil {
 		return err
 	}
-	seen, err := l.admitted(ctx, count, false)
+	seen, err := a.admitted(ctx, count, false)
 	if err != nil {
 		return err
 	}
@@ -39,15 +31,15 @@ func (l *log) judge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.pin(&held, count); err != nil {
+	if err := a.pin(&held, count); err != nil {
 		return err
 	}
-	if err := l.identified(ctx, &held); err != nil {
+	if err := a.identified(ctx, &held); err != nil {
 		return err
 	}
-	ends, err := l.sink.extents(ctx, l.sink.topics.events, count, kafkago.ReadUncommitted)
+	ends, err := a.sink.client.extents(ctx, a.sink.topics.events, count, kafkago.ReadUncommitted)
 	if err != nil {
 		return err
 	}
-	return l.truncated(held, ends)
+	return a.truncated(held, ends)
 }

@@ -21,6 +21,12 @@ type Sink struct {
 	topics   topics
 	encoders chan *encoder // those not in use
 	cluster  *cluster
+	client   *client
+
+	maker   *topicMaker
+	missing *missingTopics
+	hints   hints
+	watch   *watch
 
 	checkpoints *checkpoints
 	scans       *scans
@@ -29,8 +35,6 @@ type Sink struct {
 	life       context.Context // ends with Close
 	end        context.CancelFunc
 	background sync.WaitGroup
-	missing    missingTopics
-	watch      watch
 }
 
 // topics are the names of the sink's topics.
@@ -54,8 +58,7 @@ func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sin
 }
 
 func open(config Config, encoding connector.Encoding, logger *slog.Logger, names topics) *Sink {
-	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus(), watch: newWatch()}
-	s.missing = missingTopics{patience: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
+	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus()}
 	// As many as there are processors, for all streams together: more would only hold memory.
 	s.encoders = make(chan *encoder, runtime.GOMAXPROCS(0))
 	compression, _ := compressionOf(config.Compression)
@@ -64,6 +67,11 @@ func open(config Config, encoding connector.Encoding, logger *slog.Logger, names
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.cluster = newCluster(config, names.all())
+	s.client = &client{cluster: s.cluster, transactionTimeout: config.TransactionTimeout}
+	s.hints = hints{config, names}
+	s.maker = &topicMaker{config, names, s.cluster, s.client, s.hints, logger}
+	s.missing = newMissingTopics(s.maker)
+	s.watch = newWatch(s)
 	s.checkpoints = newCheckpoints(s)
 	s.scans = &scans{sink: s}
 	return s
@@ -92,6 +100,13 @@ func (s *Sink) Promise() connector.Promise {
 	}
 }
 
+// Create makes the topics that are missing. It changes nothing that is there. A topic that is gone while the others hold what was
+// written with it is not made: that would take a log that was lost for one that never was.
+func (s *Sink) Create(ctx context.Context) error { return s.maker.create(ctx, false) }
+
+// Rehearse tries Create: the brokers examine the request for topics and make none.
+func (s *Sink) Rehearse(ctx context.Context) error { return s.maker.create(ctx, true) }
+
 // Close ends the sink's connections and goroutines.
 func (s *Sink) Close() error {
 	s.end()
@@ -103,7 +118,7 @@ func (s *Sink) Close() error {
 // partitions is how many partitions a topic has; a missing one is refused.
 func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
 	var count int
-	err := s.again(ctx, func(ctx context.Context) error {
+	err := s.client.again(ctx, func(ctx context.Context) error {
 		v, err := s.cluster.known(ctx)
 		if err != nil {
 			return err
@@ -118,7 +133,7 @@ func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
 		return found.err
 	})
 	if isMissing(err) { // asked for long enough: a broker that has just started may not know its own topics yet
-		return 0, s.refuseMissing(ctx, topic)
+		return 0, s.missing.refuse(ctx, topic)
 	}
 	if err == nil {
 		s.missing.note(topic, true, time.Now())

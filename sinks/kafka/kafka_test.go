@@ -40,7 +40,7 @@ func TestOpenTransactionBeside(t *testing.T) {
 		}
 		impatient := openSink(t, b, config, connector.Encoding{})
 		defer impatient.Close()
-		impatient.config.TransactionTimeout = -19 * time.Second // what an owner waits for, less the brokers' own leisure
+		impatient.client.transactionTimeout = -19 * time.Second // what an owner waits for, less the brokers' own leisure
 		if _, err := impatient.checkpoints.newest(t.Context(), sinktest.Stream("595981048477"), true); !errors.Is(err, errBehind) {
 			t.Fatalf("an owner that waited in vain: %v, want errBehind", err)
 		}
@@ -61,7 +61,7 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 	t.Helper()
 	dead := openSink(t, b, config, connector.Encoding{})
 	id = dead.transactionalID(stream)
-	who, err := dead.initProducerID(t.Context(), id, noProducer)
+	who, err := dead.client.initProducerID(t.Context(), id, noProducer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 	for p := range int32(partitionCount) {
 		partitions = append(partitions, topicPartition{config.Topic, p})
 	}
-	if err := dead.addPartitions(t.Context(), id, who, partitions); err != nil {
+	if err := dead.client.addPartitions(t.Context(), id, who, partitions); err != nil {
 		t.Fatal(err)
 	}
 	batches := make([]*produceBatch, len(partitions))
@@ -83,7 +83,7 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 		}
 		batches[i] = &produceBatch{at: at, batch: batch}
 	}
-	if err := dead.produce(t.Context(), id, batches); err != nil {
+	if err := dead.client.produce(t.Context(), id, batches); err != nil {
 		t.Fatal(err)
 	}
 	if err := dead.Close(); err != nil {
@@ -99,7 +99,7 @@ func TestTimes(t *testing.T) {
 		createTopics(t, b, config)
 		sink := openSink(t, b, config, connector.Encoding{})
 		defer sink.Close()
-		settings, err := sink.topicSettings(t.Context(), config.Topic)
+		settings, err := sink.client.topicSettings(t.Context(), config.Topic)
 		if err != nil || settings["retention.ms"] != "604800000" {
 			t.Fatalf("retention.ms is %q: %v", settings["retention.ms"], err)
 		}
@@ -253,7 +253,7 @@ func TestPartitionCount(t *testing.T) {
 
 // TestTopicTruncated refuses a topic that ends before what it acknowledged.
 func TestTopicTruncated(t *testing.T) {
-	l := &log{sink: openSink(t, fake(t, 1), Config{Topic: newTopic()}, connector.Encoding{})}
+	l := &admission{sink: openSink(t, fake(t, 1), Config{Topic: newTopic()}, connector.Encoding{})}
 	defer l.sink.Close()
 	held := positions{Partitions: 3, Next: []int64{7, 0, 9}}
 	for _, c := range []struct {
@@ -307,7 +307,7 @@ func wantRefused(t *testing.T, w *writer, part string) {
 	}
 }
 
-// TestSASLAndTLS speaks each mechanism that the fake knows, over TLS, and re-reads secrets for new connections.
+// TestCredentials speaks each mechanism that the fake knows, over TLS, and re-reads secrets for new connections.
 func TestCredentials(t *testing.T) {
 	for mechanism, name := range map[string]string{"plain": "PLAIN", "scram-sha-256": "SCRAM-SHA-256", "scram-sha-512": "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {

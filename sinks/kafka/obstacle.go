@@ -18,7 +18,7 @@ var fileContents = map[string]string{
 
 // obstacle is what keeps the brokers from being spoken to, where it is known by name; else nil. Nothing was asked of
 // them then.
-func (s *Sink) obstacle(err error) *connector.Obstacle {
+func (h hints) obstacle(err error) *connector.Obstacle {
 	var connect *connectError
 	if !errors.As(err, &connect) || isBrokenConn(err) {
 		return nil
@@ -34,7 +34,7 @@ func (s *Sink) obstacle(err error) *connector.Obstacle {
 	cause, hint, ok := handshake.Failure(err, handshake.Keys{
 		CA: "sink.kafka.tls.ca_file", Cert: "sink.kafka.tls.cert_file", ServerName: "sink.kafka.tls.server_name",
 		Address: "sink.kafka.brokers",
-		CAGiven: s.config.TLS.CAFile != "", CertGiven: s.config.TLS.CertFile != "",
+		CAGiven: h.config.TLS.CAFile != "", CertGiven: h.config.TLS.CertFile != "",
 	})
 	var shake *handshakeError
 	switch {

@@ -9,7 +9,6 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
-	"github.com/segmentio/kafka-go/protocol/deletetopics"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -20,7 +19,8 @@ import (
 func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 	name := s.topics.events + ".probe"
 	p := &probe{inspection: inspection{sink: s}, at: topicPartition{name, 0}, id: "twochat-connector." + name}
-	p.own = open(s.config, s.encoding, s.logger, topics{name, name, name})
+	own := newCluster(s.config, []string{name})
+	p.own = &client{cluster: own, transactionTimeout: s.config.TransactionTimeout}
 	made, err := p.make(ctx)
 	if err == nil {
 		err = p.run(ctx)
@@ -28,36 +28,35 @@ func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 			p.remove(ctx)
 		}
 	}
-	if closeErr := p.own.Close(); err == nil {
-		err = closeErr
-	}
+	own.close()
 	if err != nil {
-		return p.found, fmt.Errorf("probe: %w", s.judged(asNotNow(err)))
+		return p.found, fmt.Errorf("probe: %w", s.hints.judged(asNotNow(err)))
 	}
 	return p.found, nil
 }
 
 type probe struct {
 	inspection
-	own *Sink // with the probe's topic alone
+	own *client // to the probe's topic alone
 	at  topicPartition
 	id  string
 }
 
 // make makes the probe's topic where it is missing.
 func (p *probe) make(ctx context.Context) (made bool, err error) {
-	response, err := p.own.cluster.controlled(ctx, &createtopics.Request{TimeoutMs: int32(callTimeout.Milliseconds()), Topics: []createtopics.RequestTopic{{
+	answers, err := p.own.createTopics(ctx, &createtopics.Request{Topics: []createtopics.RequestTopic{{
 		Name: p.at.topic, NumPartitions: 1, ReplicationFactor: 1,
-		Configs: []createtopics.RequestConfig{{Name: "retention.ms", Value: "3600000"}, {Name: "min.insync.replicas", Value: "1"}},
+		Configs: []createtopics.RequestConfig{
+			{Name: "retention.ms", Value: "3600000"}, {Name: "min.insync.replicas", Value: "1"},
+		},
 	}}})
-	answer, ok := response.(*createtopics.Response)
-	switch {
-	case err != nil:
-		return false, fmt.Errorf("create topic %s: %w", p.at.topic, err)
-	case !ok || len(answer.Topics) != 1:
-		return false, fmt.Errorf("create topic %s: %w", p.at.topic, errNoAnswer)
+	if err == nil && len(answers) != 1 {
+		err = errNoAnswer
 	}
-	switch err := codeError(answer.Topics[0].ErrorCode); {
+	if err != nil {
+		return false, fmt.Errorf("create topic %s: %w", p.at.topic, err)
+	}
+	switch err := codeError(answers[0].ErrorCode); {
 	case errors.Is(err, kafkago.TopicAlreadyExists):
 		return false, nil
 	case err != nil:
@@ -67,12 +66,7 @@ func (p *probe) make(ctx context.Context) (made bool, err error) {
 }
 
 func (p *probe) remove(ctx context.Context) {
-	response, err := p.own.cluster.controlled(ctx, &deletetopics.Request{TopicNames: []string{p.at.topic}, TimeoutMs: int32(callTimeout.Milliseconds())})
-	if answer, ok := response.(*deletetopics.Response); err == nil && ok {
-		for _, t := range answer.Responses {
-			err = codeError(t.ErrorCode)
-		}
-	}
+	err := p.own.deleteTopic(ctx, p.at.topic)
 	if err != nil {
 		p.warn("topic "+p.at.topic, "the probe's topic could not be removed: "+err.Error(), "kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic)
 	}

@@ -100,7 +100,7 @@ func compareReads(t *testing.T, b *broker, config Config) {
 	for p := range int32(2) {
 		for _, from := range []int64{0, stable[p] / 3, stable[p] / 2} { // a reading may begin within a transaction
 			var got []string
-			reached, err := s.read(t.Context(), topicPartition{config.Topic, p}, from, stable[p], 5*time.Second, func(r *protocol.Record) error {
+			reached, err := s.client.read(t.Context(), topicPartition{config.Topic, p}, from, stable[p], 5*time.Second, func(r *protocol.Record) error {
 				key, err := protocol.ReadAll(r.Key)
 				if err != nil {
 					return err
@@ -167,7 +167,7 @@ func TestReadCommitted_cut(t *testing.T) {
 		s := openSink(t, b, config, connector.Encoding{})
 		defer s.Close()
 		read := 0
-		_, err = s.read(t.Context(), topicPartition{config.Topic, 0}, 0, stable[0], 5*time.Second, func(r *protocol.Record) error {
+		_, err = s.client.read(t.Context(), topicPartition{config.Topic, 0}, 0, stable[0], 5*time.Second, func(r *protocol.Record) error {
 			key, err := protocol.ReadAll(r.Key)
 			if string(key) != "other" {
 				t.Errorf("offset %d: %q was read", r.Offset, key)

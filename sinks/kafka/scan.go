@@ -111,7 +111,7 @@ func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
 		return nil
 	}
 	all := bySource[""]
-	_, err := s.sink.read(s.sink.life, topicPartition{s.sink.topics.events, int32(p)}, from, to, s.sink.transactionEnd(), func(r *protocol.Record) error {
+	_, err := s.sink.client.read(s.sink.life, topicPartition{s.sink.topics.events, int32(p)}, from, to, s.sink.client.transactionEnd(), func(r *protocol.Record) error {
 		source := string(header(r.Headers, headerSource))
 		for _, list := range [2][]*scan{all, bySource[source]} {
 			for _, asked := range list {
@@ -209,7 +209,7 @@ func (c *census) read(s *Sink, ends []extent) error {
 // window reads a stream's newest events back from the events topic, from where its marks say that they begin, and joins them
 // with the keys that the checkpoint holds. It returns them in log order, with the partition and offset of those that it read, and the
 // highest sequence that it met above the checkpoint's, which is none as long as the checkpoint is the newest.
-func (s *Sink) window(ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint) (list []found, newer uint64, err error) {
+func (s *scans) window(ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint) (list []found, newer uint64, err error) {
 	asked := &scan{source: source, from: make([]int64, len(ends)), to: make([]int64, len(ends))}
 	for p, end := range ends {
 		asked.from[p], asked.to[p] = end.start, end.end
@@ -238,7 +238,7 @@ func (s *Sink) window(ctx context.Context, source string, from []int64, ends []e
 		byPartition[p][seen.Sequence] = found{seen, p, r.Offset}
 		return nil
 	}
-	if err := s.scans.run(ctx, asked); err != nil {
+	if err := s.run(ctx, asked); err != nil {
 		return nil, 0, fmt.Errorf("read the newest events back: %w", err)
 	}
 	all := make(map[uint64]found)

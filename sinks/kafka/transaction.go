@@ -1,239 +1,230 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
-	"github.com/segmentio/kafka-go/protocol/endtxn"
-	"github.com/segmentio/kafka-go/protocol/initproducerid"
-	"github.com/segmentio/kafka-go/protocol/produce"
-	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// producer is what the broker knows a writer by. The epoch is the fence.
-type producer struct {
-	id    int64
-	epoch int16
+// transaction writes one commit: it holds what is written to each partition until the brokers have it all.
+type transaction struct {
+	sink    *Sink
+	session *session
+	parts   []*partitionBatch
+	offsets []int64 // where each partition of the events ends, once all is written
+	at      time.Time
 }
 
-// noProducer asks for a new producer: anything else, zero included, would be taken for a known one.
-var noProducer = producer{-1, -1}
-
-// topicPartition is a partition of a topic.
-type topicPartition struct {
-	topic     string
-	partition int32
-}
-
-// initProducerID makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an open
-// transaction of the id and fences every earlier producer. Both forms can be repeated when their answer is lost. A current
-// that is no longer the newest is refused as fenced.
-func (s *Sink) initProducerID(ctx context.Context, id string, current producer) (producer, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	request := &initproducerid.Request{
-		TransactionalID: id, TransactionTimeoutMs: int32(s.config.TransactionTimeout.Milliseconds()),
-		ProducerID: current.id, ProducerEpoch: current.epoch,
-	}
-	broken := 0
-	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		made := noProducer
-		response, err := s.cluster.transact(ctx, id, tryTime, request)
-		if err == nil {
-			made, err = madeProducer(response)
+// sort sorts what a commit writes by partition.
+func (t *transaction) sort(
+	claim connector.Claim, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
+	known := make(map[topicPartition]*partitionBatch)
+	partOf := func(topic string, partition int32) *partitionBatch {
+		at := topicPartition{topic, partition}
+		found := known[at]
+		if found == nil {
+			found = &partitionBatch{at: at}
+			known[at] = found
+			t.parts = append(t.parts, found)
 		}
-		switch {
-		case err == nil:
-			return made, nil
-		case isRetriable(err):
-			s.cluster.moved(id, err)
-		case isBrokenConn(err) && broken < 3 && ctx.Err() == nil:
-			broken++
-		default:
-			return noProducer, fmt.Errorf("init producer: %w", err)
-		}
-		if ctxErr := pause(ctx, wait); ctxErr != nil {
-			return noProducer, fmt.Errorf("init producer: %w", err)
-		}
+		return found
 	}
-}
-
-func madeProducer(response protocol.Message) (producer, error) {
-	answer, ok := response.(*initproducerid.Response)
-	if !ok {
-		return noProducer, errNoAnswer
+	for i := range events {
+		to := partOf(t.sink.topics.events, t.session.events.of([]byte(events[i].Chat)))
+		to.events = append(to.events, &events[i])
 	}
-	return producer{answer.ProducerID, answer.ProducerEpoch}, codeError(answer.ErrorCode)
-}
-
-// addPartitions announces to the coordinator where the transaction is going to write.
-func (s *Sink) addPartitions(ctx context.Context, id string, who producer, partitions []topicPartition) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	request := &addpartitionstotxn.Request{TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch}
-	topics := make(map[string]int)
-	for _, at := range partitions {
-		i, ok := topics[at.topic]
-		if !ok {
-			i = len(request.Topics)
-			topics[at.topic] = i
-			request.Topics = append(request.Topics, addpartitionstotxn.RequestTopic{Name: at.topic})
-		}
-		request.Topics[i].Partitions = append(request.Topics[i].Partitions, at.partition)
+	put := func(topic string, r *record) {
+		to := partOf(topic, t.session.homes[topic].of(r.key))
+		to.records = append(to.records, r)
 	}
-	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		response, err := s.cluster.transact(ctx, id, callTimeout, request)
-		if err == nil {
-			err = addPartitionsError(response)
-		}
-		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
-			return wrap("add partitions", err)
-		}
-		s.cluster.moved(id, err)
-	}
-}
-
-// notTried is OPERATION_NOT_ATTEMPTED, which kafka-go calls by another name.
-const notTried = kafkago.Error(55)
-
-// addPartitionsError is the most telling error of an answer: one refused partition has all others answered "not tried".
-func addPartitionsError(response protocol.Message) (found error) {
-	answer, ok := response.(*addpartitionstotxn.Response)
-	if !ok {
-		return errNoAnswer
-	}
-	for _, topic := range answer.Results {
-		for _, p := range topic.Results {
-			if p.ErrorCode != 0 && (found == nil || !errors.Is(kafkago.Error(p.ErrorCode), notTried)) {
-				found = fmt.Errorf("%s/%d: %w", topic.Name, p.PartitionIndex, kafkago.Error(p.ErrorCode))
-			}
-		}
-	}
-	return found
-}
-
-// commitTransaction commits. Only nil means that it is done.
-func (s *Sink) commitTransaction(ctx context.Context, id string, who producer) error {
-	return s.endTransaction(ctx, id, who, true)
-}
-
-// abortTransaction takes back what was written. Only nil means that it is done.
-func (s *Sink) abortTransaction(ctx context.Context, id string, who producer) error {
-	return s.endTransaction(ctx, id, who, false)
-}
-
-// endTransaction asks again when it is refused for a reason that passes, as nothing was done then.
-func (s *Sink) endTransaction(ctx context.Context, id string, who producer, commit bool) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		response, err := s.cluster.transact(ctx, id, callTimeout, &endtxn.Request{
-			TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch, Committed: commit,
-		})
-		if err == nil {
-			answer, ok := response.(*endtxn.Response)
-			if !ok {
-				return fmt.Errorf("end transaction: %w", errNoAnswer)
-			}
-			err = codeError(answer.ErrorCode)
-		}
-		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
-			return wrap("end transaction", err)
-		}
-		s.cluster.moved(id, err)
-	}
-}
-
-// produceBatch is one record batch on its way to a partition, and what the broker said to it.
-type produceBatch struct {
-	at     topicPartition
-	batch  []byte
-	offset int64 // of its first record, once it is stored
-	err    error // nil once it is stored
-}
-
-// produce sends the batches, at most one for each partition: one request for each leader, as a broker refuses concurrent
-// requests of one transaction. Whether a batch without an answer was stored is unclear.
-func (s *Sink) produce(ctx context.Context, id string, batches []*produceBatch) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	v, err := s.cluster.known(ctx)
-	if err != nil {
-		return fmt.Errorf("produce: %w", err)
-	}
-	byLeader := make(map[int32][]*produceBatch)
-	for _, p := range batches {
-		lead, err := v.of(p.at)
+	for i := range rejects {
+		value, err := rejects[i].AppendJSON(nil, claim.Stream, claim.TypePrefix)
 		if err != nil {
-			s.cluster.doubt()
-			return fmt.Errorf("produce: %s/%d: %w", p.at.topic, p.at.partition, &unaskedError{"find the leader", err})
+			return err
 		}
-		byLeader[lead.leader] = append(byLeader[lead.leader], p)
+		put(t.sink.topics.quarantine, &record{key: []byte(claim.Stream.Name), value: value, headers: structuredHeaders()})
 	}
-	var wait sync.WaitGroup
-	for leader, group := range byLeader {
-		wait.Go(func() { s.produceTo(ctx, leader, id, group) })
+	raw, err := t.session.positions.encode()
+	if err != nil {
+		return err
 	}
-	wait.Wait()
+	next.Sink = raw
+	value, err := next.AppendJSON(nil, claim.TypePrefix)
+	if err != nil {
+		return err
+	}
+	put(t.sink.topics.checkpoints, &record{key: []byte(claim.Stream.Name), value: value, headers: structuredHeaders()})
 	return nil
 }
 
-// produceTime is how long a leader may wait for its replicas; less than the connection does, so that it can say so.
-const produceTime = 7 * time.Second
+// partitions lists where the transaction writes.
+func (t *transaction) partitions() []topicPartition {
+	list := make([]topicPartition, len(t.parts))
+	for i, part := range t.parts {
+		list[i] = part.at
+	}
+	return list
+}
 
-func (s *Sink) produceTo(ctx context.Context, leader int32, id string, batches []*produceBatch) {
-	request := &rawproduce.Request{TransactionalID: id, Acks: int16(kafkago.RequireAll), Timeout: int32(produceTime.Milliseconds())}
-	topics := make(map[string]int)
-	for _, p := range batches {
-		i, ok := topics[p.at.topic]
-		if !ok {
-			i = len(request.Topics)
-			topics[p.at.topic] = i
-			request.Topics = append(request.Topics, rawproduce.RequestTopic{Topic: p.at.topic})
+// encode makes the next batch for each partition that has none, as many at the same time as the sink has encoders.
+func (t *transaction) encode() error {
+	errs := make([]error, len(t.parts))
+	var wait sync.WaitGroup
+	for i, part := range t.parts {
+		if part.batch == nil {
+			encoder := <-t.sink.encoders
+			wait.Go(func() {
+				part.batch, part.sent, errs[i] = encoder.encode(part.next(&encoder.draft, t.sink.encoding), t.session.chunk, t.at)
+				t.sink.encoders <- encoder
+			})
 		}
-		part := rawproduce.RequestPartition{Partition: p.at.partition}
-		part.RecordSet.Reader = bytes.NewReader(p.batch)
-		request.Topics[i].Partitions = append(request.Topics[i].Partitions, part)
 	}
-	response, err := s.cluster.to(ctx, leader, callTimeout, request)
-	if err == nil {
-		err = errNoAnswer
-	}
-	answers := make(map[topicPartition]*produce.ResponsePartition)
-	if answer, ok := response.(*produce.Response); ok {
-		for i := range answer.Topics {
-			t := &answer.Topics[i]
-			for j := range t.Partitions {
-				answers[topicPartition{t.Topic, t.Partitions[j].Partition}] = &t.Partitions[j]
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// produce sends one batch to each partition at a time, and notes in offsets where each partition of the events now ends.
+// A batch that is too large is cut in halves; a single message that is too large is rejected.
+func (t *transaction) produce(ctx context.Context, who producer) error {
+	for len(t.parts) > 0 {
+		if err := t.encode(); err != nil {
+			return err
+		}
+		batches := make([]*produceBatch, len(t.parts))
+		for i, part := range t.parts {
+			if err := stampBatch(part.batch, who, part.sequence); err != nil {
+				return err
+			}
+			batches[i] = &produceBatch{at: part.at, batch: part.batch}
+		}
+		if err := t.session.client.produce(ctx, t.session.id, batches); err != nil {
+			return err
+		}
+		var rest []*partitionBatch
+		for i, part := range t.parts {
+			if err := t.settle(part, batches[i]); err != nil {
+				return err
+			}
+			if part.left() > 0 {
+				rest = append(rest, part)
 			}
 		}
+		t.parts = rest
 	}
-	for _, p := range batches {
-		answer := answers[p.at]
-		switch {
-		case answer == nil:
-			p.err = fmt.Errorf("produce to %s/%d: %w", p.at.topic, p.at.partition, err)
-		case answer.ErrorCode != 0:
-			p.err = fmt.Errorf("produce to %s/%d: %w", p.at.topic, p.at.partition, kafkago.Error(answer.ErrorCode))
-			if isLeaderMoved(p.err) || isTransient(p.err) {
-				s.cluster.doubt()
-			}
-		default:
-			p.err, p.offset = nil, answer.BaseOffset
+	return nil
+}
+
+// settle takes the broker's answer to a batch.
+func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
+	sent := part.sent
+	switch {
+	case answer.err == nil:
+		if err := t.forth(part.at, answer.offset, int64(sent)); err != nil {
+			return err
 		}
+		part.stored(sent)
+		part.limit = 0
+	case !isTooLarge(answer.err):
+		return answer.err
+	case sent > 1:
+		t.session.chunk = max(t.session.chunk/2, 16<<10)
+		part.limit = sent / 2
+	case len(part.events) > 0:
+		return &connector.Rejected{Key: part.events[0].Key, Reason: "it is larger than topic " + part.at.topic + " takes (max.message.bytes)"}
+	default:
+		return &connector.Refusal{
+			Thing: "topic " + part.at.topic, Cause: "it takes no record as large as this one",
+			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", part.at.topic, checkpointBytes),
+		}
+	}
+	part.batch = nil
+	return nil
+}
+
+// forth notes where a partition ends now, and refuses one that ended before further up: it was made anew, or lost its end, and what this
+// log wrote to it is gone.
+func (t *transaction) forth(at topicPartition, offset, sent int64) error {
+	before := int64(0)
+	switch at.topic {
+	case t.sink.topics.events:
+		before = t.offsets[at.partition]
+		t.offsets[at.partition] = offset + sent
+	case t.sink.topics.checkpoints:
+		if t.session.wrote.home == at.partition {
+			before = t.session.wrote.end
+		}
+		t.session.wrote.home, t.session.wrote.end = at.partition, offset+sent
+	}
+	if offset >= before {
+		return nil
+	}
+	return &connector.Refusal{
+		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
+		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was made anew, or the brokers lost its end", before, offset),
+		Hint:  "restore it, or go on without what it held with `run --first-start`",
 	}
 }
 
-func wrap(operation string, err error) error {
-	if err == nil {
-		return nil
+// checkpointBytes is the largest record that the topics of checkpoints and quarantine are asked to take.
+const checkpointBytes = 10 << 20
+
+func isTooLarge(err error) bool {
+	return errors.Is(err, kafkago.MessageSizeTooLarge) || errors.Is(err, kafkago.RecordListTooLarge)
+}
+
+// maxChunk bounds a record batch below the brokers' default limit of 1 MiB even where compression gains nothing; a topic with
+// a lower limit answers "too large", and the batch is cut until it fits.
+const maxChunk = 900 << 10
+
+// partitionBatch is what a commit writes to one partition, in order.
+type partitionBatch struct {
+	at       topicPartition
+	events   []*connector.Event // where the topic is that of the events
+	records  []*record          // where it is another
+	sequence int32              // of the first of them that is not stored
+	sent     int                // how many are in the batch under way
+	batch    []byte             // encoded ahead, for sent records
+	limit    int                // at most so many in the next batch; 0 is no limit
+}
+
+// left is how many records are not stored.
+func (a *partitionBatch) left() int { return len(a.events) + len(a.records) }
+
+// stored takes the first records off, which the broker has.
+func (a *partitionBatch) stored(n int) {
+	if len(a.events) > 0 {
+		a.events = a.events[n:]
+	} else {
+		a.records = a.records[n:]
 	}
-	return fmt.Errorf("%s: %w", operation, err)
+	a.sequence += int32(n)
+}
+
+// next lists the records that may go into the next batch. An event becomes a record only when its turn comes, in the draft's memory:
+// a large commit does not hold its events twice.
+func (a *partitionBatch) next(d *draft, enc connector.Encoding) iter.Seq[*record] {
+	return func(yield func(*record) bool) {
+		for i := range a.left() {
+			if a.limit > 0 && i == a.limit {
+				return
+			}
+			var r *record
+			if len(a.events) > 0 {
+				r = d.of(a.events[i], enc)
+			} else {
+				r = a.records[i]
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
 }

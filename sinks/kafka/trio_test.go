@@ -109,7 +109,7 @@ func createWithTwo(t *testing.T, c *trio) {
 		t.Fatal(err)
 	}
 	for _, name := range sink.topics.all() {
-		settings, err := sink.topicSettings(within(t), name)
+		settings, err := sink.client.topicSettings(within(t), name)
 		if err != nil {
 			t.Fatal(err)
 		}

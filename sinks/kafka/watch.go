@@ -19,6 +19,7 @@ const (
 // watch looks at the topics' settings while the sink is in use: somebody may change them, and what would be refused at the start is
 // refused then as well.
 type watch struct {
+	sink  *Sink
 	once  sync.Once
 	woken chan struct{}
 
@@ -28,7 +29,9 @@ type watch struct {
 	primed  bool            // it was taken down once: the start said it
 }
 
-func newWatch() watch { return watch{woken: make(chan struct{}, 1), warned: make(map[string]bool)} }
+func newWatch(s *Sink) *watch {
+	return &watch{sink: s, woken: make(chan struct{}, 1), warned: make(map[string]bool)}
+}
 
 // wake has the settings looked at soon.
 func (w *watch) wake() {
@@ -48,30 +51,32 @@ func (w *watch) refusal() error {
 	return w.refused
 }
 
-// watchSettings begins the watch, once.
-func (s *Sink) watchSettings() {
-	s.watch.once.Do(func() { s.background.Go(s.watching) })
+// begin begins the watch, once.
+func (w *watch) begin() {
+	w.once.Do(func() { w.sink.background.Go(w.run) })
 }
 
-func (s *Sink) watching() {
+func (w *watch) run() {
+	life := w.sink.life
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	for last := time.Now(); s.life.Err() == nil; last = time.Now() {
-		s.lookAtSettings(s.life)
+	for last := time.Now(); life.Err() == nil; last = time.Now() {
+		w.look(life)
 		select {
 		case <-ticker.C:
-		case <-s.watch.woken:
-			_ = pause(s.life, time.Until(last.Add(watchSoonest)))
-		case <-s.life.Done():
+		case <-w.woken:
+			_ = pause(life, time.Until(last.Add(watchSoonest)))
+		case <-life.Done():
 		}
 	}
 }
 
-// lookAtSettings looks at the topics as a check does, and takes down what it finds. Where they cannot be looked at, what was found
+// look looks at the topics as a check does, and takes down what it finds. Where they cannot be looked at, what was found
 // before holds.
-func (s *Sink) lookAtSettings(ctx context.Context) {
+func (w *watch) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
+	s := w.sink
 	i := &inspection{sink: s}
 	v, err := s.cluster.settled(ctx, time.Now())
 	if err != nil {
@@ -85,7 +90,7 @@ func (s *Sink) lookAtSettings(ctx context.Context) {
 	if i.gone != nil {
 		return
 	}
-	s.watch.take(i.found, func(f connector.Finding) {
+	w.take(i.found, func(f connector.Finding) {
 		s.logger.Warn("a setting of Kafka's has changed", "thing", f.Thing, "now", f.Text, "hint", f.Hint)
 	})
 }
@@ -110,12 +115,12 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 }
 
 // relook is for a stream that is taken over while a refusal holds: it may have been mended.
-func (s *Sink) relook(ctx context.Context) error {
-	if s.watch.refusal() == nil {
+func (w *watch) relook(ctx context.Context) error {
+	if w.refusal() == nil {
 		return nil
 	}
-	s.lookAtSettings(ctx)
-	err := s.watch.refusal()
+	w.look(ctx)
+	err := w.refusal()
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}

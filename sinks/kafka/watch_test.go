@@ -61,7 +61,7 @@ func TestSettingsChange(t *testing.T) {
 		look := func(want string) {
 			t.Helper()
 			told.Reset()
-			w.sink.lookAtSettings(within(t))
+			w.sink.watch.look(within(t))
 			if got := told.String(); (want == "") != (got == "") || !strings.Contains(got, want) {
 				t.Fatalf("told %q, want %q", got, want)
 			}

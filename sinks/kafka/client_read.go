@@ -25,12 +25,12 @@ type extent struct{ start, end int64 }
 
 // extents asks for the extent of every partition of a topic. Its end is the high watermark, which counts what is not committed
 // yet, or, for readers of committed records, the last stable offset.
-func (s *Sink) extents(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel) ([]extent, error) {
+func (c *client) extents(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel) ([]extent, error) {
 	found := make([]extent, partitions)
 	const latest, earliest = -1, -2
 	for _, which := range []int64{latest, earliest} {
-		err := s.again(ctx, func(ctx context.Context) error {
-			return s.offsets(ctx, topic, partitions, isolation, which, func(p int32, offset int64) {
+		err := c.again(ctx, func(ctx context.Context) error {
+			return c.offsets(ctx, topic, partitions, isolation, which, func(p int32, offset int64) {
 				if which == latest {
 					found[p].end = offset
 				} else {
@@ -46,8 +46,8 @@ func (s *Sink) extents(ctx context.Context, topic string, partitions int, isolat
 }
 
 // offsets asks the leader of each partition, for the term that it is known to lead it.
-func (s *Sink) offsets(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel, which int64, each func(p int32, offset int64)) error {
-	v, err := s.cluster.known(ctx)
+func (c *client) offsets(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel, which int64, each func(p int32, offset int64)) error {
+	v, err := c.cluster.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *Sink) offsets(ctx context.Context, topic string, partitions int, isolat
 		r.Topics[0].Partitions = append(r.Topics[0].Partitions, listoffsets.RequestPartition{Partition: p, CurrentLeaderEpoch: lead.epoch, Timestamp: which})
 	}
 	for leader, request := range requests {
-		response, err := s.cluster.to(ctx, leader, tryTime, request)
+		response, err := c.cluster.to(ctx, leader, tryTime, request)
 		if err != nil {
 			return err
 		}
@@ -86,41 +86,16 @@ func (s *Sink) offsets(ctx context.Context, topic string, partitions int, isolat
 	return nil
 }
 
-// again makes a request that only reads, a few times where it found no answer, or while the metadata may not know yet where a
-// partition's leader is: of a topic just made it does so within some milliseconds, of a broker that went away within seconds.
-func (s *Sink) again(ctx context.Context, request func(context.Context) error) error {
-	broken := 0
-	for wait := 5 * time.Millisecond; ; wait *= 2 {
-		err := request(ctx)
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return err
-		case isLeaderMoved(err) && wait <= maxMovingWait:
-			s.cluster.doubt()
-		case isBrokenConn(err) && broken < 2:
-			broken++
-		default:
-			return err
-		}
-		if pause(ctx, wait) != nil {
-			return err
-		}
-	}
-}
-
-// maxMovingWait is the longest of the pauses, each twice the one before: eight seconds in all.
-const maxMovingWait = 4100 * time.Millisecond
-
 const (
 	fetchBytes = 4 << 20
 	fetchWait  = 250 * time.Millisecond
 )
 
 // fetch reads a partition from an offset on, only what is below its last stable offset.
-func (s *Sink) fetch(ctx context.Context, at topicPartition, offset int64, wait time.Duration) (*fetch.ResponsePartition, error) {
+func (c *client) fetch(ctx context.Context, at topicPartition, offset int64, wait time.Duration) (*fetch.ResponsePartition, error) {
 	var found *fetch.ResponsePartition
-	err := s.again(ctx, func(ctx context.Context) error {
-		v, err := s.cluster.known(ctx)
+	err := c.again(ctx, func(ctx context.Context) error {
+		v, err := c.cluster.known(ctx)
 		if err != nil {
 			return err
 		}
@@ -130,7 +105,7 @@ func (s *Sink) fetch(ctx context.Context, at topicPartition, offset int64, wait 
 		}
 		// The partition's limit has to be the one that cuts an answer: kfake forgets the list of aborted transactions where the
 		// other does, and gives what was taken back for committed.
-		response, err := s.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
+		response, err := c.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
 			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 2 * fetchBytes,
 			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
 			Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
@@ -161,10 +136,10 @@ func (s *Sink) fetch(ctx context.Context, at topicPartition, offset int64, wait 
 // read calls each with the committed records of a partition from an offset up to another, in order, and returns the offset
 // that it reached. Where an open transaction hides the rest, it waits, but not longer than patience without any progress. A
 // record may be used only within the call.
-func (s *Sink) read(ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error) (int64, error) {
+func (c *client) read(ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error) (int64, error) {
 	deadline := time.Now().Add(patience)
 	for from < to {
-		answer, err := s.fetch(ctx, at, from, min(fetchWait, patience))
+		answer, err := c.fetch(ctx, at, from, min(fetchWait, patience))
 		if err != nil {
 			return from, err
 		}
@@ -190,10 +165,6 @@ func (s *Sink) read(ctx context.Context, at topicPartition, from, to int64, pati
 	}
 	return from, nil
 }
-
-// transactionEnd is how long an open transaction may hide what was committed above it, at most: brokers look for those that
-// are too old every ten seconds.
-func (s *Sink) transactionEnd() time.Duration { return s.config.TransactionTimeout + 20*time.Second }
 
 // committed calls each with the records of an answer that stand at or above an offset and are committed, and returns where to
 // read on. Records of aborted transactions, and the markers themselves, are left out: kafka-go returns both.

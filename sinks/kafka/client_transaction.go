@@ -1,0 +1,133 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
+	"github.com/segmentio/kafka-go/protocol/endtxn"
+	"github.com/segmentio/kafka-go/protocol/initproducerid"
+)
+
+// initProducerID makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an open
+// transaction of the id and fences every earlier producer. Both forms can be repeated when their answer is lost. A current
+// that is no longer the newest is refused as fenced.
+func (c *client) initProducerID(ctx context.Context, id string, current producer) (producer, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	request := &initproducerid.Request{
+		TransactionalID: id, TransactionTimeoutMs: int32(c.transactionTimeout.Milliseconds()),
+		ProducerID: current.id, ProducerEpoch: current.epoch,
+	}
+	broken := 0
+	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		made := noProducer
+		response, err := c.cluster.transact(ctx, id, tryTime, request)
+		if err == nil {
+			made, err = madeProducer(response)
+		}
+		switch {
+		case err == nil:
+			return made, nil
+		case isRetriable(err):
+			c.cluster.moved(id, err)
+		case isBrokenConn(err) && broken < 3 && ctx.Err() == nil:
+			broken++
+		default:
+			return noProducer, fmt.Errorf("init producer: %w", err)
+		}
+		if ctxErr := pause(ctx, wait); ctxErr != nil {
+			return noProducer, fmt.Errorf("init producer: %w", err)
+		}
+	}
+}
+
+func madeProducer(response protocol.Message) (producer, error) {
+	answer, ok := response.(*initproducerid.Response)
+	if !ok {
+		return noProducer, errNoAnswer
+	}
+	return producer{answer.ProducerID, answer.ProducerEpoch}, codeError(answer.ErrorCode)
+}
+
+// addPartitions announces to the coordinator where the transaction is going to write.
+func (c *client) addPartitions(ctx context.Context, id string, who producer, partitions []topicPartition) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	request := &addpartitionstotxn.Request{TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch}
+	topics := make(map[string]int)
+	for _, at := range partitions {
+		i, ok := topics[at.topic]
+		if !ok {
+			i = len(request.Topics)
+			topics[at.topic] = i
+			request.Topics = append(request.Topics, addpartitionstotxn.RequestTopic{Name: at.topic})
+		}
+		request.Topics[i].Partitions = append(request.Topics[i].Partitions, at.partition)
+	}
+	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		response, err := c.cluster.transact(ctx, id, callTimeout, request)
+		if err == nil {
+			err = addPartitionsError(response)
+		}
+		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
+			return wrap("add partitions", err)
+		}
+		c.cluster.moved(id, err)
+	}
+}
+
+// notTried is OPERATION_NOT_ATTEMPTED, which kafka-go calls by another name.
+const notTried = kafkago.Error(55)
+
+// addPartitionsError is the most telling error of an answer: one refused partition has all others answered "not tried".
+func addPartitionsError(response protocol.Message) (found error) {
+	answer, ok := response.(*addpartitionstotxn.Response)
+	if !ok {
+		return errNoAnswer
+	}
+	for _, topic := range answer.Results {
+		for _, p := range topic.Results {
+			if p.ErrorCode != 0 && (found == nil || !errors.Is(kafkago.Error(p.ErrorCode), notTried)) {
+				found = fmt.Errorf("%s/%d: %w", topic.Name, p.PartitionIndex, kafkago.Error(p.ErrorCode))
+			}
+		}
+	}
+	return found
+}
+
+// commitTransaction commits. Only nil means that it is done.
+func (c *client) commitTransaction(ctx context.Context, id string, who producer) error {
+	return c.endTransaction(ctx, id, who, true)
+}
+
+// abortTransaction takes back what was written. Only nil means that it is done.
+func (c *client) abortTransaction(ctx context.Context, id string, who producer) error {
+	return c.endTransaction(ctx, id, who, false)
+}
+
+// endTransaction asks again when it is refused for a reason that passes, as nothing was done then.
+func (c *client) endTransaction(ctx context.Context, id string, who producer, commit bool) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		response, err := c.cluster.transact(ctx, id, callTimeout, &endtxn.Request{
+			TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch, Committed: commit,
+		})
+		if err == nil {
+			answer, ok := response.(*endtxn.Response)
+			if !ok {
+				return fmt.Errorf("end transaction: %w", errNoAnswer)
+			}
+			err = codeError(answer.ErrorCode)
+		}
+		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
+			return wrap("end transaction", err)
+		}
+		c.cluster.moved(id, err)
+	}
+}

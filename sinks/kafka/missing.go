@@ -1,0 +1,81 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+func isMissing(err error) bool { return errors.Is(err, kafkago.UnknownTopicOrPartition) }
+
+// goneTime is for how long a topic that was there must be unknown before it counts as deleted: brokers that start know no topic for
+// some seconds.
+const goneTime = 20 * time.Second
+
+// missingTopics is which topics were there, and since when one of them is not.
+type missingTopics struct {
+	maker    *topicMaker
+	patience time.Duration // goneTime
+
+	mu    sync.Mutex
+	seen  map[string]bool
+	since map[string]time.Time
+}
+
+func newMissingTopics(maker *topicMaker) *missingTopics {
+	return &missingTopics{maker: maker, patience: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
+}
+
+// note takes down whether a topic is there, and says whether it is to be refused: it never was, or has been gone for long enough.
+func (m *missingTopics) note(topic string, there bool, now time.Time) (deleted, refused bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if there {
+		m.seen[topic] = true
+		delete(m.since, topic)
+		return false, false
+	}
+	if !m.seen[topic] {
+		return false, true
+	}
+	if m.since[topic].IsZero() {
+		m.since[topic] = now
+	}
+	return true, now.Sub(m.since[topic]) >= m.patience
+}
+
+// refuse refuses a topic that is not there, or says that it may come back.
+func (m *missingTopics) refuse(ctx context.Context, topic string) error {
+	deleted, refused := m.note(topic, false, time.Now())
+	switch {
+	case !refused:
+		return fmt.Errorf("%w: topic %s: %w", connector.ErrNotNow, topic, kafkago.UnknownTopicOrPartition)
+	case deleted:
+		return m.maker.refuseLost(ctx, topic, "")
+	}
+	hint := m.maker.createCommand(topic, m.maker.replicasNow(ctx))
+	if !m.maker.config.Create {
+		hint += " (or set `sink.kafka.create: true`)"
+	}
+	return &connector.Refusal{Thing: "topic " + topic, Cause: "it does not exist", Hint: hint}
+}
+
+// judged makes a refusal of an error that a topic is unknown, once most brokers have not known it for a while.
+func (m *missingTopics) judged(ctx context.Context, cause error) error {
+	v, err := m.maker.cluster.settled(ctx, time.Now())
+	if err != nil {
+		return cause
+	}
+	for _, name := range m.maker.topics.all() {
+		if isMissing(v.topics[name].err) {
+			return m.refuse(ctx, name)
+		}
+	}
+	return cause
+}
