@@ -55,6 +55,9 @@ done
 kubectl kustomize "$deploy/kubernetes/base" >"$dir/rendered.yaml"
 ask base <"$dir/rendered.yaml"
 for example in "$deploy"/kubernetes/examples/*.yaml; do ask "$(basename "$example")" <"$example"; done
+# The schema of the values has the keys that this API has.
+kubectl get --raw /openapi/v2 >"$dir/openapi.json"
+(cd "$deploy" && TWOCHAT_CONNECTOR_TEST_OPENAPI=$dir/openapi.json go test -count=1 -run '^TestSchema_Kubernetes$' .) || failed=$((failed + 1))
 # What is wrong has to be refused here, or the above says nothing.
 if printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: x }\ndatum: {}\n' | kubectl apply --server-side --dry-run=server --validate=strict -n whatsapp -f - >/dev/null 2>&1; then
 	echo "the API server takes an unknown field"
