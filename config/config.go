@@ -81,9 +81,19 @@ type Seen struct {
 type Events struct {
 	Mode       connector.Mode `yaml:"mode" doc:"CloudEvents content mode: structured or binary"`
 	Headers    bool           `yaml:"headers" doc:"all attributes as headers in structured mode too (Kafka)"`
+	Data       EventData      `yaml:"data" doc:"what the data of an event is: item (2Chat's item as it comes) or row (a flat object of texts that are always there, for tables)"`
 	TypePrefix string         `yaml:"type_prefix" doc:"prefix of every event's type"`
 	DataSchema string         `yaml:"dataschema" doc:"URI for the attribute dataschema; empty = no such attribute"`
 }
+
+// EventData is what the data of an event is.
+type EventData string
+
+// The shapes of data.
+const (
+	DataItem EventData = "item"
+	DataRow  EventData = "row"
+)
 
 // Privacy says what routing data and events tell about people.
 type Privacy struct {
@@ -124,7 +134,7 @@ func Default() Config {
 			Sweep: Sweep{Every: time.Hour, Depth: 60 * time.Hour},
 		},
 		Seen:    Seen{Capacity: 20000},
-		Events:  Events{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"},
+		Events:  Events{Mode: connector.ModeStructured, Data: DataItem, TypePrefix: "co.2chat.whatsapp"},
 		Privacy: Privacy{Identifiers: Hashed},
 		Admin:   Admin{Listen: "127.0.0.1:8080"},
 		Log:     Log{Level: "info", Format: "auto"},

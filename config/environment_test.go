@@ -34,6 +34,7 @@ func TestLoad_EnvironmentGoesOverTheFile(t *testing.T) {
 		{"POLL_SWEEP_EVERY", "0", func(c *Config) any { return c.Poll.Sweep.Every }, time.Duration(0)},
 		{"POLL_REQUESTS_PER_MINUTE", "80", func(c *Config) any { return c.Poll.RequestsPerMinute }, 80},
 		{"EVENTS_HEADERS", "true", func(c *Config) any { return c.Events.Headers }, true},
+		{"EVENTS_DATA", "row", func(c *Config) any { return c.Events.Data }, DataRow},
 		{"EVENTS_MODE", "binary", func(c *Config) any { return c.Events.Mode }, connector.ModeBinary},
 		{"PRIVACY_DROP", "text,media", func(c *Config) any { return c.Privacy.Drop }, []string{"text", "media"}},
 		{"PRIVACY_DROP", "[quoted]", func(c *Config) any { return c.Privacy.Drop }, []string{"quoted"}},

@@ -6,9 +6,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
 const (
+	columnsTop = "<!-- columns: written by go test ./config -run README -update -->\n"
+	columnsEnd = "<!-- end of columns -->\n"
+
 	keysTop = "<!-- keys: written by go test ./config -run README -update -->\n"
 	keysEnd = "<!-- end of keys -->\n"
 )
@@ -40,23 +45,45 @@ func keysTable() string {
 	return out.String() + "\n"
 }
 
-// The table of the keys is never written by hand.
-func TestREADME_Keys(t *testing.T) {
-	text := page(t, "README.md")
-	before, rest, found := strings.Cut(text, keysTop)
-	table, after, ended := strings.Cut(rest, keysEnd)
-	if !found || !ended {
-		t.Fatal("the page has no place for the table of the keys")
+// columnsTable is what the page shows of a row.
+func columnsTable() string {
+	var out strings.Builder
+	out.WriteString("\n| column | `null` | meaning |\n|---|---|---|\n")
+	for _, column := range twochat.Columns() {
+		null := "where there is none"
+		if column.Always {
+			null = "never"
+		}
+		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", column.Name, null, column.Doc)
 	}
-	expected := keysTable()
-	if *update {
-		if err := os.WriteFile("README.md", []byte(before+keysTop+expected+keysEnd+after), 0o600); err != nil {
+	return out.String() + "\n"
+}
+
+// What is a table in the code is never written by hand.
+func TestREADME_Tables(t *testing.T) {
+	for _, table := range []struct{ top, expected, end string }{
+		{keysTop, keysTable(), keysEnd}, {columnsTop, columnsTable(), columnsEnd},
+	} {
+		text := page(t, "README.md")
+		before, rest, found := strings.Cut(text, table.top)
+		shown, after, ended := strings.Cut(rest, table.end)
+		if !found || !ended {
+			t.Fatalf("the page has no place for what is between %q and %q", table.top, table.end)
+		}
+		if shown == table.expected {
+			continue
+		}
+		if !*update {
+			t.Errorf("the table below %q is not that of the code: go test ./config -run README -update", table.top)
+			continue
+		}
+		if err := os.WriteFile("README.md", []byte(before+table.top+table.expected+table.end+after), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return
 	}
-	if table != expected {
-		t.Error("the table of the keys is not that of Reference: go test ./config -run README -update")
+	kinds := "`" + strings.Join(twochat.Kinds(), "`, `") + "`"
+	if words := strings.Join(strings.Fields(page(t, "README.md")), " "); !strings.Contains(words, kinds) {
+		t.Errorf("the page does not name the kinds: %s", kinds)
 	}
 }
 

@@ -41,6 +41,9 @@ func dataText(c *config.Config) string {
 			"so is what names people; texts keep their words, and with them whatever people wrote of themselves; " +
 			"media URLs stay"
 	}
+	if c.Events.Data == config.DataRow {
+		text += "; a row beside it shows parts of what is there then, and nothing else"
+	}
 	if len(c.Privacy.Drop) == 0 {
 		return text + "."
 	}

@@ -92,7 +92,9 @@ func runPreview(ctx context.Context, p *program, args []string) error {
 func (p *program) previewed(ctx context.Context, c *config.Config, s connector.Stream, path string) ([][]byte, error) {
 	var items [][]byte
 	if path == "" {
-		client, err := newClient(c, twochat.Privacy{})
+		asItems := *c
+		asItems.Events.Data = config.DataItem
+		client, err := newClient(&asItems, twochat.Privacy{})
 		if err != nil {
 			return nil, err
 		}

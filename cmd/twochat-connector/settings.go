@@ -200,7 +200,7 @@ func privacyOf(c *config.Config) (twochat.Privacy, error) {
 func newClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, error) {
 	client, err := twochat.New(twochat.Config{
 		BaseURL: c.TwoChat.BaseURL, Key: c.APIKey, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
-		Version: versionText(), Privacy: privacy,
+		Version: versionText(), Privacy: privacy, Rows: c.Events.Data == config.DataRow,
 	})
 	if err != nil {
 		return nil, &usageError{err}

@@ -138,6 +138,7 @@ func eventLine(event []byte, width int) string {
 				Text  string
 				Media struct{ Type string }
 			}
+			Kind, Text string // of a row
 		}
 	}
 	// What cannot be read of it stays empty: a line is shown all the same.
@@ -162,8 +163,14 @@ func eventLine(event []byte, width int) string {
 	if digits := strings.TrimLeft(e.Sequence, "0"); digits != "" {
 		number = "#" + digits
 	}
-	text := printable(e.Data.Message.Text)
-	if kind := printable(e.Data.Message.Media.Type); kind != "" {
+	text, kind := printable(e.Data.Message.Text), printable(e.Data.Message.Media.Type)
+	if row := e.Data.Kind; row != "" {
+		text, kind = printable(e.Data.Text), printable(row)
+		if row == "text" || row == "unknown" {
+			kind = ""
+		}
+	}
+	if kind != "" {
 		text = strings.TrimSpace("[" + kind + "] " + text)
 	}
 	if text == "" {

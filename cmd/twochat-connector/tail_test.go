@@ -86,6 +86,8 @@ func TestEventLine(t *testing.T) {
 		"new":            {event("new", `"late":true,`, `{}`), stamp + "  a             · zcphjmn4  (late) (no text)\n"},
 		"late in binary": {event("new", `"late":"true",`, `{}`), stamp + "  a             · zcphjmn4  (late) (no text)\n"},
 		"media":          {event("sent", ``, `{"media":{"type":"image"},"text":"x"}`), stamp + "  a             → zcphjmn4  [image] x\n"},
+		"row":            {`{"time":"` + string(encoded) + `","data":{"kind":"poll","text":"When?","item":"{}"}}`, stamp + "                ·   [poll] When?\n"},
+		"row of a text":  {`{"time":"` + string(encoded) + `","data":{"kind":"text","text":"Hi","media_url":null}}`, stamp + "                ·   Hi\n"},
 		"terminal":       {event("received", ``, `{"text":"\u001b[31mred\u0007\u202e\u009b"}`), stamp + "  a             ← zcphjmn4  \ufffd[31mred\ufffd\ufffd\ufffd\n"},
 		"long":           {event("received", ``, `{"text":"`+strings.Repeat("é", 200)+`"}`), stamp + "  a             ← zcphjmn4  " + strings.Repeat("é", 100) + "…\n"},
 		"text no string": {event("received", ``, `{"text":5}`), stamp + "  a             ← zcphjmn4  (no text)\n"},

@@ -63,6 +63,17 @@ func BenchmarkPage(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 		})
 	}
+	b.Run("rows", func(b *testing.B) {
+		c.rows = true
+		for b.Loop() {
+			if _, err := c.Page(b.Context(), stream, 0, ""); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/message")
+		b.ReportAllocs()
+		b.SetBytes(int64(len(body)))
+	})
 }
 
 // BenchmarkDecode is a page's way from its body to messages, beside its yardsticks: encoding/json only looking whether

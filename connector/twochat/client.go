@@ -37,6 +37,8 @@ type Config struct {
 	// Version of the program, for the User-Agent header.
 	Version string
 	Privacy Privacy
+	// Rows asks for rows as the messages' data, in place of items (see Columns).
+	Rows bool
 	// Transport carries the requests; nil is one of the client's own, with keep-alive and gzip.
 	Transport http.RoundTripper
 	// Now is the clock; nil is time.Now.
@@ -51,6 +53,7 @@ type Client struct {
 	maxBody   int
 	agent     string
 	privacy   *redactor
+	rows      bool
 	transport http.RoundTripper
 	own       *http.Transport // the transport, where the client made it
 	now       func() time.Time
@@ -106,7 +109,7 @@ func New(config Config) (*Client, error) {
 	}
 	c := &Client{
 		base: base, key: config.Key, timeout: config.Timeout, maxBody: config.MaxPageBytes, agent: "twochat-connector/" + config.Version, privacy: redactor,
-		transport: config.Transport, now: config.Now, lists: make(map[list]*remembered),
+		rows: config.Rows, transport: config.Transport, now: config.Now, lists: make(map[list]*remembered),
 	}
 	c.scratch.New = func() any { return new(scratch) }
 	if c.timeout == 0 {

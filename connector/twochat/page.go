@@ -77,6 +77,9 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 		return page, nil
 	}
 	page.Messages = c.messages(s, body, work)
+	if c.rows {
+		page.Bytes = toRows(page.Messages, work.items, body, got.received)
+	}
 	if len(page.Messages) >= manyItems && allFaulty(page.Messages) {
 		return connector.Page{}, fault(connector.FaultInvalid, got.status, "no valid page: not one of its %d items can be used (the first: %s)",
 			len(page.Messages), page.Messages[0].Fault)

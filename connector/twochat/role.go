@@ -74,9 +74,10 @@ func exactRole(name []byte) role {
 		return roleCard
 	case "text", "caption", "body", "title", "subtitle", "footer", "header", "description", "transcription", "transcript", "content", "conversation",
 		"subject", "comment", "note", "notes", "summary", "question", "options", "answer", "answers", "reaction", "emoji", "about", "bio", "matchedtext",
-		"canonicalurl", "hydratedcontenttext", "selecteddisplaytext", "selectedbuttonid", "listresponse", "buttonsresponse", "words":
+		"canonicalurl", "hydratedcontenttext", "selecteddisplaytext", "selectedbuttonid", "listresponse", "listreply", "buttonsresponse",
+		"buttonresponse", "buttonsreply", "buttonreply", "templatebuttonreply", "words":
 		return roleText
-	case "order", "orders", "product", "products", "catalog", "cart", "items", "location", "locations", "livelocation", "pin", "poll", "polls", "latitude",
+	case "order", "orders", "product", "products", "catalog", "cart", "items", "location", "locations", "livelocation", "pin", "poll", "polls", "pollcreation", "latitude",
 		"longitude", "lat", "lng", "lon", "degreeslatitude", "degreeslongitude", "place", "venue", "invoice", "payment", "list", "buttons", "template",
 		"interactive":
 		return roleThing

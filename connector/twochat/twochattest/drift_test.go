@@ -225,7 +225,7 @@ func TestEdit_KeepsTheUUID(t *testing.T) {
 
 func TestItem_Shapes(t *testing.T) {
 	for shapes, want := range map[Shapes]struct{ kinds, ids, times, oddities int }{
-		ShapesMixed: {12, 4, int(timeForms), int(oddities)}, ShapesDocumented: {12, 1, 1, 1}, ShapesLive: {12, 1, 1, 1},
+		ShapesMixed: {int(kinds), 4, int(timeForms), int(oddities)}, ShapesDocumented: {int(kinds), 1, 1, 1}, ShapesLive: {int(kinds), 1, 1, 1},
 	} {
 		fake := New(Options{History: 6000, Shapes: shapes, Now: at})
 		kinds, ids, times, odd := map[kind]bool{}, map[idForm]bool{}, map[timeForm]bool{}, map[oddity]bool{}

@@ -181,6 +181,28 @@ func (w *writer) message() {
 		w.raw("null")
 	case kindString:
 		w.quoted(said)
+	default:
+		w.undocumented()
+	}
+}
+
+// undocumented writes a message of which 2Chat does not say what it looks like.
+func (w *writer) undocumented() {
+	switch w.kind {
+	case kindAudio:
+		w.media("audio", "audio/mpeg", "mp3")
+		w.raw("}")
+	case kindLocation:
+		w.dst = fmt.Appendf(w.dst, `{"pin":{"latitude":"-25.%04d","longitude":"-57.%04d","name":"Bicycle shop","address":"1 Invented Street",`+
+			`"url":"https://maps.invalid/shop"}}`, w.salt%10000, w.salt/10000%10000)
+	case kindPoll:
+		w.raw(`{"poll":{"question":"Which day suits you?","options":["Saturday","Sunday"]}}`)
+	case kindListReply:
+		w.raw(`{"text":"Repair","list_reply":{"id":"row-2","title":"Repair"}}`)
+	case kindButtonReply:
+		w.raw(`{"button_reply":{"id":"yes","title":"Yes, please"}}`)
+	case kindUnknown:
+		w.raw(`{"call_log":{"missed":true}}`)
 	}
 }
 

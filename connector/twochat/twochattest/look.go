@@ -31,6 +31,15 @@ const (
 	kindEmpty  // {}
 	kindNull   // null
 	kindString // a plain string
+
+	// What 2Chat documents no form of for received messages: as it is sent, or as WhatsApp's clients have it.
+	kindAudio
+	kindLocation
+	kindPoll
+	kindListReply
+	kindButtonReply
+	kindUnknown // a member that nobody knows, and no text
+	kinds
 )
 
 // editable says whether a later version can hold another text.
@@ -114,7 +123,7 @@ func (n *list) look(index uint32) look {
 	case p < 85:
 		l.kind = kindImage
 	default:
-		l.kind = kindVoice + kind(p)%(kindString-kindVoice+1)
+		l.kind = kindVoice + kind(p)%(kinds-kindVoice)
 	}
 	switch n.shapes {
 	case ShapesDocumented:
