@@ -115,16 +115,11 @@ func (c *Checkpoint) AppendJSON(dst []byte, typePrefix string) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("encode checkpoint: %w", err)
 	}
-	dst = append(dst, `{"specversion":"1.0","id":`...)
-	dst = appendString(dst, fmt.Sprintf("%s-%d-%d-%d", c.Owner, c.Epoch, c.Sequence, c.Written.UnixNano()))
-	dst = append(dst, `,"source":`...)
-	dst = appendString(dst, Stream{Name: c.Stream}.Source())
-	dst = append(dst, `,"type":`...)
-	dst = appendString(dst, typePrefix+CheckpointType)
-	dst = append(dst, `,"time":"`...)
-	dst = append(c.Written.UTC().AppendFormat(dst, time.RFC3339Nano), `","datacontenttype":"application/json","data":`...)
-	dst = append(dst, data...)
-	return append(dst, '}'), nil
+	about := envelope{
+		id:     fmt.Sprintf("%s-%d-%d-%d", c.Owner, c.Epoch, c.Sequence, c.Written.UnixNano()),
+		source: Stream{Name: c.Stream}.Source(), kind: typePrefix + CheckpointType, time: c.Written,
+	}
+	return appendData(about.appendTo(dst), data), nil
 }
 
 // ParseCheckpoint reads what AppendJSON wrote.

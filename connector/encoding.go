@@ -39,14 +39,8 @@ func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, er
 	if err != nil {
 		return dst, fmt.Errorf("encode reject: %w", err)
 	}
-	dst = append(dst, `{"specversion":"1.0","id":`...)
-	dst = appendString(dst, "reject-"+HashToken(r.Key))
-	dst = append(dst, `,"source":`...)
-	dst = appendString(dst, s.Source())
-	dst = append(dst, `,"type":`...)
-	dst = appendString(dst, typePrefix+RejectType)
-	dst = append(dst, `,"time":"`...)
-	dst = append(append(dst, FormatTime(r.Recorded)...), `","datacontenttype":"application/json","data":`...)
-	dst = append(dst, data...)
-	return append(dst, '}'), nil
+	about := envelope{
+		id: "reject-" + HashToken(r.Key), source: s.Source(), kind: typePrefix + RejectType, time: r.Recorded,
+	}
+	return appendData(about.appendTo(dst), data), nil
 }

@@ -110,26 +110,10 @@ func (e *Event) Attributes() []Attribute {
 // StructuredType is the media type of an event in structured mode, for Kafka and NATS alike.
 const StructuredType = "application/cloudevents+json; charset=UTF-8"
 
-// AppendJSON appends the event in the JSON format (structured mode) to dst. Data goes in as it is: encoding/json would
-// write its numbers and strings anew.
+// AppendJSON appends the event in the JSON format (structured mode) to dst, with its data as it is.
 func (e *Event) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"specversion":"1.0","id":`...)
-	dst = appendString(dst, e.ID)
-	dst = append(dst, `,"source":`...)
-	dst = appendString(dst, e.Source)
-	dst = append(dst, `,"type":`...)
-	dst = appendString(dst, e.Type)
-	dst = append(dst, `,"subject":`...)
-	dst = appendString(dst, e.Chat)
-	if !e.Time.IsZero() {
-		dst = append(dst, `,"time":"`...)
-		dst = append(e.Time.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
-	}
-	dst = append(dst, `,"datacontenttype":"application/json"`...)
-	if e.DataSchema != "" {
-		dst = append(dst, `,"dataschema":`...)
-		dst = appendString(dst, e.DataSchema)
-	}
+	about := envelope{e.ID, e.Source, e.Type, e.Chat, e.Time, e.DataSchema}
+	dst = about.appendTo(dst)
 	dst = append(dst, `,"partitionkey":`...)
 	dst = appendString(dst, e.Chat)
 	if e.SentBy != "" {
@@ -137,7 +121,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 		dst = appendString(dst, e.SentBy)
 	}
 	dst = append(dst, `,"recordedtime":"`...)
-	dst = append(e.Recorded.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
+	dst = append(appendTime(dst, e.Recorded), '"')
 	if e.Sequence != 0 {
 		dst = append(dst, `,"sequence":"`...)
 		dst = append(appendSequence(dst, e.Sequence), '"')
@@ -145,9 +129,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	if e.Late {
 		dst = append(dst, `,"late":true`...)
 	}
-	dst = append(dst, `,"data":`...)
-	dst = append(dst, e.Data...)
-	return append(dst, '}')
+	return appendData(dst, e.Data)
 }
 
 // appendString appends s as a JSON string. Most attributes are plain and need no escaping.
