@@ -38,7 +38,7 @@ func (p *patientPages) Page(ctx context.Context, s connector.Stream, number int,
 		case !errors.As(err, &fault) || p.pages.fatal() != nil:
 			return page, err
 		}
-		if err := sleep(ctx, p.next(fault)); err != nil {
+		if err := connector.Sleep(ctx, p.next(fault)); err != nil {
 			return connector.Page{}, err
 		}
 	}
@@ -83,7 +83,7 @@ func (b *backfill) extend(ctx context.Context) error {
 		case !errors.Is(err, connector.ErrMoved) && !errors.Is(err, connector.ErrStalled):
 			return err
 		}
-		if err := sleep(ctx, moved.NextBackOff()); err != nil {
+		if err := connector.Sleep(ctx, moved.NextBackOff()); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func (l *pipeline) whilePaid(ctx context.Context) error {
 		l.mu.Lock()
 		l.accountDue = due
 		l.mu.Unlock()
-		if err := sleep(ctx, time.Until(due)); err != nil {
+		if err := connector.Sleep(ctx, time.Until(due)); err != nil {
 			return err
 		}
 	}

@@ -127,7 +127,7 @@ func (k *check) pageOf(ctx context.Context, limiter *connector.Limiter, stream c
 		default:
 			return page, err
 		}
-		if fault.RetryAfter > longestRetryAfter || sleep(ctx, max(500*time.Millisecond, fault.RetryAfter)) != nil {
+		if fault.RetryAfter > longestRetryAfter || connector.Sleep(ctx, max(500*time.Millisecond, fault.RetryAfter)) != nil {
 			return page, err
 		}
 	}

@@ -243,7 +243,7 @@ func (l *pipeline) prepare(ctx context.Context) error {
 			return l.judge(findings)
 		}
 		l.notReached(err)
-		if sleep(ctx, policy.NextBackOff()) != nil {
+		if connector.Sleep(ctx, policy.NextBackOff()) != nil {
 			return nil
 		}
 	}

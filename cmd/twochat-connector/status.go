@@ -69,7 +69,7 @@ func statusWithin(ctx context.Context, base, where string, patience time.Duratio
 	deadline := time.Now().Add(patience)
 	for {
 		body, r, err = readStatus(ctx, base, where)
-		if err == nil && r.Ready && r.Healthy || !time.Now().Before(deadline) || sleep(ctx, time.Second) != nil {
+		if err == nil && r.Ready && r.Healthy || !time.Now().Before(deadline) || connector.Sleep(ctx, time.Second) != nil {
 			return body, r, err
 		}
 	}

@@ -220,10 +220,8 @@ func (s *Sink) start(ctx context.Context) error {
 	// A client that had lost the server before comes back by itself, within a moment.
 	err = s.Create(ctx)
 	for tries := 0; tries < clientTries && errors.Is(err, connector.ErrNotNow); tries++ {
-		select {
-		case <-ctx.Done():
+		if connector.Sleep(ctx, clientWait) != nil {
 			return err
-		case <-time.After(clientWait):
 		}
 		err = s.Create(ctx)
 	}

@@ -39,7 +39,7 @@ func (r *replica) run(ctx context.Context) {
 			r.err = err
 			return
 		default:
-			pause(ctx, time.Millisecond)
+			_ = connector.Sleep(ctx, time.Millisecond)
 		}
 	}
 }
@@ -48,7 +48,7 @@ func (r *replica) deliver(ctx context.Context, c connector.Checkpoint) error {
 	for ctx.Err() == nil {
 		listed := r.listed.Load()
 		if listed == c.Sequence {
-			pause(ctx, time.Millisecond)
+			_ = connector.Sleep(ctx, time.Millisecond)
 			continue
 		}
 		events := sinktest.Events(r.log.claim.Stream, c.Sequence+1, int(listed-c.Sequence))
@@ -66,22 +66,11 @@ func (r *replica) deliver(ctx context.Context, c connector.Checkpoint) error {
 // standBy lasts while the other commits.
 func (r *replica) standBy(ctx context.Context) {
 	last, quiet := uint64(0), 0
-	for quiet < 100 && pause(ctx, 10*time.Millisecond) {
+	for quiet < 100 && connector.Sleep(ctx, 10*time.Millisecond) == nil {
 		quiet++
 		if c, found, err := r.log.Peek(ctx); err == nil && found && c.Sequence != last {
 			last, quiet = c.Sequence, 0
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -98,7 +87,7 @@ func TestRivals(t *testing.T) {
 			var listed atomic.Uint64
 			var running sync.WaitGroup
 			running.Go(func() {
-				for pause(ctx, 2*time.Millisecond) {
+				for connector.Sleep(ctx, 2*time.Millisecond) == nil {
 					listed.Add(1)
 				}
 			})

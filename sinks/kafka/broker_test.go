@@ -18,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // brokerVariable names a real Kafka for the tests: a version that .ci/kafka/kafka.sh fetches, or a folder with its jars.
@@ -121,7 +123,7 @@ func (b *broker) reach() error {
 		if err = client.Ping(ctx); err == nil {
 			return nil
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if connector.Sleep(ctx, 50*time.Millisecond) != nil {
 			return fmt.Errorf("no answer: %w", err)
 		}
 	}

@@ -102,7 +102,7 @@ func (s *Sink) settledTopics(ctx context.Context) (*view, error) {
 		if !passing || time.Now().After(until) {
 			return v, err
 		}
-		if err := pause(ctx, 500*time.Millisecond); err != nil {
+		if err := connector.Sleep(ctx, 500*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}

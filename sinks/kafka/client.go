@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // client speaks Kafka's protocol with the brokers of a cluster: it has a method for each kind of request, which finds the broker
@@ -45,7 +47,7 @@ func (c *client) again(ctx context.Context, request func(context.Context) error)
 		default:
 			return err
 		}
-		if pause(ctx, wait) != nil {
+		if connector.Sleep(ctx, wait) != nil {
 			return err
 		}
 	}

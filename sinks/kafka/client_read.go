@@ -12,6 +12,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/fetch"
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 var (
@@ -159,7 +161,7 @@ func (c *client) read(ctx context.Context, at topicPartition, from, to int64, pa
 		if time.Now().After(deadline) {
 			return from, fmt.Errorf("read %s/%d: %w", at.topic, at.partition, errBehind)
 		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
+		if err := connector.Sleep(ctx, 5*time.Millisecond); err != nil {
 			return from, err
 		}
 	}

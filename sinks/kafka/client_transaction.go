@@ -11,6 +11,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
 	"github.com/segmentio/kafka-go/protocol/endtxn"
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // initProducerID makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an open
@@ -40,7 +42,7 @@ func (c *client) initProducerID(ctx context.Context, id string, current producer
 		default:
 			return noProducer, fmt.Errorf("init producer: %w", err)
 		}
-		if ctxErr := pause(ctx, wait); ctxErr != nil {
+		if ctxErr := connector.Sleep(ctx, wait); ctxErr != nil {
 			return noProducer, fmt.Errorf("init producer: %w", err)
 		}
 	}
@@ -74,7 +76,7 @@ func (c *client) addPartitions(ctx context.Context, id string, who producer, par
 		if err == nil {
 			err = addPartitionsError(response)
 		}
-		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
+		if err == nil || !isRetriable(err) || connector.Sleep(ctx, wait) != nil {
 			return wrap("add partitions", err)
 		}
 		c.cluster.moved(id, err)
@@ -125,7 +127,7 @@ func (c *client) endTransaction(ctx context.Context, id string, who producer, co
 			}
 			err = codeError(answer.ErrorCode)
 		}
-		if err == nil || !isRetriable(err) || pause(ctx, wait) != nil {
+		if err == nil || !isRetriable(err) || connector.Sleep(ctx, wait) != nil {
 			return wrap("end transaction", err)
 		}
 		c.cluster.moved(id, err)

@@ -125,7 +125,7 @@ func eventually(t *testing.T, try func(context.Context) error, limit time.Durati
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for try(ctx) != nil {
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if connector.Sleep(ctx, 50*time.Millisecond) != nil {
 			return false
 		}
 	}

@@ -1,11 +1,9 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 
@@ -103,15 +101,3 @@ func isTransient(err error) bool {
 
 // errMoved means that a partition got another leader while it was read: what was read may be what the former one had.
 var errMoved = errors.New("a partition changed its leader while it was read")
-
-// pause waits, unless the context ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -43,7 +43,7 @@ func (f *fighter) run(ctx context.Context) error {
 			if errors.Is(err, connector.ErrNotNow) {
 				f.refused(err)
 			}
-			_ = pause(ctx, time.Duration(20+f.random.IntN(100))*time.Millisecond)
+			_ = connector.Sleep(ctx, time.Duration(20+f.random.IntN(100))*time.Millisecond)
 			continue
 		}
 		f.taken++
@@ -74,7 +74,7 @@ func (f *fighter) write(ctx context.Context, next connector.Checkpoint) {
 		err := f.log.Commit(ctx, events, nil, after)
 		for errors.Is(err, connector.ErrNotNow) && ctx.Err() == nil {
 			f.refused(err)
-			_ = pause(ctx, time.Duration(20+f.random.IntN(200))*time.Millisecond)
+			_ = connector.Sleep(ctx, time.Duration(20+f.random.IntN(200))*time.Millisecond)
 			err = f.log.Commit(ctx, events, nil, after)
 		}
 		switch {
@@ -86,7 +86,7 @@ func (f *fighter) write(ctx context.Context, next connector.Checkpoint) {
 			next = after
 		case errors.Is(err, connector.ErrFenced):
 			f.fenced++
-			_ = pause(ctx, time.Duration(100+f.random.IntN(900))*time.Millisecond)
+			_ = connector.Sleep(ctx, time.Duration(100+f.random.IntN(900))*time.Millisecond)
 			return
 		default:
 			f.unclear++
@@ -172,7 +172,7 @@ func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, 
 	var broken, killed, stopped, paused int
 	since := commitsOf(fighters)
 	over := time.Now().Add(lasts)
-	for pause(ctx, time.Duration(100+random.IntN(400))*time.Millisecond) == nil {
+	for connector.Sleep(ctx, time.Duration(100+random.IntN(400))*time.Millisecond) == nil {
 		if time.Now().After(over) {
 			if gotOn(fighters, since) {
 				break
@@ -191,7 +191,7 @@ func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, 
 		switch random.IntN(24) {
 		case 0, 1, 4, 5:
 			b.script(t, "kill")
-			_ = pause(ctx, time.Duration(random.IntN(2_000))*time.Millisecond)
+			_ = connector.Sleep(ctx, time.Duration(random.IntN(2_000))*time.Millisecond)
 			b.script(t, "start")
 			killed++
 		case 2:
@@ -200,7 +200,7 @@ func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, 
 			stopped++
 		case 3:
 			b.script(t, "pause")
-			_ = pause(ctx, time.Duration(500+random.IntN(3_000))*time.Millisecond)
+			_ = connector.Sleep(ctx, time.Duration(500+random.IntN(3_000))*time.Millisecond)
 			b.script(t, "resume")
 			paused++
 		default:

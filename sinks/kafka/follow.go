@@ -105,7 +105,7 @@ func (f *follower) ends(ctx context.Context, count int, settled bool) ([]extent,
 		if err != nil || reached(ends, written) || wait > maxSettling {
 			return ends, err
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := connector.Sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 	}
@@ -195,7 +195,7 @@ func (f *follower) live(ctx context.Context, p int, from int64) {
 			}
 			if err == nil {
 				if next == from && answer.LastStableOffset < answer.HighWatermark {
-					_ = pause(ctx, 50*time.Millisecond) // an open transaction: some brokers answer at once
+					_ = connector.Sleep(ctx, 50*time.Millisecond) // an open transaction: some brokers answer at once
 				}
 				from = next
 				continue
@@ -209,7 +209,7 @@ func (f *follower) live(ctx context.Context, p int, from int64) {
 		if ctx.Err() == nil {
 			f.sink.logger.Warn("following is interrupted", "partition", p, "err", err)
 		}
-		_ = pause(ctx, time.Second)
+		_ = connector.Sleep(ctx, time.Second)
 	}
 }
 

@@ -99,7 +99,7 @@ func TestTopicAnewUnderAnInstance(t *testing.T) {
 			deleteTopic(t, client, config.Topic+suffix)
 			createAnew(t, b, config)
 			err := w.commit(60)
-			for ctx := within(t); outcomeOf(err) == notNow && pause(ctx, 50*time.Millisecond) == nil; {
+			for ctx := within(t); outcomeOf(err) == notNow && connector.Sleep(ctx, 50*time.Millisecond) == nil; {
 				err = w.commit(60)
 			}
 			if outcomeOf(err) == unclear { // a real broker may break the transaction off
@@ -130,7 +130,7 @@ func createAnew(t *testing.T, b *broker, config Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for ctx := within(t); len(missing) == 0 && pause(ctx, 50*time.Millisecond) == nil; missing, _ = s.maker.absent(v) {
+	for ctx := within(t); len(missing) == 0 && connector.Sleep(ctx, 50*time.Millisecond) == nil; missing, _ = s.maker.absent(v) {
 		if v, err = s.cluster.settled(ctx, time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -324,7 +324,7 @@ func TestCredentials(t *testing.T) {
 			overwrite(t, secret, "right\n")
 			ctx := within(t)
 			for err := s.Create(ctx); err != nil; err = s.Create(ctx) {
-				if pause(ctx, 50*time.Millisecond) != nil {
+				if connector.Sleep(ctx, 50*time.Millisecond) != nil {
 					t.Fatalf("the new password is not read: %v", err)
 				}
 			}

@@ -71,7 +71,7 @@ func (w *writer) acquire() uint64 {
 			w.next = state.Checkpoint
 			return state.Checkpoint.Sequence
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if connector.Sleep(ctx, 50*time.Millisecond) != nil {
 			w.t.Fatalf("acquire: %v", err)
 		}
 	}
@@ -314,7 +314,7 @@ func TestLeaderMoves(t *testing.T) {
 			} else if got != notNow {
 				t.Fatalf("round %d: %v", round, err)
 			}
-			if pause(ctx, 100*time.Millisecond) != nil {
+			if connector.Sleep(ctx, 100*time.Millisecond) != nil {
 				t.Fatalf("round %d: %v", round, err)
 			}
 		}

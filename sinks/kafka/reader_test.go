@@ -64,7 +64,7 @@ func endsOf(t testing.TB, client *kgo.Client, topic string, isolation int8) map[
 		if err == nil && len(ends) == len(found.Topics[0].Partitions) {
 			return ends
 		}
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if connector.Sleep(ctx, 100*time.Millisecond) != nil {
 			t.Fatalf("the end of %s: %v", topic, err)
 		}
 	}
@@ -85,7 +85,7 @@ func settled(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 		if behind == 0 {
 			return ends
 		}
-		if pause(ctx, 20*time.Millisecond) != nil {
+		if connector.Sleep(ctx, 20*time.Millisecond) != nil {
 			t.Fatalf("a transaction in %s stays open: %v is stable of %v", topic, ends, written)
 		}
 	}
@@ -95,7 +95,7 @@ func settled(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 func resting(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	t.Helper()
 	for ends := lastStable(t, client, topic); ; {
-		if pause(t.Context(), 100*time.Millisecond) != nil {
+		if connector.Sleep(t.Context(), 100*time.Millisecond) != nil {
 			return ends
 		}
 		again := lastStable(t, client, topic)

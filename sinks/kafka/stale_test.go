@@ -87,7 +87,7 @@ func staleLeader(t *testing.T, c *trio) {
 		if outcomeOf(err) != notNow {
 			t.Fatalf("got %v, want to be told to come back", err)
 		}
-		if pause(ctx, 500*time.Millisecond) != nil {
+		if connector.Sleep(ctx, 500*time.Millisecond) != nil {
 			t.Fatal(err)
 		}
 		state, err = two.log.Acquire(ctx)

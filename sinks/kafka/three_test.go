@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // clusterVariable names the Kafka for the tests on a cluster of three, as brokerVariable does for one broker.
@@ -225,7 +227,7 @@ func (c *trio) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ctx := within(t)
 	for !holds() {
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if connector.Sleep(ctx, 100*time.Millisecond) != nil {
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}

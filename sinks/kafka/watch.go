@@ -65,7 +65,7 @@ func (w *watch) run() {
 		select {
 		case <-ticker.C:
 		case <-w.woken:
-			_ = pause(life, time.Until(last.Add(watchSoonest)))
+			_ = connector.Sleep(life, time.Until(last.Add(watchSoonest)))
 		case <-life.Done():
 		}
 	}

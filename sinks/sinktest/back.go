@@ -68,7 +68,7 @@ func (s *scene) wantGoneBack(log connector.Log, c connector.Checkpoint, events [
 			if errors.As(err, &refusal) {
 				break
 			}
-			if !pause(ctx, 50*time.Millisecond) {
+			if connector.Sleep(ctx, 50*time.Millisecond) != nil {
 				s.Fatalf("Acquire: got %v, want a *connector.Refusal", err)
 			}
 		}

@@ -126,7 +126,7 @@ var ownerRules = []rule{
 			if left == "" {
 				return
 			}
-			if !pause(ctx, 20*time.Millisecond) {
+			if connector.Sleep(ctx, 20*time.Millisecond) != nil {
 				s.Fatalf("still running:\n%s", left)
 			}
 		}
@@ -211,7 +211,7 @@ func (s *scene) race() {
 func (c *contender) run(s *scene, rounds int, random *rand.Rand) error {
 	ctx := s.context()
 	for range rounds {
-		if !pause(ctx, time.Duration(random.IntN(4_000))*time.Microsecond) {
+		if connector.Sleep(ctx, time.Duration(random.IntN(4_000))*time.Microsecond) != nil {
 			return ctx.Err()
 		}
 		state, err := c.log.Acquire(ctx)
@@ -242,7 +242,7 @@ func (c *contender) run(s *scene, rounds int, random *rand.Rand) error {
 				c.done[events[i].ID] = true
 			}
 			checkpoint = next
-			if !pause(ctx, time.Duration(random.IntN(500))*time.Microsecond) {
+			if connector.Sleep(ctx, time.Duration(random.IntN(500))*time.Microsecond) != nil {
 				return ctx.Err()
 			}
 		}

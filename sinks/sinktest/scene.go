@@ -59,18 +59,6 @@ func (s *scene) context() context.Context {
 	return ctx
 }
 
-// pause waits a little between two tries, or reports that the context ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
 // acquire takes a stream over, as patiently as the Poller would.
 func (s *scene) acquire(log connector.Log) connector.State {
 	s.Helper()
@@ -81,7 +69,7 @@ func (s *scene) acquire(log connector.Log) connector.State {
 			return state
 		}
 		var refusal *connector.Refusal
-		if errors.As(err, &refusal) || !pause(ctx, 50*time.Millisecond) {
+		if errors.As(err, &refusal) || connector.Sleep(ctx, 50*time.Millisecond) != nil {
 			s.Fatalf("Acquire: %v", err)
 		}
 	}
@@ -104,7 +92,7 @@ func (s *scene) commitAs(log connector.Log, events []connector.Event, rejects []
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, connector.ErrNotNow) || !pause(ctx, 50*time.Millisecond) {
+		if !errors.Is(err, connector.ErrNotNow) || connector.Sleep(ctx, 50*time.Millisecond) != nil {
 			s.Fatalf("Commit of %d events and %d rejects: %v", len(events), len(rejects), err)
 		}
 	}
