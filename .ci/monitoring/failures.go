@@ -121,7 +121,11 @@ func (s *stage) broken(fault twochattest.Fault) {
 
 // second starts another copy, and lets a message come in every so often, so that the first notices.
 func (s *stage) second(every time.Duration) error {
-	if err := s.start(s.ports.next()); err != nil {
+	port, err := s.ports.next(s.ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.start(port); err != nil {
 		return err
 	}
 	s.flow(every)

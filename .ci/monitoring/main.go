@@ -58,12 +58,19 @@ func watch(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
+	defer p.ports.release()
 
 	admins := make([]string, len(failures))
 	for i := range admins {
-		admins[i] = p.ports.next()
+		if admins[i], err = p.ports.next(ctx); err != nil {
+			return err
+		}
 	}
-	p.prometheus, err = startPrometheus(ctx, scratch, p.rules, "127.0.0.1:"+p.ports.next(), admins)
+	port, err := p.ports.next(ctx)
+	if err != nil {
+		return err
+	}
+	p.prometheus, err = startPrometheus(ctx, scratch, p.rules, "127.0.0.1:"+port, admins)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 // stage is one connector with its fake 2Chat and its broker.
@@ -53,14 +52,20 @@ func (p *programs) record(ctx context.Context, folder, adminPort string, f failu
 		return nil, err
 	}
 	defer api.Close()
-	s := &stage{ctx: ctx, connector: p.connector, folder: folder, fake: fake, natsPort: p.ports.next(), ports: &p.ports}
+	natsPort, err := p.ports.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{ctx: ctx, connector: p.connector, folder: folder, fake: fake, natsPort: natsPort, ports: &p.ports}
 	if s.nats, err = begin(ctx, folder, "nats", p.natsServer, "-a", "127.0.0.1", "-p", s.natsPort, "-js", "-sd", filepath.Join(folder, "js")); err != nil {
 		return nil, err
 	}
 	defer s.nats.kill()
 	reached := s.natsPort
 	if f.slowly {
-		reached = p.ports.next()
+		if reached, err = p.ports.next(ctx); err != nil {
+			return nil, err
+		}
 		if err := s.broker.listen(ctx, reached, s.natsPort); err != nil {
 			return nil, err
 		}
@@ -156,30 +161,26 @@ func (p *process) kill() {
 	}
 }
 
-// ports gives out ports, each once, below those that connections take for themselves.
+// ports gives out ports, each once; they are this program's until it ends.
 type ports struct {
-	mu    sync.Mutex
-	given map[int]bool
+	mu   sync.Mutex
+	held []func()
 }
 
-func (p *ports) next() string {
+func (p *ports) next(ctx context.Context) (string, error) {
+	port, release, err := sinktest.ReservePorts(ctx, 1)
+	if err != nil {
+		return "", err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for {
-		port := 12_000 + rand.IntN(18_000)
-		if p.given[port] {
-			continue
-		}
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue // somebody else has it
-		}
-		_ = listener.Close()
-		if p.given == nil {
-			p.given = map[int]bool{}
-		}
-		p.given[port] = true
-		return strconv.Itoa(port)
+	p.held = append(p.held, release)
+	return strconv.Itoa(port), nil
+}
+
+func (p *ports) release() {
+	for _, release := range p.held {
+		release()
 	}
 }
 

@@ -3,8 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 // brokerVariable names a real Kafka for the tests: a version that .ci/kafka/kafka.sh fetches, or a folder with its jars.
@@ -51,14 +50,14 @@ func (s *shared) real(t testing.TB) *broker {
 	if jars == "" {
 		return nil
 	}
-	s.once.Do(func() { s.err = s.start(jars) })
+	s.once.Do(func() { s.err = s.start(t, jars) })
 	if s.err != nil {
 		t.Fatalf("%s=%s, but there is no broker: %v", brokerVariable, jars, s.err)
 	}
 	return s.broker
 }
 
-func (s *shared) start(jars string) error {
+func (s *shared) start(t testing.TB, jars string) error {
 	version, err := exec.Command(kafkaScript, "version", jars).Output()
 	if err != nil {
 		return fmt.Errorf("kafka.sh version: %w", err)
@@ -66,10 +65,7 @@ func (s *shared) start(jars string) error {
 	if s.folder, err = os.MkdirTemp("", "kafka-test-"); err != nil {
 		return err
 	}
-	port, err := freePorts()
-	if err != nil {
-		return err
-	}
+	port := sinktest.FreePorts(t, 2)
 	run := func(args ...string) error {
 		if out, err := exec.Command(kafkaScript, args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("kafka.sh %s: %w: %s", args[0], err, out)
@@ -133,14 +129,7 @@ func (b *broker) reach() error {
 func secured(t *testing.T) (open, closed *broker) {
 	t.Helper()
 	jars, folder := os.Getenv(brokerVariable), t.TempDir()
-	port, err := freePorts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := freePorts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	port, other := sinktest.FreePorts(t, 2), sinktest.FreePorts(t, 1)
 	const listener = "listener.name.sasl_plaintext."
 	settings := fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n", port, port+1, other) +
 		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n", port, other) +
@@ -165,25 +154,6 @@ func secured(t *testing.T) (open, closed *broker) {
 		t.Fatal(err)
 	}
 	return open, &broker{address: fmt.Sprintf("127.0.0.1:%d", other)}
-}
-
-// freePorts finds a port whose successor is free as well. Both lie below those that systems give to outgoing connections: while
-// the broker is down, none of these may take its place.
-func freePorts() (int, error) {
-	for range 100 {
-		port := 12000 + 2*rand.IntN(10000)
-		one, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		two, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		one.Close()
-		if err == nil {
-			two.Close()
-			return port, nil
-		}
-	}
-	return 0, fmt.Errorf("no two free ports in a row")
 }
 
 // fake makes an in-process Kafka of some brokers.

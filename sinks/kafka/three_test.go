@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 // clusterVariable names the Kafka for the tests on a cluster of three, as brokerVariable does for one broker.
@@ -64,10 +65,7 @@ func (c *trio) start(t *testing.T) {
 	t.Helper()
 	var ports [4]int
 	for i := range ports {
-		var err error
-		if ports[i], err = freePorts(); err != nil {
-			t.Fatal(err)
-		}
+		ports[i] = sinktest.FreePorts(t, 2)
 	}
 	const common = `controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -8,43 +9,52 @@ import (
 )
 
 // FreePorts finds n ports in a row on 127.0.0.1 on which nothing listens, and returns the first. They are the test's until it
-// ends, whether it listens there or not: nobody else who asks here gets them, in this process or in another. They lie below
-// those that systems give to outgoing connections, one of which would be taken again before it is used.
+// ends.
 func FreePorts(t testing.TB, n int) int {
 	t.Helper()
-	for range 100 {
-		first := 12_000 + rand.IntN(18_000)
-		if reserve(t, first, n) {
-			return first
-		}
+	first, release, err := ReservePorts(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("%d ports in a row are not free", n)
-	return 0
+	t.Cleanup(release)
+	return first
 }
 
-// reserve takes the ports for the test, all or none. Who holds the UDP port of a number has its TCP port as well.
-func reserve(t testing.TB, first, n int) bool {
+// ReservePorts finds n ports in a row on 127.0.0.1 on which nothing listens, and returns the first. They are the caller's until
+// release is called, whether it listens there or not: nobody else who asks here gets them, in this process or in another. They
+// lie below those that systems give to outgoing connections, one of which would be taken again before it is used.
+func ReservePorts(ctx context.Context, n int) (first int, release func(), err error) {
+	for range 100 {
+		first = 12_000 + rand.IntN(18_000)
+		if release = reserve(ctx, first, n); release != nil {
+			return first, release, nil
+		}
+	}
+	return 0, nil, fmt.Errorf("%d ports in a row are not free", n)
+}
+
+// reserve takes the ports, all or none; release is nil for none. Who holds the UDP port of a number has its TCP port as well.
+func reserve(ctx context.Context, first, n int) (release func()) {
 	var held []net.PacketConn
-	release := func() {
+	release = func() {
 		for _, conn := range held {
 			_ = conn.Close()
 		}
 	}
 	for port := first; port < first+n; port++ {
 		address := fmt.Sprintf("127.0.0.1:%d", port)
-		mark, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", address)
+		mark, err := new(net.ListenConfig).ListenPacket(ctx, "udp", address)
 		if err != nil {
 			release()
-			return false
+			return nil
 		}
 		held = append(held, mark)
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
 			release()
-			return false
+			return nil
 		}
 		_ = listener.Close()
 	}
-	t.Cleanup(release)
-	return true
+	return release
 }

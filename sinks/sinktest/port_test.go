@@ -12,21 +12,23 @@ func TestFreePorts(t *testing.T) {
 	t.Run("held", func(t *testing.T) {
 		first = FreePorts(t, 2)
 		for port := first; port < first+2; port++ {
-			if reserve(t, port, 1) {
+			if reserve(t.Context(), port, 1) != nil {
 				t.Errorf("port %d was given away twice", port)
 			}
 		}
 	})
-	if !reserve(t, first, 2) {
-		t.Error("the ports are held longer than their test")
+	release := reserve(t.Context(), first, 2)
+	if release == nil {
+		t.Fatal("the ports are held longer than their test")
 	}
+	defer release()
 	next := FreePorts(t, 1)
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", next))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if reserve(t, listener.Addr().(*net.TCPAddr).Port, 1) {
+	if reserve(t.Context(), listener.Addr().(*net.TCPAddr).Port, 1) != nil {
 		t.Error("a port was given away on which somebody listens")
 	}
 }
