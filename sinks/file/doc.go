@@ -8,5 +8,5 @@
 // A file or a folder that was removed, exchanged or restored under a running owner is refused by name: the owner knows where it
 // stood. What cannot be known is that file and folder were restored together, or removed together, between two runs.
 //
-// A Ledger is the same memory for sinks that keep no events: the standard output here, and core NATS.
+// A StateStore is the same memory for sinks that keep no events: the standard output here, and core NATS.
 package file

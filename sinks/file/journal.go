@@ -2,8 +2,6 @@ package file
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,14 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// journal is the events' file, with the parts that were rotated away, and the quarantine beside it. The ledger lets one
+// journal is the events' file, with the parts that were rotated away, and the quarantine beside it. The store lets one
 // call in at a time.
 type journal struct {
 	disk     *disk
@@ -35,12 +30,6 @@ type journal struct {
 	back       *recall // what was read back of the files; nil until asked for
 }
 
-// appender is a file that is only appended to.
-type appender struct {
-	f    *os.File
-	size int64
-}
-
 // position is how far the files had grown when a checkpoint was written: all before it is accounted for by some checkpoint.
 type position struct {
 	Part       int    `json:"part"`
@@ -53,25 +42,6 @@ type position struct {
 const sumBytes = 1 << 10
 
 func (j *journal) quarantinePath() string { return j.path + ".quarantine.jsonl" }
-
-func part(path string, number int) string { return path + "." + strconv.Itoa(number) }
-
-// rotated lists the numbers of the parts that were rotated away, oldest first.
-func rotated(path string) ([]int, error) {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return nil, ignoreMissing(err)
-	}
-	var numbers []int
-	for _, entry := range entries {
-		suffix, ok := strings.CutPrefix(entry.Name(), filepath.Base(path)+".")
-		if n, err := strconv.Atoi(suffix); ok && err == nil && n > 0 && strconv.Itoa(n) == suffix {
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
-	return numbers, nil
-}
 
 func (j *journal) open(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error {
 	err := j.reopen(ctx, f, positions, claim)
@@ -115,10 +85,10 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 			return err
 		}
 	}
-	if j.events, err = j.openAppender(ctx, j.path); err != nil {
+	if j.events, err = openAppender(ctx, j.disk, j.path, j.logger); err != nil {
 		return err
 	}
-	if j.quarantine, err = j.openAppender(ctx, j.quarantinePath()); err != nil {
+	if j.quarantine, err = openAppender(ctx, j.disk, j.quarantinePath(), j.logger); err != nil {
 		return err
 	}
 	if err := j.disk.syncDir(filepath.Dir(j.path)); err != nil {
@@ -203,78 +173,6 @@ func (j *journal) verify(mark position, last uint64) error {
 	return nil
 }
 
-func sumBefore(f *os.File, end int64) (string, error) {
-	if end == 0 {
-		return "", nil
-	}
-	data := make([]byte, min(end, sumBytes))
-	if _, err := f.ReadAt(data, end-int64(len(data))); err != nil {
-		return "", fmt.Errorf("read back: %w", plain(err))
-	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:16]), nil
-}
-
-// openAppender opens a file and cuts a torn last line off.
-func (j *journal) openAppender(ctx context.Context, path string) (a appender, err error) {
-	if err := regular(path); err != nil {
-		return a, err
-	}
-	f, err := j.disk.openAppend(path)
-	if err != nil {
-		return a, fmt.Errorf("open: %w", plain(err))
-	}
-	if f == nil { // only looked for, and not there
-		return a, nil
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}()
-	info, err := f.Stat()
-	if err != nil {
-		return a, fmt.Errorf("look at the file: %w", plain(err))
-	}
-	if !info.Mode().IsRegular() {
-		return a, irregular(path)
-	}
-	size, err := lastBreak(ctx, f, info.Size())
-	if err != nil {
-		return a, err
-	}
-	if size < info.Size() {
-		j.logger.Warn("torn last line cut", "file", path, "bytes", info.Size()-size)
-		if err := j.disk.truncate(f, size); err != nil {
-			return a, fmt.Errorf("cut a torn line: %w", plain(err))
-		}
-	}
-	return appender{f, size}, nil
-}
-
-// lastBreak is the offset after the last line break.
-func lastBreak(ctx context.Context, f *os.File, size int64) (int64, error) {
-	const block = 64 << 10
-	data := make([]byte, block)
-	for end := size; end > 0; {
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		begin := max(0, end-block)
-		n, err := f.ReadAt(data[:end-begin], begin)
-		if err != nil {
-			return 0, fmt.Errorf("read: %w", plain(err))
-		}
-		for i := n - 1; i >= 0; i-- {
-			if data[i] == '\n' {
-				return begin + int64(i) + 1, nil
-			}
-		}
-		end = begin
-	}
-	return 0, nil
-}
-
 func (j *journal) close() error {
 	var err error
 	for _, a := range []*appender{&j.events, &j.quarantine} {
@@ -314,11 +212,11 @@ func (j *journal) write(ctx context.Context, claim connector.Claim, events []con
 	if err := j.folder.announce(announced); err != nil {
 		return written{}, fmt.Errorf("%w: announce: %w", connector.ErrNotNow, plain(err))
 	}
-	undoRecords, err := j.append(&j.quarantine, records)
+	undoRecords, err := j.quarantine.append(records)
 	if err != nil {
 		return written{}, err
 	}
-	undoLines, err := j.append(&j.events, lines)
+	undoLines, err := j.events.append(lines)
 	if err != nil {
 		if undone := undoRecords(); undone != nil {
 			return written{}, errors.New(err.Error() + "; " + undone.Error()) // no longer "nothing was written"
@@ -360,72 +258,4 @@ func (j *journal) unchanged() error {
 		}
 	}
 	return nil
-}
-
-// append writes and syncs. An error wraps connector.ErrNotNow where the file is again as it was.
-func (j *journal) append(a *appender, data []byte) (undo func() error, err error) {
-	before := a.size
-	undo = func() error {
-		if a.size == before {
-			return nil
-		}
-		if err := j.disk.truncate(a.f, before); err != nil {
-			return fmt.Errorf("take back: %w", plain(err))
-		}
-		a.size = before
-		return nil
-	}
-	if len(data) == 0 {
-		return undo, nil
-	}
-	a.size += int64(len(data))
-	if err = j.disk.write(a.f, data); err == nil {
-		err = j.disk.sync(a.f)
-	}
-	if err == nil {
-		return undo, nil
-	}
-	err = fmt.Errorf("append: %w", plain(err))
-	if undone := undo(); undone != nil {
-		return nil, errors.Join(err, undone)
-	}
-	return nil, fmt.Errorf("%w: %w", connector.ErrNotNow, err)
-}
-
-// rotate gives the file its number and begins the next one.
-func (j *journal) rotate() error {
-	if err := j.disk.rename(j.path, part(j.path, j.number)); err != nil {
-		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
-	}
-	old := j.events.f
-	f, err := j.disk.openAppend(j.path)
-	if err == nil {
-		if err = j.disk.syncDir(filepath.Dir(j.path)); err != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}
-	if err != nil {
-		return err // the next Acquire opens everything again
-	}
-	j.events = appender{f: f}
-	j.number++
-	if err := old.Close(); err != nil {
-		j.logger.Warn("close of a rotated file", "error", plain(err).Error())
-	}
-	if j.keep > 0 {
-		j.forget()
-	}
-	return nil
-}
-
-// forget removes the oldest rotated files beyond those to keep. What cannot be removed is tried again at the next rotation.
-func (j *journal) forget() {
-	numbers, err := rotated(j.path)
-	for len(numbers) > j.keep && err == nil {
-		err = j.disk.remove(part(j.path, numbers[0]))
-		numbers = numbers[1:]
-	}
-	if err != nil {
-		j.logger.Warn("remove of an old file", "error", plain(err).Error())
-	}
 }

@@ -208,7 +208,7 @@ func TestLog_GoesBackUnderItsOwner(t *testing.T) {
 }
 
 // Core NATS and the standard output keep nothing but the folder.
-func TestLedger_FolderGoesBackUnderItsOwner(t *testing.T) {
+func TestStateStore_FolderGoesBackUnderItsOwner(t *testing.T) {
 	for name, harm := range map[string]func(dir string) error{
 		"removed":        os.RemoveAll,
 		"emptied":        func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) },
@@ -217,12 +217,12 @@ func TestLedger_FolderGoesBackUnderItsOwner(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			sent := 0
-			ledger := NewLedger(dir, limits, func(_ context.Context, _ connector.Stream, events []connector.Event, _ []connector.Reject) error {
+			store := NewStateStore(dir, limits, func(_ context.Context, _ connector.Stream, events []connector.Event, _ []connector.Reject) error {
 				sent += len(events)
 				return nil
 			})
-			defer ledger.Close()
-			logs := []connector.Log{ledger.Log(sinktest.Claim(stream, "one")), ledger.Log(sinktest.Claim("support", "one"))}
+			defer store.Close()
+			logs := []connector.Log{store.Log(sinktest.Claim(stream, "one")), store.Log(sinktest.Claim("support", "one"))}
 			next := make([]connector.Checkpoint, len(logs))
 			for i, name := range streams {
 				state, err := logs[i].Acquire(t.Context())

@@ -15,16 +15,16 @@ import (
 // Judge says what Log.Acquire would, from a look that changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	looking := open(s.config, &disk{look: true}, slog.New(slog.DiscardHandler))
-	return looking.ledger.Judge(ctx, claim)
+	return looking.store.Judge(ctx, claim)
 }
 
 // Judge says what Log.Acquire would, from a look that changes nothing.
 func (s *Stdout) Judge(ctx context.Context, claim connector.Claim) error {
-	return NewLedger(s.config.State, limits, s.write).Judge(ctx, claim)
+	return NewStateStore(s.config.State, limits, s.write).Judge(ctx, claim)
 }
 
-// Judge says what an Acquire of the ledger would, by an Acquire that changes nothing. The ledger serves for nothing else.
-func (l *Ledger) Judge(ctx context.Context, claim connector.Claim) error {
+// Judge says what an Acquire of the store would, by an Acquire that changes nothing. The store serves for nothing else.
+func (l *StateStore) Judge(ctx context.Context, claim connector.Claim) error {
 	if l.folder != nil {
 		l.folder.disk.look = true
 	}
@@ -70,10 +70,10 @@ func (f *folder) busy() error {
 func (s *Sink) Rehearse(context.Context) error { return CanMake("path", filepath.Dir(s.config.Path)) }
 
 // Rehearse says whether Create would do.
-func (s *Stdout) Rehearse(context.Context) error { return s.ledger.Rehearse() }
+func (s *Stdout) Rehearse(context.Context) error { return s.store.Rehearse() }
 
 // Rehearse says whether Create would do.
-func (l *Ledger) Rehearse() error {
+func (l *StateStore) Rehearse() error {
 	if l.folder == nil {
 		return nil
 	}

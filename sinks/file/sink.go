@@ -51,7 +51,7 @@ var limits = connector.Limits{Messages: 1_000, Bytes: 8 << 20}
 type Sink struct {
 	config Config
 	disk   *disk
-	ledger *Ledger
+	store  *StateStore
 }
 
 // Open makes the sink. It does no I/O; the first Acquire takes the lock. The file is always in structured mode.
@@ -63,16 +63,16 @@ func open(c Config, d *disk, logger *slog.Logger) *Sink {
 	c.Path = filepath.Clean(c.Path)
 	j := &journal{disk: d, path: c.Path, maxBytes: c.MaxBytes, keep: c.Keep, logger: logger}
 	j.folder = &folder{disk: d, dir: c.Path + ".checkpoint", wayOn: j.withoutRecord}
-	ledger := newLedger(j.folder, limits, j)
-	ledger.turn = make(chan struct{}, 1)
-	return &Sink{config: c, disk: d, ledger: ledger}
+	store := newStateStore(j.folder, limits, j)
+	store.turn = make(chan struct{}, 1)
+	return &Sink{config: c, disk: d, store: store}
 }
 
 // Log is a stream's place in the file.
-func (s *Sink) Log(claim connector.Claim) connector.Log { return s.ledger.Log(claim) }
+func (s *Sink) Log(claim connector.Claim) connector.Log { return s.store.Log(claim) }
 
 // Create makes the folder in which the file lies.
-func (s *Sink) Create(context.Context) error { return s.ledger.Create() }
+func (s *Sink) Create(context.Context) error { return s.store.Create() }
 
 // Check looks whether the file can be written. It makes nothing and takes no lock.
 func (s *Sink) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
@@ -141,7 +141,7 @@ func (s *Sink) Promise() connector.Promise {
 
 // Close gives up the file and its lock.
 func (s *Sink) Close() error {
-	if err := s.ledger.Close(); err != nil {
+	if err := s.store.Close(); err != nil {
 		return fmt.Errorf("close file: %w", plain(err))
 	}
 	return nil

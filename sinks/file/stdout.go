@@ -31,7 +31,7 @@ type Stdout struct {
 	config StdoutConfig
 	to     io.Writer
 	logger *slog.Logger
-	ledger *Ledger
+	store  *StateStore
 
 	turn chan struct{} // holds one token while a write is under way, which may last for as long as nobody reads
 }
@@ -43,12 +43,12 @@ func OpenStdout(c StdoutConfig, _ connector.Encoding, logger *slog.Logger) (*Std
 
 func openStdout(c StdoutConfig, to io.Writer, logger *slog.Logger) *Stdout {
 	s := &Stdout{config: c, to: to, logger: logger, turn: make(chan struct{}, 1)}
-	s.ledger = NewLedger(c.State, limits, s.write)
+	s.store = NewStateStore(c.State, limits, s.write)
 	return s
 }
 
 // Log is a stream's place in the output.
-func (s *Stdout) Log(claim connector.Claim) connector.Log { return s.ledger.Log(claim) }
+func (s *Stdout) Log(claim connector.Claim) connector.Log { return s.store.Log(claim) }
 
 // write writes events as lines. Rejects are not for those who read events: they are told of in the program's own log.
 func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject) error {
@@ -94,7 +94,7 @@ func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []co
 
 // Create makes the folder in which the state's lies.
 func (s *Stdout) Create(context.Context) error {
-	return s.ledger.Create()
+	return s.store.Create()
 }
 
 // Check looks whether the state can be written.
@@ -148,5 +148,5 @@ func (s *Stdout) Close() error {
 	case <-timer.C:
 		s.logger.Warn("the standard output is not read: its last events are given up")
 	}
-	return s.ledger.Close()
+	return s.store.Close()
 }

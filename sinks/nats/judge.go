@@ -12,8 +12,8 @@ func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	if _, err := s.connection(ctx); err != nil {
 		return err
 	}
-	return file.NewLedger(s.config.State, limits, s.write).Judge(ctx, claim)
+	return file.NewStateStore(s.config.State, limits, s.write).Judge(ctx, claim)
 }
 
 // Rehearse says whether Create would do.
-func (s *Sink) Rehearse(context.Context) error { return s.ledger.Rehearse() }
+func (s *Sink) Rehearse(context.Context) error { return s.store.Rehearse() }

@@ -52,7 +52,7 @@ type Sink struct {
 	config Config
 	enc    connector.Encoding
 	logger *slog.Logger
-	ledger *file.Ledger
+	store  *file.StateStore
 
 	turn   chan struct{} // guards what follows
 	conn   *natsgo.Conn  // nil until it is needed
@@ -63,16 +63,16 @@ type Sink struct {
 func Open(c Config, enc connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	c.Section = "sink.nats"
 	s := &Sink{config: c, enc: enc, logger: logger, turn: make(chan struct{}, 1)}
-	s.ledger = file.NewLedger(c.State, limits, s.write)
+	s.store = file.NewStateStore(c.State, limits, s.write)
 	return s, nil
 }
 
 // Log is a stream's place in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
-	return &place{Log: s.ledger.Log(claim), sink: s}
+	return &place{Log: s.store.Log(claim), sink: s}
 }
 
-// place is a ledger's log that can only be acquired where the server is there.
+// place is a store's log that can only be acquired where the server is there.
 type place struct {
 	connector.Log
 	sink *Sink
@@ -171,7 +171,7 @@ func (s *Sink) messages(stream connector.Stream, events []connector.Event, rejec
 }
 
 // Create makes the folder in which the state's lies; core NATS has nothing to make.
-func (s *Sink) Create(context.Context) error { return s.ledger.Create() }
+func (s *Sink) Create(context.Context) error { return s.store.Create() }
 
 // Check asks the server who it is, and looks whether the state can be written.
 func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Finding, error) {
@@ -248,5 +248,5 @@ func (s *Sink) Close() error {
 		s.conn.Close()
 	}
 	<-s.turn
-	return s.ledger.Close()
+	return s.store.Close()
 }

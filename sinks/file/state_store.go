@@ -17,21 +17,21 @@ import (
 // *connector.Refusal, says that nothing was written; after any other it is unclear what was.
 type Write func(ctx context.Context, s connector.Stream, events []connector.Event, rejects []connector.Reject) error
 
-// Ledger remembers, for a sink that keeps no events, each stream's checkpoint and newest keys: in a folder that is locked
-// against other processes, or in memory alone. A commit writes, then records. Its logs fence one another within the process.
+// StateStore remembers each stream's checkpoint and newest keys: in a folder that is locked against other processes, or in
+// memory alone. A commit writes, then records. Its logs fence one another within the process.
 // Its methods may be called from several goroutines.
-type Ledger struct {
+type StateStore struct {
 	folder  *folder // nil: in memory alone
 	effects effects
 	limits  connector.Limits
 	// turn, where it is not nil, lets one commit at a time through, of whatever stream.
 	turn chan struct{}
 
-	mu     sync.Mutex // guards what follows
-	opened bool
-	closed bool
-	places map[string]*place
-	names  map[string]string // of streams, by source key
+	mu      sync.Mutex // guards what follows
+	opened  bool
+	closed  bool
+	streams map[string]*streamState
+	names   map[string]string // of streams, by source key
 }
 
 // effects is what a sink does besides remembering.
@@ -55,12 +55,12 @@ type written struct {
 	undo     func() error    // takes it back; nil where that cannot be done
 }
 
-// place is a stream's in a ledger.
-type place struct {
-	turn chan struct{} // holds one token; whoever takes it works on the place
+// streamState is what a store holds of a stream.
+type streamState struct {
+	turn chan struct{} // holds one token; whoever takes it works on the stream
 
-	// Guarded by Ledger.mu.
-	holder *ledgerLog
+	// Guarded by StateStore.mu.
+	holder *stateLog
 
 	stale atomic.Bool // what is loaded is of a folder that is gone
 
@@ -72,17 +72,17 @@ type place struct {
 	standing connector.Standing
 }
 
-// NewLedger makes a ledger in a folder, or in memory where dir is empty. It does no I/O.
-func NewLedger(dir string, limits connector.Limits, write Write) *Ledger {
-	l := newLedger(nil, limits, outlet(write))
+// NewStateStore makes a store in a folder, or in memory where dir is empty. It does no I/O.
+func NewStateStore(dir string, limits connector.Limits, write Write) *StateStore {
+	l := newStateStore(nil, limits, outlet(write))
 	if dir != "" {
 		l.folder = &folder{disk: &disk{}, dir: filepath.Clean(dir), wayOn: withoutRecord}
 	}
 	return l
 }
 
-func newLedger(f *folder, limits connector.Limits, e effects) *Ledger {
-	return &Ledger{folder: f, effects: e, limits: limits, places: map[string]*place{}, names: map[string]string{}}
+func newStateStore(f *folder, limits connector.Limits, e effects) *StateStore {
+	return &StateStore{folder: f, effects: e, limits: limits, streams: map[string]*streamState{}, names: map[string]string{}}
 }
 
 // outlet is a Write as effects: nothing is kept, nothing can be taken back.
@@ -104,11 +104,13 @@ func (o outlet) write(ctx context.Context, c connector.Claim, events []connector
 	return written{}, o(ctx, c.Stream, events, rejects)
 }
 
-// Log is a stream's place in the ledger.
-func (l *Ledger) Log(claim connector.Claim) connector.Log { return &ledgerLog{ledger: l, claim: claim} }
+// Log is a stream's log in the store.
+func (l *StateStore) Log(claim connector.Claim) connector.Log {
+	return &stateLog{store: l, claim: claim}
+}
 
-// Create makes the folder in which the ledger's lies.
-func (l *Ledger) Create() error {
+// Create makes the folder in which the store's lies.
+func (l *StateStore) Create() error {
 	if l.folder == nil {
 		return nil
 	}
@@ -119,7 +121,7 @@ func (l *Ledger) Create() error {
 }
 
 // Close gives up the folder. Logs are closed before it.
-func (l *Ledger) Close() error {
+func (l *StateStore) Close() error {
 	if l.turn != nil {
 		l.turn <- struct{}{}
 		defer func() { <-l.turn }()
@@ -140,15 +142,15 @@ func (l *Ledger) Close() error {
 var errClosed = errors.New("the sink is closed")
 
 // enter waits for a stream's turn.
-func (l *Ledger) enter(ctx context.Context, stream string) (p *place, leave func(), err error) {
+func (l *StateStore) enter(ctx context.Context, stream string) (p *streamState, leave func(), err error) {
 	l.mu.Lock()
-	p = l.places[stream]
+	p = l.streams[stream]
 	if p == nil {
-		p = &place{turn: make(chan struct{}, 1)}
+		p = &streamState{turn: make(chan struct{}, 1)}
 		if l.turn != nil {
 			p.turn = l.turn
 		}
-		l.places[stream] = p
+		l.streams[stream] = p
 	}
 	l.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -163,7 +165,7 @@ func (l *Ledger) enter(ctx context.Context, stream string) (p *place, leave func
 }
 
 // open takes the folder's lock and learns who is in it.
-func (l *Ledger) open(ctx context.Context, claim connector.Claim) error {
+func (l *StateStore) open(ctx context.Context, claim connector.Claim) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -174,7 +176,7 @@ func (l *Ledger) open(ctx context.Context, claim connector.Claim) error {
 	}
 	if l.folder != nil && l.folder.lost() {
 		l.opened = false
-		for _, p := range l.places {
+		for _, p := range l.streams {
 			p.stale.Store(true)
 		}
 		if err := errors.Join(l.effects.close(), l.folder.close()); err != nil {

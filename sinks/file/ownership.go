@@ -12,43 +12,43 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// ledgerLog is one owner's hold of a place.
-type ledgerLog struct {
-	ledger *Ledger
-	claim  connector.Claim
-	state  holdState
+// stateLog is one owner's hold of a stream.
+type stateLog struct {
+	store *StateStore
+	claim connector.Claim
+	state ownership
 }
 
-// holdState says what a log may do next.
-type holdState int
+// ownership says what a log may do next.
+type ownership int
 
 const (
-	fresh   holdState = iota
-	holding           // it acquired, and may commit unless another took over
+	unowned ownership = iota
+	owned             // it acquired, and may commit unless another took over
 	unclear           // it has to acquire first
-	gone              // closed
+	closed            // closed
 )
 
-var _ connector.Log = (*ledgerLog)(nil)
+var _ connector.Log = (*stateLog)(nil)
 
-func (g *ledgerLog) Limits() connector.Limits { return g.ledger.limits }
+func (g *stateLog) Limits() connector.Limits { return g.store.limits }
 
-func (g *ledgerLog) Close() error {
-	g.state = gone
-	l := g.ledger
+func (g *stateLog) Close() error {
+	g.state = closed
+	l := g.store
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.places[g.claim.Stream.Name]; p != nil && p.holder == g {
+	if p := l.streams[g.claim.Stream.Name]; p != nil && p.holder == g {
 		p.holder = nil
 	}
 	return nil
 }
 
-func (g *ledgerLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
+func (g *stateLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", err)
 	}
-	l, stream := g.ledger, g.claim.Stream.Name
+	l, stream := g.store, g.claim.Stream.Name
 	if l.folder != nil {
 		r, found, err := l.folder.load(stream)
 		return r.checkpoint, found, err
@@ -61,7 +61,7 @@ func (g *ledgerLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error
 	return p.record.checkpoint, p.found, nil
 }
 
-func (g *ledgerLog) Acquire(ctx context.Context) (connector.State, error) {
+func (g *stateLog) Acquire(ctx context.Context) (connector.State, error) {
 	state, err := g.acquire(ctx)
 	var refusal *connector.Refusal
 	if err != nil && !errors.As(err, &refusal) {
@@ -70,11 +70,11 @@ func (g *ledgerLog) Acquire(ctx context.Context) (connector.State, error) {
 	return state, err
 }
 
-func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
-	if g.state == gone {
+func (g *stateLog) acquire(ctx context.Context) (connector.State, error) {
+	if g.state == closed {
 		return connector.State{}, errClosed
 	}
-	l, name := g.ledger, g.claim.Stream.Name
+	l, name := g.store, g.claim.Stream.Name
 	p, leave, err := l.enter(ctx, name)
 	if err != nil {
 		return connector.State{}, err
@@ -111,17 +111,17 @@ func (g *ledgerLog) acquire(ctx context.Context) (connector.State, error) {
 	if err := l.take(g, p, next); err != nil {
 		return connector.State{}, l.forbidden(err)
 	}
-	g.state = holding
+	g.state = owned
 	seen = seen[max(0, len(seen)-g.claim.Window):]
 	return connector.State{Checkpoint: next.checkpoint, Seen: append([]connector.Seen(nil), seen...)}, nil
 }
 
-// admit decides whether the place may be taken over, and on top of what.
-func (g *ledgerLog) admit(ctx context.Context, p *place) (record, error) {
+// admit decides whether the stream may be taken over, and on top of what.
+func (g *stateLog) admit(ctx context.Context, p *streamState) (record, error) {
 	if p.found {
 		return p.record, g.claim.Admit(p.record.checkpoint)
 	}
-	l, name := g.ledger, g.claim.Stream.Name
+	l, name := g.store, g.claim.Stream.Name
 	l.mu.Lock()
 	other, taken := l.nameOf(g.claim.Stream)
 	l.mu.Unlock()
@@ -145,7 +145,7 @@ func (g *ledgerLog) admit(ctx context.Context, p *place) (record, error) {
 }
 
 // take records a take-over and makes g the holder. Two streams of one list cannot both come through.
-func (l *Ledger) take(g *ledgerLog, p *place, next record) error {
+func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -165,7 +165,7 @@ func (l *Ledger) take(g *ledgerLog, p *place, next record) error {
 }
 
 // forbidden makes a refusal of what no time mends: this user may not write there, or nobody may.
-func (l *Ledger) forbidden(err error) error {
+func (l *StateStore) forbidden(err error) error {
 	var refusal *connector.Refusal
 	if l.folder == nil || errors.As(err, &refusal) || !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
 		return err
@@ -178,7 +178,7 @@ func (l *Ledger) forbidden(err error) error {
 }
 
 // nameOf is the name under which the list of a stream is held; l.mu is held.
-func (l *Ledger) nameOf(s connector.Stream) (name string, taken bool) {
+func (l *StateStore) nameOf(s connector.Stream) (name string, taken bool) {
 	if name, taken = l.names[s.SourceKey]; !taken && s.FormerKey != "" {
 		name, taken = l.names[s.FormerKey]
 	}
@@ -194,7 +194,7 @@ func notNow(err error) error {
 	return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 }
 
-func (g *ledgerLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (g *stateLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
 	err := g.commit(ctx, events, rejects, next)
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
@@ -204,7 +204,7 @@ func (g *ledgerLog) Commit(ctx context.Context, events []connector.Event, reject
 	case errors.As(err, &rejected), errors.As(err, &refusal), errors.Is(err, connector.ErrFenced):
 		return err
 	case errors.Is(err, connector.ErrNotNow):
-	case g.state == holding:
+	case g.state == owned:
 		g.state = unclear
 	}
 	return fmt.Errorf("commit: %w", err)
@@ -214,12 +214,12 @@ var errFolderLost = errors.New("the folder of checkpoints was removed or exchang
 
 var errAcquireFirst = errors.New("the stream has to be acquired first")
 
-func (g *ledgerLog) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
-	l, name := g.ledger, g.claim.Stream.Name
+func (g *stateLog) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	l, name := g.store, g.claim.Stream.Name
 	switch g.state {
-	case gone:
+	case closed:
 		return errClosed
-	case fresh, unclear:
+	case unowned, unclear:
 		return errAcquireFirst
 	}
 	p, leave, err := l.enter(ctx, name)
@@ -274,7 +274,7 @@ func nothingWritten(err error) bool {
 }
 
 // doubt makes the next Acquire read anew what is there.
-func (l *Ledger) doubt(p *place) {
+func (l *StateStore) doubt(p *streamState) {
 	if l.folder == nil {
 		return
 	}
