@@ -80,7 +80,7 @@ type Seen struct {
 // Events says what events look like.
 type Events struct {
 	Mode       connector.Mode `yaml:"mode" doc:"CloudEvents content mode: structured or binary"`
-	Headers    bool           `yaml:"headers" doc:"all attributes as headers in structured mode too (Kafka)"`
+	Headers    bool           `yaml:"headers" doc:"all attributes as ce_ headers in structured mode too (Kafka), for consumers that filter by them"`
 	Data       EventData      `yaml:"data" doc:"what the data of an event is: item (2Chat's item as it comes) or row (a flat object of texts that are always there, for tables)"`
 	TypePrefix string         `yaml:"type_prefix" doc:"prefix of every event's type"`
 	DataSchema string         `yaml:"dataschema" doc:"URI for the attribute dataschema; empty = no such attribute"`

@@ -17,16 +17,27 @@ func (c *Config) Findings() []connector.Finding {
 			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found", Hint: "set poll.sweep.every: 1h",
 		})
 	}
-	if c.Events.Headers && !slices.Equal(c.Sink.Chosen(), []string{"kafka"}) {
-		list = append(list, connector.Finding{
-			Level: connector.FindingWarning, Thing: "events.headers", Text: "only the sink kafka knows this key", Hint: "take it out",
-		})
+	if text := c.headersText(); text != "" {
+		list = append(list, connector.Finding{Level: connector.FindingWarning, Thing: "events.headers", Text: text, Hint: "take it out"})
 	}
 	for _, finding := range c.Sink.Validate() {
 		finding.Thing = c.sinkPath(finding.Thing)
 		list = append(list, finding)
 	}
 	return list
+}
+
+// headersText is what speaks against events.headers, or nothing.
+func (c *Config) headersText() string {
+	switch {
+	case !c.Events.Headers:
+		return ""
+	case !slices.Equal(c.Sink.Chosen(), []string{"kafka"}):
+		return "only the sink kafka knows this key"
+	case c.Events.Mode == connector.ModeBinary:
+		return "in binary mode all attributes are headers anyway"
+	}
+	return "the CloudEvents SDK for Python takes a record with ce_ headers for one in binary mode, and the whole event for its data"
 }
 
 // sinkPath is the dotted path that a sink's finding means, so far as it can be told.

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/kafka"
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
@@ -145,5 +148,28 @@ func TestConfig_Findings(t *testing.T) {
 	c.apiKey = "UAKcanary"
 	if got := texts(); strings.Contains(got, "api_key_file") {
 		t.Errorf("the file is not used: %s", got)
+	}
+}
+
+// TestFindings_Headers names what speaks against events.headers wherever it is set.
+func TestFindings_Headers(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode  connector.Mode
+		kafka bool
+		want  string
+	}{
+		"structured":   {connector.ModeStructured, true, "SDK for Python"},
+		"binary":       {connector.ModeBinary, true, "anyway"},
+		"another sink": {connector.ModeStructured, false, "only the sink kafka"},
+	} {
+		config := Default()
+		config.Events.Mode, config.Events.Headers = c.mode, true
+		if c.kafka {
+			config.Sink.Kafka = &kafka.Config{Brokers: []string{"127.0.0.1:9092"}}
+		}
+		found := slices.DeleteFunc(config.Findings(), func(f connector.Finding) bool { return f.Thing != "events.headers" })
+		if len(found) != 1 || !strings.Contains(found[0].Text, c.want) || found[0].Level != connector.FindingWarning {
+			t.Errorf("%s: %v", name, found)
+		}
 	}
 }

@@ -107,8 +107,9 @@ func (e *Event) Attributes() []Attribute {
 	return list
 }
 
-// StructuredType is the media type of an event in structured mode, for Kafka and NATS alike.
-const StructuredType = "application/cloudevents+json; charset=UTF-8"
+// StructuredType is the media type of an event in structured mode, for Kafka and NATS alike. The SDK of CloudEvents for
+// JavaScript knows it in lower case only.
+const StructuredType = "application/cloudevents+json; charset=utf-8"
 
 // AppendJSON appends the event in the JSON format (structured mode) to dst, with its data as it is.
 func (e *Event) AppendJSON(dst []byte) []byte {

@@ -157,7 +157,7 @@ func storedEvents(ctx context.Context, b *testing.B, js jetstream.JetStream, str
 			b.Fatal(err)
 		}
 		header := natsgo.Header{}
-		for _, name := range []string{"Content-Type", "Nats-Msg-Id", "ce-sequence"} {
+		for _, name := range []string{"Content-Type", "Nats-Msg-Id", "Twochat-Sequence"} {
 			header[name] = m.Headers()[name]
 		}
 		messages[i] = &natsgo.Msg{Subject: m.Subject(), Header: header, Data: m.Data()}

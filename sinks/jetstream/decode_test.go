@@ -20,10 +20,12 @@ func FuzzHeaders(f *testing.F) {
 	}
 	f.Add(source+"|", "00000000000000000000", "maybe", "ce-data", "%")
 	f.Add(source+"|%4", "-1", "", "ce-A", "%zz")
+	f.Add(source+"|a", "", "", "Twochat-Sequence", "00000000000000000009")
 	f.Fuzz(func(t *testing.T, id, sequence, late, name, value string) {
 		header := natsgo.Header{"Nats-Msg-Id": {id}, "ce-sequence": {sequence}, "ce-late": {late}, name: {value}}
 		if seen, ok := readHeader(header, source); ok {
-			if got := connector.FormatSequence(seen.Sequence); got != header.Get("ce-sequence") || seen.Sequence == 0 {
+			said, _ := natssink.Place(header)
+			if got := connector.FormatSequence(seen.Sequence); got != said || seen.Sequence == 0 {
 				t.Fatalf("sequence %q read as %d", sequence, seen.Sequence)
 			}
 		}

@@ -156,8 +156,8 @@ func read(t testing.TB, m *natsgo.RawStreamMsg) sinktest.Stored {
 	test := t.(*testing.T)
 	if m.Header.Get("Content-Type") == connector.StructuredType {
 		stored := sinktest.Structured(test, m.Data)
-		if got := m.Header.Get("ce-sequence"); got != stored.Attributes["sequence"] {
-			t.Fatalf("header ce-sequence %q, attribute %q", got, stored.Attributes["sequence"])
+		if got := m.Header.Get("Twochat-Sequence"); got != stored.Attributes["sequence"] {
+			t.Fatalf("header Twochat-Sequence %q, attribute %q", got, stored.Attributes["sequence"])
 		}
 		return stored
 	}

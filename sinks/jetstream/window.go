@@ -29,12 +29,12 @@ func readHeader(header natsgo.Header, source string) (seen connector.Seen, ok bo
 	if !ok || uuid == "" {
 		return connector.Seen{}, false
 	}
-	digits := header.Get(natssink.HeaderSequence)
+	digits, late := natssink.Place(header)
 	sequence, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || sequence == 0 || connector.FormatSequence(sequence) != digits {
 		return connector.Seen{}, false
 	}
-	return connector.Seen{Key: connector.MessageKey(uuid), Sequence: sequence, Late: header.Get(natssink.HeaderLate) == "true"}, true
+	return connector.Seen{Key: connector.MessageKey(uuid), Sequence: sequence, Late: late}, true
 }
 
 // place is an event that was read back, and where it lies.

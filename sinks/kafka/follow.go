@@ -217,7 +217,7 @@ var errEnough = errors.New("enough")
 
 // take makes a followed event of a record; ok is false for what is not asked for.
 func (f *follower) take(r *protocol.Record) (e followed, ok bool) {
-	if source := header(r.Headers, headerSource); f.source != "" && string(source) != f.source {
+	if source := attributeSource.of(r.Headers); f.source != "" && string(source) != f.source {
 		return e, false
 	}
 	seen, ok := seenOf(r.Headers)

@@ -12,11 +12,28 @@ import (
 const (
 	headerContentType = "content-type"
 	headerPrefix      = "ce_"
-	headerID          = "ce_id"
-	headerSource      = "ce_source"
-	headerSequence    = "ce_sequence"
-	headerLate        = "ce_late"
 )
+
+// attribute is an attribute that reading back needs, and finds in a header without parsing the body.
+type attribute struct {
+	own   string // its header in structured mode: some receivers take a record with any ce_ header for one in binary mode
+	bound string // its header in binary mode, and in what earlier versions wrote in structured mode
+}
+
+var (
+	attributeID       = attribute{"twochat_id", "ce_id"}
+	attributeSource   = attribute{"twochat_source", "ce_source"}
+	attributeSequence = attribute{"twochat_sequence", "ce_sequence"}
+	attributeLate     = attribute{"twochat_late", "ce_late"}
+)
+
+// of is what a record's headers say of the attribute; nil is nothing.
+func (a attribute) of(headers []protocol.Header) []byte {
+	if value := header(headers, a.own); value != nil {
+		return value
+	}
+	return header(headers, a.bound)
+}
 
 // record is what is written, and what is read back.
 type record struct {
@@ -31,20 +48,20 @@ type draft struct {
 	text []byte // what the record's slices lie in, but for an event's data
 }
 
-// of makes the draft the event's record as the encoding wants it. Both modes have the headers that reading back needs.
+// of makes the draft the event's record as the encoding wants it. Both modes have headers that reading back needs.
 func (d *draft) of(e *connector.Event, enc connector.Encoding) *record {
 	d.text, d.headers = d.text[:0], d.headers[:0]
 	d.key = d.put(e.Chat)
-	switch {
-	case enc.Mode == connector.ModeBinary || enc.Headers:
-		d.attributes(e)
-	default:
-		d.header(headerID, e.ID)
-		d.header(headerSource, e.Source)
-		d.header(headerSequence, connector.FormatSequence(e.Sequence))
+	if enc.Mode != connector.ModeBinary {
+		d.header(attributeID.own, e.ID)
+		d.header(attributeSource.own, e.Source)
+		d.header(attributeSequence.own, connector.FormatSequence(e.Sequence))
 		if e.Late {
-			d.header(headerLate, "true")
+			d.header(attributeLate.own, "true")
 		}
+	}
+	if enc.Mode == connector.ModeBinary || enc.Headers {
+		d.attributes(e)
 	}
 	if enc.Mode == connector.ModeBinary {
 		d.header(headerContentType, "application/json")
@@ -93,12 +110,13 @@ func header(headers []protocol.Header, name string) []byte {
 
 // seenOf reads what the seen window needs from a record's headers. ok is false for a record that is no event of ours.
 func seenOf(headers []protocol.Header) (seen connector.Seen, ok bool) {
-	id := header(headers, headerID)
-	sequence, err := strconv.ParseUint(string(header(headers, headerSequence)), 10, 64)
+	id := attributeID.of(headers)
+	sequence, err := strconv.ParseUint(string(attributeSequence.of(headers)), 10, 64)
 	if len(id) == 0 || err != nil || sequence == 0 {
 		return connector.Seen{}, false
 	}
-	return connector.Seen{Key: connector.MessageKey(string(id)), Sequence: sequence, Late: string(header(headers, headerLate)) == "true"}, true
+	late := string(attributeLate.of(headers)) == "true"
+	return connector.Seen{Key: connector.MessageKey(string(id)), Sequence: sequence, Late: late}, true
 }
 
 // binding is the one of CloudEvents for Kafka.

@@ -14,14 +14,19 @@ import (
 // TestHeaders pins which headers each way of writing has.
 func TestHeaders(t *testing.T) {
 	event := &sinktest.Events(sinktest.Stream("595981048477"), 15, 1)[0] // it is late, and has a time and a schema
-	const all = "ce_specversion ce_id ce_source ce_type ce_subject ce_time ce_dataschema ce_partitionkey ce_sentby ce_recordedtime ce_sequence ce_late content-type"
+	const (
+		own = "twochat_id twochat_source twochat_sequence twochat_late "
+		all = "ce_specversion ce_id ce_source ce_type ce_subject ce_time ce_dataschema ce_partitionkey ce_sentby ce_recordedtime " +
+			"ce_sequence ce_late content-type"
+		structured = "application/cloudevents+json; charset=utf-8"
+	)
 	cases := map[string]struct {
 		encoding connector.Encoding
 		names    string
 		kind     string
 	}{
-		"structured":              {connector.Encoding{Mode: connector.ModeStructured}, "ce_id ce_source ce_sequence ce_late content-type", connector.StructuredType},
-		"structured with headers": {connector.Encoding{Mode: connector.ModeStructured, Headers: true}, all, connector.StructuredType},
+		"structured":              {connector.Encoding{Mode: connector.ModeStructured}, own + "content-type", structured},
+		"structured with headers": {connector.Encoding{Mode: connector.ModeStructured, Headers: true}, own + all, structured},
 		"binary":                  {connector.Encoding{Mode: connector.ModeBinary}, all, "application/json"},
 	}
 	for name, c := range cases {
@@ -77,7 +82,7 @@ func FuzzSeen(f *testing.F) {
 	f.Add("ce_late", "true", "ce_", "\xff\"\\")
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string) {
 		headers := []protocol.Header{{Key: name1, Value: []byte(value1)}, {Key: name2, Value: []byte(value2)}}
-		if seen, ok := seenOf(headers); ok && (seen.Sequence == 0 || header(headers, headerID) == nil) {
+		if seen, ok := seenOf(headers); ok && (seen.Sequence == 0 || attributeID.of(headers) == nil) {
 			t.Errorf("seen %+v", seen)
 		}
 	})

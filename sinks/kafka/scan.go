@@ -112,7 +112,7 @@ func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
 	}
 	all := bySource[""]
 	_, err := s.sink.client.read(s.sink.life, topicPartition{s.sink.topics.events, int32(p)}, from, to, s.sink.client.transactionEnd(), func(r *protocol.Record) error {
-		source := string(header(r.Headers, headerSource))
+		source := string(attributeSource.of(r.Headers))
 		for _, list := range [2][]*scan{all, bySource[source]} {
 			for _, asked := range list {
 				if p >= len(asked.to) || r.Offset < asked.from[p] || r.Offset >= asked.to[p] {
@@ -182,7 +182,7 @@ func (c *census) read(s *Sink, ends []extent) error {
 		c.next = append(c.next, 0)
 	}
 	asked := &scan{from: make([]int64, len(ends)), to: make([]int64, len(ends)), each: func(_ int, r *protocol.Record) error {
-		name := header(r.Headers, headerSource)
+		name := attributeSource.of(r.Headers)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if !c.sources[string(name)] {

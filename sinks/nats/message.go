@@ -16,12 +16,25 @@ const (
 	HeaderContentType = "Content-Type"
 	// HeaderMessageID is source|id: JetStream drops a second message with the same one for a while.
 	HeaderMessageID = "Nats-Msg-Id"
-	// HeaderPrefix begins the header of an attribute.
+	// HeaderPrefix begins the header of an attribute in binary mode. Some receivers take a message with any such header for
+	// one in binary mode, whatever its content type.
 	HeaderPrefix = "ce-"
-	// HeaderSequence and HeaderLate are there in both modes, so that reading back parses no body. HeaderLate is `true` or absent.
-	HeaderSequence = HeaderPrefix + "sequence"
-	HeaderLate     = HeaderPrefix + "late"
 )
+
+// Headers of a message in structured mode from which its place is read without its body. They are absent where the attribute
+// is. Messages in binary mode, and those that earlier versions wrote, have the attributes' own headers instead.
+const (
+	headerSequence = "Twochat-Sequence"
+	headerLate     = "Twochat-Late"
+)
+
+// Place is an event's place in its stream's log, as its headers tell it; sequence is "" where they do not.
+func Place(header natsgo.Header) (sequence string, late bool) {
+	if sequence = header.Get(headerSequence); sequence != "" {
+		return sequence, header.Get(headerLate) == "true"
+	}
+	return header.Get(HeaderPrefix + "sequence"), header.Get(HeaderPrefix+"late") == "true"
+}
 
 // Message writes an event as a NATS message (the CloudEvents NATS binding). Nothing in it shares memory with the event but, in
 // binary mode, the data.
@@ -50,10 +63,10 @@ func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc con
 	}
 	m.Header[HeaderContentType] = []string{connector.StructuredType}
 	if e.Sequence != 0 {
-		m.Header[HeaderSequence] = []string{connector.FormatSequence(e.Sequence)}
+		m.Header[headerSequence] = []string{connector.FormatSequence(e.Sequence)}
 	}
 	if e.Late {
-		m.Header[HeaderLate] = []string{"true"}
+		m.Header[headerLate] = []string{"true"}
 	}
 	begin := len(dst)
 	dst = e.AppendJSON(dst)

@@ -148,7 +148,7 @@ func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
 func stored(t *testing.T, m *natsgo.Msg, mode connector.Mode) sinktest.Stored {
 	t.Helper()
 	if mode == connector.ModeStructured {
-		if got := m.Header.Get("Content-Type"); got != "application/cloudevents+json; charset=UTF-8" {
+		if got := m.Header.Get("Content-Type"); got != "application/cloudevents+json; charset=utf-8" {
 			t.Fatalf("content type %q", got)
 		}
 		return sinktest.Structured(t, m.Data)
