@@ -36,8 +36,6 @@ var tooLarge = map[string]typeSize{
 	"connector/twochat.rewriter":         {10, 21},
 	"connector/twochat/twochattest.Fake": {15, 41},
 	"connector/twochat/twochattest.list": {16, 21},
-	"sinks/jetstream.Log":                {23, 36},
-	"sinks/jetstream.Sink":               {16, 52},
 	"sinks/sinktest.scene":               {3, 25},
 }
 

@@ -60,7 +60,7 @@ accounts {
 }`, t.TempDir(), responses))
 	importer = config(s.url())
 	importer.APIPrefix, importer.Timeout = "JS.acme.API", 5*time.Second
-	addStream(t, admin(s), openSink(t, importer, connector.ModeStructured).streamConfig(1))
+	addStream(t, admin(s), openSink(t, importer, connector.ModeStructured).config.streamConfig(1))
 	return s, owner, importer
 }
 
@@ -190,8 +190,8 @@ leafnodes { remotes: [ { url: "nats-leaf://127.0.0.1:%d" } ] }`, t.TempDir(), po
 	})
 	deliver(t, c)
 	wantSequences(t, hub.client(t), stream, 406)
-	if !strings.HasPrefix(sink.edit("--ack"), "nats --js-domain hub stream edit WHATSAPP") {
-		t.Error(sink.edit("--ack"))
+	if !strings.HasPrefix(sink.hints.edit("--ack"), "nats --js-domain hub stream edit WHATSAPP") {
+		t.Error(sink.hints.edit("--ack"))
 	}
 	// A domain that nobody has may yet join.
 	c.Domain = "elsewhere"

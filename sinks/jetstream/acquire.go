@@ -34,11 +34,11 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	l.epoch = checkpoint.Epoch
 	l.standing.Keep(checkpoint)
 	l.marks = decodeMarks(checkpoint.Sink)
-	state, err := l.window(ctx, k, checkpoint)
+	state, err := (&windowReader{log: l, link: k}).read(ctx, checkpoint)
 	if err != nil {
 		if errors.Is(err, errOneReply) {
 			if l.oneReplies++; l.oneReplies > 1 {
-				return connector.State{}, l.sink.oneReply()
+				return connector.State{}, l.sink.hints.oneReply()
 			}
 		}
 		return connector.State{}, l.readError("acquire: read the window back", err)
@@ -46,7 +46,7 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	l.standing.Keep(state.Checkpoint)
 	l.acquired, l.oneReplies = true, 0
 	if checkpoint.Epoch%purgeEpochs == 0 {
-		l.purge(k)
+		l.purger.purge(k)
 	}
 	return state, nil
 }
@@ -84,7 +84,7 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 		if err := tooLarge([]*natsgo.Msg{m}, nil, nil, limit(k, known)); err != nil {
 			return connector.Checkpoint{}, nil, err
 		}
-		sequence, err = k.publish(ctx, l.batchID(), []*natsgo.Msg{m}, false)
+		sequence, err = k.publish(ctx, batchID(), []*natsgo.Msg{m}, false)
 		if err == nil {
 			l.last = sequence
 			return next, k, nil
@@ -136,7 +136,7 @@ func (l *Log) tryAgain(ctx context.Context, k *link, cause error) error {
 	case errors.As(cause, &notSent):
 		return fmt.Errorf("acquire: %w: %w", connector.ErrNotNow, cause)
 	case errors.As(cause, &denied):
-		return l.sink.denial(denied)
+		return l.sink.hints.denial(denied)
 	case errors.As(cause, &api) && (api.Code == codeWrongSequence || api.Code == codeWrongSequencePlain):
 		return nil
 	case errors.As(cause, &api) && api.Code == codeTTLDisabled:

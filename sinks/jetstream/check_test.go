@@ -52,7 +52,7 @@ func TestCheck_settings(t *testing.T) {
 			own := config(s.url())
 			own.Stream = strings.ReplaceAll(row.name, " ", "-") // the server removes the store of the row before in the background
 			sink := openSink(t, own, connector.ModeStructured)
-			c := sink.streamConfig(1)
+			c := sink.config.streamConfig(1)
 			row.change(&c)
 			if _, err := js.CreateStream(t.Context(), c); err != nil {
 				t.Fatal(err)
@@ -154,7 +154,7 @@ func TestCheck_rights(t *testing.T) {
 			c := config(s.url())
 			c.Timeout = time.Second
 			sink := openSink(t, c, connector.ModeStructured)
-			addStream(t, admin, sink.streamConfig(1))
+			addStream(t, admin, sink.config.streamConfig(1))
 			findings, err := sink.Check(t.Context(), []connector.Claim{sinktest.Claim(stream, "one")})
 			if err != nil {
 				t.Fatal(err)

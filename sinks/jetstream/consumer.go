@@ -38,7 +38,7 @@ func (s *Sink) forgetConsumer(k *link, name string) {
 }
 
 // jetStream is the client's view of JetStream over the connection.
-func (s *Sink) jetStream(k *link) (jetstream.JetStream, error) {
+func (k *link) jetStream() (jetstream.JetStream, error) {
 	return jetstream.NewWithAPIPrefix(k.conn, strings.TrimSuffix(k.api, "."), jetstream.WithDefaultTimeout(2*k.patience(0)))
 }
 
@@ -92,7 +92,7 @@ func (a *aliases) find(ctx context.Context, s *Sink, k *link, stream connector.S
 		a.mu.Lock()
 		a.next = nil // whoever comes now needs a later scan
 		a.mu.Unlock()
-		this.subjects, this.err = s.scan(ctx, k)
+		this.subjects, this.err = scanCheckpoints(ctx, s, k)
 		close(this.done)
 		<-a.turns
 	}
@@ -112,14 +112,14 @@ func (a *aliases) find(ctx context.Context, s *Sink, k *link, stream connector.S
 	return "", this.subjects == nil, nil
 }
 
-// scan reads the source key of every stream's newest checkpoint.
-func (s *Sink) scan(ctx context.Context, k *link) (map[string]string, error) {
+// scanCheckpoints reads the source key of every stream's newest checkpoint.
+func scanCheckpoints(ctx context.Context, s *Sink, k *link) (map[string]string, error) {
 	filter := checkpointSubjects(s.config.Subject)
 	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
 	if err != nil || !found {
 		return nil, err
 	}
-	js, err := s.jetStream(k)
+	js, err := k.jetStream()
 	if err != nil {
 		return nil, err
 	}

@@ -24,30 +24,27 @@ func (s *Sink) Create(ctx context.Context) error {
 		return fmt.Errorf("create stream: %w", err)
 	}
 	_, err = k.streamInfo(ctx, s.config.Stream)
-	s.mu.Lock()
-	s.existed = s.existed || err == nil
-	existed := s.existed
-	s.mu.Unlock()
 	var api *apiError
 	if err == nil {
+		s.hints.exists()
 		return nil
 	}
 	if !errors.As(err, &api) || api.Code != codeStreamMissing {
 		return s.createError(k, err)
 	}
-	if existed {
-		return s.vanished()
+	if s.hints.wasThere() {
+		return s.hints.vanished()
 	}
 	// An older server would make the stream, and leave out of its settings what it does not know.
-	var r report
-	s.versions(ctx, k, &r, nil)
-	if r.refused(0) {
+	i := &inspection{sink: s, link: k}
+	i.versions(ctx, nil)
+	if r := i.report; r.refused(0) {
 		return &connector.Refusal{Thing: r[0].Thing, Cause: r[0].Text, Hint: r[0].Hint}
 	}
 	wanted := s.config.Replicas
 	switch {
 	case wanted > 0:
-	case s.joined(k):
+	case s.config.joined(k):
 		wanted = 3
 	default:
 		wanted = 1 // a server by itself
@@ -64,23 +61,13 @@ func (s *Sink) Create(ctx context.Context) error {
 	if err != nil {
 		return s.createError(k, err)
 	}
-	s.mu.Lock()
-	s.existed = true
-	s.mu.Unlock()
+	s.hints.exists()
 	return nil
-}
-
-// vanished is the refusal of a stream that was there since this sink was opened.
-func (s *Sink) vanished() *connector.Refusal {
-	return &connector.Refusal{
-		Thing: "JetStream stream " + s.config.Stream, Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
-		Hint: "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + s.makeAnewHint(),
-	}
 }
 
 func (s *Sink) create(ctx context.Context, k *link, replicas int) error {
 	var created struct{}
-	return k.ask(ctx, "STREAM.CREATE."+s.config.Stream, s.streamConfig(replicas), &created)
+	return k.ask(ctx, "STREAM.CREATE."+s.config.Stream, s.config.streamConfig(replicas), &created)
 }
 
 func (s *Sink) createError(k *link, err error) error {
@@ -103,35 +90,35 @@ func (s *Sink) createError(k *link, err error) error {
 		errors.Is(err, errNoAnswer), errors.Is(err, errLost):
 		return fmt.Errorf("create stream: %w: %w", connector.ErrNotNow, err)
 	}
-	if refusal := s.unasked(k, err); refusal != nil {
+	if refusal := s.hints.unasked(k, err); refusal != nil {
 		return refusal
 	}
 	switch {
 	case errors.As(err, &api):
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "the server will not make it: " + api.Error(),
-			Hint: "mend that, or make it yourself: " + s.addCommand(),
+			Hint: "mend that, or make it yourself: " + s.hints.addCommand(),
 		}
 	case errors.Is(err, errNoResponders):
-		return fmt.Errorf("create stream: %w: %w: %w", connector.ErrNotNow, err, s.noJetStream())
+		return fmt.Errorf("create stream: %w: %w: %w", connector.ErrNotNow, err, s.hints.noJetStream())
 	}
 	return fmt.Errorf("create stream: %w", err)
 }
 
 // streamConfig is how the stream has to be.
-func (s *Sink) streamConfig(replicas int) jetstream.StreamConfig {
+func (c Config) streamConfig(replicas int) jetstream.StreamConfig {
 	window := duplicateWindow
-	if s.config.MaxAge > 0 {
-		window = min(window, s.config.MaxAge)
+	if c.MaxAge > 0 {
+		window = min(window, c.MaxAge)
 	}
-	maxBytes := s.config.MaxBytes
+	maxBytes := c.MaxBytes
 	if maxBytes == 0 {
 		maxBytes = -1
 	}
 	return jetstream.StreamConfig{
-		Name: s.config.Stream, Subjects: subjects(s.config.Subject), Description: "WhatsApp messages as CloudEvents, written by twochat-connector",
+		Name: c.Stream, Subjects: subjects(c.Subject), Description: "WhatsApp messages as CloudEvents, written by twochat-connector",
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: replicas,
-		Discard: jetstream.DiscardNew, MaxAge: s.config.MaxAge, MaxBytes: maxBytes, MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		Discard: jetstream.DiscardNew, MaxAge: c.MaxAge, MaxBytes: maxBytes, MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
 		Duplicates: window, AllowAtomicPublish: true, AllowMsgTTL: true, AllowDirect: true,
 	}
 }
@@ -176,7 +163,7 @@ func (s *Sink) Limit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("limit stream: %w", err)
 	}
-	wanted, has := s.streamConfig(info.Config.Replicas), info.Config
+	wanted, has := s.config.streamConfig(info.Config.Replicas), info.Config
 	if has.MaxAge == wanted.MaxAge && has.MaxBytes == wanted.MaxBytes && has.Duplicates == wanted.Duplicates {
 		return nil
 	}

@@ -93,8 +93,8 @@ func TestCreate_limitOfBytes(t *testing.T) {
 	wantRefused(t, openSink(t, c, connector.ModeStructured).Create(t.Context()), "max_bytes")
 	c.MaxBytes = 2 << 20
 	sink := openSink(t, c, connector.ModeStructured)
-	if !strings.Contains(sink.addCommand(), "--max-bytes=2097152") {
-		t.Error(sink.addCommand())
+	if !strings.Contains(sink.hints.addCommand(), "--max-bytes=2097152") {
+		t.Error(sink.hints.addCommand())
 	}
 	if err := sink.Create(t.Context()); err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestCreate_whatTheServerRefuses(t *testing.T) {
 func TestRoomHint(t *testing.T) {
 	t.Parallel()
 	sink := openSink(t, config("nats://127.0.0.1:1"), connector.ModeStructured)
-	hint := sink.roomHint(&jetstream.StreamConfig{MaxBytes: 2 << 20, MaxMsgs: -1})
+	hint := sink.hints.roomHint(&jetstream.StreamConfig{MaxBytes: 2 << 20, MaxMsgs: -1})
 	if !strings.HasPrefix(hint, "nats stream edit "+DefaultStream+" --max-bytes=4194304 ") {
 		t.Error(hint)
 	}
@@ -197,9 +197,9 @@ func TestVersions(t *testing.T) {
 			t.Errorf("a leader of version %q: %v", version, refusal)
 		}
 	}
-	sink.count(k, found)
-	if sink.replicas() != 3 || !strings.Contains(sink.addCommand(), "--replicas 3") {
-		t.Errorf("%d replicas, %s", sink.replicas(), sink.addCommand())
+	sink.hints.count(k, found)
+	if sink.hints.replicas() != 3 || !strings.Contains(sink.hints.addCommand(), "--replicas 3") {
+		t.Errorf("%d replicas, %s", sink.hints.replicas(), sink.hints.addCommand())
 	}
 	var two report
 	info.Config.Replicas = 2

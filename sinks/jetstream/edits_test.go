@@ -67,7 +67,7 @@ func TestEdits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			config := log.sink.streamConfig(1)
+			config := log.sink.config.streamConfig(1)
 			config.Metadata = st.CachedInfo().Config.Metadata
 			if _, err := was.UpdateStream(t.Context(), config); err != nil {
 				t.Fatal(err)
@@ -177,7 +177,7 @@ func TestRightWithdrawn(t *testing.T) {
 			admin := strings.Replace(s.url(), "nats://", "nats://admin:admin@", 1)
 			c := config(s.url())
 			sink := openSink(t, c, connector.ModeStructured)
-			addStream(t, admin, sink.streamConfig(1))
+			addStream(t, admin, sink.config.streamConfig(1))
 			log := openLog(t, sink, sinktest.Claim(stream, "one"))
 			events := sinktest.Events(log.claim.Stream, 1, 6)
 			checkpoint := commit(t, log, acquire(t, log).Checkpoint, events[:3])

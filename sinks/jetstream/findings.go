@@ -80,7 +80,7 @@ func (r *report) leader(info *jetstream.StreamInfo) {
 func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	c := info.Config
 	thing := "JetStream stream " + c.Name
-	anew := "this cannot be changed: where nothing in it is needed, remove it (" + s.command("stream rm "+c.Name) + ") and " + s.makeHint()
+	anew := "this cannot be changed: where nothing in it is needed, remove it (" + s.hints.command("stream rm "+c.Name) + ") and " + s.hints.makeHint()
 	before := len(*r)
 	refuse := func(bad bool, text, hint string) {
 		if bad {
@@ -93,27 +93,27 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 		}
 	}
 	for _, subject := range subjects(s.config.Subject) {
-		refuse(!covered(c.Subjects, subject), "it does not take the subject "+subject, s.subjectsCommand(c.Subjects))
+		refuse(!covered(c.Subjects, subject), "it does not take the subject "+subject, s.hints.subjectsCommand(c.Subjects))
 	}
 	refuse(c.Mirror != nil, "it is a mirror, and takes nothing of its own", anew)
 	refuse(c.Sealed, "it is sealed and takes nothing any more", anew)
-	refuse(c.SubjectTransform != nil, "it moves messages to other subjects, and checkpoints would not be found again", s.edit("--no-transform"))
-	refuse(!c.AllowAtomicPublish, "it does not take atomic batches", s.edit("--allow-batch"))
+	refuse(c.SubjectTransform != nil, "it moves messages to other subjects, and checkpoints would not be found again", s.hints.edit("--no-transform"))
+	refuse(!c.AllowAtomicPublish, "it does not take atomic batches", s.hints.edit("--allow-batch"))
 	refuse(c.PersistMode == jetstream.AsyncPersistMode, "it acknowledges before it has written (persist_mode async)", anew)
 	refuse(c.Storage != jetstream.FileStorage, "it keeps messages in memory only", anew)
 	refuse(c.Retention != jetstream.LimitsPolicy, "its retention removes what was consumed, or never stores it", anew)
-	refuse(c.NoAck, "it acknowledges nothing", s.edit("--ack"))
+	refuse(c.NoAck, "it acknowledges nothing", s.hints.edit("--ack"))
 	warn(c.DenyPurge, "it denies purges: every checkpoint that was ever written stays", anew)
 	limited := c.MaxMsgs > 0 || c.MaxBytes > 0
-	refuse(c.Discard == jetstream.DiscardOld && limited, "when full it discards the oldest messages, the checkpoint of a quiet stream among them", s.edit("--discard new"))
-	warn(c.Discard == jetstream.DiscardOld && !limited, "it discards old messages, should a limit ever be set", s.edit("--discard new"))
-	refuse(c.MaxMsgsPerSubject > 0, "it keeps only "+strconv.FormatInt(c.MaxMsgsPerSubject, 10)+" messages a subject, and a chat is a subject", s.edit("--max-msgs-per-subject=-1"))
-	refuse(c.MaxAge > 0 && !c.AllowMsgTTL, "its max_age removes the checkpoint of a quiet stream too", s.edit("--allow-msg-ttl"))
+	refuse(c.Discard == jetstream.DiscardOld && limited, "when full it discards the oldest messages, the checkpoint of a quiet stream among them", s.hints.edit("--discard new"))
+	warn(c.Discard == jetstream.DiscardOld && !limited, "it discards old messages, should a limit ever be set", s.hints.edit("--discard new"))
+	refuse(c.MaxMsgsPerSubject > 0, "it keeps only "+strconv.FormatInt(c.MaxMsgsPerSubject, 10)+" messages a subject, and a chat is a subject", s.hints.edit("--max-msgs-per-subject=-1"))
+	refuse(c.MaxAge > 0 && !c.AllowMsgTTL, "its max_age removes the checkpoint of a quiet stream too", s.hints.edit("--allow-msg-ttl"))
 	small := c.MaxMsgSize > 0 && c.MaxMsgSize < 256<<10
-	refuse(small, "it takes no message above "+strconv.Itoa(int(c.MaxMsgSize))+" bytes, too little for the checkpoint of a busy stream", s.edit("--max-msg-size=-1"))
-	warn(c.AllowRollup, "anyone who may publish to it can empty it with one header (Nats-Rollup)", s.edit("--no-allow-rollup"))
-	warn(!small && c.MaxMsgSize > 0 && c.MaxMsgSize < 1<<20, "larger messages than "+strconv.Itoa(int(c.MaxMsgSize))+" bytes would be lost to the quarantine", s.edit("--max-msg-size=-1"))
-	warn(c.Duplicates > 0 && c.Duplicates < 30*time.Second, "its duplicate window of "+c.Duplicates.String()+" hardly helps other publishers' retries", s.edit("--dupe-window 2m"))
+	refuse(small, "it takes no message above "+strconv.Itoa(int(c.MaxMsgSize))+" bytes, too little for the checkpoint of a busy stream", s.hints.edit("--max-msg-size=-1"))
+	warn(c.AllowRollup, "anyone who may publish to it can empty it with one header (Nats-Rollup)", s.hints.edit("--no-allow-rollup"))
+	warn(!small && c.MaxMsgSize > 0 && c.MaxMsgSize < 1<<20, "larger messages than "+strconv.Itoa(int(c.MaxMsgSize))+" bytes would be lost to the quarantine", s.hints.edit("--max-msg-size=-1"))
+	warn(c.Duplicates > 0 && c.Duplicates < 30*time.Second, "its duplicate window of "+c.Duplicates.String()+" hardly helps other publishers' retries", s.hints.edit("--dupe-window 2m"))
 	r.replicas(thing, info, s)
 	if len(*r) == before {
 		r.add(connector.FindingOK, thing, fmt.Sprintf("%d replicas, on disk, discards nothing, atomic", c.Replicas), "")
@@ -136,8 +136,8 @@ func (r *report) purged(info *jetstream.StreamInfo, claims []connector.Claim) {
 func (r *report) replicas(thing string, info *jetstream.StreamInfo, s *Sink) {
 	replicas := info.Config.Replicas
 	more := "run nats-server as a cluster of three, and let the stream have three replicas there"
-	if info.Cluster != nil && s.replicas() >= 3 {
-		more = s.edit("--replicas 3")
+	if info.Cluster != nil && s.hints.replicas() >= 3 {
+		more = s.hints.edit("--replicas 3")
 	}
 	switch {
 	case replicas == 1 && s.config.InProcess == nil: // a server inside this process is one server, as its user knows
@@ -150,7 +150,7 @@ func (r *report) replicas(thing string, info *jetstream.StreamInfo, s *Sink) {
 	}
 	for _, peer := range info.Cluster.Replicas {
 		if !peer.Current || peer.Offline {
-			r.add(connector.FindingWarning, thing, "replica "+peer.Name+" lags or is away", "look after that server: "+s.command("stream info "+info.Config.Name))
+			r.add(connector.FindingWarning, thing, "replica "+peer.Name+" lags or is away", "look after that server: "+s.hints.command("stream info "+info.Config.Name))
 		}
 	}
 }

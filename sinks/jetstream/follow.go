@@ -16,24 +16,24 @@ func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(ev
 	if err != nil {
 		return ended(ctx, fmt.Errorf("follow: %w", err))
 	}
-	js, err := s.jetStream(k)
+	js, err := k.jetStream()
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
-	consumer, skip, err := s.newest(ctx, k, js, natssink.EventsSubject(s.config.Subject, stream), last)
+	consumer, skip, err := newestConsumer(ctx, s, k, js, natssink.EventsSubject(s.config.Subject, stream), last)
 	if err != nil {
-		return ended(ctx, s.followError(err))
+		return ended(ctx, followError(s.hints, err))
 	}
 	defer s.forget(k, consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
 	if err != nil {
-		return ended(ctx, s.followError(consumerError(err)))
+		return ended(ctx, followError(s.hints, consumerError(err)))
 	}
 	defer messages.Stop()
 	for {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return ended(ctx, s.followError(consumerError(err)))
+			return ended(ctx, followError(s.hints, consumerError(err)))
 		}
 		if skip > 0 {
 			skip--
@@ -57,18 +57,18 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-func (s *Sink) followError(err error) error {
+func followError(h *hints, err error) error {
 	var api *apiError
 	if errors.As(err, &api) {
-		if refusal := s.refusal(api); refusal != nil {
+		if refusal := h.refusal(api); refusal != nil {
 			return refusal
 		}
 	}
 	return fmt.Errorf("follow: %w", err)
 }
 
-// newest makes a consumer that begins at or above the newest messages that are asked for, and says how many to skip.
-func (s *Sink) newest(ctx context.Context, k *link, js jetstream.JetStream, filter string, last int) (jetstream.Consumer, uint64, error) {
+// newestConsumer makes a consumer that begins at or above the newest messages that are asked for, and says how many to skip.
+func newestConsumer(ctx context.Context, s *Sink, k *link, js jetstream.JetStream, filter string, last int) (jetstream.Consumer, uint64, error) {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}, InactiveThreshold: inactive}
 	info, err := k.streamInfo(ctx, s.config.Stream)
 	if err != nil {

@@ -174,20 +174,20 @@ func TestOutcome_odd(t *testing.T) {
 	k := log.sink.held()
 	for round := range 2 {
 		for range oddities - 1 {
-			wantUnclear(t, log.outcome(t.Context(), k, strange, nil, nil, nil))
+			wantUnclear(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange))
 			checkpoint = acquire(t, log).Checkpoint
 		}
 		if round == 0 { // a commit that goes through is the end of it
 			checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 1, 2))
 		}
 	}
-	wantRefused(t, log.outcome(t.Context(), k, strange, nil, nil, nil), "something new", "twochat-connector check")
+	wantRefused(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange), "something new", "twochat-connector check")
 	// Fenced comes before everything else, and before what may pass.
 	acquire(t, log)
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
 	for _, err := range []error{strange, &apiError{400, codeDuplicateInBatch, ""}, &apiError{503, codeStoreFailed, ""}, errNoResponders, &deniedError{subject: "x"}} {
 		log.acquired, log.fenced = true, false
-		if got := log.outcome(t.Context(), k, err, nil, nil, nil); !errors.Is(got, connector.ErrFenced) || log.acquired {
+		if got := (&failedCommit{log: log, link: k}).outcome(t.Context(), err); !errors.Is(got, connector.ErrFenced) || log.acquired {
 			t.Errorf("%v: got %v, want ErrFenced", err, got)
 		}
 	}

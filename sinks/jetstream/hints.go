@@ -1,8 +1,10 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -21,107 +23,130 @@ func (c Config) api() string {
 	return "$JS.API."
 }
 
+// hints says what a person can do about a stream, a server or a right that is not as it has to be, with commands of the nats CLI.
+type hints struct {
+	config Config
+
+	mu      sync.Mutex
+	servers int  // with JetStream, as far as they say
+	existed bool // the stream was there since this sink was opened
+}
+
+// exists notes that the stream is there.
+func (h *hints) exists() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.existed = true
+}
+
+// wasThere tells whether the stream was there since the sink was opened.
+func (h *hints) wasThere() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.existed
+}
+
 // command is one of the nats CLI, for the JetStream that this sink uses.
-func (s *Sink) command(words string) string {
+func (h *hints) command(words string) string {
 	switch {
-	case s.config.Domain != "":
-		return "nats --js-domain " + s.config.Domain + " " + words
-	case s.config.APIPrefix != "":
-		return "nats --js-api-prefix " + s.config.APIPrefix + " " + words
+	case h.config.Domain != "":
+		return "nats --js-domain " + h.config.Domain + " " + words
+	case h.config.APIPrefix != "":
+		return "nats --js-api-prefix " + h.config.APIPrefix + " " + words
 	}
 	return "nats " + words
 }
 
 // edit is the command that changes the stream's settings. A value that begins with a dash is only read after an equals sign.
-func (s *Sink) edit(flags string) string {
-	return s.command("stream edit " + s.config.Stream + " " + flags)
+func (h *hints) edit(flags string) string {
+	return h.command("stream edit " + h.config.Stream + " " + flags)
 }
 
 // addCommand makes the stream by hand, with as many replicas as the servers bear.
-func (s *Sink) addCommand() string {
-	replicas := s.config.Replicas
+func (h *hints) addCommand() string {
+	replicas := h.config.Replicas
 	if replicas == 0 {
-		replicas = s.replicas()
+		replicas = h.replicas()
 	}
 	limits := ""
-	if s.config.MaxBytes > 0 {
-		limits += fmt.Sprintf(" --max-bytes=%d", s.config.MaxBytes)
+	if h.config.MaxBytes > 0 {
+		limits += fmt.Sprintf(" --max-bytes=%d", h.config.MaxBytes)
 	}
-	if s.config.MaxAge > 0 {
-		limits += " --max-age=" + s.config.MaxAge.String()
+	if h.config.MaxAge > 0 {
+		limits += " --max-age=" + h.config.MaxAge.String()
 	}
-	return s.command(fmt.Sprintf("stream add %s --subjects '%s' --storage file --replicas %d --retention limits --discard new%s --allow-batch --allow-msg-ttl --defaults",
-		s.config.Stream, strings.Join(subjects(s.config.Subject), ","), replicas, limits))
+	return h.command(fmt.Sprintf("stream add %s --subjects '%s' --storage file --replicas %d --retention limits --discard new%s --allow-batch --allow-msg-ttl --defaults",
+		h.config.Stream, strings.Join(subjects(h.config.Subject), ","), replicas, limits))
 }
 
 // makeAnewHint says how to begin a log anew by intention.
-func (s *Sink) makeAnewHint() string {
-	if s.config.Create {
+func (h *hints) makeAnewHint() string {
+	if h.config.Create {
 		return "start the connector anew with `twochat-connector run --first-start`"
 	}
-	return s.addCommand() + ", then `twochat-connector run --first-start`"
+	return h.addCommand() + ", then `twochat-connector run --first-start`"
 }
 
 // makeHint says how a stream that is not there is made.
-func (s *Sink) makeHint() string {
-	if s.config.Create {
+func (h *hints) makeHint() string {
+	if h.config.Create {
 		return "start the connector anew, which makes it"
 	}
-	return "make it with `sink.jetstream.create: true`, or: " + s.addCommand()
+	return "make it with `sink.jetstream.create: true`, or: " + h.addCommand()
 }
 
 // subjectsCommand adds the subjects that are wanting to those that the stream has.
-func (s *Sink) subjectsCommand(has []string) string {
+func (h *hints) subjectsCommand(has []string) string {
 	all := append([]string(nil), has...)
-	for _, subject := range subjects(s.config.Subject) {
+	for _, subject := range subjects(h.config.Subject) {
 		if !covered(has, subject) {
 			all = append(all, subject)
 		}
 	}
-	return s.edit(fmt.Sprintf("--subjects '%s'", strings.Join(all, ",")))
+	return h.edit(fmt.Sprintf("--subjects '%s'", strings.Join(all, ",")))
 }
 
 // roomHint says how a stream that is full gets room.
-func (s *Sink) roomHint(c *jetstream.StreamConfig) string {
+func (h *hints) roomHint(c *jetstream.StreamConfig) string {
 	switch {
 	case c.MaxBytes > 0:
-		return s.edit(fmt.Sprintf("--max-bytes=%d", 2*c.MaxBytes)) + " doubles its limit of bytes, and -1 lifts it where the account wants none"
+		return h.edit(fmt.Sprintf("--max-bytes=%d", 2*c.MaxBytes)) + " doubles its limit of bytes, and -1 lifts it where the account wants none"
 	case c.MaxMsgs > 0:
-		return s.edit("--max-msgs=-1") + " lifts its limit of messages"
+		return h.edit("--max-msgs=-1") + " lifts its limit of messages"
 	}
 	return "make room on the servers' disks, or raise what the account may store"
 }
 
 // allowHint says which rights the connector needs.
-func (s *Sink) allowHint() string {
-	return "allow it to publish to " + strings.Join(subjects(s.config.Subject), ", ") + " and " + s.config.api() + ">, and to subscribe to _INBOX.>"
+func (h *hints) allowHint() string {
+	return "allow it to publish to " + strings.Join(subjects(h.config.Subject), ", ") + " and " + h.config.api() + ">, and to subscribe to _INBOX.>"
 }
 
 // denial is the refusal where a right is lacking. Of an event's subject it names no more than the stream.
-func (s *Sink) denial(e *deniedError) *connector.Refusal {
+func (h *hints) denial(e *deniedError) *connector.Refusal {
 	refuse := func(cause, hint string) *connector.Refusal {
 		return &connector.Refusal{Thing: "NATS user", Cause: cause, Hint: hint}
 	}
-	prefix := strings.TrimSuffix(natssink.EventsSubject(s.config.Subject, ""), ">")
+	prefix := strings.TrimSuffix(natssink.EventsSubject(h.config.Subject, ""), ">")
 	switch {
 	case e.subscribe:
 		return refuse("it may not subscribe to its inbox, where the answers come", "allow it to subscribe to _INBOX.>")
-	case strings.HasPrefix(e.subject, s.config.api()):
-		right := s.apiRight(e.subject)
-		return refuse("it may not use JetStream as the connector has to: it has no right to publish to "+right, "allow it to publish to "+right+", or to all of "+s.config.api()+">")
+	case strings.HasPrefix(e.subject, h.config.api()):
+		right := h.apiRight(e.subject)
+		return refuse("it may not use JetStream as the connector has to: it has no right to publish to "+right, "allow it to publish to "+right+", or to all of "+h.config.api()+">")
 	case strings.HasPrefix(e.subject, prefix):
 		name, _, _ := strings.Cut(strings.TrimPrefix(e.subject, prefix), ".")
-		return refuse("it has no right to publish to "+prefix+name+".>", s.allowHint())
-	case strings.HasPrefix(e.subject, s.config.Subject+"-"):
-		return refuse("it has no right to publish to "+e.subject, s.allowHint())
+		return refuse("it has no right to publish to "+prefix+name+".>", h.allowHint())
+	case strings.HasPrefix(e.subject, h.config.Subject+"-"):
+		return refuse("it has no right to publish to "+e.subject, h.allowHint())
 	}
-	return refuse("it lacks a right", s.allowHint())
+	return refuse("it lacks a right", h.allowHint())
 }
 
 // apiRight is the right that a request to the JetStream API takes: with whatever consumer, as each has a name of its own.
-func (s *Sink) apiRight(subject string) string {
+func (h *hints) apiRight(subject string) string {
 	for _, request := range []string{"CONSUMER.CREATE.", "CONSUMER.MSG.NEXT.", "CONSUMER.DELETE."} {
-		if of := s.config.api() + request + s.config.Stream + "."; strings.HasPrefix(subject, of) {
+		if of := h.config.api() + request + h.config.Stream + "."; strings.HasPrefix(subject, of) {
 			return of + ">"
 		}
 	}
@@ -132,9 +157,92 @@ func (s *Sink) apiRight(subject string) string {
 const streamedHint = "export the JetStream API from its account with `response_type: stream` (in an operator's setup: `nsc add export --service --response-type Stream`)"
 
 // oneReply is the refusal where only the first of several replies arrives.
-func (s *Sink) oneReply() *connector.Refusal {
+func (h *hints) oneReply() *connector.Refusal {
 	return &connector.Refusal{
-		Thing: "JetStream stream " + s.config.Stream, Cause: "only the first of several replies arrives, and the events cannot be read back",
+		Thing: "JetStream stream " + h.config.Stream, Cause: "only the first of several replies arrives, and the events cannot be read back",
 		Hint: streamedHint,
 	}
+}
+
+// takesHint says what to do where messages do not reach the stream.
+func (h *hints) takesHint() string {
+	if h.config.APIPrefix != "" {
+		return "import the service " + strings.Join(subjects(h.config.Subject), ", ") + " of the stream's account too"
+	}
+	return "use the account that the stream is in, or import the service " + strings.Join(subjects(h.config.Subject), ", ") + " from it"
+}
+
+// unasked is why the stream's settings cannot be read, where only a person can mend it; else nil.
+func (h *hints) unasked(k *link, err error) *connector.Refusal {
+	var api *apiError
+	var denied *deniedError
+	switch {
+	case errors.As(err, &api):
+		return h.refusal(api)
+	case errors.As(err, &denied):
+		return h.denial(denied)
+	case errors.Is(err, errNoResponders) && !h.config.joined(k):
+		return h.noJetStream()
+	}
+	return nil
+}
+
+// noJetStream is the refusal of a server that does not answer the JetStream API.
+func (h *hints) noJetStream() *connector.Refusal {
+	switch {
+	case h.config.Domain != "":
+		return &connector.Refusal{
+			Thing: "JetStream domain " + h.config.Domain, Cause: "nobody answers for it: it has another name, or the leaf node is not joined to it now",
+			Hint: "set `sink.jetstream.domain` to what the server with the stream has as jetstream.domain, and see that the leaf node's remote is of this account",
+		}
+	case h.config.APIPrefix != "":
+		return &connector.Refusal{
+			Thing: "JetStream API " + h.config.APIPrefix, Cause: "nobody answers there: this account does not import it",
+			Hint: "import the service $JS.API.> of the stream's account with `to: " + h.config.APIPrefix + ".>`",
+		}
+	}
+	return &connector.Refusal{
+		Thing: "JetStream", Cause: "it is not enabled, or this user may not use it",
+		Hint: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
+	}
+}
+
+// vanished is the refusal of a stream that was there since this sink was opened.
+func (h *hints) vanished() *connector.Refusal {
+	return &connector.Refusal{
+		Thing: "JetStream stream " + h.config.Stream, Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
+		Hint: "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + h.makeAnewHint(),
+	}
+}
+
+// replicas is how many replicas the servers bear: three, or one.
+func (h *hints) replicas() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.servers >= 3 {
+		return 3
+	}
+	return 1
+}
+
+// refusal is what only a person can mend, or nil.
+func (h *hints) refusal(api *apiError) *connector.Refusal {
+	thing := "JetStream stream " + h.config.Stream
+	switch api.Code {
+	case codeStreamMissing:
+		if h.wasThere() {
+			return h.vanished()
+		}
+		return &connector.Refusal{Thing: thing, Cause: "it does not exist", Hint: h.makeHint()}
+	case codeBatchesDisabled:
+		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Hint: h.edit("--allow-batch")}
+	case codeSealed:
+		return &connector.Refusal{Thing: thing, Cause: "it is sealed and takes nothing any more", Hint: "where nothing in it is needed, remove it (" + h.command("stream rm "+h.config.Stream) + ") and " + h.makeHint()}
+	case codeNotEnabled, codeNotEnabledInAccount:
+		return &connector.Refusal{
+			Thing: thing, Cause: "JetStream is not enabled for this account",
+			Hint: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
+		}
+	}
+	return nil
 }

@@ -52,7 +52,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	case errors.Is(err, errNoResponders): // as Create has it
 		return s.createError(k, err)
 	}
-	if s.config.Replicas > 1 && !s.joined(k) && s.config.APIPrefix == "" {
+	if s.config.Replicas > 1 && !s.config.joined(k) && s.config.APIPrefix == "" {
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream,
 			Cause: fmt.Sprintf("it cannot be made: a server by itself bears one replica, not %d", s.config.Replicas),
@@ -88,7 +88,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	case errors.As(err, &denied):
 		return &connector.Refusal{
 			Thing: "NATS user", Cause: "it may not make the stream",
-			Hint: "allow it to publish to " + k.api + "STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.addCommand(),
+			Hint: "allow it to publish to " + k.api + "STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.hints.addCommand(),
 		}
 	case err != nil && !errors.As(err, &api):
 		return fmt.Errorf("rehearse: ask for the right to make the stream: %w", err)
@@ -120,7 +120,7 @@ func (s *Sink) bears(account jetstream.AccountInfo) error {
 	}
 	switch {
 	case limits.MaxStreams > 0 && tier.Streams >= limits.MaxStreams:
-		return refuse(fmt.Sprintf("the account has %d streams, as many as it may have", tier.Streams), "raise the account's limit of streams, or remove one: "+s.command("stream rm NAME"))
+		return refuse(fmt.Sprintf("the account has %d streams, as many as it may have", tier.Streams), "raise the account's limit of streams, or remove one: "+s.hints.command("stream rm NAME"))
 	case limits.MaxBytesRequired && bytes <= 0:
 		return refuse("the account wants a limit of bytes for each stream", "set `sink.jetstream.max_bytes` to what the account allows a stream"+largest(limits))
 	case limits.StoreMaxStreamBytes > 0 && bytes > limits.StoreMaxStreamBytes:

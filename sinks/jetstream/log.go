@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -54,11 +51,7 @@ type Log struct {
 	odds       int       // commits in a row that were refused for a reason that we do not know
 	oneReplies int       // take-overs in a row that could not read the log back, as one reply of several arrived
 
-	commits     int // since the last purge
-	purging     context.Context
-	stopPurging context.CancelFunc
-	purges      sync.WaitGroup
-	purgeRuns   atomic.Bool
+	purger *purger
 }
 
 // Limits says how much one commit may take.
@@ -69,8 +62,7 @@ func (l *Log) Limits() connector.Limits {
 // Close gives up the place, and waits for the removal of older checkpoints.
 func (l *Log) Close() error {
 	l.acquired, l.fenced, l.unsettled = false, false, false
-	l.stopPurging()
-	l.purges.Wait()
+	l.purger.close()
 	return nil
 }
 
@@ -120,8 +112,8 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	positions = positions.trimmed(next.Sequence, l.claim.Window)
 	next.Sink = positions.encode()
 
-	bodies := l.sink.borrow(events)
-	defer l.sink.bodies.Put(bodies) // what is published was copied by the connection
+	bodies := l.sink.bodies.borrow(events)
+	defer l.sink.bodies.giveBack(bodies) // what is published was copied by the connection
 	messages, err := l.messages(bodies, events, rejects, next, known.ttl)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -129,31 +121,14 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	if err := tooLarge(messages, events, rejects, limit(k, known)); err != nil {
 		return err
 	}
-	sequence, err := k.publish(ctx, l.batchID(), messages, l.careful)
+	sequence, err := k.publish(ctx, batchID(), messages, l.careful)
 	if err != nil {
-		return l.outcome(ctx, k, err, messages, events, rejects)
+		return (&failedCommit{l, k, messages, events, rejects}).outcome(ctx, err)
 	}
 	l.last, l.marks, l.careful, l.duplicates, l.odds = sequence, positions, false, 0, 0
 	l.standing.Keep(next)
-	if l.commits++; l.commits >= purgeEvery {
-		l.commits = 0
-		l.purge(k)
-	}
+	l.purger.committed(k)
 	return nil
-}
-
-// borrow takes a buffer for the bodies of events. There are as many as commits at a time, not one for each stream.
-func (s *Sink) borrow(events []connector.Event) *[]byte {
-	size := 0
-	for i := range events {
-		size += len(events[i].Data) + natssink.MoreThanData
-	}
-	bodies, ok := s.bodies.Get().(*[]byte)
-	if !ok {
-		bodies = new([]byte)
-	}
-	*bodies = slices.Grow((*bodies)[:0], size)
-	return bodies
 }
 
 // messages makes the batch: events, rejects, checkpoint. The bodies of events are written into a buffer.
@@ -211,17 +186,4 @@ func (l *Log) read(ctx context.Context, k *link) (c connector.Checkpoint, sequen
 		}
 	}
 	return c, m.Sequence, true, nil
-}
-
-// purge removes the older checkpoints, beside whatever goes on. It can only be in vain: the newest one stays.
-func (l *Log) purge(k *link) {
-	if !l.purgeRuns.CompareAndSwap(false, true) {
-		return
-	}
-	l.purges.Go(func() {
-		defer l.purgeRuns.Store(false)
-		if err := k.purge(l.purging, l.sink.config.Stream, l.checkpoint); err != nil && l.purging.Err() == nil {
-			l.sink.logger.Warn("older checkpoints could not be removed", "stream", l.claim.Stream.Name, "error", err.Error())
-		}
-	})
 }

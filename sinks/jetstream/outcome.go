@@ -14,7 +14,7 @@ import (
 )
 
 // batchID names a batch; ids are never used twice.
-func (l *Log) batchID() string { return nuid.Next() }
+func batchID() string { return nuid.Next() }
 
 // oddities is how often in a row a server may refuse commits for a reason that we do not know before a person has to look.
 const oddities = 3
@@ -22,12 +22,22 @@ const oddities = 3
 // shortWindow is how long the stream may remember message ids for that to be waited out.
 const shortWindow = 10 * time.Minute
 
+// failedCommit is a batch that was not acknowledged.
+type failedCommit struct {
+	log      *Log
+	link     *link
+	messages []*natsgo.Msg
+	events   []connector.Event
+	rejects  []connector.Reject
+}
+
 // outcome turns the end of a batch that was not acknowledged into one of the outcomes of connector.Log. After whatever is
 // unclear the stream has to be acquired anew.
 //
 // Whatever the server refused the batch for, the owner of the log is looked up first: whoever was overtaken is fenced. A batch with a
 // message id that the stream remembers, for one, is refused for that before its guard is looked at.
-func (l *Log) outcome(ctx context.Context, k *link, err error, messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject) error {
+func (f *failedCommit) outcome(ctx context.Context, err error) error {
+	l, k := f.log, f.link
 	var notSent *notSentError
 	if errors.As(err, &notSent) {
 		if ctx.Err() != nil {
@@ -39,7 +49,7 @@ func (l *Log) outcome(ctx context.Context, k *link, err error, messages []*natsg
 	var denied *deniedError
 	refused := errors.As(err, &api)
 	if !refused && !errors.As(err, &denied) && !errors.Is(err, errNoResponders) {
-		return l.unclear(l.silence(ctx, k, err))
+		return l.unclear(f.silence(ctx, err))
 	}
 	if owner := l.owner(ctx, k); errors.Is(owner, connector.ErrFenced) {
 		return fmt.Errorf("commit: %w", owner)
@@ -49,23 +59,24 @@ func (l *Log) outcome(ctx context.Context, k *link, err error, messages []*natsg
 	switch {
 	case denied != nil && denied.subscribe:
 		l.acquired, l.unsettled = false, true
-		return l.sink.denial(denied)
+		return l.sink.hints.denial(denied)
 	case denied != nil: // what is not published cannot be part of a batch
 		l.acquired = false
-		return l.sink.denial(denied)
+		return l.sink.hints.denial(denied)
 	case !refused: // nobody listens, so nothing was written
-		return l.changed(ctx, k, err)
+		return f.changed(ctx, err)
 	}
-	return l.refusedWith(ctx, k, api, messages, events, rejects)
+	return f.refused(ctx, api)
 }
 
-// refusedWith turns a refusal into an outcome, where this instance owns the log.
-func (l *Log) refusedWith(ctx context.Context, k *link, api *apiError, messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject) error {
+// refused turns a refusal into an outcome, where this instance owns the log.
+func (f *failedCommit) refused(ctx context.Context, api *apiError) error {
+	l, k := f.log, f.link
 	switch api.Code {
 	case codeWrongSequence, codeWrongSequencePlain:
 		return l.unclear(fmt.Errorf("%w, and the checkpoint there is this instance's own", api))
 	case codeDuplicateInBatch:
-		return l.duplicate(ctx, k, api)
+		return f.duplicate(ctx, api)
 	case codeBatchIncomplete:
 		l.careful = true
 		if refusal := l.refusalNow(ctx, k); refusal != nil {
@@ -80,24 +91,24 @@ func (l *Log) refusedWith(ctx context.Context, k *link, api *apiError, messages 
 		if err != nil {
 			return fmt.Errorf("commit: %w: %w, and its limit cannot be read: %w", connector.ErrNotNow, api, err)
 		}
-		if err := tooLarge(messages, events, rejects, limit(k, known)); err != nil {
+		if err := tooLarge(f.messages, f.events, f.rejects, limit(k, known)); err != nil {
 			return err
 		}
-		return l.odd(fmt.Errorf("%w, though no message is larger than the limit of %d bytes", api, limit(k, known)))
+		return f.odd(fmt.Errorf("%w, though no message is larger than the limit of %d bytes", api, limit(k, known)))
 	case codeTTLDisabled: // allow_msg_ttl was taken away; the next commit knows
-		return l.changed(ctx, k, api)
+		return f.changed(ctx, api)
 	}
 	if refusal := l.refusal(api); refusal != nil {
 		l.acquired = false
 		return refusal
 	}
 	if notNow(api) {
-		return l.changed(ctx, k, api)
+		return f.changed(ctx, api)
 	}
 	if refusal := l.refusalNow(ctx, k); refusal != nil {
 		return refusal
 	}
-	return l.odd(api)
+	return f.odd(api)
 }
 
 // unclear marks the log as one that has to be acquired anew.
@@ -111,19 +122,21 @@ func (l *Log) unclear(cause error) error {
 }
 
 // odd is unclear, until it was so often that nothing else will come of it.
-func (l *Log) odd(cause error) error {
+func (f *failedCommit) odd(cause error) error {
+	l := f.log
 	if l.odds++; l.odds < oddities {
 		return l.unclear(cause)
 	}
 	l.acquired = false
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream, Cause: fmt.Sprintf("the server refuses every commit: %s", cause),
-		Hint: "compare its settings with what the connector wants: `twochat-connector check`, " + l.sink.command("stream info "+l.sink.config.Stream),
+		Hint: "compare its settings with what the connector wants: `twochat-connector check`, " + l.sink.hints.command("stream info "+l.sink.config.Stream),
 	}
 }
 
 // silence looks for a reason in the stream's settings where no answer came: a stream may have been told to acknowledge nothing.
-func (l *Log) silence(ctx context.Context, k *link, cause error) error {
+func (f *failedCommit) silence(ctx context.Context, cause error) error {
+	l, k := f.log, f.link
 	if errors.Is(cause, errNoAnswer) && k.conn.IsConnected() {
 		if known, err := l.sink.known(ctx, k, true); err == nil && known.refusal != nil {
 			return known.refusal
@@ -150,7 +163,8 @@ func (l *Log) refusalNow(ctx context.Context, k *link) error {
 }
 
 // changed is the outcome where nothing was written: a refusal where the stream's settings explain it, else not now.
-func (l *Log) changed(ctx context.Context, k *link, cause error) error {
+func (f *failedCommit) changed(ctx context.Context, cause error) error {
+	l, k := f.log, f.link
 	if refusal := l.refusalNow(ctx, k); refusal != nil {
 		return refusal
 	}
@@ -170,7 +184,8 @@ func (l *Log) changed(ctx context.Context, k *link, cause error) error {
 
 // duplicate is the outcome where the stream remembers the id of one of the messages. The log is looked at afresh once; if the message
 // is not in it then, it was removed, and the stream takes it once it has forgotten the id.
-func (l *Log) duplicate(ctx context.Context, k *link, api *apiError) error {
+func (f *failedCommit) duplicate(ctx context.Context, api *apiError) error {
+	l, k := f.log, f.link
 	if l.duplicates++; l.duplicates == 1 {
 		l.remembered = time.Now()
 		return l.unclear(api)
@@ -190,7 +205,7 @@ func (l *Log) duplicate(ctx context.Context, k *link, api *apiError) error {
 	}
 	l.acquired = false
 	return &connector.Refusal{Thing: thing, Cause: cause, Hint: "wait until then, or let it forget sooner: " +
-		l.sink.edit("--dupe-window 2m")}
+		l.sink.hints.edit("--dupe-window 2m")}
 }
 
 // remembers says why a stream does not take what was removed from it, and for how long.
@@ -234,41 +249,16 @@ func full(api *apiError) bool {
 	return false
 }
 
-// refusal is what only a person can mend, or nil.
-func (s *Sink) refusal(api *apiError) *connector.Refusal {
-	thing := "JetStream stream " + s.config.Stream
-	switch api.Code {
-	case codeStreamMissing:
-		s.mu.Lock()
-		existed := s.existed
-		s.mu.Unlock()
-		if existed {
-			return s.vanished()
-		}
-		return &connector.Refusal{Thing: thing, Cause: "it does not exist", Hint: s.makeHint()}
-	case codeBatchesDisabled:
-		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Hint: s.edit("--allow-batch")}
-	case codeSealed:
-		return &connector.Refusal{Thing: thing, Cause: "it is sealed and takes nothing any more", Hint: "where nothing in it is needed, remove it (" + s.command("stream rm "+s.config.Stream) + ") and " + s.makeHint()}
-	case codeNotEnabled, codeNotEnabledInAccount:
-		return &connector.Refusal{
-			Thing: thing, Cause: "JetStream is not enabled for this account",
-			Hint: "enable JetStream in the server's configuration, or use the sink `nats` (best effort)",
-		}
-	}
-	return nil
-}
-
 // refusal is the sink's; where the stream is gone under a log that stood somewhere, it says where, and how to go on after that.
 func (l *Log) refusal(api *apiError) *connector.Refusal {
-	refusal := l.sink.refusal(api)
+	refusal := l.sink.hints.refusal(api)
 	var back *connector.Refusal
 	if api.Code != codeStreamMissing || !errors.As(l.standing.Admit(l.claim.Stream.Name, connector.Checkpoint{}, false), &back) {
 		return refusal
 	}
 	back.Cause = "the JetStream stream " + l.sink.config.Stream + " was deleted while the connector ran: " + back.Cause
 	if !l.sink.config.Create {
-		back.Hint += "; the stream itself is made with `sink.jetstream.create: true`, or: " + l.sink.addCommand()
+		back.Hint += "; the stream itself is made with `sink.jetstream.create: true`, or: " + l.sink.hints.addCommand()
 	}
 	return back
 }
@@ -282,7 +272,7 @@ func (l *Log) readError(operation string, err error) error {
 	case errors.As(err, &refusal):
 		return err
 	case errors.As(err, &denied):
-		return l.sink.denial(denied)
+		return l.sink.hints.denial(denied)
 	case errors.As(err, &api):
 		// A server that is just starting says 503 as well; only a person can tell it from one without JetStream.
 		if notNow(api) {

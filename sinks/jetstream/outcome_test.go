@@ -51,7 +51,7 @@ func TestOutcome(t *testing.T) {
 		{&apiError{400, 10109, "sealed"}, "refusal"},
 	} {
 		log.acquired, log.fenced = true, false
-		err := log.outcome(t.Context(), k, row.cause, nil, nil, nil)
+		err := (&failedCommit{log: log, link: k}).outcome(t.Context(), row.cause)
 		got := "unclear"
 		var refusal *connector.Refusal
 		var rejected *connector.Rejected
@@ -76,7 +76,7 @@ func TestOutcome(t *testing.T) {
 	}
 	acquire(t, openLog(t, sink, sinktest.Claim(stream, "two")))
 	log.acquired = true
-	if err := log.outcome(t.Context(), k, &apiError{400, 10071, ""}, nil, nil, nil); !errors.Is(err, connector.ErrFenced) {
+	if err := (&failedCommit{log: log, link: k}).outcome(t.Context(), &apiError{400, 10071, ""}); !errors.Is(err, connector.ErrFenced) {
 		t.Errorf("another owner's checkpoint: %v", err)
 	}
 }

@@ -100,27 +100,17 @@ func (r *report) peers(names []string, found map[string]peer, info *jetstream.St
 }
 
 // count keeps how many servers with JetStream there are where the stream lies, as far as they say: for what hints propose.
-func (s *Sink) count(k *link, found map[string]peer) {
+func (h *hints) count(k *link, found map[string]peer) {
 	n, cluster := 0, k.conn.ConnectedClusterName()
 	for _, p := range found {
-		if p.JetStream && (p.Cluster == cluster || s.config.Domain != "") {
+		if p.JetStream && (p.Cluster == cluster || h.config.Domain != "") {
 			n++
 		}
 	}
 	if n == 0 && cluster != "" {
 		n = 3 // a cluster that does not say how large it is
 	}
-	s.mu.Lock()
-	s.servers = max(n, 1)
-	s.mu.Unlock()
-}
-
-// replicas is how many replicas the servers bear: three, or one.
-func (s *Sink) replicas() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.servers >= 3 {
-		return 3
-	}
-	return 1
+	h.mu.Lock()
+	h.servers = max(n, 1)
+	h.mu.Unlock()
 }

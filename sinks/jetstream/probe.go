@@ -21,24 +21,25 @@ const probed = 8
 
 // probe tries what the connector does, now and at its next start, with requests that change nothing: messages for another stream,
 // which the server refuses after it has admitted them, a consumer that lives for a moment, and a purge of a subject that does not exist.
-func (s *Sink) probe(ctx context.Context, k *link, r *report, info *jetstream.StreamInfo, claims []connector.Claim) error {
-	before := len(*r)
+func (i *inspection) probe(ctx context.Context, info *jetstream.StreamInfo, claims []connector.Claim) error {
+	before := len(i.report)
 	for _, step := range []func() error{
-		func() error { return s.probePublishing(ctx, k, r, claims) },
-		func() error { return s.probeReading(ctx, k, r, info) },
-		func() error { return s.probePurge(ctx, k, r) },
+		func() error { return i.probePublishing(ctx, claims) },
+		func() error { return i.probeReading(ctx, info) },
+		func() error { return i.probePurge(ctx) },
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	if len(*r) == before {
-		r.add(connector.FindingOK, "NATS user", "may publish, read back and purge", "")
+	if len(i.report) == before {
+		i.report.add(connector.FindingOK, "NATS user", "may publish, read back and purge", "")
 	}
 	return ctx.Err()
 }
 
-func (s *Sink) probePublishing(ctx context.Context, k *link, r *report, claims []connector.Claim) error {
+func (i *inspection) probePublishing(ctx context.Context, claims []connector.Claim) error {
+	s, k, r := i.sink, i.link, &i.report
 	prefix := s.config.Subject
 	names := []string{"="}
 	if len(claims) > 0 {
@@ -59,11 +60,11 @@ func (s *Sink) probePublishing(ctx context.Context, k *link, r *report, claims [
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case errors.As(err, &denied):
-				r.refuse(s.denial(denied))
+				r.refuse(s.hints.denial(denied))
 			case errors.Is(err, errNoAnswer):
-				r.add(connector.FindingRefused, "NATS user", "no answer to a message on "+subject+": it may not publish there, or not subscribe to its inbox", s.allowHint())
+				r.add(connector.FindingRefused, "NATS user", "no answer to a message on "+subject+": it may not publish there, or not subscribe to its inbox", s.hints.allowHint())
 			case errors.Is(err, errNoResponders):
-				r.add(connector.FindingRefused, "NATS user", "no stream of its account takes "+subject, s.takesHint())
+				r.add(connector.FindingRefused, "NATS user", "no stream of its account takes "+subject, s.hints.takesHint())
 			default:
 				return err
 			}
@@ -72,17 +73,10 @@ func (s *Sink) probePublishing(ctx context.Context, k *link, r *report, claims [
 	return nil
 }
 
-// takesHint says what to do where messages do not reach the stream.
-func (s *Sink) takesHint() string {
-	if s.config.APIPrefix != "" {
-		return "import the service " + strings.Join(subjects(s.config.Subject), ", ") + " of the stream's account too"
-	}
-	return "use the account that the stream is in, or import the service " + strings.Join(subjects(s.config.Subject), ", ") + " from it"
-}
-
 // probeReading tries what a restart reads the log back with. Where the API comes from another account, a service that passes one reply
 // only would let everything else pass.
-func (s *Sink) probeReading(ctx context.Context, k *link, r *report, info *jetstream.StreamInfo) error {
+func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInfo) error {
+	s, k, r := i.sink, i.link, &i.report
 	stream := s.config.Stream
 	refuse := func(text string, err error) error {
 		var denied *deniedError
@@ -90,11 +84,11 @@ func (s *Sink) probeReading(ctx context.Context, k *link, r *report, info *jetst
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, errOneReply):
-			r.refuse(s.oneReply())
+			r.refuse(s.hints.oneReply())
 		case errors.As(err, &denied):
-			r.refuse(s.denial(denied))
+			r.refuse(s.hints.denial(denied))
 		default:
-			r.add(connector.FindingRefused, "NATS user", text+": "+err.Error(), s.allowHint())
+			r.add(connector.FindingRefused, "NATS user", text+": "+err.Error(), s.hints.allowHint())
 		}
 		return nil
 	}
@@ -112,7 +106,7 @@ func (s *Sink) probeReading(ctx context.Context, k *link, r *report, info *jetst
 			return refuse("it cannot read events back by direct gets", err)
 		}
 	}
-	if err := settled(ctx, info, func() error { return s.probeConsumer(ctx, k) }); err != nil {
+	if err := settled(ctx, info, func() error { return i.probeConsumer(ctx) }); err != nil {
 		return refuse("it cannot read events back by a consumer", err)
 	}
 	return nil
@@ -153,7 +147,8 @@ func leaderless(err error) bool {
 const beat = 100 * time.Millisecond
 
 // probeConsumer makes a consumer for a subject that has no messages, and wants two replies to one pull.
-func (s *Sink) probeConsumer(ctx context.Context, k *link) error {
+func (i *inspection) probeConsumer(ctx context.Context) error {
+	s, k := i.sink, i.link
 	stream, name := s.config.Stream, "probe"+nuid.Next()
 	filter := natssink.CheckpointSubject(s.config.Subject, "no such stream")
 	create := struct {
@@ -204,14 +199,14 @@ func (s *Sink) probeConsumer(ctx context.Context, k *link) error {
 	return nil
 }
 
-func (s *Sink) probePurge(ctx context.Context, k *link, r *report) error {
-	stream := s.config.Stream
-	err := k.purge(ctx, stream, natssink.CheckpointSubject(s.config.Subject, "no such stream"))
+func (i *inspection) probePurge(ctx context.Context) error {
+	k, stream := i.link, i.sink.config.Stream
+	err := k.purge(ctx, stream, natssink.CheckpointSubject(i.sink.config.Subject, "no such stream"))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		r.add(connector.FindingWarning, "NATS user", "it cannot remove older checkpoints: "+err.Error(), "allow it to publish to "+k.api+"STREAM.PURGE."+stream)
+		i.report.add(connector.FindingWarning, "NATS user", "it cannot remove older checkpoints: "+err.Error(), "allow it to publish to "+k.api+"STREAM.PURGE."+stream)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,11 +43,12 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	}
 	held = settings{
 		read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL, direct: info.Config.AllowDirect,
-		replicas: info.Config.Replicas, duplicateWindow: info.Config.Duplicates, room: s.roomHint(&info.Config), refusal: s.judge(info),
+		replicas: info.Config.Replicas, duplicateWindow: info.Config.Duplicates, room: s.hints.roomHint(&info.Config), refusal: s.judge(info),
 	}
 	s.mu.Lock()
-	s.settings, s.existed = held, true
+	s.settings = held
 	s.mu.Unlock()
+	s.hints.exists()
 	return held, nil
 }
 
@@ -63,7 +65,7 @@ func (s *Sink) Look(ctx context.Context) error {
 	case err == nil && known.refusal != nil:
 		return known.refusal
 	case errors.As(err, &api) && !notNow(api):
-		if refusal := s.refusal(api); refusal != nil {
+		if refusal := s.hints.refusal(api); refusal != nil {
 			return refusal
 		}
 	}
@@ -83,7 +85,7 @@ func (s *Sink) judge(info *jetstream.StreamInfo) *connector.Refusal {
 				refusal = &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Hint: finding.Hint}
 			}
 		case connector.FindingWarning:
-			if s.firstWarning(finding) {
+			if s.warnings.first(finding) {
 				s.logger.Warn("the stream's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Hint)
 			}
 		}
@@ -91,27 +93,41 @@ func (s *Sink) judge(info *jetstream.StreamInfo) *connector.Refusal {
 	return refusal
 }
 
-// firstWarning says whether a warning is news.
-func (s *Sink) firstWarning(finding connector.Finding) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// warnings are those that were given already.
+type warnings struct {
+	mu    sync.Mutex
+	given map[string]bool
+}
+
+// first tells whether a warning is news, and notes it.
+func (w *warnings) first(finding connector.Finding) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	text := finding.Thing + ": " + finding.Text
-	if s.warned[text] {
+	if w.given[text] {
 		return false
 	}
-	s.warned[text] = true
+	if w.given == nil {
+		w.given = make(map[string]bool)
+	}
+	w.given[text] = true
 	return true
 }
 
-// standingOf is what this process knows of a stream's log; it outlives the Log.
-func (s *Sink) standingOf(checkpoint string) *connector.Standing {
+// standings are what this process knows of the streams' logs, by the subject of the checkpoint. They outlive the Logs.
+type standings struct {
+	mu    sync.Mutex
+	known map[string]*connector.Standing
+}
+
+func (s *standings) of(checkpoint string) *connector.Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.standing == nil {
-		s.standing = make(map[string]*connector.Standing)
+	if s.known == nil {
+		s.known = make(map[string]*connector.Standing)
 	}
-	if s.standing[checkpoint] == nil {
-		s.standing[checkpoint] = new(connector.Standing)
+	if s.known[checkpoint] == nil {
+		s.known[checkpoint] = new(connector.Standing)
 	}
-	return s.standing[checkpoint]
+	return s.known[checkpoint]
 }

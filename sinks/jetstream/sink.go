@@ -98,20 +98,20 @@ type Sink struct {
 	encoding connector.Encoding
 	logger   *slog.Logger
 	aliases  aliases
+	hints    *hints
+
+	warnings  warnings
+	standings standings
 
 	dialing chan struct{} // holds a token while somebody connects
 	reading chan struct{} // holds a token for each window that is being read back
 	open    context.Context
 	shut    context.CancelFunc
-	bodies  sync.Pool // of *[]byte: where the messages of a commit are written
+	bodies  bodyPool
 
 	mu       sync.Mutex
 	link     *link
 	settings settings
-	warned   map[string]bool                // warnings that were given already
-	standing map[string]*connector.Standing // by subject of the checkpoint
-	servers  int                            // with JetStream, as far as they say
-	existed  bool                           // the stream was there since this sink was opened
 }
 
 // windowsRead is how many windows are read back at a time. More of them make the start of a thousand streams no faster, as they share
@@ -131,24 +131,27 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	}
 	c.Section = "sink.jetstream"
 	open, shut := context.WithCancel(context.Background())
+	c = c.withDefaults()
 	return &Sink{
-		config: c.withDefaults(), encoding: encoding, logger: logger,
+		config: c, encoding: encoding, logger: logger, hints: &hints{config: c},
 		dialing: make(chan struct{}, 1), reading: make(chan struct{}, windowsRead), open: open, shut: shut,
-		warned: make(map[string]bool),
 	}, nil
 }
 
 // Log is a stream's place in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
 	prefix, name := s.config.Subject, claim.Stream.Name
-	purging, stop := context.WithCancel(context.Background())
+	life, stop := context.WithCancel(context.Background())
+	checkpoint := natssink.CheckpointSubject(prefix, name)
 	return &Log{
 		sink: s, claim: claim,
 		events:     natssink.EventsSubject(prefix, name),
-		checkpoint: natssink.CheckpointSubject(prefix, name),
+		checkpoint: checkpoint,
 		quarantine: natssink.QuarantineSubject(prefix, name),
-		standing:   s.standingOf(natssink.CheckpointSubject(prefix, name)),
-		purging:    purging, stopPurging: stop,
+		standing:   s.standings.of(checkpoint),
+		purger: &purger{
+			logger: s.logger, stream: s.config.Stream, subject: checkpoint, name: name, life: life, stop: stop,
+		},
 	}
 }
 

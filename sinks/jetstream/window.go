@@ -54,8 +54,16 @@ func (p *places) add(header natsgo.Header, sequence uint64, source string) {
 	}
 }
 
-// window reads back the newest events. It is called when nobody else can add any.
-func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (connector.State, error) {
+// windowReader reads the newest events of a log back, over one connection.
+type windowReader struct {
+	log   *Log
+	link  *link
+	known settings
+}
+
+// read reads back the newest events. It is called when nobody else can add any.
+func (w *windowReader) read(ctx context.Context, c connector.Checkpoint) (connector.State, error) {
+	l, k := w.log, w.link
 	select {
 	case l.sink.reading <- struct{}{}:
 		defer func() { <-l.sink.reading }()
@@ -66,12 +74,11 @@ func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (conn
 	if err != nil {
 		return connector.State{}, err
 	}
-	known, err := l.sink.known(ctx, k, false)
-	if err != nil {
+	if w.known, err = l.sink.known(ctx, k, false); err != nil {
 		return connector.State{}, err
 	}
 	if !found {
-		return l.withoutEvents(ctx, k, known, c)
+		return w.withoutEvents(ctx, c)
 	}
 	header, err := newest.header()
 	if err != nil {
@@ -90,30 +97,31 @@ func (l *Log) window(ctx context.Context, k *link, c connector.Checkpoint) (conn
 			return connector.State{Checkpoint: c, Seen: tail(c, want)}, nil
 		}
 	}
-	read, err := l.readBack(ctx, k, known.direct, last, l.marks.start(), newest.Sequence)
+	read, err := w.readBack(ctx, last, l.marks.start(), newest.Sequence)
 	if err != nil {
 		return connector.State{}, err
 	}
-	if read, err = l.confirmEnd(ctx, k, known, c, read); err != nil {
+	if read, err = w.confirmEnd(ctx, c, read); err != nil {
 		return connector.State{}, err
 	}
-	if err := l.confirmGaps(ctx, k, read); err != nil {
+	if err := w.confirmGaps(ctx, read); err != nil {
 		return connector.State{}, err
 	}
-	return l.state(c, read), nil
+	return w.state(c, read), nil
 }
 
 // withoutEvents is the state of a log whose leader says that it holds no event.
-func (l *Log) withoutEvents(ctx context.Context, k *link, known settings, c connector.Checkpoint) (connector.State, error) {
-	read, err := l.confirmEnd(ctx, k, known, c, nil)
+func (w *windowReader) withoutEvents(ctx context.Context, c connector.Checkpoint) (connector.State, error) {
+	read, err := w.confirmEnd(ctx, c, nil)
 	if err != nil || len(read) == 0 {
 		return connector.State{Checkpoint: c}, err
 	}
-	return l.state(c, read), nil
+	return w.state(c, read), nil
 }
 
 // state makes of what was read the state that the log is in.
-func (l *Log) state(c connector.Checkpoint, read places) connector.State {
+func (w *windowReader) state(c connector.Checkpoint, read places) connector.State {
+	l := w.log
 	c = adopt(c, read)
 	l.marks = nil
 	seen := make([]connector.Seen, 0, len(read))
@@ -163,8 +171,9 @@ func adopt(c connector.Checkpoint, read places) connector.Checkpoint {
 }
 
 // readBack reads the events' headers from one stream sequence to another, both included.
-func (l *Log) readBack(ctx context.Context, k *link, direct bool, last connector.Seen, from, to uint64) (places, error) {
-	if direct {
+func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, to uint64) (places, error) {
+	l := w.log
+	if w.known.direct {
 		var read places
 		left := func() uint64 {
 			if n := len(read); n > 0 {
@@ -172,7 +181,7 @@ func (l *Log) readBack(ctx context.Context, k *link, direct bool, last connector
 			}
 			return last.Sequence + 1 - min(max(l.marks.first(), 1), last.Sequence)
 		}
-		complete, err := k.direct(ctx, l.sink.config.Stream, l.events, from, to, left, func(header natsgo.Header, sequence uint64) {
+		complete, err := w.link.direct(ctx, l.sink.config.Stream, l.events, from, to, left, func(header natsgo.Header, sequence uint64) {
 			read.add(header, sequence, l.claim.Stream.Source())
 		})
 		if complete || err != nil {
@@ -180,7 +189,7 @@ func (l *Log) readBack(ctx context.Context, k *link, direct bool, last connector
 		}
 	}
 	var read places
-	_, err := l.consume(ctx, k, []string{l.events}, from, to, func(m jetstream.Msg, sequence uint64) {
+	_, err := w.consume(ctx, []string{l.events}, from, to, func(m jetstream.Msg, sequence uint64) {
 		read.add(m.Headers(), sequence, l.claim.Stream.Source())
 	})
 	return read, err
@@ -189,16 +198,16 @@ func (l *Log) readBack(ctx context.Context, k *link, direct bool, last connector
 // confirmEnd makes sure that the log ends where what was read ends, where that is short of the checkpoint. The events up to there have
 // expired or were erased, or the server that answered is behind: a leader that was cut off answers for a while from what it had. So the
 // rest is read, up to the take-over checkpoint that this instance has just written, which no server has that is behind.
-func (l *Log) confirmEnd(ctx context.Context, k *link, known settings, c connector.Checkpoint, read places) (places, error) {
-	n := len(read)
-	if known.replicas < 2 || c.Sequence == 0 || n > 0 && read[n-1].Sequence >= c.Sequence {
+func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, read places) (places, error) {
+	l, n := w.log, len(read)
+	if w.known.replicas < 2 || c.Sequence == 0 || n > 0 && read[n-1].Sequence >= c.Sequence {
 		return read, nil
 	}
 	from := l.marks.start()
 	if n > 0 {
 		from = read[n-1].stream + 1
 	}
-	end, err := l.consume(ctx, k, []string{l.events, l.checkpoint}, from, l.last, func(m jetstream.Msg, sequence uint64) {
+	end, err := w.consume(ctx, []string{l.events, l.checkpoint}, from, l.last, func(m jetstream.Msg, sequence uint64) {
 		if m.Subject() != l.checkpoint {
 			read.add(m.Headers(), sequence, l.claim.Stream.Source())
 		}
@@ -211,8 +220,11 @@ func (l *Log) confirmEnd(ctx context.Context, k *link, known settings, c connect
 
 // consume reads the messages' headers under some subjects by a consumer, from one stream sequence to another, and returns the last
 // sequence that it read. A consumer may be served by a replica that lags: it ends only where the leader says that the log ends.
-func (l *Log) consume(ctx context.Context, k *link, filters []string, from, to uint64, each func(m jetstream.Msg, sequence uint64)) (last uint64, err error) {
-	js, err := l.sink.jetStream(k)
+func (w *windowReader) consume(
+	ctx context.Context, filters []string, from, to uint64, each func(m jetstream.Msg, sequence uint64),
+) (last uint64, err error) {
+	l, k := w.log, w.link
+	js, err := k.jetStream()
 	if err != nil {
 		return 0, err
 	}
@@ -239,7 +251,7 @@ func (l *Log) consume(ctx context.Context, k *link, filters []string, from, to u
 		case ctx.Err() != nil:
 			return last, ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
-			return last, l.short(ctx, k, filters, from, last, replies)
+			return last, w.short(ctx, filters, from, last, replies)
 		default:
 			return last, consumerError(err)
 		}
@@ -257,10 +269,10 @@ func (l *Log) consume(ctx context.Context, k *link, filters []string, from, to u
 
 // short says what it means that a consumer brings no more: what is waited for may have expired or been erased meanwhile, or the server
 // that serves it lags.
-func (l *Log) short(ctx context.Context, k *link, filters []string, from, last uint64, replies int) error {
+func (w *windowReader) short(ctx context.Context, filters []string, from, last uint64, replies int) error {
 	var end uint64
 	for _, filter := range filters {
-		newest, found, err := k.get(ctx, l.sink.config.Stream, query{Last: filter})
+		newest, found, err := w.link.get(ctx, w.log.sink.config.Stream, query{Last: filter})
 		if err != nil {
 			return err
 		}
@@ -278,7 +290,8 @@ func (l *Log) short(ctx context.Context, k *link, filters []string, from, last u
 }
 
 // confirmGaps asks the leader about each gap in the sequences: an event that is missing must be missing there too.
-func (l *Log) confirmGaps(ctx context.Context, k *link, read places) error {
+func (w *windowReader) confirmGaps(ctx context.Context, read places) error {
+	l, k := w.log, w.link
 	asked := 0
 	for i := 1; i < len(read) && asked < gapsAsked; i++ {
 		before, after := read[i-1], read[i]

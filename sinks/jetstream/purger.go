@@ -1,0 +1,48 @@
+package jetstream
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+)
+
+// purger removes the older checkpoints of a log, beside whatever goes on. It can only be in vain: the newest one stays.
+type purger struct {
+	logger  *slog.Logger
+	stream  string // of JetStream
+	subject string // of the checkpoints
+	name    string // of the connector's stream
+
+	commits int // since the last purge
+	life    context.Context
+	stop    context.CancelFunc
+	work    sync.WaitGroup
+	busy    atomic.Bool
+}
+
+// committed counts a commit, and purges after every so many.
+func (p *purger) committed(k *link) {
+	if p.commits++; p.commits >= purgeEvery {
+		p.commits = 0
+		p.purge(k)
+	}
+}
+
+func (p *purger) purge(k *link) {
+	if !p.busy.CompareAndSwap(false, true) {
+		return
+	}
+	p.work.Go(func() {
+		defer p.busy.Store(false)
+		if err := k.purge(p.life, p.stream, p.subject); err != nil && p.life.Err() == nil {
+			p.logger.Warn("older checkpoints could not be removed", "stream", p.name, "error", err.Error())
+		}
+	})
+}
+
+// close waits for the removal that is under way.
+func (p *purger) close() {
+	p.stop()
+	p.work.Wait()
+}
