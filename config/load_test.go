@@ -61,7 +61,7 @@ func TestLoad_FullExampleIsTheDefaults(t *testing.T) {
 
 func TestLoad_EverySinkOfTheExample(t *testing.T) {
 	for _, sink := range []string{
-		`kafka: { brokers: [127.0.0.1:9092], topic: whatsapp.messages, create: false, compression: zstd, tls: {} }`,
+		`kafka: { brokers: [127.0.0.1:9092], topic: whatsapp.messages, create: false, compression: gzip, tls: {} }`,
 		`embedded: { listen: 127.0.0.1:4222, dir: ./twochat-data, max_age: 0, max_bytes: 0 }`,
 		`nats: { url: nats://127.0.0.1:4222, subject: whatsapp, state: ./whatsapp.state }`,
 		`file: { path: events.jsonl }`,

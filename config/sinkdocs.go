@@ -60,7 +60,7 @@ var sinkDocs = map[string]string{
 	"kafka.topic":               "topic of the events; TOPIC.checkpoints and TOPIC.quarantine lie beside it",
 	"kafka.replicas":            "of topics made by create; 0 = 3, or as many as the cluster is set up for",
 	"kafka.retention":           "of events in topics made by create; 0 = for ever",
-	"kafka.compression":         "of record batches: zstd, lz4, snappy, gzip or none",
+	"kafka.compression":         "of record batches: gzip, which every client reads; zstd, lz4, snappy or none",
 	"kafka.sasl.mechanism":      "plain, scram-sha-256, scram-sha-512 or oauthbearer; empty = none",
 	"kafka.sasl.username":       "of plain and scram",
 	"kafka.sasl.password_file":  "file with the password of plain and scram",

@@ -61,7 +61,7 @@ func perMessage(b *testing.B, n int, do func()) {
 // producer of franz-go, without transactions, checkpoints or order among partitions.
 func BenchmarkCommit(b *testing.B) {
 	broker := benchBroker(b)
-	for _, compression := range []string{"zstd", "lz4", "none"} {
+	for _, compression := range []string{"gzip", "zstd", "lz4", "none"} {
 		b.Run(compression, func(b *testing.B) {
 			config := Config{Topic: newTopic(), Compression: compression}
 			createTopics(b, broker, config)
@@ -94,7 +94,12 @@ func BenchmarkProduce(b *testing.B) {
 	for _, c := range []struct {
 		name  string
 		codec kgo.CompressionCodec
-	}{{"zstd", kgo.ZstdCompression().WithLevel(1)}, {"lz4", kgo.Lz4Compression()}, {"none", kgo.NoCompression()}} {
+	}{
+		{"gzip", kgo.GzipCompression().WithLevel(1)},
+		{"zstd", kgo.ZstdCompression().WithLevel(1)},
+		{"lz4", kgo.Lz4Compression()},
+		{"none", kgo.NoCompression()},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			config := Config{Topic: newTopic()}
 			createTopics(b, broker, config)
@@ -125,7 +130,7 @@ func BenchmarkProduce(b *testing.B) {
 
 // BenchmarkEncode makes the batches of a backlog; its yardstick is the bare compression of the same bytes. No broker takes part.
 func BenchmarkEncode(b *testing.B) {
-	events := backlog(sinktest.Stream("595981048477"), 1, 5000)
+	events := backlog(sinktest.Stream("595981048477"), 1, 50_000)
 	encoding := connector.Encoding{Mode: connector.ModeStructured}
 	var plain []byte
 	all := partitionBatch{}
@@ -133,20 +138,24 @@ func BenchmarkEncode(b *testing.B) {
 		all.events = append(all.events, &events[i])
 		plain = appendRecord(plain, new(draft).of(&events[i], encoding), i)
 	}
-	for _, name := range []string{"zstd", "lz4", "none"} {
+	for _, name := range []string{"gzip", "zstd", "lz4", "none"} {
 		compression, _ := compressionOf(name)
 		b.Run(name, func(b *testing.B) {
 			e := encoder{compressor: compressor{compression: compression}}
 			b.SetBytes(int64(len(plain)))
+			size := 0
 			perMessage(b, len(events), func() {
+				size = 0
 				for rest := all; rest.left() > 0; {
-					_, n, err := e.encode(rest.next(&e.draft, encoding), maxChunk, time.Now())
+					batch, n, err := e.encode(rest.next(&e.draft, encoding), maxChunk, time.Now())
 					if err != nil {
 						b.Fatal(err)
 					}
+					size += len(batch)
 					rest.stored(n)
 				}
 			})
+			b.ReportMetric(float64(size)/1e6, "MB")
 		})
 		if name == "none" {
 			continue // its yardstick would do nothing

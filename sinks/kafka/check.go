@@ -58,6 +58,10 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 		return i.refusal(fmt.Errorf("check: %w", s.hints.judged(asNotNow(err))))
 	}
 	i.ok("brokers", "%d of cluster %s answer", len(v.answered), v.id)
+	if need := strangers(s.config.Compression); need != "" {
+		i.warn("sink.kafka.compression", s.config.Compression+" stops some consumers at the first record: "+need,
+			"set `sink.kafka.compression: gzip` where those read, or install the package beside them")
+	}
 	missing := false
 	for _, topic := range s.topics.all() {
 		if !i.topic(ctx, v, topic) {

@@ -193,6 +193,30 @@ func TestCheckSettings(t *testing.T) {
 	})
 }
 
+// TestCheckCompression names the clients that stop at a record, and no client where all can read on.
+func TestCheckCompression(t *testing.T) {
+	b := fake(t, 1)
+	for compression, want := range map[string]string{
+		"": "", "gzip": "", "none": "", "zstd": "zstandard", "lz4": "kafkajs-lz4", "snappy": "python-snappy",
+	} {
+		s := openSink(t, b, Config{Topic: newTopic(), Compression: compression, Create: true}, connector.Encoding{})
+		if err := s.Create(within(t)); err != nil {
+			t.Fatal(err)
+		}
+		findings, err := s.Check(within(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(findings, func(f connector.Finding) bool { return f.Thing == "sink.kafka.compression" })
+		if (at >= 0) != (want != "") || at >= 0 && !strings.Contains(findings[at].Text, want) {
+			t.Errorf("%q: %v", compression, findings)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestCheckRights has a user without the right to the stream's transactional id, and one who may not write the topic.
 func TestCheckRights(t *testing.T) {
 	all := []kfake.ACL{}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/segmentio/kafka-go/compress"
@@ -29,7 +30,8 @@ func compressionOf(name string) (compression compress.Compression, ok bool) {
 // compressor compresses one batch after another.
 type compressor struct {
 	compression compress.Compression
-	zstd        *zstd.Encoder // made when it is needed first
+	gzip        *gzip.Writer  // made when it is needed first
+	zstd        *zstd.Encoder // the same
 	lz4         *lz4.Writer   // the same
 }
 
@@ -42,12 +44,29 @@ func (c *compressor) open(w io.Writer) (io.WriteCloser, error) {
 	switch c.compression {
 	case compress.None:
 		return uncompressed{w}, nil
+	case compress.Gzip:
+		return c.openGzip(w)
 	case compress.Lz4:
 		return c.openLZ4(w)
 	case compress.Zstd:
 		return c.openZstd(w)
 	}
 	return c.compression.Codec().NewWriter(w), nil
+}
+
+// openGzip compresses at the fastest level, which takes two thirds of the default one's time, for output that is a sixth
+// larger at most.
+func (c *compressor) openGzip(w io.Writer) (io.WriteCloser, error) {
+	if c.gzip != nil {
+		c.gzip.Reset(w)
+		return c.gzip, nil
+	}
+	made, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("make a gzip compressor: %w", err)
+	}
+	c.gzip = made
+	return made, nil
 }
 
 // openLZ4 writes blocks of 64 KB, as Java's clients do: a reader holds a block of each batch that it reads. kafka-go's are of 4 MB. A
@@ -83,3 +102,16 @@ func (c *compressor) openZstd(w io.Writer) (io.WriteCloser, error) {
 type uncompressed struct{ io.Writer }
 
 func (uncompressed) Close() error { return nil }
+
+// strangers names the clients that cannot read a compression as they come, with what they need for it; "" where all can.
+func strangers(compression string) string {
+	switch compression {
+	case "zstd":
+		return "kafka-python needs the package zstandard, aiokafka cramjam, KafkaJS @kafkajs/zstd"
+	case "lz4":
+		return "kafka-python needs the package lz4, aiokafka cramjam, KafkaJS kafkajs-lz4"
+	case "snappy":
+		return "kafka-python needs the package python-snappy, aiokafka cramjam, KafkaJS kafkajs-snappy"
+	}
+	return ""
+}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"compress/gzip"
 	"io"
 	"testing"
 
@@ -31,6 +32,32 @@ func TestCompressor_LZ4(t *testing.T) {
 		got, err := io.ReadAll(lz4.NewReader(&out))
 		if err != nil || !bytes.Equal(got, text) {
 			t.Errorf("frame %d: %d bytes, want %d; %v", n, len(got), len(text), err)
+		}
+	}
+}
+
+// A compressor writes one gzip stream after another, each whole by itself.
+func TestCompressor_Gzip(t *testing.T) {
+	c := compressor{compression: compress.Gzip}
+	for n := range 3 {
+		text := bytes.Repeat([]byte{'a' + byte(n), 'b', 'c'}, 100_000)
+		var out bytes.Buffer
+		w, err := c.open(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := gzip.NewReader(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("stream %d: %d bytes, want %d; %v", n, len(got), len(text), err)
 		}
 	}
 }

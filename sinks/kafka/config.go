@@ -22,7 +22,7 @@ type Config struct {
 	Replicas int `yaml:"replicas"`
 	// Retention is for how long topics that are made keep events and quarantine; 0 is for ever. Checkpoints stay in any case.
 	Retention time.Duration `yaml:"retention"`
-	// Compression of record batches: zstd, lz4, snappy, gzip or none.
+	// Compression of record batches: gzip, zstd, lz4, snappy or none. Every client reads gzip.
 	Compression string `yaml:"compression"`
 	SASL        SASL   `yaml:"sasl"`
 	TLS         TLS    `yaml:"tls"`
@@ -61,7 +61,7 @@ func (t TLS) on() bool { return t != TLS{} }
 // Defaults of the settings that a Config may leave empty.
 const (
 	DefaultTopic              = "whatsapp.messages"
-	DefaultCompression        = "zstd"
+	DefaultCompression        = "gzip"
 	DefaultTransactionTimeout = 20 * time.Second
 
 	minTransactionTimeout = 5 * time.Second
@@ -120,7 +120,7 @@ func (c Config) Validate() []connector.Finding {
 		refuse("topic", "it is no name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
 	}
 	if _, ok := compressionOf(c.Compression); !ok {
-		refuse("compression", "it is none that is known", "choose zstd, lz4, snappy, gzip or none")
+		refuse("compression", "it is none that is known", "choose gzip, zstd, lz4, snappy or none")
 	}
 	if c.TransactionTimeout < minTransactionTimeout || c.TransactionTimeout > maxTransactionTimeout {
 		refuse("transaction_timeout", fmt.Sprintf("%v is out of bounds", c.TransactionTimeout),
