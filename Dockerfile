@@ -8,7 +8,7 @@ ARG TARGETOS TARGETARCH
 # What `twochat-connector version` prints; the build information of Go stands in where it is empty.
 ARG VERSION=
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/twochat-connector ./cmd/twochat-connector
+    go build -trimpath -ldflags "-s -w -X github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli.version=$VERSION" -o /out/twochat-connector ./cmd/twochat-connector
 
 # No shell and no package manager; CA certificates and the user nonroot (65532) are in it.
 FROM gcr.io/distroless/static-debian12:nonroot

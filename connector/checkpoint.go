@@ -147,15 +147,15 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 	return c, nil
 }
 
-// records says whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted before it
+// Records says whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted before it
 // is committed, and does not matter.
-func (c *Checkpoint) records(other *Checkpoint) bool {
+func (c *Checkpoint) Records(other *Checkpoint) bool {
 	return c.Started == other.Started && c.Base == other.Base && c.Sequence == other.Sequence && c.Certified == other.Certified && c.HorizonAt == other.HorizonAt &&
 		c.Counters.Late == other.Counters.Late && c.Counters.Rejected == other.Counters.Rejected &&
 		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
 }
 
-// movesTo gives a checkpoint the place of one that was taken over anew.
-func (c *Checkpoint) movesTo(found *Checkpoint) {
+// MovesTo gives a checkpoint the place of one that was taken over anew.
+func (c *Checkpoint) MovesTo(found *Checkpoint) {
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

@@ -112,47 +112,5 @@ func FuzzParseCheckpoint(f *testing.F) {
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("%s\nis written again as\n%s (%v)", once, twice, err)
 		}
-		newWindow(DefaultRules(), State{Checkpoint: c})
 	})
-}
-
-func TestReject_IsACloudEventOfItsOwn(t *testing.T) {
-	tests := []struct {
-		name string
-		raw  []byte
-		cut  bool
-	}{
-		{"text", []byte(`{"uuid":7}`), false},
-		{"no text at all", []byte("\xff\x00\""), false},
-		{"cut", bytes.Repeat([]byte("x"), QuarantineBytes+1), true},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			f := found{&Message{Key: ContentKey(test.raw), Data: test.raw}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-			r := newReject(&f, "no uuid")
-			event, err := r.AppendJSON(nil, Stream{Name: "support"}, "co.2chat.whatsapp")
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := oracle(t, event)
-			if got.Type() != "co.2chat.whatsapp.connector.reject" || got.ID() != "reject-"+HashToken(f.Key) || got.Source() != "//2chat.co/whatsapp/support" ||
-				!got.Time().Equal(f.received) {
-				t.Errorf("it reads %s", got)
-			}
-			var data struct {
-				Reason string
-				Length int
-				SHA256 string
-				Cut    bool
-				Raw    []byte
-			}
-			if err := got.DataAs(&data); err != nil {
-				t.Fatal(err)
-			}
-			kept := test.raw[:min(len(test.raw), QuarantineBytes)]
-			if data.Reason != "no uuid" || data.Length != len(test.raw) || data.Cut != test.cut || !bytes.Equal(data.Raw, kept) || len(data.SHA256) != 64 {
-				t.Errorf("reason %q, length %d, cut %v, hash %q, %d bytes kept", data.Reason, data.Length, data.Cut, data.SHA256, len(data.Raw))
-			}
-		})
-	}
 }

@@ -1,8 +1,11 @@
 package connector
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Mode is how a CloudEvent lies in a broker's message.
@@ -43,4 +46,16 @@ func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, er
 		id: "reject-" + HashToken(r.Key), source: s.Source(), kind: typePrefix + RejectType, time: r.Recorded,
 	}
 	return appendData(about.appendTo(dst), data), nil
+}
+
+// NewReject makes a reject of a message that was read at a time. It keeps no raw bytes of a message that withholds them.
+func NewReject(m *Message, reason string, recorded time.Time) Reject {
+	sum := sha256.Sum256(m.Data)
+	kept := m.Data[:min(len(m.Data), QuarantineBytes)]
+	if m.Withheld {
+		kept = kept[:0:0]
+	}
+	return Reject{
+		Key: m.Key, Reason: reason, Raw: kept, Length: len(m.Data), Hash: hex.EncodeToString(sum[:]), Recorded: recorded, Place: m.Place,
+	}
 }

@@ -60,7 +60,7 @@ type Message struct {
 	// Empty says that the item is listed without its content, which the API may fill in later under the same UUID.
 	Empty bool
 
-	place Key // of a message without a UUID, where the reader has learned it
+	Place Key // of a message without a UUID, where the reader has learned it
 }
 
 // PageFault says what kind of failure kept a page from being read, by the reaction it asks for (connector/README.md, Error statuses).
@@ -85,12 +85,6 @@ const (
 	// FaultRequest: 400, 406, 422, redirects. A configuration error or a bug; probe slowly.
 	FaultRequest PageFault = "request"
 )
-
-// pageFaults lists every kind, for metrics that begin at zero.
-var pageFaults = [...]PageFault{
-	FaultTransient, FaultInvalid, FaultRateLimited, FaultCredits, FaultKey, FaultBlocked,
-	FaultNumber, FaultRequest,
-}
 
 // PageError is why a page could not be read. Its text names neither numbers nor keys nor anything a customer wrote.
 type PageError struct {

@@ -36,3 +36,15 @@ func SourceKey(baseURL, number, remote string) string {
 	sum := sha256.Sum256([]byte(strings.TrimRight(baseURL, "/") + "\n" + number + "\n" + remote))
 	return hex.EncodeToString(sum[:16])
 }
+
+// HistoryStream is the stream that takes what a live stream's first start left out: the same list under another name, with a
+// source key of its own, as the two hold different messages of it.
+func HistoryStream(live Stream) Stream {
+	s := live
+	s.Name += "-history"
+	s.SourceKey = SourceKey(live.SourceKey, "history", "")
+	if live.FormerKey != "" {
+		s.FormerKey = SourceKey(live.FormerKey, "history", "")
+	}
+	return s
+}

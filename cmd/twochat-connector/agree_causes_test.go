@@ -22,6 +22,8 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -214,7 +216,7 @@ func agreeOnCauses(t *testing.T) []agreement {
 		set := blocked.set
 		blocked.set = func(s *setup) {
 			set(s)
-			s.says = []string{"2Chat says that the account is blocked", blockedHint}
+			s.says = []string{"2Chat says that the account is blocked", pipeline.BlockedHint}
 		}
 		list = append(list, blocked)
 	}
@@ -272,7 +274,7 @@ func TestCheck_ASinkOfSomebodyElse(t *testing.T) {
 	path := configure(t, url, "embedded: { listen: '"+strings.TrimPrefix(other,
 		"nats://")+"', dir: "+filepath.Join(t.TempDir(), "data")+" }")
 	code, out, _ := finish(t, "check", "--config", path)
-	if n := strings.Count(out, "refused"); code != exitWrong || n != 2 || !strings.Contains(out,
+	if n := strings.Count(out, "refused"); code != cli.ExitWrong || n != 2 || !strings.Contains(out,
 		"One thing is refused") || strings.Contains(out, "WHATSAPP") {
 		t.Errorf("it ends with %d, and says:\n%s", code, out)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -149,7 +150,7 @@ func agreeOnNATS(t *testing.T) []agreement {
 		return func(s *setup) { first(s); s.runOnce(); change(s) }
 	}
 	embedded := func(s *setup) {
-		s.sink = "embedded: { listen: '" + closedPort(s.t) + "', dir: " + filepath.Join(s.dir, "data") + " }"
+		s.sink = "embedded: { listen: '" + clitest.ClosedPort(s.t) + "', dir: " + filepath.Join(s.dir, "data") + " }"
 	}
 	return []agreement{
 		{"NATS without the stream", false, sink(plain, "missing", "")},
@@ -164,7 +165,7 @@ func agreeOnNATS(t *testing.T) []agreement {
 		{"NATS account too small", false, sink(small, "b", ", create: true, max_bytes: 50000000")},
 		{"NATS wants a token", false, sink(locked, "made", ", create: true")},
 		{"NATS token file missing", false, sink(locked, "made", ", create: true, token_file: /nowhere/token")},
-		{"NATS not there", false, func(s *setup) { sink("nats://"+closedPort(s.t), "made", "")(s) }},
+		{"NATS not there", false, func(s *setup) { sink("nats://"+clitest.ClosedPort(s.t), "made", "")(s) }},
 		{"NATS TLS files missing", false, sink(plain, "made", ", create: true, tls: { ca_file: /nowhere/ca.pem }")},
 		{"NATS, other list", false, then(sink(plain, "list", ", create: true"), anotherList)},
 		{"NATS, other name", false, then(sink(plain, "name", ", create: true"), anotherName)},
@@ -184,7 +185,7 @@ func agreeOnNATS(t *testing.T) []agreement {
 			s.sink = "embedded: { listen: '" + strings.TrimPrefix(plain, "nats://") + "', dir: " + filepath.Join(s.dir, "data") + " }"
 		}},
 		{"embedded, folder that cannot be made", false, func(s *setup) {
-			s.sink = "embedded: { listen: '" + closedPort(s.t) + "', dir: /proc/nowhere/data }"
+			s.sink = "embedded: { listen: '" + clitest.ClosedPort(s.t) + "', dir: /proc/nowhere/data }"
 		}},
 	}
 }
@@ -229,7 +230,7 @@ func agreeOnKafka(t *testing.T) []agreement {
 	return []agreement{
 		{"Kafka without topics", false, sink(address, "missing", "")},
 		{"Kafka, topics to be made", true, sink(address, "made", ", create: true")},
-		{"Kafka not there", false, func(s *setup) { sink(closedPort(s.t), "made", ", create: true")(s) }},
+		{"Kafka not there", false, func(s *setup) { sink(clitest.ClosedPort(s.t), "made", ", create: true")(s) }},
 		{"Kafka under a name that does not resolve", false, sink(hiddenAddress, "made", ", create: true")},
 		{"Kafka, other list", false, func(s *setup) { sink(address, "list", ", create: true")(s); s.runOnce(); anotherList(s) }},
 		{"Kafka, other name", false, func(s *setup) { sink(address, "name", ", create: true")(s); s.runOnce(); anotherName(s) }},

@@ -17,6 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
@@ -75,7 +79,7 @@ func (s *setup) command(ctx context.Context, args ...string) *running {
 	ctx, r.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(r.ended)
-		r.code = run(ctx, &program{env: s.env, in: strings.NewReader(""), out: &r.out, err: &r.err, standardLog: s.hear}, args)
+		r.code = run(ctx, &cli.Program{Env: s.env, In: strings.NewReader(""), Out: &r.out, Err: &r.err, StandardLog: s.hear}, args)
 	}()
 	return r
 }
@@ -104,27 +108,27 @@ func (s *setup) starts(wanted bool, within time.Duration) (bool, *running) {
 			return false, r
 		case <-ticker.C:
 		}
-		admin := r.logged("started", "admin")
-		if admin == "" {
+		server := r.logged("started", "admin")
+		if server == "" {
 			continue
 		}
-		if body, err := tryGet(admin + "/readyz"); err == nil {
+		if body, err := tryGet(server + "/readyz"); err == nil {
 			s.shown = body
 		}
-		if readsAndDelivers(ctx, admin) {
+		if readsAndDelivers(ctx, server) {
 			return true, r
 		}
 	}
 }
 
 // readsAndDelivers says whether an instance is ready, and has read each list down to what is delivered.
-func readsAndDelivers(ctx context.Context, admin string) bool {
-	var r report
-	body, err := askStatus(ctx, admin, admin)
+func readsAndDelivers(ctx context.Context, server string) bool {
+	var r pipeline.Report
+	body, err := admin.Ask(ctx, server, server)
 	if err != nil || json.Unmarshal(body, &r) != nil || !r.Ready {
 		return false
 	}
-	return !slices.ContainsFunc(r.Streams, func(s streamReport) bool { return s.LastSuccessfulPoll.IsZero() })
+	return !slices.ContainsFunc(r.Streams, func(s pipeline.StreamReport) bool { return s.LastSuccessfulPoll.IsZero() })
 }
 
 // notReady is how long run is watched where check refuses it: what is well is ready within two seconds.
@@ -173,11 +177,11 @@ func (s *setup) agree(name string, ready bool) {
 	}()
 	check := s.command(s.t.Context(), append([]string{"check", "--config", s.write()}, s.words...)...)
 	<-check.ended
-	said := check.code == exitFine
+	said := check.code == cli.ExitFine
 	if said != strings.Contains(check.out.String(), "Ready to run") {
 		s.t.Errorf("%s: check ends with %d, and says: %s", name, check.code, check.out.String())
 	}
-	if !said && check.code != exitWrong && check.code != exitUsage {
+	if !said && check.code != cli.ExitWrong && check.code != cli.ExitUsage {
 		s.t.Errorf("%s: check ends with %d: %s", name, check.code, check.err.String())
 	}
 	for line := range strings.Lines(check.out.String()) {
@@ -339,7 +343,7 @@ func agreeOnAPI() []agreement {
 		answering("the account's word broken", true, nil, says(500, "")),
 		answering("the account's word forbidden", true, nil, says(403, detail)),
 		answering("account blocked", false, nil, says(200, `{"success":true,"account":{"blocked":true},"limits":{},"usage":{}}`)),
-		{"nobody at the API's address", false, func(s *setup) { s.api = "http://" + closedPort(s.t) }},
+		{"nobody at the API's address", false, func(s *setup) { s.api = "http://" + clitest.ClosedPort(s.t) }},
 		{"an address that only accepts", false, func(s *setup) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/backfill"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -43,7 +46,7 @@ func readStream(t *testing.T, server, stream string, want int) []stored {
 	t.Helper()
 	c := *sinks.Defaults().JetStream
 	c.URL = server
-	sink, err := sinks.Open(sinks.Config{JetStream: &c}, connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}, quietLogger())
+	sink, err := sinks.Open(sinks.Config{JetStream: &c}, connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}, cli.QuietLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,9 +85,9 @@ func liveStream(t *testing.T, path string) *running {
 	return r
 }
 
-func result(t *testing.T, out string) summary {
+func result(t *testing.T, out string) backfill.Summary {
 	t.Helper()
-	var s summary
+	var s backfill.Summary
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("%v in %q", err, out)
 	}
@@ -105,7 +108,7 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	t.Logf("%+v", s)
-	wantText(t, "log", errOut, `"backfill begins"`, "support-history")
+	clitest.WantText(t, "log", errOut, `"backfill begins"`, "support-history")
 
 	// Again: there is nothing more.
 	code, out, _ = finish(t, "backfill", "--config", path, "--all", "--json")
@@ -249,11 +252,11 @@ func TestBackfill_Since(t *testing.T) {
 	}
 	code, out, _ = finish(t, "backfill", "--config", path, "--since", "10h")
 	wantCode(t, code, 0)
-	wantText(t, "result", out, "All of the history is in the sink", "support-history", "credits")
+	clitest.WantText(t, "result", out, "All of the history is in the sink", "support-history", "credits")
 
 	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	wantText(t, "error", errOut, "begun with --since", "go on with --since")
+	clitest.WantText(t, "error", errOut, "begun with --since", "go on with --since")
 	code, out, _ = finish(t, "backfill", "--config", path, "--since", "10h", "--json")
 	wantCode(t, code, 0)
 	if s := result(t, out); !s.Done || s.Delivered != 0 || s.Messages < 550 || s.Messages > 640 {
@@ -278,12 +281,12 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 	} {
 		code, _, errOut := finish(t, append([]string{"backfill", "--config", path}, row.args...)...)
 		wantCode(t, code, row.code)
-		wantText(t, "error", errOut, row.text)
+		clitest.WantText(t, "error", errOut, row.text)
 	}
 	// A server without the connector's stream, then a stream that never ran.
 	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	wantText(t, "error", errOut, "support")
+	clitest.WantText(t, "error", errOut, "support")
 	live := liveStream(t, path)
 	live.end()
 	for range 300 {
@@ -292,7 +295,7 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 	fake.Insert("", 250)
 	code, _, errOut = finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	wantText(t, "error", errOut, "nothing tells what is history", "start: beginning")
+	clitest.WantText(t, "error", errOut, "nothing tells what is history", "start: beginning")
 }
 
 // A file is held by the one process that writes it, so the history has its own, which a second backfill may not have.
@@ -312,7 +315,7 @@ func TestBackfill_FileBeside(t *testing.T) {
 	})
 	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	wantText(t, "error", errOut, "events.support-history.jsonl", "another process is writing here")
+	clitest.WantText(t, "error", errOut, "events.support-history.jsonl", "another process is writing here")
 	fake.SetLatency(0)
 	wantCode(t, first.wait(), 0)
 	if s := result(t, first.out.String()); !s.Done || s.Messages != 2000 || s.File != own {
@@ -358,7 +361,7 @@ func TestBackfill_LeavesTheReserve(t *testing.T) {
 	replace(t, path, "monthly_credits: 1000000000", fmt.Sprint("monthly_credits: ", budget))
 	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	wantText(t, "error", errOut, "no more is left than the reserve of 2", "raise poll.monthly_credits", "may not do for all of the history")
+	clitest.WantText(t, "error", errOut, "no more is left than the reserve of 2", "raise poll.monthly_credits", "may not do for all of the history")
 	if left := budget - fake.Requests(); left < 2 || left > 4 {
 		t.Errorf("%d calls are left of the budget, want the reserve of 2", left)
 	}
@@ -378,5 +381,5 @@ func TestBackfill_NothingLeftOut(t *testing.T) {
 	liveStream(t, path).end()
 	code, out, _ := finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 0)
-	wantText(t, "result", out, "no history to deliver")
+	clitest.WantText(t, "result", out, "no history to deliver")
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -27,13 +28,13 @@ func TestBackfill_WaitsForCredits(t *testing.T) {
 		t.Run(row.what, func(t *testing.T) {
 			fake.SetCredits(fake.Requests() + row.credits)
 			r := start(t, append([]string{"backfill", "--config", path, "--all"}, row.args...)...)
-			until(t, "it waits for credits", func() bool { return strings.Contains(r.err.String(), heldByCredits) || isEnded(r) })
+			until(t, "it waits for credits", func() bool { return strings.Contains(r.err.String(), "waits for credits") || isEnded(r) })
 			if isEnded(r) {
 				t.Fatal("it ended")
 			}
-			wantText(t, "log", r.err.String(), "it goes on by itself", "HTTP 402", "top up the account")
+			clitest.WantText(t, "log", r.err.String(), "it goes on by itself", "HTTP 402", "top up the account")
 			wantCode(t, r.end(), 0)
-			wantText(t, "result", r.out.String(), row.out)
+			clitest.WantText(t, "result", r.out.String(), row.out)
 		})
 	}
 	fake.SetCredits(1 << 30)
@@ -57,7 +58,7 @@ func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
 			fake.Next(fault)
 			code, _, errOut := finish(t, append([]string{"backfill", "--config", path, "--all"}, more...)...)
 			wantCode(t, code, 1)
-			wantText(t, "error", errOut, name, "`twochat-connector check` says what is wrong", "goes on where it was")
+			clitest.WantText(t, "error", errOut, name, "`twochat-connector check` says what is wrong", "goes on where it was")
 		}
 	}
 }

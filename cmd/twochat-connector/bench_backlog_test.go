@@ -64,7 +64,7 @@ func runBacklog(b *testing.B, baseURL string, sink sinks.Config) (spent, int64) 
 		w = begin(b, c)
 		w.rest(b, backlogMessages, 2*time.Millisecond)
 	})
-	requests := w.calls.Load()
+	requests := w.requests()
 	w.end(b)
 	return s, requests
 }

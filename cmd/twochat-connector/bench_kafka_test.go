@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -95,7 +96,7 @@ func createTopics(ctx context.Context, b *testing.B, address, topic string) erro
 	b.Helper()
 	c := *sinks.Defaults().Kafka
 	c.Brokers, c.Topic, c.Create = []string{address}, topic, true
-	sink, err := sinks.Open(sinks.Config{Kafka: &c}, benchConfig("", 0, 0).Encoding(), quietLogger())
+	sink, err := sinks.Open(sinks.Config{Kafka: &c}, benchConfig("", 0, 0).Encoding(), cli.QuietLogger())
 	if err != nil {
 		b.Fatal(err)
 	}

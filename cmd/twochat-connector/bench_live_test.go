@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -39,7 +41,7 @@ func BenchmarkLive(b *testing.B) {
 	arrived := make(chan string, 1000)
 	followed := make(chan error, 1)
 	go func() {
-		followed <- w.sink.Follow(ctx, "", 0, func(event []byte) error {
+		followed <- w.Sink.Follow(ctx, "", 0, func(event []byte) error {
 			var e struct{ ID string }
 			err := json.Unmarshal(event, &e)
 			arrived <- e.ID
@@ -110,7 +112,7 @@ func TestPoll_CostsOneCall(t *testing.T) {
 	c.Start = config.Start{Mode: config.StartNow}
 	sink := *sinks.Defaults().File
 	sink.Path = filepath.Join(t.TempDir(), "events.jsonl")
-	s, err := sinks.Open(sinks.Config{File: &sink}, c.Encoding(), quietLogger())
+	s, err := sinks.Open(sinks.Config{File: &sink}, c.Encoding(), cli.QuietLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,14 +127,14 @@ func TestPoll_CostsOneCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claim := claimsOf(c, twochat.Privacy{}, "one", words{})[0]
+	claim := pipeline.ClaimsOf(c, twochat.Privacy{}, "one", pipeline.Overrides{})[0]
 	log := s.Log(claim)
 	defer log.Close()
-	session := connector.NewSession(client, log, connector.Reading{
-		Stream: claim.Stream, Rules: rulesOf(c), Events: c.EventSettings(), Crew: connector.Hands(4),
+	session := reader.NewSession(client, log, reader.Reading{
+		Stream: claim.Stream, Rules: pipeline.RulesOf(c), Events: c.EventSettings(), Workers: reader.Workers(4),
 	}, c.Start.At(time.Now()))
 	defer session.Close()
-	poll := func() connector.Outcome {
+	poll := func() reader.Outcome {
 		t.Helper()
 		out, err := session.Poll(t.Context())
 		if err != nil {

@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
 )
 
 // buildConnector builds the program as the image does, and returns its path.
@@ -64,7 +66,7 @@ func (s settings) write(b testing.TB) string {
 // binary is the built program at work in a process of its own.
 type binary struct {
 	cmd   *exec.Cmd
-	err   output
+	err   clitest.Output
 	began time.Time
 	admin string
 }
@@ -116,14 +118,14 @@ func (p *binary) ready(b testing.TB, within time.Duration) {
 }
 
 // status is the program's report.
-func (p *binary) status(b testing.TB) report {
+func (p *binary) status(b testing.TB) pipeline.Report {
 	b.Helper()
 	response, err := http.Get(p.admin + "/status")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer response.Body.Close()
-	var r report
+	var r pipeline.Report
 	if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
 		b.Fatal(err)
 	}
@@ -136,7 +138,7 @@ func (p *binary) rest(b testing.TB, events uint64, within time.Duration) {
 	p.ready(b, within)
 	p.wait(b, within, func() bool {
 		for _, s := range p.status(b).Streams {
-			if s.State != connector.StateLive || s.Sequence != events || s.Certified != events {
+			if s.State != poller.StateLive || s.Sequence != events || s.Certified != events {
 				return false
 			}
 		}

@@ -22,8 +22,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
@@ -46,8 +48,8 @@ func benchConfig(baseURL string, streams int, interval time.Duration) *config.Co
 
 // atWork is a pipeline that runs, with all that `run` gives it but the admin server.
 type atWork struct {
-	*pipeline
-	log   output // warnings
+	*pipeline.Pipeline
+	log   clitest.Output // warnings
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -67,8 +69,8 @@ func begin(b testing.TB, c *config.Config) *atWork {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w.pipeline = newPipeline(parts{
-		config: c, sink: sink, client: client, privacy: privacy, registry: prometheus.NewRegistry(), logger: logger,
+	w.Pipeline = pipeline.New(pipeline.Parts{
+		Config: c, Sink: sink, Client: client, Privacy: privacy, Registry: prometheus.NewRegistry(), Logger: logger,
 	})
 	go func() {
 		err := w.Run(ctx)
@@ -95,12 +97,12 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 	deadline := time.NewTimer(4 * time.Minute)
 	defer deadline.Stop()
 	for i := 0; ; {
-		for list := w.statuses(); i < len(list); i++ {
-			if s := list[i]; s.State != connector.StateLive || s.Sequence != events || s.Certified != events || s.LastSuccessfulPoll.IsZero() {
+		for list := w.Statuses(); i < len(list); i++ {
+			if s := list[i]; s.State != poller.StateLive || s.Sequence != events || s.Certified != events || s.LastSuccessfulPoll.IsZero() {
 				break
 			}
 		}
-		if i == len(w.lanes) {
+		if i == len(w.Statuses()) {
 			return
 		}
 		select {
@@ -108,7 +110,7 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 		case err := <-w.ended:
 			b.Fatalf("the pipeline ended: %v\n%s", err, w.log.String())
 		case <-deadline.C:
-			b.Fatalf("stream %d does not come to rest: %+v\n%s", i, w.statuses()[i], w.log.String())
+			b.Fatalf("stream %d does not come to rest: %+v\n%s", i, w.Statuses()[i], w.log.String())
 		}
 	}
 }
@@ -239,4 +241,12 @@ func load() string {
 		return err.Error()
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// requests is how many pages were asked for.
+func (w *atWork) requests() (n int64) {
+	for _, s := range w.Statuses() {
+		n += int64(s.Requests)
+	}
+	return n
 }

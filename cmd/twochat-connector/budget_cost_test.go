@@ -6,8 +6,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -29,13 +31,13 @@ func TestCost_WithinTheBudget(t *testing.T) {
 			c := config.Default()
 			c.Poll.MonthlyCredits = test.monthly
 			c.TwoChat.Streams = make([]config.StreamConfig, test.streams)
-			budget := freshBudget(&c, now)
+			budget := pipeline.FreshBudget(&c, now)
 			if test.plan > 0 {
-				budget = idleBudget(&c)
-				budget.Read(connector.AccountUsage{At: now, Used: test.used, Max: test.plan})
+				budget = pipeline.IdleBudget(&c)
+				budget.Read(quota.AccountUsage{At: now, Used: test.used, Max: test.plan})
 			}
-			in := costOf(&c, 500).within(&c, budget, now)
-			if got := in.interval(); !strings.HasPrefix(got, test.interval) {
+			in := pipeline.CostOf(&c, 500).Within(&c, budget, now)
+			if got := in.Interval(); !strings.HasPrefix(got, test.interval) {
 				t.Errorf("interval\n got %q\nwant %q", got, test.interval)
 			}
 			if got := in.Budget.Text; !strings.Contains(got, test.words) {
@@ -44,7 +46,7 @@ func TestCost_WithinTheBudget(t *testing.T) {
 			if slow := in.Busy > c.Poll.MinInterval; slow != in.Budget.Slows {
 				t.Errorf("slows is %v at %v", in.Budget.Slows, in.Busy)
 			}
-			if without := costOf(&c, 500); in.CallsBusy > without.CallsBusy || in.CallsQuiet > without.CallsQuiet {
+			if without := pipeline.CostOf(&c, 500); in.CallsBusy > without.CallsBusy || in.CallsQuiet > without.CallsQuiet {
 				t.Errorf("calls %d and %d, without a budget %d and %d", in.CallsQuiet, in.CallsBusy, without.CallsQuiet, without.CallsBusy)
 			}
 		})
@@ -56,10 +58,10 @@ func TestCost_IsWhatRunSpends(t *testing.T) {
 	for name, test := range map[string]struct {
 		history int
 		every   time.Duration // between two messages
-		said    func(cost) int64
+		said    func(pipeline.Cost) int64
 	}{
-		"quiet": {50, time.Hour * 1000, func(k cost) int64 { return k.CallsQuiet }},
-		"busy":  {25_000, 9 * time.Second, func(k cost) int64 { return k.CallsBusy }},
+		"quiet": {50, time.Hour * 1000, func(k pipeline.Cost) int64 { return k.CallsQuiet }},
+		"busy":  {25_000, 9 * time.Second, func(k pipeline.Cost) int64 { return k.CallsBusy }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -74,7 +76,7 @@ func TestCost_IsWhatRunSpends(t *testing.T) {
 				live(2 * time.Hour) // the history is read
 				before := fake.Requests()
 				live(12 * time.Hour)
-				spent, said := 60*int64(fake.Requests()-before), test.said(costOf(e.pipe.config, 600))
+				spent, said := 60*int64(fake.Requests()-before), test.said(pipeline.CostOf(e.pipe.Config, 600))
 				if spent < said*95/100 || spent > said*105/100 {
 					t.Errorf("a month costs %d calls, said were %d", spent, said)
 				}
@@ -88,11 +90,11 @@ func TestCheck_SaysHowLongTheBudgetLasts(t *testing.T) {
 	fake.Consume(4_000)
 	config := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }")
 	code, out, errOut := finish(t, "check", "--config", config, "--json")
-	if code != exitFine || !strings.Contains(out, `"budget": 1000000000`) || !strings.Contains(out, `"used": 4001`) {
+	if code != cli.ExitFine || !strings.Contains(out, `"budget": 1000000000`) || !strings.Contains(out, `"used": 4001`) {
 		t.Errorf("check ends with %d:\n%s%s", code, out, errOut)
 	}
 	code, out, errOut = finish(t, "check", "--config", config)
-	if code != exitFine || !strings.Contains(out, "Of the month's budget of 1,000,000,000 calls the account has used 4,003: it lasts for a month even if messages never cease.") {
+	if code != cli.ExitFine || !strings.Contains(out, "Of the month's budget of 1,000,000,000 calls the account has used 4,003: it lasts for a month even if messages never cease.") {
 		t.Errorf("check ends with %d:\n%s%s", code, out, errOut)
 	}
 }

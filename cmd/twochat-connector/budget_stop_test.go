@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -39,10 +40,10 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 				}
 				quiet := used()
 				r := e.wantTrouble(t, "budget of calls is used up", "not one more is made until the account")
-				if s := r.Streams[0]; s.State != connector.StateSpent || s.NextAttempt.IsZero() || s.Hint == "" {
+				if s := r.Streams[0]; s.State != poller.StateSpent || s.NextAttempt.IsZero() || s.Hint == "" {
 					t.Errorf("%+v", s)
 				}
-				if r.Budget.State != connector.BudgetSpent || !r.Budget.Stopped || r.Budget.Used > budget {
+				if r.Budget.State != quota.BudgetSpent || !r.Budget.Stopped || r.Budget.Used > budget {
 					t.Errorf("%+v", r.Budget)
 				}
 				uuid := fake.Insert("", 1)[0]
@@ -52,10 +53,10 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 				}
 				fake.Consume(-fake.Requests())
 				time.Sleep(6 * time.Hour)
-				if _, ok := e.sink.delivered("0", uuid); name == "live" && !ok {
+				if _, ok := e.sink.Delivered("0", uuid); name == "live" && !ok {
 					t.Error("it does not go on in the new month")
 				}
-				if r := e.pipe.report(time.Now()); !r.Ready || r.Budget.Stopped || r.Streams[0].State == connector.StateSpent {
+				if r := e.pipe.Report(time.Now()); !r.Ready || r.Budget.Stopped || r.Streams[0].State == poller.StateSpent {
 					t.Errorf("in the new month: %q, %+v", r.NotReady, r.Budget)
 				}
 				for text, want := range map[string]int{"not one more is made": 1, "calls are made again": 1, "state=spent": 1} {

@@ -9,8 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/config"
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -30,9 +33,9 @@ func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 		fake.Insert(numbers[0], 50_000)
 		sent := make(map[string]time.Time)
 		streams := make(map[string]string)
-		for e.sink.count("0") < 50_300 || e.pipe.statuses()[0].State != connector.StateLive {
+		for e.sink.Count("0") < 50_300 || e.pipe.Statuses()[0].State != poller.StateLive {
 			if time.Since(began) > time.Hour {
-				t.Fatalf("after an hour %d messages of the backlog are delivered", e.sink.count("0"))
+				t.Fatalf("after an hour %d messages of the backlog are delivered", e.sink.Count("0"))
 			}
 			time.Sleep(7 * time.Second)
 			for _, number := range numbers[1:] {
@@ -46,7 +49,7 @@ func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 		const slack = 5 * time.Second // jitter, a turn of each stream, the request itself
 		worst := time.Duration(0)
 		for uuid, at := range sent {
-			arrived, ok := e.sink.delivered(streams[uuid], uuid)
+			arrived, ok := e.sink.Delivered(streams[uuid], uuid)
 			if !ok {
 				t.Errorf("a message of stream %s did not arrive", streams[uuid])
 				continue
@@ -84,8 +87,8 @@ func TestPipeline_OutOfCredits(t *testing.T) {
 		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
 		defer e.end()
 		time.Sleep(3 * time.Hour)
-		status := e.pipe.statuses()[0]
-		if status.State != connector.StateNoSource || !strings.Contains(status.Cause, "credit") {
+		status := e.pipe.Statuses()[0]
+		if status.State != poller.StateNoSource || !strings.Contains(status.Cause, "credit") {
 			t.Fatalf("without credits: %s, %q", status.State, status.Cause)
 		}
 		from := time.Now()
@@ -100,10 +103,10 @@ func TestPipeline_OutOfCredits(t *testing.T) {
 		}
 		fake.SetCredits(1_000_000)
 		time.Sleep(50 * time.Minute)
-		if _, ok := e.sink.delivered("0", uuid); !ok {
+		if _, ok := e.sink.Delivered("0", uuid); !ok {
 			t.Error("the message did not arrive though there are credits again")
 		}
-		if status := e.pipe.statuses()[0]; status.State != connector.StateLive {
+		if status := e.pipe.Statuses()[0]; status.State != poller.StateLive {
 			t.Errorf("with credits: %s, %q", status.State, status.Cause)
 		}
 		if n := strings.Count(e.log.String(), "state=no_source"); n != 1 {
@@ -132,7 +135,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 		}
 		// Half an hour after a reading its own calls since are counted all the same.
 		time.Sleep(30 * time.Minute)
-		if s := e.pipe.report(time.Now()).Budget; s.Used != int64(fake.Requests()) {
+		if s := e.pipe.Report(time.Now()).Budget; s.Used != int64(fake.Requests()) {
 			t.Errorf("%d calls used, made %d", s.Used, fake.Requests())
 		}
 		fake.Consume(300_000)
@@ -140,12 +143,12 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 		if n := polls(10 * time.Hour); n < 60 || n > 67 {
 			t.Errorf("%d polls in ten hours on a spent budget, expected 63 and a sweep at most", n)
 		}
-		r := e.pipe.report(time.Now())
-		if r.Budget.State != connector.BudgetSpent || r.Streams[0].Interval != 10*time.Minute || r.SweepEvery != 24*time.Hour || !r.Ready {
+		r := e.pipe.Report(time.Now())
+		if r.Budget.State != quota.BudgetSpent || r.Streams[0].Interval != 10*time.Minute || r.SweepEvery != 24*time.Hour || !r.Ready {
 			t.Errorf("spent: %+v, every %v, sweeps %v, not ready: %q", r.Budget, r.Streams[0].Interval, r.SweepEvery, r.NotReady)
 		}
 		var page bytes.Buffer
-		if err := statusPage.Execute(&page, r); err != nil || !strings.Contains(page.String(), "used up: 30") {
+		if err := admin.StatusPage.Execute(&page, r); err != nil || !strings.Contains(page.String(), "used up: 30") {
 			t.Errorf("the page does not show it: %v", err)
 		}
 		page.Reset()
@@ -155,7 +158,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 		// An account that cannot be read changes nothing.
 		fake.NextInfo(slices.Repeat([]twochattest.Fault{twochattest.Status(500, twochattest.BodyError)}, 6)...)
 		time.Sleep(4 * time.Hour)
-		if s := e.pipe.report(time.Now()).Budget; s.State != connector.BudgetSpent {
+		if s := e.pipe.Report(time.Now()).Budget; s.State != quota.BudgetSpent {
 			t.Errorf("while the account cannot be read: %+v", s)
 		}
 		fake.Consume(-300_500)
@@ -163,7 +166,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 		if n := polls(10 * time.Hour); n < 620 || n > 670 {
 			t.Errorf("%d polls in ten hours of a new month, expected as many as at first", n)
 		}
-		if s := e.pipe.report(time.Now()).Budget; !s.ResetLearned || s.State != connector.BudgetLasts {
+		if s := e.pipe.Report(time.Now()).Budget; !s.ResetLearned || s.State != quota.BudgetLasts {
 			t.Errorf("in a new month: %+v", s)
 		}
 		for text, want := range map[string]int{"budget of calls is used up": 1, "lasts again": 1, "month began anew": 1, "limits and usage cannot be read": 1, "account's limits read": 2} {
@@ -191,15 +194,15 @@ func TestPipeline_RateLimited(t *testing.T) {
 		if after := e.wire.since(limited[0].at, asksList); len(after) != 1 {
 			t.Errorf("%d requests in the time that the server asked to wait", len(after)-1)
 		}
-		r := e.pipe.report(time.Now())
+		r := e.pipe.Report(time.Now())
 		if len(r.NotReady) != len(numbers) {
 			t.Fatalf("not ready: %q", r.NotReady)
 		}
 		for _, text := range r.NotReady {
-			wantText(t, "not ready", text, "the last successful poll was", "; the rate limit lets no request go for another 1")
+			clitest.WantText(t, "not ready", text, "the last successful poll was", "; the rate limit lets no request go for another 1")
 		}
 		time.Sleep(12 * time.Minute)
-		if r := e.pipe.report(time.Now()); !r.Ready {
+		if r := e.pipe.Report(time.Now()); !r.Ready {
 			t.Errorf("afterwards: %q", r.NotReady)
 		}
 	})
@@ -235,13 +238,13 @@ func TestPipeline_FirstReadingTakesATurn(t *testing.T) {
 // The day on which the account's month begins anew is learned once: the next process reads it in the streams' checkpoints.
 func TestPipeline_RemembersTheReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake, sink := twochattest.New(twochattest.Options{History: 10, Credits: 500_000}), &memorySink{}
-		run := func(d time.Duration, do func()) connector.BudgetStatus {
+		fake, sink := twochattest.New(twochattest.Options{History: 10, Credits: 500_000}), &clitest.MemorySink{}
+		run := func(d time.Duration, do func()) quota.BudgetStatus {
 			e := newEconomyOn(t, sink, fake, []string{twochattest.DefaultNumber}, func(*config.Config) {})
 			defer e.end()
 			do()
 			time.Sleep(d)
-			return e.pipe.report(time.Now()).Budget
+			return e.pipe.Report(time.Now()).Budget
 		}
 		fake.Consume(10_000)
 		if before := run(3*time.Hour, func() {}); before.ResetLearned {

@@ -23,7 +23,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -79,7 +82,7 @@ func eachSecret(t *testing.T, sink string, test func(c *canary, turn int)) {
 			}
 			c := &canary{
 				setup: &setup{t: t, dir: t.TempDir(), api: url, sink: sink}, fake: fake, mode: mode,
-				admin: closedPort(t), listed: canaryHistory,
+				admin: clitest.ClosedPort(t), listed: canaryHistory,
 			}
 			c.put("key", testKey)
 			c.change("127.0.0.1:0", c.admin)
@@ -128,14 +131,14 @@ func (c *canary) look() {
 }
 
 // until waits for the record of the stream to be as wanted; the last record is in the failure.
-func (c *canary) until(what string, is func(s streamReport, body string) bool) bool {
+func (c *canary) until(what string, is func(s pipeline.StreamReport, body string) bool) bool {
 	deadline := time.NewTimer(40 * time.Second)
 	defer deadline.Stop()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	body := ""
 	for {
-		var r report
+		var r pipeline.Report
 		if b, err := tryGet("http://" + c.admin + "/status"); err == nil {
 			body = b
 			if json.Unmarshal([]byte(body), &r) == nil && len(r.Streams) == 1 && is(r.Streams[0], body) {
@@ -148,7 +151,7 @@ func (c *canary) until(what string, is func(s streamReport, body string) bool) b
 			c.t.Errorf("waited in vain for %s: %s", what, body)
 			return false
 		case <-c.r.ended:
-			if is(streamReport{}, "") { // of what it never came to show
+			if is(pipeline.StreamReport{}, "") { // of what it never came to show
 				return true
 			}
 			c.t.Errorf("it ended, instead of %s: %s", what, c.r.err.String())
@@ -159,8 +162,8 @@ func (c *canary) until(what string, is func(s streamReport, body string) bool) b
 
 // rested says whether all that is listed is delivered.
 func (c *canary) rested() bool {
-	return c.until("all to be delivered", func(s streamReport, _ string) bool {
-		return s.State == connector.StateLive && int(s.Sequence) >= c.listed
+	return c.until("all to be delivered", func(s pipeline.StreamReport, _ string) bool {
+		return s.State == poller.StateLive && int(s.Sequence) >= c.listed
 	})
 }
 
@@ -247,12 +250,12 @@ func (b *broker) kill() {
 // key told, in any privacy mode, at any level; and the quarantine keeps nothing that the mode withholds.
 func TestCanary_NATS(t *testing.T) {
 	eachSecret(t, "jetstream: { url: 'nats://ADDRESS', create: true }", func(c *canary, _ int) {
-		address := closedPort(c.t)
+		address := clitest.ClosedPort(c.t)
 		c.change("ADDRESS", address)
 		b := newBroker(c.t, address, filepath.Join(c.dir, "js"))
 		defer b.kill()
 		c.begin()
-		c.until("the broker to be missed", func(_ streamReport, body string) bool {
+		c.until("the broker to be missed", func(_ pipeline.StreamReport, body string) bool {
 			return strings.Contains(body,
 				"no servers available")
 		})
@@ -263,10 +266,10 @@ func TestCanary_NATS(t *testing.T) {
 		}
 		b.kill()
 		c.insert(3)
-		c.until("the broker's death to be noticed", func(s streamReport,
+		c.until("the broker's death to be noticed", func(s pipeline.StreamReport,
 			_ string,
 		) bool {
-			return s.State == connector.StateNoSink
+			return s.State == poller.StateNoSink
 		})
 		c.look()
 		b.start("another")
@@ -286,7 +289,7 @@ func TestCanary_NATS(t *testing.T) {
 		c.end()
 		c.quarantine(address)
 		c.begin("--first-start=1000")
-		c.until("remembered ids", func(_ streamReport, body string) bool { return strings.Contains(body, "10201") })
+		c.until("remembered ids", func(_ pipeline.StreamReport, body string) bool { return strings.Contains(body, "10201") })
 		check := c.command(c.t.Context(), "check", "--config", filepath.Join(c.dir, "config.yaml"), "--first-start=1000")
 		<-check.ended
 		c.shown.WriteString(check.out.String() + check.err.String())
@@ -437,7 +440,7 @@ func TestCanary_Kafka(t *testing.T) {
 			if c.r == nil {
 				c.begin()
 			}
-			c.until(fmt.Sprintf("error %d to key %d", m.code, m.key), func(streamReport, string) bool { return met.Load() })
+			c.until(fmt.Sprintf("error %d to key %d", m.code, m.key), func(pipeline.StreamReport, string) bool { return met.Load() })
 			if m.code == int16(kafkago.MessageSizeTooLarge) || m.code == int16(kafkago.RecordListTooLarge) {
 				c.listed-- // it is put aside
 			}
@@ -461,11 +464,11 @@ func TestCanary_API(t *testing.T) {
 		c.change("FOLDER", c.dir)
 		c.fake.SetFaults(everyFault(.3))
 		c.begin()
-		c.until("faults", func(streamReport, string) bool { return c.fake.Requests() > 15 && len(c.fake.Faults()) > 3 })
+		c.until("faults", func(pipeline.StreamReport, string) bool { return c.fake.Requests() > 15 && len(c.fake.Faults()) > 3 })
 		c.look()
 		c.fake.SetFaults(nil)
 		c.put("key", "")
-		c.until("the key to be missed", func(s streamReport, _ string) bool { return s.Fault == connector.FaultKey })
+		c.until("the key to be missed", func(s pipeline.StreamReport, _ string) bool { return s.Fault == connector.FaultKey })
 		c.look()
 		c.put("key", testKey)
 		c.rested()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -62,8 +63,8 @@ func TestCanary(t *testing.T) {
 		{"file, in clear", "file: { path: " + dir + "/2.jsonl }", "debug", "json", "{ identifiers: clear }"},
 		{"file, pseudonymous", "file: { path: " + dir + "/3.jsonl }", "debug", "json", "{ identifiers: pseudonymous, key_file: " + key + " }"},
 		{"file, dropping", "file: { path: " + dir + "/4.jsonl }", "info", "json", "{ identifiers: pseudonymous, key_file: " + key + ", drop: [text, media, quoted, names] }"},
-		{"embedded", "embedded: { listen: '" + closedPort(t) + "', dir: " + t.TempDir() + " }", "debug", "json", "{ identifiers: clear }"},
-		{"no sink", "jetstream: { url: 'nats://" + closedPort(t) + "' }", "debug", "json", "{ identifiers: clear }"},
+		{"embedded", "embedded: { listen: '" + clitest.ClosedPort(t) + "', dir: " + t.TempDir() + " }", "debug", "json", "{ identifiers: clear }"},
+		{"no sink", "jetstream: { url: 'nats://" + clitest.ClosedPort(t) + "' }", "debug", "json", "{ identifiers: clear }"},
 		{"file that cannot be written", "file: { path: /dev/full }", "debug", "json", "{ identifiers: clear }"},
 		{"warn", "file: { path: " + dir + "/5.jsonl }", "warn", "json", "{ identifiers: clear, drop: [text] }"},
 		{"error", "file: { path: " + dir + "/6.jsonl }", "error", "json", "{ identifiers: clear }"},
@@ -76,7 +77,7 @@ func TestCanary(t *testing.T) {
 				fake.Poison("", kind)
 			}
 			path := configure(t, url, test.sink, fmt.Sprintf("log: { level: %s, format: %s }\nprivacy: %s", test.level, test.format, test.privacy))
-			port := closedPort(t)
+			port := clitest.ClosedPort(t)
 			replace(t, path, "127.0.0.1:0", port)
 			r := start(t, "run", "--config", path)
 			admin := "http://" + port

@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
@@ -28,47 +32,47 @@ Ends with 0 where it says that run can start, with 3 where something is refused;
 
 // check is a check under way.
 type check struct {
-	p        *program
+	p        *cli.Program
 	json     bool
 	config   *config.Config
-	words    words
+	words    pipeline.Overrides
 	client   *twochat.Client
-	budget   *connector.Budget
+	budget   *quota.Budget
 	blocked  bool // 2Chat says so of the account
 	findings []connector.Finding
 	refused  int
 }
 
 // runCheck is the command check.
-func runCheck(ctx context.Context, p *program, args []string) error {
-	flags := newFlags(p)
-	settings := configFlags(flags)
-	startFlag(flags, settings)
-	w := wordFlags(flags, settings)
+func runCheck(ctx context.Context, p *cli.Program, args []string) error {
+	flags := cli.NewFlags(p)
+	settings := cli.ConfigFlags(flags)
+	cli.StartFlag(flags, settings)
+	w := pipeline.OverrideFlags(flags, settings)
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
 	offline := flags.Bool("offline", false, "ask nobody and read no key: look at the configuration alone")
 	learn := flags.Bool("learn", false, "ask the live API, with about five further calls on the first stream, what this program assumes of it, and print a redacted shape for a bug report")
 	probe := flags.Bool("probe", false, "try on the brokers themselves what the promise rests on (kafka)")
-	if err := p.parse(flags, args, aboutCheck); err != nil {
+	if err := p.Parse(flags, args, aboutCheck); err != nil {
 		return err
 	}
-	load := p.load
+	load := p.Load
 	if *offline {
-		load = p.withoutKey().load
+		load = p.WithoutKey().Load
 	}
 	c, err := load(settings)
 	if err == nil {
-		err = w.apply(c)
+		err = w.Apply(c)
 	}
 	if err != nil {
-		return p.wrongConfiguration(err, *asJSON)
+		return wrongConfiguration(p, err, *asJSON)
 	}
-	k := &check{p: p, json: *asJSON, config: c, words: *w, budget: idleBudget(c)}
+	k := &check{p: p, json: *asJSON, config: c, words: *w, budget: pipeline.IdleBudget(c)}
 	k.configuration(settings.Config, *offline)
 	if *offline {
-		return k.finish(costOf(c, k.rate()).within(c, freshBudget(c, time.Now()), time.Now()), true)
+		return k.finish(pipeline.CostOf(c, k.rate()).Within(c, pipeline.FreshBudget(c, time.Now()), time.Now()), true)
 	}
-	logger := quietLogger()
+	logger := cli.QuietLogger()
 	// The embedded server is looked at by itself: it may run in another process.
 	set, wrong := setStage(c, func() (sinks.Sink, error) {
 		if c.Sink.Embedded != nil {
@@ -91,12 +95,12 @@ func runCheck(ctx context.Context, p *program, args []string) error {
 		k.sink(ctx, set.sink, set.privacy, *probe)
 	}
 	if err := set.strike(); err != nil {
-		k.add(errorFinding("sink "+c.Sink.Chosen()[0], err))
+		k.add(pipeline.ErrorFinding("sink "+c.Sink.Chosen()[0], err))
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")
 	}
-	return k.finish(costOf(c, rate).within(c, k.budget, time.Now()), false)
+	return k.finish(pipeline.CostOf(c, rate).Within(c, k.budget, time.Now()), false)
 }
 
 // verdict is what a check found, for a program.
@@ -105,24 +109,24 @@ type verdict struct {
 	Ready    bool                `json:"ready"`
 	Fine     bool                `json:"fine"`
 	Findings []connector.Finding `json:"findings"`
-	Cost     *cost               `json:"cost,omitempty"`
+	Cost     *pipeline.Cost      `json:"cost,omitempty"`
 	// Error is what every command says in JSON where it fails: here, that the configuration is wrong.
-	Error *failure `json:"error,omitempty"`
+	Error *cli.Failure `json:"error,omitempty"`
 }
 
 // wrongConfiguration prints what is wrong with the configuration as findings, where JSON is wanted.
-func (p *program) wrongConfiguration(err error, asJSON bool) error {
+func wrongConfiguration(p *cli.Program, err error, asJSON bool) error {
 	if !asJSON {
 		return err
 	}
-	v := verdict{Error: p.failure(err)}
-	for _, g := range grievances(err) {
-		v.Findings = append(v.Findings, connector.Finding{Level: connector.FindingRefused, Thing: "configuration", Text: g.text, Hint: g.hint})
+	v := verdict{Error: p.Failure(err)}
+	for _, g := range cli.Problems(err) {
+		v.Findings = append(v.Findings, connector.Finding{Level: connector.FindingRefused, Thing: "configuration", Text: g.Text, Hint: g.Hint})
 	}
-	if printing := printJSON(p.out, v); printing != nil {
+	if printing := cli.PrintJSON(p.Out, v); printing != nil {
 		return printing
 	}
-	return &loggedError{err}
+	return cli.Logged(err)
 }
 
 // add notes a finding and, for a person, prints it.
@@ -133,7 +137,7 @@ func (k *check) add(findings ...connector.Finding) {
 			k.refused++
 		}
 		if !k.json {
-			printFinding(k.p.out, finding)
+			printFinding(k.p.Out, finding)
 		}
 	}
 }
@@ -155,7 +159,7 @@ func printFinding(to io.Writer, finding connector.Finding) {
 		connector.FindingOK: "ok     ", connector.FindingWarning: "warning", connector.FindingRefused: "refused",
 	}
 	word := words[finding.Level]
-	if isTerminal(to) && os.Getenv("NO_COLOR") == "" {
+	if text.IsTerminal(to) && os.Getenv("NO_COLOR") == "" {
 		word = map[connector.FindingLevel]string{
 			connector.FindingOK: "\x1b[32m✓\x1b[0m", connector.FindingWarning: "\x1b[33m!\x1b[0m", connector.FindingRefused: "\x1b[31m✗\x1b[0m",
 		}[finding.Level]
@@ -188,12 +192,12 @@ func (k *check) refuses(thing string) bool {
 // stage says what kept the stage from being set.
 func (k *check) stage(ctx context.Context, wrong []error) {
 	for _, err := range wrong {
-		for _, g := range grievances(err) {
-			finding := connector.Finding{Level: connector.FindingRefused, Thing: "start", Text: g.text, Hint: g.hint}
-			if thing, text, ok := strings.Cut(g.text, ": "); ok {
-				finding.Thing, finding.Text = thing, text
+		for _, g := range cli.Problems(err) {
+			finding := connector.Finding{Level: connector.FindingRefused, Thing: "start", Text: g.Text, Hint: g.Hint}
+			if thing, said, ok := strings.Cut(g.Text, ": "); ok {
+				finding.Thing, finding.Text = thing, said
 			}
-			if finding.Thing == adminThing && k.beside(ctx) {
+			if finding.Thing == admin.Thing && k.beside(ctx) {
 				finding.Hint = "a connector answers there already: ask it with `twochat-connector status`; to start another one, stop it or name another address with admin.listen"
 			}
 			k.addOnce(finding)
@@ -203,8 +207,8 @@ func (k *check) stage(ctx context.Context, wrong []error) {
 
 // beside says whether the address of the admin server is that of a connector which runs.
 func (k *check) beside(ctx context.Context) bool {
-	var r report
-	body, err := askStatus(ctx, adminAt(k.config.Admin.Listen), adminThing)
+	var r pipeline.Report
+	body, err := admin.Ask(ctx, admin.LocalURL(k.config.Admin.Listen), admin.Thing)
 	return err == nil && json.Unmarshal(body, &r) == nil && r.Version != ""
 }
 
@@ -225,12 +229,12 @@ func (k *check) page(thing string, page connector.Page) {
 			newest = m.Time
 		}
 	}
-	text := "%d messages on page 0, none with a time"
+	said := "%d messages on page 0, none with a time"
 	args := []any{len(page.Messages)}
 	if !newest.IsZero() {
-		text, args = "%d messages on page 0, the newest %s", append(args, ago(newest, time.Now()))
+		said, args = "%d messages on page 0, the newest %s", append(args, text.Ago(newest, time.Now()))
 	}
-	k.ok(thing, text, args...)
+	k.ok(thing, said, args...)
 	if bad > 0 {
 		k.add(connector.Finding{
 			Level: connector.FindingWarning, Thing: thing, Text: fmt.Sprintf("%d of them cannot become events and would go to the quarantine", bad),
@@ -252,29 +256,27 @@ func (k *check) learn(ctx context.Context) {
 	k.add(findings...)
 }
 
-func quietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
 // finish prints what is in force, and the verdict.
-func (k *check) finish(in cost, offline bool) error {
+func (k *check) finish(in pipeline.Cost, offline bool) error {
 	if k.json {
-		if err := printJSON(k.p.out, verdict{Ready: k.refused == 0, Fine: k.refused == 0, Findings: k.findings, Cost: &in}); err != nil {
+		if err := cli.PrintJSON(k.p.Out, verdict{Ready: k.refused == 0, Fine: k.refused == 0, Findings: k.findings, Cost: &in}); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(k.p.out, "\nEach stream is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.interval(), in.calls(), in.sweeps(), in.Budget.Text)
+		fmt.Fprintf(k.p.Out, "\nEach stream is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.Interval(), in.Calls(), in.Sweeps(), in.Budget.Text)
 		switch {
 		case k.refused == 1:
-			fmt.Fprintln(k.p.out, "\nOne thing is refused: see above what to do.")
+			fmt.Fprintln(k.p.Out, "\nOne thing is refused: see above what to do.")
 		case k.refused > 1:
-			fmt.Fprintf(k.p.out, "\n%d things are refused: see above what to do.\n", k.refused)
+			fmt.Fprintf(k.p.Out, "\n%d things are refused: see above what to do.\n", k.refused)
 		case offline:
-			fmt.Fprintln(k.p.out, "\nThe configuration is right. Whether it can run, `twochat-connector check` says without --offline.")
+			fmt.Fprintln(k.p.Out, "\nThe configuration is right. Whether it can run, `twochat-connector check` says without --offline.")
 		default:
-			fmt.Fprintln(k.p.out, "\nReady to run. `twochat-connector explain` says what is promised.")
+			fmt.Fprintln(k.p.Out, "\nReady to run. `twochat-connector explain` says what is promised.")
 		}
 	}
 	if k.refused > 0 {
-		return errFoundWrong
+		return cli.ErrFoundWrong
 	}
 	return nil
 }

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
 // rate is the rate that is in force until the account names its own.
@@ -16,7 +19,7 @@ func (k *check) rate() int {
 	if k.config.Poll.RequestsPerMinute > 0 {
 		return k.config.Poll.RequestsPerMinute
 	}
-	return ratesWithoutWord
+	return pipeline.DefaultRequestsPerMinute
 }
 
 // api asks the account and page 0 of every stream, as run does, and returns the rate in force. asked says that a page could be read.
@@ -25,7 +28,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	rate = k.rate()
 	info, accountErr := k.client.Info(ctx)
 	if accountErr == nil {
-		k.budget.Read(connector.AccountUsage{At: time.Now(), Used: max(1, info.Usage), Max: info.MaxUsage})
+		k.budget.Read(quota.AccountUsage{At: time.Now(), Used: max(1, info.Usage), Max: info.MaxUsage})
 		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute == 0 {
 			rate = info.RequestsPerMinute
 		}
@@ -35,7 +38,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		}
 		usage := ""
 		if info.MaxUsage > 0 {
-			usage = fmt.Sprintf("; %s of %s calls used this month", groups(info.Usage), groups(info.MaxUsage))
+			usage = fmt.Sprintf("; %s of %s calls used this month", text.Thousands(info.Usage), text.Thousands(info.MaxUsage))
 		}
 		k.ok("API key", "accepted; %s%s", limit, usage)
 		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute > info.RequestsPerMinute {
@@ -45,7 +48,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 			})
 		}
 	}
-	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == connector.BudgetSpent {
+	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == quota.BudgetSpent {
 		spent := connector.Finding{
 			Level: connector.FindingRefused, Thing: "poll.monthly_credits", Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
 			Hint: "wait until the account's month begins anew, raise poll.monthly_credits, or set poll.when_spent: slow",
@@ -62,7 +65,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	if info.Blocked {
 		k.addOnce(connector.Finding{
 			Level: connector.FindingRefused, Thing: "account",
-			Text: "2Chat says that it is blocked", Hint: blockedHint,
+			Text: "2Chat says that it is blocked", Hint: pipeline.BlockedHint,
 		})
 	}
 	if accountErr != nil && read > 0 {
@@ -82,7 +85,7 @@ const attempts = 3
 
 // streams reads page 0 of each stream, at the rate in force, and counts those that could be read.
 func (k *check) streams(ctx context.Context, rate int, accountErr error) (read int) {
-	limiter := connector.NewLimiter(float64(rate))
+	limiter := quota.NewLimiter(float64(rate))
 	streams := k.config.Streams()
 	for i, stream := range streams {
 		thing := "stream " + stream.Name
@@ -111,13 +114,13 @@ const longestRetryAfter = 10 * time.Second
 
 // pageOf reads page 0 of a stream, and again where it failed in passing. A server that did not answer the question before either is not
 // waited for three times more.
-func (k *check) pageOf(ctx context.Context, limiter *connector.Limiter, stream connector.Stream, accountErr error) (connector.Page, error) {
+func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream, accountErr error) (connector.Page, error) {
 	for attempt := 1; ; attempt++ {
-		if err := limiter.Wait(ctx, connector.Live); err != nil {
+		if err := limiter.Wait(ctx, quota.Live); err != nil {
 			return connector.Page{}, err
 		}
 		page, err := k.client.Page(ctx, stream, 0, "")
-		err = ofBlocked(err, k.blocked)
+		err = pipeline.OfBlocked(err, k.blocked)
 		var fault *connector.PageError
 		if err == nil || !errors.As(err, &fault) || attempt == attempts || noAnswer(err) && noAnswer(accountErr) {
 			return page, err

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -20,12 +20,12 @@ func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Priva
 	c := k.config.Sink
 	thing := "sink " + c.Chosen()[0]
 	var rehearse func(context.Context) error
-	if wantsCreate(c) {
+	if pipeline.WantsCreate(c) {
 		rehearse = sink.Rehearse
 	}
-	claims := claimsOf(k.config, privacy, "check", k.words)
-	findings, err := askSink(ctx, sink, claims, rehearse, quietLogger())
-	lacking := missing(findings)
+	claims := pipeline.ClaimsOf(k.config, privacy, "check", k.words)
+	findings, err := pipeline.AskSink(ctx, sink, claims, rehearse, cli.QuietLogger())
+	lacking := pipeline.OnlyMissing(findings)
 	for i := range findings {
 		findings[i].Thing = sinkThing(c, findings[i].Thing)
 	}
@@ -33,7 +33,7 @@ func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Priva
 		// What is missing is not made, for the reason that follows.
 		k.add(slices.DeleteFunc(findings, func(f connector.Finding) bool { return f.Missing })...)
 		if ctx.Err() == nil {
-			k.addOnce(errorFinding(thing, err))
+			k.addOnce(pipeline.ErrorFinding(thing, err))
 		}
 		return
 	}
@@ -51,7 +51,7 @@ const judgements = 20
 
 // takeOvers says what taking over each stream would meet.
 func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connector.Claim) {
-	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pipeline.PrepareTimeout)
 	defer cancel()
 	refused := 0
 	for _, claim := range claims {
@@ -59,7 +59,7 @@ func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connect
 		if err == nil {
 			continue
 		}
-		finding := errorFinding("stream "+claim.Stream.Name, err)
+		finding := pipeline.ErrorFinding("stream "+claim.Stream.Name, err)
 		k.add(finding)
 		var refusal *connector.Refusal
 		if refused++; refused == judgements || !errors.As(err, &refusal) {
@@ -101,13 +101,13 @@ func (k *check) probe(ctx context.Context, thing string, sink sinks.Sink) {
 	findings, err := prober.Probe(ctx)
 	k.add(findings...)
 	if err != nil && ctx.Err() == nil {
-		k.add(errorFinding(thing, err))
+		k.add(pipeline.ErrorFinding(thing, err))
 	}
 }
 
 // willBeMade takes it easy with what is missing where `create: true` makes it.
 func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Finding {
-	if !wantsCreate(c) {
+	if !pipeline.WantsCreate(c) {
 		return findings
 	}
 	for i, f := range findings {
@@ -124,20 +124,20 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 	sink, err := embedded.Look(c, k.config.Encoding())
 	switch {
 	case err != nil:
-		k.add(errorFinding("sink embedded", err))
-		beside, running := besideEmbedded(k.config.Sink)
+		k.add(pipeline.ErrorFinding("sink embedded", err))
+		beside, running := pipeline.BesideEmbedded(k.config.Sink)
 		if !running || !errors.Is(err, embedded.ErrInUse) { // whatever answers there is not this connector's
 			return
 		}
 		k.ok("sink embedded", "a server answers at nats://%s", c.Listen)
-		sink, err := sinks.Open(beside, k.config.Encoding(), quietLogger())
+		sink, err := sinks.Open(beside, k.config.Encoding(), cli.QuietLogger())
 		if err != nil {
-			k.add(errorFinding("sink embedded", err))
+			k.add(pipeline.ErrorFinding("sink embedded", err))
 			return
 		}
 		k.sink(ctx, sink, privacy, false)
 		if err := sink.Close(); err != nil {
-			k.add(errorFinding("sink embedded", err))
+			k.add(pipeline.ErrorFinding("sink embedded", err))
 		}
 	case sink == nil:
 		k.ok("sink embedded", "its server begins with `run`, at nats://%s", c.Listen)
@@ -146,48 +146,16 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 			if finding.Missing {
 				finding = connector.Finding{Level: connector.FindingOK, Thing: finding.Thing, Text: finding.Text + "; `run` makes it"}
 				if err := file.CanMake(finding.Thing, c.Dir); err != nil {
-					finding = errorFinding(finding.Thing, err)
+					finding = pipeline.ErrorFinding(finding.Thing, err)
 				}
 			}
 			k.add(finding)
 		}
 	default:
 		k.ok("sink embedded", "its server begins with `run`, at nats://%s", c.Listen)
-		k.takeOvers(ctx, sink, claimsOf(k.config, privacy, "check", k.words))
+		k.takeOvers(ctx, sink, pipeline.ClaimsOf(k.config, privacy, "check", k.words))
 		if err := sink.Close(); err != nil {
-			k.add(errorFinding("sink embedded", err))
+			k.add(pipeline.ErrorFinding("sink embedded", err))
 		}
 	}
-}
-
-// besideEmbedded is the sink with which another process reaches a running embedded server.
-func besideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
-	client := *sinks.Defaults().JetStream
-	client.URL = "nats://" + c.Embedded.Listen
-	dialer := net.Dialer{Timeout: time.Second}
-	conn, err := dialer.DialContext(context.Background(), "tcp", c.Embedded.Listen)
-	if err != nil {
-		return sinks.Config{JetStream: &client}, false
-	}
-	return sinks.Config{JetStream: &client}, conn.Close() == nil
-}
-
-// hintReach is what to do about a sink that does not answer, where nothing more is known.
-const hintReach = "see whether it runs, and whether this machine reaches it under the configured address"
-
-func errorFinding(thing string, err error) connector.Finding {
-	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " +
-		err.Error(), Hint: hintReach}
-	var refusal *connector.Refusal
-	var obstacle *connector.Obstacle
-	var hinted interface{ Hint() string }
-	switch {
-	case errors.As(err, &refusal):
-		finding.Thing, finding.Text, finding.Hint = refusal.Thing, refusal.Cause, refusal.Hint
-	case errors.As(err, &obstacle):
-		finding.Thing, finding.Text, finding.Hint = obstacle.Thing, obstacle.Cause, obstacle.Hint
-	case errors.As(err, &hinted): // it answers, and knows better
-		finding.Text, finding.Hint = err.Error(), hinted.Hint()
-	}
-	return finding
 }

@@ -20,7 +20,7 @@ import (
 // binaries are the programs under test, built as a user would build them.
 type binaries struct{ connector, nats string }
 
-func build(t *testing.T) binaries {
+func Build(t *testing.T) binaries {
 	t.Helper()
 	folder := t.TempDir()
 	b := binaries{connector: filepath.Join(folder, "twochat-connector"), nats: filepath.Join(folder, "nats-server")}

@@ -29,7 +29,7 @@ const crashStreams = 6
 // TestBinary holds the built program against brokers in processes of their own.
 func TestBinary(t *testing.T) {
 	t.Parallel()
-	b := build(t)
+	b := Build(t)
 	t.Run("scenarios", func(t *testing.T) {
 		t.Parallel()
 		for name, scenario := range map[string]func(*testing.T, binaries){

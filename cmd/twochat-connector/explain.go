@@ -6,8 +6,10 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -27,7 +29,7 @@ type explanation struct {
 	Privacy   []string          `json:"privacy"`
 	Interval  string            `json:"interval"`
 	Calls     string            `json:"calls"`
-	Cost      cost              `json:"cost"`
+	Cost      pipeline.Cost     `json:"cost"`
 	EventOnly []string          `json:"events_only"`
 }
 
@@ -38,18 +40,18 @@ type caveat struct {
 }
 
 // runExplain is the command explain.
-func runExplain(_ context.Context, p *program, args []string) error {
-	flags := newFlags(p)
-	settings := configFlags(flags)
-	startFlag(flags, settings)
+func runExplain(_ context.Context, p *cli.Program, args []string) error {
+	flags := cli.NewFlags(p)
+	settings := cli.ConfigFlags(flags)
+	cli.StartFlag(flags, settings)
 	asJSON := flags.Bool("json", false, "print it as JSON")
-	if err := p.parse(flags, args, aboutExplain); err != nil {
+	if err := p.Parse(flags, args, aboutExplain); err != nil {
 		return err
 	}
-	c, named, err := p.loadKeyless(settings)
+	c, named, err := p.LoadKeyless(settings)
 	if err == nil && !named {
 		settings.Numbers = nil // there is nothing to explain, and load says what to do
-		c, err = p.load(settings)
+		c, err = p.Load(settings)
 	}
 	if err != nil {
 		return err
@@ -60,20 +62,20 @@ func runExplain(_ context.Context, p *program, args []string) error {
 	}
 	rate := c.Poll.RequestsPerMinute
 	if rate == 0 {
-		rate = ratesWithoutWord
+		rate = pipeline.DefaultRequestsPerMinute
 	}
-	k := costOf(c, rate).within(c, freshBudget(c, time.Now()), time.Now())
+	k := pipeline.CostOf(c, rate).Within(c, pipeline.FreshBudget(c, time.Now()), time.Now())
 	e := explanation{
-		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise, k), Privacy: privacyText(c), Interval: k.interval(), Calls: k.calls(), Cost: k,
+		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise, k), Privacy: privacyText(c), Interval: k.Interval(), Calls: k.Calls(), Cost: k,
 		EventOnly: eventsOnly(c),
 	}
 	if c.Poll.RequestsPerMinute == 0 {
-		e.Interval += fmt.Sprintf(" (reckoned with %d requests a minute; `run` and `check` ask the account for its own limit)", ratesWithoutWord)
+		e.Interval += fmt.Sprintf(" (reckoned with %d requests a minute; `run` and `check` ask the account for its own limit)", pipeline.DefaultRequestsPerMinute)
 	}
 	if *asJSON {
-		return printJSON(p.out, e)
+		return cli.PrintJSON(p.Out, e)
 	}
-	e.print(p.out)
+	e.print(p.Out)
 	return nil
 }
 
@@ -82,7 +84,7 @@ func promiseOf(c *config.Config) (connector.Promise, error) {
 	if c.Sink.Embedded != nil {
 		return new(embedded.Sink).Promise(), nil
 	}
-	sink, err := sinks.Open(c.Sink, c.Encoding(), quietLogger())
+	sink, err := sinks.Open(c.Sink, c.Encoding(), cli.QuietLogger())
 	if err != nil {
 		return connector.Promise{}, err
 	}
@@ -113,7 +115,7 @@ func readsOf(c *config.Config) []string {
 }
 
 // residueOf is what the reading itself can lose, double or disorder (connector/README.md, What reading can still hide), whatever the sink.
-func residueOf(c *config.Config, promise connector.Promise, k cost) []caveat {
+func residueOf(c *config.Config, promise connector.Promise, k pipeline.Cost) []caveat {
 	list := []caveat{
 		{
 			"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read, and one that is listed before its content stands empty: such ones are counted, and shown by `status`.",
@@ -122,7 +124,7 @@ func residueOf(c *config.Config, promise connector.Promise, k cost) []caveat {
 	}
 	if c.Poll.Sweep.Every > 0 {
 		list = append(list, caveat{
-			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, %s back, and delivered with late=true. Sweeps come %s. What sinks deeper than that before the sweep comes is not found.", config.FormatDuration(c.Poll.Sweep.Depth), k.sweeps()),
+			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, %s back, and delivered with late=true. Sweeps come %s. What sinks deeper than that before the sweep comes is not found.", config.FormatDuration(c.Poll.Sweep.Depth), k.Sweeps()),
 			"poll.sweep.every and poll.sweep.depth",
 		})
 	} else {
@@ -143,12 +145,12 @@ func residueOf(c *config.Config, promise connector.Promise, k cost) []caveat {
 			"run --accept-history delivers it: once, with late=true, beside the polls and at little more than a call a page, and goes on after a restart. Then the word is spent, though it stay among the arguments: what is held later on waits for another one, which takes a run without it first",
 		},
 		caveat{
-			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stands at it, and `status` names it. A hundred of the longest texts that WhatsApp takes are 6.5 MB. Memory grows with what comes in: up to three times the limit for each request in flight.", sizeText(c.Poll.MaxPageBytes)),
+			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stands at it, and `status` names it. A hundred of the longest texts that WhatsApp takes are 6.5 MB. Memory grows with what comes in: up to three times the limit for each request in flight.", text.Size(c.Poll.MaxPageBytes)),
 			"poll.max_page_bytes, and poll.concurrency for the requests in flight",
 		},
 		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB, nested deeper than 100 levels) goes to the quarantine with its reason, and takes no sequence. One without an id whose bytes vary from answer to answer goes there once, and of those that cannot even be told by their place at most 24 an hour do; the rest is counted.", ""},
 		caveat{
-			fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", groups(c.Seen.Capacity)),
+			fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", text.Thousands(c.Seen.Capacity)),
 			"seen.capacity",
 		},
 	)
@@ -192,14 +194,14 @@ func (e explanation) print(to io.Writer) {
 	section := func(title string, lines []string) {
 		fmt.Fprintf(to, "\n%s\n", title)
 		for _, line := range lines {
-			fmt.Fprintln(to, wrap("- "+line, "  "))
+			fmt.Fprintln(to, text.Wrap("- "+line, "  "))
 		}
 	}
 	word := "ONCE"
 	if !e.Promise.Once {
 		word = "BEST EFFORT"
 	}
-	fmt.Fprintf(to, "What is promised: %s\n%s\n", word, wrap(e.Promise.Text, ""))
+	fmt.Fprintf(to, "What is promised: %s\n%s\n", word, text.Wrap(e.Promise.Text, ""))
 	section("What is read", e.Reads)
 	section("What the sink can still lose or double", e.Promise.But)
 	residue := make([]string, len(e.Residue))
@@ -211,30 +213,6 @@ func (e explanation) print(to io.Writer) {
 	}
 	section("What the reading can still lose or disorder", residue)
 	section("Who gets to see what", e.Privacy)
-	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", "Late messages are searched for " + e.Cost.sweeps() + ".", e.Cost.Budget.Text})
+	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", "Late messages are searched for " + e.Cost.Sweeps() + ".", e.Cost.Budget.Text})
 	section("How to read the events alone", e.EventOnly)
-}
-
-// lineWidth is where lines of prose are broken.
-const lineWidth = 110
-
-// wrap breaks a text into lines, the further ones indented.
-func wrap(text, indent string) string {
-	var out strings.Builder
-	width := 0
-	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case width == 0:
-		case width+1+n > lineWidth:
-			out.WriteString("\n" + indent)
-			width = len(indent)
-		default:
-			out.WriteByte(' ')
-			width++
-		}
-		out.WriteString(word)
-		width += n
-	}
-	return out.String()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -89,9 +88,4 @@ func whoFinds(c *config.Config) []string {
 			"The event's data holds the numbers as the API gives them (privacy.identifiers: hashed; pseudonymous " +
 			"needs a key to test a guess).",
 	}
-}
-
-// sizeText writes a size in MiB.
-func sizeText(bytes int) string {
-	return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', -1, 64) + " MiB"
 }

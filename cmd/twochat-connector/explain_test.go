@@ -7,6 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
@@ -36,7 +40,7 @@ func TestExplain(t *testing.T) {
 				replace(t, path, "poll: {", "poll: { sweep: { every: 0 },")
 			}
 			code, out, errOut := finish(t, "explain", "--config", path)
-			wantCode(t, code, exitFine)
+			wantCode(t, code, cli.ExitFine)
 			flat := strings.Join(strings.Fields(out), " ")
 			for _, want := range c.want {
 				if !strings.Contains(strings.ToLower(flat), strings.ToLower(want)) {
@@ -47,12 +51,12 @@ func TestExplain(t *testing.T) {
 				t.Errorf("stderr has %q", errOut)
 			}
 			for line := range strings.Lines(out) {
-				if n := len([]rune(line)); n > lineWidth+1 {
+				if n := len([]rune(line)); n > text.LineWidth+1 {
 					t.Errorf("a line has %d characters: %s", n, line)
 				}
 			}
 			code, out, _ = finish(t, "explain", "--config", path, "--json")
-			wantCode(t, code, exitFine)
+			wantCode(t, code, cli.ExitFine)
 			var e explanation
 			if err := json.Unmarshal([]byte(out), &e); err != nil || e.Promise.Text == "" || len(e.Residue) == 0 {
 				t.Errorf("%v: %s", err, out)
@@ -76,21 +80,21 @@ func TestCost(t *testing.T) {
 		"limited": {10, "every 18s while messages flow, every 1m when it is quiet, slowed down by the rate limit (10 requests a minute, streams: 3)", "about 139,299 calls a month while it is quiet, up to 432,000 if"},
 		"tight":   {2, "every 1m30s, slowed", "about 86,400 calls a month while it is quiet, up to 86,400"},
 	} {
-		in := costOf(&c, k.rate)
-		wantText(t, name, in.interval(), k.interval)
-		wantText(t, name, in.calls(), k.calls)
+		in := pipeline.CostOf(&c, k.rate)
+		clitest.WantText(t, name, in.Interval(), k.interval)
+		clitest.WantText(t, name, in.Calls(), k.calls)
 	}
 }
 
 func TestWrap(t *testing.T) {
-	text := wrap("- "+strings.Repeat("word ", 60), "  ")
-	for i, line := range strings.Split(text, "\n") {
-		if len(line) > lineWidth || i > 0 && (!strings.HasPrefix(line, "  word") || strings.HasSuffix(line, " ")) {
+	said := text.Wrap("- "+strings.Repeat("word ", 60), "  ")
+	for i, line := range strings.Split(said, "\n") {
+		if len(line) > text.LineWidth || i > 0 && (!strings.HasPrefix(line, "  word") || strings.HasSuffix(line, " ")) {
 			t.Errorf("line %d: %q", i, line)
 		}
 	}
-	if strings.Join(strings.Fields(text), " ") != "- "+strings.TrimSpace(strings.Repeat("word ", 60)) {
-		t.Errorf("words are lost: %q", text)
+	if strings.Join(strings.Fields(said), " ") != "- "+strings.TrimSpace(strings.Repeat("word ", 60)) {
+		t.Errorf("words are lost: %q", said)
 	}
 }
 
@@ -104,26 +108,26 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 		code   int
 		want   []string
 	}{
-		"fine":             {nil, nil, exitFine, []string{"ok       API key: accepted", "ok       stream support: 5 messages on page 0"}},
-		"key":              {[]twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, []twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, exitWrong, []string{"refused  API key: the API key is wrong (HTTP 401)", "→ put the account's API key"}},
-		"number":           {[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, nil, exitWrong, []string{"refused  stream support: the number is not connected", "→ connect the number"}},
-		"credits":          {[]twochattest.Fault{twochattest.Status(402, twochattest.BodyDetail)}, nil, exitWrong, []string{"→ top the account up"}},
-		"in pass":          {[]twochattest.Fault{twochattest.Status(503, twochattest.BodyDetail), {Kind: twochattest.KindTruncated}}, nil, exitFine, []string{"5 messages"}},
-		"for longer":       {[]twochattest.Fault{twochattest.Status(503, ""), twochattest.Status(503, ""), twochattest.Status(503, "")}, nil, exitWrong, []string{"refused  stream support: the server has a problem (HTTP 503)"}},
-		"no page":          {[]twochattest.Fault{{Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}}, nil, exitWrong, []string{"check --learn"}},
-		"empty":            {[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}}, nil, exitFine, []string{"warning  stream support: it can be read, and lists no message"}},
-		"info not offered": {nil, []twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, exitFine, []string{"warning  account: its limits and usage cannot be read, and `run` goes on at 10 requests a minute", "5 messages", "Ready to run"}},
+		"fine":             {nil, nil, cli.ExitFine, []string{"ok       API key: accepted", "ok       stream support: 5 messages on page 0"}},
+		"key":              {[]twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, []twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, cli.ExitWrong, []string{"refused  API key: the API key is wrong (HTTP 401)", "→ put the account's API key"}},
+		"number":           {[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, nil, cli.ExitWrong, []string{"refused  stream support: the number is not connected", "→ connect the number"}},
+		"credits":          {[]twochattest.Fault{twochattest.Status(402, twochattest.BodyDetail)}, nil, cli.ExitWrong, []string{"→ top the account up"}},
+		"in pass":          {[]twochattest.Fault{twochattest.Status(503, twochattest.BodyDetail), {Kind: twochattest.KindTruncated}}, nil, cli.ExitFine, []string{"5 messages"}},
+		"for longer":       {[]twochattest.Fault{twochattest.Status(503, ""), twochattest.Status(503, ""), twochattest.Status(503, "")}, nil, cli.ExitWrong, []string{"refused  stream support: the server has a problem (HTTP 503)"}},
+		"no page":          {[]twochattest.Fault{{Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}}, nil, cli.ExitWrong, []string{"check --learn"}},
+		"empty":            {[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}}, nil, cli.ExitFine, []string{"warning  stream support: it can be read, and lists no message"}},
+		"info not offered": {nil, []twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, cli.ExitFine, []string{"warning  account: its limits and usage cannot be read, and `run` goes on at 10 requests a minute", "5 messages", "Ready to run"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake.Next(c.faults...)
 			fake.NextInfo(c.info...)
 			code, out, _ := finish(t, "check", "--config", path)
 			wantCode(t, code, c.code)
-			wantText(t, "check", out, c.want...)
+			clitest.WantText(t, "check", out, c.want...)
 		})
 	}
 	code, out, _ := finish(t, "check", "--json", "--config", path, "--probe")
-	wantCode(t, code, exitFine)
+	wantCode(t, code, cli.ExitFine)
 	var answer struct {
 		Fine     bool
 		Findings []struct{ Level, Thing, Text string }
@@ -132,18 +136,18 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	code, out, _ = finish(t, "check", "--learn", "--config", path)
-	wantCode(t, code, exitFine)
-	wantText(t, "check --learn", out, "API, echo: page_number comes back", "API, shape: {")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "check --learn", out, "API, echo: page_number comes back", "API, shape: {")
 }
 
 func TestVersion(t *testing.T) {
 	noLeaks(t)
 	code, out, _ := finish(t, "version")
-	wantCode(t, code, exitFine)
-	wantText(t, "version", out, "twochat-connector ", "go1.")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "version", out, "twochat-connector ", "go1.")
 	code, out, _ = finish(t, "version", "--json")
-	wantCode(t, code, exitFine)
-	var b build
+	wantCode(t, code, cli.ExitFine)
+	var b cli.Build
 	if err := json.Unmarshal([]byte(out), &b); err != nil || b.Version == "" || b.Go == "" || b.Platform == "" {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -157,10 +161,10 @@ func TestExplain_SweepsInForce(t *testing.T) {
 		path := configure(t, "http://127.0.0.1:1", "file: {}")
 		replace(t, path, "monthly_credits: 1000000000", "monthly_credits: "+monthly)
 		code, out, _ := finish(t, "explain", "--config", path)
-		wantCode(t, code, exitFine)
-		text := strings.Join(strings.Fields(out), " ")
-		wantText(t, "explain", text, want)
-		if found := strings.Contains(text, "every 1h, as"); found {
+		wantCode(t, code, cli.ExitFine)
+		said := strings.Join(strings.Fields(out), " ")
+		clitest.WantText(t, "explain", said, want)
+		if found := strings.Contains(said, "every 1h, as"); found {
 			t.Errorf("with %s calls a month it promises a sweep an hour", monthly)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -24,7 +26,7 @@ func TestRun_FirstStartAfterASequence(t *testing.T) {
 				return strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
 			}
 			until(t, "seven events", func() bool { return len(lines()) == 7 && lines()[6] != "" })
-			wantCode(t, r.end(), exitFine)
+			wantCode(t, r.end(), cli.ExitFine)
 			var event struct{ Sequence string }
 			if err := json.Unmarshal([]byte(lines()[0]), &event); err != nil || strings.TrimLeft(event.Sequence, "0") != first {
 				t.Errorf("the first event has sequence %s (%v), want %s", event.Sequence, err, first)
@@ -33,7 +35,7 @@ func TestRun_FirstStartAfterASequence(t *testing.T) {
 	}
 	for _, word := range []string{"--first-start=-1", "--first-start=x", "--first-start="} {
 		code, _, errOut := finish(t, "run", "--config", configure(t, url, "stdout: {}"), word)
-		wantCode(t, code, exitUsage)
-		wantText(t, "stderr", errOut, "the last sequence that was used before")
+		wantCode(t, code, cli.ExitUsage)
+		clitest.WantText(t, "stderr", errOut, "the last sequence that was used before")
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
-	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
 const testKey = "UAK-canary-0f9c2f5e"
@@ -65,34 +65,10 @@ func configure(t *testing.T, baseURL, sink string, more ...string) string {
 	return path
 }
 
-// closedPort is an address on which nothing listens, and that no other test gets.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	return fmt.Sprintf("127.0.0.1:%d", sinktest.FreePorts(t, 1))
-}
-
-// output is what a command has written so far.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // running is a command that runs inside the test.
 type running struct {
 	t        *testing.T
-	out, err output
+	out, err clitest.Output
 	stop     context.CancelFunc
 	ended    chan struct{}
 	code     int
@@ -111,7 +87,7 @@ func startWith(t *testing.T, env []string, args ...string) *running {
 	r := &running{t: t, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
-		r.code = run(ctx, &program{env: env, in: strings.NewReader(""), out: &r.out, err: &r.err, standardLog: log.SetOutput}, args)
+		r.code = run(ctx, &cli.Program{Env: env, In: strings.NewReader(""), Out: &r.out, Err: &r.err, StandardLog: log.SetOutput}, args)
 	}()
 	t.Cleanup(func() {
 		r.end()
@@ -248,15 +224,6 @@ func wantCode(t *testing.T, got, want int) {
 	}
 }
 
-func wantText(t *testing.T, where, text string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			t.Errorf("%s lacks %q: %.3000s", where, part, text)
-		}
-	}
-}
-
 // replace changes a file.
 func replace(t *testing.T, path, from, to string) {
 	t.Helper()
@@ -275,7 +242,7 @@ func replace(t *testing.T, path, from, to string) {
 // embeddedServer runs a JetStream server and returns its URL.
 func embeddedServer(t *testing.T) string {
 	t.Helper()
-	address := closedPort(t)
+	address := clitest.ClosedPort(t)
 	embeddedServerAt(t, address)
 	return "nats://" + address
 }
@@ -284,7 +251,7 @@ func embeddedServerAt(t *testing.T, address string) {
 	t.Helper()
 	c := *sinks.Defaults().Embedded
 	c.Listen, c.Dir = address, t.TempDir()
-	sink, err := sinks.Open(sinks.Config{Embedded: &c}, connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}, quietLogger())
+	sink, err := sinks.Open(sinks.Config{Embedded: &c}, connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}, cli.QuietLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

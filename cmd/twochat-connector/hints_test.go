@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
@@ -112,7 +113,7 @@ var (
 func flagsOf(t *testing.T, command string) []string {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	if run(t.Context(), &program{out: &out, err: &errOut}, []string{"help", command}) != exitFine {
+	if run(t.Context(), &cli.Program{Out: &out, Err: &errOut}, []string{"help", command}) != cli.ExitFine {
 		return nil
 	}
 	flags := []string{"help"}

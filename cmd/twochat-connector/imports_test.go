@@ -17,6 +17,11 @@ const modulePath = "github.com/twochat-connector/twochat-connector"
 // mayImport are the packages of this module, and which others of it each may import. Tests may import what they like.
 var mayImport = map[string][]string{
 	"connector":                     nil,
+	"connector/reader":              {"connector"},
+	"connector/history":             {"connector", "connector/reader"},
+	"connector/poller":              {"connector", "connector/quota", "connector/reader"},
+	"connector/quota":               {"connector"},
+	"connector/connectortest":       {"connector"},
 	"connector/simulation":          nil,
 	"connector/twochat":             {"connector"},
 	"connector/twochat/twochattest": nil,
@@ -30,8 +35,33 @@ var mayImport = map[string][]string{
 	"sinks/embedded":                {"connector", "sinks/file", "sinks/jetstream", "sinks/nats"},
 	"sinks":                         {"connector", "sinks/embedded", "sinks/file", "sinks/jetstream", "sinks/kafka", "sinks/nats"},
 	"config":                        {"connector", "sinks", "sinks/secret"},
-	"cmd/twochat-connector":         {"config", "connector", "connector/twochat", "connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/file"},
-	"deploy":                        nil,
+	// Thin commands beside their rooms: only those import pipeline.
+	"cmd/twochat-connector": {
+		"cmd/twochat-connector/admin", "cmd/twochat-connector/backfill", "cmd/twochat-connector/cli",
+		"cmd/twochat-connector/demo", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config",
+		"connector", "connector/quota", "connector/twochat", "sinks", "sinks/embedded", "sinks/file",
+	},
+	"cmd/twochat-connector/text":    {"config"},
+	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},
+	"cmd/twochat-connector/clitest": {"connector", "sinks", "sinks/sinktest"},
+	"cmd/twochat-connector/pipeline": {
+		"cmd/twochat-connector/cli", "cmd/twochat-connector/text", "config", "connector", "connector/poller",
+		"connector/quota", "connector/reader", "connector/twochat", "sinks",
+	},
+	"cmd/twochat-connector/admin": {
+		"cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config", "connector",
+	},
+	"cmd/twochat-connector/backfill": {
+		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
+		"cmd/twochat-connector/text", "config", "connector", "connector/history", "connector/poller", "connector/quota",
+		"connector/reader", "connector/twochat", "sinks",
+	},
+	"cmd/twochat-connector/demo": {
+		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
+		"cmd/twochat-connector/text", "config", "connector", "connector/poller", "connector/twochat",
+		"connector/twochat/twochattest", "sinks", "sinks/embedded",
+	},
+	"deploy": nil,
 }
 
 // imports lists what each package of the module imports, by its folder, its tests aside.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestLibraryLog(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
 		var out bytes.Buffer
-		logger := libraryLogger(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level})))
+		logger := cli.LibraryLogger(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level})))
 		logger.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=%v", "secret text", io.EOF)
 		logger.Print("secret text\nHTTP of +15550101234")
 		text := out.String()
@@ -78,11 +79,11 @@ func TestRun_ShowsNoBytesBehindAnAnswer(t *testing.T) {
 		url := tailing(t, fake, `{"remote_phone_number":"+15550101234","message":{"text":"my card is 4111"}}`)
 		r := start(t, "run", "--config", configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "log: { level: "+level+" }"))
 		if level == "debug" {
-			until(t, "a line of the library's", func() bool { return r.logged(libraryLine, "begins") != "" })
+			until(t, "a line of the library's", func() bool { return r.logged(cli.LibraryLine, "begins") != "" })
 		} else {
 			until(t, "calls", func() bool { return fake.Requests() > 4 })
 		}
-		wantCode(t, r.end(), exitFine)
+		wantCode(t, r.end(), cli.ExitFine)
 		for line := range strings.Lines(r.err.String()) {
 			if strings.Contains(line, "4111") || strings.Contains(line, "0101234") || !json.Valid([]byte(line)) {
 				t.Errorf("log.level %s: %s", level, line)

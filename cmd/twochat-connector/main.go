@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
 	"os"
 	"os/signal"
@@ -17,15 +16,8 @@ import (
 	"syscall"
 	"text/tabwriter"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/config"
-)
-
-// Exit codes, the same for every command.
-const (
-	exitFine   = 0
-	exitFailed = 1 // it did not work
-	exitUsage  = 2 // the command line or the configuration is wrong
-	exitWrong  = 3 // it worked, and found something wrong
 )
 
 func main() {
@@ -35,32 +27,17 @@ func main() {
 	// The first signal drains; from then on the next one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	log.SetFlags(0)
-	p := &program{
-		env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr, limitMemory: debug.SetMemoryLimit, root: os.DirFS("/"), standardLog: log.SetOutput,
+	p := &cli.Program{
+		Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LimitMemory: debug.SetMemoryLimit, Root: os.DirFS("/"), StandardLog: log.SetOutput,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
-}
-
-// program is what a command is run with.
-type program struct {
-	name     string // of the command
-	json     bool   // it was asked for JSON
-	env      []string
-	in       io.Reader
-	out, err io.Writer
-	// limitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil where the process is not ours.
-	limitMemory func(bytes int64) int64
-	// root is where the limits of a container are looked up; nil: nowhere.
-	root fs.FS
-	// standardLog sets where the standard logger writes, as log.SetOutput does; nil where the process is not ours.
-	standardLog func(io.Writer)
 }
 
 // command is one of the program's commands. Its error decides the exit code (see exitCode).
 type command struct {
 	name    string
 	summary string
-	run     func(ctx context.Context, p *program, args []string) error
+	run     func(ctx context.Context, p *cli.Program, args []string) error
 }
 
 // commands lists what there is, in the order of help.
@@ -79,18 +56,18 @@ func commands() []command {
 }
 
 // run is the program without its process: it returns the exit code.
-func run(ctx context.Context, p *program, args []string) int {
-	p.hearLibraries(quietLogger())
+func run(ctx context.Context, p *cli.Program, args []string) int {
+	p.HearLibraries(cli.QuietLogger())
 	if len(args) == 0 {
-		printHelp(p.err)
-		return exitUsage
+		printHelp(p.Err)
+		return cli.ExitUsage
 	}
 	name, args := args[0], args[1:]
 	switch name {
 	case "help", "-h", "-help", "--help":
 		if name != "help" || len(args) == 0 {
-			printHelp(p.out)
-			return exitFine
+			printHelp(p.Out)
+			return cli.ExitFine
 		}
 		name, args = args[0], []string{"--help"}
 	case "-version", "--version":
@@ -100,14 +77,14 @@ func run(ctx context.Context, p *program, args []string) int {
 	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
 	if i < 0 {
 		err := noSuchCommand(name)
-		p.json = asksForJSON(args)
-		p.tell(err)
-		return exitCode(err)
+		p.JSON = cli.AsksForJSON(args)
+		p.Tell(err)
+		return cli.ExitCode(err)
 	}
-	p.name = name
+	p.Name = name
 	err := all[i].run(ctx, p, args)
-	p.tell(err)
-	return exitCode(err)
+	p.Tell(err)
+	return cli.ExitCode(err)
 }
 
 // noSuchCommand names the command that was meant, if it can be told. What was written may be anything, and is not quoted.
@@ -120,7 +97,7 @@ func noSuchCommand(written string) error {
 	if near := config.Nearest(written, names); near != "" {
 		text += "; the nearest is " + near
 	}
-	return &usageError{hinted(errors.New(text), "`twochat-connector help` says what they do")}
+	return cli.UsageOf(cli.Hinted(errors.New(text), "`twochat-connector help` says what they do"))
 }
 
 func printHelp(to io.Writer) {
@@ -135,23 +112,4 @@ twochat-connector help COMMAND lists a command's flags.
 
 Exit codes: 0 fine, 1 failed, 2 wrong command line or configuration, 3 found something wrong.
 `)
-}
-
-// errFoundWrong ends a command that worked and has already said what is wrong.
-var errFoundWrong = errors.New("found something wrong")
-
-// errHelped ends a command that was only asked for help.
-var errHelped = errors.New("helped")
-
-func exitCode(err error) int {
-	var usage *usageError
-	switch {
-	case err == nil, errors.Is(err, errHelped):
-		return exitFine
-	case errors.Is(err, errFoundWrong):
-		return exitWrong
-	case errors.As(err, &usage):
-		return exitUsage
-	}
-	return exitFailed
 }

@@ -6,21 +6,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
 // The page says that all is well only where no stream waits for anything, as the command status does.
 func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
-	for state, want := range map[connector.StreamState]string{
-		connector.StateLive: "All streams are as they should be", connector.StateNoSink: "Ready, but something is waited for",
+	for state, want := range map[poller.StreamState]string{
+		poller.StateLive: "All streams are as they should be", poller.StateNoSink: "Ready, but something is waited for",
 	} {
-		var s streamReport
+		var s pipeline.StreamReport
 		s.Stream, s.State, s.Since = "shop", state, time.Now()
-		if state != connector.StateLive {
+		if state != poller.StateLive {
 			s.Cause = "the broker is down"
 		}
 		var page strings.Builder
-		if err := statusPage.Execute(&page, report{Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true, Streams: []streamReport{s}}); err != nil {
+		if err := admin.StatusPage.Execute(&page, pipeline.Report{Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true, Streams: []pipeline.StreamReport{s}}); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(page.String(), want) || !strings.Contains(page.String(), s.Cause) {
@@ -32,15 +35,15 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 // The page and the command say how far held messages are delivered.
 func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	page := 15
-	for want, accepting := range map[string]*connector.Accepting{
+	for want, accepting := range map[string]*reader.Accepting{
 		"none of it so far, from the end of the list upward":      {},
 		"4,500 so far, all from page 15 of the list down is done": {Delivered: 4_500, Page: &page},
 	} {
-		var s streamReport
-		s.Stream, s.State, s.Since, s.Accepting = "shop", connector.StateLive, time.Now(), accepting
-		r := report{Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true, Streams: []streamReport{s}}
+		var s pipeline.StreamReport
+		s.Stream, s.State, s.Since, s.Accepting = "shop", poller.StateLive, time.Now(), accepting
+		r := pipeline.Report{Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true, Streams: []pipeline.StreamReport{s}}
 		var shown, printed strings.Builder
-		if err := errors.Join(statusPage.Execute(&shown, r), printReport(&printed, r)); err != nil {
+		if err := errors.Join(admin.StatusPage.Execute(&shown, r), printReport(&printed, r)); err != nil {
 			t.Fatal(err)
 		}
 		for _, text := range []string{shown.String(), printed.String()} {

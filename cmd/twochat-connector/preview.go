@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
@@ -32,23 +34,23 @@ type previewReport struct {
 }
 
 // runPreview is the command preview.
-func runPreview(ctx context.Context, p *program, args []string) error {
-	flags := newFlags(p)
-	settings := configFlags(flags)
+func runPreview(ctx context.Context, p *cli.Program, args []string) error {
+	flags := cli.NewFlags(p)
+	settings := cli.ConfigFlags(flags)
 	path := flags.String("file", "", "`where` the messages are: a file, or - for the standard input; a stream's page 0 where it is empty")
 	name := flags.String("stream", "", "`name` of the stream; may be left out where there is only one")
 	most := flags.Int("last", 5, "`how many` of the newest messages are shown")
 	asJSON := flags.Bool("json", false, "print it as JSON")
-	if err := p.parse(flags, args, aboutPreview); err != nil {
+	if err := p.Parse(flags, args, aboutPreview); err != nil {
 		return err
 	}
 	if *most < 1 {
-		return usage("flag --last: expected 1 or more")
+		return cli.Usage("flag --last: expected 1 or more")
 	}
-	load := p.load
+	load := p.Load
 	if *path != "" {
 		load = func(flags *config.Flags) (*config.Config, error) {
-			c, _, err := p.loadKeyless(flags)
+			c, _, err := p.LoadKeyless(flags)
 			return c, err
 		}
 	}
@@ -56,7 +58,7 @@ func runPreview(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	privacy, err := privacyOf(c)
+	privacy, err := pipeline.PrivacyOf(c)
 	if err != nil {
 		return err
 	}
@@ -66,9 +68,9 @@ func runPreview(ctx context.Context, p *program, args []string) error {
 	}
 	preview, err := twochat.NewPreview(privacy, privacy.Keyed(stream))
 	if err != nil {
-		return &usageError{err}
+		return cli.UsageOf(err)
 	}
-	items, err := p.previewed(ctx, c, stream, *path)
+	items, err := previewed(ctx, c, stream, *path, p.In)
 	if err != nil {
 		return err
 	}
@@ -83,18 +85,18 @@ func runPreview(ctx context.Context, p *program, args []string) error {
 		}
 	}
 	if *asJSON {
-		return printJSON(p.out, r)
+		return cli.PrintJSON(p.Out, r)
 	}
-	return r.print(p.out)
+	return r.print(p.Out)
 }
 
 // previewed are the items to show, newest first.
-func (p *program) previewed(ctx context.Context, c *config.Config, s connector.Stream, path string) ([][]byte, error) {
+func previewed(ctx context.Context, c *config.Config, s connector.Stream, path string, in io.Reader) ([][]byte, error) {
 	var items [][]byte
 	if path == "" {
 		asItems := *c
 		asItems.Events.Data = config.DataItem
-		client, err := newClient(&asItems, twochat.Privacy{})
+		client, err := pipeline.NewClient(&asItems, twochat.Privacy{})
 		if err != nil {
 			return nil, err
 		}
@@ -102,29 +104,29 @@ func (p *program) previewed(ctx context.Context, c *config.Config, s connector.S
 		page, err := client.Page(ctx, s, 0, "")
 		if err != nil {
 			finding := faultFinding("stream "+s.Name, "", err)
-			return nil, hinted(errors.New(finding.Thing+": "+finding.Text), finding.Hint)
+			return nil, cli.Hinted(errors.New(finding.Thing+": "+finding.Text), finding.Hint)
 		}
 		for _, m := range page.Messages {
 			items = append(items, m.Data)
 		}
 		return items, nil
 	}
-	from := p.in
+	from := in
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return nil, hinted(errors.New("flag --file: the file cannot be read"), "name a file that is there, or - for the standard input")
+			return nil, cli.Hinted(errors.New("flag --file: the file cannot be read"), "name a file that is there, or - for the standard input")
 		}
 		defer file.Close()
 		from = file
 	}
 	document, err := io.ReadAll(io.LimitReader(from, twochat.LimitPageBytes+1))
 	if err != nil || len(document) > twochat.LimitPageBytes {
-		return nil, hinted(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"), "give one page")
+		return nil, cli.Hinted(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"), "give one page")
 	}
 	found, err := twochat.Items(document)
 	if err != nil {
-		return nil, hinted(fmt.Errorf("flag --file: %w", err), "give one page as the API answers it, or a list of its items")
+		return nil, cli.Hinted(fmt.Errorf("flag --file: %w", err), "give one page as the API answers it, or a list of its items")
 	}
 	for _, item := range found {
 		items = append(items, item)

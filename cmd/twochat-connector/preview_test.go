@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -18,8 +20,8 @@ func TestPreview(t *testing.T) {
 	}
 	path := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "privacy: { identifiers: pseudonymous, key_file: "+key+", drop: [media] }")
 	code, out, errOut := finish(t, "preview", "--config", path, "--last", "3")
-	wantCode(t, code, exitFine)
-	wantText(t, "the output", out, "privacy.identifiers: pseudonymous, privacy.drop: [media]", "1 before  {", "3 before  {", "  after   {", "  chat    ")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "the output", out, "privacy.identifiers: pseudonymous, privacy.drop: [media]", "1 before  {", "3 before  {", "  after   {", "  chat    ")
 	if strings.Contains(out, "4 before") || errOut != "" || fake.Requests() != 1 {
 		t.Errorf("%d calls, on the error output: %s", fake.Requests(), errOut)
 	}
@@ -30,7 +32,7 @@ func TestPreview(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, _ = finish(t, "preview", "--config", path, "--file", file, "--json")
-	wantCode(t, code, exitFine)
+	wantCode(t, code, cli.ExitFine)
 	var r previewReport
 	if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Items) != 3 || len(r.Unknown) != 1 || r.Unknown[0] != "never" {
 		t.Fatalf("%+v, %v", r, err)
@@ -42,13 +44,13 @@ func TestPreview(t *testing.T) {
 		t.Errorf("a file costs %d calls", fake.Requests()-1)
 	}
 	for _, args := range [][]string{{"--file", "/nowhere/page.json"}, {"--last", "0"}} {
-		if code, _, errOut := finish(t, append([]string{"preview", "--config", path}, args...)...); code == exitFine || strings.Contains(errOut, "nowhere") {
+		if code, _, errOut := finish(t, append([]string{"preview", "--config", path}, args...)...); code == cli.ExitFine || strings.Contains(errOut, "nowhere") {
 			t.Errorf("%v: code %d, %s", args, code, errOut)
 		}
 	}
 	fake.Next(twochattest.Status(401, twochattest.BodyDetail))
 	code, out, errOut = finish(t, "preview", "--config", path)
-	if code != exitFailed || out != "" || !strings.Contains(errOut, "the API key is wrong") {
+	if code != cli.ExitFailed || out != "" || !strings.Contains(errOut, "the API key is wrong") {
 		t.Errorf("code %d, %s", code, errOut)
 	}
 }

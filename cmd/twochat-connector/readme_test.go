@@ -13,7 +13,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -70,10 +73,10 @@ func TestREADME_Width(t *testing.T) {
 // metricNames lists the connector's metrics, as they are registered.
 func metricNames(t *testing.T) []string {
 	t.Helper()
-	registry := newRegistry()
-	connector.NewMetrics(registry)
-	registry.MustRegister(connector.NewBudget(connector.BudgetConfig{Streams: 1, Interval: time.Minute, Logger: slog.New(slog.DiscardHandler)}))
-	registry.MustRegister(unknownMembers(func() uint64 { return 0 }))
+	registry := admin.NewRegistry()
+	poller.NewMetrics(registry)
+	registry.MustRegister(quota.NewBudget(quota.BudgetConfig{Streams: 1, Interval: time.Minute, Logger: slog.New(slog.DiscardHandler)}))
+	registry.MustRegister(pipeline.UnknownMembers(func() uint64 { return 0 }))
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)

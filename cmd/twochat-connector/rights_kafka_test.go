@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"gopkg.in/yaml.v3"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
@@ -219,25 +221,25 @@ func TestKafkaRights(t *testing.T) {
 	path := configure(t, api, fmt.Sprintf("kafka: { brokers: ['%s'], topic: %s, sasl: { mechanism: plain, username: %s, password_file: %s } }",
 		k.closed, topics[0].Metadata.Name, user.Metadata.Name, password))
 	for _, events := range []int{120, 150} { // the second time from the checkpoint
-		wantCheck(t, path, exitFine, "6 partitions")
+		wantCheck(t, path, cli.ExitFine, "6 partitions")
 		if said := runUntil(t, path, events); strings.Contains(said, "AUTHORIZATION") {
 			t.Errorf("run says: %s", said)
 		}
 		tail := start(t, "tail", "--json", "--last", "10", "--config", path)
 		until(t, "tail", func() bool { return strings.Count(tail.out.String(), "\n") == 10 || tail.over() })
-		wantCode(t, tail.end(), exitFine)
+		wantCode(t, tail.end(), cli.ExitFine)
 		fake.Insert("", 30)
 	}
 	table := map[string]struct {
 		code  int // of check, and of run
 		texts []string
 	}{
-		"Read on topic whatsapp.messages":  {exitWrong, []string{"topics whatsapp.messages*: a right to them is missing", "--operation Read"}},
-		"Write on topic whatsapp.messages": {exitWrong, []string{"topics whatsapp.messages*: a right to them is missing", "--operation Write"}},
-		"DescribeConfigs on topic whatsapp.messages": {exitFine, []string{
+		"Read on topic whatsapp.messages":  {cli.ExitWrong, []string{"topics whatsapp.messages*: a right to them is missing", "--operation Read"}},
+		"Write on topic whatsapp.messages": {cli.ExitWrong, []string{"topics whatsapp.messages*: a right to them is missing", "--operation Write"}},
+		"DescribeConfigs on topic whatsapp.messages": {cli.ExitFine, []string{
 			"topic whatsapp.messages.checkpoints: its settings cannot be read", "--operation DescribeConfigs --topic whatsapp.messages.checkpoints",
 		}},
-		"Write on transactionalId twochat-connector.": {exitWrong, []string{
+		"Write on transactionalId twochat-connector.": {cli.ExitWrong, []string{
 			"transactional id twochat-connector.*: the right to write under it is missing", "--operation Write --operation Describe --transactional-id twochat-connector.",
 		}},
 	}
@@ -250,12 +252,12 @@ func TestKafkaRights(t *testing.T) {
 			k.revoke(t, r)
 			defer k.grant(t, r)
 			wantCheck(t, path, want.code, append(want.texts, "--allow-principal User:"+k.user)...)
-			if want.code == exitFine {
+			if want.code == cli.ExitFine {
 				return // nothing waits for it
 			}
 			code, _, errOut := finish(t, "run", "--config", path)
-			wantCode(t, code, exitFailed)
-			wantText(t, "run", errOut, want.texts...)
+			wantCode(t, code, cli.ExitFailed)
+			clitest.WantText(t, "run", errOut, want.texts...)
 		})
 	}
 }

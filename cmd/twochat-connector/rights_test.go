@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"gopkg.in/yaml.v3"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -136,7 +138,7 @@ func runUntil(t *testing.T, path string, events int) string {
 		return err == nil && strings.Contains(body, fmt.Sprintf("twochat_connector_log_sequence{stream=\"support\"} %d\n", events)) &&
 			strings.Contains(body, "twochat_connector_stream_state{state=\"live\",stream=\"support\"} 1\n")
 	})
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 	return r.err.String()
 }
 
@@ -152,15 +154,15 @@ func TestNATSRights_Suffice(t *testing.T) {
 	path := configure(t, api, "jetstream: { url: '"+url+"' }")
 	for _, events := range []int{120, 150} { // the second time from the checkpoint
 		code, out, _ := finish(t, "check", "--config", path)
-		wantCode(t, code, exitFine)
-		wantText(t, "check", out, "may publish, read back and purge")
+		wantCode(t, code, cli.ExitFine)
+		clitest.WantText(t, "check", out, "may publish, read back and purge")
 		if said := runUntil(t, path, events); strings.Contains(said, denied) {
 			t.Errorf("run says: %s", said)
 		}
 		tail := start(t, "tail", "--json", "--last", "10", "--config", path)
 		until(t, "tail", func() bool { return strings.Count(tail.out.String(), "\n") == 10 || tail.over() })
-		wantCode(t, tail.end(), exitFine)
-		wantText(t, "tail", tail.out.String(), fmt.Sprintf("%020d", events))
+		wantCode(t, tail.end(), cli.ExitFine)
+		clitest.WantText(t, "tail", tail.out.String(), fmt.Sprintf("%020d", events))
 		if said := tail.err.String(); said != "" {
 			t.Errorf("tail says: %s", said)
 		}
@@ -184,17 +186,17 @@ func TestNATSRights_Create(t *testing.T) {
 	url, reload := natsServer(t, natsRights(t))
 	path := configure(t, api, "jetstream: { url: '"+url+"', create: true }")
 	code, out, _ := finish(t, "check", "--config", path)
-	wantCode(t, code, exitWrong)
-	wantText(t, "check", out, "NATS user: it may not make the stream", "allow it to publish to "+more[1])
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "check", out, "NATS user: it may not make the stream", "allow it to publish to "+more[1])
 	code, _, errOut := finish(t, "run", "--config", path)
-	wantCode(t, code, exitFailed)
-	wantText(t, "run", errOut, "it has no right to publish to "+more[1], "allow it to publish to "+more[1])
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "run", errOut, "it has no right to publish to "+more[1], "allow it to publish to "+more[1])
 	all := without(natsRights(t), "")
 	all.Publish.Allow = append(all.Publish.Allow, more[1])
 	reload(all)
 	code, out, _ = finish(t, "check", "--config", path)
-	wantCode(t, code, exitFine)
-	wantText(t, "check", out, "`run` makes it")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "check", out, "`run` makes it")
 	if said := runUntil(t, path, 120); strings.Contains(said, denied) {
 		t.Errorf("run says: %s", said)
 	}
@@ -242,16 +244,16 @@ func TestNATSRights_EachNeeded(t *testing.T) {
 			}
 			reload(without(all, right))
 			if want.cause == "" {
-				wantText(t, "run", runUntil(t, path, 120), denied, want.hint)
+				clitest.WantText(t, "run", runUntil(t, path, 120), denied, want.hint)
 				return
 			}
 			_, out, _ := finish(t, "check", "--config", path)
-			wantText(t, "check", out, want.cause, want.hint)
+			clitest.WantText(t, "check", out, want.cause, want.hint)
 		})
 	}
 	deaf := *all
 	deaf.Subscribe = &server.SubjectPermission{Allow: []string{"elsewhere"}}
 	reload(&deaf)
 	_, out, _ := finish(t, "check", "--config", path)
-	wantText(t, "check", out, "it may not subscribe to its inbox", "allow it to subscribe to _INBOX.>")
+	clitest.WantText(t, "check", out, "it may not subscribe to its inbox", "allow it to subscribe to _INBOX.>")
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -24,7 +26,7 @@ func TestRun_Rows(t *testing.T) {
 				content, err := os.ReadFile(events)
 				return err == nil && strings.Count(string(content), "\n") == 250
 			})
-			wantCode(t, r.end(), exitFine)
+			wantCode(t, r.end(), cli.ExitFine)
 			listed := map[string]string{}
 			for _, m := range fake.Truth("") {
 				listed[m.UUID] = string(m.Data())
@@ -62,10 +64,10 @@ func TestPreview_Rows(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 1, History: 5})
 	path := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "events: { data: row }")
 	code, out, errOut := finish(t, "preview", "--config", path, "--last", "5")
-	wantCode(t, code, exitFine)
+	wantCode(t, code, cli.ExitFine)
 	if strings.Contains(out, "recorded_at") || !strings.Contains(out, "after   the same") {
 		t.Errorf("%s%s", out, errOut)
 	}
 	_, out, _ = finish(t, "explain", "--config", path)
-	wantText(t, "explain", strings.Join(strings.Fields(out), " "), "a row beside it shows parts of what is there then")
+	clitest.WantText(t, "explain", strings.Join(strings.Fields(out), " "), "a row beside it shows parts of what is there then")
 }

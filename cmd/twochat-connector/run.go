@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -23,40 +26,40 @@ server inside the process, with its data in ./twochat-data and its clients at na
 `
 
 // runConnector is the command run.
-func runConnector(ctx context.Context, p *program, args []string) error {
-	flags := newFlags(p)
-	settings := configFlags(flags)
-	startFlag(flags, settings)
-	w := wordFlags(flags, settings)
-	flags.BoolVar(&w.acceptHistory, "accept-history", false, "deliver once what is held because a list lost all that was delivered before; said again, it counts after a run without it")
-	if err := p.parse(flags, args, aboutRun); err != nil {
+func runConnector(ctx context.Context, p *cli.Program, args []string) error {
+	flags := cli.NewFlags(p)
+	settings := cli.ConfigFlags(flags)
+	cli.StartFlag(flags, settings)
+	w := pipeline.OverrideFlags(flags, settings)
+	flags.BoolVar(&w.AcceptHistory, "accept-history", false, "deliver once what is held because a list lost all that was delivered before; said again, it counts after a run without it")
+	if err := p.Parse(flags, args, aboutRun); err != nil {
 		return err
 	}
-	c, err := p.load(settings)
+	c, err := p.Load(settings)
 	if err != nil {
 		return err
 	}
-	if err := w.apply(c); err != nil {
+	if err := w.Apply(c); err != nil {
 		return err
 	}
-	p.saveMemory(c)
-	logger := newLogger(c.Log, p.err)
-	p.hearLibraries(logger)
-	err = connect(ctx, c, *w, p.namespace(), logger)
-	if err == nil || logsText(c.Log, p.err) {
+	p.SaveMemory(c)
+	logger := cli.NewLogger(c.Log, p.Err)
+	p.HearLibraries(logger)
+	err = connect(ctx, c, *w, p.Namespace(), logger)
+	if err == nil || cli.LogsText(c.Log, p.Err) {
 		return err
 	}
 	// Who reads a log of JSON wants nothing else in it.
-	for _, g := range grievances(err) {
-		logger.Error("ended", "cause", g.text, "hint", g.hint)
+	for _, g := range cli.Problems(err) {
+		logger.Error("ended", "cause", g.Text, "hint", g.Hint)
 	}
-	return &loggedError{err}
+	return cli.Logged(err)
 }
 
 // about says whether one of the errors, which end the start, is about a thing: it is told there.
 func about(errs []error, thing string) bool {
 	for _, err := range errs {
-		if slices.ContainsFunc(grievances(err), func(g grievance) bool { return strings.HasPrefix(g.text, thing+": ") }) {
+		if slices.ContainsFunc(cli.Problems(err), func(g cli.Problem) bool { return strings.HasPrefix(g.Text, thing+": ") }) {
 			return true
 		}
 	}
@@ -67,7 +70,7 @@ func about(errs []error, thing string) bool {
 const drainTime = 24 * time.Second
 
 // connect runs the pipeline of a configuration until the context ends.
-func connect(ctx context.Context, c *config.Config, w words, namespace string, logger *slog.Logger) error {
+func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namespace string, logger *slog.Logger) error {
 	set, wrong := setStage(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	for _, f := range c.Findings() {
 		// A file that the sink cannot use is told by the sink, as long as that lasts.
@@ -77,17 +80,17 @@ func connect(ctx context.Context, c *config.Config, w words, namespace string, l
 		}
 	}
 	if len(wrong) > 0 {
-		return errors.Join(together(wrong), set.strike())
+		return errors.Join(cli.Together(wrong), set.strike())
 	}
 	defer set.client.Close()
-	defer set.server.close()
+	defer set.server.Close()
 	sink := set.sink
-	registry := newRegistry()
-	pipe := newPipeline(parts{config: c, sink: sink, client: set.client, privacy: set.privacy, registry: registry, logger: logger, words: w})
-	set.server.namespace = namespace
-	set.server.serve(adminHandler(registry, func() report { return pipe.report(time.Now()) }), logger)
+	registry := admin.NewRegistry()
+	pipe := pipeline.New(pipeline.Parts{Config: c, Sink: sink, Client: set.client, Privacy: set.privacy, Registry: registry, Logger: logger, Overrides: w})
+	set.server.Namespace = namespace
+	set.server.Serve(admin.Handler(registry, func() pipeline.Report { return pipe.Report(time.Now()) }), logger)
 	promise := sink.Promise()
-	logger.Info("started", "version", versionText(), "instance", pipe.instance, "streams", len(pipe.lanes), "sink", c.Sink.Chosen()[0],
+	logger.Info("started", "version", cli.Version(), "instance", pipe.Instance, "streams", len(pipe.Claims), "sink", c.Sink.Chosen()[0],
 		"start", c.Start, "admin", set.server.URL(), "once", promise.Once, "promise", promise.Text)
 
 	done := make(chan error, 1)
@@ -113,6 +116,6 @@ func connect(ctx context.Context, c *config.Config, w words, namespace string, l
 		}
 		return err
 	case <-timer.C:
-		return errors.New(pipe.unfinished(time.Now()))
+		return errors.New(pipe.Unfinished(time.Now()))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -24,16 +26,16 @@ func TestRun_DeliversUntilToldToStop(t *testing.T) {
 	until(t, "the history", func() bool { return audit(t, fake, events).Clean() })
 	fake.Insert("", 300)
 	until(t, "the burst", func() bool { return audit(t, fake, events).Clean() })
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 	if r.out.String() != "" {
 		t.Errorf("the standard output has %q", r.out.String())
 	}
-	wantText(t, "the log", r.err.String(), `"promise":"Each message stands in the file once`, `"msg":"account's limits read"`, `"msg":"stopped"`)
+	clitest.WantText(t, "the log", r.err.String(), `"promise":"Each message stands in the file once`, `"msg":"account's limits read"`, `"msg":"stopped"`)
 
 	fake.Insert("", 120)
 	r = start(t, "run", "--config", path)
 	until(t, "what came while it was away", func() bool { return audit(t, fake, events).Clean() })
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 	if report := audit(t, fake, events); !report.Clean() {
 		t.Error(report)
 	}
@@ -53,7 +55,7 @@ func TestRun_FromFlagsAlone(t *testing.T) {
 		"TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL=1s",
 	}, "run", "--number", twochattest.DefaultNumber, "--sink", "file:events.jsonl", "--start", "beginning")
 	until(t, "the history", func() bool { return audit(t, fake, "events.jsonl").Clean() })
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 	// The number is the stream's name, and stands nowhere else.
 	if text := strings.ReplaceAll(r.err.String(), `"stream":"15550100100"`, ""); strings.Contains(text, "15550100100") {
 		t.Errorf("the log shows the number: %s", text)
@@ -76,8 +78,8 @@ func TestRun_RefusesWithTheMend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := configure(t, url, c.sink, "log: { format: text }")
 			code, _, errOut := finish(t, append([]string{"run", "--config", path}, c.args...)...)
-			wantCode(t, code, exitFailed)
-			wantText(t, "stderr", errOut, c.want...)
+			wantCode(t, code, cli.ExitFailed)
+			clitest.WantText(t, "stderr", errOut, c.want...)
 		})
 	}
 }
@@ -88,15 +90,15 @@ func TestRun_CreatesWhatIsMissing(t *testing.T) {
 	nats := embeddedServer(t)
 	path := configure(t, url, "jetstream: { url: '"+nats+"', stream: OTHER, subject: other }")
 	code, out, _ := finish(t, "check", "--config", path)
-	wantCode(t, code, exitWrong)
-	wantText(t, "check", out, "refused  JetStream stream OTHER", "→ make it with `sink.jetstream.create: true`, or: nats stream add OTHER")
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "check", out, "refused  JetStream stream OTHER", "→ make it with `sink.jetstream.create: true`, or: nats stream add OTHER")
 
 	r := start(t, "run", "--config", path, "--create")
 	until(t, "readiness", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 	code, out, _ = finish(t, "check", "--config", path)
-	wantCode(t, code, exitFine)
-	wantText(t, "check", out, "ok       stream support: 20 messages on page 0", "Ready to run")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "check", out, "ok       stream support: 20 messages on page 0", "Ready to run")
 }
 
 func TestCheck_SaysThatRunMakesIt(t *testing.T) {
@@ -104,8 +106,8 @@ func TestCheck_SaysThatRunMakesIt(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 4})
 	path := configure(t, url, "jetstream: { url: '"+embeddedServer(t)+"', stream: OTHER, subject: other, create: true }")
 	code, out, _ := finish(t, "check", "--config", path)
-	wantCode(t, code, exitFine)
-	wantText(t, "check", out, "`run` makes it")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "check", out, "`run` makes it")
 }
 
 // A cluster of which too few brokers are there answers: that is not what its hint is about.
@@ -115,13 +117,13 @@ func TestCheck_NamesTheBrokersThatAreMissing(t *testing.T) {
 	_, address := fakeKafka(t)
 	path := configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true }")
 	code, out, _ := finish(t, "check", "--config", path)
-	wantCode(t, code, exitWrong)
-	wantText(t, "check", out, "topics of 3 replicas, and too few of its brokers are there (1)",
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "check", out, "topics of 3 replicas, and too few of its brokers are there (1)",
 		"start the other brokers; where there are none, `sink.kafka.replicas: 1`")
 	path = configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true, replicas: 1 }")
 	code, out, _ = finish(t, "check", "--config", path)
-	wantCode(t, code, exitFine)
-	wantText(t, "check", out, "topic alone: it does not exist; `run` makes it")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "check", out, "topic alone: it does not exist; `run` makes it")
 }
 
 // Only what is missing is made: a refusal stays one, whatever its words.
@@ -143,7 +145,7 @@ func TestWillBeMade(t *testing.T) {
 func TestRun_WaitsForTheSink(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 20})
-	address := closedPort(t)
+	address := clitest.ClosedPort(t)
 	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+address+"', create: true }"))
 	admin := r.admin()
 	until(t, "the reason", func() bool {
@@ -158,7 +160,7 @@ func TestRun_WaitsForTheSink(t *testing.T) {
 	}
 	embeddedServerAt(t, address)
 	until(t, "readiness", func() bool { status, _ := get(t, admin+"/readyz"); return status == 200 })
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 	if n := strings.Count(r.err.String(), "the sink cannot be reached"); n != 1 {
 		t.Errorf("it says %d times that the sink cannot be reached", n)
 	}
@@ -167,14 +169,14 @@ func TestRun_WaitsForTheSink(t *testing.T) {
 func TestRun_StopsWhileItWaitsForTheSink(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 5})
-	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+closedPort(t)+"' }"))
+	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+clitest.ClosedPort(t)+"' }"))
 	until(t, "the reason", func() bool { return strings.Contains(r.err.String(), "cannot be reached") })
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 }
 
 func TestRun_WaitsForTheAPI(t *testing.T) {
 	noLeaks(t)
-	path := configure(t, "http://"+closedPort(t), "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	path := configure(t, "http://"+clitest.ClosedPort(t), "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	replace(t, path, "poll: {", "poll: { requests_per_minute: 6000,")
 	r := start(t, "run", "--config", path)
 	until(t, "the reason", func() bool {
@@ -182,12 +184,12 @@ func TestRun_WaitsForTheAPI(t *testing.T) {
 		return status == 503 && strings.Contains(body, "stream support: no successful poll yet (no answer from 2Chat): transient: connection: connection refused")
 	})
 	code, out, _ := finish(t, "status", "--admin", r.admin())
-	wantCode(t, code, exitWrong)
-	wantText(t, "status", out, "not as it should be", "✗ stream support: no successful poll yet")
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "status", out, "not as it should be", "✗ stream support: no successful poll yet")
 	code, out, _ = finish(t, "check", "--config", path)
-	wantCode(t, code, exitWrong)
-	wantText(t, "check", out, "refused  2Chat API: page 0 of stream support cannot be read: connection: connection refused")
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "check", out, "refused  2Chat API: page 0 of stream support cannot be read: connection: connection refused")
+	wantCode(t, r.end(), cli.ExitFine)
 }
 
 func TestRun_SecondProcessOnOneFile(t *testing.T) {
@@ -197,9 +199,9 @@ func TestRun_SecondProcessOnOneFile(t *testing.T) {
 	first := start(t, "run", "--config", path)
 	until(t, "the first", func() bool { status, _ := get(t, first.admin()+"/readyz"); return status == 200 })
 	code, _, errOut := finish(t, "run", "--config", path)
-	wantCode(t, code, exitFailed)
-	wantText(t, "stderr", errOut, "another process")
-	wantCode(t, first.end(), exitFine)
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "stderr", errOut, "another process")
+	wantCode(t, first.end(), cli.ExitFine)
 }
 
 // A key that comes later is waited for, and said to be missing.
@@ -216,8 +218,8 @@ func TestRun_WaitsForTheKey(t *testing.T) {
 		_, body := get(t, r.admin()+"/readyz")
 		return strings.Contains(body, "stream support: no successful poll yet (wrong key): key: ")
 	})
-	wantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"hint":"put the API key into a file`)
-	wantCode(t, r.end(), exitFine)
+	clitest.WantText(t, "the log", r.err.String(), `"thing":"twochat.api_key_file"`, `"hint":"put the API key into a file`)
+	wantCode(t, r.end(), cli.ExitFine)
 }
 
 // A stream that is refused leaves the others alone.
@@ -228,7 +230,7 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	sink := "jetstream: { url: '" + nats + "' }"
 	r := start(t, "run", "--config", configure(t, url, sink))
 	until(t, "the first", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 
 	// The same name for another list.
 	path := configure(t, url, sink)
@@ -240,17 +242,17 @@ func TestRun_OneStreamRefused(t *testing.T) {
 		_, body = get(t, r.admin()+"/readyz")
 		return strings.Contains(body, "stream support: refused: ") && strings.Contains(body, "stream other: no successful poll yet (")
 	})
-	wantText(t, "readyz", body, "its name is in use in this sink")
+	clitest.WantText(t, "readyz", body, "its name is in use in this sink")
 	if status, _ := get(t, r.admin()+"/healthz"); status != 200 {
 		t.Errorf("healthz answers %d", status)
 	}
-	wantCode(t, r.end(), exitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 
 	// Alone, it ends the program.
 	replace(t, path, `{ number: "+15550100999", name: other }, `, "")
 	code, _, errOut := finish(t, "run", "--config", path)
-	wantCode(t, code, exitFailed)
-	wantText(t, "stderr", errOut, `"msg":"ended","cause":"stream support: its name is in use in this sink`, `"hint":"give one of the two another name`)
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "stderr", errOut, `"msg":"ended","cause":"stream support: its name is in use in this sink`, `"hint":"give one of the two another name`)
 	if strings.Contains(errOut, "\n    ") {
 		t.Error("the log has lines that are no JSON")
 	}
@@ -270,28 +272,28 @@ func TestRun_WrongUsage(t *testing.T) {
 		code int
 		want []string
 	}{
-		"nothing":               {nil, exitUsage, []string{"Commands:", "Exit codes:"}},
-		"unknown command":       {[]string{"rnu"}, exitUsage, []string{"there is no such command; there are run, ", "explain"}},
-		"unknown flag":          {[]string{"run", "--sinks", "-"}, exitUsage, []string{"flag is unknown: --sinks", "help run"}},
-		"stray argument":        {[]string{"run", twochattest.DefaultNumber}, exitUsage, []string{"expected flags only"}},
-		"no configuration":      {[]string{"run"}, exitUsage, []string{"there is no configuration: ", "run --number"}},
-		"nothing to explain":    {[]string{"explain"}, exitUsage, []string{"there is no configuration: "}},
-		"nothing to follow":     {[]string{"tail", "--sink", "nats://" + closedPort(t)}, exitFailed, []string{"twochat-connector check"}},
-		"file missing":          {[]string{"run", "--config", "missing.yaml"}, exitUsage, []string{"missing.yaml: no such file"}},
-		"problems":              {[]string{"run", "--config", broken}, exitUsage, []string{":10: starts: ", "log.level: expected debug"}},
-		"partitions of a file":  {[]string{"run", "--config", good, "--accept-partitions", "3"}, exitUsage, []string{"only the sink kafka has partitions"}},
-		"partitions below zero": {[]string{"run", "--config", good, "--accept-partitions", "-3"}, exitUsage, []string{"--accept-partitions"}},
-		"admin address in use":  {[]string{"run", "--config", busy}, exitFailed, []string{"admin server", "address already in use", "admin.listen"}},
-		"sink URL":              {[]string{"run", "--config", good, "--sink", "amqp://somewhere"}, exitUsage, []string{"flag --sink", "kafka://host:9092/topic"}},
-		"last":                  {[]string{"tail", "--config", good, "--last", "-1"}, exitUsage, []string{"--last"}},
-		"admin URL":             {[]string{"status", "--admin", "ftp://x"}, exitUsage, []string{"--admin"}},
-		"admin not there":       {[]string{"status", "--admin", closedPort(t)}, exitFailed, []string{"connection refused", "--admin"}},
-		"admin of another kind": {[]string{"status", "--admin", url}, exitFailed, []string{"404", "--admin"}},
+		"nothing":               {nil, cli.ExitUsage, []string{"Commands:", "Exit codes:"}},
+		"unknown command":       {[]string{"rnu"}, cli.ExitUsage, []string{"there is no such command; there are run, ", "explain"}},
+		"unknown flag":          {[]string{"run", "--sinks", "-"}, cli.ExitUsage, []string{"flag is unknown: --sinks", "help run"}},
+		"stray argument":        {[]string{"run", twochattest.DefaultNumber}, cli.ExitUsage, []string{"expected flags only"}},
+		"no configuration":      {[]string{"run"}, cli.ExitUsage, []string{"there is no configuration: ", "run --number"}},
+		"nothing to explain":    {[]string{"explain"}, cli.ExitUsage, []string{"there is no configuration: "}},
+		"nothing to follow":     {[]string{"tail", "--sink", "nats://" + clitest.ClosedPort(t)}, cli.ExitFailed, []string{"twochat-connector check"}},
+		"file missing":          {[]string{"run", "--config", "missing.yaml"}, cli.ExitUsage, []string{"missing.yaml: no such file"}},
+		"problems":              {[]string{"run", "--config", broken}, cli.ExitUsage, []string{":10: starts: ", "log.level: expected debug"}},
+		"partitions of a file":  {[]string{"run", "--config", good, "--accept-partitions", "3"}, cli.ExitUsage, []string{"only the sink kafka has partitions"}},
+		"partitions below zero": {[]string{"run", "--config", good, "--accept-partitions", "-3"}, cli.ExitUsage, []string{"--accept-partitions"}},
+		"admin address in use":  {[]string{"run", "--config", busy}, cli.ExitFailed, []string{"admin server", "address already in use", "admin.listen"}},
+		"sink URL":              {[]string{"run", "--config", good, "--sink", "amqp://somewhere"}, cli.ExitUsage, []string{"flag --sink", "kafka://host:9092/topic"}},
+		"last":                  {[]string{"tail", "--config", good, "--last", "-1"}, cli.ExitUsage, []string{"--last"}},
+		"admin URL":             {[]string{"status", "--admin", "ftp://x"}, cli.ExitUsage, []string{"--admin"}},
+		"admin not there":       {[]string{"status", "--admin", clitest.ClosedPort(t)}, cli.ExitFailed, []string{"connection refused", "--admin"}},
+		"admin of another kind": {[]string{"status", "--admin", url}, cli.ExitFailed, []string{"404", "--admin"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errOut := finish(t, c.args...)
 			wantCode(t, code, c.code)
-			wantText(t, "stderr", errOut, c.want...)
+			clitest.WantText(t, "stderr", errOut, c.want...)
 			if out != "" {
 				t.Errorf("stdout has %q", out)
 			}
@@ -306,15 +308,15 @@ func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
 	noLeaks(t)
 	t.Chdir(t.TempDir())
 	r := startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_API_KEY=" + testKey}, "run")
-	wantCode(t, r.wait(), exitUsage)
-	wantText(t, "stderr", r.err.String(), "wrong with the environment", "\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
+	wantCode(t, r.wait(), cli.ExitUsage)
+	clitest.WantText(t, "stderr", r.err.String(), "wrong with the environment", "\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
 	// What asks 2Chat nothing needs no key.
 	r = startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_CONNECTOR_SINK_FILE_PATH=events.jsonl"}, "explain")
-	wantCode(t, r.wait(), exitFine)
-	wantText(t, "explain", r.out.String(), "stream 15550100100", "events.jsonl")
+	wantCode(t, r.wait(), cli.ExitFine)
+	clitest.WantText(t, "explain", r.out.String(), "stream 15550100100", "events.jsonl")
 	r = startWith(t, []string{"TWOCHAT_CONNECTOR_ADMIN_LISTEN=:1"}, "status")
-	wantCode(t, r.wait(), exitFailed)
-	wantText(t, "status", r.err.String(), "http://127.0.0.1:1:")
+	wantCode(t, r.wait(), cli.ExitFailed)
+	clitest.WantText(t, "status", r.err.String(), "http://127.0.0.1:1:")
 }
 
 func TestHelp(t *testing.T) {
@@ -322,8 +324,8 @@ func TestHelp(t *testing.T) {
 	for _, c := range commands() {
 		for _, args := range [][]string{{"help", c.name}, {c.name, "--help"}} {
 			code, out, errOut := finish(t, args...)
-			wantCode(t, code, exitFine)
-			wantText(t, fmt.Sprint(args), out, "twochat-connector "+c.name+" [flags]")
+			wantCode(t, code, cli.ExitFine)
+			clitest.WantText(t, fmt.Sprint(args), out, "twochat-connector "+c.name+" [flags]")
 			if errOut != "" {
 				t.Errorf("%v: stderr has %q", args, errOut)
 			}
@@ -331,7 +333,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, args := range [][]string{{"help"}, {"--help"}, {"-h"}} {
 		code, out, _ := finish(t, args...)
-		wantCode(t, code, exitFine)
-		wantText(t, "help", out, "Commands:", "explain")
+		wantCode(t, code, cli.ExitFine)
+		clitest.WantText(t, "help", out, "Commands:", "explain")
 	}
 }

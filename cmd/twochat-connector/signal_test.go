@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -23,7 +24,7 @@ func TestMain_SignalsDrain(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
-			var log output
+			var log clitest.Output
 			cmd := exec.Command(executable)
 			cmd.Env = append(os.Environ(), roleVariable+"=program run --config "+path)
 			cmd.Stderr, cmd.SysProcAttr = &log, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -39,7 +40,7 @@ func TestMain_SignalsDrain(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Errorf("it ends with %v", err)
 			}
-			wantText(t, "the log", log.String(), `"msg":"stopped"`)
+			clitest.WantText(t, "the log", log.String(), `"msg":"stopped"`)
 		})
 	}
 }

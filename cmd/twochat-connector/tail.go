@@ -11,8 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -28,19 +30,19 @@ run beside it. The texts of messages are shown on this terminal, and nowhere els
 `
 
 // runTail is the command tail.
-func runTail(ctx context.Context, p *program, args []string) error {
-	flags := newFlags(p)
-	settings := configFlags(flags)
+func runTail(ctx context.Context, p *cli.Program, args []string) error {
+	flags := cli.NewFlags(p)
+	settings := cli.ConfigFlags(flags)
 	last := flags.Int("last", 10, "`how many` of the newest events to begin with")
 	stream := flags.String("stream", "", "only the events of the stream of this `name`")
 	asJSON := flags.Bool("json", false, "print each event as one line of JSON")
-	if err := p.parse(flags, args, aboutTail); err != nil {
+	if err := p.Parse(flags, args, aboutTail); err != nil {
 		return err
 	}
 	if *last < 0 {
-		return usage("flag --last: expected 0 or more")
+		return cli.Usage("flag --last: expected 0 or more")
 	}
-	c, named, err := p.loadKeyless(settings)
+	c, named, err := p.LoadKeyless(settings)
 	if err != nil {
 		return err
 	}
@@ -52,15 +54,15 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	}
 	chosen := c.Sink
 	if chosen.Embedded != nil {
-		beside, running := besideEmbedded(chosen)
+		beside, running := pipeline.BesideEmbedded(chosen)
 		if !running {
-			return hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen), "start `twochat-connector run`; it holds the server")
+			return cli.Hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen), "start `twochat-connector run`; it holds the server")
 		}
 		chosen = beside
 	}
 	log := c.Log
 	log.Level = "warn"
-	sink, err := sinks.Open(chosen, c.Encoding(), newLogger(log, p.err))
+	sink, err := sinks.Open(chosen, c.Encoding(), cli.NewLogger(log, p.Err))
 	if err != nil {
 		return err
 	}
@@ -70,9 +72,9 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	}
 	err = sink.Follow(ctx, *stream, *last, func(event []byte) error {
 		if *asJSON {
-			return writeJSONLine(p.out, event)
+			return writeJSONLine(p.Out, event)
 		}
-		return writeAll(p.out, []byte(eventLine(event, width)))
+		return writeAll(p.Out, []byte(eventLine(event, width)))
 	})
 	var refusal *connector.Refusal
 	switch {
@@ -81,7 +83,7 @@ func runTail(ctx context.Context, p *program, args []string) error {
 	case errors.As(err, &refusal):
 		return err
 	}
-	return hinted(err, "`twochat-connector check` says what is wrong with the sink")
+	return cli.Hinted(err, "`twochat-connector check` says what is wrong with the sink")
 }
 
 // knownStream refuses the name of a stream that is neither configured nor in the sink: it would be followed in vain.
@@ -104,7 +106,7 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	if near := config.Nearest(name, names); near != "" {
 		hint = "the nearest configured one is " + near + "; " + hint
 	}
-	return hinted(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
+	return cli.Hinted(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
 }
 
 // writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between their tokens.
@@ -122,9 +124,6 @@ func writeAll(to io.Writer, line []byte) error {
 	_, err := to.Write(line)
 	return err
 }
-
-// excerpt is how many characters of a text are shown.
-const excerpt = 100
 
 // eventLine is an event as a person would want to read it. width is that of the streams' names.
 func eventLine(event []byte, width int) string {
@@ -163,42 +162,21 @@ func eventLine(event []byte, width int) string {
 	if digits := strings.TrimLeft(e.Sequence, "0"); digits != "" {
 		number = "#" + digits
 	}
-	text, kind := printable(e.Data.Message.Text), printable(e.Data.Message.Media.Type)
+	said, kind := text.Printable(e.Data.Message.Text), text.Printable(e.Data.Message.Media.Type)
 	if row := e.Data.Kind; row != "" {
-		text, kind = printable(e.Data.Text), printable(row)
+		said, kind = text.Printable(e.Data.Text), text.Printable(row)
 		if row == "text" || row == "unknown" {
 			kind = ""
 		}
 	}
 	if kind != "" {
-		text = strings.TrimSpace("[" + kind + "] " + text)
+		said = strings.TrimSpace("[" + kind + "] " + said)
 	}
-	if text == "" {
-		text = "(no text)"
+	if said == "" {
+		said = "(no text)"
 	}
 	if late := fmt.Sprint(e.Late); late == "true" {
-		text = "(late) " + text
+		said = "(late) " + said
 	}
-	return fmt.Sprintf("%s  %-*s  %7s  %s %.8s  %s\n", when, width, printable(stream), number, arrow, printable(e.Subject), text)
-}
-
-// printable makes a single line of a text that comes from anyone, without what would command a terminal.
-func printable(text string) string {
-	var out strings.Builder
-	n := 0
-	for _, r := range text {
-		if n++; n > excerpt {
-			out.WriteRune('…')
-			break
-		}
-		switch {
-		case unicode.IsSpace(r):
-			out.WriteByte(' ')
-		case unicode.IsPrint(r):
-			out.WriteRune(r)
-		default:
-			out.WriteRune('\ufffd')
-		}
-	}
-	return out.String()
+	return fmt.Sprintf("%s  %-*s  %7s  %s %.8s  %s\n", when, width, text.Printable(stream), number, arrow, text.Printable(e.Subject), said)
 }

@@ -8,6 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -16,32 +18,32 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	noLeaks(t)
 	// Some of the items have line breaks between their tokens: --json prints each event on one line all the same.
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 40})
-	path := configure(t, url, "embedded: { listen: '"+closedPort(t)+"', dir: "+t.TempDir()+" }")
+	path := configure(t, url, "embedded: { listen: '"+clitest.ClosedPort(t)+"', dir: "+t.TempDir()+" }")
 
 	code, _, errOut := finish(t, "tail", "--config", path)
-	wantCode(t, code, exitFailed)
-	wantText(t, "tail", errOut, "no embedded server answers", "start `twochat-connector run`")
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "tail", errOut, "no embedded server answers", "start `twochat-connector run`")
 	code, out, _ := finish(t, "check", "--config", path)
-	wantCode(t, code, exitFine)
-	wantText(t, "check", out, "its server begins with `run`")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "check", out, "its server begins with `run`")
 
 	r := start(t, "run", "--config", path)
 	admin := r.admin()
 	until(t, "the history", func() bool { _, body := get(t, admin+"/status"); return strings.Contains(body, `"certified": 40`) })
 	// A second one would not start; what there is to see is shown all the same.
 	code, out, _ = finish(t, "check", "--config", path)
-	wantCode(t, code, exitWrong)
-	wantText(t, "check", out, "another process is using it", "a server answers at nats://", "may publish, read back and purge", "One thing is refused")
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "check", out, "another process is using it", "a server answers at nats://", "may publish, read back and purge", "One thing is refused")
 
 	code, _, errOut = finish(t, "tail", "--config", path, "--stream", "suport")
-	wantCode(t, code, exitFailed)
-	wantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name", "the nearest configured one is support")
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name", "the nearest configured one is support")
 
 	follow := start(t, "tail", "--config", path, "--last", "40", "--json", "--stream", "support")
 	until(t, "the newest events", func() bool { return strings.Count(follow.out.String(), "\n") >= 40 })
 	fake.Insert("", 2)
 	until(t, "the next events", func() bool { return strings.Contains(follow.out.String(), `"sequence":"00000000000000000042"`) })
-	wantCode(t, follow.end(), exitFine)
+	wantCode(t, follow.end(), cli.ExitFine)
 	var last struct{ Sequence, Source string }
 	lines := strings.Split(strings.TrimSpace(follow.out.String()), "\n")
 	for _, line := range lines {
@@ -57,20 +59,20 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	}
 	people := start(t, "tail", "--config", path, "--last", "2")
 	until(t, "lines for people", func() bool { return strings.Count(people.out.String(), "\n") == 2 })
-	wantText(t, "tail", people.out.String(), "support      #41  ", "support      #42  ")
-	wantCode(t, people.end(), exitFine)
-	wantCode(t, r.end(), exitFine)
+	clitest.WantText(t, "tail", people.out.String(), "support      #41  ", "support      #42  ")
+	wantCode(t, people.end(), cli.ExitFine)
+	wantCode(t, r.end(), cli.ExitFine)
 }
 
 func TestTail_SinkThatCannotBeRead(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 10})
 	code, _, errOut := finish(t, "tail", "--config", configure(t, url, "stdout: {}"))
-	wantCode(t, code, exitFailed)
-	wantText(t, "tail", errOut, "standard output: what was written to it cannot be read again", "\n    look at what reads it")
-	code, _, errOut = finish(t, "tail", "--config", configure(t, url, "jetstream: { url: 'nats://"+closedPort(t)+"' }"))
-	wantCode(t, code, exitFailed)
-	wantText(t, "tail", errOut, "twochat-connector check")
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "tail", errOut, "standard output: what was written to it cannot be read again", "\n    look at what reads it")
+	code, _, errOut = finish(t, "tail", "--config", configure(t, url, "jetstream: { url: 'nats://"+clitest.ClosedPort(t)+"' }"))
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "tail", errOut, "twochat-connector check")
 }
 
 func TestEventLine(t *testing.T) {

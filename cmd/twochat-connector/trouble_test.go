@@ -9,26 +9,30 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
 // wantTrouble looks at all that is shown: readiness, status, page, log.
-func (e *economy) wantTrouble(t *testing.T, parts ...string) report {
+func (e *economy) wantTrouble(t *testing.T, parts ...string) pipeline.Report {
 	t.Helper()
-	r := e.pipe.report(time.Now())
+	r := e.pipe.Report(time.Now())
 	if r.Ready || len(r.NotReady) == 0 || !r.Healthy {
 		t.Fatalf("ready %t, healthy %t: %+v", r.Ready, r.Healthy, r.Streams)
 	}
 	var page, text bytes.Buffer
-	if err := errors.Join(statusPage.Execute(&page, r), printReport(&text, r)); err != nil {
+	if err := errors.Join(admin.StatusPage.Execute(&page, r), printReport(&text, r)); err != nil {
 		t.Fatal(err)
 	}
-	wantText(t, "readyz", strings.Join(r.NotReady, "\n"), parts...)
-	wantText(t, "status", text.String(), parts...)
-	wantText(t, "status", text.String(), "not as it should be")
-	wantText(t, "the page", page.String(), parts...)
+	clitest.WantText(t, "readyz", strings.Join(r.NotReady, "\n"), parts...)
+	clitest.WantText(t, "status", text.String(), parts...)
+	clitest.WantText(t, "status", text.String(), "not as it should be")
+	clitest.WantText(t, "the page", page.String(), parts...)
 	return r
 }
 
@@ -50,7 +54,7 @@ func TestReport_APersonIsNeeded(t *testing.T) {
 				})
 				defer e.end()
 				time.Sleep(30 * time.Minute)
-				if r := e.pipe.report(time.Now()); !r.Ready {
+				if r := e.pipe.Report(time.Now()); !r.Ready {
 					t.Fatalf("at first: %q", r.NotReady)
 				}
 				fake.Next(twochattest.Status(c.status, twochattest.BodyError))
@@ -63,7 +67,7 @@ func TestReport_APersonIsNeeded(t *testing.T) {
 				if s := r.Streams[0]; s.Hint == "" || s.NextAttempt.IsZero() || s.Fault == "" {
 					t.Errorf("%+v", s)
 				}
-				wantText(t, "the log", e.log.String(), "state=no_source", "hint=", "next_attempt=")
+				clitest.WantText(t, "the log", e.log.String(), "state=no_source", "hint=", "next_attempt=")
 			})
 		})
 	}
@@ -83,7 +87,7 @@ func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 		e := newEconomy(t, fake, numbers, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
 		defer e.end()
 		time.Sleep(10 * time.Minute)
-		e.sink.answers(refused, func(stream string) error {
+		e.sink.Answers(refused, func(stream string) error {
 			if stream == "1" {
 				return errors.New("no answer")
 			}
@@ -92,12 +96,12 @@ func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 		uuid := fake.Insert(numbers[1], 1)[0]
 		time.Sleep(24 * time.Hour)
 		r := e.wantTrouble(t, "stream 1: refused: stream 1: its log went back from 10 to 0; bring it back; tried again in")
-		if len(r.NotReady) != 1 || r.Streams[0].State != connector.StateLive {
+		if len(r.NotReady) != 1 || r.Streams[0].State != poller.StateLive {
 			t.Errorf("not ready: %q; the other is %s", r.NotReady, r.Streams[0].State)
 		}
-		e.sink.answers(nil, nil)
+		e.sink.Answers(nil, nil)
 		time.Sleep(10 * time.Minute)
-		if _, ok := e.sink.delivered("1", uuid); !ok || !e.pipe.report(time.Now()).Ready {
+		if _, ok := e.sink.Delivered("1", uuid); !ok || !e.pipe.Report(time.Now()).Ready {
 			t.Error("it does not heal")
 		}
 	})
@@ -113,7 +117,7 @@ func TestReport_AHangingCommitIsShown(t *testing.T) {
 		defer e.end()
 		time.Sleep(30 * time.Minute)
 		hung := make(chan struct{})
-		e.sink.answers(nil, func(string) error {
+		e.sink.Answers(nil, func(string) error {
 			close(hung)
 			time.Sleep(10 * time.Minute)
 			return nil
@@ -121,15 +125,15 @@ func TestReport_AHangingCommitIsShown(t *testing.T) {
 		fake.Insert("", 1)
 		<-hung
 		time.Sleep(3 * time.Second)
-		if s := e.pipe.report(time.Now()).Streams[0]; s.State != connector.StateCommitting {
+		if s := e.pipe.Report(time.Now()).Streams[0]; s.State != poller.StateCommitting {
 			t.Errorf("after three seconds it is %s", s.State)
 		}
 		time.Sleep(time.Minute)
 		e.wantTrouble(t, "committing")
-		if got := e.pipe.unfinished(time.Now()); !strings.Contains(got, "stream 0 waited for a commit to the sink for 63 s") {
+		if got := e.pipe.Unfinished(time.Now()); !strings.Contains(got, "stream 0 waited for a commit to the sink for 63 s") {
 			t.Errorf("a stop says: %s", got)
 		}
-		e.sink.answers(nil, nil)
+		e.sink.Answers(nil, nil)
 		time.Sleep(10 * time.Minute)
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -72,7 +74,7 @@ func TestUsage_SecretInTheWrongPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, env := range [][]string{nil, {"TWOCHAT_CONNECTOR_LOG_LEVEL=debug"}} {
 				r := startWith(t, env, args...)
-				if code := r.wait(); code == exitFine {
+				if code := r.wait(); code == cli.ExitFine {
 					t.Error("nothing is wrong")
 				}
 				if text := r.out.String() + r.err.String(); strings.Contains(text, canary) {
@@ -103,8 +105,8 @@ func TestUsage_NamesWhatWasMeant(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, errOut := finish(t, c.args...)
-			wantCode(t, code, exitUsage)
-			wantText(t, "stderr", errOut, c.want)
+			wantCode(t, code, cli.ExitUsage)
+			clitest.WantText(t, "stderr", errOut, c.want)
 		})
 	}
 }
@@ -114,7 +116,7 @@ func TestUsage_ErrorsAsJSON(t *testing.T) {
 	noLeaks(t)
 	t.Chdir(t.TempDir())
 	for name, args := range map[string][]string{
-		"status": {"status", "--json", "--admin", closedPort(t)}, "explain": {"explain", "--json"}, "backfill": {"backfill", "--json"},
+		"status": {"status", "--json", "--admin", clitest.ClosedPort(t)}, "explain": {"explain", "--json"}, "backfill": {"backfill", "--json"},
 		"check": {"check", "--json"}, "wrong flag": {"check", "--jsn", "--json"}, "argument": {"version", "--json", "x"}, "demo": {"demo", "--json", "--for", "-1s"},
 		"no command": {"chekc", "--json"}, "tail": {"tail", "--json", "--last", "-1"},
 	} {
@@ -124,7 +126,7 @@ func TestUsage_ErrorsAsJSON(t *testing.T) {
 				out, errOut = errOut, out
 			}
 			var got struct {
-				Error failure `json:"error"`
+				Error cli.Failure `json:"error"`
 			}
 			if err := json.Unmarshal([]byte(out), &got); err != nil {
 				t.Fatalf("%v: %s", err, out)

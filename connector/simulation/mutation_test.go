@@ -16,26 +16,26 @@ var mutations = []struct {
 	count                     string // of worlds, and from which seed, where few of them show it
 	slow                      bool   // it takes half a minute and more
 }{
-	{"walks stop at what is merely known", "walk.go", "case r.bottom(m.Key):", "case r.known(m.Key):", "plain", "200", false},
+	{"walks stop at what is merely known", "reader/walk.go", "case r.bottom(m.Key):", "case r.known(m.Key):", "plain", "200", false},
 	{
-		"every walk certifies", "delivery.go",
+		"every walk certifies", "reader/classify.go",
 		"case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):\n\t\tcertified, agreed = r.previous.certifies, true",
 		"default:\n\t\tcertified, agreed = everything, true", "plain", "200", false,
 	},
-	{"pages that contradict each other are ignored", "walk.go", "case fresh || !lists(w.before, m.Key):", "case fresh && false:", "plain", "200", false},
+	{"pages that contradict each other are ignored", "reader/walk.go", "case fresh || !lists(w.before, m.Key):", "case fresh && false:", "plain", "200", false},
 	{
-		"the window is the newest events, certified or not", "window.go",
+		"the window is the newest events, certified or not", "reader/window.go",
 		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100", false,
 	},
-	{"the sweep delivers whatever is unknown", "span.go", "anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200", false},
-	{"what was erased from the sink is taken for late", "ground.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400", true},
-	{"a forgotten past above a floor is not minded", "ground.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400", false},
-	{"where a deep walk began is not verified", "walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
-	{"groups hold whatever became of their last page", "group.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true},
-	{"groups hold whatever repeats", "group.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100", false},
-	{"an unclear answer is taken for a no", "session.go", "if !harmless(err) {", "if errors.Is(err, ErrFenced) {", "plain", "50", false},
-	{"an empty page ends the list at once", "ends.go", `if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200", true},
-	{"an end without ground is believed at once", "ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100", false},
+	{"the sweep delivers whatever is unknown", "reader/span.go", "anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200", false},
+	{"what was erased from the sink is taken for late", "reader/known.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400", true},
+	{"a forgotten past above a floor is not minded", "reader/known.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400", false},
+	{"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
+	{"batches hold whatever became of their last page", "reader/parallel.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true},
+	{"batches hold whatever repeats", "reader/parallel.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100", false},
+	{"an unclear answer is taken for a no", "reader/session.go", "if !Harmless(err) {", "if errors.Is(err, connector.ErrFenced) {", "plain", "50", false},
+	{"an empty page ends the list at once", "reader/ends.go", `if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200", true},
+	{"an end without ground is believed at once", "reader/ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100", false},
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }
 
@@ -64,7 +64,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// overlay writes a build overlay (go help build) in which one place of a file of package connector is changed.
+// overlay writes a build overlay (go help build) in which one place of a file below connector is changed.
 func overlay(t *testing.T, file, rule, without string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", file))
@@ -79,7 +79,7 @@ func overlay(t *testing.T, file, rule, without string) string {
 		t.Fatalf("%s holds the rule %q %d times: mend this table", file, rule, n)
 	}
 	folder := t.TempDir()
-	mutated := filepath.Join(folder, file)
+	mutated := filepath.Join(folder, filepath.Base(file))
 	if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), rule, without, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}

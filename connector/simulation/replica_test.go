@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
 // replica is one running connector: a coroutine that gives way at every effect on the outside, before it and after it. It
@@ -30,7 +31,7 @@ type replica struct {
 	began  int // when the last poll began that did not fail
 	rested int // polls in a row that left nothing to do
 	err    error
-	reader *connector.Reader
+	reader *reader.Reader
 }
 
 // crashed ends a replica's coroutine from within.
@@ -67,12 +68,12 @@ func (r *replica) work() {
 	r.fenced, r.place = 0, &place{broker: r.run.broker, pause: r.pause, claim: connector.Claim{
 		Stream: stream, Privacy: "hashed", Instance: name, TypePrefix: "t", Window: math.MaxInt,
 	}}
-	reading := connector.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Patience: r.patience(), Crew: crew{r.run.world}}
+	reading := reader.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Retry: r.patience(), Workers: pool{r.run.world}}
 	if r.run.seed%4 == 0 {
-		reading.Room = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
+		reading.Memory = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
 	}
 	reading.AcceptHistory = rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances))).Float64() < cfg.word
-	session := connector.NewSession(&pages{world: r.run.world, pause: r.pause}, r.place, reading, r.run.start)
+	session := reader.NewSession(&pages{world: r.run.world, pause: r.pause}, r.place, reading, r.run.start)
 	for {
 		r.pause()
 		if r.idle > 0 {
@@ -85,7 +86,7 @@ func (r *replica) work() {
 		r.polls++
 		began := r.run.world.now
 		deep := session.Owns() && session.Reader().Start() > 0
-		var out connector.Outcome
+		var out reader.Outcome
 		var err error
 		if r.polls%2 == 0 && session.Owns() && (session.Reader().Accepting() || session.Reader().Looking()) {
 			out, err = session.Sweep(ctx, epoch)
@@ -124,7 +125,7 @@ func (r *replica) work() {
 }
 
 // trace prints a step.
-func (r *replica) trace(out connector.Outcome) {
+func (r *replica) trace(out reader.Outcome) {
 	b := r.run.broker
 	fmt.Printf("%s poll %d now %d: %+v err=%v; log %d certified %d listed %d", r.name, r.polls, r.run.world.now, out, r.err, len(b.events), b.checkpoint.Certified, len(r.run.world.list))
 	if r.reader != nil {
@@ -147,13 +148,13 @@ func (r *replica) wait() {
 	r.idle, r.seen = r.run.world.between(100, 200)<<min(r.fenced-1, 5), r.run.broker.version
 }
 
-// crew does one after the other what the real one does side by side: in order, in the order of a few hands, or in any.
-type crew struct{ world *world }
+// pool does one after the other what the real one does side by side: in order, in the order of a few workers, or in any.
+type pool struct{ world *world }
 
-func (c crew) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
-	hands := pick(c.world.rng, 1, 4, max(n, 1))
+func (c pool) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
+	workers := pick(c.world.rng, 1, 4, max(n, 1))
 	for next := rangeOf(n); len(next) > 0; {
-		at := c.world.rng.IntN(min(hands, len(next)))
+		at := c.world.rng.IntN(min(workers, len(next)))
 		if err := do(ctx, next[at]); err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func rangeOf(n int) []int {
 	return numbers
 }
 
-func (c crew) Aside(do func()) func() {
+func (c pool) Go(do func()) func() {
 	do()
 	return func() {}
 }
@@ -219,7 +220,7 @@ type room struct {
 
 func (r *room) Hold(pages int) error {
 	if pages > 1 && !r.world.quiet && r.rng.IntN(5) == 0 {
-		return connector.ErrNoRoom
+		return reader.ErrMemoryLimit
 	}
 	return nil
 }
@@ -233,7 +234,7 @@ type run struct {
 	seed      uint64
 	world     *world
 	broker    *broker
-	rules     connector.Rules
+	rules     reader.Rules
 	start     connector.Start
 	replicas  []*replica
 	instances int
@@ -246,7 +247,7 @@ func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	cfg := draw(rng)
 	cfg.unguarded = *mutation == "unguarded"
 	w := newWorld(rng, cfg)
-	rules := connector.DefaultRules()
+	rules := reader.DefaultRules()
 	rules.Page, rules.Run, rules.SlicePages, rules.Memory, rules.Capacity = cfg.page, cfg.run, cfg.slice, cfg.memory, 0
 	rules.Tail, rules.Floor, rules.SweepPages, rules.Rejects = 32, 10, cfg.sweepPages, 100_000
 	rules.Capacity, rules.SweepDepth = cfg.memory, 10_000*time.Hour
@@ -468,7 +469,7 @@ func (s *run) found(at int) bool {
 }
 
 // noteHeld remembers what a reader says it holds; its successors need not know.
-func (s *run) noteHeld(reader *connector.Reader) {
+func (s *run) noteHeld(reader *reader.Reader) {
 	for i := range s.world.items {
 		if it := &s.world.items[i]; reader != nil && reader.Holding(it.key) {
 			it.held = true

@@ -102,7 +102,7 @@ const (
 	// ofWalks: two walks that began below page 0, on a list that never stood still, and in both of them a delete above the message
 	// (connector/README.md, What reading can still hide).
 	ofWalks
-	// ofGroups: a group of pages, while two messages were deleted above, or one was and another came in late (group.go).
+	// ofGroups: a batch of pages, while two messages were deleted above, or one was and another came in late (batch.go).
 	ofGroups
 	// ofPieces: what was read from the end of the list upward, while a message was deleted above (span.go).
 	ofPieces

@@ -40,7 +40,7 @@ func TestWorlds(t *testing.T) {
 				t.Errorf("%d messages slipped through what was read from the end upward in %d worlds: more than they ever did", sum.slipped, sum.runs)
 			}
 			if sum.passedOver > 1+sum.runs/1000 {
-				t.Errorf("groups of pages passed over %d messages in %d worlds: more than they ever did", sum.passedOver, sum.runs)
+				t.Errorf("batches of pages passed over %d messages in %d worlds: more than they ever did", sum.passedOver, sum.runs)
 			}
 		})
 	}
@@ -53,7 +53,7 @@ type total struct {
 }
 
 func (s total) String() string {
-	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue (+%d of groups, +%d of pieces), %d holes, %d late of which %d lost (%d overlooked), %d held (%d times accepted), %d never at rest, %d broken",
+	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue (+%d of batches, +%d of pieces), %d holes, %d late of which %d lost (%d overlooked), %d held (%d times accepted), %d never at rest, %d broken",
 		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.passedOver, s.slipped, s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
 }
 
@@ -61,9 +61,9 @@ func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {
 	var mu sync.Mutex
 	var sum total
 	seeds := make(chan uint64)
-	var group sync.WaitGroup
+	var batch sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
+		batch.Go(func() {
 			for seed := range seeds {
 				res := newRun(seed, draw).finish()
 				mu.Lock()
@@ -82,7 +82,7 @@ func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {
 		seeds <- *first + uint64(i)
 	}
 	close(seeds)
-	group.Wait()
+	batch.Wait()
 	return sum
 }
 

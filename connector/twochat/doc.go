@@ -1,4 +1,4 @@
-// Package twochat reads message lists from the HTTP API of 2Chat.
+// package twochat reads message lists from the HTTP API of 2Chat.
 //
 // A Client makes one bounded attempt per call and tells failures apart by the reaction that they ask for
 // (connector.PageError). It believes a page only where it is valid as a whole; an item that it cannot use becomes a

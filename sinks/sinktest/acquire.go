@@ -120,12 +120,12 @@ var acquireRules = []rule{
 	{name: "acquire: another list under the same name is refused before any take-over", except: unlessFencing, test: func(s *scene) {
 		other := Claim("595981048477", "other")
 		other.Stream.SourceKey = Stream("another list").SourceKey
-		refusedWithoutEffect(s, Claim("595981048477", "one"), other)
+		s.refusedWithoutEffect(Claim("595981048477", "one"), other)
 	}},
 	{name: "acquire: another privacy mode is refused before any take-over", except: unlessFencing, test: func(s *scene) {
 		other := Claim("595981048477", "other")
 		other.Privacy = "clear"
-		refusedWithoutEffect(s, Claim("595981048477", "one"), other)
+		s.refusedWithoutEffect(Claim("595981048477", "one"), other)
 	}},
 	{name: "acquire: another privacy mode is accepted at the operator's word", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
@@ -142,7 +142,7 @@ var acquireRules = []rule{
 		claim := Claim("595981048477", "one")
 		alias := Claim("support", "other")
 		alias.Stream.SourceKey = claim.Stream.SourceKey
-		sink := refusedWithoutEffect(s, claim, alias)
+		sink := s.refusedWithoutEffect(claim, alias)
 		if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
 			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
 		}
@@ -151,7 +151,7 @@ var acquireRules = []rule{
 		claim := Claim("595981048477", "one")
 		alias := Claim("support", "other")
 		alias.Stream.SourceKey, alias.Stream.FormerKey = Stream("of no list").SourceKey, claim.Stream.SourceKey
-		sink := refusedWithoutEffect(s, claim, alias)
+		sink := s.refusedWithoutEffect(claim, alias)
 		if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
 			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
 		}
@@ -333,7 +333,7 @@ var acquireRules = []rule{
 }
 
 // refusedWithoutEffect lets one own a stream, sees the other refused, and one go on as if nothing had happened.
-func refusedWithoutEffect(s *scene, one, other connector.Claim) Sink {
+func (s *scene) refusedWithoutEffect(one, other connector.Claim) Sink {
 	s.Helper()
 	sink := s.open()
 	log := s.log(sink, one)

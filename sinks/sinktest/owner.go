@@ -54,7 +54,7 @@ var ownerRules = []rule{
 		s.wantFenced(one.Commit(s.context(), events, nil, Next(state.Checkpoint, events, nil, 0)))
 		s.wantLog(claim.Stream.Name, nil)
 	}},
-	{name: "owner: two that race write each message once, in order", except: unlessFencing, test: race},
+	{name: "owner: two that race write each message once, in order", except: unlessFencing, test: (*scene).race},
 	{name: "owner: a second sink on a place in use is refused, and takes nothing", except: unlessExclusive, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()
@@ -151,7 +151,7 @@ type contender struct {
 	err     error
 }
 
-func race(s *scene) {
+func (s *scene) race() {
 	const rounds = 25
 	sink := s.open()
 	contenders := []*contender{{claim: Claim("595981048477", "one")}, {claim: Claim("595981048477", "two")}}

@@ -50,7 +50,7 @@ var streamRules = []rule{
 		errs := make([]error, 8)
 		for i := range errs {
 			log := s.log(sink, Claim(fmt.Sprintf("stream-%d", i), "one"))
-			running.Go(func() { errs[i] = concurrent(s, log, Stream(fmt.Sprintf("stream-%d", i))) })
+			running.Go(func() { errs[i] = s.concurrent(log, Stream(fmt.Sprintf("stream-%d", i))) })
 		}
 		running.Wait()
 		for i, err := range errs {
@@ -66,7 +66,7 @@ var streamRules = []rule{
 }
 
 // concurrent commits 30 events in ten commits, from a goroutine of its own.
-func concurrent(s *scene, log connector.Log, stream connector.Stream) error {
+func (s *scene) concurrent(log connector.Log, stream connector.Stream) error {
 	ctx := s.context()
 	var sequence uint64
 	for sequence < 30 {

@@ -1,4 +1,4 @@
-// Package twochattest is a fake 2Chat that misbehaves like the real one, for tests of whatever reads 2Chat's message list.
+// package twochattest is a fake 2Chat that misbehaves like the real one, for tests of whatever reads 2Chat's message list.
 //
 // A Fake is an http.Handler. Start makes it listen on loopback; Transport answers without a network. It serves
 // GET /open/whatsapp/messages/{number}[/{remote}]?page_number=N and GET /open/info with the header X-User-API-Key as 2Chat

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
@@ -73,8 +74,8 @@ func TestFake_AgainstTheReader(t *testing.T) {
 			stream := connector.Stream{Name: "shop", Number: twochattest.DefaultNumber, SourceKey: "x"}
 			log := &memory{claim: connector.Claim{Stream: stream, Window: 20_000}}
 			start := connector.Start{Beginning: seed%2 == 0}
-			session := connector.NewSession(client, log, connector.Reading{Patience: atOnce{}, Stream: stream, Rules: connector.DefaultRules()}, start)
-			poll := func(i int) connector.Outcome {
+			session := reader.NewSession(client, log, reader.Reading{Retry: atOnce{}, Stream: stream, Rules: reader.DefaultRules()}, start)
+			poll := func(i int) reader.Outcome {
 				clock = clock.Add(10 * time.Second)
 				if i%40 == 0 {
 					if err := session.Acquire(t.Context()); err != nil {
@@ -83,7 +84,7 @@ func TestFake_AgainstTheReader(t *testing.T) {
 				}
 				step := session.Poll
 				if i%30 == 29 {
-					step = func(ctx context.Context) (connector.Outcome, error) { return session.Sweep(ctx, clock) }
+					step = func(ctx context.Context) (reader.Outcome, error) { return session.Sweep(ctx, clock) }
 				}
 				out, _ := step(t.Context()) // a list that moved too far is read again by the next poll
 				return out

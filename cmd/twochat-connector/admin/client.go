@@ -1,0 +1,119 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// StatusWithin asks once, and again until all is as it should be or the time has passed.
+func StatusWithin(ctx context.Context, base, where string, patience time.Duration) (body []byte, r pipeline.Report, err error) {
+	deadline := time.Now().Add(patience)
+	for {
+		body, r, err = readStatus(ctx, base, where)
+		if err == nil && r.Ready && r.Healthy || !time.Now().Before(deadline) || connector.Sleep(ctx, time.Second) != nil {
+			return body, r, err
+		}
+	}
+}
+
+func readStatus(ctx context.Context, base, where string) (body []byte, r pipeline.Report, err error) {
+	if body, err = Ask(ctx, base, where); err != nil {
+		return nil, r, cli.Hinted(err, "see whether the connector runs there, and name its admin server with --admin")
+	}
+	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
+		return nil, r, cli.Hinted(fmt.Errorf("what answers at %s is not a connector of this version", where), "name the connector's admin server with --admin")
+	}
+	return body, r, nil
+}
+
+// URL is where to ask: what is named, else the configuration's admin.listen.
+func URL(p *cli.Program, named string, settings *config.Flags) (string, error) {
+	if named != "" {
+		if !strings.Contains(named, "://") {
+			named = "http://" + named
+		}
+		u, err := url.Parse(named)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+			return "", cli.Usage("flag --admin: expected a URL such as http://127.0.0.1:8080")
+		case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+			return "", cli.Usage("flag --admin: expected a URL without user, password, query and fragment, such as http://127.0.0.1:8080")
+		}
+		return strings.TrimRight(named, "/"), nil
+	}
+	c, _, err := p.LoadKeyless(settings)
+	if err != nil {
+		return "", err
+	}
+	return LocalURL(c.Admin.Listen), nil
+}
+
+// LocalURL is the URL of an admin server of this machine.
+func LocalURL(listen string) string {
+	if strings.HasPrefix(listen, ":") || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") {
+		listen = "127.0.0.1" + listen[strings.LastIndex(listen, ":"):]
+	}
+	return "http://" + listen
+}
+
+// statusTimeout bounds the question, statusBytes the answer (a thousand streams are a megabyte).
+const (
+	statusTimeout = 5 * time.Second
+	statusBytes   = 32 << 20
+)
+
+// Ask reads the status of an instance, as JSON. where is how a person calls it. Its errors quote no address.
+func Ask(ctx context.Context, base, where string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/status", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: it is no address", where)
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %s", where, netCause(err))
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, statusBytes))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("ask %s: %s", where, netCause(err))
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("ask %s: it answers %d %s", where, response.StatusCode, http.StatusText(response.StatusCode))
+	}
+	return body, nil
+}
+
+// netCause words why a connection came to nothing, without the addresses that the libraries quote.
+func netCause(err error) string {
+	var (
+		errno   syscall.Errno
+		dns     *net.DNSError
+		network net.Error
+	)
+	switch {
+	case errors.As(err, &dns):
+		return "its name does not resolve"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return "no answer in time"
+	}
+	return "no answer that can be read"
+}

@@ -1,0 +1,82 @@
+package admin
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+)
+
+// adminConnections bounds how many connections the admin server holds; who comes then waits until one has ended, which none puts off
+// for longer than the server's time-outs.
+const adminConnections = 128
+
+// bounded lets so many connections in at a time.
+type bounded struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func (b *bounded) Accept() (net.Conn, error) {
+	b.slots <- struct{}{}
+	conn, err := b.Listener.Accept()
+	if err != nil {
+		<-b.slots
+		return nil, err
+	}
+	return &boundedConn{Conn: conn, leave: sync.OnceFunc(func() { <-b.slots })}, nil
+}
+
+type boundedConn struct {
+	net.Conn
+	leave func()
+}
+
+func (c *boundedConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
+
+// localNames end the names that no stranger can have: of a cluster, of a private network.
+var localNames = []string{".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local"}
+
+// knownHost says whether a request may name the server so: by an address, by a name that only a private network has, by
+// that of a service in the process's own namespace of Kubernetes, or by one that admin.hosts lists. A web page could
+// else have the browser of somebody here read the admin server, under a name of its own that leads to it.
+func knownHost(host string, named []string, namespace string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	return host == "" || net.ParseIP(host) != nil || !strings.Contains(host, ".") || slices.ContainsFunc(named, func(name string) bool { return strings.EqualFold(name, host) }) ||
+		slices.ContainsFunc(localNames, func(end string) bool { return strings.HasSuffix(host, end) }) ||
+		inNamespace(host, namespace)
+}
+
+// guarded answers nobody who names another server.
+func guarded(next http.Handler, named []string, namespace string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !knownHost(r.Host, named, namespace) {
+			answer(w, http.StatusMisdirectedRequest, "text/plain; charset=utf-8", []byte("ask by the address, or list this name in admin.hosts\n"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// inNamespace says whether a name is SERVICE.NAMESPACE of the process's own namespace. Such a name could be bought
+// where the namespace is called as a top-level domain of the Internet is (dev, shop, cloud), and leads out of the
+// cluster there: it is not taken then.
+func inNamespace(host, namespace string) bool {
+	service, rest, ok := strings.Cut(host, ".")
+	if !ok || namespace == "" || rest != namespace || !cli.NamespaceForm.MatchString(service) {
+		return false
+	}
+	_, public := publicsuffix.PublicSuffix(namespace)
+	return !public
+}

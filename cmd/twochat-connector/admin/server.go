@@ -1,0 +1,163 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+)
+
+// Server is the server for metrics, probes and status.
+type Server struct {
+	listener net.Listener
+	server   *http.Server
+	served   chan struct{} // closed when serving has ended
+	Hosts    []string      // names under which it may be asked
+	// Namespace is that of Kubernetes whose services' names may be used as well; empty outside of a cluster.
+	Namespace string
+}
+
+// Thing names the admin server in findings and errors.
+const Thing = "admin server"
+
+// Listen takes the address; nothing is answered before serve. Port 0 is one of the system's choice.
+func Listen(address string) (*Server, error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, cli.Hinted(fmt.Errorf("%s: %s: %s", Thing, listenText(address), netCause(err)), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
+	}
+	return &Server{listener: listener, served: make(chan struct{})}, nil
+}
+
+// listenText is an address to listen on, where it can be nothing else.
+func listenText(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err == nil && (host == "" || host == "localhost" || net.ParseIP(host) != nil) {
+		return "listen on " + address
+	}
+	return "listen"
+}
+
+// URL is where the server is reached from this machine.
+func (a *Server) URL() string {
+	address := a.listener.Addr().String()
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+			address = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	return "http://" + address
+}
+
+// Serve begins to answer.
+func (a *Server) Serve(handler http.Handler, logger *slog.Logger) {
+	a.server = &http.Server{
+		Handler: guarded(handler, a.Hosts, a.Namespace), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
+		MaxHeaderBytes: 16 << 10, ErrorLog: cli.LibraryLogger(logger),
+	}
+	go func() {
+		defer close(a.served)
+		if err := a.server.Serve(&bounded{Listener: a.listener, slots: make(chan struct{}, adminConnections)}); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("admin server ended", "cause", err)
+		}
+	}()
+}
+
+// Close ends the server, with a moment for answers in flight, and waits for it.
+func (a *Server) Close() {
+	if a.server == nil {
+		_ = a.listener.Close()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if a.server.Shutdown(ctx) != nil {
+		_ = a.server.Close()
+	}
+	<-a.served
+}
+
+// NewRegistry makes the registry of a process, with what is known of the process itself.
+func NewRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	b := cli.ThisBuild()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "twochat_connector", Name: "build_info", Help: "1, with the version in its labels.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": b.Go},
+	})
+	info.Set(1)
+	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// Handler answers from a registry and from what is recorded.
+func Handler(registry *prometheus.Registry, current func() pipeline.Report) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		Registry: registry, Timeout: 10 * time.Second, MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError,
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerProbe(w, current().Wedged) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerProbe(w, current().NotReady) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		body, err := json.MarshalIndent(current(), "", "  ")
+		if err != nil {
+			http.Error(w, "the status cannot be written", http.StatusInternalServerError)
+			return
+		}
+		answer(w, http.StatusOK, "application/json", append(body, '\n'))
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		var body bytes.Buffer
+		if err := StatusPage.Execute(&body, current()); err != nil {
+			http.Error(w, "the page cannot be written", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		answer(w, http.StatusOK, "text/html; charset=utf-8", body.Bytes())
+	})
+	return mux
+}
+
+// answerProbe answers 200, or 503 with a line for each thing that is wrong.
+func answerProbe(w http.ResponseWriter, wrong []string) {
+	status, text := http.StatusOK, "ok"
+	if len(wrong) > 0 {
+		status, text = http.StatusServiceUnavailable, strings.Join(wrong, "\n")
+	}
+	answer(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
+}
+
+func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+//go:embed page.html
+var pageSource string
+
+// StatusPage shows a pipeline.Report to a person.
+var StatusPage = template.Must(template.New("page").Funcs(template.FuncMap{
+	"ago": text.Ago, "span": text.Span, "state": pipeline.StateText, "groups": text.Thousands, "accepting": pipeline.AcceptingText,
+	"interval": text.Interval,
+	"local":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+}).Parse(pageSource))

@@ -1,0 +1,262 @@
+package backfill
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/history"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Engine is one run of the command backfill.
+type Engine struct {
+	program *cli.Program
+	config  *config.Config
+	live    connector.Stream
+	start   connector.Start
+	view    *view
+	logger  *slog.Logger
+	began   time.Time
+	json    bool
+
+	pages    *paidPages
+	retrying *retryingPages // the same pages, for the history
+	history  *history.History
+	extent   extent
+}
+
+// extent is roughly how much there is to read, and what it costs: the fewest calls on a list that stands still, the most on one that
+// always moves.
+type extent struct {
+	Pages     int `json:"pages"`
+	Messages  int `json:"messages"`
+	Calls     int `json:"calls"`
+	CallsMost int `json:"calls_most"`
+}
+
+// callsFor reckons with groups of pages of which the ends are read twice; at most with what was measured where messages came in before
+// every call, and many at once before every twentieth, the sweep at the end included.
+func callsFor(pages int) (fewest, most int) { return pages + pages/10 + 2, 7*pages + 40 }
+
+// New makes a run that delivers what a live stream's first start left out, back to where start says.
+func New(p *cli.Program, c *config.Config, live connector.Stream, start connector.Start, asJSON bool) *Engine {
+	bar := newView(p.Err, connector.HistoryStream(live).Name)
+	log := c.Log
+	if bar.terminal {
+		log.Level = "warn" // the bar says the rest
+	}
+	if cli.LogsText(c.Log, p.Err) {
+		log.Format = "text"
+	}
+	bar.logger = cli.NewLogger(log, bar)
+	return &Engine{program: p, config: c, live: live, start: start, view: bar, logger: bar.logger, began: time.Now(), json: asJSON}
+}
+
+// Run measures what there is and, unless dry, delivers it. It returns when all of it is in the sink, or the context ends.
+func (b *Engine) Run(ctx context.Context, dry bool) error {
+	defer b.view.close()
+	privacy, err := pipeline.PrivacyOf(b.config)
+	if err != nil {
+		return err
+	}
+	client, err := pipeline.NewClient(b.config, privacy)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	place, err := b.open()
+	if err != nil {
+		return err
+	}
+	defer place.close(b.logger)
+	b.view.file = place.file
+	claim := pipeline.ClaimsOf(b.config, privacy, rand.Text(), pipeline.Overrides{})[0]
+	b.live = privacy.Keyed(b.live)
+	claim.Stream = b.live
+	live, err := b.floor(ctx, place.live, claim)
+	if err != nil || live == nil {
+		return err
+	}
+	claim.Stream = connector.HistoryStream(b.live)
+	if err := b.resumable(ctx, place.history, claim); err != nil {
+		return err
+	}
+	b.pages = newPaidPages(client)
+	b.pages.budget = pipeline.NewBudget(b.config, func() int64 { return int64(b.pages.made()) }, nil, cli.QuietLogger())
+	b.pages.budget.Recall(b.began, live.MonthBegun)
+	of := b.share(client)
+	of.start(ctx)
+	defer b.watch(ctx, of)()
+	b.retrying = newRetryingPages(b.pages)
+	b.history = history.New(b.retrying, b.live, *live, pipeline.RulesOf(b.config).Page)
+	if err := b.measure(ctx); err != nil {
+		return b.ended(ctx, cmp.Or(b.pages.fatal(), err))
+	}
+	if dry {
+		return b.printDry()
+	}
+	b.warnOfBudget()
+	return b.ended(ctx, b.read(ctx, place.history, claim))
+}
+
+// floor is the live stream's checkpoint; nil where nothing lies below it.
+func (b *Engine) floor(ctx context.Context, sink sinks.Sink, claim connector.Claim) (*connector.Checkpoint, error) {
+	checkpoint, found, err := peek(ctx, sink, claim)
+	switch {
+	case err != nil:
+		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err), "`twochat-connector check` says what is wrong with the sink")
+	case !found || !checkpoint.Started:
+		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so nothing says where its history ends", b.live.Name),
+			"start `twochat-connector run` first; backfill may run beside it")
+	}
+	if err := claim.Admit(checkpoint); err != nil {
+		return nil, err
+	}
+	if len(checkpoint.Floor) == 0 {
+		return nil, b.print(Summary{Stream: connector.HistoryStream(b.live).Name, Done: true},
+			"There is no history to deliver: stream "+b.live.Name+" left nothing out when it first started.")
+	}
+	return &checkpoint, nil
+}
+
+// resumable refuses what a history that was begun otherwise cannot become.
+func (b *Engine) resumable(ctx context.Context, sink sinks.Sink, claim connector.Claim) error {
+	checkpoint, found, err := peek(ctx, sink, claim)
+	switch {
+	case err != nil:
+		return cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err), "`twochat-connector check` says what is wrong with the sink")
+	case !found || !checkpoint.Started:
+		return nil
+	}
+	if b.start.Beginning && len(checkpoint.Floor) > 0 {
+		return cli.Hinted(fmt.Errorf("stream %s was begun with --since, and what is older cannot be put before it any more", claim.Stream.Name),
+			"go on with --since; or remove that stream's events and checkpoint from the sink and begin it anew with --all")
+	}
+	if !b.start.Beginning {
+		b.logger.Warn("the history was begun before; how far back it goes was settled then")
+	}
+	b.logger.Info("going on", "stream", claim.Stream.Name, "messages", checkpoint.Sequence)
+	return nil
+}
+
+// peek reads a stream's checkpoint and takes nothing over.
+func peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (connector.Checkpoint, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, pipeline.PrepareTimeout)
+	defer cancel()
+	log := sink.Log(claim)
+	checkpoint, found, err := log.Peek(ctx)
+	return checkpoint, found, errors.Join(err, log.Close())
+}
+
+// share is how the rate is shared with live polling.
+func (b *Engine) share(client *twochat.Client) *rateShare {
+	poll := b.config.Poll
+	s := &rateShare{
+		pages: b.pages, client: client, logger: b.logger, stream: b.live.Name, fixed: poll.RequestsPerMinute,
+		blind:  float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
+		unread: pipeline.NewBackoff(30*time.Second, 30*time.Minute),
+	}
+	if listen := b.config.Admin.Listen; !strings.HasSuffix(listen, ":0") {
+		s.admin = admin.LocalURL(listen)
+	}
+	return s
+}
+
+// watch lets a share be adjusted until the returned function is called.
+func (b *Engine) watch(ctx context.Context, s *rateShare) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx) })
+	return func() {
+		cancel()
+		watching.Wait()
+	}
+}
+
+// warnOfBudget says where the month's budget will not do for all of it.
+func (b *Engine) warnOfBudget() {
+	of := b.pages.budget.Status(time.Now())
+	if spare := of.Left - of.Reserve; of.State != quota.BudgetUnknown && int64(b.extent.CallsMost) > spare {
+		b.logger.Warn("the month's budget may not do for all of the history; live polling slows down for what is taken, and the reserve is left alone",
+			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "hint", "raise poll.monthly_credits, or go on next month with the same command")
+	}
+}
+
+// look is how often the progress is looked at.
+const look = 200 * time.Millisecond
+
+// read reads the history into the sink until all of it is there.
+func (b *Engine) read(ctx context.Context, sink sinks.Sink, claim connector.Claim) error {
+	log := sink.Log(claim)
+	defer func() {
+		if err := log.Close(); err != nil {
+			b.logger.Warn("the history's place in the sink could not be given up", "cause", err)
+		}
+	}()
+	var p *poller.Poller
+	// Once, when all is there: what came in late among the history after its walk had gone by.
+	sweep := func() time.Duration {
+		if p.Status().LastSweep.IsZero() {
+			return 1
+		}
+		return 0
+	}
+	p = poller.New(poller.Config{
+		Pages: b.history, Log: log, Start: b.start, MinInterval: time.Second, MaxInterval: 10 * time.Second, SweepEvery: sweep,
+		Reading: reader.Reading{Stream: claim.Stream, Rules: pipeline.RulesOf(b.config), Events: b.config.EventSettings(), Workers: reader.Workers(b.config.Poll.Concurrency), OneWalk: true},
+		Limiter: quota.NewLimiter(0), // the requests are paid for below the history, which makes some of its own
+		Metrics: poller.NewMetrics(prometheus.NewRegistry()), Logger: b.logger,
+	})
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	b.view.begin()
+	for {
+		select {
+		case err := <-ended:
+			b.view.show(p.Status(), b.pages.made(), b.pages.hold())
+			return err
+		case <-ticker.C:
+		}
+		status := p.Status()
+		b.view.show(status, b.pages.made(), b.pages.hold())
+		switch {
+		case !status.LastSweep.IsZero() && status.State == poller.StateLive && !status.EndOpen:
+			b.view.done = true
+		case status.State == poller.StateStandby:
+			stop()
+			taken := errors.New("another backfill of this stream has taken over")
+			return cli.Hinted(errors.Join(taken, <-ended), "let that one finish; one is enough")
+		case b.pages.fatal() == nil:
+			continue
+		}
+		stop()
+		err := <-ended
+		b.view.show(p.Status(), b.pages.made(), b.pages.hold())
+		if b.view.done {
+			return err
+		}
+		return errors.Join(err, b.pages.fatal())
+	}
+}

@@ -1,0 +1,92 @@
+package backfill
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+// retryingPages waits out, while a history is measured, what keeps its pages from being read; once it is read, the Poller does. It waits
+// at each page: a measurement that began anew after each fault would never end beside a `run` that uses the whole limit.
+type retryingPages struct {
+	pages    *paidPages
+	measured bool // from now on faults are passed on; set while no page is read
+	// As in live polling: faults of a moment are tried again soon, spent credits slowly.
+	page, credit *backoff.ExponentialBackOff
+}
+
+func newRetryingPages(pages *paidPages) *retryingPages {
+	return &retryingPages{pages: pages, page: pipeline.NewBackoff(500*time.Millisecond, time.Minute), credit: pipeline.NewBackoff(5*time.Minute, 30*time.Minute)}
+}
+
+// Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not mend.
+func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+	for {
+		page, err := p.pages.Page(ctx, s, number, held)
+		var fault *connector.PageError
+		switch {
+		case p.measured:
+			return page, err
+		case err == nil:
+			p.page.Reset()
+			p.credit.Reset()
+			return page, nil
+		case !errors.As(err, &fault) || p.pages.fatal() != nil:
+			return page, err
+		}
+		if err := connector.Sleep(ctx, p.next(fault)); err != nil {
+			return connector.Page{}, err
+		}
+	}
+}
+
+// next is how long to wait after a fault.
+func (p *retryingPages) next(fault *connector.PageError) time.Duration {
+	if fault.Fault == connector.FaultCredits {
+		return p.credit.NextBackOff()
+	}
+	return max(p.page.NextBackOff(), fault.RetryAfter)
+}
+
+// measure says how much there is, and shows meanwhile that it is at work.
+func (b *Engine) measure(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- b.extend(ctx) }()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-ended:
+			b.retrying.measured = true
+			b.view.extent = b.extent
+			return err
+		case <-ticker.C:
+			b.view.measuring(b.pages.made(), b.pages.pace(), b.pages.hold())
+		}
+	}
+}
+
+// extend finds how far the history extends. A list that moves as fast as it is searched is searched again, from there on.
+func (b *Engine) extend(ctx context.Context) error {
+	moved := pipeline.NewBackoff(time.Second, time.Minute)
+	for {
+		pages, messages, err := b.history.Extent(ctx, b.start)
+		switch {
+		case err == nil:
+			b.extent = extent{Pages: pages, Messages: messages}
+			b.extent.Calls, b.extent.CallsMost = callsFor(pages)
+			return nil
+		case !errors.Is(err, reader.ErrMoved) && !errors.Is(err, reader.ErrStalled):
+			return err
+		}
+		if err := connector.Sleep(ctx, moved.NextBackOff()); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package backfill
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// sinkPair is where a backfill looks up the live stream, and where it writes.
+type sinkPair struct {
+	live, history sinks.Sink // the same one, but for files
+	file          string     // that takes the history, where it has one of its own
+}
+
+// open makes the sinks. Where a running instance serves the embedded one it is written to as a client of that server. A file is
+// held by the one process that writes it, so the history gets a file of its own beside the live stream's: whether `run` is
+// running does not matter then.
+func (b *Engine) open() (sinkPair, error) {
+	chosen := b.config.Sink
+	switch {
+	case chosen.NATS != nil, chosen.Stdout != nil:
+		return sinkPair{}, cli.Usage("the sink %s keeps no events, so nothing tells what is history; backfill needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
+	case chosen.Embedded != nil:
+		if beside, running := pipeline.BesideEmbedded(chosen); running {
+			b.logger.Info("the embedded server is running; writing to it", "url", beside.JetStream.URL)
+			chosen = beside
+		}
+	}
+	live, err := sinks.Open(chosen, b.config.Encoding(), b.logger)
+	if err != nil || chosen.File == nil {
+		return sinkPair{live: live, history: live}, err
+	}
+	own := *chosen.File
+	own.Path = fileBeside(own.Path, connector.HistoryStream(b.live).Name)
+	history, err := sinks.Open(sinks.Config{File: &own}, b.config.Encoding(), b.logger)
+	if err != nil {
+		return sinkPair{}, errors.Join(err, live.Close())
+	}
+	return sinkPair{live: live, history: history, file: own.Path}, nil
+}
+
+// fileBeside is the file of a stream beside another one: events.support-history.jsonl beside events.jsonl.
+func fileBeside(path, stream string) string {
+	extension := filepath.Ext(path)
+	return strings.TrimSuffix(path, extension) + "." + connector.SubjectToken(stream) + extension
+}
+
+func (p sinkPair) close(logger *slog.Logger) {
+	err := p.history.Close()
+	if p.live != p.history {
+		err = errors.Join(err, p.live.Close())
+	}
+	if err != nil {
+		logger.Warn("close the sink", "cause", err)
+	}
+}

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// UsageError is a wrong command line or configuration.
+type UsageError struct{ err error }
+
+func (e *UsageError) Error() string { return e.err.Error() }
+func (e *UsageError) Unwrap() error { return e.err }
+
+// UsageOf is an error as one of usage.
+func UsageOf(err error) error { return &UsageError{err} }
+
+// Usage is an error of usage in these words.
+func Usage(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
+
+// HintedError is an error that knows what to do about it.
+type HintedError struct {
+	err  error
+	hint string
+}
+
+func (e *HintedError) Error() string { return e.err.Error() }
+func (e *HintedError) Unwrap() error { return e.err }
+
+// Hinted adds to an error what to do about it.
+func Hinted(err error, hint string) error { return &HintedError{err, hint} }
+
+// RefusedError is what a check refused.
+type RefusedError []connector.Finding
+
+func (e RefusedError) Error() string {
+	texts := make([]string, len(e))
+	for i, finding := range e {
+		texts[i] = finding.Thing + ": " + finding.Text
+	}
+	return "refused: " + strings.Join(texts, "; ")
+}
+
+// LoggedError is an error that the log has told already.
+type LoggedError struct{ err error }
+
+// Logged is an error that the log has told already.
+func Logged(err error) error { return &LoggedError{err} }
+
+func (e *LoggedError) Error() string { return e.err.Error() }
+func (e *LoggedError) Unwrap() error { return e.err }
+
+// Problem is one thing that went wrong, for a person.
+type Problem struct{ Text, Hint string }
+
+// Problems takes an error apart: one for each thing that is wrong.
+func Problems(err error) []Problem {
+	var refused RefusedError
+	var all Refusals
+	var with *HintedError
+	var refusal *connector.Refusal
+	var obstacle *connector.Obstacle
+	var several severalErrors
+	var list []Problem
+	switch {
+	case errors.As(err, &several):
+		for _, one := range several {
+			list = append(list, Problems(one)...)
+		}
+	case errors.As(err, &refused):
+		for _, finding := range refused {
+			list = append(list, Problem{finding.Thing + ": " + finding.Text, finding.Hint})
+		}
+	case errors.As(err, &all):
+		for _, r := range all {
+			list = append(list, Problem{r.Thing + ": " + r.Cause, r.Hint})
+		}
+	case errors.As(err, &with):
+		list = append(list, Problem{err.Error(), with.hint})
+	case errors.As(err, &refusal):
+		list = append(list, Problem{refusal.Thing + ": " + refusal.Cause, refusal.Hint})
+	case errors.As(err, &obstacle):
+		list = append(list, Problem{obstacle.Error(), obstacle.Hint})
+	default:
+		for text := range strings.SplitSeq(err.Error(), "\n") {
+			list = append(list, Problem{Text: text})
+		}
+	}
+	return list
+}
+
+// Tell says what went wrong and what to do, to a person or as JSON.
+func (p *Program) Tell(err error) {
+	var logged *LoggedError
+	if err == nil || errors.Is(err, ErrFoundWrong) || errors.Is(err, errHelped) || errors.As(err, &logged) {
+		return
+	}
+	if p.JSON {
+		p.tellJSON(err)
+		return
+	}
+	name := "twochat-connector"
+	if p.Name != "" {
+		name += " " + p.Name
+	}
+	for _, g := range Problems(err) {
+		fmt.Fprintf(p.Err, "%s: %s\n", name, g.Text)
+		if g.Hint != "" {
+			fmt.Fprintf(p.Err, "    %s\n", g.Hint)
+		}
+	}
+}
+
+// Failure is an error for a program.
+type Failure struct {
+	Command  string        `json:"command,omitempty"`
+	ExitCode int           `json:"exit_code"`
+	Problems []failureText `json:"problems"`
+}
+
+type failureText struct {
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// Failure is an error as a program is told it.
+func (p *Program) Failure(err error) *Failure {
+	f := &Failure{Command: p.Name, ExitCode: ExitCode(err)}
+	for _, g := range Problems(err) {
+		f.Problems = append(f.Problems, failureText(g))
+	}
+	return f
+}
+
+// tellJSON prints an error on one line, where the facts would have stood. Lines of events are kept free of it.
+func (p *Program) tellJSON(err error) {
+	to := p.Out
+	if p.Name == "tail" {
+		to = p.Err
+	}
+	// A standard output that takes nothing cannot be told of it either.
+	_ = json.NewEncoder(to).Encode(map[string]*Failure{"error": p.Failure(err)})
+}
+
+// Refusals are why streams ended before they were told to.
+type Refusals []*connector.Refusal
+
+func (r Refusals) Error() string {
+	errs := make([]error, len(r))
+	for i := range r {
+		errs[i] = r[i]
+	}
+	return errors.Join(errs...).Error()
+}
+
+// severalErrors are errors that a person is told one by one.
+type severalErrors []error
+
+func (e severalErrors) Error() string { return errors.Join(e...).Error() }
+
+func (e severalErrors) Unwrap() []error { return e }
+
+// Together is nil for no error, the error for one.
+func Together(errs []error) error {
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	}
+	return severalErrors(errs)
+}

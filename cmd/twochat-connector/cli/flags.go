@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+// NewFlags makes the flag set of a command; parse prints its help.
+func NewFlags(p *Program) *flag.FlagSet {
+	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}
+
+// Parse reads the command line. about says what the command does, for its help.
+func (p *Program) Parse(flags *flag.FlagSet, args []string, about string) error {
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(p.Out, "twochat-connector %s [flags]\n\n%s\n", p.Name, strings.TrimSpace(about))
+		p.printFlags(flags)
+		return errHelped
+	case err != nil:
+		p.JSON = AsksForJSON(args)
+		return p.wrongFlag(wrongValue(flags, err.Error()))
+	case flags.NArg() > 0:
+		p.JSON = AsksForJSON(args)
+		return p.wrongFlag("expected flags only, found something else among them")
+	}
+	if f := flags.Lookup("json"); f != nil {
+		p.JSON = f.Value.String() == "true"
+	}
+	flags.Visit(func(f *flag.Flag) {
+		// A variable of the shell that is empty must not mean what leaving the flag out means.
+		if value, ok := f.Value.(flag.Getter); ok && value.Get() == "" && err == nil {
+			err = p.wrongFlag("flag --" + f.Name + ": expected a value, found nothing")
+		}
+	})
+	return err
+}
+
+func (p *Program) wrongFlag(text string) error {
+	return &UsageError{Hinted(errors.New(text), "`twochat-connector help "+p.Name+"` lists the flags")}
+}
+
+// AsksForJSON looks for the flag --json in a command line that could not be read.
+func AsksForJSON(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool { return strings.TrimLeft(arg, "-") == "json" && strings.HasPrefix(arg, "-") })
+}
+
+var (
+	flagOfValue = regexp.MustCompile(`.* for (?:flag )?-([a-z-]+): `)
+	plainFlag   = regexp.MustCompile(`^-[a-z-]{1,30}$`)
+)
+
+// wrongValue words an error of the package flag without what was written: it may be a secret or somebody's number.
+func wrongValue(flags *flag.FlagSet, text string) string {
+	if unknown, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
+		if !plainFlag.MatchString(unknown) {
+			return "a flag is unknown"
+		}
+		var names []string
+		flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+		words := "flag is unknown: -" + unknown
+		if near := config.Nearest(strings.TrimPrefix(unknown, "-"), names); near != "" {
+			words += "; the nearest is --" + near
+		}
+		return words
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return "flag --" + name + ": expected a value, found nothing"
+	}
+	found := flagOfValue.FindStringSubmatch(text)
+	if found == nil || flags.Lookup(found[1]) == nil {
+		return "a flag cannot be read"
+	}
+	expected := "another value"
+	switch value := flags.Lookup(found[1]).Value.(type) {
+	case flag.Getter:
+		switch value.Get().(type) {
+		case bool:
+			expected = "true or false, or nothing for true"
+		case int, int64, uint, uint64:
+			expected = "a whole number"
+		case time.Duration:
+			expected = "a length of time such as 20s"
+		}
+	default:
+		expected = strings.TrimPrefix(text[len(found[0]):], "expected ")
+	}
+	return "flag --" + found[1] + ": expected " + expected
+}
+
+func (p *Program) printFlags(flags *flag.FlagSet) {
+	first := true
+	flags.VisitAll(func(f *flag.Flag) {
+		if first {
+			fmt.Fprint(p.Out, "\nFlags:\n")
+			first = false
+		}
+		kind, text := flag.UnquoteUsage(f)
+		fmt.Fprintf(p.Out, "  --%s", f.Name)
+		if kind != "" {
+			fmt.Fprintf(p.Out, " %s", strings.ToUpper(kind))
+		}
+		fmt.Fprintf(p.Out, "\n        %s\n", text)
+	})
+}
+
+// ConfigFlags adds the flags that say which configuration is meant, for every command that has one.
+func ConfigFlags(flags *flag.FlagSet) *config.Flags {
+	c := &config.Flags{}
+	flags.StringVar(&c.Config, "config", "", "configuration `file`; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
+	flags.Func("number", "connected `number` to read, such as +595981048477, instead of the configured ones; may be repeated", func(number string) error {
+		if number == "" {
+			return errors.New("expected a number, found nothing")
+		}
+		c.Numbers = append(c.Numbers, number)
+		return nil
+	})
+	flags.StringVar(&c.Sink, "sink", "", "`where` to deliver, instead of the configured sink: nats://host:4222 (JetStream), kafka://host:9092/topic, file:events.jsonl, or - for the standard output")
+	return c
+}
+
+// StartFlag adds the flag of where a stream begins, for commands to which that matters.
+func StartFlag(flags *flag.FlagSet, c *config.Flags) {
+	flags.StringVar(&c.Start, "start", "", "what a stream's first start delivers: now, beginning, or all `since` an age such as 24h or a time such as 2026-01-31T00:00:00Z")
+}
+
+// Load reads the configuration in force.
+func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
+	found := true
+	if flags.Config == "" {
+		flags.Config, found = config.Find()
+	}
+	c, err := config.FromFlags(*flags, p.Env)
+	bare := !found && len(flags.Numbers) == 0
+	hint := "write twochat-connector.yaml, name a file with --config, or begin without one: " + config.APIKeyVariable + "=... twochat-connector run --number +595981048477"
+	switch {
+	case err != nil && bare && !slices.ContainsFunc(p.Env, func(v string) bool { return strings.HasPrefix(v, config.VariablePrefix) }):
+		return nil, &UsageError{Hinted(errors.New("there is no configuration: neither twochat-connector.yaml here nor /etc/twochat-connector/config.yaml"), hint)}
+	case err != nil && bare:
+		return nil, &UsageError{Hinted(fmt.Errorf("there is no configuration file, and this is wrong with the environment:\n%w", err), hint)}
+	case err != nil:
+		return nil, &UsageError{err}
+	}
+	return c, nil
+}
+
+// LoadKeyless is load for commands that do not ask 2Chat anything: they need no key, and where nothing else says what is read,
+// no number. named is false where the numbers are invented.
+func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
+	keyless := p.WithoutKey()
+	named = true
+	if _, found := config.Find(); flags.Config == "" && !found && len(flags.Numbers) == 0 && !slices.ContainsFunc(p.Env, func(v string) bool { return strings.HasPrefix(v, config.Variable("twochat.streams")+"=") }) {
+		flags.Numbers, named = []string{"+0000000"}, false
+	}
+	c, err = keyless.Load(flags)
+	return c, named, err
+}
+
+// WithoutKey is the program where a key is not missed.
+func (p *Program) WithoutKey() *Program {
+	keyless := *p
+	keyless.Env = append([]string{config.APIKeyVariable + "=none"}, p.Env...) // of a name given twice the last one counts
+	return &keyless
+}

@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+// NewLogger makes the logger: text for a person at a terminal, JSON for machines.
+func NewLogger(c config.Log, to io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // in JSON it would be a count of nanoseconds
+			a.Value = slog.StringValue(config.FormatDuration(a.Value.Duration()))
+		}
+		return a
+	}}
+	if LogsText(c, to) {
+		return slog.New(slog.NewTextHandler(to, options))
+	}
+	return slog.New(slog.NewJSONHandler(to, options))
+}
+
+// LogsText says whether the log is for a person.
+func LogsText(c config.Log, to io.Writer) bool {
+	return c.Format == "text" || c.Format == "auto" && text.IsTerminal(to)
+}

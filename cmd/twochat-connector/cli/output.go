@@ -1,0 +1,22 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// QuietLogger drops what it is told.
+func QuietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// PrintJSON prints a value as indented JSON.
+func PrintJSON(to io.Writer, value any) error {
+	encoder := json.NewEncoder(to)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Parts is what a pipeline is made of. All fields but words are required.
+type Parts struct {
+	Config    *config.Config
+	Sink      sinks.Sink
+	Client    *twochat.Client
+	Privacy   twochat.Privacy
+	Registry  prometheus.Registerer
+	Logger    *slog.Logger
+	Overrides Overrides
+}
+
+// Pipeline is the connector at work: a poller for each stream, all behind one limiter, into one sink. It is run once.
+type Pipeline struct {
+	Parts
+	Instance string
+	started  time.Time
+	Claims   []connector.Claim
+	limiter  *quota.Limiter
+	rate     atomic.Int64 // requests a minute in force
+	calls    atomic.Int64 // made so far
+	inFlight atomic.Int64 // of them, pages that have not come yet
+	budget   *quota.Budget
+	workers  []*streamWorker
+	doubted  atomic.Bool   // the account is to be read again, or was, since its pages ceased to be read
+	doubts   chan struct{} // that it is
+	watchdog *watchdog     // of asking the sink before the streams begin
+
+	mu      sync.Mutex
+	sinkOK  bool           // the sink was asked and refused nothing
+	waiting cli.Problem    // why the sink could not be asked yet, and what to do
+	account *accountReport // what it said last; nil before the first answer
+	// accountCause is why it could not be read since.
+	accountCause string
+	accountDue   time.Time // when it is asked again
+}
+
+// streamWorker is one stream's part of the pipeline.
+type streamWorker struct {
+	poller   *poller.Poller
+	log      connector.Log
+	watchdog *watchdog
+
+	mu      sync.Mutex
+	refusal *connector.Refusal // why it ended before it was told to
+}
+
+// DefaultRequestsPerMinute is the limit that is kept where neither the configuration nor the account names one.
+const DefaultRequestsPerMinute = 10
+
+// New puts the parts together. It does no I/O.
+func New(p Parts) *Pipeline {
+	c := p.Config
+	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), doubts: make(chan struct{}, 1)}
+	l.watchdog = newWatchdog(l.started)
+	l.Claims = ClaimsOf(c, p.Privacy, l.Instance, p.Overrides)
+	rate := int64(DefaultRequestsPerMinute)
+	if c.Poll.RequestsPerMinute > 0 {
+		rate = int64(c.Poll.RequestsPerMinute)
+	}
+	l.rate.Store(rate)
+	l.limiter = quota.NewLimiter(float64(rate))
+	l.budget = NewBudget(c, l.calls.Load, l.inFlight.Load, p.Logger)
+	p.Registry.MustRegister(l.budget, UnknownMembers(p.Client.UnknownMembers))
+	metrics := poller.NewMetrics(p.Registry)
+	slots := make(chan struct{}, c.Poll.Concurrency)
+	room := poller.NewMemoryGate()
+	start := c.Start.At(l.started)
+	for _, claim := range l.Claims {
+		a := &streamWorker{log: p.Sink.Log(claim), watchdog: newWatchdog(l.started)}
+		a.poller = poller.New(poller.Config{
+			Pages: &watchedPages{pages: blockedPages{p.Client, l}, slots: slots, inFlight: &l.inFlight, watchdog: a.watchdog},
+			Log:   &watchedLog{Log: a.log, watchdog: a.watchdog, budget: l.budget},
+			Reading: reader.Reading{
+				Stream: claim.Stream, Rules: RulesOf(c), Events: c.EventSettings(), AcceptHistory: p.Overrides.AcceptHistory,
+				Workers: reader.Workers(c.Poll.Concurrency),
+			},
+			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
+			Limiter: l.limiter, Memory: room, Pace: l.pace, CallBudget: callBudget{l}, Ready: p.Client.Ready,
+			Look: lookInto(p.Sink, a.watchdog), Metrics: metrics, Logger: p.Logger,
+		})
+		l.workers = append(l.workers, a)
+	}
+	return l
+}
+
+// lookInto is the sink's own look at how it is set up, where it has one.
+func lookInto(sink sinks.Sink, p *watchdog) func(context.Context) error {
+	looker, ok := sink.(interface {
+		Look(ctx context.Context) error
+	})
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		defer p.begin("the sink's settings")()
+		return looker.Look(ctx)
+	}
+}
+
+// RulesOf are the rules of reading that a configuration asks for.
+func RulesOf(c *config.Config) reader.Rules {
+	rules := reader.DefaultRules()
+	rules.Capacity, rules.SweepDepth = c.Seen.Capacity, c.Poll.Sweep.Depth
+	return rules
+}
+
+// pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the budget.
+func (l *Pipeline) pace(wanted time.Duration) time.Duration {
+	return l.budget.Pace(time.Now(), max(wanted, paceOf(len(l.workers), int(l.rate.Load()))))
+}
+
+func (l *Pipeline) sweepEvery() time.Duration {
+	return l.budget.SweepEvery(time.Now(), l.Config.Poll.Sweep.Every)
+}
+
+func paceOf(streams, requestsPerMinute int) time.Duration {
+	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
+}
+
+// Run waits for the sink, then polls until the context ends, and returns nil then. A commit in flight is finished first, and
+// every stream's place is given up. One stream's refusal does not end the others; the error is refusals where all streams
+// were refused, or refusedError where the sink's check refused.
+func (l *Pipeline) Run(ctx context.Context) error {
+	defer l.closeLogs()
+	if err := l.prepare(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var account, work sync.WaitGroup
+	read := l.readAccount(ctx)
+	l.limiter.Pause(paceOf(1, int(l.rate.Load()))) // it was a request as any other
+	account.Go(func() { l.watchAccount(ctx, read) })
+	for _, a := range l.workers {
+		work.Go(func() { l.runStream(ctx, a) })
+	}
+	work.Wait()
+	stop()
+	account.Wait()
+	return l.refused()
+}
+
+// runStream polls one stream.
+func (l *Pipeline) runStream(ctx context.Context, a *streamWorker) {
+	err := a.poller.Run(ctx)
+	if err == nil {
+		return
+	}
+	stream := a.poller.Status().Stream
+	var refusal *connector.Refusal
+	if !errors.As(err, &refusal) {
+		refusal = &connector.Refusal{Thing: "stream " + stream, Cause: err.Error(), Hint: "restart the program; report it if it comes back"}
+	}
+	a.mu.Lock()
+	a.refusal = refusal
+	a.mu.Unlock()
+	l.Logger.Error("stream refused", "stream", stream, "cause", refusal.Cause, "hint", refusal.Hint)
+}
+
+// refused returns the refusals where no stream is left.
+func (l *Pipeline) refused() error {
+	var all cli.Refusals
+	for _, a := range l.workers {
+		if refusal := a.refused(); refusal != nil {
+			all = append(all, refusal)
+		}
+	}
+	if len(all) < len(l.workers) {
+		return nil
+	}
+	return all
+}
+
+func (a *streamWorker) refused() *connector.Refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refusal
+}
+
+// closeLogs gives up every stream's place.
+func (l *Pipeline) closeLogs() {
+	for _, a := range l.workers {
+		if err := a.log.Close(); err != nil {
+			l.Logger.Warn("a stream's place in the sink could not be given up", "stream", a.poller.Status().Stream, "cause", err)
+		}
+	}
+}
+
+// Statuses is the record of every stream, in the order of the configuration. It may be called from any goroutine.
+func (l *Pipeline) Statuses() []poller.Status {
+	list := make([]poller.Status, len(l.workers))
+	for i, a := range l.workers {
+		list[i] = a.poller.Status()
+		if refusal := a.refused(); refusal != nil && list[i].State == poller.StateStopped {
+			list[i].State, list[i].Cause, list[i].Hint = poller.StateRefused, refusal.Thing+": "+refusal.Cause, refusal.Hint
+		}
+	}
+	return list
+}
+
+// prepare makes what the sink lacks, where that is wanted, and checks it. A sink that cannot be asked is waited for.
+func (l *Pipeline) prepare(ctx context.Context) error {
+	policy := NewBackoff(500*time.Millisecond, 30*time.Second)
+	for {
+		findings, err := l.askSink(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var refusal *connector.Refusal
+		if errors.As(err, &refusal) {
+			return err
+		}
+		if err == nil {
+			return l.judge(findings)
+		}
+		l.notReached(err)
+		if connector.Sleep(ctx, policy.NextBackOff()) != nil {
+			return nil
+		}
+	}
+}
+
+func (l *Pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
+	defer l.watchdog.begin("the sink's settings")()
+	var create func(context.Context) error
+	if WantsCreate(l.Config.Sink) {
+		create = l.Sink.Create
+	}
+	return AskSink(ctx, l.Sink, l.Claims, create, l.Logger)
+}
+
+// notReached records and says, once for each cause, why the sink could not be asked.
+func (l *Pipeline) notReached(err error) {
+	now := sinkTrouble(err)
+	l.mu.Lock()
+	news := l.waiting != now
+	l.waiting = now
+	l.mu.Unlock()
+	if news {
+		l.Logger.Warn("the sink cannot be reached; nothing is polled until it can", "cause", now.Text, "hint", now.Hint)
+	}
+}
+
+// judge ends the start where a finding refuses it, and says the warnings once.
+func (l *Pipeline) judge(findings []connector.Finding) error {
+	var refused cli.RefusedError
+	for _, finding := range findings {
+		switch finding.Level {
+		case connector.FindingRefused:
+			refused = append(refused, finding)
+		case connector.FindingWarning:
+			l.Logger.Warn("the sink's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Hint)
+		}
+	}
+	if refused != nil {
+		return refused
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting != (cli.Problem{}) {
+		l.Logger.Info("the sink is reached")
+	}
+	l.sinkOK, l.waiting = true, cli.Problem{}
+	return nil
+}

@@ -1,0 +1,290 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+// Report is what the admin server shows of a running instance: recorded facts, nothing asked for on the spot.
+type Report struct {
+	Version  string    `json:"version"`
+	Instance string    `json:"instance"`
+	Started  time.Time `json:"started"`
+	Now      time.Time `json:"now"`
+	// Ready is true where NotReady is empty; Healthy where Wedged is.
+	Ready    bool     `json:"ready"`
+	NotReady []string `json:"not_ready,omitempty"`
+	Healthy  bool     `json:"healthy"`
+	Wedged   []string `json:"wedged,omitempty"`
+
+	Sink    sinkReport     `json:"sink"`
+	Account *accountReport `json:"account,omitempty"`
+	// RequestsPerMinute is the rate in force.
+	RequestsPerMinute int64 `json:"requests_per_minute"`
+	// Budget is the month's budget of calls; SweepEvery how often late messages are searched for under it.
+	Budget     quota.BudgetStatus `json:"budget"`
+	SweepEvery time.Duration      `json:"sweep_every_ns"`
+	Streams    []StreamReport     `json:"streams"`
+}
+
+type sinkReport struct {
+	Kind    string            `json:"kind"`
+	Promise connector.Promise `json:"promise"`
+	// Checked says that the sink was reached and refused nothing; Waiting why it could not be reached yet, Hint what to
+	// do.
+	Checked bool   `json:"checked"`
+	Waiting string `json:"waiting,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// accountReport is what the account said when it was asked.
+type accountReport struct {
+	Asked        time.Time `json:"asked"`
+	CallsUsed    int64     `json:"calls_used"`
+	CallsAllowed int64     `json:"calls_allowed"`
+	Blocked      bool      `json:"blocked,omitempty"`
+	OnTrial      bool      `json:"on_trial,omitempty"`
+	// NextAttempt is when it is asked again, Hint what to do where it is blocked.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	Hint        string    `json:"hint,omitempty"`
+}
+
+// BlockedHint is what a person can do about an account that is blocked.
+const BlockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
+
+// StreamReport is what the admin server shows of one stream.
+type StreamReport struct {
+	poller.Status
+	// Trouble says why the stream is not as it should be; empty where it is.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Report is the record as it stands. It may be called from any goroutine.
+func (l *Pipeline) Report(now time.Time) Report {
+	l.mu.Lock()
+	sink := sinkReport{
+		Kind: l.Config.Sink.Chosen()[0], Promise: l.Sink.Promise(), Checked: l.sinkOK,
+		Waiting: l.waiting.Text, Hint: l.waiting.Hint,
+	}
+	account := l.account
+	if account != nil {
+		copied := *account
+		account, copied.NextAttempt = &copied, l.accountDue.UTC()
+	}
+	l.mu.Unlock()
+	r := Report{
+		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account, RequestsPerMinute: l.rate.Load(),
+		Budget: l.budget.Status(now), SweepEvery: l.budget.SweepEvery(now, l.Config.Poll.Sweep.Every), Wedged: l.wedged(now),
+	}
+	if !sink.Checked {
+		reason := "the sink is not reached yet"
+		if sink.Waiting != "" {
+			reason += ": " + sink.Waiting + "; " + sink.Hint
+		}
+		r.NotReady = append(r.NotReady, reason)
+	}
+	if account != nil && account.Blocked {
+		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+BlockedHint+"; asked again in "+text.Span(max(0, account.NextAttempt.Sub(now))))
+	}
+	if r.Budget.Stopped {
+		r.NotReady = append(r.NotReady, "the month's budget of calls is "+r.Budget.Text)
+	}
+	for _, status := range l.Statuses() {
+		s := StreamReport{Status: status, Trouble: trouble(status, now)}
+		pause := l.limiter.Paused().Sub(now)
+		limited := s.Trouble != "" && asks(status.State) && pause > 0
+		switch next := status.NextAttempt.Sub(now); {
+		case limited:
+			s.Trouble += "; the rate limit lets no request go for another " + text.Span(pause)
+		case s.Trouble != "" && next > 0:
+			s.Trouble += "; tried again in " + text.Span(next)
+		}
+		if s.Trouble != "" && sink.Checked {
+			r.NotReady = append(r.NotReady, "stream "+status.Stream+": "+s.Trouble)
+		}
+		r.Streams = append(r.Streams, s)
+	}
+	r.Ready, r.Healthy = len(r.NotReady) == 0, len(r.Wedged) == 0
+	return r
+}
+
+// leastPatience is how old a successful poll may always be.
+const leastPatience = 30 * time.Second
+
+// longWait is how long a stream may wait for one thing before that keeps it from being ready.
+const longWait = time.Minute
+
+// trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another, and to have
+// been read down to what is delivered within three intervals, or to be catching up, with a call within them. What only a person
+// can mend keeps it from that at once, and so does a wait that is long.
+func trouble(s poller.Status, now time.Time) string {
+	patience := max(3*s.Interval, leastPatience)
+	within := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= patience }
+	var text string
+	switch {
+	case s.State == poller.StateStopped, s.State == poller.StateRefused, s.State == poller.StateSpent:
+		text = StateText(s)
+	case s.State == poller.StateStandby:
+		return ""
+	case !s.Owned:
+		text = "its place in the sink is not acquired"
+	case stands(s, now):
+		text = lastWalk(s, now)
+	case within(s.LastSuccessfulPoll), s.State == poller.StateCatchingUp && within(s.LastRequest):
+		return ""
+	case s.LastSuccessfulPoll.IsZero() && s.State == poller.StateLive && within(s.Since):
+		return "" // its first start has settled what is wanted; the first walk is due
+	default:
+		text = lastWalk(s, now)
+	}
+	if state := StateText(s); text != state {
+		text += " (" + state + ")"
+	}
+	if s.Cause != "" {
+		text += ": " + s.Cause
+	}
+	if s.Hint != "" {
+		text += "; " + s.Hint
+	}
+	return text
+}
+
+// stands says whether a stream that is owned does nothing that time alone would tell of: a person has to act, or it waits for long.
+func stands(s poller.Status, now time.Time) bool {
+	switch s.State {
+	case poller.StateNoSource:
+		return s.Fault.Personal() || s.NextAttempt.Sub(s.Since) > longWait
+	case poller.StateNoSink, poller.StateCommitting:
+		return now.Sub(s.Since) > leastPatience
+	}
+	return false
+}
+
+// lastWalk says when the list was last read.
+func lastWalk(s poller.Status, now time.Time) string {
+	if s.LastSuccessfulPoll.IsZero() {
+		return "no successful poll yet"
+	}
+	return "the last successful poll was " + text.Span(now.Sub(s.LastSuccessfulPoll)) + " ago"
+}
+
+// asks says whether a stream in this state waits for nothing but 2Chat.
+func asks(state poller.StreamState) bool {
+	return state == poller.StateLive || state == poller.StateCatchingUp || state == poller.StateNoSource
+}
+
+// StateText is a stream's state in words.
+func StateText(s poller.Status) string {
+	switch {
+	case s.State == poller.StateCatchingUp && s.BacklogPage > 0:
+		return fmt.Sprintf("catching up from page %d", s.BacklogPage)
+	case s.State == poller.StateNoSource && faultTexts[s.Fault] != "":
+		return faultTexts[s.Fault]
+	case s.State == poller.StateSpent && s.Fault == connector.FaultCredits:
+		return "the account's plan is spent"
+	case s.State == poller.StateSpent:
+		return "the month's budget is spent"
+	}
+	return strings.ReplaceAll(string(s.State), "_", " ")
+}
+
+// faultTexts tell apart why pages cannot be read, in as many words as a column takes.
+var faultTexts = map[connector.PageFault]string{
+	connector.FaultTransient: "no answer from 2Chat", connector.FaultInvalid: "no valid page", connector.FaultRateLimited: "rate limited",
+	connector.FaultCredits: "no credits", connector.FaultKey: "wrong key", connector.FaultBlocked: "account blocked",
+	connector.FaultNumber:  "number disconnected",
+	connector.FaultRequest: "request refused",
+}
+
+const (
+	// longestCall is far above what any call to the API or the sink takes: each is bounded by itself, the reading back of a
+	// large Kafka topic by the topic's size.
+	longestCall = 30 * time.Minute
+	// longestWait is far above what a stream waits in between: an hour is the longest that a server may ask for.
+	longestWait = 2 * time.Hour
+)
+
+// wedged says what moves no more, though it should: nothing but a restart will help. It is empty while all is well, and while
+// the API or the sink is merely down.
+func (l *Pipeline) wedged(now time.Time) []string {
+	var list []string
+	hung := func(name string, p *watchdog) {
+		if busy, _ := p.read(); !busy.IsZero() && now.Sub(busy) > longestCall {
+			list = append(list, fmt.Sprintf("%s: a call has not come back for %s", name, text.Span(now.Sub(busy))))
+		}
+	}
+	hung("sink", l.watchdog)
+	newest, running := l.started, false
+	for _, a := range l.workers {
+		status := a.poller.Status()
+		if status.State == poller.StateStopped || status.State == poller.StateSpent { // that may last for weeks
+			continue
+		}
+		running = true
+		hung("stream "+status.Stream, a.watchdog)
+		if _, last := a.watchdog.read(); last.After(newest) {
+			newest = last
+		}
+	}
+	_, asked := l.watchdog.read()
+	if asked.After(newest) {
+		newest = asked
+	}
+	if most := longestWait + 3*l.pace(l.Config.Poll.MaxInterval); running && now.Sub(newest) > most {
+		list = append(list, fmt.Sprintf("no stream has called the API or the sink for %s", text.Span(now.Sub(newest))))
+	}
+	return list
+}
+
+// Unfinished says what did not come back in the time that a stop may take.
+func (l *Pipeline) Unfinished(now time.Time) string {
+	var list []string
+	hung := func(name string, p *watchdog) {
+		if call, _ := p.oldest(); !call.began.IsZero() {
+			list = append(list, fmt.Sprintf("%s waited for %s for %s", name, call.what, text.Span(now.Sub(call.began))))
+		}
+	}
+	hung("the start", l.watchdog)
+	for _, a := range l.workers {
+		hung("stream "+a.poller.Status().Stream, a.watchdog)
+	}
+	if len(list) == 0 {
+		return "not everything ended in time, though no call to 2Chat or to a stream's place in the sink is under way; the sink's connection may hang"
+	}
+	if more := len(list) - 5; more > 0 {
+		list = append(list[:5], fmt.Sprintf("and %d more", more))
+	}
+	return "not everything ended in time: " + strings.Join(list, "; ") + "; what became of a commit the next start asks the sink"
+}
+
+// AcceptingText says how far the delivery of held messages has come; nothing where none is under way.
+func AcceptingText(a *reader.Accepting) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Page == nil:
+		return "what is held is being delivered, as `run --accept-history` asks for: none of it so far, from the end of the list upward"
+	}
+	return fmt.Sprintf("what is held is being delivered, as `run --accept-history` asks for: %s so far, all from page %d of the list down is done", text.Thousands(a.Delivered), *a.Page)
+}
+
+// waiting says whether a stream waits for what may pass, so that not all is well though nobody has to act yet.
+func waiting(s StreamReport) bool {
+	switch s.State {
+	case poller.StateLive, poller.StateCatchingUp, poller.StateStandby, poller.StateCommitting:
+		return false
+	}
+	return true
+}
+
+// Waiting says whether some stream waits for something, though none has waited for so long that it is not ready.
+func (r Report) Waiting() bool { return slices.ContainsFunc(r.Streams, waiting) }

@@ -1,0 +1,55 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// BesideEmbedded is the sink with which another process reaches a running embedded server.
+func BesideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
+	client := *sinks.Defaults().JetStream
+	client.URL = "nats://" + c.Embedded.Listen
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(context.Background(), "tcp", c.Embedded.Listen)
+	if err != nil {
+		return sinks.Config{JetStream: &client}, false
+	}
+	return sinks.Config{JetStream: &client}, conn.Close() == nil
+}
+
+// hintReach is what to do about a sink that does not answer, where nothing more is known.
+const hintReach = "see whether it runs, and whether this machine reaches it under the configured address"
+
+// ErrorFinding is what check says of a thing that could not be asked.
+func ErrorFinding(thing string, err error) connector.Finding {
+	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " +
+		err.Error(), Hint: hintReach}
+	var refusal *connector.Refusal
+	var obstacle *connector.Obstacle
+	var hinted interface{ Hint() string }
+	switch {
+	case errors.As(err, &refusal):
+		finding.Thing, finding.Text, finding.Hint = refusal.Thing, refusal.Cause, refusal.Hint
+	case errors.As(err, &obstacle):
+		finding.Thing, finding.Text, finding.Hint = obstacle.Thing, obstacle.Cause, obstacle.Hint
+	case errors.As(err, &hinted): // it answers, and knows better
+		finding.Text, finding.Hint = err.Error(), hinted.Hint()
+	}
+	return finding
+}
+
+// sinkTrouble is why a sink could not be asked, as check says it.
+func sinkTrouble(err error) cli.Problem {
+	finding := ErrorFinding("", err)
+	text := err.Error()
+	if finding.Thing != "" {
+		text = finding.Thing + ": " + finding.Text
+	}
+	return cli.Problem{Text: text, Hint: finding.Hint}
+}

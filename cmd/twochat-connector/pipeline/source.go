@@ -1,0 +1,50 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+)
+
+// PrivacyOf is what the configuration says of identifiers and dropped parts. The key of pseudonyms is read here.
+func PrivacyOf(c *config.Config) (twochat.Privacy, error) {
+	privacy := twochat.Privacy{Identifiers: twochat.Identifiers(c.Privacy.Identifiers), Drop: c.Privacy.Drop}
+	if c.Privacy.KeyFile.Set() {
+		key, err := c.Privacy.KeyFile.Read()
+		if err != nil {
+			return privacy, cli.UsageOf(cli.Hinted(fmt.Errorf("privacy.key_file: %s", strings.TrimPrefix(err.Error(),
+				"read secret: ")),
+				"put a key of at least 16 random bytes into a file that this user may read, and the file's path into privacy.key_file"))
+		}
+		privacy.Secret = []byte(key)
+	}
+	if err := privacy.Validate(); err != nil {
+		return privacy, cli.UsageOf(cli.Hinted(err, "look at privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more"))
+	}
+	return privacy, nil
+}
+
+// NewClient makes the client of the API that a configuration names.
+func NewClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, error) {
+	client, err := twochat.New(twochat.Config{
+		BaseURL: c.TwoChat.BaseURL, Key: c.APIKey, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
+		Version: cli.Version(), Privacy: privacy, Rows: c.Events.Data == config.DataRow,
+	})
+	if err != nil {
+		return nil, cli.UsageOf(err)
+	}
+	return client, nil
+}
+
+// UnknownMembers is the metric of members of items that nobody has seen before.
+func UnknownMembers(count func() uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "twochat_connector", Name: "unknown_members_total",
+		Help: "Members of messages that were never seen before and are treated as text, under pseudonyms or where something is dropped.",
+	}, func() float64 { return float64(count()) })
+}

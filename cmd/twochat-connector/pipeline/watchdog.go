@@ -1,0 +1,107 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
+)
+
+// watchdog records that a stream's loop moves: when it last called the API or the sink, and since when calls are under way.
+type watchdog struct {
+	mu    sync.Mutex
+	calls map[*watchedCall]struct{} // under way; pages may be read side by side
+	last  time.Time                 // when the last call ended
+}
+
+// watchedCall is a call under way.
+type watchedCall struct {
+	what  string
+	began time.Time
+}
+
+func newWatchdog(now time.Time) *watchdog {
+	return &watchdog{calls: map[*watchedCall]struct{}{}, last: now}
+}
+
+// begin notes that a call begins, and what for; end has to be called when it is over.
+func (p *watchdog) begin(what string) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	call := &watchedCall{what, time.Now()}
+	p.calls[call] = struct{}{}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.calls, call)
+		p.last = time.Now()
+	}
+}
+
+// read returns since when the oldest call under way has been so, zero where there is none, and when the last one ended.
+func (p *watchdog) read() (busy, last time.Time) {
+	oldest, last := p.oldest()
+	return oldest.began, last
+}
+
+// oldest is the oldest call under way, and when the last one ended.
+func (p *watchdog) oldest() (oldest watchedCall, last time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for call := range p.calls {
+		if oldest.began.IsZero() || call.began.Before(oldest.began) {
+			oldest = *call
+		}
+	}
+	return oldest, p.last
+}
+
+// watchedPages reads a stream's pages, with so many requests of all streams in flight at most as there are slots.
+type watchedPages struct {
+	pages    connector.Pages
+	slots    chan struct{}
+	inFlight *atomic.Int64 // of all streams; each was counted when it was paid for
+	watchdog *watchdog
+}
+
+func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+	defer l.inFlight.Add(-1)
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return connector.Page{}, ctx.Err()
+	}
+	defer func() { <-l.slots }()
+	defer l.watchdog.begin("a page of 2Chat")()
+	return l.pages.Page(ctx, s, number, held)
+}
+
+// watchedLog is a stream's place in the sink, with its pulse. Its checkpoints keep what the budget learned of the account's month.
+type watchedLog struct {
+	connector.Log
+	watchdog *watchdog
+	budget   *quota.Budget
+}
+
+func (l *watchedLog) Acquire(ctx context.Context) (connector.State, error) {
+	defer l.watchdog.begin("its place in the sink")()
+	state, err := l.Log.Acquire(ctx)
+	if err == nil {
+		l.budget.Recall(time.Now(), state.Checkpoint.MonthBegun)
+	}
+	return state, err
+}
+
+func (l *watchedLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	defer l.watchdog.begin("a commit to the sink")()
+	next.MonthBegun = l.budget.MonthBegun()
+	return l.Log.Commit(ctx, events, rejects, next)
+}
+
+func (l *watchedLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
+	defer l.watchdog.begin("the sink's checkpoint")()
+	return l.Log.Peek(ctx)
+}

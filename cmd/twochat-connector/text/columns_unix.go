@@ -1,0 +1,18 @@
+//go:build unix
+
+package text
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileColumns is the width of a terminal; 0 where the file is none.
+func fileColumns(file *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}

@@ -1,0 +1,47 @@
+package text
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+// Span writes a length of time as a person would, in one unit.
+func Span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "less than 1 s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// Interval writes an interval as a person would, without more digits than matter.
+func Interval(d time.Duration) string {
+	switch {
+	case d >= time.Hour:
+		d = d.Round(time.Minute)
+	case d >= time.Minute:
+		d = d.Round(time.Second)
+	default:
+		d = d.Round(100 * time.Millisecond)
+	}
+	return config.FormatDuration(d)
+}
+
+// Ago writes a point in time as its distance; a dash where there is none.
+func Ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	if t.After(now.Add(time.Second)) {
+		return "in " + Span(t.Sub(now))
+	}
+	return Span(max(0, now.Sub(t))) + " ago"
+}

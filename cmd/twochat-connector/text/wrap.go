@@ -1,0 +1,30 @@
+package text
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// LineWidth is where lines of prose are broken.
+const LineWidth = 110
+
+// Wrap breaks a text into lines, the further ones indented.
+func Wrap(text, indent string) string {
+	var out strings.Builder
+	width := 0
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case width == 0:
+		case width+1+n > LineWidth:
+			out.WriteString("\n" + indent)
+			width = len(indent)
+		default:
+			out.WriteByte(' ')
+			width++
+		}
+		out.WriteString(word)
+		width += n
+	}
+	return out.String()
+}

@@ -1,0 +1,64 @@
+package connectortest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// GiveUp gives up a step at the first thing that does not work.
+type GiveUp struct{}
+
+// Page implements reader.RetryPolicy.
+func (GiveUp) Page(_ context.Context, fault *connector.PageError) error { return fault }
+
+// Commit implements reader.RetryPolicy.
+func (GiveUp) Commit(_ context.Context, cause error) error { return cause }
+
+// TryAgain tries again, so many times.
+type TryAgain struct{ Pages, Commits int }
+
+// Page implements reader.RetryPolicy.
+func (p *TryAgain) Page(_ context.Context, fault *connector.PageError) error {
+	if p.Pages--; p.Pages < 0 {
+		return fault
+	}
+	return nil
+}
+
+// Commit implements reader.RetryPolicy.
+func (p *TryAgain) Commit(_ context.Context, cause error) error {
+	if p.Commits--; p.Commits < 0 {
+		return cause
+	}
+	return nil
+}
+
+// SerialWorkers is a pool that does in turn what others do side by side.
+type SerialWorkers struct{}
+
+// Each implements reader.WorkerPool.
+func (SerialWorkers) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
+	for i := range n {
+		if err := do(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Go implements reader.WorkerPool.
+func (SerialWorkers) Go(do func()) func() {
+	do()
+	return func() {}
+}
+
+// ErrNoAnswer is a request that was not answered.
+var ErrNoAnswer = errors.New("no answer")
+
+// Fault is why a page could not be read, where no cause matters.
+func Fault(kind connector.PageFault, retryAfter time.Duration) *connector.PageError {
+	return &connector.PageError{Fault: kind, RetryAfter: retryAfter, Err: ErrNoAnswer}
+}

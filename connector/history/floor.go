@@ -1,0 +1,156 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+// zone is what a page showed from the floor's top on.
+type zone struct {
+	rows   map[connector.Key]struct{}
+	lowest int // place in the floor of the last one shown
+}
+
+// farthestZone is the last page on which the floor, at most a page's worth, may stand with all that came in late between.
+const farthestZone = 3
+
+// straysUntilTwice is how often a message must stand out of place, while nothing else moved, to count as listed twice.
+const straysUntilTwice = 3
+
+// floorOn lists the rows of a page on which the floor stands: each further down in the floor than the one above.
+func (h *History) floorOn(page connector.Page) []int {
+	var rows []int
+	lowest := -1
+	for i := range page.Messages {
+		if at, ok := h.place(page.Messages[i].Key); ok && at > lowest {
+			rows, lowest = append(rows, i), at
+		}
+	}
+	return rows
+}
+
+func (h *History) place(key connector.Key) (int, bool) {
+	if _, twice := h.twice[key]; twice {
+		return 0, false
+	}
+	at, ok := h.floor[key]
+	return at, ok
+}
+
+// cut makes page 0 of the page that shows the floor's top.
+func (h *History) cut(page connector.Page, rows []int) connector.Page {
+	lowest, _ := h.place(page.Messages[rows[len(rows)-1]].Key)
+	h.zones[0] = zoneOf(page.Messages[rows[0]:], lowest)
+	page.Fingerprint = connector.Fingerprint(fmt.Sprintf("%d/%d/%s", h.home, rows[0], page.Fingerprint))
+	page.Number = 0
+	page.Messages = slices.Concat(h.ours(page.Messages[rows[0]:rows[len(rows)-1]]), page.Messages[rows[len(rows)-1]:])
+	return page
+}
+
+// trim leaves out of a page that shows the floor what may have come in late at its end, between messages of the floor: whether
+// it did, the next page shows. real is the page's number in the list.
+func (h *History) trim(ctx context.Context, page connector.Page, real int) (connector.Page, error) {
+	lowest := h.zones[page.Number].lowest
+	if _, ok := h.place(page.Messages[len(page.Messages)-1].Key); ok || !h.floorBelow(lowest) {
+		return page, nil
+	}
+	next, err := h.pages.Page(ctx, h.live, real+1, "")
+	if err != nil {
+		return connector.Page{}, err
+	}
+	for i := range next.Messages {
+		if at, ok := h.place(next.Messages[i].Key); ok && at > lowest {
+			page.Messages = h.ours(page.Messages)
+			break
+		}
+	}
+	return page, nil
+}
+
+// floorBelow says whether the floor goes on below a place in it.
+func (h *History) floorBelow(place int) bool {
+	for _, at := range h.floor {
+		if at > place {
+			return true
+		}
+	}
+	return false
+}
+
+func zoneOf(messages []connector.Message, lowest int) zone {
+	z := zone{make(map[connector.Key]struct{}, len(messages)), lowest}
+	for i := range messages {
+		z.rows[messages[i].Key] = struct{}{}
+	}
+	return z
+}
+
+// ours leaves out what came in late between messages of the floor: the live stream delivers it. What cannot become an event
+// stays, or it would go to no quarantine.
+func (h *History) ours(messages []connector.Message) []connector.Message {
+	var ours []connector.Message
+	for i := range messages {
+		if _, ok := h.floor[messages[i].Key]; ok || messages[i].Fault != "" {
+			ours = append(ours, messages[i])
+		}
+	}
+	return ours
+}
+
+// judge says whether a page below page 0 shows the floor only where it may.
+func (h *History) judge(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
+	page.Number = number
+	before, goesOn := h.zones[number-1]
+	if !goesOn && number > 1 && number <= farthestZone && len(h.floorOn(page)) > 0 {
+		// A walk that began here has not seen whether the floor came down to this page.
+		above, err := h.pages.Page(ctx, h.live, h.base+number-1, "")
+		if err != nil {
+			return connector.Page{}, err
+		}
+		if _, err := h.judge(ctx, number-1, above); err != nil {
+			return connector.Page{}, err
+		}
+		before, goesOn = h.zones[number-1]
+	}
+	lowest, bottom, leading := -1, -1, goesOn
+	for i := range page.Messages {
+		key := page.Messages[i].Key
+		at, ok := h.place(key)
+		_, repeated := before.rows[key]
+		leading = leading && repeated
+		switch {
+		case !ok, at <= lowest:
+		case goesOn && at > before.lowest, leading && at > h.top:
+			lowest, bottom = at, i
+		default:
+			if err := h.stray(key, h.base+number); err != nil {
+				return connector.Page{}, err
+			}
+		}
+	}
+	if number == 1 {
+		h.second = page.Fingerprint
+	}
+	if bottom >= 0 {
+		h.zones[number] = zoneOf(page.Messages, max(lowest, before.lowest))
+		page.Messages = slices.Concat(h.ours(page.Messages[:bottom]), page.Messages[bottom:])
+		return h.trim(ctx, page, h.base+number)
+	}
+	return page, nil
+}
+
+// stray notes that a message of the floor stands where it should not: the list has moved by pages, or shows it twice.
+func (h *History) stray(key connector.Key, real int) error {
+	if h.strays[key]++; h.strays[key] > straysUntilTwice {
+		h.twice[key] = struct{}{}
+		return nil
+	}
+	h.search = newSearch(real)
+	h.search.home, h.search.tried = h.home, false
+	h.begin()
+	return reader.ErrMoved
+}

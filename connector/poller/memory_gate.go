@@ -1,0 +1,125 @@
+package poller
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+const (
+	// shortWalk is the most pages that a walk of the cheaper kind holds.
+	shortWalk = 5
+	// shortSlots and roomLong are how many walks of each kind may be under way. A long one holds up to a slice, and where no other
+	// waits for its place, the next slice too.
+	shortSlots, longSlots = 16, 3
+)
+
+// MemoryGate bounds what all streams of a process hold of their lists in memory, however many of them catch up at once. A poll whose
+// news all stand on page 0 needs no place in it, so it never waits for others that catch up. A short walk needs a place
+// of one kind, a longer one a place of the other, so that a burst does not wait for backlogs. A place is for one walk, and who
+// waits first comes first, so backlogs take turns.
+//
+// Nobody waits for ever. Who waits for a place holds none, and no page: its step was given up. Who holds one waits for nothing that
+// needs a place: for the rate limit, a free request, the API and the sink. A list whose pages keep failing gives its place up
+// where others wait. A sink that takes nothing stops them all, as it should.
+type MemoryGate struct {
+	short, long chan struct{} // a token in them for each place that is taken; senders are served in order
+	waiting     [longSlot + 1]atomic.Int32
+}
+
+// NewMemoryGate makes a memory gate, to be shared by all Pollers of the process.
+func NewMemoryGate() *MemoryGate {
+	return &MemoryGate{short: make(chan struct{}, shortSlots), long: make(chan struct{}, longSlots)}
+}
+
+// slotKind is a kind of slot, or none.
+type slotKind int32
+
+const (
+	noSlot slotKind = iota
+	shortSlot
+	longSlot
+)
+
+func (r *MemoryGate) slots(kind slotKind) chan struct{} {
+	if kind == longSlot {
+		return r.long
+	}
+	return r.short
+}
+
+// slot is a stream's slot, or none. One goroutine uses it; only has and contended are for others too.
+type slot struct {
+	gate  *MemoryGate  // nil has room for everything
+	kind  atomic.Int32 // a roomPlace: what it has
+	wants slotKind     // what the next walk needs, as far as is known
+}
+
+func (b *slot) has() slotKind { return slotKind(b.kind.Load()) }
+
+// Hold implements reader.MemoryLimit: it takes what is needed if it is free.
+func (b *slot) Hold(pages int) error {
+	kind := noSlot
+	switch {
+	case pages > shortWalk:
+		kind = longSlot
+	case pages > 1:
+		kind = shortSlot
+	}
+	if b.gate == nil || b.has() >= kind {
+		return nil
+	}
+	b.wants = kind
+	select {
+	case b.gate.slots(kind) <- struct{}{}:
+		b.leave()
+		b.kind.Store(int32(kind))
+		return nil
+	default:
+		return reader.ErrMemoryLimit
+	}
+}
+
+// Ahead implements reader.MemoryLimit.
+func (b *slot) Ahead() bool {
+	return b.gate == nil || b.has() == longSlot && b.gate.waiting[longSlot].Load() == 0
+}
+
+// wait takes the place that the next walk needs. It calls blocked before it has to wait, and returns false where the context ended.
+func (b *slot) wait(ctx context.Context, blocked func()) bool {
+	if b.gate == nil || b.has() >= b.wants {
+		return true
+	}
+	b.leave()
+	places := b.gate.slots(b.wants)
+	select {
+	case places <- struct{}{}:
+		b.kind.Store(int32(b.wants))
+		return true
+	default:
+	}
+	blocked()
+	b.gate.waiting[b.wants].Add(1)
+	defer b.gate.waiting[b.wants].Add(-1)
+	select {
+	case places <- struct{}{}:
+		b.kind.Store(int32(b.wants))
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// leave gives the place up, if there is one.
+func (b *slot) leave() {
+	if had := slotKind(b.kind.Swap(int32(noSlot))); had != noSlot {
+		<-b.gate.slots(had)
+	}
+}
+
+// contended says whether others are kept waiting by this stream.
+func (b *slot) contended() bool {
+	has := b.has()
+	return has != noSlot && b.gate.waiting[has].Load() > 0
+}

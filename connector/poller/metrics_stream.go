@@ -1,0 +1,154 @@
+package poller
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+// outcome is how a request or a commit went, as a label says it.
+type outcome string
+
+const (
+	outcomeOK        outcome = "ok"
+	outcomeUnchanged outcome = "unchanged"
+	outcomeFenced    outcome = "fenced"
+	outcomeUnclear   outcome = "unclear"
+	outcomeNotNow    outcome = "not_now"
+	outcomeRejected  outcome = "rejected"
+	outcomeRefused   outcome = "refused"
+)
+
+var (
+	requestOutcomes = [...]outcome{
+		outcomeOK, outcomeUnchanged, outcome(connector.FaultTransient), outcome(connector.FaultInvalid), outcome(connector.FaultRateLimited),
+		outcome(connector.FaultCredits), outcome(connector.FaultKey), outcome(connector.FaultBlocked),
+		outcome(connector.FaultNumber), outcome(connector.FaultRequest),
+	}
+	commitOutcomes = [...]outcome{outcomeOK, outcomeFenced, outcomeUnclear, outcomeNotNow, outcomeRejected, outcomeRefused}
+	results        = [...]string{"delivered", "late", "rejected", "held", "empty", "suppressed"}
+)
+
+// streamMetrics are the metrics of one stream. They may be used from several goroutines.
+type streamMetrics struct {
+	stream string
+
+	mu     sync.Mutex
+	counts streamCounts
+	status Status
+	shown  bool // a status was shown
+}
+
+// streamCounts are what a stream's metrics count, in the order of the outcomes and results above.
+type streamCounts struct {
+	requests          [len(requestOutcomes)]uint64
+	messages          [len(results)]uint64
+	commits           [len(commitOutcomes)]uint64
+	moved             uint64
+	walked, committed durations
+}
+
+// now is all that is known at the moment; shown is false where there is no status yet.
+func (s *streamMetrics) now() (counts streamCounts, status Status, shown bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts, s.status, s.shown
+}
+
+func (s *streamMetrics) request(page connector.Page, err error) {
+	got := outcomeOK
+	var fault *connector.PageError
+	switch {
+	case errors.As(err, &fault):
+		got = outcome(fault.Fault)
+	case err != nil:
+		return // the context ended
+	case page.Unchanged:
+		got = outcomeUnchanged
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(requestOutcomes[:], got); i >= 0 {
+		s.counts.requests[i]++
+	}
+}
+
+func (s *streamMetrics) commit(took time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.committed.observe(took)
+	s.counts.commits[slices.Index(commitOutcomes[:], commitOutcome(err))]++
+}
+
+// commitOutcome is how a commit went.
+func commitOutcome(err error) outcome {
+	var rejected *connector.Rejected
+	var refusal *connector.Refusal
+	switch {
+	case err == nil:
+		return outcomeOK
+	case errors.Is(err, connector.ErrFenced):
+		return outcomeFenced
+	case errors.Is(err, connector.ErrNotNow):
+		return outcomeNotNow
+	case errors.As(err, &rejected):
+		return outcomeRejected
+	case errors.As(err, &refusal):
+		return outcomeRefused
+	}
+	return outcomeUnclear
+}
+
+func (s *streamMetrics) step(out reader.Outcome, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.walked.observe(took)
+	for i, n := range [...]int{out.Delivered, out.Late, out.Rejected, out.Held} {
+		s.counts.messages[i] += uint64(n)
+	}
+}
+
+// counted adds what a step added to a stream's counters that its outcome does not tell.
+func (s *streamMetrics) counted(before, after connector.Counters) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, n := range [...]uint64{after.Empty - min(before.Empty, after.Empty), after.Suppressed - min(before.Suppressed, after.Suppressed)} {
+		s.counts.messages[len(results)-2+i] += n
+	}
+}
+
+func (s *streamMetrics) moved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.moved++
+}
+
+// show sets the gauges from a status.
+func (s *streamMetrics) show(status Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status, s.shown = status, true
+}
+
+// durationBounds are the upper bounds of the buckets in which durations are counted, in seconds.
+var durationBounds = [...]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+
+// durations are a histogram: how many were in each bucket, the last one for those above all bounds, and their sum in seconds.
+type durations struct {
+	counts [len(durationBounds) + 1]uint64
+	sum    float64
+}
+
+func (d *durations) observe(took time.Duration) {
+	seconds := took.Seconds()
+	i := 0
+	for i < len(durationBounds) && seconds > durationBounds[i] {
+		i++
+	}
+	d.counts[i]++
+	d.sum += seconds
+}

@@ -1,0 +1,93 @@
+package poller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/connectortest"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+// fenced is a ledger for two owners, of whom the one that acquired last may commit.
+type fenced struct {
+	*connectortest.Log
+	mu     sync.Mutex
+	holder *rival
+}
+
+// rival is one owner's place in it.
+type rival struct{ *fenced }
+
+func (r *rival) Acquire(ctx context.Context) (connector.State, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.holder = r
+	return r.Log.Acquire(ctx)
+}
+
+func (r *rival) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holder != r {
+		return connector.ErrFenced
+	}
+	return r.Log.Commit(ctx, events, rejects, next)
+}
+
+// slowPages takes its time for each page.
+type slowPages struct {
+	connector.Pages
+	delay time.Duration
+}
+
+func (s slowPages) Page(ctx context.Context, stream connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+	select {
+	case <-time.After(s.delay):
+	case <-ctx.Done():
+		return connector.Page{}, ctx.Err()
+	}
+	return s.Pages.Page(ctx, stream, number, held)
+}
+
+// Two that take longer for what they do between two commits than the other waits do not take the stream from each other for ever.
+func TestPoller_TwoThatAreSlowGetOn(t *testing.T) {
+	for _, delay := range []time.Duration{5 * time.Second, time.Minute, 4 * time.Minute} {
+		t.Run(fmt.Sprint(delay), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { twoThatAreSlow(t, delay) })
+		})
+	}
+}
+
+func twoThatAreSlow(t *testing.T, delay time.Duration) {
+	t.Helper()
+	list, log := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(300, 1)}, &fenced{Log: &connectortest.Log{T: t}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for range 2 {
+		poller := New(Config{
+			Pages: slowPages{list, delay}, Log: &rival{log}, Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: longest, Limiter: quota.NewLimiter(0),
+			Reading: reader.Reading{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: connector.EventSettings{TypePrefix: "p"}},
+			Metrics: NewMetrics(prometheus.NewRegistry()), Logger: slog.New(slog.DiscardHandler),
+		})
+		group.Go(func() {
+			if err := poller.Run(ctx); err != nil {
+				t.Errorf("run: %v", err)
+			}
+		})
+	}
+	pass(48 * time.Hour)
+	if got := log.Text(); got != connectortest.IDs(1, 300) {
+		t.Errorf("after two days the log has %s", got)
+	}
+	cancel()
+	group.Wait()
+}

@@ -1,0 +1,164 @@
+package quota
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Urgency says whose turn a request should be.
+type Urgency int
+
+// The urgencies, most urgent first. Where several wait, the more urgent goes first, but the others are never starved:
+// every fourth turn goes to the next class that waits.
+const (
+	Live    Urgency = iota // page 0 of a stream: is there anything new?
+	CatchUp                // further pages of a walk
+	Sweep                  // late arrivals far below
+	urgencies
+)
+
+// Limiter workers out requests at a steady rate: one for all streams of an API key, as the account's limit is theirs together.
+// Within an urgency, who waits longest goes first. It may be used from several goroutines.
+type Limiter struct {
+	mu     sync.Mutex
+	gap    time.Duration // between two requests; 0 = no limit
+	next   time.Time     // when the next request may go
+	paused time.Time     // until when a pause lasts
+	queues [urgencies][]chan struct{}
+	passed int // turns in a row of a class while a less urgent one waited
+	timer  *time.Timer
+}
+
+// NewLimiter makes a limiter of so many requests a minute; 0 means no limit.
+func NewLimiter(perMinute float64) *Limiter {
+	l := &Limiter{}
+	l.SetRate(perMinute)
+	return l
+}
+
+// SetRate changes the rate from the next request on.
+func (l *Limiter) SetRate(perMinute float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gap = 0
+	if perMinute > 0 {
+		l.gap = time.Duration(float64(time.Minute) / perMinute)
+	}
+}
+
+// Pause lets no request go for a while: the server said that it is too many.
+func (l *Limiter) Pause(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until := time.Now().Add(d); until.After(l.next) {
+		l.next, l.paused = until, until
+	}
+}
+
+// Paused is until when a Pause lets no request go; past or zero where none does.
+func (l *Limiter) Paused() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
+}
+
+// Wait blocks until it is the caller's turn, or the context ends.
+func (l *Limiter) Wait(ctx context.Context, urgency Urgency) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	l.mu.Lock()
+	now := time.Now()
+	if !l.waiting() && !now.Before(l.next) {
+		l.next = now.Add(l.gap)
+		l.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	l.queues[urgency] = append(l.queues[urgency], turn)
+	l.arm(now)
+	l.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		l.leave(urgency, turn)
+		return ctx.Err()
+	}
+}
+
+func (l *Limiter) waiting() bool {
+	for _, q := range l.queues {
+		if len(q) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// arm sees to it that the next one in turn is called when its time has come.
+func (l *Limiter) arm(now time.Time) {
+	if l.timer == nil {
+		l.timer = time.AfterFunc(max(0, l.next.Sub(now)), l.call)
+	}
+}
+
+// call gives the turn to whoever is next.
+func (l *Limiter) call() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer = nil
+	now := time.Now()
+	if now.Before(l.next) { // paused meanwhile
+		if l.waiting() {
+			l.arm(now)
+		}
+		return
+	}
+	urgency, ok := l.choose()
+	if !ok {
+		return
+	}
+	turn := l.queues[urgency][0]
+	l.queues[urgency] = l.queues[urgency][1:]
+	close(turn)
+	l.next = now.Add(l.gap)
+	if l.waiting() {
+		l.arm(now)
+	}
+}
+
+// choose is the most urgent class that waits, or the one after it at every fourth turn.
+func (l *Limiter) choose() (Urgency, bool) {
+	var classes []Urgency
+	for u := range urgencies {
+		if len(l.queues[u]) > 0 {
+			classes = append(classes, u)
+		}
+	}
+	switch {
+	case len(classes) == 0:
+		return 0, false
+	case len(classes) == 1:
+		l.passed = 0
+		return classes[0], true
+	}
+	if l.passed++; l.passed%4 != 0 {
+		return classes[0], true
+	}
+	return classes[1+(l.passed/4-1)%(len(classes)-1)], true
+}
+
+// leave takes a caller out of the queue who no longer waits. A turn that was given in the same moment is lost, and the next comes as
+// usual.
+func (l *Limiter) leave(urgency Urgency, turn chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, t := range l.queues[urgency] {
+		if t == turn {
+			l.queues[urgency] = append(l.queues[urgency][:i], l.queues[urgency][i+1:]...)
+			return
+		}
+	}
+}

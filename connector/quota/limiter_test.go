@@ -1,0 +1,236 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// turns lets callers queue at a limiter and notes who is served when.
+type turns struct {
+	limiter *Limiter
+	began   time.Time
+	wait    sync.WaitGroup
+	mu      sync.Mutex
+	order   []string
+	at      []time.Duration
+}
+
+func newTurns(perMinute float64) *turns {
+	return &turns{limiter: NewLimiter(perMinute), began: time.Now()}
+}
+
+// queue lets a caller wait, behind all that were queued before.
+func (s *turns) queue(ctx context.Context, urgency Urgency, name string) {
+	s.wait.Go(func() {
+		if s.limiter.Wait(ctx, urgency) != nil {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.order, s.at = append(s.order, name), append(s.at, time.Since(s.began))
+	})
+	synctest.Wait()
+}
+
+func TestLimiter_Rate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		for i := range 5 {
+			s.queue(t.Context(), Live, fmt.Sprint(i))
+		}
+		s.wait.Wait()
+		if got, want := fmt.Sprint(s.at), "[0s 1s 2s 3s 4s]"; got != want {
+			t.Errorf("requests went at %s, want %s", got, want)
+		}
+		if got := strings.Join(s.order, ""); got != "01234" {
+			t.Errorf("who waits longest goes first: the order was %s", got)
+		}
+	})
+}
+
+func TestLimiter_NoLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(0)
+		for range 100 {
+			s.queue(t.Context(), Sweep, "")
+		}
+		s.wait.Wait()
+		if took := time.Since(s.began); took != 0 || len(s.at) != 100 {
+			t.Errorf("%d requests took %v", len(s.at), took)
+		}
+	})
+}
+
+func TestLimiter_IdleTimeIsNotSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		time.Sleep(time.Hour)
+		s.began = time.Now()
+		for range 3 {
+			s.queue(t.Context(), Live, "")
+		}
+		s.wait.Wait()
+		if got, want := fmt.Sprint(s.at), "[0s 1s 2s]"; got != want {
+			t.Errorf("after an hour's rest requests went at %s, want %s", got, want)
+		}
+	})
+}
+
+func TestLimiter_TheUrgentGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		s.queue(t.Context(), Live, "_") // the free turn
+		s.queue(t.Context(), Sweep, "s")
+		s.queue(t.Context(), CatchUp, "c")
+		s.queue(t.Context(), Live, "l")
+		s.queue(t.Context(), Live, "m")
+		s.wait.Wait()
+		if got := strings.Join(s.order, ""); got != "_lmcs" {
+			t.Errorf("the order was %s, want _lmcs", got)
+		}
+	})
+}
+
+func TestLimiter_NobodyStarves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		for range 60 {
+			s.queue(t.Context(), Live, "l")
+		}
+		for range 10 {
+			s.queue(t.Context(), CatchUp, "c")
+			s.queue(t.Context(), Sweep, "s")
+		}
+		s.wait.Wait()
+		head := strings.Join(s.order[:41], "")
+		if l, c, n := strings.Count(head, "l"), strings.Count(head, "c"), strings.Count(head, "s"); l != 31 || c != 5 || n != 5 {
+			t.Errorf("of 41 turns under load %d were live, %d of a catch-up, %d of a sweep; want 31, 5, 5: %s", l, c, n, head)
+		}
+	})
+}
+
+func TestLimiter_Pause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		s.queue(t.Context(), Live, "first")
+		s.queue(t.Context(), Live, "waits already")
+		s.limiter.Pause(30 * time.Second)
+		s.limiter.Pause(10 * time.Second) // a shorter one takes nothing back
+		s.queue(t.Context(), Live, "comes later")
+		s.wait.Wait()
+		if got, want := fmt.Sprint(s.at), "[0s 30s 31s]"; got != want {
+			t.Errorf("requests went at %s, want %s", got, want)
+		}
+	})
+}
+
+func TestLimiter_PauseHoldsWithoutALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(0)
+		s.limiter.Pause(time.Minute)
+		s.queue(t.Context(), Live, "")
+		s.queue(t.Context(), Live, "")
+		s.wait.Wait()
+		if got, want := fmt.Sprint(s.at), "[1m0s 1m0s]"; got != want {
+			t.Errorf("requests went at %s, want %s", got, want)
+		}
+	})
+}
+
+func TestLimiter_WhoLeavesTakesNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		ctx, cancel := context.WithCancel(t.Context())
+		s.queue(t.Context(), Live, "a")
+		s.queue(ctx, Live, "leaves")
+		s.queue(t.Context(), Live, "b")
+		cancel()
+		s.wait.Wait()
+		if got := fmt.Sprint(s.order, s.at); got != "[a b] [0s 1s]" {
+			t.Errorf("it went %s, want [a b] [0s 1s]", got)
+		}
+		if err := s.limiter.Wait(ctx, Live); !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller whose context has ended gets %v", err)
+		}
+	})
+}
+
+func TestLimiter_ALonelyCallerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		s.queue(t.Context(), Live, "a")
+		s.queue(ctx, Live, "leaves")
+		cancel()
+		s.wait.Wait()
+		time.Sleep(time.Hour) // nobody is there when the turn comes
+		s.queue(t.Context(), Live, "b")
+		s.queue(t.Context(), Live, "c")
+		s.wait.Wait()
+		if got := fmt.Sprint(s.order, s.at); got != "[a b c] [0s 1h0m0s 1h1m0s]" {
+			t.Errorf("it went %s", got)
+		}
+	})
+}
+
+func TestLimiter_SetRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		for range 6 {
+			s.queue(t.Context(), Live, "")
+		}
+		time.Sleep(1500 * time.Millisecond)
+		s.limiter.SetRate(6)
+		time.Sleep(11 * time.Second) // the turn at 2 s was given already, the next is at 12 s
+		s.limiter.SetRate(0)
+		s.wait.Wait()
+		if got, want := fmt.Sprint(s.at), "[0s 1s 2s 12s 22s 22s]"; got != want {
+			t.Errorf("requests went at %s, want %s", got, want)
+		}
+	})
+}
+
+// A turn that comes in the moment in which its caller leaves is lost. That costs one turn and no more: nobody goes sooner, and the
+// next one goes a turn later.
+func TestLimiter_ATurnThatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		s.queue(t.Context(), Live, "a")
+		late := make(chan struct{}) // of a caller who has seen its context end and not yet left the queue
+		s.limiter.mu.Lock()
+		s.limiter.queues[Live] = append(s.limiter.queues[Live], late)
+		s.limiter.arm(time.Now())
+		s.limiter.mu.Unlock()
+		s.queue(t.Context(), Live, "b")
+		time.Sleep(time.Second)
+		<-late
+		s.limiter.leave(Live, late)
+		s.queue(t.Context(), Live, "c")
+		s.wait.Wait()
+		if got := fmt.Sprint(s.order, s.at); got != "[a b c] [0s 2s 3s]" {
+			t.Errorf("it went %s", got)
+		}
+	})
+}
+
+func TestLimiter_WhoHasLeftBeforeTakesNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(60)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.limiter.Wait(ctx, Live); !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller whose context has ended gets %v", err)
+		}
+		s.queue(t.Context(), Live, "a")
+		s.wait.Wait()
+		if got := fmt.Sprint(s.at); got != "[0s]" {
+			t.Errorf("the first caller that is there goes after %s", got)
+		}
+	})
+}

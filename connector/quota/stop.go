@@ -1,0 +1,99 @@
+package quota
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	// overdueReading is how often the account is read while its month should have begun anew and has not. Each reading is a call.
+	overdueReading = 6 * time.Hour
+	// confirming is when a reading below the last is confirmed, where no call is made but that.
+	confirming = time.Minute
+)
+
+// Open says whether a call may be made, and if not, until when none may: then the account has to be read, as its month should
+// have begun anew. It is always open but for a budget that stops.
+func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
+	own := b.config.Own()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open(now, own) {
+		return time.Time{}, true
+	}
+	return b.nextReading(), false
+}
+
+// Spent is why no call may be made, where Open says that none may: the budget that was set is used up, or all that the
+// account's plan has, of which no setting makes more.
+func (b *Budget) Spent() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.planSpent(b.config.Own()) {
+		return &connector.PageError{
+			Fault: connector.FaultCredits, Err: fmt.Errorf("all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.max),
+			Hint: "get a larger plan at 2Chat, or wait until the account's month begins anew; no setting of the connector makes more calls",
+		}
+	}
+	return errSpent
+}
+
+// errSpent is the end of the budget that was set.
+var errSpent = &spentError{}
+
+type spentError struct{}
+
+func (*spentError) Error() string {
+	return "the month's budget of calls (poll.monthly_credits) is used up, and poll.when_spent is stop"
+}
+
+// Hint says what to do.
+func (*spentError) Hint() string {
+	return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
+}
+
+// planSpent says whether the account has used all calls of its plan.
+func (b *Budget) planSpent(own int64) bool { return b.max > 0 && b.known() && b.used(own) >= b.max }
+
+// Pays says whether the call that makes it so many of this process is within the budget.
+func (b *Budget) Pays(own int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.config.Stop || !b.known() || b.used(own) <= b.total()
+}
+
+// open is Open, and says in the log what changes by it.
+func (b *Budget) open(now time.Time, own int64) bool {
+	closed := b.config.Stop && b.known() && b.left(own) <= 0
+	if closed == b.closed {
+		return !closed
+	}
+	b.closed = closed
+	if !closed {
+		b.config.Logger.Info("calls are made again", "calls_used", b.used(own), "budget", b.total())
+		return true
+	}
+	if b.state != BudgetSpent {
+		b.state, b.usedUp = BudgetSpent, now
+	}
+	hint := errSpent.Hint()
+	if b.planSpent(own) {
+		hint = "get a larger plan at 2Chat, or wait until the account's month begins anew"
+	}
+	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's month begins anew", "calls_used", b.used(own),
+		"budget", b.total(), "plan", b.max, "next_attempt", b.nextReading(), "hint", hint)
+	return false
+}
+
+// nextReading is when the account is worth a call again while nothing else is: when its month should have begun anew.
+func (b *Budget) nextReading() time.Time {
+	if b.lower != nil {
+		return b.asked.Add(confirming)
+	}
+	if next := b.reset(b.asked); next.After(b.asked) {
+		return next
+	}
+	return b.asked.Add(overdueReading)
+}

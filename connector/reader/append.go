@@ -1,0 +1,76 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// UnresolvedError is why a step was given up while it was open what the log holds: the reader is spent, whatever the cause.
+type UnresolvedError struct{ cause error }
+
+func (u *UnresolvedError) Error() string { return u.cause.Error() }
+func (u *UnresolvedError) Unwrap() error { return u.cause }
+
+// append commits to the log, again as long as the retry policy says. What is left unclear, or refused by name, is taken over anew first:
+// where the log is as it was, the same is committed again, so that no page is read twice for a sink that fails; where it holds
+// what was committed, that is done. In both cases next gets the place's new epoch. Anything else spends the reader.
+func (r *Reader) append(ctx context.Context, events []connector.Event, rejects []connector.Reject, next *connector.Checkpoint) error {
+	for {
+		err := r.log.Commit(ctx, events, rejects, *next)
+		var rejected *connector.Rejected
+		switch {
+		case err == nil, errors.Is(err, connector.ErrFenced), errors.As(err, &rejected):
+			return err
+		case errors.Is(err, connector.ErrNotNow):
+			if err := r.retry.Commit(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		state, err := r.takeOverAgain(ctx, err)
+		if err != nil {
+			return err
+		}
+		found := state.Checkpoint
+		switch {
+		case found.Records(next) && slices.Equal(found.Tail, next.Tail) && slices.Equal(found.TailLate, next.TailLate) &&
+			slices.Equal(found.Rejects, next.Rejects):
+			next.MovesTo(&found)
+			return nil
+		case found.Records(&r.recorded) && r.endsAs(&found):
+			next.MovesTo(&found)
+			r.recorded.MovesTo(&found)
+		default:
+			return &UnresolvedError{cause: errors.New("the log is not as this instance left it; it is read back")}
+		}
+	}
+}
+
+// takeOverAgain takes the log over after a commit that failed for this cause, as soon as the retry policy says.
+func (r *Reader) takeOverAgain(ctx context.Context, cause error) (connector.State, error) {
+	for {
+		if err := r.retry.Commit(ctx, cause); err != nil {
+			return connector.State{}, &UnresolvedError{err}
+		}
+		state, err := r.log.Acquire(ctx)
+		if err == nil {
+			return state, nil
+		}
+		if errors.Is(err, connector.ErrFenced) {
+			return connector.State{}, err
+		}
+		cause = err
+	}
+}
+
+// endsAs says whether the newest event of the window is the one of a checkpoint.
+func (r *Reader) endsAs(found *connector.Checkpoint) bool {
+	if len(found.Tail) == 0 || len(r.window.entries) == 0 {
+		return len(found.Tail) == 0
+	}
+	at, ok := r.window.place(found.Tail[len(found.Tail)-1])
+	return ok && at.sequence() == found.Sequence
+}

@@ -1,0 +1,239 @@
+package reader
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// sweeping is a sweep under way.
+type sweeping struct {
+	next int // page to be read
+	// span is what was read last of the list, as far down as it may still have to be judged with what follows.
+	span span
+	// proving: the span holds late messages, if it is one slice of the list.
+	proving bool
+	// late are proven late and not delivered yet, newest first; shift is by how much they stand further down than when they were
+	// proven, and misses counts the pages that were read for them in vain.
+	late   []spanRow
+	shift  int
+	misses int
+	// hand are the pages that this step has read last.
+	hand []connector.Page
+	// over: nothing further down is to be read.
+	over     bool
+	failures int // proofs that failed
+	beyond   int // pages read at the depth and below
+	empty    int // empty pages in a row
+	same     int // pages in a row that were the same
+}
+
+// spanFailures is how many proofs may fail in one sweep; after that, what needs one is left to the next sweep.
+const spanFailures = 3
+
+// Sweep looks for late arrivals below ground, page by page, down to the depth of the rules before now. Late is what lies
+// between a known message above and, below it, a known one that was delivered in order and above which nothing was forgotten,
+// on one page or on pages that are proven to be one slice of the list (see span). Nothing else is guessed. It does nothing while
+// a backlog is being worked off. One call reads a few pages, and goes on while it has late messages to deliver; More says that
+// the next one goes on below them. Errors are as Poll's.
+func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
+	var out Outcome
+	if !r.recorded.Started || r.start > 0 {
+		return out, nil
+	}
+	if r.recorded.Accepting != nil {
+		err := r.acceptSome(ctx, &out)
+		return out, err
+	}
+	if r.Looking() {
+		err := r.lookOn(ctx, &out)
+		out.More = r.look.underWay
+		return out, err
+	}
+	s := &r.sweeping
+	defer func() { s.hand = nil }()
+	for step := 0; step < max(1, r.rules.SweepStep) || s.pending(); step++ {
+		if !s.pending() && s.over {
+			break
+		}
+		if err := r.sweepOn(ctx, now, &out); err != nil {
+			return out, err
+		}
+	}
+	if out.More = !s.over; !out.More {
+		*s = sweeping{}
+	}
+	return out, nil
+}
+
+// pending says whether late messages that were met are still to be proven or delivered.
+func (s *sweeping) pending() bool { return s.proving || len(s.late) > 0 }
+
+// sweepOn makes the next step of a sweep: one page.
+func (r *Reader) sweepOn(ctx context.Context, now time.Time, out *Outcome) error {
+	s := &r.sweeping
+	switch {
+	case len(s.late) > 0:
+		return r.deliverLate(ctx, out)
+	case s.proving:
+		return r.proveSpan(ctx, out)
+	}
+	page, err := r.read(ctx, s.next, "")
+	if err != nil {
+		return err
+	}
+	out.Pages++
+	if page.Number == 0 {
+		out.Newest = newestTime(page.Messages)
+	}
+	if len(page.Messages) == 0 {
+		// A filter after paging may leave a page empty; so where the list should go on, one more is read.
+		s.next, s.empty = s.next+1, s.empty+1
+		s.over = s.empty > 1 || !r.goesOn()
+		return nil
+	}
+	s.empty = 0
+	if s.same = s.span.repeated(page, s.same); s.same >= 2 {
+		s.over = true // the list gives the same page whatever page is asked for
+		return nil
+	}
+	r.recognise(page.Messages)
+	s.hand = []connector.Page{page}
+	done, err := r.commit(ctx, r.lateOn(page), 0)
+	out.add(done)
+	if err != nil {
+		return err
+	}
+	s.next++
+	if !s.span.add(r, page) {
+		s.span = span{}
+		s.span.add(r, page)
+	}
+	open, held := r.weigh(&s.span)
+	out.Held += held
+	s.proving = len(r.lateIn(&s.span)) > 0 && s.failures < spanFailures
+	if s.next >= r.rules.SweepPages || AllOlder(page.Messages, now.Add(-r.rules.SweepDepth).After) {
+		s.beyond++
+		s.over = !open || !r.goesOn() || s.beyond > r.rules.SlicePages
+	}
+	if !s.proving {
+		s.span.trim(r, open)
+	}
+	return nil
+}
+
+// lateOn finds the late arrivals that one page shows by itself.
+func (r *Reader) lateOn(page connector.Page) delivery {
+	var b delivery
+	var one span
+	one.add(r, page)
+	late := r.lateIn(&one)
+	for i := range page.Messages {
+		m := &page.Messages[i]
+		if len(late) > 0 && m.Key == late[0].key {
+			b.add(&found{m, page.Received}, true)
+			late = late[1:]
+		}
+	}
+	b.oldestFirst()
+	return b
+}
+
+// proveSpan reads again where the span's first row should stand now. If it stands there, with all that followed on its page,
+// what the span shows as late is late for good, wherever it will stand later on. Else the span is read once more.
+func (r *Reader) proveSpan(ctx context.Context, out *Outcome) error {
+	s := &r.sweeping
+	at := s.span.rows[0].at + s.span.sunk()
+	page, err := r.read(ctx, at/r.rules.Page, "")
+	if err != nil {
+		return err
+	}
+	out.Pages++
+	s.proving = false
+	if s.span.standsAt(page, at%r.rules.Page) {
+		s.late, s.shift, s.misses = s.span.moved(r.lateIn(&s.span)), 0, 0
+		s.hand = append(s.hand, page)
+		open, _ := r.weigh(&s.span)
+		s.span.trim(r, open)
+		return nil
+	}
+	s.failures, s.beyond = s.failures+1, 0
+	s.next = max(0, s.span.first()-s.failures+1) // what stood above its page may have been deleted
+	s.span, s.over = span{}, false
+	return nil
+}
+
+// deliverLate delivers what is left of the proven late messages, oldest first: those of the page on which the lowest of them
+// should stand now.
+func (r *Reader) deliverLate(ctx context.Context, out *Outcome) error {
+	s := &r.sweeping
+	lowest := s.late[len(s.late)-1]
+	number := max(0, lowest.at+s.shift) / r.rules.Page
+	page, err := r.inHand(ctx, number, out)
+	if err != nil {
+		return err
+	}
+	on := make(map[connector.Key]int, len(page.Messages))
+	for i := range page.Messages {
+		on[page.Messages[i].Key] = i
+	}
+	last := len(s.late) - 1
+	for last >= 0 && !within(on, s.late[last].key) {
+		last--
+	}
+	if last < 0 {
+		s.shift += r.rules.Page
+		s.missed()
+		return nil
+	}
+	s.shift = number*r.rules.Page + on[s.late[last].key] - s.late[last].at
+	if expected := (lowest.at + s.shift) / r.rules.Page; last < len(s.late)-1 && expected != number {
+		s.missed()
+		return nil
+	}
+	first := last // what stood below is not listed any more
+	for first > 0 && within(on, s.late[first-1].key) {
+		first--
+	}
+	var b delivery
+	for _, row := range s.late[first : last+1] {
+		if !r.known(row.key) && !r.rejects.has(row.key) {
+			b.add(&found{&page.Messages[on[row.key]], page.Received}, true)
+		}
+	}
+	b.oldestFirst()
+	done, err := r.commit(ctx, b, 0)
+	out.add(done)
+	if err != nil {
+		return err
+	}
+	s.late, s.misses = s.late[:first], 0
+	return nil
+}
+
+// missed counts a page that was read for late messages in vain. After a few, what is left is left to the next sweep.
+func (s *sweeping) missed() {
+	if s.misses++; s.misses > 3 {
+		s.late = nil
+	}
+}
+
+// inHand is a page that this step has read already, else it is read now.
+func (r *Reader) inHand(ctx context.Context, number int, out *Outcome) (connector.Page, error) {
+	s := &r.sweeping
+	if i := slices.IndexFunc(s.hand, func(p connector.Page) bool { return p.Number == number }); i >= 0 && s.misses == 0 {
+		return s.hand[i], nil
+	}
+	page, err := r.read(ctx, number, "")
+	if err == nil {
+		out.Pages++
+	}
+	return page, err
+}
+
+func within[V any](on map[connector.Key]V, key connector.Key) bool {
+	_, ok := on[key]
+	return ok
+}
