@@ -11,16 +11,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// admission examines what the topics hold of a stream, and tells whether a claim may take it over. It changes nothing there.
+// admission examines what the topics hold of a stream, and decides whether a claim may take it over. It changes nothing
+// there.
 type admission struct {
 	sink  *Sink
 	claim connector.Claim
 }
 
-// errSurpassed says that there is something newer than what was read.
+// errSurpassed means that there is something newer than what was read.
 var errSurpassed = errors.New("what was read is older than what was committed: the broker that was read had been left behind")
 
-// reading is what an owner-to-be finds in the topics.
+// reading is what a new owner finds in the topics.
 type reading struct {
 	seen      sighting
 	positions positions
@@ -61,7 +62,7 @@ func (a *admission) read(ctx context.Context, count int, standing *connector.Sta
 	return r, nil
 }
 
-// admitted reads the newest checkpoint and says whether this claim may take it over.
+// admitted reads the newest checkpoint and reports whether this claim may take it over.
 func (a *admission) admitted(ctx context.Context, partitions int, owned bool) (seen sighting, err error) {
 	seen, err = a.sink.checkpoints.newest(ctx, a.claim.Stream, owned)
 	switch {
@@ -88,7 +89,7 @@ func (a *admission) admitted(ctx context.Context, partitions int, owned bool) (s
 	return seen, a.claim.Admit(seen.checkpoint)
 }
 
-// orphans says whether the events topic holds events of this stream.
+// orphans reports whether the events topic holds events of this stream.
 func (a *admission) orphans(ctx context.Context, partitions int) (bool, error) {
 	ends, err := a.sink.client.extents(ctx, a.sink.topics.events, partitions, kafkago.ReadUncommitted)
 	if err != nil {
@@ -97,7 +98,7 @@ func (a *admission) orphans(ctx context.Context, partitions int) (bool, error) {
 	return a.sink.census.holds(ctx, a.sink, a.claim.Stream.Source(), ends)
 }
 
-// pin settles over how many partitions the stream's chats are spread.
+// pin settles the number of partitions over which the stream's chats are spread.
 func (a *admission) pin(held *positions, count int) error {
 	accept := a.sink.config.AcceptPartitions
 	topic := "topic " + a.sink.topics.events
@@ -125,8 +126,8 @@ func (a *admission) pin(held *positions, count int) error {
 	return nil
 }
 
-// identified refuses an events topic that is not the one that the stream was written to, and pins it. Offsets do not tell: what was
-// broken off moves them as well.
+// identified refuses an events topic that is not the one to which the stream was written, and records its id. Offsets
+// cannot tell, as aborted transactions move them too.
 func (a *admission) identified(ctx context.Context, held *positions) error {
 	ids, err := a.sink.client.topicIDs(ctx, a.sink.topics.all())
 	if err != nil {
@@ -146,7 +147,7 @@ func (a *admission) identified(ctx context.Context, held *positions) error {
 	return nil
 }
 
-// truncated refuses a topic that ends before events that it acknowledged.
+// truncated refuses a topic that ends before an event that it had acknowledged.
 func (a *admission) truncated(held positions, ends []extent) error {
 	if a.claim.FirstStart {
 		return nil
@@ -163,8 +164,8 @@ func (a *admission) truncated(held positions, ends []extent) error {
 	return nil
 }
 
-// window is the seen window of the checkpoint. Where there is none but the operator says that it is a first start, the events
-// found are the log so far, and the checkpoint is made to say so.
+// window returns the seen window of the checkpoint. Where there is no checkpoint and the operator says that it is a
+// first start, the events in the topic are the log so far, and the checkpoint is set to their end.
 func (a *admission) window(ctx context.Context, held positions, ends []extent, seen *sighting) ([]found, error) {
 	source, checkpoint := a.claim.Stream.Source(), &seen.checkpoint
 	if seen.found && checkpoint.Sequence > 0 {
@@ -200,7 +201,7 @@ func (a *admission) unexpected(ctx context.Context, source string, ends []extent
 	return err
 }
 
-// readFrom is where events may lie that came after a checkpoint.
+// readFrom returns the offsets from which events may lie that came after a checkpoint.
 func readFrom(seen *sighting) []int64 {
 	held, err := readPositions(seen.checkpoint.Sink)
 	if err != nil {
@@ -209,7 +210,8 @@ func readFrom(seen *sighting) []int64 {
 	return held.Next
 }
 
-// outdated refuses a checkpoint that is older than the events beside it: they are committed together, so it is not the newest there was.
+// outdated refuses a checkpoint that is older than the events beside it: they are committed together, so it is not the
+// newest there was.
 func (a *admission) outdated(sequence uint64) error {
 	return &connector.Refusal{
 		Thing: "stream " + a.claim.Stream.Name,

@@ -12,8 +12,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// misled says why no broker can be reached although one answers: they advertise addresses that lead nowhere from here. It may pass, as
-// where names become known only after brokers start, so it is refused only after a while, and only where it never worked.
+// misled says why no broker can be reached although one answers: they advertise addresses that lead nowhere from here.
+// This may pass, for example where names become known only after the brokers start. So it is refused only after a
+// while, and only where it never worked.
 func (c *cluster) misled(v *view, now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -31,7 +32,8 @@ func (c *cluster) misled(v *view, now time.Time) error {
 	return refusal
 }
 
-// misleading is a refusal of the addresses that the brokers advertise, if none leads anywhere; time-outs are no proof of that.
+// misleading returns a refusal if none of the addresses that the brokers advertise can be reached. A time-out does not
+// prove that.
 func (v *view) misleading() *connector.Refusal {
 	if len(v.brokers) == 0 {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestAdvertised has a broker that is reached at one address and names itself at another, which leads nowhere: the check refuses it by
-// name, and `run` waits for a while first. Where it worked before, it is waited for.
+// TestAdvertised has a broker that is reached at one address and names itself at another, which leads nowhere: the
+// check refuses it by name, and `run` waits for a while first. Where it worked before, it is waited for.
 func TestAdvertised(t *testing.T) {
 	for name, fault := range map[string]error{
 		"does not resolve":   &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "127.0.0.1", IsNotFound: true}},

@@ -15,7 +15,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// Places in a record batch, format 2, counted from after the size that precedes it in a request.
+// Offsets of the fields of a record batch, format 2, from behind the size that precedes it in a request.
 const (
 	batchPrefix      = 4
 	batchLength      = 8
@@ -33,9 +33,10 @@ const (
 	batchHeader      = 61
 )
 
-// encoder makes record batches, one after the other. Each record goes through the compressor as soon as it is encoded, so that
-// all an encoder holds is one record, the compressor, and what came out of it; with kafka-go's a commit would be held three times:
-// as records, encoded, and compressed. Its memory serves every batch; the batches themselves are the caller's.
+// encoder makes record batches, one after the other. Each record goes through the compressor as soon as it is encoded,
+// so an encoder holds only one record, the compressor and its output. kafka-go would hold a commit three times: as
+// records, encoded, and compressed. The encoder's memory is used again for every batch; the batches belong to the
+// caller.
 type encoder struct {
 	compressor compressor
 	batch      bytes.Buffer
@@ -43,12 +44,12 @@ type encoder struct {
 	draft      draft  // the event under way, as a record
 }
 
-// keptBuffer is how large a buffer may be that an encoder keeps: a batch is smaller, but for a single large record.
+// keptBuffer is the largest buffer that an encoder keeps. A batch is smaller, unless it is a single large record.
 const keptBuffer = 2 * maxChunk
 
-// encode makes a transactional batch of the first records, with the size in front, and says how many they are: all, or as many
-// as take no more than limit bytes uncompressed, but at least one. A record is used no more once the next one is asked for. The batch
-// belongs to no producer until it is stamped.
+// encode makes a transactional batch of the first records, with the size in front, and returns how many it took: as
+// many as fit into limit bytes uncompressed, but at least one. It does not use a record after asking for the next one.
+// The batch belongs to no producer until it is stamped.
 func (e *encoder) encode(records iter.Seq[*record], limit int, at time.Time) (batch []byte, n int, err error) {
 	e.batch.Reset()
 	e.batch.Write(make([]byte, batchPrefix+batchHeader)) // written at the end, when its content is known
@@ -76,7 +77,7 @@ func (e *encoder) encode(records iter.Seq[*record], limit int, at time.Time) (ba
 	return batch, n, nil
 }
 
-// forget gives up the last event, and what a large one has made the encoder hold.
+// forget drops the last event, and any buffer that a large event has made too large to keep.
 func (e *encoder) forget() {
 	e.draft.value = nil
 	if e.batch.Cap() > keptBuffer {

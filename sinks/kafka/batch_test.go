@@ -117,7 +117,8 @@ func TestEncoder_Limit(t *testing.T) {
 	}
 }
 
-// TestEncoder_Memory: an encoder takes no memory that grows with the events but the batch, and keeps none of a large one.
+// TestEncoder_Memory: an encoder takes no memory that grows with the events but the batch, and keeps none of a large
+// one.
 func TestEncoder_Memory(t *testing.T) {
 	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 2000)
 	all, plain := partitionBatch{}, 0
@@ -158,8 +159,8 @@ func FuzzStampBatch(f *testing.F) {
 	})
 }
 
-// TestPartitioner holds the partitions against results of Java's client: org.apache.kafka.common.utils.Utils.murmur2, as its
-// own UtilsTest has them, made positive.
+// TestPartitioner holds the partitions against results of Java's client: org.apache.kafka.common.utils.Utils.murmur2,
+// as its own UtilsTest has them, made positive.
 func TestPartitioner(t *testing.T) {
 	cases := map[string]int32{
 		"21":                         -973932308,

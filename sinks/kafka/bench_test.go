@@ -31,8 +31,8 @@ func backlog(stream connector.Stream, from uint64, n int) []connector.Event {
 	return events
 }
 
-// benchBroker is the real broker where there is one, else the fake, which proves little about speed, and whose allocations count
-// as ours.
+// benchBroker is the real broker where there is one, else the fake, which proves little about speed, and whose
+// allocations count as ours.
 func benchBroker(b *testing.B) *broker {
 	if real := realBroker.real(b); real != nil {
 		return real
@@ -57,8 +57,8 @@ func perMessage(b *testing.B, n int, do func()) {
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(total), "allocs/message")
 }
 
-// BenchmarkCommit writes a backlog in the largest commits; BenchmarkProduce is its yardstick: the same bytes by an idempotent
-// producer of franz-go, without transactions, checkpoints or order among partitions.
+// BenchmarkCommit writes a backlog in the largest commits; BenchmarkProduce is its yardstick: the same bytes by an
+// idempotent producer of franz-go, without transactions, checkpoints or order among partitions.
 func BenchmarkCommit(b *testing.B) {
 	broker := benchBroker(b)
 	for _, compression := range []string{"gzip", "zstd", "lz4", "none"} {
@@ -128,7 +128,8 @@ func BenchmarkProduce(b *testing.B) {
 	}
 }
 
-// BenchmarkEncode makes the batches of a backlog; its yardstick is the bare compression of the same bytes. No broker takes part.
+// BenchmarkEncode makes the batches of a backlog; its yardstick is the bare compression of the same bytes. No broker
+// takes part.
 func BenchmarkEncode(b *testing.B) {
 	events := backlog(sinktest.Stream("595981048477"), 1, 50_000)
 	encoding := connector.Encoding{Mode: connector.ModeStructured}

@@ -21,7 +21,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// brokerVariable names a real Kafka for the tests: a version that .ci/kafka/kafka.sh fetches, or a folder with its jars.
+// brokerVariable names a real Kafka for the tests: a version that .ci/kafka/kafka.sh fetches, or a folder with its
+// jars.
 const brokerVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA"
 
 // broker is a Kafka that a test writes to.
@@ -191,8 +192,8 @@ func newTopic() string {
 	return fmt.Sprintf("test-%d-%d.messages", os.Getpid(), topicNumber.Add(1))
 }
 
-// refuseStaleEpochs mends the fake: it accepts a raise of an epoch that is no longer the newest, which Kafka refuses as fenced.
-// Like Kafka, it answers the repetition of the last raise with the same epoch.
+// refuseStaleEpochs mends the fake: it accepts a raise of an epoch that is no longer the newest, which Kafka refuses as
+// fenced. Like Kafka, it answers the repetition of the last raise with the same epoch.
 func refuseStaleEpochs(cluster *kfake.Cluster) {
 	type state struct {
 		epoch  int16

@@ -35,8 +35,8 @@ func (i *inspection) refuse(thing, text, hint string) {
 	i.found = append(i.found, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Hint: hint})
 }
 
-// unread notes that something could not be looked at: a finding where Kafka itself says why, and no answer to the whole check
-// where it is down or not ready.
+// unread notes that something could not be read. Where Kafka itself gives the reason, it is a finding; where Kafka is
+// down or not ready, the whole check has no answer.
 func (i *inspection) unread(thing string, err error, hint string) {
 	gone := asNotNow(i.sink.hints.judged(err))
 	var refusal *connector.Refusal
@@ -93,8 +93,8 @@ func (i *inspection) refusal(err error) ([]connector.Finding, error) {
 	return i.found, nil
 }
 
-// missingTime is for how long a topic must be unknown before it counts as missing: a broker that has just started knows no
-// topic for some seconds.
+// missingTime is for how long a topic must be unknown before it counts as missing: a broker that has just started knows
+// no topic for some seconds.
 const missingTime = 8 * time.Second
 
 // settledTopics is what the brokers say of the sink's topics, asked again while they do not know one of them.
@@ -112,7 +112,7 @@ func (s *Sink) settledTopics(ctx context.Context) (*view, error) {
 	}
 }
 
-// topic looks at one topic; false says that it cannot be used.
+// topic looks at one topic, and returns false if it cannot be used.
 func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	thing := "topic " + name
 	topic := v.topics[name]
@@ -160,7 +160,7 @@ func (i *inspection) unseen(thing, name string, err error) {
 	i.warn(thing, "its settings cannot be read: "+errorText(err), i.sink.hints.aclCommand("--operation DescribeConfigs --topic "+name))
 }
 
-// beside looks whether a missing topic was there when another was written to.
+// beside looks whether a missing topic existed when another one was written.
 func (i *inspection) beside(ctx context.Context, v *view) {
 	missing, err := i.sink.maker.absent(v)
 	if err == nil {
@@ -176,7 +176,7 @@ func (i *inspection) beside(ctx context.Context, v *view) {
 	}
 }
 
-// least is how many replicas the partition has that has the fewest, and how many of them are in sync at least.
+// least returns the smallest number of replicas that a partition has, and the smallest number of replicas in sync.
 func (t seenTopic) least() (replicas, insync int) {
 	replicas, insync = math.MaxInt, math.MaxInt
 	for _, p := range t.partitions {
@@ -230,7 +230,8 @@ func (i *inspection) reassign(name string, topic seenTopic) string {
 		strings.Join(parts, ","), i.sink.config.Brokers[0])
 }
 
-// transactions looks at the topic in which the brokers keep their transactions: with it goes what fences a former owner.
+// transactions looks at the topic in which the brokers keep their transactions: if it is lost, nothing fences a former
+// owner.
 func (i *inspection) transactions(ctx context.Context, v *view) {
 	thing := "topic " + transactionsTopic
 	found, err := i.sink.client.describe(ctx, transactionsTopic)

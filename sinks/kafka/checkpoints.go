@@ -14,9 +14,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// checkpoints is what is known of the checkpoint topic: the newest committed checkpoint of every stream that was met in the
-// part that was read. All streams of the process share it, so that a thousand of them starting read the topic once. It is
-// read from its end, as the newest checkpoint of a busy stream is there, and further back only for a stream that was not met.
+// checkpoints knows the part of the checkpoint topic that was read: the newest committed checkpoint of every stream in
+// it. All streams of the process share it, so a thousand streams that start read the topic once. The topic is read from
+// its end, where the newest checkpoint of a busy stream lies, and further back only for a stream that was not found.
 type checkpoints struct {
 	sink  *Sink
 	gate  chan struct{} // holds one token: whoever has it reads
@@ -29,7 +29,7 @@ type checkpointPart struct {
 	anchor    anchor            // the newest record that was read
 }
 
-// anchor is a record by which a partition is known again: a topic that was made anew has another one there, or none.
+// anchor is a record by which a partition is recognised: a topic that was made anew has another record there, or none.
 type anchor struct {
 	offset int64
 	sum    uint64 // 0 is no anchor
@@ -49,7 +49,7 @@ const (
 	stepUp    = 8       // how much larger each further step back is
 	maxStep   = 1 << 20 // the largest
 
-	// glance is how long who does not own a stream waits for a transaction that is just ending.
+	// glance is how long a reader that does not own the stream waits for a transaction that is just ending.
 	glance = 500 * time.Millisecond
 )
 
@@ -59,8 +59,9 @@ func newCheckpoints(s *Sink) *checkpoints {
 	return c
 }
 
-// newest finds the newest checkpoint of a stream. For an owner, who fenced all others, it is certain to be the newest that the leader
-// has: what an open transaction of another stream hides is waited for. For anyone else it is the newest that shows within a moment.
+// newest finds the newest checkpoint of a stream. For an owner, who has fenced all others, it is certain to be the
+// newest that the leader has: newest waits for an open transaction of another stream that hides the end. For anyone
+// else it is the newest that is visible within a moment.
 func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner bool) (seen sighting, err error) {
 	select {
 	case token := <-c.gate:
@@ -98,8 +99,8 @@ func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner
 	}
 }
 
-// elsewhere looks, once the whole topic is known, for the stream's checkpoint in other partitions (the topic had fewer when it
-// was written), and for one of the same list under another name.
+// elsewhere looks, once the whole topic is known, for the stream's checkpoint in other partitions (the topic had fewer
+// when it was written), and for one of the same list under another name.
 func (c *checkpoints) elsewhere(stream connector.Stream) (newest connector.Checkpoint, found bool, alias string, err error) {
 	for i := range c.parts {
 		raw := c.parts[i].newest[stream.Name]
@@ -158,7 +159,7 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 	return nil
 }
 
-// forwardPart reads what is new at the end of a partition, after the record by which it is known again.
+// forwardPart reads what is new at the end of a partition, beginning at its anchor.
 func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, patience time.Duration, owner bool) error {
 	part := &c.parts[p]
 	fresh := func() { *part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)} }
@@ -203,7 +204,7 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, pati
 	}
 }
 
-// errAnew says that a partition does not hold what was read in it.
+// errAnew means that a partition no longer holds what was read from it.
 var errAnew = errors.New("the partition is not the one that was read before")
 
 func sumOf(key, value []byte) uint64 {
@@ -214,7 +215,8 @@ func sumOf(key, value []byte) uint64 {
 	return h.Sum64() | 1 // 0 is no anchor
 }
 
-// backward reads one step further back in each partition; more is false when all were known to their beginning.
+// backward reads one step further back in each partition. more is false if all of them had been read to their
+// beginning.
 func (c *checkpoints) backward(ctx context.Context, ends []extent, step int64) (more bool, err error) {
 	for i := range c.parts {
 		part := &c.parts[i]

@@ -8,9 +8,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// client speaks Kafka's protocol with the brokers of a cluster: it has a method for each kind of request, which finds the broker
-// to ask, asks again what may be asked again, and makes errors of the codes in the answers. What a request means to a stream
-// is not its concern.
+// client speaks Kafka's protocol with the brokers of a cluster: it has a method for each kind of request, which finds
+// the broker to ask, asks again what may be asked again, and makes errors of the codes in the answers. What a request
+// means to a stream is not its concern.
 type client struct {
 	cluster            *cluster
 	transactionTimeout time.Duration
@@ -31,8 +31,9 @@ type topicPartition struct {
 	partition int32
 }
 
-// again makes a request that only reads, a few times where it found no answer, or while the metadata may not know yet where a
-// partition's leader is: of a topic just made it does so within some milliseconds, of a broker that went away within seconds.
+// again repeats a request that only reads: a few times where the connection broke, and for longer while the metadata
+// may not yet know a partition's leader. It learns the leader within milliseconds for a topic that was just made, and
+// within seconds where a broker went away.
 func (c *client) again(ctx context.Context, request func(context.Context) error) error {
 	broken := 0
 	for wait := 5 * time.Millisecond; ; wait *= 2 {
@@ -56,8 +57,8 @@ func (c *client) again(ctx context.Context, request func(context.Context) error)
 // maxMovingWait is the longest of the pauses, each twice the one before: eight seconds in all.
 const maxMovingWait = 4100 * time.Millisecond
 
-// transactionEnd is how long an open transaction may hide what was committed above it, at most: brokers look for those that
-// are too old every ten seconds.
+// transactionEnd is the longest time for which an open transaction may hide what was committed above it: brokers look
+// every ten seconds for transactions that are too old.
 func (c *client) transactionEnd() time.Duration { return c.transactionTimeout + 20*time.Second }
 
 func wrap(operation string, err error) error {

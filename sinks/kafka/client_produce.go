@@ -20,8 +20,8 @@ type produceBatch struct {
 	err    error // nil once it is stored
 }
 
-// produce sends the batches, at most one for each partition: one request for each leader, as a broker refuses concurrent
-// requests of one transaction. Whether a batch without an answer was stored is unclear.
+// produce sends the batches, at most one for each partition: one request for each leader, as a broker refuses
+// concurrent requests of one transaction. Whether a batch without an answer was stored is unclear.
 func (c *client) produce(ctx context.Context, id string, batches []*produceBatch) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -46,7 +46,8 @@ func (c *client) produce(ctx context.Context, id string, batches []*produceBatch
 	return nil
 }
 
-// produceTime is how long a leader may wait for its replicas; less than the connection does, so that it can say so.
+// produceTime is how long a leader may wait for its replicas. It is shorter than the time-out of the request, so that
+// the leader can answer.
 const produceTime = 7 * time.Second
 
 func (c *client) produceTo(ctx context.Context, leader int32, id string, batches []*produceBatch) {

@@ -18,15 +18,15 @@ import (
 
 var (
 	errNoAnswer = errors.New("the broker's answer names the partition not at all")
-	// errBehind says that an open transaction holds back what was committed above it.
+	// errBehind means that an open transaction holds back what was committed above it.
 	errBehind = errors.New("an open transaction hides the end of the partition for longer than a transaction may take")
 )
 
 // extent is where a partition begins and ends.
 type extent struct{ start, end int64 }
 
-// extents asks for the extent of every partition of a topic. Its end is the high watermark, which counts what is not committed
-// yet, or, for readers of committed records, the last stable offset.
+// extents asks for the extent of every partition of a topic. Its end is the high watermark, which counts what is not
+// committed yet, or, for readers of committed records, the last stable offset.
 func (c *client) extents(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel) ([]extent, error) {
 	found := make([]extent, partitions)
 	const latest, earliest = -1, -2
@@ -47,7 +47,7 @@ func (c *client) extents(ctx context.Context, topic string, partitions int, isol
 	return found, nil
 }
 
-// offsets asks the leader of each partition, for the term that it is known to lead it.
+// offsets asks the leader of each partition, and names the term for which that broker is known to lead it.
 func (c *client) offsets(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel, which int64, each func(p int32, offset int64)) error {
 	v, err := c.cluster.known(ctx)
 	if err != nil {
@@ -105,8 +105,8 @@ func (c *client) fetch(ctx context.Context, at topicPartition, offset int64, wai
 		if err != nil {
 			return err
 		}
-		// The partition's limit has to be the one that cuts an answer: kfake forgets the list of aborted transactions where the
-		// other does, and gives what was taken back for committed.
+		// The partition's limit has to be the one that cuts an answer: where the other limit does, kfake leaves out the list
+		// of aborted transactions, and aborted records pass for committed ones.
 		response, err := c.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
 			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 2 * fetchBytes,
 			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
@@ -135,9 +135,9 @@ func (c *client) fetch(ctx context.Context, at topicPartition, offset int64, wai
 	return found, nil
 }
 
-// read calls each with the committed records of a partition from an offset up to another, in order, and returns the offset
-// that it reached. Where an open transaction hides the rest, it waits, but not longer than patience without any progress. A
-// record may be used only within the call.
+// read calls each with the committed records of a partition from an offset up to another, in order, and returns the
+// offset that it reached. Where an open transaction hides the rest, it waits, but not longer than patience without any
+// progress. A record must not be used after the call of each.
 func (c *client) read(ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error) (int64, error) {
 	deadline := time.Now().Add(patience)
 	for from < to {
@@ -168,8 +168,8 @@ func (c *client) read(ctx context.Context, at topicPartition, from, to int64, pa
 	return from, nil
 }
 
-// committed calls each with the records of an answer that stand at or above an offset and are committed, and returns where to
-// read on. Records of aborted transactions, and the markers themselves, are left out: kafka-go returns both.
+// committed calls each with the records of an answer that stand at or above an offset and are committed, and returns
+// where to read on. Records of aborted transactions, and the markers themselves, are left out: kafka-go returns both.
 func committed(answer *fetch.ResponsePartition, from int64, each func(*protocol.Record) error) (int64, error) {
 	stream, ok := answer.RecordSet.Records.(*protocol.RecordStream)
 	if !ok {

@@ -70,7 +70,7 @@ func readSettings(response protocol.Message) (map[string]string, error) {
 	return settings, nil
 }
 
-// topicIDs gives the ids of topics by their names; none where the brokers do not tell them.
+// topicIDs returns the ids of topics by name, and none where the brokers do not tell them.
 func (c *client) topicIDs(ctx context.Context, names []string) (map[string]string, error) {
 	request := &identities{request: kmsg.NewMetadataRequest()}
 	request.request.SetVersion(identityVersion)

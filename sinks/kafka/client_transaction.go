@@ -15,9 +15,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// initProducerID makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an open
-// transaction of the id and fences every earlier producer. Both forms can be repeated when their answer is lost. A current
-// that is no longer the newest is refused as fenced.
+// initProducerID makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an
+// open transaction of the id and fences every earlier producer. Both forms can be repeated when their answer is lost. A
+// current that is no longer the newest is refused as fenced.
 func (c *client) initProducerID(ctx context.Context, id string, current producer) (producer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -56,7 +56,7 @@ func madeProducer(response protocol.Message) (producer, error) {
 	return producer{answer.ProducerID, answer.ProducerEpoch}, codeError(answer.ErrorCode)
 }
 
-// addPartitions announces to the coordinator where the transaction is going to write.
+// addPartitions announces the partitions of the transaction to the coordinator.
 func (c *client) addPartitions(ctx context.Context, id string, who producer, partitions []topicPartition) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -86,7 +86,8 @@ func (c *client) addPartitions(ctx context.Context, id string, who producer, par
 // notTried is OPERATION_NOT_ATTEMPTED, which kafka-go calls by another name.
 const notTried = kafkago.Error(55)
 
-// addPartitionsError is the most telling error of an answer: one refused partition has all others answered "not tried".
+// addPartitionsError returns the most telling error of an answer: where one partition is refused, all others are
+// answered with "not attempted".
 func addPartitionsError(response protocol.Message) (found error) {
 	answer, ok := response.(*addpartitionstotxn.Response)
 	if !ok {

@@ -18,17 +18,19 @@ import (
 )
 
 const (
-	// askTime bounds the question who leads what, for all brokers together: one that hangs is not waited for longer.
+	// askTime bounds how long all brokers together are asked for the leaders, so that a broker that hangs holds nobody up
+	// for longer.
 	askTime = 3 * time.Second
-	// grace is how long the others are waited for once most brokers have answered.
+	// grace is how long to wait for the other brokers once most have answered.
 	grace = 300 * time.Millisecond
 	// maxAsked bounds how many brokers are asked where none is known to hold a replica.
 	maxAsked = 5
 )
 
-// cluster is what is known of the brokers, and the way to them. It takes the place of kafka-go's Transport, which believes one broker:
-// one that lost its controller goes on naming itself the leader of what others lead by now, for as long as anyone asks it. Here all
-// brokers that hold replicas are asked, the newest term (the leader's epoch) wins, and where it matters most of them must have answered.
+// cluster knows the brokers and sends requests to them. It takes the place of kafka-go's Transport, which believes a
+// single broker: a broker that lost its controller keeps naming itself the leader of partitions that others lead by
+// now. Here all brokers that hold replicas are asked, the newest term (the leader's epoch) wins, and where it matters
+// most of the brokers must have answered.
 type cluster struct {
 	bootstrap []string
 	topics    []string
@@ -53,7 +55,7 @@ type view struct {
 	answered map[string]bool  // addresses
 	failed   map[string]error // addresses that gave no answer
 	topics   map[string]seenTopic
-	doubted  bool // something was answered that does not go with it: ask again before it is used
+	doubted  bool // an answer contradicted it: ask again before it is used
 	most     bool // most of the brokers that had to answer did
 }
 
@@ -83,7 +85,7 @@ func (c *cluster) close() {
 	c.work.Wait()
 }
 
-// doubt has the brokers asked again before the view is used: something did not go as it says.
+// doubt makes the next user of the view ask the brokers again: an answer contradicted it.
 func (c *cluster) doubt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,10 +96,10 @@ func (c *cluster) doubt() {
 	}
 }
 
-// known is the view in force; the brokers are asked where there is none, or where it is in doubt.
+// known returns the current view. It asks the brokers where there is none, or where it is in doubt.
 func (c *cluster) known(ctx context.Context) (*view, error) { return c.since(ctx, time.Time{}) }
 
-// since is a view for which the brokers were asked after a moment.
+// since returns a view for which the brokers were asked after the given moment.
 func (c *cluster) since(ctx context.Context, moment time.Time) (*view, error) {
 	good := func() *view {
 		c.mu.Lock()
@@ -129,7 +131,7 @@ func (c *cluster) since(ctx context.Context, moment time.Time) (*view, error) {
 	return v, nil
 }
 
-// settled is a view that most brokers stand behind, asked for after a moment.
+// settled returns a view that most brokers confirm, asked for after the given moment.
 func (c *cluster) settled(ctx context.Context, moment time.Time) (*view, error) {
 	v, err := c.since(ctx, moment)
 	switch {
@@ -147,10 +149,10 @@ func (c *cluster) settled(ctx context.Context, moment time.Time) (*view, error) 
 	return v, nil
 }
 
-// errFewAnswer says that too few brokers answered to know whether what they say still holds.
+// errFewAnswer means that too few brokers answered to know whether what they say still holds.
 var errFewAnswer = errors.New("fewer than most brokers answer, and those that do may have been left behind")
 
-// silent names who did not answer, and why.
+// silent names the brokers that did not answer, and why.
 func (v *view) silent() string {
 	var list []string
 	for _, address := range slices.Sorted(maps.Keys(v.failed)) {
@@ -239,8 +241,8 @@ func (c *cluster) askOne(ctx context.Context, address string) said {
 	return said{address: address, answer: known}
 }
 
-// merge makes one view of what the brokers said: the newest term of each partition, and the rest from who knows most of them. nil is
-// nothing said.
+// merge makes one view of the brokers' answers: the newest term of each partition, and the rest from the broker with
+// the newest terms. It returns nil if nobody answered.
 func merge(all []said, began time.Time) *view {
 	v := &view{
 		asked: began, brokers: make(map[int32]string), behind: make(map[int32]bool), answered: make(map[string]bool),
@@ -287,7 +289,7 @@ func merge(all []said, began time.Time) *view {
 	return v
 }
 
-// terms is how new an answer is: a partition's term grows with each leader.
+// terms measures how new an answer is: a partition's term grows with each leader.
 func terms(answer *metadata.Response) (sum int64) {
 	for _, t := range answer.Topics {
 		for _, p := range t.Partitions {
@@ -317,7 +319,7 @@ func (t seenTopic) with(said metadata.ResponseTopic) seenTopic {
 	return t
 }
 
-// outdates says whether an answer names a term that is over by now.
+// outdates reports whether an answer names a term that is over by now.
 func (v *view) outdates(answer *metadata.Response) bool {
 	for _, t := range answer.Topics {
 		for _, p := range t.Partitions {
@@ -329,7 +331,8 @@ func (v *view) outdates(answer *metadata.Response) bool {
 	return false
 }
 
-// holders are the addresses of the brokers that hold replicas of the topics; some of all where there are none. They have to know.
+// holders lists the addresses of the brokers that hold replicas of the topics, as they must know who leads them. Where
+// there are no replicas, it lists a few of all brokers.
 func (v *view) holders() []string {
 	ids := make(map[int32]bool)
 	for _, t := range v.topics {
@@ -355,7 +358,8 @@ func (v *view) holders() []string {
 	return list
 }
 
-// of is who leads a partition. A leader whose term is not told is not asked for anything: an old one could not be told from the new.
+// of returns the leader of a partition. A leader without a term is an error, as an old leader could not be told from
+// the new one.
 func (v *view) of(at topicPartition) (leadership, error) {
 	topic, ok := v.topics[at.topic]
 	if !ok || topic.err != nil {
@@ -373,7 +377,7 @@ func (v *view) of(at topicPartition) (leadership, error) {
 	return found, nil
 }
 
-// same says whether the partitions of a topic are led as in another view, and for the same terms.
+// same reports whether the partitions of a topic are led as in another view, and for the same terms.
 func (v *view) same(other *view, topic string) bool {
 	a, b := v.topics[topic], other.topics[topic]
 	if a.err != nil || b.err != nil || len(a.partitions) == 0 || len(a.partitions) != len(b.partitions) {

@@ -27,7 +27,8 @@ func (l *log) Commit(ctx context.Context, events []connector.Event, rejects []co
 // commitTime bounds a commit, whatever the brokers do.
 const commitTime = 30 * time.Second
 
-// commit is Commit. proven, where there is one, is asked when all is written but not committed; its error takes it all back.
+// commit is Commit. proven, if not nil, is called when all is written but not committed; if it fails, all is taken
+// back.
 func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
 	proven func(context.Context) error,
 ) error {
@@ -81,14 +82,14 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	return nil
 }
 
-// unprovenError says that all was written, and must not be committed.
+// unprovenError means that all was written, and must not be committed.
 type unprovenError struct{ err error }
 
 func (e *unprovenError) Error() string { return e.err.Error() }
 func (e *unprovenError) Unwrap() error { return e.err }
 
-// refused names the outcome of a commit that ended before its transaction began. Nothing of it was sent, and the epoch can be
-// asked for again.
+// refused names the outcome of a commit that ended before its transaction began. Nothing of it was sent, and the epoch
+// can be asked for again.
 func (l *log) refused(ctx context.Context, err error) error {
 	switch {
 	case isFenced(err):
@@ -100,7 +101,8 @@ func (l *log) refused(ctx context.Context, err error) error {
 	return l.nothing(ctx, err)
 }
 
-// nothing names the outcome of a commit of which nothing was or will be written: a person has to act, or it can be tried again.
+// nothing names the outcome of a commit that wrote nothing, and will write nothing: a person has to act, or it can be
+// tried again.
 func (l *log) nothing(ctx context.Context, cause error) error {
 	l.sink.watch.wake() // settings may have changed
 	err := l.sink.hints.judged(cause)
@@ -115,8 +117,9 @@ func (l *log) nothing(ctx context.Context, cause error) error {
 	return fmt.Errorf("%w: %w", connector.ErrNotNow, cause)
 }
 
-// broken names the outcome of a commit whose transaction cannot go on. Only where the broker said so itself, or nothing was
-// sent, and the abort is certain, is it certain that nothing was or will be written; anything else is unclear.
+// broken names the outcome of a commit whose transaction cannot go on. It is certain that nothing was or will be
+// written only if the broker refused it itself, or nothing was sent, and if the abort succeeded. Everything else is
+// unclear.
 func (l *log) broken(ctx context.Context, s *session, who producer, cause error) error {
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal

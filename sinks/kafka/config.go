@@ -20,7 +20,8 @@ type Config struct {
 	Create bool `yaml:"create"`
 	// Replicas is how many replicas missing topics are made with; 0 is three, or as many as the cluster is set up for.
 	Replicas int `yaml:"replicas"`
-	// Retention is for how long topics that are made keep events and quarantine; 0 is for ever. Checkpoints stay in any case.
+	// Retention is for how long topics that are made keep events and quarantine; 0 is for ever. Checkpoints stay in any
+	// case.
 	Retention time.Duration `yaml:"retention"`
 	// Compression of record batches: gzip, zstd, lz4, snappy or none. Every client reads gzip.
 	Compression string `yaml:"compression"`
@@ -28,7 +29,8 @@ type Config struct {
 	TLS         TLS    `yaml:"tls"`
 	// Insecure allows credentials in clear text to brokers that are not on this machine.
 	Insecure bool `yaml:"insecure"`
-	// AcceptPartitions is the operator's word that chats may move to other partitions, as the events topic now has this many.
+	// AcceptPartitions is the operator's word that chats may move to other partitions, as the events topic now has this
+	// many.
 	AcceptPartitions int `yaml:"accept_partitions"`
 	// TransactionTimeout is how long the open transaction of a dead writer may hold back readers of committed records.
 	TransactionTimeout time.Duration `yaml:"transaction_timeout"`
@@ -96,8 +98,8 @@ var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 // hostName takes names and addresses, and no user or password before them: an error about a broker shows its address.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9._:%-]+$`)
 
-// Validate lists what is wrong with the configuration, by itself; each Thing is a key below `sink.kafka`. Empty means that it
-// can be used.
+// Validate lists what is wrong with the configuration, by itself; each Thing is a key below `sink.kafka`. Empty means
+// that it can be used.
 func (c Config) Validate() []connector.Finding {
 	c = c.WithDefaults()
 	var found []connector.Finding

@@ -40,7 +40,7 @@ func (c Config) dialer() func(ctx context.Context, network, address string) (net
 	}
 }
 
-// handshakeError says that a broker took the connection, and TLS could not be agreed on.
+// handshakeError means that a broker took the connection, and TLS could not be agreed on.
 type handshakeError struct{ err error }
 
 func (e *handshakeError) Error() string { return "tls: " + e.err.Error() }
@@ -75,7 +75,8 @@ func (t TLS) load(address string) (*tls.Config, error) {
 	return config, nil
 }
 
-// mechanism is the SASL mechanism of the configuration, nil for none. It reads its secret at the start of each exchange.
+// mechanism is the SASL mechanism of the configuration, nil for none. It reads its secret at the start of each
+// exchange.
 func (s SASL) mechanism() sasl.Mechanism {
 	if s.Mechanism == "" {
 		return nil
@@ -122,7 +123,8 @@ func line(key, file string) (string, error) {
 	return text, nil
 }
 
-// bearer is the client's part of OAUTHBEARER after the token: a server that refuses it says why, and waits for an answer.
+// bearer is the client's part of OAUTHBEARER after the token: a server that refuses it says why, and waits for an
+// answer.
 type bearer struct{}
 
 func (bearer) Next(_ context.Context, challenge []byte) (bool, []byte, error) {

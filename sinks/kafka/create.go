@@ -38,8 +38,8 @@ type topicMaker struct {
 // setting is one of a topic's settings.
 type setting struct{ name, value string }
 
-// settings are what a topic is made with beside its partitions. No replica that lags may ever lead one of them: what was acknowledged
-// would be gone.
+// settings are what a topic is made with beside its partitions. No replica that lags may ever lead one of them: what
+// was acknowledged would be gone.
 func (m *topicMaker) settings(topic string, replicas int) []setting {
 	list := []setting{
 		{"min.insync.replicas", strconv.Itoa(max(1, replicas-1))},
@@ -163,8 +163,9 @@ func (m *topicMaker) refuseLost(ctx context.Context, topic, other string) error 
 // wantedReplicas is how many replicas a topic should have, where the cluster has as many brokers.
 const wantedReplicas = 3
 
-// replicas is with how many replicas topics are made: three, or as many as the cluster has brokers. How many answer now says little: one
-// may be down, and a topic stays as it was made. What the brokers keep their own transactions with says how many there should be.
+// replicas is with how many replicas topics are made: three, or as many as the cluster has brokers. How many answer now
+// says little: one may be down, and a topic stays as it was made. What the brokers keep their own transactions with
+// says how many there should be.
 func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
 	if m.config.Replicas > 0 {
 		return m.config.Replicas, nil
@@ -188,7 +189,7 @@ func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
 	return max(1, min(wantedReplicas, meant)), nil
 }
 
-// fewBrokersError says that fewer brokers are there than topics should have replicas.
+// fewBrokersError means that fewer brokers are there than topics should have replicas.
 type fewBrokersError struct{ meant, alive int }
 
 func (e *fewBrokersError) Error() string {
@@ -239,7 +240,8 @@ func (m *topicMaker) createCommand(topic string, replicas int) string {
 	return command
 }
 
-// replicasNow is the number of replicas for a command that is printed: what Create would take, or what the brokers that answer allow.
+// replicasNow is the number of replicas for a command that is printed: what Create would take, or what the brokers that
+// answer allow.
 func (m *topicMaker) replicasNow(ctx context.Context) int {
 	v, err := m.cluster.known(ctx)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// TestReplicas makes topics with as many replicas as the cluster is set up for, and waits for brokers that are away: what is made with
-// fewer stays so.
+// TestReplicas makes topics with as many replicas as the cluster is set up for, and waits for brokers that are away:
+// what is made with fewer stays so.
 func TestReplicas(t *testing.T) {
 	for name, c := range map[string]struct {
 		brokers, configured int
@@ -62,7 +62,8 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// TestCheckReplicas finds topics with fewer replicas than the brokers allow, each of the three, and says how to give them more.
+// TestCheckReplicas finds topics with fewer replicas than the brokers allow, each of the three, and says how to give
+// them more.
 func TestCheckReplicas(t *testing.T) {
 	b := fake(t, 3)
 	config := Config{Topic: newTopic()}

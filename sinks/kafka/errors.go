@@ -54,8 +54,8 @@ func isNotSent(err error) bool {
 		errors.As(err, &connect) && !isBrokenConn(err)
 }
 
-// isLeaderMoved tells whether a partition's leader is another one than was asked, which the next metadata will show, or is
-// so new that it does not know yet where the partition ends.
+// isLeaderMoved tells whether a partition's leader is another one than was asked, which the next metadata will show, or
+// is so new that it does not know yet where the partition ends.
 func isLeaderMoved(err error) bool {
 	for _, code := range []error{
 		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch,
@@ -69,8 +69,8 @@ func isLeaderMoved(err error) bool {
 	return false
 }
 
-// asNotNow turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow. It is only for errors of
-// operations that wrote nothing. An error that a person has to mend stays what it is.
+// asNotNow turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow. It is only for errors
+// of operations that wrote nothing. An error that a person has to mend stays what it is.
 func asNotNow(err error) error {
 	var connect *connectError
 	var refusal *connector.Refusal

@@ -95,8 +95,8 @@ func (f *fighter) write(ctx context.Context, next connector.Checkpoint) {
 	}
 }
 
-// TestFight lets two writers fight for one stream, and a third write another beside them, while connections break and the
-// broker is killed, stopped and paused. In the end each acknowledged event stands once, at its place.
+// TestFight lets two writers fight for one stream, and a third write another beside them, while connections break and
+// the broker is killed, stopped and paused. In the end each acknowledged event stands once, at its place.
 func TestFight(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		lasts := *fightFor
@@ -154,7 +154,7 @@ func commitsOf(fighters []*fighter) map[string]int64 {
 	return commits
 }
 
-// gotOn says whether each stream was committed since.
+// gotOn reports whether each stream was committed since.
 func gotOn(fighters []*fighter, since map[string]int64) bool {
 	for name, commits := range commitsOf(fighters) {
 		if commits <= since[name] {
@@ -164,7 +164,8 @@ func gotOn(fighters []*fighter, since map[string]int64) bool {
 	return true
 }
 
-// disturb does harm for a time, and leaves the broker at work. Between two blows, and after the last, each stream gets on.
+// disturb does harm for a time, and leaves the broker at work. Between two blows, and after the last, each stream gets
+// on.
 func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, fighters []*fighter, saboteurs []*saboteur,
 	random *rand.Rand,
 ) string {
@@ -225,8 +226,8 @@ func (b *saboteur) haunt() {
 	}
 }
 
-// wantFought checks a stream after the fight: without gap or repeat, all that was acknowledged in its place, and the checkpoint
-// at its end.
+// wantFought checks a stream after the fight: without gap or repeat, all that was acknowledged in its place, and the
+// checkpoint at its end.
 func wantFought(t *testing.T, b *broker, config Config, name string, fighters []*fighter) {
 	t.Helper()
 	sink := openSink(t, b, config, connector.Encoding{})

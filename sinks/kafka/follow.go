@@ -88,9 +88,10 @@ func (f *follower) run(ctx context.Context, cancel context.CancelFunc, last int)
 	return nil
 }
 
-// ends gives the extents of what is committed. Where settled is asked for, they hold all that was acknowledged before: a broker
-// acknowledges the end of a transaction some milliseconds before its markers are in every partition, and until then readers do not
-// see its events. The open transaction of a writer that died is not waited for longer than that may take.
+// ends gives the extents of what is committed. Where settled is asked for, they hold all that was acknowledged before:
+// a broker acknowledges the end of a transaction some milliseconds before its markers are in every partition, and until
+// then readers do not see its events. The open transaction of a writer that died is not waited for longer than that may
+// take.
 func (f *follower) ends(ctx context.Context, count int, settled bool) ([]extent, error) {
 	topic := f.sink.topics.events
 	var written []extent // when it began, not what others write while it waits
@@ -111,10 +112,11 @@ func (f *follower) ends(ctx context.Context, count int, settled bool) ([]extent,
 	}
 }
 
-// maxSettling is the longest of the pauses, each twice the one before: a second in all. Markers were measured to take up to 110 ms.
+// maxSettling is the longest of the pauses, each twice the one before: a second in all. Markers were measured to take
+// up to 110 ms.
 const maxSettling = 512 * time.Millisecond
 
-// reached says whether each partition ends where it had ended when it was written, or above.
+// reached reports whether each partition ends where it had ended when it was written, or above.
 func reached(ends, written []extent) bool {
 	for p := range written {
 		if ends[p].end < written[p].end {
@@ -147,8 +149,8 @@ func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]foll
 	}
 }
 
-// last takes the n newest events off the ends of the partitions' lists, oldest first. The events of a partition stay in order,
-// whatever the clocks of their writers showed.
+// last takes the n newest events off the ends of the partitions' lists, oldest first. The events of a partition stay in
+// order, whatever the clocks of their writers showed.
 func (f *follower) last(lists [][]followed, n int) []followed {
 	var taken []followed
 	for len(taken) < n {
@@ -168,8 +170,8 @@ func (f *follower) last(lists [][]followed, n int) []followed {
 	return taken
 }
 
-// compare says which of two events of different partitions is the newer one. Within a stream the sequence knows, between streams
-// the time of the commit is all there is.
+// compare says which of two events of different partitions is the newer one. Within a stream the sequence knows,
+// between streams the time of the commit is all there is.
 func (f *follower) compare(a, b followed) int {
 	if f.source != "" {
 		return cmp.Compare(a.seen.Sequence, b.seen.Sequence)

@@ -17,8 +17,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// wantFollowed follows a stream from the last ones on, calls between once they came, and checks which sequences come before and
-// after.
+// wantFollowed follows a stream from the last ones on, calls between once they came, and checks which sequences come
+// before and after.
 func wantFollowed(t *testing.T, s *Sink, stream string, last []uint64, between func() error, after []uint64) {
 	t.Helper()
 	var events [][]byte
@@ -51,9 +51,9 @@ func wantFollowed(t *testing.T, s *Sink, stream string, last []uint64, between f
 	}
 }
 
-// holdMarkers makes the fake acknowledge the next end of a transaction at once and end it in the partitions only after a reader
-// asked for the stable end of each, before it answers such a question again. Kafka acknowledges as early: its markers follow within
-// some milliseconds.
+// holdMarkers makes the fake acknowledge the next end of a transaction at once and end it in the partitions only after
+// a reader asked for the stable end of each, before it answers such a question again. Kafka acknowledges as early: its
+// markers follow within some milliseconds.
 func holdMarkers(t *testing.T, b *broker) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
@@ -128,8 +128,8 @@ func holdMarkers(t *testing.T, b *broker) {
 	t.Cleanup(func() { <-written })
 }
 
-// TestFollowBeforeMarkers asks for the last events when the newest are acknowledged, but not yet to be seen by readers of
-// committed records: they are among the last ones all the same, and do not come later.
+// TestFollowBeforeMarkers asks for the last events when the newest are acknowledged, but not yet to be seen by readers
+// of committed records: they are among the last ones all the same, and do not come later.
 func TestFollowBeforeMarkers(t *testing.T) {
 	b := lenientFake(t, 1)
 	config := Config{Topic: newTopic()}
@@ -150,8 +150,8 @@ func TestFollowBeforeMarkers(t *testing.T) {
 	wantFollowed(t, reader, "595981048477", []uint64{8, 9, 10, 11, 12}, func() error { return w.commit(3) }, []uint64{13, 14, 15})
 }
 
-// TestFollowBesideOpenTransaction follows while the transaction of a writer that died hides the newest events: it gives the last
-// ones before it, without waiting for its end, and those behind it once it has ended.
+// TestFollowBesideOpenTransaction follows while the transaction of a writer that died hides the newest events: it gives
+// the last ones before it, without waiting for its end, and those behind it once it has ended.
 func TestFollowBesideOpenTransaction(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic(), TransactionTimeout: 2 * time.Minute}
@@ -224,8 +224,8 @@ func writeAt(t *testing.T, b *broker, topic string, events []connector.Event, ti
 	}
 }
 
-// TestFollowClocks has a stream taken over by an instance whose clock is behind: its events are the newest all the same, and
-// those of a chat stay in order, in one stream and in all.
+// TestFollowClocks has a stream taken over by an instance whose clock is behind: its events are the newest all the
+// same, and those of a chat stay in order, in one stream and in all.
 func TestFollowClocks(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}

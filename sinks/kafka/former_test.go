@@ -27,7 +27,8 @@ func former(e *connector.Event) []kgo.RecordHeader {
 	return append(headers, kgo.RecordHeader{Key: "content-type", Value: []byte(formerType)})
 }
 
-// TestFormerRecords takes over a log that an earlier version wrote, reads all of it back, goes on with it, and follows both.
+// TestFormerRecords takes over a log that an earlier version wrote, reads all of it back, goes on with it, and follows
+// both.
 func TestFormerRecords(t *testing.T) {
 	const before, after = 30, 12
 	b := fake(t, 1)

@@ -31,8 +31,8 @@ func wantRefusal(t *testing.T, err error, part string) {
 	}
 }
 
-// TestTopicDeleted deletes a topic under a running instance: it is not there for a moment, and then refused by name. A restart that may
-// make topics does not make this one anew beside what was written with it.
+// TestTopicDeleted deletes a topic under a running instance: it is not there for a moment, and then refused by name. A
+// restart that may make topics does not make this one anew beside what was written with it.
 func TestTopicDeleted(t *testing.T) {
 	for _, suffix := range []string{"", ".checkpoints"} {
 		t.Run("topic"+suffix, func(t *testing.T) {
@@ -141,7 +141,8 @@ func createAnew(t *testing.T, b *broker, config Config) {
 	}
 }
 
-// TestStandingHolds has all topics made anew between two take-overs of one instance: it knows better than to begin a new log.
+// TestStandingHolds has all topics made anew between two take-overs of one instance: it knows better than to begin a
+// new log.
 func TestStandingHolds(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}
@@ -162,7 +163,8 @@ func TestStandingHolds(t *testing.T) {
 	}
 }
 
-// TestCheckpointsAnew has the topic of checkpoints made anew, with more in it than the old one had: what was read before is forgotten.
+// TestCheckpointsAnew has the topic of checkpoints made anew, with more in it than the old one had: what was read
+// before is forgotten.
 func TestCheckpointsAnew(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}
@@ -215,8 +217,9 @@ func TestManyCheckpoints(t *testing.T) {
 	}
 }
 
-// TestOlderCheckpoints has checkpoints of one stream on both sides of every step in which the topic is read backward, as
-// another stream needs that is not in it: what lies further back never takes the place of what is newer, whoever asks.
+// TestOlderCheckpoints has checkpoints of one stream on both sides of every step in which the topic is read backward,
+// as another stream needs that is not in it: what lies further back never takes the place of what is newer, whoever
+// asks.
 func TestOlderCheckpoints(t *testing.T) {
 	for name, last := range map[string]int{"newest where the reading begins": 20, "newest a step back": firstStep + 20} {
 		t.Run(name, func(t *testing.T) {
@@ -255,8 +258,8 @@ func TestOlderCheckpoints(t *testing.T) {
 	}
 }
 
-// TestRightsWithdrawn has a right taken away: the commit is refused by name, with the command that gives it back, and the next take-over
-// as well, until it is given back.
+// TestRightsWithdrawn has a right taken away: the commit is refused by name, with the command that gives it back, and
+// the next take-over as well, until it is given back.
 func TestRightsWithdrawn(t *testing.T) {
 	w := newWriter(t, fake(t, 1), Config{}, "one")
 	for _, c := range rightCodes {

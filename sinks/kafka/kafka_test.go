@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestOpenTransactionBeside takes a stream over while another stream's open transaction lies before its newest checkpoint, in
-// the same partition. What the transaction hides must not be taken for missing.
+// TestOpenTransactionBeside takes a stream over while another stream's open transaction lies before its newest
+// checkpoint, in the same partition. What the transaction hides must not be taken for missing.
 func TestOpenTransactionBeside(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic(), TransactionTimeout: minTransactionTimeout}
@@ -55,8 +55,8 @@ func TestOpenTransactionBeside(t *testing.T) {
 	})
 }
 
-// leaveOpen has the owner of a stream die with a transaction open, in the partition of the checkpoints and in all of the events,
-// and returns its transactional id.
+// leaveOpen has the owner of a stream die with a transaction open, in the partition of the checkpoints and in all of
+// the events, and returns its transactional id.
 func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string) {
 	t.Helper()
 	dead := openSink(t, b, config, connector.Encoding{})
@@ -92,7 +92,8 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 	return id
 }
 
-// TestTimes writes history of three years ago and of the future into a topic that keeps a week: it is accepted and stays.
+// TestTimes writes history of three years ago and of the future into a topic that keeps a week: it is accepted and
+// stays.
 func TestTimes(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic(), Retention: 168 * time.Hour}
@@ -208,7 +209,8 @@ func addPartitionsTo(t *testing.T, b *broker, topic string, count int) {
 	}
 }
 
-// TestPartitionCount pins the number of partitions: growth moves no chat unless the operator says so, and shrinking is refused.
+// TestPartitionCount pins the number of partitions: growth moves no chat unless the operator says so, and shrinking is
+// refused.
 func TestPartitionCount(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}

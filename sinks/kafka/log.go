@@ -65,7 +65,7 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 		}
 		homes[topic] = newPartitioner(n)
 	}
-	// Without fencing first: who may not have the stream must not disturb its owner.
+	// Look before fencing: an instance that may not have the stream must not disturb its owner.
 	if _, err := l.admission().admitted(ctx, count, false); err != nil {
 		return connector.State{}, err
 	}
@@ -73,8 +73,8 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 	if err != nil {
 		return connector.State{}, err
 	}
-	// From here on nobody else commits. What follows is read from who leads, which is asked for before and afterwards: a broker that
-	// lost its controller would show an old log.
+	// From here on nobody else commits. The leaders are asked for before and after the reading: a broker that lost its
+	// controller would show an old log.
 	before, err := l.sink.cluster.settled(ctx, time.Now())
 	if err != nil {
 		return connector.State{}, err
@@ -113,7 +113,8 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 // admission examines the stream for this log.
 func (l *log) admission() *admission { return &admission{l.sink, l.claim} }
 
-// confirmed says whether the partitions that were read are led as they were before, by what most brokers say now.
+// confirmed checks, with most of the brokers, that the partitions that were read still have the leaders that they had
+// before.
 func (l *log) confirmed(ctx context.Context, before *view) error {
 	after, err := l.sink.cluster.settled(ctx, time.Now())
 	if err != nil {
@@ -125,9 +126,9 @@ func (l *log) confirmed(ctx context.Context, before *view) error {
 	return nil
 }
 
-// unsurpassed holds what a take-over read against where its own checkpoint was put, before it is committed. The leader and its replicas
-// took that record, so all that was committed before lies below it there: where the reading ended further down, what lies between must
-// hold no checkpoint of this stream, or the reading was of an older log.
+// unsurpassed checks, before a take-over is committed, that it read the newest checkpoint. The leader and its replicas
+// have taken the take-over's own record, so everything that was committed before lies below that record. If the reading
+// ended further down and there is another checkpoint of this stream in between, an older log was read.
 func (l *log) unsurpassed(ctx context.Context, read, wrote sighting) error {
 	at := topicPartition{l.sink.topics.checkpoints, wrote.home}
 	if wrote.home != read.home || wrote.end < read.end {
@@ -145,7 +146,7 @@ func (l *log) unsurpassed(ctx context.Context, read, wrote sighting) error {
 	return err
 }
 
-// settleTime is how long other streams' open transactions may hide what lies below a take-over's own record.
+// settleTime is how long open transactions of other streams may hide what lies below a take-over's own record.
 const settleTime = 3 * time.Second
 
 // drop ends the session, if there is one, and waits for what it does in the background.

@@ -106,8 +106,9 @@ func (w *writer) wantStored(n uint64) {
 	}
 }
 
-// TestMishaps loses and delays the requests of a commit, one kind at a time, and goes on as the Poller would. What ran out of
-// time may have been written as well as what lost its connection, even where the brokers answer all that comes after it.
+// TestMishaps loses and delays the requests of a commit, one kind at a time, and goes on as the Poller would. What ran
+// out of time may have been written as well as what lost its connection, even where the brokers answer all that comes
+// after it.
 func TestMishaps(t *testing.T) {
 	cases := []struct {
 		key     kmsg.Key
@@ -192,7 +193,7 @@ func TestMishaps(t *testing.T) {
 	})
 }
 
-// holdsFence says whether an answer contains one of the error codes of a fenced producer.
+// holdsFence reports whether an answer contains one of the error codes of a fenced producer.
 func holdsFence(answer []byte) bool {
 	for i := 4; i+2 <= len(answer); i++ {
 		if code := binary.BigEndian.Uint16(answer[i:]); code == 90 || code == 47 {

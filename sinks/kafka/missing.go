@@ -14,8 +14,8 @@ import (
 
 func isMissing(err error) bool { return errors.Is(err, kafkago.UnknownTopicOrPartition) }
 
-// goneTime is for how long a topic that was there must be unknown before it counts as deleted: brokers that start know no topic for
-// some seconds.
+// goneTime is for how long a topic that was there must be unknown before it counts as deleted: brokers that start know
+// no topic for some seconds.
 const goneTime = 20 * time.Second
 
 // missingTopics is which topics were there, and since when one of them is not.
@@ -32,7 +32,8 @@ func newMissingTopics(maker *topicMaker) *missingTopics {
 	return &missingTopics{maker: maker, patience: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
 }
 
-// note takes down whether a topic is there, and says whether it is to be refused: it never was, or has been gone for long enough.
+// note notes whether a topic is there, and reports whether it is to be refused: because it never was there, or has been
+// gone for long enough.
 func (m *missingTopics) note(topic string, there bool, now time.Time) (deleted, refused bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -66,7 +67,8 @@ func (m *missingTopics) refuse(ctx context.Context, topic string) error {
 	return &connector.Refusal{Thing: "topic " + topic, Cause: "it does not exist", Hint: hint}
 }
 
-// judged makes a refusal of an error that a topic is unknown, once most brokers have not known it for a while.
+// judged turns the error that a topic is unknown into a refusal, once most brokers have not known the topic for a
+// while.
 func (m *missingTopics) judged(ctx context.Context, cause error) error {
 	v, err := m.maker.cluster.settled(ctx, time.Now())
 	if err != nil {

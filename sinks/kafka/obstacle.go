@@ -16,8 +16,8 @@ var fileContents = map[string]string{
 	"sasl.token_file":    "the token",
 }
 
-// obstacle is what keeps the brokers from being spoken to, where it is known by name; else nil. Nothing was asked of
-// them then.
+// obstacle returns what keeps the connector from speaking to the brokers, where it has a name, else nil. In that case
+// nothing was sent to them.
 func (h hints) obstacle(err error) *connector.Obstacle {
 	var connect *connectError
 	if !errors.As(err, &connect) || isBrokenConn(err) {

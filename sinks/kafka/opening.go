@@ -7,8 +7,9 @@ import (
 	"net"
 )
 
-// opening lets pass what a Kafka broker answers first on a connection: small, and with the number of the first request. What comes
-// from a web server or another broker would be read as lists of hundreds of millions of parts, which no deadline ends.
+// opening checks the first answer on a connection: from Kafka it is small, and has the number of the first request. The
+// answer of a web server or of another broker would be read as lists of hundreds of millions of parts, which no
+// deadline ends.
 type opening struct {
 	net.Conn
 	seen bool

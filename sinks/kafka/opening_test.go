@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestOtherProtocols connects to what is no Kafka broker, and wants to be told so rather than to count what came as lists.
+// TestOtherProtocols connects to what is no Kafka broker, and wants to be told so rather than to count what came as
+// lists.
 func TestOtherProtocols(t *testing.T) {
 	for name, of := range map[string]struct {
 		answer string

@@ -50,8 +50,8 @@ func readPositions(raw json.RawMessage) (positions, error) {
 	return p, nil
 }
 
-// begin adds a mark before a commit whose first event has the sequence, unless the newest mark is near, and drops the marks
-// that a window of the size needs no more.
+// begin adds a mark before a commit whose first event has the sequence, unless the newest mark is near, and drops the
+// marks that a window of the size needs no more.
 func (p *positions) begin(sequence uint64, window int, now time.Time) {
 	step := uint64(max(1, window/maxMarks))
 	if n := len(p.Marks); n == 0 || sequence >= p.Marks[n-1].Sequence+step {
@@ -62,7 +62,8 @@ func (p *positions) begin(sequence uint64, window int, now time.Time) {
 	}
 }
 
-// from is where to begin to read the seen window: far enough back for its depth and age, and no further.
+// from returns the offsets at which to begin to read the seen window: far enough back for its depth and age, and no
+// further.
 func (p *positions) from(checkpoint *connector.Checkpoint, now time.Time) []int64 {
 	var offsets []int64
 	for _, m := range p.Marks {

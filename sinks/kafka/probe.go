@@ -13,9 +13,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Probe tries on these very brokers what the promise rests on: that a writer of an earlier epoch is refused in every step, and
-// that readers of committed records see nothing of an aborted transaction. Look-alikes of Kafka differ there. It writes to a
-// topic and a transactional id of its own, and removes the topic where it made it. The error means that it could not be tried.
+// Probe tries on these brokers what the promise rests on: that a writer of an earlier epoch is refused in every step,
+// and that readers of committed records see nothing of an aborted transaction. Look-alikes of Kafka differ there. It
+// uses a topic and a transactional id of its own, and removes the topic if it made it. An error means that it could not
+// be tried.
 func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 	name := s.topics.events + ".probe"
 	p := &probe{inspection: inspection{sink: s}, at: topicPartition{name, 0}, id: "twochat-connector." + name}
@@ -156,7 +157,7 @@ func (p *probe) write(ctx context.Context, who producer, sequence int32) error {
 	return batches[0].err
 }
 
-// committed sees whether the one record that was committed is the only one that readers get, of all since an offset.
+// committed checks that readers get exactly one record, the committed one, from an offset on.
 func (p *probe) committed(ctx context.Context, since int64) error {
 	ends, err := p.own.extents(ctx, p.at.topic, 1, kafkago.ReadUncommitted)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// TestReadCommitted writes transactions of several producers through one another, some aborted, some not finished, and plain
-// records between, and holds what the sink reads against what franz-go reads.
+// TestReadCommitted writes transactions of several producers through one another, some aborted, some not finished, and
+// plain records between, and holds what the sink reads against what franz-go reads.
 func TestReadCommitted(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		for seed := range uint64(4) {
@@ -128,8 +128,8 @@ func compareReads(t *testing.T, b *broker, config Config) {
 	}
 }
 
-// TestReadCommitted_cut reads a partition of more than one answer holds, at whose begin a record was written and, after all
-// others, taken back: the record is left out also where the answer that brings it does not bring its marker.
+// TestReadCommitted_cut reads a partition of more than one answer holds, at whose begin a record was written and, after
+// all others, taken back: the record is left out also where the answer that brings it does not bring its marker.
 func TestReadCommitted_cut(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}

@@ -70,8 +70,8 @@ func endsOf(t testing.TB, client *kgo.Client, topic string, isolation int8) map[
 	}
 }
 
-// settled is the last stable offset of each partition, once it has reached what is written: the markers of a commit come into the
-// partitions after it was acknowledged, on a busy machine a good while. No transaction may stay open.
+// settled is the last stable offset of each partition, once it has reached what is written: the markers of a commit
+// come into the partitions after it was acknowledged, on a busy machine a good while. No transaction may stay open.
 func settled(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	t.Helper()
 	written, ctx := endsOf(t, client, topic, 0), within(t)

@@ -12,13 +12,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// hints makes refusals of errors that only a person can mend, with the commands that mend them.
+// hints turns errors that only a person can mend into refusals, with the commands that mend them.
 type hints struct {
 	config Config
 	topics topics
 }
 
-// judged makes a refusal of an error that only a person can mend: rights that are missing, credentials that are not taken.
+// judged turns an error that only a person can mend, such as missing rights or wrong credentials, into a refusal.
 func (h hints) judged(err error) error {
 	var refusal *connector.Refusal
 	if err == nil || errors.As(err, &refusal) {
@@ -75,7 +75,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// aclCommand is the command that grants whom the connector authenticates as a right.
+// aclCommand is the command that grants a right to the user as which the connector authenticates.
 func (h hints) aclCommand(rest string) string {
 	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s %s", h.config.Brokers[0], h.config.principal(), rest)
 }
@@ -90,7 +90,7 @@ func (h hints) configureCommand(topic, setting string) string {
 	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s", h.config.Brokers[0], topic, setting)
 }
 
-// principal is whom the brokers take the connector for.
+// principal is the user as which the brokers know the connector.
 func (c Config) principal() string {
 	switch {
 	case c.SASL.Username != "":

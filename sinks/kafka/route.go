@@ -19,7 +19,7 @@ const (
 	tryTime = 4 * time.Second
 )
 
-// to asks a broker. Where it fails, who leads what is asked anew.
+// to sends a request to a broker. If that fails, the next user of the view asks for the leaders again.
 func (c *cluster) to(ctx context.Context, broker int32, within time.Duration, request protocol.Message) (protocol.Message, error) {
 	v, err := c.known(ctx)
 	if err != nil {
@@ -38,7 +38,8 @@ func (c *cluster) to(ctx context.Context, broker int32, within time.Duration, re
 	return answer, nil
 }
 
-// any asks one broker after the other until one answers; those that are behind the others, or did not answer last time, come last.
+// any asks one broker after the other until one answers; those that are behind the others, or did not answer last time,
+// come last.
 func (c *cluster) any(ctx context.Context, request protocol.Message) (protocol.Message, error) {
 	v, err := c.known(ctx)
 	if err != nil {
@@ -59,7 +60,7 @@ func (c *cluster) any(ctx context.Context, request protocol.Message) (protocol.M
 	return nil, severalErrors(errs)
 }
 
-// controlled asks the controller, or, where it does not answer, any broker: most pass such a request on.
+// controlled asks the controller. Where it does not answer, it asks any broker, as most pass such a request on.
 func (c *cluster) controlled(ctx context.Context, request protocol.Message) (protocol.Message, error) {
 	v, err := c.known(ctx)
 	if err != nil {
@@ -75,7 +76,7 @@ func (c *cluster) controlled(ctx context.Context, request protocol.Message) (pro
 	return c.any(ctx, request)
 }
 
-// order is the brokers' addresses, those first that can be trusted to know.
+// order lists the brokers' addresses, beginning with those that can be trusted to know.
 func (v *view) order() []string {
 	var first, last []string
 	for id, address := range v.brokers {
@@ -130,21 +131,21 @@ func (c *cluster) coordinator(ctx context.Context, id string) (int32, error) {
 	return found.NodeID, nil
 }
 
-// forget has the coordinator of a transactional id looked for anew.
+// forget makes the next request look for the coordinator of a transactional id again.
 func (c *cluster) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.coordinators, id)
 }
 
-// moved has a coordinator looked for anew that says that it is none.
+// moved forgets a coordinator that answers that it is none.
 func (c *cluster) moved(id string, err error) {
 	if !errors.Is(err, kafkago.ConcurrentTransactions) && !errors.Is(err, kafkago.GroupLoadInProgress) {
 		c.forget(id)
 	}
 }
 
-// unaskedError says that a request found nobody to be sent to.
+// unaskedError means that there was no broker to send a request to.
 type unaskedError struct {
 	what string
 	err  error

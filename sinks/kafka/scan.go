@@ -12,7 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// scans reads the events topic for all streams of the process: those that ask while one reading is under way share the next.
+// scans reads the events topic for all streams of the process: those that ask while one reading is under way share the
+// next.
 type scans struct {
 	sink *Sink
 
@@ -132,8 +133,8 @@ func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
 	return err
 }
 
-// census is the sources that the events topic holds, as far as it was read. It answers whether a stream without a checkpoint
-// has events; the first stream to ask pays for reading the topic.
+// census lists the sources that the events topic holds, as far as it was read. It tells whether a stream without a
+// checkpoint has events. The first stream that asks pays for reading the topic.
 type census struct {
 	gate chan struct{} // holds one token
 	next []int64
@@ -148,7 +149,8 @@ func newCensus() *census {
 	return c
 }
 
-// holds says whether there are events of the source among all that are in the topic. An interrupted reading goes on where it stood.
+// holds reports whether there are events of the source among all that are in the topic. An interrupted reading goes on
+// where it stood.
 func (c *census) holds(ctx context.Context, s *Sink, source string, ends []extent) (bool, error) {
 	var token struct{}
 	select {
@@ -176,7 +178,7 @@ func (c *census) holds(ctx context.Context, s *Sink, source string, ends []exten
 	return c.sources[source], nil
 }
 
-// read goes on with the census where it stood.
+// read continues the census where it stood.
 func (c *census) read(s *Sink, ends []extent) error {
 	for len(c.next) < len(ends) {
 		c.next = append(c.next, 0)
@@ -206,9 +208,9 @@ func (c *census) read(s *Sink, ends []extent) error {
 	return err
 }
 
-// window reads a stream's newest events back from the events topic, from where its marks say that they begin, and joins them
-// with the keys that the checkpoint holds. It returns them in log order, with the partition and offset of those that it read, and the
-// highest sequence that it met above the checkpoint's, which is none as long as the checkpoint is the newest.
+// window reads a stream's newest events back from the events topic, beginning at its marks, and joins them with the
+// keys that the checkpoint holds. It returns them in log order, with partition and offset of those that it read. newer
+// is the highest sequence that it met above the checkpoint's, or 0 if the checkpoint is the newest.
 func (s *scans) window(ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint) (list []found, newer uint64, err error) {
 	asked := &scan{source: source, from: make([]int64, len(ends)), to: make([]int64, len(ends))}
 	for p, end := range ends {

@@ -32,7 +32,8 @@ func (s *session) close() {
 	s.work.Wait()
 }
 
-// nextEpoch gives the producer of the transaction to come: the epoch was raised after the last one ended, or is now.
+// nextEpoch returns the producer of the next transaction. Its epoch was raised after the last transaction ended; where
+// that failed, it is raised now.
 func (s *session) nextEpoch(ctx context.Context) (producer, error) {
 	select {
 	case <-s.epochReady:

@@ -16,9 +16,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// staleLeader takes a stream over through a broker that lost its controller: the controller made others the leaders, and the owner
-// went on there, but this broker still answers, as it was. As long as no other can be asked, it is not believed; and where the others
-// come into sight only just before the take-over is written, what was read before is not believed either.
+// staleLeader takes a stream over through a broker that lost its controller: the controller made others the leaders,
+// and the owner went on there, but this broker still answers, as it was. As long as no other can be asked, it is not
+// believed; and where the others come into sight only just before the take-over is written, what was read before is not
+// believed either.
 func staleLeader(t *testing.T, c *trio) {
 	config := Config{Topic: newTopic()}
 	createTopics(t, c.broker(0), config)

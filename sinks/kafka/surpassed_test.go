@@ -29,8 +29,8 @@ func put(t *testing.T, b *broker, r *kgo.Record) {
 	}
 }
 
-// TestTakeOverIsProven has a checkpoint turn up below the take-over's own, though the reading before did not show it, as one from a
-// broker that was left behind does not: the take-over is taken back, and the next one goes on from it.
+// TestTakeOverIsProven has a checkpoint turn up below the take-over's own, though the reading before did not show it,
+// as one from a broker that was left behind does not: the take-over is taken back, and the next one goes on from it.
 func TestTakeOverIsProven(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
@@ -66,8 +66,8 @@ func TestTakeOverIsProven(t *testing.T) {
 	})
 }
 
-// TestEventsAboveTheCheckpoint finds committed events that the newest checkpoint does not know: it is refused, whether it knows others or
-// none, until the operator says that the log goes on after them.
+// TestEventsAboveTheCheckpoint finds committed events that the newest checkpoint does not know: it is refused, whether
+// it knows others or none, until the operator says that the log goes on after them.
 func TestEventsAboveTheCheckpoint(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		for _, known := range []int{0, 40} {
@@ -124,8 +124,8 @@ func checkpointValue(t *testing.T, b *broker, config Config, stream string, old 
 	return old.AppendJSON(nil, sinktest.TypePrefix)
 }
 
-// TestFewBrokersAnswer has one broker of three in sight, which leads all and coordinates as well: it may have been left behind, and is
-// not believed until a second one says the same.
+// TestFewBrokersAnswer has one broker of three in sight, which leads all and coordinates as well: it may have been left
+// behind, and is not believed until a second one says the same.
 func TestFewBrokersAnswer(t *testing.T) {
 	b := fake(t, 3)
 	addresses := b.fake.ListenAddrs()

@@ -25,8 +25,9 @@ import (
 // clusterVariable names the Kafka for the tests on a cluster of three, as brokerVariable does for one broker.
 const clusterVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA3"
 
-// trio is three real brokers and their controller. Each broker reaches the controller through a relay of its own: one whose relay is
-// cut is taken for dead by the controller, which makes others the leaders; the broker does not learn of it, and goes on answering.
+// trio is three real brokers and their controller. Each broker reaches the controller through a relay of its own: one
+// whose relay is cut is taken for dead by the controller, which makes others the leaders; the broker does not learn of
+// it, and goes on answering.
 type trio struct {
 	folder, jars string
 	brokers      [3]*exec.Cmd
@@ -231,7 +232,8 @@ func (c *trio) await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// relay passes bytes on between a broker and its controller, until it is cut: then all is held, on connections old and new.
+// relay passes bytes on between a broker and its controller, until it is cut: then all is held, on connections old and
+// new.
 type relay struct {
 	listener net.Listener
 	target   string

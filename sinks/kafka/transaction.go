@@ -91,8 +91,8 @@ func (t *transaction) encode() error {
 	return errors.Join(errs...)
 }
 
-// produce sends one batch to each partition at a time, and notes in offsets where each partition of the events now ends.
-// A batch that is too large is cut in halves; a single message that is too large is rejected.
+// produce sends one batch to each partition at a time, and notes in offsets where each partition of the events now
+// ends. A batch that is too large is cut in halves; a single message that is too large is rejected.
 func (t *transaction) produce(ctx context.Context, who producer) error {
 	for len(t.parts) > 0 {
 		if err := t.encode(); err != nil {
@@ -149,8 +149,8 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	return nil
 }
 
-// forth notes where a partition ends now, and refuses one that ended before further up: it was made anew, or lost its end, and what this
-// log wrote to it is gone.
+// forth notes where a partition ends now. It refuses a partition that had ended further up: it was made anew or lost
+// its end, and what this log wrote to it is gone.
 func (t *transaction) forth(at topicPartition, offset, sent int64) error {
 	before := int64(0)
 	switch at.topic {
@@ -180,8 +180,8 @@ func isTooLarge(err error) bool {
 	return errors.Is(err, kafkago.MessageSizeTooLarge) || errors.Is(err, kafkago.RecordListTooLarge)
 }
 
-// maxChunk bounds a record batch below the brokers' default limit of 1 MiB even where compression gains nothing; a topic with
-// a lower limit answers "too large", and the batch is cut until it fits.
+// maxChunk bounds a record batch below the brokers' default limit of 1 MiB even where compression gains nothing; a
+// topic with a lower limit answers "too large", and the batch is cut until it fits.
 const maxChunk = 900 << 10
 
 // partitionBatch is what a commit writes to one partition, in order.
@@ -198,7 +198,7 @@ type partitionBatch struct {
 // left is how many records are not stored.
 func (a *partitionBatch) left() int { return len(a.events) + len(a.records) }
 
-// stored takes the first records off, which the broker has.
+// stored removes the first n records, which the broker has.
 func (a *partitionBatch) stored(n int) {
 	if len(a.events) > 0 {
 		a.events = a.events[n:]
@@ -208,8 +208,8 @@ func (a *partitionBatch) stored(n int) {
 	a.sequence += int32(n)
 }
 
-// next lists the records that may go into the next batch. An event becomes a record only when its turn comes, in the draft's memory:
-// a large commit does not hold its events twice.
+// next lists the records that may go into the next batch. An event becomes a record, in the draft's memory, only when
+// its turn comes, so a large commit does not hold its events twice.
 func (a *partitionBatch) next(d *draft, enc connector.Encoding) iter.Seq[*record] {
 	return func(yield func(*record) bool) {
 		for i := range a.left() {

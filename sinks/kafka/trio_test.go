@@ -23,8 +23,8 @@ func TestTrio(t *testing.T) {
 	t.Run("a leader is stale", func(t *testing.T) { staleLeader(t, c) })
 }
 
-// frozenBroker starts while a broker takes connections and answers nothing: nothing is refused for it, and many streams are taken over
-// through the other two.
+// frozenBroker starts while a broker takes connections and answers nothing: nothing is refused for it, and many streams
+// are taken over through the other two.
 func frozenBroker(t *testing.T, c *trio) {
 	config := Config{Topic: newTopic()}
 	createTopics(t, c.broker(1), config)

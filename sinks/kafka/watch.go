@@ -16,8 +16,8 @@ const (
 	watchSoonest = 10 * time.Second
 )
 
-// watch looks at the topics' settings while the sink is in use: somebody may change them, and what would be refused at the start is
-// refused then as well.
+// watch looks at the topics' settings while the sink is in use. Somebody may change them, and what is refused at the
+// start is refused then as well.
 type watch struct {
 	sink  *Sink
 	once  sync.Once
@@ -26,14 +26,14 @@ type watch struct {
 	mu      sync.Mutex
 	refused *connector.Refusal
 	warned  map[string]bool // what was found last
-	primed  bool            // it was taken down once: the start said it
+	primed  bool            // false until the first look: the start has told those
 }
 
 func newWatch(s *Sink) *watch {
 	return &watch{sink: s, woken: make(chan struct{}, 1), warned: make(map[string]bool)}
 }
 
-// wake has the settings looked at soon.
+// wake makes the watch look at the settings soon.
 func (w *watch) wake() {
 	select {
 	case w.woken <- struct{}{}:
@@ -41,7 +41,7 @@ func (w *watch) wake() {
 	}
 }
 
-// refusal is what was found that has to be mended before anything else is written.
+// refusal returns what has to be mended before anything else is written, or nil.
 func (w *watch) refusal() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +71,7 @@ func (w *watch) run() {
 	}
 }
 
-// look looks at the topics as a check does, and takes down what it finds. Where they cannot be looked at, what was found
+// look looks at the topics as a check does, and notes what it finds. Where they cannot be looked at, what was found
 // before holds.
 func (w *watch) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
@@ -95,14 +95,14 @@ func (w *watch) look(ctx context.Context) {
 	})
 }
 
-// take takes down what was found, and tells what is new.
+// take notes the findings, and tells the new ones.
 func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.refused = nil
 	warned := make(map[string]bool)
 	for _, f := range found {
-		text := f.Thing + ": " + f.Text // also of what is well: what was kept for ever and is for a day now is told
+		text := f.Thing + ": " + f.Text // also of findings that are fine: a change from keeping events for ever to keeping them for a day is told
 		warned[text] = true
 		if !w.warned[text] && (w.primed || f.Level == connector.FindingRefused) {
 			tell(f)
@@ -114,7 +114,7 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.warned, w.primed = warned, true
 }
 
-// relook is for a stream that is taken over while a refusal holds: it may have been mended.
+// relook looks at the settings again when a stream is taken over while a refusal holds: somebody may have mended it.
 func (w *watch) relook(ctx context.Context) error {
 	if w.refusal() == nil {
 		return nil

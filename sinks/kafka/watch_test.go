@@ -46,8 +46,8 @@ func set(t *testing.T, client *kgo.Client, topic, name, value string) {
 	}
 }
 
-// TestSettingsChange changes settings under a running instance: what would be refused at the start is refused now, and goes on once it is
-// mended; what would be warned of, or is merely another setting, is told once.
+// TestSettingsChange changes settings under a running instance: what would be refused at the start is refused now, and
+// goes on once it is mended; what would be warned of, or is merely another setting, is told once.
 func TestSettingsChange(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}

@@ -20,9 +20,9 @@ import (
 // idleTime is how long a connection is kept that nobody uses; brokers close theirs after ten minutes.
 const idleTime = 2 * time.Minute
 
-// wires are the connections to brokers, by address. A connection carries one request at a time, and one on which anything failed, a
-// time-out above all, is closed together with all that idle to the same broker: what it does not answer on one, it answers on none.
-// kafka-go's Transport keeps those, and tries one after the other.
+// wires are the connections to brokers, by address. A connection carries one request at a time. Where anything fails on
+// a connection, above all a time-out, it is closed together with all idle ones to the same broker, which would fail as
+// well. kafka-go's Transport keeps those and tries one after the other.
 type wires struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	mechanism sasl.Mechanism // nil for none
@@ -41,7 +41,8 @@ type wire struct {
 	used     time.Time
 }
 
-// connectError says that a broker could not be reached, or not be agreed with on how to speak: nothing was asked of it.
+// connectError means that a broker could not be reached, or that versions or credentials failed: nothing was asked of
+// it.
 type connectError struct {
 	address string
 	err     error
@@ -50,7 +51,7 @@ type connectError struct {
 func (e *connectError) Error() string { return e.address + ": " + plainText(e.err) }
 func (e *connectError) Unwrap() error { return e.err }
 
-// brokenError says that a connection failed under a request: whether it arrived is not known.
+// brokenError means that a connection failed under a request: whether it arrived is not known.
 type brokenError struct {
 	address string
 	err     error
@@ -59,7 +60,8 @@ type brokenError struct {
 func (e *brokenError) Error() string { return e.address + ": " + plainText(e.err) }
 func (e *brokenError) Unwrap() error { return e.err }
 
-// plainText is what a person needs of a network's error: the address stands before it already, and that of this end says nothing.
+// plainText is the part of a network error that a person needs. The broker's address stands before it already, and the
+// local address tells nothing.
 func plainText(err error) string {
 	var op *net.OpError
 	var name *net.DNSError
@@ -81,7 +83,8 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// ask sends a request to the broker of an address and returns its answer, until the context ends, at most for the time given.
+// ask sends a request to the broker at an address and returns its answer. It waits until the context ends, but at most
+// for the given time.
 func (w *wires) ask(ctx context.Context, address string, within time.Duration, request protocol.Message) (protocol.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &connectError{address, err}
@@ -118,7 +121,7 @@ func (w *wires) ask(ctx context.Context, address string, within time.Duration, r
 	return answer, nil
 }
 
-// bounded ends what is done on a connection with the context.
+// bounded runs do, and ends it with the context.
 func (c *wire) bounded(ctx context.Context, do func() error) error {
 	deadline, _ := ctx.Deadline()
 	if err := c.net.SetDeadline(deadline); err != nil {
@@ -137,7 +140,7 @@ func (c *wire) bounded(ctx context.Context, do func() error) error {
 	return err
 }
 
-// speaks says whether the broker knows a version of the request that can carry what is relied on: the leader's epoch.
+// speaks checks that the broker knows a version of the request that carries the leader's epoch.
 func (c *wire) speaks(request protocol.Message) error {
 	key := request.ApiKey()
 	least := map[protocol.ApiKey]int16{protocol.Metadata: 7, protocol.ListOffsets: 4, protocol.Fetch: 9}[key]
@@ -147,7 +150,7 @@ func (c *wire) speaks(request protocol.Message) error {
 	return nil
 }
 
-// errTooOld says that a broker cannot be asked in a way that shows whether it still leads.
+// errTooOld means that a broker cannot be asked in a way that shows whether it still leads.
 var errTooOld = errors.New("the broker is older than Kafka 2.1, and does not say for which term it leads a partition")
 
 func (w *wires) take(address string) *wire {

@@ -17,7 +17,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// freezer makes connections that answer nothing any more once it is told to, but can be made all the same, as a stopped process's can.
+// freezer makes connections that answer nothing any more once it is told to, but can be made all the same, as a stopped
+// process's can.
 type freezer struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -110,7 +111,8 @@ func TestDeadConnections(t *testing.T) {
 	}
 }
 
-// TestCommitThatHangs ends with its time, whichever of its requests is not answered, and is not taken for one that wrote nothing.
+// TestCommitThatHangs ends with its time, whichever of its requests is not answered, and is not taken for one that
+// wrote nothing.
 func TestCommitThatHangs(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}
