@@ -1,8 +1,8 @@
 // Package config reads what the operator wants: one YAML file, the environment over it, flags over both.
 //
-// Every key is known by its struct field here or in a sink's package; nothing else is accepted. A problem names its place
-// (file and line, environment variable or flag), the key's dotted path and what was expected. It never quotes a value: what
-// stands in a wrong place may be a secret or somebody's number.
+// Every key is known by its struct field here or in a sink's package; nothing else is accepted. A problem names its
+// place (file and line, environment variable or flag), the key's dotted path and what was expected. It never quotes a
+// value: what stands in a wrong place may be a secret or somebody's number.
 package config
 
 import (
@@ -57,7 +57,7 @@ type Poll struct {
 	Sweep             Sweep         `yaml:"sweep"`
 }
 
-// WhenSpent is what becomes of polling when the month's budget is used up.
+// WhenSpent tells what happens to polling when the month's budget is used up.
 type WhenSpent string
 
 // The ways.
@@ -105,7 +105,7 @@ type Privacy struct {
 // Identifiers is a way to write chats in routing data.
 type Identifiers string
 
-// The ways (design, section 10).
+// The ways to write chats.
 const (
 	Hashed       Identifiers = "hashed"
 	Clear        Identifiers = "clear"
@@ -159,7 +159,8 @@ func (c *Config) APIKey() (string, error) {
 	return key, nil
 }
 
-// keyFlaw says why a text can be no API key, "" where it can be one. It goes on after the name of what holds the text.
+// keyFlaw says why a text cannot be an API key, or "" if it can. The text continues a sentence that begins with the
+// name of what holds it.
 func keyFlaw(key string) string {
 	switch first := key[0]; {
 	case !headerSafe(key):

@@ -44,10 +44,10 @@ var (
 	numberType   = reflect.TypeFor[Number]()
 )
 
-// isText tells types that read themselves from text.
+// isText reports whether a type reads itself from text.
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 
-// isSection tells types that have keys of their own.
+// isSection reports whether a type has keys of its own.
 func isSection(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) }
 
 // decode reads a node into target. defaults is the same place in the complete defaults, the zero Value inside of lists.
@@ -137,7 +137,7 @@ func (l *loader) decodeScalar(n *yaml.Node, target reflect.Value, path string) {
 	ok := false
 	switch tag := n.ShortTag(); {
 	case octal.MatchString(n.Value) && tag == "!!int" && !isText(t) && t.Kind() != reflect.String:
-		// YAML reads it as octal, and whoever wrote it hardly did.
+		// YAML reads it as octal, which is hardly what was meant.
 		l.problemAt(n, path, fmt.Sprintf("expected %s without a zero before it", expected))
 		return
 	case isText(t):
@@ -255,7 +255,7 @@ func find(fields []field, name string) (field, bool) {
 	return field{}, false
 }
 
-// Keys have no digits; what has some, or is long, may be a number or a secret in the wrong place.
+// Keys have no digits. A word with digits, or a long one, may be a number or a secret in the wrong place.
 var plainKey = regexp.MustCompile(`^[A-Za-z_-]{1,40}$`)
 
 func printable(name string) string {

@@ -30,8 +30,8 @@ var serviceLink = regexp.MustCompile(`^TWOCHAT_CONNECTOR_(.+_)?(SERVICE_HOST|SER
 // testVariables belong to this module's own tests, whose brokers' variables may be set where the program is run.
 const testVariables = VariablePrefix + "TEST_"
 
-// readEnvironment lays the variables over what is there, in the order of their names; of a name given twice the last counts,
-// as with os/exec.
+// readEnvironment lays the variables over what is there, in the order of their names; of a name given twice the last
+// counts, as with os/exec.
 func (l *loader) readEnvironment(env []string) {
 	values := map[string]string{}
 	for _, entry := range env {
@@ -128,7 +128,8 @@ func walk(section reflect.Value, path string, visit func(path string, value refl
 	}
 }
 
-// setText sets one key to a text from the environment or a flag. A list is given as in YAML ([a, b]) or with commas alone.
+// setText sets one key to a text from the environment or a flag. A list is given as in YAML ([a, b]) or with commas
+// alone.
 func (l *loader) setText(path, text string) {
 	target, defaults := l.root()
 	var f field
@@ -148,7 +149,7 @@ func (l *loader) setText(path, text string) {
 			l.places[done], l.implied[done] = l.origin, done != path
 		}
 	}
-	// A good value here mends a bad one below, but the bad one is still reported: the file is wrong either way.
+	// A good value here replaces a bad one below, but the bad one is still reported, as the file is wrong either way.
 	t := target.Type()
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: text}
 	switch {
@@ -166,8 +167,8 @@ func (l *loader) setText(path, text string) {
 	l.decode(node, target, defaults, path)
 }
 
-// listNode reads a list: as YAML where it begins like one, else parts with commas between. short names the key that a part
-// alone stands for in a list of sections. nil means that it is no list.
+// listNode reads a list: as YAML where it begins like one, else parts with commas between. short names the key that a
+// part alone stands for in a list of sections. nil means that it is no list.
 func listNode(text, short string) *yaml.Node {
 	if strings.HasPrefix(strings.TrimSpace(text), "[") {
 		var document yaml.Node

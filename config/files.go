@@ -14,10 +14,10 @@ import (
 // fileSuffix ends the name of every key that names a file which is read as it is: a secret, a certificate.
 const fileSuffix = "_file"
 
-// namesFile says whether a key, by its dotted path, names such a file.
+// namesFile reports whether a key, by its dotted path, names such a file.
 func namesFile(path string) bool { return strings.HasSuffix(path, fileSuffix) }
 
-// fileFindings says of every file that is named and used what is wrong with it now.
+// fileFindings tells what is wrong, at the moment, with the files that are named and used.
 func (c *Config) fileFindings() []connector.Finding {
 	var list []connector.Finding
 	walk(reflect.ValueOf(c).Elem(), "", func(path string, value reflect.Value, _ field) {
@@ -71,7 +71,7 @@ func (c *Config) readNamed(path, named string) error {
 	return err
 }
 
-// isSecret says whether nobody else may read the file of a key: all but certificates.
+// isSecret reports whether the file of a key is a secret that nobody else may read. All but certificates are.
 func isSecret(path string) bool {
 	return !strings.HasSuffix(path, ".ca_file") && !strings.HasSuffix(path, ".cert_file")
 }

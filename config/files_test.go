@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Every key that names a file takes a secret by mistake: neither what is said of it nor the printed configuration shows it.
+// Every key that names a file takes a secret by mistake: neither what is said of it nor the printed configuration shows
+// it.
 func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 	const canary = "UAK0canary/9x+/w=="
 	sinkOf := map[string][]string{

@@ -8,7 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Findings lists what is not wrong with the configuration but weakens what it promises, and what cannot be read just now.
+// Findings lists what is not wrong with the configuration but weakens what it promises, and what cannot be read just
+// now.
 func (c *Config) Findings() []connector.Finding {
 	list := c.fileFindings()
 	if c.Poll.Sweep.Every == 0 {
@@ -27,7 +28,7 @@ func (c *Config) Findings() []connector.Finding {
 	return list
 }
 
-// headersText is what speaks against events.headers, or nothing.
+// headersText tells what is wrong with events.headers, or is empty.
 func (c *Config) headersText() string {
 	switch {
 	case !c.Events.Headers:

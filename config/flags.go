@@ -14,8 +14,8 @@ type Flags struct {
 	Config string
 	// Numbers replace twochat.streams. Without a sink from anywhere they mean the embedded one.
 	Numbers []string
-	// Sink replaces the whole section sink: nats://host:4222 (JetStream; tls:// as well), kafka://host:9092,host:9092/topic,
-	// file:events.jsonl, `-` for stdout.
+	// Sink replaces the whole section sink: nats://host:4222 (JetStream; tls:// as well),
+	// kafka://host:9092,host:9092/topic, file:events.jsonl, `-` for stdout.
 	Sink string
 	// Start replaces start.
 	Start string

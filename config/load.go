@@ -34,8 +34,9 @@ func Find() (path string, ok bool) {
 	return "", false
 }
 
-// Load reads the file (none where path is empty) and lays the environment, a list of NAME=value as of os.Environ, over it.
-// Where the configuration is wrong in any way, the error is Problems; where the file cannot be read, it is the cause.
+// Load reads the file (none where path is empty) and lays the environment, a list of NAME=value as of os.Environ, over
+// it. Where the configuration is wrong in any way, the error is Problems; where the file cannot be read, it is the
+// cause.
 func Load(path string, env []string) (*Config, error) {
 	return FromFlags(Flags{Config: path}, env)
 }
@@ -89,7 +90,7 @@ type loader struct {
 	places   map[string]Place
 	implied  map[string]bool
 	problems Problems
-	// broken holds the paths that have a problem already: what is wrong with a value that was not read is no news.
+	// broken holds the paths that have a problem already: a value that could not be read gets no second problem.
 	broken map[string]bool
 }
 
@@ -141,7 +142,7 @@ func (l *loader) wrong(path, text string) {
 	l.problem(place, path, text)
 }
 
-// parent cuts the last key or place in a list off a dotted path.
+// parent removes the last key or index from a dotted path.
 func parent(path string) string {
 	return path[:max(0, strings.LastIndexAny(path, ".["))]
 }

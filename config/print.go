@@ -18,7 +18,8 @@ const redacted = "[redacted]"
 // userinfo is what stands before the @ of a URL.
 var userinfo = regexp.MustCompile(`//[^/@\s]*@`)
 
-// MarshalJSON is the configuration in force, with the file's keys in the file's order. Numbers and the API key are redacted.
+// MarshalJSON is the configuration in force, with the file's keys in the file's order. Numbers and the API key are
+// redacted.
 func (c Config) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
 	if err := printSection(&out, reflect.ValueOf(&c).Elem()); err != nil {

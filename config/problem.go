@@ -51,8 +51,8 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s: %s", p.Place, p.Path, p.Text)
 }
 
-// Problems is everything that is wrong, in a stable order: down the file, then environment, flags and the rest. As an error
-// it has a line for each.
+// Problems is everything that is wrong, in a stable order: down the file, then environment, flags and the rest. As an
+// error it has a line for each.
 type Problems []Problem
 
 func (p Problems) Error() string {

@@ -11,8 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// FileSecret is a secret that stands in a file. It prints as its path where that is one: somebody may have written the secret
-// itself there (secret.Shown). The zero value names no file.
+// FileSecret is a secret that stands in a file. It prints as its path where that is one: somebody may have written the
+// secret itself there (secret.Shown). The zero value names no file.
 type FileSecret struct {
 	path string
 	held *heldSecret
@@ -56,9 +56,10 @@ func (f FileSecret) String() string {
 // GoString keeps %#v from the secret behind the path.
 func (f FileSecret) GoString() string { return fmt.Sprintf("%q", f.String()) }
 
-// Read returns the secret without one trailing newline. The file is read again where its time of change, size or inode is
-// another than before, so that a rotated key needs no restart; otherwise a call costs one stat. An unreadable or empty
-// file is an error even where an earlier secret is known: a withdrawn key is not used on. Safe for concurrent use.
+// Read returns the secret without one trailing newline. The file is read again where its time of change, size or inode
+// is another than before, so that a rotated key needs no restart; otherwise a call costs one stat. An unreadable or
+// empty file is an error even where an earlier secret is known: a withdrawn key is not used on. Safe for concurrent
+// use.
 func (f FileSecret) Read() (string, error) {
 	if !f.Set() {
 		return "", errors.New("read secret: no file is named")
@@ -81,8 +82,8 @@ func (f FileSecret) Read() (string, error) {
 	return f.held.value, nil
 }
 
-// Line is Read for a secret of printable characters in a line of its own: a byte order mark, UTF-16 and white space around it
-// are those of an editor.
+// Line is Read for a secret of printable characters in a line of its own: a byte order mark, UTF-16 and white space
+// around it are those of an editor.
 func (f FileSecret) Line() (string, error) {
 	content, err := f.Read()
 	if err != nil {

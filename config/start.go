@@ -18,7 +18,7 @@ const (
 	StartTime      StartMode = "time"
 )
 
-// Start says what the first start of a stream delivers (design, section 4, rule 12). Later starts do not ask it.
+// Start says what the first start of a stream delivers. Later starts ignore it.
 type Start struct {
 	Mode StartMode
 	Age  time.Duration // of StartAge

@@ -15,10 +15,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// minSeen is two slices of 50 pages of 100 messages: less memory makes duplicates (design, section 4).
+// minSeen is two slices of 50 pages of 100 messages: less memory makes duplicates.
 const minSeen = 2 * 50 * 100
 
-// maxStreams keeps a slip from spending an account; one process is made for a thousand.
+// maxStreams keeps a mistake from using up an account; one process is made for a thousand streams.
 const maxStreams = 10000
 
 // A page has to hold its largest item, and what is read at once has to fit into memory.
@@ -35,7 +35,8 @@ var (
 	prefixForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 )
 
-// Validate holds the configuration against every rule again, for one that was changed after Load. The error is Problems.
+// Validate checks the configuration against every rule again, for one that was changed after Load. The error is
+// Problems.
 func (c *Config) Validate() error {
 	var problems Problems
 	c.validate(func(path, text string) {
@@ -246,8 +247,8 @@ func (p *Privacy) validate(wrong func(path, text string)) {
 	}
 }
 
-// validateSink passes on what the sink's own package refuses. A finding's thing is the path of a key, with or without the
-// sink's section before it, or else a word of its own.
+// validateSink passes on what the sink's own package refuses. A finding's thing is the path of a key, with or without
+// the sink's section before it, or else a word of its own.
 func (c *Config) validateSink(wrong func(path, text string)) {
 	switch chosen := c.Sink.Chosen(); len(chosen) {
 	case 0:

@@ -21,7 +21,7 @@ var words = map[string][]string{
 
 var index = regexp.MustCompile(`\[[0-9]+\]`)
 
-// oneOf holds the value at a path against the words of its key.
+// oneOf checks the value at a path against the words of its key.
 func oneOf[T ~string](value T, path string, wrong func(path, text string)) {
 	allowed := words[index.ReplaceAllString(path, "[]")]
 	if slices.Contains(allowed, string(value)) {

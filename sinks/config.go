@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// Config is the union of all sinks' configurations: exactly one field is set in a configuration that is whole. A field's
-// key is the sink's name.
+// Config is the union of all sinks' configurations: exactly one field is set in a configuration that is whole. A
+// field's key is the sink's name.
 type Config struct {
 	JetStream *jetstream.Config  `yaml:"jetstream"`
 	Kafka     *kafka.Config      `yaml:"kafka"`
@@ -40,7 +40,8 @@ func Defaults() Config {
 	}
 }
 
-// Open makes the one sink that is configured. It reaches no other machine; the embedded server is running when Open returns.
+// Open makes the one sink that is configured. It reaches no other machine; the embedded server is running when Open
+// returns.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, error) {
 	if chosen := c.Chosen(); len(chosen) != 1 {
 		return nil, fmt.Errorf("open sink: expected exactly one of %s, found %d", strings.Join(Names(), ", "), len(chosen))

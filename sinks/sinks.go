@@ -11,21 +11,21 @@ import (
 type Sink interface {
 	// Log is a stream's place in the sink. It does no I/O; Log.Acquire does.
 	Log(claim connector.Claim) connector.Log
-	// Create makes what the sink needs and does not have (a stream, topics), with the right settings. It changes nothing that
-	// is there. Only `create: true` calls it.
+	// Create makes what the sink needs and does not have (a stream, topics), with the right settings. It changes nothing
+	// that is there. Only `create: true` calls it.
 	Create(ctx context.Context) error
-	// Rehearse says whether Create would do, without making anything: nil, a *connector.Refusal, or another error where the sink could
-	// not be asked.
+	// Rehearse checks that Create would succeed, without making anything. The error is a *connector.Refusal, or another
+	// error where the sink could not be asked.
 	Rehearse(ctx context.Context) error
-	// Judge says what Log(claim).Acquire would say, from a look that changes nothing and fences nobody: nil, a *connector.Refusal, or
-	// another error where the sink could not be asked. The sink has acquired nothing.
+	// Judge returns what Log(claim).Acquire would, but changes nothing and fences nobody: nil, a *connector.Refusal, or
+	// another error where the sink could not be asked. It is called before the sink has acquired anything.
 	Judge(ctx context.Context, claim connector.Claim) error
-	// Check looks at the sink's settings and rights, without changing anything, and returns a finding for each fact that bears
-	// on the promise. The error means that the sink could not be asked.
+	// Check looks at the sink's settings and rights, without changing anything, and returns a finding for each fact that
+	// bears on the promise. The error means that the sink could not be asked.
 	Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error)
-	// Follow calls each with the newest `last` events and then with every further one, in structured mode, whatever the mode
-	// they are stored in; checkpoints and rejects are left out. stream narrows it to one stream's name; "" is all. It returns
-	// when the context ends (nil) or each returns an error (that error).
+	// Follow calls each with the newest `last` events and then with every further one, in structured mode, whatever the
+	// mode they are stored in; checkpoints and rejects are left out. stream narrows it to one stream's name; "" is all. It
+	// returns when the context ends (nil) or each returns an error (that error).
 	Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error
 	// Promise is what this sink, as configured, can promise.
 	Promise() connector.Promise

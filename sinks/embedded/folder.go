@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// folder is what the data folder was when the server began on it. A server goes on writing into files that were removed; nobody reads
-// them any more.
+// folder is what the data folder was when the server began on it. A server goes on writing into files that were
+// removed; nobody reads them any more.
 type folder struct {
 	parts map[string]os.FileInfo
 }
@@ -28,12 +28,12 @@ func look(dir string) folder {
 	return f
 }
 
-// lost says whether a part is gone, or another one has its name.
+// lost reports whether a part is gone, or another one has its name.
 func (f folder) lost() bool {
 	for path, info := range f.parts {
 		now, err := os.Stat(path)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			continue // that it cannot be looked at says nothing
+			continue // that it cannot be looked at proves nothing
 		}
 		if err != nil || !os.SameFile(info, now) {
 			return true
@@ -44,7 +44,7 @@ func (f folder) lost() bool {
 
 func readOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
-// Judge says what Log.Acquire would, from a look that changes nothing.
+// Judge returns what Log.Acquire would, and changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	if err := s.Sink.Judge(ctx, claim); err != nil {
 		return err

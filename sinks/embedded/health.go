@@ -16,21 +16,22 @@ import (
 const (
 	// roomToStart is what the disk must be able to take before a server is started on it.
 	roomToStart = 256 << 10
-	// roomForMessage is more than a message takes beside its data, and roomTwice how often a batch is on disk: once by itself, and
-	// once in the stream.
+	// roomForMessage is more than a message takes beside its data. roomTwice is how often a batch is on disk: once by
+	// itself, and once in the stream.
 	roomForMessage = 2 << 10
 	roomTwice      = 2
 )
 
-// health is what is known of the server's. A server whose disk refused one write takes no other, for good: it waits for somebody to
-// start it again, and that is us.
+// health is what is known of the server's. A server whose disk refused one write takes no other until somebody starts
+// it again, and that is us.
 type health struct {
 	turn   chan struct{} // holds a token while somebody heals
 	wanted *atomic.Int64 // the room that was lacking; 0 where nothing is wrong
 	silent *atomic.Int64 // outcomes in a row that were unclear, although nothing is known to be wrong
 }
 
-// silentUntilIll is how many outcomes in a row may be unclear, of a server without a network, before it is started again.
+// silentUntilIll is how many outcomes in a row may be unclear, of a server without a network, before it is started
+// again.
 const silentUntilIll = 3
 
 func newHealth() health {
@@ -103,7 +104,8 @@ func (p *place) Commit(ctx context.Context, events []connector.Event, rejects []
 	return p.sink.examine(ctx, err, roomTwice*room)
 }
 
-// examine looks, after an error that may come of it, whether the disk or the server is to blame. The outcome stays what it is.
+// examine looks, after an error that may come of it, whether the disk or the server is to blame. The outcome stays what
+// it is.
 func (s *Sink) examine(ctx context.Context, err error, room int64) error {
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
@@ -128,8 +130,8 @@ func (s *Sink) examine(ctx context.Context, err error, room int64) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// heal waits for nothing: where something is wrong and there is room again, it starts the server anew. What a commit has left
-// unclear, the next Acquire finds out; the fences lie in the stream, and hold.
+// heal waits for nothing: where something is wrong and there is room again, it starts the server anew. What a commit
+// has left unclear, the next Acquire finds out; the fences lie in the stream, and hold.
 func (s *Sink) heal(ctx context.Context) error {
 	if s.health.wanted.Load() == 0 {
 		return nil
@@ -162,7 +164,7 @@ func (s *Sink) heal(ctx context.Context) error {
 	return nil
 }
 
-// room says whether the disk takes so many bytes more: it is tried, as quotas and reserves cannot be asked for.
+// room checks that the disk takes so many bytes more. It tries that, as quotas and reserves cannot be asked for.
 func (s *Sink) room(bytes int64) (err error) {
 	probe, err := os.CreateTemp(s.dir, ".room-*")
 	if err == nil {

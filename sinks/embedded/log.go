@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// serverLog takes the server's log lines, for whoever debugs the server; what goes wrong shows as an error of the sink. Only the words
-// of the server's own source are logged: what it fills in may be a subject or what a client sent, and so name a chat.
+// serverLog takes the server's log lines, for whoever debugs the server; what goes wrong shows as an error of the sink.
+// Only the words of the server's own source are logged: what it fills in may be a subject or what a client sent, and so
+// name a chat.
 type serverLog struct {
 	logger *slog.Logger
 

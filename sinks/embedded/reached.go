@@ -15,9 +15,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
-// reached notes, in a file beside the folder of data, how far each stream has come: the stream is made anew wherever it is missing, so
-// a folder that was removed, exchanged or restored between two runs would pass for one that begins. What cannot be known is that the
-// note went with the folder (one volume, one `rm`), or that it cannot be written where the folder lies.
+// reached notes, in a file beside the folder of data, how far each stream has come: the stream is made anew wherever it
+// is missing, so a folder that was removed, exchanged or restored between two runs would pass for one that begins. It
+// does not help if the note is removed together with the folder (one volume, one `rm`), or if it cannot be written
+// where the folder lies.
 type reached struct {
 	path   string
 	logger *slog.Logger
@@ -104,7 +105,7 @@ func (r *reached) known(stream string) uint64 {
 	return r.note.Streams[stream]
 }
 
-// keep notes how far a stream has come, and writes it down where that is news enough.
+// keep notes how far a stream has come, and writes the note if that has changed enough.
 func (r *reached) keep(stream string, sequence uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +117,7 @@ func (r *reached) keep(stream string, sequence uint64) {
 	}
 }
 
-// close writes down what is so for good.
+// close writes the note with the final numbers.
 func (r *reached) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,7 +126,8 @@ func (r *reached) close() {
 	}
 }
 
-// write replaces the file. The caller holds the lock. A file that cannot be written costs this safeguard, and nothing else.
+// write replaces the file. The caller holds the lock. A file that cannot be written costs this safeguard, and nothing
+// else.
 func (r *reached) write(closed bool) {
 	if r.unable {
 		return

@@ -29,15 +29,16 @@ const (
 const (
 	// startTimeout is how long the server may take to read what it has on disk.
 	startTimeout = time.Minute
-	// clientTries and clientWait are how often, and after how long, the client is asked whether it has found the server again.
+	// clientTries and clientWait are how often, and after how long, the client is asked whether it has found the server
+	// again.
 	clientTries = 50
 	clientWait  = 100 * time.Millisecond
 	// maxPayload leaves room for the largest message that 2Chat may list, and its envelope.
 	maxPayload = 4 << 20
 	// maxMemory bounds what clients may keep in streams in memory; the connector keeps none.
 	maxMemory = 64 << 20
-	// maxStore leaves the bound to the disk and to Config.MaxBytes. The server's own would be three quarters of what was free when it
-	// started, for as long as it runs.
+	// maxStore leaves the bound to the disk and to Config.MaxBytes. The server's own would be three quarters of what was
+	// free when it started, for as long as it runs.
 	maxStore = 1 << 60
 )
 
@@ -47,8 +48,8 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Dir is the folder for the data; one process at a time may use it.
 	Dir string `yaml:"dir"`
-	// MaxAge is how long events are kept, MaxBytes how many bytes of them; 0 is for ever, and as many as the disk takes. What is
-	// too much waits outside: nothing is removed before its age.
+	// MaxAge is how long events are kept, MaxBytes how many bytes of them; 0 is for ever, and as many as the disk takes.
+	// When it is full, new messages wait in 2Chat: nothing is removed before its age.
 	MaxAge   time.Duration `yaml:"max_age"`
 	MaxBytes int64         `yaml:"max_bytes"`
 }
@@ -132,8 +133,9 @@ func (i *inside) set(s *server.Server) {
 	i.server = s
 }
 
-// Open starts the server, on the data that the folder has, and makes the stream or gives it the configured limits. Where there is
-// no room for that, the sink opens nevertheless, and starts the server when there is. Whoever opened the sink closes it.
+// Open starts the server, on the data that the folder has, and makes the stream or gives it the configured limits.
+// Where there is no room for that, the sink opens nevertheless, and starts the server when there is. The caller closes
+// the sink.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	return opened(c, encoding, logger, (*Sink).start)
 }
@@ -195,7 +197,7 @@ func unusable(c Config, err error) error {
 	}
 }
 
-// ErrInUse says that another process, which is a connector as well, has the folder and its server.
+// ErrInUse means that another process, which is a connector as well, has the folder and its server.
 var ErrInUse = errors.New("the data folder is in use")
 
 func refuseInUse(c Config) error {
@@ -263,7 +265,7 @@ func (s *Sink) stop() {
 	running.WaitForShutdown()
 }
 
-// free resolves the address and finds out whether it can be had: the server itself would only log it.
+// free resolves the address and finds out whether it is free: the server itself would only log that it is not.
 func free(listen string) (*net.TCPAddr, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", listen)
 	if err != nil {
@@ -301,7 +303,8 @@ func (s *Sink) Promise() connector.Promise {
 	}
 }
 
-// Close ends the connection, shuts the server down, waits for it and gives the folder free. It may be called more than once.
+// Close ends the connection, shuts the server down, waits for it and releases the folder. It may be called more than
+// once.
 func (s *Sink) Close() error {
 	s.once.Do(func() {
 		if s.Sink != nil {

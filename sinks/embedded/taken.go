@@ -38,7 +38,7 @@ func taken(listen string, err error) *connector.Refusal {
 	}
 }
 
-// greeting is the version of the NATS server at an address, which it says to whoever comes.
+// greeting is the version of the NATS server at an address, which it tells every client.
 func greeting(address string) (version string, ok bool) {
 	conn, err := (&net.Dialer{Timeout: greetingTimeout}).DialContext(context.Background(), "tcp", address)
 	if err != nil {

@@ -54,8 +54,8 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim con
 		if !recorded {
 			continue // orphans, if anyone asks for the stream
 		}
-		// The position in the record stays: were it the file's end, another stream's lines before it would be passed over if
-		// the program ended here. What is known already is passed over instead.
+		// The position in the record stays. If it were the file's end, another stream's lines before it would be skipped if
+		// the program ended here. Lines that are known already are skipped instead.
 		seen = slices.DeleteFunc(seen, func(s connector.Seen) bool { return s.Sequence <= r.checkpoint.Sequence })
 		if err := j.joins(stream, r.checkpoint.Sequence, seen, claim.FirstStart); err != nil {
 			return err
@@ -80,8 +80,8 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim con
 	return nil
 }
 
-// joins refuses lines that do not follow one another, and the checkpoint: one of the two is of another time. accepted is the
-// operator's word that events may be missing.
+// joins refuses lines that do not follow on the checkpoint and on one another: file and checkpoint are not of the same
+// time. accepted is the operator's word that events may be missing.
 func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accepted bool) error {
 	for _, s := range seen {
 		if s.Sequence != last+1 && (!accepted || s.Sequence <= last) {
@@ -97,8 +97,8 @@ func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accep
 	return nil
 }
 
-// adoptRejects lists what was quarantined and not recorded. The quarantine is there for people, and they may write into it: only
-// where it is known what was to be written is a line held against it.
+// adoptRejects lists what was quarantined and not recorded. People may write into the quarantine, so a line is checked
+// only where it is known what was to be written there.
 func (j *journal) adoptRejects(ctx context.Context, mark position, announced lineSet) (map[string][]connector.Key, error) {
 	rejects := map[string][]connector.Key{}
 	at := min(mark.Quarantine, j.quarantine.size)
@@ -198,8 +198,8 @@ func (j *journal) scanAll(ctx context.Context) (map[string][]connector.Seen, err
 	return newest, nil
 }
 
-// orphans scans the whole file the first time that a stream without a record is asked for: nothing else tells a new stream
-// from one whose checkpoint was lost.
+// orphans scans the whole file when it is first asked for a stream without a record: only that tells a new stream from
+// one whose checkpoint was lost.
 func (j *journal) orphans(ctx context.Context, stream string) ([]connector.Seen, error) {
 	if j.unrecorded == nil {
 		found, err := j.scanAll(ctx)

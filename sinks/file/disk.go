@@ -11,11 +11,12 @@ import (
 
 // disk is the file system as far as this package changes it. Tests put faults into it.
 type disk struct {
-	// fault is asked before each change: it says how many of n bytes go through, and what the error is then. nil for none.
+	// fault, if not nil, is called before each change. It returns how many of n bytes are written, and the error after
+	// that.
 	fault func(op, path string, n int) (int, error)
 	// pretend leaves out the syncs themselves, for tests that do thousands.
 	pretend bool
-	// look changes nothing: what would be written, cut or moved is passed over. For Judge.
+	// look makes it change nothing: writing, cutting and moving are skipped. It is for Judge.
 	look bool
 }
 
@@ -37,8 +38,8 @@ func (d *disk) may(op, path string, n int) (int, error) {
 	return d.fault(op, path, n)
 }
 
-// openAppend opens a file for reading and appending; it makes it where it is missing. Only the owner may read it: the events are
-// people's messages.
+// openAppend opens a file for reading and appending; it makes it where it is missing. Only the owner may read it: the
+// events are people's messages.
 func (d *disk) openAppend(path string) (*os.File, error) {
 	if d.look {
 		f, err := os.Open(path)
@@ -117,7 +118,8 @@ func (d *disk) syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// replace puts data in the place of a file, whole or not at all. unclear says, with an error, that the new file may be in place.
+// replace replaces a file by data, whole or not at all. unclear means, with an error, that the new file may be in
+// place.
 func (d *disk) replace(path string, data []byte) (unclear bool, err error) {
 	if d.look {
 		return false, nil
@@ -164,7 +166,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// plain takes the path out of a file system's error: what is left names the operation and the cause.
+// plain removes the path from a file system's error, and leaves the operation and the cause.
 func plain(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -28,7 +28,8 @@ type world struct {
 	renames    []unsynced
 }
 
-// unsynced is a rename whose folder was not synced yet: the machine may end with the former names, or with nothing in the new file.
+// unsynced is a rename whose folder was not synced yet: the machine may end with the former names, or with nothing in
+// the new file.
 type unsynced struct {
 	from, to string
 	former   []byte // of to; nil where there was none
@@ -144,8 +145,8 @@ func (w *world) check(label string) {
 	}
 }
 
-// An end of the program at every single operation of the disk: before it, or with half of a write done; with or without what was
-// not synced. Afterwards a new process goes on.
+// An end of the program at every single operation of the disk: before it, or with half of a write done; with or without
+// what was not synced. Afterwards a new process goes on.
 func TestSink_LosesAndDoublesNothingWhereverTheProgramEnds(t *testing.T) {
 	for _, powerLoss := range []bool{false, true} {
 		for _, part := range []int{0, 1, 2} { // nothing, half, all of a write
@@ -374,7 +375,8 @@ func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
 	}
 }
 
-// Someone exchanges the file in the very moment in which it is written: what went into the former one is not taken for delivered.
+// Someone exchanges the file in the very moment in which it is written: what went into the former one is not taken for
+// delivered.
 func TestLog_FileExchangedWhileItIsWrittenLosesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.config.MaxBytes = 0

@@ -72,8 +72,8 @@ func (p picture) putBack(t *testing.T, dir string) {
 	p.restore(t, dir, "", nil)
 }
 
-// interrupted leaves a folder in which two streams have events, and a third commit of the first one, of events and a reject, was
-// written and not recorded.
+// interrupted leaves a folder in which two streams have events, and a third commit of the first one, of events and a
+// reject, was written and not recorded.
 func interrupted(t *testing.T) Config {
 	t.Helper()
 	c := Config{Path: filepath.Join(t.TempDir(), "events.jsonl")}
@@ -163,8 +163,8 @@ func outcome(t *testing.T, c Config) (standing map[string]uint64, refusal *conne
 	return standing, nil
 }
 
-// Every bit of every file that decides anything turned, and every end cut off: it is refused by name, with a way on that works; or
-// nothing is lost, doubled or out of order.
+// Every bit of every file that decides anything turned, and every end cut off: it is refused by name, with a way on
+// that works; or nothing is lost, doubled or out of order.
 func TestSink_NoBitThatTurnsIsBelieved(t *testing.T) {
 	for name, written := range map[string]func(*testing.T) Config{"at rest": writtenFile, "interrupted": interrupted} {
 		t.Run(name, func(t *testing.T) {
@@ -344,7 +344,8 @@ func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 	}
 }
 
-// Where nothing was announced (the machine ended), a line that is adopted is held against itself: what decides may not have turned.
+// Where nothing was announced (the machine ended), a line that is adopted is held against itself: what decides may not
+// have turned.
 func TestVerified_TakesNoLineThatContradictsItself(t *testing.T) {
 	for _, e := range sinktest.Events(sinktest.Stream(stream), 10, 3) {
 		line := appendLine(nil, &e)

@@ -19,15 +19,16 @@ import (
 // record is what a folder keeps of a stream.
 type record struct {
 	checkpoint connector.Checkpoint
-	// seen lists the newest events in log order: all above the certified sequence, and seenBelow below. A sink that keeps the events
-	// itself knows more of them (effects.recall).
+	// seen lists the newest events in log order: all above the certified sequence, and seenBelow below. A sink that keeps
+	// the events itself knows more of them (effects.recall).
 	seen []connector.Seen
 }
 
 // seenBelow is how many certified events a record remembers: twice what the walk asks for at least.
 const seenBelow = 1_000
 
-// add is the record after a commit of events with the checkpoint next. It remembers as many events as a window asks for at most.
+// add is the record after a commit of events with the checkpoint next. It remembers as many events as a window asks for
+// at most.
 func (r record) add(events []connector.Event, next connector.Checkpoint, window int) record {
 	seen := make([]connector.Seen, 0, len(r.seen)+len(events))
 	seen = append(seen, r.seen...)
@@ -169,7 +170,8 @@ func (f *folder) open() error {
 	return nil
 }
 
-// lost says whether the folder that is locked is no longer the one that has the name: another process may hold that one.
+// lost reports whether the name leads to another folder by now than the one that is locked. Another process may hold
+// that one.
 func (f *folder) lost() bool {
 	if f.held == nil {
 		return false
@@ -229,8 +231,8 @@ func (f *folder) refuse(path string, raw []byte, cause error) error {
 	return &connector.Refusal{Thing: "file " + path, Cause: cause.Error(), Hint: "put a copy of it back; or " + f.wayOn(path, raw)}
 }
 
-// withoutRecord is the way on where nothing but the record knew what was delivered: after the highest sequence that can still be
-// read in it. Too high a number leaves a gap in the numbers, too low a one uses some twice.
+// withoutRecord is the hint where only the record knew what was delivered: to go on after the highest sequence that can
+// still be read in it. A number that is too high leaves a gap in the sequences, one that is too low uses some twice.
 func withoutRecord(path string, raw []byte) string {
 	var last uint64
 	for _, part := range bytes.Split(raw, []byte(`"sequence":`))[min(1, len(raw)):] {
@@ -246,12 +248,13 @@ func withoutRecord(path string, raw []byte) string {
 	return goOnAfter(path, last)
 }
 
-// goOnAfter moves a broken file away and goes on without it. Nothing that was delivered is known then but how much it was.
+// goOnAfter is the hint to move a broken file away and to go on without it. All that is known then is how much was
+// delivered.
 func goOnAfter(path string, sequence uint64) string {
 	return fmt.Sprintf("move it away and go on after what was delivered: mv '%s' '%s.broken' && twochat-connector run --first-start=%d", path, path, sequence)
 }
 
-// save replaces a stream's record. unclear says, with an error, that it may be in place nevertheless.
+// save replaces a stream's record. unclear means, with an error, that it may be in place nevertheless.
 func (f *folder) save(stream string, r record, typePrefix string) (unclear bool, err error) {
 	raw, err := r.encode(typePrefix)
 	if err != nil {

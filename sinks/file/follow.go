@@ -13,7 +13,8 @@ import (
 // followInterval is how often a follower looks for new lines.
 const followInterval = 100 * time.Millisecond
 
-// Follow calls each with the newest events and then with every further one. It takes no lock: another process may be writing.
+// Follow calls each with the newest events and then with every further one. It takes no lock: another process may be
+// writing.
 func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error {
 	f := &follower{path: s.config.Path, stream: stream, each: each}
 	defer f.close()
@@ -135,7 +136,7 @@ func (f *follower) advance(ctx context.Context) error {
 				return err
 			}
 		}
-		// Looked at before reading: what is in the file then is all that will ever be, if it was rotated already.
+		// This is looked at before reading: if the file was rotated already, nothing more will be written to it.
 		rotated, err := f.moved()
 		if err != nil {
 			return err

@@ -27,10 +27,11 @@ type journal struct {
 	quarantine appender
 	unrecorded map[string][]connector.Seen // of streams without a record; nil until asked for
 	folder     *folder
-	back       *recall // what was read back of the files; nil until asked for
+	back       *recall // what was read back from the files; nil until asked for
 }
 
-// position is how far the files had grown when a checkpoint was written: all before it is accounted for by some checkpoint.
+// position is how far the files had grown when a checkpoint was written: all before it is accounted for by some
+// checkpoint.
 type position struct {
 	Part       int    `json:"part"`
 	End        int64  `json:"end"`
@@ -80,7 +81,7 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 		accepted, mark = true, position{Quarantine: mark.Quarantine} // the operator's word: this is the log so far, all of it
 	}
 	if mark.End == 0 {
-		// Before anything is cut: is this our file at all?
+		// Before anything is cut, see that this is our file.
 		if j.unrecorded, err = j.scanAll(ctx); err != nil {
 			return err
 		}
@@ -131,8 +132,8 @@ func newest(positions []json.RawMessage) (position, error) {
 	return mark, nil
 }
 
-// verify refuses a file that is shorter than recorded, or another one: it went back, or the checkpoints are of another file. last
-// is the sequence that the stream in question had reached.
+// verify refuses a file that is shorter than recorded, or another file: it went back, or the checkpoints belong to
+// another one. last is the sequence that the stream in question had reached.
 func (j *journal) verify(mark position, last uint64) error {
 	if mark.End == 0 {
 		return nil

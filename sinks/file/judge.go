@@ -12,18 +12,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Judge says what Log.Acquire would, from a look that changes nothing.
+// Judge returns what Log.Acquire would, and changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	looking := open(s.config, &disk{look: true}, slog.New(slog.DiscardHandler))
 	return looking.store.Judge(ctx, claim)
 }
 
-// Judge says what Log.Acquire would, from a look that changes nothing.
+// Judge returns what Log.Acquire would, and changes nothing.
 func (s *Stdout) Judge(ctx context.Context, claim connector.Claim) error {
 	return NewStateStore(s.config.State, limits, s.write).Judge(ctx, claim)
 }
 
-// Judge says what an Acquire of the store would, by an Acquire that changes nothing. The store serves for nothing else.
+// Judge returns what an Acquire would, by an Acquire that changes nothing. The store must not be used for anything
+// else.
 func (l *StateStore) Judge(ctx context.Context, claim connector.Claim) error {
 	if l.folder != nil {
 		l.folder.disk.look = true
@@ -33,7 +34,7 @@ func (l *StateStore) Judge(ctx context.Context, claim connector.Claim) error {
 	return errors.Join(err, log.Close(), l.Close())
 }
 
-// lookInto is open that makes nothing, and holds the lock for no longer than it takes to see that nobody does.
+// lookInto is open without making anything. It holds the lock only long enough to see that nobody else does.
 func (f *folder) lookInto() error {
 	info, err := os.Stat(f.dir)
 	switch {
@@ -66,13 +67,13 @@ func (f *folder) busy() error {
 	}
 }
 
-// Rehearse says whether Create would do.
+// Rehearse checks that Create would succeed.
 func (s *Sink) Rehearse(context.Context) error { return CanMake("path", filepath.Dir(s.config.Path)) }
 
-// Rehearse says whether Create would do.
+// Rehearse checks that Create would succeed.
 func (s *Stdout) Rehearse(context.Context) error { return s.store.Rehearse() }
 
-// Rehearse says whether Create would do.
+// Rehearse checks that Create would succeed.
 func (l *StateStore) Rehearse() error {
 	if l.folder == nil {
 		return nil

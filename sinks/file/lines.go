@@ -19,8 +19,8 @@ import (
 // lineStart begins every line that this package writes (Event.AppendJSON, Reject.AppendJSON).
 const lineStart = `{"specversion":"1.0","id":`
 
-// appendLine appends an event as one line. Line breaks in its data stand between JSON's tokens, as they cannot stand inside;
-// they become blanks.
+// appendLine appends an event as one line. Line breaks in its data stand between JSON's tokens, as they cannot stand
+// inside; they become blanks.
 func appendLine(dst []byte, e *connector.Event) []byte {
 	begin := len(dst)
 	dst = e.AppendJSON(dst)
@@ -66,8 +66,8 @@ func newHead(id, source, number string, late bool) (head, error) {
 	return head{stream: stream, id: id, seen: connector.Seen{Key: connector.MessageKey(id), Sequence: sequence, Late: late}}, nil
 }
 
-// withoutData cuts a line before its data, which this package writes last: most of a line need not be parsed. Inside a string of
-// JSON the mark cannot stand, as its quotes would be escaped.
+// withoutData cuts a line before its data, which this package writes last: most of a line need not be parsed. Inside a
+// string of JSON the mark cannot stand, as its quotes would be escaped.
 func withoutData(line []byte) []byte {
 	if at := bytes.Index(line, []byte(`,"data":`)); at > 0 {
 		return append(append(make([]byte, 0, at+1), line[:at]...), '}')

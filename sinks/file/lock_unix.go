@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// lock takes a lock that the system gives up with the process. held says that another one has it.
+// lock takes a lock that the system releases when the process ends. held means that another process has it.
 func lock(path string) (f *os.File, held bool, err error) {
 	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // sharingViolation is the system's error where another handle excludes ours.
 const sharingViolation syscall.Errno = 32
 
-// lock takes a lock that the system gives up with the process. held says that another one has it.
+// lock takes a lock that the system releases when the process ends. held means that another process has it.
 func lock(path string) (f *os.File, held bool, err error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {

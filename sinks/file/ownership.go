@@ -144,7 +144,7 @@ func (g *stateLog) admit(ctx context.Context, p *streamState) (record, error) {
 	return adopted, nil
 }
 
-// take records a take-over and makes g the holder. Two streams of one list cannot both come through.
+// take records a take-over and makes g the holder. Of two streams of one list only one succeeds.
 func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
 	l.mu.Lock()
@@ -164,7 +164,7 @@ func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	return nil
 }
 
-// forbidden makes a refusal of what no time mends: this user may not write there, or nobody may.
+// forbidden makes a refusal of an error that does not pass: this user, or nobody, may write there.
 func (l *StateStore) forbidden(err error) error {
 	var refusal *connector.Refusal
 	if l.folder == nil || errors.As(err, &refusal) || !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {

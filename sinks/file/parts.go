@@ -58,7 +58,8 @@ func (j *journal) rotate() error {
 	return nil
 }
 
-// forget removes the oldest rotated files beyond those to keep. What cannot be removed is tried again at the next rotation.
+// forget removes the oldest rotated files beyond those to keep. What cannot be removed is tried again at the next
+// rotation.
 func (j *journal) forget() {
 	numbers, err := rotated(j.path)
 	for len(numbers) > j.keep && err == nil {

@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 )
 
-// pending is what the commit in hand is about to append, written beside the records before it does. It is not synced, as it need
-// not outlive the machine: where the program ends between the lines and their record, each line that is adopted is held against
-// it. Where it did not survive, a line is held against itself alone (see verified).
+// pending is what the current commit is about to append. It is written beside the records before the commit appends. If
+// the program ends between the lines and their record, each line that is adopted is compared with it. It is not synced,
+// as it need not survive the end of the machine: without it a line is checked by itself alone (see verified).
 type pending struct {
 	Part       int     `json:"part"`
 	Events     lineSet `json:"events"`
@@ -43,7 +43,8 @@ func newLineSet(from int64, data []byte) lineSet {
 	return set
 }
 
-// agrees says whether a line, without its end, is the one that was to be written there; it is where nothing is known of the place.
+// agrees reports whether a line, without its end, is the one that was to be written there. It is true where nothing is
+// known of the place.
 func (s lineSet) agrees(at int64, line []byte) bool {
 	begin := s.From
 	for _, sum := range s.Lines {
@@ -76,7 +77,8 @@ func (f *folder) announce(p pending) error {
 	return errors.Join(err, file.Close())
 }
 
-// announced reads it. What is broken was torn by an end before the lines were written, or by the end of the machine.
+// announced reads what announce wrote. It is torn if the program ended before the lines were written, or if the machine
+// did.
 func (f *folder) announced() (pending, error) {
 	raw, err := os.ReadFile(f.pendingPath())
 	if errors.Is(err, fs.ErrNotExist) {

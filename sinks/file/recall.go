@@ -12,14 +12,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A record holds few of the events below the certified sequence, as it is written whole at each commit. Where a stream is acquired, the
-// rest of its window is read back from the events' files.
+// A record holds few of the events below the certified sequence, as it is written whole at each commit. Where a stream
+// is acquired, the rest of its window is read back from the events' files.
 
 // recallBytes is how much of the files is read back at most after a start. What lies deeper counts as forgotten.
 const recallBytes = 512 << 20
 
-// recall reads the events' files backwards, once for all streams: each that asks reads on where the one before it stopped. It holds no
-// more of each stream than a window.
+// recall reads the events' files backwards, once for all streams: each stream that asks reads on where the one before
+// it stopped. It holds at most a window of each stream.
 type recall struct {
 	journal *journal
 	parts   []int // not read to their beginning yet, oldest first
@@ -72,7 +72,8 @@ func (b *recall) of(stream string, window int) *recalled {
 	return e
 }
 
-// below is what was read back below the oldest that is known already, oldest first; nothing where the files say otherwise of what is known.
+// below returns the events that were read back below the oldest that is known already, oldest first. It returns nothing
+// if the files contradict what is known.
 func (e *recalled) below(known []connector.Seen) []connector.Seen {
 	var older []connector.Seen
 	for _, s := range slices.Backward(e.seen) {
@@ -106,7 +107,7 @@ func (b *recall) fill(ctx context.Context, e *recalled) error {
 	return nil
 }
 
-// readPart reads on in one file; more says that its beginning was reached.
+// readPart reads on in one file; more means that its beginning was reached.
 func (b *recall) readPart(ctx context.Context, e *recalled) (more bool, err error) {
 	j, number := b.journal, b.parts[len(b.parts)-1]
 	path := part(j.path, number)
@@ -145,8 +146,8 @@ func (b *recall) readPart(ctx context.Context, e *recalled) (more bool, err erro
 	return more, err
 }
 
-// take takes a line into its stream's window where it is wanted there. It reports false where that cannot be told, or the line is not as
-// it was written: its event counts as missing, so that nothing is concluded from what lies below it.
+// take adds a line to its stream's window if it is wanted there. It returns false if that cannot be told, or if the
+// line is not as it was written. The event of such a line counts as missing.
 func (b *recall) take(line []byte, window int) bool {
 	if len(b.found) > 1 { // then it may be one that nobody wants
 		h, err := parseHead(line)

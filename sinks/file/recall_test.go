@@ -35,8 +35,8 @@ func longFile(tb testing.TB, c Config, events int) []connector.Event {
 	return all
 }
 
-// What a start reads back of the file is held to what was written: a line that was damaged counts as erased, and is told of; from
-// there on nothing is made up.
+// What a start reads back of the file is held to what was written: a line that was damaged counts as erased, and is
+// told of; from there on nothing is made up.
 func TestSink_ReadsBackNothingThatWasDamaged(t *testing.T) {
 	line := func(n int) string { return fmt.Sprintf(`"sequence":"%020d"`, n) }
 	for name, test := range map[string]struct {

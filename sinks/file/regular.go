@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// regular says whether a path may be opened: it is a regular file, or nothing yet. To open a named pipe would wait for whoever
-// reads it, and a link that leads nowhere makes no file where its folder is missing.
+// regular checks that a path may be opened: it has to be a regular file, or not exist yet. Opening a named pipe would
+// wait for a reader, and a dangling link makes no file where its folder is missing.
 func regular(path string) error {
 	info, err := os.Stat(path)
 	switch {

@@ -7,8 +7,9 @@ import (
 	"errors"
 )
 
-// A sealed file is one JSON object whose first member is the SHA-256 of all that follows it. So a bit that the disk turned, or an
-// end that it lost, is told from what was written; and the file stays JSON for whoever looks into it, former programs among them.
+// A sealed file is one JSON object whose first member is the SHA-256 of all that follows it. So a bit that flipped on
+// the disk, or an end that was lost, is noticed. The file is still JSON for whoever reads it, such as former versions
+// of the program.
 const (
 	sealStart = `{"sha256":"`
 	sealEnd   = `",`
@@ -16,7 +17,7 @@ const (
 
 var errBroken = errors.New("its checksum does not fit: it was damaged, or changed by someone else")
 
-// Seal gives a JSON object, `{` first, its checksum.
+// Seal adds the checksum to a JSON object, which begins with `{`.
 func Seal(object []byte) []byte {
 	rest := object[1:]
 	sum := sha256.Sum256(rest)
@@ -25,8 +26,8 @@ func Seal(object []byte) []byte {
 	return append(append(sealed, sealEnd...), rest...)
 }
 
-// Unseal checks what Seal wrote and gives it back. former begins the objects that were written before there were checksums: these
-// are taken as they are.
+// Unseal checks what Seal wrote and gives it back. former begins the objects that were written before there were
+// checksums: these are taken as they are.
 func Unseal(sealed []byte, former string) (object []byte, err error) {
 	if former != "" && bytes.HasPrefix(sealed, []byte(former)) {
 		return sealed, nil

@@ -13,18 +13,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Write sends events and rejects on their way, in order. An error that wraps connector.ErrNotNow, or is a *connector.Rejected or a
-// *connector.Refusal, says that nothing was written; after any other it is unclear what was.
+// Write sends events and rejects on their way, in order. An error that wraps connector.ErrNotNow, or is a
+// *connector.Rejected or a *connector.Refusal, means that nothing was written; after any other it is unclear what was.
 type Write func(ctx context.Context, s connector.Stream, events []connector.Event, rejects []connector.Reject) error
 
-// StateStore remembers each stream's checkpoint and newest keys: in a folder that is locked against other processes, or in
-// memory alone. A commit writes, then records. Its logs fence one another within the process.
-// Its methods may be called from several goroutines.
+// StateStore remembers each stream's checkpoint and newest keys: in a folder that is locked against other processes, or
+// in memory alone. A commit writes, then records. Its logs fence one another within the process. Its methods may be
+// called from several goroutines.
 type StateStore struct {
 	folder  *folder // nil: in memory alone
 	effects effects
 	limits  connector.Limits
-	// turn, where it is not nil, lets one commit at a time through, of whatever stream.
+	// turn, if not nil, lets through one commit at a time, of any stream.
 	turn chan struct{}
 
 	mu      sync.Mutex // guards what follows
@@ -36,15 +36,16 @@ type StateStore struct {
 
 // effects is what a sink does besides remembering.
 type effects interface {
-	// open gets ready, and adopts into the folder what was written and not recorded. positions are those of all records. It is
-	// called under the folder's lock, before the first Acquire and again after an unclear commit.
+	// open gets ready, and adopts into the folder what was written and not recorded. positions are those of all records.
+	// It is called under the folder's lock, before the first Acquire and again after an unclear commit.
 	open(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error
 	// orphans lists the newest events of a stream that has no record.
 	orphans(ctx context.Context, stream string) ([]connector.Seen, error)
-	// recall adds to the newest events of a stream, as far as its record knows them, the older ones up to a window, oldest first.
+	// recall adds to the newest events of a stream, as far as its record knows them, the older ones up to a window, oldest
+	// first.
 	recall(ctx context.Context, stream string, seen []connector.Seen, window int) ([]connector.Seen, error)
 	write(ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error)
-	// position says, for Checkpoint.Sink, up to where all that was written is recorded, or adopted by open.
+	// position is stored in Checkpoint.Sink: up to it, all that was written is recorded, or adopted by open.
 	position() (json.RawMessage, error)
 	close() error
 }
@@ -109,7 +110,7 @@ func (l *StateStore) Log(claim connector.Claim) connector.Log {
 	return &stateLog{store: l, claim: claim}
 }
 
-// Create makes the folder in which the store's lies.
+// Create makes the parent of the store's folder.
 func (l *StateStore) Create() error {
 	if l.folder == nil {
 		return nil

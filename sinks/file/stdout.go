@@ -36,7 +36,8 @@ type Stdout struct {
 	turn chan struct{} // holds one token while a write is under way, which may last for as long as nobody reads
 }
 
-// OpenStdout makes the sink. It does no I/O. The program has to ignore SIGPIPE, or it ends without a word when the reader goes.
+// OpenStdout makes the sink. It does no I/O. The program has to ignore SIGPIPE, or else it ends without a message when
+// the reader goes.
 func OpenStdout(c StdoutConfig, _ connector.Encoding, logger *slog.Logger) (*Stdout, error) {
 	return openStdout(c, os.Stdout, logger), nil
 }
@@ -92,7 +93,7 @@ func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []co
 	}
 }
 
-// Create makes the folder in which the state's lies.
+// Create makes the parent of the state's folder.
 func (s *Stdout) Create(context.Context) error {
 	return s.store.Create()
 }
@@ -116,7 +117,7 @@ func CheckState(dir string) []connector.Finding {
 	return checkFolder("state", filepath.Dir(dir), dir)
 }
 
-// Follow cannot be: what is written is gone.
+// Follow is refused: what was written is gone.
 func (s *Stdout) Follow(context.Context, string, int, func(event []byte) error) error {
 	return &connector.Refusal{Thing: "standard output", Cause: "what was written to it cannot be read again", Hint: "look at what reads it, or use the sink file"}
 }

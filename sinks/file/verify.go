@@ -29,8 +29,8 @@ type envelope struct {
 	Late            bool      `json:"late"`
 }
 
-// verified reads a line that is to be adopted, and takes it only where it is to the byte what this package would write of what it
-// says, and where its data names the same message.
+// verified reads a line that is to be adopted. It accepts the line only if this package would write the same bytes for
+// the same event, and if its data names the same message.
 func verified(line []byte) (head, error) {
 	var read envelope
 	if err := json.Unmarshal(withoutData(line), &read); err != nil {

@@ -16,7 +16,7 @@ type Keys struct {
 	CAGiven, CertGiven bool
 }
 
-// Failure words why a handshake failed and what to do; ok is false where the error is of something else.
+// Failure tells why a handshake failed and what to do; ok is false if the error is of something else.
 func Failure(err error, keys Keys) (cause, hint string, ok bool) {
 	var (
 		unknown x509.UnknownAuthorityError
@@ -76,8 +76,8 @@ func names(certificate *x509.Certificate) string {
 	return fmt.Sprintf(" (it has %s%s)", strings.Join(list, ", "), more)
 }
 
-// aboutAlert says whether the other side broke the handshake off. The library keeps the type of that error to itself,
-// and its text is all that tells it.
+// aboutAlert reports whether the other side broke the handshake off. The library does not export the type of that
+// error, so only its text tells it.
 func aboutAlert(err error) bool { return strings.Contains(err.Error(), "remote error: tls: ") }
 
 // alertText is what the server broke a handshake off with.
@@ -86,7 +86,7 @@ func alertText(err error) string {
 	return text[strings.LastIndex(text, "tls: ")+len("tls: "):]
 }
 
-// refusedOurs is a handshake that the server broke off, in its words.
+// refusedOurs describes a handshake that the server broke off, in its words.
 func refusedOurs(said string, keys Keys) (cause, hint string) {
 	switch {
 	case !strings.Contains(said, "certificate"):

@@ -119,8 +119,8 @@ func TestAccounts_streamedReplies(t *testing.T) {
 	wantSequences(t, clientOf(t, admin(s)), stream, 406)
 }
 
-// TestAccounts_oneReply: with a plain service export the first start would work and no restart. The check says so at once, with an empty
-// stream and with a full one, and a restart says it by name.
+// TestAccounts_oneReply: with a plain service export the first start would work and no restart. The check says so at
+// once, with an empty stream and with a full one, and a restart says it by name.
 func TestAccounts_oneReply(t *testing.T) {
 	t.Parallel()
 	_, _, c := accounts(t, "")

@@ -11,18 +11,20 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// takeOvers is how often a take-over is tried within one Acquire, where others write the checkpoint at the same time or answers
-// are lost.
+// takeOvers is how often a take-over is tried within one Acquire, where others write the checkpoint at the same time or
+// answers are lost.
 const takeOvers = 5
 
-// purgeEpochs is at every how many take-overs the older checkpoints are removed, for streams that are quiet for ever.
+// purgeEpochs is the number of take-overs after which the older checkpoints are removed, for streams that never have a
+// commit.
 const purgeEpochs = 16
 
-// staleFor is how long a log that looks older than it was is asked again before that is believed, where there are replicas: a server
-// that is cut off from the others goes on answering for its lost quorum, from what it had.
+// staleFor is how long a log with replicas that looks older than it was is read again before that is believed: a server
+// that is cut off from the others keeps answering from what it had.
 const staleFor = 15 * time.Second
 
-// Acquire takes the stream over by writing the next checkpoint over the one that is there; then it reads the window back.
+// Acquire takes the stream over by writing the next checkpoint over the one that is there; then it reads the window
+// back.
 func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	l.acquired, l.fenced = false, false
 	checkpoint, k, err := l.takeOver(ctx)
@@ -51,7 +53,7 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	return state, nil
 }
 
-// takeOver commits the take-over checkpoint, whatever it takes within takeOvers attempts.
+// takeOver commits the take-over checkpoint, in at most takeOvers attempts.
 func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error) {
 	var written connector.Checkpoint // of the attempt before, where it is unclear whether it landed
 	var cause error
@@ -97,8 +99,8 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 	return connector.Checkpoint{}, nil, fmt.Errorf("acquire: unclear after %d attempts: %w", takeOvers, cause)
 }
 
-// admit says whether the log may be taken over as it is found, and returns the checkpoint to take over. After an unclear commit a log
-// that another instance has taken over meanwhile is left to it once.
+// admit returns the checkpoint to take over, or why the log may not be taken over. If another instance has taken it
+// over after an unclear commit, the log is left to that instance once.
 func (l *Log) admit(ctx context.Context, k *link, known settings, found connector.Checkpoint, exists bool) (connector.Checkpoint, error) {
 	if l.unsettled && exists && found.Epoch > l.epoch && found.Owner != l.claim.Instance {
 		l.unsettled, l.fenced = false, true
@@ -109,7 +111,7 @@ func (l *Log) admit(ctx context.Context, k *link, known settings, found connecto
 			l.back = time.Now()
 		}
 		if known.replicas > 1 && time.Since(l.back) < staleFor {
-			// Its text alone is passed on: what is asked again is no refusal yet, and must not be found as one.
+			// Only its text is passed on: while it is asked again it is no refusal yet, and must not be found as one.
 			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %v", connector.ErrNotNow, err.Error())
 		}
 		return found, l.wentBack(ctx, k, exists, err)
@@ -194,8 +196,8 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	return connector.Checkpoint{Sequence: e.Sequence, Certified: e.Sequence}, nil
 }
 
-// wentBack is the refusal of a log that is not what it was. Where the whole stream was purged, the way on is the one
-// that check and the next start name, who do not know where the log stood.
+// wentBack is the refusal of a log that went back. If the whole stream was purged, its hint is that of check and of the
+// next start, which do not know where the log stood.
 func (l *Log) wentBack(ctx context.Context, k *link, exists bool, refusal error) error {
 	var back, purged *connector.Refusal
 	if !exists && errors.As(refusal, &back) && errors.As(l.emptied(ctx, k), &purged) {
@@ -204,8 +206,8 @@ func (l *Log) wentBack(ctx context.Context, k *link, exists bool, refusal error)
 	return refusal
 }
 
-// emptied refuses a stream that has held messages of the connector's, and has no checkpoint of any of its streams left: it was purged
-// whole. Where others write to the stream as well, it must be empty to tell that.
+// emptied refuses a stream that has held messages of the connector's, and has no checkpoint of any of its streams left:
+// it was purged whole. If others write to the stream as well, that is certain only where it is empty.
 func (l *Log) emptied(ctx context.Context, k *link) error {
 	info, err := k.streamInfo(ctx, l.sink.config.Stream)
 	if err != nil {

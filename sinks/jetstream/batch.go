@@ -25,20 +25,20 @@ const (
 // noResponders is the status of the answer that the server itself gives where nobody listens.
 const noResponders = "503"
 
-// notSentError says that a batch was not sent to its end: whatever reached the server cannot be committed any more.
+// notSentError means that the end of a batch was not sent: whatever reached the server cannot be committed any more.
 type notSentError struct{ cause error }
 
 func (e *notSentError) Error() string { return "not sent: " + e.cause.Error() }
 func (e *notSentError) Unwrap() error { return e.cause }
 
 // publish sends the messages as one atomic batch and returns the stream sequence of the last one. Each message gets its
-// place in the batch; a lone one goes as a plain message, which needs no batch. The error is an *apiError where the server
-// refused; a *notSentError where the last message never left, so that nothing can have been written; anything else leaves open
-// whether it was written.
+// place in the batch; a lone one goes as a plain message, which needs no batch. The error is an *apiError where the
+// server refused; a *notSentError where the last message never left, so that nothing can have been written; anything
+// else leaves open whether it was written.
 //
-// The first and the last message ask for an answer. A server that refuses to open the batch says so to the first; to the last it
-// only says that the batch is incomplete. With careful every message asks, which finds out why one in the middle was
-// refused.
+// The first and the last message ask for an answer. A server that refuses to open the batch says so to the first; to
+// the last it only says that the batch is incomplete. With careful every message asks, which finds out why one in the
+// middle was refused.
 func (k *link) publish(ctx context.Context, batch string, messages []*natsgo.Msg, careful bool) (sequence uint64, err error) {
 	if !k.conn.IsConnected() {
 		return 0, &notSentError{errLost}

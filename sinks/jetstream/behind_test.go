@@ -15,12 +15,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// lens is a JetStream API through which servers can be seen that are behind: it passes requests on, and answers some of them itself.
+// lens is a JetStream API through which servers can be seen that are behind: it passes requests on, and answers some of
+// them itself.
 type lens struct {
 	conn *natsgo.Conn
 
 	mu     sync.Mutex
-	answer func(subject string, m *natsgo.Msg) bool // says whether it has answered
+	answer func(subject string, m *natsgo.Msg) bool // reports whether it has answered
 }
 
 const lensPrefix = "LENS.API"
@@ -83,7 +84,8 @@ func (l *lens) replicated(t *testing.T, subject string, m *natsgo.Msg) bool {
 	return true
 }
 
-// stale answers reads of the newest message as a leader does that was cut off when the stream ended at this stream sequence.
+// stale answers reads of the newest message as a leader does that was cut off when the stream ended at this stream
+// sequence.
 func (l *lens) stale(t *testing.T, at uint64, subject string, m *natsgo.Msg) bool {
 	if !strings.HasPrefix(subject, "STREAM.MSG.GET.") {
 		return false
@@ -112,7 +114,8 @@ func (l *lens) stale(t *testing.T, at uint64, subject string, m *natsgo.Msg) boo
 	return true
 }
 
-// thirty is a log of thirty events, seen through a lens as one with replicas; at is where the stream ended at each of them.
+// thirty is a log of thirty events, seen through a lens as one with replicas; at is where the stream ended at each of
+// them.
 func thirty(t *testing.T, window int) (s *testServer, l *lens, c Config, claim connector.Claim, at func(event uint64) uint64) {
 	t.Helper()
 	s, c = startStream(t)
@@ -145,7 +148,8 @@ func wantWhole(t *testing.T, state connector.State) {
 	}
 }
 
-// TestAcquire_besideAStaleLeader: after the take-over, the newest event is asked of a server that no longer leads and does not know it.
+// TestAcquire_besideAStaleLeader: after the take-over, the newest event is asked of a server that no longer leads and
+// does not know it.
 func TestAcquire_besideAStaleLeader(t *testing.T) {
 	t.Parallel()
 	for _, knows := range []uint64{20, 0} {
@@ -171,7 +175,8 @@ func TestAcquire_besideAStaleLeader(t *testing.T) {
 	}
 }
 
-// TestAcquire_behindEverywhere: where no server that answers knows the take-over itself, the log is not taken for what they know.
+// TestAcquire_behindEverywhere: where no server that answers knows the take-over itself, the log is not taken for what
+// they know.
 func TestAcquire_behindEverywhere(t *testing.T) {
 	t.Parallel()
 	_, l, c, claim, at := thirty(t, 1_000)

@@ -28,8 +28,8 @@ func benchEvents(stream connector.Stream, from uint64, n int) []connector.Event 
 	return events
 }
 
-// BenchmarkCommit writes batches of 998 events of 700 bytes, beside its yardstick: the same messages, published asynchronously
-// one by one.
+// BenchmarkCommit writes batches of 998 events of 700 bytes, beside its yardstick: the same messages, published
+// asynchronously one by one.
 func BenchmarkCommit(b *testing.B) {
 	for _, sync := range []bool{false, true} {
 		for _, socket := range []bool{true, false} {

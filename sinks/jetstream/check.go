@@ -81,7 +81,8 @@ func (i *inspection) versions(ctx context.Context, info *jetstream.StreamInfo) {
 	}
 }
 
-// joined says whether JetStream may be on a server that is away for a while: elsewhere in the cluster, or behind a leaf node.
+// joined reports whether JetStream may be on a server that is away for a while: elsewhere in the cluster, or behind a
+// leaf node.
 func (c Config) joined(k *link) bool {
 	return c.Domain != "" || k.conn.ConnectedClusterName() != ""
 }

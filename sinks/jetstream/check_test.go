@@ -18,7 +18,8 @@ func TestCheck_settings(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
 	js := manager(t, s.url())
-	// The server removes the folder of an account's streams with the last of them, in the background: there is always this one.
+	// The server removes the folder of an account's streams with the last of them, in the background: there is always this
+	// one.
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "beside", Subjects: []string{"beside"}}); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,8 @@ const (
 	lagWait = 2 * time.Second
 )
 
-// forget tells the server that a consumer is done with. Nobody waits for the answer: it goes by itself soon.
+// forget tells the server that a consumer is no longer needed. Nobody waits for the answer, as the consumer expires
+// soon anyway.
 func (s *Sink) forget(k *link, consumer jetstream.Consumer) {
 	if info := consumer.CachedInfo(); info != nil {
 		s.forgetConsumer(k, info.Name)
@@ -74,7 +75,8 @@ type scan struct {
 	err      error
 }
 
-// find returns the name of another stream with the list of this one, or "". none says that there is no checkpoint of any stream.
+// find returns the name of another stream with the list of this one, or "". none means that there is no checkpoint of
+// any stream.
 func (a *aliases) find(ctx context.Context, s *Sink, k *link, stream connector.Stream, own string) (name string, none bool, err error) {
 	a.mu.Lock()
 	if a.turns == nil {

@@ -16,8 +16,8 @@ import (
 // duplicateWindow is the server's own default.
 const duplicateWindow = 2 * time.Minute
 
-// Create makes the stream where there is none of its name. It changes nothing that is there, and makes nothing anew that was there
-// before and is gone: a log begun again under the same names would hide that its events are lost.
+// Create makes the stream where there is none of its name. It changes nothing that is there, and does not make a stream
+// again that was there before and is gone: a new log under the same name would hide that its events are lost.
 func (s *Sink) Create(ctx context.Context) error {
 	k, err := s.connect(ctx)
 	if err != nil {
@@ -128,7 +128,8 @@ func subjects(prefix string) []string {
 	return []string{natssink.EventsSubject(prefix, ""), checkpointSubjects(prefix), quarantineSubjects(prefix)}
 }
 
-// covered says whether one of the patterns takes every subject that the wanted one, itself perhaps a pattern, takes.
+// covered reports whether one of the patterns matches every subject that the wanted one, which may be a pattern too,
+// matches.
 func covered(patterns []string, wanted string) bool {
 	for _, pattern := range patterns {
 		if covers(strings.Split(pattern, "."), strings.Split(wanted, ".")) {

@@ -101,7 +101,8 @@ func TestCreate_limitOfBytes(t *testing.T) {
 	}
 }
 
-// TestCreate_whatTheServerRefuses is told by name, with what can be done: the command that makes the stream would fail as well.
+// TestCreate_whatTheServerRefuses is told by name, with what can be done: the command that makes the stream would fail
+// as well.
 func TestCreate_whatTheServerRefuses(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)

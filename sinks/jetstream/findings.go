@@ -23,7 +23,7 @@ func (r *report) refuse(refusal *connector.Refusal) {
 	r.add(connector.FindingRefused, refusal.Thing, refusal.Cause, refusal.Hint)
 }
 
-// refused says whether anything from a place on is.
+// refused reports whether any finding from an index on is a refusal.
 func (r *report) refused(from int) bool {
 	for _, finding := range (*r)[from:] {
 		if finding.Level == connector.FindingRefused {
@@ -63,7 +63,8 @@ func tooOldServer(name, version string) *connector.Refusal {
 // metadataVersion is where the server that leads a stream writes its own version into what it tells of it.
 const metadataVersion = "_nats.ver"
 
-// leader judges the version of the server that leads the stream now, which need not be the one that we are connected to.
+// leader judges the version of the server that leads the stream now, which need not be the one that we are connected
+// to.
 func (r *report) leader(info *jetstream.StreamInfo) {
 	version := info.Config.Metadata[metadataVersion]
 	if version == "" || !tooOld(version) {
@@ -120,8 +121,8 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	}
 }
 
-// purged says that a log which begins anew after a purge has to wait, where the stream still remembers the ids of what
-// it held.
+// purged warns that a log which begins anew after a purge has to wait while the stream remembers the ids of what it
+// held.
 func (r *report) purged(info *jetstream.StreamInfo, claims []connector.Claim) {
 	anew := slices.ContainsFunc(claims, func(c connector.Claim) bool { return c.FirstStart })
 	forgets := info.State.LastTime.Add(info.Config.Duplicates)
@@ -140,7 +141,7 @@ func (r *report) replicas(thing string, info *jetstream.StreamInfo, s *Sink) {
 		more = s.hints.edit("--replicas 3")
 	}
 	switch {
-	case replicas == 1 && s.config.InProcess == nil: // a server inside this process is one server, as its user knows
+	case replicas == 1 && s.config.InProcess == nil: // a server inside this process is always a single one, as its user knows
 		r.add(connector.FindingWarning, thing, "it has one replica: what its server acknowledged may be lost with that server's disk", more)
 	case replicas == 2:
 		r.add(connector.FindingWarning, thing, "two replicas stop when either is away, and are no safer than one", more)

@@ -27,7 +27,8 @@ func former(e *connector.Event) *natsgo.Msg {
 	return m
 }
 
-// TestFormerMessages takes over a log that an earlier version wrote, reads all of it back, goes on with it, and follows both.
+// TestFormerMessages takes over a log that an earlier version wrote, reads all of it back, goes on with it, and follows
+// both.
 func TestFormerMessages(t *testing.T) {
 	t.Parallel()
 	const before, after = 30, 12

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// firstPatience is how long an answer is waited for on a server that has not proven slow: a leader that died, or a server
-	// that hangs, costs no more.
+	// firstPatience is how long to wait for the answer of a server that has not proven slow. So a dead leader or a hung
+	// server costs no more than that.
 	firstPatience = 2500 * time.Millisecond
-	// slowest is how many bytes a second any way to a server is taken to carry.
+	// slowest is the number of bytes a second that every connection is expected to carry.
 	slowest = 512 << 10
-	// echoPatience is how long the server that the connection goes to may take to answer a ping, after it was silent otherwise.
+	// echoPatience is how long a silent server may take to answer a ping.
 	echoPatience = time.Second
-	// silencesBorne is how many requests in a row may find no answer, or no leader, before another server is tried.
+	// silencesBorne is how many requests in a row may have no answer, or no leader, before another server is tried.
 	silencesBorne = 2
-	// leaveEvery is the shortest time between two changes of the server: an election takes several seconds wherever one looks.
+	// leaveEvery is the shortest time between two changes of the server: an election takes several seconds wherever one
+	// looks.
 	leaveEvery = 5 * time.Second
 	// remembered is how many exchanges are remembered whose answers were given up.
 	remembered = 64
@@ -32,7 +33,7 @@ type health struct {
 	givenUp  map[string]time.Time // when they began, of exchanges whose answers were given up
 }
 
-// giveUp remembers an exchange: should its answer come after all, the server is slow, and not away.
+// giveUp remembers an exchange: if its answer comes after all, the server is slow, and not away.
 func (h *health) giveUp(batch string, began time.Time) {
 	if h.givenUp == nil || len(h.givenUp) >= remembered {
 		h.givenUp = make(map[string]time.Time)
@@ -57,8 +58,8 @@ func (k *link) patience(bytes int) time.Duration {
 	return min(k.timeout, k.health.patience+time.Duration(bytes)*time.Second/slowest)
 }
 
-// note counts how an exchange ended, and leaves a server that is silent, or knows no leader, for another one. A server that answers
-// pings may be cut off from its peers; one that does not is given up at once.
+// note counts how an exchange ended, and leaves a server that is silent, or knows no leader, for another one. A server
+// that answers pings may be cut off from its peers; one that does not is given up at once.
 func (k *link) note(err error) {
 	var api *apiError
 	silent := errors.Is(err, errNoAnswer)

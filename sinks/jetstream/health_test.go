@@ -12,7 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestHealth_patience: a server that answers late is waited for longer, and a leader that died is not waited for as long as that.
+// TestHealth_patience: a server that answers late is waited for longer, and a leader that died is not waited for as
+// long as that.
 func TestHealth_patience(t *testing.T) {
 	k := &link{timeout: 10 * time.Second, health: health{patience: firstPatience}}
 	if got := k.patience(0); got != firstPatience {
@@ -142,7 +143,8 @@ func TestHealth_silences(t *testing.T) {
 	eventually(t, "a new connection", func() bool { return k.conn.Status() == natsgo.CONNECTED && k.conn.Stats().Reconnects > 0 })
 }
 
-// TestHealth_leavesForAnother: a server that answers pings and knows no leader is left where there is another, and not again at once.
+// TestHealth_leavesForAnother: a server that answers pings and knows no leader is left where there is another, and not
+// again at once.
 func TestHealth_leavesForAnother(t *testing.T) {
 	t.Parallel()
 	c := config(startServer(t, nil).url() + "," + startServer(t, nil).url())

@@ -23,7 +23,8 @@ func (c Config) api() string {
 	return "$JS.API."
 }
 
-// hints says what a person can do about a stream, a server or a right that is not as it has to be, with commands of the nats CLI.
+// hints tells what a person can do about a stream, a server or a right that is not as it has to be, with commands of
+// the nats CLI.
 type hints struct {
 	config Config
 
@@ -57,7 +58,8 @@ func (h *hints) command(words string) string {
 	return "nats " + words
 }
 
-// edit is the command that changes the stream's settings. A value that begins with a dash is only read after an equals sign.
+// edit is the command that changes the stream's settings. A value that begins with a dash is only read after an equals
+// sign.
 func (h *hints) edit(flags string) string {
 	return h.command("stream edit " + h.config.Stream + " " + flags)
 }
@@ -79,7 +81,7 @@ func (h *hints) addCommand() string {
 		h.config.Stream, strings.Join(subjects(h.config.Subject), ","), replicas, limits))
 }
 
-// makeAnewHint says how to begin a log anew by intention.
+// makeAnewHint says how to begin a log anew on purpose.
 func (h *hints) makeAnewHint() string {
 	if h.config.Create {
 		return "start the connector anew with `twochat-connector run --first-start`"
@@ -122,7 +124,7 @@ func (h *hints) allowHint() string {
 	return "allow it to publish to " + strings.Join(subjects(h.config.Subject), ", ") + " and " + h.config.api() + ">, and to subscribe to _INBOX.>"
 }
 
-// denial is the refusal where a right is lacking. Of an event's subject it names no more than the stream.
+// denial is the refusal where a right is missing. It names only the stream of an event's subject, not the chat.
 func (h *hints) denial(e *deniedError) *connector.Refusal {
 	refuse := func(cause, hint string) *connector.Refusal {
 		return &connector.Refusal{Thing: "NATS user", Cause: cause, Hint: hint}
@@ -143,7 +145,8 @@ func (h *hints) denial(e *deniedError) *connector.Refusal {
 	return refuse("it lacks a right", h.allowHint())
 }
 
-// apiRight is the right that a request to the JetStream API takes: with whatever consumer, as each has a name of its own.
+// apiRight is the right that a request to the JetStream API takes: with whatever consumer, as each has a name of its
+// own.
 func (h *hints) apiRight(subject string) string {
 	for _, request := range []string{"CONSUMER.CREATE.", "CONSUMER.MSG.NEXT.", "CONSUMER.DELETE."} {
 		if of := h.config.api() + request + h.config.Stream + "."; strings.HasPrefix(subject, of) {
@@ -172,7 +175,7 @@ func (h *hints) takesHint() string {
 	return "use the account that the stream is in, or import the service " + strings.Join(subjects(h.config.Subject), ", ") + " from it"
 }
 
-// unasked is why the stream's settings cannot be read, where only a person can mend it; else nil.
+// unasked returns why the stream's settings cannot be read, if only a person can mend that, else nil.
 func (h *hints) unasked(k *link, err error) *connector.Refusal {
 	var api *apiError
 	var denied *deniedError

@@ -11,7 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// keepCommitting delivers one event more, as a Poller would over what passes by itself, and returns the checkpoint then.
+// keepCommitting delivers one event more, as a Poller would over what passes by itself, and returns the checkpoint
+// then.
 func keepCommitting(t *testing.T, log *Log) connector.Checkpoint {
 	t.Helper()
 	state := acquireSoon(t, log)
@@ -26,8 +27,8 @@ func keepCommitting(t *testing.T, log *Log) connector.Checkpoint {
 	}
 }
 
-// TestHungServer stops the process of the server that the connection goes to, once where it leads the stream and once where it does not:
-// another one is found while it still hangs.
+// TestHungServer stops the process of the server that the connection goes to, once where it leads the stream and once
+// where it does not: another one is found while it still hangs.
 func TestHungServer(t *testing.T) {
 	t.Parallel()
 	for _, leads := range []bool{false, true} {

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Judge says what Log.Acquire would, from a look that changes nothing.
+// Judge returns what Log.Acquire would, and changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	l, ok := s.Log(claim).(*Log)
 	if !ok {
@@ -39,8 +39,9 @@ func (l *Log) judge(ctx context.Context) error {
 	return nil
 }
 
-// Rehearse says whether Create would do: whether the account bears the stream, no other one takes its subjects, and this user may make
-// it. What the servers' disks bear only Create can tell, and so it is with what this user may not look at, which Create has no need of.
+// Rehearse checks that Create would succeed: that the account has room for the stream, that no other stream takes its
+// subjects, and that this user may make it. Only Create can tell whether the servers' disks have room. What this user
+// may not look at is passed over, as Create does not need it.
 func (s *Sink) Rehearse(ctx context.Context) error {
 	k, err := s.connect(ctx)
 	if err != nil {
@@ -104,7 +105,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	return s.bears(account)
 }
 
-// bears says whether an account has room for the stream.
+// bears checks that an account has room for the stream.
 func (s *Sink) bears(account jetstream.AccountInfo) error {
 	tier := account.Tier
 	if s.config.Replicas > 0 || len(account.Tiers) == 1 {

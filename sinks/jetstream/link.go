@@ -93,15 +93,16 @@ func (k *link) life() context.Context {
 	return k.alive
 }
 
-// isDeaf says whether this user may not subscribe to its inbox. Only a new connection finds out that it may.
+// isDeaf reports whether this user may not subscribe to its inbox. Only a new connection can find out that it may by
+// now.
 func (k *link) isDeaf() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.deaf
 }
 
-// await opens a place for the answers to one batch; concerns says which subjects it publishes to. done closes the place, and
-// says whether an answer was given up.
+// await registers an exchange for the answers to one batch; concerns tells the subjects to which the batch is
+// published. done ends the exchange; givenUp means that an answer was still missing.
 func (k *link) await(batch string, answers int, concerns func(subject string) bool) (x *exchange, done func(givenUp bool)) {
 	x = &exchange{answers: make(chan *natsgo.Msg, answers), denied: make(chan *deniedError, 1), concerns: concerns, began: time.Now()}
 	k.mu.Lock()
@@ -140,7 +141,8 @@ func (k *link) route(m *natsgo.Msg) {
 	}
 }
 
-// violation tells whoever published there that the server did not let it pass: it says so to the connection, not to the message.
+// violation passes on to the publisher that the server did not let a message pass: the server tells that to the
+// connection, not in an answer.
 func (k *link) violation(text string) {
 	_, rest, _ := strings.Cut(text, `"`)
 	subject, _, _ := strings.Cut(rest, `"`)
@@ -170,7 +172,8 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("JetStream error %d (%s)", e.Code, e.Description)
 }
 
-// deniedError is a right that the user of the connection lacks. The subject is not part of its text: it may name a chat.
+// deniedError is a right that the user of the connection lacks. The subject is not part of its text: it may name a
+// chat.
 type deniedError struct {
 	subject   string
 	subscribe bool

@@ -19,7 +19,7 @@ const (
 	maxBytes    = 4 << 20
 )
 
-// purgeEvery is after how many commits the older checkpoints are removed.
+// purgeEvery is the number of commits after which the older checkpoints are removed.
 const purgeEvery = 64
 
 // headerSourceKey repeats a checkpoint's source key, so that a scan for aliases reads no bodies.

@@ -2,17 +2,17 @@ package jetstream
 
 import "encoding/json"
 
-// mark says that the event with this sequence, and all after it, lie at this stream sequence or above.
+// mark means that the event with this sequence, and all after it, lie at this stream sequence or above.
 type mark struct {
 	Event  uint64 `json:"event"`
 	Stream uint64 `json:"stream"`
 }
 
-// marks are milestones of the log, oldest first, coarse on purpose. The first says where reading the window back may begin; it
-// is stored in each checkpoint.
+// marks are positions in the log, oldest first, coarse on purpose. The first says where reading the window back may
+// begin; it is stored in each checkpoint.
 type marks []mark
 
-// marksInWindow is how finely a window is marked: what reading back reads in vain is at most one part of so many.
+// marksInWindow is the number of marks in a window: reading back reads at most one part of so many in vain.
 const marksInWindow = 16
 
 // with adds a mark at the end; the receiver is left as it is.
@@ -76,7 +76,8 @@ func (m marks) encode() json.RawMessage {
 	return raw
 }
 
-// decodeMarks reads what encode wrote. What cannot be read costs time only: the window is then read back from the beginning.
+// decodeMarks reads what encode wrote. What cannot be read costs time only: the window is then read back from the
+// beginning.
 func decodeMarks(raw json.RawMessage) marks {
 	var p position
 	if json.Unmarshal(raw, &p) != nil || p.Window.Stream == 0 {

@@ -16,10 +16,10 @@ import (
 // batchID names a batch; ids are never used twice.
 func batchID() string { return nuid.Next() }
 
-// oddities is how often in a row a server may refuse commits for a reason that we do not know before a person has to look.
+// oddities is how often in a row a server may refuse commits for an unknown reason before a person has to look.
 const oddities = 3
 
-// shortWindow is how long the stream may remember message ids for that to be waited out.
+// shortWindow is the longest duplicate window that is waited out.
 const shortWindow = 10 * time.Minute
 
 // failedCommit is a batch that was not acknowledged.
@@ -31,11 +31,12 @@ type failedCommit struct {
 	rejects  []connector.Reject
 }
 
-// outcome turns the end of a batch that was not acknowledged into one of the outcomes of connector.Log. After whatever is
-// unclear the stream has to be acquired anew.
+// outcome turns the end of a batch that was not acknowledged into one of the outcomes of connector.Log. After whatever
+// is unclear the stream has to be acquired anew.
 //
-// Whatever the server refused the batch for, the owner of the log is looked up first: whoever was overtaken is fenced. A batch with a
-// message id that the stream remembers, for one, is refused for that before its guard is looked at.
+// Whatever the reason of the refusal, the owner of the log is looked up first: an instance that was overtaken is
+// fenced. For example, the server refuses a batch with a message id that the stream remembers before it looks at the
+// guard.
 func (f *failedCommit) outcome(ctx context.Context, err error) error {
 	l, k := f.log, f.link
 	var notSent *notSentError
@@ -121,7 +122,7 @@ func (l *Log) unclear(cause error) error {
 	return fmt.Errorf("commit: unclear: %w", cause)
 }
 
-// odd is unclear, until it was so often that nothing else will come of it.
+// odd is unclear, until it has happened so often that trying again is of no use.
 func (f *failedCommit) odd(cause error) error {
 	l := f.log
 	if l.odds++; l.odds < oddities {
@@ -134,7 +135,8 @@ func (f *failedCommit) odd(cause error) error {
 	}
 }
 
-// silence looks for a reason in the stream's settings where no answer came: a stream may have been told to acknowledge nothing.
+// silence looks for a reason in the stream's settings where no answer came: a stream may have been told to acknowledge
+// nothing.
 func (f *failedCommit) silence(ctx context.Context, cause error) error {
 	l, k := f.log, f.link
 	if errors.Is(cause, errNoAnswer) && k.conn.IsConnected() {
@@ -182,8 +184,8 @@ func (f *failedCommit) changed(ctx context.Context, cause error) error {
 	return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, cause)
 }
 
-// duplicate is the outcome where the stream remembers the id of one of the messages. The log is looked at afresh once; if the message
-// is not in it then, it was removed, and the stream takes it once it has forgotten the id.
+// duplicate is the outcome where the stream remembers the id of one of the messages. The log is looked at afresh once;
+// if the message is not in it then, it was removed, and the stream takes it once it has forgotten the id.
 func (f *failedCommit) duplicate(ctx context.Context, api *apiError) error {
 	l, k := f.log, f.link
 	if l.duplicates++; l.duplicates == 1 {
@@ -208,13 +210,13 @@ func (f *failedCommit) duplicate(ctx context.Context, api *apiError) error {
 		l.sink.hints.edit("--dupe-window 2m")}
 }
 
-// remembers says why a stream does not take what was removed from it, and for how long.
+// remembers tells why a stream does not take what was removed from it, and for how long.
 func remembers(window time.Duration) string {
 	return fmt.Sprintf("it remembers the ids of messages that were removed from it, and takes them again once its duplicate window of %s has passed", window)
 }
 
-// owner says who has the log: nil where it is this instance; ErrFenced where another one has taken it over, which stays so until the
-// next Acquire; any other error where that cannot be told, or the log is not what it was.
+// owner checks that this instance owns the log. It returns ErrFenced if another one has taken it over, which then holds
+// until the next Acquire, and another error if that cannot be told or the log went back.
 func (l *Log) owner(ctx context.Context, k *link) error {
 	found, _, ok, err := l.read(ctx, k)
 	switch {
@@ -231,7 +233,7 @@ func (l *Log) owner(ctx context.Context, k *link) error {
 	return nil
 }
 
-// notNow says whether a refusal means that nothing was written and that the same may be taken later.
+// notNow reports whether a refusal means that nothing was written and that the same may succeed later.
 func notNow(api *apiError) bool {
 	switch api.Code {
 	case codeNoResources, codeTooManyBatches, codeClusterUnavailable, codeClusterNotLeader:
@@ -240,7 +242,7 @@ func notNow(api *apiError) bool {
 	return full(api) || api.Status == http.StatusTooManyRequests || api.Status == http.StatusServiceUnavailable
 }
 
-// full says whether there is no room.
+// full reports whether a refusal means that there is no room.
 func full(api *apiError) bool {
 	switch api.Code {
 	case codeStoreFailed, codeStorageFull, codeMemoryFull, codeAccountFull:
@@ -249,7 +251,8 @@ func full(api *apiError) bool {
 	return false
 }
 
-// refusal is the sink's; where the stream is gone under a log that stood somewhere, it says where, and how to go on after that.
+// refusal is that of the hints. If the stream is gone and this process knows where the log stood, it says where, and
+// how to go on after that.
 func (l *Log) refusal(api *apiError) *connector.Refusal {
 	refusal := l.sink.hints.refusal(api)
 	var back *connector.Refusal
@@ -274,7 +277,7 @@ func (l *Log) readError(operation string, err error) error {
 	case errors.As(err, &denied):
 		return l.sink.hints.denial(denied)
 	case errors.As(err, &api):
-		// A server that is just starting says 503 as well; only a person can tell it from one without JetStream.
+		// A server that is just starting answers 503 as well, so this may be a server without JetStream.
 		if notNow(api) {
 			return fmt.Errorf("%s: %w: %w", operation, connector.ErrNotNow, api)
 		}

@@ -89,7 +89,8 @@ func peersOf(info *jetstream.StreamInfo) []string {
 	return names
 }
 
-// peers judges the versions of the servers that hold the stream, or may come to hold it. The leader's is judged by what it says itself.
+// peers judges the versions of the servers that hold the stream, or may come to hold it. The leader's is judged by what
+// it says itself.
 func (r *report) peers(names []string, found map[string]peer, info *jetstream.StreamInfo) {
 	for _, name := range names {
 		leads := info != nil && info.Cluster != nil && info.Cluster.Leader == name
@@ -99,7 +100,8 @@ func (r *report) peers(names []string, found map[string]peer, info *jetstream.St
 	}
 }
 
-// count keeps how many servers with JetStream there are where the stream lies, as far as they say: for what hints propose.
+// count notes how many servers with JetStream there are where the stream lies, as far as they tell, for the replicas in
+// hints.
 func (h *hints) count(k *link, found map[string]peer) {
 	n, cluster := 0, k.conn.ConnectedClusterName()
 	for _, p := range found {

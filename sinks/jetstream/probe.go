@@ -16,11 +16,12 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// probed is how many of the streams' names the rights are tried with.
+// probed is the number of streams with whose names the rights are tried.
 const probed = 8
 
-// probe tries what the connector does, now and at its next start, with requests that change nothing: messages for another stream,
-// which the server refuses after it has admitted them, a consumer that lives for a moment, and a purge of a subject that does not exist.
+// probe tries what the connector does, now and at its next start, with requests that change nothing: messages for
+// another stream, which the server refuses after it has admitted them, a consumer that lives for a moment, and a purge
+// of a subject that does not exist.
 func (i *inspection) probe(ctx context.Context, info *jetstream.StreamInfo, claims []connector.Claim) error {
 	before := len(i.report)
 	for _, step := range []func() error{
@@ -73,8 +74,8 @@ func (i *inspection) probePublishing(ctx context.Context, claims []connector.Cla
 	return nil
 }
 
-// probeReading tries what a restart reads the log back with. Where the API comes from another account, a service that passes one reply
-// only would let everything else pass.
+// probeReading tries what a restart reads the log back with. Where the API comes from another account, a service that
+// passes one reply only would let everything else pass.
 func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInfo) error {
 	s, k, r := i.sink, i.link, &i.report
 	stream := s.config.Stream
@@ -112,11 +113,11 @@ func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInf
 	return nil
 }
 
-// election is how long a cluster may take to agree on leaders, of the stream and of what is made in it. Meanwhile nobody answers, as
-// where a right is missing.
+// election is how long a cluster may take to elect leaders for the stream and for what is made in it. Meanwhile nobody
+// answers, which looks like a missing right.
 const election = 15 * time.Second
 
-// settled tries again for that long, on a cluster, what finds nobody to answer it.
+// settled repeats, on a cluster and for that long, a request that nobody answers.
 func settled(ctx context.Context, info *jetstream.StreamInfo, try func() error) error {
 	err := try()
 	if info.Cluster == nil && info.Config.Replicas == 1 {
@@ -134,7 +135,7 @@ func settled(ctx context.Context, info *jetstream.StreamInfo, try func() error) 
 	return err
 }
 
-// leaderless says whether a request may have failed for want of a leader.
+// leaderless reports whether a request may have failed because there was no leader.
 func leaderless(err error) bool {
 	var api *apiError
 	if errors.As(err, &api) {

@@ -15,7 +15,8 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 )
 
-// serverProcess names, in the environment, the configuration of the NATS server that this test binary is to be instead of tests.
+// serverProcess names, in the environment, the configuration of the NATS server that this test binary is to be instead
+// of tests.
 const serverProcess = "TWOCHAT_CONNECTOR_TEST_NATS_SERVER"
 
 // serve runs a server until the standard input ends, as it does with the process of the test.

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// purger removes the older checkpoints of a log, beside whatever goes on. It can only be in vain: the newest one stays.
+// purger removes the older checkpoints of a log in the background. If it fails, they stay; the newest one always stays.
 type purger struct {
 	logger  *slog.Logger
 	stream  string // of JetStream

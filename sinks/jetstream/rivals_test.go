@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// replica is an instance that does what a Poller does with one list that all replicas read: it acquires, commits what the list has
-// beyond the log, and stands by once it was fenced, for as long as others commit.
+// replica is an instance that does what a Poller does with one list that all replicas read: it acquires, commits what
+// the list has beyond the log, and stands by once it was fenced, for as long as others commit.
 type replica struct {
 	log    *Log
 	listed *atomic.Uint64 // messages on the list
@@ -74,8 +74,9 @@ func (r *replica) standBy(ctx context.Context) {
 	}
 }
 
-// TestRivals lets live instances start one after the other on one stream, with messages flowing: each takes it over once, and whoever
-// was overtaken stays away. Their events have the same message ids, which the server looks at before it looks at the guard.
+// TestRivals lets live instances start one after the other on one stream, with messages flowing: each takes it over
+// once, and whoever was overtaken stays away. Their events have the same message ids, which the server looks at before
+// it looks at the guard.
 func TestRivals(t *testing.T) {
 	t.Parallel()
 	for _, instances := range []int{2, 3} {

@@ -28,8 +28,9 @@ type settings struct {
 // write to the stream.
 const settingsAge = 5 * time.Second
 
-// known returns the stream's settings, read again where they are old, refuse, or refresh asks for it. They are judged each time as at the
-// start: what would have been refused then is the refusal in them, what would have been warned of is said once.
+// known returns the stream's settings, read again where they are old, refuse, or refresh asks for it. They are judged
+// each time as at the start: what would have been refused then is the refusal in them, and what would have been warned
+// of is logged once.
 func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, error) {
 	s.mu.Lock()
 	held := s.settings
@@ -52,8 +53,8 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	return held, nil
 }
 
-// Look says whether the stream may be written to as it is set up now. It costs a request where the settings are not
-// fresh. The error is a refusal; whether the server is there, a commit finds out.
+// Look checks that the stream may be written to as it is set up now. It costs a request if the settings are not fresh.
+// The error is a refusal; only a commit finds out whether the server is there.
 func (s *Sink) Look(ctx context.Context) error {
 	k := s.held()
 	if k == nil || !k.conn.IsConnected() {
@@ -72,7 +73,7 @@ func (s *Sink) Look(ctx context.Context) error {
 	return nil
 }
 
-// judge holds the stream as it is now against what was asked of it at the start.
+// judge compares the stream as it is now with what was asked of it at the start.
 func (s *Sink) judge(info *jetstream.StreamInfo) *connector.Refusal {
 	var r report
 	r.leader(info)

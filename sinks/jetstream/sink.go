@@ -28,12 +28,12 @@ type Config struct {
 	Stream string `yaml:"stream"`
 	// Subject begins the subjects of events; those of checkpoints and quarantine get a suffix on its last token.
 	Subject string `yaml:"subject"`
-	// Domain is the JetStream domain of the stream, where servers are joined as leaf nodes; APIPrefix is the prefix under which another
-	// account's JetStream API is imported, in place of $JS.API. At most one of them is set.
+	// Domain is the JetStream domain of the stream, where servers are joined as leaf nodes; APIPrefix is the prefix under
+	// which another account's JetStream API is imported, in place of $JS.API. At most one of them is set.
 	Domain    string `yaml:"domain"`
 	APIPrefix string `yaml:"api_prefix"`
-	// Create makes the stream where it does not exist. Replicas, MaxAge and MaxBytes are for that only; Replicas 0 is three
-	// in a cluster, else one; MaxAge and MaxBytes 0 are no limit.
+	// Create makes the stream where it does not exist. Replicas, MaxAge and MaxBytes are for that only; Replicas 0 is
+	// three in a cluster, else one; MaxAge and MaxBytes 0 are no limit.
 	Create   bool          `yaml:"create"`
 	Replicas int           `yaml:"replicas"`
 	MaxAge   time.Duration `yaml:"max_age"`
@@ -114,8 +114,9 @@ type Sink struct {
 	settings settings
 }
 
-// windowsRead is how many windows are read back at a time. More of them make the start of a thousand streams no faster, as they share
-// a connection; but the answers come with the events' bodies, and all that are on their way are held in memory.
+// windowsRead is how many windows are read back at a time. More of them make the start of a thousand streams no faster,
+// as they share a connection; but the answers come with the events' bodies, and all that are on their way are held in
+// memory.
 const windowsRead = 4
 
 // Open makes a sink. It does no network I/O; the error lists what is wrong with the settings.
@@ -170,8 +171,8 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-// connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow, unless the context or
-// the sink has ended: nothing was sent.
+// connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow, unless the
+// context or the sink has ended: nothing was sent.
 func (s *Sink) connect(ctx context.Context) (*link, error) {
 	if k := s.held(); k != nil && k.conn.IsConnected() && !k.isDeaf() && s.open.Err() == nil {
 		return k, nil

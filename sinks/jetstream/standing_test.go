@@ -29,7 +29,8 @@ func wantRefused(t *testing.T, err error, words ...string) {
 	}
 }
 
-// commitInVain is what a Poller does after an unclear commit: it acquires. It returns the error of whichever did not go through.
+// commitInVain is what a Poller does after an unclear commit: it acquires. It returns the error of whichever did not go
+// through.
 func commitInVain(t *testing.T, log *Log, c connector.Checkpoint, events []connector.Event) error {
 	t.Helper()
 	err := log.Commit(t.Context(), events, nil, sinktest.Next(c, events, nil, c.Sequence))
@@ -130,7 +131,8 @@ func TestCreate_notAgain(t *testing.T) {
 	}
 }
 
-// TestAcquire_ofAPurgedStream: a process that has just started knows nothing of the log, but a stream that was purged whole shows it.
+// TestAcquire_ofAPurgedStream: a process that has just started knows nothing of the log, but a stream that was purged
+// whole shows it.
 func TestAcquire_ofAPurgedStream(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)

@@ -14,11 +14,12 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// gapsAsked is how many gaps of a window the leader is asked about. A log with more holes than that was cleaned by hand.
+// gapsAsked is how many gaps of a window the leader is asked about. A log with more holes than that was cleaned by
+// hand.
 const gapsAsked = 256
 
-// readHeader reads an event's place from its headers, which are the same in both modes. ok is false for what is not an event of
-// this source.
+// readHeader reads an event's place from its headers, which are the same in both modes. ok is false for what is not an
+// event of this source.
 func readHeader(header natsgo.Header, source string) (seen connector.Seen, ok bool) {
 	encoded := header.Get(natssink.HeaderMessageID)
 	id, err := natssink.DecodeHeader(encoded)
@@ -46,7 +47,7 @@ type place struct {
 // places are events in log order.
 type places []place
 
-// add takes an event in. What stands out of turn was appended by a repair, and is no part of the log's order.
+// add adds an event. An event out of order was appended by a repair, and is no part of the log's order.
 func (p *places) add(header natsgo.Header, sequence uint64, source string) {
 	seen, ok := readHeader(header, source)
 	if n := len(*p); ok && (n == 0 || seen.Sequence > (*p)[n-1].Sequence) {
@@ -87,8 +88,8 @@ func (w *windowReader) read(ctx context.Context, c connector.Checkpoint) (connec
 	last, readable := readHeader(header, l.claim.Stream.Source())
 	want := min(uint64(max(l.claim.Window, 0)), c.Sequence)
 	if readable && last.Sequence == c.Sequence && uint64(len(c.Tail)) >= want {
-		// The checkpoint names all events that are wanted. If the log still holds every one it ever had, there is nothing to read:
-		// so a thousand quiet streams start without a thousand consumers.
+		// The checkpoint names all events that are wanted. If the log still holds every one it ever had, there is nothing to
+		// read: so a thousand quiet streams start without a thousand consumers.
 		n, ok, err := k.count(ctx, l.sink.config.Stream, l.events)
 		if err != nil {
 			return connector.State{}, err
@@ -151,8 +152,8 @@ func tail(c connector.Checkpoint, want uint64) []connector.Seen {
 	return seen
 }
 
-// adopt takes events above the checkpoint into it. A server never leaves any; but one that broke its word in the middle of a
-// batch (a disk that failed) must not make us write them again.
+// adopt adds events above the checkpoint to it. A server never leaves any, unless it broke its promise in the middle of
+// a batch (a disk that failed). They must not be written again.
 func adopt(c connector.Checkpoint, read places) connector.Checkpoint {
 	for _, p := range read {
 		if p.Sequence <= c.Sequence {
@@ -195,9 +196,10 @@ func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, 
 	return read, err
 }
 
-// confirmEnd makes sure that the log ends where what was read ends, where that is short of the checkpoint. The events up to there have
-// expired or were erased, or the server that answered is behind: a leader that was cut off answers for a while from what it had. So the
-// rest is read, up to the take-over checkpoint that this instance has just written, which no server has that is behind.
+// confirmEnd makes sure that the log really ends where the reading ended, if that is short of the checkpoint. Either
+// the missing events have expired or were erased, or the server that answered is behind: a leader that was cut off
+// answers for a while from what it had. So the rest is read, up to the take-over checkpoint that this instance has just
+// written, which a server that is behind does not have.
 func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, read places) (places, error) {
 	l, n := w.log, len(read)
 	if w.known.replicas < 2 || c.Sequence == 0 || n > 0 && read[n-1].Sequence >= c.Sequence {
@@ -218,8 +220,9 @@ func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, r
 	return read, err
 }
 
-// consume reads the messages' headers under some subjects by a consumer, from one stream sequence to another, and returns the last
-// sequence that it read. A consumer may be served by a replica that lags: it ends only where the leader says that the log ends.
+// consume reads the messages' headers under some subjects by a consumer, from one stream sequence to another, and
+// returns the last sequence that it read. A consumer may be served by a replica that lags: it ends only where the
+// leader says that the log ends.
 func (w *windowReader) consume(
 	ctx context.Context, filters []string, from, to uint64, each func(m jetstream.Msg, sequence uint64),
 ) (last uint64, err error) {
@@ -267,8 +270,8 @@ func (w *windowReader) consume(
 	}
 }
 
-// short says what it means that a consumer brings no more: what is waited for may have expired or been erased meanwhile, or the server
-// that serves it lags.
+// short finds out why a consumer brings no more messages: they may have expired or been erased meanwhile, or the server
+// that serves the consumer lags.
 func (w *windowReader) short(ctx context.Context, filters []string, from, last uint64, replies int) error {
 	var end uint64
 	for _, filter := range filters {

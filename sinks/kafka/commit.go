@@ -88,8 +88,8 @@ type unprovenError struct{ err error }
 func (e *unprovenError) Error() string { return e.err.Error() }
 func (e *unprovenError) Unwrap() error { return e.err }
 
-// refused names the outcome of a commit that ended before its transaction began. Nothing of it was sent, and the epoch
-// can be asked for again.
+// refused names the outcome of a commit that ended before its transaction began. Nothing was sent, and the epoch can be
+// raised again.
 func (l *log) refused(ctx context.Context, err error) error {
 	switch {
 	case isFenced(err):

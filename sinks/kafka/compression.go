@@ -35,8 +35,8 @@ type compressor struct {
 	lz4         *lz4.Writer   // the same
 }
 
-// zstdWindow is how far back zstd looks for what repeats, and about what a compressor holds for that. kafka-go's would
-// hold 8 MB each, for output that is half a percent smaller.
+// zstdWindow is how far back zstd looks for repetitions, and about the memory that a compressor takes for that.
+// kafka-go's would take 8 MB each, for output that is half a percent smaller.
 const zstdWindow = 256 << 10
 
 // open begins a batch. Close ends it and leaves w open.

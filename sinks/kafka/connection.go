@@ -40,7 +40,7 @@ func (c Config) dialer() func(ctx context.Context, network, address string) (net
 	}
 }
 
-// handshakeError means that a broker took the connection, and TLS could not be agreed on.
+// handshakeError means that a broker took the connection, and the TLS handshake failed.
 type handshakeError struct{ err error }
 
 func (e *handshakeError) Error() string { return "tls: " + e.err.Error() }

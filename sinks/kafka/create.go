@@ -38,8 +38,8 @@ type topicMaker struct {
 // setting is one of a topic's settings.
 type setting struct{ name, value string }
 
-// settings are what a topic is made with beside its partitions. No replica that lags may ever lead one of them: what
-// was acknowledged would be gone.
+// settings lists the settings that a topic is made with. No replica that lags may ever lead a partition: acknowledged
+// records would be lost.
 func (m *topicMaker) settings(topic string, replicas int) []setting {
 	list := []setting{
 		{"min.insync.replicas", strconv.Itoa(max(1, replicas-1))},
@@ -163,9 +163,9 @@ func (m *topicMaker) refuseLost(ctx context.Context, topic, other string) error 
 // wantedReplicas is how many replicas a topic should have, where the cluster has as many brokers.
 const wantedReplicas = 3
 
-// replicas is with how many replicas topics are made: three, or as many as the cluster has brokers. How many answer now
-// says little: one may be down, and a topic stays as it was made. What the brokers keep their own transactions with
-// says how many there should be.
+// replicas is the number of replicas that topics are made with: three, or as many as the cluster has brokers. The
+// number of brokers that answer now is not enough: one may be down, and a topic keeps the replicas that it was made
+// with. The replicas of the brokers' own topic of transactions tell how many there should be.
 func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
 	if m.config.Replicas > 0 {
 		return m.config.Replicas, nil
@@ -197,12 +197,12 @@ func (e *fewBrokersError) Error() string {
 		"waiting for the others (or set sink.kafka.replicas)", e.meant, e.alive)
 }
 
-// Hint says what to do, as the brokers that answer are not what is wrong.
+// Hint says what to do. The brokers that answer are not what is wrong.
 func (e *fewBrokersError) Hint() string {
 	return fmt.Sprintf("start the other brokers; where there are none, `sink.kafka.replicas: %d` makes topics with what is there", e.alive)
 }
 
-// meantReplicas is for how many replicas the cluster is set up, at most three; 0 is not known.
+// meantReplicas is the number of replicas that the cluster is set up for, at most three; 0 if it is not known.
 func (m *topicMaker) meantReplicas(ctx context.Context, v *view) (int, error) {
 	meant := 0
 	for id := range v.brokers {

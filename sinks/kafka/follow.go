@@ -88,10 +88,10 @@ func (f *follower) run(ctx context.Context, cancel context.CancelFunc, last int)
 	return nil
 }
 
-// ends gives the extents of what is committed. Where settled is asked for, they hold all that was acknowledged before:
-// a broker acknowledges the end of a transaction some milliseconds before its markers are in every partition, and until
-// then readers do not see its events. The open transaction of a writer that died is not waited for longer than that may
-// take.
+// ends returns the extents of what is committed. With settled they include all that was acknowledged before: a broker
+// acknowledges the end of a transaction some milliseconds before its markers are in every partition, and until then
+// readers do not see its events. It waits only as long as that may take, not for the open transaction of a writer that
+// died.
 func (f *follower) ends(ctx context.Context, count int, settled bool) ([]extent, error) {
 	topic := f.sink.topics.events
 	var written []extent // when it began, not what others write while it waits
@@ -126,7 +126,8 @@ func reached(ends, written []extent) bool {
 	return true
 }
 
-// newest reads the last n events of a partition, from further and further back until there are as many or it begins.
+// newest reads the last n events of a partition, beginning further and further back until it finds as many or reaches
+// the beginning.
 func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]followed, error) {
 	for step := int64(4*n + 100); ; step *= 4 {
 		from := max(end.start, end.end-step)
@@ -170,8 +171,8 @@ func (f *follower) last(lists [][]followed, n int) []followed {
 	return taken
 }
 
-// compare says which of two events of different partitions is the newer one. Within a stream the sequence knows,
-// between streams the time of the commit is all there is.
+// compare orders two events of different partitions: within a stream by sequence, between streams by the time of the
+// commit, which is all there is.
 func (f *follower) compare(a, b followed) int {
 	if f.source != "" {
 		return cmp.Compare(a.seen.Sequence, b.seen.Sequence)
@@ -179,7 +180,8 @@ func (f *follower) compare(a, b followed) int {
 	return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.seen.Sequence, b.seen.Sequence))
 }
 
-// live gives what is committed to a partition from an offset on, until the context ends or the caller has enough.
+// live gives the caller what is committed to a partition from an offset on, until the context ends or the caller has
+// enough.
 func (f *follower) live(ctx context.Context, p int, from int64) {
 	at := topicPartition{f.sink.topics.events, int32(p)}
 	for ctx.Err() == nil {
@@ -217,7 +219,7 @@ func (f *follower) live(ctx context.Context, p int, from int64) {
 
 var errEnough = errors.New("enough")
 
-// take makes a followed event of a record; ok is false for what is not asked for.
+// take makes a followed event of a record; ok is false if the event is not asked for.
 func (f *follower) take(r *protocol.Record) (e followed, ok bool) {
 	if source := attributeSource.of(r.Headers); f.source != "" && string(source) != f.source {
 		return e, false
@@ -237,7 +239,7 @@ func (f *follower) take(r *protocol.Record) (e followed, ok bool) {
 	return followed{r.Time, seen, event}, true
 }
 
-// give calls the caller; false says that it has enough.
+// give passes an event to the caller, and returns false if the caller has enough.
 func (f *follower) give(e followed) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

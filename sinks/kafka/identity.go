@@ -10,11 +10,11 @@ import (
 )
 
 // identityVersion is the version of a metadata request from which on brokers (2.8 and newer) tell a topic's id.
-// kafka-go knows none as new, so the message is kmsg's.
+// kafka-go does not know that version, so the message is kmsg's.
 const identityVersion = 10
 
-// identities asks for the topics' ids: a topic that was deleted and made anew has another one. Asked of kafka-go's
-// connection, as a message that is exchanged raw.
+// identities asks for the topics' ids: a topic that was deleted and made anew has another one. It is sent over
+// kafka-go's connection as a raw message.
 type identities struct {
 	request kmsg.MetadataRequest
 	answer  *kmsg.MetadataResponse

@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Judge says what Log.Acquire would, from a look that changes nothing.
+// Judge returns what Log.Acquire would, and changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	a := &admission{s, claim}
 	return wrap("judge", s.hints.judged(asNotNow(a.judge(ctx))))

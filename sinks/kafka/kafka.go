@@ -100,8 +100,8 @@ func (s *Sink) Promise() connector.Promise {
 	}
 }
 
-// Create makes the topics that are missing. It changes nothing that is there. A topic that is gone while the others
-// hold what was written with it is not made: that would take a log that was lost for one that never was.
+// Create makes the topics that are missing. It changes nothing that is there. It does not make a topic that is gone
+// while the others hold what was written together with it: a lost log would pass for a new one.
 func (s *Sink) Create(ctx context.Context) error { return s.maker.create(ctx, false) }
 
 // Rehearse tries Create: the brokers examine the request for topics and make none.

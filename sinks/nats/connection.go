@@ -19,8 +19,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// dialTimeout bounds one attempt to connect where the context does not bound it more tightly. A server that hangs takes connections and
-// says nothing, and others may be waiting behind it.
+// dialTimeout bounds one attempt to connect where the context does not bound it more tightly. A server that hangs takes
+// connections and says nothing, and others may be waiting behind it.
 const dialTimeout = 3 * time.Second
 
 // Connection is how NATS servers are reached. Core NATS and JetStream share it.
@@ -104,9 +104,10 @@ func (c Connection) Validate() []connector.Finding {
 	return findings
 }
 
-// Dial makes one attempt to connect, bounded by the context and three seconds, and wraps connector.ErrNotNow where there is
-// no server to be had. The connection then reconnects by itself for ever; what is published meanwhile fails at once
-// and is not sent later. A connection that closed for good (rotated nkeys) is to be dialled anew. The caller closes it.
+// Dial makes one attempt to connect, bounded by the context and three seconds. Its error wraps connector.ErrNotNow
+// where no server can be reached. The connection then reconnects by itself for ever; what is published meanwhile fails
+// at once and is not sent later. A connection that closed for good (rotated nkeys) is to be dialled anew. The caller
+// closes it.
 func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
@@ -134,8 +135,7 @@ func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn
 	return nil, fmt.Errorf("connect to NATS at %s: %w", c.where(), c.named(err))
 }
 
-// named is an error of connecting by what keeps the connection from being made, as far as that is known. It is an
-// ErrNotNow.
+// named names what keeps the connection from being made, as far as that is known. It is an ErrNotNow.
 func (c Connection) named(err error) error {
 	if o := c.obstacle(err); o != nil {
 		return o
@@ -172,8 +172,8 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 	o.PingInterval, o.MaxPingsOut = pingInterval, pingsOut
 	o.ReconnectWait = reconnectWait
 	o.MaxReconnect = -1
-	// A server that is out of its mind for a moment must not end the connection. A new nkey is only read by a new
-	// connection, so there the second refusal does end it.
+	// A server that refuses for a moment must not end the connection. But only a new connection reads a new nkey, so with
+	// an nkey the second refusal ends it.
 	o.IgnoreAuthErrorAbort = c.NKeyFile == ""
 	o.DisconnectedErrCB = func(_ *natsgo.Conn, err error) {
 		if err != nil {
@@ -203,7 +203,7 @@ const (
 	reconnectWait = 500 * time.Millisecond
 )
 
-// plain is the text of an error of the server's without what it quotes: a subject may name a chat.
+// plain is the text of a server's error without its quotations, as a subject may name a chat.
 func plain(err error) string {
 	if errors.Is(err, natsgo.ErrPermissionViolation) {
 		return "permissions violation: grant the right to publish and subscribe to the sink's subjects, and to use JetStream"
@@ -212,7 +212,7 @@ func plain(err error) string {
 	return text
 }
 
-// secure says whether nothing is ever sent in clear.
+// secure reports whether everything is sent encrypted.
 func (c Connection) secure() bool {
 	if c.TLS.wanted() {
 		return true

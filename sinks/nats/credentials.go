@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// userCredentials has the file read anew at each connect, the JWT and the seed in one go each.
+// userCredentials reads the file again at each connect, once for the JWT and once for the seed.
 func (c Connection) userCredentials(o *natsgo.Options) error {
 	read := func() (string, error) {
 		text, err := secret.Text(c.credsPath())
@@ -62,7 +62,7 @@ func (c Connection) credsPath() string {
 	return c.CredsFile
 }
 
-// userKey has the seed read anew for each signature; its public half is that of the first.
+// userKey reads the seed again for each signature; the public key is that of the first seed.
 func (c Connection) userKey(o *natsgo.Options) error {
 	text, err := secret.Text(c.NKeyFile)
 	if err != nil {
@@ -86,7 +86,7 @@ func (c Connection) userKey(o *natsgo.Options) error {
 	})(o)
 }
 
-// signed is a nonce's signature with the seed in a text. The seed stays in memory no longer than that.
+// signed signs a nonce with the seed in a text. The seed stays in memory no longer than that.
 func signed(nonce []byte, text, key string) ([]byte, error) {
 	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
 	if err != nil {

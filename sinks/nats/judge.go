@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
-// Judge says what Log.Acquire would, from a look that changes nothing.
+// Judge returns what Log.Acquire would, and changes nothing.
 func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	if _, err := s.connection(ctx); err != nil {
 		return err
@@ -15,5 +15,5 @@ func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
 	return file.NewStateStore(s.config.State, limits, s.write).Judge(ctx, claim)
 }
 
-// Rehearse says whether Create would do.
+// Rehearse checks that Create would succeed.
 func (s *Sink) Rehearse(context.Context) error { return s.store.Rehearse() }

@@ -16,13 +16,14 @@ const (
 	HeaderContentType = "Content-Type"
 	// HeaderMessageID is source|id: JetStream drops a second message with the same one for a while.
 	HeaderMessageID = "Nats-Msg-Id"
-	// HeaderPrefix begins the header of an attribute in binary mode. Some receivers take a message with any such header for
-	// one in binary mode, whatever its content type.
+	// HeaderPrefix begins the header of an attribute in binary mode. Some receivers take a message with any such header
+	// for one in binary mode, whatever its content type.
 	HeaderPrefix = "ce-"
 )
 
-// Headers of a message in structured mode from which its place is read without its body. They are absent where the attribute
-// is. Messages in binary mode, and those that earlier versions wrote, have the attributes' own headers instead.
+// Headers of a message in structured mode from which its place is read without its body. They are absent where the
+// attribute is. Messages in binary mode, and those that earlier versions wrote, have the attributes' own headers
+// instead.
 const (
 	headerSequence = "Twochat-Sequence"
 	headerLate     = "Twochat-Late"
@@ -36,8 +37,8 @@ func Place(header natsgo.Header) (sequence string, late bool) {
 	return header.Get(HeaderPrefix + "sequence"), header.Get(HeaderPrefix+"late") == "true"
 }
 
-// Message writes an event as a NATS message (the CloudEvents NATS binding). Nothing in it shares memory with the event but, in
-// binary mode, the data.
+// Message writes an event as a NATS message (the CloudEvents NATS binding). Nothing in it shares memory with the event
+// but, in binary mode, the data.
 func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *natsgo.Msg {
 	m, _ := AppendMessage(make([]byte, 0, len(e.Data)+MoreThanData), subjectPrefix, e, enc)
 	return m
@@ -46,7 +47,8 @@ func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *
 // MoreThanData is about how many bytes more than its data a message's body has in structured mode.
 const MoreThanData = 768
 
-// AppendMessage is Message with a body that is appended to dst, which it returns: the bodies of many messages may lie in one buffer.
+// AppendMessage is Message with a body that is appended to dst, which it returns: the bodies of many messages may lie
+// in one buffer.
 func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc connector.Encoding) (*natsgo.Msg, []byte) {
 	m := &natsgo.Msg{
 		Subject: subjectPrefix + "." + connector.SubjectToken(streamName(e.Source)) + "." + connector.SubjectToken(e.Direction()) + "." + connector.SubjectToken(e.Chat),
@@ -74,8 +76,8 @@ func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc con
 	return m, dst
 }
 
-// RejectMessage writes a reject for the quarantine, in structured mode. Its raw bytes are cut until the message has at most
-// `most` bytes; 0 is no limit.
+// RejectMessage writes a reject for the quarantine, in structured mode. Its raw bytes are cut until the message has at
+// most `most` bytes; 0 is no limit.
 func RejectMessage(subjectPrefix string, s connector.Stream, r *connector.Reject, enc connector.Encoding, most int64) (*natsgo.Msg, error) {
 	m := &natsgo.Msg{
 		Subject: QuarantineSubject(subjectPrefix, s.Name),
@@ -136,8 +138,8 @@ func QuarantineSubject(prefix, stream string) string {
 	return prefix + "-quarantine." + connector.SubjectToken(stream)
 }
 
-// CheckSubject says what is wrong with a subject prefix, or nothing: it is one or more tokens of letters, digits, `_` and
-// `-`, with dots between them, 128 characters at most.
+// CheckSubject says what is wrong with a subject prefix, or nothing: it is one or more tokens of letters, digits, `_`
+// and `-`, with dots between them, 128 characters at most.
 func CheckSubject(prefix string) string {
 	if len(prefix) > 128 {
 		return "longer than 128 characters"
@@ -171,8 +173,8 @@ func each(header natsgo.Header) iter.Seq2[string, string] {
 	}
 }
 
-// EncodeHeader writes an attribute's value as a header's: space, `"`, `%` and every byte outside of U+0021-U+007E become
-// a percent sign and two upper-case hex digits.
+// EncodeHeader writes an attribute's value as a header's: space, `"`, `%` and every byte outside of U+0021-U+007E
+// become a percent sign and two upper-case hex digits.
 func EncodeHeader(value string) string {
 	for i := range len(value) {
 		if !plainInHeader(value[i]) {

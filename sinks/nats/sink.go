@@ -38,7 +38,8 @@ func (c Config) Validate() []connector.Finding {
 }
 
 const (
-	// flushTimeout bounds how long a commit waits for the server to have read it. One that has not answered by then is left.
+	// flushTimeout bounds how long a commit waits for the server to have read it. One that has not answered by then is
+	// left.
 	flushTimeout = 3 * time.Second
 	// allowance is what a server's max_payload has to leave for the headers and attributes of an event.
 	allowance = 4 << 10
@@ -89,7 +90,7 @@ func (p *place) Acquire(ctx context.Context) (connector.State, error) {
 
 var errClosed = errors.New("the sink is closed")
 
-// connection gives the connection, and makes it where there is none. An error says that nothing can be sent now.
+// connection returns the connection, and makes it where there is none. An error means that nothing can be sent now.
 func (s *Sink) connection(ctx context.Context) (*natsgo.Conn, error) {
 	select {
 	case s.turn <- struct{}{}:
@@ -140,7 +141,7 @@ func (s *Sink) write(ctx context.Context, stream connector.Stream, events []conn
 		}
 		return fmt.Errorf("flush to %s: %w", server, err)
 	}
-	// The server answers in order: what it refused, it said before it answered the flush.
+	// The server answers in order: its refusals come before its answer to the flush.
 	if errors.Is(conn.LastError(), natsgo.ErrPermissionViolation) {
 		conn.Close() // the error stays with the connection
 		return &connector.Refusal{
@@ -170,7 +171,7 @@ func (s *Sink) messages(stream connector.Stream, events []connector.Event, rejec
 	return messages, nil
 }
 
-// Create makes the folder in which the state's lies; core NATS has nothing to make.
+// Create makes the parent of the state's folder; core NATS has nothing to make.
 func (s *Sink) Create(context.Context) error { return s.store.Create() }
 
 // Check asks the server who it is, and looks whether the state can be written.

@@ -17,7 +17,7 @@ func (e *FileError) Error() string { return "read " + e.Key + ": " + e.Err.Error
 // Unwrap gives the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Hint says what to do, to whom the key is told whole, with what the file should hold.
+// Hint says what to do. It takes the whole key, and what the file should hold.
 func (e *FileError) Hint(key, content string) string {
 	var errno syscall.Errno
 	if errors.As(e.Err, &errno) {

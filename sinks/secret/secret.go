@@ -1,7 +1,8 @@
-// Package secret reads secrets out of files as people and their editors write them, and shows nothing that may be one.
+// Package secret reads secrets from files as people and their editors write them, and shows nothing that may be a
+// secret.
 //
-// A key that names a file takes any text, and sooner or later somebody writes the secret itself there. So no error of this
-// package has a path that cannot be told from a secret, and none has a byte of a file.
+// A key that names a file takes any text, and sooner or later somebody writes the secret itself there. So no error of
+// this package shows a path that may be a secret, and none shows a byte of a file.
 package secret
 
 import (
@@ -25,8 +26,8 @@ const MaxBytes = 64 << 10
 // hidden stands for a path that may be a secret.
 const hidden = "the file that it names (not shown, as it may be the secret itself)"
 
-// Shown is a path as it may be printed: whole where the file is there, or where the path lies below a folder that is, other
-// than the root and the current one. Everything else may be a secret that was written where a path belongs.
+// Shown is a path as it may be printed: whole where the file is there, or where the path lies below a folder that is,
+// other than the root and the current one. Everything else may be a secret that was written where a path belongs.
 func Shown(path string) string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
@@ -41,7 +42,8 @@ func Shown(path string) string {
 	}
 }
 
-// Raw is what the file holds, and the state of the very file that was read: the name may mean another one a moment later.
+// Raw is what the file holds, and the state of the very file that was read: the name may mean another one a moment
+// later.
 func Raw(path string) ([]byte, fs.FileInfo, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -78,8 +80,8 @@ func Cause(err error) error {
 	return err
 }
 
-// Text is a file of several lines: keys and certificates in PEM, credentials of NATS. It may be UTF-8 with or without a mark,
-// or UTF-16 with one, as editors on Windows write it.
+// Text is a file of several lines: keys and certificates in PEM, credentials of NATS. It may be UTF-8 with or without a
+// mark, or UTF-16 with one, as editors on Windows write it.
 func Text(path string) (string, error) {
 	content, _, err := Raw(path)
 	if err != nil {
@@ -92,8 +94,8 @@ func Text(path string) (string, error) {
 	return text, nil
 }
 
-// Line is a file that holds a single secret: a key, a token, a password. White space and invisible characters around it are no
-// part of it; an editor or `echo` put them there.
+// Line is a file that holds a single secret: a key, a token, a password. White space and invisible characters around it
+// are no part of it; an editor or `echo` put them there.
 func Line(path string) (string, error) {
 	content, _, err := Raw(path)
 	if err != nil {
@@ -122,7 +124,7 @@ func Trim(content []byte) (string, error) {
 	return text, nil
 }
 
-// unseen tells characters that nobody sees: blanks, and those that join, part or mark a text.
+// unseen reports whether a character is invisible: blanks, and characters that join, part or mark a text.
 func unseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 // Decode makes UTF-8 of a text that says by its first bytes that it is UTF-8 or UTF-16, and takes any other for UTF-8.

@@ -21,7 +21,8 @@ func wideText(text string, little bool) string {
 	return out.String()
 }
 
-// Editors, shells and Secrets write a key in many ways; each is read, or the error names what is wrong and quotes nothing.
+// Editors, shells and Secrets write a key in many ways; each is read, or the error names what is wrong and quotes
+// nothing.
 func TestLine(t *testing.T) {
 	const key = "UAKabc"
 	for name, c := range map[string]struct{ content, wrong string }{

@@ -9,7 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// backRules are the clauses about a log that goes back under its owner: it is refused, with the way on, and never a first start.
+// backRules are the clauses about a log that goes back under its owner: it is refused, with the way on, and never a
+// first start.
 var backRules = []rule{
 	{name: "back: a log that is taken away under its owner is refused, and nothing is written", except: unlessVanish, test: func(s *scene) {
 		claim := Claim("595981048477", "one")

@@ -30,8 +30,8 @@ func Claim(name, instance string) connector.Claim {
 	return connector.Claim{Stream: Stream(name), Privacy: Privacy, Instance: instance, TypePrefix: TypePrefix, Window: 20_000}
 }
 
-// Events makes n events of a stream, with the sequences from, from+1, …. The same arguments give the same events. They differ
-// in every attribute, some are late, some have no time, and their data is hard to carry unchanged.
+// Events makes n events of a stream, with the sequences from, from+1, …. The same arguments give the same events. They
+// differ in every attribute, some are late, some have no time, and their data is hard to carry unchanged.
 func Events(stream connector.Stream, from uint64, n int) []connector.Event {
 	return eventsOf("", stream, from, n)
 }
@@ -63,7 +63,8 @@ func eventsOf(owner string, stream connector.Stream, from uint64, n int) []conne
 	return events
 }
 
-// data is an item that breaks where it is decoded and encoded again: large numbers, escapes, key order, blanks, a lone surrogate.
+// data is an item that breaks where it is decoded and encoded again: large numbers, escapes, key order, blanks, a lone
+// surrogate.
 func data(uuid string, sequence uint64) []byte {
 	quoted := strings.ReplaceAll(uuid, `"`, `\"`)
 	return fmt.Appendf(nil, `{ "uuid":"%s","n":%d, "big":12345678901234567890,"f":1.0e+02,"text":"a\u0000 <b> \ud800 ü \/ 🙂\n","b":1,"a":{"b":[ ]} }`, quoted, sequence)

@@ -16,7 +16,8 @@ type Promise int
 const (
 	// AllOrNothing: a commit happens whole or not at all, for every reader.
 	AllOrNothing Promise = iota
-	// Prefix: what an unclear commit left is a prefix of its events, found by the next Acquire. None is lost, none doubled.
+	// Prefix: what an unclear commit left is a prefix of its events, found by the next Acquire. None is lost, none
+	// doubled.
 	Prefix
 	// BestEffort: events of an unclear commit may be lost or come twice.
 	BestEffort
@@ -32,8 +33,8 @@ type Sink interface {
 	Close() error
 }
 
-// Suite is a sink under test. The zero value of every field but New asks for the whole contract; each exception is named in the
-// test's log.
+// Suite is a sink under test. The zero value of every field but New asks for the whole contract; each exception is
+// named in the test's log.
 type Suite struct {
 	// New makes an empty place: a topic, a JetStream stream, a folder. Each case has its own.
 	New func(t *testing.T) Place
@@ -41,7 +42,8 @@ type Suite struct {
 	Promise Promise
 	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 where it takes any.
 	Oversized int
-	// Exclusive says that a second sink on a place that is in use gets a *connector.Refusal; owners then compete as logs of one sink.
+	// Exclusive says that a second sink on a place that is in use gets a *connector.Refusal; owners then compete as logs
+	// of one sink.
 	Exclusive bool
 	// Unkept says that the sink keeps no events: it remembers keys beside the checkpoint, and Follow knows no past.
 	Unkept bool
@@ -57,20 +59,21 @@ type Suite struct {
 type Place struct {
 	// Open opens a sink on the place. A sink that is opened later sees what the former ones wrote. The suite closes it.
 	Open func(t *testing.T) Sink
-	// Read lists a stream's events in log order, by another client than the sink's (see Structured and Binary). An event that is
-	// there twice is listed twice.
+	// Read lists a stream's events in log order, by another client than the sink's (see Structured and Binary). An event
+	// that is there twice is listed twice.
 	Read func(t *testing.T, stream string) []Stored
 	// Quarantined lists a stream's rejects in the order in which they were written (see Quarantine).
 	Quarantined func(t *testing.T, stream string) []Quarantined
-	// Forget removes the stream's checkpoint and leaves its events; no sink is open meanwhile. Nil where events are not kept.
+	// Forget removes the stream's checkpoint and leaves its events; no sink is open meanwhile. Nil where events are not
+	// kept.
 	Forget func(t *testing.T, stream string)
 	// Erase removes one event, by right; no sink is open meanwhile. Nil where that cannot be done.
 	Erase func(t *testing.T, stream string, sequence uint64)
-	// Vanish takes the whole log away, events and checkpoints of all streams, while sinks are open: a purge, a topic or a folder that
-	// was deleted and, where the broker does that, made anew. Nil only where nothing is kept.
+	// Vanish takes the whole log away, events and checkpoints of all streams, while sinks are open: a purge, a topic or a
+	// folder that was deleted and, where the broker does that, made anew. Nil only where nothing is kept.
 	Vanish func(t *testing.T)
-	// Copy makes a copy of the place as it is, and returns what puts it back while sinks are open, as someone does who restores a
-	// backup. Nil where the sink's technology has no such thing.
+	// Copy makes a copy of the place as it is, and returns what puts it back while sinks are open, as someone does who
+	// restores a backup. Nil where the sink's technology has no such thing.
 	Copy func(t *testing.T) (restore func(t *testing.T))
 	// Stop takes the broker down and returns what brings it back, with its data. Nil where there is none.
 	Stop func(t *testing.T) (start func(t *testing.T))
