@@ -36,12 +36,6 @@ var (
 	errNotJSON    = errors.New("decode event: its data is not JSON")
 )
 
-// attributeOrder is the one in which Event.AppendJSON writes attributes. Any other comes after them.
-var attributeOrder = [...]string{
-	"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "partitionkey", "sentby",
-	"recordedtime", "sequence", "late",
-}
-
 // Decode gives the event in a broker's message in the JSON format, whatever mode it is stored in; of an event of ours it
 // is what Event.AppendJSON wrote. Names of headers are compared without regard to case. Data in binary mode goes in as it
 // is.
@@ -113,7 +107,8 @@ func fromBinary(attributes map[string]string, data []byte) ([]byte, error) {
 		return nil, errNotJSON
 	}
 	names := make([]string, 0, len(attributes))
-	for _, name := range attributeOrder {
+	for i := range attributeForms {
+		name := attributeForms[i].Name
 		if _, ok := attributes[name]; ok {
 			names = append(names, name)
 		}
@@ -146,8 +141,10 @@ func fromBinary(attributes map[string]string, data []byte) ([]byte, error) {
 	return append(event, '}'), nil
 }
 
-// boolean says which of our attributes are Booleans in the JSON format. Headers hold every attribute as text.
-func boolean(name string) bool { return name == "late" }
+// boolean says which of our attributes are Booleans in the JSON format.
+func boolean(name string) bool {
+	return slices.ContainsFunc(attributeForms[:], func(form AttributeForm) bool { return form.Boolean && form.Name == name })
+}
 
 // attributeName follows CloudEvents 1.0 §3.1: lower-case letters and digits, and never the member that holds the data.
 func attributeName(name string) bool {

@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"connector/poller":              {"connector", "connector/quota", "connector/reader"},
 	"connector/quota":               {"connector"},
 	"connector/connectortest":       {"connector"},
+	"connector/schema":              {"connector", "connector/twochat"},
 	"connector/simulation":          nil,
 	"connector/twochat":             {"connector"},
 	"connector/twochat/twochattest": nil,
@@ -39,7 +40,7 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/backfill", "cmd/twochat-connector/cli",
 		"cmd/twochat-connector/demo", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config",
-		"connector", "connector/quota", "connector/twochat", "sinks", "sinks/embedded", "sinks/file",
+		"connector", "connector/quota", "connector/schema", "connector/twochat", "sinks", "sinks/embedded", "sinks/file",
 	},
 	"cmd/twochat-connector/text":    {"config"},
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},

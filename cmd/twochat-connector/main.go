@@ -51,6 +51,7 @@ func commands() []command {
 		{"tail", "follow the events in the sink", runTail},
 		{"preview", "show what privacy does to messages, before and after", runPreview},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill},
+		{"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels", runSchema},
 		{"version", "print the version", printVersion},
 	}
 }

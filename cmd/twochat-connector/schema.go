@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector/schema"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+const aboutSchema = `
+Prints a schema, for who reads what the connector writes and for editors: schema event, schema row, schema config or
+schema asyncapi.
+
+    event     a CloudEvent of the connector's: a message's, a checkpoint or a reject (JSON Schema 2020-12)
+    row       the data of an event where events.data is row (JSON Schema 2020-12)
+    config    the configuration file (JSON Schema 2020-12)
+    asyncapi  the channels and what is in them (AsyncAPI 3): those of the configured sink, with --config or --sink;
+              else those of JetStream and Kafka with their default names
+
+The version of a schema stands in its $id: what validates by it does so for ever.
+`
+
+// schemaNames are what there is a schema of.
+var schemaNames = []string{"event", "row", "config", "asyncapi"}
+
+// runSchema is the command schema.
+func runSchema(_ context.Context, p *cli.Program, args []string) error {
+	name := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	flags := cli.NewFlags(p)
+	settings := cli.ConfigFlags(flags)
+	if err := p.Parse(flags, args, aboutSchema); err != nil {
+		return err
+	}
+	switch name {
+	case "event":
+		return cli.PrintJSON(p.Out, schema.Event())
+	case "row":
+		return cli.PrintJSON(p.Out, schema.Row())
+	case "config":
+		return cli.PrintJSON(p.Out, config.Schema())
+	case "asyncapi":
+		return printAsyncAPI(p, settings)
+	}
+	text := "expected one of " + strings.Join(schemaNames, ", ") + " after schema"
+	if near := config.Nearest(name, schemaNames); near != "" && !slices.Contains(schemaNames, name) {
+		text += "; the nearest is " + near
+	}
+	return cli.UsageOf(cli.Hinted(errors.New(text), "`twochat-connector help schema` says what they are"))
+}
+
+func printAsyncAPI(p *cli.Program, settings *config.Flags) error {
+	c := new(config.Default())
+	c.Sink = sinks.Config{JetStream: sinks.Defaults().JetStream, Kafka: sinks.Defaults().Kafka}
+	if settings.Config != "" || settings.Sink != "" {
+		var err error
+		if c, _, err = p.LoadKeyless(settings); err != nil {
+			return err
+		}
+	}
+	if c.Sink.File != nil || c.Sink.Stdout != nil {
+		return cli.Usage("sink: a file and the standard output have no channels: each of their lines is one event, " +
+			"as `schema event` has it")
+	}
+	return cli.PrintJSON(p.Out, sinks.AsyncAPI(c.Sink, c.Encoding(), schema.Parts("#/components/schemas/")))
+}

@@ -1,0 +1,36 @@
+package connector
+
+// AttributeForm is what there is to know of an attribute of events, for schemas and decoders.
+type AttributeForm struct {
+	Name string
+	// Always says that every event has it.
+	Always bool
+	// Boolean says that it is one in the JSON format. Headers hold every attribute as text.
+	Boolean bool
+	// Format is its format in the words of JSON Schema, "" for any text; Pattern is its form as a regular expression.
+	Format, Pattern string
+	Doc             string
+}
+
+// attributeForms are all attributes that an event may have, in the order in which Event.AppendJSON writes them.
+var attributeForms = [...]AttributeForm{
+	{Name: "specversion", Always: true, Pattern: `^1\.0$`, Doc: "the version of CloudEvents"},
+	{Name: "id", Always: true, Pattern: `^[!-~]+$`, Doc: "the message's uuid; with source it names an event for ever"},
+	{Name: "source", Always: true, Format: "uri-reference", Doc: "//2chat.co/whatsapp/ and the stream's name"},
+	{
+		Name: "type", Always: true, Pattern: `^[a-z0-9.-]+\.message\.(received|sent|new)$`,
+		Doc: "whether the business received or sent it",
+	},
+	{Name: "subject", Always: true, Pattern: `^[!-~]+$`, Doc: "the chat, as a token"},
+	{Name: "time", Format: "date-time", Doc: "the message's own time; absent where 2Chat gives none that can be read"},
+	{Name: "datacontenttype", Always: true, Pattern: `^application/json$`, Doc: "what data is written in"},
+	{Name: "dataschema", Format: "uri", Doc: "events.dataschema of the configuration"},
+	{Name: "partitionkey", Always: true, Pattern: `^[!-~]+$`, Doc: "the chat, as subject"},
+	{Name: "sentby", Pattern: `^[!-~]+$`, Doc: "who sent it, as 2Chat says: user, api, agent, or another word"},
+	{Name: "recordedtime", Always: true, Format: "date-time", Doc: "when the connector read it"},
+	{Name: "sequence", Pattern: `^[0-9]{20}$`, Doc: "its place in its source: 1, 2, 3, without gap or repeat"},
+	{Name: "late", Boolean: true, Doc: "true where it was delivered after a message that the list shows above it"},
+}
+
+// AttributeForms lists the attributes that an event may have, in their order.
+func AttributeForms() []AttributeForm { return append([]AttributeForm(nil), attributeForms[:]...) }

@@ -1,0 +1,150 @@
+package sinks
+
+import (
+	"cmp"
+	"maps"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
+	"github.com/twochat-connector/twochat-connector/sinks/kafka"
+	"github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+// AsyncAPI is the AsyncAPI document (3.0.0) of what the configured sinks hold: channels, messages, and the schemas
+// of these, which are given by name: message, item, row, checkpoint and reject. A sink that is a file or the
+// standard output has no channels. The document names no credentials.
+func AsyncAPI(c Config, encoding connector.Encoding, schemas map[string]any) map[string]any {
+	api := asyncAPI{encoding: encoding, servers: object{}, channels: object{}, operations: object{}}
+	switch {
+	case c.JetStream != nil:
+		api.nats("jetstream", c.JetStream.URL, c.JetStream.Subject, true)
+	case c.Embedded != nil:
+		api.nats("embedded", "nats://"+c.Embedded.Listen, jetstream.DefaultSubject, true)
+	case c.NATS != nil:
+		api.nats("nats", c.NATS.URL, c.NATS.Subject, false)
+	}
+	if c.Kafka != nil {
+		api.kafka(c.Kafka.WithDefaults())
+	}
+	return object{
+		"asyncapi": "3.0.0", "id": "urn:twochat-connector:asyncapi:v1",
+		"info": object{
+			"title": "twochat-connector", "version": "1.0.0",
+			"description": "WhatsApp messages that 2Chat lists, each once, oldest first within its chat, as CloudEvents 1.0.",
+			"license":     object{"name": "Apache-2.0"},
+		},
+		"defaultContentType": "application/cloudevents+json",
+		"servers":            api.servers, "channels": api.channels, "operations": api.operations,
+		"components": object{"schemas": maps.Clone(schemas)},
+	}
+}
+
+type object = map[string]any
+
+// asyncAPI is a document in the making.
+type asyncAPI struct {
+	encoding                      connector.Encoding
+	servers, channels, operations object
+}
+
+// nats adds the channels of a sink that speaks NATS. Checkpoints are there where JetStream keeps them.
+func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
+	host, _, _ := strings.Cut(address, ",")
+	if u, err := url.Parse(host); err == nil {
+		host = u.Host
+	}
+	a.servers[server] = object{"host": cmp.Or(host, "127.0.0.1:4222"), "protocol": "nats"}
+	parameters := object{
+		"stream":    object{"description": "the stream's name; what is no letter, digit, _ or - is = and two hex digits"},
+		"direction": object{"enum": []string{connector.DirectionReceived, connector.DirectionSent, connector.DirectionNew}},
+		"chat":      object{"description": "the chat's token, as the attribute subject"},
+	}
+	of := object{"stream": parameters["stream"]}
+	// The names are made by the very functions that the sink makes subjects with.
+	const any = "STREAM"
+	place := func(subject string) string { return strings.Replace(subject, "."+any, ".{stream}", 1) }
+	events := strings.TrimSuffix(place(nats.EventsSubject(subject, any)), ">") + "{direction}.{chat}"
+	a.channel(server, "events", object{"address": events, "parameters": parameters}, a.event(nats.HeaderPrefix, nil))
+	if keeps {
+		checkpoints := object{"address": place(nats.CheckpointSubject(subject, any)), "parameters": of}
+		a.channel(server, "checkpoints", checkpoints, whole("checkpoint", nil))
+	}
+	quarantine := object{"address": place(nats.QuarantineSubject(subject, any)), "parameters": of}
+	a.channel(server, "quarantine", quarantine, whole("reject", nil))
+}
+
+// kafka adds the channels of Kafka.
+func (a *asyncAPI) kafka(c kafka.Config) {
+	host := "127.0.0.1:9092"
+	if len(c.Brokers) > 0 {
+		if _, _, err := net.SplitHostPort(c.Brokers[0]); err == nil {
+			host = c.Brokers[0]
+		}
+	}
+	a.servers["kafka"] = object{"host": host, "protocol": "kafka"}
+	checkpoints, quarantine := kafka.Topics(c.Topic)
+	keyed := func(meaning string) object {
+		return object{"kafka": object{"key": object{"type": "string", "description": meaning}, "bindingVersion": "0.5.0"}}
+	}
+	topic := func(name string) object {
+		return object{"address": name, "bindings": object{"kafka": object{"topic": name, "bindingVersion": "0.5.0"}}}
+	}
+	chat := keyed("the chat's token, as the attribute subject")
+	a.channel("kafka", "events", topic(c.Topic), a.event(kafka.HeaderPrefix, chat))
+	a.channel("kafka", "checkpoints", topic(checkpoints), whole("checkpoint", keyed("the stream's name")))
+	a.channel("kafka", "quarantine", topic(quarantine), whole("reject", keyed("the stream's name")))
+}
+
+// channel adds a channel of a server with the one message that the connector sends there.
+func (a *asyncAPI) channel(server, name string, channel, message object) {
+	id := server + "-" + name
+	channel["servers"] = []any{object{"$ref": "#/servers/" + server}}
+	channel["messages"] = object{"event": message}
+	a.channels[id] = channel
+	a.operations["send-"+id] = object{
+		"action": "send", "channel": object{"$ref": "#/channels/" + id},
+		"messages": []any{object{"$ref": "#/channels/" + id + "/messages/event"}},
+	}
+}
+
+// event is the message of a message's event, in the mode of the sink.
+func (a *asyncAPI) event(prefix string, bindings object) object {
+	if a.encoding.Mode != connector.ModeBinary {
+		return whole("message", bindings)
+	}
+	headers, always := object{}, []string{}
+	for _, form := range connector.AttributeForms() {
+		if form.Name == "datacontenttype" {
+			continue // it is the content type
+		}
+		headers[prefix+form.Name] = object{"type": "string", "description": form.Doc}
+		if form.Always {
+			always = append(always, prefix+form.Name)
+		}
+	}
+	message := object{
+		"contentType": "application/json",
+		"headers":     object{"type": "object", "properties": headers, "required": always},
+		"payload": object{"anyOf": []any{
+			object{"$ref": "#/components/schemas/row"}, object{"$ref": "#/components/schemas/item"},
+		}},
+	}
+	if bindings != nil {
+		message["bindings"] = bindings
+	}
+	return message
+}
+
+// whole is a message in structured mode.
+func whole(schema string, bindings object) object {
+	message := object{
+		"contentType": "application/cloudevents+json", "payload": object{"$ref": "#/components/schemas/" + schema},
+	}
+	if bindings != nil {
+		message["bindings"] = bindings
+	}
+	return message
+}
