@@ -50,12 +50,13 @@ func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, er
 
 // NewReject makes a reject of a message that was read at a time. It keeps no raw bytes of a message that withholds them.
 func NewReject(m *Message, reason string, recorded time.Time) Reject {
-	sum := sha256.Sum256(m.Data)
-	kept := m.Data[:min(len(m.Data), QuarantineBytes)]
+	item := m.Item()
+	sum := sha256.Sum256(item)
+	kept := item[:min(len(item), QuarantineBytes)]
 	if m.Withheld {
 		kept = kept[:0:0]
 	}
 	return Reject{
-		Key: m.Key, Reason: reason, Raw: kept, Length: len(m.Data), Hash: hex.EncodeToString(sum[:]), Recorded: recorded, Place: m.Place,
+		Key: m.Key, Reason: reason, Raw: kept, Length: len(item), Hash: hex.EncodeToString(sum[:]), Recorded: recorded, Place: m.Place,
 	}
 }

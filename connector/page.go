@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -50,9 +51,11 @@ type Message struct {
 	SentBy string
 	// Chat is the chat's token: 26 characters, or up to 128 where identifiers are in clear.
 	Chat string
-	// Data is the item as the event carries it: byte for byte, but for what the privacy settings take away. For a message
-	// with a Fault it is the item's raw bytes.
+	// Data is the item as the event carries it: byte for byte, but for what the privacy settings take away, or a row that is
+	// made of it. For a message with a Fault it is the item's raw bytes.
 	Data []byte
+	// ItemAt is where in Data a row begins to hold its item, as a JSON string that is its last value; 0: Data is the item.
+	ItemAt int
 	// Fault says why the item cannot become an event, without quoting it; empty for a good message.
 	Fault string
 	// Withheld says that, as the privacy settings ask, nothing of what the item holds may be kept in a quarantine.
@@ -61,6 +64,18 @@ type Message struct {
 	Empty bool
 
 	Place Key // of a message without a UUID, where the reader has learned it
+}
+
+// Item is the item as the event would carry it where it carries no row.
+func (m *Message) Item() []byte {
+	if m.ItemAt == 0 {
+		return m.Data
+	}
+	var item string
+	if json.Unmarshal(m.Data[m.ItemAt:len(m.Data)-1], &item) != nil {
+		return m.Data // whoever made the row made it so
+	}
+	return []byte(item)
 }
 
 // PageFault says what kind of failure kept a page from being read, by the reaction it asks for (connector/README.md, Error statuses).

@@ -28,6 +28,16 @@ func TestNewReject_WithholdsWhatIsPrivate(t *testing.T) {
 	}
 }
 
+// The quarantine holds the item, also where its event was to carry a row.
+func TestNewReject_KeepsTheItemOfARow(t *testing.T) {
+	const item = `{"uuid":"a\\b"}`
+	m := Message{Data: []byte(`{"item":"{\"uuid\":\"a\\\\b\"}"}`), ItemAt: len(`{"item":`)}
+	got, want := NewReject(&m, "too large", time.Time{}), NewReject(&Message{Data: []byte(item)}, "too large", time.Time{})
+	if string(got.Raw) != item || got.Hash != want.Hash || got.Length != len(item) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestReject_IsACloudEventOfItsOwn(t *testing.T) {
 	tests := []struct {
 		name string

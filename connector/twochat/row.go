@@ -67,7 +67,7 @@ func toRows(messages []connector.Message, items []item, body []byte, read time.T
 	for i := range messages {
 		m := &messages[i]
 		if m.Fault == "" {
-			m.Data = makeRow(m, recorded, items[i].ofGroup(body))
+			m.Data, m.ItemAt = makeRow(m, recorded, items[i].ofGroup(body))
 		}
 		size += len(m.Data)
 	}
@@ -84,8 +84,9 @@ func (it *item) ofGroup(body []byte) bool {
 	return false
 }
 
-// makeRow makes the row of a good message. recorded is a JSON string; group says that the chat is a group's.
-func makeRow(m *connector.Message, recorded []byte, group bool) []byte {
+// makeRow makes the row of a good message, and says where its item begins in it. recorded is a JSON string; group says
+// that the chat is a group's.
+func makeRow(m *connector.Message, recorded []byte, group bool) (data []byte, itemAt int) {
 	var r row
 	reader := rowReader{json: scanner{data: m.Data}, row: &r}
 	reader.item(group)
@@ -101,13 +102,13 @@ func makeRow(m *connector.Message, recorded []byte, group bool) []byte {
 	return r.appendJSON(m.Data)
 }
 
-// appendJSON writes the row with its item.
-func (r *row) appendJSON(item []byte) []byte {
+// appendJSON writes the row with its item, which is the last of its columns, and says where that begins.
+func (r *row) appendJSON(item []byte) (dst []byte, itemAt int) {
 	size := len(item) + len(item)/4 + 64
 	for i := range columns {
 		size += len(columns[i].Name) + len(r[i]) + len(`"":null,`)
 	}
-	dst := make([]byte, 0, size)
+	dst = make([]byte, 0, size)
 	for i := range columns {
 		separator := byte(',')
 		if i == 0 {
@@ -117,6 +118,7 @@ func (r *row) appendJSON(item []byte) []byte {
 		dst = append(append(dst, columns[i].Name...), `":`...)
 		switch {
 		case i == columnItem:
+			itemAt = len(dst)
 			dst = appendItem(dst, item)
 		case r[i] == nil:
 			dst = append(dst, "null"...)
@@ -124,7 +126,7 @@ func (r *row) appendJSON(item []byte) []byte {
 			dst = append(dst, r[i]...)
 		}
 	}
-	return append(dst, '}')
+	return append(dst, '}'), itemAt
 }
 
 // appendItem writes a valid item as a JSON string. Of control characters it can only hold white space between its

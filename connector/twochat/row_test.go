@@ -93,7 +93,7 @@ func sameRows(t *testing.T, rows, items []connector.Message) {
 			continue
 		}
 		got := columnsOf(t, rows[i].Data)
-		if *got["item"] != string(m.Data) {
+		if *got["item"] != string(m.Data) || string(rows[i].Item()) != string(m.Data) {
 			t.Fatalf("item %s\nwant %s", *got["item"], m.Data)
 		}
 		rows[i].Data = m.Data
