@@ -130,7 +130,8 @@ func Default() Config {
 		TwoChat: TwoChat{BaseURL: "https://api.p.2chat.io"},
 		Start:   Start{Mode: StartNow},
 		Poll: Poll{
-			MinInterval: 10 * time.Second, MaxInterval: 60 * time.Second, WhenSpent: SpentSlow, Concurrency: 4, Timeout: 15 * time.Second, MaxPageBytes: 8 << 20,
+			MinInterval: 10 * time.Second, MaxInterval: 60 * time.Second, WhenSpent: SpentSlow, Concurrency: 4,
+			Timeout: 15 * time.Second, MaxPageBytes: 8 << 20,
 			Sweep: Sweep{Every: time.Hour, Depth: 60 * time.Hour},
 		},
 		Seen:    Seen{Capacity: 20000},
@@ -164,7 +165,8 @@ func (c *Config) APIKey() (string, error) {
 func keyFlaw(key string) string {
 	switch first := key[0]; {
 	case !headerSafe(key):
-		return "holds blanks or unprintable characters, and an API key has none: write the key alone, without a word such as Bearer before it"
+		return "holds blanks or unprintable characters, and an API key has none: write the key alone, without a word " +
+			"such as Bearer before it"
 	case (first == '"' || first == '\'' || first == '`') && key[len(key)-1] == first:
 		return "holds the key in quotes, which are no part of it"
 	}

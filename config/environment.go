@@ -25,7 +25,8 @@ func Variable(path string) string {
 
 // Kubernetes puts such variables into every pod beside a Service whose name begins with twochat-connector. No key has
 // such a name (a test holds that).
-var serviceLink = regexp.MustCompile(`^TWOCHAT_CONNECTOR_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+var serviceLink = regexp.MustCompile(`^TWOCHAT_CONNECTOR_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|` +
+	`PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // testVariables belong to this module's own tests, whose brokers' variables may be set where the program is run.
 const testVariables = VariablePrefix + "TEST_"
@@ -47,7 +48,8 @@ func (l *loader) readEnvironment(env []string) {
 	}
 	var names []string
 	for name := range values {
-		if strings.HasPrefix(name, VariablePrefix) && !strings.HasPrefix(name, testVariables) && !serviceLink.MatchString(name) {
+		if strings.HasPrefix(name, VariablePrefix) && !strings.HasPrefix(name, testVariables) &&
+			!serviceLink.MatchString(name) {
 			names = append(names, name)
 		}
 	}
@@ -184,7 +186,10 @@ func listNode(text, short string) *yaml.Node {
 		}
 		item := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: part}
 		if short != "" {
-			item = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: short}, item}}
+			item = &yaml.Node{
+				Kind:    yaml.MappingNode,
+				Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: short}, item},
+			}
 		}
 		list.Content = append(list.Content, item)
 	}

@@ -15,11 +15,15 @@ func (c *Config) Findings() []connector.Finding {
 	if c.Poll.Sweep.Every == 0 {
 		list = append(list, connector.Finding{
 			Level: connector.FindingWarning, Thing: "poll.sweep.every",
-			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found", Hint: "set poll.sweep.every: 1h",
+			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found",
+			Hint: "set poll.sweep.every: 1h",
 		})
 	}
 	if text := c.headersText(); text != "" {
-		list = append(list, connector.Finding{Level: connector.FindingWarning, Thing: "events.headers", Text: text, Hint: "take it out"})
+		list = append(list, connector.Finding{
+			Level: connector.FindingWarning, Thing: "events.headers", Text: text,
+			Hint: "take it out",
+		})
 	}
 	for _, finding := range c.Sink.Validate() {
 		finding.Thing = c.sinkPath(finding.Thing)
@@ -38,7 +42,8 @@ func (c *Config) headersText() string {
 	case c.Events.Mode == connector.ModeBinary:
 		return "in binary mode all attributes are headers anyway"
 	}
-	return "the CloudEvents SDK for Python takes a record with ce_ headers for one in binary mode, and the whole event for its data"
+	return "the CloudEvents SDK for Python takes a record with ce_ headers for one in binary mode, and the whole " +
+		"event for its data"
 }
 
 // sinkPath is the dotted path that a sink's finding means, so far as it can be told.

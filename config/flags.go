@@ -78,7 +78,9 @@ func (l *loader) readSinkURL(text string) {
 	hosts, path, _ := strings.Cut(rest, "/")
 	switch {
 	case strings.ContainsAny(text, "@?#"):
-		l.problem(l.origin, "sink", "expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own")
+		l.problem(l.origin, "sink",
+			"expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of "+
+				"their own")
 	case hosts == "" || strings.ContainsAny(rest, " \t\r\n"):
 		l.problem(l.origin, "sink", sinkForms)
 	case (scheme == "nats" || scheme == "tls") && path == "":

@@ -194,9 +194,11 @@ func (l *loader) plainText(content []byte) (text string, ok bool) {
 		wrong := ""
 		switch {
 		case r == 0:
-			wrong = "expected UTF-8, found NUL characters: this is UTF-16 without a byte order mark, or no text; save the file as UTF-8"
+			wrong = "expected UTF-8, found NUL characters: this is UTF-16 without a byte order mark, or no text; save the " +
+				"file as UTF-8"
 		case r == utf8.RuneError && size == 1:
-			wrong = "expected UTF-8, found a character in another encoding, such as latin-1 (windows-1252); save the file as UTF-8"
+			wrong = "expected UTF-8, found a character in another encoding, such as latin-1 (windows-1252); save the file " +
+				"as UTF-8"
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
 			wrong = "no valid YAML: control characters are not allowed"
 		default:

@@ -66,7 +66,8 @@ func (p Problems) Error() string {
 func (p Problems) sort() {
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		return cmp.Or(
-			cmp.Compare(a.Place.rank, b.Place.rank), cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Place.Origin, b.Place.Origin),
+			cmp.Compare(a.Place.rank, b.Place.rank), cmp.Compare(a.Place.Line, b.Place.Line),
+			cmp.Compare(a.Place.Origin, b.Place.Origin),
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
 	})
 }

@@ -60,7 +60,8 @@ func (c *Config) validate(wrong func(path, text string)) {
 	c.Events.validate(wrong)
 	c.validateSink(wrong)
 	c.Privacy.validate(wrong)
-	if host, port, err := net.SplitHostPort(c.Admin.Listen); err != nil || !validPort(port) || strings.ContainsAny(host, " /") {
+	if host, port, err := net.SplitHostPort(c.Admin.Listen); err != nil || !validPort(port) ||
+		strings.ContainsAny(host, " /") {
 		wrong("admin.listen", "expected host:port, such as 127.0.0.1:8080 or :8080")
 	}
 	oneOf(c.Log.Level, "log.level", wrong)
@@ -153,7 +154,8 @@ func (c *Config) validateStreams(wrong func(path, text string)) {
 	for name, i := range names {
 		if live, ok := strings.CutSuffix(name, historySuffix); ok {
 			if _, taken := names[live]; taken {
-				wrong(fmt.Sprintf("twochat.streams[%d].name", i), "expected another name; backfill writes the history of another stream under this one")
+				wrong(fmt.Sprintf("twochat.streams[%d].name", i),
+					"expected another name; backfill writes the history of another stream under this one")
 			}
 		}
 	}
@@ -163,7 +165,8 @@ func (c *Config) validateStreams(wrong func(path, text string)) {
 const historySuffix = "-history"
 
 func overlap(other int) string {
-	return fmt.Sprintf("the stream overlaps twochat.streams[%d]: a number, and the same number with a remote, list the same messages", other)
+	return fmt.Sprintf("the stream overlaps twochat.streams[%d]: a number, and the same number with a remote, list "+
+		"the same messages", other)
 }
 
 func (c *Config) validateName(s StreamConfig, path string, wrong func(path, text string)) {

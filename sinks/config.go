@@ -48,7 +48,8 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 	}
 	for _, finding := range c.Validate() {
 		if finding.Level == connector.FindingRefused {
-			return nil, fmt.Errorf("open sink: %w", &connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Hint: finding.Hint})
+			return nil, fmt.Errorf("open sink: %w",
+				&connector.Refusal{Thing: finding.Thing, Cause: finding.Text, Hint: finding.Hint})
 		}
 	}
 	switch {

@@ -82,7 +82,9 @@ func (p *place) Acquire(ctx context.Context) (connector.State, error) {
 	return state, p.sink.examine(ctx, err, roomToStart)
 }
 
-func (p *place) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (p *place) Commit(
+	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
 	if err := p.missing(); err != nil {
 		return err
 	}

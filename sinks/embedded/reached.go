@@ -48,7 +48,10 @@ const (
 
 // loadReached reads the note beside a folder.
 func loadReached(dir string, logger *slog.Logger) (*reached, error) {
-	r := &reached{path: dir + ".reached", logger: logger, note: note{Streams: map[string]uint64{}}, written: map[string]uint64{}}
+	r := &reached{
+		path: dir + ".reached", logger: logger, note: note{Streams: map[string]uint64{}},
+		written: map[string]uint64{},
+	}
 	raw, err := os.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -63,7 +66,8 @@ func loadReached(dir string, logger *slog.Logger) (*reached, error) {
 	if err != nil {
 		return nil, &connector.Refusal{
 			Thing: "file " + r.path, Cause: "it says how far the streams in the data folder had come, and " + err.Error(),
-			Hint: fmt.Sprintf("put a copy of it back; or, if the data folder is the one that it was, remove it: rm '%s'", r.path),
+			Hint: fmt.Sprintf("put a copy of it back; or, if the data folder is the one that it was, remove it: rm '%s'",
+				r.path),
 		}
 	}
 	if r.note.Streams == nil {
@@ -93,8 +97,10 @@ func (r *reached) admit(dir string, claim connector.Claim, found uint64) error {
 func wentBack(dir, stream string, known, found, after uint64) error {
 	return &connector.Refusal{
 		Thing: "data folder " + dir,
-		Cause: fmt.Sprintf("the log of stream %s went back from %d to %d: the folder was removed, exchanged or restored", stream, known, found),
-		Hint:  fmt.Sprintf("put the former folder back; or go on after what was delivered with `twochat-connector run --first-start=%d`", after),
+		Cause: fmt.Sprintf("the log of stream %s went back from %d to %d: the folder was removed, exchanged or restored",
+			stream, known, found),
+		Hint: fmt.Sprintf("put the former folder back; or go on after what was delivered with "+
+			"`twochat-connector run --first-start=%d`", after),
 	}
 }
 
@@ -144,7 +150,8 @@ func (r *reached) write(closed bool) {
 		return
 	}
 	r.unable = errors.Is(err, fs.ErrPermission) || readOnly(err)
-	r.logger.Info("a data folder that is exchanged between two runs would not be noticed: how far the streams have come cannot be noted",
+	r.logger.Info("a data folder that is exchanged between two runs would not be noticed: how far the streams have "+
+		"come cannot be noted",
 		"file", r.path, "error", plain(err).Error())
 }
 

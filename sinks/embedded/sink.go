@@ -77,13 +77,15 @@ func (c Config) Validate() []connector.Finding {
 	case err != nil || portErr != nil || n < 0 || n > 65535:
 		refuse("listen", "not an address", "write host:port, like "+DefaultListen)
 	case host != "localhost" && (ip == nil || !ip.IsLoopback()):
-		refuse("listen", "the embedded server has no passwords, and would be open to other machines", "listen on 127.0.0.1, or run a NATS server of your own and use the sink `jetstream`")
+		refuse("listen", "the embedded server has no passwords, and would be open to other machines",
+			"listen on 127.0.0.1, or run a NATS server of your own and use the sink `jetstream`")
 	}
 	if c.MaxAge < 0 || c.MaxBytes < 0 {
 		refuse("max_age, max_bytes", "below zero", "leave them out for no limit")
 	}
 	if c.MaxAge > 0 && c.MaxAge < jetstream.LeastAge {
-		refuse("max_age", "less than a server allows", "write "+jetstream.LeastAge.String()+" or more, or leave it out for no limit")
+		refuse("max_age", "less than a server allows",
+			"write "+jetstream.LeastAge.String()+" or more, or leave it out for no limit")
 	}
 	return findings
 }
@@ -169,7 +171,8 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 	}
 	s := &Sink{config: c, dir: dir, lock: held, log: &serverLog{logger: logger}, logger: logger, health: newHealth()}
 	s.Sink, err = jetstream.Open(jetstream.Config{
-		Connection: natssink.Connection{InProcess: &s.inside}, Create: true, Replicas: 1, MaxAge: c.MaxAge, MaxBytes: c.MaxBytes,
+		Connection: natssink.Connection{InProcess: &s.inside}, Create: true, Replicas: 1, MaxAge: c.MaxAge,
+		MaxBytes: c.MaxBytes,
 	}, encoding, logger)
 	if err == nil {
 		s.reached, err = loadReached(dir, logger)
@@ -293,12 +296,17 @@ func (s *Sink) Stream() string { return jetstream.DefaultStream }
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
-		Text: "Every message stands once in the JetStream stream " + s.Stream() + " of the embedded server, oldest first within its chat, for every consumer, whatever crashes, power included: every commit is on disk before it counts.",
+		Text: "Every message stands once in the JetStream stream " + s.Stream() +
+			" of the embedded server, oldest first within its chat, for every consumer, whatever crashes, power included: " +
+			"every commit is on disk before it counts.",
 		But: []string{
 			"There is one copy: what this disk loses is lost.",
-			"A folder that is removed or restored together with the file DIR.reached beside it passes for one that begins, or for what it then is.",
-			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, by source and id.",
-			"What max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time. When max_bytes is reached, commits wait.",
+			"A folder that is removed or restored together with the file DIR.reached beside it passes for one that begins, " +
+				"or for what it then is.",
+			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, " +
+				"by source and id.",
+			"What max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time. When " +
+				"max_bytes is reached, commits wait.",
 		},
 	}
 }

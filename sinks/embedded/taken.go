@@ -24,7 +24,8 @@ func taken(listen string, err error) *connector.Refusal {
 		return &connector.Refusal{
 			Thing: "address " + listen, Cause: "another NATS server answers there (" + version +
 				"), and the embedded one cannot listen beside it",
-			Hint: "stop that one, or name another port with `sink.embedded.listen`; to deliver into it, use the sink `jetstream` with `sink.jetstream.url: nats://" + listen + "`",
+			Hint: "stop that one, or name another port with `sink.embedded.listen`; to deliver into it, use the sink " +
+				"`jetstream` with `sink.jetstream.url: nats://" + listen + "`",
 		}
 	}
 	var errno syscall.Errno

@@ -72,7 +72,8 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim con
 		if news == 0 {
 			continue
 		}
-		j.logger.Info("events adopted that were written before the last end", "stream", stream, "events", len(seen), "rejects", news-len(seen))
+		j.logger.Info("events adopted that were written before the last end", "stream", stream, "events", len(seen),
+			"rejects", news-len(seen))
 		if _, err := f.save(stream, r, claim.TypePrefix); err != nil {
 			return err
 		}
@@ -87,8 +88,10 @@ func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accep
 		if s.Sequence != last+1 && (!accepted || s.Sequence <= last) {
 			return &connector.Refusal{
 				Thing: "file " + j.path,
-				Cause: fmt.Sprintf("event %d of stream %s follows %d: the file or the folder %s.checkpoint is of another time", s.Sequence, stream, last, j.path),
-				Hint: fmt.Sprintf("put the former file and folder back, both of one time; or go on after what was delivered with `twochat-connector run --first-start=%d`",
+				Cause: fmt.Sprintf("event %d of stream %s follows %d: the file or the folder %s.checkpoint is of another time",
+					s.Sequence, stream, last, j.path),
+				Hint: fmt.Sprintf("put the former file and folder back, both of one time; or go on after what was delivered "+
+					"with `twochat-connector run --first-start=%d`",
 					seen[len(seen)-1].Sequence),
 			}
 		}
@@ -99,14 +102,17 @@ func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accep
 
 // adoptRejects lists what was quarantined and not recorded. People may write into the quarantine, so a line is checked
 // only where it is known what was to be written there.
-func (j *journal) adoptRejects(ctx context.Context, mark position, announced lineSet) (map[string][]connector.Key, error) {
+func (j *journal) adoptRejects(
+	ctx context.Context, mark position, announced lineSet,
+) (map[string][]connector.Key, error) {
 	rejects := map[string][]connector.Key{}
 	at := min(mark.Quarantine, j.quarantine.size)
 	_, err := scan(ctx, j.quarantine.f, at, func(line []byte) error {
 		if !announced.agrees(at, line) {
 			return &connector.Refusal{
 				Thing: "file " + j.quarantinePath(), Cause: fmt.Sprintf("it holds %v, at byte %d", errDamaged, at),
-				Hint: fmt.Sprintf("cut it off with all that follows, which is written again: truncate -s %d '%s'", at, j.quarantinePath()),
+				Hint: fmt.Sprintf("cut it off with all that follows, which is written again: truncate -s %d '%s'", at,
+					j.quarantinePath()),
 			}
 		}
 		at += int64(len(line)) + 1

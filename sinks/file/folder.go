@@ -151,7 +151,10 @@ func (f *folder) open() error {
 	}
 	err := os.Mkdir(f.dir, 0o700)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &connector.Refusal{Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist", Hint: "make it: mkdir -p " + filepath.Dir(f.dir)}
+		return &connector.Refusal{
+			Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist",
+			Hint: "make it: mkdir -p " + filepath.Dir(f.dir),
+		}
 	}
 	if info, looked := os.Stat(f.dir); looked == nil && !info.IsDir() {
 		return notFolder(f.dir)
@@ -228,7 +231,10 @@ func (f *folder) read(path string) (record, error) {
 }
 
 func (f *folder) refuse(path string, raw []byte, cause error) error {
-	return &connector.Refusal{Thing: "file " + path, Cause: cause.Error(), Hint: "put a copy of it back; or " + f.wayOn(path, raw)}
+	return &connector.Refusal{
+		Thing: "file " + path, Cause: cause.Error(),
+		Hint: "put a copy of it back; or " + f.wayOn(path, raw),
+	}
 }
 
 // withoutRecord is the hint where only the record knew what was delivered: to go on after the highest sequence that can
@@ -251,7 +257,8 @@ func withoutRecord(path string, raw []byte) string {
 // goOnAfter is the hint to move a broken file away and to go on without it. All that is known then is how much was
 // delivered.
 func goOnAfter(path string, sequence uint64) string {
-	return fmt.Sprintf("move it away and go on after what was delivered: mv '%s' '%s.broken' && twochat-connector run --first-start=%d", path, path, sequence)
+	return fmt.Sprintf("move it away and go on after what was delivered: mv '%s' '%s.broken' && twochat-connector run "+
+		"--first-start=%d", path, path, sequence)
 }
 
 // save replaces a stream's record. unclear means, with an error, that it may be in place nevertheless.

@@ -147,7 +147,8 @@ func (j *journal) verify(mark position, last uint64) error {
 	refuse := func(cause string) error {
 		return &connector.Refusal{
 			Thing: "file " + path, Cause: cause,
-			Hint: fmt.Sprintf("put the former file back; or go on after what was delivered with `twochat-connector run --first-start=%d`", last),
+			Hint: fmt.Sprintf("put the former file back; or go on after what was delivered with "+
+				"`twochat-connector run --first-start=%d`", last),
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -186,7 +187,9 @@ func (j *journal) close() error {
 }
 
 // write appends the rejects, then the events, each synced; what fails is taken back at once.
-func (j *journal) write(ctx context.Context, claim connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error) {
+func (j *journal) write(
+	ctx context.Context, claim connector.Claim, events []connector.Event, rejects []connector.Reject,
+) (written, error) {
 	if err := ctx.Err(); err != nil {
 		return written{}, fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 	}
@@ -225,7 +228,8 @@ func (j *journal) write(ctx context.Context, claim connector.Claim, events []con
 		return written{}, err
 	}
 	undo := func() error { return errors.Join(undoLines(), undoRecords()) }
-	if err := j.unchanged(); err != nil { // exchanged while it was written: what was written may lie in a file that nobody sees
+	// Exchanged while it was written, so that what was written may lie in a file that nobody sees.
+	if err := j.unchanged(); err != nil {
 		return written{}, err
 	}
 	at, err := j.position()

@@ -92,7 +92,10 @@ func CanMake(thing, dir string) error {
 	}
 	for _, finding := range checkFolder(thing, above, above) {
 		if finding.Level == connector.FindingRefused {
-			return &connector.Refusal{Thing: thing, Cause: "the folder " + dir + " cannot be made: " + finding.Text, Hint: finding.Hint}
+			return &connector.Refusal{
+				Thing: thing, Cause: "the folder " + dir + " cannot be made: " + finding.Text,
+				Hint: finding.Hint,
+			}
 		}
 	}
 	return nil

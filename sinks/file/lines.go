@@ -63,7 +63,10 @@ func newHead(id, source, number string, late bool) (head, error) {
 	if !ours || err != nil || sequence == 0 || id == "" {
 		return head{}, errForeign
 	}
-	return head{stream: stream, id: id, seen: connector.Seen{Key: connector.MessageKey(id), Sequence: sequence, Late: late}}, nil
+	return head{
+		stream: stream, id: id,
+		seen: connector.Seen{Key: connector.MessageKey(id), Sequence: sequence, Late: late},
+	}, nil
 }
 
 // withoutData cuts a line before its data, which this package writes last: most of a line need not be parsed. Inside a
@@ -120,7 +123,9 @@ func scan(ctx context.Context, f *os.File, from int64, visit func(line []byte) e
 }
 
 // backward visits the whole lines of a file from the end on, newest first, until visit says that it is enough.
-func backward(ctx context.Context, f *os.File, size int64, visit func(line []byte) (more bool, err error)) (more bool, err error) {
+func backward(
+	ctx context.Context, f *os.File, size int64, visit func(line []byte) (more bool, err error),
+) (more bool, err error) {
 	const block = 64 << 10
 	var pending []byte // begins in the middle of a line
 	torn := true       // what stands after the last line break is no line

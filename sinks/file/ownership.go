@@ -194,7 +194,9 @@ func notNow(err error) error {
 	return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 }
 
-func (g *stateLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (g *stateLog) Commit(
+	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
 	err := g.commit(ctx, events, rejects, next)
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
@@ -214,7 +216,9 @@ var errFolderLost = errors.New("the folder of checkpoints was removed or exchang
 
 var errAcquireFirst = errors.New("the stream has to be acquired first")
 
-func (g *stateLog) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (g *stateLog) commit(
+	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
 	l, name := g.store, g.claim.Stream.Name
 	switch g.state {
 	case closed:

@@ -40,7 +40,9 @@ func (e *recalled) full() bool {
 	return e.stopped || len(e.seen) >= e.window || len(e.seen) > 0 && e.seen[len(e.seen)-1].Sequence == 1
 }
 
-func (j *journal) recall(ctx context.Context, stream string, seen []connector.Seen, window int) ([]connector.Seen, error) {
+func (j *journal) recall(
+	ctx context.Context, stream string, seen []connector.Seen, window int,
+) ([]connector.Seen, error) {
 	if len(seen) >= window || len(seen) > 0 && seen[0].Sequence == 1 {
 		return seen, nil
 	}
@@ -141,7 +143,8 @@ func (b *recall) readPart(ctx context.Context, e *recalled) (more bool, err erro
 		return !e.full() && b.read < recallBytes, nil
 	})
 	if damaged > 0 {
-		j.logger.Warn("lines that are damaged, or no events of this connector, count as erased", "file", path, "lines", damaged)
+		j.logger.Warn("lines that are damaged, or no events of this connector, count as erased", "file", path, "lines",
+			damaged)
 	}
 	return more, err
 }

@@ -90,16 +90,19 @@ func checkFolder(thing, dir, path string) []connector.Finding {
 		missing[0].Missing = true
 		return missing
 	case err != nil:
-		return finding(connector.FindingRefused, "the folder "+dir+" cannot be looked at: "+plain(err).Error(), "give this user the right to it")
+		return finding(connector.FindingRefused, "the folder "+dir+" cannot be looked at: "+plain(err).Error(),
+			"give this user the right to it")
 	case !info.IsDir():
 		return finding(connector.FindingRefused, dir+" is no folder", "name another path")
 	}
 	probe, err := os.CreateTemp(dir, ".twochat-connector-check-*")
 	if err != nil {
-		return finding(connector.FindingRefused, "nothing can be written into the folder "+dir+": "+plain(err).Error(), "give this user the right to it, or mount it writable")
+		return finding(connector.FindingRefused, "nothing can be written into the folder "+dir+": "+plain(err).Error(),
+			"give this user the right to it, or mount it writable")
 	}
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
-		return finding(connector.FindingWarning, "a file made for this check could not be removed from "+dir, "rm "+probe.Name())
+		return finding(connector.FindingWarning, "a file made for this check could not be removed from "+dir,
+			"rm "+probe.Name())
 	}
 	info, err = os.Stat(path)
 	var refusal *connector.Refusal
@@ -110,14 +113,16 @@ func checkFolder(thing, dir, path string) []connector.Finding {
 	case errors.Is(err, os.ErrNotExist):
 		return finding(connector.FindingOK, path+" will be made", "")
 	case err != nil:
-		return finding(connector.FindingRefused, path+" cannot be looked at: "+plain(err).Error(), "give this user the right to it")
+		return finding(connector.FindingRefused, path+" cannot be looked at: "+plain(err).Error(),
+			"give this user the right to it")
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		if info.IsDir() { // a folder of checkpoints
 			return finding(connector.FindingOK, path+" can be written", "")
 		}
-		return finding(connector.FindingRefused, path+" cannot be written: "+plain(err).Error(), "give this user the right to it")
+		return finding(connector.FindingRefused, path+" cannot be written: "+plain(err).Error(),
+			"give this user the right to it")
 	}
 	if err := f.Close(); err != nil {
 		return finding(connector.FindingWarning, path+" could not be closed: "+plain(err).Error(), "look at the disk")
@@ -129,12 +134,15 @@ func checkFolder(thing, dir, path string) []connector.Finding {
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
-		Text: "Each message stands in the file once and in order, whatever crashes, for whoever reads the file on this machine.",
+		Text: "Each message stands in the file once and in order, whatever crashes, for whoever reads the file on this " +
+			"machine.",
 		But: []string{
 			"After a crash the file may hold the first events of a commit and not its last; they follow at the next start.",
 			"A disk that loses what it said was synced loses events; one disk is one copy.",
-			"A file that is restored or removed together with its folder of checkpoints passes for what it then is: events since come once more.",
-			"A reader that follows the file may see a line that is cut off again, where the disk was full: wait for the line's end.",
+			"A file that is restored or removed together with its folder of checkpoints passes for what it then is: events " +
+				"since come once more.",
+			"A reader that follows the file may see a line that is cut off again, where the disk was full: wait for the " +
+				"line's end.",
 		},
 	}
 }

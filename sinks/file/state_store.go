@@ -83,7 +83,10 @@ func NewStateStore(dir string, limits connector.Limits, write Write) *StateStore
 }
 
 func newStateStore(f *folder, limits connector.Limits, e effects) *StateStore {
-	return &StateStore{folder: f, effects: e, limits: limits, streams: map[string]*streamState{}, names: map[string]string{}}
+	return &StateStore{
+		folder: f, effects: e, limits: limits, streams: map[string]*streamState{},
+		names: map[string]string{},
+	}
 }
 
 // outlet is a Write as effects: nothing is kept, nothing can be taken back.
@@ -101,7 +104,9 @@ func (outlet) position() (json.RawMessage, error) { return nil, nil }
 
 func (outlet) close() error { return nil }
 
-func (o outlet) write(ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error) {
+func (o outlet) write(
+	ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject,
+) (written, error) {
 	return written{}, o(ctx, c.Stream, events, rejects)
 }
 

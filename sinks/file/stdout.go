@@ -52,7 +52,9 @@ func openStdout(c StdoutConfig, to io.Writer, logger *slog.Logger) *Stdout {
 func (s *Stdout) Log(claim connector.Claim) connector.Log { return s.store.Log(claim) }
 
 // write writes events as lines. Rejects are not for those who read events: they are told of in the program's own log.
-func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject) error {
+func (s *Stdout) write(
+	ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject,
+) error {
 	var lines []byte
 	for i := range events {
 		e := events[i]
@@ -82,7 +84,10 @@ func (s *Stdout) write(ctx context.Context, stream connector.Stream, events []co
 	select {
 	case err := <-done:
 		if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
-			return &connector.Refusal{Thing: "standard output", Cause: "whoever read it has closed it", Hint: "start the connector again, with a reader that stays"}
+			return &connector.Refusal{
+				Thing: "standard output", Cause: "whoever read it has closed it",
+				Hint: "start the connector again, with a reader that stays",
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("write: %w", plain(err))
@@ -101,7 +106,10 @@ func (s *Stdout) Create(context.Context) error {
 // Check looks whether the state can be written.
 func (s *Stdout) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
 	if s.config.State == "" {
-		return []connector.Finding{{Level: connector.FindingWarning, Thing: "state", Text: "nothing is remembered: every start is a first start", Hint: "set `sink.stdout.state` to a folder"}}, nil
+		return []connector.Finding{{
+			Level: connector.FindingWarning, Thing: "state",
+			Text: "nothing is remembered: every start is a first start", Hint: "set `sink.stdout.state` to a folder",
+		}}, nil
 	}
 	return CheckState(s.config.State), nil
 }
@@ -112,22 +120,30 @@ func CheckState(dir string) []connector.Finding {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return checkFolder("state", dir, dir)
 	} else if err == nil {
-		return []connector.Finding{{Level: connector.FindingRefused, Thing: "state", Text: dir + " is a file, and a folder is expected", Hint: "name another path"}}
+		return []connector.Finding{{
+			Level: connector.FindingRefused, Thing: "state",
+			Text: dir + " is a file, and a folder is expected", Hint: "name another path",
+		}}
 	}
 	return checkFolder("state", filepath.Dir(dir), dir)
 }
 
 // Follow is refused: what was written is gone.
 func (s *Stdout) Follow(context.Context, string, int, func(event []byte) error) error {
-	return &connector.Refusal{Thing: "standard output", Cause: "what was written to it cannot be read again", Hint: "look at what reads it, or use the sink file"}
+	return &connector.Refusal{
+		Thing: "standard output", Cause: "what was written to it cannot be read again",
+		Hint: "look at what reads it, or use the sink file",
+	}
 }
 
 // Promise is what an output can promise.
 func (s *Stdout) Promise() connector.Promise {
-	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that it was read."}
+	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that " +
+		"it was read."}
 	if s.config.State == "" {
 		p.But = []string{
-			"Nothing is remembered (`sink.stdout.state` is not set): every start is a first start, and what came while the program was down is delivered or not as the key start says.",
+			"Nothing is remembered (`sink.stdout.state` is not set): every start is a first start, and what came while the " +
+				"program was down is delivered or not as the key start says.",
 			"Events carry no sequence, so a gap cannot be seen.",
 		}
 		return p

@@ -86,12 +86,14 @@ func (j *journal) refuse(err error, vouched position) error {
 	}
 	refusal := &connector.Refusal{
 		Thing: "file " + fault.path, Cause: fmt.Sprintf("it holds %v, at byte %d", fault.cause, fault.at),
-		Hint: fmt.Sprintf("name another file in `sink.file.path`, or move this one away: mv '%s' '%s.other'", fault.path, fault.path),
+		Hint: fmt.Sprintf("name another file in `sink.file.path`, or move this one away: mv '%s' '%s.other'", fault.path,
+			fault.path),
 	}
 	switch {
 	case vouched.End == 0:
 	case fault.path == j.path: // nothing lies behind it
-		refusal.Hint = fmt.Sprintf("cut it off with all that follows, which is delivered again: truncate -s %d '%s'", fault.at, fault.path)
+		refusal.Hint = fmt.Sprintf("cut it off with all that follows, which is delivered again: truncate -s %d '%s'",
+			fault.at, fault.path)
 	default:
 		refusal.Hint = fmt.Sprintf("put the former file and the folder %s.checkpoint back, both of one time", j.path)
 	}

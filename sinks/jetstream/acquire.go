@@ -101,7 +101,9 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 
 // admit returns the checkpoint to take over, or why the log may not be taken over. If another instance has taken it
 // over after an unclear commit, the log is left to that instance once.
-func (l *Log) admit(ctx context.Context, k *link, known settings, found connector.Checkpoint, exists bool) (connector.Checkpoint, error) {
+func (l *Log) admit(
+	ctx context.Context, k *link, known settings, found connector.Checkpoint, exists bool,
+) (connector.Checkpoint, error) {
 	if l.unsettled && exists && found.Epoch > l.epoch && found.Owner != l.claim.Instance {
 		l.unsettled, l.fenced = false, true
 		return found, connector.ErrFenced
@@ -112,7 +114,8 @@ func (l *Log) admit(ctx context.Context, k *link, known settings, found connecto
 		}
 		if known.replicas > 1 && time.Since(l.back) < staleFor {
 			// Only its text is passed on: while it is asked again it is no refusal yet, and must not be found as one.
-			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %v", connector.ErrNotNow, err.Error())
+			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %v", connector.ErrNotNow,
+				err.Error())
 		}
 		return found, l.wentBack(ctx, k, exists, err)
 	}
@@ -228,7 +231,8 @@ func (l *Log) emptied(ctx context.Context, k *link) error {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream,
 		Cause: fmt.Sprintf("it was purged: it has held %d messages, and no checkpoint is left in it", info.State.LastSeq),
-		Hint: fmt.Sprintf("restore it from a backup, or begin anew, after every sequence that it can have held, with `twochat-connector run --first-start=%d`; "+
+		Hint: fmt.Sprintf("restore it from a backup, or begin anew, after every sequence that it can have held, with "+
+			"`twochat-connector run --first-start=%d`; "+
 			"%s", info.State.LastSeq, remembers(info.Config.Duplicates)),
 	}
 }

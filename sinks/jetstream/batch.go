@@ -39,7 +39,9 @@ func (e *notSentError) Unwrap() error { return e.cause }
 // The first and the last message ask for an answer. A server that refuses to open the batch says so to the first; to
 // the last it only says that the batch is incomplete. With careful every message asks, which finds out why one in the
 // middle was refused.
-func (k *link) publish(ctx context.Context, batch string, messages []*natsgo.Msg, careful bool) (sequence uint64, err error) {
+func (k *link) publish(
+	ctx context.Context, batch string, messages []*natsgo.Msg, careful bool,
+) (sequence uint64, err error) {
 	if !k.conn.IsConnected() {
 		return 0, &notSentError{errLost}
 	}
@@ -64,7 +66,8 @@ func (k *link) publish(ctx context.Context, batch string, messages []*natsgo.Msg
 			return 0, &notSentError{err}
 		}
 		if err := k.conn.PublishMsg(m); err != nil {
-			if last && len(messages) > 0 && !errors.Is(err, natsgo.ErrReconnectBufExceeded) && !errors.Is(err, natsgo.ErrConnectionClosed) && !errors.Is(err, natsgo.ErrMaxPayload) {
+			if last && len(messages) > 0 && !errors.Is(err, natsgo.ErrReconnectBufExceeded) &&
+				!errors.Is(err, natsgo.ErrConnectionClosed) && !errors.Is(err, natsgo.ErrMaxPayload) {
 				return 0, errors.Join(errLost, err) // some of it may have left
 			}
 			return 0, &notSentError{err}

@@ -40,7 +40,8 @@ func (s *Sink) forgetConsumer(k *link, name string) {
 
 // jetStream is the client's view of JetStream over the connection.
 func (k *link) jetStream() (jetstream.JetStream, error) {
-	return jetstream.NewWithAPIPrefix(k.conn, strings.TrimSuffix(k.api, "."), jetstream.WithDefaultTimeout(2*k.patience(0)))
+	return jetstream.NewWithAPIPrefix(k.conn, strings.TrimSuffix(k.api, "."),
+		jetstream.WithDefaultTimeout(2*k.patience(0)))
 }
 
 // consumerError turns an error of the client's JetStream package into one of ours.
@@ -54,7 +55,8 @@ func consumerError(err error) error {
 		return errNoAnswer
 	case errors.Is(err, natsgo.ErrNoResponders):
 		return errNoResponders
-	case errors.Is(err, natsgo.ErrConnectionClosed), errors.Is(err, natsgo.ErrReconnectBufExceeded), errors.Is(err, jetstream.ErrNoHeartbeat):
+	case errors.Is(err, natsgo.ErrConnectionClosed), errors.Is(err, natsgo.ErrReconnectBufExceeded),
+		errors.Is(err, jetstream.ErrNoHeartbeat):
 		return errors.Join(errLost, err)
 	}
 	return fmt.Errorf("consume: %w", err)
@@ -77,7 +79,9 @@ type scan struct {
 
 // find returns the name of another stream with the list of this one, or "". none means that there is no checkpoint of
 // any stream.
-func (a *aliases) find(ctx context.Context, s *Sink, k *link, stream connector.Stream, own string) (name string, none bool, err error) {
+func (a *aliases) find(
+	ctx context.Context, s *Sink, k *link, stream connector.Stream, own string,
+) (name string, none bool, err error) {
 	a.mu.Lock()
 	if a.turns == nil {
 		a.turns = make(chan struct{}, 1)
@@ -126,7 +130,8 @@ func scanCheckpoints(ctx context.Context, s *Sink, k *link) (map[string]string, 
 		return nil, err
 	}
 	consumer, err := js.OrderedConsumer(ctx, s.config.Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true, InactiveThreshold: inactive,
+		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true,
+		InactiveThreshold: inactive,
 	})
 	if err != nil {
 		return nil, consumerError(err)

@@ -84,7 +84,8 @@ func (s *Sink) createError(k *link, err error) error {
 	case errors.As(err, &api) && full(api):
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "there is no room for it: " + api.Error(),
-			Hint: "set `sink.jetstream.max_bytes` to less, or raise what the account may store, or make room on the servers' disks",
+			Hint: "set `sink.jetstream.max_bytes` to less, or raise what the account may store, or make room on the " +
+				"servers' disks",
 		}
 	case errors.As(err, &api) && notNow(api) && api.Code != codeNotEnabled && api.Code != codeNotEnabledInAccount,
 		errors.Is(err, errNoAnswer), errors.Is(err, errLost):
@@ -116,9 +117,11 @@ func (c Config) streamConfig(replicas int) jetstream.StreamConfig {
 		maxBytes = -1
 	}
 	return jetstream.StreamConfig{
-		Name: c.Stream, Subjects: subjects(c.Subject), Description: "WhatsApp messages as CloudEvents, written by twochat-connector",
-		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: replicas,
-		Discard: jetstream.DiscardNew, MaxAge: c.MaxAge, MaxBytes: maxBytes, MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		Name: c.Stream, Subjects: subjects(c.Subject),
+		Description: "WhatsApp messages as CloudEvents, written by twochat-connector",
+		Retention:   jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: replicas,
+		Discard: jetstream.DiscardNew, MaxAge: c.MaxAge, MaxBytes: maxBytes, MaxMsgs: -1, MaxMsgsPerSubject: -1,
+		MaxMsgSize: -1, MaxConsumers: -1,
 		Duplicates: window, AllowAtomicPublish: true, AllowMsgTTL: true, AllowDirect: true,
 	}
 }

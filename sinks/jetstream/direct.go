@@ -29,7 +29,9 @@ const (
 //
 // left says how many messages are left, as far as the caller knows. A server that is asked for one more than there are
 // searches for it to the end of the stream, which takes ten times as long as all the rest.
-func (k *link) direct(ctx context.Context, stream, filter string, from, to uint64, left func() uint64, each func(header natsgo.Header, sequence uint64)) (complete bool, err error) {
+func (k *link) direct(ctx context.Context, stream, filter string, from, to uint64, left func() uint64,
+	each func(header natsgo.Header, sequence uint64),
+) (complete bool, err error) {
 	for from <= to {
 		n := int(max(min(left(), directMessages), 1))
 		last, pending, err := k.directOnce(ctx, stream, filter, from, n, each)
@@ -51,7 +53,9 @@ func (k *link) direct(ctx context.Context, stream, filter string, from, to uint6
 }
 
 // directOnce makes one direct get and returns the stream sequence of its last message, and how many are left above it.
-func (k *link) directOnce(ctx context.Context, stream, filter string, from uint64, n int, each func(natsgo.Header, uint64)) (last uint64, pending int, err error) {
+func (k *link) directOnce(
+	ctx context.Context, stream, filter string, from uint64, n int, each func(natsgo.Header, uint64),
+) (last uint64, pending int, err error) {
 	request, err := json.Marshal(struct {
 		From     uint64 `json:"seq"`
 		Next     string `json:"next_by_subj"`

@@ -55,8 +55,10 @@ func tooOld(version string) bool {
 // tooOldServer is the refusal of a server; name is empty for the one that was asked.
 func tooOldServer(name, version string) *connector.Refusal {
 	return &connector.Refusal{
-		Thing: strings.TrimSpace("NATS server " + strings.TrimSpace(name+" "+version)), Cause: "atomic batches need 2.12.2 at least",
-		Hint: "upgrade nats-server to 2.12.2 or newer on every server of the cluster, or choose the sink `nats` (best effort) or `file`",
+		Thing: strings.TrimSpace("NATS server " + strings.TrimSpace(name+" "+version)),
+		Cause: "atomic batches need 2.12.2 at least",
+		Hint: "upgrade nats-server to 2.12.2 or newer on every server of the cluster, or choose the sink `nats` (best " +
+			"effort) or `file`",
 	}
 }
 
@@ -81,7 +83,8 @@ func (r *report) leader(info *jetstream.StreamInfo) {
 func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	c := info.Config
 	thing := "JetStream stream " + c.Name
-	anew := "this cannot be changed: where nothing in it is needed, remove it (" + s.hints.command("stream rm "+c.Name) + ") and " + s.hints.makeHint()
+	anew := "this cannot be changed: where nothing in it is needed, remove it (" + s.hints.command("stream rm "+c.Name) +
+		") and " + s.hints.makeHint()
 	before := len(*r)
 	refuse := func(bad bool, text, hint string) {
 		if bad {
@@ -98,7 +101,8 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	}
 	refuse(c.Mirror != nil, "it is a mirror, and takes nothing of its own", anew)
 	refuse(c.Sealed, "it is sealed and takes nothing any more", anew)
-	refuse(c.SubjectTransform != nil, "it moves messages to other subjects, and checkpoints would not be found again", s.hints.edit("--no-transform"))
+	refuse(c.SubjectTransform != nil, "it moves messages to other subjects, and checkpoints would not be found again",
+		s.hints.edit("--no-transform"))
 	refuse(!c.AllowAtomicPublish, "it does not take atomic batches", s.hints.edit("--allow-batch"))
 	refuse(c.PersistMode == jetstream.AsyncPersistMode, "it acknowledges before it has written (persist_mode async)", anew)
 	refuse(c.Storage != jetstream.FileStorage, "it keeps messages in memory only", anew)
@@ -106,15 +110,24 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	refuse(c.NoAck, "it acknowledges nothing", s.hints.edit("--ack"))
 	warn(c.DenyPurge, "it denies purges: every checkpoint that was ever written stays", anew)
 	limited := c.MaxMsgs > 0 || c.MaxBytes > 0
-	refuse(c.Discard == jetstream.DiscardOld && limited, "when full it discards the oldest messages, the checkpoint of a quiet stream among them", s.hints.edit("--discard new"))
-	warn(c.Discard == jetstream.DiscardOld && !limited, "it discards old messages, should a limit ever be set", s.hints.edit("--discard new"))
-	refuse(c.MaxMsgsPerSubject > 0, "it keeps only "+strconv.FormatInt(c.MaxMsgsPerSubject, 10)+" messages a subject, and a chat is a subject", s.hints.edit("--max-msgs-per-subject=-1"))
-	refuse(c.MaxAge > 0 && !c.AllowMsgTTL, "its max_age removes the checkpoint of a quiet stream too", s.hints.edit("--allow-msg-ttl"))
+	refuse(c.Discard == jetstream.DiscardOld && limited,
+		"when full it discards the oldest messages, the checkpoint of a quiet stream among them",
+		s.hints.edit("--discard new"))
+	warn(c.Discard == jetstream.DiscardOld && !limited, "it discards old messages, should a limit ever be set",
+		s.hints.edit("--discard new"))
+	refuse(c.MaxMsgsPerSubject > 0, "it keeps only "+strconv.FormatInt(c.MaxMsgsPerSubject, 10)+
+		" messages a subject, and a chat is a subject", s.hints.edit("--max-msgs-per-subject=-1"))
+	refuse(c.MaxAge > 0 && !c.AllowMsgTTL, "its max_age removes the checkpoint of a quiet stream too",
+		s.hints.edit("--allow-msg-ttl"))
 	small := c.MaxMsgSize > 0 && c.MaxMsgSize < 256<<10
-	refuse(small, "it takes no message above "+strconv.Itoa(int(c.MaxMsgSize))+" bytes, too little for the checkpoint of a busy stream", s.hints.edit("--max-msg-size=-1"))
-	warn(c.AllowRollup, "anyone who may publish to it can empty it with one header (Nats-Rollup)", s.hints.edit("--no-allow-rollup"))
-	warn(!small && c.MaxMsgSize > 0 && c.MaxMsgSize < 1<<20, "larger messages than "+strconv.Itoa(int(c.MaxMsgSize))+" bytes would be lost to the quarantine", s.hints.edit("--max-msg-size=-1"))
-	warn(c.Duplicates > 0 && c.Duplicates < 30*time.Second, "its duplicate window of "+c.Duplicates.String()+" hardly helps other publishers' retries", s.hints.edit("--dupe-window 2m"))
+	refuse(small, "it takes no message above "+strconv.Itoa(int(c.MaxMsgSize))+
+		" bytes, too little for the checkpoint of a busy stream", s.hints.edit("--max-msg-size=-1"))
+	warn(c.AllowRollup, "anyone who may publish to it can empty it with one header (Nats-Rollup)",
+		s.hints.edit("--no-allow-rollup"))
+	warn(!small && c.MaxMsgSize > 0 && c.MaxMsgSize < 1<<20, "larger messages than "+strconv.Itoa(int(c.MaxMsgSize))+
+		" bytes would be lost to the quarantine", s.hints.edit("--max-msg-size=-1"))
+	warn(c.Duplicates > 0 && c.Duplicates < 30*time.Second, "its duplicate window of "+c.Duplicates.String()+
+		" hardly helps other publishers' retries", s.hints.edit("--dupe-window 2m"))
 	r.replicas(thing, info, s)
 	if len(*r) == before {
 		r.add(connector.FindingOK, thing, fmt.Sprintf("%d replicas, on disk, discards nothing, atomic", c.Replicas), "")
@@ -141,8 +154,10 @@ func (r *report) replicas(thing string, info *jetstream.StreamInfo, s *Sink) {
 		more = s.hints.edit("--replicas 3")
 	}
 	switch {
-	case replicas == 1 && s.config.InProcess == nil: // a server inside this process is always a single one, as its user knows
-		r.add(connector.FindingWarning, thing, "it has one replica: what its server acknowledged may be lost with that server's disk", more)
+	// A server inside this process is always a single one, as its user knows.
+	case replicas == 1 && s.config.InProcess == nil:
+		r.add(connector.FindingWarning, thing,
+			"it has one replica: what its server acknowledged may be lost with that server's disk", more)
 	case replicas == 2:
 		r.add(connector.FindingWarning, thing, "two replicas stop when either is away, and are no safer than one", more)
 	}
@@ -151,7 +166,8 @@ func (r *report) replicas(thing string, info *jetstream.StreamInfo, s *Sink) {
 	}
 	for _, peer := range info.Cluster.Replicas {
 		if !peer.Current || peer.Offline {
-			r.add(connector.FindingWarning, thing, "replica "+peer.Name+" lags or is away", "look after that server: "+s.hints.command("stream info "+info.Config.Name))
+			r.add(connector.FindingWarning, thing, "replica "+peer.Name+" lags or is away",
+				"look after that server: "+s.hints.command("stream info "+info.Config.Name))
 		}
 	}
 }

@@ -69,7 +69,9 @@ func followError(h *hints, err error) error {
 
 // newestConsumer makes a consumer that begins at or above the newest messages that are asked for, and says how many to
 // skip.
-func newestConsumer(ctx context.Context, s *Sink, k *link, js jetstream.JetStream, filter string, last int) (jetstream.Consumer, uint64, error) {
+func newestConsumer(
+	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, filter string, last int,
+) (jetstream.Consumer, uint64, error) {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}, InactiveThreshold: inactive}
 	info, err := k.streamInfo(ctx, s.config.Stream)
 	if err != nil {

@@ -63,7 +63,8 @@ func (k *link) patience(bytes int) time.Duration {
 func (k *link) note(err error) {
 	var api *apiError
 	silent := errors.Is(err, errNoAnswer)
-	headless := errors.Is(err, errNoResponders) || errors.As(err, &api) && (api.Code == codeClusterUnavailable || api.Code == codeClusterNotLeader)
+	headless := errors.Is(err, errNoResponders) || errors.As(err, &api) &&
+		(api.Code == codeClusterUnavailable || api.Code == codeClusterNotLeader)
 	k.mu.Lock()
 	if !silent && !headless {
 		if err == nil || api != nil {

@@ -77,7 +77,8 @@ func (h *hints) addCommand() string {
 	if h.config.MaxAge > 0 {
 		limits += " --max-age=" + h.config.MaxAge.String()
 	}
-	return h.command(fmt.Sprintf("stream add %s --subjects '%s' --storage file --replicas %d --retention limits --discard new%s --allow-batch --allow-msg-ttl --defaults",
+	return h.command(fmt.Sprintf("stream add %s --subjects '%s' --storage file --replicas %d --retention limits "+
+		"--discard new%s --allow-batch --allow-msg-ttl --defaults",
 		h.config.Stream, strings.Join(subjects(h.config.Subject), ","), replicas, limits))
 }
 
@@ -112,7 +113,8 @@ func (h *hints) subjectsCommand(has []string) string {
 func (h *hints) roomHint(c *jetstream.StreamConfig) string {
 	switch {
 	case c.MaxBytes > 0:
-		return h.edit(fmt.Sprintf("--max-bytes=%d", 2*c.MaxBytes)) + " doubles its limit of bytes, and -1 lifts it where the account wants none"
+		return h.edit(fmt.Sprintf("--max-bytes=%d", 2*c.MaxBytes)) +
+			" doubles its limit of bytes, and -1 lifts it where the account wants none"
 	case c.MaxMsgs > 0:
 		return h.edit("--max-msgs=-1") + " lifts its limit of messages"
 	}
@@ -121,7 +123,8 @@ func (h *hints) roomHint(c *jetstream.StreamConfig) string {
 
 // allowHint says which rights the connector needs.
 func (h *hints) allowHint() string {
-	return "allow it to publish to " + strings.Join(subjects(h.config.Subject), ", ") + " and " + h.config.api() + ">, and to subscribe to _INBOX.>"
+	return "allow it to publish to " + strings.Join(subjects(h.config.Subject), ", ") + " and " + h.config.api() +
+		">, and to subscribe to _INBOX.>"
 }
 
 // denial is the refusal where a right is missing. It names only the stream of an event's subject, not the chat.
@@ -135,7 +138,8 @@ func (h *hints) denial(e *deniedError) *connector.Refusal {
 		return refuse("it may not subscribe to its inbox, where the answers come", "allow it to subscribe to _INBOX.>")
 	case strings.HasPrefix(e.subject, h.config.api()):
 		right := h.apiRight(e.subject)
-		return refuse("it may not use JetStream as the connector has to: it has no right to publish to "+right, "allow it to publish to "+right+", or to all of "+h.config.api()+">")
+		return refuse("it may not use JetStream as the connector has to: it has no right to publish to "+right,
+			"allow it to publish to "+right+", or to all of "+h.config.api()+">")
 	case strings.HasPrefix(e.subject, prefix):
 		name, _, _ := strings.Cut(strings.TrimPrefix(e.subject, prefix), ".")
 		return refuse("it has no right to publish to "+prefix+name+".>", h.allowHint())
@@ -157,13 +161,15 @@ func (h *hints) apiRight(subject string) string {
 }
 
 // streamedHint is for a JetStream that is imported from another account.
-const streamedHint = "export the JetStream API from its account with `response_type: stream` (in an operator's setup: `nsc add export --service --response-type Stream`)"
+const streamedHint = "export the JetStream API from its account with `response_type: stream` (in an operator's " +
+	"setup: `nsc add export --service --response-type Stream`)"
 
 // oneReply is the refusal where only the first of several replies arrives.
 func (h *hints) oneReply() *connector.Refusal {
 	return &connector.Refusal{
-		Thing: "JetStream stream " + h.config.Stream, Cause: "only the first of several replies arrives, and the events cannot be read back",
-		Hint: streamedHint,
+		Thing: "JetStream stream " + h.config.Stream,
+		Cause: "only the first of several replies arrives, and the events cannot be read back",
+		Hint:  streamedHint,
 	}
 }
 
@@ -172,7 +178,8 @@ func (h *hints) takesHint() string {
 	if h.config.APIPrefix != "" {
 		return "import the service " + strings.Join(subjects(h.config.Subject), ", ") + " of the stream's account too"
 	}
-	return "use the account that the stream is in, or import the service " + strings.Join(subjects(h.config.Subject), ", ") + " from it"
+	return "use the account that the stream is in, or import the service " +
+		strings.Join(subjects(h.config.Subject), ", ") + " from it"
 }
 
 // unasked returns why the stream's settings cannot be read, if only a person can mend that, else nil.
@@ -195,8 +202,10 @@ func (h *hints) noJetStream() *connector.Refusal {
 	switch {
 	case h.config.Domain != "":
 		return &connector.Refusal{
-			Thing: "JetStream domain " + h.config.Domain, Cause: "nobody answers for it: it has another name, or the leaf node is not joined to it now",
-			Hint: "set `sink.jetstream.domain` to what the server with the stream has as jetstream.domain, and see that the leaf node's remote is of this account",
+			Thing: "JetStream domain " + h.config.Domain,
+			Cause: "nobody answers for it: it has another name, or the leaf node is not joined to it now",
+			Hint: "set `sink.jetstream.domain` to what the server with the stream has as jetstream.domain, and see that the " +
+				"leaf node's remote is of this account",
 		}
 	case h.config.APIPrefix != "":
 		return &connector.Refusal{
@@ -213,8 +222,9 @@ func (h *hints) noJetStream() *connector.Refusal {
 // vanished is the refusal of a stream that was there since this sink was opened.
 func (h *hints) vanished() *connector.Refusal {
 	return &connector.Refusal{
-		Thing: "JetStream stream " + h.config.Stream, Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
-		Hint: "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + h.makeAnewHint(),
+		Thing: "JetStream stream " + h.config.Stream,
+		Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
+		Hint:  "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + h.makeAnewHint(),
 	}
 }
 
@@ -240,7 +250,11 @@ func (h *hints) refusal(api *apiError) *connector.Refusal {
 	case codeBatchesDisabled:
 		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Hint: h.edit("--allow-batch")}
 	case codeSealed:
-		return &connector.Refusal{Thing: thing, Cause: "it is sealed and takes nothing any more", Hint: "where nothing in it is needed, remove it (" + h.command("stream rm "+h.config.Stream) + ") and " + h.makeHint()}
+		return &connector.Refusal{
+			Thing: thing, Cause: "it is sealed and takes nothing any more",
+			Hint: "where nothing in it is needed, remove it (" + h.command("stream rm "+h.config.Stream) + ") and " +
+				h.makeHint(),
+		}
 	case codeNotEnabled, codeNotEnabledInAccount:
 		return &connector.Refusal{
 			Thing: thing, Cause: "JetStream is not enabled for this account",

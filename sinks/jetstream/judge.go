@@ -75,8 +75,10 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 		for _, other := range taken.Streams {
 			if other != s.config.Stream {
 				return &connector.Refusal{
-					Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: the stream " + other + " takes its subjects (" + subject + ") already",
-					Hint: "use that one with `sink.jetstream.stream: " + other + "`, or choose other subjects with `sink.jetstream.subject`",
+					Thing: "JetStream stream " + s.config.Stream,
+					Cause: "it cannot be made: the stream " + other + " takes its subjects (" + subject + ") already",
+					Hint: "use that one with `sink.jetstream.stream: " + other +
+						"`, or choose other subjects with `sink.jetstream.subject`",
 				}
 			}
 		}
@@ -89,7 +91,8 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 	case errors.As(err, &denied):
 		return &connector.Refusal{
 			Thing: "NATS user", Cause: "it may not make the stream",
-			Hint: "allow it to publish to " + k.api + "STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " + s.hints.addCommand(),
+			Hint: "allow it to publish to " + k.api + "STREAM.CREATE." + s.config.Stream + ", or make the stream yourself: " +
+				s.hints.addCommand(),
 		}
 	case err != nil && !errors.As(err, &api):
 		return fmt.Errorf("rehearse: ask for the right to make the stream: %w", err)
@@ -117,18 +120,24 @@ func (s *Sink) bears(account jetstream.AccountInfo) error {
 	}
 	limits, bytes := tier.Limits, s.config.MaxBytes
 	refuse := func(cause, hint string) error {
-		return &connector.Refusal{Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: " + cause, Hint: hint}
+		return &connector.Refusal{
+			Thing: "JetStream stream " + s.config.Stream, Cause: "it cannot be made: " + cause,
+			Hint: hint,
+		}
 	}
 	switch {
 	case limits.MaxStreams > 0 && tier.Streams >= limits.MaxStreams:
-		return refuse(fmt.Sprintf("the account has %d streams, as many as it may have", tier.Streams), "raise the account's limit of streams, or remove one: "+s.hints.command("stream rm NAME"))
+		return refuse(fmt.Sprintf("the account has %d streams, as many as it may have", tier.Streams),
+			"raise the account's limit of streams, or remove one: "+s.hints.command("stream rm NAME"))
 	case limits.MaxBytesRequired && bytes <= 0:
-		return refuse("the account wants a limit of bytes for each stream", "set `sink.jetstream.max_bytes` to what the account allows a stream"+largest(limits))
+		return refuse("the account wants a limit of bytes for each stream",
+			"set `sink.jetstream.max_bytes` to what the account allows a stream"+largest(limits))
 	case limits.StoreMaxStreamBytes > 0 && bytes > limits.StoreMaxStreamBytes:
 		return refuse("the account bears no stream of that size", "set `sink.jetstream.max_bytes`"+largest(limits))
 	case limits.MaxStore > 0 && bytes > 0 && bytes > limits.MaxStore-int64(tier.ReservedStore):
 		return refuse(fmt.Sprintf("the account has %d bytes left", limits.MaxStore-int64(tier.ReservedStore)),
-			fmt.Sprintf("set `sink.jetstream.max_bytes` to at most %d, or raise the account's limit", limits.MaxStore-int64(tier.ReservedStore)))
+			fmt.Sprintf("set `sink.jetstream.max_bytes` to at most %d, or raise the account's limit",
+				limits.MaxStore-int64(tier.ReservedStore)))
 	}
 	return nil
 }

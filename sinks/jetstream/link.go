@@ -103,8 +103,13 @@ func (k *link) isDeaf() bool {
 
 // await registers an exchange for the answers to one batch; concerns tells the subjects to which the batch is
 // published. done ends the exchange; givenUp means that an answer was still missing.
-func (k *link) await(batch string, answers int, concerns func(subject string) bool) (x *exchange, done func(givenUp bool)) {
-	x = &exchange{answers: make(chan *natsgo.Msg, answers), denied: make(chan *deniedError, 1), concerns: concerns, began: time.Now()}
+func (k *link) await(
+	batch string, answers int, concerns func(subject string) bool,
+) (x *exchange, done func(givenUp bool)) {
+	x = &exchange{
+		answers: make(chan *natsgo.Msg, answers), denied: make(chan *deniedError, 1), concerns: concerns,
+		began: time.Now(),
+	}
 	k.mu.Lock()
 	k.waiting[batch] = x
 	if k.deaf {

@@ -80,7 +80,9 @@ func (l *Log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
 }
 
 // Commit writes the events, the rejects and the next checkpoint as one batch.
-func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (l *Log) Commit(
+	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
 	switch {
 	case l.fenced:
 		return fmt.Errorf("commit: %w", connector.ErrFenced)
@@ -132,7 +134,9 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 }
 
 // messages makes the batch: events, rejects, checkpoint. The bodies of events are written into a buffer.
-func (l *Log) messages(bodies *[]byte, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool) ([]*natsgo.Msg, error) {
+func (l *Log) messages(
+	bodies *[]byte, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool,
+) ([]*natsgo.Msg, error) {
 	prefix := l.sink.config.Subject
 	messages := make([]*natsgo.Msg, 0, len(events)+len(rejects)+1)
 	for i := range events {

@@ -131,7 +131,8 @@ func (f *failedCommit) odd(cause error) error {
 	l.acquired = false
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream, Cause: fmt.Sprintf("the server refuses every commit: %s", cause),
-		Hint: "compare its settings with what the connector wants: `twochat-connector check`, " + l.sink.hints.command("stream info "+l.sink.config.Stream),
+		Hint: "compare its settings with what the connector wants: `twochat-connector check`, " +
+			l.sink.hints.command("stream info "+l.sink.config.Stream),
 	}
 }
 
@@ -212,7 +213,8 @@ func (f *failedCommit) duplicate(ctx context.Context, api *apiError) error {
 
 // remembers tells why a stream does not take what was removed from it, and for how long.
 func remembers(window time.Duration) string {
-	return fmt.Sprintf("it remembers the ids of messages that were removed from it, and takes them again once its duplicate window of %s has passed", window)
+	return fmt.Sprintf("it remembers the ids of messages that were removed from it, and takes them again once its "+
+		"duplicate window of %s has passed", window)
 }
 
 // owner checks that this instance owns the log. It returns ErrFenced if another one has taken it over, which then holds
@@ -256,7 +258,8 @@ func full(api *apiError) bool {
 func (l *Log) refusal(api *apiError) *connector.Refusal {
 	refusal := l.sink.hints.refusal(api)
 	var back *connector.Refusal
-	if api.Code != codeStreamMissing || !errors.As(l.standing.Admit(l.claim.Stream.Name, connector.Checkpoint{}, false), &back) {
+	if api.Code != codeStreamMissing ||
+		!errors.As(l.standing.Admit(l.claim.Stream.Name, connector.Checkpoint{}, false), &back) {
 		return refusal
 	}
 	back.Cause = "the JetStream stream " + l.sink.config.Stream + " was deleted while the connector ran: " + back.Cause
@@ -284,7 +287,8 @@ func (l *Log) readError(operation string, err error) error {
 		if refusal := l.refusal(api); refusal != nil {
 			return refusal
 		}
-	case errors.Is(err, errNoAnswer), errors.Is(err, errNoResponders), errors.Is(err, errLost), errors.Is(err, errOneReply):
+	case errors.Is(err, errNoAnswer), errors.Is(err, errNoResponders), errors.Is(err, errLost),
+		errors.Is(err, errOneReply):
 		return fmt.Errorf("%s: %w: %w", operation, connector.ErrNotNow, err)
 	}
 	return fmt.Errorf("%s: %w", operation, err)

@@ -51,7 +51,10 @@ func (i *inspection) probePublishing(ctx context.Context, claims []connector.Cla
 	}
 	for _, name := range names {
 		events := strings.TrimSuffix(natssink.EventsSubject(prefix, name), ">") + connector.DirectionNew + ".check"
-		for _, subject := range []string{events, natssink.CheckpointSubject(prefix, name), natssink.QuarantineSubject(prefix, name)} {
+		for _, subject := range []string{
+			events, natssink.CheckpointSubject(prefix, name),
+			natssink.QuarantineSubject(prefix, name),
+		} {
 			m := &natsgo.Msg{Subject: subject, Header: natsgo.Header{headerOnlyStream: {"twochat-connector-probe"}}}
 			_, err := k.publish(ctx, nuid.Next(), []*natsgo.Msg{m}, false)
 			var api *apiError
@@ -63,7 +66,8 @@ func (i *inspection) probePublishing(ctx context.Context, claims []connector.Cla
 			case errors.As(err, &denied):
 				r.refuse(s.hints.denial(denied))
 			case errors.Is(err, errNoAnswer):
-				r.add(connector.FindingRefused, "NATS user", "no answer to a message on "+subject+": it may not publish there, or not subscribe to its inbox", s.hints.allowHint())
+				r.add(connector.FindingRefused, "NATS user", "no answer to a message on "+subject+
+					": it may not publish there, or not subscribe to its inbox", s.hints.allowHint())
 			case errors.Is(err, errNoResponders):
 				r.add(connector.FindingRefused, "NATS user", "no stream of its account takes "+subject, s.hints.takesHint())
 			default:
@@ -207,7 +211,8 @@ func (i *inspection) probePurge(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		i.report.add(connector.FindingWarning, "NATS user", "it cannot remove older checkpoints: "+err.Error(), "allow it to publish to "+k.api+"STREAM.PURGE."+stream)
+		i.report.add(connector.FindingWarning, "NATS user", "it cannot remove older checkpoints: "+err.Error(),
+			"allow it to publish to "+k.api+"STREAM.PURGE."+stream)
 	}
 	return nil
 }

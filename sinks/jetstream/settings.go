@@ -43,8 +43,10 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 		return settings{}, err
 	}
 	held = settings{
-		read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL, direct: info.Config.AllowDirect,
-		replicas: info.Config.Replicas, duplicateWindow: info.Config.Duplicates, room: s.hints.roomHint(&info.Config), refusal: s.judge(info),
+		read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL,
+		direct:   info.Config.AllowDirect,
+		replicas: info.Config.Replicas, duplicateWindow: info.Config.Duplicates, room: s.hints.roomHint(&info.Config),
+		refusal: s.judge(info),
 	}
 	s.mu.Lock()
 	s.settings = held
@@ -87,7 +89,8 @@ func (s *Sink) judge(info *jetstream.StreamInfo) *connector.Refusal {
 			}
 		case connector.FindingWarning:
 			if s.warnings.first(finding) {
-				s.logger.Warn("the stream's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Hint)
+				s.logger.Warn("the stream's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint",
+					finding.Hint)
 			}
 		}
 	}

@@ -182,9 +182,10 @@ func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, 
 			}
 			return last.Sequence + 1 - min(max(l.marks.first(), 1), last.Sequence)
 		}
-		complete, err := w.link.direct(ctx, l.sink.config.Stream, l.events, from, to, left, func(header natsgo.Header, sequence uint64) {
-			read.add(header, sequence, l.claim.Stream.Source())
-		})
+		complete, err := w.link.direct(ctx, l.sink.config.Stream, l.events, from, to, left,
+			func(header natsgo.Header, sequence uint64) {
+				read.add(header, sequence, l.claim.Stream.Source())
+			})
 		if complete || err != nil {
 			return read, err
 		}
@@ -215,7 +216,8 @@ func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, r
 		}
 	})
 	if err == nil && end < l.last {
-		err = fmt.Errorf("%w: the server that is read is behind: it does not hold the take-over at stream sequence %d yet", connector.ErrNotNow, l.last)
+		err = fmt.Errorf("%w: the server that is read is behind: it does not hold the take-over at stream sequence %d yet",
+			connector.ErrNotNow, l.last)
 	}
 	return read, err
 }
@@ -314,8 +316,10 @@ func (w *windowReader) confirmGaps(ctx context.Context, read places) error {
 			if err != nil {
 				return err
 			}
-			if missed, ok := readHeader(header, l.claim.Stream.Source()); ok && missed.Sequence > before.Sequence && missed.Sequence < after.Sequence {
-				return fmt.Errorf("the replica that is read lacks events that the leader holds, from sequence %d on", missed.Sequence)
+			if missed, ok := readHeader(header, l.claim.Stream.Source()); ok && missed.Sequence > before.Sequence &&
+				missed.Sequence < after.Sequence {
+				return fmt.Errorf("the replica that is read lacks events that the leader holds, from sequence %d on",
+					missed.Sequence)
 			}
 			from = m.Sequence + 1 // a repair's
 		}

@@ -19,7 +19,8 @@ type admission struct {
 }
 
 // errSurpassed means that there is something newer than what was read.
-var errSurpassed = errors.New("what was read is older than what was committed: the broker that was read had been left behind")
+var errSurpassed = errors.New("what was read is older than what was committed: the broker that was read had been " +
+	"left behind")
 
 // reading is what a new owner finds in the topics.
 type reading struct {
@@ -107,21 +108,27 @@ func (a *admission) pin(held *positions, count int) error {
 		held.Partitions = count
 	case held.Partitions > count:
 		return &connector.Refusal{
-			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, stream %s was spread over %d: it is another topic, or was made anew",
+			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, stream %s was spread over %d: it is another topic, or "+
+				"was made anew",
 				count, a.claim.Stream.Name, held.Partitions),
-			Hint: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d", a.sink.topics.events, held.Partitions),
+			Hint: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d",
+				a.sink.topics.events, held.Partitions),
 		}
 	case accept > count, accept != 0 && accept < held.Partitions:
 		return &connector.Refusal{
-			Thing: "--accept-partitions", Cause: fmt.Sprintf("%d is not between the pinned count, %d, and the topic's, %d", accept, held.Partitions, count),
-			Hint: fmt.Sprintf("leave it out, or give %d", count),
+			Thing: "--accept-partitions",
+			Cause: fmt.Sprintf("%d is not between the pinned count, %d, and the topic's, %d", accept, held.Partitions, count),
+			Hint:  fmt.Sprintf("leave it out, or give %d", count),
 		}
 	case accept != 0 && accept > held.Partitions:
-		a.sink.logger.Warn("chats are spread over more partitions from now on", "stream", a.claim.Stream.Name, "before", held.Partitions, "now", accept)
+		a.sink.logger.Warn("chats are spread over more partitions from now on", "stream", a.claim.Stream.Name, "before",
+			held.Partitions, "now", accept)
 		held.Partitions = accept
 	case held.Partitions < count && accept == 0:
-		a.sink.logger.Warn("the topic has more partitions than the stream uses", "stream", a.claim.Stream.Name, "topic", a.sink.topics.events,
-			"partitions", count, "used", held.Partitions, "hint", fmt.Sprintf("none needed; run --accept-partitions %d uses them all and moves chats", count))
+		a.sink.logger.Warn("the topic has more partitions than the stream uses", "stream", a.claim.Stream.Name, "topic",
+			a.sink.topics.events,
+			"partitions", count, "used", held.Partitions, "hint", fmt.Sprintf("none needed; run --accept-partitions %d uses "+
+				"them all and moves chats", count))
 	}
 	return nil
 }
@@ -137,8 +144,9 @@ func (a *admission) identified(ctx context.Context, held *positions) error {
 	if held.Topic != "" && now != "" && held.Topic != now && !a.claim.FirstStart {
 		return &connector.Refusal{
 			Thing: "topic " + a.sink.topics.events,
-			Cause: fmt.Sprintf("it was made anew: stream %s was written to the one with the id %s, this is %s", a.claim.Stream.Name, held.Topic, now),
-			Hint:  "restore it, or go on without what it held with `run --first-start`",
+			Cause: fmt.Sprintf("it was made anew: stream %s was written to the one with the id %s, this is %s",
+				a.claim.Stream.Name, held.Topic, now),
+			Hint: "restore it, or go on without what it held with `run --first-start`",
 		}
 	}
 	if now != "" {
@@ -156,8 +164,9 @@ func (a *admission) truncated(held positions, ends []extent) error {
 		if p < len(ends) && next > ends[p].end {
 			return &connector.Refusal{
 				Thing: fmt.Sprintf("topic %s, partition %d", a.sink.topics.events, p),
-				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the topic was made anew", ends[p].end, next),
-				Hint:  "restore it, or go on without them with `run --first-start`",
+				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the "+
+					"topic was made anew", ends[p].end, next),
+				Hint: "restore it, or go on without them with `run --first-start`",
 			}
 		}
 	}
@@ -169,7 +178,8 @@ func (a *admission) truncated(held positions, ends []extent) error {
 func (a *admission) window(ctx context.Context, held positions, ends []extent, seen *sighting) ([]found, error) {
 	source, checkpoint := a.claim.Stream.Source(), &seen.checkpoint
 	if seen.found && checkpoint.Sequence > 0 {
-		list, newer, err := a.sink.scans.window(ctx, source, held.from(checkpoint, time.Now()), ends, a.claim.Window, checkpoint)
+		list, newer, err := a.sink.scans.window(ctx, source, held.from(checkpoint, time.Now()), ends, a.claim.Window,
+			checkpoint)
 		if err != nil || newer == 0 {
 			return list, err
 		}
@@ -215,7 +225,8 @@ func readFrom(seen *sighting) []int64 {
 func (a *admission) outdated(sequence uint64) error {
 	return &connector.Refusal{
 		Thing: "stream " + a.claim.Stream.Name,
-		Cause: fmt.Sprintf("its newest checkpoint is of %d, but newer events are committed: topic %s was restored, or lost its end", sequence, a.sink.topics.checkpoints),
-		Hint:  "bring that topic back as it was, or go on after the newest event with `run --first-start`",
+		Cause: fmt.Sprintf("its newest checkpoint is of %d, but newer events are committed: topic %s was restored, or "+
+			"lost its end", sequence, a.sink.topics.checkpoints),
+		Hint: "bring that topic back as it was, or go on after the newest event with `run --first-start`",
 	}
 }

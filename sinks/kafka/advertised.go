@@ -58,8 +58,10 @@ func (v *view) misleading() *connector.Refusal {
 	}
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("broker %d", id),
-		Cause: fmt.Sprintf("%s answers, but the cluster says that broker %d is to be reached at %s: %s", answering, id, v.brokers[id], cause),
-		Hint:  "set the broker's advertised.listeners to an address that this machine reaches, or make the name known here (DNS, /etc/hosts)",
+		Cause: fmt.Sprintf("%s answers, but the cluster says that broker %d is to be reached at %s: %s", answering, id,
+			v.brokers[id], cause),
+		Hint: "set the broker's advertised.listeners to an address that this machine reaches, or make the name known " +
+			"here (DNS, /etc/hosts)",
 	}
 }
 

@@ -109,7 +109,8 @@ func putHeader(batch []byte, records int, compression compress.Compression, at t
 // appendRecord appends the i-th record of a batch; its time is the batch's.
 func appendRecord(dst []byte, r *record, i int) []byte {
 	const noAttributes, noDelay = 0, 0
-	size := 2 + varintSize(i) + fieldSize(r.key, r.key == nil) + fieldSize(r.value, r.value == nil) + varintSize(len(r.headers))
+	size := 2 + varintSize(i) + fieldSize(r.key, r.key == nil) + fieldSize(r.value, r.value == nil) +
+		varintSize(len(r.headers))
 	for j := range r.headers {
 		h := &r.headers[j]
 		size += fieldSize(h.Key, false) + fieldSize(h.Value, h.Value == nil)

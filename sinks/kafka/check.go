@@ -24,7 +24,8 @@ type inspection struct {
 }
 
 func (i *inspection) ok(thing, format string, args ...any) {
-	i.found = append(i.found, connector.Finding{Level: connector.FindingOK, Thing: thing, Text: fmt.Sprintf(format, args...)})
+	i.found = append(i.found,
+		connector.Finding{Level: connector.FindingOK, Thing: thing, Text: fmt.Sprintf(format, args...)})
 }
 
 func (i *inspection) warn(thing, text, hint string) {
@@ -131,7 +132,8 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 		return false
 	}
 	if _, err := i.sink.client.extents(ctx, name, len(topic.partitions), kafkago.ReadCommitted); err != nil {
-		i.unread(thing, fmt.Errorf("it cannot be read: %w", err), "see that the topic has leaders: "+i.sink.hints.describeCommand(name))
+		i.unread(thing, fmt.Errorf("it cannot be read: %w", err),
+			"see that the topic has leaders: "+i.sink.hints.describeCommand(name))
 		return false
 	}
 	settings, err := i.sink.client.topicSettings(ctx, name)
@@ -142,7 +144,8 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	i.replication(thing, name, topic, len(v.brokers), settings)
 	i.cleanup(thing, name, settings)
 	if limit, err := strconv.Atoi(settings["max.message.bytes"]); err == nil && limit < maxChunk {
-		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit), i.sink.hints.configureCommand(name, "max.message.bytes=1048588"))
+		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit),
+			i.sink.hints.configureCommand(name, "max.message.bytes=1048588"))
 	}
 	if name == i.sink.topics.events {
 		replicas, _ := topic.least()
@@ -157,7 +160,8 @@ func (i *inspection) unseen(thing, name string, err error) {
 		i.gone = gone
 		return
 	}
-	i.warn(thing, "its settings cannot be read: "+errorText(err), i.sink.hints.aclCommand("--operation DescribeConfigs --topic "+name))
+	i.warn(thing, "its settings cannot be read: "+errorText(err),
+		i.sink.hints.aclCommand("--operation DescribeConfigs --topic "+name))
 }
 
 // beside looks whether a missing topic existed when another one was written.
@@ -190,20 +194,27 @@ func (i *inspection) replication(thing, name string, topic seenTopic, brokers in
 	minimum, err := strconv.Atoi(settings["min.insync.replicas"])
 	switch {
 	case err == nil && minimum > replicas:
-		i.refuse(thing, fmt.Sprintf("min.insync.replicas is %d, but it has %d replicas: nothing can be written", minimum, replicas),
+		i.refuse(thing, fmt.Sprintf("min.insync.replicas is %d, but it has %d replicas: nothing can be written", minimum,
+			replicas),
 			i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", max(1, replicas-1))))
 	case replicas == 1 && brokers == 1:
-		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk", "add two brokers, and give it three replicas")
+		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk",
+			"add two brokers, and give it three replicas")
 	case replicas < wantedReplicas && brokers > replicas:
-		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: what is acknowledged can be lost with as many brokers", replicas, min(brokers, wantedReplicas)),
-			i.reassign(name, topic)+" && "+i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))
+		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: what is acknowledged can be lost "+
+			"with as many brokers", replicas, min(brokers, wantedReplicas)),
+			i.reassign(name, topic)+" && "+
+				i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))
 	case err == nil && minimum < 2 && replicas > 2:
-		i.warn(thing, "min.insync.replicas is 1: what one broker alone acknowledged can be lost with it", i.sink.hints.configureCommand(name, "min.insync.replicas=2"))
+		i.warn(thing, "min.insync.replicas is 1: what one broker alone acknowledged can be lost with it",
+			i.sink.hints.configureCommand(name, "min.insync.replicas=2"))
 	case err == nil && insync < minimum:
-		i.warn(thing, fmt.Sprintf("%d replicas are in sync, %d are needed: commits wait", insync, minimum), "bring the brokers back that are missing")
+		i.warn(thing, fmt.Sprintf("%d replicas are in sync, %d are needed: commits wait", insync, minimum),
+			"bring the brokers back that are missing")
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
-		i.warn(thing, "a replica that lags may become leader, and what was acknowledged be lost", i.sink.hints.configureCommand(name, "unclean.leader.election.enable=false"))
+		i.warn(thing, "a replica that lags may become leader, and what was acknowledged be lost",
+			i.sink.hints.configureCommand(name, "unclean.leader.election.enable=false"))
 	}
 }
 
@@ -226,7 +237,8 @@ func (i *inspection) reassign(name string, topic seenTopic) string {
 		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(replicas), " ", ","), "[]")
 		parts = append(parts, fmt.Sprintf(`{"topic":"%s","partition":%d,"replicas":[%s]}`, name, p, list))
 	}
-	return fmt.Sprintf(`echo '{"version":1,"partitions":[%s]}' > reassign.json && kafka-reassign-partitions.sh --bootstrap-server %s --reassignment-json-file reassign.json --execute`,
+	return fmt.Sprintf(`echo '{"version":1,"partitions":[%s]}' > reassign.json && `+
+		`kafka-reassign-partitions.sh --bootstrap-server %s --reassignment-json-file reassign.json --execute`,
 		strings.Join(parts, ","), i.sink.config.Brokers[0])
 }
 
@@ -241,7 +253,8 @@ func (i *inspection) transactions(ctx context.Context, v *view) {
 	topic := seenTopic{}.with(found)
 	replicas, _ := topic.least()
 	if replicas < wantedReplicas && len(v.brokers) > replicas {
-		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: without it no commit is possible", replicas, min(len(v.brokers), wantedReplicas)),
+		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: without it no commit is possible",
+			replicas, min(len(v.brokers), wantedReplicas)),
 			i.reassign(transactionsTopic, topic))
 	}
 	settings, err := i.sink.client.topicSettings(ctx, transactionsTopic)
@@ -249,10 +262,12 @@ func (i *inspection) transactions(ctx context.Context, v *view) {
 		return
 	}
 	if n, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && n < 2 && replicas > 2 {
-		i.warn(thing, "min.insync.replicas is 1: what fences a former owner can be lost with one broker", i.sink.hints.configureCommand(transactionsTopic, "min.insync.replicas=2"))
+		i.warn(thing, "min.insync.replicas is 1: what fences a former owner can be lost with one broker",
+			i.sink.hints.configureCommand(transactionsTopic, "min.insync.replicas=2"))
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
-		i.warn(thing, "a replica that lags may become leader, and two owners write side by side", i.sink.hints.configureCommand(transactionsTopic, "unclean.leader.election.enable=false"))
+		i.warn(thing, "a replica that lags may become leader, and two owners write side by side",
+			i.sink.hints.configureCommand(transactionsTopic, "unclean.leader.election.enable=false"))
 	}
 }
 
@@ -264,9 +279,11 @@ func (i *inspection) cleanup(thing, name string, settings map[string]string) {
 	compacts, deletes := strings.Contains(policy, "compact"), strings.Contains(policy, "delete")
 	switch {
 	case name == i.sink.topics.checkpoints && (!compacts || deletes):
-		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: checkpoints of quiet streams would be deleted", policy), i.sink.hints.configureCommand(name, "cleanup.policy=compact"))
+		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: checkpoints of quiet streams would be deleted", policy),
+			i.sink.hints.configureCommand(name, "cleanup.policy=compact"))
 	case name != i.sink.topics.checkpoints && compacts:
-		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: only the newest record of each key would stay", policy), i.sink.hints.configureCommand(name, "cleanup.policy=delete"))
+		i.refuse(thing, fmt.Sprintf("cleanup.policy is %q: only the newest record of each key would stay", policy),
+			i.sink.hints.configureCommand(name, "cleanup.policy=delete"))
 	}
 }
 
@@ -291,7 +308,8 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 	seen, err := s.checkpoints.newest(ctx, claim.Stream, false)
 	switch {
 	case err != nil:
-		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", err), "see what the topic holds: "+i.sink.hints.describeCommand(s.topics.checkpoints))
+		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", err),
+			"see what the topic holds: "+i.sink.hints.describeCommand(s.topics.checkpoints))
 	case seen.found:
 		i.known(claim, seen.checkpoint, partitions)
 	case seen.alias != "":
@@ -316,7 +334,8 @@ func (i *inspection) unwritable(thing string, err error) {
 	case errors.Is(asNotNow(err), connector.ErrNotNow):
 		i.gone = asNotNow(err)
 	default:
-		i.warn(thing, "the right to write it could not be checked: "+err.Error(), "try again, or see with `twochat-connector check --probe`")
+		i.warn(thing, "the right to write it could not be checked: "+err.Error(),
+			"try again, or see with `twochat-connector check --probe`")
 	}
 }
 
@@ -332,10 +351,13 @@ func (i *inspection) known(claim connector.Claim, checkpoint connector.Checkpoin
 	case err != nil:
 		i.refuse(thing, err.Error(), "run the newer program")
 	case held.Partitions > partitions:
-		i.refuse(thing, fmt.Sprintf("topic %s has %d partitions, the stream was spread over %d", i.sink.topics.events, partitions, held.Partitions),
-			fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d", i.sink.config.Brokers[0], i.sink.topics.events, held.Partitions))
+		i.refuse(thing, fmt.Sprintf("topic %s has %d partitions, the stream was spread over %d", i.sink.topics.events,
+			partitions, held.Partitions),
+			fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d", i.sink.config.Brokers[0],
+				i.sink.topics.events, held.Partitions))
 	case held.Partitions < partitions:
-		i.warn(thing, fmt.Sprintf("topic %s has %d partitions, the stream uses the first %d, so that chats stay where they are", i.sink.topics.events, partitions, held.Partitions),
+		i.warn(thing, fmt.Sprintf("topic %s has %d partitions, the stream uses the first %d, so that chats stay where "+
+			"they are", i.sink.topics.events, partitions, held.Partitions),
 			fmt.Sprintf("none needed; run --accept-partitions %d uses them all and moves chats", partitions))
 	default:
 		i.ok(thing, "known, at sequence %d", checkpoint.Sequence)

@@ -101,7 +101,9 @@ func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner
 
 // elsewhere looks, once the whole topic is known, for the stream's checkpoint in other partitions (the topic had fewer
 // when it was written), and for one of the same list under another name.
-func (c *checkpoints) elsewhere(stream connector.Stream) (newest connector.Checkpoint, found bool, alias string, err error) {
+func (c *checkpoints) elsewhere(
+	stream connector.Stream,
+) (newest connector.Checkpoint, found bool, alias string, err error) {
 	for i := range c.parts {
 		raw := c.parts[i].newest[stream.Name]
 		if raw == nil {
@@ -111,7 +113,8 @@ func (c *checkpoints) elsewhere(stream connector.Stream) (newest connector.Check
 		if err != nil {
 			return connector.Checkpoint{}, false, "", err
 		}
-		if !found || checkpoint.Epoch > newest.Epoch || checkpoint.Epoch == newest.Epoch && checkpoint.Sequence > newest.Sequence {
+		if !found || checkpoint.Epoch > newest.Epoch || checkpoint.Epoch == newest.Epoch &&
+			checkpoint.Sequence > newest.Sequence {
 			newest, found = checkpoint, true
 		}
 	}
@@ -189,7 +192,8 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, pati
 			newest[string(key)] = value
 			return nil
 		})
-		if err == nil && !known || errors.Is(err, errAnew) || errors.Is(err, kafkago.OffsetOutOfRange) && part.anchor.sum != 0 {
+		if err == nil && !known || errors.Is(err, errAnew) || errors.Is(err, kafkago.OffsetOutOfRange) &&
+			part.anchor.sum != 0 {
 			fresh() // its cleaner may have been at work, or it is another topic: read it all
 			continue
 		}
@@ -227,7 +231,8 @@ func (c *checkpoints) backward(ctx context.Context, ends []extent, step int64) (
 		from := max(ends[i].start, part.low-step)
 		older := make(map[string][]byte)
 		at := topicPartition{c.sink.topics.checkpoints, int32(i)}
-		_, err := c.sink.client.read(ctx, at, from, part.low, c.sink.client.transactionEnd(), func(r *protocol.Record) error { return collect(r, older) })
+		_, err := c.sink.client.read(ctx, at, from, part.low, c.sink.client.transactionEnd(),
+			func(r *protocol.Record) error { return collect(r, older) })
 		if err != nil {
 			return false, err
 		}

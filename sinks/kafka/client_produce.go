@@ -51,7 +51,10 @@ func (c *client) produce(ctx context.Context, id string, batches []*produceBatch
 const produceTime = 7 * time.Second
 
 func (c *client) produceTo(ctx context.Context, leader int32, id string, batches []*produceBatch) {
-	request := &rawproduce.Request{TransactionalID: id, Acks: int16(kafkago.RequireAll), Timeout: int32(produceTime.Milliseconds())}
+	request := &rawproduce.Request{
+		TransactionalID: id, Acks: int16(kafkago.RequireAll),
+		Timeout: int32(produceTime.Milliseconds()),
+	}
 	topics := make(map[string]int)
 	for _, p := range batches {
 		i, ok := topics[p.at.topic]

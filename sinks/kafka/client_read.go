@@ -27,7 +27,9 @@ type extent struct{ start, end int64 }
 
 // extents asks for the extent of every partition of a topic. Its end is the high watermark, which counts what is not
 // committed yet, or, for readers of committed records, the last stable offset.
-func (c *client) extents(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel) ([]extent, error) {
+func (c *client) extents(
+	ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel,
+) ([]extent, error) {
 	found := make([]extent, partitions)
 	const latest, earliest = -1, -2
 	for _, which := range []int64{latest, earliest} {
@@ -48,7 +50,9 @@ func (c *client) extents(ctx context.Context, topic string, partitions int, isol
 }
 
 // offsets asks the leader of each partition, and names the term for which that broker is known to lead it.
-func (c *client) offsets(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel, which int64, each func(p int32, offset int64)) error {
+func (c *client) offsets(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel,
+	which int64, each func(p int32, offset int64),
+) error {
 	v, err := c.cluster.known(ctx)
 	if err != nil {
 		return err
@@ -61,10 +65,14 @@ func (c *client) offsets(ctx context.Context, topic string, partitions int, isol
 		}
 		r := requests[lead.leader]
 		if r == nil {
-			r = &listoffsets.Request{ReplicaID: -1, IsolationLevel: int8(isolation), Topics: []listoffsets.RequestTopic{{Topic: topic}}}
+			r = &listoffsets.Request{
+				ReplicaID: -1, IsolationLevel: int8(isolation),
+				Topics: []listoffsets.RequestTopic{{Topic: topic}},
+			}
 			requests[lead.leader] = r
 		}
-		r.Topics[0].Partitions = append(r.Topics[0].Partitions, listoffsets.RequestPartition{Partition: p, CurrentLeaderEpoch: lead.epoch, Timestamp: which})
+		r.Topics[0].Partitions = append(r.Topics[0].Partitions,
+			listoffsets.RequestPartition{Partition: p, CurrentLeaderEpoch: lead.epoch, Timestamp: which})
 	}
 	for leader, request := range requests {
 		response, err := c.cluster.to(ctx, leader, tryTime, request)
@@ -94,7 +102,9 @@ const (
 )
 
 // fetch reads a partition from an offset on, only what is below its last stable offset.
-func (c *client) fetch(ctx context.Context, at topicPartition, offset int64, wait time.Duration) (*fetch.ResponsePartition, error) {
+func (c *client) fetch(
+	ctx context.Context, at topicPartition, offset int64, wait time.Duration,
+) (*fetch.ResponsePartition, error) {
 	var found *fetch.ResponsePartition
 	err := c.again(ctx, func(ctx context.Context) error {
 		v, err := c.cluster.known(ctx)
@@ -111,7 +121,8 @@ func (c *client) fetch(ctx context.Context, at topicPartition, offset int64, wai
 			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 2 * fetchBytes,
 			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
 			Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
-				Partition: at.partition, CurrentLeaderEpoch: lead.epoch, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: fetchBytes,
+				Partition: at.partition, CurrentLeaderEpoch: lead.epoch, FetchOffset: offset, LogStartOffset: -1,
+				PartitionMaxBytes: fetchBytes,
 			}}}},
 		})
 		if err != nil {
@@ -138,7 +149,9 @@ func (c *client) fetch(ctx context.Context, at topicPartition, offset int64, wai
 // read calls each with the committed records of a partition from an offset up to another, in order, and returns the
 // offset that it reached. Where an open transaction hides the rest, it waits, but not longer than patience without any
 // progress. A record must not be used after the call of each.
-func (c *client) read(ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error) (int64, error) {
+func (c *client) read(
+	ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error,
+) (int64, error) {
 	deadline := time.Now().Add(patience)
 	for from < to {
 		answer, err := c.fetch(ctx, at, from, min(fetchWait, patience))

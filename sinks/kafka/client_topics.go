@@ -50,7 +50,10 @@ func (c *client) brokerSettings(ctx context.Context, id int32) (map[string]strin
 }
 
 func settingsOf(kind kafkago.ResourceType, name string) *describeconfigs.Request {
-	return &describeconfigs.Request{Resources: []describeconfigs.RequestResource{{ResourceType: int8(kind), ResourceName: name}}}
+	return &describeconfigs.Request{Resources: []describeconfigs.RequestResource{{
+		ResourceType: int8(kind),
+		ResourceName: name,
+	}}}
 }
 
 func readSettings(response protocol.Message) (map[string]string, error) {
@@ -95,7 +98,9 @@ func (c *client) topicIDs(ctx context.Context, names []string) (map[string]strin
 }
 
 // createTopics asks for topics to be made, or, where the request is only to be validated, whether they would be.
-func (c *client) createTopics(ctx context.Context, request *createtopics.Request) ([]createtopics.ResponseTopic, error) {
+func (c *client) createTopics(
+	ctx context.Context, request *createtopics.Request,
+) ([]createtopics.ResponseTopic, error) {
 	request.TimeoutMs = int32(callTimeout.Milliseconds())
 	response, err := c.cluster.controlled(ctx, request)
 	if err != nil {

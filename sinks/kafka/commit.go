@@ -13,7 +13,9 @@ import (
 )
 
 // Commit appends the events in order, the rejects to the quarantine, and records next, all or nothing.
-func (l *log) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (l *log) Commit(
+	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
 	err := l.sink.watch.refusal()
 	if err == nil {
 		err = l.commit(ctx, events, rejects, next, nil)
@@ -29,7 +31,8 @@ const commitTime = 30 * time.Second
 
 // commit is Commit. proven, if not nil, is called when all is written but not committed; if it fails, all is taken
 // back.
-func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
 	proven func(context.Context) error,
 ) error {
 	s := l.session
@@ -133,7 +136,8 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 		l.drop()
 		return cause
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout) // to take it back, even where its time is over
+	// To take it back, even where the time of the commit is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	err := l.sink.client.abortTransaction(ctx, l.id, who)
 	switch {

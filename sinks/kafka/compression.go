@@ -77,7 +77,8 @@ func (c *compressor) openLZ4(w io.Writer) (io.WriteCloser, error) {
 		return c.lz4, nil
 	}
 	made := lz4.NewWriter(w)
-	if err := made.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ConcurrencyOption(1), lz4.ChecksumOption(false)); err != nil {
+	if err := made.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ConcurrencyOption(1),
+		lz4.ChecksumOption(false)); err != nil {
 		return nil, fmt.Errorf("make an lz4 compressor: %w", err)
 	}
 	c.lz4 = made
@@ -91,7 +92,8 @@ func (c *compressor) openZstd(w io.Writer) (io.WriteCloser, error) {
 	}
 	// The fastest level takes three quarters of the default one's time, for about the same size. A batch has a checksum of
 	// its own.
-	made, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true),
+	made, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstdWindow),
+		zstd.WithLowerEncoderMem(true),
 		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("make a zstd compressor: %w", err)

@@ -104,7 +104,10 @@ func (c Config) Validate() []connector.Finding {
 	c = c.WithDefaults()
 	var found []connector.Finding
 	refuse := func(key, text, hint string) {
-		found = append(found, connector.Finding{Level: connector.FindingRefused, Thing: "sink.kafka." + key, Text: text, Hint: hint})
+		found = append(found, connector.Finding{
+			Level: connector.FindingRefused, Thing: "sink.kafka." + key, Text: text,
+			Hint: hint,
+		})
 	}
 	if len(c.Brokers) == 0 {
 		refuse("brokers", "no broker is named", "list at least one as host:port")
@@ -132,20 +135,24 @@ func (c Config) Validate() []connector.Finding {
 		refuse("accept_partitions", "it is negative", "leave it out, or give the number of partitions that the topic has now")
 	}
 	if c.Replicas < 0 || c.Replicas > math.MaxInt16 {
-		refuse("replicas", fmt.Sprintf("%d is no number of replicas", c.Replicas), "leave it out for three, or for as many as the cluster is set up for")
+		refuse("replicas", fmt.Sprintf("%d is no number of replicas", c.Replicas),
+			"leave it out for three, or for as many as the cluster is set up for")
 	}
 	if c.Retention != 0 && c.Retention < time.Minute {
-		refuse("retention", fmt.Sprintf("%v is too short", c.Retention), "leave it out to keep events for ever, or give hours, like 168h")
+		refuse("retention", fmt.Sprintf("%v is too short", c.Retention),
+			"leave it out to keep events for ever, or give hours, like 168h")
 	}
 	c.SASL.validate(refuse)
 	if c.SASL.Mechanism != "" && !c.TLS.on() && remote && !c.Insecure {
-		refuse("sasl", "credentials would go over the network in clear text", "set `sink.kafka.tls.enabled: true`, or accept it with `sink.kafka.insecure: true`")
+		refuse("sasl", "credentials would go over the network in clear text",
+			"set `sink.kafka.tls.enabled: true`, or accept it with `sink.kafka.insecure: true`")
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		refuse("tls", "cert_file and key_file belong together", "set both or none")
 	}
 	if c.TLS.Insecure && !c.Insecure {
-		refuse("tls.insecure", "any server could pose as the broker", "name the authority with `sink.kafka.tls.ca_file`, or accept it with `sink.kafka.insecure: true`")
+		refuse("tls.insecure", "any server could pose as the broker",
+			"name the authority with `sink.kafka.tls.ca_file`, or accept it with `sink.kafka.insecure: true`")
 	}
 	return found
 }
@@ -154,7 +161,8 @@ func (s SASL) validate(refuse func(key, text, hint string)) {
 	switch s.Mechanism {
 	case "":
 		if s.Username != "" || s.PasswordFile != "" || s.TokenFile != "" {
-			refuse("sasl.mechanism", "it is missing beside other settings of sasl", "choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
+			refuse("sasl.mechanism", "it is missing beside other settings of sasl",
+				"choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
 		}
 	case "plain", "scram-sha-256", "scram-sha-512":
 		if s.Username == "" {

@@ -50,7 +50,8 @@ func (m *topicMaker) settings(topic string, replicas int) []setting {
 			setting{"segment.ms", "3600000"}, setting{"min.cleanable.dirty.ratio", "0.1"},
 			setting{"max.message.bytes", strconv.Itoa(checkpointBytes)})
 	}
-	return append(list, setting{"cleanup.policy", "delete"}, setting{"retention.ms", strconv.FormatInt(m.config.retentionMillis(), 10)})
+	return append(list, setting{"cleanup.policy", "delete"},
+		setting{"retention.ms", strconv.FormatInt(m.config.retentionMillis(), 10)})
 }
 
 func (m *topicMaker) create(ctx context.Context, rehearse bool) error {
@@ -73,7 +74,10 @@ func (m *topicMaker) create(ctx context.Context, rehearse bool) error {
 	}
 	request := &createtopics.Request{ValidateOnly: rehearse}
 	for _, name := range missing {
-		topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(m.topics.partitions(name)), ReplicationFactor: int16(replicas)}
+		topic := createtopics.RequestTopic{
+			Name: name, NumPartitions: int32(m.topics.partitions(name)),
+			ReplicationFactor: int16(replicas),
+		}
 		for _, setting := range m.settings(name, replicas) {
 			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: setting.name, Value: setting.value})
 		}
@@ -102,7 +106,8 @@ func (m *topicMaker) created(answers []createtopics.ResponseTopic, replicas int,
 		case err == nil:
 			m.logger.Info("topic created", "topic", t.Name, "replicas", replicas)
 		case errors.Is(err, kafkago.TopicAlreadyExists):
-		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed), errors.Is(err, kafkago.PolicyViolation):
+		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed),
+			errors.Is(err, kafkago.PolicyViolation):
 			return &connector.Refusal{
 				Thing: "topic " + t.Name, Cause: "it does not exist, and may not be made: " + errorText(err) + text,
 				Hint: "have it made: " + m.createCommand(t.Name, replicas),
@@ -156,7 +161,8 @@ func (m *topicMaker) refuseLost(ctx context.Context, topic, other string) error 
 	}
 	return &connector.Refusal{
 		Thing: "topic " + topic, Cause: cause,
-		Hint: "bring it back with its records, or make it anew and go on without them with `run --first-start`: " + m.createCommand(topic, m.replicasNow(ctx)),
+		Hint: "bring it back with its records, or make it anew and go on without them with `run --first-start`: " +
+			m.createCommand(topic, m.replicasNow(ctx)),
 	}
 }
 
@@ -180,7 +186,9 @@ func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
 		return 0, err
 	case meant == 0:
 		return 0, &connector.Refusal{
-			Thing: "sink.kafka.create", Cause: fmt.Sprintf("%d of the brokers can be seen, and not how many the cluster has; topics would be made with too few replicas for good", alive),
+			Thing: "sink.kafka.create",
+			Cause: fmt.Sprintf("%d of the brokers can be seen, and not how many the cluster has; topics would be made with "+
+				"too few replicas for good", alive),
 			Hint: fmt.Sprintf("say it: `sink.kafka.replicas: %d`, or 3 once three brokers are there", alive),
 		}
 	case alive < meant:
@@ -199,7 +207,8 @@ func (e *fewBrokersError) Error() string {
 
 // Hint says what to do. The brokers that answer are not what is wrong.
 func (e *fewBrokersError) Hint() string {
-	return fmt.Sprintf("start the other brokers; where there are none, `sink.kafka.replicas: %d` makes topics with what is there", e.alive)
+	return fmt.Sprintf("start the other brokers; where there are none, `sink.kafka.replicas: %d` makes topics with "+
+		"what is there", e.alive)
 }
 
 // meantReplicas is the number of replicas that the cluster is set up for, at most three; 0 if it is not known.
@@ -232,7 +241,8 @@ func (m *topicMaker) meantReplicas(ctx context.Context, v *view) (int, error) {
 
 // createCommand is the command that makes one of the sink's topics with the right settings.
 func (m *topicMaker) createCommand(topic string, replicas int) string {
-	command := fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d --replication-factor %d",
+	command := fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d "+
+		"--replication-factor %d",
 		m.config.Brokers[0], topic, m.topics.partitions(topic), replicas)
 	for _, setting := range m.settings(topic, replicas) {
 		command += " --config " + setting.name + "=" + setting.value

@@ -132,15 +132,16 @@ func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]foll
 	for step := int64(4*n + 100); ; step *= 4 {
 		from := max(end.start, end.end-step)
 		var list []followed
-		_, err := f.sink.client.read(ctx, topicPartition{f.sink.topics.events, int32(p)}, from, end.end, f.sink.client.transactionEnd(), func(r *protocol.Record) error {
-			if e, ok := f.take(r); ok {
-				if len(list) >= 2*n {
-					list = append(list[:0], list[len(list)-n+1:]...)
+		_, err := f.sink.client.read(ctx, topicPartition{f.sink.topics.events, int32(p)}, from, end.end,
+			f.sink.client.transactionEnd(), func(r *protocol.Record) error {
+				if e, ok := f.take(r); ok {
+					if len(list) >= 2*n {
+						list = append(list[:0], list[len(list)-n+1:]...)
+					}
+					list = append(list, e)
 				}
-				list = append(list, e)
-			}
-			return nil
-		})
+				return nil
+			})
 		if err != nil {
 			return nil, err
 		}

@@ -90,12 +90,17 @@ func (s *Sink) transactionalID(stream string) string {
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
-		Text: "Each message stands once in topic " + s.topics.events + ", in order within its chat, whatever crashes, for consumers with isolation.level=read_committed.",
+		Text: "Each message stands once in topic " + s.topics.events +
+			", in order within its chat, whatever crashes, for consumers with isolation.level=read_committed.",
 		But: []string{
-			"A consumer that reads uncommitted records (the default of the Java client) also sees records of commits that were broken off.",
-			fmt.Sprintf("The open transaction of a writer that died holds back readers of committed records in its partitions until it is taken over, at most %v.", s.config.TransactionTimeout),
-			"What the brokers acknowledged must not be lost by them: that takes replication of 3 with min.insync.replicas of 2, and no unclean leader election, for " + transactionsTopic + " as well.",
-			"More partitions added later move no chat as long as the pinned count is kept; --accept-partitions moves chats, and their order is kept on each side of that moment only.",
+			"A consumer that reads uncommitted records (the default of the Java client) also sees records of commits that " +
+				"were broken off.",
+			fmt.Sprintf("The open transaction of a writer that died holds back readers of committed records in its "+
+				"partitions until it is taken over, at most %v.", s.config.TransactionTimeout),
+			"What the brokers acknowledged must not be lost by them: that takes replication of 3 with min.insync.replicas " +
+				"of 2, and no unclean leader election, for " + transactionsTopic + " as well.",
+			"More partitions added later move no chat as long as the pinned count is kept; --accept-partitions moves chats, " +
+				"and their order is kept on each side of that moment only.",
 		},
 	}
 }

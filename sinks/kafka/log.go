@@ -94,13 +94,15 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 	}
 	s := &session{
 		client: l.sink.client, id: l.id, life: l.sink.life,
-		producer: who, epochReady: make(chan struct{}), stop: func() {}, events: newPartitioner(found.positions.Partitions), homes: homes,
+		producer: who, epochReady: make(chan struct{}), stop: func() {}, events: newPartitioner(found.positions.Partitions),
+		homes:     homes,
 		positions: found.positions, wrote: found.seen, chunk: maxChunk,
 	}
 	close(s.epochReady)
 	l.session = s
 	next := l.claim.TakeOver(found.seen.checkpoint, time.Now())
-	if err := l.commit(ctx, nil, nil, next, func(ctx context.Context) error { return l.unsurpassed(ctx, found.seen, s.wrote) }); err != nil {
+	if err := l.commit(ctx, nil, nil, next,
+		func(ctx context.Context) error { return l.unsurpassed(ctx, found.seen, s.wrote) }); err != nil {
 		return connector.State{}, fmt.Errorf("write the take-over: %w", err)
 	}
 	state := connector.State{Checkpoint: next, Seen: make([]connector.Seen, len(found.list))}

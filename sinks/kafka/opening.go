@@ -19,8 +19,9 @@ type opening struct {
 const largestOpening = 1 << 20
 
 var (
-	errOtherProtocol = errors.New("what answers there does not speak Kafka; see whether the port is the broker's listener for clients")
-	errWantsTLS      = errors.New("the listener speaks TLS; set `sink.kafka.tls.enabled: true`")
+	errOtherProtocol = errors.New("what answers there does not speak Kafka; see whether the port is the broker's " +
+		"listener for clients")
+	errWantsTLS = errors.New("the listener speaks TLS; set `sink.kafka.tls.enabled: true`")
 )
 
 func (o *opening) Read(p []byte) (int, error) {

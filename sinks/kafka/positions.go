@@ -90,7 +90,10 @@ func (p *positions) rebuild(list []found, ends []extent, window int, now time.Ti
 			offsets[f.partition] = min(offsets[f.partition], f.offset)
 		}
 		if list[i].seen.Sequence%step == 0 || i == 0 {
-			p.Marks = append([]mark{{list[i].seen.Sequence, age(old, list[i].seen.Sequence, now), append([]int64(nil), offsets...)}}, p.Marks...)
+			p.Marks = append([]mark{{
+				list[i].seen.Sequence, age(old, list[i].seen.Sequence, now),
+				append([]int64(nil), offsets...),
+			}}, p.Marks...)
 		}
 	}
 }

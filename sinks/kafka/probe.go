@@ -61,7 +61,8 @@ func (p *probe) make(ctx context.Context) (made bool, err error) {
 	case errors.Is(err, kafkago.TopicAlreadyExists):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("create topic %s (make it yourself, with one partition, and it is used): %w", p.at.topic, err)
+		return false, fmt.Errorf("create topic %s (make it yourself, with one partition, and it is used): %w", p.at.topic,
+			err)
 	}
 	return true, nil
 }
@@ -69,7 +70,8 @@ func (p *probe) make(ctx context.Context) (made bool, err error) {
 func (p *probe) remove(ctx context.Context) {
 	err := p.own.deleteTopic(ctx, p.at.topic)
 	if err != nil {
-		p.warn("topic "+p.at.topic, "the probe's topic could not be removed: "+err.Error(), "kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic)
+		p.warn("topic "+p.at.topic, "the probe's topic could not be removed: "+err.Error(),
+			"kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic)
 	}
 }
 
@@ -121,7 +123,8 @@ func (p *probe) run(ctx context.Context) error {
 	return nil
 }
 
-const notKafka = "use Apache Kafka 3.9 or newer, or another sink: two instances, or a crash, can double or lose messages here"
+const notKafka = "use Apache Kafka 3.9 or newer, or another sink: two instances, or a crash, can double or lose " +
+	"messages here"
 
 func (p *probe) refused(what string, err error) {
 	switch {
@@ -130,7 +133,8 @@ func (p *probe) refused(what string, err error) {
 	case err == nil:
 		p.refuse(what, "the broker accepts it", notKafka)
 	default:
-		p.warn(what, "the broker answers something else than that the producer is fenced: "+err.Error(), "report it; it is refused, so the promise holds")
+		p.warn(what, "the broker answers something else than that the producer is fenced: "+err.Error(),
+			"report it; it is refused, so the promise holds")
 	}
 }
 
@@ -175,7 +179,8 @@ func (p *probe) committed(ctx context.Context, since int64) error {
 		return err
 	}
 	if fresh != 1 {
-		p.refuse("a committed record", fmt.Sprintf("readers of committed records find %d records of one commit", fresh), notKafka)
+		p.refuse("a committed record", fmt.Sprintf("readers of committed records find %d records of one commit", fresh),
+			notKafka)
 	} else {
 		p.ok("committed and aborted records", "told apart; %d of the topic's are committed", total)
 	}

@@ -29,15 +29,19 @@ func (h hints) judged(err error) error {
 		thing, cause, hint string
 	}{
 		{
-			kafkago.TransactionalIDAuthorizationFailed, "transactional id twochat-connector.*", "the right to write under it is missing",
-			h.aclCommand("--operation Write --operation Describe --transactional-id twochat-connector. --resource-pattern-type prefixed"),
+			kafkago.TransactionalIDAuthorizationFailed, "transactional id twochat-connector.*",
+			"the right to write under it is missing",
+			h.aclCommand("--operation Write --operation Describe --transactional-id twochat-connector. " +
+				"--resource-pattern-type prefixed"),
 		},
 		{
 			kafkago.TopicAuthorizationFailed, "topics " + h.topics.events + "*", "a right to them is missing",
-			h.aclCommand("--operation Read --operation Write --operation Describe --operation DescribeConfigs --topic " + h.topics.events + " --resource-pattern-type prefixed"),
+			h.aclCommand("--operation Read --operation Write --operation Describe --operation DescribeConfigs --topic " +
+				h.topics.events + " --resource-pattern-type prefixed"),
 		},
 		{
-			kafkago.ClusterAuthorizationFailed, "sink.kafka", "the cluster refuses a right that is needed to write within transactions",
+			kafkago.ClusterAuthorizationFailed, "sink.kafka",
+			"the cluster refuses a right that is needed to write within transactions",
 			h.aclCommand("--operation IdempotentWrite --operation DescribeConfigs --cluster"),
 		},
 		{
@@ -45,11 +49,13 @@ func (h hints) judged(err error) error {
 			"see that user and secret are those that the brokers know; the file is read again for each connection",
 		},
 		{
-			kafkago.UnsupportedSASLMechanism, "sink.kafka.sasl.mechanism", "the brokers do not know this mechanism on this listener",
+			kafkago.UnsupportedSASLMechanism, "sink.kafka.sasl.mechanism",
+			"the brokers do not know this mechanism on this listener",
 			"choose one of the listener's sasl.enabled.mechanisms",
 		},
 		{
-			kafkago.InvalidTransactionTimeout, "sink.kafka.transaction_timeout", "the brokers allow no transaction as long as this",
+			kafkago.InvalidTransactionTimeout, "sink.kafka.transaction_timeout",
+			"the brokers allow no transaction as long as this",
 			"lower it below the brokers' transaction.max.timeout.ms",
 		},
 	} {
@@ -77,7 +83,8 @@ func errorText(err error) string {
 
 // aclCommand is the command that grants a right to the user as which the connector authenticates.
 func (h hints) aclCommand(rest string) string {
-	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s %s", h.config.Brokers[0], h.config.principal(), rest)
+	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s %s", h.config.Brokers[0],
+		h.config.principal(), rest)
 }
 
 // describeCommand is the command that shows a topic.
@@ -87,7 +94,8 @@ func (h hints) describeCommand(topic string) string {
 
 // configureCommand is the command that gives a topic a setting.
 func (h hints) configureCommand(topic, setting string) string {
-	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s", h.config.Brokers[0], topic, setting)
+	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
+		"--add-config %s", h.config.Brokers[0], topic, setting)
 }
 
 // principal is the user as which the brokers know the connector.

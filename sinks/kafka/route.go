@@ -20,7 +20,9 @@ const (
 )
 
 // to sends a request to a broker. If that fails, the next user of the view asks for the leaders again.
-func (c *cluster) to(ctx context.Context, broker int32, within time.Duration, request protocol.Message) (protocol.Message, error) {
+func (c *cluster) to(
+	ctx context.Context, broker int32, within time.Duration, request protocol.Message,
+) (protocol.Message, error) {
 	v, err := c.known(ctx)
 	if err != nil {
 		return nil, err
@@ -95,7 +97,9 @@ func (v *view) order() []string {
 }
 
 // transact asks the coordinator of a transactional id.
-func (c *cluster) transact(ctx context.Context, id string, within time.Duration, request protocol.Message) (protocol.Message, error) {
+func (c *cluster) transact(
+	ctx context.Context, id string, within time.Duration, request protocol.Message,
+) (protocol.Message, error) {
 	broker, err := c.coordinator(ctx, id)
 	if err != nil {
 		return nil, err

@@ -112,24 +112,25 @@ func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
 		return nil
 	}
 	all := bySource[""]
-	_, err := s.sink.client.read(s.sink.life, topicPartition{s.sink.topics.events, int32(p)}, from, to, s.sink.client.transactionEnd(), func(r *protocol.Record) error {
-		source := string(attributeSource.of(r.Headers))
-		for _, list := range [2][]*scan{all, bySource[source]} {
-			for _, asked := range list {
-				if p >= len(asked.to) || r.Offset < asked.from[p] || r.Offset >= asked.to[p] {
-					continue
+	_, err := s.sink.client.read(s.sink.life, topicPartition{s.sink.topics.events, int32(p)}, from, to,
+		s.sink.client.transactionEnd(), func(r *protocol.Record) error {
+			source := string(attributeSource.of(r.Headers))
+			for _, list := range [2][]*scan{all, bySource[source]} {
+				for _, asked := range list {
+					if p >= len(asked.to) || r.Offset < asked.from[p] || r.Offset >= asked.to[p] {
+						continue
+					}
+					if err := asked.each(p, r); err != nil {
+						return err
+					}
+					asked.from[p] = r.Offset + 1
 				}
-				if err := asked.each(p, r); err != nil {
-					return err
+				if source == "" {
+					break
 				}
-				asked.from[p] = r.Offset + 1
 			}
-			if source == "" {
-				break
-			}
-		}
-		return nil
-	})
+			return nil
+		})
 	return err
 }
 
@@ -183,15 +184,18 @@ func (c *census) read(s *Sink, ends []extent) error {
 	for len(c.next) < len(ends) {
 		c.next = append(c.next, 0)
 	}
-	asked := &scan{from: make([]int64, len(ends)), to: make([]int64, len(ends)), each: func(_ int, r *protocol.Record) error {
-		name := attributeSource.of(r.Headers)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.sources[string(name)] {
-			c.sources[string(name)] = true
-		}
-		return nil
-	}}
+	asked := &scan{
+		from: make([]int64, len(ends)), to: make([]int64, len(ends)),
+		each: func(_ int, r *protocol.Record) error {
+			name := attributeSource.of(r.Headers)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if !c.sources[string(name)] {
+				c.sources[string(name)] = true
+			}
+			return nil
+		},
+	}
 	for p, end := range ends {
 		if c.next[p] > end.end { // the topic is not the one that was read
 			c.next[p] = 0
@@ -211,7 +215,9 @@ func (c *census) read(s *Sink, ends []extent) error {
 // window reads a stream's newest events back from the events topic, beginning at its marks, and joins them with the
 // keys that the checkpoint holds. It returns them in log order, with partition and offset of those that it read. newer
 // is the highest sequence that it met above the checkpoint's, or 0 if the checkpoint is the newest.
-func (s *scans) window(ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint) (list []found, newer uint64, err error) {
+func (s *scans) window(
+	ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint,
+) (list []found, newer uint64, err error) {
 	asked := &scan{source: source, from: make([]int64, len(ends)), to: make([]int64, len(ends))}
 	for p, end := range ends {
 		asked.from[p], asked.to[p] = end.start, end.end
@@ -247,7 +253,10 @@ func (s *scans) window(ctx context.Context, source string, from []int64, ends []
 	if checkpoint != nil {
 		first := checkpoint.Sequence - uint64(len(checkpoint.Tail)) + 1
 		for i, key := range checkpoint.Tail {
-			all[first+uint64(i)] = found{connector.Seen{Key: key, Sequence: first + uint64(i), Late: slices.Contains(checkpoint.TailLate, i)}, -1, 0}
+			all[first+uint64(i)] = found{connector.Seen{
+				Key: key, Sequence: first + uint64(i),
+				Late: slices.Contains(checkpoint.TailLate, i),
+			}, -1, 0}
 		}
 	}
 	for _, part := range byPartition {

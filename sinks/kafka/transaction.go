@@ -138,11 +138,15 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 		t.session.chunk = max(t.session.chunk/2, 16<<10)
 		part.limit = sent / 2
 	case len(part.events) > 0:
-		return &connector.Rejected{Key: part.events[0].Key, Reason: "it is larger than topic " + part.at.topic + " takes (max.message.bytes)"}
+		return &connector.Rejected{
+			Key:    part.events[0].Key,
+			Reason: "it is larger than topic " + part.at.topic + " takes (max.message.bytes)",
+		}
 	default:
 		return &connector.Refusal{
 			Thing: "topic " + part.at.topic, Cause: "it takes no record as large as this one",
-			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", part.at.topic, checkpointBytes),
+			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", part.at.topic,
+				checkpointBytes),
 		}
 	}
 	part.batch = nil
@@ -168,8 +172,9 @@ func (t *transaction) forth(at topicPartition, offset, sent int64) error {
 	}
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
-		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was made anew, or the brokers lost its end", before, offset),
-		Hint:  "restore it, or go on without what it held with `run --first-start`",
+		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was made anew, or the brokers "+
+			"lost its end", before, offset),
+		Hint: "restore it, or go on without what it held with `run --first-start`",
 	}
 }
 

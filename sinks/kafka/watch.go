@@ -102,7 +102,8 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.refused = nil
 	warned := make(map[string]bool)
 	for _, f := range found {
-		text := f.Thing + ": " + f.Text // also of findings that are fine: a change from keeping events for ever to keeping them for a day is told
+		// Findings that are fine are noted too: a change from keeping events for ever to keeping them for a day is told.
+		text := f.Thing + ": " + f.Text
 		warned[text] = true
 		if !w.warned[text] && (w.primed || f.Level == connector.FindingRefused) {
 			tell(f)

@@ -85,7 +85,9 @@ func isTimeout(err error) bool {
 
 // ask sends a request to the broker at an address and returns its answer. It waits until the context ends, but at most
 // for the given time.
-func (w *wires) ask(ctx context.Context, address string, within time.Duration, request protocol.Message) (protocol.Message, error) {
+func (w *wires) ask(
+	ctx context.Context, address string, within time.Duration, request protocol.Message,
+) (protocol.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &connectError{address, err}
 	}

@@ -64,7 +64,8 @@ func (c Connection) Validate() []connector.Finding {
 		refuse("tls", "a client certificate needs both cert_file and key_file", "set both, or neither")
 	}
 	if c.TLS.Insecure {
-		warn("tls.insecure", "the server's certificate is not checked: whoever is on the way can read and change everything", "set tls.ca_file instead")
+		warn("tls.insecure", "the server's certificate is not checked: whoever is on the way can read and change everything",
+			"set tls.ca_file instead")
 	}
 	credentials := 0
 	for _, file := range []string{c.CredsFile, c.NKeyFile, c.TokenFile} {
@@ -87,7 +88,8 @@ func (c Connection) Validate() []connector.Finding {
 		switch {
 		case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "nats" && u.Scheme != "tls"):
 			// The address is not repeated: it may hold a password.
-			refuse("url", "not the URL of a NATS server", "write nats://host:4222 or tls://host:4222, several separated by commas")
+			refuse("url", "not the URL of a NATS server",
+				"write nats://host:4222 or tls://host:4222, several separated by commas")
 			return findings
 		case u.User != nil:
 			refuse("url", "credentials do not belong into a URL", "move them into a file: creds_file, nkey_file or token_file")
@@ -97,7 +99,8 @@ func (c Connection) Validate() []connector.Finding {
 				warn("insecure", "credentials go over the network in clear text", "write tls:// in the URL, or set tls.ca_file")
 				continue
 			}
-			refuse("url", "credentials would go over the network in clear text", "write tls:// in the URL, or set tls.ca_file, or accept it with insecure: true")
+			refuse("url", "credentials would go over the network in clear text",
+				"write tls:// in the URL, or set tls.ca_file, or accept it with insecure: true")
 			return findings
 		}
 	}

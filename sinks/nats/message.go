@@ -51,8 +51,9 @@ const MoreThanData = 768
 // in one buffer.
 func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc connector.Encoding) (*natsgo.Msg, []byte) {
 	m := &natsgo.Msg{
-		Subject: subjectPrefix + "." + connector.SubjectToken(streamName(e.Source)) + "." + connector.SubjectToken(e.Direction()) + "." + connector.SubjectToken(e.Chat),
-		Header:  make(natsgo.Header, 4),
+		Subject: subjectPrefix + "." + connector.SubjectToken(streamName(e.Source)) + "." +
+			connector.SubjectToken(e.Direction()) + "." + connector.SubjectToken(e.Chat),
+		Header: make(natsgo.Header, 4),
 	}
 	m.Header[HeaderMessageID] = []string{MessageID(e.Source, e.ID)}
 	if enc.Mode == connector.ModeBinary {
@@ -78,7 +79,9 @@ func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc con
 
 // RejectMessage writes a reject for the quarantine, in structured mode. Its raw bytes are cut until the message has at
 // most `most` bytes; 0 is no limit.
-func RejectMessage(subjectPrefix string, s connector.Stream, r *connector.Reject, enc connector.Encoding, most int64) (*natsgo.Msg, error) {
+func RejectMessage(
+	subjectPrefix string, s connector.Stream, r *connector.Reject, enc connector.Encoding, most int64,
+) (*natsgo.Msg, error) {
 	m := &natsgo.Msg{
 		Subject: QuarantineSubject(subjectPrefix, s.Name),
 		Header: natsgo.Header{

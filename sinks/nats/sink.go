@@ -26,12 +26,16 @@ type Config struct {
 func (c Config) Validate() []connector.Finding {
 	findings := c.Connection.Validate()
 	if wrong := CheckSubject(c.Subject); wrong != "" {
-		findings = append(findings, connector.Finding{Level: connector.FindingRefused, Thing: "subject", Text: wrong, Hint: "set a subject like whatsapp"})
+		findings = append(findings, connector.Finding{
+			Level: connector.FindingRefused, Thing: "subject", Text: wrong,
+			Hint: "set a subject like whatsapp",
+		})
 	}
 	if c.State == "" {
 		findings = append(findings, connector.Finding{
 			Level: connector.FindingRefused, Thing: "state",
-			Text: "core NATS remembers nothing, so a folder for the checkpoints is needed", Hint: "set a path like ./whatsapp.state, or use the sink jetstream",
+			Text: "core NATS remembers nothing, so a folder for the checkpoints is needed",
+			Hint: "set a path like ./whatsapp.state, or use the sink jetstream",
 		})
 	}
 	return findings
@@ -115,7 +119,9 @@ func (s *Sink) connection(ctx context.Context) (*natsgo.Conn, error) {
 }
 
 // write publishes, and waits until the server has read all of it.
-func (s *Sink) write(ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject) error {
+func (s *Sink) write(
+	ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject,
+) error {
 	conn, err := s.connection(ctx)
 	if err != nil {
 		return err
@@ -136,7 +142,8 @@ func (s *Sink) write(ctx context.Context, stream connector.Stream, events []conn
 	defer cancel()
 	server := conn.ConnectedUrlRedacted()
 	if err := conn.FlushWithContext(bounded); err != nil {
-		if ctx.Err() == nil { // it hangs, or is cut off: the next attempt goes to another, or to the same over a new connection
+		// It hangs, or is cut off: the next attempt goes to another, or to the same over a new connection.
+		if ctx.Err() == nil {
 			err = errors.Join(err, conn.ForceReconnect())
 		}
 		return fmt.Errorf("flush to %s: %w", server, err)
@@ -146,18 +153,24 @@ func (s *Sink) write(ctx context.Context, stream connector.Stream, events []conn
 		conn.Close() // the error stays with the connection
 		return &connector.Refusal{
 			Thing: "subject " + s.config.Subject, Cause: "the server does not allow this user to publish there",
-			Hint: fmt.Sprintf("allow publishing to %s.> and %s", s.config.Subject, QuarantineSubject(s.config.Subject, stream.Name)),
+			Hint: fmt.Sprintf("allow publishing to %s.> and %s", s.config.Subject,
+				QuarantineSubject(s.config.Subject, stream.Name)),
 		}
 	}
 	return nil
 }
 
-func (s *Sink) messages(stream connector.Stream, events []connector.Event, rejects []connector.Reject, most int64) ([]*natsgo.Msg, error) {
+func (s *Sink) messages(
+	stream connector.Stream, events []connector.Event, rejects []connector.Reject, most int64,
+) ([]*natsgo.Msg, error) {
 	messages := make([]*natsgo.Msg, 0, len(events)+len(rejects))
 	for i := range events {
 		m := Message(s.config.Subject, &events[i], s.enc)
 		if int64(Size(m)) > most {
-			return nil, &connector.Rejected{Key: events[i].Key, Reason: fmt.Sprintf("larger than the server's max_payload of %d bytes", most)}
+			return nil, &connector.Rejected{
+				Key:    events[i].Key,
+				Reason: fmt.Sprintf("larger than the server's max_payload of %d bytes", most),
+			}
 		}
 		messages = append(messages, m)
 	}
@@ -182,12 +195,19 @@ func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Find
 		return findings, fmt.Errorf("check: %w", err)
 	}
 	findings = append(findings,
-		connector.Finding{Level: connector.FindingOK, Thing: "url", Text: "connected to nats-server " + conn.ConnectedServerVersion()},
-		connector.Finding{Level: connector.FindingWarning, Thing: "nats", Text: "core NATS keeps nothing: best effort only", Hint: "use the sink jetstream where no message may be lost"})
+		connector.Finding{
+			Level: connector.FindingOK, Thing: "url",
+			Text: "connected to nats-server " + conn.ConnectedServerVersion(),
+		},
+		connector.Finding{
+			Level: connector.FindingWarning, Thing: "nats", Text: "core NATS keeps nothing: best effort only",
+			Hint: "use the sink jetstream where no message may be lost",
+		})
 	if most := conn.MaxPayload(); most < 64<<10+allowance {
 		findings = append(findings, connector.Finding{
 			Level: connector.FindingWarning, Thing: "max_payload",
-			Text: fmt.Sprintf("the server takes messages of at most %d bytes; larger ones go to the quarantine", most), Hint: "set max_payload: 1MB in the server's configuration",
+			Text: fmt.Sprintf("the server takes messages of at most %d bytes; larger ones go to the quarantine", most),
+			Hint: "set max_payload: 1MB in the server's configuration",
 		})
 	}
 	return findings, nil
@@ -232,7 +252,8 @@ func (s *Sink) Follow(ctx context.Context, stream string, _ int, each func(event
 // Promise is what core NATS can promise.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
-		Text: "Best effort: each message is published once in the usual case; core NATS keeps nothing and confirms nothing but that the server read it.",
+		Text: "Best effort: each message is published once in the usual case; core NATS keeps nothing and confirms " +
+			"nothing but that the server read it.",
 		But: []string{
 			"Who is not subscribed, or too slow, when an event is published never sees it.",
 			"A lost connection or a crash between publishing and writing the state doubles the events of one commit.",

@@ -16,7 +16,8 @@ var acquireRules = []rule{
 		claim := Claim("595981048477", "one")
 		state := s.acquire(s.log(s.open(), claim))
 		c := state.Checkpoint
-		if c.Version != connector.CheckpointVersion || c.Stream != claim.Stream.Name || c.SourceKey != claim.Stream.SourceKey || c.Privacy != Privacy {
+		if c.Version != connector.CheckpointVersion || c.Stream != claim.Stream.Name ||
+			c.SourceKey != claim.Stream.SourceKey || c.Privacy != Privacy {
 			s.Fatalf("identity: %+v", c)
 		}
 		if c.Started || c.Sequence != 0 || c.Certified != 0 || len(c.Tail) != 0 || len(state.Seen) != 0 {
@@ -117,11 +118,14 @@ var acquireRules = []rule{
 		}
 		s.wantLog(claim.Stream.Name, events)
 	}},
-	{name: "acquire: another list under the same name is refused before any take-over", except: unlessFencing, test: func(s *scene) {
-		other := Claim("595981048477", "other")
-		other.Stream.SourceKey = Stream("another list").SourceKey
-		s.refusedWithoutEffect(Claim("595981048477", "one"), other)
-	}},
+	{
+		name: "acquire: another list under the same name is refused before any take-over", except: unlessFencing,
+		test: func(s *scene) {
+			other := Claim("595981048477", "other")
+			other.Stream.SourceKey = Stream("another list").SourceKey
+			s.refusedWithoutEffect(Claim("595981048477", "one"), other)
+		},
+	},
 	{name: "acquire: another privacy mode is refused before any take-over", except: unlessFencing, test: func(s *scene) {
 		other := Claim("595981048477", "other")
 		other.Privacy = "clear"
@@ -147,15 +151,18 @@ var acquireRules = []rule{
 			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
 		}
 	}},
-	{name: "acquire: a list that is held under another name and its former key is refused", except: unlessFencing, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		alias := Claim("support", "other")
-		alias.Stream.SourceKey, alias.Stream.FormerKey = Stream("of no list").SourceKey, claim.Stream.SourceKey
-		sink := s.refusedWithoutEffect(claim, alias)
-		if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
-			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
-		}
-	}},
+	{
+		name: "acquire: a list that is held under another name and its former key is refused", except: unlessFencing,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			alias := Claim("support", "other")
+			alias.Stream.SourceKey, alias.Stream.FormerKey = Stream("of no list").SourceKey, claim.Stream.SourceKey
+			sink := s.refusedWithoutEffect(claim, alias)
+			if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
+				s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
+			}
+		},
+	},
 	{name: "acquire: a checkpoint with the list's former key is taken over, and gets the new one", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()
@@ -170,122 +177,134 @@ var acquireRules = []rule{
 		_, _, state = s.reopened(sink, log, claim)
 		s.wantState(state, c, events)
 	}},
-	{name: "acquire: events without a checkpoint are refused, and accepted as the log so far at the operator's word", except: unlessForget, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		sink := s.open()
-		log := s.log(sink, claim)
-		events := Events(claim.Stream, 1, 12)
-		s.commit(log, s.acquire(log).Checkpoint, events)
-		closeAll(s, log, sink)
-		s.place.Forget(s.T, claim.Stream.Name)
-
-		sink = s.open()
-		log = s.log(sink, claim)
-		_, err := log.Acquire(s.context())
-		s.wantRefusal(err)
-		closeAll(s, log, sink)
-
-		claim.FirstStart = true
-		sink = s.open()
-		log = s.log(sink, claim)
-		state := s.acquire(log)
-		if state.Checkpoint.Sequence != 12 || state.Checkpoint.Epoch == 0 {
-			s.Fatalf("sequence %d, epoch %d: want 12, and 1 or more", state.Checkpoint.Sequence, state.Checkpoint.Epoch)
-		}
-		s.wantSeen(state.Seen, events)
-		more := Events(claim.Stream, 13, 4)
-		s.commitAs(log, more, nil, Next(state.Checkpoint, more, nil, state.Checkpoint.Certified))
-		s.wantLog(claim.Stream.Name, append(events, more...))
-
-		// The word is for once; given again it changes nothing.
-		_, _, state = s.reopened(sink, log, claim)
-		if state.Checkpoint.Sequence != 16 {
-			s.Fatalf("sequence %d, want 16", state.Checkpoint.Sequence)
-		}
-	}},
-	{name: "acquire: a sequence that the operator names is not used again, in an empty place and above what is there", test: func(s *scene) {
-		for i, name := range []string{"595981048477", "595981048478"} {
-			claim := Claim(name, "one")
-			var before []connector.Event
-			if i > 0 {
-				sink := s.open()
-				log := s.log(sink, claim)
-				before = Events(claim.Stream, 1, 5)
-				s.commit(log, s.acquire(log).Checkpoint, before)
-				closeAll(s, log, sink)
-			}
-			claim.FirstStart, claim.After = true, 30
+	{
+		name:   "acquire: events without a checkpoint are refused, and accepted as the log so far at the operator's word",
+		except: unlessForget, test: func(s *scene) {
+			claim := Claim("595981048477", "one")
 			sink := s.open()
 			log := s.log(sink, claim)
-			state := s.acquire(log)
-			if c := state.Checkpoint; c.Sequence != 30 || c.Certified != 30 || len(c.Tail) != 0 {
-				s.Fatalf("sequence %d, certified %d, %d keys; want 30, 30, none", c.Sequence, c.Certified, len(c.Tail))
-			}
-			more := Events(claim.Stream, 31, 4)
-			c := Next(state.Checkpoint, more, nil, 30)
-			s.commitAs(log, more, nil, c)
-			s.wantLog(claim.Stream.Name, append(before, more...))
-
-			// The word is for once; given again, or no longer given, it changes nothing.
-			sink, log, state = s.reopened(sink, log, claim)
-			if state.Checkpoint.Sequence != 34 {
-				s.Fatalf("given again: sequence %d, want 34", state.Checkpoint.Sequence)
-			}
-			claim.FirstStart, claim.After = false, 0
-			sink, log, state = s.reopened(sink, log, claim)
-			if n := len(state.Seen); state.Checkpoint.Sequence != 34 || n < 4 || state.Seen[n-1].Sequence != 34 {
-				s.Fatalf("afterwards: sequence %d, %d seen", state.Checkpoint.Sequence, n)
-			}
+			events := Events(claim.Stream, 1, 12)
+			s.commit(log, s.acquire(log).Checkpoint, events)
 			closeAll(s, log, sink)
-		}
-	}},
-	{name: "acquire: what was erased is missing in the window, and nothing else", except: unlessErase, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		sink := s.open()
-		log := s.log(sink, claim)
-		events := Events(claim.Stream, 1, 10)
-		c := s.commit(log, s.acquire(log).Checkpoint, events)
-		closeAll(s, log, sink)
-		s.place.Erase(s.T, claim.Stream.Name, 4)
-		s.place.Erase(s.T, claim.Stream.Name, 10)
+			s.place.Forget(s.T, claim.Stream.Name)
 
-		log = s.log(s.open(), claim)
-		state := s.acquire(log)
-		s.wantCheckpoint(state.Checkpoint, c)
-		s.wantSeen(state.Seen, append(append([]connector.Event(nil), events[:3]...), events[4:9]...))
-		more := Events(claim.Stream, 11, 2)
-		s.commit(log, state.Checkpoint, more)
-		state = s.acquire(log)
-		if n := len(state.Seen); n != 10 || state.Seen[n-1].Sequence != 12 {
-			s.Fatalf("%d seen after two more, want 10, the last with sequence 12", n)
-		}
-	}},
-	{name: "acquire: a sink that is down is ErrNotNow, and nothing is lost or doubled by it", except: unlessStop, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		log := s.log(s.open(), claim)
-		events := Events(claim.Stream, 1, 20)
-		c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
-		start := s.place.Stop(s.T)
-		s.wantDown(log.Commit(s.context(), events[10:], nil, Next(c, events[10:], nil, 10)))
-		_, err := log.Acquire(s.context())
-		if !errors.Is(err, connector.ErrNotNow) {
-			s.Fatalf("Acquire: got %v, want ErrNotNow", err)
-		}
-		fresh := s.log(s.open(), claim)
-		if _, err = fresh.Acquire(s.context()); !errors.Is(err, connector.ErrNotNow) {
-			s.Fatalf("Acquire of a sink opened meanwhile: got %v, want ErrNotNow", err)
-		}
-		start(s.T)
-		state := s.acquire(log)
-		left := events[state.Checkpoint.Sequence:]
-		if len(left) != 0 && s.suite.Promise == AllOrNothing && len(left) != 10 {
-			s.Fatalf("a part of a commit: the sequence is %d", state.Checkpoint.Sequence)
-		}
-		s.commit(log, state.Checkpoint, left)
-		if s.suite.Promise != BestEffort {
-			s.wantLog(claim.Stream.Name, events)
-		}
-	}},
+			sink = s.open()
+			log = s.log(sink, claim)
+			_, err := log.Acquire(s.context())
+			s.wantRefusal(err)
+			closeAll(s, log, sink)
+
+			claim.FirstStart = true
+			sink = s.open()
+			log = s.log(sink, claim)
+			state := s.acquire(log)
+			if state.Checkpoint.Sequence != 12 || state.Checkpoint.Epoch == 0 {
+				s.Fatalf("sequence %d, epoch %d: want 12, and 1 or more", state.Checkpoint.Sequence, state.Checkpoint.Epoch)
+			}
+			s.wantSeen(state.Seen, events)
+			more := Events(claim.Stream, 13, 4)
+			s.commitAs(log, more, nil, Next(state.Checkpoint, more, nil, state.Checkpoint.Certified))
+			s.wantLog(claim.Stream.Name, append(events, more...))
+
+			// The word is for once; given again it changes nothing.
+			_, _, state = s.reopened(sink, log, claim)
+			if state.Checkpoint.Sequence != 16 {
+				s.Fatalf("sequence %d, want 16", state.Checkpoint.Sequence)
+			}
+		},
+	},
+	{
+		name: "acquire: a sequence that the operator names is not used again, in an empty place and above what is there",
+		test: func(s *scene) {
+			for i, name := range []string{"595981048477", "595981048478"} {
+				claim := Claim(name, "one")
+				var before []connector.Event
+				if i > 0 {
+					sink := s.open()
+					log := s.log(sink, claim)
+					before = Events(claim.Stream, 1, 5)
+					s.commit(log, s.acquire(log).Checkpoint, before)
+					closeAll(s, log, sink)
+				}
+				claim.FirstStart, claim.After = true, 30
+				sink := s.open()
+				log := s.log(sink, claim)
+				state := s.acquire(log)
+				if c := state.Checkpoint; c.Sequence != 30 || c.Certified != 30 || len(c.Tail) != 0 {
+					s.Fatalf("sequence %d, certified %d, %d keys; want 30, 30, none", c.Sequence, c.Certified, len(c.Tail))
+				}
+				more := Events(claim.Stream, 31, 4)
+				c := Next(state.Checkpoint, more, nil, 30)
+				s.commitAs(log, more, nil, c)
+				s.wantLog(claim.Stream.Name, append(before, more...))
+
+				// The word is for once; given again, or no longer given, it changes nothing.
+				sink, log, state = s.reopened(sink, log, claim)
+				if state.Checkpoint.Sequence != 34 {
+					s.Fatalf("given again: sequence %d, want 34", state.Checkpoint.Sequence)
+				}
+				claim.FirstStart, claim.After = false, 0
+				sink, log, state = s.reopened(sink, log, claim)
+				if n := len(state.Seen); state.Checkpoint.Sequence != 34 || n < 4 || state.Seen[n-1].Sequence != 34 {
+					s.Fatalf("afterwards: sequence %d, %d seen", state.Checkpoint.Sequence, n)
+				}
+				closeAll(s, log, sink)
+			}
+		},
+	},
+	{
+		name: "acquire: what was erased is missing in the window, and nothing else", except: unlessErase,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			sink := s.open()
+			log := s.log(sink, claim)
+			events := Events(claim.Stream, 1, 10)
+			c := s.commit(log, s.acquire(log).Checkpoint, events)
+			closeAll(s, log, sink)
+			s.place.Erase(s.T, claim.Stream.Name, 4)
+			s.place.Erase(s.T, claim.Stream.Name, 10)
+
+			log = s.log(s.open(), claim)
+			state := s.acquire(log)
+			s.wantCheckpoint(state.Checkpoint, c)
+			s.wantSeen(state.Seen, append(append([]connector.Event(nil), events[:3]...), events[4:9]...))
+			more := Events(claim.Stream, 11, 2)
+			s.commit(log, state.Checkpoint, more)
+			state = s.acquire(log)
+			if n := len(state.Seen); n != 10 || state.Seen[n-1].Sequence != 12 {
+				s.Fatalf("%d seen after two more, want 10, the last with sequence 12", n)
+			}
+		},
+	},
+	{
+		name: "acquire: a sink that is down is ErrNotNow, and nothing is lost or doubled by it", except: unlessStop,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			log := s.log(s.open(), claim)
+			events := Events(claim.Stream, 1, 20)
+			c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
+			start := s.place.Stop(s.T)
+			s.wantDown(log.Commit(s.context(), events[10:], nil, Next(c, events[10:], nil, 10)))
+			_, err := log.Acquire(s.context())
+			if !errors.Is(err, connector.ErrNotNow) {
+				s.Fatalf("Acquire: got %v, want ErrNotNow", err)
+			}
+			fresh := s.log(s.open(), claim)
+			if _, err = fresh.Acquire(s.context()); !errors.Is(err, connector.ErrNotNow) {
+				s.Fatalf("Acquire of a sink opened meanwhile: got %v, want ErrNotNow", err)
+			}
+			start(s.T)
+			state := s.acquire(log)
+			left := events[state.Checkpoint.Sequence:]
+			if len(left) != 0 && s.suite.Promise == AllOrNothing && len(left) != 10 {
+				s.Fatalf("a part of a commit: the sequence is %d", state.Checkpoint.Sequence)
+			}
+			s.commit(log, state.Checkpoint, left)
+			if s.suite.Promise != BestEffort {
+				s.wantLog(claim.Stream.Name, events)
+			}
+		},
+	},
 	{name: "acquire: a context that ended is answered at once", test: func(s *scene) {
 		log := s.log(s.open(), Claim("595981048477", "one"))
 		ctx, cancel := context.WithCancel(s.Context())

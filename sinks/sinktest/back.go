@@ -12,36 +12,45 @@ import (
 // backRules are the clauses about a log that goes back under its owner: it is refused, with the way on, and never a
 // first start.
 var backRules = []rule{
-	{name: "back: a log that is taken away under its owner is refused, and nothing is written", except: unlessVanish, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		sink := s.open()
-		log := s.log(sink, claim)
-		events := Events(claim.Stream, 1, 12)
-		c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
-		s.place.Vanish(s.T)
-		s.wantGoneBack(log, c, events[10:], 10)
-		s.wantLog(claim.Stream.Name, nil)
-	}},
-	{name: "back: a log that is taken away between two commits of a quiet stream is refused", except: unlessVanish, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		log := s.log(s.open(), claim)
-		events := Events(claim.Stream, 1, 10)
-		c := s.commit(log, s.acquire(log).Checkpoint, events)
-		s.place.Vanish(s.T)
-		s.wantGoneBack(log, c, nil, 10)
-		s.wantLog(claim.Stream.Name, nil)
-	}},
-	{name: "back: a copy that is put back under its owner is refused, and what lies in it stays", except: unlessCopy, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		log := s.log(s.open(), claim)
-		events := Events(claim.Stream, 1, 12)
-		c := s.commit(log, s.acquire(log).Checkpoint, events[:4])
-		restore := s.place.Copy(s.T)
-		c = s.commit(log, c, events[4:10])
-		restore(s.T)
-		s.wantGoneBack(log, c, events[10:], 10)
-		s.wantLog(claim.Stream.Name, events[:4])
-	}},
+	{
+		name: "back: a log that is taken away under its owner is refused, and nothing is written", except: unlessVanish,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			sink := s.open()
+			log := s.log(sink, claim)
+			events := Events(claim.Stream, 1, 12)
+			c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
+			s.place.Vanish(s.T)
+			s.wantGoneBack(log, c, events[10:], 10)
+			s.wantLog(claim.Stream.Name, nil)
+		},
+	},
+	{
+		name: "back: a log that is taken away between two commits of a quiet stream is refused", except: unlessVanish,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			log := s.log(s.open(), claim)
+			events := Events(claim.Stream, 1, 10)
+			c := s.commit(log, s.acquire(log).Checkpoint, events)
+			s.place.Vanish(s.T)
+			s.wantGoneBack(log, c, nil, 10)
+			s.wantLog(claim.Stream.Name, nil)
+		},
+	},
+	{
+		name: "back: a copy that is put back under its owner is refused, and what lies in it stays", except: unlessCopy,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			log := s.log(s.open(), claim)
+			events := Events(claim.Stream, 1, 12)
+			c := s.commit(log, s.acquire(log).Checkpoint, events[:4])
+			restore := s.place.Copy(s.T)
+			c = s.commit(log, c, events[4:10])
+			restore(s.T)
+			s.wantGoneBack(log, c, events[10:], 10)
+			s.wantLog(claim.Stream.Name, events[:4])
+		},
+	},
 }
 
 var firstStart = regexp.MustCompile(`--first-start=([0-9]+)`)

@@ -27,7 +27,10 @@ func Stream(name string) connector.Stream {
 
 // Claim makes an owner's claim of a stream of this name, with a window of 20,000.
 func Claim(name, instance string) connector.Claim {
-	return connector.Claim{Stream: Stream(name), Privacy: Privacy, Instance: instance, TypePrefix: TypePrefix, Window: 20_000}
+	return connector.Claim{
+		Stream: Stream(name), Privacy: Privacy, Instance: instance, TypePrefix: TypePrefix,
+		Window: 20_000,
+	}
 }
 
 // Events makes n events of a stream, with the sequences from, from+1, …. The same arguments give the same events. They
@@ -58,7 +61,8 @@ func eventsOf(owner string, stream connector.Stream, from uint64, n int) []conne
 		if sequence%3 == 0 {
 			settings.DataSchema = "https://example.com/schemas/message-1.json"
 		}
-		events[i] = connector.NewEvent(stream, message, settings, day.Add(time.Hour+time.Duration(sequence)*time.Nanosecond), sequence, sequence%5 == 0)
+		events[i] = connector.NewEvent(stream, message, settings, day.Add(time.Hour+time.Duration(sequence)*time.Nanosecond),
+			sequence, sequence%5 == 0)
 	}
 	return events
 }
@@ -67,7 +71,8 @@ func eventsOf(owner string, stream connector.Stream, from uint64, n int) []conne
 // surrogate.
 func data(uuid string, sequence uint64) []byte {
 	quoted := strings.ReplaceAll(uuid, `"`, `\"`)
-	return fmt.Appendf(nil, `{ "uuid":"%s","n":%d, "big":12345678901234567890,"f":1.0e+02,"text":"a\u0000 <b> \ud800 ü \/ 🙂\n","b":1,"a":{"b":[ ]} }`, quoted, sequence)
+	return fmt.Appendf(nil, `{ "uuid":"%s","n":%d, "big":12345678901234567890,"f":1.0e+02,`+
+		`"text":"a\u0000 <b> \ud800 ü \/ 🙂\n","b":1,"a":{"b":[ ]} }`, quoted, sequence)
 }
 
 // Reject makes a reject, the nth of a stream.
@@ -83,7 +88,9 @@ func Reject(stream connector.Stream, n int) connector.Reject {
 const tailBelow = 128
 
 // Next is the checkpoint of a commit of events and rejects on top of c, certified up to the sequence given.
-func Next(c connector.Checkpoint, events []connector.Event, rejects []connector.Reject, certified uint64) connector.Checkpoint {
+func Next(
+	c connector.Checkpoint, events []connector.Event, rejects []connector.Reject, certified uint64,
+) connector.Checkpoint {
 	next := c
 	next.Started, next.Certified = true, certified
 	next.Floor = connector.Keys{connector.MessageKey("floor")}

@@ -80,7 +80,10 @@ var commitRules = []rule{
 			s.Fatalf("%d rejects in quarantine, want %d", len(got), len(rejects))
 		}
 		for i, r := range rejects {
-			want := Quarantined{claim.Stream.Source(), TypePrefix + connector.RejectType, r.Reason, r.Length, r.Hash, r.Length > len(r.Raw), r.Raw}
+			want := Quarantined{
+				claim.Stream.Source(), TypePrefix + connector.RejectType, r.Reason, r.Length, r.Hash,
+				r.Length > len(r.Raw), r.Raw,
+			}
 			if fmt.Sprintf("%+v", got[i]) != fmt.Sprintf("%+v", want) {
 				s.Fatalf("reject %d: got %+v, want %+v", i, got[i], want)
 			}
@@ -112,7 +115,8 @@ var commitRules = []rule{
 		clear(next.Floor)
 		s.wantState(s.acquire(log), kept, original)
 		s.wantLog(claim.Stream.Name, original)
-		if got, ok := s.quarantined(claim.Stream.Name); ok && (len(got) != 1 || string(got[0].Raw) != string(Reject(claim.Stream, 1).Raw)) {
+		if got, ok := s.quarantined(claim.Stream.Name); ok &&
+			(len(got) != 1 || string(got[0].Raw) != string(Reject(claim.Stream, 1).Raw)) {
 			s.Fatalf("quarantine: %+v", got)
 		}
 	}},
@@ -161,26 +165,29 @@ var commitRules = []rule{
 		s.commit(log, c, events)
 		s.wantLog(claim.Stream.Name, events)
 	}},
-	{name: "commit: a message that is too large is rejected by name, and the others can go on", except: unlessOversized, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		log := s.log(s.open(), claim)
-		events := Events(claim.Stream, 1, 9)
-		c := s.commit(log, s.acquire(log).Checkpoint, events[:3])
+	{
+		name: "commit: a message that is too large is rejected by name, and the others can go on", except: unlessOversized,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			log := s.log(s.open(), claim)
+			events := Events(claim.Stream, 1, 9)
+			c := s.commit(log, s.acquire(log).Checkpoint, events[:3])
 
-		large := Events(claim.Stream, 4, 1)
-		large[0].Data = fill(s.suite.Oversized)
-		s.wantRejected(log.Commit(s.context(), large, nil, Next(c, large, nil, 3)), large[0].Key)
+			large := Events(claim.Stream, 4, 1)
+			large[0].Data = fill(s.suite.Oversized)
+			s.wantRejected(log.Commit(s.context(), large, nil, Next(c, large, nil, 3)), large[0].Key)
 
-		among := slices.Clone(events[3:6])
-		among[1].Data = large[0].Data
-		s.wantRejected(log.Commit(s.context(), among, nil, Next(c, among, nil, 3)), among[1].Key)
-		s.wantLog(claim.Stream.Name, events[:3])
+			among := slices.Clone(events[3:6])
+			among[1].Data = large[0].Data
+			s.wantRejected(log.Commit(s.context(), among, nil, Next(c, among, nil, 3)), among[1].Key)
+			s.wantLog(claim.Stream.Name, events[:3])
 
-		// Without it the commit goes through, with no Acquire between.
-		c = s.commit(log, c, events[3:], Reject(claim.Stream, 1))
-		s.wantState(s.acquire(log), c, events)
-		s.wantLog(claim.Stream.Name, events)
-	}},
+			// Without it the commit goes through, with no Acquire between.
+			c = s.commit(log, c, events[3:], Reject(claim.Stream, 1))
+			s.wantState(s.acquire(log), c, events)
+			s.wantLog(claim.Stream.Name, events)
+		},
+	},
 	{name: "commit: before any Acquire nothing is written", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		log := s.log(s.open(), claim)
@@ -189,7 +196,10 @@ var commitRules = []rule{
 		if err := log.Commit(s.context(), events, nil, Next(first, events, nil, 0)); err == nil {
 			s.Fatal("Commit without Acquire: no error")
 		}
-		s.wantState(s.acquire(log), connector.Checkpoint{Version: connector.CheckpointVersion, Stream: claim.Stream.Name, SourceKey: claim.Stream.SourceKey, Privacy: Privacy}, nil)
+		s.wantState(s.acquire(log), connector.Checkpoint{
+			Version: connector.CheckpointVersion, Stream: claim.Stream.Name,
+			SourceKey: claim.Stream.SourceKey, Privacy: Privacy,
+		}, nil)
 		s.wantLog(claim.Stream.Name, nil)
 	}},
 	{name: "commit: a context that ends leaves one of the outcomes, which Acquire finds out", test: func(s *scene) {

@@ -12,65 +12,74 @@ import (
 
 // ownerRules are the clauses about one owner after another, and about several at once.
 var ownerRules = []rule{
-	{name: "owner: a take-over fences the earlier one, until it acquires again", except: unlessFencing, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		sink := s.open()
-		one := s.log(sink, claim)
-		first := s.acquire(one)
-		events := Events(claim.Stream, 1, 9)
-		c := s.commit(one, first.Checkpoint, events[:3])
+	{
+		name: "owner: a take-over fences the earlier one, until it acquires again", except: unlessFencing,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			sink := s.open()
+			one := s.log(sink, claim)
+			first := s.acquire(one)
+			events := Events(claim.Stream, 1, 9)
+			c := s.commit(one, first.Checkpoint, events[:3])
 
-		two := s.rival(sink, Claim("595981048477", "two"))
-		state := s.acquire(two)
-		s.wantState(state, c, events[:3])
-		if state.Checkpoint.Epoch <= first.Checkpoint.Epoch || state.Checkpoint.Owner != "two" {
-			s.Fatalf("epoch %d of %q after %d", state.Checkpoint.Epoch, state.Checkpoint.Owner, first.Checkpoint.Epoch)
-		}
-		// The one that was fenced is told so, at every try, with events and without.
-		stale := eventsOf("one", claim.Stream, 4, 2)
-		s.wantFenced(one.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
-		s.wantFenced(one.Commit(s.context(), nil, nil, Next(c, nil, nil, 3)))
-		s.wantFenced(one.Commit(s.context(), nil, []connector.Reject{Reject(claim.Stream, 1)}, Next(c, nil, nil, 3)))
-		c = s.commit(two, c, events[3:6])
-		s.wantFenced(one.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
-		s.wantLog(claim.Stream.Name, events[:6])
-		if got, _ := s.quarantined(claim.Stream.Name); len(got) != 0 {
-			s.Fatalf("a fenced owner wrote %d rejects", len(got))
-		}
-		// Back again, by its own take-over.
-		s.wantState(s.acquire(one), c, events[:6])
-		s.commit(one, c, events[6:])
-		s.wantFenced(two.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
-		s.wantLog(claim.Stream.Name, events)
-	}},
-	{name: "owner: whoever was fenced before it committed anything writes nothing", except: unlessFencing, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		sink := s.open()
-		one := s.log(sink, claim)
-		state := s.acquire(one)
-		two := s.rival(sink, Claim("595981048477", "two"))
-		s.acquire(two)
-		events := Events(claim.Stream, 1, 2)
-		s.wantFenced(one.Commit(s.context(), events, nil, Next(state.Checkpoint, events, nil, 0)))
-		s.wantLog(claim.Stream.Name, nil)
-	}},
+			two := s.rival(sink, Claim("595981048477", "two"))
+			state := s.acquire(two)
+			s.wantState(state, c, events[:3])
+			if state.Checkpoint.Epoch <= first.Checkpoint.Epoch || state.Checkpoint.Owner != "two" {
+				s.Fatalf("epoch %d of %q after %d", state.Checkpoint.Epoch, state.Checkpoint.Owner, first.Checkpoint.Epoch)
+			}
+			// The one that was fenced is told so, at every try, with events and without.
+			stale := eventsOf("one", claim.Stream, 4, 2)
+			s.wantFenced(one.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
+			s.wantFenced(one.Commit(s.context(), nil, nil, Next(c, nil, nil, 3)))
+			s.wantFenced(one.Commit(s.context(), nil, []connector.Reject{Reject(claim.Stream, 1)}, Next(c, nil, nil, 3)))
+			c = s.commit(two, c, events[3:6])
+			s.wantFenced(one.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
+			s.wantLog(claim.Stream.Name, events[:6])
+			if got, _ := s.quarantined(claim.Stream.Name); len(got) != 0 {
+				s.Fatalf("a fenced owner wrote %d rejects", len(got))
+			}
+			// Back again, by its own take-over.
+			s.wantState(s.acquire(one), c, events[:6])
+			s.commit(one, c, events[6:])
+			s.wantFenced(two.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
+			s.wantLog(claim.Stream.Name, events)
+		},
+	},
+	{
+		name: "owner: whoever was fenced before it committed anything writes nothing", except: unlessFencing,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			sink := s.open()
+			one := s.log(sink, claim)
+			state := s.acquire(one)
+			two := s.rival(sink, Claim("595981048477", "two"))
+			s.acquire(two)
+			events := Events(claim.Stream, 1, 2)
+			s.wantFenced(one.Commit(s.context(), events, nil, Next(state.Checkpoint, events, nil, 0)))
+			s.wantLog(claim.Stream.Name, nil)
+		},
+	},
 	{name: "owner: two that race write each message once, in order", except: unlessFencing, test: (*scene).race},
-	{name: "owner: a second sink on a place in use is refused, and takes nothing", except: unlessExclusive, test: func(s *scene) {
-		claim := Claim("595981048477", "one")
-		sink := s.open()
-		log := s.log(sink, claim)
-		events := Events(claim.Stream, 1, 4)
-		c := s.commit(log, s.acquire(log).Checkpoint, events[:2])
-		second := s.open()
-		other := s.log(second, Claim("595981048477", "two"))
-		_, err := other.Acquire(s.context())
-		s.wantRefusal(err)
-		s.commit(log, c, events[2:])
-		s.wantLog(claim.Stream.Name, events)
-		// Once the first has gone, the second may.
-		closeAll(s, log, sink)
-		s.wantSeen(s.acquire(other).Seen, events)
-	}},
+	{
+		name: "owner: a second sink on a place in use is refused, and takes nothing", except: unlessExclusive,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			sink := s.open()
+			log := s.log(sink, claim)
+			events := Events(claim.Stream, 1, 4)
+			c := s.commit(log, s.acquire(log).Checkpoint, events[:2])
+			second := s.open()
+			other := s.log(second, Claim("595981048477", "two"))
+			_, err := other.Acquire(s.context())
+			s.wantRefusal(err)
+			s.commit(log, c, events[2:])
+			s.wantLog(claim.Stream.Name, events)
+			// Once the first has gone, the second may.
+			closeAll(s, log, sink)
+			s.wantSeen(s.acquire(other).Seen, events)
+		},
+	},
 	{name: "owner: two sinks on one place see what the other wrote", except: unlessSharing, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		logs := []connector.Log{s.log(s.open(), claim), s.log(s.open(), Claim("595981048477", "two"))}
@@ -224,7 +233,8 @@ func (c *contender) run(s *scene, rounds int, random *rand.Rand) error {
 		}
 		c.epochs = append(c.epochs, state.Checkpoint.Epoch)
 		if n := len(state.Seen); n > 0 && state.Seen[n-1].Sequence != state.Checkpoint.Sequence {
-			return fmt.Errorf("the window ends at %d, the checkpoint says %d", state.Seen[n-1].Sequence, state.Checkpoint.Sequence)
+			return fmt.Errorf("the window ends at %d, the checkpoint says %d", state.Seen[n-1].Sequence,
+				state.Checkpoint.Sequence)
 		}
 		checkpoint := state.Checkpoint
 		for range 1 + random.IntN(6) {

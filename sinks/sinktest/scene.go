@@ -76,7 +76,9 @@ func (s *scene) acquire(log connector.Log) connector.State {
 }
 
 // commit commits on top of c and returns the checkpoint that is then in force. Three events stay uncertified.
-func (s *scene) commit(log connector.Log, c connector.Checkpoint, events []connector.Event, rejects ...connector.Reject) connector.Checkpoint {
+func (s *scene) commit(
+	log connector.Log, c connector.Checkpoint, events []connector.Event, rejects ...connector.Reject,
+) connector.Checkpoint {
 	s.Helper()
 	last := c.Sequence + uint64(len(events))
 	next := Next(c, events, rejects, max(c.Certified, last-min(last, 3)))
@@ -84,7 +86,9 @@ func (s *scene) commit(log connector.Log, c connector.Checkpoint, events []conne
 	return next
 }
 
-func (s *scene) commitAs(log connector.Log, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) {
+func (s *scene) commitAs(
+	log connector.Log, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) {
 	s.Helper()
 	ctx := s.context()
 	for {
@@ -169,7 +173,8 @@ func (s *scene) wantSeen(got []connector.Seen, events []connector.Event) {
 	}
 	for i, seen := range got {
 		if e := &events[i]; seen != (connector.Seen{Key: e.Key, Sequence: e.Sequence, Late: e.Late}) {
-			s.Fatalf("seen[%d]: got sequence %d, late %t, key %x; want %d, %t, %x", i, seen.Sequence, seen.Late, seen.Key, e.Sequence, e.Late, e.Key)
+			s.Fatalf("seen[%d]: got sequence %d, late %t, key %x; want %d, %t, %x", i, seen.Sequence, seen.Late, seen.Key,
+				e.Sequence, e.Late, e.Key)
 		}
 	}
 }

@@ -47,7 +47,10 @@ func Structured(t *testing.T, event []byte) Stored {
 // Binary makes a stored event of its attributes, decoded from headers or the like.
 func Binary(t *testing.T, attributes map[string]string, data []byte) Stored {
 	t.Helper()
-	s := Stored{ID: attributes["id"], Source: attributes["source"], Late: attributes["late"] == "true", Data: slices.Clone(data), Attributes: attributes}
+	s := Stored{
+		ID: attributes["id"], Source: attributes["source"], Late: attributes["late"] == "true",
+		Data: slices.Clone(data), Attributes: attributes,
+	}
 	if text, ok := attributes["sequence"]; ok {
 		sequence, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
@@ -84,12 +87,18 @@ func Quarantine(t *testing.T, event []byte) Quarantined {
 	if err := json.Unmarshal(event, &record); err != nil {
 		t.Fatalf("a quarantine record is not JSON: %v", err)
 	}
-	return Quarantined{record.Source, record.Type, record.Data.Reason, record.Data.Length, record.Data.SHA256, record.Data.Cut, record.Data.Raw}
+	return Quarantined{
+		record.Source, record.Type, record.Data.Reason, record.Data.Length, record.Data.SHA256,
+		record.Data.Cut, record.Data.Raw,
+	}
 }
 
 // want is what an event has to look like when it is read back.
 func want(e *connector.Event) Stored {
-	s := Stored{ID: e.ID, Source: e.Source, Sequence: e.Sequence, Late: e.Late, Data: e.Data, Attributes: map[string]string{}}
+	s := Stored{
+		ID: e.ID, Source: e.Source, Sequence: e.Sequence, Late: e.Late, Data: e.Data,
+		Attributes: map[string]string{},
+	}
 	for _, attribute := range e.Attributes() {
 		s.Attributes[attribute.Name] = attribute.Value
 	}

@@ -8,7 +8,10 @@ import (
 )
 
 // names are stream names that are easily taken for one another, or for something else.
-var names = []string{"595981048477", "595981048478", "a", "A", "a.b", "a b", "a=2Eb", "=", "é", "*", ">", "a.>", "..", "a/b", "a%2Fb", "support-history"}
+var names = []string{
+	"595981048477", "595981048478", "a", "A", "a.b", "a b", "a=2Eb", "=", "é", "*", ">", "a.>", "..",
+	"a/b", "a%2Fb", "support-history",
+}
 
 // streamRules are the clauses about several streams in one sink.
 var streamRules = []rule{

@@ -91,7 +91,10 @@ type rule struct {
 func Run(t *testing.T, suite Suite) {
 	t.Helper()
 	t.Logf("promise: %v", suite.Promise)
-	for _, rules := range [][]rule{acquireRules, judgeRules, commitRules, ownerRules, backRules, streamRules, followRules} {
+	for _, rules := range [][]rule{
+		acquireRules, judgeRules, commitRules, ownerRules, backRules, streamRules,
+		followRules,
+	} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {
 				place := suite.New(t)
