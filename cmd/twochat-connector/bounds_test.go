@@ -31,8 +31,6 @@ var tooLarge = map[string]typeSize{
 	"config.loader":                      {7, 23},
 	"connector/quota.Budget":             {13, 29},
 	"connector/history.History":          {22, 19},
-	"connector/poller.Poller":            {23, 33},
-	"connector/reader.Reader":            {58, 140},
 	"connector/twochat.rewriter":         {10, 21},
 	"connector/twochat/twochattest.Fake": {15, 41},
 	"connector/twochat/twochattest.list": {16, 21},

@@ -54,7 +54,7 @@ func TestPoller_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 				if shown = append(shown, *status.Accepting); status.Horizon {
 					t.Error("it says both that messages are held and that they are delivered")
 				}
-				s.poller.metrics.show(status)
+				s.poller.record.metrics.show(status)
 				if got := allSeries(t, s.registry, "accepting")["accepting"]; got != 1 {
 					t.Errorf("the metric says %v", got)
 				}

@@ -2,7 +2,6 @@ package poller
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -14,11 +13,11 @@ type instrumentedPages struct{ poller *Poller }
 func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
 	p := c.poller
 	page, err := p.config.Pages.Page(ctx, s, number, held)
-	p.metrics.request(page, err)
-	p.mu.Lock()
-	p.status.Requests++
-	p.status.LastRequest = time.Now()
-	p.mu.Unlock()
+	p.record.metrics.request(page, err)
+	p.record.mu.Lock()
+	p.record.status.Requests++
+	p.record.status.LastRequest = time.Now()
+	p.record.mu.Unlock()
 	if err == nil {
 		p.retrier.read()
 	}
@@ -41,7 +40,7 @@ func (c *instrumentedLog) Acquire(ctx context.Context) (connector.State, error) 
 	if err == nil {
 		p.owner, p.epoch = state.Checkpoint.Owner, state.Checkpoint.Epoch
 	} else if commitOutcome(err) == outcomeUnclear && ctx.Err() == nil {
-		p.unclear()
+		p.record.unclear()
 	}
 	return state, err
 }
@@ -53,55 +52,21 @@ func (c *instrumentedLog) Commit(ctx context.Context, events []connector.Event, 
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
 	defer stop()
 	began := time.Now()
-	p.mu.Lock()
-	p.committing = began
-	p.mu.Unlock()
-	slow := time.AfterFunc(slowCommit, func() { p.commitIsSlow(began) })
+	p.record.mu.Lock()
+	p.record.committing = began
+	p.record.mu.Unlock()
+	slow := time.AfterFunc(slowCommit, func() { p.record.commitIsSlow(began) })
 	err := p.config.Log.Commit(detached, events, rejects, next)
 	slow.Stop()
-	p.metrics.commit(time.Since(began), err)
+	p.record.metrics.commit(time.Since(began), err)
 	if err == nil {
 		p.fruitless = 0
 		p.retrier.committed()
 	} else if commitOutcome(err) == outcomeUnclear {
-		p.unclear()
+		p.record.unclear()
 	}
-	p.commitEnded(err)
+	p.record.commitEnded(err)
 	return err
-}
-
-// unclear counts an answer of the sink that leaves it open what the log holds.
-func (p *Poller) unclear() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.status.Unclear++
-}
-
-// commitIsSlow notes that a commit which began at this time is still under way.
-func (p *Poller) commitIsSlow(began time.Time) {
-	p.mu.Lock()
-	tell := func() {}
-	if p.committing.Equal(began) && p.status.State != StateNoSink && p.status.State != StateRefused {
-		tell = p.change(StateCommitting, nil, time.Time{}, began)
-	}
-	p.mu.Unlock()
-	tell()
-}
-
-// commitEnded notes that no commit is under way, and that the sink is back where it took one: the step that goes on may be long.
-func (p *Poller) commitEnded(err error) {
-	var rejected *connector.Rejected
-	p.mu.Lock()
-	p.committing = time.Time{}
-	tell := func() {}
-	if taken := err == nil || errors.As(err, &rejected); taken {
-		switch s := &p.status; {
-		case s.State == StateCommitting, s.State == StateNoSink, s.State == StateRefused, s.State == StateAcquiring && s.Cause != "":
-			tell = p.change(StateCatchingUp, nil, time.Time{}, time.Now())
-		}
-	}
-	p.mu.Unlock()
-	tell()
 }
 
 func (c *instrumentedLog) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {

@@ -37,7 +37,7 @@ func (p *Poller) turn(ctx context.Context, turn reader.Turn) error {
 		}
 		return p.queue.wait(ctx, turn, func(ctx context.Context) error { return p.pay(ctx, urgency) })
 	}
-	untilPoll, cancel := context.WithDeadline(ctx, p.nextPoll)
+	untilPoll, cancel := context.WithDeadline(ctx, p.schedule.nextPoll)
 	defer cancel()
 	err := p.pay(untilPoll, urgency)
 	if err != nil && ctx.Err() == nil {
@@ -53,24 +53,24 @@ func (p *Poller) pay(ctx context.Context, urgency quota.Urgency) error {
 		if err := p.ready(); err != nil {
 			wait := p.retrier.unready()
 			if urgency != quota.Sweep {
-				p.waitFor(StateNoSource, err, wait)
+				p.record.waitFor(StateNoSource, err, wait)
 			}
-			if !p.sleep(ctx, wait) {
+			if connector.Sleep(ctx, wait) != nil {
 				return ctx.Err()
 			}
 			continue
 		}
 		if until, spent := p.callBudget(); spent != nil {
 			if urgency != quota.Sweep {
-				p.noteUntil(StateSpent, spent, until)
+				p.record.noteUntil(StateSpent, spent, until)
 			}
-			if !p.sleep(ctx, budgetEvery) {
+			if connector.Sleep(ctx, budgetEvery) != nil {
 				return ctx.Err()
 			}
 			continue
 		}
 		if paused := p.config.Limiter.Paused(); urgency != quota.Sweep && time.Until(paused) > longWait {
-			p.noteUntil(StateNoSource, errPaused, paused)
+			p.record.noteUntil(StateNoSource, errPaused, paused)
 		}
 		if err := p.config.Limiter.Wait(ctx, urgency); err != nil {
 			return err

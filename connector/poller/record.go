@@ -1,25 +1,37 @@
 package poller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// record notes what a step did.
-func (p *Poller) record(out reader.Outcome, began time.Time, sweeping bool) {
-	reader := p.session.Reader()
+// statusRecord is what is recorded of a stream, for the status, the metrics and the log. It may be used by several goroutines.
+type statusRecord struct {
+	session *reader.Session
+	metrics *streamMetrics
+	logger  *slog.Logger
+
+	mu         sync.Mutex
+	status     Status
+	committing time.Time          // since when a commit is under way; zero where none is
+	counters   connector.Counters // as they were last looked at
+}
+
+// stepped notes what a step did.
+func (r *statusRecord) stepped(out reader.Outcome, began time.Time, sweeping bool) {
+	reader := r.session.Reader()
 	c := reader.Checkpoint()
 	seen, open := reader.Seen()
-	p.metrics.counted(p.counters, c.Counters)
-	p.counters = c.Counters
-	p.mu.Lock()
-	s := &p.status
+	r.metrics.counted(r.counters, c.Counters)
+	r.counters = c.Counters
+	r.mu.Lock()
+	s := &r.status
 	s.Sequence, s.Certified, s.Counters, s.ConfirmedUntil = c.Sequence, c.Certified, c.Counters, c.GroundTime
 	s.Seen, s.Unconfirmed, s.BacklogPage = seen, open, reader.Start()
 	s.Horizon, s.Accepting = len(c.Horizon) > 0 && c.Accepting == nil && !c.Accepted, reader.Accepted()
@@ -40,28 +52,28 @@ func (p *Poller) record(out reader.Outcome, began time.Time, sweeping bool) {
 	case !sweeping && out.Rested:
 		s.LastSuccessfulPoll = time.Now()
 	}
-	p.mu.Unlock()
+	r.mu.Unlock()
 	state := StateCatchingUp
 	if reader.Rested() {
 		state = StateLive
 	}
-	p.note(state, nil)
+	r.note(state, nil)
 }
 
 // note records a change of state, with one line in the log for each.
-func (p *Poller) note(state StreamState, cause error) { p.noteUntil(state, cause, time.Time{}) }
+func (r *statusRecord) note(state StreamState, cause error) { r.noteUntil(state, cause, time.Time{}) }
 
 // noteUntil is note for a stream that tries again at a time which is known.
-func (p *Poller) noteUntil(state StreamState, cause error, next time.Time) {
-	p.mu.Lock()
-	tell := p.change(state, cause, next, time.Now())
-	p.mu.Unlock()
+func (r *statusRecord) noteUntil(state StreamState, cause error, next time.Time) {
+	r.mu.Lock()
+	tell := r.change(state, cause, next, time.Now())
+	r.mu.Unlock()
 	tell()
 }
 
 // change is noteUntil for a state that began at a time which is known. It returns what tells the log of it.
-func (p *Poller) change(state StreamState, cause error, next, began time.Time) (tell func()) {
-	s := &p.status
+func (r *statusRecord) change(state StreamState, cause error, next, began time.Time) (tell func()) {
+	s := &r.status
 	was, since := s.State, s.Since
 	fault := faultOf(cause)
 	// Faults have one state, but who has to act is not the same.
@@ -73,8 +85,8 @@ func (p *Poller) change(state StreamState, cause error, next, began time.Time) (
 	if s.State != state {
 		s.State, s.Since = state, began
 	}
-	s.Owned = p.session.Owns()
-	p.metrics.show(*s)
+	s.Owned = r.session.Owns()
+	r.metrics.show(*s)
 	if !news {
 		return func() {}
 	}
@@ -88,93 +100,66 @@ func (p *Poller) change(state StreamState, cause error, next, began time.Time) (
 	if !next.IsZero() {
 		args = append(args, "next_attempt", next.UTC().Truncate(time.Second))
 	}
-	return func() { p.logger.Log(context.Background(), levelOf(state), "stream state", args...) }
+	return func() { r.logger.Log(context.Background(), levelOf(state), "stream state", args...) }
 }
 
-// levelOf is how bad a state is.
-func levelOf(state StreamState) slog.Level {
-	switch state {
-	case StateNoSource, StateNoSink, StateRefused, StateStalled, StateSuspect, StateSpent, StateStandby:
-		return slog.LevelWarn
-	}
-	return slog.LevelInfo
+// noteInterval records the interval in force.
+func (r *statusRecord) noteInterval(interval time.Duration) {
+	r.mu.Lock()
+	r.status.Interval = interval
+	r.mu.Unlock()
 }
 
-// causeOf is a cause as it is shown: of a refusal without its hint, which stands beside it.
-func causeOf(cause error) string {
-	var refusal *connector.Refusal
-	if errors.As(cause, &refusal) {
-		return refusal.Thing + ": " + refusal.Cause
-	}
-	var obstacle *connector.Obstacle
-	if errors.As(cause, &obstacle) {
-		return obstacle.Error()
-	}
-	return cause.Error()
+// now is the record as it stands.
+func (r *statusRecord) now() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
 }
 
-// askedWait says of a wait that the server asked for it, and until when.
-func askedWait(cause error, next time.Time) string {
-	var fault *connector.PageError
-	if !errors.As(cause, &fault) || fault.RetryAfter <= 0 || next.IsZero() {
-		return ""
+// queued notes that the stream waits for room: it is not at rest.
+func (r *statusRecord) queued() {
+	if state := r.now().State; state == StateAcquiring || state == StateLive {
+		r.note(StateCatchingUp, nil)
 	}
-	return "; 2Chat asked to wait " + fault.RetryAfter.Round(time.Second).String() + ", and is asked again at " +
-		next.UTC().Format("15:04:05 UTC")
 }
 
-// faultOf is the kind of page fault that a cause is, if it is one.
-func faultOf(cause error) connector.PageFault {
-	var fault *connector.PageError
-	if errors.As(cause, &fault) {
-		return fault.Fault
-	}
-	return ""
+// waitFor notes why the stream waits, and until when.
+func (r *statusRecord) waitFor(state StreamState, cause error, wait time.Duration) time.Duration {
+	r.noteUntil(state, cause, time.Now().Add(wait))
+	return wait
 }
 
-// hintOf is what to do about a state; empty where there is nothing but to wait, or nothing to wait for.
-func hintOf(state StreamState, cause error) string {
-	var refusal *connector.Refusal
-	if errors.As(cause, &refusal) {
-		return refusal.Hint
+// unclear counts an answer of the sink that leaves it open what the log holds.
+func (r *statusRecord) unclear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Unclear++
+}
+
+// commitIsSlow notes that a commit which began at this time is still under way.
+func (r *statusRecord) commitIsSlow(began time.Time) {
+	r.mu.Lock()
+	tell := func() {}
+	if r.committing.Equal(began) && r.status.State != StateNoSink && r.status.State != StateRefused {
+		tell = r.change(StateCommitting, nil, time.Time{}, began)
 	}
-	var obstacle *connector.Obstacle
-	if errors.As(cause, &obstacle) {
-		return obstacle.Hint
-	}
-	var hinted interface{ Hint() string } // the cause knows better than its kind
-	if errors.As(cause, &hinted) {
-		return hinted.Hint()
-	}
-	switch state {
-	case StateNoSink:
-		return "see whether the sink runs and has room; `twochat-connector check` says what is wrong with it"
-	case StateSuspect:
-		return "if its messages were cleared or the number is another one now, wait some minutes; else see what answers for 2Chat on the way"
-	case StateNoSource, StateSpent:
-		var fault *connector.PageError
-		if errors.As(cause, &fault) {
-			return cmp.Or(fault.Hint, hintFor(fault.Fault))
+	r.mu.Unlock()
+	tell()
+}
+
+// commitEnded notes that no commit is under way, and that the sink is back where it took one: the step that goes on may be long.
+func (r *statusRecord) commitEnded(err error) {
+	var rejected *connector.Rejected
+	r.mu.Lock()
+	r.committing = time.Time{}
+	tell := func() {}
+	if taken := err == nil || errors.As(err, &rejected); taken {
+		switch s := &r.status; {
+		case s.State == StateCommitting, s.State == StateNoSink, s.State == StateRefused, s.State == StateAcquiring && s.Cause != "":
+			tell = r.change(StateCatchingUp, nil, time.Time{}, time.Now())
 		}
 	}
-	return ""
-}
-
-// hintFor is what a person can do about a page fault.
-func hintFor(fault connector.PageFault) string {
-	switch fault {
-	case connector.FaultCredits:
-		return "top up the account at 2Chat, or wait until its month begins anew; poll.monthly_credits is not what is used up"
-	case connector.FaultKey:
-		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
-	case connector.FaultBlocked:
-		return "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
-	case connector.FaultNumber:
-		return "connect the number in 2Chat again, or take it out of twochat.streams"
-	case connector.FaultRequest:
-		return "see whether twochat.base_url and the number are right; `twochat-connector check` says more"
-	case connector.FaultInvalid:
-		return "`twochat-connector check --learn` shows what answers there"
-	}
-	return ""
+	r.mu.Unlock()
+	tell()
 }

@@ -97,7 +97,7 @@ func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 	// A single answer that failed in passing is no change of state, unless that is long.
 	wait, failures := w.next(fault)
 	if failures > 1 || fault.Fault != connector.FaultTransient || wait > longWait {
-		w.poller.waitFor(StateNoSource, fault, wait)
+		w.poller.record.waitFor(StateNoSource, fault, wait)
 	}
 	if fault.Fault == connector.FaultRateLimited {
 		w.poller.config.Limiter.Pause(wait) // the limit is the account's: no other stream should run into it either
@@ -105,7 +105,7 @@ func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 	if failures >= maxFailuresHolding && w.poller.slot.contended() {
 		return fault
 	}
-	if !w.poller.sleep(ctx, wait) {
+	if connector.Sleep(ctx, wait) != nil {
 		return ctx.Err()
 	}
 	return nil
@@ -144,11 +144,11 @@ func (w *retrier) Commit(ctx context.Context, cause error) error {
 	w.mu.Lock()
 	failures := w.sink
 	w.mu.Unlock()
-	p.waitFor(state, cause, wait)
+	p.record.waitFor(state, cause, wait)
 	if !down && (refused || failures >= maxFailuresHolding) && p.slot.contended() {
 		return cause
 	}
-	if !p.sleep(ctx, wait) {
+	if connector.Sleep(ctx, wait) != nil {
 		return ctx.Err()
 	}
 	return nil

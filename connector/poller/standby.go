@@ -23,16 +23,16 @@ const patientFences = 5
 // other waits, as a search through a long list does, or a list that has to be suspected for a while, and then they would take the
 // stream from each other for ever.
 func (p *Poller) standDown(ctx context.Context) time.Duration {
-	p.mu.Lock()
-	p.status.Fenced++
-	p.mu.Unlock()
-	p.note(StateStandby, connector.ErrFenced)
+	p.record.mu.Lock()
+	p.record.status.Fenced++
+	p.record.mu.Unlock()
+	p.record.note(StateStandby, connector.ErrFenced)
 	var last connector.Checkpoint
 	quiet, own := time.Now(), 0
 	patience := time.Duration(1) << min(p.fruitless, patientFences)
 	p.fruitless++
-	for time.Since(quiet) < patience*p.standDownTime() {
-		if !p.sleep(ctx, jitter(p.paced(p.config.MinInterval))) {
+	for time.Since(quiet) < patience*p.schedule.standDownTime() {
+		if connector.Sleep(ctx, jitter(p.schedule.paced(p.config.MinInterval))) != nil {
 			return 0
 		}
 		checkpoint, found, err := p.config.Log.Peek(ctx)
@@ -56,28 +56,4 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 // sameCommit says whether two checkpoints were recorded by the same commit, as far as they show it: a clock is no part of that.
 func sameCommit(a, b *connector.Checkpoint) bool {
 	return a.Owner == b.Owner && a.Epoch == b.Epoch && a.Written.Equal(b.Written) && a.Records(b)
-}
-
-// standDownTime is how long the polls take that the other is left, at the intervals in force now.
-func (p *Poller) standDownTime() time.Duration {
-	var sum time.Duration
-	interval := p.config.MinInterval
-	for range standDowns {
-		sum += p.paced(interval)
-		interval = p.quieter(interval)
-	}
-	return sum
-}
-
-// quieter is the interval after one that brought nothing.
-func (p *Poller) quieter(interval time.Duration) time.Duration {
-	return min(p.config.MaxInterval, interval+interval/2)
-}
-
-// paced is the interval in force of one that is wanted.
-func (p *Poller) paced(wanted time.Duration) time.Duration {
-	if p.config.Pace == nil {
-		return wanted
-	}
-	return max(wanted, p.config.Pace(wanted))
 }

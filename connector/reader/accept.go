@@ -34,39 +34,50 @@ type accepting struct {
 	resting    int // polls to be made first
 }
 
+// acceptance delivers what is held because all ground is gone, once the operator says so (rule 8).
+type acceptance struct {
+	*Reader
+	// acceptHistory: the operator's word was given at the start; deliverHeld: it was not carried out yet.
+	acceptHistory, deliverHeld bool
+	// asked: the list was searched for ground that the operator says is gone.
+	asked bool
+	// accept is the delivery, where it is under way.
+	accept accepting
+}
+
 // longestRest is for how many polls the delivery of held messages rests at most after pieces that failed.
 const longestRest = 64
 
 // takeAcceptHistory begins the delivery of what is held, where the operator said so.
-func (r *Reader) takeAcceptHistory() {
+func (r *acceptance) takeAcceptHistory() {
 	r.accept.resting = max(0, r.accept.resting-1)
-	if r.deliverHeld && r.recorded.Accepting == nil && len(r.recorded.Horizon) > 0 && !r.recorded.Accepted {
-		r.recorded.Accepting, r.recorded.WordSpent, r.deliverHeld = &connector.Acceptance{Top: r.recorded.Horizon, Newer: r.recorded.HorizonNewer}, true, false
+	if r.deliverHeld && r.known.recorded.Accepting == nil && len(r.known.recorded.Horizon) > 0 && !r.known.recorded.Accepted {
+		r.known.recorded.Accepting, r.known.recorded.WordSpent, r.deliverHeld = &connector.Acceptance{Top: r.known.recorded.Horizon, Newer: r.known.recorded.HorizonNewer}, true, false
 	}
 }
 
 // spendAcceptHistory records at rest that the operator's word was heard: where nothing was held, it says nothing for what will be. A start
 // without it makes it count again.
-func (r *Reader) spendAcceptHistory(ctx context.Context) error {
+func (r *acceptance) spendAcceptHistory(ctx context.Context) error {
 	r.deliverHeld = false
-	if r.recorded.WordSpent == r.acceptHistory || r.recorded.Accepting != nil {
+	if r.known.recorded.WordSpent == r.acceptHistory || r.known.recorded.Accepting != nil {
 		return nil
 	}
-	_, err := r.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.WordSpent = r.acceptHistory }}, 0)
+	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.WordSpent = r.acceptHistory }}, 0)
 	return err
 }
 
 // goneAtOnce believes the operator, who says that ground is gone, where the list shows none about where it should be by time: what
 // is as old becomes the horizon. It returns how many pages it read.
-func (r *Reader) goneAtOnce(ctx context.Context, top connector.Page) (pages int, gone bool, err error) {
-	limit := r.times.median(r.window.certified)
-	if limit.IsZero() || !r.hasGround() || len(top.Messages) == 0 || r.shows(top.Messages) {
+func (r *acceptance) goneAtOnce(ctx context.Context, top connector.Page) (pages int, gone bool, err error) {
+	limit := r.known.times.median(r.known.window.certified)
+	if limit.IsZero() || !r.known.hasGround() || len(top.Messages) == 0 || r.known.shows(top.Messages) {
 		return 0, false, nil
 	}
 	older := func(t time.Time) bool { return !t.After(limit) }
 	old := top.Messages[:min(len(top.Messages), r.rules.Floor)]
 	if !AllOlder(top.Messages, older) {
-		if old, _, pages, err = r.boundary(ctx, older); err != nil {
+		if old, _, pages, err = r.search.boundary(ctx, older); err != nil {
 			return pages, false, err
 		}
 	}
@@ -74,42 +85,42 @@ func (r *Reader) goneAtOnce(ctx context.Context, top connector.Page) (pages int,
 	var b delivery
 	for i := range old {
 		switch {
-		case r.known(old[i].Key):
+		case r.known.has(old[i].Key):
 			return pages, false, nil
 		case old[i].Fault == "":
-			r.countHeld(old[i].Key)
+			r.known.countHeld(old[i].Key)
 			b.horizon = append(b.horizon, old[i].Key)
 		}
 	}
 	if len(b.horizon) == 0 {
 		return pages, false, nil
 	}
-	_, err = r.commit(ctx, b, 0)
+	_, err = r.writer.commit(ctx, b, 0)
 	return pages, err == nil, err
 }
 
 // Accepting says whether held messages may be delivered now, by a Sweep: on the operator's word, at rest.
 func (r *Reader) Accepting() bool {
-	return r.recorded.Accepting != nil && r.accept.resting == 0 && r.Rested()
+	return r.known.recorded.Accepting != nil && r.acceptance.accept.resting == 0 && r.Rested()
 }
 
 // Accepted is how far the delivery of held messages has come; nil where none is under way.
 func (r *Reader) Accepted() *Accepting {
-	at := r.recorded.Accepting
+	at := r.known.recorded.Accepting
 	if at == nil || at.Below {
 		return nil
 	}
 	so := &Accepting{Delivered: at.Delivered}
 	if len(at.Done) > 0 {
-		page := r.expected() / r.rules.Page
+		page := r.acceptance.expected() / r.rules.Page
 		so.Page = &page
 	}
 	return so
 }
 
 // topOf is what of page 0 the horizon may be renewed with after a walk from there.
-func (r *Reader) topOf(page connector.Page) (top connector.Keys) {
-	if r.recorded.Accepting == nil {
+func (r *acceptance) topOf(page connector.Page) (top connector.Keys) {
+	if r.known.recorded.Accepting == nil {
 		return nil
 	}
 	for i := range page.Messages[:min(len(page.Messages), r.rules.Floor)] {
@@ -119,7 +130,7 @@ func (r *Reader) topOf(page connector.Page) (top connector.Keys) {
 }
 
 // acceptSome goes on with the delivery of held messages by a few pages.
-func (r *Reader) acceptSome(ctx context.Context, out *Outcome) error {
+func (r *acceptance) acceptSome(ctx context.Context, out *Outcome) error {
 	defer func() { out.More = r.Accepting() }()
 	for step := 0; step < max(1, r.rules.SweepStep) && r.Accepting(); step++ {
 		if err := r.acceptOn(ctx, out); err != nil {
@@ -130,8 +141,8 @@ func (r *Reader) acceptSome(ctx context.Context, out *Outcome) error {
 }
 
 // acceptOn makes the next step: one page, and one near the piece's end in front of it, as little should happen in between.
-func (r *Reader) acceptOn(ctx context.Context, out *Outcome) error {
-	a, at := &r.accept, r.recorded.Accepting
+func (r *acceptance) acceptOn(ctx context.Context, out *Outcome) error {
+	a, at := &r.accept, r.known.recorded.Accepting
 	if a.size == 0 {
 		a.size = max(2, r.rules.SlicePages-r.rules.SlicePages/10)
 	}
@@ -146,7 +157,7 @@ func (r *Reader) acceptOn(ctx context.Context, out *Outcome) error {
 		*p = piece{begun: true, next: r.pieceStart(), lost: a.everywhere}
 	}
 	if !p.whole {
-		if err := r.readPiece(ctx, out); err != nil || !p.whole {
+		if err := r.pieces.readPiece(ctx, out); err != nil || !p.whole {
 			return err
 		}
 	}
@@ -154,21 +165,21 @@ func (r *Reader) acceptOn(ctx context.Context, out *Outcome) error {
 		r.rest(true)
 		return nil
 	}
-	if doubted, err := r.doubtPiece(ctx, out); doubted || err != nil {
+	if doubted, err := r.pieces.doubtPiece(ctx, out); doubted || err != nil {
 		return err
 	}
-	return r.deliverPiece(ctx, out)
+	return r.pieces.deliverPiece(ctx, out)
 }
 
 // searchTop looks at one more page for the horizon as it was when the delivery began: about where it should stand by what came into
 // the log since, and then above and below in turn. Where it is not listed any more, the list is another one, and nothing is delivered.
-func (r *Reader) searchTop(ctx context.Context, out *Outcome) error {
-	a, top := &r.accept, r.recorded.Accepting.Top
+func (r *acceptance) searchTop(ctx context.Context, out *Outcome) error {
+	a, top := &r.accept, r.known.recorded.Accepting.Top
 	isTop := func(key connector.Key) bool { return slices.Contains(top, key) }
-	if a.listed = slices.ContainsFunc(r.top, isTop); a.listed {
+	if a.listed = slices.ContainsFunc(r.progress.top, isTop); a.listed {
 		return nil
 	}
-	expected := int(r.recorded.Sequence-r.recorded.HorizonAt) / r.rules.Page
+	expected := int(r.known.recorded.Sequence-r.known.recorded.HorizonAt) / r.rules.Page
 	number := expected + (a.looks+1)/2
 	if a.looks%2 == 0 {
 		number = expected - a.looks/2
@@ -177,13 +188,13 @@ func (r *Reader) searchTop(ctx context.Context, out *Outcome) error {
 		change := func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
 			next.Bottom, next.Accepting = withoutAccepting(next), nil
 		}
-		_, err := r.commit(ctx, delivery{change: change}, 0)
+		_, err := r.writer.commit(ctx, delivery{change: change}, 0)
 		return err
 	}
 	if a.looks++; number < 0 || number > expected+topBelow {
 		return nil
 	}
-	page, err := r.read(ctx, number, "")
+	page, err := r.source.read(ctx, number, "")
 	if err != nil {
 		return err
 	}
@@ -196,7 +207,7 @@ func (r *Reader) searchTop(ctx context.Context, out *Outcome) error {
 const topBelow = 3
 
 // searchEnd looks at one more page in search of the end of the list, by doubling and then by halves.
-func (r *Reader) searchEnd(ctx context.Context, out *Outcome) error {
+func (r *acceptance) searchEnd(ctx context.Context, out *Outcome) error {
 	a := &r.accept
 	if a.bounds == nil {
 		a.bounds, a.low = NewSearchBounds(MaxSearchLooks), -1
@@ -204,10 +215,10 @@ func (r *Reader) searchEnd(ctx context.Context, out *Outcome) error {
 	number := a.low + (a.high-a.low)/2
 	switch {
 	case a.high > 0:
-	case a.low < r.end.number-1: // a walk came to it there
-		number = r.end.number - 1
-	case a.low < r.end.number && r.end.number > 0:
-		number = r.end.number
+	case a.low < r.list.end.number-1: // a walk came to it there
+		number = r.list.end.number - 1
+	case a.low < r.list.end.number && r.list.end.number > 0:
+		number = r.list.end.number
 	case a.low < 0:
 		number = a.size - 1
 	default:
@@ -217,7 +228,7 @@ func (r *Reader) searchEnd(ctx context.Context, out *Outcome) error {
 		r.rest(true)
 		return nil
 	}
-	page, err := r.read(ctx, number, "")
+	page, err := r.source.read(ctx, number, "")
 	if err != nil {
 		return err
 	}
@@ -236,9 +247,9 @@ func (r *Reader) searchEnd(ctx context.Context, out *Outcome) error {
 }
 
 // rest gives a piece up, and lets a few polls go first; more where several failed in a row.
-func (r *Reader) rest(failed bool) {
+func (r *acceptance) rest(failed bool) {
 	a := &r.accept
-	r.dropPiece()
+	r.pieces.dropPiece()
 	a.bounds, a.low, a.high, a.resting = nil, 0, 0, 1
 	if failed {
 		a.failures++
@@ -248,10 +259,10 @@ func (r *Reader) rest(failed bool) {
 }
 
 // pieceStart is the page that a piece begins with which ends with what is done, or with the list.
-func (r *Reader) pieceStart() int {
+func (r *acceptance) pieceStart() int {
 	a := &r.accept
 	switch {
-	case len(r.recorded.Accepting.Done) == 0:
+	case len(r.known.recorded.Accepting.Done) == 0:
 		return max(0, a.low-a.size+1)
 	case a.everywhere:
 		return 0
@@ -261,17 +272,17 @@ func (r *Reader) pieceStart() int {
 
 // lookFurther gives up a piece in which nothing that is done was met where it should stand. The next one begins further up; the
 // last one at page 0.
-func (r *Reader) lookFurther() {
+func (r *acceptance) lookFurther() {
 	a := &r.accept
 	a.everywhere = r.pieceStart() == 0
 	a.up += a.size
-	r.dropPiece()
+	r.pieces.dropPiece()
 }
 
 // expected is the row at which the highest one that is done should stand now.
-func (r *Reader) expected() int {
-	at := r.recorded.Accepting
-	return max(0, at.Row+int(r.recorded.Sequence-at.At)+r.accept.astray)
+func (r *acceptance) expected() int {
+	at := r.known.recorded.Accepting
+	return max(0, at.Row+int(r.known.recorded.Sequence-at.At)+r.accept.astray)
 }
 
 // Accepting is how far the delivery of held messages has come, from the end of the list upward.

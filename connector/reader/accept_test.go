@@ -162,7 +162,7 @@ func TestAccept_deliversNothingOfAnotherList(t *testing.T) {
 	d.Poll(t.Context(), d.start)
 	rows := d.list.Rows
 	d.list.Rows = rows[30:]
-	d.top = nil
+	d.progress.top = nil
 	for range 40 {
 		if d.Accepting() {
 			if _, err := d.Sweep(t.Context(), connectortest.Minute(0)); err != nil {
@@ -277,7 +277,7 @@ func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 			d := lostGround(t, 150)
 			gone := map[string]bool{}
 			d.list.Before = func(_, number int) error {
-				p := &d.Reader.accept.piece
+				p := &d.Reader.acceptance.accept.piece
 				if p.begun && len(p.pages) == 0 && p.foot != (spanRow{}) && number == p.next && above == 100 && d.list.Rows[0].UUID != "m109" {
 					d.list.Add(connectortest.Message(109)) // so that the lower end stands where it should, whatever is deleted above both
 				}

@@ -9,28 +9,28 @@ import (
 )
 
 // UnresolvedError is why a step was given up while it was open what the log holds: the reader is spent, whatever the cause.
-type UnresolvedError struct{ cause error }
+type UnresolvedError struct{ Cause error }
 
-func (u *UnresolvedError) Error() string { return u.cause.Error() }
-func (u *UnresolvedError) Unwrap() error { return u.cause }
+func (u *UnresolvedError) Error() string { return u.Cause.Error() }
+func (u *UnresolvedError) Unwrap() error { return u.Cause }
 
 // append commits to the log, again as long as the retry policy says. What is left unclear, or refused by name, is taken over anew first:
 // where the log is as it was, the same is committed again, so that no page is read twice for a sink that fails; where it holds
 // what was committed, that is done. In both cases next gets the place's new epoch. Anything else spends the reader.
-func (r *Reader) append(ctx context.Context, events []connector.Event, rejects []connector.Reject, next *connector.Checkpoint) error {
+func (w *writer) append(ctx context.Context, events []connector.Event, rejects []connector.Reject, next *connector.Checkpoint) error {
 	for {
-		err := r.log.Commit(ctx, events, rejects, *next)
+		err := w.log.Commit(ctx, events, rejects, *next)
 		var rejected *connector.Rejected
 		switch {
 		case err == nil, errors.Is(err, connector.ErrFenced), errors.As(err, &rejected):
 			return err
 		case errors.Is(err, connector.ErrNotNow):
-			if err := r.retry.Commit(ctx, err); err != nil {
+			if err := w.source.retry.Commit(ctx, err); err != nil {
 				return err
 			}
 			continue
 		}
-		state, err := r.takeOverAgain(ctx, err)
+		state, err := w.takeOverAgain(ctx, err)
 		if err != nil {
 			return err
 		}
@@ -40,22 +40,22 @@ func (r *Reader) append(ctx context.Context, events []connector.Event, rejects [
 			slices.Equal(found.Rejects, next.Rejects):
 			next.MovesTo(&found)
 			return nil
-		case found.Records(&r.recorded) && r.endsAs(&found):
+		case found.Records(&w.known.recorded) && w.endsAs(&found):
 			next.MovesTo(&found)
-			r.recorded.MovesTo(&found)
+			w.known.recorded.MovesTo(&found)
 		default:
-			return &UnresolvedError{cause: errors.New("the log is not as this instance left it; it is read back")}
+			return &UnresolvedError{Cause: errors.New("the log is not as this instance left it; it is read back")}
 		}
 	}
 }
 
 // takeOverAgain takes the log over after a commit that failed for this cause, as soon as the retry policy says.
-func (r *Reader) takeOverAgain(ctx context.Context, cause error) (connector.State, error) {
+func (w *writer) takeOverAgain(ctx context.Context, cause error) (connector.State, error) {
 	for {
-		if err := r.retry.Commit(ctx, cause); err != nil {
+		if err := w.source.retry.Commit(ctx, cause); err != nil {
 			return connector.State{}, &UnresolvedError{err}
 		}
-		state, err := r.log.Acquire(ctx)
+		state, err := w.log.Acquire(ctx)
 		if err == nil {
 			return state, nil
 		}
@@ -67,10 +67,10 @@ func (r *Reader) takeOverAgain(ctx context.Context, cause error) (connector.Stat
 }
 
 // endsAs says whether the newest event of the window is the one of a checkpoint.
-func (r *Reader) endsAs(found *connector.Checkpoint) bool {
-	if len(found.Tail) == 0 || len(r.window.entries) == 0 {
+func (w *writer) endsAs(found *connector.Checkpoint) bool {
+	if len(found.Tail) == 0 || len(w.known.window.entries) == 0 {
 		return len(found.Tail) == 0
 	}
-	at, ok := r.window.place(found.Tail[len(found.Tail)-1])
+	at, ok := w.known.window.place(found.Tail[len(found.Tail)-1])
 	return ok && at.sequence() == found.Sequence
 }

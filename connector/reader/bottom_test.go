@@ -75,8 +75,8 @@ func TestReader_AFalseEndAtTheFirstStart(t *testing.T) {
 					d.list.Add(connectortest.Message(301))
 					d.settle(10)
 					d.lookLater(4)
-					if d.wantCertified(uint64(302 - test.from)); d.EndOpen() || d.recorded.Accepting != nil {
-						t.Errorf("it is not settled where the list ends: %+v", d.recorded.Bottom)
+					if d.wantCertified(uint64(302 - test.from)); d.EndOpen() || d.known.recorded.Accepting != nil {
+						t.Errorf("it is not settled where the list ends: %+v", d.known.recorded.Bottom)
 					}
 				})
 			}

@@ -45,35 +45,44 @@ func (b *delivery) below(places map[connector.Key]int, top int) bool {
 		slices.ContainsFunc(b.rejects, func(r connector.Reject) bool { return places[r.Key] >= top })
 }
 
+// writer commits to the log what is to be delivered, and keeps what is known in step with it.
+type writer struct {
+	rules  Rules
+	known  *known
+	source *source // of the retry policy, and the stream's name
+	log    connector.Log
+	events connector.EventSettings
+}
+
 // everything certifies the whole log, what the same commit appends included.
 const everything = math.MaxUint64
 
 // commit writes a batch in as many pieces as the log's limits ask for, oldest first; the certified sequence moves with the
 // last one. A message that the log rejects goes to the quarantine instead, and the rest goes on. It says what was delivered.
-func (r *Reader) commit(ctx context.Context, b delivery, certified uint64) (Outcome, error) {
+func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outcome, error) {
 	var done Outcome
-	limits := r.log.Limits()
+	limits := w.log.Limits()
 	stamped := make([]connector.Event, 0, min(len(b.events), limits.Messages)) // the same for each piece
 	for {
 		events, rejects := b.piece(limits)
 		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
-		if last && len(events)+len(rejects) == 0 && b.horizon == nil && b.change == nil && min(certified, r.window.last) <= r.window.certified {
+		if last && len(events)+len(rejects) == 0 && b.horizon == nil && b.change == nil && min(certified, w.known.window.last) <= w.known.window.certified {
 			return done, nil // nothing to record
 		}
-		late := r.recorded.Counters.Late
+		late := w.known.recorded.Counters.Late
 		var next connector.Checkpoint
-		next, stamped = r.next(stamped[:0], events, rejects)
+		next, stamped = w.next(stamped[:0], events, rejects)
 		if b.horizon != nil {
-			next.Horizon, next.HorizonAt, next.HorizonNewer = b.horizon, r.window.certified, b.newer
+			next.Horizon, next.HorizonAt, next.HorizonNewer = b.horizon, w.known.window.certified, b.newer
 			next.Accepting, next.Accepted, next.Bottom = nil, false, nil
 		}
 		if last {
-			r.certifyIn(&next, certified)
+			w.certifyIn(&next, certified)
 		}
 		if b.change != nil {
 			b.change(&next, stamped, last)
 		}
-		err := r.append(ctx, stamped, rejects, &next)
+		err := w.append(ctx, stamped, rejects, &next)
 		var rejected *connector.Rejected
 		if errors.As(err, &rejected) && b.reject(rejected) {
 			continue
@@ -81,7 +90,7 @@ func (r *Reader) commit(ctx context.Context, b delivery, certified uint64) (Outc
 		if err != nil {
 			return done, err
 		}
-		r.committed(next, stamped, rejects)
+		w.committed(next, stamped, rejects)
 		clear(events) // a slice of a backlog lets go of its pages piece by piece
 		done.Delivered += len(stamped)
 		done.Rejected += len(rejects)
@@ -125,14 +134,14 @@ func (b *delivery) reject(rejected *connector.Rejected) bool {
 }
 
 // next stamps the events, which it appends to stamped, and makes the checkpoint that goes with them, certified as before.
-func (r *Reader) next(stamped []connector.Event, events []pending, rejects []connector.Reject) (connector.Checkpoint, []connector.Event) {
-	next := r.recorded
-	tail, late := r.window.tail(r.window.certified)
-	r.times.cut(r.recorded.Sequence)
+func (w *writer) next(stamped []connector.Event, events []pending, rejects []connector.Reject) (connector.Checkpoint, []connector.Event) {
+	next := w.known.recorded
+	tail, late := w.known.window.tail(w.known.window.certified)
+	w.known.times.cut(w.known.recorded.Sequence)
 	for i := range events {
 		p := &events[i]
 		next.Sequence++
-		stamped = append(stamped, connector.NewEvent(r.stream, *p.Message, r.events, p.received, next.Sequence, p.late))
+		stamped = append(stamped, connector.NewEvent(w.source.stream, *p.Message, w.events, p.received, next.Sequence, p.late))
 		if p.Empty {
 			next.Counters.Empty++
 		}
@@ -140,23 +149,23 @@ func (r *Reader) next(stamped []connector.Event, events []pending, rejects []con
 			next.Counters.Late++
 			late = append(late, len(tail))
 		} else { // what is late says nothing of where ground lies in time
-			r.times.add(next.Sequence, p.Time)
+			w.known.times.add(next.Sequence, p.Time)
 		}
 		tail = append(tail, p.Key)
 	}
 	next.Tail, next.TailLate = tail, late
-	next.Rejects = r.rejects.with(rejects)
+	next.Rejects = w.known.rejects.with(rejects)
 	next.Counters.Rejected += uint64(len(rejects))
-	next.Certified = r.window.certified
-	next.GroundTime = r.times.median(next.Certified)
+	next.Certified = w.known.window.certified
+	next.GroundTime = w.known.times.median(next.Certified)
 	return next, stamped
 }
 
 // certifyIn moves a checkpoint's certified sequence and cuts its tail to what that leaves uncertified and the newest below.
-func (r *Reader) certifyIn(next *connector.Checkpoint, certified uint64) {
+func (w *writer) certifyIn(next *connector.Checkpoint, certified uint64) {
 	next.Certified = max(next.Certified, min(certified, next.Sequence))
-	next.GroundTime = r.times.median(next.Certified)
-	keep := int(next.Sequence-next.Certified) + r.rules.Tail
+	next.GroundTime = w.known.times.median(next.Certified)
+	keep := int(next.Sequence-next.Certified) + w.rules.Tail
 	cut := len(next.Tail) - keep
 	if cut <= 0 {
 		return
@@ -172,23 +181,23 @@ func (r *Reader) certifyIn(next *connector.Checkpoint, certified uint64) {
 }
 
 // committed takes over what a commit has made durable.
-func (r *Reader) committed(next connector.Checkpoint, events []connector.Event, rejects []connector.Reject) {
+func (w *writer) committed(next connector.Checkpoint, events []connector.Event, rejects []connector.Reject) {
 	for i := range events {
 		e := &events[i]
-		r.window.put(e.Key, newPlace(e.Sequence, e.Late))
+		w.known.window.put(e.Key, newPlace(e.Sequence, e.Late))
 	}
 	for i := range rejects {
-		r.rejects.add(rejects[i].Key)
+		w.known.rejects.add(rejects[i].Key)
 		if place := rejects[i].Place; place != (connector.Key{}) {
-			r.rejects.add(place)
+			w.known.rejects.add(place)
 		}
 	}
-	r.window.certify(next.Certified)
-	r.window.forget()
-	r.times.forget(next.Certified)
-	moved := len(next.Horizon) > 0 && !slices.Equal(next.Horizon, r.recorded.Horizon)
-	r.record(next)
+	w.known.window.certify(next.Certified)
+	w.known.window.forget()
+	w.known.times.forget(next.Certified)
+	moved := len(next.Horizon) > 0 && !slices.Equal(next.Horizon, w.known.recorded.Horizon)
+	w.known.record(next)
 	if moved {
-		r.rebuildExempt()
+		w.known.rebuildExempt()
 	}
 }

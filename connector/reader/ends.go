@@ -62,32 +62,61 @@ func (s *suspicion) due(rules Rules) time.Duration {
 	return rules.LookOver * time.Duration(s.Looks) / time.Duration(max(1, rules.Looks-1))
 }
 
+// listState is where a list seems to end, and what is suspected of it. After a restart nothing of it is known.
+type listState struct {
+	rules    Rules
+	known    *known
+	source   *source
+	progress *progress
+
+	settled    connector.Fingerprint // of the page 0 that left nothing to do
+	topAt      time.Time             // when page 0 was received last
+	emptyPolls int
+	end        provenEnd
+	suspicion  suspicion
+	deeper     bool
+	hollows    int // walks in a row that met an empty page in the middle
+	// filtered: empty pages in the middle are believed, for one was so for long.
+	filtered bool
+	stalls   int // walks in a row that met the same page again and again
+	// cleared: that the list shows no ground any more was believed, and nothing of what it shows now is ground yet.
+	cleared bool
+	// gone is the newest event delivered in order that no page showed above the start of a walk which did not meet it.
+	gone connector.Key
+	// above is a page that showed, above the start of a walk, what this did not meet.
+	above    int
+	movedUps int // walks in a row whose first message stood too high afterwards
+}
+
 // Doubts is what is suspected of the list now; nil where nothing is.
-func (r *Reader) Doubts() *Suspicion {
-	if r.suspicion.Looks == 0 || r.suspicion.Looks >= r.rules.Looks {
+func (r *Reader) Doubts() *Suspicion { return r.list.doubts() }
+
+// doubts is what is suspected of the list now; nil where nothing is.
+func (l *listState) doubts() *Suspicion {
+	if l.suspicion.Looks == 0 || l.suspicion.Looks >= l.rules.Looks {
 		return nil
 	}
-	doubts := r.suspicion.Suspicion
+	doubts := l.suspicion.Suspicion
 	return &doubts
 }
 
 // stillSuspect looks with a call or two whether a suspicion still stands, so that the whole list is walked again only where it
 // does not, or where another look counts. It returns how many pages it read.
-func (r *Reader) stillSuspect(ctx context.Context) (pages int, err error) {
-	s := &r.suspicion
-	if r.Doubts() == nil {
+func (l *listState) stillSuspect(ctx context.Context) (pages int, err error) {
+	s := &l.suspicion
+	if l.doubts() == nil {
 		return 0, nil
 	}
-	zero, err := r.read(ctx, 0, "")
+	zero, err := l.source.read(ctx, 0, "")
 	if err != nil {
 		return 1, err
 	}
 	empty := zero
 	if s.Page > 0 {
-		if s.Hollow && s.page0 != "" && zero.Fingerprint != s.page0 || r.shows(zero.Messages) && !s.Hollow {
+		if s.Hollow && s.page0 != "" && zero.Fingerprint != s.page0 || l.known.shows(zero.Messages) && !s.Hollow {
 			return 1, nil
 		}
-		if empty, err = r.read(ctx, s.Page, ""); err != nil {
+		if empty, err = l.source.read(ctx, s.Page, ""); err != nil {
 			return 2, err
 		}
 		pages++
@@ -97,80 +126,60 @@ func (r *Reader) stillSuspect(ctx context.Context) (pages int, err error) {
 		*s = suspicion{} // it is not empty after all
 		return pages, nil
 	}
-	if len(empty.Messages) > 0 || empty.Received.Before(s.Since) || empty.Received.Sub(s.Since) >= s.due(r.rules) {
+	if len(empty.Messages) > 0 || empty.Received.Before(s.Since) || empty.Received.Sub(s.Since) >= s.due(l.rules) {
 		return pages, nil
 	}
-	s.Next = s.due(r.rules) - empty.Received.Sub(s.Since)
-	return pages, r.Doubts()
-}
-
-// shows says whether some rows show ground; where there is none yet, whether they show anything known.
-func (r *Reader) shows(rows []connector.Message) bool {
-	ground := r.hasGround()
-	return slices.ContainsFunc(rows, func(m connector.Message) bool { return r.ground(m.Key) || !ground && r.known(m.Key) })
-}
-
-// hasGround says whether there is anything that a list should show.
-func (r *Reader) hasGround() bool {
-	return r.window.certified > r.window.base || len(r.exempt) > 0
-}
-
-// missing says whether a walk that went to the end of the list should have met something of the log, and did not.
-func (r *Reader) missing(order []found) bool {
-	ground := r.hasGround()
-	if r.groundless || !ground && r.window.last <= r.window.base {
-		return false
-	}
-	return !slices.ContainsFunc(order, func(f found) bool { return r.ground(f.Key) || !ground && r.known(f.Key) })
+	s.Next = s.due(l.rules) - empty.Received.Sub(s.Since)
+	return pages, l.doubts()
 }
 
 // page reads a page on the way down, and says of an empty one whether the list ends there. That counts only if it is empty again
 // after a valid page 0, and the pages below are empty too, as a filter may leave whole pages empty; or if it was proven so while
 // page 0 was the same. An empty page 0 counts only if several polls in a row find it.
-func (r *Reader) page(ctx context.Context, number int) (page connector.Page, ends bool, err error) {
-	if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {
+func (l *listState) page(ctx context.Context, number int) (page connector.Page, ends bool, err error) {
+	if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {
 		return page, len(page.Messages) == 0, err
 	}
-	zero, err := r.read(ctx, 0, "")
+	zero, err := l.source.read(ctx, 0, "")
 	if err != nil {
 		return connector.Page{}, false, err
 	}
-	if r.end.number > 0 && number >= r.end.number && zero.Fingerprint == r.end.page0 {
+	if l.end.number > 0 && number >= l.end.number && zero.Fingerprint == l.end.page0 {
 		return page, true, nil
 	}
 	if len(zero.Messages) > 0 {
-		r.emptyPolls = 0
-	} else if !r.emptied() {
+		l.emptyPolls = 0
+	} else if !l.emptied() {
 		return connector.Page{}, false, ErrEmpty
 	}
-	again, err := r.read(ctx, number, "")
+	again, err := l.source.read(ctx, number, "")
 	if err != nil || len(again.Messages) > 0 {
 		return again, false, err
 	}
-	below, err := r.emptyBelow(ctx, number)
+	below, err := l.emptyBelow(ctx, number)
 	switch {
 	case err != nil:
 		return connector.Page{}, false, err
 	case below:
-		r.end = provenEnd{number, zero.Fingerprint}
+		l.end = provenEnd{number, zero.Fingerprint}
 		return again, true, nil
 	}
 	// A page in the middle that was empty in passing: an answer that failed. Only one that stays so is walked over.
-	if r.hollows++; r.hollows < r.rules.Looks {
+	if l.hollows++; l.hollows < l.rules.Looks {
 		return connector.Page{}, false, &connector.PageError{Fault: connector.FaultInvalid, Err: fmt.Errorf("page %d is empty, though pages below it are not", number)}
 	}
 	// Walks of a deep backlog cannot go on upward uncertified: they wait, once. The next such pages are believed, as a filter is at work.
-	if r.start > 0 && !r.filtered && !r.suspicion.look(r.rules, again, true, connector.Key{}) {
-		return connector.Page{}, false, r.Doubts()
+	if l.progress.start > 0 && !l.filtered && !l.suspicion.look(l.rules, again, true, connector.Key{}) {
+		return connector.Page{}, false, l.doubts()
 	}
-	r.filtered = r.filtered || r.start > 0
+	l.filtered = l.filtered || l.progress.start > 0
 	return again, false, nil
 }
 
 // emptyBelow says whether the pages below an empty one are empty as well.
-func (r *Reader) emptyBelow(ctx context.Context, number int) (bool, error) {
-	for below := number + 1; below <= number+r.rules.BelowEnd; below++ {
-		page, err := r.read(ctx, below, "")
+func (l *listState) emptyBelow(ctx context.Context, number int) (bool, error) {
+	for below := number + 1; below <= number+l.rules.BelowEnd; below++ {
+		page, err := l.source.read(ctx, below, "")
 		if err != nil || len(page.Messages) > 0 {
 			return false, err
 		}
@@ -179,37 +188,37 @@ func (r *Reader) emptyBelow(ctx context.Context, number int) (bool, error) {
 }
 
 // emptied counts polls that found page 0 empty and says whether the list counts as empty now.
-func (r *Reader) emptied() bool {
-	r.emptyPolls++
-	return r.emptyPolls >= r.rules.EmptyPolls
+func (l *listState) emptied() bool {
+	l.emptyPolls++
+	return l.emptyPolls >= l.rules.EmptyPolls
 }
 
 // emptyList is nil where page 0, which is empty, was so in enough polls, and the pages below it are empty too.
-func (r *Reader) emptyList(ctx context.Context) error {
-	if !r.emptied() {
+func (l *listState) emptyList(ctx context.Context) error {
+	if !l.emptied() {
 		return ErrEmpty
 	}
-	below, err := r.emptyBelow(ctx, 0)
+	below, err := l.emptyBelow(ctx, 0)
 	if err == nil && !below {
-		r.suspicion, r.cleared = suspicion{}, false
+		l.suspicion, l.cleared = suspicion{}, false
 		err = &connector.PageError{Fault: connector.FaultInvalid, Err: errors.New("page 0 is empty, though pages below it are not")}
 	}
 	return err
 }
 
 // judge says what becomes of a walk that came to its end: whether it may certify anything, and what is suspected from now on.
-func (r *Reader) judge(w *walked) {
+func (l *listState) judge(w *walked) {
 	switch {
 	case w.gap == nil:
-		r.suspicion, r.hollows = suspicion{}, 0
-	case !r.filtered:
-		r.filtered = r.suspicion.look(r.rules, *w.gap, true, connector.Key{})
-		w.hollow, r.suspicion.page0 = !r.filtered, w.page0
+		l.suspicion, l.hollows = suspicion{}, 0
+	case !l.filtered:
+		l.filtered = l.suspicion.look(l.rules, *w.gap, true, connector.Key{})
+		w.hollow, l.suspicion.page0 = !l.filtered, w.page0
 	}
-	if !r.missing(w.order) {
-		r.cleared = false
+	if !l.known.missing(w.order) {
+		l.cleared = false
 	}
-	r.stalls = 0
+	l.stalls = 0
 }
 
 // ended concludes a walk that reached the end of the list with this empty page.
@@ -219,65 +228,42 @@ func (w *walker) ended(ctx context.Context, empty connector.Page) error {
 	w.bottom, w.short = empty.Number, w.ordinary()
 	switch {
 	case w.taken > 1:
-	case r.start > 0:
-		careful := !r.careful && r.hasGround() // by a time that is wrong, it may lead there again
-		r.searchAfresh()
-		r.careful = careful
+	case r.progress.start > 0:
+		careful := !r.progress.careful && r.known.hasGround() // by a time that is wrong, it may lead there again
+		r.search.searchAfresh()
+		r.progress.careful = careful
 		return Stalled("the list ends above page %d, where it was to be read on", empty.Number)
 	default:
-		if err := r.emptyList(ctx); err != nil {
+		if err := r.list.emptyList(ctx); err != nil {
 			return err
 		}
 	}
-	if !r.missing(w.order) {
+	if !r.known.missing(w.order) {
 		return nil
 	}
-	if r.start > 0 && !r.careful {
+	if r.progress.start > 0 && !r.progress.careful {
 		// The search for ground led below it: by a message whose time is wrong, say. Search again, carefully.
-		r.start, r.previous, r.careful, r.fromTop = 0, nil, true, false
+		r.progress.start, r.progress.previous, r.progress.careful, r.progress.fromTop = 0, nil, true, false
 		return ErrMoved
 	}
 	lowest := connector.Key{}
 	if n := len(w.order); n > 0 {
 		lowest = w.order[n-1].Key
 	}
-	if !r.cleared && !r.suspicion.look(r.rules, empty, false, lowest) {
-		return r.Doubts()
+	if !r.list.cleared && !r.list.suspicion.look(r.rules, empty, false, lowest) {
+		return r.list.doubts()
 	}
-	r.cleared = true
-	r.recorded.Bottom, r.recorded.Accepting = withoutAccepting(&r.recorded), nil // what was held is gone as well
+	r.list.cleared = true
+	r.known.recorded.Bottom, r.known.recorded.Accepting = withoutAccepting(&r.known.recorded), nil // what was held is gone as well
 	switch {
-	case !r.forgetful():
+	case !r.known.forgetful():
 		return nil // nothing was forgotten: what is not known is new
-	case r.start > 0:
+	case r.progress.start > 0:
 		return errGroundGone
 	default:
-		r.withoutGround(&w.walked)
+		r.search.withoutGround(&w.walked)
 	}
 	return nil
-}
-
-// withoutGround applies rule 8 to a walk that saw the whole list and no ground though there is some: what is newer than
-// ground by time is new; the rest is held, and the newest of it becomes a horizon, which counts as ground from then on.
-func (r *Reader) withoutGround(w *walked) {
-	limit := r.times.median(r.window.certified)
-	newer := newerThanGround(w.order, limit)
-	kept := w.order[:0:0]
-	for i := range w.order {
-		f := w.order[i]
-		if r.known(f.Key) || newer[i] {
-			kept = append(kept, f)
-			if len(w.horizon) > 0 {
-				w.newer = limit
-			}
-			continue
-		}
-		r.countHeld(f.Key)
-		if len(w.horizon) < r.rules.Floor {
-			w.horizon = append(w.horizon, f.Key)
-		}
-	}
-	w.order = kept
 }
 
 // newerThanGround says which of some rows, newest first, are newer than where ground lies in time. One without a time goes with its
@@ -298,4 +284,15 @@ func newerThanGround(rows []found, limit time.Time) []bool {
 		newer[i] = is
 	}
 	return newer
+}
+
+// deletedAbove says whether something above the start of a walk was deleted. In several walks running, it is no delete but rows
+// that are listed twice.
+func (l *listState) deletedAbove(up bool) bool {
+	if !up {
+		l.movedUps = 0
+		return false
+	}
+	l.movedUps++
+	return l.movedUps < l.rules.Repeats
 }

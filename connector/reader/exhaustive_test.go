@@ -206,7 +206,7 @@ func (t *trial) run() bool {
 		reading.Workers, reading.OneWalk, walks = t, true, 1
 	}
 	r := NewReader(t, t, reading, t.state)
-	r.start, r.prevStart = t.start, t.rose
+	r.progress.start, r.prefetch.prevStart = t.start, t.rose
 	for range walks {
 		if _, err := r.Poll(context.Background(), connectortest.StartBeginning); err != nil {
 			return false

@@ -12,20 +12,20 @@ import (
 const startSlack = 10 * time.Minute
 
 // firstStart settles what is wanted: it finds the floor and records it.
-func (r *Reader) firstStart(ctx context.Context, start connector.Start) (Outcome, error) {
+func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outcome, error) {
 	var out Outcome
 	var floor []connector.Message
 	now := !start.Beginning && start.Since.IsZero()
 	switch {
 	case start.Beginning:
 	case now:
-		page, err := r.read(ctx, 0, "")
+		page, err := r.source.read(ctx, 0, "")
 		if err != nil {
 			return out, err
 		}
 		out.Pages, out.Newest = 1, newestTime(page.Messages)
 		if len(page.Messages) == 0 {
-			if err := r.emptyList(ctx); err != nil {
+			if err := r.list.emptyList(ctx); err != nil {
 				return out, err
 			}
 			// It may be a list that fails for a while: what shows later and was there before is not wanted.
@@ -39,12 +39,12 @@ func (r *Reader) firstStart(ctx context.Context, start connector.Start) (Outcome
 			return out, err
 		}
 	}
-	next := r.recorded
+	next := r.known.recorded
 	next.Started = true
 	if len(floor) == 0 {
 		next.Bottom = &connector.Bottom{Since: start.Since}
 	}
-	next.Floor, next.Rejects, next.GroundTime = nil, r.rejects.with(nil), r.recorded.GroundTime
+	next.Floor, next.Rejects, next.GroundTime = nil, r.known.rejects.with(nil), r.known.recorded.GroundTime
 	var times []time.Time
 	for i := range floor {
 		if floor[i].Fault != "" {
@@ -59,26 +59,26 @@ func (r *Reader) firstStart(ctx context.Context, start connector.Start) (Outcome
 	if len(times) > 0 {
 		next.GroundTime = medianTime(times)
 	}
-	next.Tail, next.TailLate = r.window.tail(r.window.certified)
-	if err := r.append(ctx, nil, nil, &next); err != nil {
+	next.Tail, next.TailLate = r.known.window.tail(r.known.window.certified)
+	if err := r.writer.append(ctx, nil, nil, &next); err != nil {
 		return out, err
 	}
 	for _, key := range next.Rejects {
-		r.rejects.add(key)
+		r.known.rejects.add(key)
 	}
-	r.record(next)
-	r.times.base = next.GroundTime
-	r.fromTop = now // all that page 0 showed is known
-	r.rebuildExempt()
+	r.known.record(next)
+	r.known.times.base = next.GroundTime
+	r.progress.fromTop = now // all that page 0 showed is known
+	r.known.rebuildExempt()
 	return out, nil
 }
 
 // boundary finds the first messages below the first run that are older than wanted, at most a floor's worth, all on one
 // page (one page is one instant's slice), the row of the list at which they stand, and how many pages it read. None means that nothing
 // listed is that old. Times guide it only to the page: what lies above the run that it returns is wanted, whatever its time.
-func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int, err error) {
+func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int, err error) {
 	b := NewSearchBounds(MaxSearchLooks)
-	g := gallop{pool: r.workers, bounds: b, read: r.read, bottom: func(page connector.Page) bool {
+	g := gallop{pool: r.prefetch.workers, bounds: b, read: r.source.read, bottom: func(page connector.Page) bool {
 		return len(page.Messages) == 0 || AllOlder(page.Messages, older)
 	}}
 	high, err := g.find(ctx, -1, 1, func(high, step int) int { return high + 2*step })
@@ -92,13 +92,13 @@ func (r *Reader) boundary(ctx context.Context, older func(time.Time) bool) (old 
 			return nil, 0, pages, Stalled("page %d and the %d below it show no %d messages in a row that are older than what is wanted, and no end", high, r.rules.SlicePages, r.rules.Run)
 		}
 		pages++
-		page, ends, err := r.page(ctx, number)
+		page, ends, err := r.list.page(ctx, number)
 		switch {
 		case err != nil:
 			return nil, 0, pages, err
 		case ends: // fewer old messages than a run may stand above it
 			if number == 0 {
-				err = r.emptyList(ctx)
+				err = r.list.emptyList(ctx)
 			}
 			old = trailing(before.Messages, older)
 			return old, before.Number*r.rules.Page + len(before.Messages) - len(old), pages, err
@@ -159,20 +159,20 @@ func trailing(messages []connector.Message, older func(time.Time) bool) []connec
 }
 
 // asOldAsGround is the first run of the list that is as old as ground was; without any time to tell by, its top.
-func (r *Reader) asOldAsGround(ctx context.Context) (old []connector.Message, pages int, err error) {
-	limit := r.times.median(r.window.certified)
+func (r *searcher) asOldAsGround(ctx context.Context) (old []connector.Message, pages int, err error) {
+	limit := r.known.times.median(r.known.window.certified)
 	if !limit.IsZero() {
 		old, _, pages, err = r.boundary(ctx, func(t time.Time) bool { return !t.After(limit) })
 		return old, pages, err
 	}
-	page, err := r.read(ctx, 0, "")
+	page, err := r.source.read(ctx, 0, "")
 	return page.Messages[:min(len(page.Messages), r.rules.Floor)], 1, err
 }
 
 // newHorizon applies rule 8 under a deep backlog, where a careful search met no ground: what the list shows from the first
 // run that is as old as ground was becomes the horizon, and what stands above it is new. If nothing is that old, all of
 // the list is new.
-func (r *Reader) newHorizon(ctx context.Context) (int, error) {
+func (r *searcher) newHorizon(ctx context.Context) (int, error) {
 	old, pages, err := r.asOldAsGround(ctx)
 	if err != nil {
 		return pages, err
@@ -181,16 +181,16 @@ func (r *Reader) newHorizon(ctx context.Context) (int, error) {
 	for i := range old {
 		if old[i].Fault == "" {
 			b.horizon = append(b.horizon, old[i].Key)
-			if !r.known(old[i].Key) {
-				r.countHeld(old[i].Key)
+			if !r.known.has(old[i].Key) {
+				r.known.countHeld(old[i].Key)
 			}
 		}
 	}
-	r.start, r.previous, r.careful, r.fromTop = 0, nil, false, false
+	r.progress.start, r.progress.previous, r.progress.careful, r.progress.fromTop = 0, nil, false, false
 	if len(b.horizon) == 0 {
-		r.groundless = true
+		r.known.groundless = true
 		return pages, nil
 	}
-	_, err = r.commit(ctx, b, 0)
+	_, err = r.writer.commit(ctx, b, 0)
 	return pages, err
 }

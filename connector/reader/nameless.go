@@ -59,22 +59,22 @@ func placeOf(page []connector.Message, i int) connector.Key {
 
 // recognise gives the nameless rows of a page that are quarantined already, with other bytes, the key by which that is known, and
 // counts them. The others get to know their place.
-func (r *Reader) recognise(page []connector.Message) {
+func (k *known) recognise(page []connector.Message) {
 	for i := range page {
 		m := &page[i]
-		if !nameless(m) || r.rejects.has(m.Key) {
+		if !nameless(m) || k.rejects.has(m.Key) {
 			continue
 		}
-		if m.Place = placeOf(page, i); r.rejects.has(m.Place) {
+		if m.Place = placeOf(page, i); k.rejects.has(m.Place) {
 			m.Key = m.Place
-			r.recorded.Counters.Suppressed++
+			k.recorded.Counters.Suppressed++
 		}
 	}
 }
 
 // bounded leaves out of the rejects of a poll at rest the nameless ones that are too many for an hour, and counts them. No clock is
 // asked for that, but when the pages were read.
-func (r *Reader) bounded(rejects []connector.Reject) []connector.Reject {
+func (k *known) bounded(rejects []connector.Reject) []connector.Reject {
 	kept := rejects[:0:0]
 	for i := range rejects {
 		if rejects[i].Place == (connector.Key{}) {
@@ -82,14 +82,14 @@ func (r *Reader) bounded(rejects []connector.Reject) []connector.Reject {
 			continue
 		}
 		at := rejects[i].Recorded
-		for len(r.quarantined) > 0 && at.Sub(r.quarantined[0]) >= namelessSpan {
-			r.quarantined = r.quarantined[1:]
+		for len(k.quarantined) > 0 && at.Sub(k.quarantined[0]) >= namelessSpan {
+			k.quarantined = k.quarantined[1:]
 		}
-		if len(r.quarantined) >= namelessAnHour {
-			r.recorded.Counters.Suppressed++
+		if len(k.quarantined) >= namelessAnHour {
+			k.recorded.Counters.Suppressed++
 			continue
 		}
-		r.quarantined = append(r.quarantined, at)
+		k.quarantined = append(k.quarantined, at)
 		kept = append(kept, rejects[i])
 	}
 	return kept

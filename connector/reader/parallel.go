@@ -43,7 +43,7 @@ type batchRead struct {
 // batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so that it may go on beside a
 // commit, and beside another batch.
 type batchReading struct {
-	reader   *Reader
+	prefetch *prefetch
 	count    int // which batch of the reader's it is
 	number   int // of the first page
 	pages    []connector.Page
@@ -55,15 +55,15 @@ type batchReading struct {
 }
 
 // countBatch is the count of the next batch to be read.
-func (r *Reader) countBatch() int {
-	r.batchesRead++
-	return r.batchesRead
+func (p *prefetch) countBatch() int {
+	p.batchesRead++
+	return p.batchesRead
 }
 
 // readBatch reads pages number to `to`, as the count-th batch; edge is the first one where it is read already. It calls nearly
 // when few pages are still to be asked for.
-func (r *Reader) readBatch(ctx context.Context, count, number int, edge *connector.Page, to int, pool WorkerPool, nearly func()) batchRead {
-	g := &batchReading{reader: r, count: count, number: number, pages: make([]connector.Page, to-number+1)}
+func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *connector.Page, to int, pool WorkerPool, nearly func()) batchRead {
+	g := &batchReading{prefetch: p, count: count, number: number, pages: make([]connector.Page, to-number+1)}
 	result := batchRead{}
 	result.whole, result.err = g.read(ctx, edge, pool, nearly)
 	result.requests, result.ended, result.grew = int(g.requests.Load()), g.ended, g.grew
@@ -105,13 +105,13 @@ func (g *batchReading) read(ctx context.Context, edge *connector.Page, pool Work
 // page reads the i-th page.
 func (g *batchReading) page(ctx context.Context, i int) (connector.Page, error) {
 	g.requests.Add(1)
-	return g.reader.readIn(ctx, Turn{Batch: g.count, Page: g.number + i}, "")
+	return g.prefetch.source.readIn(ctx, Turn{Batch: g.count, Page: g.number + i}, "")
 }
 
 // fill reads the i-th page and keeps it.
 func (g *batchReading) fill(ctx context.Context, i int) error {
 	page, err := g.page(ctx, i)
-	if err == nil && g.bytes.Add(int64(page.Bytes-g.pages[i].Bytes)) > int64(g.reader.rules.SliceBytes) {
+	if err == nil && g.bytes.Add(int64(page.Bytes-g.pages[i].Bytes)) > int64(g.prefetch.rules.SliceBytes) {
 		err = errHeavy
 	}
 	g.pages[i] = page

@@ -103,7 +103,7 @@ func TestReader_readGroup(t *testing.T) {
 			rules := DefaultRules()
 			rules.Page = list.page
 			r := NewReader(list, nil, Reading{Stream: connector.Stream{Name: "a"}, Rules: rules, Workers: Workers(1)}, connector.State{})
-			g := r.readBatch(t.Context(), r.countBatch(), first, nil, last, r.pool(), func() {})
+			g := r.prefetch.readBatch(t.Context(), r.prefetch.countBatch(), first, nil, last, r.prefetch.pool(), func() {})
 			if g.err != nil {
 				t.Fatal(g.err)
 			}
@@ -182,7 +182,7 @@ func TestReader_GroupPassesOver(t *testing.T) {
 			rules.Page, rules.SlicePages = list.page, 7
 			reading := Reading{Stream: connector.Stream{Name: "a"}, Rules: rules, Workers: Workers(1), OneWalk: true}
 			r := NewReader(list, nil, reading, connector.State{})
-			r.start = 2
+			r.progress.start = 2
 			w, err := r.walk(t.Context(), nil)
 			if err != nil || w.proven != test.proven {
 				t.Fatalf("proven %t, %v, after the pages %v", w.proven, err, list.asked)

@@ -19,9 +19,9 @@ const growingBatches = 4
 // has to be done in order. The walk is proven where it reports true.
 func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, error) {
 	r := w.reader
-	if r.workers == nil || r.parallelCooldown > 0 {
-		r.parallelCooldown = max(0, r.parallelCooldown-1)
-		r.abandon()
+	if r.prefetch.workers == nil || r.prefetch.parallelCooldown > 0 {
+		r.prefetch.parallelCooldown = max(0, r.prefetch.parallelCooldown-1)
+		r.prefetch.abandon()
 		return false, nil
 	}
 	if first != nil {
@@ -32,24 +32,24 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 			return done, err
 		}
 	}
-	edge, number, to := first, r.start, r.start+batchSizes[0]
+	edge, number, to := first, r.progress.start, r.progress.start+batchSizes[0]
 	switch { // in a deep backlog it is known about where ground should be
-	case r.start > 0:
-		to = r.aheadTo(r.start)
-	case r.prevStart > 0:
-		to = r.topTo(r.prevStart)
+	case r.progress.start > 0:
+		to = r.prefetch.aheadTo(r.progress.start)
+	case r.prefetch.prevStart > 0:
+		to = r.prefetch.topTo(r.prefetch.prevStart)
 	}
-	ground := r.prevStart
+	ground := r.prefetch.prevStart
 	for round := 1; ; round++ {
-		if err := r.checkMemory(to - r.start + 1); err != nil {
+		if err := r.prefetch.checkMemory(to - r.progress.start + 1); err != nil {
 			return false, err
 		}
-		r.prevStart = 0
-		g := r.batchFrom(ctx, number, edge, to)
+		r.prefetch.prevStart = 0
+		g := r.prefetch.batchFrom(ctx, number, edge, to)
 		w.pages += g.requests
 		switch {
 		case g.err == nil, errors.Is(g.err, errHeavy):
-		case errors.Is(g.err, ErrMoved) && r.start > 0: // a History says so; from page 0 on it means that page 0 is out of date too
+		case errors.Is(g.err, ErrMoved) && r.progress.start > 0: // a History says so; from page 0 on it means that page 0 is out of date too
 		default:
 			return false, g.err
 		}
@@ -57,8 +57,8 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 			w.failed(g, ground)
 			return false, nil
 		}
-		if r.serialBatches = max(0, r.serialBatches-1); g.grew {
-			r.serialBatches = growingBatches
+		if r.prefetch.serialBatches = max(0, r.prefetch.serialBatches-1); g.grew {
+			r.prefetch.serialBatches = growingBatches
 		}
 		if edge != nil {
 			g.pages = g.pages[1:]
@@ -73,7 +73,7 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 				continue // all of it stood on the page before
 			}
 			if done, err := w.take(page); done || err != nil {
-				r.failedBatches, w.proven = 0, done
+				r.prefetch.failedBatches, w.proven = 0, done
 				return done, err
 			}
 		}
@@ -84,10 +84,10 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 				return ended, err
 			}
 		}
-		if number-r.start+1 >= r.slice {
+		if number-r.progress.start+1 >= r.progress.slice {
 			return false, errDeep
 		}
-		to = min(number+batchSizes[min(round, len(batchSizes)-1)], r.start+r.slice-1)
+		to = min(number+batchSizes[min(round, len(batchSizes)-1)], r.progress.start+r.progress.slice-1)
 	}
 }
 
@@ -97,20 +97,20 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 func (w *walker) failed(g batchRead, ground int) {
 	r := w.reader
 	if !g.inTurn && !w.second {
-		r.serialBatches, w.again, r.prevStart = growingBatches, true, ground
+		r.prefetch.serialBatches, w.again, r.prefetch.prevStart = growingBatches, true, ground
 		return
 	}
-	r.failedBatches = min(r.failedBatches+1, 4)
-	r.parallelCooldown = 1<<r.failedBatches - 1
-	if r.previous == nil {
-		r.start = max(r.start, ground-max(1, r.slice/2))
+	r.prefetch.failedBatches = min(r.prefetch.failedBatches+1, 4)
+	r.prefetch.parallelCooldown = 1<<r.prefetch.failedBatches - 1
+	if r.progress.previous == nil {
+		r.progress.start = max(r.progress.start, ground-max(1, r.progress.slice/2))
 	}
 }
 
 // end concludes a walk whose last page was short, or had an empty one after it: it reports whether the list is proven to end
 // there.
 func (w *walker) end(ctx context.Context, number int) (bool, error) {
-	page, ends, err := w.reader.page(ctx, number)
+	page, ends, err := w.reader.list.page(ctx, number)
 	w.pages++
 	if err != nil || !ends {
 		w.below = page

@@ -26,26 +26,29 @@ type piece struct {
 	whole bool // nothing more is to be read
 }
 
+// pieceReading reads and delivers pieces of what is held, for acceptance.
+type pieceReading struct{ *Reader }
+
 // dropPiece forgets a piece that is being read.
-func (r *Reader) dropPiece() { r.accept.piece = piece{} }
+func (r *pieceReading) dropPiece() { r.acceptance.accept.piece = piece{} }
 
 // HoldsPiece says whether pages of a piece are held from one step to the next.
-func (r *Reader) HoldsPiece() bool { return len(r.accept.piece.pages) > 0 }
+func (r *Reader) HoldsPiece() bool { return len(r.acceptance.accept.piece.pages) > 0 }
 
 // readPiece reads one more page of a piece.
-func (r *Reader) readPiece(ctx context.Context, out *Outcome) error {
-	a, p := &r.accept, &r.accept.piece
+func (r *pieceReading) readPiece(ctx context.Context, out *Outcome) error {
+	a, p := &r.acceptance.accept, &r.acceptance.accept.piece
 	if len(p.pages) > 0 && !p.fixed && !p.lost {
 		if err := r.lookAtFoot(ctx, out); err != nil || a.resting > 0 {
 			return err
 		}
 		p.lost = p.foot == spanRow{}
 	}
-	if err := r.checkMemory(len(p.pages) + 1); errors.Is(err, ErrMemoryLimit) {
-		r.rest(false)
+	if err := r.prefetch.checkMemory(len(p.pages) + 1); errors.Is(err, ErrMemoryLimit) {
+		r.acceptance.rest(false)
 		return nil
 	}
-	page, err := r.read(ctx, p.next, "")
+	page, err := r.source.read(ctx, p.next, "")
 	if err != nil {
 		return err
 	}
@@ -61,17 +64,17 @@ func (r *Reader) readPiece(ctx context.Context, out *Outcome) error {
 }
 
 // lookAtFoot looks where a piece will end: at the page with what is done, or at the last of the list.
-func (r *Reader) lookAtFoot(ctx context.Context, out *Outcome) error {
-	a, done := &r.accept, r.recorded.Accepting.Done
+func (r *pieceReading) lookAtFoot(ctx context.Context, out *Outcome) error {
+	a, done := &r.acceptance.accept, r.known.recorded.Accepting.Done
 	number := a.low
 	if len(done) > 0 {
-		number = r.expected() / r.rules.Page
+		number = r.acceptance.expected() / r.rules.Page
 	}
 	for _, further := range []int{0, 1, -1} { // it may stand by an edge
 		if number+further < 0 || further != 0 && len(done) == 0 {
 			break
 		}
-		page, err := r.read(ctx, number+further, "")
+		page, err := r.source.read(ctx, number+further, "")
 		if err != nil {
 			return err
 		}
@@ -86,33 +89,33 @@ func (r *Reader) lookAtFoot(ctx context.Context, out *Outcome) error {
 		}
 	}
 	if len(done) == 0 {
-		r.rest(true) // the list became shorter
+		r.acceptance.rest(true) // the list became shorter
 	}
 	return nil
 }
 
 // endPiece ends a piece with the list: where a page was empty that was so before, or another one below it is.
-func (r *Reader) endPiece() {
-	a, p := &r.accept, &r.accept.piece
-	searched := len(r.recorded.Accepting.Done) == 0 && p.next-1 == a.high
+func (r *pieceReading) endPiece() {
+	a, p := &r.acceptance.accept, &r.acceptance.accept.piece
+	searched := len(r.known.recorded.Accepting.Done) == 0 && p.next-1 == a.high
 	switch {
 	case p.empty < 2 && p.next <= FarthestPage && !searched:
-	case len(r.recorded.Accepting.Done) > 0 && !a.everywhere: // an end that shows nothing of it counts only where all above was looked at
-		r.lookFurther()
+	case len(r.known.recorded.Accepting.Done) > 0 && !a.everywhere: // an end that shows nothing of it counts only where all above was looked at
+		r.acceptance.lookFurther()
 	case len(p.pages) == 0:
-		r.rest(true)
+		r.acceptance.rest(true)
 	default:
 		p.whole = true
 	}
 }
 
 // growPiece adds a page to a piece.
-func (r *Reader) growPiece(page connector.Page) {
-	a, p := &r.accept, &r.accept.piece
+func (r *pieceReading) growPiece(page connector.Page) {
+	a, p := &r.acceptance.accept, &r.acceptance.accept.piece
 	p.empty = 0
-	if !p.span.add(r, page) {
-		_ = r.moved(p.span.stray)
-		r.rest(true)
+	if !p.span.add(&r.known, page) {
+		_ = r.known.moved(p.span.stray)
+		r.acceptance.rest(true)
 		return
 	}
 	p.pages = append(p.pages, page)
@@ -121,21 +124,21 @@ func (r *Reader) growPiece(page connector.Page) {
 			p.foot = spanRow{}
 		}
 	}
-	if len(r.recorded.Accepting.Done) > 0 {
+	if len(r.known.recorded.Accepting.Done) > 0 {
 		_, under := p.span.met[p.foot.key]
 		switch end := r.doneIn(&p.span); {
 		case end < len(p.span.rows) && (under || !p.fixed && !p.lost):
 			p.whole = true
 		case end < len(p.span.rows) && !p.fixed: // here it stands: begin again with an end that is known
-			a.astray += p.span.moved([]spanRow{p.span.rows[end]})[0].at - r.expected()
+			a.astray += p.span.moved([]spanRow{p.span.rows[end]})[0].at - r.acceptance.expected()
 			a.up, a.everywhere = 0, false
-			r.rest(false)
+			r.acceptance.rest(false)
 			return
 		case end < len(p.span.rows) && p.next > (p.foot.at+p.span.sunk()-p.base)/r.rules.Page+1:
-			r.rest(true) // what it was to end with is gone
+			r.acceptance.rest(true) // what it was to end with is gone
 			return
-		case end == len(p.span.rows) && !a.everywhere && p.next > r.expected()/r.rules.Page+topBelow:
-			r.lookFurther() // it may stand further up, as something above was deleted; else anywhere
+		case end == len(p.span.rows) && !a.everywhere && p.next > r.acceptance.expected()/r.rules.Page+topBelow:
+			r.acceptance.lookFurther() // it may stand further up, as something above was deleted; else anywhere
 			return
 		}
 	}
@@ -143,8 +146,8 @@ func (r *Reader) growPiece(page connector.Page) {
 }
 
 // shortenPiece forgets the highest pages of a piece that is longer, or heavier, than it may be.
-func (r *Reader) shortenPiece() {
-	a, p := &r.accept, &r.accept.piece
+func (r *pieceReading) shortenPiece() {
+	a, p := &r.acceptance.accept, &r.acceptance.accept.piece
 	bytes := 0
 	for i := range p.pages {
 		bytes += p.pages[i].Bytes
@@ -162,8 +165,8 @@ func (r *Reader) shortenPiece() {
 }
 
 // doneIn is the place of the highest row of a span that is done; the number of rows where there is none.
-func (r *Reader) doneIn(s *span) int {
-	done := r.recorded.Accepting.Done
+func (r *pieceReading) doneIn(s *span) int {
+	done := r.known.recorded.Accepting.Done
 	if len(done) == 0 {
 		return len(s.rows)
 	}
@@ -187,9 +190,9 @@ func (p *piece) footStands() bool {
 }
 
 // deliverPiece delivers what a piece shows of what is held, and records how far that is.
-func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
-	a, at := &r.accept, r.recorded.Accepting
-	s, before := &a.piece.span, r.recorded.Sequence
+func (r *pieceReading) deliverPiece(ctx context.Context, out *Outcome) error {
+	a, at := &r.acceptance.accept, r.known.recorded.Accepting
+	s, before := &a.piece.span, r.known.recorded.Sequence
 	end := r.doneIn(s)
 	lost := len(at.Done) > 0 && end == len(s.rows) // none of what was done is listed any more: nothing tells what is left
 	if lost {
@@ -209,7 +212,7 @@ func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
 	b.change = func(next *connector.Checkpoint, events []connector.Event, last bool) {
 		so := *at
 		if len(at.Done) == 0 {
-			next.Bottom = r.bottomOf(next, at.Top, rows)
+			next.Bottom = r.endLook.bottomOf(next, at.Top, rows)
 		}
 		so.At, so.Delivered = next.Sequence, at.Delivered+next.Sequence-before
 		switch {
@@ -231,10 +234,10 @@ func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
 	if r.Rested() {
 		certified = everything
 	}
-	if certified > 0 && len(r.recorded.Horizon) > 0 {
-		b.horizon = slices.DeleteFunc(slices.Clone(r.top), func(key connector.Key) bool { return !r.known(key) })
+	if certified > 0 && len(r.known.recorded.Horizon) > 0 {
+		b.horizon = slices.DeleteFunc(slices.Clone(r.progress.top), func(key connector.Key) bool { return !r.known.has(key) })
 	}
-	committed, err := r.commit(ctx, b, certified)
+	committed, err := r.writer.commit(ctx, b, certified)
 	out.add(committed)
 	if err != nil {
 		return err
@@ -246,9 +249,9 @@ func (r *Reader) deliverPiece(ctx context.Context, out *Outcome) error {
 }
 
 // topIn is where in a span the held messages begin, above a row; whole says that nothing is left above.
-func (r *Reader) topIn(s *span, end int) (first int, whole bool) {
+func (r *pieceReading) topIn(s *span, end int) (first int, whole bool) {
 	for i, row := range s.rows {
-		if slices.Contains(r.recorded.Accepting.Top, row.key) {
+		if slices.Contains(r.known.recorded.Accepting.Top, row.key) {
 			if i == 0 && s.first() > 0 { // more of it may stand on the page above
 				return 0, false
 			}
@@ -260,7 +263,7 @@ func (r *Reader) topIn(s *span, end int) (first int, whole bool) {
 	}
 	// All of the horizon was deleted. What was delivered in order lies above it, and so does what the top of the list shows.
 	for i := end - 1; i >= 0; i-- {
-		if at, placed := r.window.place(s.rows[i].key); placed && !at.late() || slices.Contains(r.recorded.Horizon, s.rows[i].key) {
+		if at, placed := r.known.window.place(s.rows[i].key); placed && !at.late() || slices.Contains(r.known.recorded.Horizon, s.rows[i].key) {
 			return i + 1, true
 		}
 	}
@@ -268,9 +271,9 @@ func (r *Reader) topIn(s *span, end int) (first int, whole bool) {
 }
 
 // pieceOf makes a batch of some rows of a piece, but for what is in the log or was not wanted.
-func (r *Reader) pieceOf(rows []spanRow) delivery {
+func (r *pieceReading) pieceOf(rows []spanRow) delivery {
 	var b delivery
-	at := r.recorded.Accepting
+	at := r.known.recorded.Accepting
 	left := make(map[connector.Key]struct{}, len(rows))
 	isTop := func(key connector.Key) bool { return slices.Contains(at.Top, key) }
 	lowest := -1 // of the horizon as it was when the delivery began
@@ -283,20 +286,20 @@ func (r *Reader) pieceOf(rows []spanRow) delivery {
 		lowest = len(rows) // it stands below, in the piece before
 	}
 	for i, row := range rows {
-		_, placed := r.window.place(row.key)
-		if i < lowest && !r.window.whole() && !isTop(row.key) {
+		_, placed := r.known.window.place(row.key)
+		if i < lowest && !r.known.window.whole() && !isTop(row.key) {
 			continue // it came in late among the horizon's rows, was delivered as such, and may be forgotten
 		}
 		if at.Below && isTop(row.key) {
 			continue
 		}
-		if !placed && !r.rejects.has(row.key) && !slices.Contains(r.recorded.Floor, row.key) {
+		if !placed && !r.known.rejects.has(row.key) && !slices.Contains(r.known.recorded.Floor, row.key) {
 			left[row.key] = struct{}{}
 		}
 	}
 	var listed []found
-	for i := range r.accept.piece.pages {
-		page := &r.accept.piece.pages[i]
+	for i := range r.acceptance.accept.piece.pages {
+		page := &r.acceptance.accept.piece.pages[i]
 		for j := range page.Messages {
 			listed = append(listed, found{&page.Messages[j], page.Received})
 		}
@@ -306,7 +309,7 @@ func (r *Reader) pieceOf(rows []spanRow) delivery {
 		f := &listed[i]
 		_, wanted := left[f.Key]
 		delete(left, f.Key)
-		if !at.Newer.IsZero() && newer[i] && !r.window.whole() {
+		if !at.Newer.IsZero() && newer[i] && !r.known.window.whole() {
 			continue // it was new when the horizon was set, was delivered, and may be forgotten
 		}
 		if wanted {

@@ -3,7 +3,6 @@ package reader
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -13,87 +12,22 @@ import (
 // Sweep are single steps, and all that has to survive a crash is in the log's checkpoint. A Reader is used by one goroutine,
 // and is thrown away after any error of the log: a new one begins where the next Acquire says.
 type Reader struct {
-	pages   connector.Pages
-	log     connector.Log
-	retry   RetryPolicy
-	turn    func(context.Context, Turn) error // nil: at once
-	memory  MemoryLimit                       // nil: there is no bound
-	stream  connector.Stream
-	rules   Rules
-	events  connector.EventSettings
-	window  *window
-	exempt  map[connector.Key]uint64 // floor and horizon: known without a place in the log
-	rejects *recentKeys
-	// quarantined is when the nameless rows of the last hour were read that polls at rest put into the quarantine.
-	quarantined []time.Time
-	held        *recentKeys // counted as held already
-	times       groundTimes
-	recorded    connector.Checkpoint // the newest committed, without what the window and rejects hold
+	rules Rules
 
-	start     int // page at which walks begin; 0 but in a deep backlog
-	prevStart int // page at which the proven walk before began, where the next one begins further up
-	slice     int // pages that a walk may hold, fewer than the rules say where pages are heavy
-	previous  *certificate
-	// careful: a search for ground led below it; the next one goes in steps that cannot jump over what is known.
-	careful bool
-	// minGroundRun is all the ground in a row that a careful search led to, where that is less than ends a walk; else 0.
-	minGroundRun int
-	// searched: the list was searched for its end, for want of any ground.
-	searched bool
-	// sweeping is the sweep under way.
-	sweeping sweeping
-	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is new.
-	groundless bool
-	// acceptHistory: the operator's word, to deliver what is held, was given at the start; word: it was not carried out yet.
-	acceptHistory, deliverHeld bool
-	// asked: the list was searched for ground that the operator says is gone.
-	asked bool
-	// accept is the delivery of what is held, where it is under way; top are the newest rows of the page 0 that left nothing to do.
-	accept accepting
-	top    connector.Keys
-	// fromTop: the last walk began at page 0.
-	fromTop bool
+	source   source    // asks for pages
+	known    known     // what is known of messages
+	chain    chain     // what follows on ground without being certified
+	list     listState // where the list seems to end, and what is suspected of it
+	prefetch prefetch  // pages read side by side, and ahead
+	progress progress  // where in the list reading is, and what is certified next
+	writer   writer    // commits
 
-	settled    connector.Fingerprint // of the page 0 that left nothing to do
-	emptyPolls int
-	end        provenEnd
-	suspicion  suspicion
-	deeper     bool
-	starts     int // first starts made again
-	look       looking
-	topAt      time.Time // when page 0 was received last
-	restedAt   time.Time // of a history: when it came to its end first
-	looked     time.Time // when it was looked last whether the list goes on below the log
-	hollows    int       // walks in a row that met an empty page in the middle
-	// filtered: empty pages in the middle are believed, for one was so for long.
-	filtered bool
-	stalls   int // walks in a row that met the same page again and again
-	// cleared: that the list shows no ground any more was believed, and nothing of what it shows now is ground yet.
-	cleared          bool
-	repeat           connector.Key // the message that stood out of place in the last walks
-	repeats          int
-	ignored          map[connector.Key]struct{} // listed twice for good
-	workers          WorkerPool
-	oneWalk          bool
-	parallelCooldown int // walks for which batches of pages are not expected to hold
-	failedBatches    int // batches in a row that did not
-	ahead            *batchAhead
-	batchesRead      int // read so far
-	serialBatches    int // batches for which messages are expected to be added on top
-	// chain holds what is not certified, and yet known to have nothing missing below it.
-	chain map[connector.Key]uint64
-	// gone is the newest event delivered in order that no page showed above the start of a walk which did not meet it.
-	gone connector.Key
-	// above is a page that showed, above the start of a walk, what this did not meet.
-	above    int
-	movedUps int // walks in a row whose first message stood too high afterwards
-}
-
-// certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and up
-// to which sequence everything is ground if the next walk agrees.
-type certificate struct {
-	above     []connector.Key
-	certifies uint64
+	bounds     walkBounds
+	search     searcher
+	sweep      sweeper
+	endLook    endLook
+	acceptance acceptance
+	pieces     pieceReading
 }
 
 // provenEnd is the page at which the list was proven to end, valid while page 0 stays as it was.
@@ -132,23 +66,30 @@ type Reading struct {
 
 // NewReader makes a reader that goes on from what Acquire returned.
 func NewReader(pages connector.Pages, log connector.Log, reading Reading, state connector.State) *Reader {
+	rules := reading.Rules
 	r := &Reader{
-		pages: pages, log: log, retry: reading.Retry, turn: reading.Turn, memory: reading.Memory, workers: reading.Workers, oneWalk: reading.OneWalk,
-		stream: reading.Stream, rules: reading.Rules, events: reading.Events,
-		acceptHistory: reading.AcceptHistory, deliverHeld: reading.AcceptHistory && !state.Checkpoint.WordSpent,
-		window: newWindow(reading.Rules, state), slice: reading.Rules.SlicePages,
-		rejects: newRecentKeys(reading.Rules.Rejects, state.Checkpoint.Rejects), held: newRecentKeys(reading.Rules.Capacity, nil),
-		times: groundTimes{base: state.Checkpoint.GroundTime},
+		rules:  rules,
+		source: source{pages: pages, retry: reading.Retry, turn: reading.Turn, stream: reading.Stream},
+		known: known{
+			rules: rules, window: newWindow(rules, state), rejects: newRecentKeys(rules.Rejects, state.Checkpoint.Rejects),
+			held: newRecentKeys(rules.Capacity, nil), times: groundTimes{base: state.Checkpoint.GroundTime},
+		},
 	}
-	r.record(state.Checkpoint)
-	r.rebuildExempt()
+	r.chain.known = &r.known
+	r.progress = progress{rules: rules, known: &r.known, slice: rules.SlicePages}
+	r.list = listState{rules: rules, known: &r.known, source: &r.source, progress: &r.progress}
+	r.prefetch = prefetch{
+		rules: rules, source: &r.source, progress: &r.progress, memory: reading.Memory, workers: reading.Workers, oneWalk: reading.OneWalk,
+	}
+	r.writer = writer{rules: rules, known: &r.known, source: &r.source, log: log, events: reading.Events}
+	r.bounds, r.search, r.sweep = walkBounds{r}, searcher{r}, sweeper{Reader: r}
+	r.endLook, r.pieces = endLook{Reader: r}, pieceReading{r}
+	r.acceptance = acceptance{
+		Reader: r, acceptHistory: reading.AcceptHistory, deliverHeld: reading.AcceptHistory && !state.Checkpoint.WordSpent,
+	}
+	r.known.record(state.Checkpoint)
+	r.known.rebuildExempt()
 	return r
-}
-
-// record takes over the newest checkpoint. Its keys of events and rejects would be in memory twice.
-func (r *Reader) record(c connector.Checkpoint) {
-	c.Tail, c.TailLate, c.Rejects = nil, nil, nil
-	r.recorded = c
 }
 
 // Outcome says what one step did.
@@ -186,46 +127,46 @@ var ErrEmpty = errors.New("page 0 is empty")
 // Poll makes one step: the first start, a walk with what it delivers, or a search for ground. Errors are those of Pages,
 // ErrMoved, ErrEmpty, ErrStalled, ErrMemoryLimit or a *Suspicion (the reader is as it was: poll again) or those of Log.Commit (the reader is spent, but for ErrNotNow).
 func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, error) {
-	if !r.recorded.Started {
-		return r.firstStart(ctx, start)
+	if !r.known.recorded.Started {
+		return r.search.firstStart(ctx, start)
 	}
-	r.takeAcceptHistory()
+	r.acceptance.takeAcceptHistory()
 	var out Outcome
 	var held connector.Fingerprint
-	looked, err := r.stillSuspect(ctx)
+	looked, err := r.list.stillSuspect(ctx)
 	if out.Pages = looked; err != nil {
 		return out, err
 	}
 	if r.Rested() {
-		held = r.settled
+		held = r.list.settled
 	}
 	var first *connector.Page
-	if r.start == 0 && !r.aheadFromTop() {
-		page, err := r.read(ctx, 0, held)
+	if r.progress.start == 0 && !r.prefetch.aheadFromTop() {
+		page, err := r.source.read(ctx, 0, held)
 		if err != nil {
 			return out, err
 		}
 		unchanged := held != "" && (page.Unchanged || page.Fingerprint == held)
-		r.topAt = page.Received
+		r.list.topAt = page.Received
 		if unchanged {
 			return Outcome{Pages: looked + 1, Unchanged: true, Rested: true}, nil
 		}
 		out.Pages = looked
 		first = &page
 		if len(page.Messages) > 0 {
-			r.emptyPolls = 0
+			r.list.emptyPolls = 0
 		}
 	}
-	if r.deliverHeld && first != nil && !r.asked {
-		n, gone, err := r.goneAtOnce(ctx, *first)
+	if r.acceptance.deliverHeld && first != nil && !r.acceptance.asked {
+		n, gone, err := r.acceptance.goneAtOnce(ctx, *first)
 		if out.Pages += n; err != nil || gone {
 			return out, err
 		}
 	}
 	// A History's page 0 is cut, and a walk from there for nothing would meet a burst before it comes to anything.
-	if r.workers != nil && first != nil && r.empty() && (len(first.Messages) >= r.rules.Page || r.oneWalk) && !r.searched {
-		n, err := r.findStart(ctx, first)
-		r.searched = err == nil
+	if r.prefetch.workers != nil && first != nil && r.known.empty() && (len(first.Messages) >= r.rules.Page || r.prefetch.oneWalk) && !r.progress.searched {
+		n, err := r.search.findStart(ctx, first)
+		r.progress.searched = err == nil
 		out.Pages += 1 + n
 		return out, err
 	}
@@ -233,104 +174,77 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 	out.Pages += w.pages
 	switch {
 	case errors.Is(err, ErrStalled):
-		if r.stalls++; r.stalls >= r.rules.Repeats { // a list may move by just a page, twice in a row
-			r.searchAfresh()
+		if r.list.stalls++; r.list.stalls >= r.rules.Repeats { // a list may move by just a page, twice in a row
+			r.search.searchAfresh()
 		}
 		return out, err
 	case errors.Is(err, errDeep):
-		r.cleared = false
-		if r.suspicion.Looks > 0 { // the list goes on after all
-			r.suspicion, r.careful = suspicion{}, false
+		r.list.cleared = false
+		if r.list.suspicion.Looks > 0 { // the list goes on after all
+			r.list.suspicion, r.progress.careful = suspicion{}, false
 		}
-		if r.overshot(w.order) {
-			r.searchAfresh()
-			r.careful = true
+		if r.search.overshot(w.order) {
+			r.search.searchAfresh()
+			r.progress.careful = true
 			return out, ErrMoved
 		}
-		if r.careful && r.minGroundRun == 0 && w.longest > 0 {
-			r.minGroundRun = w.longest // the search began right above it, and it is all that is listed there
+		if r.progress.careful && r.progress.minGroundRun == 0 && w.longest > 0 {
+			r.progress.minGroundRun = w.longest // the search began right above it, and it is all that is listed there
 			return out, nil
 		}
-		n, err := r.findStart(ctx, nil)
+		n, err := r.search.findStart(ctx, nil)
 		out.Pages += n
 		return out, err
 	case errors.Is(err, errGroundGone):
-		n, err := r.newHorizon(ctx)
+		n, err := r.search.newHorizon(ctx)
 		out.Pages += n
 		return out, err
 	case err != nil:
 		return out, err
 	}
 	before := w.pages
-	err = r.settleTop(ctx, &w)
+	err = r.bounds.settleTop(ctx, &w)
 	if out.Pages += w.pages - before; err != nil {
 		return out, err
 	}
-	if r.starts < r.rules.Repeats && r.unwanted(w.order) {
-		r.starts++
-		again, err := r.firstStart(ctx, connector.Start{Since: r.recorded.Bottom.Since})
+	if r.progress.starts < r.rules.Repeats && r.endLook.unwanted(w.order) {
+		r.progress.starts++
+		again, err := r.search.firstStart(ctx, connector.Start{Since: r.known.recorded.Bottom.Since})
 		again.Pages += out.Pages
 		return again, err
 	}
-	r.judge(&w)
+	r.list.judge(&w)
 	out.Newest = w.newest
 	if out, err = r.deliver(ctx, w, out); err == nil && out.Rested {
-		err = r.spendAcceptHistory(ctx)
+		err = r.acceptance.spendAcceptHistory(ctx)
 	}
 	return out, err
 }
 
-// read reads one page by itself, again as long as the retry policy says.
-func (r *Reader) read(ctx context.Context, number int, held connector.Fingerprint) (connector.Page, error) {
-	return r.readIn(ctx, Turn{Page: number}, held)
-}
-
-// readIn is read for a page of a batch.
-func (r *Reader) readIn(ctx context.Context, turn Turn, held connector.Fingerprint) (connector.Page, error) {
-	for {
-		if r.turn != nil {
-			if err := r.turn(ctx, turn); err != nil {
-				return connector.Page{}, fmt.Errorf("read page: %w", err)
-			}
-		}
-		page, err := r.pages.Page(ctx, r.stream, turn.Page, held)
-		if err == nil {
-			return page, nil
-		}
-		var fault *connector.PageError
-		if !errors.As(err, &fault) {
-			return connector.Page{}, fmt.Errorf("read page: %w", err)
-		}
-		if err := r.retry.Page(ctx, fault); err != nil {
-			return connector.Page{}, fmt.Errorf("read page: %w", err)
-		}
-	}
-}
-
 // checkMemory asks whether the step may hold so many pages.
-func (r *Reader) checkMemory(pages int) error {
-	if r.memory == nil {
+func (p *prefetch) checkMemory(pages int) error {
+	if p.memory == nil {
 		return nil
 	}
-	return r.memory.Hold(pages)
+	return p.memory.Hold(pages)
 }
 
 // Rested says whether everything that the last walk met is in the log and certified.
 func (r *Reader) Rested() bool {
-	return r.recorded.Started && r.fromTop && r.start == 0 && r.previous == nil && r.window.certified == r.window.last && !r.groundless &&
-		r.Doubts() == nil
+	return r.known.recorded.Started && r.progress.fromTop && r.progress.start == 0 && r.progress.previous == nil && r.known.window.certified == r.known.window.last && !r.known.groundless &&
+		r.list.doubts() == nil
 }
 
 // Checkpoint is the newest one committed, without its Tail, TailLate and Rejects.
-func (r *Reader) Checkpoint() connector.Checkpoint { return r.recorded }
+func (r *Reader) Checkpoint() connector.Checkpoint { return r.known.recorded }
 
 // Seen is the size of the seen window, and how many of its events are not certified.
 func (r *Reader) Seen() (size int, uncertified uint64) {
-	return len(r.window.entries), r.window.last - r.window.certified
+	return len(r.known.window.entries), r.known.window.last - r.known.window.certified
 }
 
 // Start is the page at which the next walk begins; above 0 a deep backlog is being worked off.
-func (r *Reader) Start() int { return r.start }
+func (r *Reader) Start() int { return r.progress.start }
 
 func newestTime(messages []connector.Message) time.Time {
 	for i := range messages {
@@ -342,4 +256,4 @@ func newestTime(messages []connector.Message) time.Time {
 }
 
 // Holding says whether a message was met and not delivered, as nothing tells whether it was delivered and forgotten.
-func (r *Reader) Holding(key connector.Key) bool { return r.held.has(key) }
+func (r *Reader) Holding(key connector.Key) bool { return r.known.held.has(key) }

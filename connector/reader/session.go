@@ -84,8 +84,8 @@ func (s *Session) Close() {
 // DropAhead forgets what was read for the next step.
 func (s *Session) DropAhead() {
 	if s.reader != nil {
-		s.reader.abandon()
-		s.reader.dropPiece()
+		s.reader.prefetch.abandon()
+		s.reader.pieces.dropPiece()
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *span) repeated(page connector.Page, same int) int {
 
 // add adds the next page. It reports false where the page shows rows that stood further up, but for those that it may repeat of
 // the page before: the list moved by a page or more.
-func (s *span) add(r *Reader, page connector.Page) bool {
+func (s *span) add(k *known, page connector.Page) bool {
 	if s.met == nil {
 		s.met, s.lowest = make(map[connector.Key]spanRow, len(page.Messages)), math.MaxUint64
 	}
@@ -85,10 +85,10 @@ func (s *span) add(r *Reader, page connector.Page) bool {
 	if at := slices.Index(s.last, keys[0]); at >= 0 && len(s.last)-at <= len(keys) && slices.Equal(s.last[at:], keys[:len(s.last)-at]) {
 		n = len(s.last) - at
 	}
-	from, top := len(s.rows), page.Number*r.rules.Page
+	from, top := len(s.rows), page.Number*k.rules.Page
 	for i, key := range keys[n:] {
 		if was, again := s.met[key]; again {
-			if was.at < top && !r.ignoring(key) {
+			if was.at < top && !k.ignoring(key) {
 				s.stray = key
 				return false
 			}
@@ -99,12 +99,12 @@ func (s *span) add(r *Reader, page connector.Page) bool {
 		s.rows = append(s.rows, row)
 	}
 	s.pages, s.last = append(s.pages, spanPage{page.Number, top, from, n}), keys
-	anchors := r.anchors(len(keys), func(i int) connector.Key { return keys[i] })
+	anchors := k.anchors(len(keys), func(i int) connector.Key { return keys[i] })
 	for i, anchor := range anchors {
 		if !anchor {
 			continue
 		}
-		at, placed := r.window.place(keys[i])
+		at, placed := k.window.place(keys[i])
 		s.lowest, s.given = at.sequence(), !placed || at.late()
 	}
 	return true
@@ -121,14 +121,14 @@ func (s *span) standsAt(page connector.Page, from int) bool {
 }
 
 // trim forgets what nothing further down can be judged by: all but the page with the lowest ground message above what is open.
-func (s *span) trim(r *Reader, open bool) {
+func (s *span) trim(r *sweeper, open bool) {
 	until := len(s.rows)
 	if open {
 		until = r.firstOpen(s)
 	}
 	keep := len(s.pages) - 1
 	for i := until - 1; i >= 0 && r.tellsBelow(0); i-- {
-		if r.ground(s.rows[i].key) {
+		if r.known.ground(s.rows[i].key) {
 			keep = slices.IndexFunc(s.pages, func(p spanPage) bool { return p.from > i })
 			if keep < 0 {
 				keep = len(s.pages)
@@ -157,10 +157,10 @@ func (s *span) drop(keep int) {
 }
 
 // trusted is the place of the lowest row of a span that shows what is late above it; -1 where there is none.
-func (r *Reader) trusted(s *span) int {
+func (r *sweeper) trusted(s *span) int {
 	bottom := -1
-	for i, anchor := range r.anchors(len(s.rows), func(i int) connector.Key { return s.rows[i].key }) {
-		if at, placed := r.window.place(s.rows[i].key); anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {
+	for i, anchor := range r.known.anchors(len(s.rows), func(i int) connector.Key { return s.rows[i].key }) {
+		if at, placed := r.known.window.place(s.rows[i].key); anchor && (!placed || at.late() || at.sequence() >= r.known.remembered()) {
 			bottom = i
 		}
 	}
@@ -168,14 +168,14 @@ func (r *Reader) trusted(s *span) int {
 }
 
 // lateIn lists the late messages of a span, if it is one slice of the list: unknown, below ground, and above a row that is trusted.
-func (r *Reader) lateIn(s *span) []spanRow {
+func (r *sweeper) lateIn(s *span) []spanRow {
 	var late []spanRow
 	below := false
 	for _, row := range s.rows[:max(0, r.trusted(s))] {
 		switch {
-		case r.ground(row.key):
+		case r.known.ground(row.key):
 			below = true
-		case below && !r.known(row.key) && !r.rejects.has(row.key):
+		case below && !r.known.has(row.key) && !r.known.rejects.has(row.key):
 			late = append(late, row)
 		}
 	}
@@ -184,14 +184,14 @@ func (r *Reader) lateIn(s *span) []spanRow {
 
 // firstOpen is the place of the first unknown message of a span that is below ground and has nothing trusted below it yet; the
 // number of rows where there is none.
-func (r *Reader) firstOpen(s *span) int {
+func (r *sweeper) firstOpen(s *span) int {
 	bottom := r.trusted(s)
 	below := false
 	for i, row := range s.rows {
 		switch {
-		case r.ground(row.key):
+		case r.known.ground(row.key):
 			below = true
-		case below && i > bottom && !r.known(row.key) && !r.rejects.has(row.key) && !r.held.has(row.key):
+		case below && i > bottom && !r.known.has(row.key) && !r.known.rejects.has(row.key) && !r.known.held.has(row.key):
 			return i
 		}
 	}
@@ -201,19 +201,19 @@ func (r *Reader) firstOpen(s *span) int {
 // weigh says whether a span is open: messages in it may be late, and what tells may lie further down. What stands above a known
 // message that tells nothing, as something after it was forgotten or erased, is held; above one that never came into the log, up to
 // a page's worth, as all that was forgotten may stand there.
-func (r *Reader) weigh(s *span) (open bool, held int) {
+func (r *sweeper) weigh(s *span) (open bool, held int) {
 	from := r.firstOpen(s)
 	for i := len(s.rows) - 1; i > from; i-- {
-		at, placed := r.window.place(s.rows[i].key)
-		if !r.known(s.rows[i].key) || placed && at.late() {
+		at, placed := r.known.window.place(s.rows[i].key)
+		if !r.known.has(s.rows[i].key) || placed && at.late() {
 			continue
 		}
 		if !placed {
 			from = max(from, i-r.rules.Page)
 		}
 		for _, row := range s.rows[from:i] {
-			if !r.known(row.key) && !r.rejects.has(row.key) {
-				held += r.countHeld(row.key)
+			if !r.known.has(row.key) && !r.known.rejects.has(row.key) {
+				held += r.known.countHeld(row.key)
 			}
 		}
 		break
@@ -222,18 +222,18 @@ func (r *Reader) weigh(s *span) (open bool, held int) {
 }
 
 // tellsBelow says whether a message in order, of a sequence or a newer one, may lie below the page that a sweep has read last.
-func (r *Reader) tellsBelow(sequence uint64) bool {
-	w, s := r.window, &r.sweeping.span
+func (r *sweeper) tellsBelow(sequence uint64) bool {
+	w, s := r.known.window, &r.sweeping.span
 	if s.given { // below a floor or a horizon all is unknown, most often
-		return s.shows(r) || len(s.rows) < r.rules.SlicePages*r.rules.Page
+		return s.shows(&r.known) || len(s.rows) < r.rules.SlicePages*r.rules.Page
 	}
 	for i := w.from(sequence); i < len(w.entries) && w.entries[i].at.sequence() < s.lowest; i++ {
 		if !w.entries[i].at.late() {
 			return true
 		}
 	}
-	for key := range r.exempt {
-		if r.exemptHolds(key) {
+	for key := range r.known.exempt {
+		if r.known.exemptHolds(key) {
 			return true
 		}
 	}
@@ -241,21 +241,10 @@ func (r *Reader) tellsBelow(sequence uint64) bool {
 }
 
 // goesOn says whether what tells is to be expected further down, even where that is further than a sweep goes otherwise.
-func (r *Reader) goesOn() bool {
+func (r *sweeper) goesOn() bool {
 	s := &r.sweeping.span
-	return (!s.given || s.shows(r)) && r.tellsBelow(r.remembered())
+	return (!s.given || s.shows(&r.known)) && r.tellsBelow(r.known.remembered())
 }
 
 // shows says whether the newest page shows anything known.
-func (s *span) shows(r *Reader) bool { return slices.ContainsFunc(s.last, r.known) }
-
-// remembered is the oldest sequence that may be trusted: nothing after it was erased, and it lies a page above where the window
-// begins, or the window begins with the log. A row that is listed twice, up to a page apart, may be forgotten at the one place and
-// stand above the window's edge at the other.
-func (r *Reader) remembered() uint64 {
-	w := r.window
-	if w.oldest() <= w.base+1 {
-		return w.hole
-	}
-	return max(w.hole, w.oldest()+uint64(r.rules.Page))
-}
+func (s *span) shows(k *known) bool { return slices.ContainsFunc(s.last, k.has) }

@@ -17,7 +17,7 @@ func TestSpan_standsAt(t *testing.T) {
 	d := sweepDesk(t, 20)
 	var s span
 	for _, page := range []connector.Page{pageOf(0, 20, 17), pageOf(1, 17, 14), pageOf(2, 13, 10)} {
-		if !s.add(d.Reader, page) {
+		if !s.add(&d.known, page) {
 			t.Fatal("refused")
 		}
 	}
@@ -46,8 +46,8 @@ func TestSpan_refusesWhatStoodFurtherUp(t *testing.T) {
 	d := sweepDesk(t, 20)
 	for _, page := range []connector.Page{pageOf(1, 22, 19), pageOf(1, 24, 20)} {
 		var s span
-		s.add(d.Reader, pageOf(0, 20, 17))
-		if s.add(d.Reader, page) {
+		s.add(&d.known, pageOf(0, 20, 17))
+		if s.add(&d.known, page) {
 			t.Errorf("page with %s was taken", page.Messages[0].UUID)
 		}
 	}

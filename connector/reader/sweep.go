@@ -8,6 +8,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
+// sweeper looks for late messages further down than a walk needs (rule 7).
+type sweeper struct {
+	*Reader
+	sweeping sweeping
+}
+
 // sweeping is a sweep under way.
 type sweeping struct {
 	next int // page to be read
@@ -40,25 +46,25 @@ const spanFailures = 3
 // the next one goes on below them. Errors are as Poll's.
 func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	var out Outcome
-	if !r.recorded.Started || r.start > 0 {
+	if !r.known.recorded.Started || r.progress.start > 0 {
 		return out, nil
 	}
-	if r.recorded.Accepting != nil {
-		err := r.acceptSome(ctx, &out)
+	if r.known.recorded.Accepting != nil {
+		err := r.acceptance.acceptSome(ctx, &out)
 		return out, err
 	}
 	if r.Looking() {
-		err := r.lookOn(ctx, &out)
-		out.More = r.look.underWay
+		err := r.endLook.lookOn(ctx, &out)
+		out.More = r.endLook.look.underWay
 		return out, err
 	}
-	s := &r.sweeping
+	s := &r.sweep.sweeping
 	defer func() { s.hand = nil }()
 	for step := 0; step < max(1, r.rules.SweepStep) || s.pending(); step++ {
 		if !s.pending() && s.over {
 			break
 		}
-		if err := r.sweepOn(ctx, now, &out); err != nil {
+		if err := r.sweep.sweepOn(ctx, now, &out); err != nil {
 			return out, err
 		}
 	}
@@ -72,7 +78,7 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 func (s *sweeping) pending() bool { return s.proving || len(s.late) > 0 }
 
 // sweepOn makes the next step of a sweep: one page.
-func (r *Reader) sweepOn(ctx context.Context, now time.Time, out *Outcome) error {
+func (r *sweeper) sweepOn(ctx context.Context, now time.Time, out *Outcome) error {
 	s := &r.sweeping
 	switch {
 	case len(s.late) > 0:
@@ -80,7 +86,7 @@ func (r *Reader) sweepOn(ctx context.Context, now time.Time, out *Outcome) error
 	case s.proving:
 		return r.proveSpan(ctx, out)
 	}
-	page, err := r.read(ctx, s.next, "")
+	page, err := r.source.read(ctx, s.next, "")
 	if err != nil {
 		return err
 	}
@@ -99,17 +105,17 @@ func (r *Reader) sweepOn(ctx context.Context, now time.Time, out *Outcome) error
 		s.over = true // the list gives the same page whatever page is asked for
 		return nil
 	}
-	r.recognise(page.Messages)
+	r.known.recognise(page.Messages)
 	s.hand = []connector.Page{page}
-	done, err := r.commit(ctx, r.lateOn(page), 0)
+	done, err := r.writer.commit(ctx, r.lateOn(page), 0)
 	out.add(done)
 	if err != nil {
 		return err
 	}
 	s.next++
-	if !s.span.add(r, page) {
+	if !s.span.add(&r.known, page) {
 		s.span = span{}
-		s.span.add(r, page)
+		s.span.add(&r.known, page)
 	}
 	open, held := r.weigh(&s.span)
 	out.Held += held
@@ -125,10 +131,10 @@ func (r *Reader) sweepOn(ctx context.Context, now time.Time, out *Outcome) error
 }
 
 // lateOn finds the late arrivals that one page shows by itself.
-func (r *Reader) lateOn(page connector.Page) delivery {
+func (r *sweeper) lateOn(page connector.Page) delivery {
 	var b delivery
 	var one span
-	one.add(r, page)
+	one.add(&r.known, page)
 	late := r.lateIn(&one)
 	for i := range page.Messages {
 		m := &page.Messages[i]
@@ -143,10 +149,10 @@ func (r *Reader) lateOn(page connector.Page) delivery {
 
 // proveSpan reads again where the span's first row should stand now. If it stands there, with all that followed on its page,
 // what the span shows as late is late for good, wherever it will stand later on. Else the span is read once more.
-func (r *Reader) proveSpan(ctx context.Context, out *Outcome) error {
+func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
 	at := s.span.rows[0].at + s.span.sunk()
-	page, err := r.read(ctx, at/r.rules.Page, "")
+	page, err := r.source.read(ctx, at/r.rules.Page, "")
 	if err != nil {
 		return err
 	}
@@ -167,7 +173,7 @@ func (r *Reader) proveSpan(ctx context.Context, out *Outcome) error {
 
 // deliverLate delivers what is left of the proven late messages, oldest first: those of the page on which the lowest of them
 // should stand now.
-func (r *Reader) deliverLate(ctx context.Context, out *Outcome) error {
+func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
 	lowest := s.late[len(s.late)-1]
 	number := max(0, lowest.at+s.shift) / r.rules.Page
@@ -199,12 +205,12 @@ func (r *Reader) deliverLate(ctx context.Context, out *Outcome) error {
 	}
 	var b delivery
 	for _, row := range s.late[first : last+1] {
-		if !r.known(row.key) && !r.rejects.has(row.key) {
+		if !r.known.has(row.key) && !r.known.rejects.has(row.key) {
 			b.add(&found{&page.Messages[on[row.key]], page.Received}, true)
 		}
 	}
 	b.oldestFirst()
-	done, err := r.commit(ctx, b, 0)
+	done, err := r.writer.commit(ctx, b, 0)
 	out.add(done)
 	if err != nil {
 		return err
@@ -221,12 +227,12 @@ func (s *sweeping) missed() {
 }
 
 // inHand is a page that this step has read already, else it is read now.
-func (r *Reader) inHand(ctx context.Context, number int, out *Outcome) (connector.Page, error) {
+func (r *sweeper) inHand(ctx context.Context, number int, out *Outcome) (connector.Page, error) {
 	s := &r.sweeping
 	if i := slices.IndexFunc(s.hand, func(p connector.Page) bool { return p.Number == number }); i >= 0 && s.misses == 0 {
 		return s.hand[i], nil
 	}
-	page, err := r.read(ctx, number, "")
+	page, err := r.source.read(ctx, number, "")
 	if err == nil {
 		out.Pages++
 	}

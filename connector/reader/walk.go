@@ -71,7 +71,7 @@ type walker struct {
 }
 
 func (r *Reader) newWalker() *walker {
-	return &walker{reader: r, enough: r.enough(), met: make(map[connector.Key]struct{}, 2*r.rules.Page)}
+	return &walker{reader: r, enough: r.bounds.enough(), met: make(map[connector.Key]struct{}, 2*r.rules.Page)}
 }
 
 // walk reads pages start, start+1, … down to a run of ground messages (or of all the ground there is) or the end of the
@@ -94,15 +94,15 @@ func (r *Reader) walk(ctx context.Context, first *connector.Page) (walked, error
 func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Page) (walked, error) {
 	w := r.newWalker()
 	w.pages = pages
-	for number := r.start; ; number++ {
-		if number-r.start >= r.slice {
+	for number := r.progress.start; ; number++ {
+		if number-r.progress.start >= r.progress.slice {
 			return w.walked, errDeep
 		}
-		if w.bytes > r.rules.SliceBytes && number-r.start >= 2 {
-			r.slice = number - r.start
+		if w.bytes > r.rules.SliceBytes && number-r.progress.start >= 2 {
+			r.progress.slice = number - r.progress.start
 			return w.walked, errDeep
 		}
-		if err := r.checkMemory(number - r.start + 1); err != nil {
+		if err := r.prefetch.checkMemory(number - r.progress.start + 1); err != nil {
 			return w.walked, err
 		}
 		page, ends := connector.Page{}, true
@@ -110,7 +110,7 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 			page, first = *first, nil
 		} else {
 			var err error
-			if page, ends, err = r.page(ctx, number); err != nil {
+			if page, ends, err = r.list.page(ctx, number); err != nil {
 				return w.walked, err
 			}
 		}
@@ -125,7 +125,7 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 			continue
 		}
 		if done, err := w.take(page); done {
-			return w.walked, r.verifyTop(ctx, w)
+			return w.walked, r.bounds.verifyTop(ctx, w)
 		} else if err != nil {
 			return w.walked, err
 		}
@@ -136,73 +136,22 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 func (w *walker) take(page connector.Page) (bool, error) {
 	if w.taken++; w.taken == 1 {
 		w.top = page
-		if w.reader.start == 0 {
+		if w.reader.progress.start == 0 {
 			w.page0, w.newest = page.Fingerprint, newestTime(page.Messages)
-			w.listed = w.reader.topOf(page)
+			w.listed = w.reader.acceptance.topOf(page)
 		}
 	}
 	w.bytes += page.Bytes
 	if w.same = repeated(w.before, page, w.same); w.same >= 2 {
 		return false, Stalled("page %d shows the same as the two above it: the page number is ignored, or cut to the last page", page.Number)
 	}
-	if w.taken > 1 && newerThan(page.Messages, w.before.Messages) && !w.reader.ignoring(page.Messages[0].Key) {
+	if w.taken > 1 && newerThan(page.Messages, w.before.Messages) && !w.reader.known.ignoring(page.Messages[0].Key) {
 		// Another page than the one asked for, from further up: nothing else in a deep backlog would tell.
-		return false, w.reader.moved(page.Messages[0].Key)
+		return false, w.reader.known.moved(page.Messages[0].Key)
 	}
 	err := w.meet(page)
 	w.before = page
 	return w.run >= w.enough, err
-}
-
-// verifyTop makes sure that a walk which began below page 0 began above the ground that it ended in. If it began below ground
-// and a burst pushed ground down past it meanwhile, no page contradicts another; but then its first page is not where the
-// repeats say that it is now.
-func (r *Reader) verifyTop(ctx context.Context, w *walker) error {
-	if r.start == 0 {
-		return nil
-	}
-	expected := r.start*r.rules.Page + w.repeats
-	for number := expected / r.rules.Page; number <= expected/r.rules.Page+1; number++ {
-		page, err := r.read(ctx, number, "")
-		if err != nil {
-			return err
-		}
-		w.pages++
-		for i := range page.Messages {
-			was := slices.IndexFunc(w.top.Messages, func(m connector.Message) bool { return m.Key == page.Messages[i].Key })
-			if was >= 0 {
-				w.movedUp = r.deletedAbove(number*r.rules.Page+i < expected+was)
-				return nil
-			}
-		}
-	}
-	return ErrMoved
-}
-
-// deletedAbove says whether something above the start of a walk was deleted. In several walks running, it is no delete but rows
-// that are listed twice.
-func (r *Reader) deletedAbove(up bool) bool {
-	if !up {
-		r.movedUps = 0
-		return false
-	}
-	r.movedUps++
-	return r.movedUps < r.rules.Repeats
-}
-
-// enough is how much ground in a row ends a walk: a young log has less of it than a run, and so has a list that lost most of it.
-func (r *Reader) enough() int {
-	if r.minGroundRun > 0 {
-		return r.minGroundRun
-	}
-	held := r.window.certified - r.window.base + uint64(len(r.exempt))
-	if r.goesDeeper() && len(r.recorded.Bottom.Keys) > 0 {
-		held = uint64(len(r.recorded.Bottom.Keys))
-	}
-	if held == 0 || held > uint64(r.rules.Run) {
-		return r.rules.Run
-	}
-	return int(held)
 }
 
 // repeated counts how often in a row a page was the same as the one before it.
@@ -218,7 +167,7 @@ func repeated(before, page connector.Page, same int) int {
 // moved by a page or more, and later pages may be newer than earlier ones.
 func (w *walker) meet(page connector.Page) error {
 	r := w.reader
-	r.recognise(page.Messages)
+	r.known.recognise(page.Messages)
 	onPage := make(map[connector.Key]struct{}, len(page.Messages))
 	fresh := false
 	for i := range page.Messages {
@@ -229,9 +178,9 @@ func (w *walker) meet(page connector.Page) error {
 		onPage[m.Key] = struct{}{}
 		if _, again := w.met[m.Key]; again {
 			switch {
-			case m.Fault != "" || r.ignoring(m.Key):
+			case m.Fault != "" || r.known.ignoring(m.Key):
 			case fresh || !lists(w.before, m.Key):
-				return r.moved(m.Key)
+				return r.known.moved(m.Key)
 			default:
 				w.repeats++
 			}
@@ -239,15 +188,15 @@ func (w *walker) meet(page connector.Page) error {
 		}
 		w.met[m.Key] = struct{}{}
 		fresh = true
-		if r.rejects.has(m.Key) {
+		if r.known.rejects.has(m.Key) {
 			continue // neither counts nor breaks a run
 		}
 		w.order = append(w.order, found{m, page.Received})
 		switch {
-		case r.bottom(m.Key):
+		case r.bounds.bottom(m.Key):
 			w.run++
 			w.longest = max(w.longest, w.run)
-		case !r.known(m.Key), r.inOrder(m.Key):
+		case !r.known.has(m.Key), r.known.inOrder(m.Key):
 			w.run = 0
 		}
 		if w.run >= w.enough {
@@ -278,25 +227,4 @@ func newerThan(page, above []connector.Message) bool {
 
 func lists(page connector.Page, key connector.Key) bool {
 	return slices.ContainsFunc(page.Messages, func(m connector.Message) bool { return m.Key == key })
-}
-
-// moved notes which message stood out of place. The same one in several walks running is listed twice for good.
-func (r *Reader) moved(key connector.Key) error {
-	if key == r.repeat {
-		r.repeats++
-	} else {
-		r.repeat, r.repeats = key, 1
-	}
-	if r.repeats >= r.rules.Repeats {
-		if r.ignored == nil {
-			r.ignored = make(map[connector.Key]struct{})
-		}
-		r.ignored[key] = struct{}{}
-	}
-	return ErrMoved
-}
-
-func (r *Reader) ignoring(key connector.Key) bool {
-	_, ok := r.ignored[key]
-	return ok
 }

@@ -16,10 +16,10 @@ var mutations = []struct {
 	count                     string // of worlds, and from which seed, where few of them show it
 	slow                      bool   // it takes half a minute and more
 }{
-	{"walks stop at what is merely known", "reader/walk.go", "case r.bottom(m.Key):", "case r.known(m.Key):", "plain", "200", false},
+	{"walks stop at what is merely known", "reader/walk.go", "case r.bounds.bottom(m.Key):", "case r.known.has(m.Key):", "plain", "200", false},
 	{
 		"every walk certifies", "reader/classify.go",
-		"case r.previous != nil && !w.movedUp && r.agrees(w.order, batch):\n\t\tcertified, agreed = r.previous.certifies, true",
+		"case r.progress.previous != nil && !w.movedUp && r.progress.agrees(w.order, batch):\n\t\tcertified, agreed = r.progress.previous.certifies, true",
 		"default:\n\t\tcertified, agreed = everything, true", "plain", "200", false,
 	},
 	{"pages that contradict each other are ignored", "reader/walk.go", "case fresh || !lists(w.before, m.Key):", "case fresh && false:", "plain", "200", false},
@@ -27,14 +27,14 @@ var mutations = []struct {
 		"the window is the newest events, certified or not", "reader/window.go",
 		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100", false,
 	},
-	{"the sweep delivers whatever is unknown", "reader/span.go", "anchor && (!placed || at.late() || at.sequence() >= r.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200", false},
-	{"what was erased from the sink is taken for late", "reader/known.go", "return r.window.hole <= at.sequence()", "return at > 0", "hard", "400", true},
-	{"a forgotten past above a floor is not minded", "reader/known.go", "return ok && r.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400", false},
-	{"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
+	{"the sweep delivers whatever is unknown", "reader/span.go", "anchor && (!placed || at.late() || at.sequence() >= r.known.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200", false},
+	{"what was erased from the sink is taken for late", "reader/known.go", "return k.window.hole <= at.sequence()", "return at > 0", "hard", "400", true},
+	{"a forgotten past above a floor is not minded", "reader/known.go", "return ok && k.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400", false},
+	{"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.bounds.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
 	{"batches hold whatever became of their last page", "reader/parallel.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true},
 	{"batches hold whatever repeats", "reader/parallel.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100", false},
 	{"an unclear answer is taken for a no", "reader/session.go", "if !Harmless(err) {", "if errors.Is(err, connector.ErrFenced) {", "plain", "50", false},
-	{"an empty page ends the list at once", "reader/ends.go", `if page, err = r.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200", true},
+	{"an empty page ends the list at once", "reader/ends.go", `if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200", true},
 	{"an end without ground is believed at once", "reader/ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100", false},
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }

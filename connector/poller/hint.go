@@ -1,0 +1,98 @@
+package poller
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// levelOf is how bad a state is.
+func levelOf(state StreamState) slog.Level {
+	switch state {
+	case StateNoSource, StateNoSink, StateRefused, StateStalled, StateSuspect, StateSpent, StateStandby:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// causeOf is a cause as it is shown: of a refusal without its hint, which stands beside it.
+func causeOf(cause error) string {
+	var refusal *connector.Refusal
+	if errors.As(cause, &refusal) {
+		return refusal.Thing + ": " + refusal.Cause
+	}
+	var obstacle *connector.Obstacle
+	if errors.As(cause, &obstacle) {
+		return obstacle.Error()
+	}
+	return cause.Error()
+}
+
+// askedWait says of a wait that the server asked for it, and until when.
+func askedWait(cause error, next time.Time) string {
+	var fault *connector.PageError
+	if !errors.As(cause, &fault) || fault.RetryAfter <= 0 || next.IsZero() {
+		return ""
+	}
+	return "; 2Chat asked to wait " + fault.RetryAfter.Round(time.Second).String() + ", and is asked again at " +
+		next.UTC().Format("15:04:05 UTC")
+}
+
+// faultOf is the kind of page fault that a cause is, if it is one.
+func faultOf(cause error) connector.PageFault {
+	var fault *connector.PageError
+	if errors.As(cause, &fault) {
+		return fault.Fault
+	}
+	return ""
+}
+
+// hintOf is what to do about a state; empty where there is nothing but to wait, or nothing to wait for.
+func hintOf(state StreamState, cause error) string {
+	var refusal *connector.Refusal
+	if errors.As(cause, &refusal) {
+		return refusal.Hint
+	}
+	var obstacle *connector.Obstacle
+	if errors.As(cause, &obstacle) {
+		return obstacle.Hint
+	}
+	var hinted interface{ Hint() string } // the cause knows better than its kind
+	if errors.As(cause, &hinted) {
+		return hinted.Hint()
+	}
+	switch state {
+	case StateNoSink:
+		return "see whether the sink runs and has room; `twochat-connector check` says what is wrong with it"
+	case StateSuspect:
+		return "if its messages were cleared or the number is another one now, wait some minutes; else see what answers for 2Chat on the way"
+	case StateNoSource, StateSpent:
+		var fault *connector.PageError
+		if errors.As(cause, &fault) {
+			return cmp.Or(fault.Hint, hintFor(fault.Fault))
+		}
+	}
+	return ""
+}
+
+// hintFor is what a person can do about a page fault.
+func hintFor(fault connector.PageFault) string {
+	switch fault {
+	case connector.FaultCredits:
+		return "top up the account at 2Chat, or wait until its month begins anew; poll.monthly_credits is not what is used up"
+	case connector.FaultKey:
+		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
+	case connector.FaultBlocked:
+		return "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
+	case connector.FaultNumber:
+		return "connect the number in 2Chat again, or take it out of twochat.streams"
+	case connector.FaultRequest:
+		return "see whether twochat.base_url and the number are right; `twochat-connector check` says more"
+	case connector.FaultInvalid:
+		return "`twochat-connector check --learn` shows what answers there"
+	}
+	return ""
+}

@@ -1,0 +1,118 @@
+package poller
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+// schedule is when a stream is read next.
+type schedule struct {
+	config  *Config
+	session *reader.Session
+	record  *statusRecord
+
+	interval  time.Duration
+	lastWait  time.Duration // between polls, before jitter
+	phase     float64       // which part of a growing wait is taken, from 0 to 1
+	lastSweep time.Time
+	nextPoll  time.Time
+	lastStart int // the reader's, at the step before
+	eager     int // polls in a row that followed at once without getting anywhere
+}
+
+// untilPoll is how long to wait for the next step in the midst of an interval: not at all where a sweep has more to do.
+func (s *schedule) untilPoll() time.Duration {
+	now := time.Now()
+	if s.situation(now).next() == stepSweep {
+		return 0
+	}
+	return max(0, s.nextPoll.Sub(now))
+}
+
+// situation is how things stand now. The first sweep of a stream at rest is some part of an interval away, so that those of many streams
+// are spread.
+func (s *schedule) situation(now time.Time) situation {
+	if !s.session.Owns() {
+		return situation{}
+	}
+	r := s.session.Reader()
+	at := situation{owns: true, rested: r.Rested(), between: r.Accepting() || r.Looking(), now: now, nextPoll: s.nextPoll}
+	if s.config.SweepEvery != nil {
+		at.every = s.config.SweepEvery()
+	}
+	if s.lastSweep.IsZero() && at.every > 0 && at.rested && now.Before(s.nextPoll) {
+		s.lastSweep = now.Add(-time.Duration(rand.Int64N(int64(at.every))))
+	}
+	at.lastSweep = s.lastSweep
+	return at
+}
+
+// eagerSteps is how many steps may follow at once without getting anywhere before the interval is kept again.
+const eagerSteps = 3
+
+// pause adapts the interval to what the stream does: the shortest while messages flow, half as long again after each poll
+// that brought none. While there is more to read, the next step follows at once.
+func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
+	if out.Delivered > 0 {
+		s.interval = s.config.MinInterval
+	} else if !sweeping {
+		s.interval = s.quieter(s.interval)
+	}
+	wait := s.paced(s.interval)
+	s.record.noteInterval(wait)
+	reader := s.session.Reader()
+	if !sweeping && !reader.Rested() {
+		if out.Delivered > 0 || reader.Start() != s.lastStart {
+			s.eager = 0
+		}
+		s.lastStart = reader.Start()
+		if s.eager++; s.eager <= eagerSteps {
+			return 0
+		}
+	}
+	s.eager = 0
+	s.nextPoll = time.Now().Add(jitter(s.spread(wait)))
+	return s.untilPoll()
+}
+
+// spread takes a wait that is longer than the one before by a part only, each stream its own: so streams that start together, or
+// that are slowed down together, poll evenly over every interval, and not in step for hours until jitter has parted them.
+func (s *schedule) spread(wait time.Duration) time.Duration {
+	last := s.lastWait
+	s.lastWait = wait
+	if wait <= last {
+		return wait
+	}
+	return last + time.Duration(s.phase*float64(wait-last))
+}
+
+// jitter spreads waits over their last tenth, so that polls of many streams do not fall into step, and none is longer than said.
+func jitter(d time.Duration) time.Duration {
+	return d - time.Duration(rand.Int64N(int64(d/10)+1))
+}
+
+// standDownTime is how long the polls take that the other is left, at the intervals in force now.
+func (s *schedule) standDownTime() time.Duration {
+	var sum time.Duration
+	interval := s.config.MinInterval
+	for range standDowns {
+		sum += s.paced(interval)
+		interval = s.quieter(interval)
+	}
+	return sum
+}
+
+// quieter is the interval after one that brought nothing.
+func (s *schedule) quieter(interval time.Duration) time.Duration {
+	return min(s.config.MaxInterval, interval+interval/2)
+}
+
+// paced is the interval in force of one that is wanted.
+func (s *schedule) paced(wanted time.Duration) time.Duration {
+	if s.config.Pace == nil {
+		return wanted
+	}
+	return max(wanted, s.config.Pace(wanted))
+}
