@@ -67,10 +67,11 @@ func holdsOwn(word []byte, owns []own) bool {
 	return false
 }
 
-// isMoment says whether a JSON value is a moment, as messages have them: a date, or seconds or milliseconds of these decades. The
-// range is narrower than that of parseTime, as a number that is no moment may be somebody's.
-func isMoment(raw []byte) bool {
-	at, ok := parseTime(raw)
+// isMoment says whether what a string says, or a number, is a moment, as messages have them: a date, or seconds or
+// milliseconds of these decades. The range is narrower than that of parseTime, as a number that is no moment may be
+// somebody's.
+func isMoment(said []byte) bool {
+	at, ok := saidTime(said)
 	return ok && at.Year() >= 2009 && at.Year() < 2038
 }
 

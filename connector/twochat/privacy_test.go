@@ -195,6 +195,17 @@ func TestRewrite_OfAPage(t *testing.T) {
 	}
 }
 
+// TestRewrite_Quotes has text that begins as a JSON string does: it is what was written, and not to be read once more.
+func TestRewrite_Quotes(t *testing.T) {
+	drop := mustRedact(t, Privacy{Drop: []string{DropText, DropNames}})
+	for _, said := range []string{`\"`, `\"\"\"`, `\"2026-01-31T10:00:00`, `\"1767225600`} {
+		item := `{"uuid":"a","other":"` + said + `","contact":{"first_name":"` + said + `"}}`
+		if got := string(drop.rewrite([]byte(item))); strings.Contains(got, said) {
+			t.Errorf("%s became %s", item, got)
+		}
+	}
+}
+
 // FuzzRewrite checks that what is rewritten stays JSON, that nothing is left of what is dropped, and that a second time
 // changes nothing.
 func FuzzRewrite(f *testing.F) {

@@ -20,9 +20,14 @@ func parseTime(raw []byte) (time.Time, bool) {
 	if len(raw) > 0 && raw[0] == '"' {
 		raw = bytes.TrimSpace(unquote(raw))
 	}
-	at, ok := parseDate(raw)
+	return saidTime(raw)
+}
+
+// saidTime reads a time as a number has it, or as a string says it.
+func saidTime(text []byte) (time.Time, bool) {
+	at, ok := parseDate(text)
 	if !ok {
-		at, ok = parseEpoch(raw)
+		at, ok = parseEpoch(text)
 	}
 	if !ok || at.Year() < firstYear || at.Year() > lastYear {
 		return time.Time{}, false
