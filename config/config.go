@@ -82,6 +82,7 @@ type Events struct {
 	Mode       connector.Mode `yaml:"mode" doc:"CloudEvents content mode: structured or binary"`
 	Headers    bool           `yaml:"headers" doc:"all attributes as ce_ headers in structured mode too (Kafka), for consumers that filter by them"`
 	Data       EventData      `yaml:"data" doc:"what the data of an event is: item (2Chat's item as it comes) or row (a flat object of texts that are always there, for tables)"`
+	Text       EventText      `yaml:"text" doc:"repaired: U+FFFD in place of \\u0000 and unpaired surrogates, which most readers refuse, and the attribute repaired; exact: as it comes"`
 	TypePrefix string         `yaml:"type_prefix" doc:"prefix of every event's type"`
 	DataSchema string         `yaml:"dataschema" doc:"URI for the attribute dataschema; empty = no such attribute"`
 }
@@ -93,6 +94,15 @@ type EventData string
 const (
 	DataItem EventData = "item"
 	DataRow  EventData = "row"
+)
+
+// EventText is what becomes of escapes in an item that stand for no character.
+type EventText string
+
+// The ways.
+const (
+	TextRepaired EventText = "repaired"
+	TextExact    EventText = "exact"
 )
 
 // Privacy says what routing data and events tell about people.
@@ -135,7 +145,7 @@ func Default() Config {
 			Sweep: Sweep{Every: time.Hour, Depth: 60 * time.Hour},
 		},
 		Seen:    Seen{Capacity: 20000},
-		Events:  Events{Mode: connector.ModeStructured, Data: DataItem, TypePrefix: "co.2chat.whatsapp"},
+		Events:  Events{Mode: connector.ModeStructured, Data: DataItem, Text: TextRepaired, TypePrefix: "co.2chat.whatsapp"},
 		Privacy: Privacy{Identifiers: Hashed},
 		Admin:   Admin{Listen: "127.0.0.1:8080"},
 		Log:     Log{Level: "info", Format: "auto"},

@@ -223,6 +223,7 @@ func (p *Poll) validate(wrong func(path, text string)) {
 func (e *Events) validate(wrong func(path, text string)) {
 	oneOf(e.Mode, "events.mode", wrong)
 	oneOf(e.Data, "events.data", wrong)
+	oneOf(e.Text, "events.text", wrong)
 	if len(e.TypePrefix) > 128 || !prefixForm.MatchString(e.TypePrefix) {
 		wrong("events.type_prefix", "expected a reversed domain name such as co.2chat.whatsapp")
 	}

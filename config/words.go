@@ -13,6 +13,7 @@ var words = map[string][]string{
 	"poll.when_spent":     {string(SpentSlow), string(SpentStop)},
 	"events.mode":         {string(connector.ModeStructured), string(connector.ModeBinary)},
 	"events.data":         {string(DataItem), string(DataRow)},
+	"events.text":         {string(TextRepaired), string(TextExact)},
 	"privacy.identifiers": {string(Hashed), string(Clear), string(Pseudonymous)},
 	"privacy.drop[]":      {"text", "media", "quoted", "names"},
 	"log.level":           {"debug", "info", "warn", "error"},

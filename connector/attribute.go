@@ -30,6 +30,7 @@ var attributeForms = [...]AttributeForm{
 	{Name: "recordedtime", Always: true, Format: "date-time", Doc: "when the connector read it"},
 	{Name: "sequence", Pattern: `^[0-9]{20}$`, Doc: "its place in its source: 1, 2, 3, without gap or repeat"},
 	{Name: "late", Boolean: true, Doc: "true where it was delivered after a message that the list shows above it"},
+	{Name: "repaired", Boolean: true, Doc: "true where U+FFFD took the place of escapes that stand for no character"},
 }
 
 // AttributeForms lists the attributes that an event may have, in their order.

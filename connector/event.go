@@ -22,6 +22,7 @@ type Event struct {
 	DataSchema string
 	Sequence   uint64 // place in the stream's log, from 1, without gap or repeat; 0, and not written, where the sink has no log
 	Late       bool   // delivered after a message that the list shows above it
+	Repaired   bool   // U+FFFD took the place of escapes in the item that stand for no character
 	Data       []byte // the API's item, JSON
 	Key        Key    // not an attribute: the message's key
 }
@@ -54,7 +55,8 @@ func Direction(sentBy string) string {
 func NewEvent(s Stream, m Message, settings EventSettings, recorded time.Time, sequence uint64, late bool) Event {
 	return Event{
 		ID: m.UUID, Source: s.Source(), Type: settings.TypePrefix + ".message." + Direction(m.SentBy), Chat: m.Chat, Time: m.Time,
-		Recorded: recorded, SentBy: m.SentBy, DataSchema: settings.DataSchema, Sequence: sequence, Late: late, Data: m.Data, Key: m.Key,
+		Recorded: recorded, SentBy: m.SentBy, DataSchema: settings.DataSchema, Sequence: sequence, Late: late, Repaired: m.Repaired,
+		Data: m.Data, Key: m.Key,
 	}
 }
 
@@ -83,7 +85,7 @@ func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // Attributes lists the event's context attributes that are present, in a fixed order, `datacontenttype` included.
 func (e *Event) Attributes() []Attribute {
-	list := make([]Attribute, 0, 13)
+	list := make([]Attribute, 0, 14)
 	list = append(list, Attribute{"specversion", "1.0"}, Attribute{"id", e.ID}, Attribute{"source", e.Source}, Attribute{"type", e.Type},
 		Attribute{"subject", e.Chat})
 	if !e.Time.IsZero() {
@@ -103,6 +105,9 @@ func (e *Event) Attributes() []Attribute {
 	}
 	if e.Late {
 		list = append(list, Attribute{"late", "true"})
+	}
+	if e.Repaired {
+		list = append(list, Attribute{"repaired", "true"})
 	}
 	return list
 }
@@ -129,6 +134,9 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	}
 	if e.Late {
 		dst = append(dst, `,"late":true`...)
+	}
+	if e.Repaired {
+		dst = append(dst, `,"repaired":true`...)
 	}
 	return appendData(dst, e.Data)
 }

@@ -51,11 +51,13 @@ type Message struct {
 	SentBy string
 	// Chat is the chat's token: 26 characters, or up to 128 where identifiers are in clear.
 	Chat string
-	// Data is the item as the event carries it: byte for byte, but for what the privacy settings take away, or a row that is
-	// made of it. For a message with a Fault it is the item's raw bytes.
+	// Data is the item as the event carries it: byte for byte, but for what was repaired and what the privacy settings
+	// take away, or a row that is made of it. For a message with a Fault it is the item's raw bytes.
 	Data []byte
 	// ItemAt is where in Data a row begins to hold its item, as a JSON string that is its last value; 0: Data is the item.
 	ItemAt int
+	// Repaired says that U+FFFD took the place of escapes in the item that stand for no character.
+	Repaired bool
 	// Fault says why the item cannot become an event, without quoting it; empty for a good message.
 	Fault string
 	// Withheld says that, as the privacy settings ask, nothing of what the item holds may be kept in a quarantine.

@@ -70,6 +70,7 @@ func runPreview(ctx context.Context, p *cli.Program, args []string) error {
 	if err != nil {
 		return cli.UsageOf(err)
 	}
+	preview.ExactText = c.Events.Text == config.TextExact
 	items, err := previewed(ctx, c, stream, *path, p.In)
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func previewed(ctx context.Context, c *config.Config, s connector.Stream, path s
 	var items [][]byte
 	if path == "" {
 		asItems := *c
-		asItems.Events.Data = config.DataItem
+		asItems.Events.Data, asItems.Events.Text = config.DataItem, config.TextExact
 		client, err := pipeline.NewClient(&asItems, twochat.Privacy{})
 		if err != nil {
 			return nil, err

@@ -20,7 +20,7 @@ func TestRun_Rows(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			fake, url := fakeAPI(t, twochattest.Options{Seed: 21, History: 250})
 			events := filepath.Join(t.TempDir(), "events.jsonl")
-			path := configure(t, url, "file: { path: "+events+" }", "events: { data: row, mode: "+mode+" }")
+			path := configure(t, url, "file: { path: "+events+" }", "events: { data: row, text: exact, mode: "+mode+" }")
 			r := start(t, "run", "--config", path)
 			until(t, "the history", func() bool {
 				content, err := os.ReadFile(events)

@@ -190,7 +190,7 @@ func TestEvent_Attributes(t *testing.T) {
 	for _, form := range connector.AttributeForms() {
 		names = append(names, form.Name)
 	}
-	m := connector.Message{UUID: "a", SentBy: "user", Chat: "c", Time: readAt, Data: []byte("{}")}
+	m := connector.Message{UUID: "a", SentBy: "user", Chat: "c", Time: readAt, Data: []byte("{}"), Repaired: true}
 	e := connector.NewEvent(stream, m, settings, readAt, 1, true)
 	var written []string
 	for _, a := range e.Attributes() {

@@ -39,6 +39,8 @@ type Config struct {
 	Privacy Privacy
 	// Rows asks for rows as the messages' data, in place of items (see Columns).
 	Rows bool
+	// ExactText leaves \u0000 and unpaired surrogates in items as they come; else U+FFFD stands in their place.
+	ExactText bool
 	// Transport carries the requests; nil is one of the client's own, with keep-alive and gzip.
 	Transport http.RoundTripper
 	// Now is the clock; nil is time.Now.
@@ -54,6 +56,7 @@ type Client struct {
 	agent     string
 	privacy   *redactor
 	rows      bool
+	exactText bool
 	transport http.RoundTripper
 	own       *http.Transport // the transport, where the client made it
 	now       func() time.Time
@@ -109,7 +112,7 @@ func New(config Config) (*Client, error) {
 	}
 	c := &Client{
 		base: base, key: config.Key, timeout: config.Timeout, maxBody: config.MaxPageBytes, agent: "twochat-connector/" + config.Version, privacy: redactor,
-		rows: config.Rows, transport: config.Transport, now: config.Now, lists: make(map[list]*remembered),
+		rows: config.Rows, exactText: config.ExactText, transport: config.Transport, now: config.Now, lists: make(map[list]*remembered),
 	}
 	c.scratch.New = func() any { return new(scratch) }
 	if c.timeout == 0 {

@@ -34,13 +34,14 @@ type item struct {
 	object                  bool
 	ascii                   bool // no byte of it is beyond ASCII
 	deep                    bool // it is nested deeper than maxDepth
+	halves                  bool // it may hold escapes that need repair
 	idLength                int  // of its id as the event has it
 }
 
 // item scans one element of the messages.
 func (s *scanner) item(i int, it *item) int {
 	around := s.deep
-	s.high, s.deep = 0, false
+	s.high, s.deep, s.halves = 0, false, false
 	var end int
 	if it.object = i < len(s.data) && s.data[i] == '{'; it.object {
 		end = s.object(i, 0, func(key span, value int) int {
@@ -55,6 +56,7 @@ func (s *scanner) item(i int, it *item) int {
 	}
 	it.all = span{int32(i), int32(end)}
 	it.ascii, it.deep, s.deep = s.high&topBits == 0, s.deep, around
+	it.halves = s.halves
 	return end
 }
 
@@ -130,6 +132,10 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 			lastChat, lastToken = chat, c.privacy.chat(s.SourceKey, chat)
 		}
 		m.Chat = lastToken
+		// Last of all but privacy: the key, the chat and what goes to the quarantine are of the item as it came.
+		if it.halves && m.Fault == "" && !c.exactText {
+			m.Data, m.Repaired = repair(m.Data)
+		}
 		if m.Withheld = c.privacy.rewrites; m.Withheld && m.Fault == "" {
 			m.Data = c.privacy.rewriteWith(page, m.Data, nil, numbers...)
 		}

@@ -19,7 +19,10 @@ var stream = connector.Stream{
 // plainClient is a client for decoding only.
 func plainClient(t testing.TB, privacy Privacy) *Client {
 	t.Helper()
-	c, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "UAK", nil }, Privacy: privacy})
+	c, err := New(Config{
+		BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "UAK", nil }, Privacy: privacy,
+		ExactText: true, // so that what comes out is what went in
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,9 @@ import (
 
 // Preview shows what privacy settings make of items.
 type Preview struct {
+	// ExactText is that of the client's Config.
+	ExactText bool
+
 	rules  *redactor
 	stream connector.Stream
 }
@@ -20,6 +23,8 @@ type Preview struct {
 type Previewed struct {
 	Before json.RawMessage `json:"before"`
 	After  json.RawMessage `json:"after,omitempty"`
+	// Repaired says that escapes were replaced that stand for no character.
+	Repaired bool `json:"repaired,omitempty"`
 	// Chat is the token of its chat.
 	Chat string `json:"chat,omitempty"`
 	// Unknown are the members that were never seen before, which are treated as text.
@@ -34,7 +39,7 @@ func NewPreview(p Privacy, s connector.Stream) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Preview{rules, s}, nil
+	return &Preview{rules: rules, stream: s}, nil
 }
 
 // Item shows one item.
@@ -55,6 +60,9 @@ func (v *Preview) Item(raw []byte) Previewed {
 		return shown
 	}
 	shown.Chat = v.rules.chat(v.stream.SourceKey, it.chat(raw))
+	if it.halves && !v.ExactText {
+		data, shown.Repaired = repair(data)
+	}
 	shown.After = data
 	if v.rules.rewrites {
 		shown.After = v.rules.rewriteWith(nil, data, func(name []byte) {

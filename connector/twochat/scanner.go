@@ -19,6 +19,8 @@ type scanner struct {
 	high uint64
 	// deep says that something was nested deeper than maxDepth. It was scanned all the same, to find its end.
 	deep bool
+	// halves says that an escape was met that may need repair: of a zero, or of a half of a character.
+	halves bool
 }
 
 // span is a place in the document; the empty span means that there is none.
@@ -269,6 +271,9 @@ func (s *scanner) escape(i int) int {
 			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
 				return -1
 			}
+		}
+		if high := data[i+2]; high|0x20 == 'd' && data[i+3] > '7' || high == '0' && string(data[i+3:i+6]) == "000" {
+			s.halves = true
 		}
 		return i + 6
 	}

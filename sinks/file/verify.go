@@ -27,6 +27,7 @@ type envelope struct {
 	RecordedTime    time.Time `json:"recordedtime"`
 	Sequence        string    `json:"sequence"`
 	Late            bool      `json:"late"`
+	Repaired        bool      `json:"repaired"`
 }
 
 // verified reads a line that is to be adopted. It accepts the line only if this package would write the same bytes for
@@ -45,7 +46,8 @@ func verified(line []byte) (head, error) {
 	}
 	e := connector.Event{
 		ID: read.ID, Source: read.Source, Type: read.Type, Chat: read.Subject, Time: read.Time, Recorded: read.RecordedTime,
-		SentBy: read.SentBy, DataSchema: read.DataSchema, Sequence: h.seen.Sequence, Late: read.Late, Data: []byte("0"),
+		SentBy: read.SentBy, DataSchema: read.DataSchema, Sequence: h.seen.Sequence, Late: read.Late,
+		Repaired: read.Repaired, Data: []byte("0"),
 	}
 	mark := []byte(`,"data":`)
 	written, _, _ := bytes.Cut(e.AppendJSON(nil), mark)

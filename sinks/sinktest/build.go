@@ -52,7 +52,7 @@ func eventsOf(owner string, stream connector.Stream, from uint64, n int) []conne
 		message := connector.Message{
 			UUID: uuid, Key: connector.MessageKey(uuid), Time: day.Add(time.Duration(sequence) * 1_500 * time.Millisecond),
 			SentBy: []string{"user", "api", "agent", ""}[sequence%4], Chat: connector.HashToken([16]byte{byte(sequence % 5)}),
-			Data: data(uuid, sequence),
+			Data: data(uuid, sequence), Repaired: sequence%8 == 0,
 		}
 		if sequence%7 == 0 {
 			message.Time = time.Time{}

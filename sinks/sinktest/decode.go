@@ -95,6 +95,11 @@ func Decoding(t *testing.T, d Decoder) {
 		},
 		"late, badly": {with(Header{"late", "True"}), "1", "", noBoolean},
 		"late, empty": {with(Header{"late", ""}), "1", "", noBoolean},
+		"repaired": {
+			with(Header{"repaired", "true"}), "1",
+			neededJSON + isJSON + `,"repaired":true,"data":1}`, "",
+		},
+		"repaired, badly": {with(Header{"repaired", "1"}), "1", "", noBoolean},
 		"unknown extensions": {
 			with(Header{"zed", "true"}, Header{"abc", "7"}), "1",
 			neededJSON + isJSON + `,"abc":"7","zed":"true","data":1}`, "",

@@ -34,6 +34,7 @@ func NewClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, erro
 	client, err := twochat.New(twochat.Config{
 		BaseURL: c.TwoChat.BaseURL, Key: c.APIKey, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
 		Version: cli.Version(), Privacy: privacy, Rows: c.Events.Data == config.DataRow,
+		ExactText: c.Events.Text == config.TextExact,
 	})
 	if err != nil {
 		return nil, cli.UsageOf(err)

@@ -17,7 +17,7 @@ type Event struct {
 	Late bool
 	// Chat groups the events for the order within a chat; empty stands for the message's own chat.
 	Chat string
-	// Data is the item as it arrived; nil is not checked.
+	// Data is the item as it arrived, whether or not escapes without a character were replaced; nil is not checked.
 	Data []byte
 }
 
@@ -87,7 +87,7 @@ func (a *Audit) hash(data []byte) [32]byte {
 	if a.Compact {
 		data = compact(data)
 	}
-	return sha256.Sum256(data)
+	return sha256.Sum256(repaired(data))
 }
 
 // Report is what an Audit found. What must be 0 comes first.
