@@ -40,7 +40,8 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/backfill", "cmd/twochat-connector/cli",
 		"cmd/twochat-connector/demo", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config",
-		"connector", "connector/quota", "connector/schema", "connector/twochat", "sinks", "sinks/embedded", "sinks/file",
+		"connector", "connector/quota", "connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks",
+		"sinks/embedded", "sinks/file",
 	},
 	"cmd/twochat-connector/text":    {"config"},
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},

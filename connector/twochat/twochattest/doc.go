@@ -16,6 +16,8 @@
 // The Fake knows what it listed (Truth). An Audit holds the events that a consumer saw against it: what is lost, doubled, out
 // of order, missing in the sequence, invented.
 //
+// Control steers a Fake over HTTP, for tests in other languages: twochat-connector fake serves both.
+//
 // # Testing a consumer
 //
 // Make a Fake with a seed, a Drift and Faults. Let the consumer read from Server.URL for a while; kill and restart it as you

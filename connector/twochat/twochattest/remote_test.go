@@ -1,0 +1,114 @@
+package twochattest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// steer asks the control of a Fake.
+func steer(t *testing.T, f *Fake, method, path, body string) (status int, answer string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Control(f).ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	content, err := io.ReadAll(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, string(content)
+}
+
+func TestControl(t *testing.T) {
+	fake := New(Options{Seed: 3, Numbers: []string{"+15550100100", "+15550100101"}, History: 5})
+	second := "number=%2B15550100101"
+	for _, step := range []struct {
+		path, body string
+		more       int // messages, of the second number
+	}{
+		{"append?count=3&" + second, "", 3},
+		{"append?" + second, "", 1},
+		{"late?depth=2&" + second, "", 1},
+		{"backdated?" + second, "", 1},
+		{"skeleton?" + second, "", 1},
+		{"edit?position=0&" + second, "", 0},
+		{"delete?position=1&" + second, "", 0},
+		{"poison?kind=no+id&" + second, "", 1},
+		{"next", `[{"kind":"status","status":503,"retry_after":1},{"kind":"truncated"},{}]`, 0},
+		{"faults?rate=0.5", "", 0},
+		{"quiet", "", 0},
+		{"resume", "", 0},
+	} {
+		before := len(fake.Truth("+15550100101"))
+		status, answer := steer(t, fake, http.MethodPost, "/fake/"+step.path, step.body)
+		var got struct{ UUIDs []string }
+		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != http.StatusOK {
+			t.Errorf("%s: %d, %s", step.path, status, answer)
+		}
+		if more := len(fake.Truth("+15550100101")) - before; more != step.more {
+			t.Errorf("%s: %d more messages", step.path, more)
+		}
+	}
+	if first := len(fake.Truth("")); first != 5 {
+		t.Errorf("the first number has %d messages", first)
+	}
+	_, lines := steer(t, fake, http.MethodGet, "/fake/truth?"+second, "")
+	edited, deleted, poisoned := 0, 0, 0
+	for line := range strings.Lines(lines) {
+		var m truth
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case m.Poison != "":
+			poisoned++
+		case !json.Valid([]byte(m.Item)) || m.UUID == "":
+			t.Errorf("%s", line)
+		}
+		edited += m.Edits
+		if m.Deleted {
+			deleted++
+		}
+	}
+	if edited != 1 || deleted != 1 || poisoned != 1 {
+		t.Errorf("%d edited, %d deleted, %d poisoned", edited, deleted, poisoned)
+	}
+	_, numbers := steer(t, fake, http.MethodGet, "/fake/numbers", "")
+	if numbers != `{"numbers":["+15550100100","+15550100101"]}`+"\n" {
+		t.Error(numbers)
+	}
+	steer(t, fake, http.MethodPost, "/fake/replace?count=7&"+second, "")
+	steer(t, fake, http.MethodPost, "/fake/clear", "")
+}
+
+func TestControl_Refuses(t *testing.T) {
+	fake := New(Options{Seed: 3})
+	for path, want := range map[string]int{
+		"append?number=%2B1": 404, "append?count=-1": 400, "append?count=100001": 400, "append?count=x": 400,
+		"late?depth=x":      400,
+		"delete?position=0": 400,
+		"edit?position=5":   400, "poison?kind=x": 400, "replace?count=x": 400,
+		"faults?rate=2": 400, "faults": 400, "next": 400, "nothing": 404,
+	} {
+		if status, answer := steer(t, fake, http.MethodPost, "/fake/"+path, "{"); status != want {
+			t.Errorf("%s: %d, %s", path, status, answer)
+		}
+	}
+	if status, _ := steer(t, fake, http.MethodPost, "/fake/next", `[{"kind":"status"}]`); status != 400 {
+		t.Errorf("a status that is none: %d", status)
+	}
+	if status, _ := steer(t, fake, http.MethodGet, "/fake/append", ""); status != 405 {
+		t.Errorf("GET changes something: %d", status)
+	}
+	for _, path := range []string{"late", "backdated", "skeleton", "clear", "replace?count=0", "edit?position=7"} {
+		status, answer := steer(t, New(Options{Seed: 3}), http.MethodPost, "/fake/"+path, "")
+		if status != 200 && status != 400 {
+			t.Errorf("%s of an empty list: %d, %s", path, status, answer)
+		}
+	}
+	if len(fake.Truth("")) != 0 {
+		t.Error("something was changed")
+	}
+}
