@@ -151,6 +151,6 @@ func (h *History) stray(key connector.Key, real int) error {
 	}
 	h.search = newSearch(real)
 	h.search.home, h.search.tried = h.home, false
-	h.begin()
+	h.descent.begin()
 	return reader.ErrMoved
 }

@@ -50,17 +50,22 @@ type History struct {
 	// head is the seam of page 0, seam that of the page below it that was shown last.
 	head, seam seam
 	ordered    bool // pages were asked for one after the other since a walk began
-	// first and high bound the pages asked for since base was set; last is the newest one asked for.
-	first, high, last int
-	// shown is home as of the first page 0 that was shown since a walk from there had to begin again; torn says that another
-	// page 0 was shown from elsewhere.
-	shown int
-	torn  bool
+	high       int  // the last of the pages asked for since base was set
+	descent    descent
 	// zones holds, of the first pages, what they showed of the floor.
 	zones  map[int]zone
 	second connector.Fingerprint      // of page 1
 	strays map[connector.Key]int      // how often a message of the floor stood out of place while its top stayed
 	twice  map[connector.Key]struct{} // listed twice for good
+}
+
+// descent is what was asked for since a walk from page 0 began.
+type descent struct {
+	first, last int // the first and the newest page
+	// shown is home as of the first page 0 that was shown since a walk from there had to begin again; torn says that another
+	// page 0 was shown from elsewhere.
+	shown int
+	torn  bool
 }
 
 // walkAhead is how far a walk may read ahead of itself: more than a batch of pages. A request further down begins something new.
@@ -71,8 +76,9 @@ const walkAhead = 64
 // messages a full page has.
 func New(pages connector.Pages, live connector.Stream, checkpoint connector.Checkpoint, page int) *History {
 	h := &History{
-		pages: pages, live: live, floor: make(map[connector.Key]int, len(checkpoint.Floor)), size: max(1, page), first: math.MaxInt, shown: -1, head: seam{number: -1}, seam: seam{number: -1},
-		zones: map[int]zone{}, strays: map[connector.Key]int{}, twice: map[connector.Key]struct{}{},
+		pages: pages, live: live, floor: make(map[connector.Key]int, len(checkpoint.Floor)), size: max(1, page), head: seam{number: -1}, seam: seam{number: -1},
+		descent: descent{first: math.MaxInt, shown: -1},
+		zones:   map[int]zone{}, strays: map[connector.Key]int{}, twice: map[connector.Key]struct{}{},
 	}
 	for i, key := range checkpoint.Floor {
 		if _, again := h.floor[key]; !again {
@@ -128,7 +134,7 @@ func (h *History) zero(ctx context.Context) (connector.Page, error) {
 	}
 	// The Reader takes an unchanged page 0 for proof that page 1 stood still, as nothing lies above a list's top. Here
 	// something does: a message may have been deleted there and another one added.
-	if h.last == 1 && page.Fingerprint != "" {
+	if h.descent.last == 1 && page.Fingerprint != "" {
 		again, err := h.pages.Page(ctx, h.live, h.base+1, "")
 		if err != nil {
 			return connector.Page{}, err
@@ -137,15 +143,15 @@ func (h *History) zero(ctx context.Context) (connector.Page, error) {
 			page.Fingerprint += "\n" + again.Fingerprint
 		}
 	}
-	h.last = 0
-	if h.shown < 0 || h.shown == h.home {
+	h.descent.last = 0
+	if h.descent.shown < 0 || h.descent.shown == h.home {
 		h.head = seamOf(0, raw)
 	}
 	switch {
-	case h.shown < 0:
-		h.shown = h.home
-	case h.shown != h.home:
-		h.torn = true
+	case h.descent.shown < 0:
+		h.descent.shown = h.home
+	case h.descent.shown != h.home:
+		h.descent.torn = true
 	}
 	return page, nil
 }
@@ -155,28 +161,28 @@ func (h *History) zero(ctx context.Context) (connector.Page, error) {
 func (h *History) enter(ctx context.Context, number int) (base int, next bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ordered = number == 1 && h.last == 0 || number < h.first || h.ordered && number <= h.high+1
+	h.ordered = number == 1 && h.descent.last == 0 || number < h.descent.first || h.ordered && number <= h.high+1
 	next = h.ordered && (number > h.high || h.above(number).number == number-1)
 	switch {
-	case number == 1 && (h.last == 0 || h.first == 1) && h.shown >= 0:
-		if h.torn { // which page 0 does this page go on from?
-			h.begin()
+	case number == 1 && (h.descent.last == 0 || h.descent.first == 1) && h.descent.shown >= 0:
+		if h.descent.torn { // which page 0 does this page go on from?
+			h.descent.begin()
 			return 0, false, reader.ErrMoved
 		}
-		h.from(h.shown)
-		h.first, h.high = 1, max(1, h.highOf(1))
-	case number < h.first:
+		h.from(h.descent.shown)
+		h.descent.first, h.high = 1, max(1, h.highOf(1))
+	case number < h.descent.first:
 		if _, _, err := h.find(ctx); err != nil {
 			return 0, false, err
 		}
 		h.from(h.home)
-		h.first, h.high = number, number
+		h.descent.first, h.high = number, number
 	case number > h.high+walkAhead:
-		h.first, h.high = number, number
+		h.descent.first, h.high = number, number
 	default:
 		h.high = max(h.high, number)
 	}
-	h.last = number
+	h.descent.last = number
 	return h.base, next, nil
 }
 
@@ -191,11 +197,11 @@ func (h *History) from(base int) {
 
 // highOf is how far a walk that began at a page has come.
 func (h *History) highOf(first int) int {
-	if h.first != first {
+	if h.descent.first != first {
 		return first
 	}
 	return h.high
 }
 
 // begin forgets which page 0 was shown: the next walk from there reads it anew.
-func (h *History) begin() { h.shown, h.torn, h.first, h.last = -1, false, math.MaxInt, 0 }
+func (d *descent) begin() { d.shown, d.torn, d.first, d.last = -1, false, math.MaxInt, 0 }

@@ -45,16 +45,27 @@ type Budget struct {
 	descs  creditDescs
 
 	mu      sync.Mutex
+	account accountUse
+	month   monthState
+	state   BudgetState
+	usedUp  time.Time // when the budget is used up at this rate, or was found to be; zero where it lasts
+	closed  bool      // no call is let go, and the log was told so
+}
+
+// accountUse is what is known of the account's usage. Its owner guards it.
+type accountUse struct {
+	config  BudgetConfig
 	last    AccountUsage   // the newest that is believed; At is zero before the first
 	lower   *AccountUsage  // one below it, which the next has to confirm
 	max     int64          // the newest Max that was said
 	asked   time.Time      // of the newest reading, whatever it said
 	history []AccountUsage // of the last day, oldest first
-	begun   time.Time      // when the month began, as far as is known
-	learned bool           // begun is of a drop that was seen
-	state   BudgetState
-	usedUp  time.Time // when the budget is used up at this rate, or was found to be; zero where it lasts
-	closed  bool      // no call is let go, and the log was told so
+}
+
+// monthState is when the account's month began. Its owner guards it.
+type monthState struct {
+	begun   time.Time // as far as is known
+	learned bool      // begun is of a drop that was seen
 }
 
 // BudgetState says how the budget stands.
@@ -86,7 +97,7 @@ const (
 
 // NewBudget makes a budget of which nothing is known yet.
 func NewBudget(c BudgetConfig) *Budget {
-	return &Budget{config: c, descs: newCreditDescs(), state: BudgetUnknown}
+	return &Budget{config: c, descs: newCreditDescs(), account: accountUse{config: c}, state: BudgetUnknown}
 }
 
 // Read takes a reading of the account's usage, not older than the one before, and says in the log what changed by it.
@@ -97,16 +108,16 @@ func (b *Budget) Read(u AccountUsage) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	first := b.asked.IsZero()
-	b.asked = u.At
+	first := b.account.asked.IsZero()
+	b.account.asked = u.At
 	if u.Max > 0 {
-		b.max = u.Max
+		b.account.max = u.Max
 	}
 	if u.Used > 0 && b.believe(u) {
-		b.last = u
-		b.history = append(b.history, u)
-		for len(b.history) > 1 && u.At.Sub(b.history[1].At) >= lastDay {
-			b.history = b.history[1:]
+		b.account.last = u
+		b.account.history = append(b.account.history, u)
+		for len(b.account.history) > 1 && u.At.Sub(b.account.history[1].At) >= lastDay {
+			b.account.history = b.account.history[1:]
 		}
 	}
 	b.judge(first)
@@ -117,36 +128,36 @@ func (b *Budget) Read(u AccountUsage) {
 // wrong once. Less than half of what it was is a month that began anew, anything else a correction.
 func (b *Budget) believe(u AccountUsage) bool {
 	switch {
-	case b.last.At.IsZero():
-		if !b.learned {
-			b.begun = u.At
+	case b.account.last.At.IsZero():
+		if !b.month.learned {
+			b.month.begun = u.At
 		}
 		return true
-	case u.Used >= b.last.Used:
-		b.lower = nil
+	case u.Used >= b.account.last.Used:
+		b.account.lower = nil
 		return true
-	case b.lower == nil:
-		b.lower = &u
+	case b.account.lower == nil:
+		b.account.lower = &u
 		return false
 	}
-	low := *b.lower
-	b.lower, b.history = nil, nil
-	if low.Used < b.last.Used/2 {
-		b.begun, b.learned = low.At, true
-		b.history = []AccountUsage{low}
-		b.config.Logger.Info("the account's month began anew", "calls_used_before", b.last.Used, "next", b.reset(u.At))
+	low := *b.account.lower
+	b.account.lower, b.account.history = nil, nil
+	if low.Used < b.account.last.Used/2 {
+		b.month.begun, b.month.learned = low.At, true
+		b.account.history = []AccountUsage{low}
+		b.config.Logger.Info("the account's month began anew", "calls_used_before", b.account.last.Used, "next", b.month.reset(u.At))
 	}
 	return true
 }
 
 // reset is when the account's month begins anew, as far as is known; it may be past for a learned one that is overdue.
-func (b *Budget) reset(now time.Time) time.Time {
-	if b.learned {
-		if next := monthAfter(b.begun); now.Before(next.Add(overdue)) {
+func (m *monthState) reset(now time.Time) time.Time {
+	if m.learned {
+		if next := monthAfter(m.begun); now.Before(next.Add(overdue)) {
 			return next
 		}
 	}
-	next := b.begun.Add(longestMonth)
+	next := m.begun.Add(longestMonth)
 	if now.Before(next) {
 		return next
 	}
@@ -168,10 +179,10 @@ func monthsAfter(t time.Time, n int) time.Time {
 func (b *Budget) MonthBegun() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.learned {
+	if !b.month.learned {
 		return time.Time{}
 	}
-	return b.begun
+	return b.month.begun
 }
 
 // Recall takes over when the account's month was seen to begin anew by an earlier process, or by another one. Where it should
@@ -179,19 +190,19 @@ func (b *Budget) MonthBegun() time.Time {
 func (b *Budget) Recall(now, begun time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if begun.IsZero() || begun.After(now) || b.learned && !begun.After(b.begun) {
+	if begun.IsZero() || begun.After(now) || b.month.learned && !begun.After(b.month.begun) {
 		return
 	}
 	latest := begun
 	for n := 1; !monthsAfter(begun, n).After(now); n++ {
 		latest = monthsAfter(begun, n)
 	}
-	b.begun, b.learned = latest, true
+	b.month.begun, b.month.learned = latest, true
 }
 
 // timeLeft is how long what is left has to last.
-func (b *Budget) timeLeft(now time.Time) time.Duration {
-	left := b.reset(now).Sub(now)
+func (m *monthState) timeLeft(now time.Time) time.Duration {
+	left := m.reset(now).Sub(now)
 	if left <= 0 { // overdue
 		return lastDay
 	}
@@ -199,34 +210,34 @@ func (b *Budget) timeLeft(now time.Time) time.Duration {
 }
 
 // total is the budget of a month; 0 where it is not known.
-func (b *Budget) total() int64 {
-	if b.config.Monthly > 0 {
-		return b.config.Monthly
+func (a *accountUse) total() int64 {
+	if a.config.Monthly > 0 {
+		return a.config.Monthly
 	}
-	return b.max / 2
+	return a.max / 2
 }
 
 // known says whether there is anything to reckon with.
-func (b *Budget) known() bool { return b.total() > 0 && !b.last.At.IsZero() }
+func (a *accountUse) known() bool { return a.total() > 0 && !a.last.At.IsZero() }
 
 // used is the account's usage by now: what it said, and what this process has called since.
-func (b *Budget) used(own int64) int64 { return b.last.Used + max(0, own-b.last.own) }
+func (a *accountUse) used(own int64) int64 { return a.last.Used + max(0, own-a.last.own) }
 
 // left is what may be used, the reserve included.
-func (b *Budget) left(own int64) int64 { return max(0, b.total()-b.used(own)) }
+func (a *accountUse) left(own int64) int64 { return max(0, a.total()-a.used(own)) }
 
 // spendable is what may be used, but for the reserve.
-func (b *Budget) spendable(own int64) float64 {
-	return max(0, float64(b.total())*(1-reserveShare)-float64(b.used(own)))
+func (a *accountUse) spendable(own int64) float64 {
+	return max(0, float64(a.total())*(1-reserveShare)-float64(a.used(own)))
 }
 
 // rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 where they were
 // observed for less than the least time.
-func (b *Budget) rates(least time.Duration) (all, others float64) {
-	if len(b.history) < 2 {
+func (a *accountUse) rates(least time.Duration) (all, others float64) {
+	if len(a.history) < 2 {
 		return 0, 0
 	}
-	from, to := b.history[0], b.history[len(b.history)-1]
+	from, to := a.history[0], a.history[len(a.history)-1]
 	span := to.At.Sub(from.At)
 	if span < least {
 		return 0, 0

@@ -39,18 +39,18 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 	defer b.mu.Unlock()
 	stopped := !b.open(now, own)
 	s := BudgetStatus{
-		State: b.state, Asked: b.asked, Budget: b.total(), UsedUp: b.usedUp, Stops: b.config.Stop,
-		Stopped: stopped, Plan: b.max, PlanSpent: b.planSpent(own),
+		State: b.state, Asked: b.account.asked, Budget: b.account.total(), UsedUp: b.usedUp, Stops: b.config.Stop,
+		Stopped: stopped, Plan: b.account.max, PlanSpent: b.account.planSpent(own),
 	}
-	if b.known() {
-		s.Used, s.Left, s.Reserve = b.used(own), b.left(own), min(b.left(own), b.reserve())
-		s.Reset, s.ResetLearned = b.reset(now), b.learned && b.reset(now).Equal(monthAfter(b.begun))
+	if b.account.known() {
+		s.Used, s.Left, s.Reserve = b.account.used(own), b.account.left(own), min(b.account.left(own), b.account.reserve())
+		s.Reset, s.ResetLearned = b.month.reset(now), b.month.learned && b.month.reset(now).Equal(monthAfter(b.month.begun))
 	}
 	s.Text = s.words()
 	return s
 }
 
-func (b *Budget) reserve() int64 { return int64(float64(b.total()) * reserveShare) }
+func (a *accountUse) reserve() int64 { return int64(float64(a.total()) * reserveShare) }
 
 // UsedUp is when the budget would be used up at so many calls a day, of all integrations together, beginning now; zero where it lasts
 // until the account's month begins anew, or where nothing is known.
@@ -58,15 +58,15 @@ func (b *Budget) UsedUp(now time.Time, callsADay float64) time.Time {
 	own := b.config.Own()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.known() {
+	if !b.account.known() {
 		return time.Time{}
 	}
-	return b.exhausted(now, float64(b.left(own)), callsADay/lastDay.Seconds(), 0)
+	return b.exhausted(now, float64(b.account.left(own)), callsADay/lastDay.Seconds(), 0)
 }
 
 // exhausted is when so many calls are used up at so many a second, if that is before the month's end and the margin after it.
 func (b *Budget) exhausted(now time.Time, left, rate float64, margin time.Duration) time.Time {
-	within := b.timeLeft(now) + margin
+	within := b.month.timeLeft(now) + margin
 	if rate <= 0 || left >= rate*within.Seconds() {
 		return time.Time{}
 	}
@@ -85,33 +85,33 @@ func (b *Budget) judge(first bool) {
 	case BudgetUnknown:
 		log.Warn("no monthly budget can be kept: the account does not say how many calls it has and has used", "hint", "set poll.monthly_credits, if only the plan's size is missing")
 	case BudgetShort:
-		log.Warn("the month's budget of calls will not last at this rate; polling becomes slower", "calls_used", b.last.Used, "budget", b.total(),
-			"used_up", b.usedUp, "month_ends", b.reset(b.last.At), "hint", "raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
+		log.Warn("the month's budget of calls will not last at this rate; polling becomes slower", "calls_used", b.account.last.Used, "budget", b.account.total(),
+			"used_up", b.usedUp, "month_ends", b.month.reset(b.account.last.At), "hint", "raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
 	case BudgetSpent:
-		if b.config.Stop && b.left(b.last.own) <= 0 {
+		if b.config.Stop && b.account.left(b.account.last.own) <= 0 {
 			return // which is said where the calls end
 		}
 		if b.config.Stop {
-			log.Warn("only the reserve of the month's budget of calls is left; polling is ten times slower, and ends with the last of them", "calls_used", b.last.Used,
-				"budget", b.total(), "month_ends", b.reset(b.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
+			log.Warn("only the reserve of the month's budget of calls is left; polling is ten times slower, and ends with the last of them", "calls_used", b.account.last.Used,
+				"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
 			return
 		}
-		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's month begins anew", "calls_used", b.last.Used,
-			"budget", b.total(), "month_ends", b.reset(b.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
+		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's month begins anew", "calls_used", b.account.last.Used,
+			"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
 	case BudgetLasts:
 		if was != BudgetUnknown {
-			log.Info("the month's budget of calls lasts again", "calls_used", b.last.Used, "budget", b.total())
+			log.Info("the month's budget of calls lasts again", "calls_used", b.account.last.Used, "budget", b.account.total())
 		}
 	}
 }
 
 // outlook is the state that the last reading leads to, and when the budget is used up.
 func (b *Budget) outlook() (BudgetState, time.Time) {
-	if !b.known() {
+	if !b.account.known() {
 		return BudgetUnknown, time.Time{}
 	}
-	at := b.last.At
-	if b.spendable(b.last.own) <= 0 {
+	at := b.account.last.At
+	if b.account.spendable(b.account.last.own) <= 0 {
 		if b.state == BudgetSpent {
 			at = b.usedUp
 		}
@@ -121,8 +121,8 @@ func (b *Budget) outlook() (BudgetState, time.Time) {
 	if b.state == BudgetShort {
 		margin = lastDay // no flicker where it just lasts
 	}
-	rate, _ := b.rates(foreseeable)
-	if usedUp := b.exhausted(at, float64(b.left(b.last.own)), rate, margin); !usedUp.IsZero() {
+	rate, _ := b.account.rates(foreseeable)
+	if usedUp := b.exhausted(at, float64(b.account.left(b.account.last.own)), rate, margin); !usedUp.IsZero() {
 		return BudgetShort, usedUp
 	}
 	return BudgetLasts, time.Time{}
@@ -208,16 +208,16 @@ func (b *Budget) Collect(to chan<- prometheus.Metric) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	gauge := func(d *prometheus.Desc, v float64) { to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
-	if !b.last.At.IsZero() {
-		gauge(b.descs.used, float64(b.used(own)))
+	if !b.account.last.At.IsZero() {
+		gauge(b.descs.used, float64(b.account.used(own)))
 	}
-	if b.total() > 0 {
-		gauge(b.descs.budget, float64(b.total()))
+	if b.account.total() > 0 {
+		gauge(b.descs.budget, float64(b.account.total()))
 	}
 	var reset time.Time
-	if b.known() {
-		gauge(b.descs.left, float64(b.left(own)))
-		reset = b.reset(b.asked)
+	if b.account.known() {
+		gauge(b.descs.left, float64(b.account.left(own)))
+		reset = b.month.reset(b.account.asked)
 	}
 	gauge(b.descs.forecast, unix(b.usedUp))
 	gauge(b.descs.reset, unix(reset))

@@ -23,10 +23,10 @@ func (b *Budget) Pace(now time.Time, wanted time.Duration) time.Duration {
 	own := b.config.Own()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.known() {
+	if !b.account.known() {
 		return wanted
 	}
-	even := float64(b.config.Streams) * longestMonth.Seconds() / float64(b.total())
+	even := float64(b.config.Streams) * longestMonth.Seconds() / float64(b.account.total())
 	slow := spentFactor * max(wanted.Seconds(), even)
 	slow = min(slow, max(longestPace.Seconds(), spentFactor*wanted.Seconds()))
 	pace := min(b.pace(now, own), slow)
@@ -35,12 +35,12 @@ func (b *Budget) Pace(now time.Time, wanted time.Duration) time.Duration {
 
 // pace is the interval in seconds at which what is left lasts, without bounds.
 func (b *Budget) pace(now time.Time, own int64) float64 {
-	spendable := b.spendable(own)
+	spendable := b.account.spendable(own)
 	if spendable <= 0 {
 		return math.Inf(1)
 	}
-	seconds := b.timeLeft(now).Seconds()
-	_, others := b.rates(measured)
+	seconds := b.month.timeLeft(now).Seconds()
+	_, others := b.account.rates(measured)
 	return float64(b.config.Streams) * seconds / max(spendable-others*seconds, spendable*(1-othersShare))
 }
 
@@ -53,7 +53,7 @@ func (b *Budget) SweepEvery(now time.Time, base time.Duration) time.Duration {
 	own := b.config.Own()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.known() {
+	if !b.account.known() {
 		return base
 	}
 	factor := min(max(2*b.pace(now, own)/b.config.Interval.Seconds(), 1), LongestSweep)

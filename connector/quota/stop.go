@@ -31,9 +31,9 @@ func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
 func (b *Budget) Spent() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.planSpent(b.config.Own()) {
+	if b.account.planSpent(b.config.Own()) {
 		return &connector.PageError{
-			Fault: connector.FaultCredits, Err: fmt.Errorf("all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.max),
+			Fault: connector.FaultCredits, Err: fmt.Errorf("all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.account.max),
 			Hint: "get a larger plan at 2Chat, or wait until the account's month begins anew; no setting of the connector makes more calls",
 		}
 	}
@@ -55,45 +55,45 @@ func (*spentError) Hint() string {
 }
 
 // planSpent says whether the account has used all calls of its plan.
-func (b *Budget) planSpent(own int64) bool { return b.max > 0 && b.known() && b.used(own) >= b.max }
+func (a *accountUse) planSpent(own int64) bool { return a.max > 0 && a.known() && a.used(own) >= a.max }
 
 // Pays says whether the call that makes it so many of this process is within the budget.
 func (b *Budget) Pays(own int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.config.Stop || !b.known() || b.used(own) <= b.total()
+	return !b.config.Stop || !b.account.known() || b.account.used(own) <= b.account.total()
 }
 
 // open is Open, and says in the log what changes by it.
 func (b *Budget) open(now time.Time, own int64) bool {
-	closed := b.config.Stop && b.known() && b.left(own) <= 0
+	closed := b.config.Stop && b.account.known() && b.account.left(own) <= 0
 	if closed == b.closed {
 		return !closed
 	}
 	b.closed = closed
 	if !closed {
-		b.config.Logger.Info("calls are made again", "calls_used", b.used(own), "budget", b.total())
+		b.config.Logger.Info("calls are made again", "calls_used", b.account.used(own), "budget", b.account.total())
 		return true
 	}
 	if b.state != BudgetSpent {
 		b.state, b.usedUp = BudgetSpent, now
 	}
 	hint := errSpent.Hint()
-	if b.planSpent(own) {
+	if b.account.planSpent(own) {
 		hint = "get a larger plan at 2Chat, or wait until the account's month begins anew"
 	}
-	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's month begins anew", "calls_used", b.used(own),
-		"budget", b.total(), "plan", b.max, "next_attempt", b.nextReading(), "hint", hint)
+	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's month begins anew", "calls_used", b.account.used(own),
+		"budget", b.account.total(), "plan", b.account.max, "next_attempt", b.nextReading(), "hint", hint)
 	return false
 }
 
 // nextReading is when the account is worth a call again while nothing else is: when its month should have begun anew.
 func (b *Budget) nextReading() time.Time {
-	if b.lower != nil {
-		return b.asked.Add(confirming)
+	if b.account.lower != nil {
+		return b.account.asked.Add(confirming)
 	}
-	if next := b.reset(b.asked); next.After(b.asked) {
+	if next := b.month.reset(b.account.asked); next.After(b.account.asked) {
 		return next
 	}
-	return b.asked.Add(overdueReading)
+	return b.account.asked.Add(overdueReading)
 }
