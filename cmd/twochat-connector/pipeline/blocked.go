@@ -19,11 +19,11 @@ func (b blockedPages) Page(ctx context.Context, s connector.Stream, number int,
 ) (connector.Page, error) {
 	page, err := b.Pages.Page(ctx, s, number, held)
 	if ofAccount(err) {
-		b.pipeline.askAccountOnce()
+		b.pipeline.recorded.askAccountOnce()
 	} else if err == nil {
-		b.pipeline.accountFits()
+		b.pipeline.recorded.accountFits()
 	}
-	return page, OfBlocked(err, b.pipeline.blocked())
+	return page, OfBlocked(err, b.pipeline.recorded.blocked())
 }
 
 // ofAccount says whether a fault is an answer about the account: its key, its credits, its rights.
@@ -45,24 +45,3 @@ func OfBlocked(err error, blocked bool) error {
 		Err: errors.New("2Chat says that the account is blocked"), Hint: BlockedHint,
 	}
 }
-
-// blocked says whether the account was blocked when it was read last.
-func (l *Pipeline) blocked() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.account != nil && l.account.Blocked
-}
-
-// askAccountOnce has the account read again, once for each time that its pages cease to be read: it may have been
-// blocked since.
-func (l *Pipeline) askAccountOnce() {
-	if l.doubted.CompareAndSwap(false, true) {
-		select {
-		case l.doubts <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// accountFits notes that pages are read.
-func (l *Pipeline) accountFits() { l.doubted.Store(false) }

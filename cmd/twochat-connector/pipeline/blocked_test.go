@@ -31,7 +31,7 @@ func TestBlockedPages(t *testing.T) {
 	} {
 		for _, blocked := range []bool{true, false} {
 			test.fault.Err = errors.New("no")
-			l := &Pipeline{doubts: make(chan struct{}, 1), account: &accountReport{Blocked: blocked}}
+			l := &Pipeline{recorded: recordedState{doubts: make(chan struct{}, 1), account: &accountReport{Blocked: blocked}}}
 			pages := blockedPages{&answeredPages{&test.fault}, l}
 			_, err := pages.Page(t.Context(), connector.Stream{}, 0, "")
 			var got *connector.PageError
@@ -50,7 +50,7 @@ func TestBlockedPages(t *testing.T) {
 
 // The account is asked again when its pages cease to be read, once until they are read again: each time is a call.
 func TestBlockedPages_AskTheAccountOnce(t *testing.T) {
-	l := &Pipeline{doubts: make(chan struct{}, 1)}
+	l := &Pipeline{recorded: recordedState{doubts: make(chan struct{}, 1)}}
 	answer := &answeredPages{}
 	pages := blockedPages{answer, l}
 	asked := 0
@@ -58,7 +58,7 @@ func TestBlockedPages_AskTheAccountOnce(t *testing.T) {
 		answer.err = err
 		_, _ = pages.Page(t.Context(), connector.Stream{}, 0, "")
 		select {
-		case <-l.doubts:
+		case <-l.recorded.doubts:
 			asked++
 		default:
 		}

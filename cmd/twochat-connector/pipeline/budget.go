@@ -40,26 +40,14 @@ func (l *Pipeline) watchAccount(ctx context.Context, read bool) {
 		if due, open := l.budget.Open(time.Now()); !open && read {
 			wait = max(0, time.Until(due))
 		}
-		l.mu.Lock()
-		l.accountDue = time.Now().Add(wait)
-		l.mu.Unlock()
-		if l.untilAccountDue(ctx, wait) != nil || l.whilePaid(ctx) != nil || l.limiter.Wait(ctx, quota.Live) != nil {
+		l.recorded.mu.Lock()
+		l.recorded.accountDue = time.Now().Add(wait)
+		l.recorded.mu.Unlock()
+		if l.recorded.untilAccountDue(ctx, wait) != nil || l.whilePaid(ctx) != nil || l.limiter.Wait(ctx, quota.Live) != nil {
 			return
 		}
 		read = l.readAccount(ctx)
 	}
-}
-
-// untilAccountDue waits until the account is to be read: after so long, or as soon as it is doubted.
-func (l *Pipeline) untilAccountDue(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-l.doubts:
-	case <-ctx.Done():
-	}
-	return ctx.Err()
 }
 
 // whilePaid waits while the budget pays for nothing, until the account's month should have begun anew: reading it is a call too.
@@ -69,9 +57,9 @@ func (l *Pipeline) whilePaid(ctx context.Context) error {
 		if open || !due.After(time.Now()) {
 			return ctx.Err()
 		}
-		l.mu.Lock()
-		l.accountDue = due
-		l.mu.Unlock()
+		l.recorded.mu.Lock()
+		l.recorded.accountDue = due
+		l.recorded.mu.Unlock()
 		if err := connector.Sleep(ctx, time.Until(due)); err != nil {
 			return err
 		}
@@ -107,12 +95,12 @@ func (l *Pipeline) readAccount(ctx context.Context) bool {
 	}
 	l.calls.Add(1)
 	info, err := l.Client.Info(ctx)
-	l.mu.Lock()
-	was, failing := l.account, l.accountCause
-	l.mu.Unlock()
+	l.recorded.mu.Lock()
+	was, failing := l.recorded.account, l.recorded.accountCause
+	l.recorded.mu.Unlock()
 	if err != nil {
 		if ctx.Err() == nil && failing != err.Error() {
-			l.noteAccount(was, err.Error())
+			l.recorded.noteAccount(was, err.Error())
 			l.Logger.Warn("the account's limits and usage cannot be read; what is known of them stays in force until they can", "requests_per_minute", l.rate.Load(), "cause", err)
 		}
 		return false
@@ -126,7 +114,7 @@ func (l *Pipeline) readAccount(ctx context.Context) bool {
 	if info.Blocked {
 		said.Hint = BlockedHint
 	}
-	l.noteAccount(said, "")
+	l.recorded.noteAccount(said, "")
 	if info.Blocked && (was == nil || !was.Blocked) {
 		l.Logger.Warn("the account is blocked at 2Chat", "hint", BlockedHint, "next_attempt", now.Add(AccountEvery).UTC().Truncate(time.Minute))
 	}
@@ -135,13 +123,6 @@ func (l *Pipeline) readAccount(ctx context.Context) bool {
 	}
 	l.budget.Read(quota.AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
 	return true
-}
-
-// noteAccount records what the account said, and why it could not be read since.
-func (l *Pipeline) noteAccount(said *accountReport, cause string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.account, l.accountCause = said, cause
 }
 
 // budgetCost is what the month's budget makes of a configuration's cost.

@@ -44,17 +44,8 @@ type Pipeline struct {
 	inFlight atomic.Int64 // of them, pages that have not come yet
 	budget   *quota.Budget
 	workers  []*streamWorker
-	doubted  atomic.Bool   // the account is to be read again, or was, since its pages ceased to be read
-	doubts   chan struct{} // that it is
-	watchdog *watchdog     // of asking the sink before the streams begin
-
-	mu      sync.Mutex
-	sinkOK  bool           // the sink was asked and refused nothing
-	waiting cli.Problem    // why the sink could not be asked yet, and what to do
-	account *accountReport // what it said last; nil before the first answer
-	// accountCause is why it could not be read since.
-	accountCause string
-	accountDue   time.Time // when it is asked again
+	watchdog *watchdog // of asking the sink before the streams begin
+	recorded recordedState
 }
 
 // streamWorker is one stream's part of the pipeline.
@@ -73,7 +64,7 @@ const DefaultRequestsPerMinute = 10
 // New puts the parts together. It does no I/O.
 func New(p Parts) *Pipeline {
 	c := p.Config
-	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), doubts: make(chan struct{}, 1)}
+	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger, doubts: make(chan struct{}, 1)}}
 	l.watchdog = newWatchdog(l.started)
 	l.Claims = ClaimsOf(c, p.Privacy, l.Instance, p.Overrides)
 	rate := int64(DefaultRequestsPerMinute)
@@ -234,9 +225,9 @@ func (l *Pipeline) prepare(ctx context.Context) error {
 			return err
 		}
 		if err == nil {
-			return l.judge(findings)
+			return l.recorded.judge(findings)
 		}
-		l.notReached(err)
+		l.recorded.notReached(err)
 		if connector.Sleep(ctx, policy.NextBackOff()) != nil {
 			return nil
 		}
@@ -250,39 +241,4 @@ func (l *Pipeline) askSink(ctx context.Context) ([]connector.Finding, error) {
 		create = l.Sink.Create
 	}
 	return AskSink(ctx, l.Sink, l.Claims, create, l.Logger)
-}
-
-// notReached records and says, once for each cause, why the sink could not be asked.
-func (l *Pipeline) notReached(err error) {
-	now := sinkTrouble(err)
-	l.mu.Lock()
-	news := l.waiting != now
-	l.waiting = now
-	l.mu.Unlock()
-	if news {
-		l.Logger.Warn("the sink cannot be reached; nothing is polled until it can", "cause", now.Text, "hint", now.Hint)
-	}
-}
-
-// judge ends the start where a finding refuses it, and says the warnings once.
-func (l *Pipeline) judge(findings []connector.Finding) error {
-	var refused cli.RefusedError
-	for _, finding := range findings {
-		switch finding.Level {
-		case connector.FindingRefused:
-			refused = append(refused, finding)
-		case connector.FindingWarning:
-			l.Logger.Warn("the sink's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Hint)
-		}
-	}
-	if refused != nil {
-		return refused
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.waiting != (cli.Problem{}) {
-		l.Logger.Info("the sink is reached")
-	}
-	l.sinkOK, l.waiting = true, cli.Problem{}
-	return nil
 }

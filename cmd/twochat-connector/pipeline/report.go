@@ -70,17 +70,17 @@ type StreamReport struct {
 
 // Report is the record as it stands. It may be called from any goroutine.
 func (l *Pipeline) Report(now time.Time) Report {
-	l.mu.Lock()
+	l.recorded.mu.Lock()
 	sink := sinkReport{
-		Kind: l.Config.Sink.Chosen()[0], Promise: l.Sink.Promise(), Checked: l.sinkOK,
-		Waiting: l.waiting.Text, Hint: l.waiting.Hint,
+		Kind: l.Config.Sink.Chosen()[0], Promise: l.Sink.Promise(), Checked: l.recorded.sinkOK,
+		Waiting: l.recorded.waiting.Text, Hint: l.recorded.waiting.Hint,
 	}
-	account := l.account
+	account := l.recorded.account
 	if account != nil {
 		copied := *account
-		account, copied.NextAttempt = &copied, l.accountDue.UTC()
+		account, copied.NextAttempt = &copied, l.recorded.accountDue.UTC()
 	}
-	l.mu.Unlock()
+	l.recorded.mu.Unlock()
 	r := Report{
 		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account, RequestsPerMinute: l.rate.Load(),
 		Budget: l.budget.Status(now), SweepEvery: l.budget.SweepEvery(now, l.Config.Poll.Sweep.Every), Wedged: l.wedged(now),
