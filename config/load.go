@@ -81,8 +81,13 @@ func readFile(path string) ([]byte, error) {
 
 // loader collects a configuration from its origins, the later over the earlier, and all problems on the way.
 type loader struct {
+	reporter
 	config   *Config
 	complete Config // the defaults, with every sink present
+}
+
+// reporter remembers where the keys of a configuration were given, and collects what is wrong with them.
+type reporter struct {
 	// origin is where values come from just now; a node's line is added to it inside the file.
 	origin Place
 	// places remembers where each key was given, by its dotted path; implied holds those of sections that are only there
@@ -98,8 +103,8 @@ func newLoader() *loader {
 	config, complete := Default(), Default()
 	complete.Sink = sinks.Defaults()
 	return &loader{
-		config: &config, complete: complete, places: map[string]Place{}, implied: map[string]bool{},
-		broken: map[string]bool{},
+		config: &config, complete: complete,
+		reporter: reporter{places: map[string]Place{}, implied: map[string]bool{}, broken: map[string]bool{}},
 	}
 }
 
@@ -107,15 +112,15 @@ func (l *loader) root() (target, defaults reflect.Value) {
 	return reflect.ValueOf(l.config).Elem(), reflect.ValueOf(&l.complete).Elem()
 }
 
-func (l *loader) problem(place Place, path, text string) {
-	l.problems = append(l.problems, Problem{place, path, text})
-	l.broken[path] = true
+func (r *reporter) problem(place Place, path, text string) {
+	r.problems = append(r.problems, Problem{place, path, text})
+	r.broken[path] = true
 }
 
-func (l *loader) problemAt(n *yaml.Node, path, text string) { l.problem(l.place(n), path, text) }
+func (r *reporter) problemAt(n *yaml.Node, path, text string) { r.problem(r.place(n), path, text) }
 
-func (l *loader) place(n *yaml.Node) Place {
-	place := l.origin
+func (r *reporter) place(n *yaml.Node) Place {
+	place := r.origin
 	if place.rank == inFile {
 		place.Line = n.Line
 	}
@@ -123,23 +128,23 @@ func (l *loader) place(n *yaml.Node) Place {
 }
 
 // wrong reports a value that was read well but cannot be; the place is the key's, or that of the nearest part above it.
-func (l *loader) wrong(path, text string) {
+func (r *reporter) wrong(path, text string) {
 	for part := path; part != ""; part = parent(part) {
-		if l.broken[part] {
+		if r.broken[part] {
 			return
 		}
 	}
 	for part := path; part != ""; part = parent(part) {
-		if place, ok := l.places[part]; ok && (part == path || !l.implied[part]) {
-			l.problem(place, path, text)
+		if place, ok := r.places[part]; ok && (part == path || !r.implied[part]) {
+			r.problem(place, path, text)
 			return
 		}
 	}
-	place, ok := l.places[""]
+	place, ok := r.places[""]
 	if !ok {
 		place = Place{Origin: "configuration", rank: nowhere}
 	}
-	l.problem(place, path, text)
+	r.problem(place, path, text)
 }
 
 // parent removes the last key or index from a dotted path.

@@ -123,13 +123,13 @@ var acquireRules = []rule{
 		test: func(s *scene) {
 			other := Claim("595981048477", "other")
 			other.Stream.SourceKey = Stream("another list").SourceKey
-			s.refusedWithoutEffect(Claim("595981048477", "one"), other)
+			refusedWithoutEffect(s, Claim("595981048477", "one"), other)
 		},
 	},
 	{name: "acquire: another privacy mode is refused before any take-over", except: unlessFencing, test: func(s *scene) {
 		other := Claim("595981048477", "other")
 		other.Privacy = "clear"
-		s.refusedWithoutEffect(Claim("595981048477", "one"), other)
+		refusedWithoutEffect(s, Claim("595981048477", "one"), other)
 	}},
 	{name: "acquire: another privacy mode is accepted at the operator's word", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
@@ -146,7 +146,7 @@ var acquireRules = []rule{
 		claim := Claim("595981048477", "one")
 		alias := Claim("support", "other")
 		alias.Stream.SourceKey = claim.Stream.SourceKey
-		sink := s.refusedWithoutEffect(claim, alias)
+		sink := refusedWithoutEffect(s, claim, alias)
 		if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
 			s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
 		}
@@ -157,7 +157,7 @@ var acquireRules = []rule{
 			claim := Claim("595981048477", "one")
 			alias := Claim("support", "other")
 			alias.Stream.SourceKey, alias.Stream.FormerKey = Stream("of no list").SourceKey, claim.Stream.SourceKey
-			sink := s.refusedWithoutEffect(claim, alias)
+			sink := refusedWithoutEffect(s, claim, alias)
 			if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
 				s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
 			}
@@ -352,7 +352,7 @@ var acquireRules = []rule{
 }
 
 // refusedWithoutEffect lets one own a stream, sees the other refused, and one go on as if nothing had happened.
-func (s *scene) refusedWithoutEffect(one, other connector.Claim) Sink {
+func refusedWithoutEffect(s *scene, one, other connector.Claim) Sink {
 	s.Helper()
 	sink := s.open()
 	log := s.log(sink, one)

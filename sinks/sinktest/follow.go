@@ -20,21 +20,21 @@ var followRules = []rule{
 		c = s.commit(log, c, events[9:12])
 		o = s.commit(other, o, Events(beside.Stream, 6, 5))
 
-		f := s.follow(s.open(), claim.Stream.Name, 5)
-		s.wantFollowed(f, events[7:12])
+		f := follow(s, s.open(), claim.Stream.Name, 5)
+		wantFollowed(s, f, events[7:12])
 		c = s.commit(log, c, events[12:15], Reject(claim.Stream, 2))
 		s.commit(other, o, Events(beside.Stream, 11, 5))
-		s.wantFollowed(f, events[12:15])
+		wantFollowed(s, f, events[12:15])
 		s.commit(log, c, events[15:])
-		s.wantFollowed(f, events[15:])
+		wantFollowed(s, f, events[15:])
 		f.end(s)
 
-		f = s.follow(s.open(), "", 35)
+		f = follow(s, s.open(), "", 35)
 		if got := len(f.take(s, 35)); got != 35 {
 			s.Fatalf("%d events of all streams, want 35", got)
 		}
 		f.end(s)
-		f = s.follow(s.open(), "nobody", 5)
+		f = follow(s, s.open(), "nobody", 5)
 		f.end(s)
 	}},
 	{name: "follow: gives each new one, in structured mode", except: unlessFollow, test: func(s *scene) {
@@ -42,7 +42,7 @@ var followRules = []rule{
 		sink := s.open()
 		log, other := s.log(sink, claim), s.log(sink, beside)
 		c, o := s.acquire(log).Checkpoint, s.acquire(other).Checkpoint
-		f := s.follow(sink, claim.Stream.Name, 0)
+		f := follow(s, sink, claim.Stream.Name, 0)
 		// The first commits tell that it listens: which of them it heard is not said.
 		ctx := s.context()
 		for heard := false; !heard; {
@@ -60,7 +60,7 @@ var followRules = []rule{
 		}
 		events := Events(claim.Stream, c.Sequence+1, 12)
 		s.commit(log, c, events, Reject(claim.Stream, 2))
-		s.wantFollowed(f, events)
+		wantFollowed(s, f, events)
 		f.end(s)
 	}},
 	{name: "follow: ends with the error of its caller", except: unlessFollow, test: func(s *scene) {
@@ -101,7 +101,7 @@ type follower struct {
 	cancel context.CancelFunc
 }
 
-func (s *scene) follow(sink Sink, stream string, last int) *follower {
+func follow(s *scene, sink Sink, stream string, last int) *follower {
 	ctx, cancel := context.WithCancel(s.Context())
 	s.Cleanup(cancel)
 	f := &follower{events: make(chan []byte, 1_000), ended: make(chan error, 1), cancel: cancel}
@@ -151,7 +151,7 @@ func (f *follower) end(s *scene) {
 }
 
 // wantFollowed checks that these events come, each once, and in order within each chat.
-func (s *scene) wantFollowed(f *follower, events []connector.Event) {
+func wantFollowed(s *scene, f *follower, events []connector.Event) {
 	s.Helper()
 	expected := map[uint64]*connector.Event{}
 	for i := range events {

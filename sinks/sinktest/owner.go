@@ -60,7 +60,7 @@ var ownerRules = []rule{
 			s.wantLog(claim.Stream.Name, nil)
 		},
 	},
-	{name: "owner: two that race write each message once, in order", except: unlessFencing, test: (*scene).race},
+	{name: "owner: two that race write each message once, in order", except: unlessFencing, test: race},
 	{
 		name: "owner: a second sink on a place in use is refused, and takes nothing", except: unlessExclusive,
 		test: func(s *scene) {
@@ -160,7 +160,7 @@ type contender struct {
 	err     error
 }
 
-func (s *scene) race() {
+func race(s *scene) {
 	const rounds = 25
 	sink := s.open()
 	contenders := []*contender{{claim: Claim("595981048477", "one")}, {claim: Claim("595981048477", "two")}}

@@ -53,7 +53,7 @@ var streamRules = []rule{
 		errs := make([]error, 8)
 		for i := range errs {
 			log := s.log(sink, Claim(fmt.Sprintf("stream-%d", i), "one"))
-			running.Go(func() { errs[i] = s.concurrent(log, Stream(fmt.Sprintf("stream-%d", i))) })
+			running.Go(func() { errs[i] = concurrent(s, log, Stream(fmt.Sprintf("stream-%d", i))) })
 		}
 		running.Wait()
 		for i, err := range errs {
@@ -69,7 +69,7 @@ var streamRules = []rule{
 }
 
 // concurrent commits 30 events in ten commits, from a goroutine of its own.
-func (s *scene) concurrent(log connector.Log, stream connector.Stream) error {
+func concurrent(s *scene, log connector.Log, stream connector.Stream) error {
 	ctx := s.context()
 	var sequence uint64
 	for sequence < 30 {
