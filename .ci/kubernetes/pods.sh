@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The chart and the sidecar on a real cluster: install, test, upgrade, rollback, kill -9, a rotated key, a drained node, rolling updates with
-# messages flowing, network policies, the order in which a sidecar starts. Everything is read back by a plain NATS client.
+# The chart and the overlays on a real cluster. What deploy/README.md prints is run as printed, from `helm install` to events in the broker;
+# then upgrade, rollback, kill -9, a rotated key, a drained node, rolling updates with messages flowing, network policies, the order in
+# which a sidecar starts, the volume of the embedded server. Everything is read back by a plain NATS client.
 #
 #   pods.sh DIR       the node of `cluster.sh node DIR IMAGES` runs already
 set -euo pipefail
@@ -12,6 +13,7 @@ export KUBECONFIG=$dir/kubeconfig
 in_cluster() { "$here/cluster.sh" in "$@"; }
 kubectl() { in_cluster "$bin/kube" kubectl "$@"; }
 helm() { in_cluster "$bin/helm" --namespace whatsapp "$@"; }
+chart=$deploy/helm/twochat-connector
 fail() {
 	echo "FAILED: $*" >&2
 	kubectl get pods -A -o wide >&2 || true
@@ -32,12 +34,12 @@ within() {
 }
 rolled() { kubectl -n whatsapp rollout status deployment/chat-twochat-connector --timeout=120s >/dev/null || fail "$1"; }
 fake() { in_cluster curl -fsS --max-time 70 -X "$1" "http://$fake:9900/-/$2"; }
-nats_url() { echo "nats://$(kubectl -n world get service nats -o jsonpath='{.spec.clusterIP}'):4222"; }
-# audited WHAT: holds still, and wants all that is listed to be in the stream once.
-clean() { fake GET "audit?nats=$(nats_url)&stream=WHATSAPP" >"$dir/audit"; }
+streams=15550100100,15550100101,15550100102
+# audited WHAT [STREAMS [NOW]]: holds still, and wants all that is listed to be in the log once. NOW is the stream that began with `start: now`.
+clean() { fake GET "audit?nats=nats://$nats:4222&log=WHATSAPP&of=$1&now=$2" >"$dir/audit"; }
 audited() {
 	fake POST quiet
-	within 60 "$1: every message once" clean
+	within 90 "$1: every message once" clean "${2:-$streams}" "${3:-}"
 	say "$1: $(tr '\n' ';' <"$dir/audit")"
 	fake POST resume
 }
@@ -45,7 +47,7 @@ audited() {
 read_through() {
 	local what=$1 gap
 	shift
-	fake POST mark
+	fake POST "mark?of=$streams"
 	"$@"
 	sleep 5
 	gap=$(fake GET unread)
@@ -54,28 +56,59 @@ read_through() {
 }
 wait_for_pods() { kubectl -n "$1" wait --for=condition=Available deployment --all --timeout=120s >/dev/null || fail "the pods of $1"; }
 
-mkdir -p "$dir/nats" "$dir/sidecar"
-chmod 777 "$dir/sidecar"
+
+# A stranger has a checkout, helm and kubectl.
+mkdir -p "$dir/checkout" "$dir/path"
+cp -rL "$deploy" "$dir/checkout/"
+printf '#!/bin/sh\nexec "%s" in "%s" "$@"\n' "$here/cluster.sh" "$bin/helm" >"$dir/path/helm"
+printf '#!/bin/sh\nexec "%s" in "%s" kubectl "$@"\n' "$here/cluster.sh" "$bin/kube" >"$dir/path/kubectl"
+chmod +x "$dir"/path/*
+# as_printed COMMAND: runs it as it stands, but for the key. What follows a log has to show three events in a minute, and is ended then.
+as_printed() {
+	local command=${1//UAK…/UAKfirst}
+	say "\$ $1"
+	case $1 in
+	*' --follow' | *' tail')
+		(cd "$dir/checkout" && PATH=$dir/path:$PATH timeout 60 bash -c "$command" | head -n 3) >"$dir/said" 2>&1 || true
+		[ "$(wc -l <"$dir/said")" = 3 ] || { cat "$dir/said" >&2; fail "as printed: $1"; }
+		;;
+	*) (cd "$dir/checkout" && PATH=$dir/path:$PATH bash -euo pipefail -c "$command") >"$dir/said" 2>&1 || { cat "$dir/said" >&2; fail "as printed: $1"; } ;;
+	esac
+	case $1 in *"create namespace "*) kubectl label --overwrite namespace "${1##* }" pod-security.kubernetes.io/enforce=restricted >/dev/null ;; esac
+}
+# stranger HEADING: runs all that is printed below it.
+stranger() {
+	local commands command
+	"$here/printed.sh" files "$1" >"$dir/checkout/my.yaml" 2>/dev/null || true
+	mapfile -t commands < <("$here/printed.sh" commands "$1")
+	[ ${#commands[@]} -gt 2 ] || fail "deploy/README.md prints no commands below $1"
+	for command in "${commands[@]}"; do as_printed "$command"; done
+}
+
+mkdir -p "$dir"/{nats,sidecar,embedded}
+chmod 777 "$dir/sidecar" "$dir/embedded"
 DIR=$dir envsubst '$DIR' <"$here/world.yaml" | kubectl apply -f - >/dev/null
-for namespace in whatsapp shop monitoring elsewhere; do kubectl create namespace $namespace >/dev/null 2>&1 || true; done
-kubectl label --overwrite namespace whatsapp shop pod-security.kubernetes.io/enforce=restricted >/dev/null
-for namespace in whatsapp shop; do kubectl -n $namespace create secret generic twochat --from-literal=api-key=first >/dev/null; done
+for namespace in monitoring elsewhere; do kubectl create namespace $namespace >/dev/null; done
+# The API server alone was asked about them before.
+kubectl delete namespace whatsapp shop --ignore-not-found --wait >/dev/null
 kubectl -n kube-system wait --for=condition=Available deployment/coredns --timeout=120s >/dev/null || fail "CoreDNS"
 wait_for_pods world
+wait_for_pods nats
 fake=$(kubectl -n world get service fake -o jsonpath='{.spec.clusterIP}')
+nats=$(kubectl -n nats get service nats -o jsonpath='{.spec.clusterIP}')
 say "the cluster, a NATS server and a fake 2Chat are ready"
 
-helm install chat "$deploy/helm/twochat-connector" --values "$here/values.yaml" --wait --timeout 2m >/dev/null || fail "helm install"
-say "installed and ready"
-helm test chat --timeout 1m >/dev/null || fail "helm test"
-audited "helm install, helm test"
+stranger "With Helm"
+audited "as printed: helm install" shop shop
 
-read_through "helm upgrade" helm upgrade chat "$deploy/helm/twochat-connector" --values "$here/values.yaml" --set config.poll.max_interval=3s --wait --timeout 2m >/dev/null
-read_through "helm rollback" helm rollback chat 1 --wait --timeout 2m >/dev/null
+helm upgrade chat "$chart" --values "$here/values.yaml" --wait --timeout 2m >/dev/null || fail "helm upgrade"
+audited "helm upgrade to other streams"
+read_through "helm upgrade" helm upgrade chat "$chart" --values "$here/values.yaml" --set config.poll.max_interval=3s --wait --timeout 2m >/dev/null
+read_through "helm rollback" helm rollback chat 2 --wait --timeout 2m >/dev/null
 rolled "rollback"
 restart() { kubectl -n whatsapp rollout restart deployment/chat-twochat-connector >/dev/null && rolled "a rolling update"; }
-for _ in 1 2 3; do read_through "rolling update" restart; done
-audited "upgrade, rollback, three rolling updates"
+for _ in 1 2; do read_through "rolling update" restart; done
+audited "upgrade, rollback, two rolling updates"
 
 pod() { kubectl -n whatsapp get pods -l app.kubernetes.io/instance=chat,app.kubernetes.io/name=twochat-connector --field-selector=status.phase=Running -o jsonpath='{.items[0].metadata.name}'; }
 restarts() { kubectl -n whatsapp get pod "$1" -o jsonpath='{.status.containerStatuses[0].restartCount}'; }
@@ -88,10 +121,10 @@ within 60 "the killed container runs again" again
 audited "kill -9 in the pod"
 
 before=$(restarts "$victim")
-kubectl -n whatsapp create secret generic twochat --from-literal=api-key=second --dry-run=client -o yaml | kubectl apply -f - >/dev/null 2>&1
-mounted() { kubectl -n whatsapp exec "$victim" -c connector -- /usr/local/bin/twochat-connector version; [ "$(cat "$dir"/kubelet/pods/*/volumes/kubernetes.io~secret/api-key/api-key)" = second ]; }
+kubectl -n whatsapp create secret generic twochat --from-literal=api-key=UAKsecond --dry-run=client -o yaml | kubectl apply -f - >/dev/null 2>&1
+mounted() { kubectl -n whatsapp exec "$victim" -c connector -- /usr/local/bin/twochat-connector version; [ "$(cat "$dir"/kubelet/pods/*/volumes/kubernetes.io~secret/api-key/api-key)" = UAKsecond ]; }
 within 120 "the rotated secret is mounted" mounted
-fake POST 'key?is=second'
+fake POST 'key?is=UAKsecond'
 sleep 8
 kubectl -n whatsapp wait --for=condition=Ready "pod/$victim" --timeout=90s >/dev/null || fail "the rotated key is not read"
 audited "the key rotated under the running pod"
@@ -100,14 +133,14 @@ audited "the key rotated under the running pod"
 kubectl drain node1 --ignore-daemonsets --delete-emptydir-data --force --timeout=60s --pod-selector='app notin (fake)' >"$dir/drain" 2>&1 || { cat "$dir/drain"; fail "drain"; }
 kubectl uncordon node1 >/dev/null
 wait_for_pods kube-system
-wait_for_pods world
+wait_for_pods nats
 wait_for_pods whatsapp
 audited "the node drained"
 
 # status_from NAMESPACE: whether a pod there reaches the admin port.
 status_from() {
 	local name=ask-$RANDOM
-	kubectl -n "$1" run $name --image=local/twochat-connector:1 --image-pull-policy=Never --restart=Never -- \
+	kubectl -n "$1" run $name --image=ghcr.io/twochat-connector/twochat-connector:0.1.0 --restart=Never -- \
 		status --wait "$3" --admin http://chat-twochat-connector.whatsapp.svc:8080 >/dev/null
 	kubectl -n "$1" wait --for=jsonpath='{.status.phase}'=Succeeded "pod/$name" --timeout="$2" >/dev/null 2>&1
 }
@@ -119,44 +152,41 @@ else
 	echo "SKIPPED: kube-router is not built, so that network policies are not enforced"
 fi
 helm uninstall chat --wait >/dev/null
+kubectl delete namespace whatsapp --wait >/dev/null
+fake POST 'key?is=UAKfirst'
+
+# By Kustomize, into the same log: what was read of the shop goes on where it stood.
+stranger "With Kustomize"
+audited "as printed: kubectl apply -k" shop,support shop
+kubectl delete -k "$deploy/kubernetes/overlays/deployment" --wait >/dev/null
+
+# The embedded server keeps what it has on the volume of its StatefulSet. The older Helm installs as well.
+helm() { in_cluster "$bin/helm3" --namespace whatsapp "$@"; }
+helm install chat "$chart" --values "$chart/ci/embedded.yaml" --wait --timeout 2m >/dev/null || fail "helm install with the embedded server"
+sequences() { kubectl -n whatsapp logs chat-twochat-connector-0 -c reader 2>/dev/null | sed -n 's/.*"sequence":"0*\([0-9]*\)".*/\1/p'; }
+newest() { sequences | tail -n 1; }
+beyond() { [ "$(newest || echo 0)" -gt "$1" ]; }
+within 60 "the reader beside the embedded server" beyond 500
+before=$(newest)
+kubectl -n whatsapp delete pod chat-twochat-connector-0 --wait >/dev/null
+within 60 "the next pod goes on after $before" beyond "$before"
+[ "$(sequences | head -n 1)" -gt $((before - 500)) ] || fail "the embedded server began anew, at $(sequences | head -n 1)"
+say "embedded: after another pod took the volume over, the log went on from $before to $(newest)"
+helm uninstall chat --wait >/dev/null
 
 # The sidecar: 2Chat cannot be reached when the pod starts, and the app starts all the same.
-mkdir -p "$dir/overlay"
-cp -r "$deploy/kubernetes" "$dir/overlay/"
-cat >"$dir/overlay/kubernetes/components/sidecar/config.yaml" <<YAML
-twochat:
-  base_url: http://127.0.0.1:9901
-  api_key_file: /etc/twochat/api-key
-  streams: [{ number: "+15550100100" }]
-start: beginning
-poll: { min_interval: 2s, max_interval: 4s, requests_per_minute: 600 }
-sink: { embedded: { listen: "127.0.0.1:4222", dir: /data/embedded } }
-admin: { listen: ":8081" }
-YAML
-cat >>"$dir/overlay/kubernetes/overlays/sidecar/kustomization.yaml" <<'YAML'
-images:
-  - { name: ghcr.io/twochat-connector/twochat-connector, newName: local/twochat-connector, newTag: "1" }
-patches:
-  - target: { kind: Deployment, name: app }
-    patch: |
-      - { op: replace, path: /spec/template/spec/containers/0/args/4, value: "+15550100100" }
-  - target: { kind: PersistentVolumeClaim }
-    patch: |
-      - { op: add, path: /spec/storageClassName, value: "" }
-YAML
-kubectl -n shop create secret generic twochat --from-literal=api-key=second --dry-run=client -o yaml | kubectl apply -f - >/dev/null 2>&1
-kubectl kustomize "$dir/overlay/kubernetes/overlays/sidecar" | kubectl apply -f - >/dev/null
+route() { kubectl -n world patch service api --type merge -p "{\"spec\": {\"selector\": {\"app\": \"$1\"}}}" >/dev/null; }
+route nobody
+mapfile -t commands < <("$here/printed.sh" commands "As a sidecar")
+for command in "${commands[@]:0:3}"; do as_printed "$command"; done
 app_runs() { [ "$(kubectl -n shop get pods -l app=shop -o jsonpath='{.items[0].status.containerStatuses[0].started}')" = true ]; }
 within 60 "the app starts beside the sidecar while 2Chat is down" app_runs
 started() { kubectl -n shop get pods -l app=shop -o jsonpath="{.items[0].status.$1.state.running.startedAt}"; }
 [[ "$(started 'initContainerStatuses[0]')" < "$(started 'containerStatuses[0]')" || "$(started 'initContainerStatuses[0]')" = "$(started 'containerStatuses[0]')" ]] || fail "the app started before the sidecar"
 say "sidecar: the app starts after it, with 2Chat down"
+route fake
+as_printed "${commands[3]}"
 address=$(kubectl -n shop get pods -l app=shop -o jsonpath='{.items[0].status.podIP}')
-sidecar_pid=$(pgrep -f '^/usr/local/bin/twochat-connector run --config' | head -1)
-setsid nohup nsenter --net="/proc/$sidecar_pid/ns/net" "$dir/images/fake" forward 127.0.0.1:9901 "$fake:9900" >"$dir/log/forward.log" 2>&1 </dev/null &
-echo "$!" >>"$dir/pids"
-app_reads() { [ "$(kubectl -n shop logs deployment/app -c app | wc -l)" -ge 500 ]; }
-within 120 "the app reads events at nats://127.0.0.1:4222" app_reads
 in_cluster curl -fsS "http://$address:8081/healthz" >/dev/null || fail "the sidecar's probe"
 say "sidecar: the app has read $(kubectl -n shop logs deployment/app -c app | wc -l) events from the embedded server"
 began=$SECONDS

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds what a test cluster is made of, from the Go proxy alone, into a folder that outlives the checkout:
 #
-#   tools.sh all | cluster | helm | policy       prints the folder
+#   tools.sh all | cluster | helm | policy | compose       prints the folder
 #
-# The folder is $KUBE_CACHE, else ~/.cache/twochat-kube; what is in it already is not built again. From nothing it takes about nine minutes
+# The folder is $KUBE_CACHE, else ~/.cache/twochat-kube; what is in it already is not built again. From nothing it takes about eleven minutes
 # on two cores, most of it for the one binary that is etcd, the control plane and the node.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,6 +14,7 @@ kubernetes=1.35.4 # the last that takes containerd 1.6
 helm4=v4.3.1
 helm3=v3.19.0
 router=v2.1.0
+compose=v2.40.3
 coredns=v1.13.1
 
 # built NAME VERSION: whether it is there in this version.
@@ -50,36 +51,45 @@ kube() {
 }
 
 coredns() {
-	built coredns $coredns && return
-	local folder
+	local folder version
+	version="$coredns $(md5sum <"$here/coredns/main.go")" # its plugins are listed there
+	built coredns "$version" && return
 	folder=$(module coredns)
 	(cd "$folder" && go mod init kube.test/coredns && GOFLAGS=-mod=mod go get "github.com/coredns/coredns@$coredns" &&
 		GOFLAGS=-mod=mod go mod tidy && CGO_ENABLED=0 GOFLAGS=-mod=mod go build -trimpath -ldflags '-s -w' -o "$bin/coredns" .)
 	rm -rf "$folder"
-	echo $coredns >"$bin/.coredns"
+	echo "$version" >"$bin/.coredns"
 }
 
-# installed NAME MODULE VERSION
+# installed NAME MODULE VERSION: a program by go install, under a name of ours.
 installed() {
 	built "$1" "$3" && return
-	(cd / && GOFLAGS='' GOBIN="$bin" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "$2@$3")
+	(cd / && GOFLAGS='' GOBIN="$bin/$1.new" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "$2@$3")
+	mv "$bin/$1.new"/* "$bin/$1"
+	rmdir "$bin/$1.new"
 	echo "$3" >"$bin/.$1"
 }
 
 helm() { installed helm helm.sh/helm/v4/cmd/helm $helm4; }
-old_helm() {
-	built helm3 $helm3 && return
-	(cd / && GOFLAGS='' GOBIN="$bin/3" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "helm.sh/helm/v3/cmd/helm@$helm3")
-	mv "$bin/3/helm" "$bin/helm3"
-	echo $helm3 >"$bin/.helm3"
-}
+old_helm() { installed helm3 helm.sh/helm/v3/cmd/helm $helm3; }
 policy() { installed kube-router github.com/cloudnativelabs/kube-router/v2/cmd/kube-router $router; }
+# Its module excludes versions of others, which go install does not take.
+compose() {
+	built docker-compose $compose && return
+	local folder program=github.com/docker/compose/v2/cmd
+	folder=$(mktemp -d)
+	(cd "$folder" && go mod init kube.test/compose && GOFLAGS=-mod=mod go get "$program@$compose" &&
+		CGO_ENABLED=0 GOFLAGS=-mod=mod go build -trimpath -ldflags '-s -w' -o "$bin/docker-compose" $program)
+	rm -rf "$folder"
+	echo $compose >"$bin/.docker-compose"
+}
 
 case ${1:-} in
 cluster) kube >&2; coredns >&2 ;;
 helm) helm >&2; old_helm >&2 ;;
 policy) policy >&2 ;;
-all) helm >&2; old_helm >&2; kube >&2; coredns >&2; policy >&2 ;;
-*) echo "tools.sh: expected all, cluster, helm or policy" >&2; exit 2 ;;
+compose) compose >&2 ;;
+all) helm >&2; old_helm >&2; kube >&2; coredns >&2; policy >&2; compose >&2 ;;
+*) echo "tools.sh: expected all, cluster, helm, policy or compose" >&2; exit 2 ;;
 esac
 echo "$bin"

@@ -1,11 +1,12 @@
-// Command fake stands beside the connector in a test cluster: it serves a fake 2Chat, forwards a loopback port to it (the connector
-// takes plain HTTP from loopback alone), and holds what a NATS stream has against what was listed.
+// Command fake stands beside the connector in a test cluster: it serves a fake 2Chat, and holds what a NATS stream has against what
+// was listed.
 //
-//	fake serve -listen :9900 -numbers 3 -history 500 -rate 2
-//	fake forward 127.0.0.1:9900 sim:9900
+//	fake serve -listen :9900 -tls :9943 -numbers shop=+595981048477,+15550100100 -history 500 -rate 2
 //
-// Of serve, beside the API: GET /-/audit?nats=URL&stream=NAME reads the stream back with a plain client; POST /-/key?is=KEY;
-// POST /-/quiet, /-/resume; POST /-/mark begins to measure how long a number was not read, GET /-/unread says it.
+// The API is at -tls with the certificate /api.crt, as the connector takes plain HTTP from loopback alone. Beside it, at -listen:
+// GET /-/audit?nats=URL&log=NAME&of=STREAM,…&now=STREAM reads a log back with a plain client (now: the stream that began with the newest
+// message); POST /-/key?is=KEY; POST /-/quiet, /-/resume; POST /-/mark?of=STREAM,… begins to measure how long a number was not read,
+// GET /-/unread says it.
 package main
 
 import (
@@ -14,12 +15,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
+	"maps"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,99 +43,104 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	switch {
-	case len(args) == 3 && args[0] == "forward":
-		return forward(ctx, args[1], args[2])
-	case len(args) > 0 && args[0] == "serve":
+	if len(args) > 0 && args[0] == "serve" {
 		return serve(ctx, args[1:])
 	}
-	return errors.New("expected: serve FLAGS, or forward FROM TO")
+	return errors.New("expected: serve FLAGS")
 }
 
 type server struct {
 	fake    *twochattest.Fake
-	numbers []string
+	numbers map[string]string // by the streams' names
 
 	mu   sync.Mutex
-	last map[string]time.Time // when each number was read last
+	last map[string]time.Time // when each number that is watched was read last
 	gap  time.Duration        // the longest that any was not
 }
 
 func serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	listen := flags.String("listen", ":9900", "`address`")
-	numbers := flags.Int("numbers", 1, "how `many`")
+	listen := flags.String("listen", ":9900", "`address` of what is beside the API")
+	secure := flags.String("tls", ":9943", "`address` of the API")
+	numbers := flags.String("numbers", "+15550100100", "the `list` of numbers, each with its stream's name before it where it has one")
 	history := flags.Int("history", 500, "messages that each number has from the start")
 	rate := flags.Float64("rate", 2, "messages a second for each number")
 	key := flags.String("key", "", "the only API key; empty: any")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s := &server{last: map[string]time.Time{}}
-	for i := range *numbers {
-		s.numbers = append(s.numbers, fmt.Sprintf("+1555010%04d", i+100))
+	s := &server{last: map[string]time.Time{}, numbers: map[string]string{}}
+	for _, given := range strings.Split(*numbers, ",") {
+		name, number, named := strings.Cut(given, "=")
+		if !named {
+			name, number = strings.TrimPrefix(given, "+"), given
+		}
+		s.numbers[name] = number
 	}
 	s.fake = twochattest.New(twochattest.Options{
-		Seed: 1, Numbers: s.numbers, Key: *key, History: *history, RequestsPerMinute: 6000, Credits: 1_000_000_000,
+		Seed: 1, Numbers: slices.Sorted(maps.Values(s.numbers)), Key: *key, History: *history, RequestsPerMinute: 6000, Credits: 1_000_000_000,
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/audit", s.audit)
 	mux.HandleFunc("POST /-/key", func(_ http.ResponseWriter, r *http.Request) { s.fake.SetKey(r.URL.Query().Get("is")) })
 	mux.HandleFunc("POST /-/mark", s.mark)
 	mux.HandleFunc("GET /-/unread", s.unread)
-	done := make(chan struct{})
-	var quiet sync.Map
-	mux.HandleFunc("POST /-/quiet", func(http.ResponseWriter, *http.Request) { quiet.Store("", true) })
-	mux.HandleFunc("POST /-/resume", func(http.ResponseWriter, *http.Request) { quiet.Delete("") })
-	mux.HandleFunc("/", s.api)
-	go func() {
-		defer close(done)
-		ticker := time.NewTicker(time.Duration(float64(time.Second) / max(*rate, 0.01)))
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			if _, is := quiet.Load(""); is || *rate <= 0 {
-				continue
-			}
-			for _, number := range s.numbers {
-				s.fake.Insert(number, 1)
-			}
+	var quiet atomic.Bool
+	mux.HandleFunc("POST /-/quiet", func(http.ResponseWriter, *http.Request) { quiet.Store(true) })
+	mux.HandleFunc("POST /-/resume", func(http.ResponseWriter, *http.Request) { quiet.Store(false) })
+	ended := make(chan error, 2)
+	beside := &http.Server{Addr: *listen, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	api := &http.Server{Addr: *secure, Handler: http.HandlerFunc(s.api), ReadHeaderTimeout: 5 * time.Second}
+	go func() { ended <- beside.ListenAndServe() }()
+	go func() { ended <- api.ListenAndServeTLS("/api.crt", "/api.key") }()
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / max(*rate, 0.01)))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return errors.Join(beside.Close(), api.Close())
+		case err := <-ended:
+			return err
+		case <-ticker.C:
 		}
-	}()
-	web := &http.Server{Addr: *listen, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	context.AfterFunc(ctx, func() { _ = web.Close() })
-	err := web.ListenAndServe()
-	<-done
-	if ctx.Err() != nil {
-		return nil
+		if quiet.Load() || *rate <= 0 {
+			continue
+		}
+		for _, number := range s.numbers {
+			s.fake.Insert(number, 1)
+		}
 	}
-	return err
 }
 
 func (s *server) api(w http.ResponseWriter, r *http.Request) {
-	for _, number := range s.numbers {
+	s.mu.Lock()
+	for number, last := range s.last {
 		if strings.Contains(r.URL.Path, "/messages/"+number) {
-			now := time.Now()
-			s.mu.Lock()
-			if last, ok := s.last[number]; ok {
-				s.gap = max(s.gap, now.Sub(last))
-			}
-			s.last[number] = now
-			s.mu.Unlock()
+			s.gap = max(s.gap, time.Since(last))
+			s.last[number] = time.Now()
 		}
 	}
+	s.mu.Unlock()
 	s.fake.ServeHTTP(w, r)
 }
 
-func (s *server) mark(http.ResponseWriter, *http.Request) {
+// of is what the request is about: streams and their numbers.
+func (s *server) of(r *http.Request) map[string]string {
+	chosen := map[string]string{}
+	for _, name := range strings.Split(r.URL.Query().Get("of"), ",") {
+		if number, ok := s.numbers[name]; ok {
+			chosen[name] = number
+		}
+	}
+	return chosen
+}
+
+func (s *server) mark(_ http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gap = 0
-	for number := range s.last {
+	clear(s.last)
+	for _, number := range s.of(r) {
 		s.last[number] = time.Now()
 	}
 }
@@ -147,19 +155,22 @@ func (s *server) unread(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "%.1f\n", gap.Seconds())
 }
 
-// audit answers 200 where every number's log is as it should be, else 409, with the counts.
+// audit answers 200 where the log of each stream is as it should be, else 409, with the counts.
 func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
+	chosen := s.of(r)
 	audits := map[string]*twochattest.Audit{}
-	for _, number := range s.numbers {
-		audits["whatsapp."+strings.TrimPrefix(number, "+")+"."] = &twochattest.Audit{}
+	for name, number := range chosen {
+		audits[name] = &twochattest.Audit{}
+		if r.URL.Query().Get("now") == name {
+			audits[name].From = s.fake.FirstRead(number, "")
+		}
 	}
-	err := readBack(ctx, r.URL.Query().Get("nats"), r.URL.Query().Get("stream"), func(subject string, event []byte) error {
-		for prefix, audit := range audits {
-			if strings.HasPrefix(subject, prefix) {
-				return audit.SeeCloudEvent(event)
-			}
+	err := readBack(ctx, r.URL.Query().Get("nats"), r.URL.Query().Get("log"), func(subject string, event []byte) error {
+		tokens := strings.Split(subject, ".")
+		if audit := audits[tokens[1%len(tokens)]]; audit != nil && tokens[0] == "whatsapp" {
+			return audit.SeeCloudEvent(event)
 		}
 		return nil
 	})
@@ -168,13 +179,16 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, text := http.StatusOK, ""
-	for _, number := range s.numbers {
-		report := audits["whatsapp."+strings.TrimPrefix(number, "+")+"."].Report(s.fake.Truth(number))
-		if !report.Clean() {
+	for _, name := range slices.Sorted(maps.Keys(chosen)) {
+		report := audits[name].Report(s.fake.Truth(chosen[name]))
+		if !report.Clean() || report.Events == 0 {
 			status = http.StatusConflict
 		}
 		text += fmt.Sprintf("%s: %d listed, %d events, %d lost, %d doubled, %d out of order, %d gaps\n",
-			number, report.Wanted, report.Events, report.Lost, report.Doubled, report.OutOfOrder, report.Gaps)
+			name, report.Wanted, report.Events, report.Lost, report.Doubled, report.OutOfOrder, report.Gaps)
+	}
+	if text == "" {
+		status, text = http.StatusBadRequest, "of: expected streams\n"
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text)
@@ -212,44 +226,4 @@ func readBack(ctx context.Context, url, name string, each func(subject string, e
 			return err
 		}
 	}
-}
-
-// forward gives each connection to one address on to another.
-func forward(ctx context.Context, from, to string) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", from)
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { _ = listener.Close() })
-	var connections sync.WaitGroup
-	defer connections.Wait()
-	for {
-		inner, err := listener.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		connections.Go(func() { join(ctx, inner, to) })
-	}
-}
-
-func join(ctx context.Context, inner net.Conn, to string) {
-	defer inner.Close()
-	outer, err := new(net.Dialer).DialContext(ctx, "tcp", to)
-	if err != nil {
-		return
-	}
-	defer outer.Close()
-	stop := context.AfterFunc(ctx, func() { _ = inner.Close(); _ = outer.Close() })
-	defer stop()
-	var back sync.WaitGroup
-	back.Go(func() {
-		_, _ = io.Copy(inner, outer)
-		_ = inner.Close()
-	})
-	_, _ = io.Copy(outer, inner)
-	_ = outer.Close()
-	back.Wait()
 }
