@@ -36,9 +36,9 @@ var (
 	errNotJSON    = errors.New("decode event: its data is not JSON")
 )
 
-// Decode gives the event in a broker's message in the JSON format, whatever mode it is stored in; of an event of ours it
-// is what Event.AppendJSON wrote. Names of headers are compared without regard to case. Data in binary mode goes in as it
-// is.
+// Decode gives the event in a broker's message in the JSON format, whatever mode it is stored in; of an event of ours
+// it is what Event.AppendJSON wrote. Names of headers are compared without regard to case. Data in binary mode goes in
+// as it is.
 func (b Binding) Decode(headers iter.Seq2[string, string], data []byte) ([]byte, error) {
 	attributes := make(map[string]string)
 	contentType, typed := "", false

@@ -48,7 +48,8 @@ func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, er
 	return appendData(about.appendTo(dst), data), nil
 }
 
-// NewReject makes a reject of a message that was read at a time. It keeps no raw bytes of a message that withholds them.
+// NewReject makes a reject of a message that was read at a time. It keeps no raw bytes of a message that withholds
+// them.
 func NewReject(m *Message, reason string, recorded time.Time) Reject {
 	item := m.Item()
 	sum := sha256.Sum256(item)

@@ -160,8 +160,9 @@ var tokenEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithP
 // HashToken writes 128 bits as 26 characters that are safe in keys and subjects: lower-case base32 (RFC 4648 §6).
 func HashToken(sum [16]byte) string { return tokenEncoding.EncodeToString(sum[:]) }
 
-// SubjectToken encodes a name as one token of a NATS subject: letters, digits, `_` and `-` stay; any other byte, and an `=`,
-// becomes `=` and two upper-case hex digits; an empty name becomes a lone `=`. Different names have different tokens.
+// SubjectToken encodes a name as one token of a NATS subject: letters, digits, `_` and `-` stay; any other byte, and an
+// `=`, becomes `=` and two upper-case hex digits; an empty name becomes a lone `=`. Different names have different
+// tokens.
 func SubjectToken(name string) string {
 	if name == "" {
 		return "="

@@ -60,7 +60,8 @@ func (twoMessages) Page(_ context.Context, _ connector.Stream, number int, _ con
 	return page, nil
 }
 
-// A sink of one's own is a connector.Log. sinks/sinktest holds it to the contract; a reader.Session reads a list into it.
+// A sink of one's own is a connector.Log. sinks/sinktest holds it to the contract; a reader.Session reads a list into
+// it.
 func ExampleLog() {
 	stream := connector.Stream{Name: "support", SourceKey: "a list"}
 	log := &memory{claim: connector.Claim{Stream: stream, Instance: "here", Privacy: "clear"}}

@@ -14,8 +14,8 @@ type Key [16]byte
 // uuidPrefix is how 2Chat's message ids begin (connector/README.md, Items).
 const uuidPrefix = "MSG"
 
-// MessageKey is the key of a message's uuid: the uuid's own 16 bytes where it has 2Chat's usual form, MSG and a lower-case
-// UUID; else the head of its SHA-256. Two different uuids have different keys.
+// MessageKey is the key of a message's uuid: the uuid's own 16 bytes where it has 2Chat's usual form, MSG and a
+// lower-case UUID; else the head of its SHA-256. Two different uuids have different keys.
 func MessageKey(uuid string) Key {
 	if key, ok := packUUID(uuid); ok {
 		return key

@@ -49,8 +49,8 @@ type Limits struct {
 // State is what Acquire found.
 type State struct {
 	Checkpoint Checkpoint
-	// Seen lists the newest events in log order, at most Claim.Window of them. A sequence that is missing between two others,
-	// or between the last and Checkpoint.Sequence, was erased from the sink or has expired there.
+	// Seen lists the newest events in log order, at most Claim.Window of them. A sequence that is missing between two
+	// others, or between the last and Checkpoint.Sequence, was erased from the sink or has expired there.
 	Seen []Seen
 }
 
@@ -82,7 +82,8 @@ var ErrFenced = errors.New("fenced: another instance has taken this stream over"
 // ErrNotNow says that the sink took nothing and may take the same later: it is full, busy or down.
 var ErrNotNow = errors.New("the sink does not take anything now")
 
-// Rejected says that one message cannot be stored in this sink, ever. It is an allow-list: too large, or not to be encoded.
+// Rejected says that one message cannot be stored in this sink, ever. It is an allow-list: too large, or not to be
+// encoded.
 type Rejected struct {
 	Key    Key
 	Reason string
@@ -112,7 +113,8 @@ type Claim struct {
 	Window int
 	// FirstStart is the operator's word that events without a checkpoint are to be taken as the log so far.
 	FirstStart bool
-	// After is the sequence after which the log goes on at least, where FirstStart is said: numbers up to it were used before.
+	// After is the sequence after which the log goes on at least, where FirstStart is said: numbers up to it were used
+	// before.
 	After uint64
 	// Rekey is the operator's word that the privacy mode may change, and with it the chats' tokens.
 	Rekey bool
@@ -121,8 +123,8 @@ type Claim struct {
 // Admit says whether the checkpoint found under the stream's name may be taken over; if not, the error is a *Refusal.
 func (c Claim) Admit(found Checkpoint) error {
 	thing := "stream " + c.Stream.Name
-	// A source key that was made with another key of pseudonyms tells nothing without it: there the privacy is what differs, and the
-	// operator's word has to do.
+	// A source key that was made with another key of pseudonyms tells nothing without it: there the privacy is what
+	// differs, and the operator's word has to do.
 	comparable := found.Privacy == c.Privacy || !keyed(found.Privacy)
 	switch {
 	case comparable && !c.Stream.Is(found.SourceKey):

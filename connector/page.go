@@ -40,14 +40,15 @@ type Page struct {
 
 // Message is one item of a page, ready to become an event.
 type Message struct {
-	// UUID is the item's uuid, else its id: 1 to 128 characters of printable ASCII without blanks. Empty where Fault is set
-	// and the item has none.
+	// UUID is the item's uuid, else its id: 1 to 128 characters of printable ASCII without blanks. Empty where Fault is
+	// set and the item has none.
 	UUID string
 	// Key is MessageKey of UUID, or ContentKey of the item where it has no usable uuid.
 	Key Key
 	// Time is the message's own time in UTC; zero where it gives none that can be read. It is a hint, never a rule.
 	Time time.Time
-	// SentBy is who sent it, as the API says: user, api, agent; empty where it does not say so in up to 64 plain characters.
+	// SentBy is who sent it, as the API says: user, api, agent; empty where it does not say so in up to 64 plain
+	// characters.
 	SentBy string
 	// Chat is the chat's token: 26 characters, or up to 128 where identifiers are in clear.
 	Chat string
@@ -80,7 +81,8 @@ func (m *Message) Item() []byte {
 	return []byte(item)
 }
 
-// PageFault says what kind of failure kept a page from being read, by the reaction it asks for (connector/README.md, Error statuses).
+// PageFault says what kind of failure kept a page from being read, by the reaction it asks for (connector/README.md,
+// Error statuses).
 type PageFault string
 
 // The kinds of page faults. Every one of them changes nothing: no checkpoint, no memory.

@@ -17,8 +17,8 @@ type Stream struct {
 	Remote string
 	// SourceKey identifies the list itself, whatever its name (see SourceKey).
 	SourceKey string
-	// FormerKey is the source key that other privacy modes and earlier versions gave the same list, so that their checkpoints are
-	// known again; empty where there is none but SourceKey.
+	// FormerKey is the source key that other privacy modes and earlier versions gave the same list, so that their
+	// checkpoints are known again; empty where there is none but SourceKey.
 	FormerKey string
 }
 
@@ -37,8 +37,8 @@ func SourceKey(baseURL, number, remote string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// HistoryStream is the stream that takes what a live stream's first start left out: the same list under another name, with a
-// source key of its own, as the two hold different messages of it.
+// HistoryStream is the stream that takes what a live stream's first start left out: the same list under another name,
+// with a source key of its own, as the two hold different messages of it.
 func HistoryStream(live Stream) Stream {
 	s := live
 	s.Name += "-history"

@@ -134,7 +134,8 @@ func readsAndDelivers(ctx context.Context, server string) bool {
 // notReady is how long run is watched where check refuses it: what is well is ready within two seconds.
 const notReady = 4 * time.Second
 
-// What check says ready, runs, and nothing else does: over set-ups that are broken in every way that is known, and some that are well.
+// What check says ready, runs, and nothing else does: over set-ups that are broken in every way that is known, and some
+// that are well.
 func TestCheck_AgreesWithRun(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -21,8 +21,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// backfillBeside ends a backfill with kill -9 again and again, and the live connector beside it too, while the list moves; the two
-// streams together have to be the list in the end: nothing lost, doubled or out of order.
+// backfillBeside ends a backfill with kill -9 again and again, and the live connector beside it too, while the list
+// moves; the two streams together have to be the list in the end: nothing lost, doubled or out of order.
 func backfillBeside(t *testing.T, binary string, p place) {
 	const seed = 17
 	r := newRig(t, binary, p, settings{streams: 1, start: "now"}, twochattest.Options{
@@ -32,7 +32,8 @@ func backfillBeside(t *testing.T, binary string, p place) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	live, history, number := r.streams[0], r.streams[0]+"-history", r.numbers[0]
 	r.start(t, 0)
-	// Before that nothing says where the history ends. How often pages were asked for does not tell: a busy machine asks for the first one twice.
+	// Before that nothing says where the history ends. How often pages were asked for does not tell: a busy machine asks
+	// for the first one twice.
 	if !eventually(t.Context(), 60*time.Second, func() bool { return strings.Contains(tail(r.seats[0].log, 50), `"state":"live"`) }) {
 		t.Fatal("the live stream does not start")
 	}

@@ -326,7 +326,8 @@ func TestBackfill_FileBeside(t *testing.T) {
 	}
 }
 
-// The estimate's two ends hold: a list that stands still costs at least the fewest calls, one that always moves at most the most.
+// The estimate's two ends hold: a list that stands still costs at least the fewest calls, one that always moves at most
+// the most.
 func TestBackfill_EstimateHolds(t *testing.T) {
 	noLeaks(t)
 	for name, drift := range map[string]twochattest.Drift{

@@ -69,9 +69,10 @@ func runBacklog(b *testing.B, baseURL string, sink sinks.Config) (spent, int64) 
 	return s, requests
 }
 
-// BenchmarkBacklogJetStream delivers 50,000 messages of history into JetStream, from the start of the pipeline until the stream
-// is at rest: every message is in the sink and certified. Its yardsticks in the same run are the bare download of the same pages, as
-// many in flight, and the bare asynchronous publish of the same messages to the same server.
+// BenchmarkBacklogJetStream delivers 50,000 messages of history into JetStream, from the start of the pipeline until
+// the stream is at rest: every message is in the sink and certified. Its yardsticks in the same run are the bare
+// download of the same pages, as many in flight, and the bare asynchronous publish of the same messages to the same
+// server.
 func BenchmarkBacklogJetStream(b *testing.B) {
 	api, _ := child(b, "2chat", apiRole{Numbers: []string{benchNumber(0)}, History: backlogMessages, Latency: backlogLatency})
 	var r runs

@@ -24,15 +24,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// roleVariable makes the test binary another program: what a benchmark measures must not share a process with 2Chat's fake
-// and the broker, else their work would count as ours.
+// roleVariable makes the test binary another program: what a benchmark measures must not share a process with 2Chat's
+// fake and the broker, else their work would count as ours.
 const roleVariable = "TWOCHAT_CONNECTOR_BENCH_ROLE"
 
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
 		flag.Parse()
-		// Parallel tests here wait for other processes most of the time: a few more of them than processors do not disturb each other.
+		// Parallel tests here wait for other processes most of the time: a few more of them than processors do not disturb
+		// each other.
 		if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
 			if err := parallel.Value.Set("5"); err != nil {
 				log.Fatal(err)
@@ -45,7 +46,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// apiRole is a fake 2Chat whose lists stand still. At /polls it tells when each page 0 was asked for since it was last asked that.
+// apiRole is a fake 2Chat whose lists stand still. At /polls it tells when each page 0 was asked for since it was last
+// asked that.
 type apiRole struct {
 	Numbers []string
 	History int // messages of each number

@@ -19,8 +19,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// BenchmarkBacklogKafka is BenchmarkBacklogJetStream into a real Apache Kafka of one node, exactly once. Its yardstick is the bare
-// idempotent produce of the same records by franz-go. TWOCHAT_CONNECTOR_TEST_KAFKA names the Kafka, as for the tests of sinks/kafka.
+// BenchmarkBacklogKafka is BenchmarkBacklogJetStream into a real Apache Kafka of one node, exactly once. Its yardstick
+// is the bare idempotent produce of the same records by franz-go. TWOCHAT_CONNECTOR_TEST_KAFKA names the Kafka, as for
+// the tests of sinks/kafka.
 func BenchmarkBacklogKafka(b *testing.B) {
 	jars := os.Getenv("TWOCHAT_CONNECTOR_TEST_KAFKA")
 	if jars == "" {

@@ -23,9 +23,9 @@ const (
 	liveMessages = 40 // each run
 )
 
-// BenchmarkLive lists one message after the other, each at another moment of the interval, and reports how long each took until a
-// consumer of JetStream had it; also what that is above the interval, which is the longest that the next poll may be off. The
-// yardstick is one request of 2Chat's fake.
+// BenchmarkLive lists one message after the other, each at another moment of the interval, and reports how long each
+// took until a consumer of JetStream had it; also what that is above the interval, which is the longest that the next
+// poll may be off. The yardstick is one request of 2Chat's fake.
 func BenchmarkLive(b *testing.B) {
 	fake, api := liveAPI(b)
 	url, _ := child(b, "nats", natsRole{Dir: b.TempDir()})

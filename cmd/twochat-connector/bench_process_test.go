@@ -71,7 +71,8 @@ type binary struct {
 	admin string
 }
 
-// launchBinary starts `run` with a configuration, and waits for its admin server. It ends with the benchmark, or at end.
+// launchBinary starts `run` with a configuration, and waits for its admin server. It ends with the benchmark, or at
+// end.
 func launchBinary(b testing.TB, path, config string) *binary {
 	b.Helper()
 	p := &binary{cmd: exec.Command(path, "run", "--config", config), began: time.Now()}
@@ -174,7 +175,8 @@ func (p *binary) cpu(b testing.TB) time.Duration {
 	if err != nil {
 		b.Fatal(err)
 	}
-	// After the name, which may hold blanks: the state is field 3, and 14 and 15 are user and system time in hundredths (proc(5)).
+	// After the name, which may hold blanks: the state is field 3, and 14 and 15 are user and system time in hundredths
+	// (proc(5)).
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	var ticks time.Duration
 	for _, field := range fields[11:13] {

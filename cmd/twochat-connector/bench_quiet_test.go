@@ -15,10 +15,11 @@ const (
 	quietInterval = 30 * time.Second
 )
 
-// BenchmarkQuiet restarts the built program over 1,000 streams on whose lists nothing happens. It reports how long it takes until all
-// are acquired (their windows rebuilt from JetStream) and read once, what an interval of polling then costs of one core, the memory
-// of the process, also when all caught up at once before, and how evenly the polls are spread: the fullest tenth of the second interval, where a tenth of the polls is even.
-// Its yardstick is the bare download of as many pages.
+// BenchmarkQuiet restarts the built program over 1,000 streams on whose lists nothing happens. It reports how long it
+// takes until all are acquired (their windows rebuilt from JetStream) and read once, what an interval of polling then
+// costs of one core, the memory of the process, also when all caught up at once before, and how evenly the polls are
+// spread: the fullest tenth of the second interval, where a tenth of the polls is even. Its yardstick is the bare
+// download of as many pages.
 func BenchmarkQuiet(b *testing.B) {
 	path := buildConnector(b)
 	role := apiRole{History: quietMessages}
@@ -95,8 +96,8 @@ func fullestTenth(at []time.Time, began time.Time) int {
 	return fullest
 }
 
-// BenchmarkOne restarts the built program over one stream with a day's history in its window, and reports the memory of the process
-// when it has started, and at rest after it was polled for a while.
+// BenchmarkOne restarts the built program over one stream with a day's history in its window, and reports the memory of
+// the process when it has started, and at rest after it was polled for a while.
 func BenchmarkOne(b *testing.B) {
 	path := buildConnector(b)
 	for _, messages := range []int{2_000, 20_000, 200_000} {

@@ -195,7 +195,8 @@ func memoryOf(b testing.TB, pid int, name string) uint64 {
 	return 0
 }
 
-// download is a yardstick: it reads that many pages, with as many requests in flight as the connector has, and forgets them.
+// download is a yardstick: it reads that many pages, with as many requests in flight as the connector has, and forgets
+// them.
 func download(b testing.TB, baseURL string, pages, inFlight int) time.Duration {
 	b.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: inFlight}

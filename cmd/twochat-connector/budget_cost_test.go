@@ -53,7 +53,8 @@ func TestCost_WithinTheBudget(t *testing.T) {
 	}
 }
 
-// What check and explain say that a month costs is what run spends, also where a sweep reads many pages and the account is asked.
+// What check and explain say that a month costs is what run spends, also where a sweep reads many pages and the account
+// is asked.
 func TestCost_IsWhatRunSpends(t *testing.T) {
 	for name, test := range map[string]struct {
 		history int

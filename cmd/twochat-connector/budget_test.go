@@ -17,7 +17,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// A backlog of 50,000 messages on one number leaves the other numbers their interval, at the rate of the documented account.
+// A backlog of 50,000 messages on one number leaves the other numbers their interval, at the rate of the documented
+// account.
 func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		numbers := []string{"+15550100100", "+15550100101", "+15550100102", "+15550100103", "+15550100104"}
@@ -115,7 +116,8 @@ func TestPipeline_OutOfCredits(t *testing.T) {
 	})
 }
 
-// The account is read hourly, others' calls count, a spent budget slows polling tenfold and shows everywhere, a new month ends that.
+// The account is read hourly, others' calls count, a spent budget slows polling tenfold and shows everywhere, a new
+// month ends that.
 func TestPipeline_KeepsTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{History: 10, Credits: 500_000})
@@ -235,7 +237,8 @@ func TestPipeline_FirstReadingTakesATurn(t *testing.T) {
 	})
 }
 
-// The day on which the account's month begins anew is learned once: the next process reads it in the streams' checkpoints.
+// The day on which the account's month begins anew is learned once: the next process reads it in the streams'
+// checkpoints.
 func TestPipeline_RemembersTheReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, sink := twochattest.New(twochattest.Options{History: 10, Credits: 500_000}), &clitest.MemorySink{}

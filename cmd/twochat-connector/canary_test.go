@@ -48,8 +48,9 @@ func everyFault(rate float64) []twochattest.Chance {
 	return append(chances, twochattest.Chance{Fault: twochattest.Fault{Kind: twochattest.KindBehind}, Rate: .2})
 }
 
-// Nobody's number, chat, text or URL and no key stands in the log, metrics, status, page, probes or reports, whatever goes
-// wrong, at every level and in every privacy mode (invariant I13); nor in the process's arguments, as none of it is ever given there.
+// Nobody's number, chat, text or URL and no key stands in the log, metrics, status, page, probes or reports, whatever
+// goes wrong, at every level and in every privacy mode (invariant I13); nor in the process's arguments, as none of it
+// is ever given there.
 func TestCanary(t *testing.T) {
 	noLeaks(t)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })

@@ -22,8 +22,8 @@ func (k *check) rate() int {
 	return pipeline.DefaultRequestsPerMinute
 }
 
-// api asks the account and page 0 of every stream, as run does, and returns the rate in force. asked says that a page could be read.
-// What decides is whether the pages can be read: run goes on without the account's word.
+// api asks the account and page 0 of every stream, as run does, and returns the rate in force. asked says that a page
+// could be read. What decides is whether the pages can be read: run goes on without the account's word.
 func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	rate = k.rate()
 	info, accountErr := k.client.Info(ctx)
@@ -112,8 +112,8 @@ func (k *check) streams(ctx context.Context, rate int, accountErr error) (read i
 // longestRetryAfter is how long a check waits at most where the server asks it to.
 const longestRetryAfter = 10 * time.Second
 
-// pageOf reads page 0 of a stream, and again where it failed in passing. A server that did not answer the question before either is not
-// waited for three times more.
+// pageOf reads page 0 of a stream, and again where it failed in passing. A server that did not answer the question
+// before either is not waited for three times more.
 func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream, accountErr error) (connector.Page, error) {
 	for attempt := 1; ; attempt++ {
 		if err := limiter.Wait(ctx, quota.Live); err != nil {
@@ -142,8 +142,8 @@ func noAnswer(err error) bool {
 	return errors.As(err, &fault) && fault.Fault == connector.FaultTransient && fault.Status == 0
 }
 
-// faultFinding says what a failed call means and what to do, under the name of what failed. about is said before what is about the way to
-// 2Chat.
+// faultFinding says what a failed call means and what to do, under the name of what failed. about is said before what
+// is about the way to 2Chat.
 func faultFinding(thing, about string, err error) connector.Finding {
 	mends := map[connector.PageFault]string{
 		connector.FaultKey:         "put the account's API key into the file of twochat.api_key_file, or into " + config.APIKeyVariable,

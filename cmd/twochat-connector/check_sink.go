@@ -118,7 +118,8 @@ func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Findin
 	return findings
 }
 
-// embedded looks at the embedded server's folder and address, and where another process holds them, at the sink through that one.
+// embedded looks at the embedded server's folder and address, and where another process holds them, at the sink through
+// that one.
 func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 	c := *k.config.Sink.Embedded
 	sink, err := embedded.Look(c, k.config.Encoding())

@@ -12,9 +12,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// acceptHistory replaces a list that was delivered by one of older messages, has these delivered on the operator's word, and kills the
-// connector twice in the middle of it: in the midst of reading, and when a part is in the file. Each message stands once all the same,
-// those that come in meanwhile as well, at 1.3 calls a page and a bounded rest. Then the word is left in place, and says nothing.
+// acceptHistory replaces a list that was delivered by one of older messages, has these delivered on the operator's
+// word, and kills the connector twice in the middle of it: in the midst of reading, and when a part is in the file.
+// Each message stands once all the same, those that come in meanwhile as well, at 1.3 calls a page and a bounded rest.
+// Then the word is left in place, and says nothing.
 func acceptHistory(t *testing.T, b binaries) {
 	const held, pages, aKill = 9_000, 90, 60
 	r := newRig(t, b.connector, filePlace{t.TempDir()}, settings{streams: 1, start: "now"}, twochattest.Options{Seed: 14, History: 300, Latency: 5 * time.Millisecond})

@@ -24,8 +24,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// kafkaVariable names a real Kafka for the tests, as for those of sinks/kafka: a version that .ci/kafka/kafka.sh fetches, or a
-// folder with its jars.
+// kafkaVariable names a real Kafka for the tests, as for those of sinks/kafka: a version that .ci/kafka/kafka.sh
+// fetches, or a folder with its jars.
 const kafkaVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA"
 
 const (
@@ -146,8 +146,8 @@ func (p *kafkaPlace) next() string {
 	return p.folders[p.victim]
 }
 
-// read reads as a consumer of committed records does, with franz-go. In each partition the sequences of a stream have to rise,
-// and a chat's events have to be in one partition: that is order within a chat.
+// read reads as a consumer of committed records does, with franz-go. In each partition the sequences of a stream have
+// to rise, and a chat's events have to be in one partition: that is order within a chat.
 func (p *kafkaPlace) read(t *testing.T) map[string][]json.RawMessage {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -30,15 +30,15 @@ type place interface {
 	resume(t *testing.T)
 	// sink is the connector's configuration for it: the content of the section `sink`.
 	sink() string
-	// read lists all events that are in it, by the name of their stream, each stream's in the order of its log. It reads with
-	// another client than the one that wrote.
+	// read lists all events that are in it, by the name of their stream, each stream's in the order of its log. It reads
+	// with another client than the one that wrote.
 	read(t *testing.T) map[string][]json.RawMessage
 	// logs names the broker's log files.
 	logs() []string
 }
 
-// natsPlace is nats-server with JetStream, which syncs every write to disk: one process, or a cluster of which one at a time is
-// treated badly.
+// natsPlace is nats-server with JetStream, which syncs every write to disk: one process, or a cluster of which one at a
+// time is treated badly.
 type natsPlace struct {
 	binary, folder string
 	options        string // more of the connector's section sink.jetstream
@@ -135,8 +135,8 @@ func (p *natsPlace) pause(*testing.T) {
 
 func (p *natsPlace) resume(*testing.T) { p.processes[p.victim].signal(syscall.SIGCONT) }
 
-// forgetIDs makes the server forget message ids at once. They would hide most of what a missing guard writes twice, for as long as
-// the server remembers them.
+// forgetIDs makes the server forget message ids at once. They would hide most of what a missing guard writes twice, for
+// as long as the server remembers them.
 func (p *natsPlace) forgetIDs(t *testing.T) {
 	t.Helper()
 	js, closeConn, err := p.dial()
@@ -198,7 +198,8 @@ func (p *natsPlace) tryRead(ctx context.Context) (map[string][]json.RawMessage, 
 // streamName is the JetStream stream that the connector makes.
 const streamName = "WHATSAPP"
 
-// readStream gives each message that is in the stream now, in its order, by an ordered consumer as any NATS client makes one.
+// readStream gives each message that is in the stream now, in its order, by an ordered consumer as any NATS client
+// makes one.
 func readStream(ctx context.Context, js jetstream.JetStream, each func(subject string, data []byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -239,7 +240,8 @@ func readStream(ctx context.Context, js jetstream.JetStream, each func(subject s
 	}
 }
 
-// sortOut puts an event beside the others of its stream. Checkpoints and rejects, which have subjects of their own, are left out.
+// sortOut puts an event beside the others of its stream. Checkpoints and rejects, which have subjects of their own, are
+// left out.
 func sortOut(events map[string][]json.RawMessage, subject string, data []byte) error {
 	if !strings.HasPrefix(subject, "whatsapp.") {
 		return nil

@@ -38,7 +38,8 @@ type process struct {
 	ended chan struct{}
 }
 
-// launch starts a program whose output is added to a file. It ends with the test process at the latest, however that ends.
+// launch starts a program whose output is added to a file. It ends with the test process at the latest, however that
+// ends.
 func launch(t *testing.T, log string, env []string, name string, args ...string) *process {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -216,7 +216,8 @@ func (r *rig) whole(reports map[string]twochattest.Report) bool {
 	return true
 }
 
-// settle waits until every message has arrived, then until each stream was polled a few times more, in which nothing may happen.
+// settle waits until every message has arrived, then until each stream was polled a few times more, in which nothing
+// may happen.
 func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.Report {
 	t.Helper()
 	began := time.Now()

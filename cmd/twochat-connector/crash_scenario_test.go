@@ -52,7 +52,8 @@ func burst(t *testing.T, b binaries) {
 	r.start(t, 0)
 	r.arrived(t)
 	number := r.numbers[0]
-	// A burst costs eight pages and eight more for the certificate: the kills fall into the reading, before and after the commit.
+	// A burst costs eight pages and eight more for the certificate: the kills fall into the reading, before and after the
+	// commit.
 	for _, pages := range []int{1, 4, 8, 9, 12} {
 		r.asked(t, number, pages, func() { r.fake.Insert(number, 700) })
 		r.kill(t, 0)
@@ -85,8 +86,9 @@ func terminate(t *testing.T, b binaries) {
 	expectClean(t, r.audit(t)) // nobody is left to deliver anything
 }
 
-// commits lets messages come in while the broker is paused, and returns when their commit waits for it. Where the connector looked at
-// the sink's settings meanwhile it knew before that the broker does not answer, and there is no commit: then it is done anew.
+// commits lets messages come in while the broker is paused, and returns when their commit waits for it. Where the
+// connector looked at the sink's settings meanwhile it knew before that the broker does not answer, and there is no
+// commit: then it is done anew.
 func (r *rig) commits(t *testing.T, messages int) {
 	t.Helper()
 	for range 10 {
@@ -139,7 +141,8 @@ func brokerDown(t *testing.T, b binaries) {
 	}
 }
 
-// A stream that is quiet for longer than the sink keeps events: its checkpoint is still there, and a restart goes on after it.
+// A stream that is quiet for longer than the sink keeps events: its checkpoint is still there, and a restart goes on
+// after it.
 func quietLongerThanMaxAge(t *testing.T, b binaries) {
 	r := newNATSRig(t, b, ", max_age: 2s", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 10, History: 250})
 	follower := follow(t, r.place.(*natsPlace))
@@ -243,8 +246,8 @@ func (f *follower) stop(t *testing.T) [][]byte {
 	return f.events
 }
 
-// historyResident is what the connector may have resident while it delivers a long history: the target of 40 MB, and a tenth for a machine on
-// which garbage is collected late.
+// historyResident is what the connector may have resident while it delivers a long history: the target of 40 MB, and a
+// tenth for a machine on which garbage is collected late.
 const historyResident = 44 << 20
 
 // A long history from the beginning takes bounded memory, and arrives whole.

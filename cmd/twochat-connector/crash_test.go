@@ -156,7 +156,8 @@ func lied(t *testing.T, b binaries, p place, how crashing) {
 	crash(t, b.connector, p, how)
 }
 
-// passingFaults are those after which a reader asks again at once. A redirect is taken for a wrong base URL, and waited out for long.
+// passingFaults are those after which a reader asks again at once. A redirect is taken for a wrong base URL, and waited
+// out for long.
 func passingFaults(rate float64) []twochattest.Chance {
 	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool { return c.Fault.Kind == twochattest.KindRedirect })
 }

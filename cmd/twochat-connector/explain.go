@@ -114,7 +114,8 @@ func readsOf(c *config.Config) []string {
 	return append(lines, "Of each stream, "+starts[c.Start.Mode]+"; every later start goes on where the sink says that it stood.")
 }
 
-// residueOf is what the reading itself can lose, double or disorder (connector/README.md, What reading can still hide), whatever the sink.
+// residueOf is what the reading itself can lose, double or disorder (connector/README.md, What reading can still hide),
+// whatever the sink.
 func residueOf(c *config.Config, promise connector.Promise, k pipeline.Cost) []caveat {
 	list := []caveat{
 		{

@@ -1,5 +1,5 @@
-// Command twochat-connector turns 2Chat's WhatsApp message lists into ordered streams of CloudEvents in which each message
-// stands once.
+// Command twochat-connector turns 2Chat's WhatsApp message lists into ordered streams of CloudEvents in which each
+// message stands once.
 package main
 
 import (
@@ -89,7 +89,8 @@ func run(ctx context.Context, p *cli.Program, args []string) int {
 	return cli.ExitCode(err)
 }
 
-// noSuchCommand names the command that was meant, if it can be told. What was written may be anything, and is not quoted.
+// noSuchCommand names the command that was meant, if it can be told. What was written may be anything, and is not
+// quoted.
 func noSuchCommand(written string) error {
 	var names []string
 	for _, c := range commands() {

@@ -62,7 +62,8 @@ func monitoringQueries(t *testing.T) map[string]string {
 	return queries
 }
 
-// shownLabels are the values of each label of each metric that a running instance shows, all states, outcomes and results among them.
+// shownLabels are the values of each label of each metric that a running instance shows, all states, outcomes and
+// results among them.
 func shownLabels(t *testing.T) map[string]map[string][]string {
 	t.Helper()
 	_, url := fakeAPI(t, twochattest.Options{History: 120})
@@ -87,7 +88,8 @@ func shownLabels(t *testing.T) map[string]map[string][]string {
 	return shown
 }
 
-// What alerts and panels select is shown by a running instance: a state that has another name now would be waited for in vain.
+// What alerts and panels select is shown by a running instance: a state that has another name now would be waited for
+// in vain.
 func TestMonitoring_Labels(t *testing.T) {
 	shown := shownLabels(t)
 	// What Prometheus adds to every series.

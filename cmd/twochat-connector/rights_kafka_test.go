@@ -67,8 +67,8 @@ func strimziExample(t *testing.T) (topics []strimzi, user strimzi) {
 	}
 }
 
-// authorizingKafka is a real broker that gives a user the rights that it was granted, and no others. It has one listener for the user, with a
-// password, and one for whoever may do all.
+// authorizingKafka is a real broker that gives a user the rights that it was granted, and no others. It has one
+// listener for the user, with a password, and one for whoever may do all.
 type authorizingKafka struct {
 	closed string // address
 	user   string
@@ -200,8 +200,8 @@ func (k *authorizingKafka) revoke(t *testing.T, r right) {
 	}
 }
 
-// With the topics and the rights of the example for Strimzi, and no others, everything works; without any one of them something does not,
-// and is told by name with what mends it.
+// With the topics and the rights of the example for Strimzi, and no others, everything works; without any one of them
+// something does not, and is told by name with what mends it.
 func TestKafkaRights(t *testing.T) {
 	jars := os.Getenv(realKafkaVariable)
 	if jars == "" {
@@ -262,7 +262,8 @@ func TestKafkaRights(t *testing.T) {
 	}
 }
 
-// wantCheck waits until check ends with a code and says all of some texts: what is granted or revoked is so a moment later.
+// wantCheck waits until check ends with a code and says all of some texts: what is granted or revoked is so a moment
+// later.
 func wantCheck(t *testing.T, path string, code int, texts ...string) {
 	t.Helper()
 	until(t, fmt.Sprintf("check ends with %d and says %q", code, texts), func() bool {

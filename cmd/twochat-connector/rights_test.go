@@ -170,7 +170,8 @@ func TestNATSRights_Suffice(t *testing.T) {
 	}
 }
 
-// With the one that stands beneath, it makes the stream as well; without it check says so before, and run when it comes to it.
+// With the one that stands beneath, it makes the stream as well; without it check says so before, and run when it comes
+// to it.
 func TestNATSRights_Create(t *testing.T) {
 	noLeaks(t)
 	example, err := os.ReadFile(natsExample)

@@ -14,7 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// Each signal that asks a program to end drains it: a terminal that is closed (SIGHUP) is no reason to leave a commit unclear.
+// Each signal that asks a program to end drains it: a terminal that is closed (SIGHUP) is no reason to leave a commit
+// unclear.
 func TestMain_SignalsDrain(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 21, History: 20})
 	executable, err := os.Executable()

@@ -16,7 +16,8 @@ type stage struct {
 	sink    sinks.Sink
 }
 
-// setStage opens and binds what a configuration names, and asks nobody. The errors are all that keep run from starting so far.
+// setStage opens and binds what a configuration names, and asks nobody. The errors are all that keep run from starting
+// so far.
 func setStage(c *config.Config, openSink func() (sinks.Sink, error)) (*stage, []error) {
 	s := &stage{}
 	var wrong []error

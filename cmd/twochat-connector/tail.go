@@ -109,7 +109,8 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	return cli.Hinted(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
 }
 
-// writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between their tokens.
+// writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between
+// their tokens.
 func writeJSONLine(to io.Writer, event []byte) error {
 	var line bytes.Buffer
 	line.Grow(len(event) + 1)

@@ -36,7 +36,8 @@ func (e *economy) wantTrouble(t *testing.T, parts ...string) pipeline.Report {
 	return r
 }
 
-// What only a person can mend is shown everywhere at the first answer that says so, with what to do and when it is tried again.
+// What only a person can mend is shown everywhere at the first answer that says so, with what to do and when it is
+// tried again.
 func TestReport_APersonIsNeeded(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -73,7 +74,8 @@ func TestReport_APersonIsNeeded(t *testing.T) {
 	}
 }
 
-// A stream that is refused while others run, and one that is while it runs itself, stay in the process, which stays alive, and heal.
+// A stream that is refused while others run, and one that is while it runs itself, stay in the process, which stays
+// alive, and heal.
 func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := func(stream string) error {

@@ -48,7 +48,8 @@ func (f *flood) Page(_ context.Context, _ connector.Stream, number int, held con
 	return page, nil
 }
 
-// backfillUnder reads a history of so many pages under a flood, and says what was delivered and whether all is certified.
+// backfillUnder reads a history of so many pages under a flood, and says what was delivered and whether all is
+// certified.
 func backfillUnder(t *testing.T, f *flood, pages int, pool reader.WorkerPool) (log *connectortest.Log, rested bool) {
 	t.Helper()
 	f.add(pages * pageOfWorld)
@@ -83,8 +84,9 @@ func backfillUnder(t *testing.T, f *flood, pages int, pool reader.WorkerPool) (l
 	return log, true
 }
 
-// Whatever the size of the bursts, a history comes to its end where up to a quarter of a page comes in a request, and nothing is
-// lost, doubled or out of order on the way. From one page a request on no reader can keep up, neither this one nor the live one.
+// Whatever the size of the bursts, a history comes to its end where up to a quarter of a page comes in a request, and
+// nothing is lost, doubled or out of order on the way. From one page a request on no reader can keep up, neither this
+// one nor the live one.
 func TestHistory_bursts(t *testing.T) {
 	const pages, seeds = 150, 6
 	for _, row := range []struct {
@@ -145,7 +147,8 @@ func (c *clamped) Page(ctx context.Context, s connector.Stream, number int, held
 	return page, err
 }
 
-// The search for the floor ends where the list shows the same page again and again, and finds it when the list does not any more.
+// The search for the floor ends where the list shows the same page again and again, and finds it when the list does not
+// any more.
 func TestHistory_AListThatIsClamped(t *testing.T) {
 	list := &clamped{&flood{rng: rand.New(rand.NewPCG(1, 2)), every: 1 << 30, most: 2000}, 1 << 30}
 	list.add(200)

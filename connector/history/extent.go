@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Extent says roughly how much history there is: how many pages down to the end of the list, or to where all is older than
-// start wants, and how many messages are on them. It reads few pages.
+// Extent says roughly how much history there is: how many pages down to the end of the list, or to where all is older
+// than start wants, and how many messages are on them. It reads few pages.
 func (h *History) Extent(ctx context.Context, start connector.Start) (pages, messages int, err error) {
 	top, err := h.zero(ctx)
 	if err != nil {

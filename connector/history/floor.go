@@ -15,7 +15,8 @@ type zone struct {
 	lowest int // place in the floor of the last one shown
 }
 
-// farthestZone is the last page on which the floor, at most a page's worth, may stand with all that came in late between.
+// farthestZone is the last page on which the floor, at most a page's worth, may stand with all that came in late
+// between.
 const farthestZone = 3
 
 // straysUntilTwice is how often a message must stand out of place, while nothing else moved, to count as listed twice.
@@ -51,8 +52,8 @@ func (h *History) cut(page connector.Page, rows []int) connector.Page {
 	return page
 }
 
-// trim leaves out of a page that shows the floor what may have come in late at its end, between messages of the floor: whether
-// it did, the next page shows. real is the page's number in the list.
+// trim leaves out of a page that shows the floor what may have come in late at its end, between messages of the floor:
+// whether it did, the next page shows. real is the page's number in the list.
 func (h *History) trim(ctx context.Context, page connector.Page, real int) (connector.Page, error) {
 	lowest := h.zones[page.Number].lowest
 	if _, ok := h.place(page.Messages[len(page.Messages)-1].Key); ok || !h.floorBelow(lowest) {
@@ -89,8 +90,8 @@ func zoneOf(messages []connector.Message, lowest int) zone {
 	return z
 }
 
-// ours leaves out what came in late between messages of the floor: the live stream delivers it. What cannot become an event
-// stays, or it would go to no quarantine.
+// ours leaves out what came in late between messages of the floor: the live stream delivers it. What cannot become an
+// event stays, or it would go to no quarantine.
 func (h *History) ours(messages []connector.Message) []connector.Message {
 	var ours []connector.Message
 	for i := range messages {

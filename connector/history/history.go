@@ -11,30 +11,31 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// History shows of a live stream's list what its first start left out: the floor and all below it, page 0 beginning with the
-// floor's first listed message. It makes Pages of a list that nothing is added to on top, so that the ordinary Reader reads
-// it into a log of its own, beside the live one and without doubling anything. Requests are made for the live stream: chats
-// have the same tokens in both logs.
+// History shows of a live stream's list what its first start left out: the floor and all below it, page 0 beginning
+// with the floor's first listed message. It makes Pages of a list that nothing is added to on top, so that the ordinary
+// Reader reads it into a log of its own, beside the live one and without doubling anything. Requests are made for the
+// live stream: chats have the same tokens in both logs.
 //
-// Page k of it is page base+k of the list, where base is the page that showed the floor's top when a walk began; page 0 is cut
-// above that top. While a walk goes on base stays, but for whole pages that came in between two of its requests (see seam), so
-// the list moves under the walk as any list does, and the Reader's rules hold. When the top is found elsewhere, the next walk
-// begins there.
+// Page k of it is page base+k of the list, where base is the page that showed the floor's top when a walk began; page 0
+// is cut above that top. While a walk goes on base stays, but for whole pages that came in between two of its requests
+// (see seam), so the list moves under the walk as any list does, and the Reader's rules hold. When the top is found
+// elsewhere, the next walk begins there.
 //
-// Nothing above the floor comes into the history, whatever is added between two requests. A page may show messages above the
-// floor only if the list has moved down by so many pages since base was found. No walk ends there: none of them is ground in
-// the history's log, and the list does not end. Going on down, the walk must pass the floor. Whatever message of the floor a
-// page then shows is out of place: only page 1 may go on with a floor that page 0 began, or repeat the rows that page 0 ended
-// with. So the page is refused with ErrMoved, which concludes nothing; and the rows of page 0, met again further down, are
-// the Reader's own reason to say the same. A batch of pages that holds as one slice cannot pass the floor
-// unseen at all. A walk in order could only if all that is listed of the floor, and all of page 0, is pulled past the seam
-// between two requests by as many deletes, right after more than a page was added. (The Reader itself supposes that no walk
-// misses a whole page at one seam.)
+// Nothing above the floor comes into the history, whatever is added between two requests. A page may show messages
+// above the floor only if the list has moved down by so many pages since base was found. No walk ends there: none of
+// them is ground in the history's log, and the list does not end. Going on down, the walk must pass the floor. Whatever
+// message of the floor a page then shows is out of place: only page 1 may go on with a floor that page 0 began, or
+// repeat the rows that page 0 ended with. So the page is refused with ErrMoved, which concludes nothing; and the rows
+// of page 0, met again further down, are the Reader's own reason to say the same. A batch of pages that holds as one
+// slice cannot pass the floor unseen at all. A walk in order could only if all that is listed of the floor, and all of
+// page 0, is pulled past the seam between two requests by as many deletes, right after more than a page was added. (The
+// Reader itself supposes that no walk misses a whole page at one seam.)
 //
-// Messages that came in late between those of the floor are the live stream's, and are left out here. The one residue: where
-// all of the floor below such a message is deleted later on, nothing tells it from history.
+// Messages that came in late between those of the floor are the live stream's, and are left out here. The one residue:
+// where all of the floor below such a message is deleted later on, nothing tells it from history.
 //
-// Page may also return ErrMoved, or a *Refusal where none of the floor is listed. A History may be used by several goroutines.
+// Page may also return ErrMoved, or a *Refusal where none of the floor is listed. A History may be used by several
+// goroutines.
 type History struct {
 	pages connector.Pages
 	live  connector.Stream
@@ -62,14 +63,14 @@ type History struct {
 // descent is what was asked for since a walk from page 0 began.
 type descent struct {
 	first, last int // the first and the newest page
-	// shown is home as of the first page 0 that was shown since a walk from there had to begin again; torn says that another
-	// page 0 was shown from elsewhere.
+	// shown is home as of the first page 0 that was shown since a walk from there had to begin again; torn says that
+	// another page 0 was shown from elsewhere.
 	shown int
 	torn  bool
 }
 
-// walkAhead is how far a walk may read ahead of itself: more than a batch of pages. A request further down begins something new.
-// base must not change while a batch is read, as the Reader proves it by how far its pages moved.
+// walkAhead is how far a walk may read ahead of itself: more than a batch of pages. A request further down begins
+// something new. base must not change while a batch is read, as the Reader proves it by how far its pages moved.
 const walkAhead = 64
 
 // New makes the history below a live stream's floor, which is not empty. checkpoint is the live stream's, page how many
@@ -156,8 +157,9 @@ func (h *History) zero(ctx context.Context) (connector.Page, error) {
 	return page, nil
 }
 
-// enter says which page of the list is page 0 for a request of page number. Where a walk begins it is the one with the floor's
-// top; within a walk it stays. next says that pages are asked for one after the other, and this is the next one.
+// enter says which page of the list is page 0 for a request of page number. Where a walk begins it is the one with the
+// floor's top; within a walk it stays. next says that pages are asked for one after the other, and this is the next
+// one.
 func (h *History) enter(ctx context.Context, number int) (base int, next bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

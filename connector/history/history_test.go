@@ -229,7 +229,8 @@ func (w *historyWorld) run() bool {
 			w.t.Fatal(err)
 		}
 		if out.Rested && w.list.quiet {
-			// What a delete above hid at the same seam of two pages in both of two walks, a sweep finds (connector/README.md, What reading can still hide).
+			// What a delete above hid at the same seam of two pages in both of two walks, a sweep finds (connector/README.md,
+			// What reading can still hide).
 			for range 100 { // a sweep may take several steps
 				out, err := w.hist.Sweep(w.t.Context(), connectortest.Minute(0).Add(9000*time.Hour))
 				if err != nil && !reader.Harmless(err) {
@@ -242,7 +243,8 @@ func (w *historyWorld) run() bool {
 	}
 }
 
-// TestHistory_worlds runs a live reader and a history reader interleaved on lists that move: nothing stands twice, nothing is missing.
+// TestHistory_worlds runs a live reader and a history reader interleaved on lists that move: nothing stands twice,
+// nothing is missing.
 func TestHistory_worlds(t *testing.T) {
 	worlds, refused, events, residue, horizons, hidden := 250, 0, 0, 0, 0, 0
 	if testing.Short() {

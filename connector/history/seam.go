@@ -8,13 +8,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// seam is the page that was shown last, for the one that comes right below it. What is added on top between the two requests
-// moves the list down: by less than a page the Reader sees it, as the page below begins with rows of the page above. By a page or
-// more the page asked for is one that stood further up. Then the page that goes on where the one above ended is looked for
-// further down: the one that repeats its last row and shows nothing of it below anything else. From there on base is that much
-// further down, so that the Reader meets a list that moved by less than a page, and the walk goes on. To it that is the same as
-// a delete of whole pages above, between two pages that are seen to overlap. So a walk gets on whatever the size of bursts, as long
-// as a page a request is not what comes in on average.
+// seam is the page that was shown last, for the one that comes right below it. What is added on top between the two
+// requests moves the list down: by less than a page the Reader sees it, as the page below begins with rows of the page
+// above. By a page or more the page asked for is one that stood further up. Then the page that goes on where the one
+// above ended is looked for further down: the one that repeats its last row and shows nothing of it below anything
+// else. From there on base is that much further down, so that the Reader meets a list that moved by less than a page,
+// and the walk goes on. To it that is the same as a delete of whole pages above, between two pages that are seen to
+// overlap. So a walk gets on whatever the size of bursts, as long as a page a request is not what comes in on average.
 type seam struct {
 	number int // -1: none
 	rows   map[connector.Key]struct{}
@@ -81,8 +81,8 @@ func (h *History) above(number int) seam {
 // seamLooks is how many pages are looked at for the one that goes on.
 const seamLooks = 16
 
-// goOn makes sure that a page goes on from the one above it, or finds the one that does and moves base. Where there is none the
-// page stays as it is: the Reader has its own ways to see that.
+// goOn makes sure that a page goes on from the one above it, or finds the one that does and moves base. Where there is
+// none the page stays as it is: the Reader has its own ways to see that.
 func (h *History) goOn(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
 	s := h.above(number)
 	how := s.joins(page.Messages)

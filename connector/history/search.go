@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// search looks for the floor around a page, further and further away, until it has seen the whole list twice. Where the times of a
-// page tell on which side of it the floor is, that guides it, for as long as it leads anywhere.
+// search looks for the floor around a page, further and further away, until it has seen the whole list twice. Where the
+// times of a page tell on which side of it the floor is, that guides it, for as long as it leads anywhere.
 type search struct {
 	home   int // looked at before all others, once
 	tried  bool
@@ -24,11 +24,13 @@ type search struct {
 }
 
 const (
-	// searchRounds is how often the whole list is searched before the floor counts as gone: it may have moved past the search.
+	// searchRounds is how often the whole list is searched before the floor counts as gone: it may have moved past the
+	// search.
 	searchRounds = 2
 	// searchMisled is how often times may mislead a search before they are not asked any more.
 	searchMisled = 3
-	// searchRepeats is at how many places a search may meet the same page. Where bursts push it down by a page, it meets one a few times.
+	// searchRepeats is at how many places a search may meet the same page. Where bursts push it down by a page, it meets
+	// one a few times.
 	searchRepeats = 6
 )
 
@@ -108,8 +110,9 @@ func (s *search) guided() bool {
 	return s.misled < searchMisled && (s.low >= 0 || s.high < math.MaxInt)
 }
 
-// find reads the page on which the floor's top lies, and gives it cut above that and as it is: first where it was last, then
-// around there. It gives up with ErrMoved for now where the list moves as fast as it looks, and goes on there next time.
+// find reads the page on which the floor's top lies, and gives it cut above that and as it is: first where it was last,
+// then around there. It gives up with ErrMoved for now where the list moves as fast as it looks, and goes on there next
+// time.
 func (h *History) find(ctx context.Context) (connector.Page, []connector.Message, error) {
 	checked, checkedTop := -1, 0 // the page above this one shows nothing of the floor
 	shown := map[reader.Face]int{}

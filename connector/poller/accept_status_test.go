@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// While held messages are being delivered the status and a metric say so, how many so far, and from which page of the list down nothing
-// is left. Once that is done nothing is said of it any more, nor of a horizon.
+// While held messages are being delivered the status and a metric say so, how many so far, and from which page of the
+// list down nothing is left. Once that is done nothing is said of it any more, nor of a horizon.
 func TestPoller_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const held = 400

@@ -21,7 +21,8 @@ const (
 type situation struct {
 	owns   bool // the session holds the stream
 	rested bool // all that was listed is in the log and certified
-	// between is for what is done between polls: held messages are to be delivered, or the end of the list is to be looked at.
+	// between is for what is done between polls: held messages are to be delivered, or the end of the list is to be looked
+	// at.
 	between   bool
 	now       time.Time
 	nextPoll  time.Time

@@ -24,7 +24,8 @@ func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number
 	return page, err
 }
 
-// instrumentedLog lets a commit in flight finish when the process is told to stop, and counts. A commit that takes long is a state.
+// instrumentedLog lets a commit in flight finish when the process is told to stop, and counts. A commit that takes long
+// is a state.
 type instrumentedLog struct{ poller *Poller }
 
 const (

@@ -10,21 +10,21 @@ import (
 const (
 	// shortWalk is the most pages that a walk of the cheaper kind holds.
 	shortWalk = 5
-	// shortSlots and roomLong are how many walks of each kind may be under way. A long one holds up to a slice, and where no other
-	// waits for its place, the next slice too.
+	// shortSlots and longSlots are how many walks of each kind may be under way. A long one holds up to a slice, and where
+	// no other waits for its place, the next slice too.
 	shortSlots, longSlots = 16, 3
 )
 
-// MemoryGate bounds what all streams of a process hold of their lists in memory, however many of them catch up at once. A poll whose
-// news all stand on page 0 needs no place in it, so it never waits for others that catch up. A short walk needs a place
-// of one kind, a longer one a place of the other, so that a burst does not wait for backlogs. A place is for one walk, and who
-// waits first comes first, so backlogs take turns.
+// MemoryGate bounds what all streams of a process hold of their lists in memory, however many of them catch up at once.
+// A poll whose news all stand on page 0 needs no slot, so it never waits for others that catch up. A short walk needs a
+// slot of one kind, a longer one a slot of the other, so that a burst does not wait for backlogs. A slot is for one
+// walk, and who waits first comes first, so backlogs take turns.
 //
-// Nobody waits for ever. Who waits for a place holds none, and no page: its step was given up. Who holds one waits for nothing that
-// needs a place: for the rate limit, a free request, the API and the sink. A list whose pages keep failing gives its place up
-// where others wait. A sink that takes nothing stops them all, as it should.
+// Nobody waits for ever. Who waits for a slot holds none, and no page: its step was given up. Who holds one waits for
+// nothing that needs a slot: for the rate limit, a free request, the API and the sink. A list whose pages keep failing
+// gives its slot up where others wait. A sink that takes nothing stops them all, as it should.
 type MemoryGate struct {
-	short, long chan struct{} // a token in them for each place that is taken; senders are served in order
+	short, long chan struct{} // a token in them for each slot that is taken; senders are served in order
 	waiting     [longSlot + 1]atomic.Int32
 }
 
@@ -51,8 +51,8 @@ func (r *MemoryGate) slots(kind slotKind) chan struct{} {
 
 // slot is a stream's slot, or none. One goroutine uses it; only has and contended are for others too.
 type slot struct {
-	gate  *MemoryGate  // nil has room for everything
-	kind  atomic.Int32 // a roomPlace: what it has
+	gate  *MemoryGate  // nil bounds nothing
+	kind  atomic.Int32 // a slotKind: what it has
 	wants slotKind     // what the next walk needs, as far as is known
 }
 
@@ -86,7 +86,8 @@ func (b *slot) Ahead() bool {
 	return b.gate == nil || b.has() == longSlot && b.gate.waiting[longSlot].Load() == 0
 }
 
-// wait takes the place that the next walk needs. It calls blocked before it has to wait, and returns false where the context ended.
+// wait takes the place that the next walk needs. It calls blocked before it has to wait, and returns false where the
+// context ended.
 func (b *slot) wait(ctx context.Context, blocked func()) bool {
 	if b.gate == nil || b.has() >= b.wants {
 		return true

@@ -126,7 +126,8 @@ func (f *fleet) add(t *testing.T, streams, messages int, gate chan struct{}) {
 	}
 }
 
-// delivered says of how many streams the log holds that many messages in order, all certified, and was acquired but once.
+// delivered says of how many streams the log holds that many messages in order, all certified, and was acquired but
+// once.
 func (f *fleet) delivered(messages int) int {
 	n := 0
 	for i, p := range f.pollers {
@@ -138,8 +139,8 @@ func (f *fleet) delivered(messages int) int {
 	return n
 }
 
-// However many streams catch up at the same time, together they hold no more pages than there is room for, here while the sink takes
-// its time; and all get there.
+// However many streams catch up at the same time, together they hold no more pages than there is room for, here while
+// the sink takes its time; and all get there.
 func TestRoom_BoundsWhatIsHeld(t *testing.T) {
 	for _, test := range []struct {
 		name              string
@@ -174,7 +175,8 @@ func TestRoom_BoundsWhatIsHeld(t *testing.T) {
 	}
 }
 
-// What stands on page 0 of a stream at rest is delivered while all places are taken, and a burst of two pages while backlogs wait.
+// What stands on page 0 of a stream at rest is delivered while all places are taken, and a burst of two pages while
+// backlogs wait.
 func TestRoom_LiveStreamsDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f fleet

@@ -8,8 +8,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Metrics are the connector's metrics, those of all streams. They are one collector: of a stream only its counts are held, and its
-// series, some forty, are made when they are asked for. Labels are stream names and closed sets, never anything from a message.
+// Metrics are the connector's metrics, those of all streams. They are one collector: of a stream only its counts are
+// held, and its series, some forty, are made when they are asked for. Labels are stream names and closed sets, never
+// anything from a message.
 type Metrics struct {
 	requests, walks, messages, commits, commitOutcomes, state, moved *prometheus.Desc
 	gauges                                                           []gauge

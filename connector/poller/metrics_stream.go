@@ -137,7 +137,8 @@ func (s *streamMetrics) show(status Status) {
 // durationBounds are the upper bounds of the buckets in which durations are counted, in seconds.
 var durationBounds = [...]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
-// durations are a histogram: how many were in each bucket, the last one for those above all bounds, and their sum in seconds.
+// durations are a histogram: how many were in each bucket, the last one for those above all bounds, and their sum in
+// seconds.
 type durations struct {
 	counts [len(durationBounds) + 1]uint64
 	sum    float64

@@ -26,9 +26,9 @@ var errPaused = &connector.PageError{
 	Fault: connector.FaultRateLimited, Err: errors.New("2Chat asked for a pause, and the limit is one for all streams of the key"),
 }
 
-// turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the key. A
-// sweep waits only as long as no poll of its stream is due: it takes what nobody else wants, and where that is little the poll
-// would come many intervals late.
+// turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the
+// key. A sweep waits only as long as no poll of its stream is due: it takes what nobody else wants, and where that is
+// little the poll would come many intervals late.
 func (p *Poller) turn(ctx context.Context, turn reader.Turn) error {
 	urgency := quota.Urgency(p.urgency.Load())
 	if urgency != quota.Sweep {
@@ -46,8 +46,8 @@ func (p *Poller) turn(ctx context.Context, turn reader.Turn) error {
 	return err
 }
 
-// pay waits until the limiter lets a call go and the call budget pays for it. Either wait is a state where it is long, but for a sweep,
-// which waits no longer than to the next poll.
+// pay waits until the limiter lets a call go and the call budget pays for it. Either wait is a state where it is long,
+// but for a sweep, which waits no longer than to the next poll.
 func (p *Poller) pay(ctx context.Context, urgency quota.Urgency) error {
 	for {
 		if err := p.ready(); err != nil {

@@ -29,8 +29,8 @@ type Config struct {
 	Limiter *quota.Limiter
 	// Memory is shared by all streams of the process; nil sets no bound.
 	Memory *MemoryGate
-	// Pace turns the interval that the stream's traffic asks for into the one that the rate limit and the budget allow now,
-	// which is never shorter; nil leaves it as it is.
+	// Pace turns the interval that the stream's traffic asks for into the one that the rate limit and the budget allow
+	// now, which is never shorter; nil leaves it as it is.
 	Pace func(interval time.Duration) time.Duration
 	// CallBudget says whether a call may be paid for; nil: always.
 	CallBudget CallBudget
@@ -258,8 +258,8 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	}
 }
 
-// sinkState is what a failure of the sink that is nothing by name makes of the stream: one is asked about, several in a row mean
-// that there is no sink.
+// sinkState is what a failure of the sink that is nothing by name makes of the stream: one is asked about, several in a
+// row mean that there is no sink.
 func (p *Poller) sinkState(err error) StreamState {
 	failures := p.retrier.sinkFailed()
 	if failures > 1 || errors.Is(err, connector.ErrNotNow) || p.record.now().State == StateNoSink {
@@ -268,13 +268,14 @@ func (p *Poller) sinkState(err error) StreamState {
 	return StateAcquiring
 }
 
-// searchAgain is how long to wait after a search that came to nothing: longer each time, and no less than between polls.
+// searchAgain is how long to wait after a search that came to nothing: longer each time, and no less than between
+// polls.
 func (p *Poller) searchAgain() time.Duration {
 	return max(jitter(p.record.now().Interval), p.retrier.walk.NextBackOff())
 }
 
-// suspect notes what is suspected of the list, and returns how long to wait before it is looked at again: longer each time, no less
-// than between polls, and no longer than until a look counts.
+// suspect notes what is suspected of the list, and returns how long to wait before it is looked at again: longer each
+// time, no less than between polls, and no longer than until a look counts.
 func (p *Poller) suspect(s *reader.Suspicion) time.Duration {
 	p.record.mu.Lock()
 	if p.record.status.UnconfirmedSince.IsZero() {

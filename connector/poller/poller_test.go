@@ -200,7 +200,8 @@ func TestPoller_TheIntervalAdapts(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
 		pass(2 * time.Second)
 		s.list.Times()
-		// Between the first polls the end of the list is looked at some times, until it is settled: those requests are no polls.
+		// Between the first polls the end of the list is looked at some times, until it is settled: those requests are no
+		// polls.
 		pass(time.Hour)
 		if s.poller.Status().EndOpen {
 			t.Fatal("after an hour it is not settled where the list ends")
@@ -500,8 +501,8 @@ func TestPoller_ASinkThatIsDownAtStartIsSaidOnce(t *testing.T) {
 	})
 }
 
-// Who was fenced leaves the stream alone for five polls after the other's last commit, and then takes it over. Those are the polls of
-// a stream that goes quiet, at the intervals in force: not five of the longest that there is.
+// Who was fenced leaves the stream alone for five polls after the other's last commit, and then takes it over. Those
+// are the polls of a stream that goes quiet, at the intervals in force: not five of the longest that there is.
 func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -849,7 +850,8 @@ func TestPoller_Status(t *testing.T) {
 	})
 }
 
-// Where nothing is delivered that waits to be confirmed, there is no time since when it does: not while ground is searched either.
+// Where nothing is delivered that waits to be confirmed, there is no time since when it does: not while ground is
+// searched either.
 func TestPoller_OpenSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		without, with := 0, 0

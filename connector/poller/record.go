@@ -11,7 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// statusRecord is what is recorded of a stream, for the status, the metrics and the log. It may be used by several goroutines.
+// statusRecord is what is recorded of a stream, for the status, the metrics and the log. It may be used by several
+// goroutines.
 type statusRecord struct {
 	session *reader.Session
 	metrics *streamMetrics
@@ -148,7 +149,8 @@ func (r *statusRecord) commitIsSlow(began time.Time) {
 	tell()
 }
 
-// commitEnded notes that no commit is under way, and that the sink is back where it took one: the step that goes on may be long.
+// commitEnded notes that no commit is under way, and that the sink is back where it took one: the step that goes on may
+// be long.
 func (r *statusRecord) commitEnded(err error) {
 	var rejected *connector.Rejected
 	r.mu.Lock()

@@ -8,10 +8,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// queue orders the requests of one stream. Of those that wait, one waits for the rate limit, and when that lets a request go, it is
-// the one of the oldest batch that is furthest up, whoever came first. So where the limit holds back pages that are read side by
-// side, they are asked for from the top down, and what moves down meanwhile is met twice and not missed; and what is read ahead does
-// not come between the readings that prove what is read now.
+// queue orders the requests of one stream. Of those that wait, one waits for the rate limit, and when that lets a
+// request go, it is the one of the oldest batch that is furthest up, whoever came first. So where the limit holds back
+// pages that are read side by side, they are asked for from the top down, and what moves down meanwhile is met twice
+// and not missed; and what is read ahead does not come between the readings that prove what is read now.
 type queue struct {
 	lead chan struct{} // holds a token while one of them waits for the limit
 
@@ -50,7 +50,8 @@ func (q *queue) wait(ctx context.Context, turn reader.Turn, limit func(context.C
 	}
 }
 
-// next waits for the limit, for whoever is first then. It returns at once where the caller is not among those that wait any more.
+// next waits for the limit, for whoever is first then. It returns at once where the caller is not among those that wait
+// any more.
 func (q *queue) next(ctx context.Context, me *waiter, limit func(context.Context) error) error {
 	select {
 	case <-me.goes:

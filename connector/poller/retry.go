@@ -11,8 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// retrier is the one retry policy: how long to wait for what does not work now. Waits grow, are jittered and capped, and never
-// give up; what the server asks for is honoured.
+// retrier is the one retry policy: how long to wait for what does not work now. Waits grow, are jittered and capped,
+// and never give up; what the server asks for is honoured.
 type retrier struct {
 	poller              *Poller
 	page, walk, suspect *backoff.ExponentialBackOff
@@ -111,7 +111,8 @@ func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 	return nil
 }
 
-// maxFailuresHolding is how many pages in a row may fail before a walk is given up, where other streams wait for its slot.
+// maxFailuresHolding is how many pages in a row may fail before a walk is given up, where other streams wait for its
+// slot.
 const maxFailuresHolding = 4
 
 // next is how long to wait after a fault, and how many there were in a row.
@@ -128,8 +129,9 @@ func (w *retrier) next(fault *connector.PageError) (time.Duration, int) {
 	return max(w.page.NextBackOff(), min(fault.RetryAfter, maxRetryAfter)), w.failures
 }
 
-// Commit waits until the sink may take something again. Nothing is polled meanwhile: what was read is held, and committed then. But
-// a stream that alone is refused, or gets no clear answer, does not keep others from its slot for long.
+// Commit waits until the sink may take something again. Nothing is polled meanwhile: what was read is held, and
+// committed then. But a stream that alone is refused, or gets no clear answer, does not keep others from its slot for
+// long.
 func (w *retrier) Commit(ctx context.Context, cause error) error {
 	p := w.poller
 	var refusal *connector.Refusal

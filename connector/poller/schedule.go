@@ -31,8 +31,8 @@ func (s *schedule) untilPoll() time.Duration {
 	return max(0, s.nextPoll.Sub(now))
 }
 
-// situation is how things stand now. The first sweep of a stream at rest is some part of an interval away, so that those of many streams
-// are spread.
+// situation is how things stand now. The first sweep of a stream at rest is some part of an interval away, so that
+// those of many streams are spread.
 func (s *schedule) situation(now time.Time) situation {
 	if !s.session.Owns() {
 		return situation{}
@@ -52,8 +52,8 @@ func (s *schedule) situation(now time.Time) situation {
 // eagerSteps is how many steps may follow at once without getting anywhere before the interval is kept again.
 const eagerSteps = 3
 
-// pause adapts the interval to what the stream does: the shortest while messages flow, half as long again after each poll
-// that brought none. While there is more to read, the next step follows at once.
+// pause adapts the interval to what the stream does: the shortest while messages flow, half as long again after each
+// poll that brought none. While there is more to read, the next step follows at once.
 func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 	if out.Delivered > 0 {
 		s.interval = s.config.MinInterval
@@ -77,8 +77,9 @@ func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 	return s.untilPoll()
 }
 
-// spread takes a wait that is longer than the one before by a part only, each stream its own: so streams that start together, or
-// that are slowed down together, poll evenly over every interval, and not in step for hours until jitter has parted them.
+// spread takes a wait that is longer than the one before by a part only, each stream its own: so streams that start
+// together, or that are slowed down together, poll evenly over every interval, and not in step for hours until jitter
+// has parted them.
 func (s *schedule) spread(wait time.Duration) time.Duration {
 	last := s.lastWait
 	s.lastWait = wait
@@ -88,7 +89,8 @@ func (s *schedule) spread(wait time.Duration) time.Duration {
 	return last + time.Duration(s.phase*float64(wait-last))
 }
 
-// jitter spreads waits over their last tenth, so that polls of many streams do not fall into step, and none is longer than said.
+// jitter spreads waits over their last tenth, so that polls of many streams do not fall into step, and none is longer
+// than said.
 func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d/10)+1))
 }

@@ -44,8 +44,8 @@ func (s *pollerFixture) failing(times int64, written bool, err error) *tries {
 	return &made
 }
 
-// A commit that fails again and again waits longer each time, though every Acquire in between succeeds, and is tried again without
-// a call: the log is as it was, so what was read is committed.
+// A commit that fails again and again waits longer each time, though every Acquire in between succeeds, and is tried
+// again without a call: the log is as it was, so what was read is committed.
 func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
 	for _, failures := range []int64{1, 2, 20} {
 		t.Run(fmt.Sprint(failures), func(t *testing.T) {
@@ -143,7 +143,8 @@ func TestPoller_ALostAnswerCostsNoCalls(t *testing.T) {
 	})
 }
 
-// A sink that refuses a commit by name is a state with its hint and no loop, costs no calls, and heals without a restart.
+// A sink that refuses a commit by name is a state with its hint and no loop, costs no calls, and heals without a
+// restart.
 func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refusal := &connector.Refusal{Thing: "stream WHATSAPP", Cause: "it no longer takes whatsapp.>", Hint: "add the subject again"}
@@ -182,7 +183,8 @@ func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 	})
 }
 
-// A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person mends it.
+// A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person mends
+// it.
 func TestPoller_ARefusalWhileItRunsDoesNotEndIt(t *testing.T) {
 	for name, first := range map[string]error{"after an unclear commit": connectortest.ErrNoAnswer, "after it was fenced": connector.ErrFenced} {
 		t.Run(name, func(t *testing.T) {
@@ -222,7 +224,8 @@ func refusedWhileItRuns(t *testing.T, first error) {
 	s.stop()
 }
 
-// What keeps the stream's place from being acquired is shown from the first time on, and stays shown while it is tried again.
+// What keeps the stream's place from being acquired is shown from the first time on, and stays shown while it is tried
+// again.
 func TestPoller_WhatKeepsItFromAcquiringIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, func(s *pollerFixture, _ *Config) {

@@ -31,7 +31,8 @@ var states = [...]StreamState{
 	StateSuspect, StateStandby, StateStopped,
 }
 
-// Status is what is recorded of a stream: facts, nothing asked for on the spot. Times are zero where there was nothing yet.
+// Status is what is recorded of a stream: facts, nothing asked for on the spot. Times are zero where there was nothing
+// yet.
 type Status struct {
 	Stream string      `json:"stream"`
 	State  StreamState `json:"state"`
@@ -66,10 +67,11 @@ type Status struct {
 	Fenced    uint64             `json:"fenced"`
 	Unclear   uint64             `json:"unclear"`
 
-	// EndOpen says that it is not settled yet where the list ended at the first start: it is looked at again for some minutes.
+	// EndOpen says that it is not settled yet where the list ended at the first start: it is looked at again for some
+	// minutes.
 	EndOpen bool `json:"end_open,omitempty"`
-	// Horizon says that the list lost all ground and its older part is held (rule 8); Accepting, how far its delivery has come, where
-	// the operator said so.
+	// Horizon says that the list lost all ground and its older part is held (rule 8); Accepting, how far its delivery has
+	// come, where the operator said so.
 	Horizon   bool              `json:"horizon,omitempty"`
 	Accepting *reader.Accepting `json:"accepting,omitempty"`
 	Interval  time.Duration     `json:"interval_ns"`

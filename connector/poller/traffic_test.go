@@ -110,8 +110,8 @@ func (l *turnstile) Commit(_ context.Context, events []connector.Event, _ []conn
 	return nil
 }
 
-// backlog reads so many pages from the beginning at 80 requests a minute (the documented sample account) while messages come in, and
-// says which it asked for and how much time it took until all of them were certified.
+// backlog reads so many pages from the beginning at 80 requests a minute (the documented sample account) while messages
+// come in, and says which it asked for and how much time it took until all of them were certified.
 func backlog(t *testing.T, pages int, perMinute float64, pool reader.WorkerPool, seed uint64) (asked []int, took time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 // AccountUsage is what the account said of its calls at one time (connector/README.md, Credits).
 type AccountUsage struct {
 	At time.Time
-	// Used counts the calls in the account's month, by all its integrations; 0 counts as not said, as whoever asks has called.
+	// Used counts the calls in the account's month, by all its integrations; 0 counts as not said, as whoever asks has
+	// called.
 	Used int64
 	// Max is how many calls the plan has a month; 0 where the account does not say.
 	Max int64
@@ -19,27 +20,28 @@ type AccountUsage struct {
 
 // BudgetConfig says what a Budget is kept for. All fields are required, but for Monthly, Stop and InFlight.
 type BudgetConfig struct {
-	// Monthly is how many calls of the account's month may be used, by all its integrations together; 0 = half of the plan.
+	// Monthly is how many calls of the account's month may be used, by all its integrations together; 0 = half of the
+	// plan.
 	Monthly int64
 	// Streams live on it, and Interval is the shortest that is wanted between two polls of one.
 	Streams  int
 	Interval time.Duration
 	// Stop says that not one call more is made where it is used up, until the account's month begins anew.
 	Stop bool
-	// Own is how many calls this process has made so far, and InFlight how many of those have no answer yet; nil: none. They are
-	// called often, from several goroutines.
+	// Own is how many calls this process has made so far, and InFlight how many of those have no answer yet; nil: none.
+	// They are called often, from several goroutines.
 	Own, InFlight func() int64
 	Logger        *slog.Logger
 }
 
-// Budget spreads what may be spent in the account's month over the time that is left of it. It is fed with readings of the
-// account's usage and answers how often to poll and to sweep. It never stops either: what is used up slows polling tenfold. Only
-// where that is wanted it lets no call go any more, to the last one of the budget.
-// It has no clock and no goroutine, and may be used from several goroutines.
+// Budget spreads what may be spent in the account's month over the time that is left of it. It is fed with readings of
+// the account's usage and answers how often to poll and to sweep. It never stops either: what is used up slows polling
+// tenfold. Only where that is wanted it lets no call go any more, to the last one of the budget. It has no clock and no
+// goroutine, and may be used from several goroutines.
 //
-// When the account's month begins anew is nowhere stated; it shows as a drop of the usage, and then comes again on the same
-// day of every month. Until one was seen, the worst is assumed: that the month began with the first reading, and so ends 31
-// days after it. That never spends too much, and slows polling more than needed for one month at most.
+// When the account's month begins anew is nowhere stated; it shows as a drop of the usage, and then comes again on the
+// same day of every month. Until one was seen, the worst is assumed: that the month began with the first reading, and
+// so ends 31 days after it. That never spends too much, and slows polling more than needed for one month at most.
 type Budget struct {
 	config BudgetConfig
 	descs  creditDescs
@@ -80,7 +82,8 @@ const (
 )
 
 const (
-	// reserveShare of the budget is left to what no pace can plan: catching up, others' bursts, and polling slowly at the end.
+	// reserveShare of the budget is left to what no pace can plan: catching up, others' bursts, and polling slowly at the
+	// end.
 	reserveShare = 0.05
 	// othersShare bounds what is set aside for other integrations: a day of much traffic is no month of it.
 	othersShare = 0.5
@@ -124,8 +127,8 @@ func (b *Budget) Read(u AccountUsage) {
 	b.open(u.At, b.config.Own())
 }
 
-// believe says whether a reading counts. One below the last does if the next is below it as well: an answer may be stale or
-// wrong once. Less than half of what it was is a month that began anew, anything else a correction.
+// believe says whether a reading counts. One below the last does if the next is below it as well: an answer may be
+// stale or wrong once. Less than half of what it was is a month that began anew, anything else a correction.
 func (b *Budget) believe(u AccountUsage) bool {
 	switch {
 	case b.account.last.At.IsZero():
@@ -185,8 +188,9 @@ func (b *Budget) MonthBegun() time.Time {
 	return b.month.begun
 }
 
-// Recall takes over when the account's month was seen to begin anew by an earlier process, or by another one. Where it should
-// have begun anew since, it is taken to have done so: if it has not, polling is slower for some days than it need be.
+// Recall takes over when the account's month was seen to begin anew by an earlier process, or by another one. Where it
+// should have begun anew since, it is taken to have done so: if it has not, polling is slower for some days than it
+// need be.
 func (b *Budget) Recall(now, begun time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -231,8 +235,8 @@ func (a *accountUse) spendable(own int64) float64 {
 	return max(0, float64(a.total())*(1-reserveShare)-float64(a.used(own)))
 }
 
-// rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 where they were
-// observed for less than the least time.
+// rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 where
+// they were observed for less than the least time.
 func (a *accountUse) rates(least time.Duration) (all, others float64) {
 	if len(a.history) < 2 {
 		return 0, 0

@@ -449,8 +449,8 @@ func TestBudget_Metrics(t *testing.T) {
 	}
 }
 
-// TestBudget_Bounds holds random budgets against what must always be true: nothing negative, nothing shorter than wanted, never a stop,
-// and never faster for having used more, having less or sharing with more.
+// TestBudget_Bounds holds random budgets against what must always be true: nothing negative, nothing shorter than
+// wanted, never a stop, and never faster for having used more, having less or sharing with more.
 func TestBudget_Bounds(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 7))

@@ -52,8 +52,8 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 
 func (a *accountUse) reserve() int64 { return int64(float64(a.total()) * reserveShare) }
 
-// UsedUp is when the budget would be used up at so many calls a day, of all integrations together, beginning now; zero where it lasts
-// until the account's month begins anew, or where nothing is known.
+// UsedUp is when the budget would be used up at so many calls a day, of all integrations together, beginning now; zero
+// where it lasts until the account's month begins anew, or where nothing is known.
 func (b *Budget) UsedUp(now time.Time, callsADay float64) time.Time {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -64,7 +64,8 @@ func (b *Budget) UsedUp(now time.Time, callsADay float64) time.Time {
 	return b.exhausted(now, float64(b.account.left(own)), callsADay/lastDay.Seconds(), 0)
 }
 
-// exhausted is when so many calls are used up at so many a second, if that is before the month's end and the margin after it.
+// exhausted is when so many calls are used up at so many a second, if that is before the month's end and the margin
+// after it.
 func (b *Budget) exhausted(now time.Time, left, rate float64, margin time.Duration) time.Time {
 	within := b.month.timeLeft(now) + margin
 	if rate <= 0 || left >= rate*within.Seconds() {

@@ -18,8 +18,8 @@ const (
 	urgencies
 )
 
-// Limiter workers out requests at a steady rate: one for all streams of an API key, as the account's limit is theirs together.
-// Within an urgency, who waits longest goes first. It may be used from several goroutines.
+// Limiter hands out requests at a steady rate: one for all streams of an API key, as the account's limit is theirs
+// together. Within an urgency, who waits longest goes first. It may be used from several goroutines.
 type Limiter struct {
 	mu     sync.Mutex
 	gap    time.Duration // between two requests; 0 = no limit
@@ -150,8 +150,8 @@ func (l *Limiter) choose() (Urgency, bool) {
 	return classes[1+(l.passed/4-1)%(len(classes)-1)], true
 }
 
-// leave takes a caller out of the queue who no longer waits. A turn that was given in the same moment is lost, and the next comes as
-// usual.
+// leave takes a caller out of the queue who no longer waits. A turn that was given in the same moment is lost, and the
+// next comes as usual.
 func (l *Limiter) leave(urgency Urgency, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

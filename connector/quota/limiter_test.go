@@ -196,8 +196,8 @@ func TestLimiter_SetRate(t *testing.T) {
 	})
 }
 
-// A turn that comes in the moment in which its caller leaves is lost. That costs one turn and no more: nobody goes sooner, and the
-// next one goes a turn later.
+// A turn that comes in the moment in which its caller leaves is lost. That costs one turn and no more: nobody goes
+// sooner, and the next one goes a turn later.
 func TestLimiter_ATurnThatComesTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns(60)

@@ -8,14 +8,15 @@ import (
 )
 
 const (
-	// overdueReading is how often the account is read while its month should have begun anew and has not. Each reading is a call.
+	// overdueReading is how often the account is read while its month should have begun anew and has not. Each reading is
+	// a call.
 	overdueReading = 6 * time.Hour
 	// confirming is when a reading below the last is confirmed, where no call is made but that.
 	confirming = time.Minute
 )
 
-// Open says whether a call may be made, and if not, until when none may: then the account has to be read, as its month should
-// have begun anew. It is always open but for a budget that stops.
+// Open says whether a call may be made, and if not, until when none may: then the account has to be read, as its month
+// should have begun anew. It is always open but for a budget that stops.
 func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
 	own := b.config.Own()
 	b.mu.Lock()

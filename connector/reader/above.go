@@ -7,8 +7,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// walkBounds says where a walk begins, and what ends it.
-type walkBounds struct{ *Reader }
+// walkEnds says where a walk begins, and what ends it.
+type walkEnds struct{ *Reader }
 
 // settleTop says of a walk whether it began below events of the log, so that nothing that it met is newer than all of
 // them. A walk from page 0 did not. Further down, events that were delivered in order may lie above the start: not if
@@ -16,7 +16,7 @@ type walkBounds struct{ *Reader }
 // was delivered and is not certified lies above the start, and a run of late messages came in below it. Then some
 // page above the start shows what this walk did not meet. What is taken for new, though it lies below older events,
 // would stand in the log above them, and no order of the log could be trusted any more.
-func (r *walkBounds) settleTop(ctx context.Context, w *walked) error {
+func (r *walkEnds) settleTop(ctx context.Context, w *walked) error {
 	newest, ok := r.known.window.newestInOrder()
 	if r.progress.start == 0 || !ok || !slices.ContainsFunc(w.order, func(f found) bool { return !r.known.has(f.Key) }) {
 		return nil
@@ -58,7 +58,7 @@ func (r *walkBounds) settleTop(ctx context.Context, w *walked) error {
 }
 
 // lookFor looks whether a page above a walk's start shows any of some events: then the walk began below them.
-func (r *walkBounds) lookFor(ctx context.Context, w *walked, number int, events map[connector.Key]struct{}) error {
+func (r *walkEnds) lookFor(ctx context.Context, w *walked, number int, events map[connector.Key]struct{}) error {
 	page, err := r.source.read(ctx, number, "")
 	if err != nil {
 		return err
@@ -71,18 +71,18 @@ func (r *walkBounds) lookFor(ctx context.Context, w *walked, number int, events 
 // bottom says whether a message may end a walk, with others like it. Before there is any ground, and where the list
 // goes on far below the end of the first walk, these are the log's oldest events: what stands below them is not for a
 // walk to read.
-func (r *walkBounds) bottom(key connector.Key) bool {
+func (r *walkEnds) bottom(key connector.Key) bool {
 	return r.known.ground(key) || r.chain.has(key) || r.goesDeeper() && slices.Contains(r.known.recorded.Bottom.Keys, key) && r.known.has(key)
 }
 
 // goesDeeper says whether a list without ground goes on far below where it seemed to end.
-func (r *walkBounds) goesDeeper() bool {
+func (r *walkEnds) goesDeeper() bool {
 	return r.list.deeper && !r.known.hasGround() && r.endLook.endOpen()
 }
 
 // endsFurther says whether a search without ground led to an end of the list about which the log's oldest events do
 // not stand: then they are what is to be searched for.
-func (r *walkBounds) endsFurther(ctx context.Context, end int) (bool, error) {
+func (r *walkEnds) endsFurther(ctx context.Context, end int) (bool, error) {
 	if r.prefetch.oneWalk || r.list.deeper || r.known.hasGround() || !r.endLook.endOpen() || len(r.known.recorded.Bottom.Keys) == 0 {
 		return false, nil
 	}
@@ -99,10 +99,10 @@ func (r *walkBounds) endsFurther(ctx context.Context, end int) (bool, error) {
 	return true, nil
 }
 
-// verifyTop makes sure that a walk which began below page 0 began above the ground that it ended in. If it began below ground
-// and a burst pushed ground down past it meanwhile, no page contradicts another; but then its first page is not where the
-// repeats say that it is now.
-func (r *walkBounds) verifyTop(ctx context.Context, w *walker) error {
+// verifyTop makes sure that a walk which began below page 0 began above the ground that it ended in. If it began below
+// ground and a burst pushed ground down past it meanwhile, no page contradicts another; but then its first page is not
+// where the repeats say that it is now.
+func (r *walkEnds) verifyTop(ctx context.Context, w *walker) error {
 	if r.progress.start == 0 {
 		return nil
 	}
@@ -124,8 +124,9 @@ func (r *walkBounds) verifyTop(ctx context.Context, w *walker) error {
 	return ErrMoved
 }
 
-// enough is how much ground in a row ends a walk: a young log has less of it than a run, and so has a list that lost most of it.
-func (r *walkBounds) enough() int {
+// enough is how much ground in a row ends a walk: a young log has less of it than a run, and so has a list that lost
+// most of it.
+func (r *walkEnds) enough() int {
 	if r.progress.minGroundRun > 0 {
 		return r.progress.minGroundRun
 	}

@@ -8,15 +8,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// accepting is the delivery of held messages on the operator's word, beside the polls: they find what is new as ever, as the
-// horizon is ground. The list is read from its end upward, piece by piece: some pages, read going down (see piece). A piece ends
-// with the highest row that is done already, or with the list. Once it is proven to be one slice, what it shows above that
-// and below the horizon's top is delivered, oldest first, and its own top is the next to end with. So each page is read once, but for
-// one of each piece that the next one ends with, and one to prove it.
+// accepting is the delivery of held messages on the operator's word, beside the polls: they find what is new as ever,
+// as the horizon is ground. The list is read from its end upward, piece by piece: some pages, read going down (see
+// piece). A piece ends with the highest row that is done already, or with the list. Once it is proven to be one slice,
+// what it shows above that and below the horizon's top is delivered, oldest first, and its own top is the next to end
+// with. So each page is read once, but for one of each piece that the next one ends with, and one to prove it.
 //
-// What is done is in the checkpoint by the keys of its highest rows, so that neither a restart nor a window that has forgotten most
-// of it leads to anything twice. Each piece also renews the horizon, which is ground only while the window holds what came after it:
-// it is then what the top of the list shows, all of which is in the log.
+// What is done is in the checkpoint by the keys of its highest rows, so that neither a restart nor a window that has
+// forgotten most of it leads to anything twice. Each piece also renews the horizon, which is ground only while the
+// window holds what came after it: it is then what the top of the list shows, all of which is in the log.
 type accepting struct {
 	size   int // pages in a piece; 0: as many as the rules say
 	bounds *SearchBounds
@@ -26,7 +26,8 @@ type accepting struct {
 	listed bool
 	looks  int
 	piece  piece
-	// up is how many pages further up than it should stand what is done is looked for; everywhere: down from page 0, to the end.
+	// up is how many pages further up than it should stand what is done is looked for; everywhere: down from page 0, to
+	// the end.
 	up         int
 	everywhere bool
 	astray     int // rows further down than by what came into the log what is done was found last
@@ -56,8 +57,8 @@ func (r *acceptance) takeAcceptHistory() {
 	}
 }
 
-// spendAcceptHistory records at rest that the operator's word was heard: where nothing was held, it says nothing for what will be. A start
-// without it makes it count again.
+// spendAcceptHistory records at rest that the operator's word was heard: where nothing was held, it says nothing for
+// what will be. A start without it makes it count again.
 func (r *acceptance) spendAcceptHistory(ctx context.Context) error {
 	r.deliverHeld = false
 	if r.known.recorded.WordSpent == r.acceptHistory || r.known.recorded.Accepting != nil {
@@ -67,8 +68,8 @@ func (r *acceptance) spendAcceptHistory(ctx context.Context) error {
 	return err
 }
 
-// goneAtOnce believes the operator, who says that ground is gone, where the list shows none about where it should be by time: what
-// is as old becomes the horizon. It returns how many pages it read.
+// goneAtOnce believes the operator, who says that ground is gone, where the list shows none about where it should be by
+// time: what is as old becomes the horizon. It returns how many pages it read.
 func (r *acceptance) goneAtOnce(ctx context.Context, top connector.Page) (pages int, gone bool, err error) {
 	limit := r.known.times.median(r.known.window.certified)
 	if limit.IsZero() || !r.known.hasGround() || len(top.Messages) == 0 || r.known.shows(top.Messages) {
@@ -140,7 +141,8 @@ func (r *acceptance) acceptSome(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// acceptOn makes the next step: one page, and one near the piece's end in front of it, as little should happen in between.
+// acceptOn makes the next step: one page, and one near the piece's end in front of it, as little should happen in
+// between.
 func (r *acceptance) acceptOn(ctx context.Context, out *Outcome) error {
 	a, at := &r.accept, r.known.recorded.Accepting
 	if a.size == 0 {
@@ -171,8 +173,9 @@ func (r *acceptance) acceptOn(ctx context.Context, out *Outcome) error {
 	return r.pieces.deliverPiece(ctx, out)
 }
 
-// searchTop looks at one more page for the horizon as it was when the delivery began: about where it should stand by what came into
-// the log since, and then above and below in turn. Where it is not listed any more, the list is another one, and nothing is delivered.
+// searchTop looks at one more page for the horizon as it was when the delivery began: about where it should stand by
+// what came into the log since, and then above and below in turn. Where it is not listed any more, the list is another
+// one, and nothing is delivered.
 func (r *acceptance) searchTop(ctx context.Context, out *Outcome) error {
 	a, top := &r.accept, r.known.recorded.Accepting.Top
 	isTop := func(key connector.Key) bool { return slices.Contains(top, key) }
@@ -270,8 +273,8 @@ func (r *acceptance) pieceStart() int {
 	return max(0, r.expected()/r.rules.Page-a.size+1-a.up)
 }
 
-// lookFurther gives up a piece in which nothing that is done was met where it should stand. The next one begins further up; the
-// last one at page 0.
+// lookFurther gives up a piece in which nothing that is done was met where it should stand. The next one begins further
+// up; the last one at page 0.
 func (r *acceptance) lookFurther() {
 	a := &r.accept
 	a.everywhere = r.pieceStart() == 0
@@ -289,6 +292,7 @@ func (r *acceptance) expected() int {
 type Accepting struct {
 	// Delivered is how many events it has delivered.
 	Delivered uint64 `json:"delivered"`
-	// Page is the page of the list from which down nothing is left to deliver; nil while the end of the list is searched or read.
+	// Page is the page of the list from which down nothing is left to deliver; nil while the end of the list is searched
+	// or read.
 	Page *int `json:"done_from_page,omitempty"`
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// lostGround is a reader whose list has lost all that was delivered, and shows so many older messages, numbers 5000 and more, oldest
-// first. It has not seen that yet.
+// lostGround is a reader whose list has lost all that was delivered, and shows so many older messages, numbers 5000 and
+// more, oldest first. It has not seen that yet.
 func lostGround(t *testing.T, messages int) *readerFixture {
 	t.Helper()
 	d := newReaderFixture(t, connectortest.StartNow, connectortest.Newest(104, 92)...)
@@ -33,8 +33,8 @@ func lostGround(t *testing.T, messages int) *readerFixture {
 	return d
 }
 
-// accept gives the operator's word and goes on until nothing is left to do: a poll, then the delivery of what is held until the
-// next one is due, and what is to happen between. It restarts the reader after an error of the log.
+// accept gives the operator's word and goes on until nothing is left to do: a poll, then the delivery of what is held
+// until the next one is due, and what is to happen between. It restarts the reader after an error of the log.
 func (d *readerFixture) accept(most int, between func(step int)) {
 	d.t.Helper()
 	d.reading.AcceptHistory = true
@@ -65,8 +65,8 @@ func accepted(n int) string {
 	return strings.Join(text, " ")
 }
 
-// Rule 8: the operator's word delivers what is held, oldest first and late, at 1.3 calls a page, whatever the list's size, and
-// says nothing any more once that is done.
+// Rule 8: the operator's word delivers what is held, oldest first and late, at 1.3 calls a page, whatever the list's
+// size, and says nothing any more once that is done.
 func TestAccept_deliversWhatIsHeldAtACallAPage(t *testing.T) {
 	for _, messages := range []int{1, 3, 4, 5, 39, 40, 41, 44, 45, 90, 163, 400, 401, 999, 2000} {
 		d := lostGround(t, messages)
@@ -138,7 +138,8 @@ func TestAccept_goesOnOverRestartsAndLiveMessages(t *testing.T) {
 	}
 }
 
-// Rule 8: the word is for what is held when it is said. What is held later on waits for another one, though it stand in a manifest.
+// Rule 8: the word is for what is held when it is said. What is held later on waits for another one, though it stand in
+// a manifest.
 func TestAccept_saysNothingOnceItIsDone(t *testing.T) {
 	d := lostGround(t, 90)
 	d.accept(200, func(int) {})
@@ -186,8 +187,8 @@ func TestAccept_leavesGroundWhereItIsInTime(t *testing.T) {
 	}
 }
 
-// What came in late among the rows of the horizon was delivered as such, and may be forgotten when the word is given: it is
-// delivered once.
+// What came in late among the rows of the horizon was delivered as such, and may be forgotten when the word is given:
+// it is delivered once.
 func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
 	for _, forget := range []int{0, 300} {
 		d := lostGround(t, 60)
@@ -237,8 +238,8 @@ func (d *readerFixture) lose() {
 	}
 }
 
-// Rule 8: what is newer than ground by its time is new wherever it stands, and is not delivered again with what is held around it,
-// though it may be forgotten by then.
+// Rule 8: what is newer than ground by its time is new wherever it stands, and is not delivered again with what is held
+// around it, though it may be forgotten by then.
 func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
 	untimed := func(m connector.Message) connector.Message { m.Time = time.Time{}; return m }
 	for _, forget := range []int{0, 300} {
@@ -270,7 +271,8 @@ func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
 	}
 }
 
-// Rule 8: a row that slips from one page to the one above while a piece is read, as another was deleted above it, is not passed over.
+// Rule 8: a row that slips from one page to the one above while a piece is read, as another was deleted above it, is
+// not passed over.
 func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 	for _, seam := range []int{1, 3, 6, 12, 20, 30} {
 		for _, above := range []int{1, 2, 5, 100} {
@@ -300,8 +302,8 @@ func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 	}
 }
 
-// While held messages are being delivered, the top of the list stays ground with all of page 0 that is known, so that late messages among
-// its rows do not lead a poll below it, to take for new what is held.
+// While held messages are being delivered, the top of the list stays ground with all of page 0 that is known, so that
+// late messages among its rows do not lead a poll below it, to take for new what is held.
 func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 	d := lostGround(t, 150)
 	d.reading.AcceptHistory = true
@@ -344,7 +346,8 @@ func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 	}
 }
 
-// Rule 8: live messages that come in at almost every call do not hold up the delivery of what is held, nor make it cost much more.
+// Rule 8: live messages that come in at almost every call do not hold up the delivery of what is held, nor make it cost
+// much more.
 func TestAccept_isNotHeldUpByWhatIsAddedOnTop(t *testing.T) {
 	for _, every := range []float64{1, .5, .2, .05} {
 		rng := rand.New(rand.NewPCG(14, 1))

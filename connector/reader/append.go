@@ -8,15 +8,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// UnresolvedError is why a step was given up while it was open what the log holds: the reader is spent, whatever the cause.
+// UnresolvedError is why a step was given up while it was open what the log holds: the reader is spent, whatever the
+// cause.
 type UnresolvedError struct{ Cause error }
 
 func (u *UnresolvedError) Error() string { return u.Cause.Error() }
 func (u *UnresolvedError) Unwrap() error { return u.Cause }
 
-// append commits to the log, again as long as the retry policy says. What is left unclear, or refused by name, is taken over anew first:
-// where the log is as it was, the same is committed again, so that no page is read twice for a sink that fails; where it holds
-// what was committed, that is done. In both cases next gets the place's new epoch. Anything else spends the reader.
+// append commits to the log, again as long as the retry policy says. What is left unclear, or refused by name, is taken
+// over anew first: where the log is as it was, the same is committed again, so that no page is read twice for a sink
+// that fails; where it holds what was committed, that is done. In both cases next gets the place's new epoch. Anything
+// else spends the reader.
 func (w *writer) append(ctx context.Context, events []connector.Event, rejects []connector.Reject, next *connector.Checkpoint) error {
 	for {
 		err := w.log.Commit(ctx, events, rejects, *next)

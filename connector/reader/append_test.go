@@ -29,8 +29,8 @@ func between(log *connectortest.Log, written bool, meddle func()) {
 	}
 }
 
-// After an unclear commit the log is taken over by the very reader, where the retry policy says so: it goes on where the log is as it was or
-// holds what was committed, and is spent where it is neither.
+// After an unclear commit the log is taken over by the very reader, where the retry policy says so: it goes on where
+// the log is as it was or holds what was committed, and is spent where it is neither.
 func TestReader_AnUnclearCommitIsResolved(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -91,7 +91,8 @@ func TestReader_AnUnclearCommitIsResolved(t *testing.T) {
 	}
 }
 
-// A step that is given up while nobody knows what the log holds spends the reader, though the last thing it heard was "not now".
+// A step that is given up while nobody knows what the log holds spends the reader, though the last thing it heard was
+// "not now".
 func TestReader_WhatIsOpenSpendsTheReader(t *testing.T) {
 	s, l, log := newSessionFixture(t, connectortest.Newest(4, 1)...)
 	s.reading.Retry = &connectortest.TryAgain{Pages: 0, Commits: 3}

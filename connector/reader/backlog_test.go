@@ -212,7 +212,8 @@ func TestReader_ASweepGuessesNothing(t *testing.T) {
 	}
 }
 
-// Rule 7: where an event was erased, an unknown message is late only if nothing newer than its lower neighbour is missing.
+// Rule 7: where an event was erased, an unknown message is late only if nothing newer than its lower neighbour is
+// missing.
 func TestReader_AnErasedEventIsNotTakenForLate(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(16, 1)...)
 	d.log.Erased = map[uint64]bool{6: true}
@@ -255,7 +256,8 @@ func TestReader_NoSweepBeforeRest(t *testing.T) {
 	d.wantRequests("")
 }
 
-// replaced is a list of other messages, some older than minute 100 and some newer, under a reader whose ground is there.
+// replaced is a list of other messages, some older than minute 100 and some newer, under a reader whose ground is
+// there.
 func replaced(t *testing.T) *readerFixture {
 	t.Helper()
 	d := settledDesk(t, connectortest.StartNow, connectortest.Newest(104, 92)...)

@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A log that begins after a sequence which an earlier one used is as whole as one that begins with 1: nothing is held in it, polls
-// cost as little, and what is listed late is found.
+// A log that begins after a sequence which an earlier one used is as whole as one that begins with 1: nothing is held
+// in it, polls cost as little, and what is listed late is found.
 func TestReader_ALogThatBeginsAfterASequence(t *testing.T) {
 	for name, start := range map[string]connector.Start{"beginning": connectortest.StartBeginning, "now": connectortest.StartNow} {
 		t.Run(name, func(t *testing.T) {

@@ -89,7 +89,8 @@ type endLook struct {
 	looked   time.Time // when it was looked last whether the list goes on below the log
 }
 
-// looking is a look at the end of the list that is under way. A step that makes room for the next poll goes on where it was.
+// looking is a look at the end of the list that is under way. A step that makes room for the next poll goes on where it
+// was.
 type looking struct {
 	underWay bool
 	away     int // pages looked at for the log's oldest events
@@ -119,8 +120,9 @@ func (r *endLook) lookOn(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// lookAtOne looks at the next page of a look: first where the log's oldest events should stand and around there, as something
-// may have been deleted or come in late; and from the page that shows them on, whether the list goes on below them.
+// lookAtOne looks at the next page of a look: first where the log's oldest events should stand and around there, as
+// something may have been deleted or come in late; and from the page that shows them on, whether the list goes on below
+// them.
 func (r *endLook) lookAtOne(ctx context.Context) (pages int, err error) {
 	l := &r.look
 	if !l.found {

@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// ErrStalled says that a search for a place in the list came to nothing within its bounds: the list shows the same page at two places,
-// ends where it should go on, or goes on for ever. Nothing was concluded; a later search begins afresh.
+// ErrStalled says that a search for a place in the list came to nothing within its bounds: the list shows the same page
+// at two places, ends where it should go on, or goes on for ever. Nothing was concluded; a later search begins afresh.
 var ErrStalled = errors.New("the list cannot be searched")
 
 // Stalled is ErrStalled with what the search met.
@@ -18,20 +18,20 @@ func Stalled(format string, args ...any) error {
 }
 
 const (
-	// FarthestPage is the last page that any search asks for: a list of a hundred million messages. Page numbers are doubled on
-	// the way there, so that no answer leads to more than a few dozen calls.
+	// FarthestPage is the last page that any search asks for: a list of a hundred million messages. Page numbers are
+	// doubled on the way there, so that no answer leads to more than a few dozen calls.
 	FarthestPage = 1 << 20
 	// MaxSearchLooks is how many pages one search may look at where it cannot double its steps.
 	MaxSearchLooks = 200
-	// carefulLooks is how many where it goes down in small steps to an end that is known: one that were cut on its way would begin
-	// again whenever another instance takes the stream over.
+	// carefulLooks is how many where it goes down in small steps to an end that is known: one that were cut on its way
+	// would begin again whenever another instance takes the stream over.
 	carefulLooks = 4000
 )
 
-// SearchBounds watches over one search for a place in the list. Two places that it looks at should not show the same page: where they do,
-// the page number is ignored, or cut to the last page, and going further down leads nowhere. Only where they are neighbours, the list
-// may have moved by just so many pages in between, which does not
-// happen twice running. It may be used by several goroutines.
+// SearchBounds watches over one search for a place in the list. Two places that it looks at should not show the same
+// page: where they do, the page number is ignored, or cut to the last page, and going further down leads nowhere. Only
+// where they are neighbours, the list may have moved by just so many pages in between, which does not happen twice
+// running. It may be used by several goroutines.
 type SearchBounds struct {
 	mu      sync.Mutex
 	looks   int

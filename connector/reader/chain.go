@@ -8,7 +8,7 @@ type chain struct {
 	keys  map[connector.Key]uint64
 }
 
-// chained says whether an event is known to have nothing missing among and below it, though it is not certified:
+// has says whether an event is known to have nothing missing among and below it, though it is not certified:
 // walks of a deep backlog have come past it from ground, but events that stand before it in the log lie further up.
 // It counts in a walk's run like ground. Only this reader knows it: another one begins at ground again, and finds
 // delivered what this one delivered.
@@ -34,8 +34,8 @@ func (c *chain) link(keys []connector.Key, floors map[connector.Key]uint64) {
 	}
 }
 
-// floorsOf says for each row of a walk up to which sequence the log has no event that could be listed above it: all above
-// an event that was delivered in order came after it.
+// floorsOf says for each row of a walk up to which sequence the log has no event that could be listed above it: all
+// above an event that was delivered in order came after it.
 func (c *chain) floorsOf(order []found) map[connector.Key]uint64 {
 	anchors := c.known.anchors(len(order), func(i int) connector.Key { return order[i].Key })
 	floors := make(map[connector.Key]uint64, len(order))
@@ -53,7 +53,7 @@ func (c *chain) floorsOf(order []found) map[connector.Key]uint64 {
 	return floors
 }
 
-// chainHolds says whether nothing was forgotten that could be listed above an event that is chained.
+// holds says whether nothing was forgotten that could be listed above an event that is chained.
 func (c *chain) holds(key connector.Key) bool {
 	floor, ok := c.keys[key]
 	return ok && c.known.window.wholeAbove(floor)
@@ -75,9 +75,10 @@ func (c *chain) open(order []found) uint64 {
 	return open
 }
 
-// provenUpTo is what a proven walk that began below page 0 certifies: the log up to the newest event delivered in order that
-// it met or is about to deliver. Above that, events of an earlier walk may lie. What it is about to deliver comes after them in the
-// log, and counts only where it met them all: else a run of late messages may stand below them and look new.
+// provenUpTo is what a proven walk that began below page 0 certifies: the log up to the newest event delivered in order
+// that it met or is about to deliver. Above that, events of an earlier walk may lie. What it is about to deliver comes
+// after them in the log, and counts only where it met them all: else a run of late messages may stand below them and
+// look new.
 func (c *chain) provenUpTo(order []found, b delivery) uint64 {
 	if c.open(order) == 0 {
 		for i := len(b.events) - 1; i >= 0; i-- {

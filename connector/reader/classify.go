@@ -8,7 +8,7 @@ import (
 
 // deliver puts what is unknown in a walk into the log and certifies what may be certified.
 func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, error) {
-	batch, held := r.sort(w.order, w.belowTop)
+	batch, held := r.classify(w.order, w.belowTop)
 	out.Held, out.Proven = held, w.proven
 	alone := r.progress.start == 0 && (w.taken == 1 || w.proven)
 	var certified uint64
@@ -70,10 +70,11 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	return out, nil
 }
 
-// sort splits a walk's messages into what is to be delivered, oldest first, and what is held. What lies above everything
-// known is new, unless the walk began below known messages. Below something known, a message is late where an event delivered in order lies below it and nothing newer
-// than that event was forgotten or erased; it is new where the reader has forgotten nothing at all; else it is held.
-func (r *Reader) sort(order []found, belowKnown bool) (delivery, int) {
+// classify splits a walk's messages into what is to be delivered, oldest first, and what is held. What lies above
+// everything known is new, unless the walk began below known messages. Below something known, a message is late where
+// an event delivered in order lies below it and nothing newer than that event was forgotten or erased; it is new where
+// the reader has forgotten nothing at all; else it is held.
+func (r *Reader) classify(order []found, belowKnown bool) (delivery, int) {
 	below := make([]*connector.Key, len(order))
 	anchors := r.known.anchors(len(order), func(i int) connector.Key { return order[i].Key })
 	var anchor *connector.Key
@@ -87,7 +88,7 @@ func (r *Reader) sort(order []found, belowKnown bool) (delivery, int) {
 	held, late := 0, belowKnown
 	for i := range order {
 		switch f := &order[i]; {
-		case r.known.has(f.Key):
+		case r.known.has(f.Key): // a duplicate: it was delivered before, or is not wanted
 			late = true
 		case !late, below[i] != nil && (r.known.wholeAbove(*below[i]) || r.chain.holds(*below[i])), below[i] == nil && !r.known.forgetful():
 			b.add(f, late)

@@ -16,7 +16,8 @@ type delivery struct {
 	rejects []connector.Reject
 	horizon connector.Keys // the new one, where the list has lost all ground
 	newer   time.Time      // see Checkpoint.HorizonNewer
-	// change changes the checkpoint of each piece, with the events in it; last says that it is the last one. nil changes nothing.
+	// change changes the checkpoint of each piece, with the events in it; last says that it is the last one. nil changes
+	// nothing.
 	change func(next *connector.Checkpoint, events []connector.Event, last bool)
 }
 
@@ -57,8 +58,9 @@ type writer struct {
 // everything certifies the whole log, what the same commit appends included.
 const everything = math.MaxUint64
 
-// commit writes a batch in as many pieces as the log's limits ask for, oldest first; the certified sequence moves with the
-// last one. A message that the log rejects goes to the quarantine instead, and the rest goes on. It says what was delivered.
+// commit writes a batch in as many pieces as the log's limits ask for, oldest first; the certified sequence moves with
+// the last one. A message that the log rejects goes to the quarantine instead, and the rest goes on. It says what was
+// delivered.
 func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outcome, error) {
 	var done Outcome
 	limits := w.log.Limits()
@@ -133,7 +135,8 @@ func (b *delivery) reject(rejected *connector.Rejected) bool {
 	return true
 }
 
-// next stamps the events, which it appends to stamped, and makes the checkpoint that goes with them, certified as before.
+// next stamps the events, which it appends to stamped, and makes the checkpoint that goes with them, certified as
+// before.
 func (w *writer) next(stamped []connector.Event, events []pending, rejects []connector.Reject) (connector.Checkpoint, []connector.Event) {
 	next := w.known.recorded
 	tail, late := w.known.window.tail(w.known.window.certified)
@@ -161,7 +164,8 @@ func (w *writer) next(stamped []connector.Event, events []pending, rejects []con
 	return next, stamped
 }
 
-// certifyIn moves a checkpoint's certified sequence and cuts its tail to what that leaves uncertified and the newest below.
+// certifyIn moves a checkpoint's certified sequence and cuts its tail to what that leaves uncertified and the newest
+// below.
 func (w *writer) certifyIn(next *connector.Checkpoint, certified uint64) {
 	next.Certified = max(next.Certified, min(certified, next.Sequence))
 	next.GroundTime = w.known.times.median(next.Certified)

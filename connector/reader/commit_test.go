@@ -12,7 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A run that is larger than a commit may be is cut, oldest first; the certified sequence moves only with the last piece.
+// A run that is larger than a commit may be is cut, oldest first; the certified sequence moves only with the last
+// piece.
 func TestReader_LimitsCutARun(t *testing.T) {
 	data := len(connectortest.Message(11).Data)
 	tests := []struct {

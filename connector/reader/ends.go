@@ -10,9 +10,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Suspicion says that the list seems to end, or a page to be empty, where that is extraordinary: it shows nothing of what the log
-// holds, or more below. A bad backend or a filter looks just like a chat that was cleared, so nothing is certified until it was seen
-// in several looks over some minutes. It is no error of the list: look again.
+// Suspicion says that the list seems to end, or a page to be empty, where that is extraordinary: it shows nothing of
+// what the log holds, or more below. A bad backend or a filter looks just like a chat that was cleared, so nothing is
+// certified until it was seen in several looks over some minutes. It is no error of the list: look again.
 type Suspicion struct {
 	// Page is the page that was empty; 0 where the whole list seems to be.
 	Page int
@@ -35,8 +35,8 @@ func (s *Suspicion) Error() string {
 	return fmt.Sprintf("the list ends at page %d and shows nothing that was delivered; nothing is certified until it was so for a while", s.Page)
 }
 
-// suspicion is what a Reader knows of one. It is of this Reader alone: after a restart nothing has been seen yet. Time is what the
-// pages say of when they were received.
+// suspicion is what a Reader knows of one. It is of this Reader alone: after a restart nothing has been seen yet. Time
+// is what the pages say of when they were received.
 type suspicion struct {
 	Suspicion
 	page0  connector.Fingerprint // where Hollow: what was walked last
@@ -100,8 +100,8 @@ func (l *listState) doubts() *Suspicion {
 	return &doubts
 }
 
-// stillSuspect looks with a call or two whether a suspicion still stands, so that the whole list is walked again only where it
-// does not, or where another look counts. It returns how many pages it read.
+// stillSuspect looks with a call or two whether a suspicion still stands, so that the whole list is walked again only
+// where it does not, or where another look counts. It returns how many pages it read.
 func (l *listState) stillSuspect(ctx context.Context) (pages int, err error) {
 	s := &l.suspicion
 	if l.doubts() == nil {
@@ -133,9 +133,9 @@ func (l *listState) stillSuspect(ctx context.Context) (pages int, err error) {
 	return pages, l.doubts()
 }
 
-// page reads a page on the way down, and says of an empty one whether the list ends there. That counts only if it is empty again
-// after a valid page 0, and the pages below are empty too, as a filter may leave whole pages empty; or if it was proven so while
-// page 0 was the same. An empty page 0 counts only if several polls in a row find it.
+// page reads a page on the way down, and says of an empty one whether the list ends there. That counts only if it is
+// empty again after a valid page 0, and the pages below are empty too, as a filter may leave whole pages empty; or if
+// it was proven so while page 0 was the same. An empty page 0 counts only if several polls in a row find it.
 func (l *listState) page(ctx context.Context, number int) (page connector.Page, ends bool, err error) {
 	if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {
 		return page, len(page.Messages) == 0, err
@@ -168,7 +168,8 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 	if l.hollows++; l.hollows < l.rules.Looks {
 		return connector.Page{}, false, &connector.PageError{Fault: connector.FaultInvalid, Err: fmt.Errorf("page %d is empty, though pages below it are not", number)}
 	}
-	// Walks of a deep backlog cannot go on upward uncertified: they wait, once. The next such pages are believed, as a filter is at work.
+	// Walks of a deep backlog cannot go on upward uncertified: they wait, once. The next such pages are believed, as a
+	// filter is at work.
 	if l.progress.start > 0 && !l.filtered && !l.suspicion.look(l.rules, again, true, connector.Key{}) {
 		return connector.Page{}, false, l.doubts()
 	}
@@ -206,7 +207,8 @@ func (l *listState) emptyList(ctx context.Context) error {
 	return err
 }
 
-// judge says what becomes of a walk that came to its end: whether it may certify anything, and what is suspected from now on.
+// judge says what becomes of a walk that came to its end: whether it may certify anything, and what is suspected from
+// now on.
 func (l *listState) judge(w *walked) {
 	switch {
 	case w.gap == nil:
@@ -266,8 +268,9 @@ func (w *walker) ended(ctx context.Context, empty connector.Page) error {
 	return nil
 }
 
-// newerThanGround says which of some rows, newest first, are newer than where ground lies in time. One without a time goes with its
-// neighbour above, and at the top with the first that has one. Where ground lies nowhere in time, nothing shows that any is new.
+// newerThanGround says which of some rows, newest first, are newer than where ground lies in time. One without a time
+// goes with its neighbour above, and at the top with the first that has one. Where ground lies nowhere in time, nothing
+// shows that any is new.
 func newerThanGround(rows []found, limit time.Time) []bool {
 	newer := make([]bool, len(rows))
 	if limit.IsZero() {
@@ -286,8 +289,8 @@ func newerThanGround(rows []found, limit time.Time) []bool {
 	return newer
 }
 
-// deletedAbove says whether something above the start of a walk was deleted. In several walks running, it is no delete but rows
-// that are listed twice.
+// deletedAbove says whether something above the start of a walk was deleted. In several walks running, it is no delete
+// but rows that are listed twice.
 func (l *listState) deletedAbove(up bool) bool {
 	if !up {
 		l.movedUps = 0

@@ -51,7 +51,8 @@ type puzzle struct {
 	state                connector.State
 }
 
-// puzzles: a batch of four pages in a deep backlog, and one of five from page 0. Two messages a page, two ground ones end a walk.
+// puzzles: a batch of four pages in a deep backlog, and one of five from page 0. Two messages a page, two ground ones
+// end a walk.
 func puzzles() []*puzzle {
 	return []*puzzle{
 		newPuzzle(puzzle{name: "deep", start: 2, above: 4, fresh: 5, ground: 7, between: 2, reach: 12}, 4),
@@ -77,8 +78,8 @@ func newPuzzle(p puzzle, slicePages int) *puzzle {
 
 func (p *puzzle) rows() int { return p.above + p.fresh + p.ground }
 
-// options are the changes that may be placed before the readings from the one of after up to last, and behind after in the order of
-// changes before one reading: they come to the same in any order, so one is enough.
+// options are the changes that may be placed before the readings from the one of after up to last, and behind after in
+// the order of changes before one reading: they come to the same in any order, so one is enough.
 func (p *puzzle) options(after change, last int) []change {
 	var options []change
 	for before := max(2, after.before); before <= last; before++ {
@@ -105,8 +106,8 @@ func (c change) rank() int {
 	return 2*c.row + 1
 }
 
-// trial is one try of a puzzle: the real reader, the list that changes where it is told to, the log, and the order of what is
-// read side by side.
+// trial is one try of a puzzle: the real reader, the list that changes where it is told to, the log, and the order of
+// what is read side by side.
 type trial struct {
 	*puzzle
 	order   []int // of what is read side by side; nil reads two walks, one page after the other
@@ -215,7 +216,8 @@ func (t *trial) run() bool {
 	return t.certified > uint64(t.ground)
 }
 
-// hides says whether a message that was listed all the time, among what is certified, is not in the log, or something is out of order.
+// hides says whether a message that was listed all the time, among what is certified, is not in the log, or something
+// is out of order.
 func (t *trial) hides() bool {
 	known, top, last := uint64(0), len(t.listed), len(t.listed)
 	for n := t.above + t.fresh; n < t.rows(); n++ {
@@ -370,12 +372,12 @@ func permutations(n int) [][]int {
 	return all
 }
 
-// A batch of pages certifies a walk for less than a second walk. Both are held against every placing of two changes between any
-// two readings of a small list, every order of what is read side by side, and some placings of more: whatever they certify misses
-// nothing that was listed all the time, but for the residues that they are known for.
+// A batch of pages certifies a walk for less than a second walk. Both are held against every placing of two changes
+// between any two readings of a small list, every order of what is read side by side, and some placings of more:
+// whatever they certify misses nothing that was listed all the time, but for the residues that they are known for.
 //
-//	go test ./connector -run TestEveryPlacing -v              # the table
-//	go test ./connector -run TestEveryPlacing -v -changes 3   # ten minutes
+//	go test ./connector/reader -run TestEveryPlacing -v              # the table
+//	go test ./connector/reader -run TestEveryPlacing -v -changes 3   # ten minutes
 func TestEveryPlacingOfAFewChanges(t *testing.T) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)

@@ -8,7 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// startSlack is how much older than a start from now on a message may be and still count as new, where the list was empty: clocks differ.
+// startSlack is how much older than a start from now on a message may be and still count as new, where the list was
+// empty: clocks differ.
 const startSlack = 10 * time.Minute
 
 // firstStart settles what is wanted: it finds the floor and records it.
@@ -74,8 +75,9 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 }
 
 // boundary finds the first messages below the first run that are older than wanted, at most a floor's worth, all on one
-// page (one page is one instant's slice), the row of the list at which they stand, and how many pages it read. None means that nothing
-// listed is that old. Times guide it only to the page: what lies above the run that it returns is wanted, whatever its time.
+// page (one page is one instant's slice), the row of the list at which they stand, and how many pages it read. None
+// means that nothing listed is that old. Times guide it only to the page: what lies above the run that it returns is
+// wanted, whatever its time.
 func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int, err error) {
 	b := NewSearchBounds(MaxSearchLooks)
 	g := gallop{pool: r.prefetch.workers, bounds: b, read: r.source.read, bottom: func(page connector.Page) bool {
@@ -112,8 +114,8 @@ func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (ol
 	}
 }
 
-// ages says of each message whether it is older than wanted; one without a time takes its upper neighbour's, and counts as
-// wanted where there is none.
+// ages says of each message whether it is older than wanted; one without a time takes its upper neighbour's, and counts
+// as wanted where there is none.
 func ages(messages []connector.Message, older func(time.Time) bool) []bool {
 	old := make([]bool, len(messages))
 	for i := range messages {
@@ -169,9 +171,9 @@ func (r *searcher) asOldAsGround(ctx context.Context) (old []connector.Message, 
 	return page.Messages[:min(len(page.Messages), r.rules.Floor)], 1, err
 }
 
-// newHorizon applies rule 8 under a deep backlog, where a careful search met no ground: what the list shows from the first
-// run that is as old as ground was becomes the horizon, and what stands above it is new. If nothing is that old, all of
-// the list is new.
+// newHorizon applies rule 8 under a deep backlog, where a careful search met no ground: what the list shows from the
+// first run that is as old as ground was becomes the horizon, and what stands above it is new. If nothing is that old,
+// all of the list is new.
 func (r *searcher) newHorizon(ctx context.Context) (int, error) {
 	old, pages, err := r.asOldAsGround(ctx)
 	if err != nil {

@@ -6,8 +6,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// gallop searches the list for a place, within bounds: the first page that is at the bottom, given that all below a bottom are
-// bottoms too. It goes down in growing steps and then narrows in, several pages at a time where there is a pool.
+// gallop searches the list for a place, within bounds: the first page that is at the bottom, given that all below a
+// bottom are bottoms too. It goes down in growing steps and then narrows in, several pages at a time where there is a
+// pool.
 type gallop struct {
 	pool   WorkerPool
 	bounds *SearchBounds
@@ -22,7 +23,8 @@ type gallop struct {
 // probes is how many pages a search asks for at a time.
 const probes = 3
 
-// find is the first page below low that is at the bottom. further says which page to look at after one, by the step that led there.
+// find is the first page below low that is at the bottom. further says which page to look at after one, by the step
+// that led there.
 func (g *gallop) find(ctx context.Context, low, step int, further func(high, step int) int) (int, error) {
 	g.low = low
 	high := low + step
@@ -70,8 +72,8 @@ func (g *gallop) find(ctx context.Context, low, step int, further func(high, ste
 	return high, nil
 }
 
-// first is the place of the first number, going down, that is at the bottom; their count where none is. What stands in the way of
-// those below the bottom does not matter: nobody needed to ask for them.
+// first is the place of the first number, going down, that is at the bottom; their count where none is. What stands in
+// the way of those below the bottom does not matter: nobody needed to ask for them.
 func (g *gallop) first(ctx context.Context, numbers []int) (int, error) {
 	pages, refused := make([]connector.Page, len(numbers)), make([]error, len(numbers))
 	probe := func(ctx context.Context, i int) (err error) {

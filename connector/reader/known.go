@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// known is what a Reader knows of messages: which are in the log and where, which are not wanted, rejected or held, and how far
-// the log is ground. It is what the newest checkpoint says, and what was met since.
+// known is what a Reader knows of messages: which are in the log and where, which are not wanted, rejected or held, and
+// how far the log is ground. It is what the newest checkpoint says, and what was met since.
 type known struct {
 	rules   Rules
 	window  *window
@@ -20,15 +20,16 @@ type known struct {
 	held        *recentKeys // counted as held already
 	times       groundTimes
 	recorded    connector.Checkpoint // the newest committed, without what the window and rejects hold
-	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is new.
+	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is
+	// new.
 	groundless bool
 	repeat     connector.Key // the message that stood out of place in the last walks
 	repeats    int
 	ignored    map[connector.Key]struct{} // listed twice for good
 }
 
-// rebuildExempt recomputes what is known without a place in the log: by key, the sequence up to which the log had no event
-// that could be listed above it.
+// rebuildExempt recomputes what is known without a place in the log: by key, the sequence up to which the log had no
+// event that could be listed above it.
 func (k *known) rebuildExempt() {
 	k.exempt = make(map[connector.Key]uint64, len(k.recorded.Floor)+len(k.recorded.Horizon))
 	for _, key := range k.recorded.Floor {
@@ -39,7 +40,7 @@ func (k *known) rebuildExempt() {
 	}
 }
 
-// known says whether a message is in the seen window or given.
+// has says whether a message is in the seen window, the floor or the horizon.
 func (k *known) has(key connector.Key) bool {
 	if _, ok := k.window.place(key); ok {
 		return true
@@ -48,8 +49,8 @@ func (k *known) has(key connector.Key) bool {
 	return ok
 }
 
-// ground says whether a message is known at or below the certified sequence. What was given counts as long as the window
-// holds all that came after: later, forgotten messages may stand above it.
+// ground says whether a message is known at or below the certified sequence. Floor and horizon count as long as the
+// window holds all that came after: later, forgotten messages may stand above it.
 func (k *known) ground(key connector.Key) bool {
 	if at, ok := k.window.place(key); ok {
 		return at.sequence() <= k.window.certified
@@ -78,8 +79,8 @@ func (k *known) wholeAbove(key connector.Key) bool {
 	return k.exemptHolds(key)
 }
 
-// anchors says which of some rows, newest first, show where the log was: events delivered in order, each older in the log
-// than all such above it. One that is not is listed a second time, further down than its place.
+// anchors says which of some rows, newest first, show where the log was: events delivered in order, each older in the
+// log than all such above it. One that is not is listed a second time, further down than its place.
 func (k *known) anchors(rows int, key func(int) connector.Key) []bool {
 	anchors := make([]bool, rows)
 	lowest := uint64(math.MaxUint64)
@@ -97,7 +98,8 @@ func (k *known) anchors(rows int, key func(int) connector.Key) []bool {
 	return anchors
 }
 
-// forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any more.
+// forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any
+// more.
 func (k *known) forgetful() bool {
 	return !k.groundless && (!k.window.whole() || len(k.exempt) > 0)
 }
@@ -175,15 +177,15 @@ func (k *known) ignoring(key connector.Key) bool {
 	return ok
 }
 
-// empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would read a
-// slice for nothing.
+// empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would
+// read a slice for nothing.
 func (k *known) empty() bool {
 	return k.window.last == k.window.base && len(k.exempt) == 0
 }
 
-// remembered is the oldest sequence that may be trusted: nothing after it was erased, and it lies a page above where the window
-// begins, or the window begins with the log. A row that is listed twice, up to a page apart, may be forgotten at the one place and
-// stand above the window's edge at the other.
+// remembered is the oldest sequence that may be trusted: nothing after it was erased, and it lies a page above where
+// the window begins, or the window begins with the log. A row that is listed twice, up to a page apart, may be
+// forgotten at the one place and stand above the window's edge at the other.
 func (k *known) remembered() uint64 {
 	w := k.window
 	if w.oldest() <= w.base+1 {

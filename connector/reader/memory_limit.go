@@ -10,6 +10,6 @@ type MemoryLimit interface {
 	Ahead() bool
 }
 
-// ErrMemoryLimit says that the other streams hold as many pages as all may together. Nothing was concluded; poll again when there is
-// room.
+// ErrMemoryLimit says that the other streams hold as many pages as all may together. Nothing was concluded; poll again
+// when there is a slot.
 var ErrMemoryLimit = errors.New("other streams hold as many pages as all may together")

@@ -8,9 +8,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A row without an id is known by its bytes. Where these vary from one answer to the next, it would be another one at each poll, and
-// the quarantine would be flooded with it. So it is known by its place as well: by the named row below it (or above it, at a page's
-// end), how many nameless rows lie between, and what else it says of itself. And where even that varies, few are kept an hour.
+// A row without an id is known by its bytes. Where these vary from one answer to the next, it would be another one at
+// each poll, and the quarantine would be flooded with it. So it is known by its place as well: by the named row below
+// it (or above it, at a page's end), how many nameless rows lie between, and what else it says of itself. And where
+// even that varies, few are kept an hour.
 
 const (
 	// namelessAnHour is how many nameless rows that polls at rest meet are quarantined in an hour.
@@ -57,8 +58,8 @@ func placeOf(page []connector.Message, i int) connector.Key {
 	return connector.Key(sum[:16])
 }
 
-// recognise gives the nameless rows of a page that are quarantined already, with other bytes, the key by which that is known, and
-// counts them. The others get to know their place.
+// recognise gives the nameless rows of a page that are quarantined already, with other bytes, the key by which that is
+// known, and counts them. The others get to know their place.
 func (k *known) recognise(page []connector.Message) {
 	for i := range page {
 		m := &page[i]
@@ -72,8 +73,8 @@ func (k *known) recognise(page []connector.Message) {
 	}
 }
 
-// bounded leaves out of the rejects of a poll at rest the nameless ones that are too many for an hour, and counts them. No clock is
-// asked for that, but when the pages were read.
+// bounded leaves out of the rejects of a poll at rest the nameless ones that are too many for an hour, and counts them.
+// No clock is asked for that, but when the pages were read.
 func (k *known) bounded(rejects []connector.Reject) []connector.Reject {
 	kept := rejects[:0:0]
 	for i := range rejects {

@@ -35,7 +35,8 @@ func TestReader_ARowThatVariesIsQuarantinedOnce(t *testing.T) {
 	}
 }
 
-// One that stays on top while messages come in below it has another place each time: few are kept an hour, and the rest is counted.
+// One that stays on top while messages come in below it has another place each time: few are kept an hour, and the rest
+// is counted.
 func TestReader_AFloodOfNamelessRowsIsBounded(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
 	n := 8

@@ -9,8 +9,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A batch of pages is read side by side, but for its ends: the first page and then the last one are read before all others, and
-// again the first and then the last after all others. It is one slice of the list, with nothing missing, where
+// A batch of pages is read side by side, but for its ends: the first page and then the last one are read before all
+// others, and again the first and then the last after all others. It is one slice of the list, with nothing missing,
+// where
 //
 //   - the last row of the first page, and the first row of the last page, have moved down between both readings by the same
 //     number of rows: 0 on a list that stands still, more where messages were added on top (where the first page's last row is
@@ -18,12 +19,12 @@ import (
 //   - going down the pages, the last one as it was read last, exactly as many rows are met twice: at the head of a page those
 //     that ended the page before.
 //
-// Why that proves it, and what is left, is in connector/README.md, "Why pages may be read side by side". Where a message comes in
-// between the first readings of the ends, the batch goes on with the next page as its first, as a seam whose rows repeat is proven
-// by that alone; and where that happens all the time, with page after page.
+// Why that proves it, and what is left, is in connector/README.md, "Why pages may be read side by side". Where a
+// message comes in between the first readings of the ends, the batch goes on with the next page as its first, as a seam
+// whose rows repeat is proven by that alone; and where that happens all the time, with page after page.
 //
-// A list that is known to grow is read one page after the other: a page that is read before the one above it misses what was
-// pushed down between them.
+// A list that is known to grow is read one page after the other: a page that is read before the one above it misses
+// what was pushed down between them.
 
 // errHeavy: the pages of a batch are too heavy to be held together.
 var errHeavy = errors.New("the pages are heavy")
@@ -40,8 +41,8 @@ type batchRead struct {
 	err      error
 }
 
-// batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so that it may go on beside a
-// commit, and beside another batch.
+// batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so that it may go on
+// beside a commit, and beside another batch.
 type batchReading struct {
 	prefetch *prefetch
 	count    int // which batch of the reader's it is
@@ -60,8 +61,8 @@ func (p *prefetch) countBatch() int {
 	return p.batchesRead
 }
 
-// readBatch reads pages number to `to`, as the count-th batch; edge is the first one where it is read already. It calls nearly
-// when few pages are still to be asked for.
+// readBatch reads pages number to `to`, as the count-th batch; edge is the first one where it is read already. It calls
+// nearly when few pages are still to be asked for.
 func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *connector.Page, to int, pool WorkerPool, nearly func()) batchRead {
 	g := &batchReading{prefetch: p, count: count, number: number, pages: make([]connector.Page, to-number+1)}
 	result := batchRead{}
@@ -138,9 +139,10 @@ func (g *batchReading) findLast(ctx context.Context) error {
 // settleAttempts is how many seams in a row may repeat rows before the list counts as one that always grows.
 const settleAttempts = 5
 
-// settle makes sure that nothing came in between the readings of the first page and the last one: then the next page after the
-// first repeats nothing. Else that one becomes the first, and the last page is read again; but not where the list always grows,
-// until a page repeats nothing. It returns which page is the first, and which is the next to be read.
+// settle makes sure that nothing came in between the readings of the first page and the last one: then the next page
+// after the first repeats nothing. Else that one becomes the first, and the last page is read again; but not where the
+// list always grows, until a page repeats nothing. It returns which page is the first, and which is the next to be
+// read.
 func (g *batchReading) settle(ctx context.Context) (first, next int, err error) {
 	last := len(g.pages) - 1
 	next = 1
@@ -235,10 +237,10 @@ func (g *batchReading) holdsPair(ctx context.Context, first int) (bool, error) {
 	return ok && rows == 0 && sameRows(g.pages[first].Messages, top.Messages), nil
 }
 
-// grownAbove says by how many rows the last row of a page has moved down: the page below begins with so many that the other ended
-// with; or with none, and the page was the same right before. The page below is held to be what it was besides: where a message
-// comes in late, it is most often near the top of the list. The number is -1 where the pages show another change. Where the list
-// is thought to have grown, the page below is tried first.
+// grownAbove says by how many rows the last row of a page has moved down: the page below begins with so many that the
+// other ended with; or with none, and the page was the same right before. The page below is held to be what it was
+// besides: where a message comes in late, it is most often near the top of the list. The number is -1 where the pages
+// show another change. Where the list is thought to have grown, the page below is tried first.
 func (g *batchReading) grownAbove(ctx context.Context, i int, grown bool) (int, error) {
 	same := false
 	if !grown {
@@ -263,8 +265,8 @@ func (g *batchReading) grownAbove(ctx context.Context, i int, grown bool) (int, 
 	return rows, nil
 }
 
-// slice puts the pages together, each without the rows that it repeats of the one before, and counts those below the first. It
-// reports false where a page is empty, or repeats anything else.
+// slice puts the pages together, each without the rows that it repeats of the one before, and counts those below the
+// first. It reports false where a page is empty, or repeats anything else.
 func (g *batchReading) slice(first int) (repeated int, ok bool) {
 	on := make(map[connector.Key]int, len(g.pages)*len(g.pages[0].Messages))
 	g.fresh = make([]connector.Page, len(g.pages))
@@ -305,8 +307,8 @@ func repeats(before, page connector.Page) int {
 	return len(tail)
 }
 
-// sunk says how many rows stand above a page's first row now, on the same page read again. It reports false where the two do not
-// go on with the same rows from there.
+// sunk says how many rows stand above a page's first row now, on the same page read again. It reports false where the
+// two do not go on with the same rows from there.
 func sunk(was, now connector.Page) (rows int, ok bool) {
 	at := indexOf(now.Messages, was.Messages)
 	if at < 0 {

@@ -50,8 +50,8 @@ func slip(row, below int) func(*scripted) {
 	return func(s *scripted) { s.rows = slices.Insert(s.rows, slices.Index(s.rows, below)+1, row) }
 }
 
-// A batch of pages 2 to 6 of a list of 60 rows, 4 a page, so rows 52 to 33: what it makes of changes before its requests. On a list
-// that stands still these are for the pages 2 6 3 4 5 2 3 6.
+// A batch of pages 2 to 6 of a list of 60 rows, 4 a page, so rows 52 to 33: what it makes of changes before its
+// requests. On a list that stands still these are for the pages 2 6 3 4 5 2 3 6.
 func TestReader_readGroup(t *testing.T) {
 	const first, last = 2, 6
 	for name, test := range map[string]struct {
@@ -129,8 +129,8 @@ func TestReader_readGroup(t *testing.T) {
 	}
 }
 
-// The third batch of a walk may reach so far beyond the end of the list that it does not hold, however still the list stands: the
-// walk is not begun anew for ever.
+// The third batch of a walk may reach so far beyond the end of the list that it does not hold, however still the list
+// stands: the walk is not begun anew for ever.
 func TestReader_ListEndsWithinAGroup(t *testing.T) {
 	for messages := 1; messages <= 20*small.Page; messages++ {
 		list := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(messages, 1)}
@@ -158,9 +158,9 @@ func TestReader_ListEndsWithinAGroup(t *testing.T) {
 	}
 }
 
-// A list seemed to end at page 6, and did not: what stood there when it was asked slips past the next batch, as a delete above comes
-// before each of that batch's two readings of the page, and a message on top before what stands above it is read again. The
-// batch's ends prove it, but the walk has seen what it misses.
+// A list seemed to end at page 6, and did not: what stood there when it was asked slips past the next batch, as a
+// delete above comes before each of that batch's two readings of the page, and a message on top before what stands
+// above it is read again. The batch's ends prove it, but the walk has seen what it misses.
 func TestReader_GroupPassesOver(t *testing.T) {
 	for name, test := range map[string]struct {
 		changes map[int]func(*scripted)

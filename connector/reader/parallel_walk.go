@@ -14,9 +14,9 @@ var batchSizes = [...]int{1, 3, 6, 12, 24}
 // growingBatches is for how many batches a list counts as one that grows after it grew while a batch was read.
 const growingBatches = 4
 
-// inParallel walks by batches of pages that are slices of the list, chained by a common page: what is a slice between one batch's
-// last page and the next one's makes one with it. It reports false, with no error, where the batches do not hold: then the walk
-// has to be done in order. The walk is proven where it reports true.
+// inParallel walks by batches of pages that are slices of the list, chained by a common page: what is a slice between
+// one batch's last page and the next one's makes one with it. It reports false, with no error, where the batches do not
+// hold: then the walk has to be done in order. The walk is proven where it reports true.
 func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, error) {
 	r := w.reader
 	if r.prefetch.workers == nil || r.prefetch.parallelCooldown > 0 {
@@ -91,9 +91,9 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 	}
 }
 
-// failed says what becomes of a walk whose batch did not hold: it is tried once more, one page after the other; then, where the
-// list moves too much, the attempt is only dear, and left for a while. ground is the page where ground begins, 0 where that is
-// not known: a walk in order begins nearer to it.
+// failed says what becomes of a walk whose batch did not hold: it is tried once more, one page after the other; then,
+// where the list moves too much, the attempt is only dear, and left for a while. ground is the page where ground
+// begins, 0 where that is not known: a walk in order begins nearer to it.
 func (w *walker) failed(g batchRead, ground int) {
 	r := w.reader
 	if !g.inTurn && !w.second {
@@ -107,8 +107,8 @@ func (w *walker) failed(g batchRead, ground int) {
 	}
 }
 
-// end concludes a walk whose last page was short, or had an empty one after it: it reports whether the list is proven to end
-// there.
+// end concludes a walk whose last page was short, or had an empty one after it: it reports whether the list is proven
+// to end there.
 func (w *walker) end(ctx context.Context, number int) (bool, error) {
 	page, ends, err := w.reader.list.page(ctx, number)
 	w.pages++
@@ -121,9 +121,9 @@ func (w *walker) end(ctx context.Context, number int) (bool, error) {
 	return w.proven, err
 }
 
-// passesOver says whether a batch that begins with the page right below what the walk took shows, of what stood there when it was
-// asked whether the list ends, the first message no more: that one is missed, or it was deleted. (A batch is proven by its ends; it
-// takes two deletes and a message on top between them to hide this from that.)
+// passesOver says whether a batch that begins with the page right below what the walk took shows, of what stood there
+// when it was asked whether the list ends, the first message no more: that one is missed, or it was deleted. (A batch
+// is proven by its ends; it takes two deletes and a message on top between them to hide this from that.)
 func (w *walker) passesOver(pages []connector.Page) bool {
 	if len(w.below.Messages) == 0 {
 		return false

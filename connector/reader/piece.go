@@ -8,11 +8,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// piece is what the delivery of held messages reads of the list at a time: some pages, going down, as one span. It counts only if it is
-// one slice of the list, so that nothing that stands in it was passed over. A row slips past where a page ends if one above it is deleted
-// before the next page is read. No row slips at a seam where the lower page repeats some of the upper one: more was added there than
-// deleted. So a row near the piece's end is looked at in between two pages, again as long as these repeat some, and must have moved by
-// just as many rows, when it is met, as were met twice at the seams after that. What was added on top meanwhile does no harm.
+// piece is what the delivery of held messages reads of the list at a time: some pages, going down, as one span. It
+// counts only if it is one slice of the list, so that nothing that stands in it was passed over. A row slips past where
+// a page ends if one above it is deleted before the next page is read. No row slips at a seam where the lower page
+// repeats some of the upper one: more was added there than deleted. So a row near the piece's end is looked at in
+// between two pages, again as long as these repeat some, and must have moved by just as many rows, when it is met, as
+// were met twice at the seams after that. What was added on top meanwhile does no harm.
 type piece struct {
 	span  span
 	pages []connector.Page // those of the span
@@ -182,8 +183,8 @@ func (r *pieceReading) doneIn(s *span) int {
 	return len(s.rows)
 }
 
-// footStands says whether the row near the end stood where it should when it was met; where none was needed, or nothing of what is done is
-// listed any more, and nothing will be delivered, that is so.
+// footStands says whether the row near the end stood where it should when it was met; where none was needed, or nothing
+// of what is done is listed any more, and nothing will be delivered, that is so.
 func (p *piece) footStands() bool {
 	row, met := p.span.met[p.foot.key]
 	return !p.fixed || met && p.span.moved([]spanRow{row})[0].at == p.foot.at+p.span.sunk()-p.base
@@ -261,7 +262,8 @@ func (r *pieceReading) topIn(s *span, end int) (first int, whole bool) {
 	if s.first() > 0 {
 		return 0, false
 	}
-	// All of the horizon was deleted. What was delivered in order lies above it, and so does what the top of the list shows.
+	// All of the horizon was deleted. What was delivered in order lies above it, and so does what the top of the list
+	// shows.
 	for i := end - 1; i >= 0; i-- {
 		if at, placed := r.known.window.place(s.rows[i].key); placed && !at.late() || slices.Contains(r.known.recorded.Horizon, s.rows[i].key) {
 			return i + 1, true

@@ -7,8 +7,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// batchAhead is a batch of a deep backlog that is being read: the one that is walked now, or that of the next step, beside a commit
-// or the last readings of the batch below it.
+// batchAhead is a batch of a deep backlog that is being read: the one that is walked now, or that of the next step,
+// beside a commit or the last readings of the batch below it.
 type batchAhead struct {
 	start, to int
 	nearly    chan struct{} // closed when few of its pages are still to be asked for
@@ -17,11 +17,12 @@ type batchAhead struct {
 	batch     batchRead
 }
 
-// nearlyPages is how many pages of a batch are still to be asked for when the next one begins, so that no worker is idle while the
-// ends of both are read one after the other.
+// nearlyPages is how many pages of a batch are still to be asked for when the next one begins, so that no worker is
+// idle while the ends of both are read one after the other.
 const nearlyPages = 8
 
-// prefetch reads pages side by side, and those of the next batch while the one before is delivered, where the list lets it.
+// prefetch reads pages side by side, and those of the next batch while the one before is delivered, where the list lets
+// it.
 type prefetch struct {
 	rules    Rules
 	source   *source
@@ -38,14 +39,15 @@ type prefetch struct {
 	failedBatches    int // batches in a row that did not
 }
 
-// aheadTo is the last page of the first batch of a walk that begins below page 0: a page beyond where the walk before began.
+// aheadTo is the last page of the first batch of a walk that begins below page 0: a page beyond where the walk before
+// began.
 func (p *prefetch) aheadTo(start int) int { return start + p.batchStep() + 1 }
 
 // topTo is the last page of the first batch of a walk from page 0, where the walk before began at this page.
 func (p *prefetch) topTo(rose int) int { return min(rose+1, p.progress.slice-1) }
 
-// batchStep is how many pages of a deep backlog a walk takes that reads batches: nearly a slice, as ground moves down by little
-// meanwhile.
+// batchStep is how many pages of a deep backlog a walk takes that reads batches: nearly a slice, as ground moves down
+// by little meanwhile.
 func (p *prefetch) batchStep() int { return max(1, p.progress.slice-2-p.progress.slice/8) }
 
 // pool reads the pages of a batch.
@@ -69,7 +71,8 @@ func (p *prefetch) begin(ctx context.Context, start, to int) *batchAhead {
 	return a
 }
 
-// readAhead begins to read where the walk will that follows one from this page, if it is not under way and there is room.
+// readAhead begins to read where the walk will that follows one from this page, if it is not under way and there is
+// room.
 func (p *prefetch) readAhead(ctx context.Context, from int) {
 	if p.oneWalk || p.serialBatches > 0 || p.memory != nil && !p.memory.Ahead() {
 		return
@@ -86,7 +89,8 @@ func (p *prefetch) readAhead(ctx context.Context, from int) {
 	p.ahead = p.begin(ctx, start, to)
 }
 
-// aheadFromTop says that a batch from page 0 is being read already. What comes in above it meanwhile is for the next poll.
+// aheadFromTop says that a batch from page 0 is being read already. What comes in above it meanwhile is for the next
+// poll.
 func (p *prefetch) aheadFromTop() bool {
 	return p.ahead != nil && p.ahead.start == 0 && p.prevStart > 0
 }

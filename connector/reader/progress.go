@@ -26,16 +26,17 @@ type progress struct {
 	top     connector.Keys // the newest rows of the page 0 that left nothing to do
 }
 
-// certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and up
-// to which sequence everything is ground if the next walk agrees.
+// certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and
+// up to which sequence everything is ground if the next walk agrees.
 type certificate struct {
 	above     []connector.Key
 	certifies uint64
 }
 
-// advance takes over what became of a walk that was delivered: what the next one certifies, and where it begins. alone says that
-// the walk certified itself from page 0, agreed that it certified the one before or what it met; step is how many pages a proven
-// walk of a deep backlog goes on by, and rows are what it left to be certified. It reports whether it went on so.
+// advance takes over what became of a walk that was delivered: what the next one certifies, and where it begins. alone
+// says that the walk certified itself from page 0, agreed that it certified the one before or what it met; step is how
+// many pages a proven walk of a deep backlog goes on by, and rows are what it left to be certified. It reports whether
+// it went on so.
 func (p *progress) advance(w *walked, alone, agreed bool, step int, rows []row) bool {
 	switch {
 	case w.hollow:
@@ -106,8 +107,8 @@ func keysIn(order []found) []connector.Key {
 	return keys
 }
 
-// remember keeps a walk for the next one to certify. From page 0 that is the whole log. From further down it is the log up
-// to the newest event delivered in order that the walk met: above it, events of an earlier walk may lie.
+// remember keeps a walk for the next one to certify. From page 0 that is the whole log. From further down it is the log
+// up to the newest event delivered in order that the walk met: above it, events of an earlier walk may lie.
 func (p *progress) remember(rows []row) {
 	var above []connector.Key
 	var certifies uint64

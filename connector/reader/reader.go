@@ -8,9 +8,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Reader reads one stream's list into its log. It is a state machine without a clock or a goroutine of its own: Poll and
-// Sweep are single steps, and all that has to survive a crash is in the log's checkpoint. A Reader is used by one goroutine,
-// and is thrown away after any error of the log: a new one begins where the next Acquire says.
+// Reader reads one stream's list into its log. It is a state machine without a clock or a goroutine of its own: Poll
+// and Sweep are single steps, and all that has to survive a crash is in the log's checkpoint. A Reader is used by one
+// goroutine, and is thrown away after any error of the log: a new one begins where the next Acquire says.
 type Reader struct {
 	rules Rules
 
@@ -22,7 +22,7 @@ type Reader struct {
 	progress progress  // where in the list reading is, and what is certified next
 	writer   writer    // commits
 
-	bounds     walkBounds
+	ends       walkEnds
 	search     searcher
 	sweep      sweeper
 	endLook    endLook
@@ -36,13 +36,13 @@ type provenEnd struct {
 	page0  connector.Fingerprint
 }
 
-// RetryPolicy says what a Reader does when something does not work now. Both calls block for as long as it is worth waiting,
-// and return nil to have the same tried again, or an error to give up the step.
+// RetryPolicy says what a Reader does when something does not work now. Both calls block for as long as it is worth
+// waiting, and return nil to have the same tried again, or an error to give up the step.
 type RetryPolicy interface {
 	// Page: a page could not be read.
 	Page(ctx context.Context, fault *connector.PageError) error
-	// Commit: the log took nothing now (ErrNotNow), refuses by name (a *Refusal), or left it unclear. After the latter two the log
-	// is taken over anew first, and Commit is asked again where that fails.
+	// Commit: the log took nothing now (ErrNotNow), refuses by name (a *Refusal), or left it unclear. After the latter two
+	// the log is taken over anew first, and Commit is asked again where that fails.
 	Commit(ctx context.Context, cause error) error
 }
 
@@ -82,7 +82,7 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 		rules: rules, source: &r.source, progress: &r.progress, memory: reading.Memory, workers: reading.Workers, oneWalk: reading.OneWalk,
 	}
 	r.writer = writer{rules: rules, known: &r.known, source: &r.source, log: log, events: reading.Events}
-	r.bounds, r.search, r.sweep = walkBounds{r}, searcher{r}, sweeper{Reader: r}
+	r.ends, r.search, r.sweep = walkEnds{r}, searcher{r}, sweeper{Reader: r}
 	r.endLook, r.pieces = endLook{Reader: r}, pieceReading{r}
 	r.acceptance = acceptance{
 		Reader: r, acceptHistory: reading.AcceptHistory, deliverHeld: reading.AcceptHistory && !state.Checkpoint.WordSpent,
@@ -124,8 +124,9 @@ var ErrMoved = errors.New("the list moved by a page or more while it was read")
 // ErrEmpty says that page 0 was empty, which counts only when it is so several polls in a row.
 var ErrEmpty = errors.New("page 0 is empty")
 
-// Poll makes one step: the first start, a walk with what it delivers, or a search for ground. Errors are those of Pages,
-// ErrMoved, ErrEmpty, ErrStalled, ErrMemoryLimit or a *Suspicion (the reader is as it was: poll again) or those of Log.Commit (the reader is spent, but for ErrNotNow).
+// Poll makes one step: the first start, a walk with what it delivers, or a search for ground. Errors are those of
+// Pages, ErrMoved, ErrEmpty, ErrStalled, ErrMemoryLimit or a *Suspicion (the reader is as it was: poll again) or those
+// of Log.Commit (the reader is spent, but for ErrNotNow).
 func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, error) {
 	if !r.known.recorded.Started {
 		return r.search.firstStart(ctx, start)
@@ -203,7 +204,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 		return out, err
 	}
 	before := w.pages
-	err = r.bounds.settleTop(ctx, &w)
+	err = r.ends.settleTop(ctx, &w)
 	if out.Pages += w.pages - before; err != nil {
 		return out, err
 	}

@@ -88,8 +88,8 @@ func (d *readerFixture) believe() Outcome {
 	return d.poll()
 }
 
-// settle polls until nothing is left to do and page 0 stays as it is, begins again where the list moved, looks again later where it
-// is suspect, and adds up what the steps did. most bounds the steps before that.
+// settle polls until nothing is left to do and page 0 stays as it is, begins again where the list moved, looks again
+// later where it is suspect, and adds up what the steps did. most bounds the steps before that.
 func (d *readerFixture) settle(most int) Outcome {
 	d.t.Helper()
 	var sum Outcome
@@ -404,8 +404,8 @@ func TestReader_AWalkThatMissesSomethingCertifiesNothing(t *testing.T) {
 	d.wantCertified(12)
 }
 
-// Rule 10: an empty page is the end only if it is so twice with page 0 between, and the pages below are empty as well; the proof
-// holds while page 0 is unchanged.
+// Rule 10: an empty page is the end only if it is so twice with page 0 between, and the pages below are empty as well;
+// the proof holds while page 0 is unchanged.
 func TestReader_TheEndIsProvenTwiceAndThenRemembered(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(7, 2)...)
 	d.poll()

@@ -55,7 +55,8 @@ func (k *recentKeys) with(more []connector.Reject) connector.Keys {
 	return all[max(0, len(all)-k.capacity):]
 }
 
-// medianOf is how many of the newest ground messages say where ground lies in time: one message's time may be wrong by days.
+// medianOf is how many of the newest ground messages say where ground lies in time: one message's time may be wrong by
+// days.
 const medianOf = 21
 
 // groundTimes says where ground lies in time, roughly. base stands for all that was ground before this reader began.

@@ -11,11 +11,11 @@ import (
 // searcher searches the list for a place: where a stream begins, where ground begins, where the list ends.
 type searcher struct{ *Reader }
 
-// findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it. It
-// gallops and bisects for the first page that shows ground, nothing, or only messages older than ground. Times only guide:
-// a wrong guess costs requests, for the walk from there must still end in a run of ground. If it led below ground, the
-// search is done again without times, in steps that cannot jump over what is known. It returns how many pages it read. top is page 0,
-// where it was just read.
+// findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it.
+// It gallops and bisects for the first page that shows ground, nothing, or only messages older than ground. Times only
+// guide: a wrong guess costs requests, for the walk from there must still end in a run of ground. If it led below
+// ground, the search is done again without times, in steps that cannot jump over what is known. It returns how many
+// pages it read. top is page 0, where it was just read.
 func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, error) {
 	limit := r.known.times.median(r.known.window.certified)
 	b := NewSearchBounds(MaxSearchLooks)
@@ -26,7 +26,7 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 		_ = b.Show(0, *top)
 	}
 	g := gallop{pool: r.prefetch.workers, bounds: b, read: r.source.read, bottom: func(page connector.Page) bool {
-		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m connector.Message) bool { return r.bounds.bottom(m.Key) }) {
+		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m connector.Message) bool { return r.ends.bottom(m.Key) }) {
 			return true
 		}
 		return !r.progress.careful && !limit.IsZero() && AllOlder(page.Messages, limit.After)
@@ -51,7 +51,7 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 	if err != nil {
 		return b.made(), err
 	}
-	if further, err := r.bounds.endsFurther(ctx, high); further || err != nil {
+	if further, err := r.ends.endsFurther(ctx, high); further || err != nil {
 		return b.made(), err
 	}
 	above := max(1, r.progress.slice/2)
@@ -62,8 +62,8 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 	return b.made(), nil
 }
 
-// overshot says whether a walk that began where a search led, and met no ground, comes to nothing but messages older than ground: the
-// search led below it.
+// overshot says whether a walk that began where a search led, and met no ground, comes to nothing but messages older
+// than ground: the search led below it.
 func (r *searcher) overshot(order []found) bool {
 	limit := r.known.times.median(r.known.window.certified)
 	if r.progress.start == 0 || r.progress.careful || limit.IsZero() || !r.known.hasGround() || len(order) < r.rules.Page {
@@ -87,8 +87,8 @@ func (r *searcher) searchAfresh() {
 	r.prefetch.abandon()
 }
 
-// stride is how many pages a careful search may step without jumping over what is known: half of what the list must show of
-// it, as some of it may have been deleted.
+// stride is how many pages a careful search may step without jumping over what is known: half of what the list must
+// show of it, as some of it may have been deleted.
 func (r *searcher) stride() int {
 	return max(1, (r.known.window.inOrder+len(r.known.exempt))/(2*r.rules.Page))
 }

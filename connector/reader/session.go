@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Session is one owner's hold on a stream: it acquires the log when it has to, reads, and gives the hold up when the log's
-// answer leaves anything unclear. It has no clock and no goroutine; one goroutine uses it, step by step.
+// Session is one owner's hold on a stream: it acquires the log when it has to, reads, and gives the hold up when the
+// log's answer leaves anything unclear. It has no clock and no goroutine; one goroutine uses it, step by step.
 type Session struct {
 	pages   connector.Pages
 	log     connector.Log

@@ -7,16 +7,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// span is what some pages showed that were read one after another, going down. It begins with a page that shows ground, and goes
-// on as long as nothing trusted lies below what it shows as unknown: so a run of late messages may be longer than a page, and
-// begin or end anywhere. Only keys are kept; what is proven late is read again to be delivered.
+// span is what some pages showed that were read one after another, going down. It begins with a page that shows ground,
+// and goes on as long as nothing trusted lies below what it shows as unknown: so a run of late messages may be longer
+// than a page, and begin or end anywhere. Only keys are kept; what is proven late is read again to be delivered.
 //
-// What a span shows further down stands further down in the list, unless messages were added on top, between two of its pages,
-// by a page or more. Less than that shows: the lower page begins with rows that the upper one ended with. So if the first page
-// has moved down in the end by just as many rows as were met twice at the seams, no seam hides such a thing, and the span is one
-// slice of the list as far as order goes. What slipped through a seam because something above was deleted was not met, and is
-// left to the next sweep; it takes nothing from what was. The residue is that of batches of pages: a page or more was added
-// between two requests, and exactly as many were deleted above before the first page was read again.
+// What a span shows further down stands further down in the list, unless messages were added on top, between two of its
+// pages, by a page or more. Less than that shows: the lower page begins with rows that the upper one ended with. So if
+// the first page has moved down in the end by just as many rows as were met twice at the seams, no seam hides such a
+// thing, and the span is one slice of the list as far as order goes. What slipped through a seam because something
+// above was deleted was not met, and is left to the next sweep; it takes nothing from what was. The residue is that of
+// batches of pages: a page or more was added between two requests, and exactly as many were deleted above before the
+// first page was read again.
 type span struct {
 	pages []spanPage
 	rows  []spanRow                 // newest first, each once
@@ -71,8 +72,8 @@ func (s *span) repeated(page connector.Page, same int) int {
 	return same + 1
 }
 
-// add adds the next page. It reports false where the page shows rows that stood further up, but for those that it may repeat of
-// the page before: the list moved by a page or more.
+// add adds the next page. It reports false where the page shows rows that stood further up, but for those that it may
+// repeat of the page before: the list moved by a page or more.
 func (s *span) add(k *known, page connector.Page) bool {
 	if s.met == nil {
 		s.met, s.lowest = make(map[connector.Key]spanRow, len(page.Messages)), math.MaxUint64
@@ -120,7 +121,8 @@ func (s *span) standsAt(page connector.Page, from int) bool {
 	return slices.EqualFunc(shown[:n], s.rows[:n], func(m connector.Message, row spanRow) bool { return m.Key == row.key })
 }
 
-// trim forgets what nothing further down can be judged by: all but the page with the lowest ground message above what is open.
+// trim forgets what nothing further down can be judged by: all but the page with the lowest ground message above what
+// is open.
 func (s *span) trim(r *sweeper, open bool) {
 	until := len(s.rows)
 	if open {
@@ -167,7 +169,8 @@ func (r *sweeper) trusted(s *span) int {
 	return bottom
 }
 
-// lateIn lists the late messages of a span, if it is one slice of the list: unknown, below ground, and above a row that is trusted.
+// lateIn lists the late messages of a span, if it is one slice of the list: unknown, below ground, and above a row that
+// is trusted.
 func (r *sweeper) lateIn(s *span) []spanRow {
 	var late []spanRow
 	below := false
@@ -182,8 +185,8 @@ func (r *sweeper) lateIn(s *span) []spanRow {
 	return late
 }
 
-// firstOpen is the place of the first unknown message of a span that is below ground and has nothing trusted below it yet; the
-// number of rows where there is none.
+// firstOpen is the place of the first unknown message of a span that is below ground and has nothing trusted below it
+// yet; the number of rows where there is none.
 func (r *sweeper) firstOpen(s *span) int {
 	bottom := r.trusted(s)
 	below := false
@@ -198,9 +201,9 @@ func (r *sweeper) firstOpen(s *span) int {
 	return len(s.rows)
 }
 
-// weigh says whether a span is open: messages in it may be late, and what tells may lie further down. What stands above a known
-// message that tells nothing, as something after it was forgotten or erased, is held; above one that never came into the log, up to
-// a page's worth, as all that was forgotten may stand there.
+// weigh says whether a span is open: messages in it may be late, and what tells may lie further down. What stands above
+// a known message that tells nothing, as something after it was forgotten or erased, is held; above one that never came
+// into the log, up to a page's worth, as all that was forgotten may stand there.
 func (r *sweeper) weigh(s *span) (open bool, held int) {
 	from := r.firstOpen(s)
 	for i := len(s.rows) - 1; i > from; i-- {
@@ -221,7 +224,8 @@ func (r *sweeper) weigh(s *span) (open bool, held int) {
 	return r.firstOpen(s) < len(s.rows) && r.tellsBelow(0), held
 }
 
-// tellsBelow says whether a message in order, of a sequence or a newer one, may lie below the page that a sweep has read last.
+// tellsBelow says whether a message in order, of a sequence or a newer one, may lie below the page that a sweep has
+// read last.
 func (r *sweeper) tellsBelow(sequence uint64) bool {
 	w, s := r.known.window, &r.sweeping.span
 	if s.given { // below a floor or a horizon all is unknown, most often
@@ -240,7 +244,8 @@ func (r *sweeper) tellsBelow(sequence uint64) bool {
 	return false
 }
 
-// goesOn says whether what tells is to be expected further down, even where that is further than a sweep goes otherwise.
+// goesOn says whether what tells is to be expected further down, even where that is further than a sweep goes
+// otherwise.
 func (r *sweeper) goesOn() bool {
 	s := &r.sweeping.span
 	return (!s.given || s.shows(&r.known)) && r.tellsBelow(r.known.remembered())

@@ -21,8 +21,8 @@ type sweeping struct {
 	span span
 	// proving: the span holds late messages, if it is one slice of the list.
 	proving bool
-	// late are proven late and not delivered yet, newest first; shift is by how much they stand further down than when they were
-	// proven, and misses counts the pages that were read for them in vain.
+	// late are proven late and not delivered yet, newest first; shift is by how much they stand further down than when
+	// they were proven, and misses counts the pages that were read for them in vain.
 	late   []spanRow
 	shift  int
 	misses int
@@ -39,11 +39,11 @@ type sweeping struct {
 // spanFailures is how many proofs may fail in one sweep; after that, what needs one is left to the next sweep.
 const spanFailures = 3
 
-// Sweep looks for late arrivals below ground, page by page, down to the depth of the rules before now. Late is what lies
-// between a known message above and, below it, a known one that was delivered in order and above which nothing was forgotten,
-// on one page or on pages that are proven to be one slice of the list (see span). Nothing else is guessed. It does nothing while
-// a backlog is being worked off. One call reads a few pages, and goes on while it has late messages to deliver; More says that
-// the next one goes on below them. Errors are as Poll's.
+// Sweep looks for late arrivals below ground, page by page, down to the depth of the rules before now. Late is what
+// lies between a known message above and, below it, a known one that was delivered in order and above which nothing was
+// forgotten, on one page or on pages that are proven to be one slice of the list (see span). Nothing else is guessed.
+// It does nothing while a backlog is being worked off. One call reads a few pages, and goes on while it has late
+// messages to deliver; More says that the next one goes on below them. Errors are as Poll's.
 func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	var out Outcome
 	if !r.known.recorded.Started || r.progress.start > 0 {
@@ -147,8 +147,8 @@ func (r *sweeper) lateOn(page connector.Page) delivery {
 	return b
 }
 
-// proveSpan reads again where the span's first row should stand now. If it stands there, with all that followed on its page,
-// what the span shows as late is late for good, wherever it will stand later on. Else the span is read once more.
+// proveSpan reads again where the span's first row should stand now. If it stands there, with all that followed on its
+// page, what the span shows as late is late for good, wherever it will stand later on. Else the span is read once more.
 func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
 	at := s.span.rows[0].at + s.span.sunk()
@@ -171,8 +171,8 @@ func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// deliverLate delivers what is left of the proven late messages, oldest first: those of the page on which the lowest of them
-// should stand now.
+// deliverLate delivers what is left of the proven late messages, oldest first: those of the page on which the lowest of
+// them should stand now.
 func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
 	lowest := s.late[len(s.late)-1]

@@ -58,8 +58,8 @@ func lateIDs(n int) string {
 	return strings.Join(text, " ")
 }
 
-// Rule 7: on a list that stands still, one sweep finds a run of late messages of any length at any place, oldest first, and reads
-// each page of the run at most once more, and one to prove that nothing moved.
+// Rule 7: on a list that stands still, one sweep finds a run of late messages of any length at any place, oldest first,
+// and reads each page of the run at most once more, and one to prove that nothing moved.
 func TestSweep_findsARunOfAnyLengthAnywhere(t *testing.T) {
 	const messages = 36
 	for length := 1; length <= 14; length++ {
@@ -130,8 +130,8 @@ func TestSweep_findsRunsOnAListThatMoves(t *testing.T) {
 	}
 }
 
-// Rule 7: where the list moves by a page or more between two pages, what stands on the lower one is not below what the upper one
-// showed.
+// Rule 7: where the list moves by a page or more between two pages, what stands on the lower one is not below what the
+// upper one showed.
 func TestSweep_trustsNoSpanThatMovedByAPage(t *testing.T) {
 	for burst := 1; burst <= 13; burst++ {
 		for call := 2; call <= 6; call++ {
@@ -255,8 +255,8 @@ func TestSweep_betweenTheRowsOfAFloor(t *testing.T) {
 	d.wantLog(connectortest.IDs(61, 63) + " " + lateIDs(9))
 }
 
-// Rule 7: a list that gives the same page whatever is asked for, or a page that a filter left empty, ends no sweep wrongly, and
-// none goes on for ever.
+// Rule 7: a list that gives the same page whatever is asked for, or a page that a filter left empty, ends no sweep
+// wrongly, and none goes on for ever.
 func TestSweep_onAListThatLies(t *testing.T) {
 	d := sweepDesk(t, 40)
 	d.list.Raw = map[int]connector.Page{}
@@ -273,7 +273,8 @@ func TestSweep_onAListThatLies(t *testing.T) {
 	}
 }
 
-// Rule 7: late messages that are deleted, or pushed down, after they were proven: what is left of them is delivered, once.
+// Rule 7: late messages that are deleted, or pushed down, after they were proven: what is left of them is delivered,
+// once.
 func TestSweep_deliversWhatIsLeftOfARun(t *testing.T) {
 	for call := 5; call <= 16; call++ {
 		for _, change := range []string{"delete one", "delete all", "push down", "push far down"} {

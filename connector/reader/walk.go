@@ -20,7 +20,8 @@ type walked struct {
 	order []found
 	pages int
 	page0 connector.Fingerprint
-	// newest is the time of the newest message on page 0, where it has one; listed is what page 0 showed, where that is asked for.
+	// newest is the time of the newest message on page 0, where it has one; listed is what page 0 showed, where that is
+	// asked for.
 	newest time.Time
 	listed connector.Keys
 	// proven: the pages are one instant's slice of the list, or a chain of such, so that the walk certifies itself.
@@ -31,12 +32,13 @@ type walked struct {
 	longest int
 	// repeats counts messages that a page repeated from the page before: how far the list is known to have moved down.
 	repeats int
-	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was deleted.
+	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was
+	// deleted.
 	movedUp bool
 	// belowTop: the walk began below events of the log, or may have: nothing that it met is newer than all of them.
 	belowTop bool
-	// horizon is set where the walk ended without ground: the newest of what is held. newer is set where some of the walk that is newer
-	// than this stands below that.
+	// horizon is set where the walk ended without ground: the newest of what is held. newer is set where some of the walk
+	// that is newer than this stands below that.
 	horizon connector.Keys
 	newer   time.Time
 	// gap is the last empty page in the middle of the walk, where there is one; hollow: that is not believed yet.
@@ -71,11 +73,12 @@ type walker struct {
 }
 
 func (r *Reader) newWalker() *walker {
-	return &walker{reader: r, enough: r.bounds.enough(), met: make(map[connector.Key]struct{}, 2*r.rules.Page)}
+	return &walker{reader: r, enough: r.ends.enough(), met: make(map[connector.Key]struct{}, 2*r.rules.Page)}
 }
 
 // walk reads pages start, start+1, … down to a run of ground messages (or of all the ground there is) or the end of the
-// list. first is page 0 where it is read already. Where batches of pages are proven to be slices of the list it reads them side by side.
+// list. first is page 0 where it is read already. Where batches of pages are proven to be slices of the list it reads
+// them side by side.
 func (r *Reader) walk(ctx context.Context, first *connector.Page) (walked, error) {
 	pages := 0
 	for second := false; ; second = true {
@@ -125,7 +128,7 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 			continue
 		}
 		if done, err := w.take(page); done {
-			return w.walked, r.bounds.verifyTop(ctx, w)
+			return w.walked, r.ends.verifyTop(ctx, w)
 		} else if err != nil {
 			return w.walked, err
 		}
@@ -163,8 +166,8 @@ func repeated(before, page connector.Page, same int) int {
 }
 
 // meet adds a page's messages to the walk and counts the run of ground; it stops within the page where the run is long
-// enough. A message met before may only lead its page, and only come from the page before: anything else means that the list
-// moved by a page or more, and later pages may be newer than earlier ones.
+// enough. A message met before may only lead its page, and only come from the page before: anything else means that the
+// list moved by a page or more, and later pages may be newer than earlier ones.
 func (w *walker) meet(page connector.Page) error {
 	r := w.reader
 	r.known.recognise(page.Messages)
@@ -193,7 +196,7 @@ func (w *walker) meet(page connector.Page) error {
 		}
 		w.order = append(w.order, found{m, page.Received})
 		switch {
-		case r.bounds.bottom(m.Key):
+		case r.ends.bottom(m.Key):
 			w.run++
 			w.longest = max(w.longest, w.run)
 		case !r.known.has(m.Key), r.known.inOrder(m.Key):
@@ -206,8 +209,8 @@ func (w *walker) meet(page connector.Page) error {
 	return nil
 }
 
-// newerThan says whether all that has a time on a page is newer than all on the page above it, where that goes from newer to older.
-// Times decide nothing: it is a hint that the list has moved.
+// newerThan says whether all that has a time on a page is newer than all on the page above it, where that goes from
+// newer to older. Times decide nothing: it is a hint that the list has moved.
 func newerThan(page, above []connector.Message) bool {
 	var first, last, newest time.Time
 	for i := range above {

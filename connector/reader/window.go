@@ -6,8 +6,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// window is the seen window: the newest events of the log, in log order, whatever their messages' times. Forgetting takes
-// the oldest first, so that "forgotten" can be read off the order: what lies below the oldest held, cannot be told.
+// window is the seen window: the newest events of the log, in log order, whatever their messages' times. Forgetting
+// takes the oldest first, so that "forgotten" can be read off the order: what lies below the oldest held, cannot be
+// told.
 type window struct {
 	rules     Rules
 	entries   []entry // log order
@@ -40,8 +41,8 @@ func newPlace(sequence uint64, late bool) place {
 func (p place) sequence() uint64 { return uint64(p >> 1) }
 func (p place) late() bool       { return p&1 != 0 }
 
-// newWindow joins what the sink remembers with the keys that the checkpoint carries. The checkpoint's are without gap up
-// to its sequence; what is missing below them, between two events that the sink has, was erased there.
+// newWindow joins what the sink remembers with the keys that the checkpoint carries. The checkpoint's are without gap
+// up to its sequence; what is missing below them, between two events that the sink has, was erased there.
 func newWindow(rules Rules, state connector.State) *window {
 	c := state.Checkpoint
 	tail := c.Sequence - uint64(len(c.Tail))
@@ -107,8 +108,8 @@ func (w *window) certify(sequence uint64) {
 	w.forget()
 }
 
-// forget drops the oldest entries above the capacity, but none that is not certified, and none of the newest Memory that
-// were delivered in order.
+// forget drops the oldest entries above the capacity, but none that is not certified, and none of the newest Memory
+// that were delivered in order.
 func (w *window) forget() {
 	n := 0
 	for len(w.entries)-n > w.rules.Capacity {
@@ -139,8 +140,8 @@ func (w *window) from(sequence uint64) int {
 	return sort.Search(len(w.entries), func(i int) bool { return w.entries[i].at.sequence() >= sequence })
 }
 
-// oldest is the sequence where the window begins; everything from there on is in it, but for holes. It is last+1 where the
-// window is empty.
+// oldest is the sequence where the window begins; everything from there on is in it, but for holes. It is last+1 where
+// the window is empty.
 func (w *window) oldest() uint64 {
 	if len(w.entries) == 0 {
 		return w.last + 1

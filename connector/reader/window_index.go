@@ -6,10 +6,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// windowIndex finds a window's entries by their keys: an open hash table of places in the entries. A map would hold each key a second
-// time, and thrice as many bytes. A slot is 0 where it is free, else one more than the number of an entry; the entries are
-// numbered in the order in which they came. What the window forgot keeps its slot, which counts for nothing, until the table is
-// made anew.
+// windowIndex finds a window's entries by their keys: an open hash table of places in the entries. A map would hold
+// each key a second time, and thrice as many bytes. A slot is 0 where it is free, else one more than the number of an
+// entry; the entries are numbered in the order in which they came. What the window forgot keeps its slot, which counts
+// for nothing, until the table is made anew.
 type windowIndex struct {
 	seed  maphash.Seed
 	slots []uint32 // a power of two of them, at most half of them taken; nil where there is none yet

@@ -8,8 +8,8 @@ import (
 
 // WorkerPool does things side by side. Both methods leave no goroutine behind that nobody waits for.
 type WorkerPool interface {
-	// Each calls do for 0 to n-1, several at a time, and returns when all calls have: the first error, or nil. After an error
-	// no further call begins.
+	// Each calls do for 0 to n-1, several at a time, and returns when all calls have: the first error, or nil. After an
+	// error no further call begins.
 	Each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error
 	// Go runs do beside the caller, who must call wait.
 	Go(do func()) (wait func())

@@ -137,8 +137,8 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 	b.world.grounded = b.world.grounded || next.Certified > 0 || len(next.Floor) > 0
 }
 
-// slips notes what a delivery of what stands below the log's oldest events may have missed, as something above it was deleted
-// meanwhile (span.go): nothing in the log tells of it any more, as all around it was delivered late.
+// slips notes what a delivery of what stands below the log's oldest events may have missed, as something above it was
+// deleted meanwhile (span.go): nothing in the log tells of it any more, as all around it was delivered late.
 func (b *broker) slips(top connector.Keys, next connector.Checkpoint) {
 	w := b.world
 	for _, n := range b.from(top) {

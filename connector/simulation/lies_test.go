@@ -16,14 +16,15 @@ type lie struct {
 // longestLie is for how many requests the API lies at most; a request takes a second.
 const longestLie = 30
 
-// ways are the kinds of lies: the list ends too early, or is empty; a page in the middle is empty, or any at times; the last page is
-// shown for all below it, or page 0 for all.
+// ways are the kinds of lies: the list ends too early, or is empty; a page in the middle is empty, or any at times; the
+// last page is shown for all below it, or page 0 for all.
 var ways = [...]string{"ends", "empty", "hollow", "flickers", "clamps", "ignores"}
 
 // time is when the world's present request is answered.
 func (w *world) time() time.Time { return epoch.Add(time.Duration(w.now) * time.Second) }
 
-// answer is the page as the API shows it now. Before the log holds ground, by which a list is known again, it lies only about its end.
+// answer is the page as the API shows it now. Before the log holds ground, by which a list is known again, it lies only
+// about its end.
 func (w *world) answer(number int) connector.Page {
 	if w.quiet || len(w.cfg.lie) == 0 {
 		return w.slice(number)

@@ -16,7 +16,7 @@ var mutations = []struct {
 	count                     string // of worlds, and from which seed, where few of them show it
 	slow                      bool   // it takes half a minute and more
 }{
-	{"walks stop at what is merely known", "reader/walk.go", "case r.bounds.bottom(m.Key):", "case r.known.has(m.Key):", "plain", "200", false},
+	{"walks stop at what is merely known", "reader/walk.go", "case r.ends.bottom(m.Key):", "case r.known.has(m.Key):", "plain", "200", false},
 	{
 		"every walk certifies", "reader/classify.go",
 		"case r.progress.previous != nil && !w.movedUp && r.progress.agrees(w.order, batch):\n\t\tcertified, agreed = r.progress.previous.certifies, true",
@@ -30,7 +30,7 @@ var mutations = []struct {
 	{"the sweep delivers whatever is unknown", "reader/span.go", "anchor && (!placed || at.late() || at.sequence() >= r.known.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200", false},
 	{"what was erased from the sink is taken for late", "reader/known.go", "return k.window.hole <= at.sequence()", "return at > 0", "hard", "400", true},
 	{"a forgotten past above a floor is not minded", "reader/known.go", "return ok && k.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400", false},
-	{"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.bounds.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
+	{"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.ends.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
 	{"batches hold whatever became of their last page", "reader/parallel.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true},
 	{"batches hold whatever repeats", "reader/parallel.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100", false},
 	{"an unclear answer is taken for a no", "reader/session.go", "if !Harmless(err) {", "if errors.Is(err, connector.ErrFenced) {", "plain", "50", false},
@@ -39,8 +39,8 @@ var mutations = []struct {
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }
 
-// TestMutations builds the simulation with one rule taken out at a time, and wants to see it turn red by a world (not by a
-// compiler).
+// TestMutations builds the simulation with one rule taken out at a time, and wants to see it turn red by a world (not
+// by a compiler).
 func TestMutations(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {

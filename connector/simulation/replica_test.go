@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// replica is one running connector: a coroutine that gives way at every effect on the outside, before it and after it. It
-// may be stopped there for ever, which is a crash.
+// replica is one running connector: a coroutine that gives way at every effect on the outside, before it and after it.
+// It may be stopped there for ever, which is a crash.
 type replica struct {
 	run    *run
 	name   string
@@ -135,7 +135,8 @@ func (r *replica) trace(out reader.Outcome) {
 	fmt.Println()
 }
 
-// standDown leaves the stream to the other, twice as long each time that it got nothing done in between (Poller.standDown).
+// standDown leaves the stream to the other, twice as long each time that it got nothing done in between
+// (Poller.standDown).
 func (r *replica) standDown() {
 	if r.place.committed {
 		r.fenced, r.place.committed = 0, false
@@ -148,7 +149,8 @@ func (r *replica) wait() {
 	r.idle, r.seen = r.run.world.between(100, 200)<<min(r.fenced-1, 5), r.run.broker.version
 }
 
-// pool does one after the other what the real one does side by side: in order, in the order of a few workers, or in any.
+// pool does one after the other what the real one does side by side: in order, in the order of a few workers, or in
+// any.
 type pool struct{ world *world }
 
 func (c pool) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
@@ -176,9 +178,9 @@ func (c pool) Go(do func()) func() {
 	return func() {}
 }
 
-// patience tries again half of the time. In some worlds that is so for commits that were left unclear as well: the log is taken
-// over again by the reader that holds what was to be committed, and not by its successor. Its dice are its own, so that it moves
-// no other world.
+// patience tries again half of the time. In some worlds that is so for commits that were left unclear as well: the log
+// is taken over again by the reader that holds what was to be committed, and not by its successor. Its dice are its
+// own, so that it moves no other world.
 type patience struct {
 	world *world
 	rng   *rand.Rand // nil where the unclear is given up at once
@@ -288,7 +290,8 @@ func (s *run) polls() int {
 	return n
 }
 
-// walk is what certified something: when it began and the one before, whether that was below page 0, and whether it proved itself.
+// walk is what certified something: when it began and the one before, whether that was below page 0, and whether it
+// proved itself.
 type walk struct {
 	before, began int
 	deep, proven  bool
@@ -308,8 +311,8 @@ func (s *run) residue(n int, by walk) residue {
 	return none
 }
 
-// certifiedSafely counts holes: what was listed before the walk began, lies at or below the newest ground message and is
-// neither delivered nor late, unwanted or held (I6). A later walk or a sweep may still find it.
+// certifiedSafely counts holes: what was listed before the walk began, lies at or below the newest ground message and
+// is neither delivered nor late, unwanted or held (I6). A later walk or a sweep may still find it.
 func (s *run) certifiedSafely(by walk) {
 	b, w := s.broker, s.world
 	if s.checked == b.checkpoint.Certified || w.replaced {
@@ -357,7 +360,8 @@ func (s *run) finish() result {
 	return s.count(!s.settleDown())
 }
 
-// settleDown lets nothing happen any more until one replica has found nothing to do for a while; false if that never comes.
+// settleDown lets nothing happen any more until one replica has found nothing to do for a while; false if that never
+// comes.
 func (s *run) settleDown() bool {
 	w := s.world
 	w.quiet = true
@@ -447,8 +451,9 @@ func (s *run) count(restless bool) result {
 	return res
 }
 
-// found says whether a sweep that sees the whole list finds what is unknown at a place of it: a certified message stands above,
-// and below it one that was delivered in order, not within a page of the window's edge. It holds where nothing was erased.
+// found says whether a sweep that sees the whole list finds what is unknown at a place of it: a certified message
+// stands above, and below it one that was delivered in order, not within a page of the window's edge. It holds where
+// nothing was erased.
 func (s *run) found(at int) bool {
 	w, b := s.world, s.broker
 	size := 0

@@ -58,8 +58,8 @@ func hard(r *rand.Rand) settings {
 	return s
 }
 
-// accepting draws a plain world whose list is replaced by another one at times, and whose operator says at some starts, at all, or at
-// none that what is held is to be delivered.
+// accepting draws a plain world whose list is replaced by another one at times, and whose operator says at some starts,
+// at all, or at none that what is held is to be delivered.
 func accepting(r *rand.Rand) settings {
 	s := plain(r)
 	s.replaced, s.word, s.begin, s.older = pick(r, .001, .003), pick(r, .3, .5, .5, 1), pick(r, "now", "beginning", "since"), 400
@@ -99,8 +99,8 @@ type residue int
 
 const (
 	none residue = iota
-	// ofWalks: two walks that began below page 0, on a list that never stood still, and in both of them a delete above the message
-	// (connector/README.md, What reading can still hide).
+	// ofWalks: two walks that began below page 0, on a list that never stood still, and in both of them a delete above the
+	// message (connector/README.md, What reading can still hide).
 	ofWalks
 	// ofGroups: a batch of pages, while two messages were deleted above, or one was and another came in late (batch.go).
 	ofGroups

@@ -136,8 +136,8 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
-// BenchmarkGuess is what it costs to test whether a hashed token is that of a number: who has the token and the list's source key needs
-// no more.
+// BenchmarkGuess is what it costs to test whether a hashed token is that of a number: who has the token and the list's
+// source key needs no more.
 func BenchmarkGuess(b *testing.B) {
 	r, err := newRedactor(Privacy{})
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 // DefaultTimeout bounds a request where the configuration does not.
 const DefaultTimeout = 15 * time.Second
 
-// How large an answer may be, decompressed, where the configuration does not say it, and where it says the most. A hundred items of
-// ordinary chats are 30 to 100 KB, and a hundred of the longest texts that WhatsApp takes (65,536 characters) are 6.5 MB.
+// How large an answer may be, decompressed, where the configuration does not say it, and where it says the most. A
+// hundred items of ordinary chats are 30 to 100 KB, and a hundred of the longest texts that WhatsApp takes (65,536
+// characters) are 6.5 MB.
 const (
 	DefaultMaxPageBytes = 8 << 20
 	LimitPageBytes      = 64 << 20
@@ -141,8 +142,8 @@ func (c *Client) Close() {
 	}
 }
 
-// checkBaseURL returns the base URL without its trailing slash. The texts of its errors do not quote the URL: a key or a
-// password may have been put into it by mistake.
+// checkBaseURL returns the base URL without its trailing slash. The texts of its errors do not quote the URL: a key or
+// a password may have been put into it by mistake.
 func checkBaseURL(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {

@@ -5,6 +5,6 @@
 // message with its Fault set, and the page goes on. Items are handed on byte for byte, except for what the privacy
 // settings take away.
 //
-// Nobody who wrote this could call the live API. Both documented and observed forms of its answers are read; Learn finds
-// out which of them an account gets.
+// Nobody who wrote this could call the live API. Both documented and observed forms of its answers are read; Learn
+// finds out which of them an account gets.
 package twochat

@@ -2,8 +2,8 @@ package twochat
 
 import "bytes"
 
-// drops says whether the value at i, which stands at the place, is left away with its member's name. A member goes by its name, and
-// whatever its name by what its value is.
+// drops says whether the value at i, which stands at the place, is left away with its member's name. A member goes by
+// its name, and whatever its name by what its value is.
 func (w *rewriter) drops(i int, at place) bool {
 	r := w.rules
 	if !r.dropping {
@@ -94,7 +94,8 @@ func impersonal(said []byte) bool {
 	return len(onlyNumber(said, room[:])) > 0 || isID(said)
 }
 
-// brief says whether a string can be the name of a kind, or a moment: up to 64 characters of ASCII, of which a few are blanks.
+// brief says whether a string can be the name of a kind, or a moment: up to 64 characters of ASCII, of which a few are
+// blanks.
 func brief(said []byte) bool {
 	blanks := 0
 	for _, c := range said {

@@ -28,8 +28,8 @@ func fault(kind connector.PageFault, status int, format string, args ...any) *co
 	return &connector.PageError{Fault: kind, Status: status, Err: fmt.Errorf(format, args...)}
 }
 
-// statusFault tells a status other than 200 apart by the reaction it asks for (connector/README.md, Error statuses). It looks at nothing but the
-// code: bodies come in three shapes, and their texts change.
+// statusFault tells a status other than 200 apart by the reaction it asks for (connector/README.md, Error statuses). It
+// looks at nothing but the code: bodies come in three shapes, and their texts change.
 func statusFault(status int) *connector.PageError {
 	switch status {
 	case http.StatusUnauthorized:
@@ -72,8 +72,9 @@ func statusFault(status int) *connector.PageError {
 	return fault(connector.FaultInvalid, status, "unexpected answer")
 }
 
-// ownError says whether the body of an error is one of the three shapes in which 2Chat writes them (connector/README.md, Error bodies). Anything else
-// comes from a proxy or a load balancer, which knows nothing of the number or the list.
+// ownError says whether the body of an error is one of the three shapes in which 2Chat writes them
+// (connector/README.md, Error bodies). Anything else comes from a proxy or a load balancer, which knows nothing of the
+// number or the list.
 func ownError(body []byte) bool {
 	var shape struct {
 		Detail  json.RawMessage `json:"detail"`
@@ -156,7 +157,8 @@ func aboutProxy(err error) bool {
 	return errors.Is(err, errProxyAddress) || errors.As(err, &refusal)
 }
 
-// fault is a proxy's refusal by the reaction that it asks for. The status is the proxy's, and the text says so: 2Chat was not asked.
+// fault is a proxy's refusal by the reaction that it asks for. The status is the proxy's, and the text says so: 2Chat
+// was not asked.
 func (p *proxyRefusal) fault() *connector.PageError {
 	kind, why := connector.FaultRequest, "its rules do not allow the way to 2Chat"
 	switch {

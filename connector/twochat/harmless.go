@@ -27,9 +27,9 @@ func isUUID(text []byte) bool {
 	return true
 }
 
-// opaque is the length of a word at the start of text that is an id or a hash by its form, and not somebody's number: a UUID, with or
-// without 2Chat's letters before it, or a long word in which letters and digits alternate as they do by chance. It is 0 where
-// there is none.
+// opaque is the length of a word at the start of text that is an id or a hash by its form, and not somebody's number: a
+// UUID, with or without 2Chat's letters before it, or a long word in which letters and digits alternate as they do by
+// chance. It is 0 where there is none.
 func opaque(text []byte) int {
 	for prefix := 0; prefix <= 4 && prefix < len(text); prefix++ {
 		if isUUID(text[prefix:]) && (len(text) == prefix+uuidLength || !isWord(text[prefix+uuidLength])) {
@@ -141,7 +141,8 @@ func isBase64(text []byte) bool {
 	return true
 }
 
-// hidden returns the text that a short word of base64 stands for, or nil: a number is not less of one for being encoded.
+// hidden returns the text that a short word of base64 stands for, or nil: a number is not less of one for being
+// encoded.
 func hidden(text []byte) []byte {
 	if len(text) < 10 || len(text) > 4<<10 || !isBase64(text) {
 		return nil

@@ -28,8 +28,8 @@ func hasty(t *testing.T, baseURL string, most int) *Client {
 	return c
 }
 
-// Whatever a server does, a call ends within its time-out, with an error of its kind that shows nothing of what came. The test hangs
-// where one does not.
+// Whatever a server does, a call ends within its time-out, with an error of its kind that shows nothing of what came.
+// The test hangs where one does not.
 func TestClient_EveryAnswerEnds(t *testing.T) {
 	const secret = "+5215512345432 secret text"
 	// until repeats something for as long as the client listens.
@@ -334,8 +334,8 @@ func TestClient_Proxy(t *testing.T) {
 	}
 }
 
-// Bytes behind an answer make net/http print them through the standard logger: nothing that this package can keep it from, and
-// the reason why the program takes that logger over. The page itself is good.
+// Bytes behind an answer make net/http print them through the standard logger: nothing that this package can keep it
+// from, and the reason why the program takes that logger over. The page itself is good.
 func TestClient_BytesBehindAnAnswer(t *testing.T) {
 	var printed bytes.Buffer
 	log.SetOutput(&printed)

@@ -23,8 +23,8 @@ type Info struct {
 	Expires  time.Time
 }
 
-// Info asks for the account's limits and usage, and so checks the API key. It costs a call, and probably a credit. Errors
-// are as those of Page.
+// Info asks for the account's limits and usage, and so checks the API key. It costs a call, and probably a credit.
+// Errors are as those of Page.
 func (c *Client) Info(ctx context.Context) (Info, error) {
 	work := c.borrow()
 	defer c.giveBack(work)

@@ -15,9 +15,10 @@ import (
 // farPage is a page that lies past the end of every list.
 const farPage = 1_000_000
 
-// Learn asks the live API which of the assumptions of this package hold for an account and a stream: it makes about five
-// calls, and returns a finding for each assumption and the redacted shape of an answer, to be put into a bug report. No
-// finding holds what a customer wrote, a number or a key. The error is as that of Page, where nothing could be learned.
+// Learn asks the live API which of the assumptions of this package hold for an account and a stream: it makes about
+// five calls, and returns a finding for each assumption and the redacted shape of an answer, to be put into a bug
+// report. No finding holds what a customer wrote, a number or a key. The error is as that of Page, where nothing could
+// be learned.
 func (c *Client) Learn(ctx context.Context, s connector.Stream) ([]connector.Finding, error) {
 	l := &lesson{client: c, stream: s}
 	if err := l.account(ctx); err != nil {

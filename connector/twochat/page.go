@@ -15,8 +15,8 @@ import (
 // manyItems is how many items a page has to have before it is taken for broken because not one can be used.
 const manyItems = 10
 
-// maxItems is how many items a page may have. The API's pages have 100; a body of 64 MiB could have millions of them, and
-// each costs memory beyond its bytes.
+// maxItems is how many items a page may have. The API's pages have 100; a body of 64 MiB could have millions of them,
+// and each costs memory beyond its bytes.
 const maxItems = 10_000
 
 // plainRequestEvery is how many conditional requests in a row are made before a plain one checks the server's word.
@@ -245,8 +245,9 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 	return result, ""
 }
 
-// noMessages says whether a messages member that is no array stands for an empty list: null, an empty object, or no member at all
-// where the answer says that it succeeded. Some servers write empty lists so; the reader believes no single one of them.
+// noMessages says whether a messages member that is no array stands for an empty list: null, an empty object, or no
+// member at all where the answer says that it succeeded. Some servers write empty lists so; the reader believes no
+// single one of them.
 func noMessages(s *scanner, messages span) bool {
 	text := messages.of(s.data)
 	empty := len(text) > 1 && text[0] == '{' && s.space(int(messages.from)+1) == int(messages.to)-1

@@ -117,8 +117,8 @@ func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Mess
 	return messages, true
 }
 
-// sameMessages compares all that becomes of a message. The chat of one that holds invalid UTF-8 becomes nothing, as the message goes
-// to the quarantine; encoding/json mends such text, and would make another chat of it.
+// sameMessages compares all that becomes of a message. The chat of one that holds invalid UTF-8 becomes nothing, as the
+// message goes to the quarantine; encoding/json mends such text, and would make another chat of it.
 func sameMessages(t *testing.T, got, want []connector.Message) {
 	t.Helper()
 	if len(got) != len(want) {

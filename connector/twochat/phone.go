@@ -3,7 +3,8 @@ package twochat
 import "bytes"
 
 const (
-	// fewestDigits is how many digits a text needs to have in a row, with or without separators, to be taken for a phone number.
+	// fewestDigits is how many digits a text needs to have in a row, with or without separators, to be taken for a phone
+	// number.
 	fewestDigits = 7
 	// fewestOwn is how many digits a number of the item itself needs to have, to be found again by its digits alone.
 	fewestOwn = 5
@@ -29,8 +30,8 @@ type reading struct {
 	plus   bool
 }
 
-// readDigits reads the digits that begin at i, or at a plus sign there: groups of digits with separators between them, of as many
-// groups as one number can have. It ends earlier where what was read so far is a number of the item's own.
+// readDigits reads the digits that begin at i, or at a plus sign there: groups of digits with separators between them,
+// of as many groups as one number can have. It ends earlier where what was read so far is a number of the item's own.
 func readDigits(text []byte, i int, owns []own, room []byte) reading {
 	got := reading{digits: room[:0], end: i}
 	separators, groups := 0, 1
@@ -102,8 +103,8 @@ func exactly(owns []own, digits []byte) string {
 	return ""
 }
 
-// ownToken is the token of the item's own number that these digits spell: as they are, with what is dialled before it, or without
-// its country's code; "" where they are another one's.
+// ownToken is the token of the item's own number that these digits spell: as they are, with what is dialled before it,
+// or without its country's code; "" where they are another one's.
 func ownToken(owns []own, digits []byte) string {
 	if token := exactly(owns, digits); token != "" {
 		return token
@@ -179,8 +180,8 @@ func (id waID) ofWhatsApp() bool {
 	return false
 }
 
-// identifier is what the id's token is made of: for a person the digits alone, as for the number in any other spelling. Ids of
-// other kinds are not phone numbers, though they may have the same digits as one, and keep their domain.
+// identifier is what the id's token is made of: for a person the digits alone, as for the number in any other spelling.
+// Ids of other kinds are not phone numbers, though they may have the same digits as one, and keep their domain.
 func (id waID) identifier(room []byte) []byte {
 	switch string(id.domain) {
 	case "hosted.lid":

@@ -19,7 +19,8 @@ type Preview struct {
 	stream connector.Stream
 }
 
-// Previewed is one item before and after. It holds what customers wrote: it is for the person who asked, and for nobody's log.
+// Previewed is one item before and after. It holds what customers wrote: it is for the person who asked, and for
+// nobody's log.
 type Previewed struct {
 	Before json.RawMessage `json:"before"`
 	After  json.RawMessage `json:"after,omitempty"`
@@ -98,5 +99,6 @@ func Items(document []byte) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// UnknownMembers counts the members of items that were never seen before, where privacy settings ask for a look at them.
+// UnknownMembers counts the members of items that were never seen before, where privacy settings ask for a look at
+// them.
 func (c *Client) UnknownMembers() uint64 { return c.privacy.unknown.Load() }

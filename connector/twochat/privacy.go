@@ -63,8 +63,8 @@ func (p Privacy) Name() string {
 	return string(p.Identifiers)
 }
 
-// Keyed is the stream as its checkpoints name it: under pseudonyms its source key is made with their key as well. A plain hash gives
-// the numbers away to whoever tries all that there are, which takes seconds.
+// Keyed is the stream as its checkpoints name it: under pseudonyms its source key is made with their key as well. A
+// plain hash gives the numbers away to whoever tries all that there are, which takes seconds.
 func (p Privacy) Keyed(s connector.Stream) connector.Stream {
 	if p.Identifiers != IdentifiersPseudonymous {
 		return s
@@ -145,8 +145,8 @@ func (r *redactor) chat(sourceKey string, chat []byte) string {
 	return connector.HashToken([16]byte(sum[:16]))
 }
 
-// pseudonym makes the token of an identifier. It depends on the key and the identifier alone, so that the same number has
-// the same token wherever it stands: +595981048477, 595981048477 and 595981048477@c.us are one.
+// pseudonym makes the token of an identifier. It depends on the key and the identifier alone, so that the same number
+// has the same token wherever it stands: +595981048477, 595981048477 and 595981048477@c.us are one.
 func (r *redactor) pseudonym(identifier []byte) string {
 	identifier = bytes.TrimPrefix(identifier, []byte("+"))
 	if digits, suffix, ok := bytes.Cut(identifier, []byte("@")); ok && len(digits) > 0 && personSuffix(suffix) {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// gather looks for the numbers that the item itself names, the value at i and all in it: in members that hold one, and in WhatsApp's
-// ids. They are found again by their digits alone, wherever they stand.
+// gather looks for the numbers that the item itself names, the value at i and all in it: in members that hold one, and
+// in WhatsApp's ids. They are found again by their digits alone, wherever they stand.
 func (w *rewriter) gather(i int, as role) int {
 	switch w.json.data[i] {
 	case '{':
@@ -160,7 +160,8 @@ func (w *rewriter) number(literal []byte, at place) string {
 	return w.pseudonym(literal)
 }
 
-// wholeDigits returns the digits of a JSON number before its point, however it is written; whole says that nothing is behind it.
+// wholeDigits returns the digits of a JSON number before its point, however it is written; whole says that nothing is
+// behind it.
 func wholeDigits(literal []byte) (digits []byte, whole bool) {
 	bare := bytes.TrimPrefix(literal, []byte("-"))
 	if !bytes.ContainsAny(bare, ".eE") {
@@ -195,7 +196,8 @@ func countDigits(literal []byte) int {
 	return count
 }
 
-// mayHoldNumber says whether a text has as many digits as a number needs, or characters by which it may spell them otherwise.
+// mayHoldNumber says whether a text has as many digits as a number needs, or characters by which it may spell them
+// otherwise.
 func mayHoldNumber(text []byte) bool {
 	digits := 0
 	for _, c := range text {
@@ -211,8 +213,8 @@ func mayHoldNumber(text []byte) bool {
 	return false
 }
 
-// scrub puts pseudonyms for the phone numbers and WhatsApp's ids in a text; every other character stays. ok is false where there
-// are none.
+// scrub puts pseudonyms for the phone numbers and WhatsApp's ids in a text; every other character stays. ok is false
+// where there are none.
 func (w *rewriter) scrub(text []byte) (rewritten []byte, ok bool) {
 	if !mayHoldNumber(text) {
 		return nil, false

@@ -51,8 +51,8 @@ func offeredBy(header http.Header) validators {
 // get makes one request and reads the answer to its end. The error is the context's own, wrapped, or a
 // *connector.PageError; a status other than 200 is no error here.
 //
-// It calls the transport and not an http.Client: a client adds nothing but redirects, which would take the API key along
-// to other hosts, and errors that print the URL with the number in it.
+// It calls the transport and not an http.Client: a client adds nothing but redirects, which would take the API key
+// along to other hosts, and errors that print the URL with the number in it.
 func (c *Client) get(ctx context.Context, path string, known validators, s *scratch) (answer, error) {
 	key, err := c.currentKey()
 	if err != nil {
@@ -80,8 +80,8 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	defer response.Body.Close()
 	got := answer{status: response.StatusCode, header: response.Header}
 	if got.status != http.StatusOK {
-		// The body of a switch to another protocol is the connection itself: it never ends, and no context ends it. Of a redirect
-		// nothing is wanted. What is not read of an answer costs a connection, no more.
+		// The body of a switch to another protocol is the connection itself: it never ends, and no context ends it. Of a
+		// redirect nothing is wanted. What is not read of an answer costs a connection, no more.
 		switch {
 		case got.status == http.StatusNotFound:
 			s.body, _ = readAll(s.body[:0], io.LimitReader(response.Body, maxDrain), -1, maxDrain)
@@ -163,8 +163,8 @@ func (c *Client) currentKey() (string, error) {
 
 var errTooLarge = errors.New("too large")
 
-// readAll appends a body to dst, up to most bytes. size is what the server announced, or -1. The limit is held while the body comes
-// in: memory grows with the bytes that are there, by doubling, and never beyond the limit.
+// readAll appends a body to dst, up to most bytes. size is what the server announced, or -1. The limit is held while
+// the body comes in: memory grows with the bytes that are there, by doubling, and never beyond the limit.
 func readAll(dst []byte, body io.Reader, size int64, most int) ([]byte, error) {
 	if size > int64(most) {
 		return dst, errTooLarge
@@ -206,8 +206,8 @@ func unmarked(body []byte) []byte { return bytes.TrimPrefix(body, []byte(byteOrd
 
 func (c *Client) borrow() *scratch { return c.scratch.Get().(*scratch) }
 
-// keep makes a body that the caller may hold on to: a copy of the right size, or a large body itself, which is not kept for another
-// call anyway and would stand in memory twice.
+// keep makes a body that the caller may hold on to: a copy of the right size, or a large body itself, which is not kept
+// for another call anyway and would stand in memory twice.
 func (s *scratch) keep(body []byte) []byte {
 	if cap(body) <= keptScratch {
 		return bytes.Clone(body)

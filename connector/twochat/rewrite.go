@@ -8,13 +8,14 @@ import (
 // maxNesting is how often JSON within a string within JSON is followed.
 const maxNesting = 4
 
-// rewrite returns the item as the event is to carry it: without what is dropped, and with pseudonyms for people. Where nothing
-// changes it returns item itself; else only what changes is written anew, and every other byte stays. item is a valid JSON object in
-// valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items may spell in any way.
+// rewrite returns the item as the event is to carry it: without what is dropped, and with pseudonyms for people. Where
+// nothing changes it returns item itself; else only what changes is written anew, and every other byte stays. item is a
+// valid JSON object in valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items may
+// spell in any way.
 //
-// Nothing passes because nobody thought of it: every string and number is looked at. A member's name tells what its value is, where
-// it is known; what is not known is treated as text. The form of a value tells what names do not: a number in any spelling, a
-// card, a file, another message.
+// Nothing passes because nobody thought of it: every string and number is looked at. A member's name tells what its
+// value is, where it is known; what is not known is treated as text. The form of a value tells what names do not: a
+// number in any spelling, a card, a file, another message.
 func (r *redactor) rewrite(item []byte, numbers ...string) []byte {
 	return r.rewriteWith(nil, item, nil, numbers...)
 }
@@ -25,7 +26,8 @@ type pageMemory struct {
 	roles  map[string]role
 }
 
-// rewriteWith is rewrite with what the page's items before it needed, and tells of each member that was never seen before.
+// rewriteWith is rewrite with what the page's items before it needed, and tells of each member that was never seen
+// before.
 func (r *redactor) rewriteWith(page *pageMemory, item []byte, tell func(name []byte), numbers ...string) []byte {
 	w := rewriter{rules: r, json: scanner{data: item}, tell: tell}
 	if page != nil {
@@ -230,8 +232,8 @@ func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
 	return append(below.out, bare[below.copied:]...), true
 }
 
-// nestedJSON finds the JSON that a string holds: an object, an array or a string. deep says that it is nested deeper than an item may
-// be.
+// nestedJSON finds the JSON that a string holds: an object, an array or a string. deep says that it is nested deeper
+// than an item may be.
 func nestedJSON(said []byte) (bare []byte, deep, ok bool) {
 	bare = bytes.TrimSpace(said)
 	if len(bare) < 2 || bare[0] != '{' && bare[0] != '[' && bare[0] != '"' {

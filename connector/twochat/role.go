@@ -24,8 +24,8 @@ const (
 // longestName is how long a member's name can be to be known.
 const longestName = 40
 
-// roleOf tells a member's role by its name. Names are compared without case, dashes and underscores: the API, its webhooks and
-// WhatsApp itself write them in different ways.
+// roleOf tells a member's role by its name. Names are compared without case, dashes and underscores: the API, its
+// webhooks and WhatsApp itself write them in different ways.
 func roleOf(name []byte) role {
 	var room [longestName]byte
 	plain := room[:0]

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// maxDepth is how deep an item may be nested, and the page around the items: what passes is read by the libraries of every language,
-// some of which give up at 128 levels or at the end of their stack.
+// maxDepth is how deep an item may be nested, and the page around the items: what passes is read by the libraries of
+// every language, some of which give up at 128 levels or at the end of their stack.
 const maxDepth = 100
 
 // scanner checks a JSON document to the letter of RFC 8259 and finds values in it, in one pass and without decoding:
@@ -133,7 +133,8 @@ func (s *scanner) array(i, depth int, element func(value int) int) int {
 	}
 }
 
-// container scans an object or array of any depth. One deep item must not make a page unreadable, nor its reader run out of stack.
+// container scans an object or array of any depth. One deep item must not make a page unreadable, nor its reader run
+// out of stack.
 func (s *scanner) container(i int) int {
 	s.deep = true
 	data := s.data
@@ -198,8 +199,8 @@ func (s *scanner) name(i int, closing []byte) int {
 	return s.space(i + 1)
 }
 
-// after passes what stands behind a member or an element that ends at i: a comma, and next is where another one begins, or what
-// closes them all, and next is behind that. It is -1, and the last, where neither stands there.
+// after passes what stands behind a member or an element that ends at i: a comma, and next is where another one begins,
+// or what closes them all, and next is behind that. It is -1, and the last, where neither stands there.
 func (s *scanner) after(i int, closing byte) (next int, last bool) {
 	if i < 0 {
 		return -1, true

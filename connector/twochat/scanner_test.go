@@ -37,7 +37,8 @@ func nested(levels int, inside string) string {
 	return strings.Repeat(`[{"a":`, levels/2) + inside + strings.Repeat(`}]`, levels/2)
 }
 
-// Beyond the depth that is allowed a document is scanned in another way, without recursion. It has to find the same ends.
+// Beyond the depth that is allowed a document is scanned in another way, without recursion. It has to find the same
+// ends.
 func TestScanner_Deep(t *testing.T) {
 	for _, document := range documents {
 		if len(document) > 10_000 {

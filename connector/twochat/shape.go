@@ -9,8 +9,8 @@ import (
 // maxShapeMembers is how many members of one object a shape lists.
 const maxShapeMembers = 60
 
-// shape is what JSON values in one place have in common, without anything that they say: types, lengths and the names of
-// members. It is meant to be shown to strangers.
+// shape is what JSON values in one place have in common, without anything that they say: types, lengths and the names
+// of members. It is meant to be shown to strangers.
 type shape struct {
 	values  int
 	strings lengths
@@ -51,8 +51,8 @@ func redactedShape(document []byte) string {
 	return out.String()
 }
 
-// add adds the value at i and returns the place after it; depth is the number of containers around it. What is nested too deep is
-// counted without its members.
+// add adds the value at i and returns the place after it; depth is the number of containers around it. What is nested
+// too deep is counted without its members.
 func (sh *shape) add(s *scanner, i, depth int) int {
 	sh.values++
 	data := s.data
@@ -149,8 +149,8 @@ func (sh *shape) write(out *strings.Builder, depth int) {
 	}
 }
 
-// maskedName is a member's name where it looks like one that a programmer chose, else `*`: in some objects the names are
-// data, phone numbers for example.
+// maskedName is a member's name where it looks like one that a programmer chose, else `*`: in some objects the names
+// are data, phone numbers for example.
 func maskedName(name []byte) string {
 	if len(name) == 0 || len(name) > 40 || name[0] != '_' && (name[0] < 'a' || name[0] > 'z') {
 		return "*"

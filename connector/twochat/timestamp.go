@@ -13,9 +13,9 @@ const (
 	lastYear  = 2100
 )
 
-// parseTime reads a time in any form that this API is known to use (connector/README.md, Items): a number of seconds or milliseconds
-// since 1970, also inside a string; a date and time with T or a blank between, with or without a fraction, in UTC where
-// no zone is given. raw is a valid JSON value.
+// parseTime reads a time in any form that this API is known to use (connector/README.md, Items): a number of seconds or
+// milliseconds since 1970, also inside a string; a date and time with T or a blank between, with or without a fraction,
+// in UTC where no zone is given. raw is a valid JSON value.
 func parseTime(raw []byte) (time.Time, bool) {
 	if len(raw) > 0 && raw[0] == '"' {
 		raw = bytes.TrimSpace(unquote(raw))

@@ -30,12 +30,14 @@ func newTransport() *http.Transport {
 	}
 }
 
-// errProxyAddress says that the environment names a proxy that cannot be used. It does not quote it: it may hold a password.
+// errProxyAddress says that the environment names a proxy that cannot be used. It does not quote it: it may hold a
+// password.
 var errProxyAddress = errors.New("the proxy that the environment names (HTTPS_PROXY) has no address of the form http://host:port")
 
 func proxy(r *http.Request) (*url.URL, error) { return usableProxy(http.ProxyFromEnvironment(r)) }
 
-// usableProxy refuses a proxy that net/http would try without understanding its address, to fail later in words that hide the cause.
+// usableProxy refuses a proxy that net/http would try without understanding its address, to fail later in words that
+// hide the cause.
 func usableProxy(found *url.URL, err error) (*url.URL, error) {
 	if err != nil {
 		return nil, errProxyAddress

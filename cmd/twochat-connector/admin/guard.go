@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 )
 
-// adminConnections bounds how many connections the admin server holds; who comes then waits until one has ended, which none puts off
-// for longer than the server's time-outs.
+// adminConnections bounds how many connections the admin server holds; who comes then waits until one has ended, which
+// none puts off for longer than the server's time-outs.
 const adminConnections = 128
 
 // bounded lets so many connections in at a time.

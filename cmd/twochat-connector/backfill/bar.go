@@ -49,7 +49,8 @@ type barPart struct {
 	text string
 }
 
-// bar is the line for a terminal of so many columns. It is never cut within a piece, unless not even the first has room.
+// bar is the line for a terminal of so many columns. It is never cut within a piece, unless not even the first has
+// room.
 func (p progress) bar(columns int) string {
 	var parts []barPart
 	for _, style := range barStyles {

@@ -43,8 +43,8 @@ type Engine struct {
 	extent   extent
 }
 
-// extent is roughly how much there is to read, and what it costs: the fewest calls on a list that stands still, the most on one that
-// always moves.
+// extent is roughly how much there is to read, and what it costs: the fewest calls on a list that stands still, the
+// most on one that always moves.
 type extent struct {
 	Pages     int `json:"pages"`
 	Messages  int `json:"messages"`
@@ -52,8 +52,8 @@ type extent struct {
 	CallsMost int `json:"calls_most"`
 }
 
-// callsFor reckons with groups of pages of which the ends are read twice; at most with what was measured where messages came in before
-// every call, and many at once before every twentieth, the sweep at the end included.
+// callsFor reckons with batches of pages of which the ends are read twice; at most with what was measured where
+// messages came in before every call, and many at once before every twentieth, the sweep at the end included.
 func callsFor(pages int) (fewest, most int) { return pages + pages/10 + 2, 7*pages + 40 }
 
 // New makes a run that delivers what a live stream's first start left out, back to where start says.
@@ -70,7 +70,8 @@ func New(p *cli.Program, c *config.Config, live connector.Stream, start connecto
 	return &Engine{program: p, config: c, live: live, start: start, view: bar, logger: bar.logger, began: time.Now(), json: asJSON}
 }
 
-// Run measures what there is and, unless dry, delivers it. It returns when all of it is in the sink, or the context ends.
+// Run measures what there is and, unless dry, delivers it. It returns when all of it is in the sink, or the context
+// ends.
 func (b *Engine) Run(ctx context.Context, dry bool) error {
 	defer b.view.close()
 	privacy, err := pipeline.PrivacyOf(b.config)

@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// paidPages counts the calls of a backfill, keeps its rate, and leaves the reserve of the month's budget alone. It may be used from
-// several goroutines.
+// paidPages counts the calls of a backfill, keeps its rate, and leaves the reserve of the month's budget alone. It may
+// be used from several goroutines.
 type paidPages struct {
 	pages   connector.Pages
 	limiter *quota.Limiter
@@ -36,7 +36,8 @@ type paidPages struct {
 }
 
 const (
-	// mostDivisor bounds how slow a backfill becomes by hitting the limit, forgiven is after how long without that it gets faster.
+	// mostDivisor bounds how slow a backfill becomes by hitting the limit, forgiven is after how long without that it gets
+	// faster.
 	mostDivisor = 16
 	forgiven    = 5 * time.Minute
 )
@@ -79,8 +80,8 @@ func (p *paidPages) afford() error {
 	return &connector.PageError{Fault: connector.FaultCredits, Err: errors.New("only the reserve of the month's budget is left")}
 }
 
-// failed notes why a page could not be read. Where the limit is hit, a backfill backs off more than live polling does: for a minute
-// at least, and to half of its rate.
+// failed notes why a page could not be read. Where the limit is hit, a backfill backs off more than live polling does:
+// for a minute at least, and to half of its rate.
 func (p *paidPages) failed(fault *connector.PageError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +97,8 @@ func (p *paidPages) failed(fault *connector.PageError) {
 	}
 }
 
-// succeeded notes that a page could be read. Of a call that was under way when a fault came it says nothing of what is since.
+// succeeded notes that a page could be read. Of a call that was under way when a fault came it says nothing of what is
+// since.
 func (p *paidPages) succeeded(call int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,8 +162,8 @@ func (p *paidPages) made() int {
 	return p.calls
 }
 
-// fatal is what ends a backfill, as no waiting mends it: a wrong key, a missing number, a request that is refused, or a budget of which
-// only the reserve is left. It is nil while there is none. Used up credits are none: they come back.
+// fatal is what ends a backfill, as no waiting mends it: a wrong key, a missing number, a request that is refused, or a
+// budget of which only the reserve is left. It is nil while there is none. Used up credits are none: they come back.
 func (p *paidPages) fatal() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

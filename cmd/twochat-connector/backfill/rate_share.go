@@ -18,9 +18,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// rateShare keeps a backfill to what live polling leaves of the account's rate limit, and reads the account's usage now and then. Where
-// the instance that runs with this configuration answers at its admin server, that says what it uses; else it is supposed to
-// poll as often as it may.
+// rateShare keeps a backfill to what live polling leaves of the account's rate limit, and reads the account's usage now
+// and then. Where the instance that runs with this configuration answers at its admin server, that says what it uses;
+// else it is supposed to poll as often as it may.
 type rateShare struct {
 	pages  *paidPages
 	client *twochat.Client
@@ -42,7 +42,8 @@ type rateShare struct {
 const (
 	// shareEvery is how often the running instance is asked.
 	shareEvery = 5 * time.Second
-	// shareMost is the part of the limit that a backfill takes at most, shareSpare what it leaves beyond what live polling uses.
+	// shareMost is the part of the limit that a backfill takes at most, shareSpare what it leaves beyond what live polling
+	// uses.
 	shareMost, shareSpare = .75, .1
 	// throttledPause is how long nothing is asked for where the limit was hit, by this process or the one beside it.
 	throttledPause = time.Minute
@@ -114,7 +115,8 @@ func restOf(limit, live float64) float64 {
 	return max(1, min(limit-live-limit*shareSpare, limit*shareMost))
 }
 
-// beneath says how many requests a minute live polling makes, and what keeps it from polling: limit, credits, or "" for neither.
+// beneath says how many requests a minute live polling makes, and what keeps it from polling: limit, credits, or "" for
+// neither.
 func (s *rateShare) beneath(ctx context.Context) (perMinute float64, kept connector.PageFault, answered bool) {
 	var r pipeline.Report
 	if s.admin == "" {

@@ -50,7 +50,8 @@ func (p *throttled) Page(context.Context, connector.Stream, int, connector.Finge
 	return connector.Page{}, &connector.PageError{Fault: connector.FaultRateLimited, Status: 429, RetryAfter: 10 * time.Second, Err: errors.New("too many")}
 }
 
-// Where the limit is hit a backfill waits for longer than live polling does, at half the rate, and gets faster again in time.
+// Where the limit is hit a backfill waits for longer than live polling does, at half the rate, and gets faster again in
+// time.
 func TestPaidPages_BackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &throttled{}

@@ -12,8 +12,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// retryingPages waits out, while a history is measured, what keeps its pages from being read; once it is read, the Poller does. It waits
-// at each page: a measurement that began anew after each fault would never end beside a `run` that uses the whole limit.
+// retryingPages waits out, while a history is measured, what keeps its pages from being read; once it is read, the
+// Poller does. It waits at each page: a measurement that began anew after each fault would never end beside a `run`
+// that uses the whole limit.
 type retryingPages struct {
 	pages    *paidPages
 	measured bool // from now on faults are passed on; set while no page is read
@@ -25,7 +26,8 @@ func newRetryingPages(pages *paidPages) *retryingPages {
 	return &retryingPages{pages: pages, page: pipeline.NewBackoff(500*time.Millisecond, time.Minute), credit: pipeline.NewBackoff(5*time.Minute, 30*time.Minute)}
 }
 
-// Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not mend.
+// Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not
+// mend.
 func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
 	for {
 		page, err := p.pages.Page(ctx, s, number, held)
@@ -72,7 +74,8 @@ func (b *Engine) measure(ctx context.Context) error {
 	}
 }
 
-// extend finds how far the history extends. A list that moves as fast as it is searched is searched again, from there on.
+// extend finds how far the history extends. A list that moves as fast as it is searched is searched again, from there
+// on.
 func (b *Engine) extend(ctx context.Context) error {
 	moved := pipeline.NewBackoff(time.Second, time.Minute)
 	for {

@@ -187,7 +187,8 @@ func TestBackfill_MeasuringIsStopped(t *testing.T) {
 	}
 }
 
-// A history that is being read waits for credits, at few calls, and is whole in the end; what is paused does not count as slow.
+// A history that is being read waits for credits, at few calls, and is whole in the end; what is paused does not count
+// as slow.
 func TestBackfill_GoesOnWhenCreditsAreBack(t *testing.T) {
 	for _, without := range []time.Duration{time.Minute, 3 * time.Hour, 40 * time.Hour} {
 		t.Run(without.String(), func(t *testing.T) {

@@ -18,9 +18,9 @@ type sinkPair struct {
 	file          string     // that takes the history, where it has one of its own
 }
 
-// open makes the sinks. Where a running instance serves the embedded one it is written to as a client of that server. A file is
-// held by the one process that writes it, so the history gets a file of its own beside the live stream's: whether `run` is
-// running does not matter then.
+// open makes the sinks. Where a running instance serves the embedded one it is written to as a client of that server. A
+// file is held by the one process that writes it, so the history gets a file of its own beside the live stream's:
+// whether `run` is running does not matter then.
 func (b *Engine) open() (sinkPair, error) {
 	chosen := b.config.Sink
 	switch {

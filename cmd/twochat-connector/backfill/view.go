@@ -15,7 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 )
 
-// backfillView shows how a backfill goes: a bar for a person at a terminal, lines of the log elsewhere. Log lines are written
+// view shows how a backfill goes: a bar for a person at a terminal, lines of the log elsewhere. Log lines are written
 // through it, so that they stand above the bar.
 type view struct {
 	out      io.Writer

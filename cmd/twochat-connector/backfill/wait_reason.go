@@ -16,7 +16,7 @@ type waitReason struct {
 	hint  string // what a person can do; "" where there is nothing
 }
 
-// The words of holds.
+// What is waited for, in a word for the bar.
 const (
 	heldByCredits = "waits for credits"
 	heldByLimit   = "waits for the rate limit"

@@ -5,7 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker (-X github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli.version=1.2.3).
+// version is set by the linker (-X
+// github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli.version=1.2.3).
 var version string
 
 // Build is what is known of how the program was built.

@@ -155,8 +155,8 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 	return c, nil
 }
 
-// LoadKeyless is load for commands that do not ask 2Chat anything: they need no key, and where nothing else says what is read,
-// no number. named is false where the numbers are invented.
+// LoadKeyless is load for commands that do not ask 2Chat anything: they need no key, and where nothing else says what
+// is read, no number. named is false where the numbers are invented.
 func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
 	keyless := p.WithoutKey()
 	named = true

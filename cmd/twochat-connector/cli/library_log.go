@@ -9,9 +9,9 @@ import (
 // LibraryLine is the message under which what libraries print is logged.
 const LibraryLine = "a library printed a line, which may quote what a peer sent and is not shown"
 
-// libraryLog takes what libraries print through the standard logger. Such lines quote what a peer sent, at whatever level they are
-// printed: net/http shows the beginning of what follows an answer, which may be what a customer wrote. So only their size is told,
-// and their first words where those are known to be the library's own.
+// libraryLog takes what libraries print through the standard logger. Such lines quote what a peer sent, at whatever
+// level they are printed: net/http shows the beginning of what follows an answer, which may be what a customer wrote.
+// So only their size is told, and their first words where those are known to be the library's own.
 type libraryLog struct{ logger *slog.Logger }
 
 // libraryWords are how lines begin that are known.

@@ -9,16 +9,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// What Go's memory is kept to: enough for a stream that catches up on a deep backlog of messages of half a kilobyte, and for each
-// further one. Where they are larger, garbage is collected more often, which costs time, but at most as much again as all other work
-// (the runtime sees to that), and the limit is exceeded. On top comes what the process has mapped of its program, about 18 MB.
+// What Go's memory is kept to: enough for a stream that catches up on a deep backlog of messages of half a kilobyte,
+// and for each further one. Where they are larger, garbage is collected more often, which costs time, but at most as
+// much again as all other work (the runtime sees to that), and the limit is exceeded. On top comes what the process has
+// mapped of its program, about 18 MB.
 const (
 	memoryOfOne     = 21 << 20
 	memoryOfFurther = 8 << 20
 	memoryOfSeen    = 64 // bytes for each message beyond the default that a stream may remember
 )
 
-// memoryLimit is the soft limit of Go's memory for a configuration; 0 is none: a broker inside of the process has its own needs.
+// memoryLimit is the soft limit of Go's memory for a configuration; 0 is none: a broker inside of the process has its
+// own needs.
 func memoryLimit(c *config.Config) int64 {
 	if c.Sink.Embedded != nil {
 		return 0
@@ -28,11 +30,12 @@ func memoryLimit(c *config.Config) int64 {
 	return memoryOfOne + (streams-1)*memoryOfFurther + streams*seen
 }
 
-// containerShare is the part of a container's memory that Go's may take, in hundredths: beside it stand the program, and the stacks of
-// what the kernel counts.
+// containerShare is the part of a container's memory that Go's may take, in hundredths: beside it stand the program,
+// and the stacks of what the kernel counts.
 const containerShare = 80
 
-// withinContainer lowers a limit (0 = none) to what a container of so many bytes (0 = no container's limit) has room for.
+// withinContainer lowers a limit (0 = none) to what a container of so many bytes (0 = no container's limit) has room
+// for.
 func withinContainer(limit, container int64) int64 {
 	room := container / 100 * containerShare
 	if room == 0 || limit > 0 && limit < room {
@@ -41,8 +44,8 @@ func withinContainer(limit, container int64) int64 {
 	return room
 }
 
-// containerMemory is the limit of the container that the process runs in, in bytes; 0 where there is none. root is the file system's
-// root: the limit stands in cgroup v2's or v1's file as it is mounted inside of a container.
+// containerMemory is the limit of the container that the process runs in, in bytes; 0 where there is none. root is the
+// file system's root: the limit stands in cgroup v2's or v1's file as it is mounted inside of a container.
 func containerMemory(root fs.FS) int64 {
 	for _, file := range []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		content, err := fs.ReadFile(root, file)

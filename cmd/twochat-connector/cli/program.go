@@ -21,7 +21,8 @@ type Program struct {
 	Env      []string
 	In       io.Reader
 	Out, Err io.Writer
-	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil where the process is not ours.
+	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil where the process
+	// is not ours.
 	LimitMemory func(bytes int64) int64
 	// Root is where the limits of a container are looked up; nil: nowhere.
 	Root fs.FS

@@ -43,8 +43,8 @@ func (r Result) Wrong() bool {
 // auditTimeout bounds the reading back of the stream.
 const auditTimeout = time.Minute
 
-// audit reads the stream back as any NATS client can, with nothing of the connector's in between, and holds it against what the
-// fake listed.
+// audit reads the stream back as any NATS client can, with nothing of the connector's in between, and holds it against
+// what the fake listed.
 func (d *Demo) audit(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()

@@ -1,2 +1,3 @@
-// Package demo shows the connector at work on one machine: a fake 2Chat, the real pipeline, a real NATS server, and an audit.
+// Package demo shows the connector at work on one machine: a fake 2Chat, the real pipeline, a real NATS server, and an
+// audit.
 package demo

@@ -106,8 +106,8 @@ func demoDrift() twochattest.Drift {
 	}
 }
 
-// demoFaults are those after which the connector asks again at once. A redirect is none: it is taken for a wrong base URL, and
-// waited out for half a minute.
+// demoFaults are those after which the connector asks again at once. A redirect is none: it is taken for a wrong base
+// URL, and waited out for half a minute.
 func demoFaults() []twochattest.Chance {
 	return slices.DeleteFunc(twochattest.PassingFaults(.08), func(c twochattest.Chance) bool { return c.Fault.Kind == twochattest.KindRedirect })
 }
@@ -115,7 +115,8 @@ func demoFaults() []twochattest.Chance {
 const (
 	// demoReport is how often a line says what the connector did.
 	demoReport = 5 * time.Second
-	// demoBurst is after how many reports a burst comes, and how many messages it has: more than two pages between two polls.
+	// demoBurst is after how many reports a burst comes, and how many messages it has: more than two pages between two
+	// polls.
 	demoBurst, demoBurstSize = 4, 230
 	// demoRest bounds how long the pipeline may take to come to rest.
 	demoRest = 30 * time.Second

@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// NewBudget makes the month's budget of a configuration. own is how many calls this process has made so far, inFlight how many of
-// them have no answer yet; nil: none.
+// NewBudget makes the month's budget of a configuration. own is how many calls this process has made so far, inFlight
+// how many of them have no answer yet; nil: none.
 func NewBudget(c *config.Config, own, inFlight func() int64, logger *slog.Logger) *quota.Budget {
 	return quota.NewBudget(quota.BudgetConfig{
 		Monthly: int64(c.Poll.MonthlyCredits), Streams: len(c.TwoChat.Streams), Interval: c.Poll.MinInterval, Stop: c.Poll.WhenSpent == config.SpentStop,
@@ -26,8 +26,8 @@ func NewBudget(c *config.Config, own, inFlight func() int64, logger *slog.Logger
 // AccountEvery is how often the account's usage is read. Each reading costs a call.
 const AccountEvery = time.Hour
 
-// watchAccount reads the account hourly, or sooner where that did not work, until the context ends. read says whether it
-// was read just now. What was read last stays in force until something newer is.
+// watchAccount reads the account hourly, or sooner where that did not work, until the context ends. read says whether
+// it was read just now. What was read last stays in force until something newer is.
 func (l *Pipeline) watchAccount(ctx context.Context, read bool) {
 	policy := NewBackoff(30*time.Second, 30*time.Minute)
 	for {
@@ -50,7 +50,8 @@ func (l *Pipeline) watchAccount(ctx context.Context, read bool) {
 	}
 }
 
-// whilePaid waits while the budget pays for nothing, until the account's month should have begun anew: reading it is a call too.
+// whilePaid waits while the budget pays for nothing, until the account's month should have begun anew: reading it is a
+// call too.
 func (l *Pipeline) whilePaid(ctx context.Context) error {
 	for {
 		due, open := l.budget.Open(time.Now())
@@ -69,7 +70,7 @@ func (l *Pipeline) whilePaid(ctx context.Context) error {
 // callBudget pays for the calls of the streams out of the budget.
 type callBudget struct{ pipeline *Pipeline }
 
-// Open implements connector.Purse.
+// Open implements poller.CallBudget.
 func (p callBudget) Open() (until time.Time, spent error) {
 	until, open := p.pipeline.budget.Open(time.Now())
 	if open {
@@ -78,7 +79,7 @@ func (p callBudget) Open() (until time.Time, spent error) {
 	return until, p.pipeline.budget.Spent()
 }
 
-// Take implements connector.Purse.
+// Take implements poller.CallBudget.
 func (p callBudget) Take() bool {
 	if !p.pipeline.budget.Pays(p.pipeline.calls.Add(1)) {
 		p.pipeline.calls.Add(-1)
@@ -130,8 +131,8 @@ type budgetCost struct {
 	quota.BudgetStatus
 	// Slows says that the budget makes the interval while messages flow as long as it is.
 	Slows bool `json:"slows"`
-	// UsedUpQuiet and UsedUpBusy are when the budget would be used up if it slowed nothing, while no stream gets a message, and
-	// if all always do; zero where it lasts.
+	// UsedUpQuiet and UsedUpBusy are when the budget would be used up if it slowed nothing, while no stream gets a
+	// message, and if all always do; zero where it lasts.
 	UsedUpQuiet time.Time `json:"used_up_quiet,omitzero"`
 	UsedUpBusy  time.Time `json:"used_up_busy,omitzero"`
 	// Text is all of it in a sentence or two; it stands for that of the status.
@@ -143,7 +144,8 @@ func IdleBudget(c *config.Config) *quota.Budget {
 	return NewBudget(c, func() int64 { return 0 }, nil, cli.QuietLogger())
 }
 
-// FreshBudget is a configuration's budget at the beginning of a month; nothing is known of it where it depends on the plan.
+// FreshBudget is a configuration's budget at the beginning of a month; nothing is known of it where it depends on the
+// plan.
 func FreshBudget(c *config.Config, now time.Time) *quota.Budget {
 	b := IdleBudget(c)
 	b.Read(quota.AccountUsage{At: now, Used: 1})

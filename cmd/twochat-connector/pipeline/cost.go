@@ -17,13 +17,14 @@ type Cost struct {
 	// Busy and Quiet are the intervals in force between two polls of a stream, while messages flow and when none come.
 	Busy  time.Duration `json:"interval_busy_ns"`
 	Quiet time.Duration `json:"interval_quiet_ns"`
-	// Sweep is the time in force between two searches for late messages; 0 where there are none. Wanted is the configured one.
+	// Sweep is the time in force between two searches for late messages; 0 where there are none. Wanted is the configured
+	// one.
 	Sweep  time.Duration `json:"sweep_every_ns"`
 	Wanted time.Duration `json:"sweep_wanted_ns"`
 	// Slowed says that the rate limit, not the configuration, makes Busy as long as it is.
 	Slowed bool `json:"slowed_by_rate"`
-	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always get more than any
-	// sweep looks through. A burst of more than a page between two polls costs further ones.
+	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always get more
+	// than any sweep looks through. A burst of more than a page between two polls costs further ones.
 	CallsQuiet int64 `json:"calls_a_month_quiet"`
 	CallsBusy  int64 `json:"calls_a_month_busy"`
 	// Budget is what the month's budget makes of it; nil until within.
@@ -36,8 +37,8 @@ const (
 	earlier = 0.95
 )
 
-// CostOf reckons with one call a poll, whether or not it brings something; with one a sweep when it is quiet, as many as it has
-// pages when it is busy; and with the hourly reading of the account.
+// CostOf reckons with one call a poll, whether or not it brings something; with one a sweep when it is quiet, as many
+// as it has pages when it is busy; and with the hourly reading of the account.
 func CostOf(c *config.Config, requestsPerMinute int) Cost {
 	streams := len(c.TwoChat.Streams)
 	pace := paceOf(streams, requestsPerMinute)

@@ -51,7 +51,7 @@ func (f *firstStart) Set(text string) error {
 	return nil
 }
 
-// Apply puts into the configuration what the words say of it.
+// Apply puts into the configuration what the overrides say of it.
 func (w *Overrides) Apply(c *config.Config) error {
 	switch {
 	case w.acceptPartitions == 0:

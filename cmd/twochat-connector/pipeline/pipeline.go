@@ -21,7 +21,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Parts is what a pipeline is made of. All fields but words are required.
+// Parts is what a pipeline is made of. All fields but Overrides are required.
 type Parts struct {
 	Config    *config.Config
 	Sink      sinks.Sink
@@ -77,7 +77,7 @@ func New(p Parts) *Pipeline {
 	p.Registry.MustRegister(l.budget, UnknownMembers(p.Client.UnknownMembers))
 	metrics := poller.NewMetrics(p.Registry)
 	slots := make(chan struct{}, c.Poll.Concurrency)
-	room := poller.NewMemoryGate()
+	gate := poller.NewMemoryGate()
 	start := c.Start.At(l.started)
 	for _, claim := range l.Claims {
 		a := &streamWorker{log: p.Sink.Log(claim), watchdog: newWatchdog(l.started)}
@@ -89,7 +89,7 @@ func New(p Parts) *Pipeline {
 				Workers: reader.Workers(c.Poll.Concurrency),
 			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
-			Limiter: l.limiter, Memory: room, Pace: l.pace, CallBudget: callBudget{l}, Ready: p.Client.Ready,
+			Limiter: l.limiter, Memory: gate, Pace: l.pace, CallBudget: callBudget{l}, Ready: p.Client.Ready,
 			Look: lookInto(p.Sink, a.watchdog), Metrics: metrics, Logger: p.Logger,
 		})
 		l.workers = append(l.workers, a)
@@ -118,7 +118,8 @@ func RulesOf(c *config.Config) reader.Rules {
 	return rules
 }
 
-// pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the budget.
+// pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the
+// budget.
 func (l *Pipeline) pace(wanted time.Duration) time.Duration {
 	return l.budget.Pace(time.Now(), max(wanted, paceOf(len(l.workers), int(l.rate.Load()))))
 }
@@ -131,9 +132,9 @@ func paceOf(streams, requestsPerMinute int) time.Duration {
 	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
 }
 
-// Run waits for the sink, then polls until the context ends, and returns nil then. A commit in flight is finished first, and
-// every stream's place is given up. One stream's refusal does not end the others; the error is refusals where all streams
-// were refused, or refusedError where the sink's check refused.
+// Run waits for the sink, then polls until the context ends, and returns nil then. A commit in flight is finished
+// first, and every stream's place is given up. One stream's refusal does not end the others; the error is refusals
+// where all streams were refused, or refusedError where the sink's check refused.
 func (l *Pipeline) Run(ctx context.Context) error {
 	defer l.closeLogs()
 	if err := l.prepare(ctx); err != nil || ctx.Err() != nil {

@@ -123,9 +123,9 @@ const leastPatience = 30 * time.Second
 // longWait is how long a stream may wait for one thing before that keeps it from being ready.
 const longWait = time.Minute
 
-// trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another, and to have
-// been read down to what is delivered within three intervals, or to be catching up, with a call within them. What only a person
-// can mend keeps it from that at once, and so does a wait that is long.
+// trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another,
+// and to have been read down to what is delivered within three intervals, or to be catching up, with a call within
+// them. What only a person can mend keeps it from that at once, and so does a wait that is long.
 func trouble(s poller.Status, now time.Time) string {
 	patience := max(3*s.Interval, leastPatience)
 	within := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= patience }
@@ -158,7 +158,8 @@ func trouble(s poller.Status, now time.Time) string {
 	return text
 }
 
-// stands says whether a stream that is owned does nothing that time alone would tell of: a person has to act, or it waits for long.
+// stands says whether a stream that is owned does nothing that time alone would tell of: a person has to act, or it
+// waits for long.
 func stands(s poller.Status, now time.Time) bool {
 	switch s.State {
 	case poller.StateNoSource:
@@ -206,15 +207,15 @@ var faultTexts = map[connector.PageFault]string{
 }
 
 const (
-	// longestCall is far above what any call to the API or the sink takes: each is bounded by itself, the reading back of a
-	// large Kafka topic by the topic's size.
+	// longestCall is far above what any call to the API or the sink takes: each is bounded by itself, the reading back of
+	// a large Kafka topic by the topic's size.
 	longestCall = 30 * time.Minute
 	// longestWait is far above what a stream waits in between: an hour is the longest that a server may ask for.
 	longestWait = 2 * time.Hour
 )
 
-// wedged says what moves no more, though it should: nothing but a restart will help. It is empty while all is well, and while
-// the API or the sink is merely down.
+// wedged says what moves no more, though it should: nothing but a restart will help. It is empty while all is well, and
+// while the API or the sink is merely down.
 func (l *Pipeline) wedged(now time.Time) []string {
 	var list []string
 	hung := func(name string, p *watchdog) {

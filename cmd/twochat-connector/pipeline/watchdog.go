@@ -10,7 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// watchdog records that a stream's loop moves: when it last called the API or the sink, and since when calls are under way.
+// watchdog records that a stream's loop moves: when it last called the API or the sink, and since when calls are under
+// way.
 type watchdog struct {
 	mu    sync.Mutex
 	calls map[*watchedCall]struct{} // under way; pages may be read side by side
@@ -79,7 +80,8 @@ func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int,
 	return l.pages.Page(ctx, s, number, held)
 }
 
-// watchedLog is a stream's place in the sink, with its pulse. Its checkpoints keep what the budget learned of the account's month.
+// watchedLog is a stream's place in the sink, watched. Its checkpoints keep what the budget learned of the account's
+// month.
 type watchedLog struct {
 	connector.Log
 	watchdog *watchdog

@@ -153,8 +153,8 @@ func (f *Fake) oversized(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Write(tail)
 }
 
-// raw answers with bytes as they are, and then with nothing until the client goes, or for ten seconds; false where there is no connection
-// to do so on.
+// raw answers with bytes as they are, and then with nothing until the client goes, or for ten seconds; false where
+// there is no connection to do so on.
 func raw(w http.ResponseWriter, r *http.Request, answer []byte) bool {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

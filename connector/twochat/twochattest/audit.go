@@ -21,8 +21,8 @@ type Event struct {
 	Data []byte
 }
 
-// Audit holds the events of one number against what its list showed. Give it each event with See, in the order of the log, then
-// ask for the Report. The zero Audit wants every message. It is for one goroutine at a time.
+// Audit holds the events of one number against what its list showed. Give it each event with See, in the order of the
+// log, then ask for the Report. The zero Audit wants every message. It is for one goroutine at a time.
 type Audit struct {
 	// From is the index of insertion from which on messages are wanted: Fake.FirstRead for a reader that began with the
 	// newest page, 0 for one that began with the oldest message.
@@ -55,8 +55,8 @@ func (a *Audit) See(e Event) {
 	a.events = append(a.events, s)
 }
 
-// SeeCloudEvent is See for a CloudEvent in the JSON format as twochat-connector writes it: id, partitionkey, sequence, late, data.
-// It passes over the connector's checkpoints and quarantine records.
+// SeeCloudEvent is See for a CloudEvent in the JSON format as twochat-connector writes it: id, partitionkey, sequence,
+// late, data. It passes over the connector's checkpoints and quarantine records.
 func (a *Audit) SeeCloudEvent(event []byte) error {
 	var e struct {
 		ID           string          `json:"id"`
@@ -92,20 +92,22 @@ func (a *Audit) hash(data []byte) [32]byte {
 
 // Report is what an Audit found. What must be 0 comes first.
 type Report struct {
-	// Lost messages are listed, wanted, were put on top, and are not in the log; NeverShown of them were on no page that was
-	// served whole, so that a reader cannot have them yet.
+	// Lost messages are listed, wanted, were put on top, and are not in the log; NeverShown of them were on no page that
+	// was served whole, so that a reader cannot have them yet.
 	Lost, NeverShown int
 	// Doubled events carry an id that was in the log before.
 	Doubled int
-	// OutOfOrder events are not late, and stand after one that the list shows above them; OutOfOrderInChat of them after one of their
-	// own chat. UnmarkedLate are such events of messages that were inserted below others: they should have been marked.
+	// OutOfOrder events are not late, and stand after one that the list shows above them; OutOfOrderInChat of them after
+	// one of their own chat. UnmarkedLate are such events of messages that were inserted below others: they should have
+	// been marked.
 	OutOfOrder, OutOfOrderInChat, UnmarkedLate int
 	// Gaps are events whose sequence is not one more than that of the event before.
 	Gaps int
 	// Invented events have an id that was never listed, or data that was never served for it, or are poison.
 	Invented int
 
-	// LateMissing messages are listed, wanted, were inserted below others, and are not in the log: perhaps too deep for the reader.
+	// LateMissing messages are listed, wanted, were inserted below others, and are not in the log: perhaps too deep for
+	// the reader.
 	LateMissing int
 	// Held messages came with or were older than a replaced list, and are not in the log: a reader cannot tell them from
 	// history that it delivered long ago.
@@ -159,7 +161,8 @@ func (r Report) String() string {
 	return out.String()
 }
 
-// Report compares the events with the truth about their number, as Fake.Truth gives it. Take the truth after the last event.
+// Report compares the events with the truth about their number, as Fake.Truth gives it. Take the truth after the last
+// event.
 func (a *Audit) Report(truth []Message) Report {
 	var r Report
 	ranks := make(map[string]int, len(truth))

@@ -22,7 +22,8 @@ type chat struct {
 	script     script
 }
 
-// newChats makes the conversations of a number. With more than three, the second is a group and the third has no number.
+// newChats makes the conversations of a number. With more than three, the second is a group and the third has no
+// number.
 func newChats(seed uint64, count int) []chat {
 	var draw rand.PCG
 	draw.Seed(seed, 0xc4a7)

@@ -2,8 +2,8 @@ package twochattest
 
 import "time"
 
-// Next scripts the answers to the next page requests, one each, whatever their number; the zero Fault is a good answer. It
-// goes before faults by chance, and works while the Fake is quiet.
+// Next scripts the answers to the next page requests, one each, whatever their number; the zero Fault is a good answer.
+// It goes before faults by chance, and works while the Fake is quiet.
 func (f *Fake) Next(faults ...Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,8 +73,8 @@ func (f *Fake) Move(number string) {
 	f.number(number).move(&f.drift, f.options.PageSize, now)
 }
 
-// Insert puts count good messages on top of a list at once, with the time of now, and returns their uuids, oldest first.
-// A few hundred are a burst; a multiple of the page size is the most treacherous one.
+// Insert puts count good messages on top of a list at once, with the time of now, and returns their uuids, oldest
+// first. A few hundred are a burst; a multiple of the page size is the most treacherous one.
 func (f *Fake) Insert(number string, count int) []string {
 	return f.do(number, func(n *list, at int64) []uint32 {
 		indexes := make([]uint32, count)
@@ -85,7 +85,8 @@ func (f *Fake) Insert(number string, count int) []string {
 	})
 }
 
-// History puts count messages on top of a list with times in the past, Options.HistoryStep apart. It costs about 32 bytes each.
+// History puts count messages on top of a list with times in the past, Options.HistoryStep apart. It costs about 32
+// bytes each.
 func (f *Fake) History(number string, count int) {
 	f.do(number, func(n *list, at int64) []uint32 {
 		n.history(count, time.Unix(at, 0), f.options.HistoryStep)
@@ -127,8 +128,8 @@ func (f *Fake) Poison(number string, kind Poison) {
 	})
 }
 
-// Delete takes the message at a position from the top (0 is the newest) out of a list. It returns the message's uuid, "" where
-// there is none.
+// Delete takes the message at a position from the top (0 is the newest) out of a list. It returns the message's uuid,
+// "" where there is none.
 func (f *Fake) Delete(number string, position int) string {
 	uuids := f.do(number, func(n *list, _ int64) []uint32 {
 		if position >= len(n.listed) {
@@ -139,8 +140,8 @@ func (f *Fake) Delete(number string, position int) string {
 	return first(uuids)
 }
 
-// Edit changes the content of the message at a position under its uuid, or completes a skeleton. It returns the uuid, "" where
-// the message has no content that could change.
+// Edit changes the content of the message at a position under its uuid, or completes a skeleton. It returns the uuid,
+// "" where the message has no content that could change.
 func (f *Fake) Edit(number string, position int) string {
 	uuids := f.do(number, func(n *list, _ int64) []uint32 {
 		if position >= len(n.listed) {
@@ -173,8 +174,8 @@ func (f *Fake) Clear(number string) {
 	})
 }
 
-// Replace exchanges a list for another of count messages, the first hundred of them not newer than what was listed before: a
-// number that was connected again.
+// Replace exchanges a list for another of count messages, the first hundred of them not newer than what was listed
+// before: a number that was connected again.
 func (f *Fake) Replace(number string, count int) {
 	f.do(number, func(n *list, at int64) []uint32 {
 		n.replace(count, at)

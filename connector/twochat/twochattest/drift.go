@@ -7,8 +7,8 @@ import "time"
 type Drift struct {
 	// Inserts puts 1 to 4 messages on top.
 	Inserts float64
-	// Bursts puts many on top at once: half of the times BurstMin to BurstMax (default 20 to 300) of them, half of the times exactly
-	// 1 to BurstPages pages (default 6), which no repeat on the next page betrays.
+	// Bursts puts many on top at once: half of the times BurstMin to BurstMax (default 20 to 300) of them, half of the
+	// times exactly 1 to BurstPages pages (default 6), which no repeat on the next page betrays.
 	Bursts                         float64
 	BurstMin, BurstMax, BurstPages int
 	// Late puts one 1 to LateDepth (default 20) places below the top, with the time of its neighbour.
@@ -16,8 +16,8 @@ type Drift struct {
 	LateDepth int
 	// Backdated puts one on top with the time of an older one: a phone that was offline.
 	Backdated float64
-	// Deletes takes one away, or now and then 2 to 8, from the newest DeleteDepth (default 400); never one that is younger than
-	// DeleteAge requests of its list (default 60; below zero: any age).
+	// Deletes takes one away, or now and then 2 to 8, from the newest DeleteDepth (default 400); never one that is younger
+	// than DeleteAge requests of its list (default 60; below zero: any age).
 	Deletes                float64
 	DeleteDepth, DeleteAge int
 	// Edits changes the text of one of the newest 200 under its uuid.

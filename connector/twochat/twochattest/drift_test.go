@@ -102,8 +102,8 @@ func TestDrift_ReachesEverything(t *testing.T) {
 	}
 }
 
-// TestTruth_UnderConcurrentRequests reads a wild list from many sides at once, then lets it rest and reads all of it: it must be what the
-// truth says, byte for byte.
+// TestTruth_UnderConcurrentRequests reads a wild list from many sides at once, then lets it rest and reads all of it:
+// it must be what the truth says, byte for byte.
 func TestTruth_UnderConcurrentRequests(t *testing.T) {
 	options := hostile(5)
 	options.Numbers = []string{"+15550100101", "+15550100102"}

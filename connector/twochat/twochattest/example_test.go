@@ -68,7 +68,8 @@ func (c *consumer) poll() {
 	}
 }
 
-// A consumer is tested by letting it read from a Fake for a while, then letting the Fake stand still, and auditing what arrived.
+// A consumer is tested by letting it read from a Fake for a while, then letting the Fake stand still, and auditing what
+// arrived.
 func Example() {
 	fake := twochattest.New(twochattest.Options{
 		Seed: 1, History: 250, Drift: twochattest.HostileDrift(), Faults: twochattest.PassingFaults(.1),

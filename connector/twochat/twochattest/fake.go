@@ -14,8 +14,8 @@ const DefaultNumber = "+15550100100"
 
 // Options describe a fake 2Chat. The zero Options make one with DefaultNumber, no messages, no drift and no faults.
 type Options struct {
-	// Seed decides everything that is left to chance. The same seed and the same order of requests and calls for a number give
-	// the same answers about that number.
+	// Seed decides everything that is left to chance. The same seed and the same order of requests and calls for a number
+	// give the same answers about that number.
 	Seed uint64
 	// Numbers are the connected numbers, E.164; default DefaultNumber.
 	Numbers []string
@@ -42,8 +42,8 @@ type Options struct {
 	EnforceRate       bool
 	// Credits is how many calls the account has; above it every page is a 402. Default 500,000.
 	Credits int
-	// Gzip compresses answers where the client accepts it. Validators sends an ETag with each page and answers If-None-Match
-	// with 304.
+	// Gzip compresses answers where the client accepts it. Validators sends an ETag with each page and answers
+	// If-None-Match with 304.
 	Gzip, Validators bool
 	// NotFoundPastEnd answers 404 past the end of a list, not an empty page.
 	NotFoundPastEnd bool

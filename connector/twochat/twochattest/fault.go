@@ -62,7 +62,8 @@ type Fault struct {
 	Kind   Kind
 	Status int  // KindStatus: the status
 	Body   Body // KindStatus: the body's shape; BodyDetail if empty
-	// RetryAfter is the Retry-After header of a KindStatus, if not 0: whole seconds, or with RetryDate the date in that time.
+	// RetryAfter is the Retry-After header of a KindStatus, if not 0: whole seconds, or with RetryDate the date in that
+	// time.
 	RetryAfter time.Duration
 	RetryDate  bool
 	Delay      time.Duration // KindSlow, KindStall; 2 seconds if 0. The time is real, not Options.Now.
@@ -98,8 +99,8 @@ type Chance struct {
 	Rate  float64
 }
 
-// PassingFaults lists the faults that a reader has to survive by asking again, together at the given rate: passing statuses,
-// broken bodies, resets, glitches. None of them waits.
+// PassingFaults lists the faults that a reader has to survive by asking again, together at the given rate: passing
+// statuses, broken bodies, resets, glitches. None of them waits.
 func PassingFaults(rate float64) []Chance {
 	faults := []Fault{
 		Status(409, BodyDetail), Status(410, BodyError), Status(486, BodyMessage), Status(500, BodyHTML), Status(503, BodyEmpty), Status(504, BodyHTML),

@@ -2,8 +2,8 @@ package twochattest
 
 import "math"
 
-// Lie is what an API shows instead of a page, as long as it lasts: an answer that is valid, and wrong. What it answers says the number
-// that was asked for.
+// Lie is what an API shows instead of a page, as long as it lasts: an answer that is valid, and wrong. What it answers
+// says the number that was asked for.
 type Lie string
 
 // The lies, and none.

@@ -137,7 +137,8 @@ func (n *list) clear() {
 	n.listed, n.replaced = nil, true
 }
 
-// replace exchanges the whole list for another one of count messages, the first hundred of them older than what was there.
+// replace exchanges the whole list for another one of count messages, the first hundred of them older than what was
+// there.
 func (n *list) replace(count int, now int64) {
 	before := n.newest
 	n.clear()

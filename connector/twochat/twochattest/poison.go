@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Poison is a kind of item that cannot become an event. A reader has to put it aside and go on with the rest of the page.
+// Poison is a kind of item that cannot become an event. A reader has to put it aside and go on with the rest of the
+// page.
 type Poison string
 
 // The kinds of poison.

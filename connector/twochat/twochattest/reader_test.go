@@ -53,8 +53,9 @@ type atOnce struct{}
 func (atOnce) Page(context.Context, *connector.PageError) error { return nil }
 func (atOnce) Commit(_ context.Context, cause error) error      { return cause }
 
-// TestFake_AgainstTheReader lets the connector's own client and reader work in a hostile world, with a new reader now and then, and
-// expects a clean audit. It shows that the two fit: most of what a broken fake or audit would do turns it red.
+// TestFake_AgainstTheReader lets the connector's own client and reader work in a hostile world, with a new reader now
+// and then, and expects a clean audit. It shows that the two fit: most of what a broken fake or audit would do turns it
+// red.
 func TestFake_AgainstTheReader(t *testing.T) {
 	extra := []twochattest.Chance{{Fault: twochattest.Fault{Kind: twochattest.KindRepeat}, Rate: .01}, {Fault: twochattest.Fault{Kind: twochattest.KindShortPage}, Rate: .01}}
 	for seed := range uint64(2) {

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Transport carries requests to the Fake without a network or a goroutine, whatever their host: for fast tests, and for tests inside a
-// testing/synctest bubble, where waits take no real time.
+// Transport carries requests to the Fake without a network or a goroutine, whatever their host: for fast tests, and for
+// tests inside a testing/synctest bubble, where waits take no real time.
 func (f *Fake) Transport() http.RoundTripper { return transport{f} }
 
 type transport struct{ fake *Fake }

@@ -92,8 +92,9 @@ func (n *list) message(index uint32, r row) Message {
 	return m
 }
 
-// FirstRead is what Audit.From has to be for a reader that began with `start: now`: how many messages the number had when page 0 of its
-// list, or of the list of one remote number, was first served whole. Before that read it is the number of messages so far.
+// FirstRead is what Audit.From has to be for a reader that began with `start: now`: how many messages the number had
+// when page 0 of its list, or of the list of one remote number, was first served whole. Before that read it is the
+// number of messages so far.
 func (f *Fake) FirstRead(number, remote string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
