@@ -66,9 +66,6 @@ func about(errs []error, thing string) bool {
 	return false
 }
 
-// drainTime is how long the process may take to stop.
-const drainTime = 24 * time.Second
-
 // connect runs the pipeline of a configuration until the context ends.
 func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namespace string, logger *slog.Logger) error {
 	set, wrong := setStage(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
@@ -107,7 +104,7 @@ func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namesp
 	case <-ctx.Done():
 	}
 	logger.Info("stopping: the commit in flight is finished first")
-	timer := time.NewTimer(drainTime)
+	timer := time.NewTimer(pipeline.StopTime)
 	defer timer.Stop()
 	select {
 	case err := <-done:

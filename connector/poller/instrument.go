@@ -29,8 +29,8 @@ func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number
 type instrumentedLog struct{ poller *Poller }
 
 const (
-	// drainTime bounds how long a commit may go on after the process was told to stop.
-	drainTime = 20 * time.Second
+	// DrainTime bounds how long a commit may go on after the process was told to stop.
+	DrainTime = 20 * time.Second
 	// slowCommit is how long a commit may take before that is a state.
 	slowCommit = 2 * time.Second
 )
@@ -50,7 +50,7 @@ func (c *instrumentedLog) Commit(ctx context.Context, events []connector.Event, 
 	p := c.poller
 	detached, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(DrainTime, cancel) })
 	defer stop()
 	began := time.Now()
 	p.record.mu.Lock()

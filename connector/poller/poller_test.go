@@ -625,8 +625,8 @@ func TestPoller_AHangingCommitIsGivenUp(t *testing.T) {
 		s.answer(func(ctx context.Context, _ []connector.Event) (bool, error) { <-ctx.Done(); return false, ctx.Err() })
 		s.add(4, 4)
 		pass(2 * longest)
-		if took := s.stop(); took != drainTime {
-			t.Errorf("it stopped after %v, want %v", took, drainTime)
+		if took := s.stop(); took != DrainTime {
+			t.Errorf("it stopped after %v, want %v", took, DrainTime)
 		}
 		s.wantLog(connectortest.IDs(1, 3))
 	})

@@ -111,6 +111,9 @@ func lookInto(sink sinks.Sink, p *watchdog) func(context.Context) error {
 	}
 }
 
+// StopTime is how long the process may take to stop: a commit in flight, and giving up the streams' places.
+const StopTime = poller.DrainTime + 4*time.Second
+
 // RulesOf are the rules of reading that a configuration asks for.
 func RulesOf(c *config.Config) reader.Rules {
 	rules := reader.DefaultRules()
