@@ -379,6 +379,9 @@ func permutations(n int) [][]int {
 //	go test ./connector/reader -run TestEveryPlacing -v              # the table
 //	go test ./connector/reader -run TestEveryPlacing -v -changes 3   # ten minutes
 func TestEveryPlacingOfAFewChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it only reckons, for minutes where the race detector looks on")
+	}
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "list\tcertified by\tchanges\ttrials\tcertified\thide a message\tof these with")
