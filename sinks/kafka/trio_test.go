@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -104,10 +106,13 @@ func createWithTwo(t *testing.T, c *trio) {
 	if err := sink.Create(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	v, err := sink.cluster.settled(within(t), sink.cluster.view.asked)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var v *view
+	c.await(t, "the topics to be known to most brokers", func() bool {
+		v, err = sink.cluster.settled(within(t), time.Now())
+		return err == nil && !slices.ContainsFunc(sink.topics.all(), func(name string) bool {
+			return len(v.topics[name].partitions) == 0
+		})
+	})
 	for _, name := range sink.topics.all() {
 		settings, err := sink.client.topicSettings(within(t), name)
 		if err != nil {
