@@ -19,8 +19,12 @@ engine_stop() {
 	# Whoever starts it again with the same images begins with no data.
 	docker ps -aq 2>/dev/null | xargs -r /usr/bin/docker rm -f >/dev/null 2>&1 || true
 	{ docker network prune -f && docker volume prune -f; } >/dev/null 2>&1 || true
-	[ ! -f "$work/docker.pid" ] || kill "$(cat "$work/docker.pid")" 2>/dev/null || true
-	for _ in $(seq 300); do [ -S "$work/docker.sock" ] && [ -f "$work/docker.pid" ] || break; sleep 0.1; done
+	local engine=''
+	[ ! -f "$work/docker.pid" ] || engine=$(cat "$work/docker.pid")
+	[ -z "$engine" ] || kill "$engine" 2>/dev/null || true
+	# The end of the process, not of its socket: the folder may be moved, and another engine started in it, right afterwards.
+	for _ in $(seq 300); do [ -n "$engine" ] && kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
+	rm -f "$work/docker.pid" "$work/docker.sock"
 	grep -F " $work" /proc/mounts | awk '{print $2}' | sort -r | xargs -r umount -l 2>/dev/null || true
 	ip netns del engine 2>/dev/null || true
 }
