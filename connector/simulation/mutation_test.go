@@ -34,7 +34,7 @@ var mutations = []struct {
 	{"batches hold whatever became of their last page", "reader/parallel.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true},
 	{"batches hold whatever repeats", "reader/parallel.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100", false},
 	{"an unclear answer is taken for a no", "reader/session.go", "if !Harmless(err) {", "if errors.Is(err, connector.ErrFenced) {", "plain", "50", false},
-	{"an empty page ends the list at once", "reader/ends.go", `if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = r.read(ctx, number, ""); true {`, "hard", "200", true},
+	{"an empty page ends the list at once", "reader/ends.go", `if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = l.source.read(ctx, number, ""); true {`, "hard", "200", true},
 	{"an end without ground is believed at once", "reader/ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100", false},
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }
