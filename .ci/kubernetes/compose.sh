@@ -80,10 +80,13 @@ as_printed() {
 }
 ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$1/readyz")" = 200 ]; }
 # audited WHAT: holds still, and wants each message since the first read to be in the stream once.
-clean() { curl -fsS "$fake/-/audit?nats=nats://nats:4222&log=WHATSAPP&of=595981048477&now=595981048477" >"$work/audit"; }
+clean() {
+	curl -sS --fail-with-body "$fake/-/audit?nats=nats://nats:4222&log=WHATSAPP&of=595981048477&now=595981048477" >"$work/audit"
+}
 audited() {
+	sleep 5 # two messages a second come in: none since the start would prove nothing
 	curl -fsS -X POST "$fake/-/quiet"
-	within 90 "$1: every message once" clean
+	(within 90 "$1: every message once" clean) || { cat "$work/audit" >&2; exit 1; }
 	say "$1: $(cat "$work/audit")"
 	curl -fsS -X POST "$fake/-/resume"
 }
