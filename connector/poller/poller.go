@@ -113,7 +113,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	if err := p.look(ctx); err != nil {
 		return p.failed(ctx, err)
 	}
-	// Who is at rest wants no place, so that page 0 is always read at once.
+	// Who is at rest wants no slot, so that page 0 is always read at once.
 	if !p.slot.wait(ctx, p.record.queued) {
 		return 0, nil
 	}

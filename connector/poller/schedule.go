@@ -39,10 +39,11 @@ func (s *schedule) situation(now time.Time) situation {
 	}
 	r := s.session.Reader()
 	at := situation{owns: true, rested: r.Rested(), between: r.Accepting() || r.Looking(), now: now, nextPoll: s.nextPoll}
-	if s.config.SweepEvery != nil {
-		at.every = s.config.SweepEvery()
+	if s.config.SweepEvery == nil || !at.rested || at.between || !now.Before(s.nextPoll) {
+		return at // no sweep is in question, and the budget need not be asked
 	}
-	if s.lastSweep.IsZero() && at.every > 0 && at.rested && now.Before(s.nextPoll) {
+	at.every = s.config.SweepEvery()
+	if s.lastSweep.IsZero() && at.every > 0 {
 		s.lastSweep = now.Add(-time.Duration(rand.Int64N(int64(at.every))))
 	}
 	at.lastSweep = s.lastSweep

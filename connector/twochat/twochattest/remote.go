@@ -172,7 +172,7 @@ func truthOf(m Message) truth {
 	return t
 }
 
-// nextOf reads the next answers.
+// next takes the next answers from a request's body.
 func (c control) next(_ string, r *http.Request) ([]string, error) {
 	var given []struct {
 		Kind       Kind
