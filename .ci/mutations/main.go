@@ -4,6 +4,7 @@
 //	go run ./.ci/mutations                     all of them
 //	go run ./.ci/mutations -file kafka.mut     those of one file
 //	go run ./.ci/mutations -sample 30          so many, drawn by a seed that is printed
+//	go run ./.ci/mutations -build              whether all of them fit the code and build, without a test
 //
 // It ends with 1 where less than the share of -want is found. An entry that does not fit the code any more is named and counts as not found.
 package main
@@ -35,6 +36,7 @@ func run() int {
 	sample := flag.Int("sample", 0, "how `many` to draw; 0 = all")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "what the draw begins with")
 	jobs := flag.Int("jobs", 1, "how `many` at a time")
+	build := flag.Bool("build", false, "build them only")
 	want := flag.Float64("want", 0.9, "the `share` that has to be found")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -64,7 +66,10 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "there is no such mutation")
 		return 1
 	}
-	return judge(tryAll(ctx, list, *jobs), *want)
+	if *build {
+		return judge(tryAll(ctx, list, *jobs, builds), 1)
+	}
+	return judge(tryAll(ctx, list, *jobs, tests), *want)
 }
 
 // judge prints the verdict and is the exit code.
@@ -83,7 +88,7 @@ func judge(verdicts map[outcome][]mutation, want float64) int {
 	return 0
 }
 
-func tryAll(ctx context.Context, list []mutation, jobs int) map[outcome][]mutation {
+func tryAll(ctx context.Context, list []mutation, jobs int, ask question) map[outcome][]mutation {
 	var mu sync.Mutex
 	var work sync.WaitGroup
 	verdicts := map[outcome][]mutation{}
@@ -93,7 +98,7 @@ func tryAll(ctx context.Context, list []mutation, jobs int) map[outcome][]mutati
 		work.Go(func() {
 			defer func() { <-slots }()
 			began := time.Now()
-			what, why := try(ctx, m)
+			what, why := try(ctx, m, ask)
 			mu.Lock()
 			defer mu.Unlock()
 			verdicts[what] = append(verdicts[what], m)
@@ -188,7 +193,10 @@ const (
 // timeout bounds one try. A test that hangs has found its fault.
 const timeout = 3 * time.Minute
 
-func try(ctx context.Context, m mutation) (outcome, string) {
+// question is what is asked about a mutation, by an overlay that holds it.
+type question func(ctx context.Context, m mutation, overlay string) (outcome, string)
+
+func try(ctx context.Context, m mutation, ask question) (outcome, string) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
 		return broken, err.Error()
@@ -205,6 +213,11 @@ func try(ctx context.Context, m mutation) (outcome, string) {
 	if err != nil {
 		return broken, err.Error()
 	}
+	return ask(ctx, m, overlay)
+}
+
+// tests runs the test that has to find the mutation.
+func tests(ctx context.Context, m mutation, overlay string) (outcome, string) {
 	args := append([]string{"test", "-overlay", overlay, "-count=1", "-failfast", "-timeout", timeout.String()}, m.test...)
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	switch text := string(out); {
@@ -221,6 +234,18 @@ func try(ctx context.Context, m mutation) (outcome, string) {
 	default:
 		return broken, text
 	}
+}
+
+// builds compiles the package that the mutation is in.
+func builds(ctx context.Context, m mutation, overlay string) (outcome, string) {
+	if filepath.Ext(m.file) != ".go" {
+		return found, ""
+	}
+	out, err := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", os.DevNull, "./"+filepath.Dir(m.file)).CombinedOutput()
+	if err != nil {
+		return broken, string(out)
+	}
+	return found, ""
 }
 
 // writeOverlay writes a build overlay (see `go help build`) with one file changed.

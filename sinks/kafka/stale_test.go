@@ -21,19 +21,9 @@ import (
 // believed; and where the others come into sight only just before the take-over is written, what was read before is not
 // believed either.
 func staleLeader(t *testing.T, c *trio) {
-	config := Config{Topic: newTopic()}
-	createTopics(t, c.broker(0), config)
+	config, stream, stale := streamBeside(t, c)
 	checkpoints := topicPartition{config.Topic + ".checkpoints", 0}
-	stale := -1
-	c.await(t, "a leader", func() bool { stale = c.leader(t, 0, checkpoints); return stale >= 0 })
 	fresh := (stale + 1) % 3
-	stream := ""
-	for i := 0; stream == ""; i++ { // whose coordinator stays
-		name := fmt.Sprintf("5959810%05d", i)
-		if c.coordinator(t, "twochat-connector."+config.Topic+"."+name) != stale {
-			stream = name
-		}
-	}
 	one := newWriterOf(t, c.broker(fresh), config, "one", stream)
 	one.acquire()
 	if err := one.commit(30); err != nil {
@@ -101,6 +91,28 @@ func staleLeader(t *testing.T, c *trio) {
 		t.Fatal(err)
 	}
 	one.wantStored(290)
+}
+
+// streamBeside makes topics and finds a stream of theirs whose coordinator is not the leader of its checkpoints. After brokers
+// were away, one of the three may coordinate every stream: then it is another topic that has another leader.
+func streamBeside(t *testing.T, c *trio) (config Config, stream string, leader int) {
+	t.Helper()
+	for range 20 {
+		config = Config{Topic: newTopic()}
+		createTopics(t, c.broker(0), config)
+		c.await(t, "a leader", func() bool {
+			leader = c.leader(t, 0, topicPartition{config.Topic + ".checkpoints", 0})
+			return leader >= 0
+		})
+		for i := range 20 {
+			stream = fmt.Sprintf("5959810%05d", i)
+			if c.coordinator(t, "twochat-connector."+config.Topic+"."+stream) != leader {
+				return config, stream, leader
+			}
+		}
+	}
+	t.Fatal("every stream is coordinated by the leader of its checkpoints")
+	return config, "", -1
 }
 
 func newWriterOf(t *testing.T, b *broker, config Config, instance, stream string) *writer {
