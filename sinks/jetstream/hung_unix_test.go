@@ -3,6 +3,7 @@
 package jetstream
 
 import (
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -65,9 +66,7 @@ func TestHungServer(t *testing.T) {
 			before := keepCommitting(t, log)
 			for _, n := range nodes {
 				if n.name == attached {
-					if err := n.process.Signal(syscall.SIGSTOP); err != nil {
-						t.Fatal(err)
-					}
+					hang(t, n.process)
 				}
 			}
 			started := time.Now()
@@ -77,5 +76,17 @@ func TestHungServer(t *testing.T) {
 				t.Errorf("connected to %s, sequence %d after %d", now, after.Sequence, before.Sequence)
 			}
 		})
+	}
+}
+
+// hang stops a process that this one started, and waits until all of it stands still.
+func hang(t *testing.T, process *os.Process) {
+	t.Helper()
+	if err := process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the process did not stop: %v, status %#x", err, status)
 	}
 }
