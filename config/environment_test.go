@@ -44,7 +44,8 @@ func TestLoad_EnvironmentGoesOverTheFile(t *testing.T) {
 		{"SINK_FILE_PATH", "12", func(c *Config) any { return c.Sink.File.Path }, "12"},
 	} {
 		t.Run(test.variable, func(t *testing.T) {
-			c, err := Load("testdata/small.yaml", []string{"HOME=/root", "TWOCHAT_CONNECTOR_" + test.variable + "=" + test.value})
+			c, err := Load("testdata/small.yaml", []string{"HOME=/root", "TWOCHAT_CONNECTOR_" + test.variable + "=" +
+				test.value})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +58,8 @@ func TestLoad_EnvironmentGoesOverTheFile(t *testing.T) {
 
 func TestLoad_EnvironmentAlone(t *testing.T) {
 	c, err := Load("", []string{
-		"TWOCHAT_API_KEY=UAKcanary", "TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=+595981048477", "TWOCHAT_CONNECTOR_SINK_KAFKA_BROKERS=a:9092,b:9092",
+		"TWOCHAT_API_KEY=UAKcanary", "TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=+595981048477",
+		"TWOCHAT_CONNECTOR_SINK_KAFKA_BROKERS=a:9092,b:9092",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -65,25 +67,56 @@ func TestLoad_EnvironmentAlone(t *testing.T) {
 	if key, err := c.APIKey(); key != "UAKcanary" || err != nil {
 		t.Errorf("APIKey = %q, %v", key, err)
 	}
-	if k := c.Sink.Kafka; k == nil || !reflect.DeepEqual(k.Brokers, []string{"a:9092", "b:9092"}) || k.Topic != "whatsapp.messages" {
+	if k := c.Sink.Kafka; k == nil || !reflect.DeepEqual(k.Brokers, []string{"a:9092", "b:9092"}) ||
+		k.Topic != "whatsapp.messages" {
 		t.Errorf("sink.kafka is %+v", k)
 	}
 }
 
 func TestLoad_BadEnvironment(t *testing.T) {
 	for _, test := range []struct{ entry, want string }{
-		{"TWOCHAT_CONNECTOR_SEEN_CAPACITY=canary", "environment TWOCHAT_CONNECTOR_SEEN_CAPACITY: seen.capacity: expected a whole number from 0, found other text"},
-		{"TWOCHAT_CONNECTOR_SEEN_CAPACITY=9999", "environment TWOCHAT_CONNECTOR_SEEN_CAPACITY: seen.capacity: expected 10000 or more: a smaller memory delivers messages twice"},
-		{"TWOCHAT_CONNECTOR_POLL_MIN_INTERVALL=1s", "environment TWOCHAT_CONNECTOR_POLL_MIN_INTERVALL: unknown variable; the nearest known one is TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL"},
-		{"TWOCHAT_CONNECTOR_TWOCHAT_API_KEY=canary", "environment TWOCHAT_CONNECTOR_TWOCHAT_API_KEY: unknown variable; the API key goes into TWOCHAT_API_KEY"},
+		{
+			"TWOCHAT_CONNECTOR_SEEN_CAPACITY=canary",
+			"environment TWOCHAT_CONNECTOR_SEEN_CAPACITY: seen.capacity: expected a whole number from 0, found other text",
+		},
+		{
+			"TWOCHAT_CONNECTOR_SEEN_CAPACITY=9999",
+			"environment TWOCHAT_CONNECTOR_SEEN_CAPACITY: seen.capacity: expected 10000 or more: a smaller memory delivers messages twice",
+		},
+		{
+			"TWOCHAT_CONNECTOR_POLL_MIN_INTERVALL=1s",
+			"environment TWOCHAT_CONNECTOR_POLL_MIN_INTERVALL: unknown variable; the nearest known one is TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL",
+		},
+		{
+			"TWOCHAT_CONNECTOR_TWOCHAT_API_KEY=canary",
+			"environment TWOCHAT_CONNECTOR_TWOCHAT_API_KEY: unknown variable; the API key goes into TWOCHAT_API_KEY",
+		},
 		{"TWOCHAT_CONNECTOR_595981111111=1", "environment TWOCHAT_CONNECTOR_…: unknown variable"},
-		{"TWOCHAT_API_KEY=canary\ncanary", "environment TWOCHAT_API_KEY: expected an API key; what is there holds several lines, and the secret alone is expected"},
-		{"TWOCHAT_CONNECTOR_START=canary", "environment TWOCHAT_CONNECTOR_START: start: expected now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z"},
-		{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=[canary", "environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams: expected a list, as in YAML or with commas between its items"},
-		{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=canary", `environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`},
-		{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=[{numbr: canary}]", "environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams[0].numbr: unknown key; the nearest known key is twochat.streams[0].number\n" +
-			`environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`},
-		{"TWOCHAT_CONNECTOR_SINK_STDOUT_STATE=canary", "environment TWOCHAT_CONNECTOR_SINK_STDOUT_STATE: sink.stdout: expected exactly one sink; sink.file is there as well"},
+		{
+			"TWOCHAT_API_KEY=canary\ncanary",
+			"environment TWOCHAT_API_KEY: expected an API key; what is there holds several lines, and the secret alone is expected",
+		},
+		{
+			"TWOCHAT_CONNECTOR_START=canary",
+			"environment TWOCHAT_CONNECTOR_START: start: expected now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z",
+		},
+		{
+			"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=[canary",
+			"environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams: expected a list, as in YAML or with commas between its items",
+		},
+		{
+			"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=canary",
+			`environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`,
+		},
+		{
+			"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=[{numbr: canary}]",
+			"environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams[0].numbr: unknown key; the nearest known key is twochat.streams[0].number\n" +
+				`environment TWOCHAT_CONNECTOR_TWOCHAT_STREAMS: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`,
+		},
+		{
+			"TWOCHAT_CONNECTOR_SINK_STDOUT_STATE=canary",
+			"environment TWOCHAT_CONNECTOR_SINK_STDOUT_STATE: sink.stdout: expected exactly one sink; sink.file is there as well",
+		},
 	} {
 		t.Run(test.entry, func(t *testing.T) {
 			_, err := Load("testdata/small.yaml", []string{test.entry})
@@ -108,9 +141,11 @@ func TestLoad_BadEnvironment(t *testing.T) {
 // mistaken for such a variable.
 func TestLoad_IgnoresServiceLinks(t *testing.T) {
 	links := []string{
-		"TWOCHAT_CONNECTOR_SERVICE_HOST=10.0.0.1", "TWOCHAT_CONNECTOR_SERVICE_PORT=8080", "TWOCHAT_CONNECTOR_SERVICE_PORT_HTTP=8080",
+		"TWOCHAT_CONNECTOR_SERVICE_HOST=10.0.0.1", "TWOCHAT_CONNECTOR_SERVICE_PORT=8080",
+		"TWOCHAT_CONNECTOR_SERVICE_PORT_HTTP=8080",
 		"TWOCHAT_CONNECTOR_PORT=tcp://10.0.0.1:8080", "TWOCHAT_CONNECTOR_PORT_8080_TCP=tcp://10.0.0.1:8080",
-		"TWOCHAT_CONNECTOR_PORT_8080_TCP_PROTO=tcp", "TWOCHAT_CONNECTOR_PORT_8080_TCP_PORT=8080", "TWOCHAT_CONNECTOR_PORT_8080_TCP_ADDR=10.0.0.1",
+		"TWOCHAT_CONNECTOR_PORT_8080_TCP_PROTO=tcp", "TWOCHAT_CONNECTOR_PORT_8080_TCP_PORT=8080",
+		"TWOCHAT_CONNECTOR_PORT_8080_TCP_ADDR=10.0.0.1",
 		"TWOCHAT_CONNECTOR_METRICS_SERVICE_HOST=10.0.0.1", "TWOCHAT_CONNECTOR_METRICS_PORT_8080_UDP_ADDR=10.0.0.1",
 		"TWOCHAT_CONNECTOR_TEST_KAFKA=/opt/kafka", // not a link, but this module's tests'
 	}
@@ -139,28 +174,60 @@ func TestFromFlags(t *testing.T) {
 		sink  string
 		check func(c *Config) bool
 	}{
-		{"number alone is embedded", Flags{Numbers: number}, nil, "embedded", func(c *Config) bool { return c.Sink.Embedded.Dir == "./twochat-data" }},
-		{"embedded makes its stream anyway", Flags{Numbers: number, Create: true}, nil, "embedded", func(*Config) bool { return true }},
-		{"number keeps the environment's sink", Flags{Numbers: number}, []string{"TWOCHAT_CONNECTOR_SINK_FILE_PATH=a"}, "file", func(c *Config) bool { return c.Sink.File.Path == "a" }},
+		{"number alone is embedded", Flags{Numbers: number}, nil, "embedded", func(c *Config) bool {
+			return c.Sink.Embedded.Dir == "./twochat-data"
+		}},
+		{"embedded makes its stream anyway", Flags{Numbers: number, Create: true}, nil, "embedded", func(*Config) bool {
+			return true
+		}},
+		{
+			"number keeps the environment's sink",
+			Flags{Numbers: number},
+			[]string{"TWOCHAT_CONNECTOR_SINK_FILE_PATH=a"},
+			"file", func(c *Config) bool { return c.Sink.File.Path == "a" },
+		},
 		{"jetstream", Flags{Numbers: number, Sink: "nats://nats.example.com:4222"}, nil, "jetstream", func(c *Config) bool {
-			return c.Sink.JetStream.URL == "nats://nats.example.com:4222" && c.Sink.JetStream.Stream == "WHATSAPP" && !c.Sink.JetStream.Create
+			return c.Sink.JetStream.URL == "nats://nats.example.com:4222" && c.Sink.JetStream.Stream == "WHATSAPP" &&
+				!c.Sink.JetStream.Create
 		}},
-		{"jetstream with TLS, made", Flags{Numbers: number, Sink: "tls://nats.example.com", Create: true}, nil, "jetstream", func(c *Config) bool {
-			return c.Sink.JetStream.URL == "tls://nats.example.com" && c.Sink.JetStream.Create
+		{
+			"jetstream with TLS, made",
+			Flags{Numbers: number, Sink: "tls://nats.example.com", Create: true},
+			nil, "jetstream",
+			func(c *Config) bool {
+				return c.Sink.JetStream.URL == "tls://nats.example.com" && c.Sink.JetStream.Create
+			},
+		},
+		{
+			"kafka",
+			Flags{Numbers: number, Sink: "kafka://a:9092,b:9092/messages", Create: true},
+			nil, "kafka",
+			func(c *Config) bool {
+				return reflect.DeepEqual(c.Sink.Kafka.Brokers, []string{"a:9092", "b:9092"}) && c.Sink.Kafka.Topic == "messages" &&
+					c.Sink.Kafka.Create
+			},
+		},
+		{"kafka without a topic", Flags{Numbers: number, Sink: "kafka://a:9092"}, nil, "kafka", func(c *Config) bool {
+			return c.Sink.Kafka.Topic == "whatsapp.messages"
 		}},
-		{"kafka", Flags{Numbers: number, Sink: "kafka://a:9092,b:9092/messages", Create: true}, nil, "kafka", func(c *Config) bool {
-			return reflect.DeepEqual(c.Sink.Kafka.Brokers, []string{"a:9092", "b:9092"}) && c.Sink.Kafka.Topic == "messages" && c.Sink.Kafka.Create
+		{"file", Flags{Numbers: number, Sink: "file:events.jsonl"}, nil, "file", func(c *Config) bool {
+			return c.Sink.File.Path == "events.jsonl"
 		}},
-		{"kafka without a topic", Flags{Numbers: number, Sink: "kafka://a:9092"}, nil, "kafka", func(c *Config) bool { return c.Sink.Kafka.Topic == "whatsapp.messages" }},
-		{"file", Flags{Numbers: number, Sink: "file:events.jsonl"}, nil, "file", func(c *Config) bool { return c.Sink.File.Path == "events.jsonl" }},
-		{"file URL", Flags{Numbers: number, Sink: "file:///tmp/e.jsonl"}, nil, "file", func(c *Config) bool { return c.Sink.File.Path == "/tmp/e.jsonl" }},
+		{"file URL", Flags{Numbers: number, Sink: "file:///tmp/e.jsonl"}, nil, "file", func(c *Config) bool {
+			return c.Sink.File.Path == "/tmp/e.jsonl"
+		}},
 		{"stdout", Flags{Numbers: number, Sink: "-"}, nil, "stdout", func(*Config) bool { return true }},
 		{"over a file", Flags{Config: "testdata/full.yaml", Sink: "-", Start: "24h"}, nil, "stdout", func(c *Config) bool {
 			return c.Start.Age == 24*time.Hour && len(c.TwoChat.Streams) == 2
 		}},
-		{"number over a file", Flags{Config: "testdata/full.yaml", Numbers: []string{"+595981048400"}}, nil, "jetstream", func(c *Config) bool {
-			return len(c.TwoChat.Streams) == 1 && c.TwoChat.Streams[0].Number == "+595981048400"
-		}},
+		{
+			"number over a file",
+			Flags{Config: "testdata/full.yaml", Numbers: []string{"+595981048400"}},
+			nil, "jetstream",
+			func(c *Config) bool {
+				return len(c.TwoChat.Streams) == 1 && c.TwoChat.Streams[0].Number == "+595981048400"
+			},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, err := FromFlags(test.flags, append(test.env, env...))
@@ -179,8 +246,14 @@ func TestFromFlags_Bad(t *testing.T) {
 		flags Flags
 		want  string
 	}{
-		{Flags{Sink: "nats://user:canary@host:4222"}, "flag --sink: sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own"},
-		{Flags{Sink: "kafka://host/topic?canary=1"}, "flag --sink: sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own"},
+		{
+			Flags{Sink: "nats://user:canary@host:4222"},
+			"flag --sink: sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
+		},
+		{
+			Flags{Sink: "kafka://host/topic?canary=1"},
+			"flag --sink: sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
+		},
 		{Flags{Sink: "redis://canary:1"}, "flag --sink: sink: " + sinkForms},
 		{Flags{Sink: "canary"}, "flag --sink: sink: " + sinkForms},
 		{Flags{Sink: "kafka:///topic"}, "flag --sink: sink: " + sinkForms},
@@ -189,8 +262,14 @@ func TestFromFlags_Bad(t *testing.T) {
 		{Flags{Sink: "file:"}, "flag --sink: sink: expected file:events.jsonl, file:/path or file:///path"},
 		{Flags{Sink: "file://canary/e"}, "flag --sink: sink: expected file:events.jsonl, file:/path or file:///path"},
 		{Flags{Sink: "-", Create: true}, "flag --create: the sink stdout has nothing to create"},
-		{Flags{Sink: "-", Start: "canary"}, "flag --start: start: expected now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z"},
-		{Flags{Sink: "-", Numbers: []string{"595981048477"}}, `flag --number: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`},
+		{
+			Flags{Sink: "-", Start: "canary"},
+			"flag --start: start: expected now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z",
+		},
+		{
+			Flags{Sink: "-", Numbers: []string{"595981048477"}},
+			`flag --number: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`,
+		},
 	} {
 		test.flags.Config = "testdata/small.yaml"
 		_, err := FromFlags(test.flags, nil)

@@ -15,7 +15,10 @@ func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 	sinkOf := map[string][]string{
 		"sink.jetstream": {"SINK_JETSTREAM_URL=tls://nats.example.com:4222"},
 		"sink.nats":      {"SINK_NATS_URL=tls://nats.example.com:4222", "SINK_NATS_STATE=./state"},
-		"sink.kafka":     {"SINK_KAFKA_BROKERS=kafka.example.com:9092", "SINK_KAFKA_SASL_MECHANISM=plain", "SINK_KAFKA_TLS_ENABLED=true"},
+		"sink.kafka": {
+			"SINK_KAFKA_BROKERS=kafka.example.com:9092", "SINK_KAFKA_SASL_MECHANISM=plain",
+			"SINK_KAFKA_TLS_ENABLED=true",
+		},
 	}
 	keys := 0
 	for _, key := range Reference() {
@@ -72,7 +75,8 @@ func TestConfig_APIKeyAsPeopleWriteIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	for name, c := range map[string]struct{ content, wrong string }{
 		"newline": {"UAKcanary\r\n", ""}, "mark": {"\xef\xbb\xbfUAKcanary\n", ""}, "blanks": {" UAKcanary ", ""},
-		"word": {"Bearer UAKcanary", "without a word such as Bearer"}, "quotes": {`"UAKcanary"`, "in quotes"}, "lines": {"UAKcanary\nshop", "several lines"},
+		"word": {"Bearer UAKcanary", "without a word such as Bearer"}, "quotes": {`"UAKcanary"`, "in quotes"},
+		"lines":  {"UAKcanary\nshop", "several lines"},
 		"accent": {"UAKcanaryé", "unprintable"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +92,8 @@ func TestConfig_APIKeyAsPeopleWriteIt(t *testing.T) {
 				switch {
 				case c.wrong == "" && (key != "UAKcanary" || err != nil):
 					t.Errorf("the key is %q, %v", key, err)
-				case c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong) || strings.Contains(err.Error(), "canary")):
+				case c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong) ||
+					strings.Contains(err.Error(), "canary")):
 					t.Errorf("the error is %v, want %s", err, c.wrong)
 				}
 			}

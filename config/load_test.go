@@ -45,7 +45,8 @@ func TestLoad_FullExampleIsTheDefaults(t *testing.T) {
 		t.Errorf("api_key_file is %q", got)
 	}
 	streams := []connector.Stream{
-		{Name: "595981048477", Number: "+595981048477", SourceKey: connector.SourceKey("https://api.p.2chat.io", "+595981048477", "")},
+		{Name: "595981048477", Number: "+595981048477", SourceKey: connector.SourceKey("https://api.p.2chat.io",
+			"+595981048477", "")},
 		{
 			Name: "support", Number: "+595981048478", Remote: "+595981111111",
 			SourceKey: connector.SourceKey("https://api.p.2chat.io", "+595981048478", "+595981111111"),
@@ -180,7 +181,8 @@ func TestLoad_NoFile(t *testing.T) {
 	if _, err := Load(missing, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Load of no file: %v", err)
 	}
-	if _, err := Load(write(t, strings.Repeat("#", maxFile+1)), nil); err == nil || !strings.Contains(err.Error(), "larger than") {
+	if _, err := Load(write(t, strings.Repeat("#", maxFile+1)), nil); err == nil ||
+		!strings.Contains(err.Error(), "larger than") {
 		t.Errorf("Load of a huge file: %v", err)
 	}
 }

@@ -21,7 +21,8 @@ func TestConfig_PrintsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := Load("testdata/full.yaml", []string{
-		"TWOCHAT_API_KEY=UAKcanary", "TWOCHAT_CONNECTOR_PRIVACY_KEY_FILE=" + path, "TWOCHAT_CONNECTOR_PRIVACY_IDENTIFIERS=pseudonymous",
+		"TWOCHAT_API_KEY=UAKcanary", "TWOCHAT_CONNECTOR_PRIVACY_KEY_FILE=" + path,
+		"TWOCHAT_CONNECTOR_PRIVACY_IDENTIFIERS=pseudonymous",
 		`TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=[{number: "+595981048477", remote: "+595981111111", name: desk}]`,
 	})
 	if err != nil {
@@ -44,8 +45,10 @@ func TestConfig_PrintsNoSecret(t *testing.T) {
 		t.Errorf("json of the value: %s, %v", byValue, err)
 	}
 	for _, text := range []string{
-		c.String(), string(marshalled), logged.String(), fmt.Sprint(c, *c), fmt.Sprintf("%v %+v %#v %s", c, c, c, c), fmt.Sprintf("%+v %#v", *c, *c),
-		fmt.Sprintf("%v %+v %#v", c.TwoChat, c.TwoChat, c.TwoChat), fmt.Sprintf("%v %+v %#v", c.Privacy, c.Privacy, c.Privacy),
+		c.String(), string(marshalled), logged.String(), fmt.Sprint(c, *c), fmt.Sprintf("%v %+v %#v %s", c, c, c, c),
+		fmt.Sprintf("%+v %#v", *c, *c),
+		fmt.Sprintf("%v %+v %#v", c.TwoChat, c.TwoChat, c.TwoChat), fmt.Sprintf("%v %+v %#v", c.Privacy, c.Privacy,
+			c.Privacy),
 	} {
 		for _, secret := range []string{"UAKcanary", "5981048477", "5981111111"} {
 			if strings.Contains(text, secret) {
@@ -53,7 +56,10 @@ func TestConfig_PrintsNoSecret(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{`"name":"desk"`, `"number":"+[redacted]"`, `"max_interval":"1m"`, `"start":"now"`, `"url":"nats://[redacted]@127.0.0.1:4222"`} {
+	for _, want := range []string{
+		`"name":"desk"`, `"number":"+[redacted]"`, `"max_interval":"1m"`, `"start":"now"`,
+		`"url":"nats://[redacted]@127.0.0.1:4222"`,
+	} {
 		if !strings.Contains(string(marshalled), want) {
 			t.Errorf("%s is missing in %s", want, marshalled)
 		}
@@ -62,7 +68,10 @@ func TestConfig_PrintsNoSecret(t *testing.T) {
 
 // What String prints is a configuration that Load takes, but for what is redacted.
 func TestConfig_PrintsWhatLoadReads(t *testing.T) {
-	c, err := Load("testdata/full.yaml", []string{"TWOCHAT_CONNECTOR_POLL_MAX_INTERVAL=1h0m5s", "TWOCHAT_CONNECTOR_PRIVACY_DROP=text"})
+	c, err := Load("testdata/full.yaml", []string{
+		"TWOCHAT_CONNECTOR_POLL_MAX_INTERVAL=1h0m5s",
+		"TWOCHAT_CONNECTOR_PRIVACY_DROP=text",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +92,8 @@ func TestConfig_PrintsWhatLoadReads(t *testing.T) {
 
 func TestFormatDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0s", time.Second: "1s", time.Minute: "1m", 60 * time.Hour: "60h", 90 * time.Minute: "1h30m", 70 * time.Second: "1m10s",
+		0: "0s", time.Second: "1s", time.Minute: "1m", 60 * time.Hour: "60h", 90 * time.Minute: "1h30m",
+		70 * time.Second: "1m10s",
 		10 * time.Minute: "10m", 20 * time.Hour: "20h", time.Hour + time.Second: "1h0m1s", time.Millisecond: "1ms",
 	} {
 		if got := FormatDuration(d); got != want {
@@ -101,10 +111,15 @@ func TestLoad_QuotesNoValue(t *testing.T) {
 			names = append(names, key.Path)
 		}
 	}
-	names = append(names, "twochat.api_key", "twochat.streams[0]", "sink.kafka.sasl.password", "sink.jetstream.password", "sink.jetstream.token", "privacy.key", "password", "poll.sweep.key")
+	names = append(names, "twochat.api_key", "twochat.streams[0]", "sink.kafka.sasl.password", "sink.jetstream.password",
+		"sink.jetstream.token", "privacy.key", "password", "poll.sweep.key")
 	said := 0
 	for _, path := range names {
-		for _, value := range []string{canary, "{ " + canary + ": " + canary + " }", "[ " + canary + " ]", "[[" + canary + "]]", "*" + canary, "!" + canary + " x", "&" + canary + " x", "nats://" + canary + ":1", "{ <<: " + canary + "}", "\"" + canary} {
+		for _, value := range []string{
+			canary, "{ " + canary + ": " + canary + " }", "[ " + canary + " ]", "[[" + canary +
+				"]]", "*" + canary, "!" + canary + " x", "&" + canary + " x", "nats://" + canary + ":1", "{ <<: " + canary + "}",
+			"\"" + canary,
+		} {
 			content := nested(strings.Split(strings.ReplaceAll(path, "[0]", ""), "."), value)
 			for _, env := range [][]string{nil, {Variable(path) + "=" + canary}, {Variable(path) + "=[" + canary}} {
 				l := newLoader()

@@ -104,7 +104,8 @@ func TestREADME_KeysAreWhole(t *testing.T) {
 	}
 }
 
-// The configurations that the pages show are such that Load takes. One that shows a sink alone lacks nothing but the streams.
+// The configurations that the pages show are such that Load takes. One that shows a sink alone lacks nothing but the
+// streams.
 func TestREADME_Examples(t *testing.T) {
 	example := regexp.MustCompile("(?s)```yaml\n(.*?)```\n")
 	for path, want := range map[string]int{"../README.md": 1, "README.md": 1, "../sinks/README.md": 4} {
@@ -115,7 +116,8 @@ func TestREADME_Examples(t *testing.T) {
 		for _, e := range found {
 			text := e[1]
 			if !strings.Contains(text, "twochat:") {
-				text = "twochat: { api_key_file: /etc/twochat/api-key, streams: [{ number: \"+595981048477\", name: shop }] }\n" + text
+				text = "twochat: { api_key_file: /etc/twochat/api-key, streams: [{ number: \"+595981048477\", name: shop }] }\n" +
+					text
 			}
 			if _, err := Load(write(t, text), nil); err != nil {
 				t.Errorf("%s: %v:\n%s", path, err, e[1])

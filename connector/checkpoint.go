@@ -143,7 +143,8 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 	case c.Version > CheckpointVersion:
 		return Checkpoint{}, fmt.Errorf("decode checkpoint: it has version %d, this program knows up to %d: run the newer program", c.Version, CheckpointVersion)
 	case c.Certified > c.Sequence || c.Base > c.Certified || uint64(len(c.Tail)) > c.Sequence-c.Base:
-		return Checkpoint{}, fmt.Errorf("decode checkpoint: it contradicts itself (sequence %d, certified %d, %d keys)", c.Sequence, c.Certified, len(c.Tail))
+		return Checkpoint{}, fmt.Errorf("decode checkpoint: it contradicts itself (sequence %d, certified %d, %d keys)",
+			c.Sequence, c.Certified, len(c.Tail))
 	}
 	for _, place := range c.TailLate {
 		if place < 0 || place >= len(c.Tail) {
@@ -156,7 +157,8 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 // Records says whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted
 // before it is committed, and does not matter.
 func (c *Checkpoint) Records(other *Checkpoint) bool {
-	return c.Started == other.Started && c.Base == other.Base && c.Sequence == other.Sequence && c.Certified == other.Certified && c.HorizonAt == other.HorizonAt &&
+	return c.Started == other.Started && c.Base == other.Base && c.Sequence == other.Sequence &&
+		c.Certified == other.Certified && c.HorizonAt == other.HorizonAt &&
 		c.Counters.Late == other.Counters.Late && c.Counters.Rejected == other.Counters.Rejected &&
 		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
 }

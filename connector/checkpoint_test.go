@@ -14,7 +14,8 @@ func exampleCheckpoint() Checkpoint {
 		Version: CheckpointVersion, Stream: "support", SourceKey: "0123", Privacy: "hashed", Epoch: 7, Owner: "host-1",
 		Written: time.Date(2026, 1, 31, 12, 0, 0, 5, time.UTC), Started: true, Sequence: 12, Certified: 10,
 		Floor: Keys{{1}, {2}}, Horizon: Keys{{3}}, HorizonAt: 4, Tail: Keys{{4}, {5}, {6}}, TailLate: []int{0, 2},
-		GroundTime: time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), MonthBegun: time.Date(2026, 1, 12, 5, 0, 0, 0, time.UTC), Rejects: Keys{{9}}, Counters: Counters{Late: 2, Held: 3, Rejected: 1},
+		GroundTime: time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), MonthBegun: time.Date(2026, 1, 12, 5, 0, 0, 0, time.UTC),
+		Rejects: Keys{{9}}, Counters: Counters{Late: 2, Held: 3, Rejected: 1},
 		Sink: json.RawMessage(`{"partitions":[1,2]}`),
 	}
 }
@@ -42,7 +43,8 @@ func TestCheckpoint_IsACloudEventOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := oracle(t, event)
-	if got.Type() != "co.2chat.whatsapp.connector.checkpoint" || got.Source() != "//2chat.co/whatsapp/support" || !got.Time().Equal(c.Written) {
+	if got.Type() != "co.2chat.whatsapp.connector.checkpoint" || got.Source() != "//2chat.co/whatsapp/support" ||
+		!got.Time().Equal(c.Written) {
 		t.Errorf("it reads %s", got)
 	}
 	// No two checkpoints of a stream have the same id: consumers drop by it.
@@ -68,8 +70,14 @@ func TestParseCheckpoint_Refuses(t *testing.T) {
 		{"no version", `{"sequence":1}`, "no version"},
 		{"certified above sequence", `{"version":1,"sequence":1,"certified":2}`, "contradicts itself"},
 		{"more keys than events", `{"version":1,"sequence":0,"tail":"AAAAAAAAAAAAAAAAAAAAAA=="}`, "contradicts itself"},
-		{"late place outside", `{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[1]}`, "late place 1 of 1"},
-		{"late place below", `{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[-1]}`, "late place -1"},
+		{
+			"late place outside", `{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[1]}`,
+			"late place 1 of 1",
+		},
+		{
+			"late place below", `{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[-1]}`,
+			"late place -1",
+		},
 		{"negative", `{"version":1,"sequence":-1}`, "decode checkpoint"},
 		{"keys", `{"version":1,"tail":"AAAA"}`, "unpack keys"},
 		{"cut", `{"version":1`, "decode checkpoint"},

@@ -143,7 +143,9 @@ func fromBinary(attributes map[string]string, data []byte) ([]byte, error) {
 
 // boolean says which of our attributes are Booleans in the JSON format.
 func boolean(name string) bool {
-	return slices.ContainsFunc(attributeForms[:], func(form AttributeForm) bool { return form.Boolean && form.Name == name })
+	return slices.ContainsFunc(attributeForms[:], func(form AttributeForm) bool {
+		return form.Boolean && form.Name == name
+	})
 }
 
 // attributeName follows CloudEvents 1.0 §3.1: lower-case letters and digits, and never the member that holds the data.

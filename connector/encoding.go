@@ -58,6 +58,7 @@ func NewReject(m *Message, reason string, recorded time.Time) Reject {
 		kept = kept[:0:0]
 	}
 	return Reject{
-		Key: m.Key, Reason: reason, Raw: kept, Length: len(item), Hash: hex.EncodeToString(sum[:]), Recorded: recorded, Place: m.Place,
+		Key: m.Key, Reason: reason, Raw: kept, Length: len(item), Hash: hex.EncodeToString(sum[:]), Recorded: recorded,
+		Place: m.Place,
 	}
 }

@@ -20,11 +20,12 @@ type Event struct {
 	Recorded   time.Time
 	SentBy     string
 	DataSchema string
-	Sequence   uint64 // place in the stream's log, from 1, without gap or repeat; 0, and not written, where the sink has no log
-	Late       bool   // delivered after a message that the list shows above it
-	Repaired   bool   // U+FFFD took the place of escapes in the item that stand for no character
-	Data       []byte // the API's item, JSON
-	Key        Key    // not an attribute: the message's key
+	// place in the stream's log, from 1, without gap or repeat; 0, and not written, where the sink has no log
+	Sequence uint64
+	Late     bool   // delivered after a message that the list shows above it
+	Repaired bool   // U+FFFD took the place of escapes in the item that stand for no character
+	Data     []byte // the API's item, JSON
+	Key      Key    // not an attribute: the message's key
 }
 
 // EventSettings is what the configuration says of events.
@@ -54,9 +55,11 @@ func Direction(sentBy string) string {
 // NewEvent makes the event of a good message.
 func NewEvent(s Stream, m Message, settings EventSettings, recorded time.Time, sequence uint64, late bool) Event {
 	return Event{
-		ID: m.UUID, Source: s.Source(), Type: settings.TypePrefix + ".message." + Direction(m.SentBy), Chat: m.Chat, Time: m.Time,
-		Recorded: recorded, SentBy: m.SentBy, DataSchema: settings.DataSchema, Sequence: sequence, Late: late, Repaired: m.Repaired,
-		Data: m.Data, Key: m.Key,
+		ID: m.UUID, Source: s.Source(), Type: settings.TypePrefix + ".message." + Direction(m.SentBy), Chat: m.Chat,
+		Time:     m.Time,
+		Recorded: recorded, SentBy: m.SentBy, DataSchema: settings.DataSchema, Sequence: sequence, Late: late,
+		Repaired: m.Repaired,
+		Data:     m.Data, Key: m.Key,
 	}
 }
 
@@ -86,7 +89,8 @@ func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 // Attributes lists the event's context attributes that are present, in a fixed order, `datacontenttype` included.
 func (e *Event) Attributes() []Attribute {
 	list := make([]Attribute, 0, 14)
-	list = append(list, Attribute{"specversion", "1.0"}, Attribute{"id", e.ID}, Attribute{"source", e.Source}, Attribute{"type", e.Type},
+	list = append(list, Attribute{"specversion", "1.0"}, Attribute{"id", e.ID}, Attribute{"source", e.Source},
+		Attribute{"type", e.Type},
 		Attribute{"subject", e.Chat})
 	if !e.Time.IsZero() {
 		list = append(list, Attribute{"time", FormatTime(e.Time)})

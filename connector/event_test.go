@@ -127,7 +127,10 @@ func attributeNames(attributes []Attribute) string {
 // TestEvent_AttributesSayWhatTheJSONSays holds binary mode against structured mode.
 func TestEvent_AttributesSayWhatTheJSONSays(t *testing.T) {
 	whole := exampleEvent()
-	bare := Event{ID: "1", Source: "//2chat.co/whatsapp/a", Type: "p.message.new", Chat: "c", Recorded: whole.Recorded, Data: []byte("{}")}
+	bare := Event{
+		ID: "1", Source: "//2chat.co/whatsapp/a", Type: "p.message.new", Chat: "c", Recorded: whole.Recorded,
+		Data: []byte("{}"),
+	}
 	for _, e := range []Event{whole, bare} {
 		var fields map[string]any
 		if err := json.Unmarshal(e.AppendJSON(nil), &fields); err != nil {
@@ -167,7 +170,10 @@ func TestEvent_DataStaysByteForByte(t *testing.T) {
 }
 
 func FuzzEvent_AttributesAreEscaped(f *testing.F) {
-	for _, s := range []string{"plain", `quote "`, `back\slash`, "line\nbreak\x00\x1f\x7f", "é ü 漢字 😀", "</script>\u2028", "\xff\xfe"} {
+	for _, s := range []string{
+		"plain", `quote "`, `back\slash`, "line\nbreak\x00\x1f\x7f", "é ü 漢字 😀", "</script>\u2028",
+		"\xff\xfe",
+	} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, id, sentBy string) {
@@ -184,7 +190,10 @@ func FuzzEvent_AttributesAreEscaped(f *testing.F) {
 }
 
 func TestDirection(t *testing.T) {
-	for sentBy, want := range map[string]string{"user": "received", "api": "sent", "agent": "sent", "": "new", "bot": "new", "User": "new"} {
+	for sentBy, want := range map[string]string{
+		"user": "received", "api": "sent", "agent": "sent", "": "new",
+		"bot": "new", "User": "new",
+	} {
 		e := NewEvent(Stream{}, Message{SentBy: sentBy}, EventSettings{TypePrefix: "a.b"}, time.Now(), 1, false)
 		if e.Type != "a.b.message."+want || e.Direction() != want {
 			t.Errorf("sent by %q gives type %q, direction %q; want %s", sentBy, e.Type, e.Direction(), want)
@@ -219,7 +228,8 @@ func TestHashToken(t *testing.T) {
 
 func TestSubjectToken(t *testing.T) {
 	for name, want := range map[string]string{
-		"595981048477": "595981048477", "sup_port-2": "sup_port-2", "": "=", "=": "=3D", "a.b": "a=2Eb", "> *": "=3E=20=2A", "é": "=C3=A9", "+1": "=2B1",
+		"595981048477": "595981048477", "sup_port-2": "sup_port-2", "": "=", "=": "=3D", "a.b": "a=2Eb", "> *": "=3E=20=2A",
+		"é": "=C3=A9", "+1": "=2B1",
 	} {
 		if got := SubjectToken(name); got != want {
 			t.Errorf("%q becomes %q, want %q", name, got, want)

@@ -28,7 +28,9 @@ func (m *memory) Acquire(context.Context) (connector.State, error) {
 }
 
 // Commit writes the events and the checkpoint together, or nothing of them.
-func (m *memory) Commit(_ context.Context, events []connector.Event, _ []connector.Reject, next connector.Checkpoint) error {
+func (m *memory) Commit(_ context.Context, events []connector.Event, _ []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	if !m.owned || next.Epoch != m.checkpoint.Epoch {
 		return connector.ErrFenced
 	}
@@ -47,14 +49,17 @@ func (m *memory) Close() error { m.owned = false; return nil }
 // twoMessages is a list of two messages, newest first, on one page.
 type twoMessages struct{}
 
-func (twoMessages) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page, error) {
+func (twoMessages) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page,
+	error,
+) {
 	page := connector.Page{Number: number, Received: time.Now()}
 	if number > 0 {
 		return page, nil
 	}
 	for _, uuid := range []string{"second", "first"} {
 		page.Messages = append(page.Messages, connector.Message{
-			UUID: uuid, Key: connector.MessageKey(uuid), SentBy: "user", Chat: "chat", Data: fmt.Appendf(nil, `{"uuid":%q}`, uuid),
+			UUID: uuid, Key: connector.MessageKey(uuid), SentBy: "user", Chat: "chat",
+			Data: fmt.Appendf(nil, `{"uuid":%q}`, uuid),
 		})
 	}
 	return page, nil

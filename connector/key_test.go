@@ -99,7 +99,8 @@ func TestSourceKey_TellsListsApart(t *testing.T) {
 		t.Errorf("key %q does not survive a slash", key)
 	}
 	for _, other := range []string{
-		SourceKey("https://other.example", "+595981048477", ""), SourceKey(base, "+595981048478", ""), SourceKey(base, "+595981048477", "+1"),
+		SourceKey("https://other.example", "+595981048477", ""), SourceKey(base, "+595981048478", ""),
+		SourceKey(base, "+595981048477", "+1"),
 	} {
 		if other == key {
 			t.Error("two lists have the same key")

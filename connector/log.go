@@ -147,7 +147,8 @@ func keyed(privacy string) bool { return strings.Contains(privacy, ":") }
 // TakeOver is the checkpoint that an Acquire writes: what was found, or the first of the stream, one epoch on.
 func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 	next := found
-	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey, c.Privacy
+	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey,
+		c.Privacy
 	next.Epoch, next.Owner, next.Written = found.Epoch+1, c.Instance, now
 	if c.FirstStart && c.After > next.Sequence {
 		// The keys of what is gone are not known, so that it counts as new where it is still listed.

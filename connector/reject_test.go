@@ -19,7 +19,8 @@ func TestNewReject_WithholdsWhatIsPrivate(t *testing.T) {
 	data := []byte(`{"message":{"text":"secret"}}`)
 	open := NewReject(&Message{Data: data}, "no id", time.Time{})
 	withheld := NewReject(&Message{Data: data, Withheld: true}, "no id", time.Time{})
-	if len(withheld.Raw) != 0 || withheld.Raw == nil || withheld.Length != len(data) || withheld.Hash != open.Hash || withheld.Reason != "no id" {
+	if len(withheld.Raw) != 0 || withheld.Raw == nil || withheld.Length != len(data) || withheld.Hash != open.Hash ||
+		withheld.Reason != "no id" {
 		t.Errorf("withheld: %+v", withheld)
 	}
 	event, err := withheld.AppendJSON(nil, Stream{Name: "a"}, "x")
@@ -57,7 +58,8 @@ func TestReject_IsACloudEventOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := oracle(t, event)
-			if got.Type() != "co.2chat.whatsapp.connector.reject" || got.ID() != "reject-"+HashToken(m.Key) || got.Source() != "//2chat.co/whatsapp/support" ||
+			if got.Type() != "co.2chat.whatsapp.connector.reject" || got.ID() != "reject-"+HashToken(m.Key) ||
+				got.Source() != "//2chat.co/whatsapp/support" ||
 				!got.Time().Equal(read) {
 				t.Errorf("it reads %s", got)
 			}
@@ -72,8 +74,10 @@ func TestReject_IsACloudEventOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			kept := test.raw[:min(len(test.raw), QuarantineBytes)]
-			if data.Reason != "no uuid" || data.Length != len(test.raw) || data.Cut != test.cut || !bytes.Equal(data.Raw, kept) || len(data.SHA256) != 64 {
-				t.Errorf("reason %q, length %d, cut %v, hash %q, %d bytes kept", data.Reason, data.Length, data.Cut, data.SHA256, len(data.Raw))
+			if data.Reason != "no uuid" || data.Length != len(test.raw) || data.Cut != test.cut ||
+				!bytes.Equal(data.Raw, kept) || len(data.SHA256) != 64 {
+				t.Errorf("reason %q, length %d, cut %v, hash %q, %d bytes kept", data.Reason, data.Length, data.Cut, data.SHA256,
+					len(data.Raw))
 			}
 		})
 	}

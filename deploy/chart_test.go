@@ -15,7 +15,8 @@ import (
 
 const chart = "helm/twochat-connector"
 
-// helm is the program, by the environment or the path. Where there is none the test is skipped; the longer suite brings one.
+// helm is the program, by the environment or the path. Where there is none the test is skipped; the longer suite brings
+// one.
 func helm(t *testing.T) string {
 	t.Helper()
 	if named := os.Getenv("TWOCHAT_CONNECTOR_TEST_HELM"); named != "" {
@@ -31,7 +32,9 @@ func helm(t *testing.T) string {
 // render is what the chart makes of a file of values.
 func render(t *testing.T, values string, more ...string) ([]object, string, error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), helm(t), append([]string{"template", "chat", chart, "--namespace", "whatsapp", "--kube-version", "1.35.0", "--values", values}, more...)...)
+	command := exec.CommandContext(t.Context(), helm(t),
+		append([]string{"template", "chat", chart, "--namespace", "whatsapp", "--kube-version", "1.35.0", "--values", values},
+			more...)...)
 	var wrong bytes.Buffer
 	command.Stderr = &wrong
 	out, err := command.Output()
@@ -123,7 +126,8 @@ func only(t *testing.T, objects []object, kinds ...string) object {
 	return found[0]
 }
 
-// What each file of values becomes is a configuration that the program takes, in a pod that may run under the level restricted.
+// What each file of values becomes is a configuration that the program takes, in a pod that may run under the level
+// restricted.
 func TestChart_Values(t *testing.T) {
 	files, err := filepath.Glob(chart + "/ci/*.yaml")
 	if err != nil || len(files) < 6 {
@@ -166,7 +170,8 @@ func wantRestricted(t *testing.T, p pod) {
 	if !p.SecurityContext.RunAsNonRoot || p.SecurityContext.SeccompProfile.Type != "RuntimeDefault" {
 		t.Errorf("the pod's security context is %+v", p.SecurityContext)
 	}
-	if p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken || p.EnableServiceLinks == nil || *p.EnableServiceLinks {
+	if p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken || p.EnableServiceLinks == nil ||
+		*p.EnableServiceLinks {
 		t.Error("a token or the links of services reach the pod")
 	}
 	if p.TerminationGracePeriodSeconds < 30 {
@@ -174,7 +179,8 @@ func wantRestricted(t *testing.T, p pod) {
 	}
 	for _, c := range p.Containers {
 		s := c.SecurityContext
-		if !s.ReadOnlyRootFilesystem || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" {
+		if !s.ReadOnlyRootFilesystem || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation ||
+			len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" {
 			t.Errorf("container %s: security context %+v", c.Name, s)
 		}
 		for _, mount := range c.VolumeMounts {
@@ -184,7 +190,8 @@ func wantRestricted(t *testing.T, p pod) {
 		}
 	}
 	c := p.Containers[0]
-	if c.LivenessProbe.HTTPGet.Path != "/healthz" || c.StartupProbe.HTTPGet.Path != "/healthz" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
+	if c.LivenessProbe.HTTPGet.Path != "/healthz" || c.StartupProbe.HTTPGet.Path != "/healthz" ||
+		c.ReadinessProbe.HTTPGet.Path != "/readyz" {
 		t.Errorf("the probes ask %+v %+v %+v", c.LivenessProbe, c.StartupProbe, c.ReadinessProbe)
 	}
 }
@@ -229,7 +236,10 @@ func TestChart_Checksum(t *testing.T) {
 
 // Only sinks that fence a second writer are rolled; the others' old pod ends first.
 func TestChart_Exchange(t *testing.T) {
-	for values, want := range map[string]string{"jetstream": "RollingUpdate", "kafka": "RollingUpdate", "file": "Recreate"} {
+	for values, want := range map[string]string{
+		"jetstream": "RollingUpdate", "kafka": "RollingUpdate",
+		"file": "Recreate",
+	} {
 		objects, wrong, err := render(t, chart+"/ci/"+values+".yaml")
 		if err != nil {
 			t.Fatal(wrong)
@@ -273,7 +283,8 @@ func TestChart_Lint(t *testing.T) {
 		t.Fatalf("found %d files of values: %v", len(files), err)
 	}
 	for _, file := range files {
-		if said, err := exec.CommandContext(t.Context(), helm(t), "lint", "--strict", chart, "--values", file).CombinedOutput(); err != nil {
+		if said, err := exec.CommandContext(t.Context(), helm(t), "lint", "--strict", chart, "--values",
+			file).CombinedOutput(); err != nil {
 			t.Errorf("%s: %s", file, said)
 		}
 	}

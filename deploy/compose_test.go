@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// Each connector of the compose file has a configuration that the program takes, mounted as a file where it looks for one: into a container
-// whose root is read-only nothing else can be put.
+// Each connector of the compose file has a configuration that the program takes, mounted as a file where it looks for
+// one: into a container whose root is read-only nothing else can be put.
 func TestCompose(t *testing.T) {
 	var compose struct {
 		Services map[string]struct {

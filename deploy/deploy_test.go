@@ -75,7 +75,8 @@ func TestAlerts_Runbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	headings := map[string]bool{}
-	for _, heading := range regexp.MustCompile(`(?m)^### (TwochatConnector\w+)$`).FindAllStringSubmatch(read(t, "README.md"), -1) {
+	for _, heading := range regexp.MustCompile(`(?m)^### (TwochatConnector\w+)$`).FindAllStringSubmatch(
+		read(t, "README.md"), -1) {
 		headings[heading[1]] = true
 	}
 	for _, group := range rules.Groups {
@@ -121,7 +122,10 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("the final stage has %s", instruction)
 		}
 	}
-	for _, wanted := range []string{"USER 65532:65532", "STOPSIGNAL SIGTERM", "image.title=", "image.source=", "image.version=", "image.licenses=\"Apache-2.0\""} {
+	for _, wanted := range []string{
+		"USER 65532:65532", "STOPSIGNAL SIGTERM", "image.title=", "image.source=",
+		"image.version=", "image.licenses=\"Apache-2.0\"",
+	} {
 		if !strings.Contains(final, wanted) {
 			t.Errorf("the final stage lacks %s", wanted)
 		}

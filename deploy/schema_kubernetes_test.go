@@ -38,10 +38,14 @@ func TestSchema_Kubernetes(t *testing.T) {
 	values := schemaOfValues(t)
 	c := comparison{t: t, ours: values.Definitions, theirs: api.Definitions, seen: map[string]bool{}}
 	for ours, theirs := range map[string]string{
-		"extraEnv": core + "EnvVar", "extraEnvFrom": core + "EnvFromSource", "extraVolumes": core + "Volume", "extraVolumeMounts": core + "VolumeMount",
-		"initContainers": core + "Container", "extraContainers": core + "Container", "tolerations": core + "Toleration", "affinity": core + "Affinity",
-		"topologySpreadConstraints": core + "TopologySpreadConstraint", "hostAliases": core + "HostAlias", "dnsConfig": core + "PodDNSConfig",
-		"podSecurityContext": core + "PodSecurityContext", "securityContext": core + "SecurityContext", "resources": core + "ResourceRequirements",
+		"extraEnv": core + "EnvVar", "extraEnvFrom": core + "EnvFromSource", "extraVolumes": core + "Volume",
+		"extraVolumeMounts": core + "VolumeMount",
+		"initContainers":    core + "Container", "extraContainers": core + "Container", "tolerations": core + "Toleration",
+		"affinity":                  core + "Affinity",
+		"topologySpreadConstraints": core + "TopologySpreadConstraint", "hostAliases": core + "HostAlias", "dnsConfig": core +
+			"PodDNSConfig",
+		"podSecurityContext": core + "PodSecurityContext", "securityContext": core + "SecurityContext", "resources": core +
+			"ResourceRequirements",
 		"imagePullSecrets": core + "LocalObjectReference",
 	} {
 		value := values.Properties[ours]
@@ -51,8 +55,10 @@ func TestSchema_Kubernetes(t *testing.T) {
 		c.compare(ours, value, apiType{Ref: "#/definitions/" + theirs})
 	}
 	policy := values.Properties["networkPolicy"].Properties
-	c.compare("networkPolicy.egress[]", policy["egress"].Items, apiType{Ref: "#/definitions/" + net + "NetworkPolicyEgressRule"})
-	c.compare("networkPolicy.ingressFrom[]", policy["ingressFrom"].Items, apiType{Ref: "#/definitions/" + net + "NetworkPolicyPeer"})
+	c.compare("networkPolicy.egress[]", policy["egress"].Items,
+		apiType{Ref: "#/definitions/" + net + "NetworkPolicyEgressRule"})
+	c.compare("networkPolicy.ingressFrom[]", policy["ingressFrom"].Items,
+		apiType{Ref: "#/definitions/" + net + "NetworkPolicyPeer"})
 	if c.looked < 60 {
 		t.Errorf("compared %d objects only", c.looked)
 	}

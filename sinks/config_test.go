@@ -20,7 +20,8 @@ func only(all sinks.Config, name string) sinks.Config {
 }
 
 func TestConfig_KnowsEverySink(t *testing.T) {
-	if got, want := sinks.Names(), []string{"jetstream", "kafka", "embedded", "nats", "file", "stdout"}; !slices.Equal(got, want) {
+	if got, want := sinks.Names(), []string{"jetstream", "kafka", "embedded", "nats", "file", "stdout"}; !slices.Equal(got,
+		want) {
 		t.Errorf("names are %v, want %v", got, want)
 	}
 	if got := sinks.Defaults().Chosen(); !slices.Equal(got, sinks.Names()) {
@@ -49,7 +50,10 @@ func TestDefaults_AreRight(t *testing.T) {
 }
 
 func TestOpen_Refuses(t *testing.T) {
-	logger, encoding := slog.New(slog.DiscardHandler), connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}
+	logger, encoding := slog.New(slog.DiscardHandler), connector.Encoding{
+		Mode:       connector.ModeStructured,
+		TypePrefix: "co.2chat.whatsapp",
+	}
 	for name, c := range map[string]sinks.Config{
 		"none": {},
 		"all":  sinks.Defaults(),
@@ -57,7 +61,8 @@ func TestOpen_Refuses(t *testing.T) {
 		"no brokers": only(sinks.Defaults(), "kafka"),
 		"no state":   only(sinks.Defaults(), "nats"),
 	} {
-		if sink, err := sinks.Open(c, encoding, logger); err == nil || sink != nil || !strings.HasPrefix(err.Error(), "open sink: ") {
+		if sink, err := sinks.Open(c, encoding, logger); err == nil || sink != nil ||
+			!strings.HasPrefix(err.Error(), "open sink: ") {
 			t.Errorf("%s: Open = %v, %v", name, sink, err)
 		}
 	}
@@ -66,7 +71,10 @@ func TestOpen_Refuses(t *testing.T) {
 // Every sink has a case in Open, and closes without having been used.
 func TestOpen_EverySink(t *testing.T) {
 	t.Chdir(t.TempDir())
-	logger, encoding := slog.New(slog.DiscardHandler), connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}
+	logger, encoding := slog.New(slog.DiscardHandler), connector.Encoding{
+		Mode:       connector.ModeStructured,
+		TypePrefix: "co.2chat.whatsapp",
+	}
 	all := sinks.Defaults()
 	all.Kafka.Brokers = []string{"127.0.0.1:1"}
 	all.Embedded.Listen = "127.0.0.1:0"

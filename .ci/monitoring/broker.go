@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// slowBroker stands before a NATS server and holds its messages back, JetStream's answers among them, as a server does whose disk is
-// slow. All else passes at once: such a server still answers pings.
+// slowBroker stands before a NATS server and holds its messages back, JetStream's answers among them, as a server does
+// whose disk is slow. All else passes at once: such a server still answers pings.
 type slowBroker struct {
 	delay atomic.Int64 // a time.Duration
 }

@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// wantPanels asks Prometheus each query of the dashboard as Grafana does where all namespaces and streams are chosen. None may err, and
-// each has to show something other than 0 in one of the failures, with the labels that its legend names.
+// wantPanels asks Prometheus each query of the dashboard as Grafana does where all namespaces and streams are chosen.
+// None may err, and each has to show something other than 0 in one of the failures, with the labels that its legend
+// names.
 func (p *prometheus) wantPanels(ctx context.Context, path string) error {
 	var board struct {
 		Panels []struct {
@@ -57,7 +58,8 @@ func (p *prometheus) wantPanels(ctx context.Context, path string) error {
 // wantAllAsked wants each metric of the connector's in some query.
 func (p *prometheus) wantAllAsked(ctx context.Context, asked string) error {
 	var names []string
-	if err := p.ask(ctx, "/api/v1/label/__name__/values", url.Values{"match[]": {`{__name__=~"twochat_connector_.+"}`}}, &names); err != nil {
+	if err := p.ask(ctx, "/api/v1/label/__name__/values", url.Values{"match[]": {`{__name__=~"twochat_connector_.+"}`}},
+		&names); err != nil {
 		return err
 	}
 	var errs []error
@@ -111,7 +113,8 @@ func (p *prometheus) wantChoice(ctx context.Context, definition string) error {
 		return fmt.Errorf("it is no label_values: %s", definition)
 	}
 	var values []string
-	if err := p.ask(ctx, "/api/v1/label/"+parts[2]+"/values", url.Values{"match[]": {chosen(parts[1])}}, &values); err != nil {
+	if err := p.ask(ctx, "/api/v1/label/"+parts[2]+"/values", url.Values{"match[]": {chosen(parts[1])}},
+		&values); err != nil {
 		return err
 	}
 	if len(values) == 0 {

@@ -23,7 +23,8 @@ type failure struct {
 	slowly bool
 	// look is for how long it is looked at; apart unless set.
 	look time.Duration
-	// shows is a line of the metrics, of all copies together, that says that it was noticed; none where nothing answers any more.
+	// shows is a line of the metrics, of all copies together, that says that it was noticed; none where nothing answers
+	// any more.
 	shows string
 	fires []string
 }
@@ -52,11 +53,18 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorCreditsLow"},
 	},
 	{
-		name: "dead broker", happen: func(s *stage) error { s.nats.kill(); s.fake.Insert("", 5); return nil }, shows: state("no_sink"),
+		name: "dead broker", happen: func(s *stage) error {
+			s.nats.kill()
+			s.fake.Insert("", 5)
+			return nil
+		}, shows: state("no_sink"),
 		fires: []string{"TwochatConnectorNothingArrives", "TwochatConnectorSinkDown"},
 	},
 	{
-		name: "deleted log", happen: func(s *stage) error { defer s.fake.Insert("", 5); return s.deleteStream() }, shows: state("refused"),
+		name: "deleted log", happen: func(s *stage) error {
+			defer s.fake.Insert("", 5)
+			return s.deleteStream()
+		}, shows: state("refused"),
 		fires: []string{"TwochatConnectorNothingArrives", "TwochatConnectorStopped"},
 	},
 	{
@@ -65,7 +73,8 @@ var failures = []failure{
 		shows: `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`,
 	},
 	{
-		// Messages are further apart than the one that stands by waits for the other, five polls; no budget makes them longer.
+		// Messages are further apart than the one that stands by waits for the other, five polls; no budget makes them
+		// longer.
 		name: "a second copy of a quiet stream", fake: func(o *twochattest.Options) { o.Credits = 1_000_000_000 },
 		poll: ", monthly_credits: 1000000000", happen: func(s *stage) error { return s.second(8 * time.Second) },
 		shows: `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`, look: 45 * time.Second,
@@ -92,13 +101,21 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorListDoubtful", "TwochatConnectorNothingArrives"},
 	},
 	{
-		name: "changed API", happen: func(s *stage) error { s.broken(twochattest.Fault{Kind: twochattest.KindHTML}); return nil }, shows: state("no_source"),
+		name: "changed API", happen: func(s *stage) error {
+			s.broken(twochattest.Fault{Kind: twochattest.KindHTML})
+			return nil
+		}, shows: state("no_source"),
 		fires: []string{"TwochatConnectorApiChanged", "TwochatConnectorNothingArrives", "TwochatConnectorSourceDown"},
 	},
 	{
-		name: "2Chat down in a backlog", fake: func(o *twochattest.Options) { o.History, o.Latency = 300_000, 20*time.Millisecond },
-		ready:  `twochat_connector_backlog_page{stream="shop"} 1`,
-		happen: func(s *stage) error { s.broken(twochattest.Status(503, twochattest.BodyHTML)); return nil }, shows: state("no_source"),
+		name: "2Chat down in a backlog", fake: func(o *twochattest.Options) {
+			o.History, o.Latency = 300_000, 20*time.Millisecond
+		},
+		ready: `twochat_connector_backlog_page{stream="shop"} 1`,
+		happen: func(s *stage) error {
+			s.broken(twochattest.Status(503, twochattest.BodyHTML))
+			return nil
+		}, shows: state("no_source"),
 		fires: []string{"TwochatConnectorBacklogStuck", "TwochatConnectorNothingArrives", "TwochatConnectorSourceDown"},
 	},
 	{
@@ -109,7 +126,10 @@ var failures = []failure{
 		}, shows: `twochat_connector_messages_total{result="rejected",stream="shop"} 1`,
 		fires: []string{"TwochatConnectorPutAside"},
 	},
-	{name: "ended connector", happen: func(s *stage) error { s.copies[0].kill(); return nil }, fires: []string{"TwochatConnectorDown"}},
+	{name: "ended connector", happen: func(s *stage) error {
+		s.copies[0].kill()
+		return nil
+	}, fires: []string{"TwochatConnectorDown"}},
 }
 
 func nothing(*stage) error { return nil }
@@ -141,8 +161,8 @@ func (s *stage) flow(every time.Duration) {
 	}()
 }
 
-// restless lets more come in at once than a page shows, and then takes one of those away for each that comes in, many times while a page
-// is asked for: no walk can be sure that nothing slipped from page to page before it was read.
+// restless lets more come in at once than a page shows, and then takes one of those away for each that comes in, many
+// times while a page is asked for: no walk can be sure that nothing slipped from page to page before it was read.
 func (s *stage) restless() error {
 	s.fake.Insert("", 150)
 	go func() {

@@ -1,6 +1,7 @@
-// Command monitoring makes the alert rules fire by real failures, and the dashboard's panels show them. It lets the built connector run
-// into each failure. A Prometheus scrapes it meanwhile: no rule and no panel may err there, and each panel has to show something. What the
-// connector shows is then laid out over two hours, and promtool says which alerts fire.
+// Command monitoring makes the alert rules fire by real failures, and the dashboard's panels show them. It lets the
+// built connector run into each failure. A Prometheus scrapes it meanwhile: no rule and no panel may err there, and
+// each panel has to show something. What the connector shows is then laid out over two hours, and promtool says which
+// alerts fire.
 //
 //	go run ./.ci/monitoring CONNECTOR NATS-SERVER             all failures
 //	go run ./.ci/monitoring CONNECTOR NATS-SERVER "dead"      those with this in their name, and the alerts alone
@@ -91,7 +92,8 @@ func watch(ctx context.Context, args []string) error {
 	if !whole {
 		return p.wantAlerts(ctx, scratch, recordings)
 	}
-	return errors.Join(p.prometheus.wantRules(ctx), p.prometheus.wantPanels(ctx, p.dashboard), p.wantAlerts(ctx, scratch, recordings), p.wantAllFired())
+	return errors.Join(p.prometheus.wantRules(ctx), p.prometheus.wantPanels(ctx, p.dashboard),
+		p.wantAlerts(ctx, scratch, recordings), p.wantAllFired())
 }
 
 // wantAlerts has promtool say which alerts each failure fires.

@@ -34,7 +34,8 @@ func startPrometheus(ctx context.Context, folder, rules string, address string, 
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	server, err := begin(ctx, folder, "prometheus", "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(folder, "tsdb"),
+	server, err := begin(ctx, folder, "prometheus", "prometheus", "--config.file="+config, "--storage.tsdb.path="+
+		filepath.Join(folder, "tsdb"),
 		"--web.listen-address="+address, "--log.level=warn")
 	if err != nil {
 		return nil, err

@@ -37,14 +37,15 @@ func (s *sample) String() string {
 // recording is what each instance shows, in the order in which they were started.
 type recording []*shown
 
-// shown is what an instance shows before a failure, when it was noticed, and a while later. There is nothing before of one that is started
-// then, and nothing but that of one that answers no more.
+// shown is what an instance shows before a failure, when it was noticed, and a while later. There is nothing before of
+// one that is started then, and nothing but that of one that answers no more.
 type shown struct{ before, noticed, later *sample }
 
 // calm is how many minutes of the two hours all was well, and failing how many follow.
 const calm, failing = 10, 110
 
-// layOut writes two hours of each series for promtool, a value a minute: as before the failure, and then as it left them.
+// layOut writes two hours of each series for promtool, a value a minute: as before the failure, and then as it left
+// them.
 func (r recording) layOut() string {
 	var out strings.Builder
 	for i, s := range r {

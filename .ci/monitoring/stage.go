@@ -57,7 +57,8 @@ func (p *programs) record(ctx context.Context, folder, adminPort string, f failu
 		return nil, err
 	}
 	s := &stage{ctx: ctx, connector: p.connector, folder: folder, fake: fake, natsPort: natsPort, ports: &p.ports}
-	if s.nats, err = begin(ctx, folder, "nats", p.natsServer, "-a", "127.0.0.1", "-p", s.natsPort, "-js", "-sd", filepath.Join(folder, "js")); err != nil {
+	if s.nats, err = begin(ctx, folder, "nats", p.natsServer, "-a", "127.0.0.1", "-p", s.natsPort, "-js", "-sd",
+		filepath.Join(folder, "js")); err != nil {
 		return nil, err
 	}
 	defer s.nats.kill()

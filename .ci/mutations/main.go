@@ -1,12 +1,13 @@
-// Command mutations puts faults into the code, one at a time, and wants each to be found by the test that it names. The faults
-// are listed in the *.mut files beside it: by hand, as each stands for a rule that somebody could lose.
+// Command mutations puts faults into the code, one at a time, and wants each to be found by the test that it names. The
+// faults are listed in the *.mut files beside it: by hand, as each stands for a rule that somebody could lose.
 //
 //	go run ./.ci/mutations                     all of them
 //	go run ./.ci/mutations -file kafka.mut     those of one file
 //	go run ./.ci/mutations -sample 30          so many, drawn by a seed that is printed
 //	go run ./.ci/mutations -build              whether all of them fit the code and build, without a test
 //
-// It ends with 1 where less than the share of -want is found. An entry that does not fit the code any more is named and counts as not found.
+// It ends with 1 where less than the share of -want is found. An entry that does not fit the code any more is named and
+// counts as not found.
 package main
 
 import (
@@ -241,7 +242,8 @@ func builds(ctx context.Context, m mutation, overlay string) (outcome, string) {
 	if filepath.Ext(m.file) != ".go" {
 		return found, ""
 	}
-	out, err := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", os.DevNull, "./"+filepath.Dir(m.file)).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", os.DevNull,
+		"./"+filepath.Dir(m.file)).CombinedOutput()
 	if err != nil {
 		return broken, string(out)
 	}

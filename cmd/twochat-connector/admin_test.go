@@ -38,17 +38,22 @@ func TestAdmin_OfARunningInstance(t *testing.T) {
 		}
 		return current.Streams[0].Certified == 120
 	})
-	if s := current.Streams[0]; s.Stream != "support" || s.State != poller.StateLive || !s.Owned || s.Sequence != 120 || s.Trouble != "" || !current.Ready || !current.Healthy {
+	if s := current.Streams[0]; s.Stream != "support" || s.State != poller.StateLive || !s.Owned || s.Sequence != 120 ||
+		s.Trouble != "" || !current.Ready || !current.Healthy {
 		t.Errorf("status is %+v", current)
 	}
-	if a := current.Account; a == nil || a.CallsAllowed != 500_000 || current.RequestsPerMinute != 600_000 || !current.Sink.Checked || current.Sink.Kind != "file" {
+	if a := current.Account; a == nil || a.CallsAllowed != 500_000 || current.RequestsPerMinute != 600_000 ||
+		!current.Sink.Checked || current.Sink.Kind != "file" {
 		t.Errorf("status is %+v", current)
 	}
 	_, metrics := get(t, admin+"/metrics")
-	clitest.WantText(t, "metrics", metrics, "twochat_connector_build_info{", "go_goroutines ", "process_start_time_seconds ", `twochat_connector_messages_total{result="delivered",stream="support"} 120`,
-		`twochat_connector_log_sequence{stream="support"} 120`, `twochat_connector_stream_state{state="live",stream="support"} 1`)
+	clitest.WantText(t, "metrics", metrics, "twochat_connector_build_info{", "go_goroutines ",
+		"process_start_time_seconds ", `twochat_connector_messages_total{result="delivered",stream="support"} 120`,
+		`twochat_connector_log_sequence{stream="support"} 120`,
+		`twochat_connector_stream_state{state="live",stream="support"} 1`)
 	_, page := get(t, admin+"/")
-	clitest.WantText(t, "the page", page, "<strong>support</strong>", "All streams are as they should be", "Each message stands in the file once", `http-equiv="refresh"`)
+	clitest.WantText(t, "the page", page, "<strong>support</strong>", "All streams are as they should be",
+		"Each message stands in the file once", `http-equiv="refresh"`)
 	if strings.Contains(page, "http://") || strings.Contains(page, "https://") {
 		t.Error("the page needs something from elsewhere")
 	}
@@ -103,7 +108,8 @@ func TestMetrics_OfMonitoringExist(t *testing.T) {
 				continue // a folder
 			}
 			for _, named := range regexp.MustCompile(`\btwochat_connector_[a-z_]+[a-z]`).FindAllString(string(content), -1) {
-				if !slices.Contains(known, named) && !slices.Contains(known, regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(named, "")) {
+				if !slices.Contains(known, named) &&
+					!slices.Contains(known, regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(named, "")) {
 					t.Errorf("%s names %s, which there is not", file, named)
 				}
 			}

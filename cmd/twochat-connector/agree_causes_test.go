@@ -66,7 +66,8 @@ func agreeOnCauses(t *testing.T) []agreement {
 	old, oldKey := selfSigned(t, time.Now().Add(-48*time.Hour))
 	plain := natsAt(t, "jetstream { store_dir: STORE }")
 	secure := natsAt(t, "jetstream { store_dir: STORE }\ntls { cert_file: '"+cert+"', key_file: '"+key+"' }")
-	mutual := natsAt(t, "jetstream { store_dir: STORE }\ntls { cert_file: '"+cert+"', key_file: '"+key+"', ca_file: '"+cert+"', verify: true }")
+	mutual := natsAt(t, "jetstream { store_dir: STORE }\ntls { cert_file: '"+cert+"', key_file: '"+key+"', ca_file: '"+
+		cert+"', verify: true }")
 	expired := natsAt(t, "jetstream { store_dir: STORE }\ntls { cert_file: '"+old+"', key_file: '"+oldKey+"' }")
 	locked := natsAt(t, "jetstream { store_dir: STORE }\nauthorization { token: other }")
 	_, kafka := fakeKafka(t)

@@ -44,12 +44,17 @@ func agreeOnFiles() []agreement {
 	}
 	return []agreement{
 		{"folder that cannot be made", false, func(s *setup) { s.sink = "file: { path: /proc/nowhere/events.jsonl }" }},
-		{"folder that is a file", false, func(s *setup) { s.sink = "file: { path: " + filepath.Join(s.dir, "key", "events.jsonl") + " }" }},
+		{"folder that is a file", false, func(s *setup) {
+			s.sink = "file: { path: " + filepath.Join(s.dir, "key", "events.jsonl") + " }"
+		}},
 		{"file that is a folder", false, func(s *setup) { s.sink = "file: { path: " + s.dir + " }" }},
 		{"file of somebody else's", false, overwrite("events.jsonl", "hello\n")},
 		{"checkpoints' folder that is a file", false, overwrite("events.jsonl.checkpoint", "")},
 		after("file as it was left", true, func(*setup) {}),
-		after("file, other base URL", false, func(s *setup) { s.change("127.0.0.1", "localhost"); s.change("'localhost:0'", "'127.0.0.1:0'") }),
+		after("file, other base URL", false, func(s *setup) {
+			s.change("127.0.0.1", "localhost")
+			s.change("'localhost:0'", "'127.0.0.1:0'")
+		}),
 		after("file, other list", false, anotherList),
 		after("file, other name", false, anotherName),
 		after("file, other privacy", false, func(s *setup) { s.change("admin:", "privacy: { identifiers: clear }\nadmin:") }),
@@ -133,9 +138,15 @@ func agreeOnNATS(t *testing.T) []agreement {
 		t.Fatal(err)
 	}
 	for _, c := range []jetstream.StreamConfig{
-		{Name: "MEMORY", Subjects: []string{"memory.>", "memory-checkpoint.*", "memory-quarantine.*"}, Storage: jetstream.MemoryStorage, AllowAtomicPublish: true},
+		{
+			Name: "MEMORY", Subjects: []string{"memory.>", "memory-checkpoint.*", "memory-quarantine.*"},
+			Storage: jetstream.MemoryStorage, AllowAtomicPublish: true,
+		},
 		{Name: "TAKEN", Subjects: []string{"taken.>"}},
-		{Name: "OLD", Subjects: []string{"old.>", "old-checkpoint.*", "old-quarantine.*"}, AllowAtomicPublish: true, MaxMsgs: 10, Discard: jetstream.DiscardOld},
+		{
+			Name: "OLD", Subjects: []string{"old.>", "old-checkpoint.*", "old-quarantine.*"}, AllowAtomicPublish: true,
+			MaxMsgs: 10, Discard: jetstream.DiscardOld,
+		},
 	} {
 		if _, err := js.CreateStream(t.Context(), c); err != nil {
 			t.Fatal(err)
@@ -182,7 +193,8 @@ func agreeOnNATS(t *testing.T) []agreement {
 		{"embedded as it was left", true, then(embedded, func(*setup) {})},
 		{"embedded, other list", false, then(embedded, anotherList)},
 		{"embedded, address taken", false, func(s *setup) {
-			s.sink = "embedded: { listen: '" + strings.TrimPrefix(plain, "nats://") + "', dir: " + filepath.Join(s.dir, "data") + " }"
+			s.sink = "embedded: { listen: '" + strings.TrimPrefix(plain, "nats://") + "', dir: " + filepath.Join(s.dir, "data") +
+				" }"
 		}},
 		{"embedded, folder that cannot be made", false, func(s *setup) {
 			s.sink = "embedded: { listen: '" + clitest.ClosedPort(s.t) + "', dir: /proc/nowhere/data }"
@@ -193,7 +205,8 @@ func agreeOnNATS(t *testing.T) []agreement {
 // fakeKafka is a Kafka in this process.
 func fakeKafka(t *testing.T) (*kfake.Cluster, string) {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"}))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +245,15 @@ func agreeOnKafka(t *testing.T) []agreement {
 		{"Kafka, topics to be made", true, sink(address, "made", ", create: true")},
 		{"Kafka not there", false, func(s *setup) { sink(clitest.ClosedPort(s.t), "made", ", create: true")(s) }},
 		{"Kafka under a name that does not resolve", false, sink(hiddenAddress, "made", ", create: true")},
-		{"Kafka, other list", false, func(s *setup) { sink(address, "list", ", create: true")(s); s.runOnce(); anotherList(s) }},
-		{"Kafka, other name", false, func(s *setup) { sink(address, "name", ", create: true")(s); s.runOnce(); anotherName(s) }},
+		{"Kafka, other list", false, func(s *setup) {
+			sink(address, "list", ", create: true")(s)
+			s.runOnce()
+			anotherList(s)
+		}},
+		{"Kafka, other name", false, func(s *setup) {
+			sink(address, "name", ", create: true")(s)
+			s.runOnce()
+			anotherName(s)
+		}},
 	}
 }

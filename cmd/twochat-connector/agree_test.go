@@ -79,7 +79,8 @@ func (s *setup) command(ctx context.Context, args ...string) *running {
 	ctx, r.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(r.ended)
-		r.code = run(ctx, &cli.Program{Env: s.env, In: strings.NewReader(""), Out: &r.out, Err: &r.err, StandardLog: s.hear}, args)
+		r.code = run(ctx, &cli.Program{Env: s.env, In: strings.NewReader(""), Out: &r.out, Err: &r.err, StandardLog: s.hear},
+			args)
 	}()
 	return r
 }
@@ -259,7 +260,8 @@ func agreeOnConfiguration() []agreement {
 		{"well", true, func(*setup) {}},
 		changed("unknown key", "start:", "starts:"),
 		changed("no stream", "[{ number: \""+twochattest.DefaultNumber+"\", name: support }]", "[]"),
-		changed("overlapping streams", "name: support }]", "name: support }, { number: \""+twochattest.DefaultNumber+"\", remote: \"+15550100777\", name: other }]"),
+		changed("overlapping streams", "name: support }]", "name: support }, { number: \""+twochattest.DefaultNumber+
+			"\", remote: \"+15550100777\", name: other }]"),
 		changed("number without plus", "\"+1555", "\"1555"),
 		changed("clear text to 2Chat", "base_url: http://127.0.0.1", "base_url: http://192.0.2.1"),
 		changed("small memory", "admin:", "seen: { capacity: 10 }\nadmin:"),
@@ -267,7 +269,8 @@ func agreeOnConfiguration() []agreement {
 		changed("admin address of nobody", "127.0.0.1:0", "192.0.2.1:0"),
 		changed("admin name of nobody", "127.0.0.1:0", "nobody.invalid:0"),
 		changed("two sinks", "sink:\n", "sink:\n  stdout: {}\n"),
-		changed("one broker with credentials in clear", "sink:\n", "sink:\n  kafka: { brokers: ['192.0.2.1:9092'], sasl: { mechanism: plain, username: u, password_file: key } }\nx:\n"),
+		changed("one broker with credentials in clear", "sink:\n",
+			"sink:\n  kafka: { brokers: ['192.0.2.1:9092'], sasl: { mechanism: plain, username: u, password_file: key } }\nx:\n"),
 		{"no file", false, func(s *setup) { s.text = " " }},
 		{"admin address in use", false, func(s *setup) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -284,7 +287,10 @@ func agreeOnConfiguration() []agreement {
 		{"key from Windows", true, func(s *setup) { s.put("key", "\xef\xbb\xbf"+testKey+"\r\n") }},
 		{"key in UTF-16 without a mark", false, func(s *setup) { s.put("key", "U\x00A\x00") }},
 		{"folder for a key file", false, func(s *setup) { s.change(filepath.Join(s.dir, "key"), s.dir) }},
-		{"key in the environment", true, func(s *setup) { s.env = []string{"TWOCHAT_API_KEY=" + testKey + "\n"}; s.put("key", "") }},
+		{"key in the environment", true, func(s *setup) {
+			s.env = []string{"TWOCHAT_API_KEY=" + testKey + "\n"}
+			s.put("key", "")
+		}},
 		{"short privacy key", false, func(s *setup) {
 			s.put("secret", "short")
 			s.change("admin:", "privacy: { identifiers: pseudonymous, key_file: "+filepath.Join(s.dir, "secret")+" }\nadmin:")
@@ -335,7 +341,9 @@ func agreeOnAPI() []agreement {
 		answering("server broken", false, says(503, detail), nil),
 		answering("web pages", false, says(200, "<html></html>"), nil),
 		answering("another API", false, says(200, `{"success":true,"page_number":7,"messages":[]}`), says(404, detail)),
-		answering("redirects", false, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, nil),
+		answering("redirects", false, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		}, nil),
 		answering("too many requests for ever", false, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "600")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -343,7 +351,8 @@ func agreeOnAPI() []agreement {
 		answering("no word of the account", true, nil, says(404, detail)),
 		answering("the account's word broken", true, nil, says(500, "")),
 		answering("the account's word forbidden", true, nil, says(403, detail)),
-		answering("account blocked", false, nil, says(200, `{"success":true,"account":{"blocked":true},"limits":{},"usage":{}}`)),
+		answering("account blocked", false, nil,
+			says(200, `{"success":true,"account":{"blocked":true},"limits":{},"usage":{}}`)),
 		{"nobody at the API's address", false, func(s *setup) { s.api = "http://" + clitest.ClosedPort(s.t) }},
 		{"an address that only accepts", false, func(s *setup) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,8 +15,8 @@ import (
 
 const aboutBackfill = `
 Delivers what a stream's first start left out: the messages that were listed before it. They go into a stream of their own,
-NAME-history, with its own source, sequence and checkpoint, oldest first within each chat, each once. ` + "`run`" + ` may go on meanwhile, in
-another process; no message comes into both streams.
+NAME-history, with its own source, sequence and checkpoint, oldest first within each chat, each once.
+` + "`run`" + ` may go on meanwhile, in another process; no message comes into both streams.
 
 It ends when all of it is in the sink. It may be stopped at any time: the same command goes on where it was. Each page of 100
 messages costs between one call, while nothing comes in, and about seven, while the list never rests; each call costs a credit.
@@ -64,23 +64,27 @@ type backfillFlags struct {
 }
 
 func (f *backfillFlags) add(flags *flag.FlagSet) {
-	flags.StringVar(&f.stream, "stream", "", "`name` of the stream whose history is wanted; may be left out where there is only one")
+	flags.StringVar(&f.stream, "stream", "",
+		"`name` of the stream whose history is wanted; may be left out where there is only one")
 	flags.BoolVar(&f.all, "all", false, "all that is listed")
-	flags.StringVar(&f.since, "since", "", "only what is not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
+	flags.StringVar(&f.since, "since", "",
+		"only what is not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
 	flags.BoolVar(&f.dry, "dry-run", false, "say how much it is and what it costs, and write nothing")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 }
 
 func (f *backfillFlags) start(now time.Time) (connector.Start, error) {
 	if f.all == (f.since != "") {
-		return connector.Start{}, cli.Usage("expected either --all or --since with an age (720h) or a time (2026-01-31T00:00:00Z)")
+		return connector.Start{}, cli.Usage(
+			"expected either --all or --since with an age (720h) or a time (2026-01-31T00:00:00Z)")
 	}
 	if f.all {
 		return connector.Start{Beginning: true}, nil
 	}
 	start, err := config.ParseStart(f.since)
 	if err != nil || start.Mode != config.StartAge && start.Mode != config.StartTime {
-		return connector.Start{}, cli.Usage("flag --since: expected an age such as 720h, or a time such as 2026-01-31T00:00:00Z")
+		return connector.Start{}, cli.Usage(
+			"flag --since: expected an age such as 720h, or a time such as 2026-01-31T00:00:00Z")
 	}
 	return start.At(now), nil
 }
@@ -98,5 +102,6 @@ func streamNamed(c *config.Config, name string) (connector.Stream, error) {
 	for i := range streams {
 		names[i] = streams[i].Name
 	}
-	return connector.Stream{}, cli.Usage("flag --stream: expected the name of a configured stream: %s", strings.Join(names, ", "))
+	return connector.Stream{}, cli.Usage("flag --stream: expected the name of a configured stream: %s",
+		strings.Join(names, ", "))
 }

@@ -34,7 +34,9 @@ func backfillBeside(t *testing.T, binary string, p place) {
 	r.start(t, 0)
 	// Before that nothing says where the history ends. How often pages were asked for does not tell: a busy machine asks
 	// for the first one twice.
-	if !eventually(t.Context(), 60*time.Second, func() bool { return strings.Contains(tail(r.seats[0].log, 50), `"state":"live"`) }) {
+	if !eventually(t.Context(), 60*time.Second, func() bool {
+		return strings.Contains(tail(r.seats[0].log, 50), `"state":"live"`)
+	}) {
 		t.Fatal("the live stream does not start")
 	}
 
@@ -45,13 +47,16 @@ func backfillBeside(t *testing.T, binary string, p place) {
 		}
 	})
 	begin := func() *process {
-		return launch(t, log, []string{"TWOCHAT_API_KEY=test"}, binary, "backfill", "--config", r.config, "--stream", live, "--all", "--json")
+		return launch(t, log, []string{"TWOCHAT_API_KEY=test"}, binary, "backfill", "--config", r.config, "--stream", live,
+			"--all", "--json")
 	}
 	kills := 0
 	for range 5 {
 		backfill := begin()
 		goal := r.fake.PageRequests(number) + 25 + rng.IntN(70)
-		if !eventually(t.Context(), 60*time.Second, func() bool { return !backfill.running() || r.fake.PageRequests(number) >= goal }) {
+		if !eventually(t.Context(), 60*time.Second, func() bool {
+			return !backfill.running() || r.fake.PageRequests(number) >= goal
+		}) {
 			t.Fatal("the backfill does not read")
 		}
 		if backfill.running() {
@@ -199,7 +204,8 @@ type fakeKafkaPlace struct{ *kafkaPlace }
 
 func newFakeKafkaPlace(t *testing.T) fakeKafkaPlace {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "default.replication.factor": "1"}))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "default.replication.factor": "1"}))
 	if err != nil {
 		t.Fatal(err)
 	}

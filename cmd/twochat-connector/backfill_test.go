@@ -46,7 +46,10 @@ func readStream(t *testing.T, server, stream string, want int) []stored {
 	t.Helper()
 	c := *sinks.Defaults().JetStream
 	c.URL = server
-	sink, err := sinks.Open(sinks.Config{JetStream: &c}, connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}, cli.QuietLogger())
+	sink, err := sinks.Open(sinks.Config{JetStream: &c}, connector.Encoding{
+		Mode:       connector.ModeStructured,
+		TypePrefix: "co.2chat.whatsapp",
+	}, cli.QuietLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +100,10 @@ func result(t *testing.T, out string) backfill.Summary {
 // Each message stands once, in the live stream or in its history, though the list moves while both are read.
 func TestBackfill_BesideALiveRun(t *testing.T) {
 	noLeaks(t)
-	fake, api := fakeAPI(t, twochattest.Options{Seed: 3, History: 3000, Drift: twochattest.Drift{Inserts: .2, Bursts: .004, BurstMax: 250}})
+	fake, api := fakeAPI(t, twochattest.Options{Seed: 3, History: 3000, Drift: twochattest.Drift{
+		Inserts: .2, Bursts: .004,
+		BurstMax: 250,
+	}})
 	path, server := historyConfig(t, api)
 	live := liveStream(t, path)
 
@@ -113,7 +119,8 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 	// Again: there is nothing more.
 	code, out, _ = finish(t, "backfill", "--config", path, "--all", "--json")
 	wantCode(t, code, 0)
-	if again := result(t, out); !again.Done || again.Delivered != 0 || again.Messages != s.Messages || again.Calls > 20+s.Calls/2 {
+	if again := result(t, out); !again.Done || again.Delivered != 0 || again.Messages != s.Messages ||
+		again.Calls > 20+s.Calls/2 {
 		t.Errorf("again: %+v", again)
 	}
 
@@ -126,7 +133,8 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 		var report struct {
 			Streams []struct{ Sequence uint64 }
 		}
-		return json.Unmarshal([]byte(body), &report) == nil && len(report.Streams) == 1 && int(report.Streams[0].Sequence) >= want
+		return json.Unmarshal([]byte(body), &report) == nil && len(report.Streams) == 1 &&
+			int(report.Streams[0].Sequence) >= want
 	})
 	wantCode(t, live.end(), 0)
 	truth = fake.Truth("") // what was served last is noted by now
@@ -143,7 +151,10 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		sequence++
-		check.See(twochattest.Event{ID: event.ID, Sequence: sequence, Late: event.Late, Data: event.Data, Chat: event.Subject})
+		check.See(twochattest.Event{
+			ID: event.ID, Sequence: sequence, Late: event.Late, Data: event.Data,
+			Chat: event.Subject,
+		})
 	}
 	for _, m := range truth {
 		tokens[m.UUID] = m.Chat
@@ -362,7 +373,8 @@ func TestBackfill_LeavesTheReserve(t *testing.T) {
 	replace(t, path, "monthly_credits: 1000000000", fmt.Sprint("monthly_credits: ", budget))
 	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	clitest.WantText(t, "error", errOut, "no more is left than the reserve of 2", "raise poll.monthly_credits", "may not do for all of the history")
+	clitest.WantText(t, "error", errOut, "no more is left than the reserve of 2", "raise poll.monthly_credits",
+		"may not do for all of the history")
 	if left := budget - fake.Requests(); left < 2 || left > 4 {
 		t.Errorf("%d calls are left of the budget, want the reserve of 2", left)
 	}

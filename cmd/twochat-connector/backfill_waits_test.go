@@ -28,7 +28,9 @@ func TestBackfill_WaitsForCredits(t *testing.T) {
 		t.Run(row.what, func(t *testing.T) {
 			fake.SetCredits(fake.Requests() + row.credits)
 			r := start(t, append([]string{"backfill", "--config", path, "--all"}, row.args...)...)
-			until(t, "it waits for credits", func() bool { return strings.Contains(r.err.String(), "waits for credits") || isEnded(r) })
+			until(t, "it waits for credits", func() bool {
+				return strings.Contains(r.err.String(), "waits for credits") || isEnded(r)
+			})
 			if isEnded(r) {
 				t.Fatal("it ended")
 			}
@@ -52,7 +54,8 @@ func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
 	path, _ := historyConfig(t, api)
 	liveStream(t, path).end()
 	for name, fault := range map[string]twochattest.Fault{
-		"key (HTTP 401)": twochattest.Status(401, ""), "key (HTTP 403)": twochattest.Status(403, ""), "number (HTTP 404)": twochattest.Status(404, ""),
+		"key (HTTP 401)": twochattest.Status(401, ""), "key (HTTP 403)": twochattest.Status(403, ""),
+		"number (HTTP 404)": twochattest.Status(404, ""),
 	} {
 		for _, more := range [][]string{nil, {"--dry-run"}} {
 			fake.Next(fault)

@@ -74,7 +74,10 @@ func runBacklog(b *testing.B, baseURL string, sink sinks.Config) (spent, int64) 
 // download of the same pages, as many in flight, and the bare asynchronous publish of the same messages to the same
 // server.
 func BenchmarkBacklogJetStream(b *testing.B) {
-	api, _ := child(b, "2chat", apiRole{Numbers: []string{benchNumber(0)}, History: backlogMessages, Latency: backlogLatency})
+	api, _ := child(b, "2chat", apiRole{
+		Numbers: []string{benchNumber(0)}, History: backlogMessages,
+		Latency: backlogLatency,
+	})
 	var r runs
 	for b.Loop() {
 		url, end := child(b, "nats", natsRole{Dir: b.TempDir()})
@@ -104,7 +107,10 @@ func publishAgain(b *testing.B, url, stream, subject string) time.Duration {
 		b.Fatal(err)
 	}
 	messages := storedEvents(ctx, b, js, stream, subject)
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "YARDSTICK", Subjects: []string{"yardstick.>"}}); err != nil {
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:     "YARDSTICK",
+		Subjects: []string{"yardstick.>"},
+	}); err != nil {
 		b.Fatal(err)
 	}
 	for _, m := range messages {
@@ -135,7 +141,8 @@ func publishAgain(b *testing.B, url, stream, subject string) time.Duration {
 // storedEvents reads the events of a stream, and demands that there are as many as there were messages.
 func storedEvents(ctx context.Context, b *testing.B, js jetstream.JetStream, stream, subject string) []*natsgo.Msg {
 	b.Helper()
-	consumer, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject + ".>"}})
+	consumer, err := js.OrderedConsumer(ctx, stream,
+		jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject + ".>"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -112,7 +112,8 @@ func play(role string) error {
 		}
 		url = "http://" + listener.Addr().String()
 		s := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: &pollLog{next: twochattest.New(twochattest.Options{
-			Numbers: r.Numbers, History: r.History, HistoryStep: time.Minute, Latency: r.Latency, RequestsPerMinute: 1_000_000, Credits: 1_000_000_000,
+			Numbers: r.Numbers, History: r.History, HistoryStep: time.Minute, Latency: r.Latency, RequestsPerMinute: 1_000_000,
+			Credits: 1_000_000_000,
 		})}}
 		go func() { log.Fatal(s.Serve(listener)) }()
 	case "nats":
@@ -120,7 +121,10 @@ func play(role string) error {
 		if err := json.Unmarshal([]byte(settings), &r); err != nil {
 			return err
 		}
-		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: r.Dir, NoSigs: true, NoLog: true})
+		s, err := server.NewServer(&server.Options{
+			Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true,
+			StoreDir: r.Dir, NoSigs: true, NoLog: true,
+		})
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,10 @@ func BenchmarkBacklogKafka(b *testing.B) {
 		b.Skip("BenchmarkBacklogKafka needs a real Kafka: set TWOCHAT_CONNECTOR_TEST_KAFKA to a version, such as 4.1.0, or a folder with its jars")
 	}
 	address := benchKafka(b, jars)
-	api, _ := child(b, "2chat", apiRole{Numbers: []string{benchNumber(0)}, History: backlogMessages, Latency: backlogLatency})
+	api, _ := child(b, "2chat", apiRole{
+		Numbers: []string{benchNumber(0)}, History: backlogMessages,
+		Latency: backlogLatency,
+	})
 	// Before anything is measured, the broker's virtual machine compiles what is hot.
 	deliver := func(topic string) (spent, int64, time.Duration) {
 		sink := *sinks.Defaults().Kafka
@@ -118,7 +121,8 @@ func produceAgain(b *testing.B, address, topic, beside string) time.Duration {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
 	defer cancel()
-	consumer := kafkaClient(b, kgo.SeedBrokers(address), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	consumer := kafkaClient(b, kgo.SeedBrokers(address), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	defer consumer.Close()
 	records := make([]*kgo.Record, 0, backlogMessages)
@@ -140,7 +144,10 @@ func produceAgain(b *testing.B, address, topic, beside string) time.Duration {
 		b.Fatal(err)
 	}
 	// The client learns where the partitions are before the time is taken, as the connector's does.
-	if err := producer.ProduceSync(ctx, &kgo.Record{Topic: beside, Key: records[0].Key, Value: []byte("first")}).FirstErr(); err != nil {
+	if err := producer.ProduceSync(ctx, &kgo.Record{
+		Topic: beside, Key: records[0].Key,
+		Value: []byte("first"),
+	}).FirstErr(); err != nil {
 		b.Fatal(err)
 	}
 	began := time.Now()

@@ -92,7 +92,10 @@ func BenchmarkLive(b *testing.B) {
 
 func liveAPI(b *testing.B) (*twochattest.Fake, string) {
 	b.Helper()
-	fake := twochattest.New(twochattest.Options{Numbers: []string{benchNumber(0)}, History: 200, Latency: backlogLatency, Credits: 1_000_000_000})
+	fake := twochattest.New(twochattest.Options{
+		Numbers: []string{benchNumber(0)}, History: 200, Latency: backlogLatency,
+		Credits: 1_000_000_000,
+	})
 	server, err := fake.Start()
 	if err != nil {
 		b.Fatal(err)
@@ -122,7 +125,9 @@ func TestPoll_CostsOneCall(t *testing.T) {
 		}
 	}()
 	client, err := twochat.New(twochat.Config{
-		BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) { return testKey, nil }, Transport: fake.Transport(), Privacy: twochat.Privacy{Identifiers: "hashed"},
+		BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) {
+			return testKey, nil
+		}, Transport: fake.Transport(), Privacy: twochat.Privacy{Identifiers: "hashed"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,8 @@ func (s settings) write(b testing.TB) string {
 		fmt.Fprintf(&text, "    - { number: %q, name: stream-%d }\n", benchNumber(i), i)
 	}
 	fmt.Fprintf(&text, "start: beginning\npoll:\n  min_interval: %v\n  max_interval: %v\n", s.interval, s.interval)
-	fmt.Fprintf(&text, "  requests_per_minute: 1000000\n  monthly_credits: 1000000000000\n  concurrency: %d\n", s.concurrency)
+	fmt.Fprintf(&text, "  requests_per_minute: 1000000\n  monthly_credits: 1000000000000\n  concurrency: %d\n",
+		s.concurrency)
 	fmt.Fprintf(&text, "admin: { listen: '127.0.0.1:0' }\nsink:\n  jetstream: { url: %q, create: true }\n", s.nats)
 	path := filepath.Join(dir, "config.yaml")
 	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {

@@ -38,7 +38,10 @@ func benchConfig(baseURL string, streams int, interval time.Duration) *config.Co
 	c := config.Default()
 	c.TwoChat.BaseURL = baseURL
 	for i := range streams {
-		c.TwoChat.Streams = append(c.TwoChat.Streams, config.StreamConfig{Number: config.Number(benchNumber(i)), Name: fmt.Sprintf("stream-%d", i)})
+		c.TwoChat.Streams = append(c.TwoChat.Streams, config.StreamConfig{
+			Number: config.Number(benchNumber(i)),
+			Name:   fmt.Sprintf("stream-%d", i),
+		})
 	}
 	c.Start = config.Start{Mode: config.StartBeginning}
 	c.Poll.MinInterval, c.Poll.MaxInterval = interval, interval
@@ -58,7 +61,9 @@ type atWork struct {
 func begin(b testing.TB, c *config.Config) *atWork {
 	b.Helper()
 	privacy := twochat.Privacy{Identifiers: twochat.Identifiers(c.Privacy.Identifiers)}
-	client, err := twochat.New(twochat.Config{BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) { return testKey, nil }, Privacy: privacy})
+	client, err := twochat.New(twochat.Config{BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) {
+		return testKey, nil
+	}, Privacy: privacy})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -98,7 +103,8 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 	defer deadline.Stop()
 	for i := 0; ; {
 		for list := w.Statuses(); i < len(list); i++ {
-			if s := list[i]; s.State != poller.StateLive || s.Sequence != events || s.Certified != events || s.LastSuccessfulPoll.IsZero() {
+			if s := list[i]; s.State != poller.StateLive || s.Sequence != events || s.Certified != events ||
+				s.LastSuccessfulPoll.IsZero() {
 				break
 			}
 		}
@@ -207,7 +213,8 @@ func download(b testing.TB, baseURL string, pages, inFlight int) time.Duration {
 	for range inFlight {
 		group.Go(func() {
 			for page := next.Add(1) - 1; page < int64(pages); page = next.Add(1) - 1 {
-				if err := fetch(transport, fmt.Sprintf("%s/open/whatsapp/messages/%s?page_number=%d", baseURL, benchNumber(0), page)); err != nil {
+				if err := fetch(transport, fmt.Sprintf("%s/open/whatsapp/messages/%s?page_number=%d", baseURL, benchNumber(0),
+					page)); err != nil {
 					b.Error(err)
 					return
 				}

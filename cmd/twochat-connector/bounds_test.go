@@ -116,7 +116,8 @@ func TestBounds(t *testing.T) {
 		case size.fits() && listed:
 			t.Errorf("%s fits the bounds now: take it out of tooLarge", name)
 		case !size.fits() && !listed:
-			t.Errorf("%s has %d fields and %d methods: carve it, at most %d and %d", name, size.fields, size.methods, maxFields, maxMethods)
+			t.Errorf("%s has %d fields and %d methods: carve it, at most %d and %d", name, size.fields, size.methods, maxFields,
+				maxMethods)
 		case listed && (size.fields > allowed.fields || size.methods > allowed.methods):
 			t.Errorf("%s has %d fields and %d methods, more than the %d and %d that it had: it is to be carved, not to grow",
 				name, size.fields, size.methods, allowed.fields, allowed.methods)

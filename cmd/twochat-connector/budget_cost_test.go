@@ -20,12 +20,29 @@ func TestCost_WithinTheBudget(t *testing.T) {
 		used, plan       int64 // 0, 0: as explain, which asks nobody
 		interval, words  string
 	}{
-		"plenty":     {1, 1_000_000, 40_000, 500_000, "every 10s while messages flow, every 1m when it is quiet", "Of the month's budget of 1,000,000 calls the account has used 40,000: it lasts for a month even if messages never cease."},
-		"documented": {1, 0, 77_112, 500_000, "every 16.7s while messages flow, every 1m when it is quiet, slowed down by the month's budget of calls", "Of the month's budget of 250,000 calls the account has used 77,112: it lasts for a month while it is quiet; if messages never cease it would be used up in 12 days, on 15 November, so polling slows down, and never stops."},
-		"too many":   {20, 0, 77_112, 500_000, "every 5m34s, slowed down by the month's budget", "at full speed it would be used up in 14 h, on 3 November, and in 5 days, on 8 November even while it is quiet; polling slows down so that it lasts, and never stops."},
-		"spent":      {1, 0, 260_000, 500_000, "every 1m47s while messages flow, every 10m when it is quiet, slowed down by the month's budget", "The month's budget of 250,000 calls is used up, as the account has used 260,000: each stream is read ten times less often until"},
-		"asks none":  {1, 0, 0, 0, "every 10s while messages flow, every 1m when it is quiet", "The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0)"},
-		"own word":   {2, 100_000, 0, 0, "every 56.4s while messages flow, every 1m when it is quiet, slowed down by the month's budget", "The month's budget is 100,000 calls: it lasts for a month while it is quiet; if messages never cease it would be used up in 3 days, so"},
+		"plenty": {
+			1, 1_000_000, 40_000, 500_000, "every 10s while messages flow, every 1m when it is quiet",
+			"Of the month's budget of 1,000,000 calls the account has used 40,000: it lasts for a month even if messages never cease.",
+		},
+		"documented": {
+			1, 0, 77_112, 500_000,
+			"every 16.7s while messages flow, every 1m when it is quiet, slowed down by the month's budget of calls",
+			"Of the month's budget of 250,000 calls the account has used 77,112: it lasts for a month while it is quiet; if messages never cease it would be used up in 12 days, on 15 November, so polling slows down, and never stops.",
+		},
+		"too many": {
+			20, 0, 77_112, 500_000, "every 5m34s, slowed down by the month's budget",
+			"at full speed it would be used up in 14 h, on 3 November, and in 5 days, on 8 November even while it is quiet; polling slows down so that it lasts, and never stops.",
+		},
+		"spent": {
+			1, 0, 260_000, 500_000,
+			"every 1m47s while messages flow, every 10m when it is quiet, slowed down by the month's budget",
+			"The month's budget of 250,000 calls is used up, as the account has used 260,000: each stream is read ten times less often until",
+		},
+		"asks none": {
+			1, 0, 0, 0, "every 10s while messages flow, every 1m when it is quiet",
+			"The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0)",
+		},
+		"own word": {2, 100_000, 0, 0, "every 56.4s while messages flow, every 1m when it is quiet, slowed down by the month's budget", "The month's budget is 100,000 calls: it lasts for a month while it is quiet; if messages never cease it would be used up in 3 days, so"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config.Default()
@@ -47,7 +64,8 @@ func TestCost_WithinTheBudget(t *testing.T) {
 				t.Errorf("slows is %v at %v", in.Budget.Slows, in.Busy)
 			}
 			if without := pipeline.CostOf(&c, 500); in.CallsBusy > without.CallsBusy || in.CallsQuiet > without.CallsQuiet {
-				t.Errorf("calls %d and %d, without a budget %d and %d", in.CallsQuiet, in.CallsBusy, without.CallsQuiet, without.CallsBusy)
+				t.Errorf("calls %d and %d, without a budget %d and %d", in.CallsQuiet, in.CallsBusy, without.CallsQuiet,
+					without.CallsBusy)
 			}
 		})
 	}
@@ -67,7 +85,9 @@ func TestCost_IsWhatRunSpends(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := twochattest.New(twochattest.Options{History: test.history, RequestsPerMinute: 600, Credits: 1_000_000_000})
-				e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
+				e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) {
+					c.Poll.MonthlyCredits = 1_000_000_000
+				})
 				defer e.end()
 				live := func(d time.Duration) {
 					for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(min(test.every, time.Until(end))) {
@@ -95,7 +115,8 @@ func TestCheck_SaysHowLongTheBudgetLasts(t *testing.T) {
 		t.Errorf("check ends with %d:\n%s%s", code, out, errOut)
 	}
 	code, out, errOut = finish(t, "check", "--config", config)
-	if code != cli.ExitFine || !strings.Contains(out, "Of the month's budget of 1,000,000,000 calls the account has used 4,003: it lasts for a month even if messages never cease.") {
+	if code != cli.ExitFine || !strings.Contains(out,
+		"Of the month's budget of 1,000,000,000 calls the account has used 4,003: it lasts for a month even if messages never cease.") {
 		t.Errorf("check ends with %d:\n%s%s", code, out, errOut)
 	}
 }

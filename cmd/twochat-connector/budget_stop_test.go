@@ -20,10 +20,14 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 	for name, backlog := range map[string]int{"live": 10, "backlog": 60_000} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := twochattest.New(twochattest.Options{History: backlog, Credits: 500_000, RequestsPerMinute: 80, Latency: 300 * time.Millisecond})
+				fake := twochattest.New(twochattest.Options{
+					History: backlog, Credits: 500_000, RequestsPerMinute: 80,
+					Latency: 300 * time.Millisecond,
+				})
 				began := time.Now()
 				e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) {
-					c.Poll.MonthlyCredits, c.Poll.WhenSpent, c.Poll.MinInterval, c.Poll.MaxInterval = budget, config.SpentStop, 10*time.Second, 10*time.Second
+					c.Poll.MonthlyCredits, c.Poll.WhenSpent, c.Poll.MinInterval, c.Poll.MaxInterval = budget, config.SpentStop,
+						10*time.Second, 10*time.Second
 				})
 				defer e.end()
 				time.Sleep(2 * time.Hour)
@@ -74,7 +78,10 @@ func TestPipeline_AHardBudgetIsKeptToTheLastCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const budget = 500
 		numbers := []string{"+15550100100", "+15550100101", "+15550100102", "+15550100103"}
-		fake := twochattest.New(twochattest.Options{Numbers: numbers, History: 30_000, Credits: 500_000, RequestsPerMinute: 6000, Latency: 900 * time.Millisecond})
+		fake := twochattest.New(twochattest.Options{
+			Numbers: numbers, History: 30_000, Credits: 500_000,
+			RequestsPerMinute: 6000, Latency: 900 * time.Millisecond,
+		})
 		began := time.Now()
 		e := newEconomy(t, fake, numbers, func(c *config.Config) {
 			c.Poll.MonthlyCredits, c.Poll.WhenSpent, c.Poll.Concurrency = budget, config.SpentStop, 16

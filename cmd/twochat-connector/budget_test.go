@@ -22,7 +22,10 @@ import (
 func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		numbers := []string{"+15550100100", "+15550100101", "+15550100102", "+15550100103", "+15550100104"}
-		fake := twochattest.New(twochattest.Options{Numbers: numbers, RequestsPerMinute: 80, EnforceRate: true, Latency: 200 * time.Millisecond, History: 300})
+		fake := twochattest.New(twochattest.Options{
+			Numbers: numbers, RequestsPerMinute: 80, EnforceRate: true,
+			Latency: 200 * time.Millisecond, History: 300,
+		})
 		const interval = 10 * time.Second
 		e := newEconomy(t, fake, numbers, func(c *config.Config) {
 			c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.MonthlyCredits = interval, interval, 1_000_000_000
@@ -73,7 +76,8 @@ func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 			t.Errorf("%v after the burst an answer of %d: the limit was not kept", c.at.Sub(began), c.status)
 		}
 		calls := len(e.wire.since(began, func(call) bool { return true }))
-		t.Logf("50,000 messages in %v of a clock that waits for nobody, %d calls, live messages within %v", took, calls, worst)
+		t.Logf("50,000 messages in %v of a clock that waits for nobody, %d calls, live messages within %v", took, calls,
+			worst)
 		// Two walks of 500 pages, beside four live streams: 56 calls a minute are left for it.
 		if took > 25*time.Minute {
 			t.Errorf("the backlog took %v", took)
@@ -85,7 +89,9 @@ func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 func TestPipeline_OutOfCredits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{History: 10, Credits: 100})
-		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) { c.Poll.MonthlyCredits = 1_000_000_000 })
+		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) {
+			c.Poll.MonthlyCredits = 1_000_000_000
+		})
 		defer e.end()
 		time.Sleep(3 * time.Hour)
 		status := e.pipe.Statuses()[0]
@@ -122,7 +128,9 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{History: 10, Credits: 500_000})
 		began := time.Now()
-		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) { c.Poll.MinInterval, c.Poll.MaxInterval = time.Minute, time.Minute })
+		e := newEconomy(t, fake, []string{twochattest.DefaultNumber}, func(c *config.Config) {
+			c.Poll.MinInterval, c.Poll.MaxInterval = time.Minute, time.Minute
+		})
 		defer e.end()
 		polls := func(d time.Duration) int {
 			from := time.Now()
@@ -146,7 +154,8 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 			t.Errorf("%d polls in ten hours on a spent budget, expected 63 and a sweep at most", n)
 		}
 		r := e.pipe.Report(time.Now())
-		if r.Budget.State != quota.BudgetSpent || r.Streams[0].Interval != 10*time.Minute || r.SweepEvery != 24*time.Hour || !r.Ready {
+		if r.Budget.State != quota.BudgetSpent || r.Streams[0].Interval != 10*time.Minute || r.SweepEvery != 24*time.Hour ||
+			!r.Ready {
 			t.Errorf("spent: %+v, every %v, sweeps %v, not ready: %q", r.Budget, r.Streams[0].Interval, r.SweepEvery, r.NotReady)
 		}
 		var page bytes.Buffer
@@ -171,7 +180,10 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 		if s := e.pipe.Report(time.Now()).Budget; !s.ResetLearned || s.State != quota.BudgetLasts {
 			t.Errorf("in a new month: %+v", s)
 		}
-		for text, want := range map[string]int{"budget of calls is used up": 1, "lasts again": 1, "month began anew": 1, "limits and usage cannot be read": 1, "account's limits read": 2} {
+		for text, want := range map[string]int{
+			"budget of calls is used up": 1, "lasts again": 1, "month began anew": 1,
+			"limits and usage cannot be read": 1, "account's limits read": 2,
+		} {
 			if n := strings.Count(e.log.String(), text); n != want {
 				t.Errorf("%q stands %d times in the log, expected %d", text, n, want)
 			}
@@ -201,7 +213,8 @@ func TestPipeline_RateLimited(t *testing.T) {
 			t.Fatalf("not ready: %q", r.NotReady)
 		}
 		for _, text := range r.NotReady {
-			clitest.WantText(t, "not ready", text, "the last successful poll was", "; the rate limit lets no request go for another 1")
+			clitest.WantText(t, "not ready", text, "the last successful poll was",
+				"; the rate limit lets no request go for another 1")
 		}
 		time.Sleep(12 * time.Minute)
 		if r := e.pipe.Report(time.Now()); !r.Ready {
@@ -263,7 +276,8 @@ func TestPipeline_RemembersTheReset(t *testing.T) {
 			t.Fatalf("after the reset: %+v", learned)
 		}
 		if after := run(10*time.Minute, func() {}); !after.ResetLearned || !after.Reset.Equal(learned.Reset) {
-			t.Errorf("another process expects the reset on %v (learned: %t), want %v", after.Reset, after.ResetLearned, learned.Reset)
+			t.Errorf("another process expects the reset on %v (learned: %t), want %v", after.Reset, after.ResetLearned,
+				learned.Reset)
 		}
 	})
 }

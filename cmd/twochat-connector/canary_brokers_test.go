@@ -440,7 +440,9 @@ func TestCanary_Kafka(t *testing.T) {
 			if c.r == nil {
 				c.begin()
 			}
-			c.until(fmt.Sprintf("error %d to key %d", m.code, m.key), func(pipeline.StreamReport, string) bool { return met.Load() })
+			c.until(fmt.Sprintf("error %d to key %d", m.code, m.key), func(pipeline.StreamReport, string) bool {
+				return met.Load()
+			})
 			if m.code == int16(kafkago.MessageSizeTooLarge) || m.code == int16(kafkago.RecordListTooLarge) {
 				c.listed-- // it is put aside
 			}
@@ -464,7 +466,9 @@ func TestCanary_API(t *testing.T) {
 		c.change("FOLDER", c.dir)
 		c.fake.SetFaults(everyFault(.3))
 		c.begin()
-		c.until("faults", func(pipeline.StreamReport, string) bool { return c.fake.Requests() > 15 && len(c.fake.Faults()) > 3 })
+		c.until("faults", func(pipeline.StreamReport, string) bool {
+			return c.fake.Requests() > 15 && len(c.fake.Faults()) > 3
+		})
 		c.look()
 		c.fake.SetFaults(nil)
 		c.put("key", "")

@@ -23,7 +23,8 @@ func personal(into map[string]bool, value any) {
 			switch {
 			case !ok:
 				personal(into, part)
-			case key == "uuid" || key == "id" || key == "created_at" || key == "timestamp" || key == "type" || key == "mime_type" || key == "sent_by" || key == "currency":
+			case key == "uuid" || key == "id" || key == "created_at" || key == "timestamp" || key == "type" ||
+				key == "mime_type" || key == "sent_by" || key == "currency":
 			case len(text) >= 10:
 				into[text] = true
 			}
@@ -62,9 +63,16 @@ func TestCanary(t *testing.T) {
 	for i, test := range []struct{ name, sink, level, format, privacy string }{
 		{"file", "file: { path: " + dir + "/1.jsonl }", "debug", "json", "{ identifiers: hashed }"},
 		{"file, in clear", "file: { path: " + dir + "/2.jsonl }", "debug", "json", "{ identifiers: clear }"},
-		{"file, pseudonymous", "file: { path: " + dir + "/3.jsonl }", "debug", "json", "{ identifiers: pseudonymous, key_file: " + key + " }"},
-		{"file, dropping", "file: { path: " + dir + "/4.jsonl }", "info", "json", "{ identifiers: pseudonymous, key_file: " + key + ", drop: [text, media, quoted, names] }"},
-		{"embedded", "embedded: { listen: '" + clitest.ClosedPort(t) + "', dir: " + t.TempDir() + " }", "debug", "json", "{ identifiers: clear }"},
+		{
+			"file, pseudonymous", "file: { path: " + dir + "/3.jsonl }", "debug", "json",
+			"{ identifiers: pseudonymous, key_file: " + key + " }",
+		},
+		{"file, dropping", "file: { path: " + dir + "/4.jsonl }", "info", "json", "{ identifiers: pseudonymous, key_file: " +
+			key + ", drop: [text, media, quoted, names] }"},
+		{
+			"embedded", "embedded: { listen: '" + clitest.ClosedPort(t) + "', dir: " + t.TempDir() + " }", "debug", "json",
+			"{ identifiers: clear }",
+		},
 		{"no sink", "jetstream: { url: 'nats://" + clitest.ClosedPort(t) + "' }", "debug", "json", "{ identifiers: clear }"},
 		{"file that cannot be written", "file: { path: /dev/full }", "debug", "json", "{ identifiers: clear }"},
 		{"warn", "file: { path: " + dir + "/5.jsonl }", "warn", "json", "{ identifiers: clear, drop: [text] }"},
@@ -72,12 +80,14 @@ func TestCanary(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			fake, url := fakeAPI(t, twochattest.Options{
-				Seed: 11 + uint64(i), History: 700, Drift: twochattest.HostileDrift(), Faults: everyFault(.3), OversizedBytes: 9 << 20,
+				Seed: 11 + uint64(i), History: 700, Drift: twochattest.HostileDrift(), Faults: everyFault(.3),
+				OversizedBytes: 9 << 20,
 			})
 			for _, kind := range twochattest.Poisons() {
 				fake.Poison("", kind)
 			}
-			path := configure(t, url, test.sink, fmt.Sprintf("log: { level: %s, format: %s }\nprivacy: %s", test.level, test.format, test.privacy))
+			path := configure(t, url, test.sink, fmt.Sprintf("log: { level: %s, format: %s }\nprivacy: %s", test.level,
+				test.format, test.privacy))
 			port := clitest.ClosedPort(t)
 			replace(t, path, "127.0.0.1:0", port)
 			r := start(t, "run", "--config", path)
@@ -102,10 +112,16 @@ func TestCanary(t *testing.T) {
 					t.Error("nothing went wrong")
 				}
 			}
-			commands := [][]string{{"status", "--admin", admin}, {"status", "--json", "--admin", admin}, {"explain", "--config", path}, {"explain", "--json", "--config", path}}
+			commands := [][]string{
+				{"status", "--admin", admin},
+				{"status", "--json", "--admin", admin},
+				{"explain", "--config", path},
+				{"explain", "--json", "--config", path},
+			}
 			checked := i%3 == 1 // in clear, embedded, and where nothing but errors is logged
 			if checked {
-				commands = append(commands, []string{"check", "--config", path}, []string{"check", "--json", "--config", path}, []string{"check", "--learn", "--config", path})
+				commands = append(commands, []string{"check", "--config", path}, []string{"check", "--json", "--config", path},
+					[]string{"check", "--learn", "--config", path})
 			}
 			for _, args := range commands {
 				_, out, errOut := finish(t, args...)
@@ -125,7 +141,10 @@ func TestCanary(t *testing.T) {
 			r.end()
 			shown.WriteString(r.out.String() + r.err.String())
 
-			forbidden := map[string]bool{testKey: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true, "PSEUDONYMS-": true}
+			forbidden := map[string]bool{
+				testKey: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,
+				"PSEUDONYMS-": true,
+			}
 			for _, m := range fake.Truth("") {
 				var item any
 				if json.Unmarshal(m.Data(), &item) == nil {

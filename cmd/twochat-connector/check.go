@@ -51,7 +51,8 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 	w := pipeline.OverrideFlags(flags, settings)
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
 	offline := flags.Bool("offline", false, "ask nobody and read no key: look at the configuration alone")
-	learn := flags.Bool("learn", false, "ask the live API, with about five further calls on the first stream, what this program assumes of it, and print a redacted shape for a bug report")
+	learn := flags.Bool("learn", false,
+		"ask the live API, with about five further calls on the first stream, what this program assumes of it, and print a redacted shape for a bug report")
 	probe := flags.Bool("probe", false, "try on the brokers themselves what the promise rests on (kafka)")
 	if err := p.Parse(flags, args, aboutCheck); err != nil {
 		return err
@@ -121,7 +122,10 @@ func wrongConfiguration(p *cli.Program, err error, asJSON bool) error {
 	}
 	v := verdict{Error: p.Failure(err)}
 	for _, g := range cli.Problems(err) {
-		v.Findings = append(v.Findings, connector.Finding{Level: connector.FindingRefused, Thing: "configuration", Text: g.Text, Hint: g.Hint})
+		v.Findings = append(v.Findings, connector.Finding{
+			Level: connector.FindingRefused, Thing: "configuration",
+			Text: g.Text, Hint: g.Hint,
+		})
 	}
 	if printing := cli.PrintJSON(p.Out, v); printing != nil {
 		return printing
@@ -161,7 +165,8 @@ func printFinding(to io.Writer, finding connector.Finding) {
 	word := words[finding.Level]
 	if text.IsTerminal(to) && os.Getenv("NO_COLOR") == "" {
 		word = map[connector.FindingLevel]string{
-			connector.FindingOK: "\x1b[32m✓\x1b[0m", connector.FindingWarning: "\x1b[33m!\x1b[0m", connector.FindingRefused: "\x1b[31m✗\x1b[0m",
+			connector.FindingOK: "\x1b[32m✓\x1b[0m", connector.FindingWarning: "\x1b[33m!\x1b[0m",
+			connector.FindingRefused: "\x1b[31m✗\x1b[0m",
 		}[finding.Level]
 	}
 	fmt.Fprintf(to, "%s  %s: %s\n", word, finding.Thing, finding.Text)
@@ -175,7 +180,8 @@ func (k *check) configuration(path string, offline bool) {
 	if path != "" {
 		where = path
 	}
-	k.ok("configuration", "%s; streams: %d, sink: %s, start: %s", where, len(k.config.TwoChat.Streams), k.config.Sink.Chosen()[0], k.config.Start)
+	k.ok("configuration", "%s; streams: %d, sink: %s, start: %s", where, len(k.config.TwoChat.Streams),
+		k.config.Sink.Chosen()[0], k.config.Start)
 	for _, finding := range k.config.Findings() {
 		if offline && strings.HasSuffix(finding.Thing, "_file") {
 			continue // the files are elsewhere
@@ -186,7 +192,9 @@ func (k *check) configuration(path string, offline bool) {
 
 // refuses says whether a thing was refused so far.
 func (k *check) refuses(thing string) bool {
-	return slices.ContainsFunc(k.findings, func(f connector.Finding) bool { return f.Thing == thing && f.Level == connector.FindingRefused })
+	return slices.ContainsFunc(k.findings, func(f connector.Finding) bool {
+		return f.Thing == thing && f.Level == connector.FindingRefused
+	})
 }
 
 // stage says what kept the stage from being set.
@@ -215,7 +223,8 @@ func (k *check) beside(ctx context.Context) bool {
 func (k *check) page(thing string, page connector.Page) {
 	if len(page.Messages) == 0 {
 		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: thing, Text: "it can be read, and lists no message", Hint: "see in 2Chat whether it should; a message to the number shows",
+			Level: connector.FindingWarning, Thing: thing, Text: "it can be read, and lists no message",
+			Hint: "see in 2Chat whether it should; a message to the number shows",
 		})
 		return
 	}
@@ -237,7 +246,8 @@ func (k *check) page(thing string, page connector.Page) {
 	k.ok(thing, said, args...)
 	if bad > 0 {
 		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: thing, Text: fmt.Sprintf("%d of them cannot become events and would go to the quarantine", bad),
+			Level: connector.FindingWarning, Thing: thing,
+			Text: fmt.Sprintf("%d of them cannot become events and would go to the quarantine", bad),
 			Hint: "`twochat-connector check --learn` prints the shape of the answer, to be reported",
 		})
 	}
@@ -259,11 +269,15 @@ func (k *check) learn(ctx context.Context) {
 // finish prints what is in force, and the verdict.
 func (k *check) finish(in pipeline.Cost, offline bool) error {
 	if k.json {
-		if err := cli.PrintJSON(k.p.Out, verdict{Ready: k.refused == 0, Fine: k.refused == 0, Findings: k.findings, Cost: &in}); err != nil {
+		if err := cli.PrintJSON(k.p.Out, verdict{
+			Ready: k.refused == 0, Fine: k.refused == 0, Findings: k.findings,
+			Cost: &in,
+		}); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(k.p.Out, "\nEach stream is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.Interval(), in.Calls(), in.Sweeps(), in.Budget.Text)
+		fmt.Fprintf(k.p.Out, "\nEach stream is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.Interval(),
+			in.Calls(), in.Sweeps(), in.Budget.Text)
 		switch {
 		case k.refused == 1:
 			fmt.Fprintln(k.p.Out, "\nOne thing is refused: see above what to do.")

@@ -43,14 +43,16 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		k.ok("API key", "accepted; %s%s", limit, usage)
 		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute > info.RequestsPerMinute {
 			k.add(connector.Finding{
-				Level: connector.FindingWarning, Thing: "poll.requests_per_minute", Text: fmt.Sprintf("it is above the account's %d", info.RequestsPerMinute),
+				Level: connector.FindingWarning, Thing: "poll.requests_per_minute",
+				Text: fmt.Sprintf("it is above the account's %d", info.RequestsPerMinute),
 				Hint: "set it to 0, which takes the account's",
 			})
 		}
 	}
 	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == quota.BudgetSpent {
 		spent := connector.Finding{
-			Level: connector.FindingRefused, Thing: "poll.monthly_credits", Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
+			Level: connector.FindingRefused, Thing: "poll.monthly_credits",
+			Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
 			Hint: "wait until the account's month begins anew, raise poll.monthly_credits, or set poll.when_spent: slow",
 		}
 		var plan *connector.PageError
@@ -74,7 +76,8 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		if !noAnswer(accountErr) {
 			finding.Hint = "let the path /open/info pass, or set poll.requests_per_minute to what the account allows"
 		}
-		finding.Text = fmt.Sprintf("its limits and usage cannot be read, and `run` goes on at %d requests a minute: %s", rate, finding.Text)
+		finding.Text = fmt.Sprintf("its limits and usage cannot be read, and `run` goes on at %d requests a minute: %s", rate,
+			finding.Text)
 		k.add(finding)
 	}
 	return rate, read > 0
@@ -114,7 +117,9 @@ const longestRetryAfter = 10 * time.Second
 
 // pageOf reads page 0 of a stream, and again where it failed in passing. A server that did not answer the question
 // before either is not waited for three times more.
-func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream, accountErr error) (connector.Page, error) {
+func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream,
+	accountErr error,
+) (connector.Page, error) {
 	for attempt := 1; ; attempt++ {
 		if err := limiter.Wait(ctx, quota.Live); err != nil {
 			return connector.Page{}, err
@@ -146,7 +151,8 @@ func noAnswer(err error) bool {
 // is about the way to 2Chat.
 func faultFinding(thing, about string, err error) connector.Finding {
 	mends := map[connector.PageFault]string{
-		connector.FaultKey:         "put the account's API key into the file of twochat.api_key_file, or into " + config.APIKeyVariable,
+		connector.FaultKey: "put the account's API key into the file of twochat.api_key_file, or into " +
+			config.APIKeyVariable,
 		connector.FaultNumber:      "connect the number in 2Chat, or correct twochat.streams",
 		connector.FaultCredits:     "top the account up, or wait until its month begins anew; poll.monthly_credits is not what is used up",
 		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account as well, lower poll.requests_per_minute",

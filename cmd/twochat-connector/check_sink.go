@@ -145,7 +145,8 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 		for _, finding := range file.CheckState(c.Dir) {
 			finding.Thing, finding.Text = "sink.embedded.dir", strings.TrimSuffix(finding.Text, "; `run` makes it")
 			if finding.Missing {
-				finding = connector.Finding{Level: connector.FindingOK, Thing: finding.Thing, Text: finding.Text + "; `run` makes it"}
+				finding = connector.Finding{Level: connector.FindingOK, Thing: finding.Thing, Text: finding.Text +
+					"; `run` makes it"}
 				if err := file.CanMake(finding.Thing, c.Dir); err != nil {
 					finding = pipeline.ErrorFinding(finding.Thing, err)
 				}

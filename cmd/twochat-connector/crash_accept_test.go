@@ -18,7 +18,8 @@ import (
 // Then the word is left in place, and says nothing.
 func acceptHistory(t *testing.T, b binaries) {
 	const held, pages, aKill = 9_000, 90, 60
-	r := newRig(t, b.connector, filePlace{t.TempDir()}, settings{streams: 1, start: "now"}, twochattest.Options{Seed: 14, History: 300, Latency: 5 * time.Millisecond})
+	r := newRig(t, b.connector, filePlace{t.TempDir()}, settings{streams: 1, start: "now"},
+		twochattest.Options{Seed: 14, History: 300, Latency: 5 * time.Millisecond})
 	number := r.numbers[0]
 	r.asked(t, number, 2, func() { r.start(t, 0) })
 	r.fake.Insert(number, 25)

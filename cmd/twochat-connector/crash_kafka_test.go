@@ -102,7 +102,8 @@ func (p *kafkaPlace) addresses() []string {
 
 func (p *kafkaPlace) sink() string {
 	brokers, replicas := strings.Join(p.addresses(), "', '"), len(p.ports)
-	return fmt.Sprintf("kafka: { brokers: ['%s'], topic: %s, create: true, replicas: %d, transaction_timeout: 10s }", brokers, kafkaTopic, replicas)
+	return fmt.Sprintf("kafka: { brokers: ['%s'], topic: %s, create: true, replicas: %d, transaction_timeout: 10s }",
+		brokers, kafkaTopic, replicas)
 }
 
 func (p *kafkaPlace) logs() []string {
@@ -199,7 +200,8 @@ func (p *kafkaPlace) read(t *testing.T) map[string][]json.RawMessage {
 
 // committed gives the events topic up to its last stable offsets, each partition in order.
 func (p *kafkaPlace) committed(ctx context.Context) ([]*kgo.Record, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(p.addresses()...), kgo.ConsumeTopics(kafkaTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.addresses()...), kgo.ConsumeTopics(kafkaTopic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
 	if err != nil {
 		return nil, err

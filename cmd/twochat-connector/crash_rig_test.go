@@ -133,7 +133,8 @@ func (r *rig) note(t *testing.T, i int) {
 	}
 	code, _ := s.process.exit(time.Second)
 	s.ends, s.asked = append(s.ends, code), true
-	t.Errorf("connector %d ended by itself with %d, though a broker that is down is to be waited for:\n%s", i+1, code, tail(s.log, 3))
+	t.Errorf("connector %d ended by itself with %d, though a broker that is down is to be waited for:\n%s", i+1, code,
+		tail(s.log, 3))
 }
 
 func (r *rig) kill(t *testing.T, i int) {
@@ -256,7 +257,8 @@ func expectClean(t *testing.T, reports map[string]twochattest.Report) {
 		sum.Events, sum.Wanted, sum.Late = sum.Events+report.Events, sum.Wanted+report.Wanted, sum.Late+report.Late
 		sum.Lost, sum.Doubled, sum.Gaps = sum.Lost+report.Lost, sum.Doubled+report.Doubled, sum.Gaps+report.Gaps
 		sum.OutOfOrder, sum.UnmarkedLate = sum.OutOfOrder+report.OutOfOrder, sum.UnmarkedLate+report.UnmarkedLate
-		sum.Invented, sum.LateMissing, sum.Gone = sum.Invented+report.Invented, sum.LateMissing+report.LateMissing, sum.Gone+report.Gone
+		sum.Invented, sum.LateMissing, sum.Gone = sum.Invented+report.Invented, sum.LateMissing+report.LateMissing,
+			sum.Gone+report.Gone
 		sum.Poison += report.Poison
 		if !report.Clean() {
 			t.Errorf("%s: %s", name, report)

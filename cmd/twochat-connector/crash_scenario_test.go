@@ -48,7 +48,10 @@ func (r *rig) arrived(t *testing.T) {
 
 // A burst of 700 messages between two polls, and a kill -9 in the middle of it: each message stands once and in order.
 func burst(t *testing.T, b binaries) {
-	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 7, History: 60, Latency: 20 * time.Millisecond})
+	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{
+		Seed: 7, History: 60,
+		Latency: 20 * time.Millisecond,
+	})
 	r.start(t, 0)
 	r.arrived(t)
 	number := r.numbers[0]
@@ -144,7 +147,8 @@ func brokerDown(t *testing.T, b binaries) {
 // A stream that is quiet for longer than the sink keeps events: its checkpoint is still there, and a restart goes on
 // after it.
 func quietLongerThanMaxAge(t *testing.T, b binaries) {
-	r := newNATSRig(t, b, ", max_age: 2s", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 10, History: 250})
+	r := newNATSRig(t, b, ", max_age: 2s", settings{streams: 1, start: "beginning"},
+		twochattest.Options{Seed: 10, History: 250})
 	follower := follow(t, r.place.(*natsPlace))
 	number := r.numbers[0]
 	r.start(t, 0)
@@ -252,7 +256,8 @@ const historyResident = 44 << 20
 
 // A long history from the beginning takes bounded memory, and arrives whole.
 func historyMemory(t *testing.T, b binaries) {
-	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 11, History: *historyMessages, Shapes: twochattest.ShapesLive})
+	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"},
+		twochattest.Options{Seed: 11, History: *historyMessages, Shapes: twochattest.ShapesLive})
 	began := time.Now()
 	r.start(t, 0)
 	place := r.place.(*natsPlace)
@@ -264,7 +269,8 @@ func historyMemory(t *testing.T, b binaries) {
 	took := time.Since(began)
 	r.asked(t, r.numbers[0], 3, func() {})
 	resident := r.seats[0].process.peakResident(t)
-	t.Logf("%d messages in %v with %d requests: %d MB resident at most", *historyMessages, took.Round(100*time.Millisecond), r.fake.Requests(), resident>>20)
+	t.Logf("%d messages in %v with %d requests: %d MB resident at most", *historyMessages,
+		took.Round(100*time.Millisecond), r.fake.Requests(), resident>>20)
 	if resident > historyResident {
 		t.Errorf("%d MB resident, expected %d MB at most", resident>>20, historyResident>>20)
 	}

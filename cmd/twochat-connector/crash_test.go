@@ -18,7 +18,8 @@ import (
 )
 
 var (
-	lying     = flag.Bool("lies", false, "run the crash tests in which the API lies and lists messages late, which take minutes")
+	lying = flag.Bool("lies", false,
+		"run the crash tests in which the API lies and lists messages late, which take minutes")
 	crashFor  = flag.Duration("crash", 12*time.Second, "how long the crash tests do harm, each")
 	crashSeed = flag.Uint64("crashseed", 0, "seed of the crash tests; 0 is one of the clock")
 )
@@ -33,7 +34,8 @@ func TestBinary(t *testing.T) {
 	t.Run("scenarios", func(t *testing.T) {
 		t.Parallel()
 		for name, scenario := range map[string]func(*testing.T, binaries){
-			"burst": burst, "terminate": terminate, "broker down": brokerDown, "quiet longer than max_age": quietLongerThanMaxAge,
+			"burst": burst, "terminate": terminate, "broker down": brokerDown,
+			"quiet longer than max_age": quietLongerThanMaxAge,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel() // they wait most of the time
@@ -105,9 +107,11 @@ func crash(t *testing.T, binary string, p place, how crashing) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
-	fmt.Printf("%s: to repeat it: go test ./cmd/twochat-connector -run '%s' -v -crash %v -crashseed %d\n", t.Name(), t.Name(), *crashFor, seed)
+	fmt.Printf("%s: to repeat it: go test ./cmd/twochat-connector -run '%s' -v -crash %v -crashseed %d\n", t.Name(),
+		t.Name(), *crashFor, seed)
 	r := newRig(t, binary, p, settings{streams: crashStreams, start: "beginning", sweeps: how.lies}, twochattest.Options{
-		Seed: seed, History: 250, Drift: twochattest.HostileDrift(), Faults: passingFaults(.04), Latency: 2 * time.Millisecond,
+		Seed: seed, History: 250, Drift: twochattest.HostileDrift(), Faults: passingFaults(.04),
+		Latency: 2 * time.Millisecond,
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), *crashFor)
 	defer cancel()
@@ -137,11 +141,14 @@ func crash(t *testing.T, binary string, p place, how crashing) {
 		r.terminate(t, i)
 		r.note(t, i)
 	}
-	t.Logf("seed %d, %v of %v; %d starts, ends of its own %v; %d requests, %d of them answered wrongly", seed, *crashFor, v.String(),
-		r.seats[0].starts+r.seats[1].starts, append(r.seats[0].ends, r.seats[1].ends...), r.fake.Requests(), total(r.fake.Faults()))
+	t.Logf("seed %d, %v of %v; %d starts, ends of its own %v; %d requests, %d of them answered wrongly", seed, *crashFor,
+		v.String(),
+		r.seats[0].starts+r.seats[1].starts, append(r.seats[0].ends, r.seats[1].ends...), r.fake.Requests(),
+		total(r.fake.Faults()))
 	expectClean(t, reports)
 	for i := range r.seats {
-		if text := tail(r.seats[i].log, 1_000_000); strings.Contains(text, "panic: ") || strings.Contains(text, "fatal error: ") {
+		if text := tail(r.seats[i].log, 1_000_000); strings.Contains(text, "panic: ") ||
+			strings.Contains(text, "fatal error: ") {
 			t.Errorf("connector %d panicked", i+1)
 		}
 	}
@@ -159,7 +166,9 @@ func lied(t *testing.T, b binaries, p place, how crashing) {
 // passingFaults are those after which a reader asks again at once. A redirect is taken for a wrong base URL, and waited
 // out for long.
 func passingFaults(rate float64) []twochattest.Chance {
-	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool { return c.Fault.Kind == twochattest.KindRedirect })
+	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool {
+		return c.Fault.Kind == twochattest.KindRedirect
+	})
 }
 
 func total(counts map[string]int) int {
@@ -267,7 +276,9 @@ var acts = []act{
 		v.rig.start(t, 1-v.current)
 		v.moment(ctx, 2000)
 	}},
-	{"end of the twin", 5, false, false, true, func(v *vandal, _ context.Context, t *testing.T) { v.rig.kill(t, 1-v.current) }},
+	{"end of the twin", 5, false, false, true, func(v *vandal, _ context.Context, t *testing.T) {
+		v.rig.kill(t, 1-v.current)
+	}},
 	{"SIGTERM of the connector", 8, false, false, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		v.rig.terminate(t, v.current)

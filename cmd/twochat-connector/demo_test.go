@@ -15,7 +15,10 @@ import (
 // The demo shows events as they are stored, audits itself and ends with 0.
 func TestDemo_AuditsItself(t *testing.T) {
 	var out, errOut bytes.Buffer
-	if code := run(t.Context(), &cli.Program{Out: &out, Err: &errOut}, []string{"demo", "--for", "3s", "--seed", "11", "--json"}); code != cli.ExitFine {
+	if code := run(t.Context(), &cli.Program{Out: &out, Err: &errOut}, []string{
+		"demo", "--for", "3s", "--seed", "11",
+		"--json",
+	}); code != cli.ExitFine {
 		t.Fatalf("exit code %d: %s%s", code, errOut.String(), out.String())
 	}
 	var summary *demo.Result
@@ -47,9 +50,13 @@ func TestDemo_AuditsItself(t *testing.T) {
 }
 
 func TestDemo_HelpAndUsage(t *testing.T) {
-	for args, expected := range map[string]int{"--help": cli.ExitFine, "--for -3s": cli.ExitUsage, "--for soon": cli.ExitUsage, "--what": cli.ExitUsage} {
+	for args, expected := range map[string]int{
+		"--help": cli.ExitFine, "--for -3s": cli.ExitUsage,
+		"--for soon": cli.ExitUsage, "--what": cli.ExitUsage,
+	} {
 		var out, errOut bytes.Buffer
-		if code := run(t.Context(), &cli.Program{Out: &out, Err: &errOut}, append([]string{"demo"}, strings.Fields(args)...)); code != expected {
+		if code := run(t.Context(), &cli.Program{Out: &out, Err: &errOut},
+			append([]string{"demo"}, strings.Fields(args)...)); code != expected {
 			t.Errorf("demo %s: exit code %d, expected %d", args, code, expected)
 		}
 	}

@@ -83,25 +83,35 @@ func newEconomy(t *testing.T, fake *twochattest.Fake, numbers []string, set func
 }
 
 // newEconomyOn is newEconomy on a sink that an earlier one may have written to.
-func newEconomyOn(t *testing.T, sink *clitest.MemorySink, fake *twochattest.Fake, numbers []string, set func(*config.Config)) *economy {
+func newEconomyOn(t *testing.T, sink *clitest.MemorySink, fake *twochattest.Fake, numbers []string,
+	set func(*config.Config),
+) *economy {
 	t.Helper()
 	c := config.Default()
 	c.Start = config.Start{Mode: config.StartBeginning}
 	c.Sink.File = sinks.Defaults().File
 	for _, number := range numbers {
-		c.TwoChat.Streams = append(c.TwoChat.Streams, config.StreamConfig{Number: config.Number(number), Name: number[len(number)-1:]})
+		c.TwoChat.Streams = append(c.TwoChat.Streams, config.StreamConfig{
+			Number: config.Number(number),
+			Name:   number[len(number)-1:],
+		})
 	}
 	set(&c)
 	e := &economy{fake: fake, wire: &wire{to: fake.Transport()}, sink: sink, log: &clitest.Output{}}
 	client, err := twochat.New(twochat.Config{
-		BaseURL: "http://127.0.0.1:1", Key: func() (string, error) { return "key", nil }, Timeout: c.Poll.Timeout, Privacy: twochat.Privacy{Identifiers: twochat.Identifiers(config.Hashed)},
+		BaseURL: "http://127.0.0.1:1", Key: func() (string, error) {
+			return "key", nil
+		}, Timeout: c.Poll.Timeout, Privacy: twochat.Privacy{Identifiers: twochat.Identifiers(config.Hashed)},
 		Transport: e.wire,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewTextHandler(e.log, nil))
-	e.pipe = pipeline.New(pipeline.Parts{Config: &c, Sink: e.sink, Client: client, Registry: prometheus.NewRegistry(), Logger: logger})
+	e.pipe = pipeline.New(pipeline.Parts{
+		Config: &c, Sink: e.sink, Client: client, Registry: prometheus.NewRegistry(),
+		Logger: logger,
+	})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.pipe.Run(ctx) }()

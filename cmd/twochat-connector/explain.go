@@ -66,7 +66,8 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 	}
 	k := pipeline.CostOf(c, rate).Within(c, pipeline.FreshBudget(c, time.Now()), time.Now())
 	e := explanation{
-		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise, k), Privacy: privacyText(c), Interval: k.Interval(), Calls: k.Calls(), Cost: k,
+		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise, k), Privacy: privacyText(c),
+		Interval: k.Interval(), Calls: k.Calls(), Cost: k,
 		EventOnly: eventsOnly(c),
 	}
 	if c.Poll.RequestsPerMinute == 0 {
@@ -111,7 +112,8 @@ func readsOf(c *config.Config) []string {
 		}
 		lines = append(lines, line)
 	}
-	return append(lines, "Of each stream, "+starts[c.Start.Mode]+"; every later start goes on where the sink says that it stood.")
+	return append(lines, "Of each stream, "+starts[c.Start.Mode]+
+		"; every later start goes on where the sink says that it stood.")
 }
 
 // residueOf is what the reading itself can lose, double or disorder (connector/README.md, What reading can still hide),
@@ -168,8 +170,10 @@ func eventsOnly(c *config.Config) []string {
 	general := fmt.Sprintf("Events are the CloudEvents whose type begins with %s.message. ; checkpoints (%[1]s%[2]s) and rejects (%[1]s%[3]s) have types of their own.", c.Events.TypePrefix, connector.CheckpointType, connector.RejectType)
 	stream := func(name, subject string) []string {
 		return []string{
-			fmt.Sprintf("Consume the subject %s.> of the JetStream stream %s: nats consumer add %[2]s --filter '%[1]s.>'", subject, name),
-			fmt.Sprintf("Checkpoints and quarantine of the same stream are at %s-checkpoint.> and %[1]s-quarantine.>", subject), general,
+			fmt.Sprintf("Consume the subject %s.> of the JetStream stream %s: nats consumer add %[2]s --filter '%[1]s.>'",
+				subject, name),
+			fmt.Sprintf("Checkpoints and quarantine of the same stream are at %s-checkpoint.> and %[1]s-quarantine.>", subject),
+			general,
 		}
 	}
 	switch s := c.Sink; {
@@ -177,14 +181,18 @@ func eventsOnly(c *config.Config) []string {
 		return stream(s.JetStream.Stream, s.JetStream.Subject)
 	case s.Embedded != nil:
 		defaults := sinks.Defaults().JetStream
-		return append(stream(defaults.Stream, defaults.Subject), "The server is at nats://"+s.Embedded.Listen+" while `run` runs.")
+		return append(stream(defaults.Stream, defaults.Subject), "The server is at nats://"+s.Embedded.Listen+
+			" while `run` runs.")
 	case s.Kafka != nil:
 		return []string{
 			"Consume the topic " + s.Kafka.Topic + " with isolation.level=read_committed; it holds events only.",
 			"Checkpoints and quarantine are in " + s.Kafka.Topic + ".checkpoints and " + s.Kafka.Topic + ".quarantine.", general,
 		}
 	case s.NATS != nil:
-		return []string{"Subscribe to " + s.NATS.Subject + ".>; the quarantine is at " + s.NATS.Subject + "-quarantine.>", general}
+		return []string{
+			"Subscribe to " + s.NATS.Subject + ".>; the quarantine is at " + s.NATS.Subject + "-quarantine.>",
+			general,
+		}
 	case s.File != nil:
 		return []string{"Every line of " + s.File.Path + " is an event; checkpoints and quarantine lie in files beside it."}
 	}
@@ -214,6 +222,10 @@ func (e explanation) print(to io.Writer) {
 	}
 	section("What the reading can still lose or disorder", residue)
 	section("Who gets to see what", e.Privacy)
-	section("How often, and at what cost", []string{"Each stream is read " + e.Interval + ".", strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", "Late messages are searched for " + e.Cost.Sweeps() + ".", e.Cost.Budget.Text})
+	section("How often, and at what cost", []string{
+		"Each stream is read " + e.Interval + ".",
+		strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", "Late messages are searched for " + e.Cost.Sweeps() + ".",
+		e.Cost.Budget.Text,
+	})
 	section("How to read the events alone", e.EventOnly)
 }

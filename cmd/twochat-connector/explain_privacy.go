@@ -47,7 +47,8 @@ func dataText(c *config.Config) string {
 		return text + "."
 	}
 	what := map[string]string{
-		"text": "what was written, said or ordered, places, and all that no name or form tells to be harmless", "media": "files and the ways to them",
+		"text":   "what was written, said or ordered, places, and all that no name or form tells to be harmless",
+		"media":  "files and the ways to them",
 		"quoted": "messages that were quoted", "names": "what names people",
 	}
 	parts := make([]string, len(c.Privacy.Drop))

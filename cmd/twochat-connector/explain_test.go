@@ -22,15 +22,25 @@ func TestExplain(t *testing.T) {
 		more string
 		want []string
 	}{
-		"jetstream": {"jetstream: { url: 'nats://nats:4222', stream: MINE, subject: mine }", "", []string{"ONCE", "stream MINE, oldest first", "mine.> of the", "mine-checkpoint.>", "All that is listed is wanted"}},
-		"embedded":  {"embedded: {}", "", []string{"ONCE", "embedded server", "whatsapp.> of the", "nats://127.0.0.1:4222"}},
-		"kafka":     {"kafka: { brokers: [kafka:9092] }", "", []string{"ONCE", "isolation.level=read_committed; it holds events only"}},
-		"nats":      {"nats: { state: state }", "", []string{"BEST EFFORT", "deliver everything twice"}},
-		"stdout":    {"stdout: {}", "", []string{"BEST EFFORT", "every start is a first start"}},
-		"file": {"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }", []string{
-			"Every line of events.jsonl", "taken out, wherever it", "(files and the ways to them) (privacy.drop)",
-			"a sweep, 60h back", "Late messages are searched for every 1h, and rarer, down to every 24h", "seam", "--accept-history", "the word is spent",
-		}},
+		"jetstream": {
+			"jetstream: { url: 'nats://nats:4222', stream: MINE, subject: mine }", "",
+			[]string{"ONCE", "stream MINE, oldest first", "mine.> of the", "mine-checkpoint.>", "All that is listed is wanted"},
+		},
+		"embedded": {"embedded: {}", "", []string{"ONCE", "embedded server", "whatsapp.> of the", "nats://127.0.0.1:4222"}},
+		"kafka": {
+			"kafka: { brokers: [kafka:9092] }", "",
+			[]string{"ONCE", "isolation.level=read_committed; it holds events only"},
+		},
+		"nats":   {"nats: { state: state }", "", []string{"BEST EFFORT", "deliver everything twice"}},
+		"stdout": {"stdout: {}", "", []string{"BEST EFFORT", "every start is a first start"}},
+		"file": {
+			"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }",
+			[]string{
+				"Every line of events.jsonl", "taken out, wherever it", "(files and the ways to them) (privacy.drop)",
+				"a sweep, 60h back", "Late messages are searched for every 1h, and rarer, down to every 24h", "seam",
+				"--accept-history", "the word is spent",
+			},
+		},
 		"no sweeps": {"file: {}", "", []string{"is never found: there are no sweeps"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +86,10 @@ func TestCost(t *testing.T) {
 		interval string
 		calls    string
 	}{
-		"fast":    {80, "every 10s while messages flow, every 1m when it is quiet", "about 139,299 calls a month while it is quiet, up to 1,251,246 if messages never cease"},
+		"fast": {
+			80, "every 10s while messages flow, every 1m when it is quiet",
+			"about 139,299 calls a month while it is quiet, up to 1,251,246 if messages never cease",
+		},
 		"limited": {10, "every 18s while messages flow, every 1m when it is quiet, slowed down by the rate limit (10 requests a minute, streams: 3)", "about 139,299 calls a month while it is quiet, up to 432,000 if"},
 		"tight":   {2, "every 1m30s, slowed", "about 86,400 calls a month while it is quiet, up to 86,400"},
 	} {
@@ -108,15 +121,57 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 		code   int
 		want   []string
 	}{
-		"fine":             {nil, nil, cli.ExitFine, []string{"ok       API key: accepted", "ok       stream support: 5 messages on page 0"}},
-		"key":              {[]twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, []twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)}, cli.ExitWrong, []string{"refused  API key: the API key is wrong (HTTP 401)", "→ put the account's API key"}},
-		"number":           {[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, nil, cli.ExitWrong, []string{"refused  stream support: the number is not connected", "→ connect the number"}},
-		"credits":          {[]twochattest.Fault{twochattest.Status(402, twochattest.BodyDetail)}, nil, cli.ExitWrong, []string{"→ top the account up"}},
-		"in pass":          {[]twochattest.Fault{twochattest.Status(503, twochattest.BodyDetail), {Kind: twochattest.KindTruncated}}, nil, cli.ExitFine, []string{"5 messages"}},
-		"for longer":       {[]twochattest.Fault{twochattest.Status(503, ""), twochattest.Status(503, ""), twochattest.Status(503, "")}, nil, cli.ExitWrong, []string{"refused  stream support: the server has a problem (HTTP 503)"}},
-		"no page":          {[]twochattest.Fault{{Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}, {Kind: twochattest.KindHTML}}, nil, cli.ExitWrong, []string{"check --learn"}},
-		"empty":            {[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}}, nil, cli.ExitFine, []string{"warning  stream support: it can be read, and lists no message"}},
-		"info not offered": {nil, []twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)}, cli.ExitFine, []string{"warning  account: its limits and usage cannot be read, and `run` goes on at 10 requests a minute", "5 messages", "Ready to run"}},
+		"fine": {
+			nil, nil, cli.ExitFine,
+			[]string{"ok       API key: accepted", "ok       stream support: 5 messages on page 0"},
+		},
+		"key": {
+			[]twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)},
+			[]twochattest.Fault{twochattest.Status(401, twochattest.BodyDetail)},
+			cli.ExitWrong,
+			[]string{"refused  API key: the API key is wrong (HTTP 401)", "→ put the account's API key"},
+		},
+		"number": {
+			[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)},
+			nil, cli.ExitWrong,
+			[]string{"refused  stream support: the number is not connected", "→ connect the number"},
+		},
+		"credits": {
+			[]twochattest.Fault{twochattest.Status(402, twochattest.BodyDetail)},
+			nil, cli.ExitWrong,
+			[]string{"→ top the account up"},
+		},
+		"in pass": {[]twochattest.Fault{
+			twochattest.Status(503, twochattest.BodyDetail),
+			{Kind: twochattest.KindTruncated},
+		}, nil, cli.ExitFine, []string{"5 messages"}},
+		"for longer": {
+			[]twochattest.Fault{
+				twochattest.Status(503, ""), twochattest.Status(503, ""),
+				twochattest.Status(503, ""),
+			},
+			nil, cli.ExitWrong,
+			[]string{"refused  stream support: the server has a problem (HTTP 503)"},
+		},
+		"no page": {[]twochattest.Fault{
+			{Kind: twochattest.KindHTML},
+			{Kind: twochattest.KindHTML},
+			{Kind: twochattest.KindHTML},
+		}, nil, cli.ExitWrong, []string{"check --learn"}},
+		"empty": {
+			[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}},
+			nil, cli.ExitFine,
+			[]string{"warning  stream support: it can be read, and lists no message"},
+		},
+		"info not offered": {
+			nil,
+			[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)},
+			cli.ExitFine,
+			[]string{
+				"warning  account: its limits and usage cannot be read, and `run` goes on at 10 requests a minute",
+				"5 messages", "Ready to run",
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake.Next(c.faults...)
@@ -156,7 +211,8 @@ func TestVersion(t *testing.T) {
 // What is printed of sweeps is what the budget leaves of them, or says on what it depends.
 func TestExplain_SweepsInForce(t *testing.T) {
 	for monthly, want := range map[string]string{
-		"100000": "as the month's budget of calls allows no more (poll.sweep.every: 1h)", "0": "where the month's budget of calls is short: `twochat-connector",
+		"100000": "as the month's budget of calls allows no more (poll.sweep.every: 1h)",
+		"0":      "where the month's budget of calls is short: `twochat-connector",
 	} {
 		path := configure(t, "http://127.0.0.1:1", "file: {}")
 		replace(t, path, "monthly_credits: 1000000000", "monthly_credits: "+monthly)

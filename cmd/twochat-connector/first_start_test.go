@@ -16,7 +16,10 @@ import (
 func TestRun_FirstStartAfterASequence(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 7})
-	for word, first := range map[string]string{"--first-start=30": "31", "--first-start": "1", "--first-start=true": "1", "--first-start=1": "2"} {
+	for word, first := range map[string]string{
+		"--first-start=30": "31", "--first-start": "1", "--first-start=true": "1",
+		"--first-start=1": "2",
+	} {
 		t.Run(word, func(t *testing.T) {
 			events := filepath.Join(t.TempDir(), "events.jsonl")
 			path := configure(t, url, "file: { path: "+events+" }")

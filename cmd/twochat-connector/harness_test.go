@@ -87,7 +87,10 @@ func startWith(t *testing.T, env []string, args ...string) *running {
 	r := &running{t: t, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
-		r.code = run(ctx, &cli.Program{Env: env, In: strings.NewReader(""), Out: &r.out, Err: &r.err, StandardLog: log.SetOutput}, args)
+		r.code = run(ctx, &cli.Program{
+			Env: env, In: strings.NewReader(""), Out: &r.out, Err: &r.err,
+			StandardLog: log.SetOutput,
+		}, args)
 	}()
 	t.Cleanup(func() {
 		r.end()
@@ -251,7 +254,10 @@ func embeddedServerAt(t *testing.T, address string) {
 	t.Helper()
 	c := *sinks.Defaults().Embedded
 	c.Listen, c.Dir = address, t.TempDir()
-	sink, err := sinks.Open(sinks.Config{Embedded: &c}, connector.Encoding{Mode: connector.ModeStructured, TypePrefix: "co.2chat.whatsapp"}, cli.QuietLogger())
+	sink, err := sinks.Open(sinks.Config{Embedded: &c}, connector.Encoding{
+		Mode:       connector.ModeStructured,
+		TypePrefix: "co.2chat.whatsapp",
+	}, cli.QuietLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,8 @@ func sources(t *testing.T, visit func(path string, files *token.FileSet, file *a
 			switch {
 			case err != nil:
 				return err
-			case entry.IsDir() && slices.Contains([]string{"testdata", "simulation", "twochattest", "sinktest", "connectortest"}, entry.Name()):
+			case entry.IsDir() && slices.Contains([]string{"testdata", "simulation", "twochattest", "sinktest", "connectortest"},
+				entry.Name()):
 				return filepath.SkipDir
 			case entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 				return nil
@@ -150,7 +151,8 @@ func TestHints_CommandsExist(t *testing.T) {
 		}
 		for _, found := range commandSaid.FindAllStringSubmatch(s.text, -1) {
 			if !strings.HasSuffix(s.place, ".md") || known[found[1]] != nil || slices.Contains(planned, found[1]) {
-				if known[found[1]] == nil && !strings.Contains(found[2], "--") && !slices.Contains(planned, found[1]) && found[1] != "help" {
+				if known[found[1]] == nil && !strings.Contains(found[2], "--") && !slices.Contains(planned, found[1]) &&
+					found[1] != "help" {
 					continue // a sentence about the program
 				}
 				check(found[1], found[2])
@@ -193,7 +195,10 @@ func TestHints_KeysExist(t *testing.T) {
 		last = append(last, key.Path[strings.LastIndex(key.Path, ".")+1:])
 	}
 	// Words that are keys and more: a list's items and the sinks have no path of their own.
-	plain := []string{"name", "number", "remote", "nats", "file", "stdout", "kafka", "jetstream", "embedded", "events", "log"}
+	plain := []string{
+		"name", "number", "remote", "nats", "file", "stdout", "kafka", "jetstream", "embedded", "events",
+		"log",
+	}
 	for _, s := range texts(t) {
 		for _, key := range keySaid.FindAllString(s.text, -1) {
 			if !slices.Contains(paths, key) && !slices.Contains(notKeys, key) && !strings.HasSuffix(key, ".go") {

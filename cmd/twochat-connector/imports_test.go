@@ -34,8 +34,11 @@ var mayImport = map[string][]string{
 	"sinks/jetstream":               {"connector", "sinks/nats"},
 	"sinks/kafka":                   {"connector", "sinks/handshake", "sinks/secret"},
 	"sinks/embedded":                {"connector", "sinks/file", "sinks/jetstream", "sinks/nats"},
-	"sinks":                         {"connector", "sinks/embedded", "sinks/file", "sinks/jetstream", "sinks/kafka", "sinks/nats"},
-	"config":                        {"connector", "sinks", "sinks/secret"},
+	"sinks": {
+		"connector", "sinks/embedded", "sinks/file", "sinks/jetstream", "sinks/kafka",
+		"sinks/nats",
+	},
+	"config": {"connector", "sinks", "sinks/secret"},
 	// Thin commands beside their rooms: only those import pipeline.
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/backfill", "cmd/twochat-connector/cli",

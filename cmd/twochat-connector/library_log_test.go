@@ -31,7 +31,8 @@ func TestLibraryLog(t *testing.T) {
 		switch lines := strings.Count(text, "\n"); {
 		case level == slog.LevelInfo && lines != 0:
 			t.Errorf("above debug, %d lines are shown: %s", lines, text)
-		case level == slog.LevelDebug && (lines != 2 || !strings.Contains(text, `"begins":"Unsolicited response received on idle HTTP channel"`)):
+		case level == slog.LevelDebug && (lines != 2 ||
+			!strings.Contains(text, `"begins":"Unsolicited response received on idle HTTP channel"`)):
 			t.Errorf("at debug, %d lines are shown: %s", lines, text)
 		}
 	}
@@ -55,7 +56,8 @@ func tailing(t *testing.T, fake *twochattest.Fake, tail string) string {
 			panic(http.ErrAbortHandler)
 		}
 		defer conn.Close()
-		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", answer.StatusCode, len(body), body)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			answer.StatusCode, len(body), body)
 		_, _ = io.WriteString(conn, tail)
 		_, _ = io.Copy(io.Discard, conn) // until the client has seen it and goes
 	})}
@@ -77,7 +79,8 @@ func TestRun_ShowsNoBytesBehindAnAnswer(t *testing.T) {
 	for _, level := range []string{"debug", "error"} {
 		fake := twochattest.New(twochattest.Options{Key: testKey, History: 3, RequestsPerMinute: 600_000})
 		url := tailing(t, fake, `{"remote_phone_number":"+15550101234","message":{"text":"my card is 4111"}}`)
-		r := start(t, "run", "--config", configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "log: { level: "+level+" }"))
+		r := start(t, "run", "--config", configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "log: { level: "+
+			level+" }"))
 		if level == "debug" {
 			until(t, "a line of the library's", func() bool { return r.logged(cli.LibraryLine, "begins") != "" })
 		} else {

@@ -28,7 +28,8 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	log.SetFlags(0)
 	p := &cli.Program{
-		Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LimitMemory: debug.SetMemoryLimit, Root: os.DirFS("/"), StandardLog: log.SetOutput,
+		Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LimitMemory: debug.SetMemoryLimit,
+		Root: os.DirFS("/"), StandardLog: log.SetOutput,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }
@@ -52,7 +53,10 @@ func commands() []command {
 		{"tail", "follow the events in the sink", runTail},
 		{"preview", "show what privacy does to messages, before and after", runPreview},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill},
-		{"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels", runSchema},
+		{
+			"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels",
+			runSchema,
+		},
 		{"version", "print the version", printVersion},
 	}
 }

@@ -23,7 +23,10 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 			s.Cause = "the broker is down"
 		}
 		var page strings.Builder
-		if err := admin.StatusPage.Execute(&page, pipeline.Report{Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true, Streams: []pipeline.StreamReport{s}}); err != nil {
+		if err := admin.StatusPage.Execute(&page, pipeline.Report{
+			Now: time.Now(), Started: time.Now(), Ready: true,
+			Healthy: true, Streams: []pipeline.StreamReport{s},
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(page.String(), want) || !strings.Contains(page.String(), s.Cause) {
@@ -41,7 +44,10 @@ func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	} {
 		var s pipeline.StreamReport
 		s.Stream, s.State, s.Since, s.Accepting = "shop", poller.StateLive, time.Now(), accepting
-		r := pipeline.Report{Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true, Streams: []pipeline.StreamReport{s}}
+		r := pipeline.Report{
+			Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true,
+			Streams: []pipeline.StreamReport{s},
+		}
 		var shown, printed strings.Builder
 		if err := errors.Join(admin.StatusPage.Execute(&shown, r), printReport(&printed, r)); err != nil {
 			t.Fatal(err)

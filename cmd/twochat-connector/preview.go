@@ -116,18 +116,21 @@ func previewed(ctx context.Context, c *config.Config, s connector.Stream, path s
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return nil, cli.Hinted(errors.New("flag --file: the file cannot be read"), "name a file that is there, or - for the standard input")
+			return nil, cli.Hinted(errors.New("flag --file: the file cannot be read"),
+				"name a file that is there, or - for the standard input")
 		}
 		defer file.Close()
 		from = file
 	}
 	document, err := io.ReadAll(io.LimitReader(from, twochat.LimitPageBytes+1))
 	if err != nil || len(document) > twochat.LimitPageBytes {
-		return nil, cli.Hinted(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"), "give one page")
+		return nil, cli.Hinted(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"),
+			"give one page")
 	}
 	found, err := twochat.Items(document)
 	if err != nil {
-		return nil, cli.Hinted(fmt.Errorf("flag --file: %w", err), "give one page as the API answers it, or a list of its items")
+		return nil, cli.Hinted(fmt.Errorf("flag --file: %w", err),
+			"give one page as the API answers it, or a list of its items")
 	}
 	for _, item := range found {
 		items = append(items, item)
@@ -137,7 +140,8 @@ func previewed(ctx context.Context, c *config.Config, s connector.Stream, path s
 
 func (r previewReport) print(to io.Writer) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "stream %s, privacy.identifiers: %s, privacy.drop: [%s]\n", r.Stream, r.Identifiers, strings.Join(r.Drop, ", "))
+	fmt.Fprintf(&text, "stream %s, privacy.identifiers: %s, privacy.drop: [%s]\n", r.Stream, r.Identifiers,
+		strings.Join(r.Drop, ", "))
 	for i, item := range r.Items {
 		fmt.Fprintf(&text, "\n%d before  %s\n", i+1, item.Before)
 		switch {

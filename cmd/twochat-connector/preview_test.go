@@ -18,10 +18,12 @@ func TestPreview(t *testing.T) {
 	if err := os.WriteFile(key, []byte("0123456789abcdef0123456789abcdef"), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	path := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "privacy: { identifiers: pseudonymous, key_file: "+key+", drop: [media] }")
+	path := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }",
+		"privacy: { identifiers: pseudonymous, key_file: "+key+", drop: [media] }")
 	code, out, errOut := finish(t, "preview", "--config", path, "--last", "3")
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "the output", out, "privacy.identifiers: pseudonymous, privacy.drop: [media]", "1 before  {", "3 before  {", "  after   {", "  chat    ")
+	clitest.WantText(t, "the output", out, "privacy.identifiers: pseudonymous, privacy.drop: [media]", "1 before  {",
+		"3 before  {", "  after   {", "  chat    ")
 	if strings.Contains(out, "4 before") || errOut != "" || fake.Requests() != 1 {
 		t.Errorf("%d calls, on the error output: %s", fake.Requests(), errOut)
 	}
@@ -34,17 +36,20 @@ func TestPreview(t *testing.T) {
 	code, out, _ = finish(t, "preview", "--config", path, "--file", file, "--json")
 	wantCode(t, code, cli.ExitFine)
 	var r previewReport
-	if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Items) != 3 || len(r.Unknown) != 1 || r.Unknown[0] != "never" {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Items) != 3 || len(r.Unknown) != 1 ||
+		r.Unknown[0] != "never" {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if strings.Contains(string(r.Items[0].After), "5550106666") || !strings.Contains(string(r.Items[0].Before), "5550106666") || r.Items[1].Fault == "" || r.Items[2].Fault == "" {
+	if strings.Contains(string(r.Items[0].After), "5550106666") ||
+		!strings.Contains(string(r.Items[0].Before), "5550106666") || r.Items[1].Fault == "" || r.Items[2].Fault == "" {
 		t.Errorf("%+v", r.Items)
 	}
 	if fake.Requests() != 1 {
 		t.Errorf("a file costs %d calls", fake.Requests()-1)
 	}
 	for _, args := range [][]string{{"--file", "/nowhere/page.json"}, {"--last", "0"}} {
-		if code, _, errOut := finish(t, append([]string{"preview", "--config", path}, args...)...); code == cli.ExitFine || strings.Contains(errOut, "nowhere") {
+		if code, _, errOut := finish(t, append([]string{"preview", "--config", path}, args...)...); code == cli.ExitFine ||
+			strings.Contains(errOut, "nowhere") {
 			t.Errorf("%v: code %d, %s", args, code, errOut)
 		}
 	}

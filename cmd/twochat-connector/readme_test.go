@@ -25,7 +25,8 @@ const root = "../.."
 
 // pagePaths are the pages for people, from the root.
 var pagePaths = []string{
-	"README.md", "config/README.md", "sinks/README.md", "deploy/README.md", "cmd/twochat-connector/README.md", "connector/README.md",
+	"README.md", "config/README.md", "sinks/README.md", "deploy/README.md", "cmd/twochat-connector/README.md",
+	"connector/README.md",
 	".github/CONTRIBUTING.md", ".github/SECURITY.md", ".github/CHANGELOG.md",
 }
 
@@ -75,7 +76,10 @@ func metricNames(t *testing.T) []string {
 	t.Helper()
 	registry := admin.NewRegistry()
 	poller.NewMetrics(registry)
-	registry.MustRegister(quota.NewBudget(quota.BudgetConfig{Streams: 1, Interval: time.Minute, Logger: slog.New(slog.DiscardHandler)}))
+	registry.MustRegister(quota.NewBudget(quota.BudgetConfig{
+		Streams: 1, Interval: time.Minute,
+		Logger: slog.New(slog.DiscardHandler),
+	}))
 	registry.MustRegister(pipeline.UnknownMembers(func() uint64 { return 0 }))
 	descriptions := make(chan *prometheus.Desc)
 	go func() {

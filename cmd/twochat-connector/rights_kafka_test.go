@@ -84,11 +84,13 @@ func startAuthorizingKafka(t *testing.T, jars, user string) *authorizingKafka {
 		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS\n"+
 		"sasl.enabled.mechanisms=PLAIN\n"+
 		"listener.name.sasl_plaintext.plain.sasl.jaas.config="+
-		"org.apache.kafka.common.security.plain.PlainLoginModule required \"user_%[4]s\"=\"secret\";\n", port, port+1, closed, user)
+		"org.apache.kafka.common.security.plain.PlainLoginModule required \"user_%[4]s\"=\"secret\";\n", port, port+1, closed,
+		user)
 	if err := os.WriteFile(filepath.Join(folder, "extra.properties"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), script, "start", jars, folder, strconv.Itoa(port)).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), script, "start", jars, folder,
+		strconv.Itoa(port)).CombinedOutput(); err != nil {
 		t.Fatalf("kafka.sh start: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
@@ -218,7 +220,8 @@ func TestKafkaRights(t *testing.T) {
 	if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path := configure(t, api, fmt.Sprintf("kafka: { brokers: ['%s'], topic: %s, sasl: { mechanism: plain, username: %s, password_file: %s } }",
+	path := configure(t, api, fmt.Sprintf(
+		"kafka: { brokers: ['%s'], topic: %s, sasl: { mechanism: plain, username: %s, password_file: %s } }",
 		k.closed, topics[0].Metadata.Name, user.Metadata.Name, password))
 	for _, events := range []int{120, 150} { // the second time from the checkpoint
 		wantCheck(t, path, cli.ExitFine, "6 partitions")
@@ -234,13 +237,21 @@ func TestKafkaRights(t *testing.T) {
 		code  int // of check, and of run
 		texts []string
 	}{
-		"Read on topic whatsapp.messages":  {cli.ExitWrong, []string{"topics whatsapp.messages*: a right to them is missing", "--operation Read"}},
-		"Write on topic whatsapp.messages": {cli.ExitWrong, []string{"topics whatsapp.messages*: a right to them is missing", "--operation Write"}},
+		"Read on topic whatsapp.messages": {cli.ExitWrong, []string{
+			"topics whatsapp.messages*: a right to them is missing",
+			"--operation Read",
+		}},
+		"Write on topic whatsapp.messages": {cli.ExitWrong, []string{
+			"topics whatsapp.messages*: a right to them is missing",
+			"--operation Write",
+		}},
 		"DescribeConfigs on topic whatsapp.messages": {cli.ExitFine, []string{
-			"topic whatsapp.messages.checkpoints: its settings cannot be read", "--operation DescribeConfigs --topic whatsapp.messages.checkpoints",
+			"topic whatsapp.messages.checkpoints: its settings cannot be read",
+			"--operation DescribeConfigs --topic whatsapp.messages.checkpoints",
 		}},
 		"Write on transactionalId twochat-connector.": {cli.ExitWrong, []string{
-			"transactional id twochat-connector.*: the right to write under it is missing", "--operation Write --operation Describe --transactional-id twochat-connector.",
+			"transactional id twochat-connector.*: the right to write under it is missing",
+			"--operation Write --operation Describe --transactional-id twochat-connector.",
 		}},
 	}
 	for _, r := range rights {

@@ -32,7 +32,8 @@ func natsRights(t *testing.T) *server.Permissions {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(path, fmt.Appendf(nil, "authorization { users = [ { user: connector, password: x, %s } ] }", example), 0o600); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, "authorization { users = [ { user: connector, password: x, %s } ] }",
+		example), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	options, err := server.ProcessConfigFile(path)
@@ -69,11 +70,13 @@ func nackStream(t *testing.T) jetstream.StreamConfig {
 		t.Fatal(err)
 	}
 	spec := object.Spec
-	if object.Kind != "Stream" || spec.Storage != "file" || spec.Retention != "limits" || spec.Discard != "new" || spec.Replicas != 3 {
+	if object.Kind != "Stream" || spec.Storage != "file" || spec.Retention != "limits" || spec.Discard != "new" ||
+		spec.Replicas != 3 {
 		t.Fatalf("the example's stream is %+v", object)
 	}
 	return jetstream.StreamConfig{
-		Name: spec.Name, Subjects: spec.Subjects, Discard: jetstream.DiscardNew, DenyDelete: spec.DenyDelete, Duplicates: spec.DuplicateWindow,
+		Name: spec.Name, Subjects: spec.Subjects, Discard: jetstream.DiscardNew, DenyDelete: spec.DenyDelete,
+		Duplicates:         spec.DuplicateWindow,
 		AllowAtomicPublish: spec.AllowAtomicPublish, AllowMsgTTL: spec.AllowMsgTTL, AllowDirect: spec.AllowDirect,
 	}
 }
@@ -82,10 +85,14 @@ func nackStream(t *testing.T) jetstream.StreamConfig {
 func natsServer(t *testing.T, rights *server.Permissions) (url string, reload func(*server.Permissions)) {
 	t.Helper()
 	options := server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, NoAuthUser: "connector",
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+		NoAuthUser: "connector",
 	}
 	allow := func(rights *server.Permissions) {
-		options.Users = []*server.User{{Username: "admin", Password: "admin"}, {Username: "connector", Password: "x", Permissions: rights}}
+		options.Users = []*server.User{
+			{Username: "admin", Password: "admin"},
+			{Username: "connector", Password: "x", Permissions: rights},
+		}
 	}
 	allow(rights)
 	first := options
@@ -135,7 +142,8 @@ func runUntil(t *testing.T, path string, events int) string {
 	admin := r.admin()
 	until(t, "the events", func() bool {
 		body, err := tryGet(admin + "/metrics")
-		return err == nil && strings.Contains(body, fmt.Sprintf("twochat_connector_log_sequence{stream=\"support\"} %d\n", events)) &&
+		return err == nil && strings.Contains(body, fmt.Sprintf("twochat_connector_log_sequence{stream=\"support\"} %d\n",
+			events)) &&
 			strings.Contains(body, "twochat_connector_stream_state{state=\"live\",stream=\"support\"} 1\n")
 	})
 	wantCode(t, r.end(), cli.ExitFine)
@@ -206,7 +214,8 @@ func TestNATSRights_Create(t *testing.T) {
 // without copies rights, less one.
 func without(rights *server.Permissions, right string) *server.Permissions {
 	fewer := *rights
-	fewer.Publish = &server.SubjectPermission{Allow: slices.DeleteFunc(slices.Clone(rights.Publish.Allow), func(other string) bool { return other == right })}
+	fewer.Publish = &server.SubjectPermission{Allow: slices.DeleteFunc(slices.Clone(rights.Publish.Allow),
+		func(other string) bool { return other == right })}
 	return &fewer
 }
 
@@ -225,17 +234,44 @@ func TestNATSRights_EachNeeded(t *testing.T) {
 	)
 	// What check says; "" stands for what no command waits for, which the log of run tells.
 	table := map[string]struct{ cause, hint string }{
-		"whatsapp.>":                           {"refused  NATS user: it has no right to publish to whatsapp.support.>", publishing},
-		"whatsapp-checkpoint.*":                {"refused  NATS user: it has no right to publish to whatsapp-checkpoint.support", publishing},
-		"whatsapp-quarantine.*":                {"refused  NATS user: it has no right to publish to whatsapp-quarantine.support", publishing},
-		"$JS.API.STREAM.INFO.WHATSAPP":         {refused + "$JS.API.STREAM.INFO.WHATSAPP", "allow it to publish to $JS.API.STREAM.INFO.WHATSAPP"},
-		"$JS.API.STREAM.MSG.GET.WHATSAPP":      {refused + "$JS.API.STREAM.MSG.GET.WHATSAPP", "allow it to publish to $JS.API.STREAM.MSG.GET.WHATSAPP"},
-		"$JS.API.DIRECT.GET.WHATSAPP":          {refused + "$JS.API.DIRECT.GET.WHATSAPP", "allow it to publish to $JS.API.DIRECT.GET.WHATSAPP"},
-		"$JS.API.CONSUMER.CREATE.WHATSAPP.>":   {refused + "$JS.API.CONSUMER.CREATE.WHATSAPP.>", "allow it to publish to $JS.API.CONSUMER.CREATE.WHATSAPP.>"},
-		"$JS.API.CONSUMER.MSG.NEXT.WHATSAPP.>": {refused + "$JS.API.CONSUMER.MSG.NEXT.WHATSAPP.>", "allow it to publish to $JS.API.CONSUMER.MSG.NEXT.WHATSAPP.>"},
-		"$JS.API.STREAM.PURGE.WHATSAPP":        {"warning  NATS user: it cannot remove older checkpoints", "allow it to publish to $JS.API.STREAM.PURGE.WHATSAPP"},
-		"$JS.API.CONSUMER.DELETE.WHATSAPP.>":   {"", "grant the right to publish"},
-		"$SYS.REQ.SERVER.PING.CONNZ":           {"", "grant the right to publish"},
+		"whatsapp.>": {
+			"refused  NATS user: it has no right to publish to whatsapp.support.>",
+			publishing,
+		},
+		"whatsapp-checkpoint.*": {
+			"refused  NATS user: it has no right to publish to whatsapp-checkpoint.support",
+			publishing,
+		},
+		"whatsapp-quarantine.*": {
+			"refused  NATS user: it has no right to publish to whatsapp-quarantine.support",
+			publishing,
+		},
+		"$JS.API.STREAM.INFO.WHATSAPP": {
+			refused + "$JS.API.STREAM.INFO.WHATSAPP",
+			"allow it to publish to $JS.API.STREAM.INFO.WHATSAPP",
+		},
+		"$JS.API.STREAM.MSG.GET.WHATSAPP": {
+			refused + "$JS.API.STREAM.MSG.GET.WHATSAPP",
+			"allow it to publish to $JS.API.STREAM.MSG.GET.WHATSAPP",
+		},
+		"$JS.API.DIRECT.GET.WHATSAPP": {
+			refused + "$JS.API.DIRECT.GET.WHATSAPP",
+			"allow it to publish to $JS.API.DIRECT.GET.WHATSAPP",
+		},
+		"$JS.API.CONSUMER.CREATE.WHATSAPP.>": {
+			refused + "$JS.API.CONSUMER.CREATE.WHATSAPP.>",
+			"allow it to publish to $JS.API.CONSUMER.CREATE.WHATSAPP.>",
+		},
+		"$JS.API.CONSUMER.MSG.NEXT.WHATSAPP.>": {
+			refused + "$JS.API.CONSUMER.MSG.NEXT.WHATSAPP.>",
+			"allow it to publish to $JS.API.CONSUMER.MSG.NEXT.WHATSAPP.>",
+		},
+		"$JS.API.STREAM.PURGE.WHATSAPP": {
+			"warning  NATS user: it cannot remove older checkpoints",
+			"allow it to publish to $JS.API.STREAM.PURGE.WHATSAPP",
+		},
+		"$JS.API.CONSUMER.DELETE.WHATSAPP.>": {"", "grant the right to publish"},
+		"$SYS.REQ.SERVER.PING.CONNZ":         {"", "grant the right to publish"},
 	}
 	for _, right := range all.Publish.Allow {
 		t.Run(right, func(t *testing.T) {

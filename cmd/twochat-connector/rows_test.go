@@ -69,5 +69,6 @@ func TestPreview_Rows(t *testing.T) {
 		t.Errorf("%s%s", out, errOut)
 	}
 	_, out, _ = finish(t, "explain", "--config", path)
-	clitest.WantText(t, "explain", strings.Join(strings.Fields(out), " "), "a row beside it shows parts of what is there then")
+	clitest.WantText(t, "explain", strings.Join(strings.Fields(out), " "),
+		"a row beside it shows parts of what is there then")
 }

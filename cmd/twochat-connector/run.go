@@ -31,7 +31,8 @@ func runConnector(ctx context.Context, p *cli.Program, args []string) error {
 	settings := cli.ConfigFlags(flags)
 	cli.StartFlag(flags, settings)
 	w := pipeline.OverrideFlags(flags, settings)
-	flags.BoolVar(&w.AcceptHistory, "accept-history", false, "deliver once what is held because a list lost all that was delivered before; said again, it counts after a run without it")
+	flags.BoolVar(&w.AcceptHistory, "accept-history", false,
+		"deliver once what is held because a list lost all that was delivered before; said again, it counts after a run without it")
 	if err := p.Parse(flags, args, aboutRun); err != nil {
 		return err
 	}
@@ -83,11 +84,15 @@ func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namesp
 	defer set.server.Close()
 	sink := set.sink
 	registry := admin.NewRegistry()
-	pipe := pipeline.New(pipeline.Parts{Config: c, Sink: sink, Client: set.client, Privacy: set.privacy, Registry: registry, Logger: logger, Overrides: w})
+	pipe := pipeline.New(pipeline.Parts{
+		Config: c, Sink: sink, Client: set.client, Privacy: set.privacy,
+		Registry: registry, Logger: logger, Overrides: w,
+	})
 	set.server.Namespace = namespace
 	set.server.Serve(admin.Handler(registry, func() pipeline.Report { return pipe.Report(time.Now()) }), logger)
 	promise := sink.Promise()
-	logger.Info("started", "version", cli.Version(), "instance", pipe.Instance, "streams", len(pipe.Claims), "sink", c.Sink.Chosen()[0],
+	logger.Info("started", "version", cli.Version(), "instance", pipe.Instance, "streams", len(pipe.Claims), "sink",
+		c.Sink.Chosen()[0],
 		"start", c.Start, "admin", set.server.URL(), "once", promise.Once, "promise", promise.Text)
 
 	done := make(chan error, 1)

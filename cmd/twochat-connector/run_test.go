@@ -30,7 +30,8 @@ func TestRun_DeliversUntilToldToStop(t *testing.T) {
 	if r.out.String() != "" {
 		t.Errorf("the standard output has %q", r.out.String())
 	}
-	clitest.WantText(t, "the log", r.err.String(), `"promise":"Each message stands in the file once`, `"msg":"account's limits read"`, `"msg":"stopped"`)
+	clitest.WantText(t, "the log", r.err.String(), `"promise":"Each message stands in the file once`,
+		`"msg":"account's limits read"`, `"msg":"stopped"`)
 
 	fake.Insert("", 120)
 	r = start(t, "run", "--config", path)
@@ -43,7 +44,9 @@ func TestRun_DeliversUntilToldToStop(t *testing.T) {
 
 // faults are passing ones, without a redirect: that is taken for a wrong configuration, and asked again slowly.
 func faults(rate float64) []twochattest.Chance {
-	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool { return c.Fault.Kind == twochattest.KindRedirect })
+	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool {
+		return c.Fault.Kind == twochattest.KindRedirect
+	})
 }
 
 func TestRun_FromFlagsAlone(t *testing.T) {
@@ -51,7 +54,8 @@ func TestRun_FromFlagsAlone(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 2, History: 30})
 	t.Chdir(t.TempDir())
 	r := startWith(t, []string{
-		"TWOCHAT_API_KEY=" + testKey, "TWOCHAT_CONNECTOR_TWOCHAT_BASE_URL=" + url, "TWOCHAT_CONNECTOR_ADMIN_LISTEN=127.0.0.1:0",
+		"TWOCHAT_API_KEY=" + testKey, "TWOCHAT_CONNECTOR_TWOCHAT_BASE_URL=" + url,
+		"TWOCHAT_CONNECTOR_ADMIN_LISTEN=127.0.0.1:0",
 		"TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL=1s",
 	}, "run", "--number", twochattest.DefaultNumber, "--sink", "file:events.jsonl", "--start", "beginning")
 	until(t, "the history", func() bool { return audit(t, fake, "events.jsonl").Clean() })
@@ -71,9 +75,18 @@ func TestRun_RefusesWithTheMend(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"stream missing":      {"jetstream: { url: '" + nats + "', stream: MISSING, subject: missing }", nil, []string{"does not exist", "nats stream add MISSING --subjects"}},
-		"subject taken":       {"jetstream: { url: '" + nats + "', stream: MISSING, create: true }", nil, []string{"takes its subjects", "\n    use that one with `sink.jetstream.stream: "}},
-		"folder without name": {"file: { path: /dev/null/events.jsonl }", nil, []string{"path: /dev/null is no folder", "\n    name another path"}},
+		"stream missing": {
+			"jetstream: { url: '" + nats + "', stream: MISSING, subject: missing }", nil,
+			[]string{"does not exist", "nats stream add MISSING --subjects"},
+		},
+		"subject taken": {
+			"jetstream: { url: '" + nats + "', stream: MISSING, create: true }", nil,
+			[]string{"takes its subjects", "\n    use that one with `sink.jetstream.stream: "},
+		},
+		"folder without name": {"file: { path: /dev/null/events.jsonl }", nil, []string{
+			"path: /dev/null is no folder",
+			"\n    name another path",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := configure(t, url, c.sink, "log: { format: text }")
@@ -91,7 +104,8 @@ func TestRun_CreatesWhatIsMissing(t *testing.T) {
 	path := configure(t, url, "jetstream: { url: '"+nats+"', stream: OTHER, subject: other }")
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "check", out, "refused  JetStream stream OTHER", "→ make it with `sink.jetstream.create: true`, or: nats stream add OTHER")
+	clitest.WantText(t, "check", out, "refused  JetStream stream OTHER",
+		"→ make it with `sink.jetstream.create: true`, or: nats stream add OTHER")
 
 	r := start(t, "run", "--config", path, "--create")
 	until(t, "readiness", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })
@@ -181,7 +195,8 @@ func TestRun_WaitsForTheAPI(t *testing.T) {
 	r := start(t, "run", "--config", path)
 	until(t, "the reason", func() bool {
 		status, body := get(t, r.admin()+"/readyz")
-		return status == 503 && strings.Contains(body, "stream support: no successful poll yet (no answer from 2Chat): transient: connection: connection refused")
+		return status == 503 && strings.Contains(body,
+			"stream support: no successful poll yet (no answer from 2Chat): transient: connection: connection refused")
 	})
 	code, out, _ := finish(t, "status", "--admin", r.admin())
 	wantCode(t, code, cli.ExitWrong)
@@ -240,7 +255,8 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	var body string
 	until(t, "the refusal", func() bool {
 		_, body = get(t, r.admin()+"/readyz")
-		return strings.Contains(body, "stream support: refused: ") && strings.Contains(body, "stream other: no successful poll yet (")
+		return strings.Contains(body, "stream support: refused: ") &&
+			strings.Contains(body, "stream other: no successful poll yet (")
 	})
 	clitest.WantText(t, "readyz", body, "its name is in use in this sink")
 	if status, _ := get(t, r.admin()+"/healthz"); status != 200 {
@@ -252,7 +268,8 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	replace(t, path, `{ number: "+15550100999", name: other }, `, "")
 	code, _, errOut := finish(t, "run", "--config", path)
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "stderr", errOut, `"msg":"ended","cause":"stream support: its name is in use in this sink`, `"hint":"give one of the two another name`)
+	clitest.WantText(t, "stderr", errOut, `"msg":"ended","cause":"stream support: its name is in use in this sink`,
+		`"hint":"give one of the two another name`)
 	if strings.Contains(errOut, "\n    ") {
 		t.Error("the log has lines that are no JSON")
 	}
@@ -264,7 +281,8 @@ func TestRun_WrongUsage(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	good := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
-	broken := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }", "starts: now\nlog: { level: loud }")
+	broken := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }",
+		"starts: now\nlog: { level: loud }")
 	busy := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
 	replace(t, busy, "127.0.0.1:0", strings.TrimPrefix(url, "http://"))
 	for name, c := range map[string]struct {
@@ -272,22 +290,61 @@ func TestRun_WrongUsage(t *testing.T) {
 		code int
 		want []string
 	}{
-		"nothing":               {nil, cli.ExitUsage, []string{"Commands:", "Exit codes:"}},
-		"unknown command":       {[]string{"rnu"}, cli.ExitUsage, []string{"there is no such command; there are run, ", "explain"}},
-		"unknown flag":          {[]string{"run", "--sinks", "-"}, cli.ExitUsage, []string{"flag is unknown: --sinks", "help run"}},
-		"stray argument":        {[]string{"run", twochattest.DefaultNumber}, cli.ExitUsage, []string{"expected flags only"}},
-		"no configuration":      {[]string{"run"}, cli.ExitUsage, []string{"there is no configuration: ", "run --number"}},
-		"nothing to explain":    {[]string{"explain"}, cli.ExitUsage, []string{"there is no configuration: "}},
-		"nothing to follow":     {[]string{"tail", "--sink", "nats://" + clitest.ClosedPort(t)}, cli.ExitFailed, []string{"twochat-connector check"}},
-		"file missing":          {[]string{"run", "--config", "missing.yaml"}, cli.ExitUsage, []string{"missing.yaml: no such file"}},
-		"problems":              {[]string{"run", "--config", broken}, cli.ExitUsage, []string{":10: starts: ", "log.level: expected debug"}},
-		"partitions of a file":  {[]string{"run", "--config", good, "--accept-partitions", "3"}, cli.ExitUsage, []string{"only the sink kafka has partitions"}},
-		"partitions below zero": {[]string{"run", "--config", good, "--accept-partitions", "-3"}, cli.ExitUsage, []string{"--accept-partitions"}},
-		"admin address in use":  {[]string{"run", "--config", busy}, cli.ExitFailed, []string{"admin server", "address already in use", "admin.listen"}},
-		"sink URL":              {[]string{"run", "--config", good, "--sink", "amqp://somewhere"}, cli.ExitUsage, []string{"flag --sink", "kafka://host:9092/topic"}},
-		"last":                  {[]string{"tail", "--config", good, "--last", "-1"}, cli.ExitUsage, []string{"--last"}},
-		"admin URL":             {[]string{"status", "--admin", "ftp://x"}, cli.ExitUsage, []string{"--admin"}},
-		"admin not there":       {[]string{"status", "--admin", clitest.ClosedPort(t)}, cli.ExitFailed, []string{"connection refused", "--admin"}},
+		"nothing": {nil, cli.ExitUsage, []string{"Commands:", "Exit codes:"}},
+		"unknown command": {[]string{"rnu"}, cli.ExitUsage, []string{
+			"there is no such command; there are run, ",
+			"explain",
+		}},
+		"unknown flag": {
+			[]string{"run", "--sinks", "-"},
+			cli.ExitUsage,
+			[]string{"flag is unknown: --sinks", "help run"},
+		},
+		"stray argument":     {[]string{"run", twochattest.DefaultNumber}, cli.ExitUsage, []string{"expected flags only"}},
+		"no configuration":   {[]string{"run"}, cli.ExitUsage, []string{"there is no configuration: ", "run --number"}},
+		"nothing to explain": {[]string{"explain"}, cli.ExitUsage, []string{"there is no configuration: "}},
+		"nothing to follow": {
+			[]string{"tail", "--sink", "nats://" + clitest.ClosedPort(t)},
+			cli.ExitFailed,
+			[]string{"twochat-connector check"},
+		},
+		"file missing": {
+			[]string{"run", "--config", "missing.yaml"},
+			cli.ExitUsage,
+			[]string{"missing.yaml: no such file"},
+		},
+		"problems": {
+			[]string{"run", "--config", broken},
+			cli.ExitUsage,
+			[]string{":10: starts: ", "log.level: expected debug"},
+		},
+		"partitions of a file": {
+			[]string{"run", "--config", good, "--accept-partitions", "3"},
+			cli.ExitUsage,
+			[]string{"only the sink kafka has partitions"},
+		},
+		"partitions below zero": {
+			[]string{"run", "--config", good, "--accept-partitions", "-3"},
+			cli.ExitUsage,
+			[]string{"--accept-partitions"},
+		},
+		"admin address in use": {
+			[]string{"run", "--config", busy},
+			cli.ExitFailed,
+			[]string{"admin server", "address already in use", "admin.listen"},
+		},
+		"sink URL": {
+			[]string{"run", "--config", good, "--sink", "amqp://somewhere"},
+			cli.ExitUsage,
+			[]string{"flag --sink", "kafka://host:9092/topic"},
+		},
+		"last":      {[]string{"tail", "--config", good, "--last", "-1"}, cli.ExitUsage, []string{"--last"}},
+		"admin URL": {[]string{"status", "--admin", "ftp://x"}, cli.ExitUsage, []string{"--admin"}},
+		"admin not there": {
+			[]string{"status", "--admin", clitest.ClosedPort(t)},
+			cli.ExitFailed,
+			[]string{"connection refused", "--admin"},
+		},
 		"admin of another kind": {[]string{"status", "--admin", url}, cli.ExitFailed, []string{"404", "--admin"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -307,11 +364,16 @@ func TestRun_WrongUsage(t *testing.T) {
 func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
 	noLeaks(t)
 	t.Chdir(t.TempDir())
-	r := startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_API_KEY=" + testKey}, "run")
+	r := startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_API_KEY=" +
+		testKey}, "run")
 	wantCode(t, r.wait(), cli.ExitUsage)
-	clitest.WantText(t, "stderr", r.err.String(), "wrong with the environment", "\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
+	clitest.WantText(t, "stderr", r.err.String(), "wrong with the environment",
+		"\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
 	// What asks 2Chat nothing needs no key.
-	r = startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_CONNECTOR_SINK_FILE_PATH=events.jsonl"}, "explain")
+	r = startWith(t, []string{
+		"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber,
+		"TWOCHAT_CONNECTOR_SINK_FILE_PATH=events.jsonl",
+	}, "explain")
 	wantCode(t, r.wait(), cli.ExitFine)
 	clitest.WantText(t, "explain", r.out.String(), "stream 15550100100", "events.jsonl")
 	r = startWith(t, []string{"TWOCHAT_CONNECTOR_ADMIN_LISTEN=:1"}, "status")

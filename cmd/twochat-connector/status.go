@@ -22,8 +22,10 @@ once a second, until all is as it should be or the time has passed.
 func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
 	settings := &config.Flags{}
-	flags.StringVar(&settings.Config, "config", "", "configuration `file` whose admin.listen is asked; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
-	address := flags.String("admin", "", "`URL` of the admin server, such as http://127.0.0.1:8080, instead of the configured one")
+	flags.StringVar(&settings.Config, "config", "",
+		"configuration `file` whose admin.listen is asked; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
+	address := flags.String("admin", "",
+		"`URL` of the admin server, such as http://127.0.0.1:8080, instead of the configured one")
 	asJSON := flags.Bool("json", false, "print what the server answers")
 	patience := flags.Duration("wait", 0, "`how long` to wait until all is as it should be, such as 30s")
 	if err := p.Parse(flags, args, aboutStatus); err != nil {
@@ -67,9 +69,11 @@ func printReport(to io.Writer, r pipeline.Report) error {
 	case r.Waiting():
 		verdict = "ready, but something is waited for"
 	}
-	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s, %d requests a minute", verdict, r.Version, text.Span(r.Now.Sub(r.Started)), r.Sink.Kind, r.RequestsPerMinute)
+	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s, %d requests a minute", verdict, r.Version,
+		text.Span(r.Now.Sub(r.Started)), r.Sink.Kind, r.RequestsPerMinute)
 	if a := r.Account; a != nil {
-		fmt.Fprintf(to, ", %s of %s calls used this month (asked %s)", text.Thousands(a.CallsUsed), text.Thousands(a.CallsAllowed), text.Ago(a.Asked, r.Now))
+		fmt.Fprintf(to, ", %s of %s calls used this month (asked %s)", text.Thousands(a.CallsUsed),
+			text.Thousands(a.CallsAllowed), text.Ago(a.Asked, r.Now))
 	}
 	if r.Budget.Text != "" {
 		fmt.Fprintf(to, "\nbudget %s", r.Budget.Text)
@@ -81,8 +85,10 @@ func printReport(to io.Writer, r pipeline.Report) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "STREAM\tSTATE\tFOR\tNEWEST MESSAGE\tLAST GOOD WALK\tIN THE LOG\tNOT CERTIFIED\tLATE\tQUARANTINED\tHELD\tCALLS\tINTERVAL")
 	for _, s := range r.Streams {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Stream, pipeline.StateText(s.Status), text.Span(r.Now.Sub(s.Since)), text.Ago(s.NewestMessage, r.Now),
-			text.Ago(s.LastSuccessfulPoll, r.Now), s.Sequence, s.Unconfirmed, s.Counters.Late, s.Counters.Rejected, s.Counters.Held, s.Requests, text.Interval(s.Interval))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Stream, pipeline.StateText(s.Status),
+			text.Span(r.Now.Sub(s.Since)), text.Ago(s.NewestMessage, r.Now),
+			text.Ago(s.LastSuccessfulPoll, r.Now), s.Sequence, s.Unconfirmed, s.Counters.Late, s.Counters.Rejected,
+			s.Counters.Held, s.Requests, text.Interval(s.Interval))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -95,7 +101,8 @@ func printReport(to io.Writer, r pipeline.Report) error {
 	}
 	for _, s := range r.Streams {
 		if s.Counters.Empty > 0 {
-			fmt.Fprintf(to, "! stream %s: %s messages were listed before their content, and stand empty in the log\n", s.Stream, text.Thousands(s.Counters.Empty))
+			fmt.Fprintf(to, "! stream %s: %s messages were listed before their content, and stand empty in the log\n", s.Stream,
+				text.Thousands(s.Counters.Empty))
 		}
 		if s.Counters.Suppressed > 0 {
 			fmt.Fprintf(to, "! stream %s: rows without an id, whose bytes vary or which are too many, were met %s times and not quarantined again\n", s.Stream, text.Thousands(s.Counters.Suppressed))

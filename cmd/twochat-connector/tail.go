@@ -56,7 +56,8 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	if chosen.Embedded != nil {
 		beside, running := pipeline.BesideEmbedded(chosen)
 		if !running {
-			return cli.Hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen), "start `twochat-connector run`; it holds the server")
+			return cli.Hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen),
+				"start `twochat-connector run`; it holds the server")
 		}
 		chosen = beside
 	}
@@ -179,5 +180,6 @@ func eventLine(event []byte, width int) string {
 	if late := fmt.Sprint(e.Late); late == "true" {
 		said = "(late) " + said
 	}
-	return fmt.Sprintf("%s  %-*s  %7s  %s %.8s  %s\n", when, width, text.Printable(stream), number, arrow, text.Printable(e.Subject), said)
+	return fmt.Sprintf("%s  %-*s  %7s  %s %.8s  %s\n", when, width, text.Printable(stream), number, arrow,
+		text.Printable(e.Subject), said)
 }

@@ -29,20 +29,27 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 
 	r := start(t, "run", "--config", path)
 	admin := r.admin()
-	until(t, "the history", func() bool { _, body := get(t, admin+"/status"); return strings.Contains(body, `"certified": 40`) })
+	until(t, "the history", func() bool {
+		_, body := get(t, admin+"/status")
+		return strings.Contains(body, `"certified": 40`)
+	})
 	// A second one would not start; what there is to see is shown all the same.
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "check", out, "another process is using it", "a server answers at nats://", "may publish, read back and purge", "One thing is refused")
+	clitest.WantText(t, "check", out, "another process is using it", "a server answers at nats://",
+		"may publish, read back and purge", "One thing is refused")
 
 	code, _, errOut = finish(t, "tail", "--config", path, "--stream", "suport")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name", "the nearest configured one is support")
+	clitest.WantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name",
+		"the nearest configured one is support")
 
 	follow := start(t, "tail", "--config", path, "--last", "40", "--json", "--stream", "support")
 	until(t, "the newest events", func() bool { return strings.Count(follow.out.String(), "\n") >= 40 })
 	fake.Insert("", 2)
-	until(t, "the next events", func() bool { return strings.Contains(follow.out.String(), `"sequence":"00000000000000000042"`) })
+	until(t, "the next events", func() bool {
+		return strings.Contains(follow.out.String(), `"sequence":"00000000000000000042"`)
+	})
 	wantCode(t, follow.end(), cli.ExitFine)
 	var last struct{ Sequence, Source string }
 	lines := strings.Split(strings.TrimSpace(follow.out.String()), "\n")
@@ -69,8 +76,10 @@ func TestTail_SinkThatCannotBeRead(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 10})
 	code, _, errOut := finish(t, "tail", "--config", configure(t, url, "stdout: {}"))
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "tail", errOut, "standard output: what was written to it cannot be read again", "\n    look at what reads it")
-	code, _, errOut = finish(t, "tail", "--config", configure(t, url, "jetstream: { url: 'nats://"+clitest.ClosedPort(t)+"' }"))
+	clitest.WantText(t, "tail", errOut, "standard output: what was written to it cannot be read again",
+		"\n    look at what reads it")
+	code, _, errOut = finish(t, "tail", "--config", configure(t, url, "jetstream: { url: 'nats://"+clitest.ClosedPort(t)+
+		"' }"))
 	wantCode(t, code, cli.ExitFailed)
 	clitest.WantText(t, "tail", errOut, "twochat-connector check")
 }
@@ -80,20 +89,44 @@ func TestEventLine(t *testing.T) {
 	stamp := at.Format("15:04:05")
 	encoded, _ := at.UTC().MarshalText()
 	event := func(kind, more, message string) string {
-		return `{"type":"co.2chat.whatsapp.message.` + kind + `","source":"//2chat.co/whatsapp/a","subject":"zcphjmn4ttoycone","time":"` + string(encoded) + `",` + more + `"data":{"message":` + message + `}}`
+		return `{"type":"co.2chat.whatsapp.message.` + kind +
+			`","source":"//2chat.co/whatsapp/a","subject":"zcphjmn4ttoycone","time":"` + string(encoded) + `",` + more +
+			`"data":{"message":` + message + `}}`
 	}
 	for name, c := range map[string]struct{ event, want string }{
-		"received":       {event("received", `"sequence":"00000000000000000042",`, `{"text":"Hello"}`), stamp + "  a        #42  ← zcphjmn4  Hello\n"},
-		"sent":           {event("sent", ``, `{"text":"two\nlines\tand more"}`), stamp + "  a             → zcphjmn4  two lines and more\n"},
+		"received": {
+			event("received", `"sequence":"00000000000000000042",`, `{"text":"Hello"}`),
+			stamp + "  a        #42  ← zcphjmn4  Hello\n",
+		},
+		"sent": {
+			event("sent", ``, `{"text":"two\nlines\tand more"}`),
+			stamp + "  a             → zcphjmn4  two lines and more\n",
+		},
 		"new":            {event("new", `"late":true,`, `{}`), stamp + "  a             · zcphjmn4  (late) (no text)\n"},
 		"late in binary": {event("new", `"late":"true",`, `{}`), stamp + "  a             · zcphjmn4  (late) (no text)\n"},
-		"media":          {event("sent", ``, `{"media":{"type":"image"},"text":"x"}`), stamp + "  a             → zcphjmn4  [image] x\n"},
-		"row":            {`{"time":"` + string(encoded) + `","data":{"kind":"poll","text":"When?","item":"{}"}}`, stamp + "                ·   [poll] When?\n"},
-		"row of a text":  {`{"time":"` + string(encoded) + `","data":{"kind":"text","text":"Hi","media_url":null}}`, stamp + "                ·   Hi\n"},
-		"terminal":       {event("received", ``, `{"text":"\u001b[31mred\u0007\u202e\u009b"}`), stamp + "  a             ← zcphjmn4  \ufffd[31mred\ufffd\ufffd\ufffd\n"},
-		"long":           {event("received", ``, `{"text":"`+strings.Repeat("é", 200)+`"}`), stamp + "  a             ← zcphjmn4  " + strings.Repeat("é", 100) + "…\n"},
+		"media": {
+			event("sent", ``, `{"media":{"type":"image"},"text":"x"}`),
+			stamp + "  a             → zcphjmn4  [image] x\n",
+		},
+		"row": {
+			`{"time":"` + string(encoded) + `","data":{"kind":"poll","text":"When?","item":"{}"}}`,
+			stamp + "                ·   [poll] When?\n",
+		},
+		"row of a text": {
+			`{"time":"` + string(encoded) + `","data":{"kind":"text","text":"Hi","media_url":null}}`,
+			stamp + "                ·   Hi\n",
+		},
+		"terminal": {
+			event("received", ``, `{"text":"\u001b[31mred\u0007\u202e\u009b"}`),
+			stamp + "  a             ← zcphjmn4  \ufffd[31mred\ufffd\ufffd\ufffd\n",
+		},
+		"long": {
+			event("received", ``, `{"text":"`+strings.Repeat("é", 200)+`"}`),
+			stamp + "  a             ← zcphjmn4  " + strings.Repeat("é", 100) + "…\n",
+		},
 		"text no string": {event("received", ``, `{"text":5}`), stamp + "  a             ← zcphjmn4  (no text)\n"},
-		"old":            {`{"time":"2020-01-31T12:00:00Z"}`, time.Date(2020, 1, 31, 12, 0, 0, 0, time.UTC).Local().Format("2006-01-02 15:04:05") + "                ·   (no text)\n"},
+		"old": {`{"time":"2020-01-31T12:00:00Z"}`, time.Date(2020, 1, 31, 12, 0, 0, 0, time.UTC).Local().Format(
+			"2006-01-02 15:04:05") + "                ·   (no text)\n"},
 	} {
 		if got := eventLine([]byte(c.event), 3); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
@@ -105,7 +138,9 @@ func FuzzEventLine(f *testing.F) {
 	f.Add([]byte(`{"type":"x.received","time":"2020-01-31T12:00:00Z","subject":"\u001b","data":{"message":{"text":"\r\n","media":{"type":"\u009b"}}}}`))
 	f.Fuzz(func(t *testing.T, event []byte) {
 		line, ends := strings.CutSuffix(eventLine(event, 5), "\n")
-		if !ends || !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) && r != ' ' }) {
+		if !ends || !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool {
+			return !unicode.IsPrint(r) && r != ' '
+		}) {
 			t.Errorf("%q", line)
 		}
 	})

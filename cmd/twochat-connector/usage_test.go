@@ -41,35 +41,40 @@ func TestUsage_SecretInTheWrongPlace(t *testing.T) {
 		return configure(t, url, "kafka: { brokers: ['"+brokers+"'], "+more+" }")
 	}
 	for name, args := range map[string][]string{
-		"key file":         {"check", "--config", keyed},
-		"key file, JSON":   {"check", "--json", "--config", keyed},
-		"base URL":         {"check", "--config", with("base_url: http://", "base_url: http://u:"+canary+"@")},
-		"admin":            {"status", "--admin", "http://u:" + canary + "@127.0.0.1:1"},
-		"admin path":       {"status", "--admin", "http://127.0.0.1:1/" + canary},
-		"admin query":      {"status", "--admin", "http://127.0.0.1:1/?token=" + canary},
-		"admin alone":      {"status", "--admin", canary},
-		"admin listen":     {"run", "--config", with("127.0.0.1:0", canary+":0")},
-		"sink":             {"check", "--config", good, "--sink", "nats://u:" + canary + "@127.0.0.1:1"},
-		"sink alone":       {"check", "--config", good, "--sink", canary},
-		"sink of Kafka":    {"check", "--config", good, "--sink", "kafka://" + canary + "@127.0.0.1:1/topic"},
-		"creds file":       {"check", "--config", nats("creds_file: " + canary)},
-		"nkey file":        {"check", "--config", nats("nkey_file: " + canary)},
-		"token file":       {"check", "--config", nats("token_file: " + canary)},
-		"TLS key":          {"check", "--config", nats("tls: { cert_file: " + key + ", key_file: " + canary + " }")},
-		"URL of NATS":      {"check", "--config", configure(t, url, "jetstream: { url: 'nats://"+canary+"@127.0.0.1:1' }")},
-		"password file":    {"check", "--config", kafka("127.0.0.1:1", "sasl: { mechanism: plain, username: u, password_file: "+canary+" }")},
-		"token of Kafka":   {"check", "--config", kafka("127.0.0.1:1", "sasl: { mechanism: oauthbearer, token_file: "+canary+" }")},
-		"mechanism":        {"check", "--config", kafka("127.0.0.1:1", "sasl: { mechanism: "+canary+" }")},
-		"compression":      {"check", "--config", kafka("127.0.0.1:1", "compression: "+canary)},
-		"broker":           {"check", "--config", kafka(canary+"@127.0.0.1:1", "")},
-		"number":           {"run", "--config", good, "--number", canary},
-		"flag":             {"run", "--" + canary},
-		"flag's value":     {"tail", "--last", canary},
-		"flag of bool":     {"check", "--json=" + canary},
-		"argument":         {"check", canary},
-		"command":          {canary},
-		"start":            {"check", "--config", good, "--start", canary},
-		"privacy key file": {"check", "--config", with("sink:", "privacy: { identifiers: pseudonymous, key_file: "+canary+" }\nsink:")},
+		"key file":       {"check", "--config", keyed},
+		"key file, JSON": {"check", "--json", "--config", keyed},
+		"base URL":       {"check", "--config", with("base_url: http://", "base_url: http://u:"+canary+"@")},
+		"admin":          {"status", "--admin", "http://u:" + canary + "@127.0.0.1:1"},
+		"admin path":     {"status", "--admin", "http://127.0.0.1:1/" + canary},
+		"admin query":    {"status", "--admin", "http://127.0.0.1:1/?token=" + canary},
+		"admin alone":    {"status", "--admin", canary},
+		"admin listen":   {"run", "--config", with("127.0.0.1:0", canary+":0")},
+		"sink":           {"check", "--config", good, "--sink", "nats://u:" + canary + "@127.0.0.1:1"},
+		"sink alone":     {"check", "--config", good, "--sink", canary},
+		"sink of Kafka":  {"check", "--config", good, "--sink", "kafka://" + canary + "@127.0.0.1:1/topic"},
+		"creds file":     {"check", "--config", nats("creds_file: " + canary)},
+		"nkey file":      {"check", "--config", nats("nkey_file: " + canary)},
+		"token file":     {"check", "--config", nats("token_file: " + canary)},
+		"TLS key":        {"check", "--config", nats("tls: { cert_file: " + key + ", key_file: " + canary + " }")},
+		"URL of NATS":    {"check", "--config", configure(t, url, "jetstream: { url: 'nats://"+canary+"@127.0.0.1:1' }")},
+		"password file": {
+			"check", "--config",
+			kafka("127.0.0.1:1", "sasl: { mechanism: plain, username: u, password_file: "+canary+" }"),
+		},
+		"token of Kafka": {"check", "--config", kafka("127.0.0.1:1", "sasl: { mechanism: oauthbearer, token_file: "+canary+
+			" }")},
+		"mechanism":    {"check", "--config", kafka("127.0.0.1:1", "sasl: { mechanism: "+canary+" }")},
+		"compression":  {"check", "--config", kafka("127.0.0.1:1", "compression: "+canary)},
+		"broker":       {"check", "--config", kafka(canary+"@127.0.0.1:1", "")},
+		"number":       {"run", "--config", good, "--number", canary},
+		"flag":         {"run", "--" + canary},
+		"flag's value": {"tail", "--last", canary},
+		"flag of bool": {"check", "--json=" + canary},
+		"argument":     {"check", canary},
+		"command":      {canary},
+		"start":        {"check", "--config", good, "--start", canary},
+		"privacy key file": {"check", "--config", with("sink:", "privacy: { identifiers: pseudonymous, key_file: "+canary+
+			" }\nsink:")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, env := range [][]string{nil, {"TWOCHAT_CONNECTOR_LOG_LEVEL=debug"}} {
@@ -116,8 +121,10 @@ func TestUsage_ErrorsAsJSON(t *testing.T) {
 	noLeaks(t)
 	t.Chdir(t.TempDir())
 	for name, args := range map[string][]string{
-		"status": {"status", "--json", "--admin", clitest.ClosedPort(t)}, "explain": {"explain", "--json"}, "backfill": {"backfill", "--json"},
-		"check": {"check", "--json"}, "wrong flag": {"check", "--jsn", "--json"}, "argument": {"version", "--json", "x"}, "demo": {"demo", "--json", "--for", "-1s"},
+		"status": {"status", "--json", "--admin", clitest.ClosedPort(t)}, "explain": {"explain", "--json"},
+		"backfill": {"backfill", "--json"},
+		"check":    {"check", "--json"}, "wrong flag": {"check", "--jsn", "--json"}, "argument": {"version", "--json", "x"},
+		"demo":       {"demo", "--json", "--for", "-1s"},
 		"no command": {"chekc", "--json"}, "tail": {"tail", "--json", "--last", "-1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,7 +49,9 @@ func (l *List) Place(n int) int {
 }
 
 // Page implements connector.Pages.
-func (l *List) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (l *List) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	l.Mu.Lock()
 	defer l.Mu.Unlock()
 	l.Asked, l.When = append(l.Asked, number), append(l.When, time.Now())

@@ -44,7 +44,10 @@ func (l *Log) Acquire(context.Context) (connector.State, error) {
 			return connector.State{}, err
 		}
 	}
-	claim := connector.Claim{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Instance: fmt.Sprint("instance ", l.Acquired)}
+	claim := connector.Claim{
+		Stream:   connector.Stream{Name: "a", SourceKey: "k"},
+		Instance: fmt.Sprint("instance ", l.Acquired),
+	}
 	l.Checkpoint = claim.TakeOver(l.Checkpoint, time.Now())
 	l.Acquired, l.owned, l.unclear = l.Acquired+1, true, false
 	state := connector.State{Checkpoint: l.Checkpoint}
@@ -57,7 +60,9 @@ func (l *Log) Acquire(context.Context) (connector.State, error) {
 }
 
 // Commit implements connector.Log.
-func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	events, rejects = slices.Clone(events), slices.Clone(rejects)
 	l.Mu.Lock()
 	answer := l.Answer
@@ -84,8 +89,10 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 		}
 		l.Events = append(l.Events, events[i])
 	}
-	if next.Sequence != uint64(len(l.Events)) || next.Certified < l.Checkpoint.Certified || next.Certified > next.Sequence {
-		l.T.Errorf("the checkpoint says sequence %d and certified %d (was %d) after %d events", next.Sequence, next.Certified, l.Checkpoint.Certified, len(l.Events))
+	if next.Sequence != uint64(len(l.Events)) || next.Certified < l.Checkpoint.Certified ||
+		next.Certified > next.Sequence {
+		l.T.Errorf("the checkpoint says sequence %d and certified %d (was %d) after %d events", next.Sequence, next.Certified,
+			l.Checkpoint.Certified, len(l.Events))
 	}
 	l.Rejects, l.Checkpoint, l.Commits = append(l.Rejects, rejects...), next, append(l.Commits, next)
 	l.unclear = err != nil

@@ -12,7 +12,8 @@ import (
 func Message(n int) connector.Message {
 	uuid := fmt.Sprint("m", n)
 	return connector.Message{
-		UUID: uuid, Key: connector.MessageKey(uuid), Time: Minute(n), SentBy: "user", Chat: "chat", Data: fmt.Appendf(nil, `{"uuid":%q}`, uuid),
+		UUID: uuid, Key: connector.MessageKey(uuid), Time: Minute(n), SentBy: "user", Chat: "chat",
+		Data: fmt.Appendf(nil, `{"uuid":%q}`, uuid),
 	}
 }
 

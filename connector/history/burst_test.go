@@ -28,7 +28,9 @@ func (f *flood) add(n int) {
 	}
 }
 
-func (f *flood) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (f *flood) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	if f.requests >= f.most {
 		return connector.Page{}, errCrash
 	}
@@ -58,7 +60,10 @@ func backfillUnder(t *testing.T, f *flood, pages int, pool reader.WorkerPool) (l
 	stream := connector.Stream{Name: "a", SourceKey: "k"}
 	rules := rulesOfWorld
 	rules.SlicePages, rules.Capacity = 50, 2000
-	reading := reader.Reading{Retry: &connectortest.TryAgain{Pages: 1 << 30, Commits: 1 << 30}, Stream: stream, Rules: rules, Events: connector.EventSettings{TypePrefix: "p"}, Workers: pool, OneWalk: true}
+	reading := reader.Reading{
+		Retry: &connectortest.TryAgain{Pages: 1 << 30, Commits: 1 << 30}, Stream: stream,
+		Rules: rules, Events: connector.EventSettings{TypePrefix: "p"}, Workers: pool, OneWalk: true,
+	}
 	liveLog := &connectortest.Log{T: t}
 	live := reader.NewSession(f, liveLog, reading, connector.Start{})
 	if _, err := live.Poll(t.Context()); err != nil {
@@ -124,7 +129,8 @@ func TestHistory_bursts(t *testing.T) {
 					t.Errorf("seed %d: %d events of %d", seed, len(log.Events), pages*pageOfWorld)
 				}
 			}
-			t.Logf("%.1f pages before one of %d requests: %d of %d ended, %d requests on average", float64(row.burst)/pageOfWorld, row.every, ended, seeds, requests/seeds)
+			t.Logf("%.1f pages before one of %d requests: %d of %d ended, %d requests on average",
+				float64(row.burst)/pageOfWorld, row.every, ended, seeds, requests/seeds)
 			switch {
 			case row.requests == 0 && ended > 0:
 				t.Errorf("%d ended, which cannot be", ended)
@@ -141,7 +147,9 @@ type clamped struct {
 	last int
 }
 
-func (c *clamped) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (c *clamped) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	page, err := c.flood.Page(ctx, s, min(number, c.last), held)
 	page.Number = number
 	return page, err
@@ -154,7 +162,8 @@ func TestHistory_AListThatIsClamped(t *testing.T) {
 	list.add(200)
 	stream := connector.Stream{Name: "a", SourceKey: "k"}
 	reading := reader.Reading{
-		Retry: connectortest.GiveUp{}, Stream: stream, Rules: rulesOfWorld, Events: connector.EventSettings{TypePrefix: "p"}, Workers: connectortest.SerialWorkers{}, OneWalk: true,
+		Retry: connectortest.GiveUp{}, Stream: stream, Rules: rulesOfWorld, Events: connector.EventSettings{TypePrefix: "p"},
+		Workers: connectortest.SerialWorkers{}, OneWalk: true,
 	}
 	liveLog, log := &connectortest.Log{T: t}, &connectortest.Log{T: t}
 	if _, err := reader.NewSession(list, liveLog, reading, connector.Start{}).Poll(t.Context()); err != nil {

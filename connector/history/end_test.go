@@ -18,7 +18,9 @@ type cut struct {
 	from int // 0: it shows all
 }
 
-func (c *cut) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (c *cut) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	if c.from > 0 && number >= c.from {
 		return connector.Page{Number: number, Received: time.Now()}, nil
 	}

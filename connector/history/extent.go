@@ -20,7 +20,9 @@ func (h *History) Extent(ctx context.Context, start connector.Start) (pages, mes
 	h.mu.Unlock()
 	size, last := 0, len(top.Messages)
 	unwanted := func(messages []connector.Message) bool {
-		return len(messages) == 0 || !start.Beginning && reader.AllOlder(messages, func(t time.Time) bool { return t.Before(start.Since) })
+		return len(messages) == 0 || !start.Beginning && reader.AllOlder(messages, func(t time.Time) bool {
+			return t.Before(start.Since)
+		})
 	}
 	if unwanted(top.Messages) {
 		return 0, 0, nil

@@ -77,7 +77,8 @@ const walkAhead = 64
 // messages a full page has.
 func New(pages connector.Pages, live connector.Stream, checkpoint connector.Checkpoint, page int) *History {
 	h := &History{
-		pages: pages, live: live, floor: make(map[connector.Key]int, len(checkpoint.Floor)), size: max(1, page), head: seam{number: -1}, seam: seam{number: -1},
+		pages: pages, live: live, floor: make(map[connector.Key]int, len(checkpoint.Floor)), size: max(1, page),
+		head: seam{number: -1}, seam: seam{number: -1},
 		descent: descent{first: math.MaxInt, shown: -1},
 		zones:   map[int]zone{}, strays: map[connector.Key]int{}, twice: map[connector.Key]struct{}{},
 	}
@@ -92,7 +93,9 @@ func New(pages connector.Pages, live connector.Stream, checkpoint connector.Chec
 }
 
 // Page implements Pages; it ignores the stream and the fingerprint.
-func (h *History) Page(ctx context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page, error) {
+func (h *History) Page(ctx context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page,
+	error,
+) {
 	if number == 0 {
 		return h.zero(ctx)
 	}

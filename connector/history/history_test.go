@@ -35,7 +35,8 @@ type paces struct {
 const pageOfWorld = 10
 
 var rulesOfWorld = reader.Rules{
-	Page: pageOfWorld, Run: 5, SlicePages: 8, SliceBytes: 1 << 20, Memory: 80, Capacity: 80, Tail: 16, Floor: 10, Rejects: 1000, EmptyPolls: 3, Repeats: 3,
+	Page: pageOfWorld, Run: 5, SlicePages: 8, SliceBytes: 1 << 20, Memory: 80, Capacity: 80, Tail: 16, Floor: 10,
+	Rejects: 1000, EmptyPolls: 3, Repeats: 3,
 	SweepPages: 20, SweepStep: 20, SweepDepth: 10_000 * time.Hour,
 }
 
@@ -86,7 +87,9 @@ func (m *movingList) move() {
 var errCrash = errors.New("crashed")
 
 // Page implements Pages for the live stream and, with its hook, for the history.
-func (m *movingList) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (m *movingList) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
 	m.move()
 	from, to := min(number*pageOfWorld, len(m.rows)), min((number+1)*pageOfWorld, len(m.rows))
 	page := connector.Page{Number: number, Messages: slices.Clone(m.rows[from:to]), Received: time.Now()}
@@ -97,7 +100,10 @@ func (m *movingList) Page(_ context.Context, _ connector.Stream, number int, hel
 	}
 	page.Fingerprint = connector.Fingerprint(print + ".")
 	if !m.quiet && m.chance(m.paces.fault) {
-		return connector.Page{}, &connector.PageError{Fault: connector.FaultTransient, Status: 503, Err: errors.New("planted")}
+		return connector.Page{}, &connector.PageError{
+			Fault: connector.FaultTransient, Status: 503,
+			Err: errors.New("planted"),
+		}
 	}
 	if held == page.Fingerprint {
 		page.Messages, page.Unchanged = nil, true
@@ -108,7 +114,9 @@ func (m *movingList) Page(_ context.Context, _ connector.Stream, number int, hel
 // beside is the list as the history's requests meet it.
 type beside struct{ *movingList }
 
-func (b beside) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (b beside) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	b.movingList.beside()
 	if !b.quiet && b.chance(b.paces.crash) {
 		return connector.Page{}, errCrash
@@ -147,7 +155,8 @@ type historyWorld struct {
 
 func (w *historyWorld) reading(stream connector.Stream) reader.Reading {
 	return reader.Reading{
-		Retry: &connectortest.TryAgain{Pages: 1 << 30, Commits: 1 << 30}, Stream: stream, Rules: rulesOfWorld, Events: connector.EventSettings{TypePrefix: "p"}, Workers: w.pool,
+		Retry: &connectortest.TryAgain{Pages: 1 << 30, Commits: 1 << 30}, Stream: stream, Rules: rulesOfWorld,
+		Events: connector.EventSettings{TypePrefix: "p"}, Workers: w.pool,
 		OneWalk: stream.Name != "a",
 	}
 }
@@ -156,13 +165,17 @@ func newHistoryWorld(t *testing.T, seed uint64) *historyWorld {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	pick := func(values ...float64) float64 { return values[rng.IntN(len(values))] }
 	list := &movingList{rng: rng, late: map[connector.Key]bool{}, numbers: map[connector.Key]int{}, paces: paces{
-		inserts: pick(.05, .3, .8), bursts: pick(0, .02, .06), burst: 20 + rng.IntN(60), late: pick(0, .03, .1), deletes: pick(0, .02, .1),
-		fault: pick(0, .05), crash: pick(0, .003, .01),
+		inserts: pick(.05, .3, .8), bursts: pick(0, .02, .06), burst: 20 + rng.IntN(60), late: pick(0, .03, .1),
+		deletes: pick(0, .02, .1),
+		fault:   pick(0, .05), crash: pick(0, .003, .01),
 	}}
 	for range rng.IntN(500) + 1 {
 		list.insert(0)
 	}
-	w := &historyWorld{t: t, list: list, liveLog: &connectortest.Log{T: t}, histLog: &connectortest.Log{T: t}, start: connector.Start{Beginning: true}}
+	w := &historyWorld{
+		t: t, list: list, liveLog: &connectortest.Log{T: t}, histLog: &connectortest.Log{T: t},
+		start: connector.Start{Beginning: true},
+	}
 	if rng.IntN(2) == 0 {
 		w.pool = anyOrder{rng}
 	}
@@ -205,7 +218,8 @@ func (w *historyWorld) stepLive() {
 func (w *historyWorld) restart() {
 	live, _, _ := w.liveLog.Peek(w.t.Context())
 	stream := connector.HistoryStream(connector.Stream{Name: "a", SourceKey: "k"})
-	w.hist = reader.NewSession(New(beside{w.list}, connector.Stream{Name: "a", SourceKey: "k"}, live, pageOfWorld), w.histLog, w.reading(stream), w.start)
+	w.hist = reader.NewSession(New(beside{w.list}, connector.Stream{Name: "a", SourceKey: "k"}, live, pageOfWorld),
+		w.histLog, w.reading(stream), w.start)
 }
 
 // run reads the history until it rests on a quiet list, and reports false where its floor was deleted.
@@ -325,10 +339,12 @@ func (w *historyWorld) count(floor connector.Keys) (residue int) {
 		switch n := times[row.Key]; {
 		case n == want:
 		case w.list.late[row.Key] && n == 0: // held by the live stream, or late for both
-		case w.list.late[row.Key] && n == 2: // between messages of the floor that were deleted or moved before the history saw them
+		// between messages of the floor that were deleted or moved before the history saw them
+		case w.list.late[row.Key] && n == 2:
 			residue++
 		default:
-			t.Errorf("%s at %d (floor at %d of %d, late %t) stands %d times", row.UUID, i, top, len(w.list.rows), w.list.late[row.Key], n)
+			t.Errorf("%s at %d (floor at %d of %d, late %t) stands %d times", row.UUID, i, top, len(w.list.rows),
+				w.list.late[row.Key], n)
 		}
 	}
 	for _, log := range []*connectortest.Log{w.liveLog, w.histLog} {

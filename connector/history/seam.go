@@ -86,7 +86,8 @@ const seamLooks = 16
 func (h *History) goOn(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
 	s := h.above(number)
 	how := s.joins(page.Messages)
-	if s.number != number-1 || len(page.Messages) == 0 || how == joinRepeats || how == joinOpen && !s.newer(page.Messages) {
+	if s.number != number-1 || len(page.Messages) == 0 || how == joinRepeats || how == joinOpen &&
+		!s.newer(page.Messages) {
 		return page, nil
 	}
 	// The page that goes on is below the one at low, and above the one at high.

@@ -120,13 +120,15 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 		number, ok := h.search.next()
 		if !ok {
 			return connector.Page{}, nil, &connector.Refusal{
-				Thing: "stream " + h.live.Name, Cause: "none of the messages that were newest when it first started is listed any more, so that nothing tells what is history",
-				Hint: "export what is missing by other means, or start a new stream under another name with start: beginning",
+				Thing: "stream " + h.live.Name,
+				Cause: "none of the messages that were newest when it first started is listed any more, so that nothing tells what is history",
+				Hint:  "export what is missing by other means, or start a new stream under another name with start: beginning",
 			}
 		}
 		if number > reader.FarthestPage {
 			h.search = newSearch(h.home)
-			return connector.Page{}, nil, reader.Stalled("it goes on at page %d and shows nothing that is looked for", reader.FarthestPage)
+			return connector.Page{}, nil, reader.Stalled("it goes on at page %d and shows nothing that is looked for",
+				reader.FarthestPage)
 		}
 		page, err := h.pages.Page(ctx, h.live, number, "")
 		if err != nil {
@@ -137,7 +139,8 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 			same := reader.FaceOf(page)
 			if shown[same]++; len(page.Messages) > 0 && shown[same] > searchRepeats {
 				h.search = newSearch(h.home)
-				return connector.Page{}, nil, reader.Stalled("page %d is the same as many others: the page number is ignored, or cut to the last page", number)
+				return connector.Page{}, nil, reader.Stalled(
+					"page %d is the same as many others: the page number is ignored, or cut to the last page", number)
 			}
 			h.search.missed(number, len(page.Messages) == 0, h.sideOf(page.Messages))
 			continue

@@ -55,8 +55,9 @@ const (
 	failureStalled                // a search came to nothing: search afresh later
 	failureMoved                  // the list moved while it was walked: walk again
 	failureEmpty                  // page 0 is empty, which counts only several times in a row
-	failureReread                 // it is open what the sink holds, and what was read is gone: reading it again is paid for
-	failureSink                   // the sink takes nothing now
+	// it is open what the sink holds, and what was read is gone: reading it again is paid for
+	failureReread
+	failureSink // the sink takes nothing now
 )
 
 // failureOf tells errors apart by what is to be done about them.

@@ -13,7 +13,10 @@ import (
 // What is done next follows from the situation alone.
 func TestSituation_Next(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	rest := situation{owns: true, rested: true, now: now, nextPoll: now.Add(time.Second), lastSweep: now.Add(-time.Hour), every: time.Hour}
+	rest := situation{
+		owns: true, rested: true, now: now, nextPoll: now.Add(time.Second), lastSweep: now.Add(-time.Hour),
+		every: time.Hour,
+	}
 	with := func(change func(*situation)) situation {
 		s := rest
 		change(&s)
@@ -23,9 +26,12 @@ func TestSituation_Next(t *testing.T) {
 		situation situation
 		want      step
 	}{
-		"nothing is owned":                 {situation{}, stepAcquire},
-		"at rest, a sweep is due":          {rest, stepSweep},
-		"a sweep is not due yet":           {with(func(s *situation) { s.lastSweep = now.Add(time.Nanosecond - time.Hour) }), stepPoll},
+		"nothing is owned":        {situation{}, stepAcquire},
+		"at rest, a sweep is due": {rest, stepSweep},
+		"a sweep is not due yet": {
+			with(func(s *situation) { s.lastSweep = now.Add(time.Nanosecond - time.Hour) }),
+			stepPoll,
+		},
 		"no sweeps are wanted":             {with(func(s *situation) { s.every = 0 }), stepPoll},
 		"held messages are to be read":     {with(func(s *situation) { s.every, s.between = 0, true }), stepSweep},
 		"the poll is due":                  {with(func(s *situation) { s.nextPoll = now }), stepPoll},
@@ -52,7 +58,10 @@ func TestFailureOf(t *testing.T) {
 		failureStalled: {reader.ErrStalled, reader.Stalled("page %d", 7)},
 		failureMoved:   {reader.ErrMoved},
 		failureEmpty:   {reader.ErrEmpty},
-		failureReread:  {&reader.UnresolvedError{Cause: connector.ErrNotNow}, &reader.UnresolvedError{Cause: errors.New("no answer")}},
+		failureReread: {
+			&reader.UnresolvedError{Cause: connector.ErrNotNow},
+			&reader.UnresolvedError{Cause: errors.New("no answer")},
+		},
 		failureSink:    {connector.ErrNotNow},
 		failureUnclear: {errors.New("no answer")},
 	} {

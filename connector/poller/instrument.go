@@ -10,7 +10,9 @@ import (
 // instrumentedPages counts what is read.
 type instrumentedPages struct{ poller *Poller }
 
-func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
 	p := c.poller
 	page, err := p.config.Pages.Page(ctx, s, number, held)
 	p.record.metrics.request(page, err)
@@ -46,7 +48,9 @@ func (c *instrumentedLog) Acquire(ctx context.Context) (connector.State, error) 
 	return state, err
 }
 
-func (c *instrumentedLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (c *instrumentedLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	p := c.poller
 	detached, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

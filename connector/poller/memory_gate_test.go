@@ -34,7 +34,9 @@ type bodied struct {
 	bodies *bodies
 }
 
-func (b *bodied) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (b *bodied) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	page, err := b.List.Page(ctx, s, number, held)
 	if err != nil || len(page.Messages) == 0 {
 		return page, err
@@ -67,7 +69,9 @@ type gated struct {
 	wrote func()
 }
 
-func (g *gated) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (g *gated) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	if len(events) > 0 {
 		<-g.gate
 		g.wrote()
@@ -113,9 +117,11 @@ func (f *fleet) add(t *testing.T, streams, messages int, gate chan struct{}) {
 		}}
 		poller := New(Config{
 			Pages: &bodied{list, &f.bodies}, Log: log, Reading: reader.Reading{
-				Stream: connector.Stream{Name: fmt.Sprint("stream ", i), SourceKey: "k"}, Rules: roomRules, Events: connector.EventSettings{TypePrefix: "p"}, Workers: reader.Workers(4),
+				Stream: connector.Stream{Name: fmt.Sprint("stream ", i), SourceKey: "k"}, Rules: roomRules,
+				Events: connector.EventSettings{TypePrefix: "p"}, Workers: reader.Workers(4),
 			},
-			Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: shortest, Limiter: quota.NewLimiter(0), Memory: f.gate, Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
+			Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: shortest, Limiter: quota.NewLimiter(0),
+			Memory: f.gate, Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
 		})
 		f.lists, f.logs, f.pollers = append(f.lists, list), append(f.logs, log), append(f.pollers, poller)
 		go func() { // the bubble waits for it
@@ -132,7 +138,8 @@ func (f *fleet) delivered(messages int) int {
 	n := 0
 	for i, p := range f.pollers {
 		acquired, _, _ := f.logs[i].Counts()
-		if s := p.Status(); acquired == 1 && f.logs[i].Text() == connectortest.IDs(1, messages) && s.State == StateLive && s.Certified == uint64(messages) {
+		if s := p.Status(); acquired == 1 && f.logs[i].Text() == connectortest.IDs(1, messages) && s.State == StateLive &&
+			s.Certified == uint64(messages) {
 			n++
 		}
 	}

@@ -33,9 +33,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		return prometheus.NewDesc("twochat_connector_"+name, help, append(labels, "stream"), nil)
 	}
 	m := &Metrics{
-		requests:       desc("requests_total", "Page requests by outcome; each one is a paid call.", "outcome"),
-		walks:          desc("walk_duration_seconds", "How long a walk took, with what it delivered."),
-		messages:       desc("messages_total", "Messages by result: delivered, late and empty (delivered too), rejected, suppressed (bad, and not quarantined again), held.", "result"),
+		requests: desc("requests_total", "Page requests by outcome; each one is a paid call.", "outcome"),
+		walks:    desc("walk_duration_seconds", "How long a walk took, with what it delivered."),
+		messages: desc("messages_total",
+			"Messages by result: delivered, late and empty (delivered too), rejected, suppressed (bad, and not quarantined again), held.", "result"),
 		commits:        desc("commit_duration_seconds", "How long a commit took in the sink."),
 		commitOutcomes: desc("commits_total", "Commits by outcome.", "outcome"),
 		state:          desc("stream_state", "1 for the state that a stream is in.", "state"),
@@ -45,17 +46,42 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		name, help string
 		value      func(*Status) float64
 	}{
-		{"last_successful_poll_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink.", func(s *Status) float64 { return unix(s.LastSuccessfulPoll) }},
-		{"newest_message_timestamp_seconds", "The time of the newest message listed, as the message says.", func(s *Status) float64 { return unix(s.NewestMessage) }},
-		{"confirmed_until_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages.", func(s *Status) float64 { return unix(s.ConfirmedUntil) }},
-		{"next_attempt_timestamp_seconds", "When what does not work now is tried again; 0 while all works.", func(s *Status) float64 { return unix(s.NextAttempt) }},
-		{"unconfirmed_events", "Events delivered that no second walk has certified yet.", func(s *Status) float64 { return float64(s.Unconfirmed) }},
-		{"unconfirmed_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is.", func(s *Status) float64 { return unix(s.UnconfirmedSince) }},
-		{"backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off.", func(s *Status) float64 { return float64(s.BacklogPage) }},
+		{
+			"last_successful_poll_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink.",
+			func(s *Status) float64 { return unix(s.LastSuccessfulPoll) },
+		},
+		{
+			"newest_message_timestamp_seconds", "The time of the newest message listed, as the message says.",
+			func(s *Status) float64 { return unix(s.NewestMessage) },
+		},
+		{
+			"confirmed_until_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages.",
+			func(s *Status) float64 { return unix(s.ConfirmedUntil) },
+		},
+		{
+			"next_attempt_timestamp_seconds", "When what does not work now is tried again; 0 while all works.",
+			func(s *Status) float64 { return unix(s.NextAttempt) },
+		},
+		{"unconfirmed_events", "Events delivered that no second walk has certified yet.", func(s *Status) float64 {
+			return float64(s.Unconfirmed)
+		}},
+		{
+			"unconfirmed_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is.",
+			func(s *Status) float64 { return unix(s.UnconfirmedSince) },
+		},
+		{
+			"backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off.",
+			func(s *Status) float64 { return float64(s.BacklogPage) },
+		},
 		{"interval_seconds", "The poll interval in force.", func(s *Status) float64 { return s.Interval.Seconds() }},
 		{"seen_window_events", "Messages in the seen window.", func(s *Status) float64 { return float64(s.Seen) }},
-		{"accepting", "1 while held messages are being delivered, as `run --accept-history` asks for.", func(s *Status) float64 { return one(s.Accepting != nil) }},
-		{"log_sequence", "The sequence of the newest event in the log.", func(s *Status) float64 { return float64(s.Sequence) }},
+		{
+			"accepting", "1 while held messages are being delivered, as `run --accept-history` asks for.",
+			func(s *Status) float64 { return one(s.Accepting != nil) },
+		},
+		{"log_sequence", "The sequence of the newest event in the log.", func(s *Status) float64 {
+			return float64(s.Sequence)
+		}},
 	} {
 		m.gauges = append(m.gauges, gauge{desc(g.name, g.help), g.value})
 	}
@@ -67,7 +93,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{m.requests, m.walks, m.messages, m.commits, m.commitOutcomes, m.state, m.moved} {
+	for _, d := range [...]*prometheus.Desc{
+		m.requests, m.walks, m.messages, m.commits, m.commitOutcomes, m.state,
+		m.moved,
+	} {
 		to <- d
 	}
 	for _, g := range m.gauges {
@@ -80,7 +109,8 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	m.mu.Lock()
 	streams := m.streams
 	m.mu.Unlock()
-	requests, commits, messages := labels("outcome", requestOutcomes[:]), labels("outcome", commitOutcomes[:]), labels("result", results[:])
+	requests, commits, messages := labels("outcome", requestOutcomes[:]), labels("outcome", commitOutcomes[:]),
+		labels("result", results[:])
 	inState := labels("state", states[:])
 	for _, s := range streams {
 		counts, status, shown := s.now()

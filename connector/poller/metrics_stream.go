@@ -25,7 +25,8 @@ const (
 
 var (
 	requestOutcomes = [...]outcome{
-		outcomeOK, outcomeUnchanged, outcome(connector.FaultTransient), outcome(connector.FaultInvalid), outcome(connector.FaultRateLimited),
+		outcomeOK, outcomeUnchanged, outcome(connector.FaultTransient), outcome(connector.FaultInvalid),
+		outcome(connector.FaultRateLimited),
 		outcome(connector.FaultCredits), outcome(connector.FaultKey), outcome(connector.FaultBlocked),
 		outcome(connector.FaultNumber), outcome(connector.FaultRequest),
 	}
@@ -116,7 +117,8 @@ func (s *streamMetrics) step(out reader.Outcome, took time.Duration) {
 func (s *streamMetrics) counted(before, after connector.Counters) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, n := range [...]uint64{after.Empty - min(before.Empty, after.Empty), after.Suppressed - min(before.Suppressed, after.Suppressed)} {
+	for i, n := range [...]uint64{after.Empty - min(before.Empty, after.Empty), after.Suppressed - min(before.Suppressed,
+		after.Suppressed)} {
 		s.counts.messages[len(results)-2+i] += n
 	}
 }

@@ -37,7 +37,8 @@ func allSeries(t *testing.T, registry *prometheus.Registry, prefix string) map[s
 					labels = append(labels, l.GetValue())
 				}
 			}
-			found[strings.TrimSpace(name+" "+strings.Join(labels, " "))] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			found[strings.TrimSpace(name+" "+strings.Join(labels, " "))] =
+				m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return found
@@ -85,7 +86,10 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
 		pass(2 * time.Minute)
-		outcomes := []error{connector.ErrNotNow, connectortest.ErrNoAnswer, &connector.Rejected{Key: connectortest.Message(5).Key, Reason: "too large"}}
+		outcomes := []error{
+			connector.ErrNotNow, connectortest.ErrNoAnswer,
+			&connector.Rejected{Key: connectortest.Message(5).Key, Reason: "too large"},
+		}
 		s.answer(func(context.Context, []connector.Event) (bool, error) {
 			if len(outcomes) == 0 {
 				return true, nil
@@ -110,21 +114,27 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 		got := allSeries(t, s.registry, "")
 		_, commits, _ := s.log.Counts()
 		for name, want := range map[string]float64{
-			"requests_total transient": 2, "requests_total credits": 0, "messages_total delivered": 5, "messages_total late": 1, "messages_total rejected": 1,
-			"messages_total held": 0, "commits_total not_now": 1, "commits_total unclear": 1, "commits_total rejected": 1, "commits_total fenced": 0,
-			"stream_state live": 1, "stream_state no_sink": 0, "stream_state acquiring": 0, "log_sequence": 5, "unconfirmed_events": 0,
-			"unconfirmed_since_timestamp_seconds": 0, "backlog_page": 0, "seen_window_events": 5, "newest_message_timestamp_seconds": unix(connectortest.Minute(5)),
-			"commits_total ok": float64(commits),
+			"requests_total transient": 2, "requests_total credits": 0, "messages_total delivered": 5, "messages_total late": 1,
+			"messages_total rejected": 1,
+			"messages_total held":     0, "commits_total not_now": 1, "commits_total unclear": 1, "commits_total rejected": 1,
+			"commits_total fenced": 0,
+			"stream_state live":    1, "stream_state no_sink": 0, "stream_state acquiring": 0, "log_sequence": 5,
+			"unconfirmed_events":                  0,
+			"unconfirmed_since_timestamp_seconds": 0, "backlog_page": 0, "seen_window_events": 5,
+			"newest_message_timestamp_seconds": unix(connectortest.Minute(5)),
+			"commits_total ok":                 float64(commits),
 		} {
 			if got[name] != want {
 				t.Errorf("%s is %v, want %v", name, got[name], want)
 			}
 		}
-		if got["requests_total unchanged"] == 0 || got["requests_total ok"] == 0 || got["walk_duration_seconds"] == 0 || got["commit_duration_seconds"] == 0 {
+		if got["requests_total unchanged"] == 0 || got["requests_total ok"] == 0 || got["walk_duration_seconds"] == 0 ||
+			got["commit_duration_seconds"] == 0 {
 			t.Errorf("nothing counted: %v", got)
 		}
 		status := s.poller.Status()
-		if got["last_successful_poll_timestamp_seconds"] != unix(status.LastSuccessfulPoll) || got["confirmed_until_timestamp_seconds"] != unix(status.ConfirmedUntil) ||
+		if got["last_successful_poll_timestamp_seconds"] != unix(status.LastSuccessfulPoll) ||
+			got["confirmed_until_timestamp_seconds"] != unix(status.ConfirmedUntil) ||
 			got["interval_seconds"] != status.Interval.Seconds() {
 			t.Errorf("gauges are not the status: %v, %+v", got, status)
 		}
@@ -172,7 +182,8 @@ func TestMetrics_TwoStreamsShareThem(t *testing.T) {
 			fmt.Fprintf(&want, "twochat_connector_requests_total{outcome=%q,stream=%q} %d\n", outcome, stream, n)
 		}
 	}
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String()), "twochat_connector_requests_total"); err != nil {
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String()),
+		"twochat_connector_requests_total"); err != nil {
 		t.Error(err)
 	}
 }
@@ -181,7 +192,10 @@ func TestMetrics_TwoStreamsShareThem(t *testing.T) {
 func TestMetrics_Durations(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s := NewMetrics(registry).of("a")
-	for _, took := range []time.Duration{0, 10 * time.Millisecond, 11 * time.Millisecond, time.Second, 5 * time.Minute, time.Hour} {
+	for _, took := range []time.Duration{
+		0, 10 * time.Millisecond, 11 * time.Millisecond, time.Second, 5 * time.Minute,
+		time.Hour,
+	} {
 		s.step(reader.Outcome{}, took)
 	}
 	s.commit(2*time.Second, nil)
@@ -190,12 +204,26 @@ func TestMetrics_Durations(t *testing.T) {
 		bound string
 		count int
 	}{
-		{"0.01", 2}, {"0.05", 3}, {"0.1", 3}, {"0.25", 3}, {"0.5", 3}, {"1", 4}, {"2.5", 4}, {"5", 4}, {"10", 4}, {"30", 4}, {"60", 4}, {"300", 5}, {"+Inf", 6},
+		{"0.01", 2},
+		{"0.05", 3},
+		{"0.1", 3},
+		{"0.25", 3},
+		{"0.5", 3},
+		{"1", 4},
+		{"2.5", 4},
+		{"5", 4},
+		{"10", 4},
+		{"30", 4},
+		{"60", 4},
+		{"300", 5},
+		{"+Inf", 6},
 	} {
-		want += fmt.Sprintf("twochat_connector_walk_duration_seconds_bucket{stream=\"a\",le=%q} %d\n", bucket.bound, bucket.count)
+		want += fmt.Sprintf("twochat_connector_walk_duration_seconds_bucket{stream=\"a\",le=%q} %d\n", bucket.bound,
+			bucket.count)
 	}
 	want += "twochat_connector_walk_duration_seconds_sum{stream=\"a\"} 3901.021\ntwochat_connector_walk_duration_seconds_count{stream=\"a\"} 6\n"
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "twochat_connector_walk_duration_seconds"); err != nil {
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
+		"twochat_connector_walk_duration_seconds"); err != nil {
 		t.Error(err)
 	}
 	if got := allSeries(t, registry, "commit_duration_seconds"); got["commit_duration_seconds"] != 1 {
@@ -205,6 +233,7 @@ func TestMetrics_Durations(t *testing.T) {
 
 // pageFaults lists every kind, for metrics that begin at zero.
 var pageFaults = [...]connector.PageFault{
-	connector.FaultTransient, connector.FaultInvalid, connector.FaultRateLimited, connector.FaultCredits, connector.FaultKey, connector.FaultBlocked,
+	connector.FaultTransient, connector.FaultInvalid, connector.FaultRateLimited, connector.FaultCredits,
+	connector.FaultKey, connector.FaultBlocked,
 	connector.FaultNumber, connector.FaultRequest,
 }

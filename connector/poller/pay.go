@@ -23,7 +23,8 @@ const budgetEvery = time.Minute
 
 // errPaused is why a stream waits where 2Chat asked for a pause.
 var errPaused = &connector.PageError{
-	Fault: connector.FaultRateLimited, Err: errors.New("2Chat asked for a pause, and the limit is one for all streams of the key"),
+	Fault: connector.FaultRateLimited,
+	Err:   errors.New("2Chat asked for a pause, and the limit is one for all streams of the key"),
 }
 
 // turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the

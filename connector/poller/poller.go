@@ -74,7 +74,10 @@ func New(c Config) *Poller {
 		session: p.session, metrics: c.Metrics.of(stream), logger: c.Logger.With("stream", stream),
 		status: Status{Stream: stream, State: StateAcquiring, Since: time.Now(), Interval: c.MinInterval},
 	}
-	p.schedule = schedule{config: &p.config, session: p.session, record: &p.record, interval: c.MinInterval, phase: rand.Float64()}
+	p.schedule = schedule{
+		config: &p.config, session: p.session, record: &p.record, interval: c.MinInterval,
+		phase: rand.Float64(),
+	}
 	return p
 }
 
@@ -207,7 +210,8 @@ func (p *Poller) settle(wait time.Duration) {
 		p.slot.wants = shortSlot
 	}
 	switch reader := p.session.Reader(); {
-	case reader.HoldsPiece() && !p.slot.contended(): // a piece of what is held is read between polls, and holds its place over them
+	// a piece of what is held is read between polls, and holds its place over them
+	case reader.HoldsPiece() && !p.slot.contended():
 	case wait > 0, !reader.HoldsAhead():
 		p.release()
 	}
@@ -254,7 +258,8 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 		return p.record.waitFor(StateNoSink, err, p.retrier.acquire.NextBackOff()), nil
 	default:
 		state := p.sinkState(err)
-		return p.record.waitFor(state, fmt.Errorf("unclear, asking the sink again: %w", err), p.retrier.acquire.NextBackOff()), nil
+		return p.record.waitFor(state, fmt.Errorf("unclear, asking the sink again: %w", err),
+			p.retrier.acquire.NextBackOff()), nil
 	}
 }
 

@@ -55,7 +55,8 @@ func (l *lines) states() string {
 // small are rules by which little lists show what large ones do.
 var small = func() reader.Rules {
 	r := reader.DefaultRules()
-	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.Memory, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12, 36, 4, 4, 8
+	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.Memory, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12, 36,
+		4, 4, 8
 	r.EmptyPolls, r.Repeats, r.SweepPages, r.SweepDepth = 3, 3, 20, 60*time.Hour
 	return r
 }()
@@ -79,7 +80,8 @@ const shortest, longest = 10 * time.Second, time.Minute
 func newPollerFixture(t *testing.T, change func(*pollerFixture, *Config), rows ...connector.Message) *pollerFixture {
 	t.Helper()
 	s := &pollerFixture{
-		t: t, list: &connectortest.List{PageSize: small.Page, Rows: rows}, log: &connectortest.Log{T: t}, lines: &lines{}, registry: prometheus.NewRegistry(), limiter: quota.NewLimiter(0),
+		t: t, list: &connectortest.List{PageSize: small.Page, Rows: rows}, log: &connectortest.Log{T: t}, lines: &lines{},
+		registry: prometheus.NewRegistry(), limiter: quota.NewLimiter(0),
 		began: time.Now(), done: make(chan error, 1),
 	}
 	withoutTime := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -89,9 +91,13 @@ func newPollerFixture(t *testing.T, change func(*pollerFixture, *Config), rows .
 		return a
 	}}
 	config := Config{
-		Pages: s.list, Log: s.log, Reading: reader.Reading{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: connector.EventSettings{TypePrefix: "p"}},
-		Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: longest, Limiter: s.limiter, Metrics: NewMetrics(s.registry),
-		Logger: slog.New(slog.NewTextHandler(s.lines, withoutTime)),
+		Pages: s.list, Log: s.log, Reading: reader.Reading{
+			Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small,
+			Events: connector.EventSettings{TypePrefix: "p"},
+		},
+		Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: longest, Limiter: s.limiter,
+		Metrics: NewMetrics(s.registry),
+		Logger:  slog.New(slog.NewTextHandler(s.lines, withoutTime)),
 	}
 	if change != nil {
 		change(s, &config)
@@ -281,15 +287,43 @@ func TestPoller_FaultsHaveTheirWaits(t *testing.T) {
 		lasting        StreamState
 		otherIsHeldFor time.Duration
 	}{
-		{name: "transient", fault: connectortest.Fault(connector.FaultTransient, 0), least: 100 * time.Millisecond, most: 90 * time.Second, perDay: 3000, lasting: StateNoSource},
-		{name: "invalid", fault: connectortest.Fault(connector.FaultInvalid, 0), least: 100 * time.Millisecond, most: 90 * time.Second, perDay: 3000, lasting: StateNoSource},
-		{name: "unavailable, with Retry-After", fault: connectortest.Fault(connector.FaultTransient, 7*time.Minute), least: 7 * time.Minute, most: 7 * time.Minute, perDay: 210, lasting: StateNoSource},
-		{name: "too many requests", fault: connectortest.Fault(connector.FaultRateLimited, 42*time.Second), least: 42 * time.Second, most: 90 * time.Second, perDay: 2100, lasting: StateNoSource, otherIsHeldFor: 42 * time.Second},
-		{name: "Retry-After of two days", fault: connectortest.Fault(connector.FaultRateLimited, 48*time.Hour), least: time.Hour, most: time.Hour, perDay: 25, lasting: StateNoSource, otherIsHeldFor: time.Hour},
-		{name: "credits used up", fault: connectortest.Fault(connector.FaultCredits, 0), least: 2 * time.Minute, most: 45 * time.Minute, perDay: 120, lasting: StateNoSource},
-		{name: "wrong key", fault: connectortest.Fault(connector.FaultKey, 0), least: 10 * time.Second, most: 15 * time.Minute, perDay: 320, lasting: StateNoSource},
-		{name: "number gone", fault: connectortest.Fault(connector.FaultNumber, 0), least: 10 * time.Second, most: 15 * time.Minute, perDay: 320, lasting: StateNoSource},
-		{name: "bad request", fault: connectortest.Fault(connector.FaultRequest, 0), least: 10 * time.Second, most: 15 * time.Minute, perDay: 320, lasting: StateNoSource},
+		{
+			name: "transient", fault: connectortest.Fault(connector.FaultTransient, 0), least: 100 * time.Millisecond,
+			most: 90 * time.Second, perDay: 3000, lasting: StateNoSource,
+		},
+		{
+			name: "invalid", fault: connectortest.Fault(connector.FaultInvalid, 0), least: 100 * time.Millisecond,
+			most: 90 * time.Second, perDay: 3000, lasting: StateNoSource,
+		},
+		{
+			name: "unavailable, with Retry-After", fault: connectortest.Fault(connector.FaultTransient, 7*time.Minute),
+			least: 7 * time.Minute, most: 7 * time.Minute, perDay: 210, lasting: StateNoSource,
+		},
+		{
+			name: "too many requests", fault: connectortest.Fault(connector.FaultRateLimited, 42*time.Second),
+			least: 42 * time.Second, most: 90 * time.Second, perDay: 2100, lasting: StateNoSource,
+			otherIsHeldFor: 42 * time.Second,
+		},
+		{
+			name: "Retry-After of two days", fault: connectortest.Fault(connector.FaultRateLimited, 48*time.Hour),
+			least: time.Hour, most: time.Hour, perDay: 25, lasting: StateNoSource, otherIsHeldFor: time.Hour,
+		},
+		{
+			name: "credits used up", fault: connectortest.Fault(connector.FaultCredits, 0), least: 2 * time.Minute,
+			most: 45 * time.Minute, perDay: 120, lasting: StateNoSource,
+		},
+		{
+			name: "wrong key", fault: connectortest.Fault(connector.FaultKey, 0), least: 10 * time.Second,
+			most: 15 * time.Minute, perDay: 320, lasting: StateNoSource,
+		},
+		{
+			name: "number gone", fault: connectortest.Fault(connector.FaultNumber, 0), least: 10 * time.Second,
+			most: 15 * time.Minute, perDay: 320, lasting: StateNoSource,
+		},
+		{
+			name: "bad request", fault: connectortest.Fault(connector.FaultRequest, 0), least: 10 * time.Second,
+			most: 15 * time.Minute, perDay: 320, lasting: StateNoSource,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -370,11 +404,16 @@ func TestPoller_OneFailureInPassingIsNoChangeOfState(t *testing.T) {
 
 // A single answer that asks for a long pause is a state with its end, of its stream and of all that wait with it.
 func TestPoller_ALongPauseIsAState(t *testing.T) {
-	for kind, all := range map[connector.PageFault]bool{connector.FaultTransient: false, connector.FaultRateLimited: true} {
+	for kind, all := range map[connector.PageFault]bool{
+		connector.FaultTransient:   false,
+		connector.FaultRateLimited: true,
+	} {
 		t.Run(string(kind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
-				other := newPollerFixture(t, func(_ *pollerFixture, c *Config) { c.Limiter = s.limiter }, connectortest.Newest(3, 1)...)
+				other := newPollerFixture(t, func(_ *pollerFixture, c *Config) {
+					c.Limiter = s.limiter
+				}, connectortest.Newest(3, 1)...)
 				pass(2 * time.Minute)
 				s.list.Times()
 				once := true
@@ -424,7 +463,8 @@ func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 		s.lines.mu.Lock()
 		logged := strings.Join(s.lines.text, "\n")
 		s.lines.mu.Unlock()
-		if status := s.poller.Status(); status.Hint == "" || status.Fault != connector.FaultKey || !status.NextAttempt.After(time.Now()) || !strings.Contains(logged, status.Hint) {
+		if status := s.poller.Status(); status.Hint == "" || status.Fault != connector.FaultKey ||
+			!status.NextAttempt.After(time.Now()) || !strings.Contains(logged, status.Hint) {
 			t.Errorf("%+v\n%s", status, logged)
 		}
 		// Another thing to mend is another line, though the state is the same.
@@ -547,7 +587,8 @@ func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 		if took := checkpoint.Written.Sub(lastCommit); took < fivePolls || took > fivePolls+3*shortest {
 			t.Errorf("it came back %v after the other's last commit", took)
 		}
-		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:") || strings.Count(got, "standby") != 1 || !strings.HasSuffix(got, "info:live") {
+		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:") || strings.Count(got, "standby") != 1 ||
+			!strings.HasSuffix(got, "info:live") {
 			t.Errorf("it logged %q", got)
 		}
 		s.stop()
@@ -741,7 +782,8 @@ func TestPoller_AnIgnoredPageNumberStalls(t *testing.T) {
 		same := connector.Page{Messages: connectortest.Newest(20, 17)}
 		s.list.Change(func() { s.list.Raw = map[int]connector.Page{0: same, 1: same, 2: same, 3: same} })
 		pass(10 * time.Minute)
-		if status := s.poller.Status(); status.State != StateStalled || status.Unclear > 0 || !strings.Contains(status.Cause, "page number is ignored") {
+		if status := s.poller.Status(); status.State != StateStalled || status.Unclear > 0 ||
+			!strings.Contains(status.Cause, "page number is ignored") {
 			t.Errorf("state %s, %d unclear, cause %q", status.State, status.Unclear, status.Cause)
 		}
 		s.stop()
@@ -813,7 +855,8 @@ func TestPoller_TheIntervalIsKept(t *testing.T) {
 		s.list.Times()
 		pass(100 * longest)
 		polls := gaps(s.list.Times())
-		if least, most := slices.Min(polls), slices.Max(polls); most > longest || least < longest*9/10 || most-least < longest/20 {
+		if least, most := slices.Min(polls), slices.Max(polls); most > longest || least < longest*9/10 ||
+			most-least < longest/20 {
 			t.Errorf("polls came after %v to %v, want them spread over the last tenth of %v", least, most, longest)
 		}
 		s.stop()
@@ -824,7 +867,8 @@ func TestPoller_TheIntervalIsKept(t *testing.T) {
 func TestPoller_Status(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(8, 1)...)
-		if status := s.poller.Status(); status.State != StateAcquiring || status.Stream != "a" || !status.Since.Equal(s.began) || status.Owned {
+		if status := s.poller.Status(); status.State != StateAcquiring || status.Stream != "a" ||
+			!status.Since.Equal(s.began) || status.Owned {
 			t.Errorf("at first: %+v", status)
 		}
 		pass(2 * time.Minute)
@@ -836,8 +880,10 @@ func TestPoller_Status(t *testing.T) {
 		requests, last := len(s.list.Asked), s.list.When[len(s.list.When)-1]
 		s.list.Mu.Unlock()
 		want := Status{
-			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastSuccessfulPoll: last, LastRequest: last, NewestMessage: connectortest.Minute(10), ConfirmedUntil: got.ConfirmedUntil,
-			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10, Counters: connector.Counters{Rejected: 1}, Interval: got.Interval,
+			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastSuccessfulPoll: last, LastRequest: last,
+			NewestMessage: connectortest.Minute(10), ConfirmedUntil: got.ConfirmedUntil,
+			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10,
+			Counters: connector.Counters{Rejected: 1}, Interval: got.Interval,
 			EndOpen: true, // three full pages
 		}
 		if got != want {

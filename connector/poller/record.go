@@ -158,7 +158,8 @@ func (r *statusRecord) commitEnded(err error) {
 	tell := func() {}
 	if taken := err == nil || errors.As(err, &rejected); taken {
 		switch s := &r.status; {
-		case s.State == StateCommitting, s.State == StateNoSink, s.State == StateRefused, s.State == StateAcquiring && s.Cause != "":
+		case s.State == StateCommitting, s.State == StateNoSink, s.State == StateRefused, s.State == StateAcquiring &&
+			s.Cause != "":
 			tell = r.change(StateCatchingUp, nil, time.Time{}, time.Now())
 		}
 	}

@@ -55,11 +55,27 @@ func (q *queued) check(t *testing.T, went, gone []reader.Turn) {
 func TestQueue_Order(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()
-		for _, turn := range []reader.Turn{{Batch: 1, Page: 40}, {Batch: 2, Page: 3}, {Batch: 2, Page: 2}, {Batch: 1, Page: 12}, {Batch: 1, Page: 11}, {Batch: 0, Page: 5}, {Batch: 1, Page: 13}} {
+		for _, turn := range []reader.Turn{
+			{Batch: 1, Page: 40},
+			{Batch: 2, Page: 3},
+			{Batch: 2, Page: 2},
+			{Batch: 1, Page: 12},
+			{Batch: 1, Page: 11},
+			{Batch: 0, Page: 5},
+			{Batch: 1, Page: 13},
+		} {
 			q.ask(t.Context(), turn)
 		}
 		// The first one found nobody before it.
-		q.check(t, []reader.Turn{{Batch: 1, Page: 40}, {Batch: 0, Page: 5}, {Batch: 1, Page: 11}, {Batch: 1, Page: 12}, {Batch: 1, Page: 13}, {Batch: 2, Page: 2}, {Batch: 2, Page: 3}}, nil)
+		q.check(t, []reader.Turn{
+			{Batch: 1, Page: 40},
+			{Batch: 0, Page: 5},
+			{Batch: 1, Page: 11},
+			{Batch: 1, Page: 12},
+			{Batch: 1, Page: 13},
+			{Batch: 2, Page: 2},
+			{Batch: 2, Page: 3},
+		}, nil)
 	})
 }
 
@@ -76,7 +92,10 @@ func TestQueue_LaterOnesGoFirst(t *testing.T) {
 }
 
 func TestQueue_WhoeverGivesUp(t *testing.T) {
-	for name, ends := range map[string]reader.Turn{"the one that waits for the limit": {Batch: 1, Page: 5}, "one that waits for its turn": {Batch: 1, Page: 3}} {
+	for name, ends := range map[string]reader.Turn{
+		"the one that waits for the limit": {Batch: 1, Page: 5},
+		"one that waits for its turn":      {Batch: 1, Page: 3},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := newQueued()
@@ -104,7 +123,9 @@ func TestQueue_WhoeverGivesUp(t *testing.T) {
 func TestQueue_LimitFails(t *testing.T) {
 	q := newQueue()
 	broken := errors.New("broken")
-	if err := q.wait(t.Context(), reader.Turn{Batch: 1, Page: 1}, func(context.Context) error { return broken }); !errors.Is(err, broken) {
+	if err := q.wait(t.Context(), reader.Turn{Batch: 1, Page: 1}, func(context.Context) error {
+		return broken
+	}); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	if err := q.wait(t.Context(), reader.Turn{Batch: 1, Page: 2}, func(context.Context) error { return nil }); err != nil {

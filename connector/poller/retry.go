@@ -73,7 +73,8 @@ const longWait = time.Minute
 
 func newRetrier(p *Poller) *retrier {
 	policy := func(first, most time.Duration) *backoff.ExponentialBackOff {
-		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMaxElapsedTime(0))
+		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithMaxInterval(most),
+			backoff.WithMaxElapsedTime(0))
 		b.Reset()
 		return b
 	}

@@ -64,7 +64,8 @@ func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
 					pass(time.Minute)
 					s.wantState(StateNoSink)
 					status := s.poller.Status()
-					if !strings.Contains(status.Cause, connectortest.ErrNoAnswer.Error()) || status.Hint == "" || !status.NextAttempt.After(time.Now()) {
+					if !strings.Contains(status.Cause, connectortest.ErrNoAnswer.Error()) || status.Hint == "" ||
+						!status.NextAttempt.After(time.Now()) {
 						t.Errorf("it waits for the sink: %+v", status)
 					}
 					if got := s.lines.states(); got != "info:acquiring warn:no_sink" {
@@ -90,7 +91,8 @@ func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
 				pass(2 * time.Minute)
 				s.wantLog(connectortest.IDs(1, 5))
 				s.wantState(StateLive)
-				if status := s.poller.Status(); status.Unclear != uint64(failures) || status.Cause != "" || status.Hint != "" || !status.NextAttempt.IsZero() {
+				if status := s.poller.Status(); status.Unclear != uint64(failures) || status.Cause != "" || status.Hint != "" ||
+					!status.NextAttempt.IsZero() {
 					t.Errorf("healed: %+v", status)
 				}
 				s.stop()
@@ -147,7 +149,10 @@ func TestPoller_ALostAnswerCostsNoCalls(t *testing.T) {
 // restart.
 func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refusal := &connector.Refusal{Thing: "stream WHATSAPP", Cause: "it no longer takes whatsapp.>", Hint: "add the subject again"}
+		refusal := &connector.Refusal{
+			Thing: "stream WHATSAPP", Cause: "it no longer takes whatsapp.>",
+			Hint: "add the subject again",
+		}
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
 		pass(2 * time.Minute)
 		s.lines.states()
@@ -160,7 +165,8 @@ func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 		pass(3 * time.Hour)
 		s.wantState(StateRefused)
 		status := s.poller.Status()
-		if status.Hint != "add the subject again" || !strings.Contains(status.Cause, "no longer takes") || strings.Contains(status.Cause, "add the") {
+		if status.Hint != "add the subject again" || !strings.Contains(status.Cause, "no longer takes") ||
+			strings.Contains(status.Cause, "add the") {
 			t.Errorf("cause %q, hint %q", status.Cause, status.Hint)
 		}
 		if wait := time.Until(status.NextAttempt); wait <= 0 || wait > 10*time.Minute {
@@ -186,7 +192,10 @@ func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 // A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person mends
 // it.
 func TestPoller_ARefusalWhileItRunsDoesNotEndIt(t *testing.T) {
-	for name, first := range map[string]error{"after an unclear commit": connectortest.ErrNoAnswer, "after it was fenced": connector.ErrFenced} {
+	for name, first := range map[string]error{
+		"after an unclear commit": connectortest.ErrNoAnswer,
+		"after it was fenced":     connector.ErrFenced,
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { refusedWhileItRuns(t, first) })
 		})
@@ -367,7 +376,10 @@ func TestPoller_AStandByKeepsToTheIntervalInForce(t *testing.T) {
 
 // A stream that alone gets no clear answer leaves the memory to others.
 func TestPoller_AFailingSinkKeepsNoRoomFromOthers(t *testing.T) {
-	for name, err := range map[string]error{"unclear": connectortest.ErrNoAnswer, "refused": &connector.Refusal{Thing: "stream a", Cause: "no right", Hint: "grant it"}} {
+	for name, err := range map[string]error{
+		"unclear": connectortest.ErrNoAnswer,
+		"refused": &connector.Refusal{Thing: "stream a", Cause: "no right", Hint: "grant it"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gate := NewMemoryGate()
@@ -409,10 +421,15 @@ func TestPoller_AFailingSinkKeepsNoRoomFromOthers(t *testing.T) {
 
 // Once the sink takes a commit again the state says so at once, though the step has more to commit.
 func TestPoller_AHealedSinkIsShownAtOnce(t *testing.T) {
-	for name, heal := range map[string]error{"not now": connector.ErrNotNow, "refused": &connector.Refusal{Thing: "stream a", Cause: "no right", Hint: "grant it"}, "slow": nil} {
+	for name, heal := range map[string]error{
+		"not now": connector.ErrNotNow,
+		"refused": &connector.Refusal{Thing: "stream a", Cause: "no right", Hint: "grant it"}, "slow": nil,
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newPollerFixture(t, func(s *pollerFixture, _ *Config) { s.log.MaxCommit = connector.Limits{Messages: 1, Bytes: 1 << 20} }, connectortest.Newest(3, 1)...)
+				s := newPollerFixture(t, func(s *pollerFixture, _ *Config) {
+					s.log.MaxCommit = connector.Limits{Messages: 1, Bytes: 1 << 20}
+				}, connectortest.Newest(3, 1)...)
 				pass(5 * time.Minute)
 				tries, healed := 0, make(chan struct{})
 				s.answer(func(context.Context, []connector.Event) (bool, error) {

@@ -21,8 +21,13 @@ func TestPoller_PollsAreSpread(t *testing.T) {
 				l := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(8, 1)}
 				for range streams {
 					poller := New(Config{
-						Pages: l, Log: &connectortest.Log{T: t}, Reading: reader.Reading{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: connector.EventSettings{TypePrefix: "p"}},
-						Start: connectortest.StartNow, MinInterval: least, MaxInterval: longest, Limiter: quota.NewLimiter(0), Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
+						Pages: l, Log: &connectortest.Log{T: t},
+						Reading: reader.Reading{
+							Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small,
+							Events: connector.EventSettings{TypePrefix: "p"},
+						},
+						Start: connectortest.StartNow, MinInterval: least, MaxInterval: longest, Limiter: quota.NewLimiter(0),
+						Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
 					})
 					go func() { // the bubble waits for it
 						if err := poller.Run(t.Context()); err != nil {

@@ -34,7 +34,9 @@ func (r *rival) Acquire(ctx context.Context) (connector.State, error) {
 	return r.Log.Acquire(ctx)
 }
 
-func (r *rival) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (r *rival) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.holder != r {
@@ -49,7 +51,9 @@ type slowPages struct {
 	delay time.Duration
 }
 
-func (s slowPages) Page(ctx context.Context, stream connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (s slowPages) Page(ctx context.Context, stream connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
 	select {
 	case <-time.After(s.delay):
 	case <-ctx.Done():
@@ -70,13 +74,18 @@ func TestPoller_TwoThatAreSlowGetOn(t *testing.T) {
 
 func twoThatAreSlow(t *testing.T, delay time.Duration) {
 	t.Helper()
-	list, log := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(300, 1)}, &fenced{Log: &connectortest.Log{T: t}}
+	list, log := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(300, 1)},
+		&fenced{Log: &connectortest.Log{T: t}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	for range 2 {
 		poller := New(Config{
-			Pages: slowPages{list, delay}, Log: &rival{log}, Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: longest, Limiter: quota.NewLimiter(0),
-			Reading: reader.Reading{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: connector.EventSettings{TypePrefix: "p"}},
+			Pages: slowPages{list, delay}, Log: &rival{log}, Start: connectortest.StartBeginning, MinInterval: shortest,
+			MaxInterval: longest, Limiter: quota.NewLimiter(0),
+			Reading: reader.Reading{
+				Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small,
+				Events: connector.EventSettings{TypePrefix: "p"},
+			},
 			Metrics: NewMetrics(prometheus.NewRegistry()), Logger: slog.New(slog.DiscardHandler),
 		})
 		group.Go(func() {

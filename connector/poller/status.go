@@ -21,13 +21,15 @@ const (
 	StateRefused    StreamState = "refused"     // the sink refuses the stream by name, which a person has to mend
 	StateSpent      StreamState = "spent"       // the month's budget of calls is used up, and not one more is made
 	StateStalled    StreamState = "stalled"     // the list contradicts itself walk after walk
-	StateSuspect    StreamState = "suspect"     // the list shows nothing of what was delivered; looked at until it is believed
-	StateStandby    StreamState = "standby"     // another instance owns the stream
-	StateStopped    StreamState = "stopped"
+	// the list shows nothing of what was delivered; looked at until it is believed
+	StateSuspect StreamState = "suspect"
+	StateStandby StreamState = "standby" // another instance owns the stream
+	StateStopped StreamState = "stopped"
 )
 
 var states = [...]StreamState{
-	StateAcquiring, StateLive, StateCatchingUp, StateNoSource, StateNoSink, StateCommitting, StateRefused, StateSpent, StateStalled,
+	StateAcquiring, StateLive, StateCatchingUp, StateNoSource, StateNoSink, StateCommitting, StateRefused, StateSpent,
+	StateStalled,
 	StateSuspect, StateStandby, StateStopped,
 }
 

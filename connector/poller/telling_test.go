@@ -95,7 +95,8 @@ func TestPoller_AKeyThatCannotBeReadCostsNothing(t *testing.T) {
 		s.list.Times()
 		pass(longest)
 		s.wantState(StateNoSource)
-		if status := s.poller.Status(); status.Fault != connector.FaultKey || status.Hint != "write it" || status.NextAttempt.IsZero() {
+		if status := s.poller.Status(); status.Fault != connector.FaultKey || status.Hint != "write it" ||
+			status.NextAttempt.IsZero() {
 			t.Errorf("%+v", status)
 		}
 		pass(3 * time.Hour)
@@ -138,7 +139,10 @@ func TestPoller_ASpentPurseSaysWhat(t *testing.T) {
 		budget := &countingBudget{}
 		s := newPollerFixture(t, func(_ *pollerFixture, c *Config) { c.CallBudget = budget }, connectortest.Newest(3, 1)...)
 		pass(5 * time.Minute)
-		budget.spent.Store(&connector.PageError{Fault: connector.FaultCredits, Err: errors.New("the plan is used up"), Hint: "get a larger one"})
+		budget.spent.Store(&connector.PageError{
+			Fault: connector.FaultCredits, Err: errors.New("the plan is used up"),
+			Hint: "get a larger one",
+		})
 		pass(longest + time.Second)
 		s.wantState(StateSpent)
 		if status := s.poller.Status(); status.Fault != connector.FaultCredits || status.Hint != "get a larger one" ||
@@ -165,7 +169,10 @@ func TestPoller_AWaitThatWasAskedForSaysSo(t *testing.T) {
 		if !strings.HasSuffix(status.Cause, want) || time.Until(status.NextAttempt) < 18*time.Minute {
 			t.Errorf("the cause is %q, want %q at its end", status.Cause, want)
 		}
-		s.fail(&connector.PageError{Fault: connector.FaultTransient, Status: 503, Err: errors.New("the server has a problem")})
+		s.fail(&connector.PageError{
+			Fault: connector.FaultTransient, Status: 503,
+			Err: errors.New("the server has a problem"),
+		})
 		pass(25 * time.Minute)
 		if cause := s.poller.Status().Cause; strings.Contains(cause, "asked to wait") {
 			t.Errorf("nobody asked, and the cause is %q", cause)

@@ -49,7 +49,9 @@ func (l *traffic) wait() {
 	}
 }
 
-func (l *traffic) Page(ctx context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (l *traffic) Page(ctx context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	time.Sleep(answers / 2)
 	page := l.page(number)
 	time.Sleep(answers / 2)
@@ -96,7 +98,9 @@ func (l *turnstile) Peek(context.Context) (connector.Checkpoint, bool, error) {
 func (l *turnstile) Limits() connector.Limits { return connector.Limits{Messages: 999, Bytes: 8 << 20} }
 func (l *turnstile) Close() error             { return nil }
 
-func (l *turnstile) Commit(_ context.Context, events []connector.Event, _ []connector.Reject, next connector.Checkpoint) error {
+func (l *turnstile) Commit(_ context.Context, events []connector.Event, _ []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	for i := range events {
 		l.events++
 		if want := fmt.Sprint("m", l.events); events[i].ID != want || events[i].Late {
@@ -112,15 +116,21 @@ func (l *turnstile) Commit(_ context.Context, events []connector.Event, _ []conn
 
 // backlog reads so many pages from the beginning at 80 requests a minute (the documented sample account) while messages
 // come in, and says which it asked for and how much time it took until all of them were certified.
-func backlog(t *testing.T, pages int, perMinute float64, pool reader.WorkerPool, seed uint64) (asked []int, took time.Duration) {
+func backlog(t *testing.T, pages int, perMinute float64, pool reader.WorkerPool, seed uint64) (asked []int,
+	took time.Duration,
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		rules := reader.DefaultRules()
 		list := newTraffic(perMinute, rules.Page*pages, seed)
 		log := &turnstile{t: t, wanted: rules.Page * pages, open: make(chan struct{})}
 		p := New(Config{
-			Pages: list, Log: log, Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: longest, Limiter: quota.NewLimiter(80),
-			Reading: reader.Reading{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: rules, Events: connector.EventSettings{TypePrefix: "p"}, Workers: pool},
+			Pages: list, Log: log, Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: longest,
+			Limiter: quota.NewLimiter(80),
+			Reading: reader.Reading{
+				Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: rules,
+				Events: connector.EventSettings{TypePrefix: "p"}, Workers: pool,
+			},
 			Metrics: NewMetrics(prometheus.NewRegistry()), Logger: slog.New(slog.DiscardHandler),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -154,7 +164,8 @@ func TestPoller_CallsAPageWhileMessagesComeIn(t *testing.T) {
 			calls, took, worst = calls+len(asked), took+d, max(worst, len(asked))
 		}
 		inOrder, _ := backlog(t, pages, test.perMinute, nil, 0)
-		t.Logf("%2.0f messages a minute: %.2f calls a page (at most %.2f), %v; page after page, twice: %.2f", test.perMinute, float64(calls)/(pages*seeds),
+		t.Logf("%2.0f messages a minute: %.2f calls a page (at most %.2f), %v; page after page, twice: %.2f", test.perMinute,
+			float64(calls)/(pages*seeds),
 			float64(worst)/pages, (took / seeds).Round(time.Second), float64(len(inOrder))/pages)
 		if got := float64(worst) / pages; got > test.most {
 			t.Errorf("%.0f messages a minute: %.2f calls a page, want at most %.2f", test.perMinute, got, test.most)

@@ -148,7 +148,8 @@ func (b *Budget) believe(u AccountUsage) bool {
 	if low.Used < b.account.last.Used/2 {
 		b.month.begun, b.month.learned = low.At, true
 		b.account.history = []AccountUsage{low}
-		b.config.Logger.Info("the account's month began anew", "calls_used_before", b.account.last.Used, "next", b.month.reset(u.At))
+		b.config.Logger.Info("the account's month began anew", "calls_used_before", b.account.last.Used, "next",
+			b.month.reset(u.At))
 	}
 	return true
 }

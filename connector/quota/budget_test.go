@@ -37,7 +37,9 @@ type account struct {
 }
 
 func newAccount(monthly int64, streams int, wanted time.Duration) *account {
-	a := &account{now: budgetBegins, max: 500_000, streams: streams, wanted: wanted, others: func(time.Time) float64 { return 0 }}
+	a := &account{now: budgetBegins, max: 500_000, streams: streams, wanted: wanted, others: func(time.Time) float64 {
+		return 0
+	}}
 	a.budget = quota.NewBudget(quota.BudgetConfig{
 		Monthly: monthly, Streams: streams, Interval: wanted, Own: func() int64 { return int64(a.own) },
 		Logger: slog.New(slog.NewTextHandler(&a.log, nil)),
@@ -95,17 +97,41 @@ func TestBudget_Month(t *testing.T) {
 		noMoreThan int // warnings
 		usedBefore float64
 	}{
-		"more than enough":       {streams: 1, wanted: time.Minute, used: [2]float64{44_000, 46_000}, longest: [2]float64{60, 60}, state: quota.BudgetLasts},
-		"used to the reserve":    {streams: 4, wanted: 10 * time.Second, used: [2]float64{225_000, 240_000}, longest: [2]float64{44, 60}, state: quota.BudgetLasts},
-		"used before, spread":    {streams: 4, wanted: 10 * time.Second, usedBefore: 200_000, used: [2]float64{230_000, 240_000}, longest: [2]float64{270, 400}, state: quota.BudgetLasts},
-		"others take their part": {streams: 4, wanted: 10 * time.Second, others: everyDay(4000), used: [2]float64{225_000, 242_000}, longest: [2]float64{80, 700}, state: quota.BudgetLasts, noMoreThan: 2},
-		"others take it all":     {streams: 1, wanted: 30 * time.Second, others: everyDay(15_000), used: [2]float64{480_000, 600_000}, longest: [2]float64{300, 300}, state: quota.BudgetSpent, noMoreThan: 2},
-		"a word of one's own":    {monthly: 1_000_000, streams: 4, wanted: 10 * time.Second, used: [2]float64{900_000, 960_000}, longest: [2]float64{11, 15}, state: quota.BudgetLasts},
-		"a small one":            {monthly: 20_000, streams: 1, wanted: 10 * time.Second, used: [2]float64{18_000, 19_500}, longest: [2]float64{140, 220}, state: quota.BudgetLasts},
+		"more than enough": {
+			streams: 1, wanted: time.Minute, used: [2]float64{44_000, 46_000},
+			longest: [2]float64{60, 60}, state: quota.BudgetLasts,
+		},
+		"used to the reserve": {
+			streams: 4, wanted: 10 * time.Second, used: [2]float64{225_000, 240_000},
+			longest: [2]float64{44, 60}, state: quota.BudgetLasts,
+		},
+		"used before, spread": {
+			streams: 4, wanted: 10 * time.Second, usedBefore: 200_000,
+			used: [2]float64{230_000, 240_000}, longest: [2]float64{270, 400}, state: quota.BudgetLasts,
+		},
+		"others take their part": {
+			streams: 4, wanted: 10 * time.Second, others: everyDay(4000),
+			used: [2]float64{225_000, 242_000}, longest: [2]float64{80, 700}, state: quota.BudgetLasts, noMoreThan: 2,
+		},
+		"others take it all": {
+			streams: 1, wanted: 30 * time.Second, others: everyDay(15_000),
+			used: [2]float64{480_000, 600_000}, longest: [2]float64{300, 300}, state: quota.BudgetSpent, noMoreThan: 2,
+		},
+		"a word of one's own": {
+			monthly: 1_000_000, streams: 4, wanted: 10 * time.Second, used: [2]float64{900_000, 960_000},
+			longest: [2]float64{11, 15}, state: quota.BudgetLasts,
+		},
+		"a small one": {
+			monthly: 20_000, streams: 1, wanted: 10 * time.Second, used: [2]float64{18_000, 19_500},
+			longest: [2]float64{140, 220}, state: quota.BudgetLasts,
+		},
 		"a campaign of one day": {streams: 1, wanted: 20 * time.Second, others: func(at time.Time) float64 {
 			return map[bool]float64{true: 40_000}[at.YearDay() == budgetBegins.YearDay()+9]
 		}, used: [2]float64{150_000, 240_000}, longest: [2]float64{20, 60}, state: quota.BudgetLasts, noMoreThan: 1},
-		"far more streams than fit": {streams: 1000, wanted: 10 * time.Second, used: [2]float64{200_000, 260_000}, longest: [2]float64{10_000, 21_600}, state: quota.BudgetLasts},
+		"far more streams than fit": {
+			streams: 1000, wanted: 10 * time.Second, used: [2]float64{200_000, 260_000},
+			longest: [2]float64{10_000, 21_600}, state: quota.BudgetLasts,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAccount(test.monthly, test.streams, test.wanted)
@@ -166,7 +192,8 @@ func TestBudget_RecoversAtTheReset(t *testing.T) {
 	a.used, a.resets = 260_000, []time.Time{budgetBegins.Add(3*day + time.Hour)}
 	a.live(3 * day)
 	s := a.budget.Status(a.now)
-	if got := a.budget.Pace(a.now, a.wanted); got < 100*time.Second || got > 120*time.Second || s.State != quota.BudgetSpent || s.Left != 0 || s.Reserve != 0 {
+	if got := a.budget.Pace(a.now, a.wanted); got < 100*time.Second || got > 120*time.Second ||
+		s.State != quota.BudgetSpent || s.Left != 0 || s.Reserve != 0 {
 		t.Errorf("spent: interval %v, %+v", got, s)
 	}
 	if got := a.budget.Pace(a.now, time.Minute); got != 10*time.Minute {
@@ -205,7 +232,10 @@ func TestBudget_ResetThatDoesNotCome(t *testing.T) {
 }
 
 func TestBudget_ResetAtTheEndOfAMonth(t *testing.T) {
-	for from, want := range map[string]string{"2026-01-31": "2026-02-28", "2028-01-30": "2028-02-29", "2026-12-31": "2027-01-31", "2026-02-28": "2026-03-28", "2026-03-31": "2026-04-30"} {
+	for from, want := range map[string]string{
+		"2026-01-31": "2026-02-28", "2028-01-30": "2028-02-29",
+		"2026-12-31": "2027-01-31", "2026-02-28": "2026-03-28", "2026-03-31": "2026-04-30",
+	} {
 		at, err := time.Parse(time.DateOnly, from)
 		if err != nil {
 			t.Fatal(err)

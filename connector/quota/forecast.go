@@ -84,21 +84,27 @@ func (b *Budget) judge(first bool) {
 	log := b.config.Logger
 	switch b.state {
 	case BudgetUnknown:
-		log.Warn("no monthly budget can be kept: the account does not say how many calls it has and has used", "hint", "set poll.monthly_credits, if only the plan's size is missing")
+		log.Warn("no monthly budget can be kept: the account does not say how many calls it has and has used", "hint",
+			"set poll.monthly_credits, if only the plan's size is missing")
 	case BudgetShort:
-		log.Warn("the month's budget of calls will not last at this rate; polling becomes slower", "calls_used", b.account.last.Used, "budget", b.account.total(),
-			"used_up", b.usedUp, "month_ends", b.month.reset(b.account.last.At), "hint", "raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
+		log.Warn("the month's budget of calls will not last at this rate; polling becomes slower", "calls_used",
+			b.account.last.Used, "budget", b.account.total(),
+			"used_up", b.usedUp, "month_ends", b.month.reset(b.account.last.At), "hint",
+			"raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
 	case BudgetSpent:
 		if b.config.Stop && b.account.left(b.account.last.own) <= 0 {
 			return // which is said where the calls end
 		}
 		if b.config.Stop {
 			log.Warn("only the reserve of the month's budget of calls is left; polling is ten times slower, and ends with the last of them", "calls_used", b.account.last.Used,
-				"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
+				"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint",
+				"raise poll.monthly_credits, or see what else uses the account")
 			return
 		}
-		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's month begins anew", "calls_used", b.account.last.Used,
-			"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint", "raise poll.monthly_credits, or see what else uses the account")
+		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's month begins anew",
+			"calls_used", b.account.last.Used,
+			"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint",
+			"raise poll.monthly_credits, or see what else uses the account")
 	case BudgetLasts:
 		if was != BudgetUnknown {
 			log.Info("the month's budget of calls lasts again", "calls_used", b.account.last.Used, "budget", b.account.total())
@@ -145,15 +151,19 @@ func (s BudgetStatus) words() string {
 		case s.Stopped && s.PlanSpent:
 			return fmt.Sprintf("used up, as the account's plan is: %d of its %d calls; not one more is made until the account's month begins anew, %s", s.Used, s.Plan, ends)
 		case s.Stopped:
-			return fmt.Sprintf("used up: %d calls of %d; not one more is made until the account's month begins anew, %s", s.Used, s.Budget, ends)
+			return fmt.Sprintf("used up: %d calls of %d; not one more is made until the account's month begins anew, %s", s.Used,
+				s.Budget, ends)
 		case s.Stops:
 			return fmt.Sprintf("%d calls of %d used, all but the reserve; polling is ten times slower, and ends with the last call, until the account's month begins anew, %s", s.Used, s.Budget, ends)
 		}
-		return fmt.Sprintf("used up: %d calls of %d; polling is ten times slower until the account's month begins anew, %s", s.Used, s.Budget, ends)
+		return fmt.Sprintf("used up: %d calls of %d; polling is ten times slower until the account's month begins anew, %s",
+			s.Used, s.Budget, ends)
 	case BudgetShort:
-		return fmt.Sprintf("%d calls of %d used, at this rate used up on %s%s; the account's month begins anew %s", s.Used, s.Budget, dayOf(s.UsedUp), then, ends)
+		return fmt.Sprintf("%d calls of %d used, at this rate used up on %s%s; the account's month begins anew %s", s.Used,
+			s.Budget, dayOf(s.UsedUp), then, ends)
 	case BudgetLasts:
-		return fmt.Sprintf("%d calls of %d used; the rest lasts until the account's month begins anew, %s", s.Used, s.Budget, ends)
+		return fmt.Sprintf("%d calls of %d used; the rest lasts until the account's month begins anew, %s", s.Used, s.Budget,
+			ends)
 	}
 	if s.Asked.IsZero() {
 		return "not known yet: the account was not read"
@@ -188,11 +198,13 @@ func newCreditDescs() creditDescs {
 		return prometheus.NewDesc("twochat_connector_credits_"+name, help, nil, nil)
 	}
 	return creditDescs{
-		used:     desc("used", "Calls of the account's month, by all its integrations; absent until the account was read."),
-		left:     desc("left", "Calls that the monthly budget has left, its reserve included; absent until it is known."),
-		budget:   desc("budget", "The monthly budget in calls; absent until it is known."),
-		forecast: desc("forecast_timestamp_seconds", "When the budget is used up at the rate of the last day, or was found used up; 0 while it lasts until the account's month begins anew."),
-		reset:    desc("reset_timestamp_seconds", "When the account's month begins anew, or the latest that it can be; 0 until that is known."),
+		used:   desc("used", "Calls of the account's month, by all its integrations; absent until the account was read."),
+		left:   desc("left", "Calls that the monthly budget has left, its reserve included; absent until it is known."),
+		budget: desc("budget", "The monthly budget in calls; absent until it is known."),
+		forecast: desc("forecast_timestamp_seconds",
+			"When the budget is used up at the rate of the last day, or was found used up; 0 while it lasts until the account's month begins anew."),
+		reset: desc("reset_timestamp_seconds",
+			"When the account's month begins anew, or the latest that it can be; 0 until that is known."),
 	}
 }
 

@@ -109,7 +109,8 @@ func TestLimiter_NobodyStarves(t *testing.T) {
 		}
 		s.wait.Wait()
 		head := strings.Join(s.order[:41], "")
-		if l, c, n := strings.Count(head, "l"), strings.Count(head, "c"), strings.Count(head, "s"); l != 31 || c != 5 || n != 5 {
+		if l, c, n := strings.Count(head, "l"), strings.Count(head, "c"), strings.Count(head, "s"); l != 31 || c != 5 ||
+			n != 5 {
 			t.Errorf("of 41 turns under load %d were live, %d of a catch-up, %d of a sweep; want 31, 5, 5: %s", l, c, n, head)
 		}
 	})

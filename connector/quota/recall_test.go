@@ -15,16 +15,48 @@ func TestBudget_Recall(t *testing.T) {
 		reset, begun  time.Time
 		readingBefore bool
 	}{
-		"nothing":                              {nil, now.Add(31 * day), time.Time{}, false},
-		"never seen":                           {[]time.Time{{}}, now.Add(31 * day), time.Time{}, false},
-		"this month":                           {[]time.Time{date(time.November, 12, 5)}, date(time.December, 12, 5), date(time.November, 12, 5), false},
-		"after the first reading":              {[]time.Time{date(time.November, 12, 5)}, date(time.December, 12, 5), date(time.November, 12, 5), true},
-		"last month, so it began anew since":   {[]time.Time{date(time.October, 15, 5)}, date(time.December, 15, 5), date(time.November, 15, 5), false},
-		"just begun anew":                      {[]time.Time{date(time.October, 20, 12)}, date(time.December, 20, 12), now, false},
-		"about to begin anew":                  {[]time.Time{date(time.October, 20, 13)}, date(time.November, 20, 13), date(time.October, 20, 13), false},
-		"long ago, on the last day of a month": {[]time.Time{date(time.January, 31, 0)}, date(time.November, 30, 0), date(time.October, 31, 0), false},
-		"the newest of several":                {[]time.Time{date(time.November, 12, 5), date(time.November, 13, 5), {}, date(time.November, 11, 5), date(time.October, 12, 9)}, date(time.December, 13, 5), date(time.November, 13, 5), false},
-		"of a clock that is wrong":             {[]time.Time{date(time.December, 1, 0)}, now.Add(31 * day), time.Time{}, false},
+		"nothing":    {nil, now.Add(31 * day), time.Time{}, false},
+		"never seen": {[]time.Time{{}}, now.Add(31 * day), time.Time{}, false},
+		"this month": {
+			[]time.Time{date(time.November, 12, 5)},
+			date(time.December, 12, 5),
+			date(time.November, 12, 5), false,
+		},
+		"after the first reading": {
+			[]time.Time{date(time.November, 12, 5)},
+			date(time.December, 12, 5),
+			date(time.November, 12, 5), true,
+		},
+		"last month, so it began anew since": {
+			[]time.Time{date(time.October, 15, 5)},
+			date(time.December, 15, 5),
+			date(time.November, 15, 5), false,
+		},
+		"just begun anew": {
+			[]time.Time{date(time.October, 20, 12)},
+			date(time.December, 20, 12), now,
+			false,
+		},
+		"about to begin anew": {
+			[]time.Time{date(time.October, 20, 13)},
+			date(time.November, 20, 13),
+			date(time.October, 20, 13), false,
+		},
+		"long ago, on the last day of a month": {
+			[]time.Time{date(time.January, 31, 0)},
+			date(time.November, 30, 0),
+			date(time.October, 31, 0), false,
+		},
+		"the newest of several": {
+			[]time.Time{
+				date(time.November, 12, 5), date(time.November, 13, 5),
+				{},
+				date(time.November, 11, 5), date(time.October, 12, 9),
+			},
+			date(time.December, 13, 5), date(time.November, 13, 5),
+			false,
+		},
+		"of a clock that is wrong": {[]time.Time{date(time.December, 1, 0)}, now.Add(31 * day), time.Time{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAccount(0, 1, 10*time.Second)

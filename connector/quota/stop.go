@@ -34,7 +34,8 @@ func (b *Budget) Spent() error {
 	defer b.mu.Unlock()
 	if b.account.planSpent(b.config.Own()) {
 		return &connector.PageError{
-			Fault: connector.FaultCredits, Err: fmt.Errorf("all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.account.max),
+			Fault: connector.FaultCredits, Err: fmt.Errorf(
+				"all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.account.max),
 			Hint: "get a larger plan at 2Chat, or wait until the account's month begins anew; no setting of the connector makes more calls",
 		}
 	}

@@ -72,7 +72,8 @@ func (r *walkEnds) lookFor(ctx context.Context, w *walked, number int, events ma
 // goes on far below the end of the first walk, these are the log's oldest events: what stands below them is not for a
 // walk to read.
 func (r *walkEnds) bottom(key connector.Key) bool {
-	return r.known.ground(key) || r.chain.has(key) || r.goesDeeper() && slices.Contains(r.known.recorded.Bottom.Keys, key) && r.known.has(key)
+	return r.known.ground(key) || r.chain.has(key) || r.goesDeeper() &&
+		slices.Contains(r.known.recorded.Bottom.Keys, key) && r.known.has(key)
 }
 
 // goesDeeper says whether a list without ground goes on far below where it seemed to end.
@@ -83,7 +84,8 @@ func (r *walkEnds) goesDeeper() bool {
 // endsFurther says whether a search without ground led to an end of the list about which the log's oldest events do
 // not stand: then they are what is to be searched for.
 func (r *walkEnds) endsFurther(ctx context.Context, end int) (bool, error) {
-	if r.prefetch.oneWalk || r.list.deeper || r.known.hasGround() || !r.endLook.endOpen() || len(r.known.recorded.Bottom.Keys) == 0 {
+	if r.prefetch.oneWalk || r.list.deeper || r.known.hasGround() || !r.endLook.endOpen() ||
+		len(r.known.recorded.Bottom.Keys) == 0 {
 		return false, nil
 	}
 	for _, number := range []int{end - 1, end, end - 2, end + 1} {

@@ -52,8 +52,11 @@ const longestRest = 64
 // takeAcceptHistory begins the delivery of what is held, where the operator said so.
 func (r *acceptance) takeAcceptHistory() {
 	r.accept.resting = max(0, r.accept.resting-1)
-	if r.deliverHeld && r.known.recorded.Accepting == nil && len(r.known.recorded.Horizon) > 0 && !r.known.recorded.Accepted {
-		r.known.recorded.Accepting, r.known.recorded.WordSpent, r.deliverHeld = &connector.Acceptance{Top: r.known.recorded.Horizon, Newer: r.known.recorded.HorizonNewer}, true, false
+	if r.deliverHeld && r.known.recorded.Accepting == nil && len(r.known.recorded.Horizon) > 0 &&
+		!r.known.recorded.Accepted {
+		r.known.recorded.Accepting, r.known.recorded.WordSpent,
+			r.deliverHeld = &connector.Acceptance{Top: r.known.recorded.Horizon, Newer: r.known.recorded.HorizonNewer}, true,
+			false
 	}
 }
 
@@ -64,7 +67,9 @@ func (r *acceptance) spendAcceptHistory(ctx context.Context) error {
 	if r.known.recorded.WordSpent == r.acceptHistory || r.known.recorded.Accepting != nil {
 		return nil
 	}
-	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.WordSpent = r.acceptHistory }}, 0)
+	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
+		next.WordSpent = r.acceptHistory
+	}}, 0)
 	return err
 }
 

@@ -220,7 +220,8 @@ func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
 		}
 		d.accept(60, func(int) {})
 		text := " " + d.log.Text() + " "
-		if strings.Count(text, " m9000* ") != 1 || strings.Count(text, " m5059* ") != 1 || strings.Count(text, " m5000* ") != 1 {
+		if strings.Count(text, " m9000* ") != 1 || strings.Count(text, " m5059* ") != 1 ||
+			strings.Count(text, " m5000* ") != 1 {
 			t.Errorf("%d forgotten: the log has %s", forget, text)
 		}
 	}
@@ -246,14 +247,19 @@ func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
 		d := lostGround(t, 60)
 		d.reading.Rules.SlicePages = 30
 		d.restart()
-		for i, m := range []connector.Message{connectortest.At(connectortest.Message(9000), connectortest.Minute(190)), untimed(connectortest.Message(9001)), connectortest.At(connectortest.Message(9002), connectortest.Minute(191))} {
+		for i, m := range []connector.Message{
+			connectortest.At(connectortest.Message(9000), connectortest.Minute(190)),
+			untimed(connectortest.Message(9001)), connectortest.At(connectortest.Message(9002), connectortest.Minute(191)),
+		} {
 			d.list.Under(5040-10*i, m)
 		}
 		d.list.Under(9000, untimed(connectortest.Message(9003)))
-		d.list.Add(untimed(connectortest.Message(9004)), connectortest.At(connectortest.Message(9005), connectortest.Minute(192)), connectortest.At(connectortest.Message(9006), connectortest.Minute(5)))
+		d.list.Add(untimed(connectortest.Message(9004)), connectortest.At(connectortest.Message(9005),
+			connectortest.Minute(192)), connectortest.At(connectortest.Message(9006), connectortest.Minute(5)))
 		d.lose()
 		d.settle(6)
-		if got := " " + d.log.Text() + " "; !strings.Contains(got, " m9000") || !strings.Contains(got, " m9003") || strings.Contains(got, " m5") {
+		if got := " " + d.log.Text() + " "; !strings.Contains(got, " m9000") || !strings.Contains(got, " m9003") ||
+			strings.Contains(got, " m5") {
 			t.Fatalf("%d forgotten: the log has %s", forget, got)
 		}
 		for n := range forget {
@@ -280,8 +286,10 @@ func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 			gone := map[string]bool{}
 			d.list.Before = func(_, number int) error {
 				p := &d.Reader.acceptance.accept.piece
-				if p.begun && len(p.pages) == 0 && p.foot != (spanRow{}) && number == p.next && above == 100 && d.list.Rows[0].UUID != "m109" {
-					d.list.Add(connectortest.Message(109)) // so that the lower end stands where it should, whatever is deleted above both
+				if p.begun && len(p.pages) == 0 && p.foot != (spanRow{}) && number == p.next && above == 100 &&
+					d.list.Rows[0].UUID != "m109" {
+					// so that the lower end stands where it should, whatever is deleted above both
+					d.list.Add(connectortest.Message(109))
 				}
 				if !d.HoldsPiece() || number != seam || len(gone) > 0 {
 					return nil
@@ -381,7 +389,8 @@ func TestAccept_isNotHeldUpByWhatIsAddedOnTop(t *testing.T) {
 		calls := len(strings.Fields(d.list.Requests()))
 		t.Logf("%v messages a call: %d pages took %d calls in %d steps", every, 3_000/20, calls, steps)
 		if most := 150*13/10 + 6*steps + 40; !d.Checkpoint().Accepted || calls > most {
-			t.Errorf("%v messages a call: accepted %t after %d steps and %d calls, want at most %d", every, d.Checkpoint().Accepted, steps, calls, most)
+			t.Errorf("%v messages a call: accepted %t after %d steps and %d calls, want at most %d", every,
+				d.Checkpoint().Accepted, steps, calls, most)
 		}
 	}
 }

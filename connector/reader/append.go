@@ -19,7 +19,9 @@ func (u *UnresolvedError) Unwrap() error { return u.Cause }
 // over anew first: where the log is as it was, the same is committed again, so that no page is read twice for a sink
 // that fails; where it holds what was committed, that is done. In both cases next gets the place's new epoch. Anything
 // else spends the reader.
-func (w *writer) append(ctx context.Context, events []connector.Event, rejects []connector.Reject, next *connector.Checkpoint) error {
+func (w *writer) append(ctx context.Context, events []connector.Event, rejects []connector.Reject,
+	next *connector.Checkpoint,
+) error {
 	for {
 		err := w.log.Commit(ctx, events, rejects, *next)
 		var rejected *connector.Rejected

@@ -42,15 +42,20 @@ func TestReader_AnUnclearCommitIsResolved(t *testing.T) {
 		{name: "written", written: true, kept: true},
 		{name: "events of another owner", meddle: func(l *connectortest.Log) {
 			e := connector.Event{ID: "m5", Key: connectortest.Key(5), Sequence: 5}
-			l.Events, l.Checkpoint.Sequence, l.Checkpoint.Tail = append(l.Events, e), 5, append(l.Checkpoint.Tail, connectortest.Key(5))
+			l.Events, l.Checkpoint.Sequence, l.Checkpoint.Tail = append(l.Events, e), 5,
+				append(l.Checkpoint.Tail, connectortest.Key(5))
 		}},
 		{name: "as many events, but others", meddle: func(l *connectortest.Log) {
 			l.Checkpoint.Tail = append(append(connector.Keys(nil), l.Checkpoint.Tail[:3]...), connectortest.Key(70))
 		}},
 		{name: "certified by another owner", meddle: func(l *connectortest.Log) { l.Checkpoint.Certified-- }},
 		{name: "rejects of another owner", meddle: func(l *connectortest.Log) { l.Checkpoint.Counters.Rejected++ }},
-		{name: "a horizon of another owner", meddle: func(l *connectortest.Log) { l.Checkpoint.Horizon = connector.Keys{connectortest.Key(1)} }},
-		{name: "another floor", meddle: func(l *connectortest.Log) { l.Checkpoint.Floor = connector.Keys{connectortest.Key(1)} }},
+		{name: "a horizon of another owner", meddle: func(l *connectortest.Log) {
+			l.Checkpoint.Horizon = connector.Keys{connectortest.Key(1)}
+		}},
+		{name: "another floor", meddle: func(l *connectortest.Log) {
+			l.Checkpoint.Floor = connector.Keys{connectortest.Key(1)}
+		}},
 		{name: "never started", meddle: func(l *connectortest.Log) { l.Checkpoint.Started = false }},
 	}
 	for _, test := range tests {
@@ -80,7 +85,8 @@ func TestReader_AnUnclearCommitIsResolved(t *testing.T) {
 				t.Errorf("the log has %s, acquired %d times", got, log.Acquired)
 			}
 			if got := s.Reader().Checkpoint(); got.Epoch != log.Checkpoint.Epoch || got.Owner != log.Checkpoint.Owner {
-				t.Errorf("it goes on with epoch %d of %q, the log has %d of %q", got.Epoch, got.Owner, log.Checkpoint.Epoch, log.Checkpoint.Owner)
+				t.Errorf("it goes on with epoch %d of %q, the log has %d of %q", got.Epoch, got.Owner, log.Checkpoint.Epoch,
+					log.Checkpoint.Owner)
 			}
 			l.Add(connectortest.Newest(9, 7)...)
 			rest(t, s)

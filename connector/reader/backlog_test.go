@@ -65,7 +65,10 @@ func TestReader_TheSearchForGroundIsShort(t *testing.T) {
 
 // Rule 6: no message needs a time for it, and wrong times only cost requests.
 func TestReader_ADeepBacklogWithTimesThatMislead(t *testing.T) {
-	for name, wrong := range map[string]time.Time{"without times": {}, "long ago": connectortest.Minute(-999999), "far ahead": connectortest.Minute(999999)} {
+	for name, wrong := range map[string]time.Time{
+		"without times": {}, "long ago": connectortest.Minute(-999999),
+		"far ahead": connectortest.Minute(999999),
+	} {
 		t.Run(name, func(t *testing.T) {
 			d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
 			rows := connectortest.Newest(160, 13)
@@ -187,7 +190,9 @@ func TestReader_ASweepGuessesNothing(t *testing.T) {
 			d.settle(4)
 			d.list.Under(3, connectortest.Message(70))
 		}, connectortest.IDs(7, 9)},
-		{"what is new on top", connectortest.StartBeginning, connectortest.Newest(16, 1), func(d *readerFixture) { d.list.Add(connectortest.Newest(19, 17)...) }, connectortest.IDs(1, 16)},
+		{"what is new on top", connectortest.StartBeginning, connectortest.Newest(16, 1), func(d *readerFixture) {
+			d.list.Add(connectortest.Newest(19, 17)...)
+		}, connectortest.IDs(1, 16)},
 		{"what was rejected", connectortest.StartBeginning, connectortest.Newest(16, 1), func(d *readerFixture) {
 			d.list.Under(12, connectortest.Faulty(70))
 			if out := d.sweep(); out.Rejected != 1 {
@@ -420,7 +425,8 @@ func TestReader_FirstStartOfAListThatSeemsEmpty(t *testing.T) {
 
 // Rule 12: what stands in the floor and is bad is not wanted either.
 func TestReader_FirstStartDoesNotQuarantineTheFloor(t *testing.T) {
-	d := settledDesk(t, connectortest.StartNow, connectortest.Message(4), connectortest.Faulty(3), connectortest.Message(2), connectortest.Message(1))
+	d := settledDesk(t, connectortest.StartNow, connectortest.Message(4), connectortest.Faulty(3),
+		connectortest.Message(2), connectortest.Message(1))
 	if c := d.log.Checkpoint; len(c.Floor) != 3 || len(c.Rejects) != 1 {
 		t.Errorf("a floor of %d, %d rejects known", len(c.Floor), len(c.Rejects))
 	}
@@ -434,7 +440,10 @@ func TestReader_FirstStartDoesNotQuarantineTheFloor(t *testing.T) {
 }
 
 func TestStart_String(t *testing.T) {
-	for want, s := range map[string]connector.Start{"now": connectortest.StartNow, "beginning": connectortest.StartBeginning, "2026-01-01T00:07:00Z": {Since: connectortest.Minute(7)}} {
+	for want, s := range map[string]connector.Start{
+		"now":       connectortest.StartNow,
+		"beginning": connectortest.StartBeginning, "2026-01-01T00:07:00Z": {Since: connectortest.Minute(7)},
+	} {
 		if s.String() != want {
 			t.Errorf("%q, want %q", s, want)
 		}

@@ -12,12 +12,19 @@ import (
 // A log that begins after a sequence which an earlier one used is as whole as one that begins with 1: nothing is held
 // in it, polls cost as little, and what is listed late is found.
 func TestReader_ALogThatBeginsAfterASequence(t *testing.T) {
-	for name, start := range map[string]connector.Start{"beginning": connectortest.StartBeginning, "now": connectortest.StartNow} {
+	for name, start := range map[string]connector.Start{
+		"beginning": connectortest.StartBeginning,
+		"now":       connectortest.StartNow,
+	} {
 		t.Run(name, func(t *testing.T) {
-			claim := connector.Claim{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Instance: "me", FirstStart: true, After: 30}
+			claim := connector.Claim{
+				Stream: connector.Stream{Name: "a", SourceKey: "k"}, Instance: "me", FirstStart: true,
+				After: 30,
+			}
 			d := newReaderFixture(t, start, connectortest.Newest(3, 1)...)
 			log := &sequenced{Log: connectortest.Log{T: t}, base: 30}
-			d.Reader = NewReader(d.list, log, d.reading, connector.State{Checkpoint: claim.TakeOver(connector.Checkpoint{}, time.Now())})
+			d.Reader = NewReader(d.list, log, d.reading,
+				connector.State{Checkpoint: claim.TakeOver(connector.Checkpoint{}, time.Now())})
 			out := d.settle(20)
 			want := 3
 			if start == connectortest.StartNow {
@@ -50,7 +57,9 @@ type sequenced struct {
 	base uint64
 }
 
-func (l *sequenced) Commit(_ context.Context, events []connector.Event, _ []connector.Reject, next connector.Checkpoint) error {
+func (l *sequenced) Commit(_ context.Context, events []connector.Event, _ []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	for i := range events {
 		if want := l.base + uint64(len(l.Events)) + 1; events[i].Sequence != want {
 			l.T.Errorf("event %s has sequence %d, want %d", events[i].ID, events[i].Sequence, want)

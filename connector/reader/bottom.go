@@ -44,7 +44,10 @@ func (r *endLook) settleEnd(b *delivery, w *walked) {
 			return // it came to an end further up
 		}
 	}
-	settled := &connector.Bottom{Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since, Short: w.short}
+	settled := &connector.Bottom{
+		Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since,
+		Short: w.short,
+	}
 	if slices.Equal(settled.Keys, bottom.Keys) {
 		return
 	}
@@ -181,7 +184,9 @@ func shownKeys(rows []connector.Message) []connector.Key {
 
 // closeEnd records that the end of the list needs no more looks.
 func (r *endLook) closeEnd(ctx context.Context) error {
-	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.Bottom = nil }}, 0)
+	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
+		next.Bottom = nil
+	}}, 0)
 	return err
 }
 
@@ -189,7 +194,8 @@ func (r *endLook) closeEnd(ctx context.Context) error {
 // end to that, comes to older messages: the list seemed to end above them.
 func (r *endLook) unwanted(order []found) bool {
 	bottom := r.known.recorded.Bottom
-	if bottom == nil || bottom.Since.IsZero() || r.known.recorded.Sequence > r.known.recorded.Base || len(order) < r.rules.Run {
+	if bottom == nil || bottom.Since.IsZero() || r.known.recorded.Sequence > r.known.recorded.Base ||
+		len(order) < r.rules.Run {
 		return false
 	}
 	timed := false
@@ -210,13 +216,17 @@ func (r *endLook) recordLook(ctx context.Context, looks, misses int) error {
 	if bottom.Looks >= r.rules.Looks || bottom.Misses >= 2*r.rules.Looks {
 		settled = nil
 	}
-	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.Bottom = settled }}, 0)
+	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
+		next.Bottom = settled
+	}}, 0)
 	return err
 }
 
 // lowestOn says whether some rows show any of the log's oldest events.
 func (r *endLook) lowestOn(rows []connector.Message) bool {
-	return slices.ContainsFunc(rows, func(m connector.Message) bool { return slices.Contains(r.known.recorded.Bottom.Keys, m.Key) })
+	return slices.ContainsFunc(rows, func(m connector.Message) bool {
+		return slices.Contains(r.known.recorded.Bottom.Keys, m.Key)
+	})
 }
 
 // goesOnBelow says whether some rows show, below the lowest of the log's oldest events, what never came into the log
@@ -237,7 +247,9 @@ func (r *endLook) readOn(ctx context.Context, lowest int) (pages int, err error)
 	begun := &connector.Acceptance{Top: bottom.Keys, Below: true, At: r.known.recorded.Sequence}
 	if !bottom.Since.IsZero() {
 		var old []connector.Message
-		if old, begun.Row, pages, err = r.search.boundary(ctx, func(t time.Time) bool { return t.Before(bottom.Since) }); err != nil {
+		if old, begun.Row, pages, err = r.search.boundary(ctx, func(t time.Time) bool {
+			return t.Before(bottom.Since)
+		}); err != nil {
 			return pages, err
 		}
 		for i := range old {

@@ -89,7 +89,8 @@ func (b *SearchBounds) Show(number int, page connector.Page) error {
 		return nil
 	}
 	if b.repeats++; b.repeats > 1 || max(at, number)-min(at, number) > neighbours {
-		return Stalled("page %d shows the same as page %d: the page number is ignored, or cut to the last page", max(at, number), min(at, number))
+		return Stalled("page %d shows the same as page %d: the page number is ignored, or cut to the last page",
+			max(at, number), min(at, number))
 	}
 	return nil
 }

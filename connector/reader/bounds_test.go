@@ -34,7 +34,9 @@ func TestGallop_EndsWhateverTheListAnswers(t *testing.T) {
 	} {
 		for _, pool := range []WorkerPool{nil, connectortest.SerialWorkers{}} {
 			calls := 0
-			g := gallop{pool: pool, bounds: NewSearchBounds(50), bottom: func(p connector.Page) bool { return len(p.Messages) == 0 }}
+			g := gallop{pool: pool, bounds: NewSearchBounds(50), bottom: func(p connector.Page) bool {
+				return len(p.Messages) == 0
+			}}
 			g.read = func(_ context.Context, number int, _ connector.Fingerprint) (connector.Page, error) {
 				calls++
 				return test.answer(number), nil

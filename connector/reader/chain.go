@@ -63,7 +63,8 @@ func (c *chain) holds(key connector.Key) bool {
 func (c *chain) open(order []found) uint64 {
 	open := c.known.window.last - c.known.window.certified
 	for i := range order {
-		if at, ok := c.known.window.place(order[i].Key); ok && at.sequence() > c.known.window.certified && !c.has(order[i].Key) {
+		if at, ok := c.known.window.place(order[i].Key); ok && at.sequence() > c.known.window.certified &&
+			!c.has(order[i].Key) {
 			open--
 		}
 	}

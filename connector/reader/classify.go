@@ -43,7 +43,8 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		linked = r.progress.previous.above
 	}
 	if len(linked) > 0 && batch.change == nil && r.known.window.certified < r.known.window.last {
-		batch.change = func(*connector.Checkpoint, []connector.Event, bool) {} // a step that gets on is recorded, or a standby would think it does not
+		// a step that gets on is recorded, or a standby would think it does not
+		batch.change = func(*connector.Checkpoint, []connector.Event, bool) {}
 	}
 	var floors map[connector.Key]uint64
 	if len(linked) > 0 && r.known.window.certified < r.known.window.last {
@@ -90,7 +91,8 @@ func (r *Reader) classify(order []found, belowKnown bool) (delivery, int) {
 		switch f := &order[i]; {
 		case r.known.has(f.Key): // a duplicate: it was delivered before, or is not wanted
 			late = true
-		case !late, below[i] != nil && (r.known.wholeAbove(*below[i]) || r.chain.holds(*below[i])), below[i] == nil && !r.known.forgetful():
+		case !late, below[i] != nil && (r.known.wholeAbove(*below[i]) || r.chain.holds(*below[i])), below[i] == nil &&
+			!r.known.forgetful():
 			b.add(f, late)
 		default:
 			held += r.known.countHeld(f.Key)

@@ -68,7 +68,8 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 	for {
 		events, rejects := b.piece(limits)
 		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
-		if last && len(events)+len(rejects) == 0 && b.horizon == nil && b.change == nil && min(certified, w.known.window.last) <= w.known.window.certified {
+		if last && len(events)+len(rejects) == 0 && b.horizon == nil && b.change == nil &&
+			min(certified, w.known.window.last) <= w.known.window.certified {
 			return done, nil // nothing to record
 		}
 		late := w.known.recorded.Counters.Late
@@ -137,14 +138,17 @@ func (b *delivery) reject(rejected *connector.Rejected) bool {
 
 // next stamps the events, which it appends to stamped, and makes the checkpoint that goes with them, certified as
 // before.
-func (w *writer) next(stamped []connector.Event, events []pending, rejects []connector.Reject) (connector.Checkpoint, []connector.Event) {
+func (w *writer) next(stamped []connector.Event, events []pending, rejects []connector.Reject) (connector.Checkpoint,
+	[]connector.Event,
+) {
 	next := w.known.recorded
 	tail, late := w.known.window.tail(w.known.window.certified)
 	w.known.times.cut(w.known.recorded.Sequence)
 	for i := range events {
 		p := &events[i]
 		next.Sequence++
-		stamped = append(stamped, connector.NewEvent(w.source.stream, *p.Message, w.events, p.received, next.Sequence, p.late))
+		stamped = append(stamped, connector.NewEvent(w.source.stream, *p.Message, w.events, p.received, next.Sequence,
+			p.late))
 		if p.Empty {
 			next.Counters.Empty++
 		}

@@ -96,7 +96,8 @@ func TestReader_ABadMessageGoesToTheQuarantine(t *testing.T) {
 		t.Fatalf("%d commits, %d rejects", len(d.log.Commits)-commits, len(d.log.Rejects))
 	}
 	r, want := d.log.Rejects[0], connectortest.Faulty(6)
-	if r.Key != want.Key || r.Reason != want.Fault || !bytes.Equal(r.Raw, want.Data) || r.Length != len(want.Data) || r.Recorded.IsZero() {
+	if r.Key != want.Key || r.Reason != want.Fault || !bytes.Equal(r.Raw, want.Data) || r.Length != len(want.Data) ||
+		r.Recorded.IsZero() {
 		t.Errorf("%+v", r)
 	}
 	if c := d.log.Checkpoint; c.Counters.Rejected != 1 || !slices.Contains(c.Rejects, want.Key) {
@@ -117,8 +118,14 @@ func TestReader_AKnownRejectIsNoGround(t *testing.T) {
 		on       []connector.Message // top of the list
 		requests string
 	}{
-		{"it does not break a run", []connector.Message{connectortest.Message(9), connectortest.Message(8), connectortest.Faulty(70), connectortest.Message(7)}, "0"},
-		{"it does not count", []connector.Message{connectortest.Message(10), connectortest.Message(9), connectortest.Faulty(70), connectortest.Message(8)}, "0 1"},
+		{"it does not break a run", []connector.Message{
+			connectortest.Message(9), connectortest.Message(8),
+			connectortest.Faulty(70), connectortest.Message(7),
+		}, "0"},
+		{"it does not count", []connector.Message{
+			connectortest.Message(10), connectortest.Message(9),
+			connectortest.Faulty(70), connectortest.Message(8),
+		}, "0 1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -166,7 +166,10 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 	}
 	// A page in the middle that was empty in passing: an answer that failed. Only one that stays so is walked over.
 	if l.hollows++; l.hollows < l.rules.Looks {
-		return connector.Page{}, false, &connector.PageError{Fault: connector.FaultInvalid, Err: fmt.Errorf("page %d is empty, though pages below it are not", number)}
+		return connector.Page{}, false, &connector.PageError{
+			Fault: connector.FaultInvalid,
+			Err:   fmt.Errorf("page %d is empty, though pages below it are not", number),
+		}
 	}
 	// Walks of a deep backlog cannot go on upward uncertified: they wait, once. The next such pages are believed, as a
 	// filter is at work.
@@ -202,7 +205,10 @@ func (l *listState) emptyList(ctx context.Context) error {
 	below, err := l.emptyBelow(ctx, 0)
 	if err == nil && !below {
 		l.suspicion, l.cleared = suspicion{}, false
-		err = &connector.PageError{Fault: connector.FaultInvalid, Err: errors.New("page 0 is empty, though pages below it are not")}
+		err = &connector.PageError{
+			Fault: connector.FaultInvalid,
+			Err:   errors.New("page 0 is empty, though pages below it are not"),
+		}
 	}
 	return err
 }
@@ -256,7 +262,8 @@ func (w *walker) ended(ctx context.Context, empty connector.Page) error {
 		return r.list.doubts()
 	}
 	r.list.cleared = true
-	r.known.recorded.Bottom, r.known.recorded.Accepting = withoutAccepting(&r.known.recorded), nil // what was held is gone as well
+	// what was held is gone as well
+	r.known.recorded.Bottom, r.known.recorded.Accepting = withoutAccepting(&r.known.recorded), nil
 	switch {
 	case !r.known.forgetful():
 		return nil // nothing was forgotten: what is not known is new

@@ -19,7 +19,8 @@ import (
 
 var (
 	allOf   = flag.Int("changes", 2, "every placing of so many changes is tried; of more only some, drawn at random")
-	samples = flag.Int("samples", 10_000, "how many placings are drawn of each number of changes beyond that, per puzzle and reader")
+	samples = flag.Int("samples", 10_000,
+		"how many placings are drawn of each number of changes beyond that, per puzzle and reader")
 )
 
 // most is how many changes are placed at most.
@@ -89,7 +90,8 @@ func (p *puzzle) options(after change, last int) []change {
 			}
 			for _, insert := range []bool{true, false} {
 				c := change{before, insert, row}
-				if insert && row > 0 && row < p.above || before == after.before && c.rank() < after.rank() || !insert && c == after {
+				if insert && row > 0 && row < p.above || before == after.before && c.rank() < after.rank() || !insert &&
+					c == after {
 					continue
 				}
 				options = append(options, c)
@@ -122,7 +124,9 @@ type trial struct {
 }
 
 // Page is the list.
-func (t *trial) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page, error) {
+func (t *trial) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page,
+	error,
+) {
 	t.readings++
 	for _, c := range t.changes {
 		switch {
@@ -181,7 +185,9 @@ func (t *trial) Peek(context.Context) (connector.Checkpoint, bool, error) {
 func (t *trial) Limits() connector.Limits { return connector.Limits{Messages: 1000, Bytes: 1 << 20} }
 func (t *trial) Close() error             { return nil }
 
-func (t *trial) Commit(_ context.Context, events []connector.Event, _ []connector.Reject, next connector.Checkpoint) error {
+func (t *trial) Commit(_ context.Context, events []connector.Event, _ []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	for i := range events {
 		n, err := strconv.Atoi(events[i].ID[1:])
 		if err != nil {
@@ -201,7 +207,10 @@ func (t *trial) run() bool {
 	for n := range t.rows() {
 		t.listed = append(t.listed, n)
 	}
-	reading := Reading{Retry: connectortest.GiveUp{}, Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: t.rules, Events: connector.EventSettings{TypePrefix: "p"}}
+	reading := Reading{
+		Retry: connectortest.GiveUp{}, Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: t.rules,
+		Events: connector.EventSettings{TypePrefix: "p"},
+	}
 	walks := 2
 	if t.order != nil {
 		reading.Workers, reading.OneWalk, walks = t, true, 1
@@ -292,7 +301,8 @@ func (l *placings) add(t *trial) {
 	residue := t.residue()
 	l.named[k][residue]++
 	if residue == "" {
-		l.unnamed = append(l.unnamed, fmt.Sprintf("%s, in the order %v: %v; the log has %v", t.name, t.order, t.changes, t.log))
+		l.unnamed = append(l.unnamed, fmt.Sprintf("%s, in the order %v: %v; the log has %v", t.name, t.order, t.changes,
+			t.log))
 	}
 }
 
@@ -396,7 +406,8 @@ func TestEveryPlacingOfAFewChanges(t *testing.T) {
 				if k > *allOf {
 					drawn = " (drawn)"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%d%s\t%d\t%d\t%d\t%v\n", p.name, by.name, k, drawn, l.trials[k], l.certified[k], l.hide[k], l.named[k])
+				fmt.Fprintf(w, "%s\t%s\t%d%s\t%d\t%d\t%d\t%v\n", p.name, by.name, k, drawn, l.trials[k], l.certified[k], l.hide[k],
+					l.named[k])
 				if k < 2 && l.hide[k] > 0 {
 					t.Errorf("%s, certified by %s: %d changes hide a message", p.name, by.name, k)
 				}

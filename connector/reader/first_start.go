@@ -78,7 +78,9 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 // page (one page is one instant's slice), the row of the list at which they stand, and how many pages it read. None
 // means that nothing listed is that old. Times guide it only to the page: what lies above the run that it returns is
 // wanted, whatever its time.
-func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int, err error) {
+func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int,
+	err error,
+) {
 	b := NewSearchBounds(MaxSearchLooks)
 	g := gallop{pool: r.prefetch.workers, bounds: b, read: r.source.read, bottom: func(page connector.Page) bool {
 		return len(page.Messages) == 0 || AllOlder(page.Messages, older)
@@ -132,7 +134,9 @@ func ages(messages []connector.Message, older func(time.Time) bool) []bool {
 // AllOlder says whether all messages with a time, of which there is one at least, are older.
 func AllOlder(messages []connector.Message, older func(time.Time) bool) bool {
 	timed := slices.ContainsFunc(messages, func(m connector.Message) bool { return !m.Time.IsZero() })
-	return timed && !slices.ContainsFunc(messages, func(m connector.Message) bool { return !m.Time.IsZero() && !older(m.Time) })
+	return timed && !slices.ContainsFunc(messages, func(m connector.Message) bool {
+		return !m.Time.IsZero() && !older(m.Time)
+	})
 }
 
 // firstRun is what follows from the first run of n messages that are all older than wanted; nil where there is none.

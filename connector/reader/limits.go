@@ -43,7 +43,9 @@ type Rules struct {
 // DefaultRules are the rules in force on the real API.
 func DefaultRules() Rules {
 	return Rules{
-		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, Memory: 500, Capacity: 20_000, Tail: 128, Floor: 100, Rejects: 1000,
-		EmptyPolls: 3, Looks: 3, LookOver: 10 * time.Minute, BelowEnd: 8, Repeats: 3, SweepPages: 200, SweepStep: 3, SweepDepth: 60 * time.Hour,
+		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, Memory: 500, Capacity: 20_000, Tail: 128, Floor: 100,
+		Rejects:    1000,
+		EmptyPolls: 3, Looks: 3, LookOver: 10 * time.Minute, BelowEnd: 8, Repeats: 3, SweepPages: 200, SweepStep: 3,
+		SweepDepth: 60 * time.Hour,
 	}
 }

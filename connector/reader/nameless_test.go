@@ -17,7 +17,8 @@ func TestReader_ARowThatVariesIsQuarantinedOnce(t *testing.T) {
 			if place != 8 {
 				at++
 			}
-			d.list.Rows = append(d.list.Rows[:at:at], append([]connector.Message{connectortest.Varying(70, 0)}, d.list.Rows[at:]...)...)
+			d.list.Rows = append(d.list.Rows[:at:at], append([]connector.Message{connectortest.Varying(70, 0)},
+				d.list.Rows[at:]...)...)
 			for i := range 60 {
 				d.list.Rows[at] = connectortest.Varying(70, i+1)
 				if _, err := d.Poll(t.Context(), connectortest.StartBeginning); err != nil {
@@ -72,7 +73,8 @@ func TestReader_NamelessRowsThatDifferAreAllQuarantined(t *testing.T) {
 	if n := len(d.log.Rejects); n != 5 {
 		t.Fatalf("%d of 5 in the quarantine", n)
 	}
-	d.list.Rows = append([]connector.Message{connectortest.Faulty(80)}, d.list.Rows[5:]...) // the five are deleted, and another comes
+	// the five are deleted, and another comes
+	d.list.Rows = append([]connector.Message{connectortest.Faulty(80)}, d.list.Rows[5:]...)
 	d.settle(6)
 	if n := len(d.log.Rejects); n != 6 {
 		t.Errorf("%d of 6 in the quarantine", n)

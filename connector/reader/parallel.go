@@ -63,7 +63,9 @@ func (p *prefetch) countBatch() int {
 
 // readBatch reads pages number to `to`, as the count-th batch; edge is the first one where it is read already. It calls
 // nearly when few pages are still to be asked for.
-func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *connector.Page, to int, pool WorkerPool, nearly func()) batchRead {
+func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *connector.Page, to int, pool WorkerPool,
+	nearly func(),
+) batchRead {
 	g := &batchReading{prefetch: p, count: count, number: number, pages: make([]connector.Page, to-number+1)}
 	result := batchRead{}
 	result.whole, result.err = g.read(ctx, edge, pool, nearly)

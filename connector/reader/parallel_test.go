@@ -18,7 +18,9 @@ type scripted struct {
 	asked   []int
 }
 
-func (s *scripted) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page, error) {
+func (s *scripted) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page,
+	error,
+) {
 	s.asked = append(s.asked, number)
 	if change := s.changes[len(s.asked)]; change != nil {
 		change(s)
@@ -27,7 +29,8 @@ func (s *scripted) Page(_ context.Context, _ connector.Stream, number int, _ con
 	for _, row := range s.rows[min(number*s.page, len(s.rows)):min((number+1)*s.page, len(s.rows))] {
 		page.Messages = append(page.Messages, connectortest.Message(row))
 	}
-	page.Fingerprint = connector.Fingerprint(fmt.Sprint(s.rows[min(number*s.page, len(s.rows)):min((number+1)*s.page, len(s.rows))]))
+	page.Fingerprint = connector.Fingerprint(
+		fmt.Sprint(s.rows[min(number*s.page, len(s.rows)):min((number+1)*s.page, len(s.rows))]))
 	return page, nil
 }
 
@@ -60,14 +63,49 @@ func TestReader_readGroup(t *testing.T) {
 		whole   bool
 		rows    []int // from and to, inclusive, where it is whole
 	}{
-		"still":                           {nil, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 33}},
-		"one more before the first page":  {map[int]func(*scripted){1: push(1)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{53, 34}},
-		"one more between the ends":       {map[int]func(*scripted){2: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 4, 6}, true, []int{52, 34}},
-		"one more right after the ends":   {map[int]func(*scripted){3: push(1)}, []int{2, 6, 3, 6, 4, 5, 3, 4, 6}, true, []int{52, 34}},
-		"one more in the midst":           {map[int]func(*scripted){4: push(1)}, []int{2, 6, 3, 4, 5, 3, 6}, true, []int{52, 34}},
-		"several more in the midst":       {map[int]func(*scripted){4: push(1), 5: push(2)}, []int{2, 6, 3, 4, 5, 3, 6}, true, []int{52, 36}},
-		"one more before the ends again":  {map[int]func(*scripted){6: push(1)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 34}},
-		"one more between the ends again": {map[int]func(*scripted){7: push(1)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 34}},
+		"still": {nil, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 33}},
+		"one more before the first page": {
+			map[int]func(*scripted){1: push(1)},
+			[]int{2, 6, 3, 4, 5, 2, 3, 6},
+			true,
+			[]int{53, 34},
+		},
+		"one more between the ends": {
+			map[int]func(*scripted){2: push(1)},
+			[]int{2, 6, 3, 6, 4, 5, 3, 4, 6},
+			true,
+			[]int{52, 34},
+		},
+		"one more right after the ends": {
+			map[int]func(*scripted){3: push(1)},
+			[]int{2, 6, 3, 6, 4, 5, 3, 4, 6},
+			true,
+			[]int{52, 34},
+		},
+		"one more in the midst": {
+			map[int]func(*scripted){4: push(1)},
+			[]int{2, 6, 3, 4, 5, 3, 6},
+			true,
+			[]int{52, 34},
+		},
+		"several more in the midst": {
+			map[int]func(*scripted){4: push(1), 5: push(2)},
+			[]int{2, 6, 3, 4, 5, 3, 6},
+			true,
+			[]int{52, 36},
+		},
+		"one more before the ends again": {
+			map[int]func(*scripted){6: push(1)},
+			[]int{2, 6, 3, 4, 5, 2, 3, 6},
+			true,
+			[]int{52, 34},
+		},
+		"one more between the ends again": {
+			map[int]func(*scripted){7: push(1)},
+			[]int{2, 6, 3, 4, 5, 2, 3, 6},
+			true,
+			[]int{52, 34},
+		},
 		"more all the time": {
 			map[int]func(*scripted){2: push(1), 3: push(1), 5: push(1), 7: push(1), 9: push(1)},
 			[]int{2, 6, 3, 6, 4, 6, 5, 6, 5, 6},
@@ -76,24 +114,83 @@ func TestReader_readGroup(t *testing.T) {
 		},
 		"more than a page":                  {map[int]func(*scripted){4: push(5)}, []int{2, 6, 3, 4, 5}, false, nil},
 		"one fewer above, between the ends": {map[int]func(*scripted){2: drop(58)}, []int{2, 6, 3, 4, 5, 2, 3}, false, nil},
-		"one fewer above":                   {map[int]func(*scripted){4: drop(58)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil},
-		"one fewer above, one more":         {map[int]func(*scripted){4: drop(58), 5: push(1)}, []int{2, 6, 3, 4, 5, 3, 2, 3, 6}, false, nil},
-		"one more, one fewer above":         {map[int]func(*scripted){4: push(1), 5: drop(58)}, []int{2, 6, 3, 4, 5, 3, 2, 3, 6}, false, nil},
-		"two more, one fewer above":         {map[int]func(*scripted){4: push(2), 5: drop(58)}, []int{2, 6, 3, 4, 5, 3, 6}, false, nil},
-		"one fewer on the first page":       {map[int]func(*scripted){2: drop(51)}, []int{2, 6, 3, 4, 5, 2, 3}, false, nil},
+		"one fewer above": {
+			map[int]func(*scripted){4: drop(58)},
+			[]int{2, 6, 3, 4, 5, 3, 2, 3},
+			false,
+			nil,
+		},
+		"one fewer above, one more": {
+			map[int]func(*scripted){4: drop(58), 5: push(1)},
+			[]int{2, 6, 3, 4, 5, 3, 2, 3, 6},
+			false, nil,
+		},
+		"one more, one fewer above": {
+			map[int]func(*scripted){4: push(1), 5: drop(58)},
+			[]int{2, 6, 3, 4, 5, 3, 2, 3, 6},
+			false, nil,
+		},
+		"two more, one fewer above": {
+			map[int]func(*scripted){4: push(2), 5: drop(58)},
+			[]int{2, 6, 3, 4, 5, 3, 6},
+			false,
+			nil,
+		},
+		"one fewer on the first page": {map[int]func(*scripted){2: drop(51)}, []int{2, 6, 3, 4, 5, 2, 3}, false, nil},
 		"one fewer at the end of the first page, one more": {
 			map[int]func(*scripted){2: drop(49), 4: push(1)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil,
 		},
-		"one fewer that was met":                   {map[int]func(*scripted){4: drop(47)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil},
-		"one fewer that was met, one more":         {map[int]func(*scripted){4: drop(47), 5: push(1)}, []int{2, 6, 3, 4, 5, 3}, false, nil},
-		"one more, one fewer that was met":         {map[int]func(*scripted){4: push(1), 5: drop(47)}, []int{2, 6, 3, 4, 5, 3}, false, nil},
-		"one fewer below":                          {map[int]func(*scripted){4: drop(20)}, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 33}},
-		"one late that was met":                    {map[int]func(*scripted){4: slip(100, 43)}, []int{2, 6, 3, 4, 5, 2, 3, 6, 2, 3}, false, nil},
-		"one late that was not met":                {map[int]func(*scripted){5: slip(100, 46)}, []int{2, 6, 3, 4, 5, 3, 2, 3}, false, nil},
-		"the list ends, one more":                  {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:26] }, 4: push(1)}, []int{2, 6, 3, 4, 5, 3, 6}, true, []int{52, 35}},
-		"the list ends early":                      {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:22] }}, []int{2, 6, 4, 5, 3, 4, 2, 3, 5}, true, []int{52, 39}},
-		"the list ends at once":                    {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:12] }}, []int{2, 6, 4, 3, 2}, true, []int{52, 49}},
-		"one came up from below the end of a list": {map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:21] }, 2: drop(58)}, []int{2, 6, 4, 5, 3, 2, 3}, false, nil},
+		"one fewer that was met": {
+			map[int]func(*scripted){4: drop(47)},
+			[]int{2, 6, 3, 4, 5, 3, 2, 3},
+			false, nil,
+		},
+		"one fewer that was met, one more": {
+			map[int]func(*scripted){4: drop(47), 5: push(1)},
+			[]int{2, 6, 3, 4, 5, 3},
+			false, nil,
+		},
+		"one more, one fewer that was met": {
+			map[int]func(*scripted){4: push(1), 5: drop(47)},
+			[]int{2, 6, 3, 4, 5, 3},
+			false, nil,
+		},
+		"one fewer below": {
+			map[int]func(*scripted){4: drop(20)},
+			[]int{2, 6, 3, 4, 5, 2, 3, 6},
+			true,
+			[]int{52, 33},
+		},
+		"one late that was met": {
+			map[int]func(*scripted){4: slip(100, 43)},
+			[]int{2, 6, 3, 4, 5, 2, 3, 6, 2, 3},
+			false, nil,
+		},
+		"one late that was not met": {
+			map[int]func(*scripted){5: slip(100, 46)},
+			[]int{2, 6, 3, 4, 5, 3, 2, 3},
+			false, nil,
+		},
+		"the list ends, one more": {map[int]func(*scripted){
+			1: func(s *scripted) { s.rows = s.rows[:26] },
+			4: push(1),
+		}, []int{2, 6, 3, 4, 5, 3, 6}, true, []int{52, 35}},
+		"the list ends early": {
+			map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:22] }},
+			[]int{2, 6, 4, 5, 3, 4, 2, 3, 5},
+			true,
+			[]int{52, 39},
+		},
+		"the list ends at once": {
+			map[int]func(*scripted){1: func(s *scripted) { s.rows = s.rows[:12] }},
+			[]int{2, 6, 4, 3, 2},
+			true,
+			[]int{52, 49},
+		},
+		"one came up from below the end of a list": {map[int]func(*scripted){
+			1: func(s *scripted) { s.rows = s.rows[:21] },
+			2: drop(58),
+		}, []int{2, 6, 4, 5, 3, 2, 3}, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := &scripted{page: 4, changes: test.changes}
@@ -102,7 +199,8 @@ func TestReader_readGroup(t *testing.T) {
 			}
 			rules := DefaultRules()
 			rules.Page = list.page
-			r := NewReader(list, nil, Reading{Stream: connector.Stream{Name: "a"}, Rules: rules, Workers: Workers(1)}, connector.State{})
+			r := NewReader(list, nil, Reading{Stream: connector.Stream{Name: "a"}, Rules: rules, Workers: Workers(1)},
+				connector.State{})
 			g := r.prefetch.readBatch(t.Context(), r.prefetch.countBatch(), first, nil, last, r.prefetch.pool(), func() {})
 			if g.err != nil {
 				t.Fatal(g.err)
@@ -143,7 +241,11 @@ func TestReader_ListEndsWithinAGroup(t *testing.T) {
 		log := &connectortest.Log{T: t}
 		rules := small
 		rules.SlicePages = 16
-		session := NewSession(list, log, Reading{Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: rules, Events: connector.EventSettings{TypePrefix: "p"}, Retry: connectortest.GiveUp{}, Workers: Workers(4)}, connectortest.StartBeginning)
+		session := NewSession(list, log, Reading{
+			Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: rules,
+			Events: connector.EventSettings{TypePrefix: "p"}, Retry: connectortest.GiveUp{}, Workers: Workers(4),
+		},
+			connectortest.StartBeginning)
 		for rested := false; !rested; {
 			out, err := session.Poll(t.Context())
 			if err != nil {
@@ -167,9 +269,13 @@ func TestReader_GroupPassesOver(t *testing.T) {
 		proven  bool
 		last    int // the walk shows all from row 16 down to this one
 	}{
-		"it stands":                  {map[int]func(*scripted){6: push(3)}, true, 1},
-		"it moves down":              {map[int]func(*scripted){6: push(3), 10: push(1)}, true, 1},
-		"it moves up, down and up":   {map[int]func(*scripted){6: push(3), 10: drop(22), 13: push(1), 14: drop(21)}, false, 1},
+		"it stands":     {map[int]func(*scripted){6: push(3)}, true, 1},
+		"it moves down": {map[int]func(*scripted){6: push(3), 10: push(1)}, true, 1},
+		"it moves up, down and up": {
+			map[int]func(*scripted){6: push(3), 10: drop(22), 13: push(1), 14: drop(21)},
+			false,
+			1,
+		},
 		"it was deleted":             {map[int]func(*scripted){6: push(3), 10: drop(3)}, false, 1},
 		"what stood below it is not": {map[int]func(*scripted){6: push(3), 10: drop(1)}, true, 2},
 	} {

@@ -49,7 +49,8 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 		w.pages += g.requests
 		switch {
 		case g.err == nil, errors.Is(g.err, errHeavy):
-		case errors.Is(g.err, ErrMoved) && r.progress.start > 0: // a History says so; from page 0 on it means that page 0 is out of date too
+		// a History says so; from page 0 on it means that page 0 is out of date too
+		case errors.Is(g.err, ErrMoved) && r.progress.start > 0:
 		default:
 			return false, g.err
 		}

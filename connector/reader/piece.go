@@ -101,7 +101,8 @@ func (r *pieceReading) endPiece() {
 	searched := len(r.known.recorded.Accepting.Done) == 0 && p.next-1 == a.high
 	switch {
 	case p.empty < 2 && p.next <= FarthestPage && !searched:
-	case len(r.known.recorded.Accepting.Done) > 0 && !a.everywhere: // an end that shows nothing of it counts only where all above was looked at
+	// an end that shows nothing of it counts only where all above was looked at
+	case len(r.known.recorded.Accepting.Done) > 0 && !a.everywhere:
 		r.acceptance.lookFurther()
 	case len(p.pages) == 0:
 		r.acceptance.rest(true)
@@ -265,7 +266,8 @@ func (r *pieceReading) topIn(s *span, end int) (first int, whole bool) {
 	// All of the horizon was deleted. What was delivered in order lies above it, and so does what the top of the list
 	// shows.
 	for i := end - 1; i >= 0; i-- {
-		if at, placed := r.known.window.place(s.rows[i].key); placed && !at.late() || slices.Contains(r.known.recorded.Horizon, s.rows[i].key) {
+		if at, placed := r.known.window.place(s.rows[i].key); placed && !at.late() ||
+			slices.Contains(r.known.recorded.Horizon, s.rows[i].key) {
 			return i + 1, true
 		}
 	}

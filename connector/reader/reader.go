@@ -79,7 +79,8 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 	r.progress = progress{rules: rules, known: &r.known, slice: rules.SlicePages}
 	r.list = listState{rules: rules, known: &r.known, source: &r.source, progress: &r.progress}
 	r.prefetch = prefetch{
-		rules: rules, source: &r.source, progress: &r.progress, memory: reading.Memory, workers: reading.Workers, oneWalk: reading.OneWalk,
+		rules: rules, source: &r.source, progress: &r.progress, memory: reading.Memory, workers: reading.Workers,
+		oneWalk: reading.OneWalk,
 	}
 	r.writer = writer{rules: rules, known: &r.known, source: &r.source, log: log, events: reading.Events}
 	r.ends, r.search, r.sweep = walkEnds{r}, searcher{r}, sweeper{Reader: r}
@@ -165,7 +166,8 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 		}
 	}
 	// A History's page 0 is cut, and a walk from there for nothing would meet a burst before it comes to anything.
-	if r.prefetch.workers != nil && first != nil && r.known.empty() && (len(first.Messages) >= r.rules.Page || r.prefetch.oneWalk) && !r.progress.searched {
+	if r.prefetch.workers != nil && first != nil && r.known.empty() &&
+		(len(first.Messages) >= r.rules.Page || r.prefetch.oneWalk) && !r.progress.searched {
 		n, err := r.search.findStart(ctx, first)
 		r.progress.searched = err == nil
 		out.Pages += 1 + n
@@ -232,7 +234,8 @@ func (p *prefetch) checkMemory(pages int) error {
 
 // Rested says whether everything that the last walk met is in the log and certified.
 func (r *Reader) Rested() bool {
-	return r.known.recorded.Started && r.progress.fromTop && r.progress.start == 0 && r.progress.previous == nil && r.known.window.certified == r.known.window.last && !r.known.groundless &&
+	return r.known.recorded.Started && r.progress.fromTop && r.progress.start == 0 && r.progress.previous == nil &&
+		r.known.window.certified == r.known.window.last && !r.known.groundless &&
 		r.list.doubts() == nil
 }
 

@@ -14,7 +14,8 @@ import (
 // small are rules with which a few messages show what the real ones do: four messages a page, two in a run.
 var small = func() Rules {
 	r := DefaultRules()
-	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.Memory, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12, 36, 4, 4, 8
+	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.Memory, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12, 36,
+		4, 4, 8
 	r.EmptyPolls, r.Repeats, r.SweepPages, r.SweepDepth = 3, 3, 20, 60*time.Hour
 	return r
 }()
@@ -31,8 +32,14 @@ type readerFixture struct {
 
 func newReaderFixture(t *testing.T, start connector.Start, rows ...connector.Message) *readerFixture {
 	t.Helper()
-	d := &readerFixture{t: t, list: &connectortest.List{PageSize: small.Page, Rows: rows}, log: &connectortest.Log{T: t}, start: start}
-	d.reading = Reading{Retry: connectortest.GiveUp{}, Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: connector.EventSettings{TypePrefix: "p"}}
+	d := &readerFixture{
+		t: t, list: &connectortest.List{PageSize: small.Page, Rows: rows}, log: &connectortest.Log{T: t},
+		start: start,
+	}
+	d.reading = Reading{
+		Retry: connectortest.GiveUp{}, Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small,
+		Events: connector.EventSettings{TypePrefix: "p"},
+	}
 	d.restart()
 	return d
 }
@@ -148,7 +155,9 @@ func (d *readerFixture) wantCertified(want uint64) {
 
 // Rule 1: the order in a page and of pages is all that counts; times say nothing.
 func TestReader_OrderIsTheListsNotTheTimes(t *testing.T) {
-	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.At(connectortest.Message(4), time.Time{}), connectortest.At(connectortest.Message(3), connectortest.Minute(-999)), connectortest.At(connectortest.Message(2), connectortest.Minute(99999)), connectortest.Message(1))
+	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.At(connectortest.Message(4), time.Time{}),
+		connectortest.At(connectortest.Message(3), connectortest.Minute(-999)), connectortest.At(connectortest.Message(2),
+			connectortest.Minute(99999)), connectortest.Message(1))
 	d.settle(5)
 	d.wantLog(connectortest.IDs(1, 4))
 	if !d.log.Events[3].Time.IsZero() {
@@ -305,7 +314,8 @@ func TestReader_AFailedPageIsAskedForAgain(t *testing.T) {
 
 // Rule 3: one page is one instant's slice, so a row that stands in it twice is listed twice for good.
 func TestReader_ARowTwiceOnAPageIsIgnored(t *testing.T) {
-	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Message(3), connectortest.Message(2), connectortest.Message(2), connectortest.Message(1))
+	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Message(3), connectortest.Message(2),
+		connectortest.Message(2), connectortest.Message(1))
 	d.settle(5)
 	d.wantLog(connectortest.IDs(1, 3))
 }

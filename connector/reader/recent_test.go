@@ -19,7 +19,8 @@ func TestRecentKeys(t *testing.T) {
 			t.Errorf("it has key %d: %v", n, !want)
 		}
 	}
-	if got := k.with([]connector.Reject{{Key: connectortest.Key(3)}, {Key: connectortest.Key(5)}}); !slices.Equal(got, keysOf(3, 5)) {
+	if got := k.with([]connector.Reject{{Key: connectortest.Key(3)}, {Key: connectortest.Key(5)}}); !slices.Equal(got,
+		keysOf(3, 5)) {
 		t.Errorf("with one more it would be %x", got)
 	}
 	if !slices.Equal(k.order, keysOf(2, 4)) {
@@ -47,9 +48,18 @@ func TestGroundTimes_Median(t *testing.T) {
 		{"only what was before", connectortest.Minute(7), func(*groundTimes) {}, 9, connectortest.Minute(7)},
 		{"the newest 21", time.Time{}, func(g *groundTimes) { fill(g, 1, 100) }, 100, connectortest.Minute(90)},
 		{"of what is certified", time.Time{}, func(g *groundTimes) { fill(g, 1, 100) }, 50, connectortest.Minute(40)},
-		{"one wrong by years does not matter", time.Time{}, func(g *groundTimes) { fill(g, 1, 99); g.add(100, connectortest.Minute(0).AddDate(-9, 0, 0)) }, 100, connectortest.Minute(89)},
-		{"no time, no vote", time.Time{}, func(g *groundTimes) { fill(g, 1, 21); g.add(22, time.Time{}); g.add(23, time.Time{}) }, 23, connectortest.Minute(11)},
-		{"few are outvoted by what was before", connectortest.Minute(1), func(g *groundTimes) { fill(g, 30, 39) }, 39, connectortest.Minute(1)},
+		{"one wrong by years does not matter", time.Time{}, func(g *groundTimes) {
+			fill(g, 1, 99)
+			g.add(100, connectortest.Minute(0).AddDate(-9, 0, 0))
+		}, 100, connectortest.Minute(89)},
+		{"no time, no vote", time.Time{}, func(g *groundTimes) {
+			fill(g, 1, 21)
+			g.add(22, time.Time{})
+			g.add(23, time.Time{})
+		}, 23, connectortest.Minute(11)},
+		{"few are outvoted by what was before", connectortest.Minute(1), func(g *groundTimes) {
+			fill(g, 30, 39)
+		}, 39, connectortest.Minute(1)},
 		{"learned twice counts once", time.Time{}, func(g *groundTimes) {
 			g.learn(2, connectortest.Minute(2))
 			g.learn(1, connectortest.Minute(1))

@@ -26,7 +26,9 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 		_ = b.Show(0, *top)
 	}
 	g := gallop{pool: r.prefetch.workers, bounds: b, read: r.source.read, bottom: func(page connector.Page) bool {
-		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m connector.Message) bool { return r.ends.bottom(m.Key) }) {
+		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m connector.Message) bool {
+			return r.ends.bottom(m.Key)
+		}) {
 			return true
 		}
 		return !r.progress.careful && !limit.IsZero() && AllOlder(page.Messages, limit.After)
@@ -83,7 +85,8 @@ func (r *searcher) overshot(order []found) bool {
 
 // searchAfresh forgets where a search led to: the next walk begins at the top of the list.
 func (r *searcher) searchAfresh() {
-	r.progress.start, r.progress.previous, r.progress.careful, r.progress.minGroundRun, r.progress.fromTop, r.progress.searched, r.list.stalls = 0, nil, false, 0, false, false, 0
+	r.progress.start, r.progress.previous, r.progress.careful, r.progress.minGroundRun, r.progress.fromTop,
+		r.progress.searched, r.list.stalls = 0, nil, false, 0, false, false, 0
 	r.prefetch.abandon()
 }
 

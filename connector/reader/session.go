@@ -97,7 +97,8 @@ func Harmless(err error) bool {
 		return false
 	}
 	var suspicion *Suspicion
-	return errors.As(err, &fault) || errors.As(err, &suspicion) || errors.Is(err, ErrStalled) || errors.Is(err, ErrMoved) ||
+	return errors.As(err, &fault) || errors.As(err, &suspicion) || errors.Is(err, ErrStalled) ||
+		errors.Is(err, ErrMoved) ||
 		errors.Is(err, ErrEmpty) || errors.Is(err, connector.ErrNotNow) ||
 		errors.Is(err, ErrPollDue) || errors.Is(err, ErrMemoryLimit)
 }

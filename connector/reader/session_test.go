@@ -15,7 +15,10 @@ import (
 func newSessionFixture(t *testing.T, rows ...connector.Message) (*Session, *connectortest.List, *connectortest.Log) {
 	t.Helper()
 	l, log := &connectortest.List{PageSize: small.Page, Rows: rows}, &connectortest.Log{T: t}
-	reading := Reading{Retry: connectortest.GiveUp{}, Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small, Events: connector.EventSettings{TypePrefix: "p"}}
+	reading := Reading{
+		Retry: connectortest.GiveUp{}, Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small,
+		Events: connector.EventSettings{TypePrefix: "p"},
+	}
 	return NewSession(l, log, reading, connectortest.StartBeginning), l, log
 }
 
@@ -119,7 +122,8 @@ func TestSession_AnUnclearCommitIsLookedUp(t *testing.T) {
 func TestSession_AcquireFailsByName(t *testing.T) {
 	s, _, log := newSessionFixture(t)
 	log.Refuse = func() error { return connector.ErrNotNow }
-	if _, err := s.Poll(t.Context()); !errors.Is(err, connector.ErrNotNow) || !strings.Contains(err.Error(), "acquire stream a") || s.Owns() {
+	if _, err := s.Poll(t.Context()); !errors.Is(err, connector.ErrNotNow) ||
+		!strings.Contains(err.Error(), "acquire stream a") || s.Owns() {
 		t.Error(err)
 	}
 	log.Refuse = nil

@@ -66,7 +66,9 @@ func (s *span) moved(rows []spanRow) []spanRow {
 
 // repeated counts how often in a row a page was the same as the one before.
 func (s *span) repeated(page connector.Page, same int) int {
-	if !slices.EqualFunc(page.Messages, s.last, func(m connector.Message, key connector.Key) bool { return m.Key == key }) {
+	if !slices.EqualFunc(page.Messages, s.last, func(m connector.Message, key connector.Key) bool {
+		return m.Key == key
+	}) {
 		return 0
 	}
 	return same + 1
@@ -83,7 +85,8 @@ func (s *span) add(k *known, page connector.Page) bool {
 		keys[i] = page.Messages[i].Key
 	}
 	n := 0
-	if at := slices.Index(s.last, keys[0]); at >= 0 && len(s.last)-at <= len(keys) && slices.Equal(s.last[at:], keys[:len(s.last)-at]) {
+	if at := slices.Index(s.last, keys[0]); at >= 0 && len(s.last)-at <= len(keys) &&
+		slices.Equal(s.last[at:], keys[:len(s.last)-at]) {
 		n = len(s.last) - at
 	}
 	from, top := len(s.rows), page.Number*k.rules.Page
@@ -162,7 +165,8 @@ func (s *span) drop(keep int) {
 func (r *sweeper) trusted(s *span) int {
 	bottom := -1
 	for i, anchor := range r.known.anchors(len(s.rows), func(i int) connector.Key { return s.rows[i].key }) {
-		if at, placed := r.known.window.place(s.rows[i].key); anchor && (!placed || at.late() || at.sequence() >= r.known.remembered()) {
+		if at, placed := r.known.window.place(s.rows[i].key); anchor &&
+			(!placed || at.late() || at.sequence() >= r.known.remembered()) {
 			bottom = i
 		}
 	}

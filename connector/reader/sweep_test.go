@@ -39,7 +39,8 @@ func (d *readerFixture) sweepOnce(between func()) Outcome {
 		if err != nil {
 			d.t.Fatalf("sweep: %v", err)
 		}
-		sum.Delivered, sum.Late, sum.Pages, sum.Held = sum.Delivered+out.Delivered, sum.Late+out.Late, sum.Pages+out.Pages, sum.Held+out.Held
+		sum.Delivered, sum.Late, sum.Pages, sum.Held = sum.Delivered+out.Delivered, sum.Late+out.Late, sum.Pages+out.Pages,
+			sum.Held+out.Held
 		if !out.More {
 			return sum
 		}
@@ -192,7 +193,8 @@ func TestSweep_triesAProofAFewTimesOnly(t *testing.T) {
 func TestSweep_followsARunBelowTheDepth(t *testing.T) {
 	d := sweepDesk(t, 60)
 	for i := range 14 {
-		d.list.Under(31, connectortest.At(connectortest.Message(1000+i), connectortest.Minute(1))) // all but its beginning lies below the depth
+		// all but its beginning lies below the depth
+		d.list.Under(31, connectortest.At(connectortest.Message(1000+i), connectortest.Minute(1)))
 	}
 	d.list.Requests()
 	deep := connectortest.Minute(30).Add(small.SweepDepth)

@@ -28,7 +28,8 @@ func (x *windowIndex) find(entries []entry, key connector.Key) (at, slot int, fo
 		if number == 0 {
 			return 0, int(i), false
 		}
-		if at := number - 1 - x.gone; at < uint32(len(entries)) && entries[at].key == key { // what is gone lies beyond all entries
+		// what is gone lies beyond all entries
+		if at := number - 1 - x.gone; at < uint32(len(entries)) && entries[at].key == key {
 			return int(at), 0, true
 		}
 	}

@@ -56,15 +56,47 @@ func TestNewWindow(t *testing.T) {
 		whole bool
 	}{
 		{"nothing", connector.State{}, nil, 0, true},
-		{"the sink remembers all", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: logged(1, 6)}, []uint64{1, 2, 3, 4, 5, 6}, 0, true},
-		{"in any order", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: shuffled}, []uint64{1, 2, 3, 4, 5, 6}, 0, true},
-		{"the sink has expired", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: nil}, []uint64{5, 6}, 0, false},
-		{"the sink lags behind", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: logged(1, 4)}, []uint64{1, 2, 3, 4, 5, 6}, 0, true},
-		{"erased above the tail", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: without(logged(1, 6), 6)}, []uint64{1, 2, 3, 4, 5, 6}, 0, true},
-		{"erased below the tail", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: without(logged(1, 6), 2, 3)}, []uint64{1, 4, 5, 6}, 3, false},
-		{"erased at the tail's foot", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: without(logged(1, 6), 4)}, []uint64{1, 2, 3, 5, 6}, 4, false},
-		{"two holes", connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(6, 6)}, Seen: without(logged(1, 6), 2, 4)}, []uint64{1, 3, 5, 6}, 4, false},
-		{"no tail", connector.State{Checkpoint: connector.Checkpoint{Sequence: 3}, Seen: logged(1, 3)}, []uint64{1, 2, 3}, 0, true},
+		{"the sink remembers all", connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
+			Seen:       logged(1, 6),
+		}, []uint64{1, 2, 3, 4, 5, 6}, 0, true},
+		{
+			"in any order",
+			connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)}, Seen: shuffled},
+			[]uint64{1, 2, 3, 4, 5, 6},
+			0, true,
+		},
+		{"the sink has expired", connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
+			Seen:       nil,
+		}, []uint64{5, 6}, 0, false},
+		{"the sink lags behind", connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
+			Seen:       logged(1, 4),
+		}, []uint64{1, 2, 3, 4, 5, 6}, 0, true},
+		{"erased above the tail", connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
+			Seen:       without(logged(1, 6), 6),
+		}, []uint64{1, 2, 3, 4, 5, 6}, 0, true},
+		{"erased below the tail", connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
+			Seen:       without(logged(1, 6), 2, 3),
+		}, []uint64{1, 4, 5, 6}, 3, false},
+		{"erased at the tail's foot", connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
+			Seen:       without(logged(1, 6), 4),
+		}, []uint64{1, 2, 3, 5, 6}, 4, false},
+		{"two holes", connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(6, 6)},
+			Seen:       without(logged(1, 6), 2, 4),
+		}, []uint64{1, 3, 5, 6}, 4, false},
+		{
+			"no tail",
+			connector.State{Checkpoint: connector.Checkpoint{Sequence: 3}, Seen: logged(1, 3)},
+			[]uint64{1, 2, 3},
+			0,
+			true,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -82,7 +114,11 @@ func TestNewWindow(t *testing.T) {
 func TestNewWindow_KnowsWhatWasLate(t *testing.T) {
 	seen := logged(1, 4)
 	seen[1].Late = true
-	w := newWindow(Rules{Capacity: 9, Memory: 9, Tail: 9}, connector.State{Checkpoint: connector.Checkpoint{Sequence: 6, Certified: 6, Tail: keysOf(5, 6), TailLate: []int{1}}, Seen: seen})
+	w := newWindow(Rules{Capacity: 9, Memory: 9, Tail: 9},
+		connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 6, Certified: 6, Tail: keysOf(5, 6), TailLate: []int{1}},
+			Seen:       seen,
+		})
 	for n, want := range map[uint64]bool{1: false, 2: true, 3: false, 4: false, 5: false, 6: true} {
 		if w.at(connectortest.Key(n)).late() != want {
 			t.Errorf("event %d is late: %v", n, !want)
@@ -130,7 +166,14 @@ func TestWindow_Forgets(t *testing.T) {
 
 func TestWindow_Tail(t *testing.T) {
 	w := newWindow(Rules{Capacity: 20, Memory: 20, Tail: 3},
-		connector.State{Checkpoint: connector.Checkpoint{Sequence: 10, Certified: 8, Tail: keysOf(9, 10), TailLate: []int{0}}, Seen: []connector.Seen{{Key: connectortest.Key(5), Sequence: 5, Late: false}, {Key: connectortest.Key(7), Sequence: 7, Late: true}, {Key: connectortest.Key(8), Sequence: 8, Late: false}}})
+		connector.State{
+			Checkpoint: connector.Checkpoint{Sequence: 10, Certified: 8, Tail: keysOf(9, 10), TailLate: []int{0}},
+			Seen: []connector.Seen{
+				{Key: connectortest.Key(5), Sequence: 5, Late: false},
+				{Key: connectortest.Key(7), Sequence: 7, Late: true},
+				{Key: connectortest.Key(8), Sequence: 8, Late: false},
+			},
+		})
 	tests := []struct {
 		name      string
 		certified uint64

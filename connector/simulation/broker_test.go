@@ -36,7 +36,10 @@ type ghost struct {
 }
 
 func newBroker(w *world) *broker {
-	return &broker{world: w, places: map[connector.Key]int{}, erased: map[uint64]bool{}, rejected: map[connector.Key]bool{}, refuses: map[connector.Key]bool{}}
+	return &broker{
+		world: w, places: map[connector.Key]int{}, erased: map[uint64]bool{},
+		rejected: map[connector.Key]bool{}, refuses: map[connector.Key]bool{},
+	}
 }
 
 func (b *broker) fault(format string, args ...any) {
@@ -72,7 +75,8 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 			b.fault("I5: sequence %d after %d events", e.Sequence, len(b.events))
 		}
 		n := number(e.Key)
-		if n >= len(b.world.items) || !b.world.items[n].observed || b.world.items[n].poison || string(e.Data) != string(b.world.items[n].data) {
+		if n >= len(b.world.items) || !b.world.items[n].observed || b.world.items[n].poison ||
+			string(e.Data) != string(b.world.items[n].data) {
 			b.fault("I3: %s was never listed like this", e.ID)
 		}
 		b.places[e.Key] = len(b.events)
@@ -247,7 +251,9 @@ func (p *place) Acquire(context.Context) (connector.State, error) {
 	}
 }
 
-func (p *place) Commit(_ context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (p *place) Commit(_ context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	b, w := p.broker, p.broker.world
 	if p.unclear || !p.owned {
 		b.fault("I8: a commit without a successful acquire before it")

@@ -9,8 +9,9 @@ import (
 // first start, bursts, late messages, deletes.
 func small(r *rand.Rand) settings {
 	return settings{
-		page: 10, slice: 6, run: 5, memory: 50, history: 45, ties: 2, inserts: .3, bursts: .05, burst: 40, late: .1, lateDepth: 12,
-		deletes: .05, deleteDepth: 60, deleteAge: 60, sweep: 7, sweepPages: 12, polls: 40, replicas: 1, begin: "beginning",
+		page: 10, slice: 6, run: 5, memory: 50, history: 45, ties: 2, inserts: .3, bursts: .05, burst: 40, late: .1,
+		lateDepth: 12,
+		deletes:   .05, deleteDepth: 60, deleteAge: 60, sweep: 7, sweepPages: 12, polls: 40, replicas: 1, begin: "beginning",
 	}
 }
 

@@ -35,7 +35,8 @@ func (w *world) answer(number int) connector.Page {
 	}
 	if w.now >= w.lie.until && w.chance(often) {
 		w.lie = lie{pick(w.rng, ways...), w.between(1, pick(w.rng, 2, 8, 30)), w.now + w.between(1, longestLie)}
-		if w.lie.kind == "clamps" || w.lie.kind == "ignores" { // what it shows is true, so that it may last: a search has to end
+		// what it shows is true, so that it may last: a search has to end
+		if w.lie.kind == "clamps" || w.lie.kind == "ignores" {
 			w.lie.until += w.between(0, 20*longestLie)
 		}
 	}
@@ -56,7 +57,8 @@ func (w *world) answer(number int) connector.Page {
 			shown = 0
 		}
 		switch {
-		case number < w.lie.page && w.lie.kind != "empty" && w.lie.kind != "ignores", number > w.lie.page && w.lie.kind == "hollow",
+		case number < w.lie.page && w.lie.kind != "empty" && w.lie.kind != "ignores", number > w.lie.page &&
+			w.lie.kind == "hollow",
 			number == 0 && w.lie.kind == "flickers":
 			shown = number
 		}

@@ -16,26 +16,62 @@ var mutations = []struct {
 	count                     string // of worlds, and from which seed, where few of them show it
 	slow                      bool   // it takes half a minute and more
 }{
-	{"walks stop at what is merely known", "reader/walk.go", "case r.ends.bottom(m.Key):", "case r.known.has(m.Key):", "plain", "200", false},
+	{
+		"walks stop at what is merely known", "reader/walk.go", "case r.ends.bottom(m.Key):", "case r.known.has(m.Key):",
+		"plain", "200", false,
+	},
 	{
 		"every walk certifies", "reader/classify.go",
 		"case r.progress.previous != nil && !w.movedUp && r.progress.agrees(w.order, batch):\n\t\tcertified, agreed = r.progress.previous.certifies, true",
 		"default:\n\t\tcertified, agreed = everything, true", "plain", "200", false,
 	},
-	{"pages that contradict each other are ignored", "reader/walk.go", "case fresh || !lists(w.before, m.Key):", "case fresh && false:", "plain", "200", false},
+	{
+		"pages that contradict each other are ignored", "reader/walk.go", "case fresh || !lists(w.before, m.Key):",
+		"case fresh && false:", "plain", "200", false,
+	},
 	{
 		"the window is the newest events, certified or not", "reader/window.go",
-		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {", "if false {", "hard", "100", false,
+		"if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {",
+		"if false {", "hard", "100", false,
 	},
-	{"the sweep delivers whatever is unknown", "reader/span.go", "anchor && (!placed || at.late() || at.sequence() >= r.known.remembered()) {", "anchor || true || placed && at == 0 {", "hard", "200", true},
-	{"what was erased from the sink is taken for late", "reader/known.go", "return k.window.hole <= at.sequence()", "return at > 0", "hard", "400", true},
-	{"a forgotten past above a floor is not minded", "reader/known.go", "return ok && k.window.wholeAbove(at)", "return ok && at < 1<<60", "hard", "400", true},
-	{"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.ends.verifyTop(ctx, w)", "return w.walked, nil", "hard", "400 -first 300", true},
-	{"batches hold whatever became of their last page", "reader/parallel.go", "switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true},
-	{"batches hold whatever repeats", "reader/parallel.go", "return ok && repeated == grown, nil", "return ok && repeated >= 0, nil", "plain", "100", false},
-	{"an unclear answer is taken for a no", "reader/session.go", "if !Harmless(err) {", "if errors.Is(err, connector.ErrFenced) {", "plain", "50", false},
-	{"an empty page ends the list at once", "reader/ends.go", `if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`, `if page, err = l.source.read(ctx, number, ""); true {`, "hard", "200", true},
-	{"an end without ground is believed at once", "reader/ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0", "lying", "100", false},
+	{
+		"the sweep delivers whatever is unknown", "reader/span.go",
+		"anchor && (!placed || at.late() || at.sequence() >= r.known.remembered()) {",
+		"anchor || true || placed && at == 0 {", "hard", "200", true,
+	},
+	{
+		"what was erased from the sink is taken for late", "reader/known.go", "return k.window.hole <= at.sequence()",
+		"return at > 0", "hard", "400", true,
+	},
+	{
+		"a forgotten past above a floor is not minded", "reader/known.go", "return ok && k.window.wholeAbove(at)",
+		"return ok && at < 1<<60", "hard", "400", true,
+	},
+	{
+		"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.ends.verifyTop(ctx, w)",
+		"return w.walked, nil", "hard", "400 -first 300", true,
+	},
+	{
+		"batches hold whatever became of their last page", "reader/parallel.go",
+		"switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true,
+	},
+	{
+		"batches hold whatever repeats", "reader/parallel.go", "return ok && repeated == grown, nil",
+		"return ok && repeated >= 0, nil", "plain", "100", false,
+	},
+	{
+		"an unclear answer is taken for a no", "reader/session.go", "if !Harmless(err) {",
+		"if errors.Is(err, connector.ErrFenced) {", "plain", "50", false,
+	},
+	{
+		"an empty page ends the list at once", "reader/ends.go",
+		`if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`,
+		`if page, err = l.source.read(ctx, number, ""); true {`, "hard", "200", true,
+	},
+	{
+		"an end without ground is believed at once", "reader/ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0",
+		"lying", "100", false,
+	},
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }
 
@@ -54,7 +90,8 @@ func TestMutations(t *testing.T) {
 			} else {
 				args = append(args, "-overlay", overlay(t, m.file, m.rule, m.without), ".", "-mutation", "source")
 			}
-			out, err := exec.CommandContext(t.Context(), "go", append(args, strings.Fields("-worlds "+m.count)...)...).CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), "go",
+				append(args, strings.Fields("-worlds "+m.count)...)...).CombinedOutput()
 			if err == nil {
 				t.Errorf("%s worlds stay green without the rule", m.count)
 			} else if !strings.Contains(string(out), "worlds_test.go:") {

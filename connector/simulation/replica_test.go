@@ -68,7 +68,10 @@ func (r *replica) work() {
 	r.fenced, r.place = 0, &place{broker: r.run.broker, pause: r.pause, claim: connector.Claim{
 		Stream: stream, Privacy: "hashed", Instance: name, TypePrefix: "t", Window: math.MaxInt,
 	}}
-	reading := reader.Reading{Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"}, Retry: r.patience(), Workers: pool{r.run.world}}
+	reading := reader.Reading{
+		Stream: stream, Rules: r.run.rules, Events: connector.EventSettings{TypePrefix: "t"},
+		Retry: r.patience(), Workers: pool{r.run.world},
+	}
 	if r.run.seed%4 == 0 {
 		reading.Memory = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
 	}
@@ -127,7 +130,8 @@ func (r *replica) work() {
 // trace prints a step.
 func (r *replica) trace(out reader.Outcome) {
 	b := r.run.broker
-	fmt.Printf("%s poll %d now %d: %+v err=%v; log %d certified %d listed %d", r.name, r.polls, r.run.world.now, out, r.err, len(b.events), b.checkpoint.Certified, len(r.run.world.list))
+	fmt.Printf("%s poll %d now %d: %+v err=%v; log %d certified %d listed %d", r.name, r.polls, r.run.world.now, out,
+		r.err, len(b.events), b.checkpoint.Certified, len(r.run.world.list))
 	if r.reader != nil {
 		size, open := r.reader.Seen()
 		fmt.Printf(" start %d window %d open %d", r.reader.Start(), size, open)
@@ -388,7 +392,10 @@ func (s *run) calm(polls int) bool {
 
 func (s *run) count(restless bool) result {
 	w, b := s.world, s.broker
-	res := result{events: len(b.events), calls: w.calls, commits: b.commits, accepted: b.accepted, polls: s.polls(), restless: restless, faults: b.faults}
+	res := result{
+		events: len(b.events), calls: w.calls, commits: b.commits, accepted: b.accepted, polls: s.polls(),
+		restless: restless, faults: b.faults,
+	}
 	for i := range w.items {
 		if w.items[i].late {
 			res.late++
@@ -467,10 +474,12 @@ func (s *run) found(at int) bool {
 		edge += uint64(w.cfg.page)
 	}
 	known := func(n int) bool { return w.items[n].sequence > 0 }
-	reach := min(len(w.list), (w.cfg.sweepPages+w.cfg.slice)*w.cfg.page) // it goes on below its depth by a slice, where a run does
-	return at < (w.cfg.sweepPages-1)*w.cfg.page && slices.ContainsFunc(w.list[:at], known) && slices.ContainsFunc(w.list[at:reach], func(n int) bool {
-		return known(n) && w.items[n].sequence >= edge && !b.events[w.items[n].sequence-1].Late
-	})
+	// it goes on below its depth by a slice, where a run does
+	reach := min(len(w.list), (w.cfg.sweepPages+w.cfg.slice)*w.cfg.page)
+	return at < (w.cfg.sweepPages-1)*w.cfg.page && slices.ContainsFunc(w.list[:at], known) &&
+		slices.ContainsFunc(w.list[at:reach], func(n int) bool {
+			return known(n) && w.items[n].sequence >= edge && !b.events[w.items[n].sequence-1].Late
+		})
 }
 
 // noteHeld remembers what a reader says it holds; its successors need not know.

@@ -22,10 +22,11 @@ type settings struct {
 	poison, glitch, repeats, runs, word              float64
 	lies                                             float64  // how often the API begins to lie
 	lie                                              []string // how it lies then
-	early                                            float64  // how often its list ends too early, before the log holds ground
-	sweep, sweepPages, polls, replicas               int
-	begin                                            string // now, beginning, since
-	unguarded                                        bool   // a mutation: the log takes commits from anybody
+	// how often its list ends too early, before the log holds ground
+	early                              float64
+	sweep, sweepPages, polls, replicas int
+	begin                              string // now, beginning, since
+	unguarded                          bool   // a mutation: the log takes commits from anybody
 }
 
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
@@ -33,12 +34,14 @@ func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values)
 // plain draws a world like those of walk_model.py; hard adds what its hard worlds have, and more.
 func plain(r *rand.Rand) settings {
 	return settings{
-		page: 10, slice: pick(r, 6, 8, 12), run: pick(r, 3, 5, 8), memory: pick(r, 50, 300, 600), history: pick(r, 0, 5, 90, 600),
-		ties: pick(r, 1, 3), inserts: pick(r, .05, .3, .8), bursts: pick(r, 0, .01, .03), burst: pick(r, 60, 300),
+		page: 10, slice: pick(r, 6, 8, 12), run: pick(r, 3, 5, 8), memory: pick(r, 50, 300, 600),
+		history: pick(r, 0, 5, 90, 600),
+		ties:    pick(r, 1, 3), inserts: pick(r, .05, .3, .8), bursts: pick(r, 0, .01, .03), burst: pick(r, 60, 300),
 		late: pick(r, 0, .03, .1), lateDepth: pick(r, 3, 20), backdated: pick(r, 0, .02), deletes: pick(r, 0, .01, .05),
 		deleteDepth: pick(r, 30, 400), deleteAge: 60, older: 100, crash: pick(r, 0, .003, .01), fault: pick(r, 0, .05),
-		lost: pick(r, 0, .02, .05), ghost: pick(r, 0, .02, .05), busy: pick(r, 0, .05), sweep: pick(r, 7, 20), sweepPages: pick(r, 12, 40),
-		polls: 300, replicas: pick(r, 1, 1, 2), begin: "beginning",
+		lost: pick(r, 0, .02, .05), ghost: pick(r, 0, .02, .05), busy: pick(r, 0, .05), sweep: pick(r, 7, 20),
+		sweepPages: pick(r, 12, 40),
+		polls:      300, replicas: pick(r, 1, 1, 2), begin: "beginning",
 	}
 }
 
@@ -62,7 +65,8 @@ func hard(r *rand.Rand) settings {
 // at all, or at none that what is held is to be delivered.
 func accepting(r *rand.Rand) settings {
 	s := plain(r)
-	s.replaced, s.word, s.begin, s.older = pick(r, .001, .003), pick(r, .3, .5, .5, 1), pick(r, "now", "beginning", "since"), 400
+	s.replaced, s.word, s.begin, s.older = pick(r, .001, .003), pick(r, .3, .5, .5, 1),
+		pick(r, "now", "beginning", "since"), 400
 	s.crash, s.deletes, s.memory, s.polls = pick(r, .003, .01), pick(r, 0, .01), pick(r, 300, 600), 600
 	s.runs = pick(r, 0, .003)
 	return s
@@ -313,7 +317,9 @@ type pages struct {
 	glitched int
 }
 
-func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	p.flying++
 	if p.flying > 1 {
 		panic("I10: two requests of one stream in flight")
@@ -326,9 +332,13 @@ func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held con
 	page := w.answer(number)
 	p.pause()
 	if !w.quiet && w.chance(w.cfg.fault) {
-		return connector.Page{}, &connector.PageError{Fault: connector.FaultTransient, Status: 503, Err: errors.New("planted")}
+		return connector.Page{}, &connector.PageError{
+			Fault: connector.FaultTransient, Status: 503,
+			Err: errors.New("planted"),
+		}
 	}
-	if !w.quiet && number > 0 && number != p.glitched && w.chance(w.cfg.glitch) { // an empty answer that is not the end; not twice
+	// an empty answer that is not the end; not twice
+	if !w.quiet && number > 0 && number != p.glitched && w.chance(w.cfg.glitch) {
 		p.glitched = number
 		return connector.Page{Number: number, Fingerprint: "p", Received: w.time()}, nil
 	}

@@ -23,13 +23,21 @@ var (
 
 func TestWorlds(t *testing.T) {
 	if *with != "" {
-		troubles = slices.DeleteFunc(troubles, func(t trouble) bool { return !slices.Contains(strings.Split(*with, ","), t.name) })
+		troubles = slices.DeleteFunc(troubles, func(t trouble) bool {
+			return !slices.Contains(strings.Split(*with, ","), t.name)
+		})
 	}
 	for _, kind := range []struct {
 		name string
 		draw func(*rand.Rand) settings
 		safe bool // I6 holds at every certification; in hard worlds a sweep may have to mend it, as messages are listed twice
-	}{{"plain", plain, true}, {"late runs", lateRuns, true}, {"accepting", accepting, false}, {"hard", hard, false}, {"lying", lying, false}} {
+	}{
+		{"plain", plain, true},
+		{"late runs", lateRuns, true},
+		{"accepting", accepting, false},
+		{"hard", hard, false},
+		{"lying", lying, false},
+	} {
 		t.Run(kind.name, func(t *testing.T) {
 			sum := many(t, kind.draw, kind.safe)
 			t.Logf("%s", sum)
@@ -37,7 +45,8 @@ func TestWorlds(t *testing.T) {
 				t.Errorf("%d messages fell to the residue in %d worlds: more than it ever was", sum.residue, sum.runs)
 			}
 			if sum.slipped > sum.runs/20 {
-				t.Errorf("%d messages slipped through what was read from the end upward in %d worlds: more than they ever did", sum.slipped, sum.runs)
+				t.Errorf("%d messages slipped through what was read from the end upward in %d worlds: more than they ever did",
+					sum.slipped, sum.runs)
 			}
 			if sum.passedOver > 1+sum.runs/1000 {
 				t.Errorf("batches of pages passed over %d messages in %d worlds: more than they ever did", sum.passedOver, sum.runs)
@@ -54,7 +63,8 @@ type total struct {
 
 func (s total) String() string {
 	return fmt.Sprintf("%d worlds: %d events, %d calls, %d commits; %d lost, %d out of order (+%d in replaced lists), %d to the named residue (+%d of batches, +%d of pieces), %d holes, %d late of which %d lost (%d overlooked), %d held (%d times accepted), %d never at rest, %d broken",
-		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.passedOver, s.slipped, s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
+		s.runs, s.events, s.calls, s.commits, s.lost, s.disorder, s.replacedDisorder, s.residue, s.passedOver, s.slipped,
+		s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
 }
 
 func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {

@@ -35,14 +35,17 @@ type memory struct{ body []byte }
 
 func (m memory) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: int64(len(m.body)), Body: io.NopCloser(bytes.NewReader(m.body)),
+		StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: int64(len(m.body)),
+		Body: io.NopCloser(bytes.NewReader(m.body)),
 	}, nil
 }
 
 // BenchmarkPage is all that the client does for a page but for the network: a new page, and one that is held already.
 func BenchmarkPage(b *testing.B) {
 	body := benchmarkPage()
-	c, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "UAK", nil }, Transport: memory{body}})
+	c, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) {
+		return "UAK", nil
+	}, Transport: memory{body}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -85,7 +88,12 @@ func BenchmarkDecode(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(int64(len(body)))
 	}
-	for _, privacy := range []Privacy{{}, {Identifiers: IdentifiersClear}, {Identifiers: IdentifiersPseudonymous, Secret: secret}, {Drop: []string{DropText}}} {
+	for _, privacy := range []Privacy{
+		{},
+		{Identifiers: IdentifiersClear},
+		{Identifiers: IdentifiersPseudonymous, Secret: secret},
+		{Drop: []string{DropText}},
+	} {
 		name := privacy.Name()
 		if len(privacy.Drop) > 0 {
 			name += "-drop"

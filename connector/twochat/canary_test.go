@@ -26,7 +26,8 @@ func clean(t *testing.T, err error) {
 }
 
 func TestClient_ErrorsShowNothingPersonal(t *testing.T) {
-	personal := `"detail":"+595981048477 and +5215512345432 said secret text with ` + apiKey + ` https://x.amazonaws.com/a"`
+	personal := `"detail":"+595981048477 and +5215512345432 said secret text with ` + apiKey +
+		` https://x.amazonaws.com/a"`
 	s := stream
 	s.Remote = "+5215512345432"
 	for status := 200; status < 600; status++ {
@@ -34,10 +35,12 @@ func TestClient_ErrorsShowNothingPersonal(t *testing.T) {
 			continue
 		}
 		for _, body := range []string{
-			"{" + personal + "}", "{" + personal, `{"success":false,` + personal + `}`, `{"messages":{` + personal + `}}`, `{"page_number":"secret text","messages":[]}`,
+			"{" + personal + "}", "{" + personal, `{"success":false,` + personal + `}`, `{"messages":{` + personal + `}}`,
+			`{"page_number":"secret text","messages":[]}`,
 			`{"messages":[` + strings.Repeat("{"+personal+"},", 10) + `0]}`,
 		} {
-			c := serve(t, answerWith(status, body, "Location", "https://secret text/+595981048477?k="+apiKey, "Retry-After", "secret text"))
+			c := serve(t, answerWith(status, body, "Location", "https://secret text/+595981048477?k="+apiKey, "Retry-After",
+				"secret text"))
 			_, err := c.Page(t.Context(), s, 0, "")
 			if err == nil {
 				t.Fatalf("status %d with %s is accepted", status, body)
@@ -53,6 +56,7 @@ func TestClient_ErrorsShowNothingPersonal(t *testing.T) {
 	clean(t, err)
 	_, err = New(Config{BaseURL: "https://" + apiKey + "@[/", Key: func() (string, error) { return "", nil }})
 	clean(t, err)
-	_, err = clientOf(t, "http://127.0.0.1:1").Page(t.Context(), connector.Stream{Number: "+595981048477 secret text"}, 0, "")
+	_, err = clientOf(t, "http://127.0.0.1:1").Page(t.Context(), connector.Stream{Number: "+595981048477 secret text"}, 0,
+		"")
 	clean(t, err)
 }

@@ -106,14 +106,17 @@ func New(config Config) (*Client, error) {
 		problems = append(problems, fmt.Errorf("timeout %v is negative", config.Timeout))
 	}
 	if config.MaxPageBytes < 0 || config.MaxPageBytes > LimitPageBytes {
-		problems = append(problems, fmt.Errorf("a page of up to %d bytes: expected 1 to %d", config.MaxPageBytes, LimitPageBytes))
+		problems = append(problems, fmt.Errorf("a page of up to %d bytes: expected 1 to %d", config.MaxPageBytes,
+			LimitPageBytes))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("2chat client: %w", err)
 	}
 	c := &Client{
-		base: base, key: config.Key, timeout: config.Timeout, maxBody: config.MaxPageBytes, agent: "twochat-connector/" + config.Version, privacy: redactor,
-		rows: config.Rows, exactText: config.ExactText, transport: config.Transport, now: config.Now, lists: make(map[list]*remembered),
+		base: base, key: config.Key, timeout: config.Timeout, maxBody: config.MaxPageBytes, agent: "twochat-connector/" +
+			config.Version, privacy: redactor,
+		rows: config.Rows, exactText: config.ExactText, transport: config.Transport, now: config.Now,
+		lists: make(map[list]*remembered),
 	}
 	c.scratch.New = func() any { return new(scratch) }
 	if c.timeout == 0 {

@@ -64,15 +64,20 @@ func pageError(t *testing.T, err error) *connector.PageError {
 func TestNew_RefusesWhatIsWrong(t *testing.T) {
 	key := func() (string, error) { return "k", nil }
 	for _, base := range []string{
-		"", "api.p.2chat.io", "ftp://api.p.2chat.io", "http://api.p.2chat.io", "http://10.0.0.1", "https://u:p@api.p.2chat.io", "https://api.p.2chat.io?a=b",
-		"https://api.p.2chat.io/open", "https://api.p.2chat.io/open/", "https://api.p.2chat.io/#x", "https:api", "://", "http://127.0.0.1.evil.example",
+		"", "api.p.2chat.io", "ftp://api.p.2chat.io", "http://api.p.2chat.io", "http://10.0.0.1",
+		"https://u:p@api.p.2chat.io", "https://api.p.2chat.io?a=b",
+		"https://api.p.2chat.io/open", "https://api.p.2chat.io/open/", "https://api.p.2chat.io/#x", "https:api", "://",
+		"http://127.0.0.1.evil.example",
 	} {
 		if c, err := New(Config{BaseURL: base, Key: key}); err == nil {
 			c.Close()
 			t.Errorf("base URL %q is accepted", base)
 		}
 	}
-	for _, base := range []string{"https://api.p.2chat.io", "https://api.p.2chat.io/", "https://proxy.example/2chat", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:1"} {
+	for _, base := range []string{
+		"https://api.p.2chat.io", "https://api.p.2chat.io/", "https://proxy.example/2chat",
+		"http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:1",
+	} {
 		c, err := New(Config{BaseURL: base, Key: key})
 		if err != nil {
 			t.Errorf("base URL %q: %v", base, err)
@@ -101,24 +106,39 @@ func TestClient_Request(t *testing.T) {
 		uri    string
 	}{
 		{connector.Stream{Number: "+595981048477"}, 0, "/open/whatsapp/messages/+595981048477?page_number=0"},
-		{connector.Stream{Number: "+595981048477", Remote: "+595981111111"}, 12, "/open/whatsapp/messages/+595981048477/+595981111111?page_number=12"},
-		{connector.Stream{Number: "+595981048477", Remote: "123123@lid"}, 1, "/open/whatsapp/messages/+595981048477/123123@lid?page_number=1"},
+		{
+			connector.Stream{Number: "+595981048477", Remote: "+595981111111"},
+			12,
+			"/open/whatsapp/messages/+595981048477/+595981111111?page_number=12",
+		},
+		{
+			connector.Stream{Number: "+595981048477", Remote: "123123@lid"},
+			1,
+			"/open/whatsapp/messages/+595981048477/123123@lid?page_number=1",
+		},
 	} {
 		page, err := c.Page(t.Context(), test.stream, test.number, "")
-		if err != nil || page.Number != test.number || len(page.Messages) != 0 || page.Received.IsZero() || page.Fingerprint == "" {
+		if err != nil || page.Number != test.number || len(page.Messages) != 0 || page.Received.IsZero() ||
+			page.Fingerprint == "" {
 			t.Errorf("page %+v, error %v", page, err)
 		}
 		if got.RequestURI != test.uri || got.Method != http.MethodGet {
 			t.Errorf("%s %s, want %s", got.Method, got.RequestURI, test.uri)
 		}
-		if got.Header.Get("X-User-API-Key") != apiKey || got.Header.Get("User-Agent") != "twochat-connector/1.2.3" || got.Header.Get("Accept-Encoding") != "gzip" ||
+		if got.Header.Get("X-User-API-Key") != apiKey || got.Header.Get("User-Agent") != "twochat-connector/1.2.3" ||
+			got.Header.Get("Accept-Encoding") != "gzip" ||
 			got.Header.Get("Accept") != "application/json" || len(got.Header) != 4 {
 			t.Errorf("headers %v", got.Header)
 		}
 	}
 	got = nil
 	for _, s := range []connector.Stream{
-		{Number: ""}, {Number: "+595/../../admin"}, {Number: ".."}, {Number: "+595981048477", Remote: "../x"}, {Number: "+595981048477", Remote: "+1?x=y"}, {Number: "...."},
+		{Number: ""},
+		{Number: "+595/../../admin"},
+		{Number: ".."},
+		{Number: "+595981048477", Remote: "../x"},
+		{Number: "+595981048477", Remote: "+1?x=y"},
+		{Number: "...."},
 	} {
 		if _, err := c.Page(t.Context(), s, 0, ""); err == nil || pageError(t, err).Fault != connector.FaultRequest {
 			t.Errorf("%+v: %v", s, err)
@@ -134,15 +154,21 @@ func TestClient_Request(t *testing.T) {
 
 func TestClient_Statuses(t *testing.T) {
 	bodies := []string{
-		`{"detail":"Invalid API Key"}`, `{"detail":[{"loc":["path"],"msg":"m","type":"t"}]}`, `{"success":false,"error":true,"error_message":"no"}`,
+		`{"detail":"Invalid API Key"}`, `{"detail":[{"loc":["path"],"msg":"m","type":"t"}]}`,
+		`{"success":false,"error":true,"error_message":"no"}`,
 		`{"message":"no"}`, `<html>`, ``, documented,
 	}
 	for status, want := range map[int]connector.PageFault{
-		400: connector.FaultRequest, 401: connector.FaultKey, 402: connector.FaultCredits, 403: connector.FaultKey, 404: connector.FaultNumber,
-		405: connector.FaultRequest, 406: connector.FaultRequest, 408: connector.FaultTransient, 409: connector.FaultTransient, 410: connector.FaultTransient,
-		422: connector.FaultRequest, 425: connector.FaultTransient, 429: connector.FaultRateLimited, 451: connector.FaultRequest, 486: connector.FaultTransient,
-		500: connector.FaultTransient, 502: connector.FaultTransient, 503: connector.FaultTransient, 504: connector.FaultTransient, 599: connector.FaultTransient,
-		201: connector.FaultInvalid, 204: connector.FaultInvalid, 206: connector.FaultInvalid, 301: connector.FaultRequest, 302: connector.FaultRequest,
+		400: connector.FaultRequest, 401: connector.FaultKey, 402: connector.FaultCredits, 403: connector.FaultKey,
+		404: connector.FaultNumber,
+		405: connector.FaultRequest, 406: connector.FaultRequest, 408: connector.FaultTransient,
+		409: connector.FaultTransient, 410: connector.FaultTransient,
+		422: connector.FaultRequest, 425: connector.FaultTransient, 429: connector.FaultRateLimited,
+		451: connector.FaultRequest, 486: connector.FaultTransient,
+		500: connector.FaultTransient, 502: connector.FaultTransient, 503: connector.FaultTransient,
+		504: connector.FaultTransient, 599: connector.FaultTransient,
+		201: connector.FaultInvalid, 204: connector.FaultInvalid, 206: connector.FaultInvalid, 301: connector.FaultRequest,
+		302: connector.FaultRequest,
 		304: connector.FaultInvalid, 307: connector.FaultRequest, 699: connector.FaultInvalid,
 	} {
 		for _, body := range bodies {
@@ -168,10 +194,12 @@ func TestClient_NotFoundBeyondPage0IsAnEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, body := range []string{
-		`{"detail":"Not found"}`, `{"detail":[{"loc":["path"],"msg":"m","type":"t"}]}`, `{"success":false,"error":true,"error_message":"no"}`, `{"message":"no"}`,
+		`{"detail":"Not found"}`, `{"detail":[{"loc":["path"],"msg":"m","type":"t"}]}`,
+		`{"success":false,"error":true,"error_message":"no"}`, `{"message":"no"}`,
 	} {
 		page, err := serve(t, answerWith(404, body)).Page(t.Context(), stream, 3, "")
-		if err != nil || !page.Missing || page.Number != 3 || page.Messages != nil || page.Fingerprint != empty.Fingerprint || page.Received.IsZero() {
+		if err != nil || !page.Missing || page.Number != 3 || page.Messages != nil || page.Fingerprint != empty.Fingerprint ||
+			page.Received.IsZero() {
 			t.Errorf("%s: page %+v, error %v", body, page, err)
 		}
 	}
@@ -180,12 +208,14 @@ func TestClient_NotFoundBeyondPage0IsAnEnd(t *testing.T) {
 // A 404 of a proxy says nothing of the list, whatever page was asked for: it passes.
 func TestClient_NotFoundInOtherWordsIsNoEnd(t *testing.T) {
 	for _, body := range []string{
-		"default backend - 404", "not found", "", "<html>404</html>", `"not found"`, `null`, `[]`, `{}`, `{"status":404}`, `{"detail":null}`, `{"detail":{}}`,
+		"default backend - 404", "not found", "", "<html>404</html>", `"not found"`, `null`, `[]`, `{}`, `{"status":404}`,
+		`{"detail":null}`, `{"detail":{}}`,
 		`{"success":true,"messages":[]}`, `{"detail":"cut`, `{"message":{"text":"no"}}`, documented,
 	} {
 		for _, number := range []int{0, 3} {
 			_, err := serve(t, answerWith(404, body)).Page(t.Context(), stream, number, "")
-			if fault := pageError(t, err); fault.Fault != connector.FaultTransient || fault.Status != 404 || fault.RetryAfter != 0 {
+			if fault := pageError(t, err); fault.Fault != connector.FaultTransient || fault.Status != 404 ||
+				fault.RetryAfter != 0 {
 				t.Errorf("%q on page %d: %v", body, number, err)
 			}
 		}
@@ -199,7 +229,8 @@ func TestClient_EmptyPages(t *testing.T) {
 		if err != nil || page.Fingerprint != emptyPage || emptyPage != fingerprint([]byte("[]")) || len(page.Messages) > 0 {
 			t.Errorf("%s: %+v, %v", body, page, err)
 		}
-		if page, err = serve(t, answerWith(200, body)).Page(t.Context(), stream, 0, emptyPage); err != nil || !page.Unchanged {
+		if page, err = serve(t, answerWith(200, body)).Page(t.Context(), stream, 0, emptyPage); err != nil ||
+			!page.Unchanged {
 			t.Errorf("%s held: %+v, %v", body, page, err)
 		}
 	}
@@ -208,7 +239,8 @@ func TestClient_EmptyPages(t *testing.T) {
 func TestClient_InvalidPages(t *testing.T) {
 	eleven := `{"messages":[` + strings.Repeat(`{"name":"x"},`, 10) + `{"name":"y"}]}`
 	for name, body := range map[string]string{
-		"html": `<html>`, "empty": ``, "success false": `{"success":false,"messages":[]}`, "cut": documented[:len(documented)-1], "garbage": documented + "x",
+		"html": `<html>`, "empty": ``, "success false": `{"success":false,"messages":[]}`,
+		"cut": documented[:len(documented)-1], "garbage": documented + "x",
 		"echo": `{"page_number":1,"messages":[]}`, "messages text": `{"messages":"null"}`, "no item usable": eleven,
 	} {
 		c := serve(t, answerWith(200, body))
@@ -218,11 +250,13 @@ func TestClient_InvalidPages(t *testing.T) {
 		}
 	}
 	one := strings.Replace(eleven, `{"name":"y"}`, `{"uuid":"y"}`, 1)
-	if page, err := serve(t, answerWith(200, one)).Page(t.Context(), stream, 0, ""); err != nil || len(page.Messages) != 11 {
+	if page, err := serve(t, answerWith(200, one)).Page(t.Context(), stream, 0, ""); err != nil ||
+		len(page.Messages) != 11 {
 		t.Errorf("one item of eleven is good: %v", err)
 	}
 	nine := `{"messages":[` + strings.Repeat(`{"name":"x"},`, 8) + `{"name":"y"}]}`
-	if page, err := serve(t, answerWith(200, nine)).Page(t.Context(), stream, 0, ""); err != nil || len(page.Messages) != 9 || !allFaulty(page.Messages) {
+	if page, err := serve(t, answerWith(200, nine)).Page(t.Context(), stream, 0, ""); err != nil ||
+		len(page.Messages) != 9 || !allFaulty(page.Messages) {
 		t.Errorf("nine bad items: %v", err)
 	}
 }
@@ -361,8 +395,14 @@ func TestClient_BrokenConnections(t *testing.T) {
 		{"bad header", say("HTTP/1.1 200 OK\r\n+5215512345432 secret text\r\n\r\n"), connector.FaultTransient},
 		{"bad length", say("HTTP/1.1 200 OK\r\nContent-Length: +5215512345432\r\n\r\n"), connector.FaultTransient},
 		{"cut body", say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"messages\":[]}"), connector.FaultInvalid},
-		{"cut chunk", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{\"messages\":[]}"), connector.FaultInvalid},
-		{"cut at a lucky place", say("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"success\":true,\"page_number\":0}"), connector.FaultInvalid},
+		{
+			"cut chunk", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{\"messages\":[]}"),
+			connector.FaultInvalid,
+		},
+		{
+			"cut at a lucky place", say("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"success\":true,\"page_number\":0}"),
+			connector.FaultInvalid,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := clientOf(t, raw(t, test.serve))
@@ -407,12 +447,15 @@ func TestClient_TimeoutAndContext(t *testing.T) {
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(release) })
 	for number := range 2 {
-		c, err := New(Config{BaseURL: server.URL, Key: func() (string, error) { return apiKey, nil }, Timeout: 50 * time.Millisecond})
+		c, err := New(Config{BaseURL: server.URL, Key: func() (string, error) {
+			return apiKey, nil
+		}, Timeout: 50 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = c.Page(t.Context(), stream, number, "")
-		if fault := pageError(t, err); fault.Fault != connector.FaultTransient || !strings.Contains(err.Error(), "50ms") || errors.Is(err, context.DeadlineExceeded) {
+		if fault := pageError(t, err); fault.Fault != connector.FaultTransient || !strings.Contains(err.Error(), "50ms") ||
+			errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("page %d: %v", number, err)
 		}
 		<-started

@@ -7,9 +7,11 @@ import (
 // A row that is listed before its content is told from one that has any.
 func TestMessages_EmptyContent(t *testing.T) {
 	for message, empty := range map[string]bool{
-		``: true, `"message":null`: true, `"message":{}`: true, `"message":{ }`: true, `"message":""`: true, `"message":"  "`: true, `"message":[]`: true,
+		``: true, `"message":null`: true, `"message":{}`: true, `"message":{ }`: true, `"message":""`: true,
+		`"message":"  "`: true, `"message":[]`: true,
 		`"message":{"text":null}`: true, `"message":{"text":""}`: true, `"message":{"text" : "","media":{"url":null}}`: true,
-		`"message":{"a\"b":null}`: true, `"message":{"text":"hi"}`: false, `"message":"hi"`: false, `"message":{"text":"\""}`: false,
+		`"message":{"a\"b":null}`: true, `"message":{"text":"hi"}`: false, `"message":"hi"`: false,
+		`"message":{"text":"\""}`:                 false,
 		`"message":{"media":{"url":"https://x"}}`: false, `"message":{"order":{"products":[{"name":"x"}]}}`: false,
 	} {
 		fields := `"uuid":"MSG1","sent_by":"user"`

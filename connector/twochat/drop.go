@@ -38,7 +38,8 @@ func (w *rewriter) drops(i int, at place) bool {
 		said := unquote(w.json.data[i:w.json.text(i)])
 		if bare, deep, ok := nestedJSON(said); ok {
 			inner := rewriter{json: scanner{data: bare}}
-			return r.text && (at.role == roleUnknown || at.role == roleMessage) || r.quoted && !deep && bare[0] == '{' && inner.isItem(0)
+			return r.text && (at.role == roleUnknown || at.role == roleMessage) || r.quoted && !deep && bare[0] == '{' &&
+				inner.isItem(0)
 		}
 		return r.dropsText(said, at)
 	}
@@ -73,7 +74,8 @@ func (r *redactor) dropsText(said []byte, at place) bool {
 	case roleName, rolePerson, roleMedia:
 		return false
 	}
-	return !at.person && (said[0] != '+' && isDigit(said[0]) && opaque(said) == 0 && !isMoment(said) && !isID(said) || !impersonal(said))
+	return !at.person && (said[0] != '+' && isDigit(said[0]) && opaque(said) == 0 && !isMoment(said) && !isID(said) ||
+		!impersonal(said))
 }
 
 // isID says whether a string is one of WhatsApp's ids and nothing else.

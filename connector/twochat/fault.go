@@ -63,7 +63,8 @@ func statusFault(status int) *connector.PageError {
 	}
 	switch status / 100 {
 	case 3:
-		return fault(connector.FaultRequest, status, "the server redirects, which is not followed as the API key would go along; the base URL has to be the one that answers itself")
+		return fault(connector.FaultRequest, status,
+			"the server redirects, which is not followed as the API key would go along; the base URL has to be the one that answers itself")
 	case 4:
 		return fault(connector.FaultRequest, status, "the server refuses the request")
 	case 5:

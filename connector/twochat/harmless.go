@@ -123,7 +123,10 @@ func isFile(text []byte) bool {
 	if len(text) < 16 || !isBase64(text) {
 		return false
 	}
-	for _, start := range [...]string{"/9j/", "iVBORw", "R0lGOD", "UklGR", "T2dnUw", "JVBERi", "AAAAIGZ0eX", "AAAAHGZ0eX", "AAAAGGZ0eX", "SUQz", "UEsDB", "PHN2Zy", "Qk0"} {
+	for _, start := range [...]string{
+		"/9j/", "iVBORw", "R0lGOD", "UklGR", "T2dnUw", "JVBERi", "AAAAIGZ0eX", "AAAAHGZ0eX",
+		"AAAAGGZ0eX", "SUQz", "UEsDB", "PHN2Zy", "Qk0",
+	} {
 		if bytes.HasPrefix(text, []byte(start)) {
 			return true
 		}
@@ -179,7 +182,10 @@ func fileURL(text []byte) int {
 	address := bytes.ToLower(text[:end])
 	_, rest, _ := bytes.Cut(address, []byte("://"))
 	host, path, _ := bytes.Cut(rest, []byte("/"))
-	for _, name := range [...]string{"amazonaws.com", "2chat-user-data", "whatsapp.net", "fbcdn.net", "cloudfront.net", "blob.core.windows.net", "storage.googleapis.com"} {
+	for _, name := range [...]string{
+		"amazonaws.com", "2chat-user-data", "whatsapp.net", "fbcdn.net", "cloudfront.net",
+		"blob.core.windows.net", "storage.googleapis.com",
+	} {
 		if bytes.Contains(host, []byte(name)) {
 			return end
 		}
@@ -191,8 +197,10 @@ func fileURL(text []byte) int {
 		return 0
 	}
 	switch string(bytes.TrimRight(path[dot+1:], ".,;:!)")) {
-	case "jpg", "jpeg", "png", "gif", "webp", "svg", "bmp", "heic", "mp4", "3gp", "mov", "avi", "webm", "mkv", "mp3", "ogg", "oga", "opus", "m4a", "aac", "amr",
-		"wav", "pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "zip", "rar", "csv", "txt", "vcf", "enc", "bin", "apk":
+	case "jpg", "jpeg", "png", "gif", "webp", "svg", "bmp", "heic", "mp4", "3gp", "mov", "avi", "webm", "mkv", "mp3",
+		"ogg", "oga", "opus", "m4a", "aac", "amr",
+		"wav", "pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "zip", "rar", "csv", "txt", "vcf", "enc",
+		"bin", "apk":
 		return end
 	}
 	return 0

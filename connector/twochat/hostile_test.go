@@ -20,7 +20,9 @@ import (
 // hasty is a client of which a call ends soon, whatever comes back.
 func hasty(t *testing.T, baseURL string, most int) *Client {
 	t.Helper()
-	c, err := New(Config{BaseURL: baseURL, Key: func() (string, error) { return apiKey, nil }, Timeout: 150 * time.Millisecond, MaxPageBytes: most})
+	c, err := New(Config{BaseURL: baseURL, Key: func() (string, error) {
+		return apiKey, nil
+	}, Timeout: 150 * time.Millisecond, MaxPageBytes: most})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +69,21 @@ func TestClient_EveryAnswerEnds(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 			until(c, secret)
 		}, connector.FaultInvalid, "HTTP 101"},
-		"endless informational answers": {func(c net.Conn) { until(c, "HTTP/1.1 103 Early Hints\r\nLink: "+secret+"\r\n\r\n") }, connector.FaultTransient, ""},
-		"slow informational answers":    {func(c net.Conn) { slowly(c, "HTTP/1.1 102 Processing\r\n\r\n") }, connector.FaultTransient, "150ms"},
-		"nothing":                       {silence, connector.FaultTransient, "150ms"},
-		"half a header":                 {func(c net.Conn) { _, _ = io.WriteString(c, page); silence(c) }, connector.FaultTransient, "150ms"},
-		"endless header":                {func(c net.Conn) { _, _ = io.WriteString(c, page+"X: "); until(c, secret) }, connector.FaultTransient, ""},
+		"endless informational answers": {func(c net.Conn) {
+			until(c, "HTTP/1.1 103 Early Hints\r\nLink: "+secret+"\r\n\r\n")
+		}, connector.FaultTransient, ""},
+		"slow informational answers": {func(c net.Conn) {
+			slowly(c, "HTTP/1.1 102 Processing\r\n\r\n")
+		}, connector.FaultTransient, "150ms"},
+		"nothing": {silence, connector.FaultTransient, "150ms"},
+		"half a header": {func(c net.Conn) {
+			_, _ = io.WriteString(c, page)
+			silence(c)
+		}, connector.FaultTransient, "150ms"},
+		"endless header": {func(c net.Conn) {
+			_, _ = io.WriteString(c, page+"X: ")
+			until(c, secret)
+		}, connector.FaultTransient, ""},
 		"no body": {func(c net.Conn) {
 			_, _ = io.WriteString(c, page+"Content-Length: 50\r\n\r\n")
 			silence(c)
@@ -143,7 +155,9 @@ func TestClient_PageLimit(t *testing.T) {
 		}
 	}
 	for most, good := range map[int]bool{-1: false, 0: true, LimitPageBytes: true, LimitPageBytes + 1: false} {
-		if _, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "k", nil }, MaxPageBytes: most}); (err == nil) != good {
+		if _, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) {
+			return "k", nil
+		}, MaxPageBytes: most}); (err == nil) != good {
 			t.Errorf("a limit of %d: %v", most, err)
 		}
 	}
@@ -162,7 +176,8 @@ func TestReadAll_MemoryIsBounded(t *testing.T) {
 		}
 	}
 	for _, size := range []int{100_000, 1_000_000} {
-		if got, err := readAll(nil, io.LimitReader(endless, int64(size)), -1, LimitPageBytes); err != nil || len(got) != size || cap(got) > 3*size {
+		if got, err := readAll(nil, io.LimitReader(endless, int64(size)), -1, LimitPageBytes); err != nil ||
+			len(got) != size || cap(got) > 3*size {
 			t.Errorf("%d bytes: %d of memory, %v", size, cap(got), err)
 		}
 	}
@@ -225,18 +240,26 @@ func TestPage_Depth(t *testing.T) {
 	item := func(levels int) string {
 		return `{"uuid":"a","x":` + strings.Repeat(`[`, levels-1) + strings.Repeat(`]`, levels-1) + `}`
 	}
-	for levels, fault := range map[int]string{2: "", maxDepth: "", maxDepth + 1: faultTooDeep, 5_000: faultTooDeep, 400_000: faultTooDeep} {
+	for levels, fault := range map[int]string{
+		2: "", maxDepth: "", maxDepth + 1: faultTooDeep, 5_000: faultTooDeep,
+		400_000: faultTooDeep,
+	} {
 		messages, problem := decode(c, []byte(`{"messages":[`+item(levels)+`,{"uuid":"next"}]}`), 0)
 		if problem != "" || len(messages) != 2 {
 			t.Fatalf("%d levels: problem %q", levels, problem)
 		}
-		if messages[0].Fault != fault || messages[0].UUID != "a" || string(messages[0].Data) != item(levels) || messages[1].Fault != "" {
+		if messages[0].Fault != fault || messages[0].UUID != "a" || string(messages[0].Data) != item(levels) ||
+			messages[1].Fault != "" {
 			t.Errorf("%d levels: fault %q, then %q", levels, messages[0].Fault, messages[1].Fault)
 		}
 	}
-	for levels, want := range map[int]string{maxDepth - 1: "", maxDepth: "it is nested deeper than 100 levels", 100_000: "it is nested deeper than 100 levels"} {
+	for levels, want := range map[int]string{
+		maxDepth - 1: "", maxDepth: "it is nested deeper than 100 levels",
+		100_000: "it is nested deeper than 100 levels",
+	} {
 		around := strings.Repeat(`{"a":`, levels) + "1" + strings.Repeat("}", levels)
-		for _, body := range []string{`{"x":` + around + `,"messages":[]}`, `{"messages":[{"uuid":"a"}],"x":` + around + `}`} {
+		for _, body := range []string{`{"x":` + around + `,"messages":[]}`, `{"messages":[{"uuid":"a"}],"x":` + around +
+			`}`} {
 			if _, problem := decode(c, []byte(body), 0); problem != want {
 				t.Errorf("%d levels around the messages: problem %q, want %q", levels, problem, want)
 			}
@@ -264,7 +287,8 @@ func TestPage_ItemSize(t *testing.T) {
 func TestClient_Proxy(t *testing.T) {
 	say := func(text string) func(net.Conn) { return func(c net.Conn) { _, _ = io.WriteString(c, text) } }
 	refuse := func(status string) func(net.Conn) {
-		return say("HTTP/1.1 " + status + " secret text\r\nProxy-Authenticate: Basic realm=secret text\r\nContent-Length: 0\r\n\r\n")
+		return say("HTTP/1.1 " + status +
+			" secret text\r\nProxy-Authenticate: Basic realm=secret text\r\nContent-Length: 0\r\n\r\n")
 	}
 	for name, test := range map[string]struct {
 		serve  func(net.Conn)
@@ -314,7 +338,8 @@ func TestClient_Proxy(t *testing.T) {
 		t.Errorf("a proxy that is not understood: %v", err)
 	}
 	for address, good := range map[string]bool{
-		"http://p:1": true, "https://p:1": true, "socks5://p:1": true, "socks5h://p:1": true, "socks4://p:1": false, "proxy.corp:8080": false, "ftp://p": false, "%zz": false,
+		"http://p:1": true, "https://p:1": true, "socks5://p:1": true, "socks5h://p:1": true, "socks4://p:1": false,
+		"proxy.corp:8080": false, "ftp://p": false, "%zz": false,
 	} {
 		if found, err := usableProxy(url.Parse(address)); (err == nil && found != nil) != good {
 			t.Errorf("%s: %v, %v", address, found, err)
@@ -328,7 +353,8 @@ func TestClient_Proxy(t *testing.T) {
 	}
 	for _, status := range []int{407, 511} {
 		_, err := serve(t, answerWith(status, "secret text")).Page(t.Context(), stream, 0, "")
-		if fault := pageError(t, err); fault.Fault != connector.FaultRequest || fault.Status != status || !strings.Contains(err.Error(), "a proxy on the way") {
+		if fault := pageError(t, err); fault.Fault != connector.FaultRequest || fault.Status != status ||
+			!strings.Contains(err.Error(), "a proxy on the way") {
 			t.Errorf("status %d: %v", status, err)
 		}
 	}

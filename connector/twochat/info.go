@@ -36,7 +36,8 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	case http.StatusOK:
 		return parseInfo(unmarked(got.body))
 	case http.StatusNotFound:
-		return Info{}, fault(connector.FaultRequest, got.status, "there is no 2Chat API at this address; is the base URL right?")
+		return Info{}, fault(connector.FaultRequest, got.status,
+			"there is no 2Chat API at this address; is the base URL right?")
 	}
 	fault := statusFault(got.status)
 	fault.RetryAfter = retryAfter(got.header, c.now())
@@ -55,7 +56,8 @@ func parseInfo(body []byte) (Info, error) {
 		return Info{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information is cut off or no JSON object")
 	}
 	if string(answer.Success) == "false" || string(answer.Error) == "true" {
-		return Info{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information says that the request did not succeed")
+		return Info{}, fault(connector.FaultInvalid, http.StatusOK,
+			"the account's information says that the request did not succeed")
 	}
 	account, limits, usage := members(answer.Account), members(answer.Limits), members(answer.Usage)
 	if account == nil && limits == nil && usage == nil {

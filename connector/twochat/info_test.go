@@ -16,9 +16,11 @@ func TestClient_Info(t *testing.T) {
 		want       Info
 	}{
 		{"documented", `{ "success": true,
-			"account": { "name":"x", "uuid":"ACC1", "on_trial":false, "blocked":false, "created_at":"2022-04-21T21:55:37Z", "expires_at":"2024-08-31T19:11:08Z" },
+			"account": { "name":"x", "uuid":"ACC1", "on_trial":false, "blocked":false,
+				"created_at":"2022-04-21T21:55:37Z", "expires_at":"2024-08-31T19:11:08Z" },
 			"limits": { "requests_per_minute": 80 },
-			"usage": { "api_request_count":77112, "max_api_request_count":500000, "number_check_count":430542, "max_number_check_count":500000 } }`, documented},
+			"usage": { "api_request_count":77112, "max_api_request_count":500000,
+				"number_check_count":430542, "max_number_check_count":500000 } }`, documented},
 		{"other types", `{"account":{"expires_at":1725131468},"limits":{"requests_per_minute":"80"},"usage":{"api_request_count":77112.0,"max_api_request_count":"500000"}}`, documented},
 		{"blocked and on trial", `{"account":{"blocked":true,"on_trial":true}}`, Info{Blocked: true, OnTrial: true}},
 		{"nothing usable", `{"account":{"blocked":"no","expires_at":0},"limits":[],"usage":{"api_request_count":-1,"max_api_request_count":null}}`, Info{}},
@@ -29,16 +31,21 @@ func TestClient_Info(t *testing.T) {
 		}
 	}
 	for body, status := range map[string]int{
-		`{}`: 200, `null`: 200, `<html>`: 200, `{"success":false,"limits":{}}`: 200, `{"error":true,"limits":{}}`: 200, `{"limits":{}}x`: 200,
+		`{}`: 200, `null`: 200, `<html>`: 200, `{"success":false,"limits":{}}`: 200, `{"error":true,"limits":{}}`: 200,
+		`{"limits":{}}x`: 200,
 	} {
 		_, err := serve(t, answerWith(status, body)).Info(t.Context())
 		if pageError(t, err).Fault != connector.FaultInvalid {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
-	for status, want := range map[int]connector.PageFault{401: connector.FaultKey, 402: connector.FaultCredits, 404: connector.FaultRequest, 429: connector.FaultRateLimited, 503: connector.FaultTransient} {
+	for status, want := range map[int]connector.PageFault{
+		401: connector.FaultKey, 402: connector.FaultCredits,
+		404: connector.FaultRequest, 429: connector.FaultRateLimited, 503: connector.FaultTransient,
+	} {
 		_, err := serve(t, answerWith(status, `{}`, "Retry-After", "9")).Info(t.Context())
-		if fault := pageError(t, err); fault.Fault != want || fault.Status != status || status != 404 && fault.RetryAfter != 9*time.Second {
+		if fault := pageError(t, err); fault.Fault != want || fault.Status != status || status != 404 &&
+			fault.RetryAfter != 9*time.Second {
 			t.Errorf("%d: %v", status, err)
 		}
 	}

@@ -88,9 +88,11 @@ func (l *lesson) account(ctx context.Context) error {
 	var fault *connector.PageError
 	switch {
 	case err == nil && info.RequestsPerMinute > 0:
-		l.add(connector.FindingOK, "rate limit", "%d requests a minute; %d of %d calls used this month", info.RequestsPerMinute, info.Usage, info.MaxUsage)
+		l.add(connector.FindingOK, "rate limit", "%d requests a minute; %d of %d calls used this month",
+			info.RequestsPerMinute, info.Usage, info.MaxUsage)
 	case err == nil:
-		l.add(connector.FindingWarning, "rate limit", "the account's information names no limit; 10 requests a minute are assumed")
+		l.add(connector.FindingWarning, "rate limit",
+			"the account's information names no limit; 10 requests a minute are assumed")
 	case errors.As(err, &fault) && fault.Fault != connector.FaultKey && fault.Fault != connector.FaultCredits:
 		l.add(connector.FindingWarning, "rate limit", "the account's information cannot be read: %v", fault)
 	default:
@@ -128,7 +130,8 @@ func (l *lesson) read(ctx context.Context, number int, known validators) (lesson
 func (l *lesson) page(p lessonPage) {
 	if p.problem != "" && p.problem != problemEcho {
 		l.findings = append(l.findings, connector.Finding{
-			Level: connector.FindingRefused, Thing: "page", Text: "page 0 is no valid page: " + p.problem, Hint: "report it, with the shape below",
+			Level: connector.FindingRefused, Thing: "page", Text: "page 0 is no valid page: " + p.problem,
+			Hint: "report it, with the shape below",
 		})
 		return
 	}
@@ -136,12 +139,14 @@ func (l *lesson) page(p lessonPage) {
 	switch {
 	case p.problem == problemEcho:
 		l.findings = append(l.findings, connector.Finding{
-			Level: connector.FindingRefused, Thing: "echo", Text: "page 0 shows another page number", Hint: "report it, with the shape below",
+			Level: connector.FindingRefused, Thing: "echo", Text: "page 0 shows another page number",
+			Hint: "report it, with the shape below",
 		})
 	case p.found.number.found():
 		l.add(connector.FindingOK, "echo", "page_number comes back on page 0")
 	default:
-		l.add(connector.FindingWarning, "echo", "page_number does not come back; an ignored parameter shows by equal pages only")
+		l.add(connector.FindingWarning, "echo",
+			"page_number does not come back; an ignored parameter shows by equal pages only")
 	}
 }
 
@@ -182,15 +187,23 @@ func (l *lesson) items(p lessonPage) {
 		chats = appendNew(chats, chatKind(it.chat(p.body)))
 		senders = appendNew(senders, senderKind(stringAt(p.body, it.sentBy)))
 	}
-	l.add(either(unusable == 0), "id", "uuid in %d of %d items, id in %d, equal in %d; %d of the usual form, %d unusable", uuids, n, ids, equal, usual, unusable)
-	l.add(either(len(compact(p.ids)) == n-unusable), "repeats", "%d different ids among %d items of page 0", len(compact(p.ids)), n)
-	l.add(either(timeless == 0), "time", "created_at: %s; timestamp: %s; %d of %d items without a time that can be read", forms(created), forms(stamps), timeless, n)
+	l.add(either(unusable == 0), "id", "uuid in %d of %d items, id in %d, equal in %d; %d of the usual form, %d unusable",
+		uuids, n, ids, equal, usual, unusable)
+	l.add(either(len(compact(p.ids)) == n-unusable), "repeats", "%d different ids among %d items of page 0",
+		len(compact(p.ids)), n)
+	l.add(either(timeless == 0), "time", "created_at: %s; timestamp: %s; %d of %d items without a time that can be read",
+		forms(created), forms(stamps), timeless, n)
 	if both > 0 {
-		l.add(either(agree == both), "time zone", "created_at, read as UTC where it names no zone, and timestamp agree in %d of %d items", agree, both)
+		l.add(either(agree == both), "time zone",
+			"created_at, read as UTC where it names no zone, and timestamp agree in %d of %d items", agree, both)
 	}
-	l.add(either(disorder == 0), "order", "%d of %d items of page 0 are newer than the one above, %d of the same time", disorder, n, ties)
-	l.add(either(sessions == n), "chat", "session_key in %d of %d items; kinds of chats: %s", sessions, n, strings.Join(chats, ", "))
-	l.add(either(empty == 0), "content", "%d of %d items of page 0 are listed without their content; such a message is delivered as it is, and counted", empty, n)
+	l.add(either(disorder == 0), "order", "%d of %d items of page 0 are newer than the one above, %d of the same time",
+		disorder, n, ties)
+	l.add(either(sessions == n), "chat", "session_key in %d of %d items; kinds of chats: %s", sessions, n,
+		strings.Join(chats, ", "))
+	l.add(either(empty == 0), "content",
+		"%d of %d items of page 0 are listed without their content; such a message is delivered as it is, and counted", empty,
+		n)
 	l.add(connector.FindingOK, "sent_by", "%s", strings.Join(senders, ", "))
 }
 
@@ -224,7 +237,8 @@ func (l *lesson) seam(ctx context.Context, first lessonPage) error {
 		if last := first.found.items[len(first.ids)-1].time(first.body); len(p.ids) > 0 && !last.IsZero() {
 			newer = one(p.found.items[0].time(p.body).After(last))
 		}
-		l.add(either(repeated == leading && newer == 0), "page 1", "%d items; %d of them were on page 0 before, %d of these at its top; its first is newer than the last of page 0: %v",
+		l.add(either(repeated == leading && newer == 0), "page 1",
+			"%d items; %d of them were on page 0 before, %d of these at its top; its first is newer than the last of page 0: %v",
 			len(p.ids), repeated, leading, newer == 1)
 	}
 	return nil
@@ -239,7 +253,8 @@ func (l *lesson) again(ctx context.Context, first lessonPage) error {
 	}
 	kinds := "no validators"
 	if offered.offered() {
-		kinds = strings.Trim(strings.Repeat("ETag ", one(offered.etag != ""))+strings.Repeat("Last-Modified", one(offered.modified != "")), " ")
+		kinds = strings.Trim(strings.Repeat("ETag ", one(offered.etag != ""))+strings.Repeat("Last-Modified",
+			one(offered.modified != "")), " ")
 	}
 	switch {
 	case p.status == http.StatusNotModified:
@@ -251,7 +266,8 @@ func (l *lesson) again(ctx context.Context, first lessonPage) error {
 	case p.problem == "" && bytes.Equal(p.found.messages.of(p.body), first.found.messages.of(first.body)):
 		l.add(connector.FindingOK, "unchanged page", "%s; page 0 read again has the same messages in another envelope", kinds)
 	case slices.Equal(p.ids, first.ids):
-		l.add(connector.FindingWarning, "unchanged page", "%s; page 0 read again has the same ids but other bytes: no poll will be a cheap one", kinds)
+		l.add(connector.FindingWarning, "unchanged page",
+			"%s; page 0 read again has the same ids but other bytes: no poll will be a cheap one", kinds)
 	default:
 		l.add(connector.FindingOK, "unchanged page", "%s; the list moved meanwhile, so nothing can be said", kinds)
 	}

@@ -71,10 +71,13 @@ func TestLearn(t *testing.T) {
 		t.Errorf("%d calls", calls)
 	}
 	for thing, part := range map[string]string{
-		"rate limit": "80 requests a minute; 7 of 500000", "page": "holds 3 items", "echo": "comes back", "id": "uuid in 3 of 3 items, id in 0, equal in 0; 3 of the usual form",
-		"repeats": "3 different ids among 3", "time": `created_at: "9999-99-99T99:99:99"; timestamp: 9999999999.9; 0 of 3`, "time zone": "agree in 3 of 3", "order": "0 of 3",
-		"chat": "session_key in 3 of 3 items; kinds of chats: WW-…@c.us", "sent_by": "user", "page 1": "3 items; 0 of them", "unchanged page": "no validators; page 0 read again is the same",
-		"past the end": "200 with no items", "shape": "uuid: string(39)",
+		"rate limit": "80 requests a minute; 7 of 500000", "page": "holds 3 items", "echo": "comes back",
+		"id":      "uuid in 3 of 3 items, id in 0, equal in 0; 3 of the usual form",
+		"repeats": "3 different ids among 3", "time": `created_at: "9999-99-99T99:99:99"; timestamp: 9999999999.9; 0 of 3`,
+		"time zone": "agree in 3 of 3", "order": "0 of 3",
+		"chat": "session_key in 3 of 3 items; kinds of chats: WW-…@c.us", "sent_by": "user", "page 1": "3 items; 0 of them",
+		"unchanged page": "no validators; page 0 read again is the same",
+		"past the end":   "200 with no items", "shape": "uuid: string(39)",
 	} {
 		if f := finding(t, findings, thing); f.Level != connector.FindingOK || !strings.Contains(f.Text, part) {
 			t.Errorf("%s: %s %q, want %q", thing, f.Level, f.Text, part)
@@ -110,16 +113,36 @@ func TestLearn_WhatIsNotAsThought(t *testing.T) {
 	}{
 		{"no info", on("info", answerWith(503, "")), "rate limit", connector.FindingWarning, "cannot be read"},
 		{"no limit", on("info", answerWith(200, `{"usage":{}}`)), "rate limit", connector.FindingWarning, "names no limit"},
-		{"no echo", on("0", answerWith(200, `{"messages":[{"uuid":"a"}]}`)), "echo", connector.FindingWarning, "does not come back"},
-		{"wrong echo", on("0", answerWith(200, `{"page_number":1,"messages":[{"uuid":"a"}]}`)), "echo", connector.FindingRefused, "another page number"},
+		{
+			"no echo", on("0", answerWith(200, `{"messages":[{"uuid":"a"}]}`)), "echo", connector.FindingWarning,
+			"does not come back",
+		},
+		{
+			"wrong echo", on("0", answerWith(200, `{"page_number":1,"messages":[{"uuid":"a"}]}`)), "echo",
+			connector.FindingRefused, "another page number",
+		},
 		{"no page", on("0", answerWith(200, `{"data":[]}`)), "page", connector.FindingRefused, "no messages member"},
 		{"html", on("0", answerWith(200, `<html>`)), "shape", connector.FindingOK, "not JSON, 6 bytes"},
 		{"empty", on("0", answerWith(200, `{"messages":[]}`)), "items", connector.FindingWarning, "empty"},
 		{"no ids", on("0", answerWith(200, `{"messages":[{"key":"a"}]}`)), "id", connector.FindingWarning, "1 unusable"},
-		{"twice", on("0", answerWith(200, `{"messages":[{"uuid":"a"},{"uuid":"a"}]}`)), "repeats", connector.FindingWarning, "1 different"},
-		{"oldest first", on("0", answerWith(200, `{"messages":[{"uuid":"a","timestamp":1670454681},{"uuid":"b","timestamp":1670454682}]}`)), "order", connector.FindingWarning, "1 of 2"},
-		{"local time", on("0", answerWith(200, `{"messages":[{"uuid":"a","timestamp":1670454681,"created_at":"2022-12-07T19:11:21"}]}`)), "time zone", connector.FindingWarning, "0 of 1"},
-		{"no time", on("0", answerWith(200, `{"messages":[{"uuid":"a","date":"today"}]}`)), "time", connector.FindingWarning, "1 of 1"},
+		{
+			"twice", on("0", answerWith(200, `{"messages":[{"uuid":"a"},{"uuid":"a"}]}`)), "repeats", connector.FindingWarning,
+			"1 different",
+		},
+		{
+			"oldest first", on("0", answerWith(200,
+				`{"messages":[{"uuid":"a","timestamp":1670454681},{"uuid":"b","timestamp":1670454682}]}`)), "order",
+			connector.FindingWarning, "1 of 2",
+		},
+		{
+			"local time", on("0", answerWith(200,
+				`{"messages":[{"uuid":"a","timestamp":1670454681,"created_at":"2022-12-07T19:11:21"}]}`)), "time zone",
+			connector.FindingWarning, "0 of 1",
+		},
+		{
+			"no time", on("0", answerWith(200, `{"messages":[{"uuid":"a","date":"today"}]}`)), "time", connector.FindingWarning,
+			"1 of 1",
+		},
 		{"page 1 fails", on("1", answerWith(500, "")), "calls", connector.FindingWarning, "HTTP 500"},
 		{"page 1 is page 0", learnable(func(w http.ResponseWriter, page string) bool {
 			if page != "info" {
@@ -127,8 +150,15 @@ func TestLearn_WhatIsNotAsThought(t *testing.T) {
 			}
 			return page != "info"
 		}), "page 1", connector.FindingWarning, "ignored"},
-		{"page 1 repeats below its top", on("1", answerWith(200, `{"messages":[{"uuid":"new"},{"uuid":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651402"}]}`)), "page 1", connector.FindingWarning, "2 items; 1 of them were on page 0 before, 0 of these at its top"},
-		{"page 1 is newer", on("1", answerWith(200, `{"messages":[{"uuid":"new","timestamp":1770454681}]}`)), "page 1", connector.FindingWarning, "true"},
+		{
+			"page 1 repeats below its top", on("1",
+				answerWith(200, `{"messages":[{"uuid":"new"},{"uuid":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651402"}]}`)), "page 1",
+			connector.FindingWarning, "2 items; 1 of them were on page 0 before, 0 of these at its top",
+		},
+		{
+			"page 1 is newer", on("1", answerWith(200, `{"messages":[{"uuid":"new","timestamp":1770454681}]}`)), "page 1",
+			connector.FindingWarning, "true",
+		},
 		{"end is 404", on("1000000", answerWith(404, "")), "past the end", connector.FindingOK, "404"},
 		{"end is 400", on("1000000", answerWith(400, "")), "past the end", connector.FindingWarning, "400"},
 	} {
@@ -163,7 +193,8 @@ func TestLearn_Validators(t *testing.T) {
 }
 
 func TestLearn_Errors(t *testing.T) {
-	if _, err := serve(t, answerWith(401, "")).Learn(t.Context(), stream); err == nil || pageError(t, err).Fault != connector.FaultKey {
+	if _, err := serve(t, answerWith(401, "")).Learn(t.Context(), stream); err == nil ||
+		pageError(t, err).Fault != connector.FaultKey {
 		t.Errorf("wrong key: %v", err)
 	}
 	handler := learnable(func(w http.ResponseWriter, page string) bool {
@@ -172,7 +203,8 @@ func TestLearn_Errors(t *testing.T) {
 		}
 		return page == "0"
 	})
-	if _, err := serve(t, handler).Learn(t.Context(), stream); err == nil || pageError(t, err).Fault != connector.FaultNumber {
+	if _, err := serve(t, handler).Learn(t.Context(), stream); err == nil ||
+		pageError(t, err).Fault != connector.FaultNumber {
 		t.Errorf("wrong number: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

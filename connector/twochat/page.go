@@ -23,7 +23,9 @@ const maxItems = 10_000
 const plainRequestEvery = 10
 
 // Page reads one page of a stream, as connector.Pages says.
-func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
+	error,
+) {
 	path, err := pagePath(s, number)
 	if err != nil {
 		return connector.Page{}, err
@@ -81,7 +83,8 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 		page.Bytes = toRows(page.Messages, work.items, body, got.received)
 	}
 	if len(page.Messages) >= manyItems && allFaulty(page.Messages) {
-		return connector.Page{}, fault(connector.FaultInvalid, got.status, "no valid page: not one of its %d items can be used (the first: %s)",
+		return connector.Page{}, fault(connector.FaultInvalid, got.status,
+			"no valid page: not one of its %d items can be used (the first: %s)",
 			len(page.Messages), page.Messages[0].Fault)
 	}
 	return page, nil

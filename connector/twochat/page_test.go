@@ -44,7 +44,8 @@ func decode(c *Client, body []byte, number int) (messages []connector.Message, p
 // decodeSlowly is decode by encoding/json, as plain as can be.
 func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Message, ok bool) {
 	var page map[string]json.RawMessage
-	if json.Unmarshal(body, &page) != nil || page == nil || string(page["success"]) == "false" || string(page["error"]) == "true" {
+	if json.Unmarshal(body, &page) != nil || page == nil || string(page["success"]) == "false" ||
+		string(page["error"]) == "true" {
 		return nil, false
 	}
 	var elements []json.RawMessage
@@ -101,7 +102,9 @@ func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Mess
 				m.Time = at
 			}
 		}
-		if by := text("sent_by"); len(by) <= 64 && strings.IndexFunc(by, func(r rune) bool { return r <= ' ' || r > '~' }) < 0 {
+		if by := text("sent_by"); len(by) <= 64 && strings.IndexFunc(by, func(r rune) bool {
+			return r <= ' ' || r > '~'
+		}) < 0 {
 			m.SentBy = by
 		}
 		chat := "none"
@@ -142,7 +145,9 @@ const documented = `{"success":true,"page_number":0,"messages":[
  {"uuid":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485","timestamp":1670454681.0,"session_key":"WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432@c.us",
   "message":{"media":{"url":"https://2chat-user-data-dev.s3.amazonaws.com/ACC/accm/x.svg","type":"image","mime_type":"image/svg+xml"}},
   "remote_phone_number":"+5215512345432","channel_phone_number":"+595981048477","sent_by":"api"},
- {"id":"MSGcf20bbdb-0a8a-4eef-bca1-aa2ea22c5294","created_at":"2026-02-18T18:01:35","remote_phone_number":"+5215533334444","sent_by":"user",
+ {"id":"MSGcf20bbdb-0a8a-4eef-bca1-aa2ea22c5294","created_at":"2026-02-18T18:01:35",
+  "remote_phone_number":"+5215533334444",
+  "sent_by":"user",
   "message":{"text":"hölà \ud83d\ude00 \ud800 <b>","n":12345678901234567890.10e+2}, "unknown" : [ 1 ,2]}
 ]}`
 
@@ -153,17 +158,20 @@ func TestPage_BothItemShapes(t *testing.T) {
 		t.Fatalf("%d messages, problem %q", len(messages), problem)
 	}
 	first, second := messages[0], messages[1]
-	if first.UUID != "MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485" || !first.Time.Equal(time.Date(2022, 12, 7, 23, 11, 21, 0, time.UTC)) || first.SentBy != "api" {
+	if first.UUID != "MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485" ||
+		!first.Time.Equal(time.Date(2022, 12, 7, 23, 11, 21, 0, time.UTC)) || first.SentBy != "api" {
 		t.Errorf("first message: %+v", first)
 	}
-	if second.UUID != "MSGcf20bbdb-0a8a-4eef-bca1-aa2ea22c5294" || !second.Time.Equal(time.Date(2026, 2, 18, 18, 1, 35, 0, time.UTC)) || second.SentBy != "user" {
+	if second.UUID != "MSGcf20bbdb-0a8a-4eef-bca1-aa2ea22c5294" ||
+		!second.Time.Equal(time.Date(2026, 2, 18, 18, 1, 35, 0, time.UTC)) || second.SentBy != "user" {
 		t.Errorf("second message: %+v", second)
 	}
 	if first.Chat == second.Chat || len(first.Chat) != 26 {
 		t.Errorf("chats %q and %q", first.Chat, second.Chat)
 	}
 	for _, m := range messages {
-		if m.Fault != "" || !strings.Contains(documented, string(m.Data)) || cap(m.Data) != len(m.Data) || m.Key != connector.MessageKey(m.UUID) {
+		if m.Fault != "" || !strings.Contains(documented, string(m.Data)) || cap(m.Data) != len(m.Data) ||
+			m.Key != connector.MessageKey(m.UUID) {
 			t.Errorf("message %q: fault %q, data %q", m.UUID, m.Fault, m.Data)
 		}
 	}
@@ -193,7 +201,10 @@ func TestPage_Valid(t *testing.T) {
 		{"wrong echo", `{"page_number":0,"messages":[]}`, 1, "it shows another page number than the one asked for"},
 		{"echo is no number", `{"page_number":{},"messages":[]}`, 0, "it shows another page number than the one asked for"},
 		{"success false", `{"success":false,"messages":[]}`, 0, "it says that the request did not succeed"},
-		{"error shape", `{"success":false,"error":true,"error_message":"no credits left for +595981048477"}`, 0, "it says that the request did not succeed"},
+		{
+			"error shape", `{"success":false,"error":true,"error_message":"no credits left for +595981048477"}`, 0,
+			"it says that the request did not succeed",
+		},
 		{"error true", `{"error":true,"messages":[]}`, 0, "it says that the request did not succeed"},
 		{"detail shape", `{"detail":"Not authenticated"}`, 0, "it has no messages member"},
 		{"message shape", `{"message":"something"}`, 0, "it has no messages member"},
@@ -204,7 +215,10 @@ func TestPage_Valid(t *testing.T) {
 		{"messages object", `{"success":true,"messages":{"a":[]}}`, 0, "its messages member is no array"},
 		{"messages text", `{"success":true,"messages":"[]"}`, 0, "its messages member is no array"},
 		{"null, but no success", `{"success":false,"messages":null}`, 0, "it says that the request did not succeed"},
-		{"null of another page", `{"page_number":0,"messages":null}`, 1, "it shows another page number than the one asked for"},
+		{
+			"null of another page", `{"page_number":0,"messages":null}`, 1,
+			"it shows another page number than the one asked for",
+		},
 		{"success as text", `{"success":"true"}`, 0, "it has no messages member"},
 		{"empty object", `{}`, 0, "it has no messages member"},
 		{"bare array", `[]`, 0, "it is no JSON object"},
@@ -320,7 +334,8 @@ func TestPage_InvalidUTF8AtTheVeryEnd(t *testing.T) {
 
 func TestPage_SentBy(t *testing.T) {
 	for by, want := range map[string]string{
-		"user": "user", "api": "api", "agent": "agent", "system": "system", "": "", "a b": "", "ü": "", strings.Repeat("x", 64): strings.Repeat("x", 64), strings.Repeat("x", 65): "",
+		"user": "user", "api": "api", "agent": "agent", "system": "system", "": "", "a b": "", "ü": "",
+		strings.Repeat("x", 64): strings.Repeat("x", 64), strings.Repeat("x", 65): "",
 	} {
 		if got := sender([]byte(by)); got != want {
 			t.Errorf("sender(%q) = %q, want %q", by, got, want)
@@ -370,15 +385,19 @@ func TestPage_RandomPages(t *testing.T) {
 	pick := func(list ...string) string { return list[random.IntN(len(list))] }
 	for range 3000 {
 		var body strings.Builder
-		body.WriteString(pick(`{"success":true,`, `{ `, `{"x":{"messages":[]},`) + pick(``, `"page_number":0,`, `"page_number":1,`) + `"messages":[`)
+		body.WriteString(pick(`{"success":true,`, `{ `, `{"x":{"messages":[]},`) + pick(``, `"page_number":0,`,
+			`"page_number":1,`) + `"messages":[`)
 		for i := range random.IntN(5) {
 			if i > 0 {
 				body.WriteString(pick(",", " , "))
 			}
 			body.WriteString(pick("{", " {") + pick(`"uuid":"a"`, `"uuid":null,"id":"b"`, `"id":7`, `"u\u0075id":"x"`))
-			body.WriteString(pick("", `,"created_at":"2026-02-18T18:01:35"`, `,"timestamp":1670454681.5`, `,"timestamp":"x","created_at":0`))
-			body.WriteString(pick("", `,"session_key":"s"`, `,"session_key":"\u00e9"`, `,"session_key":[]`) + pick("", `,"remote_phone_number":"+1"`))
-			body.WriteString(pick("", `,"message":{"text":"`+pick("plain", "ünï", "\xff", `\ud800`, `\"`, "\n")+`"}`) + pick("", `,"sent_by":"user"`) + pick("}", "} ", ""))
+			body.WriteString(pick("", `,"created_at":"2026-02-18T18:01:35"`, `,"timestamp":1670454681.5`,
+				`,"timestamp":"x","created_at":0`))
+			body.WriteString(pick("", `,"session_key":"s"`, `,"session_key":"\u00e9"`, `,"session_key":[]`) + pick("",
+				`,"remote_phone_number":"+1"`))
+			body.WriteString(pick("", `,"message":{"text":"`+pick("plain", "ünï", "\xff", `\ud800`, `\"`, "\n")+`"}`) + pick("",
+				`,"sent_by":"user"`) + pick("}", "} ", ""))
 		}
 		body.WriteString(pick("]}", "] }\n", "]", `],"error":false}`, `],"success":false}`))
 		messages, problem := decode(c, []byte(body.String()), 0)

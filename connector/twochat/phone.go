@@ -116,7 +116,8 @@ func ownToken(owns []own, digits []byte) string {
 			continue
 		}
 		dialled := len(digits) > len(whole) && len(digits) <= len(whole)+4 && string(digits[len(digits)-len(whole):]) == whole
-		short := len(national) >= fewestDigits && len(national) < len(whole) && whole[len(whole)-len(national):] == string(national)
+		short := len(national) >= fewestDigits && len(national) < len(whole) &&
+			whole[len(whole)-len(national):] == string(national)
 		if dialled || short {
 			return owns[i].token
 		}
@@ -149,7 +150,8 @@ func readID(text []byte, i int) (waID, bool) {
 		}
 	}
 	id := waID{user: text[i:j], device: j}
-	for parts := 0; parts < 2 && j < len(text)-1 && (text[j] == ':' || text[j] == '.' || text[j] == '_') && isDigit(text[j+1]); parts++ {
+	for parts := 0; parts < 2 && j < len(text)-1 && (text[j] == ':' || text[j] == '.' || text[j] == '_') &&
+		isDigit(text[j+1]); parts++ {
 		for j++; j < len(text) && isDigit(text[j]); j++ {
 		}
 	}
@@ -164,7 +166,8 @@ func readID(text []byte, i int) (waID, bool) {
 		return waID{}, false
 	}
 	from := j
-	for j < len(text) && (isLetter(text[j]) || isDigit(text[j]) || text[j] == '-' || text[j] == '.' && j+1 < len(text) && isLetter(text[j+1])) {
+	for j < len(text) && (isLetter(text[j]) || isDigit(text[j]) || text[j] == '-' || text[j] == '.' && j+1 < len(text) &&
+		isLetter(text[j+1])) {
 		j++
 	}
 	id.domain, id.end = text[from:j], j
@@ -174,7 +177,8 @@ func readID(text []byte, i int) (waID, bool) {
 // ofWhatsApp says whether the domain is one of WhatsApp's own: then any digits before it are an id.
 func (id waID) ofWhatsApp() bool {
 	switch string(id.domain) {
-	case "c.us", "s.whatsapp.net", "g.us", "lid", "hosted", "hosted.lid", "bot", "msgr", "broadcast", "newsletter", "call", "interop", "status":
+	case "c.us", "s.whatsapp.net", "g.us", "lid", "hosted", "hosted.lid", "bot", "msgr", "broadcast", "newsletter", "call",
+		"interop", "status":
 		return true
 	}
 	return false

@@ -85,10 +85,12 @@ func (p Privacy) Validate() error {
 		}
 	case IdentifiersPseudonymous:
 		if len(p.Secret) < minSecret {
-			problems = append(problems, fmt.Errorf("privacy: pseudonymous identifiers need a key of at least %d bytes", minSecret))
+			problems = append(problems, fmt.Errorf("privacy: pseudonymous identifiers need a key of at least %d bytes",
+				minSecret))
 		}
 	default:
-		problems = append(problems, fmt.Errorf("privacy: identifiers %q: expected hashed, clear or pseudonymous", p.Identifiers))
+		problems = append(problems, fmt.Errorf("privacy: identifiers %q: expected hashed, clear or pseudonymous",
+			p.Identifiers))
 	}
 	for _, name := range p.Drop {
 		if name != DropText && name != DropMedia && name != DropQuoted && name != DropNames {

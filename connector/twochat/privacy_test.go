@@ -26,7 +26,8 @@ func TestPrivacy_ChatTokens(t *testing.T) {
 	long := strings.Repeat("@", 43) // encoded, 129 characters
 	hashed := mustRedact(t, Privacy{})
 	sum := sha256.Sum256([]byte(stream.SourceKey + "\n" + chat))
-	if got, want := hashed.chat(stream.SourceKey, []byte(chat)), connector.HashToken([16]byte(sum[:16])); got != want || len(got) != 26 {
+	if got, want := hashed.chat(stream.SourceKey, []byte(chat)), connector.HashToken([16]byte(sum[:16])); got != want ||
+		len(got) != 26 {
 		t.Errorf("hashed: %q, want %q", got, want)
 	}
 	if hashed.chat("another list", []byte(chat)) == hashed.chat(stream.SourceKey, []byte(chat)) {
@@ -42,7 +43,8 @@ func TestPrivacy_ChatTokens(t *testing.T) {
 	pseudonymous := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	got := pseudonymous.chat(stream.SourceKey, []byte(chat))
 	other := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: bytes.Repeat([]byte("x"), 16)})
-	if len(got) != 26 || got == hashed.chat(stream.SourceKey, []byte(chat)) || got == other.chat(stream.SourceKey, []byte(chat)) {
+	if len(got) != 26 || got == hashed.chat(stream.SourceKey, []byte(chat)) ||
+		got == other.chat(stream.SourceKey, []byte(chat)) {
 		t.Errorf("pseudonymous: %q", got)
 	}
 	number := pseudonymous.pseudonym([]byte("+5215512345432"))
@@ -64,10 +66,19 @@ func TestPrivacy_TokensForEver(t *testing.T) {
 		token, name string
 	}{
 		{Privacy{}, "xtlwvnot7r7yq3472fa2u7ez5a", "hashed"},
-		{Privacy{Identifiers: IdentifiersClear}, "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432=40c=2Eus", "clear"},
-		{Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret}, "qyfg3drgwyxjb7fcnt6r2p6ik4", "pseudonymous:df60f3eb59e2"},
+		{
+			Privacy{Identifiers: IdentifiersClear},
+			"WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432=40c=2Eus",
+			"clear",
+		},
+		{
+			Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret},
+			"qyfg3drgwyxjb7fcnt6r2p6ik4",
+			"pseudonymous:df60f3eb59e2",
+		},
 	} {
-		if token := mustRedact(t, test.privacy).chat("0123456789abcdef0123456789abcdef", []byte(chat)); token != test.token || test.privacy.Name() != test.name {
+		if token := mustRedact(t, test.privacy).chat("0123456789abcdef0123456789abcdef", []byte(chat)); token != test.token ||
+			test.privacy.Name() != test.name {
 			t.Errorf("%s: token %q", test.privacy.Name(), token)
 		}
 	}
@@ -100,7 +111,10 @@ func TestPrivacy_Validate(t *testing.T) {
 			t.Errorf("accepted: %+v", p)
 		}
 	}
-	if err := (Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret, Drop: []string{DropText, DropMedia, DropQuoted}}).Validate(); err != nil {
+	if err := (Privacy{
+		Identifiers: IdentifiersPseudonymous, Secret: secret,
+		Drop: []string{DropText, DropMedia, DropQuoted},
+	}).Validate(); err != nil {
 		t.Error(err)
 	}
 }
@@ -116,7 +130,10 @@ func TestRewrite_Drop(t *testing.T) {
 		{"text media", `{"message":{"text":1,"media":2,"a":3,"text":4,"media":5,"b":6}}`, `{"message":{"a":3,"b":6}}`},
 		{"text", `{"message":{"te\u0078t":"x","type":"\u0061"}}`, `{"message":{"type":"\u0061"}}`},
 		{"text", `{"message":{"never":"seen","a":["x",1,"y"],"b":["x"]}}`, `{"message":{"a":[1],"b":[]}}`},
-		{"text", `{"message":{"quoted_msg":{"message":{"text":"x","n":1e5}}}}`, `{"message":{"quoted_msg":{"message":{"n":1e5}}}}`},
+		{
+			"text", `{"message":{"quoted_msg":{"message":{"text":"x","n":1e5}}}}`,
+			`{"message":{"quoted_msg":{"message":{"n":1e5}}}}`,
+		},
 		{"text", `{"message":[{"text":"x"},{"text":"y"}]}`, `{"message":[{},{}]}`},
 		{"quoted", `{"message":{"text":"x","quoted_msg":{"a":[1,{}]}}}`, `{"message":{"text":"x"}}`},
 		{"text", `{"a":1,"message":"x","quoted_msg":{"message":"y"}}`, `{"a":1,"quoted_msg":{}}`},
@@ -132,7 +149,10 @@ func TestRewrite_Drop(t *testing.T) {
 
 func TestRewrite_NothingToDoLeavesTheBytes(t *testing.T) {
 	item := []byte(`{"uuid":"MSG1", "message" : {"n":1.50}, "sent_by":"user", "x":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485", "timestamp":1670454681.0 }`)
-	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret, Drop: []string{DropText, DropMedia, DropQuoted, DropNames}})
+	r := mustRedact(t, Privacy{
+		Identifiers: IdentifiersPseudonymous, Secret: secret,
+		Drop: []string{DropText, DropMedia, DropQuoted, DropNames},
+	})
 	if got := r.rewrite(item); &got[0] != &item[0] {
 		t.Errorf("it was copied: %s", got)
 	}
@@ -143,20 +163,32 @@ func TestRewrite_Pseudonyms(t *testing.T) {
 	p := func(identifier string) string { return `"` + r.pseudonym([]byte(identifier)) + `"` }
 	part := func(identifier string) string { return r.pseudonym([]byte(identifier)) }
 	for _, test := range []struct{ item, want string }{
-		{`{"uuid":"a","session_key":"WW-1-52155@c.us","sent_by":"user"}`, `{"uuid":"a","session_key":` + p("WW-1-52155@c.us") + `,"sent_by":"user"}`},
-		{`{"remote_phone_number":"+5215512345432", "channel_phone_number":null,"to_number":""}`, `{"remote_phone_number":` + p("5215512345432") + `, "channel_phone_number":null,"to_number":""}`},
+		{`{"uuid":"a","session_key":"WW-1-52155@c.us","sent_by":"user"}`, `{"uuid":"a","session_key":` +
+			p("WW-1-52155@c.us") + `,"sent_by":"user"}`},
+		{`{"remote_phone_number":"+5215512345432", "channel_phone_number":null,"to_number":""}`, `{"remote_phone_number":` +
+			p("5215512345432") + `, "channel_phone_number":null,"to_number":""}`},
 		{`{"remote_phone_number":5215512345432}`, `{"remote_phone_number":` + p("5215512345432") + `}`},
-		{`{"participant":{"phone_number":"+52155","pushname":"Johny","n":1,"long":5215512345432}}`, `{"participant":{"phone_number":` + p("52155") + `,"pushname":` + p("Johny") + `,"n":1,"long":` + p("5215512345432") + `}}`},
+		{
+			`{"participant":{"phone_number":"+52155","pushname":"Johny","n":1,"long":5215512345432}}`,
+			`{"participant":{"phone_number":` + p("52155") + `,"pushname":` + p("Johny") + `,"n":1,"long":` +
+				p("5215512345432") + `}}`,
+		},
 		{`{"participant":"+52155"}`, `{"participant":` + p("52155") + `}`},
-		{`{"contact":{"first_name":"J\u00f6rg","last_updated":1670454681,"uuid":"CON1","tags":["vip",true]}}`, `{"contact":{"first_name":` + p("Jörg") + `,"last_updated":1670454681,"uuid":` + p("CON1") + `,"tags":[` + p("vip") + `,true]}}`},
+		{
+			`{"contact":{"first_name":"J\u00f6rg","last_updated":1670454681,"uuid":"CON1","tags":["vip",true]}}`,
+			`{"contact":{"first_name":` + p("Jörg") + `,"last_updated":1670454681,"uuid":` + p("CON1") + `,"tags":[` + p("vip") +
+				`,true]}}`,
+		},
 		{
 			`{"message":{"quoted_msg":{"uuid":"q","session_key":"s","participant":{"pushname":"J"},"message":{"text":"hello 123456@c.us"}}}}`,
-			`{"message":{"quoted_msg":{"uuid":"q","session_key":` + p("s") + `,"participant":{"pushname":` + p("J") + `},"message":{"text":"hello ` + part("123456") + `@c.us"}}}}`,
+			`{"message":{"quoted_msg":{"uuid":"q","session_key":` + p("s") + `,"participant":{"pushname":` + p("J") +
+				`},"message":{"text":"hello ` + part("123456") + `@c.us"}}}}`,
 		},
 		{`{"message":{"text":"+5215512345432"}}`, `{"message":{"text":` + p("5215512345432") + `}}`},
 		{
 			`{"x":["true_5215512345432@c.us_3A8AE","120-363@g.us","12:7@lid","me@lidl.com","@c.us"]}`,
-			`{"x":["true_` + part("5215512345432@c.us") + `@c.us_3A8AE","` + part("120-363@g.us") + `@g.us","` + part("12@lid") + `:7@lid","me` + `@lidl.com","@c.us"]}`,
+			`{"x":["true_` + part("5215512345432@c.us") + `@c.us_3A8AE","` + part("120-363@g.us") + `@g.us","` + part("12@lid") +
+				`:7@lid","me` + `@lidl.com","@c.us"]}`,
 		},
 		{`{"x":"\u00312345@c.us"}`, `{"x":"` + part("12345@c.us") + `@c.us"}`},
 		{`{"x":"\u12345@c.us <&>"}`, `{"x":"` + "\u1234" + part("5@c.us") + `@c.us <&>"}`},
@@ -187,7 +219,9 @@ func TestRewrite_OfAPage(t *testing.T) {
 			t.Errorf("no JSON: %s", m.Data)
 		}
 	}
-	if !bytes.Contains(messages[1].Data, []byte(`{"text":"hölà \ud83d\ude00 \ud800 <b>","n":"`+c.privacy.pseudonym([]byte("1234567890123456789010"))+`"}, "unknown" : [ 1 ,2]}`)) {
+	if !bytes.Contains(messages[1].Data,
+		[]byte(`{"text":"hölà \ud83d\ude00 \ud800 <b>","n":"`+c.privacy.pseudonym([]byte("1234567890123456789010"))+
+			`"}, "unknown" : [ 1 ,2]}`)) {
 		t.Errorf("more than the identifiers was changed: %s", messages[1].Data)
 	}
 	if !bytes.Contains(messages[0].Data, []byte(`"session_key":"`+messages[0].Chat+`"`)) {
@@ -211,7 +245,8 @@ func TestRewrite_Quotes(t *testing.T) {
 func FuzzRewrite(f *testing.F) {
 	for _, seed := range []string{
 		`{"message":{"text":"x","media":{"url":"u"},"quoted_msg":{"message":{"text":"y"}}},"session_key":"a@c.us"}`,
-		`{"participant":{"phone_number":5215512345432,"x":["1@lid",null]},"x":"\u12345@c.us"}`, `{"text":1,"media":2 , "text":3}`, `{}`, `{"a":{"text":""}}`,
+		`{"participant":{"phone_number":5215512345432,"x":["1@lid",null]},"x":"\u12345@c.us"}`,
+		`{"text":1,"media":2 , "text":3}`, `{}`, `{"a":{"text":""}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -269,7 +304,10 @@ func holds(value any, names ...string) bool {
 
 // A source key under pseudonyms is made with their key; what other modes made of the same list is known again.
 func TestPrivacy_Keyed(t *testing.T) {
-	plain := connector.Stream{Name: "shop", Number: "+15550100100", SourceKey: connector.SourceKey("https://api.p.2chat.io", "+15550100100", "")}
+	plain := connector.Stream{
+		Name: "shop", Number: "+15550100100",
+		SourceKey: connector.SourceKey("https://api.p.2chat.io", "+15550100100", ""),
+	}
 	for _, mode := range []Identifiers{"", IdentifiersHashed, IdentifiersClear} {
 		if got := (Privacy{Identifiers: mode}).Keyed(plain); got != plain {
 			t.Errorf("%q: %+v", mode, got)
@@ -277,10 +315,12 @@ func TestPrivacy_Keyed(t *testing.T) {
 	}
 	keyed := (Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret}).Keyed(plain)
 	other := (Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret[1:]}).Keyed(plain)
-	if len(keyed.SourceKey) != 32 || keyed.SourceKey == plain.SourceKey || keyed.SourceKey == other.SourceKey || keyed.FormerKey != plain.SourceKey {
+	if len(keyed.SourceKey) != 32 || keyed.SourceKey == plain.SourceKey || keyed.SourceKey == other.SourceKey ||
+		keyed.FormerKey != plain.SourceKey {
 		t.Errorf("%+v, with another key %+v", keyed, other)
 	}
-	if !keyed.Is(keyed.SourceKey) || !keyed.Is(plain.SourceKey) || keyed.Is(other.SourceKey) || keyed.Is("") || plain.Is("") {
+	if !keyed.Is(keyed.SourceKey) || !keyed.Is(plain.SourceKey) || keyed.Is(other.SourceKey) || keyed.Is("") ||
+		plain.Is("") {
 		t.Error("a list is known by the wrong keys")
 	}
 	// For ever: checkpoints of this version have it.
@@ -299,7 +339,11 @@ func TestPrivacy_Attributes(t *testing.T) {
 		{"uuid":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485","remote_phone_number":"+15550106666","sent_by":"15550106666"},
 		{"uuid":"true_15550106666@c.us_3A8AE0BEDA97E2F9","remote_phone_number":"+15550106666","sent_by":"system"},
 		{"uuid":"15550106666-7","session_key":"15550106666@c.us"}, {"uuid":"1234567890123"}, {"text":"15550106666"}]}`)
-	for _, privacy := range []Privacy{{}, {Drop: []string{DropMedia}}, {Identifiers: IdentifiersPseudonymous, Secret: secret}} {
+	for _, privacy := range []Privacy{
+		{},
+		{Drop: []string{DropMedia}},
+		{Identifiers: IdentifiersPseudonymous, Secret: secret},
+	} {
 		messages, problem := decode(plainClient(t, privacy), page, 0)
 		if problem != "" || len(messages) != 5 {
 			t.Fatal(problem)
@@ -319,7 +363,8 @@ func TestPrivacy_Attributes(t *testing.T) {
 				t.Errorf("message %d: key %x of %s", i, m.Key, m.UUID)
 			}
 		}
-		if messages[0].UUID != "MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485" || messages[1].SentBy != "system" || messages[4].Fault != faultNoID {
+		if messages[0].UUID != "MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485" || messages[1].SentBy != "system" ||
+			messages[4].Fault != faultNoID {
 			t.Errorf("%s: %+v", privacy.Name(), messages)
 		}
 		if raw := messages[1].UUID == "true_15550106666@c.us_3A8AE0BEDA97E2F9"; raw == pseudonymous {

@@ -99,7 +99,8 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	switch {
 	case errors.Is(err, errTooLarge):
 		s.body = nil
-		large := fault(connector.FaultInvalid, got.status, "the answer is larger than %s, the most that is read (poll.max_page_bytes)", inBytes(c.maxBody))
+		large := fault(connector.FaultInvalid, got.status,
+			"the answer is larger than %s, the most that is read (poll.max_page_bytes)", inBytes(c.maxBody))
 		large.Hint = "raise poll.max_page_bytes, and the memory that the process may take; `twochat-connector explain` says how much"
 		return answer{}, large
 	case err != nil && ctx.Err() == nil && errors.Is(err, io.ErrUnexpectedEOF):
@@ -108,7 +109,8 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 		return answer{}, c.requestError(ctx, request, err)
 	}
 	got.body, got.received = s.body, c.now()
-	got.whole = response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || response.Uncompressed || response.ProtoMajor > 1
+	got.whole = response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || response.Uncompressed ||
+		response.ProtoMajor > 1
 	return got, nil
 }
 

@@ -223,7 +223,10 @@ func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
 	default:
 		return []byte{}, true
 	}
-	below := rewriter{rules: w.rules, json: scanner{data: bare}, owns: w.owns, tokens: w.tokens, roles: w.roles, nesting: w.nesting + 1, tell: w.tell}
+	below := rewriter{
+		rules: w.rules, json: scanner{data: bare}, owns: w.owns, tokens: w.tokens, roles: w.roles,
+		nesting: w.nesting + 1, tell: w.tell,
+	}
 	below.value(0, at)
 	w.unknown += below.unknown
 	if below.out == nil {

@@ -50,45 +50,68 @@ func roleOf(name []byte) role {
 // exactRole knows the names that the API is documented or was seen to use, and those of WhatsApp's clients.
 func exactRole(name []byte) role {
 	switch string(name) {
-	case "uuid", "id", "messageid", "messageuuid", "wamsgid", "whatsappmessageid", "channeluuid", "wawebuuid", "groupuuid", "sessionuuid",
-		"quoteduuid", "stanzaid", "keyid", "sentby", "type", "mimetype", "mime", "event", "eventname", "success", "status", "state",
-		"connectionstatus", "channeltype", "ack", "wamsgack", "direction", "currency", "subtotal", "total", "price", "quantity", "count",
-		"size", "filesize", "filelength", "duration", "seconds", "width", "height", "pagecount", "kind", "platform", "provider",
-		"language", "locale", "version", "isgroup", "fromme", "isfromapi", "isfromagent", "isfromchatter", "isfromflowrun", "sent":
+	case "uuid", "id", "messageid", "messageuuid", "wamsgid", "whatsappmessageid", "channeluuid", "wawebuuid", "groupuuid",
+		"sessionuuid",
+		"quoteduuid", "stanzaid", "keyid", "sentby", "type", "mimetype", "mime", "event", "eventname", "success", "status",
+		"state",
+		"connectionstatus", "channeltype", "ack", "wamsgack", "direction", "currency", "subtotal", "total", "price",
+		"quantity", "count",
+		"size", "filesize", "filelength", "duration", "seconds", "width", "height", "pagecount", "kind", "platform",
+		"provider",
+		"language", "locale", "version", "isgroup", "fromme", "isfromapi", "isfromagent", "isfromchatter", "isfromflowrun",
+		"sent":
 		return rolePlain
-	case "createdat", "timestamp", "lastupdated", "updatedat", "wacreatedat", "messagetimestamp", "sentat", "receivedat", "deliveredat",
+	case "createdat", "timestamp", "lastupdated", "updatedat", "wacreatedat", "messagetimestamp", "sentat", "receivedat",
+		"deliveredat",
 		"readat", "editedat", "deletedat", "expiresat", "connectedat", "date", "datetime", "time", "t":
 		return roleTime
-	case "sessionkey", "remotephonenumber", "channelphonenumber", "tonumber", "fromnumber", "phonenumber", "phonenumbers", "phone", "phones",
-		"remoteid", "toremoteid", "2chatlink", "waid", "jid", "remotejid", "remotejidalt", "participantpn", "participantlid", "senderpn", "senderlid",
-		"lid", "msisdn", "mobile", "tel", "telephone", "mentioned", "mentions", "mentionedjid", "mentionedids", "chatid", "number", "numbers":
+	case "sessionkey", "remotephonenumber", "channelphonenumber", "tonumber", "fromnumber", "phonenumber", "phonenumbers",
+		"phone", "phones",
+		"remoteid", "toremoteid", "2chatlink", "waid", "jid", "remotejid", "remotejidalt", "participantpn", "participantlid",
+		"senderpn", "senderlid",
+		"lid", "msisdn", "mobile", "tel", "telephone", "mentioned", "mentions", "mentionedjid", "mentionedids", "chatid",
+		"number", "numbers":
 		return roleIdentifier
-	case "pushname", "notify", "nick", "alias", "fullname", "surname", "middle", "givenname", "familyname", "honorific", "birthday", "birthdate",
-		"email", "emails", "mail", "address", "street", "city", "zip", "postcode", "postalcode", "org", "organization", "organisation", "company",
+	case "pushname", "notify", "nick", "alias", "fullname", "surname", "middle", "givenname", "familyname", "honorific",
+		"birthday", "birthdate",
+		"email", "emails", "mail", "address", "street", "city", "zip", "postcode", "postalcode", "org", "organization",
+		"organisation", "company",
 		"jobtitle", "website":
 		return roleName
-	case "participant", "participants", "contact", "author", "sender", "channel", "group", "owner", "user", "users", "customer", "client", "member",
+	case "participant", "participants", "contact", "author", "sender", "channel", "group", "owner", "user", "users",
+		"customer", "client", "member",
 		"members", "admin", "admins", "agent", "profile", "recipient", "recipients", "from", "to", "person", "people", "by":
 		return rolePerson
 	case "vcard", "vcards", "contactcard", "contactcards", "contacts", "contactmessage", "contactsarraymessage", "card":
 		return roleCard
-	case "text", "caption", "body", "title", "subtitle", "footer", "header", "description", "transcription", "transcript", "content", "conversation",
-		"subject", "comment", "note", "notes", "summary", "question", "options", "answer", "answers", "reaction", "emoji", "about", "bio", "matchedtext",
-		"canonicalurl", "hydratedcontenttext", "selecteddisplaytext", "selectedbuttonid", "listresponse", "listreply", "buttonsresponse",
+	case "text", "caption", "body", "title", "subtitle", "footer", "header", "description", "transcription", "transcript",
+		"content", "conversation",
+		"subject", "comment", "note", "notes", "summary", "question", "options", "answer", "answers", "reaction", "emoji",
+		"about", "bio", "matchedtext",
+		"canonicalurl", "hydratedcontenttext", "selecteddisplaytext", "selectedbuttonid", "listresponse", "listreply",
+		"buttonsresponse",
 		"buttonresponse", "buttonsreply", "buttonreply", "templatebuttonreply", "words":
 		return roleText
-	case "order", "orders", "product", "products", "catalog", "cart", "items", "location", "locations", "livelocation", "pin", "poll", "polls", "pollcreation", "latitude",
-		"longitude", "lat", "lng", "lon", "degreeslatitude", "degreeslongitude", "place", "venue", "invoice", "payment", "list", "buttons", "template",
+	case "order", "orders", "product", "products", "catalog", "cart", "items", "location", "locations", "livelocation",
+		"pin", "poll", "polls", "pollcreation", "latitude",
+		"longitude", "lat", "lng", "lon", "degreeslatitude", "degreeslongitude", "place", "venue", "invoice", "payment",
+		"list", "buttons", "template",
 		"interactive":
 		return roleThing
-	case "media", "medias", "mediaurl", "mediakey", "directpath", "thumbnail", "thumbnails", "thumbnailurl", "thumb", "jpegthumbnail", "image", "images",
-		"imageurl", "video", "videos", "videourl", "audio", "audiourl", "voice", "ptt", "sticker", "stickers", "document", "documents", "documenturl",
-		"file", "files", "fileurl", "filehash", "filesha256", "fileencsha256", "waveform", "attachment", "attachments", "profilepicurl", "profilepic",
-		"profilepicture", "picture", "avatar", "photo", "photos", "icon", "base64", "blob", "gif", "imagemessage", "videomessage", "audiomessage",
+	case "media", "medias", "mediaurl", "mediakey", "directpath", "thumbnail", "thumbnails", "thumbnailurl", "thumb",
+		"jpegthumbnail", "image", "images",
+		"imageurl", "video", "videos", "videourl", "audio", "audiourl", "voice", "ptt", "sticker", "stickers", "document",
+		"documents", "documenturl",
+		"file", "files", "fileurl", "filehash", "filesha256", "fileencsha256", "waveform", "attachment", "attachments",
+		"profilepicurl", "profilepic",
+		"profilepicture", "picture", "avatar", "photo", "photos", "icon", "base64", "blob", "gif", "imagemessage",
+		"videomessage", "audiomessage",
 		"documentmessage", "stickermessage", "preview", "previewurl":
 		return roleMedia
-	case "quotedmsg", "quotedmessage", "quoted", "contextinfo", "replyto", "inreplyto", "repliedto", "repliedmessage", "replymessage", "reply",
-		"referredmessage", "parentmessage", "originalmessage", "forwardedmessage", "quotedmessageid", "quotedtext", "quotedbody":
+	case "quotedmsg", "quotedmessage", "quoted", "contextinfo", "replyto", "inreplyto", "repliedto", "repliedmessage",
+		"replymessage", "reply",
+		"referredmessage", "parentmessage", "originalmessage", "forwardedmessage", "quotedmessageid", "quotedtext",
+		"quotedbody":
 		return roleQuoted
 	case "message", "msg", "extendedtextmessage", "ephemeralmessage", "viewoncemessage":
 		return roleMessage
@@ -107,7 +130,8 @@ func likelyRole(name []byte) role {
 		return roleQuoted
 	case has("vcard"):
 		return roleCard
-	case has("thumbnail"), has("mediaurl"), has("base64"), has("avatar"), has("picture"), has("photo"), ends("picurl"), ends("imageurl"):
+	case has("thumbnail"), has("mediaurl"), has("base64"), has("avatar"), has("picture"), has("photo"), ends("picurl"),
+		ends("imageurl"):
 		return roleMedia
 	case has("caption"), has("transcript"), ends("text"), ends("body"), ends("title"):
 		return roleText

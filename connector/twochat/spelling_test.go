@@ -41,27 +41,44 @@ func spellings(n string) map[string]string {
 		escapes += fmt.Sprintf(`\u%04x`, c)
 	}
 	all := map[string]string{
-		"bare": n, "plus": "+" + n, "zeros": "00" + n, "tel": "tel:+" + n, "tel zeros": "tel:00" + n, "sms": "sms:" + n, "waid": "waid=" + n,
-		"wa.me": "https://wa.me/" + n, "wa.me plus": "https://wa.me/+" + n + "?text=hi", "send": "https://api.whatsapp.com/send?phone=" + n,
-		"send percent": "https://api.whatsapp.com/send?phone=%2B" + n + "&text=hi", "send twice": "x?phone=%252B" + n, "percent": percent, "intl": "whatsapp://send/?phone=" + n,
-		"brackets": "+" + n[:1] + " (" + n[1:4] + ") " + n[4:7] + "-" + n[7:], "query": "phone=" + n[:1] + "+" + n[1:4] + "+" + n[4:7] + "+" + n[7:],
-		"percent blanks": strings.ReplaceAll(spread("%20"), "+", "%2B"), "fullwidth": other('０'), "arabic": other('٠'), "persian": other('۰'), "devanagari": other('०'),
-		"mathematical": other('𝟎'), "entities": entities, "nbsp entity": spread("&nbsp;"), "escapes": escapes, "keycaps": strings.Join(strings.Split(n, ""), "\ufe0f\u20e3") + "\ufe0f\u20e3",
-		"spaced": strings.Join(strings.Split(n, ""), " "), "zero width inside": strings.Join(strings.Split(n, ""), "\u200b"), "marks around": "\u202a+" + n + "\u202c",
-		"superscript": superscript(n), "letters around": "N" + n + "X", "underscores": "true_" + n + "_3A8AE", "in words": "call me at " + n + " please", "in quotes": `"` + n + `"`,
-		"base64": base64.StdEncoding.EncodeToString([]byte("tel:+" + n)), "with an end": n + ".", "mention": "hi @" + n + "!", "slash": "/" + n + "/", "hash": "#" + n, "equals": "a=" + n + "&b=2",
-		"JSON": `{"a":["` + n + `"],"b":` + n + `,"` + n + `":1}`, "JSON in JSON": `{"a":"{\"b\":\"` + n + `\"}"}`, "vCard": "BEGIN:VCARD\nVERSION:3.0\nFN:Zoe Person\nTEL;type=CELL;waid=" + n + ":+" + n + "\nEND:VCARD",
-		"half a vCard": "TEL;waid=" + n + ":" + spread(" "), "mail": n + "@example.com", "device": n + ":7@s.whatsapp.net", "agent and device": n + ".0:7@s.whatsapp.net",
-		"session": "WW-WPN0f66efd7-fbe0-4e15-9b2a-f6125fbfdfcc-" + n + "@c.us", "group": n + "-1400000000@g.us", "escaped id": n + "%40c.us", "message id": "false_" + n + "@c.us_3EB0A1B2C3D4E5F6A7B8",
+		"bare": n, "plus": "+" + n, "zeros": "00" + n, "tel": "tel:+" + n, "tel zeros": "tel:00" + n, "sms": "sms:" + n,
+		"waid":  "waid=" + n,
+		"wa.me": "https://wa.me/" + n, "wa.me plus": "https://wa.me/+" + n + "?text=hi",
+		"send":         "https://api.whatsapp.com/send?phone=" + n,
+		"send percent": "https://api.whatsapp.com/send?phone=%2B" + n + "&text=hi", "send twice": "x?phone=%252B" + n,
+		"percent": percent, "intl": "whatsapp://send/?phone=" + n,
+		"brackets": "+" + n[:1] + " (" + n[1:4] + ") " + n[4:7] + "-" + n[7:], "query": "phone=" + n[:1] + "+" + n[1:4] +
+			"+" + n[4:7] + "+" + n[7:],
+		"percent blanks": strings.ReplaceAll(spread("%20"), "+", "%2B"), "fullwidth": other('０'), "arabic": other('٠'),
+		"persian": other('۰'), "devanagari": other('०'),
+		"mathematical": other('𝟎'), "entities": entities, "nbsp entity": spread("&nbsp;"), "escapes": escapes,
+		"keycaps": strings.Join(strings.Split(n, ""), "\ufe0f\u20e3") + "\ufe0f\u20e3",
+		"spaced":  strings.Join(strings.Split(n, ""), " "), "zero width inside": strings.Join(strings.Split(n, ""), "\u200b"),
+		"marks around": "\u202a+" + n + "\u202c",
+		"superscript":  superscript(n), "letters around": "N" + n + "X", "underscores": "true_" + n + "_3A8AE",
+		"in words": "call me at " + n + " please", "in quotes": `"` + n + `"`,
+		"base64": base64.StdEncoding.EncodeToString([]byte("tel:+" + n)), "with an end": n + ".", "mention": "hi @" + n + "!",
+		"slash": "/" + n + "/", "hash": "#" + n, "equals": "a=" + n + "&b=2",
+		"JSON": `{"a":["` + n + `"],"b":` + n + `,"` + n + `":1}`, "JSON in JSON": `{"a":"{\"b\":\"` + n + `\"}"}`,
+		"vCard":        "BEGIN:VCARD\nVERSION:3.0\nFN:Zoe Person\nTEL;type=CELL;waid=" + n + ":+" + n + "\nEND:VCARD",
+		"half a vCard": "TEL;waid=" + n + ":" + spread(" "), "mail": n + "@example.com", "device": n + ":7@s.whatsapp.net",
+		"agent and device": n + ".0:7@s.whatsapp.net",
+		"session":          "WW-WPN0f66efd7-fbe0-4e15-9b2a-f6125fbfdfcc-" + n + "@c.us", "group": n + "-1400000000@g.us",
+		"escaped id": n + "%40c.us", "message id": "false_" + n + "@c.us_3EB0A1B2C3D4E5F6A7B8",
 	}
 	for name, between := range map[string]string{
-		"blanks": " ", "dashes": "-", "points": ".", "slashes": "/", "nbsp": "\u00a0", "thin": "\u2009", "narrow": "\u202f", "zero width": "\u200b", "joiner": "\u2060", "en dash": "–", "em dash": "—",
-		"hyphen": "‐", "non-breaking hyphen": "‑", "minus": "−", "soft hyphen": "\u00ad", "bom": "\ufeff", "ideographic": "\u3000", "dots": "·", "colons": ":", "stars": "*", "commas": ",", "tabs": "\t",
+		"blanks": " ", "dashes": "-", "points": ".", "slashes": "/", "nbsp": "\u00a0", "thin": "\u2009", "narrow": "\u202f",
+		"zero width": "\u200b", "joiner": "\u2060", "en dash": "–", "em dash": "—",
+		"hyphen": "‐", "non-breaking hyphen": "‑", "minus": "−", "soft hyphen": "\u00ad", "bom": "\ufeff",
+		"ideographic": "\u3000", "dots": "·", "colons": ":", "stars": "*", "commas": ",", "tabs": "\t",
 		"dash and blanks": " - ", "under": "_",
 	} {
 		all["with "+name] = spread(between)
 	}
-	for _, domain := range []string{"c.us", "s.whatsapp.net", "hosted", "bot", "msgr", "lid", "hosted.lid", "broadcast", "newsletter", "call", "g.us", "unknown.example", "x"} {
+	for _, domain := range []string{
+		"c.us", "s.whatsapp.net", "hosted", "bot", "msgr", "lid", "hosted.lid", "broadcast",
+		"newsletter", "call", "g.us", "unknown.example", "x",
+	} {
 		all["at "+domain] = n + "@" + domain
 	}
 	return all
@@ -84,11 +101,20 @@ func places() map[string]func(quoted string) string {
 		return func(quoted string) string { return strings.ReplaceAll(words, "§", quoted) }
 	}
 	all := map[string]func(string) string{
-		"message": in(`{"message":§}`), "text": in(`{"message":{"text":§}}`), "caption": in(`{"message":{"media":{"caption":§}}}`), "unknown": in(`{"never":§}`), "session": in(`{"session_key":§}`),
-		"remote": in(`{"remote_phone_number":§}`), "name": in(`{"notify_name":§}`), "time": in(`{"created_at":§,"timestamp":§}`), "type": in(`{"type":§,"sent_by":§,"mime_type":§}`), "id": in(`{"x":{"uuid":§,"id":§}}`),
-		"url": in(`{"message":{"media":{"url":§}}}`), "participant": in(`{"participant":§}`), "contact": in(`{"contact":{"about":§,"x":[§]}}`), "quoted": in(`{"message":{"quoted_msg":{"message":{"text":§},"participant":§}}}`),
-		"array": in(`{"mentioned":[§,[§]],"x":[1,§]}`), "product": in(`{"message":{"order":{"products":[{"name":§,"id":§,"price":§}]}}}`), "location": in(`{"location":{"name":§,"address":§,"url":§}}`),
-		"vcard": in(`{"vcard":§,"message":{"contact_card":{"displayName":§,"vcard":§}}}`), "key": in(`{"seen":{§:1},"x":{"y":{§:{"z":null}}}}`), "link": in(`{"_2chat_link":§}`),
+		"message": in(`{"message":§}`), "text": in(`{"message":{"text":§}}`),
+		"caption": in(`{"message":{"media":{"caption":§}}}`), "unknown": in(`{"never":§}`),
+		"session": in(`{"session_key":§}`),
+		"remote":  in(`{"remote_phone_number":§}`), "name": in(`{"notify_name":§}`),
+		"time": in(`{"created_at":§,"timestamp":§}`), "type": in(`{"type":§,"sent_by":§,"mime_type":§}`),
+		"id":  in(`{"x":{"uuid":§,"id":§}}`),
+		"url": in(`{"message":{"media":{"url":§}}}`), "participant": in(`{"participant":§}`),
+		"contact":  in(`{"contact":{"about":§,"x":[§]}}`),
+		"quoted":   in(`{"message":{"quoted_msg":{"message":{"text":§},"participant":§}}}`),
+		"array":    in(`{"mentioned":[§,[§]],"x":[1,§]}`),
+		"product":  in(`{"message":{"order":{"products":[{"name":§,"id":§,"price":§}]}}}`),
+		"location": in(`{"location":{"name":§,"address":§,"url":§}}`),
+		"vcard":    in(`{"vcard":§,"message":{"contact_card":{"displayName":§,"vcard":§}}}`),
+		"key":      in(`{"seen":{§:1},"x":{"y":{§:{"z":null}}}}`), "link": in(`{"_2chat_link":§}`),
 		"event": in(`{"event":§,"channel":{"x":§},"to_number":§}`), "escaped": func(quoted string) string {
 			out := `{"x":"`
 			for _, r := range text(quoted) {
@@ -167,7 +193,10 @@ func TestRewrite_EverySpellingInEveryPlace(t *testing.T) {
 		for spelling, said := range spellings(number) {
 			q := quoted(said)
 			for place, at := range places() {
-				for _, own := range []string{"", `"remote_phone_number":"+` + victim + `",`, `"session_key":"WW-WPN0f66efd7-fbe0-4e15-9b2a-f6125fbfdfcc-` + victim + `@c.us",`} {
+				for _, own := range []string{
+					"", `"remote_phone_number":"+` + victim + `",`,
+					`"session_key":"WW-WPN0f66efd7-fbe0-4e15-9b2a-f6125fbfdfcc-` + victim + `@c.us",`,
+				} {
 					if number == stranger && own != "" {
 						continue
 					}
@@ -177,7 +206,8 @@ func TestRewrite_EverySpellingInEveryPlace(t *testing.T) {
 					}
 					got := r.rewrite([]byte(item))
 					left := strip(t, got)
-					if strings.Contains(left, number) || strings.Contains(left, number[1:]) || strings.Contains(left, number[3:]) || strings.Contains(string(got), "Zoe") ||
+					if strings.Contains(left, number) || strings.Contains(left, number[1:]) || strings.Contains(left, number[3:]) ||
+						strings.Contains(string(got), "Zoe") ||
 						strings.Contains(string(got), base64.StdEncoding.EncodeToString([]byte("tel:+"+number))) {
 						t.Errorf("%s in %s: %s\nbecame %s", spelling, place, item, got)
 					}
@@ -194,14 +224,16 @@ func TestRewrite_OneTokenForANumber(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	token := r.pseudonym([]byte(victim))
 	opaque := map[string]bool{ // where the whole string becomes one token, of which the number is a part
-		"base64": true, "vCard": true, "half a vCard": true, "at lid": true, "at hosted.lid": true, "at broadcast": true, "at newsletter": true, "at call": true, "at g.us": true, "group": true, "commas": true,
+		"base64": true, "vCard": true, "half a vCard": true, "at lid": true, "at hosted.lid": true, "at broadcast": true,
+		"at newsletter": true, "at call": true, "at g.us": true, "group": true, "commas": true,
 	}
 	for spelling, said := range spellings(victim) {
 		if opaque[spelling] {
 			continue
 		}
 		for _, item := range []string{
-			`{"remote_phone_number":"+` + victim + `","x":` + string(quoted(said)) + `}`, `{"message":{"text":` + string(quoted(said)) + `},"session_key":"` + victim + `@c.us"}`, `{"x":` + string(quoted(said)) + `}`,
+			`{"remote_phone_number":"+` + victim + `","x":` + string(quoted(said)) + `}`, `{"message":{"text":` +
+				string(quoted(said)) + `},"session_key":"` + victim + `@c.us"}`, `{"x":` + string(quoted(said)) + `}`,
 		} {
 			got := string(r.rewrite([]byte(item)))
 			want := 1
@@ -221,7 +253,10 @@ func TestRewrite_OneTokenForANumber(t *testing.T) {
 		}
 	}
 	// JSON numbers, however they are written.
-	for _, number := range []string{victim, victim + ".0", "1.5550106666e10", "1.5550106666E+10", "155501066660e-1", "-" + victim} {
+	for _, number := range []string{
+		victim, victim + ".0", "1.5550106666e10", "1.5550106666E+10", "155501066660e-1",
+		"-" + victim,
+	} {
 		for _, name := range []string{"x", "num", "timestamp", "created_at", "size", "id", "price"} {
 			if got := string(r.rewrite([]byte(`{"` + name + `":` + number + `}`))); got != `{"`+name+`":"`+token+`"}` {
 				t.Errorf("%s: %s became %s", name, number, got)
@@ -236,10 +271,12 @@ func TestRewrite_OneTokenForANumber(t *testing.T) {
 		}
 	}
 	// The numbers of the list itself are known without standing in the item.
-	if got := string(r.rewrite([]byte(`{"x":"call 5550106666 or 55501"}`), "+"+victim, "+5555501")); strings.Contains(got, "5550106666") || !strings.Contains(got, token) {
+	if got := string(r.rewrite([]byte(`{"x":"call 5550106666 or 55501"}`), "+"+victim, "+5555501")); strings.Contains(got,
+		"5550106666") || !strings.Contains(got, token) {
 		t.Errorf("a number of the list's: %s", got)
 	}
-	if got := string(r.rewrite([]byte(`{"x":"15550106666, 4915730918273 and +15550106666 +4915730918273"}`))); strings.Count(got, token) != 2 ||
+	if got := string(r.rewrite([]byte(
+		`{"x":"15550106666, 4915730918273 and +15550106666 +4915730918273"}`))); strings.Count(got, token) != 2 ||
 		strings.Count(got, r.pseudonym([]byte(stranger))) != 2 {
 		t.Errorf("two numbers side by side: %s", got)
 	}
@@ -269,14 +306,20 @@ func TestRewrite_Names(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	drop := mustRedact(t, Privacy{Drop: []string{DropNames}})
 	for _, name := range []string{
-		"name", "first_name", "last_name", "firstName", "friendly_name", "pushname", "pushName", "push_name", "notify", "notify_name", "notifyName", "verified_name", "verifiedName", "verified_biz_name", "displayName",
-		"formattedName", "short_name", "nickname", "fullname", "full_name", "wa_group_name", "contact_name", "sender_name", "senderName", "customerName", "surname", "username", "NAME", "profileName", "author", "participant",
+		"name", "first_name", "last_name", "firstName", "friendly_name", "pushname", "pushName", "push_name", "notify",
+		"notify_name", "notifyName", "verified_name", "verifiedName", "verified_biz_name", "displayName",
+		"formattedName", "short_name", "nickname", "fullname", "full_name", "wa_group_name", "contact_name", "sender_name",
+		"senderName", "customerName", "surname", "username", "NAME", "profileName", "author", "participant",
 		"sender", "contact", "email", "address", "vcard", "from", "file_name",
 	} {
 		for depth := range 6 {
-			for _, form := range []string{`{"%s":"Zoe Person"}`, `{"%s":["Zoe Person"]}`, `{"%s":{"x":"Zoe Person"}}`, `{"x":"{\"%s\":\"Zoe Person\"}"}`} {
+			for _, form := range []string{
+				`{"%s":"Zoe Person"}`, `{"%s":["Zoe Person"]}`, `{"%s":{"x":"Zoe Person"}}`,
+				`{"x":"{\"%s\":\"Zoe Person\"}"}`,
+			} {
 				item := strings.Repeat(`{"b":`, depth) + fmt.Sprintf(form, name) + strings.Repeat(`}`, depth)
-				if got := string(r.rewrite([]byte(item))); strings.Contains(got, "Zoe") || !strings.Contains(got, r.pseudonym([]byte("Zoe Person"))) {
+				if got := string(r.rewrite([]byte(item))); strings.Contains(got, "Zoe") ||
+					!strings.Contains(got, r.pseudonym([]byte("Zoe Person"))) {
 					t.Errorf("%s became %s", item, got)
 				}
 				if got := string(drop.rewrite([]byte(item))); strings.Contains(got, "Zoe") {
@@ -286,11 +329,16 @@ func TestRewrite_Names(t *testing.T) {
 		}
 	}
 	for _, card := range []string{
-		"BEGIN:VCARD\r\nVERSION:3.0\r\nN:;Zoe Person;;;\r\nFN:Zoe Person\r\nEND:VCARD", "begin:vcard\nFN:Zoe Person", "VERSION:3.0\nFN:Zoe Person\nTEL:1", "FN;CHARSET=UTF-8:Zoe Person",
+		"BEGIN:VCARD\r\nVERSION:3.0\r\nN:;Zoe Person;;;\r\nFN:Zoe Person\r\nEND:VCARD", "begin:vcard\nFN:Zoe Person",
+		"VERSION:3.0\nFN:Zoe Person\nTEL:1", "FN;CHARSET=UTF-8:Zoe Person",
 		"data:text/vcard,BEGIN:VCARD FN:Zoe Person",
 	} {
-		item := []byte(`{"never":` + string(quoted(card)) + `,"x":[` + string(quoted(card)) + `],"message":{"text":` + string(quoted(card)) + `}}`)
-		for mode, r := range map[string]*redactor{"pseudonymous": r, "names": drop, "text": mustRedact(t, Privacy{Drop: []string{DropText}})} {
+		item := []byte(`{"never":` + string(quoted(card)) + `,"x":[` + string(quoted(card)) + `],"message":{"text":` +
+			string(quoted(card)) + `}}`)
+		for mode, r := range map[string]*redactor{
+			"pseudonymous": r, "names": drop,
+			"text": mustRedact(t, Privacy{Drop: []string{DropText}}),
+		} {
 			if got := string(r.rewrite(item)); strings.Contains(got, "Zoe") {
 				t.Errorf("%s: a card became %s", mode, got)
 			}
@@ -308,15 +356,21 @@ func TestRewrite_DropsWhereverItStands(t *testing.T) {
 	}
 	for drop, names := range map[string][]string{
 		DropText: {
-			"text", "caption", "body", "title", "subtitle", "footer", "description", "transcription", "transcript", "content", "conversation", "subject", "comment", "note", "order", "products", "location", "liveLocation",
-			"poll", "question", "options", "reaction", "emoji", "matchedText", "Caption", "TEXT", "audio_transcript", "message_body", "never_seen", "x", "hint", "status_text", "vcard", "message",
+			"text", "caption", "body", "title", "subtitle", "footer", "description", "transcription", "transcript", "content",
+			"conversation", "subject", "comment", "note", "order", "products", "location", "liveLocation",
+			"poll", "question", "options", "reaction", "emoji", "matchedText", "Caption", "TEXT", "audio_transcript",
+			"message_body", "never_seen", "x", "hint", "status_text", "vcard", "message",
 		},
 		DropMedia: {
-			"media", "thumbnail", "thumbnail_url", "jpegThumbnail", "image", "video", "audio", "sticker", "document", "file", "profile_pic_url", "avatar", "picture", "photo", "attachment", "attachments", "mediaKey", "directPath",
+			"media", "thumbnail", "thumbnail_url", "jpegThumbnail", "image", "video", "audio", "sticker", "document", "file",
+			"profile_pic_url", "avatar", "picture", "photo", "attachment", "attachments", "mediaKey", "directPath",
 			"waveform", "media_url", "mediaUrl", "base64",
 		},
-		DropQuoted: {"quoted_msg", "quoted_message", "quoted", "quotedMsg", "quotedMessage", "contextInfo", "reply_to", "in_reply_to", "quoted_text", "quotedStanza", "repliedMessage"},
-		DropNames:  {"name", "pushname", "first_name", "notify_name", "displayName", "nickname", "vcard"},
+		DropQuoted: {
+			"quoted_msg", "quoted_message", "quoted", "quotedMsg", "quotedMessage", "contextInfo", "reply_to",
+			"in_reply_to", "quoted_text", "quotedStanza", "repliedMessage",
+		},
+		DropNames: {"name", "pushname", "first_name", "notify_name", "displayName", "nickname", "vcard"},
 	} {
 		r := mustRedact(t, Privacy{Drop: []string{drop}})
 		for _, name := range names {
@@ -337,15 +391,27 @@ func TestRewrite_DropsWhereverItStands(t *testing.T) {
 	}
 	for drop, items := range map[string][]string{
 		DropMedia: {
-			`{"x":"` + file + `"}`, `{"x":["` + file + `"]}`, `{"x":"` + blob + `"}`, `{"x":"data:image/png;base64,CANARY"}`, `{"message":{"text":"see ` + file + ` there"}}`, `{"message":"` + file + `"}`,
-			`{"link":"http://files.invalid/CANARY.PDF"}`, `{"x":"{\"y\":\"` + file + `\"}"}`, `{"x":"/9j/4AAQSkZJRgABAQAAAQABAACANARY"}`,
+			`{"x":"` + file + `"}`, `{"x":["` + file + `"]}`, `{"x":"` + blob + `"}`, `{"x":"data:image/png;base64,CANARY"}`,
+			`{"message":{"text":"see ` + file + ` there"}}`, `{"message":"` + file + `"}`,
+			`{"link":"http://files.invalid/CANARY.PDF"}`, `{"x":"{\"y\":\"` + file + `\"}"}`,
+			`{"x":"/9j/4AAQSkZJRgABAQAAAQABAACANARY"}`,
 		},
-		DropText:   {`{"x":{"latitude":1,"longitude":2,"y":"CANARY"}}`, `{"message":"CANARY"}`, `{"message":["CANARY"]}`, `{"x":"4111 1111 CANARY"}`, `{"status":"CANARY says more than one word"}`},
-		DropQuoted: {`{"x":{"uuid":"a","message":{"text":"CANARY"}}}`, `{"x":[{"session_key":"s","text":"CANARY"}]}`, `{"message":{"x":{"id":"a","body":"CANARY"}}}`, `{"x":"{\"uuid\":\"a\",\"message\":{\"text\":\"CANARY\"}}"}`},
-		DropNames:  {`{"contact":{"about":"CANARY Person","phone_number":"+15550106666"}}`, `{"participant":"CANARY Person"}`, `{"author":{"x":["CANARY Person"]}}`},
+		DropText: {
+			`{"x":{"latitude":1,"longitude":2,"y":"CANARY"}}`, `{"message":"CANARY"}`, `{"message":["CANARY"]}`,
+			`{"x":"4111 1111 CANARY"}`, `{"status":"CANARY says more than one word"}`,
+		},
+		DropQuoted: {
+			`{"x":{"uuid":"a","message":{"text":"CANARY"}}}`, `{"x":[{"session_key":"s","text":"CANARY"}]}`,
+			`{"message":{"x":{"id":"a","body":"CANARY"}}}`, `{"x":"{\"uuid\":\"a\",\"message\":{\"text\":\"CANARY\"}}"}`,
+		},
+		DropNames: {
+			`{"contact":{"about":"CANARY Person","phone_number":"+15550106666"}}`, `{"participant":"CANARY Person"}`,
+			`{"author":{"x":["CANARY Person"]}}`,
+		},
 	} {
 		for _, item := range items {
-			if got := string(mustRedact(t, Privacy{Drop: []string{drop}}).rewrite([]byte(item))); strings.Contains(got, "CANARY") || !json.Valid([]byte(got)) {
+			if got := string(mustRedact(t, Privacy{Drop: []string{drop}}).rewrite([]byte(item))); strings.Contains(got,
+				"CANARY") || !json.Valid([]byte(got)) {
 				t.Errorf("without %s, %s is %s", drop, item, got)
 			}
 		}
@@ -368,7 +434,8 @@ func TestRewrite_DropsWhereverItStands(t *testing.T) {
 func TestRewrite_CountsWhatWasNeverSeen(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	var told []string
-	r.rewriteWith(nil, []byte(`{"uuid":"a","never":1,"message":{"text":"x","seen":{"before":"y"}},"z":"{\"inner\":1}"}`), func(name []byte) { told = append(told, string(name)) })
+	r.rewriteWith(nil, []byte(`{"uuid":"a","never":1,"message":{"text":"x","seen":{"before":"y"}},"z":"{\"inner\":1}"}`),
+		func(name []byte) { told = append(told, string(name)) })
 	if got := strings.Join(told, " "); got != "never seen before z inner" || r.unknown.Load() != 5 {
 		t.Errorf("told of %s, counted %d", got, r.unknown.Load())
 	}

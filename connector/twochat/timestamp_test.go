@@ -102,7 +102,10 @@ func TestParseTime_AsTheStandardLibrary(t *testing.T) {
 }
 
 func FuzzParseTime(f *testing.F) {
-	for _, seed := range []string{`1670454681.0`, `"2022-10-31 22:05:44"`, `"2025-08-15T07:56:11.5+02:00"`, `1e9`, `"`, `""`, `"\u0031"`} {
+	for _, seed := range []string{
+		`1670454681.0`, `"2022-10-31 22:05:44"`, `"2025-08-15T07:56:11.5+02:00"`, `1e9`, `"`,
+		`""`, `"\u0031"`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

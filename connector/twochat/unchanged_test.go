@@ -25,7 +25,8 @@ func (l *listServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	asked := r.Header.Get("If-None-Match")
-	if l.honest && (asked != "" && asked == l.etag || asked == "" && l.modified != "" && r.Header.Get("If-Modified-Since") == l.modified) {
+	if l.honest && (asked != "" && asked == l.etag || asked == "" && l.modified != "" &&
+		r.Header.Get("If-Modified-Since") == l.modified) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -57,7 +58,8 @@ func TestUnchanged_SameBody(t *testing.T) {
 	if !again.Unchanged || again.Messages != nil || again.Fingerprint != first.Fingerprint || again.Received.IsZero() {
 		t.Errorf("again: %+v", again)
 	}
-	if page := read(t, c, 0, "another"); page.Unchanged || len(page.Messages) != 2 || page.Fingerprint != first.Fingerprint {
+	if page := read(t, c, 0, "another"); page.Unchanged || len(page.Messages) != 2 ||
+		page.Fingerprint != first.Fingerprint {
 		t.Errorf("with another one held: %+v", page)
 	}
 	if page := read(t, c, 0, ""); page.Unchanged || len(page.Messages) != 2 {
@@ -75,7 +77,8 @@ func TestUnchanged_SameBody(t *testing.T) {
 	}
 	// The same messages on another page have the same fingerprint, but are told to the caller.
 	l.body = strings.Replace(l.body, `"page_number":0,`, "", 1)
-	if page := read(t, c, 1, changed.Fingerprint); page.Unchanged || len(page.Messages) != 2 || page.Fingerprint != changed.Fingerprint {
+	if page := read(t, c, 1, changed.Fingerprint); page.Unchanged || len(page.Messages) != 2 ||
+		page.Fingerprint != changed.Fingerprint {
 		t.Errorf("page 1: %+v", page)
 	}
 	for _, request := range l.requests {
@@ -145,7 +148,8 @@ func TestUnchanged_ManyStreamsAtOnce(t *testing.T) {
 }
 
 func TestUnchanged_Validators(t *testing.T) {
-	const modified, later, soon = "Sat, 31 Jan 2026 11:00:00 GMT", "Sat, 31 Jan 2026 12:00:00 GMT", "Sat, 31 Jan 2026 11:00:01 GMT"
+	const modified, later, soon = "Sat, 31 Jan 2026 11:00:00 GMT", "Sat, 31 Jan 2026 12:00:00 GMT",
+		"Sat, 31 Jan 2026 11:00:01 GMT"
 	for _, test := range []struct {
 		name        string
 		server      listServer

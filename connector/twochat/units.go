@@ -62,8 +62,10 @@ func unitOf(r rune, end int) unit {
 	switch {
 	case r == '+' || r == '＋' || r == '﹢' || r == '⁺' || r == '₊':
 		return unit{kind: unitPlus, end: end}
-	case r == '.' || r == '(' || r == ')' || r == '/' || r == '_' || r == ',' || r == ':' || r == '*' || r == '~' || r == '|' || r == '\\' ||
-		r == '[' || r == ']' || r == '\'' || r == '·' || r == '•' || r == '‧' || r == '∙' || r == '․' || r == '。' || r == '（' || r == '）',
+	case r == '.' || r == '(' || r == ')' || r == '/' || r == '_' || r == ',' || r == ':' || r == '*' || r == '~' ||
+		r == '|' || r == '\\' ||
+		r == '[' || r == ']' || r == '\'' || r == '·' || r == '•' || r == '‧' || r == '∙' || r == '․' || r == '。' ||
+		r == '（' || r == '）',
 		unicode.IsSpace(r), unicode.In(r, unicode.Zs, unicode.Pd), r == '−':
 		return unit{kind: unitSeparator, end: end}
 	case unicode.In(r, unicode.Cf, unicode.Mn, unicode.Me), r == 'ㅤ', r == 'ᅠ':

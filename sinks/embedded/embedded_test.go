@@ -126,7 +126,8 @@ func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
 			return out
 		},
 		Forget: func(t *testing.T, stream string) {
-			if err := reader(t, sink).PurgeStream(sink.Stream(), &natsgo.StreamPurgeRequest{Subject: "whatsapp-checkpoint." + connector.SubjectToken(stream)}); err != nil {
+			if err := reader(t, sink).PurgeStream(sink.Stream(), &natsgo.StreamPurgeRequest{Subject: "whatsapp-checkpoint." +
+				connector.SubjectToken(stream)}); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -78,7 +78,8 @@ func (w *world) drive() error {
 				if err != nil {
 					continue
 				}
-				if n := len(state.Seen); uint64(n) != state.Checkpoint.Sequence || n > 0 && state.Seen[n-1].Sequence != state.Checkpoint.Sequence {
+				if n := len(state.Seen); uint64(n) != state.Checkpoint.Sequence || n > 0 &&
+					state.Seen[n-1].Sequence != state.Checkpoint.Sequence {
 					return fmt.Errorf("%d seen, the sequence is %d", n, state.Checkpoint.Sequence)
 				}
 				if _, err := connector.ParseCheckpoint(must(state.Checkpoint.AppendJSON(nil, ""))); err != nil {
@@ -295,7 +296,8 @@ func TestSink_FullDiskIsNotNow(t *testing.T) {
 			return n, nil
 		}
 		for range 3 {
-			if err := log.Commit(t.Context(), events, nil, next); !errors.Is(err, connector.ErrNotNow) || !errors.Is(err, syscall.ENOSPC) {
+			if err := log.Commit(t.Context(), events, nil, next); !errors.Is(err, connector.ErrNotNow) ||
+				!errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("no room for %s: %v, want ErrNotNow and the cause", filepath.Base(full), err)
 			}
 		}
@@ -323,7 +325,8 @@ func TestSink_AfterAnUnclearCommitOnlyAcquireHelps(t *testing.T) {
 	}
 	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 3)
 	next := sinktest.Next(state.Checkpoint, events, nil, 0)
-	w.disk.fault = func(op, path string, n int) (int, error) { // all is written, the sync fails, and so does taking it back
+	// all is written, the sync fails, and so does taking it back
+	w.disk.fault = func(op, path string, n int) (int, error) {
 		if path == w.config.Path && (op == opSync || op == opTruncate) {
 			return 0, syscall.EIO
 		}
@@ -361,7 +364,8 @@ func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
 			sink := open(w.config, w.disk, quiet)
 			_, err := sink.Log(sinktest.Claim(streams[0], "one")).Acquire(t.Context())
 			var refusal *connector.Refusal
-			if !errors.As(err, &refusal) || refusal.Thing != "folder "+filepath.Dir(w.config.Path) || !strings.Contains(refusal.Hint, "right to write") {
+			if !errors.As(err, &refusal) || refusal.Thing != "folder "+filepath.Dir(w.config.Path) ||
+				!strings.Contains(refusal.Hint, "right to write") {
 				t.Errorf("%v at %s: got %v, want a refusal that names the folder and what to do", cause, failing, err)
 			}
 			w.disk.fault = nil

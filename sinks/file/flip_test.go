@@ -109,7 +109,8 @@ func interrupted(t *testing.T) Config {
 	}
 	events := sinktest.Events(sinktest.Stream(streams[0]), 5, 2)
 	rejects := []connector.Reject{sinktest.Reject(sinktest.Stream(streams[0]), 1)}
-	if err := log.Commit(t.Context(), events, rejects, sinktest.Next(state.Checkpoint, events, rejects, 4)); !errors.Is(err, errCrash) {
+	if err := log.Commit(t.Context(), events, rejects, sinktest.Next(state.Checkpoint, events, rejects, 4)); !errors.Is(
+		err, errCrash) {
 		t.Fatalf("got %v, want the crash", err)
 	}
 	return c
@@ -134,12 +135,14 @@ func acquired(t *testing.T, c Config, words ...string) (standing map[string]uint
 		// What is there in the file and what is known of it have to be one and the same.
 		events := sinktest.Events(sinktest.Stream(name), 1, int(state.Checkpoint.Sequence))
 		for i := range events {
-			if i >= len(state.Seen) || state.Seen[i].Key != events[i].Key || state.Seen[i].Sequence != events[i].Sequence || state.Seen[i].Late != events[i].Late {
+			if i >= len(state.Seen) || state.Seen[i].Key != events[i].Key || state.Seen[i].Sequence != events[i].Sequence ||
+				state.Seen[i].Late != events[i].Late {
 				t.Fatalf("%s: what is known of event %d is wrong", name, i+1)
 			}
 		}
 		tail := state.Checkpoint.Tail
-		if len(state.Seen) != len(events) || len(tail) != len(events) || len(events) > 0 && tail[len(tail)-1] != events[len(events)-1].Key {
+		if len(state.Seen) != len(events) || len(tail) != len(events) || len(events) > 0 &&
+			tail[len(tail)-1] != events[len(events)-1].Key {
 			t.Fatalf("%s: %d seen, %d in the tail, the sequence is %d", name, len(state.Seen), len(tail), len(events))
 		}
 		standing[name] = state.Checkpoint.Sequence
@@ -187,7 +190,8 @@ func TestSink_NoBitThatTurnsIsBelieved(t *testing.T) {
 					kinds[path+" refused"]++
 				case maps.Equal(got, want):
 					kinds[path+" as it was"]++
-				case strings.HasSuffix(path, ".jsonl") && got[streams[0]] < want[streams[0]] && got[streams[0]] >= 4 && got[streams[1]] == want[streams[1]]:
+				case strings.HasSuffix(path, ".jsonl") && got[streams[0]] < want[streams[0]] && got[streams[0]] >= 4 &&
+					got[streams[1]] == want[streams[1]]:
 					kinds[path+" cut, to be delivered again"]++
 				default:
 					t.Fatalf("%s: stands at %v, want %v", label, got, want)

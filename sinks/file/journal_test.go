@@ -29,7 +29,8 @@ func writtenFile(t *testing.T) Config {
 	events := sinktest.Events(sinktest.Stream(stream), 1, 6)
 	first := sinktest.Next(state.Checkpoint, events[:3], nil, 3)
 	second := sinktest.Next(first, events[3:], nil, 6)
-	if err := errors.Join(log.Commit(t.Context(), events[:3], nil, first), log.Commit(t.Context(), events[3:], nil, second), log.Close(), sink.Close()); err != nil {
+	if err := errors.Join(log.Commit(t.Context(), events[:3], nil, first), log.Commit(t.Context(), events[3:], nil,
+		second), log.Close(), sink.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -67,11 +68,19 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "gone", 6},
-		"emptied":           {edit(func([]byte) []byte { return nil }), "0 bytes", 6},
-		"shorter by a line": {edit(func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }), "bytes, and had", 6},
-		"exchanged":         {edit(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("big"), []byte("BIG")) }), "changed", 6},
-		"foreign line":      {edit(func(b []byte) []byte { return append(b, "hello\n"...) }), "no event of this connector", 0},
-		"a gap":             {edit(func(b []byte) []byte { return append(b, strings.Replace(lastLine(b), `000006"`, `000009"`, 1)...) }), "event 9", 9},
+		"emptied": {edit(func([]byte) []byte { return nil }), "0 bytes", 6},
+		"shorter by a line": {
+			edit(func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }),
+			"bytes, and had", 6,
+		},
+		"exchanged": {
+			edit(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("big"), []byte("BIG")) }), "changed",
+			6,
+		},
+		"foreign line": {edit(func(b []byte) []byte { return append(b, "hello\n"...) }), "no event of this connector", 0},
+		"a gap": {edit(func(b []byte) []byte {
+			return append(b, strings.Replace(lastLine(b), `000006"`, `000009"`, 1)...)
+		}), "event 9", 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := writtenFile(t)
@@ -98,7 +107,10 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 func lastLine(b []byte) string { return string(b[bytes.LastIndexByte(b[:len(b)-1], '\n')+1:]) }
 
 func TestSink_NeverCutsOrJoinsAFileOfSomeoneElse(t *testing.T) {
-	for _, text := range []string{"my notes, without an end of line", "a line\n", `{"specversion":"1.0","id":"x"}` + "\n", `{"a":1}`} {
+	for _, text := range []string{
+		"my notes, without an end of line", "a line\n", `{"specversion":"1.0","id":"x"}` + "\n",
+		`{"a":1}`,
+	} {
 		c := Config{Path: filepath.Join(t.TempDir(), "notes")}
 		if err := os.WriteFile(c.Path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -141,7 +153,8 @@ func TestSink_CutsATornLineAndAdoptsTheWholeOnes(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := state.Checkpoint
-		if got.Sequence != 8 || got.Certified != 6 || len(state.Seen) != 8 || len(got.Tail) != 8 || got.Tail[7] != more[1].Key || got.Counters.Late != 1 {
+		if got.Sequence != 8 || got.Certified != 6 || len(state.Seen) != 8 || len(got.Tail) != 8 ||
+			got.Tail[7] != more[1].Key || got.Counters.Late != 1 {
 			t.Fatalf("%+v, %d seen", got, len(state.Seen))
 		}
 	}
@@ -217,7 +230,9 @@ func TestStateStore_FolderGoesBackUnderItsOwner(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			sent := 0
-			store := NewStateStore(dir, limits, func(_ context.Context, _ connector.Stream, events []connector.Event, _ []connector.Reject) error {
+			store := NewStateStore(dir, limits, func(_ context.Context, _ connector.Stream, events []connector.Event,
+				_ []connector.Reject,
+			) error {
 				sent += len(events)
 				return nil
 			})
@@ -325,7 +340,8 @@ func TestSink_MissingFolderIsMadeOnlyWhereAsked(t *testing.T) {
 	if _, err := log.Acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if findings, err = sink.Check(t.Context(), nil); err != nil || len(findings) != 1 || findings[0].Level != connector.FindingOK {
+	if findings, err = sink.Check(t.Context(), nil); err != nil || len(findings) != 1 ||
+		findings[0].Level != connector.FindingOK {
 		t.Fatalf("Check: %+v, %v", findings, err)
 	}
 }
@@ -333,7 +349,8 @@ func TestSink_MissingFolderIsMadeOnlyWhereAsked(t *testing.T) {
 func TestAppendLine_IsOneLine(t *testing.T) {
 	e := connector.Event{ID: "a", Source: "s", Type: "t.new", Sequence: 1, Data: []byte("{\r\n \"a\": \"x\\ny\"\n}")}
 	got := string(appendLine([]byte("before\n"), &e))
-	if want := `"data":{   "a": "x\ny" }}` + "\n"; !strings.HasPrefix(got, "before\n{") || !strings.HasSuffix(got, want) || strings.Count(got, "\n") != 2 {
+	if want := `"data":{   "a": "x\ny" }}` + "\n"; !strings.HasPrefix(got, "before\n{") || !strings.HasSuffix(got, want) ||
+		strings.Count(got, "\n") != 2 {
 		t.Fatalf("%q", got)
 	}
 	if string(e.Data) != "{\r\n \"a\": \"x\\ny\"\n}" {
@@ -357,7 +374,8 @@ func TestConfig_Validate(t *testing.T) {
 		if test.thing == "" && len(findings) == 0 {
 			continue
 		}
-		if len(findings) != 1 || findings[0].Thing != test.thing || findings[0].Level != connector.FindingRefused || findings[0].Hint == "" {
+		if len(findings) != 1 || findings[0].Thing != test.thing || findings[0].Level != connector.FindingRefused ||
+			findings[0].Hint == "" {
 			t.Errorf("%s: %+v", name, findings)
 		}
 	}
@@ -391,7 +409,8 @@ func FuzzHead(f *testing.F) {
 	f.Add(e.AppendJSON(nil))
 	f.Add([]byte(`{"source":"//2chat.co/whatsapp/a","id":"x","sequence":"1","data":`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		if h, err := parseHead(line); err == nil && (h.seen.Sequence == 0 || h.id == "" || h.seen.Key != connector.MessageKey(h.id)) {
+		if h, err := parseHead(line); err == nil &&
+			(h.seen.Sequence == 0 || h.id == "" || h.seen.Key != connector.MessageKey(h.id)) {
 			t.Fatalf("%+v", h)
 		}
 		if _, _, err := parseReject(line); err != nil && !errors.Is(err, errForeign) {

@@ -43,9 +43,15 @@ func TestSink_ReadsBackNothingThatWasDamaged(t *testing.T) {
 		harm    func(text string, e *connector.Event) string
 		missing int // events below and including the damaged one that are not given, 0 for all
 	}{
-		"another id":   {harm: func(text string, e *connector.Event) string { return strings.Replace(text, e.ID, "X"+e.ID[1:], 1) }, missing: 1},
-		"another time": {harm: func(text string, _ *connector.Event) string { return strings.Replace(text, "2026", "2A26", 1) }, missing: 1},
-		"no JSON":      {harm: func(text string, _ *connector.Event) string { return strings.Replace(text, `"`, `'`, 1) }, missing: 1},
+		"another id": {harm: func(text string, e *connector.Event) string {
+			return strings.Replace(text, e.ID, "X"+e.ID[1:], 1)
+		}, missing: 1},
+		"another time": {harm: func(text string, _ *connector.Event) string {
+			return strings.Replace(text, "2026", "2A26", 1)
+		}, missing: 1},
+		"no JSON": {harm: func(text string, _ *connector.Event) string {
+			return strings.Replace(text, `"`, `'`, 1)
+		}, missing: 1},
 		"a higher sequence": {harm: func(text string, _ *connector.Event) string {
 			return strings.Replace(text, line(2_001), line(2_901), 1)
 		}},
@@ -81,7 +87,8 @@ func TestSink_ReadsBackNothingThatWasDamaged(t *testing.T) {
 			if !slices.Equal(state.Seen, want) {
 				t.Errorf("%d events were given, from %d on; want %d", len(state.Seen), state.Seen[0].Sequence, len(want))
 			}
-			if text := told.String(); test.missing > 0 && (!strings.Contains(text, "damaged") || !strings.Contains(text, c.Path)) {
+			if text := told.String(); test.missing > 0 &&
+				(!strings.Contains(text, "damaged") || !strings.Contains(text, c.Path)) {
 				t.Errorf("it told %q", text)
 			}
 		})

@@ -26,7 +26,9 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, "it is no regular file"},
 		{"a named pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "it is no regular file"},
 		{
-			"a link that leads nowhere", func(path string) error { return os.Symlink(filepath.Join(path+"-missing", "real"), path) },
+			"a link that leads nowhere", func(path string) error {
+				return os.Symlink(filepath.Join(path+"-missing", "real"), path)
+			},
 			"it is a link to a file that does not exist",
 		},
 		{

@@ -54,7 +54,8 @@ accounts {
     imports: [
       { service: { account: JS, subject: "$JS.API.>" }, to: "JS.acme.API.>" }
       { service: { account: JS, subject: "whatsapp.>" } }
-      { service: { account: JS, subject: "whatsapp-checkpoint.*" } }, { service: { account: JS, subject: "whatsapp-quarantine.*" } }
+      { service: { account: JS, subject: "whatsapp-checkpoint.*" } },
+      { service: { account: JS, subject: "whatsapp-quarantine.*" } }
     ]
   }
 }`, t.TempDir(), responses))
@@ -159,7 +160,8 @@ func TestAccounts_notImported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last := findings[len(findings)-1]; last.Level != connector.FindingRefused || !strings.Contains(last.Hint, "JS.other.API.>") {
+	if last := findings[len(findings)-1]; last.Level != connector.FindingRefused ||
+		!strings.Contains(last.Hint, "JS.other.API.>") {
 		t.Errorf("%+v", findings)
 	}
 }
@@ -195,7 +197,8 @@ leafnodes { remotes: [ { url: "nats-leaf://127.0.0.1:%d" } ] }`, t.TempDir(), po
 	}
 	// A domain that nobody has may yet join.
 	c.Domain = "elsewhere"
-	if _, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "domain") {
+	if _, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil); err == nil ||
+		!strings.Contains(err.Error(), "domain") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -32,7 +32,8 @@ func TestAcquire_afterEventsExpired(t *testing.T) {
 	})
 	state := acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
 	if state.Checkpoint.Sequence != checkpoint.Sequence || len(state.Seen) != 0 || len(state.Checkpoint.Tail) == 0 {
-		t.Fatalf("finds sequence %d, %d events and %d keys", state.Checkpoint.Sequence, len(state.Seen), len(state.Checkpoint.Tail))
+		t.Fatalf("finds sequence %d, %d events and %d keys", state.Checkpoint.Sequence, len(state.Seen),
+			len(state.Checkpoint.Tail))
 	}
 }
 
@@ -42,7 +43,10 @@ func TestAcquire_withoutTTL(t *testing.T) {
 	s := startServer(t, nil)
 	c := config(s.url())
 	js := s.client(t)
-	addStream(t, s.url(), jetstream.StreamConfig{Name: DefaultStream, Subjects: subjects("whatsapp"), AllowAtomicPublish: true})
+	addStream(t, s.url(), jetstream.StreamConfig{
+		Name: DefaultStream, Subjects: subjects("whatsapp"),
+		AllowAtomicPublish: true,
+	})
 	sink := openSink(t, c, connector.ModeStructured)
 	log := openLog(t, sink, sinktest.Claim(stream, "one"))
 	acquire(t, log)
@@ -66,7 +70,10 @@ func TestAcquire_byConsumerWhereDirectGetsAreDenied(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
 	c := config(s.url())
-	addStream(t, s.url(), jetstream.StreamConfig{Name: DefaultStream, Subjects: subjects("whatsapp"), AllowAtomicPublish: true, AllowMsgTTL: true})
+	addStream(t, s.url(), jetstream.StreamConfig{
+		Name: DefaultStream, Subjects: subjects("whatsapp"),
+		AllowAtomicPublish: true, AllowMsgTTL: true,
+	})
 	claim := sinktest.Claim(stream, "one")
 	claim.Window = 1_000
 	log := openLog(t, openSink(t, c, connector.ModeBinary), claim)
@@ -94,7 +101,8 @@ func TestAcquire_serverRestarts(t *testing.T) {
 	checkpoint := commit(t, log, acquire(t, log).Checkpoint, sinktest.Events(log.claim.Stream, 1, 500))
 	s.stop()
 	events := sinktest.Events(log.claim.Stream, 501, 500)
-	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)); !errors.Is(err, connector.ErrNotNow) {
+	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)); !errors.Is(err,
+		connector.ErrNotNow) {
 		wantUnclear(t, err)
 	}
 	if _, err := log.Acquire(t.Context()); !errors.Is(err, connector.ErrNotNow) {

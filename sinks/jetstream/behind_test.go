@@ -78,7 +78,8 @@ func (l *lens) replicated(t *testing.T, subject string, m *natsgo.Msg) bool {
 	if !strings.HasPrefix(subject, "STREAM.INFO.") {
 		return false
 	}
-	if err := m.Respond([]byte(strings.Replace(string(l.real(t, subject, m.Data)), `"num_replicas":1`, `"num_replicas":3`, 1))); err != nil {
+	if err := m.Respond([]byte(strings.Replace(string(l.real(t, subject, m.Data)), `"num_replicas":1`, `"num_replicas":3`,
+		1))); err != nil {
 		t.Error(err)
 	}
 	return true
@@ -103,7 +104,8 @@ func (l *lens) stale(t *testing.T, at uint64, subject string, m *natsgo.Msg) boo
 		var answer struct {
 			Message stored `json:"message"`
 		}
-		if json.Unmarshal(got, &answer) == nil && answer.Message.Sequence == seq && covered([]string{q.Last}, answer.Message.Subject) {
+		if json.Unmarshal(got, &answer) == nil && answer.Message.Sequence == seq &&
+			covered([]string{q.Last}, answer.Message.Subject) {
 			data = got
 			break
 		}
@@ -116,7 +118,9 @@ func (l *lens) stale(t *testing.T, at uint64, subject string, m *natsgo.Msg) boo
 
 // thirty is a log of thirty events, seen through a lens as one with replicas; at is where the stream ended at each of
 // them.
-func thirty(t *testing.T, window int) (s *testServer, l *lens, c Config, claim connector.Claim, at func(event uint64) uint64) {
+func thirty(t *testing.T, window int) (s *testServer, l *lens, c Config, claim connector.Claim,
+	at func(event uint64) uint64,
+) {
 	t.Helper()
 	s, c = startStream(t)
 	claim = sinktest.Claim(stream, "two")
@@ -193,7 +197,8 @@ func TestAcquire_behindEverywhere(t *testing.T) {
 		return (q.Last == log.events || looks > 1) && l.stale(t, at(20), subject, m)
 	}
 	l.shows(func(subject string, m *natsgo.Msg) bool {
-		return strings.HasPrefix(subject, "CONSUMER.MSG.NEXT.") || read(subject, m) || l.replicated(t, subject, m) // a consumer that brings nothing
+		// a consumer that brings nothing
+		return strings.HasPrefix(subject, "CONSUMER.MSG.NEXT.") || read(subject, m) || l.replicated(t, subject, m)
 	})
 	if state, err := log.Acquire(t.Context()); err == nil {
 		t.Fatalf("taken over with %d events", len(state.Seen))
@@ -364,7 +369,8 @@ func TestAcquire_lostAnswer(t *testing.T) {
 		p.cut()
 		state := acquireSoon(t, log)
 		if state.Checkpoint.Sequence != 5 || len(state.Seen) != 5 || state.Checkpoint.Epoch <= checkpoint.Epoch {
-			t.Fatalf("sequence %d, %d events, epoch %d after %d", state.Checkpoint.Sequence, len(state.Seen), state.Checkpoint.Epoch, checkpoint.Epoch)
+			t.Fatalf("sequence %d, %d events, epoch %d after %d", state.Checkpoint.Sequence, len(state.Seen),
+				state.Checkpoint.Epoch, checkpoint.Epoch)
 		}
 		checkpoint = state.Checkpoint
 	}

@@ -22,8 +22,12 @@ func benchEvents(stream connector.Stream, from uint64, n int) []connector.Event 
 		sequence := from + uint64(i)
 		id := fmt.Sprintf("MSG00000000-0000-4000-8000-%012d", sequence)
 		body := fmt.Sprintf(`{"uuid":%q,"text":"%s"}`, id, strings.Repeat("x", 700-70))
-		m := connector.Message{UUID: id, Key: connector.MessageKey(id), SentBy: "user", Chat: connector.HashToken([16]byte{byte(sequence % 100)}), Data: []byte(body)}
-		events[i] = connector.NewEvent(stream, m, connector.EventSettings{TypePrefix: sinktest.TypePrefix}, time.Unix(1_700_000_000, 0), sequence, false)
+		m := connector.Message{
+			UUID: id, Key: connector.MessageKey(id), SentBy: "user",
+			Chat: connector.HashToken([16]byte{byte(sequence % 100)}), Data: []byte(body),
+		}
+		events[i] = connector.NewEvent(stream, m, connector.EventSettings{TypePrefix: sinktest.TypePrefix},
+			time.Unix(1_700_000_000, 0), sequence, false)
 	}
 	return events
 }
@@ -71,7 +75,8 @@ func BenchmarkCommit(b *testing.B) {
 			sequence += maxMessages
 			b.StartTimer()
 			for i := range events {
-				if _, err := js.PublishMsgAsync(natssink.Message("whatsapp", &events[i], connector.Encoding{Mode: connector.ModeStructured})); err != nil {
+				if _, err := js.PublishMsgAsync(natssink.Message("whatsapp", &events[i],
+					connector.Encoding{Mode: connector.ModeStructured})); err != nil {
 					b.Fatal(err)
 				}
 			}

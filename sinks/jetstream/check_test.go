@@ -20,7 +20,8 @@ func TestCheck_settings(t *testing.T) {
 	js := manager(t, s.url())
 	// The server removes the folder of an account's streams with the last of them, in the background: there is always this
 	// one.
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "beside", Subjects: []string{"beside"}}); err != nil {
+	if _, err := js.CreateStream(t.Context(),
+		jetstream.StreamConfig{Name: "beside", Subjects: []string{"beside"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
@@ -30,28 +31,55 @@ func TestCheck_settings(t *testing.T) {
 		hint   string // in it
 	}{
 		{"as it should be", func(*jetstream.StreamConfig) {}, "", ""},
-		{"no batches", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }, connector.FindingRefused, "--allow-batch"},
-		{"memory", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, connector.FindingRefused, "nats stream add"},
-		{"interest", func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }, connector.FindingRefused, "nats stream add"},
-		{"work queue", func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, connector.FindingRefused, "nats stream add"},
+		{"no batches", func(c *jetstream.StreamConfig) {
+			c.AllowAtomicPublish = false
+		}, connector.FindingRefused, "--allow-batch"},
+		{"memory", func(c *jetstream.StreamConfig) {
+			c.Storage = jetstream.MemoryStorage
+		}, connector.FindingRefused, "nats stream add"},
+		{
+			"interest", func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }, connector.FindingRefused,
+			"nats stream add",
+		},
+		{
+			"work queue", func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, connector.FindingRefused,
+			"nats stream add",
+		},
 		{"no acks", func(c *jetstream.StreamConfig) { c.NoAck = true }, connector.FindingRefused, "--ack"},
-		{"discard old, bytes", func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<20 }, connector.FindingRefused, "--discard new"},
-		{"discard old, messages", func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1000 }, connector.FindingRefused, "--discard new"},
-		{"discard old", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, connector.FindingWarning, "--discard new"},
-		{"per subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 10 }, connector.FindingRefused, "--max-msgs-per-subject=-1"},
-		{"age without ttl", func(c *jetstream.StreamConfig) { c.AllowMsgTTL, c.MaxAge = false, time.Hour }, connector.FindingRefused, "--allow-msg-ttl"},
+		{"discard old, bytes", func(c *jetstream.StreamConfig) {
+			c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<20
+		}, connector.FindingRefused, "--discard new"},
+		{"discard old, messages", func(c *jetstream.StreamConfig) {
+			c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1000
+		}, connector.FindingRefused, "--discard new"},
+		{"discard old", func(c *jetstream.StreamConfig) {
+			c.Discard = jetstream.DiscardOld
+		}, connector.FindingWarning, "--discard new"},
+		{"per subject", func(c *jetstream.StreamConfig) {
+			c.MaxMsgsPerSubject = 10
+		}, connector.FindingRefused, "--max-msgs-per-subject=-1"},
+		{"age without ttl", func(c *jetstream.StreamConfig) {
+			c.AllowMsgTTL, c.MaxAge = false, time.Hour
+		}, connector.FindingRefused, "--allow-msg-ttl"},
 		{"age", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "", ""},
 		{"rollup", func(c *jetstream.StreamConfig) { c.AllowRollup = true }, connector.FindingWarning, "--no-allow-rollup"},
-		{"small messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1000 }, connector.FindingRefused, "--max-msg-size=-1"},
-		{"short window", func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }, connector.FindingWarning, "--dupe-window"},
-		{"no quarantine", func(c *jetstream.StreamConfig) { c.Subjects = []string{"whatsapp.>", "whatsapp-checkpoint.*", "other"} }, connector.FindingRefused, "--subjects 'whatsapp.>,whatsapp-checkpoint.*,other,whatsapp-quarantine.*'"},
+		{"small messages", func(c *jetstream.StreamConfig) {
+			c.MaxMsgSize = 1000
+		}, connector.FindingRefused, "--max-msg-size=-1"},
+		{"short window", func(c *jetstream.StreamConfig) {
+			c.Duplicates = time.Second
+		}, connector.FindingWarning, "--dupe-window"},
+		{"no quarantine", func(c *jetstream.StreamConfig) {
+			c.Subjects = []string{"whatsapp.>", "whatsapp-checkpoint.*", "other"}
+		}, connector.FindingRefused, "--subjects 'whatsapp.>,whatsapp-checkpoint.*,other,whatsapp-quarantine.*'"},
 		{"async", func(c *jetstream.StreamConfig) {
 			c.AllowAtomicPublish, c.PersistMode = false, jetstream.AsyncPersistMode
 		}, connector.FindingRefused, "nats stream add"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			own := config(s.url())
-			own.Stream = strings.ReplaceAll(row.name, " ", "-") // the server removes the store of the row before in the background
+			// the server removes the store of the row before in the background
+			own.Stream = strings.ReplaceAll(row.name, " ", "-")
 			sink := openSink(t, own, connector.ModeStructured)
 			c := sink.config.streamConfig(1)
 			row.change(&c)
@@ -104,7 +132,8 @@ func TestCheck_missingStream(t *testing.T) {
 	s := startServer(t, nil)
 	sink := openSink(t, config(s.url()), connector.ModeStructured)
 	findings, err := sink.Check(t.Context(), nil)
-	if err != nil || len(findings) != 2 || findings[1].Level != connector.FindingRefused || !findings[1].Missing || !strings.Contains(findings[1].Hint, "create: true") {
+	if err != nil || len(findings) != 2 || findings[1].Level != connector.FindingRefused || !findings[1].Missing ||
+		!strings.Contains(findings[1].Hint, "create: true") {
 		t.Fatalf("%+v, %v", findings, err)
 	}
 	for range 2 { // the second time it is there
@@ -132,14 +161,60 @@ func TestCheck_rights(t *testing.T) {
 		wantRefusal bool // of Acquire
 	}{
 		{"all", []string{">"}, connector.FindingOK, "may publish", false},
-		{"no events", []string{"$JS.API.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "whatsapp." + stream, false},
-		{"no checkpoints", []string{"$JS.API.>", "whatsapp.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "whatsapp-checkpoint." + stream, true},
-		{"no purge", []string{"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingWarning, "older checkpoints", false},
+		{
+			"no events",
+			[]string{"$JS.API.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"},
+			connector.FindingRefused,
+			"whatsapp." + stream, false,
+		},
+		{
+			"no checkpoints",
+			[]string{"$JS.API.>", "whatsapp.>", "whatsapp-quarantine.>"},
+			connector.FindingRefused,
+			"whatsapp-checkpoint." + stream, true,
+		},
+		{
+			"no purge",
+			[]string{
+				"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.>",
+				"whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>",
+			},
+			connector.FindingWarning, "older checkpoints",
+			false,
+		},
 		{"no JetStream", []string{"whatsapp.>"}, connector.FindingRefused, "$JS.API.STREAM.INFO.WHATSAPP", true},
-		{"no events, no purge", []string{"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "whatsapp." + stream + ".>", false},
-		{"no reading", []string{"$JS.API.STREAM.INFO.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "$JS.API.STREAM.MSG.GET.WHATSAPP", true},
-		{"no consumers", []string{"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "$JS.API.CONSUMER.CREATE.WHATSAPP", false},
-		{"no pulls", []string{"$JS.API.STREAM.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.CREATE.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"}, connector.FindingRefused, "$JS.API.CONSUMER.MSG.NEXT.WHATSAPP", false},
+		{
+			"no events, no purge",
+			[]string{
+				"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>",
+				"$JS.API.CONSUMER.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>",
+			},
+			connector.FindingRefused,
+			"whatsapp." + stream + ".>", false,
+		},
+		{
+			"no reading",
+			[]string{"$JS.API.STREAM.INFO.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>"},
+			connector.FindingRefused, "$JS.API.STREAM.MSG.GET.WHATSAPP", true,
+		},
+		{
+			"no consumers",
+			[]string{
+				"$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.>", "whatsapp.>",
+				"whatsapp-checkpoint.>", "whatsapp-quarantine.>",
+			},
+			connector.FindingRefused, "$JS.API.CONSUMER.CREATE.WHATSAPP",
+			false,
+		},
+		{
+			"no pulls",
+			[]string{
+				"$JS.API.STREAM.>", "$JS.API.DIRECT.>", "$JS.API.CONSUMER.CREATE.>", "whatsapp.>",
+				"whatsapp-checkpoint.>", "whatsapp-quarantine.>",
+			},
+			connector.FindingRefused, "$JS.API.CONSUMER.MSG.NEXT.WHATSAPP",
+			false,
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

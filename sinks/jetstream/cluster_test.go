@@ -35,7 +35,8 @@ func startCluster(t *testing.T) []*testServer {
 func clusterServer(t *testing.T, i, port int, routes []*url.URL) *testServer {
 	t.Helper()
 	return &testServer{options: server.Options{
-		ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true,
+		StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 		Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
 	}}
 }
@@ -96,7 +97,8 @@ func TestCluster(t *testing.T) {
 		}
 		state := acquireSoon(t, owner)
 		if state.Checkpoint.Sequence != written || uint64(len(state.Seen)) != written {
-			t.Fatalf("round %d: finds sequence %d and %d events, want %d", round, state.Checkpoint.Sequence, len(state.Seen), written)
+			t.Fatalf("round %d: finds sequence %d and %d events, want %d", round, state.Checkpoint.Sequence, len(state.Seen),
+				written)
 		}
 		checkpoint := commit(t, owner, state.Checkpoint, piece(150))
 		written += 150
@@ -144,7 +146,8 @@ func TestCluster_race(t *testing.T) {
 	until := time.Now().Add(4 * time.Second)
 	done := make(chan int, 2)
 	for i := range 2 {
-		log := openLog(t, openSink(t, config(servers[i+1].url()), connector.ModeStructured), sinktest.Claim(stream, fmt.Sprintf("owner-%d", i)))
+		log := openLog(t, openSink(t, config(servers[i+1].url()), connector.ModeStructured),
+			sinktest.Claim(stream, fmt.Sprintf("owner-%d", i)))
 		go func() {
 			commits := 0
 			defer func() { done <- commits }()

@@ -19,8 +19,14 @@ import (
 func TestCreate_waitsForTheThirdServer(t *testing.T) {
 	t.Parallel()
 	ports := freePorts(t, 3)
-	two, three := []*url.URL{routeTo(ports[0]), routeTo(ports[1])}, []*url.URL{routeTo(ports[0]), routeTo(ports[1]), routeTo(ports[2])}
-	servers := []*testServer{clusterServer(t, 0, ports[0], two), clusterServer(t, 1, ports[1], two), clusterServer(t, 2, ports[2], three)}
+	two, three := []*url.URL{routeTo(ports[0]), routeTo(ports[1])}, []*url.URL{
+		routeTo(ports[0]), routeTo(ports[1]),
+		routeTo(ports[2]),
+	}
+	servers := []*testServer{
+		clusterServer(t, 0, ports[0], two), clusterServer(t, 1, ports[1], two),
+		clusterServer(t, 2, ports[2], three),
+	}
 	for _, s := range servers[:2] {
 		s.start(t)
 		t.Cleanup(s.stop)
@@ -67,7 +73,8 @@ func TestCreate_oneServer(t *testing.T) {
 	}
 	found := false
 	for _, f := range findings {
-		found = found || f.Level == connector.FindingWarning && strings.Contains(f.Text, "one replica") && !strings.Contains(f.Hint, "--replicas")
+		found = found || f.Level == connector.FindingWarning && strings.Contains(f.Text, "one replica") &&
+			!strings.Contains(f.Hint, "--replicas")
 	}
 	if !found {
 		t.Errorf("%+v", findings)
@@ -83,7 +90,8 @@ func TestCreate_limitOfBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := account.UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{"": {
-		MaxMemory: 1 << 20, MaxStore: 8 << 20, MaxStreams: -1, MaxConsumers: -1, MaxBytesRequired: true, StoreMaxStreamBytes: 4 << 20,
+		MaxMemory: 1 << 20, MaxStore: 8 << 20, MaxStreams: -1, MaxConsumers: -1, MaxBytesRequired: true,
+		StoreMaxStreamBytes: 4 << 20,
 	}}); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +114,10 @@ func TestCreate_limitOfBytes(t *testing.T) {
 func TestCreate_whatTheServerRefuses(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
-	if _, err := s.client(t).AddStream(&natsgo.StreamConfig{Name: "OTHER", Subjects: []string{DefaultSubject + ".>"}}); err != nil {
+	if _, err := s.client(t).AddStream(&natsgo.StreamConfig{
+		Name:     "OTHER",
+		Subjects: []string{DefaultSubject + ".>"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	c := config(s.url())

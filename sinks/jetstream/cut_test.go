@@ -13,7 +13,10 @@ import (
 func TestCutOffServer(t *testing.T) {
 	t.Parallel()
 	ports := freePorts(t, 3)
-	ways := []*proxy{startProxy(t, "127.0.0.1:"+strconv.Itoa(ports[1])), startProxy(t, "127.0.0.1:"+strconv.Itoa(ports[2]))}
+	ways := []*proxy{
+		startProxy(t, "127.0.0.1:"+strconv.Itoa(ports[1])),
+		startProxy(t, "127.0.0.1:"+strconv.Itoa(ports[2])),
+	}
 	through := func(p *proxy) *url.URL { return &url.URL{Scheme: "nats", Host: p.listener.Addr().String()} }
 	// What servers tell one another of routes leads through the proxies too, and nowhere to the first.
 	servers := make([]*testServer, 3)
@@ -28,7 +31,9 @@ func TestCutOffServer(t *testing.T) {
 		servers[i].start(t)
 		t.Cleanup(servers[i].stop)
 		if i == 2 {
-			eventually(t, "the two to meet", func() bool { return servers[1].server.NumRoutes() > 0 && servers[2].server.NumRoutes() > 0 })
+			eventually(t, "the two to meet", func() bool {
+				return servers[1].server.NumRoutes() > 0 && servers[2].server.NumRoutes() > 0
+			})
 		}
 	}
 	meet(t, servers)

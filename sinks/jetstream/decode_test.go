@@ -16,7 +16,8 @@ func FuzzHeaders(f *testing.F) {
 	source := sinktest.Stream(stream).Source()
 	for _, e := range sinktest.Events(sinktest.Stream(stream), 1, 12) {
 		m := natssink.Message("whatsapp", &e, connector.Encoding{Mode: connector.ModeBinary})
-		f.Add(m.Header.Get("Nats-Msg-Id"), m.Header.Get("ce-sequence"), m.Header.Get("ce-late"), "ce-subject", m.Header.Get("ce-subject"))
+		f.Add(m.Header.Get("Nats-Msg-Id"), m.Header.Get("ce-sequence"), m.Header.Get("ce-late"), "ce-subject",
+			m.Header.Get("ce-subject"))
 	}
 	f.Add(source+"|", "00000000000000000000", "maybe", "ce-data", "%")
 	f.Add(source+"|%4", "-1", "", "ce-A", "%zz")

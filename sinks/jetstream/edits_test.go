@@ -28,15 +28,28 @@ func TestEdits(t *testing.T) {
 		rejects []connector.Reject
 		want    []string // in the refusal; none where it is waited out
 	}{
-		{"subjects without the checkpoints", func(c *jetstream.StreamConfig) { c.Subjects = []string{"whatsapp.>"} }, nil, []string{"whatsapp-checkpoint.*", "stream edit"}},
+		{
+			"subjects without the checkpoints", func(c *jetstream.StreamConfig) { c.Subjects = []string{"whatsapp.>"} }, nil,
+			[]string{"whatsapp-checkpoint.*", "stream edit"},
+		},
 		{"subjects without the events", func(c *jetstream.StreamConfig) {
 			c.Subjects = []string{"whatsapp-checkpoint.*", "whatsapp-quarantine.*"}
 		}, nil, []string{"whatsapp.>", "stream edit"}},
-		{"subjects without the quarantine", func(c *jetstream.StreamConfig) { c.Subjects = []string{"whatsapp.>", "whatsapp-checkpoint.*"} }, rejects, []string{"whatsapp-quarantine.*", "stream edit"}},
-		{"few messages a subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 2, true }, nil, []string{"messages a subject", "--max-msgs-per-subject=-1"}},
-		{"small messages", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 300 }, nil, []string{"300 bytes", "--max-msg-size=-1"}},
+		{"subjects without the quarantine", func(c *jetstream.StreamConfig) {
+			c.Subjects = []string{"whatsapp.>", "whatsapp-checkpoint.*"}
+		}, rejects, []string{"whatsapp-quarantine.*", "stream edit"}},
+		{
+			"few messages a subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 2, true },
+			nil,
+			[]string{"messages a subject", "--max-msgs-per-subject=-1"},
+		},
+		{"small messages", func(c *jetstream.StreamConfig) {
+			c.MaxMsgSize = 300
+		}, nil, []string{"300 bytes", "--max-msg-size=-1"}},
 		{"no acks", func(c *jetstream.StreamConfig) { c.NoAck = true }, nil, []string{"acknowledges nothing", "--ack"}},
-		{"no batches", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }, nil, []string{"atomic batches", "--allow-batch"}},
+		{"no batches", func(c *jetstream.StreamConfig) {
+			c.AllowAtomicPublish = false
+		}, nil, []string{"atomic batches", "--allow-batch"}},
 		{"sealed", func(c *jetstream.StreamConfig) { c.Sealed = true }, nil, []string{"sealed", "stream rm"}},
 		{"full", func(c *jetstream.StreamConfig) { c.MaxMsgs = 4 }, nil, nil},
 	} {
@@ -75,7 +88,8 @@ func TestEdits(t *testing.T) {
 			log.sink.forgetSettings()
 			state := acquire(t, log)
 			left := events[state.Checkpoint.Sequence:] // what was not acknowledged may be there all the same
-			if err := log.Commit(t.Context(), left, row.rejects, sinktest.Next(state.Checkpoint, left, row.rejects, 2)); err != nil {
+			if err := log.Commit(t.Context(), left, row.rejects, sinktest.Next(state.Checkpoint, left, row.rejects,
+				2)); err != nil {
 				t.Fatal(err)
 			}
 			wantSequences(t, s.client(t), stream, 12)
@@ -96,7 +110,8 @@ func TestSettings_lookedAtAgain(t *testing.T) {
 	log.sink.mu.Unlock()
 	events := sinktest.Events(log.claim.Stream, 96, 5)
 	for range 2 {
-		wantRefused(t, log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 95)), "discards the oldest messages", "--discard new")
+		wantRefused(t, log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 95)),
+			"discards the oldest messages", "--discard new")
 	}
 	_, err := log.Acquire(t.Context())
 	wantRefused(t, err, "discards the oldest messages")
@@ -106,7 +121,8 @@ func TestSettings_lookedAtAgain(t *testing.T) {
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgs = 100 })
 	log.sink.forgetSettings()
 	log.acquired = true
-	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 95)); !errors.Is(err, connector.ErrFenced) {
+	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 95)); !errors.Is(err,
+		connector.ErrFenced) {
 		t.Errorf("got %v, want ErrFenced", err)
 	}
 }

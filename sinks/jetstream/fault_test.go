@@ -269,7 +269,10 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 	js := s.client(t)
 	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 3)
-	if _, err := js.PublishMsg(&natsgo.Msg{Subject: "whatsapp.other.new.x", Header: natsgo.Header{"Nats-Msg-Id": {natssink.MessageID(events[1].Source, events[1].ID)}}}); err != nil {
+	if _, err := js.PublishMsg(&natsgo.Msg{
+		Subject: "whatsapp.other.new.x",
+		Header:  natsgo.Header{"Nats-Msg-Id": {natssink.MessageID(events[1].Source, events[1].ID)}},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	next := sinktest.Next(checkpoint, events, nil, 0)
@@ -289,7 +292,8 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.Duplicates = 24 * time.Hour })
 	log.sink.forgetSettings()
 	var refusal *connector.Refusal
-	if err := log.Commit(t.Context(), events, nil, next); !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "--dupe-window") {
+	if err := log.Commit(t.Context(), events, nil, next); !errors.As(err, &refusal) ||
+		!strings.Contains(refusal.Hint, "--dupe-window") {
 		t.Fatalf("got %v, want a refusal", err)
 	}
 }

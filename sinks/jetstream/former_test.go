@@ -19,7 +19,8 @@ const formerType = "application/cloudevents+json; charset=UTF-8"
 func former(e *connector.Event) *natsgo.Msg {
 	m := natssink.Message("whatsapp", e, connector.Encoding{Mode: connector.ModeStructured})
 	m.Header = natsgo.Header{
-		"Content-Type": {formerType}, "Nats-Msg-Id": m.Header["Nats-Msg-Id"], "ce-sequence": {connector.FormatSequence(e.Sequence)},
+		"Content-Type": {formerType}, "Nats-Msg-Id": m.Header["Nats-Msg-Id"],
+		"ce-sequence": {connector.FormatSequence(e.Sequence)},
 	}
 	if e.Late {
 		m.Header["ce-late"] = []string{"true"}

@@ -140,7 +140,9 @@ func TestHealth_silences(t *testing.T) {
 	if k.health.left.IsZero() {
 		t.Error("a server that hangs was not left")
 	}
-	eventually(t, "a new connection", func() bool { return k.conn.Status() == natsgo.CONNECTED && k.conn.Stats().Reconnects > 0 })
+	eventually(t, "a new connection", func() bool {
+		return k.conn.Status() == natsgo.CONNECTED && k.conn.Stats().Reconnects > 0
+	})
 }
 
 // TestHealth_leavesForAnother: a server that answers pings and knows no leader is left where there is another, and not
@@ -183,13 +185,18 @@ func TestOutcome_odd(t *testing.T) {
 			checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 1, 2))
 		}
 	}
-	wantRefused(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange), "something new", "twochat-connector check")
+	wantRefused(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange), "something new",
+		"twochat-connector check")
 	// Fenced comes before everything else, and before what may pass.
 	acquire(t, log)
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
-	for _, err := range []error{strange, &apiError{400, codeDuplicateInBatch, ""}, &apiError{503, codeStoreFailed, ""}, errNoResponders, &deniedError{subject: "x"}} {
+	for _, err := range []error{
+		strange, &apiError{400, codeDuplicateInBatch, ""}, &apiError{503, codeStoreFailed, ""},
+		errNoResponders, &deniedError{subject: "x"},
+	} {
 		log.acquired, log.fenced = true, false
-		if got := (&failedCommit{log: log, link: k}).outcome(t.Context(), err); !errors.Is(got, connector.ErrFenced) || log.acquired {
+		if got := (&failedCommit{log: log, link: k}).outcome(t.Context(), err); !errors.Is(got, connector.ErrFenced) ||
+			log.acquired {
 			t.Errorf("%v: got %v, want ErrFenced", err, got)
 		}
 	}

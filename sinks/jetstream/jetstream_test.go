@@ -47,7 +47,8 @@ type testServer struct {
 func startServer(t testing.TB, change func(*server.Options)) *testServer {
 	t.Helper()
 	s := &testServer{options: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, MaxPayload: 1 << 20,
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		MaxPayload: 1 << 20,
 	}}
 	if change != nil {
 		change(&s.options)
@@ -174,7 +175,9 @@ func read(t testing.TB, m *natsgo.RawStreamMsg) sinktest.Stored {
 	return sinktest.Binary(test, attributes, m.Data)
 }
 
-func newPlace(t *testing.T, url string, c Config, mode connector.Mode, stop func(t *testing.T) func(t *testing.T)) sinktest.Place {
+func newPlace(t *testing.T, url string, c Config, mode connector.Mode,
+	stop func(t *testing.T) func(t *testing.T),
+) sinktest.Place {
 	create(t, c)
 	purge := func(t *testing.T, subject string) {
 		t.Helper()

@@ -76,7 +76,8 @@ func TestOutcome(t *testing.T) {
 	}
 	acquire(t, openLog(t, sink, sinktest.Claim(stream, "two")))
 	log.acquired = true
-	if err := (&failedCommit{log: log, link: k}).outcome(t.Context(), &apiError{400, 10071, ""}); !errors.Is(err, connector.ErrFenced) {
+	if err := (&failedCommit{log: log, link: k}).outcome(t.Context(), &apiError{400, 10071, ""}); !errors.Is(err,
+		connector.ErrFenced) {
 		t.Errorf("another owner's checkpoint: %v", err)
 	}
 }
@@ -105,7 +106,10 @@ func TestMarks(t *testing.T) {
 
 func TestAdopt(t *testing.T) {
 	seen := func(sequence uint64, late bool) place {
-		return place{connector.Seen{Key: connector.MessageKey(fmt.Sprint(sequence)), Sequence: sequence, Late: late}, sequence * 2}
+		return place{
+			connector.Seen{Key: connector.MessageKey(fmt.Sprint(sequence)), Sequence: sequence, Late: late},
+			sequence * 2,
+		}
 	}
 	c := connector.Checkpoint{Sequence: 2, Tail: connector.Keys{seen(1, false).Key, seen(2, false).Key}}
 	got := adopt(c, places{seen(1, false), seen(2, false), seen(3, false), seen(4, true)})

@@ -46,7 +46,8 @@ func wantUnclear(t testing.TB, err error) {
 	t.Helper()
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
-	if err == nil || errors.Is(err, connector.ErrFenced) || errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal) {
+	if err == nil || errors.Is(err, connector.ErrFenced) || errors.Is(err, connector.ErrNotNow) ||
+		errors.As(err, &rejected) || errors.As(err, &refusal) {
 		t.Fatalf("got %v, want it unclear", err)
 	}
 }

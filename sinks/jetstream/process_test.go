@@ -82,7 +82,10 @@ func startNodes(t *testing.T) []*node {
 				t.Log(said.String())
 			}
 		})
-		nodes = append(nodes, &node{name: fmt.Sprint("n", i), url: fmt.Sprintf("nats://127.0.0.1:%d", ports[i]), process: command.Process})
+		nodes = append(nodes, &node{
+			name: fmt.Sprint("n", i), url: fmt.Sprintf("nats://127.0.0.1:%d", ports[i]),
+			process: command.Process,
+		})
 	}
 	eventually(t, "the servers to listen", func() bool {
 		for _, n := range nodes {

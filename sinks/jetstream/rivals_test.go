@@ -101,7 +101,8 @@ func TestRivals(t *testing.T) {
 			}
 			var all []*replica
 			for i := range instances {
-				r := &replica{log: openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, fmt.Sprint("instance ", i))), listed: &listed}
+				r := &replica{log: openLog(t, openSink(t, c, connector.ModeStructured),
+					sinktest.Claim(stream, fmt.Sprint("instance ", i))), listed: &listed}
 				all = append(all, r)
 				running.Go(func() { r.run(ctx) })
 				from := listed.Load()

@@ -80,8 +80,12 @@ func TestStanding(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "went back from 30 to 0"},
-		{"made anew", func(t *testing.T, js natsgo.JetStreamContext, c Config) { recreate(t, js, c, nil) }, "went back from 30 to 0"},
-		{"restored from before", func(t *testing.T, js natsgo.JetStreamContext, c Config) { recreate(t, js, c, older) }, "went back from 30 to 10"},
+		{"made anew", func(t *testing.T, js natsgo.JetStreamContext, c Config) {
+			recreate(t, js, c, nil)
+		}, "went back from 30 to 0"},
+		{"restored from before", func(t *testing.T, js natsgo.JetStreamContext, c Config) {
+			recreate(t, js, c, older)
+		}, "went back from 30 to 10"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s, c := startStream(t)
@@ -125,8 +129,10 @@ func TestCreate_notAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefused(t, sink.Create(t.Context()), "was deleted while the connector ran")
-	wantRefused(t, commitInVain(t, log, checkpoint, sinktest.Events(log.claim.Stream, 4, 3)), "was deleted while the connector ran", "--first-start=3")
-	if findings, err := sink.Check(t.Context(), nil); err != nil || !strings.Contains(findings[len(findings)-1].Text, "was deleted") {
+	wantRefused(t, commitInVain(t, log, checkpoint, sinktest.Events(log.claim.Stream, 4, 3)),
+		"was deleted while the connector ran", "--first-start=3")
+	if findings, err := sink.Check(t.Context(), nil); err != nil ||
+		!strings.Contains(findings[len(findings)-1].Text, "was deleted") {
 		t.Errorf("%+v, %v", findings, err)
 	}
 }
@@ -145,7 +151,8 @@ func TestAcquire_ofAPurgedStream(t *testing.T) {
 	fresh := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two"))
 	_, err := fresh.Acquire(t.Context())
 	wantRefused(t, err, "it was purged", "--first-start")
-	_, err = openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim("595981000000", "two")).Acquire(t.Context())
+	_, err = openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim("595981000000", "two")).Acquire(
+		t.Context())
 	wantRefused(t, err, "it was purged")
 	claim := sinktest.Claim(stream, "three")
 	claim.FirstStart = true
@@ -160,7 +167,8 @@ func TestAcquire_ofASharedStream(t *testing.T) {
 	s := startServer(t, nil)
 	c := config(s.url())
 	addStream(t, s.url(), jetstream.StreamConfig{
-		Name: DefaultStream, Subjects: append(subjects("whatsapp"), "other.>"), AllowAtomicPublish: true, AllowMsgTTL: true, AllowDirect: true,
+		Name: DefaultStream, Subjects: append(subjects("whatsapp"), "other.>"), AllowAtomicPublish: true, AllowMsgTTL: true,
+		AllowDirect: true,
 	})
 	if _, err := s.client(t).Publish("other.one", nil); err != nil {
 		t.Fatal(err)

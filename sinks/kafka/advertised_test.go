@@ -16,7 +16,10 @@ import (
 // check refuses it by name, and `run` waits for a while first. Where it worked before, it is waited for.
 func TestAdvertised(t *testing.T) {
 	for name, fault := range map[string]error{
-		"does not resolve":   &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "127.0.0.1", IsNotFound: true}},
+		"does not resolve": &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{
+			Err: "no such host", Name: "127.0.0.1",
+			IsNotFound: true,
+		}},
 		"connection refused": &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -38,7 +41,8 @@ func TestAdvertised(t *testing.T) {
 				t.Fatalf("got %v, want to be told to come back, and why", err)
 			}
 			s.cluster.misledSince = time.Now().Add(-missingTime)
-			wantFinding(t, s, nil, connector.FindingRefused, "kafka.example.com:9092 answers, but the cluster says that broker 0 is to be reached at "+b.address+": ")
+			wantFinding(t, s, nil, connector.FindingRefused,
+				"kafka.example.com:9092 answers, but the cluster says that broker 0 is to be reached at "+b.address+": ")
 			if err := s.Create(within(t)); refusalOf(err) == nil {
 				t.Fatalf("got %v, want a refusal", err)
 			}

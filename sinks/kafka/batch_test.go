@@ -21,7 +21,9 @@ import (
 )
 
 // checkBatch decodes a batch as franz-go does, after holding its checksum against a computation of its own.
-func checkBatch(t *testing.T, decompress kgo.Decompressor, raw []byte, who producer, sequence int32, want []*record, codec int16, at time.Time) {
+func checkBatch(t *testing.T, decompress kgo.Decompressor, raw []byte, who producer, sequence int32, want []*record,
+	codec int16, at time.Time,
+) {
 	t.Helper()
 	if int(binary.BigEndian.Uint32(raw)) != len(raw)-4 {
 		t.Fatalf("the size in front is %d of %d bytes", binary.BigEndian.Uint32(raw), len(raw)-4)
@@ -34,9 +36,11 @@ func checkBatch(t *testing.T, decompress kgo.Decompressor, raw []byte, who produ
 		t.Fatalf("checksum %x, want %x", batch.CRC, sum)
 	}
 	if batch.ProducerID != who.id || batch.ProducerEpoch != who.epoch || batch.FirstSequence != sequence {
-		t.Fatalf("producer %d, epoch %d, sequence %d; want %v, %d", batch.ProducerID, batch.ProducerEpoch, batch.FirstSequence, who, sequence)
+		t.Fatalf("producer %d, epoch %d, sequence %d; want %v, %d", batch.ProducerID, batch.ProducerEpoch,
+			batch.FirstSequence, who, sequence)
 	}
-	if batch.Attributes&0x10 == 0 || batch.Attributes&7 != codec || batch.Magic != 2 || int(batch.NumRecords) != len(want) || int(batch.LastOffsetDelta) != len(want)-1 ||
+	if batch.Attributes&0x10 == 0 || batch.Attributes&7 != codec || batch.Magic != 2 ||
+		int(batch.NumRecords) != len(want) || int(batch.LastOffsetDelta) != len(want)-1 ||
 		batch.FirstTimestamp != at.UnixMilli() || batch.MaxTimestamp != at.UnixMilli() {
 		t.Fatalf("header: %+v", batch)
 	}
@@ -55,7 +59,8 @@ func checkBatch(t *testing.T, decompress kgo.Decompressor, raw []byte, who produ
 		if err := got.ReadFrom(append(kbin.AppendVarint(nil, length), body...)); err != nil {
 			t.Fatalf("record %d: %v", i, err)
 		}
-		if !bytes.Equal(got.Key, w.key) || !bytes.Equal(got.Value, w.value) || len(got.Headers) != len(w.headers) || int(got.OffsetDelta) != i {
+		if !bytes.Equal(got.Key, w.key) || !bytes.Equal(got.Value, w.value) || len(got.Headers) != len(w.headers) ||
+			int(got.OffsetDelta) != i {
 			t.Fatalf("record %d differs", i)
 		}
 		for j := range w.headers {
@@ -72,13 +77,19 @@ func checkBatch(t *testing.T, decompress kgo.Decompressor, raw []byte, who produ
 func FuzzBatch(f *testing.F) {
 	f.Add([]byte("key"), []byte("value"), "ce_id", []byte("1"), int64(7), int16(3), int32(9), uint8(4), uint8(3))
 	f.Add([]byte{}, []byte{}, "", []byte{}, int64(0), int16(0), int32(0), uint8(0), uint8(1))
-	f.Add(bytes.Repeat([]byte("k"), 300), bytes.Repeat([]byte("v"), 3_000), "h", []byte{0xff}, int64(1<<62), int16(32767), int32(1<<31-1), uint8(1), uint8(40))
+	f.Add(bytes.Repeat([]byte("k"), 300), bytes.Repeat([]byte("v"), 3_000), "h", []byte{0xff}, int64(1<<62), int16(32767),
+		int32(1<<31-1), uint8(1), uint8(40))
 	decompress := kgo.DefaultDecompressor()
-	f.Fuzz(func(t *testing.T, key, value []byte, name string, header []byte, id int64, epoch int16, sequence int32, codec, n uint8) {
+	f.Fuzz(func(t *testing.T, key, value []byte, name string, header []byte, id int64, epoch int16, sequence int32, codec,
+		n uint8,
+	) {
 		at := time.UnixMilli(1_790_000_000_000)
 		records := make([]*record, int(n)+1)
 		for i := range records {
-			records[i] = &record{key: key, value: append(append([]byte{}, value...), byte(i)), headers: []protocol.Header{{Key: name, Value: header}}[:i%2]}
+			records[i] = &record{
+				key: key, value: append(append([]byte{}, value...), byte(i)),
+				headers: []protocol.Header{{Key: name, Value: header}}[:i%2],
+			}
 		}
 		compression, _ := compressionOf([]string{"none", "gzip", "snappy", "lz4", "zstd"}[codec%5])
 		e := encoder{compressor: compressor{compression: compression}}
@@ -104,7 +115,10 @@ func TestEncoder_Limit(t *testing.T) {
 		records[i] = &record{key: []byte("k"), value: bytes.Repeat([]byte{'v'}, 100)}
 	}
 	size := len(appendRecord(nil, records[0], 0))
-	for limit, want := range map[int]int{1: 1, size: 1, 2*size - 1: 1, 2 * size: 2, 4*size + 1: 4, 5 * size: 5, 100 * size: 5} {
+	for limit, want := range map[int]int{
+		1: 1, size: 1, 2*size - 1: 1, 2 * size: 2, 4*size + 1: 4, 5 * size: 5,
+		100 * size: 5,
+	} {
 		at := time.UnixMilli(1_790_000_000_000)
 		raw, n, err := new(encoder).encode(slices.Values(records), limit, at)
 		if err != nil || n != want {
@@ -129,7 +143,8 @@ func TestEncoder_Memory(t *testing.T) {
 	}
 	e := encoder{compressor: compressor{compression: compress.Gzip}}
 	encode := func(from partitionBatch) {
-		if _, n, err := e.encode(from.next(&e.draft, connector.Encoding{}), math.MaxInt, time.Now()); err != nil || n != from.left() {
+		if _, n, err := e.encode(from.next(&e.draft, connector.Encoding{}), math.MaxInt, time.Now()); err != nil ||
+			n != from.left() {
 			t.Fatal(n, err)
 		}
 	}

@@ -103,7 +103,8 @@ func BenchmarkProduce(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			config := Config{Topic: newTopic()}
 			createTopics(b, broker, config)
-			client, err := kgo.NewClient(kgo.SeedBrokers(broker.address), kgo.ProducerBatchCompression(c.codec), kgo.ProducerLinger(0))
+			client, err := kgo.NewClient(kgo.SeedBrokers(broker.address), kgo.ProducerBatchCompression(c.codec),
+				kgo.ProducerLinger(0))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -132,7 +132,8 @@ func secured(t *testing.T) (open, closed *broker) {
 	jars, folder := os.Getenv(brokerVariable), t.TempDir()
 	port, other := sinktest.FreePorts(t, 2), sinktest.FreePorts(t, 1)
 	const listener = "listener.name.sasl_plaintext."
-	settings := fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n", port, port+1, other) +
+	settings := fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n",
+		port, port+1, other) +
 		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n", port, other) +
 		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n" +
 		listener + `plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_connector="right";` + "\n" +
@@ -168,7 +169,13 @@ func fake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 // lenientFake is the fake as it is.
 func lenientFake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 	t.Helper()
-	options = append([]kfake.Opt{kfake.NumBrokers(brokers), kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "default.replication.factor": fmt.Sprint(min(3, brokers))})}, options...)
+	options = append([]kfake.Opt{
+		kfake.NumBrokers(brokers),
+		kfake.BrokerConfigs(map[string]string{
+			"auto.create.topics.enable":  "false",
+			"default.replication.factor": fmt.Sprint(min(3, brokers)),
+		}),
+	}, options...)
 	cluster, err := kfake.NewCluster(options...)
 	if err != nil {
 		t.Fatal(err)

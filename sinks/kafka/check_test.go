@@ -90,7 +90,8 @@ func wantFinding(t *testing.T, s *Sink, claims []connector.Claim, level connecto
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if f.Level == level && strings.Contains(f.Thing+": "+f.Text, part) && (f.Hint != "") == (level != connector.FindingOK) {
+		if f.Level == level && strings.Contains(f.Thing+": "+f.Text, part) &&
+			(f.Hint != "") == (level != connector.FindingOK) {
 			return
 		}
 	}
@@ -166,9 +167,18 @@ func TestCheckSettings(t *testing.T) {
 		part                string
 	}{
 		{"", "cleanup.policy", "compact", connector.FindingRefused, "only the newest record of each key would stay"},
-		{".quarantine", "cleanup.policy", "compact,delete", connector.FindingRefused, "only the newest record of each key would stay"},
-		{".checkpoints", "cleanup.policy", "delete", connector.FindingRefused, "checkpoints of quiet streams would be deleted"},
-		{".checkpoints", "cleanup.policy", "compact,delete", connector.FindingRefused, "checkpoints of quiet streams would be deleted"},
+		{
+			".quarantine", "cleanup.policy", "compact,delete", connector.FindingRefused,
+			"only the newest record of each key would stay",
+		},
+		{
+			".checkpoints", "cleanup.policy", "delete", connector.FindingRefused,
+			"checkpoints of quiet streams would be deleted",
+		},
+		{
+			".checkpoints", "cleanup.policy", "compact,delete", connector.FindingRefused,
+			"checkpoints of quiet streams would be deleted",
+		},
 		{"", "min.insync.replicas", "2", connector.FindingRefused, "nothing can be written"},
 		{"", "max.message.bytes", "10000", connector.FindingWarning, "up to 10000 bytes"},
 		{"", "retention.ms", "-1", connector.FindingOK, "kept for ever"},
@@ -221,12 +231,24 @@ func TestCheckCompression(t *testing.T) {
 func TestCheckRights(t *testing.T) {
 	all := []kfake.ACL{}
 	for _, resource := range []kmsg.ACLResourceType{kmsg.ACLResourceTypeTopic, kmsg.ACLResourceTypeTransactionalId} {
-		all = append(all, kfake.ACL{Resource: resource, Name: "test-", Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: kmsg.ACLOperationAll, Allow: true},
-			kfake.ACL{Resource: resource, Name: "twochat-connector.", Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: kmsg.ACLOperationAll, Allow: true})
+		all = append(all, kfake.ACL{
+			Resource: resource, Name: "test-", Pattern: kmsg.ACLResourcePatternTypePrefixed,
+			Operation: kmsg.ACLOperationAll, Allow: true,
+		},
+			kfake.ACL{
+				Resource: resource, Name: "twochat-connector.", Pattern: kmsg.ACLResourcePatternTypePrefixed,
+				Operation: kmsg.ACLOperationAll, Allow: true,
+			})
 	}
 	readOnly := []kfake.ACL{all[2], all[3]}
-	for _, operation := range []kmsg.ACLOperation{kmsg.ACLOperationRead, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs} {
-		readOnly = append(readOnly, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "test-", Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: operation, Allow: true})
+	for _, operation := range []kmsg.ACLOperation{
+		kmsg.ACLOperationRead, kmsg.ACLOperationDescribe,
+		kmsg.ACLOperationDescribeConfigs,
+	} {
+		readOnly = append(readOnly, kfake.ACL{
+			Resource: kmsg.ACLResourceTypeTopic, Name: "test-",
+			Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: operation, Allow: true,
+		})
 	}
 	cases := map[string]struct {
 		acls []kfake.ACL
@@ -238,8 +260,12 @@ func TestCheckRights(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			b := lenientFake(t, 1, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "secret"), kfake.User("PLAIN", "connector", "secret", c.acls...))
-			config := Config{Topic: newTopic(), SASL: SASL{Mechanism: "plain", Username: "admin", PasswordFile: writeFile(t, "password", "secret")}}
+			b := lenientFake(t, 1, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "secret"),
+				kfake.User("PLAIN", "connector", "secret", c.acls...))
+			config := Config{Topic: newTopic(), SASL: SASL{
+				Mechanism: "plain", Username: "admin",
+				PasswordFile: writeFile(t, "password", "secret"),
+			}}
 			createTopics(t, b, config)
 			config.SASL.Username = "connector"
 			s := openSink(t, b, config, connector.Encoding{})

@@ -18,13 +18,19 @@ func TestValidate(t *testing.T) {
 		config Config
 		things []string
 	}{
-		"the least":                {Config{Brokers: local}, nil},
-		"no broker":                {Config{}, []string{"brokers"}},
-		"no port":                  {Config{Brokers: []string{"127.0.0.1", ":9092", "::1:9092"}}, []string{"brokers[0]", "brokers[1]", "brokers[2]"}},
-		"topic with a blank":       {Config{Brokers: local, Topic: "whatsapp messages"}, []string{"topic"}},
-		"topic of a dot":           {Config{Brokers: local, Topic: "."}, []string{"topic"}},
-		"compression":              {Config{Brokers: local, Compression: "brotli"}, []string{"compression"}},
-		"transaction too short":    {Config{Brokers: local, TransactionTimeout: time.Second}, []string{"transaction_timeout"}},
+		"the least": {Config{Brokers: local}, nil},
+		"no broker": {Config{}, []string{"brokers"}},
+		"no port": {
+			Config{Brokers: []string{"127.0.0.1", ":9092", "::1:9092"}},
+			[]string{"brokers[0]", "brokers[1]", "brokers[2]"},
+		},
+		"topic with a blank": {Config{Brokers: local, Topic: "whatsapp messages"}, []string{"topic"}},
+		"topic of a dot":     {Config{Brokers: local, Topic: "."}, []string{"topic"}},
+		"compression":        {Config{Brokers: local, Compression: "brotli"}, []string{"compression"}},
+		"transaction too short": {
+			Config{Brokers: local, TransactionTimeout: time.Second},
+			[]string{"transaction_timeout"},
+		},
 		"transaction too long":     {Config{Brokers: local, TransactionTimeout: time.Hour}, []string{"transaction_timeout"}},
 		"partitions":               {Config{Brokers: local, AcceptPartitions: -1}, []string{"accept_partitions"}},
 		"sasl on loopback":         {Config{Brokers: local, SASL: password}, nil},
@@ -34,8 +40,14 @@ func TestValidate(t *testing.T) {
 		"sasl over tls with a ca":  {Config{Brokers: far, SASL: password, TLS: TLS{CAFile: "/ca"}}, nil},
 		"sasl without a mechanism": {Config{Brokers: local, SASL: SASL{Username: "connector"}}, []string{"sasl.mechanism"}},
 		"unknown mechanism":        {Config{Brokers: local, SASL: SASL{Mechanism: "gssapi"}}, []string{"sasl.mechanism"}},
-		"plain without secrets":    {Config{Brokers: local, SASL: SASL{Mechanism: "plain"}}, []string{"sasl.username", "sasl.password_file"}},
-		"oauthbearer, no token":    {Config{Brokers: local, SASL: SASL{Mechanism: "oauthbearer"}}, []string{"sasl.token_file"}},
+		"plain without secrets": {
+			Config{Brokers: local, SASL: SASL{Mechanism: "plain"}},
+			[]string{"sasl.username", "sasl.password_file"},
+		},
+		"oauthbearer, no token": {
+			Config{Brokers: local, SASL: SASL{Mechanism: "oauthbearer"}},
+			[]string{"sasl.token_file"},
+		},
 		"certificate without key":  {Config{Brokers: far, TLS: TLS{CertFile: "/cert"}}, []string{"tls"}},
 		"any certificate":          {Config{Brokers: far, TLS: TLS{Insecure: true}}, []string{"tls.insecure"}},
 		"any certificate, at will": {Config{Brokers: far, TLS: TLS{Insecure: true}, Insecure: true}, nil},
@@ -62,10 +74,12 @@ func TestValidate(t *testing.T) {
 
 func TestConfigKeys(t *testing.T) {
 	text := `{brokers: ["b:1"], topic: t, create: true, compression: lz4, insecure: true, accept_partitions: 9, transaction_timeout: 30s,
-  sasl: {mechanism: plain, username: u, password_file: p, token_file: k}, tls: {enabled: true, ca_file: a, cert_file: c, key_file: k, server_name: s, insecure: true}}`
+  sasl: {mechanism: plain, username: u, password_file: p, token_file: k},
+  tls: {enabled: true, ca_file: a, cert_file: c, key_file: k, server_name: s, insecure: true}}`
 	want := Config{
-		Brokers: []string{"b:1"}, Topic: "t", Create: true, Compression: "lz4", Insecure: true, AcceptPartitions: 9, TransactionTimeout: 30 * time.Second,
-		SASL: SASL{"plain", "u", "p", "k"}, TLS: TLS{true, "a", "c", "k", "s", true},
+		Brokers: []string{"b:1"}, Topic: "t", Create: true, Compression: "lz4", Insecure: true, AcceptPartitions: 9,
+		TransactionTimeout: 30 * time.Second,
+		SASL:               SASL{"plain", "u", "p", "k"}, TLS: TLS{true, "a", "c", "k", "s", true},
 	}
 	var got Config
 	if err := yaml.Unmarshal([]byte(text), &got); err != nil {
@@ -75,7 +89,8 @@ func TestConfigKeys(t *testing.T) {
 		t.Error(got.Brokers)
 	}
 	got.Brokers, want.Brokers = nil, nil
-	if got.SASL != want.SASL || got.TLS != want.TLS || got.Topic != want.Topic || got.TransactionTimeout != want.TransactionTimeout || got.AcceptPartitions != 9 ||
+	if got.SASL != want.SASL || got.TLS != want.TLS || got.Topic != want.Topic ||
+		got.TransactionTimeout != want.TransactionTimeout || got.AcceptPartitions != 9 ||
 		!got.Create || !got.Insecure || got.Compression != "lz4" {
 		t.Errorf("got %+v", got)
 	}

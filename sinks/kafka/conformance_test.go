@@ -54,37 +54,42 @@ func tombstone(t *testing.T, b *broker, topic, key string) {
 	}
 }
 
-func conform(t *testing.T, newBroker func(t *testing.T) *broker, config Config, encoding connector.Encoding, oversized int) {
-	sinktest.Run(t, sinktest.Suite{Promise: sinktest.AllOrNothing, Oversized: oversized, New: func(t *testing.T) sinktest.Place {
-		b := newBroker(t)
-		config := config
-		config.Topic = newTopic()
-		createTopics(t, b, config)
-		place := sinktest.Place{
-			Open: func(t *testing.T) sinktest.Sink { return openSink(t, b, config, encoding) },
-			Read: func(t *testing.T, stream string) []sinktest.Stored { return storedEvents(t, b, config.Topic, stream) },
-			Quarantined: func(t *testing.T, stream string) []sinktest.Quarantined {
-				var list []sinktest.Quarantined
-				records := readCommitted(t, b, config.Topic+".quarantine")
-				for _, p := range slices.Sorted(maps.Keys(records)) {
-					for _, r := range records[p] {
-						if string(r.Key) == stream {
-							list = append(list, sinktest.Quarantine(t, r.Value))
+func conform(t *testing.T, newBroker func(t *testing.T) *broker, config Config, encoding connector.Encoding,
+	oversized int,
+) {
+	sinktest.Run(t, sinktest.Suite{
+		Promise: sinktest.AllOrNothing, Oversized: oversized,
+		New: func(t *testing.T) sinktest.Place {
+			b := newBroker(t)
+			config := config
+			config.Topic = newTopic()
+			createTopics(t, b, config)
+			place := sinktest.Place{
+				Open: func(t *testing.T) sinktest.Sink { return openSink(t, b, config, encoding) },
+				Read: func(t *testing.T, stream string) []sinktest.Stored { return storedEvents(t, b, config.Topic, stream) },
+				Quarantined: func(t *testing.T, stream string) []sinktest.Quarantined {
+					var list []sinktest.Quarantined
+					records := readCommitted(t, b, config.Topic+".quarantine")
+					for _, p := range slices.Sorted(maps.Keys(records)) {
+						for _, r := range records[p] {
+							if string(r.Key) == stream {
+								list = append(list, sinktest.Quarantine(t, r.Value))
+							}
 						}
 					}
-				}
-				return list
-			},
-			Forget: func(t *testing.T, stream string) { tombstone(t, b, config.Topic+".checkpoints", stream) },
-		}
-		if b.script != nil {
-			place.Stop = func(t *testing.T) func(t *testing.T) {
-				b.script(t, "kill")
-				return func(t *testing.T) { b.script(t, "start") }
+					return list
+				},
+				Forget: func(t *testing.T, stream string) { tombstone(t, b, config.Topic+".checkpoints", stream) },
 			}
-		}
-		return place
-	}})
+			if b.script != nil {
+				place.Stop = func(t *testing.T) func(t *testing.T) {
+					b.script(t, "kill")
+					return func(t *testing.T) { b.script(t, "start") }
+				}
+			}
+			return place
+		},
+	})
 }
 
 func TestConformanceFake(t *testing.T) {

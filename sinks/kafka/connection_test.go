@@ -47,9 +47,12 @@ func (a *authority) sign(name string) (cert, key string, parsed *x509.Certificat
 		a.t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"kafka.example.com"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true, IsCA: a.cert == nil,
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:  time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:    []string{"kafka.example.com"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
+		IsCA:     a.cert == nil,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	parent, signer := template, private
@@ -87,10 +90,16 @@ func TestTLS(t *testing.T) {
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(right.cert)
-	b := lenientFake(t, 1, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}))
+	b := lenientFake(t, 1, kfake.TLS(&tls.Config{
+		Certificates: []tls.Certificate{pair},
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: pool,
+	}))
 
 	wrongCert, wrongKey, _, _ := wrong.sign("client")
-	settings := TLS{CAFile: writeFile(t, "ca", wrong.pem()), CertFile: writeFile(t, "cert", wrongCert), KeyFile: writeFile(t, "key", wrongKey)}
+	settings := TLS{
+		CAFile: writeFile(t, "ca", wrong.pem()), CertFile: writeFile(t, "cert", wrongCert),
+		KeyFile: writeFile(t, "key", wrongKey),
+	}
 	s := openSink(t, b, Config{Topic: newTopic(), TLS: settings}, connector.Encoding{})
 	defer s.Close()
 	if err := s.Create(t.Context()); err == nil {
@@ -107,12 +116,18 @@ func TestTLS(t *testing.T) {
 		t.Fatal("the new certificate is not read")
 	}
 
-	other := openSink(t, b, Config{Topic: newTopic(), TLS: TLS{CAFile: settings.CAFile, CertFile: settings.CertFile, KeyFile: settings.KeyFile, ServerName: "other.example.com"}}, connector.Encoding{})
+	other := openSink(t, b, Config{Topic: newTopic(), TLS: TLS{
+		CAFile: settings.CAFile, CertFile: settings.CertFile,
+		KeyFile: settings.KeyFile, ServerName: "other.example.com",
+	}}, connector.Encoding{})
 	defer other.Close()
 	if err := other.Create(t.Context()); err == nil {
 		t.Fatal("a broker of another name is trusted")
 	}
-	named := openSink(t, b, Config{Topic: newTopic(), TLS: TLS{CAFile: settings.CAFile, CertFile: settings.CertFile, KeyFile: settings.KeyFile, ServerName: "kafka.example.com"}}, connector.Encoding{})
+	named := openSink(t, b, Config{Topic: newTopic(), TLS: TLS{
+		CAFile: settings.CAFile, CertFile: settings.CertFile,
+		KeyFile: settings.KeyFile, ServerName: "kafka.example.com",
+	}}, connector.Encoding{})
 	defer named.Close()
 	if err := named.Create(t.Context()); err != nil {
 		t.Fatal(err)
@@ -140,7 +155,8 @@ func TestOldTLSIsRefused(t *testing.T) {
 	if config.MinVersion != tls.VersionTLS12 || config.ServerName != "kafka.example.com" || config.InsecureSkipVerify {
 		t.Errorf("%+v", config)
 	}
-	if _, err := (TLS{CAFile: writeFile(t, "ca", "no certificate")}).load("kafka.example.com:9093"); err == nil || !strings.Contains(err.Error(), "tls.ca_file") {
+	if _, err := (TLS{CAFile: writeFile(t, "ca", "no certificate")}).load("kafka.example.com:9093"); err == nil ||
+		!strings.Contains(err.Error(), "tls.ca_file") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -161,7 +177,8 @@ func TestBearer(t *testing.T) {
 		if ok, _, err := session.Next(t.Context(), nil); !ok || err != nil {
 			t.Errorf("consent: %t, %v", ok, err)
 		}
-		if ok, _, err := session.Next(t.Context(), []byte(`{"status":"invalid_token"}`)); ok || err == nil || strings.Contains(err.Error(), token) {
+		if ok, _, err := session.Next(t.Context(), []byte(`{"status":"invalid_token"}`)); ok || err == nil ||
+			strings.Contains(err.Error(), token) {
 			t.Errorf("refusal: %t, %v", ok, err)
 		}
 	}
@@ -208,9 +225,10 @@ func TestRealCredentials(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := client.AlterUserScramCredentials(within(t), &kafkago.AlterUserScramCredentialsRequest{Upsertions: []kafkago.UserScramCredentialsUpsertion{
-			{Name: "connector", Mechanism: m, Iterations: 4096, Salt: []byte("salt"), SaltedPassword: salted},
-		}})
+		answer, err := client.AlterUserScramCredentials(within(t),
+			&kafkago.AlterUserScramCredentialsRequest{Upsertions: []kafkago.UserScramCredentialsUpsertion{
+				{Name: "connector", Mechanism: m, Iterations: 4096, Salt: []byte("salt"), SaltedPassword: salted},
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +240,9 @@ func TestRealCredentials(t *testing.T) {
 	}
 	bearer := func(life time.Duration) string {
 		part := base64.RawURLEncoding.EncodeToString
-		return part([]byte(`{"alg":"none"}`)) + "." + part(fmt.Appendf(nil, `{"sub":"connector","iat":%d,"exp":%d}`, time.Now().Add(-2*time.Hour).Unix(), time.Now().Add(life).Unix())) + "."
+		return part([]byte(`{"alg":"none"}`)) + "." +
+			part(fmt.Appendf(nil, `{"sub":"connector","iat":%d,"exp":%d}`, time.Now().Add(-2*time.Hour).Unix(),
+				time.Now().Add(life).Unix())) + "."
 	}
 	for _, mechanism := range []string{"plain", "scram-sha-256", "scram-sha-512", "oauthbearer"} {
 		t.Run(mechanism, func(t *testing.T) {

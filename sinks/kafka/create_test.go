@@ -28,7 +28,10 @@ func TestReplicas(t *testing.T) {
 		"two of three, by one's own": {2, 2, "3", 2, "--replication-factor 2 --config min.insync.replicas=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := fake(t, c.brokers, kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "default.replication.factor": c.meant}))
+			b := fake(t, c.brokers, kfake.BrokerConfigs(map[string]string{
+				"auto.create.topics.enable":  "false",
+				"default.replication.factor": c.meant,
+			}))
 			s := openSink(t, b, Config{Topic: newTopic(), Replicas: c.configured, Create: true}, connector.Encoding{})
 			defer s.Close()
 			err := s.Create(within(t))
@@ -55,7 +58,8 @@ func TestReplicas(t *testing.T) {
 					t.Errorf("got %q, want %q in it", command, c.settings)
 				}
 			}
-			if settings, err := s.client.topicSettings(within(t), s.topics.events); err != nil || settings["retention.ms"] != "-1" {
+			if settings, err := s.client.topicSettings(within(t), s.topics.events); err != nil ||
+				settings["retention.ms"] != "-1" {
 				t.Errorf("events are kept for %q: %v", settings["retention.ms"], err)
 			}
 		})
@@ -85,7 +89,8 @@ func TestCheckReplicas(t *testing.T) {
 	for _, f := range found {
 		if f.Level == connector.FindingWarning && strings.Contains(f.Text, "1 of the 3 replicas") {
 			warned++
-			for _, part := range []string{`"partition":1,"replicas":[`, "kafka-reassign-partitions.sh --bootstrap-server " + b.address, "min.insync.replicas=2"} {
+			for _, part := range []string{`"partition":1,"replicas":[`, "kafka-reassign-partitions.sh --bootstrap-server " +
+				b.address, "min.insync.replicas=2"} {
 				if !strings.Contains(f.Hint, part) {
 					t.Errorf("%q is not in %q", part, f.Hint)
 				}

@@ -48,7 +48,8 @@ func (f *fighter) run(ctx context.Context) error {
 		}
 		f.taken++
 		if n := len(state.Seen); n > 0 && state.Seen[n-1].Sequence != state.Checkpoint.Sequence {
-			return fmt.Errorf("%s: the window ends at %d, the checkpoint at %d", f.name, state.Seen[n-1].Sequence, state.Checkpoint.Sequence)
+			return fmt.Errorf("%s: the window ends at %d, the checkpoint at %d", f.name, state.Seen[n-1].Sequence,
+				state.Checkpoint.Sequence)
 		}
 		f.write(ctx, state.Checkpoint)
 	}
@@ -116,7 +117,10 @@ func TestFight(t *testing.T) {
 			sinks[i] = openSink(t, b, config, connector.Encoding{})
 			saboteurs[i] = sabotage(sinks[i])
 			claim := sinktest.Claim([]string{"595981048477", "595981048477", "support"}[i], fmt.Sprint("instance-", i))
-			f := &fighter{name: fmt.Sprint(i), stream: claim.Stream, log: sinks[i].Log(claim), random: rand.New(rand.NewPCG(*fightSeed, uint64(i))), done: make(map[string]uint64), reasons: make(map[string]int)}
+			f := &fighter{
+				name: fmt.Sprint(i), stream: claim.Stream, log: sinks[i].Log(claim),
+				random: rand.New(rand.NewPCG(*fightSeed, uint64(i))), done: make(map[string]uint64), reasons: make(map[string]int),
+			}
 			fighters[i] = f
 			running.Go(func() { errs[i] = f.run(ctx) })
 		}
@@ -130,7 +134,8 @@ func TestFight(t *testing.T) {
 			if err := errors.Join(f.log.Close(), sinks[i].Close()); err != nil {
 				t.Error(err)
 			}
-			t.Logf("writer %d: %d commits, %d events, %d take-overs, %d fenced, %d unclear, %d not now", i, f.commits.Load(), len(f.done), f.taken, f.fenced, f.unclear, f.notNow)
+			t.Logf("writer %d: %d commits, %d events, %d take-overs, %d fenced, %d unclear, %d not now", i, f.commits.Load(),
+				len(f.done), f.taken, f.fenced, f.unclear, f.notNow)
 			for text, n := range f.reasons {
 				t.Logf("writer %d, %d times not now: …%s", i, n, text)
 			}
@@ -166,7 +171,8 @@ func gotOn(fighters []*fighter, since map[string]int64) bool {
 
 // disturb does harm for a time, and leaves the broker at work. Between two blows, and after the last, each stream gets
 // on.
-func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, fighters []*fighter, saboteurs []*saboteur,
+func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, fighters []*fighter,
+	saboteurs []*saboteur,
 	random *rand.Rand,
 ) string {
 	keys := []int16{0, 0, 22, 24, 26, 26, 26}
@@ -212,7 +218,8 @@ func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, 
 	for _, s := range saboteurs {
 		s.haunt()
 	}
-	return fmt.Sprintf("%d requests broken; the broker killed %d times, stopped %d, paused %d", broken, killed, stopped, paused)
+	return fmt.Sprintf("%d requests broken; the broker killed %d times, stopped %d, paused %d", broken, killed, stopped,
+		paused)
 }
 
 // haunt lets late requests arrive, whatever becomes of them.

@@ -115,7 +115,8 @@ func holdMarkers(t *testing.T, b *broker) {
 			return
 		}
 		end := kmsg.NewPtrEndTxnRequest()
-		end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = held.TransactionalID, held.ProducerID, held.ProducerEpoch, held.Commit
+		end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = held.TransactionalID, held.ProducerID,
+			held.ProducerEpoch, held.Commit
 		answer, err := end.RequestWith(t.Context(), client)
 		if err == nil {
 			err = kerr.ErrorForCode(answer.ErrorCode)
@@ -147,7 +148,9 @@ func TestFollowBeforeMarkers(t *testing.T) {
 	}
 	reader := openSink(t, b, config, connector.Encoding{})
 	defer reader.Close()
-	wantFollowed(t, reader, "595981048477", []uint64{8, 9, 10, 11, 12}, func() error { return w.commit(3) }, []uint64{13, 14, 15})
+	wantFollowed(t, reader, "595981048477", []uint64{8, 9, 10, 11, 12}, func() error {
+		return w.commit(3)
+	}, []uint64{13, 14, 15})
 }
 
 // TestFollowBesideOpenTransaction follows while the transaction of a writer that died hides the newest events: it gives
@@ -270,7 +273,10 @@ func TestFollowNewLeader(t *testing.T) {
 	if err := w.commit(7); err != nil {
 		t.Fatal(err)
 	}
-	fault := b.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: config.Topic, Err: kerr.OffsetNotAvailable, Count: 3})
+	fault := b.fake.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: config.Topic,
+		Err: kerr.OffsetNotAvailable, Count: 3,
+	})
 	wantFollowed(t, w.sink, "595981048477", []uint64{3, 4, 5, 6, 7}, func() error { return nil }, nil)
 	if fault.Hits() == 0 {
 		t.Fatal("the fault was not met")

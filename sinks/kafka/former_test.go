@@ -57,7 +57,8 @@ func TestFormerRecords(t *testing.T) {
 	for i := range events {
 		e := &events[i]
 		records = append(records, &kgo.Record{
-			Topic: config.Topic, Partition: home.of([]byte(e.Chat)), Key: []byte(e.Chat), Value: e.AppendJSON(nil), Headers: former(e),
+			Topic: config.Topic, Partition: home.of([]byte(e.Chat)), Key: []byte(e.Chat), Value: e.AppendJSON(nil),
+			Headers: former(e),
 		})
 	}
 	records = append(records, &kgo.Record{

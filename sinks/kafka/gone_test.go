@@ -130,7 +130,8 @@ func createAnew(t *testing.T, b *broker, config Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for ctx := within(t); len(missing) == 0 && connector.Sleep(ctx, 50*time.Millisecond) == nil; missing, _ = s.maker.absent(v) {
+	for ctx := within(t); len(missing) == 0 && connector.Sleep(ctx, 50*time.Millisecond) == nil; missing,
+		_ = s.maker.absent(v) {
 		if v, err = s.cluster.settled(ctx, time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +205,10 @@ func TestManyCheckpoints(t *testing.T) {
 	client := admin(t, b)
 	var records []*kgo.Record
 	for i := range 5500 {
-		records = append(records, &kgo.Record{Topic: config.Topic + ".checkpoints", Key: fmt.Appendf(nil, "other-%d", i%3), Value: []byte(`{}`)})
+		records = append(records, &kgo.Record{
+			Topic: config.Topic + ".checkpoints", Key: fmt.Appendf(nil, "other-%d", i%3),
+			Value: []byte(`{}`),
+		})
 	}
 	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,8 @@ func TestOpenTransactionBeside(t *testing.T) {
 		impatient := openSink(t, b, config, connector.Encoding{})
 		defer impatient.Close()
 		impatient.client.transactionTimeout = -19 * time.Second // what an owner waits for, less the brokers' own leisure
-		if _, err := impatient.checkpoints.newest(t.Context(), sinktest.Stream("595981048477"), true); !errors.Is(err, errBehind) {
+		if _, err := impatient.checkpoints.newest(t.Context(), sinktest.Stream("595981048477"), true); !errors.Is(err,
+			errBehind) {
 			t.Fatalf("an owner that waited in vain: %v, want errBehind", err)
 		}
 		state, err := two.log.Acquire(within(t))
@@ -163,7 +164,8 @@ func TestWindowIsShort(t *testing.T) {
 		if n := len(held.Marks); n < 2 || n > maxMarks+2 {
 			t.Fatalf("round %d: %d marks", round, n)
 		}
-		if oldest := held.Marks[0].Sequence; oldest+uint64(claim.Window) > next.Sequence || oldest+4*uint64(claim.Window) < next.Sequence {
+		if oldest := held.Marks[0].Sequence; oldest+uint64(claim.Window) > next.Sequence ||
+			oldest+4*uint64(claim.Window) < next.Sequence {
 			t.Fatalf("round %d: the oldest mark is at %d of %d", round, oldest, next.Sequence)
 		}
 		if err := sink.Close(); err != nil {
@@ -200,7 +202,8 @@ func addPartitionsTo(t *testing.T, b *broker, topic string, count int) {
 	t.Helper()
 	client := &kafkago.Client{Addr: kafkago.TCP(b.address), Transport: &kafkago.Transport{}}
 	defer client.Transport.(*kafkago.Transport).CloseIdleConnections()
-	answer, err := client.CreatePartitions(within(t), &kafkago.CreatePartitionsRequest{Topics: []kafkago.TopicPartitionsConfig{{Name: topic, Count: int32(count)}}})
+	answer, err := client.CreatePartitions(within(t),
+		&kafkago.CreatePartitionsRequest{Topics: []kafkago.TopicPartitionsConfig{{Name: topic, Count: int32(count)}}})
 	if err == nil {
 		err = answer.Errors[topic]
 	}
@@ -261,9 +264,15 @@ func TestTopicTruncated(t *testing.T) {
 	for _, c := range []struct {
 		ends    []extent
 		refused bool
-	}{{[]extent{{0, 7}, {0, 0}, {0, 9}}, false}, {[]extent{{0, 7}, {0, 0}, {0, 8}}, true}, {[]extent{{0, 7}}, false}, {[]extent{{0, 0}, {0, 5}, {0, 9}}, true}} {
+	}{
+		{[]extent{{0, 7}, {0, 0}, {0, 9}}, false},
+		{[]extent{{0, 7}, {0, 0}, {0, 8}}, true},
+		{[]extent{{0, 7}}, false},
+		{[]extent{{0, 0}, {0, 5}, {0, 9}}, true},
+	} {
 		err := l.truncated(held, c.ends)
-		if refusal := refusalOf(err); (refusal != nil) != c.refused || refusal != nil && !strings.Contains(refusal.Cause, "it ends at offset") {
+		if refusal := refusalOf(err); (refusal != nil) != c.refused || refusal != nil &&
+			!strings.Contains(refusal.Cause, "it ends at offset") {
 			t.Errorf("%v: %v", c.ends, err)
 		}
 		l.claim.FirstStart = true
@@ -311,7 +320,10 @@ func wantRefused(t *testing.T, w *writer, part string) {
 
 // TestCredentials speaks each mechanism that the fake knows, over TLS, and re-reads secrets for new connections.
 func TestCredentials(t *testing.T) {
-	for mechanism, name := range map[string]string{"plain": "PLAIN", "scram-sha-256": "SCRAM-SHA-256", "scram-sha-512": "SCRAM-SHA-512"} {
+	for mechanism, name := range map[string]string{
+		"plain": "PLAIN", "scram-sha-256": "SCRAM-SHA-256",
+		"scram-sha-512": "SCRAM-SHA-512",
+	} {
 		t.Run(mechanism, func(t *testing.T) {
 			b := lenientFake(t, 1, kfake.EnableSASL(), kfake.Superuser(name, "connector", "right"))
 			secret := writeFile(t, "password", "wrong\n")

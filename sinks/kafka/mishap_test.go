@@ -212,25 +212,73 @@ func TestAnswers(t *testing.T) {
 		written bool
 	}{
 		{"not enough replicas", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas}, notNow, false},
-		{"not enough replicas after append", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicasAfterAppend}, notNow, false},
-		{"produce timed out, and was applied", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut}, notNow, false},
+		{"not enough replicas after append", kfake.Fault{
+			Keys: []kmsg.Key{kmsg.Produce},
+			Err:  kerr.NotEnoughReplicasAfterAppend,
+		}, notNow, false},
+		{
+			"produce timed out, and was applied",
+			kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut},
+			notNow,
+			false,
+		},
 		{"not the leader", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition}, notNow, false},
 		{"disk error", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.KafkaStorageError}, notNow, false},
 		{"produce, unknown error", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}}, unclear, false},
-		{"produce of an old epoch", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidProducerEpoch}, isOut, false},
-		{"no right to the topic", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed}, refused, false},
-		{"too large, until it is cut", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Count: 1}, done, true},
-		{"partitions cannot be added", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.UnknownTopicOrPartition}, notNow, false},
-		{"partitions of a fenced producer", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.ProducerFenced}, isOut, false},
-		{"partitions while the last transaction ends", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.ConcurrentTransactions, Count: 3}, done, true},
+		{
+			"produce of an old epoch",
+			kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidProducerEpoch},
+			isOut,
+			false,
+		},
+		{
+			"no right to the topic",
+			kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed},
+			refused,
+			false,
+		},
+		{
+			"too large, until it is cut",
+			kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Count: 1},
+			done,
+			true,
+		},
+		{"partitions cannot be added", kfake.Fault{
+			Keys: []kmsg.Key{kmsg.AddPartitionsToTxn},
+			Err:  kerr.UnknownTopicOrPartition,
+		}, notNow, false},
+		{
+			"partitions of a fenced producer",
+			kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.ProducerFenced},
+			isOut, false,
+		},
+		{"partitions while the last transaction ends", kfake.Fault{
+			Keys: []kmsg.Key{kmsg.AddPartitionsToTxn},
+			Err:  kerr.ConcurrentTransactions, Count: 3,
+		}, done, true},
 		{"end, unknown error", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}}, unclear, false},
 		{"end, timed out", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut}, unclear, false},
 		{"end of a fenced producer", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ProducerFenced}, isOut, false},
 		{"end in a wrong state", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState}, unclear, false},
-		{"end while the coordinator moves", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: 2}, done, true},
-		{"raise of a fenced producer", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ProducerFenced}, isOut, false},
-		{"raise of a forgotten producer", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.InvalidProducerIDMapping}, unclear, false},
-		{"raise while the coordinator loads", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.CoordinatorLoadInProgress, Count: 4}, done, true},
+		{
+			"end while the coordinator moves",
+			kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: 2},
+			done, true,
+		},
+		{
+			"raise of a fenced producer",
+			kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ProducerFenced},
+			isOut,
+			false,
+		},
+		{"raise of a forgotten producer", kfake.Fault{
+			Keys: []kmsg.Key{kmsg.InitProducerID},
+			Err:  kerr.InvalidProducerIDMapping,
+		}, unclear, false},
+		{"raise while the coordinator loads", kfake.Fault{
+			Keys: []kmsg.Key{kmsg.InitProducerID},
+			Err:  kerr.CoordinatorLoadInProgress, Count: 4,
+		}, done, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -32,7 +32,10 @@ func writeMixed(t *testing.T, b *broker, topic string, random *rand.Rand) {
 	producers := make([]*kgo.Client, 4)
 	open := make([]bool, len(producers))
 	for i := range producers {
-		options := []kgo.Opt{kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0)}
+		options := []kgo.Opt{
+			kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.ProducerLinger(0),
+		}
 		if i > 0 {
 			options = append(options, kgo.TransactionalID(fmt.Sprint(topic, i)))
 		}
@@ -60,7 +63,10 @@ func writeMixed(t *testing.T, b *broker, topic string, random *rand.Rand) {
 		}
 		records := make([]*kgo.Record, 1+random.IntN(5))
 		for j := range records {
-			records[j] = &kgo.Record{Topic: topic, Partition: int32(random.IntN(2)), Key: []byte(fmt.Sprint(i)), Value: fmt.Appendf(nil, "%d of %d by %d", j, step, i)}
+			records[j] = &kgo.Record{
+				Topic: topic, Partition: int32(random.IntN(2)), Key: []byte(fmt.Sprint(i)),
+				Value: fmt.Appendf(nil, "%d of %d by %d", j, step, i),
+			}
 		}
 		if err := producers[i].ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -100,15 +106,16 @@ func compareReads(t *testing.T, b *broker, config Config) {
 	for p := range int32(2) {
 		for _, from := range []int64{0, stable[p] / 3, stable[p] / 2} { // a reading may begin within a transaction
 			var got []string
-			reached, err := s.client.read(t.Context(), topicPartition{config.Topic, p}, from, stable[p], 5*time.Second, func(r *protocol.Record) error {
-				key, err := protocol.ReadAll(r.Key)
-				if err != nil {
+			reached, err := s.client.read(t.Context(), topicPartition{config.Topic, p}, from, stable[p], 5*time.Second,
+				func(r *protocol.Record) error {
+					key, err := protocol.ReadAll(r.Key)
+					if err != nil {
+						return err
+					}
+					value, err := protocol.ReadAll(r.Value)
+					got = append(got, fmt.Sprint(r.Offset, " ", string(key), " ", string(value)))
 					return err
-				}
-				value, err := protocol.ReadAll(r.Value)
-				got = append(got, fmt.Sprint(r.Offset, " ", string(key), " ", string(value)))
-				return err
-			})
+				})
 			if err != nil || reached != stable[p] {
 				t.Fatalf("reached %d of %d: %v", reached, stable[p], err)
 			}
@@ -134,7 +141,8 @@ func TestReadCommitted_cut(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
 		createTopics(t, b, config)
-		writer, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(config.Topic))
+		writer, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.TransactionalID(config.Topic))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +152,10 @@ func TestReadCommitted_cut(t *testing.T) {
 		}
 		put := func(client *kgo.Client, key string, value []byte) {
 			t.Helper()
-			if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: config.Topic, Key: []byte(key), Value: value}).FirstErr(); err != nil {
+			if err := client.ProduceSync(t.Context(), &kgo.Record{
+				Topic: config.Topic, Key: []byte(key),
+				Value: value,
+			}).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -167,14 +178,15 @@ func TestReadCommitted_cut(t *testing.T) {
 		s := openSink(t, b, config, connector.Encoding{})
 		defer s.Close()
 		read := 0
-		_, err = s.client.read(t.Context(), topicPartition{config.Topic, 0}, 0, stable[0], 5*time.Second, func(r *protocol.Record) error {
-			key, err := protocol.ReadAll(r.Key)
-			if string(key) != "other" {
-				t.Errorf("offset %d: %q was read", r.Offset, key)
-			}
-			read++
-			return err
-		})
+		_, err = s.client.read(t.Context(), topicPartition{config.Topic, 0}, 0, stable[0], 5*time.Second,
+			func(r *protocol.Record) error {
+				key, err := protocol.ReadAll(r.Key)
+				if string(key) != "other" {
+					t.Errorf("offset %d: %q was read", r.Offset, key)
+				}
+				read++
+				return err
+			})
 		if err != nil || read != others {
 			t.Errorf("%d records of %d were read: %v", read, others, err)
 		}

@@ -121,7 +121,8 @@ func readCommitted(t testing.TB, b *broker, topic string) map[int32][]*kgo.Recor
 func readTo(t testing.TB, b *broker, topic string, upTo map[int32]int64) map[int32][]*kgo.Record {
 	t.Helper()
 	ends := maps.Clone(upTo)
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)

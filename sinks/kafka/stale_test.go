@@ -93,8 +93,8 @@ func staleLeader(t *testing.T, c *trio) {
 	one.wantStored(290)
 }
 
-// streamBeside makes topics and finds a stream of theirs whose coordinator is not the leader of its checkpoints. After brokers
-// were away, one of the three may coordinate every stream: then it is another topic that has another leader.
+// streamBeside makes topics and finds a stream of theirs whose coordinator is not the leader of its checkpoints. After
+// brokers were away, one of the three may coordinate every stream: then it is another topic that has another leader.
 func streamBeside(t *testing.T, c *trio) (config Config, stream string, leader int) {
 	t.Helper()
 	for range 20 {

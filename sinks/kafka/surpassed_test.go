@@ -202,10 +202,12 @@ func TestMerge(t *testing.T) {
 	if _, err := merge([]said{noEpoch}, time.Time{}).of(topicPartition{"t", 0}); !errors.Is(err, errTooOld) {
 		t.Errorf("a leader without a term is asked: %v", err)
 	}
-	if a, b := merge([]said{old}, time.Time{}), merge([]said{says("b:1", 1, 1, 6, 0, 1, 2, 3)}, time.Time{}); a.same(b, "t") {
+	if a, b := merge([]said{old}, time.Time{}), merge([]said{says("b:1", 1, 1, 6, 0, 1, 2, 3)}, time.Time{}); a.same(b,
+		"t") {
 		t.Error("a leader that was elected again is taken for the one before")
 	}
-	if a, b := merge([]said{old}, time.Time{}), merge([]said{fresh}, time.Time{}); a.same(b, "t") || !a.same(a, "t") || a.same(a, "u") {
+	if a, b := merge([]said{old}, time.Time{}), merge([]said{fresh}, time.Time{}); a.same(b, "t") || !a.same(a, "t") ||
+		a.same(a, "u") {
 		t.Error("views of different terms are the same")
 	}
 }

@@ -82,7 +82,8 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 `
-	c.format(t, "controller", common+fmt.Sprintf("process.roles=controller\nnode.id=4\nlisteners=CONTROLLER://127.0.0.1:%d\ncontroller.quorum.voters=4@127.0.0.1:%d\n",
+	c.format(t, "controller", common+fmt.Sprintf(
+		"process.roles=controller\nnode.id=4\nlisteners=CONTROLLER://127.0.0.1:%d\ncontroller.quorum.voters=4@127.0.0.1:%d\n",
 		ports[3], ports[3]))
 	c.controller = c.run(t, "controller")
 	for i := range c.brokers {
@@ -123,7 +124,10 @@ func (c *trio) format(t *testing.T, name, properties string) {
 }
 
 func (c *trio) java(args ...string) *exec.Cmd {
-	return exec.Command("java", append([]string{"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", c.jars + "/*"}, args...)...)
+	return exec.Command("java", append([]string{
+		"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+		"-cp", c.jars + "/*",
+	}, args...)...)
 }
 
 func (c *trio) run(t *testing.T, name string) *exec.Cmd {

@@ -98,7 +98,8 @@ func createWithTwo(t *testing.T, c *trio) {
 	sink := openSink(t, c.broker(0), config, connector.Encoding{})
 	defer sink.Close()
 	err := sink.Create(within(t))
-	if !errors.Is(err, connector.ErrNotNow) || !strings.Contains(err.Error(), "topics of 3 replicas, and too few of its brokers are there (2)") {
+	if !errors.Is(err, connector.ErrNotNow) ||
+		!strings.Contains(err.Error(), "topics of 3 replicas, and too few of its brokers are there (2)") {
 		t.Errorf("got %v, want to wait for the third", err)
 	}
 	c.signal(t, 2, syscall.SIGCONT)
@@ -118,7 +119,8 @@ func createWithTwo(t *testing.T, c *trio) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if replicas, _ := v.topics[name].least(); replicas != 3 || settings["min.insync.replicas"] != "2" || settings["unclean.leader.election.enable"] != "false" {
+		if replicas, _ := v.topics[name].least(); replicas != 3 || settings["min.insync.replicas"] != "2" ||
+			settings["unclean.leader.election.enable"] != "false" {
 			t.Errorf("topic %s: %d replicas, %v", name, replicas, settings)
 		}
 	}

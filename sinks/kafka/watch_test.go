@@ -19,8 +19,15 @@ var rightCodes = []struct {
 	code       kafkago.Error
 	part, hint string
 }{
-	{kafkago.TransactionalIDAuthorizationFailed, "transactional id twochat-connector.*: the right to write under it is missing", "kafka-acls.sh --bootstrap-server 127.0.0.1:"},
-	{kafkago.TopicAuthorizationFailed, "a right to them is missing", "--add --allow-principal User:ANONYMOUS --operation Read"},
+	{
+		kafkago.TransactionalIDAuthorizationFailed,
+		"transactional id twochat-connector.*: the right to write under it is missing",
+		"kafka-acls.sh --bootstrap-server 127.0.0.1:",
+	},
+	{
+		kafkago.TopicAuthorizationFailed, "a right to them is missing",
+		"--add --allow-principal User:ANONYMOUS --operation Read",
+	},
 	{kafkago.ClusterAuthorizationFailed, "the cluster refuses a right", "--cluster"},
 	{kafkago.SASLAuthenticationFailed, "the brokers do not take the credentials", "see that user and secret"},
 	{kafkago.UnsupportedSASLMechanism, "sink.kafka.sasl.mechanism", "sasl.enabled.mechanisms"},

@@ -157,7 +157,8 @@ func TestOnTheWire(t *testing.T) {
 	}
 	b.fake.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		p := r.(*kmsg.ProduceRequest)
-		note(&produced, p.Acks == -1 && p.TransactionID != nil && p.TimeoutMillis > 0 && time.Duration(p.TimeoutMillis)*time.Millisecond < callTimeout, r)
+		note(&produced, p.Acks == -1 && p.TransactionID != nil && p.TimeoutMillis > 0 &&
+			time.Duration(p.TimeoutMillis)*time.Millisecond < callTimeout, r)
 		return nil, nil, false
 	})
 	b.fake.ControlKey(kmsg.Fetch.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
@@ -189,10 +190,16 @@ func TestOnTheWire(t *testing.T) {
 // TestErrorsArePlain says what a person needs, without the names of Go's types and libraries.
 func TestErrorsArePlain(t *testing.T) {
 	for want, err := range map[string]error{
-		"b:1: the name b does not resolve": &connectError{"b:1", &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "b", IsNotFound: true}}},
-		"b:1: no answer in time":           &brokenError{"b:1", context.DeadlineExceeded},
-		"b:1: the connection was closed":   &brokenError{"b:1", io.EOF},
-		"b:1: refused":                     &connectError{"b:1", &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("refused")}},
+		"b:1: the name b does not resolve": &connectError{
+			"b:1",
+			&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "b", IsNotFound: true}},
+		},
+		"b:1: no answer in time":         &brokenError{"b:1", context.DeadlineExceeded},
+		"b:1: the connection was closed": &brokenError{"b:1", io.EOF},
+		"b:1: refused": &connectError{
+			"b:1",
+			&net.OpError{Op: "dial", Net: "tcp", Err: errors.New("refused")},
+		},
 	} {
 		if err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)

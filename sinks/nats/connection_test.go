@@ -35,31 +35,60 @@ func TestConnection_Validate(t *testing.T) {
 		level connector.FindingLevel // "" for no finding
 		thing string
 	}{
-		"plain":                           {c: Connection{URL: "nats://10.0.0.1:4222"}},
-		"several":                         {c: Connection{URL: "nats://a:4222, nats://b:4222"}},
-		"no URL":                          {Connection{}, connector.FindingRefused, "url"},
-		"no scheme":                       {Connection{URL: "localhost:4222"}, connector.FindingRefused, "url"},
-		"other scheme":                    {Connection{URL: "http://localhost:4222"}, connector.FindingRefused, "url"},
-		"no host":                         {Connection{URL: "nats://:4222"}, connector.FindingRefused, "url"},
-		"second is wrong":                 {Connection{URL: "nats://a:4222,b"}, connector.FindingRefused, "url"},
-		"password in the URL":             {Connection{URL: "nats://me:secret@localhost:4222"}, connector.FindingRefused, "url"},
-		"credentials in clear":            {Connection{URL: "nats://10.0.0.1:4222", TokenFile: "t"}, connector.FindingRefused, "url"},
-		"credentials in clear, one of":    {Connection{URL: "tls://10.0.0.1:4222,nats://10.0.0.2:4222", CredsFile: "c"}, connector.FindingRefused, "url"},
-		"credentials in clear, accepted":  {Connection{URL: "nats://10.0.0.1:4222", TokenFile: "t", Insecure: true}, connector.FindingWarning, "insecure"},
-		"credentials over TLS":            {c: Connection{URL: "tls://10.0.0.1:4222", NKeyFile: "n"}},
-		"credentials over TLS by CA":      {c: Connection{URL: "nats://10.0.0.1:4222", NKeyFile: "n", TLS: TLS{CAFile: "ca"}}},
-		"credentials on loopback":         {c: Connection{URL: "nats://127.0.0.1:4222", NKeyFile: "n"}},
-		"credentials on loopback, IPv6":   {c: Connection{URL: "nats://[::1]:4222", NKeyFile: "n"}},
-		"credentials on localhost":        {c: Connection{URL: "nats://localhost:4222", NKeyFile: "n"}},
-		"a name that looks like loopback": {Connection{URL: "nats://127.0.0.1.example.com:4222", NKeyFile: "n"}, connector.FindingRefused, "url"},
-		"two credentials":                 {Connection{URL: "tls://a:4222", NKeyFile: "n", TokenFile: "t"}, connector.FindingRefused, "creds_file"},
-		"half a pair":                     {Connection{URL: "tls://a:4222", TLS: TLS{CertFile: "c"}}, connector.FindingRefused, "tls"},
-		"any certificate":                 {Connection{URL: "tls://a:4222", TLS: TLS{Insecure: true}}, connector.FindingWarning, "tls.insecure"},
+		"plain":           {c: Connection{URL: "nats://10.0.0.1:4222"}},
+		"several":         {c: Connection{URL: "nats://a:4222, nats://b:4222"}},
+		"no URL":          {Connection{}, connector.FindingRefused, "url"},
+		"no scheme":       {Connection{URL: "localhost:4222"}, connector.FindingRefused, "url"},
+		"other scheme":    {Connection{URL: "http://localhost:4222"}, connector.FindingRefused, "url"},
+		"no host":         {Connection{URL: "nats://:4222"}, connector.FindingRefused, "url"},
+		"second is wrong": {Connection{URL: "nats://a:4222,b"}, connector.FindingRefused, "url"},
+		"password in the URL": {
+			Connection{URL: "nats://me:secret@localhost:4222"},
+			connector.FindingRefused,
+			"url",
+		},
+		"credentials in clear": {
+			Connection{URL: "nats://10.0.0.1:4222", TokenFile: "t"},
+			connector.FindingRefused,
+			"url",
+		},
+		"credentials in clear, one of": {
+			Connection{URL: "tls://10.0.0.1:4222,nats://10.0.0.2:4222", CredsFile: "c"},
+			connector.FindingRefused, "url",
+		},
+		"credentials in clear, accepted": {
+			Connection{URL: "nats://10.0.0.1:4222", TokenFile: "t", Insecure: true},
+			connector.FindingWarning, "insecure",
+		},
+		"credentials over TLS": {c: Connection{URL: "tls://10.0.0.1:4222", NKeyFile: "n"}},
+		"credentials over TLS by CA": {c: Connection{
+			URL: "nats://10.0.0.1:4222", NKeyFile: "n",
+			TLS: TLS{CAFile: "ca"},
+		}},
+		"credentials on loopback":       {c: Connection{URL: "nats://127.0.0.1:4222", NKeyFile: "n"}},
+		"credentials on loopback, IPv6": {c: Connection{URL: "nats://[::1]:4222", NKeyFile: "n"}},
+		"credentials on localhost":      {c: Connection{URL: "nats://localhost:4222", NKeyFile: "n"}},
+		"a name that looks like loopback": {
+			Connection{URL: "nats://127.0.0.1.example.com:4222", NKeyFile: "n"},
+			connector.FindingRefused, "url",
+		},
+		"two credentials": {
+			Connection{URL: "tls://a:4222", NKeyFile: "n", TokenFile: "t"},
+			connector.FindingRefused,
+			"creds_file",
+		},
+		"half a pair": {Connection{URL: "tls://a:4222", TLS: TLS{CertFile: "c"}}, connector.FindingRefused, "tls"},
+		"any certificate": {
+			Connection{URL: "tls://a:4222", TLS: TLS{Insecure: true}},
+			connector.FindingWarning,
+			"tls.insecure",
+		},
 	} {
 		findings := test.c.Validate()
 		switch {
 		case test.level == "" && len(findings) == 0:
-		case len(findings) != 1 || findings[0].Level != test.level || findings[0].Thing != test.thing || findings[0].Text == "" || findings[0].Hint == "":
+		case len(findings) != 1 || findings[0].Level != test.level || findings[0].Thing != test.thing ||
+			findings[0].Text == "" || findings[0].Hint == "":
 			t.Errorf("%s: %+v", name, findings)
 		}
 		for _, f := range findings {
@@ -127,10 +156,12 @@ func TestConnection_DialIsBounded(t *testing.T) {
 	if err := silent.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = (Connection{URL: "nats://" + silent.Addr().String()}).Dial(t.Context(), quiet); !errors.Is(err, connector.ErrNotNow) {
+	if _, err = (Connection{URL: "nats://" + silent.Addr().String()}).Dial(t.Context(), quiet); !errors.Is(err,
+		connector.ErrNotNow) {
 		t.Fatalf("got %v, want ErrNotNow", err)
 	}
-	if _, err = (Connection{URL: "nats://127.0.0.1:1", TokenFile: "/does/not/exist"}).Dial(t.Context(), quiet); !errors.Is(err, connector.ErrNotNow) {
+	if _, err = (Connection{URL: "nats://127.0.0.1:1", TokenFile: "/does/not/exist"}).Dial(t.Context(),
+		quiet); !errors.Is(err, connector.ErrNotNow) {
 		t.Fatalf("a missing file: got %v, want ErrNotNow", err)
 	}
 }

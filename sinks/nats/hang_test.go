@@ -82,7 +82,10 @@ func TestSink_LeavesAServerThatHangsForAnother(t *testing.T) {
 	first, second := startServer(t, server.Options{}), startServer(t, server.Options{})
 	w := newWire(t, strings.TrimPrefix(first.ClientURL(), "nats://"))
 	hung := "nats://" + w.listener.Addr().String()
-	sink, err := Open(Config{Connection: Connection{URL: hung + "," + second.ClientURL()}, Subject: "whatsapp", State: t.TempDir() + "/state"}, connector.Encoding{Mode: connector.ModeStructured}, quiet)
+	sink, err := Open(Config{
+		Connection: Connection{URL: hung + "," + second.ClientURL()}, Subject: "whatsapp",
+		State: t.TempDir() + "/state",
+	}, connector.Encoding{Mode: connector.ModeStructured}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +107,8 @@ func TestSink_LeavesAServerThatHangsForAnother(t *testing.T) {
 	w.hung.Store(true)
 	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 2)
 	next := sinktest.Next(checkpoint, events, nil, 0)
-	if err := log.Commit(t.Context(), events, nil, next); err == nil || !strings.Contains(err.Error(), w.listener.Addr().String()) {
+	if err := log.Commit(t.Context(), events, nil, next); err == nil ||
+		!strings.Contains(err.Error(), w.listener.Addr().String()) {
 		t.Fatalf("Commit to a server that hangs: got %v, want its address in it", err)
 	}
 	tick := time.NewTicker(20 * time.Millisecond)

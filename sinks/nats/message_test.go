@@ -18,9 +18,12 @@ import (
 
 func awkward() connector.Event {
 	return connector.Event{
-		ID: `a"b%c|é`, Source: connector.Stream{Name: "a b"}.Source(), Type: "co.2chat.whatsapp.message.received", Chat: "c.*.>",
-		Time: time.Date(2026, 1, 31, 10, 0, 0, 120_000_000, time.UTC), Recorded: time.Date(2026, 1, 31, 10, 0, 1, 0, time.UTC),
-		SentBy: "user", DataSchema: "https://example.com/s.json", Sequence: 7, Late: true, Data: []byte(`{ "n":12345678901234567890 }`),
+		ID: `a"b%c|é`, Source: connector.Stream{Name: "a b"}.Source(), Type: "co.2chat.whatsapp.message.received",
+		Chat: "c.*.>",
+		Time: time.Date(2026, 1, 31, 10, 0, 0, 120_000_000, time.UTC), Recorded: time.Date(2026, 1, 31, 10, 0, 1, 0,
+			time.UTC),
+		SentBy: "user", DataSchema: "https://example.com/s.json", Sequence: 7, Late: true,
+		Data: []byte(`{ "n":12345678901234567890 }`),
 	}
 }
 
@@ -31,7 +34,8 @@ func TestMessage_Structured(t *testing.T) {
 		t.Errorf("subject %s, want %s", m.Subject, want)
 	}
 	want := map[string]string{
-		"Content-Type": "application/cloudevents+json; charset=utf-8", "Nats-Msg-Id": "//2chat.co/whatsapp/a%20b|a%22b%25c|%C3%A9",
+		"Content-Type":     "application/cloudevents+json; charset=utf-8",
+		"Nats-Msg-Id":      "//2chat.co/whatsapp/a%20b|a%22b%25c|%C3%A9",
 		"Twochat-Sequence": "00000000000000000007", "Twochat-Late": "true",
 	}
 	if got := flat(m.Header); !maps.Equal(got, want) {
@@ -51,9 +55,12 @@ func TestMessage_Binary(t *testing.T) {
 	m := Message("a.b", &e, connector.Encoding{Mode: connector.ModeBinary})
 	want := map[string]string{
 		"Content-Type": "application/json", "Nats-Msg-Id": "//2chat.co/whatsapp/a%20b|a%22b%25c|%C3%A9",
-		"ce-specversion": "1.0", "ce-id": "a%22b%25c|%C3%A9", "ce-source": "//2chat.co/whatsapp/a%20b", "ce-type": "co.2chat.whatsapp.message.received",
-		"ce-subject": "c.*.>", "ce-time": "2026-01-31T10:00:00.12Z", "ce-datacontenttype": "application/json", "ce-dataschema": "https://example.com/s.json",
-		"ce-partitionkey": "c.*.>", "ce-sentby": "user", "ce-recordedtime": "2026-01-31T10:00:01Z", "ce-sequence": "00000000000000000007", "ce-late": "true",
+		"ce-specversion": "1.0", "ce-id": "a%22b%25c|%C3%A9", "ce-source": "//2chat.co/whatsapp/a%20b",
+		"ce-type":    "co.2chat.whatsapp.message.received",
+		"ce-subject": "c.*.>", "ce-time": "2026-01-31T10:00:00.12Z", "ce-datacontenttype": "application/json",
+		"ce-dataschema":   "https://example.com/s.json",
+		"ce-partitionkey": "c.*.>", "ce-sentby": "user", "ce-recordedtime": "2026-01-31T10:00:01Z",
+		"ce-sequence": "00000000000000000007", "ce-late": "true",
 	}
 	if got := flat(m.Header); !maps.Equal(got, want) {
 		t.Errorf("headers %v\nwant %v", got, want)
@@ -84,7 +91,8 @@ func TestMessage_IsACloudEventToTheSDK(t *testing.T) {
 	}())
 	for _, e := range events {
 		var structured cloudevents.Event
-		if err := json.Unmarshal(Message("whatsapp", &e, connector.Encoding{Mode: connector.ModeStructured}).Data, &structured); err != nil {
+		if err := json.Unmarshal(Message("whatsapp", &e, connector.Encoding{Mode: connector.ModeStructured}).Data,
+			&structured); err != nil {
 			t.Fatalf("structured: %v", err)
 		}
 		wantSame(t, structured, e)
@@ -139,9 +147,11 @@ func wantSame(t *testing.T, got cloudevents.Event, e connector.Event) {
 		t.Fatalf("late: %v", got.Extensions()["late"])
 	}
 	switch {
-	case got.ID() != e.ID, got.Source() != e.Source, got.Type() != e.Type, got.Subject() != e.Chat, got.DataSchema() != e.DataSchema,
+	case got.ID() != e.ID, got.Source() != e.Source, got.Type() != e.Type, got.Subject() != e.Chat,
+		got.DataSchema() != e.DataSchema,
 		!got.Time().Equal(e.Time), got.DataContentType() != "application/json", got.Extensions()["partitionkey"] != e.Chat,
-		got.Extensions()["sequence"] != connector.FormatSequence(e.Sequence), got.Extensions()["recordedtime"] != connector.FormatTime(e.Recorded):
+		got.Extensions()["sequence"] != connector.FormatSequence(e.Sequence),
+		got.Extensions()["recordedtime"] != connector.FormatTime(e.Recorded):
 		t.Fatalf("the SDK reads another event:\n%s\nwant %+v", got, e)
 	}
 	if sentBy, _ := got.Extensions()["sentby"].(string); sentBy != e.SentBy {
@@ -154,14 +164,18 @@ func wantSame(t *testing.T, got cloudevents.Event, e connector.Event) {
 
 func TestRejectMessage_FitsTheServer(t *testing.T) {
 	raw := bytes.Repeat([]byte{0xFF}, connector.QuarantineBytes)
-	r := connector.Reject{Key: connector.ContentKey(raw), Reason: "not valid UTF-8", Raw: raw, Length: 1 << 20, Hash: "00", Recorded: time.Unix(0, 0)}
+	r := connector.Reject{
+		Key: connector.ContentKey(raw), Reason: "not valid UTF-8", Raw: raw, Length: 1 << 20, Hash: "00",
+		Recorded: time.Unix(0, 0),
+	}
 	for _, most := range []int64{0, 1 << 20, 64 << 10, 4 << 10, 1 << 10, 1} {
 		m, err := RejectMessage("whatsapp", sinktest.Stream("a.b"), &r, connector.Encoding{TypePrefix: "x"}, most)
 		if err != nil {
 			t.Fatal(err)
 		}
 		q := sinktest.Quarantine(t, m.Data)
-		if most > 512 && int64(Size(m)) > most || !q.Cut || q.Length != 1<<20 || !bytes.HasPrefix(raw, q.Raw) || most == 0 && len(q.Raw) != len(raw) || most == 4<<10 && len(q.Raw) < 1<<10 {
+		if most > 512 && int64(Size(m)) > most || !q.Cut || q.Length != 1<<20 || !bytes.HasPrefix(raw, q.Raw) || most == 0 &&
+			len(q.Raw) != len(raw) || most == 4<<10 && len(q.Raw) < 1<<10 {
 			t.Errorf("at most %d: %d bytes, %d of them raw", most, Size(m), len(q.Raw))
 		}
 		if len(r.Raw) != len(raw) {

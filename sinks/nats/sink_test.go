@@ -107,7 +107,10 @@ func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
 	broker := startServer(t, server.Options{})
 	url := broker.ClientURL()
 	l := listen(t, url)
-	c := Config{Connection: Connection{URL: url}, Subject: "test.whatsapp", State: filepath.Join(t.TempDir(), "whatsapp.state")}
+	c := Config{
+		Connection: Connection{URL: url}, Subject: "test.whatsapp",
+		State: filepath.Join(t.TempDir(), "whatsapp.state"),
+	}
 	if findings := c.Validate(); len(findings) != 0 {
 		t.Fatalf("Validate: %+v", findings)
 	}
@@ -174,7 +177,8 @@ func TestSink_RefusedSubjectIsNamed(t *testing.T) {
 		Username: "u", Password: "p",
 		Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"elsewhere.>"}}},
 	}}, NoAuthUser: "u"})
-	s, err := Open(Config{Connection: Connection{URL: broker.ClientURL()}, Subject: "whatsapp", State: t.TempDir()}, connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
+	s, err := Open(Config{Connection: Connection{URL: broker.ClientURL()}, Subject: "whatsapp", State: t.TempDir()},
+		connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,12 @@
-// Command fake stands beside the connector in a test cluster: it serves a fake 2Chat, and holds what a NATS stream has against what
-// was listed.
+// Command fake stands beside the connector in a test cluster: it serves a fake 2Chat, and holds what a NATS stream has
+// against what was listed.
 //
 //	fake serve -listen :9900 -tls :9943 -numbers shop=+595981048477,+15550100100 -history 500 -rate 2
 //
-// The API is at -tls with the certificate /api.crt, as the connector takes plain HTTP from loopback alone. Beside it, at -listen:
-// GET /-/audit?nats=URL&log=NAME&of=STREAM,…&now=STREAM reads a log back with a plain client (now: the stream that began with the newest
-// message); POST /-/key?is=KEY; POST /-/quiet, /-/resume; POST /-/mark?of=STREAM,… begins to measure how long a number was not read,
-// GET /-/unread says it.
+// The API is at -tls with the certificate /api.crt, as the connector takes plain HTTP from loopback alone. Beside it,
+// at -listen: GET /-/audit?nats=URL&log=NAME&of=STREAM,…&now=STREAM reads a log back with a plain client (now: the
+// stream that began with the newest message); POST /-/key?is=KEY; POST /-/quiet, /-/resume; POST /-/mark?of=STREAM,…
+// begins to measure how long a number was not read, GET /-/unread says it.
 package main
 
 import (
@@ -62,7 +62,8 @@ func serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	listen := flags.String("listen", ":9900", "`address` of what is beside the API")
 	secure := flags.String("tls", ":9943", "`address` of the API")
-	numbers := flags.String("numbers", "+15550100100", "the `list` of numbers, each with its stream's name before it where it has one")
+	numbers := flags.String("numbers", "+15550100100",
+		"the `list` of numbers, each with its stream's name before it where it has one")
 	history := flags.Int("history", 500, "messages that each number has from the start")
 	rate := flags.Float64("rate", 2, "messages a second for each number")
 	key := flags.String("key", "", "the only API key; empty: any")
@@ -78,7 +79,8 @@ func serve(ctx context.Context, args []string) error {
 		s.numbers[name] = number
 	}
 	s.fake = twochattest.New(twochattest.Options{
-		Seed: 1, Numbers: slices.Sorted(maps.Values(s.numbers)), Key: *key, History: *history, RequestsPerMinute: 6000, Credits: 1_000_000_000,
+		Seed: 1, Numbers: slices.Sorted(maps.Values(s.numbers)), Key: *key, History: *history, RequestsPerMinute: 6000,
+		Credits: 1_000_000_000,
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/audit", s.audit)

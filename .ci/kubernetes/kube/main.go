@@ -1,4 +1,5 @@
-// Command kube is a Kubernetes node and its control plane in one binary, for tests: the first argument names the program.
+// Command kube is a Kubernetes node and its control plane in one binary, for tests: the first argument names the
+// program.
 package main
 
 import (

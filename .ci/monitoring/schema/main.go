@@ -1,5 +1,6 @@
-// Command schema holds a dashboard against Grafana's own types: a member that they do not have is an error, and so is one that is lacking
-// or has a value that it cannot have. It is a module of its own, which the part `monitoring` of `.ci/run` makes of it.
+// Command schema holds a dashboard against Grafana's own types: a member that they do not have is an error, and so is
+// one that is lacking or has a value that it cannot have. It is a module of its own, which the part `monitoring` of
+// `.ci/run` makes of it.
 package main
 
 import (

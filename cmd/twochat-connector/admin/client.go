@@ -20,7 +20,9 @@ import (
 )
 
 // StatusWithin asks once, and again until all is as it should be or the time has passed.
-func StatusWithin(ctx context.Context, base, where string, patience time.Duration) (body []byte, r pipeline.Report, err error) {
+func StatusWithin(ctx context.Context, base, where string, patience time.Duration) (body []byte, r pipeline.Report,
+	err error,
+) {
 	deadline := time.Now().Add(patience)
 	for {
 		body, r, err = readStatus(ctx, base, where)
@@ -35,7 +37,8 @@ func readStatus(ctx context.Context, base, where string) (body []byte, r pipelin
 		return nil, r, cli.Hinted(err, "see whether the connector runs there, and name its admin server with --admin")
 	}
 	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
-		return nil, r, cli.Hinted(fmt.Errorf("what answers at %s is not a connector of this version", where), "name the connector's admin server with --admin")
+		return nil, r, cli.Hinted(fmt.Errorf("what answers at %s is not a connector of this version", where),
+			"name the connector's admin server with --admin")
 	}
 	return body, r, nil
 }

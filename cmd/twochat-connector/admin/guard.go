@@ -53,7 +53,8 @@ func knownHost(host string, named []string, namespace string) bool {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	return host == "" || net.ParseIP(host) != nil || !strings.Contains(host, ".") || slices.ContainsFunc(named, func(name string) bool { return strings.EqualFold(name, host) }) ||
+	return host == "" || net.ParseIP(host) != nil || !strings.Contains(host, ".") ||
+		slices.ContainsFunc(named, func(name string) bool { return strings.EqualFold(name, host) }) ||
 		slices.ContainsFunc(localNames, func(end string) bool { return strings.HasSuffix(host, end) }) ||
 		inNamespace(host, namespace)
 }
@@ -62,7 +63,8 @@ func knownHost(host string, named []string, namespace string) bool {
 func guarded(next http.Handler, named []string, namespace string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !knownHost(r.Host, named, namespace) {
-			answer(w, http.StatusMisdirectedRequest, "text/plain; charset=utf-8", []byte("ask by the address, or list this name in admin.hosts\n"))
+			answer(w, http.StatusMisdirectedRequest, "text/plain; charset=utf-8",
+				[]byte("ask by the address, or list this name in admin.hosts\n"))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -11,11 +11,14 @@ func TestGuarded(t *testing.T) {
 	answers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	handler := guarded(answers, []string{"metrics.example.com"}, "messaging")
 	for host, want := range map[string]int{
-		"127.0.0.1:8080": 204, "[::1]:8080": 204, "10.1.2.3": 204, "localhost:8080": 204, "twochat-connector:8080": 204, "": 204,
-		"connector.shop.svc:8080": 204, "connector.shop.svc.cluster.local": 204, "ip-10-0-0-1.ec2.internal:8080": 204, "Metrics.Example.com:8080": 204,
+		"127.0.0.1:8080": 204, "[::1]:8080": 204, "10.1.2.3": 204, "localhost:8080": 204, "twochat-connector:8080": 204,
+		"":                        204,
+		"connector.shop.svc:8080": 204, "connector.shop.svc.cluster.local": 204, "ip-10-0-0-1.ec2.internal:8080": 204,
+		"Metrics.Example.com:8080": 204,
 		"connector.messaging:8080": 204, "Connector.Messaging.": 204, "connector.messaging.svc:8080": 204,
 		"connector.other:8080": 421, "a.connector.messaging": 421, "messaging.com": 421, ".messaging": 421, "evil.com": 421,
-		"evil.example:8080": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "evil.example.": 421, "svc.evil.example": 421,
+		"evil.example:8080": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "evil.example.": 421,
+		"svc.evil.example": 421,
 	} {
 		request := httptest.NewRequest(http.MethodGet, "/status", nil)
 		request.Host = host

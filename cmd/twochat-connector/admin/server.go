@@ -40,7 +40,8 @@ const Thing = "admin server"
 func Listen(address string) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, cli.Hinted(fmt.Errorf("%s: %s: %s", Thing, listenText(address), netCause(err)), "stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
+		return nil, cli.Hinted(fmt.Errorf("%s: %s: %s", Thing, listenText(address), netCause(err)),
+			"stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
 	}
 	return &Server{listener: listener, served: make(chan struct{})}, nil
 }
@@ -74,7 +75,8 @@ func (a *Server) Serve(handler http.Handler, logger *slog.Logger) {
 	}
 	go func() {
 		defer close(a.served)
-		if err := a.server.Serve(&bounded{Listener: a.listener, slots: make(chan struct{}, adminConnections)}); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(&bounded{Listener: a.listener, slots: make(chan struct{}, adminConnections)}); !errors.Is(
+			err, http.ErrServerClosed) {
 			logger.Error("admin server ended", "cause", err)
 		}
 	}()
@@ -103,7 +105,8 @@ func NewRegistry() *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": b.Go},
 	})
 	info.Set(1)
-	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(info, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return registry
 }
 
@@ -157,7 +160,8 @@ var pageSource string
 
 // StatusPage shows a pipeline.Report to a person.
 var StatusPage = template.Must(template.New("page").Funcs(template.FuncMap{
-	"ago": text.Ago, "span": text.Span, "state": pipeline.StateText, "groups": text.Thousands, "accepting": pipeline.AcceptingText,
-	"interval": text.Interval,
-	"local":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"ago": text.Ago, "span": text.Span, "state": pipeline.StateText, "groups": text.Thousands,
+	"accepting": pipeline.AcceptingText,
+	"interval":  text.Interval,
+	"local":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(pageSource))

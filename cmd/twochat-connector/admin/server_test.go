@@ -13,7 +13,11 @@ import (
 )
 
 func TestAdminHandler_Routes(t *testing.T) {
-	current := pipeline.Report{Version: "1", NotReady: []string{"stream a: <late>", "stream b: gone"}, Wedged: []string{"stream c: a call"}, Streams: []pipeline.StreamReport{{Status: poller.Status{Stream: "<b>", Horizon: true}, Trouble: "<late>"}}}
+	current := pipeline.Report{
+		Version: "1", NotReady: []string{"stream a: <late>", "stream b: gone"},
+		Wedged:  []string{"stream c: a call"},
+		Streams: []pipeline.StreamReport{{Status: poller.Status{Stream: "<b>", Horizon: true}, Trouble: "<late>"}},
+	}
 	handler := Handler(prometheus.NewRegistry(), func() pipeline.Report { return current })
 	for _, c := range []struct {
 		method, path string
@@ -46,7 +50,10 @@ func TestAdminHandler_Routes(t *testing.T) {
 }
 
 func TestListenAdmin_URL(t *testing.T) {
-	for listen, want := range map[string]string{"127.0.0.1:0": "http://127.0.0.1:", ":0": "http://127.0.0.1:", "0.0.0.0:0": "http://127.0.0.1:"} {
+	for listen, want := range map[string]string{
+		"127.0.0.1:0": "http://127.0.0.1:", ":0": "http://127.0.0.1:",
+		"0.0.0.0:0": "http://127.0.0.1:",
+	} {
 		a, err := Listen(listen)
 		if err != nil {
 			t.Fatal(err)

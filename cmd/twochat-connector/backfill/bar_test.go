@@ -10,14 +10,32 @@ import (
 
 // Samples of what a bar has to show.
 var (
-	barSmall   = progress{stream: "support-history", sequence: 12_345, total: 30_000, begun: true, calls: 345, speed: 81.2, left: 220 * time.Second}
-	barLarge   = progress{stream: "a-shop-with-a-rather-long-name-history", sequence: 1_234_567, total: 2_345_678, begun: true, calls: 123_456, speed: 1234, left: 119 * time.Minute}
-	barHeld    = progress{stream: "support-history", sequence: 12_345, total: 30_000, begun: true, calls: 345, speed: 81.2, left: time.Minute, held: waitReason{word: heldByCredits}}
-	barLimited = progress{stream: "support-history", sequence: 1_234_567, total: 2_345_678, begun: true, calls: 123_456, speed: 1, held: waitReason{word: heldByLimit}}
+	barSmall = progress{
+		stream: "support-history", sequence: 12_345, total: 30_000, begun: true, calls: 345, speed: 81.2,
+		left: 220 * time.Second,
+	}
+	barLarge = progress{
+		stream: "a-shop-with-a-rather-long-name-history", sequence: 1_234_567, total: 2_345_678,
+		begun: true, calls: 123_456, speed: 1234, left: 119 * time.Minute,
+	}
+	barHeld = progress{
+		stream: "support-history", sequence: 12_345, total: 30_000, begun: true, calls: 345, speed: 81.2,
+		left: time.Minute, held: waitReason{word: heldByCredits},
+	}
+	barLimited = progress{
+		stream: "support-history", sequence: 1_234_567, total: 2_345_678, begun: true, calls: 123_456,
+		speed: 1, held: waitReason{word: heldByLimit},
+	}
 	barStarts  = progress{stream: "support-history", total: 30_000, calls: 345}
 	barMeasure = progress{stream: "support-history", measuring: true, calls: 12, perMinute: 3}
-	barWaits   = progress{stream: "support-history", measuring: true, calls: 12, perMinute: 3, held: waitReason{word: heldByLimit}}
-	barDone    = progress{stream: "support-history", sequence: 30_000, total: 30_000, begun: true, calls: 345, speed: 8.1, done: true}
+	barWaits   = progress{
+		stream: "support-history", measuring: true, calls: 12, perMinute: 3,
+		held: waitReason{word: heldByLimit},
+	}
+	barDone = progress{
+		stream: "support-history", sequence: 30_000, total: 30_000, begun: true, calls: 345, speed: 8.1,
+		done: true,
+	}
 )
 
 // What a bar shows at usual widths; the last column stays free.

@@ -67,7 +67,10 @@ func New(p *cli.Program, c *config.Config, live connector.Stream, start connecto
 		log.Format = "text"
 	}
 	bar.logger = cli.NewLogger(log, bar)
-	return &Engine{program: p, config: c, live: live, start: start, view: bar, logger: bar.logger, began: time.Now(), json: asJSON}
+	return &Engine{
+		program: p, config: c, live: live, start: start, view: bar, logger: bar.logger, began: time.Now(),
+		json: asJSON,
+	}
 }
 
 // Run measures what there is and, unless dry, delivers it. It returns when all of it is in the sink, or the context
@@ -123,9 +126,11 @@ func (b *Engine) floor(ctx context.Context, sink sinks.Sink, claim connector.Cla
 	checkpoint, found, err := peek(ctx, sink, claim)
 	switch {
 	case err != nil:
-		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err), "`twochat-connector check` says what is wrong with the sink")
+		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err),
+			"`twochat-connector check` says what is wrong with the sink")
 	case !found || !checkpoint.Started:
-		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so nothing says where its history ends", b.live.Name),
+		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so nothing says where its history ends",
+			b.live.Name),
 			"start `twochat-connector run` first; backfill may run beside it")
 	}
 	if err := claim.Admit(checkpoint); err != nil {
@@ -143,12 +148,14 @@ func (b *Engine) resumable(ctx context.Context, sink sinks.Sink, claim connector
 	checkpoint, found, err := peek(ctx, sink, claim)
 	switch {
 	case err != nil:
-		return cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err), "`twochat-connector check` says what is wrong with the sink")
+		return cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err),
+			"`twochat-connector check` says what is wrong with the sink")
 	case !found || !checkpoint.Started:
 		return nil
 	}
 	if b.start.Beginning && len(checkpoint.Floor) > 0 {
-		return cli.Hinted(fmt.Errorf("stream %s was begun with --since, and what is older cannot be put before it any more", claim.Stream.Name),
+		return cli.Hinted(fmt.Errorf("stream %s was begun with --since, and what is older cannot be put before it any more",
+			claim.Stream.Name),
 			"go on with --since; or remove that stream's events and checkpoint from the sink and begin it anew with --all")
 	}
 	if !b.start.Beginning {
@@ -197,7 +204,8 @@ func (b *Engine) warnOfBudget() {
 	of := b.pages.budget.Status(time.Now())
 	if spare := of.Left - of.Reserve; of.State != quota.BudgetUnknown && int64(b.extent.CallsMost) > spare {
 		b.logger.Warn("the month's budget may not do for all of the history; live polling slows down for what is taken, and the reserve is left alone",
-			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "hint", "raise poll.monthly_credits, or go on next month with the same command")
+			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "hint",
+			"raise poll.monthly_credits, or go on next month with the same command")
 	}
 }
 
@@ -221,8 +229,12 @@ func (b *Engine) read(ctx context.Context, sink sinks.Sink, claim connector.Clai
 		return 0
 	}
 	p = poller.New(poller.Config{
-		Pages: b.history, Log: log, Start: b.start, MinInterval: time.Second, MaxInterval: 10 * time.Second, SweepEvery: sweep,
-		Reading: reader.Reading{Stream: claim.Stream, Rules: pipeline.RulesOf(b.config), Events: b.config.EventSettings(), Workers: reader.Workers(b.config.Poll.Concurrency), OneWalk: true},
+		Pages: b.history, Log: log, Start: b.start, MinInterval: time.Second, MaxInterval: 10 * time.Second,
+		SweepEvery: sweep,
+		Reading: reader.Reading{
+			Stream: claim.Stream, Rules: pipeline.RulesOf(b.config), Events: b.config.EventSettings(),
+			Workers: reader.Workers(b.config.Poll.Concurrency), OneWalk: true,
+		},
 		Limiter: quota.NewLimiter(0), // the requests are paid for below the history, which makes some of its own
 		Metrics: poller.NewMetrics(prometheus.NewRegistry()), Logger: b.logger,
 	})

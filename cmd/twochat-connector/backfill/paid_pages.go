@@ -43,10 +43,15 @@ const (
 )
 
 func newPaidPages(pages connector.Pages) *paidPages {
-	return &paidPages{pages: pages, limiter: quota.NewLimiter(pipeline.DefaultRequestsPerMinute), rate: pipeline.DefaultRequestsPerMinute, divisor: 1}
+	return &paidPages{
+		pages: pages, limiter: quota.NewLimiter(pipeline.DefaultRequestsPerMinute),
+		rate: pipeline.DefaultRequestsPerMinute, divisor: 1,
+	}
 }
 
-func (p *paidPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (p *paidPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
 	if err := p.limiter.Wait(ctx, quota.CatchUp); err != nil {
 		return connector.Page{}, err
 	}
@@ -77,7 +82,10 @@ func (p *paidPages) afford() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spent = &of
-	return &connector.PageError{Fault: connector.FaultCredits, Err: errors.New("only the reserve of the month's budget is left")}
+	return &connector.PageError{
+		Fault: connector.FaultCredits,
+		Err:   errors.New("only the reserve of the month's budget is left"),
+	}
 }
 
 // failed notes why a page could not be read. Where the limit is hit, a backfill backs off more than live polling does:

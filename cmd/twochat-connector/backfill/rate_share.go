@@ -85,7 +85,8 @@ func (s *rateShare) readAccount(ctx context.Context) {
 		s.due = now.Add(s.unread.NextBackOff())
 		if ctx.Err() == nil && s.cause != err.Error() {
 			s.cause = err.Error()
-			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force until they can", "requests_per_minute", s.limit, "cause", err)
+			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force until they can",
+				"requests_per_minute", s.limit, "cause", err)
 		}
 		return
 	}
@@ -102,7 +103,8 @@ func (s *rateShare) adjust(ctx context.Context) {
 	live, kept, answered := s.beneath(ctx)
 	if answered != s.beside {
 		s.beside = answered
-		s.logger.Info("rate shared with live polling", "running_instance_answers", answered, "requests_per_minute_live", int(live), "limit", int(s.limit))
+		s.logger.Info("rate shared with live polling", "running_instance_answers", answered, "requests_per_minute_live",
+			int(live), "limit", int(s.limit))
 	}
 	if kept != "" {
 		s.pages.giveWay(kept, throttledPause)

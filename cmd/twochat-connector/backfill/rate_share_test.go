@@ -47,7 +47,10 @@ func (p *throttled) Page(context.Context, connector.Stream, int, connector.Finge
 	if p.served {
 		return connector.Page{}, nil
 	}
-	return connector.Page{}, &connector.PageError{Fault: connector.FaultRateLimited, Status: 429, RetryAfter: 10 * time.Second, Err: errors.New("too many")}
+	return connector.Page{}, &connector.PageError{
+		Fault: connector.FaultRateLimited, Status: 429,
+		RetryAfter: 10 * time.Second, Err: errors.New("too many"),
+	}
 }
 
 // Where the limit is hit a backfill waits for longer than live polling does, at half the rate, and gets faster again in
@@ -87,7 +90,10 @@ func TestPaidPages_BackOff(t *testing.T) {
 // What the running instance says of its streams decides how much is left over.
 func TestShare_Beneath(t *testing.T) {
 	stream := func(name string, requests uint64, cause string) pipeline.StreamReport {
-		s := poller.Status{Stream: name, State: poller.StateLive, Requests: requests, Interval: 30 * time.Second, Cause: cause}
+		s := poller.Status{
+			Stream: name, State: poller.StateLive, Requests: requests, Interval: 30 * time.Second,
+			Cause: cause,
+		}
 		if cause != "" {
 			s.State = poller.StateNoSource
 		}
@@ -99,10 +105,17 @@ func TestShare_Beneath(t *testing.T) {
 		kept        connector.PageFault
 		least, most float64
 	}{
-		"quiet":        {[]pipeline.StreamReport{stream("a", 5, ""), stream("b", 5, "")}, true, "", 4, 4},
-		"catching up":  {[]pipeline.StreamReport{stream("a", 5, ""), stream("b", 500, "")}, true, "", 100, 1e9},
-		"throttled":    {[]pipeline.StreamReport{stream("a", 5, "rate_limited (HTTP 429): too many"), stream("b", 5, "")}, true, connector.FaultRateLimited, 4, 4},
-		"no credits":   {[]pipeline.StreamReport{stream("a", 5, "credits (HTTP 402): spent"), stream("b", 5, "")}, true, connector.FaultCredits, 4, 4},
+		"quiet":       {[]pipeline.StreamReport{stream("a", 5, ""), stream("b", 5, "")}, true, "", 4, 4},
+		"catching up": {[]pipeline.StreamReport{stream("a", 5, ""), stream("b", 500, "")}, true, "", 100, 1e9},
+		"throttled": {
+			[]pipeline.StreamReport{stream("a", 5, "rate_limited (HTTP 429): too many"), stream("b", 5, "")},
+			true, connector.FaultRateLimited, 4, 4,
+		},
+		"no credits": {
+			[]pipeline.StreamReport{stream("a", 5, "credits (HTTP 402): spent"), stream("b", 5, "")},
+			true,
+			connector.FaultCredits, 4, 4,
+		},
 		"someone else": {[]pipeline.StreamReport{stream("c", 5, "")}, false, "", 7, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +123,10 @@ func TestShare_Beneath(t *testing.T) {
 				_ = json.NewEncoder(w).Encode(pipeline.Report{Streams: row.streams})
 			}))
 			defer server.Close()
-			s := &rateShare{stream: "a", admin: server.URL, blind: 7, before: map[string]uint64{"a": 5, "b": 5}, asked: time.Now().Add(-5 * time.Second)}
+			s := &rateShare{
+				stream: "a", admin: server.URL, blind: 7, before: map[string]uint64{"a": 5, "b": 5},
+				asked: time.Now().Add(-5 * time.Second),
+			}
 			live, kept, answered := s.beneath(t.Context())
 			if answered != row.answered || kept != row.kept || live < row.least || live > row.most {
 				t.Errorf("answered %t, kept back by %q, %v a minute", answered, kept, live)
@@ -129,7 +145,9 @@ func TestShare_ReadsTheAccountAgain(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{RequestsPerMinute: 80})
 		fake.NextInfo(twochattest.Status(503, ""), twochattest.Status(503, ""))
 		client, err := twochat.New(twochat.Config{
-			BaseURL: "http://127.0.0.1:1", Key: func() (string, error) { return "key", nil }, Privacy: twochat.Privacy{Identifiers: twochat.Identifiers(config.Hashed)},
+			BaseURL: "http://127.0.0.1:1", Key: func() (string, error) {
+				return "key", nil
+			}, Privacy: twochat.Privacy{Identifiers: twochat.Identifiers(config.Hashed)},
 			Transport: fake.Transport(),
 		})
 		if err != nil {

@@ -23,12 +23,17 @@ type retryingPages struct {
 }
 
 func newRetryingPages(pages *paidPages) *retryingPages {
-	return &retryingPages{pages: pages, page: pipeline.NewBackoff(500*time.Millisecond, time.Minute), credit: pipeline.NewBackoff(5*time.Minute, 30*time.Minute)}
+	return &retryingPages{
+		pages: pages, page: pipeline.NewBackoff(500*time.Millisecond, time.Minute),
+		credit: pipeline.NewBackoff(5*time.Minute, 30*time.Minute),
+	}
 }
 
 // Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not
 // mend.
-func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
 	for {
 		page, err := p.pages.Page(ctx, s, number, held)
 		var fault *connector.PageError

@@ -34,11 +34,14 @@ const troubledPage = 100
 func troubledMessage(n int) connector.Message {
 	uuid := fmt.Sprint("m", n)
 	return connector.Message{
-		UUID: uuid, Key: connector.MessageKey(uuid), Time: time.Unix(int64(1_700_000_000-60*n), 0), SentBy: "user", Chat: "chat", Data: fmt.Appendf(nil, `{"uuid":%q}`, uuid),
+		UUID: uuid, Key: connector.MessageKey(uuid), Time: time.Unix(int64(1_700_000_000-60*n), 0), SentBy: "user",
+		Chat: "chat", Data: fmt.Appendf(nil, `{"uuid":%q}`, uuid),
 	}
 }
 
-func (l *troubled) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page, error) {
+func (l *troubled) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page,
+	error,
+) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls++
@@ -48,7 +51,10 @@ func (l *troubled) Page(_ context.Context, _ connector.Stream, number int, _ con
 			return connector.Page{}, err
 		}
 	}
-	page := connector.Page{Number: number, Received: time.Now(), Fingerprint: connector.Fingerprint(fmt.Sprint("page ", number))}
+	page := connector.Page{
+		Number: number, Received: time.Now(),
+		Fingerprint: connector.Fingerprint(fmt.Sprint("page ", number)),
+	}
 	for i := number * troubledPage; number < l.pages && i < (number+1)*troubledPage; i++ {
 		page.Messages = append(page.Messages, troubledMessage(i))
 	}
@@ -60,7 +66,10 @@ func backfillOf(list *troubled) (*Engine, *clitest.Output) {
 	c, log := config.Default(), &clitest.Output{}
 	c.Poll.Concurrency = 1 // who waits for a lock that a waiting request holds lets no time pass in a synctest bubble
 	c.TwoChat.Streams = []config.StreamConfig{{Number: twochattest.DefaultNumber, Name: "support"}}
-	b := &Engine{config: &c, live: c.Streams()[0], start: connector.Start{Beginning: true}, view: newView(log, "support-history"), began: time.Now()}
+	b := &Engine{
+		config: &c, live: c.Streams()[0], start: connector.Start{Beginning: true},
+		view: newView(log, "support-history"), began: time.Now(),
+	}
 	b.logger = slog.New(slog.NewTextHandler(b.view, nil))
 	b.view.logger = b.logger
 	b.pages = newPaidPages(list)
@@ -117,14 +126,25 @@ func TestBackfill_MeasuresPatiently(t *testing.T) {
 			[]string{"it goes on by itself", "waits for 2Chat", "HTTP 503"},
 			"",
 		},
-		"nonsense answered": {first(7, faultOf(connector.FaultInvalid, 200, 0)), 5 * time.Second, 5 * time.Minute, 7, []string{"waits for 2Chat"}, ""},
-		"limit used up":     {first(8, faultOf(connector.FaultRateLimited, 429, 0)), 8 * time.Minute, 12 * time.Minute, 8, []string{"waits for the rate limit", "HTTP 429"}, ""},
+		"nonsense answered": {
+			first(7, faultOf(connector.FaultInvalid, 200, 0)), 5 * time.Second, 5 * time.Minute, 7,
+			[]string{"waits for 2Chat"},
+			"",
+		},
+		"limit used up": {
+			first(8, faultOf(connector.FaultRateLimited, 429, 0)), 8 * time.Minute, 12 * time.Minute, 8,
+			[]string{"waits for the rate limit", "HTTP 429"},
+			"",
+		},
 		"told when to ask again": {
 			first(6, faultOf(connector.FaultRateLimited, 429, 10*time.Minute)), 6 * 10 * time.Minute, 6 * 30 * time.Minute, 6,
 			[]string{"waits for the rate limit"},
 			"",
 		},
-		"told so without a limit": {first(6, faultOf(connector.FaultTransient, 503, 10*time.Minute)), 6 * 10 * time.Minute, 6 * 12 * time.Minute, 6, nil, ""},
+		"told so without a limit": {
+			first(6, faultOf(connector.FaultTransient, 503, 10*time.Minute)), 6 * 10 * time.Minute,
+			6 * 12 * time.Minute, 6, nil, "",
+		},
 		"no credits": {
 			during(8*time.Hour, 3, faultOf(connector.FaultCredits, 402, 0)), 8 * time.Hour, 8*time.Hour + 46*time.Minute, 40,
 			[]string{"it goes on by itself", "waits for credits", "HTTP 402", "top up the account"},
@@ -133,7 +153,10 @@ func TestBackfill_MeasuresPatiently(t *testing.T) {
 		"a list that moves": {first(9, reader.ErrMoved), 5 * time.Second, 10 * time.Minute, 9, nil, ""},
 		"wrong key":         {first(1, faultOf(connector.FaultKey, 401, 0)), 0, time.Minute, 1, nil, "key (HTTP 401)"},
 		"missing number":    {first(1, faultOf(connector.FaultNumber, 404, 0)), 0, time.Minute, 1, nil, "number (HTTP 404)"},
-		"refused":           {first(1, faultOf(connector.FaultRequest, 422, 0)), 0, time.Minute, 1, nil, "request (HTTP 422)"},
+		"refused": {
+			first(1, faultOf(connector.FaultRequest, 422, 0)), 0, time.Minute, 1, nil,
+			"request (HTTP 422)",
+		},
 		"key wrong after a while": {func(call int, now time.Time) error {
 			if call < 8 {
 				return faultOf(connector.FaultTransient, 503, 0)
@@ -172,7 +195,10 @@ func TestBackfill_MeasuresPatiently(t *testing.T) {
 
 // Who stops a measurement that waits does not wait for it.
 func TestBackfill_MeasuringIsStopped(t *testing.T) {
-	for name, err := range map[string]error{"credits": faultOf(connector.FaultCredits, 402, 0), "a list that moves": reader.ErrMoved} {
+	for name, err := range map[string]error{
+		"credits":           faultOf(connector.FaultCredits, 402, 0),
+		"a list that moves": reader.ErrMoved,
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, _ := backfillOf(&troubled{pages: 5, trouble: func(int, time.Time) error { return err }})
@@ -214,7 +240,8 @@ func TestBackfill_GoesOnWhenCreditsAreBack(t *testing.T) {
 				if most := 8 + int(without/(7*time.Minute)); len(list.when) > most {
 					t.Errorf("%d calls were in vain, want at most %d", len(list.when), most)
 				}
-				clitest.WantText(t, "log", log.String(), "it goes on by itself", "waits for credits", "HTTP 402", "top up the account")
+				clitest.WantText(t, "log", log.String(), "it goes on by itself", "waits for credits", "HTTP 402",
+					"top up the account")
 				if lines := strings.Count(log.String(), "waits for credits"); lines > 12+int(without/logHeldEvery) {
 					t.Errorf("%d lines of the log in %v", lines, without)
 				}

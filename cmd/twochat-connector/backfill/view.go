@@ -87,7 +87,8 @@ func (v *view) begin() {
 	v.written, v.seen = v.began, v.began
 	v.mu.Unlock()
 	if !v.terminal {
-		v.logger.Info("backfill begins", "stream", v.stream, "messages_about", v.extent.Messages, "calls_at_least", v.extent.Calls, "calls_at_most", v.extent.CallsMost)
+		v.logger.Info("backfill begins", "stream", v.stream, "messages_about", v.extent.Messages, "calls_at_least",
+			v.extent.Calls, "calls_at_most", v.extent.CallsMost)
 	}
 }
 
@@ -103,7 +104,8 @@ func (v *view) measuring(calls int, perMinute float64, held waitReason) {
 	due := v.due(now, held)
 	v.mu.Unlock()
 	if due {
-		v.log(held, "phase", "measuring how much there is", "stream", v.stream, "calls", calls, "calls_per_minute_at_most", int(perMinute))
+		v.log(held, "phase", "measuring how much there is", "stream", v.stream, "calls", calls, "calls_per_minute_at_most",
+			int(perMinute))
 	}
 }
 
@@ -125,7 +127,8 @@ func (v *view) show(status poller.Status, calls int, held waitReason) {
 	v.seen = now
 	speed, left := v.pace(now)
 	p := progress{
-		stream: v.stream, done: v.done, sequence: v.sequence, total: max(uint64(v.extent.Messages), v.sequence), begun: v.sequence > v.first, calls: calls,
+		stream: v.stream, done: v.done, sequence: v.sequence, total: max(uint64(v.extent.Messages), v.sequence),
+		begun: v.sequence > v.first, calls: calls,
 		speed: speed, left: left, held: held,
 	}
 	if v.terminal {
@@ -139,7 +142,8 @@ func (v *view) show(status poller.Status, calls int, held waitReason) {
 		return
 	}
 	args := []any{
-		"stream", v.stream, "messages", p.sequence, "messages_about", p.total, "calls", calls, "messages_per_second", fmt.Sprintf("%.1f", speed),
+		"stream", v.stream, "messages", p.sequence, "messages_about", p.total, "calls", calls, "messages_per_second",
+		fmt.Sprintf("%.1f", speed),
 	}
 	if left > 0 {
 		args = append(args, "left_about", left.Round(time.Second))
@@ -237,10 +241,12 @@ func (b *Engine) ended(ctx context.Context, err error) error {
 	}
 	v := b.view
 	s := Summary{
-		Stream: v.stream, File: v.file, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence, Calls: b.pages.made(),
+		Stream: v.stream, File: v.file, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence,
+		Calls:   b.pages.made(),
 		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(),
 	}
-	said := fmt.Sprintf("%s messages delivered to stream %s in %s, with %s calls (credits).", text.Thousands(s.Delivered), v.target(), text.Span(time.Since(b.began)), text.Thousands(s.Calls))
+	said := fmt.Sprintf("%s messages delivered to stream %s in %s, with %s calls (credits).", text.Thousands(s.Delivered),
+		v.target(), text.Span(time.Since(b.began)), text.Thousands(s.Calls))
 	switch {
 	case s.Done && s.Delivered < s.Messages:
 		said = fmt.Sprintf("All of the history is in the sink: %s messages. %s", text.Thousands(s.Messages), said)
@@ -256,9 +262,13 @@ func (b *Engine) ended(ctx context.Context, err error) error {
 func (b *Engine) printDry() error {
 	b.view.close()
 	about := b.extent
-	s := Summary{Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.pages.made(), Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about}
+	s := Summary{
+		Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.pages.made(),
+		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about,
+	}
 	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s; that takes %s to %s calls (credits): fewest while nothing comes in, most while the list always moves. Looking took %s.",
-		text.Thousands(about.Messages), text.Thousands(about.Pages), b.view.target(), text.Thousands(about.Calls), text.Thousands(about.CallsMost), text.Thousands(s.Calls)))
+		text.Thousands(about.Messages), text.Thousands(about.Pages), b.view.target(), text.Thousands(about.Calls),
+		text.Thousands(about.CallsMost), text.Thousands(s.Calls)))
 }
 
 func (b *Engine) print(s Summary, said string) error {

@@ -45,7 +45,10 @@ func heldIn(status poller.Status, held waitReason, now time.Time) waitReason {
 		fault, _, _ := strings.Cut(status.Cause, " ")
 		return waitReasonOf(cmp.Or(status.Fault, connector.PageFault(fault)), status.Cause)
 	case status.State == poller.StateStalled:
-		return waitReason{heldByBursts, "about a page of messages comes in per call", "wait for a quieter hour, or get a higher rate limit"}
+		return waitReason{
+			heldByBursts, "about a page of messages comes in per call",
+			"wait for a quieter hour, or get a higher rate limit",
+		}
 	case status.State == poller.StateRefused:
 		return waitReason{heldBySink, status.Cause, status.Hint}
 	case status.State == poller.StateNoSink, status.State == poller.StateAcquiring && status.Cause != "":

@@ -56,7 +56,10 @@ func TestPaidPages_Hold(t *testing.T) {
 
 // Where live polling is kept back, the backfill says that it gives way, until that is over.
 func TestPaidPages_GiveWay(t *testing.T) {
-	for fault, word := range map[connector.PageFault]string{connector.FaultRateLimited: heldByLimit, connector.FaultCredits: heldByCredits} {
+	for fault, word := range map[connector.PageFault]string{
+		connector.FaultRateLimited: heldByLimit,
+		connector.FaultCredits:     heldByCredits,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			pages := newPaidPages(&troubled{pages: 1})
 			pages.giveWay(fault, throttledPause)
@@ -78,7 +81,9 @@ func TestPaidPages_GiveWay(t *testing.T) {
 // slowly answers the first call last, and well; the second one gets a fault meanwhile.
 type slowly struct{ list *troubled }
 
-func (s slowly) Page(ctx context.Context, stream connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (s slowly) Page(ctx context.Context, stream connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
 	if number == 0 {
 		time.Sleep(time.Minute)
 		return connector.Page{}, nil
@@ -124,7 +129,11 @@ func TestHeldIn(t *testing.T) {
 		{no(poller.StateNoSource, "credits (HTTP 402): spent", time.Hour), "", heldByCredits},
 		{no(poller.StateNoSource, "rate_limited (HTTP 429): too many", time.Hour), "", heldByLimit},
 		{no(poller.StateNoSource, "transient: no answer", time.Hour), "", heldByAPI},
-		{poller.Status{State: poller.StateNoSource, Cause: "rate_limited: a pause", Fault: connector.FaultRateLimited}, "", heldByLimit},
+		{
+			poller.Status{State: poller.StateNoSource, Cause: "rate_limited: a pause", Fault: connector.FaultRateLimited},
+			"",
+			heldByLimit,
+		},
 		{no(poller.StateNoSink, "full", 0), "", heldBySink},
 		{no(poller.StateRefused, "no right", 0), "", heldBySink},
 		{no(poller.StateAcquiring, "", 0), "", ""},

@@ -53,7 +53,9 @@ func (p *Program) wrongFlag(text string) error {
 
 // AsksForJSON looks for the flag --json in a command line that could not be read.
 func AsksForJSON(args []string) bool {
-	return slices.ContainsFunc(args, func(arg string) bool { return strings.TrimLeft(arg, "-") == "json" && strings.HasPrefix(arg, "-") })
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return strings.TrimLeft(arg, "-") == "json" && strings.HasPrefix(arg, "-")
+	})
 }
 
 var (
@@ -118,7 +120,8 @@ func (p *Program) printFlags(flags *flag.FlagSet) {
 // ConfigFlags adds the flags that say which configuration is meant, for every command that has one.
 func ConfigFlags(flags *flag.FlagSet) *config.Flags {
 	c := &config.Flags{}
-	flags.StringVar(&c.Config, "config", "", "configuration `file`; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
+	flags.StringVar(&c.Config, "config", "",
+		"configuration `file`; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
 	flags.Func("number", "connected `number` to read, such as +595981048477, instead of the configured ones; may be repeated", func(number string) error {
 		if number == "" {
 			return errors.New("expected a number, found nothing")
@@ -126,13 +129,15 @@ func ConfigFlags(flags *flag.FlagSet) *config.Flags {
 		c.Numbers = append(c.Numbers, number)
 		return nil
 	})
-	flags.StringVar(&c.Sink, "sink", "", "`where` to deliver, instead of the configured sink: nats://host:4222 (JetStream), kafka://host:9092/topic, file:events.jsonl, or - for the standard output")
+	flags.StringVar(&c.Sink, "sink", "",
+		"`where` to deliver, instead of the configured sink: nats://host:4222 (JetStream), kafka://host:9092/topic, file:events.jsonl, or - for the standard output")
 	return c
 }
 
 // StartFlag adds the flag of where a stream begins, for commands to which that matters.
 func StartFlag(flags *flag.FlagSet, c *config.Flags) {
-	flags.StringVar(&c.Start, "start", "", "what a stream's first start delivers: now, beginning, or all `since` an age such as 24h or a time such as 2026-01-31T00:00:00Z")
+	flags.StringVar(&c.Start, "start", "",
+		"what a stream's first start delivers: now, beginning, or all `since` an age such as 24h or a time such as 2026-01-31T00:00:00Z")
 }
 
 // Load reads the configuration in force.
@@ -143,12 +148,17 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 	}
 	c, err := config.FromFlags(*flags, p.Env)
 	bare := !found && len(flags.Numbers) == 0
-	hint := "write twochat-connector.yaml, name a file with --config, or begin without one: " + config.APIKeyVariable + "=... twochat-connector run --number +595981048477"
+	hint := "write twochat-connector.yaml, name a file with --config, or begin without one: " + config.APIKeyVariable +
+		"=... twochat-connector run --number +595981048477"
 	switch {
-	case err != nil && bare && !slices.ContainsFunc(p.Env, func(v string) bool { return strings.HasPrefix(v, config.VariablePrefix) }):
-		return nil, &UsageError{Hinted(errors.New("there is no configuration: neither twochat-connector.yaml here nor /etc/twochat-connector/config.yaml"), hint)}
+	case err != nil && bare && !slices.ContainsFunc(p.Env, func(v string) bool {
+		return strings.HasPrefix(v, config.VariablePrefix)
+	}):
+		return nil, &UsageError{Hinted(errors.New(
+			"there is no configuration: neither twochat-connector.yaml here nor /etc/twochat-connector/config.yaml"), hint)}
 	case err != nil && bare:
-		return nil, &UsageError{Hinted(fmt.Errorf("there is no configuration file, and this is wrong with the environment:\n%w", err), hint)}
+		return nil, &UsageError{Hinted(fmt.Errorf(
+			"there is no configuration file, and this is wrong with the environment:\n%w", err), hint)}
 	case err != nil:
 		return nil, &UsageError{err}
 	}
@@ -160,7 +170,10 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
 	keyless := p.WithoutKey()
 	named = true
-	if _, found := config.Find(); flags.Config == "" && !found && len(flags.Numbers) == 0 && !slices.ContainsFunc(p.Env, func(v string) bool { return strings.HasPrefix(v, config.Variable("twochat.streams")+"=") }) {
+	if _, found := config.Find(); flags.Config == "" && !found && len(flags.Numbers) == 0 &&
+		!slices.ContainsFunc(p.Env, func(v string) bool {
+			return strings.HasPrefix(v, config.Variable("twochat.streams")+"=")
+		}) {
 		flags.Numbers, named = []string{"+0000000"}, false
 	}
 	c, err = keyless.Load(flags)

@@ -62,7 +62,9 @@ func containerMemory(root fs.FS) int64 {
 
 // SaveMemory sets the soft limit, unless the environment says how Go should use its memory.
 func (p *Program) SaveMemory(c *config.Config) {
-	said := slices.ContainsFunc(p.Env, func(v string) bool { return strings.HasPrefix(v, "GOMEMLIMIT=") || strings.HasPrefix(v, "GOGC=") })
+	said := slices.ContainsFunc(p.Env, func(v string) bool {
+		return strings.HasPrefix(v, "GOMEMLIMIT=") || strings.HasPrefix(v, "GOGC=")
+	})
 	if said || p.LimitMemory == nil {
 		return
 	}

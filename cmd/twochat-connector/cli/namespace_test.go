@@ -8,7 +8,8 @@ import (
 // The namespace is what the pod is told: by a variable, by its service account, by its resolver, in this order.
 func TestProgram_Namespace(t *testing.T) {
 	account := &fstest.MapFile{Data: []byte("messaging\n")}
-	searches := &fstest.MapFile{Data: []byte("nameserver 10.96.0.10\nsearch chats.svc.cluster.local svc.cluster.local cluster.local lan\noptions ndots:5\n")}
+	searches := &fstest.MapFile{Data: []byte(
+		"nameserver 10.96.0.10\nsearch chats.svc.cluster.local svc.cluster.local cluster.local lan\noptions ndots:5\n")}
 	for name, test := range map[string]struct {
 		env  []string
 		root fstest.MapFS

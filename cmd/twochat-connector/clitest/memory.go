@@ -92,7 +92,9 @@ func (l *memoryLog) Acquire(context.Context) (connector.State, error) {
 	return connector.State{Checkpoint: l.checkpoint}, nil // the checkpoint holds all keys that the tests of a restart need
 }
 
-func (l *memoryLog) Commit(_ context.Context, events []connector.Event, _ []connector.Reject, next connector.Checkpoint) error {
+func (l *memoryLog) Commit(_ context.Context, events []connector.Event, _ []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	if err := l.sink.answer(&l.sink.fail, l.claim.Stream.Name); err != nil {
 		return err
 	}

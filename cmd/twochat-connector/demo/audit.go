@@ -54,8 +54,10 @@ func (d *Demo) audit(ctx context.Context) (Result, error) {
 	}
 	report := audit.Report(d.fake.Truth(""))
 	result := Result{
-		Seed: d.seed, Listed: report.Wanted, Events: report.Events, Lost: report.Lost + report.LateMissing, Doubled: report.Doubled,
-		OutOfOrder: report.OutOfOrder + report.UnmarkedLate, Gaps: report.Gaps, Changed: report.Invented, Late: report.Late, Deleted: report.Gone,
+		Seed: d.seed, Listed: report.Wanted, Events: report.Events, Lost: report.Lost + report.LateMissing,
+		Doubled:    report.Doubled,
+		OutOfOrder: report.OutOfOrder + report.UnmarkedLate, Gaps: report.Gaps, Changed: report.Invented, Late: report.Late,
+		Deleted:     report.Gone,
 		Quarantined: report.Poison, Requests: d.fake.Requests(), Examples: report.Examples,
 	}
 	for _, count := range d.fake.Faults() {

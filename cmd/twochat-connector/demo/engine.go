@@ -63,7 +63,9 @@ func New(p *cli.Program, seed uint64, asJSON bool) (d *Demo, err error) {
 		return d, err
 	}
 	d.client, err = twochat.New(twochat.Config{
-		BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) { return "demo", nil }, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
+		BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) {
+			return "demo", nil
+		}, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
 		Version: cli.Version(), Privacy: privacy,
 	})
 	if err != nil {
@@ -77,7 +79,10 @@ func New(p *cli.Program, seed uint64, asJSON bool) (d *Demo, err error) {
 		return d, err
 	}
 	registry := admin.NewRegistry()
-	d.pipe = pipeline.New(pipeline.Parts{Config: c, Sink: d.sink, Client: d.client, Privacy: privacy, Registry: registry, Logger: logger})
+	d.pipe = pipeline.New(pipeline.Parts{
+		Config: c, Sink: d.sink, Client: d.client, Privacy: privacy, Registry: registry,
+		Logger: logger,
+	})
 	d.admin.Serve(admin.Handler(registry, func() pipeline.Report { return d.pipe.Report(time.Now()) }), logger)
 	return d, nil
 }
@@ -109,7 +114,9 @@ func demoDrift() twochattest.Drift {
 // demoFaults are those after which the connector asks again at once. A redirect is none: it is taken for a wrong base
 // URL, and waited out for half a minute.
 func demoFaults() []twochattest.Chance {
-	return slices.DeleteFunc(twochattest.PassingFaults(.08), func(c twochattest.Chance) bool { return c.Fault.Kind == twochattest.KindRedirect })
+	return slices.DeleteFunc(twochattest.PassingFaults(.08), func(c twochattest.Chance) bool {
+		return c.Fault.Kind == twochattest.KindRedirect
+	})
 }
 
 const (

@@ -179,7 +179,8 @@ func (v *view) line(event []byte) string {
 		}
 	}
 	return fmt.Sprintf("%s  %6s  %s %s  %s%s%s", v.paint(dimStyle, e.RecordedTime.Local().Format("15:04:05")),
-		"#"+strings.TrimLeft(e.Sequence, "0"), v.paint(arrowStyle, arrow), v.paint(chatStyles[int(sum.Sum32()%uint32(len(chatStyles)))], chat),
+		"#"+strings.TrimLeft(e.Sequence, "0"), v.paint(arrowStyle, arrow),
+		v.paint(chatStyles[int(sum.Sum32()%uint32(len(chatStyles)))], chat),
 		kind, text.Clip(text.Printable(said), left), mark)
 }
 
@@ -220,7 +221,8 @@ func (v *view) progress(s poller.Status, fake *twochattest.Fake) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.unfold()
-	said := fmt.Sprintf("%s, %d of them late; %s, %d answered wrongly", text.Counted(int(s.Delivered), "event"), s.Counters.Late,
+	said := fmt.Sprintf("%s, %d of them late; %s, %d answered wrongly", text.Counted(int(s.Delivered), "event"),
+		s.Counters.Late,
 		text.Counted(fake.Requests(), "request"), sum(faults))
 	if list := commonest(faults); list != "" {
 		said += " (" + list + ")"
@@ -235,7 +237,9 @@ func (v *view) burstComes() {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.print("%s\n", v.paint(dimStyle, text.Clip(fmt.Sprintf("── %d messages arrive at once, more than two pages of the list", demoBurstSize), text.TerminalWidth(v.out))))
+	v.print("%s\n", v.paint(dimStyle, text.Clip(
+		fmt.Sprintf("── %d messages arrive at once, more than two pages of the list", demoBurstSize),
+		text.TerminalWidth(v.out))))
 }
 
 func sum(counts map[string]int) int {
@@ -292,7 +296,8 @@ func (v *view) quiet() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.unfold()
-	v.print("\n%s\n", v.paint(dimStyle, text.Clip("The fake stands still now; waiting until the connector is at rest.", text.TerminalWidth(v.out))))
+	v.print("\n%s\n", v.paint(dimStyle, text.Clip("The fake stands still now; waiting until the connector is at rest.",
+		text.TerminalWidth(v.out))))
 }
 
 // end shows the audit.
@@ -313,7 +318,13 @@ func (v *view) end(r Result) {
 	for _, fact := range []struct {
 		name  string
 		count int
-	}{{"lost", r.Lost}, {"doubled", r.Doubled}, {"out of order", r.OutOfOrder}, {"gaps in the sequence", r.Gaps}, {"changed or invented", r.Changed}} {
+	}{
+		{"lost", r.Lost},
+		{"doubled", r.Doubled},
+		{"out of order", r.OutOfOrder},
+		{"gaps in the sequence", r.Gaps},
+		{"changed or invented", r.Changed},
+	} {
 		style := fineStyle
 		if fact.count > 0 {
 			style = wrongStyle
@@ -334,7 +345,8 @@ func (v *view) end(r Result) {
 	}
 	switch {
 	case !r.Settled:
-		v.print("%s\n", v.paint(wrongStyle, fmt.Sprintf("The connector did not come to rest within %v. Seed %d shows it again.", demoRest, r.Seed)))
+		v.print("%s\n", v.paint(wrongStyle,
+			fmt.Sprintf("The connector did not come to rest within %v. Seed %d shows it again.", demoRest, r.Seed)))
 	case r.Wrong():
 		v.print("%s\n", v.paint(wrongStyle, fmt.Sprintf("The promise was broken. Please report it, with seed %d.", r.Seed)))
 	default:

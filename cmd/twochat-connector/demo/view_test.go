@@ -13,7 +13,14 @@ func TestDemoResult_Wrong(t *testing.T) {
 	if (Result{Settled: true, Late: 3, Deleted: 1, Quarantined: 2, Faults: 9}).Wrong() {
 		t.Error("late, deleted and quarantined messages break no promise")
 	}
-	for _, r := range []Result{{}, {Settled: true, Lost: 1}, {Settled: true, Doubled: 1}, {Settled: true, OutOfOrder: 1}, {Settled: true, Gaps: 1}, {Settled: true, Changed: 1}} {
+	for _, r := range []Result{
+		{},
+		{Settled: true, Lost: 1},
+		{Settled: true, Doubled: 1},
+		{Settled: true, OutOfOrder: 1},
+		{Settled: true, Gaps: 1},
+		{Settled: true, Changed: 1},
+	} {
 		if !r.Wrong() {
 			t.Errorf("%+v is not found wrong", r)
 		}
@@ -63,7 +70,8 @@ func TestDemoView_FoldsBursts(t *testing.T) {
 	}
 	v.quiet()
 	text := out.String()
-	if !strings.Contains(text, fmt.Sprintf("… %d more of this burst …", 300-burstShown-2)) || !strings.Contains(text, "#300 ") || strings.Contains(text, "#200 ") {
+	if !strings.Contains(text, fmt.Sprintf("… %d more of this burst …", 300-burstShown-2)) ||
+		!strings.Contains(text, "#300 ") || strings.Contains(text, "#200 ") {
 		t.Errorf("shown:\n%s", text)
 	}
 }

@@ -18,8 +18,9 @@ import (
 // how many of them have no answer yet; nil: none.
 func NewBudget(c *config.Config, own, inFlight func() int64, logger *slog.Logger) *quota.Budget {
 	return quota.NewBudget(quota.BudgetConfig{
-		Monthly: int64(c.Poll.MonthlyCredits), Streams: len(c.TwoChat.Streams), Interval: c.Poll.MinInterval, Stop: c.Poll.WhenSpent == config.SpentStop,
-		Own: own, InFlight: inFlight, Logger: logger,
+		Monthly: int64(c.Poll.MonthlyCredits), Streams: len(c.TwoChat.Streams), Interval: c.Poll.MinInterval,
+		Stop: c.Poll.WhenSpent == config.SpentStop,
+		Own:  own, InFlight: inFlight, Logger: logger,
 	})
 }
 
@@ -102,7 +103,8 @@ func (l *Pipeline) readAccount(ctx context.Context) bool {
 	if err != nil {
 		if ctx.Err() == nil && failing != err.Error() {
 			l.recorded.noteAccount(was, err.Error())
-			l.Logger.Warn("the account's limits and usage cannot be read; what is known of them stays in force until they can", "requests_per_minute", l.rate.Load(), "cause", err)
+			l.Logger.Warn("the account's limits and usage cannot be read; what is known of them stays in force until they can",
+				"requests_per_minute", l.rate.Load(), "cause", err)
 		}
 		return false
 	}
@@ -111,16 +113,21 @@ func (l *Pipeline) readAccount(ctx context.Context) bool {
 		l.limiter.SetRate(float64(info.RequestsPerMinute))
 	}
 	now := time.Now()
-	said := &accountReport{Asked: now.UTC(), CallsUsed: info.Usage, CallsAllowed: info.MaxUsage, Blocked: info.Blocked, OnTrial: info.OnTrial}
+	said := &accountReport{
+		Asked: now.UTC(), CallsUsed: info.Usage, CallsAllowed: info.MaxUsage, Blocked: info.Blocked,
+		OnTrial: info.OnTrial,
+	}
 	if info.Blocked {
 		said.Hint = BlockedHint
 	}
 	l.recorded.noteAccount(said, "")
 	if info.Blocked && (was == nil || !was.Blocked) {
-		l.Logger.Warn("the account is blocked at 2Chat", "hint", BlockedHint, "next_attempt", now.Add(AccountEvery).UTC().Truncate(time.Minute))
+		l.Logger.Warn("the account is blocked at 2Chat", "hint", BlockedHint, "next_attempt",
+			now.Add(AccountEvery).UTC().Truncate(time.Minute))
 	}
 	if was == nil || failing != "" || was.CallsAllowed != info.MaxUsage || was.Blocked != info.Blocked {
-		l.Logger.Info("account's limits read", "requests_per_minute", l.rate.Load(), "calls_used", info.Usage, "calls_allowed", info.MaxUsage, "blocked", info.Blocked)
+		l.Logger.Info("account's limits read", "requests_per_minute", l.rate.Load(), "calls_used", info.Usage,
+			"calls_allowed", info.MaxUsage, "blocked", info.Blocked)
 	}
 	l.budget.Read(quota.AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
 	return true
@@ -154,7 +161,10 @@ func FreshBudget(c *config.Config, now time.Time) *quota.Budget {
 
 // Within is the cost under a budget.
 func (k Cost) Within(c *config.Config, b *quota.Budget, now time.Time) Cost {
-	of := &budgetCost{BudgetStatus: b.Status(now), UsedUpQuiet: b.UsedUp(now, perDay(k.CallsQuiet)), UsedUpBusy: b.UsedUp(now, perDay(k.CallsBusy))}
+	of := &budgetCost{
+		BudgetStatus: b.Status(now), UsedUpQuiet: b.UsedUp(now, perDay(k.CallsQuiet)),
+		UsedUpBusy: b.UsedUp(now, perDay(k.CallsBusy)),
+	}
 	busy := b.Pace(now, k.Busy)
 	of.Slows, k.Slowed = busy > k.Busy, k.Slowed && busy == k.Busy
 	k.Busy, k.Quiet, k.Budget = busy, b.Pace(now, k.Quiet), of
@@ -171,13 +181,15 @@ func (of *budgetCost) words(now time.Time) string {
 	case of.Budget == 0:
 		return "The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0), so that other integrations can live on it too; polling slows down so that it lasts" + of.end()
 	case of.State == quota.BudgetUnknown:
-		return fmt.Sprintf("The month's budget is %s calls; the account was not asked how many are used.", text.Thousands(of.Budget))
+		return fmt.Sprintf("The month's budget is %s calls; the account was not asked how many are used.",
+			text.Thousands(of.Budget))
 	case of.State == quota.BudgetSpent && of.Stops:
 		return fmt.Sprintf("Of the month's budget of %s calls the account has used %s: nothing more is read once all are used, until the account's month begins anew (poll.when_spent: stop). A larger poll.monthly_credits allows more.", text.Thousands(of.Budget), text.Thousands(of.Used))
 	case of.State == quota.BudgetSpent:
 		return fmt.Sprintf("The month's budget of %s calls is used up, as the account has used %s: each stream is read ten times less often until the account's month begins anew. A larger poll.monthly_credits allows more.", text.Thousands(of.Budget), text.Thousands(of.Used))
 	}
-	begin := fmt.Sprintf("Of the month's budget of %s calls the account has used %s", text.Thousands(of.Budget), text.Thousands(of.Used))
+	begin := fmt.Sprintf("Of the month's budget of %s calls the account has used %s", text.Thousands(of.Budget),
+		text.Thousands(of.Used))
 	day := func(t time.Time) string { return "in " + text.Span(t.Sub(now)) + ", on " + t.UTC().Format("2 January") }
 	if of.Used <= 1 { // nothing is known of this month
 		begin = fmt.Sprintf("The month's budget is %s calls", text.Thousands(of.Budget))

@@ -68,12 +68,14 @@ func (k *Cost) reckon(sweepEvery time.Duration) {
 
 // Interval says in words how often a stream is read.
 func (k Cost) Interval() string {
-	said := fmt.Sprintf("every %s while messages flow, every %s when it is quiet", text.Interval(k.Busy), text.Interval(k.Quiet))
+	said := fmt.Sprintf("every %s while messages flow, every %s when it is quiet", text.Interval(k.Busy),
+		text.Interval(k.Quiet))
 	if k.Busy == k.Quiet {
 		said = "every " + text.Interval(k.Busy)
 	}
 	if k.Slowed {
-		said += fmt.Sprintf(", slowed down by the rate limit (%d requests a minute, streams: %d)", k.RequestsPerMinute, k.Streams)
+		said += fmt.Sprintf(", slowed down by the rate limit (%d requests a minute, streams: %d)", k.RequestsPerMinute,
+			k.Streams)
 	}
 	if k.Budget != nil && k.Budget.Slows {
 		said += ", slowed down by the month's budget of calls"
@@ -83,7 +85,8 @@ func (k Cost) Interval() string {
 
 // Calls says in words what that costs.
 func (k Cost) Calls() string {
-	return fmt.Sprintf("about %s calls a month while it is quiet, up to %s if messages never cease; each call is a credit", text.Thousands(k.CallsQuiet), text.Thousands(k.CallsBusy))
+	return fmt.Sprintf("about %s calls a month while it is quiet, up to %s if messages never cease; each call is a credit",
+		text.Thousands(k.CallsQuiet), text.Thousands(k.CallsBusy))
 }
 
 // Sweeps says in words how often late messages are searched for, or on what that depends.
@@ -93,9 +96,11 @@ func (k Cost) Sweeps() string {
 	case k.Sweep == 0:
 		return "never"
 	case k.Sweep > k.Wanted:
-		return fmt.Sprintf("every %s, as the month's budget of calls allows no more (poll.sweep.every: %s)", text.Interval(k.Sweep), text.Interval(k.Wanted))
+		return fmt.Sprintf("every %s, as the month's budget of calls allows no more (poll.sweep.every: %s)",
+			text.Interval(k.Sweep), text.Interval(k.Wanted))
 	case k.Budget == nil || k.Budget.State == quota.BudgetUnknown:
 		return fmt.Sprintf("every %s, or as rarely as every %s where the month's budget of calls is short: `twochat-connector check` asks the account for it", text.Interval(k.Sweep), rarest)
 	}
-	return fmt.Sprintf("every %s, and rarer, down to every %s, when the month's budget of calls becomes short", text.Interval(k.Sweep), rarest)
+	return fmt.Sprintf("every %s, and rarer, down to every %s, when the month's budget of calls becomes short",
+		text.Interval(k.Sweep), rarest)
 }

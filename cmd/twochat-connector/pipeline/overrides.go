@@ -20,11 +20,13 @@ type Overrides struct {
 // OverrideFlags adds the flags of a start, for run and for check, which judges it.
 func OverrideFlags(flags *flag.FlagSet, settings *config.Flags) *Overrides {
 	w := &Overrides{}
-	flags.BoolVar(&settings.Create, "create", false, "make the stream or topics that the broker lacks, with the right settings")
+	flags.BoolVar(&settings.Create, "create", false,
+		"make the stream or topics that the broker lacks, with the right settings")
 	flags.Var((*firstStart)(w), "first-start", "where the sink has events of a stream but no checkpoint, or went back: "+
 		"go on after the newest event there; --first-start=30 goes on after sequence 30 at least")
 	flags.BoolVar(&w.rekey, "rekey", false, "accept that a changed privacy mode or key moves chats to other keys")
-	flags.IntVar(&w.acceptPartitions, "accept-partitions", 0, "accept that chats move, as the Kafka topic now has this `number` of partitions")
+	flags.IntVar(&w.acceptPartitions, "accept-partitions", 0,
+		"accept that chats move, as the Kafka topic now has this `number` of partitions")
 	return w
 }
 

@@ -64,7 +64,10 @@ const DefaultRequestsPerMinute = 10
 // New puts the parts together. It does no I/O.
 func New(p Parts) *Pipeline {
 	c := p.Config
-	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger, doubts: make(chan struct{}, 1)}}
+	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{
+		logger: p.Logger,
+		doubts: make(chan struct{}, 1),
+	}}
 	l.watchdog = newWatchdog(l.started)
 	l.Claims = ClaimsOf(c, p.Privacy, l.Instance, p.Overrides)
 	rate := int64(DefaultRequestsPerMinute)
@@ -167,7 +170,10 @@ func (l *Pipeline) runStream(ctx context.Context, a *streamWorker) {
 	stream := a.poller.Status().Stream
 	var refusal *connector.Refusal
 	if !errors.As(err, &refusal) {
-		refusal = &connector.Refusal{Thing: "stream " + stream, Cause: err.Error(), Hint: "restart the program; report it if it comes back"}
+		refusal = &connector.Refusal{
+			Thing: "stream " + stream, Cause: err.Error(),
+			Hint: "restart the program; report it if it comes back",
+		}
 	}
 	a.mu.Lock()
 	a.refusal = refusal

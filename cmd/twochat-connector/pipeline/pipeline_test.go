@@ -52,12 +52,17 @@ func pipelineOf(t *testing.T, sink sinks.Sink) *Pipeline {
 	c.Poll.RequestsPerMinute = 60
 	c.TwoChat.Streams = []config.StreamConfig{{Number: "+15550100100", Name: "a"}, {Number: "+15550100200", Name: "b"}}
 	c.Sink.File = sinks.Defaults().File
-	client, err := twochat.New(twochat.Config{BaseURL: "http://127.0.0.1:1", Key: func() (string, error) { return "", errors.New("no key") }})
+	client, err := twochat.New(twochat.Config{BaseURL: "http://127.0.0.1:1", Key: func() (string, error) {
+		return "", errors.New("no key")
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return New(Parts{Config: &c, Sink: sink, Client: client, Registry: prometheus.NewRegistry(), Logger: cli.QuietLogger()})
+	return New(Parts{
+		Config: &c, Sink: sink, Client: client, Registry: prometheus.NewRegistry(),
+		Logger: cli.QuietLogger(),
+	})
 }
 
 // A call that never comes back makes the process wedged, and nothing else does.
@@ -77,7 +82,8 @@ func TestWedged_ByACallThatHangs(t *testing.T) {
 			t.Errorf("after 29 minutes: %+v", got)
 		}
 		time.Sleep(2 * time.Minute)
-		if got := l.Report(time.Now()); got.Healthy || len(got.Wedged) != 2 || !strings.HasPrefix(got.Wedged[0], "stream a: a call has not come back for 3") {
+		if got := l.Report(time.Now()); got.Healthy || len(got.Wedged) != 2 ||
+			!strings.HasPrefix(got.Wedged[0], "stream a: a call has not come back for 3") {
 			t.Errorf("after 31 minutes: %+v", got.Wedged)
 		}
 		close(release)
@@ -176,7 +182,8 @@ func TestPipeline_AllStreamsRefused(t *testing.T) {
 		if !errors.As(err, &all) || len(all) != 2 {
 			t.Errorf("Run: %v", err)
 		}
-		if got := l.Report(time.Now()); got.Ready || !got.Healthy || got.Streams[0].Trouble != "refused: stream: name taken; rename it" {
+		if got := l.Report(time.Now()); got.Ready || !got.Healthy ||
+			got.Streams[0].Trouble != "refused: stream: name taken; rename it" {
 			t.Errorf("%+v", got)
 		}
 	})

@@ -46,7 +46,8 @@ func (r *recordedState) judge(findings []connector.Finding) error {
 		case connector.FindingRefused:
 			refused = append(refused, finding)
 		case connector.FindingWarning:
-			r.logger.Warn("the sink's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint", finding.Hint)
+			r.logger.Warn("the sink's settings weaken the promise", "thing", finding.Thing, "finding", finding.Text, "hint",
+				finding.Hint)
 		}
 	}
 	if refused != nil {

@@ -82,8 +82,10 @@ func (l *Pipeline) Report(now time.Time) Report {
 	}
 	l.recorded.mu.Unlock()
 	r := Report{
-		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account, RequestsPerMinute: l.rate.Load(),
-		Budget: l.budget.Status(now), SweepEvery: l.budget.SweepEvery(now, l.Config.Poll.Sweep.Every), Wedged: l.wedged(now),
+		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account,
+		RequestsPerMinute: l.rate.Load(),
+		Budget:            l.budget.Status(now), SweepEvery: l.budget.SweepEvery(now, l.Config.Poll.Sweep.Every),
+		Wedged: l.wedged(now),
 	}
 	if !sink.Checked {
 		reason := "the sink is not reached yet"
@@ -93,7 +95,8 @@ func (l *Pipeline) Report(now time.Time) Report {
 		r.NotReady = append(r.NotReady, reason)
 	}
 	if account != nil && account.Blocked {
-		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+BlockedHint+"; asked again in "+text.Span(max(0, account.NextAttempt.Sub(now))))
+		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+BlockedHint+"; asked again in "+
+			text.Span(max(0, account.NextAttempt.Sub(now))))
 	}
 	if r.Budget.Stopped {
 		r.NotReady = append(r.NotReady, "the month's budget of calls is "+r.Budget.Text)
@@ -200,8 +203,9 @@ func StateText(s poller.Status) string {
 
 // faultTexts tell apart why pages cannot be read, in as many words as a column takes.
 var faultTexts = map[connector.PageFault]string{
-	connector.FaultTransient: "no answer from 2Chat", connector.FaultInvalid: "no valid page", connector.FaultRateLimited: "rate limited",
-	connector.FaultCredits: "no credits", connector.FaultKey: "wrong key", connector.FaultBlocked: "account blocked",
+	connector.FaultTransient: "no answer from 2Chat", connector.FaultInvalid: "no valid page",
+	connector.FaultRateLimited: "rate limited",
+	connector.FaultCredits:     "no credits", connector.FaultKey: "wrong key", connector.FaultBlocked: "account blocked",
 	connector.FaultNumber:  "number disconnected",
 	connector.FaultRequest: "request refused",
 }
@@ -264,7 +268,8 @@ func (l *Pipeline) Unfinished(now time.Time) string {
 	if more := len(list) - 5; more > 0 {
 		list = append(list[:5], fmt.Sprintf("and %d more", more))
 	}
-	return "not everything ended in time: " + strings.Join(list, "; ") + "; what became of a commit the next start asks the sink"
+	return "not everything ended in time: " + strings.Join(list, "; ") +
+		"; what became of a commit the next start asks the sink"
 }
 
 // AcceptingText says how far the delivery of held messages has come; nothing where none is under way.

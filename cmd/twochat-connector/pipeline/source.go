@@ -24,7 +24,8 @@ func PrivacyOf(c *config.Config) (twochat.Privacy, error) {
 		privacy.Secret = []byte(key)
 	}
 	if err := privacy.Validate(); err != nil {
-		return privacy, cli.UsageOf(cli.Hinted(err, "look at privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more"))
+		return privacy, cli.UsageOf(cli.Hinted(err,
+			"look at privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more"))
 	}
 	return privacy, nil
 }

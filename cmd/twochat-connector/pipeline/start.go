@@ -18,7 +18,9 @@ const PrepareTimeout = 2 * time.Minute
 
 // AskSink asks the sink all that bears on whether it can be written. make is its Create for run, and its Rehearse for
 // check; nil where nothing is to be made. The error is a *connector.Refusal, or says that the sink could not be asked.
-func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, make func(context.Context) error, logger *slog.Logger) ([]connector.Finding, error) {
+func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, make func(context.Context) error,
+	logger *slog.Logger,
+) ([]connector.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, PrepareTimeout)
 	defer cancel()
 	var making error

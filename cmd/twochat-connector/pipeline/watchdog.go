@@ -68,7 +68,9 @@ type watchedPages struct {
 	watchdog *watchdog
 }
 
-func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page, error) {
+func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
 	defer l.inFlight.Add(-1)
 	select {
 	case l.slots <- struct{}{}:
@@ -97,7 +99,9 @@ func (l *watchedLog) Acquire(ctx context.Context) (connector.State, error) {
 	return state, err
 }
 
-func (l *watchedLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (l *watchedLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	defer l.watchdog.begin("a commit to the sink")()
 	next.MonthBegun = l.budget.MonthBegun()
 	return l.Log.Commit(ctx, events, rejects, next)

@@ -139,7 +139,8 @@ func TestAudit_WantedFrom(t *testing.T) {
 	audit.See(Event{ID: uuids[0], Sequence: 1})
 	audit.See(Event{ID: uuids[3], Sequence: 2})
 	got := audit.Report(fake.Truth(""))
-	if got.Lost != 1 || got.Wanted != 3 || got.NeverShown != 1 || got.Clean() || !strings.Contains(got.String(), uuids[2]) {
+	if got.Lost != 1 || got.Wanted != 3 || got.NeverShown != 1 || got.Clean() ||
+		!strings.Contains(got.String(), uuids[2]) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -181,7 +182,8 @@ func TestAudit_SeeCloudEvent(t *testing.T) {
 	ask(fake, listPath+DefaultNumber)
 	var audit Audit
 	for i, m := range fake.Truth("") {
-		event := fmt.Appendf(nil, `{"id":%q,"type":"x.message.new","partitionkey":"c","sequence":"%020d","data":%s}`, m.UUID, i+1, m.Data())
+		event := fmt.Appendf(nil, `{"id":%q,"type":"x.message.new","partitionkey":"c","sequence":"%020d","data":%s}`, m.UUID,
+			i+1, m.Data())
 		if err := audit.SeeCloudEvent(event); err != nil {
 			t.Fatal(err)
 		}

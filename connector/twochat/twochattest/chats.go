@@ -36,7 +36,8 @@ func newChats(seed uint64, count int) []chat {
 		switch {
 		case count > 3 && i%8 == 1:
 			id := fmt.Sprintf("%s-%d@g.us", digits, 1600000000+i)
-			c.kind, c.remote, c.sessionKey, c.name, c.script = chatGroup, id, "WW-"+channel+"-"+id, groupTopics[i/8%len(groupTopics)], scripts[len(scripts)-1]
+			c.kind, c.remote, c.sessionKey, c.name, c.script = chatGroup, id, "WW-"+channel+"-"+id,
+				groupTopics[i/8%len(groupTopics)], scripts[len(scripts)-1]
 		case count > 3 && i%8 == 2:
 			id := fmt.Sprintf("%015d@lid", draw.Uint64()%1e15)
 			c.kind, c.remote, c.sessionKey = chatLID, id, "WW-"+channel+"-"+id

@@ -39,7 +39,10 @@ func LivelyDrift() Drift {
 
 // HostileDrift is as hard as the hardest world of the reading model: all but a replaced list.
 func HostileDrift() Drift {
-	return Drift{Inserts: .8, Bursts: .03, Late: .1, Backdated: .02, Deletes: .05, DeleteDepth: 2000, Edits: .05, Skeletons: .02, Hidden: .01, Poison: .01}
+	return Drift{
+		Inserts: .8, Bursts: .03, Late: .1, Backdated: .02, Deletes: .05, DeleteDepth: 2000, Edits: .05,
+		Skeletons: .02, Hidden: .01, Poison: .01,
+	}
 }
 
 func (d *Drift) setDefaults() {

@@ -86,12 +86,13 @@ func TestDrift_ReachesEverything(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range append([]string{"late", "backdated", "old", "deleted", "edited", "skeleton"}, func() (names []string) {
-		for _, p := range Poisons() {
-			names = append(names, string(p))
-		}
-		return names
-	}()...) {
+	for _, name := range append([]string{"late", "backdated", "old", "deleted", "edited", "skeleton"},
+		func() (names []string) {
+			for _, p := range Poisons() {
+				names = append(names, string(p))
+			}
+			return names
+		}()...) {
 		if met[name] == 0 {
 			t.Errorf("nothing was %s in %v", name, met)
 		}
@@ -157,7 +158,9 @@ func TestTruth_UnderConcurrentRequests(t *testing.T) {
 }
 
 // wholeListOfHidden reads every page there can be, as a page may be empty because all its rows are hidden.
-func wholeListOfHidden(t *testing.T, fake *Fake, read func(page int) []json.RawMessage, number string) (items []string) {
+func wholeListOfHidden(t *testing.T, fake *Fake, read func(page int) []json.RawMessage,
+	number string,
+) (items []string) {
 	t.Helper()
 	for page := range len(fake.Truth(number))/100 + 3 {
 		for _, m := range read(page) {
@@ -219,7 +222,8 @@ func TestEdit_KeepsTheUUID(t *testing.T) {
 		t.Fatal("the skeleton cannot be completed")
 	}
 	after := ask(fake, listPath+DefaultNumber)
-	if !strings.Contains(before, `"message":{}`) || strings.Contains(after, `"message":{}`) || !strings.Contains(after, uuid) {
+	if !strings.Contains(before, `"message":{}`) || strings.Contains(after, `"message":{}`) ||
+		!strings.Contains(after, uuid) {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
 	m := fake.Truth("")[0]
@@ -230,7 +234,8 @@ func TestEdit_KeepsTheUUID(t *testing.T) {
 
 func TestItem_Shapes(t *testing.T) {
 	for shapes, want := range map[Shapes]struct{ kinds, ids, times, oddities int }{
-		ShapesMixed: {int(kinds), 4, int(timeForms), int(oddities)}, ShapesDocumented: {int(kinds), 1, 1, 1}, ShapesLive: {int(kinds), 1, 1, 1},
+		ShapesMixed: {int(kinds), 4, int(timeForms), int(oddities)}, ShapesDocumented: {int(kinds), 1, 1, 1},
+		ShapesLive: {int(kinds), 1, 1, 1},
 	} {
 		fake := New(Options{History: 6000, Shapes: shapes, Now: at})
 		kinds, ids, times, odd := map[kind]bool{}, map[idForm]bool{}, map[timeForm]bool{}, map[oddity]bool{}

@@ -19,7 +19,8 @@ type consumer struct {
 }
 
 func (c *consumer) page(number int) ([]json.RawMessage, error) {
-	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/open/whatsapp/messages/%s?page_number=%d", c.url, twochattest.DefaultNumber, number), nil)
+	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/open/whatsapp/messages/%s?page_number=%d", c.url,
+		twochattest.DefaultNumber, number), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,8 @@ func New(o Options) *Fake {
 	}
 	o.Drift.setDefaults()
 	f := &Fake{
-		options: o, numbers: map[string]*list{}, key: o.Key, drift: o.Drift, faults: o.Faults, latency: o.Latency, credits: o.Credits,
+		options: o, numbers: map[string]*list{}, key: o.Key, drift: o.Drift, faults: o.Faults, latency: o.Latency,
+		credits:   o.Credits,
 		faultsHit: map[string]int{},
 	}
 	for _, name := range o.Numbers {

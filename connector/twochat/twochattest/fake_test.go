@@ -121,13 +121,15 @@ func TestFake_CountsCredits(t *testing.T) {
 		t.Errorf("usage says %d of %d at %d a minute, want 2 of 10 at 33", used, most, rate)
 	}
 	fake.Consume(8)
-	if response, _, err := get(t, client, server.URL+listPath+DefaultNumber); err != nil || response.StatusCode != http.StatusPaymentRequired {
+	if response, _, err := get(t, client, server.URL+listPath+DefaultNumber); err != nil ||
+		response.StatusCode != http.StatusPaymentRequired {
 		t.Errorf("without credits: got %v, %v, want 402", response, err)
 	}
 	fake.SetCredits(1000)
 	read(t, client, server.URL+listPath+DefaultNumber)
 	fake.SetKey("rotated")
-	if response, _, err := get(t, client, server.URL+"/open/info"); err != nil || response.StatusCode != http.StatusUnauthorized {
+	if response, _, err := get(t, client, server.URL+"/open/info"); err != nil ||
+		response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after a rotation: got %v, %v, want 401", response, err)
 	}
 }
@@ -164,19 +166,22 @@ func TestFake_Switches(t *testing.T) {
 			t.Errorf("got %v, %v with tag %q", again, err, tag)
 		}
 		fake.Insert("", 1)
-		if again, _, err := get(t, client, server.URL+listPath+DefaultNumber, "If-None-Match", tag); err != nil || again.StatusCode != http.StatusOK {
+		if again, _, err := get(t, client, server.URL+listPath+DefaultNumber, "If-None-Match", tag); err != nil ||
+			again.StatusCode != http.StatusOK {
 			t.Errorf("a changed page: got %v, %v, want 200", again, err)
 		}
 	})
 	t.Run("not found past the end", func(t *testing.T) {
 		_, server, client := start(t, Options{History: 10, NotFoundPastEnd: true})
-		if response, _, err := get(t, client, server.URL+listPath+DefaultNumber+"?page_number=1"); err != nil || response.StatusCode != 404 {
+		if response, _, err := get(t, client, server.URL+listPath+DefaultNumber+"?page_number=1"); err != nil ||
+			response.StatusCode != 404 {
 			t.Errorf("got %v, %v, want 404", response, err)
 		}
 	})
 	t.Run("ignored page number", func(t *testing.T) {
 		_, server, client := start(t, Options{History: 250, IgnorePageNumber: true})
-		first, second := read(t, client, server.URL+listPath+DefaultNumber), read(t, client, server.URL+listPath+DefaultNumber+"?page_number=1")
+		first, second := read(t, client, server.URL+listPath+DefaultNumber),
+			read(t, client, server.URL+listPath+DefaultNumber+"?page_number=1")
 		if fmt.Sprintf("%s", first) != fmt.Sprintf("%s", second) {
 			t.Error("page 1 is not page 0")
 		}

@@ -12,29 +12,31 @@ type Kind string
 
 // The kinds of faults. Of those marked (valid) the answer is a valid page all the same.
 const (
-	KindStatus          Kind = "status"           // an error status, Fault.Status, in one of the body shapes
-	KindSuccessFalse    Kind = "success false"    // 200 with success:false
-	KindHTML            Kind = "html"             // 200 with a web page
-	KindTruncated       Kind = "truncated"        // the connection ends before Content-Length is reached
-	KindLuckyCut        Kind = "lucky cut"        // {"success":true,"page_number":N}, no length, Connection: close: decodes without error
+	KindStatus       Kind = "status"        // an error status, Fault.Status, in one of the body shapes
+	KindSuccessFalse Kind = "success false" // 200 with success:false
+	KindHTML         Kind = "html"          // 200 with a web page
+	KindTruncated    Kind = "truncated"     // the connection ends before Content-Length is reached
+	// {"success":true,"page_number":N}, no length, Connection: close: decodes without error
+	KindLuckyCut        Kind = "lucky cut"
 	KindTrailingGarbage Kind = "trailing garbage" // a good page and more behind it
 	KindOversized       Kind = "oversized"        // a good page padded to Options.OversizedBytes
 	KindWrongEcho       Kind = "wrong echo"       // a good page that says it is the next one
 	KindNoEcho          Kind = "no echo"          // no page_number in it (valid)
 	KindNoSuccess       Kind = "no success"       // no success in it (valid)
 	KindNullMessages    Kind = "null messages"    // messages:null
-	KindRepeat          Kind = "repeat"           // the messages of the page before, once, under this page's number (valid, and wrong)
-	KindEmptyPage       Kind = "empty page"       // messages:[] though there are some (valid, and wrong)
-	KindShortPage       Kind = "short page"       // the page's lower part is missing (valid, and wrong)
-	KindSlow            Kind = "slow"             // nothing for Fault.Delay, then the page (valid)
-	KindStall           Kind = "stall"            // half the page, nothing for Fault.Delay, the rest (valid)
-	KindReset           Kind = "reset"            // the connection is reset within the first line of the answer
-	KindRedirect        Kind = "redirect"         // 302 to Options.RedirectTo
-	KindMissing         Kind = "missing"          // 404 on whatever page
-	KindSwitch          Kind = "switch"           // 101 to another protocol, and then nothing
-	KindBehind          Kind = "behind"           // a good page, and behind its length bytes that quote its first message (valid)
-	KindMarked          Kind = "marked"           // a good page behind a byte order mark (valid)
-	KindDeep            Kind = "deep"             // a page in which something is nested a hundred thousand levels deep
+	// the messages of the page before, once, under this page's number (valid, and wrong)
+	KindRepeat    Kind = "repeat"
+	KindEmptyPage Kind = "empty page" // messages:[] though there are some (valid, and wrong)
+	KindShortPage Kind = "short page" // the page's lower part is missing (valid, and wrong)
+	KindSlow      Kind = "slow"       // nothing for Fault.Delay, then the page (valid)
+	KindStall     Kind = "stall"      // half the page, nothing for Fault.Delay, the rest (valid)
+	KindReset     Kind = "reset"      // the connection is reset within the first line of the answer
+	KindRedirect  Kind = "redirect"   // 302 to Options.RedirectTo
+	KindMissing   Kind = "missing"    // 404 on whatever page
+	KindSwitch    Kind = "switch"     // 101 to another protocol, and then nothing
+	KindBehind    Kind = "behind"     // a good page, and behind its length bytes that quote its first message (valid)
+	KindMarked    Kind = "marked"     // a good page behind a byte order mark (valid)
+	KindDeep      Kind = "deep"       // a page in which something is nested a hundred thousand levels deep
 )
 
 // Body is the shape of an error's body (connector/README.md, Error bodies).
@@ -87,7 +89,8 @@ func (f Fault) String() string {
 // whole says whether the answer is a page that a careful reader has to accept.
 func (f Fault) whole() bool {
 	switch f.Kind {
-	case "", KindNoEcho, KindNoSuccess, KindRepeat, KindEmptyPage, KindShortPage, KindSlow, KindStall, KindBehind, KindMarked:
+	case "", KindNoEcho, KindNoSuccess, KindRepeat, KindEmptyPage, KindShortPage, KindSlow, KindStall, KindBehind,
+		KindMarked:
 		return true
 	}
 	return false
@@ -103,7 +106,8 @@ type Chance struct {
 // statuses, broken bodies, resets, glitches. None of them waits.
 func PassingFaults(rate float64) []Chance {
 	faults := []Fault{
-		Status(409, BodyDetail), Status(410, BodyError), Status(486, BodyMessage), Status(500, BodyHTML), Status(503, BodyEmpty), Status(504, BodyHTML),
+		Status(409, BodyDetail), Status(410, BodyError), Status(486, BodyMessage), Status(500, BodyHTML),
+		Status(503, BodyEmpty), Status(504, BodyHTML),
 		Status(429, BodyDetail),
 		{Kind: KindSuccessFalse},
 		{Kind: KindHTML},
@@ -152,7 +156,8 @@ func writeStatus(w http.ResponseWriter, fault Fault, now time.Time) {
 	case BodyMessage:
 		body = fmt.Sprintf(`{"message":"status %d"}`, fault.Status)
 	case BodyHTML:
-		body, mime = fmt.Sprintf("<html><head><title>%d</title></head><body>status %[1]d</body></html>", fault.Status), "text/html"
+		body, mime = fmt.Sprintf("<html><head><title>%d</title></head><body>status %[1]d</body></html>", fault.Status),
+			"text/html"
 	case BodyEmpty:
 	default:
 		switch fault.Status {

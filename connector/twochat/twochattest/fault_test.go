@@ -71,7 +71,9 @@ func TestFault_BrokenAnswers(t *testing.T) {
 	})
 	t.Run("transport", func(t *testing.T) {
 		fake := New(options)
-		client := &http.Client{Transport: fake.Transport(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		client := &http.Client{Transport: fake.Transport(), CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}}
 		testBrokenAnswers(t, fake, "http://fake.invalid", client)
 	})
 }
@@ -97,20 +99,31 @@ func testBrokenAnswers(t *testing.T, fake *Fake, url string, client *http.Client
 		},
 		KindTruncated: func(_ *http.Response, _ page, err, _ error) bool { return errors.Is(err, io.ErrUnexpectedEOF) },
 		KindLuckyCut: func(r *http.Response, p page, err, decoded error) bool {
-			return err == nil && decoded == nil && *p.Success && *p.Number == 1 && p.Messages == nil && r.ContentLength == -1 && r.Close
+			return err == nil && decoded == nil && *p.Success && *p.Number == 1 && p.Messages == nil && r.ContentLength == -1 &&
+				r.Close
 		},
-		KindTrailingGarbage: func(_ *http.Response, p page, _, decoded error) bool { return decoded != nil && same(p.Messages, good) },
-		KindOversized:       func(_ *http.Response, p page, _, decoded error) bool { return decoded == nil && same(p.Messages, good) },
-		KindWrongEcho:       func(_ *http.Response, p page, _, _ error) bool { return *p.Number == 2 && same(p.Messages, good) },
-		KindNoEcho:          func(_ *http.Response, p page, _, _ error) bool { return p.Number == nil && same(p.Messages, good) },
-		KindNoSuccess:       func(_ *http.Response, p page, _, _ error) bool { return p.Success == nil && same(p.Messages, good) },
-		KindNullMessages:    func(_ *http.Response, p page, _, _ error) bool { return *p.Success && p.Messages == nil },
-		KindRepeat:          func(_ *http.Response, p page, _, _ error) bool { return *p.Number == 1 && same(p.Messages, first) },
-		KindEmptyPage:       func(_ *http.Response, p page, _, _ error) bool { return p.Messages != nil && len(p.Messages) == 0 },
-		KindShortPage:       func(_ *http.Response, p page, _, _ error) bool { return same(p.Messages, good[:50]) },
-		KindSlow:            func(_ *http.Response, p page, _, _ error) bool { return same(p.Messages, good) },
-		KindStall:           func(_ *http.Response, p page, _, _ error) bool { return same(p.Messages, good) },
-		KindReset:           func(r *http.Response, _ page, err, _ error) bool { return r == nil && err != nil },
+		KindTrailingGarbage: func(_ *http.Response, p page, _, decoded error) bool {
+			return decoded != nil && same(p.Messages, good)
+		},
+		KindOversized: func(_ *http.Response, p page, _, decoded error) bool {
+			return decoded == nil && same(p.Messages, good)
+		},
+		KindWrongEcho: func(_ *http.Response, p page, _, _ error) bool { return *p.Number == 2 && same(p.Messages, good) },
+		KindNoEcho: func(_ *http.Response, p page, _, _ error) bool {
+			return p.Number == nil && same(p.Messages, good)
+		},
+		KindNoSuccess: func(_ *http.Response, p page, _, _ error) bool {
+			return p.Success == nil && same(p.Messages, good)
+		},
+		KindNullMessages: func(_ *http.Response, p page, _, _ error) bool { return *p.Success && p.Messages == nil },
+		KindRepeat: func(_ *http.Response, p page, _, _ error) bool {
+			return *p.Number == 1 && same(p.Messages, first)
+		},
+		KindEmptyPage: func(_ *http.Response, p page, _, _ error) bool { return p.Messages != nil && len(p.Messages) == 0 },
+		KindShortPage: func(_ *http.Response, p page, _, _ error) bool { return same(p.Messages, good[:50]) },
+		KindSlow:      func(_ *http.Response, p page, _, _ error) bool { return same(p.Messages, good) },
+		KindStall:     func(_ *http.Response, p page, _, _ error) bool { return same(p.Messages, good) },
+		KindReset:     func(r *http.Response, _ page, err, _ error) bool { return r == nil && err != nil },
 		KindRedirect: func(r *http.Response, _ page, _, _ error) bool {
 			return r.StatusCode == 302 && r.Header.Get("Location") == "http://other.invalid/x"
 		},

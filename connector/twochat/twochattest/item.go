@@ -210,7 +210,8 @@ func (w *writer) quoted(s string) { w.dst = appendQuoted(w.dst, s, w.odd == oddE
 
 // media begins a message that has a file.
 func (w *writer) media(kind, mime, ending string) {
-	w.dst = fmt.Appendf(w.dst, `{"media":{"url":"https://files.invalid/ACC0/accm/%016x.%s","type":"%s","mime_type":"%s"}`, w.salt, ending, kind, mime)
+	w.dst = fmt.Appendf(w.dst, `{"media":{"url":"https://files.invalid/ACC0/accm/%016x.%s","type":"%s","mime_type":"%s"}`,
+		w.salt, ending, kind, mime)
 }
 
 func (w *writer) sender() {
@@ -278,7 +279,8 @@ func appendQuoted(dst []byte, s string, escapes bool) []byte {
 			dst = append(dst, '\\', 'u', hexDigits[c>>12&15], hexDigits[c>>8&15], hexDigits[c>>4&15], hexDigits[c&15])
 		case escapes:
 			for _, half := range [2]rune{0xd800 + (c-0x10000)>>10, 0xdc00 + (c-0x10000)&0x3ff} {
-				dst = append(dst, '\\', 'u', hexDigits[half>>12&15], hexDigits[half>>8&15], hexDigits[half>>4&15], hexDigits[half&15])
+				dst = append(dst, '\\', 'u', hexDigits[half>>12&15], hexDigits[half>>8&15], hexDigits[half>>4&15],
+					hexDigits[half&15])
 			}
 		default:
 			dst = utf8.AppendRune(dst, c)

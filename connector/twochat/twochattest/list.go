@@ -62,7 +62,10 @@ type list struct {
 func newList(name string, o Options) *list {
 	sum := fnv.New64a()
 	sum.Write([]byte(name))
-	n := &list{name: name, seed: o.Seed ^ sum.Sum64(), shapes: o.Shapes, rng: rand.New(rand.NewPCG(o.Seed, sum.Sum64())), firstRead: map[string]int{}}
+	n := &list{
+		name: name, seed: o.Seed ^ sum.Sum64(), shapes: o.Shapes, rng: rand.New(rand.NewPCG(o.Seed, sum.Sum64())),
+		firstRead: map[string]int{},
+	}
 	n.chats = newChats(n.seed, o.Chats)
 	n.lines = make([]uint16, len(n.chats))
 	return n

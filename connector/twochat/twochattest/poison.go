@@ -34,17 +34,21 @@ func poisonNumber(p Poison) uint8 {
 
 func (n *list) appendPoison(dst []byte, index uint32, r row) []byte {
 	l, key := n.look(index), n.chats[r.chat].sessionKey
-	rest := fmt.Sprintf(`"timestamp":%d.0,"session_key":%q,"message":{"text":"poison %d"},"sent_by":"user"}`, r.at, key, index)
+	rest := fmt.Sprintf(`"timestamp":%d.0,"session_key":%q,"message":{"text":"poison %d"},"sent_by":"user"}`, r.at, key,
+		index)
 	switch poisons[r.poison] {
 	case PoisonNoID:
 		return append(append(dst, '{'), rest...)
 	case PoisonBadID:
-		return append(append(dst, [...]string{`{"uuid":12345,`, `{"uuid":"",`, `{"uuid":"has blanks",`}[l.salt%3]...), rest...)
+		return append(append(dst, [...]string{`{"uuid":12345,`, `{"uuid":"",`, `{"uuid":"has blanks",`}[l.salt%3]...),
+			rest...)
 	case PoisonNotObject:
 		return fmt.Appendf(dst, [...]string{`%d`, `"item %d"`, `[%d]`}[l.salt%3], index)
 	case PoisonInvalidUTF8:
-		return fmt.Appendf(dst, `{"uuid":"%s","message":{"text":"caf%s"},"sent_by":"user","timestamp":%d.0}`, l.uuid(), "\xe9 \xff", r.at)
+		return fmt.Appendf(dst, `{"uuid":"%s","message":{"text":"caf%s"},"sent_by":"user","timestamp":%d.0}`, l.uuid(),
+			"\xe9 \xff", r.at)
 	default:
-		return fmt.Appendf(dst, `{"uuid":"%s","message":{"text":"%s"},"sent_by":"user","timestamp":%d.0}`, l.uuid(), strings.Repeat("x", 1<<20), r.at)
+		return fmt.Appendf(dst, `{"uuid":"%s","message":{"text":"%s"},"sent_by":"user","timestamp":%d.0}`, l.uuid(),
+			strings.Repeat("x", 1<<20), r.at)
 	}
 }

@@ -30,7 +30,9 @@ func (m *memory) Acquire(context.Context) (connector.State, error) {
 	return state, nil
 }
 
-func (m *memory) Commit(_ context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) error {
+func (m *memory) Commit(_ context.Context, events []connector.Event, rejects []connector.Reject,
+	next connector.Checkpoint,
+) error {
 	for _, e := range events {
 		e.Data = slices.Clone(e.Data)
 		m.events = append(m.events, e)
@@ -57,12 +59,16 @@ func (atOnce) Commit(_ context.Context, cause error) error      { return cause }
 // and then, and expects a clean audit. It shows that the two fit: most of what a broken fake or audit would do turns it
 // red.
 func TestFake_AgainstTheReader(t *testing.T) {
-	extra := []twochattest.Chance{{Fault: twochattest.Fault{Kind: twochattest.KindRepeat}, Rate: .01}, {Fault: twochattest.Fault{Kind: twochattest.KindShortPage}, Rate: .01}}
+	extra := []twochattest.Chance{
+		{Fault: twochattest.Fault{Kind: twochattest.KindRepeat}, Rate: .01},
+		{Fault: twochattest.Fault{Kind: twochattest.KindShortPage}, Rate: .01},
+	}
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			fake := twochattest.New(twochattest.Options{
-				Seed: seed, History: 700, Drift: twochattest.HostileDrift(), Faults: append(twochattest.PassingFaults(.1), extra...),
+				Seed: seed, History: 700, Drift: twochattest.HostileDrift(), Faults: append(twochattest.PassingFaults(.1),
+					extra...),
 				Now: func() time.Time { return clock }, Validators: seed%2 == 0,
 			})
 			client, err := twochat.New(twochat.Config{
@@ -75,7 +81,10 @@ func TestFake_AgainstTheReader(t *testing.T) {
 			stream := connector.Stream{Name: "shop", Number: twochattest.DefaultNumber, SourceKey: "x"}
 			log := &memory{claim: connector.Claim{Stream: stream, Window: 20_000}}
 			start := connector.Start{Beginning: seed%2 == 0}
-			session := reader.NewSession(client, log, reader.Reading{Retry: atOnce{}, Stream: stream, Rules: reader.DefaultRules()}, start)
+			session := reader.NewSession(client, log, reader.Reading{
+				Retry: atOnce{}, Stream: stream,
+				Rules: reader.DefaultRules(),
+			}, start)
 			poll := func(i int) reader.Outcome {
 				clock = clock.Add(10 * time.Second)
 				if i%40 == 0 {

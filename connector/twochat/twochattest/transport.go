@@ -56,8 +56,10 @@ func (a *answer) response(r *http.Request) *http.Response {
 		a.status = http.StatusOK
 	}
 	response := &http.Response{
-		Status: strconv.Itoa(a.status) + " " + http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, ContentLength: int64(a.body.Len()), Request: r, Body: io.NopCloser(&a.body), Close: a.header.Get("Connection") == "close",
+		Status: strconv.Itoa(a.status) + " " + http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1",
+		ProtoMajor: 1, ProtoMinor: 1,
+		Header: a.header, ContentLength: int64(a.body.Len()), Request: r, Body: io.NopCloser(&a.body),
+		Close: a.header.Get("Connection") == "close",
 	}
 	if a.header.Get("Transfer-Encoding") != "" {
 		response.ContentLength = -1
