@@ -105,6 +105,9 @@ const (
 	FaultRequest PageFault = "request"
 )
 
+// MaxRetryAfter is the longest wait that a server may ask for.
+const MaxRetryAfter = time.Hour
+
 // PageError is why a page could not be read. Its text names neither numbers nor keys nor anything a customer wrote.
 type PageError struct {
 	Fault PageFault

@@ -143,6 +143,17 @@ func TestImports_Contract(t *testing.T) {
 	}
 }
 
+// All waits between attempts are one policy's.
+func TestImports_OneBackoff(t *testing.T) {
+	for folder, list := range imports(t) {
+		if slices.ContainsFunc(list, func(imported string) bool {
+			return strings.HasPrefix(imported, "github.com/cenkalti/backoff")
+		}) != (folder == "connector") {
+			t.Errorf("%s: only connector imports the library of waits", folder)
+		}
+	}
+}
+
 // Whoever imports a sink other than embedded links no NATS server.
 func TestImports_NoServer(t *testing.T) {
 	found := imports(t)

@@ -233,9 +233,9 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 		if p.owner == "" {
 			return 0, err // it never ran: whoever starts it reads what is wrong
 		}
-		return p.record.waitFor(StateRefused, err, p.retrier.refused.NextBackOff()), nil
+		return p.record.waitFor(StateRefused, err, p.retrier.refused.Next()), nil
 	case failureSource:
-		return p.record.waitFor(StateNoSource, err, p.retrier.walk.NextBackOff()), nil
+		return p.record.waitFor(StateNoSource, err, p.retrier.walk.Next()), nil
 	case failureFenced:
 		return p.standDown(ctx), nil
 	case failureSuspect:
@@ -249,17 +249,17 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 		if p.moved++; p.moved >= movedUntilStalled {
 			return p.record.waitFor(StateStalled, err, p.searchAgain()), nil
 		}
-		return p.retrier.walk.NextBackOff(), nil
+		return p.retrier.walk.Next(), nil
 	case failureEmpty:
 		return jitter(p.schedule.interval), nil
 	case failureReread: // it waits longer than the sink alone would
-		return p.record.waitFor(p.sinkState(err), err, p.retrier.reread.NextBackOff()), nil
+		return p.record.waitFor(p.sinkState(err), err, p.retrier.reread.Next()), nil
 	case failureSink:
-		return p.record.waitFor(StateNoSink, err, p.retrier.acquire.NextBackOff()), nil
+		return p.record.waitFor(StateNoSink, err, p.retrier.acquire.Next()), nil
 	default:
 		state := p.sinkState(err)
 		return p.record.waitFor(state, fmt.Errorf("unclear, asking the sink again: %w", err),
-			p.retrier.acquire.NextBackOff()), nil
+			p.retrier.acquire.Next()), nil
 	}
 }
 
@@ -276,7 +276,7 @@ func (p *Poller) sinkState(err error) StreamState {
 // searchAgain is how long to wait after a search that came to nothing: longer each time, and no less than between
 // polls.
 func (p *Poller) searchAgain() time.Duration {
-	return max(jitter(p.record.now().Interval), p.retrier.walk.NextBackOff())
+	return max(jitter(p.record.now().Interval), p.retrier.walk.Next())
 }
 
 // suspect notes what is suspected of the list, and returns how long to wait before it is looked at again: longer each
@@ -287,7 +287,7 @@ func (p *Poller) suspect(s *reader.Suspicion) time.Duration {
 		p.record.status.UnconfirmedSince = s.Since
 	}
 	p.record.mu.Unlock()
-	wait := max(p.record.now().Interval, p.retrier.suspect.NextBackOff())
+	wait := max(p.record.now().Interval, p.retrier.suspect.Next())
 	if s.Next > 0 {
 		wait = max(min(wait, s.Next), p.config.MinInterval)
 	}

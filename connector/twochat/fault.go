@@ -17,9 +17,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// maxRetryAfter is the longest wait that a server may ask for.
-const maxRetryAfter = time.Hour
-
 // hintProxy is what to do about a proxy that stands in the way.
 const hintProxy = "correct HTTPS_PROXY (http://user:password@host:port), let the proxy allow the host of twochat.base_url, " +
 	"or go round it with NO_PROXY"
@@ -99,8 +96,8 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	}
 	var wait time.Duration
 	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
-		if !(seconds < maxRetryAfter.Seconds()) {
-			seconds = maxRetryAfter.Seconds()
+		if !(seconds < connector.MaxRetryAfter.Seconds()) {
+			seconds = connector.MaxRetryAfter.Seconds()
 		}
 		wait = time.Duration(max(seconds, 0) * float64(time.Second))
 	} else if date, err := http.ParseTime(value); err == nil {
@@ -109,7 +106,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 		}
 		wait = date.Sub(now)
 	}
-	return min(max(wait, 0), maxRetryAfter)
+	return min(max(wait, 0), connector.MaxRetryAfter)
 }
 
 // requestFault makes the error of a request that got no whole answer. Only texts of known origin are kept: net/http

@@ -180,7 +180,7 @@ func (b *Engine) share(client *twochat.Client) *rateShare {
 	s := &rateShare{
 		pages: b.pages, client: client, logger: b.logger, stream: b.live.Name, fixed: poll.RequestsPerMinute,
 		blind:  float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
-		unread: pipeline.NewBackoff(30*time.Second, 30*time.Minute),
+		unread: connector.NewBackoff(30*time.Second, 30*time.Minute),
 	}
 	if listen := b.config.Admin.Listen; !strings.HasSuffix(listen, ":0") {
 		s.admin = admin.LocalURL(listen)

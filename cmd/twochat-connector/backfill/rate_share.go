@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -30,11 +28,11 @@ type rateShare struct {
 	fixed  int    // requests a minute of the configuration; 0: the account's
 	blind  float64
 
-	limit  float64                     // requests a minute of the account
-	due    time.Time                   // when the account is to be read again
-	unread *backoff.ExponentialBackOff // how soon where it could not be
-	cause  string                      // why it could not be, as the log told last; "" where it could
-	before map[string]uint64           // requests of each live stream when it was asked last
+	limit  float64            // requests a minute of the account
+	due    time.Time          // when the account is to be read again
+	unread *connector.Backoff // how soon where it could not be
+	cause  string             // why it could not be, as the log told last; "" where it could
+	before map[string]uint64  // requests of each live stream when it was asked last
 	asked  time.Time
 	beside bool // it answered
 }
@@ -82,7 +80,7 @@ func (s *rateShare) readAccount(ctx context.Context) {
 	info, err := s.client.Info(ctx)
 	now := time.Now()
 	if err != nil {
-		s.due = now.Add(s.unread.NextBackOff())
+		s.due = now.Add(s.unread.Next())
 		if ctx.Err() == nil && s.cause != err.Error() {
 			s.cause = err.Error()
 			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force until they can",

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
@@ -18,15 +16,11 @@ import (
 type retryingPages struct {
 	pages    *paidPages
 	measured bool // from now on faults are passed on; set while no page is read
-	// As in live polling: faults of a moment are tried again soon, spent credits slowly.
-	page, credit *backoff.ExponentialBackOff
+	retry    *poller.PageRetry
 }
 
 func newRetryingPages(pages *paidPages) *retryingPages {
-	return &retryingPages{
-		pages: pages, page: pipeline.NewBackoff(500*time.Millisecond, time.Minute),
-		credit: pipeline.NewBackoff(5*time.Minute, 30*time.Minute),
-	}
+	return &retryingPages{pages: pages, retry: poller.NewPageRetry()}
 }
 
 // Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not
@@ -41,24 +35,16 @@ func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int
 		case p.measured:
 			return page, err
 		case err == nil:
-			p.page.Reset()
-			p.credit.Reset()
+			p.retry.Read()
 			return page, nil
 		case !errors.As(err, &fault) || p.pages.fatal() != nil:
 			return page, err
 		}
-		if err := connector.Sleep(ctx, p.next(fault)); err != nil {
+		wait, _ := p.retry.Next(fault)
+		if err := connector.Sleep(ctx, wait); err != nil {
 			return connector.Page{}, err
 		}
 	}
-}
-
-// next is how long to wait after a fault.
-func (p *retryingPages) next(fault *connector.PageError) time.Duration {
-	if fault.Fault == connector.FaultCredits {
-		return p.credit.NextBackOff()
-	}
-	return max(p.page.NextBackOff(), fault.RetryAfter)
 }
 
 // measure says how much there is, and shows meanwhile that it is at work.
@@ -82,7 +68,7 @@ func (b *Engine) measure(ctx context.Context) error {
 // extend finds how far the history extends. A list that moves as fast as it is searched is searched again, from there
 // on.
 func (b *Engine) extend(ctx context.Context) error {
-	moved := pipeline.NewBackoff(time.Second, time.Minute)
+	moved := connector.NewBackoff(time.Second, time.Minute)
 	for {
 		pages, messages, err := b.history.Extent(ctx, b.start)
 		switch {
@@ -93,7 +79,7 @@ func (b *Engine) extend(ctx context.Context) error {
 		case !errors.Is(err, reader.ErrMoved) && !errors.Is(err, reader.ErrStalled):
 			return err
 		}
-		if err := connector.Sleep(ctx, moved.NextBackOff()); err != nil {
+		if err := connector.Sleep(ctx, moved.Next()); err != nil {
 			return err
 		}
 	}

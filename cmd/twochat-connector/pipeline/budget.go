@@ -30,13 +30,13 @@ const AccountEvery = time.Hour
 // watchAccount reads the account hourly, or sooner where that did not work, until the context ends. read says whether
 // it was read just now. What was read last stays in force until something newer is.
 func (l *Pipeline) watchAccount(ctx context.Context, read bool) {
-	policy := NewBackoff(30*time.Second, 30*time.Minute)
+	policy := connector.NewBackoff(30*time.Second, 30*time.Minute)
 	for {
 		wait := AccountEvery - time.Duration(rand.Int64N(int64(AccountEvery/20))) // instances should not ask in step
 		if read {
 			policy.Reset()
 		} else {
-			wait = policy.NextBackOff()
+			wait = policy.Next()
 		}
 		if due, open := l.budget.Open(time.Now()); !open && read {
 			wait = max(0, time.Until(due))

@@ -224,7 +224,7 @@ func (l *Pipeline) Statuses() []poller.Status {
 
 // prepare makes what the sink lacks, where that is wanted, and checks it. A sink that cannot be asked is waited for.
 func (l *Pipeline) prepare(ctx context.Context) error {
-	policy := NewBackoff(500*time.Millisecond, 30*time.Second)
+	policy := connector.NewBackoff(500*time.Millisecond, 30*time.Second)
 	for {
 		findings, err := l.askSink(ctx)
 		if ctx.Err() != nil {
@@ -238,7 +238,7 @@ func (l *Pipeline) prepare(ctx context.Context) error {
 			return l.recorded.judge(findings)
 		}
 		l.recorded.notReached(err)
-		if connector.Sleep(ctx, policy.NextBackOff()) != nil {
+		if connector.Sleep(ctx, policy.Next()) != nil {
 			return nil
 		}
 	}

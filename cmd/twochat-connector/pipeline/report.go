@@ -214,8 +214,8 @@ const (
 	// longestCall is far above what any call to the API or the sink takes: each is bounded by itself, the reading back of
 	// a large Kafka topic by the topic's size.
 	longestCall = 30 * time.Minute
-	// longestWait is far above what a stream waits in between: an hour is the longest that a server may ask for.
-	longestWait = 2 * time.Hour
+	// longestWait is far above what a stream waits in between: it is twice what a server may ask for.
+	longestWait = 2 * connector.MaxRetryAfter
 )
 
 // wedged says what moves no more, though it should: nothing but a restart will help. It is empty while all is well, and

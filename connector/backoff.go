@@ -1,0 +1,23 @@
+package connector
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Backoff says how long to wait before something that failed is tried again. The waits grow, are jittered and capped,
+// and never give up. It is used from one goroutine at a time.
+type Backoff struct{ policy *backoff.ExponentialBackOff }
+
+// NewBackoff makes waits that begin at about first and grow to about most.
+func NewBackoff(first, most time.Duration) *Backoff {
+	return &Backoff{backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithMaxInterval(most),
+		backoff.WithMaxElapsedTime(0))}
+}
+
+// Next is the next wait.
+func (b *Backoff) Next() time.Duration { return b.policy.NextBackOff() }
+
+// Reset begins with the first wait again, as it did not fail.
+func (b *Backoff) Reset() { b.policy.Reset() }

@@ -1,0 +1,44 @@
+package poller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// The first wait is by the kind of fault, and no shorter than what the server asks for, within a bound.
+func TestPageRetry(t *testing.T) {
+	const soon = 500 * time.Millisecond
+	for name, test := range map[string]struct {
+		fault       connector.PageError
+		least, most time.Duration
+	}{
+		"passing":    {connector.PageError{Fault: connector.FaultTransient}, soon / 2, 3 * soon / 2},
+		"invalid":    {connector.PageError{Fault: connector.FaultInvalid}, soon / 2, 3 * soon / 2},
+		"a person":   {connector.PageError{Fault: connector.FaultKey}, 15 * time.Second, 45 * time.Second},
+		"no credits": {connector.PageError{Fault: connector.FaultCredits}, 150 * time.Second, 450 * time.Second},
+		"asked to wait": {
+			connector.PageError{Fault: connector.FaultRateLimited, RetryAfter: time.Minute},
+			time.Minute, time.Minute,
+		},
+		"asked for a day": {
+			connector.PageError{Fault: connector.FaultRateLimited, RetryAfter: 24 * time.Hour},
+			time.Hour, time.Hour,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewPageRetry()
+			for failures := range 3 {
+				wait, n := r.Next(&test.fault)
+				if n != failures+1 || failures == 0 && (wait < test.least || wait > test.most) {
+					t.Errorf("fault %d: a wait of %v, %d in a row", failures+1, wait, n)
+				}
+			}
+			r.Read()
+			if wait, n := r.Next(&test.fault); n != 1 || wait < test.least || wait > test.most {
+				t.Errorf("after a page that was read: a wait of %v, %d in a row", wait, n)
+			}
+		})
+	}
+}
