@@ -31,8 +31,9 @@ var mayImport = map[string][]string{
 	"sinks/sinktest":                {"connector"},
 	"sinks/file":                    {"connector"},
 	"sinks/nats":                    {"connector", "sinks/file", "sinks/handshake", "sinks/secret"},
-	"sinks/jetstream":               {"connector", "sinks/nats"},
-	"sinks/kafka":                   {"connector", "sinks/handshake", "sinks/secret"},
+	"sinks/marks":                   nil,
+	"sinks/jetstream":               {"connector", "sinks/marks", "sinks/nats"},
+	"sinks/kafka":                   {"connector", "sinks/handshake", "sinks/marks", "sinks/secret"},
 	"sinks/embedded":                {"connector", "sinks/file", "sinks/jetstream", "sinks/nats"},
 	"sinks": {
 		"connector", "sinks/embedded", "sinks/file", "sinks/jetstream", "sinks/kafka",

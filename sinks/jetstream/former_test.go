@@ -44,7 +44,7 @@ func TestFormerMessages(t *testing.T) {
 	}
 	held := sinktest.Next(claim.TakeOver(connector.Checkpoint{}, time.Now()), events, nil, before)
 	held.Tail, held.TailLate = nil, nil // so that only the messages tell what was delivered
-	held.Sink = marks{{Event: 1, Stream: 1}}.encode()
+	held.Sink = windowMarks{{Event: 1, Stream: 1}}.encode()
 	checkpoint, err := held.AppendJSON(nil, sinktest.TypePrefix)
 	if err != nil {
 		t.Fatal(err)

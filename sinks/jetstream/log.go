@@ -44,7 +44,7 @@ type Log struct {
 	unsettled  bool   // the last commit was unclear, and whether another owner has taken over since is not known
 	last       uint64 // stream sequence of the checkpoint in force, the guard of the next commit
 	epoch      uint64
-	marks      marks
+	marks      windowMarks
 	careful    bool      // the last batch was refused as incomplete: find out why
 	duplicates int       // commits in a row that were refused for a message id that the stream remembers
 	remembered time.Time // when the first of them was

@@ -1,6 +1,10 @@
 package jetstream
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/twochat-connector/twochat-connector/sinks/marks"
+)
 
 // mark means that the event with this sequence, and all after it, lie at this stream sequence or above.
 type mark struct {
@@ -8,43 +12,32 @@ type mark struct {
 	Stream uint64 `json:"stream"`
 }
 
-// marks are positions in the log, oldest first, coarse on purpose. The first says where reading the window back may
+// First implements marks.Mark.
+func (m mark) First() uint64 { return m.Event }
+
+// windowMarks are positions in the log, oldest first, coarse on purpose. The first says where reading the window back may
 // begin; it is stored in each checkpoint.
-type marks []mark
+type windowMarks []mark
 
 // marksInWindow is the number of marks in a window: reading back reads at most one part of so many in vain.
 const marksInWindow = 16
 
 // with adds a mark at the end; the receiver is left as it is.
-func (m marks) with(next mark) marks {
+func (m windowMarks) with(next mark) windowMarks {
 	return append(m[:len(m):len(m)], next)
 }
 
 // trimmed drops the marks that a window of the log's newest events does not need.
-func (m marks) trimmed(sequence uint64, window int) marks {
-	if len(m) == 0 {
-		return nil
-	}
-	var first uint64 // of the window's events
-	if sequence > uint64(window) {
-		first = sequence - uint64(window) + 1
-	}
-	step := uint64(max(window/marksInWindow, 1))
-	kept := make(marks, 0, marksInWindow+2)
-	for _, next := range m {
-		switch n := len(kept); {
-		case n > 0 && next.Event <= first:
-			kept = append(kept[:0], next)
-		case n > 0 && next.Event < kept[n-1].Event+step:
-		default:
-			kept = append(kept, next)
-		}
+func (m windowMarks) trimmed(sequence uint64, window int) windowMarks {
+	kept := make(windowMarks, 0, marksInWindow+2)
+	for _, next := range marks.Trim(m, sequence+1, window) {
+		kept = marks.Add(kept, next, marks.Step(window, marksInWindow))
 	}
 	return kept
 }
 
 // start is the stream sequence to read the window back from.
-func (m marks) start() uint64 {
+func (m windowMarks) start() uint64 {
 	if len(m) == 0 {
 		return 1
 	}
@@ -52,7 +45,7 @@ func (m marks) start() uint64 {
 }
 
 // first is the event that is expected at start.
-func (m marks) first() uint64 {
+func (m windowMarks) first() uint64 {
 	if len(m) == 0 {
 		return 1
 	}
@@ -64,7 +57,7 @@ type position struct {
 	Window mark `json:"window"`
 }
 
-func (m marks) encode() json.RawMessage {
+func (m windowMarks) encode() json.RawMessage {
 	var p position
 	if len(m) > 0 {
 		p.Window = m[0]
@@ -78,10 +71,10 @@ func (m marks) encode() json.RawMessage {
 
 // decodeMarks reads what encode wrote. What cannot be read costs time only: the window is then read back from the
 // beginning.
-func decodeMarks(raw json.RawMessage) marks {
+func decodeMarks(raw json.RawMessage) windowMarks {
 	var p position
 	if json.Unmarshal(raw, &p) != nil || p.Window.Stream == 0 {
 		return nil
 	}
-	return marks{p.Window}
+	return windowMarks{p.Window}
 }

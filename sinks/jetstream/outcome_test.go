@@ -83,7 +83,7 @@ func TestOutcome(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
-	var m marks
+	var m windowMarks
 	for event := uint64(1); event <= 100_000; event += 10 {
 		m = m.with(mark{Event: event, Stream: event * 3}).trimmed(event+9, 1_000)
 	}

@@ -3,9 +3,11 @@ package kafka
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/marks"
 )
 
 // positions is what a checkpoint says of Kafka itself.
@@ -26,6 +28,9 @@ type mark struct {
 	Written  int64   `json:"t"` // Unix seconds
 	Offsets  []int64 `json:"o"`
 }
+
+// First implements marks.Mark.
+func (m mark) First() uint64 { return m.Sequence }
 
 const (
 	// maxMarks bounds a checkpoint's marks.
@@ -53,13 +58,9 @@ func readPositions(raw json.RawMessage) (positions, error) {
 // begin adds a mark before a commit whose first event has the sequence, unless the newest mark is near, and drops the
 // marks that a window of the size needs no more.
 func (p *positions) begin(sequence uint64, window int, now time.Time) {
-	step := uint64(max(1, window/maxMarks))
-	if n := len(p.Marks); n == 0 || sequence >= p.Marks[n-1].Sequence+step {
-		p.Marks = append(p.Marks, mark{sequence, now.Unix(), append([]int64(nil), p.Next...)})
-	}
-	for len(p.Marks) >= 2 && (p.Marks[1].Sequence+uint64(window) <= sequence || len(p.Marks) > maxMarks+2) {
-		p.Marks = p.Marks[1:]
-	}
+	next := mark{sequence, now.Unix(), slices.Clone(p.Next)}
+	p.Marks = marks.Trim(marks.Add(p.Marks, next, marks.Step(window, maxMarks)), sequence, window)
+	p.Marks = p.Marks[max(0, len(p.Marks)-maxMarks-2):]
 }
 
 // from returns the offsets at which to begin to read the seen window: far enough back for its depth and age, and no
@@ -84,7 +85,7 @@ func (p *positions) rebuild(list []found, ends []extent, window int, now time.Ti
 	}
 	p.Next = append([]int64(nil), offsets...)
 	p.Marks = nil
-	step := uint64(max(1, window/maxMarks))
+	step := marks.Step(window, maxMarks)
 	for i := len(list) - 1; i >= 0; i-- {
 		if f := list[i]; f.partition >= 0 {
 			offsets[f.partition] = min(offsets[f.partition], f.offset)
@@ -99,9 +100,9 @@ func (p *positions) rebuild(list []found, ends []extent, window int, now time.Ti
 }
 
 // age is the time of the newest mark at or below a sequence.
-func age(marks []mark, sequence uint64, now time.Time) int64 {
+func age(list []mark, sequence uint64, now time.Time) int64 {
 	written := now.Unix()
-	for i, m := range marks {
+	for i, m := range list {
 		if i > 0 && m.Sequence > sequence {
 			break
 		}
