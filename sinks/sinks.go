@@ -27,6 +27,13 @@ type Sink interface {
 	// mode they are stored in; checkpoints and rejects are left out. stream narrows it to one stream's name; "" is all. It
 	// returns when the context ends (nil) or each returns an error (that error).
 	Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error
+	// ReadBack calls event with each event of a stream that was committed before the call, and then reject with each of
+	// its rejects, all in structured mode, and returns. What is committed meanwhile may come too. Events come in the order of
+	// the sink, which within a part is the order of delivery: a part is a partition, where the sink has such. Nothing is
+	// taken over. A sink that keeps no events returns a *connector.Refusal.
+	ReadBack(
+		ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+	) error
 	// Promise is what this sink, as configured, can promise.
 	Promise() connector.Promise
 	// Close ends the sink's connections and goroutines. Logs are closed before it.

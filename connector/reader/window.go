@@ -76,17 +76,19 @@ func (w *window) place(key connector.Key) (place, bool) {
 	return w.entries[i].at, true
 }
 
-// put adds an entry above all others.
+// put adds an entry above all others. A key that stands twice is found at its newest place: what was erased from the
+// sink may have been restored since. The entry below stays, as entries are without a gap.
 func (w *window) put(key connector.Key, at place) {
 	_, slot, twice := w.index.find(w.entries, key)
-	if twice {
-		return
-	}
 	sequence := at.sequence()
 	if len(w.entries) > 0 && sequence > w.last+1 {
 		w.hole = sequence - 1
 	}
-	w.index.add(w.entries, key, slot)
+	if twice {
+		w.index.move(w.entries, slot)
+	} else {
+		w.index.add(w.entries, key, slot)
+	}
 	w.entries = append(w.entries, entry{key, at})
 	w.last = sequence
 	if sequence <= w.certified && !at.late() {

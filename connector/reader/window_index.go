@@ -17,7 +17,7 @@ type windowIndex struct {
 	gone  uint32   // the number of the oldest entry held
 }
 
-// find returns where in entries a key is, or false and the free slot that would be its own.
+// find returns where in entries a key is and the slot that says so, or false and the free slot that would be its own.
 func (x *windowIndex) find(entries []entry, key connector.Key) (at, slot int, found bool) {
 	if x.slots == nil {
 		return 0, 0, false
@@ -30,7 +30,7 @@ func (x *windowIndex) find(entries []entry, key connector.Key) (at, slot int, fo
 		}
 		// what is gone lies beyond all entries
 		if at := number - 1 - x.gone; at < uint32(len(entries)) && entries[at].key == key {
-			return int(at), 0, true
+			return int(at), int(i), true
 		}
 	}
 }
@@ -43,6 +43,11 @@ func (x *windowIndex) add(entries []entry, key connector.Key, slot int) {
 	}
 	x.slots[slot] = x.gone + uint32(len(entries)) + 1
 	x.taken++
+}
+
+// move lets a slot name the entry that comes next: the one that it named has the same key.
+func (x *windowIndex) move(entries []entry, slot int) {
+	x.slots[slot] = x.gone + uint32(len(entries)) + 1
 }
 
 // reset makes the table anew, with room for some entries and a quarter more.

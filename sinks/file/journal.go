@@ -42,7 +42,10 @@ type position struct {
 // sumBytes is how much of the file's end a position's sum covers.
 const sumBytes = 1 << 10
 
-func (j *journal) quarantinePath() string { return j.path + ".quarantine.jsonl" }
+// quarantineSuffix is what the quarantine's path has more than the events'.
+const quarantineSuffix = ".quarantine.jsonl"
+
+func (j *journal) quarantinePath() string { return j.path + quarantineSuffix }
 
 func (j *journal) open(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error {
 	err := j.reopen(ctx, f, positions, claim)

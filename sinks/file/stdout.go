@@ -136,6 +136,13 @@ func (s *Stdout) Follow(context.Context, string, int, func(event []byte) error) 
 	}
 }
 
+// ReadBack is refused as Follow is.
+func (s *Stdout) ReadBack(
+	ctx context.Context, stream string, _ func(int, []byte) error, _ func([]byte) error,
+) error {
+	return s.Follow(ctx, stream, 0, nil)
+}
+
 // Promise is what an output can promise.
 func (s *Stdout) Promise() connector.Promise {
 	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that " +

@@ -249,6 +249,14 @@ func (s *Sink) Follow(ctx context.Context, stream string, _ int, each func(event
 	}
 }
 
+// ReadBack is refused: what was published is gone.
+func (s *Sink) ReadBack(context.Context, string, func(int, []byte) error, func([]byte) error) error {
+	return &connector.Refusal{
+		Thing: "core NATS", Cause: "what was published on it cannot be read again",
+		Hint: "look at what subscribes to it, or use the sink jetstream",
+	}
+}
+
 // Promise is what core NATS can promise.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{

@@ -30,6 +30,9 @@ type Sink interface {
 	Log(claim connector.Claim) connector.Log
 	Judge(ctx context.Context, claim connector.Claim) error
 	Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error
+	ReadBack(
+		ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+	) error
 	Close() error
 }
 
@@ -93,7 +96,7 @@ func Run(t *testing.T, suite Suite) {
 	t.Logf("promise: %v", suite.Promise)
 	for _, rules := range [][]rule{
 		acquireRules, judgeRules, commitRules, ownerRules, backRules, streamRules,
-		followRules,
+		followRules, readBackRules,
 	} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {

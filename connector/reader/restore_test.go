@@ -1,0 +1,102 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/connectortest"
+)
+
+// What was erased from the log comes back as late, whether or not the checkpoint still names it, and the checkpoint's
+// tail stays without a gap.
+func TestSession_Restore(t *testing.T) {
+	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(40, 1)...)
+	d.settle(20)
+	before := d.log.Checkpoint
+	if before.Sequence != 40 || !slices.Contains(before.Tail, connectortest.Message(38).Key) {
+		t.Fatalf("sequence %d, and a tail of %d", before.Sequence, len(before.Tail))
+	}
+	missing := func(numbers ...int) (list []Missing) {
+		for _, n := range numbers {
+			list = append(list, Missing{Message: connectortest.Message(n), Received: connectortest.Minute(90)})
+		}
+		return list
+	}
+	session := NewSession(d.list, d.log, d.reading, connector.Start{Beginning: true})
+	d.log.Erased = map[uint64]bool{2: true, 38: true, 39: true}
+	d.log.MaxCommit = connector.Limits{Messages: 2, Bytes: 1 << 20}
+	out, err := session.Restore(t.Context(), missing(2, 38, 39))
+	if err != nil || out.Delivered != 3 || out.Late != 3 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if got, want := d.log.Text(), connectortest.IDs(1, 40)+" m2* m38* m39*"; got != want {
+		t.Errorf("the log has %s\nwant        %s", got, want)
+	}
+	after := d.log.Checkpoint
+	if after.Sequence != 43 || after.Certified != before.Certified || after.Counters.Late != 3 {
+		t.Errorf("sequence %d, certified %d, late %d", after.Sequence, after.Certified, after.Counters.Late)
+	}
+	first := after.Sequence - uint64(len(after.Tail)) + 1
+	for i, key := range after.Tail {
+		sequence := int(first) + i
+		want := connectortest.Message(sequence).Key
+		if sequence > 40 {
+			want = connectortest.Message([]int{2, 38, 39}[sequence-41]).Key
+		}
+		if key != want {
+			t.Errorf("the tail names another event as %d", sequence)
+		}
+	}
+
+	// Whoever takes the stream over goes on from there: nothing comes twice, and all of it is certified.
+	d.restart()
+	d.list.Add(connectortest.Message(41))
+	d.settle(20)
+	if got, want := d.log.Text(), connectortest.IDs(1, 40)+" m2* m38* m39* m41"; got != want {
+		t.Errorf("the log has %s\nwant        %s", got, want)
+	}
+	if c := d.log.Checkpoint; c.Certified != 44 || c.Sequence != 44 {
+		t.Errorf("sequence %d, certified %d", c.Sequence, c.Certified)
+	}
+}
+
+func TestSession_RestoreFenced(t *testing.T) {
+	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
+	d.settle(20)
+	session := NewSession(d.list, d.log, d.reading, connector.Start{Beginning: true})
+	if err := session.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.log.Answer = func(context.Context, []connector.Event) (bool, error) { return false, connector.ErrFenced }
+	if _, err := session.Restore(t.Context(), []Missing{{Message: connectortest.Message(2)}}); !errors.Is(err,
+		connector.ErrFenced) || session.Owns() {
+		t.Errorf("%v, owns %v", err, session.Owns())
+	}
+}
+
+// The newest of two places counts, also once the index was made anew and the older one is forgotten.
+func TestWindow_KeyThatStandsTwice(t *testing.T) {
+	rules := DefaultRules()
+	rules.Memory, rules.Capacity = 5, 20
+	w := newWindow(rules, connector.State{Checkpoint: connector.Checkpoint{Certified: 1000}})
+	for n := uint64(1); n <= 6; n++ {
+		w.put(connectortest.Key(n), newPlace(n, false))
+	}
+	w.put(connectortest.Key(3), newPlace(7, true))
+	for n := uint64(8); n <= 60; n++ {
+		if at, ok := w.place(connectortest.Key(3)); n < 27 && (!ok || at != newPlace(7, true)) {
+			t.Fatalf("after %d it stands at %d, %v", n-1, at.sequence(), ok)
+		}
+		if w.last != n-1 {
+			t.Fatalf("the last is %d, want %d", w.last, n-1)
+		}
+		w.put(connectortest.Key(n), newPlace(n, false))
+		w.forget()
+	}
+	if _, ok := w.place(connectortest.Key(3)); ok {
+		t.Error("it is not forgotten")
+	}
+}

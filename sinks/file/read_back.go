@@ -1,0 +1,88 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// ReadBack reads the rotated parts and the file, then the quarantine. It takes no lock: another process may be writing.
+func (s *Sink) ReadBack(
+	ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+) error {
+	read := func() error {
+		parts, err := openParts(s.config.Path)
+		defer func() {
+			for _, f := range parts {
+				f.Close() // only read
+			}
+		}()
+		if err != nil {
+			return err
+		}
+		for _, f := range parts {
+			_, err := scan(ctx, f, 0, func(line []byte) error {
+				if h, err := parseHead(line); err != nil || h.stream != stream {
+					return nil // what is torn or foreign stands in no log
+				}
+				return event(0, line)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		quarantine, err := os.Open(s.config.Path + quarantineSuffix)
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		defer quarantine.Close() // only read
+		_, err = scan(ctx, quarantine, 0, func(line []byte) error {
+			if of, _, err := parseReject(line); err != nil || of != stream {
+				return nil
+			}
+			return reject(line)
+		})
+		return err
+	}
+	if err := read(); err != nil {
+		return fmt.Errorf("read back: %w", plain(err))
+	}
+	return nil
+}
+
+// openParts opens the files that hold the events, oldest first. The newest is opened before the others are listed: it
+// may be rotated meanwhile, and is then found a second time among them.
+func openParts(path string) ([]*os.File, error) {
+	newest, err := os.Open(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var parts []*os.File
+	numbers, err := rotated(path)
+	for i := 0; i < len(numbers) && err == nil; i++ {
+		var f *os.File
+		switch f, err = os.Open(part(path, numbers[i])); {
+		case errors.Is(err, fs.ErrNotExist): // removed meanwhile, as the configuration says
+			err = nil
+		case err == nil && same(f, newest):
+			err = f.Close()
+		case err == nil:
+			parts = append(parts, f)
+		}
+	}
+	if newest != nil {
+		parts = append(parts, newest)
+	}
+	return parts, err
+}
+
+func same(a, b *os.File) bool {
+	if b == nil {
+		return false
+	}
+	of, err := a.Stat()
+	other, otherErr := b.Stat()
+	return err == nil && otherErr == nil && os.SameFile(of, other)
+}

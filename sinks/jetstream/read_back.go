@@ -1,0 +1,79 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+// ReadBack reads with an ordered consumer up to the newest message that the leader names.
+func (s *Sink) ReadBack(
+	ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+) error {
+	k, err := s.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	err = s.readSubjects(ctx, k, natssink.EventsSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
+		decoded, err := natssink.DecodeEvent(m.Headers(), m.Data())
+		if err != nil {
+			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
+			return nil
+		}
+		return event(0, decoded)
+	})
+	if err != nil {
+		return err
+	}
+	return s.readSubjects(ctx, k, natssink.QuarantineSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
+		return reject(m.Data())
+	})
+}
+
+// readSubjects gives each message that a filter lets through and the stream holds now.
+func (s *Sink) readSubjects(ctx context.Context, k *link, filter string, each func(jetstream.Msg) error) error {
+	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
+	if err != nil {
+		return followError(s.hints, err)
+	}
+	if !found {
+		return nil
+	}
+	js, err := k.jetStream()
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	consumer, err := js.OrderedConsumer(ctx, s.config.Stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: inactive,
+	})
+	if err != nil {
+		return followError(s.hints, consumerError(err))
+	}
+	defer s.forget(k, consumer)
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
+	if err != nil {
+		return followError(s.hints, consumerError(err))
+	}
+	defer messages.Stop()
+	for {
+		waiting, cancel := context.WithTimeout(ctx, 2*k.timeout) // a replica may lag, and the newest be removed meanwhile
+		m, err := messages.Next(jetstream.NextContext(waiting))
+		cancel()
+		if err != nil {
+			return followError(s.hints, consumerError(err))
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("read metadata: %w", err)
+		}
+		if err := each(m); err != nil {
+			return err
+		}
+		if meta.Sequence.Stream >= newest.Sequence {
+			return nil
+		}
+	}
+}

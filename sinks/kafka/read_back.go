@@ -1,0 +1,72 @@
+package kafka
+
+import (
+	"context"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// ReadBack reads each partition as a consumer of committed records does, up to where it ended when it began, markers
+// that were under way included.
+func (s *Sink) ReadBack(
+	ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	source := connector.Stream{Name: stream}.Source()
+	err := s.readTopic(ctx, s.topics.events, func(p int, r *protocol.Record) error {
+		if string(attributeSource.of(r.Headers)) != source {
+			return nil
+		}
+		value, err := protocol.ReadAll(r.Value)
+		if err != nil {
+			return err
+		}
+		decoded, err := decodeEvent(r.Headers, value)
+		if err != nil {
+			s.logger.Warn("a record with an event's headers is not an event", "error", err.Error())
+			return nil
+		}
+		return event(p, decoded)
+	})
+	if err != nil {
+		return wrap("read back", err)
+	}
+	err = s.readTopic(ctx, s.topics.quarantine, func(_ int, r *protocol.Record) error {
+		key, err := protocol.ReadAll(r.Key)
+		if err != nil || string(key) != stream {
+			return err
+		}
+		value, err := protocol.ReadAll(r.Value)
+		if err != nil {
+			return err
+		}
+		return reject(value)
+	})
+	return wrap("read back the quarantine", err)
+}
+
+// readTopic gives each committed record of a topic, partition by partition. A transaction that was acknowledged may
+// have markers under way, and until they come it hides its records; so a partition is read up to its high watermark.
+func (s *Sink) readTopic(ctx context.Context, topic string, each func(p int, r *protocol.Record) error) error {
+	count, err := s.partitions(ctx, topic)
+	if err != nil {
+		return err
+	}
+	ends, err := s.client.extents(ctx, topic, count, kafkago.ReadUncommitted)
+	if err != nil {
+		return err
+	}
+	for p, end := range ends {
+		_, err := s.client.read(ctx, topicPartition{topic, int32(p)}, end.start, end.end, s.client.transactionEnd(),
+			func(r *protocol.Record) error { return each(p, r) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

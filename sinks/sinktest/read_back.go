@@ -1,0 +1,95 @@
+package sinktest
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// readBackRules are the clauses of sinks.Sink's ReadBack.
+var readBackRules = []rule{
+	{name: "read back: gives all events and rejects of one stream, and ends", except: unlessKept, test: func(s *scene) {
+		claim, beside := Claim("595981048477", "one"), Claim("support", "one")
+		sink := s.open()
+		log, other := s.log(sink, claim), s.log(sink, beside)
+		events := Events(claim.Stream, 1, 20)
+		c := s.commit(log, s.acquire(log).Checkpoint, events[:9], Reject(claim.Stream, 1))
+		s.commit(other, s.acquire(other).Checkpoint, Events(beside.Stream, 1, 5), Reject(beside.Stream, 7))
+		c = s.commit(log, c, events[9:12], Reject(claim.Stream, 2))
+		s.commit(log, c, events[12:])
+
+		for _, reader := range []Sink{sink, s.open()} {
+			s.wantReadBack(reader, claim.Stream, events, 2)
+		}
+		s.wantReadBack(sink, Stream("nobody"), nil, 0)
+	}},
+	{name: "read back: ends with the error of its caller", except: unlessKept, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		s.commit(log, s.acquire(log).Checkpoint, Events(claim.Stream, 1, 3), Reject(claim.Stream, 1))
+		enough := errors.New("enough")
+		event := func(int, []byte) error { return nil }
+		reject := func([]byte) error { return enough }
+		if err := sink.ReadBack(s.context(), claim.Stream.Name, event, reject); !errors.Is(err, enough) {
+			s.Fatalf("got %v, want the error of the caller", err)
+		}
+		event = func(int, []byte) error { return enough }
+		if err := sink.ReadBack(s.context(), claim.Stream.Name, event, reject); !errors.Is(err, enough) {
+			s.Fatalf("got %v, want the error of the caller", err)
+		}
+	}},
+	{name: "read back: a sink that keeps nothing says so", except: unlessUnkept, test: func(s *scene) {
+		s.wantRefusal(s.open().ReadBack(s.context(), "support", func(int, []byte) error { return nil },
+			func([]byte) error { return nil }))
+	}},
+}
+
+func unlessUnkept(s *Suite, _ *Place) string {
+	if !s.Unkept {
+		return "events are kept"
+	}
+	return ""
+}
+
+// wantReadBack checks that a sink gives back these events, in order within each part, and so many rejects.
+func (s *scene) wantReadBack(sink Sink, stream connector.Stream, events []connector.Event, rejects int) {
+	s.Helper()
+	expected := map[uint64]*connector.Event{}
+	for i := range events {
+		expected[events[i].Sequence] = &events[i]
+	}
+	newest := map[int]uint64{}
+	chats := map[string]int{}
+	err := sink.ReadBack(s.context(), stream.Name, func(part int, event []byte) error {
+		got := Structured(s.T, event)
+		e, ok := expected[got.Sequence]
+		if !ok {
+			s.Fatalf("read back sequence %d of %s: not expected, or twice", got.Sequence, got.Source)
+		}
+		delete(expected, got.Sequence)
+		if difference := sameStored(got, want(e)); difference != "" {
+			s.Fatalf("read back sequence %d: %s", got.Sequence, difference)
+		}
+		if newest[part] > got.Sequence {
+			s.Fatalf("read back sequence %d of part %d after %d", got.Sequence, part, newest[part])
+		}
+		newest[part] = got.Sequence
+		if of, known := chats[e.Chat]; known && of != part {
+			s.Fatalf("a chat is in the parts %d and %d", of, part)
+		}
+		chats[e.Chat] = part
+		return nil
+	}, func(reject []byte) error {
+		rejects--
+		if !strings.Contains(string(reject), stream.Source()) || !bytes.Contains(reject, []byte(connector.RejectType)) {
+			s.Fatalf("read back as a reject: %s", reject)
+		}
+		return nil
+	})
+	if err != nil || len(expected) != 0 || rejects != 0 {
+		s.Fatalf("read back: %v; %d events and %d rejects too few", err, len(expected), rejects)
+	}
+}
