@@ -54,13 +54,16 @@ func readStream(t *testing.T, server, stream string, want int) []stored {
 		t.Fatal(err)
 	}
 	defer sink.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	quiet := time.AfterFunc(10*time.Second, cancel)
+	defer quiet.Stop()
 	var all []stored
 	if want == 0 {
 		return nil
 	}
 	err = sink.Follow(ctx, stream, 1<<20, func(event []byte) error {
+		quiet.Reset(10 * time.Second)
 		s := stored{raw: append([]byte(nil), event...)}
 		if err := json.Unmarshal(event, &s); err != nil {
 			return err

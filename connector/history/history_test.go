@@ -262,7 +262,7 @@ func (w *historyWorld) run() bool {
 func TestHistory_worlds(t *testing.T) {
 	worlds, refused, events, residue, horizons, hidden := 250, 0, 0, 0, 0, 0
 	if testing.Short() {
-		worlds = 100
+		worlds = 25
 	}
 	for seed := range uint64(worlds) {
 		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
