@@ -53,6 +53,9 @@ func everyFault(rate float64) []twochattest.Chance {
 // goes wrong, at every level and in every privacy mode (invariant I13); nor in the process's arguments, as none of it
 // is ever given there.
 func TestCanary(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nine programs one after the other: not in short mode")
+	}
 	noLeaks(t)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	dir := t.TempDir()

@@ -93,6 +93,9 @@ func backfillUnder(t *testing.T, f *flood, pages int, pool reader.WorkerPool) (l
 // nothing is lost, doubled or out of order on the way. From one page a request on no reader can keep up, neither this
 // one nor the live one.
 func TestHistory_bursts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many cases in one goroutine: not in short mode")
+	}
 	const pages, seeds = 150, 6
 	for _, row := range []struct {
 		burst, every int // so many messages, ten to a page, before one of so many requests

@@ -357,6 +357,9 @@ func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 // Rule 8: live messages that come in at almost every call do not hold up the delivery of what is held, nor make it cost
 // much more.
 func TestAccept_isNotHeldUpByWhatIsAddedOnTop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many cases in one goroutine: not in short mode")
+	}
 	for _, every := range []float64{1, .5, .2, .05} {
 		rng := rand.New(rand.NewPCG(14, 1))
 		d := lostGround(t, 0)

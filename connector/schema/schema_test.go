@@ -157,6 +157,9 @@ func validate(t *testing.T, by *jsonschema.Schema, event []byte) {
 // Every event of every shape of message, in both modes, with either data, under every privacy, is one by the
 // schemas that were given out; and a row is one by the schema of rows.
 func TestEvent_OfTheFake(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many cases in one goroutine: not in short mode")
+	}
 	by := published(t)
 	for name, privacy := range map[string]twochat.Privacy{
 		"hashed":       {},

@@ -149,6 +149,9 @@ func (w *world) check(label string) {
 // An end of the program at every single operation of the disk: before it, or with half of a write done; with or without
 // what was not synced. Afterwards a new process goes on.
 func TestSink_LosesAndDoublesNothingWhereverTheProgramEnds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many cases in one goroutine: not in short mode")
+	}
 	for _, powerLoss := range []bool{false, true} {
 		for _, part := range []int{0, 1, 2} { // nothing, half, all of a write
 			ended := false
@@ -247,6 +250,9 @@ func (w *world) losePower() {
 
 // One operation of the disk fails, or several do, and the program goes on.
 func TestSink_LosesAndDoublesNothingWhateverTheDiskRefuses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many cases in one goroutine: not in short mode")
+	}
 	for _, many := range []int{1, 2, 3, 5} {
 		for part := range 2 {
 			ended := false

@@ -169,6 +169,9 @@ func outcome(t *testing.T, c Config) (standing map[string]uint64, refusal *conne
 // Every bit of every file that decides anything turned, and every end cut off: it is refused by name, with a way on
 // that works; or nothing is lost, doubled or out of order.
 func TestSink_NoBitThatTurnsIsBelieved(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many cases in one goroutine: not in short mode")
+	}
 	for name, written := range map[string]func(*testing.T) Config{"at rest": writtenFile, "interrupted": interrupted} {
 		t.Run(name, func(t *testing.T) {
 			c := written(t)
