@@ -12,6 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
@@ -41,7 +42,7 @@ func BenchmarkLive(b *testing.B) {
 	arrived := make(chan string, 1000)
 	followed := make(chan error, 1)
 	go func() {
-		followed <- w.Sink.Follow(ctx, "", 0, func(event []byte) error {
+		followed <- w.Sink.Follow(ctx, connector.Tail{}, func(event []byte) error {
 			var e struct{ ID string }
 			err := json.Unmarshal(event, &e)
 			arrived <- e.ID

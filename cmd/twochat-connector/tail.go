@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,6 +26,9 @@ const aboutTail = `
 Prints the newest events in the sink, and follows it until ctrl-c. It takes nothing over and disturbs nobody: the connector may
 run beside it. The texts of messages are shown on this terminal, and nowhere else.
 
+--since 1h, or a time such as 2026-01-31T00:00:00Z, begins with what was recorded then, by the events' recordedtime, in place of the
+newest ones. --no-follow ends it at what is there.
+
     18:01:33  support     #4711  ← zcphjmn4  Hello, is my order on its way?
 
 ← was received, → was sent; then the chat's token. --json prints each event, as it is stored, on one line.
@@ -34,6 +39,8 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
 	settings := cli.ConfigFlags(flags)
 	last := flags.Int("last", 10, "`how many` of the newest events to begin with")
+	since := flags.String("since", "", "begin with what was recorded `since` an age such as 1h or a time such as 2026-01-31T00:00:00Z, instead of the newest events")
+	noFollow := flags.Bool("no-follow", false, "end after the newest event that is there")
 	stream := flags.String("stream", "", "only the events of the stream of this `name`")
 	asJSON := flags.Bool("json", false, "print each event as one line of JSON")
 	if err := p.Parse(flags, args, aboutTail); err != nil {
@@ -41,6 +48,16 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	if *last < 0 {
 		return cli.Usage("flag --last: expected 0 or more")
+	}
+	tail := connector.Tail{Stream: *stream, Last: *last, Once: *noFollow}
+	if *since != "" {
+		var err error
+		if tail.Since, err = sinceTime(*since, time.Now()); err != nil {
+			return err
+		}
+		if cli.Given(flags, "last") {
+			return cli.Usage("flags --last and --since: expected one of them, found both")
+		}
 	}
 	c, named, err := p.LoadKeyless(settings)
 	if err != nil {
@@ -71,7 +88,15 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	if err := knownStream(ctx, sink, c, *stream, named); err != nil {
 		return err
 	}
-	err = sink.Follow(ctx, *stream, *last, func(event []byte) error {
+	if file := chosen.File; file != nil && !tail.Once {
+		if _, err := os.Stat(file.Path); errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintf(p.Err, "there is no file %s yet; it is waited for\n", file.Path)
+		}
+	}
+	err = sink.Follow(ctx, tail, func(event []byte) error {
+		if !tail.Since.IsZero() && recordedOf(event).Before(tail.Since) {
+			return nil
+		}
 		if *asJSON {
 			return writeJSONLine(p.Out, event)
 		}
@@ -85,6 +110,22 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 		return err
 	}
 	return cli.Hinted(err, "`twochat-connector check` says what is wrong with the sink")
+}
+
+// sinceTime is the time that --since means.
+func sinceTime(text string, now time.Time) (time.Time, error) {
+	start, err := config.ParseStart(text)
+	if err != nil || start.Mode != config.StartAge && start.Mode != config.StartTime {
+		return time.Time{}, cli.Usage("flag --since: expected an age such as 1h, or a time such as 2026-01-31T00:00:00Z")
+	}
+	return start.At(now).Since, nil
+}
+
+// recordedOf is when an event was recorded.
+func recordedOf(event []byte) time.Time {
+	var attributes struct{ RecordedTime time.Time }
+	_ = json.Unmarshal(event, &attributes) // what has no such time is older than any
+	return attributes.RecordedTime
 }
 
 // knownStream refuses the name of a stream that is neither configured nor in the sink: it would be followed in vain.
@@ -103,11 +144,43 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	if err = errors.Join(err, log.Close()); err != nil || found {
 		return nil // following it says what is wrong
 	}
-	hint := "leave --stream out to see the events of all streams"
+	const all = "leave --stream out to see the events of all streams"
+	there, err := streamsIn(ctx, sink)
+	if err != nil {
+		return err
+	}
+	names = append(names, there...)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	hint := all
+	if len(names) > 0 {
+		hint = "known are " + strings.Join(names[:min(len(names), 10)], ", ") + "; " + all
+	}
 	if near := config.Nearest(name, names); near != "" {
-		hint = "the nearest configured one is " + near + "; " + hint
+		hint = "the nearest is " + near + "; " + hint
 	}
 	return cli.Hinted(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
+}
+
+// streamsIn names the streams of the newest events in a sink, as far as they can be had at once. Its error is a refusal.
+func streamsIn(ctx context.Context, sink sinks.Sink) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var names []string
+	err := sink.Follow(ctx, connector.Tail{Last: 1000, Once: true}, func(event []byte) error {
+		var attributes struct{ Source string }
+		_ = json.Unmarshal(event, &attributes)
+		name, ours := strings.CutPrefix(attributes.Source, connector.Stream{}.Source())
+		if name = text.Printable(name); ours && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		return nil
+	})
+	var refusal *connector.Refusal
+	if errors.As(err, &refusal) {
+		return nil, refusal
+	}
+	return names, nil // what cannot be read just now names nothing: this is for a hint
 }
 
 // writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between

@@ -2,6 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +46,7 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	code, _, errOut = finish(t, "tail", "--config", path, "--stream", "suport")
 	wantCode(t, code, cli.ExitFailed)
 	clitest.WantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name",
-		"the nearest configured one is support")
+		"the nearest is support", "known are support")
 
 	follow := start(t, "tail", "--config", path, "--last", "40", "--json", "--stream", "support")
 	until(t, "the newest events", func() bool { return strings.Count(follow.out.String(), "\n") >= 40 })
@@ -69,6 +73,69 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	clitest.WantText(t, "tail", people.out.String(), "support      #41  ", "support      #42  ")
 	wantCode(t, people.end(), cli.ExitFine)
 	wantCode(t, r.end(), cli.ExitFine)
+}
+
+// What ends, and what begins at a time.
+func TestTail_EndsAndBegins(t *testing.T) {
+	noLeaks(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "events.jsonl")
+	var lines strings.Builder
+	for i, age := range []time.Duration{72 * time.Hour, 30 * time.Minute, 20 * time.Minute} {
+		fmt.Fprintf(&lines, `{"specversion":"1.0","id":"%d","source":"//2chat.co/whatsapp/support",`+
+			`"recordedtime":"%s","sequence":"%020d","data":{"message":{"text":"said %d"}}}`+"\n",
+			i, time.Now().Add(-age).UTC().Format(time.RFC3339Nano), i+1, i+1)
+	}
+	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for name, c := range map[string]struct {
+		args  []string
+		code  int
+		out   string // the numbers of what is shown
+		wants string
+	}{
+		"no follow":   {[]string{"--sink", "file:" + path, "--no-follow"}, cli.ExitFine, "#1 #2 #3", ""},
+		"last":        {[]string{"--sink", "file:" + path, "--no-follow", "--last", "1"}, cli.ExitFine, "#3", ""},
+		"since":       {[]string{"--sink", "file:" + path, "--no-follow", "--since", "25m"}, cli.ExitFine, "#3", ""},
+		"since a day": {[]string{"--sink", "file:" + path, "--no-follow", "--since", "24h"}, cli.ExitFine, "#2 #3", ""},
+		"since a time": {
+			[]string{"--sink", "file:" + path, "--no-follow", "--since", "2020-01-31T00:00:00Z"}, cli.ExitFine, "#1 #2 #3", "",
+		},
+		"since nothing": {
+			[]string{"--since", "yesterday"},
+			cli.ExitUsage, "",
+			"flag --since: expected an age such as 1h, or a time such as 2026-01-31T00:00:00Z",
+		},
+		"since now": {[]string{"--since", "now"}, cli.ExitUsage, "", "flag --since: expected an age"},
+		"both":      {[]string{"--since", "1h", "--last", "3"}, cli.ExitUsage, "", "expected one of them, found both"},
+		"stream": {
+			[]string{"--sink", "file:" + path, "--no-follow", "--stream", "suport"},
+			cli.ExitFailed, "",
+			"neither the configuration nor the sink has a stream of this name\n    the nearest is support; known are support; ",
+		},
+		"no file": {
+			[]string{"--sink", "file:none.jsonl", "--no-follow"},
+			cli.ExitFailed, "",
+			"file none.jsonl: there is no such file\n    name the file that the connector writes",
+		},
+		"folder": {[]string{"--sink", "file:" + dir}, cli.ExitFailed, "", "it is no regular file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := finish(t, append([]string{"tail"}, c.args...)...)
+			wantCode(t, code, c.code)
+			if got := strings.Join(regexp.MustCompile(`#[0-9]+`).FindAllString(out, -1), " "); got != c.out {
+				t.Errorf("%s is shown, want %s", got, c.out)
+			}
+			clitest.WantText(t, "tail", errOut, c.wants)
+		})
+	}
+	waiting := start(t, "tail", "--sink", "file:later.jsonl")
+	until(t, "that it says what it waits for", func() bool {
+		return strings.Contains(waiting.err.String(), "there is no file later.jsonl yet; it is waited for")
+	})
+	wantCode(t, waiting.end(), cli.ExitFine)
 }
 
 func TestTail_SinkThatCannotBeRead(t *testing.T) {

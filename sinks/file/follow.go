@@ -3,11 +3,14 @@ package file
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // followInterval is how often a follower looks for new lines.
@@ -15,10 +18,13 @@ const followInterval = 100 * time.Millisecond
 
 // Follow calls each with the newest events and then with every further one. It takes no lock: another process may be
 // writing.
-func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error {
-	f := &follower{path: s.config.Path, stream: stream, each: each}
+func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
+	f := &follower{path: s.config.Path, tail: tail, each: each}
 	defer f.close()
-	err := f.follow(ctx, last)
+	if err := f.findable(); err != nil {
+		return err
+	}
+	err := f.follow(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil
 	}
@@ -28,7 +34,7 @@ func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(ev
 // follower reads a file as it grows.
 type follower struct {
 	path   string
-	stream string
+	tail   connector.Tail
 	each   func(event []byte) error
 	f      *os.File // nil while there is none
 	offset int64    // all whole lines before it have been read
@@ -43,17 +49,45 @@ func (f *follower) close() {
 
 func (f *follower) wanted(line []byte) bool {
 	h, err := parseHead(line)
-	return err == nil && (f.stream == "" || h.stream == f.stream)
+	return err == nil && (f.tail.Stream == "" || h.stream == f.tail.Stream)
 }
 
-func (f *follower) follow(ctx context.Context, last int) error {
-	if err := f.reach(ctx, last); err != nil {
+// findable refuses what cannot be followed: a named pipe would be waited for at once, and for ever, and what is missing
+// has no end to read to.
+func (f *follower) findable() error {
+	if err := regular(f.path); err != nil {
 		return err
+	}
+	if _, err := os.Stat(f.path); !f.tail.Once || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	numbers, err := rotated(f.path)
+	if err != nil || len(numbers) > 0 {
+		return nil // in the middle of a rotation
+	}
+	return &connector.Refusal{
+		Thing: "file " + f.path, Cause: "there is no such file",
+		Hint: "name the file that the connector writes; it is made with the first event",
+	}
+}
+
+func (f *follower) follow(ctx context.Context) error {
+	var err error
+	if f.tail.Since.IsZero() {
+		err = f.reach(ctx, f.tail.Last)
+	} else {
+		err = f.reread(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if f.tail.Once && f.tail.Since.IsZero() {
+		return nil
 	}
 	ticker := time.NewTicker(followInterval)
 	defer ticker.Stop()
 	for {
-		if err := f.advance(ctx); err != nil {
+		if err := f.advance(ctx); err != nil || f.tail.Once {
 			return err
 		}
 		select {
@@ -114,6 +148,62 @@ func (f *follower) reach(ctx context.Context, last int) error {
 		}
 	}
 	return nil
+}
+
+// reread gives what was recorded since a time in the rotated parts. The file itself is left to be read from its
+// beginning on.
+func (f *follower) reread(ctx context.Context) error {
+	if err := f.open(); err != nil {
+		return err
+	}
+	numbers, err := rotated(f.path)
+	if err != nil {
+		return fmt.Errorf("follow: %w", plain(err))
+	}
+	for _, n := range numbers {
+		if err := f.rereadPart(ctx, part(f.path, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *follower) rereadPart(ctx context.Context, path string) error {
+	rotated, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("follow: %w", plain(err))
+	}
+	defer rotated.Close()
+	info, err := rotated.Stat()
+	if err != nil {
+		return fmt.Errorf("follow: %w", plain(err))
+	}
+	// Nothing in a part is younger than its last line. Rotated since it was opened, it is read as the file.
+	if info.ModTime().Before(f.tail.Since.Add(-connector.ClockMargin)) {
+		return nil
+	}
+	if f.f != nil {
+		if ours, err := f.f.Stat(); err == nil && os.SameFile(ours, info) {
+			return nil
+		}
+	}
+	_, err = scan(ctx, rotated, 0, f.give)
+	return err
+}
+
+// give passes a line on that is wanted.
+func (f *follower) give(line []byte) error {
+	if !f.wanted(line) || recordedBefore(line, f.tail.Since) {
+		return nil
+	}
+	return f.each(line)
+}
+
+// recordedBefore says whether an event was recorded before a time; no time: never.
+func recordedBefore(line []byte, since time.Time) bool {
+	var attributes struct{ RecordedTime time.Time }
+	return !since.IsZero() && json.Unmarshal(withoutData(line), &attributes) == nil &&
+		attributes.RecordedTime.Before(since)
 }
 
 func (f *follower) open() error {
@@ -193,10 +283,7 @@ func (f *follower) moved() (bool, error) {
 func (f *follower) read(ctx context.Context) error {
 	_, err := scan(ctx, f.f, f.offset, func(line []byte) error {
 		f.offset += int64(len(line)) + 1
-		if !f.wanted(line) {
-			return nil
-		}
-		return f.each(line)
+		return f.give(line)
 	})
 	return err
 }

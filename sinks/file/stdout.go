@@ -129,7 +129,7 @@ func CheckState(dir string) []connector.Finding {
 }
 
 // Follow is refused: what was written is gone.
-func (s *Stdout) Follow(context.Context, string, int, func(event []byte) error) error {
+func (s *Stdout) Follow(context.Context, connector.Tail, func(event []byte) error) error {
 	return &connector.Refusal{
 		Thing: "standard output", Cause: "what was written to it cannot be read again",
 		Hint: "look at what reads it, or use the sink file",
@@ -140,7 +140,7 @@ func (s *Stdout) Follow(context.Context, string, int, func(event []byte) error) 
 func (s *Stdout) ReadBack(
 	ctx context.Context, stream string, _ func(int, []byte) error, _ func([]byte) error,
 ) error {
-	return s.Follow(ctx, stream, 0, nil)
+	return s.Follow(ctx, connector.Tail{Stream: stream}, nil)
 }
 
 // Promise is what an output can promise.

@@ -7,11 +7,12 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/twochat-connector/twochat-connector/connector"
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
 // Follow reads with an ordered consumer, which goes on by itself after the connection was lost.
-func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error {
+func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
 	k, err := s.connect(ctx)
 	if err != nil {
 		return ended(ctx, fmt.Errorf("follow: %w", err))
@@ -20,11 +21,18 @@ func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(ev
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
-	consumer, skip, err := newestConsumer(ctx, s, k, js, natssink.EventsSubject(s.config.Subject, stream), last)
+	info, err := k.streamInfo(ctx, s.config.Stream)
+	if err != nil {
+		return ended(ctx, followError(s.hints, err))
+	}
+	consumer, skip, err := tailConsumer(ctx, s, k, js, info.State, tail)
 	if err != nil {
 		return ended(ctx, followError(s.hints, err))
 	}
 	defer s.forget(k, consumer)
+	if tail.Once && consumer.CachedInfo().NumPending == 0 {
+		return nil
+	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
 	if err != nil {
 		return ended(ctx, followError(s.hints, consumerError(err)))
@@ -37,15 +45,19 @@ func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(ev
 		}
 		if skip > 0 {
 			skip--
-			continue
-		}
-		event, err := natssink.DecodeEvent(m.Headers(), m.Data())
-		if err != nil {
+		} else if event, err := natssink.DecodeEvent(m.Headers(), m.Data()); err != nil {
 			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
-			continue
-		}
-		if err := each(event); err != nil {
+		} else if err := each(event); err != nil {
 			return err
+		}
+		if tail.Once {
+			at, err := m.Metadata()
+			if err != nil {
+				return fmt.Errorf("follow: %w", err)
+			}
+			if at.NumPending == 0 || at.Sequence.Stream >= info.State.LastSeq {
+				return nil
+			}
 		}
 	}
 }
@@ -67,24 +79,32 @@ func followError(h *hints, err error) error {
 	return fmt.Errorf("follow: %w", err)
 }
 
-// newestConsumer makes a consumer that begins at or above the newest messages that are asked for, and says how many to
-// skip.
-func newestConsumer(
-	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, filter string, last int,
+// tailConsumer makes a consumer that begins at or above the events that are asked for, and says how many to skip.
+func tailConsumer(
+	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, state jetstream.StreamState, tail connector.Tail,
 ) (jetstream.Consumer, uint64, error) {
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}, InactiveThreshold: inactive}
-	info, err := k.streamInfo(ctx, s.config.Stream)
-	if err != nil {
-		return nil, 0, err
+	config := jetstream.OrderedConsumerConfig{
+		FilterSubjects:    []string{natssink.EventsSubject(s.config.Subject, tail.Stream)},
+		InactiveThreshold: inactive,
+	}
+	if !tail.Since.IsZero() {
+		from := tail.Since.Add(-connector.ClockMargin)
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+		consumer, err := js.OrderedConsumer(ctx, s.config.Stream, config)
+		if err != nil {
+			return nil, 0, consumerError(err)
+		}
+		return consumer, 0, nil
 	}
 	// From the end back in growing steps: only the server can count what lies under a filter.
+	last := tail.Last
 	for span := uint64(max(last, 0)) * 2; ; span *= 4 {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 1
-		if span < info.State.LastSeq {
-			config.OptStartSeq = info.State.LastSeq - span + 1
+		if span < state.LastSeq {
+			config.OptStartSeq = state.LastSeq - span + 1
 		}
 		if last <= 0 {
-			config.OptStartSeq = info.State.LastSeq + 1
+			config.OptStartSeq = state.LastSeq + 1
 		}
 		consumer, err := js.OrderedConsumer(ctx, s.config.Stream, config)
 		if err != nil {
@@ -96,7 +116,7 @@ func newestConsumer(
 			return consumer, 0, nil
 		case pending >= uint64(last):
 			return consumer, pending - uint64(last), nil
-		case config.OptStartSeq <= max(info.State.FirstSeq, 1):
+		case config.OptStartSeq <= max(state.FirstSeq, 1):
 			return consumer, 0, nil
 		}
 		s.forget(k, consumer)

@@ -26,6 +26,7 @@ type followed struct {
 type follower struct {
 	sink   *Sink
 	source string // "" is all
+	tail   connector.Tail
 
 	mu   sync.Mutex
 	each func([]byte) error
@@ -33,15 +34,15 @@ type follower struct {
 }
 
 // Follow calls each with the newest events and then with every further one, in order within each chat.
-func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error {
+func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	f := &follower{sink: s, each: each}
-	if stream != "" {
-		f.source = connector.Stream{Name: stream}.Source()
+	f := &follower{sink: s, tail: tail, each: each}
+	if tail.Stream != "" {
+		f.source = connector.Stream{Name: tail.Stream}.Source()
 	}
-	err := f.run(ctx, cancel, last)
+	err := f.run(ctx, cancel)
 	switch {
 	case f.err != nil:
 		return f.err
@@ -51,40 +52,53 @@ func (s *Sink) Follow(ctx context.Context, stream string, last int, each func(ev
 	return wrap("follow", err)
 }
 
-func (f *follower) run(ctx context.Context, cancel context.CancelFunc, last int) error {
+func (f *follower) run(ctx context.Context, cancel context.CancelFunc) error {
 	count, err := f.sink.partitions(ctx, f.sink.topics.events)
 	if err != nil {
 		return err
 	}
-	ends, err := f.ends(ctx, count, last > 0) // where no last ones are asked for, one too many does no harm
+	past := f.tail.Last > 0 || !f.tail.Since.IsZero()
+	ends, err := f.ends(ctx, count, past) // where no past ones are asked for, one too many does no harm
 	if err != nil {
 		return err
 	}
-	newest := make([][]followed, count)
-	next := make([]int64, count)
-	for p, end := range ends {
-		next[p] = end.end
-		if last > 0 {
-			if newest[p], err = f.newest(ctx, p, end, last); err != nil {
-				return err
-			}
-		}
+	if f.tail.Since.IsZero() {
+		err = f.giveLast(ctx, ends)
+	} else {
+		err = f.giveSince(ctx, ends)
 	}
-	for _, e := range f.last(newest, last) {
-		if !f.give(e) {
-			return nil
-		}
+	if err != nil || f.err != nil || f.tail.Once {
+		return err
 	}
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	defer cancel()
 	for p := range ends {
 		wait.Go(func() {
-			f.live(ctx, p, next[p])
+			f.live(ctx, p, ends[p].end)
 			cancel()
 		})
 	}
 	<-ctx.Done()
+	return nil
+}
+
+// giveLast gives the newest events that are asked for.
+func (f *follower) giveLast(ctx context.Context, ends []extent) error {
+	newest := make([][]followed, len(ends))
+	if f.tail.Last > 0 {
+		for p, end := range ends {
+			var err error
+			if newest[p], err = f.newest(ctx, p, end, f.tail.Last); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range f.last(newest, f.tail.Last) {
+		if !f.give(e) {
+			break
+		}
+	}
 	return nil
 }
 

@@ -213,8 +213,14 @@ func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Find
 	return findings, nil
 }
 
-// Follow calls each with every event from now on; core NATS knows no past, so last has no effect.
-func (s *Sink) Follow(ctx context.Context, stream string, _ int, each func(event []byte) error) error {
+// Follow calls each with every event from now on: core NATS knows no past, so a tail that wants only that is refused.
+func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
+	if tail.Once || !tail.Since.IsZero() {
+		return &connector.Refusal{
+			Thing: "nats", Cause: "core NATS keeps no events: there are none to read back",
+			Hint: "follow it for what comes from now on, or use the sink jetstream, which keeps them",
+		}
+	}
 	conn, err := s.config.Dial(ctx, s.logger)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -223,7 +229,7 @@ func (s *Sink) Follow(ctx context.Context, stream string, _ int, each func(event
 		return fmt.Errorf("follow: %w", err)
 	}
 	defer conn.Close()
-	subscription, err := conn.SubscribeSync(EventsSubject(s.config.Subject, stream))
+	subscription, err := conn.SubscribeSync(EventsSubject(s.config.Subject, tail.Stream))
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}

@@ -29,7 +29,7 @@ func (p Promise) String() string { return [...]string{"all or nothing", "prefix"
 type Sink interface {
 	Log(claim connector.Claim) connector.Log
 	Judge(ctx context.Context, claim connector.Claim) error
-	Follow(ctx context.Context, stream string, last int, each func(event []byte) error) error
+	Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error
 	ReadBack(
 		ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
 	) error

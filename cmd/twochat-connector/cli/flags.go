@@ -134,6 +134,13 @@ func ConfigFlags(flags *flag.FlagSet) *config.Flags {
 	return c
 }
 
+// Given says whether a flag stands on the command line.
+func Given(flags *flag.FlagSet, name string) bool {
+	given := false
+	flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
+}
+
 // StartFlag adds the flag of where a stream begins, for commands to which that matters.
 func StartFlag(flags *flag.FlagSet, c *config.Flags) {
 	flags.StringVar(&c.Start, "start", "",

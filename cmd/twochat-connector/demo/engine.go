@@ -15,6 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -147,7 +148,7 @@ func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err e
 	defer stop()
 	ended := make(chan error, 2)
 	work.Go(func() { ended <- d.pipe.Run(running) })
-	work.Go(func() { ended <- d.sink.Follow(running, "", 0, d.view.event) })
+	work.Go(func() { ended <- d.sink.Follow(running, connector.Tail{}, d.view.event) })
 
 	report, breath := time.NewTicker(demoReport), time.NewTicker(burstSpan)
 	defer report.Stop()

@@ -1,0 +1,25 @@
+//go:build unix
+
+package main
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+)
+
+// Opening a named pipe would wait for ever, and not even end with a signal.
+func TestTail_NamedPipe(t *testing.T) {
+	noLeaks(t)
+	t.Chdir(t.TempDir())
+	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{nil, {"--stream", "x"}, {"--no-follow"}, {"--since", "1h"}} {
+		code, _, errOut := finish(t, append([]string{"tail", "--sink", "file:pipe"}, more...)...)
+		wantCode(t, code, cli.ExitFailed)
+		clitest.WantText(t, "tail", errOut, "file pipe: it is no regular file\n    name a regular file")
+	}
+}
