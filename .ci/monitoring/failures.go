@@ -108,6 +108,13 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorApiChanged", "TwochatConnectorNothingArrives", "TwochatConnectorSourceDown"},
 	},
 	{
+		name: "items of another shape", happen: func(s *stage) error {
+			twochattest.SetShape(s.fake, "", twochattest.Reshape{Drop: []string{"session_key"}})
+			return nil
+		}, shows: `twochat_connector_api_shape_changes{change="vanished"} 1`,
+		fires: []string{"TwochatConnectorShapeChanged"},
+	},
+	{
 		name: "2Chat down in a backlog", fake: func(o *twochattest.Options) {
 			o.History, o.Latency = 300_000, 20*time.Millisecond
 		},

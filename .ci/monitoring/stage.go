@@ -41,7 +41,9 @@ func (p *programs) record(ctx context.Context, folder, adminPort string, f failu
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return nil, err
 	}
-	options := twochattest.Options{Seed: 1, Key: "right", History: 500, RequestsPerMinute: 6000, Credits: 1_000_000}
+	options := twochattest.Options{
+		Seed: 1, Key: "right", History: 500, RequestsPerMinute: 6000, Credits: 1_000_000, Shapes: twochattest.ShapesLive,
+	}
 	if f.fake != nil {
 		f.fake(&options)
 	}

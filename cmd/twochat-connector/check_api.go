@@ -64,6 +64,12 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	}
 	k.blocked = info.Blocked
 	read := k.streams(ctx, rate, accountErr)
+	if changes := k.client.ShapeChanges(); len(changes) > 0 {
+		k.add(connector.Finding{
+			Level: connector.FindingWarning, Thing: "API", Text: "it has another shape than is known: " +
+				pipeline.ShapeText(changes), Hint: pipeline.ShapeHint,
+		})
+	}
 	if info.Blocked {
 		k.addOnce(connector.Finding{
 			Level: connector.FindingRefused, Thing: "account",

@@ -17,7 +17,8 @@ import (
 const aboutFake = `
 Serves the fake 2Chat by itself on loopback, for tests in any language, and for a connector or a reader of your own to
 read: GET /open/whatsapp/messages/{number}[/{remote}]?page_number=N and GET /open/info, with any API key. Numbers,
-people and conversations are invented.
+people and conversations are invented. One item in six is odd in some way; of some, members that nobody knows are it,
+and a connector's status names them.
 
 It is steered over HTTP. ?number= names one of its numbers, with %2B for the plus sign; without it, the first one is
 meant.
@@ -31,6 +32,8 @@ meant.
     POST /fake/poison?kind=no+id    an item that cannot become an event
     POST /fake/replace?count=50     another list in place of this one;  POST /fake/clear  an empty one
     POST /fake/next                 the next answers: [{"kind":"status","status":503},{"kind":"truncated"},{}]
+    POST /fake/shape                other members from now on, as of another release of the API, on items and around them:
+                                    {"add":{"colour":"red"},"drop":["session_key"],"around":{"next":1}}; {} ends it
     POST /fake/faults?rate=0.2      faults by chance;  POST /fake/quiet, /fake/resume  off and on again
     GET  /fake/numbers              its numbers
     GET  /fake/truth                every message that was ever listed, a JSON object a line

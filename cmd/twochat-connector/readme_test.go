@@ -17,6 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -81,6 +82,7 @@ func metricNames(t *testing.T) []string {
 		Logger: slog.New(slog.DiscardHandler),
 	}))
 	registry.MustRegister(pipeline.UnknownMembers(func() uint64 { return 0 }))
+	registry.MustRegister(pipeline.ShapeMetrics(func() []twochat.ShapeChange { return nil })...)
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -116,6 +117,15 @@ func printReport(to io.Writer, r pipeline.Report) error {
 		if text := pipeline.AcceptingText(s.Accepting); text != "" {
 			fmt.Fprintf(to, "! stream %s: %s\n", s.Stream, text)
 		}
+	}
+	if len(r.ShapeChanges) > 0 {
+		fmt.Fprintln(to, "! 2Chat's answers have another shape than is known:")
+	}
+	for _, change := range r.ShapeChanges {
+		fmt.Fprintf(to, "    %s, since %s UTC\n", change, change.Since.UTC().Format(time.DateTime))
+	}
+	if len(r.ShapeChanges) > 0 {
+		fmt.Fprintln(to, "  →", pipeline.ShapeHint)
 	}
 	return nil
 }

@@ -62,6 +62,7 @@ type Client struct {
 	own       *http.Transport // the transport, where the client made it
 	now       func() time.Time
 	scratch   sync.Pool // of *scratch
+	shapes    *shapeWatch
 
 	mu    sync.Mutex
 	lists map[list]*remembered
@@ -131,6 +132,7 @@ func New(config Config) (*Client, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	c.shapes = newShapeWatch(c.now)
 	if c.transport == nil {
 		c.own = newTransport()
 		c.transport = c.own

@@ -36,18 +36,35 @@ type item struct {
 	deep                    bool // it is nested deeper than maxDepth
 	halves                  bool // it may hold escapes that need repair
 	idLength                int  // of its id as the event has it
+	members                 memberSet
 }
 
-// item scans one element of the messages.
-func (s *scanner) item(i int, it *item) int {
+// item scans one element of the messages, and notes in seen what is not as known.
+func (s *scanner) item(i int, it *item, seen *membersSeen) int {
 	around := s.deep
 	s.high, s.deep, s.halves = 0, false, false
 	var end int
 	if it.object = i < len(s.data) && s.data[i] == '{'; it.object {
 		end = s.object(i, 0, func(key span, value int) int {
-			end := s.value(value, 1)
-			if place := it.place(s.data, key); place != nil {
+			place, m := it.place(unquote(key.of(s.data)))
+			end := 0
+			if m == memberMessage && value < len(s.data) && s.data[value] == '{' {
+				end = seen.message(s, value)
+			} else {
+				end = s.value(value, 1)
+			}
+			if place != nil {
 				*place = span{int32(value), int32(end)}
+			}
+			if end < 0 {
+				return end
+			}
+			found := typeOf[s.data[value]]
+			if found != typeNull {
+				it.members |= 1 << m
+			}
+			if found&memberTypes[m] == 0 {
+				seen.see(s.data, inItem, key, value, memberTypes[m])
 			}
 			return end
 		})
@@ -60,27 +77,45 @@ func (s *scanner) item(i int, it *item) int {
 	return end
 }
 
-// place returns where the value of this key is kept, or nil.
-func (it *item) place(data []byte, key span) *span {
-	switch string(unquote(key.of(data))) {
+// place tells a member by its name, and where its value is kept, or nil.
+func (it *item) place(name []byte) (*span, member) {
+	switch string(name) {
 	case "uuid":
-		return &it.uuid
+		return &it.uuid, memberUUID
 	case "id":
-		return &it.id
+		return &it.id, memberID
 	case "timestamp":
-		return &it.timestamp
+		return &it.timestamp, memberTimestamp
 	case "created_at":
-		return &it.created
+		return &it.created, memberCreatedAt
 	case "sent_by":
-		return &it.sentBy
+		return &it.sentBy, memberSentBy
 	case "session_key":
-		return &it.session
+		return &it.session, memberSessionKey
 	case "message":
-		return &it.message
+		return &it.message, memberMessage
 	case "remote_phone_number":
-		return &it.remote
+		return &it.remote, memberRemote
+	case "channel_phone_number":
+		return nil, memberChannelNumber
+	case "_2chat_link":
+		return nil, memberLink
+	case "participant":
+		return nil, memberParticipant
+	case "group":
+		return nil, memberGroup
+	case "contact":
+		return nil, memberContact
+	case "channel":
+		return nil, memberChannel
+	case "event", "to_number", "wa_msg_id":
+		return nil, memberText
+	case "sent", "is_from_api", "is_from_agent", "is_from_chatter", "is_from_flow_run":
+		return nil, memberFlag
+	case "wa_msg_ack":
+		return nil, memberAck
 	}
-	return nil
+	return nil, memberOthers
 }
 
 // messages makes the messages of the items found in a body. Their data lies in the body and keeps it alive.

@@ -20,7 +20,7 @@ const farPage = 1_000_000
 // report. No finding holds what a customer wrote, a number or a key. The error is as that of Page, where nothing could
 // be learned.
 func (c *Client) Learn(ctx context.Context, s connector.Stream) ([]connector.Finding, error) {
-	l := &lesson{client: c, stream: s}
+	l := &lesson{client: c, stream: s, shapes: newShapeWatch(c.now)}
 	if err := l.account(ctx); err != nil {
 		return nil, err
 	}
@@ -35,6 +35,7 @@ func (c *Client) Learn(ctx context.Context, s connector.Stream) ([]connector.Fin
 	}
 	l.page(first)
 	if first.problem != "" && first.problem != problemEcho {
+		l.members()
 		l.shape(first)
 		return l.findings, nil
 	}
@@ -47,6 +48,7 @@ func (c *Client) Learn(ctx context.Context, s connector.Stream) ([]connector.Fin
 			l.add(connector.FindingWarning, "calls", "a call failed, so not everything could be learned: %v", err)
 		}
 	}
+	l.members()
 	l.shape(first)
 	return l.findings, nil
 }
@@ -55,6 +57,7 @@ func (c *Client) Learn(ctx context.Context, s connector.Stream) ([]connector.Fin
 type lesson struct {
 	client   *Client
 	stream   connector.Stream
+	shapes   *shapeWatch
 	findings []connector.Finding
 }
 
@@ -117,6 +120,9 @@ func (l *lesson) read(ctx context.Context, number int, known validators) (lesson
 		return page, nil
 	}
 	page.found, page.problem = scanPage(got.body, number, nil)
+	if page.found.answers {
+		l.shapes.page(list{l.stream.Number, l.stream.Remote}, got.body, &page.found.seen)
+	}
 	for i := range page.found.items {
 		it := &page.found.items[i]
 		if it.all.found() {
@@ -205,6 +211,24 @@ func (l *lesson) items(p lessonPage) {
 		"%d of %d items of page 0 are listed without their content; such a message is delivered as it is, and counted", empty,
 		n)
 	l.add(connector.FindingOK, "sent_by", "%s", strings.Join(senders, ", "))
+}
+
+// members says what the answers have otherwise than is known.
+func (l *lesson) members() {
+	changes := l.shapes.all()
+	if len(changes) == 0 {
+		l.add(connector.FindingOK, "members", "all are as known")
+		return
+	}
+	texts := make([]string, len(changes))
+	for i, change := range changes {
+		texts[i] = change.String()
+	}
+	are := "are"
+	if len(changes) == 1 {
+		are = "is"
+	}
+	l.add(connector.FindingWarning, "members", "%d %s not as known: %s", len(changes), are, strings.Join(texts, "; "))
 }
 
 // seam reads page 1 and holds it against page 0.

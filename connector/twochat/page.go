@@ -60,6 +60,9 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 	body := work.keep(got.body)
 	found, problem := scanPage(body, number, work.items[:0])
 	work.items = found.items
+	if found.answers {
+		c.shapes.page(list{s.Number, s.Remote}, body, &found.seen)
+	}
 	if problem == "" && !found.messages.found() && !got.whole {
 		problem = "it has no messages member, and may be cut off"
 	}
@@ -178,7 +181,9 @@ func (c *Client) remember(s connector.Stream, print connector.Fingerprint, body 
 type found struct {
 	success, failed, number, messages span
 	isArray                           bool
+	answers                           bool // it is whole, and an answer to what was asked for
 	items                             []item
+	seen                              membersSeen
 }
 
 // problemEcho is the problem of a page that is valid but for its number.
@@ -203,13 +208,15 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 		switch string(unquote(key.of(body))) {
 		case "messages":
 			result.items = result.items[:0]
+			result.seen.items, result.seen.any = 0, 0
 			end := 0
 			if result.isArray = value < len(body) && body[value] == '['; result.isArray {
 				end = s.array(value, 1, func(value int) int {
 					var it item
-					end := s.item(value, &it)
+					end := s.item(value, &it, &result.seen)
 					if len(result.items) < maxItems {
 						result.items = append(result.items, it)
+						result.seen.item(&it)
 					}
 					return end
 				})
@@ -217,16 +224,17 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 				end = s.value(value, 1)
 			}
 			result.messages = span{int32(value), int32(end)}
-			return end
+			return result.see(s, key, value, end, knownArray)
 		case "success":
-			return s.keep(&result.success, value)
+			return s.keep(&result, key, &result.success, value, knownBool)
 		case "error":
-			return s.keep(&result.failed, value)
+			return s.keep(&result, key, &result.failed, value, knownBool)
 		case "page_number":
-			return s.keep(&result.number, value)
+			return s.keep(&result, key, &result.number, value, knownNumber)
 		}
-		return s.value(value, 1)
+		return result.see(s, key, value, s.value(value, 1), 0)
 	})
+	result.seen.echo = result.number.found()
 	switch {
 	case end < 0:
 		return result, notJSON(body)
@@ -238,6 +246,9 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 		return result, "it has too many items"
 	case string(result.success.of(body)) == "false" || string(result.failed.of(body)) == "true":
 		return result, "it says that the request did not succeed"
+	}
+	result.answers = result.messages.found() || string(result.success.of(body)) == "true"
+	switch {
 	case !result.messages.found() && string(result.success.of(body)) != "true":
 		return result, "it has no messages member"
 	case !result.isArray && !noMessages(s, result.messages):
@@ -277,9 +288,17 @@ func notJSON(body []byte) string {
 }
 
 // keep scans a value of the page itself and keeps its place.
-func (s *scanner) keep(place *span, value int) int {
+func (s *scanner) keep(f *found, key span, place *span, value int, known jsonTypes) int {
 	end := s.value(value, 1)
 	*place = span{int32(value), int32(end)}
+	return f.see(s, key, value, end, known)
+}
+
+// see notes a member of the envelope that is not as known, and returns the place after it.
+func (f *found) see(s *scanner, key span, value, end int, known jsonTypes) int {
+	if end > 0 && typeOf[s.data[value]]&known == 0 {
+		f.seen.see(s.data, inEnvelope, key, value, known)
+	}
 	return end
 }
 

@@ -48,7 +48,7 @@ func (v *Preview) Item(raw []byte) Previewed {
 	shown := Previewed{Before: raw}
 	s := scanner{data: raw}
 	var it item
-	if end := s.item(s.space(0), &it); end < 0 || s.space(end) != len(raw) {
+	if end := s.item(s.space(0), &it, new(membersSeen)); end < 0 || s.space(end) != len(raw) {
 		shown.Fault = "it is no JSON"
 		shown.Before, _ = json.Marshal(string(raw)) // strings have no errors
 		return shown

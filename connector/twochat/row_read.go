@@ -158,15 +158,18 @@ func fileKind(kind, mime []byte, found bool) string {
 	return ""
 }
 
-// marker looks whether a member of a message is one that only messages of one kind have. Names are compared
-// without case and underscores, as 2Chat's and WhatsApp's own differ in them.
-func (r *rowReader) marker(name []byte, i int) {
+// markerInteractive is the name of a member whose own members tell the kind of a message.
+const markerInteractive = "interactive"
+
+// markerOf tells the kind of a message by the name of a member that only messages of one kind have, "" where it is
+// none. Names are compared without case and underscores, as 2Chat's and WhatsApp's own differ in them.
+func markerOf(name []byte) string {
 	var room [longestName]byte
 	plain := room[:0]
 	for _, c := range name {
 		switch {
 		case len(plain) == longestName:
-			return
+			return ""
 		case c >= 'A' && c <= 'Z':
 			c |= 0x20
 		case c == '_' || c == '-':
@@ -174,21 +177,29 @@ func (r *rowReader) marker(name []byte, i int) {
 		}
 		plain = append(plain, c)
 	}
-	kind := ""
 	switch string(bytes.TrimSuffix(plain, []byte("message"))) {
 	case "order", "orders":
-		kind = kindOrder
+		return kindOrder
 	case "location", "livelocation", "pin":
-		kind = kindLocation
+		return kindLocation
 	case "contact", "contacts", "contactsarray", "contactcard", "contactcards", "vcard", "vcards":
-		kind = kindContact
+		return kindContact
 	case "poll", "pollcreation":
-		kind = kindPoll
+		return kindPoll
 	case "listreply", "listresponse":
-		kind = kindListReply
+		return kindListReply
 	case "buttonreply", "buttonsreply", "buttonresponse", "buttonsresponse", "templatebuttonreply":
-		kind = kindButtonReply
-	case "interactive":
+		return kindButtonReply
+	case markerInteractive:
+		return markerInteractive
+	}
+	return ""
+}
+
+// marker looks whether a member of a message is one that only messages of one kind have.
+func (r *rowReader) marker(name []byte, i int) {
+	kind := markerOf(name)
+	if kind == markerInteractive {
 		if r.json.data[i] == '{' && !r.inner {
 			r.inner = true
 			r.members(i, r.marker)

@@ -161,7 +161,7 @@ var pageSource string
 // StatusPage shows a pipeline.Report to a person.
 var StatusPage = template.Must(template.New("page").Funcs(template.FuncMap{
 	"ago": text.Ago, "span": text.Span, "state": pipeline.StateText, "groups": text.Thousands,
-	"accepting": pipeline.AcceptingText,
-	"interval":  text.Interval,
-	"local":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"accepting": pipeline.AcceptingText, "shapeHint": func() string { return pipeline.ShapeHint },
+	"interval": text.Interval,
+	"local":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(pageSource))

@@ -78,14 +78,16 @@ func New(p Parts) *Pipeline {
 	l.limiter = quota.NewLimiter(float64(rate))
 	l.budget = NewBudget(c, l.calls.Load, l.inFlight.Load, p.Logger)
 	p.Registry.MustRegister(l.budget, UnknownMembers(p.Client.UnknownMembers))
+	p.Registry.MustRegister(ShapeMetrics(p.Client.ShapeChanges)...)
 	metrics := poller.NewMetrics(p.Registry)
 	slots := make(chan struct{}, c.Poll.Concurrency)
 	gate := poller.NewMemoryGate()
 	start := c.Start.At(l.started)
+	list := &watchedShape{Pages: p.Client, client: p.Client, logger: p.Logger}
 	for _, claim := range l.Claims {
 		a := &streamWorker{log: p.Sink.Log(claim), watchdog: newWatchdog(l.started)}
 		a.poller = poller.New(poller.Config{
-			Pages: &watchedPages{pages: blockedPages{p.Client, l}, slots: slots, inFlight: &l.inFlight, watchdog: a.watchdog},
+			Pages: &watchedPages{pages: blockedPages{list, l}, slots: slots, inFlight: &l.inFlight, watchdog: a.watchdog},
 			Log:   &watchedLog{Log: a.log, watchdog: a.watchdog, budget: l.budget},
 			Reading: reader.Reading{
 				Stream: claim.Stream, Rules: RulesOf(c), Events: c.EventSettings(), AcceptHistory: p.Overrides.AcceptHistory,

@@ -12,6 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
 // Report is what the admin server shows of a running instance: recorded facts, nothing asked for on the spot.
@@ -34,6 +35,8 @@ type Report struct {
 	Budget     quota.BudgetStatus `json:"budget"`
 	SweepEvery time.Duration      `json:"sweep_every_ns"`
 	Streams    []StreamReport     `json:"streams"`
+	// ShapeChanges are what 2Chat's answers have otherwise than is known of them.
+	ShapeChanges []twochat.ShapeChange `json:"shape_changes,omitempty"`
 }
 
 type sinkReport struct {
@@ -85,7 +88,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account,
 		RequestsPerMinute: l.rate.Load(),
 		Budget:            l.budget.Status(now), SweepEvery: l.budget.SweepEvery(now, l.Config.Poll.Sweep.Every),
-		Wedged: l.wedged(now),
+		Wedged: l.wedged(now), ShapeChanges: l.Client.ShapeChanges(),
 	}
 	if !sink.Checked {
 		reason := "the sink is not reached yet"

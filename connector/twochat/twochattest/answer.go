@@ -37,9 +37,13 @@ func (v view) body() []byte {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = v.number.appendItem(out, v.indexes[i], r, r.version)
+		out = v.number.appendItem(out, v.indexes[i], r, r.version, v.shape)
 	}
-	return append(out, `]}`...)
+	out = append(out, `]}`...)
+	if v.shape != nil {
+		out = reshape(out, v.shape.Around, nil)
+	}
+	return out
 }
 
 // answer writes a page, or what the fault makes of it.

@@ -215,6 +215,7 @@ type view struct {
 	indexes []uint32
 	rows    []row
 	fault   Fault
+	shape   *Reshape
 }
 
 func (f *Fake) serveMessages(w http.ResponseWriter, r *http.Request, name, remote string, now time.Time) {
@@ -277,6 +278,7 @@ func (f *Fake) view(name, remote string, page int, now time.Time) (view, bool) {
 			return v, false
 		}
 	}
+	v.shape = lastShape(n.reshaped)
 	whole := v.fault.whole()
 	for _, index := range indexes {
 		r := &n.rows[index]

@@ -9,7 +9,10 @@ import (
 )
 
 // appendItem writes one version of a row as the API shows it.
-func (n *list) appendItem(dst []byte, index uint32, r row, version uint8) []byte {
+func (n *list) appendItem(dst []byte, index uint32, r row, version uint8, shape *Reshape) []byte {
+	if shape != nil {
+		return append(dst, shape.item(n.appendItem(nil, index, r, version, nil))...)
+	}
 	if r.poison != 0 {
 		return n.appendPoison(dst, index, r)
 	}

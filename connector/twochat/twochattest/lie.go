@@ -22,7 +22,13 @@ func (f *Fake) Lie(number string, lie Lie, from int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.number(number)
-	n.lie, n.lieFrom = lie, from
+	n.lie = lying{lie, from}
+}
+
+// lying is a lie, and from which page on it is told.
+type lying struct {
+	lie  Lie
+	from int
 }
 
 // pastAll is a page that no list comes to.
@@ -30,13 +36,13 @@ const pastAll = math.MaxInt32
 
 // lied is the page that is shown where one is asked for.
 func (n *list) lied(page, size int) int {
-	switch n.lie {
+	switch n.lie.lie {
 	case LieEnds:
-		if page >= n.lieFrom {
+		if page >= n.lie.from {
 			return pastAll
 		}
 	case LieClamped:
-		return min(page, n.lieFrom, max(0, len(n.listed)-1)/size)
+		return min(page, n.lie.from, max(0, len(n.listed)-1)/size)
 	case LieIgnored:
 		return 0
 	}

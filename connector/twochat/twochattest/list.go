@@ -55,8 +55,8 @@ type list struct {
 	replaced  bool
 	firstRead map[string]int // by remote: how many rows there were when page 0 was first served whole
 	speaker   uint16         // the chat of the last message: people write more than one line
-	lie       Lie
-	lieFrom   int
+	lie       lying
+	reshaped  []Reshape // the one in force last
 }
 
 func newList(name string, o Options) *list {

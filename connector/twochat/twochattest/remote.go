@@ -26,6 +26,8 @@ const mostAtOnce = 100_000
 //	POST /fake/clear               an empty list
 //	POST /fake/next                the next answers, as JSON: [{"kind":"status","status":503},{"kind":"truncated"},{}]
 //	POST /fake/faults?rate=0.2     passing faults by chance; 0 is none
+//	POST /fake/shape               other members, as of another release: {"add":{"colour":"red"},"drop":["session_key"],
+//	                               "around":{"next":1}}; {} is the usual shape
 //	POST /fake/quiet, /fake/resume drift and faults by chance, off and on again
 //	GET  /fake/numbers             {"numbers":[…]}
 //	GET  /fake/truth               every message that was ever listed, oldest first, a JSON object a line
@@ -93,6 +95,7 @@ func Control(f *Fake) http.Handler {
 	change("quiet", func(string, *http.Request) ([]string, error) { f.Quiet(); return nil, nil })
 	change("resume", func(string, *http.Request) ([]string, error) { f.Resume(); return nil, nil })
 	change("next", c.next)
+	change("shape", c.shape)
 	change("faults", func(_ string, r *http.Request) ([]string, error) {
 		rate, err := strconv.ParseFloat(r.FormValue("rate"), 64)
 		if err != nil || rate < 0 || rate > 1 {
@@ -197,6 +200,18 @@ func (c control) next(_ string, r *http.Request) ([]string, error) {
 		}
 	}
 	c.fake.Next(faults...)
+	return nil, nil
+}
+
+// shape takes the shape of a list's items from a request's body.
+func (c control) shape(number string, r *http.Request) ([]string, error) {
+	var shape Reshape
+	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<20))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&shape); err != nil {
+		return nil, errors.New(`expected {"add":{"name":value},"drop":["name"],"around":{"name":value}}; {} is the usual shape`)
+	}
+	SetShape(c.fake, number, shape)
 	return nil, nil
 }
 

@@ -29,19 +29,29 @@ type Message struct {
 	// Poison is what is wrong with the item; empty for a good message. Not every poison has a UUID in its item.
 	Poison Poison
 
-	list *list
-	row  row
+	list   *list
+	row    row
+	shapes []Reshape
 }
 
 // Data is the item as the list shows it now, or showed it last, byte for byte.
-func (m Message) Data() []byte { return m.list.appendItem(nil, uint32(m.Index), m.row, m.row.version) }
+func (m Message) Data() []byte {
+	return m.list.appendItem(nil, uint32(m.Index), m.row, m.row.version, lastShape(m.shapes))
+}
 
-// Versions are the different items that were served for this message, oldest first. A good event carries one of them.
+// Versions are the different items that were served for this message, oldest first, and behind them the same in each
+// shape that SetShape gave the list. A good event carries one of them.
 func (m Message) Versions() [][]byte {
 	var out [][]byte
 	for version := range m.row.version + 1 {
 		if m.row.served&(1<<version) != 0 {
-			out = append(out, m.list.appendItem(nil, uint32(m.Index), m.row, version))
+			out = append(out, m.list.appendItem(nil, uint32(m.Index), m.row, version, nil))
+		}
+	}
+	plain := out
+	for i := range m.shapes {
+		for _, item := range plain {
+			out = append(out, m.shapes[i].item(item))
 		}
 	}
 	return out
@@ -78,7 +88,7 @@ func (n *list) message(index uint32, r row) Message {
 		Index: int(index), UUID: l.uuid(), Chat: c.sessionKey, Remote: c.remote, Time: time.Unix(r.at, 0).UTC(),
 		Late: r.flags&flagLate != 0, Backdated: r.flags&flagBackdated != 0, Old: r.flags&flagOld != 0,
 		Deleted: r.flags&flagDeleted != 0, Twice: r.flags&flagTwice != 0,
-		Edits: int(r.version), Served: r.served != 0, Poison: poisons[r.poison], list: n, row: r,
+		Edits: int(r.version), Served: r.served != 0, Poison: poisons[r.poison], list: n, row: r, shapes: n.reshaped,
 	}
 	if l.odd == oddNoSession {
 		m.Chat = c.remote

@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+)
+
+// ShapeHint is what to do where 2Chat's answers have another shape than is known.
+const ShapeHint = "nothing is lost, items are delivered as they come; see whether your consumers read these members, " +
+	"and report what `twochat-connector check --learn` prints"
+
+// ShapeText says what is otherwise, on one line.
+func ShapeText(changes []twochat.ShapeChange) string {
+	texts := make([]string, len(changes))
+	for i, change := range changes {
+		texts[i] = change.String()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// watchedShape reads pages, and says once of each change of their shape that it is there.
+type watchedShape struct {
+	connector.Pages
+	client *twochat.Client
+	logger *slog.Logger
+	told   atomic.Int64
+}
+
+// Page implements connector.Pages.
+func (w *watchedShape) Page(ctx context.Context, s connector.Stream, number int,
+	held connector.Fingerprint,
+) (connector.Page, error) {
+	page, err := w.Pages.Page(ctx, s, number, held)
+	told, known := w.told.Load(), int64(w.client.ShapeChangeCount())
+	// Pages are read side by side: one of them tells.
+	if known > told && w.told.CompareAndSwap(told, known) {
+		w.logger.Warn("2Chat's answers have another shape than is known",
+			"changes", ShapeText(w.client.ShapeChanges()[told:known]), "hint", ShapeHint)
+	}
+	return page, err
+}
+
+// ShapeMetrics show how many changes of each kind there are.
+func ShapeMetrics(changes func() []twochat.ShapeChange) []prometheus.Collector {
+	var all []prometheus.Collector
+	for _, kind := range twochat.ChangeKinds() {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "twochat_connector", Name: "api_shape_changes",
+			Help:        "Members of 2Chat's answers that are not as known, since the start, by change.",
+			ConstLabels: prometheus.Labels{"change": string(kind)},
+		}, func() float64 {
+			count := 0
+			for _, change := range changes() {
+				if change.Change == kind {
+					count++
+				}
+			}
+			return float64(count)
+		}))
+	}
+	return all
+}

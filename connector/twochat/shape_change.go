@@ -1,0 +1,192 @@
+package twochat
+
+import (
+	"bytes"
+	"math/bits"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ShapeChange is something that 2Chat's answers have otherwise than what is known of them. It holds no value of any
+// member, and a name only where it looks like one that a programmer chose.
+type ShapeChange struct {
+	// Member is where it stands: messages[].message.text; a name that is not shown is an asterisk.
+	Member string     `json:"member"`
+	Change ChangeKind `json:"change"`
+	// Found are the types of its values, Known those that it is known with; empty where there are none.
+	Found string `json:"found,omitempty"`
+	Known string `json:"known,omitempty"`
+	// Since is when it was met first.
+	Since time.Time `json:"since"`
+}
+
+// ChangeKind says how a member is otherwise than known.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	MemberAppeared ChangeKind = "appeared" // it is not known
+	MemberVanished ChangeKind = "vanished" // no item of a page has it
+	MemberRetyped  ChangeKind = "retyped"  // its values have another type
+)
+
+// ChangeKinds lists them.
+func ChangeKinds() []ChangeKind { return []ChangeKind{MemberAppeared, MemberVanished, MemberRetyped} }
+
+func (c ShapeChange) String() string {
+	switch c.Change {
+	case MemberVanished:
+		return c.Member + " is gone"
+	case MemberRetyped:
+		return c.Member + " is of another type: " + c.Found + ", known as " + c.Known
+	}
+	return c.Member + " is new: " + c.Found
+}
+
+const (
+	// maxShapeChanges is how many changes are kept by name.
+	maxShapeChanges = 32
+	// provenItems and provenPages are how many have to have a member, each of them, before it is missed.
+	provenItems, provenPages = 100, 20
+	// hiddenName stands for the name of a member that is not shown.
+	hiddenName = "*"
+)
+
+// shapeWatch holds what answers have of members against what is known. Its memory is bounded, whatever they hold. It
+// may be used from several goroutines.
+type shapeWatch struct {
+	now   func() time.Time
+	count atomic.Int64 // of the changes
+
+	mu      sync.Mutex
+	changes []ShapeChange
+	lists   map[list]*carried
+	echoes  int  // pages that had page_number
+	silent  bool // a page had none
+}
+
+// carried are the members that each item of a list had so far.
+type carried struct {
+	always memberSet
+	items  int
+}
+
+// What is missed where no item of a page has it (connector/README.md, Members).
+var (
+	alwaysListed = setOf(memberUUID, memberTimestamp, memberSessionKey, memberMessage, memberSentBy)
+	onceListed   = setOf(memberRemote, memberChannelNumber)
+)
+
+// missedAs are the names of members that are missed.
+var missedAs = map[member]string{
+	memberUUID: "uuid or id", memberTimestamp: "timestamp or created_at", memberSessionKey: "session_key",
+	memberMessage: "message", memberSentBy: "sent_by", memberRemote: "remote_phone_number",
+	memberChannelNumber: "channel_phone_number",
+}
+
+func newShapeWatch(now func() time.Time) *shapeWatch {
+	return &shapeWatch{now: now, lists: make(map[list]*carried)}
+}
+
+// page takes what a page of a list has.
+func (w *shapeWatch) page(of list, body []byte, seen *membersSeen) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range seen.sightings[:seen.count] {
+		s := &seen.sightings[i]
+		change := ShapeChange{
+			Member: s.in.path() + shownName(unquote(s.name.of(body)), s.known != 0), Change: MemberAppeared,
+			Found: s.found.String(),
+		}
+		if s.known != 0 {
+			change.Change, change.Known = MemberRetyped, (s.known &^ typeNull).String()
+			change.Found = (s.found &^ s.known).String()
+		}
+		w.add(change)
+	}
+	if seen.crowded {
+		w.add(ShapeChange{Member: hiddenName, Change: MemberAppeared, Found: "many"})
+	}
+	if seen.items > 0 {
+		w.echo(seen.echo)
+		w.items(of, seen)
+	}
+}
+
+// items looks for what is missing in the items of a page.
+func (w *shapeWatch) items(of list, seen *membersSeen) {
+	had := w.lists[of]
+	if had == nil {
+		had = &carried{always: onceListed}
+		w.lists[of] = had
+	}
+	if seen.items >= manyItems {
+		missed := alwaysListed
+		if had.items >= provenItems {
+			missed |= had.always
+		}
+		for missed &^= seen.any; missed != 0; missed &= missed - 1 {
+			name := missedAs[member(bits.TrailingZeros32(uint32(missed)))]
+			w.add(ShapeChange{Member: inItem.path() + name, Change: MemberVanished})
+		}
+	}
+	had.always &= seen.all
+	had.items += seen.items
+}
+
+// echo looks whether the page number is missing, which came back so far.
+func (w *shapeWatch) echo(there bool) {
+	if there {
+		w.echoes++
+		return
+	}
+	if w.echoes >= provenPages && !w.silent {
+		w.add(ShapeChange{Member: inEnvelope.path() + "page_number", Change: MemberVanished})
+	}
+	w.silent = true
+}
+
+// add keeps a change once.
+func (w *shapeWatch) add(change ShapeChange) {
+	same := func(c ShapeChange) bool { return c.Member == change.Member && c.Change == change.Change }
+	if len(w.changes) >= maxShapeChanges && !slices.ContainsFunc(w.changes, same) {
+		change = ShapeChange{Member: hiddenName, Change: change.Change, Found: "many"}
+	}
+	if slices.ContainsFunc(w.changes, same) {
+		return
+	}
+	change.Since = w.now().UTC()
+	w.changes = append(w.changes, change)
+	w.count.Add(1)
+}
+
+// all are the changes so far, in the order in which they were met.
+func (w *shapeWatch) all() []ShapeChange {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.changes)
+}
+
+// shownName is a member's name where it is known or looks like one that a programmer chose: up to 40 letters and
+// underscores, the first no capital. In some objects the names are data: numbers, or what people are called.
+func shownName(name []byte, known bool) string {
+	if known {
+		return string(name)
+	}
+	if len(name) == 0 || len(name) > longestName || name[0] >= 'A' && name[0] <= 'Z' {
+		return hiddenName
+	}
+	if bytes.ContainsFunc(name, func(r rune) bool { return (r|0x20 < 'a' || r|0x20 > 'z') && r != '_' }) {
+		return hiddenName
+	}
+	return string(name)
+}
+
+// ShapeChanges are what the answers so far have otherwise than what is known of them, in the order in which it was met:
+// a few dozen at most.
+func (c *Client) ShapeChanges() []ShapeChange { return c.shapes.all() }
+
+// ShapeChangeCount is how many they are. It never falls.
+func (c *Client) ShapeChangeCount() int { return int(c.shapes.count.Load()) }
