@@ -30,7 +30,7 @@ type Checkpoint struct {
 	Sequence  uint64 `json:"sequence"`
 	Certified uint64 `json:"certified"`
 	// Base is the sequence after which this log begins: the operator's word, where an earlier log used the numbers up to
-	// it. 0 as a rule.
+	// it. 0 usually.
 	Base uint64 `json:"base,omitempty"`
 	// Floor holds what was listed at the first start and is not wanted; Horizon what was held when all ground was gone.
 	// Both count as ground.
@@ -59,7 +59,7 @@ type Checkpoint struct {
 	Rejects Keys `json:"rejects,omitempty"`
 
 	Counters Counters `json:"counters"`
-	// MonthBegun is when the account's month of calls was last seen to begin anew; zero where it never was. It is of the
+	// MonthBegun is when the account's month of calls was last seen to begin again; zero where it never was. It is of the
 	// account, not of the stream: kept here, a restart need not learn it again (Budget.Recall).
 	MonthBegun time.Time `json:"month_begun,omitzero"`
 	// Sink holds the sink's own positions, in its own form.
@@ -90,7 +90,7 @@ type Bottom struct {
 	Keys Keys `json:"keys,omitempty"`
 	// Since is what the first start asked for: what is older is not wanted. Zero where all is.
 	Since time.Time `json:"since,omitzero"`
-	// Short: the last page was not full, as a list's last page is as a rule.
+	// Short: the last page was not full, as a list's last page is usually.
 	Short bool `json:"short,omitempty"`
 	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often
 	// none of them was listed where it should be.
@@ -154,7 +154,7 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 	return c, nil
 }
 
-// Records says whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted
+// Records reports whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted
 // before it is committed, and does not matter.
 func (c *Checkpoint) Records(other *Checkpoint) bool {
 	return c.Started == other.Started && c.Base == other.Base && c.Sequence == other.Sequence &&
@@ -163,7 +163,7 @@ func (c *Checkpoint) Records(other *Checkpoint) bool {
 		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
 }
 
-// MovesTo gives a checkpoint the place of one that was taken over anew.
+// MovesTo gives a checkpoint the place of one that was taken over again.
 func (c *Checkpoint) MovesTo(found *Checkpoint) {
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

@@ -158,7 +158,7 @@ func attributeName(name string) bool {
 	return name != "" && name != "data"
 }
 
-// isJSON says whether data of this type is JSON, as it is where no type is given.
+// isJSON reports whether data of this type is JSON, as it is where no type is given.
 func isJSON(contentType string) bool {
 	kind := mediaType(contentType)
 	return kind == "" || strings.HasSuffix(kind, "/json") || strings.HasSuffix(kind, "+json")

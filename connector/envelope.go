@@ -35,7 +35,7 @@ func (e *envelope) appendTo(dst []byte) []byte {
 	return dst
 }
 
-// appendData ends an event. Data goes in as it is: encoding/json would write its numbers and strings anew.
+// appendData ends an event. Data goes in as it is: encoding/json would write its numbers and strings again.
 func appendData(dst, data []byte) []byte {
 	dst = append(dst, `,"data":`...)
 	dst = append(dst, data...)

@@ -76,10 +76,10 @@ type Reject struct {
 // QuarantineBytes is how much of a rejected item is kept.
 const QuarantineBytes = 64 << 10
 
-// ErrFenced says that another owner has taken the stream over. Whoever gets it stands down.
+// ErrFenced means that another owner has taken the stream over. Whoever gets it stands down.
 var ErrFenced = errors.New("fenced: another instance has taken this stream over")
 
-// ErrNotNow says that the sink took nothing and may take the same later: it is full, busy or down.
+// ErrNotNow means that the sink took nothing and may take the same later: it is full, busy or down.
 var ErrNotNow = errors.New("the sink does not take anything now")
 
 // Rejected says that one message cannot be stored in this sink, ever. It is an allow-list: too large, or not to be
@@ -91,7 +91,7 @@ type Rejected struct {
 
 func (r *Rejected) Error() string { return "the sink rejects a message: " + r.Reason }
 
-// Refusal is a condition that only a person can mend; trying again does not help.
+// Refusal is a condition that only a person can fix; trying again does not help.
 type Refusal struct {
 	Thing string // what is concerned
 	Cause string // what is wrong with it
@@ -120,7 +120,8 @@ type Claim struct {
 	Rekey bool
 }
 
-// Admit says whether the checkpoint found under the stream's name may be taken over; if not, the error is a *Refusal.
+// Admit reports whether the checkpoint found under the stream's name may be taken over; if not, the error is a
+// *Refusal.
 func (c Claim) Admit(found Checkpoint) error {
 	thing := "stream " + c.Stream.Name
 	// A source key that was made with another key of pseudonyms tells nothing without it: there the privacy is what
@@ -141,7 +142,7 @@ func (c Claim) Admit(found Checkpoint) error {
 	return nil
 }
 
-// keyed says whether a privacy names a key, behind a colon (see Checkpoint.Privacy).
+// keyed reports whether a privacy names a key, behind a colon (see Checkpoint.Privacy).
 func keyed(privacy string) bool { return strings.Contains(privacy, ":") }
 
 // TakeOver is the checkpoint that an Acquire writes: what was found, or the first of the stream, one epoch on.

@@ -1,7 +1,7 @@
 package connector
 
 // Obstacle is why a sink takes nothing now, where that is known by name. Unlike a Refusal it is tried again: a file may
-// be mended, a server set up, a time pass, and nobody has to start anything anew. It counts as ErrNotNow.
+// be fixed, a server set up, a time pass, and nobody has to start anything again. It counts as ErrNotNow.
 type Obstacle struct {
 	Thing string // what is concerned
 	Cause string // what is wrong with it

@@ -52,7 +52,7 @@ type Message struct {
 	SentBy string
 	// Chat is the chat's token: 26 characters, or up to 128 where identifiers are in clear.
 	Chat string
-	// Data is the item as the event carries it: byte for byte, but for what was repaired and what the privacy settings
+	// Data is the item as the event carries it: byte for byte, except for what was repaired and what the privacy settings
 	// take away, or a row that is made of it. For a message with a Fault it is the item's raw bytes.
 	Data []byte
 	// ItemAt is where in Data a row begins to hold its item, as a JSON string that is its last value; 0: Data is the item.
@@ -131,7 +131,7 @@ func (e *PageError) Error() string {
 // Unwrap gives the cause.
 func (e *PageError) Unwrap() error { return e.Err }
 
-// Personal says whether only a person can mend a fault.
+// Personal reports whether only a person can fix a fault.
 func (f PageFault) Personal() bool {
 	return f == FaultCredits || f == FaultKey || f == FaultBlocked || f == FaultNumber || f == FaultRequest
 }

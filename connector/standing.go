@@ -6,7 +6,7 @@ import (
 )
 
 // Standing is what an instance knows of a log that it has held: where it stood last. A log never goes back, so one that
-// comes back empty, shorter or with an older epoch was purged, made anew or restored, and taking it for a first start
+// comes back empty, shorter or with an older epoch was purged, recreated or restored, and taking it for a first start
 // would lose what lay between and use sequences twice. The zero value knows nothing. It may be used from several
 // goroutines.
 type Standing struct {
@@ -23,8 +23,8 @@ func (s *Standing) Keep(c Checkpoint) {
 	s.known, s.sequence, s.epoch = true, max(s.sequence, c.Sequence), max(s.epoch, c.Epoch)
 }
 
-// Admit says whether the log may be taken over as it is found; exists is false where it holds no checkpoint. The error
-// is a *Refusal. An Acquire asks before it writes anything.
+// Admit reports whether the log may be taken over as it is found; exists is false where it holds no checkpoint. The
+// error is a *Refusal. An Acquire asks before it writes anything.
 func (s *Standing) Admit(stream string, found Checkpoint, exists bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,7 +22,7 @@ type Stream struct {
 	FormerKey string
 }
 
-// Is says whether a checkpoint with this source key is of the stream's list.
+// Is reports whether a checkpoint with this source key is of the stream's list.
 func (s Stream) Is(sourceKey string) bool {
 	return sourceKey == s.SourceKey || s.FormerKey != "" && sourceKey == s.FormerKey
 }

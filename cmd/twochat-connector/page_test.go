@@ -38,7 +38,7 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 // The page and the command say how far held messages are delivered.
 func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	page := 15
-	for want, accepting := range map[string]*reader.Accepting{
+	for want, accepting := range map[string]*reader.AcceptProgress{
 		"none of it so far, from the end of the list upward":      {},
 		"4,500 so far, all from page 15 of the list down is done": {Delivered: 4_500, Page: &page},
 	} {

@@ -101,7 +101,7 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	return err
 }
 
-// settled says whether an error says for certain that nothing was written.
+// settled reports whether an error says for certain that nothing was written.
 func settled(err error) bool {
 	var rejected *connector.Rejected
 	return errors.As(err, &rejected) || errors.Is(err, connector.ErrFenced) || errors.Is(err, connector.ErrNotNow)

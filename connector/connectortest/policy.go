@@ -36,7 +36,7 @@ func (p *TryAgain) Commit(_ context.Context, cause error) error {
 	return nil
 }
 
-// SerialWorkers is a pool that does in turn what others do side by side.
+// SerialWorkers is a pool that does in turn what others do in parallel.
 type SerialWorkers struct{}
 
 // Each implements reader.WorkerPool.

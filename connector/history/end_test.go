@@ -51,7 +51,7 @@ func TestHistory_AFalseEnd(t *testing.T) {
 			history := reader.NewSession(New(list, stream, checkpoint, pageOfWorld), log, reading, connectortest.StartBeginning)
 			for rested := 0; rested < 8; {
 				out, err := history.Poll(t.Context())
-				if err == nil && (history.Reader().Accepting() || history.Reader().Looking()) {
+				if err == nil && (history.Reader().AcceptDue() || history.Reader().EndCheckDue()) {
 					_, err = history.Sweep(t.Context(), time.Now())
 				}
 				if err != nil && !reader.Harmless(err) {

@@ -34,12 +34,12 @@ func (h *History) Extent(ctx context.Context, start connector.Start) (pages, mes
 		if high > 0 {
 			number = low + (high-low)/2
 		}
-		if err := b.Ask(home + number); err != nil {
+		if err := b.Allow(home + number); err != nil {
 			return 0, 0, err
 		}
 		page, err := h.pages.Page(ctx, h.live, home+number, "")
 		if err == nil && high == 0 && !unwanted(page.Messages) {
-			err = b.Show(number, page)
+			err = b.Note(number, page)
 		}
 		if err != nil {
 			return 0, 0, err

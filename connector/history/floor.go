@@ -72,7 +72,7 @@ func (h *History) trim(ctx context.Context, page connector.Page, real int) (conn
 	return page, nil
 }
 
-// floorBelow says whether the floor goes on below a place in it.
+// floorBelow reports whether the floor goes on below a place in it.
 func (h *History) floorBelow(place int) bool {
 	for _, at := range h.floor {
 		if at > place {
@@ -102,7 +102,7 @@ func (h *History) ours(messages []connector.Message) []connector.Message {
 	return ours
 }
 
-// judge says whether a page below page 0 shows the floor only where it may.
+// judge reports whether a page below page 0 shows the floor only where it may.
 func (h *History) judge(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
 	page.Number = number
 	before, goesOn := h.zones[number-1]

@@ -17,9 +17,9 @@ import (
 // live stream: chats have the same tokens in both logs.
 //
 // Page k of it is page base+k of the list, where base is the page that showed the floor's top when a walk began; page 0
-// is cut above that top. While a walk goes on base stays, but for whole pages that came in between two of its requests
-// (see seam), so the list moves under the walk as any list does, and the Reader's rules hold. When the top is found
-// elsewhere, the next walk begins there.
+// is cut above that top. While a walk goes on base stays, except for whole pages that came in between two of its
+// requests (see seam), so the list moves under the walk as any list does, and the Reader's rules hold. When the top is
+// found elsewhere, the next walk begins there.
 //
 // Nothing above the floor comes into the history, whatever is added between two requests. A page may show messages
 // above the floor only if the list has moved down by so many pages since base was found. No walk ends there: none of
@@ -87,7 +87,7 @@ func New(pages connector.Pages, live connector.Stream, checkpoint connector.Chec
 			h.floor[key] = i
 		}
 	}
-	// What was delivered since lies above the floor, but for what was deleted.
+	// What was delivered since lies above the floor, except for what was deleted.
 	h.search = newSearch(int(checkpoint.Sequence+checkpoint.Counters.Rejected) / max(1, page))
 	return h
 }
@@ -208,5 +208,5 @@ func (h *History) highOf(first int) int {
 	return h.high
 }
 
-// begin forgets which page 0 was shown: the next walk from there reads it anew.
+// begin forgets which page 0 was shown: the next walk from there reads it again.
 func (d *descent) begin() { d.shown, d.torn, d.first, d.last = -1, false, math.MaxInt, 0 }

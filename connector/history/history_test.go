@@ -124,7 +124,7 @@ func (b beside) Page(ctx context.Context, s connector.Stream, number int, held c
 	return b.movingList.Page(ctx, s, number, held)
 }
 
-// anyOrder is a WorkerPool that does in some order what others do side by side.
+// anyOrder is a WorkerPool that does in some order what others do in parallel.
 type anyOrder struct{ rng *rand.Rand }
 
 func (a anyOrder) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
@@ -214,7 +214,7 @@ func (w *historyWorld) stepLive() {
 	_, _ = w.live.Poll(w.t.Context())
 }
 
-// restart begins the history anew, as after a crash.
+// restart begins the history again, as after a crash.
 func (w *historyWorld) restart() {
 	live, _, _ := w.liveLog.Peek(w.t.Context())
 	stream := connector.HistoryStream(connector.Stream{Name: "a", SourceKey: "k"})
@@ -230,7 +230,7 @@ func (w *historyWorld) run() bool {
 			w.list.quiet = true
 		}
 		if step > 3000 {
-			w.t.Fatalf("the history does not come to rest: %d events, start %d", len(w.histLog.Events), w.hist.Reader().Start())
+			w.t.Fatalf("the history does not come to rest: %d events, start %d", len(w.histLog.Events), w.hist.Reader().StartPage())
 		}
 		out, err := w.hist.Poll(w.t.Context())
 		var refusal *connector.Refusal
@@ -334,7 +334,7 @@ func (w *historyWorld) count(floor connector.Keys) (residue int) {
 	for i, row := range w.list.rows {
 		want := 1
 		if !w.start.Beginning && row.Time.Before(w.start.Since) && i >= top {
-			continue // not wanted, but for the few that stand above a run
+			continue // not wanted, except for the few that stand above a run
 		}
 		switch n := times[row.Key]; {
 		case n == want:

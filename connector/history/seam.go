@@ -65,7 +65,7 @@ func (s seam) joins(messages []connector.Message) join {
 	return joinSame
 }
 
-// newer says whether all of a page is newer than all of the page above it: a hint that the list has moved.
+// newer reports whether all of a page is newer than all of the page above it: a hint that the list has moved.
 func (s seam) newer(messages []connector.Message) bool {
 	return !s.time.IsZero() && reader.AllOlder(messages, func(t time.Time) bool { return t.After(s.time) })
 }

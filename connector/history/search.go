@@ -105,7 +105,7 @@ func (s *search) missed(number int, empty bool, floor side) {
 	}
 }
 
-// guided says whether times guide the search now.
+// guided reports whether times guide the search now.
 func (s *search) guided() bool {
 	return s.misled < searchMisled && (s.low >= 0 || s.high < math.MaxInt)
 }
@@ -115,7 +115,7 @@ func (s *search) guided() bool {
 // time.
 func (h *History) find(ctx context.Context) (connector.Page, []connector.Message, error) {
 	checked, checkedTop := -1, 0 // the page above this one shows nothing of the floor
-	shown := map[reader.Face]int{}
+	shown := map[reader.PageSignature]int{}
 	for range reader.MaxSearchLooks {
 		number, ok := h.search.next()
 		if !ok {
@@ -136,7 +136,7 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 		}
 		rows := h.floorOn(page)
 		if len(rows) == 0 {
-			same := reader.FaceOf(page)
+			same := reader.SignatureOf(page)
 			if shown[same]++; len(page.Messages) > 0 && shown[same] > searchRepeats {
 				h.search = newSearch(h.home)
 				return connector.Page{}, nil, reader.Stalled(

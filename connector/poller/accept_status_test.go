@@ -40,7 +40,7 @@ func TestPoller_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 		}
 		s.stop()
 
-		var shown []reader.Accepting
+		var shown []reader.AcceptProgress
 		before = s
 		s = newPollerFixture(t, func(s *pollerFixture, c *Config) {
 			rules(s, c)
@@ -69,7 +69,7 @@ func TestPoller_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 			t.Errorf("the metric says %v once it is done", got)
 		}
 		s.stop()
-		begun, last := false, reader.Accepting{}
+		begun, last := false, reader.AcceptProgress{}
 		for _, now := range shown {
 			if now.Page == nil {
 				begun = true

@@ -30,7 +30,7 @@ var errPaused = &connector.PageError{
 // turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the
 // key. A sweep waits only as long as no poll of its stream is due: it takes what nobody else wants, and where that is
 // little the poll would come many intervals late.
-func (p *Poller) turn(ctx context.Context, turn reader.Turn) error {
+func (p *Poller) admit(ctx context.Context, turn reader.Priority) error {
 	urgency := quota.Urgency(p.urgency.Load())
 	if urgency != quota.Sweep {
 		if turn.Page > 0 {

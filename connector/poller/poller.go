@@ -68,7 +68,7 @@ func New(c Config) *Poller {
 	p := &Poller{config: c, queue: newQueue(), slot: &slot{gate: c.Memory}}
 	p.retrier = newRetrier(p)
 	reading := c.Reading
-	reading.Retry, reading.Memory, reading.Turn = p.retrier, p.slot, p.turn
+	reading.Retry, reading.Memory, reading.Admit = p.retrier, p.slot, p.admit
 	p.session = reader.NewSession(&instrumentedPages{p}, &instrumentedLog{p}, reading, c.Start)
 	p.record = statusRecord{
 		session: p.session, metrics: c.Metrics.of(stream), logger: c.Logger.With("stream", stream),
@@ -148,7 +148,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	}
 	p.moved = 0
 	p.retrier.walk.Reset()
-	doubts := p.session.Reader().Doubts()
+	doubts := p.session.Reader().Suspicion()
 	if doubts == nil {
 		p.retrier.suspect.Reset()
 	}
@@ -204,14 +204,14 @@ func (p *Poller) settle(wait time.Duration) {
 	switch reader := p.session.Reader(); {
 	case reader.Rested():
 		p.slot.wants = noSlot
-	case reader.Start() > 0:
+	case reader.StartPage() > 0:
 		p.slot.wants = longSlot
 	case p.slot.wants == noSlot:
 		p.slot.wants = shortSlot
 	}
 	switch reader := p.session.Reader(); {
 	// a piece of what is held is read between polls, and holds its place over them
-	case reader.HoldsPiece() && !p.slot.contended():
+	case reader.HoldsSection() && !p.slot.contended():
 	case wait > 0, !reader.HoldsAhead():
 		p.release()
 	}

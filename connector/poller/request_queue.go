@@ -20,14 +20,14 @@ type queue struct {
 }
 
 type waiter struct {
-	turn reader.Turn
+	turn reader.Priority
 	goes chan struct{} // closed when it is its turn
 }
 
 func newQueue() *queue { return &queue{lead: make(chan struct{}, 1)} }
 
 // wait blocks until it is the turn of a request, or the context ends. limit waits for the rate limit.
-func (q *queue) wait(ctx context.Context, turn reader.Turn, limit func(context.Context) error) error {
+func (q *queue) wait(ctx context.Context, turn reader.Priority, limit func(context.Context) error) error {
 	me := &waiter{turn, make(chan struct{})}
 	q.mu.Lock()
 	q.waiting = append(q.waiting, me)

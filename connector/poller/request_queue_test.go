@@ -20,14 +20,14 @@ type queued struct {
 	batch   sync.WaitGroup
 
 	mu   sync.Mutex
-	went []reader.Turn
-	gone []reader.Turn // with an error
+	went []reader.Priority
+	gone []reader.Priority // with an error
 }
 
 func newQueued() *queued { return &queued{queue: newQueue(), limiter: quota.NewLimiter(60)} }
 
 // ask lets a request wait beside the others, until the context ends.
-func (q *queued) ask(ctx context.Context, turn reader.Turn) {
+func (q *queued) ask(ctx context.Context, turn reader.Priority) {
 	q.batch.Go(func() {
 		err := q.wait(ctx, turn, func(ctx context.Context) error { return q.limiter.Wait(ctx, quota.CatchUp) })
 		q.mu.Lock()
@@ -41,7 +41,7 @@ func (q *queued) ask(ctx context.Context, turn reader.Turn) {
 	synctest.Wait()
 }
 
-func (q *queued) check(t *testing.T, went, gone []reader.Turn) {
+func (q *queued) check(t *testing.T, went, gone []reader.Priority) {
 	t.Helper()
 	q.batch.Wait()
 	if !slices.Equal(q.went, went) || !slices.Equal(q.gone, gone) {
@@ -55,7 +55,7 @@ func (q *queued) check(t *testing.T, went, gone []reader.Turn) {
 func TestQueue_Order(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()
-		for _, turn := range []reader.Turn{
+		for _, turn := range []reader.Priority{
 			{Batch: 1, Page: 40},
 			{Batch: 2, Page: 3},
 			{Batch: 2, Page: 2},
@@ -67,7 +67,7 @@ func TestQueue_Order(t *testing.T) {
 			q.ask(t.Context(), turn)
 		}
 		// The first one found nobody before it.
-		q.check(t, []reader.Turn{
+		q.check(t, []reader.Priority{
 			{Batch: 1, Page: 40},
 			{Batch: 0, Page: 5},
 			{Batch: 1, Page: 11},
@@ -82,27 +82,27 @@ func TestQueue_Order(t *testing.T) {
 func TestQueue_LaterOnesGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueued()
-		q.ask(t.Context(), reader.Turn{Batch: 1, Page: 1})
-		q.ask(t.Context(), reader.Turn{Batch: 2, Page: 7})
-		q.ask(t.Context(), reader.Turn{Batch: 2, Page: 6})
+		q.ask(t.Context(), reader.Priority{Batch: 1, Page: 1})
+		q.ask(t.Context(), reader.Priority{Batch: 2, Page: 7})
+		q.ask(t.Context(), reader.Priority{Batch: 2, Page: 6})
 		time.Sleep(1500 * time.Millisecond) // one of the second batch is gone
-		q.ask(t.Context(), reader.Turn{Batch: 1, Page: 9})
-		q.check(t, []reader.Turn{{Batch: 1, Page: 1}, {Batch: 2, Page: 6}, {Batch: 1, Page: 9}, {Batch: 2, Page: 7}}, nil)
+		q.ask(t.Context(), reader.Priority{Batch: 1, Page: 9})
+		q.check(t, []reader.Priority{{Batch: 1, Page: 1}, {Batch: 2, Page: 6}, {Batch: 1, Page: 9}, {Batch: 2, Page: 7}}, nil)
 	})
 }
 
 func TestQueue_WhoeverGivesUp(t *testing.T) {
-	for name, ends := range map[string]reader.Turn{
+	for name, ends := range map[string]reader.Priority{
 		"the one that waits for the limit": {Batch: 1, Page: 5},
 		"one that waits for its turn":      {Batch: 1, Page: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := newQueued()
-				q.ask(t.Context(), reader.Turn{Batch: 1, Page: 1})
+				q.ask(t.Context(), reader.Priority{Batch: 1, Page: 1})
 				ending, end := context.WithCancel(t.Context())
-				var went []reader.Turn
-				for _, turn := range []reader.Turn{{Batch: 1, Page: 5}, {Batch: 1, Page: 4}, {Batch: 1, Page: 3}} {
+				var went []reader.Priority
+				for _, turn := range []reader.Priority{{Batch: 1, Page: 5}, {Batch: 1, Page: 4}, {Batch: 1, Page: 3}} {
 					ctx := t.Context()
 					if turn == ends {
 						ctx = ending
@@ -114,7 +114,7 @@ func TestQueue_WhoeverGivesUp(t *testing.T) {
 				end()
 				synctest.Wait()
 				slices.Reverse(went)
-				q.check(t, append([]reader.Turn{{Batch: 1, Page: 1}}, went...), []reader.Turn{ends})
+				q.check(t, append([]reader.Priority{{Batch: 1, Page: 1}}, went...), []reader.Priority{ends})
 			})
 		})
 	}
@@ -123,12 +123,14 @@ func TestQueue_WhoeverGivesUp(t *testing.T) {
 func TestQueue_LimitFails(t *testing.T) {
 	q := newQueue()
 	broken := errors.New("broken")
-	if err := q.wait(t.Context(), reader.Turn{Batch: 1, Page: 1}, func(context.Context) error {
+	if err := q.wait(t.Context(), reader.Priority{Batch: 1, Page: 1}, func(context.Context) error {
 		return broken
 	}); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if err := q.wait(t.Context(), reader.Turn{Batch: 1, Page: 2}, func(context.Context) error { return nil }); err != nil {
+	if err := q.wait(t.Context(), reader.Priority{Batch: 1, Page: 2}, func(context.Context) error {
+		return nil
+	}); err != nil {
 		t.Error(err)
 	}
 	if len(q.waiting) != 0 {

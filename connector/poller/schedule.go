@@ -38,7 +38,9 @@ func (s *schedule) situation(now time.Time) situation {
 		return situation{}
 	}
 	r := s.session.Reader()
-	at := situation{owns: true, rested: r.Rested(), between: r.Accepting() || r.Looking(), now: now, nextPoll: s.nextPoll}
+	at := situation{
+		owns: true, rested: r.Rested(), between: r.AcceptDue() || r.EndCheckDue(), now: now, nextPoll: s.nextPoll,
+	}
 	if s.config.SweepEvery == nil || !at.rested || at.between || !now.Before(s.nextPoll) {
 		return at // no sweep is in question, and the budget need not be asked
 	}
@@ -65,10 +67,10 @@ func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 	s.record.noteInterval(wait)
 	reader := s.session.Reader()
 	if !sweeping && !reader.Rested() {
-		if out.Delivered > 0 || reader.Start() != s.lastStart {
+		if out.Delivered > 0 || reader.StartPage() != s.lastStart {
 			s.eager = 0
 		}
-		s.lastStart = reader.Start()
+		s.lastStart = reader.StartPage()
 		if s.eager++; s.eager <= eagerSteps {
 			return 0
 		}

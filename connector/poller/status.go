@@ -74,7 +74,7 @@ type Status struct {
 	EndOpen bool `json:"end_open,omitempty"`
 	// Horizon says that the list lost all ground and its older part is held (rule 8); Accepting, how far its delivery has
 	// come, where the operator said so.
-	Horizon   bool              `json:"horizon,omitempty"`
-	Accepting *reader.Accepting `json:"accepting,omitempty"`
-	Interval  time.Duration     `json:"interval_ns"`
+	Horizon   bool                   `json:"horizon,omitempty"`
+	Accepting *reader.AcceptProgress `json:"accepting,omitempty"`
+	Interval  time.Duration          `json:"interval_ns"`
 }

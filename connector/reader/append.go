@@ -8,17 +8,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// UnresolvedError is why a step was given up while it was open what the log holds: the reader is spent, whatever the
-// cause.
+// UnresolvedError ends a step after which it is unknown what the log holds. The reader must not be used any more,
+// whatever the cause.
 type UnresolvedError struct{ Cause error }
 
 func (u *UnresolvedError) Error() string { return u.Cause.Error() }
 func (u *UnresolvedError) Unwrap() error { return u.Cause }
 
-// append commits to the log, again as long as the retry policy says. What is left unclear, or refused by name, is taken
-// over anew first: where the log is as it was, the same is committed again, so that no page is read twice for a sink
-// that fails; where it holds what was committed, that is done. In both cases next gets the place's new epoch. Anything
-// else spends the reader.
+// append commits to the log, and tries again for as long as the retry policy allows. After an unclear answer or a
+// refusal it acquires the log again first. If the log is unchanged, it commits the same again, so that a failing sink
+// costs no extra page; if the log holds the commit, it is done. In both cases next gets the new epoch of the log. In
+// any other case the error is an *UnresolvedError.
 func (w *writer) append(ctx context.Context, events []connector.Event, rejects []connector.Reject,
 	next *connector.Checkpoint,
 ) error {
@@ -53,7 +53,8 @@ func (w *writer) append(ctx context.Context, events []connector.Event, rejects [
 	}
 }
 
-// takeOverAgain takes the log over after a commit that failed for this cause, as soon as the retry policy says.
+// takeOverAgain acquires the log after a commit that failed for this cause, and tries again for as long as the retry
+// policy allows.
 func (w *writer) takeOverAgain(ctx context.Context, cause error) (connector.State, error) {
 	for {
 		if err := w.source.retry.Commit(ctx, cause); err != nil {
@@ -70,7 +71,7 @@ func (w *writer) takeOverAgain(ctx context.Context, cause error) (connector.Stat
 	}
 }
 
-// endsAs says whether the newest event of the window is the one of a checkpoint.
+// endsAs reports whether the newest event of a checkpoint is that of the window.
 func (w *writer) endsAs(found *connector.Checkpoint) bool {
 	if len(found.Tail) == 0 || len(w.known.window.entries) == 0 {
 		return len(found.Tail) == 0

@@ -44,7 +44,7 @@ func TestReader_ADeepBacklogIsDeliveredInOrder(t *testing.T) {
 	}
 }
 
-// Rule 6: the search gallops and bisects: its requests grow with the logarithm of the depth.
+// Rule 6: the number of requests of a search grows with the logarithm of the depth.
 func TestReader_TheSearchForGroundIsShort(t *testing.T) {
 	for _, pages := range []int{8, 60, 500} {
 		t.Run(fmt.Sprint(pages), func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestReader_TheSearchForGroundIsShort(t *testing.T) {
 			if most := small.SlicePages + 2*bits.Len(uint(pages)) + 2; len(requests) > most {
 				t.Errorf("%d requests for a depth of %d pages, want at most %d: %v", len(requests), pages, most, requests)
 			}
-			if start := d.Reader.Start(); start <= pages-small.SlicePages || start >= pages {
+			if start := d.Reader.StartPage(); start <= pages-small.SlicePages || start >= pages {
 				t.Errorf("walks begin at page %d, ground is on page %d", start, pages)
 			}
 			d.wantLog(connectortest.IDs(1, 12))
@@ -87,7 +87,7 @@ func TestReader_ARestartInADeepBacklogGoesOn(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
 	d.list.Add(connectortest.Newest(160, 13)...)
 	for range 40 {
-		if d.Reader.Start() > 0 {
+		if d.Reader.StartPage() > 0 {
 			d.poll()
 		}
 		d.poll()
@@ -253,7 +253,7 @@ func TestReader_NoSweepBeforeRest(t *testing.T) {
 	d.sweep()
 	d.poll()
 	d.poll()
-	if d.Reader.Start() == 0 {
+	if d.Reader.StartPage() == 0 {
 		t.Fatal("no backlog")
 	}
 	d.list.Requests()
@@ -297,7 +297,7 @@ func TestReader_WithoutGroundOnlyWhatIsNewerIsNew(t *testing.T) {
 	if got := len(d.log.Checkpoint.Horizon); got != small.Floor {
 		t.Errorf("the horizon has %d keys, want %d", got, small.Floor)
 	}
-	if !d.Holding(connectortest.Message(206).Key) || d.Holding(connectortest.Message(301).Key) {
+	if !d.IsHeld(connectortest.Message(206).Key) || d.IsHeld(connectortest.Message(301).Key) {
 		t.Error("the reader does not know what it holds")
 	}
 	// The horizon is ground: a poll that finds something new is cheap again, also after a restart.

@@ -2,23 +2,22 @@ package reader
 
 import "github.com/twochat-connector/twochat-connector/connector"
 
-// chain is what is not certified, and yet known to have nothing missing below it.
+// chain holds events that are not certified though nothing is missing below them.
 type chain struct {
 	known *known
 	keys  map[connector.Key]uint64
 }
 
-// has says whether an event is known to have nothing missing among and below it, though it is not certified:
-// walks of a deep backlog have come past it from ground, but events that stand before it in the log lie further up.
-// It counts in a walk's run like ground. Only this reader knows it: another one begins at ground again, and finds
-// delivered what this one delivered.
+// has reports whether nothing is missing at or below an uncertified event: walks of a deep backlog went past it, coming
+// from ground, but events that stand before it in the log lie further up in the list. It counts like ground in a walk's
+// run. It is not in the checkpoint: another reader begins at ground again, and finds the events in the log.
 func (c *chain) has(key connector.Key) bool {
 	_, ok := c.keys[key]
 	return ok
 }
 
-// link chains what a walk below page 0 has met and is not certified. keys are those of the walk, floors what floorsOf
-// says of them.
+// link adds the uncertified messages of a walk below page 0. keys are those of the walk, floors what floorsOf returned
+// for it.
 func (c *chain) link(keys []connector.Key, floors map[connector.Key]uint64) {
 	if c.known.window.certified == c.known.window.last {
 		c.keys = nil
@@ -34,8 +33,8 @@ func (c *chain) link(keys []connector.Key, floors map[connector.Key]uint64) {
 	}
 }
 
-// floorsOf says for each row of a walk up to which sequence the log has no event that could be listed above it: all
-// above an event that was delivered in order came after it.
+// floorsOf returns, for each row of a walk, the sequence up to which no event of the log can be listed above it:
+// everything above an event that was delivered in order came later than that event.
 func (c *chain) floorsOf(order []found) map[connector.Key]uint64 {
 	anchors := c.known.anchors(len(order), func(i int) connector.Key { return order[i].Key })
 	floors := make(map[connector.Key]uint64, len(order))
@@ -53,13 +52,13 @@ func (c *chain) floorsOf(order []found) map[connector.Key]uint64 {
 	return floors
 }
 
-// holds says whether nothing was forgotten that could be listed above an event that is chained.
+// holds reports whether an event is in the chain and nothing was forgotten that could be listed above it.
 func (c *chain) holds(key connector.Key) bool {
 	floor, ok := c.keys[key]
 	return ok && c.known.window.wholeAbove(floor)
 }
 
-// open counts the events that are neither certified nor chained, nor among some rows.
+// open counts the events that are not certified, not in the chain and not among the rows.
 func (c *chain) open(order []found) uint64 {
 	open := c.known.window.last - c.known.window.certified
 	for i := range order {
@@ -76,10 +75,10 @@ func (c *chain) open(order []found) uint64 {
 	return open
 }
 
-// provenUpTo is what a proven walk that began below page 0 certifies: the log up to the newest event delivered in order
-// that it met or is about to deliver. Above that, events of an earlier walk may lie. What it is about to deliver comes
-// after them in the log, and counts only where it met them all: else a run of late messages may stand below them and
-// look new.
+// provenUpTo is the sequence that a proven walk from below page 0 certifies: the newest event delivered in order that
+// it met or is about to deliver. Events of an earlier walk may lie above that in the list. What it is about to deliver
+// comes after them in the log, and counts only if the walk met them all: otherwise a run of late messages below them
+// may look new.
 func (c *chain) provenUpTo(order []found, b delivery) uint64 {
 	if c.open(order) == 0 {
 		for i := len(b.events) - 1; i >= 0; i-- {

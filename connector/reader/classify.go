@@ -6,7 +6,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// deliver puts what is unknown in a walk into the log and certifies what may be certified.
+// deliver appends the unknown messages of a walk to the log and certifies what may be certified.
 func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, error) {
 	batch, held := r.classify(w.order, w.belowTop)
 	out.Held, out.Proven = held, w.proven
@@ -14,7 +14,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	var certified uint64
 	agreed := false
 	switch {
-	case w.hollow:
+	case w.gapDoubted:
 	case alone:
 		certified = everything
 	case w.proven:
@@ -23,14 +23,14 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		certified, agreed = r.progress.previous.certifies, true
 	}
 	batch.horizon, batch.newer = w.horizon, w.newer
-	r.endLook.settleEnd(&batch, &w)
+	r.endCheck.settleEnd(&batch, &w)
 	if w.taken == 1 && r.progress.start == 0 && !r.known.empty() {
-		batch.rejects = r.known.bounded(batch.rejects)
+		batch.rejects = r.known.limitNameless(batch.rejects)
 	}
 	if w.proven && r.progress.start > 0 {
 		r.prefetch.readAhead(ctx, r.progress.start)
 	}
-	var rows []row // a walk that is proven is not remembered
+	var rows []row // a proven walk needs no second one
 	if !alone && !w.proven {
 		rows = rowsOf(w.order)
 	}
@@ -39,18 +39,18 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	case !agreed || r.progress.start == 0:
 	case w.proven:
 		linked = keysIn(w.order)
-	default: // what this walk adds waits for the next one
+	default: // what this walk adds has to wait for the next one
 		linked = r.progress.previous.above
 	}
 	if len(linked) > 0 && batch.change == nil && r.known.window.certified < r.known.window.last {
-		// a step that gets on is recorded, or a standby would think it does not
+		// progress is committed even without events, or a standby would take this owner for stuck
 		batch.change = func(*connector.Checkpoint, []connector.Event, bool) {}
 	}
 	var floors map[connector.Key]uint64
 	if len(linked) > 0 && r.known.window.certified < r.known.window.last {
 		floors = r.chain.floorsOf(w.order)
 	}
-	w.order = nil // from here on only the batch keeps the pages
+	w.order = nil // from here on only the batch keeps the pages in memory
 	before := r.known.window.certified
 	done, err := r.writer.commit(ctx, batch, certified)
 	if err != nil {
@@ -60,7 +60,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	r.chain.link(linked, floors)
 	r.progress.fromTop = r.progress.start == 0
 	if r.known.window.certified > before {
-		r.list.cleared = false // what is listed shows ground again
+		r.list.cleared = false // the list shows ground again
 	}
 	if from := r.progress.start; r.progress.advance(&w, alone, agreed, r.prefetch.batchStep(), rows) {
 		r.prefetch.prevStart = from
@@ -71,10 +71,11 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 	return out, nil
 }
 
-// classify splits a walk's messages into what is to be delivered, oldest first, and what is held. What lies above
-// everything known is new, unless the walk began below known messages. Below something known, a message is late where
-// an event delivered in order lies below it and nothing newer than that event was forgotten or erased; it is new where
-// the reader has forgotten nothing at all; else it is held.
+// classify drops the duplicates of a walk and splits the other messages into those to deliver, oldest first, and those
+// to hold (rule 4). A message above everything known is new, unless the walk began below known messages. A message
+// below a known one is late: it appeared below newer ones that were delivered before. It is delivered if an event that
+// was delivered in order lies below it and nothing newer than that event was forgotten or erased, or if the reader has
+// forgotten nothing at all. Otherwise it is held, as it may have been delivered and forgotten.
 func (r *Reader) classify(order []found, belowKnown bool) (delivery, int) {
 	below := make([]*connector.Key, len(order))
 	anchors := r.known.anchors(len(order), func(i int) connector.Key { return order[i].Key })

@@ -10,18 +10,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// delivery is what one step wants to commit.
+// delivery is what one step is about to commit.
 type delivery struct {
 	events  []pending // oldest first
 	rejects []connector.Reject
-	horizon connector.Keys // the new one, where the list has lost all ground
+	horizon connector.Keys // the new one, if the list has lost all ground
 	newer   time.Time      // see Checkpoint.HorizonNewer
-	// change changes the checkpoint of each piece, with the events in it; last says that it is the last one. nil changes
-	// nothing.
+	// change, if it is not nil, edits the checkpoint of each chunk, whose events it is given; last is true for the last
+	// chunk.
 	change func(next *connector.Checkpoint, events []connector.Event, last bool)
 }
 
-// pending is a message on its way to become an event. It gets its sequence when it is committed.
+// pending is a message that becomes an event. It gets its sequence when it is committed.
 type pending struct {
 	found
 	late bool
@@ -40,33 +40,33 @@ func (b *delivery) oldestFirst() {
 	slices.Reverse(b.rejects)
 }
 
-// below says whether anything of the batch stands in the walk at or below a place.
+// below reports whether anything of the delivery stands at or below a place in the walk.
 func (b *delivery) below(places map[connector.Key]int, top int) bool {
 	return slices.ContainsFunc(b.events, func(p pending) bool { return places[p.Key] >= top }) ||
 		slices.ContainsFunc(b.rejects, func(r connector.Reject) bool { return places[r.Key] >= top })
 }
 
-// writer commits to the log what is to be delivered, and keeps what is known in step with it.
+// writer commits deliveries to the log and updates known accordingly.
 type writer struct {
 	rules  Rules
 	known  *known
-	source *source // of the retry policy, and the stream's name
+	source *source // for the retry policy and the stream's name
 	log    connector.Log
 	events connector.EventSettings
 }
 
-// everything certifies the whole log, what the same commit appends included.
+// everything certifies the whole log, including what the same commit appends.
 const everything = math.MaxUint64
 
-// commit writes a batch in as many pieces as the log's limits ask for, oldest first; the certified sequence moves with
-// the last one. A message that the log rejects goes to the quarantine instead, and the rest goes on. It says what was
-// delivered.
+// commit writes a delivery, oldest first, in as many chunks as the log's limits require; the certified sequence moves
+// with the last one. A message that the log rejects goes to the quarantine instead. commit returns what was delivered,
+// also with an error.
 func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outcome, error) {
 	var done Outcome
 	limits := w.log.Limits()
-	stamped := make([]connector.Event, 0, min(len(b.events), limits.Messages)) // the same for each piece
+	stamped := make([]connector.Event, 0, min(len(b.events), limits.Messages)) // reused for each chunk
 	for {
-		events, rejects := b.piece(limits)
+		events, rejects := b.chunk(limits)
 		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
 		if last && len(events)+len(rejects) == 0 && b.horizon == nil && b.change == nil &&
 			min(certified, w.known.window.last) <= w.known.window.certified {
@@ -74,7 +74,7 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 		}
 		late := w.known.recorded.Counters.Late
 		var next connector.Checkpoint
-		next, stamped = w.next(stamped[:0], events, rejects)
+		next, stamped = w.nextCheckpoint(stamped[:0], events, rejects)
 		if b.horizon != nil {
 			next.Horizon, next.HorizonAt, next.HorizonNewer = b.horizon, w.known.window.certified, b.newer
 			next.Accepting, next.Accepted, next.Bottom = nil, false, nil
@@ -94,7 +94,7 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 			return done, err
 		}
 		w.committed(next, stamped, rejects)
-		clear(events) // a slice of a backlog lets go of its pages piece by piece
+		clear(events) // lets go of the pages of a backlog chunk by chunk
 		done.Delivered += len(stamped)
 		done.Rejected += len(rejects)
 		done.Late += int(next.Counters.Late - late)
@@ -105,8 +105,8 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 	}
 }
 
-// piece is the oldest part of the batch that fits into one commit.
-func (b *delivery) piece(limits connector.Limits) ([]pending, []connector.Reject) {
+// chunk returns the oldest part of the delivery that fits into one commit.
+func (b *delivery) chunk(limits connector.Limits) ([]pending, []connector.Reject) {
 	bytes, rejects, events := 0, 0, 0
 	for ; rejects < len(b.rejects) && rejects < limits.Messages; rejects++ {
 		size := len(b.rejects[rejects].Raw)
@@ -125,7 +125,7 @@ func (b *delivery) piece(limits connector.Limits) ([]pending, []connector.Reject
 	return b.events[:events], b.rejects[:rejects]
 }
 
-// reject moves an event that the log refuses to the rejects, and reports whether the batch has it.
+// reject moves an event that the log rejected to the rejects, and reports whether the delivery has that event.
 func (b *delivery) reject(rejected *connector.Rejected) bool {
 	i := slices.IndexFunc(b.events, func(p pending) bool { return p.Key == rejected.Key })
 	if i < 0 {
@@ -136,9 +136,9 @@ func (b *delivery) reject(rejected *connector.Rejected) bool {
 	return true
 }
 
-// next stamps the events, which it appends to stamped, and makes the checkpoint that goes with them, certified as
-// before.
-func (w *writer) next(stamped []connector.Event, events []pending, rejects []connector.Reject) (connector.Checkpoint,
+// nextCheckpoint numbers the events, appends them to stamped, and returns the checkpoint that goes with them, with the
+// certified sequence unchanged.
+func (w *writer) nextCheckpoint(stamped []connector.Event, events []pending, rejects []connector.Reject) (connector.Checkpoint,
 	[]connector.Event,
 ) {
 	next := w.known.recorded
@@ -155,7 +155,7 @@ func (w *writer) next(stamped []connector.Event, events []pending, rejects []con
 		if p.late {
 			next.Counters.Late++
 			late = append(late, len(tail))
-		} else { // what is late says nothing of where ground lies in time
+		} else { // the time of a late message says nothing about ground
 			w.known.times.add(next.Sequence, p.Time)
 		}
 		tail = append(tail, p.Key)
@@ -168,8 +168,8 @@ func (w *writer) next(stamped []connector.Event, events []pending, rejects []con
 	return next, stamped
 }
 
-// certifyIn moves a checkpoint's certified sequence and cuts its tail to what that leaves uncertified and the newest
-// below.
+// certifyIn raises a checkpoint's certified sequence and cuts its tail to the events that are still uncertified and the
+// newest certified ones.
 func (w *writer) certifyIn(next *connector.Checkpoint, certified uint64) {
 	next.Certified = max(next.Certified, min(certified, next.Sequence))
 	next.GroundTime = w.known.times.median(next.Certified)
@@ -188,7 +188,7 @@ func (w *writer) certifyIn(next *connector.Checkpoint, certified uint64) {
 	}
 }
 
-// committed takes over what a commit has made durable.
+// committed updates known after a successful commit.
 func (w *writer) committed(next connector.Checkpoint, events []connector.Event, rejects []connector.Reject) {
 	for i := range events {
 		e := &events[i]

@@ -13,7 +13,7 @@ import (
 )
 
 // A run that is larger than a commit may be is cut, oldest first; the certified sequence moves only with the last
-// piece.
+// chunk.
 func TestReader_LimitsCutARun(t *testing.T) {
 	data := len(connectortest.Message(11).Data)
 	tests := []struct {
@@ -77,7 +77,7 @@ func TestBatch_Piece(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			events, rejects := test.batch.piece(connector.Limits{Messages: 4, Bytes: 100})
+			events, rejects := test.batch.chunk(connector.Limits{Messages: 4, Bytes: 100})
 			if len(events) != test.events || len(rejects) != test.rejects {
 				t.Errorf("%d events and %d rejects, want %d and %d", len(events), len(rejects), test.events, test.rejects)
 			}
@@ -169,7 +169,7 @@ func TestReader_WhatTheSinkRejectsGoesToTheQuarantine(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 4) + " m7 m8")
 }
 
-// A reject that names no message of the batch mends nothing: it must not be tried for ever.
+// A reject that names no message of the batch fixes nothing: it must not be tried forever.
 func TestReader_ARejectOfAnotherMessageEndsTheStep(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 	d.list.Add(connectortest.Message(5))

@@ -45,7 +45,7 @@ type puzzle struct {
 	name                 string
 	start, rose          int
 	above, fresh, ground int
-	between              int // pages that are read side by side
+	between              int // pages that are read in parallel
 	reach                int // changes are placed at rows above this one
 	rules                Rules
 	messages             []connector.Message // the rows from the top down, then those that come in
@@ -109,10 +109,10 @@ func (c change) rank() int {
 }
 
 // trial is one try of a puzzle: the real reader, the list that changes where it is told to, the log, and the order of
-// what is read side by side.
+// what is read in parallel.
 type trial struct {
 	*puzzle
-	order   []int // of what is read side by side; nil reads two walks, one page after the other
+	order   []int // of what is read in parallel; nil reads two walks, one page after the other
 	changes []change
 
 	listed    []int // all that ever was, in the order of the list
@@ -202,7 +202,7 @@ func (t *trial) Commit(_ context.Context, events []connector.Event, _ []connecto
 	return nil
 }
 
-// run walks once by batches, or twice in order, and says whether what was delivered is certified.
+// run walks once by batches, or twice in order, and reports whether what was delivered is certified.
 func (t *trial) run() bool {
 	for n := range t.rows() {
 		t.listed = append(t.listed, n)
@@ -225,8 +225,8 @@ func (t *trial) run() bool {
 	return t.certified > uint64(t.ground)
 }
 
-// hides says whether a message that was listed all the time, among what is certified, is not in the log, or something
-// is out of order.
+// hides reports whether a message that was listed all the time, among what is certified, is not in the log, or
+// something is out of order.
 func (t *trial) hides() bool {
 	known, top, last := uint64(0), len(t.listed), len(t.listed)
 	for n := t.above + t.fresh; n < t.rows(); n++ {
@@ -383,8 +383,8 @@ func permutations(n int) [][]int {
 }
 
 // A batch of pages certifies a walk for less than a second walk. Both are held against every placing of two changes
-// between any two readings of a small list, every order of what is read side by side, and some placings of more:
-// whatever they certify misses nothing that was listed all the time, but for the residues that they are known for.
+// between any two readings of a small list, every order of what is read in parallel, and some placings of more:
+// whatever they certify misses nothing that was listed all the time, except for the residues that they are known for.
 //
 //	go test ./connector/reader -run TestEveryPlacing -v              # the table
 //	go test ./connector/reader -run TestEveryPlacing -v -changes 3   # ten minutes

@@ -8,11 +8,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// startSlack is how much older than a start from now on a message may be and still count as new, where the list was
-// empty: clocks differ.
+// startSlack is how much older than the start a message may be and still count as new, if the list was empty at a start
+// from now on: clocks differ.
 const startSlack = 10 * time.Minute
 
-// firstStart settles what is wanted: it finds the floor and records it.
+// firstStart finds the floor, below which nothing is wanted, and commits it (rule 12).
 func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outcome, error) {
 	var out Outcome
 	var floor []connector.Message
@@ -29,7 +29,7 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 			if err := r.list.emptyList(ctx); err != nil {
 				return out, err
 			}
-			// It may be a list that fails for a while: what shows later and was there before is not wanted.
+			// The list may only fail for a while: older messages that show up later are not wanted.
 			start.Since = page.Received.Add(-startSlack)
 		}
 		floor = page.Messages[:min(len(page.Messages), r.rules.Floor)]
@@ -49,7 +49,7 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 	var times []time.Time
 	for i := range floor {
 		if floor[i].Fault != "" {
-			next.Rejects = append(next.Rejects, floor[i].Key) // not wanted, so not worth a place in the quarantine
+			next.Rejects = append(next.Rejects, floor[i].Key) // not wanted, so not quarantined either
 			continue
 		}
 		next.Floor = append(next.Floor, floor[i].Key)
@@ -69,27 +69,27 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 	}
 	r.known.record(next)
 	r.known.times.base = next.GroundTime
-	r.progress.fromTop = now // all that page 0 showed is known
+	r.progress.fromTop = now // everything on page 0 is known
 	r.known.rebuildExempt()
 	return out, nil
 }
 
-// boundary finds the first messages below the first run that are older than wanted, at most a floor's worth, all on one
-// page (one page is one instant's slice), the row of the list at which they stand, and how many pages it read. None
-// means that nothing listed is that old. Times guide it only to the page: what lies above the run that it returns is
-// wanted, whatever its time.
+// boundary finds the first run of messages that are older than wanted. It returns at most a floor's worth of them, all
+// from one page, the row of the list at which they begin, and how many pages it read; no messages mean that nothing
+// listed is that old. Times only lead to the page: whatever lies above the run is wanted, whatever its time.
 func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int,
 	err error,
 ) {
 	b := NewSearchBounds(MaxSearchLooks)
-	g := gallop{pool: r.prefetch.workers, bounds: b, read: r.source.read, bottom: func(page connector.Page) bool {
+	down := exponentialSearch{pool: r.prefetch.workers, bounds: b, read: r.source.read}
+	down.bottom = func(page connector.Page) bool {
 		return len(page.Messages) == 0 || AllOlder(page.Messages, older)
-	}}
-	high, err := g.find(ctx, -1, 1, func(high, step int) int { return high + 2*step })
-	if err != nil {
-		return nil, 0, b.made(), err
 	}
-	pages = b.made()
+	high, err := down.find(ctx, -1, 1, func(high, step int) int { return high + 2*step })
+	if err != nil {
+		return nil, 0, b.count(), err
+	}
+	pages = b.count()
 	var before connector.Page
 	for number := max(0, high-2); ; number++ {
 		if number > high+r.rules.SlicePages {
@@ -100,7 +100,7 @@ func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (ol
 		switch {
 		case err != nil:
 			return nil, 0, pages, err
-		case ends: // fewer old messages than a run may stand above it
+		case ends: // fewer old messages than a run may stand above the end
 			if number == 0 {
 				err = r.list.emptyList(ctx)
 			}
@@ -116,8 +116,8 @@ func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (ol
 	}
 }
 
-// ages says of each message whether it is older than wanted; one without a time takes its upper neighbour's, and counts
-// as wanted where there is none.
+// ages reports for each message whether it is older than wanted. One without a time counts as its upper neighbour, or
+// as wanted if there is none.
 func ages(messages []connector.Message, older func(time.Time) bool) []bool {
 	old := make([]bool, len(messages))
 	for i := range messages {
@@ -131,7 +131,7 @@ func ages(messages []connector.Message, older func(time.Time) bool) []bool {
 	return old
 }
 
-// AllOlder says whether all messages with a time, of which there is one at least, are older.
+// AllOlder reports whether older is true for the times of all messages that have one. It is false if none has a time.
 func AllOlder(messages []connector.Message, older func(time.Time) bool) bool {
 	timed := slices.ContainsFunc(messages, func(m connector.Message) bool { return !m.Time.IsZero() })
 	return timed && !slices.ContainsFunc(messages, func(m connector.Message) bool {
@@ -139,7 +139,7 @@ func AllOlder(messages []connector.Message, older func(time.Time) bool) bool {
 	})
 }
 
-// firstRun is what follows from the first run of n messages that are all older than wanted; nil where there is none.
+// firstRun returns the messages from the first run of n older ones on, or nil if there is no such run.
 func firstRun(messages []connector.Message, older func(time.Time) bool, n int) []connector.Message {
 	run := 0
 	for i, old := range ages(messages, older) {
@@ -154,7 +154,7 @@ func firstRun(messages []connector.Message, older func(time.Time) bool, n int) [
 	return nil
 }
 
-// trailing is what stands at the end of a page and is older than wanted.
+// trailing returns the older messages at the end of a page.
 func trailing(messages []connector.Message, older func(time.Time) bool) []connector.Message {
 	old := ages(messages, older)
 	from := len(messages)
@@ -164,7 +164,8 @@ func trailing(messages []connector.Message, older func(time.Time) bool) []connec
 	return messages[from:]
 }
 
-// asOldAsGround is the first run of the list that is as old as ground was; without any time to tell by, its top.
+// asOldAsGround returns the first run of the list that is as old as ground was, or the top of the list if no time is
+// known.
 func (r *searcher) asOldAsGround(ctx context.Context) (old []connector.Message, pages int, err error) {
 	limit := r.known.times.median(r.known.window.certified)
 	if !limit.IsZero() {
@@ -175,9 +176,8 @@ func (r *searcher) asOldAsGround(ctx context.Context) (old []connector.Message, 
 	return page.Messages[:min(len(page.Messages), r.rules.Floor)], 1, err
 }
 
-// newHorizon applies rule 8 under a deep backlog, where a careful search met no ground: what the list shows from the
-// first run that is as old as ground was becomes the horizon, and what stands above it is new. If nothing is that old,
-// all of the list is new.
+// newHorizon applies rule 8 in a deep backlog after a careful search met no ground: the first run that is as old as
+// ground was becomes the horizon, and everything above it is new. If nothing is that old, the whole list is new.
 func (r *searcher) newHorizon(ctx context.Context) (int, error) {
 	old, pages, err := r.asOldAsGround(ctx)
 	if err != nil {

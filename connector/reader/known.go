@@ -8,19 +8,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// known is what a Reader knows of messages: which are in the log and where, which are not wanted, rejected or held, and
-// how far the log is ground. It is what the newest checkpoint says, and what was met since.
+// known is what a Reader knows about messages: which are in the log and where, which are not wanted, rejected or held,
+// and how far the log is ground. It comes from the newest checkpoint and from what was read since.
 type known struct {
 	rules   Rules
 	window  *window
 	exempt  map[connector.Key]uint64 // floor and horizon: known without a place in the log
 	rejects *recentKeys
-	// quarantined is when the nameless rows of the last hour were read that polls at rest put into the quarantine.
+	// quarantined holds the times of the nameless rows that polls at rest quarantined within the last hour.
 	quarantined []time.Time
-	held        *recentKeys // counted as held already
+	held        *recentKeys // already counted as held
 	times       groundTimes
 	recorded    connector.Checkpoint // the newest committed, without what the window and rejects hold
-	// groundless: a careful search proved that the list shows no ground and nothing as old as it; all that it lists is
+	// groundless: a careful search proved that the list shows no ground and nothing as old as ground, so that all of it is
 	// new.
 	groundless bool
 	repeat     connector.Key // the message that stood out of place in the last walks
@@ -28,8 +28,8 @@ type known struct {
 	ignored    map[connector.Key]struct{} // listed twice for good
 }
 
-// rebuildExempt recomputes what is known without a place in the log: by key, the sequence up to which the log had no
-// event that could be listed above it.
+// rebuildExempt recomputes exempt from the recorded floor and horizon. The value of a key is the sequence up to which
+// no event of the log can be listed above it.
 func (k *known) rebuildExempt() {
 	k.exempt = make(map[connector.Key]uint64, len(k.recorded.Floor)+len(k.recorded.Horizon))
 	for _, key := range k.recorded.Floor {
@@ -40,7 +40,7 @@ func (k *known) rebuildExempt() {
 	}
 }
 
-// has says whether a message is in the seen window, the floor or the horizon.
+// has reports whether a message is in the seen window, the floor or the horizon.
 func (k *known) has(key connector.Key) bool {
 	if _, ok := k.window.place(key); ok {
 		return true
@@ -49,8 +49,8 @@ func (k *known) has(key connector.Key) bool {
 	return ok
 }
 
-// ground says whether a message is known at or below the certified sequence. Floor and horizon count as long as the
-// window holds all that came after: later, forgotten messages may stand above it.
+// ground reports whether a message is known at or below the certified sequence. Floor and horizon count only while the
+// window holds everything that came after them, as forgotten messages may stand above them (rule 2).
 func (k *known) ground(key connector.Key) bool {
 	if at, ok := k.window.place(key); ok {
 		return at.sequence() <= k.window.certified
@@ -63,7 +63,7 @@ func (k *known) exemptHolds(key connector.Key) bool {
 	return ok && k.window.wholeAbove(at)
 }
 
-// inOrder says whether a known message was delivered in list order: what lies above it was never forgotten.
+// inOrder reports whether a known message was delivered in list order.
 func (k *known) inOrder(key connector.Key) bool {
 	if at, ok := k.window.place(key); ok && !at.late() {
 		return true
@@ -71,7 +71,7 @@ func (k *known) inOrder(key connector.Key) bool {
 	return k.exemptHolds(key)
 }
 
-// wholeAbove says whether the window holds every event newer than this known one: none was erased from the sink.
+// wholeAbove reports whether the window holds every event that is newer than this known one.
 func (k *known) wholeAbove(key connector.Key) bool {
 	if at, ok := k.window.place(key); ok && !at.late() {
 		return k.window.hole <= at.sequence()
@@ -79,8 +79,8 @@ func (k *known) wholeAbove(key connector.Key) bool {
 	return k.exemptHolds(key)
 }
 
-// anchors says which of some rows, newest first, show where the log was: events delivered in order, each older in the
-// log than all such above it. One that is not is listed a second time, further down than its place.
+// anchors reports which rows of a page, newest first, are in the order of the log: events that were delivered in order,
+// each older in the log than all such events above it. Any other one is listed a second time, below its place.
 func (k *known) anchors(rows int, key func(int) connector.Key) []bool {
 	anchors := make([]bool, rows)
 	lowest := uint64(math.MaxUint64)
@@ -98,19 +98,18 @@ func (k *known) anchors(rows int, key func(int) connector.Key) []bool {
 	return anchors
 }
 
-// forgetful says whether the list may show messages that were delivered, or were not wanted, and are not known any
-// more.
+// forgetful reports whether the list may show messages that were delivered or unwanted once and are no longer known.
 func (k *known) forgetful() bool {
 	return !k.groundless && (!k.window.whole() || len(k.exempt) > 0)
 }
 
-// record takes over the newest checkpoint. Its keys of events and rejects would be in memory twice.
+// record takes over the newest checkpoint, without the keys of events and rejects, which would be in memory twice.
 func (k *known) record(c connector.Checkpoint) {
 	c.Tail, c.TailLate, c.Rejects = nil, nil, nil
 	k.recorded = c
 }
 
-// countHeld counts a message as held, once.
+// countHeld counts a message as held, and returns 0 if it was counted before.
 func (k *known) countHeld(key connector.Key) int {
 	if !k.held.add(key) {
 		return 0
@@ -119,7 +118,7 @@ func (k *known) countHeld(key connector.Key) int {
 	return 1
 }
 
-// newerThanMet is what was delivered in order after all such that a walk met.
+// newerThanMet returns the events that were delivered in order after all those that a walk met.
 func (k *known) newerThanMet(order []found) map[connector.Key]struct{} {
 	met := uint64(0)
 	for i := range order {
@@ -136,18 +135,18 @@ func (k *known) newerThanMet(order []found) map[connector.Key]struct{} {
 	return newer
 }
 
-// shows says whether some rows show ground; where there is none yet, whether they show anything known.
+// shows reports whether some rows show ground, or anything known while there is no ground yet.
 func (k *known) shows(rows []connector.Message) bool {
 	ground := k.hasGround()
 	return slices.ContainsFunc(rows, func(m connector.Message) bool { return k.ground(m.Key) || !ground && k.has(m.Key) })
 }
 
-// hasGround says whether there is anything that a list should show.
+// hasGround reports whether there is ground that the list should show.
 func (k *known) hasGround() bool {
 	return k.window.certified > k.window.base || len(k.exempt) > 0
 }
 
-// missing says whether a walk that went to the end of the list should have met something of the log, and did not.
+// missing reports whether a walk to the end of the list met nothing of the log, though it should have.
 func (k *known) missing(order []found) bool {
 	ground := k.hasGround()
 	if k.groundless || !ground && k.window.last <= k.window.base {
@@ -156,8 +155,9 @@ func (k *known) missing(order []found) bool {
 	return !slices.ContainsFunc(order, func(f found) bool { return k.ground(f.Key) || !ground && k.has(f.Key) })
 }
 
-// moved notes which message stood out of place. The same one in several walks running is listed twice for good.
-func (k *known) moved(key connector.Key) error {
+// outOfPlace records which message stood out of place, and returns ErrMoved. If it is the same in several walks in a
+// row, the list has not moved: the message is listed twice permanently, and is ignored from then on.
+func (k *known) outOfPlace(key connector.Key) error {
 	if key == k.repeat {
 		k.repeats++
 	} else {
@@ -177,15 +177,14 @@ func (k *known) ignoring(key connector.Key) bool {
 	return ok
 }
 
-// empty says whether there is no ground at all: a stream that begins at the beginning of its list. Its first walk would
-// read a slice for nothing.
+// empty reports whether nothing is known at all: a stream that starts at the beginning of its list.
 func (k *known) empty() bool {
 	return k.window.last == k.window.base && len(k.exempt) == 0
 }
 
-// remembered is the oldest sequence that may be trusted: nothing after it was erased, and it lies a page above where
-// the window begins, or the window begins with the log. A row that is listed twice, up to a page apart, may be
-// forgotten at the one place and stand above the window's edge at the other.
+// remembered is the oldest sequence that a sweep may trust: nothing after it was erased, and it lies a page above the
+// start of the window, unless the window begins with the log. The margin is for rows that are listed twice, up to a
+// page apart: the window may have forgotten the one place and hold the other.
 func (k *known) remembered() uint64 {
 	w := k.window
 	if w.oldest() <= w.base+1 {

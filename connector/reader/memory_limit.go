@@ -2,14 +2,15 @@ package reader
 
 import "errors"
 
-// MemoryLimit says how many pages a Reader may hold in memory.
+// MemoryLimit bounds how many pages a Reader may hold in memory. Its methods must not block.
 type MemoryLimit interface {
-	// Hold asks whether the step may hold so many pages at once. ErrMemoryLimit gives the step up, and all pages with it.
+	// Hold returns nil if the step may hold that many pages at once. With ErrMemoryLimit the step drops all its pages and
+	// ends.
 	Hold(pages int) error
-	// Ahead says whether pages for the next step may be held beside.
+	// Ahead reports whether pages for the next step may be held as well.
 	Ahead() bool
 }
 
-// ErrMemoryLimit says that the other streams hold as many pages as all may together. Nothing was concluded; poll again
-// when there is a slot.
+// ErrMemoryLimit means that the other streams already hold as many pages as all streams may hold together. Nothing was
+// concluded; poll again later.
 var ErrMemoryLimit = errors.New("other streams hold as many pages as all may together")

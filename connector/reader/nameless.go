@@ -8,22 +8,22 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A row without an id is known by its bytes. Where these vary from one answer to the next, it would be another one at
-// each poll, and the quarantine would be flooded with it. So it is known by its place as well: by the named row below
-// it (or above it, at a page's end), how many nameless rows lie between, and what else it says of itself. And where
-// even that varies, few are kept an hour.
+// A row without an id is identified by its bytes. If these vary from one answer to the next, each poll would see a new
+// row and flood the quarantine. So the row is also identified by its place: the nearest row with an id below it (or
+// above it, at a page's end), how many nameless rows lie between, and its other attributes. In case even these vary,
+// only a few are quarantined per hour.
 
 const (
-	// namelessAnHour is how many nameless rows that polls at rest meet are quarantined in an hour.
+	// namelessAnHour is how many nameless rows polls at rest quarantine per hour.
 	namelessAnHour = 24
-	// namelessSpan is that hour.
+	// namelessSpan is the hour of namelessAnHour.
 	namelessSpan = time.Hour
 )
 
-// nameless says whether a row has no id by which it would be known.
+// nameless reports whether a row has no id.
 func nameless(m *connector.Message) bool { return m.UUID == "" && m.Fault != "" }
 
-// placeOf is the key of a nameless row's place on its page.
+// placeOf is a key made of a nameless row's place on its page.
 func placeOf(page []connector.Message, i int) connector.Key {
 	anchor, between, side := connector.Key{}, 0, byte('-')
 	for at := i + 1; at < len(page); at++ {
@@ -43,7 +43,7 @@ func placeOf(page []connector.Message, i int) connector.Key {
 			between++
 		}
 	}
-	if side == '-' { // nothing but such rows: they are counted from the oldest
+	if side == '-' { // all rows are nameless: they are counted from the oldest
 		between = len(page) - i
 	}
 	m := &page[i]
@@ -58,8 +58,8 @@ func placeOf(page []connector.Message, i int) connector.Key {
 	return connector.Key(sum[:16])
 }
 
-// recognise gives the nameless rows of a page that are quarantined already, with other bytes, the key by which that is
-// known, and counts them. The others get to know their place.
+// recognise gives nameless rows that were quarantined before with other bytes the key of that reject, and counts them
+// as suppressed. It sets the Place of all others.
 func (k *known) recognise(page []connector.Message) {
 	for i := range page {
 		m := &page[i]
@@ -73,9 +73,9 @@ func (k *known) recognise(page []connector.Message) {
 	}
 }
 
-// bounded leaves out of the rejects of a poll at rest the nameless ones that are too many for an hour, and counts them.
-// No clock is asked for that, but when the pages were read.
-func (k *known) bounded(rejects []connector.Reject) []connector.Reject {
+// limitNameless drops the nameless rejects of a poll at rest that exceed the hourly limit, and counts them as
+// suppressed. Its clock is the time at which pages were received.
+func (k *known) limitNameless(rejects []connector.Reject) []connector.Reject {
 	kept := rejects[:0:0]
 	for i := range rejects {
 		if rejects[i].Place == (connector.Key{}) {

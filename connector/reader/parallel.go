@@ -9,9 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A batch of pages is read side by side, but for its ends: the first page and then the last one are read before all
-// others, and again the first and then the last after all others. It is one slice of the list, with nothing missing,
-// where
+// A batch of pages is read in parallel, except for its ends: the first page and then the last one are read before all
+// others, and again in this order after all others. It is one slice of the list, with nothing missing, if
 //
 //   - the last row of the first page, and the first row of the last page, have moved down between both readings by the same
 //     number of rows: 0 on a list that stands still, more where messages were added on top (where the first page's last row is
@@ -19,56 +18,56 @@ import (
 //   - going down the pages, the last one as it was read last, exactly as many rows are met twice: at the head of a page those
 //     that ended the page before.
 //
-// Why that proves it, and what is left, is in connector/README.md, "Why pages may be read side by side". Where a
-// message comes in between the first readings of the ends, the batch goes on with the next page as its first, as a seam
-// whose rows repeat is proven by that alone; and where that happens all the time, with page after page.
+// For the proof, and for what it leaves open, see connector/README.md, "Why pages may be read in parallel". If a
+// message comes in between the first readings of the ends, the next page becomes the first one, as a seam whose rows
+// repeat is proven by that alone; on a list that grows all the time this goes on page by page.
 //
-// A list that is known to grow is read one page after the other: a page that is read before the one above it misses
-// what was pushed down between them.
+// The pages of a list that is known to grow are read one after the other: a page that is read before the one above it
+// misses what is pushed down in between.
 
-// errHeavy: the pages of a batch are too heavy to be held together.
+// errHeavy means that the pages of a batch are too large to be held in memory together.
 var errHeavy = errors.New("the pages are heavy")
 
-// batchRead is some pages that were read together.
+// batchRead is the result of reading a batch.
 type batchRead struct {
-	pages    []connector.Page // from the first one down, each without what it repeats of the one before
-	edge     connector.Page   // the last one, with all that it shows
-	whole    bool             // it is one slice of the list
+	pages    []connector.Page // from the first one down, each without the rows that it repeats
+	edge     connector.Page   // the last one, with all its rows
+	whole    bool             // the batch is one slice of the list
 	ended    bool             // an empty page followed
 	grew     bool             // messages were added on top meanwhile
-	inTurn   bool             // no page was read beside another
+	inTurn   bool             // no two pages were read in parallel
 	requests int
 	err      error
 }
 
-// batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so that it may go on
-// beside a commit, and beside another batch.
+// batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so that it may run
+// concurrently with a commit and with another batch.
 type batchReading struct {
 	prefetch *prefetch
-	count    int // which batch of the reader's it is
+	count    int // the batch's number, for Priority
 	number   int // of the first page
 	pages    []connector.Page
-	fresh    []connector.Page // the pages, each without what it repeats of the one before
+	fresh    []connector.Page // the pages, each without the rows that it repeats
 	requests atomic.Int64
 	bytes    atomic.Int64
 	ended    bool
 	grew     bool
 }
 
-// countBatch is the count of the next batch to be read.
+// countBatch returns the number of the next batch.
 func (p *prefetch) countBatch() int {
 	p.batchesRead++
 	return p.batchesRead
 }
 
-// readBatch reads pages number to `to`, as the count-th batch; edge is the first one where it is read already. It calls
-// nearly when few pages are still to be asked for.
+// readBatch reads pages number to `to` as the count-th batch; edge is the first of them if it was read already. It
+// calls almostDone when only few pages are left to request.
 func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *connector.Page, to int, pool WorkerPool,
-	nearly func(),
+	almostDone func(),
 ) batchRead {
 	g := &batchReading{prefetch: p, count: count, number: number, pages: make([]connector.Page, to-number+1)}
 	result := batchRead{}
-	result.whole, result.err = g.read(ctx, edge, pool, nearly)
+	result.whole, result.err = g.read(ctx, edge, pool, almostDone)
 	result.requests, result.ended, result.grew = int(g.requests.Load()), g.ended, g.grew
 	_, result.inTurn = pool.(serial)
 	if result.whole {
@@ -78,8 +77,8 @@ func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *conne
 	return result
 }
 
-// read says whether the pages are one slice.
-func (g *batchReading) read(ctx context.Context, edge *connector.Page, pool WorkerPool, nearly func()) (bool, error) {
+// read reads the batch and reports whether it is one slice.
+func (g *batchReading) read(ctx context.Context, edge *connector.Page, pool WorkerPool, almostDone func()) (bool, error) {
 	if edge != nil {
 		g.pages[0] = *edge
 	} else if err := g.fill(ctx, 0); err != nil {
@@ -94,21 +93,21 @@ func (g *batchReading) read(ctx context.Context, edge *connector.Page, pool Work
 	}
 	rest := max(0, len(g.pages)-1-next)
 	if err := pool.Each(ctx, rest, func(ctx context.Context, i int) error {
-		if i >= rest-nearlyPages {
-			nearly()
+		if i >= rest-almostDonePages {
+			almostDone()
 		}
 		return g.fill(ctx, next+i)
 	}); err != nil {
 		return false, err
 	}
-	nearly()
-	return g.holds(ctx, first)
+	almostDone()
+	return g.verify(ctx, first)
 }
 
 // page reads the i-th page.
 func (g *batchReading) page(ctx context.Context, i int) (connector.Page, error) {
 	g.requests.Add(1)
-	return g.prefetch.source.readIn(ctx, Turn{Batch: g.count, Page: g.number + i}, "")
+	return g.prefetch.source.readIn(ctx, Priority{Batch: g.count, Page: g.number + i}, "")
 }
 
 // fill reads the i-th page and keeps it.
@@ -121,7 +120,8 @@ func (g *batchReading) fill(ctx context.Context, i int) error {
 	return err
 }
 
-// findLast reads the last page; where it is empty, it finds the last one that is not, and leaves out those below.
+// findLast reads the last page. If it is empty, findLast bisects for the last page that is not, and cuts the batch
+// there.
 func (g *batchReading) findLast(ctx context.Context) error {
 	shown, empty := 0, len(g.pages)
 	for number := empty - 1; empty-shown > 1; number = shown + (empty-shown)/2 {
@@ -141,14 +141,14 @@ func (g *batchReading) findLast(ctx context.Context) error {
 // settleAttempts is how many seams in a row may repeat rows before the list counts as one that always grows.
 const settleAttempts = 5
 
-// settle makes sure that nothing came in between the readings of the first page and the last one: then the next page
-// after the first repeats nothing. Else that one becomes the first, and the last page is read again; but not where the
-// list always grows, until a page repeats nothing. It returns which page is the first, and which is the next to be
-// read.
+// settle makes sure that no message came in between the readings of the first page and the last one, in which case the
+// page after the first repeats no row. If it does repeat rows, it becomes the first page, and the last page is read
+// again; on a list that grows all the time the last page is read again only once a page repeats nothing. It returns the
+// indexes of the first page and of the next one to read.
 func (g *batchReading) settle(ctx context.Context) (first, next int, err error) {
 	last := len(g.pages) - 1
 	next = 1
-	for ends := true; next < last; { // ends: the last page was read right before the next one
+	for ends := true; next < last; { // ends: the last page was read immediately before the next one
 		if err := g.fill(ctx, next); err != nil {
 			return 0, 0, err
 		}
@@ -170,26 +170,28 @@ func (g *batchReading) settle(ctx context.Context) (first, next int, err error) 
 	return first, last, nil
 }
 
-// holdAttempts is how often the ends are read again, on a list that grows.
-const holdAttempts = 6
+// verifyAttempts is how many times the ends are read again on a list that grows.
+const verifyAttempts = 6
 
-// holds reads the ends again, from the page that counts as the first, and says whether the pages are one slice.
-func (g *batchReading) holds(ctx context.Context, first int) (bool, error) {
+// verify reads the ends again, beginning with the page that counts as the first, and reports whether the pages are one
+// slice.
+func (g *batchReading) verify(ctx context.Context, first int) (bool, error) {
 	last := len(g.pages) - 1
-	repeated, ok := g.slice(first)
+	repeated, ok := g.join(first)
 	switch {
 	case !ok:
 		return false, nil
 	case last == 0:
-		return g.holdsAlone(ctx)
+		return g.verifySingle(ctx)
 	case first+1 == last && repeated > 0:
 		return true, nil
 	case first+1 == last:
-		return g.holdsPair(ctx, first)
+		return g.verifyPair(ctx, first)
 	}
-	for attempt, grown := 0, repeated; attempt < holdAttempts; attempt++ {
+	for attempt, grown := 0, repeated; attempt < verifyAttempts; attempt++ {
 		rows, err := g.grownAbove(ctx, first, grown > 0)
-		if err != nil || rows < 0 || attempt > 0 && rows == grown { // what moved the last page further came in below
+		// If the last page moved and the first one did not, a message came in between them.
+		if err != nil || rows < 0 || attempt > 0 && rows == grown {
 			return false, err
 		}
 		grown = rows
@@ -197,12 +199,12 @@ func (g *batchReading) holds(ctx context.Context, first int) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		switch sunk, ok := sunk(g.pages[last], bottom); {
-		case !ok || sunk < grown:
+		switch shifted, ok := shift(g.pages[last], bottom); {
+		case !ok || shifted < grown:
 			return false, nil
-		case sunk == grown:
+		case shifted == grown:
 			g.pages[last] = bottom
-			repeated, ok := g.slice(first)
+			repeated, ok := g.join(first)
 			return ok && repeated == grown, nil
 		}
 		// A message came in between the two readings.
@@ -210,15 +212,16 @@ func (g *batchReading) holds(ctx context.Context, first int) (bool, error) {
 	return false, nil
 }
 
-// holdsAlone says whether the only page, below which the list seemed to end, still ends with what it ended with.
-func (g *batchReading) holdsAlone(ctx context.Context) (bool, error) {
+// verifySingle reports whether the only page of a batch, below which the list seemed to end, still ends with the same
+// row.
+func (g *batchReading) verifySingle(ctx context.Context) (bool, error) {
 	again, err := g.page(ctx, 0)
-	rows, ok := sunk(g.pages[0], again)
+	rows, ok := shift(g.pages[0], again)
 	return ok && rows+len(g.pages[0].Messages) >= len(again.Messages), err
 }
 
-// holdsPair says whether a page and the last one, right below it, stand still, or repeat rows now.
-func (g *batchReading) holdsPair(ctx context.Context, first int) (bool, error) {
+// verifyPair reports whether the first page and the last one, directly below it, are unchanged or repeat rows now.
+func (g *batchReading) verifyPair(ctx context.Context, first int) (bool, error) {
 	top, err := g.page(ctx, first)
 	if err != nil {
 		return false, err
@@ -232,17 +235,17 @@ func (g *batchReading) holdsPair(ctx context.Context, first int) (bool, error) {
 	}
 	if repeats(g.pages[first], bottom) > 0 {
 		g.grew, g.pages[first+1] = true, bottom
-		_, ok := g.slice(first)
+		_, ok := g.join(first)
 		return ok, nil
 	}
-	rows, ok := sunk(g.pages[first+1], bottom)
+	rows, ok := shift(g.pages[first+1], bottom)
 	return ok && rows == 0 && sameRows(g.pages[first].Messages, top.Messages), nil
 }
 
-// grownAbove says by how many rows the last row of a page has moved down: the page below begins with so many that the
-// other ended with; or with none, and the page was the same right before. The page below is held to be what it was
-// besides: where a message comes in late, it is most often near the top of the list. The number is -1 where the pages
-// show another change. Where the list is thought to have grown, the page below is tried first.
+// grownAbove returns by how many rows the last row of a page has moved down: as many as the page below now repeats, or
+// 0 if it repeats none and the page itself is unchanged. The rest of the page below has to be unchanged as well, as
+// late messages usually come in near the top of the list. It returns -1 if the pages show any other change. If the list
+// is thought to have grown, it tries the page below first.
 func (g *batchReading) grownAbove(ctx context.Context, i int, grown bool) (int, error) {
 	same := false
 	if !grown {
@@ -257,19 +260,19 @@ func (g *batchReading) grownAbove(ctx context.Context, i int, grown bool) (int, 
 		return 0, err
 	}
 	rows := repeats(g.pages[i], below)
-	switch sunk, ok := sunk(g.pages[i+1], below); {
+	switch shifted, ok := shift(g.pages[i+1], below); {
 	case rows == 0 && grown:
 		return g.grownAbove(ctx, i, false)
-	case !ok || rows != sunk+repeats(g.pages[i], g.pages[i+1]), rows == 0 && !same:
+	case !ok || rows != shifted+repeats(g.pages[i], g.pages[i+1]), rows == 0 && !same:
 		return -1, nil
 	}
 	g.grew = g.grew || rows > 0
 	return rows, nil
 }
 
-// slice puts the pages together, each without the rows that it repeats of the one before, and counts those below the
-// first. It reports false where a page is empty, or repeats anything else.
-func (g *batchReading) slice(first int) (repeated int, ok bool) {
+// join fills fresh with the pages, each without the rows that it repeats of the one before, and counts those rows below
+// the first page. It reports false if a page is empty or repeats any other row.
+func (g *batchReading) join(first int) (repeated int, ok bool) {
 	on := make(map[connector.Key]int, len(g.pages)*len(g.pages[0].Messages))
 	g.fresh = make([]connector.Page, len(g.pages))
 	for i, page := range g.pages {
@@ -296,7 +299,7 @@ func (g *batchReading) slice(first int) (repeated int, ok bool) {
 	return repeated, true
 }
 
-// repeats counts the rows at the head of a page that are those at the end of the page before.
+// repeats counts the rows at the head of a page that are also the last rows of the page before.
 func repeats(before, page connector.Page) int {
 	at := indexOf(before.Messages, page.Messages)
 	if at < 0 {
@@ -309,9 +312,9 @@ func repeats(before, page connector.Page) int {
 	return len(tail)
 }
 
-// sunk says how many rows stand above a page's first row now, on the same page read again. It reports false where the
-// two do not go on with the same rows from there.
-func sunk(was, now connector.Page) (rows int, ok bool) {
+// shift returns how many rows stand above the former first row of a page when it is read again. It reports false if the
+// rows from there on differ.
+func shift(was, now connector.Page) (rows int, ok bool) {
 	at := indexOf(now.Messages, was.Messages)
 	if at < 0 {
 		return 0, false
@@ -320,7 +323,7 @@ func sunk(was, now connector.Page) (rows int, ok bool) {
 	return at, sameRows(was.Messages[:n], now.Messages[at:at+n])
 }
 
-// indexOf is where the first of some rows stands among others; -1 where it does not.
+// indexOf is the index of the first of some rows among others, or -1.
 func indexOf(among, rows []connector.Message) int {
 	return slices.IndexFunc(among, func(m connector.Message) bool { return len(rows) > 0 && m.Key == rows[0].Key })
 }

@@ -228,7 +228,7 @@ func TestReader_readGroup(t *testing.T) {
 }
 
 // The third batch of a walk may reach so far beyond the end of the list that it does not hold, however still the list
-// stands: the walk is not begun anew for ever.
+// stands: the walk is not begun again forever.
 func TestReader_ListEndsWithinAGroup(t *testing.T) {
 	for messages := 1; messages <= 20*small.Page; messages++ {
 		list := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(messages, 1)}

@@ -8,15 +8,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// batchSizes is how many new pages the batches of a walk from page 0 have: few at first, as most walks are short.
+// batchSizes is how many new pages each batch of a walk from page 0 has: few at first, as most walks are short.
 var batchSizes = [...]int{1, 3, 6, 12, 24}
 
-// growingBatches is for how many batches a list counts as one that grows after it grew while a batch was read.
+// growingBatches is for how many batches a list counts as growing after it grew while a batch was read.
 const growingBatches = 4
 
-// inParallel walks by batches of pages that are slices of the list, chained by a common page: what is a slice between
-// one batch's last page and the next one's makes one with it. It reports false, with no error, where the batches do not
-// hold: then the walk has to be done in order. The walk is proven where it reports true.
+// inParallel walks by batches of pages. Each batch is a slice of the list and begins with the last page of the batch
+// before, so that together they are one slice. It reports true if the walk is complete and proven. With false and no
+// error, a batch was not proven, and the walk has to be done page by page.
 func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, error) {
 	r := w.reader
 	if r.prefetch.workers == nil || r.prefetch.parallelCooldown > 0 {
@@ -28,12 +28,12 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 		if len(first.Messages) == 0 {
 			return false, nil
 		}
-		if done, err := w.take(*first); done || err != nil {
+		if done, err := w.addPage(*first); done || err != nil {
 			return done, err
 		}
 	}
 	edge, number, to := first, r.progress.start, r.progress.start+batchSizes[0]
-	switch { // in a deep backlog it is known about where ground should be
+	switch { // in a deep backlog it is roughly known where ground is
 	case r.progress.start > 0:
 		to = r.prefetch.aheadTo(r.progress.start)
 	case r.prefetch.prevStart > 0:
@@ -49,13 +49,13 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 		w.pages += g.requests
 		switch {
 		case g.err == nil, errors.Is(g.err, errHeavy):
-		// a History says so; from page 0 on it means that page 0 is out of date too
+		// a History returns ErrMoved; from page 0 on it means that page 0 is out of date too
 		case errors.Is(g.err, ErrMoved) && r.progress.start > 0:
 		default:
 			return false, g.err
 		}
 		if !g.whole {
-			w.failed(g, ground)
+			w.batchFailed(g, ground)
 			return false, nil
 		}
 		if r.prefetch.serialBatches = max(0, r.prefetch.serialBatches-1); g.grew {
@@ -65,15 +65,15 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 			g.pages = g.pages[1:]
 		}
 		if w.passesOver(g.pages) {
-			w.failed(g, ground)
+			w.batchFailed(g, ground)
 			return false, nil
 		}
 		w.order = slices.Grow(w.order, len(g.pages)*r.rules.Page)
 		for _, page := range g.pages {
 			if len(page.Messages) == 0 {
-				continue // all of it stood on the page before
+				continue // all its rows stood on the page before
 			}
-			if done, err := w.take(page); done || err != nil {
+			if done, err := w.addPage(page); done || err != nil {
 				r.prefetch.failedBatches, w.proven = 0, done
 				return done, err
 			}
@@ -81,7 +81,7 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 		edge, number = &g.edge, g.edge.Number
 		if len(edge.Messages) < r.rules.Page || g.ended {
 			w.shown = len(edge.Messages)
-			if ended, err := w.end(ctx, number+1); ended || err != nil {
+			if ended, err := w.tryEnd(ctx, number+1); ended || err != nil {
 				return ended, err
 			}
 		}
@@ -92,10 +92,10 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 	}
 }
 
-// failed says what becomes of a walk whose batch did not hold: it is tried once more, one page after the other; then,
-// where the list moves too much, the attempt is only dear, and left for a while. ground is the page where ground
-// begins, 0 where that is not known: a walk in order begins nearer to it.
-func (w *walker) failed(g batchRead, ground int) {
+// batchFailed handles a batch that was not proven. The walk tries batches once more, with one page after the other. If
+// that fails too, the list moves too much for batches, which only cost calls, and the next walks do without them.
+// ground is the page where ground begins, or 0 if that is unknown: a walk in order begins nearer to it.
+func (w *walker) batchFailed(g batchRead, ground int) {
 	r := w.reader
 	if !g.inTurn && !w.second {
 		r.prefetch.serialBatches, w.again, r.prefetch.prevStart = growingBatches, true, ground
@@ -108,23 +108,23 @@ func (w *walker) failed(g batchRead, ground int) {
 	}
 }
 
-// end concludes a walk whose last page was short, or had an empty one after it: it reports whether the list is proven
-// to end there.
-func (w *walker) end(ctx context.Context, number int) (bool, error) {
+// tryEnd is called after a page that was short or followed by an empty one. It concludes the walk if the list is proven
+// to end there, and reports whether it did.
+func (w *walker) tryEnd(ctx context.Context, number int) (bool, error) {
 	page, ends, err := w.reader.list.page(ctx, number)
 	w.pages++
 	if err != nil || !ends {
 		w.below = page
 		return false, err
 	}
-	err = w.ended(ctx, page)
+	err = w.concludeAtEnd(ctx, page)
 	w.proven = err == nil
 	return w.proven, err
 }
 
-// passesOver says whether a batch that begins with the page right below what the walk took shows, of what stood there
-// when it was asked whether the list ends, the first message no more: that one is missed, or it was deleted. (A batch
-// is proven by its ends; it takes two deletes and a message on top between them to hide this from that.)
+// passesOver reports whether a batch that begins directly below the pages of the walk no longer shows the first message
+// that stood there when the end of the list was checked. That message was missed or deleted. (The proof of a batch
+// fails to notice this only after two deletes and a new message between its readings.)
 func (w *walker) passesOver(pages []connector.Page) bool {
 	if len(w.below.Messages) == 0 {
 		return false

@@ -7,50 +7,49 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// batchAhead is a batch of a deep backlog that is being read: the one that is walked now, or that of the next step,
-// beside a commit or the last readings of the batch below it.
+// batchAhead is a batch of a deep backlog that is read in the background: that of this step, or that of the next one
+// while this one is committed or reads its ends again.
 type batchAhead struct {
-	start, to int
-	nearly    chan struct{} // closed when few of its pages are still to be asked for
-	stop      context.CancelFunc
-	wait      func()
-	batch     batchRead
+	start, to  int
+	almostDone chan struct{} // closed when only few of its pages are left to request
+	stop       context.CancelFunc
+	wait       func()
+	batch      batchRead
 }
 
-// nearlyPages is how many pages of a batch are still to be asked for when the next one begins, so that no worker is
+// almostDonePages is how many pages of a batch are left to request when the next batch begins, so that no worker is
 // idle while the ends of both are read one after the other.
-const nearlyPages = 8
+const almostDonePages = 8
 
-// prefetch reads pages side by side, and those of the next batch while the one before is delivered, where the list lets
-// it.
+// prefetch reads batches of pages in parallel, and the next batch while the one before is delivered.
 type prefetch struct {
 	rules    Rules
 	source   *source
 	progress *progress
-	memory   MemoryLimit // nil: there is no bound
+	memory   MemoryLimit // nil: no bound
 	workers  WorkerPool  // nil: pages are read one after the other
-	oneWalk  bool        // nothing is read for the walk after this one
+	oneWalk  bool        // nothing is read ahead for the next walk
 
 	ahead            *batchAhead
-	prevStart        int // page at which the proven walk before began, where the next one begins further up
+	prevStart        int // page at which the last proven walk began, if the next one begins further up
 	batchesRead      int
-	serialBatches    int // batches for which messages are expected to be added on top
-	parallelCooldown int // walks for which batches of pages are not expected to hold
-	failedBatches    int // batches in a row that did not
+	serialBatches    int // for how many batches the list is expected to grow
+	parallelCooldown int // for how many walks no batches are tried
+	failedBatches    int // batches in a row that were not proven
 }
 
-// aheadTo is the last page of the first batch of a walk that begins below page 0: a page beyond where the walk before
-// began.
+// aheadTo is the last page of the first batch of a walk that begins below page 0: one page beyond the start of the walk
+// before.
 func (p *prefetch) aheadTo(start int) int { return start + p.batchStep() + 1 }
 
-// topTo is the last page of the first batch of a walk from page 0, where the walk before began at this page.
+// topTo is the last page of the first batch of a walk from page 0, if the walk before began at page rose.
 func (p *prefetch) topTo(rose int) int { return min(rose+1, p.progress.slice-1) }
 
-// batchStep is how many pages of a deep backlog a walk takes that reads batches: nearly a slice, as ground moves down
-// by little meanwhile.
+// batchStep is how many pages of a deep backlog a walk by batches covers: nearly a slice, as ground moves down only a
+// little meanwhile.
 func (p *prefetch) batchStep() int { return max(1, p.progress.slice-2-p.progress.slice/8) }
 
-// pool reads the pages of a batch.
+// pool is the pool for the next batch: serial while the list is expected to grow.
 func (p *prefetch) pool() WorkerPool {
 	if p.serialBatches > 0 {
 		return serial{p.workers}
@@ -58,21 +57,21 @@ func (p *prefetch) pool() WorkerPool {
 	return p.workers
 }
 
-// begin begins to read a batch.
+// begin starts to read a batch in the background.
 func (p *prefetch) begin(ctx context.Context, start, to int) *batchAhead {
-	a := &batchAhead{start: start, to: to, nearly: make(chan struct{})}
+	a := &batchAhead{start: start, to: to, almostDone: make(chan struct{})}
 	pool, count := p.pool(), p.countBatch()
 	ctx, a.stop = context.WithCancel(ctx)
 	a.wait = p.workers.Go(func() {
-		nearly := sync.OnceFunc(func() { close(a.nearly) })
-		defer nearly()
-		a.batch = p.readBatch(ctx, count, a.start, nil, a.to, pool, nearly)
+		almostDone := sync.OnceFunc(func() { close(a.almostDone) })
+		defer almostDone()
+		a.batch = p.readBatch(ctx, count, a.start, nil, a.to, pool, almostDone)
 	})
 	return a
 }
 
-// readAhead begins to read where the walk will that follows one from this page, if it is not under way and there is
-// room.
+// readAhead starts to read the batch of the walk that follows one from this page, if that batch is not under way
+// already and memory allows it.
 func (p *prefetch) readAhead(ctx context.Context, from int) {
 	if p.oneWalk || p.serialBatches > 0 || p.memory != nil && !p.memory.Ahead() {
 		return
@@ -89,13 +88,13 @@ func (p *prefetch) readAhead(ctx context.Context, from int) {
 	p.ahead = p.begin(ctx, start, to)
 }
 
-// aheadFromTop says that a batch from page 0 is being read already. What comes in above it meanwhile is for the next
-// poll.
+// aheadFromTop reports whether a batch from page 0 is being read already. Messages that come in meanwhile are left to
+// the next poll.
 func (p *prefetch) aheadFromTop() bool {
 	return p.ahead != nil && p.ahead.start == 0 && p.prevStart > 0
 }
 
-// batchFrom is the batch that was read ahead, where it is the one asked for, else it is read now.
+// batchFrom returns the batch that was read ahead if it is the one asked for, and reads it now otherwise.
 func (p *prefetch) batchFrom(ctx context.Context, number int, edge *connector.Page, to int) batchRead {
 	if edge != nil {
 		p.abandon()
@@ -108,7 +107,7 @@ func (p *prefetch) batchFrom(ctx context.Context, number int, edge *connector.Pa
 		a = p.begin(ctx, number, to)
 	}
 	p.ahead = nil
-	<-a.nearly
+	<-a.almostDone
 	if number > 0 {
 		p.readAhead(ctx, number)
 	}
@@ -123,10 +122,10 @@ func (p *prefetch) batchFrom(ctx context.Context, number int, edge *connector.Pa
 	return a.batch
 }
 
-// HoldsAhead says whether pages for the next step are held, or being read.
+// HoldsAhead reports whether pages for the next step are held in memory or being read.
 func (r *Reader) HoldsAhead() bool { return r.prefetch.ahead != nil }
 
-// abandon ends what is read ahead and forgets it.
+// abandon stops reading ahead and drops what was read.
 func (p *prefetch) abandon() {
 	if p.ahead != nil {
 		p.ahead.stop()
@@ -135,5 +134,5 @@ func (p *prefetch) abandon() {
 	}
 }
 
-// Close waits for what the reader does beside its steps. The context of the last step should have ended.
+// Close stops reading ahead and waits until it has ended. The context of the last step should have ended.
 func (r *Reader) Close() { r.prefetch.abandon() }

@@ -6,40 +6,40 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// progress is where in the list a Reader is, and what the next walk may certify.
+// progress is where in the list the next walk begins, and what it may certify (rule 5).
 type progress struct {
 	rules Rules
 	known *known
 
-	start    int // page at which walks begin; 0 but in a deep backlog
-	slice    int // pages that a walk may hold, fewer than the rules say where pages are heavy
+	start    int // page at which walks begin; above 0 only in a deep backlog
+	slice    int // pages that a walk may hold; fewer than Rules.SlicePages if pages are large
 	previous *certificate
-	// careful: a search for ground led below it; the next one goes in steps that cannot jump over what is known.
+	// careful: a search led below ground; the next one uses steps that cannot jump over the known messages.
 	careful bool
-	// minGroundRun is all the ground in a row that a careful search led to, where that is less than ends a walk; else 0.
+	// minGroundRun is the length of the run of ground that a careful search led to, if it is shorter than what ends a
+	// walk; else 0.
 	minGroundRun int
-	// searched: the list was searched for its end, for want of any ground.
+	// searched: the list was searched for its end, as there was no ground.
 	searched bool
 	// fromTop: the last walk began at page 0.
 	fromTop bool
-	starts  int            // first starts made again
-	top     connector.Keys // the newest rows of the page 0 that left nothing to do
+	starts  int            // how many times the first start was repeated
+	top     connector.Keys // the newest rows of the page 0 after which there was nothing to do
 }
 
-// certificate is a walk that the next one may certify: what it saw that is delivered but not ground, newest first, and
-// up to which sequence everything is ground if the next walk agrees.
+// certificate is a walk that the next one may certify: the messages that it saw above ground, newest first, and the
+// sequence up to which everything becomes ground if the next walk agrees.
 type certificate struct {
 	above     []connector.Key
 	certifies uint64
 }
 
-// advance takes over what became of a walk that was delivered: what the next one certifies, and where it begins. alone
-// says that the walk certified itself from page 0, agreed that it certified the one before or what it met; step is how
-// many pages a proven walk of a deep backlog goes on by, and rows are what it left to be certified. It reports whether
-// it went on so.
+// advance updates progress after a walk was delivered. alone means that the walk certified itself from page 0, agreed
+// that it certified the walk before or its own messages. step is by how many pages a proven walk of a deep backlog
+// moves up; rows are what the walk left to be certified. It reports whether it moved up by step.
 func (p *progress) advance(w *walked, alone, agreed bool, step int, rows []row) bool {
 	switch {
-	case w.hollow:
+	case w.gapDoubted:
 		p.previous = nil
 	case alone:
 		p.previous, p.careful, p.minGroundRun, p.known.groundless, p.slice = nil, false, 0, false, p.rules.SlicePages
@@ -63,11 +63,11 @@ func (p *progress) advance(w *walked, alone, agreed bool, step int, rows []row) 
 	return false
 }
 
-// upward is where the next walk of a deep backlog begins.
+// upward is the page at which the next walk of a deep backlog begins.
 func (p *progress) upward() int { return max(0, p.start-max(1, p.slice/2)) }
 
-// agrees says whether this walk certifies the one before: it misses nothing that the other saw, and shows nothing new
-// below the other's first message (nothing new at all, where none of what the other delivered is listed any more).
+// agrees reports whether this walk certifies the one before: it misses nothing that the other saw, and shows nothing
+// new below the other's first message, or nothing new at all if none of the other's messages is listed any more.
 func (p *progress) agrees(order []found, b delivery) bool {
 	here := make(map[connector.Key]int, len(order))
 	for i := range order {
@@ -85,7 +85,7 @@ func (p *progress) agrees(order []found, b delivery) bool {
 	return !b.below(here, top)
 }
 
-// row is what is left of a message of a walk when it is delivered.
+// row is what is kept of a message after its walk was delivered.
 type row struct {
 	key  connector.Key
 	time time.Time
@@ -107,8 +107,9 @@ func keysIn(order []found) []connector.Key {
 	return keys
 }
 
-// remember keeps a walk for the next one to certify. From page 0 that is the whole log. From further down it is the log
-// up to the newest event delivered in order that the walk met: above it, events of an earlier walk may lie.
+// remember keeps a walk for the next one to certify. After a walk from page 0 that is the whole log. After one from
+// further down it is the log up to the newest event delivered in order that the walk met, as events of an earlier walk
+// may lie above that.
 func (p *progress) remember(rows []row) {
 	var above []connector.Key
 	var certifies uint64
@@ -132,7 +133,7 @@ func (p *progress) remember(rows []row) {
 		p.previous = &certificate{above, p.known.window.last}
 	case len(above) > 0:
 		p.previous = &certificate{above, certifies}
-	default: // all ground here: go on upward
+	default: // everything here is ground: go on upward
 		p.start, p.previous = p.upward(), nil
 	}
 }

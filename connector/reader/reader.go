@@ -8,68 +8,69 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Reader reads one stream's list into its log. It is a state machine without a clock or a goroutine of its own: Poll
-// and Sweep are single steps, and all that has to survive a crash is in the log's checkpoint. A Reader is used by one
-// goroutine, and is thrown away after any error of the log: a new one begins where the next Acquire says.
+// Reader reads one stream's list into its log. It is a state machine without a clock: Poll and Sweep are single steps,
+// and everything that has to survive a crash is in the log's checkpoint. It is not safe for concurrent use. After any
+// error of the log it must be discarded; a new one continues from what the next Acquire returns.
 type Reader struct {
 	rules Rules
 
-	source   source    // asks for pages
-	known    known     // what is known of messages
-	chain    chain     // what follows on ground without being certified
+	source   source    // reads pages
+	known    known     // what is known about messages
+	chain    chain     // uncertified events with nothing missing below them
 	list     listState // where the list seems to end, and what is suspected of it
-	prefetch prefetch  // pages read side by side, and ahead
+	prefetch prefetch  // pages read in parallel, and ahead
 	progress progress  // where in the list reading is, and what is certified next
 	writer   writer    // commits
 
 	ends       walkEnds
 	search     searcher
 	sweep      sweeper
-	endLook    endLook
+	endCheck   endCheck
 	acceptance acceptance
-	pieces     pieceReading
+	sections   sectionReader
 }
 
-// provenEnd is the page at which the list was proven to end, valid while page 0 stays as it was.
+// provenEnd is the page at which the list was proven to end. It is valid while page 0 is unchanged.
 type provenEnd struct {
 	number int
 	page0  connector.Fingerprint
 }
 
-// RetryPolicy says what a Reader does when something does not work now. Both calls block for as long as it is worth
-// waiting, and return nil to have the same tried again, or an error to give up the step.
+// RetryPolicy decides what a Reader does after a failure that may pass. Both methods block for as long as it is worth
+// waiting, and return nil to try the same again or an error to give up the step.
 type RetryPolicy interface {
-	// Page: a page could not be read.
+	// Page is called when a page could not be read. It may be called by several goroutines.
 	Page(ctx context.Context, fault *connector.PageError) error
-	// Commit: the log took nothing now (ErrNotNow), refuses by name (a *Refusal), or left it unclear. After the latter two
-	// the log is taken over anew first, and Commit is asked again where that fails.
+	// Commit is called when the log took nothing (ErrNotNow), refused by name (a *Refusal), or gave an unclear answer.
+	// After the latter two the Reader acquires the log again, and calls Commit again if that fails.
 	Commit(ctx context.Context, cause error) error
 }
 
-// Reading is what a Reader needs to know beside its two interfaces.
+// Reading is the configuration of a Reader.
 type Reading struct {
 	Retry RetryPolicy
-	// Turn blocks until a page may be asked for, each time it is asked for; nil: at once.
-	Turn   func(context.Context, Turn) error
+	// Admit is called before each request for a page and blocks until it may be made; nil admits every request. It may be
+	// called by several goroutines.
+	Admit  func(context.Context, Priority) error
 	Stream connector.Stream
 	Rules  Rules
 	Events connector.EventSettings
-	// Memory says how many pages may be held; nil sets no bound but the rules'.
+	// Memory bounds the pages held in memory; nil sets no bound other than the rules'.
 	Memory MemoryLimit
-	// Workers reads pages side by side; nil reads them one after the other.
+	// Workers reads pages in parallel; nil reads them one after the other.
 	Workers WorkerPool
-	// OneWalk reads nothing for the next walk beside the one under way, as a History needs it.
+	// OneWalk reads nothing ahead for the next walk; a History needs it.
 	OneWalk bool
-	// AcceptHistory delivers once what is held because all ground is gone (rule 8).
+	// AcceptHistory delivers, once, the messages that are held because all ground is gone (rule 8).
 	AcceptHistory bool
 }
 
-// NewReader makes a reader that goes on from what Acquire returned.
+// NewReader returns a reader that continues from what Log.Acquire returned.
 func NewReader(pages connector.Pages, log connector.Log, reading Reading, state connector.State) *Reader {
 	rules := reading.Rules
 	r := &Reader{
 		rules:  rules,
-		source: source{pages: pages, retry: reading.Retry, turn: reading.Turn, stream: reading.Stream},
+		source: source{pages: pages, retry: reading.Retry, admit: reading.Admit, stream: reading.Stream},
 		known: known{
 			rules: rules, window: newWindow(rules, state), rejects: newRecentKeys(rules.Rejects, state.Checkpoint.Rejects),
 			held: newRecentKeys(rules.Capacity, nil), times: groundTimes{base: state.Checkpoint.GroundTime},
@@ -84,7 +85,7 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 	}
 	r.writer = writer{rules: rules, known: &r.known, source: &r.source, log: log, events: reading.Events}
 	r.ends, r.search, r.sweep = walkEnds{r}, searcher{r}, sweeper{Reader: r}
-	r.endLook, r.pieces = endLook{Reader: r}, pieceReading{r}
+	r.endCheck, r.sections = endCheck{Reader: r}, sectionReader{r}
 	r.acceptance = acceptance{
 		Reader: r, acceptHistory: reading.AcceptHistory, deliverHeld: reading.AcceptHistory && !state.Checkpoint.WordSpent,
 	}
@@ -93,22 +94,22 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 	return r
 }
 
-// Outcome says what one step did.
+// Outcome is the result of one step.
 type Outcome struct {
-	Pages     int // read, repeats of failed ones not counted
-	Delivered int // events, late ones included
+	Pages     int // read; retries are not counted
+	Delivered int // events, including late ones
 	Late      int
 	Rejected  int
-	Held      int // met, but not delivered, as nothing tells whether they were forgotten
+	Held      int // not delivered, as they may have been delivered and forgotten
 	// Proven: the pages were proven to be slices of the list, so that the walk certified itself.
 	Proven bool
-	// Unchanged: page 0 was the one that had left nothing to do.
+	// Unchanged: page 0 was the same as when there was nothing left to do.
 	Unchanged bool
 	// More: the sweep is not done yet.
 	More bool
-	// Rested: all that was listed when the walk began is in the log and certified.
+	// Rested: everything that was listed when the walk began is in the log and certified.
 	Rested bool
-	// Newest is the time of the newest message on page 0, where it has one.
+	// Newest is the time of the newest message on page 0, or zero.
 	Newest time.Time
 }
 
@@ -119,15 +120,15 @@ func (o *Outcome) add(done Outcome) {
 	o.Rejected += done.Rejected
 }
 
-// ErrMoved says that the list moved by a page or more in the middle of a walk. Nothing was concluded; walk again.
+// ErrMoved means that the list moved by a page or more in the middle of a walk. Nothing was concluded; walk again.
 var ErrMoved = errors.New("the list moved by a page or more while it was read")
 
-// ErrEmpty says that page 0 was empty, which counts only when it is so several polls in a row.
+// ErrEmpty means that page 0 was empty. The list counts as empty only after several such polls in a row.
 var ErrEmpty = errors.New("page 0 is empty")
 
-// Poll makes one step: the first start, a walk with what it delivers, or a search for ground. Errors are those of
-// Pages, ErrMoved, ErrEmpty, ErrStalled, ErrMemoryLimit or a *Suspicion (the reader is as it was: poll again) or those
-// of Log.Commit (the reader is spent, but for ErrNotNow).
+// Poll makes one step: the first start, a walk with its delivery, or a search for ground. After an error of Pages,
+// ErrMoved, ErrEmpty, ErrStalled, ErrMemoryLimit or a *Suspicion, the reader is unchanged: poll again. After an error
+// of Log.Commit other than ErrNotNow, the reader must be discarded.
 func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, error) {
 	if !r.known.recorded.Started {
 		return r.search.firstStart(ctx, start)
@@ -160,12 +161,13 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 		}
 	}
 	if r.acceptance.deliverHeld && first != nil && !r.acceptance.asked {
-		n, gone, err := r.acceptance.goneAtOnce(ctx, *first)
+		n, gone, err := r.acceptance.confirmGroundGone(ctx, *first)
 		if out.Pages += n; err != nil || gone {
 			return out, err
 		}
 	}
-	// A History's page 0 is cut, and a walk from there for nothing would meet a burst before it comes to anything.
+	// Without ground a walk would only read a slice in vain, so the list is searched first. A History's page 0 may be
+	// short.
 	if r.prefetch.workers != nil && first != nil && r.known.empty() &&
 		(len(first.Messages) >= r.rules.Page || r.prefetch.oneWalk) && !r.progress.searched {
 		n, err := r.search.findStart(ctx, first)
@@ -177,7 +179,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 	out.Pages += w.pages
 	switch {
 	case errors.Is(err, ErrStalled):
-		if r.list.stalls++; r.list.stalls >= r.rules.Repeats { // a list may move by just a page, twice in a row
+		if r.list.stalls++; r.list.stalls >= r.rules.Repeats { // a list may move by exactly a page, twice in a row
 			r.search.searchAfresh()
 		}
 		return out, err
@@ -192,7 +194,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 			return out, ErrMoved
 		}
 		if r.progress.careful && r.progress.minGroundRun == 0 && w.longest > 0 {
-			r.progress.minGroundRun = w.longest // the search began right above it, and it is all that is listed there
+			r.progress.minGroundRun = w.longest // the search began directly above it, and it is all that is listed there
 			return out, nil
 		}
 		n, err := r.search.findStart(ctx, nil)
@@ -210,7 +212,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 	if out.Pages += w.pages - before; err != nil {
 		return out, err
 	}
-	if r.progress.starts < r.rules.Repeats && r.endLook.unwanted(w.order) {
+	if r.progress.starts < r.rules.Repeats && r.endCheck.unwanted(w.order) {
 		r.progress.starts++
 		again, err := r.search.firstStart(ctx, connector.Start{Since: r.known.recorded.Bottom.Since})
 		again.Pages += out.Pages
@@ -224,7 +226,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 	return out, err
 }
 
-// checkMemory asks whether the step may hold so many pages.
+// checkMemory returns an error if the step may not hold that many pages.
 func (p *prefetch) checkMemory(pages int) error {
 	if p.memory == nil {
 		return nil
@@ -232,23 +234,23 @@ func (p *prefetch) checkMemory(pages int) error {
 	return p.memory.Hold(pages)
 }
 
-// Rested says whether everything that the last walk met is in the log and certified.
+// Rested reports whether everything that the last walk met is in the log and certified.
 func (r *Reader) Rested() bool {
 	return r.known.recorded.Started && r.progress.fromTop && r.progress.start == 0 && r.progress.previous == nil &&
 		r.known.window.certified == r.known.window.last && !r.known.groundless &&
-		r.list.doubts() == nil
+		r.list.current() == nil
 }
 
-// Checkpoint is the newest one committed, without its Tail, TailLate and Rejects.
+// Checkpoint is the newest committed checkpoint, without its Tail, TailLate and Rejects.
 func (r *Reader) Checkpoint() connector.Checkpoint { return r.known.recorded }
 
-// Seen is the size of the seen window, and how many of its events are not certified.
+// Seen returns the number of events in the seen window, and how many of them are not certified.
 func (r *Reader) Seen() (size int, uncertified uint64) {
 	return len(r.known.window.entries), r.known.window.last - r.known.window.certified
 }
 
-// Start is the page at which the next walk begins; above 0 a deep backlog is being worked off.
-func (r *Reader) Start() int { return r.progress.start }
+// StartPage is the page at which the next walk begins. It is above 0 while a deep backlog is worked off.
+func (r *Reader) StartPage() int { return r.progress.start }
 
 func newestTime(messages []connector.Message) time.Time {
 	for i := range messages {
@@ -259,5 +261,5 @@ func newestTime(messages []connector.Message) time.Time {
 	return time.Time{}
 }
 
-// Holding says whether a message was met and not delivered, as nothing tells whether it was delivered and forgotten.
-func (r *Reader) Holding(key connector.Key) bool { return r.known.held.has(key) }
+// IsHeld reports whether a message was met and not delivered, as it may have been delivered and forgotten.
+func (r *Reader) IsHeld(key connector.Key) bool { return r.known.held.has(key) }

@@ -8,31 +8,32 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// searcher searches the list for a place: where a stream begins, where ground begins, where the list ends.
+// searcher searches the list for where a stream starts, where ground begins, and where the list ends.
 type searcher struct{ *Reader }
 
-// findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it.
-// It gallops and bisects for the first page that shows ground, nothing, or only messages older than ground. Times only
-// guide: a wrong guess costs requests, for the walk from there must still end in a run of ground. If it led below
-// ground, the search is done again without times, in steps that cannot jump over what is known. It returns how many
-// pages it read. top is page 0, where it was just read.
+// findStart searches a backlog deeper than a slice for where ground begins, and lets walks begin half a slice above it
+// (rule 6). It is an exponential search for the first page that shows ground, nothing, or only messages older than
+// ground. Times are only a guide: a wrong guess costs requests, as the walk from there still has to end in a run of
+// ground. If it led below ground, the search is repeated without times, in steps that cannot jump over what is known.
+// It returns how many pages it read. top is page 0 if it was just read.
 func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, error) {
 	limit := r.known.times.median(r.known.window.certified)
 	b := NewSearchBounds(MaxSearchLooks)
-	if r.progress.careful { // as many as it takes down to the end that the search before met
+	if r.progress.careful { // as many as are needed to reach the end that the last search found
 		b.most = min(carefulLooks, b.most+r.list.end.number/r.stride())
 	}
 	if top != nil {
-		_ = b.Show(0, *top)
+		_ = b.Note(0, *top)
 	}
-	g := gallop{pool: r.prefetch.workers, bounds: b, read: r.source.read, bottom: func(page connector.Page) bool {
+	down := exponentialSearch{pool: r.prefetch.workers, bounds: b, read: r.source.read}
+	down.bottom = func(page connector.Page) bool {
 		if len(page.Messages) == 0 || slices.ContainsFunc(page.Messages, func(m connector.Message) bool {
 			return r.ends.bottom(m.Key)
 		}) {
 			return true
 		}
 		return !r.progress.careful && !limit.IsZero() && AllOlder(page.Messages, limit.After)
-	}}
+	}
 	low, step := r.progress.start+r.progress.slice-1, r.progress.slice+1
 	further := func(high, _ int) int { return 2 * high }
 	switch {
@@ -42,30 +43,30 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 	case r.progress.start == 0 && r.known.empty():
 		low, step = 0, 1
 	}
-	high, err := g.find(ctx, low, step, further)
+	high, err := down.find(ctx, low, step, further)
 	if errors.Is(err, ErrStalled) {
 		careful := r.progress.careful && b.spent()
 		r.searchAfresh()
-		if careful { // its steps are small: it goes on where it came to
-			r.progress.start, r.progress.careful = g.low, true
+		if careful { // its steps are small, so it continues from where it got
+			r.progress.start, r.progress.careful = down.low, true
 		}
 	}
 	if err != nil {
-		return b.made(), err
+		return b.count(), err
 	}
 	if further, err := r.ends.endsFurther(ctx, high); further || err != nil {
-		return b.made(), err
+		return b.count(), err
 	}
 	above := max(1, r.progress.slice/2)
 	if r.prefetch.workers != nil && r.prefetch.parallelCooldown == 0 {
 		above = r.prefetch.batchStep()
 	}
 	r.progress.start, r.progress.previous, r.progress.minGroundRun, r.progress.fromTop = max(0, high-above), nil, 0, false
-	return b.made(), nil
+	return b.count(), nil
 }
 
-// overshot says whether a walk that began where a search led, and met no ground, comes to nothing but messages older
-// than ground: the search led below it.
+// overshot reports whether a walk without ground ends in nothing but messages older than ground: then the search led
+// below ground.
 func (r *searcher) overshot(order []found) bool {
 	limit := r.known.times.median(r.known.window.certified)
 	if r.progress.start == 0 || r.progress.careful || limit.IsZero() || !r.known.hasGround() || len(order) < r.rules.Page {
@@ -83,21 +84,22 @@ func (r *searcher) overshot(order []found) bool {
 	return timed > 0
 }
 
-// searchAfresh forgets where a search led to: the next walk begins at the top of the list.
+// searchAfresh discards the result of a search: the next walk begins at the top of the list.
 func (r *searcher) searchAfresh() {
 	r.progress.start, r.progress.previous, r.progress.careful, r.progress.minGroundRun, r.progress.fromTop,
 		r.progress.searched, r.list.stalls = 0, nil, false, 0, false, false, 0
 	r.prefetch.abandon()
 }
 
-// stride is how many pages a careful search may step without jumping over what is known: half of what the list must
-// show of it, as some of it may have been deleted.
+// stride is how many pages a careful search may step without jumping over the known messages: half of the pages that
+// they should fill, as some may have been deleted.
 func (r *searcher) stride() int {
 	return max(1, (r.known.window.inOrder+len(r.known.exempt))/(2*r.rules.Page))
 }
 
-// withoutGround applies rule 8 to a walk that saw the whole list and no ground though there is some: what is newer than
-// ground by time is new; the rest is held, and the newest of it becomes a horizon, which counts as ground from then on.
+// withoutGround applies rule 8 to a walk that saw the whole list without meeting ground, though there was some: what is
+// newer than ground by time is new; the rest is held, and its newest messages become the horizon, which counts as
+// ground from then on.
 func (r *searcher) withoutGround(w *walked) {
 	limit := r.known.times.median(r.known.window.certified)
 	newer := newerThanGround(w.order, limit)

@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Session is one owner's hold on a stream: it acquires the log when it has to, reads, and gives the hold up when the
-// log's answer leaves anything unclear. It has no clock and no goroutine; one goroutine uses it, step by step.
+// Session is one owner's hold on a stream: it acquires the log when it has to, reads, and gives up the hold when an
+// answer of the log is unclear. It has no clock and no goroutine, and is not safe for concurrent use.
 type Session struct {
 	pages   connector.Pages
 	log     connector.Log
@@ -19,18 +19,18 @@ type Session struct {
 	reader  *Reader
 }
 
-// NewSession makes a session that owns nothing yet.
+// NewSession returns a session that does not own its stream yet.
 func NewSession(pages connector.Pages, log connector.Log, reading Reading, start connector.Start) *Session {
 	return &Session{pages: pages, log: log, reading: reading, start: start}
 }
 
-// Owns says whether the session holds its stream.
+// Owns reports whether the session holds its stream.
 func (s *Session) Owns() bool { return s.reader != nil }
 
-// Reader is the reader in use; nil where the session owns nothing.
+// Reader is the reader in use, or nil if the session does not own its stream.
 func (s *Session) Reader() *Reader { return s.reader }
 
-// Acquire takes the stream over, if the session does not hold it. Errors are Log.Acquire's.
+// Acquire takes the stream over unless the session owns it already. Its errors wrap those of Log.Acquire.
 func (s *Session) Acquire(ctx context.Context) error {
 	if s.reader != nil {
 		return nil
@@ -43,12 +43,14 @@ func (s *Session) Acquire(ctx context.Context) error {
 	return nil
 }
 
-// Poll acquires where that is needed and makes one step of reading. After an error of the log the session owns nothing.
+// Poll acquires the stream if needed and makes one step of reading. Its errors are those of Acquire and Reader.Poll.
+// After an error of the log the session does not own the stream.
 func (s *Session) Poll(ctx context.Context) (Outcome, error) {
 	return s.step(ctx, func(r *Reader) (Outcome, error) { return r.Poll(ctx, s.start) })
 }
 
-// Sweep acquires where that is needed and looks for late arrivals.
+// Sweep acquires the stream if needed and makes one step of looking for late messages. Its errors are those of Acquire
+// and Reader.Sweep.
 func (s *Session) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	return s.step(ctx, func(r *Reader) (Outcome, error) { return r.Sweep(ctx, now) })
 }
@@ -62,34 +64,34 @@ func (s *Session) step(ctx context.Context, step func(*Reader) (Outcome, error))
 		return out, nil
 	}
 	if !Harmless(err) {
-		// Fenced, or it cannot be told what the log holds now: forget everything and ask it.
+		// Another owner has taken over, or it is not known what the log holds now: read it back.
 		s.GiveUp()
 	}
 	return out, err
 }
 
-// GiveUp forgets the hold, so that the stream is acquired anew.
+// GiveUp drops the reader, so that the next step acquires the stream again.
 func (s *Session) GiveUp() {
 	s.reader.Close()
 	s.reader = nil
 }
 
-// Close waits for what the session does beside its steps. The context of the last step should have ended.
+// Close waits for what the session still reads ahead. The context of the last step should have ended.
 func (s *Session) Close() {
 	if s.reader != nil {
 		s.reader.Close()
 	}
 }
 
-// DropAhead forgets what was read for the next step.
+// DropAhead drops pages that were read for the next step, to free their memory.
 func (s *Session) DropAhead() {
 	if s.reader != nil {
 		s.reader.prefetch.abandon()
-		s.reader.pieces.dropPiece()
+		s.reader.sections.dropSection()
 	}
 }
 
-// Harmless says whether an error left both the log and the reader as they were.
+// Harmless reports whether an error of a step left both the log and the reader unchanged.
 func Harmless(err error) bool {
 	var fault *connector.PageError
 	var open *UnresolvedError

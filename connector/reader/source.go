@@ -8,28 +8,28 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// source asks for the pages of a stream's list.
+// source reads pages of a stream's list.
 type source struct {
 	pages  connector.Pages
 	retry  RetryPolicy
-	turn   func(context.Context, Turn) error // nil: at once
+	admit  func(context.Context, Priority) error // nil: at once
 	stream connector.Stream
 }
 
-// read reads one page by itself, again as long as the retry policy says.
+// read reads a single page, and tries again for as long as the retry policy allows.
 func (s *source) read(ctx context.Context, number int, held connector.Fingerprint) (connector.Page, error) {
-	return s.readIn(ctx, Turn{Page: number}, held)
+	return s.readIn(ctx, Priority{Page: number}, held)
 }
 
-// readIn is read for a page of a batch.
-func (s *source) readIn(ctx context.Context, turn Turn, held connector.Fingerprint) (connector.Page, error) {
+// readIn reads a page of a batch.
+func (s *source) readIn(ctx context.Context, priority Priority, held connector.Fingerprint) (connector.Page, error) {
 	for {
-		if s.turn != nil {
-			if err := s.turn(ctx, turn); err != nil {
+		if s.admit != nil {
+			if err := s.admit(ctx, priority); err != nil {
 				return connector.Page{}, fmt.Errorf("read page: %w", err)
 			}
 		}
-		page, err := s.pages.Page(ctx, s.stream, turn.Page, held)
+		page, err := s.pages.Page(ctx, s.stream, priority.Page, held)
 		if err == nil {
 			return page, nil
 		}

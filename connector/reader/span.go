@@ -7,35 +7,35 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// span is what some pages showed that were read one after another, going down. It begins with a page that shows ground,
-// and goes on as long as nothing trusted lies below what it shows as unknown: so a run of late messages may be longer
-// than a page, and begin or end anywhere. Only keys are kept; what is proven late is read again to be delivered.
+// span holds the rows of pages that were read one after another, going down. It begins with a page that shows ground,
+// and grows until a trusted row lies below its unknown rows, so that a run of late messages may be longer than a page
+// and begin or end anywhere. Only keys are kept; messages that are proven late are read again to be delivered.
 //
-// What a span shows further down stands further down in the list, unless messages were added on top, between two of its
-// pages, by a page or more. Less than that shows: the lower page begins with rows that the upper one ended with. So if
-// the first page has moved down in the end by just as many rows as were met twice at the seams, no seam hides such a
-// thing, and the span is one slice of the list as far as order goes. What slipped through a seam because something
-// above was deleted was not met, and is left to the next sweep; it takes nothing from what was. The residue is that of
-// batches of pages: a page or more was added between two requests, and exactly as many were deleted above before the
-// first page was read again.
+// The order of a span is that of the list, unless a page or more was added on top between two of its pages. If less was
+// added, the lower page begins with the last rows of the upper one. So if, in the end, the first page has moved down by
+// exactly as many rows as were repeated, no seam hides such a jump, and the span is in order. Rows that were missed
+// because something above was deleted are left to the next sweep; they do not disturb the order of the others. What
+// remains is the same as with batches: a page or more was added between two requests, and exactly as many rows were
+// deleted above before the first page was read again.
 type span struct {
 	pages []spanPage
 	rows  []spanRow                 // newest first, each once
 	met   map[connector.Key]spanRow // the same by key
-	last  []connector.Key           // all that the newest page showed
-	stray connector.Key             // the row that stood further up, where add refused a page
-	// lowest is the sequence of the lowest anchor on the newest page that had one; given: it was one without a sequence.
+	last  []connector.Key           // all rows of the newest page
+	stray connector.Key             // the row that stood further up, if add refused a page
+	// lowest is the sequence of the lowest anchor on the newest page that has one; given: that anchor has no sequence, as
+	// it is of the floor or the horizon.
 	lowest uint64
 	given  bool
 }
 
 type spanPage struct {
 	number, top int // top is where its first row stood in the list
-	from        int // where its first row is in rows
+	from        int // the index of its first row in rows
 	repeated    int // rows at its head that ended the page before
 }
 
-// spanRow is a row of the list; at is where it stood when it was met, counted from the top.
+// spanRow is a row of the list; at is its place when it was met, counted from the top of the list.
 type spanRow struct {
 	key connector.Key
 	at  int
@@ -43,28 +43,29 @@ type spanRow struct {
 
 func (s *span) first() int { return s.pages[0].number }
 
-// sunk is by how many rows the list was seen to move down while the span was read.
-func (s *span) sunk() (rows int) {
+// shift is by how many rows the list moved down while the span was read, as far as repeats show.
+func (s *span) shift() (rows int) {
 	for _, page := range s.pages[1:] {
 		rows += page.repeated
 	}
 	return rows
 }
 
-// moved says where some rows of a span stand in the end, as far as the list was seen to move since they were met.
+// moved adds to the places of rows of a span by how much the list moved down since they were met. It changes its
+// argument.
 func (s *span) moved(rows []spanRow) []spanRow {
-	sunk, page := 0, len(s.pages)-1
+	shifted, page := 0, len(s.pages)-1
 	for i := len(rows) - 1; i >= 0; i-- {
 		for rows[i].at < s.pages[page].top {
-			sunk += s.pages[page].repeated
+			shifted += s.pages[page].repeated
 			page--
 		}
-		rows[i].at += sunk
+		rows[i].at += shifted
 	}
 	return rows
 }
 
-// repeated counts how often in a row a page was the same as the one before.
+// repeated counts how many times in a row a page was the same as the one before.
 func (s *span) repeated(page connector.Page, same int) int {
 	if !slices.EqualFunc(page.Messages, s.last, func(m connector.Message, key connector.Key) bool {
 		return m.Key == key
@@ -74,8 +75,8 @@ func (s *span) repeated(page connector.Page, same int) int {
 	return same + 1
 }
 
-// add adds the next page. It reports false where the page shows rows that stood further up, but for those that it may
-// repeat of the page before: the list moved by a page or more.
+// add adds the next page. It reports false if the page shows rows that stood further up, other than repeats of the page
+// before: the list moved by a page or more.
 func (s *span) add(k *known, page connector.Page) bool {
 	if s.met == nil {
 		s.met, s.lowest = make(map[connector.Key]spanRow, len(page.Messages)), math.MaxUint64
@@ -114,7 +115,7 @@ func (s *span) add(k *known, page connector.Page) bool {
 	return true
 }
 
-// standsAt says whether a page shows, from a row on, what the span began with.
+// standsAt reports whether a page shows the first rows of the span, beginning at row from.
 func (s *span) standsAt(page connector.Page, from int) bool {
 	if from >= len(page.Messages) {
 		return false
@@ -124,15 +125,15 @@ func (s *span) standsAt(page connector.Page, from int) bool {
 	return slices.EqualFunc(shown[:n], s.rows[:n], func(m connector.Message, row spanRow) bool { return m.Key == row.key })
 }
 
-// trim forgets what nothing further down can be judged by: all but the page with the lowest ground message above what
-// is open.
+// trim drops the pages that are not needed to judge further ones: all above the one with the lowest ground message
+// above the first open row.
 func (s *span) trim(r *sweeper, open bool) {
 	until := len(s.rows)
 	if open {
 		until = r.firstOpen(s)
 	}
 	keep := len(s.pages) - 1
-	for i := until - 1; i >= 0 && r.tellsBelow(0); i-- {
+	for i := until - 1; i >= 0 && r.orderedBelow(0); i-- {
 		if r.known.ground(s.rows[i].key) {
 			keep = slices.IndexFunc(s.pages, func(p spanPage) bool { return p.from > i })
 			if keep < 0 {
@@ -145,7 +146,7 @@ func (s *span) trim(r *sweeper, open bool) {
 	s.drop(keep)
 }
 
-// drop forgets the first pages.
+// drop drops that many pages from the top.
 func (s *span) drop(keep int) {
 	if keep == 0 {
 		return
@@ -161,7 +162,7 @@ func (s *span) drop(keep int) {
 	}
 }
 
-// trusted is the place of the lowest row of a span that shows what is late above it; -1 where there is none.
+// trusted is the index of the lowest row of a span above which unknown messages are late for certain, or -1.
 func (r *sweeper) trusted(s *span) int {
 	bottom := -1
 	for i, anchor := range r.known.anchors(len(s.rows), func(i int) connector.Key { return s.rows[i].key }) {
@@ -173,8 +174,8 @@ func (r *sweeper) trusted(s *span) int {
 	return bottom
 }
 
-// lateIn lists the late messages of a span, if it is one slice of the list: unknown, below ground, and above a row that
-// is trusted.
+// lateIn returns the late messages of a span, provided that it is one slice of the list: those that are unknown, below
+// ground, and above a trusted row (rule 7).
 func (r *sweeper) lateIn(s *span) []spanRow {
 	var late []spanRow
 	below := false
@@ -189,8 +190,8 @@ func (r *sweeper) lateIn(s *span) []spanRow {
 	return late
 }
 
-// firstOpen is the place of the first unknown message of a span that is below ground and has nothing trusted below it
-// yet; the number of rows where there is none.
+// firstOpen is the index of the first unknown message of a span that is below ground and has no trusted row below it
+// yet, or the number of rows if there is none.
 func (r *sweeper) firstOpen(s *span) int {
 	bottom := r.trusted(s)
 	below := false
@@ -205,10 +206,10 @@ func (r *sweeper) firstOpen(s *span) int {
 	return len(s.rows)
 }
 
-// weigh says whether a span is open: messages in it may be late, and what tells may lie further down. What stands above
-// a known message that tells nothing, as something after it was forgotten or erased, is held; above one that never came
-// into the log, up to a page's worth, as all that was forgotten may stand there.
-func (r *sweeper) weigh(s *span) (open bool, held int) {
+// judge reports whether a span is open: messages in it may be late, and a trusted row may lie further down. It counts
+// as held the unknown messages above a known one that is not trusted, as events after it were forgotten or erased.
+// Above a row of the floor or the horizon it counts up to a page of them, as forgotten messages may stand there.
+func (r *sweeper) judge(s *span) (open bool, held int) {
 	from := r.firstOpen(s)
 	for i := len(s.rows) - 1; i > from; i-- {
 		at, placed := r.known.window.place(s.rows[i].key)
@@ -225,14 +226,14 @@ func (r *sweeper) weigh(s *span) (open bool, held int) {
 		}
 		break
 	}
-	return r.firstOpen(s) < len(s.rows) && r.tellsBelow(0), held
+	return r.firstOpen(s) < len(s.rows) && r.orderedBelow(0), held
 }
 
-// tellsBelow says whether a message in order, of a sequence or a newer one, may lie below the page that a sweep has
-// read last.
-func (r *sweeper) tellsBelow(sequence uint64) bool {
+// orderedBelow reports whether an event that was delivered in order, at or after a sequence, may lie below the page
+// that the sweep read last.
+func (r *sweeper) orderedBelow(sequence uint64) bool {
 	w, s := r.known.window, &r.sweeping.span
-	if s.given { // below a floor or a horizon all is unknown, most often
+	if s.given { // below a floor or a horizon usually everything is unknown
 		return s.shows(&r.known) || len(s.rows) < r.rules.SlicePages*r.rules.Page
 	}
 	for i := w.from(sequence); i < len(w.entries) && w.entries[i].at.sequence() < s.lowest; i++ {
@@ -248,12 +249,11 @@ func (r *sweeper) tellsBelow(sequence uint64) bool {
 	return false
 }
 
-// goesOn says whether what tells is to be expected further down, even where that is further than a sweep goes
-// otherwise.
+// goesOn reports whether a trusted row is to be expected further down, even beyond the depth of sweeps.
 func (r *sweeper) goesOn() bool {
 	s := &r.sweeping.span
-	return (!s.given || s.shows(&r.known)) && r.tellsBelow(r.known.remembered())
+	return (!s.given || s.shows(&r.known)) && r.orderedBelow(r.known.remembered())
 }
 
-// shows says whether the newest page shows anything known.
+// shows reports whether the newest page shows anything known.
 func (s *span) shows(k *known) bool { return slices.ContainsFunc(s.last, k.has) }

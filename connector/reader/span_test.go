@@ -22,8 +22,8 @@ func TestSpan_standsAt(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
-	if s.sunk() != 1 {
-		t.Errorf("sunk by %d rows, want 1", s.sunk())
+	if s.shift() != 1 {
+		t.Errorf("sunk by %d rows, want 1", s.shift())
 	}
 	for _, test := range []struct {
 		page connector.Page
@@ -42,8 +42,8 @@ func TestSpan_standsAt(t *testing.T) {
 	}
 }
 
-// Rule 7: what a page shows again, but for the rows that ended the page before, means that the list moved by a page or
-// more.
+// Rule 7: what a page shows again, except for the rows that ended the page before, means that the list moved by a page
+// or more.
 func TestSpan_refusesWhatStoodFurtherUp(t *testing.T) {
 	d := sweepDesk(t, 20)
 	for _, page := range []connector.Page{pageOf(1, 22, 19), pageOf(1, 24, 20)} {

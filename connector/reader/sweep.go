@@ -17,45 +17,46 @@ type sweeper struct {
 // sweeping is a sweep under way.
 type sweeping struct {
 	next int // page to be read
-	// span is what was read last of the list, as far down as it may still have to be judged with what follows.
+	// span holds the rows read last, as far as they have to be judged together with the following ones.
 	span span
-	// proving: the span holds late messages, if it is one slice of the list.
+	// proving: the span holds late messages, provided that it is one slice of the list.
 	proving bool
-	// late are proven late and not delivered yet, newest first; shift is by how much they stand further down than when
-	// they were proven, and misses counts the pages that were read for them in vain.
+	// late are messages that are proven late and not delivered yet, newest first; shift is by how many rows they have
+	// moved down since, and misses counts the pages that were read for them in vain.
 	late   []spanRow
 	shift  int
 	misses int
-	// hand are the pages that this step has read last.
+	// hand holds the pages that this step read last.
 	hand []connector.Page
 	// over: nothing further down is to be read.
 	over     bool
 	failures int // proofs that failed
-	beyond   int // pages read at the depth and below
+	beyond   int // pages read beyond the depth
 	empty    int // empty pages in a row
 	same     int // pages in a row that were the same
 }
 
-// spanFailures is how many proofs may fail in one sweep; after that, what needs one is left to the next sweep.
+// spanFailures is how many proofs may fail in one sweep. After that, what needs a proof is left to the next sweep.
 const spanFailures = 3
 
-// Sweep looks for late arrivals below ground, page by page, down to the depth of the rules before now. Late is what
-// lies between a known message above and, below it, a known one that was delivered in order and above which nothing was
-// forgotten, on one page or on pages that are proven to be one slice of the list (see span). Nothing else is guessed.
-// It does nothing while a backlog is being worked off. One call reads a few pages, and goes on while it has late
-// messages to deliver; More says that the next one goes on below them. Errors are as Poll's.
+// Sweep looks for late messages below ground (rule 7), page by page, down to messages older than Rules.SweepDepth
+// before now. A message is late if it is unknown and lies between a known message above it and, below it, a known one
+// that was delivered in order and above which nothing was forgotten, on one page or on pages that are proven to be one
+// slice of the list (see span). Sweep also delivers accepted history and checks the end of the list, if either is due.
+// It does nothing while a backlog is worked off. One call reads a few pages, and more while it has late messages to
+// deliver; Outcome.More means that the next call continues below them. Errors are those of Poll.
 func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	var out Outcome
 	if !r.known.recorded.Started || r.progress.start > 0 {
 		return out, nil
 	}
 	if r.known.recorded.Accepting != nil {
-		err := r.acceptance.acceptSome(ctx, &out)
+		err := r.acceptance.acceptPages(ctx, &out)
 		return out, err
 	}
-	if r.Looking() {
-		err := r.endLook.lookOn(ctx, &out)
-		out.More = r.endLook.look.underWay
+	if r.EndCheckDue() {
+		err := r.endCheck.resume(ctx, &out)
+		out.More = r.endCheck.probe.underWay
 		return out, err
 	}
 	s := &r.sweep.sweeping
@@ -74,7 +75,7 @@ func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	return out, nil
 }
 
-// pending says whether late messages that were met are still to be proven or delivered.
+// pending reports whether late messages are still to be proven or delivered.
 func (s *sweeping) pending() bool { return s.proving || len(s.late) > 0 }
 
 // sweepOn makes the next step of a sweep: one page.
@@ -95,14 +96,14 @@ func (r *sweeper) sweepOn(ctx context.Context, now time.Time, out *Outcome) erro
 		out.Newest = newestTime(page.Messages)
 	}
 	if len(page.Messages) == 0 {
-		// A filter after paging may leave a page empty; so where the list should go on, one more is read.
+		// A filter after paging may leave a page empty, so one more is read if the list should go on.
 		s.next, s.empty = s.next+1, s.empty+1
 		s.over = s.empty > 1 || !r.goesOn()
 		return nil
 	}
 	s.empty = 0
 	if s.same = s.span.repeated(page, s.same); s.same >= 2 {
-		s.over = true // the list gives the same page whatever page is asked for
+		s.over = true // the API returns the same page whatever page is asked for
 		return nil
 	}
 	r.known.recognise(page.Messages)
@@ -117,7 +118,7 @@ func (r *sweeper) sweepOn(ctx context.Context, now time.Time, out *Outcome) erro
 		s.span = span{}
 		s.span.add(&r.known, page)
 	}
-	open, held := r.weigh(&s.span)
+	open, held := r.judge(&s.span)
 	out.Held += held
 	s.proving = len(r.lateIn(&s.span)) > 0 && s.failures < spanFailures
 	if s.next >= r.rules.SweepPages || AllOlder(page.Messages, now.Add(-r.rules.SweepDepth).After) {
@@ -130,7 +131,7 @@ func (r *sweeper) sweepOn(ctx context.Context, now time.Time, out *Outcome) erro
 	return nil
 }
 
-// lateOn finds the late arrivals that one page shows by itself.
+// lateOn returns the late messages that one page proves by itself.
 func (r *sweeper) lateOn(page connector.Page) delivery {
 	var b delivery
 	var one span
@@ -147,11 +148,11 @@ func (r *sweeper) lateOn(page connector.Page) delivery {
 	return b
 }
 
-// proveSpan reads again where the span's first row should stand now. If it stands there, with all that followed on its
-// page, what the span shows as late is late for good, wherever it will stand later on. Else the span is read once more.
+// proveSpan reads the page on which the span's first row should stand now. If the row stands there, followed by the
+// same rows, the late messages of the span are proven, wherever they move later. Otherwise the span is read once more.
 func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
-	at := s.span.rows[0].at + s.span.sunk()
+	at := s.span.rows[0].at + s.span.shift()
 	page, err := r.source.read(ctx, at/r.rules.Page, "")
 	if err != nil {
 		return err
@@ -161,18 +162,18 @@ func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	if s.span.standsAt(page, at%r.rules.Page) {
 		s.late, s.shift, s.misses = s.span.moved(r.lateIn(&s.span)), 0, 0
 		s.hand = append(s.hand, page)
-		open, _ := r.weigh(&s.span)
+		open, _ := r.judge(&s.span)
 		s.span.trim(r, open)
 		return nil
 	}
 	s.failures, s.beyond = s.failures+1, 0
-	s.next = max(0, s.span.first()-s.failures+1) // what stood above its page may have been deleted
+	s.next = max(0, s.span.first()-s.failures+1) // rows above its page may have been deleted
 	s.span, s.over = span{}, false
 	return nil
 }
 
-// deliverLate delivers what is left of the proven late messages, oldest first: those of the page on which the lowest of
-// them should stand now.
+// deliverLate delivers proven late messages, oldest first: those on the page on which the lowest of them should stand
+// now.
 func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
 	lowest := s.late[len(s.late)-1]
@@ -219,14 +220,15 @@ func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// missed counts a page that was read for late messages in vain. After a few, what is left is left to the next sweep.
+// missed counts a page that was read for late messages in vain. After a few of them, the rest is left to the next
+// sweep.
 func (s *sweeping) missed() {
 	if s.misses++; s.misses > 3 {
 		s.late = nil
 	}
 }
 
-// inHand is a page that this step has read already, else it is read now.
+// inHand returns a page that this step has read already, and reads it otherwise.
 func (r *sweeper) inHand(ctx context.Context, number int, out *Outcome) (connector.Page, error) {
 	s := &r.sweeping
 	if i := slices.IndexFunc(s.hand, func(p connector.Page) bool { return p.Number == number }); i >= 0 && s.misses == 0 {

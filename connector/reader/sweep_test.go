@@ -230,7 +230,7 @@ func TestSweep_countsWhatItCannotTell(t *testing.T) {
 			t.Errorf("%+v", out)
 		}
 	}
-	if got := d.Checkpoint().Counters.Held; got != 1 || !d.Holding(connectortest.Message(1000).Key) {
+	if got := d.Checkpoint().Counters.Held; got != 1 || !d.IsHeld(connectortest.Message(1000).Key) {
 		t.Errorf("%d are held, want 1", got)
 	}
 	erased := sweepDesk(t, 30)
@@ -258,7 +258,7 @@ func TestSweep_betweenTheRowsOfAFloor(t *testing.T) {
 }
 
 // Rule 7: a list that gives the same page whatever is asked for, or a page that a filter left empty, ends no sweep
-// wrongly, and none goes on for ever.
+// wrongly, and none goes on forever.
 func TestSweep_onAListThatLies(t *testing.T) {
 	d := sweepDesk(t, 40)
 	d.list.Raw = map[int]connector.Page{}

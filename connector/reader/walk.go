@@ -9,50 +9,52 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// found is a message where a walk met it. It lies in its page, and keeps that in memory.
+// found is a message that a walk met. It points into its page, and so keeps the whole page in memory.
 type found struct {
 	*connector.Message
 	received time.Time
 }
 
-// walked is what a walk met: distinct messages, newest first; known rejects are left out.
+// walked is the result of a walk: distinct messages, newest first, without known rejects.
 type walked struct {
 	order []found
 	pages int
 	page0 connector.Fingerprint
-	// newest is the time of the newest message on page 0, where it has one; listed is what page 0 showed, where that is
-	// asked for.
+	// newest is the time of the newest message on page 0, if it has one; listed are the keys of page 0, if acceptance
+	// needs them.
 	newest time.Time
 	listed connector.Keys
-	// proven: the pages are one instant's slice of the list, or a chain of such, so that the walk certifies itself.
+	// proven: the pages are one slice of the list, or a chain of slices, so that the walk certifies itself.
 	proven bool
-	// taken counts the pages that the walk consists of, the empty one at the end of the list included.
+	// taken counts the pages of the walk, including the empty one at the end of the list.
 	taken int
-	// longest is the longest run of ground that it met.
+	// longest is the longest run of ground in the walk.
 	longest int
-	// repeats counts messages that a page repeated from the page before: how far the list is known to have moved down.
+	// repeats counts messages that a page repeated from the page before, which is how far the list is known to have moved
+	// down.
 	repeats int
-	// movedUp: the walk began below page 0, and what it began with stands higher than it should: something above was
+	// movedUp: the walk began below page 0, and its first message stands higher than expected, as something above was
 	// deleted.
 	movedUp bool
-	// belowTop: the walk began below events of the log, or may have: nothing that it met is newer than all of them.
+	// belowTop: the walk began, or may have begun, below events of the log, so that nothing in it is newer than all of
+	// them.
 	belowTop bool
-	// horizon is set where the walk ended without ground: the newest of what is held. newer is set where some of the walk
-	// that is newer than this stands below that.
+	// horizon is set if the walk ended without ground: the newest of what is held. newer is set if rows that are newer
+	// than this time stand below the horizon.
 	horizon connector.Keys
 	newer   time.Time
-	// gap is the last empty page in the middle of the walk, where there is one; hollow: that is not believed yet.
-	gap    *connector.Page
-	hollow bool
-	// bottom is the page at which the list ended, where the walk went as far; else 0. short: the last page was not full.
+	// gap is the last empty page in the middle of the walk, if there is one; gapDoubted: it is not believed yet.
+	gap        *connector.Page
+	gapDoubted bool
+	// bottom is the page at which the list ended, or 0 if the walk did not get there. short: the last page was not full.
 	bottom int
 	short  bool
 }
 
-// errDeep: a slice's worth of pages showed neither enough ground nor the end of the list.
+// errDeep means that a slice's worth of pages showed neither enough ground nor the end of the list.
 var errDeep = errors.New("no ground within a slice")
 
-// errGroundGone: the careful search met no ground either; the list has changed identity under a deep backlog.
+// errGroundGone means that a careful search met no ground either: the list was replaced while a deep backlog was read.
 var errGroundGone = errors.New("the list shows no ground")
 
 // walker is a walk under way.
@@ -66,8 +68,8 @@ type walker struct {
 	same   int
 	top    connector.Page // the first page
 	before connector.Page // the newest page taken
-	below  connector.Page // what stood below it, where the list did not end there after all
-	shown  int            // rows on the last page of a batch, those that it repeats included
+	below  connector.Page // what stood below it, if the list did not end there after all
+	shown  int            // rows on the last page of a batch, repeated ones included
 	second bool           // the first attempt by batches failed
 	again  bool           // make that second attempt
 }
@@ -77,8 +79,8 @@ func (r *Reader) newWalker() *walker {
 }
 
 // walk reads pages start, start+1, … down to a run of ground messages (or of all the ground there is) or the end of the
-// list. first is page 0 where it is read already. Where batches of pages are proven to be slices of the list it reads
-// them side by side.
+// list (rule 3). first is page 0 if it was read already. It reads batches of pages in parallel as long as they are
+// proven to be slices of the list.
 func (r *Reader) walk(ctx context.Context, first *connector.Page) (walked, error) {
 	pages := 0
 	for second := false; ; second = true {
@@ -93,7 +95,8 @@ func (r *Reader) walk(ctx context.Context, first *connector.Page) (walked, error
 	}
 }
 
-// walkInOrder reads page after page, from scratch: what a batch of pages showed that is no slice counts for nothing.
+// walkInOrder reads page after page. It starts from scratch, as nothing may be concluded from a batch that was not
+// proven.
 func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Page) (walked, error) {
 	w := r.newWalker()
 	w.pages = pages
@@ -121,13 +124,13 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 		switch {
 		case len(page.Messages) > 0:
 		case ends:
-			return w.walked, w.ended(ctx, page)
+			return w.walked, w.concludeAtEnd(ctx, page)
 		default:
 			w.taken++
 			w.gap = &page
 			continue
 		}
-		if done, err := w.take(page); done {
+		if done, err := w.addPage(page); done {
 			return w.walked, r.ends.verifyTop(ctx, w)
 		} else if err != nil {
 			return w.walked, err
@@ -135,8 +138,8 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 	}
 }
 
-// take adds a page that is not empty to the walk and says whether its ground ends the walk.
-func (w *walker) take(page connector.Page) (bool, error) {
+// addPage adds a page that is not empty to the walk and reports whether its ground ends the walk.
+func (w *walker) addPage(page connector.Page) (bool, error) {
 	if w.taken++; w.taken == 1 {
 		w.top = page
 		if w.reader.progress.start == 0 {
@@ -149,15 +152,15 @@ func (w *walker) take(page connector.Page) (bool, error) {
 		return false, Stalled("page %d shows the same as the two above it: the page number is ignored, or cut to the last page", page.Number)
 	}
 	if w.taken > 1 && newerThan(page.Messages, w.before.Messages) && !w.reader.known.ignoring(page.Messages[0].Key) {
-		// Another page than the one asked for, from further up: nothing else in a deep backlog would tell.
-		return false, w.reader.known.moved(page.Messages[0].Key)
+		// The API gave a page from further up than was asked for. In a deep backlog nothing else would show that.
+		return false, w.reader.known.outOfPlace(page.Messages[0].Key)
 	}
-	err := w.meet(page)
+	err := w.addMessages(page)
 	w.before = page
 	return w.run >= w.enough, err
 }
 
-// repeated counts how often in a row a page was the same as the one before it.
+// repeated counts how many times in a row a page was the same as the one before it.
 func repeated(before, page connector.Page, same int) int {
 	if len(before.Messages) == 0 || !sameRows(before.Messages, page.Messages) {
 		return 0
@@ -165,10 +168,10 @@ func repeated(before, page connector.Page, same int) int {
 	return same + 1
 }
 
-// meet adds a page's messages to the walk and counts the run of ground; it stops within the page where the run is long
-// enough. A message met before may only lead its page, and only come from the page before: anything else means that the
-// list moved by a page or more, and later pages may be newer than earlier ones.
-func (w *walker) meet(page connector.Page) error {
+// addMessages adds a page's messages to the walk and counts the run of ground; it stops within the page if the run is
+// long enough. A message that was met before may only lead its page, and only come from the page before: anything else
+// means that the list moved by a page or more, and later pages may be newer than earlier ones.
+func (w *walker) addMessages(page connector.Page) error {
 	r := w.reader
 	r.known.recognise(page.Messages)
 	onPage := make(map[connector.Key]struct{}, len(page.Messages))
@@ -176,14 +179,14 @@ func (w *walker) meet(page connector.Page) error {
 	for i := range page.Messages {
 		m := &page.Messages[i]
 		if _, twice := onPage[m.Key]; twice {
-			continue // one page is one instant's slice: this row is listed twice for good
+			continue // a page is one slice, so this row is listed twice permanently
 		}
 		onPage[m.Key] = struct{}{}
 		if _, again := w.met[m.Key]; again {
 			switch {
 			case m.Fault != "" || r.known.ignoring(m.Key):
 			case fresh || !lists(w.before, m.Key):
-				return r.known.moved(m.Key)
+				return r.known.outOfPlace(m.Key)
 			default:
 				w.repeats++
 			}
@@ -209,8 +212,8 @@ func (w *walker) meet(page connector.Page) error {
 	return nil
 }
 
-// newerThan says whether all that has a time on a page is newer than all on the page above it, where that goes from
-// newer to older. Times decide nothing: it is a hint that the list has moved.
+// newerThan reports whether all messages of a page are newer than those of the page above it, if that one goes from
+// newer to older. Messages without a time are ignored. It is only a hint that the list has moved.
 func newerThan(page, above []connector.Message) bool {
 	var first, last, newest time.Time
 	for i := range above {

@@ -6,9 +6,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// window is the seen window: the newest events of the log, in log order, whatever their messages' times. Forgetting
-// takes the oldest first, so that "forgotten" can be read off the order: what lies below the oldest held, cannot be
-// told.
+// window is the seen window: the newest events of the log, in log order, whatever the times of their messages. It
+// forgets the oldest first, so that only messages older than its oldest event can have been forgotten. It is what
+// bounds a Reader's memory of the log (Rules.Capacity).
 type window struct {
 	rules     Rules
 	entries   []entry // log order
@@ -27,7 +27,7 @@ type entry struct {
 	at  place
 }
 
-// place is an event's sequence and whether it was delivered late, in one word.
+// place packs an event's sequence and whether it was delivered late into one word, to save memory.
 type place uint64
 
 func newPlace(sequence uint64, late bool) place {
@@ -41,8 +41,8 @@ func newPlace(sequence uint64, late bool) place {
 func (p place) sequence() uint64 { return uint64(p >> 1) }
 func (p place) late() bool       { return p&1 != 0 }
 
-// newWindow joins what the sink remembers with the keys that the checkpoint carries. The checkpoint's are without gap
-// up to its sequence; what is missing below them, between two events that the sink has, was erased there.
+// newWindow joins the events that the sink returned with the keys of the checkpoint. The checkpoint's keys have no gap
+// up to its sequence; an event that is missing below them, between two that the sink has, was erased there.
 func newWindow(rules Rules, state connector.State) *window {
 	c := state.Checkpoint
 	tail := c.Sequence - uint64(len(c.Tail))
@@ -67,7 +67,7 @@ func newWindow(rules Rules, state connector.State) *window {
 	return w
 }
 
-// place is where an event lies, and false where the window does not hold it.
+// place returns an event's place, and false if the window does not hold it.
 func (w *window) place(key connector.Key) (place, bool) {
 	i, _, held := w.index.find(w.entries, key)
 	if !held {
@@ -76,8 +76,8 @@ func (w *window) place(key connector.Key) (place, bool) {
 	return w.entries[i].at, true
 }
 
-// put adds an entry above all others. A key that stands twice is found at its newest place: what was erased from the
-// sink may have been restored since. The entry below stays, as entries are without a gap.
+// put adds the newest entry. If its key is held already, the key is found at the newer place from now on, as an event
+// that was erased from the sink may have been restored. The older entry stays, as entries have no gap.
 func (w *window) put(key connector.Key, at place) {
 	_, slot, twice := w.index.find(w.entries, key)
 	sequence := at.sequence()
@@ -110,7 +110,7 @@ func (w *window) certify(sequence uint64) {
 	w.forget()
 }
 
-// forget drops the oldest entries above the capacity, but none that is not certified, and none of the newest Memory
+// forget drops the oldest entries above the capacity. It keeps every uncertified entry and the newest Memory entries
 // that were delivered in order.
 func (w *window) forget() {
 	n := 0
@@ -137,13 +137,13 @@ func (w *window) forget() {
 	}
 }
 
-// from is where in entries the first one at or above a sequence is.
+// from is the index of the first entry at or above a sequence.
 func (w *window) from(sequence uint64) int {
 	return sort.Search(len(w.entries), func(i int) bool { return w.entries[i].at.sequence() >= sequence })
 }
 
-// oldest is the sequence where the window begins; everything from there on is in it, but for holes. It is last+1 where
-// the window is empty.
+// oldest is the sequence of the oldest entry, or last+1 if the window is empty. The window holds everything from there
+// on, except for holes.
 func (w *window) oldest() uint64 {
 	if len(w.entries) == 0 {
 		return w.last + 1
@@ -151,12 +151,12 @@ func (w *window) oldest() uint64 {
 	return w.entries[0].at.sequence()
 }
 
-// wholeAbove says that the window holds every event after a sequence.
+// wholeAbove reports whether the window holds every event after a sequence.
 func (w *window) wholeAbove(sequence uint64) bool {
 	return w.oldest() <= max(sequence, w.base)+1 && w.hole <= sequence
 }
 
-// whole says that the window holds the log from its first event on.
+// whole reports whether the window holds the log from its first event on.
 func (w *window) whole() bool { return w.wholeAbove(0) }
 
 // newestInOrder is the newest event that was delivered in order.
@@ -169,7 +169,8 @@ func (w *window) newestInOrder() (entry, bool) {
 	return entry{}, false
 }
 
-// tail is what a checkpoint carries of the window: all uncertified keys and the newest certified ones, without a gap.
+// tail returns the keys that a checkpoint carries: all uncertified ones and the newest certified ones, without a gap,
+// and the indexes of the late ones among them.
 func (w *window) tail(certified uint64) (keys connector.Keys, late []int) {
 	from := w.from(certified + 1)
 	for n := 0; n < w.rules.Tail && from > 0; n++ {

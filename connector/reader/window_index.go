@@ -6,10 +6,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// windowIndex finds a window's entries by their keys: an open hash table of places in the entries. A map would hold
-// each key a second time, and thrice as many bytes. A slot is 0 where it is free, else one more than the number of an
-// entry; the entries are numbered in the order in which they came. What the window forgot keeps its slot, which counts
-// for nothing, until the table is made anew.
+// windowIndex finds a window's entries by key. It is a hash table with open addressing whose slots hold entry numbers;
+// a map would hold each key a second time and need three times the memory. A slot is 0 if it is free, else one more
+// than the number of an entry; entries are numbered in the order of their arrival. A forgotten entry keeps its slot,
+// which is skipped, until the table is rebuilt.
 type windowIndex struct {
 	seed  maphash.Seed
 	slots []uint32 // a power of two of them, at most half of them taken; nil where there is none yet
@@ -17,7 +17,7 @@ type windowIndex struct {
 	gone  uint32   // the number of the oldest entry held
 }
 
-// find returns where in entries a key is and the slot that says so, or false and the free slot that would be its own.
+// find returns the index of a key in entries and its slot, or false and the free slot for it.
 func (x *windowIndex) find(entries []entry, key connector.Key) (at, slot int, found bool) {
 	if x.slots == nil {
 		return 0, 0, false
@@ -28,14 +28,14 @@ func (x *windowIndex) find(entries []entry, key connector.Key) (at, slot int, fo
 		if number == 0 {
 			return 0, int(i), false
 		}
-		// what is gone lies beyond all entries
+		// the subtraction wraps for forgotten entries, beyond the length of entries
 		if at := number - 1 - x.gone; at < uint32(len(entries)) && entries[at].key == key {
 			return int(at), int(i), true
 		}
 	}
 }
 
-// add puts a key into the index that is about to become the next entry; slot is its own, as find said.
+// add puts the key of the next entry into the slot that find returned for it.
 func (x *windowIndex) add(entries []entry, key connector.Key, slot int) {
 	if 2*(x.taken+1) > len(x.slots) {
 		x.reset(entries, len(entries)+1)
@@ -45,12 +45,12 @@ func (x *windowIndex) add(entries []entry, key connector.Key, slot int) {
 	x.taken++
 }
 
-// move lets a slot name the entry that comes next: the one that it named has the same key.
+// move points a slot to the next entry, which has the same key as the entry that it pointed to.
 func (x *windowIndex) move(entries []entry, slot int) {
 	x.slots[slot] = x.gone + uint32(len(entries)) + 1
 }
 
-// reset makes the table anew, with room for some entries and a quarter more.
+// reset rebuilds the table with room for that many entries and a quarter more.
 func (x *windowIndex) reset(entries []entry, room int) {
 	size := 8
 	for size < 2*(room+room/4) {

@@ -82,7 +82,7 @@ func TestNewWindow(t *testing.T) {
 			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
 			Seen:       without(logged(1, 6), 2, 3),
 		}, []uint64{1, 4, 5, 6}, 3, false},
-		{"erased at the tail's foot", connector.State{
+		{"erased just below the tail", connector.State{
 			Checkpoint: connector.Checkpoint{Sequence: 6, Tail: keysOf(5, 6)},
 			Seen:       without(logged(1, 6), 4),
 		}, []uint64{1, 2, 3, 5, 6}, 4, false},

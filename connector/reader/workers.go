@@ -6,16 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// WorkerPool does things side by side. Both methods leave no goroutine behind that nobody waits for.
+// WorkerPool runs functions concurrently. It leaves no goroutine behind that nobody waits for.
 type WorkerPool interface {
-	// Each calls do for 0 to n-1, several at a time, and returns when all calls have: the first error, or nil. After an
-	// error no further call begins.
+	// Each calls do for 0 to n-1, several at a time, and returns the first error, or nil, when all calls have returned.
+	// After an error it starts no more calls.
 	Each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error
-	// Go runs do beside the caller, who must call wait.
+	// Go runs do in the background. The caller must call wait.
 	Go(do func()) (wait func())
 }
 
-// serial does one after the other what a pool does side by side.
+// serial is a pool that makes one call after the other.
 type serial struct{ WorkerPool }
 
 func (a serial) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
@@ -27,7 +27,7 @@ func (a serial) Each(ctx context.Context, n int, do func(context.Context, int) e
 	return nil
 }
 
-// Workers is a WorkerPool of goroutines: so many calls of Each at a time.
+// Workers is a WorkerPool that runs that many calls of Each at a time.
 type Workers int
 
 // Each implements WorkerPool.

@@ -53,7 +53,7 @@ var mutations = []struct {
 	},
 	{
 		"batches hold whatever became of their last page", "reader/parallel.go",
-		"switch sunk, ok := sunk(g.pages[last], bottom); {", "switch sunk, ok := grown, true; {", "plain", "400", true,
+		"switch shifted, ok := shift(g.pages[last], bottom); {", "switch shifted, ok := grown, true; {", "plain", "400", true,
 	},
 	{
 		"batches hold whatever repeats", "reader/parallel.go", "return ok && repeated == grown, nil",
@@ -64,13 +64,13 @@ var mutations = []struct {
 		"if errors.Is(err, connector.ErrFenced) {", "plain", "50", false,
 	},
 	{
-		"an empty page ends the list at once", "reader/ends.go",
+		"an empty page ends the list at once", "reader/list_state.go",
 		`if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`,
 		`if page, err = l.source.read(ctx, number, ""); true {`, "hard", "200", true,
 	},
 	{
-		"an end without ground is believed at once", "reader/ends.go", "return s.Looks >= rules.Looks", "return s.Looks > 0",
-		"lying", "100", false,
+		"an end without ground is believed at once", "reader/list_state.go", "return s.Looks >= rules.Looks",
+		"return s.Looks > 0", "lying", "100", false,
 	},
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }

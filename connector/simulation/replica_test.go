@@ -15,7 +15,7 @@ import (
 )
 
 // replica is one running connector: a coroutine that gives way at every effect on the outside, before it and after it.
-// It may be stopped there for ever, which is a crash.
+// It may be stopped there forever, which is a crash.
 type replica struct {
 	run    *run
 	name   string
@@ -88,12 +88,12 @@ func (r *replica) work() {
 		}
 		r.polls++
 		began := r.run.world.now
-		deep := session.Owns() && session.Reader().Start() > 0
+		deep := session.Owns() && session.Reader().StartPage() > 0
 		var out reader.Outcome
 		var err error
-		if r.polls%2 == 0 && session.Owns() && (session.Reader().Accepting() || session.Reader().Looking()) {
+		if r.polls%2 == 0 && session.Owns() && (session.Reader().AcceptDue() || session.Reader().EndCheckDue()) {
 			out, err = session.Sweep(ctx, epoch)
-		} else if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().Start() == 0 {
+		} else if r.polls%cfg.sweep == 0 && session.Owns() && session.Reader().StartPage() == 0 {
 			for out.More = true; out.More && err == nil; {
 				out, err = session.Sweep(ctx, epoch.Add(1000*time.Hour))
 			}
@@ -134,7 +134,7 @@ func (r *replica) trace(out reader.Outcome) {
 		r.err, len(b.events), b.checkpoint.Certified, len(r.run.world.list))
 	if r.reader != nil {
 		size, open := r.reader.Seen()
-		fmt.Printf(" start %d window %d open %d", r.reader.Start(), size, open)
+		fmt.Printf(" start %d window %d open %d", r.reader.StartPage(), size, open)
 	}
 	fmt.Println()
 }
@@ -153,8 +153,7 @@ func (r *replica) wait() {
 	r.idle, r.seen = r.run.world.between(100, 200)<<min(r.fenced-1, 5), r.run.broker.version
 }
 
-// pool does one after the other what the real one does side by side: in order, in the order of a few workers, or in
-// any.
+// pool does one after the other what the real one does in parallel: in order, in the order of a few workers, or in any.
 type pool struct{ world *world }
 
 func (c pool) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
@@ -301,7 +300,7 @@ type walk struct {
 	deep, proven  bool
 }
 
-// residue says whether it is left on purpose that such a walk hides a message, by what befell the list meanwhile.
+// residue reports whether it is left on purpose that such a walk hides a message, by what befell the list meanwhile.
 func (s *run) residue(n int, by walk) residue {
 	w := s.world
 	here := w.deletes(n, by.began, w.now)
@@ -380,7 +379,7 @@ func (s *run) settleDown() bool {
 	return s.calm(calm)
 }
 
-// calm says whether one replica has found nothing to do for a while (two of them keep fencing each other).
+// calm reports whether one replica has found nothing to do for a while (two of them keep fencing each other).
 func (s *run) calm(polls int) bool {
 	for _, r := range s.replicas {
 		if r.rested > polls {
@@ -458,7 +457,7 @@ func (s *run) count(restless bool) result {
 	return res
 }
 
-// found says whether a sweep that sees the whole list finds what is unknown at a place of it: a certified message
+// found reports whether a sweep that sees the whole list finds what is unknown at a place of it: a certified message
 // stands above, and below it one that was delivered in order, not within a page of the window's edge. It holds where
 // nothing was erased.
 func (s *run) found(at int) bool {
@@ -485,7 +484,7 @@ func (s *run) found(at int) bool {
 // noteHeld remembers what a reader says it holds; its successors need not know.
 func (s *run) noteHeld(reader *reader.Reader) {
 	for i := range s.world.items {
-		if it := &s.world.items[i]; reader != nil && reader.Holding(it.key) {
+		if it := &s.world.items[i]; reader != nil && reader.IsHeld(it.key) {
 			it.held = true
 		}
 	}

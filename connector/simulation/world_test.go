@@ -266,7 +266,7 @@ func (w *world) deletes(above, after, until int) (count int) {
 	return count
 }
 
-// cameLate says whether any message came in late after a request.
+// cameLate reports whether any message came in late after a request.
 func (w *world) cameLate(after int) bool {
 	return slices.ContainsFunc(w.altered, func(a alteration) bool { return !a.deleted && a.now > after })
 }

@@ -30,7 +30,7 @@ func TestWorlds(t *testing.T) {
 	for _, kind := range []struct {
 		name string
 		draw func(*rand.Rand) settings
-		safe bool // I6 holds at every certification; in hard worlds a sweep may have to mend it, as messages are listed twice
+		safe bool // I6 holds at every certification; in hard worlds a sweep may have to fix it, as messages are listed twice
 	}{
 		{"plain", plain, true},
 		{"late runs", lateRuns, true},

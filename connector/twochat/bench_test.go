@@ -40,7 +40,8 @@ func (m memory) RoundTrip(*http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkPage is all that the client does for a page but for the network: a new page, and one that is held already.
+// BenchmarkPage is all that the client does for a page except for the network: a new page, and one that is held
+// already.
 func BenchmarkPage(b *testing.B) {
 	body := benchmarkPage()
 	c, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) {

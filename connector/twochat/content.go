@@ -2,11 +2,11 @@ package twochat
 
 import "bytes"
 
-// empty says whether an item is listed without its content: its `message` is missing or null, or holds no text at all,
-// however deep. The API fills such a row later under the same id, which nobody waits for.
+// empty reports whether an item is listed without its content: its `message` is missing or null, or holds no text at
+// all, however deep. The API fills such a row later under the same id, which nobody waits for.
 func (it *item) empty(body []byte) bool { return it.object && textless(it.message.of(body)) }
 
-// textless says whether a JSON value holds no string but names of members, and blank ones.
+// textless reports whether a JSON value holds no string but names of members, and blank ones.
 func textless(value []byte) bool {
 	for i := 0; i < len(value); i++ {
 		if value[i] != '"' {

@@ -2,8 +2,8 @@ package twochat
 
 import "bytes"
 
-// drops says whether the value at i, which stands at the place, is left away with its member's name. A member goes by
-// its name, and whatever its name by what its value is.
+// drops reports whether the value at i, which stands at the place, is left away with its member's name. A member goes
+// by its name, and whatever its name by what its value is.
 func (w *rewriter) drops(i int, at place) bool {
 	r := w.rules
 	if !r.dropping {
@@ -46,7 +46,7 @@ func (w *rewriter) drops(i int, at place) bool {
 	return false
 }
 
-// dropsText says whether a string goes, by what stands in it.
+// dropsText reports whether a string goes, by what stands in it.
 func (r *redactor) dropsText(said []byte, at place) bool {
 	if len(said) == 0 {
 		return false
@@ -78,13 +78,13 @@ func (r *redactor) dropsText(said []byte, at place) bool {
 		!impersonal(said))
 }
 
-// isID says whether a string is one of WhatsApp's ids and nothing else.
+// isID reports whether a string is one of WhatsApp's ids and nothing else.
 func isID(said []byte) bool {
 	id, ok := readID(said, 0)
 	return ok && id.end == len(said)
 }
 
-// impersonal says whether a string is by its form an id, a moment or a number, and nothing that somebody wrote.
+// impersonal reports whether a string is by its form an id, a moment or a number, and nothing that somebody wrote.
 func impersonal(said []byte) bool {
 	if string(said) == "true" || string(said) == "false" || string(said) == "null" {
 		return true
@@ -96,8 +96,8 @@ func impersonal(said []byte) bool {
 	return len(onlyNumber(said, room[:])) > 0 || isID(said)
 }
 
-// brief says whether a string can be the name of a kind, or a moment: up to 64 characters of ASCII, of which a few are
-// blanks.
+// brief reports whether a string can be the name of a kind, or a moment: up to 64 characters of ASCII, of which a few
+// are blanks.
 func brief(said []byte) bool {
 	blanks := 0
 	for _, c := range said {
@@ -111,7 +111,7 @@ func brief(said []byte) bool {
 	return len(said) <= 64 && blanks <= 1
 }
 
-// isItem says whether the object at i is a message like those that a list holds: somebody quoted it.
+// isItem reports whether the object at i is a message like those that a list holds: somebody quoted it.
 func (w *rewriter) isItem(i int) bool {
 	content, named := false, false
 	w.json.object(i, 0, func(key span, value int) int {
@@ -126,7 +126,7 @@ func (w *rewriter) isItem(i int) bool {
 	return content && named
 }
 
-// isPlace says whether the object at i says where somebody is.
+// isPlace reports whether the object at i says where somebody is.
 func (w *rewriter) isPlace(i int) bool {
 	place := false
 	w.json.object(i, 0, func(key span, value int) int {

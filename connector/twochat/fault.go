@@ -70,7 +70,7 @@ func statusFault(status int) *connector.PageError {
 	return fault(connector.FaultInvalid, status, "unexpected answer")
 }
 
-// ownError says whether the body of an error is one of the three shapes in which 2Chat writes them
+// ownError reports whether the body of an error is one of the three shapes in which 2Chat writes them
 // (connector/README.md, Error bodies). Anything else comes from a proxy or a load balancer, which knows nothing of the
 // number or the list.
 func ownError(body []byte) bool {
@@ -149,7 +149,7 @@ func requestFault(err error, timeout time.Duration) *connector.PageError {
 	return fault(connector.FaultTransient, 0, "what came back is no HTTP answer that can be read")
 }
 
-// aboutProxy says whether the error names the proxy already.
+// aboutProxy reports whether the error names the proxy already.
 func aboutProxy(err error) bool {
 	var refusal *proxyRefusal
 	return errors.Is(err, errProxyAddress) || errors.As(err, &refusal)

@@ -10,7 +10,7 @@ import (
 // uuidLength is the length of a UUID in its usual spelling.
 const uuidLength = 36
 
-// isUUID says whether text begins with a UUID.
+// isUUID reports whether text begins with a UUID.
 func isUUID(text []byte) bool {
 	if len(text) < uuidLength {
 		return false
@@ -57,7 +57,7 @@ func opaque(text []byte) int {
 
 func isWord(c byte) bool { return isLetter(c) || isDigit(c) }
 
-// holdsOwn says whether a word has the digits of one of the item's own numbers in it.
+// holdsOwn reports whether a word has the digits of one of the item's own numbers in it.
 func holdsOwn(word []byte, owns []own) bool {
 	for i := range owns {
 		if bytes.Contains(word, []byte(owns[i].digits)) {
@@ -67,7 +67,7 @@ func holdsOwn(word []byte, owns []own) bool {
 	return false
 }
 
-// isMoment says whether what a string says, or a number, is a moment, as messages have them: a date, or seconds or
+// isMoment reports whether what a string says, or a number, is a moment, as messages have them: a date, or seconds or
 // milliseconds of these decades. The range is narrower than that of parseTime, as a number that is no moment may be
 // somebody's.
 func isMoment(said []byte) bool {
@@ -93,7 +93,7 @@ func dateLength(text []byte) int {
 	return len(form)
 }
 
-// isCard says whether text is a contact's card, or a piece of one.
+// isCard reports whether text is a contact's card, or a piece of one.
 func isCard(text []byte) bool {
 	lower := bytes.ToLower(text[:min(len(text), 4<<10)])
 	if bytes.Contains(lower, []byte("begin:vcard")) || bytes.Contains(lower, []byte("end:vcard")) {
@@ -115,7 +115,7 @@ func isCard(text []byte) bool {
 // fewestBase64 is how long a word has to be before it is taken for the bytes of a file.
 const fewestBase64 = 100
 
-// isFile says whether text is the bytes of a file: a data URI, or a long word of base64.
+// isFile reports whether text is the bytes of a file: a data URI, or a long word of base64.
 func isFile(text []byte) bool {
 	if len(text) >= 5 && bytes.EqualFold(text[:5], []byte("data:")) && bytes.IndexByte(text, ',') > 0 {
 		return true
@@ -134,7 +134,7 @@ func isFile(text []byte) bool {
 	return len(text) >= fewestBase64
 }
 
-// isBase64 says whether text has no other characters than base64, lines included, and is no mere word or number.
+// isBase64 reports whether text has no other characters than base64, lines included, and is no mere word or number.
 func isBase64(text []byte) bool {
 	for _, c := range text {
 		if !isWord(c) && c != '+' && c != '/' && c != '-' && c != '_' && c != '=' && c != '\n' && c != '\r' {

@@ -244,7 +244,7 @@ func sender(by []byte) string {
 	return string(by)
 }
 
-// plain tells whether text is printable ASCII without blanks.
+// plain reports whether text is printable ASCII without blanks.
 func plain(text []byte) bool {
 	for _, c := range text {
 		if c <= ' ' || c > '~' {

@@ -149,7 +149,7 @@ func (c *Client) known(s connector.Stream, held connector.Fingerprint) validator
 	return last.validators
 }
 
-// sameBody tells whether the body is, to the byte, the page 0 that the caller holds; then it was valid before.
+// sameBody reports whether the body is, to the byte, the page 0 that the caller holds; then it was valid before.
 func (c *Client) sameBody(s connector.Stream, held connector.Fingerprint, body []byte) bool {
 	if held == "" {
 		return false
@@ -186,7 +186,7 @@ type found struct {
 	seen                              membersSeen
 }
 
-// problemEcho is the problem of a page that is valid but for its number.
+// problemEcho is the problem of a page that is valid except for its number.
 const problemEcho = "it shows another page number than the one asked for"
 
 // scanPage scans the body of a page and checks that it is valid (rule 10); if not, problem says why. Of
@@ -259,7 +259,7 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 	return result, ""
 }
 
-// noMessages says whether a messages member that is no array stands for an empty list: null, an empty object, or no
+// noMessages reports whether a messages member that is no array stands for an empty list: null, an empty object, or no
 // member at all where the answer says that it succeeded. Some servers write empty lists so; the reader believes no
 // single one of them.
 func noMessages(s *scanner, messages span) bool {
@@ -302,7 +302,7 @@ func (f *found) see(s *scanner, key span, value, end int, known jsonTypes) int {
 	return end
 }
 
-// echoes tells whether the page number in the answer, if there is one, is the number asked for.
+// echoes reports whether the page number in the answer, if there is one, is the number asked for.
 func echoes(body []byte, echo span, number int) bool {
 	text := echo.of(body)
 	if len(text) == 0 || string(text) == "null" {

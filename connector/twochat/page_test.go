@@ -121,7 +121,7 @@ func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Mess
 }
 
 // sameMessages compares all that becomes of a message. The chat of one that holds invalid UTF-8 becomes nothing, as the
-// message goes to the quarantine; encoding/json mends such text, and would make another chat of it.
+// message goes to the quarantine; encoding/json fixes such text, and would make another chat of it.
 func sameMessages(t *testing.T, got, want []connector.Message) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -366,7 +366,7 @@ func FuzzPage(f *testing.F) {
 		messages, problem := decode(c, body, 0)
 		want, ok := decodeSlowly(c, body, 0)
 		if ok != (problem == "") {
-			// Sscanf and ParseFloat read odd numbers in strings differently, and encoding/json mends names in bad UTF-8.
+			// Sscanf and ParseFloat read odd numbers in strings differently, and encoding/json fixes names in bad UTF-8.
 			if problem == problemEcho || !utf8.Valid(body) {
 				return
 			}

@@ -49,7 +49,7 @@ func readDigits(text []byte, i int, owns []own, room []byte) reading {
 				got.digits = append(got.digits, u.digit)
 			}
 			if len(got.digits) > mostDigits && group > 0 {
-				// Two numbers side by side: the last group is not part of this one.
+				// Two numbers in parallel: the last group is not part of this one.
 				got.digits = got.digits[:group]
 				return got
 			}
@@ -174,7 +174,7 @@ func readID(text []byte, i int) (waID, bool) {
 	return id, len(id.user) > 0 && j > from && isLetter(text[from])
 }
 
-// ofWhatsApp says whether the domain is one of WhatsApp's own: then any digits before it are an id.
+// ofWhatsApp reports whether the domain is one of WhatsApp's own: then any digits before it are an id.
 func (id waID) ofWhatsApp() bool {
 	switch string(id.domain) {
 	case "c.us", "s.whatsapp.net", "g.us", "lid", "hosted", "hosted.lid", "bot", "msgr", "broadcast", "newsletter", "call",

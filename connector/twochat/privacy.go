@@ -163,7 +163,7 @@ func (r *redactor) pseudonym(identifier []byte) string {
 	return connector.HashToken([16]byte(sum[:16]))
 }
 
-// personSuffix tells whether an id with this suffix is a person's phone number.
+// personSuffix reports whether an id with this suffix is a person's phone number.
 func personSuffix(suffix []byte) bool {
 	return string(suffix) == "c.us" || string(suffix) == "s.whatsapp.net"
 }

@@ -278,7 +278,7 @@ func FuzzRewrite(f *testing.F) {
 	})
 }
 
-// holds tells whether a decoded document has a member of one of the names at any depth.
+// holds reports whether a decoded document has a member of one of the names at any depth.
 func holds(value any, names ...string) bool {
 	switch value := value.(type) {
 	case map[string]any:

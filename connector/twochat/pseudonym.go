@@ -116,7 +116,7 @@ func (w *rewriter) pseudonymised(said []byte, at place) (rewritten []byte, ok bo
 	return w.scrub(said)
 }
 
-// isOwn says whether a text is one of the item's own numbers.
+// isOwn reports whether a text is one of the item's own numbers.
 func (w *rewriter) isOwn(said []byte) bool {
 	var room [keptDigits]byte
 	digits := onlyNumber(said, room[:])
@@ -196,7 +196,7 @@ func countDigits(literal []byte) int {
 	return count
 }
 
-// mayHoldNumber says whether a text has as many digits as a number needs, or characters by which it may spell them
+// mayHoldNumber reports whether a text has as many digits as a number needs, or characters by which it may spell them
 // otherwise.
 func mayHoldNumber(text []byte) bool {
 	digits := 0

@@ -40,7 +40,7 @@ func TestRepair(t *testing.T) {
 // escapes are pairs of surrogates, or what stands for no character, or any other escape.
 var escapes = regexp.MustCompile(`(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|(\\u[dD][89a-fA-F]..|\\u0000)|\\.`)
 
-// broken says whether a JSON text holds an escape that stands for no character.
+// broken reports whether a JSON text holds an escape that stands for no character.
 func broken(text []byte) bool {
 	for _, m := range escapes.FindAllSubmatch(text, -1) {
 		if m[2] != nil {

@@ -128,8 +128,8 @@ func (c *Client) requestError(ctx context.Context, request *http.Request, err er
 	return fault
 }
 
-// Ready says whether a request can be made: whether the API key can be read just now. It costs nothing. The error is a
-// *connector.PageError.
+// Ready reports whether a request can be made: whether the API key can be read just now. It costs nothing. The error is
+// a *connector.PageError.
 func (c *Client) Ready() error {
 	_, err := c.currentKey()
 	return err

@@ -9,9 +9,9 @@ import (
 const maxNesting = 4
 
 // rewrite returns the item as the event is to carry it: without what is dropped, and with pseudonyms for people. Where
-// nothing changes it returns item itself; else only what changes is written anew, and every other byte stays. item is a
-// valid JSON object in valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items may
-// spell in any way.
+// nothing changes it returns item itself; else only what changes is written again, and every other byte stays. item is
+// a valid JSON object in valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items
+// may spell in any way.
 //
 // Nothing passes because nobody thought of it: every string and number is looked at. A member's name tells what its
 // value is, where it is known; what is not known is treated as text. The form of a value tells what names do not: a
@@ -271,7 +271,7 @@ func withoutFiles(text []byte) (without []byte, ok bool) {
 	return append(without, text[copied:]...), true
 }
 
-// isNumber tells whether a valid literal is a number.
+// isNumber reports whether a valid literal is a number.
 func isNumber(literal []byte) bool { return literal[0] == '-' || isDigit(literal[0]) }
 
 // quoted writes text as a JSON string. encoding/json would escape characters for HTML that need no escape in JSON.

@@ -14,7 +14,7 @@ const (
 	rolePerson                 // an object that describes somebody, or the name or number of one
 	roleCard                   // a contact's card
 	roleText                   // what somebody wrote, or what was made of it
-	roleThing                  // an order, a place, a poll: what a message consists of but for its text
+	roleThing                  // an order, a place, a poll: what a message consists of except for its text
 	roleMedia                  // a file, or the way to one
 	roleQuoted                 // another message
 	roleMessage                // what the message is made of

@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// The columns of a row, in their order. They stay as they are for ever: tables are made of them.
+// The columns of a row, in their order. They stay as they are forever: tables are made of them.
 const (
 	columnUUID = iota
 	columnDirection
@@ -74,7 +74,7 @@ func toRows(messages []connector.Message, items []item, body []byte, read time.T
 	return size
 }
 
-// ofGroup says whether an item is of a group's chat. Its ids, of which that is told, may be pseudonyms afterwards.
+// ofGroup reports whether an item is of a group's chat. Its ids, of which that is told, may be pseudonyms afterwards.
 func (it *item) ofGroup(body []byte) bool {
 	for _, place := range [...]span{it.remote, it.session} {
 		if bytes.HasSuffix(stringAt(body, place), []byte("@g.us")) {

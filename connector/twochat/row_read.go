@@ -158,11 +158,11 @@ func fileKind(kind, mime []byte, found bool) string {
 	return ""
 }
 
-// markerInteractive is the name of a member whose own members tell the kind of a message.
+// markerInteractive is the name of a member whose own members show the kind of a message.
 const markerInteractive = "interactive"
 
-// markerOf tells the kind of a message by the name of a member that only messages of one kind have, "" where it is
-// none. Names are compared without case and underscores, as 2Chat's and WhatsApp's own differ in them.
+// markerOf returns the kind of a message by the name of a member that only messages of that kind have, or "" for any
+// other member. Names are compared without case and underscores, as 2Chat's and WhatsApp's own differ in them.
 func markerOf(name []byte) string {
 	var room [longestName]byte
 	plain := room[:0]
@@ -216,7 +216,7 @@ func (r *rowReader) marker(name []byte, i int) {
 	}
 }
 
-// blank says whether the value at i says nothing: null, false, or an empty text, list or object.
+// blank reports whether the value at i says nothing: null, false, or an empty text, list or object.
 func (r *rowReader) blank(i int) bool {
 	switch value := r.json.data[i:r.json.value(i, 0)]; value[0] {
 	case 'n', 'f':

@@ -121,7 +121,7 @@ func TestRow_Shapes(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		item string
-		want string // the columns that are not null, but for those that every row has
+		want string // the columns that are not null, except for those that every row has
 	}{
 		"text": {
 			`"message":{"text":"hi \u00e9 \"q\""},` + person,
@@ -255,7 +255,7 @@ func TestRow_Canary(t *testing.T) {
 					if said == nil || slices.Contains(made, column) {
 						continue
 					}
-					// What a column says is said by the item, too, but for what is made of its attributes.
+					// What a column says is said by the item, too, except for what is made of its attributes.
 					both := string(items[0].Data) + string(items[1].Data)
 					if text := strings.Trim(string(quoted(*said)), `"`); !strings.Contains(both, text) {
 						t.Errorf("%s says %q, and the item does not: %s", column, *said, m.Data)

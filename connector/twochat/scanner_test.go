@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// valid tells whether the scanner takes data for one JSON document.
+// valid reports whether the scanner takes data for one JSON document.
 func valid(data []byte) bool {
 	s := scanner{data: data}
 	end := s.value(s.space(0), 0)

@@ -276,7 +276,7 @@ func (l *Pipeline) Unfinished(now time.Time) string {
 }
 
 // AcceptingText says how far the delivery of held messages has come; nothing where none is under way.
-func AcceptingText(a *reader.Accepting) string {
+func AcceptingText(a *reader.AcceptProgress) string {
 	switch {
 	case a == nil:
 		return ""

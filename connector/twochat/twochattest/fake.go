@@ -184,7 +184,7 @@ func (f *Fake) refuse(r *http.Request, isMessages bool, now time.Time) Fault {
 	return Fault{}
 }
 
-// wait passes time, and says whether there is still someone to answer.
+// wait passes time, and reports whether there is still someone to answer.
 func wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -199,7 +199,7 @@ func wait(r *http.Request, d time.Duration) bool {
 	return false
 }
 
-// isNumber says whether a path segment is a number as E.164 has it.
+// isNumber reports whether a path segment is a number as E.164 has it.
 func isNumber(s string) bool {
 	digits, found := strings.CutPrefix(s, "+")
 	if !found || len(digits) < 7 || len(digits) > 15 {

@@ -86,7 +86,7 @@ func (f Fault) String() string {
 	return string(f.Kind)
 }
 
-// whole says whether the answer is a page that a careful reader has to accept.
+// whole reports whether the answer is a page that a careful reader has to accept.
 func (f Fault) whole() bool {
 	switch f.Kind {
 	case "", KindNoEcho, KindNoSuccess, KindRepeat, KindEmptyPage, KindShortPage, KindSlow, KindStall, KindBehind,

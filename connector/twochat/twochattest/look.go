@@ -42,7 +42,7 @@ const (
 	kinds
 )
 
-// editable says whether a later version can hold another text.
+// editable reports whether a later version can hold another text.
 func (k kind) editable() bool { return k <= kindImage }
 
 // idForm is where an item has its id.

@@ -7,15 +7,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// walkEnds says where a walk begins, and what ends it.
+// walkEnds checks where a walk really began, and decides what ends it.
 type walkEnds struct{ *Reader }
 
-// settleTop says of a walk whether it began below events of the log, so that nothing that it met is newer than all of
-// them. A walk from page 0 did not. Further down, events that were delivered in order may lie above the start: not if
-// the newest of them was met. Where it was not, it was deleted; or a burst pushed ground down past the start; or what
-// was delivered and is not certified lies above the start, and a run of late messages came in below it. Then some
-// page above the start shows what this walk did not meet. What is taken for new, though it lies below older events,
-// would stand in the log above them, and no order of the log could be trusted any more.
+// settleTop sets belowTop if a walk began below events of the log, so that nothing in it is newer than all of them. A
+// walk from page 0 did not. Nor did one that met the newest event delivered in order. If it did not meet that event,
+// there are three cases: the event was deleted; or a burst pushed ground down past the start; or uncertified events lie
+// above the start, and a run of late messages came in below them. In the last two, some page above the start shows
+// events that the walk did not meet. This matters because a late message that is taken for new breaks the order of the
+// log, which could not be trusted any more.
 func (r *walkEnds) settleTop(ctx context.Context, w *walked) error {
 	newest, ok := r.known.window.newestInOrder()
 	if r.progress.start == 0 || !ok || !slices.ContainsFunc(w.order, func(f found) bool { return !r.known.has(f.Key) }) {
@@ -29,17 +29,17 @@ func (r *walkEnds) settleTop(ctx context.Context, w *walked) error {
 	if newest.at.sequence() > r.known.window.certified {
 		looks = carefulLooks
 		known := slices.IndexFunc(w.order, func(f found) bool { return r.known.has(f.Key) })
-		w.belowTop = known >= 0 && known < r.rules.Page // it was not deleted, as a rule
+		w.belowTop = known >= 0 && known < r.rules.Page // usually it was not deleted
 	}
 	if w.belowTop || r.list.gone == newest.key {
 		return nil
 	}
-	if r.list.above > 0 && r.list.above < r.progress.start { // most often still there
+	if r.list.above > 0 && r.list.above < r.progress.start { // it is usually still there
 		if err := r.lookFor(ctx, w, r.list.above, above); err != nil || w.belowTop {
 			return err
 		}
 	}
-	step := max(1, len(above)/(2*r.rules.Page)) // it cannot jump over them, though some may have been deleted
+	step := max(1, len(above)/(2*r.rules.Page)) // small enough not to jump over them, even if some were deleted
 	for number := r.progress.start - 1; number >= 0; number, looks = number-step, looks-1 {
 		if looks == 0 {
 			w.belowTop = newest.at.sequence() > r.known.window.certified
@@ -57,7 +57,7 @@ func (r *walkEnds) settleTop(ctx context.Context, w *walked) error {
 	return nil
 }
 
-// lookFor looks whether a page above a walk's start shows any of some events: then the walk began below them.
+// lookFor sets belowTop if a page above a walk's start shows any of the events.
 func (r *walkEnds) lookFor(ctx context.Context, w *walked, number int, events map[connector.Key]struct{}) error {
 	page, err := r.source.read(ctx, number, "")
 	if err != nil {
@@ -68,23 +68,23 @@ func (r *walkEnds) lookFor(ctx context.Context, w *walked, number int, events ma
 	return nil
 }
 
-// bottom says whether a message may end a walk, with others like it. Before there is any ground, and where the list
-// goes on far below the end of the first walk, these are the log's oldest events: what stands below them is not for a
-// walk to read.
+// bottom reports whether a message counts towards the run that ends a walk. If there is no ground yet and the list goes
+// on far below the end that the first walk met, the log's oldest events count: the end check reads what stands below
+// them.
 func (r *walkEnds) bottom(key connector.Key) bool {
 	return r.known.ground(key) || r.chain.has(key) || r.goesDeeper() &&
 		slices.Contains(r.known.recorded.Bottom.Keys, key) && r.known.has(key)
 }
 
-// goesDeeper says whether a list without ground goes on far below where it seemed to end.
+// goesDeeper reports whether a list without ground goes on far below its first seeming end.
 func (r *walkEnds) goesDeeper() bool {
-	return r.list.deeper && !r.known.hasGround() && r.endLook.endOpen()
+	return r.list.deeper && !r.known.hasGround() && r.endCheck.endOpen()
 }
 
-// endsFurther says whether a search without ground led to an end of the list about which the log's oldest events do
-// not stand: then they are what is to be searched for.
+// endsFurther reports whether a search without ground led to an end of the list that is not near the log's oldest
+// events: then these are to be searched for.
 func (r *walkEnds) endsFurther(ctx context.Context, end int) (bool, error) {
-	if r.prefetch.oneWalk || r.list.deeper || r.known.hasGround() || !r.endLook.endOpen() ||
+	if r.prefetch.oneWalk || r.list.deeper || r.known.hasGround() || !r.endCheck.endOpen() ||
 		len(r.known.recorded.Bottom.Keys) == 0 {
 		return false, nil
 	}
@@ -93,7 +93,7 @@ func (r *walkEnds) endsFurther(ctx context.Context, end int) (bool, error) {
 			continue
 		}
 		page, err := r.source.read(ctx, number, "")
-		if err != nil || r.endLook.lowestOn(page.Messages) {
+		if err != nil || r.endCheck.lowestOn(page.Messages) {
 			return false, err
 		}
 	}
@@ -101,9 +101,9 @@ func (r *walkEnds) endsFurther(ctx context.Context, end int) (bool, error) {
 	return true, nil
 }
 
-// verifyTop makes sure that a walk which began below page 0 began above the ground that it ended in. If it began below
-// ground and a burst pushed ground down past it meanwhile, no page contradicts another; but then its first page is not
-// where the repeats say that it is now.
+// verifyTop makes sure that a walk from below page 0 began above the ground that it ended in. If it began below ground
+// and a burst pushed ground down past it meanwhile, the pages do not contradict each other; but then its first page has
+// moved further than the repeats show.
 func (r *walkEnds) verifyTop(ctx context.Context, w *walker) error {
 	if r.progress.start == 0 {
 		return nil
@@ -126,8 +126,8 @@ func (r *walkEnds) verifyTop(ctx context.Context, w *walker) error {
 	return ErrMoved
 }
 
-// enough is how much ground in a row ends a walk: a young log has less of it than a run, and so has a list that lost
-// most of it.
+// enough is how many ground messages in a row end a walk: less than Rules.Run for a young log, and for a list that lost
+// most of its ground.
 func (r *walkEnds) enough() int {
 	if r.progress.minGroundRun > 0 {
 		return r.progress.minGroundRun

@@ -26,7 +26,7 @@ func (d *readerFixture) lookLater(looks int) {
 		d.list.Later += small.LookOver / 2
 		d.settle(100)
 		for range 400 {
-			if !d.Accepting() && !d.Looking() {
+			if !d.AcceptDue() && !d.EndCheckDue() {
 				break
 			}
 			if _, err := d.Sweep(d.t.Context(), time.Now()); err != nil {

@@ -48,7 +48,7 @@ func (d *readerFixture) accept(most int, between func(step int)) {
 		if out.Unchanged && d.Checkpoint().Accepting == nil {
 			return
 		}
-		if between(step); d.Accepting() {
+		if between(step); d.AcceptDue() {
 			if _, err := d.Sweep(d.t.Context(), connectortest.Minute(0)); err != nil && !Harmless(err) {
 				d.restart()
 			}
@@ -81,7 +81,7 @@ func TestAccept_deliversWhatIsHeldAtACallAPage(t *testing.T) {
 		before := d.log.Text()
 		d.restart() // the word may stand in a manifest for good
 		d.settle(8)
-		if d.Accepting() {
+		if d.AcceptDue() {
 			t.Error("the word says something again")
 		}
 		d.wantLog(before)
@@ -165,7 +165,7 @@ func TestAccept_deliversNothingOfAnotherList(t *testing.T) {
 	d.list.Rows = rows[30:]
 	d.progress.top = nil
 	for range 40 {
-		if d.Accepting() {
+		if d.AcceptDue() {
 			if _, err := d.Sweep(t.Context(), connectortest.Minute(0)); err != nil {
 				t.Fatal(err)
 			}
@@ -277,7 +277,7 @@ func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
 	}
 }
 
-// Rule 8: a row that slips from one page to the one above while a piece is read, as another was deleted above it, is
+// Rule 8: a row that slips from one page to the one above while a section is read, as another was deleted above it, is
 // not passed over.
 func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 	for _, seam := range []int{1, 3, 6, 12, 20, 30} {
@@ -285,13 +285,13 @@ func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 			d := lostGround(t, 150)
 			gone := map[string]bool{}
 			d.list.Before = func(_, number int) error {
-				p := &d.Reader.acceptance.accept.piece
-				if p.begun && len(p.pages) == 0 && p.foot != (spanRow{}) && number == p.next && above == 100 &&
+				p := &d.Reader.acceptance.accept.section
+				if p.begun && len(p.pages) == 0 && p.reference != (spanRow{}) && number == p.next && above == 100 &&
 					d.list.Rows[0].UUID != "m109" {
 					// so that the lower end stands where it should, whatever is deleted above both
 					d.list.Add(connectortest.Message(109))
 				}
-				if !d.HoldsPiece() || number != seam || len(gone) > 0 {
+				if !d.HoldsSection() || number != seam || len(gone) > 0 {
 					return nil
 				}
 				at := max(0, number-above)*d.list.PageSize + 1
@@ -323,7 +323,7 @@ func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 		if _, err := d.Poll(t.Context(), d.start); err != nil {
 			t.Fatal(err)
 		}
-		if d.Accepting() {
+		if d.AcceptDue() {
 			if _, err := d.Sweep(t.Context(), connectortest.Minute(0)); err != nil {
 				t.Fatal(err)
 			}
@@ -383,7 +383,7 @@ func TestAccept_isNotHeldUpByWhatIsAddedOnTop(t *testing.T) {
 			if _, err := d.Poll(t.Context(), d.start); err != nil && !Harmless(err) {
 				t.Fatal(err)
 			}
-			if d.Accepting() {
+			if d.AcceptDue() {
 				if _, err := d.Sweep(t.Context(), connectortest.Minute(0)); err != nil && !Harmless(err) {
 					t.Fatal(err)
 				}

@@ -23,8 +23,8 @@ func TestReader_ALateRunBelowWhatWasDeliveredOfADeepBacklog(t *testing.T) {
 				d.log.MaxCommit = connector.Limits{Messages: 5, Bytes: 1 << 20}
 				d.reading.Workers = pool
 				d.restart()
-				pieces := 0
-				d.log.Answer = cutAfter(&pieces, 1)
+				chunks := 0
+				d.log.Answer = cutAfter(&chunks, 1)
 				for len(d.log.Events) == 12 {
 					_, _ = d.Poll(t.Context(), d.start)
 				}

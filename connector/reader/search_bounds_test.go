@@ -11,7 +11,7 @@ import (
 
 // A search for a place in the list comes to an end within its bounds, whatever the list answers, and says that it
 // came to nothing.
-func TestGallop_EndsWhateverTheListAnswers(t *testing.T) {
+func TestExponentialSearch_EndsWhateverTheListAnswers(t *testing.T) {
 	page := func(numbers ...int) connector.Page {
 		var p connector.Page
 		for _, n := range numbers {
@@ -34,7 +34,7 @@ func TestGallop_EndsWhateverTheListAnswers(t *testing.T) {
 	} {
 		for _, pool := range []WorkerPool{nil, connectortest.SerialWorkers{}} {
 			calls := 0
-			g := gallop{pool: pool, bounds: NewSearchBounds(50), bottom: func(p connector.Page) bool {
+			g := exponentialSearch{pool: pool, bounds: NewSearchBounds(50), bottom: func(p connector.Page) bool {
 				return len(p.Messages) == 0
 			}}
 			g.read = func(_ context.Context, number int, _ connector.Fingerprint) (connector.Page, error) {
