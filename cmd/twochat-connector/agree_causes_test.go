@@ -23,7 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -217,7 +217,7 @@ func agreeOnCauses(t *testing.T) []agreement {
 		set := blocked.set
 		blocked.set = func(s *setup) {
 			set(s)
-			s.says = []string{"2Chat says that the account is blocked", pipeline.BlockedHint}
+			s.says = []string{"2Chat says that the account is blocked", quota.BlockedHint}
 		}
 		list = append(list, blocked)
 	}

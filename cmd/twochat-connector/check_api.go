@@ -19,7 +19,7 @@ func (k *check) rate() int {
 	if k.config.Poll.RequestsPerMinute > 0 {
 		return k.config.Poll.RequestsPerMinute
 	}
-	return pipeline.DefaultRequestsPerMinute
+	return quota.DefaultRequestsPerMinute
 }
 
 // api asks the account and page 0 of every stream, as run does, and returns the rate in force. asked says that a page
@@ -73,7 +73,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	if info.Blocked {
 		k.addOnce(connector.Finding{
 			Level: connector.FindingRefused, Thing: "account",
-			Text: "2Chat says that it is blocked", Hint: pipeline.BlockedHint,
+			Text: "2Chat says that it is blocked", Hint: quota.BlockedHint,
 		})
 	}
 	if accountErr != nil && read > 0 {
@@ -131,7 +131,7 @@ func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream conne
 			return connector.Page{}, err
 		}
 		page, err := k.client.Page(ctx, stream, 0, "")
-		err = pipeline.OfBlocked(err, k.blocked)
+		err = quota.OfBlocked(err, k.blocked)
 		var fault *connector.PageError
 		if err == nil || !errors.As(err, &fault) || attempt == attempts || noAnswer(err) && noAnswer(accountErr) {
 			return page, err

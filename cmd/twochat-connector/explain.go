@@ -12,6 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/sinks"
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 )
@@ -62,7 +63,7 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 	}
 	rate := c.Poll.RequestsPerMinute
 	if rate == 0 {
-		rate = pipeline.DefaultRequestsPerMinute
+		rate = quota.DefaultRequestsPerMinute
 	}
 	k := pipeline.CostOf(c, rate).Within(c, pipeline.FreshBudget(c, time.Now()), time.Now())
 	e := explanation{
@@ -71,7 +72,7 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 		EventOnly: eventsOnly(c),
 	}
 	if c.Poll.RequestsPerMinute == 0 {
-		e.Interval += fmt.Sprintf(" (reckoned with %d requests a minute; `run` and `check` ask the account for its own limit)", pipeline.DefaultRequestsPerMinute)
+		e.Interval += fmt.Sprintf(" (reckoned with %d requests a minute; `run` and `check` ask the account for its own limit)", quota.DefaultRequestsPerMinute)
 	}
 	if *asJSON {
 		return cli.PrintJSON(p.Out, e)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
 // levelOf is how bad a state is.
@@ -86,7 +87,7 @@ func hintFor(fault connector.PageFault) string {
 	case connector.FaultKey:
 		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
 	case connector.FaultBlocked:
-		return "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
+		return quota.BlockedHint
 	case connector.FaultNumber:
 		return "connect the number in 2Chat again, or take it out of twochat.streams"
 	case connector.FaultRequest:

@@ -6,45 +6,32 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Info is what the account says of itself. Whatever the answer lacks, or has in a form that cannot be read, is zero.
-type Info struct {
-	// RequestsPerMinute is the account's limit, over all its integrations; 0 where it is not known.
-	RequestsPerMinute int
-	// Usage and MaxUsage count API calls in the current month; MaxUsage is 0 where it is not known.
-	Usage    int64
-	MaxUsage int64
-	Blocked  bool
-	OnTrial  bool
-	Expires  time.Time
-}
-
 // Info asks for the account's limits and usage, and so checks the API key. It costs a call, and probably a credit.
 // Errors are as those of Page.
-func (c *Client) Info(ctx context.Context) (Info, error) {
+func (c *Client) Info(ctx context.Context) (connector.AccountInfo, error) {
 	work := c.borrow()
 	defer c.giveBack(work)
 	got, err := c.get(ctx, "/open/info", validators{}, work)
 	if err != nil {
-		return Info{}, err
+		return connector.AccountInfo{}, err
 	}
 	switch got.status {
 	case http.StatusOK:
 		return parseInfo(unmarked(got.body))
 	case http.StatusNotFound:
-		return Info{}, fault(connector.FaultRequest, got.status,
+		return connector.AccountInfo{}, fault(connector.FaultRequest, got.status,
 			"there is no 2Chat API at this address; is the base URL right?")
 	}
 	fault := statusFault(got.status)
 	fault.RetryAfter = retryAfter(got.header, c.now())
-	return Info{}, fault
+	return connector.AccountInfo{}, fault
 }
 
-func parseInfo(body []byte) (Info, error) {
+func parseInfo(body []byte) (connector.AccountInfo, error) {
 	var answer struct {
 		Success json.RawMessage
 		Error   json.RawMessage
@@ -53,17 +40,17 @@ func parseInfo(body []byte) (Info, error) {
 		Usage   json.RawMessage
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return Info{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information is cut off or no JSON object")
+		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information is cut off or no JSON object")
 	}
 	if string(answer.Success) == "false" || string(answer.Error) == "true" {
-		return Info{}, fault(connector.FaultInvalid, http.StatusOK,
+		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK,
 			"the account's information says that the request did not succeed")
 	}
 	account, limits, usage := members(answer.Account), members(answer.Limits), members(answer.Usage)
 	if account == nil && limits == nil && usage == nil {
-		return Info{}, fault(connector.FaultInvalid, http.StatusOK, "the answer is no account's information")
+		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK, "the answer is no account's information")
 	}
-	info := Info{
+	info := connector.AccountInfo{
 		RequestsPerMinute: int(min(count(limits["requests_per_minute"]), math.MaxInt32)),
 		Usage:             count(usage["api_request_count"]),
 		MaxUsage:          count(usage["max_api_request_count"]),

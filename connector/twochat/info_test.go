@@ -8,12 +8,12 @@ import (
 )
 
 func TestClient_Info(t *testing.T) {
-	documented := Info{
+	documented := connector.AccountInfo{
 		RequestsPerMinute: 80, Usage: 77112, MaxUsage: 500000, Expires: time.Date(2024, 8, 31, 19, 11, 8, 0, time.UTC),
 	}
 	for _, test := range []struct {
 		name, body string
-		want       Info
+		want       connector.AccountInfo
 	}{
 		{"documented", `{ "success": true,
 			"account": { "name":"x", "uuid":"ACC1", "on_trial":false, "blocked":false,
@@ -22,8 +22,8 @@ func TestClient_Info(t *testing.T) {
 			"usage": { "api_request_count":77112, "max_api_request_count":500000,
 				"number_check_count":430542, "max_number_check_count":500000 } }`, documented},
 		{"other types", `{"account":{"expires_at":1725131468},"limits":{"requests_per_minute":"80"},"usage":{"api_request_count":77112.0,"max_api_request_count":"500000"}}`, documented},
-		{"blocked and on trial", `{"account":{"blocked":true,"on_trial":true}}`, Info{Blocked: true, OnTrial: true}},
-		{"nothing usable", `{"account":{"blocked":"no","expires_at":0},"limits":[],"usage":{"api_request_count":-1,"max_api_request_count":null}}`, Info{}},
+		{"blocked and on trial", `{"account":{"blocked":true,"on_trial":true}}`, connector.AccountInfo{Blocked: true, OnTrial: true}},
+		{"nothing usable", `{"account":{"blocked":"no","expires_at":0},"limits":[],"usage":{"api_request_count":-1,"max_api_request_count":null}}`, connector.AccountInfo{}},
 	} {
 		got, err := serve(t, answerWith(200, test.body)).Info(t.Context())
 		if err != nil || got != test.want {

@@ -104,7 +104,7 @@ func (b *Engine) Run(ctx context.Context, dry bool) error {
 		return err
 	}
 	b.pages = newPaidPages(client)
-	b.pages.budget = pipeline.NewBudget(b.config, func() int64 { return int64(b.pages.made()) }, nil, cli.QuietLogger())
+	b.pages.budget = pipeline.NewBudget(b.config, func() int64 { return int64(b.pages.made()) }, cli.QuietLogger())
 	b.pages.budget.Recall(b.began, live.MonthBegun)
 	of := b.share(client)
 	of.start(ctx)

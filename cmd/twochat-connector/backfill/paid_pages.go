@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
@@ -44,8 +43,8 @@ const (
 
 func newPaidPages(pages connector.Pages) *paidPages {
 	return &paidPages{
-		pages: pages, limiter: quota.NewLimiter(pipeline.DefaultRequestsPerMinute),
-		rate: pipeline.DefaultRequestsPerMinute, divisor: 1,
+		pages: pages, limiter: quota.NewLimiter(quota.DefaultRequestsPerMinute),
+		rate: quota.DefaultRequestsPerMinute, divisor: 1,
 	}
 }
 

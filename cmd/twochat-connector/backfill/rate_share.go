@@ -49,7 +49,7 @@ const (
 
 // start reads the account, once, and settles a rate.
 func (s *rateShare) start(ctx context.Context) {
-	s.limit = pipeline.DefaultRequestsPerMinute
+	s.limit = quota.DefaultRequestsPerMinute
 	if s.fixed > 0 {
 		s.limit = float64(s.fixed)
 	}
@@ -89,7 +89,7 @@ func (s *rateShare) readAccount(ctx context.Context) {
 		return
 	}
 	s.unread.Reset()
-	s.due, s.cause = now.Add(pipeline.AccountEvery), ""
+	s.due, s.cause = now.Add(quota.AccountEvery), ""
 	if info.RequestsPerMinute > 0 && s.fixed == 0 {
 		s.limit = float64(info.RequestsPerMinute)
 	}

@@ -158,7 +158,7 @@ func TestShare_ReadsTheAccountAgain(t *testing.T) {
 		b.pages.budget = pipeline.IdleBudget(b.config)
 		s := b.share(client)
 		s.start(t.Context())
-		if s.limit != pipeline.DefaultRequestsPerMinute {
+		if s.limit != quota.DefaultRequestsPerMinute {
 			t.Errorf("limit %v before anything is known", s.limit)
 		}
 		stop := b.watch(t.Context(), s)

@@ -41,7 +41,7 @@ const (
 // as it has pages when it is busy; and with the hourly reading of the account.
 func CostOf(c *config.Config, requestsPerMinute int) Cost {
 	streams := len(c.TwoChat.Streams)
-	pace := paceOf(streams, requestsPerMinute)
+	pace := quota.PaceOf(streams, requestsPerMinute)
 	k := Cost{
 		Streams: streams, RequestsPerMinute: requestsPerMinute,
 		Busy: max(c.Poll.MinInterval, pace), Quiet: max(c.Poll.MaxInterval, pace), Slowed: pace > c.Poll.MinInterval,
@@ -61,7 +61,7 @@ func (k *Cost) reckon(sweepEvery time.Duration) {
 	most := int64(k.RequestsPerMinute) * int64(month/time.Minute)
 	calls := func(interval time.Duration, sweepPages int) int64 {
 		polls := int64(float64(month) / float64(interval) / earlier)
-		return min(most, int64(month/AccountEvery)+int64(k.Streams)*(polls+sweeps*int64(sweepPages)))
+		return min(most, int64(month/quota.AccountEvery)+int64(k.Streams)*(polls+sweeps*int64(sweepPages)))
 	}
 	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, reader.DefaultRules().SweepPages)
 }

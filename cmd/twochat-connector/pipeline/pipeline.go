@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,11 +37,7 @@ type Pipeline struct {
 	Instance string
 	started  time.Time
 	Claims   []connector.Claim
-	limiter  *quota.Limiter
-	rate     atomic.Int64 // requests a minute in force
-	calls    atomic.Int64 // made so far
-	inFlight atomic.Int64 // of them, pages that have not come yet
-	budget   *quota.Budget
+	account  *quota.Account
 	workers  []*streamWorker
 	watchdog *watchdog // of asking the sink before the streams begin
 	recorded recordedState
@@ -58,26 +53,14 @@ type streamWorker struct {
 	refusal *connector.Refusal // why it ended before it was told to
 }
 
-// DefaultRequestsPerMinute is the limit that is kept where neither the configuration nor the account names one.
-const DefaultRequestsPerMinute = 10
-
 // New puts the parts together. It does no I/O.
 func New(p Parts) *Pipeline {
 	c := p.Config
-	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{
-		logger: p.Logger,
-		doubts: make(chan struct{}, 1),
-	}}
+	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger}}
 	l.watchdog = newWatchdog(l.started)
 	l.Claims = ClaimsOf(c, p.Privacy, l.Instance, p.Overrides)
-	rate := int64(DefaultRequestsPerMinute)
-	if c.Poll.RequestsPerMinute > 0 {
-		rate = int64(c.Poll.RequestsPerMinute)
-	}
-	l.rate.Store(rate)
-	l.limiter = quota.NewLimiter(float64(rate))
-	l.budget = NewBudget(c, l.calls.Load, l.inFlight.Load, p.Logger)
-	p.Registry.MustRegister(l.budget, UnknownMembers(p.Client.UnknownMembers))
+	l.account = AccountOf(c, p.Client, p.Logger)
+	p.Registry.MustRegister(l.account.Budget, UnknownMembers(p.Client.UnknownMembers))
 	p.Registry.MustRegister(ShapeMetrics(p.Client.ShapeChanges)...)
 	metrics := poller.NewMetrics(p.Registry)
 	slots := make(chan struct{}, c.Poll.Concurrency)
@@ -87,14 +70,14 @@ func New(p Parts) *Pipeline {
 	for _, claim := range l.Claims {
 		a := &streamWorker{log: p.Sink.Log(claim), watchdog: newWatchdog(l.started)}
 		a.poller = poller.New(poller.Config{
-			Pages: &watchedPages{pages: blockedPages{list, l}, slots: slots, inFlight: &l.inFlight, watchdog: a.watchdog},
-			Log:   &watchedLog{Log: a.log, watchdog: a.watchdog, budget: l.budget},
+			Pages: l.account.Pages(&watchedPages{pages: list, slots: slots, watchdog: a.watchdog}),
+			Log:   l.account.Log(&watchedLog{Log: a.log, watchdog: a.watchdog}),
 			Reading: reader.Reading{
 				Stream: claim.Stream, Rules: RulesOf(c), Events: c.EventSettings(), AcceptHistory: p.Overrides.AcceptHistory,
 				Workers: reader.Workers(c.Poll.Concurrency),
 			},
-			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.sweepEvery,
-			Limiter: l.limiter, Memory: gate, Pace: l.pace, CallBudget: callBudget{l}, Ready: p.Client.Ready,
+			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.account.SweepEvery,
+			Limiter: l.account.Limiter, Memory: gate, Pace: l.account.Pace, CallBudget: l.account, Ready: p.Client.Ready,
 			Look: lookInto(p.Sink, a.watchdog), Metrics: metrics, Logger: p.Logger,
 		})
 		l.workers = append(l.workers, a)
@@ -126,20 +109,6 @@ func RulesOf(c *config.Config) reader.Rules {
 	return rules
 }
 
-// pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the
-// budget.
-func (l *Pipeline) pace(wanted time.Duration) time.Duration {
-	return l.budget.Pace(time.Now(), max(wanted, paceOf(len(l.workers), int(l.rate.Load()))))
-}
-
-func (l *Pipeline) sweepEvery() time.Duration {
-	return l.budget.SweepEvery(time.Now(), l.Config.Poll.Sweep.Every)
-}
-
-func paceOf(streams, requestsPerMinute int) time.Duration {
-	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
-}
-
 // Run waits for the sink, then polls until the context ends, and returns nil then. A commit in flight is finished
 // first, and every stream's place is given up. One stream's refusal does not end the others; the error is refusals
 // where all streams were refused, or refusedError where the sink's check refused.
@@ -151,9 +120,8 @@ func (l *Pipeline) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var account, work sync.WaitGroup
-	read := l.readAccount(ctx)
-	l.limiter.Pause(paceOf(1, int(l.rate.Load()))) // it was a request as any other
-	account.Go(func() { l.watchAccount(ctx, read) })
+	l.account.Begin(ctx)
+	account.Go(func() { l.account.Watch(ctx) })
 	for _, a := range l.workers {
 		work.Go(func() { l.runStream(ctx, a) })
 	}

@@ -61,8 +61,20 @@ type accountReport struct {
 	Hint        string    `json:"hint,omitempty"`
 }
 
-// BlockedHint is what a person can do about an account that is blocked.
-const BlockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
+// accountReportOf is nil before the account's first answer.
+func accountReportOf(s quota.AccountStatus) *accountReport {
+	if s.Asked.IsZero() {
+		return nil
+	}
+	said := &accountReport{
+		Asked: s.Asked.UTC(), CallsUsed: s.Usage, CallsAllowed: s.MaxUsage, Blocked: s.Blocked, OnTrial: s.OnTrial,
+		NextAttempt: s.Next.UTC(),
+	}
+	if s.Blocked {
+		said.Hint = quota.BlockedHint
+	}
+	return said
+}
 
 // StreamReport is what the admin server shows of one stream.
 type StreamReport struct {
@@ -78,16 +90,12 @@ func (l *Pipeline) Report(now time.Time) Report {
 		Kind: l.Config.Sink.Chosen()[0], Promise: l.Sink.Promise(), Checked: l.recorded.sinkOK,
 		Waiting: l.recorded.waiting.Text, Hint: l.recorded.waiting.Hint,
 	}
-	account := l.recorded.account
-	if account != nil {
-		copied := *account
-		account, copied.NextAttempt = &copied, l.recorded.accountDue.UTC()
-	}
 	l.recorded.mu.Unlock()
+	account := accountReportOf(l.account.Status())
 	r := Report{
 		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account,
-		RequestsPerMinute: l.rate.Load(),
-		Budget:            l.budget.Status(now), SweepEvery: l.budget.SweepEvery(now, l.Config.Poll.Sweep.Every),
+		RequestsPerMinute: l.account.RequestsPerMinute(),
+		Budget:            l.account.Budget.Status(now), SweepEvery: l.account.SweepEvery(),
 		Wedged: l.wedged(now), ShapeChanges: l.Client.ShapeChanges(),
 	}
 	if !sink.Checked {
@@ -98,7 +106,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 		r.NotReady = append(r.NotReady, reason)
 	}
 	if account != nil && account.Blocked {
-		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+BlockedHint+"; asked again in "+
+		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+quota.BlockedHint+"; asked again in "+
 			text.Span(max(0, account.NextAttempt.Sub(now))))
 	}
 	if r.Budget.Stopped {
@@ -106,7 +114,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 	}
 	for _, status := range l.Statuses() {
 		s := StreamReport{Status: status, Trouble: trouble(status, now)}
-		pause := l.limiter.Paused().Sub(now)
+		pause := l.account.Limiter.Paused().Sub(now)
 		limited := s.Trouble != "" && asks(status.State) && pause > 0
 		switch next := status.NextAttempt.Sub(now); {
 		case limited:
@@ -247,7 +255,7 @@ func (l *Pipeline) wedged(now time.Time) []string {
 	if asked.After(newest) {
 		newest = asked
 	}
-	if most := longestWait + 3*l.pace(l.Config.Poll.MaxInterval); running && now.Sub(newest) > most {
+	if most := longestWait + 3*l.account.Pace(l.Config.Poll.MaxInterval); running && now.Sub(newest) > most {
 		list = append(list, fmt.Sprintf("no stream has called the API or the sink for %s", text.Span(now.Sub(newest))))
 	}
 	return list

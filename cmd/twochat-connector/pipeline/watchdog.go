@@ -3,11 +3,9 @@ package pipeline
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
 // watchdog records that a stream's loop moves: when it last called the API or the sink, and since when calls are under
@@ -64,14 +62,12 @@ func (p *watchdog) oldest() (oldest watchedCall, last time.Time) {
 type watchedPages struct {
 	pages    connector.Pages
 	slots    chan struct{}
-	inFlight *atomic.Int64 // of all streams; each was counted when it was paid for
 	watchdog *watchdog
 }
 
 func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
 	connector.Page, error,
 ) {
-	defer l.inFlight.Add(-1)
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -82,28 +78,21 @@ func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int,
 	return l.pages.Page(ctx, s, number, held)
 }
 
-// watchedLog is a stream's place in the sink, watched. Its checkpoints keep what the budget learned of the account's
-// month.
+// watchedLog is a stream's place in the sink, watched.
 type watchedLog struct {
 	connector.Log
 	watchdog *watchdog
-	budget   *quota.Budget
 }
 
 func (l *watchedLog) Acquire(ctx context.Context) (connector.State, error) {
 	defer l.watchdog.begin("its place in the sink")()
-	state, err := l.Log.Acquire(ctx)
-	if err == nil {
-		l.budget.Recall(time.Now(), state.Checkpoint.MonthBegun)
-	}
-	return state, err
+	return l.Log.Acquire(ctx)
 }
 
 func (l *watchedLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
 	next connector.Checkpoint,
 ) error {
 	defer l.watchdog.begin("a commit to the sink")()
-	next.MonthBegun = l.budget.MonthBegun()
 	return l.Log.Commit(ctx, events, rejects, next)
 }
 

@@ -1,4 +1,4 @@
-package pipeline
+package quota
 
 import (
 	"context"
@@ -7,23 +7,38 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// blockedPages reads pages of an account that may be blocked.
-type blockedPages struct {
-	connector.Pages
-	pipeline *Pipeline
+// Pages are the pages of the account's streams, each of which was paid for by Take.
+func (a *Account) Pages(pages connector.Pages) connector.Pages { return &accountPages{pages, a} }
+
+// accountPages reads pages of an account that may be blocked.
+type accountPages struct {
+	pages   connector.Pages
+	account *Account
 }
 
 // Page implements connector.Pages.
-func (b blockedPages) Page(ctx context.Context, s connector.Stream, number int,
+func (p *accountPages) Page(ctx context.Context, s connector.Stream, number int,
 	held connector.Fingerprint,
 ) (connector.Page, error) {
-	page, err := b.Pages.Page(ctx, s, number, held)
+	defer p.account.inFlight.Add(-1)
+	page, err := p.pages.Page(ctx, s, number, held)
 	if ofAccount(err) {
-		b.pipeline.recorded.askAccountOnce()
+		p.account.doubt()
 	} else if err == nil {
-		b.pipeline.recorded.accountFits()
+		p.account.doubted.Store(false)
 	}
-	return page, OfBlocked(err, b.pipeline.recorded.blocked())
+	return page, OfBlocked(err, p.account.Status().Blocked)
+}
+
+// doubt has the account read again, once for each time that its pages cease to be read: it may have been blocked
+// since.
+func (a *Account) doubt() {
+	if a.doubted.CompareAndSwap(false, true) {
+		select {
+		case a.doubts <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // ofAccount says whether a fault is an answer about the account: its key, its credits, its rights.

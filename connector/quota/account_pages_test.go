@@ -1,4 +1,4 @@
-package pipeline
+package quota
 
 import (
 	"context"
@@ -17,7 +17,7 @@ func (a *answeredPages) Page(context.Context, connector.Stream, int, connector.F
 
 // What is answered about key or credits of a blocked account is told as the block, with one hint; all else stays what
 // it is.
-func TestBlockedPages(t *testing.T) {
+func TestAccount_PagesOfABlockedOne(t *testing.T) {
 	for _, test := range []struct {
 		fault  connector.PageError
 		blocks bool
@@ -31,9 +31,9 @@ func TestBlockedPages(t *testing.T) {
 	} {
 		for _, blocked := range []bool{true, false} {
 			test.fault.Err = errors.New("no")
-			l := &Pipeline{recorded: recordedState{doubts: make(chan struct{}, 1), account: &accountReport{Blocked: blocked}}}
-			pages := blockedPages{&answeredPages{&test.fault}, l}
-			_, err := pages.Page(t.Context(), connector.Stream{}, 0, "")
+			a := NewAccount(AccountConfig{Streams: 1})
+			a.status.Blocked = blocked
+			_, err := a.Pages(&answeredPages{&test.fault}).Page(t.Context(), connector.Stream{}, 0, "")
 			var got *connector.PageError
 			if !errors.As(err, &got) {
 				t.Fatal(err)
@@ -49,16 +49,16 @@ func TestBlockedPages(t *testing.T) {
 }
 
 // The account is asked again when its pages cease to be read, once until they are read again: each time is a call.
-func TestBlockedPages_AskTheAccountOnce(t *testing.T) {
-	l := &Pipeline{recorded: recordedState{doubts: make(chan struct{}, 1)}}
+func TestAccount_IsDoubtedOnce(t *testing.T) {
+	a := NewAccount(AccountConfig{Streams: 1})
 	answer := &answeredPages{}
-	pages := blockedPages{answer, l}
+	pages := a.Pages(answer)
 	asked := 0
 	read := func(err error) {
 		answer.err = err
 		_, _ = pages.Page(t.Context(), connector.Stream{}, 0, "")
 		select {
-		case <-l.recorded.doubts:
+		case <-a.doubts:
 			asked++
 		default:
 		}

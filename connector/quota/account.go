@@ -1,0 +1,251 @@
+package quota
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	// DefaultRequestsPerMinute is the limit that is kept where neither the configuration nor the account names one.
+	DefaultRequestsPerMinute = 10
+	// AccountEvery is how often the account's usage is read. Each reading costs a call.
+	AccountEvery = time.Hour
+	// BlockedHint is what a person can do about an account that is blocked.
+	BlockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
+)
+
+// AccountClient asks 2Chat about the account. A *twochat.Client does.
+type AccountClient interface {
+	// Info asks for the account's limits and usage, once. It costs a call.
+	Info(ctx context.Context) (connector.AccountInfo, error)
+	// Ready says why no call can be made, though one may be paid for. It costs nothing.
+	Ready() error
+}
+
+// AccountConfig says how an account is to be used. Client, Streams, MinInterval and Logger are required.
+type AccountConfig struct {
+	Client AccountClient
+	// RequestsPerMinute is the rate limit to keep; 0 = the one that the account names.
+	RequestsPerMinute int
+	// Streams share the account, and MinInterval is the shortest that is wanted between two polls of one.
+	Streams     int
+	MinInterval time.Duration
+	// SweepEvery is how often late messages are wanted to be searched for; 0 = never.
+	SweepEvery time.Duration
+	// MonthlyCredits is how many calls of the account's month may be used, by all its integrations together; 0 = half of
+	// the plan.
+	MonthlyCredits int64
+	// StopWhenSpent says that not one call more is made where they are used up, until the month begins anew.
+	StopWhenSpent bool
+	Logger        *slog.Logger
+}
+
+// Account is what the streams of an API key share: the rate limit, the month's budget, and the readings of the
+// account that both follow. Its Limiter, Pace, SweepEvery and itself as the CallBudget are for each poller.Config, whose
+// Pages and Log go through it. Begin reads the account, and Watch goes on with that. It may be used from several
+// goroutines.
+type Account struct {
+	Limiter *Limiter
+	Budget  *Budget
+
+	config   AccountConfig
+	rate     atomic.Int64  // requests a minute in force
+	calls    atomic.Int64  // made so far
+	inFlight atomic.Int64  // of them, pages that have not come yet
+	doubted  atomic.Bool   // the account is to be read again, or was, since its pages ceased to be read
+	doubts   chan struct{} // that it is
+
+	mu     sync.Mutex
+	status AccountStatus
+	begun  bool // the newest reading got an answer
+}
+
+// AccountStatus is what is known of the account.
+type AccountStatus struct {
+	connector.AccountInfo
+	// Asked is when that was its answer; zero before the first.
+	Asked time.Time
+	// Cause is why it could not be read since; empty where it could.
+	Cause string
+	// Next is when it is asked again; zero before Watch.
+	Next time.Time
+}
+
+// NewAccount makes an account of which nothing is known yet. It does no I/O.
+func NewAccount(c AccountConfig) *Account {
+	a := &Account{config: c, doubts: make(chan struct{}, 1)}
+	rate := DefaultRequestsPerMinute
+	if c.RequestsPerMinute > 0 {
+		rate = c.RequestsPerMinute
+	}
+	a.rate.Store(int64(rate))
+	a.Limiter = NewLimiter(float64(rate))
+	a.Budget = NewBudget(BudgetConfig{
+		Monthly: c.MonthlyCredits, Streams: c.Streams, Interval: c.MinInterval, Stop: c.StopWhenSpent,
+		Own: a.calls.Load, InFlight: a.inFlight.Load, Logger: c.Logger,
+	})
+	return a
+}
+
+// RequestsPerMinute is the rate in force.
+func (a *Account) RequestsPerMinute() int64 { return a.rate.Load() }
+
+// Status is what is known of the account.
+func (a *Account) Status() AccountStatus {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status
+}
+
+// Pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the
+// budget.
+func (a *Account) Pace(wanted time.Duration) time.Duration {
+	return a.Budget.Pace(time.Now(), max(wanted, PaceOf(a.config.Streams, int(a.rate.Load()))))
+}
+
+// PaceOf is the shortest interval at which a rate limit lets so many streams be polled.
+func PaceOf(streams, requestsPerMinute int) time.Duration {
+	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
+}
+
+// SweepEvery is how often late messages are searched for under the budget as it stands.
+func (a *Account) SweepEvery() time.Duration {
+	return a.Budget.SweepEvery(time.Now(), a.config.SweepEvery)
+}
+
+// Begin reads the account once, before its streams are read. It was a request as any other: they wait for their turn.
+func (a *Account) Begin(ctx context.Context) {
+	a.begun = a.read(ctx)
+	a.Limiter.Pause(PaceOf(1, int(a.rate.Load())))
+}
+
+// Watch reads the account hourly, or sooner where that did not work, until the context ends. What was read last stays
+// in force until something newer is.
+func (a *Account) Watch(ctx context.Context) {
+	policy := connector.NewBackoff(30*time.Second, 30*time.Minute)
+	for read := a.begun; ; read = a.read(ctx) {
+		wait := AccountEvery - time.Duration(rand.Int64N(int64(AccountEvery/20))) // instances should not ask in step
+		if read {
+			policy.Reset()
+		} else {
+			wait = policy.Next()
+		}
+		if due, open := a.Budget.Open(time.Now()); !open && read {
+			wait = max(0, time.Until(due))
+		}
+		a.setNext(time.Now().Add(wait))
+		if a.untilDue(ctx, wait) != nil || a.whilePaid(ctx) != nil || a.Limiter.Wait(ctx, Live) != nil {
+			return
+		}
+	}
+}
+
+// untilDue waits until the account is to be read: after so long, or as soon as it is doubted.
+func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.doubts:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// whilePaid waits while the budget pays for nothing, until the account's month should have begun anew: reading it is a
+// call too.
+func (a *Account) whilePaid(ctx context.Context) error {
+	for {
+		due, open := a.Budget.Open(time.Now())
+		if open || !due.After(time.Now()) {
+			return ctx.Err()
+		}
+		a.setNext(due)
+		if err := connector.Sleep(ctx, time.Until(due)); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *Account) setNext(t time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status.Next = t
+}
+
+// read asks the account once for its limit and usage, and says whether it got an answer.
+func (a *Account) read(ctx context.Context) bool {
+	if a.config.Client.Ready() != nil { // which every stream says; without a key nothing is sent, and nothing is paid
+		return false
+	}
+	a.calls.Add(1)
+	info, err := a.config.Client.Info(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.failed(err)
+		}
+		return false
+	}
+	if info.RequestsPerMinute > 0 && a.config.RequestsPerMinute == 0 {
+		a.rate.Store(int64(info.RequestsPerMinute))
+		a.Limiter.SetRate(float64(info.RequestsPerMinute))
+	}
+	now := time.Now()
+	a.answered(info, now)
+	a.Budget.Read(AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
+	return true
+}
+
+// failed records why the account could not be read, and says it once.
+func (a *Account) failed(err error) {
+	a.mu.Lock()
+	news := a.status.Cause != err.Error()
+	a.status.Cause = err.Error()
+	a.mu.Unlock()
+	if news {
+		a.config.Logger.Warn(
+			"the account's limits and usage cannot be read; what is known of them stays in force until they can",
+			"requests_per_minute", a.rate.Load(), "cause", err)
+	}
+}
+
+// answered records what the account said, and tells what is new of it.
+func (a *Account) answered(info connector.AccountInfo, now time.Time) {
+	a.mu.Lock()
+	was := a.status
+	a.status = AccountStatus{AccountInfo: info, Asked: now, Next: was.Next}
+	a.mu.Unlock()
+	if info.Blocked && !was.Blocked {
+		a.config.Logger.Warn("the account is blocked at 2Chat", "hint", BlockedHint, "next_attempt",
+			now.Add(AccountEvery).UTC().Truncate(time.Minute))
+	}
+	if was.Asked.IsZero() || was.Cause != "" || was.MaxUsage != info.MaxUsage || was.Blocked != info.Blocked {
+		a.config.Logger.Info("account's limits read", "requests_per_minute", a.rate.Load(), "calls_used", info.Usage,
+			"calls_allowed", info.MaxUsage, "blocked", info.Blocked)
+	}
+}
+
+// Open says why no call may be made now, and until when; nil where one may.
+func (a *Account) Open() (until time.Time, spent error) {
+	until, open := a.Budget.Open(time.Now())
+	if open {
+		return until, nil
+	}
+	return until, a.Budget.Spent()
+}
+
+// Take takes from the budget what the call for a page costs, and says whether there was as much.
+func (a *Account) Take() bool {
+	if !a.Budget.Pays(a.calls.Add(1)) {
+		a.calls.Add(-1)
+		return false
+	}
+	a.inFlight.Add(1)
+	return true
+}
