@@ -49,9 +49,9 @@ func (s *Sink) Create(ctx context.Context) error {
 	default:
 		wanted = 1 // a server by itself
 	}
-	err = s.create(ctx, k, wanted)
+	err = s.config.create(ctx, k, wanted)
 	if s.config.Replicas == 0 && errors.As(err, &api) && api.Code == codeNoReplicas {
-		err = s.create(ctx, k, 1) // no cluster behind the leaf node either
+		err = s.config.create(ctx, k, 1) // no cluster behind the leaf node either
 	}
 	if errors.As(err, &api) && (api.Code == codeSubjectsTaken || api.Code == codeNoReplicas) {
 		if known := s.Rehearse(ctx); known != nil {
@@ -65,9 +65,10 @@ func (s *Sink) Create(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sink) create(ctx context.Context, k *link, replicas int) error {
+// create makes the stream with so many replicas.
+func (c Config) create(ctx context.Context, k *link, replicas int) error {
 	var created struct{}
-	return k.ask(ctx, "STREAM.CREATE."+s.config.Stream, s.config.streamConfig(replicas), &created)
+	return k.ask(ctx, "STREAM.CREATE."+c.Stream, c.streamConfig(replicas), &created)
 }
 
 func (s *Sink) createError(k *link, err error) error {

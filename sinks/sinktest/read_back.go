@@ -21,9 +21,9 @@ var readBackRules = []rule{
 		s.commit(log, c, events[12:])
 
 		for _, reader := range []Sink{sink, s.open()} {
-			s.wantReadBack(reader, claim.Stream, events, 2)
+			wantReadBack(s, reader, claim.Stream, events, 2)
 		}
-		s.wantReadBack(sink, Stream("nobody"), nil, 0)
+		wantReadBack(s, sink, Stream("nobody"), nil, 0)
 	}},
 	{name: "read back: ends with the error of its caller", except: unlessKept, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
@@ -55,7 +55,7 @@ func unlessUnkept(s *Suite, _ *Place) string {
 }
 
 // wantReadBack checks that a sink gives back these events, in order within each part, and so many rejects.
-func (s *scene) wantReadBack(sink Sink, stream connector.Stream, events []connector.Event, rejects int) {
+func wantReadBack(s *scene, sink Sink, stream connector.Stream, events []connector.Event, rejects int) {
 	s.Helper()
 	expected := map[uint64]*connector.Event{}
 	for i := range events {
