@@ -3,7 +3,6 @@ package config
 import (
 	"maps"
 	"reflect"
-	"slices"
 
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
@@ -62,7 +61,7 @@ func keySchema(value reflect.Value, f field, path string) map[string]any {
 
 // typeSchema is the schema of what the decoder takes for a key, and for an item of a list.
 func typeSchema(t reflect.Type, path string) map[string]any {
-	words := slices.Clone(words[path])
+	words := wordsOf(path)
 	switch {
 	case t.Kind() == reflect.Slice && !isText(t):
 		item := typeSchema

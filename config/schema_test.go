@@ -110,7 +110,7 @@ func TestSchema_WrongKeys(t *testing.T) {
 		value := map[string]string{
 			"number": `"+595981048477"`, "duration": `"10s"`, "true or false": "true", "whole number": "7", "start": `"24h"`,
 		}[key.Type]
-		switch list := words[key.Path]; {
+		switch list := wordsOf(key.Path); {
 		case list != nil:
 			value = `"` + list[len(list)-1] + `"`
 			if schema.Validate(at(key.Path, `"none of them"`)) == nil {
@@ -123,6 +123,11 @@ func TestSchema_WrongKeys(t *testing.T) {
 		}
 		if err := schema.Validate(at(key.Path, value)); err != nil {
 			t.Errorf("the schema does not take %s for %s: %v", value, key.Path, err)
+		}
+	}
+	for _, path := range []string{"sink.kafka.compression", "sink.kafka.sasl.mechanism", "events.mode"} {
+		if schema.Validate(at(path, `"none of them"`)) == nil {
+			t.Errorf("the schema takes any word for %s", path)
 		}
 	}
 	if looked < 80 {
@@ -139,7 +144,13 @@ func TestSchema_TakesWhatLoadTakes(t *testing.T) {
 		"poll: { sweep: { every: 0 } }", `poll: { sweep: { every: "0" } }`,
 		"poll: { min_interval: 1.5s, max_interval: 1m30s }", "poll:", "privacy: { drop: [text, names] }",
 		"log: { level: debug }\nevents: { data: row, mode: binary }",
+		"sink: { kafka: { brokers: [k:9092], compression: '', sasl: { mechanism: '' } } }",
+		"sink: { kafka: { brokers: [k:9092], compression: none, partitions: 12 } }",
 	} {
+		rest := rest
+		if strings.HasPrefix(text, "sink:") {
+			rest, _, _ = strings.Cut(rest, "sink:")
+		}
 		if _, err := Load(write(t, rest+text), nil); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}

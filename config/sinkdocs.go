@@ -59,8 +59,9 @@ var sinkDocs = map[string]string{
 
 	"kafka.brokers":             "host:port of brokers to begin with",
 	"kafka.topic":               "topic of the events; TOPIC.checkpoints and TOPIC.quarantine lie beside it",
+	"kafka.partitions":          "of the events' topic made by create; 0 = 6",
 	"kafka.replicas":            "of topics made by create; 0 = 3, or as many as the cluster is set up for",
-	"kafka.retention":           "of events in topics made by create; 0 = for ever",
+	"kafka.retention":           "of events and quarantine in topics made by create; 0 = for ever",
 	"kafka.compression":         "of record batches: gzip, which every client reads; zstd, lz4, snappy or none",
 	"kafka.sasl.mechanism":      "plain, scram-sha-256, scram-sha-512 or oauthbearer; empty = none",
 	"kafka.sasl.username":       "of plain and scram",

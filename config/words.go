@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
 // words are the keys that take one of a few words, and which. Validation and the schema read them here.
@@ -18,6 +19,15 @@ var words = map[string][]string{
 	"privacy.drop[]":      {"text", "media", "quoted", "names"},
 	"log.level":           {"debug", "info", "warn", "error"},
 	"log.format":          {"auto", "text", "json"},
+}
+
+// wordsOf are the words that the key of a path takes; nil where it takes others as well. Of a sink's keys the sink
+// itself knows and validates them.
+func wordsOf(path string) []string {
+	if key, ok := strings.CutPrefix(path, "sink."); ok {
+		return sinks.Words()[key]
+	}
+	return slices.Clone(words[path])
 }
 
 var index = regexp.MustCompile(`\[[0-9]+\]`)

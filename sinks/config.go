@@ -97,6 +97,14 @@ func (c Config) Chosen() []string {
 	return chosen
 }
 
+// Words lists, by its path below `sink`, what a key takes that takes one of a few words.
+func Words() map[string][]string {
+	return map[string][]string{
+		"kafka.compression":    append(kafka.Compressions(), ""), // an empty one is the default
+		"kafka.sasl.mechanism": kafka.Mechanisms(),
+	}
+}
+
 // Validate lists what each chosen sink finds wrong or weak in its own settings, without any I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding

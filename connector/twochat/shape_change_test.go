@@ -210,8 +210,9 @@ func TestShape_ListsAreApart(t *testing.T) {
 // Names of members can be data. What is shown of them looks like a programmer's, and memory is bounded.
 func TestShape_NamesAreBounded(t *testing.T) {
 	for name, want := range map[string]string{
-		"colour": "colour", "wa_serial": "wa_serial", "waSerial": "waSerial", "_x": "_x", strings.Repeat("a", 40): strings.Repeat("a", 40),
-		strings.Repeat("a", 41): "*", "5215512345432": "*", "+5215512345432": "*", "Johny": "*", "Johny Doe": "*", "a1": "*", "": "*",
+		"colour": "colour", "wa_serial": "wa_serial", "waSerial": "waSerial", "_x": "_x",
+		strings.Repeat("a", 40): strings.Repeat("a", 40), strings.Repeat("a", 41): "*", "5215512345432": "*",
+		"+5215512345432": "*", "Johny": "*", "Johny Doe": "*", "a1": "*", "": "*",
 		"año": "*", "a-b": "*", "a.b": "*", `a\nb`: "*", "x@c.us": "*", "\U0001f600": "*",
 	} {
 		got := changesOf(t, fmt.Sprintf(`{"messages":[{"uuid":"a","%s":1}]}`, name))

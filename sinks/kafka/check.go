@@ -142,6 +142,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 		return true
 	}
 	i.replication(thing, name, topic, len(v.brokers), settings)
+	i.asked(thing, name, topic, len(v.brokers), settings)
 	i.cleanup(thing, name, settings)
 	if limit, err := strconv.Atoi(settings["max.message.bytes"]); err == nil && limit < maxChunk {
 		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit),
@@ -203,7 +204,7 @@ func (i *inspection) replication(thing, name string, topic seenTopic, brokers in
 	case replicas < wantedReplicas && brokers > replicas:
 		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: what is acknowledged can be lost "+
 			"with as many brokers", replicas, min(brokers, wantedReplicas)),
-			i.reassign(name, topic)+" && "+
+			i.reassign(name, topic, wantedReplicas)+" && "+
 				i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))
 	case err == nil && minimum < 2 && replicas > 2:
 		i.warn(thing, "min.insync.replicas is 1: what one broker alone acknowledged can be lost with it",
@@ -218,8 +219,8 @@ func (i *inspection) replication(thing, name string, topic seenTopic, brokers in
 	}
 }
 
-// reassign is the command that gives each partition of a topic replicas on three brokers, or on as many as there are.
-func (i *inspection) reassign(name string, topic seenTopic) string {
+// reassign is the command that gives each partition of a topic so many replicas, or as many as there are brokers.
+func (i *inspection) reassign(name string, topic seenTopic, wanted int) string {
 	known, err := i.sink.cluster.known(context.Background()) // what was just looked at
 	if err != nil {
 		return i.sink.hints.describeCommand(name)
@@ -230,7 +231,7 @@ func (i *inspection) reassign(name string, topic seenTopic) string {
 		replicas := slices.Clone(topic.partitions[p].replicas)
 		for n := range ids { // from another one for each partition, so that they are spread
 			id := ids[(n+int(p))%len(ids)]
-			if len(replicas) < wantedReplicas && !slices.Contains(replicas, id) {
+			if len(replicas) < wanted && !slices.Contains(replicas, id) {
 				replicas = append(replicas, id)
 			}
 		}
@@ -255,7 +256,7 @@ func (i *inspection) transactions(ctx context.Context, v *view) {
 	if replicas < wantedReplicas && len(v.brokers) > replicas {
 		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: without it no commit is possible",
 			replicas, min(len(v.brokers), wantedReplicas)),
-			i.reassign(transactionsTopic, topic))
+			i.reassign(transactionsTopic, topic, wantedReplicas))
 	}
 	settings, err := i.sink.client.topicSettings(ctx, transactionsTopic)
 	if err != nil {

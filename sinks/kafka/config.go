@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -18,6 +19,8 @@ type Config struct {
 	Topic string `yaml:"topic"`
 	// Create allows missing topics to be made.
 	Create bool `yaml:"create"`
+	// Partitions is how many partitions a missing topic of events is made with; 0 is six.
+	Partitions int `yaml:"partitions"`
 	// Replicas is how many replicas missing topics are made with; 0 is three, or as many as the cluster is set up for.
 	Replicas int `yaml:"replicas"`
 	// Retention is for how long topics that are made keep events and quarantine; 0 is for ever. Checkpoints stay in any
@@ -58,6 +61,20 @@ type TLS struct {
 	Insecure bool `yaml:"insecure"`
 }
 
+// The mechanisms of SASL.
+const (
+	saslPlain    = "plain"
+	saslScram256 = "scram-sha-256"
+	saslScram512 = "scram-sha-512"
+	saslOAuth    = "oauthbearer"
+)
+
+// Mechanisms lists the words that sasl.mechanism takes; the empty one is none.
+func Mechanisms() []string { return []string{"", saslPlain, saslScram256, saslScram512, saslOAuth} }
+
+// Compressions lists the words that compression takes.
+func Compressions() []string { return []string{"gzip", "zstd", "lz4", "snappy", "none"} }
+
 func (t TLS) on() bool { return t != TLS{} }
 
 // Defaults of the settings that a Config may leave empty.
@@ -65,7 +82,10 @@ const (
 	DefaultTopic              = "whatsapp.messages"
 	DefaultCompression        = "gzip"
 	DefaultTransactionTimeout = 20 * time.Second
+	DefaultPartitions         = 6
 
+	// maxPartitions keeps a mistake from a topic that a broker cannot carry.
+	maxPartitions         = 10_000
 	minTransactionTimeout = 5 * time.Second
 	maxTransactionTimeout = 15 * time.Minute // the brokers' default limit
 )
@@ -124,7 +144,7 @@ func (c Config) Validate() []connector.Finding {
 	if !topicName.MatchString(c.Topic) || c.Topic == "." || c.Topic == ".." {
 		refuse("topic", "it is no name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
 	}
-	if _, ok := compressionOf(c.Compression); !ok {
+	if !slices.Contains(Compressions(), c.Compression) {
 		refuse("compression", "it is none that is known", "choose gzip, zstd, lz4, snappy or none")
 	}
 	if c.TransactionTimeout < minTransactionTimeout || c.TransactionTimeout > maxTransactionTimeout {
@@ -133,6 +153,10 @@ func (c Config) Validate() []connector.Finding {
 	}
 	if c.AcceptPartitions < 0 {
 		refuse("accept_partitions", "it is negative", "leave it out, or give the number of partitions that the topic has now")
+	}
+	if c.Partitions < 0 || c.Partitions > maxPartitions {
+		refuse("partitions", fmt.Sprintf("%d is no number of partitions", c.Partitions),
+			fmt.Sprintf("leave it out for %d, or give 1 to %d", DefaultPartitions, maxPartitions))
 	}
 	if c.Replicas < 0 || c.Replicas > math.MaxInt16 {
 		refuse("replicas", fmt.Sprintf("%d is no number of replicas", c.Replicas),
@@ -164,14 +188,14 @@ func (s SASL) validate(refuse func(key, text, hint string)) {
 			refuse("sasl.mechanism", "it is missing beside other settings of sasl",
 				"choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
 		}
-	case "plain", "scram-sha-256", "scram-sha-512":
+	case saslPlain, saslScram256, saslScram512:
 		if s.Username == "" {
 			refuse("sasl.username", "it is missing", "name the user")
 		}
 		if s.PasswordFile == "" {
 			refuse("sasl.password_file", "it is missing", "name the file that holds the password")
 		}
-	case "oauthbearer":
+	case saslOAuth:
 		if s.TokenFile == "" {
 			refuse("sasl.token_file", "it is missing", "name the file that holds the token")
 		}

@@ -91,7 +91,7 @@ var _ sasl.Mechanism = credentials{}
 func (c credentials) Name() string { return strings.ToUpper(c.settings.Mechanism) }
 
 func (c credentials) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
-	if c.settings.Mechanism == "oauthbearer" {
+	if c.settings.Mechanism == saslOAuth {
 		token, err := line("sasl.token_file", c.settings.TokenFile)
 		if err != nil {
 			return nil, nil, err
@@ -104,9 +104,9 @@ func (c credentials) Start(ctx context.Context) (sasl.StateMachine, []byte, erro
 	}
 	var inner sasl.Mechanism = plain.Mechanism{Username: c.settings.Username, Password: password}
 	switch c.settings.Mechanism {
-	case "scram-sha-256":
+	case saslScram256:
 		inner, err = scram.Mechanism(scram.SHA256, c.settings.Username, password)
-	case "scram-sha-512":
+	case saslScram512:
 		inner, err = scram.Mechanism(scram.SHA512, c.settings.Username, password)
 	}
 	if err != nil {

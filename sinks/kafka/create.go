@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,13 +15,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// partitionCount is how many partitions Create gives the events topic.
-const partitionCount = 6
-
 // partitions is how many partitions a topic is made with.
-func (t topics) partitions(topic string) int {
-	if topic == t.events {
-		return partitionCount
+func (m *topicMaker) partitions(topic string) int {
+	if topic == m.topics.events {
+		return cmp.Or(m.config.Partitions, DefaultPartitions)
 	}
 	return 1
 }
@@ -75,7 +73,7 @@ func (m *topicMaker) create(ctx context.Context, rehearse bool) error {
 	request := &createtopics.Request{ValidateOnly: rehearse}
 	for _, name := range missing {
 		topic := createtopics.RequestTopic{
-			Name: name, NumPartitions: int32(m.topics.partitions(name)),
+			Name: name, NumPartitions: int32(m.partitions(name)),
 			ReplicationFactor: int16(replicas),
 		}
 		for _, setting := range m.settings(name, replicas) {
@@ -243,7 +241,7 @@ func (m *topicMaker) meantReplicas(ctx context.Context, v *view) (int, error) {
 func (m *topicMaker) createCommand(topic string, replicas int) string {
 	command := fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d "+
 		"--replication-factor %d",
-		m.config.Brokers[0], topic, m.topics.partitions(topic), replicas)
+		m.config.Brokers[0], topic, m.partitions(topic), replicas)
 	for _, setting := range m.settings(topic, replicas) {
 		command += " --config " + setting.name + "=" + setting.value
 	}

@@ -90,7 +90,7 @@ func holdMarkers(t *testing.T, b *broker) {
 			again = again || questions[p.Partition] > 1
 		}
 		if !again {
-			if len(questions) == partitionCount {
+			if len(questions) == DefaultPartitions {
 				close(asked)
 			}
 			return nil, nil, false
@@ -171,11 +171,11 @@ func TestFollowBesideOpenTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantFollowed(t, reader, "595981048477", []uint64{3, 4, 5, 6, 7}, func() error {
-			written, err := reader.client.extents(t.Context(), config.Topic, partitionCount, kafkago.ReadUncommitted)
+			written, err := reader.client.extents(t.Context(), config.Topic, DefaultPartitions, kafkago.ReadUncommitted)
 			if err != nil {
 				return err
 			}
-			stable, err := reader.client.extents(t.Context(), config.Topic, partitionCount, kafkago.ReadCommitted)
+			stable, err := reader.client.extents(t.Context(), config.Topic, DefaultPartitions, kafkago.ReadCommitted)
 			if err != nil {
 				return err
 			}
@@ -213,7 +213,7 @@ func writeAt(t *testing.T, b *broker, topic string, events []connector.Event, ti
 		t.Fatal(err)
 	}
 	defer client.Close()
-	home := newPartitioner(partitionCount)
+	home := newPartitioner(DefaultPartitions)
 	for i := range events {
 		var d draft
 		made := d.of(&events[i], connector.Encoding{Mode: connector.ModeStructured})

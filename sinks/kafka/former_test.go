@@ -38,7 +38,7 @@ func TestFormerRecords(t *testing.T) {
 	events := sinktest.Events(claim.Stream, 1, before)
 	held := sinktest.Next(claim.TakeOver(connector.Checkpoint{}, time.Now()), events, nil, before)
 	held.Tail, held.TailLate = nil, nil // so that only the records tell what was delivered
-	p := positions{Partitions: partitionCount, Next: make([]int64, partitionCount)}
+	p := positions{Partitions: DefaultPartitions, Next: make([]int64, DefaultPartitions)}
 	var err error
 	if held.Sink, err = p.encode(); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestFormerRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	home := newPartitioner(partitionCount)
+	home := newPartitioner(DefaultPartitions)
 	records := make([]*kgo.Record, 0, before+1)
 	for i := range events {
 		e := &events[i]

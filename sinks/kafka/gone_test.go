@@ -138,7 +138,7 @@ func createAnew(t *testing.T, b *broker, config Config) {
 	}
 	client := admin(t, b)
 	for _, name := range missing {
-		makeTopic(t, client, name, int32(s.topics.partitions(name)), nil)
+		makeTopic(t, client, name, int32(s.maker.partitions(name)), nil)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestStandingHolds(t *testing.T) {
 	}
 	client := admin(t, b)
 	for _, name := range w.sink.topics.all() {
-		remakeTopic(t, client, name, int32(w.sink.topics.partitions(name)))
+		remakeTopic(t, client, name, int32(w.sink.maker.partitions(name)))
 	}
 	_, err := w.log.Acquire(within(t))
 	wantRefusal(t, err, "its log went back from 30 to 0")

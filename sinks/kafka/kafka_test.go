@@ -67,7 +67,7 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 		t.Fatal(err)
 	}
 	partitions := []topicPartition{{config.Topic + ".checkpoints", 0}}
-	for p := range int32(partitionCount) {
+	for p := range int32(DefaultPartitions) {
 		partitions = append(partitions, topicPartition{config.Topic, p})
 	}
 	if err := dead.client.addPartitions(t.Context(), id, who, partitions); err != nil {
@@ -285,7 +285,7 @@ func TestTopicTruncated(t *testing.T) {
 
 // TestTopicMadeAnew refuses a topic that is not the one that was written to, and one with fewer partitions.
 func TestTopicMadeAnew(t *testing.T) {
-	for name, partitions := range map[string]int32{"it was made anew": partitionCount, "it has 2 partitions": 2} {
+	for name, partitions := range map[string]int32{"it was made anew": DefaultPartitions, "it has 2 partitions": 2} {
 		t.Run(name, func(t *testing.T) {
 			b := fake(t, 1)
 			config := Config{Topic: newTopic()}

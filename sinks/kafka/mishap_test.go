@@ -343,7 +343,7 @@ func TestLeaderMoves(t *testing.T) {
 	var total uint64
 	for round := range 6 {
 		for _, topic := range []string{config.Topic, config.Topic + ".checkpoints"} {
-			for p := range int32(partitionCount) {
+			for p := range int32(DefaultPartitions) {
 				if topic != config.Topic && p > 0 {
 					break
 				}

@@ -39,7 +39,8 @@ func (r *Reshape) item(item []byte) []byte { return reshape(item, r.Add, r.Drop)
 // reshape changes the members of an object, and leaves what is none as it is. What it keeps, it keeps byte for byte.
 func reshape(object []byte, add map[string]json.RawMessage, drop []string) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(object))
-	if open, err := decoder.Token(); err != nil || open != json.Delim('{') || !json.Valid(object) || len(add)+len(drop) == 0 {
+	open, err := decoder.Token()
+	if err != nil || open != json.Delim('{') || !json.Valid(object) || len(add)+len(drop) == 0 {
 		return object
 	}
 	left := maps.Clone(add)
