@@ -1,13 +1,13 @@
 package connector
 
-// AttributeForm is what there is to know of an attribute of events, for schemas and decoders.
+// AttributeForm describes an attribute of events, for schemas and decoders.
 type AttributeForm struct {
 	Name string
-	// Always says that every event has it.
+	// Always is true if every event has it.
 	Always bool
-	// Boolean says that it is one in the JSON format. Headers hold every attribute as text.
+	// Boolean is true if it is a Boolean in the JSON format. Headers hold every attribute as text.
 	Boolean bool
-	// Format is its format in the words of JSON Schema, "" for any text; Pattern is its form as a regular expression.
+	// Format is its JSON Schema format, "" for any text; Pattern is a regular expression for its values.
 	Format, Pattern string
 	Doc             string
 }
@@ -33,5 +33,5 @@ var attributeForms = [...]AttributeForm{
 	{Name: "repaired", Boolean: true, Doc: "true where U+FFFD took the place of escapes that stand for no character"},
 }
 
-// AttributeForms lists the attributes that an event may have, in their order.
+// AttributeForms returns the attributes that an event may have, in the order in which they are written.
 func AttributeForms() []AttributeForm { return append([]AttributeForm(nil), attributeForms[:]...) }

@@ -10,73 +10,74 @@ import (
 // CheckpointVersion is the format that this program writes. It refuses a newer one.
 const CheckpointVersion = 1
 
-// Checkpoint is what a commit records of a stream beside its events: all that has to survive a crash.
+// Checkpoint is the state of a stream that a commit records together with its events: everything that has to survive a
+// crash.
 type Checkpoint struct {
 	Version   int    `json:"version"`
 	Stream    string `json:"stream"`
 	SourceKey string `json:"source_key"`
-	// Privacy names the privacy mode and, where there is one, the id of its key: chats keep their tokens only while it
-	// stays.
+	// Privacy names the privacy mode and, if it has one, the id of its key. The tokens of chats stay the same only as long
+	// as it does.
 	Privacy string `json:"privacy"`
-	// Epoch is the fence: it grows with every Acquire and never falls.
+	// Epoch fences earlier owners: every Acquire raises it by one (Claim.TakeOver), and it never falls.
 	Epoch uint64 `json:"epoch"`
 	// Owner is the running instance that wrote the checkpoint.
 	Owner   string    `json:"owner"`
 	Written time.Time `json:"written"`
 
-	// Started is false until the stream's first start has settled what is wanted (the floor).
+	// Started is false until the stream's first start has recorded what is not wanted (the floor).
 	Started bool `json:"started"`
-	// Sequence is the last event's; Certified is the one up to which everything is ground.
+	// Sequence is that of the last event; up to Certified everything is ground.
 	Sequence  uint64 `json:"sequence"`
 	Certified uint64 `json:"certified"`
-	// Base is the sequence after which this log begins: the operator's word, where an earlier log used the numbers up to
-	// it. 0 usually.
+	// Base is the sequence after which this log begins: usually 0, or what the operator named if an earlier log used the
+	// numbers up to it.
 	Base uint64 `json:"base,omitempty"`
-	// Floor holds what was listed at the first start and is not wanted; Horizon what was held when all ground was gone.
-	// Both count as ground.
+	// Floor holds the newest messages that were listed at the first start and are not wanted; Horizon the newest that were
+	// held when all ground was gone. Both count as ground.
 	Floor   Keys `json:"floor,omitempty"`
 	Horizon Keys `json:"horizon,omitempty"`
-	// HorizonAt is what was certified when the horizon was set: only later events can be listed above it.
+	// HorizonAt is the certified sequence when the horizon was set: only later events can be listed above it.
 	HorizonAt uint64 `json:"horizon_at,omitempty"`
-	// HorizonNewer is set where messages newer than this stood below the horizon's first one when it was set: these were
-	// new, and were delivered, and are not among what is held.
+	// HorizonNewer is set if messages newer than this time stood below the first of the horizon when it was set. These
+	// were new and were delivered, so they are not held.
 	HorizonNewer time.Time `json:"horizon_newer,omitzero"`
-	// Bottom says that the list seemed to end where it may go on; nil where that is settled.
+	// Bottom is set while the end of the list that the first start met is still to be checked (rule 12).
 	Bottom *Bottom `json:"bottom,omitempty"`
-	// Accepting is how far the delivery of what was held has come; nil where none is under way. Accepted says that all at
-	// and below the horizon was delivered so. WordSpent says that the operator's word, which may stand in a manifest for
-	// good, was carried out.
+	// Accepting is how far the delivery of held messages has got; nil if none is under way. Accepted is true once
+	// everything at and below the horizon was delivered in this way. WordSpent is true once the operator's word was
+	// carried out, as it may stand in a manifest permanently.
 	Accepting *Acceptance `json:"accepting,omitempty"`
 	Accepted  bool        `json:"accepted,omitempty"`
 	WordSpent bool        `json:"word_spent,omitempty"`
-	// Tail holds the keys of the log's newest events, oldest first, without a gap up to Sequence: all that are not
-	// certified and the newest 128 below. TailLate lists the places in Tail of the late ones.
+	// Tail holds the keys of the log's newest events, oldest first, without a gap up to Sequence: all uncertified ones and
+	// the newest 128 certified ones. TailLate holds the indexes of the late ones in Tail.
 	Tail     Keys  `json:"tail,omitempty"`
 	TailLate []int `json:"tail_late,omitempty"`
-	// GroundTime is where ground lies in time: the median of its newest 21 messages with a time. Zero where none has one.
+	// GroundTime is the median time of the newest 21 ground messages that have a time; zero if none has one.
 	GroundTime time.Time `json:"ground_time,omitzero"`
 	// Rejects holds the keys of the newest quarantined messages, oldest first.
 	Rejects Keys `json:"rejects,omitempty"`
 
 	Counters Counters `json:"counters"`
-	// MonthBegun is when the account's month of calls was last seen to begin again; zero where it never was. It is of the
-	// account, not of the stream: kept here, a restart need not learn it again (Budget.Recall).
+	// MonthBegun is when the account's month of calls was last seen to start; zero if it never was. It belongs to the
+	// account, not to the stream, and is kept here so that it survives a restart (quota.Budget.Recall).
 	MonthBegun time.Time `json:"month_begun,omitzero"`
 	// Sink holds the sink's own positions, in its own form.
 	Sink json.RawMessage `json:"sink,omitempty"`
 }
 
-// Acceptance is how far the delivery of held messages has come, from the end of the list upward. It is never changed,
+// Acceptance is how far the delivery of held messages has got, from the end of the list upward. It is never changed,
 // only replaced.
 type Acceptance struct {
-	// Top is the horizon as it was when the delivery began: it ends with the first of these that is listed.
+	// Top is the horizon as it was when the delivery began. The delivery ends at the first of these keys that is listed.
 	Top Keys `json:"top"`
-	// Below says that these are in the log, and what stands below them is not.
+	// Below means that the messages of Top are in the log, and those below them are not.
 	Below bool `json:"below,omitempty"`
-	// Done holds the highest rows that need nothing more, newest first; none at the beginning. All below the first of them
+	// Done holds the highest rows that are done, newest first; none at the beginning. Everything below the first of them
 	// is done.
 	Done Keys `json:"done,omitempty"`
-	// Row is where the first of Done stood in the list, counted from the top, when the log's sequence was At.
+	// Row is the place of the first of Done in the list, counted from the top, when the log's sequence was At.
 	Row int    `json:"row,omitempty"`
 	At  uint64 `json:"at,omitempty"`
 	// Newer is HorizonNewer as it was when the delivery began; Delivered is how many events it has delivered.
@@ -84,16 +85,16 @@ type Acceptance struct {
 	Delivered uint64    `json:"delivered,omitempty"`
 }
 
-// Bottom says of a log that the list seemed to end below its oldest events, and that it is not settled whether it does.
+// Bottom is the end of a list, below the log's oldest events, that is still to be checked.
 type Bottom struct {
-	// Keys are those of the log's oldest events, as the list shows them, newest first; none before there are any.
+	// Keys are those of the log's oldest events, as the list shows them, newest first; empty while there are none.
 	Keys Keys `json:"keys,omitempty"`
-	// Since is what the first start asked for: what is older is not wanted. Zero where all is.
+	// Since is the time from which on the first start wanted messages; zero if it wanted all.
 	Since time.Time `json:"since,omitzero"`
 	// Short: the last page was not full, as a list's last page is usually.
 	Short bool `json:"short,omitempty"`
-	// Looked is when the end was looked at last. Looks counts how often it stood right below Keys, Misses how often
-	// none of them was listed where it should be.
+	// Looked is when the end was last checked. Looks counts the checks that found the end directly below Keys, Misses
+	// those that found none of Keys where they should be.
 	Looked time.Time `json:"looked,omitzero"`
 	Looks  int       `json:"looks,omitempty"`
 	Misses int       `json:"misses,omitempty"`
@@ -104,10 +105,10 @@ type Counters struct {
 	Late     uint64 `json:"late"`
 	Held     uint64 `json:"held"`
 	Rejected uint64 `json:"rejected"`
-	// Suppressed counts bad rows without an id that were not quarantined: met again with other bytes, or too many of them
-	// in an hour.
+	// Suppressed counts bad rows without an id that were not quarantined, as they came again with other bytes or were too
+	// many for an hour.
 	Suppressed uint64 `json:"suppressed,omitempty"`
-	// Empty counts messages that were listed, and so delivered, before their content.
+	// Empty counts messages that were listed, and so delivered, without their content.
 	Empty uint64 `json:"empty,omitempty"`
 }
 
@@ -128,7 +129,8 @@ func (c *Checkpoint) AppendJSON(dst []byte, typePrefix string) ([]byte, error) {
 	return appendData(about.appendTo(dst), data), nil
 }
 
-// ParseCheckpoint reads what AppendJSON wrote.
+// ParseCheckpoint parses what AppendJSON wrote. It returns an error for a newer version and for a checkpoint that
+// contradicts itself.
 func ParseCheckpoint(event []byte) (Checkpoint, error) {
 	var envelope struct {
 		Data Checkpoint `json:"data"`
@@ -154,16 +156,16 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 	return c, nil
 }
 
-// Records reports whether two checkpoints say the same of a log, their tails and rejects aside. What is held is counted
-// before it is committed, and does not matter.
-func (c *Checkpoint) Records(other *Checkpoint) bool {
+// SameState reports whether two checkpoints describe the same state of a log. It ignores their tails and rejects, and
+// the count of held messages, which changes before it is committed.
+func (c *Checkpoint) SameState(other *Checkpoint) bool {
 	return c.Started == other.Started && c.Base == other.Base && c.Sequence == other.Sequence &&
 		c.Certified == other.Certified && c.HorizonAt == other.HorizonAt &&
 		c.Counters.Late == other.Counters.Late && c.Counters.Rejected == other.Counters.Rejected &&
 		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
 }
 
-// MovesTo gives a checkpoint the place of one that was taken over again.
-func (c *Checkpoint) MovesTo(found *Checkpoint) {
+// AdoptOwnership copies the epoch, the owner and the sink's positions of a checkpoint that was just acquired again.
+func (c *Checkpoint) AdoptOwnership(found *Checkpoint) {
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

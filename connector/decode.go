@@ -12,18 +12,18 @@ import (
 	"unicode/utf8"
 )
 
-// Binding is how the messages of a broker hold a CloudEvent in binary mode.
+// Binding describes how messages of a broker hold a CloudEvent in binary mode.
 type Binding struct {
-	// Prefix begins the header of an attribute, in lower case.
+	// Prefix is the prefix of attribute headers, in lower case.
 	Prefix string
-	// Value reads the value of an attribute's header; nil where the header holds it as it is.
+	// Value decodes the value of an attribute's header; nil if the header holds it as it is.
 	Value func(header string) (string, error)
 }
 
-// structuredPrefix begins the media type of every message in structured mode, whatever format it has.
+// structuredPrefix is how the media type of every message in structured mode begins, whatever its format.
 const structuredPrefix = "application/cloudevents"
 
-// Errors of Decode. They quote nothing of the message: anyone may have written it.
+// Errors of Decode. They quote nothing of the message, as anyone may have written it.
 var (
 	errNoEvent    = errors.New("decode event: the message is no CloudEvent in structured or binary mode")
 	errFormat     = errors.New("decode event: it is in another format than JSON")
@@ -36,9 +36,9 @@ var (
 	errNotJSON    = errors.New("decode event: its data is not JSON")
 )
 
-// Decode gives the event in a broker's message in the JSON format, whatever mode it is stored in; of an event of ours
-// it is what Event.AppendJSON wrote. Names of headers are compared without regard to case. Data in binary mode goes in
-// as it is.
+// Decode returns the event in a broker's message in the JSON format, whatever mode it is stored in. For an event of the
+// connector that is what Event.AppendJSON writes. It compares the names of headers without regard to case, and copies
+// data in binary mode unchanged. An error means that the message is no CloudEvent that can be decoded.
 func (b Binding) Decode(headers iter.Seq2[string, string], data []byte) ([]byte, error) {
 	attributes := make(map[string]string)
 	contentType, typed := "", false
@@ -96,7 +96,7 @@ func fromStructured(contentType string, data []byte) ([]byte, error) {
 	return data, nil
 }
 
-// fromBinary writes an event of its attributes and data.
+// fromBinary writes an event from its attributes and data.
 func fromBinary(attributes map[string]string, data []byte) ([]byte, error) {
 	switch version := attributes["specversion"]; {
 	case version == "" || attributes["id"] == "" || attributes["source"] == "" || attributes["type"] == "":
@@ -141,14 +141,15 @@ func fromBinary(attributes map[string]string, data []byte) ([]byte, error) {
 	return append(event, '}'), nil
 }
 
-// boolean says which of our attributes are Booleans in the JSON format.
+// boolean reports whether an attribute is a Boolean in the JSON format.
 func boolean(name string) bool {
 	return slices.ContainsFunc(attributeForms[:], func(form AttributeForm) bool {
 		return form.Boolean && form.Name == name
 	})
 }
 
-// attributeName follows CloudEvents 1.0 §3.1: lower-case letters and digits, and never the member that holds the data.
+// attributeName reports whether name may be the name of an attribute (CloudEvents 1.0 §3.1): lower-case letters and
+// digits, and not the member that holds the data.
 func attributeName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
@@ -158,7 +159,7 @@ func attributeName(name string) bool {
 	return name != "" && name != "data"
 }
 
-// isJSON reports whether data of this type is JSON, as it is where no type is given.
+// isJSON reports whether data of this content type is JSON, which is the default if there is no type.
 func isJSON(contentType string) bool {
 	kind := mediaType(contentType)
 	return kind == "" || strings.HasSuffix(kind, "/json") || strings.HasSuffix(kind, "+json")

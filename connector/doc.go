@@ -1,4 +1,4 @@
-// package connector turns the message lists of 2Chat into logs of CloudEvents in which each message stands once.
+// Package connector turns the message lists of 2Chat into logs of CloudEvents in which each message stands once.
 //
 // 2Chat lists a number's messages over HTTP: newest first, a hundred a page, by page number, without a cursor. The list
 // moves between any two requests. A Reader (package reader) walks such a list down to what it already delivered, finds

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Mode is how a CloudEvent lies in a broker's message.
+// Mode is the content mode of CloudEvents in a broker's messages.
 type Mode string
 
 // The two content modes of CloudEvents.
@@ -17,10 +17,10 @@ const (
 	ModeBinary     Mode = "binary"     // data is the value, attributes are headers
 )
 
-// Encoding is how a sink writes events.
+// Encoding configures how a sink writes events.
 type Encoding struct {
 	Mode Mode
-	// Headers asks for all attributes as headers in structured mode too (Kafka).
+	// Headers writes all attributes as headers in structured mode too (Kafka).
 	Headers bool
 	// TypePrefix is the prefix of every event type.
 	TypePrefix string
@@ -29,8 +29,8 @@ type Encoding struct {
 // RejectType is the suffix of the `type` attribute of a quarantine record as a CloudEvent.
 const RejectType = ".connector.reject"
 
-// AppendJSON appends the reject as a CloudEvent in the JSON format, for the quarantine. The raw bytes go in as base64:
-// what is in quarantine is often not even text.
+// AppendJSON appends the reject as a CloudEvent in the JSON format, for the quarantine. The raw bytes are written as
+// base64, as they are often not even text.
 func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, error) {
 	data, err := json.Marshal(struct {
 		Reason string `json:"reason"`
@@ -48,8 +48,7 @@ func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, er
 	return appendData(about.appendTo(dst), data), nil
 }
 
-// NewReject makes a reject of a message that was read at a time. It keeps no raw bytes of a message that withholds
-// them.
+// NewReject returns the reject of a message that was read at a time. It has no raw bytes if the message withholds them.
 func NewReject(m *Message, reason string, recorded time.Time) Reject {
 	item := m.Item()
 	sum := sha256.Sum256(item)

@@ -2,16 +2,16 @@ package connector
 
 import "time"
 
-// envelope is what a CloudEvent has beside its data and extensions: that of a message, of a checkpoint and of a reject.
+// envelope holds the core attributes of a CloudEvent: of a message, a checkpoint or a reject.
 type envelope struct {
 	id, source, kind string
-	subject          string    // absent where it is empty
-	time             time.Time // absent where it is zero
-	schema           string    // absent where it is empty
+	subject          string    // absent if empty
+	time             time.Time // absent if zero
+	schema           string    // absent if empty
 }
 
-// appendTo begins an event in the JSON format. Extensions may follow; appendData ends it. That an event begins with
-// specversion and id, and ends with its data, is what reading lines back relies on.
+// appendTo writes the beginning of an event in the JSON format. Extensions may follow; appendData ends it. Reading
+// lines back relies on events beginning with specversion and id and ending with their data.
 func (e *envelope) appendTo(dst []byte) []byte {
 	dst = append(dst, `{"specversion":"1.0","id":`...)
 	dst = appendString(dst, e.id)
@@ -35,7 +35,7 @@ func (e *envelope) appendTo(dst []byte) []byte {
 	return dst
 }
 
-// appendData ends an event. Data goes in as it is: encoding/json would write its numbers and strings again.
+// appendData ends an event. It copies data unchanged; encoding/json would reformat numbers and strings.
 func appendData(dst, data []byte) []byte {
 	dst = append(dst, `,"data":`...)
 	dst = append(dst, data...)

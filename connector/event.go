@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// Event is one CloudEvent (version 1.0): what a message becomes. It is written by a sink and never changed afterwards.
+// Event is the CloudEvent (version 1.0) of one message. It must not be changed after it was given to a sink.
 type Event struct {
 	ID         string // the message's uuid
 	Source     string // Stream.Source
@@ -20,7 +20,7 @@ type Event struct {
 	Recorded   time.Time
 	SentBy     string
 	DataSchema string
-	// place in the stream's log, from 1, without gap or repeat; 0, and not written, where the sink has no log
+	// place in the stream's log, from 1, without gap or repeat; 0, and not written, if the sink has no log
 	Sequence uint64
 	Late     bool   // delivered after a message that the list shows above it
 	Repaired bool   // U+FFFD took the place of escapes in the item that stand for no character
@@ -28,7 +28,7 @@ type Event struct {
 	Key      Key    // not an attribute: the message's key
 }
 
-// EventSettings is what the configuration says of events.
+// EventSettings are the settings of events.
 type EventSettings struct {
 	TypePrefix string // co.2chat.whatsapp
 	DataSchema string // URI, or ""
@@ -52,7 +52,7 @@ func Direction(sentBy string) string {
 	return DirectionNew
 }
 
-// NewEvent makes the event of a good message.
+// NewEvent returns the event of a message without a Fault.
 func NewEvent(s Stream, m Message, settings EventSettings, recorded time.Time, sequence uint64, late bool) Event {
 	return Event{
 		ID: m.UUID, Source: s.Source(), Type: settings.TypePrefix + ".message." + Direction(m.SentBy), Chat: m.Chat,
@@ -69,7 +69,7 @@ func (e *Event) Direction() string { return e.Type[strings.LastIndexByte(e.Type,
 // Attribute is a context attribute of a CloudEvent in its canonical string form (CloudEvents 1.0 §3.1).
 type Attribute struct{ Name, Value string }
 
-// FormatSequence is the canonical form of a sequence: 20 digits, so that text order is number order.
+// FormatSequence returns the canonical form of a sequence: 20 digits, so that text order is number order.
 func FormatSequence(n uint64) string {
 	return string(appendSequence(make([]byte, 0, sequenceDigits), n))
 }
@@ -83,10 +83,10 @@ func appendSequence(dst []byte, n uint64) []byte {
 	return append(append(dst, zeros[len(text):]...), text...)
 }
 
-// FormatTime is the canonical form of a time: RFC 3339 in UTC.
+// FormatTime returns the canonical form of a time: RFC 3339 in UTC.
 func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// Attributes lists the event's context attributes that are present, in a fixed order, `datacontenttype` included.
+// Attributes returns the context attributes that the event has, in a fixed order, including `datacontenttype`.
 func (e *Event) Attributes() []Attribute {
 	list := make([]Attribute, 0, 14)
 	list = append(list, Attribute{"specversion", "1.0"}, Attribute{"id", e.ID}, Attribute{"source", e.Source},
@@ -120,7 +120,7 @@ func (e *Event) Attributes() []Attribute {
 // JavaScript knows it in lower case only.
 const StructuredType = "application/cloudevents+json; charset=utf-8"
 
-// AppendJSON appends the event in the JSON format (structured mode) to dst, with its data as it is.
+// AppendJSON appends the event in the JSON format (structured mode) to dst, with its data unchanged.
 func (e *Event) AppendJSON(dst []byte) []byte {
 	about := envelope{e.ID, e.Source, e.Type, e.Chat, e.Time, e.DataSchema}
 	dst = about.appendTo(dst)

@@ -11,11 +11,11 @@ import (
 // Key identifies a message in memory and in checkpoints: 16 bytes, whatever the length of its uuid.
 type Key [16]byte
 
-// uuidPrefix is how 2Chat's message ids begin (connector/README.md, Items).
+// uuidPrefix is the prefix of 2Chat's message ids (connector/README.md, Items).
 const uuidPrefix = "MSG"
 
-// MessageKey is the key of a message's uuid: the uuid's own 16 bytes where it has 2Chat's usual form, MSG and a
-// lower-case UUID; else the head of its SHA-256. Two different uuids have different keys.
+// MessageKey returns the key of a message's uuid: the 16 bytes of the UUID if it has 2Chat's usual form, MSG and a
+// lower-case UUID, and otherwise the first 16 bytes of its SHA-256. Two different uuids have different keys.
 func MessageKey(uuid string) Key {
 	if key, ok := packUUID(uuid); ok {
 		return key
@@ -23,7 +23,7 @@ func MessageKey(uuid string) Key {
 	return ContentKey([]byte(uuid))
 }
 
-// ContentKey is the key of a message without a usable uuid: the head of the SHA-256 of its bytes.
+// ContentKey returns the key of a message without a usable uuid: the first 16 bytes of the SHA-256 of its bytes.
 func ContentKey(raw []byte) Key {
 	sum := sha256.Sum256(raw)
 	return Key(sum[:16])
@@ -52,7 +52,7 @@ func packUUID(uuid string) (key Key, ok bool) {
 	return key, err == nil
 }
 
-// Keys is a run of keys. In JSON it is one base64 string of the packed keys.
+// Keys is a list of keys. In JSON it is one base64 string of the concatenated keys.
 type Keys []Key
 
 // MarshalJSON packs the keys.
@@ -67,7 +67,7 @@ func (k Keys) MarshalJSON() ([]byte, error) {
 	return append(out, '"'), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses what MarshalJSON wrote.
 func (k *Keys) UnmarshalJSON(data []byte) error {
 	var packed []byte
 	if err := json.Unmarshal(data, &packed); err != nil {

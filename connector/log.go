@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Log is a stream's place in a sink. It is used by one goroutine at a time.
+// Log is one stream's log in a sink. It is used by one goroutine at a time.
 type Log interface {
 	// Acquire takes the stream over: it checks with Claim.Admit that the newest checkpoint is this stream's, fences any
-	// earlier owner (afterwards every commit of theirs is refused), resolves what that owner left unclear, and returns the
-	// checkpoint in force with the newest events and rejects. It may be called again at any time, and must be after an
-	// unclear commit. Errors are ErrNotNow where the sink is down, a *Refusal where a person has to decide something, else
-	// unclear: try again.
+	// earlier owner (whose commits are refused from then on), resolves what that owner left unclear, and returns the
+	// checkpoint in force with the newest events and rejects. It may be called again at any time, and has to be after an
+	// unclear commit. The error is ErrNotNow if the sink is down, a *Refusal if a person has to decide something, and any
+	// other error is unclear: try again.
 	Acquire(ctx context.Context) (State, error)
 
 	// Commit appends the events in order, the rejects to the quarantine, and records next, all or nothing, within Limits.
@@ -27,26 +27,26 @@ type Log interface {
 	// Commit keeps none of its arguments.
 	Commit(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error
 
-	// Peek returns the newest checkpoint without taking the stream over; found is false where there is none. It has no
-	// effect, and its answer may be old by the time it is read.
+	// Peek returns the newest checkpoint without taking the stream over; found is false if there is none. It has no side
+	// effect, and its answer may be outdated when it is read.
 	Peek(ctx context.Context) (checkpoint Checkpoint, found bool, err error)
 
-	// Limits says how much one Commit may take.
+	// Limits returns how much one Commit may take.
 	Limits() Limits
 
-	// Close gives up the place. It may be called more than once.
+	// Close releases the log. It may be called more than once.
 	Close() error
 }
 
 // Limits bounds one commit.
 type Limits struct {
-	// Messages is how many events and rejects together.
+	// Messages is the number of events and rejects together.
 	Messages int
-	// Bytes is how many bytes of data in them; a single larger event is passed alone, for the sink to judge.
+	// Bytes is the size of their data in bytes. A single larger event is committed alone, and the sink decides about it.
 	Bytes int
 }
 
-// State is what Acquire found.
+// State is what Acquire returns.
 type State struct {
 	Checkpoint Checkpoint
 	// Seen lists the newest events in log order, at most Claim.Window of them. A sequence that is missing between two
@@ -54,7 +54,7 @@ type State struct {
 	Seen []Seen
 }
 
-// Seen is one event of the log, as the sink remembers it.
+// Seen is one event of the log as it is stored in the sink.
 type Seen struct {
 	Key      Key
 	Sequence uint64
@@ -65,7 +65,7 @@ type Seen struct {
 type Reject struct {
 	Key      Key
 	Reason   string // names no one and quotes nothing
-	Raw      []byte // the item, cut to QuarantineBytes; empty where the privacy settings let nothing of it be kept
+	Raw      []byte // the item, cut to QuarantineBytes; empty if the privacy settings forbid keeping it
 	Length   int    // of the whole item
 	Hash     string // SHA-256 of the whole item, in hex
 	Recorded time.Time
@@ -76,14 +76,14 @@ type Reject struct {
 // QuarantineBytes is how much of a rejected item is kept.
 const QuarantineBytes = 64 << 10
 
-// ErrFenced means that another owner has taken the stream over. Whoever gets it stands down.
+// ErrFenced means that another owner has taken the stream over. The caller must stop writing.
 var ErrFenced = errors.New("fenced: another instance has taken this stream over")
 
-// ErrNotNow means that the sink took nothing and may take the same later: it is full, busy or down.
+// ErrNotNow means that nothing was written, and that the sink may take the same later: it is full, busy or down.
 var ErrNotNow = errors.New("the sink does not take anything now")
 
-// Rejected says that one message cannot be stored in this sink, ever. It is an allow-list: too large, or not to be
-// encoded.
+// Rejected means that one message can never be stored in this sink. Sinks return it only for messages that are too
+// large or cannot be encoded.
 type Rejected struct {
 	Key    Key
 	Reason string
@@ -100,32 +100,31 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s; %s", r.Thing, r.Cause, r.Hint) }
 
-// Claim is who asks for a stream's place in a sink, and what they expect to find there.
+// Claim describes who acquires a stream's log, and what they expect to find there.
 type Claim struct {
 	Stream Stream
-	// Privacy is what Checkpoint.Privacy must say.
+	// Privacy is the expected Checkpoint.Privacy.
 	Privacy string
-	// Instance is this process, unique among all that ever run.
+	// Instance identifies this process, uniquely among all that ever run.
 	Instance string
 	// TypePrefix is the prefix of event types; the sink needs it to write checkpoints.
 	TypePrefix string
-	// Window is how many of the newest events Acquire is to return at most.
+	// Window is how many of the newest events Acquire returns at most.
 	Window int
-	// FirstStart is the operator's word that events without a checkpoint are to be taken as the log so far.
+	// FirstStart is set if the operator said that events without a checkpoint are to be taken as the log so far.
 	FirstStart bool
-	// After is the sequence after which the log goes on at least, where FirstStart is said: numbers up to it were used
+	// After is the sequence after which the log continues at least, if FirstStart is set: numbers up to it were used
 	// before.
 	After uint64
-	// Rekey is the operator's word that the privacy mode may change, and with it the chats' tokens.
+	// Rekey is set if the operator said that the privacy mode may change, and with it the tokens of chats.
 	Rekey bool
 }
 
-// Admit reports whether the checkpoint found under the stream's name may be taken over; if not, the error is a
-// *Refusal.
+// Admit returns a *Refusal if the checkpoint that was found under the stream's name may not be taken over.
 func (c Claim) Admit(found Checkpoint) error {
 	thing := "stream " + c.Stream.Name
-	// A source key that was made with another key of pseudonyms tells nothing without it: there the privacy is what
-	// differs, and the operator's word has to do.
+	// A source key that was made with another pseudonym key cannot be compared. In that case the privacy differs as well,
+	// and the operator has to allow it.
 	comparable := found.Privacy == c.Privacy || !keyed(found.Privacy)
 	switch {
 	case comparable && !c.Stream.Is(found.SourceKey):
@@ -142,17 +141,18 @@ func (c Claim) Admit(found Checkpoint) error {
 	return nil
 }
 
-// keyed reports whether a privacy names a key, behind a colon (see Checkpoint.Privacy).
+// keyed reports whether a privacy names a key, after a colon (see Checkpoint.Privacy).
 func keyed(privacy string) bool { return strings.Contains(privacy, ":") }
 
-// TakeOver is the checkpoint that an Acquire writes: what was found, or the first of the stream, one epoch on.
+// TakeOver returns the checkpoint that an Acquire writes: the one that was found, or the first of the stream, with its
+// epoch raised by one.
 func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 	next := found
 	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey,
 		c.Privacy
 	next.Epoch, next.Owner, next.Written = found.Epoch+1, c.Instance, now
 	if c.FirstStart && c.After > next.Sequence {
-		// The keys of what is gone are not known, so that it counts as new where it is still listed.
+		// The keys of the lost events are unknown, so those that are still listed count as new.
 		if next.Sequence == next.Base {
 			next.Base = c.After
 		}
@@ -161,7 +161,7 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 	return next
 }
 
-// RefuseOrphans is the refusal of a stream that has events but no checkpoint.
+// RefuseOrphans returns the refusal of a stream that has events but no checkpoint.
 func (c Claim) RefuseOrphans() error {
 	return &Refusal{
 		"stream " + c.Stream.Name, "the sink holds events of this stream but no checkpoint",
@@ -169,7 +169,7 @@ func (c Claim) RefuseOrphans() error {
 	}
 }
 
-// RefuseAlias is the refusal of a list that is already read under another name.
+// RefuseAlias returns the refusal of a list that is already read under another name.
 func (c Claim) RefuseAlias(other string) error {
 	return &Refusal{
 		"stream " + c.Stream.Name, fmt.Sprintf("the sink already holds this list under the name %q", other),
@@ -177,18 +177,18 @@ func (c Claim) RefuseAlias(other string) error {
 	}
 }
 
-// Finding is one fact that a check of the sink's or the API's settings found.
+// Finding is one result of a check of the sink's or the API's settings.
 type Finding struct {
 	Level FindingLevel `json:"level"`
 	Thing string       `json:"thing"`
 	Text  string       `json:"text"`
-	// Hint is what to do about it, a command where there is one; empty where all is well.
+	// Hint is what to do about it, with a command if there is one; empty if nothing is to be done.
 	Hint string `json:"hint,omitempty"`
-	// Missing says that what is refused is only not there yet, and that the sink's Create makes it.
+	// Missing means that the thing only does not exist yet, and that the sink's Create makes it.
 	Missing bool `json:"missing,omitempty"`
 }
 
-// FindingLevel says how bad a finding is.
+// FindingLevel is the severity of a finding.
 type FindingLevel string
 
 // The levels: all is well; the promise is weaker than it could be; the connector will not run like this.
@@ -198,12 +198,12 @@ const (
 	FindingRefused FindingLevel = "refused"
 )
 
-// Promise is what a sink can promise, for `explain` and the start log.
+// Promise is the delivery guarantee of a sink, for `explain` and the start log.
 type Promise struct {
-	// Once is true where each message stands once whatever crashes.
+	// Once is true if each message is stored exactly once, whatever crashes.
 	Once bool `json:"once"`
-	// Text is the promise in one sentence, and to whom it holds.
+	// Text is the guarantee in one sentence, and for whom it holds.
 	Text string `json:"text"`
-	// But lists what can still be lost or doubled, a sentence each.
+	// But lists what can still be lost or duplicated, one sentence each.
 	But []string `json:"but,omitempty"`
 }

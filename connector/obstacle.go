@@ -1,7 +1,7 @@
 package connector
 
-// Obstacle is why a sink takes nothing now, where that is known by name. Unlike a Refusal it is tried again: a file may
-// be fixed, a server set up, a time pass, and nobody has to start anything again. It counts as ErrNotNow.
+// Obstacle is a known reason why a sink takes nothing now. Unlike after a Refusal, the connector tries again by itself:
+// a file may be repaired, a server set up, or a waiting time pass. It unwraps to ErrNotNow.
 type Obstacle struct {
 	Thing string // what is concerned
 	Cause string // what is wrong with it
@@ -10,5 +10,5 @@ type Obstacle struct {
 
 func (o *Obstacle) Error() string { return o.Thing + ": " + o.Cause }
 
-// Unwrap says that nothing was written, and that the same may be taken later.
+// Unwrap returns ErrNotNow: nothing was written, and the same may be taken later.
 func (o *Obstacle) Unwrap() error { return ErrNotNow }

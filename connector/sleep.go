@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Sleep waits, or returns the context's error where that ends before.
+// Sleep waits for d, or returns the context's error if the context ends first.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -2,11 +2,12 @@ package connector
 
 import "time"
 
-// Start says where a stream begins at its first start; afterwards it is not asked again.
+// Start is where a stream begins at its first start. Later starts ignore it.
 type Start struct {
-	// Beginning: everything that is listed is wanted.
+	// Beginning: all listed messages are wanted.
 	Beginning bool
-	// Since: what is not older than this is wanted. Zero, with Beginning false, wants only what comes from now on.
+	// Since: messages that are not older than this time are wanted. If it is zero, and Beginning is false, only messages
+	// from now on are wanted.
 	Since time.Time
 }
 

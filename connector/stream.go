@@ -9,16 +9,16 @@ import (
 // Stream is one message list of 2Chat: a connected number, or a connected number with one remote number. It is the unit
 // of reading, ordering, memory, checkpoint and ownership.
 type Stream struct {
-	// Name stands for the stream everywhere: in event sources, subjects, metrics and logs. It never changes.
+	// Name identifies the stream everywhere: in event sources, subjects, metrics and logs. It must never change.
 	Name string
 	// Number is the connected number, E.164 with its plus sign.
 	Number string
-	// Remote narrows the list to one remote number; empty for all of them.
+	// Remote restricts the list to one remote number; empty for all of them.
 	Remote string
 	// SourceKey identifies the list itself, whatever its name (see SourceKey).
 	SourceKey string
 	// FormerKey is the source key that other privacy modes and earlier versions gave the same list, so that their
-	// checkpoints are known again; empty where there is none but SourceKey.
+	// checkpoints are recognised; empty if it is SourceKey.
 	FormerKey string
 }
 
@@ -37,8 +37,8 @@ func SourceKey(baseURL, number, remote string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// HistoryStream is the stream that takes what a live stream's first start left out: the same list under another name,
-// with a source key of its own, as the two hold different messages of it.
+// HistoryStream returns the stream for the messages that a live stream's first start left out: the same list under
+// another name. Its source key differs, as the two streams hold different messages of the list.
 func HistoryStream(live Stream) Stream {
 	s := live
 	s.Name += "-history"

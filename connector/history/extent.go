@@ -8,10 +8,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Extent says roughly how much history there is: how many pages down to the end of the list, or to where all is older
-// than start wants, and how many messages are on them. It reads few pages.
+// Extent estimates how much history there is: how many pages down to the end of the list, or to where everything is
+// older than start wants, and how many messages are on them. It reads only a few pages. Errors are those of Page.
 func (h *History) Extent(ctx context.Context, start connector.Start) (pages, messages int, err error) {
-	top, err := h.zero(ctx)
+	top, err := h.pageZero(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -28,7 +28,7 @@ func (h *History) Extent(ctx context.Context, start connector.Start) (pages, mes
 		return 0, 0, nil
 	}
 	b := reader.NewSearchBounds(reader.MaxSearchLooks)
-	low, high := 0, 0 // the end lies below low, and at or above high where that is known
+	low, high := 0, 0 // the end lies below low, and at or above high once that is known
 	for high == 0 || high-low > 1 {
 		number := 2 * max(1, low)
 		if high > 0 {

@@ -9,20 +9,21 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// zone is what a page showed from the floor's top on.
+// zone holds the rows of a page from the floor's top on.
 type zone struct {
 	rows   map[connector.Key]struct{}
-	lowest int // place in the floor of the last one shown
+	lowest int // place in the floor of its last message on the page
 }
 
-// farthestZone is the last page on which the floor, at most a page's worth, may stand with all that came in late
-// between.
+// farthestZone is the last page on which the floor, at most a page's worth of messages, may stand, including late
+// messages between.
 const farthestZone = 3
 
-// straysUntilTwice is how often a message must stand out of place, while nothing else moved, to count as listed twice.
+// straysUntilTwice is how many times a message has to stand out of place, while nothing else moved, to count as listed
+// twice.
 const straysUntilTwice = 3
 
-// floorOn lists the rows of a page on which the floor stands: each further down in the floor than the one above.
+// floorOn returns the rows of a page that hold the floor, in the floor's order.
 func (h *History) floorOn(page connector.Page) []int {
 	var rows []int
 	lowest := -1
@@ -42,18 +43,18 @@ func (h *History) place(key connector.Key) (int, bool) {
 	return at, ok
 }
 
-// cut makes page 0 of the page that shows the floor's top.
+// cut makes page 0 out of the page that shows the floor's top, by dropping what stands above that.
 func (h *History) cut(page connector.Page, rows []int) connector.Page {
 	lowest, _ := h.place(page.Messages[rows[len(rows)-1]].Key)
 	h.zones[0] = zoneOf(page.Messages[rows[0]:], lowest)
 	page.Fingerprint = connector.Fingerprint(fmt.Sprintf("%d/%d/%s", h.home, rows[0], page.Fingerprint))
 	page.Number = 0
-	page.Messages = slices.Concat(h.ours(page.Messages[rows[0]:rows[len(rows)-1]]), page.Messages[rows[len(rows)-1]:])
+	page.Messages = slices.Concat(h.withoutLate(page.Messages[rows[0]:rows[len(rows)-1]]), page.Messages[rows[len(rows)-1]:])
 	return page
 }
 
-// trim leaves out of a page that shows the floor what may have come in late at its end, between messages of the floor:
-// whether it did, the next page shows. real is the page's number in the list.
+// trim drops late messages at the end of a page that shows the floor. If the next page goes on with the floor, they
+// came in late between messages of the floor. real is the page's number in the list.
 func (h *History) trim(ctx context.Context, page connector.Page, real int) (connector.Page, error) {
 	lowest := h.zones[page.Number].lowest
 	if _, ok := h.place(page.Messages[len(page.Messages)-1].Key); ok || !h.floorBelow(lowest) {
@@ -65,7 +66,7 @@ func (h *History) trim(ctx context.Context, page connector.Page, real int) (conn
 	}
 	for i := range next.Messages {
 		if at, ok := h.place(next.Messages[i].Key); ok && at > lowest {
-			page.Messages = h.ours(page.Messages)
+			page.Messages = h.withoutLate(page.Messages)
 			break
 		}
 	}
@@ -90,9 +91,9 @@ func zoneOf(messages []connector.Message, lowest int) zone {
 	return z
 }
 
-// ours leaves out what came in late between messages of the floor: the live stream delivers it. What cannot become an
-// event stays, or it would go to no quarantine.
-func (h *History) ours(messages []connector.Message) []connector.Message {
+// withoutLate drops messages that came in late between messages of the floor, as the live stream delivers them. It
+// keeps those that cannot become an event, or they would go to no quarantine.
+func (h *History) withoutLate(messages []connector.Message) []connector.Message {
 	var ours []connector.Message
 	for i := range messages {
 		if _, ok := h.floor[messages[i].Key]; ok || messages[i].Fault != "" {
@@ -102,12 +103,12 @@ func (h *History) ours(messages []connector.Message) []connector.Message {
 	return ours
 }
 
-// judge reports whether a page below page 0 shows the floor only where it may.
+// judge returns a page below page 0 without late messages, or ErrMoved if it shows the floor where it may not stand.
 func (h *History) judge(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
 	page.Number = number
 	before, goesOn := h.zones[number-1]
 	if !goesOn && number > 1 && number <= farthestZone && len(h.floorOn(page)) > 0 {
-		// A walk that began here has not seen whether the floor came down to this page.
+		// A walk that began here has not seen whether the floor reaches down to this page.
 		above, err := h.pages.Page(ctx, h.live, h.base+number-1, "")
 		if err != nil {
 			return connector.Page{}, err
@@ -128,7 +129,7 @@ func (h *History) judge(ctx context.Context, number int, page connector.Page) (c
 		case goesOn && at > before.lowest, leading && at > h.top:
 			lowest, bottom = at, i
 		default:
-			if err := h.stray(key, h.base+number); err != nil {
+			if err := h.outOfPlace(key, h.base+number); err != nil {
 				return connector.Page{}, err
 			}
 		}
@@ -138,20 +139,21 @@ func (h *History) judge(ctx context.Context, number int, page connector.Page) (c
 	}
 	if bottom >= 0 {
 		h.zones[number] = zoneOf(page.Messages, max(lowest, before.lowest))
-		page.Messages = slices.Concat(h.ours(page.Messages[:bottom]), page.Messages[bottom:])
+		page.Messages = slices.Concat(h.withoutLate(page.Messages[:bottom]), page.Messages[bottom:])
 		return h.trim(ctx, page, h.base+number)
 	}
 	return page, nil
 }
 
-// stray notes that a message of the floor stands where it should not: the list has moved by pages, or shows it twice.
-func (h *History) stray(key connector.Key, real int) error {
+// outOfPlace records that a message of the floor stands where it should not: the list has moved by pages, or shows it
+// twice.
+func (h *History) outOfPlace(key connector.Key, real int) error {
 	if h.strays[key]++; h.strays[key] > straysUntilTwice {
 		h.twice[key] = struct{}{}
 		return nil
 	}
 	h.search = newSearch(real)
 	h.search.home, h.search.tried = h.home, false
-	h.descent.begin()
+	h.descent.reset()
 	return reader.ErrMoved
 }

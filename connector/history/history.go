@@ -11,70 +11,69 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// History shows of a live stream's list what its first start left out: the floor and all below it, page 0 beginning
-// with the floor's first listed message. It makes Pages of a list that nothing is added to on top, so that the ordinary
-// Reader reads it into a log of its own, beside the live one and without doubling anything. Requests are made for the
-// live stream: chats have the same tokens in both logs.
+// History shows the part of a live stream's list that its first start left out: the floor and everything below it. Page
+// 0 begins with the first message of the floor that is still listed. It looks like a list to which nothing is added on
+// top, so that an ordinary Reader can deliver it to a log of its own, without delivering anything of the live stream
+// again. Requests are made for the live stream, so that chats have the same tokens in both logs.
 //
-// Page k of it is page base+k of the list, where base is the page that showed the floor's top when a walk began; page 0
-// is cut above that top. While a walk goes on base stays, except for whole pages that came in between two of its
-// requests (see seam), so the list moves under the walk as any list does, and the Reader's rules hold. When the top is
-// found elsewhere, the next walk begins there.
+// Page k of the history is page base+k of the list, where base is the page that showed the floor's top when the walk
+// began; page 0 is cut above that top. base stays the same during a walk, except for whole pages that came in between
+// two of its requests (see seam). So the list moves under the walk as any list does, and the Reader's rules hold. If
+// the top is found elsewhere, the next walk begins there.
 //
-// Nothing above the floor comes into the history, whatever is added between two requests. A page may show messages
-// above the floor only if the list has moved down by so many pages since base was found. No walk ends there: none of
-// them is ground in the history's log, and the list does not end. Going on down, the walk must pass the floor. Whatever
-// message of the floor a page then shows is out of place: only page 1 may go on with a floor that page 0 began, or
-// repeat the rows that page 0 ended with. So the page is refused with ErrMoved, which concludes nothing; and the rows
-// of page 0, met again further down, are the Reader's own reason to say the same. A batch of pages that holds as one
-// slice cannot pass the floor unseen at all. A walk in order could only if all that is listed of the floor, and all of
-// page 0, is pulled past the seam between two requests by as many deletes, right after more than a page was added. (The
-// Reader itself supposes that no walk misses a whole page at one seam.)
+// Nothing above the floor gets into the history, whatever is added between two requests. A page can show messages above
+// the floor only if the list has moved down by that many pages since base was found. No walk ends there: none of these
+// messages is ground in the history's log, and the list does not end. Going further down, the walk has to pass the
+// floor. Any message of the floor that a page then shows is out of place: only page 1 may continue the floor of page 0,
+// or repeat its last rows. So the page is refused with ErrMoved, after which nothing is concluded; and the Reader
+// itself refuses rows of page 0 that it meets again further down. A batch of pages that is proven to be one slice
+// cannot pass the floor unseen. A walk page by page can only if everything that is listed of the floor, and all of page
+// 0, is pulled past the seam between two requests by as many deletes, directly after more than a page was added. (The
+// Reader also assumes that no walk misses a whole page at one seam.)
 //
-// Messages that came in late between those of the floor are the live stream's, and are left out here. The one residue:
-// where all of the floor below such a message is deleted later on, nothing tells it from history.
+// Messages that came in late between those of the floor belong to the live stream, and are left out here. One case
+// remains: if all of the floor below such a message is deleted later, it looks like history.
 //
-// Page may also return ErrMoved, or a *Refusal where none of the floor is listed. A History may be used by several
-// goroutines.
+// Page may also return ErrMoved, or a *Refusal if none of the floor is listed any more. A History is safe for
+// concurrent use.
 type History struct {
 	pages connector.Pages
 	live  connector.Stream
-	floor map[connector.Key]int // places in the floor, newest first
+	floor map[connector.Key]int // indexes in the floor, newest first
 
 	mu      sync.Mutex
 	search  search
-	home    int       // the page that showed the floor's top last
-	topTime time.Time // its message's, zero where it has none
-	top     int       // place of the first that is listed; those before it were looked for on the page above, in vain
+	home    int       // the page on which the floor's top was found last
+	topTime time.Time // the time of the floor's top, or zero
+	top     int       // index of the first message of the floor that is listed; the page above shows none of those before it
 	base    int       // page 0 of the walk under way
 	size    int       // of a full page
-	// head is the seam of page 0, seam that of the page below it that was shown last.
+	// head is the seam of page 0, seam that of the last page shown below it.
 	head, seam seam
-	ordered    bool // pages were asked for one after the other since a walk began
-	high       int  // the last of the pages asked for since base was set
+	ordered    bool // since the walk began, pages were requested in order
+	high       int  // the last page requested since base was set
 	descent    descent
-	// zones holds, of the first pages, what they showed of the floor.
+	// zones holds the zones of the first pages, by number.
 	zones  map[int]zone
 	second connector.Fingerprint      // of page 1
-	strays map[connector.Key]int      // how often a message of the floor stood out of place while its top stayed
+	strays map[connector.Key]int      // how many times a message of the floor stood out of place while the top stayed in place
 	twice  map[connector.Key]struct{} // listed twice for good
 }
 
-// descent is what was asked for since a walk from page 0 began.
+// descent is what was requested since a walk from page 0 began.
 type descent struct {
 	first, last int // the first and the newest page
-	// shown is home as of the first page 0 that was shown since a walk from there had to begin again; torn says that
-	// another page 0 was shown from elsewhere.
+	// shown is the home of the first page 0 of this walk, or -1; torn means that a later page 0 had another home.
 	shown int
 	torn  bool
 }
 
-// walkAhead is how far a walk may read ahead of itself: more than a batch of pages. A request further down begins
-// something new. base must not change while a batch is read, as the Reader proves it by how far its pages moved.
+// walkAhead is how far ahead a walk may read: more than a batch of pages. A request further down begins a new descent.
+// base must not change while a batch is read, as the Reader's proof measures how far the pages moved.
 const walkAhead = 64
 
-// New makes the history below a live stream's floor, which is not empty. checkpoint is the live stream's, page how many
-// messages a full page has.
+// New returns the history below a live stream's floor, which must not be empty. checkpoint is that of the live stream,
+// page the number of messages of a full page.
 func New(pages connector.Pages, live connector.Stream, checkpoint connector.Checkpoint, page int) *History {
 	h := &History{
 		pages: pages, live: live, floor: make(map[connector.Key]int, len(checkpoint.Floor)), size: max(1, page),
@@ -87,19 +86,19 @@ func New(pages connector.Pages, live connector.Stream, checkpoint connector.Chec
 			h.floor[key] = i
 		}
 	}
-	// What was delivered since lies above the floor, except for what was deleted.
+	// Everything delivered since stands above the floor, unless it was deleted.
 	h.search = newSearch(int(checkpoint.Sequence+checkpoint.Counters.Rejected) / max(1, page))
 	return h
 }
 
-// Page implements Pages; it ignores the stream and the fingerprint.
+// Page implements connector.Pages. It ignores the stream and the fingerprint.
 func (h *History) Page(ctx context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page,
 	error,
 ) {
 	if number == 0 {
-		return h.zero(ctx)
+		return h.pageZero(ctx)
 	}
-	base, next, err := h.enter(ctx, number)
+	base, next, err := h.baseFor(ctx, number)
 	if err != nil {
 		return connector.Page{}, err
 	}
@@ -113,7 +112,7 @@ func (h *History) Page(ctx context.Context, _ connector.Stream, number int, _ co
 		return connector.Page{}, reader.ErrMoved
 	}
 	if next {
-		if page, err = h.goOn(ctx, number, page); err != nil {
+		if page, err = h.followSeam(ctx, number, page); err != nil {
 			return connector.Page{}, err
 		}
 	}
@@ -125,8 +124,8 @@ func (h *History) Page(ctx context.Context, _ connector.Stream, number int, _ co
 	return page, err
 }
 
-// zero is page 0: the real page with the floor's top, cut above it.
-func (h *History) zero(ctx context.Context) (connector.Page, error) {
+// pageZero returns page 0: the page with the floor's top, cut above it.
+func (h *History) pageZero(ctx context.Context) (connector.Page, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	page, raw, err := h.find(ctx)
@@ -136,8 +135,8 @@ func (h *History) zero(ctx context.Context) (connector.Page, error) {
 	if page, err = h.trim(ctx, page, h.home); err != nil {
 		return connector.Page{}, err
 	}
-	// The Reader takes an unchanged page 0 for proof that page 1 stood still, as nothing lies above a list's top. Here
-	// something does: a message may have been deleted there and another one added.
+	// The Reader concludes from an unchanged page 0 that page 1 is unchanged, as nothing stands above the top of a list.
+	// Above a history's top something does: a message may have been deleted there and another one added.
 	if h.descent.last == 1 && page.Fingerprint != "" {
 		again, err := h.pages.Page(ctx, h.live, h.base+1, "")
 		if err != nil {
@@ -160,27 +159,26 @@ func (h *History) zero(ctx context.Context) (connector.Page, error) {
 	return page, nil
 }
 
-// enter says which page of the list is page 0 for a request of page number. Where a walk begins it is the one with the
-// floor's top; within a walk it stays. next says that pages are asked for one after the other, and this is the next
-// one.
-func (h *History) enter(ctx context.Context, number int) (base int, next bool, err error) {
+// baseFor returns the page of the list that is page 0 for this request. When a walk begins it is the page with the
+// floor's top; within a walk it stays. next means that pages are requested in order, and that this is the next one.
+func (h *History) baseFor(ctx context.Context, number int) (base int, next bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ordered = number == 1 && h.descent.last == 0 || number < h.descent.first || h.ordered && number <= h.high+1
 	next = h.ordered && (number > h.high || h.above(number).number == number-1)
 	switch {
 	case number == 1 && (h.descent.last == 0 || h.descent.first == 1) && h.descent.shown >= 0:
-		if h.descent.torn { // which page 0 does this page go on from?
-			h.descent.begin()
+		if h.descent.torn { // it is unclear from which page 0 this page continues
+			h.descent.reset()
 			return 0, false, reader.ErrMoved
 		}
-		h.from(h.descent.shown)
+		h.setBase(h.descent.shown)
 		h.descent.first, h.high = 1, max(1, h.highOf(1))
 	case number < h.descent.first:
 		if _, _, err := h.find(ctx); err != nil {
 			return 0, false, err
 		}
-		h.from(h.home)
+		h.setBase(h.home)
 		h.descent.first, h.high = number, number
 	case number > h.high+walkAhead:
 		h.descent.first, h.high = number, number
@@ -191,8 +189,8 @@ func (h *History) enter(ctx context.Context, number int) (base int, next bool, e
 	return h.base, next, nil
 }
 
-// from sets base.
-func (h *History) from(base int) {
+// setBase sets base, and drops what is known of pages with another base.
+func (h *History) setBase(base int) {
 	if base != h.base {
 		maps.DeleteFunc(h.zones, func(number int, _ zone) bool { return number > 0 })
 		h.seam.number = -1
@@ -200,7 +198,7 @@ func (h *History) from(base int) {
 	h.base = base
 }
 
-// highOf is how far a walk that began at a page has come.
+// highOf is the last page requested by a walk that began at page first.
 func (h *History) highOf(first int) int {
 	if h.descent.first != first {
 		return first
@@ -208,5 +206,5 @@ func (h *History) highOf(first int) int {
 	return h.high
 }
 
-// begin forgets which page 0 was shown: the next walk from there reads it again.
-func (d *descent) begin() { d.shown, d.torn, d.first, d.last = -1, false, math.MaxInt, 0 }
+// reset forgets which page 0 was shown: the next walk from there reads it again.
+func (d *descent) reset() { d.shown, d.torn, d.first, d.last = -1, false, math.MaxInt, 0 }

@@ -8,18 +8,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// seam is the page that was shown last, for the one that comes right below it. What is added on top between the two
-// requests moves the list down: by less than a page the Reader sees it, as the page below begins with rows of the page
-// above. By a page or more the page asked for is one that stood further up. Then the page that goes on where the one
-// above ended is looked for further down: the one that repeats its last row and shows nothing of it below anything
-// else. From there on base is that much further down, so that the Reader meets a list that moved by less than a page,
-// and the walk goes on. To it that is the same as a delete of whole pages above, between two pages that are seen to
-// overlap. So a walk gets on whatever the size of bursts, as long as a page a request is not what comes in on average.
+// seam describes the page that was shown last, to check the page directly below it. Messages that are added on top
+// between the two requests move the list down. If they are less than a page, the Reader sees that itself, as the lower
+// page begins with rows of the upper one. If they are a page or more, the requested page stood further up before. Then
+// the page that continues the upper one is searched for further down: the one that repeats its last row and shows its
+// rows only at the head. base is moved down by as many pages, so that the Reader sees a list that moved by less than a
+// page, and the walk goes on. For the Reader this is the same as if whole pages were deleted above, between two pages
+// that overlap. So a walk makes progress whatever the size of bursts, unless a page per request comes in on average.
 type seam struct {
 	number int // -1: none
 	rows   map[connector.Key]struct{}
 	last   connector.Key
-	time   time.Time // the oldest of the page's; zero where it has none
+	time   time.Time // the oldest time on the page; zero if none has one
 }
 
 func seamOf(number int, messages []connector.Message) seam {
@@ -33,18 +33,18 @@ func seamOf(number int, messages []connector.Message) seam {
 	return s
 }
 
-// join says how a page may stand to the one above it.
-type join int
+// relation is how a page relates to the one above it.
+type relation int
 
 const (
-	joinOpen    join = iota // nothing in common: it follows, or the list moved by pages
-	joinRepeats             // it begins with the end of the page above, and goes on below it
-	joinSame                // it shows nothing below the end of the page above
-	joinTorn                // it shows rows of the page above below others
+	relationNone    relation = iota // no row in common: it follows, or the list moved by pages
+	relationFollows                 // it begins with the last rows of the page above, and goes on below them
+	relationSame                    // it shows nothing below the end of the page above
+	relationTorn                    // it shows rows of the page above below other rows
 )
 
-// joins says how a page stands to the seam.
-func (s seam) joins(messages []connector.Message) join {
+// relationOf returns how a page relates to the page of the seam.
+func (s seam) relationOf(messages []connector.Message) relation {
 	repeats, ended := 0, false
 	for i := range messages {
 		if _, again := s.rows[messages[i].Key]; !again {
@@ -52,25 +52,25 @@ func (s seam) joins(messages []connector.Message) join {
 			continue
 		}
 		if ended {
-			return joinTorn
+			return relationTorn
 		}
 		repeats++
 	}
 	switch {
 	case repeats == 0:
-		return joinOpen
+		return relationNone
 	case ended:
-		return joinRepeats
+		return relationFollows
 	}
-	return joinSame
+	return relationSame
 }
 
-// newer reports whether all of a page is newer than all of the page above it: a hint that the list has moved.
+// newer reports whether all of a page is newer than all of the page above it, which hints that the list has moved.
 func (s seam) newer(messages []connector.Message) bool {
 	return !s.time.IsZero() && reader.AllOlder(messages, func(t time.Time) bool { return t.After(s.time) })
 }
 
-// above is the seam that a page may go on from.
+// above is the seam of the page above.
 func (h *History) above(number int) seam {
 	if number == 1 {
 		return h.head
@@ -78,29 +78,29 @@ func (h *History) above(number int) seam {
 	return h.seam
 }
 
-// seamLooks is how many pages are looked at for the one that goes on.
+// seamLooks is how many pages are read in search of the one that continues.
 const seamLooks = 16
 
-// goOn makes sure that a page goes on from the one above it, or finds the one that does and moves base. Where there is
-// none the page stays as it is: the Reader has its own ways to see that.
-func (h *History) goOn(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
+// followSeam returns the page if it continues the one above it. If not, it searches for the page that does, and moves
+// base. If there is none, it returns the page unchanged: the Reader notices the move by its own rules.
+func (h *History) followSeam(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
 	s := h.above(number)
-	how := s.joins(page.Messages)
-	if s.number != number-1 || len(page.Messages) == 0 || how == joinRepeats || how == joinOpen &&
+	how := s.relationOf(page.Messages)
+	if s.number != number-1 || len(page.Messages) == 0 || how == relationFollows || how == relationNone &&
 		!s.newer(page.Messages) {
 		return page, nil
 	}
-	// The page that goes on is below the one at low, and above the one at high.
+	// The page that continues is below low and above high.
 	real := h.base + number
 	low, high, step := real, -1, 1
 	for range seamLooks {
 		at := low + step
 		switch {
-		case how == joinSame, how == joinTorn && high < 0:
+		case how == relationSame, how == relationTorn && high < 0:
 			at = low + 1
 		case high > low+1:
 			at = low + (high-low)/2
-		case high >= 0: // it moved while it was looked for
+		case high >= 0: // it moved during the search
 			at, high = high, -1
 		default:
 			step *= 2
@@ -109,23 +109,23 @@ func (h *History) goOn(ctx context.Context, number int, page connector.Page) (co
 		if err != nil {
 			return connector.Page{}, err
 		}
-		same := how == joinSame
-		how = s.joins(next.Messages)
-		if same && how == joinOpen && !s.newer(next.Messages) {
-			// It follows, if the page that shows the end of the one above is still above it.
+		same := how == relationSame
+		how = s.relationOf(next.Messages)
+		if same && how == relationNone && !s.newer(next.Messages) {
+			// It follows if the page above it still shows the end of the seam's page.
 			before, err := h.pages.Page(ctx, h.live, at-1, "")
 			if err != nil {
 				return connector.Page{}, err
 			}
-			if s.joins(before.Messages) == joinSame {
-				how = joinRepeats
+			if s.relationOf(before.Messages) == relationSame {
+				how = relationFollows
 			}
 		}
 		switch {
-		case how == joinRepeats:
+		case how == relationFollows:
 			h.base += at - real
 			return next, nil
-		case how == joinSame, how == joinTorn, s.newer(next.Messages):
+		case how == relationSame, how == relationTorn, s.newer(next.Messages):
 			low = at
 		default:
 			high = at

@@ -8,29 +8,28 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// search looks for the floor around a page, further and further away, until it has seen the whole list twice. Where the
-// times of a page tell on which side of it the floor is, that guides it, for as long as it leads anywhere.
+// search searches for the floor around a page, further and further away, until it has seen the whole list twice. The
+// times of a page guide it to the side on which the floor is, until they have misled it a few times.
 type search struct {
-	home   int // looked at before all others, once
+	home   int // the page that is read first, once
 	tried  bool
 	origin int
 	step   int
 	end    int // an empty page
 	rounds int
 
-	low, high int // the floor seems to be below the one page and above the other
+	low, high int // the floor seems to be below page low and above page high
 	stride    int
-	misled    int // how often nothing was between the two
+	misled    int // how many times it was not between the two
 }
 
 const (
-	// searchRounds is how often the whole list is searched before the floor counts as gone: it may have moved past the
-	// search.
+	// searchRounds is how many times the whole list is searched before the floor counts as gone, as it may have moved past
+	// the search.
 	searchRounds = 2
-	// searchMisled is how often times may mislead a search before they are not asked any more.
+	// searchMisled is how many times messages' times may mislead a search before it ignores them.
 	searchMisled = 3
-	// searchRepeats is at how many places a search may meet the same page. Where bursts push it down by a page, it meets
-	// one a few times.
+	// searchRepeats is how many times a search may meet the same page, as bursts may push it down along with the search.
 	searchRepeats = 6
 )
 
@@ -38,7 +37,7 @@ func newSearch(origin int) search {
 	return search{origin: origin, tried: true, end: math.MaxInt, low: -1, high: math.MaxInt, stride: 1}
 }
 
-// next is the page to look at now; false where all were.
+// next returns the next page to read, or false if all were read.
 func (s *search) next() (int, bool) {
 	switch {
 	case !s.tried:
@@ -69,7 +68,7 @@ func (s *search) next() (int, bool) {
 	}
 }
 
-// side says where the floor seems to be, as seen from a page.
+// side is where the floor seems to be, as seen from a page.
 type side int
 
 const (
@@ -78,7 +77,7 @@ const (
 	sideBelow
 )
 
-// missed goes on from a page that showed nothing of the floor.
+// missed moves on from a page that showed nothing of the floor.
 func (s *search) missed(number int, empty bool, floor side) {
 	if empty {
 		s.end = min(s.end, number)
@@ -99,7 +98,7 @@ func (s *search) missed(number int, empty bool, floor side) {
 	case !guided:
 		s.step++
 	}
-	if s.misled < searchMisled && s.high-s.low <= 1 { // it moved meanwhile, or the times are wrong
+	if s.misled < searchMisled && s.high-s.low <= 1 { // the floor moved meanwhile, or times are wrong
 		s.origin, s.step, s.low, s.high, s.stride = max(0, min(s.high, s.low+1)), 0, -1, math.MaxInt, 1
 		s.misled++
 	}
@@ -110,9 +109,9 @@ func (s *search) guided() bool {
 	return s.misled < searchMisled && (s.low >= 0 || s.high < math.MaxInt)
 }
 
-// find reads the page on which the floor's top lies, and gives it cut above that and as it is: first where it was last,
-// then around there. It gives up with ErrMoved for now where the list moves as fast as it looks, and goes on there next
-// time.
+// find searches for the page with the floor's top, first where it was last and then around there, and returns it both
+// cut above the top and with all its rows. It returns ErrMoved if the list moves as fast as the search; the next call
+// continues from there.
 func (h *History) find(ctx context.Context) (connector.Page, []connector.Message, error) {
 	checked, checkedTop := -1, 0 // the page above this one shows nothing of the floor
 	shown := map[reader.PageSignature]int{}
@@ -147,14 +146,14 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 		}
 		top := h.floor[page.Messages[rows[0]].Key]
 		if number > 0 && top > h.top && (number != checked || top != checkedTop) {
-			// Those before it are deleted, or stand on the page above.
+			// The messages before it were deleted, or stand on the page above.
 			above, err := h.pages.Page(ctx, h.live, number-1, "")
 			if err != nil {
 				return connector.Page{}, nil, err
 			}
 			if len(h.floorOn(above)) > 0 {
 				number--
-			} else { // if the list did not move in between, which the page shows when it is read again
+			} else { // valid if the list did not move in between, which reading the page again shows
 				checked, checkedTop = number, top
 			}
 			h.search = newSearch(number)
@@ -170,7 +169,7 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 	return connector.Page{}, nil, reader.ErrMoved
 }
 
-// sideOf says on which side of a page without it the floor is, going by times.
+// sideOf returns on which side of a page the floor is, judging by times.
 func (h *History) sideOf(messages []connector.Message) side {
 	switch {
 	case h.topTime.IsZero():

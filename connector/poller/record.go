@@ -78,7 +78,7 @@ func (r *statusRecord) change(state StreamState, cause error, next, began time.T
 	was, since := s.State, s.Since
 	fault := faultOf(cause)
 	// Faults have one state, but who has to act is not the same.
-	news := s.State != state || fault != s.Fault && fault.Personal()
+	news := s.State != state || fault != s.Fault && fault.NeedsPerson()
 	s.Cause, s.Fault, s.Hint, s.NextAttempt = "", fault, hintOf(state, cause), next
 	if cause != nil {
 		s.Cause = causeOf(cause) + askedWait(cause, next)

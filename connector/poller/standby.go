@@ -56,5 +56,5 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 // sameCommit says whether two checkpoints were recorded by the same commit, as far as they show it: a clock is no part
 // of that.
 func sameCommit(a, b *connector.Checkpoint) bool {
-	return a.Owner == b.Owner && a.Epoch == b.Epoch && a.Written.Equal(b.Written) && a.Records(b)
+	return a.Owner == b.Owner && a.Epoch == b.Epoch && a.Written.Equal(b.Written) && a.SameState(b)
 }

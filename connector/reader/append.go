@@ -40,13 +40,13 @@ func (w *writer) append(ctx context.Context, events []connector.Event, rejects [
 		}
 		found := state.Checkpoint
 		switch {
-		case found.Records(next) && slices.Equal(found.Tail, next.Tail) && slices.Equal(found.TailLate, next.TailLate) &&
+		case found.SameState(next) && slices.Equal(found.Tail, next.Tail) && slices.Equal(found.TailLate, next.TailLate) &&
 			slices.Equal(found.Rejects, next.Rejects):
-			next.MovesTo(&found)
+			next.AdoptOwnership(&found)
 			return nil
-		case found.Records(&w.known.recorded) && w.endsAs(&found):
-			next.MovesTo(&found)
-			w.known.recorded.MovesTo(&found)
+		case found.SameState(&w.known.recorded) && w.endsAs(&found):
+			next.AdoptOwnership(&found)
+			w.known.recorded.AdoptOwnership(&found)
 		default:
 			return &UnresolvedError{Cause: errors.New("the log is not as this instance left it; it is read back")}
 		}

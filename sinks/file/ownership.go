@@ -160,7 +160,7 @@ func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	}
 	l.names[key] = name
 	p.record, p.found, p.loaded, p.holder = next, true, true, g
-	p.standing.Keep(next.checkpoint)
+	p.standing.Raise(next.checkpoint)
 	return nil
 }
 
@@ -267,7 +267,7 @@ func (g *stateLog) commit(
 		}
 	}
 	p.record = r
-	p.standing.Keep(next)
+	p.standing.Raise(next)
 	return nil
 }
 

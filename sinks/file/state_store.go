@@ -70,7 +70,7 @@ type streamState struct {
 	found  bool
 	record record
 
-	standing connector.Standing
+	standing connector.HighWaterMark
 }
 
 // NewStateStore makes a store in a folder, or in memory where dir is empty. It does no I/O.

@@ -34,7 +34,7 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	// From here on nobody but this instance can add to the log.
 	l.unsettled = false
 	l.epoch = checkpoint.Epoch
-	l.standing.Keep(checkpoint)
+	l.standing.Raise(checkpoint)
 	l.marks = decodeMarks(checkpoint.Sink)
 	state, err := (&windowReader{log: l, link: k}).read(ctx, checkpoint)
 	if err != nil {
@@ -45,7 +45,7 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 		}
 		return connector.State{}, l.readError("acquire: read the window back", err)
 	}
-	l.standing.Keep(state.Checkpoint)
+	l.standing.Raise(state.Checkpoint)
 	l.acquired, l.oneReplies = true, 0
 	if checkpoint.Epoch%purgeEpochs == 0 {
 		l.purger.purge(k)

@@ -36,7 +36,7 @@ type Log struct {
 	checkpoint string // subject
 	quarantine string // subject
 
-	standing *connector.Standing // where the log stood, as far as this process knows
+	standing *connector.HighWaterMark // where the log stood, as far as this process knows
 	back     time.Time           // since when it looks as if it had gone back; zero where it does not
 
 	acquired   bool
@@ -128,7 +128,7 @@ func (l *Log) Commit(
 		return (&failedCommit{l, k, messages, events, rejects}).outcome(ctx, err)
 	}
 	l.last, l.marks, l.careful, l.duplicates, l.odds = sequence, positions, false, 0, 0
-	l.standing.Keep(next)
+	l.standing.Raise(next)
 	l.purger.committed(k)
 	return nil
 }

@@ -121,17 +121,17 @@ func (w *warnings) first(finding connector.Finding) bool {
 // standings are what this process knows of the streams' logs, by the subject of the checkpoint. They outlive the Logs.
 type standings struct {
 	mu    sync.Mutex
-	known map[string]*connector.Standing
+	known map[string]*connector.HighWaterMark
 }
 
-func (s *standings) of(checkpoint string) *connector.Standing {
+func (s *standings) of(checkpoint string) *connector.HighWaterMark {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known = make(map[string]*connector.Standing)
+		s.known = make(map[string]*connector.HighWaterMark)
 	}
 	if s.known[checkpoint] == nil {
-		s.known[checkpoint] = new(connector.Standing)
+		s.known[checkpoint] = new(connector.HighWaterMark)
 	}
 	return s.known[checkpoint]
 }

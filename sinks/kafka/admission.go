@@ -30,7 +30,7 @@ type reading struct {
 }
 
 // read reads the checkpoint and the seen window.
-func (a *admission) read(ctx context.Context, count int, standing *connector.Standing) (r reading, err error) {
+func (a *admission) read(ctx context.Context, count int, standing *connector.HighWaterMark) (r reading, err error) {
 	if r.seen, err = a.admitted(ctx, count, true); err != nil {
 		return r, err
 	}

@@ -80,7 +80,7 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 		return err // unclear, whatever it is
 	}
 	s.positions.Next = t.offsets
-	l.standing.Keep(next)
+	l.standing.Raise(next)
 	s.prepareEpoch(who)
 	return nil
 }

@@ -19,7 +19,7 @@ type log struct {
 
 	session  *session // nil until Acquire, and again after anything unclear
 	fenced   bool     // another owner has the stream, as far as is known
-	standing connector.Standing
+	standing connector.HighWaterMark
 }
 
 var errNotAcquired = errors.New("the stream is not acquired: what the last commit did is not known")

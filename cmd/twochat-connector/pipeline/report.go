@@ -177,7 +177,7 @@ func trouble(s poller.Status, now time.Time) string {
 func stands(s poller.Status, now time.Time) bool {
 	switch s.State {
 	case poller.StateNoSource:
-		return s.Fault.Personal() || s.NextAttempt.Sub(s.Since) > longWait
+		return s.Fault.NeedsPerson() || s.NextAttempt.Sub(s.Since) > longWait
 	case poller.StateNoSink, poller.StateCommitting:
 		return now.Sub(s.Since) > leastPatience
 	}

@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// Standing is what an instance knows of a log that it has held: where it stood last. A log never goes back, so one that
-// comes back empty, shorter or with an older epoch was purged, recreated or restored, and taking it for a first start
-// would lose what lay between and use sequences twice. The zero value knows nothing. It may be used from several
-// goroutines.
-type Standing struct {
+// HighWaterMark is the highest sequence and epoch at which an instance has seen a log. A log never goes back, so one
+// that comes back empty, shorter or with an older epoch was purged, recreated or restored. Taking it for a first start
+// would lose events and use sequences twice. The zero value knows nothing. It is safe for concurrent use.
+type HighWaterMark struct {
 	mu       sync.Mutex
 	known    bool
 	sequence uint64
 	epoch    uint64
 }
 
-// Keep notes a checkpoint that is known to be in the log: one that Acquire found or wrote, or that Commit recorded.
-func (s *Standing) Keep(c Checkpoint) {
+// Raise raises the mark to a checkpoint that is known to be in the log: one that Acquire found or wrote, or that Commit
+// recorded.
+func (s *HighWaterMark) Raise(c Checkpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known, s.sequence, s.epoch = true, max(s.sequence, c.Sequence), max(s.epoch, c.Epoch)
 }
 
-// Admit reports whether the log may be taken over as it is found; exists is false where it holds no checkpoint. The
-// error is a *Refusal. An Acquire asks before it writes anything.
-func (s *Standing) Admit(stream string, found Checkpoint, exists bool) error {
+// Admit returns a *Refusal if the log went back; exists is false if it holds no checkpoint. An Acquire calls it before
+// it writes anything.
+func (s *HighWaterMark) Admit(stream string, found Checkpoint, exists bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.known || exists && found.Sequence >= s.sequence && found.Epoch >= s.epoch {

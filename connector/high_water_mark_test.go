@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestStanding(t *testing.T) {
+func TestHighWaterMark(t *testing.T) {
 	at := func(sequence, epoch uint64) Checkpoint { return Checkpoint{Sequence: sequence, Epoch: epoch} }
 	for _, c := range []struct {
 		name   string
@@ -27,9 +27,9 @@ func TestStanding(t *testing.T) {
 		{"empty and held, then gone", []Checkpoint{at(0, 1)}, at(0, 0), false, "from 0 to 0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var s Standing
+			var s HighWaterMark
 			for _, kept := range c.kept {
-				s.Keep(kept)
+				s.Raise(kept)
 			}
 			err := s.Admit("shop", c.found, c.exists)
 			var refusal *Refusal
