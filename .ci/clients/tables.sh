@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# tables.sh PROGRAMS FOLDER: tables and Parquet of the connector's events. PROGRAMS has connector and nats-server.
+# What cannot be had is a line "SKIPPED: why".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+programs=$1 folder=$2
+mkdir -p "$folder"
+
+# have NAME KIND PACKAGE…: sets NAME to where packages are, or to nothing.
+have() {
+	local name=$1 found
+	shift
+	if found=$(./packages.sh "$@" 2>"$folder/packages"); then
+		printf -v "$name" %s "$found"
+	else
+		echo "SKIPPED: ${*:2} cannot be had: $(tail -1 "$folder/packages")"
+		printf -v "$name" ''
+	fi
+}
+
+have python python duckdb==2.0.1 chdb==4.4.0 pandas==3.1.1 pyarrow==26.0.1 sqlglot==30.30.0
+[ -n "$python" ] || exit 0
+have consumer python nats-py==2.16.0
+spark=
+if command -v java >/dev/null; then
+	have spark python pyspark==4.3.0
+else
+	echo "SKIPPED: Spark needs java, which is not here"
+fi
+PYTHONDONTWRITEBYTECODE=1 "$python" -u tables.py "$programs" "$folder/work" "$consumer" "$spark"

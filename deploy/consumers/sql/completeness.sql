@@ -1,0 +1,4 @@
+SELECT source, max(sequence) AS reached, max(sequence) - count(DISTINCT sequence) AS missing
+FROM messages
+GROUP BY source
+ORDER BY source;
