@@ -67,13 +67,14 @@ func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
 	const any = "STREAM"
 	place := func(subject string) string { return strings.Replace(subject, "."+any, ".{stream}", 1) }
 	events := strings.TrimSuffix(place(nats.EventsSubject(subject, any)), ">") + "{direction}.{chat}"
-	a.channel(server, "events", object{"address": events, "parameters": parameters}, a.event(nats.HeaderPrefix, nil))
+	a.channel(server, "events", object{"address": events, "parameters": parameters}, a.event(nats.HeaderPrefix, nats.StructuredHeaders(), nil,
+		nats.MessageIDForm()))
 	if keeps {
 		checkpoints := object{"address": place(nats.CheckpointSubject(subject, any)), "parameters": of}
 		a.channel(server, "checkpoints", checkpoints, whole("checkpoint", nil))
 	}
 	quarantine := object{"address": place(nats.QuarantineSubject(subject, any)), "parameters": of}
-	a.channel(server, "quarantine", quarantine, whole("reject", nil))
+	a.channel(server, "quarantine", quarantine, with(whole("reject", nil), nats.MessageIDForm()))
 }
 
 // kafka adds the channels of Kafka.
@@ -93,7 +94,7 @@ func (a *asyncAPI) kafka(c kafka.Config) {
 		return object{"address": name, "bindings": object{"kafka": object{"topic": name, "bindingVersion": "0.5.0"}}}
 	}
 	chat := keyed("the chat's token, as the attribute subject")
-	a.channel("kafka", "events", topic(c.Topic), a.event(kafka.HeaderPrefix, chat))
+	a.channel("kafka", "events", topic(c.Topic), a.event(kafka.HeaderPrefix, kafka.StructuredHeaders(), chat))
 	a.channel("kafka", "checkpoints", topic(checkpoints), whole("checkpoint", keyed("the stream's name")))
 	a.channel("kafka", "quarantine", topic(quarantine), whole("reject", keyed("the stream's name")))
 }
@@ -110,24 +111,25 @@ func (a *asyncAPI) channel(server, name string, channel, message object) {
 	}
 }
 
-// event is the message of a message's event, in the mode of the sink.
-func (a *asyncAPI) event(prefix string, bindings object) object {
-	if a.encoding.Mode != connector.ModeBinary {
-		return whole("message", bindings)
-	}
-	headers, always := object{}, []string{}
+// event is the message of a message's event, in the mode of the sink. The headers of attributes begin with prefix,
+// structured are those of structured mode, and binary those that binary mode has besides.
+func (a *asyncAPI) event(prefix string, structured []connector.AttributeForm, bindings object,
+	binary ...connector.AttributeForm,
+) object {
 	for _, form := range connector.AttributeForms() {
-		if form.Name == "datacontenttype" {
-			continue // it is the content type
+		if form.Name != "datacontenttype" { // it is the content type
+			form.Name = prefix + form.Name
+			binary = append(binary, form)
 		}
-		headers[prefix+form.Name] = object{"type": "string", "description": form.Doc}
-		if form.Always {
-			always = append(always, prefix+form.Name)
+	}
+	if a.encoding.Mode != connector.ModeBinary {
+		if a.encoding.Headers && prefix == kafka.HeaderPrefix {
+			structured = append(structured, binary...)
 		}
+		return with(whole("message", bindings), structured...)
 	}
 	message := object{
 		"contentType": "application/json",
-		"headers":     object{"type": "object", "properties": headers, "required": always},
 		"payload": object{"anyOf": []any{
 			object{"$ref": "#/components/schemas/row"}, object{"$ref": "#/components/schemas/item"},
 		}},
@@ -135,6 +137,19 @@ func (a *asyncAPI) event(prefix string, bindings object) object {
 	if bindings != nil {
 		message["bindings"] = bindings
 	}
+	return with(message, binary...)
+}
+
+// with names the headers of a message. Clients show the content type as one more.
+func with(message object, forms ...connector.AttributeForm) object {
+	headers, always := object{}, []string{}
+	for _, form := range forms {
+		headers[form.Name] = object{"type": "string", "description": form.Doc}
+		if form.Always {
+			always = append(always, form.Name)
+		}
+	}
+	message["headers"] = object{"type": "object", "properties": headers, "required": always}
 	return message
 }
 

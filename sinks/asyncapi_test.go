@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -120,6 +121,25 @@ func TestAsyncAPI_Channels(t *testing.T) {
 	headers, _ := at(binary, "headers/properties").(map[string]any)
 	if headers["ce_sequence"] == nil || headers["ce_datacontenttype"] != nil {
 		t.Errorf("the headers of binary mode are %v", headers)
+	}
+	for channel, want := range map[string]string{
+		"kafka-events":         "twochat_id twochat_late twochat_sequence twochat_source",
+		"jetstream-events":     "Nats-Msg-Id Twochat-Late Twochat-Sequence",
+		"jetstream-quarantine": "Nats-Msg-Id",
+	} {
+		message := at(documents["jetstream and kafka, structured"], "channels/"+channel+"/messages/event")
+		headers, _ := at(message, "headers/properties").(map[string]any)
+		if got := strings.Join(slices.Sorted(maps.Keys(headers)), " "); got != want {
+			t.Errorf("%s has in structured mode the headers %s, want %s", channel, got, want)
+		}
+	}
+	if at(documents["nats, binary"], "channels/nats-events/messages/event/headers/properties/Nats-Msg-Id") == nil {
+		t.Error("binary mode has no message id")
+	}
+	beside := AsyncAPI(Config{Kafka: Defaults().Kafka}, connector.Encoding{Headers: true}, nil)
+	if text, err := json.Marshal(beside); err != nil || !strings.Contains(string(text), `"ce_subject"`) ||
+		!strings.Contains(string(text), `"twochat_late"`) {
+		t.Errorf("with events.headers: %v, %s", err, text)
 	}
 	c := Config{JetStream: Defaults().JetStream}
 	c.JetStream.URL = "nats://user:secret@example.com:4222,nats://other:1"

@@ -27,6 +27,16 @@ var (
 	attributeLate     = attribute{"twochat_late", "ce_late"}
 )
 
+// StructuredHeaders lists the headers of an event in structured mode but for content-type, by their whole names.
+func StructuredHeaders() []connector.AttributeForm {
+	return []connector.AttributeForm{
+		{Name: attributeID.own, Always: true, Doc: "the attribute id"},
+		{Name: attributeSource.own, Always: true, Doc: "the attribute source"},
+		{Name: attributeSequence.own, Always: true, Doc: "the attribute sequence"},
+		{Name: attributeLate.own, Doc: "the attribute late, where it is true"},
+	}
+}
+
 // of is what a record's headers say of the attribute; nil is nothing.
 func (a attribute) of(headers []protocol.Header) []byte {
 	if value := header(headers, a.own); value != nil {

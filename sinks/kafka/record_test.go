@@ -20,6 +20,13 @@ func TestHeaders(t *testing.T) {
 			"ce_sequence ce_late content-type"
 		structured = "application/cloudevents+json; charset=utf-8"
 	)
+	var named string
+	for _, form := range StructuredHeaders() {
+		named += form.Name + " "
+	}
+	if named != own {
+		t.Errorf("named are %s, want %s", named, own)
+	}
 	cases := map[string]struct {
 		encoding connector.Encoding
 		names    string

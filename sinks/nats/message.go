@@ -29,6 +29,23 @@ const (
 	headerLate     = "Twochat-Late"
 )
 
+// MessageIDForm is HeaderMessageID, which messages have in both modes.
+func MessageIDForm() connector.AttributeForm {
+	return connector.AttributeForm{
+		Name: HeaderMessageID, Always: true,
+		Doc: "source|id, percent-encoded: JetStream drops a second message with the same one for a while",
+	}
+}
+
+// StructuredHeaders lists the headers of an event in structured mode but for the content type, by their whole names.
+func StructuredHeaders() []connector.AttributeForm {
+	return []connector.AttributeForm{
+		MessageIDForm(),
+		{Name: headerSequence, Doc: "the attribute sequence, where the event has it"},
+		{Name: headerLate, Doc: "the attribute late, where it is true"},
+	}
+}
+
 // Place is an event's place in its stream's log, as its headers tell it; sequence is "" where they do not.
 func Place(header natsgo.Header) (sequence string, late bool) {
 	if sequence = header.Get(headerSequence); sequence != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,14 @@ func TestMessage_Structured(t *testing.T) {
 	}
 	if !bytes.Equal(m.Data, e.AppendJSON(nil)) {
 		t.Errorf("data %s", m.Data)
+	}
+	named := []string{HeaderContentType}
+	for _, form := range StructuredHeaders() {
+		named = append(named, form.Name)
+	}
+	slices.Sort(named)
+	if got := slices.Sorted(maps.Keys(m.Header)); !slices.Equal(got, named) {
+		t.Errorf("headers %v, named are %v", got, named)
 	}
 	e.Sequence, e.Late = 0, false
 	if got := flat(Message("whatsapp", &e, connector.Encoding{Mode: connector.ModeStructured}).Header); len(got) != 2 {
