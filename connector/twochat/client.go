@@ -14,41 +14,42 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// DefaultTimeout bounds a request where the configuration does not.
+// DefaultTimeout is the time limit of a request if Config.Timeout is 0.
 const DefaultTimeout = 15 * time.Second
 
-// How large an answer may be, decompressed, where the configuration does not say it, and where it says the most. A
-// hundred items of ordinary chats are 30 to 100 KB, and a hundred of the longest texts that WhatsApp takes (65,536
-// characters) are 6.5 MB.
+// The default and the largest limit for the decompressed size of an answer, in bytes. A hundred items of ordinary chats
+// are 30 to 100 KB, and a hundred of the longest texts that WhatsApp takes (65,536 characters) are 6.5 MB.
 const (
 	DefaultMaxPageBytes = 8 << 20
 	LimitPageBytes      = 64 << 20
 )
 
-// Config is what a Client needs to know.
+// Config is the configuration of a Client.
 type Config struct {
 	// BaseURL is the API's address without the /open: https://api.p.2chat.io. Only https, or http on loopback.
 	BaseURL string
-	// Key returns the API key. It is called for every request, from several goroutines, so that a rotated key is found.
+	// Key returns the API key. It is called for every request, so that a rotated key is picked up, and concurrently.
 	Key func() (string, error)
-	// Timeout bounds a request from dialling to the last byte of the body; 0 is DefaultTimeout.
+	// Timeout is the time limit of a request, from dialling to the last byte of the body; 0 means DefaultTimeout.
 	Timeout time.Duration
-	// MaxPageBytes is how large an answer may be, decompressed; 0 is DefaultMaxPageBytes, and LimitPageBytes is the most.
+	// MaxPageBytes is the largest decompressed size of an answer, in bytes, up to LimitPageBytes; 0 means
+	// DefaultMaxPageBytes.
 	MaxPageBytes int
 	// Version of the program, for the User-Agent header.
 	Version string
 	Privacy Privacy
-	// Rows asks for rows as the messages' data, in place of items (see Columns).
+	// Rows makes rows the messages' data, instead of items (see Columns).
 	Rows bool
-	// ExactText leaves \u0000 and unpaired surrogates in items as they come; else U+FFFD stands in their place.
+	// ExactText keeps \u0000 and unpaired surrogates in items; otherwise they are replaced by U+FFFD.
 	ExactText bool
-	// Transport carries the requests; nil is one of the client's own, with keep-alive and gzip.
+	// Transport makes the requests; nil means a transport of the client's own, with keep-alive and gzip.
 	Transport http.RoundTripper
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
 
-// Client reads message lists. It may be used from several goroutines, for one stream from one at a time.
+// Client reads message lists. It is safe for concurrent use, except that page 0 of a stream must not be read
+// concurrently.
 type Client struct {
 	base      string
 	key       func() (string, error)
@@ -73,14 +74,14 @@ var _ connector.Pages = (*Client)(nil)
 // list names a message list within one client.
 type list struct{ number, remote string }
 
-// remembered is what the client keeps of a list's last page 0: enough to tell that the next one is the same.
+// remembered is what the client keeps of a list's last page 0 to recognise that the next one is the same.
 type remembered struct {
 	fingerprint connector.Fingerprint
 	body        [sha256.Size]byte
 	validators  validators
 	// asked counts the conditional requests since the last plain one.
 	asked int
-	// untrue says that the server gave the same validator to different pages. It is not asked with them again.
+	// untrue means that the server gave the same validator to different pages. No more conditional requests are made then.
 	untrue bool
 }
 
@@ -91,10 +92,10 @@ type scratch struct {
 	text  []byte
 }
 
-// keptScratch is the largest working memory, in bytes of body, that is kept for the next call.
+// keptScratch is the largest working memory, in bytes of body, that is reused for the next call.
 const keptScratch = 1 << 20
 
-// New makes a Client. It does no I/O. The error lists everything that is wrong with the configuration.
+// New returns a Client. It does no I/O. The error lists everything that is wrong with the configuration.
 func New(config Config) (*Client, error) {
 	base, err := checkBaseURL(config.BaseURL)
 	problems := []error{err}

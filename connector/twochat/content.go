@@ -3,10 +3,10 @@ package twochat
 import "bytes"
 
 // empty reports whether an item is listed without its content: its `message` is missing or null, or holds no text at
-// all, however deep. The API fills such a row later under the same id, which nobody waits for.
+// all, however deep. The API adds the content later under the same id; the connector does not wait for it.
 func (it *item) empty(body []byte) bool { return it.object && textless(it.message.of(body)) }
 
-// textless reports whether a JSON value holds no string but names of members, and blank ones.
+// textless reports whether a JSON value holds no strings other than blank ones and names of members.
 func textless(value []byte) bool {
 	for i := 0; i < len(value); i++ {
 		if value[i] != '"' {

@@ -2,8 +2,8 @@ package twochat
 
 import "bytes"
 
-// drops reports whether the value at i, which stands at the place, is left away with its member's name. A member goes
-// by its name, and whatever its name by what its value is.
+// drops reports whether the value at i is dropped together with its member's name: because of the name, or because of
+// the value whatever the name.
 func (w *rewriter) drops(i int, at place) bool {
 	r := w.rules
 	if !r.dropping {
@@ -46,7 +46,7 @@ func (w *rewriter) drops(i int, at place) bool {
 	return false
 }
 
-// dropsText reports whether a string goes, by what stands in it.
+// dropsText reports whether a string is dropped because of what it contains.
 func (r *redactor) dropsText(said []byte, at place) bool {
 	if len(said) == 0 {
 		return false
@@ -84,7 +84,7 @@ func isID(said []byte) bool {
 	return ok && id.end == len(said)
 }
 
-// impersonal reports whether a string is by its form an id, a moment or a number, and nothing that somebody wrote.
+// impersonal reports whether a string has the form of an id, a time or a number, and so is nothing that a person wrote.
 func impersonal(said []byte) bool {
 	if string(said) == "true" || string(said) == "false" || string(said) == "null" {
 		return true
@@ -96,8 +96,8 @@ func impersonal(said []byte) bool {
 	return len(onlyNumber(said, room[:])) > 0 || isID(said)
 }
 
-// brief reports whether a string can be the name of a kind, or a moment: up to 64 characters of ASCII, of which a few
-// are blanks.
+// brief reports whether a string can be the name of a kind, or a time: up to 64 characters of ASCII, of which a few may
+// be blanks.
 func brief(said []byte) bool {
 	blanks := 0
 	for _, c := range said {
@@ -111,7 +111,7 @@ func brief(said []byte) bool {
 	return len(said) <= 64 && blanks <= 1
 }
 
-// isItem reports whether the object at i is a message like those that a list holds: somebody quoted it.
+// isItem reports whether the object at i is itself a message of a list, which somebody quoted.
 func (w *rewriter) isItem(i int) bool {
 	content, named := false, false
 	w.json.object(i, 0, func(key span, value int) int {
@@ -126,7 +126,7 @@ func (w *rewriter) isItem(i int) bool {
 	return content && named
 }
 
-// isPlace reports whether the object at i says where somebody is.
+// isPlace reports whether the object at i is a location.
 func (w *rewriter) isPlace(i int) bool {
 	place := false
 	w.json.object(i, 0, func(key span, value int) int {

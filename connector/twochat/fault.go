@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// hintProxy is what to do about a proxy that stands in the way.
+// hintProxy is the hint for a proxy that blocks requests.
 const hintProxy = "correct HTTPS_PROXY (http://user:password@host:port), let the proxy allow the host of twochat.base_url, " +
 	"or go round it with NO_PROXY"
 
@@ -25,8 +25,8 @@ func fault(kind connector.PageFault, status int, format string, args ...any) *co
 	return &connector.PageError{Fault: kind, Status: status, Err: fmt.Errorf(format, args...)}
 }
 
-// statusFault tells a status other than 200 apart by the reaction it asks for (connector/README.md, Error statuses). It
-// looks at nothing but the code: bodies come in three shapes, and their texts change.
+// statusFault classifies a status other than 200 by the reaction that it calls for (connector/README.md, Error
+// statuses). It uses only the status code: bodies come in three shapes, and their texts change.
 func statusFault(status int) *connector.PageError {
 	switch status {
 	case http.StatusUnauthorized:
@@ -87,8 +87,8 @@ func ownError(body []byte) bool {
 	return detail || shape.Message != nil || shape.Error != nil || shape.Success != nil && !*shape.Success
 }
 
-// retryAfter reads the Retry-After header: seconds, or a date, which is held against the server's own clock where it
-// shows it.
+// retryAfter reads the Retry-After header: seconds, or a date, which is compared with the server's own clock if the
+// answer has a Date.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {
@@ -109,7 +109,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return min(max(wait, 0), connector.MaxRetryAfter)
 }
 
-// requestFault makes the error of a request that got no whole answer. Only texts of known origin are kept: net/http
+// requestFault returns the error of a request without a complete answer. Only texts of known origin are kept: net/http
 // quotes URLs and pieces of malformed answers in its errors, and both can hold a number or what somebody wrote.
 func requestFault(err error, timeout time.Duration) *connector.PageError {
 	var (
@@ -149,14 +149,13 @@ func requestFault(err error, timeout time.Duration) *connector.PageError {
 	return fault(connector.FaultTransient, 0, "what came back is no HTTP answer that can be read")
 }
 
-// aboutProxy reports whether the error names the proxy already.
+// aboutProxy reports whether the error already mentions the proxy.
 func aboutProxy(err error) bool {
 	var refusal *proxyRefusal
 	return errors.Is(err, errProxyAddress) || errors.As(err, &refusal)
 }
 
-// fault is a proxy's refusal by the reaction that it asks for. The status is the proxy's, and the text says so: 2Chat
-// was not asked.
+// fault classifies a proxy's refusal. The status is the proxy's, and the text says so, as 2Chat was not reached.
 func (p *proxyRefusal) fault() *connector.PageError {
 	kind, why := connector.FaultRequest, "its rules do not allow the way to 2Chat"
 	switch {

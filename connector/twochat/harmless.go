@@ -67,9 +67,8 @@ func holdsOwn(word []byte, owns []own) bool {
 	return false
 }
 
-// isMoment reports whether what a string says, or a number, is a moment, as messages have them: a date, or seconds or
-// milliseconds of these decades. The range is narrower than that of parseTime, as a number that is no moment may be
-// somebody's.
+// isMoment reports whether a string or a number is a time as messages have them: a date, or seconds or milliseconds of
+// these decades. The range is narrower than that of parseTime, as any other number may be a phone number.
 func isMoment(said []byte) bool {
 	at, ok := saidTime(said)
 	return ok && at.Year() >= 2009 && at.Year() < 2038
@@ -93,7 +92,7 @@ func dateLength(text []byte) int {
 	return len(form)
 }
 
-// isCard reports whether text is a contact's card, or a piece of one.
+// isCard reports whether text is a contact card (vCard), or a part of one.
 func isCard(text []byte) bool {
 	lower := bytes.ToLower(text[:min(len(text), 4<<10)])
 	if bytes.Contains(lower, []byte("begin:vcard")) || bytes.Contains(lower, []byte("end:vcard")) {
@@ -112,7 +111,7 @@ func isCard(text []byte) bool {
 	return false
 }
 
-// fewestBase64 is how long a word has to be before it is taken for the bytes of a file.
+// fewestBase64 is the length from which on a word of base64 is taken for a file.
 const fewestBase64 = 100
 
 // isFile reports whether text is the bytes of a file: a data URI, or a long word of base64.
@@ -144,8 +143,7 @@ func isBase64(text []byte) bool {
 	return true
 }
 
-// hidden returns the text that a short word of base64 stands for, or nil: a number is not less of one for being
-// encoded.
+// hidden returns the text that a short word of base64 encodes, or nil: an encoded phone number is still one.
 func hidden(text []byte) []byte {
 	if len(text) < 10 || len(text) > 4<<10 || !isBase64(text) {
 		return nil

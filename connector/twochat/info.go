@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Info asks for the account's limits and usage, and so checks the API key. It costs a call, and probably a credit.
-// Errors are as those of Page.
+// Info returns the account's limits and usage, and so checks the API key. It costs a call, and probably a credit. Its
+// errors are those of Page.
 func (c *Client) Info(ctx context.Context) (connector.AccountInfo, error) {
 	work := c.borrow()
 	defer c.giveBack(work)
@@ -63,7 +63,7 @@ func parseInfo(body []byte) (connector.AccountInfo, error) {
 	return info, nil
 }
 
-// members returns an object's members, or nil where it is none.
+// members returns the members of an object, or nil if it is not an object.
 func members(object json.RawMessage) map[string]json.RawMessage {
 	var found map[string]json.RawMessage
 	if json.Unmarshal(object, &found) != nil {
@@ -72,7 +72,7 @@ func members(object json.RawMessage) map[string]json.RawMessage {
 	return found
 }
 
-// count reads a number that counts something, also inside a string; 0 where it cannot be read.
+// count parses a count, also inside a string; 0 if it cannot be parsed.
 func count(raw json.RawMessage) int64 {
 	if len(raw) > 1 && raw[0] == '"' {
 		raw = unquote(raw)

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxItem is how large one item may be.
+	// maxItem is the largest size of an item.
 	maxItem = 1 << 20
 	// maxID and maxSentBy bound what becomes an attribute of the event.
 	maxID     = 128
@@ -24,7 +24,7 @@ const (
 	faultTooDeep  = "the item is nested deeper than 100 levels"
 )
 
-// item is where the members of one message lie in the body that are needed of it.
+// item holds the places, in the body, of the members of one message that are needed.
 type item struct {
 	all                     span
 	uuid, id                span
@@ -39,7 +39,7 @@ type item struct {
 	members                 memberSet
 }
 
-// item scans one element of the messages, and notes in seen what is not as known.
+// item scans one element of the messages, and records in seen what differs from the known members.
 func (s *scanner) item(i int, it *item, seen *membersSeen) int {
 	around := s.deep
 	s.high, s.deep, s.halves = 0, false, false
@@ -77,7 +77,7 @@ func (s *scanner) item(i int, it *item, seen *membersSeen) int {
 	return end
 }
 
-// place tells a member by its name, and where its value is kept, or nil.
+// place returns which member a name is, and where its value is kept, or nil.
 func (it *item) place(name []byte) (*span, member) {
 	switch string(name) {
 	case "uuid":
@@ -118,7 +118,7 @@ func (it *item) place(name []byte) (*span, member) {
 	return nil, memberOthers
 }
 
-// messages makes the messages of the items found in a body. Their data lies in the body and keeps it alive.
+// messages makes messages from the items of a body. Their data points into the body and keeps it in memory.
 func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []connector.Message {
 	if len(work.items) == 0 {
 		return nil
@@ -132,7 +132,7 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 	if c.privacy.pseudonymous() {
 		numbers = []string{s.Number, s.Remote}
 	}
-	// All ids become parts of one string: a page's messages live and die together.
+	// All ids are parts of one string, as a page's messages are freed together.
 	text := work.text[:0]
 	for i := range work.items {
 		it := &work.items[i]
@@ -167,7 +167,7 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 			lastChat, lastToken = chat, c.privacy.chat(s.SourceKey, chat)
 		}
 		m.Chat = lastToken
-		// Last of all but privacy: the key, the chat and what goes to the quarantine are of the item as it came.
+		// Only privacy comes after this: the key, the chat and the quarantine use the item as it came.
 		if it.halves && m.Fault == "" && !c.exactText {
 			m.Data, m.Repaired = repair(m.Data)
 		}
@@ -228,7 +228,7 @@ func (it *item) time(body []byte) time.Time {
 	return time.Time{}
 }
 
-// sender returns who sent a message, if it is up to 64 plain characters. The usual ones cost no memory.
+// sender returns who sent a message, if that is up to 64 plain characters. The usual ones are not allocated.
 func sender(by []byte) string {
 	switch string(by) {
 	case "user":

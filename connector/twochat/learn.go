@@ -15,10 +15,9 @@ import (
 // farPage is a page that lies past the end of every list.
 const farPage = 1_000_000
 
-// Learn asks the live API which of the assumptions of this package hold for an account and a stream: it makes about
-// five calls, and returns a finding for each assumption and the redacted shape of an answer, to be put into a bug
-// report. No finding holds what a customer wrote, a number or a key. The error is as that of Page, where nothing could
-// be learned.
+// Learn checks against the live API which assumptions of this package hold for an account and a stream. It makes about
+// five calls, and returns a finding for each assumption and the redacted shape of an answer, for bug reports. No
+// finding contains a customer's text, a number or a key. If nothing could be learned it returns an error as Page does.
 func (c *Client) Learn(ctx context.Context, s connector.Stream) ([]connector.Finding, error) {
 	l := &lesson{client: c, stream: s, shapes: newShapeWatch(c.now)}
 	if err := l.account(ctx); err != nil {
@@ -53,7 +52,7 @@ func (c *Client) Learn(ctx context.Context, s connector.Stream) ([]connector.Fin
 	return l.findings, nil
 }
 
-// lesson collects what is learned.
+// lesson collects the findings.
 type lesson struct {
 	client   *Client
 	stream   connector.Stream
@@ -78,7 +77,7 @@ func (l *lesson) add(level connector.FindingLevel, thing, format string, args ..
 	l.findings = append(l.findings, finding)
 }
 
-// either is OK where good, else a warning.
+// either adds a finding that is OK if good is true, and otherwise a warning.
 func either(good bool) connector.FindingLevel {
 	if good {
 		return connector.FindingOK
@@ -110,7 +109,7 @@ func (l *lesson) read(ctx context.Context, number int, known validators) (lesson
 	if err != nil {
 		return lessonPage{}, err
 	}
-	// Its own memory, as pages are held against each other.
+	// Its own memory, as pages are compared with each other.
 	got, err := l.client.get(ctx, path, known, new(scratch))
 	if err != nil {
 		return lessonPage{}, err
@@ -132,7 +131,7 @@ func (l *lesson) read(ctx context.Context, number int, known validators) (lesson
 	return page, nil
 }
 
-// page is about the answer around the items.
+// page checks the envelope of the answer.
 func (l *lesson) page(p lessonPage) {
 	if p.problem != "" && p.problem != problemEcho {
 		l.findings = append(l.findings, connector.Finding{
@@ -156,7 +155,7 @@ func (l *lesson) page(p lessonPage) {
 	}
 }
 
-// items is about the fields and the order of page 0.
+// items checks the fields and the order of page 0.
 func (l *lesson) items(p lessonPage) {
 	n := len(p.ids)
 	if n == 0 {
@@ -213,7 +212,7 @@ func (l *lesson) items(p lessonPage) {
 	l.add(connector.FindingOK, "sent_by", "%s", strings.Join(senders, ", "))
 }
 
-// members says what the answers have otherwise than is known.
+// members reports how the answers differ from the known members.
 func (l *lesson) members() {
 	changes := l.shapes.all()
 	if len(changes) == 0 {
@@ -231,7 +230,7 @@ func (l *lesson) members() {
 	l.add(connector.FindingWarning, "members", "%d %s not as known: %s", len(changes), are, strings.Join(texts, "; "))
 }
 
-// seam reads page 1 and holds it against page 0.
+// seam reads page 1 and compares it with page 0.
 func (l *lesson) seam(ctx context.Context, first lessonPage) error {
 	if len(first.ids) == 0 {
 		return nil
@@ -370,7 +369,7 @@ func forms(list []string) string {
 	return strings.Join(list, " or ")
 }
 
-// compact returns the different ids that are there.
+// compact returns the distinct ids, without empty ones.
 func compact(ids []string) []string {
 	sorted := slices.Clone(ids)
 	slices.Sort(sorted)

@@ -17,7 +17,7 @@ const (
 	typeNull
 )
 
-// typeOf tells a value's type by the byte that it begins with.
+// typeOf returns the type of a value by its first byte.
 var typeOf = [256]jsonTypes{
 	'"': typeString, '{': typeObject, '[': typeArray, 't': typeBool, 'f': typeBool, 'n': typeNull, '-': typeNumber,
 	'0': typeNumber, '1': typeNumber, '2': typeNumber, '3': typeNumber, '4': typeNumber, '5': typeNumber,
@@ -34,7 +34,7 @@ func (t jsonTypes) String() string {
 	return strings.Join(names, " or ")
 }
 
-// member is a member of an item that is known (connector/README.md, Members).
+// member is a known member of an item (connector/README.md, Members).
 type member uint8
 
 const (
@@ -59,14 +59,14 @@ const (
 	memberCount
 )
 
-// What members are known with. Every one of them may be null; of one that is not known no type is.
+// The types that members are known to have. Every member may be null.
 const (
 	knownString   = typeString | typeNull
 	knownNumber   = typeNumber | typeString | typeNull // some are written as strings
 	knownBool     = typeBool | typeNull
 	knownObject   = typeObject | typeNull
-	knownPerson   = typeObject | typeString | typeNull // by all that is known of them, or by a number alone
-	knownText     = knownPerson                        // a message of text alone may be the text
+	knownPerson   = typeObject | typeString | typeNull // an object with all that is known, or just a number
+	knownText     = knownPerson                        // a text message may be just the text
 	knownArray    = typeArray | typeNull
 	knownAnything = typeString | typeNumber | typeBool | typeObject | typeArray | typeNull
 )
@@ -90,7 +90,7 @@ func setOf(each ...member) (set memberSet) {
 	return set
 }
 
-// evened takes either of two members that stand for each other for both: the two forms of an item differ in them.
+// evened treats either of two equivalent members as both, as the two forms of an item differ in them.
 func (m memberSet) evened() memberSet {
 	const ids, times = 1<<memberUUID | 1<<memberID, 1<<memberTimestamp | 1<<memberCreatedAt
 	if m&ids != 0 {
@@ -117,18 +117,18 @@ func (w where) path() string {
 	return [...]string{"", "messages[].", "messages[].message.", "messages[].message.media."}[w]
 }
 
-// sighting is a member that a page has and that is not known, or not with this type.
+// sighting is a member on a page that is unknown, or unknown with this type.
 type sighting struct {
 	in    where
 	name  span // with its quotes
 	found jsonTypes
-	known jsonTypes // none where the member is not known
+	known jsonTypes // none if the member is unknown
 }
 
-// maxSightings is how many different ones are noted of a page; what is beyond is noted without a name.
+// maxSightings is how many different sightings are recorded per page; further ones are recorded without a name.
 const maxSightings = 16
 
-// membersSeen is what a page has of members.
+// membersSeen records which members a page has.
 type membersSeen struct {
 	items     int
 	any, all  memberSet // that some item has, and that each one has
@@ -138,7 +138,7 @@ type membersSeen struct {
 	crowded   bool
 }
 
-// see notes a member that is not known, or not with the type of its value.
+// see records a member that is unknown, or unknown with the type of its value.
 func (p *membersSeen) see(data []byte, in where, key span, value int, known jsonTypes) {
 	name, found := key.of(data), typeOf[data[value]]
 	for i := range p.sightings[:p.count] {
@@ -168,7 +168,7 @@ func (p *membersSeen) item(it *item) {
 	p.items++
 }
 
-// message scans the object that says what a message is made of.
+// message scans the `message` object of an item.
 func (p *membersSeen) message(s *scanner, i int) int {
 	return s.object(i, 1, func(key span, value int) int {
 		end, known := 0, knownAnything
@@ -195,7 +195,7 @@ func (p *membersSeen) message(s *scanner, i int) int {
 	})
 }
 
-// media scans the object that says where a message's file is.
+// media scans the `media` object of a message.
 func (p *membersSeen) media(s *scanner, i int) int {
 	return s.object(i, 2, func(key span, value int) int {
 		end, known := s.value(value, 3), jsonTypes(0)

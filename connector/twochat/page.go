@@ -12,14 +12,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// manyItems is how many items a page has to have before it is taken for broken because not one can be used.
+// manyItems is from how many items on a page counts as broken if none of them can be used.
 const manyItems = 10
 
 // maxItems is how many items a page may have. The API's pages have 100; a body of 64 MiB could have millions of them,
 // and each costs memory beyond its bytes.
 const maxItems = 10_000
 
-// plainRequestEvery is how many conditional requests in a row are made before a plain one checks the server's word.
+// plainRequestEvery is after how many conditional requests in a row a plain one verifies the server's answers.
 const plainRequestEvery = 10
 
 // Page reads one page of a stream, as connector.Pages says.
@@ -93,8 +93,8 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 	return page, nil
 }
 
-// pagePath is the address of a page below the base URL. Numbers come from the configuration, which checks them; here it
-// is made sure that none can lead to another address.
+// pagePath is the path of a page below the base URL. The configuration has checked the numbers; pagePath makes sure
+// that none can lead to another address.
 func pagePath(s connector.Stream, number int) (string, error) {
 	if !plainNumber(s.Number) || s.Remote != "" && !plainNumber(s.Remote) {
 		return "", fault(connector.FaultRequest, 0, "the stream's number or remote number is not of a form that 2Chat lists")
@@ -124,7 +124,7 @@ func plainNumber(number string) bool {
 	return true
 }
 
-// emptyPage is the fingerprint of a page without messages, in whatever way it says so: the hash of [].
+// emptyPage is the fingerprint of every page without messages, whatever its form: the hash of [].
 const emptyPage connector.Fingerprint = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
 
 func fingerprint(messages []byte) connector.Fingerprint {
@@ -132,8 +132,8 @@ func fingerprint(messages []byte) connector.Fingerprint {
 	return connector.Fingerprint(hex.EncodeToString(sum[:]))
 }
 
-// known returns the validators to ask with: those of the very page that the caller holds, and none at times, so that a
-// server whose validators do not change with its list cannot hide messages for long.
+// known returns the validators for a conditional request: those of the page that the caller holds. Now and then it
+// returns none, so that a server whose validators do not change with its list cannot hide messages for long.
 func (c *Client) known(s connector.Stream, held connector.Fingerprint) validators {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,7 +149,7 @@ func (c *Client) known(s connector.Stream, held connector.Fingerprint) validator
 	return last.validators
 }
 
-// sameBody reports whether the body is, to the byte, the page 0 that the caller holds; then it was valid before.
+// sameBody reports whether the body is byte for byte the page 0 that the caller holds, which was validated before.
 func (c *Client) sameBody(s connector.Stream, held connector.Fingerprint, body []byte) bool {
 	if held == "" {
 		return false
@@ -165,7 +165,7 @@ func (c *Client) sameBody(s connector.Stream, held connector.Fingerprint, body [
 	return same && sha256.Sum256(body) == sum
 }
 
-// remember keeps what tells a list's next page 0 from this one.
+// remember keeps what is needed to recognise an unchanged page 0 next time.
 func (c *Client) remember(s connector.Stream, print connector.Fingerprint, body []byte, offered validators) {
 	next := &remembered{fingerprint: print, body: sha256.Sum256(body), validators: offered}
 	c.mu.Lock()
@@ -177,11 +177,11 @@ func (c *Client) remember(s connector.Stream, print connector.Fingerprint, body 
 	c.lists[key] = next
 }
 
-// found is what a scan finds in the body of a page.
+// found is the result of scanning the body of a page.
 type found struct {
 	success, failed, number, messages span
 	isArray                           bool
-	answers                           bool // it is whole, and an answer to what was asked for
+	answers                           bool // it is complete, and answers the request
 	items                             []item
 	seen                              membersSeen
 }
@@ -268,7 +268,7 @@ func noMessages(s *scanner, messages span) bool {
 	return len(text) == 0 || string(text) == "null" || empty
 }
 
-// notAnObject says what a body is that is no object.
+// notAnObject describes a body that is not an object.
 func notAnObject(s *scanner, i int) string {
 	switch end := s.value(i, 0); {
 	case s.data[i] == '<':
@@ -279,7 +279,7 @@ func notAnObject(s *scanner, i int) string {
 	return "it is no JSON object"
 }
 
-// notJSON says what a body is that is no JSON.
+// notJSON describes a body that is not JSON.
 func notJSON(body []byte) string {
 	if mark := string(body[:min(len(body), 2)]); mark == "\xff\xfe" || mark == "\xfe\xff" {
 		return "it is in UTF-16, and JSON is UTF-8"
@@ -287,14 +287,14 @@ func notJSON(body []byte) string {
 	return "it is cut off or not JSON"
 }
 
-// keep scans a value of the page itself and keeps its place.
+// keep scans a value of the envelope and keeps its place.
 func (s *scanner) keep(f *found, key span, place *span, value int, known jsonTypes) int {
 	end := s.value(value, 1)
 	*place = span{int32(value), int32(end)}
 	return f.see(s, key, value, end, known)
 }
 
-// see notes a member of the envelope that is not as known, and returns the place after it.
+// see records a member of the envelope that differs from the known ones, and returns the place after it.
 func (f *found) see(s *scanner, key span, value, end int, known jsonTypes) int {
 	if end > 0 && typeOf[s.data[value]]&known == 0 {
 		f.seen.see(s.data, inEnvelope, key, value, known)

@@ -3,8 +3,7 @@ package twochat
 import "bytes"
 
 const (
-	// fewestDigits is how many digits a text needs to have in a row, with or without separators, to be taken for a phone
-	// number.
+	// fewestDigits is from how many digits in a row on, with or without separators, a text is taken for a phone number.
 	fewestDigits = 7
 	// fewestOwn is how many digits a number of the item itself needs to have, to be found again by its digits alone.
 	fewestOwn = 5
@@ -16,16 +15,16 @@ const (
 	keptDigits = 64
 )
 
-// own is a number of the item itself, known from a member that holds one or from a WhatsApp id, with its token.
+// own is a number that the item itself names, in a member for numbers or in a WhatsApp id, with its token.
 type own struct {
 	digits string
 	token  string
 }
 
-// reading is a phone number found in a text.
+// reading is a phone number that was found in a text.
 type reading struct {
 	digits []byte // of ASCII, as they stand
-	end    int    // where the text goes on
+	end    int    // the place after it
 	groups int
 	plus   bool
 }
@@ -93,7 +92,7 @@ func readDigits(text []byte, i int, owns []own, room []byte) reading {
 	}
 }
 
-// exactly is the token of the item's own number with these digits, or "".
+// exactly returns the token of the item's own number with exactly these digits, or "".
 func exactly(owns []own, digits []byte) string {
 	for i := range owns {
 		if owns[i].digits == string(digits) {
@@ -131,7 +130,7 @@ type waID struct {
 	domain []byte
 	device int // where what stands between user and domain begins: a device, or nothing
 	at     int // where the @ stands
-	end    int // behind the domain
+	end    int // after the domain
 }
 
 // readID reads the id that begins with the digit at i.

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Preview shows what privacy settings make of items.
+// Preview shows the effect of privacy settings on items.
 type Preview struct {
 	// ExactText is that of the client's Config.
 	ExactText bool
@@ -19,8 +19,8 @@ type Preview struct {
 	stream connector.Stream
 }
 
-// Previewed is one item before and after. It holds what customers wrote: it is for the person who asked, and for
-// nobody's log.
+// Previewed is one item before and after. It contains customers' texts: show it to the person who asked, and do not log
+// it.
 type Previewed struct {
 	Before json.RawMessage `json:"before"`
 	After  json.RawMessage `json:"after,omitempty"`
@@ -34,7 +34,7 @@ type Previewed struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// NewPreview makes a preview of a stream's items.
+// NewPreview returns a preview for a stream's items.
 func NewPreview(p Privacy, s connector.Stream) (*Preview, error) {
 	rules, err := newRedactor(p)
 	if err != nil {
@@ -75,7 +75,7 @@ func (v *Preview) Item(raw []byte) Previewed {
 	return shown
 }
 
-// Items finds the items in a document: a page of the API's, a list of items, or items one after the other.
+// Items returns the items in a document: a page of the API, a list of items, or items one after the other.
 func Items(document []byte) ([]json.RawMessage, error) {
 	document = unmarked(document)
 	var page struct {
@@ -99,6 +99,5 @@ func Items(document []byte) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// UnknownMembers counts the members of items that were never seen before, where privacy settings ask for a look at
-// them.
+// UnknownMembers counts the unknown members of items, if the privacy settings look at members at all.
 func (c *Client) UnknownMembers() uint64 { return c.privacy.unknown.Load() }

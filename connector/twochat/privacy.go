@@ -15,16 +15,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Identifiers says what becomes of phone numbers and chats in events.
+// Identifiers is how phone numbers and chats are shown in events.
 type Identifiers string
 
 // The privacy modes. Another mode, or another key, moves chats to other tokens.
 const (
-	// IdentifiersHashed: tokens are hashes; data is left as it is.
+	// IdentifiersHashed: tokens are hashes; data is unchanged.
 	IdentifiersHashed Identifiers = "hashed"
-	// IdentifiersClear: tokens are the encoded identifiers; data is left as it is.
+	// IdentifiersClear: tokens are the encoded identifiers; data is unchanged.
 	IdentifiersClear Identifiers = "clear"
-	// IdentifiersPseudonymous: tokens are keyed hashes, and stand for the identifiers in data too.
+	// IdentifiersPseudonymous: tokens are keyed hashes, and replace the identifiers in data as well.
 	IdentifiersPseudonymous Identifiers = "pseudonymous"
 )
 
@@ -36,20 +36,20 @@ const (
 	DropNames  = "names"
 )
 
-// minSecret is the shortest key of pseudonyms, in bytes: numbers are few enough to be tried against a weaker one.
+// minSecret is the shortest pseudonym key, in bytes. With a weaker one all phone numbers could be tried.
 const minSecret = 16
 
-// Privacy says what of a message leaves this program.
+// Privacy configures which parts of a message leave this program, and in which form.
 type Privacy struct {
-	// Identifiers is hashed where it is empty.
+	// Identifiers is IdentifiersHashed if it is empty.
 	Identifiers Identifiers
-	// Secret is the key of pseudonyms, at least 16 bytes; other modes have none.
+	// Secret is the pseudonym key, at least 16 bytes; it is empty in other modes.
 	Secret []byte
-	// Drop lists what is taken out of data: text, media, quoted, names.
+	// Drop lists what is removed from data: text, media, quoted, names.
 	Drop []string
 }
 
-// Name is what connector.Checkpoint.Privacy holds: the mode and, for pseudonyms, the short id of their key. It changes
+// Name is the value of connector.Checkpoint.Privacy: the mode and, for pseudonyms, a short id of their key. It changes
 // exactly when chats get other tokens.
 func (p Privacy) Name() string {
 	switch p.Identifiers {
@@ -63,8 +63,8 @@ func (p Privacy) Name() string {
 	return string(p.Identifiers)
 }
 
-// Keyed is the stream as its checkpoints name it: under pseudonyms its source key is made with their key as well. A
-// plain hash gives the numbers away to whoever tries all that there are, which takes seconds.
+// Keyed returns the stream with the source key for its checkpoints: with pseudonyms it is made with their key as well.
+// A plain hash would reveal the numbers to anyone who tries all of them, which takes seconds.
 func (p Privacy) Keyed(s connector.Stream) connector.Stream {
 	if p.Identifiers != IdentifiersPseudonymous {
 		return s
@@ -75,7 +75,7 @@ func (p Privacy) Keyed(s connector.Stream) connector.Stream {
 	return s
 }
 
-// Validate says everything that is wrong with the settings.
+// Validate returns an error with everything that is wrong with the settings.
 func (p Privacy) Validate() error {
 	var problems []error
 	switch p.Identifiers {
@@ -100,7 +100,7 @@ func (p Privacy) Validate() error {
 	return errors.Join(problems...)
 }
 
-// redactor applies privacy settings. It may be used from several goroutines.
+// redactor applies privacy settings. It is safe for concurrent use.
 type redactor struct {
 	mode   Identifiers
 	secret []byte
@@ -187,7 +187,7 @@ func (r *redactor) id(id, item []byte, numbers []string) []byte {
 	return scrubbed
 }
 
-// sender is who sent a message, where that is a word and nobody's number.
+// sender returns who sent a message, unless that is a phone number.
 func (r *redactor) sender(by []byte) string {
 	known := sender(by)
 	if known == "" || !r.pseudonymous() || known == "user" || known == "api" || known == "agent" {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// gather looks for the numbers that the item itself names, the value at i and all in it: in members that hold one, and
-// in WhatsApp's ids. They are found again by their digits alone, wherever they stand.
+// gather collects the numbers that the item itself names, in the value at i and everything in it: in members for
+// numbers, and in WhatsApp ids. Such numbers are recognised by their digits alone, wherever they stand.
 func (w *rewriter) gather(i int, as role) int {
 	switch w.json.data[i] {
 	case '{':
@@ -99,7 +99,7 @@ func onlyNumber(text, room []byte) []byte {
 	return got.digits
 }
 
-// pseudonymised is a string with pseudonyms for the people in it. ok is false where it names nobody.
+// pseudonymised returns a string with pseudonyms for the people in it. ok is false if it names nobody.
 func (w *rewriter) pseudonymised(said []byte, at place) (rewritten []byte, ok bool) {
 	if at.role == roleTime && isMoment(said) && !w.isOwn(said) {
 		return nil, false
@@ -136,7 +136,7 @@ func (w *rewriter) whole(said []byte) string {
 	return w.pseudonym(said)
 }
 
-// number is the token of a JSON number that may be somebody's, or "" where it is none.
+// number returns the token of a JSON number that may be a phone number, or "".
 func (w *rewriter) number(literal []byte, at place) string {
 	if at.role == roleTime && isMoment(literal) && !w.isOwn(literal) {
 		return ""
@@ -213,8 +213,8 @@ func mayHoldNumber(text []byte) bool {
 	return false
 }
 
-// scrub puts pseudonyms for the phone numbers and WhatsApp's ids in a text; every other character stays. ok is false
-// where there are none.
+// scrub replaces the phone numbers and WhatsApp ids in a text by pseudonyms; every other character stays. ok is false
+// if there are none.
 func (w *rewriter) scrub(text []byte) (rewritten []byte, ok bool) {
 	if !mayHoldNumber(text) {
 		return nil, false
@@ -284,7 +284,7 @@ func (w *rewriter) numberToken(digits []byte) string {
 	return w.pseudonym(digits)
 }
 
-// pseudonym is the token of an identifier. Those of a page are few, and made once.
+// pseudonym returns the token of an identifier. The tokens of a page are few, and are cached.
 func (w *rewriter) pseudonym(identifier []byte) string {
 	if token, ok := w.tokens[string(identifier)]; ok {
 		return token
@@ -299,7 +299,7 @@ func (w *rewriter) pseudonym(identifier []byte) string {
 // mostRoles bounds how many names of members are remembered for a page: some objects have data for names.
 const mostRoles = 500
 
-// roleOf is the role of a member, which is found out once a page.
+// roleOf returns the role of a member, which is cached per page.
 func (w *rewriter) roleOf(name []byte) role {
 	if known, ok := w.roles[string(name)]; ok {
 		return known

@@ -2,7 +2,7 @@ package twochat
 
 import "bytes"
 
-// replacement is what stands for an escape that has no character: the escape of U+FFFD, which is as long.
+// replacement replaces an escape that stands for no character: the escape of U+FFFD, which has the same length.
 const replacement = `\ufffd`
 
 // repair replaces the escapes in a valid JSON text that no string of most languages, SQL databases and data frames can

@@ -15,16 +15,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// maxDrain is how much of an answer that is not wanted is read, so that its connection can be used again.
+// maxDrain is how many bytes of an unwanted answer are read so that its connection can be reused.
 const maxDrain = 64 << 10
 
-// answer is a response read to its end. Its body lies in the scratch memory it was read with.
+// answer is a response that was read to its end. Its body is in the scratch memory.
 type answer struct {
 	status   int
 	header   http.Header
 	body     []byte // of a 200, and of a 404 up to maxDrain
 	received time.Time
-	// whole says that the answer had an end of its own: one that ends with its connection may be cut off at any place.
+	// whole means that the answer had an explicit end. One that ends with its connection may be cut off anywhere.
 	whole bool
 }
 
@@ -114,7 +114,7 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	return got, nil
 }
 
-// requestError is the context's end where it has ended, else what kept the answer away.
+// requestError returns the context's error if the context has ended, and otherwise the fault of the request.
 func (c *Client) requestError(ctx context.Context, request *http.Request, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask 2chat: %w", ctx.Err())
@@ -138,14 +138,14 @@ func (c *Client) Ready() error {
 // hintKeyFile is what to do about a key that cannot be read.
 const hintKeyFile = "write the API key alone into the file that twochat.api_key_file names, and let this user read it; it is read again within seconds"
 
-// keyFault is a key with which nothing can be asked.
+// keyFault is the error for a key that cannot be used.
 func keyFault(format string, args ...any) error {
 	wrong := fault(connector.FaultKey, 0, format, args...)
 	wrong.Hint = hintKeyFile
 	return wrong
 }
 
-// currentKey asks for the API key and checks that a header can carry it.
+// currentKey gets the API key and checks that it fits into a header.
 func (c *Client) currentKey() (string, error) {
 	key, err := c.key()
 	if err != nil {
@@ -171,7 +171,7 @@ func readAll(dst []byte, body io.Reader, size int64, most int) ([]byte, error) {
 	if size > int64(most) {
 		return dst, errTooLarge
 	}
-	// An announced size is only a hint, so memory is not given for a large one before its bytes come.
+	// An announced size is only a hint, so no memory is allocated for a large one before its bytes arrive.
 	dst = slices.Grow(dst, int(min(max(size, 16<<10), 1<<20))+1)
 	for {
 		if len(dst) == cap(dst) {
@@ -218,7 +218,7 @@ func (s *scratch) keep(body []byte) []byte {
 	return body
 }
 
-// giveBack keeps the working memory for another call. Nothing that a call returns may lie in it.
+// giveBack returns the working memory for reuse. Nothing that a call returns may point into it.
 func (c *Client) giveBack(s *scratch) {
 	if cap(s.body) <= keptScratch {
 		c.scratch.Put(s)

@@ -5,29 +5,28 @@ import (
 	"encoding/json"
 )
 
-// maxNesting is how often JSON within a string within JSON is followed.
+// maxNesting is to which depth JSON within strings within JSON is followed.
 const maxNesting = 4
 
-// rewrite returns the item as the event is to carry it: without what is dropped, and with pseudonyms for people. Where
-// nothing changes it returns item itself; else only what changes is written again, and every other byte stays. item is
-// a valid JSON object in valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items
-// may spell in any way.
+// rewrite returns the item as the event carries it: without what is dropped, and with pseudonyms for people. If nothing
+// changes it returns item itself; otherwise only the changed parts are rewritten, and every other byte stays. item is a
+// valid JSON object in valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items may
+// spell in any way.
 //
-// Nothing passes because nobody thought of it: every string and number is looked at. A member's name tells what its
-// value is, where it is known; what is not known is treated as text. The form of a value tells what names do not: a
-// number in any spelling, a card, a file, another message.
+// Every string and number is checked, so that nothing passes merely because it is unknown. The name of a known member
+// tells what its value is; an unknown member is treated as text. In addition, values are recognised by their form: a
+// number in any spelling, a contact card, a file, another message.
 func (r *redactor) rewrite(item []byte, numbers ...string) []byte {
 	return r.rewriteWith(nil, item, nil, numbers...)
 }
 
-// pageMemory is what the items of a page have in common: chats and the names of members.
+// pageMemory caches what the items of a page have in common: chats and the names of members.
 type pageMemory struct {
 	tokens map[string]string
 	roles  map[string]role
 }
 
-// rewriteWith is rewrite with what the page's items before it needed, and tells of each member that was never seen
-// before.
+// rewriteWith is rewrite with the page's cache; it also reports each unknown member.
 func (r *redactor) rewriteWith(page *pageMemory, item []byte, tell func(name []byte), numbers ...string) []byte {
 	w := rewriter{rules: r, json: scanner{data: item}, tell: tell}
 	if page != nil {
@@ -72,7 +71,7 @@ type place struct {
 	plain                     bool // the member's name is known, and holds no number
 }
 
-// replace writes with instead of the item's bytes in [from, to).
+// replace writes with in place of the item's bytes in [from, to).
 func (w *rewriter) replace(from, to int, with []byte) {
 	if w.out == nil {
 		w.out = make([]byte, 0, len(w.json.data)+64)
@@ -102,7 +101,7 @@ func (w *rewriter) value(i int, at place) int {
 	return end
 }
 
-// members rewrites what an object or array holds and drops what is not wanted, with one of the commas beside it.
+// members rewrites the contents of an object or array and drops what is not wanted, together with one adjacent comma.
 func (w *rewriter) members(i int, closing byte, at place) int {
 	data := w.json.data
 	i = w.json.space(i + 1)
@@ -164,7 +163,7 @@ func (w *rewriter) member(name []byte, at place) place {
 	case roleThing:
 		next.goods = string(name) == "products"
 	case roleName:
-		// A product has a name as well, and is nobody.
+		// A product has a name as well, but is not a person.
 		if at.goods && !at.person && string(name) == "name" {
 			next.role = roleText
 		} else {
@@ -174,7 +173,7 @@ func (w *rewriter) member(name []byte, at place) place {
 	return next
 }
 
-// name rewrites the name of a member, the string at i: some objects have numbers for names.
+// name rewrites the name of a member, the string at i: in some objects phone numbers are names.
 func (w *rewriter) name(i int) {
 	if !w.rules.pseudonymous() {
 		return
@@ -247,7 +246,7 @@ func nestedJSON(said []byte) (bare []byte, deep, ok bool) {
 	return bare, s.deep, ok
 }
 
-// withoutFiles takes the ways to files out of a text.
+// withoutFiles removes URLs of files from a text.
 func withoutFiles(text []byte) (without []byte, ok bool) {
 	copied := 0
 	for i := 0; ; {

@@ -2,29 +2,29 @@ package twochat
 
 import "bytes"
 
-// role is what a member's value is, as far as its name tells. What no name tells is looked at by its form.
+// role is what a member's value is, judging by the member's name.
 type role uint8
 
 const (
 	roleUnknown    role = iota // never seen before: treated as text, and counted
 	rolePlain                  // ids, kinds and counts: harmless, but looked at all the same
-	roleTime                   // a moment, where it can be read as one
+	roleTime                   // a time, if it can be parsed as one
 	roleIdentifier             // a number or a chat
 	roleName                   // names somebody, or says where they live
 	rolePerson                 // an object that describes somebody, or the name or number of one
 	roleCard                   // a contact's card
 	roleText                   // what somebody wrote, or what was made of it
 	roleThing                  // an order, a place, a poll: what a message consists of except for its text
-	roleMedia                  // a file, or the way to one
+	roleMedia                  // a file, or a URL of one
 	roleQuoted                 // another message
 	roleMessage                // what the message is made of
 	roleEnvelope               // lists and objects of no meaning of their own
 )
 
-// longestName is how long a member's name can be to be known.
+// longestName is the longest name of a known member.
 const longestName = 40
 
-// roleOf tells a member's role by its name. Names are compared without case, dashes and underscores: the API, its
+// roleOf returns a member's role by its name. Names are compared without case, dashes and underscores: the API, its
 // webhooks and WhatsApp itself write them in different ways.
 func roleOf(name []byte) role {
 	var room [longestName]byte
@@ -121,7 +121,7 @@ func exactRole(name []byte) role {
 	return roleUnknown
 }
 
-// likelyRole tells a role by a part of a name that nobody has seen yet.
+// likelyRole guesses the role of an unknown member by parts of its name.
 func likelyRole(name []byte) role {
 	has := func(part string) bool { return bytes.Contains(name, []byte(part)) }
 	ends := func(part string) bool { return bytes.HasSuffix(name, []byte(part)) }

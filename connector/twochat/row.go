@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// The columns of a row, in their order. They stay as they are forever: tables are made of them.
+// The columns of a row, in their order. They must never change, as users' tables are made of them.
 const (
 	columnUUID = iota
 	columnDirection
@@ -30,7 +30,7 @@ const (
 // Column is a member of a row: a string, or null where the message has none.
 type Column struct {
 	Name string
-	// Always says that it is never null.
+	// Always means that it is never null.
 	Always bool
 	Doc    string
 }
@@ -53,7 +53,7 @@ var columns = [columnCount]Column{
 	columnItem:        {"item", true, "the API's item, as events.data: item has it, as one JSON string"},
 }
 
-// Columns lists the columns of a row, in their order.
+// Columns returns the columns of a row, in their order.
 func Columns() []Column { return append([]Column(nil), columns[:]...) }
 
 // row is what a message has for its columns: JSON strings, or nothing where a column is null.
@@ -74,7 +74,7 @@ func toRows(messages []connector.Message, items []item, body []byte, read time.T
 	return size
 }
 
-// ofGroup reports whether an item is of a group's chat. Its ids, of which that is told, may be pseudonyms afterwards.
+// ofGroup reports whether an item is from a group chat. It has to be called before the ids are replaced by pseudonyms.
 func (it *item) ofGroup(body []byte) bool {
 	for _, place := range [...]span{it.remote, it.session} {
 		if bytes.HasSuffix(stringAt(body, place), []byte("@g.us")) {
@@ -84,8 +84,8 @@ func (it *item) ofGroup(body []byte) bool {
 	return false
 }
 
-// makeRow makes the row of a good message, and says where its item begins in it. recorded is a JSON string; group says
-// that the chat is a group's.
+// makeRow returns the row of a good message, and the offset of the item in it. recorded is a JSON string; group means
+// that it is a group chat.
 func makeRow(m *connector.Message, recorded []byte, group bool) (data []byte, itemAt int) {
 	var r row
 	reader := rowReader{json: scanner{data: m.Data}, row: &r}
@@ -102,7 +102,7 @@ func makeRow(m *connector.Message, recorded []byte, group bool) (data []byte, it
 	return r.appendJSON(m.Data)
 }
 
-// appendJSON writes the row with its item, which is the last of its columns, and says where that begins.
+// appendJSON appends the row with its item, which is the last column, and returns the offset of the item.
 func (r *row) appendJSON(item []byte) (dst []byte, itemAt int) {
 	size := len(item) + len(item)/4 + 64
 	for i := range columns {

@@ -22,7 +22,7 @@ const (
 	kindUnknown     = "unknown"
 )
 
-// Kinds lists the kinds that a row's column kind may name today.
+// Kinds returns the current values of a row's column kind.
 func Kinds() []string {
 	return []string{
 		kindText, kindImage, kindAudio, kindVideo, kindDocument, kindSticker, kindLocation, kindContact, kindPoll, kindOrder,
@@ -30,15 +30,15 @@ func Kinds() []string {
 	}
 }
 
-// rowReader finds in an item what its row needs. An item may have any form: what is not as expected leaves its
-// column null. Of members that an object has twice the last one counts, as with encoding/json.
+// rowReader extracts the values of a row from an item. An item may have any form: anything unexpected leaves its column
+// null. Of members that an object has twice the last one counts, as with encoding/json.
 type rowReader struct {
 	json scanner
 	row  *row
 	// What the message is, by what it holds: a member that only one kind has, and its file.
 	holds, file string
 	title       []byte // of what was chosen or asked, where there is no text
-	inner       bool   // it reads within such a member
+	inner       bool   // the reader is within such a member
 }
 
 // item reads the whole item.
@@ -70,7 +70,7 @@ func (r *rowReader) item(group bool) {
 	}
 }
 
-// kind decides by what was found.
+// kind returns the message's kind by what was found.
 func (r *rowReader) kind() string {
 	switch {
 	case r.holds != "":
@@ -196,7 +196,7 @@ func markerOf(name []byte) string {
 	return ""
 }
 
-// marker looks whether a member of a message is one that only messages of one kind have.
+// marker records the kind of a message if this member is one that only messages of one kind have.
 func (r *rowReader) marker(name []byte, i int) {
 	kind := markerOf(name)
 	if kind == markerInteractive {
@@ -216,7 +216,7 @@ func (r *rowReader) marker(name []byte, i int) {
 	}
 }
 
-// blank reports whether the value at i says nothing: null, false, or an empty text, list or object.
+// blank reports whether the value at i is null, false, or an empty text, list or object.
 func (r *rowReader) blank(i int) bool {
 	switch value := r.json.data[i:r.json.value(i, 0)]; value[0] {
 	case 'n', 'f':
@@ -237,8 +237,7 @@ func (r *rowReader) members(i int, each func(name []byte, value int)) {
 	})
 }
 
-// said is what the value at i says, as a JSON string: itself where it is one, a number in quotes; nil where it
-// says nothing.
+// said returns the value at i as a JSON string: a string unchanged, a number in quotes, and nil for anything else.
 func (r *rowReader) said(i int) []byte {
 	value := r.json.data[i:r.json.value(i, 0)]
 	switch {
@@ -250,8 +249,7 @@ func (r *rowReader) said(i int) []byte {
 	return nil
 }
 
-// saidBy is what the value at i says, where it is no object, else what the first of the named members says that
-// says anything.
+// saidBy returns said of the value at i or, if that is an object, of the first named member for which it is not nil.
 func (r *rowReader) saidBy(i int, names ...string) []byte {
 	if r.json.data[i] != '{' {
 		return r.said(i)
@@ -270,7 +268,7 @@ func (r *rowReader) saidBy(i int, names ...string) []byte {
 	return nil
 }
 
-// word is what a JSON string says, or nil.
+// word returns the content of a JSON string, or nil.
 func word(text []byte) []byte {
 	if len(text) == 0 {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// maxDepth is how deep an item may be nested, and the page around the items: what passes is read by the libraries of
-// every language, some of which give up at 128 levels or at the end of their stack.
+// maxDepth is how deeply an item, and the page around the items, may be nested. Consumers parse events with libraries
+// of every language, some of which give up at 128 levels or when their stack ends.
 const maxDepth = 100
 
 // scanner checks a JSON document to the letter of RFC 8259 and finds values in it, in one pass and without decoding:
@@ -17,9 +17,9 @@ type scanner struct {
 	data []byte
 	// high has a top bit set in some byte once a string held a byte beyond ASCII. It may be set too early by some bytes.
 	high uint64
-	// deep says that something was nested deeper than maxDepth. It was scanned all the same, to find its end.
+	// deep means that something was nested deeper than maxDepth. It was scanned all the same, to find its end.
 	deep bool
-	// halves says that an escape was met that may need repair: of a zero, or of a half of a character.
+	// halves means that there is an escape that may need repair: of U+0000 or of a surrogate.
 	halves bool
 }
 
@@ -319,7 +319,7 @@ func (s *scanner) digits(i int) int {
 	return i
 }
 
-// unquote returns what a JSON string says. It allocates only where the string holds escapes.
+// unquote returns the content of a JSON string. It allocates only if the string has escapes.
 func unquote(quoted []byte) []byte {
 	inner := quoted[1 : len(quoted)-1]
 	for _, c := range inner {
@@ -334,7 +334,7 @@ func unquote(quoted []byte) []byte {
 	return inner
 }
 
-// stringAt returns what the value at p says if it is a string, else nil.
+// stringAt returns the content of the value at p if it is a string, or nil.
 func stringAt(data []byte, p span) []byte {
 	if !p.found() || data[p.from] != '"' {
 		return nil

@@ -9,8 +9,8 @@ import (
 // maxShapeMembers is how many members of one object a shape lists.
 const maxShapeMembers = 60
 
-// shape is what JSON values in one place have in common, without anything that they say: types, lengths and the names
-// of members. It is meant to be shown to strangers.
+// shape describes JSON values in one place without their content: types, lengths and the names of members. It may be
+// shown to strangers.
 type shape struct {
 	values  int
 	strings lengths
@@ -149,8 +149,8 @@ func (sh *shape) write(out *strings.Builder, depth int) {
 	}
 }
 
-// maskedName is a member's name where it looks like one that a programmer chose, else `*`: in some objects the names
-// are data, phone numbers for example.
+// maskedName returns a member's name if it looks as if a programmer chose it, and otherwise `*`: in some objects the
+// names are data, for example phone numbers.
 func maskedName(name []byte) string {
 	if len(name) == 0 || len(name) > 40 || name[0] != '_' && (name[0] < 'a' || name[0] > 'z') {
 		return "*"
@@ -171,7 +171,7 @@ func maskedName(name []byte) string {
 	return string(name)
 }
 
-// digitForm shows a number or a time without what it says: each digit is a 9, each letter but T, Z and e an a.
+// digitForm masks a number or a time: each digit becomes a 9, and each letter other than T, Z and e an a.
 func digitForm(raw []byte) string {
 	const most = 40
 	form := make([]byte, 0, most)

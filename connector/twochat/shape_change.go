@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// ShapeChange is something that 2Chat's answers have otherwise than what is known of them. It holds no value of any
-// member, and a name only where it looks like one that a programmer chose.
+// ShapeChange is a difference between 2Chat's answers and what is known about them. It contains no values, and the name
+// of a member only if it looks as if a programmer chose it.
 type ShapeChange struct {
-	// Member is where it stands: messages[].message.text; a name that is not shown is an asterisk.
+	// Member is the path of the member: messages[].message.text; a name that is not shown is an asterisk.
 	Member string     `json:"member"`
 	Change ChangeKind `json:"change"`
-	// Found are the types of its values, Known those that it is known with; empty where there are none.
+	// Found are the types of its values, Known the types that it is known to have; empty if there are none.
 	Found string `json:"found,omitempty"`
 	Known string `json:"known,omitempty"`
-	// Since is when it was met first.
+	// Since is when the change was first seen.
 	Since time.Time `json:"since"`
 }
 
-// ChangeKind says how a member is otherwise than known.
+// ChangeKind is how a member differs from what is known.
 type ChangeKind string
 
 // The kinds of changes.
 const (
-	MemberAppeared ChangeKind = "appeared" // it is not known
+	MemberAppeared ChangeKind = "appeared" // it is unknown
 	MemberVanished ChangeKind = "vanished" // no item of a page has it
 	MemberRetyped  ChangeKind = "retyped"  // its values have another type
 )
 
-// ChangeKinds lists them.
+// ChangeKinds returns all kinds.
 func ChangeKinds() []ChangeKind { return []ChangeKind{MemberAppeared, MemberVanished, MemberRetyped} }
 
 func (c ShapeChange) String() string {
@@ -48,14 +48,14 @@ func (c ShapeChange) String() string {
 const (
 	// maxShapeChanges is how many changes are kept by name.
 	maxShapeChanges = 32
-	// provenItems and provenPages are how many have to have a member, each of them, before it is missed.
+	// provenItems and provenPages are how many items or pages in a row need to have a member before its absence counts as
+	// a change.
 	provenItems, provenPages = 100, 20
 	// hiddenName stands for the name of a member that is not shown.
 	hiddenName = "*"
 )
 
-// shapeWatch holds what answers have of members against what is known. Its memory is bounded, whatever they hold. It
-// may be used from several goroutines.
+// shapeWatch compares the members of answers with the known ones. Its memory is bounded. It is safe for concurrent use.
 type shapeWatch struct {
 	now   func() time.Time
 	count atomic.Int64 // of the changes
@@ -67,19 +67,19 @@ type shapeWatch struct {
 	silent  bool // a page had none
 }
 
-// carried are the members that each item of a list had so far.
+// carried are the members that every item of a list has had so far.
 type carried struct {
 	always memberSet
 	items  int
 }
 
-// What is missed where no item of a page has it (connector/README.md, Members).
+// The members whose absence from all items of a page is a change (connector/README.md, Members).
 var (
 	alwaysListed = setOf(memberUUID, memberTimestamp, memberSessionKey, memberMessage, memberSentBy)
 	onceListed   = setOf(memberRemote, memberChannelNumber)
 )
 
-// missedAs are the names of members that are missed.
+// missedAs are the names of these members.
 var missedAs = map[member]string{
 	memberUUID: "uuid or id", memberTimestamp: "timestamp or created_at", memberSessionKey: "session_key",
 	memberMessage: "message", memberSentBy: "sent_by", memberRemote: "remote_phone_number",
@@ -90,7 +90,7 @@ func newShapeWatch(now func() time.Time) *shapeWatch {
 	return &shapeWatch{now: now, lists: make(map[list]*carried)}
 }
 
-// page takes what a page of a list has.
+// page adds the members of a page of a list.
 func (w *shapeWatch) page(of list, body []byte, seen *membersSeen) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *shapeWatch) page(of list, body []byte, seen *membersSeen) {
 	}
 }
 
-// items looks for what is missing in the items of a page.
+// items checks which members are missing from the items of a page.
 func (w *shapeWatch) items(of list, seen *membersSeen) {
 	had := w.lists[of]
 	if had == nil {
@@ -136,7 +136,7 @@ func (w *shapeWatch) items(of list, seen *membersSeen) {
 	had.items += seen.items
 }
 
-// echo looks whether the page number is missing, which came back so far.
+// echo checks whether the page number is missing, though earlier answers had it.
 func (w *shapeWatch) echo(there bool) {
 	if there {
 		w.echoes++
@@ -148,7 +148,7 @@ func (w *shapeWatch) echo(there bool) {
 	w.silent = true
 }
 
-// add keeps a change once.
+// add records a change once.
 func (w *shapeWatch) add(change ShapeChange) {
 	same := func(c ShapeChange) bool { return c.Member == change.Member && c.Change == change.Change }
 	if len(w.changes) >= maxShapeChanges && !slices.ContainsFunc(w.changes, same) {
@@ -162,15 +162,15 @@ func (w *shapeWatch) add(change ShapeChange) {
 	w.count.Add(1)
 }
 
-// all are the changes so far, in the order in which they were met.
+// all returns the changes so far, oldest first.
 func (w *shapeWatch) all() []ShapeChange {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.changes)
 }
 
-// shownName is a member's name where it is known or looks like one that a programmer chose: up to 40 letters and
-// underscores, the first no capital. In some objects the names are data: numbers, or what people are called.
+// shownName returns a member's name if it is known or looks as if a programmer chose it: up to 40 letters and
+// underscores, the first not a capital. In some objects the names are data: numbers, or what people are called.
 func shownName(name []byte, known bool) string {
 	if known {
 		return string(name)
@@ -184,9 +184,9 @@ func shownName(name []byte, known bool) string {
 	return string(name)
 }
 
-// ShapeChanges are what the answers so far have otherwise than what is known of them, in the order in which it was met:
-// a few dozen at most.
+// ShapeChanges returns how the answers so far differ from what is known about them, oldest first: a few dozen changes
+// at most.
 func (c *Client) ShapeChanges() []ShapeChange { return c.shapes.all() }
 
-// ShapeChangeCount is how many they are. It never falls.
+// ShapeChangeCount is the number of ShapeChanges. It never falls.
 func (c *Client) ShapeChangeCount() int { return int(c.shapes.count.Load()) }

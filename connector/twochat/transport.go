@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// newTransport is tuned for many requests to one host: idle connections are kept, and a connection that died in silence
-// is found by pings rather than by every stream's time-out.
+// newTransport returns a transport for many requests to one host: it keeps idle connections, and finds dead ones by
+// pings rather than by every stream's time-out.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -30,14 +30,13 @@ func newTransport() *http.Transport {
 	}
 }
 
-// errProxyAddress says that the environment names a proxy that cannot be used. It does not quote it: it may hold a
-// password.
+// errProxyAddress means that the environment names a proxy that cannot be used. It does not quote the address, which
+// may contain a password.
 var errProxyAddress = errors.New("the proxy that the environment names (HTTPS_PROXY) has no address of the form http://host:port")
 
 func proxy(r *http.Request) (*url.URL, error) { return usableProxy(http.ProxyFromEnvironment(r)) }
 
-// usableProxy refuses a proxy that net/http would try without understanding its address, to fail later in words that
-// hide the cause.
+// usableProxy refuses a proxy address that net/http would misread and fail on later with an error that hides the cause.
 func usableProxy(found *url.URL, err error) (*url.URL, error) {
 	if err != nil {
 		return nil, errProxyAddress
@@ -52,12 +51,12 @@ func usableProxy(found *url.URL, err error) (*url.URL, error) {
 	return nil, errProxyAddress
 }
 
-// proxyRefusal is a proxy's answer that opens no way to 2Chat.
+// proxyRefusal is a proxy's refusal to connect to 2Chat.
 type proxyRefusal struct{ status int }
 
 func (p *proxyRefusal) Error() string { return fmt.Sprintf("the proxy answers %d", p.status) }
 
-// proxyAnswered keeps the status of a proxy that opens no way: net/http would make an error of the proxy's own words.
+// proxyAnswered keeps the status of a proxy's refusal: net/http would return an error with the proxy's own text.
 func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode != http.StatusOK {
 		return &proxyRefusal{response.StatusCode}

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// unitKind is what a piece of text is to whoever looks for phone numbers.
+// unitKind classifies a character for the search for phone numbers.
 type unitKind uint8
 
 const (
