@@ -65,7 +65,7 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector/demo": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
 		"cmd/twochat-connector/text", "config", "connector", "connector/poller", "connector/twochat",
-		"connector/twochat/twochattest", "sinks", "sinks/embedded",
+		"connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/jetstream",
 	},
 	"deploy": nil,
 }

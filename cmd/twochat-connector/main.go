@@ -89,6 +89,10 @@ func run(ctx context.Context, p *cli.Program, args []string) int {
 	}
 	p.Name = name
 	err := all[i].run(ctx, p, args)
+	// What delivers has a promise to keep to who reads its output; the others are looked at, by `head` for example.
+	if cli.ReaderLeft(err) && name != "run" {
+		return cli.ExitFine
+	}
 	p.Tell(err)
 	return cli.ExitCode(err)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
+	"syscall"
 )
 
 // Exit codes, the same for every command.
@@ -35,6 +37,13 @@ var ErrFoundWrong = errors.New("found something wrong")
 
 // errHelped ends a command that was only asked for help.
 var errHelped = errors.New("helped")
+
+// ReaderLeft says whether an error is that whoever read the standard output has gone, and so has enough.
+func ReaderLeft(err error) bool {
+	var writing *fs.PathError
+	return errors.As(err, &writing) && writing.Op == "write" && writing.Path == os.Stdout.Name() &&
+		errors.Is(err, syscall.EPIPE)
+}
 
 // ExitCode is that of a command which ended with this error.
 func ExitCode(err error) int {

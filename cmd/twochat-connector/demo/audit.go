@@ -2,19 +2,24 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
+	"strconv"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+	"github.com/twochat-connector/twochat-connector/sinks/embedded"
+	"github.com/twochat-connector/twochat-connector/sinks/jetstream"
 )
 
 // Result is what the demo's audit found.
 type Result struct {
 	Seed    uint64  `json:"seed"`
+	Stream  string  `json:"stream"`
 	Seconds float64 `json:"seconds"`
 	// Settled says that the pipeline came to rest in time.
 	Settled bool `json:"settled"`
@@ -43,18 +48,21 @@ func (r Result) Wrong() bool {
 // auditTimeout bounds the reading back of the stream.
 const auditTimeout = time.Minute
 
-// audit reads the stream back as any NATS client can, with nothing of the connector's in between, and holds it against
-// what the fake listed.
+// audit reads the events back and holds them against what the fake listed.
 func (d *Demo) audit(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
-	var audit twochattest.Audit
-	if err := readBack(ctx, d.server.URL(), d.server.Stream(), audit.SeeCloudEvent); err != nil {
-		return Result{}, fmt.Errorf("read the stream back: %w", err)
+	audit := twochattest.Audit{Compact: d.target.config.File != nil} // one event is one line there
+	see := audit.SeeCloudEvent
+	if d.options.Rows {
+		see = func(event []byte) error { return seeRow(&audit, event) }
+	}
+	if err := d.readBack(ctx, see); err != nil {
+		return Result{}, fmt.Errorf("read the events back: %w", err)
 	}
 	report := audit.Report(d.fake.Truth(""))
 	result := Result{
-		Seed: d.seed, Listed: report.Wanted, Events: report.Events, Lost: report.Lost + report.LateMissing,
+		Seed: d.options.Seed, Stream: d.target.stream, Listed: report.Wanted, Events: report.Events, Lost: report.Lost + report.LateMissing,
 		Doubled:    report.Doubled,
 		OutOfOrder: report.OutOfOrder + report.UnmarkedLate, Gaps: report.Gaps, Changed: report.Invented, Late: report.Late,
 		Deleted:     report.Gone,
@@ -66,23 +74,56 @@ func (d *Demo) audit(ctx context.Context) (Result, error) {
 	return result, nil
 }
 
-// readBack gives each message of the stream in its order, as an ordered consumer of NATS sees it.
-func readBack(ctx context.Context, url, name string, each func(event []byte) error) error {
+// readBack gives each event of the demo in the order of the sink.
+func (d *Demo) readBack(ctx context.Context, each func(event []byte) error) error {
+	switch sink := d.target.sink.(type) {
+	case *embedded.Sink:
+		return readBackNATS(ctx, sink.URL(), sink.Stream(), d.target.subject(), each)
+	case *jetstream.Sink:
+		c := d.target.config.JetStream
+		return readBackNATS(ctx, c.URL, c.Stream, d.target.subject(), each)
+	}
+	return d.target.sink.Follow(ctx, connector.Tail{Stream: d.target.stream, Since: d.began, Once: true}, each)
+}
+
+// seeRow gives an audit an event of a row as one of the item that the row was made of.
+func seeRow(audit *twochattest.Audit, event []byte) error {
+	var e struct {
+		ID, PartitionKey, Sequence string
+		Late                       bool
+		Data                       struct{ Item string }
+	}
+	if err := json.Unmarshal(event, &e); err != nil {
+		return fmt.Errorf("read an event: %w", err)
+	}
+	sequence, err := strconv.ParseUint(e.Sequence, 10, 64)
+	if err != nil {
+		return fmt.Errorf("read an event's sequence: %w", err)
+	}
+	audit.See(twochattest.Event{
+		ID: e.ID, Sequence: sequence, Late: e.Late, Chat: e.PartitionKey, Data: []byte(e.Data.Item),
+	})
+	return nil
+}
+
+// readBackNATS gives each message under a subject in the stream's order, as any NATS client can, with nothing of the
+// connector's in between.
+func readBackNATS(ctx context.Context, url, name, subject string, each func(event []byte) error) error {
 	conn, err := natsgo.Connect(url)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	js, err := jetstream.New(conn)
+	js, err := natsjs.New(conn)
 	if err != nil {
 		return err
 	}
 	stream, err := js.Stream(ctx, name)
-	if err != nil || stream.CachedInfo().State.Msgs == 0 {
+	if err != nil {
 		return err
 	}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
-	if err != nil {
+	consumer, err := stream.OrderedConsumer(ctx, natsjs.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	if err != nil || consumer.CachedInfo().NumPending == 0 {
 		return err
 	}
 	messages, err := consumer.Messages()
@@ -91,21 +132,15 @@ func readBack(ctx context.Context, url, name string, each func(event []byte) err
 	}
 	defer messages.Stop()
 	for {
-		message, err := messages.Next(jetstream.NextContext(ctx))
+		message, err := messages.Next(natsjs.NextContext(ctx))
 		if err != nil {
 			return err
 		}
-		// Checkpoints and rejects have subjects of their own.
-		if strings.HasPrefix(message.Subject(), demoSubject) {
-			if err := each(message.Data()); err != nil {
-				return err
-			}
+		if err := each(message.Data()); err != nil {
+			return err
 		}
 		if meta, err := message.Metadata(); err != nil || meta.NumPending == 0 {
 			return err
 		}
 	}
 }
-
-// demoSubject begins the subjects of events.
-const demoSubject = "whatsapp."

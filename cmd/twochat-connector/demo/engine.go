@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -18,46 +17,65 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
-	"github.com/twochat-connector/twochat-connector/sinks"
-	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 )
 
-// demoStream is the demo's one stream.
-const demoStream = "bicycle-shop"
+// Options say how a demo goes.
+type Options struct {
+	// Seed decides what the fake does.
+	Seed uint64
+	// JSON prints events, and the summary last.
+	JSON bool
+	// Sink is where the events go, in the form of `run --sink`; "" is a JetStream server in this process, for as long as
+	// the demo goes on.
+	Sink string
+	// History is how many messages the list has at the start.
+	History int
+	// Rows makes the events' data rows for a table.
+	Rows bool
+}
+
+// DefaultHistory is how many messages a shop has that opened this morning.
+const DefaultHistory = 12
 
 // Demo is a fake 2Chat, the connector's pipeline and a JetStream server in one process.
 type Demo struct {
-	seed   uint64
-	view   *view
-	fake   *twochattest.Fake
-	api    *twochattest.Server
-	client *twochat.Client
-	folder string
-	sink   sinks.Sink
-	server *embedded.Sink // the sink as what it is
-	pipe   *pipeline.Pipeline
-	admin  *admin.Server
+	options Options
+	began   time.Time
+	view    *view
+	fake    *twochattest.Fake
+	api     *twochattest.Server
+	client  *twochat.Client
+	folder  string
+	target  target
+	pipe    *pipeline.Pipeline
+	admin   *admin.Server
 }
 
 // New starts all but the pipeline.
-func New(p *cli.Program, seed uint64, asJSON bool) (d *Demo, err error) {
-	d = &Demo{seed: seed, view: newView(p, asJSON)}
+func New(ctx context.Context, p *cli.Program, o Options) (d *Demo, err error) {
+	d = &Demo{options: o, began: time.Now(), view: newView(p, o.JSON)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
 		}
 	}()
 	d.fake = twochattest.New(twochattest.Options{
-		Seed: seed, Chats: 9, History: 12, HistoryStep: 45 * time.Second, Drift: demoDrift(), Faults: demoFaults(),
+		Seed: o.Seed, Chats: 9, History: o.History, HistoryStep: 45 * time.Second, Drift: demoDrift(), Faults: demoFaults(),
 		Latency: 25 * time.Millisecond, RequestsPerMinute: demoRate, Credits: 1_000_000_000,
 	})
+	if d.target, err = parseTarget(o.Sink); err != nil {
+		return d, err
+	}
 	if d.api, err = d.fake.Start(); err != nil {
 		return d, err
 	}
 	if d.folder, err = os.MkdirTemp("", "twochat-connector-demo-"); err != nil {
 		return d, fmt.Errorf("make a folder for the demo: %w", err)
 	}
-	c := demoConfig(d.api.URL, d.folder)
+	c := demoConfig(d.api.URL)
+	if o.Rows {
+		c.Events.Data = config.DataRow
+	}
 	logger := slog.New(slog.DiscardHandler) // the view says what happens
 	privacy, err := pipeline.PrivacyOf(c)
 	if err != nil {
@@ -67,21 +85,22 @@ func New(p *cli.Program, seed uint64, asJSON bool) (d *Demo, err error) {
 		BaseURL: c.TwoChat.BaseURL, Key: func() (string, error) {
 			return "demo", nil
 		}, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
-		Version: cli.Version(), Privacy: privacy,
+		Version: cli.Version(), Privacy: privacy, Rows: o.Rows,
 	})
 	if err != nil {
 		return d, err
 	}
-	if d.sink, err = sinks.Open(c.Sink, c.Encoding(), logger); err != nil {
+	if err = d.target.open(ctx, c, d.folder, privacy); err != nil {
 		return d, err
 	}
-	d.server = d.sink.(*embedded.Sink)
+	c.Sink = d.target.config
+	c.TwoChat.Streams = []config.StreamConfig{{Number: twochattest.DefaultNumber, Name: d.target.stream}}
 	if d.admin, err = admin.Listen(c.Admin.Listen); err != nil {
 		return d, err
 	}
 	registry := admin.NewRegistry()
 	d.pipe = pipeline.New(pipeline.Parts{
-		Config: c, Sink: d.sink, Client: d.client, Privacy: privacy, Registry: registry,
+		Config: c, Sink: d.target.sink, Client: d.client, Privacy: privacy, Registry: registry,
 		Logger: logger,
 	})
 	d.admin.Serve(admin.Handler(registry, func() pipeline.Report { return d.pipe.Report(time.Now()) }), logger)
@@ -92,14 +111,12 @@ func New(p *cli.Program, seed uint64, asJSON bool) (d *Demo, err error) {
 const demoRate = 100_000
 
 // demoConfig is a configuration as an operator could write it, but for its impatience.
-func demoConfig(url, folder string) *config.Config {
+func demoConfig(url string) *config.Config {
 	c := config.Default()
 	c.TwoChat.BaseURL = url
-	c.TwoChat.Streams = []config.StreamConfig{{Number: twochattest.DefaultNumber, Name: demoStream}}
 	c.Start = config.Start{Mode: config.StartBeginning}
 	c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.RequestsPerMinute = 400*time.Millisecond, 800*time.Millisecond, demoRate
 	c.Poll.Sweep.Every = 0 // it would be due in an hour
-	c.Sink = sinks.Config{Embedded: &embedded.Config{Listen: "127.0.0.1:0", Dir: filepath.Join(folder, "data")}}
 	c.Admin.Listen = "127.0.0.1:0"
 	return &c
 }
@@ -148,7 +165,7 @@ func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err e
 	defer stop()
 	ended := make(chan error, 2)
 	work.Go(func() { ended <- d.pipe.Run(running) })
-	work.Go(func() { ended <- d.sink.Follow(running, connector.Tail{}, d.view.event) })
+	work.Go(func() { ended <- d.target.sink.Follow(running, connector.Tail{Stream: d.target.stream}, d.view.event) })
 
 	report, breath := time.NewTicker(demoReport), time.NewTicker(burstSpan)
 	defer report.Stop()
@@ -183,8 +200,7 @@ func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err e
 		return false, err
 	}
 	result.Settled, result.Seconds = settled, took.Seconds()
-	d.view.end(result)
-	return result.Wrong(), nil
+	return result.Wrong(), d.view.end(result, &d.target)
 }
 
 // demoEnded is why the pipeline or the consumer ended before it was told to.
@@ -230,8 +246,8 @@ func (d *Demo) Close() error {
 	if d.admin != nil {
 		d.admin.Close()
 	}
-	if d.sink != nil {
-		errs = append(errs, d.sink.Close())
+	if d.target.sink != nil {
+		errs = append(errs, d.target.sink.Close())
 	}
 	if d.client != nil {
 		d.client.Close()

@@ -77,13 +77,35 @@ func (v *view) begin(d *Demo) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.print("A fake 2Chat of a bicycle shop, the real connector, a real NATS JetStream. Seed %d.\n", d.seed)
+	sink := "a real NATS JetStream"
+	if d.target.url != "" {
+		sink = "your sink"
+	}
+	v.print("A fake 2Chat of a bicycle shop, the real connector, %s. Seed %d.\n", sink, d.options.Seed)
 	row := func(name, value string) { v.print("  %s  %s\n", v.paint(dimStyle, fmt.Sprintf("%-10s", name)), value) }
-	row("NATS", d.server.URL()+"   stream "+d.server.Stream())
-	row("events", "nats --server "+d.server.URL()+" sub '"+demoSubject+">'")
+	for _, place := range d.target.places() {
+		row(place[0], place[1])
+	}
+	if d.target.url != "" {
+		row("source", connector.Stream{Name: d.target.stream}.Source())
+	}
 	row("admin page", d.admin.URL())
 	row("metrics", d.admin.URL()+"/metrics")
 	v.print("\n")
+	v.legend()
+	v.print("\n")
+}
+
+// legend says what the lines mean.
+func (v *view) legend() {
+	colour := ""
+	if v.colour {
+		colour = ", in a colour of its own"
+	}
+	v.print("%s\n", v.paint(dimStyle, "time, place in the log, direction, chat"+colour+", what was said:"))
+	v.print("  %s from a customer   → from the shop   · neither is known\n", v.paint(arrivedHere, "←"))
+	v.print("  %s  listed below newer ones, after those were delivered: 2Chat was slow\n", v.paint(lateStyle, "LATE"))
+	v.print("  %s    what the connector did, and which wrong answers it got over\n", v.paint(dimStyle, "──"))
 }
 
 // event shows one event. Of many at once only the first and the last are shown.
@@ -149,7 +171,10 @@ func (v *view) line(event []byte) string {
 		Type, Subject, Sequence string
 		RecordedTime            time.Time
 		Late                    bool
-		Data                    struct{ Message json.RawMessage }
+		Data                    struct {
+			Message    json.RawMessage
+			Kind, Text string // of a row
+		}
 	}
 	// What cannot be read of it stays empty: a line is shown all the same.
 	_ = json.Unmarshal(event, &e)
@@ -169,6 +194,12 @@ func (v *view) line(event []byte) string {
 		mark, markWidth = " "+v.paint(lateStyle, "LATE"), len(" LATE")
 	}
 	kind, said := content(e.Data.Message)
+	if e.Data.Kind != "" {
+		kind, said = text.Printable(e.Data.Kind), e.Data.Text
+		if kind == "text" {
+			kind = ""
+		}
+	}
 	left := text.TerminalWidth(v.out) - len("hh:mm:ss  #12345  ← abcdef  ") - markWidth
 	if kind != "" {
 		kind = text.Clip("["+kind+"]", left)
@@ -301,9 +332,14 @@ func (v *view) quiet() {
 }
 
 // end shows the audit.
-func (v *view) end(r Result) {
+func (v *view) end(r Result, t *target) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.summarise(r, t)
+	return v.err
+}
+
+func (v *view) summarise(r Result, t *target) {
 	if v.json {
 		line, err := json.Marshal(struct {
 			Summary Result `json:"summary"`
@@ -314,7 +350,7 @@ func (v *view) end(r Result) {
 		return
 	}
 	v.unfold()
-	v.print("\n%s\n", v.paint(boldStyle, "Read back with a plain NATS client, held against what the fake listed:"))
+	v.print("\n%s\n", v.paint(boldStyle, t.reader()+" and held against what was listed:"))
 	for _, fact := range []struct {
 		name  string
 		count int
@@ -351,5 +387,8 @@ func (v *view) end(r Result) {
 		v.print("%s\n", v.paint(wrongStyle, fmt.Sprintf("The promise was broken. Please report it, with seed %d.", r.Seed)))
 	default:
 		v.print("%s\n", v.paint(fineStyle, "Each message stands once, in order."))
+	}
+	if tail := t.tail(); tail != "" {
+		v.print("They stay there; this shows them:\n  %s\n", tail)
 	}
 }
