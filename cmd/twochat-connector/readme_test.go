@@ -26,8 +26,8 @@ const root = "../.."
 
 // pagePaths are the pages for people, from the root.
 var pagePaths = []string{
-	"README.md", "config/README.md", "sinks/README.md", "deploy/README.md", "cmd/twochat-connector/README.md",
-	"connector/README.md",
+	"README.md", "config/README.md", "sinks/README.md", "deploy/README.md", "deploy/consumers/README.md",
+	"cmd/twochat-connector/README.md", "connector/README.md",
 	".github/CONTRIBUTING.md", ".github/SECURITY.md", ".github/CHANGELOG.md",
 }
 

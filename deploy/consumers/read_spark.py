@@ -1,7 +1,7 @@
-"""Turns files of the connector's events, items or rows, into Parquet with Spark: one row a message, a folder a day.
+"""Turns a file of the connector's events, items or rows, into Parquet with Spark: one row a message, a folder a day.
 
 pip install pyspark
-python read_spark.py 'events.jsonl*' messages
+python read_spark.py events.jsonl messages
 """
 
 import sys
