@@ -27,7 +27,7 @@ func TestAdmin_OfARunningInstance(t *testing.T) {
 	admin := r.admin()
 	until(t, "the history", func() bool {
 		status, _ := get(t, admin+"/readyz")
-		return status == http.StatusOK && audit(t, fake, events).Clean()
+		return status == http.StatusOK && auditFile(t, fake, events).Clean()
 	})
 	var current pipeline.Report
 	until(t, "the record", func() bool {

@@ -58,22 +58,32 @@ func runBackfill(ctx context.Context, p *cli.Program, args []string) error {
 
 // backfillFlags are what the command line says.
 type backfillFlags struct {
-	stream, since string
-	all, dry      bool
-	json          bool
+	windowFlags
+	stream    string
+	dry, json bool
 }
 
 func (f *backfillFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.stream, "stream", "",
 		"`name` of the stream whose history is wanted; may be left out where there is only one")
-	flags.BoolVar(&f.all, "all", false, "all that is listed")
-	flags.StringVar(&f.since, "since", "",
-		"only what is not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
+	f.windowFlags.add(flags)
 	flags.BoolVar(&f.dry, "dry-run", false, "say how much it is and what it costs, and write nothing")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 }
 
-func (f *backfillFlags) start(now time.Time) (connector.Start, error) {
+// windowFlags say how far back a list is read.
+type windowFlags struct {
+	since string
+	all   bool
+}
+
+func (f *windowFlags) add(flags *flag.FlagSet) {
+	flags.BoolVar(&f.all, "all", false, "all that is listed")
+	flags.StringVar(&f.since, "since", "",
+		"only what is not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
+}
+
+func (f *windowFlags) start(now time.Time) (connector.Start, error) {
 	if f.all == (f.since != "") {
 		return connector.Start{}, cli.Usage(
 			"expected either --all or --since with an age (720h) or a time (2026-01-31T00:00:00Z)")

@@ -335,7 +335,7 @@ func TestBackfill_FileBeside(t *testing.T) {
 	if s := result(t, first.out.String()); !s.Done || s.Messages != 2000 || s.File != own {
 		t.Errorf("%+v", s)
 	}
-	if report := audit(t, fake, own); !report.Clean() || report.Events != 2000 {
+	if report := auditFile(t, fake, own); !report.Clean() || report.Events != 2000 {
 		t.Errorf("%s", report)
 	}
 }

@@ -201,8 +201,8 @@ func (r *running) over() bool {
 	}
 }
 
-// audit holds a file of events against what the fake has listed.
-func audit(t *testing.T, fake *twochattest.Fake, path string) twochattest.Report {
+// auditFile holds a file of events against what the fake has listed.
+func auditFile(t *testing.T, fake *twochattest.Fake, path string) twochattest.Report {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil && !os.IsNotExist(err) {

@@ -42,10 +42,10 @@ var mayImport = map[string][]string{
 	"config": {"connector", "sinks", "sinks/secret"},
 	// Thin commands beside their rooms: only those import pipeline.
 	"cmd/twochat-connector": {
-		"cmd/twochat-connector/admin", "cmd/twochat-connector/backfill", "cmd/twochat-connector/cli",
-		"cmd/twochat-connector/demo", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config",
-		"connector", "connector/quota", "connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks",
-		"sinks/embedded", "sinks/file",
+		"cmd/twochat-connector/admin", "cmd/twochat-connector/audit", "cmd/twochat-connector/backfill",
+		"cmd/twochat-connector/cli", "cmd/twochat-connector/demo", "cmd/twochat-connector/pipeline",
+		"cmd/twochat-connector/text", "config", "connector", "connector/quota", "connector/schema", "connector/twochat",
+		"connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/file",
 	},
 	"cmd/twochat-connector/text":    {"config"},
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},
@@ -61,6 +61,10 @@ var mayImport = map[string][]string{
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
 		"cmd/twochat-connector/text", "config", "connector", "connector/history", "connector/poller", "connector/quota",
 		"connector/reader", "connector/twochat", "sinks",
+	},
+	"cmd/twochat-connector/audit": {
+		"cmd/twochat-connector/backfill", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
+		"cmd/twochat-connector/text", "config", "connector", "connector/reader", "sinks",
 	},
 	"cmd/twochat-connector/demo": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",

@@ -52,6 +52,7 @@ func commands() []command {
 		{"status", "ask a running instance how its streams are", runStatus},
 		{"tail", "follow the events in the sink", runTail},
 		{"preview", "show what privacy does to messages, before and after", runPreview},
+		{"audit", "hold what 2Chat lists against the log, and put back what is missing", runAudit},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill},
 		{
 			"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels",

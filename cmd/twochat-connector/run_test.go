@@ -23,9 +23,9 @@ func TestRun_DeliversUntilToldToStop(t *testing.T) {
 	path := configure(t, url, "file: { path: "+events+" }")
 
 	r := start(t, "run", "--config", path)
-	until(t, "the history", func() bool { return audit(t, fake, events).Clean() })
+	until(t, "the history", func() bool { return auditFile(t, fake, events).Clean() })
 	fake.Insert("", 300)
-	until(t, "the burst", func() bool { return audit(t, fake, events).Clean() })
+	until(t, "the burst", func() bool { return auditFile(t, fake, events).Clean() })
 	wantCode(t, r.end(), cli.ExitFine)
 	if r.out.String() != "" {
 		t.Errorf("the standard output has %q", r.out.String())
@@ -35,9 +35,9 @@ func TestRun_DeliversUntilToldToStop(t *testing.T) {
 
 	fake.Insert("", 120)
 	r = start(t, "run", "--config", path)
-	until(t, "what came while it was away", func() bool { return audit(t, fake, events).Clean() })
+	until(t, "what came while it was away", func() bool { return auditFile(t, fake, events).Clean() })
 	wantCode(t, r.end(), cli.ExitFine)
-	if report := audit(t, fake, events); !report.Clean() {
+	if report := auditFile(t, fake, events); !report.Clean() {
 		t.Error(report)
 	}
 }
@@ -58,7 +58,7 @@ func TestRun_FromFlagsAlone(t *testing.T) {
 		"TWOCHAT_CONNECTOR_ADMIN_LISTEN=127.0.0.1:0",
 		"TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL=1s",
 	}, "run", "--number", twochattest.DefaultNumber, "--sink", "file:events.jsonl", "--start", "beginning")
-	until(t, "the history", func() bool { return audit(t, fake, "events.jsonl").Clean() })
+	until(t, "the history", func() bool { return auditFile(t, fake, "events.jsonl").Clean() })
 	wantCode(t, r.end(), cli.ExitFine)
 	// The number is the stream's name, and stands nowhere else.
 	if text := strings.ReplaceAll(r.err.String(), `"stream":"15550100100"`, ""); strings.Contains(text, "15550100100") {

@@ -17,7 +17,7 @@ func (s *Sink) ReadBack(
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	err = s.readSubjects(ctx, k, natssink.EventsSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
+	err = readSubjects(ctx, s, k, natssink.EventsSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
 		decoded, err := natssink.DecodeEvent(m.Headers(), m.Data())
 		if err != nil {
 			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
@@ -28,13 +28,13 @@ func (s *Sink) ReadBack(
 	if err != nil {
 		return err
 	}
-	return s.readSubjects(ctx, k, natssink.QuarantineSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
+	return readSubjects(ctx, s, k, natssink.QuarantineSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
 		return reject(m.Data())
 	})
 }
 
 // readSubjects gives each message that a filter lets through and the stream holds now.
-func (s *Sink) readSubjects(ctx context.Context, k *link, filter string, each func(jetstream.Msg) error) error {
+func readSubjects(ctx context.Context, s *Sink, k *link, filter string, each func(jetstream.Msg) error) error {
 	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
 	if err != nil {
 		return followError(s.hints, err)

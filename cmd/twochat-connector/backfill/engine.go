@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
@@ -22,7 +19,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
-	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -106,9 +102,9 @@ func (b *Engine) Run(ctx context.Context, dry bool) error {
 	b.pages = newPaidPages(client)
 	b.pages.budget = pipeline.NewBudget(b.config, func() int64 { return int64(b.pages.made()) }, cli.QuietLogger())
 	b.pages.budget.Recall(b.began, live.MonthBegun)
-	of := b.share(client)
+	of := newRateShare(b.config, b.pages, client, b.live.Name, b.logger)
 	of.start(ctx)
-	defer b.watch(ctx, of)()
+	defer of.watchBeside(ctx)()
 	b.retrying = newRetryingPages(b.pages)
 	b.history = history.New(b.retrying, b.live, *live, pipeline.RulesOf(b.config).Page)
 	if err := b.measure(ctx); err != nil {
@@ -172,31 +168,6 @@ func peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (connecto
 	log := sink.Log(claim)
 	checkpoint, found, err := log.Peek(ctx)
 	return checkpoint, found, errors.Join(err, log.Close())
-}
-
-// share is how the rate is shared with live polling.
-func (b *Engine) share(client *twochat.Client) *rateShare {
-	poll := b.config.Poll
-	s := &rateShare{
-		pages: b.pages, client: client, logger: b.logger, stream: b.live.Name, fixed: poll.RequestsPerMinute,
-		blind:  float64(len(b.config.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
-		unread: connector.NewBackoff(30*time.Second, 30*time.Minute),
-	}
-	if listen := b.config.Admin.Listen; !strings.HasSuffix(listen, ":0") {
-		s.admin = admin.LocalURL(listen)
-	}
-	return s
-}
-
-// watch lets a share be adjusted until the returned function is called.
-func (b *Engine) watch(ctx context.Context, s *rateShare) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() { s.watch(ctx) })
-	return func() {
-		cancel()
-		watching.Wait()
-	}
 }
 
 // warnOfBudget says where the month's budget will not do for all of it.

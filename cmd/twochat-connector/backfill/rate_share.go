@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
@@ -46,6 +48,33 @@ const (
 	// throttledPause is how long nothing is asked for where the limit was hit, by this process or the one beside it.
 	throttledPause = time.Minute
 )
+
+// newRateShare makes the share of the calls for a live stream's list.
+func newRateShare(
+	c *config.Config, pages *paidPages, client *twochat.Client, stream string, logger *slog.Logger,
+) *rateShare {
+	poll := c.Poll
+	s := &rateShare{
+		pages: pages, client: client, logger: logger, stream: stream, fixed: poll.RequestsPerMinute,
+		blind:  float64(len(c.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
+		unread: connector.NewBackoff(30*time.Second, 30*time.Minute),
+	}
+	if listen := c.Admin.Listen; !strings.HasSuffix(listen, ":0") {
+		s.admin = admin.LocalURL(listen)
+	}
+	return s
+}
+
+// watchBeside lets the share be adjusted until the returned function is called.
+func (s *rateShare) watchBeside(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx) })
+	return func() {
+		cancel()
+		watching.Wait()
+	}
+}
 
 // start reads the account, once, and settles a rate.
 func (s *rateShare) start(ctx context.Context) {

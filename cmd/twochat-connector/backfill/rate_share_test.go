@@ -156,12 +156,12 @@ func TestShare_ReadsTheAccountAgain(t *testing.T) {
 		b, log := backfillOf(&troubled{pages: 1})
 		b.config.Admin.Listen = "127.0.0.1:0"
 		b.pages.budget = pipeline.IdleBudget(b.config)
-		s := b.share(client)
+		s := newRateShare(b.config, b.pages, client, b.live.Name, b.logger)
 		s.start(t.Context())
 		if s.limit != quota.DefaultRequestsPerMinute {
 			t.Errorf("limit %v before anything is known", s.limit)
 		}
-		stop := b.watch(t.Context(), s)
+		stop := s.watchBeside(t.Context())
 		time.Sleep(5 * time.Minute)
 		stop()
 		if status := b.pages.budget.Status(time.Now()); s.limit != 80 || status.State == quota.BudgetUnknown {

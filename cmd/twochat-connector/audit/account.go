@@ -1,0 +1,168 @@
+package audit
+
+import (
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// filler is a message that may account for a sequence that is gone: it is missing, or was delivered late and may have
+// been restored.
+type filler struct {
+	row     *record
+	missing bool
+}
+
+// account says of each listed message that the log lacks why it does, and of each sequence that is gone which message it
+// was. Between two events that stand in the order of the list, sequences that are gone belong to the messages that the
+// list shows between the two.
+func (c *comparison) account() {
+	rows := c.list.rows
+	if gone := c.checkpoint.Sequence - c.checkpoint.Base; gone > 0 && len(c.log.events) == 0 {
+		c.emptied(gone)
+		return
+	}
+	held := c.highest(c.horizon)
+	if c.checkpoint.Accepted {
+		held = -1
+	}
+	below, fillers := c.lowest, []filler(nil)
+	if c.low >= 0 {
+		c.below(held)
+	} else { // nothing that is listed is in the log; of what was only the checkpoint's tail is known
+		below = c.checkpoint.Sequence - uint64(len(c.checkpoint.Tail))
+	}
+	for i := max(0, c.low); i < len(rows); i++ {
+		row := &rows[i]
+		switch r, in := c.log.find(row.key); {
+		case c.ordered[i]:
+			c.settle(below, r.sequence, fillers)
+			below, fillers = r.sequence, fillers[:0]
+		case in:
+			if r.late {
+				fillers = append(fillers, filler{row: row})
+			}
+		case c.quarantined(row.key):
+		case i <= held:
+			c.findings.Noted.Held++
+		default:
+			fillers = append(fillers, filler{row: row, missing: true})
+		}
+	}
+	c.settle(below, max(c.checkpoint.Sequence, below)+1, fillers)
+	for i := range c.list.late {
+		if row := &c.list.late[i]; !c.log.Has(row.key) && !c.quarantined(row.key) {
+			c.findings.Noted.NotYet++ // it came in while the list was read
+		}
+	}
+}
+
+// emptied judges a log of which nothing is left.
+func (c *comparison) emptied(gone uint64) {
+	c.findings.Erased = []Range{{
+		From: c.checkpoint.Base + 1, To: c.checkpoint.Sequence, Count: gone, Beginning: true,
+	}}
+	listed := len(c.list.rows) + len(c.list.late)
+	c.findings.Noted.Expired = int(min(gone, uint64(listed)))
+	c.findings.Noted.NotYet = listed - c.findings.Noted.Expired
+}
+
+// highest is the last row of which a set of keys knows; -1 where there is none.
+func (c *comparison) highest(of map[connector.Key]uint64) int {
+	for i := len(c.list.rows) - 1; i >= 0; i-- {
+		if _, ok := of[c.list.rows[i].key]; ok {
+			return i
+		}
+	}
+	return -1
+}
+
+// below judges the rows below the first that the log shows in its order. They were there before the log begins, or are
+// missing where the log goes on below that.
+func (c *comparison) below(held int) {
+	gone := uint64(0) // sequences before the log's first
+	if base := c.checkpoint.Base + 1; c.first > base {
+		gone = c.first - base
+	}
+	start := c.highest(c.floor)
+	var missing []filler
+	for i := c.low - 1; i >= 0; i-- {
+		row := &c.list.rows[i]
+		switch {
+		case c.log.Has(row.key), c.quarantined(row.key):
+		case i <= start:
+			c.findings.Noted.BeforeStart++
+		case i <= held:
+			c.findings.Noted.Held++
+		case c.lowest > c.first:
+			missing = append(missing, filler{row: row, missing: true})
+		case uint64(c.findings.Noted.Expired) < gone:
+			c.findings.Noted.Expired++
+		case len(c.floor) > 0:
+			c.findings.Noted.BeforeStart++
+		default:
+			missing = append(missing, filler{row: row, missing: true})
+		}
+	}
+	slices.Reverse(missing)
+	for _, f := range missing {
+		c.miss(f.row, 0)
+	}
+	if gone > 0 && (c.since.IsZero() || c.findings.Noted.Expired > 0) {
+		c.findings.Erased = append(c.findings.Erased,
+			Range{From: c.first - gone, To: c.first - 1, Count: gone, Beginning: true})
+	}
+}
+
+// settle accounts for the sequences that are gone between two others.
+func (c *comparison) settle(below, above uint64, fillers []filler) {
+	var gone []uint64
+	for n := below + 1; n < above && n <= c.checkpoint.Sequence; n++ {
+		if n > c.checkpoint.Base && !c.have.has(n) {
+			gone = append(gone, n)
+		}
+	}
+	known := make(map[connector.Key]uint64)
+	rest := 0
+	for _, f := range fillers {
+		sequence, named := c.named[f.row.key]
+		if at := slices.Index(gone, sequence); named && at >= 0 {
+			known[f.row.key] = sequence
+			gone = slices.Delete(gone, at, at+1)
+		} else {
+			rest++
+		}
+	}
+	exact, left := rest == len(gone), uint64(len(gone))
+	next := 0
+	for _, f := range fillers {
+		sequence, accounted := known[f.row.key]
+		if !accounted && left > 0 {
+			accounted = true
+			left--
+			if exact {
+				sequence = gone[next]
+				next++
+			}
+		}
+		switch {
+		case !f.missing:
+			if accounted {
+				c.findings.Noted.Restored++
+			}
+		case above > c.checkpoint.Certified && !accounted:
+			c.findings.Noted.NotYet++ // nothing certified is listed above it
+		default:
+			c.miss(f.row, sequence)
+		}
+	}
+	if left > 0 {
+		c.findings.Erased = append(c.findings.Erased, Range{From: gone[0], To: gone[len(gone)-1], Count: left})
+	}
+}
+
+// miss notes a message that is missing.
+func (c *comparison) miss(row *record, sequence uint64) {
+	c.missing = append(c.missing, row.key)
+	c.findings.Missing = append(c.findings.Missing, Message{UUID: c.uuid(row.key), Time: timeOf(row), Sequence: sequence})
+}

@@ -1,0 +1,261 @@
+package audit
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// comparison holds a list against a log.
+type comparison struct {
+	list       *Listed
+	log        *Logged
+	checkpoint connector.Checkpoint
+	since      time.Time
+
+	findings Findings
+	missing  []connector.Key // as Findings.Missing
+
+	ordered []bool // which of the list's rows the log shows in their order
+	low     int    // the first of them; -1 where none is
+	lowest  uint64 // its sequence
+	first   uint64 // the log's lowest sequence; 0 where it is empty
+	have    sequenceSet
+
+	named, floor, horizon, rejected map[connector.Key]uint64 // what the checkpoint names; named by sequence
+}
+
+// Compare holds a list against a log that was read before the list. The checkpoint was read before both: what came
+// since is judged neither as missing nor as left over. since is zero where all of the list was read. It returns the keys
+// of the missing messages too, oldest first.
+func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since time.Time) (Findings, []connector.Key) {
+	c := &comparison{list: list, log: log, checkpoint: checkpoint, since: since, low: -1}
+	c.name()
+	c.order()
+	c.account()
+	c.contents()
+	c.leftOver()
+	c.setAside()
+	c.findings.fill()
+	return c.findings, c.missing
+}
+
+// name takes up what the checkpoint names.
+func (c *comparison) name() {
+	c.named = make(map[connector.Key]uint64, len(c.checkpoint.Tail))
+	for i, key := range c.checkpoint.Tail {
+		c.named[key] = c.checkpoint.Sequence - uint64(len(c.checkpoint.Tail)) + uint64(i) + 1
+	}
+	set := func(keys connector.Keys) map[connector.Key]uint64 {
+		of := make(map[connector.Key]uint64, len(keys))
+		for _, key := range keys {
+			of[key] = 0
+		}
+		return of
+	}
+	c.floor, c.horizon, c.rejected = set(c.checkpoint.Floor), set(c.checkpoint.Horizon), set(c.checkpoint.Rejects)
+	c.first, _ = c.log.extent()
+	c.have = newSequenceSet(c.checkpoint.Sequence)
+	for i := range c.log.events {
+		c.have.add(c.log.events[i].sequence)
+	}
+}
+
+// order finds what is out of order: within each part of the sink, and as the list has it.
+func (c *comparison) order() {
+	disordered := make(map[connector.Key]struct{})
+	places := map[int32][]int{}
+	for i := range c.log.events {
+		r := &c.log.events[i]
+		if first := c.log.first[r.key]; int(first) == i {
+			places[r.part] = append(places[r.part], i)
+		}
+	}
+	for _, of := range places {
+		sequences := make([]uint64, len(of))
+		for n, i := range of {
+			sequences[n] = c.log.events[i].sequence
+		}
+		for n, in := range inOrder(sequences) {
+			if !in {
+				disordered[c.log.events[of[n]].key] = struct{}{}
+			}
+		}
+	}
+	var rows []int
+	var sequences []uint64
+	for i := range c.list.rows {
+		if r, ok := c.log.find(c.list.rows[i].key); ok && !r.late {
+			rows, sequences = append(rows, i), append(sequences, r.sequence)
+		}
+	}
+	c.ordered = make([]bool, len(c.list.rows))
+	for n, in := range inOrder(sequences) {
+		c.ordered[rows[n]] = in
+		switch {
+		case !in:
+			disordered[c.list.rows[rows[n]].key] = struct{}{}
+		case c.low < 0:
+			c.low, c.lowest = rows[n], sequences[n]
+		}
+	}
+	for key := range disordered {
+		if r, _ := c.log.find(key); c.within(r) {
+			c.findings.OutOfOrder = append(c.findings.OutOfOrder, c.message(r))
+		}
+	}
+	bySequence(c.findings.OutOfOrder)
+}
+
+// within says whether an event belongs to what is held against the list.
+func (c *comparison) within(r *record) bool {
+	switch {
+	case c.since.IsZero():
+		return true
+	case r.late || c.low < 0:
+		return r.time >= c.since.Unix()
+	}
+	return r.sequence >= c.lowest
+}
+
+// contents compares what the list and the log say of the same messages, and finds what the log says twice.
+func (c *comparison) contents() {
+	shown := make(map[connector.Key]*record, len(c.log.again))
+	changed := make(map[connector.Key]struct{})
+	for _, i := range c.log.again {
+		shown[c.log.events[i].key] = nil
+	}
+	compare := func(rows []record) {
+		for i := range rows {
+			row := &rows[i]
+			r, ok := c.log.find(row.key)
+			if _, twice := shown[row.key]; twice {
+				shown[row.key] = row
+			}
+			switch {
+			case !ok || r.digest == row.digest:
+			case r.row != row.row:
+				c.findings.Noted.Incomparable++
+			default:
+				changed[row.key] = struct{}{}
+			}
+		}
+	}
+	compare(c.list.rows)
+	compare(c.list.late)
+	doubled := make(map[connector.Key]int)
+	for _, i := range c.log.again {
+		again := &c.log.events[i]
+		first, _ := c.log.find(again.key)
+		row := shown[again.key]
+		if row == nil && !c.within(first) {
+			continue
+		}
+		if row != nil && again.row == row.row && again.digest != row.digest {
+			changed[again.key] = struct{}{}
+		}
+		at, ok := doubled[again.key]
+		if !ok {
+			at = len(c.findings.Doubled)
+			doubled[again.key] = at
+			c.findings.Doubled = append(c.findings.Doubled,
+				Doubled{UUID: c.uuid(again.key), Sequences: []uint64{first.sequence}})
+		}
+		c.findings.Doubled[at].Sequences = append(c.findings.Doubled[at].Sequences, again.sequence)
+	}
+	for key := range changed {
+		r, _ := c.log.find(key)
+		c.findings.Changed = append(c.findings.Changed, c.message(r))
+	}
+	bySequence(c.findings.Changed)
+	c.findings.Unreadable = c.log.unreadable
+}
+
+// leftOver finds what is in the log and not listed. What was delivered since the audit began may not be listed yet as
+// it was read.
+func (c *comparison) leftOver() {
+	listed := make(map[connector.Key]struct{}, len(c.list.rows)+len(c.list.late))
+	for _, rows := range [][]record{c.list.rows, c.list.late} {
+		for i := range rows {
+			listed[rows[i].key] = struct{}{}
+		}
+	}
+	for i := range c.log.events {
+		r := &c.log.events[i]
+		if first := c.log.first[r.key]; int(first) != i || !c.within(r) {
+			continue
+		}
+		if r.late {
+			c.findings.Noted.Late++
+		}
+		if _, ok := listed[r.key]; !ok && r.sequence <= c.checkpoint.Sequence {
+			c.findings.Noted.OnlyInLog = append(c.findings.Noted.OnlyInLog, c.message(r))
+		}
+	}
+}
+
+// setAside counts what cannot become an event.
+func (c *comparison) setAside() {
+	for _, u := range c.list.unfit {
+		if !c.quarantined(u.key) {
+			c.findings.Noted.Unfit = append(c.findings.Noted.Unfit, Unfit{c.uuid(u.key), u.reason})
+		}
+	}
+}
+
+// quarantined counts a message that is in the quarantine.
+func (c *comparison) quarantined(key connector.Key) bool {
+	reason, ok := c.log.rejects[key]
+	if _, known := c.rejected[key]; known && !ok {
+		reason, ok = "not in the quarantine any more", true
+	}
+	if !ok {
+		return false
+	}
+	if c.findings.Noted.Quarantined == nil {
+		c.findings.Noted.Quarantined = make(map[string]int)
+	}
+	c.findings.Noted.Quarantined[reason]++
+	return true
+}
+
+// message is a record's message, for a report.
+func (c *comparison) message(r *record) Message {
+	return Message{UUID: c.uuid(r.key), Time: timeOf(r), Sequence: r.sequence}
+}
+
+func (c *comparison) uuid(key connector.Key) string {
+	for _, names := range []map[connector.Key]string{c.log.decoder.names, c.list.decoder.names} {
+		if name, ok := names[key]; ok {
+			return name
+		}
+	}
+	return uuidOf(key)
+}
+
+func bySequence(messages []Message) {
+	slices.SortFunc(messages, func(a, b Message) int {
+		if a.Sequence != b.Sequence {
+			return int(min(1, max(-1, int64(a.Sequence)-int64(b.Sequence))))
+		}
+		return strings.Compare(a.UUID, b.UUID)
+	})
+}
+
+// sequenceSet holds sequences up to a highest one, a bit each.
+type sequenceSet struct{ words []uint64 }
+
+func newSequenceSet(highest uint64) sequenceSet { return sequenceSet{make([]uint64, highest/64+1)} }
+
+func (s sequenceSet) add(n uint64) {
+	if word := n / 64; word < uint64(len(s.words)) {
+		s.words[word] |= 1 << (n % 64)
+	}
+}
+
+func (s sequenceSet) has(n uint64) bool {
+	word := n / 64
+	return word < uint64(len(s.words)) && s.words[word]&(1<<(n%64)) != 0
+}

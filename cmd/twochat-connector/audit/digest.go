@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// digest is the head of a SHA-256 over what an event says of its message. What differs from one delivery to another is
+// left out: sequence, late, when it was recorded.
+type digest [16]byte
+
+// record is one event of a log, or what a message of the list would become, without its content.
+type record struct {
+	key      connector.Key
+	digest   digest
+	sequence uint64
+	time     int64 // the message's, in seconds; 0 where it has none
+	part     int32
+	late     bool
+	row      bool // its data is a row
+}
+
+// decoder makes records of events. It is used again, as it keeps its memory.
+type decoder struct {
+	hash  hash.Hash
+	plain bytes.Buffer
+	names map[connector.Key]string // uuids that their keys do not tell
+}
+
+func newDecoder() *decoder {
+	return &decoder{hash: sha256.New(), names: make(map[connector.Key]string)}
+}
+
+// decode reads an event in structured mode.
+func (d *decoder) decode(event []byte) (record, error) {
+	var e struct {
+		ID, Type, Subject, Time, SentBy, Sequence string
+		Late, Repaired                            bool
+		Data                                      json.RawMessage
+	}
+	if err := json.Unmarshal(event, &e); err != nil {
+		return record{}, fmt.Errorf("decode an event: %w", err)
+	}
+	sequence, err := strconv.ParseUint(e.Sequence, 10, 64)
+	if err != nil || sequence == 0 || e.ID == "" {
+		return record{}, fmt.Errorf("decode an event: it has no id or no sequence")
+	}
+	r := record{key: connector.MessageKey(e.ID), sequence: sequence, late: e.Late}
+	if uuidOf(r.key) != e.ID {
+		d.names[r.key] = e.ID
+	}
+	if at, err := time.Parse(time.RFC3339Nano, e.Time); err == nil {
+		r.time = at.Unix()
+	}
+	d.hash.Reset()
+	direction := e.Type[strings.LastIndexByte(e.Type, '.')+1:] // the prefix may have been another
+	for _, attribute := range []string{direction, e.Subject, e.Time, e.SentBy, strconv.FormatBool(e.Repaired)} {
+		d.hash.Write(append([]byte(attribute), 0))
+	}
+	r.row, err = d.hashData(e.Data)
+	if err != nil {
+		return record{}, fmt.Errorf("decode an event: its data: %w", err)
+	}
+	copy(r.digest[:], d.hash.Sum(nil))
+	return r, nil
+}
+
+// hashData hashes data without the white space between its tokens, which a sink of lines may change, and a row without
+// the time at which it was recorded.
+func (d *decoder) hashData(data []byte) (row bool, err error) {
+	if bytes.Contains(data, []byte(`"recorded_at"`)) {
+		var columns map[string]json.RawMessage
+		if err := json.Unmarshal(data, &columns); err != nil {
+			return false, err
+		}
+		if columns["recorded_at"] != nil && columns["item"] != nil {
+			delete(columns, "recorded_at")
+			for _, name := range slices.Sorted(maps.Keys(columns)) {
+				d.hash.Write(append([]byte(name), 0))
+				d.hash.Write(append(columns[name], 0))
+			}
+			return true, nil
+		}
+	}
+	d.plain.Reset()
+	if len(data) > 0 {
+		if err := json.Compact(&d.plain, data); err != nil {
+			return false, err
+		}
+	}
+	d.hash.Write(d.plain.Bytes())
+	return false, nil
+}
+
+var tokens = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// decodeReject reads a record of the quarantine: which message it is of, and why it is there.
+func decodeReject(reject []byte) (connector.Key, string, error) {
+	var r struct {
+		ID   string
+		Data struct{ Reason string }
+	}
+	if err := json.Unmarshal(reject, &r); err != nil {
+		return connector.Key{}, "", fmt.Errorf("decode a reject: %w", err)
+	}
+	token, ok := strings.CutPrefix(r.ID, "reject-")
+	raw, err := tokens.DecodeString(token) // the inverse of connector.HashToken
+	if !ok || err != nil || len(raw) != len(connector.Key{}) {
+		return connector.Key{}, "", fmt.Errorf("decode a reject: its id names no message")
+	}
+	return connector.Key(raw), r.Data.Reason, nil
+}
+
+// uuidOf is the uuid in 2Chat's usual form of which a key is made (see connector.MessageKey).
+func uuidOf(key connector.Key) string {
+	h := hex.EncodeToString(key[:])
+	return "MSG" + h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}

@@ -1,0 +1,278 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/backfill"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Options are what the command line says.
+type Options struct {
+	Streams []connector.Stream
+	// Start is how far back the list is read.
+	Start connector.Start
+	// Repair puts back what is missing; TakeOver does so although a running instance answers.
+	Repair, TakeOver bool
+	// DryRun says what it costs, and reads no list.
+	DryRun bool
+	JSON   bool
+	// Report is a path without its ending, for the report as JSON and as a page; "" writes none.
+	Report string
+}
+
+// Engine is one run of the command audit.
+type Engine struct {
+	program *cli.Program
+	config  *config.Config
+	options Options
+	logger  *slog.Logger
+
+	sink  sinks.Sink
+	spare *backfill.Spare
+	files *reportFiles
+}
+
+// New makes a run.
+func New(p *cli.Program, c *config.Config, options Options) *Engine {
+	log := c.Log
+	if cli.LogsText(log, p.Err) {
+		log.Format = "text"
+	}
+	return &Engine{program: p, config: c, options: options, logger: cli.NewLogger(log, p.Err)}
+}
+
+// Run holds each stream's list against its log. The error is cli.ErrFoundWrong where anything is wrong in the end.
+func (a *Engine) Run(ctx context.Context) error {
+	privacy, err := pipeline.PrivacyOf(a.config)
+	if err != nil {
+		return err
+	}
+	client, err := pipeline.NewClient(a.config, privacy)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if a.files, err = newReportFiles(a.options.Report); err != nil {
+		return err
+	}
+	defer a.files.close()
+	if err := a.open(); err != nil {
+		return err
+	}
+	defer func() {
+		if err := a.sink.Close(); err != nil {
+			a.logger.Warn("close the sink", "cause", err)
+		}
+	}()
+	report := newReport(a.config, a.options)
+	all := pipeline.ClaimsOf(a.config, privacy, rand.Text(), pipeline.Overrides{})
+	var audited []*audited
+	for _, claim := range all {
+		if !a.wants(claim.Stream.Name) {
+			continue
+		}
+		one, err := a.readLog(ctx, claim)
+		if err != nil {
+			return err
+		}
+		audited = append(audited, one)
+	}
+	a.spare = backfill.NewSpare(ctx, a.config, client, audited[0].claim.Stream.Name, audited[0].checkpoint.MonthBegun,
+		a.logger)
+	defer a.spare.Close()
+	if err := a.mayRepair(ctx, audited); err != nil {
+		return err
+	}
+	a.estimate(report, audited)
+	if a.options.DryRun {
+		return a.print(report)
+	}
+	a.warnOfBudget(report)
+	for _, one := range audited {
+		stream, err := a.audit(ctx, one)
+		if err != nil {
+			return a.failed(err)
+		}
+		report.Streams = append(report.Streams, stream)
+	}
+	report.finish(a.spare.Calls())
+	if err := a.files.write(report); err != nil {
+		return err
+	}
+	if err := a.print(report); err != nil {
+		return err
+	}
+	if report.Wrong {
+		return cli.ErrFoundWrong
+	}
+	return nil
+}
+
+// failed adds what to do to an error that has no hint.
+func (a *Engine) failed(err error) error {
+	err = cmp.Or(a.spare.Fatal(), err)
+	var with *cli.HintedError
+	var refusal *connector.Refusal
+	var obstacle *connector.Obstacle
+	if errors.As(err, &with) || errors.As(err, &refusal) || errors.As(err, &obstacle) {
+		return err
+	}
+	return cli.Hinted(err, "run the same command again: it begins anew, and a repair puts nothing back twice")
+}
+
+// wants says whether a stream is to be audited.
+func (a *Engine) wants(name string) bool {
+	for _, s := range a.options.Streams {
+		if s.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// open opens the sink. Where a running instance serves the embedded one, it is reached as a client of that server.
+func (a *Engine) open() error {
+	chosen := a.config.Sink
+	switch {
+	case chosen.NATS != nil, chosen.Stdout != nil:
+		return cli.Usage("the sink %s keeps no events that could be held against the list; audit needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
+	case chosen.Embedded != nil:
+		if beside, running := pipeline.BesideEmbedded(chosen); running {
+			chosen = beside
+		}
+	}
+	sink, err := sinks.Open(chosen, a.config.Encoding(), a.logger)
+	a.sink = sink
+	return err
+}
+
+// audited is a stream under audit.
+type audited struct {
+	claim      connector.Claim
+	checkpoint connector.Checkpoint // read before the log
+	log        *Logged
+	start      connector.Start
+	floor      connector.Keys // that the reading of the list ends at; none: where start says
+	since      time.Time      // zero: all of the log is held against the list
+}
+
+// readLog reads a stream's checkpoint, and then all of its log.
+func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, error) {
+	one := &audited{claim: claim, log: NewLogged(), start: a.options.Start, since: a.options.Start.Since}
+	name := claim.Stream.Name
+	var found bool
+	var err error
+	if one.checkpoint, found, err = a.peek(ctx, claim); err != nil {
+		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", name, err),
+			"`twochat-connector check` says what is wrong with the sink")
+	}
+	if !found || !one.checkpoint.Started {
+		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so there is nothing to audit", name),
+			"start `twochat-connector run` first; audit may run beside it")
+	}
+	if err := claim.Admit(one.checkpoint); err != nil {
+		return nil, err
+	}
+	if err := a.sink.ReadBack(ctx, name, one.log.Add, one.log.AddReject); err != nil {
+		var refusal *connector.Refusal
+		if ctx.Err() != nil || errors.As(err, &refusal) {
+			return nil, err
+		}
+		return nil, cli.Hinted(err, "`twochat-connector check` says what is wrong with the sink")
+	}
+	if oldest := one.log.oldest(); len(one.checkpoint.Floor) > 0 &&
+		(one.start.Beginning || !oldest.IsZero() && !one.since.After(oldest)) {
+		// What was not wanted at the first start need not be read, nor paid for.
+		one.floor, one.since = one.checkpoint.Floor, time.Time{}
+	}
+	return one, nil
+}
+
+// peek reads a stream's checkpoint and takes nothing over.
+func (a *Engine) peek(ctx context.Context, claim connector.Claim) (connector.Checkpoint, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, pipeline.PrepareTimeout)
+	defer cancel()
+	log := a.sink.Log(claim)
+	checkpoint, found, err := log.Peek(ctx)
+	return checkpoint, found, errors.Join(err, log.Close())
+}
+
+// estimate says what reading the lists costs, going by the logs.
+func (a *Engine) estimate(report *Report, all []*audited) {
+	for _, one := range all {
+		messages := one.log.Since(one.since)
+		pages := messages/pipeline.RulesOf(a.config).Page + 1
+		fewest, most := callsFor(pages)
+		report.About.Messages += messages
+		report.About.Calls += fewest
+		report.About.CallsMost += most
+	}
+}
+
+// callsFor says how many calls reading so many pages takes, as was measured: fewest on a list that stands still, of which
+// the ends are looked at more than once; most where messages come in before every call.
+func callsFor(pages int) (fewest, most int) { return pages + pages/5 + 12, 7*pages + 60 }
+
+// warnOfBudget says where the month's budget may not do.
+func (a *Engine) warnOfBudget(report *Report) {
+	a.logger.Info("audit reads the list", "messages_about", report.About.Messages, "calls_at_least", report.About.Calls,
+		"calls_at_most", report.About.CallsMost)
+	if left, known := a.spare.Left(); known && int64(report.About.CallsMost) > left {
+		a.logger.Warn("the month's budget may not do for the audit; the reserve is left alone",
+			"calls_at_most", report.About.CallsMost, "calls_to_spend", left, "hint",
+			"raise poll.monthly_credits, or look at less with --since")
+	}
+}
+
+// audit holds one stream's list against its log, and repairs it where that is wanted.
+func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) {
+	began, calls := time.Now(), a.spare.Calls()
+	list, err := a.readList(ctx, one)
+	if err != nil {
+		return StreamReport{}, err
+	}
+	if len(list.kept) > 0 { // some may have been delivered while the list was read
+		if err := a.lookAgain(ctx, one, list); err != nil {
+			return StreamReport{}, err
+		}
+	}
+	findings, missing := Compare(list, one.log, one.checkpoint, one.since)
+	stream := newStreamReport(one, list, findings)
+	if a.options.Repair && len(missing) > 0 {
+		if stream.Repair, err = a.restore(ctx, one, list, missing); err != nil {
+			return StreamReport{}, err
+		}
+	}
+	stream.Calls, stream.Seconds = a.spare.Calls()-calls, time.Since(began).Round(time.Millisecond).Seconds()
+	return stream, nil
+}
+
+// lookAgain adds to the log what it lacked of the list when it was read first, and holds now.
+func (a *Engine) lookAgain(ctx context.Context, one *audited, list *Listed) error {
+	fresh := newDecoder()
+	err := a.sink.ReadBack(ctx, one.claim.Stream.Name, func(part int, event []byte) error {
+		r, err := fresh.decode(event)
+		if err != nil || r.sequence <= one.checkpoint.Sequence {
+			return nil
+		}
+		if _, lacking := list.kept[r.key]; lacking {
+			return one.log.Add(part, event)
+		}
+		return nil
+	}, one.log.AddReject)
+	if err != nil {
+		return fmt.Errorf("look again: %w", err)
+	}
+	return nil
+}

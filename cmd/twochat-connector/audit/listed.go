@@ -1,0 +1,121 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+)
+
+// Listed is what the list shows, as a log in memory that the connector's own Reader delivers into: each message once,
+// in the order of the list. It holds about 60 bytes a message, and the content of those that the sink's log lacks.
+type Listed struct {
+	rows  []record // oldest first
+	late  []record // came in below others while the list was read: their place is not known
+	unfit []unfit  // items that cannot become events
+
+	lacking func(connector.Key) bool         // says whose content is kept
+	kept    map[connector.Key]reader.Missing // of all that the log lacks; without a message where there is no room for it
+	held    int                              // bytes of it
+	most    int
+
+	checkpoint connector.Checkpoint
+	decoder    *decoder
+	text       []byte
+}
+
+// unfit is an item that cannot become an event.
+type unfit struct {
+	key    connector.Key
+	reason string
+}
+
+// mostKept bounds what is held of missing messages for a repair; where there are more, it is made in several runs.
+const mostKept = 64 << 20
+
+// NewListed makes a list that begins right above a floor; without one, where the Reader's start says.
+func NewListed(floor connector.Keys, lacking func(connector.Key) bool) *Listed {
+	return &Listed{
+		lacking: lacking, kept: make(map[connector.Key]reader.Missing), most: mostKept, decoder: newDecoder(),
+		checkpoint: connector.Checkpoint{Started: len(floor) > 0, Floor: floor},
+	}
+}
+
+// Acquire implements connector.Log: nobody else has this one.
+func (l *Listed) Acquire(context.Context) (connector.State, error) {
+	l.checkpoint.Version, l.checkpoint.Epoch = connector.CheckpointVersion, l.checkpoint.Epoch+1
+	return connector.State{Checkpoint: l.checkpoint}, nil
+}
+
+// Commit implements connector.Log.
+func (l *Listed) Commit(
+	_ context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
+	for i := range events {
+		e := &events[i]
+		l.text = e.AppendJSON(l.text[:0]) // as the sink would have it
+		r, err := l.decoder.decode(l.text)
+		if err != nil {
+			return err
+		}
+		if e.Late {
+			l.late = append(l.late, r)
+		} else {
+			l.rows = append(l.rows, r)
+		}
+		l.keep(e)
+	}
+	for i := range rejects {
+		l.unfit = append(l.unfit, unfit{rejects[i].Key, rejects[i].Reason})
+	}
+	l.checkpoint = next
+	return nil
+}
+
+// keep holds the content of a message that the log lacks.
+func (l *Listed) keep(e *connector.Event) {
+	if !l.lacking(e.Key) {
+		return
+	}
+	if l.held+len(e.Data) > l.most {
+		l.kept[e.Key] = reader.Missing{}
+		return
+	}
+	l.held += len(e.Data)
+	l.kept[e.Key] = reader.Missing{Received: e.Recorded, Message: connector.Message{
+		UUID: e.ID, Key: e.Key, Time: e.Time, SentBy: e.SentBy, Chat: e.Chat, Data: append([]byte(nil), e.Data...),
+		Repaired: e.Repaired,
+	}}
+}
+
+// Peek implements connector.Log.
+func (l *Listed) Peek(context.Context) (connector.Checkpoint, bool, error) {
+	return l.checkpoint, true, nil
+}
+
+// Limits implements connector.Log.
+func (l *Listed) Limits() connector.Limits { return connector.Limits{Messages: 1000, Bytes: 16 << 20} }
+
+// Close implements connector.Log.
+func (l *Listed) Close() error { return nil }
+
+// digest is a SHA-256, in hex, over key and digest of each message, oldest first.
+func (l *Listed) digest() string {
+	sum := sha256.New()
+	for i := range l.rows {
+		sum.Write(l.rows[i].key[:])
+		sum.Write(l.rows[i].digest[:])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// timeOf is the time of a record's message; zero where it has none.
+func timeOf(r *record) time.Time {
+	if r.time == 0 {
+		return time.Time{}
+	}
+	return time.Unix(r.time, 0).UTC()
+}

@@ -1,0 +1,120 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Logged is a stream's log as the sink gives it back. It holds about 100 bytes a message, whatever its content.
+type Logged struct {
+	events     []record
+	first      map[connector.Key]uint32 // where in events a message stands first
+	again      []uint32                 // where in events one stands that stood before
+	rejects    map[connector.Key]string // why they are in the quarantine
+	unreadable int
+	decoder    *decoder
+}
+
+// NewLogged makes an empty one.
+func NewLogged() *Logged {
+	return &Logged{
+		first: make(map[connector.Key]uint32), rejects: make(map[connector.Key]string), decoder: newDecoder(),
+	}
+}
+
+// Add takes the next event of a part of the log, in structured mode.
+func (l *Logged) Add(part int, event []byte) error {
+	r, err := l.decoder.decode(event)
+	if err != nil {
+		l.unreadable++ // it is told of, and its sequence is missing
+		return nil
+	}
+	r.part = int32(part)
+	at := uint32(len(l.events))
+	if _, twice := l.first[r.key]; twice {
+		l.again = append(l.again, at)
+	} else {
+		l.first[r.key] = at
+	}
+	l.events = append(l.events, r)
+	return nil
+}
+
+// AddReject takes a record of the quarantine.
+func (l *Logged) AddReject(reject []byte) error {
+	if key, reason, err := decodeReject(reject); err == nil {
+		l.rejects[key] = reason
+	}
+	return nil
+}
+
+// Has says whether a message is in the log.
+func (l *Logged) Has(key connector.Key) bool {
+	_, ok := l.first[key]
+	return ok
+}
+
+// Since counts the events whose messages are not older than a time; without one that is all.
+func (l *Logged) Since(t time.Time) int {
+	if t.IsZero() {
+		return len(l.events)
+	}
+	count := 0
+	for i := range l.events {
+		if l.events[i].time >= t.Unix() {
+			count++
+		}
+	}
+	return count
+}
+
+// find is the event of a message.
+func (l *Logged) find(key connector.Key) (*record, bool) {
+	at, ok := l.first[key]
+	if !ok {
+		return nil, false
+	}
+	return &l.events[at], true
+}
+
+// extent is the lowest and the highest sequence; 0 and 0 where there is none.
+func (l *Logged) extent() (lowest, highest uint64) {
+	for i := range l.events {
+		sequence := l.events[i].sequence
+		if lowest == 0 || sequence < lowest {
+			lowest = sequence
+		}
+		highest = max(highest, sequence)
+	}
+	return lowest, highest
+}
+
+// digest is a SHA-256, in hex, over key, sequence and digest of each event, in the order of the sink.
+func (l *Logged) digest() string {
+	sum := sha256.New()
+	for i := range l.events {
+		r := &l.events[i]
+		sum.Write(r.key[:])
+		sum.Write(binary.BigEndian.AppendUint64(nil, r.sequence))
+		sum.Write(r.digest[:])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// oldest is the time of the oldest message that was delivered in order; zero where none has one.
+func (l *Logged) oldest() time.Time {
+	var oldest *record
+	for i := range l.events {
+		if r := &l.events[i]; r.time != 0 && !r.late && (oldest == nil || r.time < oldest.time) {
+			oldest = r
+		}
+	}
+	if oldest == nil {
+		return time.Time{}
+	}
+	return timeOf(oldest)
+}

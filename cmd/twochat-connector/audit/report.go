@@ -1,0 +1,119 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+// Report is what an audit came to, for programs and to be filed. It names messages by their uuids, and holds no texts,
+// chats or numbers.
+type Report struct {
+	Format int       `json:"format"`
+	Tool   cli.Build `json:"tool"`
+	Began  time.Time `json:"began"`
+	Ended  time.Time `json:"ended,omitzero"`
+	Sink   string    `json:"sink"`
+	// Since is how far back the lists were read; zero is as far as the streams go.
+	Since  time.Time `json:"since,omitzero"`
+	DryRun bool      `json:"dry_run,omitempty"`
+	// About is what was reckoned with before a list was read.
+	About   About          `json:"about"`
+	Calls   int            `json:"calls"`
+	Wrong   bool           `json:"wrong"`
+	Streams []StreamReport `json:"streams"`
+}
+
+// About is roughly how much is to be read, and how many calls that takes: fewest on a list that stands still, most on
+// one that always moves.
+type About struct {
+	Messages  int `json:"messages"`
+	Calls     int `json:"calls"`
+	CallsMost int `json:"calls_most"`
+}
+
+// StreamReport is what an audit found of one stream.
+type StreamReport struct {
+	Stream string `json:"stream"`
+	Source string `json:"source"`
+	// Wrong says that something still is, after a repair.
+	Wrong bool `json:"wrong"`
+	// Listed messages are what was read of the list; Oldest and Newest are their times.
+	Listed int       `json:"listed"`
+	Oldest time.Time `json:"oldest,omitzero"`
+	Newest time.Time `json:"newest,omitzero"`
+	// Events is how many the log holds, from FirstSequence to LastSequence; Certified is what its checkpoint says.
+	Events        int    `json:"events"`
+	FirstSequence uint64 `json:"first_sequence"`
+	LastSequence  uint64 `json:"last_sequence"`
+	Certified     uint64 `json:"certified"`
+	// ListDigest and LogDigest are SHA-256 over all that was read, so that two reports can be told to be of the same.
+	ListDigest string   `json:"list_digest"`
+	LogDigest  string   `json:"log_digest"`
+	Counts     Counts   `json:"counts"`
+	Findings   Findings `json:"findings"`
+	Repair     *Repair  `json:"repair,omitempty"`
+	Calls      int      `json:"calls"`
+	Seconds    float64  `json:"seconds"`
+}
+
+// Counts are the numbers of what is wrong.
+type Counts struct {
+	Missing    int    `json:"missing"`
+	Doubled    int    `json:"doubled"`
+	OutOfOrder int    `json:"out_of_order"`
+	Changed    int    `json:"changed"`
+	Erased     uint64 `json:"erased"`
+	Unreadable int    `json:"unreadable"`
+}
+
+// reportFormat is the version of the report's form: members may be added to it.
+const reportFormat = 1
+
+func newReport(c *config.Config, o Options) *Report {
+	return &Report{
+		Format: reportFormat, Tool: cli.ThisBuild(), Began: time.Now().UTC().Truncate(time.Second),
+		Sink: c.Sink.Chosen()[0], Since: o.Start.Since, DryRun: o.DryRun, Streams: []StreamReport{},
+	}
+}
+
+// finish settles what is wrong in the end.
+func (r *Report) finish(calls int) {
+	r.Ended, r.Calls = time.Now().UTC().Truncate(time.Second), calls
+	for i := range r.Streams {
+		s := &r.Streams[i]
+		left := s.Counts
+		if s.Repair != nil {
+			left.Missing = s.Repair.Left
+		}
+		s.Wrong = left != Counts{}
+		r.Wrong = r.Wrong || s.Wrong
+	}
+}
+
+func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
+	first, last := one.log.extent()
+	s := StreamReport{
+		Stream: one.claim.Stream.Name, Source: one.claim.Stream.Source(), Listed: len(list.rows) + len(list.late),
+		Events: len(one.log.events), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
+		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f,
+		Counts: Counts{
+			Missing: len(f.Missing), Doubled: len(f.Doubled), OutOfOrder: len(f.OutOfOrder), Changed: len(f.Changed),
+			Erased: f.erased(), Unreadable: f.Unreadable,
+		},
+	}
+	for i := range list.rows {
+		at := timeOf(&list.rows[i])
+		if at.IsZero() {
+			continue
+		}
+		if s.Oldest.IsZero() || at.Before(s.Oldest) {
+			s.Oldest = at
+		}
+		if at.After(s.Newest) {
+			s.Newest = at
+		}
+	}
+	return s
+}

@@ -1,0 +1,195 @@
+package audit
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+)
+
+// print says what was found, to a person or as JSON.
+func (a *Engine) print(r *Report) error {
+	if a.options.JSON {
+		return cli.PrintJSON(a.program.Out, r)
+	}
+	var out strings.Builder
+	if r.DryRun {
+		fmt.Fprintf(&out, "About %s messages; that takes %s to %s calls (credits): fewest while nothing comes in, most while the list always moves. Looking took %s.\n",
+			text.Thousands(r.About.Messages), text.Thousands(r.About.Calls), text.Thousands(r.About.CallsMost),
+			text.Counted(a.spare.Calls(), "call"))
+	}
+	for i := range r.Streams {
+		r.Streams[i].write(&out)
+	}
+	if a.files.digest != "" {
+		fmt.Fprintf(&out, "\nThe report is in %s.json and %s.html; the SHA-256 of the first is %s.\n", a.files.path,
+			a.files.path, a.files.digest)
+	}
+	_, err := io.WriteString(a.program.Out, out.String())
+	return err
+}
+
+// mostShown is how many messages of a kind a person is shown; the report has them all.
+const mostShown = 20
+
+// write writes what was found of a stream.
+func (s *StreamReport) write(out *strings.Builder) {
+	fmt.Fprintf(out, "Stream %s: %s listed, %s in the log", s.Stream, text.Counted(s.Listed, "message"),
+		text.Counted(s.Events, "event"))
+	if s.Events > 0 {
+		fmt.Fprintf(out, " (#%d to #%d, certified up to #%d)", s.FirstSequence, s.LastSequence, s.Certified)
+	}
+	fmt.Fprintf(out, ". It took %s.\n", text.Counted(s.Calls, "call"))
+	for _, line := range s.summary() {
+		fmt.Fprintf(out, "  %s\n", line)
+	}
+	for _, line := range s.noted() {
+		fmt.Fprintf(out, "    %s\n", line)
+	}
+	shown := map[string]int{}
+	for _, d := range s.details() {
+		if shown[d.Kind]++; shown[d.Kind] <= mostShown {
+			fmt.Fprintf(out, "  %-12s  %s\n", d.Kind, d.Text)
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(shown)) {
+		if more := shown[kind] - mostShown; more > 0 {
+			fmt.Fprintf(out, "  and %s more %s: --report FILE names them all\n", text.Thousands(more), kind)
+		}
+	}
+	if line := s.advice(); line != "" {
+		fmt.Fprintf(out, "  %s\n", line)
+	}
+}
+
+// summary says in lines what is wrong.
+func (s StreamReport) summary() []string {
+	var lines []string
+	say := func(count any, what, meaning string) {
+		if n := text.Thousands(count); n != "0" {
+			lines = append(lines, fmt.Sprintf("%7s %-13s %s", n, what, meaning))
+		}
+	}
+	say(s.Counts.Missing, "missing", "listed, and not in the log")
+	say(s.Counts.Doubled, "doubled", "in the log more than once")
+	say(s.Counts.OutOfOrder, "out of order", "in the log after newer ones, and not marked late")
+	say(s.Counts.Changed, "changed", "other in the log than in the list; which of the two was changed cannot be told")
+	say(s.Counts.Erased, "erased", "sequences that are gone from the log")
+	say(s.Counts.Unreadable, "unreadable", "records among the events that are none")
+	if len(lines) == 0 {
+		lines = append(lines, "Nothing is missing, doubled, out of order, changed or erased.")
+	}
+	if r := s.Repair; r != nil {
+		lines = append(lines, s.repaired(r))
+	}
+	return lines
+}
+
+// repaired says what a repair came to.
+func (s StreamReport) repaired(r *Repair) string {
+	said := "Repair: nothing was put back."
+	if r.Restored > 0 {
+		said = fmt.Sprintf("Repair: %s put back, marked late, as #%d to #%d.", text.Counted(r.Restored, "message"), r.First,
+			r.Last)
+	}
+	if r.Present > 0 {
+		said += fmt.Sprintf(" %s there already.", text.Counted(r.Present, "message"))
+	}
+	if r.Quarantined > 0 {
+		said += fmt.Sprintf(" The sink refuses %s: in the quarantine.", text.Counted(r.Quarantined, "message"))
+	}
+	if r.Left > 0 {
+		said += fmt.Sprintf(" %s left: the same command goes on with them.", text.Counted(r.Left, "message"))
+	}
+	return said
+}
+
+// noted says in lines what is not wrong, and explains the rest.
+func (s StreamReport) noted() []string {
+	n := s.Findings.Noted
+	var lines []string
+	say := func(count int, meaning string) {
+		if count > 0 {
+			lines = append(lines, text.Thousands(count)+" "+meaning)
+		}
+	}
+	say(n.NotYet, "not delivered yet: listed above all that is certified")
+	say(n.Late, "delivered late, and marked so")
+	say(n.Restored, "delivered again after the event was gone from the log")
+	say(len(n.OnlyInLog), "only in the log: deleted in 2Chat since, or not shown any more")
+	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill` delivers those")
+	say(n.Expired, "listed below where the log begins now")
+	for _, reason := range slices.Sorted(maps.Keys(n.Quarantined)) {
+		say(n.Quarantined[reason], "in the quarantine: "+reason)
+	}
+	say(len(n.Unfit), "cannot become events, and are not in the quarantine")
+	say(n.Held, "held: listed among what was there when the list lost all that was delivered")
+	say(n.Incomparable, "not compared: written with another `events.data` than the configuration has")
+	return lines
+}
+
+// detail is one line about a message or a range.
+type detail struct{ Kind, Text string }
+
+// details names what is wrong, one by one.
+func (s StreamReport) details() []detail {
+	var all []detail
+	for _, m := range s.Findings.Missing {
+		was := "never delivered, as far as the log tells"
+		if m.Sequence > 0 {
+			was = fmt.Sprintf("it was #%d", m.Sequence)
+		}
+		all = append(all, detail{"missing", m.line() + "  " + was})
+	}
+	for _, d := range s.Findings.Doubled {
+		places := make([]string, len(d.Sequences))
+		for i, sequence := range d.Sequences {
+			places[i] = fmt.Sprintf("#%d", sequence)
+		}
+		all = append(all, detail{"doubled", d.UUID + "  " + strings.Join(places, ", ")})
+	}
+	for _, m := range s.Findings.OutOfOrder {
+		all = append(all, detail{"out of order", m.line() + fmt.Sprintf("  #%d", m.Sequence)})
+	}
+	for _, m := range s.Findings.Changed {
+		all = append(all, detail{"changed", m.line() + fmt.Sprintf("  #%d", m.Sequence)})
+	}
+	for _, r := range s.Findings.Erased {
+		line := fmt.Sprintf("#%d", r.From)
+		if r.To > r.From {
+			line = fmt.Sprintf("%s of #%d to #%d", text.Thousands(r.Count), r.From, r.To)
+		}
+		if r.Beginning {
+			line += ", where the log began: retention removes the oldest"
+		}
+		all = append(all, detail{"erased", line})
+	}
+	return all
+}
+
+// line is a message for a person.
+func (m Message) line() string {
+	if m.Time.IsZero() {
+		return m.UUID
+	}
+	return m.UUID + "  " + m.Time.Format("2006-01-02 15:04:05")
+}
+
+// advice says what to do next.
+func (s *StreamReport) advice() string {
+	var lines []string
+	if s.Counts.Missing > 0 && s.Repair == nil {
+		lines = append(lines, "--repair puts back what is missing, marked late.")
+	}
+	if s.Counts.Doubled+s.Counts.OutOfOrder > 0 {
+		lines = append(lines, "A log is only appended to: consumers de-duplicate by id, and order by sequence.")
+	}
+	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) {
+		lines = append(lines, "Where retention removes events by right, --since looks at what is younger.")
+	}
+	return strings.Join(lines, " ")
+}

@@ -1,0 +1,73 @@
+package backfill
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+)
+
+// Spare asks for pages with what live polling leaves of the account's rate limit and of the month's budget, as a
+// backfill does, and waits out what passes. It is for other commands that read a list beside a running instance.
+type Spare struct {
+	pages    *paidPages
+	retrying *retryingPages
+	share    *rateShare
+	beside   bool
+	stop     func()
+}
+
+// NewSpare reads the account's limit and usage, and begins to keep to what is left over. stream is the name of a
+// configured stream, by which the running instance is known; monthBegun is what its checkpoint says. The caller closes
+// it.
+func NewSpare(
+	ctx context.Context, c *config.Config, client *twochat.Client, stream string, monthBegun time.Time,
+	logger *slog.Logger,
+) *Spare {
+	s := &Spare{pages: newPaidPages(client)}
+	s.pages.budget = pipeline.NewBudget(c, func() int64 { return int64(s.pages.made()) }, nil, cli.QuietLogger())
+	s.pages.budget.Recall(time.Now(), monthBegun)
+	s.retrying = newRetryingPages(s.pages)
+	s.share = newRateShare(c, s.pages, client, stream, logger)
+	s.share.start(ctx)
+	s.beside = s.share.beside
+	s.stop = s.share.watchBeside(ctx)
+	return s
+}
+
+// Page implements connector.Pages.
+func (s *Spare) Page(ctx context.Context, of connector.Stream, number int, held connector.Fingerprint) (
+	connector.Page, error,
+) {
+	return s.retrying.Page(ctx, of, number, held)
+}
+
+// Calls is how many calls were made.
+func (s *Spare) Calls() int { return s.pages.made() }
+
+// Fatal is what no waiting mends, with a hint; nil while there is none.
+func (s *Spare) Fatal() error { return s.pages.fatal() }
+
+// Waits says in a few words what it waits for, and why; "" for nothing.
+func (s *Spare) Waits() (word, cause string) {
+	hold := s.pages.hold()
+	return hold.word, hold.cause
+}
+
+// Left is how many calls of the month's budget may be spent, the reserve left alone; false where that is not known.
+func (s *Spare) Left() (calls int64, known bool) {
+	of := s.pages.budget.Status(time.Now())
+	return max(0, of.Left-of.Reserve), of.State != quota.BudgetUnknown
+}
+
+// Beside says whether an instance that runs with this configuration answered at the beginning.
+func (s *Spare) Beside() bool { return s.beside }
+
+// Close ends the sharing.
+func (s *Spare) Close() { s.stop() }
