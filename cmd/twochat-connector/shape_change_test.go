@@ -21,7 +21,7 @@ func TestShapeChanges_AreTold(t *testing.T) {
 	r := start(t, "run", "--config", config)
 	admin := r.admin()
 	delivered := func(count int) func() bool {
-		return func() bool { return audit(t, fake, events).Events == count }
+		return func() bool { return auditFile(t, fake, events).Events == count }
 	}
 	until(t, "the history", delivered(120))
 	const metric = `twochat_connector_api_shape_changes{change="`
@@ -42,7 +42,7 @@ func TestShapeChanges_AreTold(t *testing.T) {
 	until(t, "the messages of another shape", delivered(125))
 	fake.Insert("", 5)
 	until(t, "more of them", delivered(130))
-	if report := audit(t, fake, events); !report.Clean() {
+	if report := auditFile(t, fake, events); !report.Clean() {
 		t.Errorf("%s", report)
 	}
 	changes := []string{
