@@ -134,7 +134,7 @@ type Log struct {
 	Format string `yaml:"format" doc:"auto (text on a terminal, json elsewhere), text or json"`
 }
 
-// Default is the configuration before anything was read: complete but for the key, the streams and the sink.
+// Default is the configuration before anything was read: complete except for the key, the streams and the sink.
 func Default() Config {
 	return Config{
 		TwoChat: TwoChat{BaseURL: "https://api.p.2chat.io"},
@@ -183,7 +183,7 @@ func keyFlaw(key string) string {
 	return ""
 }
 
-// headerSafe tells whether a key can go into an HTTP header as it is.
+// headerSafe reports whether a key can go into an HTTP header as it is.
 func headerSafe(key string) bool {
 	return !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }

@@ -24,7 +24,7 @@ var defaultPaths = [...]string{"twochat-connector.yaml", "/etc/twochat-connector
 // maxFile is far above any configuration: a thousand streams need a tenth of it.
 const maxFile = 4 << 20
 
-// Find returns the path of the configuration file that is used when none is named; ok is false where there is none.
+// Find returns the path of the configuration file that is used when none is named; ok is false if there is none.
 func Find() (path string, ok bool) {
 	for _, path := range defaultPaths {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
@@ -152,7 +152,7 @@ func parent(path string) string {
 	return path[:max(0, strings.LastIndexAny(path, ".["))]
 }
 
-// readYAML reads the file over the defaults. It returns false where there is nothing in it to go on with.
+// readYAML reads the file over the defaults. It returns false if there is nothing in it to go on with.
 func (l *loader) readYAML(path string, content []byte) bool {
 	l.origin = Place{Origin: path, rank: inFile}
 	l.places[""] = l.origin

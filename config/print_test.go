@@ -66,7 +66,7 @@ func TestConfig_PrintsNoSecret(t *testing.T) {
 	}
 }
 
-// What String prints is a configuration that Load takes, but for what is redacted.
+// What String prints is a configuration that Load takes, except for what is redacted.
 func TestConfig_PrintsWhatLoadReads(t *testing.T) {
 	c, err := Load("testdata/full.yaml", []string{
 		"TWOCHAT_CONNECTOR_POLL_MAX_INTERVAL=1h0m5s",

@@ -10,7 +10,7 @@ import (
 // Problem is one thing wrong with the configuration.
 type Problem struct {
 	Place Place
-	// Path is the dotted path of the key; empty where the whole file is meant.
+	// Path is the dotted path of the key; empty if the whole file is meant.
 	Path string
 	// Text says what was expected and, where it helps, what kind of thing was found. It quotes no value.
 	Text string

@@ -14,7 +14,7 @@ type Key struct {
 	// Variable is the environment variable; empty for keys inside of lists, which are given as a whole.
 	Variable string `json:"variable,omitempty"`
 	Type     string `json:"type"`
-	// Default as the file would give it; empty where there is none.
+	// Default as the file would give it; empty if there is none.
 	Default string `json:"default"`
 	Doc     string `json:"doc"`
 }

@@ -42,7 +42,7 @@ func (f *FileSecret) UnmarshalText(text []byte) error {
 // MarshalText is String.
 func (f FileSecret) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// Set tells whether a file is named.
+// Set reports whether a file is named.
 func (f FileSecret) Set() bool { return f.path != "" }
 
 // String is the path as it may be printed.

@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// sinkDoc is the one-line meaning of a sink's key, by its dotted path with `sink.` before it; empty where there is no
-// such key.
+// sinkDoc is the one-line meaning of a sink's key, by its dotted path with `sink.` before it; empty if there is no such
+// key.
 func sinkDoc(path string) string {
 	path, ok := strings.CutPrefix(path, "sink.")
 	if !ok {

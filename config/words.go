@@ -21,8 +21,8 @@ var words = map[string][]string{
 	"log.format":          {"auto", "text", "json"},
 }
 
-// wordsOf are the words that the key of a path takes; nil where it takes others as well. Of a sink's keys the sink
-// itself knows and validates them.
+// wordsOf are the words that the key of a path takes; nil if it takes others as well. Of a sink's keys the sink itself
+// knows and validates them.
 func wordsOf(path string) []string {
 	if key, ok := strings.CutPrefix(path, "sink."); ok {
 		return sinks.Words()[key]

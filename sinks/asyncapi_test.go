@@ -42,7 +42,7 @@ func asyncAPIs(t *testing.T) map[string]any {
 	return all
 }
 
-// at is what stands at a JSON pointer, nil where nothing does.
+// at is what stands at a JSON pointer, nil if nothing does.
 func at(document any, pointer string) any {
 	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "#/"), "/") {
 		members, _ := document.(map[string]any)

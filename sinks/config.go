@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// Config is the union of all sinks' configurations: exactly one field is set in a configuration that is whole. A
-// field's key is the sink's name.
+// Config is the union of all sinks' configurations. In a valid configuration exactly one field is set. A field's key is
+// the sink's name.
 type Config struct {
 	JetStream *jetstream.Config  `yaml:"jetstream"`
 	Kafka     *kafka.Config      `yaml:"kafka"`
@@ -25,7 +25,7 @@ type Config struct {
 	Stdout    *file.StdoutConfig `yaml:"stdout"`
 }
 
-// Defaults has every sink's section, as it is before the operator wrote anything into it.
+// Defaults returns the default section of every sink.
 func Defaults() Config {
 	return Config{
 		JetStream: &jetstream.Config{
@@ -40,7 +40,7 @@ func Defaults() Config {
 	}
 }
 
-// Open makes the one sink that is configured. It reaches no other machine; the embedded server is running when Open
+// Open makes the one sink that is configured. It contacts no other machine; the embedded server is running when Open
 // returns.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, error) {
 	if chosen := c.Chosen(); len(chosen) != 1 {
@@ -69,7 +69,7 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 	return nil, fmt.Errorf("open sink: %s has no case", c.Chosen()[0])
 }
 
-// opened keeps the nil pointer of a sink that did not open out of the interface.
+// opened returns a nil interface, and not one with a nil pointer, for a sink that did not open.
 func opened[S Sink](sink S, err error) (Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open sink: %w", err)
@@ -77,7 +77,7 @@ func opened[S Sink](sink S, err error) (Sink, error) {
 	return sink, nil
 }
 
-// Names lists the sinks that there are.
+// Names returns the names of all sinks.
 func Names() []string {
 	var names []string
 	for f := range reflect.TypeFor[Config]().Fields() {
@@ -86,7 +86,7 @@ func Names() []string {
 	return names
 }
 
-// Chosen lists the sinks that the configuration has: one, where it is right.
+// Chosen returns the names of the sinks that are configured: one, if the configuration is valid.
 func (c Config) Chosen() []string {
 	var chosen []string
 	for i, name := range Names() {
@@ -97,7 +97,7 @@ func (c Config) Chosen() []string {
 	return chosen
 }
 
-// Words lists, by its path below `sink`, what a key takes that takes one of a few words.
+// Words returns the allowed values of each key that takes one of a few words, by the key's path below `sink`.
 func Words() map[string][]string {
 	return map[string][]string{
 		"kafka.compression":    append(kafka.Compressions(), ""), // an empty one is the default
@@ -105,7 +105,7 @@ func Words() map[string][]string {
 	}
 }
 
-// Validate lists what each chosen sink finds wrong or weak in its own settings, without any I/O.
+// Validate returns what each chosen sink finds wrong or weak in its own settings. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding
 	for _, section := range reflect.ValueOf(c).Fields() {

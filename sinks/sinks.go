@@ -1,4 +1,4 @@
-// Package sinks is the one list of sinks. A sink is a directory of its own, one case in Open and one field of Config.
+// Package sinks is the list of all sinks. Each sink is a package of its own, one case in Open and one field of Config.
 package sinks
 
 import (
@@ -7,21 +7,21 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Sink is where the events of all streams go. Its methods may be called from several goroutines.
+// Sink is where the events of all streams are written. It is safe for concurrent use.
 type Sink interface {
-	// Log is a stream's place in the sink. It does no I/O; Log.Acquire does.
+	// Log returns a stream's log in the sink. It does no I/O; Log.Acquire does.
 	Log(claim connector.Claim) connector.Log
-	// Create makes what the sink needs and does not have (a stream, topics), with the right settings. It changes nothing
-	// that is there. Only `create: true` calls it.
+	// Create makes what the sink needs and is missing (a stream, topics), with the right settings. It changes nothing that
+	// exists. It is called only with `create: true`.
 	Create(ctx context.Context) error
 	// Rehearse checks that Create would succeed, without making anything. The error is a *connector.Refusal, or another
-	// error where the sink could not be asked.
+	// error if the sink could not be reached.
 	Rehearse(ctx context.Context) error
 	// Judge returns what Log(claim).Acquire would, but changes nothing and fences nobody: nil, a *connector.Refusal, or
-	// another error where the sink could not be asked. It is called before the sink has acquired anything.
+	// another error if the sink could not be reached. It has to be called before the sink has acquired anything.
 	Judge(ctx context.Context, claim connector.Claim) error
-	// Check looks at the sink's settings and rights, without changing anything, and returns a finding for each fact that
-	// bears on the promise. The error means that the sink could not be asked.
+	// Check examines the sink's settings and rights, without changing anything, and returns a finding for each fact that
+	// affects the guarantee. An error means that the sink could not be reached.
 	Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error)
 	// Follow calls each with the newest events and then with every further one, as the tail says, in structured mode,
 	// whatever the mode they are stored in; checkpoints and rejects are left out. It returns when the context ends (nil),
@@ -34,8 +34,8 @@ type Sink interface {
 	ReadBack(
 		ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
 	) error
-	// Promise is what this sink, as configured, can promise.
+	// Promise returns the delivery guarantee of this sink as configured.
 	Promise() connector.Promise
-	// Close ends the sink's connections and goroutines. Logs are closed before it.
+	// Close ends the sink's connections and goroutines. Logs have to be closed before it.
 	Close() error
 }

@@ -1,8 +1,9 @@
 // Package embedded runs a real NATS server with JetStream inside the process and writes to it as package jetstream
 // does. Any NATS client on this machine can read from it. It is for laptops, sidecars and the demo: one replica, on
-// loopback, with every commit on disk (fsync) before it is done.
+// loopback, with every commit synced to disk before it is acknowledged.
 //
-// A server whose disk refused one write takes no other until it is started again: the sink does so once there is room,
-// and waits with the cause until then. A folder that is removed or exchanged under it is refused by name; how far the
-// streams have come is noted beside the folder, so that one that went back between two runs is no first start.
+// After a failed write to disk the server accepts no others until it is restarted. The sink restarts it once there is
+// room, and reports the cause until then. A folder that is removed or replaced under the server is refused by name. How
+// far the streams have got is recorded in a file next to the folder, so that a folder that went back between two runs
+// is not taken for a first start.
 package embedded

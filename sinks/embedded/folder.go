@@ -10,13 +10,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// folder is what the data folder was when the server began on it. A server goes on writing into files that were
-// removed; nobody reads them any more.
+// folder identifies the data folder at the start of the server. A server would go on writing into files that were
+// removed, and nobody could read them.
 type folder struct {
 	parts map[string]os.FileInfo
 }
 
-// look notes the folder's parts.
+// look records the identities of the folder's parts.
 func look(dir string) folder {
 	f := folder{parts: map[string]os.FileInfo{}}
 	streams := filepath.Join(dir, "jetstream", "$G", "streams")
@@ -28,7 +28,7 @@ func look(dir string) folder {
 	return f
 }
 
-// lost reports whether a part is gone, or another one has its name.
+// lost reports whether a part is gone or replaced.
 func (f folder) lost() bool {
 	for path, info := range f.parts {
 		now, err := os.Stat(path)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// roomToStart is what the disk must be able to take before a server is started on it.
+	// roomToStart is how many bytes must be free before a server is started.
 	roomToStart = 256 << 10
 	// roomForMessage is more than a message takes beside its data. roomTwice is how often a batch is on disk: once by
 	// itself, and once in the stream.
@@ -22,16 +22,15 @@ const (
 	roomTwice      = 2
 )
 
-// health is what is known of the server's. A server whose disk refused one write takes no other until somebody starts
-// it again, and that is us.
+// health is the known health of the server. After a failed write to disk the server accepts no others until the sink
+// restarts it.
 type health struct {
-	turn   chan struct{} // holds a token while somebody heals
-	wanted *atomic.Int64 // the room that was lacking; 0 where nothing is wrong
-	silent *atomic.Int64 // outcomes in a row that were unclear, although nothing is known to be wrong
+	turn   chan struct{} // holds a token while a restart is under way
+	wanted *atomic.Int64 // how many bytes were lacking; 0 if nothing is wrong
+	silent *atomic.Int64 // unclear outcomes in a row without a known cause
 }
 
-// silentUntilIll is how many outcomes in a row may be unclear, of a server without a network, before it is started
-// again.
+// silentUntilIll is after how many unclear outcomes in a row the server is restarted, as there is no network to blame.
 const silentUntilIll = 3
 
 func newHealth() health {
@@ -40,7 +39,7 @@ func newHealth() health {
 
 func (h *health) troubled(room int64) { h.wanted.Store(max(room, roomToStart)) }
 
-// place is a JetStream log whose server may have to be started again.
+// place is a JetStream log whose server may have to be restarted.
 type place struct {
 	connector.Log
 	sink  *Sink
@@ -48,12 +47,12 @@ type place struct {
 	held  uint64 // the sequence that the log is known to have reached
 }
 
-// Log is a stream's place in the sink.
+// Log returns a stream's log in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
 	return &place{Log: s.Sink.Log(claim), sink: s, claim: claim}
 }
 
-// missing refuses to go on with a folder that is no longer there.
+// missing returns a refusal if the folder is no longer there.
 func (p *place) missing() error {
 	if !p.sink.folder.Load().lost() {
 		return nil
@@ -106,8 +105,7 @@ func (p *place) Commit(
 	return p.sink.examine(ctx, err, roomTwice*room)
 }
 
-// examine looks, after an error that may come of it, whether the disk or the server is to blame. The outcome stays what
-// it is.
+// examine checks after an error whether the disk or the server is the cause. It does not change the outcome.
 func (s *Sink) examine(ctx context.Context, err error, room int64) error {
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
@@ -132,8 +130,8 @@ func (s *Sink) examine(ctx context.Context, err error, room int64) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// heal waits for nothing: where something is wrong and there is room again, it starts the server anew. What a commit
-// has left unclear, the next Acquire finds out; the fences lie in the stream, and hold.
+// heal restarts the server if something is wrong and there is room again. It does not wait. The next Acquire resolves
+// an unclear commit; fencing is unaffected, as it is in the stream.
 func (s *Sink) heal(ctx context.Context) error {
 	if s.health.wanted.Load() == 0 {
 		return nil
@@ -166,7 +164,7 @@ func (s *Sink) heal(ctx context.Context) error {
 	return nil
 }
 
-// room checks that the disk takes so many bytes more. It tries that, as quotas and reserves cannot be asked for.
+// room checks that that many more bytes can be written, by writing them, as quotas and reserves cannot be queried.
 func (s *Sink) room(bytes int64) (err error) {
 	probe, err := os.CreateTemp(s.dir, ".room-*")
 	if err == nil {
@@ -195,7 +193,7 @@ func plain(err error) error {
 	return err
 }
 
-// ill is what the server says is wrong with it, or nil.
+// ill returns what the server reports to be wrong with it, or nil.
 func (s *Sink) ill() error {
 	running := s.inside.running()
 	switch {
@@ -223,7 +221,7 @@ func (s *Sink) ill() error {
 	return nil
 }
 
-// answer takes what the server would say over HTTP.
+// answer receives what the server would answer over HTTP.
 type answer struct {
 	header http.Header
 	body   bytes.Buffer

@@ -15,7 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
-// reached notes, in a file beside the folder of data, how far each stream has come: the stream is made anew wherever it
+// reached notes, in a file beside the folder of data, how far each stream has come: the stream is recreated wherever it
 // is missing, so a folder that was removed, exchanged or restored between two runs would pass for one that begins. It
 // does not help if the note is removed together with the folder (one volume, one `rm`), or if it cannot be written
 // where the folder lies.
@@ -111,7 +111,7 @@ func (r *reached) known(stream string) uint64 {
 	return r.note.Streams[stream]
 }
 
-// keep notes how far a stream has come, and writes the note if that has changed enough.
+// keep records how far a stream has got, and writes the file if that has changed enough.
 func (r *reached) keep(stream string, sequence uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,8 +132,7 @@ func (r *reached) close() {
 	}
 }
 
-// write replaces the file. The caller holds the lock. A file that cannot be written costs this safeguard, and nothing
-// else.
+// write replaces the file. The caller holds the lock. If the file cannot be written, only this safeguard is lost.
 func (r *reached) write(closed bool) {
 	if r.unable {
 		return

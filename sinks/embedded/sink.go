@@ -44,12 +44,12 @@ const (
 
 // Config is the sink's part of the configuration.
 type Config struct {
-	// Listen is the address for NATS clients, on loopback. Port 0 is one of the system's choice.
+	// Listen is the address for NATS clients, on loopback. With port 0 the system chooses a port.
 	Listen string `yaml:"listen"`
 	// Dir is the folder for the data; one process at a time may use it.
 	Dir string `yaml:"dir"`
-	// MaxAge is how long events are kept, MaxBytes how many bytes of them; 0 is for ever, and as many as the disk takes.
-	// When it is full, new messages wait in 2Chat: nothing is removed before its age.
+	// MaxAge is how long events are kept, and MaxBytes how many bytes; 0 means forever, and as many as fit on the disk. If
+	// the stream is full, new messages wait in 2Chat: no event is removed before MaxAge.
 	MaxAge   time.Duration `yaml:"max_age"`
 	MaxBytes int64         `yaml:"max_bytes"`
 }
@@ -64,7 +64,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+// Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding
 	refuse := func(thing, text, hint string) {
@@ -108,7 +108,7 @@ type Sink struct {
 	closeErr error
 }
 
-// inside gives connections to the server that runs now: the one before may have been ended.
+// inside returns connections to the current server, as an earlier one may have been stopped.
 type inside struct {
 	mu     sync.Mutex
 	server *server.Server // nil while none runs
@@ -135,17 +135,16 @@ func (i *inside) set(s *server.Server) {
 	i.server = s
 }
 
-// Open starts the server, on the data that the folder has, and makes the stream or gives it the configured limits.
-// Where there is no room for that, the sink opens nevertheless, and starts the server when there is. The caller closes
-// the sink.
+// Open starts the server on the folder's data, and makes the stream or applies the configured limits to it. If there is
+// no room for that, the sink opens nevertheless, and starts the server once there is. The caller has to close the sink.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	return opened(c, encoding, logger, (*Sink).start)
 }
 
-// start is how the server begins on the folder of data.
+// start starts the server on the data folder, as Open or Look does.
 type start func(s *Sink, ctx context.Context) error
 
-// opened takes the folder and begins.
+// opened takes the folder and starts the server with begin.
 func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin start) (*Sink, error) {
 	var wrong []error
 	for _, finding := range c.Validate() {
@@ -192,7 +191,7 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 	return s, nil
 }
 
-// unusable is the refusal of a folder in which nothing can be made.
+// unusable returns the refusal of a folder that cannot be written.
 func unusable(c Config, err error) error {
 	return &connector.Refusal{
 		Thing: "data folder " + c.Dir, Cause: "it cannot be used: " + plain(err).Error(),
@@ -281,7 +280,7 @@ func free(listen string) (*net.TCPAddr, error) {
 	return address, nil
 }
 
-// URL is where NATS clients on this machine reach the server.
+// URL is the server's URL for NATS clients on this machine.
 func (s *Sink) URL() string {
 	if running := s.inside.running(); running != nil {
 		return running.ClientURL()
@@ -292,7 +291,7 @@ func (s *Sink) URL() string {
 // Stream is the name of the JetStream stream.
 func (s *Sink) Stream() string { return jetstream.DefaultStream }
 
-// Promise says what the embedded server can promise.
+// Promise returns the delivery guarantee of the embedded server.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,

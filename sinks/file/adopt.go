@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// adopt finds what was appended and not recorded, and records it: each stream's last line is its log's end.
-// With accepted, the operator vouches for what is there.
+// adopt finds lines that were appended but not recorded, and records them: each stream's last line is the end of its
+// log. With accepted, the operator vouches for the file's contents.
 func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim connector.Claim, accepted bool) error {
 	announced, err := f.announced()
 	if err != nil {
@@ -81,8 +81,8 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim con
 	return nil
 }
 
-// joins refuses lines that do not follow on the checkpoint and on one another: file and checkpoint are not of the same
-// time. accepted is the operator's word that events may be missing.
+// joins refuses lines that do not continue the checkpoint, or one another: then file and checkpoint are of different
+// times. accepted means that the operator said that events may be missing.
 func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accepted bool) error {
 	for _, s := range seen {
 		if s.Sequence != last+1 && (!accepted || s.Sequence <= last) {

@@ -79,7 +79,7 @@ func lastBreak(ctx context.Context, f *os.File, size int64) (int64, error) {
 	return 0, nil
 }
 
-// append writes and syncs. An error wraps connector.ErrNotNow where the file is again as it was.
+// append writes and syncs. The error wraps connector.ErrNotNow if the file was restored to its former end.
 func (a *appender) append(data []byte) (undo func() error, err error) {
 	before := a.size
 	undo = func() error {

@@ -9,14 +9,14 @@ import (
 	"runtime"
 )
 
-// disk is the file system as far as this package changes it. Tests put faults into it.
+// disk makes this package's changes to the file system. Tests inject faults into it.
 type disk struct {
 	// fault, if not nil, is called before each change. It returns how many of n bytes are written, and the error after
 	// that.
 	fault func(op, path string, n int) (int, error)
-	// pretend leaves out the syncs themselves, for tests that do thousands.
+	// pretend skips the syncs themselves, for tests that make thousands.
 	pretend bool
-	// look makes it change nothing: writing, cutting and moving are skipped. It is for Judge.
+	// look skips all changes: writing, truncating and renaming. It is for Judge.
 	look bool
 }
 
@@ -38,7 +38,7 @@ func (d *disk) may(op, path string, n int) (int, error) {
 	return d.fault(op, path, n)
 }
 
-// openAppend opens a file for reading and appending; it makes it where it is missing. Only the owner may read it: the
+// openAppend opens a file for reading and appending; it makes it if it is missing. Only the owner may read it: the
 // events are people's messages.
 func (d *disk) openAppend(path string) (*os.File, error) {
 	if d.look {
@@ -151,7 +151,7 @@ func (d *disk) create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 }
 
-// openWrite opens a file to be written from its beginning; what lies behind what is written stays.
+// openWrite opens a file for writing from its beginning, without truncating it.
 func (d *disk) openWrite(path string) (*os.File, error) {
 	if _, err := d.may(opOpen, path, 0); err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ type world struct {
 // the new file.
 type unsynced struct {
 	from, to string
-	former   []byte // of to; nil where there was none
+	former   []byte // of to; nil if there was none
 	torn     bool   // the contents were not synced before
 }
 
@@ -356,7 +356,7 @@ func TestSink_AfterAnUnclearCommitOnlyAcquireHelps(t *testing.T) {
 	}
 }
 
-// What no time mends is for a person: which folder, and what to do about it.
+// What no time fixes is for a person: which folder, and what to do about it.
 func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
 	for _, cause := range []error{syscall.EROFS, syscall.EACCES} {
 		for _, failing := range []string{opOpen, opRename} {

@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// record is what a folder keeps of a stream.
+// record is the file that a folder keeps for a stream.
 type record struct {
 	checkpoint connector.Checkpoint
 	// seen lists the newest events in log order: all above the certified sequence, and seenBelow below. A sink that keeps
@@ -134,14 +134,14 @@ type folder struct {
 	disk *disk
 	dir  string
 	held *os.File // the lock; nil while it is not held
-	// wayOn says how to go on without the record of a file that is broken.
+	// wayOn returns the hint for going on without a record that is broken.
 	wayOn func(path string, raw []byte) string
 }
 
 // recordSuffix ends the name of a record's file.
 const recordSuffix = ".json"
 
-// open makes the folder where it is missing and takes its lock.
+// open makes the folder if it is missing and takes its lock.
 func (f *folder) open() error {
 	if f.held != nil {
 		return nil
@@ -173,8 +173,7 @@ func (f *folder) open() error {
 	return nil
 }
 
-// lost reports whether the name leads to another folder by now than the one that is locked. Another process may hold
-// that one.
+// lost reports whether the path leads to another folder than the one that is locked. Another process may hold that one.
 func (f *folder) lost() bool {
 	if f.held == nil {
 		return false
@@ -196,7 +195,8 @@ func (f *folder) close() error {
 	return err
 }
 
-// file is where a stream's record lies. Names that are too long for a file system are cut and told apart by their hash.
+// file is the path of a stream's record. Names that are too long for a file system are cut, and made distinct by their
+// hash.
 func (f *folder) file(stream string) string {
 	token := connector.SubjectToken(stream)
 	if len(token) > 200 {
@@ -205,7 +205,7 @@ func (f *folder) file(stream string) string {
 	return filepath.Join(f.dir, token+recordSuffix)
 }
 
-// load reads a stream's record; found is false where there is none. Another process may be writing it.
+// load reads a stream's record; found is false if there is none. Another process may be writing it.
 func (f *folder) load(stream string) (r record, found bool, err error) {
 	path := f.file(stream)
 	r, err = f.read(path)
@@ -237,8 +237,9 @@ func (f *folder) refuse(path string, raw []byte, cause error) error {
 	}
 }
 
-// withoutRecord is the hint where only the record knew what was delivered: to go on after the highest sequence that can
-// still be read in it. A number that is too high leaves a gap in the sequences, one that is too low uses some twice.
+// withoutRecord is the hint for a lost record that alone knew what was delivered: to go on after the highest sequence
+// that can still be read in it. A number that is too high leaves a gap in the sequences, and one that is too low uses
+// some twice.
 func withoutRecord(path string, raw []byte) string {
 	var last uint64
 	for _, part := range bytes.Split(raw, []byte(`"sequence":`))[min(1, len(raw)):] {
@@ -261,7 +262,7 @@ func goOnAfter(path string, sequence uint64) string {
 		"--first-start=%d", path, path, sequence)
 }
 
-// save replaces a stream's record. unclear means, with an error, that it may be in place nevertheless.
+// save replaces a stream's record. With an error, unclear means that the new record may be in place nevertheless.
 func (f *folder) save(stream string, r record, typePrefix string) (unclear bool, err error) {
 	raw, err := r.encode(typePrefix)
 	if err != nil {

@@ -52,7 +52,7 @@ func (f *follower) wanted(line []byte) bool {
 	return err == nil && (f.tail.Stream == "" || h.stream == f.tail.Stream)
 }
 
-// findable refuses what cannot be followed: a named pipe would be waited for at once, and for ever, and what is missing
+// findable refuses what cannot be followed: a named pipe would be waited for at once, and forever, and what is missing
 // has no end to read to.
 func (f *follower) findable() error {
 	if err := regular(f.path); err != nil {
@@ -199,7 +199,7 @@ func (f *follower) give(line []byte) error {
 	return f.each(line)
 }
 
-// recordedBefore says whether an event was recorded before a time; no time: never.
+// recordedBefore reports whether an event was recorded before a time; no time: never.
 func recordedBefore(line []byte, since time.Time) bool {
 	var attributes struct{ RecordedTime time.Time }
 	return !since.IsZero() && json.Unmarshal(withoutData(line), &attributes) == nil &&

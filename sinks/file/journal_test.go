@@ -60,7 +60,7 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 	for name, test := range map[string]struct {
 		harm  func(t *testing.T, path string)
 		cause string
-		// accepted is where the log stands after --first-start; 0 where that does not help
+		// accepted is where the log stands after --first-start; 0 if that does not help
 		accepted uint64
 	}{
 		"gone": {func(t *testing.T, path string) {

@@ -23,8 +23,7 @@ func (s *Stdout) Judge(ctx context.Context, claim connector.Claim) error {
 	return NewStateStore(s.config.State, limits, s.write).Judge(ctx, claim)
 }
 
-// Judge returns what an Acquire would, by an Acquire that changes nothing. The store must not be used for anything
-// else.
+// Judge makes an Acquire that changes nothing, and returns its result. The store must not be used for anything else.
 func (l *StateStore) Judge(ctx context.Context, claim connector.Claim) error {
 	if l.folder != nil {
 		l.folder.disk.look = true
@@ -34,7 +33,7 @@ func (l *StateStore) Judge(ctx context.Context, claim connector.Claim) error {
 	return errors.Join(err, log.Close(), l.Close())
 }
 
-// lookInto is open without making anything. It holds the lock only long enough to see that nobody else does.
+// lookInto opens the store without making anything. It holds the lock only long enough to see that nobody else does.
 func (f *folder) lookInto() error {
 	info, err := os.Stat(f.dir)
 	switch {
@@ -81,7 +80,7 @@ func (l *StateStore) Rehearse() error {
 	return CanMake("state", filepath.Dir(l.folder.dir))
 }
 
-// CanMake looks whether a folder can be made in the nearest one above it that is there.
+// CanMake checks whether a folder can be made in its nearest existing parent.
 func CanMake(thing, dir string) error {
 	above := dir
 	for {

@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// lineStart begins every line that this package writes (Event.AppendJSON, Reject.AppendJSON).
+// lineStart is how every line that this package writes begins (Event.AppendJSON, Reject.AppendJSON).
 const lineStart = `{"specversion":"1.0","id":`
 
 // appendLine appends an event as one line. Line breaks in its data stand between JSON's tokens, as they cannot stand
@@ -34,7 +34,7 @@ func appendLine(dst []byte, e *connector.Event) []byte {
 	}
 }
 
-// head is what a line says of itself before its data.
+// head holds the attributes of a line that precede its data.
 type head struct {
 	stream string
 	id     string
@@ -122,7 +122,7 @@ func scan(ctx context.Context, f *os.File, from int64, visit func(line []byte) e
 	}
 }
 
-// backward visits the whole lines of a file from the end on, newest first, until visit says that it is enough.
+// backward visits the complete lines of a file from its end, newest first, until visit ends it.
 func backward(
 	ctx context.Context, f *os.File, size int64, visit func(line []byte) (more bool, err error),
 ) (more bool, err error) {

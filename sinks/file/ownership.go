@@ -19,7 +19,7 @@ type stateLog struct {
 	state ownership
 }
 
-// ownership says what a log may do next.
+// ownership is what a log may do next.
 type ownership int
 
 const (
@@ -116,7 +116,7 @@ func (g *stateLog) acquire(ctx context.Context) (connector.State, error) {
 	return connector.State{Checkpoint: next.checkpoint, Seen: append([]connector.Seen(nil), seen...)}, nil
 }
 
-// admit decides whether the stream may be taken over, and on top of what.
+// admit decides whether the stream may be taken over, and from which state.
 func (g *stateLog) admit(ctx context.Context, p *streamState) (record, error) {
 	if p.found {
 		return p.record, g.claim.Admit(p.record.checkpoint)
@@ -144,7 +144,7 @@ func (g *stateLog) admit(ctx context.Context, p *streamState) (record, error) {
 	return adopted, nil
 }
 
-// take records a take-over and makes g the holder. Of two streams of one list only one succeeds.
+// take records a take-over and makes g the owner. Of two streams of the same list only one succeeds.
 func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
 	l.mu.Lock()
@@ -164,7 +164,7 @@ func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	return nil
 }
 
-// forbidden makes a refusal of an error that does not pass: this user, or nobody, may write there.
+// forbidden turns an error that does not pass by itself into a refusal: this user, or nobody, may write there.
 func (l *StateStore) forbidden(err error) error {
 	var refusal *connector.Refusal
 	if l.folder == nil || errors.As(err, &refusal) || !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
@@ -277,7 +277,7 @@ func nothingWritten(err error) bool {
 	return errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal)
 }
 
-// doubt makes the next Acquire read anew what is there.
+// doubt recreates the next Acquire read what is there.
 func (l *StateStore) doubt(p *streamState) {
 	if l.folder == nil {
 		return

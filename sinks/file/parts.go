@@ -12,10 +12,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// part is the path of a part that was rotated away.
+// part is the path of a rotated part.
 func part(path string, number int) string { return path + "." + strconv.Itoa(number) }
 
-// rotated lists the numbers of the parts that were rotated away, oldest first.
+// rotated returns the numbers of the rotated parts, oldest first.
 func rotated(path string) ([]int, error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {

@@ -20,7 +20,7 @@ type pending struct {
 	Quarantine lineSet `json:"quarantine"`
 }
 
-// lineSet is lines that follow one another in a file.
+// lineSet is a run of consecutive lines in a file.
 type lineSet struct {
 	From  int64     `json:"from"`
 	Lines []lineSum `json:"lines"`
@@ -59,7 +59,7 @@ func (s lineSet) agrees(at int64, line []byte) bool {
 
 func (f *folder) pendingPath() string { return filepath.Join(f.dir, "pending") }
 
-// announce writes down what is about to be appended.
+// announce records what is about to be appended.
 func (f *folder) announce(p pending) error {
 	object, err := json.Marshal(p)
 	if err != nil {

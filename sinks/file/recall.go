@@ -15,7 +15,8 @@ import (
 // A record holds few of the events below the certified sequence, as it is written whole at each commit. Where a stream
 // is acquired, the rest of its window is read back from the events' files.
 
-// recallBytes is how much of the files is read back at most after a start. What lies deeper counts as forgotten.
+// recallBytes is how many bytes of the files are read back at most after a start. Events further back count as
+// forgotten.
 const recallBytes = 512 << 20
 
 // recall reads the events' files backwards, once for all streams: each stream that asks reads on where the one before

@@ -11,17 +11,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Config says where the file lies.
+// Config is the sink's part of the configuration.
 type Config struct {
-	// Path is the events' file. Its checkpoints lie in the folder PATH.checkpoint, rejects in PATH.quarantine.jsonl.
+	// Path is the file of events. Its checkpoints are in the folder PATH.checkpoint, rejects in PATH.quarantine.jsonl.
 	Path string `yaml:"path"`
-	// MaxBytes rotates the file before it grows over this: it becomes PATH.1, PATH.2, … 0 means never.
+	// MaxBytes is the size at which the file is rotated: it becomes PATH.1, PATH.2, … 0 means never.
 	MaxBytes int64 `yaml:"max_bytes"`
 	// Keep is how many rotated files stay; 0 means all.
 	Keep int `yaml:"keep"`
 }
 
-// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+// Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding
 	refuse := func(thing, text, hint string) {
@@ -54,7 +54,7 @@ type Sink struct {
 	store  *StateStore
 }
 
-// Open makes the sink. It does no I/O; the first Acquire takes the lock. The file is always in structured mode.
+// Open returns the sink. It does no I/O; the first Acquire takes the lock. The file is always in structured mode.
 func Open(c Config, _ connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	return open(c, &disk{}, logger), nil
 }
@@ -68,13 +68,13 @@ func open(c Config, d *disk, logger *slog.Logger) *Sink {
 	return &Sink{config: c, disk: d, store: store}
 }
 
-// Log is a stream's place in the file.
+// Log returns a stream's log in the file.
 func (s *Sink) Log(claim connector.Claim) connector.Log { return s.store.Log(claim) }
 
-// Create makes the folder in which the file lies.
+// Create makes the folder of the file.
 func (s *Sink) Create(context.Context) error { return s.store.Create() }
 
-// Check looks whether the file can be written. It makes nothing and takes no lock.
+// Check reports whether the file can be written. It makes nothing and takes no lock.
 func (s *Sink) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
 	return checkFolder("path", filepath.Dir(s.config.Path), s.config.Path), nil
 }
@@ -130,7 +130,7 @@ func checkFolder(thing, dir, path string) []connector.Finding {
 	return finding(connector.FindingOK, path+" can be written", "")
 }
 
-// Promise is what a file can promise.
+// Promise returns the delivery guarantee of a file.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
@@ -147,7 +147,7 @@ func (s *Sink) Promise() connector.Promise {
 	}
 }
 
-// Close gives up the file and its lock.
+// Close closes the file and releases its lock.
 func (s *Sink) Close() error {
 	if err := s.store.Close(); err != nil {
 		return fmt.Errorf("close file: %w", plain(err))

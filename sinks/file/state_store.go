@@ -13,18 +13,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Write sends events and rejects on their way, in order. An error that wraps connector.ErrNotNow, or is a
-// *connector.Rejected or a *connector.Refusal, means that nothing was written; after any other it is unclear what was.
+// Write writes events and rejects, in order. An error that wraps connector.ErrNotNow, or is a *connector.Rejected or a
+// *connector.Refusal, means that nothing was written; after any other error it is unclear what was written.
 type Write func(ctx context.Context, s connector.Stream, events []connector.Event, rejects []connector.Reject) error
 
 // StateStore remembers each stream's checkpoint and newest keys: in a folder that is locked against other processes, or
-// in memory alone. A commit writes, then records. Its logs fence one another within the process. Its methods may be
-// called from several goroutines.
+// in memory alone. A commit writes, then records. Its logs fence one another within the process. It is safe for
+// concurrent use.
 type StateStore struct {
 	folder  *folder // nil: in memory alone
 	effects effects
 	limits  connector.Limits
-	// turn, if not nil, lets through one commit at a time, of any stream.
+	// turn, if not nil, admits one commit at a time, of any stream.
 	turn chan struct{}
 
 	mu      sync.Mutex // guards what follows
@@ -34,7 +34,7 @@ type StateStore struct {
 	names   map[string]string // of streams, by source key
 }
 
-// effects is what a sink does besides remembering.
+// effects is what a sink does in addition to keeping checkpoints.
 type effects interface {
 	// open gets ready, and adopts into the folder what was written and not recorded. positions are those of all records.
 	// It is called under the folder's lock, before the first Acquire and again after an unclear commit.
@@ -50,20 +50,20 @@ type effects interface {
 	close() error
 }
 
-// written is what a write left.
+// written is the result of a write.
 type written struct {
 	position json.RawMessage // as of effects.position
-	undo     func() error    // takes it back; nil where that cannot be done
+	undo     func() error    // reverts the write; nil if that is impossible
 }
 
-// streamState is what a store holds of a stream.
+// streamState is the state of a stream in a store.
 type streamState struct {
 	turn chan struct{} // holds one token; whoever takes it works on the stream
 
 	// Guarded by StateStore.mu.
 	holder *stateLog
 
-	stale atomic.Bool // what is loaded is of a folder that is gone
+	stale atomic.Bool // what is loaded comes from a folder that is gone
 
 	// Guarded by turn.
 	loaded bool
@@ -89,7 +89,7 @@ func newStateStore(f *folder, limits connector.Limits, e effects) *StateStore {
 	}
 }
 
-// outlet is a Write as effects: nothing is kept, nothing can be taken back.
+// outlet makes effects of a Write: nothing is kept, and nothing can be reverted.
 type outlet Write
 
 func (outlet) open(context.Context, *folder, []json.RawMessage, connector.Claim) error { return nil }
@@ -110,7 +110,7 @@ func (o outlet) write(
 	return written{}, o(ctx, c.Stream, events, rejects)
 }
 
-// Log is a stream's log in the store.
+// Log returns a stream's log in the store.
 func (l *StateStore) Log(claim connector.Claim) connector.Log {
 	return &stateLog{store: l, claim: claim}
 }
@@ -126,7 +126,7 @@ func (l *StateStore) Create() error {
 	return nil
 }
 
-// Close gives up the folder. Logs are closed before it.
+// Close releases the folder. Logs have to be closed before it.
 func (l *StateStore) Close() error {
 	if l.turn != nil {
 		l.turn <- struct{}{}
@@ -170,7 +170,7 @@ func (l *StateStore) enter(ctx context.Context, stream string) (p *streamState, 
 	}
 }
 
-// open takes the folder's lock and learns who is in it.
+// open takes the folder's lock and loads the names of its streams.
 func (l *StateStore) open(ctx context.Context, claim connector.Claim) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -212,7 +212,7 @@ func (l *StateStore) open(ctx context.Context, claim connector.Claim) error {
 	return nil
 }
 
-// detach copies what a checkpoint shares with its caller.
+// detach copies the slices that a checkpoint shares with its caller.
 func detach(c connector.Checkpoint) connector.Checkpoint {
 	c.Floor = append(connector.Keys(nil), c.Floor...)
 	c.Horizon = append(connector.Keys(nil), c.Horizon...)
@@ -225,7 +225,7 @@ func detach(c connector.Checkpoint) connector.Checkpoint {
 // tailBelow is how many certified keys a checkpoint's tail holds.
 const tailBelow = 128
 
-// adopt adds events that were written and not recorded: delivered, not certified.
+// adopt adds events that were written but not recorded, as delivered and not certified.
 func (r *record) adopt(seen []connector.Seen) {
 	c := &r.checkpoint
 	r.seen = append(append([]connector.Seen(nil), r.seen...), seen...)

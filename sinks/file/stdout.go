@@ -14,16 +14,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// StdoutConfig says what is remembered of what was written to the standard output.
+// StdoutConfig is the configuration of the standard output.
 type StdoutConfig struct {
 	// State is a folder for the checkpoints. Without it every start is a first start, and events carry no sequence.
 	State string `yaml:"state"`
 }
 
-// Validate lists what is wrong with the settings: nothing can be.
+// Validate returns what is wrong with the settings: nothing can be.
 func (StdoutConfig) Validate() []connector.Finding { return nil }
 
-// closeTimeout bounds how long Close waits for a reader that does not read.
+// closeTimeout is how long Close waits for a reader that does not read.
 const closeTimeout = time.Second
 
 // Stdout writes events to the standard output, a line each. It is a sinks.Sink.
@@ -36,8 +36,8 @@ type Stdout struct {
 	turn chan struct{} // holds one token while a write is under way, which may last for as long as nobody reads
 }
 
-// OpenStdout makes the sink. It does no I/O. The program has to ignore SIGPIPE, or else it ends without a message when
-// the reader goes.
+// OpenStdout returns the sink. It does no I/O. The program has to ignore SIGPIPE, or it ends without a message when the
+// reader closes the pipe.
 func OpenStdout(c StdoutConfig, _ connector.Encoding, logger *slog.Logger) (*Stdout, error) {
 	return openStdout(c, os.Stdout, logger), nil
 }
@@ -48,10 +48,10 @@ func openStdout(c StdoutConfig, to io.Writer, logger *slog.Logger) *Stdout {
 	return s
 }
 
-// Log is a stream's place in the output.
+// Log returns a stream's log.
 func (s *Stdout) Log(claim connector.Claim) connector.Log { return s.store.Log(claim) }
 
-// write writes events as lines. Rejects are not for those who read events: they are told of in the program's own log.
+// write writes events as lines. Rejects are not written to the output but mentioned in the program's log.
 func (s *Stdout) write(
 	ctx context.Context, stream connector.Stream, events []connector.Event, rejects []connector.Reject,
 ) error {
@@ -74,7 +74,7 @@ func (s *Stdout) write(
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, ctx.Err())
 	}
-	// A pipe that nobody reads blocks for ever, and cannot be told not to.
+	// A pipe that nobody reads blocks forever, and cannot be told not to.
 	done := make(chan error, 1)
 	go func() {
 		_, err := s.to.Write(lines)
@@ -103,7 +103,7 @@ func (s *Stdout) Create(context.Context) error {
 	return s.store.Create()
 }
 
-// Check looks whether the state can be written.
+// Check checks whether the state can be written.
 func (s *Stdout) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
 	if s.config.State == "" {
 		return []connector.Finding{{
@@ -114,7 +114,7 @@ func (s *Stdout) Check(context.Context, []connector.Claim) ([]connector.Finding,
 	return CheckState(s.config.State), nil
 }
 
-// CheckState looks whether a folder of checkpoints can be written, or made.
+// CheckState checks whether a folder of checkpoints can be written, or made.
 func CheckState(dir string) []connector.Finding {
 	dir = filepath.Clean(dir)
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
@@ -128,7 +128,7 @@ func CheckState(dir string) []connector.Finding {
 	return checkFolder("state", filepath.Dir(dir), dir)
 }
 
-// Follow is refused: what was written is gone.
+// Follow returns a refusal, as the output is not kept.
 func (s *Stdout) Follow(context.Context, connector.Tail, func(event []byte) error) error {
 	return &connector.Refusal{
 		Thing: "standard output", Cause: "what was written to it cannot be read again",
@@ -136,14 +136,14 @@ func (s *Stdout) Follow(context.Context, connector.Tail, func(event []byte) erro
 	}
 }
 
-// ReadBack is refused as Follow is.
+// ReadBack returns a refusal, as Follow does.
 func (s *Stdout) ReadBack(
 	ctx context.Context, stream string, _ func(int, []byte) error, _ func([]byte) error,
 ) error {
 	return s.Follow(ctx, connector.Tail{Stream: stream}, nil)
 }
 
-// Promise is what an output can promise.
+// Promise returns the delivery guarantee of the output.
 func (s *Stdout) Promise() connector.Promise {
 	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that " +
 		"it was read."}
@@ -162,7 +162,7 @@ func (s *Stdout) Promise() connector.Promise {
 	return p
 }
 
-// Close gives up the state. It waits a moment for a write under way.
+// Close releases the state. It waits shortly for a write that is under way.
 func (s *Stdout) Close() error {
 	timer := time.NewTimer(closeTimeout)
 	defer timer.Stop()

@@ -68,7 +68,7 @@ func verified(line []byte) (head, error) {
 	return h, nil
 }
 
-// lineFault is a line that cannot be taken, and where it lies.
+// lineFault is a line that cannot be adopted, and its place.
 type lineFault struct {
 	path  string
 	at    int64
@@ -80,7 +80,7 @@ func (e *lineFault) Error() string {
 }
 func (e *lineFault) Unwrap() error { return e.cause }
 
-// refuse makes a refusal of a line that cannot be taken.
+// refuse returns the refusal of a line that cannot be adopted.
 func (j *journal) refuse(err error, vouched position) error {
 	var fault *lineFault
 	if !errors.As(err, &fault) || !errors.Is(err, errForeign) && !errors.Is(err, errDamaged) {

@@ -1,4 +1,4 @@
-// Package handshake says why a TLS handshake with a broker came to nothing, and what to do about it.
+// Package handshake explains why a TLS handshake with a broker failed, and what to do about it.
 package handshake
 
 import (
@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Keys are the keys of the configuration that a handshake depends on, whole.
+// Keys are the full configuration keys that a handshake depends on.
 type Keys struct {
 	CA, Cert, ServerName, Address string
-	// CAGiven says that the file of an authority is named, CertGiven that one of a certificate of ours is.
+	// CAGiven is true if a CA file is configured, CertGiven if a client certificate is.
 	CAGiven, CertGiven bool
 }
 
-// Failure tells why a handshake failed and what to do; ok is false if the error is of something else.
+// Failure returns why a handshake failed and what to do; ok is false if the error has another origin.
 func Failure(err error, keys Keys) (cause, hint string, ok bool) {
 	var (
 		unknown x509.UnknownAuthorityError
@@ -52,12 +52,12 @@ func Failure(err error, keys Keys) (cause, hint string, ok bool) {
 	return "", "", false
 }
 
-// Closed is a server that closed the connection right after the handshake, and whose reason was lost with it.
+// Closed describes a server that closed the connection directly after the handshake without a reason.
 func Closed(keys Keys) (cause, hint string) {
 	return refusedOurs("it closed the connection after the handshake, as it does for want of a good certificate", keys)
 }
 
-// names lists what a certificate is for, a few of them. They are the server's own, and public.
+// names returns the first few names of the server's certificate, which are public.
 func names(certificate *x509.Certificate) string {
 	if certificate == nil {
 		return ""
@@ -76,17 +76,17 @@ func names(certificate *x509.Certificate) string {
 	return fmt.Sprintf(" (it has %s%s)", strings.Join(list, ", "), more)
 }
 
-// aboutAlert reports whether the other side broke the handshake off. The library does not export the type of that
-// error, so only its text tells it.
+// aboutAlert reports whether the other side aborted the handshake. The library does not export the type of that error,
+// so only its text shows it.
 func aboutAlert(err error) bool { return strings.Contains(err.Error(), "remote error: tls: ") }
 
-// alertText is what the server broke a handshake off with.
+// alertText returns the alert with which the server aborted a handshake.
 func alertText(err error) string {
 	text := err.Error()
 	return text[strings.LastIndex(text, "tls: ")+len("tls: "):]
 }
 
-// refusedOurs describes a handshake that the server broke off, in its words.
+// refusedOurs describes a handshake that the server aborted, by its alert.
 func refusedOurs(said string, keys Keys) (cause, hint string) {
 	switch {
 	case !strings.Contains(said, "certificate"):

@@ -129,7 +129,7 @@ func (l *Log) admit(
 	return l.first(ctx, k)
 }
 
-// tryAgain returns nil where a take-over that failed is worth another attempt at once, after a fresh look.
+// tryAgain returns nil if a take-over that failed is worth another attempt at once, after a fresh look.
 func (l *Log) tryAgain(ctx context.Context, k *link, cause error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("acquire: %w", err)

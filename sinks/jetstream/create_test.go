@@ -172,7 +172,7 @@ func TestCreate_olderServer(t *testing.T) {
 	}
 }
 
-// TestVersions judges each server of a cluster by its own version, and the leader anew when it changes.
+// TestVersions judges each server of a cluster by its own version, and the leader again when it changes.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	servers := startCluster(t)
@@ -221,7 +221,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestKnown_looksAgain: what refuses is looked at again at once, so that what was mended is seen.
+// TestKnown_looksAgain: what refuses is looked at again at once, so that what was fixed is seen.
 func TestKnown_looksAgain(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)

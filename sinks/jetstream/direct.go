@@ -24,7 +24,7 @@ const (
 )
 
 // direct reads the messages under a subject from one stream sequence to another by direct gets (ADR-31): one round trip
-// instead of several expensive ones of a consumer. Any replica may answer; complete is false where it ends short of the
+// instead of several expensive ones of a consumer. Any replica may answer; complete is false if it ends short of the
 // end, or does not answer, and the caller has to read by a consumer, which waits.
 //
 // left says how many messages are left, as far as the caller knows. A server that is asked for one more than there are

@@ -4,15 +4,15 @@
 // by the server itself, however late its messages arrive.
 //
 // Whatever a commit is refused for, the owner of the log is looked up before that is judged: the server looks at
-// message ids before it looks at the guard. What a person has to mend is a refusal by name, from settings that are read
+// message ids before it looks at the guard. What a person has to fix is a refusal by name, from settings that are read
 // again every few seconds and at every oddity.
 //
-// A running process remembers where each log stood, and refuses one that went back: purged, made anew or restored. If a
+// A running process remembers where each log stood, and refuses one that went back: purged, recreated or restored. If a
 // stream has replicas, it asks again for a while first, as a server that is cut off answers from what it had. What a
 // process reads back after its take-over ends at that take-over itself, which a server that is behind does not have.
 //
 // A process that has just started knows nothing of the log but what is in it. It refuses a stream that has held
 // messages and has no checkpoint left, and one with events of its own without their checkpoint. It cannot know of a
-// stream that was deleted and made anew, or restored from a backup, while no connector ran: such a log is taken for
-// what it looks like, a new one or an older one. So a process whose stream vanishes neither makes it anew nor ends.
+// stream that was deleted and recreated, or restored from a backup, while no connector ran: such a log is taken for
+// what it looks like, a new one or an older one. So a process whose stream vanishes neither recreates it nor ends.
 package jetstream

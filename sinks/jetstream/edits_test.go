@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestEdits changes the stream under a log that commits. What only a person can mend is a refusal by name, at the first
+// TestEdits changes the stream under a log that commits. What only a person can fix is a refusal by name, at the first
 // commit, and with the change taken back the log goes on.
 func TestEdits(t *testing.T) {
 	t.Parallel()

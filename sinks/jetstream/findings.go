@@ -134,7 +134,7 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	}
 }
 
-// purged warns that a log which begins anew after a purge has to wait while the stream remembers the ids of what it
+// purged warns that a log which starts again after a purge has to wait while the stream remembers the ids of what it
 // held.
 func (r *report) purged(info *jetstream.StreamInfo, claims []connector.Claim) {
 	anew := slices.ContainsFunc(claims, func(c connector.Claim) bool { return c.FirstStart })

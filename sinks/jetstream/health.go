@@ -69,7 +69,7 @@ func (k *link) note(err error) {
 	if !silent && !headless {
 		if err == nil || api != nil {
 			k.health.silences = 0
-			// Slow for a while is not slow for ever; but what answers slowly now is waited for as long again.
+			// Slow for a while is not slow forever; but what answers slowly now is waited for as long again.
 			k.health.patience = max(firstPatience, 2*k.health.took, k.health.patience-k.health.patience/8)
 		}
 		k.mu.Unlock()
@@ -98,6 +98,6 @@ func (k *link) leave() {
 	k.health.left, k.health.silences = time.Now(), 0
 	k.mu.Unlock()
 	if err := k.conn.ForceReconnect(); err != nil && !errors.Is(err, natsgo.ErrConnectionClosed) {
-		k.conn.Close() // and is dialled anew
+		k.conn.Close() // and is dialled again
 	}
 }

@@ -127,7 +127,7 @@ func TestHealth_silences(t *testing.T) {
 	if !k.health.left.IsZero() {
 		t.Error("the only server was left, though it answers")
 	}
-	// One server cannot be exchanged for another; one that does not even answer a ping is tried anew all the same.
+	// One server cannot be exchanged for another; one that does not even answer a ping is tried again all the same.
 	p := startProxy(t, s.url())
 	c.URL = p.url()
 	other := openSink(t, c, connector.ModeStructured)
@@ -169,7 +169,7 @@ func TestHealth_leavesForAnother(t *testing.T) {
 	}
 }
 
-// TestOutcome_odd: what the server refuses for a reason that nobody knows does not go on for ever.
+// TestOutcome_odd: what the server refuses for a reason that nobody knows does not go on forever.
 func TestOutcome_odd(t *testing.T) {
 	t.Parallel()
 	_, c := startStream(t)

@@ -40,7 +40,7 @@ func (h *hints) exists() {
 	h.existed = true
 }
 
-// wasThere tells whether the stream was there since the sink was opened.
+// wasThere reports whether the stream was there since the sink was opened.
 func (h *hints) wasThere() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -82,7 +82,7 @@ func (h *hints) addCommand() string {
 		h.config.Stream, strings.Join(subjects(h.config.Subject), ","), replicas, limits))
 }
 
-// makeAnewHint says how to begin a log anew on purpose.
+// makeAnewHint says how to begin a log again on purpose.
 func (h *hints) makeAnewHint() string {
 	if h.config.Create {
 		return "start the connector anew with `twochat-connector run --first-start`"
@@ -182,7 +182,7 @@ func (h *hints) takesHint() string {
 		strings.Join(subjects(h.config.Subject), ", ") + " from it"
 }
 
-// unasked returns why the stream's settings cannot be read, if only a person can mend that, else nil.
+// unasked returns why the stream's settings cannot be read, if only a person can fix that, else nil.
 func (h *hints) unasked(k *link, err error) *connector.Refusal {
 	var api *apiError
 	var denied *deniedError
@@ -238,7 +238,7 @@ func (h *hints) replicas() int {
 	return 1
 }
 
-// refusal is what only a person can mend, or nil.
+// refusal is what only a person can fix, or nil.
 func (h *hints) refusal(api *apiError) *connector.Refusal {
 	thing := "JetStream stream " + h.config.Stream
 	switch api.Code {

@@ -66,7 +66,7 @@ type query struct {
 	From uint64 `json:"seq,omitempty"`
 }
 
-// get asks the stream's leader for a message; found is false where there is none.
+// get asks the stream's leader for a message; found is false if there is none.
 func (k *link) get(ctx context.Context, stream string, q query) (m stored, found bool, err error) {
 	var answer struct {
 		Message stored `json:"message"`

@@ -37,7 +37,7 @@ type Log struct {
 	quarantine string // subject
 
 	standing *connector.HighWaterMark // where the log stood, as far as this process knows
-	back     time.Time           // since when it looks as if it had gone back; zero where it does not
+	back     time.Time           // since when it looks as if it had gone back; zero if it does not
 
 	acquired   bool
 	fenced     bool   // told so since the last Acquire

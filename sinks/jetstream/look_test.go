@@ -75,7 +75,7 @@ func TestPurged_oneWayOn(t *testing.T) {
 		!strings.Contains(next.Hint, "--first-start=42") {
 		t.Errorf("the way on is %q for who ran, and %v for who starts", running.Hint, err)
 	}
-	// Who begins anew is told of the wait, and whoever does not is not.
+	// Who starts again is told of the wait, and whoever does not is not.
 	for _, anew := range []bool{false, true} {
 		claim.FirstStart = anew
 		findings, err := sink.Check(t.Context(), []connector.Claim{claim})

@@ -32,7 +32,7 @@ type failedCommit struct {
 }
 
 // outcome turns the end of a batch that was not acknowledged into one of the outcomes of connector.Log. After whatever
-// is unclear the stream has to be acquired anew.
+// is unclear the stream has to be acquired again.
 //
 // Whatever the reason of the refusal, the owner of the log is looked up first: an instance that was overtaken is
 // fenced. For example, the server refuses a batch with a message id that the stream remembers before it looks at the
@@ -112,7 +112,7 @@ func (f *failedCommit) refused(ctx context.Context, api *apiError) error {
 	return f.odd(api)
 }
 
-// unclear marks the log as one that has to be acquired anew.
+// unclear marks the log as one that has to be acquired again.
 func (l *Log) unclear(cause error) error {
 	l.acquired, l.unsettled = false, true
 	var refusal *connector.Refusal
@@ -148,7 +148,7 @@ func (f *failedCommit) silence(ctx context.Context, cause error) error {
 	return cause
 }
 
-// refusalNow looks at the stream's settings anew, and returns why they refuse to be written to; else nil.
+// refusalNow looks at the stream's settings again, and returns why they refuse to be written to; else nil.
 func (l *Log) refusalNow(ctx context.Context, k *link) error {
 	known, err := l.sink.known(ctx, k, true)
 	var api *apiError

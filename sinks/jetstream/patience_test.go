@@ -88,7 +88,7 @@ func edit(t testing.TB, url string, change func(*jetstream.StreamConfig)) {
 	}
 }
 
-// forgetSettings lets the sink read the stream's settings anew, as it does every minute.
+// forgetSettings lets the sink read the stream's settings again, as it does every minute.
 func (s *Sink) forgetSettings() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,7 +20,7 @@ type settings struct {
 	replicas        int
 	duplicateWindow time.Duration
 	room            string             // what to do where the stream is full
-	refusal         *connector.Refusal // why the stream cannot be written to as it is now; nil where it can
+	refusal         *connector.Refusal // why the stream cannot be written to as it is now; nil if it can
 }
 
 // settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs, and a stream
@@ -103,7 +103,7 @@ type warnings struct {
 	given map[string]bool
 }
 
-// first tells whether a warning is news, and notes it.
+// first reports whether a warning is news, and notes it.
 func (w *warnings) first(finding connector.Finding) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -42,7 +42,7 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+// Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	findings := c.Connection.Validate()
 	refuse := func(thing, text, hint string) {

@@ -43,7 +43,7 @@ func commitInVain(t *testing.T, log *Log, c connector.Checkpoint, events []conne
 	return err
 }
 
-// recreate makes the stream anew with messages that it had.
+// recreate recreates the stream with messages that it had.
 func recreate(t *testing.T, js natsgo.JetStreamContext, c Config, messages []*natsgo.RawStreamMsg) {
 	t.Helper()
 	if err := js.DeleteStream(DefaultStream); err != nil {
@@ -113,7 +113,7 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestCreate_notAgain: what was there once in the life of a process is not made anew by it.
+// TestCreate_notAgain: what was there once in the life of a process is not recreated by it.
 func TestCreate_notAgain(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -157,7 +157,7 @@ func TestAcquire_ofAPurgedStream(t *testing.T) {
 	claim := sinktest.Claim(stream, "three")
 	claim.FirstStart = true
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), claim))
-	// Now that there is one checkpoint, another stream begins as ever.
+	// Now that there is one checkpoint, another stream begins as always.
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim("595981000000", "two")))
 }
 

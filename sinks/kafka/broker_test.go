@@ -44,7 +44,7 @@ var realBroker shared
 
 const kafkaScript = "../../.ci/kafka/kafka.sh"
 
-// real gives the real broker, or nil where none is asked for.
+// real gives the real broker, or nil if none is asked for.
 func (s *shared) real(t testing.TB) *broker {
 	t.Helper()
 	jars := os.Getenv(brokerVariable)
@@ -199,7 +199,7 @@ func newTopic() string {
 	return fmt.Sprintf("test-%d-%d.messages", os.Getpid(), topicNumber.Add(1))
 }
 
-// refuseStaleEpochs mends the fake: it accepts a raise of an epoch that is no longer the newest, which Kafka refuses as
+// refuseStaleEpochs fixes the fake: it accepts a raise of an epoch that is no longer the newest, which Kafka refuses as
 // fenced. Like Kafka, it answers the repetition of the last raise with the same epoch.
 func refuseStaleEpochs(cluster *kfake.Cluster) {
 	type state struct {

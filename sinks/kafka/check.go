@@ -165,7 +165,7 @@ func (i *inspection) unseen(thing, name string, err error) {
 		i.sink.hints.aclCommand("--operation DescribeConfigs --topic "+name))
 }
 
-// beside looks whether a missing topic existed when another one was written.
+// beside checks whether a missing topic existed when another one was written.
 func (i *inspection) beside(ctx context.Context, v *view) {
 	missing, err := i.sink.maker.absent(v)
 	if err == nil {

@@ -40,7 +40,7 @@ func overwrite(t *testing.T, path, text string) {
 	}
 }
 
-// remakeTopic deletes a topic and makes it anew.
+// remakeTopic deletes a topic and recreates it.
 func remakeTopic(t *testing.T, client *kgo.Client, topic string, partitions int32) {
 	t.Helper()
 	deleteTopic(t, client, topic)

@@ -25,11 +25,11 @@ type checkpoints struct {
 
 type checkpointPart struct {
 	low, high int64             // what was read: offsets from low up to, not including, high
-	newest    map[string][]byte // by stream name; nil where it was deleted by hand
+	newest    map[string][]byte // by stream name; nil if it was deleted by hand
 	anchor    anchor            // the newest record that was read
 }
 
-// anchor is a record by which a partition is recognised: a topic that was made anew has another record there, or none.
+// anchor is a record by which a partition is recognised: a topic that was recreated has another record there, or none.
 type anchor struct {
 	offset int64
 	sum    uint64 // 0 is no anchor

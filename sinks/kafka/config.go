@@ -23,7 +23,7 @@ type Config struct {
 	Partitions int `yaml:"partitions"`
 	// Replicas is how many replicas missing topics are made with; 0 is three, or as many as the cluster is set up for.
 	Replicas int `yaml:"replicas"`
-	// Retention is for how long topics that are made keep events and quarantine; 0 is for ever. Checkpoints stay in any
+	// Retention is for how long topics that are made keep events and quarantine; 0 is forever. Checkpoints stay in any
 	// case.
 	Retention time.Duration `yaml:"retention"`
 	// Compression of record batches: gzip, zstd, lz4, snappy or none. Every client reads gzip.
@@ -118,7 +118,7 @@ var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 // hostName takes names and addresses, and no user or password before them: an error about a broker shows its address.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9._:%-]+$`)
 
-// Validate lists what is wrong with the configuration, by itself; each Thing is a key below `sink.kafka`. Empty means
+// Validate returns what is wrong with the configuration, by itself; each Thing is a key below `sink.kafka`. Empty means
 // that it can be used.
 func (c Config) Validate() []connector.Finding {
 	c = c.WithDefaults()

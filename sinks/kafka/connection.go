@@ -20,7 +20,7 @@ import (
 // dialTimeout bounds the making of a connection: dialling, TLS, versions, authentication.
 const dialTimeout = 5 * time.Second
 
-// dialer makes connections to brokers. It does TLS itself, so that certificates are read anew for each connection.
+// dialer makes connections to brokers. It does TLS itself, so that certificates are read again for each connection.
 func (c Config) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
 	base := &net.Dialer{Timeout: dialTimeout}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -3,7 +3,7 @@
 // A commit is one transaction: the events in their partitions, rejects in the quarantine topic, and the next checkpoint
 // in a compacted topic. The transactional id belongs to the stream, so that a new owner fences an earlier one, and its
 // epoch is raised before each transaction, so that a request of an earlier commit that arrives late is refused by the
-// broker. After every unclear answer the stream is acquired anew, which reads the checkpoint back.
+// broker. After every unclear answer the stream is acquired again, which reads the checkpoint back.
 //
 // What a take-over reads is fenced like what it writes. A broker that lost its controller keeps answering as the leader
 // that it was. So all brokers that hold the topics are asked who leads. The newest term wins, and is sent with every
@@ -11,8 +11,8 @@
 // nothing newer lies below its own record, which the leader and its replicas have taken. Committed events above the
 // checkpoint that was read prove that it is old.
 //
-// What passes by itself is waited out (ErrNotNow): brokers that hang, are away or move. What only a person can mend is
-// a *Refusal: missing rights, wrong credentials, topics that were deleted, made anew or lost their end, addresses that
+// What passes by itself is waited out (ErrNotNow): brokers that hang, are away or move. What only a person can fix is a
+// *Refusal: missing rights, wrong credentials, topics that were deleted, recreated or lost their end, addresses that
 // cannot be reached, and settings that break the promise, also where they change while the sink is in use.
 //
 // Only the messages of segmentio/kafka-go are used. Its Writer hides retries, its readers return aborted records and

@@ -10,18 +10,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// isFenced tells whether the broker refuses this producer because there is a newer one.
+// isFenced reports whether the broker refuses this producer because there is a newer one.
 func isFenced(err error) bool {
 	return errors.Is(err, kafkago.ProducerFenced) || errors.Is(err, kafkago.InvalidProducerEpoch)
 }
 
-// isAnswered tells whether err is the broker's own answer: the request arrived and was refused.
+// isAnswered reports whether err is the broker's own answer: the request arrived and was refused.
 func isAnswered(err error) bool {
 	var code kafkago.Error
 	return errors.As(err, &code) && code != kafkago.Unknown
 }
 
-// isRetriable tells whether the coordinator refused a request for a reason that passes by itself within moments.
+// isRetriable reports whether the coordinator refused a request for a reason that passes by itself within moments.
 func isRetriable(err error) bool {
 	return errors.Is(err, kafkago.ConcurrentTransactions) || errors.Is(err, kafkago.GroupLoadInProgress) ||
 		errors.Is(err, kafkago.GroupCoordinatorNotAvailable) || errors.Is(err, kafkago.NotCoordinatorForGroup)
@@ -40,13 +40,13 @@ func (e severalErrors) Error() string {
 
 func (e severalErrors) Unwrap() []error { return e }
 
-// isBrokenConn tells whether a connection failed under a request: it may have arrived.
+// isBrokenConn reports whether a connection failed under a request: it may have arrived.
 func isBrokenConn(err error) bool {
 	var broken *brokenError
 	return errors.As(err, &broken)
 }
 
-// isNotSent tells whether err kept a request from being sent at all.
+// isNotSent reports whether err kept a request from being sent at all.
 func isNotSent(err error) bool {
 	var connect *connectError
 	var unasked *unaskedError
@@ -54,8 +54,8 @@ func isNotSent(err error) bool {
 		errors.As(err, &connect) && !isBrokenConn(err)
 }
 
-// isLeaderMoved tells whether a partition's leader is another one than was asked, which the next metadata will show, or
-// is so new that it does not know yet where the partition ends.
+// isLeaderMoved reports whether a partition's leader is another one than was asked, which the next metadata will show,
+// or is so new that it does not know yet where the partition ends.
 func isLeaderMoved(err error) bool {
 	for _, code := range []error{
 		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch,
@@ -70,7 +70,7 @@ func isLeaderMoved(err error) bool {
 }
 
 // asNotNow turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow. It is only for errors
-// of operations that wrote nothing. An error that a person has to mend stays what it is.
+// of operations that wrote nothing. An error that a person has to fix stays what it is.
 func asNotNow(err error) error {
 	var connect *connectError
 	var refusal *connector.Refusal
@@ -86,7 +86,7 @@ func asNotNow(err error) error {
 	return err
 }
 
-// isTransient tells whether a broker refused something for a reason of its own that passes.
+// isTransient reports whether a broker refused something for a reason of its own that passes.
 func isTransient(err error) bool {
 	for _, code := range []error{
 		kafkago.RequestTimedOut, kafkago.NotEnoughReplicas, kafkago.NotEnoughReplicasAfterAppend, kafkago.NotController,

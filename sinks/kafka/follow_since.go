@@ -11,8 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// giveSince gives the events since a time, up to the ends. The partitions are read side by side and no further than
-// they are given, so that no more than a few events of each are held.
+// giveSince gives the events since a time, up to the ends. The partitions are read in parallel and no further than they
+// are given, so that no more than a few events of each are held.
 func (f *follower) giveSince(ctx context.Context, ends []extent) error {
 	begins, err := f.begins(ctx, ends)
 	if err != nil {

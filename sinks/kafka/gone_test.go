@@ -32,7 +32,7 @@ func wantRefusal(t *testing.T, err error, part string) {
 }
 
 // TestTopicDeleted deletes a topic under a running instance: it is not there for a moment, and then refused by name. A
-// restart that may make topics does not make this one anew beside what was written with it.
+// restart that may make topics does not make this one again beside what was written with it.
 func TestTopicDeleted(t *testing.T) {
 	for _, suffix := range []string{"", ".checkpoints"} {
 		t.Run("topic"+suffix, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestTopicDeleted(t *testing.T) {
 	})
 }
 
-// TestTopicAnewUnderAnInstance makes a topic anew under a running instance: it does not go on there.
+// TestTopicAnewUnderAnInstance recreates a topic under a running instance: it does not go on there.
 func TestTopicAnewUnderAnInstance(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		for _, suffix := range []string{"", ".checkpoints"} {
@@ -142,7 +142,7 @@ func createAnew(t *testing.T, b *broker, config Config) {
 	}
 }
 
-// TestStandingHolds has all topics made anew between two take-overs of one instance: it knows better than to begin a
+// TestStandingHolds has all topics recreated between two take-overs of one instance: it knows better than to begin a
 // new log.
 func TestStandingHolds(t *testing.T) {
 	b := fake(t, 1)
@@ -164,7 +164,7 @@ func TestStandingHolds(t *testing.T) {
 	}
 }
 
-// TestCheckpointsAnew has the topic of checkpoints made anew, with more in it than the old one had: what was read
+// TestCheckpointsAnew has the topic of checkpoints recreated, with more in it than the old one had: what was read
 // before is forgotten.
 func TestCheckpointsAnew(t *testing.T) {
 	b := fake(t, 1)

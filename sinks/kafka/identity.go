@@ -13,7 +13,7 @@ import (
 // kafka-go does not know that version, so the message is kmsg's.
 const identityVersion = 10
 
-// identities asks for the topics' ids: a topic that was deleted and made anew has another one. It is sent over
+// identities asks for the topics' ids: a topic that was deleted and recreated has another one. It is sent over
 // kafka-go's connection as a raw message.
 type identities struct {
 	request kmsg.MetadataRequest

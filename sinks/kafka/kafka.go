@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Sink writes the events of all streams to Kafka. Its methods may be called from several goroutines.
+// Sink writes the events of all streams to Kafka. It is safe for concurrent use.
 type Sink struct {
 	config   Config
 	encoding connector.Encoding

@@ -76,7 +76,7 @@ func (p *positions) from(checkpoint *connector.Checkpoint, now time.Time) []int6
 	return offsets
 }
 
-// rebuild makes the marks anew from what was read back.
+// rebuild recreates the marks from what was read back.
 func (p *positions) rebuild(list []found, ends []extent, window int, now time.Time) {
 	old := p.Marks
 	offsets := make([]int64, len(ends))

@@ -43,7 +43,7 @@ type probe struct {
 	id  string
 }
 
-// make makes the probe's topic where it is missing.
+// make makes the probe's topic if it is missing.
 func (p *probe) make(ctx context.Context) (made bool, err error) {
 	answers, err := p.own.createTopics(ctx, &createtopics.Request{Topics: []createtopics.RequestTopic{{
 		Name: p.at.topic, NumPartitions: 1, ReplicationFactor: 1,

@@ -27,7 +27,7 @@ var (
 	attributeLate     = attribute{"twochat_late", "ce_late"}
 )
 
-// StructuredHeaders lists the headers of an event in structured mode but for content-type, by their whole names.
+// StructuredHeaders lists the headers of an event in structured mode except for content-type, by their whole names.
 func StructuredHeaders() []connector.AttributeForm {
 	return []connector.AttributeForm{
 		{Name: attributeID.own, Always: true, Doc: "the attribute id"},
@@ -55,7 +55,7 @@ type record struct {
 // draft is a record under way. The next one takes its memory.
 type draft struct {
 	record
-	text []byte // what the record's slices lie in, but for an event's data
+	text []byte // what the record's slices lie in, except for an event's data
 }
 
 // of makes the draft the event's record as the encoding wants it. Both modes have headers that reading back needs.

@@ -12,13 +12,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// hints turns errors that only a person can mend into refusals, with the commands that mend them.
+// hints turns errors that only a person can fix into refusals, with the commands that fix them.
 type hints struct {
 	config Config
 	topics topics
 }
 
-// judged turns an error that only a person can mend, such as missing rights or wrong credentials, into a refusal.
+// judged turns an error that only a person can fix, such as missing rights or wrong credentials, into a refusal.
 func (h hints) judged(err error) error {
 	var refusal *connector.Refusal
 	if err == nil || errors.As(err, &refusal) {

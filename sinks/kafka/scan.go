@@ -134,7 +134,7 @@ func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
 	return err
 }
 
-// census lists the sources that the events topic holds, as far as it was read. It tells whether a stream without a
+// census lists the sources that the events topic holds, as far as it was read. It reports whether a stream without a
 // checkpoint has events. The first stream that asks pays for reading the topic.
 type census struct {
 	gate chan struct{} // holds one token

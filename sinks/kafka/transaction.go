@@ -153,7 +153,7 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	return nil
 }
 
-// forth notes where a partition ends now. It refuses a partition that had ended further up: it was made anew or lost
+// forth notes where a partition ends now. It refuses a partition that had ended further up: it was recreated or lost
 // its end, and what this log wrote to it is gone.
 func (t *transaction) forth(at topicPartition, offset, sent int64) error {
 	before := int64(0)

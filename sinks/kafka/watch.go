@@ -41,7 +41,7 @@ func (w *watch) wake() {
 	}
 }
 
-// refusal returns what has to be mended before anything else is written, or nil.
+// refusal returns what has to be fixed before anything else is written, or nil.
 func (w *watch) refusal() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,7 +102,7 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.refused = nil
 	warned := make(map[string]bool)
 	for _, f := range found {
-		// Findings that are fine are noted too: a change from keeping events for ever to keeping them for a day is told.
+		// Findings that are fine are noted too: a change from keeping events forever to keeping them for a day is told.
 		text := f.Thing + ": " + f.Text
 		warned[text] = true
 		if !w.warned[text] && (w.primed || f.Level == connector.FindingRefused) {
@@ -115,7 +115,7 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.warned, w.primed = warned, true
 }
 
-// relook looks at the settings again when a stream is taken over while a refusal holds: somebody may have mended it.
+// relook looks at the settings again when a stream is taken over while a refusal holds: somebody may have fixed it.
 func (w *watch) relook(ctx context.Context) error {
 	if w.refusal() == nil {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// rightCodes are the errors of Kafka's that only a person mends.
+// rightCodes are the errors of Kafka's that only a person fixes.
 var rightCodes = []struct {
 	code       kafkago.Error
 	part, hint string
@@ -54,7 +54,7 @@ func set(t *testing.T, client *kgo.Client, topic, name, value string) {
 }
 
 // TestSettingsChange changes settings under a running instance: what would be refused at the start is refused now, and
-// goes on once it is mended; what would be warned of, or is merely another setting, is told once.
+// goes on once it is fixed; what would be warned of, or is merely another setting, is told once.
 func TestSettingsChange(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}

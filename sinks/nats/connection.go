@@ -27,7 +27,7 @@ const dialTimeout = 3 * time.Second
 type Connection struct {
 	// URL is one server, or several separated by commas: nats://host:4222, or tls://host:4222 to insist on TLS.
 	URL string `yaml:"url"`
-	// At most one of CredsFile, NKeyFile and TokenFile names the credentials. They are read anew at each connect.
+	// At most one of CredsFile, NKeyFile and TokenFile names the credentials. They are read again at each connect.
 	CredsFile string `yaml:"creds_file"`
 	NKeyFile  string `yaml:"nkey_file"`
 	TokenFile string `yaml:"token_file"`
@@ -51,7 +51,7 @@ type TLS struct {
 	Insecure bool `yaml:"insecure"`
 }
 
-// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+// Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Connection) Validate() []connector.Finding {
 	var findings []connector.Finding
 	refuse := func(thing, text, hint string) {
@@ -108,8 +108,8 @@ func (c Connection) Validate() []connector.Finding {
 }
 
 // Dial makes one attempt to connect, bounded by the context and three seconds. Its error wraps connector.ErrNotNow
-// where no server can be reached. The connection then reconnects by itself for ever; what is published meanwhile fails
-// at once and is not sent later. A connection that closed for good (rotated nkeys) is to be dialled anew. The caller
+// where no server can be reached. The connection then reconnects by itself forever; what is published meanwhile fails
+// at once and is not sent later. A connection that closed for good (rotated nkeys) is to be dialled again. The caller
 // closes it.
 func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn, error) {
 	if err := ctx.Err(); err != nil {

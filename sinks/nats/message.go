@@ -37,7 +37,7 @@ func MessageIDForm() connector.AttributeForm {
 	}
 }
 
-// StructuredHeaders lists the headers of an event in structured mode but for the content type, by their whole names.
+// StructuredHeaders lists the headers of an event in structured mode except for the content type, by their whole names.
 func StructuredHeaders() []connector.AttributeForm {
 	return []connector.AttributeForm{
 		MessageIDForm(),

@@ -22,7 +22,7 @@ type Config struct {
 	State string `yaml:"state"`
 }
 
-// Validate lists what is wrong with the settings; nil means nothing. It does no I/O.
+// Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	findings := c.Connection.Validate()
 	if wrong := CheckSubject(c.Subject); wrong != "" {
@@ -187,7 +187,7 @@ func (s *Sink) messages(
 // Create makes the parent of the state's folder; core NATS has nothing to make.
 func (s *Sink) Create(context.Context) error { return s.store.Create() }
 
-// Check asks the server who it is, and looks whether the state can be written.
+// Check asks the server who it is, and checks whether the state can be written.
 func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Finding, error) {
 	findings := file.CheckState(s.config.State)
 	conn, err := s.connection(ctx)

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// FileError is a file that the configuration names and that cannot be used.
+// FileError means that a file named in the configuration cannot be used.
 type FileError struct {
 	// Key names it, without the section of the sink.
 	Key string
@@ -14,10 +14,10 @@ type FileError struct {
 
 func (e *FileError) Error() string { return "read " + e.Key + ": " + e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Hint says what to do. It takes the whole key, and what the file should hold.
+// Hint returns what to do. It takes the full key, and what the file should contain.
 func (e *FileError) Hint(key, content string) string {
 	var errno syscall.Errno
 	if errors.As(e.Err, &errno) {

@@ -1,8 +1,8 @@
-// Package secret reads secrets from files as people and their editors write them, and shows nothing that may be a
-// secret.
+// Package secret reads secrets from files as people and their editors write them, and never shows anything that may be
+// a secret.
 //
-// A key that names a file takes any text, and sooner or later somebody writes the secret itself there. So no error of
-// this package shows a path that may be a secret, and none shows a byte of a file.
+// Sooner or later somebody writes a secret itself where the path of its file belongs. So no error of this package shows
+// a path that may be a secret, nor any contents of a file.
 package secret
 
 import (
@@ -20,14 +20,15 @@ import (
 	"unicode/utf16"
 )
 
-// MaxBytes is far above any key, token or chain of certificates.
+// MaxBytes is the largest file that is read, far above any key, token or chain of certificates.
 const MaxBytes = 64 << 10
 
 // hidden stands for a path that may be a secret.
 const hidden = "the file that it names (not shown, as it may be the secret itself)"
 
-// Shown is a path as it may be printed: whole where the file is there, or where the path lies below a folder that is,
-// other than the root and the current one. Everything else may be a secret that was written where a path belongs.
+// Shown returns a path as it may be printed. It is unchanged if the file exists, or if a folder above it exists, other
+// than the root and the current one. Anything else may be a secret that was written where a path belongs, and is
+// replaced.
 func Shown(path string) string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
@@ -42,8 +43,7 @@ func Shown(path string) string {
 	}
 }
 
-// Raw is what the file holds, and the state of the very file that was read: the name may mean another one a moment
-// later.
+// Raw returns the contents and the state of the file that was read, as the name may mean another file a moment later.
 func Raw(path string) ([]byte, fs.FileInfo, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -80,8 +80,8 @@ func Cause(err error) error {
 	return err
 }
 
-// Text is a file of several lines: keys and certificates in PEM, credentials of NATS. It may be UTF-8 with or without a
-// mark, or UTF-16 with one, as editors on Windows write it.
+// Text reads a file of several lines, such as keys and certificates in PEM or credentials of NATS. It may be UTF-8 with
+// or without a byte order mark, or UTF-16 with one, as editors on Windows write it.
 func Text(path string) (string, error) {
 	content, _, err := Raw(path)
 	if err != nil {
@@ -94,8 +94,8 @@ func Text(path string) (string, error) {
 	return text, nil
 }
 
-// Line is a file that holds a single secret: a key, a token, a password. White space and invisible characters around it
-// are no part of it; an editor or `echo` put them there.
+// Line reads a file with a single secret: a key, a token, a password. It removes white space and invisible characters
+// around the secret, which editors and `echo` add.
 func Line(path string) (string, error) {
 	content, _, err := Raw(path)
 	if err != nil {
@@ -108,7 +108,8 @@ func Line(path string) (string, error) {
 	return line, nil
 }
 
-// Trim is the single secret that a text holds. The error goes on after the name of what holds it.
+// Trim returns the single secret in a text. The error's text continues a sentence that begins with the name of the
+// source.
 func Trim(content []byte) (string, error) {
 	text, err := Decode(content)
 	if err != nil {
@@ -127,7 +128,7 @@ func Trim(content []byte) (string, error) {
 // unseen reports whether a character is invisible: blanks, and characters that join, part or mark a text.
 func unseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
-// Decode makes UTF-8 of a text that says by its first bytes that it is UTF-8 or UTF-16, and takes any other for UTF-8.
+// Decode converts a text to UTF-8 by its byte order mark, and takes a text without one for UTF-8.
 func Decode(content []byte) (string, error) {
 	text := string(content)
 	switch {
@@ -144,7 +145,7 @@ func Decode(content []byte) (string, error) {
 	return text, nil
 }
 
-// wide makes UTF-8 of UTF-16; half a character at the end is none.
+// wide converts UTF-16 to UTF-8, without an incomplete character at the end.
 func wide(content []byte, order binary.ByteOrder) string {
 	units := make([]uint16, 0, len(content)/2)
 	for ; len(content) > 1; content = content[2:] {

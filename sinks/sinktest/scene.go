@@ -191,7 +191,7 @@ func (s *scene) wantRefusal(err error) {
 	}
 }
 
-// quarantined lists a stream's rejects; ok is false where the sink keeps none.
+// quarantined lists a stream's rejects; ok is false if the sink keeps none.
 func (s *scene) quarantined(stream string) (list []Quarantined, ok bool) {
 	s.Helper()
 	if s.suite.NoQuarantine {

@@ -43,7 +43,7 @@ type Suite struct {
 	New func(t *testing.T) Place
 	// Promise is the sink's.
 	Promise Promise
-	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 where it takes any.
+	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 if it takes any.
 	Oversized int
 	// Exclusive says that a second sink on a place that is in use gets a *connector.Refusal; owners then compete as logs
 	// of one sink.
@@ -73,7 +73,7 @@ type Place struct {
 	// Erase removes one event, by right; no sink is open meanwhile. Nil where that cannot be done.
 	Erase func(t *testing.T, stream string, sequence uint64)
 	// Vanish takes the whole log away, events and checkpoints of all streams, while sinks are open: a purge, a topic or a
-	// folder that was deleted and, where the broker does that, made anew. Nil only where nothing is kept.
+	// folder that was deleted and, where the broker does that, recreated. Nil only where nothing is kept.
 	Vanish func(t *testing.T)
 	// Copy makes a copy of the place as it is, and returns what puts it back while sinks are open, as someone does who
 	// restores a backup. Nil where the sink's technology has no such thing.
