@@ -10,14 +10,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// inspection is one look at servers, stream and rights over a connection, and what it finds.
+// inspection checks servers, stream and rights over one connection, and collects findings.
 type inspection struct {
 	sink   *Sink
 	link   *link
 	report report
 }
 
-// Check looks at the servers, the stream and the rights. It writes no message.
+// Check checks the servers, the stream and the rights. It writes no message.
 func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error) {
 	k, err := s.connect(ctx)
 	if err != nil {

@@ -1,18 +1,18 @@
 // Package jetstream is the sink for NATS JetStream. A commit is one atomic batch (ADR-50): the events, the rejects, and
-// as its last message the next checkpoint, which the server takes only where the checkpoint before it is still the last
-// one on its subject. So events and checkpoint are written together or not at all, and whoever was overtaken is refused
-// by the server itself, however late its messages arrive.
+// as its last message the next checkpoint, which the server accepts only if the previous checkpoint is still the last
+// message on its subject. So events and checkpoint are written together or not at all, and the server itself refuses an
+// earlier owner, however late its messages arrive.
 //
-// Whatever a commit is refused for, the owner of the log is looked up before that is judged: the server looks at
-// message ids before it looks at the guard. What a person has to fix is a refusal by name, from settings that are read
-// again every few seconds and at every oddity.
+// Whatever the reason of a refused commit, the owner of the log is looked up first, as the server checks message ids
+// before it checks the guard. Conditions that a person has to fix are refused by name, based on settings that are read
+// again every few seconds and after every unexpected answer.
 //
-// A running process remembers where each log stood, and refuses one that went back: purged, recreated or restored. If a
-// stream has replicas, it asks again for a while first, as a server that is cut off answers from what it had. What a
-// process reads back after its take-over ends at that take-over itself, which a server that is behind does not have.
+// A running process remembers how far each log had got, and refuses one that went back: purged, recreated or restored.
+// If a stream has replicas, it asks again for a while first, as a server that is cut off answers from old data. Reading
+// back after a take-over ends at the take-over's own message, which a server that is behind does not have.
 //
 // A process that has just started knows nothing of the log but what is in it. It refuses a stream that has held
 // messages and has no checkpoint left, and one with events of its own without their checkpoint. It cannot know of a
-// stream that was deleted and recreated, or restored from a backup, while no connector ran: such a log is taken for
-// what it looks like, a new one or an older one. So a process whose stream vanishes neither recreates it nor ends.
+// stream that was deleted and recreated, or restored from a backup, while no connector ran: such a log is taken for a
+// new or an older one. So a process whose stream vanishes neither recreates it nor exits.
 package jetstream

@@ -23,7 +23,7 @@ func (c Config) api() string {
 	return "$JS.API."
 }
 
-// hints tells what a person can do about a stream, a server or a right that is not as it has to be, with commands of
+// hints explains what a person can do about a stream, a server or a right that is not as it has to be, with commands of
 // the nats CLI.
 type hints struct {
 	config Config
@@ -82,8 +82,8 @@ func (h *hints) addCommand() string {
 		h.config.Stream, strings.Join(subjects(h.config.Subject), ","), replicas, limits))
 }
 
-// makeAnewHint says how to begin a log again on purpose.
-func (h *hints) makeAnewHint() string {
+// restartHint says how to restart a log on purpose.
+func (h *hints) restartHint() string {
 	if h.config.Create {
 		return "start the connector anew with `twochat-connector run --first-start`"
 	}
@@ -224,7 +224,7 @@ func (h *hints) vanished() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + h.config.Stream,
 		Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
-		Hint:  "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + h.makeAnewHint(),
+		Hint:  "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + h.restartHint(),
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// link is one connection, the answers that come over it, and word of its loss.
+// link is one connection, with the answers that arrive over it and a signal when it is lost.
 type link struct {
 	conn    *natsgo.Conn
 	timeout time.Duration // the most that one exchange may take
@@ -25,7 +25,7 @@ type link struct {
 	waiting map[string]*exchange // by batch
 	alive   context.Context      // ends at the next loss of the connection
 	die     context.CancelFunc
-	deaf    bool // this user may not subscribe to the inbox: no answer can come
+	noInbox bool // this user may not subscribe to the inbox, so no answer can arrive
 	health  health
 
 	statuses chan natsgo.Status
@@ -69,7 +69,7 @@ func newLink(conn *natsgo.Conn, api string, timeout time.Duration) (*link, error
 			k.mu.Lock()
 			k.die()
 			k.alive, k.die = context.WithCancel(context.Background())
-			k.deaf = false
+			k.noInbox = false
 			k.mu.Unlock()
 		}
 	})
@@ -93,12 +93,12 @@ func (k *link) life() context.Context {
 	return k.alive
 }
 
-// isDeaf reports whether this user may not subscribe to its inbox. Only a new connection can find out that it may by
-// now.
-func (k *link) isDeaf() bool {
+// lacksInbox reports whether this user may not subscribe to its inbox. Only a new connection can find out that it may
+// by now.
+func (k *link) lacksInbox() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.deaf
+	return k.noInbox
 }
 
 // await registers an exchange for the answers to one batch; concerns tells the subjects to which the batch is
@@ -112,7 +112,7 @@ func (k *link) await(
 	}
 	k.mu.Lock()
 	k.waiting[batch] = x
-	if k.deaf {
+	if k.noInbox {
 		x.denied <- &deniedError{subject: k.inbox, subscribe: true}
 	}
 	k.mu.Unlock()
@@ -146,8 +146,8 @@ func (k *link) route(m *natsgo.Msg) {
 	}
 }
 
-// violation passes on to the publisher that the server did not let a message pass: the server tells that to the
-// connection, not in an answer.
+// violation passes a permission violation on to the publisher, as the server reports it to the connection and not in an
+// answer.
 func (k *link) violation(text string) {
 	_, rest, _ := strings.Cut(text, `"`)
 	subject, _, _ := strings.Cut(rest, `"`)
@@ -155,7 +155,7 @@ func (k *link) violation(text string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	inbox := strings.HasPrefix(subject, k.inbox)
-	k.deaf = k.deaf || inbox && denied.subscribe
+	k.noInbox = k.noInbox || inbox && denied.subscribe
 	for _, x := range k.waiting {
 		if inbox || !denied.subscribe && x.concerns(subject) {
 			select {

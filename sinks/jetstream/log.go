@@ -27,7 +27,7 @@ const headerSourceKey = "Twochat-Source-Key"
 
 var _ connector.Log = (*Log)(nil)
 
-// Log is a stream's place in the sink.
+// Log is one stream's log in the sink.
 type Log struct {
 	sink  *Sink
 	claim connector.Claim
@@ -37,7 +37,7 @@ type Log struct {
 	quarantine string // subject
 
 	standing *connector.HighWaterMark // where the log stood, as far as this process knows
-	back     time.Time           // since when it looks as if it had gone back; zero if it does not
+	back     time.Time                // since when it looks as if it had gone back; zero if it does not
 
 	acquired   bool
 	fenced     bool   // told so since the last Acquire
@@ -54,12 +54,12 @@ type Log struct {
 	purger *purger
 }
 
-// Limits says how much one commit may take.
+// Limits returns how much one commit may take.
 func (l *Log) Limits() connector.Limits {
 	return connector.Limits{Messages: maxMessages, Bytes: maxBytes}
 }
 
-// Close gives up the place, and waits for the removal of older checkpoints.
+// Close waits for the removal of older checkpoints.
 func (l *Log) Close() error {
 	l.acquired, l.fenced, l.unsettled = false, false, false
 	l.purger.close()

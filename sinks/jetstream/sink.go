@@ -26,7 +26,7 @@ type Config struct {
 
 	// Stream is the JetStream stream that holds events, checkpoints and quarantine.
 	Stream string `yaml:"stream"`
-	// Subject begins the subjects of events; those of checkpoints and quarantine get a suffix on its last token.
+	// Subject is the prefix of the subjects of events; checkpoints and quarantine have a suffix on its last token.
 	Subject string `yaml:"subject"`
 	// Domain is the JetStream domain of the stream, where servers are joined as leaf nodes; APIPrefix is the prefix under
 	// which another account's JetStream API is imported, in place of $JS.API. At most one of them is set.
@@ -38,7 +38,7 @@ type Config struct {
 	Replicas int           `yaml:"replicas"`
 	MaxAge   time.Duration `yaml:"max_age"`
 	MaxBytes int64         `yaml:"max_bytes"`
-	// Timeout bounds every single exchange with the server.
+	// Timeout is the time limit of each exchange with the server.
 	Timeout time.Duration `yaml:"timeout"`
 }
 
@@ -119,7 +119,7 @@ type Sink struct {
 // memory.
 const windowsRead = 4
 
-// Open makes a sink. It does no network I/O; the error lists what is wrong with the settings.
+// Open returns a sink. It does no network I/O; the error lists what is wrong with the settings.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	var wrong []error
 	for _, finding := range c.Validate() {
@@ -139,7 +139,7 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	}, nil
 }
 
-// Log is a stream's place in the sink.
+// Log returns a stream's log in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
 	prefix, name := s.config.Subject, claim.Stream.Name
 	life, stop := context.WithCancel(context.Background())
@@ -174,7 +174,7 @@ func (s *Sink) Close() error {
 // connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow, unless the
 // context or the sink has ended: nothing was sent.
 func (s *Sink) connect(ctx context.Context) (*link, error) {
-	if k := s.held(); k != nil && k.conn.IsConnected() && !k.isDeaf() && s.open.Err() == nil {
+	if k := s.held(); k != nil && k.conn.IsConnected() && !k.lacksInbox() && s.open.Err() == nil {
 		return k, nil
 	}
 	select {
@@ -186,7 +186,7 @@ func (s *Sink) connect(ctx context.Context) (*link, error) {
 	if s.open.Err() != nil {
 		return nil, errors.New("connect to NATS: the sink is closed")
 	}
-	if k := s.held(); k != nil && !k.conn.IsClosed() && !k.isDeaf() {
+	if k := s.held(); k != nil && !k.conn.IsClosed() && !k.lacksInbox() {
 		if !k.conn.IsConnected() {
 			return nil, fmt.Errorf("connect to NATS: %w: the connection is lost, and being made anew", connector.ErrNotNow)
 		}
@@ -221,7 +221,7 @@ func (s *Sink) held() *link {
 	return s.link
 }
 
-// Promise says what JetStream, written like this, can promise.
+// Promise returns the delivery guarantee of JetStream.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,

@@ -16,7 +16,7 @@ type client struct {
 	transactionTimeout time.Duration
 }
 
-// producer is what the broker knows a writer by. The epoch is the fence.
+// producer identifies a writer to the broker. Its epoch fences earlier writers.
 type producer struct {
 	id    int64
 	epoch int16

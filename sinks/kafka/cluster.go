@@ -34,7 +34,7 @@ const (
 type cluster struct {
 	bootstrap []string
 	topics    []string
-	wires     *wires
+	wires     *connPool
 	gate      chan struct{} // holds one token: whoever has it asks
 	work      sync.WaitGroup
 
@@ -74,7 +74,7 @@ type leadership struct {
 func newCluster(config Config, topics []string) *cluster {
 	c := &cluster{
 		bootstrap: config.Brokers, topics: topics, gate: make(chan struct{}, 1), coordinators: make(map[string]int32),
-		wires: &wires{dial: config.dialer(), mechanism: config.SASL.mechanism(), idle: make(map[string][]*wire)},
+		wires: &connPool{dial: config.dialer(), mechanism: config.SASL.mechanism(), idle: make(map[string][]*brokerConn)},
 	}
 	c.gate <- struct{}{}
 	return c

@@ -15,7 +15,7 @@ import (
 type Config struct {
 	// Brokers are the addresses (host:port) to begin with; the cluster names the others.
 	Brokers []string `yaml:"brokers"`
-	// Topic holds the events. Checkpoints and quarantine lie beside it, in Topic.checkpoints and Topic.quarantine.
+	// Topic holds the events. Checkpoints and quarantine are in Topic.checkpoints and Topic.quarantine.
 	Topic string `yaml:"topic"`
 	// Create allows missing topics to be made.
 	Create bool `yaml:"create"`
@@ -32,14 +32,14 @@ type Config struct {
 	TLS         TLS    `yaml:"tls"`
 	// Insecure allows credentials in clear text to brokers that are not on this machine.
 	Insecure bool `yaml:"insecure"`
-	// AcceptPartitions is the operator's word that chats may move to other partitions, as the events topic now has this
-	// many.
+	// AcceptPartitions is set if the operator said that chats may move to other partitions, as the events topic now has
+	// this many.
 	AcceptPartitions int `yaml:"accept_partitions"`
 	// TransactionTimeout is how long the open transaction of a dead writer may hold back readers of committed records.
 	TransactionTimeout time.Duration `yaml:"transaction_timeout"`
 }
 
-// SASL says how the connector authenticates itself. Files are read again for every new connection.
+// SASL configures how the connector authenticates itself. Files are read again for every new connection.
 type SASL struct {
 	// Mechanism is plain, scram-sha-256, scram-sha-512 or oauthbearer; empty is none.
 	Mechanism    string `yaml:"mechanism"`
@@ -49,8 +49,8 @@ type SASL struct {
 	TokenFile string `yaml:"token_file"`
 }
 
-// TLS says how connections are encrypted. Any of its settings turns it on; Enabled alone uses the system's authorities.
-// Files are read again for every new connection.
+// TLS configures how connections are encrypted. Any of its settings turns it on; Enabled alone uses the system's CA
+// certificates. Files are read again for every new connection.
 type TLS struct {
 	Enabled    bool   `yaml:"enabled"`
 	CAFile     string `yaml:"ca_file"`
@@ -69,10 +69,10 @@ const (
 	saslOAuth    = "oauthbearer"
 )
 
-// Mechanisms lists the words that sasl.mechanism takes; the empty one is none.
+// Mechanisms returns the values of sasl.mechanism; the empty one is none.
 func Mechanisms() []string { return []string{"", saslPlain, saslScram256, saslScram512, saslOAuth} }
 
-// Compressions lists the words that compression takes.
+// Compressions returns the values of compression.
 func Compressions() []string { return []string{"gzip", "zstd", "lz4", "snappy", "none"} }
 
 func (t TLS) on() bool { return t != TLS{} }
@@ -90,7 +90,7 @@ const (
 	maxTransactionTimeout = 15 * time.Minute // the brokers' default limit
 )
 
-// WithDefaults fills what is empty.
+// WithDefaults returns the configuration with defaults in place of empty fields.
 func (c Config) WithDefaults() Config {
 	if c.Topic == "" {
 		c.Topic = DefaultTopic
@@ -118,8 +118,7 @@ var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 // hostName takes names and addresses, and no user or password before them: an error about a broker shows its address.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9._:%-]+$`)
 
-// Validate returns what is wrong with the configuration, by itself; each Thing is a key below `sink.kafka`. Empty means
-// that it can be used.
+// Validate returns what is wrong with the configuration; each Thing is a key below `sink.kafka`. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	c = c.WithDefaults()
 	var found []connector.Finding

@@ -5,17 +5,18 @@
 // epoch is raised before each transaction, so that a request of an earlier commit that arrives late is refused by the
 // broker. After every unclear answer the stream is acquired again, which reads the checkpoint back.
 //
-// What a take-over reads is fenced like what it writes. A broker that lost its controller keeps answering as the leader
-// that it was. So all brokers that hold the topics are asked who leads. The newest term wins, and is sent with every
-// reading; most of the brokers must have answered, before the reading and after it. The take-over is committed only if
-// nothing newer lies below its own record, which the leader and its replicas have taken. Committed events above the
+// What a take-over reads is fenced like what it writes. A broker that lost its controller keeps answering as if it were
+// still the leader. So all brokers that hold the topics are asked who leads. The newest leader epoch wins, and is sent
+// with every read; most of the brokers have to answer, both before and after reading. The take-over is committed only
+// if nothing newer lies below its own record, which the leader and its replicas have taken. Committed events above the
 // checkpoint that was read prove that it is old.
 //
-// What passes by itself is waited out (ErrNotNow): brokers that hang, are away or move. What only a person can fix is a
-// *Refusal: missing rights, wrong credentials, topics that were deleted, recreated or lost their end, addresses that
-// cannot be reached, and settings that break the promise, also where they change while the sink is in use.
+// Conditions that pass by themselves are waited out (ErrNotNow): brokers that hang, are down or move. Those that only a
+// person can fix are a *Refusal: missing rights, wrong credentials, topics that were deleted, recreated or truncated,
+// addresses that cannot be reached, and settings that break the guarantee, also if they change while the sink is in
+// use.
 //
 // Only the messages of segmentio/kafka-go are used. Its Writer hides retries, its readers return aborted records and
-// transaction markers as messages, and its Transport believes one broker and keeps dead connections; the record batches
-// of a transaction, the read-back and the connections are therefore our own.
+// transaction markers as messages, and its Transport believes one broker and keeps dead connections. Therefore the
+// record batches of a transaction, reading back and the connections are implemented here.
 package kafka

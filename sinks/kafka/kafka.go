@@ -46,7 +46,7 @@ func topicsOf(events string) topics {
 
 func (t topics) all() []string { return []string{t.events, t.checkpoints, t.quarantine} }
 
-// Open makes the sink of a valid configuration. It does no network I/O.
+// Open returns the sink of a valid configuration. It does no network I/O.
 func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	config = config.WithDefaults()
 	for _, f := range config.Validate() {
@@ -77,7 +77,7 @@ func open(config Config, encoding connector.Encoding, logger *slog.Logger, names
 	return s
 }
 
-// Log is a stream's place in the sink.
+// Log returns a stream's log in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
 	return &log{sink: s, claim: claim, id: s.transactionalID(claim.Stream.Name)}
 }
@@ -86,7 +86,7 @@ func (s *Sink) transactionalID(stream string) string {
 	return "twochat-connector." + s.topics.events + "." + stream
 }
 
-// Promise is what Kafka can promise.
+// Promise returns the delivery guarantee of Kafka.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
@@ -105,11 +105,11 @@ func (s *Sink) Promise() connector.Promise {
 	}
 }
 
-// Create makes the topics that are missing. It changes nothing that is there. It does not make a topic that is gone
-// while the others hold what was written together with it: a lost log would pass for a new one.
+// Create makes the topics that are missing. It changes nothing that is there. It does not recreate a topic that is gone
+// while the others hold what was written together with it, as a lost log would be taken for a new one.
 func (s *Sink) Create(ctx context.Context) error { return s.maker.create(ctx, false) }
 
-// Rehearse tries Create: the brokers examine the request for topics and make none.
+// Rehearse checks that Create would succeed: the brokers validate the request for topics and make none.
 func (s *Sink) Rehearse(ctx context.Context) error { return s.maker.create(ctx, true) }
 
 // Close ends the sink's connections and goroutines.

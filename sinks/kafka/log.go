@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// log is a stream's place in Kafka. It is used by one goroutine at a time.
+// log is one stream's log in Kafka. It is used by one goroutine at a time.
 type log struct {
 	sink  *Sink
 	claim connector.Claim
@@ -24,7 +24,7 @@ type log struct {
 
 var errNotAcquired = errors.New("the stream is not acquired: what the last commit did is not known")
 
-// Limits says how much one Commit may take: a whole slice of a backlog, as each transaction has a fixed cost.
+// Limits returns how much one Commit may take: a whole slice of a backlog, as each transaction has a fixed cost.
 func (l *log) Limits() connector.Limits { return connector.Limits{Messages: 5000, Bytes: 6 << 20} }
 
 // Peek returns the newest committed checkpoint that no open transaction hides.
@@ -65,7 +65,7 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 		}
 		homes[topic] = newPartitioner(n)
 	}
-	// Look before fencing: an instance that may not have the stream must not disturb its owner.
+	// Check before fencing: an instance that may not have the stream must not disturb its owner.
 	if _, err := l.admission().admitted(ctx, count, false); err != nil {
 		return connector.State{}, err
 	}
@@ -159,7 +159,7 @@ func (l *log) drop() {
 	}
 }
 
-// Close gives up the place.
+// Close ends the session.
 func (l *log) Close() error {
 	l.drop()
 	return nil

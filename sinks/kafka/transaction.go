@@ -127,7 +127,7 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	sent := part.sent
 	switch {
 	case answer.err == nil:
-		if err := t.forth(part.at, answer.offset, int64(sent)); err != nil {
+		if err := t.advanced(part.at, answer.offset, int64(sent)); err != nil {
 			return err
 		}
 		part.stored(sent)
@@ -153,9 +153,9 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	return nil
 }
 
-// forth notes where a partition ends now. It refuses a partition that had ended further up: it was recreated or lost
-// its end, and what this log wrote to it is gone.
-func (t *transaction) forth(at topicPartition, offset, sent int64) error {
+// advanced records where a partition ends now. It refuses a partition that ended further up before: it was recreated or
+// lost its end, and what this log wrote to it is gone.
+func (t *transaction) advanced(at topicPartition, offset, sent int64) error {
 	before := int64(0)
 	switch at.topic {
 	case t.sink.topics.events:

@@ -23,7 +23,7 @@ import (
 // connections and says nothing, and others may be waiting behind it.
 const dialTimeout = 3 * time.Second
 
-// Connection is how NATS servers are reached. Core NATS and JetStream share it.
+// Connection configures how NATS servers are reached. Core NATS and JetStream share it.
 type Connection struct {
 	// URL is one server, or several separated by commas: nats://host:4222, or tls://host:4222 to insist on TLS.
 	URL string `yaml:"url"`
@@ -41,13 +41,13 @@ type Connection struct {
 	InProcess natsgo.InProcessConnProvider `yaml:"-"`
 }
 
-// TLS is how a server proves itself to us, and we to it. Any field that is set insists on TLS, of version 1.2 at least.
+// TLS configures server and client certificates. Any field that is set requires TLS, of version 1.2 at least.
 type TLS struct {
 	CAFile     string `yaml:"ca_file"`
 	CertFile   string `yaml:"cert_file"`
 	KeyFile    string `yaml:"key_file"`
 	ServerName string `yaml:"server_name"`
-	// Insecure takes any certificate for good.
+	// Insecure accepts any certificate.
 	Insecure bool `yaml:"insecure"`
 }
 
@@ -138,7 +138,7 @@ func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn
 	return nil, fmt.Errorf("connect to NATS at %s: %w", c.where(), c.named(err))
 }
 
-// named names what keeps the connection from being made, as far as that is known. It is an ErrNotNow.
+// named returns the known reason why no connection can be made. It wraps ErrNotNow.
 func (c Connection) named(err error) error {
 	if o := c.obstacle(err); o != nil {
 		return o

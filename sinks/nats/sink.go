@@ -13,12 +13,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
-// Config says where events are published.
+// Config is the sink's part of the configuration.
 type Config struct {
 	Connection `yaml:",inline"`
 	// Subject is the prefix of all subjects.
 	Subject string `yaml:"subject"`
-	// State is a folder for the checkpoints: core NATS remembers nothing.
+	// State is a folder for the checkpoints, as core NATS stores nothing.
 	State string `yaml:"state"`
 }
 
@@ -64,7 +64,7 @@ type Sink struct {
 	closed bool
 }
 
-// Open makes the sink. It does no I/O.
+// Open returns the sink. It does no I/O.
 func Open(c Config, enc connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	c.Section = "sink.nats"
 	s := &Sink{config: c, enc: enc, logger: logger, turn: make(chan struct{}, 1)}
@@ -72,12 +72,12 @@ func Open(c Config, enc connector.Encoding, logger *slog.Logger) (*Sink, error) 
 	return s, nil
 }
 
-// Log is a stream's place in the sink.
+// Log returns a stream's log in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
 	return &place{Log: s.store.Log(claim), sink: s}
 }
 
-// place is a store's log that can only be acquired where the server is there.
+// place is a log of the store that can be acquired only while the server is reachable.
 type place struct {
 	connector.Log
 	sink *Sink
@@ -187,7 +187,7 @@ func (s *Sink) messages(
 // Create makes the parent of the state's folder; core NATS has nothing to make.
 func (s *Sink) Create(context.Context) error { return s.store.Create() }
 
-// Check asks the server who it is, and checks whether the state can be written.
+// Check checks that the server can be reached and that the state can be written.
 func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Finding, error) {
 	findings := file.CheckState(s.config.State)
 	conn, err := s.connection(ctx)
@@ -213,7 +213,7 @@ func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Find
 	return findings, nil
 }
 
-// Follow calls each with every event from now on: core NATS knows no past, so a tail that wants only that is refused.
+// Follow calls each with every event from now on. Core NATS stores no events, so a tail of past ones is refused.
 func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
 	if tail.Once || !tail.Since.IsZero() {
 		return &connector.Refusal{
@@ -255,7 +255,7 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 	}
 }
 
-// ReadBack is refused: what was published is gone.
+// ReadBack returns a refusal, as core NATS stores no events.
 func (s *Sink) ReadBack(context.Context, string, func(int, []byte) error, func([]byte) error) error {
 	return &connector.Refusal{
 		Thing: "core NATS", Cause: "what was published on it cannot be read again",
@@ -263,7 +263,7 @@ func (s *Sink) ReadBack(context.Context, string, func(int, []byte) error, func([
 	}
 }
 
-// Promise is what core NATS can promise.
+// Promise returns the delivery guarantee of core NATS.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Text: "Best effort: each message is published once in the usual case; core NATS keeps nothing and confirms " +
@@ -276,7 +276,7 @@ func (s *Sink) Promise() connector.Promise {
 	}
 }
 
-// Close ends the connection. Logs are closed before it.
+// Close ends the connection. Logs have to be closed before it.
 func (s *Sink) Close() error {
 	s.turn <- struct{}{}
 	s.closed = true

@@ -69,7 +69,7 @@ func TestDeadConnections(t *testing.T) {
 		_, err := s.cluster.wires.ask(t.Context(), b.address, within, &metadata.Request{TopicNames: []string{"none"}})
 		return err
 	}
-	var idle []*wire
+	var idle []*brokerConn
 	for range 12 {
 		c, err := s.cluster.wires.connect(t.Context(), b.address)
 		if err != nil {

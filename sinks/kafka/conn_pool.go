@@ -20,20 +20,20 @@ import (
 // idleTime is how long a connection is kept that nobody uses; brokers close theirs after ten minutes.
 const idleTime = 2 * time.Minute
 
-// wires are the connections to brokers, by address. A connection carries one request at a time. Where anything fails on
-// a connection, above all a time-out, it is closed together with all idle ones to the same broker, which would fail as
-// well. kafka-go's Transport keeps those and tries one after the other.
-type wires struct {
+// connPool holds the connections to brokers, by address. A connection carries one request at a time. If anything fails
+// on a connection, above all by a time-out, it is closed together with all idle ones to the same broker, which would
+// fail as well. kafka-go's Transport keeps those and tries one after the other.
+type connPool struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	mechanism sasl.Mechanism // nil for none
 
 	mu     sync.Mutex
-	idle   map[string][]*wire
+	idle   map[string][]*brokerConn
 	closed bool
 }
 
-// wire is one connection.
-type wire struct {
+// brokerConn is one connection.
+type brokerConn struct {
 	net      net.Conn
 	protocol *protocol.Conn
 	versions map[protocol.ApiKey]int16
@@ -85,7 +85,7 @@ func isTimeout(err error) bool {
 
 // ask sends a request to the broker at an address and returns its answer. It waits until the context ends, but at most
 // for the given time.
-func (w *wires) ask(
+func (w *connPool) ask(
 	ctx context.Context, address string, within time.Duration, request protocol.Message,
 ) (protocol.Message, error) {
 	if err := ctx.Err(); err != nil {
@@ -124,7 +124,7 @@ func (w *wires) ask(
 }
 
 // bounded runs do, and ends it with the context.
-func (c *wire) bounded(ctx context.Context, do func() error) error {
+func (c *brokerConn) bounded(ctx context.Context, do func() error) error {
 	deadline, _ := ctx.Deadline()
 	if err := c.net.SetDeadline(deadline); err != nil {
 		return err
@@ -143,7 +143,7 @@ func (c *wire) bounded(ctx context.Context, do func() error) error {
 }
 
 // speaks checks that the broker knows a version of the request that carries the leader's epoch.
-func (c *wire) speaks(request protocol.Message) error {
+func (c *brokerConn) speaks(request protocol.Message) error {
 	key := request.ApiKey()
 	least := map[protocol.ApiKey]int16{protocol.Metadata: 7, protocol.ListOffsets: 4, protocol.Fetch: 9}[key]
 	if v, ok := c.versions[key]; !ok || v < least {
@@ -155,7 +155,7 @@ func (c *wire) speaks(request protocol.Message) error {
 // errTooOld means that a broker cannot be asked in a way that shows whether it still leads.
 var errTooOld = errors.New("the broker is older than Kafka 2.1, and does not say for which term it leads a partition")
 
-func (w *wires) take(address string) *wire {
+func (w *connPool) take(address string) *brokerConn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	list := w.idle[address]
@@ -168,7 +168,7 @@ func (w *wires) take(address string) *wire {
 }
 
 // put keeps a connection for the next request, and closes those that nobody has used for long.
-func (w *wires) put(address string, c *wire) {
+func (w *connPool) put(address string, c *brokerConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -187,8 +187,8 @@ func (w *wires) put(address string, c *wire) {
 	}
 }
 
-// drop closes the connections to a broker that are not in use.
-func (w *wires) drop(address string) {
+// drop closes the idle connections to a broker.
+func (w *connPool) drop(address string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.idle[address] {
@@ -197,7 +197,7 @@ func (w *wires) drop(address string) {
 	delete(w.idle, address)
 }
 
-func (w *wires) close() {
+func (w *connPool) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
@@ -210,14 +210,14 @@ func (w *wires) close() {
 }
 
 // connect makes a connection: dials, agrees on versions, authenticates.
-func (w *wires) connect(ctx context.Context, address string) (*wire, error) {
+func (w *connPool) connect(ctx context.Context, address string) (*brokerConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := w.dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	c := &wire{net: conn, protocol: protocol.NewConn(&opening{Conn: conn}, "twochat-connector")}
+	c := &brokerConn{net: conn, protocol: protocol.NewConn(&opening{Conn: conn}, "twochat-connector")}
 	err = c.bounded(ctx, func() error {
 		if err := c.agree(); err != nil {
 			return err
@@ -230,7 +230,7 @@ func (w *wires) connect(ctx context.Context, address string) (*wire, error) {
 	return c, nil
 }
 
-func (c *wire) agree() error {
+func (c *brokerConn) agree() error {
 	answer, err := c.protocol.RoundTrip(new(apiversions.Request))
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func (c *wire) agree() error {
 	return nil
 }
 
-func (c *wire) authenticate(ctx context.Context, address string, mechanism sasl.Mechanism) error {
+func (c *brokerConn) authenticate(ctx context.Context, address string, mechanism sasl.Mechanism) error {
 	if mechanism == nil {
 		return nil
 	}

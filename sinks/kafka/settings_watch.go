@@ -16,7 +16,7 @@ const (
 	watchSoonest = 10 * time.Second
 )
 
-// watch looks at the topics' settings while the sink is in use. Somebody may change them, and what is refused at the
+// watch checks the topics' settings while the sink is in use. Somebody may change them, and what is refused at the
 // start is refused then as well.
 type watch struct {
 	sink  *Sink
@@ -71,8 +71,8 @@ func (w *watch) run() {
 	}
 }
 
-// look looks at the topics as a check does, and notes what it finds. Where they cannot be looked at, what was found
-// before holds.
+// look checks the topics as Check does, and keeps what it finds. If they cannot be read, the earlier findings stay
+// valid.
 func (w *watch) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
@@ -95,7 +95,7 @@ func (w *watch) look(ctx context.Context) {
 	})
 }
 
-// take notes the findings, and tells the new ones.
+// take keeps the findings, and logs the new ones.
 func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.warned, w.primed = warned, true
 }
 
-// relook looks at the settings again when a stream is taken over while a refusal holds: somebody may have fixed it.
+// relook checks the settings again when a stream is taken over during a refusal, as somebody may have fixed them.
 func (w *watch) relook(ctx context.Context) error {
 	if w.refusal() == nil {
 		return nil

@@ -25,7 +25,7 @@ func TestOtherProtocols(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ended := make(chan struct{})
-			w := &wires{idle: make(map[string][]*wire), dial: func(context.Context, string, string) (net.Conn, error) {
+			w := &connPool{idle: make(map[string][]*brokerConn), dial: func(context.Context, string, string) (net.Conn, error) {
 				here, there := net.Pipe()
 				go func() {
 					defer close(ended)
