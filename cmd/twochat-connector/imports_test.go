@@ -72,6 +72,8 @@ var mayImport = map[string][]string{
 		"connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/jetstream",
 	},
 	"deploy": nil,
+	// An example for users and a module of its own, so that what it needs is none of this one's.
+	"deploy/consumers/kafka/franz-go": nil,
 }
 
 // imports lists what each package of the module imports, by its folder, its tests aside.

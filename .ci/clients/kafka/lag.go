@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// lag is how far a group stands behind a topic's end by its committed offsets, as tools reckon it: with what the
+// markers of transactions take.
+func (r *reader) lag(ctx context.Context, group, topic string) (int64, error) {
+	request := kmsg.NewPtrOffsetFetchRequest()
+	asked := kmsg.NewOffsetFetchRequestGroup()
+	asked.Group = group
+	ask := kmsg.NewOffsetFetchRequestGroupTopic()
+	ask.Topic = topic
+	for partition := range r.found.ends[topic] {
+		ask.Partitions = append(ask.Partitions, partition)
+	}
+	asked.Topics = append(asked.Topics, ask)
+	request.Groups = append(request.Groups, asked)
+	var lag int64
+	for _, shard := range r.world.client.RequestSharded(ctx, request) {
+		if shard.Err != nil {
+			return 0, fmt.Errorf("ask what %s has committed: %w", group, shard.Err)
+		}
+		for _, g := range shard.Resp.(*kmsg.OffsetFetchResponse).Groups {
+			for _, t := range g.Topics {
+				for _, p := range t.Partitions {
+					lag += r.found.ends[topic][p.Partition] - max(0, p.Offset)
+				}
+			}
+		}
+	}
+	return lag, nil
+}
