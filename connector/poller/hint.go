@@ -21,15 +21,8 @@ func levelOf(state StreamState) slog.Level {
 
 // causeOf is a cause as it is shown: of a refusal without its hint, which stands beside it.
 func causeOf(cause error) string {
-	var refusal *connector.Refusal
-	if errors.As(cause, &refusal) {
-		return refusal.Thing + ": " + refusal.Cause
-	}
-	var obstacle *connector.Obstacle
-	if errors.As(cause, &obstacle) {
-		return obstacle.Error()
-	}
-	return cause.Error()
+	advice, _ := connector.AdviceOf(cause)
+	return advice.Text()
 }
 
 // askedWait says of a wait that the server asked for it, and until when.
@@ -53,17 +46,8 @@ func faultOf(cause error) connector.PageFault {
 
 // hintOf is what to do about a state; empty where there is nothing but to wait, or nothing to wait for.
 func hintOf(state StreamState, cause error) string {
-	var refusal *connector.Refusal
-	if errors.As(cause, &refusal) {
-		return refusal.Hint
-	}
-	var obstacle *connector.Obstacle
-	if errors.As(cause, &obstacle) {
-		return obstacle.Hint
-	}
-	var hinted interface{ Hint() string } // the cause knows better than its kind
-	if errors.As(cause, &hinted) {
-		return hinted.Hint()
+	if advice, found := connector.AdviceOf(cause); found { // the cause knows better than its kind
+		return advice.Hint
 	}
 	switch state {
 	case StateNoSink:

@@ -61,9 +61,8 @@ func Problems(err error) []Problem {
 	var refused RefusedError
 	var all Refusals
 	var with *HintedError
-	var refusal *connector.Refusal
-	var obstacle *connector.Obstacle
 	var several severalErrors
+	advice, advised := connector.AdviceOf(err)
 	var list []Problem
 	switch {
 	case errors.As(err, &several):
@@ -80,10 +79,8 @@ func Problems(err error) []Problem {
 		}
 	case errors.As(err, &with):
 		list = append(list, Problem{err.Error(), with.hint})
-	case errors.As(err, &refusal):
-		list = append(list, Problem{refusal.Thing + ": " + refusal.Cause, refusal.Hint})
-	case errors.As(err, &obstacle):
-		list = append(list, Problem{obstacle.Error(), obstacle.Hint})
+	case advised:
+		list = append(list, Problem{advice.Text(), advice.Hint})
 	default:
 		for text := range strings.SplitSeq(err.Error(), "\n") {
 			list = append(list, Problem{Text: text})

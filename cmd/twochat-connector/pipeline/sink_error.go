@@ -1,8 +1,8 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"net"
 	"time"
 
@@ -30,16 +30,9 @@ const hintReach = "see whether it runs, and whether this machine reaches it unde
 func ErrorFinding(thing string, err error) connector.Finding {
 	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " +
 		err.Error(), Hint: hintReach}
-	var refusal *connector.Refusal
-	var obstacle *connector.Obstacle
-	var hinted interface{ Hint() string }
-	switch {
-	case errors.As(err, &refusal):
-		finding.Thing, finding.Text, finding.Hint = refusal.Thing, refusal.Cause, refusal.Hint
-	case errors.As(err, &obstacle):
-		finding.Thing, finding.Text, finding.Hint = obstacle.Thing, obstacle.Cause, obstacle.Hint
-	case errors.As(err, &hinted): // it answers, and knows better
-		finding.Text, finding.Hint = err.Error(), hinted.Hint()
+	advice, found := connector.AdviceOf(err)
+	if found { // it answers, and knows better
+		finding.Thing, finding.Text, finding.Hint = cmp.Or(advice.Thing, thing), advice.Cause, advice.Hint
 	}
 	return finding
 }
