@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -17,6 +18,13 @@ func (c *Config) Findings() []connector.Finding {
 			Level: connector.FindingWarning, Thing: "poll.sweep.every",
 			Text: "no sweeps: a message that the API lists late, below the newest pages, is never found",
 			Hint: "set poll.sweep.every: 1h",
+		})
+	}
+	if c.Start.Mode == StartTime && c.Start.Time.After(time.Now()) {
+		list = append(list, connector.Finding{
+			Level: connector.FindingWarning, Thing: "start",
+			Text: c.Start.String() + " is in the future: a stream's first start delivers nothing of what is listed then",
+			Hint: "set start: now for what comes from the first start on, or a time that has passed",
 		})
 	}
 	if text := c.headersText(); text != "" {

@@ -84,13 +84,16 @@ func (l *loader) readSinkURL(text string) {
 	case hosts == "" || strings.ContainsAny(rest, " \t\r\n"):
 		l.problem(l.origin, "sink", sinkForms)
 	case (scheme == "nats" || scheme == "tls") && path == "":
+		var servers []string
 		for host := range strings.SplitSeq(hosts, ",") {
-			if u, err := url.Parse(scheme + "://" + host); err != nil || u.Hostname() == "" {
+			server := scheme + "://" + host
+			if u, err := url.Parse(server); err != nil || u.Hostname() == "" {
 				l.problem(l.origin, "sink", sinkForms)
 				return
 			}
+			servers = append(servers, server)
 		}
-		l.setText("sink.jetstream.url", scheme+"://"+hosts)
+		l.setText("sink.jetstream.url", strings.Join(servers, ","))
 	case scheme == "kafka" && !strings.Contains(path, "/"):
 		l.setText("sink.kafka.brokers", hosts)
 		if path != "" {

@@ -19,7 +19,10 @@ import (
 )
 
 // defaultPaths are where a configuration is looked for when none is named, the first one that exists.
-var defaultPaths = [...]string{"twochat-connector.yaml", "/etc/twochat-connector/config.yaml"}
+var defaultPaths = [...]string{DefaultPath, "/etc/twochat-connector/config.yaml"}
+
+// DefaultPath is the file that is looked for first.
+const DefaultPath = "twochat-connector.yaml"
 
 // maxFile is far above any configuration: a thousand streams need a tenth of it.
 const maxFile = 4 << 20

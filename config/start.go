@@ -68,7 +68,7 @@ func (s *Start) UnmarshalText(text []byte) error {
 func (s Start) String() string {
 	switch s.Mode {
 	case StartAge:
-		return s.Age.String()
+		return FormatDuration(s.Age)
 	case StartTime:
 		return s.Time.Format(time.RFC3339Nano)
 	}

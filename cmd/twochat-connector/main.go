@@ -47,6 +47,7 @@ func commands() []command {
 		{"run", "read the configured numbers and deliver their messages", runConnector},
 		{"demo", "show it at work: a fake 2Chat, the real connector, a real NATS; no account needed", runDemo},
 		{"fake", "serve the fake 2Chat by itself, for tests in any language", runFake},
+		{"init", "write a configuration to go on with, every key explained", runInit},
 		{"check", "look whether the configuration, the key, the numbers and the sink are right", runCheck},
 		{"explain", "say what this configuration promises, and what can still be lost or doubled", runExplain},
 		{"status", "ask a running instance how its streams are", runStatus},

@@ -190,6 +190,8 @@ func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool
 // WithoutKey is the program where a key is not missed.
 func (p *Program) WithoutKey() *Program {
 	keyless := *p
-	keyless.Env = append([]string{config.APIKeyVariable + "=none"}, p.Env...) // of a name given twice the last one counts
+	// Of a name given twice the last one counts: a key that is there stays, and one that is empty is none.
+	keyless.Env = slices.DeleteFunc(slices.Concat([]string{config.APIKeyVariable + "=none"}, p.Env),
+		func(entry string) bool { return entry == config.APIKeyVariable+"=" })
 	return &keyless
 }

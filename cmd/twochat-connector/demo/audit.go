@@ -62,7 +62,8 @@ func (d *Demo) audit(ctx context.Context) (Result, error) {
 	}
 	report := audit.Report(d.fake.Truth(""))
 	result := Result{
-		Seed: d.options.Seed, Stream: d.target.stream, Listed: report.Wanted, Events: report.Events, Lost: report.Lost + report.LateMissing,
+		Seed: d.options.Seed, Stream: d.target.stream,
+		Listed: report.Wanted, Events: report.Events, Lost: report.Lost + report.LateMissing,
 		Doubled:    report.Doubled,
 		OutOfOrder: report.OutOfOrder + report.UnmarkedLate, Gaps: report.Gaps, Changed: report.Invented, Late: report.Late,
 		Deleted:     report.Gone,
