@@ -52,6 +52,7 @@ func commands() []command {
 		{"explain", "say what this configuration promises, and what can still be lost or doubled", runExplain},
 		{"status", "ask a running instance how its streams are", runStatus},
 		{"tail", "follow the events in the sink", runTail},
+		{"quarantine", "list or show what could not become an event, and why", runQuarantine},
 		{"preview", "show what privacy does to messages, before and after", runPreview},
 		{"audit", "hold what 2Chat lists against the log, and put back what is missing", runAudit},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill},

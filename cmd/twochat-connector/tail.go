@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -69,18 +68,7 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 			width = max(width, len(s.Name))
 		}
 	}
-	chosen := c.Sink
-	if chosen.Embedded != nil {
-		beside, running := pipeline.BesideEmbedded(chosen)
-		if !running {
-			return cli.Hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen),
-				"start `twochat-connector run`; it holds the server")
-		}
-		chosen = beside
-	}
-	log := c.Log
-	log.Level = "warn"
-	sink, err := sinks.Open(chosen, c.Encoding(), cli.NewLogger(log, p.Err))
+	sink, err := openBeside(p, c)
 	if err != nil {
 		return err
 	}
@@ -88,7 +76,7 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	if err := knownStream(ctx, sink, c, *stream, named); err != nil {
 		return err
 	}
-	if file := chosen.File; file != nil && !tail.Once {
+	if file := c.Sink.File; file != nil && !tail.Once {
 		if _, err := os.Stat(file.Path); errors.Is(err, fs.ErrNotExist) {
 			fmt.Fprintf(p.Err, "there is no file %s yet; it is waited for\n", file.Path)
 		}

@@ -12,7 +12,7 @@ import (
 func (s *Sink) ReadBack(
 	ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
 ) error {
-	read := func() error {
+	readEvents := func() error {
 		parts, err := openParts(s.config.Path)
 		defer func() {
 			for _, f := range parts {
@@ -33,6 +33,9 @@ func (s *Sink) ReadBack(
 				return err
 			}
 		}
+		return nil
+	}
+	readRejects := func() error {
 		quarantine, err := os.Open(s.config.Path + quarantineSuffix)
 		if err != nil {
 			return ignoreMissing(err)
@@ -46,7 +49,14 @@ func (s *Sink) ReadBack(
 		})
 		return err
 	}
-	if err := read(); err != nil {
+	var err error
+	if event != nil {
+		err = readEvents()
+	}
+	if err == nil {
+		err = readRejects()
+	}
+	if err != nil {
 		return fmt.Errorf("read back: %w", plain(err))
 	}
 	return nil

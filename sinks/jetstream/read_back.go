@@ -17,16 +17,18 @@ func (s *Sink) ReadBack(
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	err = readSubjects(ctx, s, k, natssink.EventsSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
+	readEvents := func(m jetstream.Msg) error {
 		decoded, err := natssink.DecodeEvent(m.Headers(), m.Data())
 		if err != nil {
 			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
 			return nil
 		}
 		return event(0, decoded)
-	})
-	if err != nil {
-		return err
+	}
+	if event != nil {
+		if err := readSubjects(ctx, s, k, natssink.EventsSubject(s.config.Subject, stream), readEvents); err != nil {
+			return err
+		}
 	}
 	return readSubjects(ctx, s, k, natssink.QuarantineSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
 		return reject(m.Data())

@@ -18,7 +18,7 @@ func (s *Sink) ReadBack(
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 	source := connector.Stream{Name: stream}.Source()
-	err := s.readTopic(ctx, s.topics.events, func(p int, r *protocol.Record) error {
+	readEvent := func(p int, r *protocol.Record) error {
 		if string(attributeSource.of(r.Headers)) != source {
 			return nil
 		}
@@ -32,11 +32,13 @@ func (s *Sink) ReadBack(
 			return nil
 		}
 		return event(p, decoded)
-	})
-	if err != nil {
-		return wrap("read back", err)
 	}
-	err = s.readTopic(ctx, s.topics.quarantine, func(_ int, r *protocol.Record) error {
+	if event != nil {
+		if err := s.readTopic(ctx, s.topics.events, readEvent); err != nil {
+			return wrap("read back", err)
+		}
+	}
+	err := s.readTopic(ctx, s.topics.quarantine, func(_ int, r *protocol.Record) error {
 		key, err := protocol.ReadAll(r.Key)
 		if err != nil || string(key) != stream {
 			return err

@@ -24,6 +24,12 @@ var readBackRules = []rule{
 			wantReadBack(s, reader, claim.Stream, events, 2)
 		}
 		wantReadBack(s, sink, Stream("nobody"), nil, 0)
+
+		rejects := 0
+		count := func([]byte) error { rejects++; return nil }
+		if err := sink.ReadBack(s.context(), claim.Stream.Name, nil, count); err != nil || rejects != 2 {
+			s.Fatalf("read back without events: %v; %d rejects, want 2", err, rejects)
+		}
 	}},
 	{name: "read back: ends with the error of its caller", except: unlessKept, test: func(s *scene) {
 		claim := Claim("595981048477", "one")

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// openBeside opens the configured sink to read from it beside a running connector. The embedded server is asked where
+// it answers: it is not started for this.
+func openBeside(p *cli.Program, c *config.Config) (sinks.Sink, error) {
+	chosen := c.Sink
+	if chosen.Embedded != nil {
+		beside, running := pipeline.BesideEmbedded(chosen)
+		if !running {
+			return nil, cli.Hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen),
+				"start `twochat-connector run`; it holds the server")
+		}
+		chosen = beside
+	}
+	log := c.Log
+	log.Level = "warn"
+	return sinks.Open(chosen, c.Encoding(), cli.NewLogger(log, p.Err))
+}
