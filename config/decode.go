@@ -180,7 +180,11 @@ func (l *loader) decodeScalar(n *yaml.Node, target reflect.Value, path string) {
 		}
 	}
 	if !ok {
-		l.problemAt(n, path, fmt.Sprintf("expected %s, found %s", expected, found(n)))
+		text := fmt.Sprintf("expected %s, found %s", expected, found(n))
+		if t.Kind() == reflect.String && n.ShortTag() == "!!int" && words[path] == nil {
+			text += "; write it in quotes"
+		}
+		l.problemAt(n, path, text)
 	}
 }
 

@@ -54,6 +54,7 @@ var sinkDocs = map[string]string{
 	"file.path":      "the file of JSON lines; checkpoints and rejects lie beside it",
 	"file.max_bytes": "size at which the file is rotated; 0 = never",
 	"file.keep":      "rotated files that stay; 0 = all",
+	"file.mode":      "of files that are made, in quotes: \"0640\" lets the group read events and rejects; empty = 0600",
 
 	"stdout.state": "folder of the checkpoints; without it every start is a first start",
 

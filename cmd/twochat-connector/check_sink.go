@@ -81,7 +81,7 @@ func refusedAny(findings []connector.Finding) bool {
 // sinkThing names a key of the sink's settings whole.
 func sinkThing(c sinks.Config, thing string) string {
 	switch thing {
-	case "path", "state", "url", "max_payload", "nats":
+	case "path", "mode", "state", "url", "max_payload", "nats":
 		if thing == "nats" {
 			return "sink nats"
 		}

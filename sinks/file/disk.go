@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,8 @@ type disk struct {
 	pretend bool
 	// look skips all changes: writing, truncating and renaming. It is for Judge.
 	look bool
+	// mode is what files of events and rejects are made with; 0 is defaultMode.
+	mode fs.FileMode
 }
 
 // The changes that a fault can meet.
@@ -38,8 +41,7 @@ func (d *disk) may(op, path string, n int) (int, error) {
 	return d.fault(op, path, n)
 }
 
-// openAppend opens a file for reading and appending; it makes it if it is missing. Only the owner may read it: the
-// events are people's messages.
+// openAppend opens a file for reading and appending; it makes it if it is missing.
 func (d *disk) openAppend(path string) (*os.File, error) {
 	if d.look {
 		f, err := os.Open(path)
@@ -48,7 +50,7 @@ func (d *disk) openAppend(path string) (*os.File, error) {
 	if _, err := d.may(opOpen, path, 0); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	return openMade(path, cmp.Or(d.mode, defaultMode))
 }
 
 func (d *disk) write(f *os.File, data []byte) error {

@@ -19,6 +19,9 @@ type Config struct {
 	MaxBytes int64 `yaml:"max_bytes"`
 	// Keep is how many rotated files stay; 0 means all.
 	Keep int `yaml:"keep"`
+	// Mode is what the files of events and rejects are made with, in octal; empty is 0600. Checkpoints are the owner's
+	// alone.
+	Mode string `yaml:"mode"`
 }
 
 // Validate returns what is wrong with the settings, or nil. It does no I/O.
@@ -38,6 +41,10 @@ func (c Config) Validate() []connector.Finding {
 	if c.Keep < 0 {
 		refuse("keep", "expected 0 (keep all) or more", "leave it out, or set it to 1 or more")
 	}
+	if _, ok := c.mode(); !ok {
+		refuse("mode", "it is no mode of a file that its owner writes and others read at most",
+			`set it to "0600", "0640" or "0644", in quotes`)
+	}
 	if c.Keep > 0 && c.MaxBytes == 0 {
 		refuse("keep", "nothing is rotated without max_bytes", "set max_bytes too, or leave keep out")
 	}
@@ -56,7 +63,8 @@ type Sink struct {
 
 // Open returns the sink. It does no I/O; the first Acquire takes the lock. The file is always in structured mode.
 func Open(c Config, _ connector.Encoding, logger *slog.Logger) (*Sink, error) {
-	return open(c, &disk{}, logger), nil
+	mode, _ := c.mode() // Validate has refused others
+	return open(c, &disk{mode: mode}, logger), nil
 }
 
 func open(c Config, d *disk, logger *slog.Logger) *Sink {
@@ -71,12 +79,15 @@ func open(c Config, d *disk, logger *slog.Logger) *Sink {
 // Log returns a stream's log in the file.
 func (s *Sink) Log(claim connector.Claim) connector.Log { return s.store.Log(claim) }
 
-// Create makes the folder of the file.
-func (s *Sink) Create(context.Context) error { return s.store.Create() }
+// Create makes the folder of the file, open to those who may read the file.
+func (s *Sink) Create(context.Context) error {
+	mode, _ := s.config.mode()
+	return makeFolder(filepath.Dir(s.config.Path), folderMode(mode))
+}
 
 // Check reports whether the file can be written. It makes nothing and takes no lock.
 func (s *Sink) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
-	return checkFolder("path", filepath.Dir(s.config.Path), s.config.Path), nil
+	return append(checkFolder("path", filepath.Dir(s.config.Path), s.config.Path), s.config.checkMode()...), nil
 }
 
 func checkFolder(thing, dir, path string) []connector.Finding {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -120,7 +121,11 @@ func (l *StateStore) Create() error {
 	if l.folder == nil {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(l.folder.dir), 0o700); err != nil {
+	return makeFolder(filepath.Dir(l.folder.dir), 0o700)
+}
+
+func makeFolder(dir string, mode fs.FileMode) error {
+	if err := os.MkdirAll(dir, mode); err != nil {
 		return fmt.Errorf("make the folder: %w", plain(err))
 	}
 	return nil
