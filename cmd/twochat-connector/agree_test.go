@@ -93,7 +93,7 @@ func (s *setup) runOnce() {
 	}
 }
 
-// starts runs the connector, and says whether it gets ready within a time.
+// starts runs the connector, and reports whether it gets ready within a time.
 func (s *setup) starts(wanted bool, within time.Duration) (bool, *running) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), within)
 	defer cancel()
@@ -122,7 +122,7 @@ func (s *setup) starts(wanted bool, within time.Duration) (bool, *running) {
 	}
 }
 
-// readsAndDelivers says whether an instance is ready, and has read each list down to what is delivered.
+// readsAndDelivers reports whether an instance is ready, and has read each list down to what is delivered.
 func readsAndDelivers(ctx context.Context, server string) bool {
 	var r pipeline.Report
 	body, err := admin.Ask(ctx, server, server)

@@ -47,7 +47,7 @@ func TestBackfill_WaitsForCredits(t *testing.T) {
 	}
 }
 
-// What no waiting mends ends a backfill at once, with what to do about it.
+// What no waiting fixes ends a backfill at once, with what to do about it.
 func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 3000})

@@ -14,7 +14,7 @@ import (
 )
 
 // poll.when_spent: stop makes the budget hard: not one call more than it has, of any kind, live or in a backlog, while
-// others use the account or not; everything says so; and it goes on when the account's month begins anew.
+// others use the account or not; everything says so; and it goes on when the account's month starts again.
 func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 	const budget = 3000
 	for name, backlog := range map[string]int{"live": 10, "backlog": 60_000} {

@@ -250,7 +250,7 @@ func TestPipeline_FirstReadingTakesATurn(t *testing.T) {
 	})
 }
 
-// The day on which the account's month begins anew is learned once: the next process reads it in the streams'
+// The day on which the account's month starts again is learned once: the next process reads it in the streams'
 // checkpoints.
 func TestPipeline_RemembersTheReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

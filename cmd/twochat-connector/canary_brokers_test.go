@@ -160,7 +160,7 @@ func (c *canary) until(what string, is func(s pipeline.StreamReport, body string
 	}
 }
 
-// rested says whether all that is listed is delivered.
+// rested reports whether all that is listed is delivered.
 func (c *canary) rested() bool {
 	return c.until("all to be delivered", func(s pipeline.StreamReport, _ string) bool {
 		return s.State == poller.StateLive && int(s.Sequence) >= c.listed

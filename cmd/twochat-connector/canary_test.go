@@ -130,7 +130,7 @@ func TestCanary(t *testing.T) {
 				_, out, errOut := finish(t, args...)
 				shown.WriteString(out + errOut)
 			}
-			// What has to be mended by a person goes wrong as well.
+			// What has to be fixed by a person goes wrong as well.
 			if checked {
 				for _, code := range []int{401, 402, 404, 407, 422} {
 					fake.Next(twochattest.Status(code, twochattest.Bodies()[code%3]))

@@ -190,7 +190,7 @@ func (k *check) configuration(path string, offline bool) {
 	}
 }
 
-// refuses says whether a thing was refused so far.
+// refuses reports whether a thing was refused so far.
 func (k *check) refuses(thing string) bool {
 	return slices.ContainsFunc(k.findings, func(f connector.Finding) bool {
 		return f.Thing == thing && f.Level == connector.FindingRefused
@@ -213,7 +213,7 @@ func (k *check) stage(ctx context.Context, wrong []error) {
 	}
 }
 
-// beside says whether the address of the admin server is that of a connector which runs.
+// beside reports whether the address of the admin server is that of a connector which runs.
 func (k *check) beside(ctx context.Context) bool {
 	var r pipeline.Report
 	body, err := admin.Ask(ctx, admin.LocalURL(k.config.Admin.Listen), admin.Thing)

@@ -68,7 +68,7 @@ func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connect
 	}
 }
 
-// refusedAny says whether one of the findings refuses.
+// refusedAny reports whether one of the findings refuses.
 func refusedAny(findings []connector.Finding) bool {
 	for _, f := range findings {
 		if f.Level == connector.FindingRefused {

@@ -61,7 +61,7 @@ func launch(t *testing.T, log string, env []string, name string, args ...string)
 	return p
 }
 
-// running says whether the process has not ended.
+// running reports whether the process has not ended.
 func (p *process) running() bool {
 	if p == nil {
 		return false
@@ -89,7 +89,7 @@ func (p *process) kill() {
 	}
 }
 
-// exit waits for the end and gives the exit code; 128 and more is a signal. ok is false where it does not end in time.
+// exit waits for the end and gives the exit code; 128 and more is a signal. ok is false if it does not end in time.
 func (p *process) exit(within time.Duration) (code int, ok bool) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -137,7 +137,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// eventually asks again and again until the answer is yes, and says whether it was in time.
+// eventually asks again and again until the answer is yes, and reports whether it was in time.
 func eventually(ctx context.Context, within time.Duration, yes func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -207,7 +207,7 @@ func (r *rig) auditOf(t *testing.T, events map[string][][]byte) map[string]twoch
 	return reports
 }
 
-// whole says whether nothing is missing any more.
+// whole reports whether nothing is missing any more.
 func (r *rig) whole(reports map[string]twochattest.Report) bool {
 	for _, report := range reports {
 		if report.Lost > 0 || r.sweeps && report.LateMissing > 0 {

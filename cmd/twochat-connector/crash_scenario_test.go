@@ -91,7 +91,7 @@ func terminate(t *testing.T, b binaries) {
 
 // commits lets messages come in while the broker is paused, and returns when their commit waits for it. Where the
 // connector looked at the sink's settings meanwhile it knew before that the broker does not answer, and there is no
-// commit: then it is done anew.
+// commit: then it is done again.
 func (r *rig) commits(t *testing.T, messages int) {
 	t.Helper()
 	for range 10 {
@@ -277,7 +277,7 @@ func historyMemory(t *testing.T, b binaries) {
 	expectClean(t, r.audit(t))
 }
 
-// lastSequence is the sequence of a stream's newest event, 0 where there is none.
+// lastSequence is the sequence of a stream's newest event, 0 if there is none.
 func (p *natsPlace) lastSequence(t *testing.T, name string) int {
 	t.Helper()
 	js, closeConn, err := p.dial()

@@ -191,7 +191,7 @@ func tryGet(url string) (body string, err error) {
 	return string(text), err
 }
 
-// over says whether the command has ended.
+// over reports whether the command has ended.
 func (r *running) over() bool {
 	select {
 	case <-r.ended:

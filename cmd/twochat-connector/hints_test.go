@@ -110,7 +110,7 @@ var (
 	halfKey     = regexp.MustCompile("`([a-z_]+)(?::[^`]*)?`")
 )
 
-// flagsOf lists the flags of a command; nil where there is no such command.
+// flagsOf lists the flags of a command; nil if there is no such command.
 func flagsOf(t *testing.T, command string) []string {
 	t.Helper()
 	var out, errOut bytes.Buffer

@@ -203,7 +203,7 @@ func (k *authorizingKafka) revoke(t *testing.T, r right) {
 }
 
 // With the topics and the rights of the example for Strimzi, and no others, everything works; without any one of them
-// something does not, and is told by name with what mends it.
+// something does not, and is told by name with what fixes it.
 func TestKafkaRights(t *testing.T) {
 	jars := os.Getenv(realKafkaVariable)
 	if jars == "" {

@@ -219,7 +219,7 @@ func without(rights *server.Permissions, right string) *server.Permissions {
 	return &fewer
 }
 
-// Without any one of them something does not work, and is told with what mends it.
+// Without any one of them something does not work, and is told with what fixes it.
 func TestNATSRights_EachNeeded(t *testing.T) {
 	noLeaks(t)
 	all := natsRights(t)

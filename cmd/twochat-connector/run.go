@@ -57,7 +57,7 @@ func runConnector(ctx context.Context, p *cli.Program, args []string) error {
 	return cli.Logged(err)
 }
 
-// about says whether one of the errors, which end the start, is about a thing: it is told there.
+// about reports whether one of the errors, which end the start, is about a thing: it is told there.
 func about(errs []error, thing string) bool {
 	for _, err := range errs {
 		if slices.ContainsFunc(cli.Problems(err), func(g cli.Problem) bool { return strings.HasPrefix(g.Text, thing+": ") }) {

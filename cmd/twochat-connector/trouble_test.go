@@ -36,8 +36,8 @@ func (e *economy) wantTrouble(t *testing.T, parts ...string) pipeline.Report {
 	return r
 }
 
-// What only a person can mend is shown everywhere at the first answer that says so, with what to do and when it is
-// tried again.
+// What only a person can fix is shown everywhere at the first answer that says so, with what to do and when it is tried
+// again.
 func TestReport_APersonIsNeeded(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int

@@ -14,53 +14,52 @@ type step int
 const (
 	stepAcquire step = iota // take the stream over
 	stepPoll                // read what is new
-	stepSweep               // look for late messages, at the end of the list, or deliver what is held
+	stepSweep               // look for late messages, check the end of the list, or deliver held messages
 )
 
-// situation is all that decides about the next step.
+// situation is everything that the next step depends on.
 type situation struct {
 	owns   bool // the session holds the stream
-	rested bool // all that was listed is in the log and certified
-	// between is for what is done between polls: held messages are to be delivered, or the end of the list is to be looked
-	// at.
-	between   bool
-	now       time.Time
-	nextPoll  time.Time
-	lastSweep time.Time
-	every     time.Duration // from one sweep to the next; 0: never
+	rested bool // everything that was listed is in the log and certified
+	// betweenPolls: held messages are to be delivered, or the end of the list is to be checked, between polls.
+	betweenPolls bool
+	now          time.Time
+	nextPoll     time.Time
+	lastSweep    time.Time
+	every        time.Duration // from one sweep to the next; 0: never
 }
 
-// next decides about the next step: a sweep only at rest, between polls.
+// next returns the next step: a sweep only at rest, between polls.
 func (s situation) next() step {
 	switch {
 	case !s.owns:
 		return stepAcquire
 	case !s.rested || !s.now.Before(s.nextPoll):
 		return stepPoll
-	case s.between, s.every > 0 && s.now.Sub(s.lastSweep) >= s.every:
+	case s.betweenPolls, s.every > 0 && s.now.Sub(s.lastSweep) >= s.every:
 		return stepSweep
 	}
 	return stepPoll
 }
 
-// failure is what an error of a step asks for.
+// failure classifies an error of a step by what to do about it.
 type failure int
 
 const (
-	failureUnclear failure = iota // nobody knows what the sink holds: ask it again
-	failureRefused                // the sink refuses by name: a person is needed
+	failureUnclear failure = iota // it is unknown what the sink holds: read it back
+	failureRefused                // the sink refuses, and a person has to fix something
 	failureSource                 // a page cannot be read
 	failureFenced                 // another instance has taken over: stand down
-	failureSuspect                // the list seems to have lost what was delivered: look again
-	failureStalled                // a search came to nothing: search afresh later
+	failureSuspect                // the list seems to have lost delivered messages: look again
+	failureStalled                // a search failed: search again later
 	failureMoved                  // the list moved while it was walked: walk again
-	failureEmpty                  // page 0 is empty, which counts only several times in a row
-	// it is open what the sink holds, and what was read is gone: reading it again is paid for
+	failureEmpty                  // page 0 is empty, which counts only after several polls in a row
+	// it is unknown what the sink holds, and the pages are lost: reading them again costs calls
 	failureReread
 	failureSink // the sink takes nothing now
 )
 
-// failureOf tells errors apart by what is to be done about them.
+// failureOf classifies an error.
 func failureOf(err error) failure {
 	var refusal *connector.Refusal
 	var fault *connector.PageError

@@ -1,3 +1,4 @@
-// Package poller keeps one stream going: it decides when a Reader makes a step, waits out what does not work now,
-// stands down when another instance has taken over, and tells status, metrics and logs what became of it.
+// Package poller runs one stream: it decides when a Reader makes a step, waits out failures that pass, such as a 429
+// (page_retry.go) or a sink that is down (retry.go), stands down when another instance has taken over, and reports to
+// status, metrics and logs.
 package poller

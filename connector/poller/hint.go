@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// levelOf is how bad a state is.
+// levelOf is the log level of a state.
 func levelOf(state StreamState) slog.Level {
 	switch state {
 	case StateNoSource, StateNoSink, StateRefused, StateStalled, StateSuspect, StateSpent, StateStandby:
@@ -19,7 +19,7 @@ func levelOf(state StreamState) slog.Level {
 	return slog.LevelInfo
 }
 
-// causeOf is a cause as it is shown: of a refusal without its hint, which stands beside it.
+// causeOf returns the text of a cause; that of a refusal without its hint, which is shown separately.
 func causeOf(cause error) string {
 	advice, _ := connector.AdviceOf(cause)
 	return advice.Text()
@@ -44,9 +44,9 @@ func faultOf(cause error) connector.PageFault {
 	return ""
 }
 
-// hintOf is what to do about a state; empty where there is nothing but to wait, or nothing to wait for.
+// hintOf is what to do about a state; empty if there is nothing to do.
 func hintOf(state StreamState, cause error) string {
-	if advice, found := connector.AdviceOf(cause); found { // the cause knows better than its kind
+	if advice, found := connector.AdviceOf(cause); found { // the cause's own hint is more specific
 		return advice.Hint
 	}
 	switch state {

@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// instrumentedPages counts what is read.
+// instrumentedPages counts requests for pages.
 type instrumentedPages struct{ poller *Poller }
 
 func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
@@ -26,14 +26,14 @@ func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number
 	return page, err
 }
 
-// instrumentedLog lets a commit in flight finish when the process is told to stop, and counts. A commit that takes long
-// is a state.
+// instrumentedLog counts commits, and lets a commit in flight finish when the process is told to stop. A commit that
+// takes long is shown as a state.
 type instrumentedLog struct{ poller *Poller }
 
 const (
-	// DrainTime bounds how long a commit may go on after the process was told to stop.
+	// DrainTime is how long a commit may go on after the process was told to stop.
 	DrainTime = 20 * time.Second
-	// slowCommit is how long a commit may take before that is a state.
+	// slowCommit is how long a commit may take before it is shown as a state.
 	slowCommit = 2 * time.Second
 )
 

@@ -8,27 +8,28 @@ import (
 )
 
 const (
-	// shortWalk is the most pages that a walk of the cheaper kind holds.
+	// shortWalk is the largest number of pages that a short walk holds.
 	shortWalk = 5
-	// shortSlots and longSlots are how many walks of each kind may be under way. A long one holds up to a slice, and where
-	// no other waits for its place, the next slice too.
+	// shortSlots and longSlots are how many walks of each kind may be under way. A long one holds up to a slice and, if no
+	// other waits for its slot, the next slice too.
 	shortSlots, longSlots = 16, 3
 )
 
-// MemoryGate bounds what all streams of a process hold of their lists in memory, however many of them catch up at once.
-// A poll whose news all stand on page 0 needs no slot, so it never waits for others that catch up. A short walk needs a
-// slot of one kind, a longer one a slot of the other, so that a burst does not wait for backlogs. A slot is for one
-// walk, and who waits first comes first, so backlogs take turns.
+// MemoryGate bounds the memory for pages of all streams of a process, however many of them catch up at once. A poll
+// that needs only page 0 needs no slot, so it never waits for streams that catch up. Short and long walks need slots of
+// different kinds, so that a burst does not wait for backlogs. A slot is for one walk, and waiting streams are served
+// in order, so backlogs take turns.
 //
-// Nobody waits for ever. Who waits for a slot holds none, and no page: its step was given up. Who holds one waits for
-// nothing that needs a slot: for the rate limit, a free request, the API and the sink. A list whose pages keep failing
-// gives its slot up where others wait. A sink that takes nothing stops them all, as it should.
+// Nobody waits forever. There is no deadlock: a stream that waits for a slot holds neither a slot nor pages, as its
+// step was given up. A stream that holds one waits only for the rate limit, the API and the sink, none of which needs a
+// slot. A list whose pages keep failing gives up its slot if others wait. A sink that takes nothing stops all streams,
+// as intended.
 type MemoryGate struct {
 	short, long chan struct{} // a token in them for each slot that is taken; senders are served in order
 	waiting     [longSlot + 1]atomic.Int32
 }
 
-// NewMemoryGate makes a memory gate, to be shared by all Pollers of the process.
+// NewMemoryGate returns a memory gate, to be shared by all Pollers of the process.
 func NewMemoryGate() *MemoryGate {
 	return &MemoryGate{short: make(chan struct{}, shortSlots), long: make(chan struct{}, longSlots)}
 }
@@ -49,7 +50,7 @@ func (r *MemoryGate) slots(kind slotKind) chan struct{} {
 	return r.short
 }
 
-// slot is a stream's slot, or none. One goroutine uses it; only has and contended are for others too.
+// slot is a stream's slot, or none. It is used by one goroutine; only has and contended are safe for concurrent use.
 type slot struct {
 	gate  *MemoryGate  // nil bounds nothing
 	kind  atomic.Int32 // a slotKind: what it has
@@ -58,7 +59,7 @@ type slot struct {
 
 func (b *slot) has() slotKind { return slotKind(b.kind.Load()) }
 
-// Hold implements reader.MemoryLimit: it takes what is needed if it is free.
+// Hold implements reader.MemoryLimit: it takes a slot of the kind needed if one is free.
 func (b *slot) Hold(pages int) error {
 	kind := noSlot
 	switch {
@@ -86,7 +87,7 @@ func (b *slot) Ahead() bool {
 	return b.gate == nil || b.has() == longSlot && b.gate.waiting[longSlot].Load() == 0
 }
 
-// wait takes the place that the next walk needs. It calls blocked before it has to wait, and returns false where the
+// wait takes the place that the next walk needs. It calls blocked before it has to wait, and returns false if the
 // context ended.
 func (b *slot) wait(ctx context.Context, blocked func()) bool {
 	if b.gate == nil || b.has() >= b.wants {
@@ -112,14 +113,14 @@ func (b *slot) wait(ctx context.Context, blocked func()) bool {
 	}
 }
 
-// leave gives the place up, if there is one.
+// leave gives up the slot, if there is one.
 func (b *slot) leave() {
 	if had := slotKind(b.kind.Swap(int32(noSlot))); had != noSlot {
 		<-b.gate.slots(had)
 	}
 }
 
-// contended says whether others are kept waiting by this stream.
+// contended reports whether other streams wait for the kind of slot that this one holds.
 func (b *slot) contended() bool {
 	has := b.has()
 	return has != noSlot && b.gate.waiting[has].Load() > 0

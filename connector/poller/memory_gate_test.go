@@ -243,7 +243,7 @@ func TestRoom_BacklogsTakeTurns(t *testing.T) {
 	})
 }
 
-// Lists with a page that cannot be read do not keep their places for ever.
+// Lists with a page that cannot be read do not keep their places forever.
 func TestRoom_FailingListsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f fleet

@@ -8,9 +8,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Metrics are the connector's metrics, those of all streams. They are one collector: of a stream only its counts are
-// held, and its series, some forty, are made when they are asked for. Labels are stream names and closed sets, never
-// anything from a message.
+// Metrics is the collector of the metrics of all streams. To save memory it holds only the counts of a stream, and
+// makes its series, about forty, at each scrape. Labels are stream names and fixed sets of words, never anything from a
+// message.
 type Metrics struct {
 	requests, walks, messages, commits, commitOutcomes, state, moved *prometheus.Desc
 	gauges                                                           []gauge
@@ -21,13 +21,13 @@ type Metrics struct {
 
 var _ prometheus.Collector = (*Metrics)(nil)
 
-// gauge is a metric that a stream's status shows.
+// gauge is a metric that is derived from a stream's status.
 type gauge struct {
 	desc  *prometheus.Desc
 	value func(*Status) float64
 }
 
-// NewMetrics registers the metrics; a nil registerer leaves them unregistered.
+// NewMetrics returns the metrics, registered unless the registerer is nil.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("twochat_connector_"+name, help, append(labels, "stream"), nil)
@@ -143,7 +143,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// of gives a stream's metrics, all counts at zero, so that rates begin there.
+// of returns a stream's metrics, with all counts at zero, so that rates are correct from the start.
 func (m *Metrics) of(stream string) *streamMetrics {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -167,7 +167,7 @@ func labels[T ~string](name string, values []T) []*dto.LabelPair {
 	return pairs
 }
 
-// series is a counter or a gauge as it is at a scrape.
+// series is a counter or a gauge during a scrape.
 type series struct {
 	desc   *prometheus.Desc
 	labels []*dto.LabelPair // in the order of their names
@@ -189,7 +189,7 @@ func (s *series) Write(to *dto.Metric) error {
 	return nil
 }
 
-// timedSeries is a histogram as it is at a scrape.
+// timedSeries is a histogram during a scrape.
 type timedSeries struct {
 	desc   *prometheus.Desc
 	labels []*dto.LabelPair
@@ -215,7 +215,7 @@ func (s *timedSeries) Write(to *dto.Metric) error {
 	return nil
 }
 
-// one is how a metric says that something is so.
+// one is the value of a gauge for true.
 func one(so bool) float64 {
 	if so {
 		return 1

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// outcome is how a request or a commit went, as a label says it.
+// outcome is the result of a request or a commit, as a label.
 type outcome string
 
 const (
@@ -53,7 +53,7 @@ type streamCounts struct {
 	walked, committed durations
 }
 
-// now is all that is known at the moment; shown is false where there is no status yet.
+// now returns the current values; shown is false if there is no status yet.
 func (s *streamMetrics) now() (counts streamCounts, status Status, shown bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +139,7 @@ func (s *streamMetrics) show(status Status) {
 // durationBounds are the upper bounds of the buckets in which durations are counted, in seconds.
 var durationBounds = [...]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
-// durations are a histogram: how many were in each bucket, the last one for those above all bounds, and their sum in
+// durations is a histogram: the count of each bucket, the last one for durations above all bounds, and their sum in
 // seconds.
 type durations struct {
 	counts [len(durationBounds) + 1]uint64

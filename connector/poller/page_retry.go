@@ -7,8 +7,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// PageRetry says how long to wait where a page could not be read: by the kind of fault, and no less than the server
-// asks for. It may be used from several goroutines, as pages are read side by side.
+// PageRetry decides how long to wait after a page could not be read, for example because of a 429: by the kind of
+// fault, and no less than the server asks for. It is safe for concurrent use, as pages are read in parallel.
 type PageRetry struct {
 	mu       sync.Mutex
 	failures int // pages in a row that could not be read
@@ -16,18 +16,18 @@ type PageRetry struct {
 	passing, persistent, credit *connector.Backoff
 }
 
-// NewPageRetry makes a policy for pages of which none has failed yet.
+// NewPageRetry returns a policy without failures so far.
 func NewPageRetry() *PageRetry {
 	return &PageRetry{
 		passing: connector.NewBackoff(500*time.Millisecond, time.Minute),
-		// A wrong key, a number that is gone: somebody mends it, or a rotated key heals it.
+		// A wrong key, a number that is gone: a person fixes it, or the key is rotated.
 		persistent: connector.NewBackoff(30*time.Second, 10*time.Minute),
-		// Credits come back with a top-up or the month's reset.
+		// Credits come back with a top-up or the next month.
 		credit: connector.NewBackoff(5*time.Minute, 30*time.Minute),
 	}
 }
 
-// Read notes that a page could be read.
+// Read records that a page was read, and resets the waits.
 func (r *PageRetry) Read() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -37,7 +37,7 @@ func (r *PageRetry) Read() {
 	r.credit.Reset()
 }
 
-// Next is how long to wait after a fault, and how many there were in a row.
+// Next returns how long to wait after a fault, and how many there were in a row.
 func (r *PageRetry) Next(fault *connector.PageError) (wait time.Duration, failures int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,26 +10,26 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// CallBudget says whether calls may be paid for. It may be used from several goroutines.
+// CallBudget decides whether calls may be made. It has to be safe for concurrent use.
 type CallBudget interface {
-	// Open says why no call may be made now, and until when; nil where one may.
+	// Open returns why no call may be made now, and until when; nil if one may.
 	Open() (until time.Time, spent error)
-	// Take takes what one call costs, and says whether there was as much.
+	// Take takes the cost of one call, and reports whether the budget had it.
 	Take() bool
 }
 
-// budgetEvery is how often a call budget that is spent is looked into. That costs nothing.
+// budgetEvery is how often a spent call budget is checked again, which costs nothing.
 const budgetEvery = time.Minute
 
-// errPaused is why a stream waits where 2Chat asked for a pause.
+// errPaused is the cause of a wait that 2Chat asked for (429).
 var errPaused = &connector.PageError{
 	Fault: connector.FaultRateLimited,
 	Err:   errors.New("2Chat asked for a pause, and the limit is one for all streams of the key"),
 }
 
-// turn waits until a page may be asked for: for its turn within the stream, and for the stream's with all others of the
-// key. A sweep waits only as long as no poll of its stream is due: it takes what nobody else wants, and where that is
-// little the poll would come many intervals late.
+// admit waits until a page may be requested: first for its turn within the stream, then for the stream's turn among all
+// streams of the key. A sweep waits only until the next poll of its stream is due: it uses spare requests, and if there
+// are few, the poll would be many intervals late.
 func (p *Poller) admit(ctx context.Context, turn reader.Priority) error {
 	urgency := quota.Urgency(p.urgency.Load())
 	if urgency != quota.Sweep {
@@ -48,7 +48,7 @@ func (p *Poller) admit(ctx context.Context, turn reader.Priority) error {
 }
 
 // pay waits until the limiter lets a call go and the call budget pays for it. Either wait is a state where it is long,
-// but for a sweep, which waits no longer than to the next poll.
+// except for a sweep, which waits no longer than to the next poll.
 func (p *Poller) pay(ctx context.Context, urgency quota.Urgency) error {
 	for {
 		if err := p.ready(); err != nil {

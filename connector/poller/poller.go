@@ -23,16 +23,16 @@ type Config struct {
 	Start   connector.Start
 	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
 	MinInterval, MaxInterval time.Duration
-	// SweepEvery is how often late arrivals are looked for now; 0 = never, as is nil.
+	// SweepEvery returns the current interval between sweeps for late messages; nil or 0 means never.
 	SweepEvery func() time.Duration
 	// Limiter is shared by all streams of an API key.
 	Limiter *quota.Limiter
 	// Memory is shared by all streams of the process; nil sets no bound.
 	Memory *MemoryGate
-	// Pace turns the interval that the stream's traffic asks for into the one that the rate limit and the budget allow
-	// now, which is never shorter; nil leaves it as it is.
+	// Pace turns the interval that suits the stream's traffic into one, never shorter, that the rate limit and the budget
+	// allow now; nil leaves it unchanged.
 	Pace func(interval time.Duration) time.Duration
-	// CallBudget says whether a call may be paid for; nil: always.
+	// CallBudget reports whether a call may be paid for; nil: always.
 	CallBudget CallBudget
 	// Ready says why no call can be made, though one may be paid for: the API key cannot be read. nil, or a nil answer:
 	// nothing.
@@ -44,8 +44,8 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
-// Poller keeps one stream going: it decides when to read, waits out what does not work now, stands down when another
-// instance has taken over, and keeps a record for status, metrics and logs.
+// Poller runs one stream: it decides when to read, waits out failures that pass, stands down when another instance has
+// taken over, and keeps a record for status, metrics and logs.
 type Poller struct {
 	config   Config
 	session  *reader.Session
@@ -55,14 +55,14 @@ type Poller struct {
 	record   statusRecord
 	schedule schedule
 
-	urgency   atomic.Int32 // an Urgency; pages are read side by side
+	urgency   atomic.Int32 // an Urgency; pages are read in parallel
 	owner     string       // who this instance is in the log, as it was taken over last; empty until it first was
 	epoch     uint64       // with which it was
 	moved     int          // walks in a row that contradicted themselves
 	fruitless int          // times in a row that it was fenced and had committed nothing since the time before
 }
 
-// New makes a poller that has done nothing yet.
+// New returns a poller. Run starts it.
 func New(c Config) *Poller {
 	stream := c.Reading.Stream.Name
 	p := &Poller{config: c, queue: newQueue(), slot: &slot{gate: c.Memory}}
@@ -81,16 +81,16 @@ func New(c Config) *Poller {
 	return p
 }
 
-// Status is the record as it stands. It may be called from any goroutine.
+// Status returns the current status. It is safe for concurrent use.
 func (p *Poller) Status() Status { return p.record.now() }
 
-// Run polls until the context ends, and returns nil then. A commit in flight is finished first. The error is a *Refusal
-// where a person has to decide something.
+// Run polls until the context ends, finishes a commit in flight, and returns nil. The error is a *connector.Refusal if
+// a person has to decide something.
 func (p *Poller) Run(ctx context.Context) error {
 	defer p.record.note(StateStopped, nil)
 	defer p.slot.leave()
 	defer p.session.Close()
-	// Streams that start together should not poll together for ever.
+	// Streams that start together should not poll together forever.
 	if connector.Sleep(ctx, time.Duration(rand.Int64N(int64(min(p.config.MinInterval, time.Second))+1))) != nil {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	var out reader.Outcome
 	var err error
 	situation := p.schedule.situation(began)
-	sweeping, accepting := situation.next() == stepSweep, situation.between
+	sweeping, accepting := situation.next() == stepSweep, situation.betweenPolls
 	delivering := true // polls are to follow at the shortest interval
 	if sweeping {
 		p.urgency.Store(int32(quota.Sweep))
@@ -210,14 +210,14 @@ func (p *Poller) settle(wait time.Duration) {
 		p.slot.wants = shortSlot
 	}
 	switch reader := p.session.Reader(); {
-	// a piece of what is held is read between polls, and holds its place over them
+	// a section of held messages is read between polls, and keeps its slot during them
 	case reader.HoldsSection() && !p.slot.contended():
 	case wait > 0, !reader.HoldsAhead():
 		p.release()
 	}
 }
 
-// release gives up the slot, and what is held there.
+// release gives up the slot, and drops the pages held in it.
 func (p *Poller) release() {
 	p.session.DropAhead()
 	p.slot.leave()
@@ -231,7 +231,7 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	switch failureOf(err) {
 	case failureRefused:
 		if p.owner == "" {
-			return 0, err // it never ran: whoever starts it reads what is wrong
+			return 0, err // it never ran, so the person who started it sees what is wrong
 		}
 		return p.record.waitFor(StateRefused, err, p.retrier.refused.Next()), nil
 	case failureSource:

@@ -179,7 +179,7 @@ func gaps(times []time.Time) []time.Duration {
 	return gaps
 }
 
-// about says whether a jittered wait is what it should be.
+// about reports whether a jittered wait is what it should be.
 func about(got, want time.Duration) bool { return got >= want-want/10 && got <= want+want/10 }
 
 func TestPoller_FirstPollsAreSpread(t *testing.T) {
@@ -449,7 +449,7 @@ func TestPoller_ALongPauseIsAState(t *testing.T) {
 	}
 }
 
-// What somebody has to mend is said at once.
+// What somebody has to fix is said at once.
 func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -467,7 +467,7 @@ func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 			!status.NextAttempt.After(time.Now()) || !strings.Contains(logged, status.Hint) {
 			t.Errorf("%+v\n%s", status, logged)
 		}
-		// Another thing to mend is another line, though the state is the same.
+		// Another thing to fix is another line, though the state is the same.
 		s.lines.states()
 		s.fail(connectortest.Fault(connector.FaultCredits, 0))
 		pass(time.Hour)
@@ -658,7 +658,7 @@ func TestPoller_TheCommitInFlightIsFinished(t *testing.T) {
 	})
 }
 
-// But not for ever: the process has to end.
+// But not forever: the process has to end.
 func TestPoller_AHangingCommitIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -736,7 +736,7 @@ func TestPoller_AListThatContradictsItselfIsStalledByName(t *testing.T) {
 	}
 }
 
-// The back-off after contradictory walks begins anew once a walk went well.
+// The back-off after contradictory walks starts again once a walk went well.
 func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)

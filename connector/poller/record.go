@@ -11,8 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// statusRecord is what is recorded of a stream, for the status, the metrics and the log. It may be used by several
-// goroutines.
+// statusRecord is what is recorded of a stream for the status, the metrics and the log. It is safe for concurrent use.
 type statusRecord struct {
 	session *reader.Session
 	metrics *streamMetrics
@@ -20,11 +19,11 @@ type statusRecord struct {
 
 	mu         sync.Mutex
 	status     Status
-	committing time.Time          // since when a commit is under way; zero where none is
+	committing time.Time          // since when a commit is under way; zero if none is
 	counters   connector.Counters // as they were last looked at
 }
 
-// stepped notes what a step did.
+// stepped records what a step did.
 func (r *statusRecord) stepped(out reader.Outcome, began time.Time, sweeping bool) {
 	reader := r.session.Reader()
 	c := reader.Checkpoint()
@@ -61,10 +60,10 @@ func (r *statusRecord) stepped(out reader.Outcome, began time.Time, sweeping boo
 	r.note(state, nil)
 }
 
-// note records a change of state, with one line in the log for each.
+// note records the state, and logs one line if it has changed.
 func (r *statusRecord) note(state StreamState, cause error) { r.noteUntil(state, cause, time.Time{}) }
 
-// noteUntil is note for a stream that tries again at a time which is known.
+// noteUntil is note with the time of the next attempt.
 func (r *statusRecord) noteUntil(state StreamState, cause error, next time.Time) {
 	r.mu.Lock()
 	tell := r.change(state, cause, next, time.Now())
@@ -72,12 +71,12 @@ func (r *statusRecord) noteUntil(state StreamState, cause error, next time.Time)
 	tell()
 }
 
-// change is noteUntil for a state that began at a time which is known. It returns what tells the log of it.
+// change is noteUntil with the time at which the state began. It returns a function that logs the change.
 func (r *statusRecord) change(state StreamState, cause error, next, began time.Time) (tell func()) {
 	s := &r.status
 	was, since := s.State, s.Since
 	fault := faultOf(cause)
-	// Faults have one state, but who has to act is not the same.
+	// Several faults share one state, but differ in who has to act.
 	news := s.State != state || fault != s.Fault && fault.NeedsPerson()
 	s.Cause, s.Fault, s.Hint, s.NextAttempt = "", fault, hintOf(state, cause), next
 	if cause != nil {
@@ -111,34 +110,34 @@ func (r *statusRecord) noteInterval(interval time.Duration) {
 	r.mu.Unlock()
 }
 
-// now is the record as it stands.
+// now returns the current status.
 func (r *statusRecord) now() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status
 }
 
-// queued notes that the stream waits for room: it is not at rest.
+// queued records that the stream waits for a memory slot, and so is not at rest.
 func (r *statusRecord) queued() {
 	if state := r.now().State; state == StateAcquiring || state == StateLive {
 		r.note(StateCatchingUp, nil)
 	}
 }
 
-// waitFor notes why the stream waits, and until when.
+// waitFor records why the stream waits, and until when.
 func (r *statusRecord) waitFor(state StreamState, cause error, wait time.Duration) time.Duration {
 	r.noteUntil(state, cause, time.Now().Add(wait))
 	return wait
 }
 
-// unclear counts an answer of the sink that leaves it open what the log holds.
+// unclear counts an answer of the sink after which it is unknown what the log holds.
 func (r *statusRecord) unclear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status.Unclear++
 }
 
-// commitIsSlow notes that a commit which began at this time is still under way.
+// commitIsSlow records that a commit which began at this time is still under way.
 func (r *statusRecord) commitIsSlow(began time.Time) {
 	r.mu.Lock()
 	tell := func() {}

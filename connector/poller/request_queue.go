@@ -8,12 +8,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// queue orders the requests of one stream. Of those that wait, one waits for the rate limit, and when that lets a
-// request go, it is the one of the oldest batch that is furthest up, whoever came first. So where the limit holds back
-// pages that are read side by side, they are asked for from the top down, and what moves down meanwhile is met twice
-// and not missed; and what is read ahead does not come between the readings that prove what is read now.
+// queue orders the requests of one stream by priority. One of the waiting requests waits for the rate limit; when the
+// limit admits a request, the one of the oldest batch with the lowest page number goes, whichever came first. So pages
+// that are read in parallel under a limit are requested from the top down, and messages that move down meanwhile are
+// met twice and not missed; and reading ahead does not come between the requests that prove the current batch.
 type queue struct {
-	lead chan struct{} // holds a token while one of them waits for the limit
+	lead chan struct{} // holds a token while one of the requests waits for the limit
 
 	mu      sync.Mutex
 	waiting []*waiter
@@ -50,7 +50,7 @@ func (q *queue) wait(ctx context.Context, turn reader.Priority, limit func(conte
 	}
 }
 
-// next waits for the limit, for whoever is first then. It returns at once where the caller is not among those that wait
+// next waits for the limit on behalf of whichever request is first then. It returns at once if the caller does not wait
 // any more.
 func (q *queue) next(ctx context.Context, me *waiter, limit func(context.Context) error) error {
 	select {

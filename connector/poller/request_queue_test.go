@@ -138,8 +138,7 @@ func TestQueue_LimitFails(t *testing.T) {
 	}
 }
 
-// Where the rate limit holds pages back that are read side by side, they are asked for in the same order as by one
-// hand.
+// Where the rate limit holds pages back that are read in parallel, they are asked for in the same order as by one hand.
 func TestPoller_AsksInOrder(t *testing.T) {
 	asked := func(workers reader.Workers) []int {
 		pages, _ := backlog(t, 150, 0, workers, 1)

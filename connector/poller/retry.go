@@ -15,10 +15,10 @@ type retrier struct {
 	poller        *Poller
 	page          *PageRetry
 	walk, suspect *connector.Backoff
-	// commit, refused and reread are reset by a commit alone, whatever Acquire says in between; acquire by either.
+	// commit, refused and reread are reset only by a commit; acquire is reset by an Acquire as well.
 	commit, refused, reread, acquire *connector.Backoff
 
-	mu    sync.Mutex // pages are read side by side
+	mu    sync.Mutex // pages are read in parallel
 	local *connector.Backoff
 	sink  int // failures of the sink in a row
 }
@@ -31,17 +31,17 @@ func (w *retrier) read() {
 	w.local.Reset()
 }
 
-// unready is how long to wait where no call can be made for a reason on this machine.
+// unready is how long to wait if no call can be made for a reason on this machine.
 func (w *retrier) unready() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.local.Next()
 }
 
-// acquired notes that the sink gave the stream's place.
+// acquired records that the stream was acquired.
 func (w *retrier) acquired() { w.acquire.Reset() }
 
-// committed notes that the sink took a commit.
+// committed records a successful commit.
 func (w *retrier) committed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -51,7 +51,7 @@ func (w *retrier) committed() {
 	}
 }
 
-// sinkFailed notes that the sink failed, and says how often in a row it did.
+// sinkFailed records that the sink failed, and returns how many times in a row it has.
 func (w *retrier) sinkFailed() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -59,7 +59,7 @@ func (w *retrier) sinkFailed() int {
 	return w.sink
 }
 
-// longWait is how long a stream may wait for one thing before that is a state by itself.
+// longWait is how long a stream may wait for one thing before the wait is shown as a state.
 const longWait = time.Minute
 
 func newRetrier(p *Poller) *retrier {
@@ -68,18 +68,18 @@ func newRetrier(p *Poller) *retrier {
 		suspect: connector.NewBackoff(time.Second, 2*time.Minute),
 		commit:  connector.NewBackoff(250*time.Millisecond, 30*time.Second),
 		acquire: connector.NewBackoff(250*time.Millisecond, 30*time.Second),
-		// Pages are paid for again where a step is made anew.
+		// Pages are paid for again where a step is recreated.
 		reread: connector.NewBackoff(time.Second, 10*time.Minute),
-		// Somebody mends what the sink refuses.
+		// Somebody fixes what the sink refuses.
 		refused: connector.NewBackoff(10*time.Second, 5*time.Minute),
-		// To look at a file again costs nothing.
+		// Checking a file again costs nothing.
 		local: connector.NewBackoff(250*time.Millisecond, 3*time.Second),
 	}
 }
 
-// Page waits until a page is worth asking for again.
+// Page implements reader.RetryPolicy: it waits until a page is worth requesting again.
 func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
-	// A single answer that failed in passing is no change of state, unless that is long.
+	// A single failed answer does not change the state, unless the wait is long.
 	wait, failures := w.page.Next(fault)
 	if failures > 1 || fault.Fault != connector.FaultTransient || wait > longWait {
 		w.poller.record.waitFor(StateNoSource, fault, wait)
@@ -100,9 +100,9 @@ func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 // slot.
 const maxFailuresHolding = 4
 
-// Commit waits until the sink may take something again. Nothing is polled meanwhile: what was read is held, and
-// committed then. But a stream that alone is refused, or gets no clear answer, does not keep others from its slot for
-// long.
+// Commit implements reader.RetryPolicy: it waits until the sink may accept a commit again. Meanwhile nothing is polled;
+// the pages that were read are held in memory and committed then. But a stream that alone is refused, or gets no clear
+// answer, does not keep its slot from others for long.
 func (w *retrier) Commit(ctx context.Context, cause error) error {
 	p := w.poller
 	var refusal *connector.Refusal

@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// schedule is when a stream is read next.
+// schedule decides when a stream is read next.
 type schedule struct {
 	config  *Config
 	session *reader.Session
@@ -18,7 +18,7 @@ type schedule struct {
 	phase     float64       // which part of a growing wait is taken, from 0 to 1
 	lastSweep time.Time
 	nextPoll  time.Time
-	lastStart int // the reader's, at the step before
+	lastStart int // the reader's StartPage at the step before
 	eager     int // polls in a row that followed at once without getting anywhere
 }
 
@@ -31,17 +31,17 @@ func (s *schedule) untilPoll() time.Duration {
 	return max(0, s.nextPoll.Sub(now))
 }
 
-// situation is how things stand now. The first sweep of a stream at rest is some part of an interval away, so that
-// those of many streams are spread.
+// situation returns the current situation. The first sweep of a stream at rest is due after a part of an interval, so
+// that the sweeps of many streams are spread.
 func (s *schedule) situation(now time.Time) situation {
 	if !s.session.Owns() {
 		return situation{}
 	}
 	r := s.session.Reader()
 	at := situation{
-		owns: true, rested: r.Rested(), between: r.AcceptDue() || r.EndCheckDue(), now: now, nextPoll: s.nextPoll,
+		owns: true, rested: r.Rested(), betweenPolls: r.AcceptDue() || r.EndCheckDue(), now: now, nextPoll: s.nextPoll,
 	}
-	if s.config.SweepEvery == nil || !at.rested || at.between || !now.Before(s.nextPoll) {
+	if s.config.SweepEvery == nil || !at.rested || at.betweenPolls || !now.Before(s.nextPoll) {
 		return at // no sweep is in question, and the budget need not be asked
 	}
 	at.every = s.config.SweepEvery()
@@ -80,9 +80,8 @@ func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 	return s.untilPoll()
 }
 
-// spread takes a wait that is longer than the one before by a part only, each stream its own: so streams that start
-// together, or that are slowed down together, poll evenly over every interval, and not in step for hours until jitter
-// has parted them.
+// spread lengthens a wait by only a part of its increase, which differs for each stream. So streams that start
+// together, or are slowed down together, poll evenly over every interval; jitter alone would take hours to spread them.
 func (s *schedule) spread(wait time.Duration) time.Duration {
 	last := s.lastWait
 	s.lastWait = wait
@@ -92,13 +91,13 @@ func (s *schedule) spread(wait time.Duration) time.Duration {
 	return last + time.Duration(s.phase*float64(wait-last))
 }
 
-// jitter spreads waits over their last tenth, so that polls of many streams do not fall into step, and none is longer
-// than said.
+// jitter shortens a wait by up to a tenth, so that polls of many streams do not coincide, and no wait is longer than
+// stated.
 func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d/10)+1))
 }
 
-// standDownTime is how long the polls take that the other is left, at the intervals in force now.
+// standDownTime is how long the polls that are left to the other instance take at the current intervals.
 func (s *schedule) standDownTime() time.Duration {
 	var sum time.Duration
 	interval := s.config.MinInterval
@@ -109,12 +108,12 @@ func (s *schedule) standDownTime() time.Duration {
 	return sum
 }
 
-// quieter is the interval after one that brought nothing.
+// quieter is the next interval after a poll that brought nothing.
 func (s *schedule) quieter(interval time.Duration) time.Duration {
 	return min(s.config.MaxInterval, interval+interval/2)
 }
 
-// paced is the interval in force of one that is wanted.
+// paced is the interval that the rate limit and the budget allow in place of the wanted one.
 func (s *schedule) paced(wanted time.Duration) time.Duration {
 	if s.config.Pace == nil {
 		return wanted

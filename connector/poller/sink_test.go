@@ -189,7 +189,7 @@ func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 	})
 }
 
-// A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person mends
+// A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person fixes
 // it.
 func TestPoller_ARefusalWhileItRunsDoesNotEndIt(t *testing.T) {
 	for name, first := range map[string]error{

@@ -63,7 +63,7 @@ func (s slowPages) Page(ctx context.Context, stream connector.Stream, number int
 }
 
 // Two that take longer for what they do between two commits than the other waits do not take the stream from each other
-// for ever.
+// forever.
 func TestPoller_TwoThatAreSlowGetOn(t *testing.T) {
 	for _, delay := range []time.Duration{5 * time.Second, time.Minute, 4 * time.Minute} {
 		t.Run(fmt.Sprint(delay), func(t *testing.T) {

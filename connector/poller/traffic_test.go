@@ -115,7 +115,7 @@ func (l *turnstile) Commit(_ context.Context, events []connector.Event, _ []conn
 }
 
 // backlog reads so many pages from the beginning at 80 requests a minute (the documented sample account) while messages
-// come in, and says which it asked for and how much time it took until all of them were certified.
+// come in, and reports which it asked for and how much time it took until all of them were certified.
 func backlog(t *testing.T, pages int, perMinute float64, pool reader.WorkerPool, seed uint64) (asked []int,
 	took time.Duration,
 ) {

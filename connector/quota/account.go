@@ -41,15 +41,14 @@ type AccountConfig struct {
 	// MonthlyCredits is how many calls of the account's month may be used, by all its integrations together; 0 = half of
 	// the plan.
 	MonthlyCredits int64
-	// StopWhenSpent says that not one call more is made where they are used up, until the month begins anew.
+	// StopWhenSpent says that not one call more is made where they are used up, until the month starts again.
 	StopWhenSpent bool
 	Logger        *slog.Logger
 }
 
-// Account is what the streams of an API key share: the rate limit, the month's budget, and the readings of the
-// account that both follow. Its Limiter, Pace, SweepEvery and itself as the CallBudget are for each poller.Config, whose
-// Pages and Log go through it. Begin reads the account, and Watch goes on with that. It may be used from several
-// goroutines.
+// Account is what the streams of an API key share: the rate limit, the month's budget, and the readings of the account
+// that both follow. Its Limiter, Pace, SweepEvery and itself as the CallBudget are for each poller.Config, whose Pages
+// and Log go through it. Begin reads the account, and Watch goes on with that. It is safe for concurrent use.
 type Account struct {
 	Limiter *Limiter
 	Budget  *Budget
@@ -71,7 +70,7 @@ type AccountStatus struct {
 	connector.AccountInfo
 	// Asked is when that was its answer; zero before the first.
 	Asked time.Time
-	// Cause is why it could not be read since; empty where it could.
+	// Cause is why it could not be read since; empty if it could.
 	Cause string
 	// Next is when it is asked again; zero before Watch.
 	Next time.Time
@@ -158,7 +157,7 @@ func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
 	return ctx.Err()
 }
 
-// whilePaid waits while the budget pays for nothing, until the account's month should have begun anew: reading it is a
+// whilePaid waits while the budget pays for nothing, until the account's month should have begun again: reading it is a
 // call too.
 func (a *Account) whilePaid(ctx context.Context) error {
 	for {
@@ -179,7 +178,7 @@ func (a *Account) setNext(t time.Time) {
 	a.status.Next = t
 }
 
-// read asks the account once for its limit and usage, and says whether it got an answer.
+// read asks the account once for its limit and usage, and reports whether it got an answer.
 func (a *Account) read(ctx context.Context) bool {
 	if a.config.Client.Ready() != nil { // which every stream says; without a key nothing is sent, and nothing is paid
 		return false
@@ -231,7 +230,7 @@ func (a *Account) answered(info connector.AccountInfo, now time.Time) {
 	}
 }
 
-// Open says why no call may be made now, and until when; nil where one may.
+// Open says why no call may be made now, and until when; nil if one may.
 func (a *Account) Open() (until time.Time, spent error) {
 	until, open := a.Budget.Open(time.Now())
 	if open {
@@ -240,7 +239,7 @@ func (a *Account) Open() (until time.Time, spent error) {
 	return until, a.Budget.Spent()
 }
 
-// Take takes from the budget what the call for a page costs, and says whether there was as much.
+// Take takes from the budget what the call for a page costs, and reports whether there was as much.
 func (a *Account) Take() bool {
 	if !a.Budget.Pays(a.calls.Add(1)) {
 		a.calls.Add(-1)

@@ -41,7 +41,7 @@ func (a *Account) doubt() {
 	}
 }
 
-// ofAccount says whether a fault is an answer about the account: its key, its credits, its rights.
+// ofAccount reports whether a fault is an answer about the account: its key, its credits, its rights.
 func ofAccount(err error) bool {
 	var fault *connector.PageError
 	return errors.As(err, &fault) && fault.Status != 0 && (fault.Fault == connector.FaultKey ||

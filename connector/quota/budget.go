@@ -12,13 +12,13 @@ type AccountUsage struct {
 	// Used counts the calls in the account's month, by all its integrations; 0 counts as not said, as whoever asks has
 	// called.
 	Used int64
-	// Max is how many calls the plan has a month; 0 where the account does not say.
+	// Max is how many calls the plan has a month; 0 if the account does not say.
 	Max int64
 
 	own int64 // calls of this process by then
 }
 
-// BudgetConfig says what a Budget is kept for. All fields are required, but for Monthly, Stop and InFlight.
+// BudgetConfig says what a Budget is kept for. All fields are required, except for Monthly, Stop and InFlight.
 type BudgetConfig struct {
 	// Monthly is how many calls of the account's month may be used, by all its integrations together; 0 = half of the
 	// plan.
@@ -26,7 +26,7 @@ type BudgetConfig struct {
 	// Streams live on it, and Interval is the shortest that is wanted between two polls of one.
 	Streams  int
 	Interval time.Duration
-	// Stop says that not one call more is made where it is used up, until the account's month begins anew.
+	// Stop says that not one call more is made where it is used up, until the account's month starts again.
 	Stop bool
 	// Own is how many calls this process has made so far, and InFlight how many of those have no answer yet; nil: none.
 	// They are called often, from several goroutines.
@@ -39,7 +39,7 @@ type BudgetConfig struct {
 // tenfold. Only where that is wanted it lets no call go any more, to the last one of the budget. It has no clock and no
 // goroutine, and may be used from several goroutines.
 //
-// When the account's month begins anew is nowhere stated; it shows as a drop of the usage, and then comes again on the
+// When the account's month starts again is nowhere stated; it shows as a drop of the usage, and then comes again on the
 // same day of every month. Until one was seen, the worst is assumed: that the month began with the first reading, and
 // so ends 31 days after it. That never spends too much, and slows polling more than needed for one month at most.
 type Budget struct {
@@ -50,7 +50,7 @@ type Budget struct {
 	account accountUse
 	month   monthState
 	state   BudgetState
-	usedUp  time.Time // when the budget is used up at this rate, or was found to be; zero where it lasts
+	usedUp  time.Time // when the budget is used up at this rate, or was found to be; zero if it lasts
 	closed  bool      // no call is let go, and the log was told so
 }
 
@@ -76,9 +76,9 @@ type BudgetState string
 // The states of a budget.
 const (
 	BudgetUnknown BudgetState = "unknown" // nothing to reckon with: polling keeps the rate limit only
-	BudgetLasts   BudgetState = "lasts"   // until the account's month begins anew
+	BudgetLasts   BudgetState = "lasts"   // until the account's month starts again
 	BudgetShort   BudgetState = "short"   // at the rate of the last day it is used up before
-	BudgetSpent   BudgetState = "spent"   // used up, but for the reserve: polling is ten times slower
+	BudgetSpent   BudgetState = "spent"   // used up, except for the reserve: polling is ten times slower
 )
 
 const (
@@ -127,8 +127,8 @@ func (b *Budget) Read(u AccountUsage) {
 	b.open(u.At, b.config.Own())
 }
 
-// believe says whether a reading counts. One below the last does if the next is below it as well: an answer may be
-// stale or wrong once. Less than half of what it was is a month that began anew, anything else a correction.
+// believe reports whether a reading counts. One below the last does if the next is below it as well: an answer may be
+// stale or wrong once. Less than half of what it was is a month that began again, anything else a correction.
 func (b *Budget) believe(u AccountUsage) bool {
 	switch {
 	case b.account.last.At.IsZero():
@@ -154,7 +154,7 @@ func (b *Budget) believe(u AccountUsage) bool {
 	return true
 }
 
-// reset is when the account's month begins anew, as far as is known; it may be past for a learned one that is overdue.
+// reset is when the account's month starts again, as far as is known; it may be past for a learned one that is overdue.
 func (m *monthState) reset(now time.Time) time.Time {
 	if m.learned {
 		if next := monthAfter(m.begun); now.Before(next.Add(overdue)) {
@@ -179,7 +179,7 @@ func monthsAfter(t time.Time, n int) time.Time {
 	return next
 }
 
-// MonthBegun is when the account's month was last seen to begin anew; zero where it never was.
+// MonthBegun is when the account's month was last seen to begin again; zero if it never was.
 func (b *Budget) MonthBegun() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -189,8 +189,8 @@ func (b *Budget) MonthBegun() time.Time {
 	return b.month.begun
 }
 
-// Recall takes over when the account's month was seen to begin anew by an earlier process, or by another one. Where it
-// should have begun anew since, it is taken to have done so: if it has not, polling is slower for some days than it
+// Recall takes over when the account's month was seen to begin again by an earlier process, or by another one. Where it
+// should have begun again since, it is taken to have done so: if it has not, polling is slower for some days than it
 // need be.
 func (b *Budget) Recall(now, begun time.Time) {
 	b.mu.Lock()
@@ -214,7 +214,7 @@ func (m *monthState) timeLeft(now time.Time) time.Duration {
 	return min(max(left, measured), longestMonth)
 }
 
-// total is the budget of a month; 0 where it is not known.
+// total is the budget of a month; 0 if it is not known.
 func (a *accountUse) total() int64 {
 	if a.config.Monthly > 0 {
 		return a.config.Monthly
@@ -222,7 +222,7 @@ func (a *accountUse) total() int64 {
 	return a.max / 2
 }
 
-// known says whether there is anything to reckon with.
+// known reports whether there is anything to reckon with.
 func (a *accountUse) known() bool { return a.total() > 0 && !a.last.At.IsZero() }
 
 // used is the account's usage by now: what it said, and what this process has called since.
@@ -231,13 +231,13 @@ func (a *accountUse) used(own int64) int64 { return a.last.Used + max(0, own-a.l
 // left is what may be used, the reserve included.
 func (a *accountUse) left(own int64) int64 { return max(0, a.total()-a.used(own)) }
 
-// spendable is what may be used, but for the reserve.
+// spendable is what may be used, except for the reserve.
 func (a *accountUse) spendable(own int64) float64 {
 	return max(0, float64(a.total())*(1-reserveShare)-float64(a.used(own)))
 }
 
-// rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 where
-// they were observed for less than the least time.
+// rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 if they
+// were observed for less than the least time.
 func (a *accountUse) rates(least time.Duration) (all, others float64) {
 	if len(a.history) < 2 {
 		return 0, 0

@@ -21,7 +21,7 @@ const day = 24 * time.Hour
 
 var budgetBegins = time.Date(2026, time.November, 3, 9, 0, 0, 0, time.UTC)
 
-// account is a 2Chat account whose month begins anew at resets, with a connector and others that live on it.
+// account is a 2Chat account whose month starts again at resets, with a connector and others that live on it.
 type account struct {
 	now       time.Time
 	used, max float64

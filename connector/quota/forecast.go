@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// BudgetStatus is how a budget stands: recorded facts and what follows from them. Times are zero where there is none.
+// BudgetStatus is how a budget stands: recorded facts and what follows from them. Times are zero if there is none.
 type BudgetStatus struct {
 	State BudgetState `json:"state"`
 	// Text is all of it in a sentence.
@@ -21,7 +21,7 @@ type BudgetStatus struct {
 	Reserve int64 `json:"reserve"`
 	// UsedUp is when the budget is used up at the rate of the last day, or was found to be.
 	UsedUp time.Time `json:"used_up,omitzero"`
-	// Reset is when the account's month begins anew: learned from a drop of its usage, or the latest that it can be.
+	// Reset is when the account's month starts again: learned from a drop of its usage, or the latest that it can be.
 	Reset        time.Time `json:"reset,omitzero"`
 	ResetLearned bool      `json:"reset_learned"`
 	// Stops says that not one call more is made once it is used up, Stopped that this is so.
@@ -53,7 +53,7 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 func (a *accountUse) reserve() int64 { return int64(float64(a.total()) * reserveShare) }
 
 // UsedUp is when the budget would be used up at so many calls a day, of all integrations together, beginning now; zero
-// where it lasts until the account's month begins anew, or where nothing is known.
+// if it lasts until the account's month starts again, or where nothing is known.
 func (b *Budget) UsedUp(now time.Time, callsADay float64) time.Time {
 	own := b.config.Own()
 	b.mu.Lock()

@@ -19,7 +19,7 @@ const (
 )
 
 // Limiter hands out requests at a steady rate: one for all streams of an API key, as the account's limit is theirs
-// together. Within an urgency, who waits longest goes first. It may be used from several goroutines.
+// together. Within an urgency, who waits longest goes first. It is safe for concurrent use.
 type Limiter struct {
 	mu     sync.Mutex
 	gap    time.Duration // between two requests; 0 = no limit
@@ -56,7 +56,7 @@ func (l *Limiter) Pause(d time.Duration) {
 	}
 }
 
-// Paused is until when a Pause lets no request go; past or zero where none does.
+// Paused is until when a Pause lets no request go; past or zero if none does.
 func (l *Limiter) Paused() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

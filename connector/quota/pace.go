@@ -16,7 +16,7 @@ const (
 )
 
 // Pace turns an interval between two polls of a stream into the one that the budget allows: with all streams polling
-// that often, what is left lasts until the account's month begins anew. It is never shorter than what is wanted. Where
+// that often, what is left lasts until the account's month starts again. It is never shorter than what is wanted. Where
 // the budget is used up it is ten times as long as it would be otherwise: ten times what is wanted, or ten times what
 // the whole budget would allow over the whole month.
 func (b *Budget) Pace(now time.Time, wanted time.Duration) time.Duration {

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// overdueReading is how often the account is read while its month should have begun anew and has not. Each reading is
+	// overdueReading is how often the account is read while its month should have begun again and has not. Each reading is
 	// a call.
 	overdueReading = 6 * time.Hour
 	// confirming is when a reading below the last is confirmed, where no call is made but that.
 	confirming = time.Minute
 )
 
-// Open says whether a call may be made, and if not, until when none may: then the account has to be read, as its month
-// should have begun anew. It is always open but for a budget that stops.
+// Open reports whether a call may be made, and if not, until when none may: then the account has to be read, as its
+// month should have begun again. It is always open except for a budget that stops.
 func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -56,10 +56,10 @@ func (*spentError) Hint() string {
 	return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
 }
 
-// planSpent says whether the account has used all calls of its plan.
+// planSpent reports whether the account has used all calls of its plan.
 func (a *accountUse) planSpent(own int64) bool { return a.max > 0 && a.known() && a.used(own) >= a.max }
 
-// Pays says whether the call that makes it so many of this process is within the budget.
+// Pays reports whether the call that makes it so many of this process is within the budget.
 func (b *Budget) Pays(own int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,7 +89,7 @@ func (b *Budget) open(now time.Time, own int64) bool {
 	return false
 }
 
-// nextReading is when the account is worth a call again while nothing else is: when its month should have begun anew.
+// nextReading is when the account is worth a call again while nothing else is: when its month should have begun again.
 func (b *Budget) nextReading() time.Time {
 	if b.account.lower != nil {
 		return b.account.asked.Add(confirming)

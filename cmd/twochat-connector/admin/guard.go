@@ -45,8 +45,8 @@ func (c *boundedConn) Close() error {
 // localNames end the names that no stranger can have: of a cluster, of a private network.
 var localNames = []string{".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local"}
 
-// knownHost says whether a request may name the server so: by an address, by a name that only a private network has, by
-// that of a service in the process's own namespace of Kubernetes, or by one that admin.hosts lists. A web page could
+// knownHost reports whether a request may name the server so: by an address, by a name that only a private network has,
+// by that of a service in the process's own namespace of Kubernetes, or by one that admin.hosts lists. A web page could
 // else have the browser of somebody here read the admin server, under a name of its own that leads to it.
 func knownHost(host string, named []string, namespace string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -71,7 +71,7 @@ func guarded(next http.Handler, named []string, namespace string) http.Handler {
 	})
 }
 
-// inNamespace says whether a name is SERVICE.NAMESPACE of the process's own namespace. Such a name could be bought
+// inNamespace reports whether a name is SERVICE.NAMESPACE of the process's own namespace. Such a name could be bought
 // where the namespace is called as a top-level domain of the Internet is (dev, shop, cloud), and leads out of the
 // cluster there: it is not taken then.
 func inNamespace(host, namespace string) bool {

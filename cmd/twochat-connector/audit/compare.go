@@ -21,14 +21,14 @@ type comparison struct {
 	ordered []bool // which of the list's rows the log shows in their order
 	low     int    // the first of them; -1 where none is
 	lowest  uint64 // its sequence
-	first   uint64 // the log's lowest sequence; 0 where it is empty
+	first   uint64 // the log's lowest sequence; 0 if it is empty
 	have    sequenceSet
 
 	named, floor, horizon, rejected map[connector.Key]uint64 // what the checkpoint names; named by sequence
 }
 
 // Compare holds a list against a log that was read before the list. The checkpoint was read before both: what came
-// since is judged neither as missing nor as left over. since is zero where all of the list was read. It returns the keys
+// since is judged neither as missing nor as left over. since is zero if all of the list was read. It returns the keys
 // of the missing messages too, oldest first.
 func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since time.Time) (Findings, []connector.Key) {
 	c := &comparison{list: list, log: log, checkpoint: checkpoint, since: since, low: -1}
@@ -109,7 +109,7 @@ func (c *comparison) order() {
 	bySequence(c.findings.OutOfOrder)
 }
 
-// within says whether an event belongs to what is held against the list.
+// within reports whether an event belongs to what is held against the list.
 func (c *comparison) within(r *record) bool {
 	switch {
 	case c.since.IsZero():

@@ -26,7 +26,7 @@ type record struct {
 	key      connector.Key
 	digest   digest
 	sequence uint64
-	time     int64 // the message's, in seconds; 0 where it has none
+	time     int64 // the message's, in seconds; 0 if it has none
 	part     int32
 	late     bool
 	row      bool // its data is a row

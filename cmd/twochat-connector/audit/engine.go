@@ -131,7 +131,7 @@ func (a *Engine) failed(err error) error {
 	return cli.Hinted(err, "run the same command again: it begins anew, and a repair puts nothing back twice")
 }
 
-// wants says whether a stream is to be audited.
+// wants reports whether a stream is to be audited.
 func (a *Engine) wants(name string) bool {
 	for _, s := range a.options.Streams {
 		if s.Name == name {

@@ -77,7 +77,7 @@ type Unfit struct {
 	Reason string `json:"reason"`
 }
 
-// Wrong says whether anything is.
+// Wrong reports whether anything is.
 func (f *Findings) Wrong() bool {
 	return len(f.Missing)+len(f.Doubled)+len(f.OutOfOrder)+len(f.Changed)+len(f.Erased)+f.Unreadable > 0
 }

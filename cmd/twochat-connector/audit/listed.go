@@ -112,7 +112,7 @@ func (l *Listed) digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// timeOf is the time of a record's message; zero where it has none.
+// timeOf is the time of a record's message; zero if it has none.
 func timeOf(r *record) time.Time {
 	if r.time == 0 {
 		return time.Time{}

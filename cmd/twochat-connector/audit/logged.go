@@ -52,7 +52,7 @@ func (l *Logged) AddReject(reject []byte) error {
 	return nil
 }
 
-// Has says whether a message is in the log.
+// Has reports whether a message is in the log.
 func (l *Logged) Has(key connector.Key) bool {
 	_, ok := l.first[key]
 	return ok
@@ -81,7 +81,7 @@ func (l *Logged) find(key connector.Key) (*record, bool) {
 	return &l.events[at], true
 }
 
-// extent is the lowest and the highest sequence; 0 and 0 where there is none.
+// extent is the lowest and the highest sequence; 0 and 0 if there is none.
 func (l *Logged) extent() (lowest, highest uint64) {
 	for i := range l.events {
 		sequence := l.events[i].sequence
@@ -105,7 +105,7 @@ func (l *Logged) digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// oldest is the time of the oldest message that was delivered in order; zero where none has one.
+// oldest is the time of the oldest message that was delivered in order; zero if none has one.
 func (l *Logged) oldest() time.Time {
 	var oldest *record
 	for i := range l.events {

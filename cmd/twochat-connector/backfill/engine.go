@@ -117,7 +117,7 @@ func (b *Engine) Run(ctx context.Context, dry bool) error {
 	return b.ended(ctx, b.read(ctx, place.history, claim))
 }
 
-// floor is the live stream's checkpoint; nil where nothing lies below it.
+// floor is the live stream's checkpoint; nil if nothing lies below it.
 func (b *Engine) floor(ctx context.Context, sink sinks.Sink, claim connector.Claim) (*connector.Checkpoint, error) {
 	checkpoint, found, err := peek(ctx, sink, claim)
 	switch {

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// paidPages counts the calls of a backfill, keeps its rate, and leaves the reserve of the month's budget alone. It may
-// be used from several goroutines.
+// paidPages counts the calls of a backfill, keeps its rate, and leaves the reserve of the month's budget alone. It is
+// safe for concurrent use.
 type paidPages struct {
 	pages   connector.Pages
 	limiter *quota.Limiter
@@ -22,8 +22,8 @@ type paidPages struct {
 
 	mu      sync.Mutex
 	calls   int
-	last    *connector.PageError // that waiting does not mend
-	passing *connector.PageError // that it mends; nil since a page could be read
+	last    *connector.PageError // that waiting does not fix
+	passing *connector.PageError // that it fixes; nil since a page could be read
 	faults  int                  // in a row
 	failing int                  // how many calls were made when the last of them came
 	yield   time.Time            // until when a kept back live stream is given way to
@@ -155,7 +155,7 @@ func (p *paidPages) pace() float64 {
 
 func (p *paidPages) allowed() float64 { return max(1, p.rate/p.divisor) }
 
-// count notes a call, and says which it is.
+// count notes a call, and reports which it is.
 func (p *paidPages) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,7 +169,7 @@ func (p *paidPages) made() int {
 	return p.calls
 }
 
-// fatal is what ends a backfill, as no waiting mends it: a wrong key, a missing number, a request that is refused, or a
+// fatal is what ends a backfill, as no waiting fixes it: a wrong key, a missing number, a request that is refused, or a
 // budget of which only the reserve is left. It is nil while there is none. Used up credits are none: they come back.
 func (p *paidPages) fatal() error {
 	p.mu.Lock()

@@ -24,7 +24,7 @@ import (
 func TestRestOf(t *testing.T) {
 	for _, row := range []struct{ limit, live, want float64 }{
 		{80, 1, 60},  // never more than three quarters
-		{80, 20, 52}, // what is left, but for a tenth
+		{80, 20, 52}, // what is left, except for a tenth
 		{80, 72, 1},  // nothing is
 		{80, 200, 1}, // a limit that does not hold
 		{10, 6, 3},   //

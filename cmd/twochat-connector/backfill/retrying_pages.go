@@ -11,7 +11,7 @@ import (
 )
 
 // retryingPages waits out, while a history is measured, what keeps its pages from being read; once it is read, the
-// Poller does. It waits at each page: a measurement that began anew after each fault would never end beside a `run`
+// Poller does. It waits at each page: a measurement that began again after each fault would never end beside a `run`
 // that uses the whole limit.
 type retryingPages struct {
 	pages    *paidPages
@@ -24,7 +24,7 @@ func newRetryingPages(pages *paidPages) *retryingPages {
 }
 
 // Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not
-// mend.
+// fix.
 func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
 	connector.Page, error,
 ) {

@@ -111,7 +111,7 @@ func during(d time.Duration, from int, err error) func(int, time.Time) error {
 	}
 }
 
-// Measuring waits out whatever waiting mends, for as long as it takes, and says so; anything else ends it at once.
+// Measuring waits out whatever waiting fixes, for as long as it takes, and says so; anything else ends it at once.
 func TestBackfill_MeasuresPatiently(t *testing.T) {
 	for name, row := range map[string]struct {
 		trouble     func(int, time.Time) error

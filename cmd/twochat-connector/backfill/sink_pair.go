@@ -14,7 +14,7 @@ import (
 
 // sinkPair is where a backfill looks up the live stream, and where it writes.
 type sinkPair struct {
-	live, history sinks.Sink // the same one, but for files
+	live, history sinks.Sink // the same one, except for files
 	file          string     // that takes the history, where it has one of its own
 }
 

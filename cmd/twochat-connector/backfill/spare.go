@@ -51,7 +51,7 @@ func (s *Spare) Page(ctx context.Context, of connector.Stream, number int, held 
 // Calls is how many calls were made.
 func (s *Spare) Calls() int { return s.pages.made() }
 
-// Fatal is what no waiting mends, with a hint; nil while there is none.
+// Fatal is what no waiting fixes, with a hint; nil while there is none.
 func (s *Spare) Fatal() error { return s.pages.fatal() }
 
 // Waits says in a few words what it waits for, and why; "" for nothing.
@@ -60,13 +60,13 @@ func (s *Spare) Waits() (word, cause string) {
 	return hold.word, hold.cause
 }
 
-// Left is how many calls of the month's budget may be spent, the reserve left alone; false where that is not known.
+// Left is how many calls of the month's budget may be spent, the reserve left alone; false if that is not known.
 func (s *Spare) Left() (calls int64, known bool) {
 	of := s.pages.budget.Status(time.Now())
 	return max(0, of.Left-of.Reserve), of.State != quota.BudgetUnknown
 }
 
-// Beside says whether an instance that runs with this configuration answered at the beginning.
+// Beside reports whether an instance that runs with this configuration answered at the beginning.
 func (s *Spare) Beside() bool { return s.beside }
 
 // Close ends the sharing.

@@ -162,7 +162,7 @@ func (v *view) redraw(p progress) {
 	v.draw()
 }
 
-// due says whether a line of the log is: at once where something else holds it than before, otherwise now and then.
+// due reports whether a line of the log is: at once where something else holds it than before, otherwise now and then.
 func (v *view) due(now time.Time, held waitReason) bool {
 	every := logEvery
 	switch held.word {

@@ -25,7 +25,7 @@ const (
 	heldByBursts  = "stalled until a quieter hour"
 )
 
-// waitReasonOf is the hold that a fault is which waiting mends.
+// waitReasonOf is the hold that a fault is which waiting fixes.
 func waitReasonOf(fault connector.PageFault, cause string) waitReason {
 	switch fault {
 	case connector.FaultCredits:
@@ -41,7 +41,7 @@ func heldIn(status poller.Status, held waitReason, now time.Time) waitReason {
 	switch {
 	case held.word != "":
 	case status.State == poller.StateNoSource && now.Sub(status.LastRequest) > throttledPause:
-		// Of pages that are read side by side some still wait, though another one could be read.
+		// Of pages that are read in parallel some still wait, though another one could be read.
 		fault, _, _ := strings.Cut(status.Cause, " ")
 		return waitReasonOf(cmp.Or(status.Fault, connector.PageFault(fault)), status.Cause)
 	case status.State == poller.StateStalled:

@@ -91,7 +91,7 @@ func (s slowly) Page(ctx context.Context, stream connector.Stream, number int, h
 	return s.list.Page(ctx, stream, number, held)
 }
 
-// Of pages that are read side by side, one that was asked for before a fault does not end the hold when it comes after
+// Of pages that are read in parallel, one that was asked for before a fault does not end the hold when it comes after
 // it.
 func TestPaidPages_HoldOutlastsCallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

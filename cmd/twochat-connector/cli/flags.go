@@ -134,7 +134,7 @@ func ConfigFlags(flags *flag.FlagSet) *config.Flags {
 	return c
 }
 
-// Given says whether a flag stands on the command line.
+// Given reports whether a flag stands on the command line.
 func Given(flags *flag.FlagSet, name string) bool {
 	given := false
 	flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
@@ -173,7 +173,7 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 }
 
 // LoadKeyless is load for commands that do not ask 2Chat anything: they need no key, and where nothing else says what
-// is read, no number. named is false where the numbers are invented.
+// is read, no number. named is false if the numbers are invented.
 func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
 	keyless := p.WithoutKey()
 	named = true

@@ -26,7 +26,7 @@ func NewLogger(c config.Log, to io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(to, options))
 }
 
-// LogsText says whether the log is for a person.
+// LogsText reports whether the log is for a person.
 func LogsText(c config.Log, to io.Writer) bool {
 	return c.Format == "text" || c.Format == "auto" && text.IsTerminal(to)
 }

@@ -44,7 +44,7 @@ func withinContainer(limit, container int64) int64 {
 	return room
 }
 
-// containerMemory is the limit of the container that the process runs in, in bytes; 0 where there is none. root is the
+// containerMemory is the limit of the container that the process runs in, in bytes; 0 if there is none. root is the
 // file system's root: the limit stands in cgroup v2's or v1's file as it is mounted inside of a container.
 func containerMemory(root fs.FS) int64 {
 	for _, file := range []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"} {

@@ -23,12 +23,12 @@ type Program struct {
 	Env      []string
 	In       io.Reader
 	Out, Err io.Writer
-	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil where the process
-	// is not ours.
+	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil if the process is
+	// not ours.
 	LimitMemory func(bytes int64) int64
 	// Root is where the limits of a container are looked up; nil: nowhere.
 	Root fs.FS
-	// StandardLog sets where the standard logger writes, as log.SetOutput does; nil where the process is not ours.
+	// StandardLog sets where the standard logger writes, as log.SetOutput does; nil if the process is not ours.
 	StandardLog func(io.Writer)
 }
 
@@ -38,7 +38,7 @@ var ErrFoundWrong = errors.New("found something wrong")
 // errHelped ends a command that was only asked for help.
 var errHelped = errors.New("helped")
 
-// ReaderLeft says whether an error is that whoever read the standard output has gone, and so has enough.
+// ReaderLeft reports whether an error is that whoever read the standard output has gone, and so has enough.
 func ReaderLeft(err error) bool {
 	var writing *fs.PathError
 	return errors.As(err, &writing) && writing.Op == "write" && writing.Path == os.Stdout.Name() &&

@@ -40,7 +40,7 @@ type Result struct {
 	Examples    []string `json:"examples,omitempty"`
 }
 
-// Wrong says whether the promise was broken.
+// Wrong reports whether the promise was broken.
 func (r Result) Wrong() bool {
 	return !r.Settled || r.Lost+r.Doubled+r.OutOfOrder+r.Gaps+r.Changed > 0
 }

@@ -110,7 +110,7 @@ func New(ctx context.Context, p *cli.Program, o Options) (d *Demo, err error) {
 // demoRate is far more requests a minute than the demo makes.
 const demoRate = 100_000
 
-// demoConfig is a configuration as an operator could write it, but for its impatience.
+// demoConfig is a configuration as an operator could write it, except for its impatience.
 func demoConfig(url string) *config.Config {
 	c := config.Default()
 	c.TwoChat.BaseURL = url
@@ -147,7 +147,8 @@ const (
 	demoRest = 30 * time.Second
 )
 
-// Run lets the demo go on for a while, 0 being until the context ends, and says whether its audit found anything wrong.
+// Run lets the demo go on for a while, 0 being until the context ends, and reports whether its audit found anything
+// wrong.
 func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err error) {
 	d.view.begin(d)
 	began := time.Now()

@@ -34,7 +34,7 @@ type budgetCost struct {
 	// Slows says that the budget makes the interval while messages flow as long as it is.
 	Slows bool `json:"slows"`
 	// UsedUpQuiet and UsedUpBusy are when the budget would be used up if it slowed nothing, while no stream gets a
-	// message, and if all always do; zero where it lasts.
+	// message, and if all always do; zero if it lasts.
 	UsedUpQuiet time.Time `json:"used_up_quiet,omitzero"`
 	UsedUpBusy  time.Time `json:"used_up_busy,omitzero"`
 	// Text is all of it in a sentence or two; it stands for that of the status.

@@ -17,7 +17,7 @@ type Cost struct {
 	// Busy and Quiet are the intervals in force between two polls of a stream, while messages flow and when none come.
 	Busy  time.Duration `json:"interval_busy_ns"`
 	Quiet time.Duration `json:"interval_quiet_ns"`
-	// Sweep is the time in force between two searches for late messages; 0 where there are none. Wanted is the configured
+	// Sweep is the time in force between two searches for late messages; 0 if there are none. Wanted is the configured
 	// one.
 	Sweep  time.Duration `json:"sweep_every_ns"`
 	Wanted time.Duration `json:"sweep_wanted_ns"`

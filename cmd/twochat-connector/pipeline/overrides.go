@@ -13,7 +13,7 @@ import (
 type Overrides struct {
 	firstStart, rekey, AcceptHistory bool
 	after                            uint64 // with firstStart: the last sequence that was used before
-	// acceptPartitions is how many partitions the topic of Kafka may have now; 0 where nothing is accepted.
+	// acceptPartitions is how many partitions the topic of Kafka may have now; 0 if nothing is accepted.
 	acceptPartitions int
 }
 

@@ -135,7 +135,7 @@ func TestWedged_BySilence(t *testing.T) {
 	}
 }
 
-// Of calls side by side, the oldest one counts.
+// Of calls in parallel, the oldest one counts.
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newWatchdog(time.Now())

@@ -79,7 +79,7 @@ func accountReportOf(s quota.AccountStatus) *accountReport {
 // StreamReport is what the admin server shows of one stream.
 type StreamReport struct {
 	poller.Status
-	// Trouble says why the stream is not as it should be; empty where it is.
+	// Trouble says why the stream is not as it should be; empty if it is.
 	Trouble string `json:"trouble,omitempty"`
 }
 
@@ -139,7 +139,7 @@ const longWait = time.Minute
 
 // trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another,
 // and to have been read down to what is delivered within three intervals, or to be catching up, with a call within
-// them. What only a person can mend keeps it from that at once, and so does a wait that is long.
+// them. What only a person can fix keeps it from that at once, and so does a wait that is long.
 func trouble(s poller.Status, now time.Time) string {
 	patience := max(3*s.Interval, leastPatience)
 	within := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= patience }
@@ -172,7 +172,7 @@ func trouble(s poller.Status, now time.Time) string {
 	return text
 }
 
-// stands says whether a stream that is owned does nothing that time alone would tell of: a person has to act, or it
+// stands reports whether a stream that is owned does nothing that time alone would tell of: a person has to act, or it
 // waits for long.
 func stands(s poller.Status, now time.Time) bool {
 	switch s.State {
@@ -192,7 +192,7 @@ func lastWalk(s poller.Status, now time.Time) string {
 	return "the last successful poll was " + text.Span(now.Sub(s.LastSuccessfulPoll)) + " ago"
 }
 
-// asks says whether a stream in this state waits for nothing but 2Chat.
+// asks reports whether a stream in this state waits for nothing but 2Chat.
 func asks(state poller.StreamState) bool {
 	return state == poller.StateLive || state == poller.StateCatchingUp || state == poller.StateNoSource
 }
@@ -294,7 +294,7 @@ func AcceptingText(a *reader.AcceptProgress) string {
 	return fmt.Sprintf("what is held is being delivered, as `run --accept-history` asks for: %s so far, all from page %d of the list down is done", text.Thousands(a.Delivered), *a.Page)
 }
 
-// waiting says whether a stream waits for what may pass, so that not all is well though nobody has to act yet.
+// waiting reports whether a stream waits for what may pass, so that not all is well though nobody has to act yet.
 func waiting(s StreamReport) bool {
 	switch s.State {
 	case poller.StateLive, poller.StateCatchingUp, poller.StateStandby, poller.StateCommitting:
@@ -303,5 +303,5 @@ func waiting(s StreamReport) bool {
 	return true
 }
 
-// Waiting says whether some stream waits for something, though none has waited for so long that it is not ready.
+// Waiting reports whether some stream waits for something, though none has waited for so long that it is not ready.
 func (r Report) Waiting() bool { return slices.ContainsFunc(r.Streams, waiting) }

@@ -39,7 +39,7 @@ func (w *watchedShape) Page(ctx context.Context, s connector.Stream, number int,
 ) (connector.Page, error) {
 	page, err := w.Pages.Page(ctx, s, number, held)
 	told, known := w.told.Load(), int64(w.client.ShapeChangeCount())
-	// Pages are read side by side: one of them tells.
+	// Pages are read in parallel: one of them tells.
 	if known > told && w.told.CompareAndSwap(told, known) {
 		w.logger.Warn("2Chat's answers have another shape than is known",
 			"changes", ShapeText(w.client.ShapeChanges()[told:known]), "hint", ShapeHint)

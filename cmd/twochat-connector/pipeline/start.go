@@ -17,7 +17,7 @@ import (
 const PrepareTimeout = 2 * time.Minute
 
 // AskSink asks the sink all that bears on whether it can be written. make is its Create for run, and its Rehearse for
-// check; nil where nothing is to be made. The error is a *connector.Refusal, or says that the sink could not be asked.
+// check; nil if nothing is to be made. The error is a *connector.Refusal, or says that the sink could not be asked.
 func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, make func(context.Context) error,
 	logger *slog.Logger,
 ) ([]connector.Finding, error) {
@@ -44,12 +44,12 @@ func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, mak
 	return findings, nil
 }
 
-// OnlyMissing says whether what is refused is only not there yet.
+// OnlyMissing reports whether what is refused is only not there yet.
 func OnlyMissing(findings []connector.Finding) bool {
 	return slices.ContainsFunc(findings, func(f connector.Finding) bool { return f.Missing })
 }
 
-// WantsCreate says whether what a sink lacks is to be made. Sinks without a broker of somebody else's always do.
+// WantsCreate reports whether what a sink lacks is to be made. Sinks without a broker of somebody else's always do.
 func WantsCreate(c sinks.Config) bool {
 	return (c.JetStream == nil || c.JetStream.Create) && (c.Kafka == nil || c.Kafka.Create)
 }

@@ -12,7 +12,7 @@ import (
 // way.
 type watchdog struct {
 	mu    sync.Mutex
-	calls map[*watchedCall]struct{} // under way; pages may be read side by side
+	calls map[*watchedCall]struct{} // under way; pages may be read in parallel
 	last  time.Time                 // when the last call ended
 }
 
@@ -40,7 +40,7 @@ func (p *watchdog) begin(what string) (end func()) {
 	}
 }
 
-// read returns since when the oldest call under way has been so, zero where there is none, and when the last one ended.
+// read returns since when the oldest call under way has been so, zero if there is none, and when the last one ended.
 func (p *watchdog) read() (busy, last time.Time) {
 	oldest, last := p.oldest()
 	return oldest.began, last

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// IsTerminal says whether a person is likely to read what is written there.
+// IsTerminal reports whether a person is likely to read what is written there.
 func IsTerminal(to io.Writer) bool {
 	file, ok := to.(*os.File)
 	if !ok {
