@@ -33,7 +33,7 @@ var states = [...]StreamState{
 	StateSuspect, StateStandby, StateStopped,
 }
 
-// Status is what is recorded of a stream: facts, nothing asked for on the spot. Times are zero if there was nothing
+// Status is the recorded state of a stream; reading it makes no requests. Times are zero if there was nothing
 // yet.
 type Status struct {
 	Stream string      `json:"stream"`
