@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import pwd
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from rig import Failure, call
@@ -96,8 +98,8 @@ class PostgreSQL:
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
 
     def __init__(self, folder):
-        self.folder, self.data, self.database = folder, folder / "postgres", "postgres"
-        self.data.mkdir()
+        # Its user may not be able to enter the folder of all the rest.
+        self.folder, self.data, self.database = folder, Path(tempfile.mkdtemp(dir="/tmp")), "postgres"
         self.server("initdb", "-D", self.data / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         self.server(
             "pg_ctl",
@@ -148,6 +150,7 @@ class PostgreSQL:
 
     def close(self):
         self.server("pg_ctl", "-D", self.data / "data", "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self.data)
 
 
 ENGINES = (DuckDB, ClickHouse, PostgreSQL)

@@ -16,6 +16,7 @@ from truth import check_compare, check_forms, compare, expected
 
 CONSUMERS = Path(__file__).parents[2] / "deploy" / "consumers" / "nats"
 HISTORY, SEED = 600, 7
+SCHEMA = "https://schemas.example/message%201.json"  # a header has its percent sign encoded
 COMBINATIONS = [(mode, shape) for mode in ("structured", "binary") for shape in ("item", "row")]
 
 
@@ -74,7 +75,7 @@ def fill(rig, clients):
         configs[name] = rig.configure(
             name,
             start="beginning",
-            events={"mode": mode, "data": shape},
+            events={"mode": mode, "data": shape, "dataschema": SCHEMA},
             sink={"jetstream": {"url": clients.server, "stream": name.upper(), "subject": name, "create": True}},
         )
 
@@ -93,6 +94,9 @@ def fill(rig, clients):
     deliver(HISTORY + 41)
     truth = rig.truth()
     want = {f"{mode}-{shape}": expected(truth, rig.fake, f"{mode}-{shape}", shape) for mode, shape in COMBINATIONS}
+    for events in want.values():
+        for event in events:
+            event["dataschema"] = SCHEMA
     check_forms(want["structured-row"], want["structured-row"])
     return want
 

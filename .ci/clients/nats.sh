@@ -22,6 +22,7 @@ have python python nats-py==2.16.0
 have node node @nats-io/transport-node@3.4.0 @nats-io/jetstream@3.4.0
 have natscli go github.com/nats-io/natscli/nats@v0.5.1
 command -v python3 >/dev/null || { echo "SKIPPED: what holds readings against the truth needs python3"; exit 0; }
+[ -n "$python$node$natscli" ] || exit 0
 if [ -n "$node" ]; then
 	modules=$node node=$folder/node # consume.mjs finds its packages beside itself
 	mkdir -p "$node"
