@@ -82,7 +82,7 @@ func (r *reader) compare(out []byte, topic string, all bool) (outcome, error) {
 		}
 		next[e.Partition] = e.Offset + 1
 		got.events++
-		if r.world.aborted[at] {
+		if r.found.aborted[at] {
 			if got.aborted++; !all {
 				return got, fmt.Errorf("%v was aborted", at)
 			}
@@ -105,7 +105,7 @@ func (r *reader) compare(out []byte, topic string, all bool) (outcome, error) {
 		}
 	}
 	aborted := 0
-	for at := range r.world.aborted {
+	for at := range r.found.aborted {
 		if at.Topic == topic {
 			aborted++
 		}

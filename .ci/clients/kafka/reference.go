@@ -36,28 +36,55 @@ type event struct {
 
 // reference is what the topics hold, read from the wire by the rules of the binding alone.
 type reference struct {
-	records []*kgo.Record // with the markers of transactions
+	records []*kgo.Record // the committed ones, with the markers of transactions
 	events  map[place]event
 	ends    map[string]map[int32]int64 // by topic and partition
+	aborted map[place]bool             // what readers of uncommitted records get besides
 }
 
 // read reads both topics to their ends.
 func (w *world) read(ctx context.Context) (*reference, error) {
-	r := &reference{events: map[place]event{}, ends: map[string]map[int32]int64{}}
+	r := &reference{events: map[place]event{}, ends: map[string]map[int32]int64{}, aborted: map[place]bool{}}
 	for _, topic := range []string{modesTopic, codecsTopic} {
 		ends, err := endsOf(ctx, w.client, topic)
 		if err != nil {
 			return nil, err
 		}
 		r.ends[topic] = ends
-		if err := r.readTopic(ctx, w.broker, topic); err != nil {
+		committed, err := r.readTopic(ctx, w.broker, topic, kgo.ReadCommitted())
+		if err != nil {
 			return nil, err
+		}
+		for _, record := range committed {
+			if record.Attrs.IsControl() {
+				continue
+			}
+			e, err := eventOf(record)
+			if err != nil {
+				return nil, fmt.Errorf("%v: %w", placeOf(record), err)
+			}
+			r.events[placeOf(record)] = e
+		}
+		r.records = append(r.records, committed...)
+		every, err := r.readTopic(ctx, w.broker, topic, kgo.ReadUncommitted())
+		if err != nil {
+			return nil, err
+		}
+		for _, record := range every {
+			if _, is := r.events[placeOf(record)]; !is && !record.Attrs.IsControl() {
+				r.aborted[placeOf(record)] = true
+			}
 		}
 	}
 	return r, nil
 }
 
-func (r *reference) readTopic(ctx context.Context, broker, topic string) error {
+func placeOf(record *kgo.Record) place { return place{record.Topic, record.Partition, record.Offset} }
+
+// readTopic reads a topic up to where readers of committed records come.
+func (r *reference) readTopic(
+	ctx context.Context, broker, topic string, isolation kgo.IsolationLevel,
+) (records []*kgo.Record, err error) {
 	at := map[int32]kgo.Offset{}
 	left := map[int32]bool{}
 	for partition, end := range r.ends[topic] {
@@ -66,37 +93,32 @@ func (r *reference) readTopic(ctx context.Context, broker, topic string) error {
 		}
 	}
 	if len(at) == 0 {
-		return nil
+		return nil, nil
 	}
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(broker), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond),
+		kgo.FetchIsolationLevel(isolation), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond),
 	)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer client.Close()
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("read %s: %w", topic, err)
+			return nil, fmt.Errorf("read %s: %w", topic, err)
 		}
 		for _, record := range fetches.Records() {
-			r.records = append(r.records, record)
-			if record.Offset >= r.ends[topic][record.Partition]-1 {
+			end := r.ends[topic][record.Partition]
+			if record.Offset < end {
+				records = append(records, record)
+			}
+			if record.Offset >= end-1 {
 				delete(left, record.Partition)
 			}
-			if record.Attrs.IsControl() {
-				continue
-			}
-			e, err := eventOf(record)
-			if err != nil {
-				return fmt.Errorf("%s, partition %d, offset %d: %w", topic, record.Partition, record.Offset, err)
-			}
-			r.events[place{topic, record.Partition, record.Offset}] = e
 		}
 	}
-	return nil
+	return records, nil
 }
 
 // eventOf reads a record by its content type.
@@ -134,6 +156,9 @@ func eventOf(record *kgo.Record) (event, error) {
 
 // audit holds the events against what the fake has listed.
 func (r *reference) audit(fake *twochattest.Fake) error {
+	if err := r.ordered(); err != nil {
+		return err
+	}
 	for _, s := range streams {
 		mine := r.of(s)
 		audit := twochattest.Audit{}
@@ -178,6 +203,39 @@ func (r *reference) audit(fake *twochattest.Fake) error {
 		if repaired == 0 {
 			return fmt.Errorf("%s: no message was repaired: choose another seed", s.name)
 		}
+	}
+	return nil
+}
+
+// begun wants events in both topics.
+func (r *reference) begun() error {
+	topics := map[string]bool{}
+	for at := range r.events {
+		topics[at.Topic] = true
+	}
+	if len(topics) < 2 {
+		return errors.New("not both topics hold events yet")
+	}
+	return nil
+}
+
+// ordered wants a stream's events in the order of their sequence, in each partition.
+func (r *reference) ordered() error {
+	type lane struct {
+		topic, source string
+		partition     int32
+	}
+	last := map[lane]string{}
+	for _, record := range r.records {
+		e, is := r.events[placeOf(record)]
+		if !is {
+			continue
+		}
+		in := lane{record.Topic, e.Source, e.Partition}
+		if e.Sequence <= last[in] {
+			return fmt.Errorf("%v has the sequence %s after %s", placeOf(record), e.Sequence, last[in])
+		}
+		last[in] = e.Sequence
 	}
 	return nil
 }

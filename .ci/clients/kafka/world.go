@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -59,7 +58,6 @@ type world struct {
 	api       *httptest.Server
 	running   []*exec.Cmd
 	client    *kgo.Client
-	aborted   map[place]bool
 }
 
 // place is where a record lies.
@@ -71,7 +69,7 @@ type place struct {
 
 // openWorld wants a broker that runs already.
 func openWorld(connector, broker, folder string) (*world, error) {
-	w := &world{broker: broker, connector: connector, folder: folder, aborted: map[place]bool{}}
+	w := &world{broker: broker, connector: connector, folder: folder}
 	options := twochattest.Options{Seed: seed, History: history, RequestsPerMinute: 6000}
 	for _, s := range streams {
 		options.Numbers = append(options.Numbers, s.number)
@@ -177,60 +175,60 @@ func (w *world) abort(ctx context.Context, records []*kgo.Record) error {
 			Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers,
 		})
 	}
-	for _, result := range client.ProduceSync(ctx, copies...) {
-		if result.Err != nil {
-			return fmt.Errorf("write what is aborted: %w", result.Err)
-		}
-		w.aborted[place{result.Record.Topic, result.Record.Partition, result.Record.Offset}] = true
-	}
-	if len(w.aborted) == 0 {
-		return errors.New("no record to copy into a transaction that is aborted")
+	if err := client.ProduceSync(ctx, copies...).FirstErr(); err != nil {
+		return fmt.Errorf("write what is aborted: %w", err)
 	}
 	return client.EndTransaction(ctx, kgo.TryAbort)
 }
 
-// fill has the connectors write, kills them, leaves what such an end may leave, changes the lists and has them go on.
+// fill has the connectors write, kills them in the midst of it, leaves what such an end may leave, changes the lists
+// and has them go on.
 func (w *world) fill(ctx context.Context) (*reference, error) {
 	began := time.Now()
 	if err := w.start(ctx); err != nil {
 		return nil, err
 	}
-	found, err := w.settle(ctx)
+	found, err := w.await(ctx, (*reference).begun)
 	if err != nil {
 		return nil, err
 	}
 	w.end(syscall.SIGKILL)
+	killed := len(found.events)
 	if err := w.abort(ctx, found.records); err != nil {
 		return nil, err
 	}
-	w.change()
 	if err := w.start(ctx); err != nil {
 		return nil, err
 	}
-	if found, err = w.settle(ctx); err != nil {
+	settled := func(r *reference) error { return r.audit(w.fake) }
+	if _, err = w.await(ctx, settled); err != nil {
+		return nil, err
+	}
+	w.change() // below what was delivered, which is late then
+	if found, err = w.await(ctx, settled); err != nil {
 		return nil, err
 	}
 	w.end(syscall.SIGTERM)
-	fmt.Printf("%d events of %d streams in two topics, as listed, with %d aborted ones and %d markers; %.1f s\n",
-		len(found.events), len(streams), len(w.aborted), found.markers(), time.Since(began).Seconds())
+	fmt.Printf("%d events of %d streams in two topics, as listed, with %d aborted ones and %d markers; killed after %d; %.1f s\n",
+		len(found.events), len(streams), len(found.aborted), found.markers(), killed, time.Since(began).Seconds())
 	return found, nil
 }
 
-// settle waits until everything that is listed has been delivered, and returns it.
-func (w *world) settle(ctx context.Context) (*reference, error) {
+// await waits until what the topics hold is as it should be, and returns it.
+func (w *world) await(ctx context.Context, wanted func(*reference) error) (*reference, error) {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
 	for {
 		found, err := w.read(ctx)
 		if err == nil {
-			if err = found.audit(w.fake); err == nil {
+			if err = wanted(found); err == nil {
 				return found, nil
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w; the connectors said last:\n%s", err, w.lastWords())
-		case <-time.After(time.Second):
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
