@@ -67,8 +67,9 @@ func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
 	const any = "STREAM"
 	place := func(subject string) string { return strings.Replace(subject, "."+any, ".{stream}", 1) }
 	events := strings.TrimSuffix(place(nats.EventsSubject(subject, any)), ">") + "{direction}.{chat}"
-	a.channel(server, "events", object{"address": events, "parameters": parameters}, a.event(nats.HeaderPrefix, nats.StructuredHeaders(), nil,
-		nats.MessageIDForm()))
+	a.channel(server, "events", object{"address": events, "parameters": parameters},
+		a.event(nats.HeaderPrefix, nats.StructuredHeaders(), nil,
+			nats.MessageIDForm()))
 	if keeps {
 		checkpoints := object{"address": place(nats.CheckpointSubject(subject, any)), "parameters": of}
 		a.channel(server, "checkpoints", checkpoints, whole("checkpoint", nil))

@@ -52,7 +52,8 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 			wantCode(t, code, cli.ExitFine)
 			clitest.WantText(t, "show", one, q.ID, q.Reason, q.SHA256, text.Thousands(q.Length))
 			_, raw, _ := finish(t, "quarantine", "show", q.ID, "--raw", "--config", path)
-			if len(raw) != q.Kept || !strings.Contains(one, map[bool]string{true: "are kept", false: "none is kept"}[test.kept]) {
+			if len(raw) != q.Kept || !strings.Contains(one,
+				map[bool]string{true: "are kept", false: "none is kept"}[test.kept]) {
 				t.Errorf("%d bytes shown, %d kept: %s", len(raw), q.Kept, one)
 			}
 		}
