@@ -101,7 +101,7 @@ func onlyNumber(text, room []byte) []byte {
 
 // pseudonymised returns a string with pseudonyms for the people in it. ok is false if it names nobody.
 func (w *rewriter) pseudonymised(said []byte, at place) (rewritten []byte, ok bool) {
-	if at.role == roleTime && isMoment(said) && !w.isOwn(said) {
+	if at.role == roleTime && isMoment(said) && !isOwn(w.owns, said) {
 		return nil, false
 	}
 	switch {
@@ -117,10 +117,10 @@ func (w *rewriter) pseudonymised(said []byte, at place) (rewritten []byte, ok bo
 }
 
 // isOwn reports whether a text is one of the item's own numbers.
-func (w *rewriter) isOwn(said []byte) bool {
+func isOwn(owns []own, said []byte) bool {
 	var room [keptDigits]byte
 	digits := onlyNumber(said, room[:])
-	return len(digits) > 0 && exactly(w.owns, digits) != ""
+	return len(digits) > 0 && exactly(owns, digits) != ""
 }
 
 // whole is the token of a string that as a whole names a number, a chat or somebody.
@@ -138,7 +138,7 @@ func (w *rewriter) whole(said []byte) string {
 
 // number returns the token of a JSON number that may be a phone number, or "".
 func (w *rewriter) number(literal []byte, at place) string {
-	if at.role == roleTime && isMoment(literal) && !w.isOwn(literal) {
+	if at.role == roleTime && isMoment(literal) && !isOwn(w.owns, literal) {
 		return ""
 	}
 	digits, whole := wholeDigits(literal)
@@ -300,13 +300,13 @@ func (w *rewriter) pseudonym(identifier []byte) string {
 const mostRoles = 500
 
 // roleOf returns the role of a member, which is cached per page.
-func (w *rewriter) roleOf(name []byte) role {
-	if known, ok := w.roles[string(name)]; ok {
+func (p *pageMemory) roleOf(name []byte) role {
+	if known, ok := p.roles[string(name)]; ok {
 		return known
 	}
 	found := roleOf(name)
-	if w.roles != nil && len(w.roles) < mostRoles {
-		w.roles[string(name)] = found
+	if p.roles != nil && len(p.roles) < mostRoles {
+		p.roles[string(name)] = found
 	}
 	return found
 }

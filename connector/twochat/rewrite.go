@@ -30,7 +30,7 @@ type pageMemory struct {
 func (r *redactor) rewriteWith(page *pageMemory, item []byte, tell func(name []byte), numbers ...string) []byte {
 	w := rewriter{rules: r, json: scanner{data: item}, tell: tell}
 	if page != nil {
-		w.tokens, w.roles = page.tokens, page.roles
+		w.pageMemory = *page
 	}
 	if r.pseudonymous() {
 		for _, number := range numbers {
@@ -50,13 +50,13 @@ func (r *redactor) rewriteWith(page *pageMemory, item []byte, tell func(name []b
 
 // rewriter goes through an item and copies what stays.
 type rewriter struct {
+	pageMemory // of the item's page, as far as it was filled; its maps may be nil
+
 	rules   *redactor
 	json    scanner
 	out     []byte // nil until something changes
 	copied  int    // how much of the item is in out, or was left away
 	owns    []own
-	tokens  map[string]string // of the page, as far as they were made; may be nil
-	roles   map[string]role   // of the page's members; may be nil
 	nesting int
 	unknown uint64
 	tell    func(name []byte)
@@ -223,7 +223,7 @@ func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
 		return []byte{}, true
 	}
 	below := rewriter{
-		rules: w.rules, json: scanner{data: bare}, owns: w.owns, tokens: w.tokens, roles: w.roles,
+		rules: w.rules, json: scanner{data: bare}, owns: w.owns, pageMemory: w.pageMemory,
 		nesting: w.nesting + 1, tell: w.tell,
 	}
 	below.value(0, at)

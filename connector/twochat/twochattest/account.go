@@ -3,8 +3,41 @@ package twochattest
 import (
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 )
+
+// account is what the fake knows of whoever pays: the key, the credits, the rate limit. mu is the Fake's.
+type account struct {
+	mu                *sync.Mutex
+	key               string
+	used, credits     int
+	enforceRate       bool
+	requestsPerMinute int
+	recent            []time.Time // of the last minute, where the rate is enforced
+}
+
+// refuse says why a request gets no answer at all, or nothing.
+func (a *account) refuse(r *http.Request, isMessages bool, now time.Time) Fault {
+	if a.enforceRate {
+		for len(a.recent) > 0 && now.Sub(a.recent[0]) >= time.Minute {
+			a.recent = a.recent[1:]
+		}
+		a.recent = append(a.recent, now)
+		if len(a.recent) > a.requestsPerMinute {
+			return Status(http.StatusTooManyRequests, BodyDetail)
+		}
+	}
+	switch key := r.Header.Get("X-User-API-Key"); {
+	case key == "":
+		return Status(http.StatusForbidden, BodyDetail)
+	case a.key != "" && key != a.key:
+		return Status(http.StatusUnauthorized, BodyDetail)
+	case isMessages && a.used > a.credits:
+		return Status(http.StatusPaymentRequired, BodyError)
+	}
+	return Fault{}
+}
 
 // serveInfo answers GET /open/info.
 func (f *Fake) serveInfo(w http.ResponseWriter, r *http.Request, now time.Time) {
@@ -47,7 +80,7 @@ func (f *Fake) Requests() int {
 }
 
 // PageRequests is how many pages of a number's lists were asked for so far.
-func (f *Fake) PageRequests(number string) int {
+func (f *lists) PageRequests(number string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.number(number).requests
@@ -65,22 +98,22 @@ func (f *Fake) Faults() map[string]int {
 }
 
 // Consume uses credits as another integration with the same key would.
-func (f *Fake) Consume(calls int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.used += calls
+func (a *account) Consume(calls int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.used += calls
 }
 
 // SetCredits changes how many calls the account has: a top-up, or its end.
-func (f *Fake) SetCredits(calls int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.credits = calls
+func (a *account) SetCredits(calls int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.credits = calls
 }
 
 // SetKey changes the accepted API key, as a rotation does.
-func (f *Fake) SetKey(key string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.key = key
+func (a *account) SetKey(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.key = key
 }

@@ -1,7 +1,6 @@
 package twochattest
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -58,21 +57,16 @@ type Options struct {
 // Fake is a 2Chat that misbehaves like the real one, as an http.Handler. All its methods may be called at any time from
 // any goroutine. Methods that take a number take "" for the first; they panic at a number that the Fake does not have.
 type Fake struct {
-	options Options
+	lists
+	account
 
-	mu        sync.Mutex
-	numbers   map[string]*list
+	mu        *sync.Mutex
 	quiet     bool
-	key       string
-	drift     Drift
 	faults    []Chance
 	latency   time.Duration
 	next      []Fault
 	nextInfo  []Fault
 	requests  int
-	used      int
-	credits   int
-	recent    []time.Time // of the last minute, where the rate is enforced
 	faultsHit map[string]int
 }
 
@@ -106,10 +100,13 @@ func New(o Options) *Fake {
 		o.OversizedBytes = 65 << 20
 	}
 	o.Drift.setDefaults()
+	mu := new(sync.Mutex)
 	f := &Fake{
-		options: o, numbers: map[string]*list{}, key: o.Key, drift: o.Drift, faults: o.Faults, latency: o.Latency,
-		credits:   o.Credits,
-		faultsHit: map[string]int{},
+		lists: lists{mu: mu, options: o, numbers: map[string]*list{}, drift: o.Drift},
+		account: account{
+			mu: mu, key: o.Key, credits: o.Credits, enforceRate: o.EnforceRate, requestsPerMinute: o.RequestsPerMinute,
+		},
+		mu: mu, faults: o.Faults, latency: o.Latency, faultsHit: map[string]int{},
 	}
 	for _, name := range o.Numbers {
 		n := newList(name, o)
@@ -117,18 +114,6 @@ func New(o Options) *Fake {
 		f.numbers[name] = n
 	}
 	return f
-}
-
-// number gives a number that a caller of the package named.
-func (f *Fake) number(name string) *list {
-	if name == "" {
-		name = f.options.Numbers[0]
-	}
-	n, found := f.numbers[name]
-	if !found {
-		panic(fmt.Sprintf("twochattest: the fake has no number %q", name))
-	}
-	return n
 }
 
 // ServeHTTP answers as 2Chat.
@@ -160,28 +145,6 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name, remote, _ := strings.Cut(path, "/")
 		f.serveMessages(w, r, name, remote, now)
 	}
-}
-
-// refuse says why a request gets no answer at all, or nothing.
-func (f *Fake) refuse(r *http.Request, isMessages bool, now time.Time) Fault {
-	if f.options.EnforceRate {
-		for len(f.recent) > 0 && now.Sub(f.recent[0]) >= time.Minute {
-			f.recent = f.recent[1:]
-		}
-		f.recent = append(f.recent, now)
-		if len(f.recent) > f.options.RequestsPerMinute {
-			return Status(http.StatusTooManyRequests, BodyDetail)
-		}
-	}
-	switch key := r.Header.Get("X-User-API-Key"); {
-	case key == "":
-		return Status(http.StatusForbidden, BodyDetail)
-	case f.key != "" && key != f.key:
-		return Status(http.StatusUnauthorized, BodyDetail)
-	case isMessages && f.used > f.credits:
-		return Status(http.StatusPaymentRequired, BodyError)
-	}
-	return Fault{}
 }
 
 // wait passes time, and reports whether there is still someone to answer.
@@ -248,7 +211,7 @@ func (f *Fake) view(name, remote string, page int, now time.Time) (view, bool) {
 		n.requests++
 		if !f.quiet {
 			n.move(&f.drift, f.options.PageSize, now)
-			v.fault = n.pick(f.faults)
+			v.fault = pick(f.faults, n.rng)
 		}
 	}
 	if len(f.next) > 0 {
@@ -260,7 +223,7 @@ func (f *Fake) view(name, remote string, page int, now time.Time) (view, bool) {
 	if !found {
 		return v, false
 	}
-	shown := n.lied(page, f.options.PageSize)
+	shown := n.lie.page(page, f.options.PageSize, len(n.listed))
 	switch {
 	case f.options.IgnorePageNumber:
 		shown = 0

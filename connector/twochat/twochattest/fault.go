@@ -2,6 +2,7 @@ package twochattest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -134,11 +135,11 @@ func PassingFaults(rate float64) []Chance {
 }
 
 // pick draws a fault, or none.
-func (n *list) pick(chances []Chance) Fault {
+func pick(chances []Chance, rng *rand.Rand) Fault {
 	if len(chances) == 0 {
 		return Fault{}
 	}
-	p := n.rng.Float64()
+	p := rng.Float64()
 	for _, chance := range chances {
 		if p -= chance.Rate; p < 0 {
 			return chance.Fault

@@ -18,7 +18,7 @@ const (
 func Lies() []Lie { return []Lie{LieEnds, LieClamped, LieIgnored} }
 
 // Lie lets a number's list lie from a page on, until it is called again; LieNone makes it honest.
-func (f *Fake) Lie(number string, lie Lie, from int) {
+func (f *lists) Lie(number string, lie Lie, from int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.number(number)
@@ -34,15 +34,15 @@ type lying struct {
 // pastAll is a page that no list comes to.
 const pastAll = math.MaxInt32
 
-// lied is the page that is shown where one is asked for.
-func (n *list) lied(page, size int) int {
-	switch n.lie.lie {
+// page is the page that is shown of a list of so many rows where one is asked for.
+func (l lying) page(page, size, rows int) int {
+	switch l.lie {
 	case LieEnds:
-		if page >= n.lie.from {
+		if page >= l.from {
 			return pastAll
 		}
 	case LieClamped:
-		return min(page, n.lie.from, max(0, len(n.listed)-1)/size)
+		return min(page, l.from, max(0, rows-1)/size)
 	case LieIgnored:
 		return 0
 	}

@@ -67,7 +67,7 @@ func compact(data []byte) []byte {
 }
 
 // Truth lists every message of a number that was ever listed, in list order, oldest first, as things stand now.
-func (f *Fake) Truth(number string) []Message {
+func (f *lists) Truth(number string) []Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.number(number)
@@ -105,7 +105,7 @@ func (n *list) message(index uint32, r row) Message {
 // FirstRead is what Audit.From has to be for a reader that began with `start: now`: how many messages the number had
 // when page 0 of its list, or of the list of one remote number, was first served whole. Before that read it is the
 // number of messages so far.
-func (f *Fake) FirstRead(number, remote string) int {
+func (f *lists) FirstRead(number, remote string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.number(number)
