@@ -12,43 +12,44 @@ import (
 )
 
 const (
-	// DefaultRequestsPerMinute is the limit that is kept where neither the configuration nor the account names one.
+	// DefaultRequestsPerMinute is the rate limit if neither the configuration nor the account names one.
 	DefaultRequestsPerMinute = 10
-	// AccountEvery is how often the account's usage is read. Each reading costs a call.
+	// AccountEvery is how often the account's usage is read, which costs a call each time.
 	AccountEvery = time.Hour
 	// BlockedHint is what a person can do about an account that is blocked.
 	BlockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
 )
 
-// AccountClient asks 2Chat about the account. A *twochat.Client does.
+// AccountClient asks 2Chat about the account. A *twochat.Client implements it.
 type AccountClient interface {
-	// Info asks for the account's limits and usage, once. It costs a call.
+	// Info returns the account's limits and usage. It makes one attempt, which costs a call.
 	Info(ctx context.Context) (connector.AccountInfo, error)
-	// Ready says why no call can be made, though one may be paid for. It costs nothing.
+	// Ready returns why no call can be made for a reason on this machine, or nil. It costs nothing.
 	Ready() error
 }
 
-// AccountConfig says how an account is to be used. Client, Streams, MinInterval and Logger are required.
+// AccountConfig is the configuration of an Account. Client, Streams, MinInterval and Logger are required.
 type AccountConfig struct {
 	Client AccountClient
 	// RequestsPerMinute is the rate limit to keep; 0 = the one that the account names.
 	RequestsPerMinute int
-	// Streams share the account, and MinInterval is the shortest that is wanted between two polls of one.
+	// Streams is how many streams share the account, and MinInterval the shortest wanted interval between two polls of
+	// one.
 	Streams     int
 	MinInterval time.Duration
-	// SweepEvery is how often late messages are wanted to be searched for; 0 = never.
+	// SweepEvery is the wanted interval between two sweeps of a stream; 0 = never.
 	SweepEvery time.Duration
 	// MonthlyCredits is how many calls of the account's month may be used, by all its integrations together; 0 = half of
 	// the plan.
 	MonthlyCredits int64
-	// StopWhenSpent says that not one call more is made where they are used up, until the month starts again.
+	// StopWhenSpent makes no more calls once they are used up, until the next month.
 	StopWhenSpent bool
 	Logger        *slog.Logger
 }
 
 // Account is what the streams of an API key share: the rate limit, the month's budget, and the readings of the account
 // that both follow. Its Limiter, Pace, SweepEvery and itself as the CallBudget are for each poller.Config, whose Pages
-// and Log go through it. Begin reads the account, and Watch goes on with that. It is safe for concurrent use.
+// and Log go through it. Begin reads the account once, and Watch reads it regularly. It is safe for concurrent use.
 type Account struct {
 	Limiter *Limiter
 	Budget  *Budget
@@ -65,7 +66,7 @@ type Account struct {
 	begun  bool // the newest reading got an answer
 }
 
-// AccountStatus is what is known of the account.
+// AccountStatus is what is known about the account.
 type AccountStatus struct {
 	connector.AccountInfo
 	// Asked is when that was its answer; zero before the first.
@@ -76,7 +77,7 @@ type AccountStatus struct {
 	Next time.Time
 }
 
-// NewAccount makes an account of which nothing is known yet. It does no I/O.
+// NewAccount returns an account about which nothing is known yet. It does no I/O.
 func NewAccount(c AccountConfig) *Account {
 	a := &Account{config: c, doubts: make(chan struct{}, 1)}
 	rate := DefaultRequestsPerMinute
@@ -95,7 +96,7 @@ func NewAccount(c AccountConfig) *Account {
 // RequestsPerMinute is the rate in force.
 func (a *Account) RequestsPerMinute() int64 { return a.rate.Load() }
 
-// Status is what is known of the account.
+// Status returns what is known about the account.
 func (a *Account) Status() AccountStatus {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -108,7 +109,7 @@ func (a *Account) Pace(wanted time.Duration) time.Duration {
 	return a.Budget.Pace(time.Now(), max(wanted, PaceOf(a.config.Streams, int(a.rate.Load()))))
 }
 
-// PaceOf is the shortest interval at which a rate limit lets so many streams be polled.
+// PaceOf is the shortest polling interval at which a rate limit allows that many streams.
 func PaceOf(streams, requestsPerMinute int) time.Duration {
 	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
 }
@@ -118,14 +119,14 @@ func (a *Account) SweepEvery() time.Duration {
 	return a.Budget.SweepEvery(time.Now(), a.config.SweepEvery)
 }
 
-// Begin reads the account once, before its streams are read. It was a request as any other: they wait for their turn.
+// Begin reads the account once, before its streams are read. It counts as a request of the rate limit.
 func (a *Account) Begin(ctx context.Context) {
 	a.begun = a.read(ctx)
 	a.Limiter.Pause(PaceOf(1, int(a.rate.Load())))
 }
 
-// Watch reads the account hourly, or sooner where that did not work, until the context ends. What was read last stays
-// in force until something newer is.
+// Watch reads the account hourly, or sooner after a failure, until the context ends. The last reading stays in force
+// until there is a newer one.
 func (a *Account) Watch(ctx context.Context) {
 	policy := connector.NewBackoff(30*time.Second, 30*time.Minute)
 	for read := a.begun; ; read = a.read(ctx) {
@@ -145,7 +146,7 @@ func (a *Account) Watch(ctx context.Context) {
 	}
 }
 
-// untilDue waits until the account is to be read: after so long, or as soon as it is doubted.
+// untilDue waits until the account is to be read: for that long, or until it is doubted.
 func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -157,8 +158,8 @@ func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
 	return ctx.Err()
 }
 
-// whilePaid waits while the budget pays for nothing, until the account's month should have begun again: reading it is a
-// call too.
+// whilePaid waits while the budget allows no call, until the account's next month should have started, as reading the
+// account is a call too.
 func (a *Account) whilePaid(ctx context.Context) error {
 	for {
 		due, open := a.Budget.Open(time.Now())
@@ -178,7 +179,7 @@ func (a *Account) setNext(t time.Time) {
 	a.status.Next = t
 }
 
-// read asks the account once for its limit and usage, and reports whether it got an answer.
+// read reads the account's limit and usage once, and reports whether it got an answer.
 func (a *Account) read(ctx context.Context) bool {
 	if a.config.Client.Ready() != nil { // which every stream says; without a key nothing is sent, and nothing is paid
 		return false
@@ -201,7 +202,7 @@ func (a *Account) read(ctx context.Context) bool {
 	return true
 }
 
-// failed records why the account could not be read, and says it once.
+// failed records why the account could not be read, and logs it once.
 func (a *Account) failed(err error) {
 	a.mu.Lock()
 	news := a.status.Cause != err.Error()
@@ -214,7 +215,7 @@ func (a *Account) failed(err error) {
 	}
 }
 
-// answered records what the account said, and tells what is new of it.
+// answered records the account's answer, and logs what is new.
 func (a *Account) answered(info connector.AccountInfo, now time.Time) {
 	a.mu.Lock()
 	was := a.status
@@ -230,7 +231,7 @@ func (a *Account) answered(info connector.AccountInfo, now time.Time) {
 	}
 }
 
-// Open says why no call may be made now, and until when; nil if one may.
+// Open returns why no call may be made now, and until when; nil if one may.
 func (a *Account) Open() (until time.Time, spent error) {
 	until, open := a.Budget.Open(time.Now())
 	if open {
@@ -239,7 +240,7 @@ func (a *Account) Open() (until time.Time, spent error) {
 	return until, a.Budget.Spent()
 }
 
-// Take takes from the budget what the call for a page costs, and reports whether there was as much.
+// Take takes the cost of a call for a page from the budget, and reports whether the budget had it.
 func (a *Account) Take() bool {
 	if !a.Budget.Pays(a.calls.Add(1)) {
 		a.calls.Add(-1)

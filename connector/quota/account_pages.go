@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Pages are the pages of the account's streams, each of which was paid for by Take.
+// Pages wraps pages, each of which has been paid for by Take, to notice whether the account is blocked.
 func (a *Account) Pages(pages connector.Pages) connector.Pages { return &accountPages{pages, a} }
 
 // accountPages reads pages of an account that may be blocked.
@@ -30,8 +30,7 @@ func (p *accountPages) Page(ctx context.Context, s connector.Stream, number int,
 	return page, OfBlocked(err, p.account.Status().Blocked)
 }
 
-// doubt has the account read again, once for each time that its pages cease to be read: it may have been blocked
-// since.
+// doubt makes the account be read again, once each time that its pages become unreadable, as it may have been blocked.
 func (a *Account) doubt() {
 	if a.doubted.CompareAndSwap(false, true) {
 		select {
@@ -41,15 +40,15 @@ func (a *Account) doubt() {
 	}
 }
 
-// ofAccount reports whether a fault is an answer about the account: its key, its credits, its rights.
+// ofAccount reports whether a fault concerns the account: its key, its credits, its rights.
 func ofAccount(err error) bool {
 	var fault *connector.PageError
 	return errors.As(err, &fault) && fault.Status != 0 && (fault.Fault == connector.FaultKey ||
 		fault.Fault == connector.FaultCredits)
 }
 
-// OfBlocked is a fault by its cause where 2Chat says that the account is blocked: what it answers about key and credits
-// comes of that, and a hint about the key would lead nowhere.
+// OfBlocked turns a fault of a blocked account into FaultBlocked: what 2Chat answers about the key and the credits
+// results from the block, and a hint about the key would not help.
 func OfBlocked(err error, blocked bool) error {
 	var fault *connector.PageError
 	if !blocked || !ofAccount(err) || !errors.As(err, &fault) {

@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// AccountUsage is what the account said of its calls at one time (connector/README.md, Credits).
+// AccountUsage is the account's usage at one time, as 2Chat returned it (connector/README.md, Credits).
 type AccountUsage struct {
 	At time.Time
-	// Used counts the calls in the account's month, by all its integrations; 0 counts as not said, as whoever asks has
-	// called.
+	// Used counts the calls in the account's month, by all its integrations; 0 counts as unknown, as the request itself is
+	// a call.
 	Used int64
 	// Max is how many calls the plan has a month; 0 if the account does not say.
 	Max int64
 
-	own int64 // calls of this process by then
+	own int64 // calls of this process up to then
 }
 
-// BudgetConfig says what a Budget is kept for. All fields are required, except for Monthly, Stop and InFlight.
+// BudgetConfig is the configuration of a Budget. All fields but Monthly, Stop and InFlight are required.
 type BudgetConfig struct {
 	// Monthly is how many calls of the account's month may be used, by all its integrations together; 0 = half of the
 	// plan.
 	Monthly int64
-	// Streams live on it, and Interval is the shortest that is wanted between two polls of one.
+	// Streams is how many streams share the budget, and Interval the shortest wanted interval between two polls of one.
 	Streams  int
 	Interval time.Duration
-	// Stop says that not one call more is made where it is used up, until the account's month starts again.
+	// Stop allows no more calls once the budget is used up, until the account's next month.
 	Stop bool
 	// Own is how many calls this process has made so far, and InFlight how many of those have no answer yet; nil: none.
 	// They are called often, from several goroutines.
@@ -34,10 +34,10 @@ type BudgetConfig struct {
 	Logger        *slog.Logger
 }
 
-// Budget spreads what may be spent in the account's month over the time that is left of it. It is fed with readings of
-// the account's usage and answers how often to poll and to sweep. It never stops either: what is used up slows polling
-// tenfold. Only where that is wanted it lets no call go any more, to the last one of the budget. It has no clock and no
-// goroutine, and may be used from several goroutines.
+// Budget spreads the calls of the account's month over the time that is left of it. It is given readings of the
+// account's usage and returns how often to poll and to sweep. When it is used up, polling becomes ten times slower but
+// does not stop, unless Stop is set: then no more calls are allowed. It has no clock and no goroutine, and is safe for
+// concurrent use.
 //
 // When the account's month starts again is nowhere stated; it shows as a drop of the usage, and then comes again on the
 // same day of every month. Until one was seen, the worst is assumed: that the month began with the first reading, and
@@ -54,30 +54,24 @@ type Budget struct {
 	closed  bool      // no call is let go, and the log was told so
 }
 
-// accountUse is what is known of the account's usage. Its owner guards it.
+// accountUse is what is known about the account's usage. It is guarded by its owner.
 type accountUse struct {
 	config  BudgetConfig
 	last    AccountUsage   // the newest that is believed; At is zero before the first
-	lower   *AccountUsage  // one below it, which the next has to confirm
-	max     int64          // the newest Max that was said
-	asked   time.Time      // of the newest reading, whatever it said
+	lower   *AccountUsage  // a lower one, which the next has to confirm
+	max     int64          // the newest known Max
+	asked   time.Time      // time of the newest reading, believed or not
 	history []AccountUsage // of the last day, oldest first
 }
 
-// monthState is when the account's month began. Its owner guards it.
-type monthState struct {
-	begun   time.Time // as far as is known
-	learned bool      // begun is of a drop that was seen
-}
-
-// BudgetState says how the budget stands.
+// BudgetState is the state of a budget.
 type BudgetState string
 
 // The states of a budget.
 const (
-	BudgetUnknown BudgetState = "unknown" // nothing to reckon with: polling keeps the rate limit only
+	BudgetUnknown BudgetState = "unknown" // not enough is known: polling keeps only the rate limit
 	BudgetLasts   BudgetState = "lasts"   // until the account's month starts again
-	BudgetShort   BudgetState = "short"   // at the rate of the last day it is used up before
+	BudgetShort   BudgetState = "short"   // at the rate of the last day it is used up earlier
 	BudgetSpent   BudgetState = "spent"   // used up, except for the reserve: polling is ten times slower
 )
 
@@ -98,12 +92,12 @@ const (
 	foreseeable = 6 * time.Hour
 )
 
-// NewBudget makes a budget of which nothing is known yet.
+// NewBudget returns a budget about which nothing is known yet.
 func NewBudget(c BudgetConfig) *Budget {
 	return &Budget{config: c, descs: newCreditDescs(), account: accountUse{config: c}, state: BudgetUnknown}
 }
 
-// Read takes a reading of the account's usage, not older than the one before, and says in the log what changed by it.
+// Read takes a reading of the account's usage, which must not be older than the one before, and logs what it changes.
 func (b *Budget) Read(u AccountUsage) {
 	u.own = b.config.Own()
 	if b.config.InFlight != nil {
@@ -127,13 +121,14 @@ func (b *Budget) Read(u AccountUsage) {
 	b.open(u.At, b.config.Own())
 }
 
-// believe reports whether a reading counts. One below the last does if the next is below it as well: an answer may be
-// stale or wrong once. Less than half of what it was is a month that began again, anything else a correction.
+// believe reports whether a reading counts. One below the last counts only if the next is below it as well, as an
+// answer may be stale or wrong once. A drop to less than half means that a new month has started; any other drop is a
+// correction.
 func (b *Budget) believe(u AccountUsage) bool {
 	switch {
 	case b.account.last.At.IsZero():
-		if !b.month.learned {
-			b.month.begun = u.At
+		if !b.month.observed {
+			b.month.start = u.At
 		}
 		return true
 	case u.Used >= b.account.last.Used:
@@ -146,7 +141,7 @@ func (b *Budget) believe(u AccountUsage) bool {
 	low := *b.account.lower
 	b.account.lower, b.account.history = nil, nil
 	if low.Used < b.account.last.Used/2 {
-		b.month.begun, b.month.learned = low.At, true
+		b.month.start, b.month.observed = low.At, true
 		b.account.history = []AccountUsage{low}
 		b.config.Logger.Info("the account's month began anew", "calls_used_before", b.account.last.Used, "next",
 			b.month.reset(u.At))
@@ -154,67 +149,7 @@ func (b *Budget) believe(u AccountUsage) bool {
 	return true
 }
 
-// reset is when the account's month starts again, as far as is known; it may be past for a learned one that is overdue.
-func (m *monthState) reset(now time.Time) time.Time {
-	if m.learned {
-		if next := monthAfter(m.begun); now.Before(next.Add(overdue)) {
-			return next
-		}
-	}
-	next := m.begun.Add(longestMonth)
-	if now.Before(next) {
-		return next
-	}
-	return next.Add((now.Sub(next)/longestMonth + 1) * longestMonth)
-}
-
-// monthAfter is the same day of the next month, or its last day where it has fewer.
-func monthAfter(t time.Time) time.Time { return monthsAfter(t, 1) }
-
-func monthsAfter(t time.Time, n int) time.Time {
-	next := t.AddDate(0, n, 0)
-	if next.Day() != t.Day() {
-		next = next.AddDate(0, 0, -next.Day())
-	}
-	return next
-}
-
-// MonthBegun is when the account's month was last seen to begin again; zero if it never was.
-func (b *Budget) MonthBegun() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.month.learned {
-		return time.Time{}
-	}
-	return b.month.begun
-}
-
-// Recall takes over when the account's month was seen to begin again by an earlier process, or by another one. Where it
-// should have begun again since, it is taken to have done so: if it has not, polling is slower for some days than it
-// need be.
-func (b *Budget) Recall(now, begun time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if begun.IsZero() || begun.After(now) || b.month.learned && !begun.After(b.month.begun) {
-		return
-	}
-	latest := begun
-	for n := 1; !monthsAfter(begun, n).After(now); n++ {
-		latest = monthsAfter(begun, n)
-	}
-	b.month.begun, b.month.learned = latest, true
-}
-
-// timeLeft is how long what is left has to last.
-func (m *monthState) timeLeft(now time.Time) time.Duration {
-	left := m.reset(now).Sub(now)
-	if left <= 0 { // overdue
-		return lastDay
-	}
-	return min(max(left, measured), longestMonth)
-}
-
-// total is the budget of a month; 0 if it is not known.
+// total is the budget of a month; 0 if it is unknown.
 func (a *accountUse) total() int64 {
 	if a.config.Monthly > 0 {
 		return a.config.Monthly
@@ -222,21 +157,21 @@ func (a *accountUse) total() int64 {
 	return a.max / 2
 }
 
-// known reports whether there is anything to reckon with.
+// known reports whether the budget and the usage are known.
 func (a *accountUse) known() bool { return a.total() > 0 && !a.last.At.IsZero() }
 
-// used is the account's usage by now: what it said, and what this process has called since.
+// used is the account's usage by now: the last reading plus the calls of this process since.
 func (a *accountUse) used(own int64) int64 { return a.last.Used + max(0, own-a.last.own) }
 
-// left is what may be used, the reserve included.
+// left is how many calls may be made, including the reserve.
 func (a *accountUse) left(own int64) int64 { return max(0, a.total()-a.used(own)) }
 
-// spendable is what may be used, except for the reserve.
+// spendable is how many calls may be made, without the reserve.
 func (a *accountUse) spendable(own int64) float64 {
 	return max(0, float64(a.total())*(1-reserveShare)-float64(a.used(own)))
 }
 
-// rates are the calls a second of the last day: the account's, and those of them that are not this process's; 0 if they
+// rates are the calls per second over the last day: of the whole account, and of others than this process; 0 if they
 // were observed for less than the least time.
 func (a *accountUse) rates(least time.Duration) (all, others float64) {
 	if len(a.history) < 2 {

@@ -1,3 +1,3 @@
-// Package quota says how often an API key may be used: the rate limit that its streams share, and the account's
-// credits, which it spreads over the month.
+// Package quota limits how often an API key is used: it keeps the rate limit that its streams share, and spreads the
+// account's credits over the month.
 package quota

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// BudgetStatus is how a budget stands: recorded facts and what follows from them. Times are zero if there is none.
+// BudgetStatus is the status of a budget and its forecast. Unknown times are zero.
 type BudgetStatus struct {
 	State BudgetState `json:"state"`
 	// Text is all of it in a sentence.
@@ -24,7 +24,7 @@ type BudgetStatus struct {
 	// Reset is when the account's month starts again: learned from a drop of its usage, or the latest that it can be.
 	Reset        time.Time `json:"reset,omitzero"`
 	ResetLearned bool      `json:"reset_learned"`
-	// Stops says that not one call more is made once it is used up, Stopped that this is so.
+	// Stops is true if no more calls are made once it is used up, Stopped if it is used up so.
 	Stops   bool `json:"stops,omitempty"`
 	Stopped bool `json:"stopped,omitempty"`
 	// Plan is how many calls the account's plan has a month, PlanSpent says that all of them are used.
@@ -32,7 +32,7 @@ type BudgetStatus struct {
 	PlanSpent bool  `json:"plan_spent,omitempty"`
 }
 
-// Status is the budget as it stands.
+// Status returns the current status.
 func (b *Budget) Status(now time.Time) BudgetStatus {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -44,7 +44,7 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 	}
 	if b.account.known() {
 		s.Used, s.Left, s.Reserve = b.account.used(own), b.account.left(own), min(b.account.left(own), b.account.reserve())
-		s.Reset, s.ResetLearned = b.month.reset(now), b.month.learned && b.month.reset(now).Equal(monthAfter(b.month.begun))
+		s.Reset, s.ResetLearned = b.month.reset(now), b.month.observed && b.month.reset(now).Equal(monthAfter(b.month.start))
 	}
 	s.Text = s.words()
 	return s
@@ -52,8 +52,8 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 
 func (a *accountUse) reserve() int64 { return int64(float64(a.total()) * reserveShare) }
 
-// UsedUp is when the budget would be used up at so many calls a day, of all integrations together, beginning now; zero
-// if it lasts until the account's month starts again, or where nothing is known.
+// UsedUp returns when the budget would be used up at that many calls a day from now on, by all integrations together;
+// zero if it lasts until the account's next month, or if nothing is known.
 func (b *Budget) UsedUp(now time.Time, callsADay float64) time.Time {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -64,8 +64,8 @@ func (b *Budget) UsedUp(now time.Time, callsADay float64) time.Time {
 	return b.exhausted(now, float64(b.account.left(own)), callsADay/lastDay.Seconds(), 0)
 }
 
-// exhausted is when so many calls are used up at so many a second, if that is before the month's end and the margin
-// after it.
+// exhausted is when that many calls are used up at a rate per second, if that is before the month's end plus the
+// margin.
 func (b *Budget) exhausted(now time.Time, left, rate float64, margin time.Duration) time.Time {
 	within := b.month.timeLeft(now) + margin
 	if rate <= 0 || left >= rate*within.Seconds() {
@@ -74,7 +74,7 @@ func (b *Budget) exhausted(now time.Time, left, rate float64, margin time.Durati
 	return now.Add(time.Duration(left / rate * float64(time.Second)))
 }
 
-// judge looks where the newest reading leads, and says so once for each change.
+// judge updates the state after a reading, and logs each change once.
 func (b *Budget) judge(first bool) {
 	was := b.state
 	b.state, b.usedUp = b.outlook()
@@ -112,7 +112,7 @@ func (b *Budget) judge(first bool) {
 	}
 }
 
-// outlook is the state that the last reading leads to, and when the budget is used up.
+// outlook returns the state after the last reading, and when the budget is used up.
 func (b *Budget) outlook() (BudgetState, time.Time) {
 	if !b.account.known() {
 		return BudgetUnknown, time.Time{}
@@ -126,7 +126,7 @@ func (b *Budget) outlook() (BudgetState, time.Time) {
 	}
 	margin := time.Duration(0)
 	if b.state == BudgetShort {
-		margin = lastDay // no flicker where it just lasts
+		margin = lastDay // hysteresis, for a budget that only just lasts
 	}
 	rate, _ := b.account.rates(foreseeable)
 	if usedUp := b.exhausted(at, float64(b.account.left(b.account.last.own)), rate, margin); !usedUp.IsZero() {
@@ -135,7 +135,7 @@ func (b *Budget) outlook() (BudgetState, time.Time) {
 	return BudgetLasts, time.Time{}
 }
 
-// words says how the budget stands, for a person.
+// words describes the state of the budget, for a person.
 func (s BudgetStatus) words() string {
 	ends := "on " + dayOf(s.Reset)
 	if !s.ResetLearned {
@@ -236,7 +236,7 @@ func (b *Budget) Collect(to chan<- prometheus.Metric) {
 	gauge(b.descs.reset, unix(reset))
 }
 
-// unix is a time in seconds, as metrics have it; 0 for none.
+// unix is a time in Unix seconds, for metrics; 0 for none.
 func unix(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

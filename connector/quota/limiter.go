@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Urgency says whose turn a request should be.
+// Urgency is the class of a request.
 type Urgency int
 
-// The urgencies, most urgent first. Where several wait, the more urgent goes first, but the others are never starved:
-// every fourth turn goes to the next class that waits.
+// The urgencies, most urgent first. The most urgent waiting request goes first, but the other classes are not starved:
+// every fourth request is of the next class that waits.
 const (
 	Live    Urgency = iota // page 0 of a stream: is there anything new?
 	CatchUp                // further pages of a walk
@@ -18,19 +18,19 @@ const (
 	urgencies
 )
 
-// Limiter hands out requests at a steady rate: one for all streams of an API key, as the account's limit is theirs
-// together. Within an urgency, who waits longest goes first. It is safe for concurrent use.
+// Limiter admits requests at a steady rate. All streams of an API key share one, as the rate limit is the account's.
+// Within an urgency, requests go in order of arrival. It is safe for concurrent use.
 type Limiter struct {
 	mu     sync.Mutex
 	gap    time.Duration // between two requests; 0 = no limit
 	next   time.Time     // when the next request may go
 	paused time.Time     // until when a pause lasts
 	queues [urgencies][]chan struct{}
-	passed int // turns in a row of a class while a less urgent one waited
+	passed int // requests in a row of a class while a less urgent one waited
 	timer  *time.Timer
 }
 
-// NewLimiter makes a limiter of so many requests a minute; 0 means no limit.
+// NewLimiter returns a limiter of that many requests a minute; 0 means no limit.
 func NewLimiter(perMinute float64) *Limiter {
 	l := &Limiter{}
 	l.SetRate(perMinute)
@@ -47,7 +47,7 @@ func (l *Limiter) SetRate(perMinute float64) {
 	}
 }
 
-// Pause lets no request go for a while: the server said that it is too many.
+// Pause admits no request for d, after the server answered that there are too many (429).
 func (l *Limiter) Pause(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +56,7 @@ func (l *Limiter) Pause(d time.Duration) {
 	}
 }
 
-// Paused is until when a Pause lets no request go; past or zero if none does.
+// Paused returns until when a Pause lasts; it is in the past or zero if there is none.
 func (l *Limiter) Paused() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,14 +97,14 @@ func (l *Limiter) waiting() bool {
 	return false
 }
 
-// arm sees to it that the next one in turn is called when its time has come.
+// arm schedules the next call.
 func (l *Limiter) arm(now time.Time) {
 	if l.timer == nil {
 		l.timer = time.AfterFunc(max(0, l.next.Sub(now)), l.call)
 	}
 }
 
-// call gives the turn to whoever is next.
+// call admits the next request.
 func (l *Limiter) call() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,7 +129,7 @@ func (l *Limiter) call() {
 	}
 }
 
-// choose is the most urgent class that waits, or the one after it at every fourth turn.
+// choose returns the most urgent class that waits or, every fourth time, the one after it.
 func (l *Limiter) choose() (Urgency, bool) {
 	var classes []Urgency
 	for u := range urgencies {
@@ -150,8 +150,8 @@ func (l *Limiter) choose() (Urgency, bool) {
 	return classes[1+(l.passed/4-1)%(len(classes)-1)], true
 }
 
-// leave takes a caller out of the queue who no longer waits. A turn that was given in the same moment is lost, and the
-// next comes as usual.
+// leave removes a caller that no longer waits from the queue. If it was admitted at the same moment, that request is
+// lost, and the next goes as usual.
 func (l *Limiter) leave(urgency Urgency, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

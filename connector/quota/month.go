@@ -7,8 +7,74 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Log is a stream's place in the sink whose checkpoints keep when the account's month began, so that the next process
-// need not learn it again.
+// monthState is when the account's current month began. It is guarded by its owner. Checkpoints keep it as MonthBegun,
+// so that the next process need not observe it again (see Log).
+type monthState struct {
+	start    time.Time // as far as is known
+	observed bool      // a drop of the usage showed it
+}
+
+// reset is when the next month starts, as far as is known. An observed one that is overdue may be in the past.
+func (m *monthState) reset(now time.Time) time.Time {
+	if m.observed {
+		if next := monthAfter(m.start); now.Before(next.Add(overdue)) {
+			return next
+		}
+	}
+	next := m.start.Add(longestMonth)
+	if now.Before(next) {
+		return next
+	}
+	return next.Add((now.Sub(next)/longestMonth + 1) * longestMonth)
+}
+
+// monthAfter is the same day of the next month, or the last day of a shorter month.
+func monthAfter(t time.Time) time.Time { return monthsAfter(t, 1) }
+
+func monthsAfter(t time.Time, n int) time.Time {
+	next := t.AddDate(0, n, 0)
+	if next.Day() != t.Day() {
+		next = next.AddDate(0, 0, -next.Day())
+	}
+	return next
+}
+
+// MonthBegun is when the account's month was last observed to start; zero if it never was.
+func (b *Budget) MonthBegun() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.month.observed {
+		return time.Time{}
+	}
+	return b.month.start
+}
+
+// Recall takes over the start of the account's month that an earlier or another process observed. If months should have
+// started since, they are taken to have started. If that is wrong, polling is slower than necessary for some days.
+func (b *Budget) Recall(now, begun time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if begun.IsZero() || begun.After(now) || b.month.observed && !begun.After(b.month.start) {
+		return
+	}
+	latest := begun
+	for n := 1; !monthsAfter(begun, n).After(now); n++ {
+		latest = monthsAfter(begun, n)
+	}
+	b.month.start, b.month.observed = latest, true
+}
+
+// timeLeft is how long the rest of the budget has to last.
+func (m *monthState) timeLeft(now time.Time) time.Duration {
+	left := m.reset(now).Sub(now)
+	if left <= 0 { // overdue
+		return lastDay
+	}
+	return min(max(left, measured), longestMonth)
+}
+
+// Log wraps a stream's log so that its checkpoints keep the start of the account's month (Checkpoint.MonthBegun), and
+// an Acquire recalls it.
 func (a *Account) Log(log connector.Log) connector.Log { return &monthLog{Log: log, budget: a.Budget} }
 
 type monthLog struct {

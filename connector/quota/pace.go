@@ -8,17 +8,17 @@ import (
 const (
 	// spentFactor is how much slower polling is while the budget is used up.
 	spentFactor = 10
-	// longestPace bounds what a small budget makes of the interval: polling never stops.
+	// longestPace is the longest interval that a small budget leads to, so that polling never stops.
 	longestPace = 6 * time.Hour
-	// LongestSweep is how many times rarer sweeps may become. At an hour each that is one a day, which still looks several
-	// times at whatever is listed late within sixty hours.
+	// LongestSweep is by how many times the interval of sweeps may grow. From an hour it grows to a day, which still finds
+	// everything that is listed late within sixty hours, several times over.
 	LongestSweep = 24
 )
 
-// Pace turns an interval between two polls of a stream into the one that the budget allows: with all streams polling
-// that often, what is left lasts until the account's month starts again. It is never shorter than what is wanted. Where
-// the budget is used up it is ten times as long as it would be otherwise: ten times what is wanted, or ten times what
-// the whole budget would allow over the whole month.
+// Pace returns the interval between two polls of a stream that the budget allows: with all streams polling that often,
+// the rest of the budget lasts until the account's next month. It is never shorter than the wanted interval. If the
+// budget is used up it is ten times as long: ten times the wanted interval, or ten times the one that the whole budget
+// would allow over the whole month.
 func (b *Budget) Pace(now time.Time, wanted time.Duration) time.Duration {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -33,7 +33,7 @@ func (b *Budget) Pace(now time.Time, wanted time.Duration) time.Duration {
 	return max(wanted, time.Duration(pace*float64(time.Second)))
 }
 
-// pace is the interval in seconds at which what is left lasts, without bounds.
+// pace is the interval in seconds at which the rest of the budget lasts, without bounds.
 func (b *Budget) pace(now time.Time, own int64) float64 {
 	spendable := b.account.spendable(own)
 	if spendable <= 0 {
@@ -44,8 +44,8 @@ func (b *Budget) pace(now time.Time, own int64) float64 {
 	return float64(b.config.Streams) * seconds / max(spendable-others*seconds, spendable*(1-othersShare))
 }
 
-// SweepEvery turns the time between two sweeps into the one that the budget allows. Sweeps give way before polling
-// does: they become rarer once the pace comes near the shortest interval, and are twice as rare when it gets there.
+// SweepEvery returns the interval between two sweeps that the budget allows. Sweeps become rarer before polling slows
+// down: from when the pace comes near the shortest interval, and twice as rare when it gets there.
 func (b *Budget) SweepEvery(now time.Time, base time.Duration) time.Duration {
 	if base <= 0 {
 		return 0

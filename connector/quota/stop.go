@@ -8,15 +8,14 @@ import (
 )
 
 const (
-	// overdueReading is how often the account is read while its month should have begun again and has not. Each reading is
-	// a call.
+	// overdueReading is how often the account is read while its next month is overdue. Each reading is a call.
 	overdueReading = 6 * time.Hour
-	// confirming is when a reading below the last is confirmed, where no call is made but that.
+	// confirming is after how long a reading below the last is confirmed, while no other calls are made.
 	confirming = time.Minute
 )
 
-// Open reports whether a call may be made, and if not, until when none may: then the account has to be read, as its
-// month should have begun again. It is always open except for a budget that stops.
+// Open reports whether a call may be made and, if not, until when none may: then the account has to be read, as its
+// next month should have started. A budget without Stop is always open.
 func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -27,8 +26,8 @@ func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
 	return b.nextReading(), false
 }
 
-// Spent is why no call may be made, where Open says that none may: the budget that was set is used up, or all that the
-// account's plan has, of which no setting makes more.
+// Spent is why no call may be made if Open returns false: the configured budget is used up, or all calls of the
+// account's plan.
 func (b *Budget) Spent() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -42,7 +41,7 @@ func (b *Budget) Spent() error {
 	return errSpent
 }
 
-// errSpent is the end of the budget that was set.
+// errSpent means that the configured budget is used up.
 var errSpent = &spentError{}
 
 type spentError struct{}
@@ -51,7 +50,7 @@ func (*spentError) Error() string {
 	return "the month's budget of calls (poll.monthly_credits) is used up, and poll.when_spent is stop"
 }
 
-// Hint says what to do.
+// Hint returns what to do.
 func (*spentError) Hint() string {
 	return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
 }
@@ -59,14 +58,14 @@ func (*spentError) Hint() string {
 // planSpent reports whether the account has used all calls of its plan.
 func (a *accountUse) planSpent(own int64) bool { return a.max > 0 && a.known() && a.used(own) >= a.max }
 
-// Pays reports whether the call that makes it so many of this process is within the budget.
+// Pays reports whether a call is within the budget, if this process has made that many calls including it.
 func (b *Budget) Pays(own int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.config.Stop || !b.account.known() || b.account.used(own) <= b.account.total()
 }
 
-// open is Open, and says in the log what changes by it.
+// open is Open; it also logs changes.
 func (b *Budget) open(now time.Time, own int64) bool {
 	closed := b.config.Stop && b.account.known() && b.account.left(own) <= 0
 	if closed == b.closed {
@@ -89,7 +88,7 @@ func (b *Budget) open(now time.Time, own int64) bool {
 	return false
 }
 
-// nextReading is when the account is worth a call again while nothing else is: when its month should have begun again.
+// nextReading is when the account is read again while no other calls are made: when its next month should have started.
 func (b *Budget) nextReading() time.Time {
 	if b.account.lower != nil {
 		return b.account.asked.Add(confirming)
