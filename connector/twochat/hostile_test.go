@@ -237,20 +237,21 @@ func TestClient_ByteOrderMark(t *testing.T) {
 
 func TestPage_Depth(t *testing.T) {
 	c := plainClient(t, Privacy{})
-	item := func(levels int) string {
-		return `{"uuid":"a","x":` + strings.Repeat(`[`, levels-1) + strings.Repeat(`]`, levels-1) + `}`
-	}
+	forms := []string{`{"uuid":"a","x":%s}`, `{"uuid":"a","message":{"x":%s}}`, `{"uuid":"a","message":{"media":{"x":%s}}}`}
 	for levels, fault := range map[int]string{
-		2: "", maxDepth: "", maxDepth + 1: faultTooDeep, 5_000: faultTooDeep,
-		400_000: faultTooDeep,
+		4: "", maxDepth: "", maxDepth + 1: faultTooDeep, 5_000: faultTooDeep, 400_000: faultTooDeep,
 	} {
-		messages, problem := decode(c, []byte(`{"messages":[`+item(levels)+`,{"uuid":"next"}]}`), 0)
-		if problem != "" || len(messages) != 2 {
-			t.Fatalf("%d levels: problem %q", levels, problem)
-		}
-		if messages[0].Fault != fault || messages[0].UUID != "a" || string(messages[0].Data) != item(levels) ||
-			messages[1].Fault != "" {
-			t.Errorf("%d levels: fault %q, then %q", levels, messages[0].Fault, messages[1].Fault)
+		for _, form := range forms {
+			inner := levels - strings.Count(form, "{")
+			item := fmt.Sprintf(form, strings.Repeat("[", inner)+strings.Repeat("]", inner))
+			messages, problem := decode(c, []byte(`{"messages":[`+item+`,{"uuid":"next"}]}`), 0)
+			if problem != "" || len(messages) != 2 {
+				t.Fatalf("%s, %d levels: problem %q", form, levels, problem)
+			}
+			if messages[0].Fault != fault || messages[0].UUID != "a" || string(messages[0].Data) != item ||
+				messages[1].Fault != "" {
+				t.Errorf("%s, %d levels: fault %q, then %q", form, levels, messages[0].Fault, messages[1].Fault)
+			}
 		}
 	}
 	for levels, want := range map[int]string{
