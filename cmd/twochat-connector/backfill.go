@@ -71,7 +71,7 @@ func (f *backfillFlags) add(flags *flag.FlagSet) {
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 }
 
-// windowFlags say how far back a list is read.
+// windowFlags are the flags for how far back a list is read.
 type windowFlags struct {
 	since string
 	all   bool
@@ -99,7 +99,7 @@ func (f *windowFlags) start(now time.Time) (connector.Start, error) {
 	return start.At(now), nil
 }
 
-// streamNamed is the configured stream of a name; without a name the only one.
+// streamNamed returns the configured stream with a name or, without a name, the only one.
 func streamNamed(c *config.Config, name string) (connector.Stream, error) {
 	streams := c.Streams()
 	if name == "" && len(streams) == 1 {

@@ -38,7 +38,7 @@ type check struct {
 	words    pipeline.Overrides
 	client   *twochat.Client
 	budget   *quota.Budget
-	blocked  bool // 2Chat says so of the account
+	blocked  bool // 2Chat says that the account is blocked
 	findings []connector.Finding
 	refused  int
 }
@@ -74,15 +74,15 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 		return k.finish(pipeline.CostOf(c, k.rate()).Within(c, pipeline.FreshBudget(c, time.Now()), time.Now()), true)
 	}
 	logger := cli.QuietLogger()
-	// The embedded server is looked at by itself: it may run in another process.
-	set, wrong := setStage(c, func() (sinks.Sink, error) {
+	// The embedded server is checked separately, as it may run in another process.
+	set, wrong := openResources(c, func() (sinks.Sink, error) {
 		if c.Sink.Embedded != nil {
 			return nil, nil
 		}
 		return sinks.Open(c.Sink, c.Encoding(), logger)
 	})
 	k.client = set.client
-	k.stage(ctx, wrong)
+	k.openingErrors(ctx, wrong)
 	rate := k.rate()
 	if k.client != nil && !k.refuses("twochat.api_key_file") {
 		var asked bool
@@ -95,7 +95,7 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 	} else if set.sink != nil {
 		k.sink(ctx, set.sink, set.privacy, *probe)
 	}
-	if err := set.strike(); err != nil {
+	if err := set.close(); err != nil {
 		k.add(pipeline.ErrorFinding("sink "+c.Sink.Chosen()[0], err))
 	}
 	if ctx.Err() != nil {
@@ -111,11 +111,11 @@ type verdict struct {
 	Fine     bool                `json:"fine"`
 	Findings []connector.Finding `json:"findings"`
 	Cost     *pipeline.Cost      `json:"cost,omitempty"`
-	// Error is what every command says in JSON where it fails: here, that the configuration is wrong.
+	// Error is the failure that every command reports in JSON: here, that the configuration is wrong.
 	Error *cli.Failure `json:"error,omitempty"`
 }
 
-// wrongConfiguration prints what is wrong with the configuration as findings, where JSON is wanted.
+// wrongConfiguration prints the problems of the configuration as findings in JSON.
 func wrongConfiguration(p *cli.Program, err error, asJSON bool) error {
 	if !asJSON {
 		return err
@@ -133,7 +133,7 @@ func wrongConfiguration(p *cli.Program, err error, asJSON bool) error {
 	return cli.Logged(err)
 }
 
-// add notes a finding and, for a person, prints it.
+// add records a finding and, for a person, prints it.
 func (k *check) add(findings ...connector.Finding) {
 	for _, finding := range findings {
 		k.findings = append(k.findings, finding)
@@ -146,7 +146,7 @@ func (k *check) add(findings ...connector.Finding) {
 	}
 }
 
-// addOnce is add for a finding of which the thing may have been refused before: one fault is told once.
+// addOnce is add, unless the finding's thing was refused before, so that a fault is reported once.
 func (k *check) addOnce(finding connector.Finding) {
 	if !k.refuses(finding.Thing) {
 		k.add(finding)
@@ -197,8 +197,8 @@ func (k *check) refuses(thing string) bool {
 	})
 }
 
-// stage says what kept the stage from being set.
-func (k *check) stage(ctx context.Context, wrong []error) {
+// openingErrors adds a finding for each error of openResources.
+func (k *check) openingErrors(ctx context.Context, wrong []error) {
 	for _, err := range wrong {
 		for _, g := range cli.Problems(err) {
 			finding := connector.Finding{Level: connector.FindingRefused, Thing: "start", Text: g.Text, Hint: g.Hint}
@@ -213,7 +213,7 @@ func (k *check) stage(ctx context.Context, wrong []error) {
 	}
 }
 
-// beside reports whether the address of the admin server is that of a connector which runs.
+// beside reports whether the admin server's address is in use by a running connector.
 func (k *check) beside(ctx context.Context) bool {
 	var r pipeline.Report
 	body, err := admin.Ask(ctx, admin.LocalURL(k.config.Admin.Listen), admin.Thing)

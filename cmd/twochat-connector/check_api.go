@@ -22,8 +22,8 @@ func (k *check) rate() int {
 	return quota.DefaultRequestsPerMinute
 }
 
-// api asks the account and page 0 of every stream, as run does, and returns the rate in force. asked says that a page
-// could be read. What decides is whether the pages can be read: run goes on without the account's word.
+// api reads the account and page 0 of every stream, as run does, and returns the rate in force. asked means that a page
+// could be read. Only the pages decide, as run works without the account's answer.
 func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	rate = k.rate()
 	info, accountErr := k.client.Info(ctx)
@@ -89,7 +89,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	return rate, read > 0
 }
 
-// attempts is how often a page is asked for that fails in passing.
+// attempts is how many times a page is requested that fails for a reason that passes.
 const attempts = 3
 
 // streams reads page 0 of each stream, at the rate in force, and counts those that could be read.
@@ -118,11 +118,11 @@ func (k *check) streams(ctx context.Context, rate int, accountErr error) (read i
 	return read
 }
 
-// longestRetryAfter is how long a check waits at most where the server asks it to.
+// longestRetryAfter is the longest wait asked for by the server that a check accepts.
 const longestRetryAfter = 10 * time.Second
 
-// pageOf reads page 0 of a stream, and again where it failed in passing. A server that did not answer the question
-// before either is not waited for three times more.
+// pageOf reads page 0 of a stream, and tries again after a failure that may pass. If the server did not answer the
+// previous request either, it is tried only once.
 func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream,
 	accountErr error,
 ) (connector.Page, error) {
@@ -147,14 +147,14 @@ func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream conne
 	}
 }
 
-// noAnswer says that nothing came back at all.
+// noAnswer reports whether there was no answer at all.
 func noAnswer(err error) bool {
 	var fault *connector.PageError
 	return errors.As(err, &fault) && fault.Fault == connector.FaultTransient && fault.Status == 0
 }
 
-// faultFinding says what a failed call means and what to do, under the name of what failed. about is said before what
-// is about the way to 2Chat.
+// faultFinding returns what a failed call means and what to do, for the thing that failed. about precedes a cause that
+// concerns the connection to 2Chat.
 func faultFinding(thing, about string, err error) connector.Finding {
 	mends := map[connector.PageFault]string{
 		connector.FaultKey: "put the account's API key into the file of twochat.api_key_file, or into " +

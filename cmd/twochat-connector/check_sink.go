@@ -15,7 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
-// sink asks the sink what bears on the promise, and then of each stream what taking it over would meet, as run does.
+// sink checks what affects the sink's guarantee, and then whether each stream could be taken over, as run does.
 func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Privacy, probe bool) {
 	c := k.config.Sink
 	thing := "sink " + c.Chosen()[0]
@@ -46,10 +46,10 @@ func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Priva
 	}
 }
 
-// judgements is how many streams may be judged in vain before the others are left out.
+// judgements is after how many streams that could not be judged the others are left out.
 const judgements = 20
 
-// takeOvers says what taking over each stream would meet.
+// takeOvers checks whether each stream could be taken over.
 func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connector.Claim) {
 	ctx, cancel := context.WithTimeout(ctx, pipeline.PrepareTimeout)
 	defer cancel()
@@ -78,7 +78,7 @@ func refusedAny(findings []connector.Finding) bool {
 	return false
 }
 
-// sinkThing names a key of the sink's settings whole.
+// sinkThing returns the full name of a key of the sink's settings.
 func sinkThing(c sinks.Config, thing string) string {
 	switch thing {
 	case "path", "mode", "state", "url", "max_payload", "nats":
@@ -105,7 +105,7 @@ func (k *check) probe(ctx context.Context, thing string, sink sinks.Sink) {
 	}
 }
 
-// willBeMade takes it easy with what is missing where `create: true` makes it.
+// willBeMade accepts missing things that `create: true` makes.
 func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Finding {
 	if !pipeline.WantsCreate(c) {
 		return findings

@@ -81,7 +81,7 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 	return nil
 }
 
-// promiseOf is the promise of the configured sink. Nothing is opened that would leave a trace.
+// promiseOf is the delivery guarantee of the configured sink. It opens nothing that would leave a trace.
 func promiseOf(c *config.Config) (connector.Promise, error) {
 	if c.Sink.Embedded != nil {
 		return new(embedded.Sink).Promise(), nil
@@ -117,7 +117,7 @@ func readsOf(c *config.Config) []string {
 		"; every later start goes on where the sink says that it stood.")
 }
 
-// residueOf is what the reading itself can lose, double or disorder (connector/README.md, What reading can still hide),
+// residueOf is what reading itself can lose, duplicate or reorder (connector/README.md, What reading can still hide),
 // whatever the sink.
 func residueOf(c *config.Config, promise connector.Promise, k pipeline.Cost) []caveat {
 	list := []caveat{

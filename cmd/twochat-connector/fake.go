@@ -132,7 +132,7 @@ func serveFake(
 	return nil
 }
 
-// arrive puts messages on top of the lists, one number after the other, until the context ends.
+// arrive adds messages to the lists, one number after the other, until the context ends.
 func arrive(ctx context.Context, fake *twochattest.Fake, numbers []string, rate float64) {
 	if rate == 0 {
 		<-ctx.Done()

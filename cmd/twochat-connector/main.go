@@ -1,5 +1,5 @@
-// Command twochat-connector turns 2Chat's WhatsApp message lists into ordered streams of CloudEvents in which each
-// message stands once.
+// Command twochat-connector turns 2Chat's WhatsApp message lists into ordered streams of CloudEvents that contain each
+// message once.
 package main
 
 import (
@@ -21,10 +21,10 @@ import (
 )
 
 func main() {
-	// The reader of our standard output may go; the sink that writes there wants to know it, not to die of it.
+	// If the reader of the standard output exits, the sink that writes there has to get an error instead of the signal.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// The first signal drains; from then on the next one ends the process at once.
+	// The first signal drains; the next one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	log.SetFlags(0)
 	p := &cli.Program{
@@ -100,8 +100,7 @@ func run(ctx context.Context, p *cli.Program, args []string) int {
 	return cli.ExitCode(err)
 }
 
-// noSuchCommand names the command that was meant, if it can be told. What was written may be anything, and is not
-// quoted.
+// noSuchCommand suggests the command that was probably meant. It does not quote the input, which may be anything.
 func noSuchCommand(written string) error {
 	var names []string
 	for _, c := range commands() {

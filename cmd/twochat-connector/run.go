@@ -69,7 +69,7 @@ func about(errs []error, thing string) bool {
 
 // connect runs the pipeline of a configuration until the context ends.
 func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namespace string, logger *slog.Logger) error {
-	set, wrong := setStage(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
+	set, wrong := openResources(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	for _, f := range c.Findings() {
 		// A file that the sink cannot use is told by the sink, as long as that lasts.
 		told := about(wrong, f.Thing) || f.Level == connector.FindingRefused && strings.HasPrefix(f.Thing, "sink.")
@@ -78,7 +78,7 @@ func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namesp
 		}
 	}
 	if len(wrong) > 0 {
-		return errors.Join(cli.Together(wrong), set.strike())
+		return errors.Join(cli.Together(wrong), set.close())
 	}
 	defer set.client.Close()
 	defer set.server.Close()

@@ -61,7 +61,7 @@ func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	return nil
 }
 
-// printReport prints the record as a table, and what is wrong below it.
+// printReport prints the report as a table, followed by what is wrong.
 func printReport(to io.Writer, r pipeline.Report) error {
 	verdict := "all is well"
 	switch {

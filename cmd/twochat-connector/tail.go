@@ -116,7 +116,7 @@ func recordedOf(event []byte) time.Time {
 	return attributes.RecordedTime
 }
 
-// knownStream refuses the name of a stream that is neither configured nor in the sink: it would be followed in vain.
+// knownStream refuses the name of a stream that is neither configured nor in the sink.
 func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name string, named bool) error {
 	var names []string
 	for _, s := range c.Streams() {

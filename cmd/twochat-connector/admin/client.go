@@ -19,7 +19,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// StatusWithin asks once, and again until all is as it should be or the time has passed.
+// StatusWithin reads the status once, or repeatedly until everything is well or the time has passed.
 func StatusWithin(ctx context.Context, base, where string, patience time.Duration) (body []byte, r pipeline.Report,
 	err error,
 ) {
@@ -43,7 +43,7 @@ func readStatus(ctx context.Context, base, where string) (body []byte, r pipelin
 	return body, r, nil
 }
 
-// URL is where to ask: what is named, else the configuration's admin.listen.
+// URL is the URL of the admin server: the one that is named, or else the configuration's admin.listen.
 func URL(p *cli.Program, named string, settings *config.Flags) (string, error) {
 	if named != "" {
 		if !strings.Contains(named, "://") {
@@ -103,7 +103,7 @@ func Ask(ctx context.Context, base, where string) ([]byte, error) {
 	return body, nil
 }
 
-// netCause words why a connection came to nothing, without the addresses that the libraries quote.
+// netCause describes why a connection failed, without the addresses that the libraries quote.
 func netCause(err error) string {
 	var (
 		errno   syscall.Errno

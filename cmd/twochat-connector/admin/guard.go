@@ -12,11 +12,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 )
 
-// adminConnections bounds how many connections the admin server holds; who comes then waits until one has ended, which
-// none puts off for longer than the server's time-outs.
+// adminConnections is how many connections the admin server accepts at a time. Further ones wait, at most for the
+// server's time-outs.
 const adminConnections = 128
 
-// bounded lets so many connections in at a time.
+// bounded accepts that many connections at a time.
 type bounded struct {
 	net.Listener
 	slots chan struct{}
@@ -46,8 +46,8 @@ func (c *boundedConn) Close() error {
 var localNames = []string{".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local"}
 
 // knownHost reports whether a request may name the server so: by an address, by a name that only a private network has,
-// by that of a service in the process's own namespace of Kubernetes, or by one that admin.hosts lists. A web page could
-// else have the browser of somebody here read the admin server, under a name of its own that leads to it.
+// by that of a service in the process's own namespace of Kubernetes, or by one that admin.hosts lists. Otherwise a web
+// page could make a local browser read the admin server under the page's own name (DNS rebinding).
 func knownHost(host string, named []string, namespace string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -59,7 +59,7 @@ func knownHost(host string, named []string, namespace string) bool {
 		inNamespace(host, namespace)
 }
 
-// guarded answers nobody who names another server.
+// guarded refuses requests whose Host names another server (DNS rebinding).
 func guarded(next http.Handler, named []string, namespace string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !knownHost(r.Host, named, namespace) {

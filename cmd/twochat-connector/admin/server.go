@@ -36,7 +36,7 @@ type Server struct {
 // Thing names the admin server in findings and errors.
 const Thing = "admin server"
 
-// Listen takes the address; nothing is answered before serve. Port 0 is one of the system's choice.
+// Listen binds the address; requests are answered only after Serve. With port 0 the system chooses a port.
 func Listen(address string) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
@@ -66,7 +66,7 @@ func (a *Server) URL() string {
 	return "http://" + address
 }
 
-// Serve begins to answer.
+// Serve starts to answer requests.
 func (a *Server) Serve(handler http.Handler, logger *slog.Logger) {
 	a.server = &http.Server{
 		Handler: guarded(handler, a.Hosts, a.Namespace), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -82,7 +82,7 @@ func (a *Server) Serve(handler http.Handler, logger *slog.Logger) {
 	}()
 }
 
-// Close ends the server, with a moment for answers in flight, and waits for it.
+// Close shuts the server down, after a short time for answers in flight, and waits for it.
 func (a *Server) Close() {
 	if a.server == nil {
 		_ = a.listener.Close()
@@ -96,7 +96,7 @@ func (a *Server) Close() {
 	<-a.served
 }
 
-// NewRegistry makes the registry of a process, with what is known of the process itself.
+// NewRegistry returns a registry with the metrics of the process.
 func NewRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	b := cli.ThisBuild()
@@ -110,7 +110,7 @@ func NewRegistry() *prometheus.Registry {
 	return registry
 }
 
-// Handler answers from a registry and from what is recorded.
+// Handler serves a registry and the recorded status.
 func Handler(registry *prometheus.Registry, current func() pipeline.Report) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{

@@ -8,7 +8,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// comparison holds a list against a log.
+// comparison compares a list with a log.
 type comparison struct {
 	list       *Listed
 	log        *Logged
@@ -27,7 +27,7 @@ type comparison struct {
 	named, floor, horizon, rejected map[connector.Key]uint64 // what the checkpoint names; named by sequence
 }
 
-// Compare holds a list against a log that was read before the list. The checkpoint was read before both: what came
+// Compare compares a list with a log that was read before the list. The checkpoint was read before both: what came
 // since is judged neither as missing nor as left over. since is zero if all of the list was read. It returns the keys
 // of the missing messages too, oldest first.
 func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since time.Time) (Findings, []connector.Key) {

@@ -52,7 +52,7 @@ func New(p *cli.Program, c *config.Config, options Options) *Engine {
 	return &Engine{program: p, config: c, options: options, logger: cli.NewLogger(log, p.Err)}
 }
 
-// Run holds each stream's list against its log. The error is cli.ErrFoundWrong where anything is wrong in the end.
+// Run compares each stream's list with its log. The error is cli.ErrFoundWrong if anything is wrong in the end.
 func (a *Engine) Run(ctx context.Context) error {
 	privacy, err := pipeline.PrivacyOf(a.config)
 	if err != nil {
@@ -235,7 +235,7 @@ func (a *Engine) warnOfBudget(report *Report) {
 	}
 }
 
-// audit holds one stream's list against its log, and repairs it where that is wanted.
+// audit compares one stream's list with its log, and repairs the log if that is wanted.
 func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) {
 	began, calls := time.Now(), a.spare.Calls()
 	list, err := a.readList(ctx, one)

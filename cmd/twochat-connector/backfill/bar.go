@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 )
 
-// progress is how far a backfill is, for a bar.
+// progress is how far a backfill has got, for its progress bar.
 type progress struct {
 	stream          string
 	measuring       bool // what is there is not known yet
@@ -23,7 +23,7 @@ type progress struct {
 	held            waitReason
 }
 
-// barStyle is how many words a bar has.
+// barStyle is how verbose a progress bar is.
 type barStyle struct {
 	name   bool
 	blocks int
@@ -43,14 +43,14 @@ var barStyles = []barStyle{
 	{false, 0, "%s/%s", briefly, ", then goes on"},
 }
 
-// barPart is a piece of a bar. Where no style fits, the piece with the highest rank goes first.
+// barPart is a part of a bar. If no style fits, the part with the highest rank is dropped first.
 type barPart struct {
 	rank int
 	text string
 }
 
-// bar is the line for a terminal of so many columns. It is never cut within a piece, unless not even the first has
-// room.
+// bar is the progress bar for a terminal of that many columns. It is never cut within a part, unless not even the first
+// part fits.
 func (p progress) bar(columns int) string {
 	var parts []barPart
 	for _, style := range barStyles {
@@ -74,7 +74,7 @@ func joinParts(parts []barPart) string {
 	return strings.Join(texts, " · ")
 }
 
-// parts are the pieces of a bar, in their order.
+// parts are the parts of a bar, in their order.
 func (p progress) parts(style barStyle) []barPart {
 	parts := []barPart{{0, p.share(style)}}
 	switch {
@@ -102,7 +102,7 @@ func (p progress) parts(style barStyle) []barPart {
 	return parts
 }
 
-// share is the first piece: what part of all is there.
+// share is the first part: how much of the history is delivered.
 func (p progress) share(style barStyle) string {
 	name := ""
 	if style.name {

@@ -1,2 +1,3 @@
-// Package backfill delivers what a stream's first start left out, as a stream of its own, and shows how far it is.
+// Package backfill delivers the history that a stream's first start left out, as a stream of its own, with a progress
+// bar (bar.go).
 package backfill

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// paidPages counts the calls of a backfill, keeps its rate, and leaves the reserve of the month's budget alone. It is
-// safe for concurrent use.
+// paidPages counts the calls of a backfill, keeps to its rate, and does not use the reserve of the month's budget. It
+// is safe for concurrent use.
 type paidPages struct {
 	pages   connector.Pages
 	limiter *quota.Limiter
@@ -114,7 +114,7 @@ func (p *paidPages) succeeded(call int) {
 	}
 }
 
-// giveWay lets no call be made for a while, as a fault keeps live polling from its own.
+// giveWay allows no call for a while, as a fault keeps live polling from making its own.
 func (p *paidPages) giveWay(fault connector.PageFault, d time.Duration) {
 	p.limiter.Pause(d)
 	p.mu.Lock()

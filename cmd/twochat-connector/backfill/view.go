@@ -15,8 +15,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 )
 
-// view shows how a backfill goes: a bar for a person at a terminal, lines of the log elsewhere. Log lines are written
-// through it, so that they stand above the bar.
+// view shows the progress of a backfill: a bar at a terminal, log lines elsewhere. Log lines are written through it, so
+// that they appear above the bar.
 type view struct {
 	out      io.Writer
 	terminal bool
@@ -70,7 +70,7 @@ func (v *view) draw() {
 	}
 }
 
-// close leaves the bar as it stands.
+// close leaves the bar on the screen.
 func (v *view) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -151,7 +151,7 @@ func (v *view) show(status poller.Status, calls int, held waitReason) {
 	v.log(held, args...)
 }
 
-// redraw draws the bar where it changed.
+// redraw draws the bar if it has changed.
 func (v *view) redraw(p progress) {
 	line := p.bar(text.TerminalWidth(v.out) - 1)
 	if line == v.line {
@@ -205,7 +205,7 @@ func (v *view) pace(now time.Time) (speed float64, left time.Duration) {
 	return speed, left
 }
 
-// Summary is what a backfill came to.
+// Summary is the result of a backfill.
 type Summary struct {
 	Stream string `json:"stream"`
 	// Done says that all of the history is in the sink and certified.
@@ -219,7 +219,7 @@ type Summary struct {
 	About     *extent `json:"about,omitempty"`
 }
 
-// target is where the history goes, for a person.
+// target is where the history is written, for a person.
 func (v *view) target() string {
 	if v.file == "" {
 		return v.stream

@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 )
 
-// waitReason is what a backfill waits for, and goes on by itself afterwards; the zero one is nothing.
+// waitReason is why a backfill waits, after which it goes on by itself; zero if it does not wait.
 type waitReason struct {
 	word  string // for a bar: the thing alone
 	cause string // free of personal data

@@ -1,3 +1,2 @@
-// Package cli is what every command has in common: the program that it runs in, its flags, its errors and exit codes,
-// its log.
+// Package cli holds what all commands share: the program's environment, flags, errors and exit codes, and the log.
 package cli

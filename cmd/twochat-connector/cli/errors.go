@@ -15,13 +15,13 @@ type UsageError struct{ err error }
 func (e *UsageError) Error() string { return e.err.Error() }
 func (e *UsageError) Unwrap() error { return e.err }
 
-// UsageOf is an error as one of usage.
+// UsageOf turns an error into a UsageError.
 func UsageOf(err error) error { return &UsageError{err} }
 
-// Usage is an error of usage in these words.
+// Usage returns a UsageError with a text.
 func Usage(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
 
-// HintedError is an error that knows what to do about it.
+// HintedError is an error with a hint.
 type HintedError struct {
 	err  error
 	hint string
@@ -30,7 +30,7 @@ type HintedError struct {
 func (e *HintedError) Error() string { return e.err.Error() }
 func (e *HintedError) Unwrap() error { return e.err }
 
-// Hinted adds to an error what to do about it.
+// Hinted adds a hint to an error.
 func Hinted(err error, hint string) error { return &HintedError{err, hint} }
 
 // RefusedError is what a check refused.
@@ -44,10 +44,10 @@ func (e RefusedError) Error() string {
 	return "refused: " + strings.Join(texts, "; ")
 }
 
-// LoggedError is an error that the log has told already.
+// LoggedError is an error that is in the log already.
 type LoggedError struct{ err error }
 
-// Logged is an error that the log has told already.
+// Logged marks an error as logged.
 func Logged(err error) error { return &LoggedError{err} }
 
 func (e *LoggedError) Error() string { return e.err.Error() }
@@ -56,7 +56,7 @@ func (e *LoggedError) Unwrap() error { return e.err }
 // Problem is one thing that went wrong, for a person.
 type Problem struct{ Text, Hint string }
 
-// Problems takes an error apart: one for each thing that is wrong.
+// Problems splits an error into one problem for each thing that is wrong.
 func Problems(err error) []Problem {
 	var refused RefusedError
 	var all Refusals
@@ -89,7 +89,7 @@ func Problems(err error) []Problem {
 	return list
 }
 
-// Tell says what went wrong and what to do, to a person or as JSON.
+// Tell prints what went wrong and what to do, for a person or as JSON.
 func (p *Program) Tell(err error) {
 	var logged *LoggedError
 	if err == nil || errors.Is(err, ErrFoundWrong) || errors.Is(err, errHelped) || errors.As(err, &logged) {

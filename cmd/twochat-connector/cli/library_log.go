@@ -40,7 +40,7 @@ func (l libraryLog) Write(line []byte) (int, error) {
 // LibraryLogger is for a library that wants a logger of its own.
 func LibraryLogger(logger *slog.Logger) *log.Logger { return log.New(libraryLog{logger}, "", 0) }
 
-// HearLibraries lets the standard logger write to a logger of ours, from where nothing that a peer sent comes out.
+// HearLibraries redirects the standard logger to our logger, without anything that a peer sent.
 func (p *Program) HearLibraries(logger *slog.Logger) {
 	if p.StandardLog != nil {
 		p.StandardLog(libraryLog{logger})

@@ -9,10 +9,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// What Go's memory is kept to: enough for a stream that catches up on a deep backlog of messages of half a kilobyte,
-// and for each further one. Where they are larger, garbage is collected more often, which costs time, but at most as
-// much again as all other work (the runtime sees to that), and the limit is exceeded. On top comes what the process has
-// mapped of its program, about 18 MB.
+// The soft limit of Go's memory: enough for a stream that catches up on a deep backlog of messages of half a kilobyte,
+// and an amount for each further stream. If messages are larger, garbage is collected more often, which at most doubles
+// the CPU time (the runtime ensures that), and the limit is exceeded. The mapped program adds about 18 MB.
 const (
 	memoryOfOne     = 21 << 20
 	memoryOfFurther = 8 << 20

@@ -1,3 +1,3 @@
-// Package pipeline is the connector at work: a poller for each stream, behind one rate limit and one budget, into one
-// sink, and the report of how all of it stands.
+// Package pipeline runs the connector: a poller for each stream, sharing one rate limit and one budget, with one sink,
+// and the report of their state.
 package pipeline

@@ -20,7 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Parts is what a pipeline is made of. All fields but Overrides are required.
+// Parts are the parts of a pipeline. All fields but Overrides are required.
 type Parts struct {
 	Config    *config.Config
 	Sink      sinks.Sink
@@ -31,7 +31,7 @@ type Parts struct {
 	Overrides Overrides
 }
 
-// Pipeline is the connector at work: a poller for each stream, all behind one limiter, into one sink. It is run once.
+// Pipeline runs a poller for each stream, all with one limiter and one sink. It can be run once.
 type Pipeline struct {
 	Parts
 	Instance string
@@ -53,7 +53,7 @@ type streamWorker struct {
 	refusal *connector.Refusal // why it ended before it was told to
 }
 
-// New puts the parts together. It does no I/O.
+// New returns a pipeline of the parts. It does no I/O.
 func New(p Parts) *Pipeline {
 	c := p.Config
 	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger}}
@@ -99,7 +99,7 @@ func lookInto(sink sinks.Sink, p *watchdog) func(context.Context) error {
 	}
 }
 
-// StopTime is how long the process may take to stop: a commit in flight, and giving up the streams' places.
+// StopTime is how long the process may take to stop: for a commit in flight, and for closing the logs.
 const StopTime = poller.DrainTime + 4*time.Second
 
 // RulesOf are the rules of reading that a configuration asks for.
@@ -171,7 +171,7 @@ func (a *streamWorker) refused() *connector.Refusal {
 	return a.refusal
 }
 
-// closeLogs gives up every stream's place.
+// closeLogs closes every stream's log.
 func (l *Pipeline) closeLogs() {
 	for _, a := range l.workers {
 		if err := a.log.Close(); err != nil {

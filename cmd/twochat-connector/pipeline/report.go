@@ -15,7 +15,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// Report is what the admin server shows of a running instance: recorded facts, nothing asked for on the spot.
+// Report is the state of a running instance, as the admin server shows it. It is made of recorded facts, without
+// requests.
 type Report struct {
 	Version  string    `json:"version"`
 	Instance string    `json:"instance"`
@@ -131,7 +132,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 	return r
 }
 
-// leastPatience is how old a successful poll may always be.
+// leastPatience is the age of the last successful poll that is always acceptable.
 const leastPatience = 30 * time.Second
 
 // longWait is how long a stream may wait for one thing before that keeps it from being ready.
@@ -212,7 +213,7 @@ func StateText(s poller.Status) string {
 	return strings.ReplaceAll(string(s.State), "_", " ")
 }
 
-// faultTexts tell apart why pages cannot be read, in as many words as a column takes.
+// faultTexts describe why pages cannot be read, in as few words as fit into a column.
 var faultTexts = map[connector.PageFault]string{
 	connector.FaultTransient: "no answer from 2Chat", connector.FaultInvalid: "no valid page",
 	connector.FaultRateLimited: "rate limited",
@@ -229,8 +230,8 @@ const (
 	longestWait = 2 * connector.MaxRetryAfter
 )
 
-// wedged says what moves no more, though it should: nothing but a restart will help. It is empty while all is well, and
-// while the API or the sink is merely down.
+// wedged returns what is stuck and needs a restart. It is empty while all is well, and while the API or the sink is
+// merely down.
 func (l *Pipeline) wedged(now time.Time) []string {
 	var list []string
 	hung := func(name string, p *watchdog) {

@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// watchdog records that a stream's loop moves: when it last called the API or the sink, and since when calls are under
-// way.
+// watchdog records that a stream's loop makes progress: when it last called the API or the sink, and since when calls
+// are under way.
 type watchdog struct {
 	mu    sync.Mutex
 	calls map[*watchedCall]struct{} // under way; pages may be read in parallel
@@ -78,7 +78,7 @@ func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int,
 	return l.pages.Page(ctx, s, number, held)
 }
 
-// watchedLog is a stream's place in the sink, watched.
+// watchedLog watches a stream's log.
 type watchedLog struct {
 	connector.Log
 	watchdog *watchdog

@@ -8,18 +8,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// stage is what run needs before it reads anything. check sets the same one, and strikes it again.
-type stage struct {
+// resources is what run opens before it reads anything. check opens the same, and closes it again.
+type resources struct {
 	privacy twochat.Privacy
 	client  *twochat.Client
 	server  *admin.Server
 	sink    sinks.Sink
 }
 
-// setStage opens and binds what a configuration names, and asks nobody. The errors are all that keep run from starting
-// so far.
-func setStage(c *config.Config, openSink func() (sinks.Sink, error)) (*stage, []error) {
-	s := &stage{}
+// openResources opens what a configuration names: client, admin server and sink. It contacts no other machine. It
+// returns all errors that keep run from starting.
+func openResources(c *config.Config, openSink func() (sinks.Sink, error)) (*resources, []error) {
+	s := &resources{}
 	var wrong []error
 	note := func(err error) {
 		if err != nil {
@@ -41,8 +41,8 @@ func setStage(c *config.Config, openSink func() (sinks.Sink, error)) (*stage, []
 	return s, wrong
 }
 
-// strike closes what was opened.
-func (s *stage) strike() error {
+// close closes what was opened.
+func (s *resources) close() error {
 	var err error
 	if s.sink != nil {
 		err = s.sink.Close()
