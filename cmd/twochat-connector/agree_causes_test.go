@@ -1,14 +1,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"errors"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,45 +17,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
-
-// selfSigned writes a certificate for 127.0.0.1 and its key, and returns the files. It is good from one time on, for an
-// hour.
-func selfSigned(t *testing.T, from time.Time) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: from, NotAfter: from.Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:        true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := errors.Join(
-		os.WriteFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: public}), 0o600),
-		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	return certificate, key
-}
 
 // agreeOnCauses are set-ups that check and run have to name by the same cause, with the same hint.
 func agreeOnCauses(t *testing.T) []agreement {
-	cert, key := selfSigned(t, time.Now().Add(-time.Minute))
-	other, _ := selfSigned(t, time.Now().Add(-time.Minute))
-	old, oldKey := selfSigned(t, time.Now().Add(-48*time.Hour))
+	cert, key := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
+	other, _ := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
+	old, oldKey := sinktest.SelfSigned(t, time.Now().Add(-48*time.Hour))
 	plain := natsAt(t, "jetstream { store_dir: STORE }")
 	secure := natsAt(t, "jetstream { store_dir: STORE }\ntls { cert_file: '"+cert+"', key_file: '"+key+"' }")
 	mutual := natsAt(t, "jetstream { store_dir: STORE }\ntls { cert_file: '"+cert+"', key_file: '"+key+"', ca_file: '"+
@@ -117,7 +78,7 @@ func agreeOnCauses(t *testing.T) []agreement {
 		{"NATS, certificate of ours wanted", false, sink(at(mutual, "tls"), ", tls: { ca_file: "+cert+" }",
 			"it wants a certificate of its clients", "name them in sink.jetstream.tls.cert_file")},
 		{"NATS, certificate of ours not taken", false, func(s *setup) {
-			mine, private := selfSigned(s.t, time.Now().Add(-time.Minute))
+			mine, private := sinktest.SelfSigned(s.t, time.Now().Add(-time.Minute))
 			sink(at(mutual, "tls"), ", tls: { ca_file: "+cert+", cert_file: "+mine+", key_file: "+private+" }",
 				"it does not accept the certificate of sink.jetstream.tls.cert_file")(s)
 		}},

@@ -23,7 +23,8 @@ import (
 func ExampleAccount() {
 	fake := twochattest.New(twochattest.Options{History: 3, RequestsPerMinute: 600})
 	client, err := twochat.New(twochat.Config{
-		BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "an-api-key", nil }, Transport: fake.Transport(),
+		BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "an-api-key", nil },
+		Transport: fake.Transport(),
 	})
 	if err != nil {
 		fmt.Println(err)

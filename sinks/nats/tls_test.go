@@ -1,18 +1,9 @@
 package nats
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,51 +11,18 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// certificate makes a self-signed one for 127.0.0.1 and writes it, and its key, as PEM.
-func certificate(t *testing.T) (pair tls.Certificate, certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := errors.Join(
-		os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
-		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if pair, err = tls.LoadX509KeyPair(certFile, keyFile); err != nil {
-		t.Fatal(err)
-	}
-	return pair, certFile, keyFile
-}
-
 func TestConnection_TLS(t *testing.T) {
-	pair, certFile, keyFile := certificate(t)
-	_, otherFile, _ := certificate(t)
-	pool := x509.NewCertPool()
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	certFile, keyFile := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
+	otherFile, _ := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool.AddCert(leaf)
+	pool := x509.NewCertPool()
+	pool.AddCert(pair.Leaf)
 	secured := func(least, most uint16, client tls.ClientAuthType) string {
 		s := startServer(t, server.Options{
 			TLS: true, TLSTimeout: 5, TLSVerify: client == tls.RequireAndVerifyClientCert,
