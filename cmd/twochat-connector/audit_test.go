@@ -488,6 +488,34 @@ func TestAudit_Refusals(t *testing.T) {
 	replace(t, path, "monthly_credits: 1000000000", "monthly_credits: 1")
 	code, _, errOut := finish(t, "audit", "--config", path, "--all")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "audit", errOut, "no more is left than the reserve", "raise poll.monthly_credits")
+	clitest.WantText(t, "audit", errOut, "no more is left than the reserve", "raise poll.monthly_credits",
+		"it begins anew")
 	replace(t, path, "monthly_credits: 1", "monthly_credits: 1000000000")
+}
+
+// Where nothing of what was listed at the first start is listed any more, the list is read to its end.
+func TestAudit_FloorThatIsGone(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 38, History: 450})
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	replace(t, path, "start: beginning", "start: now")
+	live := liveStream(t, path)
+	fake.Insert("", 130)
+	until(t, "what came", func() bool {
+		_, body := get(t, live.admin()+"/status")
+		return strings.Contains(body, `"certified": 130`)
+	})
+	wantCode(t, live.end(), cli.ExitFine)
+	for range 110 {
+		fake.Delete("", 130)
+	}
+	s := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
+	if s.Listed != 470 || s.Findings.Noted.BeforeStart != 340 || s.Events != 130 {
+		t.Errorf("%+v", s)
+	}
+	fake.Clear("")
+	s = auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
+	if s.Listed != 0 || len(s.Findings.Noted.OnlyInLog) != 130 {
+		t.Errorf("%+v", s)
+	}
 }

@@ -60,6 +60,10 @@ func TestBinary(t *testing.T) {
 			})
 		}
 	})
+	t.Run("audit", func(t *testing.T) {
+		t.Parallel()
+		repairKilled(t, b.connector, newNATSPlace(t, b.nats, ""))
+	})
 	t.Run("accept history", func(t *testing.T) {
 		t.Parallel()
 		acceptHistory(t, b)

@@ -32,6 +32,7 @@ type paidPages struct {
 	rate    float64   // requests a minute that are left over
 	divisor float64   // of the rate: it doubles each time that the limit is hit all the same
 	hit     time.Time // when it was last
+	again   string    // what the same command does when it is run again
 }
 
 const (
@@ -44,7 +45,7 @@ const (
 func newPaidPages(pages connector.Pages) *paidPages {
 	return &paidPages{
 		pages: pages, limiter: quota.NewLimiter(quota.DefaultRequestsPerMinute),
-		rate: quota.DefaultRequestsPerMinute, divisor: 1,
+		rate: quota.DefaultRequestsPerMinute, divisor: 1, again: "goes on where it was",
 	}
 }
 
@@ -177,9 +178,9 @@ func (p *paidPages) fatal() error {
 	switch {
 	case p.spent != nil:
 		return cli.Hinted(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", text.Thousands(p.spent.Budget), text.Thousands(p.spent.Reserve)),
-			"raise poll.monthly_credits, or run the same command when the account's month has begun anew: it goes on where it was")
+			"raise poll.monthly_credits, or run the same command when the account's month has begun anew: it "+p.again)
 	case p.last != nil:
-		return cli.Hinted(p.last, "`twochat-connector check` says what is wrong; then the same command goes on where it was")
+		return cli.Hinted(p.last, "`twochat-connector check` says what is wrong; then the same command "+p.again)
 	}
 	return nil
 }
