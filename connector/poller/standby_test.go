@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -100,4 +101,58 @@ func twoThatAreSlow(t *testing.T, delay time.Duration) {
 	}
 	cancel()
 	group.Wait()
+}
+
+// Who was fenced leaves the stream alone for five polls after the other's last commit, and then takes it over. Those
+// are the polls of a stream that goes quiet, at the intervals in force: not five of the longest that there is.
+func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
+		pass(2 * time.Minute)
+		s.lines.states()
+		s.log.Mu.Lock()
+		last, alive := time.Now(), true
+		s.log.Twin = func() connector.Checkpoint {
+			if alive {
+				last = time.Now()
+			}
+			return connector.Checkpoint{Written: last}
+		}
+		s.log.Answer = func(context.Context, []connector.Event) (bool, error) { return false, connector.ErrFenced }
+		s.log.Mu.Unlock()
+		s.add(4, 4)
+		pass(2 * longest)
+		s.list.Times()
+		pass(3 * time.Hour)
+		s.wantState(StateStandby)
+		acquired, _, _ := s.log.Counts()
+		if got := s.list.Times(); len(got) > 0 || acquired != 1 {
+			t.Errorf("fenced, it asked for %d pages and acquired %d times", len(got), acquired)
+		}
+		if status := s.poller.Status(); status.Fenced != 1 || status.Owned {
+			t.Errorf("%+v", status)
+		}
+		s.log.Mu.Lock()
+		alive, s.log.Answer = false, nil
+		s.log.Mu.Unlock()
+		const fivePolls = 131875 * time.Millisecond // 10 s + 15 s + 22.5 s + 33.75 s + 50.625 s
+		pass(2 * time.Minute)
+		if acquired, _, _ := s.log.Counts(); acquired != 1 {
+			t.Error("it came back early")
+		}
+		pass(2 * longest)
+		s.wantLog(connectortest.IDs(1, 4))
+		s.log.Mu.Lock()
+		lastCommit := last
+		s.log.Mu.Unlock()
+		_, _, checkpoint := s.log.Counts()
+		if took := checkpoint.Written.Sub(lastCommit); took < fivePolls || took > fivePolls+3*shortest {
+			t.Errorf("it came back %v after the other's last commit", took)
+		}
+		if got := s.lines.states(); !strings.HasPrefix(got, "warn:standby info:") || strings.Count(got, "standby") != 1 ||
+			!strings.HasSuffix(got, "info:live") {
+			t.Errorf("it logged %q", got)
+		}
+		s.stop()
+	})
 }

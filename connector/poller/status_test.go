@@ -1,0 +1,70 @@
+package poller
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/connectortest"
+)
+
+// Status says what the log says.
+func TestPoller_Status(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPollerFixture(t, nil, connectortest.Newest(8, 1)...)
+		if status := s.poller.Status(); status.State != StateAcquiring || status.Stream != "a" ||
+			!status.Since.Equal(s.began) || status.Owned {
+			t.Errorf("at first: %+v", status)
+		}
+		pass(2 * time.Minute)
+		s.add(10, 9)
+		s.list.Change(func() { s.list.Under(10, connectortest.Faulty(70)) })
+		pass(2 * longest)
+		got := s.poller.Status()
+		s.list.Mu.Lock()
+		requests, last := len(s.list.Asked), s.list.When[len(s.list.When)-1]
+		s.list.Mu.Unlock()
+		want := Status{
+			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastSuccessfulPoll: last, LastRequest: last,
+			NewestMessage: connectortest.Minute(10), ConfirmedUntil: got.ConfirmedUntil,
+			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10,
+			Counters: connector.Counters{Rejected: 1}, Interval: got.Interval,
+			EndOpen: true, // three full pages
+		}
+		if got != want {
+			t.Errorf("it says  %+v\nwant     %+v", got, want)
+		}
+		if got.Since.Before(s.began) || got.Interval < shortest || got.Interval > longest || got.ConfirmedUntil.IsZero() {
+			t.Errorf("since %v, interval %v, ground %v", got.Since, got.Interval, got.ConfirmedUntil)
+		}
+		s.stop()
+	})
+}
+
+// Where nothing is delivered that waits to be confirmed, there is no time since when it does: not while ground is
+// searched either.
+func TestPoller_OpenSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		without, with := 0, 0
+		s := newPollerFixture(t, func(s *pollerFixture, _ *Config) {
+			s.list.Before = func(int, int) error {
+				switch got := s.poller.Status(); {
+				case (got.Unconfirmed == 0) != got.UnconfirmedSince.IsZero():
+					t.Errorf("%d are open, since %v", got.Unconfirmed, got.UnconfirmedSince)
+				case got.Unconfirmed == 0:
+					without++
+				default:
+					with++
+				}
+				return nil
+			}
+		}, connectortest.Newest(400, 1)...)
+		pass(10 * time.Minute)
+		s.wantState(StateLive)
+		if without < 5 || with < 5 {
+			t.Errorf("looked at %d and %d only", without, with)
+		}
+		s.stop()
+	})
+}
