@@ -49,7 +49,8 @@ func (h *History) cut(page connector.Page, rows []int) connector.Page {
 	h.zones[0] = zoneOf(page.Messages[rows[0]:], lowest)
 	page.Fingerprint = connector.Fingerprint(fmt.Sprintf("%d/%d/%s", h.home, rows[0], page.Fingerprint))
 	page.Number = 0
-	page.Messages = slices.Concat(h.withoutLate(page.Messages[rows[0]:rows[len(rows)-1]]), page.Messages[rows[len(rows)-1]:])
+	last := rows[len(rows)-1]
+	page.Messages = slices.Concat(h.withoutLate(page.Messages[rows[0]:last]), page.Messages[last:])
 	return page
 }
 

@@ -45,7 +45,7 @@ type History struct {
 	search  search
 	home    int       // the page on which the floor's top was found last
 	topTime time.Time // the time of the floor's top, or zero
-	top     int       // index of the first message of the floor that is listed; the page above shows none of those before it
+	top     int       // index of the floor's first listed message; the page above shows none before it
 	base    int       // page 0 of the walk under way
 	size    int       // of a full page
 	// head is the seam of page 0, seam that of the last page shown below it.
@@ -56,7 +56,7 @@ type History struct {
 	// zones holds the zones of the first pages, by number.
 	zones  map[int]zone
 	second connector.Fingerprint      // of page 1
-	strays map[connector.Key]int      // how many times a message of the floor stood out of place while the top stayed in place
+	strays map[connector.Key]int      // how many times a message of the floor stood out of place
 	twice  map[connector.Key]struct{} // listed twice for good
 }
 

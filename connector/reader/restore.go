@@ -13,9 +13,9 @@ type Missing struct {
 	Received time.Time
 }
 
-// Restore delivers messages that are missing, in their order, as late ones. The caller has read the whole log since
-// this Session took it over, and knows that it lacks them: the window and the checkpoint still name events that somebody
-// has removed from the sink. Errors are those of Log.Commit; after them the session owns nothing.
+// Restore delivers missing messages as late ones, in their order. The caller must have read the whole log after this
+// Session acquired it, to know that it lacks them, as the window and the checkpoint still name events that somebody
+// removed from the sink. Errors are those of Log.Commit; after them the session does not own the stream.
 func (s *Session) Restore(ctx context.Context, messages []Missing) (Outcome, error) {
 	return s.step(ctx, func(r *Reader) (Outcome, error) {
 		var b delivery
