@@ -264,11 +264,12 @@ func TestBackfill_Since(t *testing.T) {
 	if !dry.DryRun || dry.Done || dry.About == nil || dry.About.Messages < 550 || dry.About.Messages > 800 {
 		t.Errorf("dry: %+v %+v", dry, dry.About)
 	}
-	code, out, _ = finish(t, "backfill", "--config", path, "--since", "10h")
+	code, out, errOut := finish(t, "backfill", "--config", path, "--since", "10h")
 	wantCode(t, code, 0)
 	clitest.WantText(t, "result", out, "All of the history is in the sink", "support-history", "credits")
+	clitest.WantText(t, "log", errOut, "2Chat's answers have another shape than is known", "wa_serial is new: number")
 
-	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
+	code, _, errOut = finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
 	clitest.WantText(t, "error", errOut, "begun with --since", "go on with --since")
 	code, out, _ = finish(t, "backfill", "--config", path, "--since", "10h", "--json")

@@ -237,7 +237,9 @@ func TestClient_ByteOrderMark(t *testing.T) {
 
 func TestPage_Depth(t *testing.T) {
 	c := plainClient(t, Privacy{})
-	forms := []string{`{"uuid":"a","x":%s}`, `{"uuid":"a","message":{"x":%s}}`, `{"uuid":"a","message":{"media":{"x":%s}}}`}
+	forms := []string{
+		`{"uuid":"a","x":%s}`, `{"uuid":"a","message":{"x":%s}}`, `{"uuid":"a","message":{"media":{"x":%s}}}`,
+	}
 	for levels, fault := range map[int]string{
 		4: "", maxDepth: "", maxDepth + 1: faultTooDeep, 5_000: faultTooDeep, 400_000: faultTooDeep,
 	} {

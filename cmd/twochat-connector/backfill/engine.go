@@ -99,7 +99,7 @@ func (b *Engine) Run(ctx context.Context, dry bool) error {
 	if err := b.resumable(ctx, place.history, claim); err != nil {
 		return err
 	}
-	b.pages = newPaidPages(client)
+	b.pages = newPaidPages(pipeline.WatchShape(client, b.logger))
 	b.pages.budget = pipeline.NewBudget(b.config, func() int64 { return int64(b.pages.made()) }, cli.QuietLogger())
 	b.pages.budget.Recall(b.began, live.MonthBegun)
 	of := newRateShare(b.config, b.pages, client, b.live.Name, b.logger)

@@ -66,7 +66,7 @@ func New(p Parts) *Pipeline {
 	slots := make(chan struct{}, c.Poll.Concurrency)
 	gate := poller.NewMemoryGate()
 	start := c.Start.At(l.started)
-	list := &watchedShape{Pages: p.Client, client: p.Client, logger: p.Logger}
+	list := WatchShape(p.Client, p.Logger)
 	for _, claim := range l.Claims {
 		a := &streamWorker{log: p.Sink.Log(claim), watchdog: newWatchdog(l.started)}
 		a.poller = poller.New(poller.Config{

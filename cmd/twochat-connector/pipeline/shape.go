@@ -33,6 +33,11 @@ type watchedShape struct {
 	told   atomic.Int64
 }
 
+// WatchShape returns the client's pages, and logs each change of their shape once.
+func WatchShape(client *twochat.Client, logger *slog.Logger) connector.Pages {
+	return &watchedShape{Pages: client, client: client, logger: logger}
+}
+
 // Page implements connector.Pages.
 func (w *watchedShape) Page(ctx context.Context, s connector.Stream, number int,
 	held connector.Fingerprint,
