@@ -1,6 +1,7 @@
 """The databases that take the connector's events, each with the page's own files."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import pwd
@@ -26,8 +27,12 @@ def statements(text):
     return [statement for statement in map(str.strip, plain.split(";")) if statement]
 
 
+def found(module):
+    return importlib.util.find_spec(module) is not None
+
+
 class DuckDB:
-    name = "duckdb"
+    name, here = "duckdb", found("duckdb")
     remove = "DELETE FROM messages WHERE"
     moments = "strftime({0} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
 
@@ -56,7 +61,7 @@ class DuckDB:
 
 
 class ClickHouse:
-    name = "clickhouse"
+    name, here = "clickhouse", found("chdb")
     remove = "ALTER TABLE messages DELETE WHERE"
     moments = "formatDateTime({0}, '%Y-%m-%dT%H:%i:%S.%fZ', 'UTC')"
 
@@ -96,6 +101,7 @@ class PostgreSQL:
     remove = "DELETE FROM messages WHERE"
     moments = """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+    here = programs is not None
 
     def __init__(self, folder):
         # Its user may not be able to enter the folder of all the rest.

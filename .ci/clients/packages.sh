@@ -21,7 +21,7 @@ once() {
 	[ ! -f "$folder/.complete" ] || return 0
 	rm -rf "$folder"
 	mkdir -p "$folder"
-	"$@" >"$folder/log" 2>&1 || { tail -1 "$folder/log" >&2; exit 1; }
+	"$@" >"$folder/log" 2>&1 || { { grep -m1 -iE '\berr(or|!)' "$folder/log" || tail -1 "$folder/log"; } >&2; exit 1; }
 	touch "$folder/.complete"
 }
 
@@ -34,7 +34,7 @@ python)
 	;;
 node)
 	command -v npm >/dev/null || fail "there is no npm"
-	modules() { cd "$folder" && echo '{"private":true}' >package.json && npm install --silent --no-audit --no-fund "$@"; }
+	modules() { cd "$folder" && echo '{"private":true}' >package.json && npm install --loglevel=error --no-audit --no-fund "$@"; }
 	(once modules "$@")
 	echo "$folder"
 	;;

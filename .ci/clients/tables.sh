@@ -19,7 +19,7 @@ have() {
 }
 
 have python python duckdb==2.0.1 chdb==4.4.0 pandas==3.1.1 pyarrow==26.0.1 sqlglot==30.30.0
-[ -n "$python" ] || exit 0
+[ -n "$python" ] || python=$(command -v python3) || exit 0 # PostgreSQL needs none of them
 have consumer python nats-py==2.16.0
 spark=
 if command -v java >/dev/null; then
