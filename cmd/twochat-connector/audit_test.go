@@ -519,3 +519,28 @@ func TestAudit_FloorThatIsGone(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What was written in any form is read back as it was, and a form that was another before is told of.
+func TestAudit_Forms(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 39, History: 160})
+	_, broker := fakeKafka(t)
+	kafka := "kafka: { brokers: ['" + broker + "'], create: true, replicas: 1 }"
+	file := "file: { path: " + filepath.Join(t.TempDir(), "events.jsonl") + " }"
+	for _, c := range []struct{ sink, events string }{
+		{kafka, "events: { mode: binary }"},
+		{"jetstream: { url: '" + embeddedServer(t) + "' }", "events: { mode: binary, data: row }"},
+		{file, "events: { data: row }"},
+	} {
+		path := configure(t, url, c.sink, c.events)
+		deliver(t, path, 160)
+		s := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
+		if s.Listed != 160 || s.Events != 160 || s.Findings.Noted.Incomparable != 0 {
+			t.Errorf("%s: %+v", c.events, s)
+		}
+	}
+	s := auditReport(t, cli.ExitFine, "--config", configure(t, url, file), "--all").Streams[0]
+	if s.Findings.Noted.Incomparable != 160 {
+		t.Errorf("%+v", s)
+	}
+}
