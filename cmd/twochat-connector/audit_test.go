@@ -544,3 +544,21 @@ func TestAudit_Forms(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// It may be stopped at any time.
+func TestAudit_Stopped(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 40, History: 300})
+	report := filepath.Join(t.TempDir(), "report")
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	deliver(t, path, 300)
+	before := fake.PageRequests("")
+	fake.SetLatency(5 * time.Second)
+	r := start(t, "audit", "--config", path, "--all", "--report", report)
+	until(t, "it reads", func() bool { return strings.Contains(r.err.String(), "audit reads the list") })
+	wantCode(t, r.end(), cli.ExitFailed)
+	clitest.WantText(t, "audit", r.err.String(), "stopped before the end", "it begins anew")
+	if left, err := filepath.Glob(report + "*"); err != nil || len(left) != 0 || fake.PageRequests("") > before+2 {
+		t.Errorf("%v, %v", left, err)
+	}
+}

@@ -54,6 +54,15 @@ func New(p *cli.Program, c *config.Config, options Options) *Engine {
 
 // Run compares each stream's list with its log. The error is cli.ErrFoundWrong if anything is wrong in the end.
 func (a *Engine) Run(ctx context.Context) error {
+	err := a.run(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return cli.Hinted(errors.New("stopped before the end: nothing is concluded"),
+			"run the same command again: it begins anew, and a repair puts nothing back twice")
+	}
+	return err
+}
+
+func (a *Engine) run(ctx context.Context) error {
 	privacy, err := pipeline.PrivacyOf(a.config)
 	if err != nil {
 		return err
