@@ -110,6 +110,13 @@ func Control(f *Fake) http.Handler {
 	mux.HandleFunc("GET /fake/truth", c.steered(func(number string, _ *http.Request) (any, error) {
 		return f.Truth(number), nil
 	}))
+	mux.HandleFunc("POST /fake/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"error": "there is no such request; `twochat-connector help fake` lists them, with POST or GET",
+		})
+	})
 	return mux
 }
 
