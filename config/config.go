@@ -50,7 +50,7 @@ type Poll struct {
 	MaxInterval       time.Duration `yaml:"max_interval" doc:"between polls of a stream that is quiet"`
 	RequestsPerMinute int           `yaml:"requests_per_minute" doc:"limit for all streams together; 0 = what the account allows, 10 if it does not say"`
 	MonthlyCredits    int           `yaml:"monthly_credits" doc:"of the account's usage at which polling slows down; 0 = half of the plan"`
-	WhenSpent         WhenSpent     `yaml:"when_spent" doc:"what a month's budget that is used up does: slow (polling ten times slower, a backlog at full rate) or stop (not one call more until the account's month begins anew)"`
+	WhenSpent         WhenSpent     `yaml:"when_spent" doc:"what a month's budget that is used up does: slow (polling ten times slower, a backlog at full rate) or stop (not one call more until the account's next month begins)"`
 	Concurrency       int           `yaml:"concurrency" doc:"requests in flight at most, 1 to 64"`
 	Timeout           time.Duration `yaml:"timeout" doc:"of one request"`
 	MaxPageBytes      int           `yaml:"max_page_bytes" doc:"how large an answer may be, decompressed; 1048576 (1 MiB) to 67108864 (64 MiB)"`

@@ -39,7 +39,7 @@ func (s *HighWaterMark) Admit(stream string, found Checkpoint, exists bool) erro
 		cause = fmt.Sprintf("its log went back from epoch %d to %d at sequence %d", s.epoch, found.Epoch, found.Sequence)
 	}
 	return &Refusal{
-		"stream " + stream, cause + "; it was purged, made anew or restored while this instance ran",
+		"stream " + stream, cause + "; it was purged, recreated or restored while this instance ran",
 		fmt.Sprintf("bring the log back as it was, or go on after what was delivered with `twochat-connector run --first-start=%d`", s.sequence),
 	}
 }

@@ -53,7 +53,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		spent := connector.Finding{
 			Level: connector.FindingRefused, Thing: "poll.monthly_credits",
 			Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
-			Hint: "wait until the account's month begins anew, raise poll.monthly_credits, or set poll.when_spent: slow",
+			Hint: "wait until the account's next month begins, raise poll.monthly_credits, or set poll.when_spent: slow",
 		}
 		var plan *connector.PageError
 		if err := k.budget.Spent(); errors.As(err, &plan) {
@@ -160,7 +160,7 @@ func faultFinding(thing, about string, err error) connector.Finding {
 		connector.FaultKey: "put the account's API key into the file of twochat.api_key_file, or into " +
 			config.APIKeyVariable,
 		connector.FaultNumber:      "connect the number in 2Chat, or correct twochat.streams",
-		connector.FaultCredits:     "top the account up, or wait until its month begins anew; poll.monthly_credits is not what is used up",
+		connector.FaultCredits:     "top the account up, or wait until its next month begins; poll.monthly_credits is not what is used up",
 		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account as well, lower poll.requests_per_minute",
 		connector.FaultRequest:     "look at twochat.base_url and at the number",
 		connector.FaultInvalid:     "see whether twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",

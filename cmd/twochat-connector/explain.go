@@ -140,7 +140,7 @@ func residueOf(c *config.Config, promise connector.Promise, k pipeline.Cost) []c
 			"poll.sweep.depth: longer than the connector was away",
 		},
 		caveat{
-			"Pages that are read side by side count as one slice of the list if the first and the last of them moved down by as many messages as are met twice between them. Two deletions in two exact moments meanwhile, or one together with a message that comes in late among them, could hide a message until a sweep reaches it.",
+			"Pages that are read in parallel count as one slice of the list if the first and the last of them moved down by as many messages as are met twice between them. Two deletions in two exact moments meanwhile, or one together with a message that comes in late among them, could hide a message until a sweep reaches it.",
 			"poll.concurrency: 1 reads fewer at a time, poll.sweep.every: more often finds it sooner",
 		},
 		caveat{"A list that is replaced in the middle of a walk may come out of order for that one walk. It is neither lost nor doubled.", ""},

@@ -120,7 +120,7 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 		if !ok {
 			return connector.Page{}, nil, &connector.Refusal{
 				Thing: "stream " + h.live.Name,
-				Cause: "none of the messages that were newest when it first started is listed any more, so that nothing tells what is history",
+				Cause: "none of the messages that were newest when it first started is listed any more, so that history cannot be told apart",
 				Hint:  "export what is missing by other means, or start a new stream under another name with start: beginning",
 			}
 		}

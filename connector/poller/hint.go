@@ -67,7 +67,7 @@ func hintOf(state StreamState, cause error) string {
 func hintFor(fault connector.PageFault) string {
 	switch fault {
 	case connector.FaultCredits:
-		return "top up the account at 2Chat, or wait until its month begins anew; poll.monthly_credits is not what is used up"
+		return "top up the account at 2Chat, or wait until its next month begins; poll.monthly_credits is not what is used up"
 	case connector.FaultKey:
 		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
 	case connector.FaultBlocked:

@@ -143,7 +143,7 @@ func (b *Budget) believe(u AccountUsage) bool {
 	if low.Used < b.account.last.Used/2 {
 		b.month.start, b.month.observed = low.At, true
 		b.account.history = []AccountUsage{low}
-		b.config.Logger.Info("the account's month began anew", "calls_used_before", b.account.last.Used, "next",
+		b.config.Logger.Info("a new month of the account began", "calls_used_before", b.account.last.Used, "next",
 			b.month.reset(u.At))
 	}
 	return true

@@ -101,7 +101,7 @@ func (b *Budget) judge(first bool) {
 				"raise poll.monthly_credits, or see what else uses the account")
 			return
 		}
-		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's month begins anew",
+		log.Warn("the month's budget of calls is used up; polling is ten times slower until the account's next month begins",
 			"calls_used", b.account.last.Used,
 			"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint",
 			"raise poll.monthly_credits, or see what else uses the account")
@@ -149,20 +149,20 @@ func (s BudgetStatus) words() string {
 	case BudgetSpent:
 		switch {
 		case s.Stopped && s.PlanSpent:
-			return fmt.Sprintf("used up, as the account's plan is: %d of its %d calls; not one more is made until the account's month begins anew, %s", s.Used, s.Plan, ends)
+			return fmt.Sprintf("used up, as the account's plan is: %d of its %d calls; not one more is made until the account's next month begins, %s", s.Used, s.Plan, ends)
 		case s.Stopped:
-			return fmt.Sprintf("used up: %d calls of %d; not one more is made until the account's month begins anew, %s", s.Used,
+			return fmt.Sprintf("used up: %d calls of %d; not one more is made until the account's next month begins, %s", s.Used,
 				s.Budget, ends)
 		case s.Stops:
-			return fmt.Sprintf("%d calls of %d used, all but the reserve; polling is ten times slower, and ends with the last call, until the account's month begins anew, %s", s.Used, s.Budget, ends)
+			return fmt.Sprintf("%d calls of %d used, all but the reserve; polling is ten times slower, and ends with the last call, until the account's next month begins, %s", s.Used, s.Budget, ends)
 		}
-		return fmt.Sprintf("used up: %d calls of %d; polling is ten times slower until the account's month begins anew, %s",
+		return fmt.Sprintf("used up: %d calls of %d; polling is ten times slower until the account's next month begins, %s",
 			s.Used, s.Budget, ends)
 	case BudgetShort:
-		return fmt.Sprintf("%d calls of %d used, at this rate used up on %s%s; the account's month begins anew %s", s.Used,
+		return fmt.Sprintf("%d calls of %d used, at this rate used up on %s%s; the account's next month begins %s", s.Used,
 			s.Budget, dayOf(s.UsedUp), then, ends)
 	case BudgetLasts:
-		return fmt.Sprintf("%d calls of %d used; the rest lasts until the account's month begins anew, %s", s.Used, s.Budget,
+		return fmt.Sprintf("%d calls of %d used; the rest lasts until the account's next month begins, %s", s.Used, s.Budget,
 			ends)
 	}
 	if s.Asked.IsZero() {
@@ -202,9 +202,9 @@ func newCreditDescs() creditDescs {
 		left:   desc("left", "Calls that the monthly budget has left, its reserve included; absent until it is known."),
 		budget: desc("budget", "The monthly budget in calls; absent until it is known."),
 		forecast: desc("forecast_timestamp_seconds",
-			"When the budget is used up at the rate of the last day, or was found used up; 0 while it lasts until the account's month begins anew."),
+			"When the budget is used up at the rate of the last day, or was found used up; 0 while it lasts until the account's next month begins."),
 		reset: desc("reset_timestamp_seconds",
-			"When the account's month begins anew, or the latest that it can be; 0 until that is known."),
+			"When the account's next month begins, or the latest that it can be; 0 until that is known."),
 	}
 }
 

@@ -22,7 +22,7 @@ func TestBudget_Forecast(t *testing.T) {
 	if want := budgetBegins.Add(2*day + 18*day); s.State != quota.BudgetShort || !s.UsedUp.Equal(want) {
 		t.Errorf("expected used up at %v: %+v", want, s)
 	}
-	if want := "34000 calls of 250000 used, at this rate used up on the 23rd of November; the account's month begins anew on the 4th of December at the latest"; s.Text != want {
+	if want := "34000 calls of 250000 used, at this rate used up on the 23rd of November; the account's next month begins on the 4th of December at the latest"; s.Text != want {
 		t.Errorf("got  %q\nwant %q", s.Text, want)
 	}
 	if a.warnings() != 1 {

@@ -33,7 +33,7 @@ func TestBudget_LearnsTheReset(t *testing.T) {
 	if s := a.budget.Status(a.now); s.State != quota.BudgetLasts || s.Used > 20_000 {
 		t.Errorf("after the second reset: %+v", s)
 	}
-	if strings.Count(a.log.String(), "month began anew") != 2 {
+	if strings.Count(a.log.String(), "new month of the account began") != 2 {
 		t.Errorf("expected two new months in the log:\n%s", a.log.String())
 	}
 }

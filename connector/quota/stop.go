@@ -35,7 +35,7 @@ func (b *Budget) Spent() error {
 		return &connector.PageError{
 			Fault: connector.FaultCredits, Err: fmt.Errorf(
 				"all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.account.max),
-			Hint: "get a larger plan at 2Chat, or wait until the account's month begins anew; no setting of the connector makes more calls",
+			Hint: "get a larger plan at 2Chat, or wait until the account's next month begins; no setting of the connector makes more calls",
 		}
 	}
 	return errSpent
@@ -52,7 +52,7 @@ func (*spentError) Error() string {
 
 // Hint returns what to do.
 func (*spentError) Hint() string {
-	return "raise poll.monthly_credits and start anew, or set `poll.when_spent: slow`"
+	return "raise poll.monthly_credits and restart, or set `poll.when_spent: slow`"
 }
 
 // planSpent reports whether the account has used all calls of its plan.
@@ -81,9 +81,9 @@ func (b *Budget) open(now time.Time, own int64) bool {
 	}
 	hint := errSpent.Hint()
 	if b.account.planSpent(own) {
-		hint = "get a larger plan at 2Chat, or wait until the account's month begins anew"
+		hint = "get a larger plan at 2Chat, or wait until the account's next month begins"
 	}
-	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's month begins anew", "calls_used", b.account.used(own),
+	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's next month begins", "calls_used", b.account.used(own),
 		"budget", b.account.total(), "plan", b.account.max, "next_attempt", b.nextReading(), "hint", hint)
 	return false
 }

@@ -77,7 +77,7 @@ func TestSession_RestoreFenced(t *testing.T) {
 	}
 }
 
-// The newest of two places counts, also once the index was made anew and the older one is forgotten.
+// The newest of two places counts, also once the index was recreated and the older one is forgotten.
 func TestWindow_KeyThatStandsTwice(t *testing.T) {
 	rules := DefaultRules()
 	rules.Memory, rules.Capacity = 5, 20

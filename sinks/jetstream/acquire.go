@@ -231,7 +231,7 @@ func (l *Log) emptied(ctx context.Context, k *link) error {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream,
 		Cause: fmt.Sprintf("it was purged: it has held %d messages, and no checkpoint is left in it", info.State.LastSeq),
-		Hint: fmt.Sprintf("restore it from a backup, or begin anew, after every sequence that it can have held, with "+
+		Hint: fmt.Sprintf("restore it from a backup, or start again, after every sequence that it can have held, with "+
 			"`twochat-connector run --first-start=%d`; "+
 			"%s", info.State.LastSeq, remembers(info.Config.Duplicates)),
 	}

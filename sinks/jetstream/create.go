@@ -99,7 +99,7 @@ func (s *Sink) createError(k *link, err error) error {
 	case errors.As(err, &api):
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "the server will not make it: " + api.Error(),
-			Hint: "mend that, or make it yourself: " + s.hints.addCommand(),
+			Hint: "fix that, or make it yourself: " + s.hints.addCommand(),
 		}
 	case errors.Is(err, errNoResponders):
 		return fmt.Errorf("create stream: %w: %w: %w", connector.ErrNotNow, err, s.hints.noJetStream())

@@ -223,8 +223,8 @@ func (h *hints) noJetStream() *connector.Refusal {
 func (h *hints) vanished() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + h.config.Stream,
-		Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not made anew by itself",
-		Hint:  "restore it from a backup, or begin anew, knowing that sequences begin at 1 again: " + h.restartHint(),
+		Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not recreated by itself",
+		Hint:  "restore it from a backup, or start again, knowing that sequences begin at 1 again: " + h.restartHint(),
 	}
 }
 

@@ -188,7 +188,7 @@ func (s *Sink) connect(ctx context.Context) (*link, error) {
 	}
 	if k := s.held(); k != nil && !k.conn.IsClosed() && !k.lacksInbox() {
 		if !k.conn.IsConnected() {
-			return nil, fmt.Errorf("connect to NATS: %w: the connection is lost, and being made anew", connector.ErrNotNow)
+			return nil, fmt.Errorf("connect to NATS: %w: the connection is lost, and being re-established", connector.ErrNotNow)
 		}
 		return k, nil
 	} else if k != nil {

@@ -109,7 +109,7 @@ func (a *admission) pin(held *positions, count int) error {
 	case held.Partitions > count:
 		return &connector.Refusal{
 			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, stream %s was spread over %d: it is another topic, or "+
-				"was made anew",
+				"was recreated",
 				count, a.claim.Stream.Name, held.Partitions),
 			Hint: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d",
 				a.sink.topics.events, held.Partitions),
@@ -144,7 +144,7 @@ func (a *admission) identified(ctx context.Context, held *positions) error {
 	if held.Topic != "" && now != "" && held.Topic != now && !a.claim.FirstStart {
 		return &connector.Refusal{
 			Thing: "topic " + a.sink.topics.events,
-			Cause: fmt.Sprintf("it was made anew: stream %s was written to the one with the id %s, this is %s",
+			Cause: fmt.Sprintf("it was recreated: stream %s was written to the one with the id %s, this is %s",
 				a.claim.Stream.Name, held.Topic, now),
 			Hint: "restore it, or go on without what it held with `run --first-start`",
 		}
@@ -165,7 +165,7 @@ func (a *admission) truncated(held positions, ends []extent) error {
 			return &connector.Refusal{
 				Thing: fmt.Sprintf("topic %s, partition %d", a.sink.topics.events, p),
 				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the "+
-					"topic was made anew", ends[p].end, next),
+					"topic was recreated", ends[p].end, next),
 				Hint: "restore it, or go on without them with `run --first-start`",
 			}
 		}

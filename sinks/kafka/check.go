@@ -267,7 +267,7 @@ func (i *inspection) transactions(ctx context.Context, v *view) {
 			i.sink.hints.configureCommand(transactionsTopic, "min.insync.replicas=2"))
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
-		i.warn(thing, "a replica that lags may become leader, and two owners write side by side",
+		i.warn(thing, "a replica that lags may become leader, and two owners write at the same time",
 			i.sink.hints.configureCommand(transactionsTopic, "unclean.leader.election.enable=false"))
 	}
 }

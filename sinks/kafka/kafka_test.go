@@ -285,7 +285,7 @@ func TestTopicTruncated(t *testing.T) {
 
 // TestTopicMadeAnew refuses a topic that is not the one that was written to, and one with fewer partitions.
 func TestTopicMadeAnew(t *testing.T) {
-	for name, partitions := range map[string]int32{"it was made anew": DefaultPartitions, "it has 2 partitions": 2} {
+	for name, partitions := range map[string]int32{"it was recreated": DefaultPartitions, "it has 2 partitions": 2} {
 		t.Run(name, func(t *testing.T) {
 			b := fake(t, 1)
 			config := Config{Topic: newTopic()}

@@ -172,7 +172,7 @@ func (t *transaction) advanced(at topicPartition, offset, sent int64) error {
 	}
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
-		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was made anew, or the brokers "+
+		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was recreated, or the brokers "+
 			"lost its end", before, offset),
 		Hint: "restore it, or go on without what it held with `run --first-start`",
 	}

@@ -137,7 +137,7 @@ func (a *Engine) failed(err error) error {
 	if errors.As(err, &with) || errors.As(err, &refusal) || errors.As(err, &obstacle) {
 		return err
 	}
-	return cli.Hinted(err, "run the same command again: it begins anew, and a repair puts nothing back twice")
+	return cli.Hinted(err, "run the same command again: it starts again, and a repair puts nothing back twice")
 }
 
 // wants reports whether a stream is to be audited.

@@ -178,7 +178,7 @@ func (p *paidPages) fatal() error {
 	switch {
 	case p.spent != nil:
 		return cli.Hinted(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", text.Thousands(p.spent.Budget), text.Thousands(p.spent.Reserve)),
-			"raise poll.monthly_credits, or run the same command when the account's month has begun anew: it "+p.again)
+			"raise poll.monthly_credits, or run the same command when the account's next month has begun: it "+p.again)
 	case p.last != nil:
 		return cli.Hinted(p.last, "`twochat-connector check` says what is wrong; then the same command "+p.again)
 	}

@@ -25,7 +25,7 @@ func (b *Engine) open() (sinkPair, error) {
 	chosen := b.config.Sink
 	switch {
 	case chosen.NATS != nil, chosen.Stdout != nil:
-		return sinkPair{}, cli.Usage("the sink %s keeps no events, so nothing tells what is history; backfill needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
+		return sinkPair{}, cli.Usage("the sink %s keeps no events, so history cannot be told apart; backfill needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
 	case chosen.Embedded != nil:
 		if beside, running := pipeline.BesideEmbedded(chosen); running {
 			b.logger.Info("the embedded server is running; writing to it", "url", beside.JetStream.URL)

@@ -31,7 +31,7 @@ func NewSpare(
 	logger *slog.Logger,
 ) *Spare {
 	s := &Spare{pages: newPaidPages(client)}
-	s.pages.again = "begins anew"
+	s.pages.again = "starts again"
 	s.pages.budget = pipeline.NewBudget(c, func() int64 { return int64(s.pages.made()) }, cli.QuietLogger())
 	s.pages.budget.Recall(time.Now(), monthBegun)
 	s.retrying = newRetryingPages(s.pages)

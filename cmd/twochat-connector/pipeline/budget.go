@@ -79,9 +79,9 @@ func (of *budgetCost) words(now time.Time) string {
 		return fmt.Sprintf("The month's budget is %s calls; the account was not asked how many are used.",
 			text.Thousands(of.Budget))
 	case of.State == quota.BudgetSpent && of.Stops:
-		return fmt.Sprintf("Of the month's budget of %s calls the account has used %s: nothing more is read once all are used, until the account's month begins anew (poll.when_spent: stop). A larger poll.monthly_credits allows more.", text.Thousands(of.Budget), text.Thousands(of.Used))
+		return fmt.Sprintf("Of the month's budget of %s calls the account has used %s: nothing more is read once all are used, until the account's next month begins (poll.when_spent: stop). A larger poll.monthly_credits allows more.", text.Thousands(of.Budget), text.Thousands(of.Used))
 	case of.State == quota.BudgetSpent:
-		return fmt.Sprintf("The month's budget of %s calls is used up, as the account has used %s: each stream is read ten times less often until the account's month begins anew. A larger poll.monthly_credits allows more.", text.Thousands(of.Budget), text.Thousands(of.Used))
+		return fmt.Sprintf("The month's budget of %s calls is used up, as the account has used %s: each stream is read ten times less often until the account's next month begins. A larger poll.monthly_credits allows more.", text.Thousands(of.Budget), text.Thousands(of.Used))
 	}
 	begin := fmt.Sprintf("Of the month's budget of %s calls the account has used %s", text.Thousands(of.Budget),
 		text.Thousands(of.Used))
@@ -103,7 +103,7 @@ func (of *budgetCost) words(now time.Time) string {
 // end says what comes where it is used up all the same.
 func (of *budgetCost) end() string {
 	if of.Stops {
-		return ", and ends with the last call of the budget until the account's month begins anew (poll.when_spent: stop)."
+		return ", and ends with the last call of the budget until the account's next month begins (poll.when_spent: stop)."
 	}
 	return ", and never stops."
 }
