@@ -489,7 +489,7 @@ func TestAudit_Refusals(t *testing.T) {
 	code, _, errOut := finish(t, "audit", "--config", path, "--all")
 	wantCode(t, code, cli.ExitFailed)
 	clitest.WantText(t, "audit", errOut, "no more is left than the reserve", "raise poll.monthly_credits",
-		"it begins anew")
+		"it starts again")
 	replace(t, path, "monthly_credits: 1", "monthly_credits: 1000000000")
 }
 

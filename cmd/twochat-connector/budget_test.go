@@ -181,7 +181,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 			t.Errorf("in a new month: %+v", s)
 		}
 		for text, want := range map[string]int{
-			"budget of calls is used up": 1, "lasts again": 1, "month began anew": 1,
+			"budget of calls is used up": 1, "lasts again": 1, "new month of the account began": 1,
 			"limits and usage cannot be read": 1, "account's limits read": 2,
 		} {
 			if n := strings.Count(e.log.String(), text); n != want {
