@@ -109,7 +109,7 @@ func (b *block) fetchAndBuild(ctx context.Context, folder string) error {
 		return fmt.Errorf("%w: %s is not here", errMissing, runtime)
 	}
 	if _, err := shell(ctx, folder, b.fetch); err != nil {
-		return fmt.Errorf("%w: %w", errMissing, err)
+		return fmt.Errorf("%w: %s", errMissing, strings.Join(strings.Fields(err.Error()), " ")) // one line
 	}
 	for _, command := range b.build {
 		if _, err := shell(ctx, folder, command); err != nil {
@@ -143,8 +143,11 @@ func shell(ctx context.Context, folder, line string) ([]byte, error) {
 	var out, told bytes.Buffer
 	command.Stdout, command.Stderr = &out, &told
 	if err := command.Run(); err != nil {
-		said := strings.Split(strings.TrimSpace(told.String()), "\n")
-		return nil, fmt.Errorf("%s: %w: %s", line, err, strings.Join(said[max(0, len(said)-3):], " | "))
+		said := strings.TrimSpace(told.String())
+		if len(said) > 2000 {
+			said = said[:1000] + " […] " + said[len(said)-1000:]
+		}
+		return nil, fmt.Errorf("%s: %w: %s", line, err, said)
 	}
 	return out.Bytes(), nil
 }

@@ -181,8 +181,8 @@ func (w *world) abort(ctx context.Context, records []*kgo.Record) error {
 	return client.EndTransaction(ctx, kgo.TryAbort)
 }
 
-// fill has the connectors write, kills them in the midst of it, leaves what such an end may leave, changes the lists
-// and has them go on.
+// fill has the connectors write, kills them in the midst of it, has them go on, leaves in each partition what such an
+// end may leave, and changes the lists.
 func (w *world) fill(ctx context.Context) (*reference, error) {
 	began := time.Now()
 	if err := w.start(ctx); err != nil {
@@ -194,14 +194,14 @@ func (w *world) fill(ctx context.Context) (*reference, error) {
 	}
 	w.end(syscall.SIGKILL)
 	killed := len(found.events)
-	if err := w.abort(ctx, found.records); err != nil {
-		return nil, err
-	}
 	if err := w.start(ctx); err != nil {
 		return nil, err
 	}
 	settled := func(r *reference) error { return r.audit(w.fake) }
-	if _, err = w.await(ctx, settled); err != nil {
+	if found, err = w.await(ctx, settled); err != nil {
+		return nil, err
+	}
+	if err := w.abort(ctx, found.records); err != nil {
 		return nil, err
 	}
 	w.change() // below what was delivered, which is late then
@@ -209,6 +209,9 @@ func (w *world) fill(ctx context.Context) (*reference, error) {
 		return nil, err
 	}
 	w.end(syscall.SIGTERM)
+	if err := w.ready(ctx); err != nil {
+		return nil, err
+	}
 	fmt.Printf("%d events of %d streams in two topics, as listed, with %d aborted ones and %d markers; killed after %d; %.1f s\n",
 		len(found.events), len(streams), len(found.aborted), found.markers(), killed, time.Since(began).Seconds())
 	return found, nil

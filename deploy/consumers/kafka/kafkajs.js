@@ -48,7 +48,8 @@ const consumer = kafka.consumer({ groupId: group, readUncommitted: false }); // 
 await consumer.connect();
 await consumer.subscribe({ topic, fromBeginning: true });
 await new Promise((done, fail) => {
-  consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
+  // What passes, KafkaJS begins anew after by itself.
+  consumer.on(consumer.events.CRASH, ({ payload }) => payload.restart || fail(payload.error));
   // After each batch, once its last message was handled, and for the markers of transactions, which come to no handler.
   // KafkaJS's own commit leaves these out, so that the lag of a group that has read everything would not be 0.
   consumer.on(consumer.events.END_BATCH_PROCESS, async ({ payload: { partition, lastOffset } }) => {

@@ -3,9 +3,34 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// ready waits until the broker takes groups: a fresh one makes their topic only when the first one comes, and KafkaJS
+// does not wait for that for long.
+func (w *world) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		request := kmsg.NewPtrFindCoordinatorRequest()
+		request.CoordinatorKeys = []string{"group"}
+		answer, err := request.RequestWith(ctx, w.client)
+		if err == nil {
+			err = kerr.ErrorForCode(answer.Coordinators[0].ErrorCode)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the broker takes groups: %w", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
 
 // lag is how far a group stands behind a topic's end by its committed offsets, as tools reckon it: with what the
 // markers of transactions take.
