@@ -192,6 +192,9 @@ func (w *world) fill(ctx context.Context) (*reference, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range streams {
+		w.fake.Insert(s.number, 150) // so that each is killed with more than a page to read
+	}
 	w.end(syscall.SIGKILL)
 	killed := len(found.events)
 	if err := w.start(ctx); err != nil {
