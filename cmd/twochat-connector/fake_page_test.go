@@ -66,7 +66,8 @@ func TestFake_Page(t *testing.T) {
 	content := make([]byte, 200)
 	n, _ := response.Body.Read(content)
 	response.Body.Close()
-	clitest.WantText(t, "an unknown request", response.Status+string(content[:n]), "404", `{"error":"there is no such request;`)
+	clitest.WantText(t, "an unknown request", response.Status+string(content[:n]), "404",
+		`{"error":"there is no such request;`)
 	http.DefaultClient.CloseIdleConnections()
 	wantCode(t, fake.end(), cli.ExitFine)
 }

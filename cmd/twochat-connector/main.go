@@ -60,6 +60,7 @@ func commands() []command {
 			"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels",
 			runSchema,
 		},
+		{"completion", "print what completes commands and flags in bash, zsh or fish", runCompletion},
 		{"version", "print the version", printVersion},
 	}
 }
