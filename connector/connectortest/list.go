@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// List is a message list, newest first, that changes only where a test says so.
+// List is a message list, newest first, that changes only when a test changes it.
 type List struct {
 	PageSize int // messages a page
 
@@ -20,11 +20,11 @@ type List struct {
 	Rows  []connector.Message
 	Asked []int // page numbers, in the order in which they were asked for
 	When  []time.Time
-	// Before runs before a request is answered; calls counts from 1. An error is the answer.
+	// Before runs before a request is answered; calls counts from 1. If it returns an error, that is the answer.
 	Before func(call, number int) error
-	// Raw stands in for the answer to a page number.
+	// Raw replaces the answer to a page number.
 	Raw map[int]connector.Page
-	// Later is how much later pages are received than it is.
+	// Later is added to the time at which pages are received.
 	Later time.Duration
 }
 
@@ -77,7 +77,7 @@ func (l *List) Page(_ context.Context, _ connector.Stream, number int, held conn
 	return page, nil
 }
 
-// Requests takes the page numbers asked for since it was called last.
+// Requests returns the page numbers requested since its last call.
 func (l *List) Requests() string {
 	l.Mu.Lock()
 	defer l.Mu.Unlock()
@@ -86,7 +86,7 @@ func (l *List) Requests() string {
 	return text
 }
 
-// Times takes when pages were asked for since it was called last.
+// Times returns when pages were requested since its last call.
 func (l *List) Times() []time.Time {
 	l.Mu.Lock()
 	defer l.Mu.Unlock()

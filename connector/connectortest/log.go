@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Log is a log in memory. It refuses to be used against the contract.
+// Log is a log in memory. It fails the test on any use that violates the contract of connector.Log.
 type Log struct {
 	T *testing.T
 
@@ -128,7 +128,7 @@ func (l *Log) Limits() connector.Limits {
 // Close implements connector.Log.
 func (l *Log) Close() error { return nil }
 
-// Counts says how often the ledger was acquired and committed to, and returns its checkpoint.
+// Counts returns how many times the log was acquired and committed to, and its checkpoint.
 func (l *Log) Counts() (acquired, commits int, checkpoint connector.Checkpoint) {
 	l.Mu.Lock()
 	defer l.Mu.Unlock()

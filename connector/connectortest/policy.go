@@ -8,7 +8,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// GiveUp gives up a step at the first thing that does not work.
+// GiveUp is a reader.RetryPolicy that gives up a step at the first failure.
 type GiveUp struct{}
 
 // Page implements reader.RetryPolicy.
@@ -17,7 +17,7 @@ func (GiveUp) Page(_ context.Context, fault *connector.PageError) error { return
 // Commit implements reader.RetryPolicy.
 func (GiveUp) Commit(_ context.Context, cause error) error { return cause }
 
-// TryAgain tries again, so many times.
+// TryAgain is a reader.RetryPolicy that tries again that many times.
 type TryAgain struct{ Pages, Commits int }
 
 // Page implements reader.RetryPolicy.
@@ -36,7 +36,7 @@ func (p *TryAgain) Commit(_ context.Context, cause error) error {
 	return nil
 }
 
-// SerialWorkers is a pool that does in turn what others do in parallel.
+// SerialWorkers is a reader.WorkerPool that makes one call after the other.
 type SerialWorkers struct{}
 
 // Each implements reader.WorkerPool.

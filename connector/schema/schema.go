@@ -34,7 +34,7 @@ func Event() map[string]any {
 	}
 }
 
-// Row is the schema of data where events.data is row.
+// Row is the schema of data if events.data is row.
 func Row() map[string]any {
 	schema := row()
 	maps.Copy(schema, object{"$schema": dialect, "$id": RowID})

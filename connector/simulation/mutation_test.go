@@ -36,7 +36,7 @@ var mutations = []struct {
 	},
 	{
 		"the sweep delivers whatever is unknown", "reader/span.go",
-		"anchor && (!placed || at.late() || at.sequence() >= r.known.remembered()) {",
+		"anchor &&\n\t\t\t(!placed || at.late() || at.sequence() >= r.known.remembered()) {",
 		"anchor || true || placed && at == 0 {", "hard", "200", true,
 	},
 	{

@@ -59,8 +59,8 @@ var firstStart = regexp.MustCompile(`--first-start=([0-9]+)`)
 const most = 5
 
 // wantGoneBack commits on top of what is no longer there: the commit fails, and then every Acquire is refused by name,
-// with a word that lets the sequence go on after what was delivered, or further on where the sink tells whoever starts
-// again no better.
+// with a hint that lets the sequence continue after what was delivered, or further on if a restarted sink cannot know
+// that.
 func (s *scene) wantGoneBack(log connector.Log, c connector.Checkpoint, events []connector.Event, delivered uint64) {
 	s.Helper()
 	err := log.Commit(s.context(), events, nil, Next(c, events, nil, c.Certified))

@@ -1,5 +1,5 @@
-// Package sinktest is the contract of a sink as one suite of tests that every sink passes: what connector.Log and
-// sinks.Sink promise, clause by clause, against the real thing, read back by another client than the sink's own.
+// Package sinktest is a conformance suite for sinks: it tests the contract of connector.Log and sinks.Sink, clause by
+// clause, against a real broker or file, and reads back with another client than the sink's own.
 package sinktest
 
 import (
@@ -9,23 +9,23 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Promise is how much of a commit a crash may leave behind.
+// Promise is the delivery guarantee of a sink: how much of a commit a crash may leave behind.
 type Promise int
 
 // The promises.
 const (
 	// AllOrNothing: a commit happens whole or not at all, for every reader.
 	AllOrNothing Promise = iota
-	// Prefix: what an unclear commit left is a prefix of its events, found by the next Acquire. None is lost, none
-	// doubled.
+	// Prefix: an unclear commit leaves a prefix of its events, which the next Acquire finds. No event is lost or
+	// duplicated.
 	Prefix
-	// BestEffort: events of an unclear commit may be lost or come twice.
+	// BestEffort: events of an unclear commit may be lost or duplicated.
 	BestEffort
 )
 
 func (p Promise) String() string { return [...]string{"all or nothing", "prefix", "best effort"}[p] }
 
-// Sink is what the suite needs of sinks.Sink.
+// Sink is the part of sinks.Sink that the suite uses.
 type Sink interface {
 	Log(claim connector.Claim) connector.Log
 	Judge(ctx context.Context, claim connector.Claim) error
@@ -39,7 +39,7 @@ type Sink interface {
 // Suite is a sink under test. The zero value of every field but New asks for the whole contract; each exception is
 // named in the test's log.
 type Suite struct {
-	// New makes an empty place: a topic, a JetStream stream, a folder. Each case has its own.
+	// New makes an empty place, such as a topic, a JetStream stream or a folder. Each case has its own.
 	New func(t *testing.T) Place
 	// Promise is the sink's.
 	Promise Promise

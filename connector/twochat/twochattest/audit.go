@@ -21,7 +21,7 @@ type Event struct {
 	Data []byte
 }
 
-// Audit holds the events of one number against what its list showed. Give it each event with See, in the order of the
+// Audit compares the events of one number with what its list showed. Give it each event with See, in the order of the
 // log, then ask for the Report. The zero Audit wants every message. It is for one goroutine at a time.
 type Audit struct {
 	// From is the index of insertion from which on messages are wanted: Fake.FirstRead for a reader that began with the

@@ -1,5 +1,5 @@
-// package twochattest is a fake 2Chat that misbehaves like the real one, for tests of whatever reads 2Chat's message
-// list.
+// Package twochattest is a fake 2Chat that misbehaves like the real one, for tests of programs that read 2Chat's
+// message lists.
 //
 // A Fake is an http.Handler. Start makes it listen on loopback; Transport answers without a network. It serves GET
 // /open/whatsapp/messages/{number}[/{remote}]?page_number=N and GET /open/info with the header X-User-API-Key as 2Chat
@@ -14,8 +14,8 @@
 // All of it follows from Options.Seed: the same seed and the same order of requests and calls for a number give the
 // same answers about that number. Only delays are in real time.
 //
-// The Fake knows what it listed (Truth). An Audit holds the events that a consumer saw against it: what is lost,
-// doubled, out of order, missing in the sequence, invented.
+// The Fake knows what it listed (Truth). An Audit compares the events that a consumer saw with it: what is lost,
+// duplicated, out of order, missing in the sequence, or invented.
 //
 // Control steers a Fake over HTTP, for tests in other languages: twochat-connector fake serves both.
 //

@@ -2,8 +2,8 @@ package twochattest
 
 import "time"
 
-// Drift says how a list moves. Each rate is the chance that it happens before a request of that list, from 0 to 1. The
-// zero Drift is a list that stands still.
+// Drift configures how a list moves. Each rate is the chance that it happens before a request of that list, from 0 to
+// 1. The zero Drift is a list that stands still.
 type Drift struct {
 	// Inserts puts 1 to 4 messages on top.
 	Inserts float64
