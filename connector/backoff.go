@@ -19,5 +19,5 @@ func NewBackoff(first, most time.Duration) *Backoff {
 // Next is the next wait.
 func (b *Backoff) Next() time.Duration { return b.policy.NextBackOff() }
 
-// Reset begins with the first wait again, as it did not fail.
+// Reset starts again with the first wait, after a success.
 func (b *Backoff) Reset() { b.policy.Reset() }

@@ -17,6 +17,7 @@ func TestCitations(t *testing.T) {
 	}
 	page := string(readme)
 	var (
+		assume    = regexp.MustCompile(`\bassumptions? (A\d)`)
 		rule      = regexp.MustCompile(`\brules? (\d+)`)
 		section   = regexp.MustCompile(`connector/README\.md, "?([A-Z][A-Za-z ]+[a-z])`)
 		document  = regexp.MustCompile(`\.?[A-Za-z/]+\.md\b`)
@@ -25,7 +26,7 @@ func TestCitations(t *testing.T) {
 	)
 	cited := 0
 	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "citations_test.go") {
+		if err != nil || entry.IsDir() || !(strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".py")) || strings.HasSuffix(path, "citations_test.go") {
 			return err
 		}
 		source, err := os.ReadFile(path)
@@ -37,6 +38,11 @@ func TestCitations(t *testing.T) {
 			cited++
 			if !strings.Contains(page, "\n"+m[1]+". ") {
 				t.Errorf("%s cites rule %s, which is not there", path, m[1])
+			}
+		}
+		for _, m := range assume.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(page, "**"+m[1]+"** ") {
+				t.Errorf("%s cites assumption %s, which is not there", path, m[1])
 			}
 		}
 		for _, m := range section.FindAllStringSubmatch(text, -1) {

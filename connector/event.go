@@ -22,7 +22,9 @@ type Event struct {
 	DataSchema string
 	// place in the stream's log, from 1, without gap or repeat; 0, and not written, if the sink has no log
 	Sequence uint64
-	Late     bool   // delivered after a message that the list shows above it
+	// delivered after a message that the list shows above it: reader/classify.go decides it in a walk, reader/span.go in
+	// a sweep
+	Late     bool
 	Repaired bool   // U+FFFD took the place of escapes in the item that stand for no character
 	Data     []byte // the API's item, JSON
 	Key      Key    // not an attribute: the message's key

@@ -93,7 +93,8 @@ const (
 	// FaultInvalid: an answer that is not a valid page (HTML, truncated, success false, wrong page number). Try again with
 	// back-off.
 	FaultInvalid PageFault = "invalid"
-	// FaultRateLimited: 429. Try again after RetryAfter, or else with back-off. poller/page_retry.go waits it out.
+	// FaultRateLimited: 429. Try again after RetryAfter, or else with back-off. poller/retry.go waits it out, as long
+	// as page_retry.go says.
 	FaultRateLimited PageFault = "rate_limited"
 	// FaultCredits: 402, the credits are used up or the trial is over. Pause for minutes; it ends with new credits or the
 	// next month.

@@ -310,7 +310,7 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 	fake.Insert("", 250)
 	code, _, errOut = finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	clitest.WantText(t, "error", errOut, "nothing tells what is history", "start: beginning")
+	clitest.WantText(t, "error", errOut, "history cannot be told apart", "start: beginning")
 }
 
 // A file is held by the one process that writes it, so the history has its own, which a second backfill may not have.

@@ -27,7 +27,7 @@ meant.
     POST /fake/late?depth=5         a message with depth others above it
     POST /fake/backdated            a message on top with an old time
     POST /fake/skeleton             a message without content, which an edit completes
-    POST /fake/edit?position=0      the content of the message at a position from the top changes
+    POST /fake/edit?position=0      the content of the first message from a position down that has some changes
     POST /fake/delete?position=0    that message is gone
     POST /fake/poison?kind=no+id    an item that cannot become an event
     POST /fake/replace?count=50     another list in place of this one;  POST /fake/clear  an empty one

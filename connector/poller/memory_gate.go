@@ -87,7 +87,7 @@ func (b *slot) Ahead() bool {
 	return b.gate == nil || b.has() == longSlot && b.gate.waiting[longSlot].Load() == 0
 }
 
-// wait takes the place that the next walk needs. It calls blocked before it has to wait, and returns false if the
+// wait takes the slot that the next walk needs. It calls blocked before it has to wait, and returns false if the
 // context ended.
 func (b *slot) wait(ctx context.Context, blocked func()) bool {
 	if b.gate == nil || b.has() >= b.wants {

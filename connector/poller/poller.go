@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Pages   connector.Pages
 	Log     connector.Log
-	Reading reader.Reading // its Retry, Memory and Turn are set by the Poller
+	Reading reader.Reading // its Retry, Memory and Admit are set by the Poller
 	Start   connector.Start
 	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
 	MinInterval, MaxInterval time.Duration
@@ -116,7 +116,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	if err := p.look(ctx); err != nil {
 		return p.failed(ctx, err)
 	}
-	// Who is at rest wants no slot, so that page 0 is always read at once.
+	// A stream at rest needs no slot, so that page 0 is always read at once.
 	if !p.slot.wait(ctx, p.record.queued) {
 		return 0, nil
 	}
@@ -185,8 +185,8 @@ func (p *Poller) acquire(ctx context.Context) error {
 }
 
 // look asks whether the sink may still be written to, before a page is paid for that could not be delivered: somebody
-// may have edited the stream or topic, and a stream that is quiet commits nothing that would find it out. Who was
-// overtaken is told that, whatever else is wrong.
+// may have edited the stream or topic, and a stream that is quiet commits nothing that would find it out. Where another
+// owner has taken over, the error is connector.ErrFenced, even if the settings are refused too.
 func (p *Poller) look(ctx context.Context) error {
 	var refusal *connector.Refusal
 	if p.config.Look == nil || !errors.As(p.config.Look(ctx), &refusal) {
@@ -263,8 +263,8 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	}
 }
 
-// sinkState is what a failure of the sink that is nothing by name makes of the stream: one is asked about, several in a
-// row mean that there is no sink.
+// sinkState is the state after a failure of the sink without a known cause: the stream is acquired again after one, and
+// several in a row mean that there is no sink.
 func (p *Poller) sinkState(err error) StreamState {
 	failures := p.retrier.sinkFailed()
 	if failures > 1 || errors.Is(err, connector.ErrNotNow) || p.record.now().State == StateNoSink {

@@ -148,8 +148,8 @@ func (r *statusRecord) commitIsSlow(began time.Time) {
 	tell()
 }
 
-// commitEnded notes that no commit is under way, and that the sink is back where it took one: the step that goes on may
-// be long.
+// commitEnded notes that no commit is under way and, where the sink took it, that the sink works again: at once, as the
+// rest of the step may be long.
 func (r *statusRecord) commitEnded(err error) {
 	var rejected *connector.Rejected
 	r.mu.Lock()

@@ -68,7 +68,7 @@ func newRetrier(p *Poller) *retrier {
 		suspect: connector.NewBackoff(time.Second, 2*time.Minute),
 		commit:  connector.NewBackoff(250*time.Millisecond, 30*time.Second),
 		acquire: connector.NewBackoff(250*time.Millisecond, 30*time.Second),
-		// Pages are paid for again where a step is recreated.
+		// A step that starts over pays for its pages again.
 		reread: connector.NewBackoff(time.Second, 10*time.Minute),
 		// Somebody fixes what the sink refuses.
 		refused: connector.NewBackoff(10*time.Second, 5*time.Minute),
@@ -77,7 +77,8 @@ func newRetrier(p *Poller) *retrier {
 	}
 }
 
-// Page implements reader.RetryPolicy: it waits until a page is worth requesting again.
+// Page implements reader.RetryPolicy: it waits until a page is worth requesting again. A 429 is waited out here, for as
+// long as PageRetry says, and by all streams of the account.
 func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 	// A single failed answer does not change the state, unless the wait is long.
 	wait, failures := w.page.Next(fault)

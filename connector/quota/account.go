@@ -58,8 +58,8 @@ type Account struct {
 	rate     atomic.Int64  // requests a minute in force
 	calls    atomic.Int64  // made so far
 	inFlight atomic.Int64  // of them, pages that have not come yet
-	doubted  atomic.Bool   // the account is to be read again, or was, since its pages ceased to be read
-	doubts   chan struct{} // that it is
+	doubted  atomic.Bool   // since its pages ceased to be read, another reading was asked for
+	doubts   chan struct{} // wakes Watch for that reading
 
 	mu     sync.Mutex
 	status AccountStatus

@@ -51,7 +51,7 @@ type Budget struct {
 	month   monthState
 	state   BudgetState
 	usedUp  time.Time // when the budget is used up at this rate, or was found to be; zero if it lasts
-	closed  bool      // no call is let go, and the log was told so
+	closed  bool      // calls are stopped, and the log says so
 }
 
 // accountUse is what is known about the account's usage. It is guarded by its owner.
@@ -79,7 +79,7 @@ const (
 	// reserveShare of the budget is left to what no pace can plan: catching up, others' bursts, and polling slowly at the
 	// end.
 	reserveShare = 0.05
-	// othersShare bounds what is set aside for other integrations: a day of much traffic is no month of it.
+	// othersShare bounds what is set aside for other integrations: one busy day does not stand for a month.
 	othersShare = 0.5
 	// longestMonth is how long the account's month may be.
 	longestMonth = 31 * 24 * time.Hour

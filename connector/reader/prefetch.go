@@ -42,8 +42,8 @@ type prefetch struct {
 // before.
 func (p *prefetch) aheadTo(start int) int { return start + p.batchStep() + 1 }
 
-// topTo is the last page of the first batch of a walk from page 0, if the walk before began at page rose.
-func (p *prefetch) topTo(rose int) int { return min(rose+1, p.progress.slice-1) }
+// topTo is the last page of the first batch of a walk from page 0, if the previous walk began at page previous.
+func (p *prefetch) topTo(previous int) int { return min(previous+1, p.progress.slice-1) }
 
 // batchStep is how many pages of a deep backlog a walk by batches covers: nearly a slice, as ground moves down only a
 // little meanwhile.

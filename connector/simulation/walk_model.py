@@ -110,7 +110,7 @@ class World:
             for _ in range(1 if rng.random() < .8 else rng.randint(2, 8)):
                 if not self.list: break
                 i = min(self.place(cfg['delete_depth']), len(self.list) - 1)
-                if self.now - self.born[self.list[i]] >= cfg['delete_age']:  # assumption A5: not inserted and deleted within one walk
+                if self.now - self.born[self.list[i]] >= cfg['delete_age']:  # not inserted and deleted within one walk: nobody could have read it
                     self.list.pop(i)
                     self.deletes.append(self.now)
 

@@ -244,7 +244,7 @@ func (w *world) move() {
 	}
 }
 
-// delete removes a message, none so young that it could have come and gone within one walk (assumption A5).
+// delete removes a message, none so young that it could have come and gone within one walk: such a message was never there to be read.
 func (w *world) delete() {
 	if len(w.list) == 0 {
 		return

@@ -277,7 +277,7 @@ func nothingWritten(err error) bool {
 	return errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal)
 }
 
-// doubt recreates the next Acquire read what is there.
+// doubt makes the next Acquire read what is there again.
 func (l *StateStore) doubt(p *streamState) {
 	if l.folder == nil {
 		return

@@ -5,8 +5,7 @@ import (
 	"strconv"
 )
 
-// asked warns where a topic that is there is otherwise than the settings for topics that are made ask for: they change
-// none that is there.
+// asked warns where an existing topic differs from the settings for new topics, which change no existing one.
 func (i *inspection) asked(thing, name string, topic seenTopic, brokers int, settings map[string]string) {
 	c, s := i.sink.config, i.sink
 	count := len(topic.partitions)

@@ -20,7 +20,7 @@ const mostAtOnce = 100_000
 //	POST /fake/backdated           a message on top with an old time
 //	POST /fake/skeleton            a message without content, which an edit completes
 //	POST /fake/delete?position=0   the message at a position from the top is gone
-//	POST /fake/edit?position=0     its content changes under its uuid
+//	POST /fake/edit?position=0     its content changes under its uuid: of the first from there down that has some
 //	POST /fake/poison?kind=no+id   an item that cannot become an event (see Poisons)
 //	POST /fake/replace?count=50    another list in place of this one
 //	POST /fake/clear               an empty list
@@ -68,7 +68,14 @@ func Control(f *Fake) http.Handler {
 	}
 	at("late", f.Late)
 	at("delete", f.Delete)
-	at("edit", f.Edit)
+	at("edit", func(number string, place int) string {
+		for below := range 100 {
+			if uuid := f.Edit(number, place+below); uuid != "" {
+				return uuid
+			}
+		}
+		return ""
+	})
 	change("backdated", func(number string, _ *http.Request) ([]string, error) {
 		return []string{f.Backdated(number)}, nil
 	})
