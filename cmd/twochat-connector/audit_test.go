@@ -185,14 +185,14 @@ func wantGolden(t *testing.T, name, out string) {
 	}
 }
 
-// tamperWithStream does to a JetStream stream what tamper does, in place: each message keeps its order.
-func tamperWithStream(t *testing.T, server string) tampered {
+// streamToTamper is a JetStream stream in which what is removed is soon taken again.
+func streamToTamper(t *testing.T, server string) (jetstream.JetStream, jetstream.Stream) {
 	t.Helper()
 	conn, err := natsgo.Connect(server)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(conn.Close)
 	js, err := jetstream.New(conn)
 	if err != nil {
 		t.Fatal(err)
@@ -202,10 +202,21 @@ func tamperWithStream(t *testing.T, server string) tampered {
 		t.Fatal(err)
 	}
 	settings := stream.CachedInfo().Config
-	settings.Duplicates = 100 * time.Millisecond // what is removed is soon taken again
-	if stream, err = js.UpdateStream(t.Context(), settings); err != nil {
-		t.Fatal(err)
+	// It takes two changes: at the first the server may look for what has expired before the new window is in force, and
+	// then it looks again after the former one of two minutes.
+	for _, window := range []time.Duration{200 * time.Millisecond, 100 * time.Millisecond} {
+		settings.Duplicates = window
+		if stream, err = js.UpdateStream(t.Context(), settings); err != nil {
+			t.Fatal(err)
+		}
 	}
+	return js, stream
+}
+
+// tamperWithStream does to a JetStream stream what tamper does, in place: each message keeps its order.
+func tamperWithStream(t *testing.T, server string) tampered {
+	t.Helper()
+	js, stream := streamToTamper(t, server)
 	consumer, err := stream.OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{"whatsapp.>"},
 	})
@@ -380,24 +391,7 @@ func TestAudit_BesideALiveRun(t *testing.T) {
 // deleteFrom deletes events of a JetStream stream, by their place among the stream's messages.
 func deleteFrom(t *testing.T, server string, places ...uint64) (did tampered) {
 	t.Helper()
-	conn, err := natsgo.Connect(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := js.Stream(t.Context(), "WHATSAPP")
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := stream.CachedInfo().Config
-	settings.Duplicates = 100 * time.Millisecond // what is removed is soon taken again
-	if stream, err = js.UpdateStream(t.Context(), settings); err != nil {
-		t.Fatal(err)
-	}
+	_, stream := streamToTamper(t, server)
 	for _, place := range places {
 		m, err := stream.GetMsg(t.Context(), place)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +14,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// answeringAccount is an account that answers as it is told.
+// answeringAccount is an account that answers as it is told. What a test reads and changes while it is watched is
+// guarded by mu.
 type answeringAccount struct {
+	mu    sync.Mutex
 	info  connector.AccountInfo
 	err   error
 	ready error
@@ -24,8 +27,19 @@ type answeringAccount struct {
 func (a *answeringAccount) Ready() error { return a.ready }
 
 func (a *answeringAccount) Info(context.Context) (connector.AccountInfo, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.asked = append(a.asked, time.Now())
 	return a.info, a.err
+}
+
+// askedSince returns how often the account was asked since the last call, and has it answer with err from now on.
+func (a *answeringAccount) askedSince(err error) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := len(a.asked)
+	a.asked, a.err = nil, err
+	return n
 }
 
 // accountOf makes an account of one stream, and what it logs.
@@ -55,13 +69,13 @@ func TestAccount_Watch(t *testing.T) {
 		go a.Watch(ctx)
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if n := len(client.asked); n < 25 || n > 27 {
+		noAnswer := errors.New("no answer")
+		if n := client.askedSince(noAnswer); n < 25 || n > 27 {
 			t.Errorf("read %d times in a day", n)
 		}
-		client.err, client.asked = errors.New("no answer"), nil
 		time.Sleep(4 * time.Hour)
 		synctest.Wait()
-		if n := len(client.asked); n < 6 || n > 20 {
+		if n := client.askedSince(noAnswer); n < 6 || n > 20 {
 			t.Errorf("read %d times in four hours without an answer", n)
 		}
 		got := a.Status()
