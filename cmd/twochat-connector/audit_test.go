@@ -113,8 +113,29 @@ func wantTampered(t *testing.T, s audit.StreamReport, did tampered, restored boo
 	}
 }
 
-func TestAudit_File(t *testing.T) {
+// TestAudit runs the command against what somebody did to a log, on each sink and in each case beside the others.
+func TestAudit(t *testing.T) {
 	noLeaks(t)
+	for name, test := range map[string]func(*testing.T){
+		"file":               tryAuditFile,
+		"JetStream":          tryAuditJetStream,
+		"embedded":           tryAuditEmbedded,
+		"kafka":              tryAuditKafka,
+		"beside a live run":  tryAuditBesideALiveRun,
+		"not wrong":          tryAuditNotWrong,
+		"refusals":           tryAuditRefusals,
+		"floor that is gone": tryAuditFloorThatIsGone,
+		"forms":              tryAuditForms,
+		"stopped":            tryAuditStopped,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+func tryAuditFile(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 31, History: 3000})
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	path := configure(t, url, "file: { path: "+events+", max_bytes: 1048576 }")
@@ -272,8 +293,7 @@ func wantAudited(t *testing.T, path string, tamper func() tampered) {
 	deliver(t, path, 1005)
 }
 
-func TestAudit_JetStream(t *testing.T) {
-	noLeaks(t)
+func tryAuditJetStream(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 32, History: 1000})
 	server := embeddedServer(t)
 	path := configure(t, url, "jetstream: { url: '"+server+"' }")
@@ -281,8 +301,7 @@ func TestAudit_JetStream(t *testing.T) {
 	wantAudited(t, path, func() tampered { return tamperWithStream(t, server) })
 }
 
-func TestAudit_Embedded(t *testing.T) {
-	noLeaks(t)
+func tryAuditEmbedded(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 33, History: 1000})
 	listen, dir := clitest.ClosedPort(t), t.TempDir()
 	path := configure(t, url, "embedded: { listen: '"+listen+"', dir: "+dir+" }")
@@ -301,8 +320,7 @@ func TestAudit_Embedded(t *testing.T) {
 }
 
 // In Kafka nothing can be taken out of a log, so the missing ones are such as came late and were not looked for.
-func TestAudit_Kafka(t *testing.T) {
-	noLeaks(t)
+func tryAuditKafka(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 34, History: 1000})
 	_, broker := fakeKafka(t)
 	path := configure(t, url, "kafka: { brokers: ['"+broker+"'], create: true, replicas: 1 }")
@@ -345,8 +363,7 @@ func TestAudit_Kafka(t *testing.T) {
 
 // A list that moves is held against a log that grows, beside a running instance, and nothing is found wrong that is
 // not.
-func TestAudit_BesideALiveRun(t *testing.T) {
-	noLeaks(t)
+func tryAuditBesideALiveRun(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 35, History: 2500})
 	server := embeddedServer(t)
 	listen := clitest.ClosedPort(t)
@@ -410,8 +427,7 @@ func deleteFrom(t *testing.T, server string, places ...uint64) (did tampered) {
 }
 
 // What is not to be delivered is not missing: what was listed before the first start, and what is in the quarantine.
-func TestAudit_NotWrong(t *testing.T) {
-	noLeaks(t)
+func tryAuditNotWrong(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 36, History: 450})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	replace(t, path, "start: beginning", "start: now")
@@ -446,8 +462,7 @@ func TestAudit_NotWrong(t *testing.T) {
 	wantGolden(t, "audit_fine.txt", out)
 }
 
-func TestAudit_Refusals(t *testing.T) {
-	noLeaks(t)
+func tryAuditRefusals(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 37, History: 20})
 	dir := t.TempDir()
 	path := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
@@ -488,8 +503,7 @@ func TestAudit_Refusals(t *testing.T) {
 }
 
 // Where nothing of what was listed at the first start is listed any more, the list is read to its end.
-func TestAudit_FloorThatIsGone(t *testing.T) {
-	noLeaks(t)
+func tryAuditFloorThatIsGone(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 38, History: 450})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	replace(t, path, "start: beginning", "start: now")
@@ -515,8 +529,7 @@ func TestAudit_FloorThatIsGone(t *testing.T) {
 }
 
 // What was written in any form is read back as it was, and a form that was another before is told of.
-func TestAudit_Forms(t *testing.T) {
-	noLeaks(t)
+func tryAuditForms(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 39, History: 160})
 	_, broker := fakeKafka(t)
 	kafka := "kafka: { brokers: ['" + broker + "'], create: true, replicas: 1 }"
@@ -540,8 +553,7 @@ func TestAudit_Forms(t *testing.T) {
 }
 
 // It may be stopped at any time.
-func TestAudit_Stopped(t *testing.T) {
-	noLeaks(t)
+func tryAuditStopped(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 40, History: 300})
 	report := filepath.Join(t.TempDir(), "report")
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")

@@ -30,6 +30,7 @@ func TestDemo_Sinks(t *testing.T) {
 		"file":  "file:" + filepath.Join(t.TempDir(), "events.jsonl"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for i, more := range [][]string{{"--history", "500"}, {"--data", "row"}} {
 				stream := []string{"bicycle-shop", "bicycle-shop-2"}[i]
 				code, out, errOut := finish(t, append([]string{"demo", "--for", "1s", "--json", "--sink", sink}, more...)...)
