@@ -34,7 +34,8 @@ meant.
     POST /fake/next                 the next answers: [{"kind":"status","status":503},{"kind":"truncated"},{}]
     POST /fake/shape                other members from now on, as of another release of the API, on items and around them:
                                     {"add":{"colour":"red"},"drop":["session_key"],"around":{"next":1}}; {} ends it
-    POST /fake/faults?rate=0.2      faults by chance;  POST /fake/quiet, /fake/resume  off and on again
+    POST /fake/faults?rate=0.2      faults by chance
+    POST /fake/quiet, /fake/resume  drift, faults by chance and the messages of --rate, off and on again
     GET  /fake/numbers              its numbers
     GET  /fake/truth                every message that was ever listed, a JSON object a line
 
@@ -132,7 +133,7 @@ func serveFake(
 	return nil
 }
 
-// arrive adds messages to the lists, one number after the other, until the context ends.
+// arrive adds messages to the lists, one number after the other, until the context ends; none while the fake is quiet.
 func arrive(ctx context.Context, fake *twochattest.Fake, numbers []string, rate float64) {
 	if rate == 0 {
 		<-ctx.Done()
@@ -145,7 +146,7 @@ func arrive(ctx context.Context, fake *twochattest.Fake, numbers []string, rate 
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			fake.Insert(numbers[i%len(numbers)], 1)
+			fake.Arrive(numbers[i%len(numbers)])
 		}
 	}
 }

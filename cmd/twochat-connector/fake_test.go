@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
@@ -78,4 +81,25 @@ func TestFake_Refuses(t *testing.T) {
 		}
 		clitest.WantText(t, strings.Join(args, " "), errOut, want)
 	}
+}
+
+// The messages of --rate stop while the fake is quiet, and come again after it.
+func TestFake_QuietStopsTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := twochattest.New(twochattest.Options{Seed: 4})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go arrive(ctx, fake, []string{twochattest.DefaultNumber}, 10)
+		for _, step := range []struct {
+			then func()
+			want int
+		}{{func() {}, 10}, {fake.Quiet, 10}, {fake.Resume, 20}} {
+			step.then()
+			time.Sleep(time.Second + 50*time.Millisecond)
+			synctest.Wait()
+			if got := len(fake.Truth("")); got < step.want || got > step.want+1 {
+				t.Errorf("%d messages came, want %d", got, step.want)
+			}
+		}
+	})
 }

@@ -17,16 +17,26 @@ func (f *Fake) NextInfo(faults ...Fault) {
 	f.nextInfo = append(f.nextInfo, faults...)
 }
 
-// Quiet turns drift and faults by chance off: the lists stand still, so that a reader can come to rest.
+// Quiet turns drift, faults by chance and Arrive off: the lists stand still, so that a reader can come to rest.
 func (f *Fake) Quiet() { f.setQuiet(true) }
 
-// Resume turns drift and faults on again.
+// Resume turns them on again.
 func (f *Fake) Resume() { f.setQuiet(false) }
 
 func (f *Fake) setQuiet(quiet bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.quiet = quiet
+}
+
+// Arrive puts a message on top of a list, as it comes by itself: none while the Fake is quiet.
+func (f *Fake) Arrive(number string) {
+	at := f.options.Now().Unix()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.quiet {
+		f.number(number).add(0, at, 0, 0)
+	}
 }
 
 // SetFaults changes what goes wrong by chance.

@@ -40,6 +40,15 @@ const (
 	KindDeep      Kind = "deep"       // a page in which something is nested a hundred thousand levels deep
 )
 
+// Kinds lists every kind.
+func Kinds() []Kind {
+	return []Kind{
+		KindStatus, KindSuccessFalse, KindHTML, KindTruncated, KindLuckyCut, KindTrailingGarbage, KindOversized, KindWrongEcho,
+		KindNoEcho, KindNoSuccess, KindNullMessages, KindRepeat, KindEmptyPage, KindShortPage, KindSlow, KindStall, KindReset,
+		KindRedirect, KindMissing, KindSwitch, KindBehind, KindMarked, KindDeep,
+	}
+}
+
 // Body is the shape of an error's body (connector/README.md, Error bodies).
 type Body string
 

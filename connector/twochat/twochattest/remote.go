@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,37 +27,39 @@ const mostAtOnce = 100_000
 //	POST /fake/poison?kind=no+id   an item that cannot become an event (see Poisons)
 //	POST /fake/replace?count=50    another list in place of this one
 //	POST /fake/clear               an empty list
-//	POST /fake/next                the next answers, as JSON: [{"kind":"status","status":503},{"kind":"truncated"},{}]
+//	POST /fake/next                the next answers (see Kinds): [{"kind":"status","status":503},{"kind":"truncated"},{}]
 //	POST /fake/faults?rate=0.2     passing faults by chance; 0 is none
 //	POST /fake/shape               other members, as of another release: {"add":{"colour":"red"},"drop":["session_key"],
 //	                               "around":{"next":1}}; {} is the usual shape
-//	POST /fake/quiet, /fake/resume drift and faults by chance, off and on again
+//	POST /fake/quiet, /fake/resume drift, faults by chance and what arrives by itself, off and on again
 //	GET  /fake/numbers             {"numbers":[…]}
 //	GET  /fake/truth               every message that was ever listed, oldest first, a JSON object a line
 //
-// What a request asks for that cannot be is a 400 or 404 with {"error":"…"}.
+// What a request asks for that cannot be is a 400, 404 or 405 with {"error":"…"}; so is a member of the query that the
+// request does not take.
 func Control(f *Fake) http.Handler {
 	c := control{f}
 	mux := http.NewServeMux()
-	change := func(name string, do func(number string, r *http.Request) ([]string, error)) {
-		mux.HandleFunc("POST /fake/"+name, c.steered(func(number string, r *http.Request) (any, error) {
+	methods := map[string]string{}
+	steered := func(method, name, takes string, do func(number string, r *http.Request) (any, error)) {
+		methods["/fake/"+name] = method
+		mux.HandleFunc(method+" /fake/"+name, c.steered(append(strings.Fields(takes), "number"), do))
+	}
+	change := func(name, takes string, do func(number string, r *http.Request) ([]string, error)) {
+		steered(http.MethodPost, name, takes, func(number string, r *http.Request) (any, error) {
 			uuids, err := do(number, r)
 			return map[string][]string{"uuids": append([]string{}, uuids...)}, err
-		}))
+		})
 	}
-	change("append", func(number string, r *http.Request) ([]string, error) {
+	change("append", "count", func(number string, r *http.Request) ([]string, error) {
 		count, err := whole(r, "count", 1, mostAtOnce)
 		if err != nil {
 			return nil, err
 		}
 		return f.Insert(number, count), nil
 	})
-	at := func(name string, do func(number string, place int) string) {
-		change(name, func(number string, r *http.Request) ([]string, error) {
-			key := "position"
-			if name == "late" {
-				key = "depth"
-			}
+	at := func(name, key string, do func(number string, place int) string) {
+		change(name, key, func(number string, r *http.Request) ([]string, error) {
 			place, err := whole(r, key, 0, mostAtOnce)
 			if err != nil {
 				return nil, err
@@ -66,9 +71,9 @@ func Control(f *Fake) http.Handler {
 			return []string{uuid}, nil
 		})
 	}
-	at("late", f.Late)
-	at("delete", f.Delete)
-	at("edit", func(number string, place int) string {
+	at("late", "depth", f.Late)
+	at("delete", "position", f.Delete)
+	at("edit", "position", func(number string, place int) string {
 		for below := range 100 {
 			if uuid := f.Edit(number, place+below); uuid != "" {
 				return uuid
@@ -76,78 +81,88 @@ func Control(f *Fake) http.Handler {
 		}
 		return ""
 	})
-	change("backdated", func(number string, _ *http.Request) ([]string, error) {
+	change("backdated", "", func(number string, _ *http.Request) ([]string, error) {
 		return []string{f.Backdated(number)}, nil
 	})
-	change("skeleton", func(number string, _ *http.Request) ([]string, error) {
+	change("skeleton", "", func(number string, _ *http.Request) ([]string, error) {
 		return []string{f.Skeleton(number)}, nil
 	})
-	change("poison", func(number string, r *http.Request) ([]string, error) {
-		for _, kind := range Poisons() {
-			if string(kind) == r.FormValue("kind") {
-				f.Poison(number, kind)
-				return nil, nil
-			}
+	change("poison", "kind", func(number string, r *http.Request) ([]string, error) {
+		kind := Poison(r.Form.Get("kind"))
+		if !slices.Contains(Poisons(), kind) {
+			return nil, fmt.Errorf("kind: expected one of %q", Poisons())
 		}
-		return nil, fmt.Errorf("kind: expected one of %q", Poisons())
+		f.Poison(number, kind)
+		return nil, nil
 	})
-	change("replace", func(number string, r *http.Request) ([]string, error) {
+	change("replace", "count", func(number string, r *http.Request) ([]string, error) {
 		count, err := whole(r, "count", 0, mostAtOnce)
 		if err == nil {
 			f.Replace(number, count)
 		}
 		return nil, err
 	})
-	change("clear", func(number string, _ *http.Request) ([]string, error) { f.Clear(number); return nil, nil })
-	change("quiet", func(string, *http.Request) ([]string, error) { f.Quiet(); return nil, nil })
-	change("resume", func(string, *http.Request) ([]string, error) { f.Resume(); return nil, nil })
-	change("next", c.next)
-	change("shape", c.shape)
-	change("faults", func(_ string, r *http.Request) ([]string, error) {
-		rate, err := strconv.ParseFloat(r.FormValue("rate"), 64)
-		if err != nil || rate < 0 || rate > 1 {
+	change("clear", "", func(number string, _ *http.Request) ([]string, error) { f.Clear(number); return nil, nil })
+	change("quiet", "", func(string, *http.Request) ([]string, error) { f.Quiet(); return nil, nil })
+	change("resume", "", func(string, *http.Request) ([]string, error) { f.Resume(); return nil, nil })
+	change("next", "", c.next)
+	change("shape", "", c.shape)
+	change("faults", "rate", func(_ string, r *http.Request) ([]string, error) {
+		rate, err := strconv.ParseFloat(r.Form.Get("rate"), 64)
+		if err != nil || !(rate >= 0 && rate <= 1) { // NaN is neither
 			return nil, errors.New("rate: expected 0 to 1")
 		}
 		f.SetFaults(PassingFaults(rate))
 		return nil, nil
 	})
-	mux.HandleFunc("GET /fake/numbers", c.steered(func(string, *http.Request) (any, error) {
+	steered(http.MethodGet, "numbers", "", func(string, *http.Request) (any, error) {
 		return map[string][]string{"numbers": f.options.Numbers}, nil
-	}))
-	mux.HandleFunc("GET /fake/truth", c.steered(func(number string, _ *http.Request) (any, error) {
+	})
+	steered(http.MethodGet, "truth", "", func(number string, _ *http.Request) (any, error) {
 		return f.Truth(number), nil
-	}))
-	mux.HandleFunc("POST /fake/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusNotFound)
-		_ = json.NewEncoder(w).Encode(map[string]string{
-			"error": "there is no such request; `twochat-connector help fake` lists them, with POST or GET",
-		})
+	})
+	mux.HandleFunc("/fake/", func(w http.ResponseWriter, r *http.Request) {
+		if method, found := methods[r.URL.Path]; found {
+			w.Header().Set("Allow", method)
+			refuse(w, http.StatusMethodNotAllowed, "expected "+method)
+			return
+		}
+		refuse(w, http.StatusNotFound,
+			"there is no such request; `twochat-connector help fake` lists them, with POST or GET")
 	})
 	return mux
+}
+
+// refuse answers with an error.
+func refuse(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // whoever asked may be gone
 }
 
 // control is what steers a Fake.
 type control struct{ fake *Fake }
 
-// steered answers a request about a number that the Fake has.
-func (c control) steered(do func(number string, r *http.Request) (any, error)) http.HandlerFunc {
+// steered answers a request about a number that the Fake has, with the members of a query that it takes.
+func (c control) steered(takes []string, do func(number string, r *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		number := r.URL.Query().Get("number")
-		_, found := c.fake.numbers[number]
-		w.Header().Set("Content-Type", "application/json")
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		if number != "" && !found {
-			w.WriteHeader(http.StatusNotFound)
-			_ = encoder.Encode(map[string]string{"error": "the fake has no such number; a plus sign in a query is %2B"})
+		if err := readQuery(r, takes); err != nil {
+			refuse(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		number := r.Form.Get("number")
+		if _, found := c.fake.numbers[number]; number != "" && !found {
+			refuse(w, http.StatusNotFound, "the fake has no such number; a plus sign in a query is %2B")
 			return
 		}
 		answer, err := do(number, r)
 		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			answer = map[string]string{"error": err.Error()}
+			refuse(w, http.StatusBadRequest, err.Error())
+			return
 		}
+		w.Header().Set("Content-Type", "application/json")
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
 		messages, listed := answer.([]Message)
 		if !listed {
 			_ = encoder.Encode(answer) // whoever asked is gone
@@ -160,6 +175,21 @@ func (c control) steered(do func(number string, r *http.Request) (any, error)) h
 			}
 		}
 	}
+}
+
+// readQuery reads a request's query into its Form. A member that is not taken, which may be a misspelt one, would make
+// a test believe that it was heeded.
+func readQuery(r *http.Request, takes []string) error {
+	var err error
+	if r.Form, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		return errors.New("the query cannot be read")
+	}
+	for name := range r.Form {
+		if !slices.Contains(takes, name) {
+			return fmt.Errorf("%q is unknown in this query: expected %s", name, strings.Join(takes, ", "))
+		}
+	}
+	return nil
 }
 
 // truth is what Control tells of a message.
@@ -191,13 +221,7 @@ func truthOf(m Message) truth {
 
 // next takes the next answers from a request's body.
 func (c control) next(_ string, r *http.Request) ([]string, error) {
-	var given []struct {
-		Kind       Kind
-		Status     int
-		Body       Body
-		RetryAfter int `json:"retry_after"` // seconds
-		Delay      int // milliseconds
-	}
+	var given []scripted
 	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<20))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&given); err != nil {
@@ -205,8 +229,8 @@ func (c control) next(_ string, r *http.Request) ([]string, error) {
 	}
 	faults := make([]Fault, len(given))
 	for i, g := range given {
-		if g.Kind == KindStatus && (g.Status < 200 || g.Status > 599) {
-			return nil, errors.New("status: expected 200 to 599")
+		if err := g.check(); err != nil {
+			return nil, err
 		}
 		faults[i] = Fault{
 			Kind: g.Kind, Status: g.Status, Body: g.Body, RetryAfter: time.Duration(g.RetryAfter) * time.Second,
@@ -215,6 +239,37 @@ func (c control) next(_ string, r *http.Request) ([]string, error) {
 	}
 	c.fake.Next(faults...)
 	return nil, nil
+}
+
+// scripted is one of the next answers, as a request has it.
+type scripted struct {
+	Kind       Kind
+	Status     int
+	Body       Body
+	RetryAfter int `json:"retry_after"` // seconds
+	Delay      int // milliseconds
+}
+
+// check refuses what would have no effect: a test would believe that it had put a fault in.
+func (s scripted) check() error {
+	bodies := append(Bodies(), BodyHTML, BodyEmpty)
+	switch {
+	case s.Kind != "" && !slices.Contains(Kinds(), s.Kind):
+		return fmt.Errorf("kind: expected one of %q; {} is a good answer", Kinds())
+	case s.Kind == KindStatus && (s.Status < 200 || s.Status > 599):
+		return errors.New("status: expected 200 to 599")
+	case s.Kind != KindStatus && (s.Status != 0 || s.Body != "" || s.RetryAfter != 0):
+		return fmt.Errorf("status, body and retry_after: expected with the kind %q alone", KindStatus)
+	case s.Body != "" && !slices.Contains(bodies, s.Body):
+		return fmt.Errorf("body: expected one of %q", bodies)
+	case s.RetryAfter < 0:
+		return errors.New("retry_after: expected 0 seconds or more")
+	case s.Kind != KindSlow && s.Kind != KindStall && s.Delay != 0:
+		return fmt.Errorf("delay: expected with the kinds %q and %q alone", KindSlow, KindStall)
+	case s.Delay < 0:
+		return errors.New("delay: expected 0 milliseconds or more")
+	}
+	return nil
 }
 
 // shape takes the shape of a list's items from a request's body.
@@ -231,7 +286,7 @@ func (c control) shape(number string, r *http.Request) ([]string, error) {
 
 // whole reads a whole number of a query.
 func whole(r *http.Request, name string, preset, most int) (int, error) {
-	text := r.URL.Query().Get(name)
+	text := r.Form.Get(name)
 	if text == "" {
 		return preset, nil
 	}

@@ -5,6 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -91,16 +94,42 @@ func TestControl_Refuses(t *testing.T) {
 		"delete?position=0": 400,
 		"edit?position=5":   400, "poison?kind=x": 400, "replace?count=x": 400,
 		"faults?rate=2": 400, "faults": 400, "next": 400, "nothing": 404,
+		"append?cuont=3": 400, "quiet?rate=1": 400, "late?position=2": 400, "append?count=%zz": 400, "faults?rate=NaN": 400,
 	} {
 		if status, answer := steer(t, fake, http.MethodPost, "/fake/"+path, "{"); status != want {
 			t.Errorf("%s: %d, %s", path, status, answer)
 		}
 	}
-	if status, _ := steer(t, fake, http.MethodPost, "/fake/next", `[{"kind":"status"}]`); status != 400 {
-		t.Errorf("a status that is none: %d", status)
+	for body, want := range map[string]string{
+		`[{"kind":"status"}]`:                               "status: expected",
+		`[{},{"kind":"nope"}]`:                              `"truncated"`,
+		`[{"status":503}]`:                                  "status, body and retry_after: expected with",
+		`[{"kind":"html","retry_after":1}]`:                 "status, body and retry_after: expected with",
+		`[{"kind":"status","status":503,"body":"x"}]`:       `"error_message"`,
+		`[{"kind":"html","delay":5}]`:                       "delay: expected with",
+		`[{"kind":"slow","delay":-5}]`:                      "delay: expected 0",
+		`[{"kind":"status","status":429,"retry_after":-1}]`: "retry_after: expected 0",
+	} {
+		status, answer := steer(t, fake, http.MethodPost, "/fake/next", body)
+		if status != http.StatusBadRequest || !strings.Contains(refusalOf(t, answer), want) {
+			t.Errorf("%s: %d, %s", body, status, answer)
+		}
 	}
-	if status, _ := steer(t, fake, http.MethodGet, "/fake/append", ""); status != 405 {
-		t.Errorf("GET changes something: %d", status)
+	if len(fake.next) > 0 {
+		t.Error("an answer of a list that was refused is kept")
+	}
+	_, answer := steer(t, fake, http.MethodPost, "/fake/append?cuont=3", "")
+	if told := refusalOf(t, answer); !strings.Contains(told, "count, number") {
+		t.Errorf("the known members are not named: %s", told)
+	}
+	for path, want := range map[string]int{"append": 405, "nothing": 404, "": 404} {
+		status, answer := steer(t, fake, http.MethodGet, "/fake/"+path, "")
+		if status != want || refusalOf(t, answer) == "" {
+			t.Errorf("GET %s: %d, %s", path, status, answer)
+		}
+	}
+	if status, _ := steer(t, fake, http.MethodPost, "/fake/truth", ""); status != 405 {
+		t.Errorf("POST truth: %d", status)
 	}
 	for _, path := range []string{"late", "backdated", "skeleton", "clear", "replace?count=0", "edit?position=7"} {
 		status, answer := steer(t, New(Options{Seed: 3}), http.MethodPost, "/fake/"+path, "")
@@ -110,5 +139,57 @@ func TestControl_Refuses(t *testing.T) {
 	}
 	if len(fake.Truth("")) != 0 {
 		t.Error("something was changed")
+	}
+}
+
+// refusalOf is the error of an answer.
+func refusalOf(t *testing.T, answer string) string {
+	t.Helper()
+	var told struct{ Error string }
+	if err := json.Unmarshal([]byte(answer), &told); err != nil {
+		t.Errorf("%s: %v", answer, err)
+	}
+	return told.Error
+}
+
+// Every kind of fault can be asked for by its name.
+func TestKinds(t *testing.T) {
+	source, err := os.ReadFile("fault.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written []Kind
+	for _, found := range regexp.MustCompile(`(?m)^\tKind\w+ +Kind = "([^"]+)"`).FindAllSubmatch(source, -1) {
+		written = append(written, Kind(found[1]))
+	}
+	if got := Kinds(); len(got) < 20 || !slices.Equal(got, written) {
+		t.Errorf("the list has\n%q, the constants are\n%q", got, written)
+	}
+	for _, kind := range Kinds() {
+		body, err := json.Marshal([]map[string]any{{"kind": kind}})
+		if kind == KindStatus {
+			body, err = json.Marshal([]map[string]any{{"kind": kind, "status": 503, "body": "html", "retry_after": 2}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := steer(t, New(Options{Seed: 3}), http.MethodPost, "/fake/next", string(body)); status != 200 {
+			t.Errorf("%s: %d, %s", kind, status, answer)
+		}
+	}
+}
+
+// What arrives by itself does not while the fake is quiet.
+func TestFake_Arrive(t *testing.T) {
+	fake := New(Options{Seed: 3})
+	for _, step := range []struct {
+		path string
+		want int
+	}{{"quiet", 0}, {"resume", 1}, {"quiet", 1}} {
+		steer(t, fake, http.MethodPost, "/fake/"+step.path, "")
+		fake.Arrive("")
+		if got := len(fake.Truth("")); got != step.want {
+			t.Errorf("after %s: %d messages, want %d", step.path, got, step.want)
+		}
 	}
 }
