@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,29 +46,23 @@ type quarantined struct {
 
 // runQuarantine is the command quarantine.
 func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
-	var words []string
-	for len(args) > 0 && len(words) < 2 && !strings.HasPrefix(args[0], "-") {
-		words, args = append(words, args[0]), args[1:]
-	}
 	flags := cli.NewFlags(p)
 	settings := cli.ConfigFlags(flags)
-	stream := flags.String("stream", "", "only the stream of this `name`; all that are configured, if left out")
+	stream := flags.String("stream", "", "only the stream of this `name`; all that are in the quarantine, if left out")
 	show := flags.Bool("show", false, "list: show the items too; they hold personal data")
 	raw := flags.Bool("raw", false, "show: write the bytes of the item alone, as they are")
 	asJSON := flags.Bool("json", false, "print each as one line of JSON")
-	if err := p.Parse(flags, args, aboutQuarantine); err != nil {
+	words, err := p.ParseWords(flags, args, aboutQuarantine)
+	if err != nil {
 		return err
 	}
-	verb, id := "", ""
-	if len(words) > 0 {
-		verb = words[0]
-	}
-	if len(words) > 1 {
-		id = words[1]
-	}
+	words = append(words, "", "")
+	verb, id := words[0], words[1]
 	switch {
 	case !slices.Contains(quarantineVerbs, verb):
 		return noSuchVerb(verb)
+	case len(words) > 4:
+		return cli.Usage("expected no more than one id after quarantine show")
 	case verb == "show" && id == "":
 		return cli.Usage("expected an id after quarantine show; `twochat-connector quarantine list` has them")
 	case verb == "list" && id != "":
@@ -76,23 +72,29 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	case *raw && *asJSON:
 		return cli.Usage("flags --raw and --json: expected one of them, found both")
 	}
-	c, _, err := p.LoadKeyless(settings)
+	c, named, err := p.LoadKeyless(settings)
 	if err != nil {
 		return err
 	}
-	names, err := quarantineStreams(c, *stream)
-	if err != nil {
-		return err
+	if file := c.Sink.File; file != nil {
+		if _, err := os.Stat(file.Path); errors.Is(err, fs.ErrNotExist) {
+			return cli.Hinted(fmt.Errorf("there is no file %s", file.Path),
+				"correct the path, or start `twochat-connector run`, which makes it")
+		}
 	}
 	sink, err := openBeside(p, c)
 	if err != nil {
 		return err
 	}
 	defer sink.Close()
-	if verb == "show" {
-		return showQuarantined(ctx, p.Out, sink, names, id, *raw, *asJSON)
+	if err := knownStream(ctx, sink, c, *stream, named); err != nil {
+		return err
 	}
-	return listQuarantined(ctx, p.Out, sink, names, *show, *asJSON)
+	q := quarantine{sink: sink, stream: *stream, out: p.Out, err: p.Err}
+	if verb == "show" {
+		return q.show(ctx, id, *raw, *asJSON)
+	}
+	return q.list(ctx, *show, *asJSON)
 }
 
 func noSuchVerb(verb string) error {
@@ -103,60 +105,50 @@ func noSuchVerb(verb string) error {
 	return cli.UsageOf(cli.Hinted(errors.New(told), "`twochat-connector help quarantine` says what they do"))
 }
 
-// quarantineStreams names the streams whose quarantines are read: a history has one of its own.
-func quarantineStreams(c *config.Config, name string) ([]string, error) {
-	streams := c.Streams()
-	if name != "" {
-		one, err := streamNamed(c, strings.TrimSuffix(name, connector.HistoryStream(connector.Stream{}).Name))
-		if err != nil {
-			return nil, err
-		}
-		if name != one.Name {
-			return []string{name}, nil
-		}
-		streams = []connector.Stream{one}
-	}
-	var names []string
-	for _, s := range streams {
-		names = append(names, s.Name, connector.HistoryStream(s).Name)
-	}
-	return names, nil
+// quarantine is a sink's quarantine, all of it or one stream's.
+type quarantine struct {
+	sink     sinks.Sink
+	stream   string
+	out, err io.Writer
 }
 
-// eachQuarantined calls each with what is in the quarantines of the streams.
-func eachQuarantined(ctx context.Context, sink sinks.Sink, streams []string, each func(quarantined) error) error {
-	for _, stream := range streams {
-		err := sink.ReadBack(ctx, stream, nil, func(reject []byte) error {
-			var e struct {
-				ID   string
-				Time time.Time
-				Data struct {
-					Reason string
-					Length int
-					SHA256 string
-					Raw    []byte
-				}
+// each calls do with what is in the quarantine. What somebody else put there is counted, and told at the end.
+func (w *quarantine) each(ctx context.Context, do func(quarantined) error) error {
+	foreign := 0
+	err := w.sink.ReadBack(ctx, "", nil, func(reject []byte) error {
+		var e struct {
+			ID, Source string
+			Time       time.Time
+			Data       struct {
+				Reason string
+				Length int
+				SHA256 string
+				Raw    []byte
 			}
-			if err := json.Unmarshal(reject, &e); err != nil {
-				return fmt.Errorf("read the quarantine of stream %s: an entry is not a CloudEvent of this connector's", stream)
-			}
-			return each(quarantined{
-				ID: e.ID, Stream: stream, Recorded: e.Time, Reason: e.Data.Reason, Length: e.Data.Length,
-				SHA256: e.Data.SHA256, Kept: len(e.Data.Raw), Item: e.Data.Raw,
-			})
+		}
+		unreadable := json.Unmarshal(reject, &e)
+		stream, ours := strings.CutPrefix(e.Source, connector.Stream{}.Source())
+		switch {
+		case unreadable != nil || !ours || !strings.HasPrefix(e.ID, "reject-"):
+			foreign++
+			return nil
+		case w.stream != "" && stream != w.stream:
+			return nil
+		}
+		return do(quarantined{
+			ID: e.ID, Stream: stream, Recorded: e.Time, Reason: e.Data.Reason, Length: e.Data.Length,
+			SHA256: e.Data.SHA256, Kept: len(e.Data.Raw), Item: e.Data.Raw,
 		})
-		if err != nil {
-			return err
-		}
+	})
+	if foreign > 0 && err == nil {
+		fmt.Fprintf(w.err, "left out, as this connector did not put them into the quarantine: %d\n", foreign)
 	}
-	return nil
+	return err
 }
 
-func listQuarantined(
-	ctx context.Context, out io.Writer, sink sinks.Sink, streams []string, show, asJSON bool,
-) error {
-	count := 0
-	err := eachQuarantined(ctx, sink, streams, func(q quarantined) error {
+func (w *quarantine) list(ctx context.Context, show, asJSON bool) error {
+	count, out := 0, w.out
+	err := w.each(ctx, func(q quarantined) error {
 		count++
 		item := q.Item
 		if !show {
@@ -185,11 +177,10 @@ func listQuarantined(
 	return nil
 }
 
-func showQuarantined(
-	ctx context.Context, out io.Writer, sink sinks.Sink, streams []string, id string, raw, asJSON bool,
-) error {
+func (w *quarantine) show(ctx context.Context, id string, raw, asJSON bool) error {
 	var found []quarantined
-	err := eachQuarantined(ctx, sink, streams, func(q quarantined) error {
+	out := w.out
+	err := w.each(ctx, func(q quarantined) error {
 		if strings.HasPrefix(q.ID, id) && len(found) < 2 {
 			found = append(found, q)
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,9 +24,10 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 		for _, kind := range twochattest.Poisons() {
 			fake.Poison("", kind)
 		}
-		path := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "privacy: "+test.privacy)
+		file := filepath.Join(t.TempDir(), "events.jsonl")
+		path := configure(t, url, "file: { path: "+file+" }", "privacy: "+test.privacy)
 		code, out, errOut := finish(t, "quarantine", "list", "--config", path)
-		if code != cli.ExitFine || out != "The quarantine is empty.\n" {
+		if code != cli.ExitFailed || !strings.Contains(errOut, "there is no file") {
 			t.Errorf("before anything is read: %d: %s%s", code, out, errOut)
 		}
 		wantCode(t, liveStream(t, path).end(), cli.ExitFine)
@@ -42,6 +45,12 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 			t.Fatalf("%d in the quarantine: %s%s", len(all), out, errOut)
 		}
 		_, listed, _ := finish(t, "quarantine", "list", "--config", path)
+		for _, args := range [][]string{{}, {"--stream", "support"}} {
+			code, out, _ := finish(t, append([]string{"quarantine", "list", "--sink", "file:" + file}, args...)...)
+			if code != cli.ExitFine || out != listed {
+				t.Errorf("by the sink alone, %q: %d\n%s\nwant\n%s", args, code, out, listed)
+			}
+		}
 		_, shown, _ := finish(t, "quarantine", "list", "--config", path, "--show")
 		for _, q := range all {
 			if q.Item != nil || q.Kept > 0 != test.kept || q.Length == 0 || q.Stream != "support" || q.Reason == "" {
@@ -51,7 +60,7 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 			code, one, _ := finish(t, "quarantine", "show", q.ID[:20], "--config", path)
 			wantCode(t, code, cli.ExitFine)
 			clitest.WantText(t, "show", one, q.ID, q.Reason, q.SHA256, text.Thousands(q.Length))
-			_, raw, _ := finish(t, "quarantine", "show", q.ID, "--raw", "--config", path)
+			_, raw, _ := finish(t, "quarantine", "show", "--raw", q.ID, "--config", path)
 			if len(raw) != q.Kept || !strings.Contains(one,
 				map[bool]string{true: "are kept", false: "none is kept"}[test.kept]) {
 				t.Errorf("%d bytes shown, %d kept: %s", len(raw), q.Kept, one)
@@ -65,7 +74,13 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 }
 
 func TestQuarantine_Usage(t *testing.T) {
-	path := configure(t, "http://127.0.0.1:1", "file: { path: "+t.TempDir()+"/events.jsonl }")
+	dir := t.TempDir()
+	path := configure(t, "http://127.0.0.1:1", "file: { path: "+dir+"/events.jsonl }")
+	for name, lines := range map[string]string{"": "", ".quarantine.jsonl": "junk\n{\"id\":\"reject-x\"}\n"} {
+		if err := os.WriteFile(dir+"/events.jsonl"+name, []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for args, want := range map[string]struct {
 		code int
 		text string

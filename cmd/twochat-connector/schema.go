@@ -30,15 +30,13 @@ var schemaNames = []string{"event", "row", "config", "asyncapi"}
 
 // runSchema is the command schema.
 func runSchema(_ context.Context, p *cli.Program, args []string) error {
-	name := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		name, args = args[0], args[1:]
-	}
 	flags := cli.NewFlags(p)
 	settings := cli.ConfigFlags(flags)
-	if err := p.Parse(flags, args, aboutSchema); err != nil {
+	words, err := p.ParseWords(flags, args, aboutSchema)
+	if err != nil {
 		return err
 	}
+	name := strings.Join(words, " ")
 	switch name {
 	case "event":
 		return cli.PrintJSON(p.Out, schema.Event())

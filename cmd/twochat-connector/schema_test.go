@@ -30,7 +30,7 @@ func TestSchema(t *testing.T) {
 	for want, args := range map[string][]string{
 		"expected one of event, row, config, asyncapi after schema":                        {"schema"},
 		"expected one of event, row, config, asyncapi after schema; the nearest is config": {"schema", "confg"},
-		"expected flags only":            {"schema", "row", "event"},
+		"expected one of event, row, config, asyncapi after schema":            {"schema", "row", "event"},
 		"a file and the standard output": {"schema", "asyncapi", "--sink", "-"},
 	} {
 		code, out, errOut := finish(t, args...)

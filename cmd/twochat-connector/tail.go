@@ -147,7 +147,8 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	if near := config.Nearest(name, names); near != "" {
 		hint = "the nearest is " + near + "; " + hint
 	}
-	return cli.Hinted(errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint)
+	return cli.UsageOf(cli.Hinted(
+		errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint))
 }
 
 // streamsIn names the streams of the newest events in a sink, as far as they can be had at once. Its error is a refusal.

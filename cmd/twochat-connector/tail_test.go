@@ -44,7 +44,7 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 		"may publish, read back and purge", "One thing is refused")
 
 	code, _, errOut = finish(t, "tail", "--config", path, "--stream", "suport")
-	wantCode(t, code, cli.ExitFailed)
+	wantCode(t, code, cli.ExitUsage)
 	clitest.WantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name",
 		"the nearest is support", "known are support")
 
@@ -112,7 +112,7 @@ func TestTail_EndsAndBegins(t *testing.T) {
 		"both":      {[]string{"--since", "1h", "--last", "3"}, cli.ExitUsage, "", "expected one of them, found both"},
 		"stream": {
 			[]string{"--sink", "file:" + path, "--no-follow", "--stream", "suport"},
-			cli.ExitFailed, "",
+			cli.ExitUsage, "",
 			"neither the configuration nor the sink has a stream of this name\n    the nearest is support; known are support; ",
 		},
 		"no file": {

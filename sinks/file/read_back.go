@@ -42,7 +42,7 @@ func (s *Sink) ReadBack(
 		}
 		defer quarantine.Close() // only read
 		_, err = scan(ctx, quarantine, 0, func(line []byte) error {
-			if of, _, err := parseReject(line); err != nil || of != stream {
+			if of, _, err := parseReject(line); stream != "" && (err != nil || of != stream) {
 				return nil
 			}
 			return reject(line)

@@ -30,7 +30,11 @@ func (s *Sink) ReadBack(
 			return err
 		}
 	}
-	return readSubjects(ctx, s, k, natssink.QuarantineSubject(s.config.Subject, stream), func(m jetstream.Msg) error {
+	quarantine := natssink.QuarantineSubject(s.config.Subject, stream)
+	if stream == "" {
+		quarantine = natssink.QuarantineSubjects(s.config.Subject)
+	}
+	return readSubjects(ctx, s, k, quarantine, func(m jetstream.Msg) error {
 		return reject(m.Data())
 	})
 }

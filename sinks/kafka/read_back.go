@@ -40,7 +40,7 @@ func (s *Sink) ReadBack(
 	}
 	err := s.readTopic(ctx, s.topics.quarantine, func(_ int, r *protocol.Record) error {
 		key, err := protocol.ReadAll(r.Key)
-		if err != nil || string(key) != stream {
+		if err != nil || stream != "" && string(key) != stream {
 			return err
 		}
 		value, err := protocol.ReadAll(r.Value)

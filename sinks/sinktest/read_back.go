@@ -30,6 +30,9 @@ var readBackRules = []rule{
 		if err := sink.ReadBack(s.context(), claim.Stream.Name, nil, count); err != nil || rejects != 2 {
 			s.Fatalf("read back without events: %v; %d rejects, want 2", err, rejects)
 		}
+		if err := sink.ReadBack(s.context(), "", nil, count); err != nil || rejects != 5 {
+			s.Fatalf("read back of all streams' rejects: %v; %d, want 3", err, rejects-2)
+		}
 	}},
 	{name: "read back: ends with the error of its caller", except: unlessKept, test: func(s *scene) {
 		claim := Claim("595981048477", "one")

@@ -20,9 +20,28 @@ func NewFlags(p *Program) *flag.FlagSet {
 	return flags
 }
 
-// Parse reads the command line. about says what the command does, for its help.
+// Parse reads a command line that has flags alone. about says what the command does, for its help.
 func (p *Program) Parse(flags *flag.FlagSet, args []string, about string) error {
-	err := flags.Parse(args)
+	words, err := p.ParseWords(flags, args, about)
+	if err == nil && len(words) > 0 {
+		p.JSON = AsksForJSON(args)
+		return p.wrongFlag("expected flags only, found something else among them")
+	}
+	return err
+}
+
+// ParseWords reads a command line whose words may stand before, between and after its flags, and returns the words.
+func (p *Program) ParseWords(flags *flag.FlagSet, args []string, about string) (words []string, err error) {
+	err = flags.Parse(args)
+	for err == nil && flags.NArg() > 0 {
+		words = append(words, flags.Arg(0))
+		err = flags.Parse(flags.Args()[1:])
+	}
+	return words, p.parsed(flags, args, about, err)
+}
+
+// parsed judges what became of reading a command line.
+func (p *Program) parsed(flags *flag.FlagSet, args []string, about string, err error) error {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprintf(p.Out, "twochat-connector %s [flags]\n\n%s\n", p.Name, strings.TrimSpace(about))
@@ -31,9 +50,6 @@ func (p *Program) Parse(flags *flag.FlagSet, args []string, about string) error 
 	case err != nil:
 		p.JSON = AsksForJSON(args)
 		return p.wrongFlag(wrongValue(flags, err.Error()))
-	case flags.NArg() > 0:
-		p.JSON = AsksForJSON(args)
-		return p.wrongFlag("expected flags only, found something else among them")
 	}
 	if f := flags.Lookup("json"); f != nil {
 		p.JSON = f.Value.String() == "true"
