@@ -30,8 +30,8 @@ func TestSchema(t *testing.T) {
 	for want, args := range map[string][]string{
 		"expected one of event, row, config, asyncapi after schema":                        {"schema"},
 		"expected one of event, row, config, asyncapi after schema; the nearest is config": {"schema", "confg"},
-		"expected one of event, row, config, asyncapi after schema":            {"schema", "row", "event"},
-		"a file and the standard output": {"schema", "asyncapi", "--sink", "-"},
+		"expected one of event, row, config, asyncapi after schema; the nearest is event":  {"schema", "row", "event"},
+		"a file and the standard output":                                                   {"schema", "asyncapi", "--sink", "-"},
 	} {
 		code, out, errOut := finish(t, args...)
 		if code == cli.ExitFine || out != "" {
