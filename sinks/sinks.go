@@ -30,10 +30,12 @@ type Sink interface {
 	// ReadBack calls event with each event of a stream that was committed before the call, and then reject with each of
 	// its rejects, all in structured mode, and returns. What is committed meanwhile may come too. Events come in the
 	// order of the sink, which within a part is the order of delivery: a part is a partition, where the sink has such.
-	// Nothing is taken over. Where event is nil, the events are not read, and an empty stream gives the rejects of all
-	// streams, with whatever else stands in the quarantine. A sink that keeps no events returns a *connector.Refusal.
+	// A record among the events that is none is given too, with its fault; one that names no stream, for each stream.
+	// What another process is still writing is no such record. Nothing is taken over. Where event is nil, the events are
+	// not read, and an empty stream gives the rejects of all streams, with whatever else stands in the quarantine. A sink
+	// that keeps no events returns a *connector.Refusal.
 	ReadBack(
-		ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+		ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 	) error
 	// Promise returns the delivery guarantee of this sink as configured.
 	Promise() connector.Promise

@@ -127,6 +127,9 @@ func TestAudit(t *testing.T) {
 		"floor that is gone": tryAuditFloorThatIsGone,
 		"forms":              tryAuditForms,
 		"stopped":            tryAuditStopped,
+		"unreadable file":    tryAuditUnreadableFile,
+		"unreadable stream":  tryAuditUnreadableStream,
+		"unreadable topic":   tryAuditUnreadableTopic,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -550,6 +553,81 @@ func tryAuditForms(t *testing.T) {
 	if s.Findings.Noted.Incomparable != 160 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// wantUnreadable wants a report to name the places of so many records that are no events, and nothing else.
+func wantUnreadable(t *testing.T, path string, places ...string) {
+	t.Helper()
+	s := auditReport(t, cli.ExitWrong, "--config", path, "--all").Streams[0]
+	if s.Counts != (audit.Counts{Unreadable: len(places)}) || !slices.Equal(s.Findings.UnreadableAt, places) {
+		t.Errorf("%+v at %q, want %q", s.Counts, s.Findings.UnreadableAt, places)
+	}
+	code, out, errOut := finish(t, "audit", "--config", path, "--all")
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "audit", out, "records among the events that are none", places[0])
+	if strings.Contains(errOut, "not an event") {
+		t.Errorf("the log says it too: %s", errOut)
+	}
+}
+
+// Lines that are no events are unreadable, and so are events that are damaged; the line that another process is just
+// writing is not.
+func tryAuditUnreadableFile(t *testing.T) {
+	_, url := fakeAPI(t, twochattest.Options{Seed: 41, History: 20})
+	events := filepath.Join(t.TempDir(), "events.jsonl")
+	path := configure(t, url, "file: { path: "+events+" }")
+	deliver(t, path, 20)
+	content, err := os.ReadFile(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := bytes.IndexByte(content, '\n') + 1
+	content = slices.Insert(content, first, []byte("garbage line \xff\n\n")...)
+	content = append(content, `{"specversion":"1.0","id":`...)
+	if err := os.WriteFile(events, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantUnreadable(t, path, fmt.Sprint(events, ", byte ", first), fmt.Sprint(events, ", byte ", first+15))
+}
+
+func tryAuditUnreadableStream(t *testing.T) {
+	_, url := fakeAPI(t, twochattest.Options{Seed: 42, History: 20})
+	server := embeddedServer(t)
+	path := configure(t, url, "jetstream: { url: '"+server+"' }")
+	deliver(t, path, 20)
+	js, _ := streamToTamper(t, server)
+	var places []string
+	for _, m := range []*natsgo.Msg{
+		{Data: []byte("hello")},
+		{Data: []byte("null"), Header: natsgo.Header{"Content-Type": {connector.StructuredType}}},
+		{Data: []byte(`{"specversion":`), Header: natsgo.Header{"Content-Type": {connector.StructuredType}}},
+		{Data: []byte(`{}`), Header: natsgo.Header{"Content-Type": {connector.StructuredType}}},
+	} {
+		m.Subject = "whatsapp.support.a.b"
+		ack, err := js.PublishMsg(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		places = append(places, fmt.Sprint("JetStream stream WHATSAPP, sequence ", ack.Sequence))
+	}
+	wantUnreadable(t, path, places...)
+}
+
+func tryAuditUnreadableTopic(t *testing.T) {
+	_, url := fakeAPI(t, twochattest.Options{Seed: 43, History: 20})
+	_, broker := fakeKafka(t)
+	path := configure(t, url, "kafka: { brokers: ['"+broker+"'], create: true, replicas: 1 }")
+	deliver(t, path, 20)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic("whatsapp.messages"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	r, err := client.ProduceSync(t.Context(), kgo.StringRecord("hello")).First()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantUnreadable(t, path, fmt.Sprintf("topic whatsapp.messages, partition %d, offset %d", r.Partition, r.Offset))
 }
 
 // It may be stopped at any time.

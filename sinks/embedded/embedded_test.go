@@ -125,6 +125,12 @@ func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
 			}
 			return out
 		},
+		Intrude: func(t *testing.T, stream string, record []byte) {
+			subject := "whatsapp." + connector.SubjectToken(stream) + ".x.y"
+			if _, err := reader(t, sink).Publish(subject, record); err != nil {
+				t.Fatal(err)
+			}
+		},
 		Forget: func(t *testing.T, stream string) {
 			if err := reader(t, sink).PurgeStream(sink.Stream(), &natsgo.StreamPurgeRequest{Subject: "whatsapp-checkpoint." +
 				connector.SubjectToken(stream)}); err != nil {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // ReadBack reads the rotated parts and the file, then the quarantine. It takes no lock: another process may be writing.
 func (s *Sink) ReadBack(
-	ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+	ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 ) error {
 	readEvents := func() error {
 		parts, err := openParts(s.config.Path)
@@ -22,13 +24,25 @@ func (s *Sink) ReadBack(
 		if err != nil {
 			return err
 		}
-		for _, f := range parts {
-			_, err := scan(ctx, f, 0, func(line []byte) error {
-				if h, err := parseHead(line); err != nil || h.stream != stream {
-					return nil // what is torn or foreign stands in no log
+		for i, f := range parts {
+			record := connector.StoredRecord{Place: connector.Place{Container: f.Name() + ", byte"}}
+			give := func(line []byte) error {
+				record.Event, record.Fault = line, nil
+				h, err := parseHead(line)
+				if err != nil {
+					record.Event, record.Fault = nil, err
 				}
-				return event(0, line)
-			})
+				if err != nil || h.stream == stream {
+					err = event(record)
+				}
+				record.Place.At += int64(len(line)) + 1
+				return err
+			}
+			rest, err := scan(ctx, f, 0, give)
+			if err == nil && len(rest) > 0 && i < len(parts)-1 { // nobody goes on with a line of a rotated part
+				record.Event, record.Fault = nil, errForeign
+				err = event(record)
+			}
 			if err != nil {
 				return err
 			}

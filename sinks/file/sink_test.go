@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -56,6 +57,7 @@ func TestSink_KeepsTheContract(t *testing.T) {
 							}
 							return list
 						},
+						Intrude: func(t *testing.T, _ string, record []byte) { appendTo(t, c.Path, append(record, '\n')) },
 						Forget: func(t *testing.T, stream string) {
 							if err := os.Remove(filepath.Join(c.Path+".checkpoint", connector.SubjectToken(stream)+".json")); err != nil {
 								t.Fatal(err)
@@ -74,6 +76,19 @@ func TestSink_KeepsTheContract(t *testing.T) {
 				},
 			})
 		})
+	}
+}
+
+// appendTo writes at the end of a file, as somebody else does.
+func appendTo(t *testing.T, path string, text []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.Write(text)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -119,4 +134,28 @@ func readLines(t *testing.T, path string) (lines [][]byte) {
 		t.Fatal(err)
 	}
 	return lines
+}
+
+// The end of a rotated part is no line that somebody is still writing: torn, it is told of. That of the file is left out.
+func TestSink_ReadBackOfTornLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	for name, content := range map[string]string{path + ".1": "\n{", path: "x\n{"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Open(Config{Path: path}, connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var places []string
+	err = s.ReadBack(t.Context(), "support", func(record connector.StoredRecord) error {
+		places = append(places, record.Place.String())
+		return nil
+	}, func([]byte) error { return nil })
+	want := []string{path + ".1, byte 0", path + ".1, byte 1", path + ", byte 0"}
+	if err != nil || !slices.Equal(places, want) {
+		t.Errorf("%v, %q, want %q", err, places, want)
+	}
 }

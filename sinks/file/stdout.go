@@ -138,7 +138,7 @@ func (s *Stdout) Follow(context.Context, connector.Tail, func(event []byte) erro
 
 // ReadBack returns a refusal, as Follow does.
 func (s *Stdout) ReadBack(
-	ctx context.Context, stream string, _ func(int, []byte) error, _ func([]byte) error,
+	ctx context.Context, stream string, _ func(connector.StoredRecord) error, _ func([]byte) error,
 ) error {
 	return s.Follow(ctx, connector.Tail{Stream: stream}, nil)
 }

@@ -201,6 +201,11 @@ func newPlace(t *testing.T, url string, c Config, mode connector.Mode,
 			}
 			return out
 		},
+		Intrude: func(t *testing.T, stream string, record []byte) {
+			if _, err := clientOf(t, url).Publish("whatsapp."+connector.SubjectToken(stream)+".x.y", record); err != nil {
+				t.Fatal(err)
+			}
+		},
 		Forget: func(t *testing.T, stream string) { purge(t, "whatsapp-checkpoint."+connector.SubjectToken(stream)) },
 		Vanish: func(t *testing.T) { purge(t, "") },
 		Copy: func(t *testing.T) func(t *testing.T) {

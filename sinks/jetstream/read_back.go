@@ -6,24 +6,27 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/twochat-connector/twochat-connector/connector"
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
 // ReadBack reads with an ordered consumer up to the newest message that the leader names.
 func (s *Sink) ReadBack(
-	ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+	ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 ) error {
 	k, err := s.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	readEvents := func(m jetstream.Msg) error {
-		decoded, err := natssink.DecodeEvent(m.Headers(), m.Data())
-		if err != nil {
-			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
-			return nil
+	place := connector.Place{Container: "JetStream stream " + s.config.Stream + ", sequence"}
+	readEvents := func(m jetstream.Msg, sequence uint64) error {
+		if m.Headers().Get(jetstream.MarkerReasonHeader) != "" {
+			return nil // the server itself writes it where a subject's last message has expired
 		}
-		return event(0, decoded)
+		record := connector.StoredRecord{Place: place}
+		record.Place.At = int64(sequence)
+		record.Event, record.Fault = natssink.DecodeEvent(m.Headers(), m.Data())
+		return event(record)
 	}
 	if event != nil {
 		if err := readSubjects(ctx, s, k, natssink.EventsSubject(s.config.Subject, stream), readEvents); err != nil {
@@ -34,13 +37,11 @@ func (s *Sink) ReadBack(
 	if stream == "" {
 		quarantine = natssink.QuarantineSubjects(s.config.Subject)
 	}
-	return readSubjects(ctx, s, k, quarantine, func(m jetstream.Msg) error {
-		return reject(m.Data())
-	})
+	return readSubjects(ctx, s, k, quarantine, func(m jetstream.Msg, _ uint64) error { return reject(m.Data()) })
 }
 
 // readSubjects gives each message that a filter lets through and the stream holds now.
-func readSubjects(ctx context.Context, s *Sink, k *link, filter string, each func(jetstream.Msg) error) error {
+func readSubjects(ctx context.Context, s *Sink, k *link, filter string, each func(m jetstream.Msg, sequence uint64) error) error {
 	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
 	if err != nil {
 		return followError(s.hints, err)
@@ -75,7 +76,7 @@ func readSubjects(ctx context.Context, s *Sink, k *link, filter string, each fun
 		if err != nil {
 			return fmt.Errorf("read metadata: %w", err)
 		}
-		if err := each(m); err != nil {
+		if err := each(m, meta.Sequence.Stream); err != nil {
 			return err
 		}
 		if meta.Sequence.Stream >= newest.Sequence {

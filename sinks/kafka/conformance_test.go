@@ -54,6 +54,19 @@ func tombstone(t *testing.T, b *broker, topic, key string) {
 	}
 }
 
+// intrude produces a record without headers, as somebody does who takes the topic for another.
+func intrude(t *testing.T, b *broker, topic string, value []byte) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: value}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func conform(t *testing.T, newBroker func(t *testing.T) *broker, config Config, encoding connector.Encoding,
 	oversized int,
 ) {
@@ -79,7 +92,8 @@ func conform(t *testing.T, newBroker func(t *testing.T) *broker, config Config, 
 					}
 					return list
 				},
-				Forget: func(t *testing.T, stream string) { tombstone(t, b, config.Topic+".checkpoints", stream) },
+				Intrude: func(t *testing.T, _ string, record []byte) { intrude(t, b, config.Topic, record) },
+				Forget:  func(t *testing.T, stream string) { tombstone(t, b, config.Topic+".checkpoints", stream) },
 			}
 			if b.script != nil {
 				place.Stop = func(t *testing.T) func(t *testing.T) {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
@@ -12,26 +13,28 @@ import (
 // ReadBack reads each partition as a consumer of committed records does, up to where it ended when it began, markers
 // that were under way included.
 func (s *Sink) ReadBack(
-	ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+	ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 	source := connector.Stream{Name: stream}.Source()
+	place := func(p int) string { return fmt.Sprintf("topic %s, partition %d, offset", s.topics.events, p) }
+	record := connector.StoredRecord{Place: connector.Place{Container: place(0)}}
 	readEvent := func(p int, r *protocol.Record) error {
-		if string(attributeSource.of(r.Headers)) != source {
+		if of := string(attributeSource.of(r.Headers)); of != "" && of != source {
 			return nil
 		}
 		value, err := protocol.ReadAll(r.Value)
 		if err != nil {
 			return err
 		}
-		decoded, err := decodeEvent(r.Headers, value)
-		if err != nil {
-			s.logger.Warn("a record with an event's headers is not an event", "error", err.Error())
-			return nil
+		if p != record.Part {
+			record.Part, record.Place.Container = p, place(p)
 		}
-		return event(p, decoded)
+		record.Place.At = r.Offset
+		record.Event, record.Fault = decodeEvent(r.Headers, value)
+		return event(record)
 	}
 	if event != nil {
 		if err := s.readTopic(ctx, s.topics.events, readEvent); err != nil {

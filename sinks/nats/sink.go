@@ -256,7 +256,7 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 }
 
 // ReadBack returns a refusal, as core NATS stores no events.
-func (s *Sink) ReadBack(context.Context, string, func(int, []byte) error, func([]byte) error) error {
+func (s *Sink) ReadBack(context.Context, string, func(connector.StoredRecord) error, func([]byte) error) error {
 	return &connector.Refusal{
 		Thing: "core NATS", Cause: "what was published on it cannot be read again",
 		Hint: "look at what subscribes to it, or use the sink jetstream",

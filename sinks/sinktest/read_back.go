@@ -40,20 +40,56 @@ var readBackRules = []rule{
 		log := s.log(sink, claim)
 		s.commit(log, s.acquire(log).Checkpoint, Events(claim.Stream, 1, 3), Reject(claim.Stream, 1))
 		enough := errors.New("enough")
-		event := func(int, []byte) error { return nil }
+		event := func(connector.StoredRecord) error { return nil }
 		reject := func([]byte) error { return enough }
 		if err := sink.ReadBack(s.context(), claim.Stream.Name, event, reject); !errors.Is(err, enough) {
 			s.Fatalf("got %v, want the error of the caller", err)
 		}
-		event = func(int, []byte) error { return enough }
+		event = func(connector.StoredRecord) error { return enough }
 		if err := sink.ReadBack(s.context(), claim.Stream.Name, event, reject); !errors.Is(err, enough) {
 			s.Fatalf("got %v, want the error of the caller", err)
 		}
 	}},
+	{name: "read back: names the place of what is no event", except: unlessIntrude, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		sink := s.open()
+		log := s.log(sink, claim)
+		c := s.acquire(log).Checkpoint
+		s.commit(log, c, Events(claim.Stream, 1, 5), Reject(claim.Stream, 1))
+		intruders := []string{
+			"hello \xff", "", "null", `{"specversion":"1.0","id":`, `{"specversion":"1.0","id":"a","type":"t"}`,
+		}
+		for _, intruder := range intruders {
+			s.place.Intrude(s.T, claim.Stream.Name, []byte(intruder))
+		}
+		events, rejects := 0, 0
+		places := map[connector.Place]bool{}
+		err := sink.ReadBack(s.context(), claim.Stream.Name, func(record connector.StoredRecord) error {
+			switch {
+			case (record.Fault == nil) != (record.Event != nil) || record.Place.Container == "":
+				s.Fatalf("read back %+v: want either an event or a fault, and a place", record)
+			case record.Fault != nil:
+				places[record.Place] = true
+			default:
+				events++
+			}
+			return nil
+		}, func([]byte) error { rejects++; return nil })
+		if err != nil || events != 5 || rejects != 1 || len(places) != len(intruders) {
+			s.Fatalf("read back: %v; %d events, %d rejects, and what is no event at %v", err, events, rejects, places)
+		}
+	}},
 	{name: "read back: a sink that keeps nothing says so", except: unlessUnkept, test: func(s *scene) {
-		s.wantRefusal(s.open().ReadBack(s.context(), "support", func(int, []byte) error { return nil },
+		s.wantRefusal(s.open().ReadBack(s.context(), "support", func(connector.StoredRecord) error { return nil },
 			func([]byte) error { return nil }))
 	}},
+}
+
+func unlessIntrude(_ *Suite, p *Place) string {
+	if p.Intrude == nil {
+		return "no events are kept among which somebody could write"
+	}
+	return ""
 }
 
 func unlessUnkept(s *Suite, _ *Place) string {
@@ -72,8 +108,11 @@ func wantReadBack(s *scene, sink Sink, stream connector.Stream, events []connect
 	}
 	newest := map[int]uint64{}
 	chats := map[string]int{}
-	err := sink.ReadBack(s.context(), stream.Name, func(part int, event []byte) error {
-		got := Structured(s.T, event)
+	err := sink.ReadBack(s.context(), stream.Name, func(record connector.StoredRecord) error {
+		if record.Fault != nil {
+			s.Fatalf("read back what is no event: %v, at %s", record.Fault, record.Place)
+		}
+		part, got := record.Part, Structured(s.T, record.Event)
 		e, ok := expected[got.Sequence]
 		if !ok {
 			s.Fatalf("read back sequence %d of %s: not expected, or twice", got.Sequence, got.Source)

@@ -31,7 +31,7 @@ type Sink interface {
 	Judge(ctx context.Context, claim connector.Claim) error
 	Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error
 	ReadBack(
-		ctx context.Context, stream string, event func(part int, event []byte) error, reject func(reject []byte) error,
+		ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 	) error
 	Close() error
 }
@@ -72,6 +72,9 @@ type Place struct {
 	Forget func(t *testing.T, stream string)
 	// Erase removes one event, by right; no sink is open meanwhile. Nil where that cannot be done.
 	Erase func(t *testing.T, stream string, sequence uint64)
+	// Intrude writes, while sinks are open, a record that is no event where a stream's events are. Nil where events are
+	// not kept.
+	Intrude func(t *testing.T, stream string, record []byte)
 	// Vanish takes the whole log away, events and checkpoints of all streams, while sinks are open: a purge, a topic or a
 	// folder that was deleted and, where the broker does that, recreated. Nil only where nothing is kept.
 	Vanish func(t *testing.T)

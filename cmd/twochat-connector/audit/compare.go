@@ -170,7 +170,7 @@ func (c *comparison) contents() {
 		c.findings.Changed = append(c.findings.Changed, c.message(r))
 	}
 	bySequence(c.findings.Changed)
-	c.findings.Unreadable = c.log.unreadable
+	c.findings.Unreadable, c.findings.UnreadableAt = c.log.unreadable, c.log.places
 }
 
 // leftOver finds what is in the log and not listed. What was delivered since the audit began may not be listed yet as

@@ -255,7 +255,7 @@ func TestCompare(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := NewLogged()
 			for _, token := range numbers(c.log) {
-				if err := log.Add(0, eventOf(t, token)); err != nil {
+				if err := log.Add(connector.StoredRecord{Event: eventOf(t, token)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -302,7 +302,7 @@ func TestCompare_Partitions(t *testing.T) {
 	list := NewListed(nil, func(connector.Key) bool { return false })
 	for part, text := range []string{"1 3 5 8 7", "2 4 6 9 10"} {
 		for _, token := range numbers(text) {
-			if err := log.Add(part, eventOf(t, token)); err != nil {
+			if err := log.Add(connector.StoredRecord{Part: part, Event: eventOf(t, token)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -270,13 +270,16 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 // lookAgain adds to the log what it lacked of the list when it was read first, and holds now.
 func (a *Engine) lookAgain(ctx context.Context, one *audited, list *Listed) error {
 	fresh := newDecoder()
-	err := a.sink.ReadBack(ctx, one.claim.Stream.Name, func(part int, event []byte) error {
-		r, err := fresh.decode(event)
+	err := a.sink.ReadBack(ctx, one.claim.Stream.Name, func(stored connector.StoredRecord) error {
+		if stored.Fault != nil {
+			return nil // as it was when the log was read first, or too young to be judged
+		}
+		r, err := fresh.decode(stored.Event)
 		if err != nil || r.sequence <= one.checkpoint.Sequence {
 			return nil
 		}
 		if _, lacking := list.kept[r.key]; lacking {
-			return one.log.Add(part, event)
+			return one.log.Add(stored)
 		}
 		return nil
 	}, one.log.AddReject)

@@ -20,6 +20,8 @@ type Findings struct {
 	Erased []Range `json:"erased"`
 	// Unreadable records stand among the events and are none.
 	Unreadable int `json:"unreadable"`
+	// UnreadableAt is where the first of them stand, a hundred at most: byte, sequence, or partition and offset.
+	UnreadableAt []string `json:"unreadable_at"`
 
 	Noted Noted `json:"noted"`
 }
@@ -97,6 +99,9 @@ func (f *Findings) fill() {
 		if *of == nil {
 			*of = []Message{}
 		}
+	}
+	if f.UnreadableAt == nil {
+		f.UnreadableAt = []string{}
 	}
 	if f.Doubled == nil {
 		f.Doubled = []Doubled{}

@@ -16,6 +16,7 @@ type Logged struct {
 	again      []uint32                 // where in events one stands that stood before
 	rejects    map[connector.Key]string // why they are in the quarantine
 	unreadable int
+	places     []string // of the first of those
 	decoder    *decoder
 }
 
@@ -26,14 +27,24 @@ func NewLogged() *Logged {
 	}
 }
 
-// Add takes the next event of a part of the log, in structured mode.
-func (l *Logged) Add(part int, event []byte) error {
-	r, err := l.decoder.decode(event)
+// mostPlaces bounds of how many unreadable records the places are kept: a log may be full of them.
+const mostPlaces = 100
+
+// Add takes the next record of the log.
+func (l *Logged) Add(stored connector.StoredRecord) error {
+	var r record
+	err := stored.Fault
+	if err == nil {
+		r, err = l.decoder.decode(stored.Event)
+	}
 	if err != nil {
 		l.unreadable++ // it is told of, and its sequence is missing
+		if len(l.places) < mostPlaces {
+			l.places = append(l.places, stored.Place.String())
+		}
 		return nil
 	}
-	r.part = int32(part)
+	r.part = int32(stored.Part)
 	at := uint32(len(l.events))
 	if _, twice := l.first[r.key]; twice {
 		l.again = append(l.again, at)

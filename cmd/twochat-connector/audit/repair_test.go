@@ -22,10 +22,10 @@ type repairedSink struct {
 func (s repairedSink) Log(connector.Claim) connector.Log { return s.log }
 
 func (s repairedSink) ReadBack(
-	_ context.Context, _ string, event func(int, []byte) error, _ func([]byte) error,
+	_ context.Context, _ string, event func(connector.StoredRecord) error, _ func([]byte) error,
 ) error {
 	for i := range s.log.Events {
-		if err := event(0, s.log.Events[i].AppendJSON(nil)); err != nil {
+		if err := event(connector.StoredRecord{Event: s.log.Events[i].AppendJSON(nil)}); err != nil {
 			return err
 		}
 	}

@@ -168,6 +168,9 @@ func (s StreamReport) details() []detail {
 		}
 		all = append(all, detail{"erased", line})
 	}
+	for _, place := range s.Findings.UnreadableAt {
+		all = append(all, detail{"unreadable", text.Printable(place)})
+	}
 	return all
 }
 
@@ -190,6 +193,9 @@ func (s *StreamReport) advice() string {
 	}
 	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) {
 		lines = append(lines, "Where retention removes events by right, --since looks at what is younger.")
+	}
+	if s.Counts.Unreadable > 0 {
+		lines = append(lines, "What is unreadable was written by somebody else, or is damaged: `twochat-connector check` says whether `run` goes on beside it.")
 	}
 	return strings.Join(lines, " ")
 }
