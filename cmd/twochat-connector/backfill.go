@@ -18,6 +18,8 @@ Delivers what a stream's first start left out: the messages that were listed bef
 NAME-history, with its own source, sequence and checkpoint, oldest first within each chat, each once.
 ` + "`run`" + ` may go on meanwhile, in another process; no message comes into both streams.
 
+    twochat-connector backfill --stream support --since 720h --dry-run
+
 It ends when all of it is in the sink. It may be stopped at any time: the same command goes on where it was. Each page of 100
 messages costs between one call, while nothing comes in, and about seven, while the list never rests; each call costs a credit.
 --dry-run says how many it will be.

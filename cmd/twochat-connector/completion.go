@@ -1,10 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"flag"
 	"fmt"
-	"regexp"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -20,53 +22,51 @@ Prints what completes commands and flags in a shell: completion bash, completion
 A line of these in the shell's own start file (.bashrc, .zshrc, config.fish) completes from the next shell on.
 `
 
+// shells are those that are completed in.
+func shells() map[string]func([]completed) string {
+	return map[string]func([]completed) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
+}
+
+func shellNames() []string { return slices.Sorted(maps.Keys(shells())) }
+
 // completed is a command as a shell completes it.
 type completed struct {
 	name, summary string
+	words         []string // of which one follows the command
 	flags         []completedFlag
 }
 
 type completedFlag struct {
 	name   string
-	valued bool // a value follows it
+	valued bool     // a value follows it
+	words  []string // the values; none where they are others, or a file
 }
 
 // runCompletion is the command completion.
 func runCompletion(ctx context.Context, p *cli.Program, args []string) error {
-	shell := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		shell, args = args[0], args[1:]
-	}
-	if err := p.Parse(cli.NewFlags(p), args, aboutCompletion); err != nil {
+	words, err := p.ParseWords(cli.NewFlags(p), args, aboutCompletion)
+	if err != nil {
 		return err
 	}
-	var script func([]completed) string
-	switch shell {
-	case "bash":
-		script = bashCompletion
-	case "zsh":
-		script = zshCompletion
-	case "fish":
-		script = fishCompletion
-	default:
-		return cli.Usage("expected a shell: completion bash, completion zsh or completion fish")
+	script, found := shells()[strings.Join(words, " ")]
+	if !found {
+		return cli.Usage("expected a shell after completion, one of %s", strings.Join(shellNames(), ", "))
 	}
 	return writeAll(p.Out, []byte(script(completions(ctx))))
 }
 
-// flagOfHelp is a flag as the help of a command lists it, with a word for its value where it takes one.
-var flagOfHelp = regexp.MustCompile(`(?m)^  --([a-z-]+)( .*)?$`)
-
-// completions reads the commands and their flags from what they say of themselves.
+// completions asks the commands for their flags.
 func completions(ctx context.Context) []completed {
 	var list []completed
 	for _, c := range commands() {
-		var help bytes.Buffer
-		_ = c.run(ctx, &cli.Program{Name: c.name, Out: &help, Err: &help}, []string{"--help"}) // that it only helped
-		one := completed{name: c.name, summary: c.summary}
-		for _, found := range flagOfHelp.FindAllStringSubmatch(help.String(), -1) {
-			one.flags = append(one.flags, completedFlag{found[1], found[2] != ""})
-		}
+		one := completed{name: c.name, summary: c.summary, words: c.words}
+		p := &cli.Program{Name: c.name, Out: io.Discard, Err: io.Discard, Describe: func(flags *flag.FlagSet) {
+			flags.VisitAll(func(f *flag.Flag) {
+				kind, _ := flag.UnquoteUsage(f)
+				one.flags = append(one.flags, completedFlag{f.Name, kind != "", cli.Choices(f)})
+			})
+		}}
+		_ = c.run(ctx, p, []string{"--help"}) // that it only described them
 		list = append(list, one)
 	}
 	return list
@@ -89,11 +89,11 @@ func (c completed) flagWords() string {
 	return strings.Join(append(names, "--help"), " ")
 }
 
-// valuedPattern matches the flags after which a value comes, and not another flag.
-func (c completed) valuedPattern() string {
+// filesPattern matches the flags after which a value of one's own comes, and not another flag.
+func (c completed) filesPattern() string {
 	var names []string
 	for _, f := range c.flags {
-		if f.valued {
+		if f.valued && f.words == nil {
 			names = append(names, "--"+f.name)
 		}
 	}
@@ -108,10 +108,21 @@ func bashCompletion(list []completed) string {
 		"    COMPREPLY=($(compgen -W %q -- \"$current\"))\n    return\n  fi\n  case ${COMP_WORDS[1]} in\n", words(list))
 	for _, c := range list {
 		fmt.Fprintf(&out, "  %s)\n", c.name)
-		if valued := c.valuedPattern(); valued != "" {
-			fmt.Fprintf(&out, "    case $before in %s) COMPREPLY=($(compgen -f -- \"$current\")); return ;; esac\n", valued)
+		if c.words != nil {
+			fmt.Fprintf(&out, "    if ((COMP_CWORD == 2)) && [[ $current != -* ]]; then\n"+
+				"      COMPREPLY=($(compgen -W %q -- \"$current\"))\n      return\n    fi\n", strings.Join(c.words, " "))
 		}
-		fmt.Fprintf(&out, "    COMPREPLY=($(compgen -W %q -- \"$current\")) ;;\n", c.flagWords())
+		out.WriteString("    case $before in\n")
+		for _, f := range c.flags {
+			if f.words != nil {
+				fmt.Fprintf(&out, "    --%s) COMPREPLY=($(compgen -W %q -- \"$current\")); return ;;\n", f.name,
+					strings.Join(f.words, " "))
+			}
+		}
+		if files := c.filesPattern(); files != "" {
+			fmt.Fprintf(&out, "    %s) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n", files)
+		}
+		fmt.Fprintf(&out, "    esac\n    COMPREPLY=($(compgen -W %q -- \"$current\")) ;;\n", c.flagWords())
 	}
 	out.WriteString("  esac\n}\ncomplete -F _twochat_connector twochat-connector\n")
 	return out.String()
@@ -124,10 +135,20 @@ func zshCompletion(list []completed) string {
 		"  case $words[2] in\n", words(list))
 	for _, c := range list {
 		fmt.Fprintf(&out, "  %s)\n", c.name)
-		if valued := c.valuedPattern(); valued != "" {
-			fmt.Fprintf(&out, "    case $words[CURRENT-1] in %s) _files; return ;; esac\n", valued)
+		if c.words != nil {
+			fmt.Fprintf(&out, "    if ((CURRENT == 3)) && [[ $words[3] != -* ]]; then\n"+
+				"      compadd -- %s\n      return\n    fi\n", strings.Join(c.words, " "))
 		}
-		fmt.Fprintf(&out, "    compadd -- %s ;;\n", c.flagWords())
+		out.WriteString("    case $words[CURRENT-1] in\n")
+		for _, f := range c.flags {
+			if f.words != nil {
+				fmt.Fprintf(&out, "    --%s) compadd -- %s; return ;;\n", f.name, strings.Join(f.words, " "))
+			}
+		}
+		if files := c.filesPattern(); files != "" {
+			fmt.Fprintf(&out, "    %s) _files; return ;;\n", files)
+		}
+		fmt.Fprintf(&out, "    esac\n    compadd -- %s ;;\n", c.flagWords())
 	}
 	out.WriteString("  esac\n}\ncompdef _twochat_connector twochat-connector\n")
 	return out.String()
@@ -140,9 +161,17 @@ func fishCompletion(list []completed) string {
 	for _, c := range list {
 		fmt.Fprintf(&out, "complete -c twochat-connector -f -n __fish_use_subcommand -a %s -d '%s'\n", c.name,
 			quoted.Replace(c.summary))
+		if c.words != nil {
+			one := strings.Join(c.words, " ")
+			fmt.Fprintf(&out, "complete -c twochat-connector -f -n '__fish_seen_subcommand_from %s; "+
+				"and not __fish_seen_subcommand_from %s' -a '%s'\n", c.name, one, one)
+		}
 		for _, f := range append(c.flags, completedFlag{name: "help"}) {
 			value := ""
-			if f.valued {
+			switch {
+			case f.words != nil:
+				value = " -x -a '" + strings.Join(f.words, " ") + "'"
+			case f.valued:
 				value = " -r"
 			}
 			fmt.Fprintf(&out, "complete -c twochat-connector -n '__fish_seen_subcommand_from %s' -l %s%s\n", c.name, f.name, value)

@@ -17,6 +17,9 @@ func TestCompletion(t *testing.T) {
 			wantCode(t, code, cli.ExitFine)
 			for _, c := range commands() {
 				clitest.WantText(t, "the script", script, c.name)
+				for _, word := range c.words {
+					clitest.WantText(t, c.name, script, word)
+				}
 				for _, name := range flagsOf(t, c.name) {
 					clitest.WantText(t, c.name, script, flag+name)
 				}
@@ -44,8 +47,14 @@ func TestCompletion_Bash(t *testing.T) {
 	for typed, want := range map[string]string{
 		"tai": "tail", "co": "completion", "help che": "check", "tail --no-": "--no-follow", "tail --si": "--since --sink",
 		"check --off": "--offline", "tail --config /etc/hostnam": "/etc/hostname", "nonsense --": "",
+		"quarantine _": "list show", "quarantine s": "show", "quarantine --ra": "--raw", "quarantine show --ra": "--raw",
+		"schema _": "event row config asyncapi", "completion _": "bash fish zsh", "demo --data _": "item row",
+		"demo --data r": "row", "completion bash --": "--help",
 	} {
 		words := strings.Fields("twochat-connector " + typed)
+		if last := len(words) - 1; words[last] == "_" { // nothing is typed of it yet
+			words[last] = ""
+		}
 		cmd := exec.CommandContext(t.Context(), path, "-c", script+`
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _twochat_connector; echo "${COMPREPLY[*]}"`, "bash")
 		cmd.Args = append(cmd.Args, words...)
@@ -62,6 +71,24 @@ func TestCompletion_Refuses(t *testing.T) {
 		wantCode(t, code, cli.ExitUsage)
 		if out != "" || !strings.Contains(errOut, "twochat-connector completion: expected ") {
 			t.Errorf("%v: %s%s", args, out, errOut)
+		}
+	}
+}
+
+// What follows a command is what the command takes: it refuses other words, and names these.
+func TestCompletion_WordsAreTheCommandsOwn(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range commands() {
+		if c.words == nil {
+			continue
+		}
+		code, _, errOut := finish(t, c.name, "nonsense")
+		wantCode(t, code, cli.ExitUsage)
+		clitest.WantText(t, c.name, errOut, strings.Join(c.words, ", "))
+		for _, word := range c.words {
+			if _, _, errOut := finish(t, c.name, word, "--nonsense"); !strings.Contains(errOut, "flag is unknown") {
+				t.Errorf("%s %s: %s", c.name, word, errOut)
+			}
 		}
 	}
 }

@@ -38,17 +38,15 @@ func runDemo(ctx context.Context, p *cli.Program, args []string) error {
 	sink := flags.String("sink", "",
 		"`where` to deliver, instead of a NATS server in this process: nats://host:4222 (JetStream), kafka://host:9092/topic or file:events.jsonl")
 	history := flags.Int("history", demo.DefaultHistory, "`how many` messages are listed at the start")
-	data := flags.String("data", string(config.DataItem), "`what` an event's data is: item, as 2Chat has it, or row, for tables")
+	data := cli.Choice(flags, "data", "`what` an event's data is: item, as 2Chat has it, or row, for tables",
+		string(config.DataItem), string(config.DataRow))
 	seed := flags.Uint64("seed", 0, "`number` that decides what the fake does; 0 is a new one each time")
 	asJSON := flags.Bool("json", false, "print JSON, one object a line")
 	if err := p.Parse(flags, args, aboutDemo); err != nil {
 		return err
 	}
-	switch {
-	case *history < 0 || *history > maxDemoHistory:
+	if *history < 0 || *history > maxDemoHistory {
 		return cli.Usage("flag --history: expected 0 to %d", maxDemoHistory)
-	case *data != string(config.DataItem) && *data != string(config.DataRow):
-		return cli.Usage("flag --data: expected item or row")
 	}
 	if *length < 0 {
 		return cli.Usage("flag --for: expected a length of time such as 20s")

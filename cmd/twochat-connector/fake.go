@@ -26,18 +26,26 @@ meant.
     POST /fake/append?count=3       messages on top
     POST /fake/late?depth=5         a message with depth others above it
     POST /fake/backdated            a message on top with an old time
-    POST /fake/skeleton             a message without content, which an edit completes
-    POST /fake/edit?position=0      the content of the first message from a position down that has some changes
+    POST /fake/skeleton             one without content, which an edit completes
+    POST /fake/edit?position=0      changes the content of the first message
+                                    from a position down that has some
     POST /fake/delete?position=0    that message is gone
     POST /fake/poison?kind=no+id    an item that cannot become an event
-    POST /fake/replace?count=50     another list in place of this one;  POST /fake/clear  an empty one
-    POST /fake/next                 the next answers: [{"kind":"status","status":503},{"kind":"truncated"},{}]
-    POST /fake/shape                other members from now on, as of another release of the API, on items and around them:
-                                    {"add":{"colour":"red"},"drop":["session_key"],"around":{"next":1}}; {} ends it
+    POST /fake/replace?count=50     another list in place of this one
+    POST /fake/clear                an empty list
+    POST /fake/next                 the next answers:
+        [{"kind":"status","status":503},{"kind":"truncated"},{}]
+    POST /fake/shape                other members from now on, as of another
+                                    release of the API, on items and around
+                                    them; {} ends it:
+        {"add":{"colour":"red"},"drop":["session_key"],"around":{"next":1}}
     POST /fake/faults?rate=0.2      faults by chance
-    POST /fake/quiet, /fake/resume  drift, faults by chance and the messages of --rate, off and on again
+    POST /fake/quiet                stops drift, faults by chance and the
+                                    messages of --rate
+    POST /fake/resume               and starts them again
     GET  /fake/numbers              its numbers
-    GET  /fake/truth                every message that was ever listed, a JSON object a line
+    GET  /fake/truth                every message that was ever listed, a JSON
+                                    object a line
 
 It ends at ctrl-c.
 `

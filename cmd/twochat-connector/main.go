@@ -14,9 +14,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
@@ -39,29 +39,30 @@ type command struct {
 	name    string
 	summary string
 	run     func(ctx context.Context, p *cli.Program, args []string) error
+	words   []string // of which one follows the command
 }
 
 // commands lists what there is, in the order of help.
 func commands() []command {
 	return []command{
-		{"run", "read the configured numbers and deliver their messages", runConnector},
-		{"demo", "show it at work: a fake 2Chat, the real connector, a real NATS; no account needed", runDemo},
-		{"fake", "serve the fake 2Chat by itself, for tests in any language", runFake},
-		{"init", "write a configuration to go on with, every key explained", runInit},
-		{"check", "look whether the configuration, the key, the numbers and the sink are right", runCheck},
-		{"explain", "say what this configuration promises, and what can still be lost or doubled", runExplain},
-		{"status", "ask a running instance how its streams are", runStatus},
-		{"tail", "follow the events in the sink", runTail},
-		{"quarantine", "list or show what could not become an event, and why", runQuarantine},
-		{"preview", "show what privacy does to messages, before and after", runPreview},
-		{"audit", "hold what 2Chat lists against the log, and put back what is missing", runAudit},
-		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill},
+		{"run", "read the configured numbers and deliver their messages", runConnector, nil},
+		{"demo", "show it at work: a fake 2Chat, the real connector, a real NATS; no account needed", runDemo, nil},
+		{"fake", "serve the fake 2Chat by itself, for tests in any language", runFake, nil},
+		{"init", "write a configuration to go on with, every key explained", runInit, nil},
+		{"check", "look whether the configuration, the key, the numbers and the sink are right", runCheck, nil},
+		{"explain", "say what this configuration promises, and what can still be lost or doubled", runExplain, nil},
+		{"status", "ask a running instance how its streams are", runStatus, nil},
+		{"tail", "follow the events in the sink", runTail, nil},
+		{"quarantine", "list or show what could not become an event, and why", runQuarantine, quarantineVerbs},
+		{"preview", "show what privacy does to messages, before and after", runPreview, nil},
+		{"audit", "hold what 2Chat lists against the log, and put back what is missing", runAudit, nil},
+		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill, nil},
 		{
 			"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels",
-			runSchema,
+			runSchema, schemaNames,
 		},
-		{"completion", "print what completes commands and flags in bash, zsh or fish", runCompletion},
-		{"version", "print the version", printVersion},
+		{"completion", "print what completes commands and flags in bash, zsh or fish", runCompletion, shellNames()},
+		{"version", "print the version", printVersion, nil},
 	}
 }
 
@@ -107,23 +108,25 @@ func noSuchCommand(written string) error {
 	for _, c := range commands() {
 		names = append(names, c.name)
 	}
-	text := "there is no such command; there are " + strings.Join(names, ", ")
+	told := "there is no such command; there are " + strings.Join(names, ", ")
 	if near := config.Nearest(written, names); near != "" {
-		text += "; the nearest is " + near
+		told += "; the nearest is " + near
 	}
-	return cli.UsageOf(cli.Hinted(errors.New(text), "`twochat-connector help` says what they do"))
+	return cli.UsageOf(cli.Hinted(errors.New(told), "`twochat-connector help` says what they do"))
 }
 
 func printHelp(to io.Writer) {
-	fmt.Fprint(to, "twochat-connector turns 2Chat's WhatsApp messages into ordered streams of CloudEvents, each message once.\n\nCommands:\n")
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	const summaries = 14 // the column
+	fmt.Fprint(to, "twochat-connector turns 2Chat's WhatsApp messages into ordered streams of\n"+
+		"CloudEvents, each message once.\n\nCommands:\n")
 	for _, c := range commands() {
-		fmt.Fprintf(table, "  %s\t%s\n", c.name, c.summary)
+		summary := text.Paragraph(c.summary, strings.Repeat(" ", summaries), cli.HelpWidth)
+		fmt.Fprintf(to, "  %-*s%s\n", summaries-2, c.name, summary[summaries:])
 	}
-	_ = table.Flush()
 	fmt.Fprint(to, `
 twochat-connector help COMMAND lists a command's flags.
 
-Exit codes: 0 fine, 1 failed, 2 wrong command line or configuration, 3 found something wrong.
+Exit codes: 0 fine, 1 failed, 2 wrong command line or configuration,
+3 found something wrong.
 `)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
@@ -397,5 +398,33 @@ func TestHelp(t *testing.T) {
 		code, out, _ := finish(t, args...)
 		wantCode(t, code, cli.ExitFine)
 		clitest.WantText(t, "help", out, "Commands:", "explain")
+	}
+}
+
+// Help fits a terminal of 80 columns, and says what a flag means where it is left out.
+func TestHelp_Layout(t *testing.T) {
+	noLeaks(t)
+	for _, c := range append(commands(), command{}) {
+		_, out, _ := finish(t, strings.Fields("help "+c.name)...)
+		for line := range strings.Lines(out) {
+			if c.name == "quarantine" {
+				continue
+			}
+			if width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > cli.HelpWidth {
+				t.Errorf("help %s: %d columns: %s", c.name, width, line)
+			}
+		}
+	}
+	for command, wants := range map[string][]string{
+		"tail":     {"begin with (default 10)"},
+		"demo":     {"is until ctrl-c (default 0s)", "at the start (default 12)", "for tables\n        (default item)"},
+		"fake":     {"(default 127.0.0.1:9900)", "it has (default 1)"},
+		"backfill": {"\n    twochat-connector backfill "},
+	} {
+		_, out, _ := finish(t, "help", command)
+		clitest.WantText(t, "help "+command, out, wants...)
+		if strings.Contains(out, "(default )") || strings.Contains(out, "(default false)") {
+			t.Errorf("help %s has a default that is none: %s", command, out)
+		}
 	}
 }

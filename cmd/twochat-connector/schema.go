@@ -16,11 +16,14 @@ const aboutSchema = `
 Prints a schema, for who reads what the connector writes and for editors: schema event, schema row, schema config or
 schema asyncapi.
 
-    event     a CloudEvent of the connector's: a message's, a checkpoint or a reject (JSON Schema 2020-12)
-    row       the data of an event where events.data is row (JSON Schema 2020-12)
+    event     a CloudEvent of the connector's: a message's, a checkpoint or a
+              reject (JSON Schema 2020-12)
+    row       the data of an event where events.data is row (JSON Schema
+              2020-12)
     config    the configuration file (JSON Schema 2020-12)
-    asyncapi  the channels and what is in them (AsyncAPI 3): those of the configured sink, with --config or --sink;
-              else those of JetStream and Kafka with their default names
+    asyncapi  the channels and what is in them (AsyncAPI 3): those of the
+              configured sink, with --config or --sink; else those of JetStream
+              and Kafka with their default names
 
 The version of a schema stands in its $id: what validates by it does so for ever.
 `

@@ -43,9 +43,11 @@ func (p *Program) ParseWords(flags *flag.FlagSet, args []string, about string) (
 // parsed judges what became of reading a command line.
 func (p *Program) parsed(flags *flag.FlagSet, args []string, about string, err error) error {
 	switch {
+	case errors.Is(err, flag.ErrHelp) && p.Describe != nil:
+		p.Describe(flags)
+		return errHelped
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(p.Out, "twochat-connector %s [flags]\n\n%s\n", p.Name, strings.TrimSpace(about))
-		p.printFlags(flags)
+		p.printHelp(flags, about)
 		return errHelped
 	case err != nil:
 		p.JSON = AsksForJSON(args)
@@ -115,22 +117,6 @@ func wrongValue(flags *flag.FlagSet, text string) string {
 		expected = strings.TrimPrefix(text[len(found[0]):], "expected ")
 	}
 	return "flag --" + found[1] + ": expected " + expected
-}
-
-func (p *Program) printFlags(flags *flag.FlagSet) {
-	first := true
-	flags.VisitAll(func(f *flag.Flag) {
-		if first {
-			fmt.Fprint(p.Out, "\nFlags:\n")
-			first = false
-		}
-		kind, text := flag.UnquoteUsage(f)
-		fmt.Fprintf(p.Out, "  --%s", f.Name)
-		if kind != "" {
-			fmt.Fprintf(p.Out, " %s", strings.ToUpper(kind))
-		}
-		fmt.Fprintf(p.Out, "\n        %s\n", text)
-	})
 }
 
 // ConfigFlags adds the flags that say which configuration is meant, for every command that has one.

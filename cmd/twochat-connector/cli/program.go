@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"flag"
 	"io"
 	"io/fs"
 	"os"
@@ -23,6 +24,8 @@ type Program struct {
 	Env      []string
 	In       io.Reader
 	Out, Err io.Writer
+	// Describe is given a command's flags in place of the help that was asked for; nil: the help is printed.
+	Describe func(*flag.FlagSet)
 	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil if the process is
 	// not ours.
 	LimitMemory func(bytes int64) int64

@@ -26,7 +26,7 @@ func OverrideFlags(flags *flag.FlagSet, settings *config.Flags) *Overrides {
 		"go on after the newest event there; --first-start=30 goes on after sequence 30 at least")
 	flags.BoolVar(&w.rekey, "rekey", false, "accept that a changed privacy mode or key moves chats to other keys")
 	flags.IntVar(&w.acceptPartitions, "accept-partitions", 0,
-		"accept that chats move, as the Kafka topic now has this `number` of partitions")
+		"accept that chats move, as the Kafka topic now has this `number` of partitions; 0 accepts nothing")
 	return w
 }
 

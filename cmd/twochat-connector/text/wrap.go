@@ -10,13 +10,20 @@ const LineWidth = 110
 
 // Wrap breaks a text into lines, the further ones indented.
 func Wrap(text, indent string) string {
+	return strings.TrimLeft(Paragraph(text, indent, LineWidth), " ")
+}
+
+// Paragraph breaks a text into indented lines of a width.
+func Paragraph(text, indent string, most int) string {
 	var out strings.Builder
 	width := 0
 	for word := range strings.FieldsSeq(text) {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case width == 0:
-		case width+1+n > LineWidth:
+			out.WriteString(indent)
+			width = len(indent)
+		case width+1+n > most:
 			out.WriteString("\n" + indent)
 			width = len(indent)
 		default:

@@ -43,9 +43,9 @@ const (
 // Kinds lists every kind.
 func Kinds() []Kind {
 	return []Kind{
-		KindStatus, KindSuccessFalse, KindHTML, KindTruncated, KindLuckyCut, KindTrailingGarbage, KindOversized, KindWrongEcho,
-		KindNoEcho, KindNoSuccess, KindNullMessages, KindRepeat, KindEmptyPage, KindShortPage, KindSlow, KindStall, KindReset,
-		KindRedirect, KindMissing, KindSwitch, KindBehind, KindMarked, KindDeep,
+		KindStatus, KindSuccessFalse, KindHTML, KindTruncated, KindLuckyCut, KindTrailingGarbage, KindOversized,
+		KindWrongEcho, KindNoEcho, KindNoSuccess, KindNullMessages, KindRepeat, KindEmptyPage, KindShortPage, KindSlow,
+		KindStall, KindReset, KindRedirect, KindMissing, KindSwitch, KindBehind, KindMarked, KindDeep,
 	}
 }
 

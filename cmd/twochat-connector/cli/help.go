@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/config"
+)
+
+// HelpWidth is how many columns help takes: a terminal has them, and so has half a screen.
+const HelpWidth = 80
+
+func (p *Program) printHelp(flags *flag.FlagSet, about string) {
+	fmt.Fprintf(p.Out, "twochat-connector %s [flags]\n\n%s\n", p.Name, layOut(about))
+	first := true
+	flags.VisitAll(func(f *flag.Flag) {
+		if first {
+			fmt.Fprint(p.Out, "\nFlags:\n")
+			first = false
+		}
+		kind, usage := flag.UnquoteUsage(f)
+		fmt.Fprintf(p.Out, "  --%s", f.Name)
+		if kind != "" {
+			fmt.Fprintf(p.Out, " %s", strings.ToUpper(kind))
+		}
+		if preset := presetOf(f); preset != "" {
+			usage += " (default " + preset + ")"
+		}
+		fmt.Fprintf(p.Out, "\n%s\n", text.Paragraph(usage, "        ", HelpWidth))
+	})
+}
+
+// presetOf is what a flag means where it is left out; "" where that is nothing.
+func presetOf(f *flag.Flag) string {
+	if value, ok := f.Value.(flag.Getter); ok {
+		switch preset := value.Get().(type) {
+		case bool:
+			return ""
+		case time.Duration:
+			return config.FormatDuration(preset)
+		}
+	}
+	return f.DefValue
+}
+
+// layOut fills the lines of a text's paragraphs. Lines that are indented, as commands are, stay as they are.
+func layOut(about string) string {
+	var lines []string
+	paragraph := ""
+	end := func() {
+		if paragraph != "" {
+			lines = append(lines, text.Paragraph(paragraph, "", HelpWidth))
+		}
+		paragraph = ""
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(about), "\n") {
+		if line == "" || strings.HasPrefix(line, " ") {
+			end()
+			lines = append(lines, line)
+			continue
+		}
+		paragraph += line + " "
+	}
+	end()
+	return strings.Join(lines, "\n")
+}
