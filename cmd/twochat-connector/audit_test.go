@@ -36,6 +36,9 @@ func auditReport(t *testing.T, want int, args ...string) audit.Report {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("%v in %q", err, out)
 	}
+	if !r.DryRun && (r.Calls < r.About.Calls || r.Calls > r.About.CallsMost) {
+		t.Errorf("%v took %d calls, reckoned with were %d to %d", args, r.Calls, r.About.Calls, r.About.CallsMost)
+	}
 	return r
 }
 
@@ -390,6 +393,9 @@ func tryAuditBesideALiveRun(t *testing.T) {
 	code, _, errOut := finish(t, "audit", "--config", path, "--all", "--repair")
 	wantCode(t, code, cli.ExitFailed)
 	clitest.WantText(t, "audit", errOut, "an instance that runs with this configuration answers", "--take-over")
+	code, out, _ = finish(t, "audit", "--config", path, "--all", "--repair", "--dry-run")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "audit", out, "messages; that takes")
 	fake.Quiet()
 	until(t, "all is delivered", func() bool {
 		s := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
@@ -482,8 +488,9 @@ func tryAuditRefusals(t *testing.T) {
 		{cli.ExitUsage, "--config " + path + " --since never", "flag --since: expected an age"},
 		{cli.ExitUsage, "--config " + path + " --all --take-over", "flag --take-over: expected beside --repair alone"},
 		{cli.ExitUsage, "--config " + path + " --all --stream x", "flag --stream: expected the name of a configured stream: support"},
-		{cli.ExitUsage, "--config " + path + " --all --report " + dir + "/there", "there.html is there already"},
-		{cli.ExitUsage, "--config " + path + " --all --report " + dir + "/no/where", "flag --report: "},
+		{cli.ExitUsage, "--config " + path + " --since 2999-01-01T00:00:00Z", "flag --since: expected a time that is past"},
+		{cli.ExitFailed, "--config " + path + " --all --report " + dir + "/there", "there.html is there already"},
+		{cli.ExitFailed, "--config " + path + " --all --report " + dir + "/no/where", "flag --report: "},
 		{cli.ExitFailed, "--config " + path + " --all", "stream support has not started yet"},
 		{cli.ExitUsage, "--config " + configure(t, url, "stdout: {}") + " --all", "the sink stdout keeps no events"},
 		{cli.ExitUsage, "--config " + configure(t, url, "nats: { url: 'nats://127.0.0.1:1', state: /tmp/x }") + " --all", "the sink nats keeps no events"},

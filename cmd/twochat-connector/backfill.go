@@ -98,7 +98,12 @@ func (f *windowFlags) start(now time.Time) (connector.Start, error) {
 		return connector.Start{}, cli.Usage(
 			"flag --since: expected an age such as 720h, or a time such as 2026-01-31T00:00:00Z")
 	}
-	return start.At(now), nil
+	at := start.At(now)
+	if at.Since.After(now) {
+		return connector.Start{}, cli.Usage("flag --since: expected a time that is past, found %s",
+			at.Since.UTC().Format(time.RFC3339))
+	}
+	return at, nil
 }
 
 // streamNamed returns the configured stream with a name or, without a name, the only one.

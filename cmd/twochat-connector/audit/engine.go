@@ -229,9 +229,9 @@ func (a *Engine) estimate(report *Report, all []*audited) {
 	}
 }
 
-// callsFor says how many calls reading so many pages takes, as was measured: fewest on a list that stands still, of which
-// the ends are looked at more than once; most where messages come in before every call.
-func callsFor(pages int) (fewest, most int) { return pages + pages/8 + 12, 7*pages + 60 }
+// callsFor says how many calls reading so many pages takes, as was measured: no fewer even on a list that stands still, of
+// which the ends are looked at more than once, the look at the account included; most where messages come in before every call.
+func callsFor(pages int) (fewest, most int) { return pages + 2, 7*pages + 60 }
 
 // warnOfBudget says where the month's budget may not do.
 func (a *Engine) warnOfBudget(report *Report) {

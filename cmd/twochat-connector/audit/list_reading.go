@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
@@ -28,8 +31,9 @@ func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 	return list, nil
 }
 
-// tellEvery is how often it is told how far the reading is.
-const tellEvery = 10 * time.Second
+// look is how often the reading is looked at; tellEvery is how often it is told how far it is, and tellWaitEvery what it
+// goes on waiting for.
+const look, tellEvery, tellWaitEvery = time.Second, 10 * time.Second, time.Minute
 
 // read lets the connector's Reader deliver the list into a log in memory, until all that was listed when a walk began
 // is there.
@@ -40,9 +44,11 @@ func (a *Engine) read(ctx context.Context, one *audited, list *Listed) error {
 	}, one.start)
 	defer session.Close()
 	pause := connector.NewBackoff(250*time.Millisecond, 30*time.Second)
-	told := time.Now()
+	t := &teller{spare: a.spare, logger: a.logger, stream: one.claim.Stream.Name}
+	defer t.start(ctx)()
 	for {
 		out, err := session.Poll(ctx)
+		t.messages.Store(int64(len(list.rows)))
 		var fault *connector.PageError
 		var suspicion *reader.Suspicion
 		switch {
@@ -57,21 +63,58 @@ func (a *Engine) read(ctx context.Context, one *audited, list *Listed) error {
 				return err
 			}
 		}
-		if time.Since(told) >= tellEvery {
-			told = time.Now()
-			a.tell(one, len(list.rows))
-		}
 	}
 }
 
-// tell says how far it is.
-func (a *Engine) tell(one *audited, messages int) {
-	args := []any{"stream", one.claim.Stream.Name, "messages", messages, "calls", a.spare.Calls()}
-	if word, cause := a.spare.Waits(); word != "" {
-		a.logger.Warn("audit waits; it goes on by itself", append(args, "held", word, "cause", cause)...)
-		return
+// teller says how far the reading of a list is, and at once what it waits for. It does so beside the reading, as that
+// waits within a page.
+type teller struct {
+	spare interface {
+		Calls() int
+		Waits() (word, cause string)
 	}
-	a.logger.Info("audit", args...)
+	logger   *slog.Logger
+	stream   string
+	messages atomic.Int64
+}
+
+// start lets it tell until the returned function is called.
+func (t *teller) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	telling.Go(func() { t.tell(ctx) })
+	return func() {
+		cancel()
+		telling.Wait()
+	}
+}
+
+func (t *teller) tell(ctx context.Context) {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	told, held := time.Now(), ""
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		word, cause := t.spare.Waits()
+		every := tellEvery
+		if word != "" {
+			every = tellWaitEvery
+		}
+		if since := time.Since(told); since < every && (word == "" || word == held) {
+			continue
+		}
+		told, held = time.Now(), word
+		args := []any{"stream", t.stream, "messages", t.messages.Load(), "calls", t.spare.Calls()}
+		if word != "" {
+			t.logger.Warn("audit waits; it goes on by itself", append(args, "held", word, "cause", cause)...)
+		} else {
+			t.logger.Info("audit", args...)
+		}
+	}
 }
 
 // passOn gives up at what could not be waited out below, where pages are asked for. The log in memory never fails.

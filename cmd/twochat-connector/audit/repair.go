@@ -29,7 +29,7 @@ type Repair struct {
 
 // mayRepair refuses, before any page is paid for, a repair that could not take its streams over.
 func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
-	if !a.options.Repair {
+	if !a.options.Repair || a.options.DryRun {
 		return nil
 	}
 	if a.spare.Beside() && !a.options.TakeOver && a.config.Sink.File == nil {
@@ -107,6 +107,7 @@ type sinkRetry struct {
 	logger *slog.Logger
 	pause  *connector.Backoff
 	told   string
+	again  bool // it is not the first time in a row
 }
 
 // Page implements reader.RetryPolicy: a repair reads no pages.
@@ -118,7 +119,11 @@ func (w *sinkRetry) Commit(ctx context.Context, cause error) error {
 	if errors.As(cause, &refusal) || errors.Is(cause, connector.ErrFenced) {
 		return cause
 	}
-	if text := cause.Error(); text != w.told {
+	// A commit of which the end is unclear is looked into first: the next attempt does it, or knows what to wait for.
+	var obstacle *connector.Obstacle
+	known := w.again || errors.Is(cause, connector.ErrNotNow) || errors.As(cause, &obstacle)
+	w.again = true
+	if text := cause.Error(); known && text != w.told {
 		w.told = text
 		w.logger.Warn("the repair waits for the sink; it goes on by itself", "cause", text)
 	}

@@ -41,12 +41,12 @@ func newReportFiles(path string) (*reportFiles, error) {
 		file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {
 			f.close()
-			return nil, cli.UsageOf(cli.Hinted(fmt.Errorf("flag --report: %s is there already", name),
-				"name another file: a report that was filed is not written over"))
+			return nil, cli.Hinted(fmt.Errorf("flag --report: %s is there already", name),
+				"name another file: a report that was filed is not written over")
 		}
 		if err != nil {
 			f.close()
-			return nil, cli.UsageOf(cli.Hinted(fmt.Errorf("flag --report: %w", err), "name a file in a folder that this user may write to"))
+			return nil, cli.Hinted(fmt.Errorf("flag --report: %w", err), "name a file in a folder that this user may write to")
 		}
 		*to = file
 	}
