@@ -248,23 +248,23 @@ func TestFromFlags_Bad(t *testing.T) {
 	}{
 		{
 			Flags{Sink: "nats://user:canary@host:4222"},
-			"flag --sink: sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
+			"flag --sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
 		},
 		{
 			Flags{Sink: "kafka://host/topic?canary=1"},
-			"flag --sink: sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
+			"flag --sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
 		},
-		{Flags{Sink: "redis://canary:1"}, "flag --sink: sink: " + sinkForms},
-		{Flags{Sink: "canary"}, "flag --sink: sink: " + sinkForms},
-		{Flags{Sink: "kafka:///topic"}, "flag --sink: sink: " + sinkForms},
-		{Flags{Sink: "kafka://a:1/b/c"}, "flag --sink: sink: " + sinkForms},
-		{Flags{Sink: "nats://host:4222/canary"}, "flag --sink: sink: " + sinkForms},
-		{Flags{Sink: "file:"}, "flag --sink: sink: expected file:events.jsonl, file:/path or file:///path"},
-		{Flags{Sink: "file://canary/e"}, "flag --sink: sink: expected file:events.jsonl, file:/path or file:///path"},
+		{Flags{Sink: "redis://canary:1"}, "flag --sink: " + sinkForms},
+		{Flags{Sink: "canary"}, "flag --sink: " + sinkForms},
+		{Flags{Sink: "kafka:///topic"}, "flag --sink: " + sinkForms},
+		{Flags{Sink: "kafka://a:1/b/c"}, "flag --sink: " + sinkForms},
+		{Flags{Sink: "nats://host:4222/canary"}, "flag --sink: " + sinkForms},
+		{Flags{Sink: "file:"}, "flag --sink: expected file:events.jsonl, file:/path or file:///path"},
+		{Flags{Sink: "file://canary/e"}, "flag --sink: expected file:events.jsonl, file:/path or file:///path"},
 		{Flags{Sink: "-", Create: true}, "flag --create: the sink stdout has nothing to create"},
 		{
 			Flags{Sink: "-", Start: "canary"},
-			"flag --start: start: expected now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z",
+			"flag --start: expected now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z",
 		},
 		{
 			Flags{Sink: "-", Numbers: []string{"595981048477"}},

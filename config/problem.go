@@ -43,9 +43,9 @@ func (p Place) String() string {
 	return p.Origin
 }
 
-// String is `file:line: dotted.path: text`.
+// String is `file:line: dotted.path: text`. The flag of a key's own name says the path already.
 func (p Problem) String() string {
-	if p.Path == "" {
+	if p.Path == "" || p.Place.Origin == "flag --"+p.Path {
 		return fmt.Sprintf("%s: %s", p.Place, p.Text)
 	}
 	return fmt.Sprintf("%s: %s: %s", p.Place, p.Path, p.Text)

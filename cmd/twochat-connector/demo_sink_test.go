@@ -75,7 +75,16 @@ func TestDemo_ShowsWhereTheyStay(t *testing.T) {
 
 func TestDemo_RefusesSinks(t *testing.T) {
 	noLeaks(t)
+	t.Chdir(t.TempDir())
 	closed := clitest.ClosedPort(t)
+	code, _, _ := finish(t, "demo", "--for", "1s", "--sink", "file:again.jsonl")
+	wantCode(t, code, cli.ExitFine)
+	if err := os.RemoveAll("again.jsonl.checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("foreign.jsonl", []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		args []string
 		code int
@@ -93,6 +102,21 @@ func TestDemo_RefusesSinks(t *testing.T) {
 			[]string{"--sink", "kafka://" + closed + "/t"},
 			cli.ExitFailed,
 			[]string{"sink kafka: it cannot be asked", closed, "see whether it runs"},
+		},
+		"no checkpoint": {
+			[]string{"--sink", "file:again.jsonl"},
+			cli.ExitFailed,
+			[]string{"holds events of this stream but no checkpoint\n    name another file with --sink\n"},
+		},
+		"foreign": {
+			[]string{"--sink", "file:foreign.jsonl"},
+			cli.ExitFailed,
+			[]string{"a line that is no event of this connector, at byte 0\n    name another file with --sink\n"},
+		},
+		"folder": {
+			[]string{"--sink", "file:."},
+			cli.ExitFailed,
+			[]string{"it is no regular file\n    name another file with --sink\n"},
 		},
 		"history": {[]string{"--history", "-1"}, cli.ExitUsage, []string{"flag --history: expected 0 to 100000"}},
 		"data":    {[]string{"--data", "table"}, cli.ExitUsage, []string{"flag --data: expected item or row"}},

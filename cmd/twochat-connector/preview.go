@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -133,9 +134,20 @@ func previewed(ctx context.Context, c *config.Config, s connector.Stream, path s
 			"give one page as the API answers it, or a list of its items")
 	}
 	for _, item := range found {
+		if isEvent(item) {
+			return nil, cli.Hinted(errors.New("flag --file: these are events, not 2Chat's items: privacy is applied to them already"),
+				"give one page as the API answers it, or a list of its items")
+		}
 		items = append(items, item)
 	}
 	return items, nil
+}
+
+// isEvent reports whether a document is an event as the connector writes it.
+func isEvent(document []byte) bool {
+	var e struct{ SpecVersion, Source string }
+	return json.Unmarshal(document, &e) == nil && e.SpecVersion != "" &&
+		strings.HasPrefix(e.Source, connector.Stream{}.Source())
 }
 
 func (r previewReport) print(to io.Writer) error {

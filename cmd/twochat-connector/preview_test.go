@@ -53,6 +53,16 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%v: code %d, %s", args, code, errOut)
 		}
 	}
+	event := `{"specversion":"1.0","id":"a","source":"//2chat.co/whatsapp/support","type":"x","data":{"uuid":"a"}}`
+	if err := os.WriteFile(file, []byte(event+"\n"+event+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut = finish(t, "preview", "--config", path, "--file", file)
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "preview", errOut, "these are events, not 2Chat's items", "give one page")
+	if out != "" {
+		t.Errorf("events are shown as items: %s", out)
+	}
 	fake.Next(twochattest.Status(401, twochattest.BodyDetail))
 	code, out, errOut = finish(t, "preview", "--config", path)
 	if code != cli.ExitFailed || out != "" || !strings.Contains(errOut, "the API key is wrong") {

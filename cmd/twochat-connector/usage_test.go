@@ -97,16 +97,19 @@ func TestUsage_NamesWhatWasMeant(t *testing.T) {
 		args []string
 		want string
 	}{
-		"command":        {[]string{"chekc"}, "the nearest is check"},
-		"flag":           {[]string{"check", "--confg", "x"}, "the nearest is --config"},
-		"whole number":   {[]string{"tail", "--last", "many"}, "flag --last: expected a whole number"},
-		"span":           {[]string{"demo", "--for", "long"}, "flag --for: expected a length of time"},
-		"no value":       {[]string{"check", "--config"}, "flag --config: expected a value"},
-		"empty sink":     {[]string{"check", "--sink", ""}, "flag --sink: expected a value"},
-		"empty config":   {[]string{"explain", "--config="}, "flag --config: expected a value"},
-		"empty number":   {[]string{"run", "--number", ""}, "flag --number: expected a number"},
-		"user in a URL":  {[]string{"status", "--admin", "http://u@x"}, "without user, password"},
-		"query in a URL": {[]string{"status", "--admin", "http://x?y"}, "without user, password"},
+		"command":           {[]string{"chekc"}, "the nearest is check"},
+		"flag":              {[]string{"check", "--confg", "x"}, "the nearest is --config"},
+		"whole number":      {[]string{"tail", "--last", "many"}, "flag --last: expected a whole number"},
+		"span":              {[]string{"demo", "--for", "long"}, "flag --for: expected a length of time"},
+		"no value":          {[]string{"check", "--config"}, "flag --config: expected a value"},
+		"empty sink":        {[]string{"check", "--sink", ""}, "flag --sink: expected a value"},
+		"form of a sink":    {[]string{"tail", "--sink", "redis://x"}, "tail: flag --sink: expected nats://host:4222"},
+		"NATS's colons":     {[]string{"tail", "--sink", "nats://a:b:c:4222"}, "not the URL of a NATS server"},
+		"stream of preview": {[]string{"preview", "--file", "x", "--stream", "suport"}, "flag --stream: expected"},
+		"empty config":      {[]string{"explain", "--config="}, "flag --config: expected a value"},
+		"empty number":      {[]string{"run", "--number", ""}, "flag --number: expected a number"},
+		"user in a URL":     {[]string{"status", "--admin", "http://u@x"}, "without user, password"},
+		"query in a URL":    {[]string{"status", "--admin", "http://x?y"}, "without user, password"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, errOut := finish(t, c.args...)

@@ -67,7 +67,7 @@ func lastBreak(ctx context.Context, f *os.File, size int64) (int64, error) {
 		begin := max(0, end-block)
 		n, err := f.ReadAt(data[:end-begin], begin)
 		if err != nil {
-			return 0, fmt.Errorf("read: %w", plain(err))
+			return 0, plain(err) // which has the operation
 		}
 		for i := n - 1; i >= 0; i-- {
 			if data[i] == '\n' {

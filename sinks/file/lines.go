@@ -7,7 +7,6 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -117,7 +116,7 @@ func scan(ctx context.Context, f *os.File, from int64, visit func(line []byte) e
 		case errors.Is(err, io.EOF):
 			return line, nil
 		default:
-			return nil, fmt.Errorf("read: %w", plain(err))
+			return nil, plain(err) // which has the operation
 		}
 	}
 }
@@ -136,7 +135,7 @@ func backward(
 		begin := max(0, end-block)
 		data := make([]byte, end-begin, int(end-begin)+len(pending))
 		if _, err := f.ReadAt(data, begin); err != nil {
-			return false, fmt.Errorf("read: %w", plain(err))
+			return false, plain(err)
 		}
 		pending = append(data, pending...)
 		end = begin

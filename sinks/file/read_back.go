@@ -15,6 +15,9 @@ func (s *Sink) ReadBack(
 	ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 ) error {
 	readEvents := func() error {
+		if err := regular(s.config.Path); err != nil {
+			return err
+		}
 		parts, err := openParts(s.config.Path)
 		defer func() {
 			for _, f := range parts {
@@ -50,6 +53,9 @@ func (s *Sink) ReadBack(
 		return nil
 	}
 	readRejects := func() error {
+		if err := regular(s.config.Path + quarantineSuffix); err != nil {
+			return err
+		}
 		quarantine, err := os.Open(s.config.Path + quarantineSuffix)
 		if err != nil {
 			return ignoreMissing(err)

@@ -55,7 +55,12 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 			}
 			judged := s.Judge(t.Context(), claim)
 			_, acquired := s.Log(claim).Acquire(t.Context())
-			for who, err := range map[string]error{"judge": judged, "acquire": acquired} {
+			refusals := map[string]error{"judge": judged, "acquire": acquired}
+			if _, err := os.Lstat(path); err == nil { // the folder of checkpoints is not read back
+				refusals["read back"] = s.ReadBack(t.Context(), "shop", func(connector.StoredRecord) error { return nil },
+					func([]byte) error { return nil })
+			}
+			for who, err := range refusals {
 				var refusal *connector.Refusal
 				if !errors.As(err, &refusal) || refusal.Cause != test.cause || refusal.Hint == "" {
 					t.Errorf("%s: got %v, want that it is refused", who, err)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -84,9 +85,9 @@ func (c Connection) Validate() []connector.Finding {
 		return findings
 	}
 	for address := range strings.SplitSeq(c.URL, ",") {
-		u, err := url.Parse(strings.TrimSpace(address))
+		u, err := parseServer(address)
 		switch {
-		case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "nats" && u.Scheme != "tls"):
+		case err != nil:
 			// The address is not repeated: it may hold a password.
 			refuse("url", "not the URL of a NATS server",
 				"write nats://host:4222 or tls://host:4222, several separated by commas")
@@ -106,6 +107,23 @@ func (c Connection) Validate() []connector.Finding {
 	}
 	return findings
 }
+
+// parseServer reads the URL of one server. Its error does not repeat it, as it may hold a password.
+func parseServer(address string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" ||
+		strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") {
+		return nil, errNotServer
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, errNotServer
+		}
+	}
+	return u, nil
+}
+
+var errNotServer = errors.New("not the URL of a NATS server")
 
 // Dial makes one attempt to connect, bounded by the context and three seconds. Its error wraps connector.ErrNotNow
 // where no server can be reached. The connection then reconnects by itself forever; what is published meanwhile fails

@@ -35,13 +35,18 @@ func TestConnection_Validate(t *testing.T) {
 		level connector.FindingLevel // "" for no finding
 		thing string
 	}{
-		"plain":           {c: Connection{URL: "nats://10.0.0.1:4222"}},
-		"several":         {c: Connection{URL: "nats://a:4222, nats://b:4222"}},
-		"no URL":          {Connection{}, connector.FindingRefused, "url"},
-		"no scheme":       {Connection{URL: "localhost:4222"}, connector.FindingRefused, "url"},
-		"other scheme":    {Connection{URL: "http://localhost:4222"}, connector.FindingRefused, "url"},
-		"no host":         {Connection{URL: "nats://:4222"}, connector.FindingRefused, "url"},
-		"second is wrong": {Connection{URL: "nats://a:4222,b"}, connector.FindingRefused, "url"},
+		"plain":               {c: Connection{URL: "nats://10.0.0.1:4222"}},
+		"several":             {c: Connection{URL: "nats://a:4222, nats://b:4222"}},
+		"no URL":              {Connection{}, connector.FindingRefused, "url"},
+		"no scheme":           {Connection{URL: "localhost:4222"}, connector.FindingRefused, "url"},
+		"other scheme":        {Connection{URL: "http://localhost:4222"}, connector.FindingRefused, "url"},
+		"no host":             {Connection{URL: "nats://:4222"}, connector.FindingRefused, "url"},
+		"a colon too many":    {Connection{URL: "nats://a:b:4222"}, connector.FindingRefused, "url"},
+		"IPv6 in no brackets": {Connection{URL: "nats://::1:4222"}, connector.FindingRefused, "url"},
+		"IPv6":                {c: Connection{URL: "nats://[::1]:4222"}},
+		"port too large":      {Connection{URL: "nats://a:65536"}, connector.FindingRefused, "url"},
+		"no port":             {c: Connection{URL: "nats://a"}},
+		"second is wrong":     {Connection{URL: "nats://a:4222,b"}, connector.FindingRefused, "url"},
 		"password in the URL": {
 			Connection{URL: "nats://me:secret@localhost:4222"},
 			connector.FindingRefused,

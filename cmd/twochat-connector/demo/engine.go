@@ -183,7 +183,7 @@ func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err e
 		case <-breath.C:
 			d.view.pause()
 		case err := <-ended:
-			return false, demoEnded(err)
+			return false, demoEnded(d.target.advised(err))
 		case <-limit.Done():
 		}
 	}
@@ -225,7 +225,7 @@ func (d *Demo) settle(ctx context.Context, ended <-chan error) (bool, error) {
 		select {
 		case <-tick.C:
 		case err := <-ended:
-			return false, demoEnded(err)
+			return false, demoEnded(d.target.advised(err))
 		case <-ctx.Done():
 			return false, nil
 		}

@@ -79,13 +79,36 @@ func (t *target) open(ctx context.Context, c *config.Config, folder string, priv
 	var refused cli.RefusedError
 	for _, finding := range findings {
 		if finding.Level == connector.FindingRefused {
+			if t.config.File != nil { // nothing but the file itself can be wrong
+				finding.Hint = t.elsewhere()
+			}
 			refused = append(refused, finding)
 		}
 	}
 	if refused != nil {
 		return refused
 	}
-	return t.choose(ctx, c, privacy)
+	return t.advised(t.choose(ctx, c, privacy))
+}
+
+// advised puts a demo's hint in place of a refusal's own, which speaks of `run` and of what a configuration has.
+func (t *target) advised(err error) error {
+	var refusal *connector.Refusal
+	if t.url == "" || !errors.As(err, &refusal) {
+		return err
+	}
+	return &connector.Refusal{Thing: refusal.Thing, Cause: refusal.Cause, Hint: t.elsewhere()}
+}
+
+// elsewhere is what to do where the sink is not fit for a demo.
+func (t *target) elsewhere() string {
+	switch {
+	case t.config.File != nil:
+		return "name another file with --sink"
+	case t.config.Kafka != nil:
+		return "name another topic with --sink"
+	}
+	return "name another server with --sink, or leave it out: then there is one in this process"
 }
 
 // choose takes the first name that no former demo took: another fake is another list, which goes on with nobody's.
