@@ -3,9 +3,13 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -246,7 +250,30 @@ func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.
 			t.Errorf("%s: %d late messages were not found", name, report.LateMissing)
 		}
 	}
+	if !r.whole(reports) {
+		t.Logf("not all had arrived; status:\n%s", r.status())
+	}
 	return reports
+}
+
+// status is what the connectors that run say of themselves.
+func (r *rig) status() string {
+	var all strings.Builder
+	for i := range r.seats {
+		found := regexp.MustCompile(`"admin":"([^"]+)"`).FindAllStringSubmatch(tail(r.seats[i].log, 1_000_000), -1)
+		if len(found) == 0 {
+			continue
+		}
+		response, err := http.Get(found[len(found)-1][1] + "/status")
+		if err != nil {
+			continue // it does not run
+		}
+		_, err = io.Copy(&all, response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			fmt.Fprintln(&all, err)
+		}
+	}
+	return all.String()
 }
 
 // expectClean demands that each message stands once, in order, without a gap in the sequence, byte for byte.

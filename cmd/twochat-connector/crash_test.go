@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/connector/reader"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -138,7 +139,8 @@ func crash(t *testing.T, binary string, p place, how crashing) {
 
 	within := 90 * time.Second
 	if how.lies {
-		within = 3*sweepEvery + 30*time.Second
+		// Where the list showed a false end to a first start, it is checked again after half of LookOver.
+		within = reader.DefaultRules().LookOver/2 + 3*sweepEvery
 	}
 	reports := r.settle(t, within)
 	for i := range r.seats {
