@@ -105,6 +105,9 @@ type crashing struct {
 	alone bool
 }
 
+// crashHistory is how many messages a list has at the beginning.
+const crashHistory = 250
+
 // crash kills, stops and doubles the connector and its broker while the list of messages moves and answers go wrong;
 // afterwards every message has to be there once, in order.
 func crash(t *testing.T, binary string, p place, how crashing) {
@@ -115,20 +118,22 @@ func crash(t *testing.T, binary string, p place, how crashing) {
 	fmt.Printf("%s: to repeat it: go test ./cmd/twochat-connector -run '%s' -v -crash %v -crashseed %d\n", t.Name(),
 		t.Name(), *crashFor, seed)
 	r := newRig(t, binary, p, settings{streams: crashStreams, start: "beginning", sweeps: how.lies}, twochattest.Options{
-		Seed: seed, History: 250, Drift: twochattest.HostileDrift(), Faults: passingFaults(.04),
+		Seed: seed, History: crashHistory, Drift: twochattest.HostileDrift(), Faults: passingFaults(.04),
 		Latency: 2 * time.Millisecond,
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), *crashFor)
-	defer cancel()
-	var moving sync.WaitGroup
-	defer moving.Wait()
-	moving.Go(func() { r.move(ctx) })
-
 	v := vandal{rig: r, rng: rand.New(rand.NewPCG(seed, 0xc4a5)), did: map[string]int{}, crashing: how}
 	r.start(t, 0)
 	if p, ok := p.(*natsPlace); ok {
 		p.forgetIDs(t)
 	}
+	if how.lies && !eventually(t.Context(), time.Minute, func() bool { return r.begun(t) }) {
+		t.Error("some stream did not begin")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), *crashFor)
+	defer cancel()
+	var moving sync.WaitGroup
+	defer moving.Wait()
+	moving.Go(func() { r.move(ctx) })
 	for v.moment(ctx, 600) {
 		v.harm(ctx, t)
 	}
