@@ -10,21 +10,32 @@ import (
 )
 
 const aboutAudit = `
-Holds what 2Chat lists against what is in the log, and says what is missing, doubled, out of order, changed or erased, message by
-message. The exit code is 3 where anything is. It reads the whole log, and of the list as much as is asked for, as the connector
-itself reads it: messages that come in meanwhile do no harm, and ` + "`run`" + ` may go on beside it.
+Holds what 2Chat lists against what is in the log, and says what is missing,
+doubled, out of order, changed or erased, message by message. The exit code is 3
+where anything is. It reads the whole log, and of the list as much as is asked
+for, as the connector itself reads it: messages that come in meanwhile do no
+harm, and ` + "`run`" + ` may go on beside it.
 
-A page of 100 messages costs a little more than one call, while nothing comes in, and up to seven while the list never rests; each
-call costs a credit. --dry-run says how many it will be. It takes what live polling leaves of the account's rate limit, waits out
-what passes, and ends with exit code 1 rather than to touch the reserve of the month's budget, as backfill does.
+    twochat-connector audit --stream support --since 720h --report audit
 
-What is not wrong is told apart: messages that are not delivered yet, that were listed before the stream's first start, that are in
-the quarantine or held, and those that are only in the log, as 2Chat does not list them any more. A message that was edited in 2Chat
-after its delivery shows as changed: which of the two sides was changed cannot be told.
+A page of 100 messages costs a little more than one call, while nothing comes
+in, and up to seven while the list never rests; each call costs a credit.
+--dry-run says how many it will be. It takes what live polling leaves of the
+account's rate limit, waits out what passes, and ends with exit code 1 rather
+than to touch the reserve of the month's budget, as backfill does.
 
---repair puts back what is missing, and nothing else: at the end of the log, with the next sequences, marked late. It takes the
-stream over for that. An instance that runs meanwhile stands down and goes on by itself after a few intervals (--take-over, where
-it answers); a file has to be given up by ` + "`run`" + ` first. It may be killed at any time: the same command goes on, and puts nothing back twice.
+What is not wrong is told apart: messages that are not delivered yet, that were
+listed before the stream's first start, that are in the quarantine or held, and
+those that are only in the log, as 2Chat does not list them any more. A message
+that was edited in 2Chat after its delivery shows as changed: which of the two
+sides was changed cannot be told.
+
+--repair puts back what is missing, and nothing else: at the end of the log,
+with the next sequences, marked late. It takes the stream over for that. An
+instance that runs meanwhile stands down and goes on by itself after a few
+intervals (--take-over, where it answers); a file has to be given up by ` + "`run`" + `
+first. It may be killed at any time: the same command goes on, and puts nothing
+back twice.
 `
 
 // runAudit is the command audit.

@@ -14,23 +14,29 @@ import (
 )
 
 const aboutBackfill = `
-Delivers what a stream's first start left out: the messages that were listed before it. They go into a stream of their own,
-NAME-history, with its own source, sequence and checkpoint, oldest first within each chat, each once.
-` + "`run`" + ` may go on meanwhile, in another process; no message comes into both streams.
+Delivers what a stream's first start left out: the messages that were listed
+before it. They go into a stream of their own, NAME-history, with its own
+source, sequence and checkpoint, oldest first within each chat, each once. ` + "`run`" + `
+may go on meanwhile, in another process; no message comes into both streams.
 
     twochat-connector backfill --stream support --since 720h --dry-run
 
-It ends when all of it is in the sink. It may be stopped at any time: the same command goes on where it was. Each page of 100
-messages costs between one call, while nothing comes in, and about seven, while the list never rests; each call costs a credit.
---dry-run says how many it will be.
+It ends when all of it is in the sink. It may be stopped at any time: the same
+command goes on where it was. Each page of 100 messages costs between one call,
+while nothing comes in, and about seven, while the list never rests; each call
+costs a credit. --dry-run says how many it will be.
 
-It takes what live polling leaves of the account's rate limit: at most three quarters, and less where the instance that runs with this
-configuration answers at its admin.listen and says that it uses more. Where the limit is hit, here or there, it makes no call for
-a minute.
+It takes what live polling leaves of the account's rate limit: at most three
+quarters, and less where the instance that runs with this configuration answers
+at its admin.listen and says that it uses more. Where the limit is hit, here or
+there, it makes no call for a minute.
 
-What passes is waited out, also by --dry-run: where 2Chat does not answer, where the rate limit is hit, and where the account's credits
-are used up (402). It then says so and goes on by itself, within an hour after there are credits again. It ends with exit code 1
-rather than to touch the reserve of the month's budget (poll.monthly_credits), and where the key is wrong or the number is missing.
+What passes is waited out, also by --dry-run: where 2Chat does not answer, where
+the rate limit is hit, and where the account's credits are used up (402). It
+then says so and goes on by itself, within an hour after there are credits
+again. It ends with exit code 1 rather than to touch the reserve of the month's
+budget (poll.monthly_credits), and where the key is wrong or the number is
+missing.
 `
 
 // runBackfill is the command backfill.

@@ -23,11 +23,15 @@ import (
 )
 
 const aboutCheck = `
-Looks whether this configuration can run, as run itself does when it starts: the configuration, the API key, page 0 of every stream, the
-address of the admin server, the sink, its settings, rights and checkpoints. One line each, with what to do where something is wrong. It
-changes nothing, and costs one call for the key and one for each stream. With --offline it asks nobody, and looks at the configuration alone.
+Looks whether this configuration can run, as run itself does when it starts: the
+configuration, the API key, page 0 of every stream, the address of the admin
+server, the sink, its settings, rights and checkpoints. One line each, with what
+to do where something is wrong. It changes nothing, and costs one call for the
+key and one for each stream. With --offline it asks nobody, and looks at the
+configuration alone.
 
-Ends with 0 where it says that run can start, with 3 where something is refused; warnings only weaken the promise.
+Ends with 0 where it says that run can start, with 3 where something is refused;
+warnings only weaken the promise.
 `
 
 // check is a check under way.

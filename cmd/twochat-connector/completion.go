@@ -13,13 +13,15 @@ import (
 )
 
 const aboutCompletion = `
-Prints what completes commands and flags in a shell: completion bash, completion zsh or completion fish.
+Prints what completes commands and flags in a shell: completion bash, completion
+zsh or completion fish.
 
     bash:  source <(twochat-connector completion bash)
     zsh:   source <(twochat-connector completion zsh)
     fish:  twochat-connector completion fish | source
 
-A line of these in the shell's own start file (.bashrc, .zshrc, config.fish) completes from the next shell on.
+A line of these in the shell's own start file (.bashrc, .zshrc, config.fish)
+completes from the next shell on.
 `
 
 // shells are those that are completed in.

@@ -11,21 +11,28 @@ import (
 )
 
 const aboutDemo = `
-Shows the connector at work on this machine: no account, no broker, no Docker. A fake 2Chat lists invented conversations of a
-bicycle shop and misbehaves like the real one: its list moves between any two requests, messages come late or hundreds at once,
-answers fail. The real pipeline turns it into events in a real NATS JetStream server inside this process, whose data go to a
-temporary folder. Everything is reached on loopback, on free ports.
+Shows the connector at work on this machine: no account, no broker, no Docker. A
+fake 2Chat lists invented conversations of a bicycle shop and misbehaves like
+the real one: its list moves between any two requests, messages come late or
+hundreds at once, answers fail. The real pipeline turns it into events in a real
+NATS JetStream server inside this process, whose data go to a temporary folder.
+Everything is reached on loopback, on free ports.
 
-With --sink the events go to a broker or a file of yours, and stay there: for trying out what reads them. Topics and streams that are
-missing are made. Each demo writes a stream of its own: bicycle-shop, then bicycle-shop-2 and so on. --history 10000 begins with as
-many messages, --data row writes them as rows for a table. A broker that wants credentials cannot be named so:
-let "twochat-connector fake" serve the messages, and "twochat-connector run" read them with a configuration.
+With --sink the events go to a broker or a file of yours, and stay there: for
+trying out what reads them. Topics and streams that are missing are made. Each
+demo writes a stream of its own: bicycle-shop, then bicycle-shop-2 and so on.
+--history 10000 begins with as many messages, --data row writes them as rows for
+a table. A broker that wants credentials cannot be named so: let
+"twochat-connector fake" serve the messages, and "twochat-connector run" read
+them with a configuration.
 
-It ends after --for, or at ctrl-c. Then the events are read back, from NATS with a plain client, and held against what the fake
-listed: the exit code is 3 where anything was lost, doubled, changed or out of order. It ends at once, and says nothing, where
-nobody reads its output any more.
+It ends after --for, or at ctrl-c. Then the events are read back, from NATS with
+a plain client, and held against what the fake listed: the exit code is 3 where
+anything was lost, doubled, changed or out of order. It ends at once, and says
+nothing, where nobody reads its output any more.
 
---json prints one JSON object a line: the events as they are stored but for line breaks, and the summary last.
+--json prints one JSON object a line: the events as they are stored but for line
+breaks, and the summary last.
 `
 
 // maxDemoHistory is a topic of about 100 MB.

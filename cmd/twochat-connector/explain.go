@@ -18,8 +18,10 @@ import (
 )
 
 const aboutExplain = `
-Says in plain words what this configuration promises and to whom, what can still be lost or doubled and which setting changes
-that, who gets to see what, how often the API is asked and what that costs, and how to read the events alone. It asks nobody.
+Says in plain words what this configuration promises and to whom, what can still
+be lost or doubled and which setting changes that, who gets to see what, how
+often the API is asked and what that costs, and how to read the events alone. It
+asks nobody.
 `
 
 // explanation is what a configuration means.

@@ -15,13 +15,15 @@ import (
 )
 
 const aboutFake = `
-Serves the fake 2Chat by itself on loopback, for tests in any language, and for a connector or a reader of your own to
-read: GET /open/whatsapp/messages/{number}[/{remote}]?page_number=N and GET /open/info, with any API key. Numbers,
-people and conversations are invented. One item in six is odd in some way; of some, members that nobody knows are it,
-and a connector's status names them.
+Serves the fake 2Chat by itself on loopback, for tests in any language, and for
+a connector or a reader of your own to read: GET
+/open/whatsapp/messages/{number}[/{remote}]?page_number=N and GET /open/info,
+with any API key. Numbers, people and conversations are invented. One item in
+six is odd in some way; of some, members that nobody knows are it, and a
+connector's status names them.
 
-It is steered over HTTP. ?number= names one of its numbers, with %2B for the plus sign; without it, the first one is
-meant.
+It is steered over HTTP. ?number= names one of its numbers, with %2B for the
+plus sign; without it, the first one is meant.
 
     POST /fake/append?count=3       messages on top
     POST /fake/late?depth=5         a message with depth others above it

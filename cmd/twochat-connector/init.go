@@ -12,11 +12,14 @@ import (
 )
 
 const aboutInit = `
-Writes a configuration to go on with: every key that it may have for a sink, with what it means, those commented out that have this
-value anyway. It goes to twochat-connector.yaml in this folder, where the other commands find it, or to --config FILE; with a single -
-it is printed: twochat-connector init - --sink kafka://host:9092/topic.
+Writes a configuration to go on with: every key that it may have for a sink,
+with what it means, those commented out that have this value anyway. It goes to
+twochat-connector.yaml in this folder, where the other commands find it, or to
+--config FILE; with a single - it is printed: twochat-connector init - --sink
+kafka://host:9092/topic.
 
-Without --sink the events go to a JetStream server inside the process. A file that is there is not touched, but with --force.
+Without --sink the events go to a JetStream server inside the process. A file
+that is there is not touched, but with --force.
 `
 
 // exampleNumber stands where no number was given.

@@ -18,11 +18,13 @@ import (
 )
 
 const aboutPreview = `
-Shows what the configured privacy makes of messages, before and after: those of page 0 of a stream, for one API call, or those in a
-file (--file FILE, or --file - for the standard input: a page, a list of items, or items one after the other), for none.
+Shows what the configured privacy makes of messages, before and after: those of
+page 0 of a stream, for one API call, or those in a file (--file FILE, or --file
+- for the standard input: a page, a list of items, or items one after the
+other), for none.
 
-What customers wrote is shown on this output, and nowhere else. Members that nobody has seen before are named: they are treated as
-text.
+What customers wrote is shown on this output, and nowhere else. Members that
+nobody has seen before are named: they are treated as text.
 `
 
 // previewReport is what preview prints with --json.

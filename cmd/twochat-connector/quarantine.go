@@ -21,11 +21,14 @@ import (
 )
 
 const aboutQuarantine = `
-Reads what could not become an event (no id, broken UTF-8, too large) from the sink's quarantine, and says why. It takes
-nothing over and changes nothing: the connector may run beside it.
+Reads what could not become an event (no id, broken UTF-8, too large) from the
+sink's quarantine, and says why. It takes nothing over and changes nothing: the
+connector may run beside it.
 
-    quarantine list       one line each, oldest first in each stream; the items themselves are not shown without --show
-    quarantine show ID    one of them, with its item as far as that was kept; the beginning of an id is enough
+    quarantine list       one line each, oldest first in each stream; the items
+                          themselves are not shown without --show
+    quarantine show ID    one of them, with its item as far as that was kept;
+                          the beginning of an id is enough
 `
 
 // quarantineVerbs are what there is to do with a quarantine.

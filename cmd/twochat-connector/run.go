@@ -18,11 +18,13 @@ import (
 )
 
 const aboutRun = `
-Reads the configured numbers and delivers their messages, until it is told to stop: SIGTERM or ctrl-c finishes the commit
-in flight and ends within 25 seconds, a second one ends at once.
+Reads the configured numbers and delivers their messages, until it is told to
+stop: SIGTERM or ctrl-c finishes the commit in flight and ends within 25
+seconds, a second one ends at once.
 
-With --number alone, and the API key in the environment TWOCHAT_API_KEY, no file is needed: the messages go to a JetStream
-server inside the process, with its data in ./twochat-data and its clients at nats://127.0.0.1:4222.
+With --number alone, and the API key in the environment TWOCHAT_API_KEY, no file
+is needed: the messages go to a JetStream server inside the process, with its
+data in ./twochat-data and its clients at nats://127.0.0.1:4222.
 `
 
 // runConnector is the command run.

@@ -407,9 +407,6 @@ func TestHelp_Layout(t *testing.T) {
 	for _, c := range append(commands(), command{}) {
 		_, out, _ := finish(t, strings.Fields("help "+c.name)...)
 		for line := range strings.Lines(out) {
-			if c.name == "quarantine" {
-				continue
-			}
 			if width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > cli.HelpWidth {
 				t.Errorf("help %s: %d columns: %s", c.name, width, line)
 			}
@@ -419,6 +416,7 @@ func TestHelp_Layout(t *testing.T) {
 		"tail":     {"begin with (default 10)"},
 		"demo":     {"is until ctrl-c (default 0s)", "at the start (default 12)", "for tables\n        (default item)"},
 		"fake":     {"(default 127.0.0.1:9900)", "it has (default 1)"},
+		"audit":    {"\n    twochat-connector audit "},
 		"backfill": {"\n    twochat-connector backfill "},
 	} {
 		_, out, _ := finish(t, "help", command)

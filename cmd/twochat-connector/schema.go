@@ -13,8 +13,8 @@ import (
 )
 
 const aboutSchema = `
-Prints a schema, for who reads what the connector writes and for editors: schema event, schema row, schema config or
-schema asyncapi.
+Prints a schema, for who reads what the connector writes and for editors: schema
+event, schema row, schema config or schema asyncapi.
 
     event     a CloudEvent of the connector's: a message's, a checkpoint or a
               reject (JSON Schema 2020-12)
@@ -25,7 +25,8 @@ schema asyncapi.
               configured sink, with --config or --sink; else those of JetStream
               and Kafka with their default names
 
-The version of a schema stands in its $id: what validates by it does so for ever.
+The version of a schema stands in its $id: what validates by it does so for
+ever.
 `
 
 // schemaNames are what there is a schema of.

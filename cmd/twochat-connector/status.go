@@ -15,8 +15,9 @@ import (
 )
 
 const aboutStatus = `
-Asks a running instance's admin server how its streams are. Ends with 3 where one is not as it should be. With --wait it asks again,
-once a second, until all is as it should be or the time has passed.
+Asks a running instance's admin server how its streams are. Ends with 3 where
+one is not as it should be. With --wait it asks again, once a second, until all
+is as it should be or the time has passed.
 `
 
 // runStatus is the command status.

@@ -22,15 +22,18 @@ import (
 )
 
 const aboutTail = `
-Prints the newest events in the sink, and follows it until ctrl-c. It takes nothing over and disturbs nobody: the connector may
-run beside it. The texts of messages are shown on this terminal, and nowhere else.
+Prints the newest events in the sink, and follows it until ctrl-c. It takes
+nothing over and disturbs nobody: the connector may run beside it. The texts of
+messages are shown on this terminal, and nowhere else.
 
---since 1h, or a time such as 2026-01-31T00:00:00Z, begins with what was recorded then, by the events' recordedtime, in place of the
-newest ones. --no-follow ends it at what is there.
+--since 1h, or a time such as 2026-01-31T00:00:00Z, begins with what was
+recorded then, by the events' recordedtime, in place of the newest ones.
+--no-follow ends it at what is there.
 
     18:01:33  support     #4711  ← zcphjmn4  Hello, is my order on its way?
 
-← was received, → was sent; then the chat's token. --json prints each event, as it is stored, on one line.
+← was received, → was sent; then the chat's token. --json prints each event, as
+it is stored, on one line.
 `
 
 // runTail is the command tail.
