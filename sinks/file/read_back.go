@@ -15,9 +15,6 @@ func (s *Sink) ReadBack(
 	ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 ) error {
 	readEvents := func() error {
-		if err := regular(s.config.Path); err != nil {
-			return err
-		}
 		parts, err := openParts(s.config.Path)
 		defer func() {
 			for _, f := range parts {
@@ -53,9 +50,6 @@ func (s *Sink) ReadBack(
 		return nil
 	}
 	readRejects := func() error {
-		if err := regular(s.config.Path + quarantineSuffix); err != nil {
-			return err
-		}
 		quarantine, err := os.Open(s.config.Path + quarantineSuffix)
 		if err != nil {
 			return ignoreMissing(err)
@@ -69,8 +63,8 @@ func (s *Sink) ReadBack(
 		})
 		return err
 	}
-	var err error
-	if event != nil {
+	err := errors.Join(regular(s.config.Path), regular(s.config.Path+quarantineSuffix))
+	if err == nil && event != nil {
 		err = readEvents()
 	}
 	if err == nil {

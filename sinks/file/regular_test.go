@@ -60,6 +60,9 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 				refusals["read back"] = s.ReadBack(t.Context(), "shop", func(connector.StoredRecord) error { return nil },
 					func([]byte) error { return nil })
 			}
+			if refusals["read back"] != nil {
+				refusals["read the quarantine"] = s.ReadBack(t.Context(), "", nil, func([]byte) error { return nil })
+			}
 			for who, err := range refusals {
 				var refusal *connector.Refusal
 				if !errors.As(err, &refusal) || refusal.Cause != test.cause || refusal.Hint == "" {

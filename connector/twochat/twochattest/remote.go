@@ -15,6 +15,9 @@ import (
 // mostAtOnce is how many messages one request puts on a list at most.
 const mostAtOnce = 100_000
 
+// document stands among the members of a request's query where its body is a JSON document, whatever type is said of it.
+const document = "(body)"
+
 // Control steers a Fake over HTTP, for tests in any language. Every path takes ?number=, the first one where it is
 // left out; a plus sign in a query is written %2B.
 //
@@ -43,7 +46,7 @@ func Control(f *Fake) http.Handler {
 	methods := map[string]string{}
 	steered := func(method, name, takes string, do func(number string, r *http.Request) (any, error)) {
 		methods["/fake/"+name] = method
-		mux.HandleFunc(method+" /fake/"+name, c.steered(append(strings.Fields(takes), "number"), do))
+		mux.HandleFunc(method+" /fake/"+name, c.steered(strings.Fields(takes+" number"), do))
 	}
 	change := func(name, takes string, do func(number string, r *http.Request) ([]string, error)) {
 		steered(http.MethodPost, name, takes, func(number string, r *http.Request) (any, error) {
@@ -105,8 +108,8 @@ func Control(f *Fake) http.Handler {
 	change("clear", "", func(number string, _ *http.Request) ([]string, error) { f.Clear(number); return nil, nil })
 	change("quiet", "", func(string, *http.Request) ([]string, error) { f.Quiet(); return nil, nil })
 	change("resume", "", func(string, *http.Request) ([]string, error) { f.Resume(); return nil, nil })
-	change("next", "", c.next)
-	change("shape", "", c.shape)
+	change("next", document, c.next)
+	change("shape", document, c.shape)
 	change("faults", "rate", func(_ string, r *http.Request) ([]string, error) {
 		rate, err := strconv.ParseFloat(r.Form.Get("rate"), 64)
 		if err != nil || !(rate >= 0 && rate <= 1) { // NaN is neither
@@ -177,11 +180,18 @@ func (c control) steered(takes []string, do func(number string, r *http.Request)
 	}
 }
 
-// readQuery reads a request's query into its Form. A member that is not taken, which may be a misspelt one, would make
-// a test believe that it was heeded.
+// readQuery reads a request's query, and what a form has, into its Form. A member that is not taken, which may be a
+// misspelt one, would make a test believe that it was heeded.
 func readQuery(r *http.Request, takes []string) error {
 	var err error
-	if r.Form, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+	if takes[0] == document {
+		takes = takes[1:]
+		r.Form, err = url.ParseQuery(r.URL.RawQuery)
+	} else {
+		r.Body = http.MaxBytesReader(nil, r.Body, 1<<20)
+		err = r.ParseForm()
+	}
+	if err != nil {
 		return errors.New("the query cannot be read")
 	}
 	for name := range r.Form {

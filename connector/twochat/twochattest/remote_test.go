@@ -152,6 +152,32 @@ func refusalOf(t *testing.T, answer string) string {
 	return told.Error
 }
 
+// What is asked for may stand in a form, as curl -d sends it, and is refused there too; a JSON document may come as one.
+func TestControl_TakesForms(t *testing.T) {
+	fake := New(Options{Seed: 3})
+	for _, step := range []struct {
+		path, body string
+		want       int
+		messages   int
+	}{
+		{"append", "count=3", http.StatusOK, 3},
+		{"append", "cuont=3", http.StatusBadRequest, 3},
+		{"poison", "kind=no+id", http.StatusOK, 4},
+		{"next", `[{"kind":"html"}]`, http.StatusOK, 4},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/fake/"+step.path, strings.NewReader(step.body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		Control(fake).ServeHTTP(w, r)
+		if got := len(fake.Truth("")); w.Code != step.want || got != step.messages {
+			t.Errorf("%s with %s: %d, %d messages, want %d", step.path, step.body, w.Code, got, step.messages)
+		}
+	}
+	if len(fake.next) != 1 {
+		t.Errorf("%d answers are scripted", len(fake.next))
+	}
+}
+
 // Every kind of fault can be asked for by its name.
 func TestKinds(t *testing.T) {
 	source, err := os.ReadFile("fault.go")
