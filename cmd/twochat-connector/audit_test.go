@@ -617,6 +617,10 @@ func tryAuditUnreadableStream(t *testing.T) {
 		}
 		places = append(places, fmt.Sprint("JetStream stream WHATSAPP, sequence ", ack.Sequence))
 	}
+	marker := &natsgo.Msg{Subject: "whatsapp.support.a.c", Header: natsgo.Header{jetstream.MarkerReasonHeader: {"MaxAge"}}}
+	if _, err := js.PublishMsg(t.Context(), marker); err != nil { // as the server writes where a subject has expired
+		t.Fatal(err)
+	}
 	wantUnreadable(t, path, places...)
 }
 
