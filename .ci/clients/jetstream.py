@@ -103,16 +103,18 @@ def fill(rig, clients):
 
 def check_crash(clients, name, want, file):
     """A consumer that is killed with messages in its hands gets them again, and its file has each event once."""
-    arguments = clients.pull_python(name, "killed", file, "--ack-wait", "1")
-    for _ in range(3):
-        before = file.stat().st_size if file.exists() else 0
+    for attempt in range(20):  # a kill may come after all is acknowledged, or before anything is written
+        file.unlink(missing_ok=True)
+        arguments = clients.pull_python(name, f"killed-{attempt}", file, "--ack-wait", "1")
         process = clients.rig.start("killed", *arguments)
-        wait_for("event", lambda: file.exists() and file.stat().st_size > before, process)
+        wait_for("event", lambda: file.exists() and file.stat().st_size > 0, process, pause=0)
         clients.rig.stop(process, by=signal.SIGKILL)
-    said = call(*arguments, "--until-idle")
-    if not re.search(r" [1-9]\d* were there already", said):
-        raise Failure(f"nothing came again after kill -9, so nothing is shown: {said}")
-    compare(events_of(file), want)
+        said = call(*arguments, "--until-idle")
+        compare(events_of(file), want)
+        if re.search(r" [1-9]\d* were there already", said):
+            break
+    else:
+        raise Failure(f"nothing came again after any kill -9, so nothing is shown: {said}")
     # The whole stream once more, from another consumer into the same file.
     said = call(*clients.pull_python(name, "again", file, "--until-idle"))
     compare(events_of(file), want)
@@ -186,7 +188,7 @@ def main():
             check_acknowledged(rig, name, durables, len(events))
         if python:
             check_crash(clients, "structured-item", want["structured-item"], rig.folder / "killed.jsonl")
-            print("structured-item: nats-py was killed three times, and read all again: its file has each event once")
+            print("structured-item: nats-py was killed, and read on: its file has each event once")
 
 
 if __name__ == "__main__":

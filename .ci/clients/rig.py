@@ -139,15 +139,15 @@ class Rig:
         wait_for(f"{sequence} events of {config.stem}", delivered, process)
 
 
-def wait_for(what, done, process=None, seconds=60):
-    """Waits until something is done, and says what never was."""
+def wait_for(what, done, process=None, seconds=60, pause=0.05):
+    """Waits until something is done, looking again after a pause in seconds, and says what never was."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := done():
             return found
         if process is not None and process.poll() is not None:
             raise Failure(f"no {what}, as its program ended:\n{process.log.read_text()[-2000:]}")
-        time.sleep(0.05)
+        time.sleep(pause)
     said = f":\n{process.log.read_text()[-2000:]}" if process is not None else ""
     raise Failure(f"no {what} in {seconds} s{said}")
 
