@@ -26,7 +26,8 @@ func TestCitations(t *testing.T) {
 	)
 	cited := 0
 	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !(strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".py")) || strings.HasSuffix(path, "citations_test.go") {
+		if err != nil || entry.IsDir() || !(strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".py")) ||
+			strings.HasSuffix(path, "citations_test.go") {
 			return err
 		}
 		source, err := os.ReadFile(path)
