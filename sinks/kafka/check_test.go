@@ -207,7 +207,7 @@ func TestCheckSettings(t *testing.T) {
 func TestCheckCompression(t *testing.T) {
 	b := fake(t, 1)
 	for compression, want := range map[string]string{
-		"": "", "gzip": "", "none": "", "zstd": "zstandard", "lz4": "kafkajs-lz4", "snappy": "python-snappy",
+		"": "", "gzip": "", "none": "", "zstd": "zstandard", "lz4": "lz4js", "snappy": "python-snappy",
 	} {
 		s := openSink(t, b, Config{Topic: newTopic(), Compression: compression, Create: true}, connector.Encoding{})
 		if err := s.Create(within(t)); err != nil {

@@ -111,9 +111,9 @@ func (uncompressed) Close() error { return nil }
 func strangers(compression string) string {
 	switch compression {
 	case "zstd":
-		return "kafka-python needs the package zstandard, aiokafka cramjam, KafkaJS @kafkajs/zstd"
+		return "kafka-python needs the package zstandard, aiokafka cramjam, KafkaJS a codec made of fzstd"
 	case "lz4":
-		return "kafka-python needs the package lz4, aiokafka cramjam, KafkaJS kafkajs-lz4"
+		return "kafka-python needs the package lz4, aiokafka cramjam, KafkaJS a codec made of lz4js"
 	case "snappy":
 		return "kafka-python needs the package python-snappy, aiokafka cramjam, KafkaJS kafkajs-snappy"
 	}
