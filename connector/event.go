@@ -22,8 +22,8 @@ type Event struct {
 	DataSchema string
 	// place in the stream's log, from 1, without gap or repeat; 0, and not written, if the sink has no log
 	Sequence uint64
-	// delivered after a message that the list shows above it: reader/classify.go decides it in a walk, reader/span.go in
-	// a sweep
+	// A message is late if it is delivered after one that the list shows above it: reader/classify.go decides what is
+	// late in a walk, reader/span.go what is late in a sweep.
 	Late     bool
 	Repaired bool   // U+FFFD took the place of escapes in the item that stand for no character
 	Data     []byte // the API's item, JSON

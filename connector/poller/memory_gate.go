@@ -15,10 +15,11 @@ const (
 	shortSlots, longSlots = 16, 3
 )
 
-// MemoryGate bounds the memory for pages of all streams of a process, however many of them catch up at once. A poll
-// that needs only page 0 needs no slot, so it never waits for streams that catch up. Short and long walks need slots of
-// different kinds, so that a burst does not wait for backlogs. A slot is for one walk, and waiting streams are served
-// in order, so backlogs take turns.
+// MemoryGate bounds the memory for pages of all streams of a process, however many of them catch up at once. Beside it,
+// reader/rules.go bounds the pages of one walk, reader/window.go what is remembered of a log (Rules.Capacity), and
+// cli/memory.go sets Go's own limit. A poll that needs only page 0 needs no slot, so it never waits for streams that
+// catch up. Short and long walks need slots of different kinds, so that a burst does not wait for backlogs. A slot is
+// for one walk, and waiting streams are served in order, so backlogs take turns.
 //
 // Nobody waits forever. There is no deadlock: a stream that waits for a slot holds neither a slot nor pages, as its
 // step was given up. A stream that holds one waits only for the rate limit, the API and the sink, none of which needs a

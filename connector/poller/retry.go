@@ -78,7 +78,8 @@ func newRetrier(p *Poller) *retrier {
 }
 
 // Page implements reader.RetryPolicy: it waits until a page is worth requesting again. A 429 is waited out here, for as
-// long as PageRetry says, and by all streams of the account.
+// long as PageRetry says, and by all streams of the account; of a history that is measured, backfill/retrying_pages.go
+// waits in the same way.
 func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 	// A single failed answer does not change the state, unless the wait is long.
 	wait, failures := w.page.Next(fault)

@@ -40,11 +40,12 @@ type sweeping struct {
 const spanFailures = 3
 
 // Sweep looks for late messages below ground (rule 7), page by page, down to messages older than Rules.SweepDepth
-// before now. A message is late if it is unknown and lies between a known message above it and, below it, a known one
-// that was delivered in order and above which nothing was forgotten, on one page or on pages that are proven to be one
-// slice of the list (see span). Sweep also delivers accepted history and checks the end of the list, if either is due.
-// It does nothing while a backlog is worked off. One call reads a few pages, and more while it has late messages to
-// deliver; Outcome.More means that the next call continues below them. Errors are those of Poll.
+// before now. Here a message is late (lateIn in span.go decides it; in a walk, classify.go does) if it is unknown and
+// lies between a known message above it and, below it, a known one that was delivered in order and above which nothing
+// was forgotten, on one page or on pages that are proven to be one slice of the list. Sweep also delivers accepted
+// history and checks the end of the list, if either is due. It does nothing while a backlog is worked off. One call
+// reads a few pages, and more while it has late messages to deliver; Outcome.More means that the next call continues
+// below them. Errors are those of Poll.
 func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	var out Outcome
 	if !r.known.recorded.Started || r.progress.start > 0 {
