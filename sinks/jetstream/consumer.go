@@ -118,51 +118,68 @@ func (a *aliases) find(
 	return "", this.subjects == nil, nil
 }
 
-// scanCheckpoints reads the source key of every stream's newest checkpoint.
+// scanCheckpoints reads the source key of every stream's newest checkpoint. A checkpoint that is written meanwhile may
+// take the place of the one that the leader named; it lies above.
 func scanCheckpoints(ctx context.Context, s *Sink, k *link) (map[string]string, error) {
-	filter := checkpointSubjects(s.config.Subject)
-	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
+	subjects := make(map[string]string)
+	config := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true}
+	found, err := readToNewest(ctx, s, k, checkpointSubjects(s.config.Subject), config, min(k.timeout, lagWait),
+		func(m jetstream.Msg, _ uint64) error {
+			if key := natsgo.Header(m.Headers()).Get(headerSourceKey); key != "" {
+				subjects[key] = m.Subject()
+			}
+			return nil
+		})
 	if err != nil || !found {
 		return nil, err
 	}
+	return subjects, nil
+}
+
+// readToNewest reads the messages under a filter by a consumer, up to the newest that the leader names or one above it,
+// and waits that long for each. found is false if the leader has none.
+func readToNewest(
+	ctx context.Context, s *Sink, k *link, filter string, config jetstream.OrderedConsumerConfig, wait time.Duration,
+	each func(m jetstream.Msg, sequence uint64) error,
+) (found bool, err error) {
+	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
+	if err != nil || !found {
+		return false, err
+	}
 	js, err := k.jetStream()
 	if err != nil {
-		return nil, err
+		return true, err
 	}
-	consumer, err := js.OrderedConsumer(ctx, s.config.Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true,
-		InactiveThreshold: inactive,
-	})
+	config.FilterSubjects, config.InactiveThreshold = []string{filter}, inactive
+	consumer, err := js.OrderedConsumer(ctx, s.config.Stream, config)
 	if err != nil {
-		return nil, consumerError(err)
+		return true, consumerError(err)
 	}
 	defer s.forget(k, consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
 	if err != nil {
-		return nil, consumerError(err)
+		return true, consumerError(err)
 	}
 	defer messages.Stop()
-	subjects := make(map[string]string)
 	for {
-		waiting, cancel := context.WithTimeout(ctx, min(k.timeout, lagWait))
+		waiting, cancel := context.WithTimeout(ctx, wait)
 		m, err := messages.Next(jetstream.NextContext(waiting))
 		cancel()
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return true, ctx.Err()
 		}
 		if err != nil {
-			return nil, consumerError(err)
+			return true, consumerError(err)
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return nil, fmt.Errorf("read metadata: %w", err)
+			return true, fmt.Errorf("read metadata: %w", err)
 		}
-		if key := natsgo.Header(m.Headers()).Get(headerSourceKey); key != "" {
-			subjects[key] = m.Subject()
+		if err := each(m, meta.Sequence.Stream); err != nil {
+			return true, err
 		}
-		// A checkpoint that is written meanwhile may take the place of the one that the leader named; it lies above.
 		if meta.Sequence.Stream >= newest.Sequence {
-			return subjects, nil
+			return true, nil
 		}
 	}
 }

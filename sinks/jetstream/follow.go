@@ -23,11 +23,11 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 	}
 	info, err := k.streamInfo(ctx, s.config.Stream)
 	if err != nil {
-		return ended(ctx, followError(s.hints, err))
+		return ended(ctx, readError("follow", s.hints, err))
 	}
 	consumer, skip, err := tailConsumer(ctx, s, k, js, info.State, tail)
 	if err != nil {
-		return ended(ctx, followError(s.hints, err))
+		return ended(ctx, readError("follow", s.hints, err))
 	}
 	defer s.forget(k, consumer)
 	if tail.Once && consumer.CachedInfo().NumPending == 0 {
@@ -35,13 +35,13 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
 	if err != nil {
-		return ended(ctx, followError(s.hints, consumerError(err)))
+		return ended(ctx, readError("follow", s.hints, consumerError(err)))
 	}
 	defer messages.Stop()
 	for {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return ended(ctx, followError(s.hints, consumerError(err)))
+			return ended(ctx, readError("follow", s.hints, consumerError(err)))
 		}
 		if skip > 0 {
 			skip--
@@ -69,14 +69,18 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-func followError(h *hints, err error) error {
+// readError words an error of reading; nil stays nil.
+func readError(operation string, h *hints, err error) error {
 	var api *apiError
 	if errors.As(err, &api) {
 		if refusal := h.refusal(api); refusal != nil {
 			return refusal
 		}
 	}
-	return fmt.Errorf("follow: %w", err)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", operation, err)
+	}
+	return err
 }
 
 // tailConsumer makes a consumer that begins at or above the events that are asked for, and says how many to skip.

@@ -35,52 +35,17 @@ func (s *Sink) ReadBack(
 	}
 	quarantine := natssink.QuarantineSubject(s.config.Subject, stream)
 	if stream == "" {
-		quarantine = natssink.QuarantineSubjects(s.config.Subject)
+		quarantine = quarantineSubjects(s.config.Subject)
 	}
 	return readSubjects(ctx, s, k, quarantine, func(m jetstream.Msg, _ uint64) error { return reject(m.Data()) })
 }
 
-// readSubjects gives each message that a filter lets through and the stream holds now.
-func readSubjects(ctx context.Context, s *Sink, k *link, filter string, each func(m jetstream.Msg, sequence uint64) error) error {
-	newest, found, err := k.get(ctx, s.config.Stream, query{Last: filter})
-	if err != nil {
-		return followError(s.hints, err)
-	}
-	if !found {
-		return nil
-	}
-	js, err := k.jetStream()
-	if err != nil {
-		return fmt.Errorf("read back: %w", err)
-	}
-	consumer, err := js.OrderedConsumer(ctx, s.config.Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: inactive,
-	})
-	if err != nil {
-		return followError(s.hints, consumerError(err))
-	}
-	defer s.forget(k, consumer)
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
-	if err != nil {
-		return followError(s.hints, consumerError(err))
-	}
-	defer messages.Stop()
-	for {
-		waiting, cancel := context.WithTimeout(ctx, 2*k.timeout) // a replica may lag, and the newest be removed meanwhile
-		m, err := messages.Next(jetstream.NextContext(waiting))
-		cancel()
-		if err != nil {
-			return followError(s.hints, consumerError(err))
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return fmt.Errorf("read metadata: %w", err)
-		}
-		if err := each(m, meta.Sequence.Stream); err != nil {
-			return err
-		}
-		if meta.Sequence.Stream >= newest.Sequence {
-			return nil
-		}
-	}
+// readSubjects gives each message that a filter lets through and the stream holds now. A replica may lag, and the newest
+// be removed meanwhile.
+func readSubjects(
+	ctx context.Context, s *Sink, k *link, filter string, each func(m jetstream.Msg, sequence uint64) error,
+) error {
+	config := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
+	_, err := readToNewest(ctx, s, k, filter, config, 2*k.timeout, each)
+	return readError("read back", s.hints, err)
 }

@@ -158,9 +158,6 @@ func QuarantineSubject(prefix, stream string) string {
 	return prefix + "-quarantine." + connector.SubjectToken(stream)
 }
 
-// QuarantineSubjects are those of all streams.
-func QuarantineSubjects(prefix string) string { return prefix + "-quarantine.*" }
-
 // CheckSubject says what is wrong with a subject prefix, or nothing: it is one or more tokens of letters, digits, `_`
 // and `-`, with dots between them, 128 characters at most.
 func CheckSubject(prefix string) string {
