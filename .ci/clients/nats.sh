@@ -6,17 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 programs=$1 folder=$2
 mkdir -p "$folder"
 
-# have NAME KIND PACKAGE…: sets NAME to where a client is, or to nothing.
-have() {
-	local name=$1 found
-	shift
-	if found=$(./packages.sh "$@" 2>"$folder/packages"); then
-		printf -v "$name" %s "$found"
-	else
-		echo "SKIPPED: ${*:2} cannot be had: $(tail -1 "$folder/packages")"
-		printf -v "$name" ''
-	fi
-}
+source ./have.sh
 
 have python python nats-py==2.16.0
 have node node @nats-io/transport-node@3.4.0 @nats-io/jetstream@3.4.0

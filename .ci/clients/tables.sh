@@ -6,17 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 programs=$1 folder=$2
 mkdir -p "$folder"
 
-# have NAME KIND PACKAGE…: sets NAME to where packages are, or to nothing.
-have() {
-	local name=$1 found
-	shift
-	if found=$(./packages.sh "$@" 2>"$folder/packages"); then
-		printf -v "$name" %s "$found"
-	else
-		echo "SKIPPED: ${*:2} cannot be had: $(tail -1 "$folder/packages")"
-		printf -v "$name" ''
-	fi
-}
+source ./have.sh
 
 have python python duckdb==2.0.1 chdb==4.4.0 pandas==3.1.1 pyarrow==26.0.1 sqlglot==30.30.0
 [ -n "$python" ] || python=$(command -v python3) || exit 0 # PostgreSQL needs none of them
