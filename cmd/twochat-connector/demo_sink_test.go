@@ -13,6 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/demo"
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // Demos in a sink of the user's own make what is missing, write streams of their own, audit themselves and stay there.
@@ -138,7 +139,17 @@ func TestMain_ReaderLeaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"demo --for 20s", "demo --for 20s --json", "schema event"} {
+	file := filepath.Join(t.TempDir(), "events.jsonl")
+	reject := `{"id":"reject-x","source":"` + connector.Stream{Name: "s"}.Source() + "\"}\n"
+	for name, line := range map[string]string{file: "", file + ".quarantine.jsonl": reject} {
+		if err := os.WriteFile(name, []byte(line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := "quarantine list --sink file:" + file
+	for _, command := range []string{
+		"demo --for 20s", "demo --for 20s --json", "schema event", list, list + " --json", list + " --show",
+	} {
 		t.Run(command, func(t *testing.T) {
 			reader, writer, err := os.Pipe()
 			if err != nil {

@@ -10,12 +10,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
-	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
@@ -59,12 +57,12 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	if err != nil {
 		return err
 	}
-	words = append(words, "", "")
-	verb, id := words[0], words[1]
+	padded := append(words, "", "") // either may be missing
+	verb, id := padded[0], padded[1]
 	switch {
 	case !slices.Contains(quarantineVerbs, verb):
-		return noSuchVerb(verb)
-	case len(words) > 4:
+		return p.WrongWord(verb, quarantineVerbs, "`twochat-connector help quarantine` says what they do")
+	case len(words) > 2:
 		return cli.Usage("expected no more than one id after quarantine show")
 	case verb == "show" && id == "":
 		return cli.Usage("expected an id after quarantine show; `twochat-connector quarantine list` has them")
@@ -100,14 +98,6 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	return q.list(ctx, *show, *asJSON)
 }
 
-func noSuchVerb(verb string) error {
-	told := "expected one of " + strings.Join(quarantineVerbs, ", ") + " after quarantine"
-	if near := config.Nearest(verb, quarantineVerbs); near != "" {
-		told += "; the nearest is " + near
-	}
-	return cli.UsageOf(cli.Hinted(errors.New(told), "`twochat-connector help quarantine` says what they do"))
-}
-
 // quarantine is a sink's quarantine, all of it or one stream's.
 type quarantine struct {
 	sink     sinks.Sink
@@ -118,6 +108,7 @@ type quarantine struct {
 // each calls do with what is in the quarantine. What somebody else put there is counted, and told at the end.
 func (w *quarantine) each(ctx context.Context, do func(quarantined) error) error {
 	foreign := 0
+	var own error // of do: it is not a sink's, and is returned as it is
 	err := w.sink.ReadBack(ctx, "", nil, func(reject []byte) error {
 		var e struct {
 			ID, Source string
@@ -138,11 +129,15 @@ func (w *quarantine) each(ctx context.Context, do func(quarantined) error) error
 		case w.stream != "" && stream != w.stream:
 			return nil
 		}
-		return do(quarantined{
+		own = do(quarantined{
 			ID: e.ID, Stream: stream, Recorded: e.Time, Reason: e.Data.Reason, Length: e.Data.Length,
 			SHA256: e.Data.SHA256, Kept: len(e.Data.Raw), Item: e.Data.Raw,
 		})
+		return own
 	})
+	if own != nil {
+		return own
+	}
 	if foreign > 0 && err == nil {
 		fmt.Fprintf(w.err, "left out, as this connector did not put them into the quarantine: %d\n", foreign)
 	}
@@ -167,17 +162,10 @@ func (w *quarantine) list(ctx context.Context, show, asJSON bool) error {
 		}
 		return writeAll(out, []byte(line))
 	})
-	switch {
-	case errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
-		return nil // whoever read our lines has enough
-	case err != nil:
-		return err
-	case asJSON:
-		return nil
-	case count == 0:
-		return writeAll(out, []byte("The quarantine is empty.\n"))
+	if err == nil && count == 0 && !asJSON {
+		err = writeAll(out, []byte("The quarantine is empty.\n"))
 	}
-	return nil
+	return err
 }
 
 func (w *quarantine) show(ctx context.Context, id string, raw, asJSON bool) error {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -51,11 +49,7 @@ func runSchema(_ context.Context, p *cli.Program, args []string) error {
 	case "asyncapi":
 		return printAsyncAPI(p, settings)
 	}
-	text := "expected one of " + strings.Join(schemaNames, ", ") + " after schema"
-	if near := config.Nearest(name, schemaNames); near != "" && !slices.Contains(schemaNames, name) {
-		text += "; the nearest is " + near
-	}
-	return cli.UsageOf(cli.Hinted(errors.New(text), "`twochat-connector help schema` says what they are"))
+	return p.WrongWord(name, schemaNames, "`twochat-connector help schema` says what they are")
 }
 
 func printAsyncAPI(p *cli.Program, settings *config.Flags) error {

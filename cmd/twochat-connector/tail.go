@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -130,9 +131,8 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	if name == "" || c.Sink.NATS != nil || slices.Contains(names, name) {
 		return nil
 	}
-	log := sink.Log(connector.Claim{Stream: connector.Stream{Name: name}, TypePrefix: c.Events.TypePrefix})
-	_, found, err := log.Peek(ctx)
-	if err = errors.Join(err, log.Close()); err != nil || found {
+	claim := connector.Claim{Stream: connector.Stream{Name: name}, TypePrefix: c.Events.TypePrefix}
+	if _, found, err := pipeline.Peek(ctx, sink, claim); err != nil || found {
 		return nil // following it says what is wrong
 	}
 	const all = "leave --stream out to see the events of all streams"

@@ -97,9 +97,10 @@ func (a *Engine) run(ctx context.Context) error {
 		}
 		audited = append(audited, one)
 	}
-	a.spare = backfill.NewSpare(ctx, a.config, client, audited[0].claim.Stream.Name, audited[0].checkpoint.MonthBegun,
-		a.logger)
+	a.spare = backfill.NewSpare(ctx, a.config, client, client, audited[0].claim.Stream.Name,
+		audited[0].checkpoint.MonthBegun, a.logger)
 	defer a.spare.Close()
+	a.spare.StartsAgain()
 	if err := a.mayRepair(ctx, audited); err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 	name := claim.Stream.Name
 	var found bool
 	var err error
-	if one.checkpoint, found, err = a.peek(ctx, claim); err != nil {
+	if one.checkpoint, found, err = pipeline.Peek(ctx, a.sink, claim); err != nil {
 		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", name, err),
 			"`twochat-connector check` says what is wrong with the sink")
 	}
@@ -206,15 +207,6 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 		one.floor, one.since = one.checkpoint.Floor, time.Time{}
 	}
 	return one, nil
-}
-
-// peek reads a stream's checkpoint and takes nothing over.
-func (a *Engine) peek(ctx context.Context, claim connector.Claim) (connector.Checkpoint, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, pipeline.PrepareTimeout)
-	defer cancel()
-	log := a.sink.Log(claim)
-	checkpoint, found, err := log.Peek(ctx)
-	return checkpoint, found, errors.Join(err, log.Close())
 }
 
 // estimate says what reading the lists costs, going by the logs.

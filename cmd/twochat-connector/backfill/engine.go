@@ -33,10 +33,9 @@ type Engine struct {
 	began   time.Time
 	json    bool
 
-	pages    *paidPages
-	retrying *retryingPages // the same pages, for the history
-	history  *history.History
-	extent   extent
+	spare   *Spare
+	history *history.History
+	extent  extent
 }
 
 // extent is roughly how much there is to read, and what it costs: the fewest calls on a list that stands still, the
@@ -99,16 +98,12 @@ func (b *Engine) Run(ctx context.Context, dry bool) error {
 	if err := b.resumable(ctx, place.history, claim); err != nil {
 		return err
 	}
-	b.pages = newPaidPages(pipeline.WatchShape(client, b.logger))
-	b.pages.budget = pipeline.NewBudget(b.config, func() int64 { return int64(b.pages.made()) }, cli.QuietLogger())
-	b.pages.budget.Recall(b.began, live.MonthBegun)
-	of := newRateShare(b.config, b.pages, client, b.live.Name, b.logger)
-	of.start(ctx)
-	defer of.watchBeside(ctx)()
-	b.retrying = newRetryingPages(b.pages)
-	b.history = history.New(b.retrying, b.live, *live, pipeline.RulesOf(b.config).Page)
+	b.spare = NewSpare(ctx, b.config, pipeline.WatchShape(client, b.logger), client, b.live.Name, live.MonthBegun,
+		b.logger)
+	defer b.spare.Close()
+	b.history = history.New(b.spare, b.live, *live, pipeline.RulesOf(b.config).Page)
 	if err := b.measure(ctx); err != nil {
-		return b.ended(ctx, cmp.Or(b.pages.fatal(), err))
+		return b.ended(ctx, cmp.Or(b.spare.pages.fatal(), err))
 	}
 	if dry {
 		return b.printDry()
@@ -119,7 +114,7 @@ func (b *Engine) Run(ctx context.Context, dry bool) error {
 
 // floor is the live stream's checkpoint; nil if nothing lies below it.
 func (b *Engine) floor(ctx context.Context, sink sinks.Sink, claim connector.Claim) (*connector.Checkpoint, error) {
-	checkpoint, found, err := peek(ctx, sink, claim)
+	checkpoint, found, err := pipeline.Peek(ctx, sink, claim)
 	switch {
 	case err != nil:
 		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err),
@@ -141,7 +136,7 @@ func (b *Engine) floor(ctx context.Context, sink sinks.Sink, claim connector.Cla
 
 // resumable refuses what a history that was begun otherwise cannot become.
 func (b *Engine) resumable(ctx context.Context, sink sinks.Sink, claim connector.Claim) error {
-	checkpoint, found, err := peek(ctx, sink, claim)
+	checkpoint, found, err := pipeline.Peek(ctx, sink, claim)
 	switch {
 	case err != nil:
 		return cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err),
@@ -161,21 +156,11 @@ func (b *Engine) resumable(ctx context.Context, sink sinks.Sink, claim connector
 	return nil
 }
 
-// peek reads a stream's checkpoint and takes nothing over.
-func peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (connector.Checkpoint, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, pipeline.PrepareTimeout)
-	defer cancel()
-	log := sink.Log(claim)
-	checkpoint, found, err := log.Peek(ctx)
-	return checkpoint, found, errors.Join(err, log.Close())
-}
-
 // warnOfBudget says where the month's budget will not do for all of it.
 func (b *Engine) warnOfBudget() {
-	of := b.pages.budget.Status(time.Now())
-	if spare := of.Left - of.Reserve; of.State != quota.BudgetUnknown && int64(b.extent.CallsMost) > spare {
+	if left, known := b.spare.Left(); known && int64(b.extent.CallsMost) > left {
 		b.logger.Warn("the month's budget may not do for all of the history; live polling slows down for what is taken, and the reserve is left alone",
-			"calls_at_most", b.extent.CallsMost, "calls_to_spend", max(0, spare), "hint",
+			"calls_at_most", b.extent.CallsMost, "calls_to_spend", left, "hint",
 			"raise poll.monthly_credits, or go on next month with the same command")
 	}
 }
@@ -219,12 +204,12 @@ func (b *Engine) read(ctx context.Context, sink sinks.Sink, claim connector.Clai
 	for {
 		select {
 		case err := <-ended:
-			b.view.show(p.Status(), b.pages.made(), b.pages.hold())
+			b.view.show(p.Status(), b.spare.pages.made(), b.spare.pages.hold())
 			return err
 		case <-ticker.C:
 		}
 		status := p.Status()
-		b.view.show(status, b.pages.made(), b.pages.hold())
+		b.view.show(status, b.spare.pages.made(), b.spare.pages.hold())
 		switch {
 		case !status.LastSweep.IsZero() && status.State == poller.StateLive && !status.EndOpen:
 			b.view.done = true
@@ -232,15 +217,15 @@ func (b *Engine) read(ctx context.Context, sink sinks.Sink, claim connector.Clai
 			stop()
 			taken := errors.New("another backfill of this stream has taken over")
 			return cli.Hinted(errors.Join(taken, <-ended), "let that one finish; one is enough")
-		case b.pages.fatal() == nil:
+		case b.spare.pages.fatal() == nil:
 			continue
 		}
 		stop()
 		err := <-ended
-		b.view.show(p.Status(), b.pages.made(), b.pages.hold())
+		b.view.show(p.Status(), b.spare.pages.made(), b.spare.pages.hold())
 		if b.view.done {
 			return err
 		}
-		return errors.Join(err, b.pages.fatal())
+		return errors.Join(err, b.spare.pages.fatal())
 	}
 }

@@ -155,8 +155,8 @@ func TestShare_ReadsTheAccountAgain(t *testing.T) {
 		}
 		b, log := backfillOf(&troubled{pages: 1})
 		b.config.Admin.Listen = "127.0.0.1:0"
-		b.pages.budget = pipeline.IdleBudget(b.config)
-		s := newRateShare(b.config, b.pages, client, b.live.Name, b.logger)
+		b.spare.pages.budget = pipeline.IdleBudget(b.config)
+		s := newRateShare(b.config, b.spare.pages, client, b.live.Name, b.logger)
 		s.start(t.Context())
 		if s.limit != quota.DefaultRequestsPerMinute {
 			t.Errorf("limit %v before anything is known", s.limit)
@@ -164,7 +164,7 @@ func TestShare_ReadsTheAccountAgain(t *testing.T) {
 		stop := s.watchBeside(t.Context())
 		time.Sleep(5 * time.Minute)
 		stop()
-		if status := b.pages.budget.Status(time.Now()); s.limit != 80 || status.State == quota.BudgetUnknown {
+		if status := b.spare.pages.budget.Status(time.Now()); s.limit != 80 || status.State == quota.BudgetUnknown {
 			t.Errorf("limit %v, budget %s after five minutes", s.limit, status.State)
 		}
 		if lines := strings.Count(log.String(), "cannot be read"); lines != 1 {

@@ -56,11 +56,11 @@ func (b *Engine) measure(ctx context.Context) error {
 	for {
 		select {
 		case err := <-ended:
-			b.retrying.measured = true
+			b.spare.retrying.measured = true
 			b.view.extent = b.extent
 			return err
 		case <-ticker.C:
-			b.view.measuring(b.pages.made(), b.pages.pace(), b.pages.hold())
+			b.view.measuring(b.spare.pages.made(), b.spare.pages.pace(), b.spare.pages.hold())
 		}
 	}
 }

@@ -72,11 +72,11 @@ func backfillOf(list *troubled) (*Engine, *clitest.Output) {
 	}
 	b.logger = slog.New(slog.NewTextHandler(b.view, nil))
 	b.view.logger = b.logger
-	b.pages = newPaidPages(list)
-	b.pages.setRate(60)
-	b.retrying = newRetryingPages(b.pages)
+	pages := newPaidPages(list)
+	pages.setRate(60)
+	b.spare = &Spare{pages: pages, retrying: newRetryingPages(pages)}
 	floor := connector.Checkpoint{Started: true, Floor: []connector.Key{troubledMessage(0).Key}}
-	b.history = history.New(b.retrying, b.live, floor, troubledPage)
+	b.history = history.New(b.spare, b.live, floor, troubledPage)
 	return b, log
 }
 
@@ -178,7 +178,7 @@ func TestBackfill_MeasuresPatiently(t *testing.T) {
 				}
 				clitest.WantText(t, "log", log.String(), row.log...)
 				if row.fails != "" {
-					fatal := b.pages.fatal()
+					fatal := b.spare.pages.fatal()
 					if err == nil || fatal == nil {
 						t.Fatalf("error %v, fatal %v", err, fatal)
 					}

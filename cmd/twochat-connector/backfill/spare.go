@@ -13,25 +13,24 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// Spare asks for pages with what live polling leaves of the account's rate limit and of the month's budget, as a
-// backfill does, and waits out what passes. It is for other commands that read a list beside a running instance.
+// Spare asks for pages with what live polling leaves of the account's rate limit and of the month's budget, and waits out
+// what passes. It is for commands that read a list beside a running instance.
 type Spare struct {
 	pages    *paidPages
-	retrying *retryingPages
+	retrying *retryingPages // the same pages
 	share    *rateShare
 	beside   bool
 	stop     func()
 }
 
-// NewSpare reads the account's limit and usage, and begins to keep to what is left over. stream is the name of a
-// configured stream, by which the running instance is known; monthBegun is what its checkpoint says. The caller closes
-// it.
+// NewSpare reads the account's limit and usage, and begins to keep to what is left over. pages are the client's. stream is
+// the name of a configured stream, by which the running instance is known; monthBegun is what its checkpoint says. The
+// caller closes it.
 func NewSpare(
-	ctx context.Context, c *config.Config, client *twochat.Client, stream string, monthBegun time.Time,
-	logger *slog.Logger,
+	ctx context.Context, c *config.Config, pages connector.Pages, client *twochat.Client, stream string,
+	monthBegun time.Time, logger *slog.Logger,
 ) *Spare {
-	s := &Spare{pages: newPaidPages(client)}
-	s.pages.again = "starts again"
+	s := &Spare{pages: newPaidPages(pages)}
 	s.pages.budget = pipeline.NewBudget(c, func() int64 { return int64(s.pages.made()) }, cli.QuietLogger())
 	s.pages.budget.Recall(time.Now(), monthBegun)
 	s.retrying = newRetryingPages(s.pages)
@@ -41,6 +40,9 @@ func NewSpare(
 	s.stop = s.share.watchBeside(ctx)
 	return s
 }
+
+// StartsAgain notes that the same command does not go on where it was, but starts again.
+func (s *Spare) StartsAgain() { s.pages.again = "starts again" }
 
 // Page implements connector.Pages.
 func (s *Spare) Page(ctx context.Context, of connector.Stream, number int, held connector.Fingerprint) (

@@ -242,7 +242,7 @@ func (b *Engine) ended(ctx context.Context, err error) error {
 	v := b.view
 	s := Summary{
 		Stream: v.stream, File: v.file, Done: v.done, Delivered: v.sequence - v.first, Messages: v.sequence,
-		Calls:   b.pages.made(),
+		Calls:   b.spare.pages.made(),
 		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(),
 	}
 	said := fmt.Sprintf("%s messages delivered to stream %s in %s, with %s calls (credits).", text.Thousands(s.Delivered),
@@ -263,7 +263,7 @@ func (b *Engine) printDry() error {
 	b.view.close()
 	about := b.extent
 	s := Summary{
-		Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.pages.made(),
+		Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.spare.pages.made(),
 		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about,
 	}
 	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s; that takes %s to %s calls (credits): fewest while nothing comes in, most while the list always moves. Looking took %s.",

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"slices"
 	"strings"
+
+	"github.com/twochat-connector/twochat-connector/config"
 )
 
 // Choice adds a flag that takes one of some words, the first of them where it is left out.
@@ -36,4 +38,14 @@ func (c *choice) Set(text string) error {
 	}
 	c.chosen = text
 	return nil
+}
+
+// WrongWord is the error of a command that is not followed by one of its words. The hint says where they are explained.
+// What was written may be anything, and is not quoted.
+func (p *Program) WrongWord(written string, words []string, hint string) error {
+	text := "expected one of " + strings.Join(words, ", ") + " after " + p.Name
+	if near := config.Nearest(written, words); near != "" {
+		text += "; the nearest is " + near
+	}
+	return UsageOf(Hinted(errors.New(text), hint))
 }

@@ -120,9 +120,8 @@ func (t *target) choose(ctx context.Context, c *config.Config, privacy twochat.P
 		of := *c
 		of.TwoChat.Streams = []config.StreamConfig{{Number: twochattest.DefaultNumber, Name: t.stream}}
 		claim := pipeline.ClaimsOf(&of, privacy, "demo", pipeline.Overrides{})[0]
-		log := t.sink.Log(claim)
-		_, taken, err := log.Peek(ctx)
-		if err = errors.Join(err, log.Close()); err != nil {
+		_, taken, err := pipeline.Peek(ctx, t.sink, claim)
+		if err != nil {
 			return err
 		}
 		if !taken {

@@ -16,6 +16,15 @@ import (
 // PrepareTimeout bounds one attempt to make and check what the sink needs.
 const PrepareTimeout = 2 * time.Minute
 
+// Peek reads a stream's checkpoint and takes nothing over. found is false if there is none.
+func Peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (c connector.Checkpoint, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, PrepareTimeout)
+	defer cancel()
+	log := sink.Log(claim)
+	c, found, err = log.Peek(ctx)
+	return c, found, errors.Join(err, log.Close())
+}
+
 // AskSink asks the sink all that bears on whether it can be written. make is its Create for run, and its Rehearse for
 // check; nil if nothing is to be made. The error is a *connector.Refusal, or says that the sink could not be asked.
 func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, make func(context.Context) error,
