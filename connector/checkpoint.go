@@ -45,11 +45,11 @@ type Checkpoint struct {
 	// Bottom is set while the end of the list that the first start met is still to be checked (rule 12).
 	Bottom *Bottom `json:"bottom,omitempty"`
 	// Accepting is how far the delivery of held messages has got; nil if none is under way. Accepted is true once
-	// everything at and below the horizon was delivered in this way. WordSpent is true once the operator's word was
-	// carried out, as it may stand in a manifest permanently.
-	Accepting *Acceptance `json:"accepting,omitempty"`
-	Accepted  bool        `json:"accepted,omitempty"`
-	WordSpent bool        `json:"word_spent,omitempty"`
+	// everything at and below the horizon was delivered in this way. AcceptHistoryUsed is true once `run --accept-history`
+	// was carried out, as the flag may stand in a manifest permanently.
+	Accepting         *Acceptance `json:"accepting,omitempty"`
+	Accepted          bool        `json:"accepted,omitempty"`
+	AcceptHistoryUsed bool        `json:"word_spent,omitempty"`
 	// Tail holds the keys of the log's newest events, oldest first, without a gap up to Sequence: all uncertified ones and
 	// the newest 128 certified ones. TailLate holds the indexes of the late ones in Tail.
 	Tail     Keys  `json:"tail,omitempty"`

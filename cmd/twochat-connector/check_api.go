@@ -131,7 +131,7 @@ func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream conne
 			return connector.Page{}, err
 		}
 		page, err := k.client.Page(ctx, stream, 0, "")
-		err = quota.OfBlocked(err, k.blocked)
+		err = quota.AsBlocked(err, k.blocked)
 		var fault *connector.PageError
 		if err == nil || !errors.As(err, &fault) || attempt == attempts || noAnswer(err) && noAnswer(accountErr) {
 			return page, err

@@ -81,7 +81,7 @@ func backfillUnder(t *testing.T, f *flood, pages int, pool reader.WorkerPool) (l
 		switch {
 		case errors.Is(err, errCrash):
 			return log, false
-		case errors.As(err, &refusal), err != nil && !reader.Harmless(err):
+		case errors.As(err, &refusal), err != nil && !reader.LeftUnchanged(err):
 			t.Fatal(err)
 		}
 		rested = out.Rested
@@ -192,7 +192,7 @@ func TestHistory_AListThatIsClamped(t *testing.T) {
 	list.last = 1 << 30
 	for rested := false; !rested; {
 		out, err := history.Poll(t.Context())
-		if err != nil && !reader.Harmless(err) {
+		if err != nil && !reader.LeftUnchanged(err) {
 			t.Fatal(err)
 		}
 		rested = out.Rested

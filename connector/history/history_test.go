@@ -239,7 +239,7 @@ func (w *historyWorld) run() bool {
 			return false
 		case errors.Is(err, errCrash):
 			w.restart()
-		case err != nil && !reader.Harmless(err):
+		case err != nil && !reader.LeftUnchanged(err):
 			w.t.Fatal(err)
 		}
 		if out.Rested && w.list.quiet {
@@ -247,7 +247,7 @@ func (w *historyWorld) run() bool {
 			// What reading can still hide).
 			for range 100 { // a sweep may take several steps
 				out, err := w.hist.Sweep(w.t.Context(), connectortest.Minute(0).Add(9000*time.Hour))
-				if err != nil && !reader.Harmless(err) {
+				if err != nil && !reader.LeftUnchanged(err) {
 					w.t.Fatal(err)
 				}
 				w.hidden += out.Late

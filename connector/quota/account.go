@@ -14,8 +14,8 @@ import (
 const (
 	// DefaultRequestsPerMinute is the rate limit if neither the configuration nor the account names one.
 	DefaultRequestsPerMinute = 10
-	// AccountEvery is how often the account's usage is read, which costs a call each time.
-	AccountEvery = time.Hour
+	// AccountReadInterval is how often the account's usage is read, which costs a call each time.
+	AccountReadInterval = time.Hour
 	// BlockedHint is what a person can do about an account that is blocked.
 	BlockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
 )
@@ -106,11 +106,11 @@ func (a *Account) Status() AccountStatus {
 // Pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the
 // budget.
 func (a *Account) Pace(wanted time.Duration) time.Duration {
-	return a.Budget.Pace(time.Now(), max(wanted, PaceOf(a.config.Streams, int(a.rate.Load()))))
+	return a.Budget.Pace(time.Now(), max(wanted, ShortestInterval(a.config.Streams, int(a.rate.Load()))))
 }
 
-// PaceOf is the shortest polling interval at which a rate limit allows that many streams.
-func PaceOf(streams, requestsPerMinute int) time.Duration {
+// ShortestInterval is the shortest polling interval at which a rate limit allows that many streams.
+func ShortestInterval(streams, requestsPerMinute int) time.Duration {
 	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
 }
 
@@ -122,7 +122,7 @@ func (a *Account) SweepEvery() time.Duration {
 // Begin reads the account once, before its streams are read. It counts as a request of the rate limit.
 func (a *Account) Begin(ctx context.Context) {
 	a.begun = a.read(ctx)
-	a.Limiter.Pause(PaceOf(1, int(a.rate.Load())))
+	a.Limiter.Pause(ShortestInterval(1, int(a.rate.Load())))
 }
 
 // Watch reads the account hourly, or sooner after a failure, until the context ends. The last reading stays in force
@@ -130,7 +130,7 @@ func (a *Account) Begin(ctx context.Context) {
 func (a *Account) Watch(ctx context.Context) {
 	policy := connector.NewBackoff(30*time.Second, 30*time.Minute)
 	for read := a.begun; ; read = a.read(ctx) {
-		wait := AccountEvery - time.Duration(rand.Int64N(int64(AccountEvery/20))) // instances should not ask in step
+		wait := AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20))) // instances should not ask in step
 		if read {
 			policy.Reset()
 		} else {
@@ -223,7 +223,7 @@ func (a *Account) answered(info connector.AccountInfo, now time.Time) {
 	a.mu.Unlock()
 	if info.Blocked && !was.Blocked {
 		a.config.Logger.Warn("the account is blocked at 2Chat", "hint", BlockedHint, "next_attempt",
-			now.Add(AccountEvery).UTC().Truncate(time.Minute))
+			now.Add(AccountReadInterval).UTC().Truncate(time.Minute))
 	}
 	if was.Asked.IsZero() || was.Cause != "" || was.MaxUsage != info.MaxUsage || was.Blocked != info.Blocked {
 		a.config.Logger.Info("account's limits read", "requests_per_minute", a.rate.Load(), "calls_used", info.Usage,

@@ -27,7 +27,7 @@ func (p *accountPages) Page(ctx context.Context, s connector.Stream, number int,
 	} else if err == nil {
 		p.account.doubted.Store(false)
 	}
-	return page, OfBlocked(err, p.account.Status().Blocked)
+	return page, AsBlocked(err, p.account.Status().Blocked)
 }
 
 // doubt makes the account be read again, once each time that its pages become unreadable, as it may have been blocked.
@@ -47,9 +47,9 @@ func ofAccount(err error) bool {
 		fault.Fault == connector.FaultCredits)
 }
 
-// OfBlocked turns a fault of a blocked account into FaultBlocked: what 2Chat answers about the key and the credits
-// results from the block, and a hint about the key would not help.
-func OfBlocked(err error, blocked bool) error {
+// AsBlocked returns a fault of a blocked account as FaultBlocked, and any other error as it is. What 2Chat answers about
+// the key and the credits results from the block, and a hint about the key would not help.
+func AsBlocked(err error, blocked bool) error {
 	var fault *connector.PageError
 	if !blocked || !ofAccount(err) || !errors.As(err, &fault) {
 		return err

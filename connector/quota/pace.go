@@ -10,9 +10,9 @@ const (
 	spentFactor = 10
 	// longestPace is the longest interval that a small budget leads to, so that polling never stops.
 	longestPace = 6 * time.Hour
-	// LongestSweep is by how many times the interval of sweeps may grow. From an hour it grows to a day, which still finds
+	// MaxSweepFactor is by how many times the interval of sweeps may grow. From an hour it grows to a day, which still finds
 	// everything that is listed late within sixty hours, several times over.
-	LongestSweep = 24
+	MaxSweepFactor = 24
 )
 
 // Pace returns the interval between two polls of a stream that the budget allows: with all streams polling that often,
@@ -56,6 +56,6 @@ func (b *Budget) SweepEvery(now time.Time, base time.Duration) time.Duration {
 	if !b.account.known() {
 		return base
 	}
-	factor := min(max(2*b.pace(now, own)/b.config.Interval.Seconds(), 1), LongestSweep)
+	factor := min(max(2*b.pace(now, own)/b.config.Interval.Seconds(), 1), MaxSweepFactor)
 	return time.Duration(float64(base) * factor)
 }

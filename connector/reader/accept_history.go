@@ -56,7 +56,7 @@ func (r *acceptance) takeAcceptHistory() {
 	r.accept.pollsToWait = max(0, r.accept.pollsToWait-1)
 	if r.deliverHeld && r.known.recorded.Accepting == nil && len(r.known.recorded.Horizon) > 0 &&
 		!r.known.recorded.Accepted {
-		r.known.recorded.Accepting, r.known.recorded.WordSpent,
+		r.known.recorded.Accepting, r.known.recorded.AcceptHistoryUsed,
 			r.deliverHeld = &connector.Acceptance{Top: r.known.recorded.Horizon, Newer: r.known.recorded.HorizonNewer}, true,
 			false
 	}
@@ -66,11 +66,11 @@ func (r *acceptance) takeAcceptHistory() {
 // later. A start without it resets that.
 func (r *acceptance) spendAcceptHistory(ctx context.Context) error {
 	r.deliverHeld = false
-	if r.known.recorded.WordSpent == r.acceptHistory || r.known.recorded.Accepting != nil {
+	if r.known.recorded.AcceptHistoryUsed == r.acceptHistory || r.known.recorded.Accepting != nil {
 		return nil
 	}
 	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-		next.WordSpent = r.acceptHistory
+		next.AcceptHistoryUsed = r.acceptHistory
 	}}, 0)
 	return err
 }

@@ -41,7 +41,7 @@ func (d *readerFixture) accept(most int, between func(step int)) {
 	d.restart()
 	for step := range most {
 		out, err := d.Poll(d.t.Context(), d.start)
-		if err != nil && !Harmless(err) {
+		if err != nil && !LeftUnchanged(err) {
 			d.restart()
 			continue
 		}
@@ -49,7 +49,7 @@ func (d *readerFixture) accept(most int, between func(step int)) {
 			return
 		}
 		if between(step); d.AcceptDue() {
-			if _, err := d.Sweep(d.t.Context(), connectortest.Minute(0)); err != nil && !Harmless(err) {
+			if _, err := d.Sweep(d.t.Context(), connectortest.Minute(0)); err != nil && !LeftUnchanged(err) {
 				d.restart()
 			}
 		}
@@ -143,13 +143,13 @@ func TestAccept_goesOnOverRestartsAndLiveMessages(t *testing.T) {
 func TestAccept_saysNothingOnceItIsDone(t *testing.T) {
 	d := lostGround(t, 90)
 	d.accept(200, func(int) {})
-	if c := d.log.Checkpoint; !c.Accepted || !c.WordSpent || c.Accepting != nil {
+	if c := d.log.Checkpoint; !c.Accepted || !c.AcceptHistoryUsed || c.Accepting != nil {
 		t.Errorf("%+v", c)
 	}
 	d.reading.AcceptHistory = false
 	d.restart()
 	d.settle(8)
-	if d.log.Checkpoint.WordSpent {
+	if d.log.Checkpoint.AcceptHistoryUsed {
 		t.Error("a start without the word leaves it spent")
 	}
 }
@@ -337,7 +337,7 @@ func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 	}
 	d.restart()
 	for range 6 {
-		if _, err := d.Poll(t.Context(), d.start); err != nil && !Harmless(err) {
+		if _, err := d.Poll(t.Context(), d.start); err != nil && !LeftUnchanged(err) {
 			t.Fatal(err)
 		}
 	}
@@ -380,11 +380,11 @@ func TestAccept_isNotHeldUpByWhatIsAddedOnTop(t *testing.T) {
 		d.restart()
 		steps := 0
 		for ; !d.Checkpoint().Accepted && steps < 400; steps++ {
-			if _, err := d.Poll(t.Context(), d.start); err != nil && !Harmless(err) {
+			if _, err := d.Poll(t.Context(), d.start); err != nil && !LeftUnchanged(err) {
 				t.Fatal(err)
 			}
 			if d.AcceptDue() {
-				if _, err := d.Sweep(t.Context(), connectortest.Minute(0)); err != nil && !Harmless(err) {
+				if _, err := d.Sweep(t.Context(), connectortest.Minute(0)); err != nil && !LeftUnchanged(err) {
 					t.Fatal(err)
 				}
 			}

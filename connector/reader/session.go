@@ -63,7 +63,7 @@ func (s *Session) step(ctx context.Context, step func(*Reader) (Outcome, error))
 	if err == nil {
 		return out, nil
 	}
-	if !Harmless(err) {
+	if !LeftUnchanged(err) {
 		// Another owner has taken over, or it is not known what the log holds now: read it back.
 		s.GiveUp()
 	}
@@ -91,8 +91,9 @@ func (s *Session) DropAhead() {
 	}
 }
 
-// Harmless reports whether an error of a step left both the log and the reader unchanged.
-func Harmless(err error) bool {
+// LeftUnchanged reports whether a step that ended with this error changed neither the log nor the reader, so that the next
+// step may follow without acquiring the log again.
+func LeftUnchanged(err error) bool {
 	var fault *connector.PageError
 	var open *UnresolvedError
 	if errors.As(err, &open) {

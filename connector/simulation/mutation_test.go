@@ -60,7 +60,7 @@ var mutations = []struct {
 		"return ok && repeated >= 0, nil", "plain", "100", false,
 	},
 	{
-		"an unclear answer is taken for a no", "reader/session.go", "if !Harmless(err) {",
+		"an unclear answer is taken for a no", "reader/session.go", "if !LeftUnchanged(err) {",
 		"if errors.Is(err, connector.ErrFenced) {", "plain", "50", false,
 	},
 	{

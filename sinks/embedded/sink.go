@@ -83,9 +83,9 @@ func (c Config) Validate() []connector.Finding {
 	if c.MaxAge < 0 || c.MaxBytes < 0 {
 		refuse("max_age, max_bytes", "below zero", "leave them out for no limit")
 	}
-	if c.MaxAge > 0 && c.MaxAge < jetstream.LeastAge {
+	if c.MaxAge > 0 && c.MaxAge < jetstream.MinMaxAge {
 		refuse("max_age", "less than a server allows",
-			"write "+jetstream.LeastAge.String()+" or more, or leave it out for no limit")
+			"write "+jetstream.MinMaxAge.String()+" or more, or leave it out for no limit")
 	}
 	return findings
 }

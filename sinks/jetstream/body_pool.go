@@ -15,7 +15,7 @@ type bodyPool struct{ pool sync.Pool } // of *[]byte
 func (p *bodyPool) borrow(events []connector.Event) *[]byte {
 	size := 0
 	for i := range events {
-		size += len(events[i].Data) + natssink.MoreThanData
+		size += len(events[i].Data) + natssink.StructuredOverhead
 	}
 	bodies, ok := p.pool.Get().(*[]byte)
 	if !ok {

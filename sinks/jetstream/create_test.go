@@ -131,7 +131,7 @@ func TestCreate_whatTheServerRefuses(t *testing.T) {
 		wantRefused(t, refused, "bears one replica, not 3", "leave `sink.jetstream.replicas` out")
 	}
 	c = config(s.url())
-	for age, want := range map[time.Duration]int{LeastAge: 0, LeastAge - 1: 1} {
+	for age, want := range map[time.Duration]int{MinMaxAge: 0, MinMaxAge - 1: 1} {
 		if c.MaxAge = age; len(c.Validate()) != want {
 			t.Errorf("%s: %v", age, c.Validate())
 		}

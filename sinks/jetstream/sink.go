@@ -70,14 +70,14 @@ func (c Config) Validate() []connector.Finding {
 	if c.MaxAge < 0 || c.MaxBytes < 0 || c.Timeout < 0 {
 		refuse("max_age, max_bytes, timeout", "below zero", "leave them out for no limit")
 	}
-	if c.MaxAge > 0 && c.MaxAge < LeastAge {
-		refuse("max_age", "less than a server allows", "write "+LeastAge.String()+" or more, or leave it out for no limit")
+	if c.MaxAge > 0 && c.MaxAge < MinMaxAge {
+		refuse("max_age", "less than a server allows", "write "+MinMaxAge.String()+" or more, or leave it out for no limit")
 	}
 	return findings
 }
 
-// LeastAge is the shortest limit of age that a server gives a stream.
-const LeastAge = 100 * time.Millisecond
+// MinMaxAge is the shortest limit of age that a server gives a stream.
+const MinMaxAge = 100 * time.Millisecond
 
 func (c Config) withDefaults() Config {
 	if c.Stream == "" {

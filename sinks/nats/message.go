@@ -57,12 +57,12 @@ func Place(header natsgo.Header) (sequence string, late bool) {
 // Message writes an event as a NATS message (the CloudEvents NATS binding). Nothing in it shares memory with the event
 // but, in binary mode, the data.
 func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *natsgo.Msg {
-	m, _ := AppendMessage(make([]byte, 0, len(e.Data)+MoreThanData), subjectPrefix, e, enc)
+	m, _ := AppendMessage(make([]byte, 0, len(e.Data)+StructuredOverhead), subjectPrefix, e, enc)
 	return m
 }
 
-// MoreThanData is about how many bytes more than its data a message's body has in structured mode.
-const MoreThanData = 768
+// StructuredOverhead is about how many bytes more than its data a message's body has in structured mode.
+const StructuredOverhead = 768
 
 // AppendMessage is Message with a body that is appended to dst, which it returns: the bodies of many messages may lie
 // in one buffer.

@@ -54,7 +54,7 @@ func (a *Engine) read(ctx context.Context, one *audited, list *Listed) error {
 		switch {
 		case err == nil && out.Rested:
 			return nil
-		case errors.As(err, &fault), errors.As(err, &suspicion), err != nil && !reader.Harmless(err):
+		case errors.As(err, &fault), errors.As(err, &suspicion), err != nil && !reader.LeftUnchanged(err):
 			return err
 		case err == nil && out.Delivered > 0:
 			pause.Reset()

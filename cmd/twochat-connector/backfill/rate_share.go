@@ -118,7 +118,7 @@ func (s *rateShare) readAccount(ctx context.Context) {
 		return
 	}
 	s.unread.Reset()
-	s.due, s.cause = now.Add(quota.AccountEvery), ""
+	s.due, s.cause = now.Add(quota.AccountReadInterval), ""
 	if info.RequestsPerMinute > 0 && s.fixed == 0 {
 		s.limit = float64(info.RequestsPerMinute)
 	}

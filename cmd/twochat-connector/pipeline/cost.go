@@ -41,7 +41,7 @@ const (
 // as it has pages when it is busy; and with the hourly reading of the account.
 func CostOf(c *config.Config, requestsPerMinute int) Cost {
 	streams := len(c.TwoChat.Streams)
-	pace := quota.PaceOf(streams, requestsPerMinute)
+	pace := quota.ShortestInterval(streams, requestsPerMinute)
 	k := Cost{
 		Streams: streams, RequestsPerMinute: requestsPerMinute,
 		Busy: max(c.Poll.MinInterval, pace), Quiet: max(c.Poll.MaxInterval, pace), Slowed: pace > c.Poll.MinInterval,
@@ -61,7 +61,7 @@ func (k *Cost) reckon(sweepEvery time.Duration) {
 	most := int64(k.RequestsPerMinute) * int64(month/time.Minute)
 	calls := func(interval time.Duration, sweepPages int) int64 {
 		polls := int64(float64(month) / float64(interval) / earlier)
-		return min(most, int64(month/quota.AccountEvery)+int64(k.Streams)*(polls+sweeps*int64(sweepPages)))
+		return min(most, int64(month/quota.AccountReadInterval)+int64(k.Streams)*(polls+sweeps*int64(sweepPages)))
 	}
 	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, reader.DefaultRules().SweepPages)
 }
@@ -91,7 +91,7 @@ func (k Cost) Calls() string {
 
 // Sweeps says in words how often late messages are searched for, or on what that depends.
 func (k Cost) Sweeps() string {
-	rarest := text.Interval(time.Duration(quota.LongestSweep) * k.Wanted)
+	rarest := text.Interval(time.Duration(quota.MaxSweepFactor) * k.Wanted)
 	switch {
 	case k.Sweep == 0:
 		return "never"
