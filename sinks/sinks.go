@@ -11,15 +11,16 @@ import (
 type Sink interface {
 	// Log returns a stream's log in the sink. It does no I/O; Log.Acquire does.
 	Log(claim connector.Claim) connector.Log
-	// Create makes what the sink needs and is missing (a stream, topics), with the right settings. It changes nothing that
-	// exists. It is called only with `create: true`.
+	// Create makes what the sink needs and is missing (a stream, topics), with the right settings. It changes nothing
+	// that exists. It is called only with `create: true`.
 	Create(ctx context.Context) error
-	// Rehearse checks that Create would succeed, without making anything. The error is a *connector.Refusal, or another
-	// error if the sink could not be reached.
-	Rehearse(ctx context.Context) error
-	// Judge returns what Log(claim).Acquire would, but changes nothing and fences nobody: nil, a *connector.Refusal, or
-	// another error if the sink could not be reached. It has to be called before the sink has acquired anything.
-	Judge(ctx context.Context, claim connector.Claim) error
+	// CheckCreate checks that Create would succeed, without making anything. The error is a *connector.Refusal, or
+	// another error if the sink could not be reached.
+	CheckCreate(ctx context.Context) error
+	// CheckAcquire returns the error that Log(claim).Acquire would, but changes nothing and fences nobody: nil, a
+	// *connector.Refusal, or another error if the sink could not be reached. It has to be called before the sink has
+	// acquired anything.
+	CheckAcquire(ctx context.Context, claim connector.Claim) error
 	// Check examines the sink's settings and rights, without changing anything, and returns a finding for each fact that
 	// affects the guarantee. An error means that the sink could not be reached.
 	Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error)

@@ -19,12 +19,12 @@ import (
 func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Privacy, probe bool) {
 	c := k.config.Sink
 	thing := "sink " + c.Chosen()[0]
-	var rehearse func(context.Context) error
+	var checkCreate func(context.Context) error
 	if pipeline.WantsCreate(c) {
-		rehearse = sink.Rehearse
+		checkCreate = sink.CheckCreate
 	}
 	claims := pipeline.ClaimsOf(k.config, privacy, "check", k.words)
-	findings, err := pipeline.AskSink(ctx, sink, claims, rehearse, cli.QuietLogger())
+	findings, err := pipeline.AskSink(ctx, sink, claims, checkCreate, cli.QuietLogger())
 	lacking := pipeline.OnlyMissing(findings)
 	for i := range findings {
 		findings[i].Thing = sinkThing(c, findings[i].Thing)
@@ -55,7 +55,7 @@ func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connect
 	defer cancel()
 	refused := 0
 	for _, claim := range claims {
-		err := sink.Judge(ctx, claim)
+		err := sink.CheckAcquire(ctx, claim)
 		if err == nil {
 			continue
 		}
@@ -122,7 +122,7 @@ func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Findin
 // that one.
 func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 	c := *k.config.Sink.Embedded
-	sink, err := embedded.Look(c, k.config.Encoding())
+	sink, err := embedded.OpenForCheck(c, k.config.Encoding())
 	switch {
 	case err != nil:
 		k.add(pipeline.ErrorFinding("sink embedded", err))

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Config is what a Poller is made of. All fields but SweepEvery, Memory, Pace, CallBudget, Ready and Look are
+// Config is what a Poller is made of. All fields but SweepEvery, Memory, Pace, CallBudget, Ready and CheckWritable are
 // required.
 type Config struct {
 	Pages   connector.Pages
@@ -37,11 +37,11 @@ type Config struct {
 	// Ready says why no call can be made, though one may be paid for: the API key cannot be read. nil, or a nil answer:
 	// nothing.
 	Ready func() error
-	// Look says, at little cost, whether the sink may be written to as it is set up now; nil: nobody looks. Its answer
-	// counts where it is a *Refusal; all else a commit finds out.
-	Look    func(ctx context.Context) error
-	Metrics *Metrics
-	Logger  *slog.Logger
+	// CheckWritable checks, at little cost, whether the sink may be written to as it is set up now; nil: nobody does. Its
+	// answer counts where it is a *Refusal; all else a commit finds out.
+	CheckWritable func(ctx context.Context) error
+	Metrics       *Metrics
+	Logger        *slog.Logger
 }
 
 // Poller runs one stream: it decides when to read, waits out failures that pass, stands down when another instance has
@@ -113,7 +113,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 			return p.failed(ctx, err)
 		}
 	}
-	if err := p.look(ctx); err != nil {
+	if err := p.checkWritable(ctx); err != nil {
 		return p.failed(ctx, err)
 	}
 	// A stream at rest needs no slot, so that page 0 is always read at once.
@@ -184,12 +184,12 @@ func (p *Poller) acquire(ctx context.Context) error {
 	return nil
 }
 
-// look asks whether the sink may still be written to, before a page is paid for that could not be delivered: somebody
-// may have edited the stream or topic, and a stream that is quiet commits nothing that would find it out. Where another
-// owner has taken over, the error is connector.ErrFenced, even if the settings are refused too.
-func (p *Poller) look(ctx context.Context) error {
+// checkWritable asks whether the sink may still be written to, before a page is paid for that could not be delivered:
+// somebody may have edited the stream or topic, and a stream that is quiet commits nothing that would find it out.
+// Where another owner has taken over, the error is connector.ErrFenced, even if the settings are refused too.
+func (p *Poller) checkWritable(ctx context.Context) error {
 	var refusal *connector.Refusal
-	if p.config.Look == nil || !errors.As(p.config.Look(ctx), &refusal) {
+	if p.config.CheckWritable == nil || !errors.As(p.config.CheckWritable(ctx), &refusal) {
 		return nil
 	}
 	if found, ok, err := p.config.Log.Peek(ctx); err == nil && ok && (found.Owner != p.owner || found.Epoch != p.epoch) {

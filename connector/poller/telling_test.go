@@ -19,7 +19,7 @@ func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong atomic.Pointer[connector.Refusal]
 		s := newPollerFixture(t, func(_ *pollerFixture, c *Config) {
-			c.Look = func(context.Context) error {
+			c.CheckWritable = func(context.Context) error {
 				if refusal := wrong.Load(); refusal != nil {
 					return refusal
 				}
@@ -54,7 +54,7 @@ func TestPoller_ALookTellsWhoWasOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong atomic.Bool
 		s := newPollerFixture(t, func(_ *pollerFixture, c *Config) {
-			c.Look = func(context.Context) error {
+			c.CheckWritable = func(context.Context) error {
 				if wrong.Load() {
 					return &connector.Refusal{Thing: "JetStream stream", Cause: "it discards", Hint: "edit it"}
 				}

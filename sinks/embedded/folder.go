@@ -16,8 +16,8 @@ type folder struct {
 	parts map[string]os.FileInfo
 }
 
-// look records the identities of the folder's parts.
-func look(dir string) folder {
+// identify records the identities of the folder's parts.
+func identify(dir string) folder {
 	f := folder{parts: map[string]os.FileInfo{}}
 	streams := filepath.Join(dir, "jetstream", "$G", "streams")
 	for _, path := range []string{filepath.Join(dir, "lock"), filepath.Join(dir, "jetstream"), streams} {
@@ -44,9 +44,9 @@ func (f folder) lost() bool {
 
 func readOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
-// Judge returns what Log.Acquire would, and changes nothing.
-func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
-	if err := s.Sink.Judge(ctx, claim); err != nil {
+// CheckAcquire returns the error that Log.Acquire would, and changes nothing.
+func (s *Sink) CheckAcquire(ctx context.Context, claim connector.Claim) error {
+	if err := s.Sink.CheckAcquire(ctx, claim); err != nil {
 		return err
 	}
 	log := s.Sink.Log(claim)

@@ -157,7 +157,7 @@ func (s *Sink) heal(ctx context.Context) error {
 			return fmt.Errorf("%w: start again: %s", connector.ErrNotNow, err.Error())
 		}
 		s.health.silent.Store(0)
-		s.folder.Store(new(look(s.dir)))
+		s.folder.Store(new(identify(s.dir)))
 		s.logger.Info("the embedded NATS server runs again")
 	}
 	s.health.wanted.Store(0)

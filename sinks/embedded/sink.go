@@ -141,7 +141,7 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	return opened(c, encoding, logger, (*Sink).start)
 }
 
-// start starts the server on the data folder, as Open or Look does.
+// start starts the server on the data folder, as Open or OpenForCheck does.
 type start func(s *Sink, ctx context.Context) error
 
 // opened takes the folder and starts the server with begin.
@@ -179,7 +179,7 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 	if err == nil {
 		err = begin(s, context.Background())
 	}
-	s.folder.Store(new(look(dir)))
+	s.folder.Store(new(identify(dir)))
 	if noRoom := s.room(roomToStart); noRoom != nil {
 		s.logger.Warn("the embedded NATS server writes when there is room for it", "cause", noRoom.Error())
 		s.health.troubled(roomToStart)

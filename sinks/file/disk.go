@@ -17,8 +17,8 @@ type disk struct {
 	fault func(op, path string, n int) (int, error)
 	// pretend skips the syncs themselves, for tests that make thousands.
 	pretend bool
-	// look skips all changes: writing, truncating and renaming. It is for Judge.
-	look bool
+	// readOnly skips all changes: writing, truncating and renaming. It is for CheckAcquire.
+	readOnly bool
 	// mode is what files of events and rejects are made with; 0 is defaultMode.
 	mode fs.FileMode
 }
@@ -43,7 +43,7 @@ func (d *disk) may(op, path string, n int) (int, error) {
 
 // openAppend opens a file for reading and appending; it makes it if it is missing.
 func (d *disk) openAppend(path string) (*os.File, error) {
-	if d.look {
+	if d.readOnly {
 		f, err := os.Open(path)
 		return f, ignoreMissing(err)
 	}
@@ -54,7 +54,7 @@ func (d *disk) openAppend(path string) (*os.File, error) {
 }
 
 func (d *disk) write(f *os.File, data []byte) error {
-	if d.look {
+	if d.readOnly {
 		return nil
 	}
 	n, fault := d.may(opWrite, f.Name(), len(data))
@@ -76,7 +76,7 @@ func (d *disk) sync(f *os.File) error {
 
 // truncate cuts a file and makes that durable.
 func (d *disk) truncate(f *os.File, size int64) error {
-	if d.look {
+	if d.readOnly {
 		return nil
 	}
 	if _, err := d.may(opTruncate, f.Name(), 0); err != nil {
@@ -104,7 +104,7 @@ func (d *disk) remove(path string) error {
 
 // syncDir makes the names in a folder durable.
 func (d *disk) syncDir(dir string) error {
-	if d.look {
+	if d.readOnly {
 		return nil
 	}
 	if _, err := d.may(opSyncDir, dir, 0); err != nil {
@@ -123,7 +123,7 @@ func (d *disk) syncDir(dir string) error {
 // replace replaces a file by data, whole or not at all. unclear means, with an error, that the new file may be in
 // place.
 func (d *disk) replace(path string, data []byte) (unclear bool, err error) {
-	if d.look {
+	if d.readOnly {
 		return false, nil
 	}
 	temp := path + ".new"

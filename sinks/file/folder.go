@@ -146,8 +146,8 @@ func (f *folder) open() error {
 	if f.held != nil {
 		return nil
 	}
-	if f.disk.look {
-		return f.lookInto()
+	if f.disk.readOnly {
+		return f.openReadOnly()
 	}
 	err := os.Mkdir(f.dir, 0o700)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -277,7 +277,7 @@ func (f *folder) save(stream string, r record, typePrefix string) (unclear bool,
 // each visits every record.
 func (f *folder) each(visit func(record) error) error {
 	entries, err := os.ReadDir(f.dir)
-	if f.disk.look && errors.Is(err, fs.ErrNotExist) {
+	if f.disk.readOnly && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// What stands in the place of the file, or of the folder of checkpoints, and is none, is refused by Check, by Judge and
-// by Acquire, in the same words and at once.
+// What stands in the place of the file, or of the folder of checkpoints, and is none, is refused by Check, by
+// CheckAcquire and by Acquire, in the same words and at once.
 func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -53,9 +53,9 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			judged := s.Judge(t.Context(), claim)
+			judged := s.CheckAcquire(t.Context(), claim)
 			_, acquired := s.Log(claim).Acquire(t.Context())
-			refusals := map[string]error{"judge": judged, "acquire": acquired}
+			refusals := map[string]error{"check": judged, "acquire": acquired}
 			if _, err := os.Lstat(path); err == nil { // the folder of checkpoints is not read back
 				refusals["read back"] = s.ReadBack(t.Context(), "shop", func(connector.StoredRecord) error { return nil },
 					func([]byte) error { return nil })

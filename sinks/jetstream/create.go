@@ -54,7 +54,7 @@ func (s *Sink) Create(ctx context.Context) error {
 		err = s.config.create(ctx, k, 1) // no cluster behind the leaf node either
 	}
 	if errors.As(err, &api) && (api.Code == codeSubjectsTaken || api.Code == codeNoReplicas) {
-		if known := s.Rehearse(ctx); known != nil {
+		if known := s.CheckCreate(ctx); known != nil {
 			return known // which stream has the subjects, and what to do
 		}
 	}

@@ -122,12 +122,12 @@ func TestCreate_whatTheServerRefuses(t *testing.T) {
 	}
 	c := config(s.url())
 	sink := openSink(t, c, connector.ModeStructured)
-	for _, refused := range []error{sink.Create(t.Context()), sink.Rehearse(t.Context())} {
+	for _, refused := range []error{sink.Create(t.Context()), sink.CheckCreate(t.Context())} {
 		wantRefused(t, refused, "the stream OTHER takes its subjects", "sink.jetstream.stream: OTHER")
 	}
 	c.Replicas, c.Subject, c.Stream = 3, "thrice", "THRICE"
 	sink = openSink(t, c, connector.ModeStructured)
-	for _, refused := range []error{sink.Create(t.Context()), sink.Rehearse(t.Context())} {
+	for _, refused := range []error{sink.Create(t.Context()), sink.CheckCreate(t.Context())} {
 		wantRefused(t, refused, "bears one replica, not 3", "leave `sink.jetstream.replicas` out")
 	}
 	c = config(s.url())
@@ -205,7 +205,7 @@ func TestVersions(t *testing.T) {
 	for version, refused := range map[string]bool{"2.12.1": true, "2.15.2": false, "": false} {
 		moved := *info
 		moved.Config.Metadata = map[string]string{metadataVersion: version}
-		if refusal := sink.judge(&moved); (refusal != nil) != refused {
+		if refusal := sink.refusalOf(&moved); (refusal != nil) != refused {
 			t.Errorf("a leader of version %q: %v", version, refusal)
 		}
 	}

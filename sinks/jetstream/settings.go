@@ -46,7 +46,7 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 		read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL,
 		direct:   info.Config.AllowDirect,
 		replicas: info.Config.Replicas, duplicateWindow: info.Config.Duplicates, room: s.hints.roomHint(&info.Config),
-		refusal: s.judge(info),
+		refusal: s.refusalOf(info),
 	}
 	s.mu.Lock()
 	s.settings = held
@@ -55,9 +55,9 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	return held, nil
 }
 
-// Look checks that the stream may be written to as it is set up now. It costs a request if the settings are not fresh.
-// The error is a refusal; only a commit finds out whether the server is there.
-func (s *Sink) Look(ctx context.Context) error {
+// CheckWritable checks that the stream may be written to as it is set up now. It costs a request if the settings are
+// not fresh. The error is a refusal; only a commit finds out whether the server is there.
+func (s *Sink) CheckWritable(ctx context.Context) error {
 	k := s.held()
 	if k == nil || !k.conn.IsConnected() {
 		return nil
@@ -75,8 +75,9 @@ func (s *Sink) Look(ctx context.Context) error {
 	return nil
 }
 
-// judge compares the stream as it is now with what was asked of it at the start.
-func (s *Sink) judge(info *jetstream.StreamInfo) *connector.Refusal {
+// refusalOf is what refuses a stream as it is now, compared with what was asked of it at the start; nil if nothing
+// does.
+func (s *Sink) refusalOf(info *jetstream.StreamInfo) *connector.Refusal {
 	var r report
 	r.leader(info)
 	r.stream(info, s)

@@ -39,7 +39,7 @@ func (i *inspection) refuse(thing, text, hint string) {
 // unread notes that something could not be read. Where Kafka itself gives the reason, it is a finding; where Kafka is
 // down or not ready, the whole check has no answer.
 func (i *inspection) unread(thing string, err error, hint string) {
-	gone := asNotNow(i.sink.hints.judged(err))
+	gone := asNotNow(i.sink.hints.asRefusal(err))
 	var refusal *connector.Refusal
 	switch {
 	case errors.As(gone, &refusal):
@@ -56,7 +56,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	i := &inspection{sink: s}
 	v, err := s.settledTopics(ctx)
 	if err != nil {
-		return i.refusal(fmt.Errorf("check: %w", s.hints.judged(asNotNow(err))))
+		return i.refusal(fmt.Errorf("check: %w", s.hints.asRefusal(asNotNow(err))))
 	}
 	i.ok("brokers", "%d of cluster %s answer", len(v.answered), v.id)
 	if need := strangers(s.config.Compression); need != "" {
@@ -329,7 +329,7 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 // unwritable notes that the right to write could not be seen.
 func (i *inspection) unwritable(thing string, err error) {
 	var refusal *connector.Refusal
-	switch judged := i.sink.hints.judged(err); {
+	switch judged := i.sink.hints.asRefusal(err); {
 	case errors.As(judged, &refusal):
 		i.refuse(thing, "it may not be written: "+refusal.Thing+": "+refusal.Cause, refusal.Hint)
 	case errors.Is(asNotNow(err), connector.ErrNotNow):

@@ -108,9 +108,9 @@ func (l *log) refused(ctx context.Context, err error) error {
 // tried again.
 func (l *log) nothing(ctx context.Context, cause error) error {
 	l.sink.watch.wake() // settings may have changed
-	err := l.sink.hints.judged(cause)
+	err := l.sink.hints.asRefusal(cause)
 	if isMissing(cause) {
-		err = l.sink.missing.judged(ctx, cause)
+		err = l.sink.missing.asRefusal(ctx, cause)
 	}
 	var refusal *connector.Refusal
 	if errors.As(err, &refusal) {

@@ -52,12 +52,12 @@ func (m *topicMaker) settings(topic string, replicas int) []setting {
 		setting{"retention.ms", strconv.FormatInt(m.config.retentionMillis(), 10)})
 }
 
-func (m *topicMaker) create(ctx context.Context, rehearse bool) error {
+func (m *topicMaker) create(ctx context.Context, dryRun bool) error {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	v, err := m.cluster.settled(ctx, time.Now())
 	if err != nil {
-		return fmt.Errorf("create topics: %w", m.hints.judged(asNotNow(err)))
+		return fmt.Errorf("create topics: %w", m.hints.asRefusal(asNotNow(err)))
 	}
 	missing, err := m.absent(v)
 	if err != nil || len(missing) == 0 {
@@ -68,9 +68,9 @@ func (m *topicMaker) create(ctx context.Context, rehearse bool) error {
 	}
 	replicas, err := m.replicas(ctx, v)
 	if err != nil {
-		return fmt.Errorf("create topics: %w", m.hints.judged(asNotNow(err)))
+		return fmt.Errorf("create topics: %w", m.hints.asRefusal(asNotNow(err)))
 	}
-	request := &createtopics.Request{ValidateOnly: rehearse}
+	request := &createtopics.Request{ValidateOnly: dryRun}
 	for _, name := range missing {
 		topic := createtopics.RequestTopic{
 			Name: name, NumPartitions: int32(m.partitions(name)),
@@ -83,16 +83,16 @@ func (m *topicMaker) create(ctx context.Context, rehearse bool) error {
 	}
 	answers, err := m.client.createTopics(ctx, request)
 	if err != nil {
-		return fmt.Errorf("create topics: %w", m.hints.judged(asNotNow(err)))
+		return fmt.Errorf("create topics: %w", m.hints.asRefusal(asNotNow(err)))
 	}
-	return m.created(answers, replicas, rehearse)
+	return m.created(answers, replicas, dryRun)
 }
 
 // createTimeout bounds one Create: that the brokers are asked, and make the topics.
 const createTimeout = 30 * time.Second
 
 // created takes the answer to the request for topics.
-func (m *topicMaker) created(answers []createtopics.ResponseTopic, replicas int, rehearsed bool) error {
+func (m *topicMaker) created(answers []createtopics.ResponseTopic, replicas int, dryRun bool) error {
 	for _, t := range answers {
 		err := codeError(t.ErrorCode)
 		var text string
@@ -100,7 +100,7 @@ func (m *topicMaker) created(answers []createtopics.ResponseTopic, replicas int,
 			text = ": " + t.ErrorMessage
 		}
 		switch {
-		case err == nil && rehearsed:
+		case err == nil && dryRun:
 		case err == nil:
 			m.logger.Info("topic created", "topic", t.Name, "replicas", replicas)
 		case errors.Is(err, kafkago.TopicAlreadyExists):
@@ -124,7 +124,7 @@ func (m *topicMaker) absent(v *view) (missing []string, err error) {
 		case isMissing(err), v.topics[name].partitions == nil && err == nil:
 			missing = append(missing, name)
 		case err != nil:
-			return nil, fmt.Errorf("topic %s: %w", name, m.hints.judged(asNotNow(err)))
+			return nil, fmt.Errorf("topic %s: %w", name, m.hints.asRefusal(asNotNow(err)))
 		}
 	}
 	return missing, nil
@@ -140,7 +140,7 @@ func (m *topicMaker) lostBeside(ctx context.Context, v *view, missing []string) 
 		}
 		ends, err := m.client.extents(ctx, other, len(v.topics[other].partitions), kafkago.ReadUncommitted)
 		if err != nil {
-			return fmt.Errorf("topic %s: %w", other, m.hints.judged(asNotNow(err)))
+			return fmt.Errorf("topic %s: %w", other, m.hints.asRefusal(asNotNow(err)))
 		}
 		for _, end := range ends {
 			if end.end > 0 {

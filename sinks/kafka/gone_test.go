@@ -55,7 +55,7 @@ func TestTopicDeleted(t *testing.T) {
 			again := openSink(t, b, config, connector.Encoding{})
 			defer again.Close()
 			wantRefusal(t, again.Create(within(t)), "topic "+config.Topic+suffix+": it does not exist, but topic "+config.Topic)
-			wantRefusal(t, again.Rehearse(within(t)), "it was deleted")
+			wantRefusal(t, again.CheckCreate(within(t)), "it was deleted")
 			wantFinding(t, again, nil, connector.FindingRefused, "it was deleted")
 			found, err := again.Check(within(t), nil)
 			for _, f := range found {
@@ -267,13 +267,13 @@ func TestOlderCheckpoints(t *testing.T) {
 func TestRightsWithdrawn(t *testing.T) {
 	w := newWriter(t, fake(t, 1), Config{}, "one")
 	for _, c := range rightCodes {
-		err := w.sink.hints.judged(fmt.Errorf("produce: %w", c.code))
+		err := w.sink.hints.asRefusal(fmt.Errorf("produce: %w", c.code))
 		wantRefusal(t, err, c.part)
 		if !strings.Contains(refusalOf(err).Hint, c.hint) {
 			t.Errorf("%v: the hint is %q", c.code, refusalOf(err).Hint)
 		}
 	}
-	if err := w.sink.hints.judged(errNoAnswer); !errors.Is(err, errNoAnswer) || refusalOf(err) != nil {
+	if err := w.sink.hints.asRefusal(errNoAnswer); !errors.Is(err, errNoAnswer) || refusalOf(err) != nil {
 		t.Errorf("got %v", err)
 	}
 }

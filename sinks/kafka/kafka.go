@@ -109,8 +109,8 @@ func (s *Sink) Promise() connector.Promise {
 // while the others hold what was written together with it, as a lost log would be taken for a new one.
 func (s *Sink) Create(ctx context.Context) error { return s.maker.create(ctx, false) }
 
-// Rehearse checks that Create would succeed: the brokers validate the request for topics and make none.
-func (s *Sink) Rehearse(ctx context.Context) error { return s.maker.create(ctx, true) }
+// CheckCreate checks that Create would succeed: the brokers validate the request for topics and make none.
+func (s *Sink) CheckCreate(ctx context.Context) error { return s.maker.create(ctx, true) }
 
 // Close ends the sink's connections and goroutines.
 func (s *Sink) Close() error {

@@ -31,7 +31,7 @@ func (l *log) Limits() connector.Limits { return connector.Limits{Messages: 5000
 func (l *log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
 	seen, err := l.sink.checkpoints.newest(ctx, l.claim.Stream, false)
 	if err != nil {
-		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", l.sink.hints.judged(asNotNow(err)))
+		return connector.Checkpoint{}, false, fmt.Errorf("peek: %w", l.sink.hints.asRefusal(asNotNow(err)))
 	}
 	return seen.checkpoint, seen.found, nil
 }
@@ -43,7 +43,7 @@ func (l *log) Acquire(ctx context.Context) (connector.State, error) {
 	state, err := l.acquire(ctx)
 	if err != nil {
 		l.drop()
-		return connector.State{}, fmt.Errorf("acquire: %w", l.sink.hints.judged(asNotNow(err)))
+		return connector.State{}, fmt.Errorf("acquire: %w", l.sink.hints.asRefusal(asNotNow(err)))
 	}
 	l.sink.watch.begin()
 	return state, nil

@@ -67,9 +67,9 @@ func (m *missingTopics) refuse(ctx context.Context, topic string) error {
 	return &connector.Refusal{Thing: "topic " + topic, Cause: "it does not exist", Hint: hint}
 }
 
-// judged turns the error that a topic is unknown into a refusal, once most brokers have not known the topic for a
+// asRefusal turns the error that a topic is unknown into a refusal, once most brokers have not known the topic for a
 // while.
-func (m *missingTopics) judged(ctx context.Context, cause error) error {
+func (m *missingTopics) asRefusal(ctx context.Context, cause error) error {
 	v, err := m.maker.cluster.settled(ctx, time.Now())
 	if err != nil {
 		return cause

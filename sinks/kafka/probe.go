@@ -31,7 +31,7 @@ func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 	}
 	own.close()
 	if err != nil {
-		return p.found, fmt.Errorf("probe: %w", s.hints.judged(asNotNow(err)))
+		return p.found, fmt.Errorf("probe: %w", s.hints.asRefusal(asNotNow(err)))
 	}
 	return p.found, nil
 }

@@ -18,8 +18,8 @@ type hints struct {
 	topics topics
 }
 
-// judged turns an error that only a person can fix, such as missing rights or wrong credentials, into a refusal.
-func (h hints) judged(err error) error {
+// asRefusal turns an error that only a person can fix, such as missing rights or wrong credentials, into a refusal.
+func (h hints) asRefusal(err error) error {
 	var refusal *connector.Refusal
 	if err == nil || errors.As(err, &refusal) {
 		return err

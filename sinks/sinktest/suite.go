@@ -28,7 +28,7 @@ func (p Promise) String() string { return [...]string{"all or nothing", "prefix"
 // Sink is the part of sinks.Sink that the suite uses.
 type Sink interface {
 	Log(claim connector.Claim) connector.Log
-	Judge(ctx context.Context, claim connector.Claim) error
+	CheckAcquire(ctx context.Context, claim connector.Claim) error
 	Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error
 	ReadBack(
 		ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
@@ -98,7 +98,7 @@ func Run(t *testing.T, suite Suite) {
 	t.Helper()
 	t.Logf("promise: %v", suite.Promise)
 	for _, rules := range [][]rule{
-		acquireRules, judgeRules, commitRules, ownerRules, backRules, streamRules,
+		acquireRules, checkAcquireRules, commitRules, ownerRules, backRules, streamRules,
 		followRules, readBackRules,
 	} {
 		for _, r := range rules {

@@ -37,7 +37,7 @@ func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
 			"stop it; or say --take-over: it stands down while the repair writes, and goes on by itself after a few intervals")
 	}
 	for _, one := range all {
-		if err := a.sink.Judge(ctx, one.claim); err != nil {
+		if err := a.sink.CheckAcquire(ctx, one.claim); err != nil {
 			return fmt.Errorf("repair stream %s: %w", one.claim.Stream.Name, err)
 		}
 	}

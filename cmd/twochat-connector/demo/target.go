@@ -125,7 +125,7 @@ func (t *target) choose(ctx context.Context, c *config.Config, privacy twochat.P
 			return err
 		}
 		if !taken {
-			return t.sink.Judge(ctx, claim)
+			return t.sink.CheckAcquire(ctx, claim)
 		}
 	}
 	return cli.Hinted(fmt.Errorf("the sink has %d demos already", maxDemos), "name another topic or file with --sink")

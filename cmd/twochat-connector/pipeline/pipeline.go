@@ -78,24 +78,24 @@ func New(p Parts) *Pipeline {
 			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.account.SweepEvery,
 			Limiter: l.account.Limiter, Memory: gate, Pace: l.account.Pace, CallBudget: l.account, Ready: p.Client.Ready,
-			Look: lookInto(p.Sink, a.watchdog), Metrics: metrics, Logger: p.Logger,
+			CheckWritable: writableCheck(p.Sink, a.watchdog), Metrics: metrics, Logger: p.Logger,
 		})
 		l.workers = append(l.workers, a)
 	}
 	return l
 }
 
-// lookInto is the sink's own look at how it is set up, where it has one.
-func lookInto(sink sinks.Sink, p *watchdog) func(context.Context) error {
-	looker, ok := sink.(interface {
-		Look(ctx context.Context) error
+// writableCheck is the sink's own check of whether it may still be written to, where it has one.
+func writableCheck(sink sinks.Sink, p *watchdog) func(context.Context) error {
+	checker, ok := sink.(interface {
+		CheckWritable(ctx context.Context) error
 	})
 	if !ok {
 		return nil
 	}
 	return func(ctx context.Context) error {
 		defer p.begin("the sink's settings")()
-		return looker.Look(ctx)
+		return checker.CheckWritable(ctx)
 	}
 }
 

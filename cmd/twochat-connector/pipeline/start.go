@@ -25,8 +25,8 @@ func Peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (c connec
 	return c, found, errors.Join(err, log.Close())
 }
 
-// AskSink asks the sink all that bears on whether it can be written. make is its Create for run, and its Rehearse for
-// check; nil if nothing is to be made. The error is a *connector.Refusal, or says that the sink could not be asked.
+// AskSink asks the sink all that bears on whether it can be written. make is its Create for run, and its CheckCreate
+// for check; nil if nothing is to be made. The error is a *connector.Refusal, or says that the sink could not be asked.
 func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, make func(context.Context) error,
 	logger *slog.Logger,
 ) ([]connector.Finding, error) {

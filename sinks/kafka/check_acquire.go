@@ -9,13 +9,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Judge returns what Log.Acquire would, and changes nothing.
-func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
+// CheckAcquire returns the error that Log.Acquire would, and changes nothing.
+func (s *Sink) CheckAcquire(ctx context.Context, claim connector.Claim) error {
 	a := &admission{s, claim}
-	return wrap("judge", s.hints.judged(asNotNow(a.judge(ctx))))
+	return wrap("check acquire", s.hints.asRefusal(asNotNow(a.check(ctx))))
 }
 
-func (a *admission) judge(ctx context.Context) error {
+func (a *admission) check(ctx context.Context) error {
 	if _, err := a.sink.cluster.settled(ctx, time.Now()); err != nil {
 		return err
 	}

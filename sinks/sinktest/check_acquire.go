@@ -6,8 +6,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-var judgeRules = []rule{
-	{name: "judge: admits a stream that begins, and leaves no trace", test: func(s *scene) {
+var checkAcquireRules = []rule{
+	{name: "check acquire: admits a stream that begins, and leaves no trace", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()
 		s.admits(sink, claim)
@@ -17,7 +17,7 @@ var judgeRules = []rule{
 		closeAll(s, sink)
 		s.acquire(s.log(s.open(), claim))
 	}},
-	{name: "judge: says of a stream that is known what an acquire says, and fences nobody", test: func(s *scene) {
+	{name: "check acquire: says of a stream that is known what an acquire says, and fences nobody", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()
 		log := s.log(sink, claim)
@@ -42,7 +42,7 @@ var judgeRules = []rule{
 			other := claim
 			other.Instance = "other"
 			change(&other)
-			others, judged = append(others, other), append(judged, looking.Judge(s.context(), other))
+			others, judged = append(others, other), append(judged, looking.CheckAcquire(s.context(), other))
 		}
 		other := claim
 		other.Instance, other.Privacy, other.Rekey = "other", "clear", true
@@ -67,7 +67,7 @@ var judgeRules = []rule{
 			s.wantLog(claim.Stream.Name, events)
 		}
 	}},
-	{name: "judge: refuses events without a checkpoint, as acquire does", except: unlessForget, test: func(s *scene) {
+	{name: "check acquire: refuses events without a checkpoint, as acquire", except: unlessForget, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()
 		log := s.log(sink, claim)
@@ -75,7 +75,7 @@ var judgeRules = []rule{
 		closeAll(s, log, sink)
 		s.place.Forget(s.T, claim.Stream.Name)
 		sink = s.open()
-		s.wantRefusal(sink.Judge(s.context(), claim))
+		s.wantRefusal(sink.CheckAcquire(s.context(), claim))
 		claim.FirstStart = true
 		s.admits(sink, claim)
 	}},
@@ -84,8 +84,8 @@ var judgeRules = []rule{
 // admits wants a claim to be admitted.
 func (s *scene) admits(sink Sink, claim connector.Claim) {
 	s.Helper()
-	if err := sink.Judge(s.context(), claim); err != nil {
-		s.Fatalf("Judge: %v", err)
+	if err := sink.CheckAcquire(s.context(), claim); err != nil {
+		s.Fatalf("CheckAcquire: %v", err)
 	}
 }
 

@@ -20,33 +20,33 @@ func TestLook(t *testing.T) {
 	s, c := startStream(t)
 	log, _ := own(t, c, connector.ModeStructured)
 	sink := log.sink
-	if err := sink.Look(t.Context()); err != nil {
+	if err := sink.CheckWritable(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if settingsAge > 10*time.Second {
 		t.Errorf("settings are trusted for %s: a stream may lose messages for so long", settingsAge)
 	}
 	read := sink.settings.read
-	if err := sink.Look(t.Context()); err != nil || !sink.settings.read.Equal(read) {
+	if err := sink.CheckWritable(t.Context()); err != nil || !sink.settings.read.Equal(read) {
 		t.Errorf("%v; fresh settings are asked for again", err)
 	}
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 100, jetstream.DiscardOld })
 	sink.mu.Lock()
 	sink.settings.read = sink.settings.read.Add(-settingsAge)
 	sink.mu.Unlock()
-	wantRefused(t, sink.Look(t.Context()), "discards the oldest messages", "--discard new")
+	wantRefused(t, sink.CheckWritable(t.Context()), "discards the oldest messages", "--discard new")
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew })
-	if err := sink.Look(t.Context()); err != nil {
+	if err := sink.CheckWritable(t.Context()); err != nil {
 		t.Errorf("mended, it still says %v", err)
 	}
 	if err := manager(t, s.url()).DeleteStream(t.Context(), DefaultStream); err != nil {
 		t.Fatal(err)
 	}
 	sink.forgetSettings()
-	wantRefused(t, sink.Look(t.Context()), "deleted while the connector ran")
+	wantRefused(t, sink.CheckWritable(t.Context()), "deleted while the connector ran")
 	s.stop()
 	sink.forgetSettings()
-	if err := sink.Look(t.Context()); err != nil {
+	if err := sink.CheckWritable(t.Context()); err != nil {
 		t.Errorf("a server that is away is no refusal: %v", err)
 	}
 }
@@ -71,7 +71,7 @@ func TestPurged_oneWayOn(t *testing.T) {
 	errors.As(err, &running)
 	sink := openSink(t, c, connector.ModeStructured)
 	claim := sinktest.Claim(stream, "two")
-	if err := sink.Judge(t.Context(), claim); !errors.As(err, &next) || next.Hint != running.Hint ||
+	if err := sink.CheckAcquire(t.Context(), claim); !errors.As(err, &next) || next.Hint != running.Hint ||
 		!strings.Contains(next.Hint, "--first-start=42") {
 		t.Errorf("the way on is %q for who ran, and %v for who starts", running.Hint, err)
 	}

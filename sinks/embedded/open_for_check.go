@@ -14,10 +14,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Look opens the data that the folder has, for Judge: no client reaches the server, and nothing is made or limited. It
-// refuses what Open would: a folder in use, an address that is taken. There is no sink, and no error, where the folder
-// holds no data yet.
-func Look(c Config, encoding connector.Encoding) (*Sink, error) {
+// OpenForCheck opens the data that the folder has, for CheckAcquire: no client reaches the server, and nothing is made
+// or limited. It refuses what Open would: a folder in use, an address that is taken. There is no sink, and no error,
+// where the folder holds no data yet.
+func OpenForCheck(c Config, encoding connector.Encoding) (*Sink, error) {
 	c = c.withDefaults()
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {

@@ -10,42 +10,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Judge returns what Log.Acquire would, and changes nothing.
-func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
-	l, ok := s.Log(claim).(*Log)
-	if !ok {
-		return errors.New("judge: the log is not this sink's")
-	}
-	err := l.judge(ctx)
-	return errors.Join(err, l.Close())
-}
-
-func (l *Log) judge(ctx context.Context) error {
-	k, err := l.sink.connect(ctx)
-	if err != nil {
-		return fmt.Errorf("judge: %w", err)
-	}
-	known, err := l.sink.known(ctx, k, false)
-	if err != nil {
-		return l.readError("judge", err)
-	}
-	found, _, exists, err := l.read(ctx, k)
-	if err != nil {
-		return l.readError("judge: read checkpoint", err)
-	}
-	if _, err = l.admit(ctx, k, known, found, exists); err != nil {
-		return l.readError("judge", err)
-	}
-	return nil
-}
-
-// Rehearse checks that Create would succeed: that the account has room for the stream, that no other stream takes its
+// CheckCreate checks that Create would succeed: that the account has room for the stream, that no other stream takes its
 // subjects, and that this user may make it. Only Create can tell whether the servers' disks have room. What this user
 // may not look at is passed over, as Create does not need it.
-func (s *Sink) Rehearse(ctx context.Context) error {
+func (s *Sink) CheckCreate(ctx context.Context) error {
 	k, err := s.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("rehearse: %w", err)
+		return fmt.Errorf("check create: %w", err)
 	}
 	switch _, err := k.streamInfo(ctx, s.config.Stream); {
 	case err == nil:
@@ -70,7 +41,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("rehearse: look who takes the subjects: %w", err)
+			return fmt.Errorf("check create: look who takes the subjects: %w", err)
 		}
 		for _, other := range taken.Streams {
 			if other != s.config.Stream {
@@ -95,7 +66,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 				s.hints.addCommand(),
 		}
 	case err != nil && !errors.As(err, &api):
-		return fmt.Errorf("rehearse: ask for the right to make the stream: %w", err)
+		return fmt.Errorf("check create: ask for the right to make the stream: %w", err)
 	}
 	var account jetstream.AccountInfo
 	err = k.ask(ctx, "INFO", nil, &account)
@@ -103,7 +74,7 @@ func (s *Sink) Rehearse(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("rehearse: read the account's limits: %w", err)
+		return fmt.Errorf("check create: read the account's limits: %w", err)
 	}
 	return s.bears(account)
 }

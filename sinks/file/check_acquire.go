@@ -12,29 +12,31 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Judge returns what Log.Acquire would, and changes nothing.
-func (s *Sink) Judge(ctx context.Context, claim connector.Claim) error {
-	looking := open(s.config, &disk{look: true}, slog.New(slog.DiscardHandler))
-	return looking.store.Judge(ctx, claim)
+// CheckAcquire returns the error that Log.Acquire would, and changes nothing.
+func (s *Sink) CheckAcquire(ctx context.Context, claim connector.Claim) error {
+	looking := open(s.config, &disk{readOnly: true}, slog.New(slog.DiscardHandler))
+	return looking.store.CheckAcquire(ctx, claim)
 }
 
-// Judge returns what Log.Acquire would, and changes nothing.
-func (s *Stdout) Judge(ctx context.Context, claim connector.Claim) error {
-	return NewStateStore(s.config.State, limits, s.write).Judge(ctx, claim)
+// CheckAcquire returns the error that Log.Acquire would, and changes nothing.
+func (s *Stdout) CheckAcquire(ctx context.Context, claim connector.Claim) error {
+	return NewStateStore(s.config.State, limits, s.write).CheckAcquire(ctx, claim)
 }
 
-// Judge makes an Acquire that changes nothing, and returns its result. The store must not be used for anything else.
-func (l *StateStore) Judge(ctx context.Context, claim connector.Claim) error {
+// CheckAcquire makes an Acquire that changes nothing, and returns its error. The store must not be used for anything
+// else.
+func (l *StateStore) CheckAcquire(ctx context.Context, claim connector.Claim) error {
 	if l.folder != nil {
-		l.folder.disk.look = true
+		l.folder.disk.readOnly = true
 	}
 	log := l.Log(claim)
 	_, err := log.Acquire(ctx)
 	return errors.Join(err, log.Close(), l.Close())
 }
 
-// lookInto opens the store without making anything. It holds the lock only long enough to see that nobody else does.
-func (f *folder) lookInto() error {
+// openReadOnly opens the store without making anything. It holds the lock only long enough to see that nobody else
+// does.
+func (f *folder) openReadOnly() error {
 	info, err := os.Stat(f.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -66,14 +68,16 @@ func (f *folder) busy() error {
 	}
 }
 
-// Rehearse checks that Create would succeed.
-func (s *Sink) Rehearse(context.Context) error { return CanMake("path", filepath.Dir(s.config.Path)) }
+// CheckCreate checks that Create would succeed.
+func (s *Sink) CheckCreate(context.Context) error {
+	return CanMake("path", filepath.Dir(s.config.Path))
+}
 
-// Rehearse checks that Create would succeed.
-func (s *Stdout) Rehearse(context.Context) error { return s.store.Rehearse() }
+// CheckCreate checks that Create would succeed.
+func (s *Stdout) CheckCreate(context.Context) error { return s.store.CheckCreate() }
 
-// Rehearse checks that Create would succeed.
-func (l *StateStore) Rehearse() error {
+// CheckCreate checks that Create would succeed.
+func (l *StateStore) CheckCreate() error {
 	if l.folder == nil {
 		return nil
 	}
