@@ -239,7 +239,7 @@ func TestHints_NoneIsEmpty(t *testing.T) {
 					fields[[]string{"Thing", "Cause", "Hint"}[i]] = element
 				}
 			}
-			bad := (name == "Refusal" || name == "Obstacle") && len(fields) > 0
+			bad := (name == "Refusal" || name == "Unavailable") && len(fields) > 0
 			if level, ok := fields["Level"].(*ast.SelectorExpr); ok && name == "Finding" {
 				bad = level.Sel.Name != "FindingOK"
 			}

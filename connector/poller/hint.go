@@ -21,8 +21,8 @@ func levelOf(state StreamState) slog.Level {
 
 // causeOf returns the text of a cause; that of a refusal without its hint, which is shown separately.
 func causeOf(cause error) string {
-	advice, _ := connector.AdviceOf(cause)
-	return advice.Text()
+	told, _ := connector.DiagnosticOf(cause)
+	return told.Text()
 }
 
 // askedWait says of a wait that the server asked for it, and until when.
@@ -46,8 +46,8 @@ func faultOf(cause error) connector.PageFault {
 
 // hintOf is what to do about a state; empty if there is nothing to do.
 func hintOf(state StreamState, cause error) string {
-	if advice, found := connector.AdviceOf(cause); found { // the cause's own hint is more specific
-		return advice.Hint
+	if told, found := connector.DiagnosticOf(cause); found { // the cause's own hint is more specific
+		return told.Hint
 	}
 	switch state {
 	case StateNoSink:

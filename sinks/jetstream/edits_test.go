@@ -65,7 +65,7 @@ func TestEdits(t *testing.T) {
 			next := sinktest.Next(checkpoint, events[2:], row.rejects, 2)
 			err := log.Commit(t.Context(), events[2:], row.rejects, next)
 			if len(row.want) == 0 {
-				var full *connector.Obstacle
+				var full *connector.Unavailable
 				if !errors.As(err, &full) || !strings.Contains(full.Cause, "it is full") || !strings.Contains(full.Hint,
 					"--max-msgs=-1") {
 					t.Fatalf("got %v, want it to be waited out, with a hint", err)

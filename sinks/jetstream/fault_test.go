@@ -279,12 +279,12 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 	wantUnclear(t, log.Commit(t.Context(), events, nil, next))
 	acquire(t, log)
 	err := log.Commit(t.Context(), events, nil, next)
-	var obstacle *connector.Obstacle
-	if !errors.Is(err, connector.ErrNotNow) || !errors.As(err, &obstacle) || !strings.Contains(obstacle.Cause,
+	var unavailable *connector.Unavailable
+	if !errors.Is(err, connector.ErrNotNow) || !errors.As(err, &unavailable) || !strings.Contains(unavailable.Cause,
 		"duplicate window of 2m0s") ||
-		!strings.Contains(obstacle.Cause,
+		!strings.Contains(unavailable.Cause,
 			log.remembered.Add(2*time.Minute).UTC().Format("at 15:04:05 UTC at the latest")) ||
-		!strings.HasPrefix(obstacle.Hint, "wait until then") {
+		!strings.HasPrefix(unavailable.Hint, "wait until then") {
 		t.Errorf("got %v, want it to be waited out, with what it waits for and until when", err)
 	}
 	wantSequences(t, js, stream, 0)

@@ -177,7 +177,7 @@ func (f *failedCommit) changed(ctx context.Context, cause error) error {
 		hint := l.sink.settings.room
 		l.sink.mu.Unlock()
 		if hint != "" {
-			return fmt.Errorf("commit: %w", &connector.Obstacle{
+			return fmt.Errorf("commit: %w", &connector.Unavailable{
 				Thing: "JetStream stream " + l.sink.config.Stream, Cause: "it is full: " + cause.Error(), Hint: hint,
 			})
 		}
@@ -201,7 +201,7 @@ func (f *failedCommit) duplicate(ctx context.Context, api *apiError) error {
 	cause := fmt.Sprintf("%s, at %s at the latest (JetStream error %d)", remembers(known.duplicateWindow),
 		l.remembered.Add(known.duplicateWindow).UTC().Format("15:04:05 UTC"), api.Code)
 	if known.duplicateWindow <= shortWindow {
-		return fmt.Errorf("commit: %w", &connector.Obstacle{
+		return fmt.Errorf("commit: %w", &connector.Unavailable{
 			Thing: thing, Cause: cause,
 			Hint: "wait until then: the connector goes on by itself",
 		})

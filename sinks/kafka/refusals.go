@@ -66,7 +66,7 @@ func (h hints) asRefusal(err error) error {
 	if errors.Is(err, errTooOld) {
 		return &connector.Refusal{Thing: "brokers", Cause: errTooOld.Error(), Hint: "use Apache Kafka 3.9 or newer"}
 	}
-	if o := h.obstacle(err); o != nil {
+	if o := h.unavailable(err); o != nil {
 		return o
 	}
 	return err

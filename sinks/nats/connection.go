@@ -158,7 +158,7 @@ func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn
 
 // named returns the known reason why no connection can be made. It wraps ErrNotNow.
 func (c Connection) named(err error) error {
-	if o := c.obstacle(err); o != nil {
+	if o := c.unavailable(err); o != nil {
 		return o
 	}
 	return fmt.Errorf("%w: %w", connector.ErrNotNow, err)

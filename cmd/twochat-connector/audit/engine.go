@@ -134,8 +134,8 @@ func (a *Engine) failed(err error) error {
 	err = cmp.Or(a.spare.Fatal(), err)
 	var with *cli.HintedError
 	var refusal *connector.Refusal
-	var obstacle *connector.Obstacle
-	if errors.As(err, &with) || errors.As(err, &refusal) || errors.As(err, &obstacle) {
+	var unavailable *connector.Unavailable
+	if errors.As(err, &with) || errors.As(err, &refusal) || errors.As(err, &unavailable) {
 		return err
 	}
 	return cli.Hinted(err, "run the same command again: it starts again, and a repair puts nothing back twice")
@@ -221,8 +221,9 @@ func (a *Engine) estimate(report *Report, all []*audited) {
 	}
 }
 
-// callsFor says how many calls reading so many pages takes, as was measured: no fewer even on a list that stands still, of
-// which the ends are looked at more than once, the look at the account included; most where messages come in before every call.
+// callsFor says how many calls reading so many pages takes, as was measured: no fewer even on a list that stands still,
+// of which the ends are looked at more than once, the look at the account included; most where messages come in before
+// every call.
 func callsFor(pages int) (fewest, most int) { return pages + 2, 7*pages + 60 }
 
 // warnOfBudget says where the month's budget may not do.

@@ -60,7 +60,7 @@ func TestTeller(t *testing.T) {
 // A commit that is unclear once is not told of: the next attempt knows what to wait for, and that is.
 func TestSinkRetry(t *testing.T) {
 	unclear := errors.New("commit: unclear: JetStream error 10201")
-	known := &connector.Obstacle{Thing: "JetStream stream", Cause: "it remembers ids", Hint: "wait"}
+	known := &connector.Unavailable{Thing: "JetStream stream", Cause: "it remembers ids", Hint: "wait"}
 	for name, c := range map[string]struct {
 		causes []error
 		lines  int

@@ -120,8 +120,8 @@ func (w *sinkRetry) Commit(ctx context.Context, cause error) error {
 		return cause
 	}
 	// A commit of which the end is unclear is looked into first: the next attempt does it, or knows what to wait for.
-	var obstacle *connector.Obstacle
-	known := w.again || errors.Is(cause, connector.ErrNotNow) || errors.As(cause, &obstacle)
+	var unavailable *connector.Unavailable
+	known := w.again || errors.Is(cause, connector.ErrNotNow) || errors.As(cause, &unavailable)
 	w.again = true
 	if text := cause.Error(); known && text != w.told {
 		w.told = text

@@ -62,7 +62,7 @@ func Problems(err error) []Problem {
 	var all Refusals
 	var with *HintedError
 	var several severalErrors
-	advice, advised := connector.AdviceOf(err)
+	told, hinted := connector.DiagnosticOf(err)
 	var list []Problem
 	switch {
 	case errors.As(err, &several):
@@ -79,8 +79,8 @@ func Problems(err error) []Problem {
 		}
 	case errors.As(err, &with):
 		list = append(list, Problem{err.Error(), with.hint})
-	case advised:
-		list = append(list, Problem{advice.Text(), advice.Hint})
+	case hinted:
+		list = append(list, Problem{told.Text(), told.Hint})
 	default:
 		for text := range strings.SplitSeq(err.Error(), "\n") {
 			list = append(list, Problem{Text: text})

@@ -30,9 +30,9 @@ const hintReach = "see whether it runs, and whether this machine reaches it unde
 func ErrorFinding(thing string, err error) connector.Finding {
 	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " +
 		err.Error(), Hint: hintReach}
-	advice, found := connector.AdviceOf(err)
+	told, found := connector.DiagnosticOf(err)
 	if found { // it answers, and knows better
-		finding.Thing, finding.Text, finding.Hint = cmp.Or(advice.Thing, thing), advice.Cause, advice.Hint
+		finding.Thing, finding.Text, finding.Hint = cmp.Or(told.Thing, thing), told.Cause, told.Hint
 	}
 	return finding
 }

@@ -16,9 +16,9 @@ var fileContents = map[string]string{
 	"sasl.token_file":    "the token",
 }
 
-// obstacle returns what keeps the connector from speaking to the brokers, where it has a name, else nil. In that case
-// nothing was sent to them.
-func (h hints) obstacle(err error) *connector.Obstacle {
+// unavailable returns what keeps the connector from speaking to the brokers, where it has a name, else nil. In that
+// case nothing was sent to them.
+func (h hints) unavailable(err error) *connector.Unavailable {
 	var connect *connectError
 	if !errors.As(err, &connect) || isBrokenConn(err) {
 		return nil
@@ -26,10 +26,10 @@ func (h hints) obstacle(err error) *connector.Obstacle {
 	var file *secret.FileError
 	if errors.As(err, &file) {
 		key := "sink.kafka." + file.Key
-		return &connector.Obstacle{Thing: key, Cause: file.Err.Error(), Hint: file.Hint(key, fileContents[file.Key])}
+		return &connector.Unavailable{Thing: key, Cause: file.Err.Error(), Hint: file.Hint(key, fileContents[file.Key])}
 	}
-	broker := func(cause, hint string) *connector.Obstacle {
-		return &connector.Obstacle{Thing: "broker " + connect.address, Cause: cause, Hint: hint}
+	broker := func(cause, hint string) *connector.Unavailable {
+		return &connector.Unavailable{Thing: "broker " + connect.address, Cause: cause, Hint: hint}
 	}
 	cause, hint, ok := handshake.Failure(err, handshake.Keys{
 		CA: "sink.kafka.tls.ca_file", Cert: "sink.kafka.tls.cert_file", ServerName: "sink.kafka.tls.server_name",

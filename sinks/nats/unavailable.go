@@ -28,15 +28,15 @@ func (c Connection) key(name string) string {
 	return c.Section + "." + name
 }
 
-// obstacle is what keeps a connection from being made, where it is known by name; else nil.
-func (c Connection) obstacle(err error) *connector.Obstacle {
+// unavailable is what keeps a connection from being made, where it is known by name; else nil.
+func (c Connection) unavailable(err error) *connector.Unavailable {
 	var file *secret.FileError
 	if errors.As(err, &file) {
-		return &connector.Obstacle{Thing: c.key(file.Key), Cause: file.Err.Error(), Hint: file.Hint(c.key(file.Key),
+		return &connector.Unavailable{Thing: c.key(file.Key), Cause: file.Err.Error(), Hint: file.Hint(c.key(file.Key),
 			contents[file.Key])}
 	}
-	server := func(cause, hint string) *connector.Obstacle {
-		return &connector.Obstacle{Thing: "NATS server " + c.where(), Cause: cause, Hint: hint}
+	server := func(cause, hint string) *connector.Unavailable {
+		return &connector.Unavailable{Thing: "NATS server " + c.where(), Cause: cause, Hint: hint}
 	}
 	keys := handshake.Keys{
 		CA: c.key("tls.ca_file"), Cert: c.key("tls.cert_file"), ServerName: c.key("tls.server_name"), Address: c.key("url"),

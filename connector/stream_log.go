@@ -3,8 +3,6 @@ package connector
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 )
 
 // Log is one stream's log in a sink. It is used by one goroutine at a time.
@@ -60,21 +58,6 @@ type Seen struct {
 	Late     bool
 }
 
-// Reject is a message that cannot become an event, on its way to the quarantine.
-type Reject struct {
-	Key      Key
-	Reason   string // names no one and quotes nothing
-	Raw      []byte // the item, cut to QuarantineBytes; empty if the privacy settings forbid keeping it
-	Length   int    // of the whole item
-	Hash     string // SHA-256 of the whole item, in hex
-	Recorded time.Time
-
-	Place Key // by which a message without a UUID is known too
-}
-
-// QuarantineBytes is how much of a rejected item is kept.
-const QuarantineBytes = 64 << 10
-
 // ErrFenced means that another owner has taken the stream over. The caller must stop writing.
 var ErrFenced = errors.New("fenced: another instance has taken this stream over")
 
@@ -89,43 +72,3 @@ type Rejected struct {
 }
 
 func (r *Rejected) Error() string { return "the sink rejects a message: " + r.Reason }
-
-// Refusal is a condition that only a person can fix; trying again does not help.
-type Refusal struct {
-	Thing string // what is concerned
-	Cause string // what is wrong with it
-	Hint  string // what to do
-}
-
-func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s; %s", r.Thing, r.Cause, r.Hint) }
-
-// Finding is one result of a check of the sink's or the API's settings.
-type Finding struct {
-	Level FindingLevel `json:"level"`
-	Thing string       `json:"thing"`
-	Text  string       `json:"text"`
-	// Hint is what to do about it, with a command if there is one; empty if nothing is to be done.
-	Hint string `json:"hint,omitempty"`
-	// Missing means that the thing only does not exist yet, and that the sink's Create makes it.
-	Missing bool `json:"missing,omitempty"`
-}
-
-// FindingLevel is the severity of a finding.
-type FindingLevel string
-
-// The levels: all is well; the promise is weaker than it could be; the connector will not run like this.
-const (
-	FindingOK      FindingLevel = "ok"
-	FindingWarning FindingLevel = "warning"
-	FindingRefused FindingLevel = "refused"
-)
-
-// Promise is the delivery guarantee of a sink, for `explain` and the start log.
-type Promise struct {
-	// Once is true if each message is stored exactly once, whatever crashes.
-	Once bool `json:"once"`
-	// Text is the guarantee in one sentence, and for whom it holds.
-	Text string `json:"text"`
-	// But lists what can still be lost or duplicated, one sentence each.
-	But []string `json:"but,omitempty"`
-}

@@ -1,0 +1,11 @@
+package connector
+
+// Promise is the delivery guarantee of a sink, for `explain` and the start log.
+type Promise struct {
+	// Once is true if each message is stored exactly once, whatever crashes.
+	Once bool `json:"once"`
+	// Text is the guarantee in one sentence, and for whom it holds.
+	Text string `json:"text"`
+	// But lists what can still be lost or duplicated, one sentence each.
+	But []string `json:"but,omitempty"`
+}
