@@ -42,8 +42,8 @@ type Checkpoint struct {
 	// HorizonNewer is set if messages newer than this time stood below the first of the horizon when it was set. These
 	// were new and were delivered, so they are not held.
 	HorizonNewer time.Time `json:"horizon_newer,omitzero"`
-	// Bottom is set while the end of the list that the first start met is still to be checked (rule 12).
-	Bottom *Bottom `json:"bottom,omitempty"`
+	// UncheckedEnd is set while the end of the list that the first start met is still to be checked (rule 12).
+	UncheckedEnd *UncheckedEnd `json:"bottom,omitempty"`
 	// Accepting is how far the delivery of held messages has got; nil if none is under way. Accepted is true once
 	// everything at and below the horizon was delivered in this way. AcceptHistoryUsed is true once `run --accept-history`
 	// was carried out, as the flag may stand in a manifest permanently.
@@ -85,19 +85,20 @@ type Acceptance struct {
 	Delivered uint64    `json:"delivered,omitempty"`
 }
 
-// Bottom is the end of a list, below the log's oldest events, that is still to be checked.
-type Bottom struct {
+// UncheckedEnd is the end of the list that the first start met, below the log's oldest events, while it is still to be
+// checked whether the list goes on there (rule 12).
+type UncheckedEnd struct {
 	// Keys are those of the log's oldest events, as the list shows them, newest first; empty while there are none.
 	Keys Keys `json:"keys,omitempty"`
 	// Since is the time from which on the first start wanted messages; zero if it wanted all.
 	Since time.Time `json:"since,omitzero"`
 	// Short: the last page was not full, as a list's last page is usually.
 	Short bool `json:"short,omitempty"`
-	// Looked is when the end was last checked. Looks counts the checks that found the end directly below Keys, Misses
-	// those that found none of Keys where they should be.
-	Looked time.Time `json:"looked,omitzero"`
-	Looks  int       `json:"looks,omitempty"`
-	Misses int       `json:"misses,omitempty"`
+	// CheckedAt is when the end was last checked. Confirmed counts the checks that found the end directly below Keys,
+	// Misses those that found none of Keys where they should be.
+	CheckedAt time.Time `json:"looked,omitzero"`
+	Confirmed int       `json:"looks,omitempty"`
+	Misses    int       `json:"misses,omitempty"`
 }
 
 // Counters are running totals of a stream.

@@ -144,8 +144,8 @@ func crash(t *testing.T, binary string, p place, how crashing) {
 
 	within := 90 * time.Second
 	if how.lies {
-		// Where the list showed a false end to a first start, it is checked again after half of LookOver.
-		within = reader.DefaultRules().LookOver/2 + 3*sweepEvery
+		// Where the list showed a false end to a first start, it is checked again after half of CheckOver.
+		within = reader.DefaultRules().CheckOver/2 + 3*sweepEvery
 	}
 	reports := r.settle(t, within)
 	for i := range r.seats {

@@ -36,7 +36,7 @@ func TestHistory_AFalseEnd(t *testing.T) {
 			stream := connector.Stream{Name: "a", SourceKey: "k"}
 			rules := rulesOfWorld
 			whole := reader.DefaultRules()
-			rules.Looks, rules.LookOver, rules.BelowEnd = whole.Looks, whole.LookOver, whole.BelowEnd
+			rules.Checks, rules.CheckOver, rules.BelowEnd = whole.Checks, whole.CheckOver, whole.BelowEnd
 			reading := reader.Reading{
 				Retry: connectortest.GiveUp{}, Stream: stream, Rules: rules, Events: connector.EventSettings{TypePrefix: "p"},
 				Workers: connectortest.SerialWorkers{}, OneWalk: true,

@@ -78,8 +78,8 @@ func (h *History) above(number int) seam {
 	return h.seam
 }
 
-// seamLooks is how many pages are read in search of the one that continues.
-const seamLooks = 16
+// seamPages is how many pages are read in search of the one that continues.
+const seamPages = 16
 
 // followSeam returns the page if it continues the one above it. If not, it searches for the page that does, and moves
 // base. If there is none, it returns the page unchanged: the Reader notices the move by its own rules.
@@ -93,7 +93,7 @@ func (h *History) followSeam(ctx context.Context, number int, page connector.Pag
 	// The page that continues is below low and above high.
 	real := h.base + number
 	low, high, step := real, -1, 1
-	for range seamLooks {
+	for range seamPages {
 		at := low + step
 		switch {
 		case how == relationSame, how == relationTorn && high < 0:

@@ -115,7 +115,7 @@ func (s *search) guided() bool {
 func (h *History) find(ctx context.Context) (connector.Page, []connector.Message, error) {
 	checked, checkedTop := -1, 0 // the page above this one shows nothing of the floor
 	shown := map[reader.PageSignature]int{}
-	for range reader.MaxSearchLooks {
+	for range reader.MaxSearchPages {
 		number, ok := h.search.next()
 		if !ok {
 			return connector.Page{}, nil, &connector.Refusal{

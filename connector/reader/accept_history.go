@@ -196,7 +196,7 @@ func (r *acceptance) searchTop(ctx context.Context, out *Outcome) error {
 	}
 	if number < 0 && a.looks > 2*topBelow {
 		change := func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-			next.Bottom, next.Accepting = withoutAccepting(next), nil
+			next.UncheckedEnd, next.Accepting = withoutAccepting(next), nil
 		}
 		_, err := r.writer.commit(ctx, delivery{change: change}, 0)
 		return err
@@ -220,7 +220,7 @@ const topBelow = 3
 func (r *acceptance) searchEnd(ctx context.Context, out *Outcome) error {
 	a := &r.accept
 	if a.bounds == nil {
-		a.bounds, a.low = NewSearchBounds(MaxSearchLooks), -1
+		a.bounds, a.low = NewSearchBounds(MaxSearchPages), -1
 	}
 	number := a.low + (a.high-a.low)/2
 	switch {

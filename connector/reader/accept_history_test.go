@@ -193,7 +193,7 @@ func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
 	for _, forget := range []int{0, 300} {
 		d := lostGround(t, 60)
 		for len(d.Checkpoint().Horizon) == 0 {
-			d.list.Later += d.reading.Rules.LookOver
+			d.list.Later += d.reading.Rules.CheckOver
 			_, err := d.Poll(d.t.Context(), d.start)
 			if _, suspects := errors.AsType[*Suspicion](err); err != nil && !suspects && !errors.Is(err, ErrMoved) {
 				t.Fatal(err)
@@ -231,7 +231,7 @@ func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
 func (d *readerFixture) lose() {
 	d.t.Helper()
 	for len(d.Checkpoint().Horizon) == 0 {
-		d.list.Later += d.reading.Rules.LookOver
+		d.list.Later += d.reading.Rules.CheckOver
 		_, err := d.Poll(d.t.Context(), d.start)
 		if _, suspects := errors.AsType[*Suspicion](err); err != nil && !suspects && !errors.Is(err, ErrMoved) {
 			d.t.Fatal(err)

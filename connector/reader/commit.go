@@ -77,7 +77,7 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 		next, stamped = w.nextCheckpoint(stamped[:0], events, rejects)
 		if b.horizon != nil {
 			next.Horizon, next.HorizonAt, next.HorizonNewer = b.horizon, w.known.window.certified, b.newer
-			next.Accepting, next.Accepted, next.Bottom = nil, false, nil
+			next.Accepting, next.Accepted, next.UncheckedEnd = nil, false, nil
 		}
 		if last {
 			w.certifyIn(&next, certified)

@@ -21,7 +21,7 @@ func (r *Reader) EndOpen() bool {
 }
 
 func (r *endCheck) endOpen() bool {
-	return r.known.recorded.Bottom != nil && r.known.recorded.Sequence > r.known.recorded.Base
+	return r.known.recorded.UncheckedEnd != nil && r.known.recorded.Sequence > r.known.recorded.Base
 }
 
 // ordinary reports whether a walk met the end of the list below a page that is not full.
@@ -35,23 +35,23 @@ func (w *walker) ordinary() bool {
 
 // settleEnd lets a walk that met the end of the list record the lowest messages of the list.
 func (r *endCheck) settleEnd(b *delivery, w *walked) {
-	bottom := r.known.recorded.Bottom
-	if bottom == nil || w.bottom == 0 || len(w.order) == 0 || r.known.recorded.Accepting != nil || r.known.forgetful() {
+	end := r.known.recorded.UncheckedEnd
+	if end == nil || w.endPage == 0 || len(w.order) == 0 || r.known.recorded.Accepting != nil || r.known.forgetful() {
 		return
 	}
-	if n := len(bottom.Keys); r.known.recorded.Sequence > r.known.recorded.Base {
-		if n == 0 || !slices.ContainsFunc(w.order, func(f found) bool { return f.Key == bottom.Keys[n-1] }) {
+	if n := len(end.Keys); r.known.recorded.Sequence > r.known.recorded.Base {
+		if n == 0 || !slices.ContainsFunc(w.order, func(f found) bool { return f.Key == end.Keys[n-1] }) {
 			return // it met an end further up
 		}
 	}
-	settled := &connector.Bottom{
-		Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: bottom.Since,
+	settled := &connector.UncheckedEnd{
+		Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: end.Since,
 		Short: w.short,
 	}
-	if slices.Equal(settled.Keys, bottom.Keys) {
+	if slices.Equal(settled.Keys, end.Keys) {
 		return
 	}
-	b.change = func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.Bottom = settled }
+	b.change = func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.UncheckedEnd = settled }
 }
 
 // due reports whether the end of the list is to be checked again.
@@ -69,7 +69,7 @@ func (r *endCheck) due(at time.Time) bool {
 		r.probedAt = at
 		return true
 	}
-	last := r.known.recorded.Bottom.Looked
+	last := r.known.recorded.UncheckedEnd.CheckedAt
 	if r.probedAt.After(last) || last.IsZero() {
 		last = r.probedAt
 	}
@@ -77,7 +77,7 @@ func (r *endCheck) due(at time.Time) bool {
 		r.probedAt = at
 		return false
 	}
-	if at.Sub(last) < r.rules.LookOver/time.Duration(max(1, r.rules.Looks-1)) {
+	if at.Sub(last) < r.rules.CheckOver/time.Duration(max(1, r.rules.Checks-1)) {
 		return false
 	}
 	r.probedAt = at
@@ -132,7 +132,7 @@ func (r *endCheck) probeNext(ctx context.Context) (pages int, err error) {
 		if l.away%2 == 0 {
 			number -= l.away
 		}
-		if l.away++; l.away > 2*topBelow+1 || len(r.known.recorded.Bottom.Keys) == 0 {
+		if l.away++; l.away > 2*topBelow+1 || len(r.known.recorded.UncheckedEnd.Keys) == 0 {
 			r.probe = endProbe{}
 			return 0, r.recordProbe(ctx, 0, 1)
 		}
@@ -155,7 +155,7 @@ func (r *endCheck) probeNext(ctx context.Context) (pages int, err error) {
 	}
 	l.next, l.rows = l.next+1, append(l.rows, messageKeys(page.Messages)...)
 	lowest, goesOn, deep := l.lowest, r.goesOnBelow(l.rows), r.rules.BelowEnd
-	if r.known.recorded.Bottom.Short {
+	if r.known.recorded.UncheckedEnd.Short {
 		deep = min(deep, belowShort)
 	}
 	switch {
@@ -184,7 +184,7 @@ func messageKeys(rows []connector.Message) []connector.Key {
 // closeEnd records that the end of the list needs no more checks.
 func (r *endCheck) closeEnd(ctx context.Context) error {
 	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-		next.Bottom = nil
+		next.UncheckedEnd = nil
 	}}, 0)
 	return err
 }
@@ -192,14 +192,14 @@ func (r *endCheck) closeEnd(ctx context.Context) error {
 // unwanted reports whether the first walk after a first start from a time meets messages older than that time, though
 // the first start found none: the list then seemed to end above them.
 func (r *endCheck) unwanted(order []found) bool {
-	bottom := r.known.recorded.Bottom
-	if bottom == nil || bottom.Since.IsZero() || r.known.recorded.Sequence > r.known.recorded.Base ||
+	end := r.known.recorded.UncheckedEnd
+	if end == nil || end.Since.IsZero() || r.known.recorded.Sequence > r.known.recorded.Base ||
 		len(order) < r.rules.Run {
 		return false
 	}
 	timed := false
 	for _, f := range order[len(order)-r.rules.Run:] {
-		if timed = timed || !f.Time.IsZero(); !f.Time.IsZero() && !f.Time.Before(bottom.Since) {
+		if timed = timed || !f.Time.IsZero(); !f.Time.IsZero() && !f.Time.Before(end.Since) {
 			return false
 		}
 	}
@@ -210,14 +210,14 @@ func (r *endCheck) unwanted(order []found) bool {
 // enough of them; or after enough in which the log's oldest events were not found, as they were deleted and nothing
 // shows any more what stood below them.
 func (r *endCheck) recordProbe(ctx context.Context, looks, misses int) error {
-	bottom := *r.known.recorded.Bottom
-	bottom.Looked, bottom.Looks, bottom.Misses = r.probedAt, bottom.Looks+looks, bottom.Misses+misses
-	settled := &bottom
-	if bottom.Looks >= r.rules.Looks || bottom.Misses >= 2*r.rules.Looks {
+	end := *r.known.recorded.UncheckedEnd
+	end.CheckedAt, end.Confirmed, end.Misses = r.probedAt, end.Confirmed+looks, end.Misses+misses
+	settled := &end
+	if end.Confirmed >= r.rules.Checks || end.Misses >= 2*r.rules.Checks {
 		settled = nil
 	}
 	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-		next.Bottom = settled
+		next.UncheckedEnd = settled
 	}}, 0)
 	return err
 }
@@ -225,14 +225,14 @@ func (r *endCheck) recordProbe(ctx context.Context, looks, misses int) error {
 // lowestOn reports whether some rows show any of the log's oldest events.
 func (r *endCheck) lowestOn(rows []connector.Message) bool {
 	return slices.ContainsFunc(rows, func(m connector.Message) bool {
-		return slices.Contains(r.known.recorded.Bottom.Keys, m.Key)
+		return slices.Contains(r.known.recorded.UncheckedEnd.Keys, m.Key)
 	})
 }
 
 // goesOnBelow reports whether some rows show, below the lowest of the log's oldest events, a message that is neither in
 // the log nor in the quarantine.
 func (r *endCheck) goesOnBelow(rows []connector.Key) bool {
-	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.known.recorded.Bottom.Keys, rows[i]); i-- {
+	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.known.recorded.UncheckedEnd.Keys, rows[i]); i-- {
 		if key := rows[i]; !r.known.has(key) && !r.known.rejects.has(key) {
 			return true
 		}
@@ -243,12 +243,12 @@ func (r *endCheck) goesOnBelow(rows []connector.Key) bool {
 // readOn starts the delivery of what stands below the log's oldest events, down to the end of the list or to messages
 // older than the first start's time.
 func (r *endCheck) readOn(ctx context.Context, lowest int) (pages int, err error) {
-	bottom := r.known.recorded.Bottom
-	begun := &connector.Acceptance{Top: bottom.Keys, Below: true, At: r.known.recorded.Sequence}
-	if !bottom.Since.IsZero() {
+	end := r.known.recorded.UncheckedEnd
+	begun := &connector.Acceptance{Top: end.Keys, Below: true, At: r.known.recorded.Sequence}
+	if !end.Since.IsZero() {
 		var old []connector.Message
 		if old, begun.Row, pages, err = r.search.boundary(ctx, func(t time.Time) bool {
-			return t.Before(bottom.Since)
+			return t.Before(end.Since)
 		}); err != nil {
 			return pages, err
 		}
@@ -262,9 +262,9 @@ func (r *endCheck) readOn(ctx context.Context, lowest int) (pages int, err error
 		}
 	}
 	change := func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-		next.Accepting, next.Bottom = begun, &connector.Bottom{Since: bottom.Since}
+		next.Accepting, next.UncheckedEnd = begun, &connector.UncheckedEnd{Since: end.Since}
 		if len(begun.Done) > 0 {
-			next.Floor, next.Bottom = begun.Done, nil
+			next.Floor, next.UncheckedEnd = begun.Done, nil
 		}
 	}
 	if _, err = r.writer.commit(ctx, delivery{change: change}, 0); err == nil {
@@ -283,7 +283,7 @@ func (r *sectionReader) doubtSection(ctx context.Context, out *Outcome) (bool, e
 		return false, nil
 	}
 	if len(at.Done) > 0 {
-		lost := r.doneIn(&a.section.span) == len(a.section.span.rows) && a.failures < 2*r.rules.Looks
+		lost := r.doneIn(&a.section.span) == len(a.section.span.rows) && a.failures < 2*r.rules.Checks
 		if lost {
 			r.acceptance.backOff(true)
 			a.up, a.everywhere = 0, false
@@ -317,24 +317,24 @@ func (r *endCheck) lowestPage() int {
 
 // withoutAccepting returns the end that is to be checked again if the delivery of what stands below it is given up
 // before it delivered anything.
-func withoutAccepting(c *connector.Checkpoint) *connector.Bottom {
-	if a := c.Accepting; a == nil || !a.Below || c.Bottom == nil || len(c.Bottom.Keys) > 0 {
-		return c.Bottom
+func withoutAccepting(c *connector.Checkpoint) *connector.UncheckedEnd {
+	if a := c.Accepting; a == nil || !a.Below || c.UncheckedEnd == nil || len(c.UncheckedEnd.Keys) > 0 {
+		return c.UncheckedEnd
 	}
-	return &connector.Bottom{Keys: c.Accepting.Top, Since: c.Bottom.Since}
+	return &connector.UncheckedEnd{Keys: c.Accepting.Top, Since: c.UncheckedEnd.Since}
 }
 
-// bottomOf returns the end that is to be checked after a section from the end of the list was delivered.
-func (r *endCheck) bottomOf(next *connector.Checkpoint, top connector.Keys, rows []spanRow) *connector.Bottom {
-	if next.Bottom == nil || len(next.Bottom.Keys) > 0 {
-		return next.Bottom
+// endBelow returns the end that is to be checked after a section from the end of the list was delivered.
+func (r *endCheck) endBelow(next *connector.Checkpoint, top connector.Keys, rows []spanRow) *connector.UncheckedEnd {
+	if next.UncheckedEnd == nil || len(next.UncheckedEnd.Keys) > 0 {
+		return next.UncheckedEnd
 	}
-	bottom := &connector.Bottom{Since: next.Bottom.Since}
+	end := &connector.UncheckedEnd{Since: next.UncheckedEnd.Since}
 	for _, row := range rows[max(0, len(rows)-r.rules.Floor):] {
-		bottom.Keys = append(bottom.Keys, row.key)
+		end.Keys = append(end.Keys, row.key)
 	}
 	if len(rows) == 0 {
-		bottom.Keys = top
+		end.Keys = top
 	}
-	return bottom
+	return end
 }

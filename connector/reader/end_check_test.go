@@ -23,7 +23,7 @@ func cutOff(d *readerFixture, above int) (mend func()) {
 func (d *readerFixture) lookLater(looks int) {
 	d.t.Helper()
 	for range looks {
-		d.list.Later += small.LookOver / 2
+		d.list.Later += small.CheckOver / 2
 		d.settle(100)
 		for range 400 {
 			if !d.AcceptDue() && !d.EndCheckDue() {
@@ -76,7 +76,7 @@ func TestReader_AFalseEndAtTheFirstStart(t *testing.T) {
 					d.settle(10)
 					d.lookLater(4)
 					if d.wantCertified(uint64(302 - test.from)); d.EndOpen() || d.known.recorded.Accepting != nil {
-						t.Errorf("it is not settled where the list ends: %+v", d.known.recorded.Bottom)
+						t.Errorf("it is not settled where the list ends: %+v", d.known.recorded.UncheckedEnd)
 					}
 				})
 			}
@@ -126,9 +126,9 @@ func TestReader_AnHonestEndAtTheFirstStart(t *testing.T) {
 					looks++
 				}
 			}
-			want := small.Looks * (1 + belowShort)
+			want := small.Checks * (1 + belowShort)
 			if rows == 40 {
-				want = small.Looks * (1 + small.BelowEnd)
+				want = small.Checks * (1 + small.BelowEnd)
 			}
 			if looks > want {
 				t.Errorf("%d requests below page 0, want at most %d", looks, want)

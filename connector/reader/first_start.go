@@ -43,7 +43,7 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 	next := r.known.recorded
 	next.Started = true
 	if len(floor) == 0 {
-		next.Bottom = &connector.Bottom{Since: start.Since}
+		next.UncheckedEnd = &connector.UncheckedEnd{Since: start.Since}
 	}
 	next.Floor, next.Rejects, next.GroundTime = nil, r.known.rejects.with(nil), r.known.recorded.GroundTime
 	var times []time.Time
@@ -80,7 +80,7 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int,
 	err error,
 ) {
-	b := NewSearchBounds(MaxSearchLooks)
+	b := NewSearchBounds(MaxSearchPages)
 	down := exponentialSearch{pool: r.prefetch.workers, bounds: b, read: r.source.read}
 	down.bottom = func(page connector.Page) bool {
 		return len(page.Messages) == 0 || AllOlder(page.Messages, older)

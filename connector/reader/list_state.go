@@ -18,9 +18,9 @@ type Suspicion struct {
 	Page int
 	// Gap is true if the list goes on below the page.
 	Gap bool
-	// Since is when that was first seen, Looks how many times the list was checked since.
-	Since time.Time
-	Looks int
+	// Since is when that was first seen, Checks how many times the list was checked since.
+	Since  time.Time
+	Checks int
 	// Next is how long it takes until another check counts.
 	Next time.Duration
 }
@@ -43,23 +43,23 @@ type suspicion struct {
 	lowest connector.Key         // else: the list's lowest row, which stays the same while messages are only added
 }
 
-// look counts a check of an empty page and reports whether it is believed now: after enough checks over enough time.
-func (s *suspicion) look(rules Rules, empty connector.Page, gap bool, lowest connector.Key) bool {
+// check counts a check of an empty page and reports whether it is believed now: after enough checks over enough time.
+func (s *suspicion) check(rules Rules, empty connector.Page, gap bool, lowest connector.Key) bool {
 	at := empty.Received
-	if s.Looks == 0 || s.Gap != gap || s.lowest != lowest || at.Before(s.Since) {
+	if s.Checks == 0 || s.Gap != gap || s.lowest != lowest || at.Before(s.Since) {
 		*s = suspicion{Suspicion: Suspicion{Since: at, Gap: gap}, lowest: lowest}
 	}
 	s.Page = empty.Number
 	if at.Sub(s.Since) >= s.due(rules) {
-		s.Looks++
+		s.Checks++
 	}
 	s.Next = max(0, s.due(rules)-at.Sub(s.Since))
-	return s.Looks >= rules.Looks
+	return s.Checks >= rules.Checks
 }
 
 // due is how long after the first check the next one counts.
 func (s *suspicion) due(rules Rules) time.Duration {
-	return rules.LookOver * time.Duration(s.Looks) / time.Duration(max(1, rules.Looks-1))
+	return rules.CheckOver * time.Duration(s.Checks) / time.Duration(max(1, rules.Checks-1))
 }
 
 // listState is where a list seems to end, and what is suspected of it. It is not in the checkpoint.
@@ -93,7 +93,7 @@ func (r *Reader) Suspicion() *Suspicion { return r.list.current() }
 
 // current is the current suspicion, or nil if there is none or it is believed.
 func (l *listState) current() *Suspicion {
-	if l.suspicion.Looks == 0 || l.suspicion.Looks >= l.rules.Looks {
+	if l.suspicion.Checks == 0 || l.suspicion.Checks >= l.rules.Checks {
 		return nil
 	}
 	doubts := l.suspicion.Suspicion
@@ -165,7 +165,7 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 		return again, true, nil
 	}
 	// There is a gap, which may be a failed answer. Only a page that stays empty is skipped.
-	if l.gaps++; l.gaps < l.rules.Looks {
+	if l.gaps++; l.gaps < l.rules.Checks {
 		return connector.Page{}, false, &connector.PageError{
 			Fault: connector.FaultInvalid,
 			Err:   fmt.Errorf("page %d is empty, though pages below it are not", number),
@@ -173,7 +173,7 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 	}
 	// Walks of a deep backlog have to be certified to go on upward, so they wait until the gap is believed. Later gaps are
 	// believed at once, as a filter is at work.
-	if l.progress.start > 0 && !l.filtered && !l.suspicion.look(l.rules, again, true, connector.Key{}) {
+	if l.progress.start > 0 && !l.filtered && !l.suspicion.check(l.rules, again, true, connector.Key{}) {
 		return connector.Page{}, false, l.current()
 	}
 	l.filtered = l.filtered || l.progress.start > 0
@@ -219,7 +219,7 @@ func (l *listState) judge(w *walked) {
 	case w.gap == nil:
 		l.suspicion, l.gaps = suspicion{}, 0
 	case !l.filtered:
-		l.filtered = l.suspicion.look(l.rules, *w.gap, true, connector.Key{})
+		l.filtered = l.suspicion.check(l.rules, *w.gap, true, connector.Key{})
 		w.gapDoubted, l.suspicion.page0 = !l.filtered, w.page0
 	}
 	if !l.known.missing(w.order) {
@@ -232,7 +232,7 @@ func (l *listState) judge(w *walked) {
 func (w *walker) concludeAtEnd(ctx context.Context, empty connector.Page) error {
 	r := w.reader
 	w.taken++
-	w.bottom, w.short = empty.Number, w.ordinary()
+	w.endPage, w.short = empty.Number, w.ordinary()
 	switch {
 	case w.taken > 1:
 	case r.progress.start > 0:
@@ -257,12 +257,12 @@ func (w *walker) concludeAtEnd(ctx context.Context, empty connector.Page) error 
 	if n := len(w.order); n > 0 {
 		lowest = w.order[n-1].Key
 	}
-	if !r.list.cleared && !r.list.suspicion.look(r.rules, empty, false, lowest) {
+	if !r.list.cleared && !r.list.suspicion.check(r.rules, empty, false, lowest) {
 		return r.list.current()
 	}
 	r.list.cleared = true
 	// the held messages are gone as well
-	r.known.recorded.Bottom, r.known.recorded.Accepting = withoutAccepting(&r.known.recorded), nil
+	r.known.recorded.UncheckedEnd, r.known.recorded.Accepting = withoutAccepting(&r.known.recorded), nil
 	switch {
 	case !r.known.forgetful():
 		return nil // nothing was forgotten: whatever is unknown is new

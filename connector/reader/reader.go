@@ -185,7 +185,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 		return out, err
 	case errors.Is(err, errDeep):
 		r.list.cleared = false
-		if r.list.suspicion.Looks > 0 { // the list goes on after all
+		if r.list.suspicion.Checks > 0 { // the list goes on after all
 			r.list.suspicion, r.progress.careful = suspicion{}, false
 		}
 		if r.search.overshot(w.order) {
@@ -214,7 +214,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 	}
 	if r.progress.starts < r.rules.Repeats && r.endCheck.unwanted(w.order) {
 		r.progress.starts++
-		again, err := r.search.firstStart(ctx, connector.Start{Since: r.known.recorded.Bottom.Since})
+		again, err := r.search.firstStart(ctx, connector.Start{Since: r.known.recorded.UncheckedEnd.Since})
 		again.Pages += out.Pages
 		return again, err
 	}

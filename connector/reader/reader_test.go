@@ -84,10 +84,10 @@ func (d *readerFixture) fails(want error) {
 // believe polls until a suspicion is believed: two more looks, spread over enough time.
 func (d *readerFixture) believe() Outcome {
 	d.t.Helper()
-	for look := 1; look < small.Looks; look++ {
+	for look := 1; look < small.Checks; look++ {
 		_, err := d.Poll(d.t.Context(), d.start)
 		var suspicion *Suspicion
-		if !errors.As(err, &suspicion) || suspicion.Looks != look {
+		if !errors.As(err, &suspicion) || suspicion.Checks != look {
 			d.t.Fatalf("poll: %v with %+v, want a suspicion after %d looks", err, suspicion, look)
 		}
 		d.list.Later += suspicion.Next

@@ -25,12 +25,12 @@ type Rules struct {
 	Rejects int
 	// EmptyPolls is how many polls in a row have to find page 0 empty before the list counts as empty.
 	EmptyPolls int
-	// Looks is how often a list has to show nothing that was delivered before that is believed, and LookOver the time over
-	// which these looks are spread. BelowEnd is how many pages below the end of a list are read before it counts as the
-	// end.
-	Looks    int
-	LookOver time.Duration
-	BelowEnd int
+	// Checks is how often a list has to show nothing that was delivered before that is believed, and CheckOver the time
+	// over which these checks are spread. BelowEnd is how many pages below the end of a list are read before it counts as
+	// the end.
+	Checks    int
+	CheckOver time.Duration
+	BelowEnd  int
 	// Repeats is in how many walks in a row the same message has to stand out of place before it counts as listed twice
 	// permanently.
 	Repeats int
@@ -46,7 +46,7 @@ func DefaultRules() Rules {
 	return Rules{
 		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, Memory: 500, Capacity: 20_000, Tail: 128, Floor: 100,
 		Rejects:    1000,
-		EmptyPolls: 3, Looks: 3, LookOver: 10 * time.Minute, BelowEnd: 8, Repeats: 3, SweepPages: 200, SweepStep: 3,
+		EmptyPolls: 3, Checks: 3, CheckOver: 10 * time.Minute, BelowEnd: 8, Repeats: 3, SweepPages: 200, SweepStep: 3,
 		SweepDepth: 60 * time.Hour,
 	}
 }

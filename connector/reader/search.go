@@ -18,9 +18,9 @@ type searcher struct{ *Reader }
 // It returns how many pages it read. top is page 0 if it was just read.
 func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, error) {
 	limit := r.known.times.median(r.known.window.certified)
-	b := NewSearchBounds(MaxSearchLooks)
+	b := NewSearchBounds(MaxSearchPages)
 	if r.progress.careful { // as many as are needed to reach the end that the last search found
-		b.most = min(carefulLooks, b.most+r.list.end.number/r.stride())
+		b.most = min(carefulPages, b.most+r.list.end.number/r.stride())
 	}
 	if top != nil {
 		_ = b.Note(0, *top)

@@ -21,11 +21,11 @@ const (
 	// FarthestPage is the last page that any search asks for: a list of a hundred million messages. Searches double the
 	// page number on the way there, so that no answer of the API costs more than a few dozen calls.
 	FarthestPage = 1 << 20
-	// MaxSearchLooks is how many pages one search may look at if it cannot double its steps.
-	MaxSearchLooks = 200
-	// carefulLooks is the same limit for a search in small steps down to a known end. It is high, as a search that is cut
+	// MaxSearchPages is how many pages one search may read if it cannot double its steps.
+	MaxSearchPages = 200
+	// carefulPages is the same limit for a search in small steps down to a known end. It is high, as a search that is cut
 	// off starts again each time another instance takes the stream over.
-	carefulLooks = 4000
+	carefulPages = 4000
 )
 
 // SearchBounds limits one search for a place in the list. Two page numbers should not show the same page: if they do,

@@ -216,7 +216,7 @@ func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error 
 	b.change = func(next *connector.Checkpoint, events []connector.Event, last bool) {
 		so := *at
 		if len(at.Done) == 0 {
-			next.Bottom = r.endCheck.bottomOf(next, at.Top, rows)
+			next.UncheckedEnd = r.endCheck.endBelow(next, at.Top, rows)
 		}
 		so.At, so.Delivered = next.Sequence, at.Delivered+next.Sequence-before
 		switch {

@@ -46,9 +46,9 @@ type walked struct {
 	// gap is the last empty page in the middle of the walk, if there is one; gapDoubted: it is not believed yet.
 	gap        *connector.Page
 	gapDoubted bool
-	// bottom is the page at which the list ended, or 0 if the walk did not get there. short: the last page was not full.
-	bottom int
-	short  bool
+	// endPage is the page at which the list ended, or 0 if the walk did not get there. short: the last page was not full.
+	endPage int
+	short   bool
 }
 
 // errDeep means that a slice's worth of pages showed neither enough ground nor the end of the list.

@@ -27,7 +27,7 @@ func (r *walkEnds) settleTop(ctx context.Context, w *walked) error {
 	}
 	looks := r.rules.SlicePages
 	if newest.at.sequence() > r.known.window.certified {
-		looks = carefulLooks
+		looks = carefulPages
 		known := slices.IndexFunc(w.order, func(f found) bool { return r.known.has(f.Key) })
 		w.belowTop = known >= 0 && known < r.rules.Page // usually it was not deleted
 	}
@@ -73,7 +73,7 @@ func (r *walkEnds) lookFor(ctx context.Context, w *walked, number int, events ma
 // them.
 func (r *walkEnds) bottom(key connector.Key) bool {
 	return r.known.ground(key) || r.chain.has(key) || r.goesDeeper() &&
-		slices.Contains(r.known.recorded.Bottom.Keys, key) && r.known.has(key)
+		slices.Contains(r.known.recorded.UncheckedEnd.Keys, key) && r.known.has(key)
 }
 
 // goesDeeper reports whether a list without ground goes on far below its first seeming end.
@@ -85,7 +85,7 @@ func (r *walkEnds) goesDeeper() bool {
 // events: then these are to be searched for.
 func (r *walkEnds) endsFurther(ctx context.Context, end int) (bool, error) {
 	if r.prefetch.oneWalk || r.list.deeper || r.known.hasGround() || !r.endCheck.endOpen() ||
-		len(r.known.recorded.Bottom.Keys) == 0 {
+		len(r.known.recorded.UncheckedEnd.Keys) == 0 {
 		return false, nil
 	}
 	for _, number := range []int{end - 1, end, end - 2, end + 1} {
@@ -133,8 +133,8 @@ func (r *walkEnds) enough() int {
 		return r.progress.minGroundRun
 	}
 	held := r.known.window.certified - r.known.window.base + uint64(len(r.known.exempt))
-	if r.goesDeeper() && len(r.known.recorded.Bottom.Keys) > 0 {
-		held = uint64(len(r.known.recorded.Bottom.Keys))
+	if r.goesDeeper() && len(r.known.recorded.UncheckedEnd.Keys) > 0 {
+		held = uint64(len(r.known.recorded.UncheckedEnd.Keys))
 	}
 	if held == 0 || held > uint64(r.rules.Run) {
 		return r.rules.Run

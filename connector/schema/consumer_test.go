@@ -124,7 +124,7 @@ func TestConsumers_Envelopes(t *testing.T) {
 		Version: connector.CheckpointVersion, Stream: stream.Name, SourceKey: key, Privacy: "hashed", Epoch: 3, Owner: "A",
 		Written: readAt, Started: true, Sequence: 2, Certified: 1,
 		Tail: connector.Keys{{1}, {2}}, Floor: connector.Keys{{3}},
-		Bottom: &connector.Bottom{Looked: readAt}, Accepting: &connector.Acceptance{Newer: readAt},
+		UncheckedEnd: &connector.UncheckedEnd{CheckedAt: readAt}, Accepting: &connector.Acceptance{Newer: readAt},
 		Sink: json.RawMessage(`{"x":1}`), GroundTime: readAt,
 		MonthBegun: readAt, TailLate: []int{1},
 	}

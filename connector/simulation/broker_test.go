@@ -146,7 +146,7 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 func (b *broker) slips(top connector.Keys, next connector.Checkpoint) {
 	w := b.world
 	for _, n := range b.from(top) {
-		if next.Bottom != nil && slices.Contains(next.Bottom.Keys, w.items[n].key) {
+		if next.UncheckedEnd != nil && slices.Contains(next.UncheckedEnd.Keys, w.items[n].key) {
 			return // what is below that is looked at again
 		}
 		if w.items[n].sequence == 0 && w.deletes(n, b.accepting, w.now) > 0 {

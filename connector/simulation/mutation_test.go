@@ -69,8 +69,8 @@ var mutations = []struct {
 		`if page, err = l.source.read(ctx, number, ""); true {`, "hard", "200", true,
 	},
 	{
-		"an end without ground is believed at once", "reader/list_state.go", "return s.Looks >= rules.Looks",
-		"return s.Looks > 0", "lying", "100", false,
+		"an end without ground is believed at once", "reader/list_state.go", "return s.Checks >= rules.Checks",
+		"return s.Checks > 0", "lying", "100", false,
 	},
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }

@@ -256,7 +256,7 @@ func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	rules.Page, rules.Run, rules.SlicePages, rules.Memory, rules.Capacity = cfg.page, cfg.run, cfg.slice, cfg.memory, 0
 	rules.Tail, rules.Floor, rules.SweepPages, rules.Rejects = 32, 10, cfg.sweepPages, 100_000
 	rules.Capacity, rules.SweepDepth = cfg.memory, 10_000*time.Hour
-	rules.LookOver = longestLie * 3 / 2 * time.Second
+	rules.CheckOver = longestLie * 3 / 2 * time.Second
 	s := &run{seed: seed, world: w, broker: newBroker(w), rules: rules, holes: map[int]bool{}}
 	switch cfg.begin {
 	case "beginning":
