@@ -44,9 +44,9 @@ var mayImport = map[string][]string{
 	// Thin commands beside their rooms: only those import pipeline.
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/audit", "cmd/twochat-connector/backfill",
-		"cmd/twochat-connector/cli", "cmd/twochat-connector/demo", "cmd/twochat-connector/pipeline",
-		"cmd/twochat-connector/text", "config", "connector", "connector/quota", "connector/schema", "connector/twochat",
-		"connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/file",
+		"cmd/twochat-connector/checkpoint", "cmd/twochat-connector/cli", "cmd/twochat-connector/demo",
+		"cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config", "connector", "connector/quota",
+		"connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/file",
 	},
 	"cmd/twochat-connector/text":    {"config"},
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},
@@ -66,6 +66,10 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector/audit": {
 		"cmd/twochat-connector/backfill", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
 		"cmd/twochat-connector/text", "config", "connector", "connector/reader", "sinks",
+	},
+	"cmd/twochat-connector/checkpoint": {
+		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
+		"cmd/twochat-connector/text", "config", "connector", "connector/twochat", "sinks",
 	},
 	"cmd/twochat-connector/demo": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",

@@ -54,6 +54,7 @@ func commands() []command {
 		{"status", "ask a running instance how its streams are", runStatus, nil},
 		{"tail", "follow the events in the sink", runTail, nil},
 		{"quarantine", "list or show what could not become an event, and why", runQuarantine, quarantineVerbs},
+		{"checkpoint", "show what the sink records of a stream, and how far its log has got", runCheckpoint, checkpointVerbs},
 		{"preview", "show what privacy does to messages, before and after", runPreview, nil},
 		{"audit", "hold what 2Chat lists against the log, and put back what is missing", runAudit, nil},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill, nil},

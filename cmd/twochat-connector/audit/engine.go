@@ -153,17 +153,11 @@ func (a *Engine) wants(name string) bool {
 
 // open opens the sink. Where a running instance serves the embedded one, it is reached as a client of that server.
 func (a *Engine) open() error {
-	chosen := a.config.Sink
-	switch {
-	case chosen.NATS != nil, chosen.Stdout != nil:
+	if chosen := a.config.Sink; chosen.NATS != nil || chosen.Stdout != nil {
 		return cli.Usage("the sink %s keeps no events that could be held against the list; audit needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
-	case chosen.Embedded != nil:
-		if beside, running := pipeline.BesideEmbedded(chosen); running {
-			chosen = beside
-		}
 	}
-	sink, err := sinks.Open(chosen, a.config.Encoding(), a.logger)
-	a.sink = sink
+	var err error
+	a.sink, _, err = pipeline.OpenSink(a.config, a.logger)
 	return err
 }
 

@@ -1,0 +1,117 @@
+package checkpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Engine is one run of the command checkpoint.
+type Engine struct {
+	program *cli.Program
+	config  *config.Config
+	named   bool // the configuration says which numbers are read
+	json    bool
+	logger  *slog.Logger
+
+	privacy twochat.Privacy
+	sink    sinks.Sink
+	beside  bool // a running instance serves the embedded sink
+}
+
+// New makes a run. named is false where the numbers of the configuration are invented.
+func New(p *cli.Program, c *config.Config, named, asJSON bool) (*Engine, error) {
+	log := c.Log
+	log.Level = "warn"
+	privacy, err := pipeline.PrivacyOf(c)
+	return &Engine{
+		program: p, config: c, named: named, json: asJSON, logger: cli.NewLogger(log, p.Err), privacy: privacy,
+	}, err
+}
+
+// open opens the sink. Where it only reads, nothing is made that is not there.
+func (e *Engine) open(reads bool) error {
+	if s := e.config.Sink.Stdout; s != nil && s.State == "" {
+		return cli.Hinted(errors.New("the standard output without a state keeps no checkpoint: every start is a first start"),
+			"name a folder for it with sink.stdout.state")
+	}
+	if reads {
+		if err := e.there(); err != nil {
+			return err
+		}
+	}
+	var err error
+	e.sink, e.beside, err = pipeline.OpenSink(e.config, e.logger)
+	return err
+}
+
+// there reports what is missing of a sink that lies in this machine's files.
+func (e *Engine) there() error {
+	path, chosen := "", e.config.Sink
+	switch {
+	case chosen.File != nil:
+		path = chosen.File.Path
+	case chosen.Embedded != nil:
+		if _, running := pipeline.BesideEmbedded(chosen); running {
+			return nil
+		}
+		path = filepath.Join(chosen.Embedded.Dir, "jetstream")
+	case chosen.NATS != nil:
+		path = chosen.NATS.State
+	case chosen.Stdout != nil:
+		path = chosen.Stdout.State
+	default:
+		return nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return cli.Hinted(fmt.Errorf("there is no %s, and so no checkpoint", path),
+			"correct the path in the configuration, or start `twochat-connector run`, which makes it")
+	}
+	return nil
+}
+
+// close gives the sink up.
+func (e *Engine) close() {
+	if err := e.sink.Close(); err != nil {
+		e.logger.Warn("close the sink", "cause", err)
+	}
+}
+
+// claims says for each configured stream what is expected of its checkpoint; only that of a name, if it is not "".
+func (e *Engine) claims(name string) []connector.Claim {
+	var claims []connector.Claim
+	if e.named {
+		for _, claim := range pipeline.ClaimsOf(e.config, e.privacy, ownerPrefix+rand.Text(), pipeline.Overrides{}) {
+			if name == "" || claim.Stream.Name == name {
+				claims = append(claims, claim)
+			}
+		}
+	}
+	return claims
+}
+
+// ownerPrefix begins the name of the owner that this command is while it writes, and no running instance's.
+const ownerPrefix = "checkpoint-"
+
+// peek reads a stream's checkpoint and takes nothing over.
+func (e *Engine) peek(ctx context.Context, claim connector.Claim) (connector.Checkpoint, bool, error) {
+	c, found, err := pipeline.Peek(ctx, e.sink, claim)
+	var refusal *connector.Refusal
+	if err != nil && ctx.Err() == nil && !errors.As(err, &refusal) {
+		err = cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err),
+			"`twochat-connector check` says what is wrong with the sink")
+	}
+	return c, found, err
+}
