@@ -33,7 +33,7 @@ func (c Claim) Admit(found Checkpoint) error {
 	// and the operator has to allow it.
 	comparable := found.Privacy == c.Privacy || !keyed(found.Privacy)
 	switch {
-	case comparable && !c.Stream.Is(found.SourceKey):
+	case comparable && !c.Stream.HasSourceKey(found.SourceKey):
 		return &Refusal{
 			thing, "its name is in use in this sink for another list (other number, remote or base URL)",
 			"give one of the two another name with `name:`",

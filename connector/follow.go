@@ -2,8 +2,8 @@ package connector
 
 import "time"
 
-// Tail says which events somebody who follows a sink is given.
-type Tail struct {
+// FollowOptions are which events of a sink somebody who follows it is given, and from where on.
+type FollowOptions struct {
 	// Stream narrows them to one stream's name; "" is all.
 	Stream string
 	// Last is how many of the newest events it begins with.
@@ -15,6 +15,6 @@ type Tail struct {
 	Once bool
 }
 
-// ClockMargin is how much further back than Tail.Since a sink looks where it goes by another clock than the
+// ClockMargin is how much further back than FollowOptions.Since a sink looks where it goes by another clock than the
 // connector's.
 const ClockMargin = time.Minute

@@ -6,6 +6,6 @@ type Promise struct {
 	Once bool `json:"once"`
 	// Text is the guarantee in one sentence, and for whom it holds.
 	Text string `json:"text"`
-	// But lists what can still be lost or duplicated, one sentence each.
-	But []string `json:"but,omitempty"`
+	// Exceptions lists what can still be lost or duplicated, one sentence each.
+	Exceptions []string `json:"but,omitempty"`
 }

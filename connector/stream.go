@@ -22,8 +22,8 @@ type Stream struct {
 	FormerKey string
 }
 
-// Is reports whether a checkpoint with this source key is of the stream's list.
-func (s Stream) Is(sourceKey string) bool {
+// HasSourceKey reports whether a source key is one of the stream's list, under this or its former form.
+func (s Stream) HasSourceKey(sourceKey string) bool {
 	return sourceKey == s.SourceKey || s.FormerKey != "" && sourceKey == s.FormerKey
 }
 

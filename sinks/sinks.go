@@ -24,10 +24,10 @@ type Sink interface {
 	// Check examines the sink's settings and rights, without changing anything, and returns a finding for each fact that
 	// affects the guarantee. An error means that the sink could not be reached.
 	Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error)
-	// Follow calls each with the newest events and then with every further one, as the tail says, in structured mode,
+	// Follow calls each with the newest events and then with every further one, as the options say, in structured mode,
 	// whatever the mode they are stored in; checkpoints and rejects are left out. It returns when the context ends (nil),
-	// when each returns an error (that error), or at the end of a tail that ends.
-	Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error
+	// when each returns an error (that error), or at the newest one, if Once is set.
+	Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error
 	// ReadBack calls event with each event of a stream that was committed before the call, and then reject with each of
 	// its rejects, all in structured mode, and returns. What is committed meanwhile may come too. Events come in the
 	// order of the sink, which within a part is the order of delivery: a part is a partition, where the sink has such.

@@ -62,7 +62,7 @@ func readStream(t *testing.T, server, stream string, want int) []stored {
 	if want == 0 {
 		return nil
 	}
-	err = sink.Follow(ctx, connector.Tail{Stream: stream, Last: 1 << 20}, func(event []byte) error {
+	err = sink.Follow(ctx, connector.FollowOptions{Stream: stream, Last: 1 << 20}, func(event []byte) error {
 		quiet.Reset(10 * time.Second)
 		s := stored{raw: append([]byte(nil), event...)}
 		if err := json.Unmarshal(event, &s); err != nil {

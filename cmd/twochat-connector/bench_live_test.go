@@ -42,7 +42,7 @@ func BenchmarkLive(b *testing.B) {
 	arrived := make(chan string, 1000)
 	followed := make(chan error, 1)
 	go func() {
-		followed <- w.Sink.Follow(ctx, connector.Tail{}, func(event []byte) error {
+		followed <- w.Sink.Follow(ctx, connector.FollowOptions{}, func(event []byte) error {
 			var e struct{ ID string }
 			err := json.Unmarshal(event, &e)
 			arrived <- e.ID

@@ -215,7 +215,7 @@ func (e explanation) print(to io.Writer) {
 	}
 	fmt.Fprintf(to, "What is promised: %s\n%s\n", word, text.Wrap(e.Promise.Text, ""))
 	section("What is read", e.Reads)
-	section("What the sink can still lose or double", e.Promise.But)
+	section("What the sink can still lose or double", e.Promise.Exceptions)
 	residue := make([]string, len(e.Residue))
 	for i, c := range e.Residue {
 		residue[i] = c.What

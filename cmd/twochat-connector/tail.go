@@ -52,10 +52,10 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	if *last < 0 {
 		return cli.Usage("flag --last: expected 0 or more")
 	}
-	tail := connector.Tail{Stream: *stream, Last: *last, Once: *noFollow}
+	options := connector.FollowOptions{Stream: *stream, Last: *last, Once: *noFollow}
 	if *since != "" {
 		var err error
-		if tail.Since, err = sinceTime(*since, time.Now()); err != nil {
+		if options.Since, err = sinceTime(*since, time.Now()); err != nil {
 			return err
 		}
 		if cli.Given(flags, "last") {
@@ -80,13 +80,13 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	if err := knownStream(ctx, sink, c, *stream, named); err != nil {
 		return err
 	}
-	if file := c.Sink.File; file != nil && !tail.Once {
+	if file := c.Sink.File; file != nil && !options.Once {
 		if _, err := os.Stat(file.Path); errors.Is(err, fs.ErrNotExist) {
 			fmt.Fprintf(p.Err, "there is no file %s yet; it is waited for\n", file.Path)
 		}
 	}
-	err = sink.Follow(ctx, tail, func(event []byte) error {
-		if !tail.Since.IsZero() && recordedOf(event).Before(tail.Since) {
+	err = sink.Follow(ctx, options, func(event []byte) error {
+		if !options.Since.IsZero() && recordedOf(event).Before(options.Since) {
 			return nil
 		}
 		if *asJSON {
@@ -154,12 +154,13 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 		errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint))
 }
 
-// streamsIn names the streams of the newest events in a sink, as far as they can be had at once. Its error is a refusal.
+// streamsIn names the streams of the newest events in a sink, as far as they can be had at once. Its error is a
+// refusal.
 func streamsIn(ctx context.Context, sink sinks.Sink) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var names []string
-	err := sink.Follow(ctx, connector.Tail{Last: 1000, Once: true}, func(event []byte) error {
+	err := sink.Follow(ctx, connector.FollowOptions{Last: 1000, Once: true}, func(event []byte) error {
 		var attributes struct{ Source string }
 		_ = json.Unmarshal(event, &attributes)
 		name, ours := strings.CutPrefix(attributes.Source, connector.Stream{}.Source())

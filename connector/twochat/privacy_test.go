@@ -319,8 +319,8 @@ func TestPrivacy_Keyed(t *testing.T) {
 		keyed.FormerKey != plain.SourceKey {
 		t.Errorf("%+v, with another key %+v", keyed, other)
 	}
-	if !keyed.Is(keyed.SourceKey) || !keyed.Is(plain.SourceKey) || keyed.Is(other.SourceKey) || keyed.Is("") ||
-		plain.Is("") {
+	if !keyed.HasSourceKey(keyed.SourceKey) || !keyed.HasSourceKey(plain.SourceKey) || keyed.HasSourceKey(other.SourceKey) || keyed.HasSourceKey("") ||
+		plain.HasSourceKey("") {
 		t.Error("a list is known by the wrong keys")
 	}
 	// For ever: checkpoints of this version have it.
@@ -328,7 +328,7 @@ func TestPrivacy_Keyed(t *testing.T) {
 		t.Errorf("the source key is %s", keyed.SourceKey)
 	}
 	history := connector.HistoryStream(keyed)
-	if history.SourceKey == keyed.SourceKey || !history.Is(connector.HistoryStream(plain).SourceKey) {
+	if history.SourceKey == keyed.SourceKey || !history.HasSourceKey(connector.HistoryStream(plain).SourceKey) {
 		t.Errorf("the history: %+v", history)
 	}
 }

@@ -298,7 +298,7 @@ func (s *Sink) Promise() connector.Promise {
 		Text: "Every message stands once in the JetStream stream " + s.Stream() +
 			" of the embedded server, oldest first within its chat, for every consumer, whatever crashes, power included: " +
 			"every commit is on disk before it counts.",
-		But: []string{
+		Exceptions: []string{
 			"There is one copy: what this disk loses is lost.",
 			"A folder that is removed or restored together with the file DIR.reached beside it passes for one that begins, " +
 				"or for what it then is.",

@@ -18,8 +18,8 @@ const followInterval = 100 * time.Millisecond
 
 // Follow calls each with the newest events and then with every further one. It takes no lock: another process may be
 // writing.
-func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
-	f := &follower{path: s.config.Path, tail: tail, each: each}
+func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
+	f := &follower{path: s.config.Path, options: options, each: each}
 	defer f.close()
 	if err := f.findable(); err != nil {
 		return err
@@ -33,11 +33,11 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 
 // follower reads a file as it grows.
 type follower struct {
-	path   string
-	tail   connector.Tail
-	each   func(event []byte) error
-	f      *os.File // nil while there is none
-	offset int64    // all whole lines before it have been read
+	path    string
+	options connector.FollowOptions
+	each    func(event []byte) error
+	f       *os.File // nil while there is none
+	offset  int64    // all whole lines before it have been read
 }
 
 func (f *follower) close() {
@@ -49,7 +49,7 @@ func (f *follower) close() {
 
 func (f *follower) wanted(line []byte) bool {
 	h, err := parseHead(line)
-	return err == nil && (f.tail.Stream == "" || h.stream == f.tail.Stream)
+	return err == nil && (f.options.Stream == "" || h.stream == f.options.Stream)
 }
 
 // findable refuses what cannot be followed: a named pipe would be waited for at once, and forever, and what is missing
@@ -58,7 +58,7 @@ func (f *follower) findable() error {
 	if err := regular(f.path); err != nil {
 		return err
 	}
-	if _, err := os.Stat(f.path); !f.tail.Once || !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(f.path); !f.options.Once || !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	numbers, err := rotated(f.path)
@@ -73,21 +73,21 @@ func (f *follower) findable() error {
 
 func (f *follower) follow(ctx context.Context) error {
 	var err error
-	if f.tail.Since.IsZero() {
-		err = f.reach(ctx, f.tail.Last)
+	if f.options.Since.IsZero() {
+		err = f.reach(ctx, f.options.Last)
 	} else {
 		err = f.reread(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	if f.tail.Once && f.tail.Since.IsZero() {
+	if f.options.Once && f.options.Since.IsZero() {
 		return nil
 	}
 	ticker := time.NewTicker(followInterval)
 	defer ticker.Stop()
 	for {
-		if err := f.advance(ctx); err != nil || f.tail.Once {
+		if err := f.advance(ctx); err != nil || f.options.Once {
 			return err
 		}
 		select {
@@ -179,7 +179,7 @@ func (f *follower) rereadPart(ctx context.Context, path string) error {
 		return fmt.Errorf("follow: %w", plain(err))
 	}
 	// Nothing in a part is younger than its last line. Rotated since it was opened, it is read as the file.
-	if info.ModTime().Before(f.tail.Since.Add(-connector.ClockMargin)) {
+	if info.ModTime().Before(f.options.Since.Add(-connector.ClockMargin)) {
 		return nil
 	}
 	if f.f != nil {
@@ -193,7 +193,7 @@ func (f *follower) rereadPart(ctx context.Context, path string) error {
 
 // give passes a line on that is wanted.
 func (f *follower) give(line []byte) error {
-	if !f.wanted(line) || recordedBefore(line, f.tail.Since) {
+	if !f.wanted(line) || recordedBefore(line, f.options.Since) {
 		return nil
 	}
 	return f.each(line)

@@ -147,7 +147,7 @@ func (s *Sink) Promise() connector.Promise {
 		Once: true,
 		Text: "Each message stands in the file once and in order, whatever crashes, for whoever reads the file on this " +
 			"machine.",
-		But: []string{
+		Exceptions: []string{
 			"After a crash the file may hold the first events of a commit and not its last; they follow at the next start.",
 			"A disk that loses what it said was synced loses events; one disk is one copy.",
 			"A file that is restored or removed together with its folder of checkpoints passes for what it then is: events " +

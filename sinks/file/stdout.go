@@ -129,7 +129,7 @@ func CheckState(dir string) []connector.Finding {
 }
 
 // Follow returns a refusal, as the output is not kept.
-func (s *Stdout) Follow(context.Context, connector.Tail, func(event []byte) error) error {
+func (s *Stdout) Follow(context.Context, connector.FollowOptions, func(event []byte) error) error {
 	return &connector.Refusal{
 		Thing: "standard output", Cause: "what was written to it cannot be read again",
 		Hint: "look at what reads it, or use the sink file",
@@ -140,7 +140,7 @@ func (s *Stdout) Follow(context.Context, connector.Tail, func(event []byte) erro
 func (s *Stdout) ReadBack(
 	ctx context.Context, stream string, _ func(connector.StoredRecord) error, _ func([]byte) error,
 ) error {
-	return s.Follow(ctx, connector.Tail{Stream: stream}, nil)
+	return s.Follow(ctx, connector.FollowOptions{Stream: stream}, nil)
 }
 
 // Promise returns the delivery guarantee of the output.
@@ -148,14 +148,14 @@ func (s *Stdout) Promise() connector.Promise {
 	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that " +
 		"it was read."}
 	if s.config.State == "" {
-		p.But = []string{
+		p.Exceptions = []string{
 			"Nothing is remembered (`sink.stdout.state` is not set): every start is a first start, and what came while the " +
 				"program was down is delivered or not as the key start says.",
 			"Events carry no sequence, so a gap cannot be seen.",
 		}
 		return p
 	}
-	p.But = []string{
+	p.Exceptions = []string{
 		"A crash between the output and the state doubles the events of one commit.",
 		"What the reader had not read when it ended is lost.",
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Follow reads with an ordered consumer, which goes on by itself after the connection was lost.
-func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
+func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
 	k, err := s.connect(ctx)
 	if err != nil {
 		return ended(ctx, fmt.Errorf("follow: %w", err))
@@ -25,12 +25,12 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 	if err != nil {
 		return ended(ctx, readError("follow", s.hints, err))
 	}
-	consumer, skip, err := tailConsumer(ctx, s, k, js, info.State, tail)
+	consumer, skip, err := tailConsumer(ctx, s, k, js, info.State, options)
 	if err != nil {
 		return ended(ctx, readError("follow", s.hints, err))
 	}
 	defer s.forget(k, consumer)
-	if tail.Once && consumer.CachedInfo().NumPending == 0 {
+	if options.Once && consumer.CachedInfo().NumPending == 0 {
 		return nil
 	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(pull))
@@ -50,7 +50,7 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 		} else if err := each(event); err != nil {
 			return err
 		}
-		if tail.Once {
+		if options.Once {
 			at, err := m.Metadata()
 			if err != nil {
 				return fmt.Errorf("follow: %w", err)
@@ -85,14 +85,14 @@ func readError(operation string, h *hints, err error) error {
 
 // tailConsumer makes a consumer that begins at or above the events that are asked for, and says how many to skip.
 func tailConsumer(
-	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, state jetstream.StreamState, tail connector.Tail,
+	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, state jetstream.StreamState, options connector.FollowOptions,
 ) (jetstream.Consumer, uint64, error) {
 	config := jetstream.OrderedConsumerConfig{
-		FilterSubjects:    []string{natssink.EventsSubject(s.config.Subject, tail.Stream)},
+		FilterSubjects:    []string{natssink.EventsSubject(s.config.Subject, options.Stream)},
 		InactiveThreshold: inactive,
 	}
-	if !tail.Since.IsZero() {
-		from := tail.Since.Add(-connector.ClockMargin)
+	if !options.Since.IsZero() {
+		from := options.Since.Add(-connector.ClockMargin)
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
 		consumer, err := js.OrderedConsumer(ctx, s.config.Stream, config)
 		if err != nil {
@@ -101,7 +101,7 @@ func tailConsumer(
 		return consumer, 0, nil
 	}
 	// From the end back in growing steps: only the server can count what lies under a filter.
-	last := tail.Last
+	last := options.Last
 	for span := uint64(max(last, 0)) * 2; ; span *= 4 {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 1
 		if span < state.LastSeq {

@@ -227,7 +227,7 @@ func (s *Sink) Promise() connector.Promise {
 		Once: true,
 		Text: "Every message stands once in the JetStream stream " + s.config.Stream +
 			", oldest first within its chat, for every consumer, whatever crashes.",
-		But: []string{
+		Exceptions: []string{
 			"With one replica, or where all servers lose power at once with sync_interval at its default of two minutes, " +
 				"JetStream can lose what it acknowledged. Three replicas and `sync_interval: always` prevent it.",
 			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, " +

@@ -130,7 +130,7 @@ func (c *checkpoints) elsewhere(
 			if err != nil {
 				return connector.Checkpoint{}, false, "", fmt.Errorf("stream %s: %w", name, err)
 			}
-			if stream.Is(other.SourceKey) {
+			if stream.HasSourceKey(other.SourceKey) {
 				alias = name
 			}
 		}

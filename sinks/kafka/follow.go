@@ -24,9 +24,9 @@ type followed struct {
 
 // follower gives events to a caller, one at a time.
 type follower struct {
-	sink   *Sink
-	source string // "" is all
-	tail   connector.Tail
+	sink    *Sink
+	source  string // "" is all
+	options connector.FollowOptions
 
 	mu   sync.Mutex
 	each func([]byte) error
@@ -34,13 +34,13 @@ type follower struct {
 }
 
 // Follow calls each with the newest events and then with every further one, in order within each chat.
-func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
+func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	f := &follower{sink: s, tail: tail, each: each}
-	if tail.Stream != "" {
-		f.source = connector.Stream{Name: tail.Stream}.Source()
+	f := &follower{sink: s, options: options, each: each}
+	if options.Stream != "" {
+		f.source = connector.Stream{Name: options.Stream}.Source()
 	}
 	err := f.run(ctx, cancel)
 	switch {
@@ -57,17 +57,17 @@ func (f *follower) run(ctx context.Context, cancel context.CancelFunc) error {
 	if err != nil {
 		return err
 	}
-	past := f.tail.Last > 0 || !f.tail.Since.IsZero()
+	past := f.options.Last > 0 || !f.options.Since.IsZero()
 	ends, err := f.ends(ctx, count, past) // where no past ones are asked for, one too many does no harm
 	if err != nil {
 		return err
 	}
-	if f.tail.Since.IsZero() {
+	if f.options.Since.IsZero() {
 		err = f.giveLast(ctx, ends)
 	} else {
 		err = f.giveSince(ctx, ends)
 	}
-	if err != nil || f.err != nil || f.tail.Once {
+	if err != nil || f.err != nil || f.options.Once {
 		return err
 	}
 	var wait sync.WaitGroup
@@ -86,15 +86,15 @@ func (f *follower) run(ctx context.Context, cancel context.CancelFunc) error {
 // giveLast gives the newest events that are asked for.
 func (f *follower) giveLast(ctx context.Context, ends []extent) error {
 	newest := make([][]followed, len(ends))
-	if f.tail.Last > 0 {
+	if f.options.Last > 0 {
 		for p, end := range ends {
 			var err error
-			if newest[p], err = f.newest(ctx, p, end, f.tail.Last); err != nil {
+			if newest[p], err = f.newest(ctx, p, end, f.options.Last); err != nil {
 				return err
 			}
 		}
 	}
-	for _, e := range f.last(newest, f.tail.Last) {
+	for _, e := range f.last(newest, f.options.Last) {
 		if !f.give(e) {
 			break
 		}

@@ -61,11 +61,11 @@ func (f *follower) giveSince(ctx context.Context, ends []extent) error {
 	}
 }
 
-// begins are the offsets from which the partitions have what was recorded since the tail's time.
+// begins are the offsets from which the partitions have what was recorded since the time asked for.
 func (f *follower) begins(ctx context.Context, ends []extent) ([]int64, error) {
 	c := f.sink.client
 	begins := make([]int64, len(ends))
-	at := max(f.tail.Since.Add(-connector.ClockMargin).UnixMilli(), 0) // below zero the numbers mean something else
+	at := max(f.options.Since.Add(-connector.ClockMargin).UnixMilli(), 0) // below zero the numbers mean something else
 	err := c.again(ctx, func(ctx context.Context) error {
 		for p, end := range ends {
 			begins[p] = end.end // where nothing is as young, the answer is no offset

@@ -22,7 +22,7 @@ import (
 func wantFollowed(t *testing.T, s *Sink, stream string, last []uint64, between func() error, after []uint64) {
 	t.Helper()
 	var events [][]byte
-	err := s.Follow(within(t), connector.Tail{Stream: stream, Last: len(last)}, func(event []byte) error {
+	err := s.Follow(within(t), connector.FollowOptions{Stream: stream, Last: len(last)}, func(event []byte) error {
 		events = append(events, slices.Clone(event))
 		if len(events) == len(last) {
 			if err := between(); err != nil {
@@ -247,7 +247,7 @@ func TestFollowClocks(t *testing.T) {
 
 	newest := make(map[uint64]uint64) // by parity, which is the chat
 	given := 0
-	err := s.Follow(within(t), connector.Tail{Last: 10}, func(event []byte) error {
+	err := s.Follow(within(t), connector.FollowOptions{Last: 10}, func(event []byte) error {
 		sequence := sinktest.Structured(t, event).Sequence
 		if sequence <= newest[sequence%2] {
 			t.Errorf("sequence %d of a chat after %d", sequence, newest[sequence%2])

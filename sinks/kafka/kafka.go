@@ -92,7 +92,7 @@ func (s *Sink) Promise() connector.Promise {
 		Once: true,
 		Text: "Each message stands once in topic " + s.topics.events +
 			", in order within its chat, whatever crashes, for consumers with isolation.level=read_committed.",
-		But: []string{
+		Exceptions: []string{
 			"A consumer that reads uncommitted records (the default of the Java client) also sees records of commits that " +
 				"were broken off.",
 			fmt.Sprintf("The open transaction of a writer that died holds back readers of committed records in its "+

@@ -213,9 +213,10 @@ func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Find
 	return findings, nil
 }
 
-// Follow calls each with every event from now on. Core NATS stores no events, so a tail of past ones is refused.
-func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error {
-	if tail.Once || !tail.Since.IsZero() {
+// Follow calls each with every event from now on. Core NATS stores no events, so options that ask for past ones are
+// refused.
+func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
+	if options.Once || !options.Since.IsZero() {
 		return &connector.Refusal{
 			Thing: "nats", Cause: "core NATS keeps no events: there are none to read back",
 			Hint: "follow it for what comes from now on, or use the sink jetstream, which keeps them",
@@ -229,7 +230,7 @@ func (s *Sink) Follow(ctx context.Context, tail connector.Tail, each func(event 
 		return fmt.Errorf("follow: %w", err)
 	}
 	defer conn.Close()
-	subscription, err := conn.SubscribeSync(EventsSubject(s.config.Subject, tail.Stream))
+	subscription, err := conn.SubscribeSync(EventsSubject(s.config.Subject, options.Stream))
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
@@ -268,7 +269,7 @@ func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Text: "Best effort: each message is published once in the usual case; core NATS keeps nothing and confirms " +
 			"nothing but that the server read it.",
-		But: []string{
+		Exceptions: []string{
 			"Who is not subscribed, or too slow, when an event is published never sees it.",
 			"A lost connection or a crash between publishing and writing the state doubles the events of one commit.",
 			"A server that ends before it has passed an event on loses it.",

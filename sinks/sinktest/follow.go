@@ -47,13 +47,13 @@ var followRules = []rule{
 		s.commit(other, s.acquire(other).Checkpoint, Events(beside.Stream, 1, 5))
 		reader := s.open()
 		ever := events[0].Recorded.Add(-time.Hour)
-		wantWhole(s, reader, connector.Tail{Stream: claim.Stream.Name, Since: ever, Once: true}, 40)
-		wantWhole(s, reader, connector.Tail{Since: ever, Once: true}, 45)
-		wantWhole(s, reader, connector.Tail{Stream: claim.Stream.Name, Last: 7, Once: true}, 7)
-		wantWhole(s, reader, connector.Tail{Stream: "nobody", Last: 7, Once: true}, 0)
-		wantWhole(s, reader, connector.Tail{Stream: "nobody", Since: ever, Once: true}, 0)
-		wantWhole(s, reader, connector.Tail{Since: time.Now().Add(time.Hour), Once: true}, 0)
-		wantWhole(s, reader, connector.Tail{Once: true}, 0)
+		wantWhole(s, reader, connector.FollowOptions{Stream: claim.Stream.Name, Since: ever, Once: true}, 40)
+		wantWhole(s, reader, connector.FollowOptions{Since: ever, Once: true}, 45)
+		wantWhole(s, reader, connector.FollowOptions{Stream: claim.Stream.Name, Last: 7, Once: true}, 7)
+		wantWhole(s, reader, connector.FollowOptions{Stream: "nobody", Last: 7, Once: true}, 0)
+		wantWhole(s, reader, connector.FollowOptions{Stream: "nobody", Since: ever, Once: true}, 0)
+		wantWhole(s, reader, connector.FollowOptions{Since: time.Now().Add(time.Hour), Once: true}, 0)
+		wantWhole(s, reader, connector.FollowOptions{Once: true}, 0)
 	}},
 	{name: "follow: gives each new one, in structured mode", except: unlessFollow, test: func(s *scene) {
 		claim, beside := Claim("595981048477", "one"), Claim("support", "one")
@@ -91,7 +91,7 @@ var followRules = []rule{
 		ended := make(chan error, 1)
 		ctx := s.context()
 		go func() {
-			ended <- sink.Follow(ctx, connector.Tail{Stream: claim.Stream.Name, Last: 1}, func([]byte) error { return enough })
+			ended <- sink.Follow(ctx, connector.FollowOptions{Stream: claim.Stream.Name, Last: 1}, func([]byte) error { return enough })
 		}()
 		for {
 			select {
@@ -108,26 +108,26 @@ var followRules = []rule{
 		}
 	}},
 	{name: "follow: a sink that cannot be read says so", except: unlessUnfollowable, test: func(s *scene) {
-		s.wantRefusal(s.open().Follow(s.context(), connector.Tail{Last: 1}, func([]byte) error { return nil }))
+		s.wantRefusal(s.open().Follow(s.context(), connector.FollowOptions{Last: 1}, func([]byte) error { return nil }))
 	}},
 }
 
-// wantWhole follows a tail that ends, and counts what it gives, each sequence of a stream once and in order in its chat.
-func wantWhole(s *scene, sink Sink, tail connector.Tail, want int) {
+// wantWhole follows what is there, and counts what it gives, each sequence of a stream once and in order in its chat.
+func wantWhole(s *scene, sink Sink, options connector.FollowOptions, want int) {
 	s.Helper()
 	n, newest := 0, map[string]uint64{}
-	err := sink.Follow(s.context(), tail, func(event []byte) error {
+	err := sink.Follow(s.context(), options, func(event []byte) error {
 		n++
 		stored := Structured(s.T, event)
 		chat := fmt.Sprint(stored.Source, stored.Sequence%5) // see Events
 		if stored.Sequence <= newest[chat] {
-			s.Errorf("%+v: sequence %d after %d", tail, stored.Sequence, newest[chat])
+			s.Errorf("%+v: sequence %d after %d", options, stored.Sequence, newest[chat])
 		}
 		newest[chat] = stored.Sequence
 		return nil
 	})
 	if err != nil || n != want {
-		s.Fatalf("%+v gives %d events, want %d: %v", tail, n, want, err)
+		s.Fatalf("%+v gives %d events, want %d: %v", options, n, want, err)
 	}
 }
 
@@ -143,7 +143,7 @@ func follow(s *scene, sink Sink, stream string, last int) *follower {
 	s.Cleanup(cancel)
 	f := &follower{events: make(chan []byte, 1_000), ended: make(chan error, 1), cancel: cancel}
 	go func() {
-		f.ended <- sink.Follow(ctx, connector.Tail{Stream: stream, Last: last}, func(event []byte) error {
+		f.ended <- sink.Follow(ctx, connector.FollowOptions{Stream: stream, Last: last}, func(event []byte) error {
 			f.events <- append([]byte(nil), event...)
 			return nil
 		})

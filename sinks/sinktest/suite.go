@@ -29,7 +29,7 @@ func (p Promise) String() string { return [...]string{"all or nothing", "prefix"
 type Sink interface {
 	Log(claim connector.Claim) connector.Log
 	CheckAcquire(ctx context.Context, claim connector.Claim) error
-	Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error
+	Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error
 	ReadBack(
 		ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 	) error

@@ -26,14 +26,14 @@ var errEnough = errors.New("enough")
 
 // WantFollowed sees that a stream's newest events are these, to the byte.
 func WantFollowed(t *testing.T, sink interface {
-	Follow(ctx context.Context, tail connector.Tail, each func(event []byte) error) error
+	Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error
 }, stream string, events []connector.Event,
 ) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	n := 0
-	err := sink.Follow(ctx, connector.Tail{Stream: stream, Last: len(events)}, func(event []byte) error {
+	err := sink.Follow(ctx, connector.FollowOptions{Stream: stream, Last: len(events)}, func(event []byte) error {
 		if want := events[n].AppendJSON(nil); !bytes.Equal(event, want) {
 			t.Errorf("event %d:\ngot  %s\nwant %s", n+1, event, want)
 		}

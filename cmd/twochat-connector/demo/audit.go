@@ -84,7 +84,7 @@ func (d *Demo) readBack(ctx context.Context, each func(event []byte) error) erro
 		c := d.target.config.JetStream
 		return readBackNATS(ctx, c.URL, c.Stream, d.target.subject(), each)
 	}
-	return d.target.sink.Follow(ctx, connector.Tail{Stream: d.target.stream, Since: d.began, Once: true}, each)
+	return d.target.sink.Follow(ctx, connector.FollowOptions{Stream: d.target.stream, Since: d.began, Once: true}, each)
 }
 
 // seeRow gives an audit an event of a row as one of the item that the row was made of.

@@ -166,7 +166,9 @@ func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err e
 	defer stop()
 	ended := make(chan error, 2)
 	work.Go(func() { ended <- d.pipe.Run(running) })
-	work.Go(func() { ended <- d.target.sink.Follow(running, connector.Tail{Stream: d.target.stream}, d.view.event) })
+	work.Go(func() {
+		ended <- d.target.sink.Follow(running, connector.FollowOptions{Stream: d.target.stream}, d.view.event)
+	})
 
 	report, breath := time.NewTicker(demoReport), time.NewTicker(burstSpan)
 	defer report.Stop()
