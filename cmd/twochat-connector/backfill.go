@@ -15,28 +15,27 @@ import (
 
 const aboutBackfill = `
 Delivers what a stream's first start left out: the messages that were listed
-before it. They go into a stream of their own, NAME-history, with its own
-source, sequence and checkpoint, oldest first within each chat, each once. ` + "`run`" + `
-may go on meanwhile, in another process; no message comes into both streams.
+before it. They go into a separate stream, NAME-history, with its own source,
+sequence and checkpoint, oldest first within each chat, each once. ` + "`run`" + ` may go
+on meanwhile, in another process; no message is delivered to both streams.
 
     twochat-connector backfill --stream support --since 720h --dry-run
 
 It ends when all of it is in the sink. It may be stopped at any time: the same
-command goes on where it was. Each page of 100 messages costs between one call,
-while nothing comes in, and about seven, while the list never rests; each call
-costs a credit. --dry-run says how many it will be.
+command continues where it stopped. A page of 100 messages costs one call if no
+messages come in, and up to about seven if the list changes all the time; each
+call costs a credit. --dry-run estimates the calls.
 
-It takes what live polling leaves of the account's rate limit: at most three
-quarters, and less where the instance that runs with this configuration answers
-at its admin.listen and says that it uses more. Where the limit is hit, here or
-there, it makes no call for a minute.
+It uses what live polling leaves of the account's rate limit: at most three
+quarters, and less if the instance that runs with this configuration answers at
+its admin.listen and reports that it uses more. After either of them has hit the
+limit, backfill makes no call for a minute.
 
-What passes is waited out, also by --dry-run: where 2Chat does not answer, where
-the rate limit is hit, and where the account's credits are used up (402). It
-then says so and goes on by itself, within an hour after there are credits
-again. It ends with exit code 1 rather than to touch the reserve of the month's
-budget (poll.monthly_credits), and where the key is wrong or the number is
-missing.
+It waits out temporary failures, also with --dry-run: if 2Chat does not answer,
+if the rate limit is hit, and if the account's credits are used up (402). It
+says so, and continues by itself, within an hour after there are credits again.
+It ends with exit code 1 before it uses the reserve of the month's budget
+(poll.monthly_credits), and if the key is wrong or the number is missing.
 `
 
 // runBackfill is the command backfill.
@@ -64,7 +63,7 @@ func runBackfill(ctx context.Context, p *cli.Program, args []string) error {
 	return backfill.New(p, c, live, start, f.json).Run(ctx, f.dry)
 }
 
-// backfillFlags are what the command line says.
+// backfillFlags are the flags of the command line.
 type backfillFlags struct {
 	windowFlags
 	stream    string
@@ -73,13 +72,13 @@ type backfillFlags struct {
 
 func (f *backfillFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.stream, "stream", "",
-		"`name` of the stream whose history is wanted; may be left out where there is only one")
+		"`name` of the stream whose history is wanted; may be omitted if there is only one")
 	f.windowFlags.add(flags)
-	flags.BoolVar(&f.dry, "dry-run", false, "say how much it is and what it costs, and write nothing")
+	flags.BoolVar(&f.dry, "dry-run", false, "estimate the messages and calls, and write nothing")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 }
 
-// windowFlags are the flags for how far back a list is read.
+// windowFlags are the flags that say how far back a list is read.
 type windowFlags struct {
 	since string
 	all   bool
@@ -88,7 +87,7 @@ type windowFlags struct {
 func (f *windowFlags) add(flags *flag.FlagSet) {
 	flags.BoolVar(&f.all, "all", false, "all that is listed")
 	flags.StringVar(&f.since, "since", "",
-		"only what is not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
+		"only messages that are not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
 }
 
 func (f *windowFlags) start(now time.Time) (connector.Start, error) {
@@ -106,7 +105,7 @@ func (f *windowFlags) start(now time.Time) (connector.Start, error) {
 	}
 	at := start.At(now)
 	if at.Since.After(now) {
-		return connector.Start{}, cli.Usage("flag --since: expected a time that is past, found %s",
+		return connector.Start{}, cli.Usage("flag --since: expected a time in the past, found %s",
 			at.Since.UTC().Format(time.RFC3339))
 	}
 	return at, nil

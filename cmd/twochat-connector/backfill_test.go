@@ -267,7 +267,7 @@ func TestBackfill_Since(t *testing.T) {
 	code, out, errOut := finish(t, "backfill", "--config", path, "--since", "10h")
 	wantCode(t, code, 0)
 	clitest.WantText(t, "result", out, "All of the history is in the sink", "support-history", "credits")
-	clitest.WantText(t, "log", errOut, "2Chat's answers have another shape than is known", "wa_serial is new: number")
+	clitest.WantText(t, "log", errOut, "2Chat's answers have a different shape than is known", "wa_serial is new: number")
 
 	code, _, errOut = finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)

@@ -31,7 +31,7 @@ func TestCost_WithinTheBudget(t *testing.T) {
 		},
 		"too many": {
 			20, 0, 77_112, 500_000, "every 5m34s, slowed down by the month's budget",
-			"at full speed it would be used up in 14 h, on 3 November, and in 5 days, on 8 November even while it is quiet; polling slows down so that it lasts, and never stops.",
+			"at full speed it would be used up in 14 h, on 3 November, and even while it is quiet in 5 days, on 8 November; polling slows down so that it lasts, and never stops.",
 		},
 		"spent": {
 			1, 0, 260_000, 500_000,

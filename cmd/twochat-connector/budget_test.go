@@ -214,7 +214,7 @@ func TestPipeline_RateLimited(t *testing.T) {
 		}
 		for _, text := range r.NotReady {
 			clitest.WantText(t, "not ready", text, "the last successful poll was",
-				"; the rate limit lets no request go for another 1")
+				"; the rate limit allows no request for another 1")
 		}
 		time.Sleep(12 * time.Minute)
 		if r := e.pipe.Report(time.Now()); !r.Ready {

@@ -23,18 +23,18 @@ import (
 )
 
 const aboutCheck = `
-Looks whether this configuration can run, as run itself does when it starts: the
+Checks whether run can start with this configuration, as run itself does: the
 configuration, the API key, page 0 of every stream, the address of the admin
-server, the sink, its settings, rights and checkpoints. One line each, with what
-to do where something is wrong. It changes nothing, and costs one call for the
-key and one for each stream. With --offline it asks nobody, and looks at the
-configuration alone.
+server, the sink, its settings, rights and checkpoints. It prints one line for
+each, with what to do if something is wrong. It changes nothing, and costs one
+call for the key and one for each stream. With --offline it makes no request and
+checks only the configuration.
 
-Ends with 0 where it says that run can start, with 3 where something is refused;
-warnings only weaken the promise.
+The exit code is 0 if run can start, and 3 if something is refused; warnings
+only weaken the promise.
 `
 
-// check is a check under way.
+// check is a check in progress.
 type check struct {
 	p        *cli.Program
 	json     bool
@@ -42,7 +42,7 @@ type check struct {
 	words    pipeline.Overrides
 	client   *twochat.Client
 	budget   *quota.Budget
-	blocked  bool // 2Chat says that the account is blocked
+	blocked  bool // 2Chat reports that the account is blocked
 	findings []connector.Finding
 	refused  int
 }
@@ -54,10 +54,10 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 	cli.StartFlag(flags, settings)
 	w := pipeline.OverrideFlags(flags, settings)
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
-	offline := flags.Bool("offline", false, "ask nobody and read no key: look at the configuration alone")
+	offline := flags.Bool("offline", false, "make no request and read no key: check only the configuration")
 	learn := flags.Bool("learn", false,
-		"ask the live API, with about five further calls on the first stream, what this program assumes of it, and print a redacted shape for a bug report")
-	probe := flags.Bool("probe", false, "try on the brokers themselves what the promise rests on (kafka)")
+		"test what this program assumes about the live API, with about five more calls on the first stream, and print a redacted shape for a bug report")
+	probe := flags.Bool("probe", false, "test on the brokers what the promise depends on (kafka)")
 	if err := p.Parse(flags, args, aboutCheck); err != nil {
 		return err
 	}
@@ -108,14 +108,14 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 	return k.finish(pipeline.CostOf(c, rate).Within(c, k.budget, time.Now()), false)
 }
 
-// verdict is what a check found, for a program.
+// verdict is the result of a check, as JSON.
 type verdict struct {
-	// Ready says that run can start; Fine is the same under its former name.
+	// Ready means that run can start. Fine is the former name of Ready.
 	Ready    bool                `json:"ready"`
 	Fine     bool                `json:"fine"`
 	Findings []connector.Finding `json:"findings"`
 	Cost     *pipeline.Cost      `json:"cost,omitempty"`
-	// Error is the failure that every command reports in JSON: here, that the configuration is wrong.
+	// Error is the failure that every command reports in JSON. Here it is set if the configuration is wrong.
 	Error *cli.Failure `json:"error,omitempty"`
 }
 
@@ -150,7 +150,7 @@ func (k *check) add(findings ...connector.Finding) {
 	}
 }
 
-// addOnce is add, unless the finding's thing was refused before, so that a fault is reported once.
+// addOnce is add, unless the same thing was refused before, so that a fault is reported once.
 func (k *check) addOnce(finding connector.Finding) {
 	if !k.refuses(finding.Thing) {
 		k.add(finding)
@@ -161,7 +161,7 @@ func (k *check) ok(thing, format string, args ...any) {
 	k.add(connector.Finding{Level: connector.FindingOK, Thing: thing, Text: fmt.Sprintf(format, args...)})
 }
 
-// printFinding prints one line, and the hint below it.
+// printFinding prints a finding, and its hint on the next line.
 func printFinding(to io.Writer, finding connector.Finding) {
 	words := map[connector.FindingLevel]string{
 		connector.FindingOK: "ok     ", connector.FindingWarning: "warning", connector.FindingRefused: "refused",
@@ -180,7 +180,7 @@ func printFinding(to io.Writer, finding connector.Finding) {
 }
 
 func (k *check) configuration(path string, offline bool) {
-	where := "from flags and environment"
+	where := "from flags and the environment"
 	if path != "" {
 		where = path
 	}
@@ -194,7 +194,7 @@ func (k *check) configuration(path string, offline bool) {
 	}
 }
 
-// refuses reports whether a thing was refused so far.
+// refuses reports whether a finding about this thing was a refusal.
 func (k *check) refuses(thing string) bool {
 	return slices.ContainsFunc(k.findings, func(f connector.Finding) bool {
 		return f.Thing == thing && f.Level == connector.FindingRefused
@@ -210,7 +210,7 @@ func (k *check) openingErrors(ctx context.Context, wrong []error) {
 				finding.Thing, finding.Text = thing, said
 			}
 			if finding.Thing == admin.Thing && k.beside(ctx) {
-				finding.Hint = "a connector answers there already: ask it with `twochat-connector status`; to start another one, stop it or name another address with admin.listen"
+				finding.Hint = "a connector is already running there: `twochat-connector status` shows its state; to start another one, stop it or set another address with admin.listen"
 			}
 			k.addOnce(finding)
 		}
@@ -227,8 +227,8 @@ func (k *check) beside(ctx context.Context) bool {
 func (k *check) page(thing string, page connector.Page) {
 	if len(page.Messages) == 0 {
 		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: thing, Text: "it can be read, and lists no message",
-			Hint: "see in 2Chat whether it should; a message to the number shows",
+			Level: connector.FindingWarning, Thing: thing, Text: "it can be read, and lists no messages",
+			Hint: "see in 2Chat whether it should list any; send a message to the number to test it",
 		})
 		return
 	}
@@ -252,7 +252,7 @@ func (k *check) page(thing string, page connector.Page) {
 		k.add(connector.Finding{
 			Level: connector.FindingWarning, Thing: thing,
 			Text: fmt.Sprintf("%d of them cannot become events and would go to the quarantine", bad),
-			Hint: "`twochat-connector check --learn` prints the shape of the answer, to be reported",
+			Hint: "`twochat-connector check --learn` prints the shape of the answer, for a bug report",
 		})
 	}
 }
@@ -270,7 +270,7 @@ func (k *check) learn(ctx context.Context) {
 	k.add(findings...)
 }
 
-// finish prints what is in force, and the verdict.
+// finish prints the intervals in force, their cost and the verdict.
 func (k *check) finish(in pipeline.Cost, offline bool) error {
 	if k.json {
 		if err := cli.PrintJSON(k.p.Out, verdict{
@@ -284,13 +284,13 @@ func (k *check) finish(in pipeline.Cost, offline bool) error {
 			in.Calls(), in.Sweeps(), in.Budget.Text)
 		switch {
 		case k.refused == 1:
-			fmt.Fprintln(k.p.Out, "\nOne thing is refused: see above what to do.")
+			fmt.Fprintln(k.p.Out, "\nOne thing is refused; what to do is shown above.")
 		case k.refused > 1:
-			fmt.Fprintf(k.p.Out, "\n%d things are refused: see above what to do.\n", k.refused)
+			fmt.Fprintf(k.p.Out, "\n%d things are refused; what to do is shown above.\n", k.refused)
 		case offline:
-			fmt.Fprintln(k.p.Out, "\nThe configuration is right. Whether it can run, `twochat-connector check` says without --offline.")
+			fmt.Fprintln(k.p.Out, "\nThe configuration is right. `twochat-connector check` without --offline tests whether it can run.")
 		default:
-			fmt.Fprintln(k.p.Out, "\nReady to run. `twochat-connector explain` says what is promised.")
+			fmt.Fprintln(k.p.Out, "\nReady to run. `twochat-connector explain` prints what is promised.")
 		}
 	}
 	if k.refused > 0 {

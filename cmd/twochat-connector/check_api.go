@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// rate is the rate that is in force until the account names its own.
+// rate is the rate limit to use until the account reports its own.
 func (k *check) rate() int {
 	if k.config.Poll.RequestsPerMinute > 0 {
 		return k.config.Poll.RequestsPerMinute
@@ -22,7 +22,7 @@ func (k *check) rate() int {
 	return quota.DefaultRequestsPerMinute
 }
 
-// api reads the account and page 0 of every stream, as run does, and returns the rate in force. asked means that a page
+// api reads the account and page 0 of every stream, as run does, and returns the rate in force. asked is true if a page
 // could be read. Only the pages decide, as run works without the account's answer.
 func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	rate = k.rate()
@@ -32,7 +32,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute == 0 {
 			rate = info.RequestsPerMinute
 		}
-		limit := "the account names no rate limit"
+		limit := "the account reports no rate limit"
 		if info.RequestsPerMinute > 0 {
 			limit = fmt.Sprintf("%d requests a minute", info.RequestsPerMinute)
 		}
@@ -45,14 +45,14 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 			k.add(connector.Finding{
 				Level: connector.FindingWarning, Thing: "poll.requests_per_minute",
 				Text: fmt.Sprintf("it is above the account's %d", info.RequestsPerMinute),
-				Hint: "set it to 0, which takes the account's",
+				Hint: "set it to 0, which uses the account's",
 			})
 		}
 	}
 	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == quota.BudgetSpent {
 		spent := connector.Finding{
 			Level: connector.FindingRefused, Thing: "poll.monthly_credits",
-			Text: "the month's budget is used up, and poll.when_spent is stop: nothing is read",
+			Text: "the month's budget is used up, and poll.when_spent is stop: nothing will be read",
 			Hint: "wait until the account's next month begins, raise poll.monthly_credits, or set poll.when_spent: slow",
 		}
 		var plan *connector.PageError
@@ -66,33 +66,33 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 	read := k.streams(ctx, rate, accountErr)
 	if changes := k.client.ShapeChanges(); len(changes) > 0 {
 		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: "API", Text: "it has another shape than is known: " +
+			Level: connector.FindingWarning, Thing: "API", Text: "it has a different shape than is known: " +
 				pipeline.ShapeText(changes), Hint: pipeline.ShapeHint,
 		})
 	}
 	if info.Blocked {
 		k.addOnce(connector.Finding{
 			Level: connector.FindingRefused, Thing: "account",
-			Text: "2Chat says that it is blocked", Hint: quota.BlockedHint,
+			Text: "2Chat reports that it is blocked", Hint: quota.BlockedHint,
 		})
 	}
 	if accountErr != nil && read > 0 {
 		finding := faultFinding("account", "", accountErr)
 		finding.Level, finding.Thing = connector.FindingWarning, "account"
 		if !noAnswer(accountErr) {
-			finding.Hint = "let the path /open/info pass, or set poll.requests_per_minute to what the account allows"
+			finding.Hint = "allow the path /open/info, or set poll.requests_per_minute to what the account allows"
 		}
-		finding.Text = fmt.Sprintf("its limits and usage cannot be read, and `run` goes on at %d requests a minute: %s", rate,
+		finding.Text = fmt.Sprintf("its limits and usage cannot be read, so `run` uses %d requests a minute: %s", rate,
 			finding.Text)
 		k.add(finding)
 	}
 	return rate, read > 0
 }
 
-// attempts is how many times a page is requested that fails for a reason that passes.
+// attempts is how often a page is requested if the failure is temporary.
 const attempts = 3
 
-// streams reads page 0 of each stream, at the rate in force, and counts those that could be read.
+// streams reads page 0 of each stream at the rate in force, and returns how many could be read.
 func (k *check) streams(ctx context.Context, rate int, accountErr error) (read int) {
 	limiter := quota.NewLimiter(float64(rate))
 	streams := k.config.Streams()
@@ -109,7 +109,7 @@ func (k *check) streams(ctx context.Context, rate int, accountErr error) (read i
 		}
 		finding := faultFinding(thing, "page 0 of "+thing+" cannot be read: ", err)
 		if left := len(streams) - i - 1; left > 0 && finding.Thing != thing {
-			finding.Text += fmt.Sprintf("; %d further streams were not asked", left)
+			finding.Text += fmt.Sprintf("; %d more streams were not tested", left)
 			k.add(finding)
 			return read
 		}
@@ -118,11 +118,11 @@ func (k *check) streams(ctx context.Context, rate int, accountErr error) (read i
 	return read
 }
 
-// longestRetryAfter is the longest wait asked for by the server that a check accepts.
+// longestRetryAfter is the longest wait that check accepts if 2Chat asks for one.
 const longestRetryAfter = 10 * time.Second
 
-// pageOf reads page 0 of a stream, and tries again after a failure that may pass. If the server did not answer the
-// previous request either, it is tried only once.
+// pageOf reads page 0 of a stream, and tries again after a temporary failure. If the server did not answer the previous
+// request either, it tries only once.
 func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream,
 	accountErr error,
 ) (connector.Page, error) {
@@ -147,24 +147,24 @@ func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream conne
 	}
 }
 
-// noAnswer reports whether there was no answer at all.
+// noAnswer reports whether no answer came at all.
 func noAnswer(err error) bool {
 	var fault *connector.PageError
 	return errors.As(err, &fault) && fault.Fault == connector.FaultTransient && fault.Status == 0
 }
 
-// faultFinding returns what a failed call means and what to do, for the thing that failed. about precedes a cause that
-// concerns the connection to 2Chat.
+// faultFinding explains a failed call and what to do about it. about precedes a cause that concerns the connection to
+// 2Chat.
 func faultFinding(thing, about string, err error) connector.Finding {
 	mends := map[connector.PageFault]string{
 		connector.FaultKey: "put the account's API key into the file of twochat.api_key_file, or into " +
 			config.APIKeyVariable,
 		connector.FaultNumber:      "connect the number in 2Chat, or correct twochat.streams",
-		connector.FaultCredits:     "top the account up, or wait until its next month begins; poll.monthly_credits is not what is used up",
-		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account as well, lower poll.requests_per_minute",
-		connector.FaultRequest:     "look at twochat.base_url and at the number",
-		connector.FaultInvalid:     "see whether twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
-		connector.FaultTransient:   "see whether this machine reaches twochat.base_url (network, proxy, DNS), and try again",
+		connector.FaultCredits:     "top up the account, or wait until its next month begins; raising poll.monthly_credits does not help",
+		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account too, lower poll.requests_per_minute",
+		connector.FaultRequest:     "check twochat.base_url and the number",
+		connector.FaultInvalid:     "check that twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
+		connector.FaultTransient:   "check that this machine reaches twochat.base_url (network, proxy, DNS), and try again",
 	}
 	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: err.Error(), Hint: "try again"}
 	var fault *connector.PageError
@@ -181,7 +181,7 @@ func faultFinding(thing, about string, err error) connector.Finding {
 			time.Now().Add(fault.RetryAfter).UTC().Format("15:04:05 UTC"))
 		finding.Hint = "wait until then, and try again"
 	case fault.Fault == connector.FaultTransient && fault.Status != 0 && fault.Hint == "":
-		finding.Hint = "wait some minutes, and try again: it answers, and has a problem of its own"
+		finding.Hint = "wait some minutes, and try again: 2Chat answers, but has a problem of its own"
 	}
 	switch {
 	case fault.Fault == connector.FaultKey:

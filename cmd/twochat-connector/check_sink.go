@@ -30,7 +30,7 @@ func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Priva
 		findings[i].Thing = sinkThing(c, findings[i].Thing)
 	}
 	if err != nil {
-		// What is missing is not made, for the reason that follows.
+		// `run` would fail to create what is missing, for the reason reported next. So the missing things are not reported.
 		k.add(slices.DeleteFunc(findings, func(f connector.Finding) bool { return f.Missing })...)
 		if ctx.Err() == nil {
 			k.addOnce(pipeline.ErrorFinding(thing, err))
@@ -46,7 +46,7 @@ func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Priva
 	}
 }
 
-// judgements is after how many streams that could not be judged the others are left out.
+// judgements is the number of failed judgements after which the remaining streams are skipped.
 const judgements = 20
 
 // takeOvers checks whether each stream could be taken over.
@@ -68,7 +68,7 @@ func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connect
 	}
 }
 
-// refusedAny reports whether one of the findings refuses.
+// refusedAny reports whether a finding refuses.
 func refusedAny(findings []connector.Finding) bool {
 	for _, f := range findings {
 		if f.Level == connector.FindingRefused {
@@ -95,7 +95,7 @@ func (k *check) probe(ctx context.Context, thing string, sink sinks.Sink) {
 		Probe(ctx context.Context) ([]connector.Finding, error)
 	})
 	if !ok {
-		k.ok(thing, "there is nothing to probe in it")
+		k.ok(thing, "it has nothing to probe")
 		return
 	}
 	findings, err := prober.Probe(ctx)
@@ -105,21 +105,21 @@ func (k *check) probe(ctx context.Context, thing string, sink sinks.Sink) {
 	}
 }
 
-// willBeMade accepts missing things that `create: true` makes.
+// willBeMade accepts missing things that `create: true` creates.
 func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Finding {
 	if !pipeline.WantsCreate(c) {
 		return findings
 	}
 	for i, f := range findings {
 		if f.Missing {
-			findings[i] = connector.Finding{Level: connector.FindingOK, Thing: f.Thing, Text: f.Text + "; `run` makes it"}
+			findings[i] = connector.Finding{Level: connector.FindingOK, Thing: f.Thing, Text: f.Text + "; `run` creates it"}
 		}
 	}
 	return findings
 }
 
-// embedded looks at the embedded server's folder and address, and where another process holds them, at the sink through
-// that one.
+// embedded checks the embedded server's folder and address. If another process holds them, it checks the sink through
+// that process's server.
 func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 	c := *k.config.Sink.Embedded
 	sink, err := embedded.OpenForCheck(c, k.config.Encoding())
@@ -127,10 +127,10 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 	case err != nil:
 		k.add(pipeline.ErrorFinding("sink embedded", err))
 		beside, running := pipeline.BesideEmbedded(k.config.Sink)
-		if !running || !errors.Is(err, embedded.ErrInUse) { // whatever answers there is not this connector's
+		if !running || !errors.Is(err, embedded.ErrInUse) { // something else answers there
 			return
 		}
-		k.ok("sink embedded", "a server answers at nats://%s", c.Listen)
+		k.ok("sink embedded", "a connector's server answers at nats://%s", c.Listen)
 		sink, err := sinks.Open(beside, k.config.Encoding(), cli.QuietLogger())
 		if err != nil {
 			k.add(pipeline.ErrorFinding("sink embedded", err))
@@ -141,12 +141,12 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 			k.add(pipeline.ErrorFinding("sink embedded", err))
 		}
 	case sink == nil:
-		k.ok("sink embedded", "its server begins with `run`, at nats://%s", c.Listen)
+		k.ok("sink embedded", "`run` starts its server, at nats://%s", c.Listen)
 		for _, finding := range file.CheckState(c.Dir) {
-			finding.Thing, finding.Text = "sink.embedded.dir", strings.TrimSuffix(finding.Text, "; `run` makes it")
+			finding.Thing, finding.Text = "sink.embedded.dir", strings.TrimSuffix(finding.Text, "; `run` creates it")
 			if finding.Missing {
 				finding = connector.Finding{Level: connector.FindingOK, Thing: finding.Thing, Text: finding.Text +
-					"; `run` makes it"}
+					"; `run` creates it"}
 				if err := file.CanMake(finding.Thing, c.Dir); err != nil {
 					finding = pipeline.ErrorFinding(finding.Thing, err)
 				}
@@ -154,7 +154,7 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 			k.add(finding)
 		}
 	default:
-		k.ok("sink embedded", "its server begins with `run`, at nats://%s", c.Listen)
+		k.ok("sink embedded", "`run` starts its server, at nats://%s", c.Listen)
 		k.takeOvers(ctx, sink, pipeline.ClaimsOf(k.config, privacy, "check", k.words))
 		if err := sink.Close(); err != nil {
 			k.add(pipeline.ErrorFinding("sink embedded", err))

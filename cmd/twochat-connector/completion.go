@@ -13,35 +13,35 @@ import (
 )
 
 const aboutCompletion = `
-Prints what completes commands and flags in a shell: completion bash, completion
-zsh or completion fish.
+Prints the script that completes commands and flags in a shell: completion bash,
+completion zsh or completion fish.
 
     bash:  source <(twochat-connector completion bash)
     zsh:   source <(twochat-connector completion zsh)
     fish:  twochat-connector completion fish | source
 
-A line of these in the shell's own start file (.bashrc, .zshrc, config.fish)
-completes from the next shell on.
+To have it in every new shell, add that line to the shell's start file (.bashrc,
+.zshrc, config.fish).
 `
 
-// shells are those that are completed in.
+// shells are the supported shells.
 func shells() map[string]func([]completed) string {
 	return map[string]func([]completed) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 }
 
 func shellNames() []string { return slices.Sorted(maps.Keys(shells())) }
 
-// completed is a command as a shell completes it.
+// completed is a command to complete.
 type completed struct {
 	name, summary string
-	words         []string // of which one follows the command
+	words         []string // one of which follows the command
 	flags         []completedFlag
 }
 
 type completedFlag struct {
 	name   string
-	valued bool     // a value follows it
-	words  []string // the values; none where they are others, or a file
+	valued bool     // a value follows
+	words  []string // the possible values; nil if the value is free or a file
 }
 
 // runCompletion is the command completion.
@@ -68,13 +68,13 @@ func completions(ctx context.Context) []completed {
 				one.flags = append(one.flags, completedFlag{f.Name, kind != "", cli.Choices(f)})
 			})
 		}}
-		_ = c.run(ctx, p, []string{"--help"}) // that it only described them
+		_ = c.run(ctx, p, []string{"--help"}) // --help only describes the flags
 		list = append(list, one)
 	}
 	return list
 }
 
-// words lists the commands, and help, which takes one of them.
+// words lists the commands and help, which is followed by one of them.
 func words(list []completed) string {
 	var names []string
 	for _, c := range list {
@@ -91,7 +91,7 @@ func (c completed) flagWords() string {
 	return strings.Join(append(names, "--help"), " ")
 }
 
-// filesPattern matches the flags after which a value of one's own comes, and not another flag.
+// filesPattern matches the flags whose value is completed as a file name.
 func (c completed) filesPattern() string {
 	var names []string
 	for _, f := range c.flags {

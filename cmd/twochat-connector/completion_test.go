@@ -86,7 +86,7 @@ func TestCompletion_WordsAreTheCommandsOwn(t *testing.T) {
 		wantCode(t, code, cli.ExitUsage)
 		clitest.WantText(t, c.name, errOut, strings.Join(c.words, ", "))
 		for _, word := range c.words {
-			if _, _, errOut := finish(t, c.name, word, "--nonsense"); !strings.Contains(errOut, "flag is unknown") {
+			if _, _, errOut := finish(t, c.name, word, "--nonsense"); !strings.Contains(errOut, "unknown flag") {
 				t.Errorf("%s %s: %s", c.name, word, errOut)
 			}
 		}

@@ -97,12 +97,12 @@ func TestDemo_RefusesSinks(t *testing.T) {
 		"nobody": {
 			[]string{"--sink", "nats://" + closed},
 			cli.ExitFailed,
-			[]string{"sink jetstream: it cannot be asked", closed, "see whether it runs"},
+			[]string{"sink jetstream: it cannot be checked", closed, "check that it is running"},
 		},
 		"no broker": {
 			[]string{"--sink", "kafka://" + closed + "/t"},
 			cli.ExitFailed,
-			[]string{"sink kafka: it cannot be asked", closed, "see whether it runs"},
+			[]string{"sink kafka: it cannot be checked", closed, "check that it is running"},
 		},
 		"no checkpoint": {
 			[]string{"--sink", "file:again.jsonl"},
@@ -117,7 +117,7 @@ func TestDemo_RefusesSinks(t *testing.T) {
 		"folder": {
 			[]string{"--sink", "file:."},
 			cli.ExitFailed,
-			[]string{"it is no regular file\n    name another file with --sink\n"},
+			[]string{"it is not a regular file\n    name another file with --sink\n"},
 		},
 		"history": {[]string{"--history", "-1"}, cli.ExitUsage, []string{"flag --history: expected 0 to 100000"}},
 		"data":    {[]string{"--data", "table"}, cli.ExitUsage, []string{"flag --data: expected item or row"}},

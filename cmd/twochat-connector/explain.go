@@ -18,10 +18,10 @@ import (
 )
 
 const aboutExplain = `
-Says in plain words what this configuration promises and to whom, what can still
-be lost or doubled and which setting changes that, who gets to see what, how
-often the API is asked and what that costs, and how to read the events alone. It
-asks nobody.
+Explains in plain words what this configuration promises and to whom, what can
+still be lost or doubled and which setting changes that, who gets to see what,
+how often the API is called and what that costs, and how to read only the
+events. It makes no request.
 `
 
 // explanation is what a configuration means.
@@ -36,7 +36,7 @@ type explanation struct {
 	EventOnly []string          `json:"events_only"`
 }
 
-// caveat is something that can be lost, doubled or out of order, and what changes that.
+// caveat is something that can be lost, doubled or out of order, and the setting that changes it.
 type caveat struct {
 	What    string `json:"what"`
 	Setting string `json:"setting,omitempty"`
@@ -53,7 +53,7 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 	}
 	c, named, err := p.LoadKeyless(settings)
 	if err == nil && !named {
-		settings.Numbers = nil // there is nothing to explain, and load says what to do
+		settings.Numbers = nil // without numbers there is nothing to explain, and Load says what to do
 		c, err = p.Load(settings)
 	}
 	if err != nil {
@@ -74,7 +74,7 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 		EventOnly: eventsOnly(c),
 	}
 	if c.Poll.RequestsPerMinute == 0 {
-		e.Interval += fmt.Sprintf(" (reckoned with %d requests a minute; `run` and `check` ask the account for its own limit)", quota.DefaultRequestsPerMinute)
+		e.Interval += fmt.Sprintf(" (calculated with %d requests a minute; `run` and `check` read the account's own limit)", quota.DefaultRequestsPerMinute)
 	}
 	if *asJSON {
 		return cli.PrintJSON(p.Out, e)
@@ -98,10 +98,10 @@ func promiseOf(c *config.Config) (connector.Promise, error) {
 
 func readsOf(c *config.Config) []string {
 	starts := map[config.StartMode]string{
-		config.StartNow:       "what is listed when it starts for the first time is not wanted (start: now)",
-		config.StartBeginning: "all that is listed is wanted, however old (start: beginning)",
-		config.StartAge:       "at its first start it goes back " + config.FormatDuration(c.Start.Age) + " (start)",
-		config.StartTime:      "at its first start it goes back to " + c.Start.String() + " (start)",
+		config.StartNow:       "what is listed at its first start is not delivered (start: now)",
+		config.StartBeginning: "all that is listed is delivered, however old (start: beginning)",
+		config.StartAge:       "the first start goes back " + config.FormatDuration(c.Start.Age) + " (start)",
+		config.StartTime:      "the first start goes back to " + c.Start.String() + " (start)",
 	}
 	var lines []string
 	for i, s := range c.Streams() {
@@ -115,8 +115,8 @@ func readsOf(c *config.Config) []string {
 		}
 		lines = append(lines, line)
 	}
-	return append(lines, "Of each stream, "+starts[c.Start.Mode]+
-		"; every later start goes on where the sink says that it stood.")
+	return append(lines, "For each stream, "+starts[c.Start.Mode]+
+		"; every later start continues from the checkpoint in the sink.")
 }
 
 // residueOf is what reading itself can lose, duplicate or reorder (connector/README.md, What reading can still hide),
@@ -124,13 +124,13 @@ func readsOf(c *config.Config) []string {
 func residueOf(c *config.Config, promise connector.Promise, k pipeline.Cost) []caveat {
 	list := []caveat{
 		{
-			"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stands as it was first read, and one that is listed before its content stands empty: such ones are counted, and shown by `status`.",
+			"What the list does not show when it is read never arrives: a message that is deleted before the next poll, and edits, deletions, reactions and receipts, which the list does not have at all. A message that is edited later stays as it was first read, and one that is listed before its content stays empty: empty ones are counted, and shown by `status`.",
 			"poll.max_interval: the shorter, the less is deleted unseen",
 		},
 	}
 	if c.Poll.Sweep.Every > 0 {
 		list = append(list, caveat{
-			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, %s back, and delivered with late=true. Sweeps come %s. What sinks deeper than that before the sweep comes is not found.", config.FormatDuration(c.Poll.Sweep.Depth), k.Sweeps()),
+			fmt.Sprintf("A message that the API lists late, below newer ones, is found by a sweep, which goes %s back, and delivered with late=true. Sweeps run %s. A message that sinks deeper before the next sweep is not found.", config.FormatDuration(c.Poll.Sweep.Depth), k.Sweeps()),
 			"poll.sweep.every and poll.sweep.depth",
 		})
 	} else {
@@ -142,35 +142,35 @@ func residueOf(c *config.Config, promise connector.Promise, k pipeline.Cost) []c
 			"poll.sweep.depth: longer than the connector was away",
 		},
 		caveat{
-			"Pages that are read in parallel count as one slice of the list if the first and the last of them moved down by as many messages as are met twice between them. Two deletions in two exact moments meanwhile, or one together with a message that comes in late among them, could hide a message until a sweep reaches it.",
-			"poll.concurrency: 1 reads fewer at a time, poll.sweep.every: more often finds it sooner",
+			"Pages that are read in parallel count as one slice of the list if the first and the last of them moved down by as many messages as were read twice between them. Two deletions at two exact moments meanwhile, or one deletion together with a message that comes in late among them, could hide a message until a sweep reaches it.",
+			"poll.concurrency: 1 reads fewer pages at a time; a shorter poll.sweep.every finds it sooner",
 		},
 		caveat{"A list that is replaced in the middle of a walk may come out of order for that one walk. It is neither lost nor doubled.", ""},
 		caveat{
-			"Where a list loses all that was delivered of it (a chat cleared, a number connected anew), what is newer is delivered, and the older part is held, counted and shown by `status`.",
-			"run --accept-history delivers it: once, with late=true, beside the polls and at little more than a call a page, and goes on after a restart. Then the word is spent, though it stay among the arguments: what is held later on waits for another one, which takes a run without it first",
+			"If a list loses all that was delivered from it (a chat was cleared, a number was connected anew), newer messages are delivered; older ones are held, counted and shown by `status`.",
+			"run --accept-history delivers what is held: once, with late=true, beside the polls and at little more than a call a page, and continues after a restart. After that the flag has no effect, even if it stays among the arguments: to deliver what is held later, run once without it and then with it again",
 		},
 		caveat{
-			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stands at it, and `status` names it. A hundred of the longest texts that WhatsApp takes are 6.5 MB. Memory grows with what comes in: up to three times the limit for each request in flight.", text.Size(c.Poll.MaxPageBytes)),
+			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stops there, and `status` names it. A hundred of the longest texts that WhatsApp allows are 6.5 MB. Memory grows with the pages: up to three times the limit for each request in flight.", text.Size(c.Poll.MaxPageBytes)),
 			"poll.max_page_bytes, and poll.concurrency for the requests in flight",
 		},
-		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB, nested deeper than 100 levels) goes to the quarantine with its reason, and takes no sequence. One without an id whose bytes vary from answer to answer goes there once, and of those that cannot even be told by their place at most 24 an hour do; the rest is counted.", ""},
+		caveat{"A message that cannot become an event (no id, broken UTF-8, above 1 MiB, nested deeper than 100 levels) goes to the quarantine with its reason, and gets no sequence. A message without an id whose bytes vary from answer to answer goes there once. Of those that cannot be recognised by their place either, at most 24 an hour go there; the rest are counted.", ""},
 		caveat{
-			fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; what is older is known by standing below them. Events that somebody erases from the sink are not delivered again.", text.Thousands(c.Seen.Capacity)),
+			fmt.Sprintf("Up to %s of a stream's newest events are remembered one by one; older messages are recognised by their place below these. Events that somebody erases from the sink are not delivered again.", text.Thousands(c.Seen.Capacity)),
 			"seen.capacity",
 		},
 	)
 	if promise.Once {
-		list = append(list, caveat{"Two copies that run by mistake cost calls, never duplicates: the sink lets only one of them write.", ""})
+		list = append(list, caveat{"Two copies that run by mistake cost calls, but cause no duplicates: the sink lets only one of them write.", ""})
 	} else {
-		list = append(list, caveat{"Two copies that run at once deliver everything twice: this sink cannot refuse one of them.", "sink: jetstream, kafka, embedded or file can"})
+		list = append(list, caveat{"Two copies that run at the same time deliver everything twice: this sink cannot refuse one of them.", "sink: jetstream, kafka, embedded or file can"})
 	}
 	return list
 }
 
-// eventsOnly says how to read the events alone, without checkpoints and quarantine.
+// eventsOnly says how to read the events without checkpoints and quarantine.
 func eventsOnly(c *config.Config) []string {
-	general := fmt.Sprintf("Events are the CloudEvents whose type begins with %s.message. ; checkpoints (%[1]s%[2]s) and rejects (%[1]s%[3]s) have types of their own.", c.Events.TypePrefix, connector.CheckpointType, connector.RejectType)
+	general := fmt.Sprintf("Events are the CloudEvents whose type begins with %s.message. ; checkpoints (%[1]s%[2]s) and rejects (%[1]s%[3]s) have their own types.", c.Events.TypePrefix, connector.CheckpointType, connector.RejectType)
 	stream := func(name, subject string) []string {
 		return []string{
 			fmt.Sprintf("Consume the subject %s.> of the JetStream stream %s: nats consumer add %[2]s --filter '%[1]s.>'",
@@ -197,7 +197,7 @@ func eventsOnly(c *config.Config) []string {
 			general,
 		}
 	case s.File != nil:
-		return []string{"Every line of " + s.File.Path + " is an event; checkpoints and quarantine lie in files beside it."}
+		return []string{"Every line of " + s.File.Path + " is an event; checkpoints and quarantine are in files beside it."}
 	}
 	return []string{"Every line of the standard output is an event."}
 }
@@ -230,5 +230,5 @@ func (e explanation) print(to io.Writer) {
 		strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", "Late messages are searched for " + e.Cost.Sweeps() + ".",
 		e.Cost.Budget.Text,
 	})
-	section("How to read the events alone", e.EventOnly)
+	section("How to read only the events", e.EventOnly)
 }

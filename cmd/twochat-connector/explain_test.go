@@ -24,7 +24,7 @@ func TestExplain(t *testing.T) {
 	}{
 		"jetstream": {
 			"jetstream: { url: 'nats://nats:4222', stream: MINE, subject: mine }", "",
-			[]string{"ONCE", "stream MINE, oldest first", "mine.> of the", "mine-checkpoint.>", "All that is listed is wanted"},
+			[]string{"ONCE", "stream MINE, oldest first", "mine.> of the", "mine-checkpoint.>", "all that is listed is"},
 		},
 		"embedded": {"embedded: {}", "", []string{"ONCE", "embedded server", "whatsapp.> of the", "nats://127.0.0.1:4222"}},
 		"kafka": {
@@ -36,9 +36,9 @@ func TestExplain(t *testing.T) {
 		"file": {
 			"file: { path: events.jsonl }", "privacy: { drop: [text, media] }\nevents: { type_prefix: com.example }",
 			[]string{
-				"Every line of events.jsonl", "taken out, wherever it", "(files and the ways to them) (privacy.drop)",
-				"a sweep, 60h back", "Late messages are searched for every 1h, and rarer, down to every 24h", "seam",
-				"--accept-history", "the word is spent",
+				"Every line of events.jsonl", "removed wherever it", "(files and their URLs) (privacy.drop)",
+				"a sweep, which goes 60h back", "Late messages are searched for every 1h, or less often, down to every 24h", "seam",
+				"--accept-history", "After that the flag has no effect",
 			},
 		},
 		"no sweeps": {"file: {}", "", []string{"is never found: there are no sweeps"}},
@@ -139,7 +139,7 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 		"credits": {
 			[]twochattest.Fault{twochattest.Status(402, twochattest.BodyDetail)},
 			nil, cli.ExitWrong,
-			[]string{"→ top the account up"},
+			[]string{"→ top up the account"},
 		},
 		"in pass": {[]twochattest.Fault{
 			twochattest.Status(503, twochattest.BodyDetail),
@@ -161,14 +161,14 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 		"empty": {
 			[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}},
 			nil, cli.ExitFine,
-			[]string{"warning  stream support: it can be read, and lists no message"},
+			[]string{"warning  stream support: it can be read, and lists no messages"},
 		},
 		"info not offered": {
 			nil,
 			[]twochattest.Fault{twochattest.Status(404, twochattest.BodyDetail)},
 			cli.ExitFine,
 			[]string{
-				"warning  account: its limits and usage cannot be read, and `run` goes on at 10 requests a minute",
+				"warning  account: its limits and usage cannot be read, so `run` uses 10 requests a minute",
 				"5 messages", "Ready to run",
 			},
 		},
@@ -211,8 +211,8 @@ func TestVersion(t *testing.T) {
 // What is printed of sweeps is what the budget leaves of them, or says on what it depends.
 func TestExplain_SweepsInForce(t *testing.T) {
 	for monthly, want := range map[string]string{
-		"100000": "as the month's budget of calls allows no more (poll.sweep.every: 1h)",
-		"0":      "where the month's budget of calls is short: `twochat-connector",
+		"100000": "as the month's budget of calls does not allow more (poll.sweep.every: 1h)",
+		"0":      "if the month's budget of calls is short: `twochat-connector",
 	} {
 		path := configure(t, "http://127.0.0.1:1", "file: {}")
 		replace(t, path, "monthly_credits: 1000000000", "monthly_credits: "+monthly)

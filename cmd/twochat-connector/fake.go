@@ -15,36 +15,36 @@ import (
 )
 
 const aboutFake = `
-Serves the fake 2Chat by itself on loopback, for tests in any language, and for
-a connector or a reader of your own to read: GET
+Serves the fake 2Chat on its own on loopback, for tests in any language, and as
+an API for a connector or for a reader that you write: GET
 /open/whatsapp/messages/{number}[/{remote}]?page_number=N and GET /open/info,
 with any API key. Numbers, people and conversations are invented. One item in
-six is odd in some way; of some, members that nobody knows are it, and a
-connector's status names them.
+six is unusual in some way. Some items have members that are not known, which a
+connector's status names.
 
-It is steered over HTTP. ?number= names one of its numbers, with %2B for the
-plus sign; without it, the first one is meant.
+It is controlled over HTTP. ?number= selects one of its numbers, with %2B for the
+plus sign; by default the first one is meant.
 
     POST /fake/append?count=3       messages on top
     POST /fake/late?depth=5         a message with depth others above it
     POST /fake/backdated            a message on top with an old time
-    POST /fake/skeleton             one without content, which an edit completes
+    POST /fake/skeleton             one without content, which an edit fills in
     POST /fake/edit?position=0      changes the content of the first message
                                     from a position down that has some
-    POST /fake/delete?position=0    that message is gone
+    POST /fake/delete?position=0    deletes that message
     POST /fake/poison?kind=no+id    an item that cannot become an event
-    POST /fake/replace?count=50     another list in place of this one
+    POST /fake/replace?count=50     replaces this list by another one
     POST /fake/clear                an empty list
     POST /fake/next                 the next answers:
         [{"kind":"status","status":503},{"kind":"truncated"},{}]
-    POST /fake/shape                other members from now on, as of another
-                                    release of the API, on items and around
-                                    them; {} ends it:
+    POST /fake/shape                changes members from now on, as another
+                                    release of the API might, on items and
+                                    around them; {} ends it:
         {"add":{"colour":"red"},"drop":["session_key"],"around":{"next":1}}
-    POST /fake/faults?rate=0.2      faults by chance
-    POST /fake/quiet                stops drift, faults by chance and the
+    POST /fake/faults?rate=0.2      random faults
+    POST /fake/quiet                stops drift, random faults and the
                                     messages of --rate
-    POST /fake/resume               and starts them again
+    POST /fake/resume               starts them again
     GET  /fake/numbers              its numbers
     GET  /fake/truth                every message that was ever listed, a JSON
                                     object a line
@@ -52,26 +52,26 @@ plus sign; without it, the first one is meant.
 It ends at ctrl-c.
 `
 
-// numberRoom is how many numbers a fake may have: 555-0100 to 555-0199 are kept free of subscribers, in every area.
+// numberRoom is how many numbers a fake may have: 555-0100 to 555-0199, which no area code assigns to subscribers.
 const numberRoom = 1000
 
 // runFake is the command fake.
 func runFake(ctx context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
-	listen := flags.String("listen", "127.0.0.1:9900", "`address` on loopback; port 0 is any")
+	listen := flags.String("listen", "127.0.0.1:9900", "`address` on loopback; port 0 picks a free one")
 	numbers := flags.Int("numbers", 1, "`how many` connected numbers it has")
 	history := flags.Int("history", 250, "`how many` messages each number has from the start")
-	rate := flags.Float64("rate", 1, "`how many` messages come in a second, over all numbers; 0 is none")
+	rate := flags.Float64("rate", 1, "`how many` messages come in a second, over all numbers; 0 for none")
 	faults := flags.Float64("faults", 0, "`share` of answers that are wrong, from 0 to 1")
 	drift := flags.Bool("drift", false,
-		"the lists move before each request: messages come late or hundreds at once, are edited and deleted")
-	seed := flags.Uint64("seed", 0, "`number` that decides what it does; 0 is a new one each time")
+		"the lists change before each request: messages come late or hundreds at once, are edited and deleted")
+	seed := flags.Uint64("seed", 0, "`number` that determines what it does; 0 is a new one each time")
 	if err := p.Parse(flags, args, aboutFake); err != nil {
 		return err
 	}
 	switch {
 	case !onLoopback(*listen):
-		return cli.Usage("flag --listen: expected an address on loopback, such as 127.0.0.1:9900: anybody may steer it")
+		return cli.Usage("flag --listen: expected an address on loopback, such as 127.0.0.1:9900, as the fake has no access control")
 	case *numbers < 1 || *numbers > numberRoom:
 		return cli.Usage("flag --numbers: expected 1 to %d", numberRoom)
 	case *history < 0 || *history > 10_000_000:
@@ -92,7 +92,7 @@ func runFake(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	if *drift {
 		options.Drift = twochattest.LivelyDrift()
-		options.Drift.Inserts = 0 // --rate says how many
+		options.Drift.Inserts = 0 // --rate sets their number
 	}
 	return serveFake(ctx, p, twochattest.New(options), options.Numbers, *listen, *rate)
 }
@@ -112,7 +112,8 @@ func serveFake(
 ) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
-		return cli.Hinted(fmt.Errorf("flag --listen: %s cannot be used", listen), "name another port, or 127.0.0.1:0 for any")
+		return cli.Hinted(fmt.Errorf("flag --listen: %s cannot be used", listen),
+			"name another port, or 127.0.0.1:0 for a free one")
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", fake)
@@ -143,7 +144,8 @@ func serveFake(
 	return nil
 }
 
-// arrive adds messages to the lists, one number after the other, until the context ends; none while the fake is quiet.
+// arrive adds messages to the lists, one number after the other, until the context ends. It adds none while the fake is
+// quiet.
 func arrive(ctx context.Context, fake *twochattest.Fake, numbers []string, rate float64) {
 	if rate == 0 {
 		<-ctx.Done()

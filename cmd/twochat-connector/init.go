@@ -12,22 +12,21 @@ import (
 )
 
 const aboutInit = `
-Writes a configuration to go on with: every key that it may have for a sink,
-with what it means, those commented out that have this value anyway. It goes to
-twochat-connector.yaml in this folder, where the other commands find it, or to
---config FILE; with a single - it is printed: twochat-connector init - --sink
-kafka://host:9092/topic.
+Writes a first configuration: every key for a sink with its meaning. Keys whose
+value is the default are commented out. It goes to twochat-connector.yaml in this
+folder, where the other commands find it, or to --config FILE; with a single - it
+is printed: twochat-connector init - --sink kafka://host:9092/topic.
 
-Without --sink the events go to a JetStream server inside the process. A file
-that is there is not touched, but with --force.
+Without --sink the events go to a JetStream server inside the process. An
+existing file is replaced only with --force.
 `
 
-// exampleNumber stands where no number was given.
+// exampleNumber is the number in the configuration if none was given.
 const exampleNumber = "+595981048477"
 
 // runInit is the command init.
 func runInit(_ context.Context, p *cli.Program, args []string) error {
-	// A dash alone is no flag. One that follows a flag with a value is that value.
+	// A single dash is not a flag. A dash after a flag that takes a value is that value.
 	printed := len(args) > 0 && args[0] == "-"
 	if last := len(args) - 1; last > 0 && args[last] == "-" && args[last-1] == "--force" {
 		printed, args = true, args[:last]
@@ -36,9 +35,9 @@ func runInit(_ context.Context, p *cli.Program, args []string) error {
 	}
 	flags := cli.NewFlags(p)
 	settings := cli.ConfigFlags(flags)
-	flags.Lookup("config").Usage = "`file` to write, or - to print it; twochat-connector.yaml here"
+	flags.Lookup("config").Usage = "`file` to write, or - to print it; by default twochat-connector.yaml in this folder"
 	cli.StartFlag(flags, settings)
-	force := flags.Bool("force", false, "replace a file that is there")
+	force := flags.Bool("force", false, "replace an existing file")
 	if err := p.Parse(flags, args, aboutInit); err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func runInit(_ context.Context, p *cli.Program, args []string) error {
 	if !numbered {
 		wanted.Numbers = []string{exampleNumber}
 	}
-	// Nothing of the environment: what it says is in force without being written down.
+	// The environment is ignored: it is in force anyway, and does not belong in the file.
 	c, err := config.FromFlags(wanted, []string{config.APIKeyVariable + "=none"})
 	if err != nil {
 		return cli.UsageOf(err)
@@ -72,10 +71,10 @@ func runInit(_ context.Context, p *cli.Program, args []string) error {
 	}
 	next += "  export " + config.APIKeyVariable + "=…\n  twochat-connector check" + configFlag(path) +
 		"\n  twochat-connector run" + configFlag(path) + "\n"
-	return writeAll(p.Out, []byte(path+" is written. "+next))
+	return writeAll(p.Out, []byte(path+" was written. "+next))
 }
 
-// create has what a broker lacks be made: who writes a first configuration has none of it yet.
+// create turns on the creation of streams and topics: whoever writes a first configuration has none yet.
 func create(c *config.Config) {
 	if c.Sink.JetStream != nil {
 		c.Sink.JetStream.Create = true
@@ -85,7 +84,7 @@ func create(c *config.Config) {
 	}
 }
 
-// configFlag names a file that the commands do not find by themselves.
+// configFlag is the --config flag for a file that the commands do not find by themselves.
 func configFlag(path string) string {
 	if path == config.DefaultPath {
 		return ""
@@ -93,20 +92,20 @@ func configFlag(path string) string {
 	return " --config " + path
 }
 
-// writeNew writes a file. One that is there is replaced only by force.
+// writeNew writes a file. It replaces an existing one only with force.
 func writeNew(path string, content []byte, force bool) error {
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-			return cli.Hinted(fmt.Errorf("file %s: it is no regular file", path), "name another one with --config")
+			return cli.Hinted(fmt.Errorf("file %s: it is not a regular file", path), "name another one with --config")
 		}
 	}
 	file, err := os.OpenFile(path, flags, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return cli.Hinted(fmt.Errorf("file %s: it is there already", path),
-			"look at what it holds; --force replaces it, --config writes another one, and a single - prints it")
+		return cli.Hinted(fmt.Errorf("file %s: it exists already", path),
+			"--force replaces it, --config writes another file, and a single - prints the configuration")
 	case err == nil:
 		_, err = file.Write(content)
 		err = errors.Join(err, file.Close())

@@ -31,7 +31,7 @@ func TestInit(t *testing.T) {
 			}
 			code, out, errOut := finish(t, args...)
 			wantCode(t, code, cli.ExitFine)
-			if out != "twochat-connector.yaml is written. Next:\n  export TWOCHAT_API_KEY=…\n  twochat-connector check\n"+
+			if out != "twochat-connector.yaml was written. Next:\n  export TWOCHAT_API_KEY=…\n  twochat-connector check\n"+
 				"  twochat-connector run\n" || errOut != "" {
 				t.Errorf("it says %q, %q", out, errOut)
 			}
@@ -76,7 +76,7 @@ func TestInit_Places(t *testing.T) {
 	}
 	code, _, errOut := finish(t, "init", "--sink", "-")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "init", errOut, "twochat-connector init: file twochat-connector.yaml: it is there already\n    ", "--force")
+	clitest.WantText(t, "init", errOut, "twochat-connector init: file twochat-connector.yaml: it exists already\n    ", "--force")
 	if now, err := os.ReadFile("twochat-connector.yaml"); err != nil || string(now) != string(first) {
 		t.Errorf("the file was touched: %v", err)
 	}
@@ -88,7 +88,7 @@ func TestInit_Places(t *testing.T) {
 	}
 	code, out, _ = finish(t, "init", "--config", "other.yaml")
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "init", out, "other.yaml is written.", "twochat-connector run --config other.yaml\n")
+	clitest.WantText(t, "init", out, "other.yaml was written.", "twochat-connector run --config other.yaml\n")
 	for _, args := range [][]string{{"-"}, {"--config", "-"}, {"--force", "-"}, {"-", "--force"}} {
 		code, out, errOut = finish(t, append([]string{"init"}, args...)...)
 		wantCode(t, code, cli.ExitFine)
@@ -101,11 +101,11 @@ func TestInit_Places(t *testing.T) {
 		args []string
 	}{
 		"file x/y.yaml: it cannot be written: no such file": {cli.ExitFailed, []string{"--config", "x/y.yaml"}},
-		"file .: it is no regular file":                     {cli.ExitFailed, []string{"--config", ".", "--force"}},
+		"file .: it is not a regular file":                  {cli.ExitFailed, []string{"--config", ".", "--force"}},
 		"expected nats://host:4222":                         {cli.ExitUsage, []string{"--sink", "amqp://x"}},
 		"expected a number":                                 {cli.ExitUsage, []string{"--number", "595"}},
 		"expected now, beginning":                           {cli.ExitUsage, []string{"--start", "soon"}},
-		"expected flags only":                               {cli.ExitUsage, []string{"file"}},
+		"expected only flags":                               {cli.ExitUsage, []string{"file"}},
 	} {
 		code, out, errOut := finish(t, append([]string{"init"}, c.args...)...)
 		wantCode(t, code, c.code)

@@ -34,40 +34,40 @@ func main() {
 	os.Exit(run(ctx, p, os.Args[1:]))
 }
 
-// command is one of the program's commands. Its error decides the exit code (see exitCode).
+// command is one of the program's commands. Its error decides the exit code (see cli.ExitCode).
 type command struct {
 	name    string
 	summary string
 	run     func(ctx context.Context, p *cli.Program, args []string) error
-	words   []string // of which one follows the command
+	words   []string // one of which follows the command
 }
 
-// commands lists what there is, in the order of help.
+// commands lists all commands, in the order of the help.
 func commands() []command {
 	return []command{
 		{"run", "read the configured numbers and deliver their messages", runConnector, nil},
 		{"demo", "show it at work: a fake 2Chat, the real connector, a real NATS; no account needed", runDemo, nil},
-		{"fake", "serve the fake 2Chat by itself, for tests in any language", runFake, nil},
-		{"init", "write a configuration to go on with, every key explained", runInit, nil},
-		{"check", "look whether the configuration, the key, the numbers and the sink are right", runCheck, nil},
-		{"explain", "say what this configuration promises, and what can still be lost or doubled", runExplain, nil},
-		{"status", "ask a running instance how its streams are", runStatus, nil},
+		{"fake", "serve the fake 2Chat on its own, for tests in any language", runFake, nil},
+		{"init", "write a first configuration with every key explained", runInit, nil},
+		{"check", "check the configuration, the key, the numbers and the sink", runCheck, nil},
+		{"explain", "explain what this configuration promises, and what can still be lost or doubled", runExplain, nil},
+		{"status", "show the state of a running instance's streams", runStatus, nil},
 		{"tail", "follow the events in the sink", runTail, nil},
 		{"quarantine", "list or show what could not become an event, and why", runQuarantine, quarantineVerbs},
 		{"checkpoint", "show what the sink records of a stream, and how far its log has got", runCheckpoint, checkpointVerbs},
-		{"preview", "show what privacy does to messages, before and after", runPreview, nil},
-		{"audit", "hold what 2Chat lists against the log, and put back what is missing", runAudit, nil},
+		{"preview", "show messages before and after the privacy settings are applied", runPreview, nil},
+		{"audit", "compare 2Chat's list with the log, and restore what is missing", runAudit, nil},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill, nil},
 		{
 			"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels",
 			runSchema, schemaNames,
 		},
-		{"completion", "print what completes commands and flags in bash, zsh or fish", runCompletion, shellNames()},
+		{"completion", "print the completion script for bash, zsh or fish", runCompletion, shellNames()},
 		{"version", "print the version", printVersion, nil},
 	}
 }
 
-// run is the program without its process: it returns the exit code.
+// run executes a command without ending the process: it returns the exit code.
 func run(ctx context.Context, p *cli.Program, args []string) int {
 	p.HearLibraries(cli.QuietLogger())
 	if len(args) == 0 {
@@ -95,7 +95,8 @@ func run(ctx context.Context, p *cli.Program, args []string) int {
 	}
 	p.Name = name
 	err := all[i].run(ctx, p, args)
-	// What delivers has a promise to keep to who reads its output; the others are looked at, by `head` for example.
+	// `run` has promised delivery to whoever reads its output, so a closed output is an error. The output of other
+	// commands may be cut, for example by `head`.
 	if cli.ReaderLeft(err) && name != "run" {
 		return cli.ExitFine
 	}
@@ -113,11 +114,11 @@ func noSuchCommand(written string) error {
 	if near := config.Nearest(written, names); near != "" {
 		told += "; the nearest is " + near
 	}
-	return cli.UsageOf(cli.Hinted(errors.New(told), "`twochat-connector help` says what they do"))
+	return cli.UsageOf(cli.Hinted(errors.New(told), "`twochat-connector help` describes them"))
 }
 
 func printHelp(to io.Writer) {
-	const summaries = 14 // the column
+	const summaries = 14 // the column where they begin
 	fmt.Fprint(to, "twochat-connector turns 2Chat's WhatsApp messages into ordered streams of\n"+
 		"CloudEvents, each message once.\n\nCommands:\n")
 	for _, c := range commands() {

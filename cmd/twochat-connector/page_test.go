@@ -39,8 +39,8 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	page := 15
 	for want, accepting := range map[string]*reader.AcceptProgress{
-		"none of it so far, from the end of the list upward":      {},
-		"4,500 so far, all from page 15 of the list down is done": {Delivered: 4_500, Page: &page},
+		"from the end of the list upward: none so far": {},
+		"4,500 so far, complete up to page 15":         {Delivered: 4_500, Page: &page},
 	} {
 		var s pipeline.StreamReport
 		s.Stream, s.State, s.Since, s.Accepting = "shop", poller.StateLive, time.Now(), accepting

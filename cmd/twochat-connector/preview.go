@@ -18,13 +18,13 @@ import (
 )
 
 const aboutPreview = `
-Shows what the configured privacy makes of messages, before and after: those of
-page 0 of a stream, for one API call, or those in a file (--file FILE, or --file
-- for the standard input: a page, a list of items, or items one after the
-other), for none.
+Shows messages before and after the configured privacy settings are applied:
+those of page 0 of a stream, for one API call, or without a call those in a file
+(--file FILE, or --file - for standard input: a page, a list of items, or items
+one after the other).
 
-What customers wrote is shown on this output, and nowhere else. Members that
-nobody has seen before are named: they are treated as text.
+This prints what customers wrote. Members that are not known are named; they are
+treated as text.
 `
 
 // previewReport is what preview prints with --json.
@@ -40,9 +40,9 @@ type previewReport struct {
 func runPreview(ctx context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
 	settings := cli.ConfigFlags(flags)
-	path := flags.String("file", "", "`where` the messages are: a file, or - for the standard input; a stream's page 0 where it is empty")
-	name := flags.String("stream", "", "`name` of the stream; may be left out where there is only one")
-	most := flags.Int("last", 5, "`how many` of the newest messages are shown")
+	path := flags.String("file", "", "`where` the messages are: a file, or - for standard input; by default page 0 of a stream")
+	name := flags.String("stream", "", "`name` of the stream; may be omitted if there is only one")
+	most := flags.Int("last", 5, "`how many` of the newest messages to show")
 	asJSON := flags.Bool("json", false, "print it as JSON")
 	if err := p.Parse(flags, args, aboutPreview); err != nil {
 		return err
@@ -120,25 +120,25 @@ func previewed(ctx context.Context, c *config.Config, s connector.Stream, path s
 		file, err := os.Open(path)
 		if err != nil {
 			return nil, cli.Hinted(errors.New("flag --file: the file cannot be read"),
-				"name a file that is there, or - for the standard input")
+				"name an existing file, or - for standard input")
 		}
 		defer file.Close()
 		from = file
 	}
 	document, err := io.ReadAll(io.LimitReader(from, twochat.LimitPageBytes+1))
 	if err != nil || len(document) > twochat.LimitPageBytes {
-		return nil, cli.Hinted(errors.New("flag --file: the messages cannot be read to their end, or are larger than 64 MiB"),
+		return nil, cli.Hinted(errors.New("flag --file: reading the messages failed, or they are larger than 64 MiB"),
 			"give one page")
 	}
 	found, err := twochat.Items(document)
 	if err != nil {
 		return nil, cli.Hinted(fmt.Errorf("flag --file: %w", err),
-			"give one page as the API answers it, or a list of its items")
+			"give one page as the API returns it, or a list of its items")
 	}
 	for _, item := range found {
 		if isEvent(item) {
 			return nil, cli.Hinted(errors.New("flag --file: these are events, not 2Chat's items: privacy is applied to them already"),
-				"give one page as the API answers it, or a list of its items")
+				"give one page as the API returns it, or a list of its items")
 		}
 		items = append(items, item)
 	}
@@ -171,7 +171,7 @@ func (r previewReport) print(to io.Writer) error {
 		text.WriteString("there are no messages\n")
 	}
 	if len(r.Unknown) > 0 {
-		fmt.Fprintf(&text, "\nnever seen before, and treated as text: %s\n", strings.Join(r.Unknown, ", "))
+		fmt.Fprintf(&text, "\nnot known, and treated as text: %s\n", strings.Join(r.Unknown, ", "))
 	}
 	return writeAll(to, []byte(text.String()))
 }

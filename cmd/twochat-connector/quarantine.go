@@ -19,17 +19,17 @@ import (
 )
 
 const aboutQuarantine = `
-Reads what could not become an event (no id, broken UTF-8, too large) from the
-sink's quarantine, and says why. It takes nothing over and changes nothing: the
+Shows what could not become an event (no id, broken UTF-8, too large) from the
+sink's quarantine, and why. It changes nothing and takes over no stream: the
 connector may run beside it.
 
-    quarantine list       one line each, oldest first in each stream; the items
-                          themselves are not shown without --show
-    quarantine show ID    one of them, with its item as far as that was kept;
+    quarantine list       one line each, oldest first in each stream; with
+                          --show the items too
+    quarantine show ID    one of them, with its item as far as it was kept;
                           the beginning of an id is enough
 `
 
-// quarantineVerbs are what there is to do with a quarantine.
+// quarantineVerbs are the subcommands.
 var quarantineVerbs = []string{"list", "show"}
 
 // quarantined is one item of the quarantine.
@@ -40,7 +40,7 @@ type quarantined struct {
 	Reason   string    `json:"reason"`
 	Length   int       `json:"length"`
 	SHA256   string    `json:"sha256"`
-	// Kept is how many of its bytes are in the quarantine: the first ones, or none where the privacy settings forbid it.
+	// Kept is how many bytes of the item are in the quarantine: its first ones, or none if the privacy settings forbid it.
 	Kept int    `json:"kept"`
 	Item []byte `json:"item,omitempty"` // base64 in JSON
 }
@@ -49,9 +49,9 @@ type quarantined struct {
 func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
 	settings := cli.ConfigFlags(flags)
-	stream := flags.String("stream", "", "only the stream of this `name`; all that are in the quarantine, if left out")
-	show := flags.Bool("show", false, "list: show the items too; they hold personal data")
-	raw := flags.Bool("raw", false, "show: write the bytes of the item alone, as they are")
+	stream := flags.String("stream", "", "only the stream of this `name`; by default all streams")
+	show := flags.Bool("show", false, "list: print the items too; they hold personal data")
+	raw := flags.Bool("raw", false, "show: print only the bytes of the item, unchanged")
 	asJSON := flags.Bool("json", false, "print each as one line of JSON")
 	words, err := p.ParseWords(flags, args, aboutQuarantine)
 	if err != nil {
@@ -61,15 +61,15 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	verb, id := padded[0], padded[1]
 	switch {
 	case !slices.Contains(quarantineVerbs, verb):
-		return p.WrongWord(verb, quarantineVerbs, "`twochat-connector help quarantine` says what they do")
+		return p.WrongWord(verb, quarantineVerbs, "`twochat-connector help quarantine` describes them")
 	case len(words) > 2:
 		return cli.Usage("expected no more than one id after quarantine show")
 	case verb == "show" && id == "":
 		return cli.Usage("expected an id after quarantine show; `twochat-connector quarantine list` has them")
 	case verb == "list" && id != "":
-		return cli.Usage("expected no more than flags after quarantine list")
+		return cli.Usage("expected only flags after quarantine list")
 	case verb == "list" && *raw:
-		return cli.Usage("flag --raw: expected after quarantine show alone")
+		return cli.Usage("flag --raw: expected only after quarantine show")
 	case *raw && *asJSON:
 		return cli.Usage("flags --raw and --json: expected one of them, found both")
 	}
@@ -80,7 +80,7 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	if file := c.Sink.File; file != nil {
 		if _, err := os.Stat(file.Path); errors.Is(err, fs.ErrNotExist) {
 			return cli.Hinted(fmt.Errorf("there is no file %s", file.Path),
-				"correct the path, or start `twochat-connector run`, which makes it")
+				"correct the path, or start `twochat-connector run`, which creates it")
 		}
 	}
 	sink, err := openBeside(p, c)
@@ -105,10 +105,10 @@ type quarantine struct {
 	out, err io.Writer
 }
 
-// each calls do with what is in the quarantine. What somebody else put there is counted, and told at the end.
+// each calls do with each item of the quarantine. What somebody else put there is counted, and reported at the end.
 func (w *quarantine) each(ctx context.Context, do func(quarantined) error) error {
 	foreign := 0
-	var own error // of do: it is not a sink's, and is returned as it is
+	var own error // do's own error is not the sink's, and is returned unchanged
 	err := w.sink.ReadBack(ctx, "", nil, func(reject []byte) error {
 		var e struct {
 			ID, Source string
@@ -139,7 +139,7 @@ func (w *quarantine) each(ctx context.Context, do func(quarantined) error) error
 		return own
 	}
 	if foreign > 0 && err == nil {
-		fmt.Fprintf(w.err, "left out, as this connector did not put them into the quarantine: %d\n", foreign)
+		fmt.Fprintf(w.err, "records skipped because this connector did not write them: %d\n", foreign)
 	}
 	return err
 }
@@ -177,7 +177,7 @@ func (w *quarantine) show(ctx context.Context, id string, raw, asJSON bool) erro
 		}
 		return nil
 	})
-	const hint = "`twochat-connector quarantine list` has the ids; give as much of one as tells it from the others"
+	const hint = "`twochat-connector quarantine list` lists the ids; give enough of one to be unique"
 	switch {
 	case err != nil:
 		return err
@@ -196,7 +196,7 @@ func (w *quarantine) show(ctx context.Context, id string, raw, asJSON bool) erro
 	kept := "all are kept"
 	switch {
 	case q.Kept == 0 && q.Length > 0:
-		kept = "none is kept, as the privacy settings forbid it"
+		kept = "none are kept, as the privacy settings forbid it"
 	case q.Kept < q.Length:
 		kept = "the first " + text.Thousands(int64(q.Kept)) + " are kept"
 	}

@@ -62,7 +62,7 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 			clitest.WantText(t, "show", one, q.ID, q.Reason, q.SHA256, text.Thousands(q.Length))
 			_, raw, _ := finish(t, "quarantine", "show", "--raw", q.ID, "--config", path)
 			if len(raw) != q.Kept || !strings.Contains(one,
-				map[bool]string{true: "are kept", false: "none is kept"}[test.kept]) {
+				map[bool]string{true: "are kept", false: "none are kept"}[test.kept]) {
 				t.Errorf("%d bytes shown, %d kept: %s", len(raw), q.Kept, one)
 			}
 		}
@@ -88,8 +88,8 @@ func TestQuarantine_Usage(t *testing.T) {
 		"":                        {cli.ExitUsage, "expected one of list, show after quarantine"},
 		"lst":                     {cli.ExitUsage, "the nearest is list"},
 		"show":                    {cli.ExitUsage, "expected an id after quarantine show"},
-		"list x":                  {cli.ExitUsage, "expected no more than flags after quarantine list"},
-		"list --raw":              {cli.ExitUsage, "expected after quarantine show alone"},
+		"list x":                  {cli.ExitUsage, "expected only flags after quarantine list"},
+		"list --raw":              {cli.ExitUsage, "expected only after quarantine show"},
 		"show x --raw --json":     {cli.ExitUsage, "expected one of them, found both"},
 		"show reject-x":           {cli.ExitFailed, "nothing in the quarantine has this id"},
 		"list --stream nobody":    {cli.ExitUsage, "flag --stream"},

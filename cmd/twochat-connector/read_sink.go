@@ -9,15 +9,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// openBeside opens the configured sink to read from it beside a running connector. The embedded server is asked where
-// it answers: it is not started for this.
+// openBeside opens the configured sink to read from it beside a running connector. It does not start the embedded
+// server, but connects to the running one.
 func openBeside(p *cli.Program, c *config.Config) (sinks.Sink, error) {
 	chosen := c.Sink
 	if chosen.Embedded != nil {
 		beside, running := pipeline.BesideEmbedded(chosen)
 		if !running {
 			return nil, cli.Hinted(fmt.Errorf("no embedded server answers at %s", chosen.Embedded.Listen),
-				"start `twochat-connector run`; it holds the server")
+				"start `twochat-connector run`, which runs the server")
 		}
 		chosen = beside
 	}

@@ -205,7 +205,7 @@ func TestNATSRights_Create(t *testing.T) {
 	reload(all)
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "check", out, "`run` makes it")
+	clitest.WantText(t, "check", out, "`run` creates it")
 	if said := runUntil(t, path, 120); strings.Contains(said, denied) {
 		t.Errorf("run says: %s", said)
 	}

@@ -70,5 +70,5 @@ func TestPreview_Rows(t *testing.T) {
 	}
 	_, out, _ = finish(t, "explain", "--config", path)
 	clitest.WantText(t, "explain", strings.Join(strings.Fields(out), " "),
-		"a row beside it shows parts of what is there then")
+		"a row shows parts of that, and nothing else")
 }

@@ -19,12 +19,12 @@ import (
 
 const aboutRun = `
 Reads the configured numbers and delivers their messages, until it is told to
-stop: SIGTERM or ctrl-c finishes the commit in flight and ends within 25
-seconds, a second one ends at once.
+stop: after SIGTERM or ctrl-c it finishes the commit in progress and exits within
+25 seconds; a second signal ends it at once.
 
-With --number alone, and the API key in the environment TWOCHAT_API_KEY, no file
-is needed: the messages go to a JetStream server inside the process, with its
-data in ./twochat-data and its clients at nats://127.0.0.1:4222.
+With just --number, and the API key in the environment variable TWOCHAT_API_KEY,
+no file is needed: the messages go to a JetStream server inside the process, with
+its data in ./twochat-data and its clients at nats://127.0.0.1:4222.
 `
 
 // runConnector is the command run.
@@ -34,7 +34,7 @@ func runConnector(ctx context.Context, p *cli.Program, args []string) error {
 	cli.StartFlag(flags, settings)
 	w := pipeline.OverrideFlags(flags, settings)
 	flags.BoolVar(&w.AcceptHistory, "accept-history", false,
-		"deliver once what is held because a list lost all that was delivered before; said again, it counts after a run without it")
+		"deliver once what is held because a list lost all that was delivered before; to use it again, run once without it")
 	if err := p.Parse(flags, args, aboutRun); err != nil {
 		return err
 	}
@@ -52,14 +52,14 @@ func runConnector(ctx context.Context, p *cli.Program, args []string) error {
 	if err == nil || cli.LogsText(c.Log, p.Err) {
 		return err
 	}
-	// Who reads a log of JSON wants nothing else in it.
+	// A log in JSON must contain nothing else, so the errors are logged too.
 	for _, g := range cli.Problems(err) {
 		logger.Error("ended", "cause", g.Text, "hint", g.Hint)
 	}
 	return cli.Logged(err)
 }
 
-// about reports whether one of the errors, which end the start, is about a thing: it is told there.
+// about reports whether one of the errors that end the start is about this thing. If so, it is reported there.
 func about(errs []error, thing string) bool {
 	for _, err := range errs {
 		if slices.ContainsFunc(cli.Problems(err), func(g cli.Problem) bool { return strings.HasPrefix(g.Text, thing+": ") }) {
@@ -73,10 +73,10 @@ func about(errs []error, thing string) bool {
 func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namespace string, logger *slog.Logger) error {
 	set, wrong := openResources(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	for _, f := range c.Findings() {
-		// A file that the sink cannot use is told by the sink, as long as that lasts.
+		// A file that the sink cannot use is reported by the sink, as long as that lasts.
 		told := about(wrong, f.Thing) || f.Level == connector.FindingRefused && strings.HasPrefix(f.Thing, "sink.")
 		if f.Level != connector.FindingOK && !told {
-			logger.Warn("the configuration can be better", "thing", f.Thing, "finding", f.Text, "hint", f.Hint)
+			logger.Warn("the configuration can be improved", "thing", f.Thing, "finding", f.Text, "hint", f.Hint)
 		}
 	}
 	if len(wrong) > 0 {
@@ -110,7 +110,7 @@ func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namesp
 		return err
 	case <-ctx.Done():
 	}
-	logger.Info("stopping: the commit in flight is finished first")
+	logger.Info("stopping after the commit in progress")
 	timer := time.NewTimer(pipeline.StopTime)
 	defer timer.Stop()
 	select {

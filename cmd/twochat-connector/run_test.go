@@ -122,7 +122,7 @@ func TestCheck_SaysThatRunMakesIt(t *testing.T) {
 	path := configure(t, url, "jetstream: { url: '"+embeddedServer(t)+"', stream: OTHER, subject: other, create: true }")
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "check", out, "`run` makes it")
+	clitest.WantText(t, "check", out, "`run` creates it")
 }
 
 // A cluster of which too few brokers are there answers: that is not what its hint is about.
@@ -138,7 +138,7 @@ func TestCheck_NamesTheBrokersThatAreMissing(t *testing.T) {
 	path = configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true, replicas: 1 }")
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "check", out, "topic alone: it does not exist; `run` makes it")
+	clitest.WantText(t, "check", out, "topic alone: it does not exist; `run` creates it")
 }
 
 // Only what is missing is made: a refusal stays one, whatever its words.
@@ -151,7 +151,7 @@ func TestWillBeMade(t *testing.T) {
 	}{"made": {true, connector.FindingOK}, "not made": {false, connector.FindingRefused}} {
 		sink := sinks.Config{Kafka: &kafka.Config{Create: test.create}}
 		got := willBeMade(sink, []connector.Finding{missing, other})
-		if got[0].Level != test.level || test.create != strings.Contains(got[0].Text, "`run` makes it") || got[1] != other {
+		if got[0].Level != test.level || test.create != strings.Contains(got[0].Text, "`run` creates it") || got[1] != other {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -299,9 +299,9 @@ func TestRun_WrongUsage(t *testing.T) {
 		"unknown flag": {
 			[]string{"run", "--sinks", "-"},
 			cli.ExitUsage,
-			[]string{"flag is unknown: --sinks", "help run"},
+			[]string{"unknown flag: --sinks", "help run"},
 		},
-		"stray argument":     {[]string{"run", twochattest.DefaultNumber}, cli.ExitUsage, []string{"expected flags only"}},
+		"stray argument":     {[]string{"run", twochattest.DefaultNumber}, cli.ExitUsage, []string{"expected only flags"}},
 		"no configuration":   {[]string{"run"}, cli.ExitUsage, []string{"there is no configuration: ", "run --number"}},
 		"nothing to explain": {[]string{"explain"}, cli.ExitUsage, []string{"there is no configuration: "}},
 		"nothing to follow": {
@@ -368,7 +368,7 @@ func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
 	r := startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_API_KEY=" +
 		testKey}, "run")
 	wantCode(t, r.wait(), cli.ExitUsage)
-	clitest.WantText(t, "stderr", r.err.String(), "wrong with the environment",
+	clitest.WantText(t, "stderr", r.err.String(), "the environment has these problems",
 		"\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
 	// What asks 2Chat nothing needs no key.
 	r = startWith(t, []string{

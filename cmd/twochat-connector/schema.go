@@ -11,23 +11,21 @@ import (
 )
 
 const aboutSchema = `
-Prints a schema, for who reads what the connector writes and for editors: schema
+Prints a schema, for readers of what the connector writes and for editors: schema
 event, schema row, schema config or schema asyncapi.
 
-    event     a CloudEvent of the connector's: a message's, a checkpoint or a
-              reject (JSON Schema 2020-12)
-    row       the data of an event where events.data is row (JSON Schema
-              2020-12)
+    event     a CloudEvent of the connector: a message, a checkpoint or a reject
+              (JSON Schema 2020-12)
+    row       the data of an event with events.data: row (JSON Schema 2020-12)
     config    the configuration file (JSON Schema 2020-12)
-    asyncapi  the channels and what is in them (AsyncAPI 3): those of the
+    asyncapi  the channels and their contents (AsyncAPI 3): those of the
               configured sink, with --config or --sink; else those of JetStream
               and Kafka with their default names
 
-The version of a schema stands in its $id: what validates by it does so for
-ever.
+The version of a schema is in its $id: what is valid under it stays valid.
 `
 
-// schemaNames are what there is a schema of.
+// schemaNames are the schemas.
 var schemaNames = []string{"event", "row", "config", "asyncapi"}
 
 // runSchema is the command schema.
@@ -49,7 +47,7 @@ func runSchema(_ context.Context, p *cli.Program, args []string) error {
 	case "asyncapi":
 		return printAsyncAPI(p, settings)
 	}
-	return p.WrongWord(name, schemaNames, "`twochat-connector help schema` says what they are")
+	return p.WrongWord(name, schemaNames, "`twochat-connector help schema` describes them")
 }
 
 func printAsyncAPI(p *cli.Program, settings *config.Flags) error {
@@ -62,8 +60,8 @@ func printAsyncAPI(p *cli.Program, settings *config.Flags) error {
 		}
 	}
 	if c.Sink.File != nil || c.Sink.Stdout != nil {
-		return cli.Usage("sink: a file and the standard output have no channels: each of their lines is one event, " +
-			"as `schema event` has it")
+		return cli.Usage("sink: a file and the standard output have no channels: each line is one event, " +
+			"as `schema event` describes it")
 	}
 	return cli.PrintJSON(p.Out, sinks.AsyncAPI(c.Sink, c.Encoding(), schema.Parts("#/components/schemas/")))
 }

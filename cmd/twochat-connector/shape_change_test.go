@@ -51,7 +51,7 @@ func TestShapeChanges_AreTold(t *testing.T) {
 	}
 	code, out, _ := finish(t, "status", "--admin", admin)
 	wantCode(t, code, 0)
-	clitest.WantText(t, "status", out, append(changes, "another shape", "check --learn")...)
+	clitest.WantText(t, "status", out, append(changes, "a different shape", "check --learn")...)
 	_, text := get(t, admin+"/metrics")
 	clitest.WantText(t, "metrics", text, metric+`appeared"} 2`, metric+`vanished"} 1`, metric+`retyped"} 1`)
 	_, page := get(t, admin+"/")
@@ -62,7 +62,7 @@ func TestShapeChanges_AreTold(t *testing.T) {
 		status.ShapeChanges[0].Since.IsZero() {
 		t.Errorf("%v: %+v", err, status.ShapeChanges)
 	}
-	const told = "2Chat's answers have another shape than is known"
+	const told = "2Chat's answers have a different shape than is known"
 	clitest.WantText(t, "the log", r.logged(told, "changes"), changes...)
 	if n := strings.Count(r.err.String(), told); n != 1 {
 		t.Errorf("it is logged %d times", n)

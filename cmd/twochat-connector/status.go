@@ -15,9 +15,9 @@ import (
 )
 
 const aboutStatus = `
-Asks a running instance's admin server how its streams are. Ends with 3 where
-one is not as it should be. With --wait it asks again, once a second, until all
-is as it should be or the time has passed.
+Shows the state of a running instance's streams, from its admin server. The exit
+code is 3 if anything is not as it should be. With --wait it asks again, once a
+second, until all is as it should be or the time has passed.
 `
 
 // runStatus is the command status.
@@ -25,16 +25,16 @@ func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
 	settings := &config.Flags{}
 	flags.StringVar(&settings.Config, "config", "",
-		"configuration `file` whose admin.listen is asked; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
+		"configuration `file` whose admin.listen is asked; by default twochat-connector.yaml in this folder, else /etc/twochat-connector/config.yaml")
 	address := flags.String("admin", "",
 		"`URL` of the admin server, such as http://127.0.0.1:8080, instead of the configured one")
-	asJSON := flags.Bool("json", false, "print what the server answers")
+	asJSON := flags.Bool("json", false, "print the server's answer")
 	patience := flags.Duration("wait", 0, "`how long` to wait until all is as it should be, such as 30s")
 	if err := p.Parse(flags, args, aboutStatus); err != nil {
 		return err
 	}
 	if *patience < 0 {
-		return cli.Usage("flag --wait: expected a length of time such as 30s")
+		return cli.Usage("flag --wait: expected a duration such as 30s")
 	}
 	base, err := admin.URL(p, *address, settings)
 	if err != nil {
@@ -42,7 +42,7 @@ func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	where := "the admin server at " + base
 	if *address != "" {
-		where = "the admin server that --admin names" // whatever was written there
+		where = "the admin server that --admin names" // its value may be anything
 	}
 	body, r, err := admin.StatusWithin(ctx, base, where, *patience)
 	if err != nil {
@@ -69,7 +69,7 @@ func printReport(to io.Writer, r pipeline.Report) error {
 	case !r.Ready || !r.Healthy:
 		verdict = "not as it should be"
 	case r.Waiting():
-		verdict = "ready, but something is waited for"
+		verdict = "ready, but waiting for something"
 	}
 	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s, %d requests a minute", verdict, r.Version,
 		text.Span(r.Now.Sub(r.Started)), r.Sink.Kind, r.RequestsPerMinute)
@@ -103,24 +103,24 @@ func printReport(to io.Writer, r pipeline.Report) error {
 	}
 	for _, s := range r.Streams {
 		if s.Counters.Empty > 0 {
-			fmt.Fprintf(to, "! stream %s: %s messages were listed before their content, and stand empty in the log\n", s.Stream,
+			fmt.Fprintf(to, "! stream %s: %s messages were listed before their content, and are empty in the log\n", s.Stream,
 				text.Thousands(s.Counters.Empty))
 		}
 		if s.Counters.Suppressed > 0 {
-			fmt.Fprintf(to, "! stream %s: rows without an id, whose bytes vary or which are too many, were met %s times and not quarantined again\n", s.Stream, text.Thousands(s.Counters.Suppressed))
+			fmt.Fprintf(to, "! stream %s: items without an id that vary, or of which there are too many, were read %s times and not quarantined again\n", s.Stream, text.Thousands(s.Counters.Suppressed))
 		}
 		if s.EndOpen {
-			fmt.Fprintf(to, "· stream %s: its list ended below a full page when it first started, and is looked at again for some minutes\n", s.Stream)
+			fmt.Fprintf(to, "· stream %s: where its list ended at the first start is checked again for some minutes\n", s.Stream)
 		}
 		if s.Horizon {
-			fmt.Fprintf(to, "! stream %s: all that was delivered is gone from the list; its older part is held, and `run --accept-history` delivers it\n", s.Stream)
+			fmt.Fprintf(to, "! stream %s: all that was delivered is gone from the list; older messages are held, and `run --accept-history` delivers them\n", s.Stream)
 		}
 		if text := pipeline.AcceptingText(s.Accepting); text != "" {
 			fmt.Fprintf(to, "! stream %s: %s\n", s.Stream, text)
 		}
 	}
 	if len(r.ShapeChanges) > 0 {
-		fmt.Fprintln(to, "! 2Chat's answers have another shape than is known:")
+		fmt.Fprintln(to, "! 2Chat's answers have a different shape than is known:")
 	}
 	for _, change := range r.ShapeChanges {
 		fmt.Fprintf(to, "    %s, since %s UTC\n", change, change.Since.UTC().Format(time.DateTime))

@@ -23,18 +23,18 @@ import (
 )
 
 const aboutTail = `
-Prints the newest events in the sink, and follows it until ctrl-c. It takes
-nothing over and disturbs nobody: the connector may run beside it. The texts of
-messages are shown on this terminal, and nowhere else.
+Prints the newest events in the sink, and follows it until ctrl-c. It changes
+nothing and takes over no stream: the connector may run beside it. It shows what
+customers wrote.
 
---since 1h, or a time such as 2026-01-31T00:00:00Z, begins with what was
-recorded then, by the events' recordedtime, in place of the newest ones.
---no-follow ends it at what is there.
+--since 1h, or a time such as 2026-01-31T00:00:00Z, begins with what was recorded
+since then, by the events' recordedtime, instead of with the newest events.
+--no-follow ends after the newest event.
 
     18:01:33  support     #4711  ← zcphjmn4  Hello, is my order on its way?
 
-← was received, → was sent; then the chat's token. --json prints each event, as
-it is stored, on one line.
+← was received, → was sent; then comes the chat's token. --json prints each
+event as it is stored, on one line.
 `
 
 // runTail is the command tail.
@@ -43,7 +43,7 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	settings := cli.ConfigFlags(flags)
 	last := flags.Int("last", 10, "`how many` of the newest events to begin with")
 	since := flags.String("since", "", "begin with what was recorded `since` an age such as 1h or a time such as 2026-01-31T00:00:00Z, instead of the newest events")
-	noFollow := flags.Bool("no-follow", false, "end after the newest event that is there")
+	noFollow := flags.Bool("no-follow", false, "end after the newest event")
 	stream := flags.String("stream", "", "only the events of the stream of this `name`")
 	asJSON := flags.Bool("json", false, "print each event as one line of JSON")
 	if err := p.Parse(flags, args, aboutTail); err != nil {
@@ -82,7 +82,7 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	if file := c.Sink.File; file != nil && !options.Once {
 		if _, err := os.Stat(file.Path); errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintf(p.Err, "there is no file %s yet; it is waited for\n", file.Path)
+			fmt.Fprintf(p.Err, "waiting for the file %s, which does not exist yet\n", file.Path)
 		}
 	}
 	err = sink.Follow(ctx, options, func(event []byte) error {
@@ -97,14 +97,14 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	var refusal *connector.Refusal
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
-		return nil // whoever read our lines has enough
+		return nil // nobody reads our output any more
 	case errors.As(err, &refusal):
 		return err
 	}
 	return cli.Hinted(err, "`twochat-connector check` says what is wrong with the sink")
 }
 
-// sinceTime is the time that --since means.
+// sinceTime is the time that --since gives.
 func sinceTime(text string, now time.Time) (time.Time, error) {
 	start, err := config.ParseStart(text)
 	if err != nil || start.Mode != config.StartAge && start.Mode != config.StartTime {
@@ -113,10 +113,10 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 	return start.At(now).Since, nil
 }
 
-// recordedOf is when an event was recorded.
+// recordedOf is the time at which an event was recorded.
 func recordedOf(event []byte) time.Time {
 	var attributes struct{ RecordedTime time.Time }
-	_ = json.Unmarshal(event, &attributes) // what has no such time is older than any
+	_ = json.Unmarshal(event, &attributes) // an event without this time counts as the oldest
 	return attributes.RecordedTime
 }
 
@@ -133,7 +133,7 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	}
 	claim := connector.Claim{Stream: connector.Stream{Name: name}, TypePrefix: c.Events.TypePrefix}
 	if _, found, err := pipeline.Peek(ctx, sink, claim); err != nil || found {
-		return nil // following it says what is wrong
+		return nil // following it reports what is wrong
 	}
 	const all = "leave --stream out to see the events of all streams"
 	there, err := streamsIn(ctx, sink)
@@ -145,7 +145,7 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 	names = slices.Compact(names)
 	hint := all
 	if len(names) > 0 {
-		hint = "known are " + strings.Join(names[:min(len(names), 10)], ", ") + "; " + all
+		hint = "the known streams are " + strings.Join(names[:min(len(names), 10)], ", ") + "; " + all
 	}
 	if near := config.Nearest(name, names); near != "" {
 		hint = "the nearest is " + near + "; " + hint
@@ -154,7 +154,7 @@ func knownStream(ctx context.Context, sink sinks.Sink, c *config.Config, name st
 		errors.New("flag --stream: neither the configuration nor the sink has a stream of this name"), hint))
 }
 
-// streamsIn names the streams of the newest events in a sink, as far as they can be had at once. Its error is a
+// streamsIn names the streams of the newest events in a sink, as far as they can be read at once. Its error is a
 // refusal.
 func streamsIn(ctx context.Context, sink sinks.Sink) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -173,10 +173,10 @@ func streamsIn(ctx context.Context, sink sinks.Sink) ([]string, error) {
 	if errors.As(err, &refusal) {
 		return nil, refusal
 	}
-	return names, nil // what cannot be read just now names nothing: this is for a hint
+	return names, nil // an error does not matter here: the names are only for a hint
 }
 
-// writeJSONLine writes an event on one line: 2Chat's items, which are stored as they come, may have line breaks between
+// writeJSONLine writes an event on one line. 2Chat's items are stored as they come, and may have line breaks between
 // their tokens.
 func writeJSONLine(to io.Writer, event []byte) error {
 	var line bytes.Buffer
@@ -193,7 +193,7 @@ func writeAll(to io.Writer, line []byte) error {
 	return err
 }
 
-// eventLine is an event as a person would want to read it. width is that of the streams' names.
+// eventLine is an event as a person wants to read it. width is the width of the stream names.
 func eventLine(event []byte, width int) string {
 	var e struct {
 		Type, Subject, Sequence string
@@ -208,7 +208,7 @@ func eventLine(event []byte, width int) string {
 			Kind, Text string // of a row
 		}
 	}
-	// What cannot be read of it stays empty: a line is shown all the same.
+	// Members that cannot be read stay empty, so that the line is shown all the same.
 	_ = json.Unmarshal(event, &e)
 	at := e.Time
 	if at.IsZero() {

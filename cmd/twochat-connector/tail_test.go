@@ -29,7 +29,7 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	clitest.WantText(t, "tail", errOut, "no embedded server answers", "start `twochat-connector run`")
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "check", out, "its server begins with `run`")
+	clitest.WantText(t, "check", out, "`run` starts its server")
 
 	r := start(t, "run", "--config", path)
 	admin := r.admin()
@@ -40,13 +40,13 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	// A second one would not start; what there is to see is shown all the same.
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "check", out, "another process is using it", "a server answers at nats://",
+	clitest.WantText(t, "check", out, "another process is using it", "a connector's server answers at nats://",
 		"may publish, read back and purge", "One thing is refused")
 
 	code, _, errOut = finish(t, "tail", "--config", path, "--stream", "suport")
 	wantCode(t, code, cli.ExitUsage)
 	clitest.WantText(t, "tail", errOut, "neither the configuration nor the sink has a stream of this name",
-		"the nearest is support", "known are support")
+		"the nearest is support", "the known streams are support")
 
 	follow := start(t, "tail", "--config", path, "--last", "40", "--json", "--stream", "support")
 	until(t, "the newest events", func() bool { return strings.Count(follow.out.String(), "\n") >= 40 })
@@ -113,14 +113,14 @@ func TestTail_EndsAndBegins(t *testing.T) {
 		"stream": {
 			[]string{"--sink", "file:" + path, "--no-follow", "--stream", "suport"},
 			cli.ExitUsage, "",
-			"neither the configuration nor the sink has a stream of this name\n    the nearest is support; known are support; ",
+			"neither the configuration nor the sink has a stream of this name\n    the nearest is support; the known streams are support; ",
 		},
 		"no file": {
 			[]string{"--sink", "file:none.jsonl", "--no-follow"},
 			cli.ExitFailed, "",
 			"file none.jsonl: there is no such file\n    name the file that the connector writes",
 		},
-		"folder": {[]string{"--sink", "file:" + dir}, cli.ExitFailed, "", "it is no regular file"},
+		"folder": {[]string{"--sink", "file:" + dir}, cli.ExitFailed, "", "it is not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errOut := finish(t, append([]string{"tail"}, c.args...)...)
@@ -133,7 +133,7 @@ func TestTail_EndsAndBegins(t *testing.T) {
 	}
 	waiting := start(t, "tail", "--sink", "file:later.jsonl")
 	until(t, "that it says what it waits for", func() bool {
-		return strings.Contains(waiting.err.String(), "there is no file later.jsonl yet; it is waited for")
+		return strings.Contains(waiting.err.String(), "waiting for the file later.jsonl, which does not exist yet")
 	})
 	wantCode(t, waiting.end(), cli.ExitFine)
 }

@@ -43,9 +43,9 @@ func TestReport_APersonIsNeeded(t *testing.T) {
 		status int
 		words  []string
 	}{
-		"wrong key":  {http.StatusUnauthorized, []string{"wrong key", "twochat.api_key_file", "tried again in"}},
-		"no credits": {http.StatusPaymentRequired, []string{"no credits", "top up", "tried again in"}},
-		"no number":  {http.StatusNotFound, []string{"number disconnected", "connect the number", "tried again in"}},
+		"wrong key":  {http.StatusUnauthorized, []string{"wrong key", "twochat.api_key_file", "next attempt in"}},
+		"no credits": {http.StatusPaymentRequired, []string{"no credits", "top up", "next attempt in"}},
+		"no number":  {http.StatusNotFound, []string{"number disconnected", "connect the number", "next attempt in"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 		})
 		uuid := fake.Insert(numbers[1], 1)[0]
 		time.Sleep(24 * time.Hour)
-		r := e.wantTrouble(t, "stream 1: refused: stream 1: its log went back from 10 to 0; bring it back; tried again in")
+		r := e.wantTrouble(t, "stream 1: refused: stream 1: its log went back from 10 to 0; bring it back; next attempt in")
 		if len(r.NotReady) != 1 || r.Streams[0].State != poller.StateLive {
 			t.Errorf("not ready: %q; the other is %s", r.NotReady, r.Streams[0].State)
 		}

@@ -100,7 +100,7 @@ func TestUsage_NamesWhatWasMeant(t *testing.T) {
 		"command":           {[]string{"chekc"}, "the nearest is check"},
 		"flag":              {[]string{"check", "--confg", "x"}, "the nearest is --config"},
 		"whole number":      {[]string{"tail", "--last", "many"}, "flag --last: expected a whole number"},
-		"span":              {[]string{"demo", "--for", "long"}, "flag --for: expected a length of time"},
+		"span":              {[]string{"demo", "--for", "long"}, "flag --for: expected a duration"},
 		"no value":          {[]string{"check", "--config"}, "flag --config: expected a value"},
 		"empty sink":        {[]string{"check", "--sink", ""}, "flag --sink: expected a value"},
 		"form of a sink":    {[]string{"tail", "--sink", "redis://x"}, "tail: flag --sink: expected nats://host:4222"},

@@ -10,7 +10,7 @@ import (
 func printVersion(_ context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
 	asJSON := flags.Bool("json", false, "print it as JSON")
-	if err := p.Parse(flags, args, "Prints the version, and from what it was built."); err != nil {
+	if err := p.Parse(flags, args, "Prints the version, and what it was built from."); err != nil {
 		return err
 	}
 	b := cli.ThisBuild()

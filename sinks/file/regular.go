@@ -33,7 +33,7 @@ func regular(path string) error {
 // irregular is the refusal of a folder, a pipe or a device in the place of the file.
 func irregular(path string) error {
 	return &connector.Refusal{
-		Thing: "file " + path, Cause: "it is no regular file",
+		Thing: "file " + path, Cause: "it is not a regular file",
 		Hint: "name a regular file; for pipes there is the sink stdout",
 	}
 }

@@ -23,8 +23,8 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 		make  func(path string) error
 		cause string
 	}{
-		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, "it is no regular file"},
-		{"a named pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "it is no regular file"},
+		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, "it is not a regular file"},
+		{"a named pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "it is not a regular file"},
 		{
 			"a link that leads nowhere", func(path string) error {
 				return os.Symlink(filepath.Join(path+"-missing", "real"), path)

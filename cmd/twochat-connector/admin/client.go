@@ -34,16 +34,16 @@ func StatusWithin(ctx context.Context, base, where string, patience time.Duratio
 
 func readStatus(ctx context.Context, base, where string) (body []byte, r pipeline.Report, err error) {
 	if body, err = Ask(ctx, base, where); err != nil {
-		return nil, r, cli.Hinted(err, "see whether the connector runs there, and name its admin server with --admin")
+		return nil, r, cli.Hinted(err, "check that the connector is running there, and name its admin server with --admin")
 	}
 	if err := json.Unmarshal(body, &r); err != nil || r.Version == "" {
-		return nil, r, cli.Hinted(fmt.Errorf("what answers at %s is not a connector of this version", where),
+		return nil, r, cli.Hinted(fmt.Errorf("the server at %s is not a connector of this version", where),
 			"name the connector's admin server with --admin")
 	}
 	return body, r, nil
 }
 
-// URL is the URL of the admin server: the one that is named, or else the configuration's admin.listen.
+// URL is the URL of the admin server: the named one, or the configuration's admin.listen.
 func URL(p *cli.Program, named string, settings *config.Flags) (string, error) {
 	if named != "" {
 		if !strings.Contains(named, "://") {
@@ -65,7 +65,7 @@ func URL(p *cli.Program, named string, settings *config.Flags) (string, error) {
 	return LocalURL(c.Admin.Listen), nil
 }
 
-// LocalURL is the URL of an admin server of this machine.
+// LocalURL is the URL of an admin server on this machine.
 func LocalURL(listen string) string {
 	if strings.HasPrefix(listen, ":") || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") {
 		listen = "127.0.0.1" + listen[strings.LastIndex(listen, ":"):]
@@ -73,19 +73,19 @@ func LocalURL(listen string) string {
 	return "http://" + listen
 }
 
-// statusTimeout bounds the question, statusBytes the answer (a thousand streams are a megabyte).
+// statusTimeout limits the request, and statusBytes the answer (a thousand streams take a megabyte).
 const (
 	statusTimeout = 5 * time.Second
 	statusBytes   = 32 << 20
 )
 
-// Ask reads the status of an instance, as JSON. where is how a person calls it. Its errors quote no address.
+// Ask reads the status of an instance, as JSON. where is its name in errors, which quote no address.
 func Ask(ctx context.Context, base, where string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/status", nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: it is no address", where)
+		return nil, fmt.Errorf("ask %s: the address is not valid", where)
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	response, err := transport.RoundTrip(request)
@@ -98,7 +98,7 @@ func Ask(ctx context.Context, base, where string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ask %s: %s", where, netCause(err))
 	case response.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("ask %s: it answers %d %s", where, response.StatusCode, http.StatusText(response.StatusCode))
+		return nil, fmt.Errorf("ask %s: it answered %d %s", where, response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return body, nil
 }
@@ -118,5 +118,5 @@ func netCause(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return "no answer in time"
 	}
-	return "no answer that can be read"
+	return "the answer cannot be read"
 }

@@ -1,3 +1,3 @@
-// Package admin serves metrics, probes, the status and the page of a running instance, and asks another one for its
-// status.
+// Package admin serves metrics, probes, the status and the status page of a running instance, and reads the status of
+// another instance.
 package admin

@@ -12,11 +12,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 )
 
-// adminConnections is how many connections the admin server accepts at a time. Further ones wait, at most for the
-// server's time-outs.
+// adminConnections is how many connections the admin server accepts at a time. Further ones wait until one closes, at
+// most for the server's timeouts.
 const adminConnections = 128
 
-// bounded accepts that many connections at a time.
+// bounded limits the number of accepted connections.
 type bounded struct {
 	net.Listener
 	slots chan struct{}
@@ -42,12 +42,12 @@ func (c *boundedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// localNames end the names that no stranger can have: of a cluster, of a private network.
+// localNames are the endings of names that no stranger can register: those of a cluster or a private network.
 var localNames = []string{".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local"}
 
-// knownHost reports whether a request may name the server so: by an address, by a name that only a private network has,
-// by that of a service in the process's own namespace of Kubernetes, or by one that admin.hosts lists. Otherwise a web
-// page could make a local browser read the admin server under the page's own name (DNS rebinding).
+// knownHost reports whether a request may use this name for the server: an address, a name that only a private network
+// has, a service in the process's own Kubernetes namespace, or one of admin.hosts. Otherwise a web page could make a
+// local browser read the admin server under the page's own name (DNS rebinding).
 func knownHost(host string, named []string, namespace string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -64,16 +64,16 @@ func guarded(next http.Handler, named []string, namespace string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !knownHost(r.Host, named, namespace) {
 			answer(w, http.StatusMisdirectedRequest, "text/plain; charset=utf-8",
-				[]byte("ask by the address, or list this name in admin.hosts\n"))
+				[]byte("use the IP address, or add this name to admin.hosts\n"))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// inNamespace reports whether a name is SERVICE.NAMESPACE of the process's own namespace. Such a name could be bought
-// where the namespace is called as a top-level domain of the Internet is (dev, shop, cloud), and leads out of the
-// cluster there: it is not taken then.
+// inNamespace reports whether a name is SERVICE.NAMESPACE in the process's own namespace. If the namespace has the name
+// of a top-level domain of the Internet (dev, shop, cloud), such a name could be bought, and would lead out of the
+// cluster: then it is not accepted.
 func inNamespace(host, namespace string) bool {
 	service, rest, ok := strings.Cut(host, ".")
 	if !ok || namespace == "" || rest != namespace || !cli.NamespaceForm.MatchString(service) {

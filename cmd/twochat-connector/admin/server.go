@@ -28,8 +28,8 @@ type Server struct {
 	listener net.Listener
 	server   *http.Server
 	served   chan struct{} // closed when serving has ended
-	Hosts    []string      // names under which it may be asked
-	// Namespace is that of Kubernetes whose services' names may be used as well; empty outside of a cluster.
+	Hosts    []string      // names under which the server may be addressed
+	// Namespace is the Kubernetes namespace whose service names may be used as well; empty outside a cluster.
 	Namespace string
 }
 
@@ -41,12 +41,12 @@ func Listen(address string) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, cli.Hinted(fmt.Errorf("%s: %s: %s", Thing, listenText(address), netCause(err)),
-			"stop what uses the address, or name another with admin.listen; 127.0.0.1:0 takes any free port")
+			"stop the program that uses the address, or set another with admin.listen; 127.0.0.1:0 takes any free port")
 	}
 	return &Server{listener: listener, served: make(chan struct{})}, nil
 }
 
-// listenText is an address to listen on, where it can be nothing else.
+// listenText names the address to listen on, unless what was configured is not an address and may be a secret.
 func listenText(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err == nil && (host == "" || host == "localhost" || net.ParseIP(host) != nil) {
@@ -55,7 +55,7 @@ func listenText(address string) string {
 	return "listen"
 }
 
-// URL is where the server is reached from this machine.
+// URL is the server's URL on this machine.
 func (a *Server) URL() string {
 	address := a.listener.Addr().String()
 	if host, port, err := net.SplitHostPort(address); err == nil {
@@ -82,7 +82,7 @@ func (a *Server) Serve(handler http.Handler, logger *slog.Logger) {
 	}()
 }
 
-// Close shuts the server down, after a short time for answers in flight, and waits for it.
+// Close shuts the server down after a short time for answers in flight, and waits for it.
 func (a *Server) Close() {
 	if a.server == nil {
 		_ = a.listener.Close()
@@ -138,7 +138,7 @@ func Handler(registry *prometheus.Registry, current func() pipeline.Report) http
 	return mux
 }
 
-// answerProbe answers 200, or 503 with a line for each thing that is wrong.
+// answerProbe answers 200, or 503 with a line for each problem.
 func answerProbe(w http.ResponseWriter, wrong []string) {
 	status, text := http.StatusOK, "ok"
 	if len(wrong) > 0 {

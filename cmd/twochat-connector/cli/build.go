@@ -9,7 +9,7 @@ import (
 // github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli.version=1.2.3).
 var version string
 
-// Build is what is known of how the program was built.
+// Build describes how the program was built, as far as that is known.
 type Build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -18,7 +18,7 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// ThisBuild is that of the running program.
+// ThisBuild describes the running program.
 func ThisBuild() Build {
 	b := Build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
@@ -42,5 +42,5 @@ func ThisBuild() Build {
 	return b
 }
 
-// Version is the version of the running program; "devel" where nobody gave it one.
+// Version is the version of the running program, or "devel" if it was built without one.
 func Version() string { return ThisBuild().Version }

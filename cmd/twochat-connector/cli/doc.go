@@ -1,2 +1,2 @@
-// Package cli holds what all commands share: the program's environment, flags, errors and exit codes, and the log.
+// Package cli holds what all commands share: the program's environment, its flags, errors, exit codes and log.
 package cli

@@ -33,7 +33,7 @@ func (e *HintedError) Unwrap() error { return e.err }
 // Hinted adds a hint to an error.
 func Hinted(err error, hint string) error { return &HintedError{err, hint} }
 
-// RefusedError is what a check refused.
+// RefusedError holds the findings of a check that refused.
 type RefusedError []connector.Finding
 
 func (e RefusedError) Error() string {
@@ -111,7 +111,7 @@ func (p *Program) Tell(err error) {
 	}
 }
 
-// Failure is an error for a program.
+// Failure is the JSON form of an error.
 type Failure struct {
 	Command  string        `json:"command,omitempty"`
 	ExitCode int           `json:"exit_code"`
@@ -123,7 +123,7 @@ type failureText struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// Failure is an error as a program is told it.
+// Failure returns the JSON form of an error.
 func (p *Program) Failure(err error) *Failure {
 	f := &Failure{Command: p.Name, ExitCode: ExitCode(err)}
 	for _, g := range Problems(err) {
@@ -132,17 +132,18 @@ func (p *Program) Failure(err error) *Failure {
 	return f
 }
 
-// tellJSON prints an error on one line, where the facts would have stood. Lines of events are kept free of it.
+// tellJSON prints an error on one line, in place of the result. The command tail prints events there, so its errors go
+// to the standard error.
 func (p *Program) tellJSON(err error) {
 	to := p.Out
 	if p.Name == "tail" {
 		to = p.Err
 	}
-	// A standard output that takes nothing cannot be told of it either.
+	// If the standard output cannot be written to, there is nowhere to report that.
 	_ = json.NewEncoder(to).Encode(map[string]*Failure{"error": p.Failure(err)})
 }
 
-// Refusals are why streams ended before they were told to.
+// Refusals say why streams ended early.
 type Refusals []*connector.Refusal
 
 func (r Refusals) Error() string {
@@ -153,14 +154,14 @@ func (r Refusals) Error() string {
 	return errors.Join(errs...).Error()
 }
 
-// severalErrors are errors that a person is told one by one.
+// severalErrors are errors that are shown to a person one by one.
 type severalErrors []error
 
 func (e severalErrors) Error() string { return errors.Join(e...).Error() }
 
 func (e severalErrors) Unwrap() []error { return e }
 
-// Together is nil for no error, the error for one.
+// Together joins errors. It returns nil for none, and a single error unchanged.
 func Together(errs []error) error {
 	switch len(errs) {
 	case 0:

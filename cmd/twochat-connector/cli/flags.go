@@ -13,24 +13,24 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// NewFlags makes the flag set of a command; parse prints its help.
+// NewFlags makes the flag set of a command. Parse prints its help.
 func NewFlags(p *Program) *flag.FlagSet {
 	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	return flags
 }
 
-// Parse reads a command line that has flags alone. about says what the command does, for its help.
+// Parse reads a command line that holds only flags. about describes the command, for its help.
 func (p *Program) Parse(flags *flag.FlagSet, args []string, about string) error {
 	words, err := p.ParseWords(flags, args, about)
 	if err == nil && len(words) > 0 {
 		p.JSON = AsksForJSON(args)
-		return p.wrongFlag("expected flags only, found something else among them")
+		return p.wrongFlag("expected only flags, found something else")
 	}
 	return err
 }
 
-// ParseWords reads a command line whose words may stand before, between and after its flags, and returns the words.
+// ParseWords reads a command line whose words may stand before, between or after the flags, and returns the words.
 func (p *Program) ParseWords(flags *flag.FlagSet, args []string, about string) (words []string, err error) {
 	err = flags.Parse(args)
 	for err == nil && flags.NArg() > 0 {
@@ -40,7 +40,7 @@ func (p *Program) ParseWords(flags *flag.FlagSet, args []string, about string) (
 	return words, p.parsed(flags, args, about, err)
 }
 
-// parsed judges what became of reading a command line.
+// parsed handles the result of reading a command line.
 func (p *Program) parsed(flags *flag.FlagSet, args []string, about string, err error) error {
 	switch {
 	case errors.Is(err, flag.ErrHelp) && p.Describe != nil:
@@ -57,9 +57,9 @@ func (p *Program) parsed(flags *flag.FlagSet, args []string, about string, err e
 		p.JSON = f.Value.String() == "true"
 	}
 	flags.Visit(func(f *flag.Flag) {
-		// A variable of the shell that is empty must not mean what leaving the flag out means.
+		// An empty shell variable must not have the same effect as omitting the flag.
 		if value, ok := f.Value.(flag.Getter); ok && value.Get() == "" && err == nil {
-			err = p.wrongFlag("flag --" + f.Name + ": expected a value, found nothing")
+			err = p.wrongFlag("flag --" + f.Name + ": expected a value, found none")
 		}
 	})
 	return err
@@ -81,37 +81,37 @@ var (
 	plainFlag   = regexp.MustCompile(`^-[a-z-]{1,30}$`)
 )
 
-// wrongValue words an error of the package flag without what was written: it may be a secret or somebody's number.
+// wrongValue describes an error of the package flag without quoting the input, which may be a secret or a phone number.
 func wrongValue(flags *flag.FlagSet, text string) string {
 	if unknown, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
 		if !plainFlag.MatchString(unknown) {
-			return "a flag is unknown"
+			return "unknown flag"
 		}
 		var names []string
 		flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-		words := "flag is unknown: -" + unknown
+		words := "unknown flag: -" + unknown
 		if near := config.Nearest(strings.TrimPrefix(unknown, "-"), names); near != "" {
 			words += "; the nearest is --" + near
 		}
 		return words
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
-		return "flag --" + name + ": expected a value, found nothing"
+		return "flag --" + name + ": expected a value, found none"
 	}
 	found := flagOfValue.FindStringSubmatch(text)
 	if found == nil || flags.Lookup(found[1]) == nil {
-		return "a flag cannot be read"
+		return "a flag has an invalid value"
 	}
-	expected := "another value"
+	expected := "a different value"
 	switch value := flags.Lookup(found[1]).Value.(type) {
 	case flag.Getter:
 		switch value.Get().(type) {
 		case bool:
-			expected = "true or false, or nothing for true"
+			expected = "true or false, or no value for true"
 		case int, int64, uint, uint64:
 			expected = "a whole number"
 		case time.Duration:
-			expected = "a length of time such as 20s"
+			expected = "a duration such as 20s"
 		}
 	default:
 		expected = strings.TrimPrefix(text[len(found[0]):], "expected ")
@@ -119,31 +119,31 @@ func wrongValue(flags *flag.FlagSet, text string) string {
 	return "flag --" + found[1] + ": expected " + expected
 }
 
-// ConfigFlags adds the flags that say which configuration is meant, for every command that has one.
+// ConfigFlags adds the flags that select the configuration. Every command that reads one has them.
 func ConfigFlags(flags *flag.FlagSet) *config.Flags {
 	c := &config.Flags{}
 	flags.StringVar(&c.Config, "config", "",
-		"configuration `file`; twochat-connector.yaml here, else /etc/twochat-connector/config.yaml")
+		"configuration `file`; by default twochat-connector.yaml in this folder, else /etc/twochat-connector/config.yaml")
 	flags.Func("number", "connected `number` to read, such as +595981048477, instead of the configured ones; may be repeated", func(number string) error {
 		if number == "" {
-			return errors.New("expected a number, found nothing")
+			return errors.New("expected a number, found none")
 		}
 		c.Numbers = append(c.Numbers, number)
 		return nil
 	})
 	flags.StringVar(&c.Sink, "sink", "",
-		"`where` to deliver, instead of the configured sink: nats://host:4222 (JetStream), kafka://host:9092/topic, file:events.jsonl, or - for the standard output")
+		"`where` to deliver, instead of the configured sink: nats://host:4222 (JetStream), kafka://host:9092/topic, file:events.jsonl, or - for standard output")
 	return c
 }
 
-// Given reports whether a flag stands on the command line.
+// Given reports whether a flag was given on the command line.
 func Given(flags *flag.FlagSet, name string) bool {
 	given := false
 	flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
 	return given
 }
 
-// StartFlag adds the flag of where a stream begins, for commands to which that matters.
+// StartFlag adds the flag that says where a stream begins, for the commands that use it.
 func StartFlag(flags *flag.FlagSet, c *config.Flags) {
 	flags.StringVar(&c.Start, "start", "",
 		"what a stream's first start delivers: now, beginning, or all `since` an age such as 24h or a time such as 2026-01-31T00:00:00Z")
@@ -164,18 +164,18 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 		return strings.HasPrefix(v, config.VariablePrefix)
 	}):
 		return nil, &UsageError{Hinted(errors.New(
-			"there is no configuration: neither twochat-connector.yaml here nor /etc/twochat-connector/config.yaml"), hint)}
+			"there is no configuration: neither twochat-connector.yaml in this folder nor /etc/twochat-connector/config.yaml exists"), hint)}
 	case err != nil && bare:
 		return nil, &UsageError{Hinted(fmt.Errorf(
-			"there is no configuration file, and this is wrong with the environment:\n%w", err), hint)}
+			"there is no configuration file, and the environment has these problems:\n%w", err), hint)}
 	case err != nil:
 		return nil, &UsageError{err}
 	}
 	return c, nil
 }
 
-// LoadKeyless is load for commands that do not ask 2Chat anything: they need no key, and where nothing else says what
-// is read, no number. named is false if the numbers are invented.
+// LoadKeyless loads the configuration for commands that make no request to 2Chat. They need no key and, if nothing else
+// names a number, no number. named is false if the number is a placeholder.
 func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
 	keyless := p.WithoutKey()
 	named = true
@@ -189,10 +189,10 @@ func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool
 	return c, named, err
 }
 
-// WithoutKey is the program where a key is not missed.
+// WithoutKey returns a copy of the program that does not require an API key.
 func (p *Program) WithoutKey() *Program {
 	keyless := *p
-	// Of a name given twice the last one counts: a key that is there stays, and one that is empty is none.
+	// If a variable is set twice, the last value counts. So a real key stays in effect, and an empty one is ignored.
 	keyless.Env = slices.DeleteFunc(slices.Concat([]string{config.APIKeyVariable + "=none"}, p.Env),
 		func(entry string) bool { return entry == config.APIKeyVariable+"=" })
 	return &keyless

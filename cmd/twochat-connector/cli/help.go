@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// HelpWidth is how many columns help takes: a terminal has them, and so has half a screen.
+// HelpWidth is the width of help texts in columns. It fits a terminal, and half a screen.
 const HelpWidth = 80
 
 func (p *Program) printHelp(flags *flag.FlagSet, about string) {
@@ -33,7 +33,7 @@ func (p *Program) printHelp(flags *flag.FlagSet, about string) {
 	})
 }
 
-// presetOf is what a flag means where it is left out; "" where that is nothing.
+// presetOf is the default value of a flag; "" if there is none.
 func presetOf(f *flag.Flag) string {
 	if value, ok := f.Value.(flag.Getter); ok {
 		switch preset := value.Get().(type) {
@@ -46,7 +46,7 @@ func presetOf(f *flag.Flag) string {
 	return f.DefValue
 }
 
-// layOut fills the lines of a text's paragraphs. Lines that are indented, as commands are, stay as they are.
+// layOut fills the lines of a text's paragraphs. Indented lines, such as commands, are left unchanged.
 func layOut(about string) string {
 	var lines []string
 	paragraph := ""

@@ -6,15 +6,15 @@ import (
 	"log/slog"
 )
 
-// LibraryLine is the message under which what libraries print is logged.
-const LibraryLine = "a library printed a line, which may quote what a peer sent and is not shown"
+// LibraryLine is the log message that stands for a line printed by a library.
+const LibraryLine = "a library printed a line; it may quote what a peer sent, and is not shown"
 
-// libraryLog takes what libraries print through the standard logger. Such lines quote what a peer sent, at whatever
-// level they are printed: net/http shows the beginning of what follows an answer, which may be what a customer wrote.
-// So only their size is told, and their first words where those are known to be the library's own.
+// libraryLog receives what libraries print through the standard logger. Such lines quote what a peer sent, at any
+// level: net/http prints the beginning of what follows an answer, which may be text that a customer wrote. So only the
+// size of a line is logged, and its first words if they are known to be the library's own.
 type libraryLog struct{ logger *slog.Logger }
 
-// libraryWords are how lines begin that are known.
+// libraryWords are the known beginnings of such lines.
 var libraryWords = [...]string{
 	"Unsolicited response received on idle HTTP channel",
 	"http: panic serving",
@@ -37,10 +37,10 @@ func (l libraryLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// LibraryLogger is for a library that wants a logger of its own.
+// LibraryLogger makes a logger for a library that takes one.
 func LibraryLogger(logger *slog.Logger) *log.Logger { return log.New(libraryLog{logger}, "", 0) }
 
-// HearLibraries redirects the standard logger to our logger, without anything that a peer sent.
+// HearLibraries redirects the standard logger to our logger, without what a peer sent.
 func (p *Program) HearLibraries(logger *slog.Logger) {
 	if p.StandardLog != nil {
 		p.StandardLog(libraryLog{logger})

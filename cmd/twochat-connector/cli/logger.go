@@ -8,14 +8,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// NewLogger makes the logger: text for a person at a terminal, JSON for machines.
+// NewLogger makes the logger: text for a person at a terminal, JSON otherwise.
 func NewLogger(c config.Log, to io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Value.Kind() == slog.KindDuration { // in JSON it would be a count of nanoseconds
+		if a.Value.Kind() == slog.KindDuration { // JSON would show nanoseconds
 			a.Value = slog.StringValue(config.FormatDuration(a.Value.Duration()))
 		}
 		return a

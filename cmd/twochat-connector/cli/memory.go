@@ -9,17 +9,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// The soft limit of Go's memory: enough for a stream that catches up on a deep backlog of messages of half a kilobyte,
-// and an amount for each further stream. If messages are larger, garbage is collected more often, which at most doubles
-// the CPU time (the runtime ensures that), and the limit is exceeded. The mapped program adds about 18 MB.
+// The soft limit of Go's memory has room for one stream that catches up on a deep backlog of messages of half a
+// kilobyte, and a fixed amount for each further stream. If messages are larger, garbage is collected more often and the
+// limit is exceeded. The runtime bounds the cost: it at most doubles the CPU time. The mapped program adds about 18 MB.
 const (
 	memoryOfOne     = 21 << 20
 	memoryOfFurther = 8 << 20
 	memoryOfSeen    = 64 // bytes for each message beyond the default that a stream may remember
 )
 
-// memoryLimit is the soft limit of Go's memory for a configuration; 0 is none: a broker inside of the process has its
-// own needs.
+// memoryLimit is the soft limit of Go's memory for a configuration. It is 0, no limit, for the embedded broker, which
+// has needs of its own.
 func memoryLimit(c *config.Config) int64 {
 	if c.Sink.Embedded != nil {
 		return 0
@@ -29,12 +29,11 @@ func memoryLimit(c *config.Config) int64 {
 	return memoryOfOne + (streams-1)*memoryOfFurther + streams*seen
 }
 
-// containerShare is the part of a container's memory that Go's may take, in hundredths: beside it stand the program,
-// and the stacks of what the kernel counts.
+// containerShare is the percentage of a container's memory that Go may use. The rest is for the program itself, and for
+// the stacks and buffers that the kernel counts.
 const containerShare = 80
 
-// withinContainer lowers a limit (0 = none) to what a container of so many bytes (0 = no container's limit) has room
-// for.
+// withinContainer lowers a limit (0: none) to what fits into a container with this many bytes (0: no limit).
 func withinContainer(limit, container int64) int64 {
 	room := container / 100 * containerShare
 	if room == 0 || limit > 0 && limit < room {
@@ -43,15 +42,15 @@ func withinContainer(limit, container int64) int64 {
 	return room
 }
 
-// containerMemory is the limit of the container that the process runs in, in bytes; 0 if there is none. root is the
-// file system's root: the limit stands in cgroup v2's or v1's file as it is mounted inside of a container.
+// containerMemory is the memory limit of the process's container in bytes; 0 if there is none. root is the root of the
+// file system: the limit is in the file of cgroup v2 or v1 as it is mounted inside a container.
 func containerMemory(root fs.FS) int64 {
 	for _, file := range []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		content, err := fs.ReadFile(root, file)
 		if err != nil {
 			continue
 		}
-		// v2 says "max" where there is no limit; v1 a number near 2^63.
+		// Without a limit, v2 has "max" and v1 a number near 2^63.
 		if bytes, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64); err == nil && bytes < 1<<50 {
 			return bytes
 		}
@@ -59,7 +58,7 @@ func containerMemory(root fs.FS) int64 {
 	return 0
 }
 
-// SaveMemory sets the soft limit, unless the environment says how Go should use its memory.
+// SaveMemory sets the soft limit, unless the environment already configures Go's memory.
 func (p *Program) SaveMemory(c *config.Config) {
 	said := slices.ContainsFunc(p.Env, func(v string) bool {
 		return strings.HasPrefix(v, "GOMEMLIMIT=") || strings.HasPrefix(v, "GOGC=")

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// namespaceVariable is where a pod is told its namespace, by the downward API.
+// namespaceVariable is the variable in which the downward API gives a pod its namespace.
 const namespaceVariable = "POD_NAMESPACE"
 
-// serviceAccount is the file in which a pod with a token finds its namespace, resolver the one with the names that its
-// DNS completes.
+// serviceAccount is the file in which a pod with a token finds its namespace. resolver is the file with the domains
+// that the pod's DNS searches.
 const (
 	serviceAccount = "var/run/secrets/kubernetes.io/serviceaccount/namespace"
 	resolver       = "etc/resolv.conf"
 )
 
-// NamespaceForm is what a name of a namespace or service of Kubernetes looks like.
+// NamespaceForm matches the name of a Kubernetes namespace or service.
 var NamespaceForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// Namespace is the namespace of Kubernetes in which the process runs, as its pod is told; empty outside of a cluster.
+// Namespace is the Kubernetes namespace in which the process runs; empty outside a cluster.
 func (p *Program) Namespace() string {
 	found := ""
 	for _, variable := range p.Env {
@@ -40,7 +40,7 @@ func (p *Program) Namespace() string {
 	return found
 }
 
-// searched is the namespace in a resolver's list of searched domains: NAMESPACE.svc.cluster.local comes first.
+// searched is the namespace in a resolver's search list, which begins with NAMESPACE.svc.cluster.local.
 func searched(text string) string {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)

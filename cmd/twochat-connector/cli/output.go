@@ -7,7 +7,7 @@ import (
 	"log/slog"
 )
 
-// QuietLogger drops what it is told.
+// QuietLogger returns a logger that discards everything.
 func QuietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // PrintJSON prints a value as indented JSON.

@@ -9,46 +9,46 @@ import (
 	"syscall"
 )
 
-// Exit codes, the same for every command.
+// These exit codes are the same for every command.
 const (
 	ExitFine   = 0
-	ExitFailed = 1 // it did not work
+	ExitFailed = 1 // it failed
 	ExitUsage  = 2 // the command line or the configuration is wrong
-	ExitWrong  = 3 // it worked, and found something wrong
+	ExitWrong  = 3 // it succeeded, and found something wrong
 )
 
-// Program is what a command is run with.
+// Program is the environment in which a command runs.
 type Program struct {
-	Name     string // of the command
-	JSON     bool   // it was asked for JSON
+	Name     string // the command's name
+	JSON     bool   // JSON output was requested
 	Env      []string
 	In       io.Reader
 	Out, Err io.Writer
-	// Describe is given a command's flags in place of the help that was asked for; nil: the help is printed.
+	// Describe receives a command's flags instead of the help being printed. If nil, the help is printed.
 	Describe func(*flag.FlagSet)
-	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does; nil if the process is
-	// not ours.
+	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does. It is nil if the
+	// process is not ours, as in tests.
 	LimitMemory func(bytes int64) int64
-	// Root is where the limits of a container are looked up; nil: nowhere.
+	// Root is the file system in which the limits of a container are looked up; nil for none.
 	Root fs.FS
-	// StandardLog sets where the standard logger writes, as log.SetOutput does; nil if the process is not ours.
+	// StandardLog sets the output of the standard logger, as log.SetOutput does. It is nil if the process is not ours.
 	StandardLog func(io.Writer)
 }
 
-// ErrFoundWrong ends a command that worked and has already said what is wrong.
+// ErrFoundWrong ends a command that succeeded and has already reported what is wrong.
 var ErrFoundWrong = errors.New("found something wrong")
 
-// errHelped ends a command that was only asked for help.
+// errHelped ends a command that only printed its help.
 var errHelped = errors.New("helped")
 
-// ReaderLeft reports whether an error is that whoever read the standard output has gone, and so has enough.
+// ReaderLeft reports whether an error means that nobody reads the standard output any more.
 func ReaderLeft(err error) bool {
 	var writing *fs.PathError
 	return errors.As(err, &writing) && writing.Op == "write" && writing.Path == os.Stdout.Name() &&
 		errors.Is(err, syscall.EPIPE)
 }
 
-// ExitCode is that of a command which ended with this error.
+// ExitCode is the exit code of a command that ended with this error.
 func ExitCode(err error) int {
 	var usage *UsageError
 	switch {

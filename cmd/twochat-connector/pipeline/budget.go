@@ -20,7 +20,7 @@ func AccountOf(c *config.Config, client quota.AccountClient, logger *slog.Logger
 	})
 }
 
-// NewBudget makes the month's budget of a configuration. own is how many calls this process has made so far.
+// NewBudget makes the month's budget of a configuration. own returns how many calls this process has made so far.
 func NewBudget(c *config.Config, own func() int64, logger *slog.Logger) *quota.Budget {
 	return quota.NewBudget(quota.BudgetConfig{
 		Monthly: int64(c.Poll.MonthlyCredits), Streams: len(c.TwoChat.Streams), Interval: c.Poll.MinInterval,
@@ -28,33 +28,33 @@ func NewBudget(c *config.Config, own func() int64, logger *slog.Logger) *quota.B
 	})
 }
 
-// budgetCost is what the month's budget makes of a configuration's cost.
+// budgetCost is the effect of the month's budget on a configuration's cost.
 type budgetCost struct {
 	quota.BudgetStatus
-	// Slows says that the budget makes the interval while messages flow as long as it is.
+	// Slows is true if the budget makes the interval longer while messages come in.
 	Slows bool `json:"slows"`
-	// UsedUpQuiet and UsedUpBusy are when the budget would be used up if it slowed nothing, while no stream gets a
-	// message, and if all always do; zero if it lasts.
+	// UsedUpQuiet and UsedUpBusy are when the budget would be used up if polling were not slowed down: if no stream gets a
+	// message, and if all streams always do. They are zero if it lasts.
 	UsedUpQuiet time.Time `json:"used_up_quiet,omitzero"`
 	UsedUpBusy  time.Time `json:"used_up_busy,omitzero"`
-	// Text is all of it in a sentence or two; it stands for that of the status.
+	// Text describes all of it in a sentence or two. It replaces the text of the status.
 	Text string `json:"text"`
 }
 
-// IdleBudget is a configuration's budget in a process that spends nothing of it.
+// IdleBudget is a configuration's budget in a process that makes no calls.
 func IdleBudget(c *config.Config) *quota.Budget {
 	return NewBudget(c, func() int64 { return 0 }, cli.QuietLogger())
 }
 
-// FreshBudget is a configuration's budget at the beginning of a month; nothing is known of it where it depends on the
-// plan.
+// FreshBudget is a configuration's budget at the beginning of a month. If it depends on the account's plan, it is not
+// known.
 func FreshBudget(c *config.Config, now time.Time) *quota.Budget {
 	b := IdleBudget(c)
 	b.Read(quota.AccountUsage{At: now, Used: 1})
 	return b
 }
 
-// Within is the cost under a budget.
+// Within returns the cost under a budget.
 func (k Cost) Within(c *config.Config, b *quota.Budget, now time.Time) Cost {
 	of := &budgetCost{
 		BudgetStatus: b.Status(now), UsedUpQuiet: b.UsedUp(now, perDay(k.CallsQuiet)),
@@ -70,11 +70,11 @@ func (k Cost) Within(c *config.Config, b *quota.Budget, now time.Time) Cost {
 
 func perDay(callsAMonth int64) float64 { return float64(callsAMonth) / (month.Hours() / 24) }
 
-// words says what the budget is and how long it lasts.
+// words describes the budget and how long it lasts.
 func (of *budgetCost) words(now time.Time) string {
 	switch {
 	case of.Budget == 0:
-		return "The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0), so that other integrations can live on it too; polling slows down so that it lasts" + of.end()
+		return "The month's budget is half of the calls in the account's plan (poll.monthly_credits: 0), which leaves the rest to other integrations; polling slows down so that it lasts" + of.end()
 	case of.State == quota.BudgetUnknown:
 		return fmt.Sprintf("The month's budget is %s calls; the account was not asked how many are used.",
 			text.Thousands(of.Budget))
@@ -86,24 +86,24 @@ func (of *budgetCost) words(now time.Time) string {
 	begin := fmt.Sprintf("Of the month's budget of %s calls the account has used %s", text.Thousands(of.Budget),
 		text.Thousands(of.Used))
 	day := func(t time.Time) string { return "in " + text.Span(t.Sub(now)) + ", on " + t.UTC().Format("2 January") }
-	if of.Used <= 1 { // nothing is known of this month
+	if of.Used <= 1 { // nothing is known of this month yet
 		begin = fmt.Sprintf("The month's budget is %s calls", text.Thousands(of.Budget))
 		day = func(t time.Time) string { return "in " + text.Span(t.Sub(now)) }
 	}
 	lasts := "it lasts for a month even if messages never cease."
 	switch {
 	case !of.UsedUpQuiet.IsZero():
-		lasts = fmt.Sprintf("at full speed it would be used up %s, and %s even while it is quiet; polling slows down so that it lasts%s", day(of.UsedUpBusy), day(of.UsedUpQuiet), of.end())
+		lasts = fmt.Sprintf("at full speed it would be used up %s, and even while it is quiet %s; polling slows down so that it lasts%s", day(of.UsedUpBusy), day(of.UsedUpQuiet), of.end())
 	case !of.UsedUpBusy.IsZero():
 		lasts = fmt.Sprintf("it lasts for a month while it is quiet; if messages never cease it would be used up %s, so polling slows down%s", day(of.UsedUpBusy), of.end())
 	}
 	return begin + ": " + lasts
 }
 
-// end says what comes where it is used up all the same.
+// end describes what happens if it is used up all the same.
 func (of *budgetCost) end() string {
 	if of.Stops {
-		return ", and ends with the last call of the budget until the account's next month begins (poll.when_spent: stop)."
+		return ", and stops after the last call of the budget until the account's next month begins (poll.when_spent: stop)."
 	}
 	return ", and never stops."
 }

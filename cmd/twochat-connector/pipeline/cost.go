@@ -10,35 +10,35 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Cost is what a configuration spends at a rate limit.
+// Cost is what a configuration costs at a given rate limit.
 type Cost struct {
 	Streams           int `json:"streams"`
 	RequestsPerMinute int `json:"requests_per_minute"`
-	// Busy and Quiet are the intervals in force between two polls of a stream, while messages flow and when none come.
+	// Busy and Quiet are the intervals in force between two polls of a stream, while messages come in and while none do.
 	Busy  time.Duration `json:"interval_busy_ns"`
 	Quiet time.Duration `json:"interval_quiet_ns"`
 	// Sweep is the time in force between two searches for late messages; 0 if there are none. Wanted is the configured
-	// one.
+	// time.
 	Sweep  time.Duration `json:"sweep_every_ns"`
 	Wanted time.Duration `json:"sweep_wanted_ns"`
-	// Slowed says that the rate limit, not the configuration, makes Busy as long as it is.
+	// Slowed is true if the rate limit makes Busy longer than configured.
 	Slowed bool `json:"slowed_by_rate"`
-	// CallsQuiet and CallsBusy are calls a month of 30 days, if no stream ever gets a message, and if all always get more
-	// than any sweep looks through. A burst of more than a page between two polls costs further ones.
+	// CallsQuiet and CallsBusy are the calls in a month of 30 days: if no stream ever gets a message, and if all streams
+	// always get more messages than a sweep reads. A burst of more than a page between two polls costs additional calls.
 	CallsQuiet int64 `json:"calls_a_month_quiet"`
 	CallsBusy  int64 `json:"calls_a_month_busy"`
-	// Budget is what the month's budget makes of it; nil until within.
+	// Budget is the effect of the month's budget; nil until Within is called.
 	Budget *budgetCost `json:"budget,omitempty"`
 }
 
 const (
 	month = 30 * 24 * time.Hour
-	// earlier is what share of its interval a poll waits on the average: it may come up to a tenth sooner.
+	// earlier is the average part of its interval that a poll waits, as it may come up to a tenth sooner.
 	earlier = 0.95
 )
 
-// CostOf reckons with one call a poll, whether or not it brings something; with one a sweep when it is quiet, as many
-// as it has pages when it is busy; and with the hourly reading of the account.
+// CostOf counts one call for a poll, whether or not it brings messages. It counts one call for a sweep while it is
+// quiet, and one for each page of it while messages come in. It includes the hourly reading of the account.
 func CostOf(c *config.Config, requestsPerMinute int) Cost {
 	streams := len(c.TwoChat.Streams)
 	pace := quota.ShortestInterval(streams, requestsPerMinute)
@@ -51,7 +51,7 @@ func CostOf(c *config.Config, requestsPerMinute int) Cost {
 	return k
 }
 
-// reckon sets the calls of the intervals and of a sweep every so often.
+// reckon computes the calls for the intervals, with a sweep at every sweepEvery.
 func (k *Cost) reckon(sweepEvery time.Duration) {
 	k.Sweep = sweepEvery
 	sweeps := int64(0)
@@ -66,7 +66,7 @@ func (k *Cost) reckon(sweepEvery time.Duration) {
 	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, reader.DefaultRules().SweepPages)
 }
 
-// Interval says in words how often a stream is read.
+// Interval describes how often a stream is read.
 func (k Cost) Interval() string {
 	said := fmt.Sprintf("every %s while messages flow, every %s when it is quiet", text.Interval(k.Busy),
 		text.Interval(k.Quiet))
@@ -83,24 +83,24 @@ func (k Cost) Interval() string {
 	return said
 }
 
-// Calls says in words what that costs.
+// Calls describes what that costs.
 func (k Cost) Calls() string {
 	return fmt.Sprintf("about %s calls a month while it is quiet, up to %s if messages never cease; each call is a credit",
 		text.Thousands(k.CallsQuiet), text.Thousands(k.CallsBusy))
 }
 
-// Sweeps says in words how often late messages are searched for, or on what that depends.
+// Sweeps describes how often late messages are searched for, or what that depends on.
 func (k Cost) Sweeps() string {
 	rarest := text.Interval(time.Duration(quota.MaxSweepFactor) * k.Wanted)
 	switch {
 	case k.Sweep == 0:
 		return "never"
 	case k.Sweep > k.Wanted:
-		return fmt.Sprintf("every %s, as the month's budget of calls allows no more (poll.sweep.every: %s)",
+		return fmt.Sprintf("every %s, as the month's budget of calls does not allow more (poll.sweep.every: %s)",
 			text.Interval(k.Sweep), text.Interval(k.Wanted))
 	case k.Budget == nil || k.Budget.State == quota.BudgetUnknown:
-		return fmt.Sprintf("every %s, or as rarely as every %s where the month's budget of calls is short: `twochat-connector check` asks the account for it", text.Interval(k.Sweep), rarest)
+		return fmt.Sprintf("every %s, or less often, down to every %s, if the month's budget of calls is short: `twochat-connector check` reads the account's usage", text.Interval(k.Sweep), rarest)
 	}
-	return fmt.Sprintf("every %s, and rarer, down to every %s, when the month's budget of calls becomes short",
+	return fmt.Sprintf("every %s, or less often, down to every %s, if the month's budget of calls becomes short",
 		text.Interval(k.Sweep), rarest)
 }

@@ -1,3 +1,3 @@
-// Package pipeline runs the connector: a poller for each stream, sharing one rate limit and one budget, with one sink,
-// and the report of their state.
+// Package pipeline runs the connector: one poller for each stream, which share a rate limit, a budget and a sink, and
+// the report of their state.
 package pipeline

@@ -9,24 +9,24 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// Overrides are what only an operator can say, at one start.
+// Overrides are decisions that an operator makes for a single start.
 type Overrides struct {
 	firstStart, rekey, AcceptHistory bool
 	after                            uint64 // with firstStart: the last sequence that was used before
-	// acceptPartitions is how many partitions the topic of Kafka may have now; 0 if nothing is accepted.
+	// acceptPartitions is the number of partitions that the Kafka topic may have now; 0 if no change is accepted.
 	acceptPartitions int
 }
 
-// OverrideFlags adds the flags of a start, for run and for check, which judges it.
+// OverrideFlags adds the flags of a start, for run, and for check, which judges such a start.
 func OverrideFlags(flags *flag.FlagSet, settings *config.Flags) *Overrides {
 	w := &Overrides{}
 	flags.BoolVar(&settings.Create, "create", false,
-		"make the stream or topics that the broker lacks, with the right settings")
-	flags.Var((*firstStart)(w), "first-start", "where the sink has events of a stream but no checkpoint, or went back: "+
-		"go on after the newest event there; --first-start=30 goes on after sequence 30 at least")
-	flags.BoolVar(&w.rekey, "rekey", false, "accept that a changed privacy mode or key moves chats to other keys")
+		"create missing streams or topics on the broker, with the right settings")
+	flags.Var((*firstStart)(w), "first-start", "if the sink has events of a stream but no checkpoint, or lost its newest events: "+
+		"continue after its newest event; --first-start=30 continues after sequence 30 at least")
+	flags.BoolVar(&w.rekey, "rekey", false, "accept that a changed privacy mode or key gives chats new keys")
 	flags.IntVar(&w.acceptPartitions, "accept-partitions", 0,
-		"accept that chats move, as the Kafka topic now has this `number` of partitions; 0 accepts nothing")
+		"accept that chats move, as the Kafka topic now has this `number` of partitions; 0 accepts no change")
 	return w
 }
 
@@ -35,10 +35,10 @@ type firstStart Overrides
 
 func (f *firstStart) String() string { return "" }
 
-// IsBoolFlag says that the number may be left out.
+// IsBoolFlag allows the flag without a number.
 func (f *firstStart) IsBoolFlag() bool { return true }
 
-// Set takes the flag's value.
+// Set parses the flag's value.
 func (f *firstStart) Set(text string) error {
 	f.firstStart, f.after = true, 0
 	if said, err := strconv.ParseBool(text); err == nil && text != "0" && text != "1" {
@@ -53,7 +53,7 @@ func (f *firstStart) Set(text string) error {
 	return nil
 }
 
-// Apply puts into the configuration what the overrides say of it.
+// Apply applies the overrides to the configuration.
 func (w *Overrides) Apply(c *config.Config) error {
 	switch {
 	case w.acceptPartitions == 0:

@@ -20,7 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Parts are the parts of a pipeline. All fields but Overrides are required.
+// Parts are the parts of a pipeline. All fields except Overrides are required.
 type Parts struct {
 	Config    *config.Config
 	Sink      sinks.Sink
@@ -31,7 +31,7 @@ type Parts struct {
 	Overrides Overrides
 }
 
-// Pipeline runs a poller for each stream, all with one limiter and one sink. It can be run once.
+// Pipeline runs a poller for each stream. They share a limiter and a sink. It can be run once.
 type Pipeline struct {
 	Parts
 	Instance string
@@ -39,7 +39,7 @@ type Pipeline struct {
 	Claims   []connector.Claim
 	account  *quota.Account
 	workers  []*streamWorker
-	watchdog *watchdog // of asking the sink before the streams begin
+	watchdog *watchdog // of the sink's checks before the streams begin
 	recorded recordedState
 }
 
@@ -50,10 +50,10 @@ type streamWorker struct {
 	watchdog *watchdog
 
 	mu      sync.Mutex
-	refusal *connector.Refusal // why it ended before it was told to
+	refusal *connector.Refusal // why it ended early
 }
 
-// New returns a pipeline of the parts. It does no I/O.
+// New makes a pipeline from its parts. It does no I/O.
 func New(p Parts) *Pipeline {
 	c := p.Config
 	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger}}
@@ -85,7 +85,7 @@ func New(p Parts) *Pipeline {
 	return l
 }
 
-// writableCheck is the sink's own check of whether it may still be written to, where it has one.
+// writableCheck is the sink's own check that it can still be written to, if it has one.
 func writableCheck(sink sinks.Sink, p *watchdog) func(context.Context) error {
 	checker, ok := sink.(interface {
 		CheckWritable(ctx context.Context) error
@@ -99,19 +99,19 @@ func writableCheck(sink sinks.Sink, p *watchdog) func(context.Context) error {
 	}
 }
 
-// StopTime is how long the process may take to stop: for a commit in flight, and for closing the logs.
+// StopTime is how long the process may take to stop: for a commit in progress, and for closing the logs.
 const StopTime = poller.DrainTime + 4*time.Second
 
-// RulesOf are the rules of reading that a configuration asks for.
+// RulesOf returns the reading rules of a configuration.
 func RulesOf(c *config.Config) reader.Rules {
 	rules := reader.DefaultRules()
 	rules.Capacity, rules.SweepDepth = c.Seen.Capacity, c.Poll.Sweep.Depth
 	return rules
 }
 
-// Run waits for the sink, then polls until the context ends, and returns nil then. A commit in flight is finished
-// first, and every stream's place is given up. One stream's refusal does not end the others; the error is refusals
-// where all streams were refused, or refusedError where the sink's check refused.
+// Run waits for the sink, polls until the context ends, and then returns nil. Before that it finishes a commit in
+// progress and gives up every stream's place in the sink. A refusal of one stream does not end the others. The error is
+// cli.Refusals if all streams were refused, or cli.RefusedError if the sink's check refused.
 func (l *Pipeline) Run(ctx context.Context) error {
 	defer l.closeLogs()
 	if err := l.prepare(ctx); err != nil || ctx.Err() != nil {
@@ -142,7 +142,7 @@ func (l *Pipeline) runStream(ctx context.Context, a *streamWorker) {
 	if !errors.As(err, &refusal) {
 		refusal = &connector.Refusal{
 			Thing: "stream " + stream, Cause: err.Error(),
-			Hint: "restart the program; report it if it comes back",
+			Hint: "restart the program; report it if it happens again",
 		}
 	}
 	a.mu.Lock()
@@ -151,7 +151,7 @@ func (l *Pipeline) runStream(ctx context.Context, a *streamWorker) {
 	l.Logger.Error("stream refused", "stream", stream, "cause", refusal.Cause, "hint", refusal.Hint)
 }
 
-// refused returns the refusals where no stream is left.
+// refused returns the refusals if no stream is left.
 func (l *Pipeline) refused() error {
 	var all cli.Refusals
 	for _, a := range l.workers {
@@ -180,7 +180,7 @@ func (l *Pipeline) closeLogs() {
 	}
 }
 
-// Statuses is the record of every stream, in the order of the configuration. It may be called from any goroutine.
+// Statuses returns the status of every stream, in the order of the configuration. It is safe for concurrent use.
 func (l *Pipeline) Statuses() []poller.Status {
 	list := make([]poller.Status, len(l.workers))
 	for i, a := range l.workers {
@@ -192,7 +192,8 @@ func (l *Pipeline) Statuses() []poller.Status {
 	return list
 }
 
-// prepare makes what the sink lacks, where that is wanted, and checks it. A sink that cannot be asked is waited for.
+// prepare creates what the sink lacks, if that is configured, and checks the sink. It waits for a sink that does not
+// answer.
 func (l *Pipeline) prepare(ctx context.Context) error {
 	policy := connector.NewBackoff(500*time.Millisecond, 30*time.Second)
 	for {

@@ -83,7 +83,7 @@ func TestWedged_ByACallThatHangs(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		if got := l.Report(time.Now()); got.Healthy || len(got.Wedged) != 2 ||
-			!strings.HasPrefix(got.Wedged[0], "stream a: a call has not come back for 3") {
+			!strings.HasPrefix(got.Wedged[0], "stream a: a call has not returned for 3") {
 			t.Errorf("after 31 minutes: %+v", got.Wedged)
 		}
 		close(release)

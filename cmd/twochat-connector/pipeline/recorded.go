@@ -8,16 +8,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// recordedState is what a pipeline records of its sink. It may be used by several goroutines.
+// recordedState is what a pipeline records about its sink. It is safe for concurrent use.
 type recordedState struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	sinkOK  bool        // the sink was asked and refused nothing
-	waiting cli.Problem // why the sink could not be asked yet, and what to do
+	sinkOK  bool        // the sink answered and refused nothing
+	waiting cli.Problem // why the sink did not answer yet, and what to do
 }
 
-// notReached records and says, once for each cause, why the sink could not be asked.
+// notReached records why the sink did not answer, and logs each cause once.
 func (r *recordedState) notReached(err error) {
 	now := sinkTrouble(err)
 	r.mu.Lock()
@@ -29,7 +29,7 @@ func (r *recordedState) notReached(err error) {
 	}
 }
 
-// judge ends the start where a finding refuses it, and says the warnings once.
+// judge ends the start if a finding refuses it, and logs the warnings once.
 func (r *recordedState) judge(findings []connector.Finding) error {
 	var refused cli.RefusedError
 	for _, finding := range findings {

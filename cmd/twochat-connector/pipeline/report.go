@@ -15,14 +15,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// Report is the state of a running instance, as the admin server shows it. It is made of recorded facts, without
+// Report is the state of a running instance, as the admin server shows it. It is made from recorded facts, without
 // requests.
 type Report struct {
 	Version  string    `json:"version"`
 	Instance string    `json:"instance"`
 	Started  time.Time `json:"started"`
 	Now      time.Time `json:"now"`
-	// Ready is true where NotReady is empty; Healthy where Wedged is.
+	// Ready is true if NotReady is empty, and Healthy if Wedged is empty.
 	Ready    bool     `json:"ready"`
 	NotReady []string `json:"not_ready,omitempty"`
 	Healthy  bool     `json:"healthy"`
@@ -32,37 +32,37 @@ type Report struct {
 	Account *accountReport `json:"account,omitempty"`
 	// RequestsPerMinute is the rate in force.
 	RequestsPerMinute int64 `json:"requests_per_minute"`
-	// Budget is the month's budget of calls; SweepEvery how often late messages are searched for under it.
+	// Budget is the month's budget of calls. SweepEvery is how often late messages are searched for under it.
 	Budget     quota.BudgetStatus `json:"budget"`
 	SweepEvery time.Duration      `json:"sweep_every_ns"`
 	Streams    []StreamReport     `json:"streams"`
-	// ShapeChanges are what 2Chat's answers have otherwise than is known of them.
+	// ShapeChanges are the differences between 2Chat's answers and what is known of them.
 	ShapeChanges []twochat.ShapeChange `json:"shape_changes,omitempty"`
 }
 
 type sinkReport struct {
 	Kind    string            `json:"kind"`
 	Promise connector.Promise `json:"promise"`
-	// Checked says that the sink was reached and refused nothing; Waiting why it could not be reached yet, Hint what to
-	// do.
+	// Checked is true once the sink was reached and refused nothing. Until then, Waiting is why it could not be reached,
+	// and Hint what to do.
 	Checked bool   `json:"checked"`
 	Waiting string `json:"waiting,omitempty"`
 	Hint    string `json:"hint,omitempty"`
 }
 
-// accountReport is what the account said when it was asked.
+// accountReport is what the account last reported.
 type accountReport struct {
 	Asked        time.Time `json:"asked"`
 	CallsUsed    int64     `json:"calls_used"`
 	CallsAllowed int64     `json:"calls_allowed"`
 	Blocked      bool      `json:"blocked,omitempty"`
 	OnTrial      bool      `json:"on_trial,omitempty"`
-	// NextAttempt is when it is asked again, Hint what to do where it is blocked.
+	// NextAttempt is when the account is read again. Hint is what to do if the account is blocked.
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	Hint        string    `json:"hint,omitempty"`
 }
 
-// accountReportOf is nil before the account's first answer.
+// accountReportOf is nil until the account answers for the first time.
 func accountReportOf(s quota.AccountStatus) *accountReport {
 	if s.Asked.IsZero() {
 		return nil
@@ -80,11 +80,11 @@ func accountReportOf(s quota.AccountStatus) *accountReport {
 // StreamReport is what the admin server shows of one stream.
 type StreamReport struct {
 	poller.Status
-	// Trouble says why the stream is not as it should be; empty if it is.
+	// Trouble is why the stream is not as it should be; empty if it is.
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// Report is the record as it stands. It may be called from any goroutine.
+// Report returns the current state. It is safe for concurrent use.
 func (l *Pipeline) Report(now time.Time) Report {
 	l.recorded.mu.Lock()
 	sink := sinkReport{
@@ -107,7 +107,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 		r.NotReady = append(r.NotReady, reason)
 	}
 	if account != nil && account.Blocked {
-		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+quota.BlockedHint+"; asked again in "+
+		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+quota.BlockedHint+"; next attempt in "+
 			text.Span(max(0, account.NextAttempt.Sub(now))))
 	}
 	if r.Budget.Stopped {
@@ -119,9 +119,9 @@ func (l *Pipeline) Report(now time.Time) Report {
 		limited := s.Trouble != "" && asks(status.State) && pause > 0
 		switch next := status.NextAttempt.Sub(now); {
 		case limited:
-			s.Trouble += "; the rate limit lets no request go for another " + text.Span(pause)
+			s.Trouble += "; the rate limit allows no request for another " + text.Span(pause)
 		case s.Trouble != "" && next > 0:
-			s.Trouble += "; tried again in " + text.Span(next)
+			s.Trouble += "; next attempt in " + text.Span(next)
 		}
 		if s.Trouble != "" && sink.Checked {
 			r.NotReady = append(r.NotReady, "stream "+status.Stream+": "+s.Trouble)
@@ -132,15 +132,16 @@ func (l *Pipeline) Report(now time.Time) Report {
 	return r
 }
 
-// leastPatience is the age of the last successful poll that is always acceptable.
+// leastPatience is an age of the last successful poll that is always acceptable.
 const leastPatience = 30 * time.Second
 
-// longWait is how long a stream may wait for one thing before that keeps it from being ready.
+// longWait is how long a stream may wait for one thing and still be ready.
 const longWait = time.Minute
 
-// trouble says which recorded fact keeps a stream from being ready: it has to be owned, by this instance or another,
-// and to have been read down to what is delivered within three intervals, or to be catching up, with a call within
-// them. What only a person can fix keeps it from that at once, and so does a wait that is long.
+// trouble explains which recorded fact keeps a stream from being ready. A ready stream is owned, by this instance or
+// another one. Within three intervals it was read down to what is delivered; or it is catching up, and made a call
+// within them. A stream that waits for a person becomes not ready at once, and one that waits for anything else after a
+// while.
 func trouble(s poller.Status, now time.Time) string {
 	patience := max(3*s.Interval, leastPatience)
 	within := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= patience }
@@ -173,8 +174,8 @@ func trouble(s poller.Status, now time.Time) string {
 	return text
 }
 
-// stands reports whether a stream that is owned does nothing that time alone would tell of: a person has to act, or it
-// waits for long.
+// stands reports whether an owned stream is stuck although its last poll may be recent: a person has to act, or it has
+// waited for long.
 func stands(s poller.Status, now time.Time) bool {
 	switch s.State {
 	case poller.StateNoSource:
@@ -185,7 +186,7 @@ func stands(s poller.Status, now time.Time) bool {
 	return false
 }
 
-// lastWalk says when the list was last read.
+// lastWalk describes when the list was last read.
 func lastWalk(s poller.Status, now time.Time) string {
 	if s.LastSuccessfulPoll.IsZero() {
 		return "no successful poll yet"
@@ -193,12 +194,12 @@ func lastWalk(s poller.Status, now time.Time) string {
 	return "the last successful poll was " + text.Span(now.Sub(s.LastSuccessfulPoll)) + " ago"
 }
 
-// asks reports whether a stream in this state waits for nothing but 2Chat.
+// asks reports whether a stream in this state waits only for 2Chat.
 func asks(state poller.StreamState) bool {
 	return state == poller.StateLive || state == poller.StateCatchingUp || state == poller.StateNoSource
 }
 
-// StateText is a stream's state in words.
+// StateText describes a stream's state.
 func StateText(s poller.Status) string {
 	switch {
 	case s.State == poller.StateCatchingUp && s.BacklogPage > 0:
@@ -213,7 +214,7 @@ func StateText(s poller.Status) string {
 	return strings.ReplaceAll(string(s.State), "_", " ")
 }
 
-// faultTexts describe why pages cannot be read, in as few words as fit into a column.
+// faultTexts describe why pages cannot be read, in words that fit into a column.
 var faultTexts = map[connector.PageFault]string{
 	connector.FaultTransient: "no answer from 2Chat", connector.FaultInvalid: "no valid page",
 	connector.FaultRateLimited: "rate limited",
@@ -223,20 +224,20 @@ var faultTexts = map[connector.PageFault]string{
 }
 
 const (
-	// longestCall is far above what any call to the API or the sink takes: each is bounded by itself, the reading back of
-	// a large Kafka topic by the topic's size.
+	// longestCall is far above the duration of any call to the API or the sink. Each call has a limit of its own; for
+	// reading back a large Kafka topic it depends on the topic's size.
 	longestCall = 30 * time.Minute
-	// longestWait is far above what a stream waits in between: it is twice what a server may ask for.
+	// longestWait is far above the time that a stream waits between calls: twice what a server may ask for.
 	longestWait = 2 * connector.MaxRetryAfter
 )
 
-// wedged returns what is stuck and needs a restart. It is empty while all is well, and while the API or the sink is
-// merely down.
+// wedged lists what is stuck and needs a restart. It is empty if all is well, and also if the API or the sink is merely
+// down.
 func (l *Pipeline) wedged(now time.Time) []string {
 	var list []string
 	hung := func(name string, p *watchdog) {
 		if busy, _ := p.read(); !busy.IsZero() && now.Sub(busy) > longestCall {
-			list = append(list, fmt.Sprintf("%s: a call has not come back for %s", name, text.Span(now.Sub(busy))))
+			list = append(list, fmt.Sprintf("%s: a call has not returned for %s", name, text.Span(now.Sub(busy))))
 		}
 	}
 	hung("sink", l.watchdog)
@@ -262,12 +263,12 @@ func (l *Pipeline) wedged(now time.Time) []string {
 	return list
 }
 
-// Unfinished says what did not come back in the time that a stop may take.
+// Unfinished describes what did not return within the time that a stop may take.
 func (l *Pipeline) Unfinished(now time.Time) string {
 	var list []string
 	hung := func(name string, p *watchdog) {
 		if call, _ := p.oldest(); !call.began.IsZero() {
-			list = append(list, fmt.Sprintf("%s waited for %s for %s", name, call.what, text.Span(now.Sub(call.began))))
+			list = append(list, fmt.Sprintf("%s has waited for %s for %s", name, call.what, text.Span(now.Sub(call.began))))
 		}
 	}
 	hung("the start", l.watchdog)
@@ -275,27 +276,28 @@ func (l *Pipeline) Unfinished(now time.Time) string {
 		hung("stream "+a.poller.Status().Stream, a.watchdog)
 	}
 	if len(list) == 0 {
-		return "not everything ended in time, though no call to 2Chat or to a stream's place in the sink is under way; the sink's connection may hang"
+		return "not everything ended in time, although no call to 2Chat or to the sink is in progress; the sink's connection may hang"
 	}
 	if more := len(list) - 5; more > 0 {
 		list = append(list[:5], fmt.Sprintf("and %d more", more))
 	}
 	return "not everything ended in time: " + strings.Join(list, "; ") +
-		"; what became of a commit the next start asks the sink"
+		"; the next start asks the sink what became of a commit"
 }
 
-// AcceptingText says how far the delivery of held messages has come; nothing where none is under way.
+// AcceptingText describes how far the delivery of held messages is; empty if there is none.
 func AcceptingText(a *reader.AcceptProgress) string {
 	switch {
 	case a == nil:
 		return ""
 	case a.Page == nil:
-		return "what is held is being delivered, as `run --accept-history` asks for: none of it so far, from the end of the list upward"
+		return "held messages are being delivered (`run --accept-history`), from the end of the list upward: none so far"
 	}
-	return fmt.Sprintf("what is held is being delivered, as `run --accept-history` asks for: %s so far, all from page %d of the list down is done", text.Thousands(a.Delivered), *a.Page)
+	return fmt.Sprintf("held messages are being delivered (`run --accept-history`), from the end of the list upward: %s so far, complete up to page %d", text.Thousands(a.Delivered), *a.Page)
 }
 
-// waiting reports whether a stream waits for what may pass, so that not all is well though nobody has to act yet.
+// waiting reports whether a stream waits for something that may pass, so that not all is well, although nobody has to
+// act yet.
 func waiting(s StreamReport) bool {
 	switch s.State {
 	case poller.StateLive, poller.StateCatchingUp, poller.StateStandby, poller.StateCommitting:
@@ -304,5 +306,5 @@ func waiting(s StreamReport) bool {
 	return true
 }
 
-// Waiting reports whether some stream waits for something, though none has waited for so long that it is not ready.
+// Waiting reports whether a stream waits for something, but not for so long that it is not ready.
 func (r Report) Waiting() bool { return slices.ContainsFunc(r.Streams, waiting) }

@@ -12,11 +12,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// ShapeHint is what to do where 2Chat's answers have another shape than is known.
-const ShapeHint = "nothing is lost, items are delivered as they come; see whether your consumers read these members, " +
+// ShapeHint is what to do if 2Chat's answers have a different shape than is known.
+const ShapeHint = "nothing is lost, as items are delivered unchanged; check whether your consumers read these members, " +
 	"and report what `twochat-connector check --learn` prints"
 
-// ShapeText says what is otherwise, on one line.
+// ShapeText describes the changes on one line.
 func ShapeText(changes []twochat.ShapeChange) string {
 	texts := make([]string, len(changes))
 	for i, change := range changes {
@@ -25,7 +25,7 @@ func ShapeText(changes []twochat.ShapeChange) string {
 	return strings.Join(texts, "; ")
 }
 
-// watchedShape reads pages, and says once of each change of their shape that it is there.
+// watchedShape reads pages, and reports each change of their shape once.
 type watchedShape struct {
 	connector.Pages
 	client *twochat.Client
@@ -44,21 +44,21 @@ func (w *watchedShape) Page(ctx context.Context, s connector.Stream, number int,
 ) (connector.Page, error) {
 	page, err := w.Pages.Page(ctx, s, number, held)
 	told, known := w.told.Load(), int64(w.client.ShapeChangeCount())
-	// Pages are read in parallel: one of them tells.
+	// Pages are read in parallel: only one of the calls reports.
 	if known > told && w.told.CompareAndSwap(told, known) {
-		w.logger.Warn("2Chat's answers have another shape than is known",
+		w.logger.Warn("2Chat's answers have a different shape than is known",
 			"changes", ShapeText(w.client.ShapeChanges()[told:known]), "hint", ShapeHint)
 	}
 	return page, err
 }
 
-// ShapeMetrics show how many changes of each kind there are.
+// ShapeMetrics count the changes of each kind.
 func ShapeMetrics(changes func() []twochat.ShapeChange) []prometheus.Collector {
 	var all []prometheus.Collector
 	for _, kind := range twochat.ChangeKinds() {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "twochat_connector", Name: "api_shape_changes",
-			Help:        "Members of 2Chat's answers that are not as known, since the start, by change.",
+			Help:        "Members of 2Chat's answers that differ from what is known, since the start, by kind of change.",
 			ConstLabels: prometheus.Labels{"change": string(kind)},
 		}, func() float64 {
 			count := 0

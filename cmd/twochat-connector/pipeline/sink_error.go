@@ -23,21 +23,21 @@ func BesideEmbedded(c sinks.Config) (beside sinks.Config, running bool) {
 	return sinks.Config{JetStream: &client}, conn.Close() == nil
 }
 
-// hintReach is what to do about a sink that does not answer, where nothing more is known.
-const hintReach = "see whether it runs, and whether this machine reaches it under the configured address"
+// hintReach is the hint for a sink that does not answer, if nothing more is known.
+const hintReach = "check that it is running, and that this machine reaches it at the configured address"
 
-// ErrorFinding is what check says of a thing that could not be asked.
+// ErrorFinding is the finding of check for something that did not answer.
 func ErrorFinding(thing string, err error) connector.Finding {
-	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be asked: " +
+	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: "it cannot be checked: " +
 		err.Error(), Hint: hintReach}
 	told, found := connector.DiagnosticOf(err)
-	if found { // it answers, and knows better
+	if found { // it answers, so its own hint is better
 		finding.Thing, finding.Text, finding.Hint = cmp.Or(told.Thing, thing), told.Cause, told.Hint
 	}
 	return finding
 }
 
-// sinkTrouble is why a sink could not be asked, as check says it.
+// sinkTrouble is why a sink did not answer, as check reports it.
 func sinkTrouble(err error) cli.Problem {
 	finding := ErrorFinding("", err)
 	text := err.Error()

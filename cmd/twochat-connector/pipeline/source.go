@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// PrivacyOf is what the configuration says of identifiers and dropped parts. The key of pseudonyms is read here.
+// PrivacyOf is what the configuration says about identifiers and dropped parts. It reads the key of pseudonyms.
 func PrivacyOf(c *config.Config) (twochat.Privacy, error) {
 	privacy := twochat.Privacy{Identifiers: twochat.Identifiers(c.Privacy.Identifiers), Drop: c.Privacy.Drop}
 	if c.Privacy.KeyFile.Set() {
@@ -25,7 +25,7 @@ func PrivacyOf(c *config.Config) (twochat.Privacy, error) {
 	}
 	if err := privacy.Validate(); err != nil {
 		return privacy, cli.UsageOf(cli.Hinted(err,
-			"look at privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more"))
+			"check privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more"))
 	}
 	return privacy, nil
 }
@@ -43,10 +43,10 @@ func NewClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, erro
 	return client, nil
 }
 
-// UnknownMembers is the metric of members of items that nobody has seen before.
+// UnknownMembers is the metric of members of items that are not known.
 func UnknownMembers(count func() uint64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Namespace: "twochat_connector", Name: "unknown_members_total",
-		Help: "Members of messages that were never seen before and are treated as text, under pseudonyms or where something is dropped.",
+		Help: "Members of messages that are not known and are treated as text, if privacy uses pseudonyms or drops something.",
 	}, func() float64 { return float64(count()) })
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// PrepareTimeout bounds one attempt to make and check what the sink needs.
+// PrepareTimeout limits one attempt to create and check what the sink needs.
 const PrepareTimeout = 2 * time.Minute
 
-// Peek reads a stream's checkpoint and takes nothing over. found is false if there is none.
+// Peek reads a stream's checkpoint without taking over the stream. found is false if there is none.
 func Peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (c connector.Checkpoint, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, PrepareTimeout)
 	defer cancel()
@@ -25,8 +25,8 @@ func Peek(ctx context.Context, sink sinks.Sink, claim connector.Claim) (c connec
 	return c, found, errors.Join(err, log.Close())
 }
 
-// AskSink asks the sink all that bears on whether it can be written. make is its Create for run, and its CheckCreate
-// for check; nil if nothing is to be made. The error is a *connector.Refusal, or says that the sink could not be asked.
+// AskSink checks everything that decides whether the sink can be written. make is the sink's Create for run, and its
+// CheckCreate for check; nil to create nothing. The error is a *connector.Refusal, or means that the sink did not answer.
 func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, make func(context.Context) error,
 	logger *slog.Logger,
 ) ([]connector.Finding, error) {
@@ -40,30 +40,30 @@ func AskSink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, mak
 			return nil, making
 		}
 	}
-	// What could not be made may be there all the same, and where it is not the check knows the hint.
+	// What could not be created may exist all the same. If it does not, the check has the better hint.
 	findings, err := sink.Check(ctx, claims)
 	switch {
-	case making != nil && (err != nil || OnlyMissing(findings)): // what passes is waited out
+	case making != nil && (err != nil || OnlyMissing(findings)): // a temporary failure is waited out
 		return findings, making
 	case err != nil:
 		return findings, err
 	case making != nil:
-		logger.Warn("what the sink lacks could not be made", "cause", making)
+		logger.Warn("what the sink lacks could not be created", "cause", making)
 	}
 	return findings, nil
 }
 
-// OnlyMissing reports whether what is refused is only not there yet.
+// OnlyMissing reports whether all refusals are about things that do not exist yet.
 func OnlyMissing(findings []connector.Finding) bool {
 	return slices.ContainsFunc(findings, func(f connector.Finding) bool { return f.Missing })
 }
 
-// WantsCreate reports whether what a sink lacks is to be made. Sinks without a broker of somebody else's always do.
+// WantsCreate reports whether to create what a sink lacks. For sinks without an external broker that is always so.
 func WantsCreate(c sinks.Config) bool {
 	return (c.JetStream == nil || c.JetStream.Create) && (c.Kafka == nil || c.Kafka.Create)
 }
 
-// ClaimsOf says for each configured stream who asks the sink for its place, and what they expect there.
+// ClaimsOf returns a claim for each configured stream: who asks the sink for its place, and what they expect there.
 func ClaimsOf(c *config.Config, privacy twochat.Privacy, instance string, w Overrides) []connector.Claim {
 	streams := c.Streams()
 	claims := make([]connector.Claim, len(streams))

@@ -8,15 +8,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// watchdog records that a stream's loop makes progress: when it last called the API or the sink, and since when calls
-// are under way.
+// watchdog records whether a stream's loop makes progress: when its last call to the API or the sink ended, and since
+// when calls are in progress.
 type watchdog struct {
 	mu    sync.Mutex
-	calls map[*watchedCall]struct{} // under way; pages may be read in parallel
+	calls map[*watchedCall]struct{} // in progress; pages may be read in parallel
 	last  time.Time                 // when the last call ended
 }
 
-// watchedCall is a call under way.
+// watchedCall is a call in progress.
 type watchedCall struct {
 	what  string
 	began time.Time
@@ -26,7 +26,7 @@ func newWatchdog(now time.Time) *watchdog {
 	return &watchdog{calls: map[*watchedCall]struct{}{}, last: now}
 }
 
-// begin notes that a call begins, and what for; end has to be called when it is over.
+// begin records that a call begins, and its purpose; end must be called when it is over.
 func (p *watchdog) begin(what string) (end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,13 +40,13 @@ func (p *watchdog) begin(what string) (end func()) {
 	}
 }
 
-// read returns since when the oldest call under way has been so, zero if there is none, and when the last one ended.
+// read returns since when the oldest call has been in progress, zero if there is none, and when the last call ended.
 func (p *watchdog) read() (busy, last time.Time) {
 	oldest, last := p.oldest()
 	return oldest.began, last
 }
 
-// oldest is the oldest call under way, and when the last one ended.
+// oldest returns the oldest call in progress, and when the last call ended.
 func (p *watchdog) oldest() (oldest watchedCall, last time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,7 +58,7 @@ func (p *watchdog) oldest() (oldest watchedCall, last time.Time) {
 	return oldest, p.last
 }
 
-// watchedPages reads a stream's pages, with so many requests of all streams in flight at most as there are slots.
+// watchedPages reads a stream's pages. The number of slots limits the requests in flight of all streams.
 type watchedPages struct {
 	pages    connector.Pages
 	slots    chan struct{}
@@ -74,7 +74,7 @@ func (l *watchedPages) Page(ctx context.Context, s connector.Stream, number int,
 		return connector.Page{}, ctx.Err()
 	}
 	defer func() { <-l.slots }()
-	defer l.watchdog.begin("a page of 2Chat")()
+	defer l.watchdog.begin("a page from 2Chat")()
 	return l.pages.Page(ctx, s, number, held)
 }
 

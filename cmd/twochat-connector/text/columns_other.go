@@ -4,5 +4,5 @@ package text
 
 import "os"
 
-// fileColumns is not known here.
+// fileColumns is unknown on this system.
 func fileColumns(*os.File) int { return 0 }

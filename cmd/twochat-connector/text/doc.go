@@ -1,2 +1,2 @@
-// Package text writes lengths of time, counts and lines as a person reads them.
+// Package text formats durations, counts and lines for people.
 package text

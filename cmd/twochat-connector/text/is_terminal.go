@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// IsTerminal reports whether a person is likely to read what is written there.
+// IsTerminal reports whether output written there is likely read by a person.
 func IsTerminal(to io.Writer) bool {
 	file, ok := to.(*os.File)
 	if !ok {

@@ -5,10 +5,11 @@ import (
 	"unicode"
 )
 
-// excerpt is how many characters of a text are shown.
+// excerpt is the most characters of a text that are shown.
 const excerpt = 100
 
-// Printable makes a single short line of a text that comes from anyone, without what would command a terminal.
+// Printable turns a text of any origin into a single short line, without control characters, which could command a
+// terminal.
 func Printable(text string) string {
 	n := 0
 	for at := range text {
@@ -19,7 +20,7 @@ func Printable(text string) string {
 	return Line(text)
 }
 
-// Line makes a single line, however long, of a text that comes from anyone, without what would command a terminal.
+// Line turns a text of any origin into a single line of any length, without control characters.
 func Line(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// Span writes a length of time as a person would, in one unit.
+// Span writes a duration as a person would, in one unit.
 func Span(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -22,7 +22,7 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// Interval writes an interval as a person would, without more digits than matter.
+// Interval writes an interval as a person would, with no more digits than matter.
 func Interval(d time.Duration) string {
 	switch {
 	case d >= time.Hour:
@@ -35,7 +35,7 @@ func Interval(d time.Duration) string {
 	return config.FormatDuration(d)
 }
 
-// Ago writes a point in time as its distance; a dash where there is none.
+// Ago writes a point in time as its distance from now; a dash if the time is zero.
 func Ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"

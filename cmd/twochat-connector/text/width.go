@@ -7,10 +7,10 @@ import (
 	"unicode"
 )
 
-// plainWidth is how wide a line may be where nobody knows the terminal.
+// plainWidth is the width of a line if the width of the terminal is not known.
 const plainWidth = 120
 
-// TerminalWidth is how many columns a line has.
+// TerminalWidth is the width of a line in columns.
 func TerminalWidth(out io.Writer) int {
 	if file, ok := out.(*os.File); ok {
 		if columns := fileColumns(file); columns > 0 {
@@ -39,7 +39,7 @@ func Clip(text string, columns int) string {
 	return out.String()
 }
 
-// Width is how many columns a text takes.
+// Width is the width of a text in columns.
 func Width(text string) int {
 	columns := 0
 	for _, r := range text {
@@ -48,7 +48,7 @@ func Width(text string) int {
 	return columns
 }
 
-// wide are the scripts and symbols that take two columns (Unicode TR 11), near enough for a demo.
+// wide are the scripts and symbols that take two columns (Unicode TR 11), accurate enough for a demo.
 var wide = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x1100, Hi: 0x115f, Stride: 1},
