@@ -104,7 +104,7 @@ func (l *loader) decodeSection(n *yaml.Node, target, defaults reflect.Value, pat
 			continue
 		}
 		first[f.name] = key.Line
-		l.places[keyPath] = l.place(key)
+		l.origins[keyPath] = l.originOf(key)
 		inner := reflect.Value{}
 		if defaults.IsValid() {
 			inner = defaults.FieldByIndex(f.index)
@@ -121,7 +121,7 @@ func (l *loader) decodeList(n *yaml.Node, target reflect.Value, path string) {
 	list := reflect.MakeSlice(target.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
 		itemPath := fmt.Sprintf("%s[%d]", path, i)
-		l.places[itemPath] = l.place(item)
+		l.origins[itemPath] = l.originOf(item)
 		l.decode(item, list.Index(i), reflect.Value{}, itemPath)
 	}
 	target.Set(list)

@@ -55,7 +55,7 @@ func (l *loader) readEnvironment(env []string) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		l.origin = Place{Origin: "environment " + name, rank: inEnvironment}
+		l.origin = Origin{Name: "environment " + name, rank: inEnvironment}
 		path, known := paths[name]
 		if !known {
 			l.unknownVariable(name, paths)
@@ -70,26 +70,26 @@ func (l *loader) readAPIKey(value string) {
 	if value == "" {
 		return
 	}
-	place := Place{Origin: "environment " + APIKeyVariable, rank: inEnvironment}
+	origin := Origin{Name: "environment " + APIKeyVariable, rank: inEnvironment}
 	key, err := secret.Trim([]byte(value))
 	if err != nil {
-		l.problem(place, "", "expected an API key; what is there "+err.Error())
+		l.problem(origin, "", "expected an API key; what is there "+err.Error())
 		return
 	}
 	l.config.apiKey = key
 	if flaw := keyFlaw(key); flaw != "" {
-		l.problem(place, "", "expected an API key; what is there "+flaw)
+		l.problem(origin, "", "expected an API key; what is there "+flaw)
 	}
 }
 
 func (l *loader) unknownVariable(name string, paths map[string]string) {
-	place := l.origin
+	origin := l.origin
 	suffix := strings.TrimPrefix(name, VariablePrefix)
 	if !plainKey.MatchString(suffix) {
-		place.Origin = "environment " + VariablePrefix + "…"
+		origin.Name = "environment " + VariablePrefix + "…"
 	}
 	if name == Variable("twochat.api_key") {
-		l.problem(place, "", "unknown variable; the API key goes into "+APIKeyVariable)
+		l.problem(origin, "", "unknown variable; the API key goes into "+APIKeyVariable)
 		return
 	}
 	var known []string
@@ -101,7 +101,7 @@ func (l *loader) unknownVariable(name string, paths map[string]string) {
 	if near := Nearest(suffix, known); near != "" {
 		text += "; the nearest known one is " + VariablePrefix + strings.ToUpper(near)
 	}
-	l.problem(place, "", text)
+	l.problem(origin, "", text)
 }
 
 // leaves lists the dotted paths of all keys that take a value: lists as a whole, sections not.
@@ -147,8 +147,8 @@ func (l *loader) setText(path, text string) {
 		f, _ = find(fieldsOf(target.Type()), name)
 		target, defaults = target.FieldByIndex(f.index), defaults.FieldByIndex(f.index)
 		done = join(done, name)
-		if _, given := l.places[done]; !given || done == path {
-			l.places[done], l.implied[done] = l.origin, done != path
+		if _, given := l.origins[done]; !given || done == path {
+			l.origins[done], l.implied[done] = l.origin, done != path
 		}
 	}
 	// A good value here replaces a bad one below, but the bad one is still reported, as the file is wrong either way.
@@ -157,7 +157,7 @@ func (l *loader) setText(path, text string) {
 	switch {
 	case t.Kind() == reflect.Slice && !isText(t):
 		l.forget(path)
-		l.places[path] = l.origin
+		l.origins[path] = l.origin
 		node = listNode(text, f.tag.Get("short"))
 		if node == nil {
 			l.problem(l.origin, path, "expected a list, as in YAML or with commas between its items")

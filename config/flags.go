@@ -24,15 +24,15 @@ type Flags struct {
 }
 
 func (l *loader) readFlags(flags Flags) {
-	l.origin = Place{Origin: "flag --number", rank: inFlags}
+	l.origin = Origin{Name: "flag --number", rank: inFlags}
 	if len(flags.Numbers) > 0 {
 		l.setText("twochat.streams", strings.Join(flags.Numbers, ","))
 	}
-	l.origin.Origin = "flag --start"
+	l.origin.Name = "flag --start"
 	if flags.Start != "" {
 		l.setText("start", flags.Start)
 	}
-	l.origin.Origin = "flag --sink"
+	l.origin.Name = "flag --sink"
 	if flags.Sink != "" {
 		l.config.Sink = sinks.Config{}
 		l.forget("sink")
@@ -40,7 +40,7 @@ func (l *loader) readFlags(flags Flags) {
 	} else if len(flags.Numbers) > 0 && len(l.chosen()) == 0 && !l.broken["sink"] {
 		l.choose("embedded")
 	}
-	l.origin.Origin = "flag --create"
+	l.origin.Name = "flag --create"
 	// The embedded sink makes what it needs anyway.
 	if chosen := l.chosen(); flags.Create && len(chosen) == 1 && chosen[0] != "embedded" {
 		if path := "sink." + chosen[0] + ".create"; l.isLeaf(path) {
@@ -54,7 +54,7 @@ func (l *loader) readFlags(flags Flags) {
 const sinkForms = "expected nats://host:4222, kafka://host:9092/topic, file:events.jsonl or -"
 
 func (l *loader) readSinkURL(text string) {
-	l.places["sink"] = l.origin
+	l.origins["sink"] = l.origin
 	if text == "-" {
 		l.choose("stdout")
 		return
@@ -119,7 +119,7 @@ func (l *loader) choose(name string) {
 	section := reflect.New(from.FieldByIndex(f.index).Type().Elem())
 	section.Elem().Set(from.FieldByIndex(f.index).Elem())
 	to.FieldByIndex(f.index).Set(section)
-	l.places["sink."+name] = l.origin
+	l.origins["sink."+name] = l.origin
 }
 
 func (l *loader) isLeaf(path string) bool {
@@ -131,11 +131,11 @@ func (l *loader) isLeaf(path string) bool {
 	return false
 }
 
-// forget drops the places of everything below a path, which is about to be replaced.
+// forget drops the origins of everything below a path, which is about to be replaced.
 func (l *loader) forget(path string) {
-	for known := range l.places {
+	for known := range l.origins {
 		if known == path || strings.HasPrefix(known, path+".") || strings.HasPrefix(known, path+"[") {
-			delete(l.places, known)
+			delete(l.origins, known)
 		}
 	}
 }

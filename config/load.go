@@ -92,10 +92,10 @@ type loader struct {
 // reporter remembers where the keys of a configuration were given, and collects what is wrong with them.
 type reporter struct {
 	// origin is where values come from just now; a node's line is added to it inside the file.
-	origin Place
-	// places remembers where each key was given, by its dotted path; implied holds those of sections that are only there
+	origin Origin
+	// origins remembers where each key was given, by its dotted path; implied holds those of sections that are only there
 	// because a variable or a flag gave a key in them, which says nothing of the other keys.
-	places   map[string]Place
+	origins  map[string]Origin
 	implied  map[string]bool
 	problems Problems
 	// broken holds the paths that have a problem already: a value that could not be read gets no second problem.
@@ -107,7 +107,7 @@ func newLoader() *loader {
 	complete.Sink = sinks.Defaults()
 	return &loader{
 		config: &config, complete: complete,
-		reporter: reporter{places: map[string]Place{}, implied: map[string]bool{}, broken: map[string]bool{}},
+		reporter: reporter{origins: map[string]Origin{}, implied: map[string]bool{}, broken: map[string]bool{}},
 	}
 }
 
@@ -115,22 +115,23 @@ func (l *loader) root() (target, defaults reflect.Value) {
 	return reflect.ValueOf(l.config).Elem(), reflect.ValueOf(&l.complete).Elem()
 }
 
-func (r *reporter) problem(place Place, path, text string) {
-	r.problems = append(r.problems, Problem{place, path, text})
+func (r *reporter) problem(origin Origin, path, text string) {
+	r.problems = append(r.problems, Problem{origin, path, text})
 	r.broken[path] = true
 }
 
-func (r *reporter) problemAt(n *yaml.Node, path, text string) { r.problem(r.place(n), path, text) }
+func (r *reporter) problemAt(n *yaml.Node, path, text string) { r.problem(r.originOf(n), path, text) }
 
-func (r *reporter) place(n *yaml.Node) Place {
-	place := r.origin
-	if place.rank == inFile {
-		place.Line = n.Line
+func (r *reporter) originOf(n *yaml.Node) Origin {
+	origin := r.origin
+	if origin.rank == inFile {
+		origin.Line = n.Line
 	}
-	return place
+	return origin
 }
 
-// wrong reports a value that was read well but cannot be; the place is the key's, or that of the nearest part above it.
+// wrong reports a value that was read well but cannot be; the origin is the key's, or that of the nearest part above
+// it.
 func (r *reporter) wrong(path, text string) {
 	for part := path; part != ""; part = parent(part) {
 		if r.broken[part] {
@@ -138,16 +139,16 @@ func (r *reporter) wrong(path, text string) {
 		}
 	}
 	for part := path; part != ""; part = parent(part) {
-		if place, ok := r.places[part]; ok && (part == path || !r.implied[part]) {
-			r.problem(place, path, text)
+		if origin, ok := r.origins[part]; ok && (part == path || !r.implied[part]) {
+			r.problem(origin, path, text)
 			return
 		}
 	}
-	place, ok := r.places[""]
+	origin, ok := r.origins[""]
 	if !ok {
-		place = Place{Origin: "configuration", rank: nowhere}
+		origin = Origin{Name: "configuration", rank: nowhere}
 	}
-	r.problem(place, path, text)
+	r.problem(origin, path, text)
 }
 
 // parent removes the last key or index from a dotted path.
@@ -157,8 +158,8 @@ func parent(path string) string {
 
 // readYAML reads the file over the defaults. It returns false if there is nothing in it to go on with.
 func (l *loader) readYAML(path string, content []byte) bool {
-	l.origin = Place{Origin: path, rank: inFile}
-	l.places[""] = l.origin
+	l.origin = Origin{Name: path, rank: inFile}
+	l.origins[""] = l.origin
 	text, ok := l.plainText(content)
 	if !ok {
 		return false
@@ -212,9 +213,9 @@ func (l *loader) plainText(content []byte) (text string, ok bool) {
 		default:
 			continue
 		}
-		place := l.origin
-		place.Line = 1 + strings.Count(text[:at], "\n")
-		l.problem(place, "", wrong)
+		origin := l.origin
+		origin.Line = 1 + strings.Count(text[:at], "\n")
+		l.problem(origin, "", wrong)
 		return "", false
 	}
 	return text, true
@@ -227,10 +228,10 @@ var (
 )
 
 func (l *loader) syntaxProblem(err error) {
-	place, text := l.origin, strings.TrimPrefix(err.Error(), "yaml: ")
+	origin, text := l.origin, strings.TrimPrefix(err.Error(), "yaml: ")
 	if at := syntaxLine.FindStringSubmatchIndex(text); at != nil {
 		if line, err := strconv.Atoi(text[at[2]:at[3]]); err == nil {
-			place.Line = line
+			origin.Line = line
 		}
 		text = text[:at[0]] + text[at[1]:]
 	}
@@ -240,5 +241,5 @@ func (l *loader) syntaxProblem(err error) {
 	if !syntaxText.MatchString(text) {
 		text = "the text breaks off or mixes its parts"
 	}
-	l.problem(place, "", "no valid YAML: "+text)
+	l.problem(origin, "", "no valid YAML: "+text)
 }

@@ -221,7 +221,7 @@ func TestProblems_Order(t *testing.T) {
 	}
 	var got []string
 	for _, p := range problems {
-		got = append(got, strings.TrimPrefix(p.Place.String(), file+":")+" "+p.Path)
+		got = append(got, strings.TrimPrefix(p.Origin.String(), file+":")+" "+p.Path)
 	}
 	want := []string{
 		"5 log.level", "6 strat", "environment TWOCHAT_CONNECTOR_POLL_TIMEOUT poll.timeout",
@@ -266,7 +266,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		for _, p := range l.problems {
-			if p.Text == "" || p.Place.Origin == "" || strings.ContainsAny(p.String(), "\n\r") {
+			if p.Text == "" || p.Origin.Name == "" || strings.ContainsAny(p.String(), "\n\r") {
 				t.Errorf("problem %q", p)
 			}
 		}

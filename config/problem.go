@@ -9,17 +9,17 @@ import (
 
 // Problem is one thing wrong with the configuration.
 type Problem struct {
-	Place Place
+	Origin Origin
 	// Path is the dotted path of the key; empty if the whole file is meant.
 	Path string
 	// Text says what was expected and, where it helps, what kind of thing was found. It quotes no value.
 	Text string
 }
 
-// Place is where a value comes from.
-type Place struct {
-	// Origin is the file's path, "environment NAME" or "flag --name"; "configuration" where no place can be named.
-	Origin string
+// Origin is where a value comes from.
+type Origin struct {
+	// Name is the file's path, "environment NAME" or "flag --name"; "configuration" where nothing else can be named.
+	Name string
 	// Line is counted from 1; 0 outside of files.
 	Line int
 
@@ -36,19 +36,19 @@ const (
 )
 
 // String is `file:line`, or the origin alone.
-func (p Place) String() string {
-	if p.Line > 0 {
-		return fmt.Sprintf("%s:%d", p.Origin, p.Line)
+func (o Origin) String() string {
+	if o.Line > 0 {
+		return fmt.Sprintf("%s:%d", o.Name, o.Line)
 	}
-	return p.Origin
+	return o.Name
 }
 
 // String is `file:line: dotted.path: text`. The flag of a key's own name says the path already.
 func (p Problem) String() string {
-	if p.Path == "" || p.Place.Origin == "flag --"+p.Path {
-		return fmt.Sprintf("%s: %s", p.Place, p.Text)
+	if p.Path == "" || p.Origin.Name == "flag --"+p.Path {
+		return fmt.Sprintf("%s: %s", p.Origin, p.Text)
 	}
-	return fmt.Sprintf("%s: %s: %s", p.Place, p.Path, p.Text)
+	return fmt.Sprintf("%s: %s: %s", p.Origin, p.Path, p.Text)
 }
 
 // Problems is everything that is wrong, in a stable order: down the file, then environment, flags and the rest. As an
@@ -66,8 +66,8 @@ func (p Problems) Error() string {
 func (p Problems) sort() {
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		return cmp.Or(
-			cmp.Compare(a.Place.rank, b.Place.rank), cmp.Compare(a.Place.Line, b.Place.Line),
-			cmp.Compare(a.Place.Origin, b.Place.Origin),
+			cmp.Compare(a.Origin.rank, b.Origin.rank), cmp.Compare(a.Origin.Line, b.Origin.Line),
+			cmp.Compare(a.Origin.Name, b.Origin.Name),
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
 	})
 }

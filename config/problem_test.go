@@ -56,7 +56,7 @@ func TestSyntaxProblem_QuotesNothing(t *testing.T) {
 		"yaml: line 2: mapping values are not allowed in this \x00": "config.yaml:2: no valid YAML: the text breaks off or mixes its parts",
 	} {
 		l := newLoader()
-		l.origin = Place{Origin: "config.yaml"}
+		l.origin = Origin{Name: "config.yaml"}
 		l.syntaxProblem(errors.New(text))
 		if got := l.problems.Error(); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", text, got, want)

@@ -40,7 +40,7 @@ var (
 func (c *Config) Validate() error {
 	var problems Problems
 	c.validate(func(path, text string) {
-		problems = append(problems, Problem{Place{Origin: "configuration", rank: nowhere}, path, text})
+		problems = append(problems, Problem{Origin{Name: "configuration", rank: nowhere}, path, text})
 	})
 	if len(problems) == 0 {
 		return nil

@@ -58,6 +58,6 @@ func NewReject(m *Message, reason string, recorded time.Time) Reject {
 	}
 	return Reject{
 		Key: m.Key, Reason: reason, Raw: kept, Length: len(item), Hash: hex.EncodeToString(sum[:]), Recorded: recorded,
-		Place: m.Place,
+		PositionKey: m.PositionKey,
 	}
 }

@@ -67,7 +67,7 @@ type Message struct {
 	// Empty means that the item is listed without its content, which the API may add later under the same UUID.
 	Empty bool
 
-	Place Key // of a message without a UUID; set by the reader
+	PositionKey Key // of a message without a UUID: its key by where it stands on the page; set by the reader
 }
 
 // Item returns the item as the event would carry it if it carried no row.

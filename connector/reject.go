@@ -11,7 +11,7 @@ type Reject struct {
 	Hash     string // SHA-256 of the whole item, in hex
 	Recorded time.Time
 
-	Place Key // by which a message without a UUID is known too
+	PositionKey Key // Message.PositionKey: by it a message without a UUID is known too
 }
 
 // QuarantineBytes is how much of a rejected item is kept.

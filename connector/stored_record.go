@@ -10,16 +10,16 @@ type StoredRecord struct {
 	Event []byte
 	// Fault says why it is none. It quotes nothing of the record.
 	Fault error
-	// Place is where the record stands.
-	Place Place
+	// Position is where the record stands.
+	Position RecordPosition
 }
 
-// Place is where a record stands in a sink.
-type Place struct {
+// RecordPosition is where a record stands in a sink.
+type RecordPosition struct {
 	// Container names the file, the stream or the partition, and what At counts in it.
 	Container string
 	At        int64
 }
 
-// String is the place for people.
-func (p Place) String() string { return p.Container + " " + strconv.FormatInt(p.At, 10) }
+// String is the position for people.
+func (p RecordPosition) String() string { return p.Container + " " + strconv.FormatInt(p.At, 10) }

@@ -76,6 +76,6 @@ func (w *writer) endsAs(found *connector.Checkpoint) bool {
 	if len(found.Tail) == 0 || len(w.known.window.entries) == 0 {
 		return len(found.Tail) == 0
 	}
-	at, ok := w.known.window.place(found.Tail[len(found.Tail)-1])
+	at, ok := w.known.window.position(found.Tail[len(found.Tail)-1])
 	return ok && at.sequence() == found.Sequence
 }

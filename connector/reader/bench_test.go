@@ -21,7 +21,7 @@ func BenchmarkWindow(b *testing.B) {
 			w := newWindow(Rules{Capacity: size, Memory: size / 2, Tail: 128}, connector.State{})
 			next := 0
 			put := func() {
-				w.put(keys[next%len(keys)], newPlace(w.last+1, false))
+				w.put(keys[next%len(keys)], newPosition(w.last+1, false))
 				next++
 			}
 			for range size {
@@ -32,7 +32,7 @@ func BenchmarkWindow(b *testing.B) {
 			for b.Loop() {
 				known := 0
 				for i := range page {
-					if _, ok := w.place(keys[(next+i-page/2)%len(keys)]); ok {
+					if _, ok := w.position(keys[(next+i-page/2)%len(keys)]); ok {
 						known++
 					}
 				}
@@ -47,11 +47,11 @@ func BenchmarkWindow(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("map/events=%d", size), func(b *testing.B) {
-			places, order := make(map[connector.Key]place, size), make([]connector.Key, 0, size)
+			places, order := make(map[connector.Key]position, size), make([]connector.Key, 0, size)
 			next := 0
 			put := func() {
 				key := keys[next%len(keys)]
-				places[key] = newPlace(uint64(next), false)
+				places[key] = newPosition(uint64(next), false)
 				order = append(order, key)
 				next++
 			}

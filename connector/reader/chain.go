@@ -24,7 +24,7 @@ func (c *chain) link(keys []connector.Key, floors map[connector.Key]uint64) {
 		return
 	}
 	for _, key := range keys {
-		if at, ok := c.known.window.place(key); ok && at.sequence() > c.known.window.certified {
+		if at, ok := c.known.window.position(key); ok && at.sequence() > c.known.window.certified {
 			if c.keys == nil {
 				c.keys = make(map[connector.Key]uint64)
 			}
@@ -41,7 +41,7 @@ func (c *chain) floorsOf(order []found) map[connector.Key]uint64 {
 	floor := uint64(0)
 	for i := len(order) - 1; i >= 0; i-- {
 		key := order[i].Key
-		if at, ok := c.known.window.place(key); anchors[i] && ok && !at.late() {
+		if at, ok := c.known.window.position(key); anchors[i] && ok && !at.late() {
 			floor = max(floor, at.sequence())
 		} else if anchors[i] {
 			floor = max(floor, c.known.exempt[key])
@@ -62,13 +62,13 @@ func (c *chain) holds(key connector.Key) bool {
 func (c *chain) open(order []found) uint64 {
 	open := c.known.window.last - c.known.window.certified
 	for i := range order {
-		if at, ok := c.known.window.place(order[i].Key); ok && at.sequence() > c.known.window.certified &&
+		if at, ok := c.known.window.position(order[i].Key); ok && at.sequence() > c.known.window.certified &&
 			!c.has(order[i].Key) {
 			open--
 		}
 	}
 	for key := range c.keys {
-		if at, ok := c.known.window.place(key); ok && at.sequence() > c.known.window.certified {
+		if at, ok := c.known.window.position(key); ok && at.sequence() > c.known.window.certified {
 			open--
 		}
 	}
@@ -91,7 +91,7 @@ func (c *chain) provenUpTo(order []found, b delivery) uint64 {
 		}
 	}
 	for i := range order {
-		if at, ok := c.known.window.place(order[i].Key); ok && !at.late() {
+		if at, ok := c.known.window.position(order[i].Key); ok && !at.late() {
 			return at.sequence()
 		}
 	}

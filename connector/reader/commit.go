@@ -179,11 +179,11 @@ func (w *writer) certifyIn(next *connector.Checkpoint, certified uint64) {
 		return
 	}
 	next.Tail = next.Tail[cut:]
-	places := next.TailLate
+	late := next.TailLate
 	next.TailLate = nil
-	for _, place := range places {
-		if place >= cut {
-			next.TailLate = append(next.TailLate, place-cut)
+	for _, index := range late {
+		if index >= cut {
+			next.TailLate = append(next.TailLate, index-cut)
 		}
 	}
 }
@@ -192,12 +192,12 @@ func (w *writer) certifyIn(next *connector.Checkpoint, certified uint64) {
 func (w *writer) committed(next connector.Checkpoint, events []connector.Event, rejects []connector.Reject) {
 	for i := range events {
 		e := &events[i]
-		w.known.window.put(e.Key, newPlace(e.Sequence, e.Late))
+		w.known.window.put(e.Key, newPosition(e.Sequence, e.Late))
 	}
 	for i := range rejects {
 		w.known.rejects.add(rejects[i].Key)
-		if place := rejects[i].Place; place != (connector.Key{}) {
-			w.known.rejects.add(place)
+		if key := rejects[i].PositionKey; key != (connector.Key{}) {
+			w.known.rejects.add(key)
 		}
 	}
 	w.known.window.certify(next.Certified)

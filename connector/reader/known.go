@@ -42,7 +42,7 @@ func (k *known) rebuildExempt() {
 
 // has reports whether a message is in the seen window, the floor or the horizon.
 func (k *known) has(key connector.Key) bool {
-	if _, ok := k.window.place(key); ok {
+	if _, ok := k.window.position(key); ok {
 		return true
 	}
 	_, ok := k.exempt[key]
@@ -52,7 +52,7 @@ func (k *known) has(key connector.Key) bool {
 // ground reports whether a message is known at or below the certified sequence. Floor and horizon count only while the
 // window holds everything that came after them, as forgotten messages may stand above them (rule 2).
 func (k *known) ground(key connector.Key) bool {
-	if at, ok := k.window.place(key); ok {
+	if at, ok := k.window.position(key); ok {
 		return at.sequence() <= k.window.certified
 	}
 	return k.exemptHolds(key)
@@ -65,7 +65,7 @@ func (k *known) exemptHolds(key connector.Key) bool {
 
 // inOrder reports whether a known message was delivered in list order.
 func (k *known) inOrder(key connector.Key) bool {
-	if at, ok := k.window.place(key); ok && !at.late() {
+	if at, ok := k.window.position(key); ok && !at.late() {
 		return true
 	}
 	return k.exemptHolds(key)
@@ -73,7 +73,7 @@ func (k *known) inOrder(key connector.Key) bool {
 
 // wholeAbove reports whether the window holds every event that is newer than this known one.
 func (k *known) wholeAbove(key connector.Key) bool {
-	if at, ok := k.window.place(key); ok && !at.late() {
+	if at, ok := k.window.position(key); ok && !at.late() {
 		return k.window.hole <= at.sequence()
 	}
 	return k.exemptHolds(key)
@@ -85,7 +85,7 @@ func (k *known) anchors(rows int, key func(int) connector.Key) []bool {
 	anchors := make([]bool, rows)
 	lowest := uint64(math.MaxUint64)
 	for i := range rows {
-		at, known := k.window.place(key(i))
+		at, known := k.window.position(key(i))
 		sequence := at.sequence()
 		if !known || at.late() {
 			sequence = k.exempt[key(i)]
@@ -122,7 +122,7 @@ func (k *known) countHeld(key connector.Key) int {
 func (k *known) newerThanMet(order []found) map[connector.Key]struct{} {
 	met := uint64(0)
 	for i := range order {
-		if at, ok := k.window.place(order[i].Key); ok && !at.late() {
+		if at, ok := k.window.position(order[i].Key); ok && !at.late() {
 			met = max(met, at.sequence())
 		}
 	}

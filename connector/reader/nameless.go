@@ -9,7 +9,7 @@ import (
 )
 
 // A row without an id is identified by its bytes. If these vary from one answer to the next, each poll would see a new
-// row and flood the quarantine. So the row is also identified by its place: the nearest row with an id below it (or
+// row and flood the quarantine. So the row is also identified by its position: the nearest row with an id below it (or
 // above it, at a page's end), how many nameless rows lie between, and its other attributes. In case even these vary,
 // only a few are quarantined per hour.
 
@@ -23,8 +23,8 @@ const (
 // nameless reports whether a row has no id.
 func nameless(m *connector.Message) bool { return m.UUID == "" && m.Fault != "" }
 
-// placeOf is a key made of a nameless row's place on its page.
-func placeOf(page []connector.Message, i int) connector.Key {
+// positionKey is a key made of a nameless row's position on its page.
+func positionKey(page []connector.Message, i int) connector.Key {
 	anchor, between, side := connector.Key{}, 0, byte('-')
 	for at := i + 1; at < len(page); at++ {
 		if !nameless(&page[at]) {
@@ -59,15 +59,15 @@ func placeOf(page []connector.Message, i int) connector.Key {
 }
 
 // recognise gives nameless rows that were quarantined before with other bytes the key of that reject, and counts them
-// as suppressed. It sets the Place of all others.
+// as suppressed. It sets the PositionKey of all others.
 func (k *known) recognise(page []connector.Message) {
 	for i := range page {
 		m := &page[i]
 		if !nameless(m) || k.rejects.has(m.Key) {
 			continue
 		}
-		if m.Place = placeOf(page, i); k.rejects.has(m.Place) {
-			m.Key = m.Place
+		if m.PositionKey = positionKey(page, i); k.rejects.has(m.PositionKey) {
+			m.Key = m.PositionKey
 			k.recorded.Counters.Suppressed++
 		}
 	}
@@ -78,7 +78,7 @@ func (k *known) recognise(page []connector.Message) {
 func (k *known) limitNameless(rejects []connector.Reject) []connector.Reject {
 	kept := rejects[:0:0]
 	for i := range rejects {
-		if rejects[i].Place == (connector.Key{}) {
+		if rejects[i].PositionKey == (connector.Key{}) {
 			kept = append(kept, rejects[i])
 			continue
 		}

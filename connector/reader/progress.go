@@ -115,7 +115,7 @@ func (p *progress) remember(rows []row) {
 	var certifies uint64
 	for i := range rows {
 		key := rows[i].key
-		if at, ok := p.known.window.place(key); ok && at.sequence() > p.known.window.certified {
+		if at, ok := p.known.window.position(key); ok && at.sequence() > p.known.window.certified {
 			above = append(above, key)
 			if at.late() {
 				continue

@@ -47,8 +47,8 @@ func (k *recentKeys) with(more []connector.Reject) connector.Keys {
 		if !k.has(more[i].Key) {
 			all = append(all, more[i].Key)
 		}
-		if place := more[i].Place; place != (connector.Key{}) && !k.has(place) {
-			all = append(all, place)
+		if key := more[i].PositionKey; key != (connector.Key{}) && !k.has(key) {
+			all = append(all, key)
 		}
 	}
 	return all[max(0, len(all)-k.capacity):]

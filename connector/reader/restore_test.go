@@ -83,20 +83,20 @@ func TestWindow_KeyThatStandsTwice(t *testing.T) {
 	rules.Memory, rules.Capacity = 5, 20
 	w := newWindow(rules, connector.State{Checkpoint: connector.Checkpoint{Certified: 1000}})
 	for n := uint64(1); n <= 6; n++ {
-		w.put(connectortest.Key(n), newPlace(n, false))
+		w.put(connectortest.Key(n), newPosition(n, false))
 	}
-	w.put(connectortest.Key(3), newPlace(7, true))
+	w.put(connectortest.Key(3), newPosition(7, true))
 	for n := uint64(8); n <= 60; n++ {
-		if at, ok := w.place(connectortest.Key(3)); n < 27 && (!ok || at != newPlace(7, true)) {
+		if at, ok := w.position(connectortest.Key(3)); n < 27 && (!ok || at != newPosition(7, true)) {
 			t.Fatalf("after %d it stands at %d, %v", n-1, at.sequence(), ok)
 		}
 		if w.last != n-1 {
 			t.Fatalf("the last is %d, want %d", w.last, n-1)
 		}
-		w.put(connectortest.Key(n), newPlace(n, false))
+		w.put(connectortest.Key(n), newPosition(n, false))
 		w.forget()
 	}
-	if _, ok := w.place(connectortest.Key(3)); ok {
+	if _, ok := w.position(connectortest.Key(3)); ok {
 		t.Error("it is not forgotten")
 	}
 }

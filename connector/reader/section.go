@@ -269,7 +269,7 @@ func (r *sectionReader) topIn(s *span, end int) (first int, whole bool) {
 	// The whole horizon was deleted. Events that were delivered in order lie above where it was, and so does the renewed
 	// horizon.
 	for i := end - 1; i >= 0; i-- {
-		if at, placed := r.known.window.place(s.rows[i].key); placed && !at.late() ||
+		if at, placed := r.known.window.position(s.rows[i].key); placed && !at.late() ||
 			slices.Contains(r.known.recorded.Horizon, s.rows[i].key) {
 			return i + 1, true
 		}
@@ -293,7 +293,7 @@ func (r *sectionReader) deliveryOf(rows []spanRow) delivery {
 		lowest = len(rows) // it stands below, in the section before
 	}
 	for i, row := range rows {
-		_, placed := r.known.window.place(row.key)
+		_, placed := r.known.window.position(row.key)
 		if i < lowest && !r.known.window.whole() && !isTop(row.key) {
 			continue // it came in late among the horizon's rows, was delivered, and may be forgotten
 		}

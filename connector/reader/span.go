@@ -109,7 +109,7 @@ func (s *span) add(k *known, page connector.Page) bool {
 		if !anchor {
 			continue
 		}
-		at, placed := k.window.place(keys[i])
+		at, placed := k.window.position(keys[i])
 		s.lowest, s.given = at.sequence(), !placed || at.late()
 	}
 	return true
@@ -166,7 +166,7 @@ func (s *span) drop(keep int) {
 func (r *sweeper) trusted(s *span) int {
 	bottom := -1
 	for i, anchor := range r.known.anchors(len(s.rows), func(i int) connector.Key { return s.rows[i].key }) {
-		if at, placed := r.known.window.place(s.rows[i].key); anchor &&
+		if at, placed := r.known.window.position(s.rows[i].key); anchor &&
 			(!placed || at.late() || at.sequence() >= r.known.remembered()) {
 			bottom = i
 		}
@@ -212,7 +212,7 @@ func (r *sweeper) firstOpen(s *span) int {
 func (r *sweeper) judge(s *span) (open bool, held int) {
 	from := r.firstOpen(s)
 	for i := len(s.rows) - 1; i > from; i-- {
-		at, placed := r.known.window.place(s.rows[i].key)
+		at, placed := r.known.window.position(s.rows[i].key)
 		if !r.known.has(s.rows[i].key) || placed && at.late() {
 			continue
 		}

@@ -24,22 +24,22 @@ type window struct {
 
 type entry struct {
 	key connector.Key
-	at  place
+	at  position
 }
 
-// place packs an event's sequence and whether it was delivered late into one word, to save memory.
-type place uint64
+// position packs an event's sequence and whether it was delivered late into one word, to save memory.
+type position uint64
 
-func newPlace(sequence uint64, late bool) place {
-	p := place(sequence << 1)
+func newPosition(sequence uint64, late bool) position {
+	p := position(sequence << 1)
 	if late {
 		p |= 1
 	}
 	return p
 }
 
-func (p place) sequence() uint64 { return uint64(p >> 1) }
-func (p place) late() bool       { return p&1 != 0 }
+func (p position) sequence() uint64 { return uint64(p >> 1) }
+func (p position) late() bool       { return p&1 != 0 }
 
 // newWindow joins the events that the sink returned with the keys of the checkpoint. The checkpoint's keys have no gap
 // up to its sequence; an event that is missing below them, between two that the sink has, was erased there.
@@ -53,22 +53,22 @@ func newWindow(rules Rules, state connector.State) *window {
 	w := &window{rules: rules, entries: make([]entry, 0, size), base: c.Base, certified: c.Certified}
 	w.index.reset(nil, size)
 	for _, s := range seen {
-		w.put(s.Key, newPlace(s.Sequence, s.Late))
+		w.put(s.Key, newPosition(s.Sequence, s.Late))
 	}
 	late := make(map[int]bool, len(c.TailLate))
 	for _, i := range c.TailLate {
 		late[i] = true
 	}
 	for i, key := range c.Tail {
-		w.put(key, newPlace(tail+uint64(i)+1, late[i]))
+		w.put(key, newPosition(tail+uint64(i)+1, late[i]))
 	}
 	w.last = c.Sequence
 	w.forget()
 	return w
 }
 
-// place returns an event's place, and false if the window does not hold it.
-func (w *window) place(key connector.Key) (place, bool) {
+// position returns an event's position in the log, and false if the window does not hold it.
+func (w *window) position(key connector.Key) (position, bool) {
 	i, _, held := w.index.find(w.entries, key)
 	if !held {
 		return 0, false
@@ -76,9 +76,9 @@ func (w *window) place(key connector.Key) (place, bool) {
 	return w.entries[i].at, true
 }
 
-// put adds the newest entry. If its key is held already, the key is found at the newer place from now on, as an event
-// that was erased from the sink may have been restored. The older entry stays, as entries have no gap.
-func (w *window) put(key connector.Key, at place) {
+// put adds the newest entry. If its key is held already, the key is found at the newer position from now on, as an
+// event that was erased from the sink may have been restored. The older entry stays, as entries have no gap.
+func (w *window) put(key connector.Key, at position) {
 	_, slot, twice := w.index.find(w.entries, key)
 	sequence := at.sequence()
 	if len(w.entries) > 0 && sequence > w.last+1 {

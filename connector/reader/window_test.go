@@ -27,9 +27,9 @@ func keysOf(from, to uint64) connector.Keys {
 	return keys
 }
 
-// at is the place of an event that a window holds; zero where it does not.
-func (w *window) at(key connector.Key) place {
-	at, _ := w.place(key)
+// at is the position of an event that a window holds; zero where it does not.
+func (w *window) at(key connector.Key) position {
+	at, _ := w.position(key)
 	return at
 }
 
@@ -151,13 +151,13 @@ func TestWindow_Forgets(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWindow(Rules{Capacity: test.capacity, Memory: test.memory, Tail: 2}, connector.State{})
 			for n := uint64(1); n <= 20; n++ {
-				w.put(connectortest.Key(n), newPlace(n, test.late != nil && test.late(n)))
+				w.put(connectortest.Key(n), newPosition(n, test.late != nil && test.late(n)))
 			}
 			w.certify(test.certified)
 			if got := w.oldest(); got != test.want || len(w.entries) != int(21-test.want) {
 				t.Errorf("it begins at %d with %d entries, want %d", got, len(w.entries), test.want)
 			}
-			if _, knows := w.place(connectortest.Key(test.want - 1)); knows {
+			if _, knows := w.position(connectortest.Key(test.want - 1)); knows {
 				t.Errorf("it still knows event %d", test.want-1)
 			}
 		})
@@ -225,7 +225,7 @@ func TestWindow_Model(t *testing.T) {
 				n++
 				s := connector.Seen{Key: connectortest.Key(n), Sequence: n, Late: r.IntN(4) == 0}
 				all = append(all, s)
-				w.put(s.Key, newPlace(s.Sequence, s.Late))
+				w.put(s.Key, newPosition(s.Sequence, s.Late))
 				w.forget()
 			}
 			if wrong := contradicts(w, all, n, certified); wrong != "" {
@@ -258,7 +258,7 @@ func contradicts(w *window, all []connector.Seen, last, certified uint64) string
 		if s.Sequence > certified {
 			return fmt.Sprintf("event %d is forgotten and not certified", s.Sequence)
 		}
-		if _, knows := w.place(s.Key); knows {
+		if _, knows := w.position(s.Key); knows {
 			return fmt.Sprintf("event %d is forgotten, and yet known", s.Sequence)
 		}
 	}

@@ -85,17 +85,18 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			sinktest.Run(t, sinktest.Suite{
 				// One process, one server: sinks on the same place are those that one server has.
-				New:     func(t *testing.T) sinktest.Place { return newPlace(t, mode) },
+				New:     func(t *testing.T) sinktest.Storage { return newStorage(t, mode) },
 				Promise: sinktest.AllOrNothing, Oversized: 5 << 20,
 			})
 		})
 	}
 }
 
-// newPlace is an embedded server that the test keeps; the sinks under test connect to it as further users of it would.
-func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
+// newStorage is an embedded server that the test keeps; the sinks under test connect to it as further users of it
+// would.
+func newStorage(t *testing.T, mode connector.Mode) sinktest.Storage {
 	sink := open(t, loopbackConfig(t), mode)
-	return sinktest.Place{
+	return sinktest.Storage{
 		Open: func(t *testing.T) sinktest.Sink { return beside(t, sink, mode) },
 		Read: func(t *testing.T, stream string) []sinktest.Stored {
 			var out []sinktest.Stored

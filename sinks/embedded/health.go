@@ -39,8 +39,8 @@ func newHealth() health {
 
 func (h *health) troubled(room int64) { h.wanted.Store(max(room, roomToStart)) }
 
-// place is a JetStream log whose server may have to be restarted.
-type place struct {
+// restartedLog is a JetStream log whose server may have to be restarted.
+type restartedLog struct {
 	connector.Log
 	sink  *Sink
 	claim connector.Claim
@@ -49,45 +49,45 @@ type place struct {
 
 // Log returns a stream's log in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
-	return &place{Log: s.Sink.Log(claim), sink: s, claim: claim}
+	return &restartedLog{Log: s.Sink.Log(claim), sink: s, claim: claim}
 }
 
 // missing returns a refusal if the folder is no longer there.
-func (p *place) missing() error {
-	if !p.sink.folder.Load().lost() {
+func (l *restartedLog) missing() error {
+	if !l.sink.folder.Load().lost() {
 		return nil
 	}
-	known := max(p.held, p.sink.reached.known(p.claim.Stream.Name))
-	return wentBack(p.sink.config.Dir, p.claim.Stream.Name, known, 0, known)
+	known := max(l.held, l.sink.reached.known(l.claim.Stream.Name))
+	return wentBack(l.sink.config.Dir, l.claim.Stream.Name, known, 0, known)
 }
 
-func (p *place) Acquire(ctx context.Context) (connector.State, error) {
-	if err := p.missing(); err != nil {
+func (l *restartedLog) Acquire(ctx context.Context) (connector.State, error) {
+	if err := l.missing(); err != nil {
 		return connector.State{}, err
 	}
-	if err := p.sink.heal(ctx); err != nil {
+	if err := l.sink.heal(ctx); err != nil {
 		return connector.State{}, fmt.Errorf("acquire: %w", err)
 	}
-	if found, _, err := p.Peek(ctx); err == nil {
-		if err := p.sink.reached.admit(p.sink.config.Dir, p.claim, found.Sequence); err != nil {
+	if found, _, err := l.Peek(ctx); err == nil {
+		if err := l.sink.reached.admit(l.sink.config.Dir, l.claim, found.Sequence); err != nil {
 			return connector.State{}, err
 		}
 	}
-	state, err := p.Log.Acquire(ctx)
+	state, err := l.Log.Acquire(ctx)
 	if err == nil {
-		p.held = state.Checkpoint.Sequence
-		p.sink.reached.keep(p.claim.Stream.Name, p.held)
+		l.held = state.Checkpoint.Sequence
+		l.sink.reached.keep(l.claim.Stream.Name, l.held)
 	}
-	return state, p.sink.examine(ctx, err, roomToStart)
+	return state, l.sink.examine(ctx, err, roomToStart)
 }
 
-func (p *place) Commit(
+func (l *restartedLog) Commit(
 	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
 ) error {
-	if err := p.missing(); err != nil {
+	if err := l.missing(); err != nil {
 		return err
 	}
-	if err := p.sink.heal(ctx); err != nil {
+	if err := l.sink.heal(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	room := int64(roomForMessage * (len(events) + len(rejects) + 1))
@@ -97,12 +97,12 @@ func (p *place) Commit(
 	for i := range rejects {
 		room += 2 * int64(len(rejects[i].Raw))
 	}
-	err := p.Log.Commit(ctx, events, rejects, next)
+	err := l.Log.Commit(ctx, events, rejects, next)
 	if err == nil {
-		p.held = next.Sequence
-		p.sink.reached.keep(p.claim.Stream.Name, p.held)
+		l.held = next.Sequence
+		l.sink.reached.keep(l.claim.Stream.Name, l.held)
 	}
-	return p.sink.examine(ctx, err, roomTwice*room)
+	return l.sink.examine(ctx, err, roomTwice*room)
 }
 
 // examine checks after an error whether the disk or the server is the cause. It does not change the outcome.

@@ -25,7 +25,7 @@ func (s *Sink) ReadBack(
 			return err
 		}
 		for i, f := range parts {
-			record := connector.StoredRecord{Place: connector.Place{Container: f.Name() + ", byte"}}
+			record := connector.StoredRecord{Position: connector.RecordPosition{Container: f.Name() + ", byte"}}
 			give := func(line []byte) error {
 				record.Event, record.Fault = line, nil
 				h, err := parseHead(line)
@@ -35,7 +35,7 @@ func (s *Sink) ReadBack(
 				if err != nil || h.stream == stream {
 					err = event(record)
 				}
-				record.Place.At += int64(len(line)) + 1
+				record.Position.At += int64(len(line)) + 1
 				return err
 			}
 			rest, err := scan(ctx, f, 0, give)

@@ -37,10 +37,10 @@ func TestSink_KeepsTheContract(t *testing.T) {
 			sinktest.Run(t, sinktest.Suite{
 				Promise:   sinktest.Prefix,
 				Exclusive: true,
-				New: func(t *testing.T) sinktest.Place {
+				New: func(t *testing.T) sinktest.Storage {
 					c := config
 					c.Path = filepath.Join(t.TempDir(), "events.jsonl")
-					return sinktest.Place{
+					return sinktest.Storage{
 						Open: func(t *testing.T) sinktest.Sink {
 							s, err := Open(c, connector.Encoding{TypePrefix: sinktest.TypePrefix}, quiet)
 							if err != nil {
@@ -136,7 +136,8 @@ func readLines(t *testing.T, path string) (lines [][]byte) {
 	return lines
 }
 
-// The end of a rotated part is no line that somebody is still writing: torn, it is told of. That of the file is left out.
+// The end of a rotated part is no line that somebody is still writing: torn, it is told of. That of the file is left
+// out.
 func TestSink_ReadBackOfTornLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	for name, content := range map[string]string{path + ".1": "\n{", path: "x\n{"} {
@@ -151,7 +152,7 @@ func TestSink_ReadBackOfTornLines(t *testing.T) {
 	defer s.Close()
 	var places []string
 	err = s.ReadBack(t.Context(), "support", func(record connector.StoredRecord) error {
-		places = append(places, record.Place.String())
+		places = append(places, record.Position.String())
 		return nil
 	}, func([]byte) error { return nil })
 	want := []string{path + ".1, byte 0", path + ".1, byte 1", path + ", byte 0"}

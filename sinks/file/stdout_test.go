@@ -37,10 +37,10 @@ func (o *output) lines() []string {
 func TestStdout_KeepsTheContract(t *testing.T) {
 	sinktest.Run(t, sinktest.Suite{
 		Promise: sinktest.BestEffort, Exclusive: true, Unkept: true, NoFollow: true, NoQuarantine: true,
-		New: func(t *testing.T) sinktest.Place {
+		New: func(t *testing.T) sinktest.Storage {
 			out := &output{}
 			config := StdoutConfig{State: filepath.Join(t.TempDir(), "whatsapp.state")}
-			return sinktest.Place{
+			return sinktest.Storage{
 				Open: func(t *testing.T) sinktest.Sink { return openStdout(config, out, quiet) },
 				Read: func(t *testing.T, stream string) (list []sinktest.Stored) {
 					for _, line := range out.lines() {

@@ -25,7 +25,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id, sequence, late, name, value string) {
 		header := natsgo.Header{"Nats-Msg-Id": {id}, "ce-sequence": {sequence}, "ce-late": {late}, name: {value}}
 		if seen, ok := readHeader(header, source); ok {
-			said, _ := natssink.Place(header)
+			said, _ := natssink.LogSequence(header)
 			if got := connector.FormatSequence(seen.Sequence); got != said || seen.Sequence == 0 {
 				t.Fatalf("sequence %q read as %d", sequence, seen.Sequence)
 			}

@@ -175,9 +175,9 @@ func read(t testing.TB, m *natsgo.RawStreamMsg) sinktest.Stored {
 	return sinktest.Binary(test, attributes, m.Data)
 }
 
-func newPlace(t *testing.T, url string, c Config, mode connector.Mode,
+func newStorage(t *testing.T, url string, c Config, mode connector.Mode,
 	stop func(t *testing.T) func(t *testing.T),
-) sinktest.Place {
+) sinktest.Storage {
 	create(t, c)
 	purge := func(t *testing.T, subject string) {
 		t.Helper()
@@ -185,7 +185,7 @@ func newPlace(t *testing.T, url string, c Config, mode connector.Mode,
 			t.Fatal(err)
 		}
 	}
-	return sinktest.Place{
+	return sinktest.Storage{
 		Open: func(t *testing.T) sinktest.Sink { return openSink(t, c, mode) },
 		Read: func(t *testing.T, stream string) []sinktest.Stored {
 			var out []sinktest.Stored
@@ -246,11 +246,11 @@ func TestConformance(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			sinktest.Run(t, sinktest.Suite{
-				New: func(t *testing.T) sinktest.Place {
+				New: func(t *testing.T) sinktest.Storage {
 					s := startServer(t, nil)
 					c := config(s.url())
 					c.Timeout = 3 * time.Second
-					return newPlace(t, s.url(), c, mode, func(t *testing.T) func(t *testing.T) {
+					return newStorage(t, s.url(), c, mode, func(t *testing.T) func(t *testing.T) {
 						s.stop()
 						return func(t *testing.T) { s.start(t) }
 					})

@@ -105,18 +105,18 @@ func TestMarks(t *testing.T) {
 }
 
 func TestAdopt(t *testing.T) {
-	seen := func(sequence uint64, late bool) place {
-		return place{
+	seen := func(sequence uint64, late bool) storedEvent {
+		return storedEvent{
 			connector.Seen{Key: connector.MessageKey(fmt.Sprint(sequence)), Sequence: sequence, Late: late},
 			sequence * 2,
 		}
 	}
 	c := connector.Checkpoint{Sequence: 2, Tail: connector.Keys{seen(1, false).Key, seen(2, false).Key}}
-	got := adopt(c, places{seen(1, false), seen(2, false), seen(3, false), seen(4, true)})
+	got := adopt(c, storedEvents{seen(1, false), seen(2, false), seen(3, false), seen(4, true)})
 	if got.Sequence != 4 || len(got.Tail) != 4 || len(got.TailLate) != 1 || got.TailLate[0] != 3 || len(c.Tail) != 2 {
 		t.Errorf("%+v", got)
 	}
-	got = adopt(c, places{seen(2, false), seen(4, true)})
+	got = adopt(c, storedEvents{seen(2, false), seen(4, true)})
 	if got.Sequence != 4 || len(got.Tail) != 1 || len(got.TailLate) != 1 || got.TailLate[0] != 0 {
 		t.Errorf("over a gap: %+v", got)
 	}

@@ -18,13 +18,13 @@ func (s *Sink) ReadBack(
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	place := connector.Place{Container: "JetStream stream " + s.config.Stream + ", sequence"}
+	position := connector.RecordPosition{Container: "JetStream stream " + s.config.Stream + ", sequence"}
 	readEvents := func(m jetstream.Msg, sequence uint64) error {
 		if m.Headers().Get(jetstream.MarkerReasonHeader) != "" {
 			return nil // the server itself writes it where a subject's last message has expired
 		}
-		record := connector.StoredRecord{Place: place}
-		record.Place.At = int64(sequence)
+		record := connector.StoredRecord{Position: position}
+		record.Position.At = int64(sequence)
 		record.Event, record.Fault = natssink.DecodeEvent(m.Headers(), m.Data())
 		return event(record)
 	}
@@ -40,8 +40,8 @@ func (s *Sink) ReadBack(
 	return readSubjects(ctx, s, k, quarantine, func(m jetstream.Msg, _ uint64) error { return reject(m.Data()) })
 }
 
-// readSubjects gives each message that a filter lets through and the stream holds now. A replica may lag, and the newest
-// be removed meanwhile.
+// readSubjects gives each message that a filter lets through and the stream holds now. A replica may lag, and the
+// newest be removed meanwhile.
 func readSubjects(
 	ctx context.Context, s *Sink, k *link, filter string, each func(m jetstream.Msg, sequence uint64) error,
 ) error {

@@ -18,8 +18,8 @@ import (
 // hand.
 const gapsAsked = 256
 
-// readHeader reads an event's place from its headers, which are the same in both modes. ok is false for what is not an
-// event of this source.
+// readHeader reads an event's sequence from its headers, which are the same in both modes. ok is false for what is not
+// an event of this source.
 func readHeader(header natsgo.Header, source string) (seen connector.Seen, ok bool) {
 	encoded := header.Get(natssink.HeaderMessageID)
 	id, err := natssink.DecodeHeader(encoded)
@@ -30,7 +30,7 @@ func readHeader(header natsgo.Header, source string) (seen connector.Seen, ok bo
 	if !ok || uuid == "" {
 		return connector.Seen{}, false
 	}
-	digits, late := natssink.Place(header)
+	digits, late := natssink.LogSequence(header)
 	sequence, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || sequence == 0 || connector.FormatSequence(sequence) != digits {
 		return connector.Seen{}, false
@@ -38,20 +38,20 @@ func readHeader(header natsgo.Header, source string) (seen connector.Seen, ok bo
 	return connector.Seen{Key: connector.MessageKey(uuid), Sequence: sequence, Late: late}, true
 }
 
-// place is an event that was read back, and where it lies.
-type place struct {
+// storedEvent is an event that was read back, and where it lies.
+type storedEvent struct {
 	connector.Seen
 	stream uint64
 }
 
-// places are events in log order.
-type places []place
+// storedEvents are events in log order.
+type storedEvents []storedEvent
 
 // add adds an event. An event out of order was appended by a repair, and is no part of the log's order.
-func (p *places) add(header natsgo.Header, sequence uint64, source string) {
+func (p *storedEvents) add(header natsgo.Header, sequence uint64, source string) {
 	seen, ok := readHeader(header, source)
 	if n := len(*p); ok && (n == 0 || seen.Sequence > (*p)[n-1].Sequence) {
-		*p = append(*p, place{seen, sequence})
+		*p = append(*p, storedEvent{seen, sequence})
 	}
 }
 
@@ -121,7 +121,7 @@ func (w *windowReader) withoutEvents(ctx context.Context, c connector.Checkpoint
 }
 
 // state makes of what was read the state that the log is in.
-func (w *windowReader) state(c connector.Checkpoint, read places) connector.State {
+func (w *windowReader) state(c connector.Checkpoint, read storedEvents) connector.State {
 	l := w.log
 	c = adopt(c, read)
 	l.marks = nil
@@ -154,7 +154,7 @@ func tail(c connector.Checkpoint, want uint64) []connector.Seen {
 
 // adopt adds events above the checkpoint to it. A server never leaves any, unless it broke its promise in the middle of
 // a batch (a disk that failed). They must not be written again.
-func adopt(c connector.Checkpoint, read places) connector.Checkpoint {
+func adopt(c connector.Checkpoint, read storedEvents) connector.Checkpoint {
 	for _, p := range read {
 		if p.Sequence <= c.Sequence {
 			continue
@@ -172,10 +172,10 @@ func adopt(c connector.Checkpoint, read places) connector.Checkpoint {
 }
 
 // readBack reads the events' headers from one stream sequence to another, both included.
-func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, to uint64) (places, error) {
+func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, to uint64) (storedEvents, error) {
 	l := w.log
 	if w.known.direct {
-		var read places
+		var read storedEvents
 		left := func() uint64 {
 			if n := len(read); n > 0 {
 				return last.Sequence - min(read[n-1].Sequence, last.Sequence)
@@ -190,7 +190,7 @@ func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, 
 			return read, err
 		}
 	}
-	var read places
+	var read storedEvents
 	_, err := w.consume(ctx, []string{l.events}, from, to, func(m jetstream.Msg, sequence uint64) {
 		read.add(m.Headers(), sequence, l.claim.Stream.Source())
 	})
@@ -201,7 +201,7 @@ func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, 
 // the missing events have expired or were erased, or the server that answered is behind: a leader that was cut off
 // answers for a while from what it had. So the rest is read, up to the take-over checkpoint that this instance has just
 // written, which a server that is behind does not have.
-func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, read places) (places, error) {
+func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, read storedEvents) (storedEvents, error) {
 	l, n := w.log, len(read)
 	if w.known.replicas < 2 || c.Sequence == 0 || n > 0 && read[n-1].Sequence >= c.Sequence {
 		return read, nil
@@ -295,7 +295,7 @@ func (w *windowReader) short(ctx context.Context, filters []string, from, last u
 }
 
 // confirmGaps asks the leader about each gap in the sequences: an event that is missing must be missing there too.
-func (w *windowReader) confirmGaps(ctx context.Context, read places) error {
+func (w *windowReader) confirmGaps(ctx context.Context, read storedEvents) error {
 	l, k := w.log, w.link
 	asked := 0
 	for i := 1; i < len(read) && asked < gapsAsked; i++ {

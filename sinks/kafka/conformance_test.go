@@ -72,12 +72,12 @@ func conform(t *testing.T, newBroker func(t *testing.T) *broker, config Config, 
 ) {
 	sinktest.Run(t, sinktest.Suite{
 		Promise: sinktest.AllOrNothing, Oversized: oversized,
-		New: func(t *testing.T) sinktest.Place {
+		New: func(t *testing.T) sinktest.Storage {
 			b := newBroker(t)
 			config := config
 			config.Topic = newTopic()
 			createTopics(t, b, config)
-			place := sinktest.Place{
+			storage := sinktest.Storage{
 				Open: func(t *testing.T) sinktest.Sink { return openSink(t, b, config, encoding) },
 				Read: func(t *testing.T, stream string) []sinktest.Stored { return storedEvents(t, b, config.Topic, stream) },
 				Quarantined: func(t *testing.T, stream string) []sinktest.Quarantined {
@@ -96,12 +96,12 @@ func conform(t *testing.T, newBroker func(t *testing.T) *broker, config Config, 
 				Forget:  func(t *testing.T, stream string) { tombstone(t, b, config.Topic+".checkpoints", stream) },
 			}
 			if b.script != nil {
-				place.Stop = func(t *testing.T) func(t *testing.T) {
+				storage.Stop = func(t *testing.T) func(t *testing.T) {
 					b.script(t, "kill")
 					return func(t *testing.T) { b.script(t, "start") }
 				}
 			}
-			return place
+			return storage
 		},
 	})
 }

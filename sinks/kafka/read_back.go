@@ -20,7 +20,7 @@ func (s *Sink) ReadBack(
 	defer context.AfterFunc(s.life, cancel)()
 	source := connector.Stream{Name: stream}.Source()
 	place := func(p int) string { return fmt.Sprintf("topic %s, partition %d, offset", s.topics.events, p) }
-	record := connector.StoredRecord{Place: connector.Place{Container: place(0)}}
+	record := connector.StoredRecord{Position: connector.RecordPosition{Container: place(0)}}
 	readEvent := func(p int, r *protocol.Record) error {
 		if of := string(attributeSource.of(r.Headers)); of != "" && of != source {
 			return nil
@@ -30,9 +30,9 @@ func (s *Sink) ReadBack(
 			return err
 		}
 		if p != record.Part {
-			record.Part, record.Place.Container = p, place(p)
+			record.Part, record.Position.Container = p, place(p)
 		}
-		record.Place.At = r.Offset
+		record.Position.At = r.Offset
 		record.Event, record.Fault = decodeEvent(r.Headers, value)
 		return event(record)
 	}

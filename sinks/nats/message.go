@@ -21,7 +21,7 @@ const (
 	HeaderPrefix = "ce-"
 )
 
-// Headers of a message in structured mode from which its place is read without its body. They are absent where the
+// Headers of a message in structured mode from which its sequence is read without its body. They are absent where the
 // attribute is. Messages in binary mode, and those that earlier versions wrote, have the attributes' own headers
 // instead.
 const (
@@ -46,8 +46,9 @@ func StructuredHeaders() []connector.AttributeForm {
 	}
 }
 
-// Place is an event's place in its stream's log, as its headers tell it; sequence is "" where they do not.
-func Place(header natsgo.Header) (sequence string, late bool) {
+// LogSequence is an event's sequence in its stream's log, and whether it is late, as its headers tell it; sequence is
+// "" where they do not.
+func LogSequence(header natsgo.Header) (sequence string, late bool) {
 	if sequence = header.Get(headerSequence); sequence != "" {
 		return sequence, header.Get(headerLate) == "true"
 	}

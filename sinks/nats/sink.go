@@ -74,22 +74,22 @@ func Open(c Config, enc connector.Encoding, logger *slog.Logger) (*Sink, error) 
 
 // Log returns a stream's log in the sink.
 func (s *Sink) Log(claim connector.Claim) connector.Log {
-	return &place{Log: s.store.Log(claim), sink: s}
+	return &connectedLog{Log: s.store.Log(claim), sink: s}
 }
 
-// place is a log of the store that can be acquired only while the server is reachable.
-type place struct {
+// connectedLog is a log of the store that can be acquired only while the server is reachable.
+type connectedLog struct {
 	connector.Log
 	sink *Sink
 }
 
-var _ connector.Log = (*place)(nil)
+var _ connector.Log = (*connectedLog)(nil)
 
-func (p *place) Acquire(ctx context.Context) (connector.State, error) {
-	if _, err := p.sink.connection(ctx); err != nil {
+func (l *connectedLog) Acquire(ctx context.Context) (connector.State, error) {
+	if _, err := l.sink.connection(ctx); err != nil {
 		return connector.State{}, fmt.Errorf("acquire: %w", err)
 	}
-	return p.Log.Acquire(ctx)
+	return l.Log.Acquire(ctx)
 }
 
 var errClosed = errors.New("the sink is closed")

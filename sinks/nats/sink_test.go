@@ -97,13 +97,13 @@ func TestSink_KeepsTheContract(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			sinktest.Run(t, sinktest.Suite{
 				Promise: sinktest.BestEffort, Exclusive: true, Unkept: true, Oversized: 2 << 20,
-				New: func(t *testing.T) sinktest.Place { return newPlace(t, mode) },
+				New: func(t *testing.T) sinktest.Storage { return newStorage(t, mode) },
 			})
 		})
 	}
 }
 
-func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
+func newStorage(t *testing.T, mode connector.Mode) sinktest.Storage {
 	broker := startServer(t, server.Options{})
 	url := broker.ClientURL()
 	l := listen(t, url)
@@ -114,7 +114,7 @@ func newPlace(t *testing.T, mode connector.Mode) sinktest.Place {
 	if findings := c.Validate(); len(findings) != 0 {
 		t.Fatalf("Validate: %+v", findings)
 	}
-	return sinktest.Place{
+	return sinktest.Storage{
 		Open: func(t *testing.T) sinktest.Sink {
 			s, err := Open(c, connector.Encoding{Mode: mode, TypePrefix: sinktest.TypePrefix}, quiet)
 			if err != nil {

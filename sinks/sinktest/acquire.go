@@ -12,7 +12,7 @@ import (
 
 // acquireRules are the clauses of Log.Acquire and Log.Peek that one owner alone can see.
 var acquireRules = []rule{
-	{name: "acquire: an empty place gives the first checkpoint of the stream", test: func(s *scene) {
+	{name: "acquire: an empty storage gives the first checkpoint of the stream", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		state := s.acquire(s.log(s.open(), claim))
 		c := state.Checkpoint
@@ -186,7 +186,7 @@ var acquireRules = []rule{
 			events := Events(claim.Stream, 1, 12)
 			s.commit(log, s.acquire(log).Checkpoint, events)
 			closeAll(s, log, sink)
-			s.place.Forget(s.T, claim.Stream.Name)
+			s.storage.Forget(s.T, claim.Stream.Name)
 
 			sink = s.open()
 			log = s.log(sink, claim)
@@ -214,7 +214,7 @@ var acquireRules = []rule{
 		},
 	},
 	{
-		name: "acquire: a sequence that the operator names is not used again, in an empty place and above what is there",
+		name: "acquire: a sequence that the operator names is not used again, in an empty storage and above what is there",
 		test: func(s *scene) {
 			for i, name := range []string{"595981048477", "595981048478"} {
 				claim := Claim(name, "one")
@@ -261,8 +261,8 @@ var acquireRules = []rule{
 			events := Events(claim.Stream, 1, 10)
 			c := s.commit(log, s.acquire(log).Checkpoint, events)
 			closeAll(s, log, sink)
-			s.place.Erase(s.T, claim.Stream.Name, 4)
-			s.place.Erase(s.T, claim.Stream.Name, 10)
+			s.storage.Erase(s.T, claim.Stream.Name, 4)
+			s.storage.Erase(s.T, claim.Stream.Name, 10)
 
 			log = s.log(s.open(), claim)
 			state := s.acquire(log)
@@ -283,7 +283,7 @@ var acquireRules = []rule{
 			log := s.log(s.open(), claim)
 			events := Events(claim.Stream, 1, 20)
 			c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
-			start := s.place.Stop(s.T)
+			start := s.storage.Stop(s.T)
 			s.wantDown(log.Commit(s.context(), events[10:], nil, Next(c, events[10:], nil, 10)))
 			_, err := log.Acquire(s.context())
 			if !errors.Is(err, connector.ErrNotNow) {
@@ -321,7 +321,7 @@ var acquireRules = []rule{
 		}
 		s.acquire(log)
 	}},
-	{name: "peek: finds nothing in an empty place, and leaves it empty", test: func(s *scene) {
+	{name: "peek: finds nothing in an empty storage, and leaves it empty", test: func(s *scene) {
 		sink := s.open()
 		for range 2 {
 			if _, found, err := s.log(sink, Claim("595981048477", "one")).Peek(s.context()); err != nil || found {

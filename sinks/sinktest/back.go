@@ -20,7 +20,7 @@ var backRules = []rule{
 			log := s.log(sink, claim)
 			events := Events(claim.Stream, 1, 12)
 			c := s.commit(log, s.acquire(log).Checkpoint, events[:10])
-			s.place.Vanish(s.T)
+			s.storage.Vanish(s.T)
 			s.wantGoneBack(log, c, events[10:], 10)
 			s.wantLog(claim.Stream.Name, nil)
 		},
@@ -32,7 +32,7 @@ var backRules = []rule{
 			log := s.log(s.open(), claim)
 			events := Events(claim.Stream, 1, 10)
 			c := s.commit(log, s.acquire(log).Checkpoint, events)
-			s.place.Vanish(s.T)
+			s.storage.Vanish(s.T)
 			s.wantGoneBack(log, c, nil, 10)
 			s.wantLog(claim.Stream.Name, nil)
 		},
@@ -44,7 +44,7 @@ var backRules = []rule{
 			log := s.log(s.open(), claim)
 			events := Events(claim.Stream, 1, 12)
 			c := s.commit(log, s.acquire(log).Checkpoint, events[:4])
-			restore := s.place.Copy(s.T)
+			restore := s.storage.Copy(s.T)
 			c = s.commit(log, c, events[4:10])
 			restore(s.T)
 			s.wantGoneBack(log, c, events[10:], 10)

@@ -73,7 +73,7 @@ var checkAcquireRules = []rule{
 		log := s.log(sink, claim)
 		s.commit(log, s.acquire(log).Checkpoint, Events(claim.Stream, 1, 12))
 		closeAll(s, log, sink)
-		s.place.Forget(s.T, claim.Stream.Name)
+		s.storage.Forget(s.T, claim.Stream.Name)
 		sink = s.open()
 		s.wantRefusal(sink.CheckAcquire(s.context(), claim))
 		claim.FirstStart = true

@@ -12,11 +12,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// A sink's test names an empty place for each case, how the sink is opened there, and how the place is read back by
+// A sink's test names an empty storage for each case, how the sink is opened there, and how the storage is read back by
 // other means than the sink's. Each clause that does not hold for a sink is excused by name, in the test's log.
 func ExampleRun() {
 	_ = func(t *testing.T) { // the body of a test of a sink
-		sinktest.Run(t, sinktest.Suite{Promise: sinktest.Prefix, Exclusive: true, New: func(t *testing.T) sinktest.Place {
+		sinktest.Run(t, sinktest.Suite{Promise: sinktest.Prefix, Exclusive: true, New: func(t *testing.T) sinktest.Storage {
 			path := filepath.Join(t.TempDir(), "events.jsonl")
 			open := func(t *testing.T) sinktest.Sink {
 				sink, err := file.Open(file.Config{Path: path}, connector.Encoding{TypePrefix: sinktest.TypePrefix},
@@ -38,7 +38,7 @@ func ExampleRun() {
 				}
 				return stored
 			}
-			return sinktest.Place{Open: open, Read: read}
+			return sinktest.Storage{Open: open, Read: read}
 		}})
 	}
 }

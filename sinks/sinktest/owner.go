@@ -62,7 +62,7 @@ var ownerRules = []rule{
 	},
 	{name: "owner: two that race write each message once, in order", except: unlessFencing, test: race},
 	{
-		name: "owner: a second sink on a place in use is refused, and takes nothing", except: unlessExclusive,
+		name: "owner: a second sink on a storage in use is refused, and takes nothing", except: unlessExclusive,
 		test: func(s *scene) {
 			claim := Claim("595981048477", "one")
 			sink := s.open()
@@ -80,7 +80,7 @@ var ownerRules = []rule{
 			s.wantSeen(s.acquire(other).Seen, events)
 		},
 	},
-	{name: "owner: two sinks on one place see what the other wrote", except: unlessSharing, test: func(s *scene) {
+	{name: "owner: two sinks on one storage see what the other wrote", except: unlessSharing, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		logs := []connector.Log{s.log(s.open(), claim), s.log(s.open(), Claim("595981048477", "two"))}
 		var events []connector.Event
@@ -193,7 +193,7 @@ func race(s *scene) {
 		s.Fatal("no commit got through")
 	}
 	state := s.acquire(s.rival(sink, Claim("595981048477", "last")))
-	stored := s.place.Read(s.T, stream.Name)
+	stored := s.storage.Read(s.T, stream.Name)
 	if uint64(len(stored)) != state.Checkpoint.Sequence {
 		s.Fatalf("%d events are there, the checkpoint says %d", len(stored), state.Checkpoint.Sequence)
 	}

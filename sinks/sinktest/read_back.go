@@ -50,7 +50,7 @@ var readBackRules = []rule{
 			s.Fatalf("got %v, want the error of the caller", err)
 		}
 	}},
-	{name: "read back: names the place of what is no event", except: unlessIntrude, test: func(s *scene) {
+	{name: "read back: names the position of what is no event", except: unlessIntrude, test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		sink := s.open()
 		log := s.log(sink, claim)
@@ -60,23 +60,23 @@ var readBackRules = []rule{
 			"hello \xff", "", "null", `{"specversion":"1.0","id":`, `{"specversion":"1.0","id":"a","type":"t"}`,
 		}
 		for _, intruder := range intruders {
-			s.place.Intrude(s.T, claim.Stream.Name, []byte(intruder))
+			s.storage.Intrude(s.T, claim.Stream.Name, []byte(intruder))
 		}
 		events, rejects := 0, 0
-		places := map[connector.Place]bool{}
+		positions := map[connector.RecordPosition]bool{}
 		err := sink.ReadBack(s.context(), claim.Stream.Name, func(record connector.StoredRecord) error {
 			switch {
-			case (record.Fault == nil) != (record.Event != nil) || record.Place.Container == "":
-				s.Fatalf("read back %+v: want either an event or a fault, and a place", record)
+			case (record.Fault == nil) != (record.Event != nil) || record.Position.Container == "":
+				s.Fatalf("read back %+v: want either an event or a fault, and a position", record)
 			case record.Fault != nil:
-				places[record.Place] = true
+				positions[record.Position] = true
 			default:
 				events++
 			}
 			return nil
 		}, func([]byte) error { rejects++; return nil })
-		if err != nil || events != 5 || rejects != 1 || len(places) != len(intruders) {
-			s.Fatalf("read back: %v; %d events, %d rejects, and what is no event at %v", err, events, rejects, places)
+		if err != nil || events != 5 || rejects != 1 || len(positions) != len(intruders) {
+			s.Fatalf("read back: %v; %d events, %d rejects, and what is no event at %v", err, events, rejects, positions)
 		}
 	}},
 	{name: "read back: a sink that keeps nothing says so", except: unlessUnkept, test: func(s *scene) {
@@ -85,14 +85,14 @@ var readBackRules = []rule{
 	}},
 }
 
-func unlessIntrude(_ *Suite, p *Place) string {
+func unlessIntrude(_ *Suite, p *Storage) string {
 	if p.Intrude == nil {
 		return "no events are kept among which somebody could write"
 	}
 	return ""
 }
 
-func unlessUnkept(s *Suite, _ *Place) string {
+func unlessUnkept(s *Suite, _ *Storage) string {
 	if !s.Unkept {
 		return "events are kept"
 	}
@@ -110,7 +110,7 @@ func wantReadBack(s *scene, sink Sink, stream connector.Stream, events []connect
 	chats := map[string]int{}
 	err := sink.ReadBack(s.context(), stream.Name, func(record connector.StoredRecord) error {
 		if record.Fault != nil {
-			s.Fatalf("read back what is no event: %v, at %s", record.Fault, record.Place)
+			s.Fatalf("read back what is no event: %v, at %s", record.Fault, record.Position)
 		}
 		part, got := record.Part, Structured(s.T, record.Event)
 		e, ok := expected[got.Sequence]

@@ -14,16 +14,16 @@ import (
 // patience bounds what may take a broker a moment.
 const patience = 20 * time.Second
 
-// scene is one case at work: a place, and the test it belongs to.
+// scene is one case at work: a storage, and the test it belongs to.
 type scene struct {
 	*testing.T
-	suite *Suite
-	place Place
+	suite   *Suite
+	storage Storage
 }
 
 func (s *scene) open() Sink {
 	s.Helper()
-	sink := s.place.Open(s.T)
+	sink := s.storage.Open(s.T)
 	s.Cleanup(func() {
 		if err := sink.Close(); err != nil {
 			s.Errorf("close sink: %v", err)
@@ -43,7 +43,7 @@ func (s *scene) log(sink Sink, claim connector.Claim) connector.Log {
 	return log
 }
 
-// rival gives a log of another owner: of another sink, where the place may be shared.
+// rival gives a log of another owner: of another sink, where the storage may be shared.
 func (s *scene) rival(sink Sink, claim connector.Claim) connector.Log {
 	s.Helper()
 	if !s.suite.Exclusive {
@@ -128,7 +128,7 @@ func (s *scene) reopened(sink Sink, log connector.Log, claim connector.Claim) (S
 // wantLog checks that the log holds these events and no others, each once and in order.
 func (s *scene) wantLog(stream string, events []connector.Event) {
 	s.Helper()
-	got := s.place.Read(s.T, stream)
+	got := s.storage.Read(s.T, stream)
 	for i := range min(len(got), len(events)) {
 		if difference := sameStored(got[i], want(&events[i])); difference != "" {
 			s.Fatalf("event %d of %s: %s", i+1, stream, difference)
@@ -198,5 +198,5 @@ func (s *scene) quarantined(stream string) (list []Quarantined, ok bool) {
 		s.Log("not part of this sink's contract: no rejects are kept")
 		return nil, false
 	}
-	return s.place.Quarantined(s.T, stream), true
+	return s.storage.Quarantined(s.T, stream), true
 }

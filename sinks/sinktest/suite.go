@@ -39,28 +39,28 @@ type Sink interface {
 // Suite is a sink under test. The zero value of every field but New asks for the whole contract; each exception is
 // named in the test's log.
 type Suite struct {
-	// New makes an empty place, such as a topic, a JetStream stream or a folder. Each case has its own.
-	New func(t *testing.T) Place
+	// New makes an empty storage, such as a topic, a JetStream stream or a folder. Each case has its own.
+	New func(t *testing.T) Storage
 	// Promise is the sink's.
 	Promise Promise
 	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 if it takes any.
 	Oversized int
-	// Exclusive says that a second sink on a place that is in use gets a *connector.Refusal; owners then compete as logs
+	// Exclusive says that a second sink on a storage that is in use gets a *connector.Refusal; owners then compete as logs
 	// of one sink.
 	Exclusive bool
 	// Unkept says that the sink keeps no events: it remembers keys beside the checkpoint, and Follow knows no past.
 	Unkept bool
 	// NoFollow says that the sink cannot be read at all: Follow returns a *connector.Refusal.
 	NoFollow bool
-	// NoQuarantine says that rejects are only told of; Place.Quarantined is nil then.
+	// NoQuarantine says that rejects are only told of; Storage.Quarantined is nil then.
 	NoQuarantine bool
 	// NoFence says that owners do not exclude one another.
 	NoFence bool
 }
 
-// Place is where one sink, or several after or beside one another, write.
-type Place struct {
-	// Open opens a sink on the place. A sink that is opened later sees what the former ones wrote. The suite closes it.
+// Storage is where one sink, or several after or beside one another, write.
+type Storage struct {
+	// Open opens a sink on the storage. A sink that is opened later sees what the former ones wrote. The suite closes it.
 	Open func(t *testing.T) Sink
 	// Read lists a stream's events in log order, by another client than the sink's (see Structured and Binary). An event
 	// that is there twice is listed twice.
@@ -78,7 +78,7 @@ type Place struct {
 	// Vanish takes the whole log away, events and checkpoints of all streams, while sinks are open: a purge, a topic or a
 	// folder that was deleted and, where the broker does that, recreated. Nil only where nothing is kept.
 	Vanish func(t *testing.T)
-	// Copy makes a copy of the place as it is, and returns what puts it back while sinks are open, as someone does who
+	// Copy makes a copy of the storage as it is, and returns what puts it back while sinks are open, as someone does who
 	// restores a backup. Nil where the sink's technology has no such thing.
 	Copy func(t *testing.T) (restore func(t *testing.T))
 	// Stop takes the broker down and returns what brings it back, with its data. Nil where there is none.
@@ -90,7 +90,7 @@ type rule struct {
 	name string
 	test func(s *scene)
 	// except says why a sink is excused, or nothing.
-	except func(suite *Suite, place *Place) string
+	except func(suite *Suite, storage *Storage) string
 }
 
 // Run tests a sink against the contract.
@@ -103,104 +103,104 @@ func Run(t *testing.T, suite Suite) {
 	} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {
-				place := suite.New(t)
+				storage := suite.New(t)
 				if r.except != nil {
-					if why := r.except(&suite, &place); why != "" {
+					if why := r.except(&suite, &storage); why != "" {
 						t.Logf("not part of this sink's contract: %s", why)
 						return
 					}
 				}
-				r.test(&scene{T: t, suite: &suite, place: place})
+				r.test(&scene{T: t, suite: &suite, storage: storage})
 			})
 		}
 	}
 }
 
-func unlessFencing(s *Suite, _ *Place) string {
+func unlessFencing(s *Suite, _ *Storage) string {
 	if s.NoFence {
 		return "owners do not exclude one another"
 	}
 	return ""
 }
 
-func unlessSharing(s *Suite, _ *Place) string {
+func unlessSharing(s *Suite, _ *Storage) string {
 	if s.Exclusive {
-		return "a second sink on the same place is refused, which has its own case"
+		return "a second sink on the same storage is refused, which has its own case"
 	}
 	return unlessFencing(s, nil)
 }
 
-func unlessExclusive(s *Suite, _ *Place) string {
+func unlessExclusive(s *Suite, _ *Storage) string {
 	if !s.Exclusive {
-		return "several sinks may share a place"
+		return "several sinks may share a storage"
 	}
 	return ""
 }
 
-func unlessKept(s *Suite, _ *Place) string {
+func unlessKept(s *Suite, _ *Storage) string {
 	if s.Unkept {
 		return "no events are kept that could be read back"
 	}
 	return ""
 }
 
-func unlessOversized(s *Suite, _ *Place) string {
+func unlessOversized(s *Suite, _ *Storage) string {
 	if s.Oversized == 0 {
 		return "no event is too large"
 	}
 	return ""
 }
 
-func unlessForget(_ *Suite, p *Place) string {
+func unlessForget(_ *Suite, p *Storage) string {
 	if p.Forget == nil {
 		return "no events are kept without a checkpoint"
 	}
 	return ""
 }
 
-func unlessErase(_ *Suite, p *Place) string {
+func unlessErase(_ *Suite, p *Storage) string {
 	if p.Erase == nil {
 		return "single events cannot be erased"
 	}
 	return ""
 }
 
-func unlessVanish(_ *Suite, p *Place) string {
+func unlessVanish(_ *Suite, p *Storage) string {
 	if p.Vanish == nil {
 		return "nothing is kept that could go back"
 	}
 	return ""
 }
 
-func unlessCopy(_ *Suite, p *Place) string {
+func unlessCopy(_ *Suite, p *Storage) string {
 	if p.Copy == nil {
 		return "no copy can be put back under its owner"
 	}
 	return ""
 }
 
-func unlessStop(_ *Suite, p *Place) string {
+func unlessStop(_ *Suite, p *Storage) string {
 	if p.Stop == nil {
 		return "there is no broker that could be down"
 	}
 	return ""
 }
 
-func unlessFollow(s *Suite, _ *Place) string {
+func unlessFollow(s *Suite, _ *Storage) string {
 	if s.NoFollow {
 		return "it cannot be followed, which has its own case"
 	}
 	return ""
 }
 
-func unlessPast(s *Suite, p *Place) string {
+func unlessPast(s *Suite, p *Storage) string {
 	if s.Unkept {
 		return "no events are kept"
 	}
 	return unlessFollow(s, p)
 }
 
-func unlessUnfollowable(s *Suite, _ *Place) string {
+func unlessUnfollowable(s *Suite, _ *Storage) string {
 	if !s.NoFollow {
 		return "it can be followed"
 	}

@@ -40,7 +40,7 @@ func (l *Logged) Add(stored connector.StoredRecord) error {
 	if err != nil {
 		l.unreadable++ // it is told of, and its sequence is missing
 		if len(l.places) < mostPlaces {
-			l.places = append(l.places, stored.Place.String())
+			l.places = append(l.places, stored.Position.String())
 		}
 		return nil
 	}
