@@ -122,12 +122,6 @@ const (
 	Pseudonymous Identifiers = "pseudonymous"
 )
 
-// Admin is the server for metrics, probes and status.
-type Admin struct {
-	Listen string   `yaml:"listen" doc:"host:port of metrics, probes and status"`
-	Hosts  []string `yaml:"hosts" doc:"names under which it may be asked, beside addresses, names of private networks and SERVICE.NAMESPACE of the pod's own namespace"`
-}
-
 // Log says how the program speaks to its operator.
 type Log struct {
 	Level  string `yaml:"level" doc:"debug, info, warn or error"`

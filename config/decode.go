@@ -280,8 +280,11 @@ func unknownKey(name, path string, fields []field) string {
 	file := secretFile(name)
 	if _, ok := find(fields, file); ok {
 		text := "a secret does not stand in the configuration; put it into a file and name that in " + join(path, file)
-		if path == "twochat" {
+		switch path {
+		case "twochat":
 			text += ", or set the environment " + APIKeyVariable
+		case "admin":
+			text += ", or set the environment " + AdminTokenVariable
 		}
 		return text
 	}

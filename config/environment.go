@@ -16,6 +16,8 @@ const (
 	VariablePrefix = "TWOCHAT_CONNECTOR_"
 	// APIKeyVariable holds the API key itself.
 	APIKeyVariable = "TWOCHAT_API_KEY"
+	// AdminTokenVariable holds the token of the admin server itself.
+	AdminTokenVariable = "TWOCHAT_ADMIN_TOKEN"
 )
 
 // Variable is the environment variable of a key: TWOCHAT_CONNECTOR_POLL_MIN_INTERVAL for poll.min_interval.
@@ -41,6 +43,7 @@ func (l *loader) readEnvironment(env []string) {
 		}
 	}
 	l.readAPIKey(values[APIKeyVariable])
+	l.readAdminToken(values[AdminTokenVariable])
 
 	paths := map[string]string{}
 	for _, path := range l.leaves() {
@@ -88,8 +91,12 @@ func (l *loader) unknownVariable(name string, paths map[string]string) {
 	if !plainKey.MatchString(suffix) {
 		origin.Name = "environment " + VariablePrefix + "…"
 	}
-	if name == Variable("twochat.api_key") {
+	switch name {
+	case Variable("twochat.api_key"):
 		l.problem(origin, "", "unknown variable; the API key goes into "+APIKeyVariable)
+		return
+	case VariablePrefix + "ADMIN_TOKEN":
+		l.problem(origin, "", "unknown variable; the token goes into "+AdminTokenVariable)
 		return
 	}
 	var known []string

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -21,7 +22,8 @@ func namesFile(path string) bool { return strings.HasSuffix(path, fileSuffix) }
 func (c *Config) fileFindings() []connector.Finding {
 	var list []connector.Finding
 	walk(reflect.ValueOf(c).Elem(), "", func(path string, value reflect.Value, _ field) {
-		if !namesFile(path) || path == "twochat.api_key_file" && c.apiKey != "" {
+		if !namesFile(path) || path == "twochat.api_key_file" && c.apiKey != "" ||
+			path == "admin.token_file" && c.Admin.token != nil {
 			return
 		}
 		named := filePath(value)
@@ -59,6 +61,8 @@ func (c *Config) readNamed(path, named string) error {
 	switch {
 	case path == "twochat.api_key_file":
 		_, err = c.APIKey()
+	case path == "admin.token_file":
+		_, err = c.Admin.Token()
 	case path == "privacy.key_file":
 		_, err = c.Privacy.KeyFile.Read()
 	case strings.HasSuffix(path, ".password_file"), strings.HasSuffix(path, ".token_file"):
@@ -79,6 +83,10 @@ func isSecret(path string) bool {
 // fileHint says what to do about a file that cannot be read, or holds something else.
 func fileHint(path string, err error) string {
 	var errno syscall.Errno
+	if path == "admin.token_file" && !errors.As(err, &errno) {
+		return fmt.Sprintf("write %d random characters or more alone into the file, such as those of `openssl rand -hex 32`",
+			minToken)
+	}
 	if errors.As(err, &errno) {
 		return "put " + contentOf(path) + " into a file that this user may read, and the file's path into " + path
 	}

@@ -33,6 +33,7 @@ func (c *Config) Findings() []connector.Finding {
 			Hint: "take it out",
 		})
 	}
+	list = append(list, c.Admin.findings()...)
 	for _, finding := range c.Sink.Validate() {
 		finding.Thing = c.sinkPath(finding.Thing)
 		list = append(list, finding)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -60,10 +59,7 @@ func (c *Config) validate(wrong func(path, text string)) {
 	c.Events.validate(wrong)
 	c.validateSink(wrong)
 	c.Privacy.validate(wrong)
-	if host, port, err := net.SplitHostPort(c.Admin.Listen); err != nil || !validPort(port) ||
-		strings.ContainsAny(host, " /") {
-		wrong("admin.listen", "expected host:port, such as 127.0.0.1:8080 or :8080")
-	}
+	c.Admin.validate(wrong)
 	oneOf(c.Log.Level, "log.level", wrong)
 	oneOf(c.Log.Format, "log.format", wrong)
 }

@@ -125,7 +125,7 @@ func (s *setup) starts(wanted bool, within time.Duration) (bool, *running) {
 // readsAndDelivers reports whether an instance is ready, and has read each list down to what is delivered.
 func readsAndDelivers(ctx context.Context, server string) bool {
 	var r pipeline.Report
-	body, err := admin.Ask(ctx, server, server)
+	body, err := admin.Target{URL: server, Where: server}.Ask(ctx)
 	if err != nil || json.Unmarshal(body, &r) != nil || !r.Ready {
 		return false
 	}
@@ -290,6 +290,18 @@ func agreeOnConfiguration() []agreement {
 		{"key in the environment", true, func(s *setup) {
 			s.env = []string{"TWOCHAT_API_KEY=" + testKey + "\n"}
 			s.put("key", "")
+		}},
+		{"short admin token", false, func(s *setup) {
+			s.put("token", "0123456789abcde")
+			s.change("admin: {", "admin: { token_file: "+filepath.Join(s.dir, "token")+",")
+		}},
+		{"no admin token", false, func(s *setup) {
+			s.change("admin: {", "admin: { token_file: "+filepath.Join(s.dir, "missing")+",")
+		}},
+		{"admin certificate of nobody", false, func(s *setup) {
+			s.put("tls", "hello")
+			file := filepath.Join(s.dir, "tls")
+			s.change("admin: {", "admin: { tls: { cert_file: "+file+", key_file: "+file+" },")
 		}},
 		{"short privacy key", false, func(s *setup) {
 			s.put("secret", "short")

@@ -63,6 +63,10 @@ func TestCanary(t *testing.T) {
 	if err := os.WriteFile(key, []byte("PSEUDONYMS-0123456789abcdef0123456789abcdef"), 0o400); err != nil {
 		t.Fatal(err)
 	}
+	token := filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte(adminToken), 0o400); err != nil {
+		t.Fatal(err)
+	}
 	for i, test := range []struct{ name, sink, level, format, privacy string }{
 		{"file", "file: { path: " + dir + "/1.jsonl }", "debug", "json", "{ identifiers: hashed }"},
 		{"file, in clear", "file: { path: " + dir + "/2.jsonl }", "debug", "json", "{ identifiers: clear }"},
@@ -92,13 +96,13 @@ func TestCanary(t *testing.T) {
 			path := configure(t, url, test.sink, fmt.Sprintf("log: { level: %s, format: %s }\nprivacy: %s", test.level,
 				test.format, test.privacy))
 			port := clitest.ClosedPort(t)
-			replace(t, path, "127.0.0.1:0", port)
+			replace(t, path, "'127.0.0.1:0'", "'"+port+"', token_file: "+token)
 			r := start(t, "run", "--config", path)
 			admin := "http://" + port
 			var shown strings.Builder
 			look := func() {
 				for _, place := range []string{"/metrics", "/status", "/", "/readyz", "/healthz", "/nothing"} {
-					body, err := tryGet(admin + place)
+					body, err := tryGetWith(adminToken, admin+place)
 					if err != nil {
 						return
 					}
@@ -116,8 +120,9 @@ func TestCanary(t *testing.T) {
 				}
 			}
 			commands := [][]string{
+				{"status", "--config", path},
+				{"status", "--json", "--admin", admin, "--token-file", token},
 				{"status", "--admin", admin},
-				{"status", "--json", "--admin", admin},
 				{"explain", "--config", path},
 				{"explain", "--json", "--config", path},
 			}
@@ -145,7 +150,7 @@ func TestCanary(t *testing.T) {
 			shown.WriteString(r.out.String() + r.err.String())
 
 			forbidden := map[string]bool{
-				testKey: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,
+				testKey: true, adminToken: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,
 				"PSEUDONYMS-": true,
 			}
 			for _, m := range fake.Truth("") {

@@ -220,7 +220,7 @@ func (k *check) openingErrors(ctx context.Context, wrong []error) {
 // beside reports whether the admin server's address is in use by a running connector.
 func (k *check) beside(ctx context.Context) bool {
 	var r pipeline.Report
-	body, err := admin.Ask(ctx, admin.LocalURL(k.config.Admin.Listen), admin.Thing)
+	body, err := admin.Local(k.config).Ask(ctx)
 	return err == nil && json.Unmarshal(body, &r) == nil && r.Version != ""
 }
 

@@ -180,9 +180,19 @@ func get(t *testing.T, url string) (status int, body string) {
 }
 
 // tryGet asks the admin server, which may not be there yet, or any more.
-func tryGet(url string) (body string, err error) {
+func tryGet(url string) (body string, err error) { return tryGetWith("", url) }
+
+// tryGetWith is tryGet with a token, if it is not empty.
+func tryGetWith(token, url string) (body string, err error) {
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	response, err := client.Get(url)
+	response, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}

@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	},
 	"cmd/twochat-connector/admin": {
 		"cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config", "connector",
+		"sinks/secret",
 	},
 	"cmd/twochat-connector/backfill": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",

@@ -31,11 +31,8 @@ func openResources(c *config.Config, openSink func() (sinks.Sink, error)) (*reso
 		s.client, err = pipeline.NewClient(c, s.privacy)
 	}
 	note(err)
-	s.server, err = admin.Listen(c.Admin.Listen)
+	s.server, err = admin.Open(c)
 	note(err)
-	if s.server != nil {
-		s.server.Hosts = c.Admin.Hosts
-	}
 	s.sink, err = openSink()
 	note(err)
 	return s, wrong

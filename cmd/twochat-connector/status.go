@@ -26,8 +26,7 @@ func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	settings := &config.Flags{}
 	flags.StringVar(&settings.Config, "config", "",
 		"configuration `file` whose admin.listen is asked; by default twochat-connector.yaml in this folder, else /etc/twochat-connector/config.yaml")
-	address := flags.String("admin", "",
-		"`URL` of the admin server, such as http://127.0.0.1:8080, instead of the configured one")
+	named := admin.TargetFlags(flags)
 	asJSON := flags.Bool("json", false, "print the server's answer")
 	patience := flags.Duration("wait", 0, "`how long` to wait until all is as it should be, such as 30s")
 	if err := p.Parse(flags, args, aboutStatus); err != nil {
@@ -36,15 +35,11 @@ func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	if *patience < 0 {
 		return cli.Usage("flag --wait: expected a duration such as 30s")
 	}
-	base, err := admin.URL(p, *address, settings)
+	target, err := admin.TargetOf(p, named, settings)
 	if err != nil {
 		return err
 	}
-	where := "the admin server at " + base
-	if *address != "" {
-		where = "the admin server that --admin names" // its value may be anything
-	}
-	body, r, err := admin.StatusWithin(ctx, base, where, *patience)
+	body, r, err := target.StatusWithin(ctx, *patience)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func knownHost(host string, named []string, namespace string) bool {
 func guarded(next http.Handler, named []string, namespace string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !knownHost(r.Host, named, namespace) {
-			answer(w, http.StatusMisdirectedRequest, "text/plain; charset=utf-8",
+			answer(w, http.StatusMisdirectedRequest, plainText,
 				[]byte("use the IP address, or add this name to admin.hosts\n"))
 			return
 		}

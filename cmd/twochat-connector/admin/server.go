@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/config"
 )
 
 // Server is the server for metrics, probes and status.
@@ -31,10 +33,37 @@ type Server struct {
 	Hosts    []string      // names under which the server may be addressed
 	// Namespace is the Kubernetes namespace whose service names may be used as well; empty outside a cluster.
 	Namespace string
+
+	token       func() (string, error) // that is asked for; nil for none
+	certificate *certificate           // nil without TLS
 }
 
 // Thing names the admin server in findings and errors.
 const Thing = "admin server"
+
+// Open binds the admin server that a configuration wants, with its token and its certificate.
+func Open(c *config.Config) (*Server, error) {
+	var own *certificate
+	if c.Admin.TLS.Set() {
+		own = &certificate{files: c.Admin.TLS}
+		if err := own.read(); err != nil {
+			return nil, err
+		}
+	}
+	var token func() (string, error)
+	if c.Admin.AsksForToken() {
+		token = c.Admin.Token
+		if _, err := token(); err != nil {
+			return nil, unreadable("admin.token_file", "the token alone", err)
+		}
+	}
+	a, err := Listen(c.Admin.Listen)
+	if err != nil {
+		return nil, err
+	}
+	a.Hosts, a.token, a.certificate = c.Admin.Hosts, token, own
+	return a, nil
+}
 
 // Listen binds the address; requests are answered only after Serve. With port 0 the system chooses a port.
 func Listen(address string) (*Server, error) {
@@ -63,19 +92,33 @@ func (a *Server) URL() string {
 			address = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
+	if a.certificate != nil {
+		return "https://" + address
+	}
 	return "http://" + address
 }
 
 // Serve starts to answer requests.
 func (a *Server) Serve(handler http.Handler, logger *slog.Logger) {
+	if a.token != nil {
+		handler = &tokenGuard{next: handler, token: a.token, logger: logger}
+	}
 	a.server = &http.Server{
 		Handler: guarded(handler, a.Hosts, a.Namespace), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, ErrorLog: cli.LibraryLogger(logger),
 	}
+	serve := a.server.Serve
+	if own := a.certificate; own != nil {
+		a.server.TLSConfig = &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own.current(logger) },
+		}
+		serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+	}
 	go func() {
 		defer close(a.served)
-		if err := a.server.Serve(&bounded{Listener: a.listener, slots: make(chan struct{}, adminConnections)}); !errors.Is(
+		if err := serve(&bounded{Listener: a.listener, slots: make(chan struct{}, adminConnections)}); !errors.Is(
 			err, http.ErrServerClosed) {
 			logger.Error("admin server ended", "cause", err)
 		}
@@ -138,13 +181,15 @@ func Handler(registry *prometheus.Registry, current func() pipeline.Report) http
 	return mux
 }
 
+const plainText = "text/plain; charset=utf-8"
+
 // answerProbe answers 200, or 503 with a line for each problem.
 func answerProbe(w http.ResponseWriter, wrong []string) {
 	status, text := http.StatusOK, "ok"
 	if len(wrong) > 0 {
 		status, text = http.StatusServiceUnavailable, strings.Join(wrong, "\n")
 	}
-	answer(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
+	answer(w, status, plainText, []byte(text+"\n"))
 }
 
 func answer(w http.ResponseWriter, status int, contentType string, body []byte) {

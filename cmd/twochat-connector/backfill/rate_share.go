@@ -25,9 +25,9 @@ type rateShare struct {
 	pages  *paidPages
 	client *twochat.Client
 	logger *slog.Logger
-	stream string // the live one
-	admin  string // URL of the running instance's admin server; "" where it has no fixed address
-	fixed  int    // requests a minute of the configuration; 0: the account's
+	stream string        // the live one
+	admin  *admin.Target // of the running instance; nil where it has no fixed address
+	fixed  int           // requests a minute of the configuration; 0: the account's
 	blind  float64
 
 	limit  float64            // requests a minute of the account
@@ -59,8 +59,9 @@ func newRateShare(
 		blind:  float64(len(c.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
 		unread: connector.NewBackoff(30*time.Second, 30*time.Minute),
 	}
-	if listen := c.Admin.Listen; !strings.HasSuffix(listen, ":0") {
-		s.admin = admin.LocalURL(listen)
+	if !strings.HasSuffix(c.Admin.Listen, ":0") {
+		beside := admin.Local(c)
+		s.admin = &beside
 	}
 	return s
 }
@@ -148,10 +149,10 @@ func restOf(limit, live float64) float64 {
 // neither.
 func (s *rateShare) beneath(ctx context.Context) (perMinute float64, kept connector.PageFault, answered bool) {
 	var r pipeline.Report
-	if s.admin == "" {
+	if s.admin == nil {
 		return s.blind, "", false
 	}
-	body, err := admin.Ask(ctx, s.admin, "the admin server at "+s.admin)
+	body, err := s.admin.Ask(ctx)
 	if err != nil || json.Unmarshal(body, &r) != nil {
 		return s.blind, "", false
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
@@ -124,7 +125,7 @@ func TestShare_Beneath(t *testing.T) {
 			}))
 			defer server.Close()
 			s := &rateShare{
-				stream: "a", admin: server.URL, blind: 7, before: map[string]uint64{"a": 5, "b": 5},
+				stream: "a", admin: &admin.Target{URL: server.URL}, blind: 7, before: map[string]uint64{"a": 5, "b": 5},
 				asked: time.Now().Add(-5 * time.Second),
 			}
 			live, kept, answered := s.beneath(t.Context())
@@ -133,7 +134,7 @@ func TestShare_Beneath(t *testing.T) {
 			}
 		})
 	}
-	s := &rateShare{stream: "a", admin: "http://" + clitest.ClosedPort(t), blind: 7}
+	s := &rateShare{stream: "a", admin: &admin.Target{URL: "http://" + clitest.ClosedPort(t)}, blind: 7}
 	if live, _, answered := s.beneath(t.Context()); answered || live != 7 {
 		t.Errorf("nobody answers: %t, %v", answered, live)
 	}
