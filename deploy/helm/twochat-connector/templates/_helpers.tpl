@@ -74,11 +74,26 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else if hasKey $sink "nats" }}
 {{- $_ := set $sink "nats" (merge (default dict $sink.nats) (dict "state" (printf "%s/state" $path))) }}
 {{- end }}
+{{- if .Values.adminToken.existingSecret }}
+{{- $_ := set $config.admin "token_file" "/etc/twochat-admin/token" }}
+{{- else if $config.admin.token_file }}
+{{- fail "config.admin.token_file: name the Secret of the token in adminToken.existingSecret instead, so that monitors and tests send it" }}
+{{- end }}
+{{- if .Values.adminTLS.existingSecret }}
+{{- $_ := set $config.admin "tls" (dict "cert_file" "/etc/twochat-admin-tls/tls.crt" "key_file" "/etc/twochat-admin-tls/tls.key") }}
+{{- else if $config.admin.tls }}
+{{- fail "config.admin.tls: name the Secret of the certificate in adminTLS.existingSecret instead, so that probes, monitors and tests speak TLS" }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}
 
 {{- define "twochat-connector.adminPort" -}}
 {{- last (splitList ":" .Values.config.admin.listen) }}
+{{- end }}
+
+{{/* A name that the admin server's certificate has. */}}
+{{- define "twochat-connector.serverName" -}}
+{{- default (printf "%s.%s.svc" (include "twochat-connector.fullname" .) .Release.Namespace) .Values.adminTLS.serverName }}
 {{- end }}
 
 {{- define "twochat-connector.resources" -}}
@@ -94,6 +109,6 @@ limits: { memory: 128Mi }
 {{- end }}
 
 {{- define "twochat-connector.probe" -}}
-httpGet: { path: {{ .path }}, port: http }
+httpGet: { path: {{ .path }}, port: http{{ if .root.Values.adminTLS.existingSecret }}, scheme: HTTPS{{ end }} }
 {{ toYaml .probe }}
 {{- end }}

@@ -68,14 +68,20 @@ spec:
       {{- end }}
       ports:
         - { name: http, containerPort: {{ include "twochat-connector.adminPort" . }}, protocol: TCP }
-      startupProbe: {{- include "twochat-connector.probe" (dict "path" "/healthz" "probe" .Values.startupProbe) | nindent 8 }}
-      livenessProbe: {{- include "twochat-connector.probe" (dict "path" "/healthz" "probe" .Values.livenessProbe) | nindent 8 }}
-      readinessProbe: {{- include "twochat-connector.probe" (dict "path" "/readyz" "probe" .Values.readinessProbe) | nindent 8 }}
+      startupProbe: {{- include "twochat-connector.probe" (dict "path" "/healthz" "probe" .Values.startupProbe "root" .) | nindent 8 }}
+      livenessProbe: {{- include "twochat-connector.probe" (dict "path" "/healthz" "probe" .Values.livenessProbe "root" .) | nindent 8 }}
+      readinessProbe: {{- include "twochat-connector.probe" (dict "path" "/readyz" "probe" .Values.readinessProbe "root" .) | nindent 8 }}
       resources: {{- include "twochat-connector.resources" . | nindent 8 }}
       securityContext: {{- toYaml .Values.securityContext | nindent 8 }}
       volumeMounts:
         - { name: config, mountPath: /etc/twochat-connector, readOnly: true }
         - { name: api-key, mountPath: /etc/twochat, readOnly: true }
+        {{- if .Values.adminToken.existingSecret }}
+        - { name: admin-token, mountPath: /etc/twochat-admin, readOnly: true }
+        {{- end }}
+        {{- if .Values.adminTLS.existingSecret }}
+        - { name: admin-tls, mountPath: /etc/twochat-admin-tls, readOnly: true }
+        {{- end }}
         {{- range .Values.secretFiles }}
         - { name: secret-{{ .name }}, mountPath: /etc/twochat-secrets/{{ .name }}, readOnly: true }
         {{- end }}
@@ -98,6 +104,25 @@ spec:
         defaultMode: {{ .Values.secretMode }}
         items:
           - { key: {{ .Values.apiKey.key }}, path: api-key }
+    {{- with .Values.adminToken }}
+    {{- if .existingSecret }}
+    - name: admin-token
+      secret:
+        secretName: {{ .existingSecret }}
+        defaultMode: {{ $.Values.secretMode }}
+        items:
+          - { key: {{ .key }}, path: token }
+    {{- end }}
+    {{- end }}
+    {{- with .Values.adminTLS.existingSecret }}
+    - name: admin-tls
+      secret:
+        secretName: {{ . }}
+        defaultMode: {{ $.Values.secretMode }}
+        items:
+          - { key: tls.crt, path: tls.crt }
+          - { key: tls.key, path: tls.key }
+    {{- end }}
     {{- range .Values.secretFiles }}
     - name: secret-{{ .name }}
       secret:
