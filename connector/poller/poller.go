@@ -23,6 +23,8 @@ type Config struct {
 	Start   connector.Start
 	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
 	MinInterval, MaxInterval time.Duration
+	// StartWithin is the time within which streams that start together make their first requests; 0 is at once.
+	StartWithin time.Duration
 	// SweepEvery returns the current interval between sweeps for late messages; nil or 0 means never.
 	SweepEvery func() time.Duration
 	// Limiter is shared by all streams of an API key.
@@ -91,7 +93,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	defer p.slot.leave()
 	defer p.session.Close()
 	// Streams that start together should not poll together forever.
-	if connector.Sleep(ctx, time.Duration(rand.Int64N(int64(min(p.config.MinInterval, time.Second))+1))) != nil {
+	if connector.Sleep(ctx, time.Duration(rand.Int64N(int64(p.config.StartWithin)+1))) != nil {
 		return nil
 	}
 	for ctx.Err() == nil {

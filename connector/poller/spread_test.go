@@ -26,7 +26,8 @@ func TestPoller_PollsAreSpread(t *testing.T) {
 							Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: small,
 							Events: connector.EventSettings{TypePrefix: "p"},
 						},
-						Start: connectortest.StartNow, MinInterval: least, MaxInterval: longest, Limiter: quota.NewLimiter(0),
+						Start: connectortest.StartNow, MinInterval: least, MaxInterval: longest, StartWithin: time.Second,
+						Limiter: quota.NewLimiter(0),
 						Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
 					})
 					go func() { // the bubble waits for it

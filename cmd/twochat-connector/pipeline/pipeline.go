@@ -76,13 +76,23 @@ func New(p Parts) *Pipeline {
 				Stream: claim.Stream, Rules: RulesOf(c), Events: c.EventSettings(), AcceptHistory: p.Overrides.AcceptHistory,
 				Workers: reader.Workers(c.Poll.Concurrency),
 			},
-			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, SweepEvery: l.account.SweepEvery,
-			Limiter: l.account.Limiter, Memory: gate, Pace: l.account.Pace, CallBudget: l.account, Ready: p.Client.Ready,
+			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, StartWithin: startWithin(c),
+			SweepEvery: l.account.SweepEvery,
+			Limiter:    l.account.Limiter, Memory: gate, Pace: l.account.Pace, CallBudget: l.account, Ready: p.Client.Ready,
 			CheckWritable: writableCheck(p.Sink, a.watchdog), Metrics: metrics, Logger: p.Logger,
 		})
 		l.workers = append(l.workers, a)
 	}
 	return l
+}
+
+// startWithin is the time within which the streams make their first requests, so that they do not poll together. One
+// stream alone has nobody to make room for.
+func startWithin(c *config.Config) time.Duration {
+	if len(c.TwoChat.Streams) < 2 {
+		return 0
+	}
+	return min(c.Poll.MinInterval, time.Second)
 }
 
 // writableCheck is the sink's own check that it can still be written to, if it has one.

@@ -188,3 +188,18 @@ func TestPipeline_AllStreamsRefused(t *testing.T) {
 		}
 	})
 }
+
+// One stream begins at once; several are spread, over no longer than an interval.
+func TestStartWithin(t *testing.T) {
+	for _, test := range []struct {
+		streams  int
+		interval time.Duration
+		want     time.Duration
+	}{{1, time.Minute, 0}, {2, time.Minute, time.Second}, {2, 100 * time.Millisecond, 100 * time.Millisecond}} {
+		c := config.Default()
+		c.Poll.MinInterval, c.TwoChat.Streams = test.interval, make([]config.StreamConfig, test.streams)
+		if got := startWithin(&c); got != test.want {
+			t.Errorf("%d streams, every %v: within %v, want %v", test.streams, test.interval, got, test.want)
+		}
+	}
+}
