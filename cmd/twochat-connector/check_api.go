@@ -56,7 +56,7 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 			Hint: "wait until the account's next month begins, raise poll.monthly_credits, or set poll.when_spent: slow",
 		}
 		var plan *connector.PageError
-		if err := k.budget.Spent(); errors.As(err, &plan) {
+		if err := k.budget.SpentCause(); errors.As(err, &plan) {
 			spent.Thing, spent.Text, spent.Hint = "account", plan.Err.Error(), plan.Hint
 		}
 		k.add(spent)

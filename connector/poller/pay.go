@@ -12,8 +12,8 @@ import (
 
 // CallBudget decides whether calls may be made. It has to be safe for concurrent use.
 type CallBudget interface {
-	// Open returns why no call may be made now, and until when; nil if one may.
-	Open() (until time.Time, spent error)
+	// Stopped returns why no call may be made now, and until when; nil if one may.
+	Stopped() (until time.Time, cause error)
 	// Take takes the cost of one call, and reports whether the budget had it.
 	Take() bool
 }
@@ -86,7 +86,7 @@ func (p *Poller) callBudget() (until time.Time, spent error) {
 	if p.config.CallBudget == nil {
 		return time.Time{}, nil
 	}
-	return p.config.CallBudget.Open()
+	return p.config.CallBudget.Stopped()
 }
 
 // ready is why no call can be made. It is asked before one is paid for: what is not sent costs nothing, and is tried

@@ -121,7 +121,7 @@ type countingBudget struct {
 	spent atomic.Pointer[connector.PageError]
 }
 
-func (p *countingBudget) Open() (time.Time, error) {
+func (p *countingBudget) Stopped() (time.Time, error) {
 	if spent := p.spent.Load(); spent != nil {
 		return time.Now().Add(time.Hour), spent
 	}

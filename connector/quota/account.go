@@ -130,13 +130,14 @@ func (a *Account) Begin(ctx context.Context) {
 func (a *Account) Watch(ctx context.Context) {
 	policy := connector.NewBackoff(30*time.Second, 30*time.Minute)
 	for read := a.begun; ; read = a.read(ctx) {
-		wait := AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20))) // instances should not ask in step
+		// Instances should not ask in step.
+		wait := AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20)))
 		if read {
 			policy.Reset()
 		} else {
 			wait = policy.Next()
 		}
-		if due, open := a.Budget.Open(time.Now()); !open && read {
+		if due, cause := a.Budget.Stopped(time.Now()); cause != nil && read {
 			wait = max(0, time.Until(due))
 		}
 		a.setNext(time.Now().Add(wait))
@@ -162,8 +163,8 @@ func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
 // account is a call too.
 func (a *Account) whilePaid(ctx context.Context) error {
 	for {
-		due, open := a.Budget.Open(time.Now())
-		if open || !due.After(time.Now()) {
+		due, cause := a.Budget.Stopped(time.Now())
+		if cause == nil || !due.After(time.Now()) {
 			return ctx.Err()
 		}
 		a.setNext(due)
@@ -231,14 +232,8 @@ func (a *Account) answered(info connector.AccountInfo, now time.Time) {
 	}
 }
 
-// Open returns why no call may be made now, and until when; nil if one may.
-func (a *Account) Open() (until time.Time, spent error) {
-	until, open := a.Budget.Open(time.Now())
-	if open {
-		return until, nil
-	}
-	return until, a.Budget.Spent()
-}
+// Stopped returns why no call may be made now, and until when; nil if one may.
+func (a *Account) Stopped() (until time.Time, cause error) { return a.Budget.Stopped(time.Now()) }
 
 // Take takes the cost of a call for a page from the budget, and reports whether the budget had it.
 func (a *Account) Take() bool {

@@ -46,12 +46,12 @@ type Budget struct {
 	config BudgetConfig
 	descs  creditDescs
 
-	mu      sync.Mutex
-	account accountUse
-	month   monthState
-	state   BudgetState
-	usedUp  time.Time // when the budget is used up at this rate, or was found to be; zero if it lasts
-	closed  bool      // calls are stopped, and the log says so
+	mu         sync.Mutex
+	account    accountUse
+	month      monthState
+	state      BudgetState
+	usedUp     time.Time // when the budget is used up at this rate, or was found to be; zero if it lasts
+	wasStopped bool      // calls are stopped, and the log says so
 }
 
 // accountUse is what is known about the account's usage. It is guarded by its owner.
@@ -118,7 +118,7 @@ func (b *Budget) Read(u AccountUsage) {
 		}
 	}
 	b.judge(first)
-	b.open(u.At, b.config.Own())
+	b.stopped(u.At, b.config.Own())
 }
 
 // believe reports whether a reading counts. One below the last counts only if the next is below it as well, as an

@@ -37,7 +37,7 @@ func (b *Budget) Status(now time.Time) BudgetStatus {
 	own := b.config.Own()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	stopped := !b.open(now, own)
+	stopped := b.stopped(now, own)
 	s := BudgetStatus{
 		State: b.state, Asked: b.account.asked, Budget: b.account.total(), UsedUp: b.usedUp, Stops: b.config.Stop,
 		Stopped: stopped, Plan: b.account.max, PlanSpent: b.account.planSpent(own),

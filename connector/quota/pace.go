@@ -10,8 +10,8 @@ const (
 	spentFactor = 10
 	// longestPace is the longest interval that a small budget leads to, so that polling never stops.
 	longestPace = 6 * time.Hour
-	// MaxSweepFactor is by how many times the interval of sweeps may grow. From an hour it grows to a day, which still finds
-	// everything that is listed late within sixty hours, several times over.
+	// MaxSweepFactor is by how many times the interval of sweeps may grow. From an hour it grows to a day, which still
+	// finds everything that is listed late within sixty hours, several times over.
 	MaxSweepFactor = 24
 )
 

@@ -14,24 +14,28 @@ const (
 	confirming = time.Minute
 )
 
-// Open reports whether a call may be made and, if not, until when none may: then the account has to be read, as its
-// next month should have started. A budget without Stop is always open.
-func (b *Budget) Open(now time.Time) (until time.Time, open bool) {
+// Stopped returns why no call may be made now, and until when: then the account has to be read, as its next month should
+// have started. cause is nil if a call may be made. A budget without Stop never stops.
+func (b *Budget) Stopped(now time.Time) (until time.Time, cause error) {
 	own := b.config.Own()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.open(now, own) {
-		return time.Time{}, true
+	if !b.stopped(now, own) {
+		return time.Time{}, nil
 	}
-	return b.nextReading(), false
+	return b.nextReading(), b.spentCause(own)
 }
 
-// Spent is why no call may be made if Open returns false: the configured budget is used up, or all calls of the
-// account's plan.
-func (b *Budget) Spent() error {
+// SpentCause is what is used up: the configured budget, or all calls of the account's plan.
+func (b *Budget) SpentCause() error {
+	own := b.config.Own()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.account.planSpent(b.config.Own()) {
+	return b.spentCause(own)
+}
+
+func (b *Budget) spentCause(own int64) error {
+	if b.account.planSpent(own) {
 		return &connector.PageError{
 			Fault: connector.FaultCredits, Err: fmt.Errorf(
 				"all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.account.max),
@@ -65,16 +69,16 @@ func (b *Budget) Pays(own int64) bool {
 	return !b.config.Stop || !b.account.known() || b.account.used(own) <= b.account.total()
 }
 
-// open is Open; it also logs changes.
-func (b *Budget) open(now time.Time, own int64) bool {
-	closed := b.config.Stop && b.account.known() && b.account.left(own) <= 0
-	if closed == b.closed {
-		return !closed
+// stopped reports whether no call may be made, and logs when that changes.
+func (b *Budget) stopped(now time.Time, own int64) bool {
+	stopped := b.config.Stop && b.account.known() && b.account.left(own) <= 0
+	if stopped == b.wasStopped {
+		return stopped
 	}
-	b.closed = closed
-	if !closed {
+	b.wasStopped = stopped
+	if !stopped {
 		b.config.Logger.Info("calls are made again", "calls_used", b.account.used(own), "budget", b.account.total())
-		return true
+		return false
 	}
 	if b.state != BudgetSpent {
 		b.state, b.usedUp = BudgetSpent, now
@@ -85,7 +89,7 @@ func (b *Budget) open(now time.Time, own int64) bool {
 	}
 	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's next month begins", "calls_used", b.account.used(own),
 		"budget", b.account.total(), "plan", b.account.max, "next_attempt", b.nextReading(), "hint", hint)
-	return false
+	return true
 }
 
 // nextReading is when the account is read again while no other calls are made: when its next month should have started.

@@ -45,10 +45,10 @@ func TestBudget_SpentSaysWhat(t *testing.T) {
 		})
 		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		b.Read(quota.AccountUsage{At: at, Used: test.used, Max: 5000})
-		if _, open := b.Open(at); open {
-			t.Fatalf("%d calls used, and it is open", test.used)
+		_, err := b.Stopped(at)
+		if err == nil {
+			t.Fatalf("%d calls used, and calls are not stopped", test.used)
 		}
-		err := b.Spent()
 		var hinted interface{ Hint() string }
 		hint := ""
 		var fault *connector.PageError

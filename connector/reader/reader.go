@@ -87,7 +87,8 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 	r.ends, r.search, r.sweep = walkEnds{r}, searcher{r}, sweeper{Reader: r}
 	r.endCheck, r.sections = endCheck{Reader: r}, sectionReader{r}
 	r.acceptance = acceptance{
-		Reader: r, acceptHistory: reading.AcceptHistory, deliverHeld: reading.AcceptHistory && !state.Checkpoint.AcceptHistoryUsed,
+		Reader: r, acceptHistory: reading.AcceptHistory,
+		deliverHeld: reading.AcceptHistory && !state.Checkpoint.AcceptHistoryUsed,
 	}
 	r.known.record(state.Checkpoint)
 	r.known.rebuildExempt()

@@ -319,7 +319,8 @@ func TestPrivacy_Keyed(t *testing.T) {
 		keyed.FormerKey != plain.SourceKey {
 		t.Errorf("%+v, with another key %+v", keyed, other)
 	}
-	if !keyed.HasSourceKey(keyed.SourceKey) || !keyed.HasSourceKey(plain.SourceKey) || keyed.HasSourceKey(other.SourceKey) || keyed.HasSourceKey("") ||
+	if !keyed.HasSourceKey(keyed.SourceKey) || !keyed.HasSourceKey(plain.SourceKey) ||
+		keyed.HasSourceKey(other.SourceKey) || keyed.HasSourceKey("") ||
 		plain.HasSourceKey("") {
 		t.Error("a list is known by the wrong keys")
 	}

@@ -85,7 +85,8 @@ func readError(operation string, h *hints, err error) error {
 
 // tailConsumer makes a consumer that begins at or above the events that are asked for, and says how many to skip.
 func tailConsumer(
-	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, state jetstream.StreamState, options connector.FollowOptions,
+	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, state jetstream.StreamState,
+	options connector.FollowOptions,
 ) (jetstream.Consumer, uint64, error) {
 	config := jetstream.OrderedConsumerConfig{
 		FilterSubjects:    []string{natssink.EventsSubject(s.config.Subject, options.Stream)},

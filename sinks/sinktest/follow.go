@@ -91,7 +91,8 @@ var followRules = []rule{
 		ended := make(chan error, 1)
 		ctx := s.context()
 		go func() {
-			ended <- sink.Follow(ctx, connector.FollowOptions{Stream: claim.Stream.Name, Last: 1}, func([]byte) error { return enough })
+			options := connector.FollowOptions{Stream: claim.Stream.Name, Last: 1}
+			ended <- sink.Follow(ctx, options, func([]byte) error { return enough })
 		}()
 		for {
 			select {
