@@ -77,7 +77,7 @@ func TestAdmin_TokenAndTLS(t *testing.T) {
 	code, out, errOut := finish(t, "check", "--config", path)
 	shown.WriteString(out + errOut)
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "check beside it", out, "a connector answers there already")
+	clitest.WantText(t, "check beside it", out, "a connector is already running there")
 
 	// A token that was exchanged is asked for at once.
 	if err := os.Remove(token); err != nil {
