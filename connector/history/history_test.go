@@ -35,7 +35,7 @@ type paces struct {
 const pageOfWorld = 10
 
 var rulesOfWorld = reader.Rules{
-	Page: pageOfWorld, Run: 5, SlicePages: 8, SliceBytes: 1 << 20, Memory: 80, Capacity: 80, Tail: 16, Floor: 10,
+	Page: pageOfWorld, Run: 5, SlicePages: 8, SliceBytes: 1 << 20, MinWindow: 80, Capacity: 80, Tail: 16, Floor: 10,
 	Rejects: 1000, EmptyPolls: 3, Repeats: 3,
 	SweepPages: 20, SweepStep: 20, SweepDepth: 10_000 * time.Hour,
 }

@@ -15,7 +15,7 @@ func TestPoller_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const held = 400
 		rules := func(_ *pollerFixture, c *Config) {
-			c.Reading.Rules.SlicePages, c.Reading.Rules.Memory, c.Reading.Rules.Capacity = 10, 40, 120
+			c.Reading.Rules.SlicePages, c.Reading.Rules.MinWindow, c.Reading.Rules.Capacity = 10, 40, 120
 		}
 		s := newPollerFixture(t, rules, connectortest.Newest(8, 1)...)
 		pass(5 * time.Minute)

@@ -161,7 +161,7 @@ func catchUpWith(t *testing.T, inFlight int) *catchUp {
 		c.slots, c.open, c.began = make(chan struct{}, inFlight), make(chan struct{}), time.Now()
 		p := New(Config{
 			Pages: c, Log: c, Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: longest,
-			Limiter: quota.NewLimiter(0), Memory: NewMemoryGate(),
+			Limiter: quota.NewLimiter(0), MemoryGate: NewMemoryGate(),
 			Reading: reader.Reading{
 				Stream: connector.Stream{Name: "a", SourceKey: "k"}, Rules: reader.DefaultRules(),
 				Events: connector.EventSettings{TypePrefix: "p"}, Workers: reader.Workers(inFlight),

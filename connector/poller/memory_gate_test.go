@@ -98,7 +98,7 @@ type fleet struct {
 // roomRules have pages of four messages, and slices of 16 pages.
 var roomRules = func() reader.Rules {
 	r := small
-	r.SlicePages, r.Memory, r.Capacity = 16, 40, 80
+	r.SlicePages, r.MinWindow, r.Capacity = 16, 40, 80
 	return r
 }()
 
@@ -121,7 +121,7 @@ func (f *fleet) add(t *testing.T, streams, messages int, gate chan struct{}) {
 				Events: connector.EventSettings{TypePrefix: "p"}, Workers: reader.Workers(4),
 			},
 			Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: shortest, Limiter: quota.NewLimiter(0),
-			Memory: f.gate, Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
+			MemoryGate: f.gate, Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
 		})
 		f.lists, f.logs, f.pollers = append(f.lists, list), append(f.logs, log), append(f.pollers, poller)
 		go func() { // the bubble waits for it

@@ -14,12 +14,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Config is what a Poller is made of. All fields but SweepEvery, Memory, Pace, CallBudget, Ready and CheckWritable are
-// required.
+// Config is what a Poller is made of. All fields but SweepEvery, MemoryGate, Pace, CallBudget, Ready and CheckWritable
+// are required.
 type Config struct {
 	Pages   connector.Pages
 	Log     connector.Log
-	Reading reader.Reading // its Retry, Memory and Admit are set by the Poller
+	Reading reader.Reading // its Retry, MemoryLimit and Admit are set by the Poller
 	Start   connector.Start
 	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
 	MinInterval, MaxInterval time.Duration
@@ -29,8 +29,8 @@ type Config struct {
 	SweepEvery func() time.Duration
 	// Limiter is shared by all streams of an API key.
 	Limiter *quota.Limiter
-	// Memory is shared by all streams of the process; nil sets no bound.
-	Memory *MemoryGate
+	// MemoryGate is shared by all streams of the process; nil sets no bound.
+	MemoryGate *MemoryGate
 	// Pace turns the interval that suits the stream's traffic into one, never shorter, that the rate limit and the budget
 	// allow now; nil leaves it unchanged.
 	Pace func(interval time.Duration) time.Duration
@@ -67,10 +67,10 @@ type Poller struct {
 // New returns a poller. Run starts it.
 func New(c Config) *Poller {
 	stream := c.Reading.Stream.Name
-	p := &Poller{config: c, queue: newQueue(), slot: &slot{gate: c.Memory}}
+	p := &Poller{config: c, queue: newQueue(), slot: &slot{gate: c.MemoryGate}}
 	p.retrier = newRetrier(p)
 	reading := c.Reading
-	reading.Retry, reading.Memory, reading.Admit = p.retrier, p.slot, p.admit
+	reading.Retry, reading.MemoryLimit, reading.Admit = p.retrier, p.slot, p.admit
 	p.session = reader.NewSession(&instrumentedPages{p}, &instrumentedLog{p}, reading, c.Start)
 	p.record = statusRecord{
 		session: p.session, metrics: c.Metrics.of(stream), logger: c.Logger.With("stream", stream),

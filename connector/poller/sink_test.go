@@ -386,7 +386,7 @@ func TestPoller_AFailingSinkKeepsNoRoomFromOthers(t *testing.T) {
 				for range longSlots - 1 {
 					gate.long <- struct{}{}
 				}
-				s := newPollerFixture(t, func(_ *pollerFixture, c *Config) { c.Memory = gate }, connectortest.Newest(300, 1)...)
+				s := newPollerFixture(t, func(_ *pollerFixture, c *Config) { c.MemoryGate = gate }, connectortest.Newest(300, 1)...)
 				s.answer(func(_ context.Context, events []connector.Event) (bool, error) {
 					if len(events) > 0 {
 						return false, err

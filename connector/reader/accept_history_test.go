@@ -18,7 +18,7 @@ import (
 func lostGround(t *testing.T, messages int) *readerFixture {
 	t.Helper()
 	d := newReaderFixture(t, connectortest.StartNow, connectortest.Newest(104, 92)...)
-	d.reading.Rules.Memory, d.reading.Rules.Capacity, d.reading.Rules.SlicePages, d.reading.Rules.Floor = 40, 120, 10, 8
+	d.reading.Rules.MinWindow, d.reading.Rules.Capacity, d.reading.Rules.SlicePages, d.reading.Rules.Floor = 40, 120, 10, 8
 	d.reading.Rules.SweepStep = 3
 	d.restart()
 	d.settle(5)

@@ -18,7 +18,7 @@ func BenchmarkWindow(b *testing.B) {
 			keys[i] = connectortest.Key(uint64(i))
 		}
 		b.Run(fmt.Sprintf("events=%d", size), func(b *testing.B) {
-			w := newWindow(Rules{Capacity: size, Memory: size / 2, Tail: 128}, connector.State{})
+			w := newWindow(Rules{Capacity: size, MinWindow: size / 2, Tail: 128}, connector.State{})
 			next := 0
 			put := func() {
 				w.put(keys[next%len(keys)], newPosition(w.last+1, false))

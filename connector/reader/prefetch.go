@@ -23,12 +23,12 @@ const almostDonePages = 8
 
 // prefetch reads batches of pages in parallel, and the next batch while the one before is delivered.
 type prefetch struct {
-	rules    Rules
-	source   *source
-	progress *progress
-	memory   MemoryLimit // nil: no bound
-	workers  WorkerPool  // nil: pages are read one after the other
-	oneWalk  bool        // nothing is read ahead for the next walk
+	rules       Rules
+	source      *source
+	progress    *progress
+	memoryLimit MemoryLimit // nil: no bound
+	workers     WorkerPool  // nil: pages are read one after the other
+	oneWalk     bool        // nothing is read ahead for the next walk
 
 	ahead            *batchAhead
 	prevStart        int // page at which the last proven walk began, if the next one begins further up
@@ -73,7 +73,7 @@ func (p *prefetch) begin(ctx context.Context, start, to int) *batchAhead {
 // readAhead starts to read the batch of the walk that follows one from this page, if that batch is not under way
 // already and memory allows it.
 func (p *prefetch) readAhead(ctx context.Context, from int) {
-	if p.oneWalk || p.serialBatches > 0 || p.memory != nil && !p.memory.Ahead() {
+	if p.oneWalk || p.serialBatches > 0 || p.memoryLimit != nil && !p.memoryLimit.Ahead() {
 		return
 	}
 	start := max(0, from-p.batchStep())

@@ -55,8 +55,8 @@ type Reading struct {
 	Stream connector.Stream
 	Rules  Rules
 	Events connector.EventSettings
-	// Memory bounds the pages held in memory; nil sets no bound other than the rules'.
-	Memory MemoryLimit
+	// MemoryLimit bounds the pages held in memory; nil sets no bound other than the rules'.
+	MemoryLimit MemoryLimit
 	// Workers reads pages in parallel; nil reads them one after the other.
 	Workers WorkerPool
 	// OneWalk reads nothing ahead for the next walk; a History needs it.
@@ -80,7 +80,7 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 	r.progress = progress{rules: rules, known: &r.known, slice: rules.SlicePages}
 	r.list = listState{rules: rules, known: &r.known, source: &r.source, progress: &r.progress}
 	r.prefetch = prefetch{
-		rules: rules, source: &r.source, progress: &r.progress, memory: reading.Memory, workers: reading.Workers,
+		rules: rules, source: &r.source, progress: &r.progress, memoryLimit: reading.MemoryLimit, workers: reading.Workers,
 		oneWalk: reading.OneWalk,
 	}
 	r.writer = writer{rules: rules, known: &r.known, source: &r.source, log: log, events: reading.Events}
@@ -229,10 +229,10 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 
 // checkMemory returns an error if the step may not hold that many pages.
 func (p *prefetch) checkMemory(pages int) error {
-	if p.memory == nil {
+	if p.memoryLimit == nil {
 		return nil
 	}
-	return p.memory.Hold(pages)
+	return p.memoryLimit.Hold(pages)
 }
 
 // Rested reports whether everything that the last walk met is in the log and certified.

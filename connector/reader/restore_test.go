@@ -80,7 +80,7 @@ func TestSession_RestoreFenced(t *testing.T) {
 // The newest of two places counts, also once the index was recreated and the older one is forgotten.
 func TestWindow_KeyThatStandsTwice(t *testing.T) {
 	rules := DefaultRules()
-	rules.Memory, rules.Capacity = 5, 20
+	rules.MinWindow, rules.Capacity = 5, 20
 	w := newWindow(rules, connector.State{Checkpoint: connector.Checkpoint{Certified: 1000}})
 	for n := uint64(1); n <= 6; n++ {
 		w.put(connectortest.Key(n), newPosition(n, false))

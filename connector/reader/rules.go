@@ -12,10 +12,10 @@ type Rules struct {
 	// SlicePages and SliceBytes bound the memory of one walk: the pages that it holds at once, and their size in bytes.
 	SlicePages int
 	SliceBytes int
-	// Memory is how many certified events that were delivered in order the seen window keeps at least, if there are as
+	// MinWindow is how many certified events that were delivered in order the seen window keeps at least, if there are as
 	// many.
-	Memory int
-	// Capacity is how many events the seen window keeps at most. Only Memory and uncertified events may exceed it.
+	MinWindow int
+	// Capacity is how many events the seen window keeps at most. Only MinWindow and uncertified events may exceed it.
 	Capacity int
 	// Tail is how many certified keys a checkpoint carries in addition to all uncertified ones.
 	Tail int
@@ -44,7 +44,7 @@ type Rules struct {
 // DefaultRules are the rules in force on the real API.
 func DefaultRules() Rules {
 	return Rules{
-		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, Memory: 500, Capacity: 20_000, Tail: 128, Floor: 100,
+		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, MinWindow: 500, Capacity: 20_000, Tail: 128, Floor: 100,
 		Rejects:    1000,
 		EmptyPolls: 3, Checks: 3, CheckOver: 10 * time.Minute, BelowEnd: 8, Repeats: 3, SweepPages: 200, SweepStep: 3,
 		SweepDepth: 60 * time.Hour,

@@ -15,7 +15,7 @@ import (
 func sweepDesk(t *testing.T, messages int) *readerFixture {
 	t.Helper()
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(messages, 1)...)
-	d.reading.Rules.Memory, d.reading.Rules.Capacity, d.reading.Rules.SlicePages = 500, 1000, 10
+	d.reading.Rules.MinWindow, d.reading.Rules.Capacity, d.reading.Rules.SlicePages = 500, 1000, 10
 	d.reading.Rules.SweepPages = 300
 	d.restart()
 	d.settle(40)

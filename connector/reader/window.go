@@ -110,13 +110,13 @@ func (w *window) certify(sequence uint64) {
 	w.forget()
 }
 
-// forget drops the oldest entries above the capacity. It keeps every uncertified entry and the newest Memory entries
+// forget drops the oldest entries above the capacity. It keeps every uncertified entry and the newest MinWindow entries
 // that were delivered in order.
 func (w *window) forget() {
 	n := 0
 	for len(w.entries)-n > w.rules.Capacity {
 		oldest := w.entries[n].at
-		if oldest.sequence() > w.certified || w.inOrder < w.rules.Memory || !oldest.late() && w.inOrder == w.rules.Memory {
+		if oldest.sequence() > w.certified || w.inOrder < w.rules.MinWindow || !oldest.late() && w.inOrder == w.rules.MinWindow {
 			break
 		}
 		if !oldest.late() {

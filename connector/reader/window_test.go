@@ -100,7 +100,7 @@ func TestNewWindow(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWindow(Rules{Capacity: 100, Memory: 50, Tail: 2}, test.state)
+			w := newWindow(Rules{Capacity: 100, MinWindow: 50, Tail: 2}, test.state)
 			if got := sequences(w); !slices.Equal(got, test.want) || w.last != test.state.Checkpoint.Sequence {
 				t.Errorf("it holds %v up to %d, want %v", got, w.last, test.want)
 			}
@@ -114,7 +114,7 @@ func TestNewWindow(t *testing.T) {
 func TestNewWindow_KnowsWhatWasLate(t *testing.T) {
 	seen := logged(1, 4)
 	seen[1].Late = true
-	w := newWindow(Rules{Capacity: 9, Memory: 9, Tail: 9},
+	w := newWindow(Rules{Capacity: 9, MinWindow: 9, Tail: 9},
 		connector.State{
 			Checkpoint: connector.Checkpoint{Sequence: 6, Certified: 6, Tail: keysOf(5, 6), TailLate: []int{1}},
 			Seen:       seen,
@@ -149,7 +149,7 @@ func TestWindow_Forgets(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWindow(Rules{Capacity: test.capacity, Memory: test.memory, Tail: 2}, connector.State{})
+			w := newWindow(Rules{Capacity: test.capacity, MinWindow: test.memory, Tail: 2}, connector.State{})
 			for n := uint64(1); n <= 20; n++ {
 				w.put(connectortest.Key(n), newPosition(n, test.late != nil && test.late(n)))
 			}
@@ -165,7 +165,7 @@ func TestWindow_Forgets(t *testing.T) {
 }
 
 func TestWindow_Tail(t *testing.T) {
-	w := newWindow(Rules{Capacity: 20, Memory: 20, Tail: 3},
+	w := newWindow(Rules{Capacity: 20, MinWindow: 20, Tail: 3},
 		connector.State{
 			Checkpoint: connector.Checkpoint{Sequence: 10, Certified: 8, Tail: keysOf(9, 10), TailLate: []int{0}},
 			Seen: []connector.Seen{
@@ -197,7 +197,7 @@ func TestWindow_Tail(t *testing.T) {
 func TestWindow_Model(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		rules := Rules{Capacity: 5 + r.IntN(20), Memory: r.IntN(15), Tail: 1 + r.IntN(6)}
+		rules := Rules{Capacity: 5 + r.IntN(20), MinWindow: r.IntN(15), Tail: 1 + r.IntN(6)}
 		n := uint64(r.IntN(40))
 		state := connector.State{Checkpoint: connector.Checkpoint{Sequence: n, Certified: uint64(r.Int64N(int64(n) + 1))}}
 		var all []connector.Seen // every event that was ever in the window's reach
@@ -267,12 +267,12 @@ func contradicts(w *window, all []connector.Seen, last, certified uint64) string
 		return fmt.Sprintf("%d entries, %d events", len(w.entries), len(held))
 	case inOrder != w.inOrder:
 		return fmt.Sprintf("it counts %d certified in order, it holds %d", w.inOrder, inOrder)
-	case len(forgotten) > 0 && inOrder < w.rules.Memory:
-		return fmt.Sprintf("it remembers %d in order, with %d forgotten, of %d", inOrder, len(forgotten), w.rules.Memory)
+	case len(forgotten) > 0 && inOrder < w.rules.MinWindow:
+		return fmt.Sprintf("it remembers %d in order, with %d forgotten, of %d", inOrder, len(forgotten), w.rules.MinWindow)
 	case len(forgotten) > 0 && len(held) < min(w.rules.Capacity, len(all)):
 		return fmt.Sprintf("it holds %d of %d", len(held), w.rules.Capacity)
 	case len(held) > w.rules.Capacity && held[0].Sequence <= certified &&
-		(inOrder > w.rules.Memory || inOrder == w.rules.Memory && held[0].Late):
+		(inOrder > w.rules.MinWindow || inOrder == w.rules.MinWindow && held[0].Late):
 		return fmt.Sprintf("it keeps event %d though it holds %d of %d", held[0].Sequence, len(held), w.rules.Capacity)
 	case hole != w.hole:
 		return fmt.Sprintf("newest hole %d, want %d", w.hole, hole)

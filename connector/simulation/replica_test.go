@@ -73,7 +73,7 @@ func (r *replica) work() {
 		Retry: r.patience(), Workers: pool{r.run.world},
 	}
 	if r.run.seed%4 == 0 {
-		reading.Memory = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
+		reading.MemoryLimit = &room{r.run.world, rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances)))}
 	}
 	reading.AcceptHistory = rand.New(rand.NewPCG(r.run.seed, uint64(r.run.instances))).Float64() < cfg.word
 	session := reader.NewSession(&pages{world: r.run.world, pause: r.pause}, r.place, reading, r.run.start)
@@ -253,7 +253,7 @@ func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	cfg.unguarded = *mutation == "unguarded"
 	w := newWorld(rng, cfg)
 	rules := reader.DefaultRules()
-	rules.Page, rules.Run, rules.SlicePages, rules.Memory, rules.Capacity = cfg.page, cfg.run, cfg.slice, cfg.memory, 0
+	rules.Page, rules.Run, rules.SlicePages, rules.MinWindow, rules.Capacity = cfg.page, cfg.run, cfg.slice, cfg.memory, 0
 	rules.Tail, rules.Floor, rules.SweepPages, rules.Rejects = 32, 10, cfg.sweepPages, 100_000
 	rules.Capacity, rules.SweepDepth = cfg.memory, 10_000*time.Hour
 	rules.CheckOver = longestLie * 3 / 2 * time.Second

@@ -125,9 +125,9 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 	}
 	out := make([]connector.Message, len(work.items))
 	var numbers []string
-	var page *pageMemory
+	var page *pageCache
 	if c.privacy.rewrites {
-		page = &pageMemory{make(map[string]string), make(map[string]role)}
+		page = &pageCache{make(map[string]string), make(map[string]role)}
 	}
 	if c.privacy.pseudonymous() {
 		numbers = []string{s.Number, s.Remote}

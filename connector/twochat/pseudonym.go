@@ -300,7 +300,7 @@ func (w *rewriter) pseudonym(identifier []byte) string {
 const mostRoles = 500
 
 // roleOf returns the role of a member, which is cached per page.
-func (p *pageMemory) roleOf(name []byte) role {
+func (p *pageCache) roleOf(name []byte) role {
 	if known, ok := p.roles[string(name)]; ok {
 		return known
 	}

@@ -20,17 +20,17 @@ func (r *redactor) rewrite(item []byte, numbers ...string) []byte {
 	return r.rewriteWith(nil, item, nil, numbers...)
 }
 
-// pageMemory caches what the items of a page have in common: chats and the names of members.
-type pageMemory struct {
+// pageCache caches what the items of a page have in common: chats and the names of members.
+type pageCache struct {
 	tokens map[string]string
 	roles  map[string]role
 }
 
 // rewriteWith is rewrite with the page's cache; it also reports each unknown member.
-func (r *redactor) rewriteWith(page *pageMemory, item []byte, tell func(name []byte), numbers ...string) []byte {
+func (r *redactor) rewriteWith(page *pageCache, item []byte, tell func(name []byte), numbers ...string) []byte {
 	w := rewriter{rules: r, json: scanner{data: item}, tell: tell}
 	if page != nil {
-		w.pageMemory = *page
+		w.pageCache = *page
 	}
 	if r.pseudonymous() {
 		for _, number := range numbers {
@@ -50,7 +50,7 @@ func (r *redactor) rewriteWith(page *pageMemory, item []byte, tell func(name []b
 
 // rewriter goes through an item and copies what stays.
 type rewriter struct {
-	pageMemory // of the item's page, as far as it was filled; its maps may be nil
+	pageCache // of the item's page, as far as it was filled; its maps may be nil
 
 	rules   *redactor
 	json    scanner
@@ -223,7 +223,7 @@ func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
 		return []byte{}, true
 	}
 	below := rewriter{
-		rules: w.rules, json: scanner{data: bare}, owns: w.owns, pageMemory: w.pageMemory,
+		rules: w.rules, json: scanner{data: bare}, owns: w.owns, pageCache: w.pageCache,
 		nesting: w.nesting + 1, tell: w.tell,
 	}
 	below.value(0, at)

@@ -78,7 +78,7 @@ func New(p Parts) *Pipeline {
 			},
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval, StartWithin: startWithin(c),
 			SweepEvery: l.account.SweepEvery,
-			Limiter:    l.account.Limiter, Memory: gate, Pace: l.account.Pace, CallBudget: l.account, Ready: p.Client.Ready,
+			Limiter:    l.account.Limiter, MemoryGate: gate, Pace: l.account.Pace, CallBudget: l.account, Ready: p.Client.Ready,
 			CheckWritable: writableCheck(p.Sink, a.watchdog), Metrics: metrics, Logger: p.Logger,
 		})
 		l.workers = append(l.workers, a)
