@@ -177,7 +177,7 @@ func tryAuditFile(t *testing.T) {
 	wantCode(t, code, cli.ExitWrong)
 	found, _, _ := strings.Cut(out, "\n  missing")
 	wantGolden(t, "audit_repaired.txt", found+"\n")
-	clitest.WantText(t, "audit", out, "The report is in "+report+".json and "+report+".html; the SHA-256 of the first is ")
+	clitest.WantText(t, "audit", out, "The report is in "+report+".json and "+report+".html; the SHA-256 of the JSON file is ")
 	filed, err := os.ReadFile(report + ".json")
 	if err != nil || !bytes.Contains(filed, []byte(did.deleted[0])) {
 		t.Errorf("%v: %.300s", err, filed)
@@ -186,7 +186,7 @@ func tryAuditFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clitest.WantText(t, "page", string(page), did.deleted[4], did.doubled[2], did.edited[1], "5 messages put back")
+	clitest.WantText(t, "page", string(page), did.deleted[4], did.doubled[2], did.edited[1], "5 messages restored")
 
 	r = auditReport(t, cli.ExitWrong, "--config", path, "--all", "--repair")
 	wantTampered(t, r.Streams[0], did, true)
@@ -380,7 +380,7 @@ func tryAuditBesideALiveRun(t *testing.T) {
 
 	code, out, _ := finish(t, "audit", "--config", path, "--all", "--dry-run")
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "audit", out, "messages; that takes", "calls (credits)")
+	clitest.WantText(t, "audit", out, "messages, which take", "calls (credits)")
 	r := auditReport(t, cli.ExitFine, "--config", path, "--all")
 	if s := r.Streams[0]; s.Listed < 2400 || s.Events < 2400 {
 		t.Errorf("%+v", r)
@@ -392,10 +392,10 @@ func tryAuditBesideALiveRun(t *testing.T) {
 
 	code, _, errOut := finish(t, "audit", "--config", path, "--all", "--repair")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "audit", errOut, "an instance that runs with this configuration answers", "--take-over")
+	clitest.WantText(t, "audit", errOut, "an instance is running with this configuration", "--take-over")
 	code, out, _ = finish(t, "audit", "--config", path, "--all", "--repair", "--dry-run")
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "audit", out, "messages; that takes")
+	clitest.WantText(t, "audit", out, "messages, which take")
 	fake.Quiet()
 	until(t, "all is delivered", func() bool {
 		s := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
@@ -489,7 +489,7 @@ func tryAuditRefusals(t *testing.T) {
 		{cli.ExitUsage, "--config " + path + " --all --take-over", "flag --take-over: expected only together with --repair"},
 		{cli.ExitUsage, "--config " + path + " --all --stream x", "flag --stream: expected the name of a configured stream: support"},
 		{cli.ExitUsage, "--config " + path + " --since 2999-01-01T00:00:00Z", "flag --since: expected a time in the past"},
-		{cli.ExitFailed, "--config " + path + " --all --report " + dir + "/there", "there.html is there already"},
+		{cli.ExitFailed, "--config " + path + " --all --report " + dir + "/there", "there.html exists already"},
 		{cli.ExitFailed, "--config " + path + " --all --report " + dir + "/no/where", "flag --report: "},
 		{cli.ExitFailed, "--config " + path + " --all", "stream support has not started yet"},
 		{cli.ExitUsage, "--config " + configure(t, url, "stdout: {}") + " --all", "the sink stdout keeps no events"},
@@ -507,7 +507,7 @@ func tryAuditRefusals(t *testing.T) {
 	replace(t, path, "monthly_credits: 1000000000", "monthly_credits: 1")
 	code, _, errOut := finish(t, "audit", "--config", path, "--all")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "audit", errOut, "no more is left than the reserve", "raise poll.monthly_credits",
+	clitest.WantText(t, "audit", errOut, "calls only the reserve", "raise poll.monthly_credits",
 		"it starts again")
 	replace(t, path, "monthly_credits: 1", "monthly_credits: 1000000000")
 }
@@ -571,7 +571,7 @@ func wantUnreadable(t *testing.T, path string, places ...string) {
 	}
 	code, out, errOut := finish(t, "audit", "--config", path, "--all")
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "audit", out, "records among the events that are none", places[0])
+	clitest.WantText(t, "audit", out, "records among the events that are not events", places[0])
 	if strings.Contains(errOut, "not an event") {
 		t.Errorf("the log says it too: %s", errOut)
 	}
@@ -652,7 +652,7 @@ func tryAuditStopped(t *testing.T) {
 	r := start(t, "audit", "--config", path, "--all", "--report", report)
 	until(t, "it reads", func() bool { return strings.Contains(r.err.String(), "audit reads the list") })
 	wantCode(t, r.end(), cli.ExitFailed)
-	clitest.WantText(t, "audit", r.err.String(), "stopped before the end", "it begins anew")
+	clitest.WantText(t, "audit", r.err.String(), "stopped before the end", "it starts from the beginning")
 	if left, err := filepath.Glob(report + "*"); err != nil || len(left) != 0 || fake.PageRequests("") > before+2 {
 		t.Errorf("%v, %v", left, err)
 	}

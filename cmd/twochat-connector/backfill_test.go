@@ -271,7 +271,7 @@ func TestBackfill_Since(t *testing.T) {
 
 	code, _, errOut = finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	clitest.WantText(t, "error", errOut, "begun with --since", "go on with --since")
+	clitest.WantText(t, "error", errOut, "begun with --since", "continue with --since")
 	code, out, _ = finish(t, "backfill", "--config", path, "--since", "10h", "--json")
 	wantCode(t, code, 0)
 	if s := result(t, out); !s.Done || s.Delivered != 0 || s.Messages < 550 || s.Messages > 640 {
@@ -377,8 +377,8 @@ func TestBackfill_LeavesTheReserve(t *testing.T) {
 	replace(t, path, "monthly_credits: 1000000000", fmt.Sprint("monthly_credits: ", budget))
 	code, _, errOut := finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	clitest.WantText(t, "error", errOut, "no more is left than the reserve of 2", "raise poll.monthly_credits",
-		"may not do for all of the history")
+	clitest.WantText(t, "error", errOut, "calls only the reserve of 2", "raise poll.monthly_credits",
+		"may not be enough for all of the history")
 	if left := budget - fake.Requests(); left < 2 || left > 4 {
 		t.Errorf("%d calls are left of the budget, want the reserve of 2", left)
 	}

@@ -21,9 +21,9 @@ func TestBackfill_WaitsForCredits(t *testing.T) {
 		args    []string
 		out     string
 	}{
-		{"measuring", 3, nil, "goes on from there"},
+		{"measuring", 3, nil, "continues from there"},
 		{"measuring on a dry run", 3, []string{"--dry-run"}, ""},
-		{"reading", 25, nil, "goes on from there"},
+		{"reading", 25, nil, "continues from there"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			fake.SetCredits(fake.Requests() + row.credits)
@@ -61,7 +61,7 @@ func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
 			fake.Next(fault)
 			code, _, errOut := finish(t, append([]string{"backfill", "--config", path, "--all"}, more...)...)
 			wantCode(t, code, 1)
-			clitest.WantText(t, "error", errOut, name, "`twochat-connector check` says what is wrong", "goes on where it was")
+			clitest.WantText(t, "error", errOut, name, "`twochat-connector check` shows what is wrong", "continues where it stopped")
 		}
 	}
 }

@@ -66,9 +66,9 @@ func TestDemo_ShowsWhereTheyStay(t *testing.T) {
 	wantCode(t, code, cli.ExitFine)
 	clitest.WantText(t, "the demo", out, "the real connector, your sink. Seed ", "\n  file        events.jsonl\n",
 		"\n  source      //2chat.co/whatsapp/bicycle-shop\n",
-		"\n  ← from a customer   → from the shop   · neither is known\n", "\n  LATE  listed below newer ones",
-		"\nRead back from the file and held against what was listed:\n       0  lost\n",
-		"\nThey stay there; this shows them:\n  twochat-connector tail --no-follow --stream bicycle-shop --sink file:events.jsonl\n")
+		"\n  ← from a customer   → from the shop   · unknown\n", "\n  LATE  listed below newer messages",
+		"\nRead back from the file and compared with what was listed:\n       0  lost\n",
+		"\nThe events stay there; this command shows them:\n  twochat-connector tail --no-follow --stream bicycle-shop --sink file:events.jsonl\n")
 	if errOut != "" {
 		t.Errorf("on the error output: %s", errOut)
 	}

@@ -101,7 +101,7 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 	case errors.As(err, &refusal):
 		return err
 	}
-	return cli.Hinted(err, "`twochat-connector check` says what is wrong with the sink")
+	return cli.Hinted(err, "`twochat-connector check` shows what is wrong with the sink")
 }
 
 // sinceTime is the time that --since gives.

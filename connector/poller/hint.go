@@ -51,7 +51,7 @@ func hintOf(state StreamState, cause error) string {
 	}
 	switch state {
 	case StateNoSink:
-		return "see whether the sink runs and has room; `twochat-connector check` says what is wrong with it"
+		return "check that the sink is running and has room; `twochat-connector check` shows what is wrong with it"
 	case StateSuspect:
 		return "if its messages were cleared or the number is another one now, wait some minutes; else see what answers for 2Chat on the way"
 	case StateNoSource, StateSpent:

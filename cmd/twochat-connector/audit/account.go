@@ -6,15 +6,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// filler is a message that may account for a sequence that is gone: it is missing, or was delivered late and may have
-// been restored.
+// filler is a message that may account for a missing sequence: it is missing itself, or it was delivered late and may
+// have been restored.
 type filler struct {
 	row     *record
 	missing bool
 }
 
-// account says of each listed message that the log lacks why it does, and of each sequence that is gone which message it
-// was. Between two events that stand in the order of the list, sequences that are gone belong to the messages that the
+// account finds, for each listed message that the log lacks, the reason, and for each sequence that is gone, its
+// message. Between two events that are in the order of the list, the missing sequences belong to the messages that the
 // list shows between the two.
 func (c *comparison) account() {
 	rows := c.list.rows
@@ -29,7 +29,7 @@ func (c *comparison) account() {
 	below, fillers := c.lowest, []filler(nil)
 	if c.low >= 0 {
 		c.below(held)
-	} else { // nothing that is listed is in the log; of what was only the checkpoint's tail is known
+	} else { // nothing that is listed is in the log; only the sequences in the checkpoint's tail are known
 		below = c.checkpoint.Sequence - uint64(len(c.checkpoint.Tail))
 	}
 	for i := max(0, c.low); i < len(rows); i++ {
@@ -52,12 +52,12 @@ func (c *comparison) account() {
 	c.settle(below, max(c.checkpoint.Sequence, below)+1, fillers)
 	for i := range c.list.late {
 		if row := &c.list.late[i]; !c.log.Has(row.key) && !c.quarantined(row.key) {
-			c.findings.Noted.NotYet++ // it came in while the list was read
+			c.findings.Noted.NotYet++ // it came in while the list was being read
 		}
 	}
 }
 
-// emptied judges a log of which nothing is left.
+// emptied handles a log of which nothing is left.
 func (c *comparison) emptied(gone uint64) {
 	c.findings.Erased = []Range{{
 		From: c.checkpoint.Base + 1, To: c.checkpoint.Sequence, Count: gone, Beginning: true,
@@ -67,7 +67,7 @@ func (c *comparison) emptied(gone uint64) {
 	c.findings.Noted.NotYet = listed - c.findings.Noted.Expired
 }
 
-// highest is the last row of which a set of keys knows; -1 where there is none.
+// highest is the last row that a set of keys contains; -1 if it contains none.
 func (c *comparison) highest(of map[connector.Key]uint64) int {
 	for i := len(c.list.rows) - 1; i >= 0; i-- {
 		if _, ok := of[c.list.rows[i].key]; ok {
@@ -77,8 +77,8 @@ func (c *comparison) highest(of map[connector.Key]uint64) int {
 	return -1
 }
 
-// below judges the rows below the first that the log shows in its order. They were there before the log begins, or are
-// missing where the log goes on below that.
+// below classifies the rows below the first one that the log has in order. They were delivered before the log's first
+// event or, if the log goes further down than that row, they are missing.
 func (c *comparison) below(held int) {
 	gone := uint64(0) // sequences before the log's first
 	if base := c.checkpoint.Base + 1; c.first > base {
@@ -161,7 +161,7 @@ func (c *comparison) settle(below, above uint64, fillers []filler) {
 	}
 }
 
-// miss notes a message that is missing.
+// miss records a missing message.
 func (c *comparison) miss(row *record, sequence uint64) {
 	c.missing = append(c.missing, row.key)
 	c.findings.Missing = append(c.findings.Missing, Message{UUID: c.uuid(row.key), Time: timeOf(row), Sequence: sequence})

@@ -16,20 +16,20 @@ type comparison struct {
 	since      time.Time
 
 	findings Findings
-	missing  []connector.Key // as Findings.Missing
+	missing  []connector.Key // in the order of Findings.Missing
 
-	ordered []bool // which of the list's rows the log shows in their order
-	low     int    // the first of them; -1 where none is
+	ordered []bool // for each row of the list, whether the log has it in order
+	low     int    // the first such row; -1 if there is none
 	lowest  uint64 // its sequence
 	first   uint64 // the log's lowest sequence; 0 if it is empty
 	have    sequenceSet
 
-	named, floor, horizon, rejected map[connector.Key]uint64 // what the checkpoint names; named by sequence
+	named, floor, horizon, rejected map[connector.Key]uint64 // what the checkpoint names, with sequences in named
 }
 
 // Compare compares a list with a log that was read before the list. The checkpoint was read before both: what came
-// since is judged neither as missing nor as left over. since is zero if all of the list was read. It returns the keys
-// of the missing messages too, oldest first.
+// since then counts neither as missing nor as left over. since is zero if all of the list was read. Compare also
+// returns the keys of the missing messages, oldest first.
 func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since time.Time) (Findings, []connector.Key) {
 	c := &comparison{list: list, log: log, checkpoint: checkpoint, since: since, low: -1}
 	c.name()
@@ -42,7 +42,7 @@ func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since t
 	return c.findings, c.missing
 }
 
-// name takes up what the checkpoint names.
+// name collects the messages that the checkpoint names.
 func (c *comparison) name() {
 	c.named = make(map[connector.Key]uint64, len(c.checkpoint.Tail))
 	for i, key := range c.checkpoint.Tail {
@@ -63,7 +63,7 @@ func (c *comparison) name() {
 	}
 }
 
-// order finds what is out of order: within each part of the sink, and as the list has it.
+// order finds what is out of order, within each part of the sink and compared with the list.
 func (c *comparison) order() {
 	disordered := make(map[connector.Key]struct{})
 	places := map[int32][]int{}
@@ -109,7 +109,7 @@ func (c *comparison) order() {
 	bySequence(c.findings.OutOfOrder)
 }
 
-// within reports whether an event belongs to what is held against the list.
+// within reports whether an event is in the part of the log that is compared with the list.
 func (c *comparison) within(r *record) bool {
 	switch {
 	case c.since.IsZero():
@@ -120,7 +120,7 @@ func (c *comparison) within(r *record) bool {
 	return r.sequence >= c.lowest
 }
 
-// contents compares what the list and the log say of the same messages, and finds what the log says twice.
+// contents compares the messages that are in both the list and the log, and finds what is in the log twice.
 func (c *comparison) contents() {
 	shown := make(map[connector.Key]*record, len(c.log.again))
 	changed := make(map[connector.Key]struct{})
@@ -173,8 +173,8 @@ func (c *comparison) contents() {
 	c.findings.Unreadable, c.findings.UnreadableAt = c.log.unreadable, c.log.places
 }
 
-// leftOver finds what is in the log and not listed. What was delivered since the audit began may not be listed yet as
-// it was read.
+// leftOver finds what is in the log and not listed. What was delivered since the audit began may not be in the list
+// that was read.
 func (c *comparison) leftOver() {
 	listed := make(map[connector.Key]struct{}, len(c.list.rows)+len(c.list.late))
 	for _, rows := range [][]record{c.list.rows, c.list.late} {
@@ -205,7 +205,7 @@ func (c *comparison) setAside() {
 	}
 }
 
-// quarantined counts a message that is in the quarantine.
+// quarantined reports whether a message is in the quarantine, and counts it.
 func (c *comparison) quarantined(key connector.Key) bool {
 	reason, ok := c.log.rejects[key]
 	if _, known := c.rejected[key]; known && !ok {
@@ -244,7 +244,7 @@ func bySequence(messages []Message) {
 	})
 }
 
-// sequenceSet holds sequences up to a highest one, a bit each.
+// sequenceSet holds sequences up to a highest one, one bit for each.
 type sequenceSet struct{ words []uint64 }
 
 func newSequenceSet(highest uint64) sequenceSet { return sequenceSet{make([]uint64, highest/64+1)} }

@@ -17,11 +17,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// digest is the head of a SHA-256 over what an event says of its message. What differs from one delivery to another is
-// left out: sequence, late, when it was recorded.
+// digest is the first half of a SHA-256 over what an event holds of its message. It leaves out what differs from one
+// delivery to another: the sequence, late, and the time of recording.
 type digest [16]byte
 
-// record is one event of a log, or what a message of the list would become, without its content.
+// record is one event of a log, or the event that a listed message would become, without its content.
 type record struct {
 	key      connector.Key
 	digest   digest
@@ -32,11 +32,11 @@ type record struct {
 	row      bool // its data is a row
 }
 
-// decoder makes records of events. It is used again, as it keeps its memory.
+// decoder makes records from events. It is reused, as it keeps its memory.
 type decoder struct {
 	hash  hash.Hash
 	plain bytes.Buffer
-	names map[connector.Key]string // uuids that their keys do not tell
+	names map[connector.Key]string // uuids that cannot be derived from their keys
 }
 
 func newDecoder() *decoder {
@@ -65,7 +65,7 @@ func (d *decoder) decode(event []byte) (record, error) {
 		r.time = at.Unix()
 	}
 	d.hash.Reset()
-	direction := e.Type[strings.LastIndexByte(e.Type, '.')+1:] // the prefix may have been another
+	direction := e.Type[strings.LastIndexByte(e.Type, '.')+1:] // the type prefix may have been a different one
 	for _, attribute := range []string{direction, e.Subject, e.Time, e.SentBy, strconv.FormatBool(e.Repaired)} {
 		d.hash.Write(append([]byte(attribute), 0))
 	}
@@ -77,8 +77,8 @@ func (d *decoder) decode(event []byte) (record, error) {
 	return r, nil
 }
 
-// hashData hashes data without the white space between its tokens, which a sink of lines may change, and a row without
-// the time at which it was recorded.
+// hashData hashes data without the white space between its tokens, which a sink of lines may change. For a row it
+// leaves out the time of recording.
 func (d *decoder) hashData(data []byte) (row bool, err error) {
 	if bytes.Contains(data, []byte(`"recorded_at"`)) {
 		var columns map[string]json.RawMessage
@@ -106,7 +106,7 @@ func (d *decoder) hashData(data []byte) (row bool, err error) {
 
 var tokens = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// decodeReject reads a record of the quarantine: which message it is of, and why it is there.
+// decodeReject reads a record of the quarantine: its message, and the reason why it is there.
 func decodeReject(reject []byte) (connector.Key, string, error) {
 	var r struct {
 		ID   string
@@ -123,7 +123,7 @@ func decodeReject(reject []byte) (connector.Key, string, error) {
 	return connector.Key(raw), r.Data.Reason, nil
 }
 
-// uuidOf is the uuid in 2Chat's usual form of which a key is made (see connector.MessageKey).
+// uuidOf returns the uuid that a key was made from, if it has 2Chat's usual form (see connector.MessageKey).
 func uuidOf(key connector.Key) string {
 	h := hex.EncodeToString(key[:])
 	return "MSG" + h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]

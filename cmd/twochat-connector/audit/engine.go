@@ -17,17 +17,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Options are what the command line says.
+// Options are the options of the command line.
 type Options struct {
 	Streams []connector.Stream
 	// Start is how far back the list is read.
 	Start connector.Start
-	// Repair puts back what is missing; TakeOver does so although a running instance answers.
+	// Repair restores what is missing. TakeOver does so although a running instance answers.
 	Repair, TakeOver bool
-	// DryRun says what it costs, and reads no list.
+	// DryRun estimates the cost, and reads no list.
 	DryRun bool
 	JSON   bool
-	// Report is a path without its ending, for the report as JSON and as a page; "" writes none.
+	// Report is the path, without extension, of the report as JSON and as a web page; "" for none.
 	Report string
 }
 
@@ -56,8 +56,8 @@ func New(p *cli.Program, c *config.Config, options Options) *Engine {
 func (a *Engine) Run(ctx context.Context) error {
 	err := a.run(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return cli.Hinted(errors.New("stopped before the end: nothing is concluded"),
-			"run the same command again: it begins anew, and a repair puts nothing back twice")
+		return cli.Hinted(errors.New("stopped before the end, so there is no result"),
+			"run the same command again: it starts from the beginning, and a repair restores nothing twice")
 	}
 	return err
 }
@@ -129,7 +129,7 @@ func (a *Engine) run(ctx context.Context) error {
 	return nil
 }
 
-// failed adds what to do to an error that has no hint.
+// failed adds a hint to an error that has none.
 func (a *Engine) failed(err error) error {
 	err = cmp.Or(a.spare.Fatal(), err)
 	var with *cli.HintedError
@@ -138,7 +138,7 @@ func (a *Engine) failed(err error) error {
 	if errors.As(err, &with) || errors.As(err, &refusal) || errors.As(err, &unavailable) {
 		return err
 	}
-	return cli.Hinted(err, "run the same command again: it starts again, and a repair puts nothing back twice")
+	return cli.Hinted(err, "run the same command again: it starts from the beginning, and a repair restores nothing twice")
 }
 
 // wants reports whether a stream is to be audited.
@@ -151,24 +151,24 @@ func (a *Engine) wants(name string) bool {
 	return false
 }
 
-// open opens the sink. Where a running instance serves the embedded one, it is reached as a client of that server.
+// open opens the sink. If a running instance serves the embedded server, open connects to it as a client.
 func (a *Engine) open() error {
 	if chosen := a.config.Sink; chosen.NATS != nil || chosen.Stdout != nil {
-		return cli.Usage("the sink %s keeps no events that could be held against the list; audit needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
+		return cli.Usage("the sink %s keeps no events that could be compared with the list; audit needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
 	}
 	var err error
 	a.sink, _, err = pipeline.OpenSink(a.config, a.logger)
 	return err
 }
 
-// audited is a stream under audit.
+// audited is a stream being audited.
 type audited struct {
 	claim      connector.Claim
 	checkpoint connector.Checkpoint // read before the log
 	log        *Logged
 	start      connector.Start
-	floor      connector.Keys // that the reading of the list ends at; none: where start says
-	since      time.Time      // zero: all of the log is held against the list
+	floor      connector.Keys // where the reading of the list ends; if empty, start decides
+	since      time.Time      // if zero, all of the log is compared with the list
 }
 
 // readLog reads a stream's checkpoint, and then all of its log.
@@ -179,7 +179,7 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 	var err error
 	if one.checkpoint, found, err = pipeline.Peek(ctx, a.sink, claim); err != nil {
 		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", name, err),
-			"`twochat-connector check` says what is wrong with the sink")
+			"`twochat-connector check` shows what is wrong with the sink")
 	}
 	if !found || !one.checkpoint.Started {
 		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so there is nothing to audit", name),
@@ -193,17 +193,17 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 		if ctx.Err() != nil || errors.As(err, &refusal) {
 			return nil, err
 		}
-		return nil, cli.Hinted(err, "`twochat-connector check` says what is wrong with the sink")
+		return nil, cli.Hinted(err, "`twochat-connector check` shows what is wrong with the sink")
 	}
 	if oldest := one.log.oldest(); len(one.checkpoint.Floor) > 0 &&
 		(one.start.Beginning || !oldest.IsZero() && !one.since.After(oldest)) {
-		// What was not wanted at the first start need not be read, nor paid for.
+		// What the first start left out need not be read, nor paid for.
 		one.floor, one.since = one.checkpoint.Floor, time.Time{}
 	}
 	return one, nil
 }
 
-// estimate says what reading the lists costs, going by the logs.
+// estimate estimates the cost of reading the lists from the size of the logs.
 func (a *Engine) estimate(report *Report, all []*audited) {
 	for _, one := range all {
 		messages := one.log.Since(one.since)
@@ -215,23 +215,23 @@ func (a *Engine) estimate(report *Report, all []*audited) {
 	}
 }
 
-// callsFor says how many calls reading so many pages takes, as was measured: no fewer even on a list that stands still,
-// of which the ends are looked at more than once, the look at the account included; most where messages come in before
-// every call.
+// callsFor is how many calls it takes to read this many pages, as measured, with the reading of the account. fewest is
+// for a list that stands still, whose ends are still read more than once; most is for a list that gets new messages
+// before every call.
 func callsFor(pages int) (fewest, most int) { return pages + 2, 7*pages + 60 }
 
-// warnOfBudget says where the month's budget may not do.
+// warnOfBudget warns if the month's budget may not be enough.
 func (a *Engine) warnOfBudget(report *Report) {
 	a.logger.Info("audit reads the list", "messages_about", report.About.Messages, "calls_at_least", report.About.Calls,
 		"calls_at_most", report.About.CallsMost)
 	if left, known := a.spare.Left(); known && int64(report.About.CallsMost) > left {
-		a.logger.Warn("the month's budget may not do for the audit; the reserve is left alone",
+		a.logger.Warn("the month's budget may not be enough for the audit, which does not use its reserve",
 			"calls_at_most", report.About.CallsMost, "calls_to_spend", left, "hint",
-			"raise poll.monthly_credits, or look at less with --since")
+			"raise poll.monthly_credits, or audit less with --since")
 	}
 }
 
-// audit compares one stream's list with its log, and repairs the log if that is wanted.
+// audit compares one stream's list with its log, and repairs the log if requested.
 func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) {
 	began, calls := time.Now(), a.spare.Calls()
 	list, err := a.readList(ctx, one)
@@ -254,12 +254,12 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 	return stream, nil
 }
 
-// lookAgain adds to the log what it lacked of the list when it was read first, and holds now.
+// lookAgain adds to the log those listed messages that it lacked when it was first read, and that it holds now.
 func (a *Engine) lookAgain(ctx context.Context, one *audited, list *Listed) error {
 	fresh := newDecoder()
 	err := a.sink.ReadBack(ctx, one.claim.Stream.Name, func(stored connector.StoredRecord) error {
 		if stored.Fault != nil {
-			return nil // as it was when the log was read first, or too young to be judged
+			return nil // unchanged since the log was read first, or too young to be compared
 		}
 		r, err := fresh.decode(stored.Event)
 		if err != nil || r.sequence <= one.checkpoint.Sequence {
@@ -271,7 +271,7 @@ func (a *Engine) lookAgain(ctx context.Context, one *audited, list *Listed) erro
 		return nil
 	}, one.log.AddReject)
 	if err != nil {
-		return fmt.Errorf("look again: %w", err)
+		return fmt.Errorf("read the log again: %w", err)
 	}
 	return nil
 }

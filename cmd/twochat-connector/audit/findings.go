@@ -2,51 +2,52 @@ package audit
 
 import "time"
 
-// Findings are what differs between a stream's list and its log. What is wrong comes first: none of it is there where
-// all is as promised. The rest explains itself.
+// Findings are the differences between a stream's list and its log. The first members are errors: they are empty if all
+// is as promised. Noted explains the rest.
 type Findings struct {
-	// Missing messages are listed, and were to be delivered, and the log lacks them.
+	// Missing messages are listed and should have been delivered, but are not in the log.
 	Missing []Message `json:"missing"`
-	// Doubled messages stand in the log more than once.
+	// Doubled messages are in the log more than once.
 	Doubled []Doubled `json:"doubled"`
-	// OutOfOrder events are not marked late, and stand after one that the list shows above them, or in the sink after one
-	// of a higher sequence.
+	// OutOfOrder events are not marked late, and come after an event that the list shows above them, or in the sink after
+	// one with a higher sequence.
 	OutOfOrder []Message `json:"out_of_order"`
-	// Changed messages are other ones in the log than in the list. Which of the two was changed cannot be told: an edit in
-	// 2Chat after the delivery looks the same.
+	// Changed messages differ between the log and the list. Which of the two was changed cannot be told: an edit in 2Chat
+	// after the delivery looks the same.
 	Changed []Message `json:"changed"`
-	// Erased are runs of sequences that are gone from the log, and no message that is missing or was restored accounts for
-	// them: their messages are not listed any more, or lay where the log begins now.
+	// Erased are runs of sequences that are gone from the log without a missing or restored message that accounts for
+	// them: their messages are no longer listed, or were below the present beginning of the log.
 	Erased []Range `json:"erased"`
-	// Unreadable records stand among the events and are none.
+	// Unreadable counts the records among the events that are not events.
 	Unreadable int `json:"unreadable"`
-	// UnreadableAt is where the first of them stand, a hundred at most: byte, sequence, or partition and offset.
+	// UnreadableAt is where the first of them are, at most a hundred: byte, sequence, or partition and offset.
 	UnreadableAt []string `json:"unreadable_at"`
 
 	Noted Noted `json:"noted"`
 }
 
-// Noted is what is not wrong by itself.
+// Noted is what is not an error by itself.
 type Noted struct {
-	// OnlyInLog messages are in the log and not listed: they were deleted in 2Chat, or are not shown any more.
+	// OnlyInLog messages are in the log but not listed: they were deleted in 2Chat, or are no longer shown.
 	OnlyInLog []Message `json:"only_in_log"`
 	// Unfit items cannot become events, and are not in the quarantine.
 	Unfit []Unfit `json:"unfit"`
-	// NotYet messages are listed above all that the connector has certified.
+	// NotYet counts messages that are listed above all that the connector has certified.
 	NotYet int `json:"not_yet"`
-	// BeforeStart messages were listed before the stream's first start, and not wanted.
+	// BeforeStart counts messages that were listed before the stream's first start and left out.
 	BeforeStart int `json:"before_start"`
-	// Expired messages are listed below where the log begins now.
+	// Expired counts messages that are listed below the present beginning of the log.
 	Expired int `json:"expired"`
-	// Quarantined messages could not become events, by the reason.
+	// Quarantined counts messages that could not become events, by reason.
 	Quarantined map[string]int `json:"quarantined,omitempty"`
-	// Held messages stand at or below what was listed when all ground was gone (connector/README.md, rule 8).
+	// Held counts messages at or below what was listed when all ground was gone (connector/README.md, rule 8).
 	Held int `json:"held"`
-	// Late events say so of themselves.
+	// Late counts events that are marked late.
 	Late int `json:"late"`
-	// Restored events are late ones where events are gone that were there before.
+	// Restored counts late events in place of earlier events that are gone.
 	Restored int `json:"restored"`
-	// Incomparable messages were written as items where the configuration says rows, or the other way round.
+	// Incomparable counts messages that were written as items although the configuration says rows, or the other way
+	// round.
 	Incomparable int `json:"incomparable"`
 }
 
@@ -54,7 +55,7 @@ type Noted struct {
 type Message struct {
 	UUID string    `json:"uuid"`
 	Time time.Time `json:"time,omitzero"`
-	// Sequence is its event's; of a missing message the one that it had, where that can be told.
+	// Sequence is the sequence of its event. For a missing message it is the one that it had, if that can be told.
 	Sequence uint64 `json:"sequence,omitempty"`
 }
 
@@ -64,12 +65,12 @@ type Doubled struct {
 	Sequences []uint64 `json:"sequences"`
 }
 
-// Range is a run of sequences, both ends included, of which so many are meant.
+// Range is a run of sequences, both ends included, of which Count are meant.
 type Range struct {
 	From  uint64 `json:"from"`
 	To    uint64 `json:"to"`
 	Count uint64 `json:"count"`
-	// Beginning says that the log begins above it, as it does where retention removes the oldest events.
+	// Beginning means that the log begins above it, as it does if retention removes the oldest events.
 	Beginning bool `json:"beginning,omitempty"`
 }
 
@@ -79,7 +80,7 @@ type Unfit struct {
 	Reason string `json:"reason"`
 }
 
-// Wrong reports whether anything is.
+// Wrong reports whether there is any error.
 func (f *Findings) Wrong() bool {
 	return len(f.Missing)+len(f.Doubled)+len(f.OutOfOrder)+len(f.Changed)+len(f.Erased)+f.Unreadable > 0
 }
@@ -93,7 +94,7 @@ func (f *Findings) erased() uint64 {
 	return count
 }
 
-// fill makes lists of nothing where there is none, as programs that read the report expect.
+// fill replaces nil by empty lists, as programs that read the report expect.
 func (f *Findings) fill() {
 	for _, of := range []*[]Message{&f.Missing, &f.OutOfOrder, &f.Changed, &f.Noted.OnlyInLog} {
 		if *of == nil {

@@ -14,13 +14,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// readList reads a stream's list as far down as is wanted.
+// readList reads a stream's list as far down as requested.
 func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 	list := NewListed(one.floor, func(key connector.Key) bool { return !one.log.Has(key) })
 	err := a.read(ctx, one, list)
 	var suspicion *reader.Suspicion
 	if len(one.floor) > 0 && errors.As(err, &suspicion) {
-		// None of what was listed at the first start is listed any more: nothing tells where to end but the list's end.
+		// None of what was listed at the first start is listed any more, so only the end of the list can end the reading.
 		list = NewListed(nil, list.lacking)
 		one.start = connector.Start{Beginning: true}
 		err = a.read(ctx, one, list)
@@ -31,12 +31,12 @@ func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 	return list, nil
 }
 
-// look is how often the reading is looked at; tellEvery is how often it is told how far it is, and tellWaitEvery what it
-// goes on waiting for.
+// look is how often the reading is checked, tellEvery how often its progress is logged, and tellWaitEvery how often a
+// wait that goes on is logged.
 const look, tellEvery, tellWaitEvery = time.Second, 10 * time.Second, time.Minute
 
-// read lets the connector's Reader deliver the list into a log in memory, until all that was listed when a walk began
-// is there.
+// read lets the connector's Reader deliver the list into a log in memory, until everything that was listed at the
+// beginning of a walk is there.
 func (a *Engine) read(ctx context.Context, one *audited, list *Listed) error {
 	session := reader.NewSession(a.spare, list, reader.Reading{
 		Stream: one.claim.Stream, Rules: pipeline.RulesOf(a.config), Events: a.config.EventSettings(),
@@ -66,8 +66,8 @@ func (a *Engine) read(ctx context.Context, one *audited, list *Listed) error {
 	}
 }
 
-// teller says how far the reading of a list is, and at once what it waits for. It does so beside the reading, as that
-// waits within a page.
+// teller logs the progress of reading a list, and every new wait at once. It runs concurrently, as the reading waits
+// within a page.
 type teller struct {
 	spare interface {
 		Calls() int
@@ -78,7 +78,7 @@ type teller struct {
 	messages atomic.Int64
 }
 
-// start lets it tell until the returned function is called.
+// start runs it until the returned function is called.
 func (t *teller) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var telling sync.WaitGroup
@@ -117,7 +117,8 @@ func (t *teller) tell(ctx context.Context) {
 	}
 }
 
-// passOn gives up at what could not be waited out below, where pages are asked for. The log in memory never fails.
+// passOn returns faults unchanged: what can be waited out was waited out below, where pages are requested. The log in
+// memory never fails.
 type passOn struct{}
 
 func (passOn) Page(_ context.Context, fault *connector.PageError) error { return fault }

@@ -11,15 +11,16 @@ import (
 )
 
 // Listed is what the list shows, as a log in memory that the connector's own Reader delivers into: each message once,
-// in the order of the list. It holds about 60 bytes a message, and the content of those that the sink's log lacks.
+// in the order of the list. It holds about 60 bytes for each message, and the content of those that the sink's log
+// lacks.
 type Listed struct {
 	rows  []record // oldest first
-	late  []record // came in below others while the list was read: their place is not known
+	late  []record // came in below others while the list was read, so their place is unknown
 	unfit []unfit  // items that cannot become events
 
-	lacking func(connector.Key) bool         // says whose content is kept
-	kept    map[connector.Key]reader.Missing // of all that the log lacks; without a message where there is no room for it
-	held    int                              // bytes of it
+	lacking func(connector.Key) bool         // reports whether to keep a message's content
+	kept    map[connector.Key]reader.Missing // all that the log lacks; without a message if there was no room for it
+	held    int                              // bytes in kept
 	most    int
 
 	checkpoint connector.Checkpoint
@@ -33,10 +34,10 @@ type unfit struct {
 	reason string
 }
 
-// mostKept bounds what is held of missing messages for a repair; where there are more, it is made in several runs.
+// mostKept limits the memory for missing messages in a repair. If there are more, several runs are needed.
 const mostKept = 64 << 20
 
-// NewListed makes a list that begins right above a floor; without one, where the Reader's start says.
+// NewListed makes a list that begins right above a floor; without a floor, where the Reader's start says.
 func NewListed(floor connector.Keys, lacking func(connector.Key) bool) *Listed {
 	return &Listed{
 		lacking: lacking, kept: make(map[connector.Key]reader.Missing), most: mostKept, decoder: newDecoder(),
@@ -44,7 +45,7 @@ func NewListed(floor connector.Keys, lacking func(connector.Key) bool) *Listed {
 	}
 }
 
-// Acquire implements connector.Log: nobody else has this one.
+// Acquire implements connector.Log: nobody else uses this one.
 func (l *Listed) Acquire(context.Context) (connector.State, error) {
 	l.checkpoint.Version, l.checkpoint.Epoch = connector.CheckpointVersion, l.checkpoint.Epoch+1
 	return connector.State{Checkpoint: l.checkpoint}, nil
@@ -56,7 +57,7 @@ func (l *Listed) Commit(
 ) error {
 	for i := range events {
 		e := &events[i]
-		l.text = e.AppendJSON(l.text[:0]) // as the sink would have it
+		l.text = e.AppendJSON(l.text[:0]) // as the sink would store it
 		r, err := l.decoder.decode(l.text)
 		if err != nil {
 			return err
@@ -102,7 +103,7 @@ func (l *Listed) Limits() connector.Limits { return connector.Limits{Messages: 1
 // Close implements connector.Log.
 func (l *Listed) Close() error { return nil }
 
-// digest is a SHA-256, in hex, over key and digest of each message, oldest first.
+// digest is a SHA-256, in hex, over the key and digest of each message, oldest first.
 func (l *Listed) digest() string {
 	sum := sha256.New()
 	for i := range l.rows {

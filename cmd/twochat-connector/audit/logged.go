@@ -9,28 +9,28 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Logged is a stream's log as the sink gives it back. It holds about 100 bytes a message, whatever its content.
+// Logged is a stream's log as read back from the sink. It holds about 100 bytes for each message, whatever its content.
 type Logged struct {
 	events     []record
-	first      map[connector.Key]uint32 // where in events a message stands first
-	again      []uint32                 // where in events one stands that stood before
-	rejects    map[connector.Key]string // why they are in the quarantine
+	first      map[connector.Key]uint32 // index in events of a message's first event
+	again      []uint32                 // indexes in events of the further ones
+	rejects    map[connector.Key]string // the reasons why they are in the quarantine
 	unreadable int
-	places     []string // of the first of those
+	places     []string // of the first unreadable records
 	decoder    *decoder
 }
 
-// NewLogged makes an empty one.
+// NewLogged makes an empty log.
 func NewLogged() *Logged {
 	return &Logged{
 		first: make(map[connector.Key]uint32), rejects: make(map[connector.Key]string), decoder: newDecoder(),
 	}
 }
 
-// mostPlaces bounds of how many unreadable records the places are kept: a log may be full of them.
+// mostPlaces limits how many places of unreadable records are kept, as a log may be full of them.
 const mostPlaces = 100
 
-// Add takes the next record of the log.
+// Add adds the next record of the log.
 func (l *Logged) Add(stored connector.StoredRecord) error {
 	var r record
 	err := stored.Fault
@@ -38,7 +38,7 @@ func (l *Logged) Add(stored connector.StoredRecord) error {
 		r, err = l.decoder.decode(stored.Event)
 	}
 	if err != nil {
-		l.unreadable++ // it is told of, and its sequence is missing
+		l.unreadable++ // it is reported, and its sequence is missing
 		if len(l.places) < mostPlaces {
 			l.places = append(l.places, stored.Position.String())
 		}
@@ -55,7 +55,7 @@ func (l *Logged) Add(stored connector.StoredRecord) error {
 	return nil
 }
 
-// AddReject takes a record of the quarantine.
+// AddReject adds a record of the quarantine.
 func (l *Logged) AddReject(reject []byte) error {
 	if key, reason, err := decodeReject(reject); err == nil {
 		l.rejects[key] = reason
@@ -69,7 +69,7 @@ func (l *Logged) Has(key connector.Key) bool {
 	return ok
 }
 
-// Since counts the events whose messages are not older than a time; without one that is all.
+// Since counts the events whose messages are not older than a time; all of them for the zero time.
 func (l *Logged) Since(t time.Time) int {
 	if t.IsZero() {
 		return len(l.events)
@@ -83,7 +83,7 @@ func (l *Logged) Since(t time.Time) int {
 	return count
 }
 
-// find is the event of a message.
+// find returns the event of a message.
 func (l *Logged) find(key connector.Key) (*record, bool) {
 	at, ok := l.first[key]
 	if !ok {
@@ -92,7 +92,7 @@ func (l *Logged) find(key connector.Key) (*record, bool) {
 	return &l.events[at], true
 }
 
-// extent is the lowest and the highest sequence; 0 and 0 if there is none.
+// extent is the lowest and the highest sequence; 0 and 0 for an empty log.
 func (l *Logged) extent() (lowest, highest uint64) {
 	for i := range l.events {
 		sequence := l.events[i].sequence
@@ -104,7 +104,7 @@ func (l *Logged) extent() (lowest, highest uint64) {
 	return lowest, highest
 }
 
-// digest is a SHA-256, in hex, over key, sequence and digest of each event, in the order of the sink.
+// digest is a SHA-256, in hex, over the key, sequence and digest of each event, in the order of the sink.
 func (l *Logged) digest() string {
 	sum := sha256.New()
 	for i := range l.events {
@@ -116,7 +116,7 @@ func (l *Logged) digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// oldest is the time of the oldest message that was delivered in order; zero if none has one.
+// oldest is the time of the oldest message that was delivered in order; zero if none has a time.
 func (l *Logged) oldest() time.Time {
 	var oldest *record
 	for i := range l.events {

@@ -2,10 +2,10 @@ package audit
 
 import "sort"
 
-// inOrder says of each of some sequences whether it belongs to the longest run of them that rises strictly: what does
-// not is out of order, and one event out of its place does not put all others out of theirs.
+// inOrder marks the sequences that belong to the longest strictly rising run. All others are out of order; so one
+// misplaced event does not make all others count as misplaced.
 func inOrder(sequences []uint64) []bool {
-	ends := make([]int, 0, len(sequences)) // by length of a run, where the one ends that ends lowest
+	ends := make([]int, 0, len(sequences)) // the index of the lowest end of a run, by the run's length
 	before := make([]int, len(sequences))
 	for i, sequence := range sequences {
 		n := sort.Search(len(ends), func(n int) bool { return sequences[ends[n]] >= sequence })

@@ -13,28 +13,28 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Repair is what a repair came to.
+// Repair is the result of a repair.
 type Repair struct {
-	// Restored messages were delivered as late, with the sequences from First to Last.
+	// Restored counts messages that were delivered as late, with the sequences from First to Last.
 	Restored int    `json:"restored"`
 	First    uint64 `json:"first_sequence,omitempty"`
 	Last     uint64 `json:"last_sequence,omitempty"`
-	// Present messages were in the log when the stream was taken over: another one delivered them meanwhile.
+	// Present counts messages that were in the log by the time of the takeover: another instance had delivered them.
 	Present int `json:"present"`
-	// Quarantined ones the sink refuses for good.
+	// Quarantined counts messages that the sink refuses for good.
 	Quarantined int `json:"quarantined"`
-	// Left is how many are still missing, as not all of them could be held in memory at once.
+	// Left counts messages that are still missing, as not all of them fit into memory at once.
 	Left int `json:"left"`
 }
 
-// mayRepair refuses, before any page is paid for, a repair that could not take its streams over.
+// mayRepair refuses a repair that could not take over its streams, before any page is paid for.
 func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
 	if !a.options.Repair || a.options.DryRun {
 		return nil
 	}
 	if a.spare.Beside() && !a.options.TakeOver && a.config.Sink.File == nil {
-		return cli.Hinted(errors.New("an instance that runs with this configuration answers, and a repair takes its streams over"),
-			"stop it; or say --take-over: it stands down while the repair writes, and goes on by itself after a few intervals")
+		return cli.Hinted(errors.New("an instance is running with this configuration, and a repair takes over its streams"),
+			"stop it, or use --take-over: then it stands down while the repair writes, and continues by itself after a few intervals")
 	}
 	for _, one := range all {
 		if err := a.sink.CheckAcquire(ctx, one.claim); err != nil {
@@ -44,8 +44,8 @@ func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
 	return nil
 }
 
-// restore takes a stream over, makes sure that the log lacks what is missing, and delivers it. Whatever ends it, what
-// was committed is in the log, and the next audit finds it there.
+// restore takes over a stream, checks which messages the log still lacks, and delivers them. However it ends, what was
+// committed is in the log, and the next audit finds it there.
 func (a *Engine) restore(ctx context.Context, one *audited, list *Listed, missing []connector.Key) (*Repair, error) {
 	log := a.sink.Log(one.claim)
 	defer func() {
@@ -67,7 +67,7 @@ func (a *Engine) restore(ctx context.Context, one *audited, list *Listed, missin
 			return nil, err
 		}
 	}
-	// Nobody else can write now, so what the log holds now is what it will hold.
+	// Nobody else can write now, so the log cannot change any more.
 	present := NewLogged()
 	if err := a.sink.ReadBack(ctx, one.claim.Stream.Name, present.Add, present.AddReject); err != nil {
 		return nil, fmt.Errorf("read the log before the repair: %w", err)
@@ -90,7 +90,7 @@ func (a *Engine) restore(ctx context.Context, one *audited, list *Listed, missin
 	out, err := session.Restore(ctx, restore)
 	if errors.Is(err, connector.ErrFenced) {
 		return nil, cli.Hinted(fmt.Errorf("stream %s was taken over by another instance during the repair",
-			one.claim.Stream.Name), "stop the other instance, and run the same command again: nothing is put back twice")
+			one.claim.Stream.Name), "stop the other instance, and run the same command again: nothing is restored twice")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("repair stream %s: %w", one.claim.Stream.Name, err)
@@ -102,12 +102,12 @@ func (a *Engine) restore(ctx context.Context, one *audited, list *Listed, missin
 	return repair, nil
 }
 
-// sinkRetry waits out what a sink does not take now, and gives up where a person has to decide.
+// sinkRetry waits out temporary failures of a sink, and gives up if a person has to decide.
 type sinkRetry struct {
 	logger *slog.Logger
 	pause  *connector.Backoff
 	told   string
-	again  bool // it is not the first time in a row
+	again  bool // the previous attempt failed too
 }
 
 // Page implements reader.RetryPolicy: a repair reads no pages.
@@ -119,7 +119,7 @@ func (w *sinkRetry) Commit(ctx context.Context, cause error) error {
 	if errors.As(cause, &refusal) || errors.Is(cause, connector.ErrFenced) {
 		return cause
 	}
-	// A commit of which the end is unclear is looked into first: the next attempt does it, or knows what to wait for.
+	// A commit with an unclear outcome is looked up first: the next attempt does that, or returns what to wait for.
 	var unavailable *connector.Unavailable
 	known := w.again || errors.Is(cause, connector.ErrNotNow) || errors.As(cause, &unavailable)
 	w.again = true

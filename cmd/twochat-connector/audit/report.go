@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// Report is what an audit came to, for programs and to be filed. It names messages by their uuids, and holds no texts,
+// Report is the result of an audit, for programs and for filing. It names messages by their uuids, and holds no texts,
 // chats or numbers.
 type Report struct {
 	Format int       `json:"format"`
@@ -15,18 +15,18 @@ type Report struct {
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended,omitzero"`
 	Sink   string    `json:"sink"`
-	// Since is how far back the lists were read; zero is as far as the streams go.
+	// Since is how far back the lists were read; zero for the whole streams.
 	Since  time.Time `json:"since,omitzero"`
 	DryRun bool      `json:"dry_run,omitempty"`
-	// About is what was reckoned with before a list was read.
+	// About is the estimate before the lists were read.
 	About   About          `json:"about"`
 	Calls   int            `json:"calls"`
 	Wrong   bool           `json:"wrong"`
 	Streams []StreamReport `json:"streams"`
 }
 
-// About is roughly how much is to be read, and how many calls that takes: fewest on a list that stands still, most on
-// one that always moves.
+// About estimates how much is to be read and how many calls that takes: the fewest on a list that stands still, the
+// most on one that always changes.
 type About struct {
 	Messages  int `json:"messages"`
 	Calls     int `json:"calls"`
@@ -37,18 +37,18 @@ type About struct {
 type StreamReport struct {
 	Stream string `json:"stream"`
 	Source string `json:"source"`
-	// Wrong says that something still is, after a repair.
+	// Wrong means that something is still wrong, after a repair if there was one.
 	Wrong bool `json:"wrong"`
-	// Listed messages are what was read of the list; Oldest and Newest are their times.
+	// Listed is how many messages were read from the list. Oldest and Newest are their times.
 	Listed int       `json:"listed"`
 	Oldest time.Time `json:"oldest,omitzero"`
 	Newest time.Time `json:"newest,omitzero"`
-	// Events is how many the log holds, from FirstSequence to LastSequence; Certified is what its checkpoint says.
+	// Events is how many events the log holds, from FirstSequence to LastSequence. Certified is from its checkpoint.
 	Events        int    `json:"events"`
 	FirstSequence uint64 `json:"first_sequence"`
 	LastSequence  uint64 `json:"last_sequence"`
 	Certified     uint64 `json:"certified"`
-	// ListDigest and LogDigest are SHA-256 over all that was read, so that two reports can be told to be of the same.
+	// ListDigest and LogDigest are SHA-256 digests of all that was read, to compare two reports.
 	ListDigest string   `json:"list_digest"`
 	LogDigest  string   `json:"log_digest"`
 	Counts     Counts   `json:"counts"`
@@ -58,7 +58,7 @@ type StreamReport struct {
 	Seconds    float64  `json:"seconds"`
 }
 
-// Counts are the numbers of what is wrong.
+// Counts are the numbers of errors.
 type Counts struct {
 	Missing    int    `json:"missing"`
 	Doubled    int    `json:"doubled"`
@@ -68,7 +68,7 @@ type Counts struct {
 	Unreadable int    `json:"unreadable"`
 }
 
-// reportFormat is the version of the report's form: members may be added to it.
+// reportFormat is the version of the report's format: members may be added to it.
 const reportFormat = 1
 
 func newReport(c *config.Config, o Options) *Report {
@@ -78,7 +78,7 @@ func newReport(c *config.Config, o Options) *Report {
 	}
 }
 
-// finish settles what is wrong in the end.
+// finish decides what is wrong in the end.
 func (r *Report) finish(calls int) {
 	r.Ended, r.Calls = time.Now().UTC().Truncate(time.Second), calls
 	for i := range r.Streams {

@@ -20,13 +20,13 @@ import (
 //go:embed page.html
 var pageText string
 
-// reportFiles are where a report is written: as JSON, and as a page for people. They are opened before any page of a
-// list is paid for.
+// reportFiles are the files of a report: as JSON, and as a web page. They are opened before any page of a list is paid
+// for.
 type reportFiles struct {
-	path       string // without an ending; "" where none is wanted
+	path       string // without extension; "" for no report
 	json, page *os.File
 	written    bool
-	digest     string // of the JSON
+	digest     string // of the JSON file
 }
 
 func newReportFiles(path string) (*reportFiles, error) {
@@ -41,8 +41,8 @@ func newReportFiles(path string) (*reportFiles, error) {
 		file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {
 			f.close()
-			return nil, cli.Hinted(fmt.Errorf("flag --report: %s is there already", name),
-				"name another file: a report that was filed is not written over")
+			return nil, cli.Hinted(fmt.Errorf("flag --report: %s exists already", name),
+				"name another file: existing reports are not overwritten")
 		}
 		if err != nil {
 			f.close()
@@ -91,7 +91,7 @@ func (f *reportFiles) write(r *Report) error {
 	return nil
 }
 
-// pageOf is the report as a page for people.
+// pageOf is the report as a web page.
 func pageOf(r *Report, name, digest string) ([]byte, error) {
 	page, err := template.New("page").Funcs(template.FuncMap{
 		"thousands": text.Thousands, "summary": func(s StreamReport) []string { return s.summary() },

@@ -11,14 +11,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 )
 
-// print says what was found, to a person or as JSON.
+// print prints what was found, for a person or as JSON.
 func (a *Engine) print(r *Report) error {
 	if a.options.JSON {
 		return cli.PrintJSON(a.program.Out, r)
 	}
 	var out strings.Builder
 	if r.DryRun {
-		fmt.Fprintf(&out, "About %s messages; that takes %s to %s calls (credits): fewest while nothing comes in, most while the list always moves. Looking took %s.\n",
+		fmt.Fprintf(&out, "About %s messages, which take %s to %s calls (credits): the fewest if nothing comes in, the most if the list changes all the time. This estimate took %s.\n",
 			text.Thousands(r.About.Messages), text.Thousands(r.About.Calls), text.Thousands(r.About.CallsMost),
 			text.Counted(a.spare.Calls(), "call"))
 	}
@@ -26,17 +26,17 @@ func (a *Engine) print(r *Report) error {
 		r.Streams[i].write(&out)
 	}
 	if a.files.digest != "" {
-		fmt.Fprintf(&out, "\nThe report is in %s.json and %s.html; the SHA-256 of the first is %s.\n", a.files.path,
+		fmt.Fprintf(&out, "\nThe report is in %s.json and %s.html; the SHA-256 of the JSON file is %s.\n", a.files.path,
 			a.files.path, a.files.digest)
 	}
 	_, err := io.WriteString(a.program.Out, out.String())
 	return err
 }
 
-// mostShown is how many messages of a kind a person is shown; the report has them all.
+// mostShown is how many messages of a kind are printed for a person; the report has all of them.
 const mostShown = 20
 
-// write writes what was found of a stream.
+// write prints the findings of a stream.
 func (s *StreamReport) write(out *strings.Builder) {
 	fmt.Fprintf(out, "Stream %s: %s listed, %s in the log", s.Stream, text.Counted(s.Listed, "message"),
 		text.Counted(s.Events, "event"))
@@ -58,7 +58,7 @@ func (s *StreamReport) write(out *strings.Builder) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(shown)) {
 		if more := shown[kind] - mostShown; more > 0 {
-			fmt.Fprintf(out, "  and %s more %s: --report FILE names them all\n", text.Thousands(more), kind)
+			fmt.Fprintf(out, "  and %s more %s: --report FILE lists them all\n", text.Thousands(more), kind)
 		}
 	}
 	if line := s.advice(); line != "" {
@@ -66,7 +66,7 @@ func (s *StreamReport) write(out *strings.Builder) {
 	}
 }
 
-// summary says in lines what is wrong.
+// summary lists what is wrong, as lines.
 func (s StreamReport) summary() []string {
 	var lines []string
 	say := func(count any, what, meaning string) {
@@ -74,12 +74,12 @@ func (s StreamReport) summary() []string {
 			lines = append(lines, fmt.Sprintf("%7s %-13s %s", n, what, meaning))
 		}
 	}
-	say(s.Counts.Missing, "missing", "listed, and not in the log")
+	say(s.Counts.Missing, "missing", "listed, but not in the log")
 	say(s.Counts.Doubled, "doubled", "in the log more than once")
-	say(s.Counts.OutOfOrder, "out of order", "in the log after newer ones, and not marked late")
-	say(s.Counts.Changed, "changed", "other in the log than in the list; which of the two was changed cannot be told")
+	say(s.Counts.OutOfOrder, "out of order", "in the log after newer ones, but not marked late")
+	say(s.Counts.Changed, "changed", "different in the log and in the list; which of the two was changed cannot be told")
 	say(s.Counts.Erased, "erased", "sequences that are gone from the log")
-	say(s.Counts.Unreadable, "unreadable", "records among the events that are none")
+	say(s.Counts.Unreadable, "unreadable", "records among the events that are not events")
 	if len(lines) == 0 {
 		lines = append(lines, "Nothing is missing, doubled, out of order, changed or erased.")
 	}
@@ -89,26 +89,26 @@ func (s StreamReport) summary() []string {
 	return lines
 }
 
-// repaired says what a repair came to.
+// repaired describes the result of a repair.
 func (s StreamReport) repaired(r *Repair) string {
-	said := "Repair: nothing was put back."
+	said := "Repair: nothing was restored."
 	if r.Restored > 0 {
-		said = fmt.Sprintf("Repair: %s put back, marked late, as #%d to #%d.", text.Counted(r.Restored, "message"), r.First,
+		said = fmt.Sprintf("Repair: %s restored, marked late, as #%d to #%d.", text.Counted(r.Restored, "message"), r.First,
 			r.Last)
 	}
 	if r.Present > 0 {
-		said += fmt.Sprintf(" %s there already.", text.Counted(r.Present, "message"))
+		said += fmt.Sprintf(" %s already in the log.", text.Counted(r.Present, "message"))
 	}
 	if r.Quarantined > 0 {
-		said += fmt.Sprintf(" The sink refuses %s: in the quarantine.", text.Counted(r.Quarantined, "message"))
+		said += fmt.Sprintf(" The sink refuses %s; see the quarantine.", text.Counted(r.Quarantined, "message"))
 	}
 	if r.Left > 0 {
-		said += fmt.Sprintf(" %s left: the same command goes on with them.", text.Counted(r.Left, "message"))
+		said += fmt.Sprintf(" %s left: run the same command again for them.", text.Counted(r.Left, "message"))
 	}
 	return said
 }
 
-// noted says in lines what is not wrong, and explains the rest.
+// noted lists what is not an error, as lines.
 func (s StreamReport) noted() []string {
 	n := s.Findings.Noted
 	var lines []string
@@ -118,28 +118,28 @@ func (s StreamReport) noted() []string {
 		}
 	}
 	say(n.NotYet, "not delivered yet: listed above all that is certified")
-	say(n.Late, "delivered late, and marked so")
-	say(n.Restored, "delivered again after the event was gone from the log")
-	say(len(n.OnlyInLog), "only in the log: deleted in 2Chat since, or not shown any more")
-	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill` delivers those")
-	say(n.Expired, "listed below where the log begins now")
+	say(n.Late, "delivered late, and marked late")
+	say(n.Restored, "delivered again after their events were gone from the log")
+	say(len(n.OnlyInLog), "only in the log: deleted in 2Chat since, or no longer shown")
+	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill` delivers them")
+	say(n.Expired, "listed below the present beginning of the log")
 	for _, reason := range slices.Sorted(maps.Keys(n.Quarantined)) {
 		say(n.Quarantined[reason], "in the quarantine: "+reason)
 	}
 	say(len(n.Unfit), "cannot become events, and are not in the quarantine")
-	say(n.Held, "held: listed among what was there when the list lost all that was delivered")
-	say(n.Incomparable, "not compared: written with another `events.data` than the configuration has")
+	say(n.Held, "held: already listed when the list lost all that was delivered")
+	say(n.Incomparable, "not compared: written with a different `events.data` than configured")
 	return lines
 }
 
 // detail is one line about a message or a range.
 type detail struct{ Kind, Text string }
 
-// details names what is wrong, one by one.
+// details lists what is wrong, one by one.
 func (s StreamReport) details() []detail {
 	var all []detail
 	for _, m := range s.Findings.Missing {
-		was := "never delivered, as far as the log tells"
+		was := "never delivered, as far as the log shows"
 		if m.Sequence > 0 {
 			was = fmt.Sprintf("it was #%d", m.Sequence)
 		}
@@ -164,7 +164,7 @@ func (s StreamReport) details() []detail {
 			line = fmt.Sprintf("%s of #%d to #%d", text.Thousands(r.Count), r.From, r.To)
 		}
 		if r.Beginning {
-			line += ", where the log began: retention removes the oldest"
+			line += ", at the beginning of the log: retention removes the oldest"
 		}
 		all = append(all, detail{"erased", line})
 	}
@@ -174,7 +174,7 @@ func (s StreamReport) details() []detail {
 	return all
 }
 
-// line is a message for a person.
+// line describes a message for a person.
 func (m Message) line() string {
 	if m.Time.IsZero() {
 		return m.UUID
@@ -182,20 +182,20 @@ func (m Message) line() string {
 	return m.UUID + "  " + m.Time.Format("2006-01-02 15:04:05")
 }
 
-// advice says what to do next.
+// advice describes what to do next.
 func (s *StreamReport) advice() string {
 	var lines []string
 	if s.Counts.Missing > 0 && s.Repair == nil {
-		lines = append(lines, "--repair puts back what is missing, marked late.")
+		lines = append(lines, "--repair restores what is missing, marked late.")
 	}
 	if s.Counts.Doubled+s.Counts.OutOfOrder > 0 {
-		lines = append(lines, "A log is only appended to: consumers de-duplicate by id, and order by sequence.")
+		lines = append(lines, "A log is append-only: consumers de-duplicate by id, and order by sequence.")
 	}
 	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) {
-		lines = append(lines, "Where retention removes events by right, --since looks at what is younger.")
+		lines = append(lines, "If retention removes old events, use --since to audit younger ones.")
 	}
 	if s.Counts.Unreadable > 0 {
-		lines = append(lines, "What is unreadable was written by somebody else, or is damaged: `twochat-connector check` says whether `run` goes on beside it.")
+		lines = append(lines, "Unreadable records were written by another program, or are damaged: `twochat-connector check` shows whether `run` can continue despite them.")
 	}
 	return strings.Join(lines, " ")
 }

@@ -9,16 +9,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 )
 
-// progress is how far a backfill has got, for its progress bar.
+// progress is how far a backfill is, for its progress bar.
 type progress struct {
 	stream          string
-	measuring       bool // what is there is not known yet
+	measuring       bool // how much there is is not known yet
 	done            bool
 	sequence, total uint64
 	begun           bool // something came into the sink
 	calls           int
-	perMinute       float64 // calls that the rate limit leaves, while measuring
-	speed           float64 // messages a second; 0 = not known
+	perMinute       float64 // calls that the rate limit allows, while measuring
+	speed           float64 // messages a second; 0 if unknown
 	left            time.Duration
 	held            waitReason
 }
@@ -27,9 +27,9 @@ type progress struct {
 type barStyle struct {
 	name   bool
 	blocks int
-	amount string                // how the messages there are and all of them are put
-	count  func(n uint64) string // how a number is written
-	goesOn string                // what is said of a hold
+	amount string                // format of the delivered and the total number of messages
+	count  func(n uint64) string // format of a number
+	goesOn string                // what is added to a wait
 }
 
 // barStyles go from a wide terminal to a narrow one; the first that fits is taken.
@@ -49,8 +49,8 @@ type barPart struct {
 	text string
 }
 
-// bar is the progress bar for a terminal of that many columns. It is never cut within a part, unless not even the first
-// part fits.
+// bar is the progress bar for a terminal with this many columns. It is never cut within a part, unless not even the
+// first part fits.
 func (p progress) bar(columns int) string {
 	var parts []barPart
 	for _, style := range barStyles {

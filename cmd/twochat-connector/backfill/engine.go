@@ -38,8 +38,8 @@ type Engine struct {
 	extent  extent
 }
 
-// extent is roughly how much there is to read, and what it costs: the fewest calls on a list that stands still, the
-// most on one that always moves.
+// extent is an estimate of how much there is to read and what it costs: the fewest calls on a list that stands still,
+// the most on one that always changes.
 type extent struct {
 	Pages     int `json:"pages"`
 	Messages  int `json:"messages"`
@@ -47,8 +47,8 @@ type extent struct {
 	CallsMost int `json:"calls_most"`
 }
 
-// callsFor reckons with batches of pages of which the ends are read twice; at most with what was measured where
-// messages came in before every call, and many at once before every twentieth, the sweep at the end included.
+// callsFor assumes batches of pages whose ends are read twice. most was measured with messages coming in before every
+// call, and many at once before every twentieth; it includes the sweep at the end.
 func callsFor(pages int) (fewest, most int) { return pages + pages/10 + 2, 7*pages + 40 }
 
 // New makes a run that delivers what a live stream's first start left out, back to where start says.
@@ -56,7 +56,7 @@ func New(p *cli.Program, c *config.Config, live connector.Stream, start connecto
 	bar := newView(p.Err, connector.HistoryStream(live).Name)
 	log := c.Log
 	if bar.terminal {
-		log.Level = "warn" // the bar says the rest
+		log.Level = "warn" // the progress bar shows the rest
 	}
 	if cli.LogsText(c.Log, p.Err) {
 		log.Format = "text"
@@ -68,8 +68,8 @@ func New(p *cli.Program, c *config.Config, live connector.Stream, start connecto
 	}
 }
 
-// Run measures what there is and, unless dry, delivers it. It returns when all of it is in the sink, or the context
-// ends.
+// Run measures how much there is and, unless dry, delivers it. It returns when all of it is in the sink, or when the
+// context ends.
 func (b *Engine) Run(ctx context.Context, dry bool) error {
 	defer b.view.close()
 	privacy, err := pipeline.PrivacyOf(b.config)
@@ -118,9 +118,9 @@ func (b *Engine) floor(ctx context.Context, sink sinks.Sink, claim connector.Cla
 	switch {
 	case err != nil:
 		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", b.live.Name, err),
-			"`twochat-connector check` says what is wrong with the sink")
+			"`twochat-connector check` shows what is wrong with the sink")
 	case !found || !checkpoint.Started:
-		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so nothing says where its history ends",
+		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so it is not known where its history ends",
 			b.live.Name),
 			"start `twochat-connector run` first; backfill may run beside it")
 	}
@@ -134,38 +134,38 @@ func (b *Engine) floor(ctx context.Context, sink sinks.Sink, claim connector.Cla
 	return &checkpoint, nil
 }
 
-// resumable refuses what a history that was begun otherwise cannot become.
+// resumable refuses to continue a history that was begun with other settings.
 func (b *Engine) resumable(ctx context.Context, sink sinks.Sink, claim connector.Claim) error {
 	checkpoint, found, err := pipeline.Peek(ctx, sink, claim)
 	switch {
 	case err != nil:
 		return cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err),
-			"`twochat-connector check` says what is wrong with the sink")
+			"`twochat-connector check` shows what is wrong with the sink")
 	case !found || !checkpoint.Started:
 		return nil
 	}
 	if b.start.Beginning && len(checkpoint.Floor) > 0 {
-		return cli.Hinted(fmt.Errorf("stream %s was begun with --since, and what is older cannot be put before it any more",
+		return cli.Hinted(fmt.Errorf("stream %s was begun with --since, and older messages can no longer be put before it",
 			claim.Stream.Name),
-			"go on with --since; or remove that stream's events and checkpoint from the sink and begin it anew with --all")
+			"continue with --since, or remove that stream's events and checkpoint from the sink and begin it anew with --all")
 	}
 	if !b.start.Beginning {
-		b.logger.Warn("the history was begun before; how far back it goes was settled then")
+		b.logger.Warn("the history was begun before; how far back it goes was decided then")
 	}
-	b.logger.Info("going on", "stream", claim.Stream.Name, "messages", checkpoint.Sequence)
+	b.logger.Info("continuing", "stream", claim.Stream.Name, "messages", checkpoint.Sequence)
 	return nil
 }
 
-// warnOfBudget says where the month's budget will not do for all of it.
+// warnOfBudget warns if the month's budget is not enough for all of it.
 func (b *Engine) warnOfBudget() {
 	if left, known := b.spare.Left(); known && int64(b.extent.CallsMost) > left {
-		b.logger.Warn("the month's budget may not do for all of the history; live polling slows down for what is taken, and the reserve is left alone",
+		b.logger.Warn("the month's budget may not be enough for all of the history; live polling slows down to make up for it, and the reserve is not used",
 			"calls_at_most", b.extent.CallsMost, "calls_to_spend", left, "hint",
-			"raise poll.monthly_credits, or go on next month with the same command")
+			"raise poll.monthly_credits, or continue next month with the same command")
 	}
 }
 
-// look is how often the progress is looked at.
+// look is how often the progress is checked.
 const look = 200 * time.Millisecond
 
 // read reads the history into the sink until all of it is there.
@@ -177,7 +177,7 @@ func (b *Engine) read(ctx context.Context, sink sinks.Sink, claim connector.Clai
 		}
 	}()
 	var p *poller.Poller
-	// Once, when all is there: what came in late among the history after its walk had gone by.
+	// One sweep, when all is delivered, finds what came in late among the history after the walk had passed.
 	sweep := func() time.Duration {
 		if p.Status().LastSweep.IsZero() {
 			return 1
@@ -216,7 +216,7 @@ func (b *Engine) read(ctx context.Context, sink sinks.Sink, claim connector.Clai
 		case status.State == poller.StateStandby:
 			stop()
 			taken := errors.New("another backfill of this stream has taken over")
-			return cli.Hinted(errors.Join(taken, <-ended), "let that one finish; one is enough")
+			return cli.Hinted(errors.Join(taken, <-ended), "wait for the other one to finish; one is enough")
 		case b.spare.pages.fatal() == nil:
 			continue
 		}

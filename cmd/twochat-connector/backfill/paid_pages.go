@@ -22,22 +22,22 @@ type paidPages struct {
 
 	mu      sync.Mutex
 	calls   int
-	last    *connector.PageError // that waiting does not fix
-	passing *connector.PageError // that it fixes; nil since a page could be read
-	faults  int                  // in a row
-	failing int                  // how many calls were made when the last of them came
-	yield   time.Time            // until when a kept back live stream is given way to
-	why     connector.PageFault  // that keeps it back
+	last    *connector.PageError // the last fault that waiting does not fix
+	passing *connector.PageError // the last temporary fault; nil since a page was read
+	faults  int                  // temporary faults in a row
+	failing int                  // number of calls when the last of them occurred
+	yield   time.Time            // until when to give way to a live stream that cannot poll
+	why     connector.PageFault  // why it cannot poll
 	spent   *quota.BudgetStatus
-	rate    float64   // requests a minute that are left over
-	divisor float64   // of the rate: it doubles each time that the limit is hit all the same
-	hit     time.Time // when it was last
+	rate    float64   // requests a minute that live polling leaves
+	divisor float64   // of the rate; doubled each time the limit is hit all the same
+	hit     time.Time // when the limit was last hit
 	again   string    // what the same command does when it is run again
 }
 
 const (
-	// mostDivisor bounds how slow a backfill becomes by hitting the limit, forgiven is after how long without that it gets
-	// faster.
+	// mostDivisor limits how slow a backfill becomes by hitting the limit. forgiven is the time without hitting it after
+	// which it gets faster again.
 	mostDivisor = 16
 	forgiven    = 5 * time.Minute
 )
@@ -45,7 +45,7 @@ const (
 func newPaidPages(pages connector.Pages) *paidPages {
 	return &paidPages{
 		pages: pages, limiter: quota.NewLimiter(quota.DefaultRequestsPerMinute),
-		rate: quota.DefaultRequestsPerMinute, divisor: 1, again: "goes on where it was",
+		rate: quota.DefaultRequestsPerMinute, divisor: 1, again: "continues where it stopped",
 	}
 }
 
@@ -70,7 +70,7 @@ func (p *paidPages) Page(ctx context.Context, s connector.Stream, number int, he
 	return page, err
 }
 
-// afford is the error of a budget of which no more is left than the reserve.
+// afford is the error of a budget of which only the reserve is left.
 func (p *paidPages) afford() error {
 	if p.budget == nil {
 		return nil
@@ -88,8 +88,8 @@ func (p *paidPages) afford() error {
 	}
 }
 
-// failed notes why a page could not be read. Where the limit is hit, a backfill backs off more than live polling does:
-// for a minute at least, and to half of its rate.
+// failed records why a page could not be read. After hitting the limit, a backfill backs off more than live polling
+// does: for a minute at least, and to half of its rate.
 func (p *paidPages) failed(fault *connector.PageError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,8 +105,7 @@ func (p *paidPages) failed(fault *connector.PageError) {
 	}
 }
 
-// succeeded notes that a page could be read. Of a call that was under way when a fault came it says nothing of what is
-// since.
+// succeeded records that a page was read. A call that was in flight when a fault occurred does not clear that fault.
 func (p *paidPages) succeeded(call int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +114,7 @@ func (p *paidPages) succeeded(call int) {
 	}
 }
 
-// giveWay allows no call for a while, as a fault keeps live polling from making its own.
+// giveWay allows no call for a while, because a fault keeps live polling from making its own.
 func (p *paidPages) giveWay(fault connector.PageFault, d time.Duration) {
 	p.limiter.Pause(d)
 	p.mu.Lock()
@@ -123,7 +122,7 @@ func (p *paidPages) giveWay(fault connector.PageFault, d time.Duration) {
 	p.why, p.yield = fault, time.Now().Add(d)
 }
 
-// hold is what no page can be read for, until it is over by itself. A single answer that failed in passing is none.
+// hold is what keeps pages from being read until it passes by itself. A single temporary failure does not count.
 func (p *paidPages) hold() waitReason {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,7 +130,7 @@ func (p *paidPages) hold() waitReason {
 	case p.passing != nil && (p.faults > 1 || p.passing.Fault != connector.FaultTransient):
 		return waitReasonOf(p.passing.Fault, p.passing.Error())
 	case time.Now().Before(p.yield):
-		return waitReasonOf(p.why, "live polling is kept back by it ("+string(p.why)+"), and goes first")
+		return waitReasonOf(p.why, "live polling is held up by it ("+string(p.why)+"), and goes first")
 	}
 	return waitReason{}
 }
@@ -147,7 +146,7 @@ func (p *paidPages) setRate(perMinute float64) {
 	p.limiter.SetRate(p.allowed())
 }
 
-// pace is how many requests a minute are made at most.
+// pace is the most requests a minute that are made.
 func (p *paidPages) pace() float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,7 +155,7 @@ func (p *paidPages) pace() float64 {
 
 func (p *paidPages) allowed() float64 { return max(1, p.rate/p.divisor) }
 
-// count notes a call, and reports which it is.
+// count counts a call, and returns its number.
 func (p *paidPages) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,17 +169,18 @@ func (p *paidPages) made() int {
 	return p.calls
 }
 
-// fatal is what ends a backfill, as no waiting fixes it: a wrong key, a missing number, a request that is refused, or a
-// budget of which only the reserve is left. It is nil while there is none. Used up credits are none: they come back.
+// fatal is what ends a backfill, as waiting does not fix it: a wrong key, a missing number, a refused request, or a
+// budget of which only the reserve is left. It is nil if there is none. Used up credits do not count, as they come
+// back.
 func (p *paidPages) fatal() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.spent != nil:
-		return cli.Hinted(fmt.Errorf("of the month's budget of %s calls no more is left than the reserve of %s, which live polling lives on", text.Thousands(p.spent.Budget), text.Thousands(p.spent.Reserve)),
-			"raise poll.monthly_credits, or run the same command when the account's next month has begun: it "+p.again)
+		return cli.Hinted(fmt.Errorf("of the month's budget of %s calls only the reserve of %s for live polling is left", text.Thousands(p.spent.Budget), text.Thousands(p.spent.Reserve)),
+			"raise poll.monthly_credits, or run the same command after the account's next month has begun: it "+p.again)
 	case p.last != nil:
-		return cli.Hinted(p.last, "`twochat-connector check` says what is wrong; then the same command "+p.again)
+		return cli.Hinted(p.last, "`twochat-connector check` shows what is wrong; after that the same command "+p.again)
 	}
 	return nil
 }

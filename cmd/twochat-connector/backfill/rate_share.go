@@ -18,34 +18,34 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// rateShare keeps a backfill to what live polling leaves of the account's rate limit, and reads the account's usage now
-// and then. Where the instance that runs with this configuration answers at its admin server, that says what it uses;
-// else it is supposed to poll as often as it may.
+// rateShare limits a backfill to what live polling leaves of the account's rate limit, and reads the account's usage
+// now and then. If the instance that runs with this configuration answers at its admin server, it reports its usage;
+// otherwise it is assumed to poll as often as it may.
 type rateShare struct {
 	pages  *paidPages
 	client *twochat.Client
 	logger *slog.Logger
-	stream string        // the live one
-	admin  *admin.Target // of the running instance; nil where it has no fixed address
-	fixed  int           // requests a minute of the configuration; 0: the account's
+	stream string        // the live stream
+	admin  *admin.Target // the running instance's; nil if it has no fixed address
+	fixed  int           // requests a minute from the configuration; 0 for the account's
 	blind  float64
 
 	limit  float64            // requests a minute of the account
-	due    time.Time          // when the account is to be read again
-	unread *connector.Backoff // how soon where it could not be
-	cause  string             // why it could not be, as the log told last; "" where it could
-	before map[string]uint64  // requests of each live stream when it was asked last
+	due    time.Time          // when to read the account again
+	unread *connector.Backoff // delays after failed attempts
+	cause  string             // why it could not be read, as last logged; "" if it could
+	before map[string]uint64  // requests of each live stream at the last reading
 	asked  time.Time
-	beside bool // it answered
+	beside bool // the running instance answered
 }
 
 const (
-	// shareEvery is how often the running instance is asked.
+	// shareEvery is how often the running instance's status is read.
 	shareEvery = 5 * time.Second
-	// shareMost is the part of the limit that a backfill takes at most, shareSpare what it leaves beyond what live polling
-	// uses.
+	// shareMost is the largest part of the limit that a backfill uses. shareSpare is what it leaves in addition to the
+	// usage of live polling.
 	shareMost, shareSpare = .75, .1
-	// throttledPause is how long nothing is asked for where the limit was hit, by this process or the one beside it.
+	// throttledPause is how long no request is made after the limit was hit, by this process or by the running instance.
 	throttledPause = time.Minute
 )
 
@@ -66,7 +66,7 @@ func newRateShare(
 	return s
 }
 
-// watchBeside lets the share be adjusted until the returned function is called.
+// watchBeside adjusts the share until the returned function is called.
 func (s *rateShare) watchBeside(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
@@ -77,7 +77,7 @@ func (s *rateShare) watchBeside(ctx context.Context) (stop func()) {
 	}
 }
 
-// start reads the account, once, and settles a rate.
+// start reads the account once, and sets a first rate.
 func (s *rateShare) start(ctx context.Context) {
 	s.limit = quota.DefaultRequestsPerMinute
 	if s.fixed > 0 {
@@ -104,7 +104,7 @@ func (s *rateShare) watch(ctx context.Context) {
 	}
 }
 
-// readAccount asks for the account's limit and usage: hourly, and sooner where it got no answer.
+// readAccount reads the account's limit and usage: hourly, and sooner after a failure.
 func (s *rateShare) readAccount(ctx context.Context) {
 	s.pages.count()
 	info, err := s.client.Info(ctx)
@@ -113,7 +113,7 @@ func (s *rateShare) readAccount(ctx context.Context) {
 		s.due = now.Add(s.unread.Next())
 		if ctx.Err() == nil && s.cause != err.Error() {
 			s.cause = err.Error()
-			s.logger.Warn("the account's limit and usage cannot be read; what is known of them stays in force until they can",
+			s.logger.Warn("the account's limit and usage cannot be read; the last known values stay in force",
 				"requests_per_minute", s.limit, "cause", err)
 		}
 		return
@@ -145,8 +145,8 @@ func restOf(limit, live float64) float64 {
 	return max(1, min(limit-live-limit*shareSpare, limit*shareMost))
 }
 
-// beneath says how many requests a minute live polling makes, and what keeps it from polling: limit, credits, or "" for
-// neither.
+// beneath is how many requests a minute live polling makes, and what keeps it from polling: the limit, credits, or ""
+// for neither.
 func (s *rateShare) beneath(ctx context.Context) (perMinute float64, kept connector.PageFault, answered bool) {
 	var r pipeline.Report
 	if s.admin == nil {
@@ -157,7 +157,7 @@ func (s *rateShare) beneath(ctx context.Context) (perMinute float64, kept connec
 		return s.blind, "", false
 	}
 	if !slices.ContainsFunc(r.Streams, func(of pipeline.StreamReport) bool { return of.Stream == s.stream }) {
-		return s.blind, "", false // it serves something else
+		return s.blind, "", false // another program answers there
 	}
 	now, planned, made := time.Now(), 0.0, uint64(0)
 	requests := make(map[string]uint64, len(r.Streams))

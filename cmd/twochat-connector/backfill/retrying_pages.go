@@ -10,12 +10,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// retryingPages waits out, while a history is measured, what keeps its pages from being read; once it is read, the
-// Poller does. It waits at each page: a measurement that began again after each fault would never end beside a `run`
-// that uses the whole limit.
+// retryingPages waits out temporary faults while a history is measured; once it is read, the Poller does that. It waits
+// at each page: a measurement that started over after each fault would never end beside a `run` that uses the whole
+// limit.
 type retryingPages struct {
 	pages    *paidPages
-	measured bool // from now on faults are passed on; set while no page is read
+	measured bool // from now on faults are returned; set while no page is read
 	retry    *poller.PageRetry
 }
 
@@ -23,7 +23,7 @@ func newRetryingPages(pages *paidPages) *retryingPages {
 	return &retryingPages{pages: pages, retry: poller.NewPageRetry()}
 }
 
-// Page implements connector.Pages. Until the history is measured it returns no fault but those that waiting does not
+// Page implements connector.Pages. While the history is measured, it returns only those faults that waiting does not
 // fix.
 func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (
 	connector.Page, error,
@@ -47,7 +47,7 @@ func (p *retryingPages) Page(ctx context.Context, s connector.Stream, number int
 	}
 }
 
-// measure says how much there is, and shows meanwhile that it is at work.
+// measure finds out how much there is, and shows progress meanwhile.
 func (b *Engine) measure(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- b.extend(ctx) }()
@@ -65,8 +65,8 @@ func (b *Engine) measure(ctx context.Context) error {
 	}
 }
 
-// extend finds how far the history extends. A list that moves as fast as it is searched is searched again, from there
-// on.
+// extend finds how far the history extends. If the list moves as fast as it is searched, the search goes on from where
+// it got to.
 func (b *Engine) extend(ctx context.Context) error {
 	moved := connector.NewBackoff(time.Second, time.Minute)
 	for {

@@ -15,17 +15,17 @@ import (
 // sinkPair is where a backfill looks up the live stream, and where it writes.
 type sinkPair struct {
 	live, history sinks.Sink // the same one, except for files
-	file          string     // that takes the history, where it has one of its own
+	file          string     // that takes the history, if it has its own
 }
 
-// open makes the sinks. Where a running instance serves the embedded one it is written to as a client of that server. A
-// file is held by the one process that writes it, so the history gets a file of its own beside the live stream's:
-// whether `run` is running does not matter then.
+// open opens the sinks. If a running instance serves the embedded server, open connects to it as a client. A file is
+// held by the one process that writes it, so the history gets its own file beside the live stream's: then it does not
+// matter whether `run` is running.
 func (b *Engine) open() (sinkPair, error) {
 	chosen := b.config.Sink
 	switch {
 	case chosen.NATS != nil, chosen.Stdout != nil:
-		return sinkPair{}, cli.Usage("the sink %s keeps no events, so history cannot be told apart; backfill needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
+		return sinkPair{}, cli.Usage("the sink %s keeps no events, so it cannot take a history; backfill needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
 	case chosen.Embedded != nil:
 		if beside, running := pipeline.BesideEmbedded(chosen); running {
 			b.logger.Info("the embedded server is running; writing to it", "url", beside.JetStream.URL)

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// Spare asks for pages with what live polling leaves of the account's rate limit and of the month's budget, and waits out
-// what passes. It is for commands that read a list beside a running instance.
+// Spare requests pages with what live polling leaves of the account's rate limit and of the month's budget, and waits
+// out temporary failures. It is for commands that read a list beside a running instance.
 type Spare struct {
 	pages    *paidPages
 	retrying *retryingPages // the same pages
@@ -23,9 +23,9 @@ type Spare struct {
 	stop     func()
 }
 
-// NewSpare reads the account's limit and usage, and begins to keep to what is left over. pages are the client's. stream is
-// the name of a configured stream, by which the running instance is known; monthBegun is what its checkpoint says. The
-// caller closes it.
+// NewSpare reads the account's limit and usage, and begins to limit itself to what is left. pages are the client's.
+// stream is the name of a configured stream, by which the running instance is recognised; monthBegun is from its
+// checkpoint. The caller closes it.
 func NewSpare(
 	ctx context.Context, c *config.Config, pages connector.Pages, client *twochat.Client, stream string,
 	monthBegun time.Time, logger *slog.Logger,
@@ -41,7 +41,7 @@ func NewSpare(
 	return s
 }
 
-// StartsAgain notes that the same command does not go on where it was, but starts again.
+// StartsAgain records that the same command does not continue where it stopped, but starts again.
 func (s *Spare) StartsAgain() { s.pages.again = "starts again" }
 
 // Page implements connector.Pages.
@@ -54,16 +54,16 @@ func (s *Spare) Page(ctx context.Context, of connector.Stream, number int, held 
 // Calls is how many calls were made.
 func (s *Spare) Calls() int { return s.pages.made() }
 
-// Fatal is what no waiting fixes, with a hint; nil while there is none.
+// Fatal is what waiting does not fix, with a hint; nil if there is none.
 func (s *Spare) Fatal() error { return s.pages.fatal() }
 
-// Waits says in a few words what it waits for, and why; "" for nothing.
+// Waits describes in a few words what it waits for, and why; "" if it does not wait.
 func (s *Spare) Waits() (word, cause string) {
 	hold := s.pages.hold()
 	return hold.word, hold.cause
 }
 
-// Left is how many calls of the month's budget may be spent, the reserve left alone; false if that is not known.
+// Left is how many calls of the month's budget may be made without using the reserve; false if that is not known.
 func (s *Spare) Left() (calls int64, known bool) {
 	of := s.pages.budget.Status(time.Now())
 	return max(0, of.Left-of.Reserve), of.State != quota.BudgetUnknown

@@ -21,21 +21,21 @@ type view struct {
 	out      io.Writer
 	terminal bool
 	stream   string
-	file     string // that takes the history, where it has one of its own
+	file     string // that takes the history, if it has its own
 	logger   *slog.Logger
 	extent   extent
 	done     bool
 
 	mu       sync.Mutex
-	line     string // the bar as it stands
+	line     string // the bar as shown
 	began    time.Time
-	first    uint64 // events that were there when it began
+	first    uint64 // events that were there at the beginning
 	known    bool
 	sequence uint64
 	calls    int
-	written  time.Time // of the last line of the log
-	told     string    // the word of the hold that it told of last
-	seen     time.Time // when the progress was shown last
+	written  time.Time // time of the last log line
+	told     string    // the wait that was last logged
+	seen     time.Time // when the progress was last shown
 }
 
 func newView(out io.Writer, stream string) *view {
@@ -43,7 +43,7 @@ func newView(out io.Writer, stream string) *view {
 }
 
 const (
-	// logEvery is how often a line of the log tells of the progress, logHeldEvery that there is none.
+	// logEvery is how often the progress is logged, and logHeldEvery how often it is logged that there is none.
 	logEvery     = 10 * time.Second
 	logHeldEvery = 5 * time.Minute
 )
@@ -80,7 +80,7 @@ func (v *view) close() {
 	}
 }
 
-// begin notes that reading begins.
+// begin records that reading begins.
 func (v *view) begin() {
 	v.mu.Lock()
 	v.began = time.Now()
@@ -92,7 +92,7 @@ func (v *view) begin() {
 	}
 }
 
-// measuring shows that it is looked how much there is.
+// measuring shows that the amount is being measured.
 func (v *view) measuring(calls int, perMinute float64, held waitReason) {
 	now := time.Now()
 	v.mu.Lock()
@@ -109,7 +109,7 @@ func (v *view) measuring(calls int, perMinute float64, held waitReason) {
 	}
 }
 
-// show tells how far it is.
+// show shows the progress.
 func (v *view) show(status poller.Status, calls int, held waitReason) {
 	now := time.Now()
 	held = heldIn(status, held, now)
@@ -121,7 +121,7 @@ func (v *view) show(status poller.Status, calls int, held waitReason) {
 			v.first, v.known = status.Sequence-min(status.Sequence, status.Delivered), true
 		}
 	}
-	if held.word == heldByCredits { // says nothing of how fast it is
+	if held.word == heldByCredits { // it has no rate then
 		v.began = v.began.Add(now.Sub(v.seen))
 	}
 	v.seen = now
@@ -162,7 +162,7 @@ func (v *view) redraw(p progress) {
 	v.draw()
 }
 
-// due reports whether a line of the log is: at once where something else holds it than before, otherwise now and then.
+// due reports whether to write a log line: at once if something else holds it up than before, otherwise now and then.
 func (v *view) due(now time.Time, held waitReason) bool {
 	every := logEvery
 	switch held.word {
@@ -179,7 +179,7 @@ func (v *view) due(now time.Time, held waitReason) bool {
 	return true
 }
 
-// log writes a line, and with it what holds the backfill.
+// log writes a log line, with what holds up the backfill.
 func (v *view) log(held waitReason, args ...any) {
 	if held.word == "" {
 		v.logger.Info("backfill", args...)
@@ -192,7 +192,7 @@ func (v *view) log(held waitReason, args ...any) {
 	v.logger.Warn("backfill waits; it goes on by itself", args...)
 }
 
-// pace is how many messages a second came into the sink so far, and about how long it still takes; 0 = not known.
+// pace is how many messages a second came into the sink so far, and about how long the rest takes; 0 if unknown.
 func (v *view) pace(now time.Time) (speed float64, left time.Duration) {
 	took := now.Sub(v.began).Seconds()
 	if took <= 0 || v.sequence <= v.first {
@@ -208,9 +208,9 @@ func (v *view) pace(now time.Time) (speed float64, left time.Duration) {
 // Summary is the result of a backfill.
 type Summary struct {
 	Stream string `json:"stream"`
-	// Done says that all of the history is in the sink and certified.
+	// Done means that all of the history is in the sink and certified.
 	Done      bool    `json:"done"`
-	File      string  `json:"file,omitempty"` // that holds the stream, where it has one of its own
+	File      string  `json:"file,omitempty"` // that holds the stream, if it has its own
 	DryRun    bool    `json:"dry_run,omitempty"`
 	Delivered uint64  `json:"delivered"` // by this run
 	Messages  uint64  `json:"messages"`  // in the stream
@@ -227,7 +227,7 @@ func (v *view) target() string {
 	return v.stream + " in the file " + v.file
 }
 
-// ended says what it came to, or passes an error on.
+// ended prints the result, or returns an error.
 func (b *Engine) ended(ctx context.Context, err error) error {
 	b.view.close()
 	stopped := ctx.Err() != nil
@@ -237,7 +237,7 @@ func (b *Engine) ended(ctx context.Context, err error) error {
 		if errors.As(err, &with) || errors.As(err, &refusal) {
 			return err
 		}
-		return cli.Hinted(err, "the same command goes on where it was")
+		return cli.Hinted(err, "the same command continues where it stopped")
 	}
 	v := b.view
 	s := Summary{
@@ -253,12 +253,12 @@ func (b *Engine) ended(ctx context.Context, err error) error {
 	case s.Done:
 		said = "All of the history is in the sink. " + said
 	default:
-		said = fmt.Sprintf("Stopped before the end. %s The same command goes on from there.", said)
+		said = fmt.Sprintf("Stopped before the end. %s The same command continues from there.", said)
 	}
 	return b.print(s, said)
 }
 
-// printDry says what a run would cost.
+// printDry prints what a run would cost.
 func (b *Engine) printDry() error {
 	b.view.close()
 	about := b.extent
@@ -266,7 +266,7 @@ func (b *Engine) printDry() error {
 		Stream: b.view.stream, File: b.view.file, DryRun: true, Calls: b.spare.pages.made(),
 		Seconds: time.Since(b.began).Round(time.Millisecond).Seconds(), About: &about,
 	}
-	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s; that takes %s to %s calls (credits): fewest while nothing comes in, most while the list always moves. Looking took %s.",
+	return b.print(s, fmt.Sprintf("About %s messages on %s pages would go to stream %s, which takes %s to %s calls (credits): the fewest if nothing comes in, the most if the list changes all the time. This estimate took %s.",
 		text.Thousands(about.Messages), text.Thousands(about.Pages), b.view.target(), text.Thousands(about.Calls),
 		text.Thousands(about.CallsMost), text.Thousands(s.Calls)))
 }

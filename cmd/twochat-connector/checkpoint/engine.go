@@ -111,7 +111,7 @@ func (e *Engine) peek(ctx context.Context, claim connector.Claim) (connector.Che
 	var refusal *connector.Refusal
 	if err != nil && ctx.Err() == nil && !errors.As(err, &refusal) {
 		err = cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", claim.Stream.Name, err),
-			"`twochat-connector check` says what is wrong with the sink")
+			"`twochat-connector check` shows what is wrong with the sink")
 	}
 	return c, found, err
 }

@@ -21,7 +21,7 @@ type Result struct {
 	Seed    uint64  `json:"seed"`
 	Stream  string  `json:"stream"`
 	Seconds float64 `json:"seconds"`
-	// Settled says that the pipeline came to rest in time.
+	// Settled means that the pipeline came to rest in time.
 	Settled bool `json:"settled"`
 
 	Listed     int `json:"listed"`
@@ -45,14 +45,14 @@ func (r Result) Wrong() bool {
 	return !r.Settled || r.Lost+r.Doubled+r.OutOfOrder+r.Gaps+r.Changed > 0
 }
 
-// auditTimeout bounds the reading back of the stream.
+// auditTimeout limits reading back the stream.
 const auditTimeout = time.Minute
 
-// audit reads the events back and holds them against what the fake listed.
+// audit reads the events back and compares them with what the fake listed.
 func (d *Demo) audit(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
-	audit := twochattest.Audit{Compact: d.target.config.File != nil} // one event is one line there
+	audit := twochattest.Audit{Compact: d.target.config.File != nil} // one event is one line in a file
 	see := audit.SeeCloudEvent
 	if d.options.Rows {
 		see = func(event []byte) error { return seeRow(&audit, event) }
@@ -75,7 +75,7 @@ func (d *Demo) audit(ctx context.Context) (Result, error) {
 	return result, nil
 }
 
-// readBack gives each event of the demo in the order of the sink.
+// readBack passes on each event of the demo, in the order of the sink.
 func (d *Demo) readBack(ctx context.Context, each func(event []byte) error) error {
 	switch sink := d.target.sink.(type) {
 	case *embedded.Sink:
@@ -87,7 +87,7 @@ func (d *Demo) readBack(ctx context.Context, each func(event []byte) error) erro
 	return d.target.sink.Follow(ctx, connector.FollowOptions{Stream: d.target.stream, Since: d.began, Once: true}, each)
 }
 
-// seeRow gives an audit an event of a row as one of the item that the row was made of.
+// seeRow gives an audit the event of a row, as an event with the item that the row was made from.
 func seeRow(audit *twochattest.Audit, event []byte) error {
 	var e struct {
 		ID, PartitionKey, Sequence string
@@ -107,8 +107,8 @@ func seeRow(audit *twochattest.Audit, event []byte) error {
 	return nil
 }
 
-// readBackNATS gives each message under a subject in the stream's order, as any NATS client can, with nothing of the
-// connector's in between.
+// readBackNATS passes on each message under a subject in the stream's order. It uses a plain NATS client, without code
+// of the connector.
 func readBackNATS(ctx context.Context, url, name, subject string, each func(event []byte) error) error {
 	conn, err := natsgo.Connect(url)
 	if err != nil {

@@ -19,22 +19,22 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// Options say how a demo goes.
+// Options are the settings of a demo.
 type Options struct {
-	// Seed decides what the fake does.
+	// Seed determines what the fake does.
 	Seed uint64
-	// JSON prints events, and the summary last.
+	// JSON prints the events, and the summary last.
 	JSON bool
-	// Sink is where the events go, in the form of `run --sink`; "" is a JetStream server in this process, for as long as
-	// the demo goes on.
+	// Sink is where the events go, in the form of `run --sink`; "" is a JetStream server in this process, for the duration
+	// of the demo.
 	Sink string
 	// History is how many messages the list has at the start.
 	History int
-	// Rows makes the events' data rows for a table.
+	// Rows writes the events' data as rows for a table.
 	Rows bool
 }
 
-// DefaultHistory is how many messages a shop has that opened this morning.
+// DefaultHistory is the number of messages of a shop that opened this morning.
 const DefaultHistory = 12
 
 // Demo is a fake 2Chat, the connector's pipeline and a JetStream server in one process.
@@ -51,7 +51,7 @@ type Demo struct {
 	admin   *admin.Server
 }
 
-// New starts all but the pipeline.
+// New starts everything except the pipeline.
 func New(ctx context.Context, p *cli.Program, o Options) (d *Demo, err error) {
 	d = &Demo{options: o, began: time.Now(), view: newView(p, o.JSON)}
 	defer func() {
@@ -76,7 +76,7 @@ func New(ctx context.Context, p *cli.Program, o Options) (d *Demo, err error) {
 	if o.Rows {
 		c.Events.Data = config.DataRow
 	}
-	logger := slog.New(slog.DiscardHandler) // the view says what happens
+	logger := slog.New(slog.DiscardHandler) // the view shows what happens
 	privacy, err := pipeline.PrivacyOf(c)
 	if err != nil {
 		return d, err
@@ -110,18 +110,18 @@ func New(ctx context.Context, p *cli.Program, o Options) (d *Demo, err error) {
 // demoRate is far more requests a minute than the demo makes.
 const demoRate = 100_000
 
-// demoConfig is a configuration as an operator could write it, except for its impatience.
+// demoConfig is a configuration as an operator could write it, except for its short intervals.
 func demoConfig(url string) *config.Config {
 	c := config.Default()
 	c.TwoChat.BaseURL = url
 	c.Start = config.Start{Mode: config.StartBeginning}
 	c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.RequestsPerMinute = 400*time.Millisecond, 800*time.Millisecond, demoRate
-	c.Poll.Sweep.Every = 0 // it would be due in an hour
+	c.Poll.Sweep.Every = 0 // the first sweep would come after an hour
 	c.Admin.Listen = "127.0.0.1:0"
 	return &c
 }
 
-// demoDrift is a busy shop: a person can still read along. The bursts are scheduled, so that each demo has one.
+// demoDrift is a busy shop that a person can still follow. The bursts are scheduled, so that each demo has one.
 func demoDrift() twochattest.Drift {
 	return twochattest.Drift{
 		Inserts: .6, Late: .1, LateDepth: 6, Backdated: .03,
@@ -129,8 +129,8 @@ func demoDrift() twochattest.Drift {
 	}
 }
 
-// demoFaults are those after which the connector asks again at once. A redirect is none: it is taken for a wrong base
-// URL, and waited out for half a minute.
+// demoFaults are those after which the connector tries again at once. A redirect is not among them: it is taken for a
+// wrong base URL, and waited out for half a minute.
 func demoFaults() []twochattest.Chance {
 	return slices.DeleteFunc(twochattest.PassingFaults(.08), func(c twochattest.Chance) bool {
 		return c.Fault.Kind == twochattest.KindRedirect
@@ -138,17 +138,16 @@ func demoFaults() []twochattest.Chance {
 }
 
 const (
-	// demoReport is how often a line says what the connector did.
+	// demoReport is how often a line reports what the connector did.
 	demoReport = 5 * time.Second
-	// demoBurst is after how many reports a burst comes, and how many messages it has: more than two pages between two
-	// polls.
+	// demoBurst is the number of reports before a burst. demoBurstSize is the number of its messages: more than two pages
+	// between two polls.
 	demoBurst, demoBurstSize = 4, 230
-	// demoRest bounds how long the pipeline may take to come to rest.
+	// demoRest limits how long the pipeline may take to come to rest.
 	demoRest = 30 * time.Second
 )
 
-// Run lets the demo go on for a while, 0 being until the context ends, and reports whether its audit found anything
-// wrong.
+// Run runs the demo for a while (0: until the context ends), and reports whether its audit found an error.
 func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err error) {
 	d.view.begin(d)
 	began := time.Now()
@@ -158,7 +157,7 @@ func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err e
 		limit, cancel = context.WithTimeout(ctx, length)
 		defer cancel()
 	}
-	// What ends the demo does not end the pipeline: it first has to come to rest.
+	// The end of the demo does not end the pipeline: it has to come to rest first.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var work sync.WaitGroup
@@ -206,7 +205,7 @@ func (d *Demo) Run(ctx context.Context, length time.Duration) (wrong bool, err e
 	return result.Wrong(), d.view.end(result, &d.target)
 }
 
-// demoEnded is why the pipeline or the consumer ended before it was told to.
+// demoEnded is the error of a pipeline or consumer that ended early.
 func demoEnded(err error) error {
 	if err == nil {
 		err = errors.New("it was not told to")
@@ -214,7 +213,7 @@ func demoEnded(err error) error {
 	return fmt.Errorf("the demo ended early: %w", err)
 }
 
-// settle waits until two walks over the list that stands still have found everything delivered and certified.
+// settle waits until two walks over the list, which stands still, have found everything delivered and certified.
 func (d *Demo) settle(ctx context.Context, ended <-chan error) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, demoRest)
 	defer cancel()
@@ -232,7 +231,8 @@ func (d *Demo) settle(ctx context.Context, ended <-chan error) (bool, error) {
 			return false, nil
 		}
 		status := d.pipe.Statuses()[0]
-		// A walk that began before the list stood still does not count: the first one after that moment may be such a one.
+		// A walk that began before the list stood still does not count, and the first one after that moment may be such a
+		// walk.
 		if status.Unconfirmed == 0 && status.LastSuccessfulPoll.After(quiet) && status.LastSuccessfulPoll.After(last) {
 			if !last.IsZero() {
 				walks++

@@ -18,15 +18,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 )
 
-// demoStream is the demo's one stream; in a sink that has it already another number follows.
+// demoStream is the demo's one stream; a number is appended if the sink has it already.
 const demoStream = "bicycle-shop"
 
-// maxDemos bounds how many streams of former demos are looked at.
+// maxDemos limits how many streams of former demos are looked up.
 const maxDemos = 1000
 
 // target is where the demo writes.
 type target struct {
-	url    string // as it was asked for; "" is the embedded server
+	url    string // as requested; "" is the embedded server
 	config sinks.Config
 	sink   sinks.Sink
 	stream string
@@ -57,7 +57,8 @@ func parseTarget(url string) (target, error) {
 	return t, nil
 }
 
-// open opens the sink. Another one than the embedded server is made ready, and a stream is chosen that it does not have.
+// open opens the sink. In another sink than the embedded server, it creates what is missing, and chooses a stream that
+// the sink does not have.
 func (t *target) open(ctx context.Context, c *config.Config, folder string, privacy twochat.Privacy) error {
 	if t.url == "" {
 		t.config = sinks.Config{Embedded: &embedded.Config{Listen: "127.0.0.1:0", Dir: filepath.Join(folder, "data")}}
@@ -79,7 +80,7 @@ func (t *target) open(ctx context.Context, c *config.Config, folder string, priv
 	var refused cli.RefusedError
 	for _, finding := range findings {
 		if finding.Level == connector.FindingRefused {
-			if t.config.File != nil { // nothing but the file itself can be wrong
+			if t.config.File != nil { // only the file itself can be wrong
 				finding.Hint = t.elsewhere()
 			}
 			refused = append(refused, finding)
@@ -91,7 +92,7 @@ func (t *target) open(ctx context.Context, c *config.Config, folder string, priv
 	return t.advised(t.choose(ctx, c, privacy))
 }
 
-// advised puts a demo's hint in place of a refusal's own, which speaks of `run` and of what a configuration has.
+// advised replaces the hint of a refusal, which is about `run` and its configuration, by one for a demo.
 func (t *target) advised(err error) error {
 	var refusal *connector.Refusal
 	if t.url == "" || !errors.As(err, &refusal) {
@@ -100,7 +101,7 @@ func (t *target) advised(err error) error {
 	return &connector.Refusal{Thing: refusal.Thing, Cause: refusal.Cause, Hint: t.elsewhere()}
 }
 
-// elsewhere is what to do where the sink is not fit for a demo.
+// elsewhere is the hint if the sink is not fit for a demo.
 func (t *target) elsewhere() string {
 	switch {
 	case t.config.File != nil:
@@ -108,10 +109,10 @@ func (t *target) elsewhere() string {
 	case t.config.Kafka != nil:
 		return "name another topic with --sink"
 	}
-	return "name another server with --sink, or leave it out: then there is one in this process"
+	return "name another server with --sink, or omit it to use a server in this process"
 }
 
-// choose takes the first name that no former demo took: another fake is another list, which goes on with nobody's.
+// choose takes the first name that no former demo used: this fake's list is a new one, and continues none of theirs.
 func (t *target) choose(ctx context.Context, c *config.Config, privacy twochat.Privacy) error {
 	for n := 1; n <= maxDemos; n++ {
 		if n > 1 {
@@ -128,10 +129,10 @@ func (t *target) choose(ctx context.Context, c *config.Config, privacy twochat.P
 			return t.sink.CheckAcquire(ctx, claim)
 		}
 	}
-	return cli.Hinted(fmt.Errorf("the sink has %d demos already", maxDemos), "name another topic or file with --sink")
+	return cli.Hinted(fmt.Errorf("the sink has the streams of %d demos already", maxDemos), "name another topic or file with --sink")
 }
 
-// places says where to look, and how.
+// places lists where to look, and how.
 func (t *target) places() [][2]string {
 	switch {
 	case t.url == "":
@@ -164,7 +165,7 @@ func (t *target) subject() string {
 	return prefix + "." + connector.SubjectToken(t.stream) + ".>"
 }
 
-// tail is the command that shows what the demo left; "" where it leaves nothing.
+// tail is the command that shows what the demo left; "" if it leaves nothing.
 func (t *target) tail() string {
 	if t.url == "" {
 		return ""
@@ -172,7 +173,7 @@ func (t *target) tail() string {
 	return "twochat-connector tail --no-follow --stream " + t.stream + " --sink " + t.url
 }
 
-// reader is what the events are read back with, for people.
+// reader describes how the events are read back.
 func (t *target) reader() string {
 	switch {
 	case t.config.Kafka != nil:

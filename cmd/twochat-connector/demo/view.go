@@ -28,9 +28,9 @@ type view struct {
 	mu     sync.Mutex
 	burst  int       // events within the second that began at burstAt
 	since  time.Time // when that second began
-	folded int       // events of it that were not shown
-	bursts [2]string // the newest of them, for the end of the burst
-	err    error     // of writing
+	folded int       // events of the burst that were not shown
+	bursts [2]string // the newest two of those, for the end of the burst
+	err    error     // from writing
 }
 
 func newView(p *cli.Program, asJSON bool) *view {
@@ -41,7 +41,7 @@ func newView(p *cli.Program, asJSON bool) *view {
 	return &view{out: p.Out, json: asJSON, colour: !noColour && text.IsTerminal(p.Out), began: time.Now()}
 }
 
-// style is a way to show text, as a terminal's codes.
+// style is a text style, as a terminal's codes.
 type style string
 
 const (
@@ -54,7 +54,7 @@ const (
 	arrivedHere style = "36"
 )
 
-// chatStyles tell chats apart.
+// chatStyles distinguish chats.
 var chatStyles = [...]style{"31", "32", "33", "34", "35", "36", "91", "92", "94", "95"}
 
 func (v *view) paint(s style, said string) string {
@@ -70,7 +70,7 @@ func (v *view) print(format string, args ...any) {
 	}
 }
 
-// begin says where to look.
+// begin prints where to look.
 func (v *view) begin(d *Demo) {
 	if v.json {
 		return
@@ -96,19 +96,19 @@ func (v *view) begin(d *Demo) {
 	v.print("\n")
 }
 
-// legend says what the lines mean.
+// legend explains the lines.
 func (v *view) legend() {
 	colour := ""
 	if v.colour {
 		colour = ", in a colour of its own"
 	}
 	v.print("%s\n", v.paint(dimStyle, "time, place in the log, direction, chat"+colour+", what was said:"))
-	v.print("  %s from a customer   → from the shop   · neither is known\n", v.paint(arrivedHere, "←"))
-	v.print("  %s  listed below newer ones, after those were delivered: 2Chat was slow\n", v.paint(lateStyle, "LATE"))
-	v.print("  %s    what the connector did, and which wrong answers it got over\n", v.paint(dimStyle, "──"))
+	v.print("  %s from a customer   → from the shop   · unknown\n", v.paint(arrivedHere, "←"))
+	v.print("  %s  listed below newer messages after those were delivered, because 2Chat was slow\n", v.paint(lateStyle, "LATE"))
+	v.print("  %s    what the connector did, and which wrong answers it survived\n", v.paint(dimStyle, "──"))
 }
 
-// event shows one event. Of many at once only the first and the last are shown.
+// event shows one event. In a burst, only the first and the last events are shown.
 func (v *view) event(event []byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -142,7 +142,7 @@ const (
 	burstSpan  = 250 * time.Millisecond
 )
 
-// pause ends a burst after which nothing came for a moment.
+// pause ends a burst after a moment without events.
 func (v *view) pause() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -165,7 +165,7 @@ func (v *view) unfold() {
 	v.folded = 0
 }
 
-// line is an event in one line of the terminal.
+// line is an event on one line of the terminal.
 func (v *view) line(event []byte) string {
 	var e struct {
 		Type, Subject, Sequence string
@@ -176,7 +176,7 @@ func (v *view) line(event []byte) string {
 			Kind, Text string // of a row
 		}
 	}
-	// What cannot be read of it stays empty: a line is shown all the same.
+	// Members that cannot be read stay empty, so that the line is shown all the same.
 	_ = json.Unmarshal(event, &e)
 	arrow, arrowStyle := "·", dimStyle
 	switch {
@@ -215,7 +215,7 @@ func (v *view) line(event []byte) string {
 		kind, text.Clip(text.Printable(said), left), mark)
 }
 
-// content is what a message holds, in words: its kind, if it is more than a text, and its text.
+// content describes a message: its kind, if it is more than a text, and its text.
 func content(message json.RawMessage) (kind, said string) {
 	var m struct {
 		Text   string
@@ -226,7 +226,7 @@ func content(message json.RawMessage) (kind, said string) {
 	if json.Unmarshal(message, &said) == nil && said != "" {
 		return "", said
 	}
-	_ = json.Unmarshal(message, &m) // a part of another type than expected stays empty
+	_ = json.Unmarshal(message, &m) // a member of an unexpected type stays empty
 	switch kind = text.Printable(m.Media.Type); {
 	case kind == "ptt":
 		kind = "voice note"
@@ -243,7 +243,7 @@ func content(message json.RawMessage) (kind, said string) {
 	return kind, m.Text
 }
 
-// progress says what the connector did so far.
+// progress prints what the connector has done so far.
 func (v *view) progress(s poller.Status, fake *twochattest.Fake) {
 	if v.json {
 		return
@@ -261,7 +261,7 @@ func (v *view) progress(s poller.Status, fake *twochattest.Fake) {
 	v.print("%s\n", v.paint(dimStyle, text.Clip("── "+said, text.TerminalWidth(v.out))))
 }
 
-// burstComes says why many events are about to come at once.
+// burstComes announces that many events are about to come at once.
 func (v *view) burstComes() {
 	if v.json {
 		return
@@ -300,7 +300,7 @@ func commonest(faults map[string]int) string {
 	return strings.Join(names, ", ")
 }
 
-// faultWords says a fault of the fake in words for a line.
+// faultWords describes a fault of the fake on a line.
 func faultWords(fault string) string {
 	if status, ok := strings.CutPrefix(fault, "status "); ok {
 		code, _, _ := strings.Cut(status, " ")
@@ -319,7 +319,7 @@ func faultWords(fault string) string {
 	return fault
 }
 
-// quiet says that the end has begun.
+// quiet announces the end.
 func (v *view) quiet() {
 	if v.json {
 		return
@@ -327,11 +327,11 @@ func (v *view) quiet() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.unfold()
-	v.print("\n%s\n", v.paint(dimStyle, text.Clip("The fake stands still now; waiting until the connector is at rest.",
+	v.print("\n%s\n", v.paint(dimStyle, text.Clip("The fake stands still now; waiting for the connector to come to rest.",
 		text.TerminalWidth(v.out))))
 }
 
-// end shows the audit.
+// end prints the audit.
 func (v *view) end(r Result, t *target) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -350,7 +350,7 @@ func (v *view) summarise(r Result, t *target) {
 		return
 	}
 	v.unfold()
-	v.print("\n%s\n", v.paint(boldStyle, t.reader()+" and held against what was listed:"))
+	v.print("\n%s\n", v.paint(boldStyle, t.reader()+" and compared with what was listed:"))
 	for _, fact := range []struct {
 		name  string
 		count int
@@ -368,12 +368,12 @@ func (v *view) summarise(r Result, t *target) {
 		v.print("  %s  %s\n", v.paint(style, fmt.Sprintf("%6d", fact.count)), fact.name)
 	}
 	v.print("  %6d  messages listed at the end\n", r.Listed)
-	v.print("  %6d  events, of which %d came late and say so\n", r.Events, r.Late)
+	v.print("  %6d  events, of which %d came late and are marked late\n", r.Events, r.Late)
 	if gone := r.Events - r.Listed + r.Lost; gone > 0 {
 		v.print("  %6d  of their messages were deleted later\n", gone)
 	}
 	if r.Quarantined > 0 {
-		v.print("  %6d  items that no one could read, in the quarantine\n", r.Quarantined)
+		v.print("  %6d  unreadable items, in the quarantine\n", r.Quarantined)
 	}
 	v.print("  %6d  requests in %.0f s, %d of them answered wrongly\n", r.Requests, r.Seconds, r.Faults)
 	for _, example := range r.Examples {
@@ -382,13 +382,13 @@ func (v *view) summarise(r Result, t *target) {
 	switch {
 	case !r.Settled:
 		v.print("%s\n", v.paint(wrongStyle,
-			fmt.Sprintf("The connector did not come to rest within %v. Seed %d shows it again.", demoRest, r.Seed)))
+			fmt.Sprintf("The connector did not come to rest within %v. Use seed %d to reproduce it.", demoRest, r.Seed)))
 	case r.Wrong():
 		v.print("%s\n", v.paint(wrongStyle, fmt.Sprintf("The promise was broken. Please report it, with seed %d.", r.Seed)))
 	default:
-		v.print("%s\n", v.paint(fineStyle, "Each message stands once, in order."))
+		v.print("%s\n", v.paint(fineStyle, "Each message is there once, in order."))
 	}
 	if tail := t.tail(); tail != "" {
-		v.print("They stay there; this shows them:\n  %s\n", tail)
+		v.print("The events stay there; this command shows them:\n  %s\n", tail)
 	}
 }
