@@ -87,7 +87,7 @@ func (a *asyncAPI) kafka(c kafka.Config) {
 		}
 	}
 	a.servers["kafka"] = object{"host": host, "protocol": "kafka"}
-	checkpoints, quarantine := kafka.Topics(c.Topic)
+	checkpoints, quarantine := kafka.CompanionTopics(c.Topic)
 	keyed := func(meaning string) object {
 		return object{"kafka": object{"key": object{"type": "string", "description": meaning}, "bindingVersion": "0.5.0"}}
 	}

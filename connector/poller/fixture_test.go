@@ -52,8 +52,8 @@ func (l *lines) states() string {
 // small are rules by which little lists show what large ones do.
 var small = func() reader.Rules {
 	r := reader.DefaultRules()
-	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.MinWindow, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12, 36,
-		4, 4, 8
+	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.MinWindow, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12,
+		36, 4, 4, 8
 	r.EmptyPolls, r.Repeats, r.SweepPages, r.SweepDepth = 3, 3, 20, 60*time.Hour
 	return r
 }()

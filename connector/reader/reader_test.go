@@ -14,8 +14,8 @@ import (
 // small are rules with which a few messages show what the real ones do: four messages a page, two in a run.
 var small = func() Rules {
 	r := DefaultRules()
-	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.MinWindow, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12, 36,
-		4, 4, 8
+	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.MinWindow, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12,
+		36, 4, 4, 8
 	r.EmptyPolls, r.Repeats, r.SweepPages, r.SweepDepth = 3, 3, 20, 60*time.Hour
 	return r
 }()

@@ -116,7 +116,8 @@ func (w *window) forget() {
 	n := 0
 	for len(w.entries)-n > w.rules.Capacity {
 		oldest := w.entries[n].at
-		if oldest.sequence() > w.certified || w.inOrder < w.rules.MinWindow || !oldest.late() && w.inOrder == w.rules.MinWindow {
+		if oldest.sequence() > w.certified || w.inOrder < w.rules.MinWindow ||
+			!oldest.late() && w.inOrder == w.rules.MinWindow {
 			break
 		}
 		if !oldest.late() {

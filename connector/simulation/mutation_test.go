@@ -31,7 +31,7 @@ var mutations = []struct {
 	},
 	{
 		"the window is the newest events, certified or not", "reader/window.go",
-		"if oldest.sequence() > w.certified || w.inOrder < w.rules.MinWindow || !oldest.late() && w.inOrder == w.rules.MinWindow {",
+		"if oldest.sequence() > w.certified || w.inOrder < w.rules.MinWindow ||\n\t\t\t!oldest.late() && w.inOrder == w.rules.MinWindow {",
 		"if false {", "hard", "100", false,
 	},
 	{

@@ -101,7 +101,7 @@ type Sink struct {
 	inside inside
 	health health
 
-	reached *reached
+	reached *reachedFile
 	folder  atomic.Pointer[folder]
 
 	once     sync.Once
@@ -174,7 +174,7 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 		MaxBytes: c.MaxBytes,
 	}, encoding, logger)
 	if err == nil {
-		s.reached, err = loadReached(dir, logger)
+		s.reached, err = loadReachedFile(dir, logger)
 	}
 	if err == nil {
 		err = begin(s, context.Background())

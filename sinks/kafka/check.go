@@ -142,7 +142,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 		return true
 	}
 	i.replication(thing, name, topic, len(v.brokers), settings)
-	i.asked(thing, name, topic, len(v.brokers), settings)
+	i.drift(thing, name, topic, len(v.brokers), settings)
 	i.cleanup(thing, name, settings)
 	if limit, err := strconv.Atoi(settings["max.message.bytes"]); err == nil && limit < maxChunk {
 		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit),

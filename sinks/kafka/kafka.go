@@ -37,15 +37,6 @@ type Sink struct {
 	background sync.WaitGroup
 }
 
-// topics are the names of the sink's topics.
-type topics struct{ events, checkpoints, quarantine string }
-
-func topicsOf(events string) topics {
-	return topics{events, events + ".checkpoints", events + ".quarantine"}
-}
-
-func (t topics) all() []string { return []string{t.events, t.checkpoints, t.quarantine} }
-
 // Open returns the sink of a valid configuration. It does no network I/O.
 func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	config = config.WithDefaults()

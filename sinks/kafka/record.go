@@ -11,7 +11,8 @@ import (
 // Headers of the CloudEvents binding for Kafka.
 const (
 	headerContentType = "content-type"
-	headerPrefix      = "ce_"
+	// HeaderPrefix begins the header of an attribute in binary mode.
+	HeaderPrefix = "ce_"
 )
 
 // attribute is an attribute that reading back needs, and finds in a header without parsing the body.
@@ -89,7 +90,7 @@ func (d *draft) of(e *connector.Event, enc connector.Encoding) *record {
 func (d *draft) attributes(e *connector.Event) {
 	for _, a := range e.Attributes() {
 		if a.Name != "datacontenttype" {
-			d.header(headerPrefix+a.Name, a.Value)
+			d.header(HeaderPrefix+a.Name, a.Value)
 		}
 	}
 }
@@ -130,7 +131,7 @@ func seenOf(headers []protocol.Header) (seen connector.Seen, ok bool) {
 }
 
 // binding is the one of CloudEvents for Kafka.
-var binding = connector.Binding{Prefix: headerPrefix}
+var binding = connector.Binding{Prefix: HeaderPrefix}
 
 // decodeEvent gives the event in a record in the JSON format, whatever mode it is stored in.
 func decodeEvent(headers []protocol.Header, value []byte) ([]byte, error) {

@@ -71,7 +71,7 @@ func TestDecodeEvent(t *testing.T) {
 			if name == sinktest.ContentType {
 				return headerContentType, value
 			}
-			return headerPrefix + name, value
+			return HeaderPrefix + name, value
 		},
 		Decode: func(headers []sinktest.Header, data []byte) ([]byte, error) {
 			var list []protocol.Header

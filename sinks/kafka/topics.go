@@ -1,10 +1,16 @@
 package kafka
 
-// HeaderPrefix begins the header of an attribute in binary mode.
-const HeaderPrefix = headerPrefix
+// topics are the names of the sink's topics.
+type topics struct{ events, checkpoints, quarantine string }
 
-// Topics returns the topics of checkpoints and of the quarantine that belong to a topic of events.
-func Topics(events string) (checkpoints, quarantine string) {
+func topicsOf(events string) topics {
+	return topics{events, events + ".checkpoints", events + ".quarantine"}
+}
+
+func (t topics) all() []string { return []string{t.events, t.checkpoints, t.quarantine} }
+
+// CompanionTopics are the names of the topics of checkpoints and of the quarantine that go with a topic of events.
+func CompanionTopics(events string) (checkpoints, quarantine string) {
 	all := topicsOf(events)
 	return all.checkpoints, all.quarantine
 }

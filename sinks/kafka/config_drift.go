@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// asked warns where an existing topic differs from the settings for new topics, which change no existing one.
-func (i *inspection) asked(thing, name string, topic seenTopic, brokers int, settings map[string]string) {
+// drift warns where an existing topic differs from the settings for new topics, which change no existing one.
+func (i *inspection) drift(thing, name string, topic seenTopic, brokers int, settings map[string]string) {
 	c, s := i.sink.config, i.sink
 	count := len(topic.partitions)
 	if want := c.Partitions; name == s.topics.events && want > 0 && want != count {

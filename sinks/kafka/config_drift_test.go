@@ -11,7 +11,7 @@ import (
 )
 
 // Topics are made as the settings ask for, and check says where one that is there is otherwise.
-func TestAsked(t *testing.T) {
+func TestConfigDrift(t *testing.T) {
 	b := fake(t, 3, kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"}))
 	made := Config{Topic: newTopic(), Create: true, Partitions: 4, Replicas: 2, Retention: 48 * time.Hour}
 	s := openSink(t, b, made, connector.Encoding{})

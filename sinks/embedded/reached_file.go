@@ -15,11 +15,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
-// reached notes, in a file beside the folder of data, how far each stream has come: the stream is recreated wherever it
-// is missing, so a folder that was removed, exchanged or restored between two runs would pass for one that begins. It
-// does not help if the note is removed together with the folder (one volume, one `rm`), or if it cannot be written
-// where the folder lies.
-type reached struct {
+// reachedFile notes, in DIR.reached beside the folder of data, how far each stream has come: the stream is recreated
+// wherever it is missing, so a folder that was removed, exchanged or restored between two runs would pass for one that
+// begins. It does not help if the note is removed together with the folder (one volume, one `rm`), or if it cannot be
+// written where the folder lies.
+type reachedFile struct {
 	path   string
 	logger *slog.Logger
 
@@ -46,9 +46,9 @@ const (
 	noteSlack = 2 * noteStep
 )
 
-// loadReached reads the note beside a folder.
-func loadReached(dir string, logger *slog.Logger) (*reached, error) {
-	r := &reached{
+// loadReachedFile reads the note beside a folder.
+func loadReachedFile(dir string, logger *slog.Logger) (*reachedFile, error) {
+	r := &reachedFile{
 		path: dir + ".reached", logger: logger, note: note{Streams: map[string]uint64{}},
 		written: map[string]uint64{},
 	}
@@ -80,7 +80,7 @@ func loadReached(dir string, logger *slog.Logger) (*reached, error) {
 }
 
 // admit refuses a log that is shorter than it was, unless the operator says how it goes on.
-func (r *reached) admit(dir string, claim connector.Claim, found uint64) error {
+func (r *reachedFile) admit(dir string, claim connector.Claim, found uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.note.Streams[claim.Stream.Name]
@@ -105,14 +105,14 @@ func wentBack(dir, stream string, known, found, after uint64) error {
 }
 
 // known is how far a stream is known to have come.
-func (r *reached) known(stream string) uint64 {
+func (r *reachedFile) known(stream string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.note.Streams[stream]
 }
 
 // keep records how far a stream has got, and writes the file if that has changed enough.
-func (r *reached) keep(stream string, sequence uint64) {
+func (r *reachedFile) keep(stream string, sequence uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.note.Streams[stream], r.kept = sequence, true
@@ -124,7 +124,7 @@ func (r *reached) keep(stream string, sequence uint64) {
 }
 
 // close writes the note with the final numbers.
-func (r *reached) close() {
+func (r *reachedFile) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kept {
@@ -133,7 +133,7 @@ func (r *reached) close() {
 }
 
 // write replaces the file. The caller holds the lock. If the file cannot be written, only this safeguard is lost.
-func (r *reached) write(closed bool) {
+func (r *reachedFile) write(closed bool) {
 	if r.unable {
 		return
 	}
