@@ -17,17 +17,22 @@ import (
 
 // Config is the whole configuration. Printing it in any way is safe: keys and numbers are redacted.
 type Config struct {
-	TwoChat TwoChat      `yaml:"twochat"`
-	Start   Start        `yaml:"start" doc:"what a stream's first start delivers: now, an age, beginning, or an RFC 3339 time"`
-	Poll    Poll         `yaml:"poll"`
-	Seen    Seen         `yaml:"seen"`
-	Events  Events       `yaml:"events"`
-	Sink    sinks.Config `yaml:"sink"`
-	Privacy Privacy      `yaml:"privacy"`
-	Admin   Admin        `yaml:"admin"`
-	Log     Log          `yaml:"log"`
+	TwoChat  TwoChat      `yaml:"twochat"`
+	Accounts []Account    `yaml:"accounts" doc:"several accounts, in place of twochat; each has a limit and a budget of its own"`
+	Start    Start        `yaml:"start" doc:"what a stream's first start delivers: now, an age, beginning, or an RFC 3339 time"`
+	Poll     Poll         `yaml:"poll"`
+	Seen     Seen         `yaml:"seen"`
+	Events   Events       `yaml:"events"`
+	Sink     sinks.Config `yaml:"sink"`
+	Privacy  Privacy      `yaml:"privacy"`
+	Admin    Admin        `yaml:"admin"`
+	Log      Log          `yaml:"log"`
 
-	apiKey string // TWOCHAT_API_KEY; it is no key of the file
+	apiKey  string            // TWOCHAT_API_KEY; it is no key of the file
+	apiKeys map[string]string // of accounts, by their names
+	keyless bool              // no key is missed
+
+	accountScope
 }
 
 // TwoChat says which message lists are read, and with whose key.
@@ -152,7 +157,7 @@ func (c *Config) APIKey() (string, error) {
 		return c.apiKey, nil
 	}
 	if !c.TwoChat.APIKeyFile.Set() {
-		return "", errors.New("no API key: set twochat.api_key_file or the environment " + APIKeyVariable)
+		return "", errors.New("no API key: set " + c.AccountKey("api_key_file") + " or the environment " + c.KeyVariable())
 	}
 	key, err := c.TwoChat.APIKeyFile.Line()
 	if err != nil {
@@ -182,14 +187,16 @@ func headerSafe(key string) bool {
 	return !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// Streams lists the configured streams, named and with their source keys.
+// Streams lists the configured streams of all accounts, named and with their source keys.
 func (c *Config) Streams() []connector.Stream {
-	list := make([]connector.Stream, len(c.TwoChat.Streams))
-	for i, s := range c.TwoChat.Streams {
-		number, remote := string(s.Number), string(s.Remote)
-		list[i] = connector.Stream{
-			Name: s.name(), Number: number, Remote: remote,
-			SourceKey: connector.SourceKey(c.TwoChat.BaseURL, number, remote),
+	var list []connector.Stream
+	for _, one := range c.ByAccount() {
+		for _, s := range one.TwoChat.Streams {
+			number, remote := string(s.Number), string(s.Remote)
+			list = append(list, connector.Stream{
+				Name: s.name(), Number: number, Remote: remote,
+				SourceKey: connector.SourceKey(one.TwoChat.BaseURL, number, remote),
+			})
 		}
 	}
 	return list

@@ -181,7 +181,7 @@ func (l *loader) decodeScalar(n *yaml.Node, target reflect.Value, path string) {
 	}
 	if !ok {
 		text := fmt.Sprintf("expected %s, found %s", expected, found(n))
-		if t.Kind() == reflect.String && n.ShortTag() == "!!int" && words[path] == nil {
+		if t.Kind() == reflect.String && n.ShortTag() == "!!int" && wordsOf(path) == nil {
 			text += "; write it in quotes"
 		}
 		l.problemAt(n, path, text)
@@ -269,6 +269,9 @@ func printable(name string) string {
 	return "(unprintable key)"
 }
 
+// accountItem is the path of an account.
+var accountItem = regexp.MustCompile(`^accounts\[[0-9]+\]$`)
+
 // secretFile is the key that a secret's own name stands for.
 func secretFile(name string) string { return strings.ToLower(name) + "_file" }
 
@@ -285,6 +288,9 @@ func unknownKey(name, path string, fields []field) string {
 			text += ", or set the environment " + APIKeyVariable
 		case "admin":
 			text += ", or set the environment " + AdminTokenVariable
+		}
+		if accountItem.MatchString(path) {
+			text += ", or set the environment " + APIKeyVariable + "_ with the account's name in capitals"
 		}
 		return text
 	}

@@ -42,7 +42,9 @@ func (l *loader) readEnvironment(env []string) {
 			values[name] = value
 		}
 	}
-	l.readAPIKey(values[APIKeyVariable])
+	if key, ok := l.apiKeyIn(APIKeyVariable, values); ok {
+		l.config.apiKey = key
+	}
 	l.readAdminToken(values[AdminTokenVariable])
 
 	paths := map[string]string{}
@@ -66,23 +68,24 @@ func (l *loader) readEnvironment(env []string) {
 		}
 		l.setText(path, values[name])
 	}
+	l.readAccountKeys(values)
 }
 
-// readAPIKey takes the key without the white space that a shell or a Secret put around it.
-func (l *loader) readAPIKey(value string) {
-	if value == "" {
-		return
+// apiKeyIn takes the key out of a variable, without the white space that a shell or a Secret put around it.
+func (l *loader) apiKeyIn(variable string, values map[string]string) (key string, ok bool) {
+	if values[variable] == "" {
+		return "", false
 	}
-	origin := Origin{Name: "environment " + APIKeyVariable, rank: inEnvironment}
-	key, err := secret.Trim([]byte(value))
+	origin := Origin{Name: "environment " + variable, rank: inEnvironment}
+	key, err := secret.Trim([]byte(values[variable]))
 	if err != nil {
 		l.problem(origin, "", "expected an API key; what is there "+err.Error())
-		return
+		return "", false
 	}
-	l.config.apiKey = key
 	if flaw := keyFlaw(key); flaw != "" {
 		l.problem(origin, "", "expected an API key; what is there "+flaw)
 	}
+	return key, true
 }
 
 func (l *loader) unknownVariable(name string, paths map[string]string) {

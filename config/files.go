@@ -20,17 +20,28 @@ func namesFile(path string) bool { return strings.HasSuffix(path, fileSuffix) }
 
 // fileFindings tells what is wrong, at the moment, with the files that are named and used.
 func (c *Config) fileFindings() []connector.Finding {
+	list := filesIn(reflect.ValueOf(c).Elem(), "", c)
+	if len(c.Accounts) > 0 {
+		for i, one := range c.ByAccount() {
+			list = append(list, filesIn(reflect.ValueOf(&c.Accounts[i]).Elem(), one.section, one)...)
+		}
+	}
+	return list
+}
+
+// filesIn looks at the files that a section names, for the account whose configuration is given.
+func filesIn(section reflect.Value, at string, of *Config) []connector.Finding {
 	var list []connector.Finding
-	walk(reflect.ValueOf(c).Elem(), "", func(path string, value reflect.Value, _ field) {
-		if !namesFile(path) || path == "twochat.api_key_file" && c.apiKey != "" ||
-			path == "admin.token_file" && c.Admin.token != nil {
+	walk(section, at, func(path string, value reflect.Value, _ field) {
+		if !namesFile(path) || path == of.AccountKey("api_key_file") && of.apiKey != "" ||
+			path == "admin.token_file" && of.Admin.token != nil {
 			return
 		}
 		named := filePath(value)
 		if named == "" {
 			return
 		}
-		if err := c.readNamed(path, named); err != nil {
+		if err := of.readNamed(path, named); err != nil {
 			list = append(list, connector.Finding{
 				Level: connector.FindingRefused, Thing: path, Text: strings.TrimPrefix(err.Error(), "read secret: "),
 				Hint: fileHint(path, err),
@@ -59,11 +70,11 @@ func filePath(value reflect.Value) string {
 func (c *Config) readNamed(path, named string) error {
 	var err error
 	switch {
-	case path == "twochat.api_key_file":
+	case path == c.AccountKey("api_key_file"):
 		_, err = c.APIKey()
 	case path == "admin.token_file":
 		_, err = c.Admin.Token()
-	case path == "privacy.key_file":
+	case path == c.PseudonymKey():
 		_, err = c.Privacy.KeyFile.Read()
 	case strings.HasSuffix(path, ".password_file"), strings.HasSuffix(path, ".token_file"):
 		_, err = secret.Line(named)

@@ -27,7 +27,12 @@ func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 		}
 		keys++
 		t.Run(key.Path, func(t *testing.T) {
-			env := []string{VariablePrefix + "TWOCHAT_STREAMS=+595981048477"}
+			env, path, variable := []string{VariablePrefix + "TWOCHAT_STREAMS=+595981048477"}, key.Path, key.Variable
+			if name, listed := strings.CutPrefix(key.Path, "accounts[]."); listed {
+				env, path = nil, "accounts[0]."+name
+				variable = fmt.Sprintf("%s=[{ name: shop, streams: [{ number: \"+595981048477\" }], %s: \"%s\" }]#",
+					Variable("accounts"), name, canary)
+			}
 			settings := []string{"SINK_FILE_PATH=events.jsonl"}
 			for sink, of := range sinkOf {
 				if strings.HasPrefix(key.Path, sink+".") {
@@ -40,7 +45,7 @@ func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 			for _, setting := range settings {
 				env = append(env, VariablePrefix+setting)
 			}
-			env = append(env, key.Variable+"="+canary)
+			env = append(env, variable+"="+canary)
 			var shown strings.Builder
 			c, err := FromFlags(Flags{}, env)
 			if err != nil { // others are wanted beside it
@@ -55,7 +60,7 @@ func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 			said := false
 			for _, f := range c.Findings() {
 				fmt.Fprintln(&shown, f)
-				said = said || f.Thing == key.Path && f.Level == "refused"
+				said = said || f.Thing == path && f.Level == "refused"
 			}
 			if !said {
 				t.Error("nothing is said of a file that is not there")

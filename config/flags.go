@@ -21,6 +21,8 @@ type Flags struct {
 	Start string
 	// Create sets create of the sink in use; one that has nothing to create is a problem.
 	Create bool
+	// Keyless says that 2Chat is not asked, so that no API key is missed.
+	Keyless bool
 }
 
 func (l *loader) readFlags(flags Flags) {

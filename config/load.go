@@ -58,6 +58,8 @@ func FromFlags(flags Flags, env []string) (*Config, error) {
 	}
 	l.readEnvironment(env)
 	l.readFlags(flags)
+	settleAccounts(l.config, l.origins)
+	l.config.keyless = flags.Keyless
 	l.config.validate(l.wrong)
 	if len(l.problems) > 0 {
 		l.problems.sort()

@@ -22,7 +22,11 @@ var userinfo = regexp.MustCompile(`//[^/@\s]*@`)
 // redacted.
 func (c Config) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
-	if err := printSection(&out, reflect.ValueOf(&c).Elem()); err != nil {
+	without := "accounts"
+	if len(c.Accounts) > 0 {
+		without = "twochat"
+	}
+	if err := printSection(&out, reflect.ValueOf(&c).Elem(), without); err != nil {
 		return nil, fmt.Errorf("print configuration: %w", err)
 	}
 	return out.Bytes(), nil
@@ -47,12 +51,13 @@ func (c Config) GoString() string { return c.String() }
 // LogValue keeps loggers from what String hides.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-func printSection(out *bytes.Buffer, section reflect.Value) error {
+// printSection prints all keys of a section but one.
+func printSection(out *bytes.Buffer, section reflect.Value, without string) error {
 	out.WriteByte('{')
 	first := true
 	for _, f := range fieldsOf(section.Type()) {
 		value := section.FieldByIndex(f.index)
-		if value.Kind() == reflect.Pointer && value.IsNil() {
+		if f.name == without || value.Kind() == reflect.Pointer && value.IsNil() {
 			continue
 		}
 		if !first {
@@ -85,7 +90,7 @@ func printValue(out *bytes.Buffer, value reflect.Value) error {
 	case t.Kind() == reflect.Pointer:
 		return printValue(out, value.Elem())
 	case isSection(t):
-		return printSection(out, value)
+		return printSection(out, value, "")
 	case t.Kind() == reflect.Slice && !isText(t):
 		out.WriteByte('[')
 		for i := range value.Len() {

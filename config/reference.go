@@ -44,6 +44,7 @@ func reference(section reflect.Value, path string) []Key {
 			items := reference(reflect.New(t.Elem()).Elem(), keyPath+"[]")
 			for i := range items {
 				items[i].Variable = ""
+				items[i].Default = "" // what an item leaves out is not settled by itself
 			}
 			list = append(list, items...)
 		}

@@ -27,14 +27,19 @@ func wordsOf(path string) []string {
 	if key, ok := strings.CutPrefix(path, "sink."); ok {
 		return sinks.Words()[key]
 	}
-	return slices.Clone(words[path])
+	return slices.Clone(words[commonKey(path)])
 }
 
 var index = regexp.MustCompile(`\[[0-9]+\]`)
 
+// commonKey is the path of a key as it stands for every item of a list, and for every account.
+func commonKey(path string) string {
+	return strings.TrimPrefix(index.ReplaceAllString(path, "[]"), "accounts[].")
+}
+
 // oneOf checks the value at a path against the words of its key.
 func oneOf[T ~string](value T, path string, wrong func(path, text string)) {
-	allowed := words[index.ReplaceAllString(path, "[]")]
+	allowed := words[commonKey(path)]
 	if slices.Contains(allowed, string(value)) {
 		return
 	}

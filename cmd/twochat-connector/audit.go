@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/audit"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -45,6 +47,7 @@ func runAudit(ctx context.Context, p *cli.Program, args []string) error {
 	back.add(flags)
 	var o audit.Options
 	stream := flags.String("stream", "", "audit only the stream of this `name`; by default all configured streams")
+	account := flags.String("account", "", "audit only the streams of the account of this `name`; by default all accounts")
 	flags.BoolVar(&o.Repair, "repair", false, "restore what is missing")
 	flags.BoolVar(&o.TakeOver, "take-over", false, "repair although a running instance answers; it stands down meanwhile")
 	flags.StringVar(&o.Report, "report", "", "write the report as JSON and as a web page, to `FILE`.json and FILE.html")
@@ -64,7 +67,12 @@ func runAudit(ctx context.Context, p *cli.Program, args []string) error {
 	if err != nil {
 		return err
 	}
-	o.Streams = c.Streams()
+	if o.Streams, err = streamsOf(c, *account); err != nil {
+		return err
+	}
+	if *stream != "" && *account != "" {
+		return cli.Usage("expected either --stream or --account: a stream is of one account")
+	}
 	if *stream != "" {
 		one, err := streamNamed(c, *stream)
 		if err != nil {
@@ -74,4 +82,22 @@ func runAudit(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	p.SaveMemory(c)
 	return audit.New(p, c, o).Run(ctx)
+}
+
+// streamsOf are the streams of the account with a name or, without a name, of all.
+func streamsOf(c *config.Config, name string) ([]connector.Stream, error) {
+	if name == "" {
+		return c.Streams(), nil
+	}
+	var names []string
+	for _, one := range c.ByAccount() {
+		if one.Account() == name {
+			return one.Streams(), nil
+		}
+		names = append(names, one.Account())
+	}
+	if len(c.Accounts) == 0 {
+		return nil, cli.Usage("flag --account: expected only where the configuration has accounts")
+	}
+	return nil, cli.Usage("flag --account: expected the name of a configured account: %s", strings.Join(names, ", "))
 }

@@ -60,7 +60,7 @@ func runBackfill(ctx context.Context, p *cli.Program, args []string) error {
 		return err
 	}
 	p.SaveMemory(c)
-	return backfill.New(p, c, live, start, f.json).Run(ctx, f.dry)
+	return backfill.New(p, c.OfStream(live.Name), live, start, f.json).Run(ctx, f.dry)
 }
 
 // backfillFlags are the flags of the command line.

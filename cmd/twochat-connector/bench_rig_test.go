@@ -75,7 +75,8 @@ func begin(b testing.TB, c *config.Config) *atWork {
 		b.Fatal(err)
 	}
 	w.Pipeline = pipeline.New(pipeline.Parts{
-		Config: c, Sink: sink, Client: client, Privacy: privacy, Registry: prometheus.NewRegistry(), Logger: logger,
+		Config: c, Sink: sink, Sources: []pipeline.Source{{Config: c, Client: client, Privacy: privacy}},
+		Registry: prometheus.NewRegistry(), Logger: logger,
 	})
 	go func() {
 		err := w.Run(ctx)

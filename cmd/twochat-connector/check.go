@@ -17,8 +17,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/connector/quota"
-	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -27,8 +25,8 @@ Checks whether run can start with this configuration, as run itself does: the
 configuration, the API key, page 0 of every stream, the address of the admin
 server, the sink, its settings, rights and checkpoints. It prints one line for
 each, with what to do if something is wrong. It changes nothing, and costs one
-call for the key and one for each stream. With --offline it makes no request and
-checks only the configuration.
+call for the key of each account and one for each stream. With --offline it makes
+no request and checks only the configuration.
 
 The exit code is 0 if run can start, and 3 if something is refused; warnings
 only weaken the promise.
@@ -40,9 +38,6 @@ type check struct {
 	json     bool
 	config   *config.Config
 	words    pipeline.Overrides
-	client   *twochat.Client
-	budget   *quota.Budget
-	blocked  bool // 2Chat reports that the account is blocked
 	findings []connector.Finding
 	refused  int
 }
@@ -72,10 +67,10 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 	if err != nil {
 		return wrongConfiguration(p, err, *asJSON)
 	}
-	k := &check{p: p, json: *asJSON, config: c, words: *w, budget: pipeline.IdleBudget(c)}
+	k := &check{p: p, json: *asJSON, config: c, words: *w}
 	k.configuration(settings.Config, *offline)
 	if *offline {
-		return k.finish(pipeline.CostOf(c, k.rate()).Within(c, pipeline.FreshBudget(c, time.Now()), time.Now()), true)
+		return k.finish(pipeline.FreshCosts(c, time.Now()), true)
 	}
 	logger := cli.QuietLogger()
 	// The embedded server is checked separately, as it may run in another process.
@@ -85,19 +80,13 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 		}
 		return sinks.Open(c.Sink, c.Encoding(), logger)
 	})
-	k.client = set.client
 	k.openingErrors(ctx, wrong)
-	rate := k.rate()
-	if k.client != nil && !k.refuses("twochat.api_key_file") {
-		var asked bool
-		if rate, asked = k.api(ctx); *learn && asked {
-			k.learn(ctx)
-		}
-	}
+	costs := k.accounts(ctx, set.sources, *learn)
+	claims := pipeline.Claims(set.sources, "check", k.words)
 	if c.Sink.Embedded != nil {
-		k.embedded(ctx, set.privacy)
+		k.embedded(ctx, claims)
 	} else if set.sink != nil {
-		k.sink(ctx, set.sink, set.privacy, *probe)
+		k.sink(ctx, set.sink, claims, *probe)
 	}
 	if err := set.close(); err != nil {
 		k.add(pipeline.ErrorFinding("sink "+c.Sink.Chosen()[0], err))
@@ -105,7 +94,7 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 	if ctx.Err() != nil {
 		return errors.New("interrupted before everything was checked")
 	}
-	return k.finish(pipeline.CostOf(c, rate).Within(c, k.budget, time.Now()), false)
+	return k.finish(costs, false)
 }
 
 // verdict is the result of a check, as JSON.
@@ -114,7 +103,9 @@ type verdict struct {
 	Ready    bool                `json:"ready"`
 	Fine     bool                `json:"fine"`
 	Findings []connector.Finding `json:"findings"`
-	Cost     *pipeline.Cost      `json:"cost,omitempty"`
+	// Cost is that of the only account if twochat is configured. Otherwise Costs has one for each account.
+	Cost  *pipeline.Cost  `json:"cost,omitempty"`
+	Costs []pipeline.Cost `json:"costs,omitempty"`
 	// Error is the failure that every command reports in JSON. Here it is set if the configuration is wrong.
 	Error *cli.Failure `json:"error,omitempty"`
 }
@@ -184,7 +175,12 @@ func (k *check) configuration(path string, offline bool) {
 	if path != "" {
 		where = path
 	}
-	k.ok("configuration", "%s; streams: %d, sink: %s, start: %s", where, len(k.config.TwoChat.Streams),
+	if accounts := len(k.config.Accounts); accounts > 0 {
+		where += fmt.Sprintf("; accounts: %d,", accounts)
+	} else {
+		where += ";"
+	}
+	k.ok("configuration", "%s streams: %d, sink: %s, start: %s", where, len(k.config.Streams()),
 		k.config.Sink.Chosen()[0], k.config.Start)
 	for _, finding := range k.config.Findings() {
 		if offline && strings.HasSuffix(finding.Thing, "_file") {
@@ -257,31 +253,23 @@ func (k *check) page(thing string, page connector.Page) {
 	}
 }
 
-func (k *check) learn(ctx context.Context) {
-	stream := k.config.Streams()[0]
-	findings, err := k.client.Learn(ctx, stream)
-	if err != nil {
-		k.add(faultFinding("learn", "learn: ", err))
-		return
-	}
-	for i := range findings {
-		findings[i].Thing = "API, " + findings[i].Thing
-	}
-	k.add(findings...)
-}
-
-// finish prints the intervals in force, their cost and the verdict.
-func (k *check) finish(in pipeline.Cost, offline bool) error {
+// finish prints the intervals in force in each account, their cost and the verdict.
+func (k *check) finish(costs []pipeline.Cost, offline bool) error {
 	if k.json {
-		if err := cli.PrintJSON(k.p.Out, verdict{
-			Ready: k.refused == 0, Fine: k.refused == 0, Findings: k.findings,
-			Cost: &in,
-		}); err != nil {
+		v := verdict{Ready: k.refused == 0, Fine: k.refused == 0, Findings: k.findings}
+		if len(k.config.Accounts) > 0 {
+			v.Costs = costs
+		} else if len(costs) > 0 {
+			v.Cost = &costs[0]
+		}
+		if err := cli.PrintJSON(k.p.Out, v); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(k.p.Out, "\nEach stream is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.Interval(),
-			in.Calls(), in.Sweeps(), in.Budget.Text)
+		for _, in := range costs {
+			fmt.Fprintf(k.p.Out, "\n%s is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.Each(), in.Interval(),
+				in.Calls(), in.Sweeps(), in.Budget.Text)
+		}
 		switch {
 		case k.refused == 1:
 			fmt.Fprintln(k.p.Out, "\nOne thing is refused; what to do is shown above.")

@@ -14,22 +14,53 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// rate is the rate limit to use until the account reports its own.
-func (k *check) rate() int {
-	if k.config.Poll.RequestsPerMinute > 0 {
-		return k.config.Poll.RequestsPerMinute
+// accountCheck is the check of one account.
+type accountCheck struct {
+	*check
+	pipeline.Source
+	budget  *quota.Budget
+	blocked bool // 2Chat reports that the account is blocked
+}
+
+// accounts checks each account with its streams, and returns what they cost. learn is for the first that answers.
+func (k *check) accounts(ctx context.Context, sources []pipeline.Source, learn bool) []pipeline.Cost {
+	var costs []pipeline.Cost
+	for _, source := range sources {
+		of := &accountCheck{check: k, Source: source, budget: pipeline.IdleBudget(source.Config)}
+		rate := pipeline.ConfiguredRate(of.Config)
+		if !k.refuses(of.Config.AccountKey("api_key_file")) {
+			var asked bool
+			if rate, asked = of.api(ctx); learn && asked {
+				of.learn(ctx)
+				learn = false
+			}
+		}
+		costs = append(costs, pipeline.CostOf(of.Config, rate).Within(of.Config, of.budget, time.Now()))
 	}
-	return quota.DefaultRequestsPerMinute
+	return costs
+}
+
+func (k *accountCheck) learn(ctx context.Context) {
+	findings, err := k.Client.Learn(ctx, k.Config.Streams()[0])
+	if err != nil {
+		k.add(faultFinding(k.Config, "learn", "learn: ", err))
+		return
+	}
+	for i := range findings {
+		findings[i].Thing = "API, " + findings[i].Thing
+	}
+	k.add(findings...)
 }
 
 // api reads the account and page 0 of every stream, as run does, and returns the rate in force. asked is true if a page
 // could be read. Only the pages decide, as run works without the account's answer.
-func (k *check) api(ctx context.Context) (rate int, asked bool) {
-	rate = k.rate()
-	info, accountErr := k.client.Info(ctx)
+func (k *accountCheck) api(ctx context.Context) (rate int, asked bool) {
+	named := k.Config.Named()
+	rate = pipeline.ConfiguredRate(k.Config)
+	info, accountErr := k.Client.Info(ctx)
 	if accountErr == nil {
 		k.budget.Read(quota.AccountUsage{At: time.Now(), Used: max(1, info.Usage), Max: info.MaxUsage})
-		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute == 0 {
+		if info.RequestsPerMinute > 0 && k.Config.Poll.RequestsPerMinute == 0 {
 			rate = info.RequestsPerMinute
 		}
 		limit := "the account reports no rate limit"
@@ -40,45 +71,45 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 		if info.MaxUsage > 0 {
 			usage = fmt.Sprintf("; %s of %s calls used this month", text.Thousands(info.Usage), text.Thousands(info.MaxUsage))
 		}
-		k.ok("API key", "accepted; %s%s", limit, usage)
-		if info.RequestsPerMinute > 0 && k.config.Poll.RequestsPerMinute > info.RequestsPerMinute {
+		k.ok(named+"API key", "accepted; %s%s", limit, usage)
+		if info.RequestsPerMinute > 0 && k.Config.Poll.RequestsPerMinute > info.RequestsPerMinute {
 			k.add(connector.Finding{
-				Level: connector.FindingWarning, Thing: "poll.requests_per_minute",
+				Level: connector.FindingWarning, Thing: named + "poll.requests_per_minute",
 				Text: fmt.Sprintf("it is above the account's %d", info.RequestsPerMinute),
 				Hint: "set it to 0, which uses the account's",
 			})
 		}
 	}
-	if k.config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == quota.BudgetSpent {
+	if k.Config.Poll.WhenSpent == config.SpentStop && k.budget.Status(time.Now()).State == quota.BudgetSpent {
 		spent := connector.Finding{
-			Level: connector.FindingRefused, Thing: "poll.monthly_credits",
+			Level: connector.FindingRefused, Thing: named + "poll.monthly_credits",
 			Text: "the month's budget is used up, and poll.when_spent is stop: nothing will be read",
 			Hint: "wait until the account's next month begins, raise poll.monthly_credits, or set poll.when_spent: slow",
 		}
 		var plan *connector.PageError
 		if err := k.budget.SpentCause(); errors.As(err, &plan) {
-			spent.Thing, spent.Text, spent.Hint = "account", plan.Err.Error(), plan.Hint
+			spent.Thing, spent.Text, spent.Hint = accountThing(k.Config), plan.Err.Error(), plan.Hint
 		}
 		k.add(spent)
 		return rate, false
 	}
 	k.blocked = info.Blocked
 	read := k.streams(ctx, rate, accountErr)
-	if changes := k.client.ShapeChanges(); len(changes) > 0 {
+	if changes := k.Client.ShapeChanges(); len(changes) > 0 {
 		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: "API", Text: "it has a different shape than is known: " +
+			Level: connector.FindingWarning, Thing: named + "API", Text: "it has a different shape than is known: " +
 				pipeline.ShapeText(changes), Hint: pipeline.ShapeHint,
 		})
 	}
 	if info.Blocked {
 		k.addOnce(connector.Finding{
-			Level: connector.FindingRefused, Thing: "account",
+			Level: connector.FindingRefused, Thing: accountThing(k.Config),
 			Text: "2Chat reports that it is blocked", Hint: quota.BlockedHint,
 		})
 	}
 	if accountErr != nil && read > 0 {
-		finding := faultFinding("account", "", accountErr)
-		finding.Level, finding.Thing = connector.FindingWarning, "account"
+		finding := faultFinding(k.Config, accountThing(k.Config), "", accountErr)
+		finding.Level, finding.Thing = connector.FindingWarning, accountThing(k.Config)
 		if !noAnswer(accountErr) {
 			finding.Hint = "allow the path /open/info, or set poll.requests_per_minute to what the account allows"
 		}
@@ -93,9 +124,9 @@ func (k *check) api(ctx context.Context) (rate int, asked bool) {
 const attempts = 3
 
 // streams reads page 0 of each stream at the rate in force, and returns how many could be read.
-func (k *check) streams(ctx context.Context, rate int, accountErr error) (read int) {
+func (k *accountCheck) streams(ctx context.Context, rate int, accountErr error) (read int) {
 	limiter := quota.NewLimiter(float64(rate))
-	streams := k.config.Streams()
+	streams := k.Config.Streams()
 	for i, stream := range streams {
 		thing := "stream " + stream.Name
 		page, err := k.pageOf(ctx, limiter, stream, accountErr)
@@ -107,7 +138,7 @@ func (k *check) streams(ctx context.Context, rate int, accountErr error) (read i
 			k.page(thing, page)
 			continue
 		}
-		finding := faultFinding(thing, "page 0 of "+thing+" cannot be read: ", err)
+		finding := faultFinding(k.Config, thing, "page 0 of "+thing+" cannot be read: ", err)
 		if left := len(streams) - i - 1; left > 0 && finding.Thing != thing {
 			finding.Text += fmt.Sprintf("; %d more streams were not tested", left)
 			k.add(finding)
@@ -123,14 +154,14 @@ const longestRetryAfter = 10 * time.Second
 
 // pageOf reads page 0 of a stream, and tries again after a temporary failure. If the server did not answer the previous
 // request either, it tries only once.
-func (k *check) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream,
+func (k *accountCheck) pageOf(ctx context.Context, limiter *quota.Limiter, stream connector.Stream,
 	accountErr error,
 ) (connector.Page, error) {
 	for attempt := 1; ; attempt++ {
 		if err := limiter.Wait(ctx, quota.Live); err != nil {
 			return connector.Page{}, err
 		}
-		page, err := k.client.Page(ctx, stream, 0, "")
+		page, err := k.Client.Page(ctx, stream, 0, "")
 		err = quota.AsBlocked(err, k.blocked)
 		var fault *connector.PageError
 		if err == nil || !errors.As(err, &fault) || attempt == attempts || noAnswer(err) && noAnswer(accountErr) {
@@ -153,18 +184,27 @@ func noAnswer(err error) bool {
 	return errors.As(err, &fault) && fault.Fault == connector.FaultTransient && fault.Status == 0
 }
 
-// faultFinding explains a failed call and what to do about it. about precedes a cause that concerns the connection to
-// 2Chat.
-func faultFinding(thing, about string, err error) connector.Finding {
+// accountThing names an account in findings.
+func accountThing(of *config.Config) string {
+	if of.Account() == "" {
+		return "account"
+	}
+	return "account " + of.Account()
+}
+
+// faultFinding explains a failed call with an account's key and what to do about it. about precedes a cause that
+// concerns the connection to 2Chat.
+func faultFinding(of *config.Config, thing, about string, err error) connector.Finding {
+	baseURL := of.AccountKey("base_url")
 	mends := map[connector.PageFault]string{
-		connector.FaultKey: "put the account's API key into the file of twochat.api_key_file, or into " +
-			config.APIKeyVariable,
-		connector.FaultNumber:      "connect the number in 2Chat, or correct twochat.streams",
+		connector.FaultKey: "put the account's API key into the file of " + of.AccountKey("api_key_file") + ", or into " +
+			of.KeyVariable(),
+		connector.FaultNumber:      "connect the number in 2Chat, or correct " + of.AccountKey("streams"),
 		connector.FaultCredits:     "top up the account, or wait until its next month begins; raising poll.monthly_credits does not help",
 		connector.FaultRateLimited: "wait a minute and try again; if other programs use the account too, lower poll.requests_per_minute",
-		connector.FaultRequest:     "check twochat.base_url and the number",
-		connector.FaultInvalid:     "check that twochat.base_url is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
-		connector.FaultTransient:   "check that this machine reaches twochat.base_url (network, proxy, DNS), and try again",
+		connector.FaultRequest:     "check " + baseURL + " and the number",
+		connector.FaultInvalid:     "check that " + baseURL + " is 2Chat's own; `twochat-connector check --learn` shows the shape of an answer",
+		connector.FaultTransient:   "check that this machine reaches " + baseURL + " (network, proxy, DNS), and try again",
 	}
 	finding := connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: err.Error(), Hint: "try again"}
 	var fault *connector.PageError
@@ -185,12 +225,12 @@ func faultFinding(thing, about string, err error) connector.Finding {
 	}
 	switch {
 	case fault.Fault == connector.FaultKey:
-		finding.Thing = "API key"
+		finding.Thing = of.Named() + "API key"
 	case fault.Fault == connector.FaultCredits, fault.Fault == connector.FaultRateLimited,
 		fault.Fault == connector.FaultBlocked:
-		finding.Thing = "account"
+		finding.Thing = accountThing(of)
 	case fault.Status == 0 || fault.Hint != "":
-		finding.Thing, finding.Text = "2Chat API", about+finding.Text
+		finding.Thing, finding.Text = of.Named()+"2Chat API", about+finding.Text
 	}
 	return finding
 }

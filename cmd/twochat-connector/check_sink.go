@@ -9,21 +9,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
 // sink checks what affects the sink's guarantee, and then whether each stream could be taken over, as run does.
-func (k *check) sink(ctx context.Context, sink sinks.Sink, privacy twochat.Privacy, probe bool) {
+func (k *check) sink(ctx context.Context, sink sinks.Sink, claims []connector.Claim, probe bool) {
 	c := k.config.Sink
 	thing := "sink " + c.Chosen()[0]
 	var checkCreate func(context.Context) error
 	if pipeline.WantsCreate(c) {
 		checkCreate = sink.CheckCreate
 	}
-	claims := pipeline.ClaimsOf(k.config, privacy, "check", k.words)
 	findings, err := pipeline.AskSink(ctx, sink, claims, checkCreate, cli.QuietLogger())
 	lacking := pipeline.OnlyMissing(findings)
 	for i := range findings {
@@ -120,7 +118,7 @@ func willBeMade(c sinks.Config, findings []connector.Finding) []connector.Findin
 
 // embedded checks the embedded server's folder and address. If another process holds them, it checks the sink through
 // that process's server.
-func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
+func (k *check) embedded(ctx context.Context, claims []connector.Claim) {
 	c := *k.config.Sink.Embedded
 	sink, err := embedded.OpenForCheck(c, k.config.Encoding())
 	switch {
@@ -136,7 +134,7 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 			k.add(pipeline.ErrorFinding("sink embedded", err))
 			return
 		}
-		k.sink(ctx, sink, privacy, false)
+		k.sink(ctx, sink, claims, false)
 		if err := sink.Close(); err != nil {
 			k.add(pipeline.ErrorFinding("sink embedded", err))
 		}
@@ -155,7 +153,7 @@ func (k *check) embedded(ctx context.Context, privacy twochat.Privacy) {
 		}
 	default:
 		k.ok("sink embedded", "`run` starts its server, at nats://%s", c.Listen)
-		k.takeOvers(ctx, sink, pipeline.ClaimsOf(k.config, privacy, "check", k.words))
+		k.takeOvers(ctx, sink, claims)
 		if err := sink.Close(); err != nil {
 			k.add(pipeline.ErrorFinding("sink embedded", err))
 		}

@@ -109,8 +109,8 @@ func newEconomyOn(t *testing.T, sink *clitest.MemorySink, fake *twochattest.Fake
 	}
 	logger := slog.New(slog.NewTextHandler(e.log, nil))
 	e.pipe = pipeline.New(pipeline.Parts{
-		Config: &c, Sink: e.sink, Client: client, Registry: prometheus.NewRegistry(),
-		Logger: logger,
+		Config: &c, Sink: e.sink, Sources: []pipeline.Source{{Config: &c, Client: client}},
+		Registry: prometheus.NewRegistry(), Logger: logger,
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,14 +27,18 @@ events. It makes no request.
 
 // explanation is what a configuration means.
 type explanation struct {
-	Reads     []string          `json:"reads"`
-	Promise   connector.Promise `json:"promise"`
-	Residue   []caveat          `json:"residue"`
-	Privacy   []string          `json:"privacy"`
-	Interval  string            `json:"interval"`
-	Calls     string            `json:"calls"`
-	Cost      pipeline.Cost     `json:"cost"`
-	EventOnly []string          `json:"events_only"`
+	Reads    []string          `json:"reads"`
+	Promise  connector.Promise `json:"promise"`
+	Residue  []caveat          `json:"residue"`
+	Privacy  []string          `json:"privacy"`
+	Interval string            `json:"interval"`
+	Calls    string            `json:"calls"`
+	// Cost is that of the one account, where twochat is configured; else Costs has them.
+	Cost      *pipeline.Cost  `json:"cost,omitempty"`
+	Costs     []pipeline.Cost `json:"costs,omitempty"`
+	EventOnly []string        `json:"events_only"`
+
+	supposed string // what is said of a rate that nobody named
 }
 
 // caveat is something that can be lost, doubled or out of order, and the setting that changes it.
@@ -63,24 +68,46 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 	if err != nil {
 		return err
 	}
-	rate := c.Poll.RequestsPerMinute
-	if rate == 0 {
-		rate = quota.DefaultRequestsPerMinute
-	}
-	k := pipeline.CostOf(c, rate).Within(c, pipeline.FreshBudget(c, time.Now()), time.Now())
+	costs := pipeline.FreshCosts(c, time.Now())
 	e := explanation{
-		Reads: readsOf(c), Promise: promise, Residue: residueOf(c, promise, k), Privacy: privacyText(c),
-		Interval: k.Interval(), Calls: k.Calls(), Cost: k,
+		Reads: readsOf(c), Promise: promise, Residue: residueOfAll(c, promise, costs), Privacy: privacyText(c),
+		Interval: perAccount(costs, pipeline.Cost.Interval), Calls: perAccount(costs, pipeline.Cost.Calls),
 		EventOnly: eventsOnly(c),
 	}
-	if c.Poll.RequestsPerMinute == 0 {
-		e.Interval += fmt.Sprintf(" (calculated with %d requests a minute; `run` and `check` read the account's own limit)", quota.DefaultRequestsPerMinute)
+	if len(c.Accounts) > 0 {
+		e.Costs = costs
+	} else {
+		e.Cost = &costs[0]
 	}
+	e.reckoned(c)
 	if *asJSON {
 		return cli.PrintJSON(p.Out, e)
 	}
-	e.print(p.Out)
+	e.print(p.Out, costs)
 	return nil
+}
+
+// perAccount is a text about each account, with its name where there are several.
+func perAccount(costs []pipeline.Cost, text func(pipeline.Cost) string) string {
+	texts := make([]string, len(costs))
+	for i, k := range costs {
+		if k.Account != "" {
+			texts[i] = "account " + k.Account + ": "
+		}
+		texts[i] += text(k)
+	}
+	return strings.Join(texts, "; ")
+}
+
+// reckoned says where a rate is only supposed.
+func (e *explanation) reckoned(c *config.Config) {
+	for _, one := range c.ByAccount() {
+		if one.Poll.RequestsPerMinute == 0 {
+			e.supposed = fmt.Sprintf(" (calculated with %d requests a minute; `run` and `check` read the account's own limit)", quota.DefaultRequestsPerMinute)
+			e.Interval += e.supposed
+			return
+		}
+	}
 }
 
 // promiseOf is the delivery guarantee of the configured sink. It opens nothing that would leave a trace.
@@ -104,12 +131,13 @@ func readsOf(c *config.Config) []string {
 		config.StartTime:      "the first start goes back to " + c.Start.String() + " (start)",
 	}
 	var lines []string
-	for i, s := range c.Streams() {
+	streams := c.Streams()
+	for i, s := range streams {
 		if i == 20 {
-			lines = append(lines, fmt.Sprintf("and %d more", len(c.TwoChat.Streams)-i))
+			lines = append(lines, fmt.Sprintf("and %d more", len(streams)-i))
 			break
 		}
-		line := "stream " + s.Name
+		line := c.OfStream(s.Name).Named() + "stream " + s.Name
 		if s.Remote != "" {
 			line += ", only the messages with one remote number"
 		}
@@ -117,6 +145,26 @@ func readsOf(c *config.Config) []string {
 	}
 	return append(lines, "For each stream, "+starts[c.Start.Mode]+
 		"; every later start continues from the checkpoint in the sink.")
+}
+
+// residueOfAll is the residue of all accounts. What is not the same in each is said of each by its name.
+func residueOfAll(c *config.Config, promise connector.Promise, costs []pipeline.Cost) []caveat {
+	accounts := c.ByAccount()
+	each := make([][]caveat, len(accounts))
+	for i, one := range accounts {
+		each[i] = residueOf(one, promise, costs[i])
+	}
+	var all []caveat
+	for i, common := range each[0] {
+		if !slices.ContainsFunc(each, func(of []caveat) bool { return of[i] != common }) {
+			all = append(all, common)
+			continue
+		}
+		for j, of := range each {
+			all = append(all, caveat{accounts[j].Named() + of[i].What, of[i].Setting})
+		}
+	}
+	return all
 }
 
 // residueOf is what reading itself can lose, duplicate or reorder (connector/README.md, What reading can still hide),
@@ -202,7 +250,7 @@ func eventsOnly(c *config.Config) []string {
 	return []string{"Every line of the standard output is an event."}
 }
 
-func (e explanation) print(to io.Writer) {
+func (e explanation) print(to io.Writer, costs []pipeline.Cost) {
 	section := func(title string, lines []string) {
 		fmt.Fprintf(to, "\n%s\n", title)
 		for _, line := range lines {
@@ -225,10 +273,12 @@ func (e explanation) print(to io.Writer) {
 	}
 	section("What the reading can still lose or disorder", residue)
 	section("Who gets to see what", e.Privacy)
-	section("How often, and at what cost", []string{
-		"Each stream is read " + e.Interval + ".",
-		strings.ToUpper(e.Calls[:1]) + e.Calls[1:] + ".", "Late messages are searched for " + e.Cost.Sweeps() + ".",
-		e.Cost.Budget.Text,
-	})
+	var often []string
+	for _, k := range costs {
+		calls := k.Calls()
+		often = append(often, k.Each()+" is read "+k.Interval()+e.supposed+".", strings.ToUpper(calls[:1])+calls[1:]+".",
+			"Late messages are searched for "+k.Sweeps()+".", k.Budget.Text)
+	}
+	section("How often, and at what cost", often)
 	section("How to read only the events", e.EventOnly)
 }

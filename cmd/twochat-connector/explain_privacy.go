@@ -11,7 +11,7 @@ import (
 func privacyText(c *config.Config) []string {
 	pseudonymous := c.Privacy.Identifiers == config.Pseudonymous
 	lines := []string{
-		"2Chat (" + c.TwoChat.BaseURL + ") gets the API key and the numbers to read, in requests for lists; " +
+		"2Chat (" + baseURLs(c) + ") gets the API key and the numbers to read, in requests for lists; " +
 			"nothing else is sent, and nothing is changed there.",
 		"The sink gets the events. " + dataText(c),
 	}
@@ -29,6 +29,17 @@ func privacyText(c *config.Config) []string {
 		"Logs, metrics, /status and errors name streams, but never a customer's number, chat, text or media, nor a "+
 			"key; what libraries print is not shown."+name,
 		"Nobody else gets anything: there is no telemetry.")
+}
+
+// baseURLs are those of all accounts, each once.
+func baseURLs(c *config.Config) string {
+	var list []string
+	for _, one := range c.ByAccount() {
+		if !slices.Contains(list, one.TwoChat.BaseURL) {
+			list = append(list, one.TwoChat.BaseURL)
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // dataText describes what an event's data has of a message.

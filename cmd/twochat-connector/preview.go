@@ -61,11 +61,12 @@ func runPreview(ctx context.Context, p *cli.Program, args []string) error {
 	if err != nil {
 		return err
 	}
-	privacy, err := pipeline.PrivacyOf(c)
+	stream, err := streamNamed(c, *name)
 	if err != nil {
 		return err
 	}
-	stream, err := streamNamed(c, *name)
+	c = c.OfStream(stream.Name)
+	privacy, err := pipeline.PrivacyOf(c)
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func previewed(ctx context.Context, c *config.Config, s connector.Stream, path s
 		defer client.Close()
 		page, err := client.Page(ctx, s, 0, "")
 		if err != nil {
-			finding := faultFinding("stream "+s.Name, "", err)
+			finding := faultFinding(c, "stream "+s.Name, "", err)
 			return nil, cli.Hinted(errors.New(finding.Thing+": "+finding.Text), finding.Hint)
 		}
 		for _, m := range page.Messages {

@@ -4,33 +4,28 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
-	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
 // resources is what run opens before it reads anything. check opens the same, and closes it again.
 type resources struct {
-	privacy twochat.Privacy
-	client  *twochat.Client
+	sources []pipeline.Source // of the accounts
 	server  *admin.Server
 	sink    sinks.Sink
 }
 
-// openResources opens what a configuration names: client, admin server and sink. It contacts no other machine. It
+// openResources opens what a configuration names: clients, admin server and sink. It contacts no other machine. It
 // returns all errors that keep run from starting.
 func openResources(c *config.Config, openSink func() (sinks.Sink, error)) (*resources, []error) {
 	s := &resources{}
 	var wrong []error
+	s.sources, wrong = pipeline.OpenSources(c)
 	note := func(err error) {
 		if err != nil {
 			wrong = append(wrong, err)
 		}
 	}
 	var err error
-	if s.privacy, err = pipeline.PrivacyOf(c); err == nil {
-		s.client, err = pipeline.NewClient(c, s.privacy)
-	}
-	note(err)
 	s.server, err = admin.Open(c)
 	note(err)
 	s.sink, err = openSink()
@@ -47,8 +42,12 @@ func (s *resources) close() error {
 	if s.server != nil {
 		s.server.Close()
 	}
-	if s.client != nil {
-		s.client.Close()
-	}
+	s.closeClients()
 	return err
+}
+
+func (s *resources) closeClients() {
+	for _, source := range s.sources {
+		source.Client.Close()
+	}
 }

@@ -82,13 +82,12 @@ func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namesp
 	if len(wrong) > 0 {
 		return errors.Join(cli.Together(wrong), set.close())
 	}
-	defer set.client.Close()
+	defer set.closeClients()
 	defer set.server.Close()
 	sink := set.sink
 	registry := admin.NewRegistry()
 	pipe := pipeline.New(pipeline.Parts{
-		Config: c, Sink: sink, Client: set.client, Privacy: set.privacy,
-		Registry: registry, Logger: logger, Overrides: w,
+		Config: c, Sink: sink, Sources: set.sources, Registry: registry, Logger: logger, Overrides: w,
 	})
 	set.server.Namespace = namespace
 	set.server.Serve(admin.Handler(registry, func() pipeline.Report { return pipe.Report(time.Now()) }), logger)

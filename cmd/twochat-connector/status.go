@@ -66,17 +66,15 @@ func printReport(to io.Writer, r pipeline.Report) error {
 	case r.Waiting():
 		verdict = "ready, but waiting for something"
 	}
-	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s, %d requests a minute", verdict, r.Version,
-		text.Span(r.Now.Sub(r.Started)), r.Sink.Kind, r.RequestsPerMinute)
-	if a := r.Account; a != nil {
-		fmt.Fprintf(to, ", %s of %s calls used this month (asked %s)", text.Thousands(a.CallsUsed),
-			text.Thousands(a.CallsAllowed), text.Ago(a.Asked, r.Now))
+	fmt.Fprintf(to, "%s: twochat-connector %s, up %s, sink %s", verdict, r.Version, text.Span(r.Now.Sub(r.Started)),
+		r.Sink.Kind)
+	if len(r.Accounts) == 0 {
+		fmt.Fprint(to, ", ")
+		printAccount(to, r.AccountReport, r.Now)
 	}
-	if r.Budget.Text != "" {
-		fmt.Fprintf(to, "\nbudget %s", r.Budget.Text)
-	}
-	if r.SweepEvery > 0 {
-		fmt.Fprintf(to, "\nlate messages are searched for every %s", text.Interval(r.SweepEvery))
+	for _, account := range r.Accounts {
+		fmt.Fprintf(to, "\n\naccount %s: ", account.Name)
+		printAccount(to, account, r.Now)
 	}
 	fmt.Fprint(to, "\n\n")
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
@@ -114,14 +112,40 @@ func printReport(to io.Writer, r pipeline.Report) error {
 			fmt.Fprintf(to, "! stream %s: %s\n", s.Stream, text)
 		}
 	}
-	if len(r.ShapeChanges) > 0 {
-		fmt.Fprintln(to, "! 2Chat's answers have a different shape than is known:")
+	printShape(to, r.AccountReport)
+	for _, account := range r.Accounts {
+		printShape(to, account)
 	}
+	return nil
+}
+
+// printAccount prints what the streams of an account share.
+func printAccount(to io.Writer, r pipeline.AccountReport, now time.Time) {
+	fmt.Fprintf(to, "%d requests a minute", r.RequestsPerMinute)
+	if a := r.Account; a != nil {
+		fmt.Fprintf(to, ", %s of %s calls used this month (asked %s)", text.Thousands(a.CallsUsed),
+			text.Thousands(a.CallsAllowed), text.Ago(a.Asked, now))
+	}
+	if r.Budget.Text != "" {
+		fmt.Fprintf(to, "\nbudget %s", r.Budget.Text)
+	}
+	if r.SweepEvery > 0 {
+		fmt.Fprintf(to, "\nlate messages are searched for every %s", text.Interval(r.SweepEvery))
+	}
+}
+
+// printShape prints what an account's answers have otherwise than is known of them.
+func printShape(to io.Writer, r pipeline.AccountReport) {
+	if len(r.ShapeChanges) == 0 {
+		return
+	}
+	answers := "2Chat's answers"
+	if r.Name != "" {
+		answers += " to account " + r.Name
+	}
+	fmt.Fprintf(to, "! %s have a different shape than is known:\n", answers)
 	for _, change := range r.ShapeChanges {
 		fmt.Fprintf(to, "    %s, since %s UTC\n", change, change.Since.UTC().Format(time.DateTime))
 	}
-	if len(r.ShapeChanges) > 0 {
-		fmt.Fprintln(to, "  →", pipeline.ShapeHint)
-	}
-	return nil
+	fmt.Fprintln(to, "  →", pipeline.ShapeHint)
 }

@@ -1,12 +1,12 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/backfill"
@@ -38,9 +38,16 @@ type Engine struct {
 	options Options
 	logger  *slog.Logger
 
-	sink  sinks.Sink
+	sink     sinks.Sink
+	accounts []*account // whose streams are audited
+	files    *reportFiles
+}
+
+// account is one whose streams are audited, with what is left over of its limit and budget.
+type account struct {
+	pipeline.Source
 	spare *backfill.Spare
-	files *reportFiles
+	most  int // calls that reading its lists takes at most
 }
 
 // New makes a run.
@@ -63,15 +70,11 @@ func (a *Engine) Run(ctx context.Context) error {
 }
 
 func (a *Engine) run(ctx context.Context) error {
-	privacy, err := pipeline.PrivacyOf(a.config)
+	sources, err := a.sources()
+	defer closeClients(sources)
 	if err != nil {
 		return err
 	}
-	client, err := pipeline.NewClient(a.config, privacy)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	if a.files, err = newReportFiles(a.options.Report); err != nil {
 		return err
 	}
@@ -85,22 +88,16 @@ func (a *Engine) run(ctx context.Context) error {
 		}
 	}()
 	report := newReport(a.config, a.options)
-	all := pipeline.ClaimsOf(a.config, privacy, rand.Text(), pipeline.Overrides{})
+	defer a.closeSpares()
+	instance := rand.Text()
 	var audited []*audited
-	for _, claim := range all {
-		if !a.wants(claim.Stream.Name) {
-			continue
-		}
-		one, err := a.readLog(ctx, claim)
+	for _, source := range sources {
+		of, err := a.readLogs(ctx, source, instance)
 		if err != nil {
 			return err
 		}
-		audited = append(audited, one)
+		audited = append(audited, of...)
 	}
-	a.spare = backfill.NewSpare(ctx, a.config, client, client, audited[0].claim.Stream.Name,
-		audited[0].checkpoint.MonthBegun, a.logger)
-	defer a.spare.Close()
-	a.spare.StartsAgain()
 	if err := a.mayRepair(ctx, audited); err != nil {
 		return err
 	}
@@ -116,7 +113,7 @@ func (a *Engine) run(ctx context.Context) error {
 		}
 		report.Streams = append(report.Streams, stream)
 	}
-	report.finish(a.spare.Calls())
+	report.finish(a.calls())
 	if err := a.files.write(report); err != nil {
 		return err
 	}
@@ -131,7 +128,12 @@ func (a *Engine) run(ctx context.Context) error {
 
 // failed adds a hint to an error that has none.
 func (a *Engine) failed(err error) error {
-	err = cmp.Or(a.spare.Fatal(), err)
+	for _, of := range a.accounts {
+		if fatal := of.spare.Fatal(); fatal != nil {
+			err = fatal
+			break
+		}
+	}
 	var with *cli.HintedError
 	var refusal *connector.Refusal
 	var unavailable *connector.Unavailable
@@ -139,6 +141,65 @@ func (a *Engine) failed(err error) error {
 		return err
 	}
 	return cli.Hinted(err, "run the same command again: it starts from the beginning, and a repair restores nothing twice")
+}
+
+// sources are those of the accounts whose streams are to be audited: what is wrong with another one does not matter.
+func (a *Engine) sources() ([]pipeline.Source, error) {
+	var list []pipeline.Source
+	for _, one := range a.config.ByAccount() {
+		if !slices.ContainsFunc(one.Streams(), func(s connector.Stream) bool { return a.wants(s.Name) }) {
+			continue
+		}
+		opened, wrong := pipeline.OpenSources(one)
+		list = append(list, opened...)
+		if len(wrong) > 0 {
+			return list, wrong[0]
+		}
+	}
+	return list, nil
+}
+
+func closeClients(sources []pipeline.Source) {
+	for _, source := range sources {
+		source.Client.Close()
+	}
+}
+
+// readLogs reads the logs of an account's streams, and then begins to share what is left over of its limit and budget.
+func (a *Engine) readLogs(ctx context.Context, source pipeline.Source, instance string) ([]*audited, error) {
+	of := &account{Source: source}
+	var list []*audited
+	for _, claim := range pipeline.ClaimsOf(source.Config, source.Privacy, instance, pipeline.Overrides{}) {
+		if !a.wants(claim.Stream.Name) {
+			continue
+		}
+		one, err := a.readLog(ctx, claim)
+		if err != nil {
+			return nil, err
+		}
+		one.account = of
+		list = append(list, one)
+	}
+	of.spare = backfill.NewSpare(ctx, source.Config, source.Client, source.Client, list[0].claim.Stream.Name,
+		list[0].checkpoint.MonthBegun, a.logger)
+	of.spare.StartsAgain()
+	a.accounts = append(a.accounts, of)
+	return list, nil
+}
+
+func (a *Engine) closeSpares() {
+	for _, of := range a.accounts {
+		of.spare.Close()
+	}
+}
+
+// calls is how many were made with all keys.
+func (a *Engine) calls() int {
+	calls := 0
+	for _, of := range a.accounts {
+		calls += of.spare.Calls()
+	}
+	return calls
 }
 
 // wants reports whether a stream is to be audited.
@@ -163,6 +224,7 @@ func (a *Engine) open() error {
 
 // audited is a stream being audited.
 type audited struct {
+	account    *account
 	claim      connector.Claim
 	checkpoint connector.Checkpoint // read before the log
 	log        *Logged
@@ -207,11 +269,12 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 func (a *Engine) estimate(report *Report, all []*audited) {
 	for _, one := range all {
 		messages := one.log.Since(one.since)
-		pages := messages/pipeline.RulesOf(a.config).Page + 1
+		pages := messages/pipeline.RulesOf(one.account.Config).Page + 1
 		fewest, most := callsFor(pages)
 		report.About.Messages += messages
 		report.About.Calls += fewest
 		report.About.CallsMost += most
+		one.account.most += most
 	}
 }
 
@@ -224,16 +287,22 @@ func callsFor(pages int) (fewest, most int) { return pages + 2, 7*pages + 60 }
 func (a *Engine) warnOfBudget(report *Report) {
 	a.logger.Info("audit reads the list", "messages_about", report.About.Messages, "calls_at_least", report.About.Calls,
 		"calls_at_most", report.About.CallsMost)
-	if left, known := a.spare.Left(); known && int64(report.About.CallsMost) > left {
-		a.logger.Warn("the month's budget may not be enough for the audit, which does not use its reserve",
-			"calls_at_most", report.About.CallsMost, "calls_to_spend", left, "hint",
-			"raise poll.monthly_credits, or audit less with --since")
+	for _, of := range a.accounts {
+		if left, known := of.spare.Left(); known && int64(of.most) > left {
+			logger := a.logger
+			if name := of.Config.Account(); name != "" {
+				logger = logger.With("account", name)
+			}
+			logger.Warn("the month's budget may not be enough for the audit, which does not use its reserve",
+				"calls_at_most", of.most, "calls_to_spend", left, "hint",
+				"raise poll.monthly_credits, or audit less with --since")
+		}
 	}
 }
 
 // audit compares one stream's list with its log, and repairs the log if requested.
 func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) {
-	began, calls := time.Now(), a.spare.Calls()
+	began, calls := time.Now(), a.calls()
 	list, err := a.readList(ctx, one)
 	if err != nil {
 		return StreamReport{}, err
@@ -250,7 +319,7 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 			return StreamReport{}, err
 		}
 	}
-	stream.Calls, stream.Seconds = a.spare.Calls()-calls, time.Since(began).Round(time.Millisecond).Seconds()
+	stream.Calls, stream.Seconds = a.calls()-calls, time.Since(began).Round(time.Millisecond).Seconds()
 	return stream, nil
 }
 

@@ -38,13 +38,13 @@ const look, tellEvery, tellWaitEvery = time.Second, 10 * time.Second, time.Minut
 // read lets the connector's Reader deliver the list into a log in memory, until everything that was listed at the
 // beginning of a walk is there.
 func (a *Engine) read(ctx context.Context, one *audited, list *Listed) error {
-	session := reader.NewSession(a.spare, list, reader.Reading{
-		Stream: one.claim.Stream, Rules: pipeline.RulesOf(a.config), Events: a.config.EventSettings(),
-		Workers: reader.Workers(a.config.Poll.Concurrency), OneWalk: true, Retry: passOn{},
+	session := reader.NewSession(one.account.spare, list, reader.Reading{
+		Stream: one.claim.Stream, Rules: pipeline.RulesOf(one.account.Config), Events: a.config.EventSettings(),
+		Workers: reader.Workers(one.account.Config.Poll.Concurrency), OneWalk: true, Retry: passOn{},
 	}, one.start)
 	defer session.Close()
 	pause := connector.NewBackoff(250*time.Millisecond, 30*time.Second)
-	t := &teller{spare: a.spare, logger: a.logger, stream: one.claim.Stream.Name}
+	t := &teller{spare: one.account.spare, logger: a.logger, stream: one.claim.Stream.Name}
 	defer t.start(ctx)()
 	for {
 		out, err := session.Poll(ctx)

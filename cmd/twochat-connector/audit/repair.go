@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -32,7 +33,8 @@ func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
 	if !a.options.Repair || a.options.DryRun {
 		return nil
 	}
-	if a.spare.Beside() && !a.options.TakeOver && a.config.Sink.File == nil {
+	beside := slices.ContainsFunc(a.accounts, func(of *account) bool { return of.spare.Beside() })
+	if beside && !a.options.TakeOver && a.config.Sink.File == nil {
 		return cli.Hinted(errors.New("an instance is running with this configuration, and a repair takes over its streams"),
 			"stop it, or use --take-over: then it stands down while the repair writes, and continues by itself after a few intervals")
 	}
@@ -54,8 +56,8 @@ func (a *Engine) restore(ctx context.Context, one *audited, list *Listed, missin
 		}
 	}()
 	waits := &sinkRetry{logger: a.logger, pause: connector.NewBackoff(250*time.Millisecond, 10*time.Second)}
-	session := reader.NewSession(a.spare, log, reader.Reading{
-		Stream: one.claim.Stream, Rules: pipeline.RulesOf(a.config), Events: a.config.EventSettings(), Retry: waits,
+	session := reader.NewSession(one.account.spare, log, reader.Reading{
+		Stream: one.claim.Stream, Rules: pipeline.RulesOf(one.account.Config), Events: a.config.EventSettings(), Retry: waits,
 	}, one.start)
 	defer session.Close()
 	for {

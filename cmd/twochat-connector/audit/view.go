@@ -20,7 +20,7 @@ func (a *Engine) print(r *Report) error {
 	if r.DryRun {
 		fmt.Fprintf(&out, "About %s messages, which take %s to %s calls (credits): the fewest if nothing comes in, the most if the list changes all the time. This estimate took %s.\n",
 			text.Thousands(r.About.Messages), text.Thousands(r.About.Calls), text.Thousands(r.About.CallsMost),
-			text.Counted(a.spare.Calls(), "call"))
+			text.Counted(a.calls(), "call"))
 	}
 	for i := range r.Streams {
 		r.Streams[i].write(&out)

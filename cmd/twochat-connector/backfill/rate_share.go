@@ -26,6 +26,7 @@ type rateShare struct {
 	client *twochat.Client
 	logger *slog.Logger
 	stream string        // the live stream
+	named  string        // its account, if there are several
 	admin  *admin.Target // the running instance's; nil if it has no fixed address
 	fixed  int           // requests a minute from the configuration; 0 for the account's
 	blind  float64
@@ -55,7 +56,7 @@ func newRateShare(
 ) *rateShare {
 	poll := c.Poll
 	s := &rateShare{
-		pages: pages, client: client, logger: logger, stream: stream, fixed: poll.RequestsPerMinute,
+		pages: pages, client: client, logger: logger, stream: stream, named: c.Account(), fixed: poll.RequestsPerMinute,
 		blind:  float64(len(c.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
 		unread: connector.NewBackoff(30*time.Second, 30*time.Minute),
 	}
@@ -162,6 +163,9 @@ func (s *rateShare) beneath(ctx context.Context) (perMinute float64, kept connec
 	now, planned, made := time.Now(), 0.0, uint64(0)
 	requests := make(map[string]uint64, len(r.Streams))
 	for _, of := range r.Streams {
+		if of.Account != s.named {
+			continue // it has a limit of its own
+		}
 		requests[of.Stream] = of.Requests
 		made += of.Requests - min(of.Requests, s.before[of.Stream])
 		if of.Interval > 0 {

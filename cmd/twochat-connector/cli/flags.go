@@ -155,7 +155,9 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 	if flags.Config == "" {
 		flags.Config, found = config.Find()
 	}
-	c, err := config.FromFlags(*flags, p.Env)
+	wanted := *flags
+	wanted.Keyless = p.keyless
+	c, err := config.FromFlags(wanted, p.Env)
 	bare := !found && len(flags.Numbers) == 0
 	hint := "write twochat-connector.yaml, name a file with --config, or begin without one: " + config.APIKeyVariable +
 		"=... twochat-connector run --number +595981048477"
@@ -192,8 +194,6 @@ func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool
 // WithoutKey returns a copy of the program that does not require an API key.
 func (p *Program) WithoutKey() *Program {
 	keyless := *p
-	// If a variable is set twice, the last value counts. So a real key stays in effect, and an empty one is ignored.
-	keyless.Env = slices.DeleteFunc(slices.Concat([]string{config.APIKeyVariable + "=none"}, p.Env),
-		func(entry string) bool { return entry == config.APIKeyVariable+"=" })
+	keyless.keyless = true
 	return &keyless
 }

@@ -24,7 +24,7 @@ func memoryLimit(c *config.Config) int64 {
 	if c.Sink.Embedded != nil {
 		return 0
 	}
-	streams := int64(len(c.TwoChat.Streams))
+	streams := int64(len(c.Streams()))
 	seen := max(0, int64(c.Seen.Capacity-config.Default().Seen.Capacity)) * memoryOfSeen
 	return memoryOfOne + (streams-1)*memoryOfFurther + streams*seen
 }

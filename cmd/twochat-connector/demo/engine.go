@@ -100,8 +100,8 @@ func New(ctx context.Context, p *cli.Program, o Options) (d *Demo, err error) {
 	}
 	registry := admin.NewRegistry()
 	d.pipe = pipeline.New(pipeline.Parts{
-		Config: c, Sink: d.target.sink, Client: d.client, Privacy: privacy, Registry: registry,
-		Logger: logger,
+		Config: c, Sink: d.target.sink, Sources: []pipeline.Source{{Config: c, Client: d.client, Privacy: privacy}},
+		Registry: registry, Logger: logger,
 	})
 	d.admin.Serve(admin.Handler(registry, func() pipeline.Report { return d.pipe.Report(time.Now()) }), logger)
 	return d, nil

@@ -10,10 +10,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Cost is what a configuration costs at a given rate limit.
+// Cost is what an account costs at a given rate limit.
 type Cost struct {
-	Streams           int `json:"streams"`
-	RequestsPerMinute int `json:"requests_per_minute"`
+	// Account is its name, if there are several.
+	Account           string `json:"account,omitempty"`
+	Streams           int    `json:"streams"`
+	RequestsPerMinute int    `json:"requests_per_minute"`
 	// Busy and Quiet are the intervals in force between two polls of a stream, while messages come in and while none do.
 	Busy  time.Duration `json:"interval_busy_ns"`
 	Quiet time.Duration `json:"interval_quiet_ns"`
@@ -43,7 +45,7 @@ func CostOf(c *config.Config, requestsPerMinute int) Cost {
 	streams := len(c.TwoChat.Streams)
 	pace := quota.ShortestInterval(streams, requestsPerMinute)
 	k := Cost{
-		Streams: streams, RequestsPerMinute: requestsPerMinute,
+		Account: c.Account(), Streams: streams, RequestsPerMinute: requestsPerMinute,
 		Busy: max(c.Poll.MinInterval, pace), Quiet: max(c.Poll.MaxInterval, pace), Slowed: pace > c.Poll.MinInterval,
 	}
 	k.Wanted = c.Poll.Sweep.Every
@@ -64,6 +66,31 @@ func (k *Cost) reckon(sweepEvery time.Duration) {
 		return min(most, int64(month/quota.AccountReadInterval)+int64(k.Streams)*(polls+sweeps*int64(sweepPages)))
 	}
 	k.CallsQuiet, k.CallsBusy = calls(k.Quiet, 1), calls(k.Busy, reader.DefaultRules().SweepPages)
+}
+
+// ConfiguredRate is the rate limit to use until the account reports its own.
+func ConfiguredRate(c *config.Config) int {
+	if c.Poll.RequestsPerMinute > 0 {
+		return c.Poll.RequestsPerMinute
+	}
+	return quota.DefaultRequestsPerMinute
+}
+
+// FreshCosts are the costs of each account at the beginning of a month, as far as the configuration tells.
+func FreshCosts(c *config.Config, now time.Time) []Cost {
+	var list []Cost
+	for _, one := range c.ByAccount() {
+		list = append(list, CostOf(one, ConfiguredRate(one)).Within(one, FreshBudget(one, now), now))
+	}
+	return list
+}
+
+// Each begins a sentence about the streams of the account.
+func (k Cost) Each() string {
+	if k.Account == "" {
+		return "Each stream"
+	}
+	return "Each stream of account " + k.Account
 }
 
 // Interval describes how often a stream is read.

@@ -60,7 +60,7 @@ func pipelineOf(t *testing.T, sink sinks.Sink) *Pipeline {
 	}
 	t.Cleanup(client.Close)
 	return New(Parts{
-		Config: &c, Sink: sink, Client: client, Registry: prometheus.NewRegistry(),
+		Config: &c, Sink: sink, Sources: []Source{{Config: &c, Client: client}}, Registry: prometheus.NewRegistry(),
 		Logger: cli.QuietLogger(),
 	})
 }

@@ -28,14 +28,22 @@ type Report struct {
 	Healthy  bool     `json:"healthy"`
 	Wedged   []string `json:"wedged,omitempty"`
 
-	Sink    sinkReport     `json:"sink"`
+	Sink sinkReport `json:"sink"`
+	// AccountReport is that of the one account, where twochat is configured; else Accounts has them.
+	AccountReport
+	Accounts []AccountReport `json:"accounts,omitempty"`
+	Streams  []StreamReport  `json:"streams"`
+}
+
+// AccountReport is what the streams of an account share.
+type AccountReport struct {
+	Name    string         `json:"name,omitempty"`
 	Account *accountReport `json:"account,omitempty"`
 	// RequestsPerMinute is the rate in force.
-	RequestsPerMinute int64 `json:"requests_per_minute"`
+	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
 	// Budget is the month's budget of calls. SweepEvery is how often late messages are searched for under it.
-	Budget     quota.BudgetStatus `json:"budget"`
+	Budget     quota.BudgetStatus `json:"budget,omitzero"`
 	SweepEvery time.Duration      `json:"sweep_every_ns"`
-	Streams    []StreamReport     `json:"streams"`
 	// ShapeChanges are the differences between 2Chat's answers and what is known of them.
 	ShapeChanges []twochat.ShapeChange `json:"shape_changes,omitempty"`
 }
@@ -80,6 +88,8 @@ func accountReportOf(s quota.AccountStatus) *accountReport {
 // StreamReport is what the admin server shows of one stream.
 type StreamReport struct {
 	poller.Status
+	// Account is the name of its account, if there are several.
+	Account string `json:"account,omitempty"`
 	// Trouble is why the stream is not as it should be; empty if it is.
 	Trouble string `json:"trouble,omitempty"`
 }
@@ -92,12 +102,9 @@ func (l *Pipeline) Report(now time.Time) Report {
 		Waiting: l.recorded.waiting.Text, Hint: l.recorded.waiting.Hint,
 	}
 	l.recorded.mu.Unlock()
-	account := accountReportOf(l.account.Status())
 	r := Report{
-		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink, Account: account,
-		RequestsPerMinute: l.account.RequestsPerMinute(),
-		Budget:            l.account.Budget.Status(now), SweepEvery: l.account.SweepEvery(),
-		Wedged: l.wedged(now), ShapeChanges: l.Client.ShapeChanges(),
+		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
+		Wedged: l.wedged(now),
 	}
 	if !sink.Checked {
 		reason := "the sink is not reached yet"
@@ -106,30 +113,67 @@ func (l *Pipeline) Report(now time.Time) Report {
 		}
 		r.NotReady = append(r.NotReady, reason)
 	}
-	if account != nil && account.Blocked {
-		r.NotReady = append(r.NotReady, "the account is blocked at 2Chat; "+quota.BlockedHint+"; next attempt in "+
-			text.Span(max(0, account.NextAttempt.Sub(now))))
-	}
-	if r.Budget.Stopped {
-		r.NotReady = append(r.NotReady, "the month's budget of calls is "+r.Budget.Text)
-	}
-	for _, status := range l.Statuses() {
-		s := StreamReport{Status: status, Trouble: trouble(status, now)}
-		pause := l.account.Limiter.Paused().Sub(now)
-		limited := s.Trouble != "" && asks(status.State) && pause > 0
-		switch next := status.NextAttempt.Sub(now); {
-		case limited:
-			s.Trouble += "; the rate limit allows no request for another " + text.Span(pause)
-		case s.Trouble != "" && next > 0:
-			s.Trouble += "; next attempt in " + text.Span(next)
+	for _, a := range l.accounts {
+		of := a.report(now)
+		r.NotReady = append(r.NotReady, of.troubles(a.Config.Named(), now)...)
+		if of.Name == "" {
+			r.AccountReport = of
+		} else {
+			r.Accounts = append(r.Accounts, of)
 		}
-		if s.Trouble != "" && sink.Checked {
-			r.NotReady = append(r.NotReady, "stream "+status.Stream+": "+s.Trouble)
+	}
+	for _, a := range l.accounts {
+		for _, w := range a.workers {
+			s := a.stream(w, now)
+			if s.Trouble != "" && sink.Checked {
+				r.NotReady = append(r.NotReady, "stream "+s.Stream+": "+s.Trouble)
+			}
+			r.Streams = append(r.Streams, s)
 		}
-		r.Streams = append(r.Streams, s)
 	}
 	r.Ready, r.Healthy = len(r.NotReady) == 0, len(r.Wedged) == 0
 	return r
+}
+
+// report is what the account's streams share, as it stands.
+func (a *accountWorker) report(now time.Time) AccountReport {
+	return AccountReport{
+		Name: a.Config.Account(), Account: accountReportOf(a.account.Status()),
+		RequestsPerMinute: a.account.RequestsPerMinute(), Budget: a.account.Budget.Status(now),
+		SweepEvery: a.account.SweepEvery(), ShapeChanges: a.Client.ShapeChanges(),
+	}
+}
+
+// troubles are what keeps all streams of an account from being read. Each begins with the account's name, if it has one.
+func (r AccountReport) troubles(named string, now time.Time) []string {
+	var list []string
+	if r.Account != nil && r.Account.Blocked {
+		subject := "the account"
+		if named != "" {
+			subject = named + "it"
+		}
+		list = append(list, subject+" is blocked at 2Chat; "+quota.BlockedHint+"; next attempt in "+
+			text.Span(max(0, r.Account.NextAttempt.Sub(now))))
+	}
+	if r.Budget.Stopped {
+		list = append(list, named+"the month's budget of calls is "+r.Budget.Text)
+	}
+	return list
+}
+
+// stream is what the report has of one stream of the account.
+func (a *accountWorker) stream(w *streamWorker, now time.Time) StreamReport {
+	status := w.status()
+	s := StreamReport{Status: status, Account: a.Config.Account(), Trouble: trouble(status, now)}
+	pause := a.account.Limiter.Paused().Sub(now)
+	limited := s.Trouble != "" && asks(status.State) && pause > 0
+	switch next := status.NextAttempt.Sub(now); {
+	case limited:
+		s.Trouble += "; the rate limit allows no request for another " + text.Span(pause)
+	case s.Trouble != "" && next > 0:
+		s.Trouble += "; next attempt in " + text.Span(next)
+	}
+	return s
 }
 
 // leastPatience is an age of the last successful poll that is always acceptable.
@@ -241,24 +285,25 @@ func (l *Pipeline) wedged(now time.Time) []string {
 		}
 	}
 	hung("sink", l.watchdog)
-	newest, running := l.started, false
-	for _, a := range l.workers {
-		status := a.poller.Status()
-		if status.State == poller.StateStopped || status.State == poller.StateSpent { // that may last for weeks
-			continue
+	for _, a := range l.accounts {
+		newest, running := l.started, false
+		for _, w := range a.workers {
+			status := w.poller.Status()
+			if status.State == poller.StateStopped || status.State == poller.StateSpent { // that may last for weeks
+				continue
+			}
+			running = true
+			hung("stream "+status.Stream, w.watchdog)
+			if _, last := w.watchdog.read(); last.After(newest) {
+				newest = last
+			}
 		}
-		running = true
-		hung("stream "+status.Stream, a.watchdog)
-		if _, last := a.watchdog.read(); last.After(newest) {
-			newest = last
+		if _, asked := l.watchdog.read(); asked.After(newest) {
+			newest = asked
 		}
-	}
-	_, asked := l.watchdog.read()
-	if asked.After(newest) {
-		newest = asked
-	}
-	if most := longestWait + 3*l.account.Pace(l.Config.Poll.MaxInterval); running && now.Sub(newest) > most {
-		list = append(list, fmt.Sprintf("no stream has called the API or the sink for %s", text.Span(now.Sub(newest))))
+		if most := longestWait + 3*a.account.Pace(a.Config.Poll.MaxInterval); running && now.Sub(newest) > most {
+			list = append(list, a.Config.Named()+"no stream has called the API or the sink for "+text.Span(now.Sub(newest)))
+		}
 	}
 	return list
 }
@@ -272,7 +317,7 @@ func (l *Pipeline) Unfinished(now time.Time) string {
 		}
 	}
 	hung("the start", l.watchdog)
-	for _, a := range l.workers {
+	for _, a := range l.workers() {
 		hung("stream "+a.poller.Status().Stream, a.watchdog)
 	}
 	if len(list) == 0 {

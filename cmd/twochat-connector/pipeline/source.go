@@ -17,15 +17,15 @@ func PrivacyOf(c *config.Config) (twochat.Privacy, error) {
 	if c.Privacy.KeyFile.Set() {
 		key, err := c.Privacy.KeyFile.Read()
 		if err != nil {
-			return privacy, cli.UsageOf(cli.Hinted(fmt.Errorf("privacy.key_file: %s", strings.TrimPrefix(err.Error(),
-				"read secret: ")),
-				"put a key of at least 16 random bytes into a file that this user may read, and the file's path into privacy.key_file"))
+			return privacy, cli.UsageOf(cli.Hinted(fmt.Errorf("%s: %s", c.PseudonymKey(),
+				strings.TrimPrefix(err.Error(), "read secret: ")), "put a key of at least 16 random bytes into a file that "+
+				"this user may read, and the file's path into "+c.PseudonymKey()))
 		}
 		privacy.Secret = []byte(key)
 	}
 	if err := privacy.Validate(); err != nil {
 		return privacy, cli.UsageOf(cli.Hinted(err,
-			"check privacy.identifiers, privacy.drop and privacy.key_file; a key is 16 random bytes or more"))
+			"check privacy.identifiers, privacy.drop and "+c.PseudonymKey()+"; a key is 16 random bytes or more"))
 	}
 	return privacy, nil
 }

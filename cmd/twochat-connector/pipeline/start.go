@@ -63,7 +63,16 @@ func WantsCreate(c sinks.Config) bool {
 	return (c.JetStream == nil || c.JetStream.Create) && (c.Kafka == nil || c.Kafka.Create)
 }
 
-// ClaimsOf returns a claim for each configured stream: who asks the sink for its place, and what they expect there.
+// Claims are those of several accounts.
+func Claims(sources []Source, instance string, w Overrides) []connector.Claim {
+	var list []connector.Claim
+	for _, source := range sources {
+		list = append(list, ClaimsOf(source.Config, source.Privacy, instance, w)...)
+	}
+	return list
+}
+
+// ClaimsOf returns a claim for each stream of an account: who asks the sink for its place, and what they expect there.
 func ClaimsOf(c *config.Config, privacy twochat.Privacy, instance string, w Overrides) []connector.Claim {
 	streams := c.Streams()
 	claims := make([]connector.Claim, len(streams))
