@@ -43,10 +43,13 @@ func TestLoad_AccountsInheritPoll(t *testing.T) {
 	if key, err := all[1].APIKey(); err != nil || key != "UAK-bank" {
 		t.Errorf("the second account's key is %q, %v", key, err)
 	}
+	stream := func(name, number, baseURL string) connector.Stream {
+		return connector.Stream{Name: name, Number: number, SourceKey: connector.SourceKey(baseURL, number, "")}
+	}
 	want := []connector.Stream{
-		{Name: "595981048477", Number: "+595981048477", SourceKey: connector.SourceKey("https://api.p.2chat.io", "+595981048477", "")},
-		{Name: "bank", Number: "+595981048478", SourceKey: connector.SourceKey("https://eu.2chat.example", "+595981048478", "")},
-		{Name: "other", Number: "+595981048477", SourceKey: connector.SourceKey("https://eu.2chat.example", "+595981048477", "")},
+		stream("595981048477", "+595981048477", "https://api.p.2chat.io"),
+		stream("bank", "+595981048478", "https://eu.2chat.example"),
+		stream("other", "+595981048477", "https://eu.2chat.example"),
 	}
 	if got := c.Streams(); !reflect.DeepEqual(got, want) {
 		t.Errorf("streams are %+v", got)
@@ -68,8 +71,8 @@ func TestByAccount_OfTheShortForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := c.ByAccount()
-	if len(all) != 1 || all[0] != c || c.Account() != "" || c.Named() != "" || c.AccountKey("streams") != "twochat.streams" ||
-		c.OfStream("595981048477") != c {
+	if len(all) != 1 || all[0] != c || c.Account() != "" || c.Named() != "" ||
+		c.AccountKey("streams") != "twochat.streams" || c.OfStream("595981048477") != c {
 		t.Errorf("%d accounts, %q", len(all), c.Account())
 	}
 }
@@ -85,7 +88,8 @@ func TestLoad_AccountsPseudonyms(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := c.ByAccount()
-	if all[0].Privacy.KeyFile.path != "/etc/twochat/shop-pseudonyms" || all[1].Privacy.KeyFile.path != "/etc/twochat/pseudonyms" ||
+	if all[0].Privacy.KeyFile.path != "/etc/twochat/shop-pseudonyms" ||
+		all[1].Privacy.KeyFile.path != "/etc/twochat/pseudonyms" ||
 		all[0].PseudonymKey() != "accounts[0].pseudonym_key_file" || all[1].PseudonymKey() != "privacy.key_file" {
 		t.Errorf("%v, %v", all[0].Privacy, all[1].Privacy)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -26,18 +25,18 @@ type Engine struct {
 	json    bool
 	logger  *slog.Logger
 
-	privacy twochat.Privacy
-	sink    sinks.Sink
-	beside  bool // a running instance serves the embedded sink
+	all    []connector.Claim // of every configured stream
+	sink   sinks.Sink
+	beside bool // a running instance serves the embedded sink
 }
 
 // New makes a run. named is false where the numbers of the configuration are invented.
 func New(p *cli.Program, c *config.Config, named, asJSON bool) (*Engine, error) {
 	log := c.Log
 	log.Level = "warn"
-	privacy, err := pipeline.PrivacyOf(c)
+	all, err := pipeline.AllClaims(c, ownerPrefix+rand.Text(), pipeline.Overrides{})
 	return &Engine{
-		program: p, config: c, named: named, json: asJSON, logger: cli.NewLogger(log, p.Err), privacy: privacy,
+		program: p, config: c, named: named, json: asJSON, logger: cli.NewLogger(log, p.Err), all: all,
 	}, err
 }
 
@@ -93,7 +92,7 @@ func (e *Engine) close() {
 func (e *Engine) claims(name string) []connector.Claim {
 	var claims []connector.Claim
 	if e.named {
-		for _, claim := range pipeline.ClaimsOf(e.config, e.privacy, ownerPrefix+rand.Text(), pipeline.Overrides{}) {
+		for _, claim := range e.all {
 			if name == "" || claim.Stream.Name == name {
 				claims = append(claims, claim)
 			}

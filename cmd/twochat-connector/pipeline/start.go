@@ -72,6 +72,19 @@ func Claims(sources []Source, instance string, w Overrides) []connector.Claim {
 	return list
 }
 
+// AllClaims are those of every account of a configuration, where nothing else is made of it.
+func AllClaims(c *config.Config, instance string, w Overrides) ([]connector.Claim, error) {
+	var list []connector.Claim
+	for _, one := range c.ByAccount() {
+		privacy, err := PrivacyOf(one)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, ClaimsOf(one, privacy, instance, w)...)
+	}
+	return list, nil
+}
+
 // ClaimsOf returns a claim for each stream of an account: who asks the sink for its place, and what they expect there.
 func ClaimsOf(c *config.Config, privacy twochat.Privacy, instance string, w Overrides) []connector.Claim {
 	streams := c.Streams()
