@@ -131,7 +131,7 @@ func inherit(section, from reflect.Value, path string, origins map[string]Origin
 }
 
 // readAccountKeys takes the API keys of accounts out of the environment, and refuses the one that is nobody's.
-func (l *loader) readAccountKeys(values map[string]string) {
+func readAccountKeys(l *loader, values map[string]string) {
 	if len(l.config.Accounts) > 0 {
 		l.config.apiKeys = map[string]string{}
 	}

@@ -68,7 +68,7 @@ func (l *loader) readEnvironment(env []string) {
 		}
 		l.setText(path, values[name])
 	}
-	l.readAccountKeys(values)
+	readAccountKeys(l, values)
 }
 
 // apiKeyIn takes the key out of a variable, without the white space that a shell or a Secret put around it.
