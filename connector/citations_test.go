@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestCitations: what comments cite is in this repository.
+// TestCitations: what comments cite is in this repository, and each rule of reading is cited where it is kept.
 func TestCitations(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -24,7 +24,7 @@ func TestCitations(t *testing.T) {
 		design    = regexp.MustCompile(`DESIGN|of the design|guarantees §|section \d+ of the`)
 		lineBreak = regexp.MustCompile(`\n\s*//\s*`)
 	)
-	cited := 0
+	cited, kept := 0, map[string]bool{}
 	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !(strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".py")) ||
 			strings.HasSuffix(path, "citations_test.go") {
@@ -37,6 +37,7 @@ func TestCitations(t *testing.T) {
 		text := lineBreak.ReplaceAllString(string(source), " ")
 		for _, m := range rule.FindAllStringSubmatch(text, -1) {
 			cited++
+			kept[m[1]] = kept[m[1]] || !strings.HasSuffix(path, "_test.go")
 			if !strings.Contains(page, "\n"+m[1]+". ") {
 				t.Errorf("%s cites rule %s, which is not there", path, m[1])
 			}
@@ -69,6 +70,13 @@ func TestCitations(t *testing.T) {
 	}
 	if cited < 15 {
 		t.Errorf("only %d citations were found", cited)
+	}
+	_, rules, _ := strings.Cut(page, "\n## Rules\n")
+	rules, _, _ = strings.Cut(rules, "\n## ")
+	for _, m := range regexp.MustCompile(`(?m)^(\d+)\. `).FindAllStringSubmatch(rules, -1) {
+		if !kept[m[1]] {
+			t.Errorf("no code cites rule %s where it is kept", m[1])
+		}
 	}
 	for _, m := range regexp.MustCompile("`([a-z_./]+\\.go)`").FindAllStringSubmatch(page, -1) {
 		if _, err := os.Stat(m[1]); err != nil {

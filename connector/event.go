@@ -22,8 +22,8 @@ type Event struct {
 	DataSchema string
 	// place in the stream's log, from 1, without gap or repeat; 0, and not written, if the sink has no log
 	Sequence uint64
-	// A message is late if it is delivered after one that the list shows above it: reader/classify.go decides what is
-	// late in a walk, reader/span.go what is late in a sweep.
+	// Late is set if the message is delivered after one that the list shows above it (reader/late.go says what makes a
+	// message late).
 	Late     bool
 	Repaired bool   // U+FFFD took the place of escapes in the item that stand for no character
 	Data     []byte // the API's item, JSON

@@ -9,8 +9,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A batch of pages is read in parallel, except for its ends: the first page and then the last one are read before all
-// others, and again in this order after all others. It is one slice of the list, with nothing missing, if
+// Pages are read in parallel only where a check proves that they are one slice (rule 11). A batch of pages is read in
+// parallel, except for its ends: the first page and then the last one are read before all others, and again in this
+// order after all others. It is one slice of the list, with nothing missing, if
 //
 //   - the last row of the first page, and the first row of the last page, have moved down between both readings by the same
 //     number of rows: 0 on a list that stands still, more where messages were added on top (where the first page's last row is

@@ -40,12 +40,11 @@ type sweeping struct {
 const spanFailures = 3
 
 // Sweep looks for late messages below ground (rule 7), page by page, down to messages older than Rules.SweepDepth
-// before now. Here a message is late (lateIn in span.go decides it; in a walk, classify.go does) if it is unknown and
-// lies between a known message above it and, below it, a known one that was delivered in order and above which nothing
-// was forgotten, on one page or on pages that are proven to be one slice of the list. Sweep also delivers accepted
-// history and checks the end of the list, if either is due. It does nothing while a backlog is worked off. One call
-// reads a few pages, and more while it has late messages to deliver; Outcome.More means that the next call continues
-// below them. Errors are those of Poll.
+// before now. Here a message is late (late.go) if it is unknown and lies between a known message above it and, below it,
+// a known one that was delivered in order and above which nothing was forgotten, on one page or on pages that are
+// proven to be one slice of the list. Sweep also delivers accepted history and checks the end of the list, if either is
+// due. It does nothing while a backlog is worked off. One call reads a few pages, and more while it has late messages
+// to deliver; Outcome.More means that the next call continues below them. Errors are those of Poll.
 func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	var out Outcome
 	if !r.known.recorded.Started || r.progress.start > 0 {
@@ -119,7 +118,7 @@ func (r *sweeper) sweepOn(ctx context.Context, now time.Time, out *Outcome) erro
 		s.span = span{}
 		s.span.add(&r.known, page)
 	}
-	open, held := r.judge(&s.span)
+	open, held := r.openAndHeld(&s.span)
 	out.Held += held
 	s.proving = len(r.lateIn(&s.span)) > 0 && s.failures < spanFailures
 	if s.next >= r.rules.SweepPages || AllOlder(page.Messages, now.Add(-r.rules.SweepDepth).After) {
@@ -163,7 +162,7 @@ func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	if s.span.standsAt(page, at%r.rules.Page) {
 		s.late, s.shift, s.misses = s.span.moved(r.lateIn(&s.span)), 0, 0
 		s.hand = append(s.hand, page)
-		open, _ := r.judge(&s.span)
+		open, _ := r.openAndHeld(&s.span)
 		s.span.trim(r, open)
 		return nil
 	}

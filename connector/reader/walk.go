@@ -179,7 +179,7 @@ func (w *walker) addMessages(page connector.Page) error {
 	for i := range page.Messages {
 		m := &page.Messages[i]
 		if _, twice := onPage[m.Key]; twice {
-			continue // a page is one slice, so this row is listed twice permanently
+			continue // a page is one slice (rule 1), so this row is listed twice permanently
 		}
 		onPage[m.Key] = struct{}{}
 		if _, again := w.met[m.Key]; again {

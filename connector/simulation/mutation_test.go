@@ -21,7 +21,7 @@ var mutations = []struct {
 		"plain", "200", false,
 	},
 	{
-		"every walk certifies", "reader/classify.go",
+		"every walk certifies", "reader/deliver.go",
 		"case r.progress.previous != nil && !w.movedUp && r.progress.agrees(w.order, batch):\n\t\tcertified, agreed = r.progress.previous.certifies, true",
 		"default:\n\t\tcertified, agreed = everything, true", "plain", "200", false,
 	},
@@ -35,7 +35,7 @@ var mutations = []struct {
 		"if false {", "hard", "100", false,
 	},
 	{
-		"the sweep delivers whatever is unknown", "reader/span.go",
+		"the sweep delivers whatever is unknown", "reader/late.go",
 		"anchor &&\n\t\t\t(!placed || at.late() || at.sequence() >= r.known.remembered()) {",
 		"anchor || true || placed && at == 0 {", "hard", "200", true,
 	},

@@ -1,0 +1,74 @@
+package reader
+
+import "github.com/twochat-connector/twochat-connector/connector"
+
+// What makes a message late: the list shows it below a message that was delivered before it, so it appeared there after
+// that one was read. Two places decide it, one for each way of reading: classify for what a walk met (rule 4), and
+// lateIn, below, for what a sweep met (rule 7). Either marks the event as late (connector.Event).
+
+// trusted is the index of the lowest row of a span above which unknown messages are late for certain, or -1.
+func (r *sweeper) trusted(s *span) int {
+	bottom := -1
+	for i, anchor := range r.known.anchors(len(s.rows), func(i int) connector.Key { return s.rows[i].key }) {
+		if at, placed := r.known.window.position(s.rows[i].key); anchor &&
+			(!placed || at.late() || at.sequence() >= r.known.remembered()) {
+			bottom = i
+		}
+	}
+	return bottom
+}
+
+// lateIn returns the late messages of a span, provided that it is one slice of the list: those that are unknown, below
+// ground, and above a trusted row (rule 7).
+func (r *sweeper) lateIn(s *span) []spanRow {
+	var late []spanRow
+	below := false
+	for _, row := range s.rows[:max(0, r.trusted(s))] {
+		switch {
+		case r.known.ground(row.key):
+			below = true
+		case below && !r.known.has(row.key) && !r.known.rejects.has(row.key):
+			late = append(late, row)
+		}
+	}
+	return late
+}
+
+// firstOpen is the index of the first unknown message of a span that is below ground and has no trusted row below it
+// yet, or the number of rows if there is none.
+func (r *sweeper) firstOpen(s *span) int {
+	bottom := r.trusted(s)
+	below := false
+	for i, row := range s.rows {
+		switch {
+		case r.known.ground(row.key):
+			below = true
+		case below && i > bottom && !r.known.has(row.key) && !r.known.rejects.has(row.key) && !r.known.held.has(row.key):
+			return i
+		}
+	}
+	return len(s.rows)
+}
+
+// openAndHeld reports whether a span is open: messages in it may be late, and a trusted row may lie further down. It counts
+// as held the unknown messages above a known one that is not trusted, as events after it were forgotten or erased.
+// Above a row of the floor or the horizon it counts up to a page of them, as forgotten messages may stand there.
+func (r *sweeper) openAndHeld(s *span) (open bool, held int) {
+	from := r.firstOpen(s)
+	for i := len(s.rows) - 1; i > from; i-- {
+		at, placed := r.known.window.position(s.rows[i].key)
+		if !r.known.has(s.rows[i].key) || placed && at.late() {
+			continue
+		}
+		if !placed {
+			from = max(from, i-r.rules.Page)
+		}
+		for _, row := range s.rows[from:i] {
+			if !r.known.has(row.key) && !r.known.rejects.has(row.key) {
+				held += r.known.countHeld(row.key)
+			}
+		}
+		break
+	}
+	return r.firstOpen(s) < len(s.rows) && r.orderedBelow(0), held
+}
