@@ -31,6 +31,10 @@ var attributeForms = [...]AttributeForm{
 	{Name: "sequence", Pattern: `^[0-9]{20}$`, Doc: "its place in its source: 1, 2, 3, without gap or repeat"},
 	{Name: "late", Boolean: true, Doc: "true where it was delivered after a message that the list shows above it"},
 	{Name: "repaired", Boolean: true, Doc: "true where U+FFFD took the place of escapes that stand for no character"},
+	{
+		Name: "traceparent", Pattern: `^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`,
+		Doc: "the span that committed it, of CloudEvents' extension for distributed tracing; there only where traces are on",
+	},
 }
 
 // AttributeForms returns the attributes that an event may have, in the order in which they are written.

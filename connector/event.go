@@ -25,9 +25,12 @@ type Event struct {
 	// Late is set if the message is delivered after one that the list shows above it (reader/late.go says what makes a
 	// message late).
 	Late     bool
-	Repaired bool   // U+FFFD took the place of escapes in the item that stand for no character
-	Data     []byte // the API's item, JSON
-	Key      Key    // not an attribute: the message's key
+	Repaired bool // U+FFFD took the place of escapes in the item that stand for no character
+	// Traceparent is the span that committed the event (W3C Trace Context); empty unless traces are on. An event that is
+	// committed again, after a crash, may have another one.
+	Traceparent string
+	Data        []byte // the API's item, JSON
+	Key         Key    // not an attribute: the message's key
 }
 
 // EventSettings are the settings of events.
@@ -90,7 +93,7 @@ func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // Attributes returns the context attributes that the event has, in a fixed order, including `datacontenttype`.
 func (e *Event) Attributes() []Attribute {
-	list := make([]Attribute, 0, 14)
+	list := make([]Attribute, 0, 15)
 	list = append(list, Attribute{"specversion", "1.0"}, Attribute{"id", e.ID}, Attribute{"source", e.Source},
 		Attribute{"type", e.Type},
 		Attribute{"subject", e.Chat})
@@ -114,6 +117,9 @@ func (e *Event) Attributes() []Attribute {
 	}
 	if e.Repaired {
 		list = append(list, Attribute{"repaired", "true"})
+	}
+	if e.Traceparent != "" {
+		list = append(list, Attribute{"traceparent", e.Traceparent})
 	}
 	return list
 }
@@ -143,6 +149,10 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	}
 	if e.Repaired {
 		dst = append(dst, `,"repaired":true`...)
+	}
+	if e.Traceparent != "" {
+		dst = append(dst, `,"traceparent":`...)
+		dst = appendString(dst, e.Traceparent)
 	}
 	return appendData(dst, e.Data)
 }

@@ -195,6 +195,7 @@ func TestEvent_Attributes(t *testing.T) {
 	}
 	m := connector.Message{UUID: "a", SentBy: "user", Chat: "c", Time: readAt, Data: []byte("{}"), Repaired: true}
 	e := connector.NewEvent(stream, m, settings, readAt, 1, true)
+	e.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	var written []string
 	for _, a := range e.Attributes() {
 		written = append(written, a.Name)

@@ -28,6 +28,7 @@ type envelope struct {
 	Sequence        string    `json:"sequence"`
 	Late            bool      `json:"late"`
 	Repaired        bool      `json:"repaired"`
+	Traceparent     string    `json:"traceparent"`
 }
 
 // verified reads a line that is to be adopted. It accepts the line only if this package would write the same bytes for
@@ -47,7 +48,7 @@ func verified(line []byte) (head, error) {
 	e := connector.Event{
 		ID: read.ID, Source: read.Source, Type: read.Type, Chat: read.Subject, Time: read.Time, Recorded: read.RecordedTime,
 		SentBy: read.SentBy, DataSchema: read.DataSchema, Sequence: h.seen.Sequence, Late: read.Late,
-		Repaired: read.Repaired, Data: []byte("0"),
+		Repaired: read.Repaired, Traceparent: read.Traceparent, Data: []byte("0"),
 	}
 	mark := []byte(`,"data":`)
 	written, _, _ := bytes.Cut(e.AppendJSON(nil), mark)

@@ -63,6 +63,9 @@ func eventsOf(owner string, stream connector.Stream, from uint64, n int) []conne
 		}
 		events[i] = connector.NewEvent(stream, message, settings, day.Add(time.Hour+time.Duration(sequence)*time.Nanosecond),
 			sequence, sequence%5 == 0)
+		if sequence%6 == 1 {
+			events[i].Traceparent = fmt.Sprintf("00-%x-%x-01", sum[:16], sum[16:24])
+		}
 	}
 	return events
 }
