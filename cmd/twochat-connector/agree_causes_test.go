@@ -92,7 +92,7 @@ func agreeOnCauses(t *testing.T) []agreement {
 		})},
 		{"NATS under a name that does not resolve", false, sink("nats://nobody.invalid:4222", "",
 			"its name does not resolve", "correct the host in sink.jetstream.url")},
-		{"NATS, unknown domain", false, sink(plain, ", domain: hub", "JetStream domain hub: nobody answers for it",
+		{"NATS, unknown domain", false, sink(plain, ", domain: hub", "JetStream domain hub: it does not answer",
 			"`sink.jetstream.domain`")},
 		{"NATS, API that is not imported", false, sink(plain, ", api_prefix: JS.hub.API", "this account does not import it")},
 		{"core NATS, other authority", false, core(at(secure, "tls"), ", tls: { ca_file: "+other+" }",

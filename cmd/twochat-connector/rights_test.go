@@ -196,7 +196,7 @@ func TestNATSRights_Create(t *testing.T) {
 	path := configure(t, api, "jetstream: { url: '"+url+"', create: true }")
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "check", out, "NATS user: it may not make the stream", "allow it to publish to "+more[1])
+	clitest.WantText(t, "check", out, "NATS user: it may not create the stream", "allow it to publish to "+more[1])
 	code, _, errOut := finish(t, "run", "--config", path)
 	wantCode(t, code, cli.ExitFailed)
 	clitest.WantText(t, "run", errOut, "it has no right to publish to "+more[1], "allow it to publish to "+more[1])
@@ -230,7 +230,7 @@ func TestNATSRights_EachNeeded(t *testing.T) {
 	runUntil(t, path, 120)
 	const (
 		publishing = "allow it to publish to whatsapp.>, whatsapp-checkpoint.*, whatsapp-quarantine.* and $JS.API.>, and to subscribe to _INBOX.>"
-		refused    = "refused  NATS user: it may not use JetStream as the connector has to: it has no right to publish to "
+		refused    = "refused  NATS user: it may not use JetStream as the connector needs to: it has no right to publish to "
 	)
 	// What check says; "" stands for what no command waits for, which the log of run tells.
 	table := map[string]struct{ cause, hint string }{

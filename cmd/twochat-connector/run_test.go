@@ -82,7 +82,7 @@ func TestRun_RefusesWithTheMend(t *testing.T) {
 		},
 		"subject taken": {
 			"jetstream: { url: '" + nats + "', stream: MISSING, create: true }", nil,
-			[]string{"takes its subjects", "\n    use that one with `sink.jetstream.stream: "},
+			[]string{"already has its subjects", "\n    use that stream with `sink.jetstream.stream: "},
 		},
 		"folder without name": {"file: { path: /dev/null/events.jsonl }", nil, []string{
 			"path: /dev/null is no folder",
@@ -106,7 +106,7 @@ func TestRun_CreatesWhatIsMissing(t *testing.T) {
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "check", out, "refused  JetStream stream OTHER",
-		"→ make it with `sink.jetstream.create: true`, or: nats stream add OTHER")
+		"→ create it with `sink.jetstream.create: true`, or: nats stream add OTHER")
 
 	r := start(t, "run", "--config", path, "--create")
 	until(t, "readiness", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })

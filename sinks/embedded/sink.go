@@ -81,11 +81,11 @@ func (c Config) Validate() []connector.Finding {
 			"listen on 127.0.0.1, or run a NATS server of your own and use the sink `jetstream`")
 	}
 	if c.MaxAge < 0 || c.MaxBytes < 0 {
-		refuse("max_age, max_bytes", "below zero", "leave them out for no limit")
+		refuse("max_age, max_bytes", "below zero", "remove them for no limit")
 	}
 	if c.MaxAge > 0 && c.MaxAge < jetstream.MinMaxAge {
 		refuse("max_age", "less than a server allows",
-			"write "+jetstream.MinMaxAge.String()+" or more, or leave it out for no limit")
+			"write "+jetstream.MinMaxAge.String()+" or more, or remove it for no limit")
 	}
 	return findings
 }
@@ -295,14 +295,14 @@ func (s *Sink) Stream() string { return jetstream.DefaultStream }
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
-		Text: "Every message stands once in the JetStream stream " + s.Stream() +
-			" of the embedded server, oldest first within its chat, for every consumer, whatever crashes, power included: " +
-			"every commit is on disk before it counts.",
+		Text: "Every message is in the JetStream stream " + s.Stream() +
+			" of the embedded server exactly once, oldest first within its chat, for every consumer, whatever crashes, " +
+			"also after a loss of power: every commit is on disk before it counts.",
 		Exceptions: []string{
 			"There is one copy: what this disk loses is lost.",
-			"A folder that is removed or restored together with the file DIR.reached beside it passes for one that begins, " +
-				"or for what it then is.",
-			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, " +
+			"If the folder and the file DIR.reached beside it are removed or restored together, this goes unnoticed: the " +
+				"connector starts anew, or continues from the restored state.",
+			"A consumer that crashes before it acknowledges gets a message again: it should ignore what it has already seen, " +
 				"by source and id.",
 			"What max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time. When " +
 				"max_bytes is reached, commits wait.",

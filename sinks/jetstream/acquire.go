@@ -11,27 +11,26 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// takeOvers is how often a take-over is tried within one Acquire, where others write the checkpoint at the same time or
-// answers are lost.
+// takeOvers is how often one Acquire tries to take over, because others may write the checkpoint at the same time, and
+// answers may be lost.
 const takeOvers = 5
 
-// purgeEpochs is the number of take-overs after which the older checkpoints are removed, for streams that never have a
+// purgeEpochs is the number of takeovers after which older checkpoints are removed, for streams that never have a
 // commit.
 const purgeEpochs = 16
 
-// staleFor is how long a log with replicas that looks older than it was is read again before that is believed: a server
-// that is cut off from the others keeps answering from what it had.
+// staleFor is how long a replicated log that looks older than before is read again before this is believed: a server
+// that is cut off from the others keeps answering with old data.
 const staleFor = 15 * time.Second
 
-// Acquire takes the stream over by writing the next checkpoint over the one that is there; then it reads the window
-// back.
+// Acquire takes over the stream by writing the next checkpoint over the present one. Then it reads the window back.
 func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	l.acquired, l.fenced = false, false
 	checkpoint, k, err := l.takeOver(ctx)
 	if err != nil {
 		return connector.State{}, err
 	}
-	// From here on nobody but this instance can add to the log.
+	// From here on only this instance can add to the log.
 	l.unsettled = false
 	l.epoch = checkpoint.Epoch
 	l.standing.Raise(checkpoint)
@@ -53,9 +52,9 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	return state, nil
 }
 
-// takeOver commits the take-over checkpoint, in at most takeOvers attempts.
+// takeOver commits the takeover checkpoint, in at most takeOvers attempts.
 func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error) {
-	var written connector.Checkpoint // of the attempt before, where it is unclear whether it landed
+	var written connector.Checkpoint // by the previous attempt, if it is unclear whether that succeeded
 	var cause error
 	for range takeOvers {
 		k, err := l.sink.connect(ctx)
@@ -71,7 +70,7 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 			return connector.Checkpoint{}, nil, l.readError("acquire: read checkpoint", err)
 		}
 		if ok && written.Epoch != 0 && found.Owner == written.Owner && found.Epoch == written.Epoch {
-			l.last = sequence // it had landed
+			l.last = sequence // the attempt had succeeded
 			return found, k, nil
 		}
 		if found, err = l.admit(ctx, k, known, found, ok); err != nil {
@@ -96,11 +95,11 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 			return connector.Checkpoint{}, nil, err
 		}
 	}
-	return connector.Checkpoint{}, nil, fmt.Errorf("acquire: unclear after %d attempts: %w", takeOvers, cause)
+	return connector.Checkpoint{}, nil, fmt.Errorf("acquire: outcome unclear after %d attempts: %w", takeOvers, cause)
 }
 
 // admit returns the checkpoint to take over, or why the log may not be taken over. If another instance has taken it
-// over after an unclear commit, the log is left to that instance once.
+// over after an unclear commit, this instance leaves it to that one, once.
 func (l *Log) admit(
 	ctx context.Context, k *link, known settings, found connector.Checkpoint, exists bool,
 ) (connector.Checkpoint, error) {
@@ -113,8 +112,8 @@ func (l *Log) admit(
 			l.back = time.Now()
 		}
 		if known.replicas > 1 && time.Since(l.back) < staleFor {
-			// Only its text is passed on: while it is asked again it is no refusal yet, and must not be found as one.
-			return found, fmt.Errorf("%w: asked again, as a server that is cut off would say the same: %v", connector.ErrNotNow,
+			// Only the text of the refusal is passed on: it may still prove wrong, so errors.As must not find it.
+			return found, fmt.Errorf("%w: reading again, as a server that is cut off would answer the same: %v", connector.ErrNotNow,
 				err.Error())
 		}
 		return found, l.wentBack(ctx, k, exists, err)
@@ -129,7 +128,7 @@ func (l *Log) admit(
 	return l.first(ctx, k)
 }
 
-// tryAgain returns nil if a take-over that failed is worth another attempt at once, after a fresh look.
+// tryAgain returns nil if a failed takeover is worth another attempt at once, after reading the checkpoint again.
 func (l *Log) tryAgain(ctx context.Context, k *link, cause error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("acquire: %w", err)
@@ -199,8 +198,8 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	return connector.Checkpoint{Sequence: e.Sequence, Certified: e.Sequence}, nil
 }
 
-// wentBack is the refusal of a log that went back. If the whole stream was purged, its hint is that of check and of the
-// next start, which do not know where the log stood.
+// wentBack is the refusal of a log that went back. If the whole stream was purged, it has the hint of check and of the
+// next start, which do not know where the log ended.
 func (l *Log) wentBack(ctx context.Context, k *link, exists bool, refusal error) error {
 	var back, purged *connector.Refusal
 	if !exists && errors.As(refusal, &back) && errors.As(l.emptied(ctx, k), &purged) {
@@ -209,8 +208,8 @@ func (l *Log) wentBack(ctx context.Context, k *link, exists bool, refusal error)
 	return refusal
 }
 
-// emptied refuses a stream that has held messages of the connector's, and has no checkpoint of any of its streams left:
-// it was purged whole. If others write to the stream as well, that is certain only where it is empty.
+// emptied refuses a stream that has held messages of the connector, but has no checkpoint of any stream left: it was
+// purged completely. If other programs write to the stream too, that is certain only if it is empty.
 func (l *Log) emptied(ctx context.Context, k *link) error {
 	info, err := k.streamInfo(ctx, l.sink.config.Stream)
 	if err != nil {
@@ -230,8 +229,8 @@ func (l *Log) emptied(ctx context.Context, k *link) error {
 	}
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream,
-		Cause: fmt.Sprintf("it was purged: it has held %d messages, and no checkpoint is left in it", info.State.LastSeq),
-		Hint: fmt.Sprintf("restore it from a backup, or start again, after every sequence that it can have held, with "+
+		Cause: fmt.Sprintf("it was purged: it has held %d messages, and has no checkpoint any more", info.State.LastSeq),
+		Hint: fmt.Sprintf("restore it from a backup, or start again after the highest sequence that it can have held, with "+
 			"`twochat-connector run --first-start=%d`; "+
 			"%s", info.State.LastSeq, remembers(info.Config.Duplicates)),
 	}

@@ -22,23 +22,23 @@ const (
 	headerOnlyStream  = "Nats-Expected-Stream"
 )
 
-// noResponders is the status of the answer that the server itself gives where nobody listens.
+// noResponders is the status of the server's own answer if nobody is subscribed.
 const noResponders = "503"
 
-// notSentError means that the end of a batch was not sent: whatever reached the server cannot be committed any more.
+// notSentError means that the end of a batch was not sent: whatever reached the server can no longer be committed.
 type notSentError struct{ cause error }
 
 func (e *notSentError) Error() string { return "not sent: " + e.cause.Error() }
 func (e *notSentError) Unwrap() error { return e.cause }
 
 // publish sends the messages as one atomic batch and returns the stream sequence of the last one. Each message gets its
-// place in the batch; a lone one goes as a plain message, which needs no batch. The error is an *apiError where the
-// server refused; a *notSentError where the last message never left, so that nothing can have been written; anything
-// else leaves open whether it was written.
+// place in the batch; a single message is sent as a plain message, without a batch. The error is an *apiError if the
+// server refused, and a *notSentError if the last message was not sent, so that nothing was written. With any other
+// error, the outcome is unknown.
 //
-// The first and the last message ask for an answer. A server that refuses to open the batch says so to the first; to
-// the last it only says that the batch is incomplete. With careful every message asks, which finds out why one in the
-// middle was refused.
+// The first and the last message ask for an answer. A server that refuses to open the batch says so in the first
+// answer; the last answer would only say that the batch is incomplete. With careful every message asks for an answer,
+// which shows why one in the middle was refused.
 func (k *link) publish(
 	ctx context.Context, batch string, messages []*natsgo.Msg, careful bool,
 ) (sequence uint64, err error) {
@@ -68,7 +68,7 @@ func (k *link) publish(
 		if err := k.conn.PublishMsg(m); err != nil {
 			if last && len(messages) > 0 && !errors.Is(err, natsgo.ErrReconnectBufExceeded) &&
 				!errors.Is(err, natsgo.ErrConnectionClosed) && !errors.Is(err, natsgo.ErrMaxPayload) {
-				return 0, errors.Join(errLost, err) // some of it may have left
+				return 0, errors.Join(errLost, err) // some of it may have been sent
 			}
 			return 0, &notSentError{err}
 		}
@@ -97,7 +97,7 @@ func (k *link) publish(
 	}
 }
 
-// settle reads one answer. An empty one only says that a message was put by for its batch.
+// settle reads one answer. An empty one only means that a message was accepted for its batch.
 func settle(m *natsgo.Msg, batch string, size int) (sequence uint64, final bool, err error) {
 	if m.Header.Get("Status") == noResponders {
 		return 0, true, errNoResponders
@@ -118,10 +118,10 @@ func settle(m *natsgo.Msg, batch string, size int) (sequence uint64, final bool,
 	case answer.Error != nil:
 		return 0, true, answer.Error
 	case answer.Sequence == 0:
-		return 0, true, errors.New("decode answer: no sequence in it")
+		return 0, true, errors.New("decode answer: it has no sequence")
 	case size > 1 && (answer.Batch != batch || answer.Size != size):
-		// A server that knows no batches stores each message by itself and answers to the first one.
-		return 0, true, fmt.Errorf("the answer is not that of a batch of %d messages", size)
+		// A server that does not know batches stores each message by itself and answers the first one.
+		return 0, true, fmt.Errorf("the answer is not for a batch of %d messages", size)
 	}
 	return answer.Sequence, true, nil
 }

@@ -8,10 +8,11 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// bodyPool holds the buffers in which the messages of commits are written.
+// bodyPool holds the buffers for the messages of commits.
 type bodyPool struct{ pool sync.Pool } // of *[]byte
 
-// borrow takes a buffer for the bodies of events. There are as many as commits at a time, not one for each stream.
+// borrow takes a buffer for the bodies of events. There are as many buffers as concurrent commits, not one for each
+// stream.
 func (p *bodyPool) borrow(events []connector.Event) *[]byte {
 	size := 0
 	for i := range events {
@@ -25,5 +26,5 @@ func (p *bodyPool) borrow(events []connector.Event) *[]byte {
 	return bodies
 }
 
-// giveBack takes a buffer that nobody reads any more.
+// giveBack returns a buffer that nobody reads any more.
 func (p *bodyPool) giveBack(bodies *[]byte) { p.pool.Put(bodies) }

@@ -44,7 +44,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	r.stream(info, s)
 	r.purged(info, claims)
 	for _, finding := range i.report {
-		s.warnings.first(finding) // whoever asked says it
+		s.warnings.first(finding) // the caller reports it
 	}
 	if !r.refused(before) {
 		if err := i.probe(ctx, info, claims); err != nil {
@@ -54,7 +54,8 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	return i.report, nil
 }
 
-// versions judges the server that we are connected to, and those that hold the stream or may come to hold it.
+// versions checks the version of the server that we are connected to, and of those that hold the stream or may come to
+// hold it.
 func (i *inspection) versions(ctx context.Context, info *jetstream.StreamInfo) {
 	k, r := i.link, &i.report
 	before := len(*r)
@@ -81,8 +82,8 @@ func (i *inspection) versions(ctx context.Context, info *jetstream.StreamInfo) {
 	}
 }
 
-// joined reports whether JetStream may be on a server that is away for a while: elsewhere in the cluster, or behind a
-// leaf node.
+// joined reports whether JetStream may be on a server that is not reachable for a while: elsewhere in the cluster, or
+// behind a leaf node.
 func (c Config) joined(k *link) bool {
 	return c.Domain != "" || k.conn.ConnectedClusterName() != ""
 }

@@ -16,16 +16,15 @@ import (
 )
 
 const (
-	// inactive is how long the server keeps a consumer that we could not remove.
+	// inactive is how long the server keeps a consumer that we could not delete.
 	inactive = 30 * time.Second
-	// pull is how many messages are asked for at a time.
+	// pull is how many messages are requested at a time.
 	pull = 2_000
-	// lagWait is how long to wait for a message that the leader says is there before asking it again.
+	// lagWait is how long to wait for a message that the leader reported before asking the leader again.
 	lagWait = 2 * time.Second
 )
 
-// forget tells the server that a consumer is no longer needed. Nobody waits for the answer, as the consumer expires
-// soon anyway.
+// forget deletes a consumer on the server. Nobody waits for the answer, as the consumer expires soon anyway.
 func (s *Sink) forget(k *link, consumer jetstream.Consumer) {
 	if info := consumer.CachedInfo(); info != nil {
 		s.forgetConsumer(k, info.Name)
@@ -34,7 +33,7 @@ func (s *Sink) forget(k *link, consumer jetstream.Consumer) {
 
 func (s *Sink) forgetConsumer(k *link, name string) {
 	if err := k.conn.Publish(k.api+"CONSUMER.DELETE."+s.config.Stream+"."+name, nil); err != nil {
-		s.logger.Debug("a consumer is left to expire", "error", err.Error())
+		s.logger.Debug("a consumer was not deleted and will expire", "error", err.Error())
 	}
 }
 
@@ -62,11 +61,11 @@ func consumerError(err error) error {
 	return fmt.Errorf("consume: %w", err)
 }
 
-// aliases finds streams that hold the same list under another name. One scan of all checkpoints serves everybody who
-// began to wait before it did.
+// aliases finds streams that hold the same list under another name. One scan of all checkpoints serves all callers that
+// began to wait before it started.
 type aliases struct {
 	mu    sync.Mutex
-	next  *scan // not begun yet
+	next  *scan // not started yet
 	turns chan struct{}
 }
 
@@ -77,7 +76,7 @@ type scan struct {
 	err      error
 }
 
-// find returns the name of another stream with the list of this one, or "". none means that there is no checkpoint of
+// find returns the name of another stream with the list of this one, or "". none is true if there is no checkpoint of
 // any stream.
 func (a *aliases) find(
 	ctx context.Context, s *Sink, k *link, stream connector.Stream, own string,
@@ -94,9 +93,9 @@ func (a *aliases) find(
 	a.mu.Unlock()
 
 	if mine {
-		a.turns <- struct{}{} // the scan before ends within its time-outs
+		a.turns <- struct{}{} // the scan before ends within its timeouts
 		a.mu.Lock()
-		a.next = nil // whoever comes now needs a later scan
+		a.next = nil // later callers need a later scan
 		a.mu.Unlock()
 		this.subjects, this.err = scanCheckpoints(ctx, s, k)
 		close(this.done)
@@ -119,7 +118,7 @@ func (a *aliases) find(
 }
 
 // scanCheckpoints reads the source key of every stream's newest checkpoint. A checkpoint that is written meanwhile may
-// take the place of the one that the leader named; it lies above.
+// replace the one that the leader named; it has a higher stream sequence.
 func scanCheckpoints(ctx context.Context, s *Sink, k *link) (map[string]string, error) {
 	subjects := make(map[string]string)
 	config := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true}
@@ -136,8 +135,8 @@ func scanCheckpoints(ctx context.Context, s *Sink, k *link) (map[string]string, 
 	return subjects, nil
 }
 
-// readToNewest reads the messages under a filter by a consumer, up to the newest that the leader names or one above it,
-// and waits that long for each. found is false if the leader has none.
+// readToNewest reads the messages under a filter with a consumer, up to the newest message that the leader names or one
+// above it. wait limits the time for each message. found is false if the leader has none.
 func readToNewest(
 	ctx context.Context, s *Sink, k *link, filter string, config jetstream.OrderedConsumerConfig, wait time.Duration,
 	each func(m jetstream.Msg, sequence uint64) error,

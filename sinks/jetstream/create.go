@@ -16,8 +16,8 @@ import (
 // duplicateWindow is the server's own default.
 const duplicateWindow = 2 * time.Minute
 
-// Create makes the stream where there is none of its name. It changes nothing that is there, and does not make a stream
-// again that was there before and is gone: a new log under the same name would hide that its events are lost.
+// Create creates the stream if none has its name. It changes no existing stream, and does not recreate a stream that
+// existed before and is gone: a new log under the same name would hide the loss of its events.
 func (s *Sink) Create(ctx context.Context) error {
 	k, err := s.connect(ctx)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Sink) Create(ctx context.Context) error {
 	if s.hints.wasThere() {
 		return s.hints.vanished()
 	}
-	// An older server would make the stream, and leave out of its settings what it does not know.
+	// An older server would create the stream, and ignore the settings that it does not know.
 	i := &inspection{sink: s, link: k}
 	i.versions(ctx, nil)
 	if r := i.report; r.refused(0) {
@@ -47,7 +47,7 @@ func (s *Sink) Create(ctx context.Context) error {
 	case s.config.joined(k):
 		wanted = 3
 	default:
-		wanted = 1 // a server by itself
+		wanted = 1 // a single server
 	}
 	err = s.config.create(ctx, k, wanted)
 	if s.config.Replicas == 0 && errors.As(err, &api) && api.Code == codeNoReplicas {
@@ -55,7 +55,7 @@ func (s *Sink) Create(ctx context.Context) error {
 	}
 	if errors.As(err, &api) && (api.Code == codeSubjectsTaken || api.Code == codeNoReplicas) {
 		if known := s.CheckCreate(ctx); known != nil {
-			return known // which stream has the subjects, and what to do
+			return known // it names the stream that has the subjects, and what to do
 		}
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Sink) Create(ctx context.Context) error {
 	return nil
 }
 
-// create makes the stream with so many replicas.
+// create creates the stream with this many replicas.
 func (c Config) create(ctx context.Context, k *link, replicas int) error {
 	var created struct{}
 	return k.ask(ctx, "STREAM.CREATE."+c.Stream, c.streamConfig(replicas), &created)
@@ -75,17 +75,17 @@ func (s *Sink) createError(k *link, err error) error {
 	var api *apiError
 	switch {
 	case errors.As(err, &api) && api.Code == codeNoPeers:
-		return fmt.Errorf("create stream: %w: the cluster has no place for it on as many servers as it has replicas: %w; "+
-			"it is made once they have joined; for fewer replicas set `sink.jetstream.replicas: 1`", connector.ErrNotNow, api)
+		return fmt.Errorf("create stream: %w: the cluster does not have enough servers for its replicas: %w; "+
+			"it is created once they have joined; for fewer replicas set `sink.jetstream.replicas: 1`", connector.ErrNotNow, api)
 	case errors.As(err, &api) && (api.Code == codeBytesRequired || api.Code == codeBytesExceeded):
 		return &connector.Refusal{
-			Thing: "JetStream stream " + s.config.Stream, Cause: "the account wants a limit of bytes for it: " + api.Description,
+			Thing: "JetStream stream " + s.config.Stream, Cause: "the account requires a byte limit for it: " + api.Description,
 			Hint: "set `sink.jetstream.max_bytes` to what the account allows a stream",
 		}
 	case errors.As(err, &api) && full(api):
 		return &connector.Refusal{
 			Thing: "JetStream stream " + s.config.Stream, Cause: "there is no room for it: " + api.Error(),
-			Hint: "set `sink.jetstream.max_bytes` to less, or raise what the account may store, or make room on the " +
+			Hint: "lower `sink.jetstream.max_bytes`, raise the account's storage limit, or make room on the " +
 				"servers' disks",
 		}
 	case errors.As(err, &api) && notNow(api) && api.Code != codeNotEnabled && api.Code != codeNotEnabledInAccount,
@@ -98,8 +98,8 @@ func (s *Sink) createError(k *link, err error) error {
 	switch {
 	case errors.As(err, &api):
 		return &connector.Refusal{
-			Thing: "JetStream stream " + s.config.Stream, Cause: "the server will not make it: " + api.Error(),
-			Hint: "fix that, or make it yourself: " + s.hints.addCommand(),
+			Thing: "JetStream stream " + s.config.Stream, Cause: "the server refuses to create it: " + api.Error(),
+			Hint: "fix that, or create it yourself: " + s.hints.addCommand(),
 		}
 	case errors.Is(err, errNoResponders):
 		return fmt.Errorf("create stream: %w: %w: %w", connector.ErrNotNow, err, s.hints.noJetStream())
@@ -107,7 +107,7 @@ func (s *Sink) createError(k *link, err error) error {
 	return fmt.Errorf("create stream: %w", err)
 }
 
-// streamConfig is how the stream has to be.
+// streamConfig is the configuration of a new stream.
 func (c Config) streamConfig(replicas int) jetstream.StreamConfig {
 	window := duplicateWindow
 	if c.MaxAge > 0 {
@@ -127,13 +127,13 @@ func (c Config) streamConfig(replicas int) jetstream.StreamConfig {
 	}
 }
 
-// subjects are those that the stream has to take.
+// subjects are those that the stream must have.
 func subjects(prefix string) []string {
 	return []string{natssink.EventsSubject(prefix, ""), checkpointSubjects(prefix), quarantineSubjects(prefix)}
 }
 
-// covered reports whether one of the patterns matches every subject that the wanted one, which may be a pattern too,
-// matches.
+// covered reports whether one of the patterns matches every subject that the wanted one matches, which may be a pattern
+// too.
 func covered(patterns []string, wanted string) bool {
 	for _, pattern := range patterns {
 		if covers(strings.Split(pattern, "."), strings.Split(wanted, ".")) {
@@ -158,7 +158,7 @@ func covers(pattern, wanted []string) bool {
 	return len(pattern) == len(wanted)
 }
 
-// Limit gives the stream, which must be this connector's own, the configured limits of age and bytes.
+// Limit gives the stream, which must be this connector's own, the configured limits of age and size.
 func (s *Sink) Limit(ctx context.Context) error {
 	k, err := s.connect(ctx)
 	if err != nil {

@@ -123,12 +123,12 @@ func TestCreate_whatTheServerRefuses(t *testing.T) {
 	c := config(s.url())
 	sink := openSink(t, c, connector.ModeStructured)
 	for _, refused := range []error{sink.Create(t.Context()), sink.CheckCreate(t.Context())} {
-		wantRefused(t, refused, "the stream OTHER takes its subjects", "sink.jetstream.stream: OTHER")
+		wantRefused(t, refused, "the stream OTHER already has its subjects", "sink.jetstream.stream: OTHER")
 	}
 	c.Replicas, c.Subject, c.Stream = 3, "thrice", "THRICE"
 	sink = openSink(t, c, connector.ModeStructured)
 	for _, refused := range []error{sink.Create(t.Context()), sink.CheckCreate(t.Context())} {
-		wantRefused(t, refused, "bears one replica, not 3", "leave `sink.jetstream.replicas` out")
+		wantRefused(t, refused, "supports one replica, not 3", "remove `sink.jetstream.replicas`")
 	}
 	c = config(s.url())
 	for age, want := range map[time.Duration]int{MinMaxAge: 0, MinMaxAge - 1: 1} {

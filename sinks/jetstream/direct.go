@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// directMessages and directBytes bound one answer of a direct get, so that the client can hold it.
+	// directMessages and directBytes limit one answer of a direct get, so that the client can hold it.
 	directMessages = 1_000
 	directBytes    = 4 << 20
 
 	headerStreamSequence = "Nats-Sequence"
 	headerNumPending     = "Nats-Num-Pending"
-	statusEnd            = "204" // of one answer
+	statusEnd            = "204" // end of one answer
 	statusNothing        = "404"
 )
 
-// direct reads the messages under a subject from one stream sequence to another by direct gets (ADR-31): one round trip
-// instead of several expensive ones of a consumer. Any replica may answer; complete is false if it ends short of the
-// end, or does not answer, and the caller has to read by a consumer, which waits.
+// direct reads the messages under a subject from one stream sequence to another with direct gets (ADR-31): one round
+// trip, instead of a consumer's several expensive ones. Any replica may answer. complete is false if a replica ends
+// early or does not answer; then the caller has to use a consumer, which waits.
 //
-// left says how many messages are left, as far as the caller knows. A server that is asked for one more than there are
-// searches for it to the end of the stream, which takes ten times as long as all the rest.
+// left returns how many messages are left, as far as the caller knows. If a server is asked for one more than there
+// are, it searches for it up to the end of the stream, which takes ten times as long as all the rest.
 func (k *link) direct(ctx context.Context, stream, filter string, from, to uint64, left func() uint64,
 	each func(header natsgo.Header, sequence uint64),
 ) (complete bool, err error) {
@@ -94,7 +94,7 @@ func (k *link) directOnce(
 			}
 			sequence, err := strconv.ParseUint(m.Header.Get(headerStreamSequence), 10, 64)
 			if err != nil || sequence <= last {
-				return 0, 0, errors.New("direct get: a message without its place in the stream")
+				return 0, 0, errors.New("direct get: a message without its stream sequence")
 			}
 			last = sequence
 			each(m.Header, sequence)

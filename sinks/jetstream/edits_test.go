@@ -41,12 +41,12 @@ func TestEdits(t *testing.T) {
 		{
 			"few messages a subject", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 2, true },
 			nil,
-			[]string{"messages a subject", "--max-msgs-per-subject=-1"},
+			[]string{"messages on each subject", "--max-msgs-per-subject=-1"},
 		},
 		{"small messages", func(c *jetstream.StreamConfig) {
 			c.MaxMsgSize = 300
 		}, nil, []string{"300 bytes", "--max-msg-size=-1"}},
-		{"no acks", func(c *jetstream.StreamConfig) { c.NoAck = true }, nil, []string{"acknowledges nothing", "--ack"}},
+		{"no acks", func(c *jetstream.StreamConfig) { c.NoAck = true }, nil, []string{"does not acknowledge messages", "--ack"}},
 		{"no batches", func(c *jetstream.StreamConfig) {
 			c.AllowAtomicPublish = false
 		}, nil, []string{"atomic batches", "--allow-batch"}},

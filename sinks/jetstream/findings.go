@@ -33,11 +33,11 @@ func (r *report) refused(from int) bool {
 	return false
 }
 
-// oldest is the first server version whose atomic batches are atomic when the leader changes.
+// oldest is the first server version whose batches stay atomic when the leader changes.
 var oldest = [3]int{2, 12, 2}
 
-// tooOld compares a version with the oldest one that serves. What cannot be read is taken for new enough: the stream's
-// settings tell whether it knows batches.
+// tooOld compares a version with the oldest supported one. A version that cannot be parsed counts as new enough: the
+// stream's settings show whether the server supports batches.
 func tooOld(version string) bool {
 	numbers, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
 	for i, digits := range strings.SplitN(numbers, ".", 3) {
@@ -52,21 +52,20 @@ func tooOld(version string) bool {
 	return false
 }
 
-// tooOldServer is the refusal of a server; name is empty for the one that was asked.
+// tooOldServer is the refusal of a server; name is empty for the server that we are connected to.
 func tooOldServer(name, version string) *connector.Refusal {
 	return &connector.Refusal{
 		Thing: strings.TrimSpace("NATS server " + strings.TrimSpace(name+" "+version)),
-		Cause: "atomic batches need 2.12.2 at least",
+		Cause: "atomic batches need at least 2.12.2",
 		Hint: "upgrade nats-server to 2.12.2 or newer on every server of the cluster, or choose the sink `nats` (best " +
 			"effort) or `file`",
 	}
 }
 
-// metadataVersion is where the server that leads a stream writes its own version into what it tells of it.
+// metadataVersion is the key under which the server that leads a stream reports its own version.
 const metadataVersion = "_nats.ver"
 
-// leader judges the version of the server that leads the stream now, which need not be the one that we are connected
-// to.
+// leader checks the version of the server that leads the stream, which need not be the one that we are connected to.
 func (r *report) leader(info *jetstream.StreamInfo) {
 	version := info.Config.Metadata[metadataVersion]
 	if version == "" || !tooOld(version) {
@@ -79,11 +78,11 @@ func (r *report) leader(info *jetstream.StreamInfo) {
 	r.refuse(tooOldServer(name, version))
 }
 
-// stream judges the stream's settings.
+// stream checks the stream's settings.
 func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 	c := info.Config
 	thing := "JetStream stream " + c.Name
-	anew := "this cannot be changed: where nothing in it is needed, remove it (" + s.hints.command("stream rm "+c.Name) +
+	anew := "this cannot be changed: if nothing in it is needed, remove it (" + s.hints.command("stream rm "+c.Name) +
 		") and " + s.hints.makeHint()
 	before := len(*r)
 	refuse := func(bad bool, text, hint string) {
@@ -97,45 +96,45 @@ func (r *report) stream(info *jetstream.StreamInfo, s *Sink) {
 		}
 	}
 	for _, subject := range subjects(s.config.Subject) {
-		refuse(!covered(c.Subjects, subject), "it does not take the subject "+subject, s.hints.subjectsCommand(c.Subjects))
+		refuse(!covered(c.Subjects, subject), "it does not have the subject "+subject, s.hints.subjectsCommand(c.Subjects))
 	}
-	refuse(c.Mirror != nil, "it is a mirror, and takes nothing of its own", anew)
-	refuse(c.Sealed, "it is sealed and takes nothing any more", anew)
-	refuse(c.SubjectTransform != nil, "it moves messages to other subjects, and checkpoints would not be found again",
+	refuse(c.Mirror != nil, "it is a mirror, and accepts no messages of its own", anew)
+	refuse(c.Sealed, "it is sealed, and accepts no messages", anew)
+	refuse(c.SubjectTransform != nil, "it moves messages to other subjects, so checkpoints would not be found again",
 		s.hints.edit("--no-transform"))
-	refuse(!c.AllowAtomicPublish, "it does not take atomic batches", s.hints.edit("--allow-batch"))
-	refuse(c.PersistMode == jetstream.AsyncPersistMode, "it acknowledges before it has written (persist_mode async)", anew)
+	refuse(!c.AllowAtomicPublish, "it does not accept atomic batches", s.hints.edit("--allow-batch"))
+	refuse(c.PersistMode == jetstream.AsyncPersistMode, "it acknowledges messages before they are written (persist_mode async)", anew)
 	refuse(c.Storage != jetstream.FileStorage, "it keeps messages in memory only", anew)
-	refuse(c.Retention != jetstream.LimitsPolicy, "its retention removes what was consumed, or never stores it", anew)
-	refuse(c.NoAck, "it acknowledges nothing", s.hints.edit("--ack"))
-	warn(c.DenyPurge, "it denies purges: every checkpoint that was ever written stays", anew)
+	refuse(c.Retention != jetstream.LimitsPolicy, "its retention policy removes consumed messages, or does not store them", anew)
+	refuse(c.NoAck, "it does not acknowledge messages", s.hints.edit("--ack"))
+	warn(c.DenyPurge, "it denies purges, so every checkpoint stays for ever", anew)
 	limited := c.MaxMsgs > 0 || c.MaxBytes > 0
 	refuse(c.Discard == jetstream.DiscardOld && limited,
-		"when full it discards the oldest messages, the checkpoint of a quiet stream among them",
+		"when full it discards the oldest messages, also the checkpoint of a quiet stream",
 		s.hints.edit("--discard new"))
-	warn(c.Discard == jetstream.DiscardOld && !limited, "it discards old messages, should a limit ever be set",
+	warn(c.Discard == jetstream.DiscardOld && !limited, "it would discard old messages if a limit were set",
 		s.hints.edit("--discard new"))
 	refuse(c.MaxMsgsPerSubject > 0, "it keeps only "+strconv.FormatInt(c.MaxMsgsPerSubject, 10)+
-		" messages a subject, and a chat is a subject", s.hints.edit("--max-msgs-per-subject=-1"))
+		" messages on each subject, and a chat is a subject", s.hints.edit("--max-msgs-per-subject=-1"))
 	refuse(c.MaxAge > 0 && !c.AllowMsgTTL, "its max_age removes the checkpoint of a quiet stream too",
 		s.hints.edit("--allow-msg-ttl"))
 	small := c.MaxMsgSize > 0 && c.MaxMsgSize < 256<<10
-	refuse(small, "it takes no message above "+strconv.Itoa(int(c.MaxMsgSize))+
-		" bytes, too little for the checkpoint of a busy stream", s.hints.edit("--max-msg-size=-1"))
-	warn(c.AllowRollup, "anyone who may publish to it can empty it with one header (Nats-Rollup)",
+	refuse(small, "it accepts no message above "+strconv.Itoa(int(c.MaxMsgSize))+
+		" bytes, which is too little for the checkpoint of a busy stream", s.hints.edit("--max-msg-size=-1"))
+	warn(c.AllowRollup, "anybody who may publish to it can empty it with one header (Nats-Rollup)",
 		s.hints.edit("--no-allow-rollup"))
-	warn(!small && c.MaxMsgSize > 0 && c.MaxMsgSize < 1<<20, "larger messages than "+strconv.Itoa(int(c.MaxMsgSize))+
-		" bytes would be lost to the quarantine", s.hints.edit("--max-msg-size=-1"))
+	warn(!small && c.MaxMsgSize > 0 && c.MaxMsgSize < 1<<20, "messages larger than "+strconv.Itoa(int(c.MaxMsgSize))+
+		" bytes would go to the quarantine", s.hints.edit("--max-msg-size=-1"))
 	warn(c.Duplicates > 0 && c.Duplicates < 30*time.Second, "its duplicate window of "+c.Duplicates.String()+
-		" hardly helps other publishers' retries", s.hints.edit("--dupe-window 2m"))
+		" is too short to cover other publishers' retries", s.hints.edit("--dupe-window 2m"))
 	r.replicas(thing, info, s)
 	if len(*r) == before {
-		r.add(connector.FindingOK, thing, fmt.Sprintf("%d replicas, on disk, discards nothing, atomic", c.Replicas), "")
+		r.add(connector.FindingOK, thing, fmt.Sprintf("%d replicas, on disk, discards nothing, accepts atomic batches", c.Replicas), "")
 	}
 }
 
-// purged warns that a log which starts again after a purge has to wait while the stream remembers the ids of what it
-// held.
+// purged warns that a log which starts again after a purge has to wait while the stream remembers the ids of the
+// removed messages.
 func (r *report) purged(info *jetstream.StreamInfo, claims []connector.Claim) {
 	anew := slices.ContainsFunc(claims, func(c connector.Claim) bool { return c.FirstStart })
 	forgets := info.State.LastTime.Add(info.Config.Duplicates)
@@ -146,10 +145,10 @@ func (r *report) purged(info *jetstream.StreamInfo, claims []connector.Claim) {
 	}
 }
 
-// replicas judges how many copies there are, and how the servers that hold them do.
+// replicas checks how many copies there are, and the state of the servers that hold them.
 func (r *report) replicas(thing string, info *jetstream.StreamInfo, s *Sink) {
 	replicas := info.Config.Replicas
-	more := "run nats-server as a cluster of three, and let the stream have three replicas there"
+	more := "run nats-server as a cluster of three servers, and give the stream three replicas"
 	if info.Cluster != nil && s.hints.replicas() >= 3 {
 		more = s.hints.edit("--replicas 3")
 	}
@@ -157,17 +156,17 @@ func (r *report) replicas(thing string, info *jetstream.StreamInfo, s *Sink) {
 	// A server inside this process is always a single one, as its user knows.
 	case replicas == 1 && s.config.InProcess == nil:
 		r.add(connector.FindingWarning, thing,
-			"it has one replica: what its server acknowledged may be lost with that server's disk", more)
+			"it has one replica: acknowledged messages may be lost with that server's disk", more)
 	case replicas == 2:
-		r.add(connector.FindingWarning, thing, "two replicas stop when either is away, and are no safer than one", more)
+		r.add(connector.FindingWarning, thing, "with two replicas it stops when either server is down, and is no safer than with one", more)
 	}
 	if info.Cluster == nil {
 		return
 	}
 	for _, peer := range info.Cluster.Replicas {
 		if !peer.Current || peer.Offline {
-			r.add(connector.FindingWarning, thing, "replica "+peer.Name+" lags or is away",
-				"look after that server: "+s.hints.command("stream info "+info.Config.Name))
+			r.add(connector.FindingWarning, thing, "replica "+peer.Name+" lags or is down",
+				"check that server: "+s.hints.command("stream info "+info.Config.Name))
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// Follow reads with an ordered consumer, which goes on by itself after the connection was lost.
+// Follow reads with an ordered consumer, which recovers by itself after a lost connection.
 func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
 	k, err := s.connect(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// readError words an error of reading; nil stays nil.
+// readError describes an error of reading; nil stays nil.
 func readError(operation string, h *hints, err error) error {
 	var api *apiError
 	if errors.As(err, &api) {
@@ -83,7 +83,7 @@ func readError(operation string, h *hints, err error) error {
 	return err
 }
 
-// tailConsumer makes a consumer that begins at or above the events that are asked for, and says how many to skip.
+// tailConsumer makes a consumer that begins at or before the requested events, and returns how many to skip.
 func tailConsumer(
 	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, state jetstream.StreamState,
 	options connector.FollowOptions,
@@ -101,7 +101,7 @@ func tailConsumer(
 		}
 		return consumer, 0, nil
 	}
-	// From the end back in growing steps: only the server can count what lies under a filter.
+	// Goes back from the end in growing steps, because only the server can count the messages under a filter.
 	last := options.Last
 	for span := uint64(max(last, 0)) * 2; ; span *= 4 {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 1

@@ -8,32 +8,32 @@ import (
 )
 
 const (
-	// firstPatience is how long to wait for the answer of a server that has not proven slow. So a dead leader or a hung
+	// firstPatience is how long to wait for an answer from a server that has not proven slow. So a dead leader or a hung
 	// server costs no more than that.
 	firstPatience = 2500 * time.Millisecond
-	// slowest is the number of bytes a second that every connection is expected to carry.
+	// slowest is the bytes per second that every connection is expected to carry.
 	slowest = 512 << 10
 	// echoPatience is how long a silent server may take to answer a ping.
 	echoPatience = time.Second
-	// silencesBorne is how many requests in a row may have no answer, or no leader, before another server is tried.
+	// silencesBorne is how many requests in a row may get no answer, or find no leader, before another server is tried.
 	silencesBorne = 2
-	// leaveEvery is the shortest time between two changes of the server: an election takes several seconds wherever one
-	// looks.
+	// leaveEvery is the shortest time between two changes of the server: an election takes several seconds on whichever
+	// server.
 	leaveEvery = 5 * time.Second
-	// remembered is how many exchanges are remembered whose answers were given up.
+	// remembered is how many abandoned exchanges are remembered.
 	remembered = 64
 )
 
-// health is what the exchanges over a connection say about its server.
+// health is what the exchanges over a connection show about its server.
 type health struct {
 	patience time.Duration
-	took     time.Duration        // the last answer that was waited for
+	took     time.Duration        // how long the last answer took
 	silences int                  // in a row
 	left     time.Time            // when the server was last changed
-	givenUp  map[string]time.Time // when they began, of exchanges whose answers were given up
+	givenUp  map[string]time.Time // begin of the exchanges whose answers were given up
 }
 
-// giveUp remembers an exchange: if its answer comes after all, the server is slow, and not away.
+// giveUp remembers an exchange: if its answer comes after all, the server is slow, but not down.
 func (h *health) giveUp(batch string, began time.Time) {
 	if h.givenUp == nil || len(h.givenUp) >= remembered {
 		h.givenUp = make(map[string]time.Time)
@@ -51,15 +51,15 @@ func (h *health) late(batch string, now time.Time) {
 	h.patience = max(h.patience, 2*now.Sub(began))
 }
 
-// patience is how long the next answer to a request of this size is waited for.
+// patience is how long to wait for the next answer to a request of this size.
 func (k *link) patience(bytes int) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return min(k.timeout, k.health.patience+time.Duration(bytes)*time.Second/slowest)
 }
 
-// note counts how an exchange ended, and leaves a server that is silent, or knows no leader, for another one. A server
-// that answers pings may be cut off from its peers; one that does not is given up at once.
+// note records how an exchange ended, and leaves a server that is silent, or knows no leader, for another one. A server
+// that answers pings may be cut off from its peers; one that does not answer them is left at once.
 func (k *link) note(err error) {
 	var api *apiError
 	silent := errors.Is(err, errNoAnswer)
@@ -69,7 +69,8 @@ func (k *link) note(err error) {
 	if !silent && !headless {
 		if err == nil || api != nil {
 			k.health.silences = 0
-			// Slow for a while is not slow forever; but what answers slowly now is waited for as long again.
+			// A slow server may become faster, so the wait shrinks; but an answer that was slow just now is waited for as long
+			// again.
 			k.health.patience = max(firstPatience, 2*k.health.took, k.health.patience-k.health.patience/8)
 		}
 		k.mu.Unlock()
@@ -88,7 +89,7 @@ func (k *link) note(err error) {
 	k.leave()
 }
 
-// leave goes over to the next server.
+// leave changes to the next server.
 func (k *link) leave() {
 	k.mu.Lock()
 	if time.Since(k.health.left) < leaveEvery {
@@ -98,6 +99,6 @@ func (k *link) leave() {
 	k.health.left, k.health.silences = time.Now(), 0
 	k.mu.Unlock()
 	if err := k.conn.ForceReconnect(); err != nil && !errors.Is(err, natsgo.ErrConnectionClosed) {
-		k.conn.Close() // and is dialled again
+		k.conn.Close() // then it is dialled again
 	}
 }

@@ -23,31 +23,31 @@ func (c Config) api() string {
 	return "$JS.API."
 }
 
-// hints explains what a person can do about a stream, a server or a right that is not as it has to be, with commands of
-// the nats CLI.
+// hints explains what a person can do about a stream, a server or a right that is not as required, with commands of the
+// nats CLI.
 type hints struct {
 	config Config
 
 	mu      sync.Mutex
-	servers int  // with JetStream, as far as they say
-	existed bool // the stream was there since this sink was opened
+	servers int  // with JetStream, as far as they answer
+	existed bool // the stream has existed since this sink was opened
 }
 
-// exists notes that the stream is there.
+// exists records that the stream exists.
 func (h *hints) exists() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.existed = true
 }
 
-// wasThere reports whether the stream was there since the sink was opened.
+// wasThere reports whether the stream has existed since the sink was opened.
 func (h *hints) wasThere() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.existed
 }
 
-// command is one of the nats CLI, for the JetStream that this sink uses.
+// command is a command of the nats CLI, for the JetStream that this sink uses.
 func (h *hints) command(words string) string {
 	switch {
 	case h.config.Domain != "":
@@ -58,13 +58,13 @@ func (h *hints) command(words string) string {
 	return "nats " + words
 }
 
-// edit is the command that changes the stream's settings. A value that begins with a dash is only read after an equals
-// sign.
+// edit is the command that changes the stream's settings. The CLI reads a value that begins with a dash only after an
+// equals sign.
 func (h *hints) edit(flags string) string {
 	return h.command("stream edit " + h.config.Stream + " " + flags)
 }
 
-// addCommand makes the stream by hand, with as many replicas as the servers bear.
+// addCommand is the command that creates the stream, with as many replicas as the servers support.
 func (h *hints) addCommand() string {
 	replicas := h.config.Replicas
 	if replicas == 0 {
@@ -82,23 +82,23 @@ func (h *hints) addCommand() string {
 		h.config.Stream, strings.Join(subjects(h.config.Subject), ","), replicas, limits))
 }
 
-// restartHint says how to restart a log on purpose.
+// restartHint explains how to restart a log on purpose.
 func (h *hints) restartHint() string {
 	if h.config.Create {
-		return "start the connector anew with `twochat-connector run --first-start`"
+		return "restart the connector with `twochat-connector run --first-start`"
 	}
 	return h.addCommand() + ", then `twochat-connector run --first-start`"
 }
 
-// makeHint says how a stream that is not there is made.
+// makeHint explains how to create a stream that does not exist.
 func (h *hints) makeHint() string {
 	if h.config.Create {
-		return "start the connector anew, which makes it"
+		return "restart the connector, which creates it"
 	}
-	return "make it with `sink.jetstream.create: true`, or: " + h.addCommand()
+	return "create it with `sink.jetstream.create: true`, or: " + h.addCommand()
 }
 
-// subjectsCommand adds the subjects that are wanting to those that the stream has.
+// subjectsCommand is the command that adds the missing subjects to those that the stream has.
 func (h *hints) subjectsCommand(has []string) string {
 	all := append([]string(nil), has...)
 	for _, subject := range subjects(h.config.Subject) {
@@ -109,25 +109,25 @@ func (h *hints) subjectsCommand(has []string) string {
 	return h.edit(fmt.Sprintf("--subjects '%s'", strings.Join(all, ",")))
 }
 
-// roomHint says how a stream that is full gets room.
+// roomHint explains how a full stream gets room.
 func (h *hints) roomHint(c *jetstream.StreamConfig) string {
 	switch {
 	case c.MaxBytes > 0:
 		return h.edit(fmt.Sprintf("--max-bytes=%d", 2*c.MaxBytes)) +
-			" doubles its limit of bytes, and -1 lifts it where the account wants none"
+			" doubles its byte limit; -1 removes it if the account does not require one"
 	case c.MaxMsgs > 0:
-		return h.edit("--max-msgs=-1") + " lifts its limit of messages"
+		return h.edit("--max-msgs=-1") + " removes its message limit"
 	}
-	return "make room on the servers' disks, or raise what the account may store"
+	return "make room on the servers' disks, or raise the account's storage limit"
 }
 
-// allowHint says which rights the connector needs.
+// allowHint explains which rights the connector needs.
 func (h *hints) allowHint() string {
 	return "allow it to publish to " + strings.Join(subjects(h.config.Subject), ", ") + " and " + h.config.api() +
 		">, and to subscribe to _INBOX.>"
 }
 
-// denial is the refusal where a right is missing. It names only the stream of an event's subject, not the chat.
+// denial is the refusal for a missing right. Of an event's subject it names only the stream, not the chat.
 func (h *hints) denial(e *deniedError) *connector.Refusal {
 	refuse := func(cause, hint string) *connector.Refusal {
 		return &connector.Refusal{Thing: "NATS user", Cause: cause, Hint: hint}
@@ -135,10 +135,10 @@ func (h *hints) denial(e *deniedError) *connector.Refusal {
 	prefix := strings.TrimSuffix(natssink.EventsSubject(h.config.Subject, ""), ">")
 	switch {
 	case e.subscribe:
-		return refuse("it may not subscribe to its inbox, where the answers come", "allow it to subscribe to _INBOX.>")
+		return refuse("it may not subscribe to its inbox, where answers arrive", "allow it to subscribe to _INBOX.>")
 	case strings.HasPrefix(e.subject, h.config.api()):
 		right := h.apiRight(e.subject)
-		return refuse("it may not use JetStream as the connector has to: it has no right to publish to "+right,
+		return refuse("it may not use JetStream as the connector needs to: it has no right to publish to "+right,
 			"allow it to publish to "+right+", or to all of "+h.config.api()+">")
 	case strings.HasPrefix(e.subject, prefix):
 		name, _, _ := strings.Cut(strings.TrimPrefix(e.subject, prefix), ".")
@@ -149,8 +149,7 @@ func (h *hints) denial(e *deniedError) *connector.Refusal {
 	return refuse("it lacks a right", h.allowHint())
 }
 
-// apiRight is the right that a request to the JetStream API takes: with whatever consumer, as each has a name of its
-// own.
+// apiRight is the right that a request to the JetStream API needs. It covers every consumer, as each has its own name.
 func (h *hints) apiRight(subject string) string {
 	for _, request := range []string{"CONSUMER.CREATE.", "CONSUMER.MSG.NEXT.", "CONSUMER.DELETE."} {
 		if of := h.config.api() + request + h.config.Stream + "."; strings.HasPrefix(subject, of) {
@@ -160,20 +159,20 @@ func (h *hints) apiRight(subject string) string {
 	return subject
 }
 
-// streamedHint is for a JetStream that is imported from another account.
+// streamedHint is for a JetStream API that is imported from another account.
 const streamedHint = "export the JetStream API from its account with `response_type: stream` (in an operator's " +
 	"setup: `nsc add export --service --response-type Stream`)"
 
-// oneReply is the refusal where only the first of several replies arrives.
+// oneReply is the refusal if only the first of several replies arrives.
 func (h *hints) oneReply() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + h.config.Stream,
-		Cause: "only the first of several replies arrives, and the events cannot be read back",
+		Cause: "only the first of several replies arrives, so the events cannot be read back",
 		Hint:  streamedHint,
 	}
 }
 
-// takesHint says what to do where messages do not reach the stream.
+// takesHint explains what to do if messages do not reach the stream.
 func (h *hints) takesHint() string {
 	if h.config.APIPrefix != "" {
 		return "import the service " + strings.Join(subjects(h.config.Subject), ", ") + " of the stream's account too"
@@ -182,7 +181,7 @@ func (h *hints) takesHint() string {
 		strings.Join(subjects(h.config.Subject), ", ") + " from it"
 }
 
-// unasked returns why the stream's settings cannot be read, if only a person can fix that, else nil.
+// unasked returns why the stream's settings cannot be read, if only a person can fix that; else nil.
 func (h *hints) unasked(k *link, err error) *connector.Refusal {
 	var api *apiError
 	var denied *deniedError
@@ -203,13 +202,13 @@ func (h *hints) noJetStream() *connector.Refusal {
 	case h.config.Domain != "":
 		return &connector.Refusal{
 			Thing: "JetStream domain " + h.config.Domain,
-			Cause: "nobody answers for it: it has another name, or the leaf node is not joined to it now",
-			Hint: "set `sink.jetstream.domain` to what the server with the stream has as jetstream.domain, and see that the " +
-				"leaf node's remote is of this account",
+			Cause: "it does not answer: it has another name, or the leaf node is not connected to it now",
+			Hint: "set `sink.jetstream.domain` to the jetstream.domain of the server with the stream, and check that the " +
+				"leaf node's remote uses this account",
 		}
 	case h.config.APIPrefix != "":
 		return &connector.Refusal{
-			Thing: "JetStream API " + h.config.APIPrefix, Cause: "nobody answers there: this account does not import it",
+			Thing: "JetStream API " + h.config.APIPrefix, Cause: "it does not answer: this account does not import it",
 			Hint: "import the service $JS.API.> of the stream's account with `to: " + h.config.APIPrefix + ".>`",
 		}
 	}
@@ -219,16 +218,16 @@ func (h *hints) noJetStream() *connector.Refusal {
 	}
 }
 
-// vanished is the refusal of a stream that was there since this sink was opened.
+// vanished is the refusal of a stream that existed earlier in this process and is gone.
 func (h *hints) vanished() *connector.Refusal {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + h.config.Stream,
-		Cause: "it was deleted while the connector ran, with the checkpoints in it, and is not recreated by itself",
-		Hint:  "restore it from a backup, or start again, knowing that sequences begin at 1 again: " + h.restartHint(),
+		Cause: "it was deleted while the connector ran, with its checkpoints, and is not recreated automatically",
+		Hint:  "restore it from a backup, or start again with sequences from 1: " + h.restartHint(),
 	}
 }
 
-// replicas is how many replicas the servers bear: three, or one.
+// replicas is how many replicas the servers support: three, or one.
 func (h *hints) replicas() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -238,7 +237,7 @@ func (h *hints) replicas() int {
 	return 1
 }
 
-// refusal is what only a person can fix, or nil.
+// refusal is the refusal for an error that only a person can fix, or nil.
 func (h *hints) refusal(api *apiError) *connector.Refusal {
 	thing := "JetStream stream " + h.config.Stream
 	switch api.Code {
@@ -248,11 +247,11 @@ func (h *hints) refusal(api *apiError) *connector.Refusal {
 		}
 		return &connector.Refusal{Thing: thing, Cause: "it does not exist", Hint: h.makeHint()}
 	case codeBatchesDisabled:
-		return &connector.Refusal{Thing: thing, Cause: "it does not take atomic batches", Hint: h.edit("--allow-batch")}
+		return &connector.Refusal{Thing: thing, Cause: "it does not accept atomic batches", Hint: h.edit("--allow-batch")}
 	case codeSealed:
 		return &connector.Refusal{
-			Thing: thing, Cause: "it is sealed and takes nothing any more",
-			Hint: "where nothing in it is needed, remove it (" + h.command("stream rm "+h.config.Stream) + ") and " +
+			Thing: thing, Cause: "it is sealed, and accepts no messages",
+			Hint: "if nothing in it is needed, remove it (" + h.command("stream rm "+h.config.Stream) + ") and " +
 				h.makeHint(),
 		}
 	case codeNotEnabled, codeNotEnabledInAccount:

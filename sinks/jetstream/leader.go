@@ -58,8 +58,8 @@ func (m *stored) header() (natsgo.Header, error) {
 	return header, nil
 }
 
-// query picks one message. Last is a subject, wildcards allowed; or Next is one, and From the stream sequence to begin
-// at.
+// query selects one message: the newest one on the subject Last, which may have wildcards, or the first one on the
+// subject Next at or after the stream sequence From.
 type query struct {
 	Last string `json:"last_by_subj,omitempty"`
 	Next string `json:"next_by_subj,omitempty"`
@@ -88,8 +88,8 @@ func (k *link) streamInfo(ctx context.Context, stream string) (*jetstream.Stream
 	return &info, nil
 }
 
-// count asks how many messages the leader holds under a subject, where they are few. It gives up (false) where the
-// answer does not fit into one page.
+// count asks how many messages the leader holds under a subject, if they are few. ok is false if the answer does not
+// fit into one page.
 func (k *link) count(ctx context.Context, stream, subject string) (n uint64, ok bool, err error) {
 	var answer struct {
 		Total int `json:"total"`

@@ -16,7 +16,7 @@ import (
 // link is one connection, with the answers that arrive over it and a signal when it is lost.
 type link struct {
 	conn    *natsgo.Conn
-	timeout time.Duration // the most that one exchange may take
+	timeout time.Duration // the longest that one exchange may take
 	api     string        // prefix of the JetStream API's subjects, with the dot
 	inbox   string        // prefix of reply subjects, with the dot
 	sub     *natsgo.Subscription
@@ -94,14 +94,14 @@ func (k *link) life() context.Context {
 }
 
 // lacksInbox reports whether this user may not subscribe to its inbox. Only a new connection can find out that it may
-// by now.
+// meanwhile.
 func (k *link) lacksInbox() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.noInbox
 }
 
-// await registers an exchange for the answers to one batch; concerns tells the subjects to which the batch is
+// await registers an exchange for the answers to one batch. concerns recognises the subjects to which the batch is
 // published. done ends the exchange; givenUp means that an answer was still missing.
 func (k *link) await(
 	batch string, answers int, concerns func(subject string) bool,
@@ -126,7 +126,7 @@ func (k *link) await(
 	}
 }
 
-// route hands an answer to whoever waits for it. Answers that nobody waits for any more are dropped.
+// route passes an answer to whoever waits for it. It drops answers that nobody waits for any more.
 func (k *link) route(m *natsgo.Msg) {
 	batch, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, k.inbox), ".")
 	k.mu.Lock()
@@ -142,11 +142,11 @@ func (k *link) route(m *natsgo.Msg) {
 	}
 	select {
 	case x.answers <- m:
-	default: // more answers than messages: nobody can want them
+	default: // more answers than messages: nobody needs them
 	}
 }
 
-// violation passes a permission violation on to the publisher, as the server reports it to the connection and not in an
+// violation passes a permission violation on to the publisher. The server reports it for the connection, and not in an
 // answer.
 func (k *link) violation(text string) {
 	_, rest, _ := strings.Cut(text, `"`)
@@ -160,7 +160,7 @@ func (k *link) violation(text string) {
 		if inbox || !denied.subscribe && x.concerns(subject) {
 			select {
 			case x.denied <- denied:
-			default: // told already
+			default: // reported already
 			}
 		}
 	}
@@ -177,7 +177,7 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("JetStream error %d (%s)", e.Code, e.Description)
 }
 
-// deniedError is a right that the user of the connection lacks. The subject is not part of its text: it may name a
+// deniedError is a right that the user of the connection lacks. Its text does not contain the subject, which may name a
 // chat.
 type deniedError struct {
 	subject   string
@@ -191,10 +191,10 @@ func (e *deniedError) Error() string {
 	return "this NATS user may not publish there"
 }
 
-// Ways in which an exchange ends without an answer.
+// These errors end an exchange without an answer.
 var (
 	errNoAnswer     = errors.New("no answer in time")
-	errNoResponders = errors.New("no JetStream stream listens there")
+	errNoResponders = errors.New("no JetStream stream has this subject")
 	errLost         = errors.New("the connection was lost")
 	errOneReply     = errors.New("only the first of several replies arrives")
 )

@@ -13,7 +13,7 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// Limits of one commit. A batch holds a thousand messages, the checkpoint among them.
+// A batch holds at most a thousand messages, including the checkpoint.
 const (
 	maxMessages = 998
 	maxBytes    = 4 << 20
@@ -22,7 +22,7 @@ const (
 // purgeEvery is the number of commits after which the older checkpoints are removed.
 const purgeEvery = 64
 
-// headerSourceKey repeats a checkpoint's source key, so that a scan for aliases reads no bodies.
+// headerSourceKey repeats a checkpoint's source key, so that a scan for aliases need not read bodies.
 const headerSourceKey = "Twochat-Source-Key"
 
 var _ connector.Log = (*Log)(nil)
@@ -36,25 +36,25 @@ type Log struct {
 	checkpoint string // subject
 	quarantine string // subject
 
-	standing *connector.HighWaterMark // where the log stood, as far as this process knows
-	back     time.Time                // since when it looks as if it had gone back; zero if it does not
+	standing *connector.HighWaterMark // where the log ended, as far as this process knows
+	back     time.Time                // since when the log looks as if it went back; zero if it does not
 
 	acquired   bool
-	fenced     bool   // told so since the last Acquire
-	unsettled  bool   // the last commit was unclear, and whether another owner has taken over since is not known
+	fenced     bool   // another owner was found since the last Acquire
+	unsettled  bool   // the last commit's outcome is unknown, and with it whether another owner has taken over since
 	last       uint64 // stream sequence of the checkpoint in force, the guard of the next commit
 	epoch      uint64
 	marks      windowMarks
 	careful    bool      // the last batch was refused as incomplete: find out why
 	duplicates int       // commits in a row that were refused for a message id that the stream remembers
 	remembered time.Time // when the first of them was
-	odds       int       // commits in a row that were refused for a reason that we do not know
-	oneReplies int       // take-overs in a row that could not read the log back, as one reply of several arrived
+	odds       int       // commits in a row that were refused for an unknown reason
+	oneReplies int       // takeovers in a row that could not read the log back, as only one of several replies arrived
 
 	purger *purger
 }
 
-// Limits returns how much one commit may take.
+// Limits returns how much one commit may hold.
 func (l *Log) Limits() connector.Limits {
 	return connector.Limits{Messages: maxMessages, Bytes: maxBytes}
 }
@@ -107,7 +107,7 @@ func (l *Log) Commit(
 		}
 		return known.refusal
 	}
-	positions := l.marks // of the log as it will be; taken over once it is
+	positions := l.marks // for the log after this commit; stored once it has succeeded
 	if len(events) > 0 {
 		positions = positions.with(mark{Event: events[0].Sequence, Stream: l.last + 1})
 	}
@@ -115,7 +115,7 @@ func (l *Log) Commit(
 	next.Sink = positions.encode()
 
 	bodies := l.sink.bodies.borrow(events)
-	defer l.sink.bodies.giveBack(bodies) // what is published was copied by the connection
+	defer l.sink.bodies.giveBack(bodies) // the connection has copied what it published
 	messages, err := l.messages(bodies, events, rejects, next, known.ttl)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -133,7 +133,7 @@ func (l *Log) Commit(
 	return nil
 }
 
-// messages makes the batch: events, rejects, checkpoint. The bodies of events are written into a buffer.
+// messages makes the batch: events, rejects, checkpoint. It writes the bodies of events into a buffer.
 func (l *Log) messages(
 	bodies *[]byte, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool,
 ) ([]*natsgo.Msg, error) {
@@ -160,7 +160,7 @@ func (l *Log) messages(
 	return append(messages, m), nil
 }
 
-// checkpointMessage makes the message that the server takes only where the checkpoint before it is still the last.
+// checkpointMessage makes the message that the server accepts only if the previous checkpoint is still the last one.
 func (l *Log) checkpointMessage(c connector.Checkpoint, ttl bool) (*natsgo.Msg, error) {
 	body, err := c.AppendJSON(nil, l.claim.TypePrefix)
 	if err != nil {
@@ -171,12 +171,12 @@ func (l *Log) checkpointMessage(c connector.Checkpoint, ttl bool) (*natsgo.Msg, 
 	m.Header[headerSourceKey] = []string{c.SourceKey}
 	m.Header[headerExpected] = []string{strconv.FormatUint(l.last, 10)}
 	if ttl {
-		m.Header[headerTTL] = []string{"never"} // else it would go with the events' max_age
+		m.Header[headerTTL] = []string{"never"} // otherwise it would expire with the events' max_age
 	}
 	return m, nil
 }
 
-// read asks the leader for the newest checkpoint, and the stream sequence where it lies.
+// read asks the leader for the newest checkpoint and its stream sequence.
 func (l *Log) read(ctx context.Context, k *link) (c connector.Checkpoint, sequence uint64, found bool, err error) {
 	m, found, err := k.get(ctx, l.sink.config.Stream, query{Last: l.checkpoint})
 	if err != nil || !found {

@@ -6,7 +6,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/marks"
 )
 
-// mark means that the event with this sequence, and all after it, lie at this stream sequence or above.
+// mark means that the event with this sequence, and all events after it, have this stream sequence or a higher one.
 type mark struct {
 	Event  uint64 `json:"event"`
 	Stream uint64 `json:"stream"`
@@ -15,14 +15,14 @@ type mark struct {
 // First implements marks.Mark.
 func (m mark) First() uint64 { return m.Event }
 
-// windowMarks are positions in the log, oldest first, coarse on purpose. The first says where reading the window back may
-// begin; it is stored in each checkpoint.
+// windowMarks are positions in the log, oldest first. They are coarse, to keep them few. The first one is where reading
+// the window back may begin; it is stored in each checkpoint.
 type windowMarks []mark
 
-// marksInWindow is the number of marks in a window: reading back reads at most one part of so many in vain.
+// marksInWindow is the number of marks in a window: reading back reads at most one part of that many in vain.
 const marksInWindow = 16
 
-// with adds a mark at the end; the receiver is left as it is.
+// with returns the marks with one more at the end, and leaves the receiver unchanged.
 func (m windowMarks) with(next mark) windowMarks {
 	return append(m[:len(m):len(m)], next)
 }
@@ -36,7 +36,7 @@ func (m windowMarks) trimmed(sequence uint64, window int) windowMarks {
 	return kept
 }
 
-// start is the stream sequence to read the window back from.
+// start is the stream sequence from which to read the window back.
 func (m windowMarks) start() uint64 {
 	if len(m) == 0 {
 		return 1
@@ -64,13 +64,13 @@ func (m windowMarks) encode() json.RawMessage {
 	}
 	raw, err := json.Marshal(p)
 	if err != nil {
-		return nil // two numbers have no error
+		return nil // encoding two numbers cannot fail
 	}
 	return raw
 }
 
-// decodeMarks reads what encode wrote. What cannot be read costs time only: the window is then read back from the
-// beginning.
+// decodeMarks reads what encode wrote. If that cannot be read, the window is read back from the beginning, which only
+// takes longer.
 func decodeMarks(raw json.RawMessage) windowMarks {
 	var p position
 	if json.Unmarshal(raw, &p) != nil || p.Window.Stream == 0 {

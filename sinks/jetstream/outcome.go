@@ -13,10 +13,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// batchID names a batch; ids are never used twice.
+// batchID returns a new id for a batch.
 func batchID() string { return nuid.Next() }
 
-// oddities is how often in a row a server may refuse commits for an unknown reason before a person has to look.
+// oddities is how often in a row a server may refuse commits for an unknown reason before a person has to act.
 const oddities = 3
 
 // shortWindow is the longest duplicate window that is waited out.
@@ -31,12 +31,12 @@ type failedCommit struct {
 	rejects  []connector.Reject
 }
 
-// outcome turns the end of a batch that was not acknowledged into one of the outcomes of connector.Log. After whatever
-// is unclear the stream has to be acquired again.
+// outcome turns the failure of a batch into one of the outcomes of connector.Log. After an unclear outcome the stream
+// has to be acquired again.
 //
-// Whatever the reason of the refusal, the owner of the log is looked up first: an instance that was overtaken is
-// fenced. For example, the server refuses a batch with a message id that the stream remembers before it looks at the
-// guard.
+// For any refusal, it first looks up the owner of the log: an instance that was overtaken is fenced. The reason of the
+// refusal does not tell, for example because the server checks for message ids that the stream remembers before it
+// checks the guard.
 func (f *failedCommit) outcome(ctx context.Context, err error) error {
 	l, k := f.log, f.link
 	var notSent *notSentError
@@ -64,18 +64,18 @@ func (f *failedCommit) outcome(ctx context.Context, err error) error {
 	case denied != nil: // what is not published cannot be part of a batch
 		l.acquired = false
 		return l.sink.hints.denial(denied)
-	case !refused: // nobody listens, so nothing was written
+	case !refused: // nobody is subscribed, so nothing was written
 		return f.changed(ctx, err)
 	}
 	return f.refused(ctx, api)
 }
 
-// refused turns a refusal into an outcome, where this instance owns the log.
+// refused turns a refusal into an outcome, if this instance owns the log.
 func (f *failedCommit) refused(ctx context.Context, api *apiError) error {
 	l, k := f.log, f.link
 	switch api.Code {
 	case codeWrongSequence, codeWrongSequencePlain:
-		return l.unclear(fmt.Errorf("%w, and the checkpoint there is this instance's own", api))
+		return l.unclear(fmt.Errorf("%w, although the checkpoint there is this instance's own", api))
 	case codeDuplicateInBatch:
 		return f.duplicate(ctx, api)
 	case codeBatchIncomplete:
@@ -95,8 +95,8 @@ func (f *failedCommit) refused(ctx context.Context, api *apiError) error {
 		if err := tooLarge(f.messages, f.events, f.rejects, limit(k, known)); err != nil {
 			return err
 		}
-		return f.odd(fmt.Errorf("%w, though no message is larger than the limit of %d bytes", api, limit(k, known)))
-	case codeTTLDisabled: // allow_msg_ttl was taken away; the next commit knows
+		return f.odd(fmt.Errorf("%w, although no message is larger than the limit of %d bytes", api, limit(k, known)))
+	case codeTTLDisabled: // allow_msg_ttl was turned off; the next commit takes that into account
 		return f.changed(ctx, api)
 	}
 	if refusal := l.refusal(api); refusal != nil {
@@ -122,7 +122,7 @@ func (l *Log) unclear(cause error) error {
 	return fmt.Errorf("commit: unclear: %w", cause)
 }
 
-// odd is unclear, until it has happened so often that trying again is of no use.
+// odd returns an unclear outcome, until that has happened so often that another attempt is useless.
 func (f *failedCommit) odd(cause error) error {
 	l := f.log
 	if l.odds++; l.odds < oddities {
@@ -131,13 +131,13 @@ func (f *failedCommit) odd(cause error) error {
 	l.acquired = false
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream, Cause: fmt.Sprintf("the server refuses every commit: %s", cause),
-		Hint: "compare its settings with what the connector wants: `twochat-connector check`, " +
+		Hint: "compare its settings with what the connector needs: `twochat-connector check`, " +
 			l.sink.hints.command("stream info "+l.sink.config.Stream),
 	}
 }
 
-// silence looks for a reason in the stream's settings where no answer came: a stream may have been told to acknowledge
-// nothing.
+// silence looks for a reason in the stream's settings if no answer came: the stream may have been set not to
+// acknowledge.
 func (f *failedCommit) silence(ctx context.Context, cause error) error {
 	l, k := f.log, f.link
 	if errors.Is(cause, errNoAnswer) && k.conn.IsConnected() {
@@ -148,7 +148,7 @@ func (f *failedCommit) silence(ctx context.Context, cause error) error {
 	return cause
 }
 
-// refusalNow looks at the stream's settings again, and returns why they refuse to be written to; else nil.
+// refusalNow reads the stream's settings again, and returns why they do not allow writing; else nil.
 func (l *Log) refusalNow(ctx context.Context, k *link) error {
 	known, err := l.sink.known(ctx, k, true)
 	var api *apiError
@@ -165,7 +165,7 @@ func (l *Log) refusalNow(ctx context.Context, k *link) error {
 	return nil
 }
 
-// changed is the outcome where nothing was written: a refusal where the stream's settings explain it, else not now.
+// changed is the outcome if nothing was written: a refusal if the stream's settings explain it, else ErrNotNow.
 func (f *failedCommit) changed(ctx context.Context, cause error) error {
 	l, k := f.log, f.link
 	if refusal := l.refusalNow(ctx, k); refusal != nil {
@@ -185,8 +185,8 @@ func (f *failedCommit) changed(ctx context.Context, cause error) error {
 	return fmt.Errorf("commit: %w: %w", connector.ErrNotNow, cause)
 }
 
-// duplicate is the outcome where the stream remembers the id of one of the messages. The log is looked at afresh once;
-// if the message is not in it then, it was removed, and the stream takes it once it has forgotten the id.
+// duplicate is the outcome if the stream remembers the id of one of the messages. The log is read again once. If the
+// message is not in it, it was removed, and the stream accepts it again once it has forgotten the id.
 func (f *failedCommit) duplicate(ctx context.Context, api *apiError) error {
 	l, k := f.log, f.link
 	if l.duplicates++; l.duplicates == 1 {
@@ -211,21 +211,21 @@ func (f *failedCommit) duplicate(ctx context.Context, api *apiError) error {
 		l.sink.hints.edit("--dupe-window 2m")}
 }
 
-// remembers tells why a stream does not take what was removed from it, and for how long.
+// remembers explains why a stream does not accept messages that were removed from it, and for how long.
 func remembers(window time.Duration) string {
-	return fmt.Sprintf("it remembers the ids of messages that were removed from it, and takes them again once its "+
+	return fmt.Sprintf("it remembers the ids of messages that were removed from it, and accepts them again once its "+
 		"duplicate window of %s has passed", window)
 }
 
-// owner checks that this instance owns the log. It returns ErrFenced if another one has taken it over, which then holds
-// until the next Acquire, and another error if that cannot be told or the log went back.
+// owner checks that this instance owns the log. It returns ErrFenced if another one has taken it over, which then lasts
+// until the next Acquire. It returns another error if the owner cannot be found out or the log went back.
 func (l *Log) owner(ctx context.Context, k *link) error {
 	found, _, ok, err := l.read(ctx, k)
 	switch {
 	case err != nil:
 		return l.readError("the checkpoint cannot be read", err)
 	case !ok:
-		return errors.New("there is no checkpoint any more")
+		return errors.New("the checkpoint is gone")
 	case found.Epoch > l.epoch || found.Epoch == l.epoch && found.Owner != l.claim.Instance:
 		l.acquired, l.fenced = false, true
 		return connector.ErrFenced
@@ -235,7 +235,7 @@ func (l *Log) owner(ctx context.Context, k *link) error {
 	return nil
 }
 
-// notNow reports whether a refusal means that nothing was written and that the same may succeed later.
+// notNow reports whether a refusal means that nothing was written and the same request may succeed later.
 func notNow(api *apiError) bool {
 	switch api.Code {
 	case codeNoResources, codeTooManyBatches, codeClusterUnavailable, codeClusterNotLeader:
@@ -253,8 +253,8 @@ func full(api *apiError) bool {
 	return false
 }
 
-// refusal is that of the hints. If the stream is gone and this process knows where the log stood, it says where, and
-// how to go on after that.
+// refusal is the refusal of the hints. If the stream is gone and this process knows where the log ended, it adds that,
+// and how to continue from there.
 func (l *Log) refusal(api *apiError) *connector.Refusal {
 	refusal := l.sink.hints.refusal(api)
 	var back *connector.Refusal
@@ -264,7 +264,7 @@ func (l *Log) refusal(api *apiError) *connector.Refusal {
 	}
 	back.Cause = "the JetStream stream " + l.sink.config.Stream + " was deleted while the connector ran: " + back.Cause
 	if !l.sink.config.Create {
-		back.Hint += "; the stream itself is made with `sink.jetstream.create: true`, or: " + l.sink.hints.addCommand()
+		back.Hint += "; create the stream itself with `sink.jetstream.create: true`, or: " + l.sink.hints.addCommand()
 	}
 	return back
 }
@@ -280,7 +280,7 @@ func (l *Log) readError(operation string, err error) error {
 	case errors.As(err, &denied):
 		return l.sink.hints.denial(denied)
 	case errors.As(err, &api):
-		// A server that is just starting answers 503 as well, so this may be a server without JetStream.
+		// A server that is just starting answers 503 too, so this may be a server without JetStream.
 		if notNow(api) {
 			return fmt.Errorf("%s: %w: %w", operation, connector.ErrNotNow, api)
 		}
@@ -294,7 +294,7 @@ func (l *Log) readError(operation string, err error) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// limit is the largest message that is taken, headers included.
+// limit is the largest accepted message, headers included.
 func limit(k *link, known settings) int64 {
 	largest := k.conn.MaxPayload()
 	if known.maxMessageSize > 0 {
@@ -303,16 +303,16 @@ func limit(k *link, known settings) int64 {
 	return largest
 }
 
-// batchHeaders is more than what publish adds to a message's headers.
+// batchHeaders is more than the size of the headers that publish adds to a message.
 const batchHeaders = 128
 
-// tooLarge finds the first message that the server could not take, tried alone.
+// tooLarge finds the first message that is too large for the server on its own.
 func tooLarge(messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject, limit int64) error {
 	for i, m := range messages {
 		if size := int64(m.Size() - len(m.Subject) + batchHeaders); size <= limit {
 			continue
 		}
-		reason := fmt.Sprintf("too large: a message of %d bytes, and the server takes %d", len(m.Data), limit)
+		reason := fmt.Sprintf("too large: a message of %d bytes, and the server accepts %d", len(m.Data), limit)
 		switch {
 		case i < len(events):
 			return &connector.Rejected{Key: events[i].Key, Reason: reason}
@@ -320,8 +320,8 @@ func tooLarge(messages []*natsgo.Msg, events []connector.Event, rejects []connec
 			return &connector.Rejected{Key: rejects[i-len(events)].Key, Reason: reason}
 		}
 		return &connector.Refusal{
-			Thing: "NATS server", Cause: "it takes no message as large as the checkpoint: " + reason,
-			Hint: "raise max_payload of the server and max_msg_size of the stream to 1 MB at least",
+			Thing: "NATS server", Cause: "it accepts no message as large as the checkpoint: " + reason,
+			Hint: "raise max_payload of the server and max_msg_size of the stream to at least 1 MB",
 		}
 	}
 	return nil

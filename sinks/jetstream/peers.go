@@ -18,15 +18,17 @@ type peer struct {
 }
 
 const (
-	// serversSubject asks all servers for the connections of one's own account; every account may, unless it is denied.
+	// serversSubject asks all servers for the connections of the user's own account. Every account may do that unless it
+	// is denied.
 	serversSubject = "$SYS.REQ.SERVER.PING.CONNZ"
-	// rollCall is how long servers may take to answer after one another.
+	// rollCall is how long to wait for the next server's answer.
 	rollCall = 400 * time.Millisecond
-	// mostServers bounds what is kept of the answers.
+	// mostServers limits how many answers are kept.
 	mostServers = 64
 )
 
-// peers asks the servers who they are. What cannot be asked is left out: the list may be short, or empty.
+// peers asks the servers for their names and versions. It leaves out those that do not answer: the list may be
+// incomplete or empty.
 func (k *link) peers(ctx context.Context, wanted []string) map[string]peer {
 	found := make(map[string]peer)
 	id := nuid.Next()
@@ -54,7 +56,7 @@ func (k *link) peers(ctx context.Context, wanted []string) map[string]peer {
 			}
 			timer.Reset(rollCall)
 		case err := <-x.denied:
-			if err != nil { // whoever may not ask is told nothing
+			if err != nil { // a user without the right gets no answer
 				return found
 			}
 		case <-ctx.Done():
@@ -89,8 +91,8 @@ func peersOf(info *jetstream.StreamInfo) []string {
 	return names
 }
 
-// peers judges the versions of the servers that hold the stream, or may come to hold it. The leader's is judged by what
-// it says itself.
+// peers checks the versions of the servers that hold the stream, or may come to hold it. The leader's own report counts
+// for the leader.
 func (r *report) peers(names []string, found map[string]peer, info *jetstream.StreamInfo) {
 	for _, name := range names {
 		leads := info != nil && info.Cluster != nil && info.Cluster.Leader == name
@@ -100,8 +102,8 @@ func (r *report) peers(names []string, found map[string]peer, info *jetstream.St
 	}
 }
 
-// count notes how many servers with JetStream there are where the stream lies, as far as they tell, for the replicas in
-// hints.
+// count records how many servers with JetStream there are where the stream is, as far as they answer, for the replicas
+// in hints.
 func (h *hints) count(k *link, found map[string]peer) {
 	n, cluster := 0, k.conn.ConnectedClusterName()
 	for _, p := range found {
@@ -110,7 +112,7 @@ func (h *hints) count(k *link, found map[string]peer) {
 		}
 	}
 	if n == 0 && cluster != "" {
-		n = 3 // a cluster that does not say how large it is
+		n = 3 // a cluster that does not report its size
 	}
 	h.mu.Lock()
 	h.servers = max(n, 1)

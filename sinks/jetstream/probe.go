@@ -16,12 +16,12 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// probed is the number of streams with whose names the rights are tried.
+// probed is the number of streams whose names are used to test the rights.
 const probed = 8
 
-// probe tries what the connector does, now and at its next start, with requests that change nothing: messages for
-// another stream, which the server refuses after it has admitted them, a consumer that lives for a moment, and a purge
-// of a subject that does not exist.
+// probe tests what the connector does, now and at its next start, with requests that change nothing: messages that
+// expect another stream, which the server refuses only after it has checked the rights; a short-lived consumer; and a
+// purge of a subject that does not exist.
 func (i *inspection) probe(ctx context.Context, info *jetstream.StreamInfo, claims []connector.Claim) error {
 	before := len(i.report)
 	for _, step := range []func() error{
@@ -67,9 +67,10 @@ func (i *inspection) probePublishing(ctx context.Context, claims []connector.Cla
 				r.refuse(s.hints.denial(denied))
 			case errors.Is(err, errNoAnswer):
 				r.add(connector.FindingRefused, "NATS user", "no answer to a message on "+subject+
-					": it may not publish there, or not subscribe to its inbox", s.hints.allowHint())
+					": it may not publish there, or may not subscribe to its inbox", s.hints.allowHint())
 			case errors.Is(err, errNoResponders):
-				r.add(connector.FindingRefused, "NATS user", "no stream of its account takes "+subject, s.hints.takesHint())
+				r.add(connector.FindingRefused, "NATS user", "no stream of its account has the subject "+
+					subject, s.hints.takesHint())
 			default:
 				return err
 			}
@@ -78,8 +79,8 @@ func (i *inspection) probePublishing(ctx context.Context, claims []connector.Cla
 	return nil
 }
 
-// probeReading tries what a restart reads the log back with. Where the API comes from another account, a service that
-// passes one reply only would let everything else pass.
+// probeReading tests how a restart reads the log back. If the API is imported from another account, a service that
+// passes on only one reply would go unnoticed otherwise.
 func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInfo) error {
 	s, k, r := i.sink, i.link, &i.report
 	stream := s.config.Stream
@@ -117,11 +118,11 @@ func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInf
 	return nil
 }
 
-// election is how long a cluster may take to elect leaders for the stream and for what is made in it. Meanwhile nobody
+// election is how long a cluster may take to elect leaders for the stream and for its consumers. Meanwhile no server
 // answers, which looks like a missing right.
 const election = 15 * time.Second
 
-// settled repeats, on a cluster and for that long, a request that nobody answers.
+// settled repeats, on a cluster and for that long, a request that got no answer.
 func settled(ctx context.Context, info *jetstream.StreamInfo, try func() error) error {
 	err := try()
 	if info.Cluster == nil && info.Config.Replicas == 1 {
@@ -148,10 +149,10 @@ func leaderless(err error) bool {
 	return errors.Is(err, errNoResponders) || errors.Is(err, errNoAnswer) || errors.Is(err, errLost)
 }
 
-// beat is how often an idle consumer is asked to answer, to see whether a second reply arrives.
+// beat is how often an idle consumer sends a heartbeat, which shows whether a second reply arrives.
 const beat = 100 * time.Millisecond
 
-// probeConsumer makes a consumer for a subject that has no messages, and wants two replies to one pull.
+// probeConsumer makes a consumer for a subject that has no messages, and expects two replies to one pull.
 func (i *inspection) probeConsumer(ctx context.Context) error {
 	s, k := i.sink, i.link
 	stream, name := s.config.Stream, "probe"+nuid.Next()

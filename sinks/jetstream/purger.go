@@ -10,9 +10,9 @@ import (
 // purger removes the older checkpoints of a log in the background. If it fails, they stay; the newest one always stays.
 type purger struct {
 	logger  *slog.Logger
-	stream  string // of JetStream
-	subject string // of the checkpoints
-	name    string // of the connector's stream
+	stream  string // the JetStream stream
+	subject string // the subject of the checkpoints
+	name    string // the connector's stream
 
 	commits int // since the last purge
 	life    context.Context
@@ -21,7 +21,7 @@ type purger struct {
 	busy    atomic.Bool
 }
 
-// committed counts a commit, and purges after every so many.
+// committed counts a commit, and starts a purge after every purgeEvery commits.
 func (p *purger) committed(k *link) {
 	if p.commits++; p.commits >= purgeEvery {
 		p.commits = 0
@@ -41,7 +41,7 @@ func (p *purger) purge(k *link) {
 	})
 }
 
-// close waits for the removal that is under way.
+// close waits for a purge in progress.
 func (p *purger) close() {
 	p.stop()
 	p.work.Wait()

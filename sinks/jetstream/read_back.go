@@ -21,7 +21,7 @@ func (s *Sink) ReadBack(
 	position := connector.RecordPosition{Container: "JetStream stream " + s.config.Stream + ", sequence"}
 	readEvents := func(m jetstream.Msg, sequence uint64) error {
 		if m.Headers().Get(jetstream.MarkerReasonHeader) != "" {
-			return nil // the server itself writes it where a subject's last message has expired
+			return nil // the server writes such a message itself after the last message on a subject has expired
 		}
 		record := connector.StoredRecord{Position: position}
 		record.Position.At = int64(sequence)
@@ -40,8 +40,8 @@ func (s *Sink) ReadBack(
 	return readSubjects(ctx, s, k, quarantine, func(m jetstream.Msg, _ uint64) error { return reject(m.Data()) })
 }
 
-// readSubjects gives each message that a filter lets through and the stream holds now. A replica may lag, and the
-// newest be removed meanwhile.
+// readSubjects passes on each message under a filter that the stream holds now. A replica may lag, and the newest
+// message may be removed meanwhile.
 func readSubjects(
 	ctx context.Context, s *Sink, k *link, filter string, each func(m jetstream.Msg, sequence uint64) error,
 ) error {

@@ -13,24 +13,24 @@ import (
 
 // settings is what the sink needs to know of the stream's configuration.
 type settings struct {
-	read            time.Time // zero: not yet
-	maxMessageSize  int64     // of the stream, headers included; below 1 is no limit
-	ttl             bool      // messages may have a life of their own
+	read            time.Time // zero if not read yet
+	maxMessageSize  int64     // of the stream, headers included; no limit below 1
+	ttl             bool      // messages may have an expiry time of their own
 	direct          bool      // direct gets are allowed
 	replicas        int
 	duplicateWindow time.Duration
-	room            string             // what to do where the stream is full
+	room            string             // what to do if the stream is full
 	refusal         *connector.Refusal // why the stream cannot be written to as it is now; nil if it can
 }
 
-// settingsAge is how long settings are trusted: an operator may edit the stream while the connector runs, and a stream
-// that was told to discard what is old loses messages while every commit goes through. It is one request for all that
+// settingsAge is how long settings are trusted. An operator may edit the stream while the connector runs, and a stream
+// that was set to discard old messages loses them although every commit succeeds. One request serves all logs that
 // write to the stream.
 const settingsAge = 5 * time.Second
 
-// known returns the stream's settings, read again where they are old, refuse, or refresh asks for it. They are judged
-// each time as at the start: what would have been refused then is the refusal in them, and what would have been warned
-// of is logged once.
+// known returns the stream's settings. It reads them again if they are old, contain a refusal, or refresh asks for it.
+// They are checked each time as at the start: what would have been refused then is their refusal, and what would have
+// been a warning is logged once.
 func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, error) {
 	s.mu.Lock()
 	held := s.settings
@@ -55,8 +55,8 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	return held, nil
 }
 
-// CheckWritable checks that the stream may be written to as it is set up now. It costs a request if the settings are
-// not fresh. The error is a refusal; only a commit finds out whether the server is there.
+// CheckWritable checks that the present settings of the stream allow writing. It costs a request if the settings are
+// not fresh. The error is a refusal; whether the server answers is found out only by a commit.
 func (s *Sink) CheckWritable(ctx context.Context) error {
 	k := s.held()
 	if k == nil || !k.conn.IsConnected() {
@@ -75,8 +75,8 @@ func (s *Sink) CheckWritable(ctx context.Context) error {
 	return nil
 }
 
-// refusalOf is what refuses a stream as it is now, compared with what was asked of it at the start; nil if nothing
-// does.
+// refusalOf is the refusal of a stream with its present settings, which are compared with the configured ones; nil if
+// it is accepted.
 func (s *Sink) refusalOf(info *jetstream.StreamInfo) *connector.Refusal {
 	var r report
 	r.leader(info)
@@ -98,13 +98,13 @@ func (s *Sink) refusalOf(info *jetstream.StreamInfo) *connector.Refusal {
 	return refusal
 }
 
-// warnings are those that were given already.
+// warnings are those that were logged already.
 type warnings struct {
 	mu    sync.Mutex
 	given map[string]bool
 }
 
-// first reports whether a warning is news, and notes it.
+// first reports whether a warning is new, and records it.
 func (w *warnings) first(finding connector.Finding) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -119,7 +119,8 @@ func (w *warnings) first(finding connector.Finding) bool {
 	return true
 }
 
-// standings are what this process knows of the streams' logs, by the subject of the checkpoint. They outlive the Logs.
+// standings are where the streams' logs ended, as far as this process knows, by the subject of the checkpoint. They
+// outlive the Logs.
 type standings struct {
 	mu    sync.Mutex
 	known map[string]*connector.HighWaterMark

@@ -28,12 +28,12 @@ type Config struct {
 	Stream string `yaml:"stream"`
 	// Subject is the prefix of the subjects of events; checkpoints and quarantine have a suffix on its last token.
 	Subject string `yaml:"subject"`
-	// Domain is the JetStream domain of the stream, where servers are joined as leaf nodes; APIPrefix is the prefix under
-	// which another account's JetStream API is imported, in place of $JS.API. At most one of them is set.
+	// Domain is the JetStream domain of the stream, if servers are connected as leaf nodes. APIPrefix is the prefix under
+	// which another account's JetStream API is imported, instead of $JS.API. At most one of them is set.
 	Domain    string `yaml:"domain"`
 	APIPrefix string `yaml:"api_prefix"`
-	// Create makes the stream where it does not exist. Replicas, MaxAge and MaxBytes are for that only; Replicas 0 is
-	// three in a cluster, else one; MaxAge and MaxBytes 0 are no limit.
+	// Create creates the stream if it does not exist. Replicas, MaxAge and MaxBytes are used only for that. Replicas 0
+	// means three in a cluster, else one. MaxAge and MaxBytes 0 mean no limit.
 	Create   bool          `yaml:"create"`
 	Replicas int           `yaml:"replicas"`
 	MaxAge   time.Duration `yaml:"max_age"`
@@ -56,27 +56,27 @@ func (c Config) Validate() []connector.Finding {
 		refuse("stream", "not the name of a JetStream stream", "use letters, digits, _ and -")
 	}
 	if c.Domain != "" && c.APIPrefix != "" {
-		refuse("domain", "domain and api_prefix name the same thing twice", "keep one of them")
+		refuse("domain", "domain and api_prefix exclude each other", "keep one of them")
 	}
 	if strings.ContainsAny(c.Domain, ".*> \t\r\n") {
-		refuse("domain", "not the name of a JetStream domain", "write the domain's name alone, like hub")
+		refuse("domain", "not the name of a JetStream domain", "write only the domain's name, like hub")
 	}
 	if wrong := natssink.CheckSubject(strings.TrimPrefix(c.APIPrefix, "$")); c.APIPrefix != "" && wrong != "" {
 		refuse("api_prefix", wrong, "write the subject under which the API is imported, like JS.hub.API")
 	}
 	if c.Replicas < 0 || c.Replicas > 5 {
-		refuse("replicas", "not between 1 and 5", "leave it out, or write 3")
+		refuse("replicas", "not between 1 and 5", "remove it, or write 3")
 	}
 	if c.MaxAge < 0 || c.MaxBytes < 0 || c.Timeout < 0 {
-		refuse("max_age, max_bytes, timeout", "below zero", "leave them out for no limit")
+		refuse("max_age, max_bytes, timeout", "below zero", "remove them for no limit")
 	}
 	if c.MaxAge > 0 && c.MaxAge < MinMaxAge {
-		refuse("max_age", "less than a server allows", "write "+MinMaxAge.String()+" or more, or leave it out for no limit")
+		refuse("max_age", "less than a server allows", "write "+MinMaxAge.String()+" or more, or remove it for no limit")
 	}
 	return findings
 }
 
-// MinMaxAge is the shortest limit of age that a server gives a stream.
+// MinMaxAge is the shortest age limit that a server accepts for a stream.
 const MinMaxAge = 100 * time.Millisecond
 
 func (c Config) withDefaults() Config {
@@ -103,7 +103,7 @@ type Sink struct {
 	warnings  warnings
 	standings standings
 
-	dialing chan struct{} // holds a token while somebody connects
+	dialing chan struct{} // holds a token while a connection is being made
 	reading chan struct{} // holds a token for each window that is being read back
 	open    context.Context
 	shut    context.CancelFunc
@@ -114,9 +114,8 @@ type Sink struct {
 	settings settings
 }
 
-// windowsRead is how many windows are read back at a time. More of them make the start of a thousand streams no faster,
-// as they share a connection; but the answers come with the events' bodies, and all that are on their way are held in
-// memory.
+// windowsRead is how many windows are read back at a time. More would not make the start of a thousand streams faster,
+// as they share a connection. But the answers contain the events' bodies, and all answers in flight are held in memory.
 const windowsRead = 4
 
 // Open returns a sink. It does no network I/O; the error lists what is wrong with the settings.
@@ -159,7 +158,7 @@ func (s *Sink) Log(claim connector.Claim) connector.Log {
 // Close ends the connection. It may be called more than once.
 func (s *Sink) Close() error {
 	s.shut()
-	s.dialing <- struct{}{} // whoever connects gives up
+	s.dialing <- struct{}{} // stops an attempt to connect
 	defer func() { <-s.dialing }()
 	s.mu.Lock()
 	k := s.link
@@ -171,8 +170,8 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-// connect returns the connection, and makes it where there is none. Its errors wrap connector.ErrNotNow, unless the
-// context or the sink has ended: nothing was sent.
+// connect returns the connection, and makes one if there is none. Its errors wrap connector.ErrNotNow, as nothing was
+// sent, unless the context or the sink has ended.
 func (s *Sink) connect(ctx context.Context) (*link, error) {
 	if k := s.held(); k != nil && k.conn.IsConnected() && !k.lacksInbox() && s.open.Err() == nil {
 		return k, nil
@@ -199,7 +198,7 @@ func (s *Sink) connect(ctx context.Context) (*link, error) {
 	defer context.AfterFunc(s.open, cancel)()
 	conn, err := s.config.Dial(bounded, s.logger)
 	if err != nil {
-		if ctx.Err() == nil && !errors.Is(err, connector.ErrNotNow) { // our own bound
+		if ctx.Err() == nil && !errors.Is(err, connector.ErrNotNow) { // our own timeout
 			err = fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 		}
 		return nil, err
@@ -225,12 +224,12 @@ func (s *Sink) held() *link {
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
-		Text: "Every message stands once in the JetStream stream " + s.config.Stream +
-			", oldest first within its chat, for every consumer, whatever crashes.",
+		Text: "Every message is in the JetStream stream " + s.config.Stream +
+			" exactly once, oldest first within its chat, for every consumer, whatever crashes.",
 		Exceptions: []string{
-			"With one replica, or where all servers lose power at once with sync_interval at its default of two minutes, " +
+			"With one replica, or if all servers lose power at once with sync_interval at its default of two minutes, " +
 				"JetStream can lose what it acknowledged. Three replicas and `sync_interval: always` prevent it.",
-			"A consumer that crashes before it acknowledges gets a message again: let it ignore what it has already seen, " +
+			"A consumer that crashes before it acknowledges gets a message again: it should ignore what it has already seen, " +
 				"by source and id.",
 			"What the stream's max_age removes is gone. The checkpoint outlives it, so nothing is delivered a second time.",
 		},

@@ -14,12 +14,11 @@ import (
 	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// gapsAsked is how many gaps of a window the leader is asked about. A log with more holes than that was cleaned by
-// hand.
+// gapsAsked is how many gaps of a window are verified with the leader. A log with more gaps was cleaned by hand.
 const gapsAsked = 256
 
-// readHeader reads an event's sequence from its headers, which are the same in both modes. ok is false for what is not
-// an event of this source.
+// readHeader reads an event's sequence from its headers, which are the same in both modes. ok is false if the message
+// is not an event of this source.
 func readHeader(header natsgo.Header, source string) (seen connector.Seen, ok bool) {
 	encoded := header.Get(natssink.HeaderMessageID)
 	id, err := natssink.DecodeHeader(encoded)
@@ -38,7 +37,7 @@ func readHeader(header natsgo.Header, source string) (seen connector.Seen, ok bo
 	return connector.Seen{Key: connector.MessageKey(uuid), Sequence: sequence, Late: late}, true
 }
 
-// storedEvent is an event that was read back, and where it lies.
+// storedEvent is an event that was read back, with its stream sequence.
 type storedEvent struct {
 	connector.Seen
 	stream uint64
@@ -47,7 +46,8 @@ type storedEvent struct {
 // storedEvents are events in log order.
 type storedEvents []storedEvent
 
-// add adds an event. An event out of order was appended by a repair, and is no part of the log's order.
+// add adds an event. It ignores an event out of order, which was appended by a repair and is not part of the log's
+// order.
 func (p *storedEvents) add(header natsgo.Header, sequence uint64, source string) {
 	seen, ok := readHeader(header, source)
 	if n := len(*p); ok && (n == 0 || seen.Sequence > (*p)[n-1].Sequence) {
@@ -62,7 +62,7 @@ type windowReader struct {
 	known settings
 }
 
-// read reads back the newest events. It is called when nobody else can add any.
+// read reads back the newest events. It must be called when nobody else can add any.
 func (w *windowReader) read(ctx context.Context, c connector.Checkpoint) (connector.State, error) {
 	l, k := w.log, w.link
 	select {
@@ -88,8 +88,8 @@ func (w *windowReader) read(ctx context.Context, c connector.Checkpoint) (connec
 	last, readable := readHeader(header, l.claim.Stream.Source())
 	want := min(uint64(max(l.claim.Window, 0)), c.Sequence)
 	if readable && last.Sequence == c.Sequence && uint64(len(c.Tail)) >= want {
-		// The checkpoint names all events that are wanted. If the log still holds every one it ever had, there is nothing to
-		// read: so a thousand quiet streams start without a thousand consumers.
+		// The checkpoint names all events of the window. If the log still holds all its events, none need be read: so a
+		// thousand quiet streams start without a thousand consumers.
 		n, ok, err := k.count(ctx, l.sink.config.Stream, l.events)
 		if err != nil {
 			return connector.State{}, err
@@ -111,7 +111,7 @@ func (w *windowReader) read(ctx context.Context, c connector.Checkpoint) (connec
 	return w.state(c, read), nil
 }
 
-// withoutEvents is the state of a log whose leader says that it holds no event.
+// withoutEvents is the state of a log that holds no event according to its leader.
 func (w *windowReader) withoutEvents(ctx context.Context, c connector.Checkpoint) (connector.State, error) {
 	read, err := w.confirmEnd(ctx, c, nil)
 	if err != nil || len(read) == 0 {
@@ -120,7 +120,7 @@ func (w *windowReader) withoutEvents(ctx context.Context, c connector.Checkpoint
 	return w.state(c, read), nil
 }
 
-// state makes of what was read the state that the log is in.
+// state makes the log's state from what was read.
 func (w *windowReader) state(c connector.Checkpoint, read storedEvents) connector.State {
 	l := w.log
 	c = adopt(c, read)
@@ -153,14 +153,14 @@ func tail(c connector.Checkpoint, want uint64) []connector.Seen {
 }
 
 // adopt adds events above the checkpoint to it. A server never leaves any, unless it broke its promise in the middle of
-// a batch (a disk that failed). They must not be written again.
+// a batch (for example because a disk failed). They must not be written again.
 func adopt(c connector.Checkpoint, read storedEvents) connector.Checkpoint {
 	for _, p := range read {
 		if p.Sequence <= c.Sequence {
 			continue
 		}
 		if p.Sequence != c.Sequence+1 {
-			c.Tail, c.TailLate = nil, nil // the tail has no gaps
+			c.Tail, c.TailLate = nil, nil // the tail must have no gaps
 		}
 		c.Tail = append(c.Tail[:len(c.Tail):len(c.Tail)], p.Key)
 		if p.Late {
@@ -197,9 +197,9 @@ func (w *windowReader) readBack(ctx context.Context, last connector.Seen, from, 
 	return read, err
 }
 
-// confirmEnd makes sure that the log really ends where the reading ended, if that is short of the checkpoint. Either
-// the missing events have expired or were erased, or the server that answered is behind: a leader that was cut off
-// answers for a while from what it had. So the rest is read, up to the take-over checkpoint that this instance has just
+// confirmEnd makes sure that the log really ends where the reading ended, if that is below the checkpoint. Either the
+// missing events have expired or were erased, or the server that answered is behind: a leader that was cut off keeps
+// answering for a while with old data. So the rest is read, up to the takeover checkpoint that this instance has just
 // written, which a server that is behind does not have.
 func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, read storedEvents) (storedEvents, error) {
 	l, n := w.log, len(read)
@@ -216,15 +216,15 @@ func (w *windowReader) confirmEnd(ctx context.Context, c connector.Checkpoint, r
 		}
 	})
 	if err == nil && end < l.last {
-		err = fmt.Errorf("%w: the server that is read is behind: it does not hold the take-over at stream sequence %d yet",
+		err = fmt.Errorf("%w: the server that was read is behind: it does not hold the takeover at stream sequence %d yet",
 			connector.ErrNotNow, l.last)
 	}
 	return read, err
 }
 
-// consume reads the messages' headers under some subjects by a consumer, from one stream sequence to another, and
-// returns the last sequence that it read. A consumer may be served by a replica that lags: it ends only where the
-// leader says that the log ends.
+// consume reads the headers of the messages under some subjects with a consumer, from one stream sequence to another,
+// and returns the last sequence that it read. The consumer may be served by a replica that lags, so it ends only where
+// the log ends according to the leader.
 func (w *windowReader) consume(
 	ctx context.Context, filters []string, from, to uint64, each func(m jetstream.Msg, sequence uint64),
 ) (last uint64, err error) {
@@ -272,7 +272,7 @@ func (w *windowReader) consume(
 	}
 }
 
-// short finds out why a consumer brings no more messages: they may have expired or been erased meanwhile, or the server
+// short finds out why a consumer brings no more messages: they have expired or were erased meanwhile, or the server
 // that serves the consumer lags.
 func (w *windowReader) short(ctx context.Context, filters []string, from, last uint64, replies int) error {
 	var end uint64
@@ -291,10 +291,10 @@ func (w *windowReader) short(ctx context.Context, filters []string, from, last u
 	if replies == 1 {
 		return errOneReply
 	}
-	return fmt.Errorf("the log ends at stream sequence %d, and the replica that is read does not hold it yet", end)
+	return fmt.Errorf("the log ends at stream sequence %d, which the replica that was read does not hold yet", end)
 }
 
-// confirmGaps asks the leader about each gap in the sequences: an event that is missing must be missing there too.
+// confirmGaps verifies each gap in the sequences with the leader: an event that is missing must be missing there too.
 func (w *windowReader) confirmGaps(ctx context.Context, read storedEvents) error {
 	l, k := w.log, w.link
 	asked := 0
@@ -318,10 +318,10 @@ func (w *windowReader) confirmGaps(ctx context.Context, read storedEvents) error
 			}
 			if missed, ok := readHeader(header, l.claim.Stream.Source()); ok && missed.Sequence > before.Sequence &&
 				missed.Sequence < after.Sequence {
-				return fmt.Errorf("the replica that is read lacks events that the leader holds, from sequence %d on",
+				return fmt.Errorf("the replica that was read lacks events that the leader holds, from sequence %d on",
 					missed.Sequence)
 			}
-			from = m.Sequence + 1 // a repair's
+			from = m.Sequence + 1 // a repaired event
 		}
 	}
 	return nil
