@@ -115,7 +115,7 @@ func TestREADME_Examples(t *testing.T) {
 		}
 		for _, e := range found {
 			text := e[1]
-			if !strings.Contains(text, "twochat:") {
+			if !strings.Contains(text, "twochat:") && !strings.Contains(text, "accounts:") {
 				text = "twochat: { api_key_file: /etc/twochat/api-key, streams: [{ number: \"+595981048477\", name: shop }] }\n" +
 					text
 			}

@@ -92,8 +92,8 @@ func shownLabels(t *testing.T) map[string]map[string][]string {
 // in vain.
 func TestMonitoring_Labels(t *testing.T) {
 	shown := shownLabels(t)
-	// What Prometheus adds to every series.
-	added := []string{"namespace", "job", "instance"}
+	// What Prometheus adds to every series, and what stands there if there are several accounts.
+	added := []string{"namespace", "job", "instance", "account"}
 	values, groups := 0, 0
 	for where, query := range monitoringQueries(t) {
 		var labels []string

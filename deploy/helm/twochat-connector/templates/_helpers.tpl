@@ -74,6 +74,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else if hasKey $sink "nats" }}
 {{- $_ := set $sink "nats" (merge (default dict $sink.nats) (dict "state" (printf "%s/state" $path))) }}
 {{- end }}
+{{- if $config.accounts }}
+{{- $_ := unset $config "twochat" }}
+{{- range $account := $config.accounts }}
+{{- range $.Values.accountKeys }}
+{{- if eq .name $account.name }}
+{{- $_ := set $account "api_key_file" (printf "/etc/twochat-accounts/%s/api-key" .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- else }}
+{{- $_ := unset $config "accounts" }}
+{{- end }}
+{{- range .Values.accountKeys }}
+{{- $key := . }}
+{{- $found := false }}
+{{- range $.Values.config.accounts }}{{- if eq .name $key.name }}{{- $found = true }}{{- end }}{{- end }}
+{{- if not $found }}{{- fail (printf "accountKeys: config.accounts has no account %s" .name) }}{{- end }}
+{{- end }}
 {{- if .Values.adminToken.existingSecret }}
 {{- $_ := set $config.admin "token_file" "/etc/twochat-admin/token" }}
 {{- else if $config.admin.token_file }}

@@ -75,7 +75,12 @@ spec:
       securityContext: {{- toYaml .Values.securityContext | nindent 8 }}
       volumeMounts:
         - { name: config, mountPath: /etc/twochat-connector, readOnly: true }
+        {{- if .Values.apiKey.existingSecret }}
         - { name: api-key, mountPath: /etc/twochat, readOnly: true }
+        {{- end }}
+        {{- range .Values.accountKeys }}
+        - { name: account-{{ .name }}, mountPath: /etc/twochat-accounts/{{ .name }}, readOnly: true }
+        {{- end }}
         {{- if .Values.adminToken.existingSecret }}
         - { name: admin-token, mountPath: /etc/twochat-admin, readOnly: true }
         {{- end }}
@@ -98,12 +103,24 @@ spec:
     - name: config
       configMap:
         name: {{ include "twochat-connector.fullname" . }}
+    {{- with .Values.apiKey }}
+    {{- if .existingSecret }}
     - name: api-key
       secret:
-        secretName: {{ .Values.apiKey.existingSecret }}
-        defaultMode: {{ .Values.secretMode }}
+        secretName: {{ .existingSecret }}
+        defaultMode: {{ $.Values.secretMode }}
         items:
-          - { key: {{ .Values.apiKey.key }}, path: api-key }
+          - { key: {{ .key }}, path: api-key }
+    {{- end }}
+    {{- end }}
+    {{- range .Values.accountKeys }}
+    - name: account-{{ .name }}
+      secret:
+        secretName: {{ .existingSecret }}
+        defaultMode: {{ $.Values.secretMode }}
+        items:
+          - { key: {{ .key | default "api-key" }}, path: api-key }
+    {{- end }}
     {{- with .Values.adminToken }}
     {{- if .existingSecret }}
     - name: admin-token
