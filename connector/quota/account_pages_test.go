@@ -32,7 +32,7 @@ func TestAccount_PagesOfABlockedOne(t *testing.T) {
 		for _, blocked := range []bool{true, false} {
 			test.fault.Err = errors.New("no")
 			a := NewAccount(AccountConfig{Streams: 1})
-			a.status.Blocked = blocked
+			a.reader.status.Blocked = blocked
 			_, err := a.Pages(&answeredPages{&test.fault}).Page(t.Context(), connector.Stream{}, 0, "")
 			var got *connector.PageError
 			if !errors.As(err, &got) {

@@ -18,24 +18,20 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// rateShare limits a backfill to what live polling leaves of the account's rate limit, and reads the account's usage
-// now and then. If the instance that runs with this configuration answers at its admin server, it reports its usage;
+// rateShare limits a backfill to what live polling leaves of the account's rate limit, and has the account read now and
+// then. If the instance that runs with this configuration answers at its admin server, it reports its usage;
 // otherwise it is assumed to poll as often as it may.
 type rateShare struct {
-	pages  *paidPages
-	client *twochat.Client
-	logger *slog.Logger
-	stream string        // the live stream
-	named  string        // its account, if there are several
-	admin  *admin.Target // the running instance's; nil if it has no fixed address
-	fixed  int           // requests a minute from the configuration; 0 for the account's
-	blind  float64
+	pages   *paidPages
+	account *quota.AccountReader
+	logger  *slog.Logger
+	stream  string        // the live stream
+	named   string        // its account, if there are several
+	admin   *admin.Target // the running instance's; nil if it has no fixed address
+	blind   float64
 
-	limit  float64            // requests a minute of the account
-	due    time.Time          // when to read the account again
-	unread *connector.Backoff // delays after failed attempts
-	cause  string             // why it could not be read, as last logged; "" if it could
-	before map[string]uint64  // requests of each live stream at the last reading
+	due    time.Time         // when to read the account again
+	before map[string]uint64 // requests of each live stream at the last reading
 	asked  time.Time
 	beside bool // the running instance answered
 }
@@ -56,9 +52,12 @@ func newRateShare(
 ) *rateShare {
 	poll := c.Poll
 	s := &rateShare{
-		pages: pages, client: client, logger: logger, stream: stream, named: c.Account(), fixed: poll.RequestsPerMinute,
-		blind:  float64(len(c.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
-		unread: connector.NewBackoff(30*time.Second, 30*time.Minute),
+		pages: pages, logger: logger, stream: stream, named: c.Account(),
+		blind: float64(len(c.TwoChat.Streams)) * float64(time.Minute) / float64(poll.MinInterval),
+		account: quota.NewAccountReader(quota.AccountReaderConfig{
+			Client: client, RequestsPerMinute: poll.RequestsPerMinute, Budget: pages.budget,
+			Count: func() { pages.count() }, Logger: logger,
+		}),
 	}
 	if !strings.HasSuffix(c.Admin.Listen, ":0") {
 		beside := admin.Local(c)
@@ -80,10 +79,6 @@ func (s *rateShare) watchBeside(ctx context.Context) (stop func()) {
 
 // start reads the account once, and sets a first rate.
 func (s *rateShare) start(ctx context.Context) {
-	s.limit = quota.DefaultRequestsPerMinute
-	if s.fixed > 0 {
-		s.limit = float64(s.fixed)
-	}
 	s.readAccount(ctx)
 	s.adjust(ctx)
 }
@@ -105,27 +100,13 @@ func (s *rateShare) watch(ctx context.Context) {
 	}
 }
 
-// readAccount reads the account's limit and usage: hourly, and sooner after a failure.
 func (s *rateShare) readAccount(ctx context.Context) {
-	s.pages.count()
-	info, err := s.client.Info(ctx)
-	now := time.Now()
-	if err != nil {
-		s.due = now.Add(s.unread.Next())
-		if ctx.Err() == nil && s.cause != err.Error() {
-			s.cause = err.Error()
-			s.logger.Warn("the account's limit and usage cannot be read; the last known values stay in force",
-				"requests_per_minute", s.limit, "cause", err)
-		}
-		return
-	}
-	s.unread.Reset()
-	s.due, s.cause = now.Add(quota.AccountReadInterval), ""
-	if info.RequestsPerMinute > 0 && s.fixed == 0 {
-		s.limit = float64(info.RequestsPerMinute)
-	}
-	s.pages.budget.Read(quota.AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
+	answered := s.account.Read(ctx)
+	s.due = time.Now().Add(s.account.Next(answered))
 }
+
+// limit is how many requests a minute the account may make.
+func (s *rateShare) limit() float64 { return float64(s.account.RequestsPerMinute()) }
 
 // adjust sets the rate to what is left over now.
 func (s *rateShare) adjust(ctx context.Context) {
@@ -133,12 +114,12 @@ func (s *rateShare) adjust(ctx context.Context) {
 	if answered != s.beside {
 		s.beside = answered
 		s.logger.Info("rate shared with live polling", "running_instance_answers", answered, "requests_per_minute_live",
-			int(live), "limit", int(s.limit))
+			int(live), "limit", int(s.limit()))
 	}
 	if kept != "" {
 		s.pages.giveWay(kept, throttledPause)
 	}
-	s.pages.setRate(restOf(s.limit, live))
+	s.pages.setRate(restOf(s.limit(), live))
 }
 
 // restOf is how many requests a minute are left over.

@@ -159,14 +159,14 @@ func TestShare_ReadsTheAccountAgain(t *testing.T) {
 		b.spare.pages.budget = pipeline.IdleBudget(b.config)
 		s := newRateShare(b.config, b.spare.pages, client, b.live.Name, b.logger)
 		s.start(t.Context())
-		if s.limit != quota.DefaultRequestsPerMinute {
-			t.Errorf("limit %v before anything is known", s.limit)
+		if s.limit() != quota.DefaultRequestsPerMinute {
+			t.Errorf("limit %v before anything is known", s.limit())
 		}
 		stop := s.watchBeside(t.Context())
 		time.Sleep(5 * time.Minute)
 		stop()
-		if status := b.spare.pages.budget.Status(time.Now()); s.limit != 80 || status.State == quota.BudgetUnknown {
-			t.Errorf("limit %v, budget %s after five minutes", s.limit, status.State)
+		if status := b.spare.pages.budget.Status(time.Now()); s.limit() != 80 || status.State == quota.BudgetUnknown {
+			t.Errorf("limit %v, budget %s after five minutes", s.limit(), status.State)
 		}
 		if lines := strings.Count(log.String(), "cannot be read"); lines != 1 {
 			t.Errorf("%d lines of the log say that the account cannot be read, want 1", lines)

@@ -1,0 +1,151 @@
+package quota
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	// DefaultRequestsPerMinute is the rate limit if neither the configuration nor the account names one.
+	DefaultRequestsPerMinute = 10
+	// AccountReadInterval is how often the account's usage is read, which costs a call each time.
+	AccountReadInterval = time.Hour
+	// BlockedHint is what a person can do about an account that is blocked.
+	BlockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
+)
+
+// AccountClient asks 2Chat about the account. A *twochat.Client implements it.
+type AccountClient interface {
+	// Info returns the account's limits and usage. It makes one attempt, which costs a call.
+	Info(ctx context.Context) (connector.AccountInfo, error)
+	// Ready returns why no call can be made for a reason on this machine, or nil. It costs nothing.
+	Ready() error
+}
+
+// AccountReaderConfig is the configuration of an AccountReader. All fields but RequestsPerMinute are required.
+type AccountReaderConfig struct {
+	Client AccountClient
+	// RequestsPerMinute is the rate limit to keep; 0 = the one that the account names.
+	RequestsPerMinute int
+	// Budget is given each reading of the account's usage.
+	Budget *Budget
+	// Count is called before each call, as reading the account is a call too.
+	Count  func()
+	Logger *slog.Logger
+}
+
+// AccountReader reads the account's limit and usage for whoever shares the account: an Account, or a command that reads
+// beside a running instance. What was read last stays in force until there is a newer reading. It makes one call at a
+// time; RequestsPerMinute and Status may be called meanwhile.
+type AccountReader struct {
+	config  AccountReaderConfig
+	backoff *connector.Backoff // how soon it is read again where it could not be
+	rate    atomic.Int64       // requests a minute in force
+
+	mu     sync.Mutex
+	status AccountStatus
+}
+
+// AccountStatus is what is known about the account.
+type AccountStatus struct {
+	connector.AccountInfo
+	// Asked is when that was its answer; zero before the first.
+	Asked time.Time
+	// Cause is why it could not be read since; empty if it could.
+	Cause string
+	// Next is when it is asked again; zero before Watch.
+	Next time.Time
+}
+
+// NewAccountReader returns a reader that has read nothing yet. It does no I/O.
+func NewAccountReader(c AccountReaderConfig) *AccountReader {
+	r := &AccountReader{config: c, backoff: connector.NewBackoff(30*time.Second, 30*time.Minute)}
+	rate := DefaultRequestsPerMinute
+	if c.RequestsPerMinute > 0 {
+		rate = c.RequestsPerMinute
+	}
+	r.rate.Store(int64(rate))
+	return r
+}
+
+// RequestsPerMinute is the rate in force.
+func (r *AccountReader) RequestsPerMinute() int64 { return r.rate.Load() }
+
+// Status returns what is known about the account.
+func (r *AccountReader) Status() AccountStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+// Read reads the account's limit and usage once, and reports whether it got an answer.
+func (r *AccountReader) Read(ctx context.Context) bool {
+	if r.config.Client.Ready() != nil { // which every stream says; without a key nothing is sent, and nothing is paid
+		return false
+	}
+	r.config.Count()
+	info, err := r.config.Client.Info(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.failed(err)
+		}
+		return false
+	}
+	if info.RequestsPerMinute > 0 && r.config.RequestsPerMinute == 0 {
+		r.rate.Store(int64(info.RequestsPerMinute))
+	}
+	now := time.Now()
+	r.answered(info, now)
+	r.config.Budget.Read(AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
+	return true
+}
+
+// Next is how long to wait for the next reading: an hour, or less after one that got no answer.
+func (r *AccountReader) Next(answered bool) time.Duration {
+	if !answered {
+		return r.backoff.Next()
+	}
+	r.backoff.Reset()
+	return AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20))) // not in step with others
+}
+
+func (r *AccountReader) setNext(t time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Next = t
+}
+
+// failed records why the account could not be read, and logs it once.
+func (r *AccountReader) failed(err error) {
+	r.mu.Lock()
+	news := r.status.Cause != err.Error()
+	r.status.Cause = err.Error()
+	r.mu.Unlock()
+	if news {
+		r.config.Logger.Warn(
+			"the account's limits and usage cannot be read; what is known of them stays in force until they can",
+			"requests_per_minute", r.rate.Load(), "cause", err)
+	}
+}
+
+// answered records the account's answer, and logs what is new.
+func (r *AccountReader) answered(info connector.AccountInfo, now time.Time) {
+	r.mu.Lock()
+	was := r.status
+	r.status = AccountStatus{AccountInfo: info, Asked: now, Next: was.Next}
+	r.mu.Unlock()
+	if info.Blocked && !was.Blocked {
+		r.config.Logger.Warn("the account is blocked at 2Chat", "hint", BlockedHint, "next_attempt",
+			now.Add(AccountReadInterval).UTC().Truncate(time.Minute))
+	}
+	if was.Asked.IsZero() || was.Cause != "" || was.MaxUsage != info.MaxUsage || was.Blocked != info.Blocked {
+		r.config.Logger.Info("account's limits read", "requests_per_minute", r.rate.Load(), "calls_used", info.Usage,
+			"calls_allowed", info.MaxUsage, "blocked", info.Blocked)
+	}
+}
