@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
 // instrumentedPages counts requests for pages.
@@ -16,12 +17,12 @@ func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number
 	p := c.poller
 	page, err := p.config.Pages.Page(ctx, s, number, held)
 	p.record.metrics.request(page, err)
-	p.record.mu.Lock()
-	p.record.status.Requests++
-	p.record.status.LastRequest = time.Now()
-	p.record.mu.Unlock()
+	p.record.requested(number)
 	if err == nil {
 		p.retrier.read()
+		if quota.Urgency(p.urgency.Load()) != quota.Sweep {
+			p.record.pageRead(number)
+		}
 	}
 	return page, err
 }
@@ -63,8 +64,10 @@ func (c *instrumentedLog) Commit(ctx context.Context, events []connector.Event, 
 	slow := time.AfterFunc(slowCommit, func() { p.record.commitIsSlow(began) })
 	err := p.config.Log.Commit(detached, events, rejects, next)
 	slow.Stop()
-	p.record.metrics.commit(time.Since(began), err)
+	took := time.Since(began)
+	p.record.metrics.commit(took, err)
 	if err == nil {
+		p.record.committed(len(events), took)
 		p.fruitless = 0
 		p.retrier.committed()
 	} else if commitOutcome(err) == outcomeUnclear {

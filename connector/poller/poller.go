@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Config is what a Poller is made of. All fields but SweepEvery, MemoryGate, Pace, CallBudget, Ready and CheckWritable
-// are required.
+// Config is what a Poller is made of. All fields but SweepEvery, MemoryGate, Pace, CallBudget, Ready, CheckWritable and
+// Changes are required.
 type Config struct {
 	Pages   connector.Pages
 	Log     connector.Log
@@ -43,7 +43,9 @@ type Config struct {
 	// answer counts where it is a *Refusal; all else a commit finds out.
 	CheckWritable func(ctx context.Context) error
 	Metrics       *Metrics
-	Logger        *slog.Logger
+	// Changes is shared by all streams of the process; nil keeps none.
+	Changes *Changes
+	Logger  *slog.Logger
 }
 
 // Poller runs one stream: it decides when to read, waits out failures that pass, stands down when another instance has
@@ -73,7 +75,8 @@ func New(c Config) *Poller {
 	reading.Retry, reading.MemoryLimit, reading.Admit = p.retrier, p.slot, p.admit
 	p.session = reader.NewSession(&instrumentedPages{p}, &instrumentedLog{p}, reading, c.Start)
 	p.record = statusRecord{
-		session: p.session, metrics: c.Metrics.of(stream), logger: c.Logger.With("stream", stream),
+		session: p.session, metrics: c.Metrics.of(stream), changes: c.Changes, logger: c.Logger.With("stream", stream),
+		rules:  &p.config.Reading.Rules,
 		status: Status{Stream: stream, State: StateAcquiring, Since: time.Now(), Interval: c.MinInterval},
 	}
 	p.schedule = schedule{

@@ -15,10 +15,13 @@ import (
 type statusRecord struct {
 	session *reader.Session
 	metrics *streamMetrics
+	changes *Changes
+	rules   *reader.Rules
 	logger  *slog.Logger
 
 	mu         sync.Mutex
 	status     Status
+	hours      hourlyCounts
 	committing time.Time          // since when a commit is under way; zero if none is
 	counters   connector.Counters // as they were last looked at
 }
@@ -36,6 +39,7 @@ func (r *statusRecord) stepped(out reader.Outcome, began time.Time, sweeping boo
 	s.Seen, s.Unconfirmed, s.BacklogPage = seen, open, reader.StartPage()
 	s.Horizon, s.Accepting = len(c.Horizon) > 0 && c.Accepting == nil && !c.Accepted, reader.AcceptProgress()
 	s.EndOpen = reader.EndOpen()
+	s.CatchUp.measure(s.BacklogPage, r.rules.SlicePages, r.rules.Page, time.Now())
 	s.Delivered += uint64(out.Delivered)
 	if !out.Newest.IsZero() {
 		s.NewestMessage = out.Newest
@@ -85,11 +89,18 @@ func (r *statusRecord) change(state StreamState, cause error, next, began time.T
 	if s.State != state {
 		s.State, s.Since = state, began
 	}
+	switch {
+	case state == StateLive || state == StateStandby || state == StateStopped:
+		s.CatchUp = CatchUp{}
+	case state == StateCatchingUp && s.CatchUp.Since.IsZero():
+		s.CatchUp.Since = began
+	}
 	s.Owned = r.session.Owns()
 	r.metrics.show(*s)
 	if !news {
 		return func() {}
 	}
+	r.changes.add(Change{At: began, Stream: s.Stream, Was: was, State: state, Fault: fault, Cause: s.Cause})
 	args := []any{"state", state, "was", was, "after", time.Since(since).Round(time.Millisecond)}
 	if cause != nil {
 		args = append(args, "cause", s.Cause)
@@ -108,6 +119,52 @@ func (r *statusRecord) noteInterval(interval time.Duration) {
 	r.mu.Lock()
 	r.status.Interval = interval
 	r.mu.Unlock()
+}
+
+// noteNextPoll records when the list is read next.
+func (r *statusRecord) noteNextPoll(at time.Time) {
+	r.mu.Lock()
+	r.status.NextPoll = at
+	r.mu.Unlock()
+}
+
+// requested records that a page was requested.
+func (r *statusRecord) requested(number int) {
+	r.mu.Lock()
+	r.status.Requests++
+	r.status.LastRequest = time.Now()
+	if !r.status.CatchUp.Since.IsZero() {
+		r.status.CatchUp.Page = number
+	}
+	r.mu.Unlock()
+}
+
+// pageRead notes that a page which does not end the step could be read, as the rest of the step may be long: pages can
+// be read again, or the stream is behind by more than a short walk.
+func (r *statusRecord) pageRead(number int) {
+	if number == 0 {
+		return // the step ends soon
+	}
+	r.mu.Lock()
+	tell := func() {}
+	switch state := r.status.State; {
+	case state == StateNoSource, state == StateSpent, number > shortWalk && (state == StateAcquiring || state == StateLive):
+		tell = r.change(StateCatchingUp, nil, time.Time{}, time.Now())
+	}
+	r.mu.Unlock()
+	tell()
+}
+
+// committed records that the sink took a commit of so many events.
+func (r *statusRecord) committed(events int, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	r.status.LastCommit, r.status.LastCommitTook = now, took
+	r.hours.add(now, events)
+	if !r.status.CatchUp.Since.IsZero() {
+		r.status.CatchUp.Delivered += uint64(events)
+	}
 }
 
 // now returns the current status.

@@ -77,6 +77,7 @@ func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 	}
 	s.eager = 0
 	s.nextPoll = time.Now().Add(jitter(s.spread(wait)))
+	s.record.noteNextPoll(s.nextPoll)
 	return s.untilPoll()
 }
 

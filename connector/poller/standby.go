@@ -26,12 +26,16 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 	p.record.mu.Lock()
 	p.record.status.Fenced++
 	p.record.mu.Unlock()
-	p.record.note(StateStandby, connector.ErrFenced)
 	var last connector.Checkpoint
 	quiet, own := time.Now(), 0
 	patience := time.Duration(1) << min(p.fruitless, patientFences)
 	p.fruitless++
-	for time.Since(quiet) < patience*p.schedule.standDownTime() {
+	for {
+		until := quiet.Add(patience * p.schedule.standDownTime())
+		p.record.noteUntil(StateStandby, connector.ErrFenced, until)
+		if !time.Now().Before(until) {
+			return 0
+		}
 		if connector.Sleep(ctx, jitter(p.schedule.paced(p.config.MinInterval))) != nil {
 			return 0
 		}
@@ -50,7 +54,6 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 			last, quiet = checkpoint, time.Now()
 		}
 	}
-	return 0
 }
 
 // sameCommit reports whether two checkpoints were recorded by the same commit. It does not compare their times, as

@@ -51,6 +51,7 @@ type Status struct {
 	Owned bool `json:"owned"`
 
 	LastSuccessfulPoll time.Time `json:"last_successful_poll,omitzero"`
+	NextPoll           time.Time `json:"next_poll,omitzero"`  // while nothing keeps it from reading
 	LastSweep          time.Time `json:"last_sweep,omitzero"` // when the newest one came to its end
 	LastRequest        time.Time `json:"last_request,omitzero"`
 	NewestMessage      time.Time `json:"newest_message,omitzero"`
@@ -68,6 +69,12 @@ type Status struct {
 	Counters  connector.Counters `json:"counters"`
 	Fenced    uint64             `json:"fenced"`
 	Unclear   uint64             `json:"unclear"`
+
+	// LastCommit is when the sink took the newest commit, LastCommitTook how long that was.
+	LastCommit     time.Time     `json:"last_commit,omitzero"`
+	LastCommitTook time.Duration `json:"last_commit_took_ns,omitzero"`
+	// CatchUp is zero while the stream is not behind.
+	CatchUp CatchUp `json:"catch_up,omitzero"`
 
 	// EndOpen is true while the end of the list that the first start met is still to be checked, which takes some minutes.
 	EndOpen bool `json:"end_open,omitempty"`

@@ -30,7 +30,8 @@ func TestPoller_Status(t *testing.T) {
 			NewestMessage: connectortest.Minute(10), ConfirmedUntil: got.ConfirmedUntil,
 			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10,
 			Counters: connector.Counters{Rejected: 1}, Interval: got.Interval,
-			EndOpen: true, // three full pages
+			EndOpen:  true, // three full pages
+			NextPoll: got.NextPoll, LastCommit: got.LastCommit,
 		}
 		if got != want {
 			t.Errorf("it says  %+v\nwant     %+v", got, want)
