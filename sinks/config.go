@@ -97,6 +97,16 @@ func (c Config) Chosen() []string {
 	return chosen
 }
 
+// Address says where the chosen sink is, without what it is opened with: a server's URL, brokers, a file.
+func (c Config) Address() string {
+	for _, section := range reflect.ValueOf(c).Fields() {
+		if !section.IsNil() {
+			return section.Interface().(interface{ Address() string }).Address()
+		}
+	}
+	return ""
+}
+
 // Words returns the allowed values of each key that takes one of a few words, by the key's path below `sink`.
 func Words() map[string][]string {
 	return map[string][]string{

@@ -43,7 +43,7 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 					t.Errorf("%d calls after others had used up the budget but for 300 at most", more)
 				}
 				quiet := used()
-				r := e.wantTrouble(t, "budget of calls is used up", "not one more is made until the account")
+				r := e.wantTrouble(t, "used up", "not one more is made until the account")
 				if s := r.Streams[0]; s.State != poller.StateSpent || s.NextAttempt.IsZero() || s.Hint == "" {
 					t.Errorf("%+v", s)
 				}

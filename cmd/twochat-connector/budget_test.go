@@ -163,7 +163,8 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 			t.Errorf("the page does not show it: %v", err)
 		}
 		page.Reset()
-		if err := printReport(&page, r); err != nil || !strings.Contains(page.String(), "budget used up: 30") {
+		if err := printReport(&page, r, false); err != nil ||
+			!strings.Contains(unfolded(page.String()), "budget used up: 30") {
 			t.Errorf("status does not show it: %v", err)
 		}
 		// An account that cannot be read changes nothing.

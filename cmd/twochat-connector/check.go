@@ -164,10 +164,29 @@ func printFinding(to io.Writer, finding connector.Finding) {
 			connector.FindingRefused: "\x1b[31m✗\x1b[0m",
 		}[finding.Level]
 	}
-	fmt.Fprintf(to, "%s  %s: %s\n", word, finding.Thing, finding.Text)
-	if finding.Hint != "" && finding.Level != connector.FindingOK {
-		fmt.Fprintf(to, "         → %s\n", finding.Hint)
+	line, hint := finding.Thing+": "+finding.Text, ""
+	if finding.Level != connector.FindingOK {
+		hint = finding.Hint
 	}
+	if !text.IsTerminal(to) { // a line for each, whatever reads them
+		fmt.Fprintf(to, "%s  %s\n", word, line)
+		if hint != "" {
+			fmt.Fprintf(to, "         → %s\n", hint)
+		}
+		return
+	}
+	fmt.Fprintln(to, text.Fold(line, word+"  ", text.Columns(to)))
+	if hint != "" {
+		fmt.Fprintln(to, text.Fold(hint, "   → ", text.Columns(to)))
+	}
+}
+
+// prose prints a paragraph, folded where a person reads it.
+func prose(to io.Writer, paragraph string) {
+	if text.IsTerminal(to) {
+		paragraph = text.Fold(paragraph, "", text.Columns(to))
+	}
+	fmt.Fprintln(to, paragraph)
 }
 
 func (k *check) configuration(path string, offline bool) {
@@ -267,8 +286,13 @@ func (k *check) finish(costs []pipeline.Cost, offline bool) error {
 		}
 	} else {
 		for _, in := range costs {
-			fmt.Fprintf(k.p.Out, "\n%s is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.Each(), in.Interval(),
-				in.Calls(), in.Sweeps(), in.Budget.Text)
+			fmt.Fprintln(k.p.Out)
+			for _, said := range []string{
+				in.Each() + " is read " + in.Interval() + ":", in.Calls() + ".",
+				"Late messages are searched for " + in.Sweeps() + ".", in.Budget.Text,
+			} {
+				prose(k.p.Out, said)
+			}
 		}
 		switch {
 		case k.refused == 1:

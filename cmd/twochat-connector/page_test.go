@@ -49,7 +49,7 @@ func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 			Streams: []pipeline.StreamReport{s},
 		}
 		var shown, printed strings.Builder
-		if err := errors.Join(admin.StatusPage.Execute(&shown, r), printReport(&printed, r)); err != nil {
+		if err := errors.Join(admin.StatusPage.Execute(&shown, r), printReport(&printed, r, false)); err != nil {
 			t.Fatal(err)
 		}
 		for _, text := range []string{shown.String(), printed.String()} {

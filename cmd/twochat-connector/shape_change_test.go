@@ -51,7 +51,7 @@ func TestShapeChanges_AreTold(t *testing.T) {
 	}
 	code, out, _ := finish(t, "status", "--admin", admin)
 	wantCode(t, code, 0)
-	clitest.WantText(t, "status", out, append(changes, "a different shape", "check --learn")...)
+	clitest.WantText(t, "status", unfolded(out), append(changes, "a different shape", "check --learn")...)
 	_, text := get(t, admin+"/metrics")
 	clitest.WantText(t, "metrics", text, metric+`appeared"} 2`, metric+`vanished"} 1`, metric+`retyped"} 1`)
 	_, page := get(t, admin+"/")

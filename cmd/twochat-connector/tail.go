@@ -92,7 +92,7 @@ func runTail(ctx context.Context, p *cli.Program, args []string) error {
 		if *asJSON {
 			return writeJSONLine(p.Out, event)
 		}
-		return writeAll(p.Out, []byte(eventLine(event, width)))
+		return writeAll(p.Out, []byte(fitted(p.Out, eventLine(event, width))))
 	})
 	var refusal *connector.Refusal
 	switch {
@@ -191,6 +191,14 @@ func writeJSONLine(to io.Writer, event []byte) error {
 func writeAll(to io.Writer, line []byte) error {
 	_, err := to.Write(line)
 	return err
+}
+
+// fitted is a line that fits the terminal, where there is one: what else follows it would not be told apart from it.
+func fitted(to io.Writer, line string) string {
+	if !text.IsTerminal(to) {
+		return line
+	}
+	return text.Clip(strings.TrimSuffix(line, "\n"), text.TerminalWidth(to)) + "\n"
 }
 
 // eventLine is an event as a person wants to read it. width is the width of the stream names.

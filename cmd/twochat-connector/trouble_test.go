@@ -26,11 +26,11 @@ func (e *economy) wantTrouble(t *testing.T, parts ...string) pipeline.Report {
 		t.Fatalf("ready %t, healthy %t: %+v", r.Ready, r.Healthy, r.Streams)
 	}
 	var page, text bytes.Buffer
-	if err := errors.Join(admin.StatusPage.Execute(&page, r), printReport(&text, r)); err != nil {
+	if err := errors.Join(admin.StatusPage.Execute(&page, r), printReport(&text, r, false)); err != nil {
 		t.Fatal(err)
 	}
 	clitest.WantText(t, "readyz", strings.Join(r.NotReady, "\n"), parts...)
-	clitest.WantText(t, "status", text.String(), parts...)
+	clitest.WantText(t, "status", unfolded(text.String()), parts...)
 	clitest.WantText(t, "status", text.String(), "not as it should be")
 	clitest.WantText(t, "the page", page.String(), parts...)
 	return r

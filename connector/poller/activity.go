@@ -46,6 +46,28 @@ func (p *Poller) Activity(now time.Time) Activity {
 	return a
 }
 
+// Add adds what another stream has done.
+func (a *Activity) Add(of Activity) {
+	if len(of.MessagesPerHour) > 0 && a.MessagesPerHour == nil {
+		a.MessagesPerHour = make([]uint32, HoursKept)
+	}
+	for i, n := range of.MessagesPerHour {
+		a.MessagesPerHour[i] += n
+	}
+	for fault, n := range of.FailedCalls {
+		if a.FailedCalls == nil {
+			a.FailedCalls = map[connector.PageFault]uint64{}
+		}
+		a.FailedCalls[fault] += n
+	}
+	for outcome, n := range of.FailedCommits {
+		if a.FailedCommits == nil {
+			a.FailedCommits = map[string]uint64{}
+		}
+		a.FailedCommits[outcome] += n
+	}
+}
+
 // hourlyCounts counts by hours of the clock, and forgets all but the newest.
 type hourlyCounts struct {
 	newest int64 // hours since 1970 of the newest count

@@ -61,8 +61,9 @@ func TestPoller_Activity(t *testing.T) {
 			t.Errorf("failed calls: %v", failed)
 		}
 		newest := changes.Newest()
-		if len(newest) != 2 || newest[0].State != StateNoSource || newest[0].Was != StateLive ||
-			newest[0].Fault != connector.FaultKey || newest[0].Cause == "" || newest[1].State != StateLive {
+		if len(newest) < 2 || newest[0].State != StateNoSource || newest[0].Was != StateLive ||
+			newest[0].Fault != connector.FaultKey || newest[0].Cause == "" || newest[1].State != StateLive ||
+			newest[len(newest)-1].Was != StateAcquiring {
 			t.Errorf("changes: %+v", newest)
 		}
 		s.stop()
@@ -71,34 +72,43 @@ func TestPoller_Activity(t *testing.T) {
 
 // A long walk is a catch-up before it ends, and pages that can be read again are said at once.
 func TestPoller_CatchingUpInTheMidstOfAWalk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var during []StreamState
-		failing := true
-		s := newPollerFixture(t, func(s *pollerFixture, c *Config) {
-			c.Reading.Rules.SlicePages, c.Reading.Rules.Memory = 20, 60
-			s.list.Before = func(page, _ int) error {
-				switch status := s.poller.Status(); {
-				case page == 4 && failing:
-					if status.State == StateNoSource {
-						failing = false
+	for name, c := range map[string]struct {
+		fails, look int // the page that fails at first, the one at which the state is looked at
+	}{"long": {-1, 8}, "short, after a fault": {2, 3}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var during []StreamState
+				grown, failing := false, true
+				s := newPollerFixture(t, func(s *pollerFixture, config *Config) {
+					config.Reading.Rules.SlicePages, config.Reading.Rules.Memory = 20, 60
+					s.list.Before = func(_, page int) error {
+						switch status := s.poller.Status(); {
+						case !grown || status.Sequence > 3:
+						case page == c.fails && failing:
+							failing = status.State != StateNoSource
+							return &connector.PageError{Fault: connector.FaultTransient}
+						case page == c.look:
+							during = append(during, status.State)
+						}
+						return nil
 					}
-					return &connector.PageError{Fault: connector.FaultTransient}
-				case page == 6:
-					during = append(during, status.State)
+				}, connectortest.Newest(3, 1)...)
+				pass(2 * time.Minute)
+				s.wantState(StateLive)
+				s.add(60, 4)
+				s.list.Change(func() { grown = true })
+				pass(10 * time.Minute)
+				s.wantState(StateLive)
+				if len(during) == 0 || during[0] != StateCatchingUp {
+					t.Errorf("at page %d its state was %v", c.look, during)
 				}
-				return nil
-			}
-		}, connectortest.Newest(60, 1)...)
-		pass(10 * time.Minute)
-		s.wantState(StateLive)
-		if len(during) == 0 || during[0] != StateCatchingUp {
-			t.Errorf("at page 6 its state was %v", during)
-		}
-		if catchUp := s.poller.Status().CatchUp; catchUp != (CatchUp{}) {
-			t.Errorf("at rest: %+v", catchUp)
-		}
-		s.stop()
-	})
+				if catchUp := s.poller.Status().CatchUp; catchUp != (CatchUp{}) {
+					t.Errorf("at rest: %+v", catchUp)
+				}
+				s.stop()
+			})
+		})
+	}
 }
 
 // The time that a catch-up takes is told from its pace since it is known how much there is.

@@ -148,7 +148,8 @@ func (r *statusRecord) pageRead(number int) {
 	r.mu.Lock()
 	tell := func() {}
 	switch state := r.status.State; {
-	case state == StateNoSource, state == StateSpent, number > shortWalk && (state == StateAcquiring || state == StateLive):
+	case state == StateNoSource, state == StateSpent,
+		number > shortWalk && (state == StateAcquiring || state == StateLive):
 		tell = r.change(StateCatchingUp, nil, time.Time{}, time.Now())
 	}
 	r.mu.Unlock()

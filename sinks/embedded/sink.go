@@ -64,6 +64,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// Address says where the server's clients reach it, and where its data are.
+func (c Config) Address() string {
+	c = c.withDefaults()
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "0" {
+		return "data in " + c.Dir
+	}
+	return "nats://" + c.Listen + ", data in " + c.Dir
+}
+
 // Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding

@@ -24,6 +24,9 @@ type Config struct {
 	Mode string `yaml:"mode"`
 }
 
+// Address is the path of the file.
+func (c Config) Address() string { return c.Path }
+
 // Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	var findings []connector.Finding

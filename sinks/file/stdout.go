@@ -20,6 +20,9 @@ type StdoutConfig struct {
 	State string `yaml:"state"`
 }
 
+// Address says where events go.
+func (StdoutConfig) Address() string { return "the standard output" }
+
 // Validate returns what is wrong with the settings: nothing can be.
 func (StdoutConfig) Validate() []connector.Finding { return nil }
 

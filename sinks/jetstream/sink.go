@@ -42,6 +42,11 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
+// Address says where the stream is.
+func (c Config) Address() string {
+	return c.Connection.Address() + ", stream " + c.withDefaults().Stream
+}
+
 // Validate returns what is wrong with the settings, or nil. It does no I/O.
 func (c Config) Validate() []connector.Finding {
 	findings := c.Connection.Validate()

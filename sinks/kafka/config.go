@@ -6,6 +6,7 @@ import (
 	"net"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -117,6 +118,12 @@ var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 
 // hostName takes names and addresses, and no user or password before them: an error about a broker shows its address.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9._:%-]+$`)
+
+// Address names the brokers to begin with, and the topic.
+func (c Config) Address() string {
+	c = c.WithDefaults()
+	return strings.Join(c.Brokers, ", ") + ", topic " + c.Topic
+}
 
 // Validate returns what is wrong with the configuration; each Thing is a key below `sink.kafka`. It does no I/O.
 func (c Config) Validate() []connector.Finding {

@@ -108,6 +108,20 @@ func (c Connection) Validate() []connector.Finding {
 	return findings
 }
 
+// Address is the URL of the servers, without anything but the hosts in it.
+func (c Connection) Address() string {
+	if c.InProcess != nil {
+		return "in this process"
+	}
+	var servers []string
+	for address := range strings.SplitSeq(c.URL, ",") {
+		if u, err := parseServer(address); err == nil {
+			servers = append(servers, u.Scheme+"://"+u.Host)
+		}
+	}
+	return strings.Join(servers, ", ")
+}
+
 // parseServer reads the URL of one server. Its error does not repeat it, as it may hold a password.
 func parseServer(address string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(address))

@@ -89,7 +89,8 @@ func (l *Pipeline) newAccount(source Source, metrics *poller.Metrics, gate *poll
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval,
 			StartWithin: startWithin(l.Config), SweepEvery: a.account.SweepEvery,
 			Limiter: a.account.Limiter, MemoryGate: gate, Pace: a.account.Pace, CallBudget: a.account, Ready: client.Ready,
-			CheckWritable: writableCheck(l.Sink, w.watchdog), Metrics: metrics, Logger: a.logger,
+			CheckWritable: writableCheck(l.Sink, w.watchdog), Metrics: metrics, Changes: l.changes,
+			Logger: a.logger,
 		})
 		a.workers = append(a.workers, w)
 	}

@@ -38,11 +38,13 @@ type Pipeline struct {
 	accounts []*accountWorker
 	watchdog *watchdog // of the sink's checks before the streams begin
 	recorded recordedState
+	changes  *poller.Changes
 }
 
 // New makes a pipeline from its parts. It does no I/O.
 func New(p Parts) *Pipeline {
 	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger}}
+	l.changes = poller.NewChanges()
 	l.watchdog = newWatchdog(l.started)
 	metrics, gate := poller.NewMetrics(p.Registry), poller.NewMemoryGate()
 	for _, source := range p.Sources {

@@ -22,6 +22,7 @@ type Report struct {
 	Instance string    `json:"instance"`
 	Started  time.Time `json:"started"`
 	Now      time.Time `json:"now"`
+	Verdict  Verdict   `json:"verdict"`
 	// Ready is true if NotReady is empty, and Healthy if Wedged is empty.
 	Ready    bool     `json:"ready"`
 	NotReady []string `json:"not_ready,omitempty"`
@@ -33,6 +34,9 @@ type Report struct {
 	AccountReport
 	Accounts []AccountReport `json:"accounts,omitempty"`
 	Streams  []StreamReport  `json:"streams"`
+	// Activity is that of all streams together. Changes are the newest changes of their states, newest first.
+	poller.Activity
+	Changes []poller.Change `json:"changes,omitempty"`
 }
 
 // AccountReport is what the streams of an account share.
@@ -41,21 +45,13 @@ type AccountReport struct {
 	Account *accountReport `json:"account,omitempty"`
 	// RequestsPerMinute is the rate in force.
 	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
+	// PausedUntil is until when the rate limit lets no request go; zero if it does.
+	PausedUntil time.Time `json:"paused_until,omitzero"`
 	// Budget is the month's budget of calls. SweepEvery is how often late messages are searched for under it.
 	Budget     quota.BudgetStatus `json:"budget,omitzero"`
 	SweepEvery time.Duration      `json:"sweep_every_ns"`
 	// ShapeChanges are the differences between 2Chat's answers and what is known of them.
 	ShapeChanges []twochat.ShapeChange `json:"shape_changes,omitempty"`
-}
-
-type sinkReport struct {
-	Kind    string            `json:"kind"`
-	Promise connector.Promise `json:"promise"`
-	// Checked is true once the sink was reached and refused nothing. Until then, Waiting is why it could not be reached,
-	// and Hint what to do.
-	Checked bool   `json:"checked"`
-	Waiting string `json:"waiting,omitempty"`
-	Hint    string `json:"hint,omitempty"`
 }
 
 // accountReport is what the account last reported.
@@ -88,6 +84,7 @@ func accountReportOf(s quota.AccountStatus) *accountReport {
 // StreamReport is what the admin server shows of one stream.
 type StreamReport struct {
 	poller.Status
+	poller.Activity
 	// Account is the name of its account, if there are several.
 	Account string `json:"account,omitempty"`
 	// Trouble is why the stream is not as it should be; empty if it is.
@@ -96,15 +93,10 @@ type StreamReport struct {
 
 // Report returns the current state. It is safe for concurrent use.
 func (l *Pipeline) Report(now time.Time) Report {
-	l.recorded.mu.Lock()
-	sink := sinkReport{
-		Kind: l.Config.Sink.Chosen()[0], Promise: l.Sink.Promise(), Checked: l.recorded.sinkOK,
-		Waiting: l.recorded.waiting.Text, Hint: l.recorded.waiting.Hint,
-	}
-	l.recorded.mu.Unlock()
+	sink := l.sinkReport()
 	r := Report{
 		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
-		Wedged: l.wedged(now),
+		Wedged: l.wedged(now), Changes: l.changes.Newest(),
 	}
 	if !sink.Checked {
 		reason := "the sink is not reached yet"
@@ -129,19 +121,34 @@ func (l *Pipeline) Report(now time.Time) Report {
 				r.NotReady = append(r.NotReady, "stream "+s.Stream+": "+s.Trouble)
 			}
 			r.Streams = append(r.Streams, s)
+			r.Add(s.Activity)
+			r.Sink.heard(s.Status)
 		}
 	}
 	r.Ready, r.Healthy = len(r.NotReady) == 0, len(r.Wedged) == 0
+	r.Verdict = Judge(r)
 	return r
 }
 
 // report is what the account's streams share, as it stands.
 func (a *accountWorker) report(now time.Time) AccountReport {
-	return AccountReport{
+	of := AccountReport{
 		Name: a.Config.Account(), Account: accountReportOf(a.account.Status()),
 		RequestsPerMinute: a.account.RequestsPerMinute(), Budget: a.account.Budget.Status(now),
 		SweepEvery: a.account.SweepEvery(), ShapeChanges: a.Client.ShapeChanges(),
 	}
+	if paused := a.account.Limiter.Paused(); paused.After(now) {
+		of.PausedUntil = paused.UTC()
+	}
+	return of
+}
+
+// OfAccounts are the reports of all accounts: of the one that is configured, or of each that has a name.
+func (r Report) OfAccounts() []AccountReport {
+	if len(r.Accounts) == 0 {
+		return []AccountReport{r.AccountReport}
+	}
+	return r.Accounts
 }
 
 // troubles are what keeps all streams of an account from being read. Each begins with the account's name, if it has one.
@@ -164,7 +171,9 @@ func (r AccountReport) troubles(named string, now time.Time) []string {
 // stream is what the report has of one stream of the account.
 func (a *accountWorker) stream(w *streamWorker, now time.Time) StreamReport {
 	status := w.status()
-	s := StreamReport{Status: status, Account: a.Config.Account(), Trouble: trouble(status, now)}
+	s := StreamReport{
+		Status: status, Activity: w.poller.Activity(now), Account: a.Config.Account(), Trouble: trouble(status, now),
+	}
 	pause := a.account.Limiter.Paused().Sub(now)
 	limited := s.Trouble != "" && asks(status.State) && pause > 0
 	switch next := status.NextAttempt.Sub(now); {

@@ -54,3 +54,59 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
+
+func TestFold(t *testing.T) {
+	for _, test := range []struct {
+		text, first string
+		columns     int
+		want        string
+	}{
+		{"", "  → ", 20, "  → "},
+		{"short", "! ", 20, "! short"},
+		{"one two three four", "  → ", 14, "  → one two\n    three four"},
+		{"try `a long command of it` now", "", 12, "try\n`a long command of it`\nnow"},
+		{"自転車屋 自転車屋", "", 12, "自転車屋\n自転車屋"},
+		{"one two", "\x1b[32m✓\x1b[0m  ", 8, "\x1b[32m✓\x1b[0m  one\n   two"},
+	} {
+		if got := Fold(test.text, test.first, test.columns); got != test.want {
+			t.Errorf("fold(%q, %q, %d) = %q, want %q", test.text, test.first, test.columns, got, test.want)
+		}
+	}
+}
+
+func TestSparkline(t *testing.T) {
+	counts := []uint32{0, 1, 50, 100}
+	if got := Sparkline(counts); got != "·▁▄█" {
+		t.Errorf("it draws %s", got)
+	}
+	if got := Sparkline(nil); got != "" {
+		t.Errorf("of nothing it draws %s", got)
+	}
+	now := time.Date(2026, 1, 31, 3, 12, 0, 0, time.UTC)
+	for want, counts := range map[string][]uint32{
+		"no messages": {0, 0},
+		"151 messages in 4 hours, 100 of them since 03:00 UTC":                                  counts,
+		"7 messages in 2 hours, 2 of them since 03:00 UTC; the most in an hour was 5, at 02:00": {5, 2},
+	} {
+		if got := HoursText(counts, now); got != want {
+			t.Errorf("hours of %v: %q, want %q", counts, got, want)
+		}
+	}
+}
+
+func TestClock(t *testing.T) {
+	now := time.Date(2026, 1, 31, 3, 12, 0, 0, time.UTC)
+	if got := Clock(now.Add(-time.Minute), now); got != "03:11:00 UTC" {
+		t.Errorf("of the same day: %s", got)
+	}
+	if got := Clock(now.Add(-24*time.Hour), now); got != "2026-01-30 03:12:00 UTC" {
+		t.Errorf("of the day before: %s", got)
+	}
+	for d, want := range map[time.Duration]string{
+		time.Microsecond: "less than 1 ms", 3500 * time.Microsecond: "3 ms", 2340 * time.Millisecond: "2.3 s",
+	} {
+		if got := Took(d); got != want {
+			t.Errorf("took(%v) = %q, want %q", d, got, want)
+		}
+	}
+}

@@ -45,3 +45,23 @@ func Ago(t, now time.Time) string {
 	}
 	return Span(max(0, now.Sub(t))) + " ago"
 }
+
+// Clock writes a point in time as a clock does, with the day where it is another one.
+func Clock(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
+		return t.Format("15:04:05 UTC")
+	}
+	return t.Format("2006-01-02 15:04:05 UTC")
+}
+
+// Took writes how long a call took, which is often much less than a second.
+func Took(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "less than 1 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}

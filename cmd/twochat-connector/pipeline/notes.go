@@ -1,0 +1,186 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+)
+
+// Note explains something of a stream that a number alone does not.
+type Note struct {
+	What string // in a word or two, with its number
+	Text string // what that means, and what to do where something is to be done
+	Hint string // what to do; empty where there is nothing
+}
+
+// Notes explain what is to be known of a stream beside its state.
+func (s StreamReport) Notes(now time.Time) []Note {
+	var notes []Note
+	note := func(n uint64, what, text, hint string) {
+		if n > 0 {
+			notes = append(notes, Note{thousands(n) + " " + what, text, hint})
+		}
+	}
+	if said := s.catchUp(now); said != "" {
+		notes = append(notes, Note{"catching up", said, ""})
+	}
+	if s.Unconfirmed > 0 && !s.UnconfirmedSince.IsZero() {
+		notes = append(notes, Note{
+			thousands(s.Unconfirmed) + " not certified",
+			"delivered, but no second walk has shown yet that none is missing among them, since " +
+				text.Ago(s.UnconfirmedSince, now) + "; it heals with the first walk over a list that holds still", "",
+		})
+	}
+	note(s.Counters.Late, "late", "2Chat listed them below newer ones; they are in the log, marked late", "")
+	note(s.Counters.Rejected, "quarantined", "they cannot become events, and are kept aside with the reason",
+		"`twochat-connector quarantine list` names them")
+	held := "they stand where nothing tells new from forgotten, so they are not delivered again"
+	if !s.Horizon {
+		note(s.Counters.Held, "held", held, "`twochat-connector audit` tells whether any is missing")
+	}
+	if s.Horizon {
+		notes = append(notes, Note{
+			strings.TrimSpace(thousands(s.Counters.Held) + " held"),
+			"all that was delivered is gone from the list, and older messages are held",
+			"`run --accept-history` delivers them, if they are wanted",
+		})
+	}
+	if said := AcceptingText(s.Accepting); said != "" {
+		notes = append(notes, Note{"accepting", said, ""})
+	}
+	note(s.Counters.Empty, "empty", "they were listed before their content, and are empty in the log",
+		"`twochat-connector check --learn` looks for more of them")
+	note(s.Counters.Suppressed, "suppressed",
+		"so often items without an id that vary, or of which there are too many, were read and not quarantined again", "")
+	if s.EndOpen {
+		notes = append(notes, Note{
+			"end open", "where its list ended at the first start is checked again for some minutes", "",
+		})
+	}
+	note(s.Fenced, "taken over", "so often another instance took the stream over",
+		"see whether two copies run that should not; several replicas do this when they start or end")
+	note(s.Unclear, "unclear", "so often it was not clear what became of a commit, and the sink was asked; nothing is lost or doubled", "")
+	if said := s.failures(); said != "" {
+		notes = append(notes, Note{"failed calls", said, ""})
+	}
+	return notes
+}
+
+// Doing is the stream's state in as few words as fit into a column, with how far a catch-up has come.
+func (s StreamReport) Doing() string {
+	if s.State == poller.StateCatchingUp && s.CatchUp.Total > 0 {
+		return fmt.Sprintf("catching up, %d %%", int(100*s.CatchUp.Share()))
+	}
+	return StateText(s.Status)
+}
+
+// Next is when the stream does something by itself again: tries again what failed, or reads; zero if that is now.
+func (s StreamReport) Next(now time.Time) time.Time {
+	for _, at := range []time.Time{s.NextAttempt, s.NextPoll} {
+		if at.After(now) {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// catchUp is how far a catch-up has come, in words; nothing where none is under way.
+func (s StreamReport) catchUp(now time.Time) string {
+	c := s.CatchUp
+	if c.Since.IsZero() {
+		return ""
+	}
+	if c.Total == 0 {
+		return fmt.Sprintf("%s delivered so far, page %d of the list was read last; how far down it goes shows once known messages are met",
+			text.Thousands(c.Delivered), c.Page)
+	}
+	said := fmt.Sprintf("%d %% done: %s of about %s messages", int(100*c.Share()), text.Thousands(c.Delivered),
+		text.Thousands(c.Total))
+	if left := c.Left(now); left > 0 {
+		said += ", about " + text.Span(left) + " left"
+	}
+	return said
+}
+
+// failures says which calls and commits have failed since the start, the most frequent first.
+func (s StreamReport) failures() string {
+	return FailuresText(s.FailedCalls, s.FailedCommits)
+}
+
+// FailuresText says which calls and commits have failed, the most frequent first.
+func FailuresText(calls map[connector.PageFault]uint64, commits map[string]uint64) string {
+	type failure struct {
+		what string
+		n    uint64
+	}
+	var list []failure
+	for fault, n := range calls {
+		list = append(list, failure{faultTexts[fault], n})
+	}
+	for outcome, n := range commits {
+		list = append(list, failure{commitTexts[outcome], n})
+	}
+	slices.SortFunc(list, func(a, b failure) int {
+		if a.n != b.n {
+			return int(min(max(int64(b.n)-int64(a.n), -1), 1))
+		}
+		return strings.Compare(a.what, b.what)
+	})
+	texts := make([]string, len(list))
+	for i, f := range list {
+		texts[i] = fmt.Sprintf("%s %s", thousands(f.n), f.what)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// commitTexts describe why a commit was not taken.
+var commitTexts = map[string]string{
+	"fenced": "commits fenced by another instance", "unclear": "commits without a clear answer",
+	"not_now": "commits not taken as the sink was down or full", "rejected": "messages rejected by the sink",
+	"refused": "commits refused",
+}
+
+func thousands(n uint64) string { return text.Thousands(n) }
+
+// Rank orders streams by how much they need to be looked at: what is wrong, what waits, what is behind, what has
+// something to explain, what is quiet.
+func (s StreamReport) Rank() int {
+	switch {
+	case s.Trouble != "":
+		return 0
+	case waiting(s):
+		return 1
+	case s.State != poller.StateLive:
+		return 2
+	}
+	return 3
+}
+
+// WorstFirst returns the streams in the order in which they are to be looked at.
+func (r Report) WorstFirst() []StreamReport {
+	list := slices.Clone(r.Streams)
+	slices.SortStableFunc(list, func(a, b StreamReport) int { return a.Rank() - b.Rank() })
+	return list
+}
+
+// ChangeText says what has changed, of how many streams, and why.
+func ChangeText(c poller.Change) string {
+	who := c.Stream
+	if c.Times > 1 {
+		who = fmt.Sprintf("%s and others, %s times", who, text.Thousands(c.Times))
+	}
+	said := fmt.Sprintf("%s: %s → %s", who, stateWord(c.Was, ""), stateWord(c.State, c.Fault))
+	if c.Cause != "" {
+		said += ": " + c.Cause
+	}
+	return said
+}
+
+func stateWord(state poller.StreamState, fault connector.PageFault) string {
+	return StateText(poller.Status{State: state, Fault: fault})
+}

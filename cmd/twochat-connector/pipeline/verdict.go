@@ -1,0 +1,391 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
+	"github.com/twochat-connector/twochat-connector/connector/quota"
+)
+
+// Level is how bad something is.
+type Level string
+
+// The levels: all is as it should be; something is to be looked at by day; something is waited for, and may pass;
+// something is not as it should be.
+const (
+	LevelWell    Level = "well"
+	LevelNotice  Level = "notice"
+	LevelWaiting Level = "waiting"
+	LevelWrong   Level = "wrong"
+)
+
+// Verdict is what somebody who is woken at night wants to know first.
+type Verdict struct {
+	Level Level  `json:"level"`
+	Text  string `json:"text"`
+	// Problems are what is behind it, the worst first.
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Problem is one thing that is not well, of one stream or of several.
+type Problem struct {
+	Level Level  `json:"level"`
+	What  string `json:"what"`
+	// Person is true where it does not pass by itself.
+	Person bool `json:"person,omitempty"`
+	// Streams are the first few that it concerns, Count is how many it does; none where it concerns all.
+	Streams []string  `json:"streams,omitempty"`
+	Count   int       `json:"count,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	Cause   string    `json:"cause,omitempty"`
+	// Hint is what to do.
+	Hint        string    `json:"hint"`
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	// Runbook is the section of deploy/README.md about it.
+	Runbook string `json:"runbook"`
+}
+
+// streamsNamed is how many streams of a problem are named.
+const streamsNamed = 5
+
+// Scope says which streams a problem concerns; nothing where it concerns all.
+func (p Problem) Scope() string {
+	switch {
+	case p.Count == 0:
+		return ""
+	case p.Count == 1:
+		return "stream " + p.Streams[0]
+	case p.Count > len(p.Streams):
+		return fmt.Sprintf("%s streams: %s, …", text.Thousands(p.Count), strings.Join(p.Streams, ", "))
+	}
+	return fmt.Sprintf("%d streams: %s", p.Count, strings.Join(p.Streams, ", "))
+}
+
+// Judge is the verdict on a report.
+func Judge(r Report) Verdict {
+	v := Verdict{Level: LevelWell, Problems: r.problems()}
+	for _, p := range v.Problems {
+		if badness(p.Level) > badness(v.Level) {
+			v.Level = p.Level
+		}
+	}
+	slices.SortStableFunc(v.Problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(badness(b.Level), badness(a.Level)), -compareBool(a.Person, b.Person),
+			cmp.Compare(b.Count, a.Count))
+	})
+	switch {
+	case !r.Ready || !r.Healthy: // whatever is known of it
+		v.Level = LevelWrong
+		v.Text = "not as it should be" + v.worst(LevelWrong)
+	case v.Level == LevelWaiting:
+		v.Text = "ready, but waiting for something" + v.worst(LevelWaiting)
+	default:
+		v.Text = "all is well" + r.well()
+	}
+	return v
+}
+
+func badness(l Level) int {
+	return slices.Index([]Level{LevelWell, LevelNotice, LevelWaiting, LevelWrong}, l)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// Alone reports whether one problem alone makes the verdict, which names it.
+func (v Verdict) Alone() bool {
+	return v.Level != LevelNotice && len(v.Problems) > 0 && v.Problems[0].Level == v.Level &&
+		(len(v.Problems) == 1 || v.Problems[1].Level != v.Level)
+}
+
+// worst names the problems of a level in a few words.
+func (v Verdict) worst(level Level) string {
+	var of []Problem
+	for _, p := range v.Problems {
+		if p.Level == level {
+			of = append(of, p)
+		}
+	}
+	switch len(of) {
+	case 0:
+		return ""
+	case 1:
+		if scope := of[0].Scope(); scope != "" {
+			return ": " + of[0].What + " (" + scope + ")"
+		}
+		return ": " + of[0].What
+	}
+	return fmt.Sprintf(": %s, and %s", of[0].What, text.Counted(len(of)-1, "other thing"))
+}
+
+// well says what goes on where nothing is wrong.
+func (r Report) well() string {
+	behind, standby := 0, 0
+	var newest time.Time
+	var left time.Duration
+	for _, s := range r.Streams {
+		switch s.State {
+		case poller.StateCatchingUp:
+			behind++
+			left = max(left, s.CatchUp.Left(r.Now))
+		case poller.StateStandby:
+			standby++
+		}
+		if s.NewestMessage.After(newest) {
+			newest = s.NewestMessage
+		}
+	}
+	var said strings.Builder
+	if behind > 0 {
+		fmt.Fprintf(&said, ", %s catching up", text.Counted(behind, "stream"))
+		if left > 0 {
+			fmt.Fprintf(&said, ", about %s left", text.Span(left))
+		}
+	}
+	if standby > 0 && standby == len(r.Streams) {
+		said.WriteString(", another instance reads")
+	}
+	if !newest.IsZero() {
+		fmt.Fprintf(&said, "; the newest message is from %s", text.Ago(newest, r.Now))
+	}
+	return said.String()
+}
+
+// problems lists what is not well.
+func (r Report) problems() []Problem {
+	var list []Problem
+	for _, stuck := range r.Wedged {
+		list = append(list, Problem{
+			Level: LevelWrong, What: "the process is stuck", Person: true, Cause: stuck,
+			Hint: "restart it, nothing is lost or doubled; then report what the log said", Runbook: "TwochatConnectorDown",
+		})
+	}
+	if !r.Sink.Checked {
+		list = append(list, Problem{
+			Level: LevelWrong, What: "the sink is not reached yet", Cause: r.Sink.Waiting,
+			Hint:    cmp.Or(r.Sink.Hint, "wait a moment: it is asked just now"),
+			Runbook: "TwochatConnectorSinkDown",
+		})
+	} else {
+		list = append(list, r.streamProblems()...)
+	}
+	for _, account := range r.OfAccounts() {
+		list = append(list, r.accountProblems(account)...)
+	}
+	return list
+}
+
+// accountProblems are those of an account as a whole, unless its streams say so.
+func (r Report) accountProblems(of AccountReport) []Problem {
+	var list []Problem
+	add := func(p Problem) {
+		if of.Name != "" {
+			p.What += " (account " + of.Name + ")"
+		}
+		list = append(list, p)
+	}
+	says := func(is func(s StreamReport) bool) bool {
+		return slices.ContainsFunc(r.Streams, func(s StreamReport) bool { return s.Account == of.Name && is(s) })
+	}
+	if a := of.Account; a != nil && a.Blocked && !says(func(s StreamReport) bool { return s.Fault == connector.FaultBlocked }) {
+		add(Problem{
+			Level: LevelWrong, What: "the account is blocked at 2Chat", Person: true, Hint: quota.BlockedHint,
+			NextAttempt: a.NextAttempt, Runbook: "TwochatConnectorPersonNeeded",
+		})
+	}
+	switch {
+	case says(func(s StreamReport) bool { return s.State == poller.StateSpent }):
+	case of.Budget.Stopped:
+		add(Problem{
+			Level: LevelWrong, What: "the month's budget is spent", Person: true, Cause: of.Budget.Text,
+			Hint: budgetHint, Runbook: "TwochatConnectorSpent",
+		})
+	case of.Budget.State == quota.BudgetShort, of.Budget.State == quota.BudgetSpent:
+		add(Problem{
+			Level: LevelNotice, What: "the month's budget of calls is short", Cause: of.Budget.Text,
+			Hint: budgetHint, Runbook: "TwochatConnectorCreditsLow",
+		})
+	}
+	if len(of.ShapeChanges) > 0 {
+		add(Problem{
+			Level: LevelNotice, What: "2Chat's answers have a different shape than is known",
+			Cause: text.Line(ShapeText(of.ShapeChanges)), Hint: ShapeHint, Runbook: "TwochatConnectorShapeChanged",
+		})
+	}
+	return list
+}
+
+const budgetHint = "raise poll.monthly_credits or poll.min_interval, or see what else uses the account"
+
+// streamProblems are those of the streams, one for all that have the same.
+func (r Report) streamProblems() []Problem {
+	type kind struct {
+		level      Level
+		what, hint string
+	}
+	var list []Problem
+	known := map[kind]int{}
+	for _, s := range r.Streams {
+		p, found := s.problem(r.Now, r.pausedUntil(s.Account))
+		if !found {
+			continue
+		}
+		of := kind{p.Level, p.What, p.Hint}
+		at, met := known[of]
+		if !met {
+			at = len(list)
+			known[of] = at
+			list = append(list, p)
+		}
+		group := &list[at]
+		group.Count++
+		if len(group.Streams) < streamsNamed {
+			group.Streams = append(group.Streams, s.Stream)
+		}
+		if p.Since.Before(group.Since) {
+			group.Since = p.Since
+		}
+		if next := p.NextAttempt; group.NextAttempt.IsZero() || !next.IsZero() && next.Before(group.NextAttempt) {
+			group.NextAttempt = next
+		}
+	}
+	return list
+}
+
+// pausedUntil is until when an account's rate limit lets no request go.
+func (r Report) pausedUntil(account string) time.Time {
+	for _, of := range r.OfAccounts() {
+		if of.Name == account {
+			return of.PausedUntil
+		}
+	}
+	return time.Time{}
+}
+
+// problem is what is not well with a stream, if anything is.
+func (s StreamReport) problem(now, paused time.Time) (Problem, bool) {
+	p := Problem{
+		Level: LevelWaiting, What: Happening(s.Status), Since: s.Since, Cause: s.Cause, Hint: s.Advice(),
+		Person: needsPerson(s.Status), NextAttempt: s.NextAttempt, Runbook: runbookOf(s.Status),
+	}
+	switch {
+	case s.Trouble != "":
+		p.Level = LevelWrong
+		if s.State == poller.StateLive || s.State == poller.StateCatchingUp {
+			p.What = "2Chat's list was not read in time"
+			p.Cause = lastWalk(s.Status, now)
+			p.Hint = "see whether the rate limit is too small for the streams; the log says what they wait for"
+			p.Runbook = "TwochatConnectorNothingArrives"
+		}
+	case !waiting(s):
+		return p, false
+	}
+	if asks(s.State) && paused.After(p.NextAttempt) {
+		p.NextAttempt = paused
+	}
+	if !p.NextAttempt.After(now) {
+		p.NextAttempt = time.Time{}
+	}
+	return p, true
+}
+
+// needsPerson reports whether what a stream waits for does not pass by itself.
+func needsPerson(s poller.Status) bool {
+	switch s.State {
+	case poller.StateRefused, poller.StateStopped:
+		return true
+	case poller.StateNoSource, poller.StateSpent:
+		return s.Fault.NeedsPerson() || s.State == poller.StateSpent
+	}
+	return false
+}
+
+// Happening is what a stream does or waits for, in a few words.
+func Happening(s poller.Status) string {
+	switch s.State {
+	case poller.StateNoSink:
+		return "the sink takes nothing"
+	case poller.StateRefused:
+		return "the sink refuses it"
+	case poller.StateCommitting:
+		return "a commit to the sink takes long"
+	case poller.StateStalled:
+		return "the list contradicts itself"
+	case poller.StateSuspect:
+		return "the list shows nothing of what was delivered"
+	case poller.StateAcquiring:
+		return "its place in the sink is not taken over yet"
+	case poller.StateStandby:
+		return "another instance reads it"
+	}
+	return StateText(s)
+}
+
+// Advice is what to do about a stream: its hint, or what the state itself calls for. It is empty where there is nothing.
+func (s StreamReport) Advice() string {
+	if s.Hint != "" {
+		return s.Hint
+	}
+	switch s.State {
+	case poller.StateNoSource:
+		if s.Fault == connector.FaultRateLimited {
+			return "nothing: it passes. Where it comes back, see what else uses the key, or lower poll.requests_per_minute"
+		}
+		return "nothing here: 2Chat, or the network on the way, does not answer. It is asked again by itself, and what is listed meanwhile is read then"
+	case poller.StateNoSink:
+		return "see whether the sink runs and has room; nothing is lost, and it goes on by itself"
+	case poller.StateCommitting:
+		return "see why the sink is slow; nothing is lost, and nothing is polled meanwhile"
+	case poller.StateStalled:
+		return "see what answers for 2Chat on the way; `twochat-connector check --learn` prints what the API answers. Nothing is lost"
+	case poller.StateAcquiring:
+		return "wait a moment; if it lasts, `twochat-connector check` says what is wrong with the sink"
+	case poller.StateSpent:
+		return budgetHint
+	case poller.StateStopped:
+		return "the log says why; restart it"
+	case poller.StateStandby:
+		return "nothing, if a second instance is meant to run; else stop one of them"
+	}
+	return ""
+}
+
+// runbookOf is the section of deploy/README.md about a stream's state.
+func runbookOf(s poller.Status) string {
+	switch s.State {
+	case poller.StateNoSink, poller.StateAcquiring:
+		return "TwochatConnectorSinkDown"
+	case poller.StateRefused, poller.StateStopped:
+		return "TwochatConnectorStopped"
+	case poller.StateCommitting:
+		return "TwochatConnectorCommitsSlow"
+	case poller.StateStalled, poller.StateSuspect:
+		return "TwochatConnectorListDoubtful"
+	case poller.StateSpent:
+		return "TwochatConnectorSpent"
+	case poller.StateStandby:
+		return "TwochatConnectorTwoCopies"
+	case poller.StateNoSource:
+		switch {
+		case s.Fault.NeedsPerson():
+			return "TwochatConnectorPersonNeeded"
+		case s.Fault == connector.FaultInvalid:
+			return "TwochatConnectorApiChanged"
+		}
+		return "TwochatConnectorSourceDown"
+	}
+	return "TwochatConnectorNothingArrives"
+}
