@@ -48,11 +48,12 @@ func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 			Now: time.Now(), Started: time.Now(), Ready: true, Healthy: true,
 			Streams: []pipeline.StreamReport{s},
 		}
+		r.Sink.Checked = true
 		var shown, printed strings.Builder
 		if err := errors.Join(admin.StatusPage.Execute(&shown, r), printReport(&printed, r, false)); err != nil {
 			t.Fatal(err)
 		}
-		for _, text := range []string{shown.String(), printed.String()} {
+		for _, text := range []string{shown.String(), unfolded(printed.String())} {
 			if !strings.Contains(text, want) || !strings.Contains(text, "--accept-history") {
 				t.Errorf("it does not say %q: %s", want, text)
 			}

@@ -202,7 +202,7 @@ func TestRun_WaitsForTheAPI(t *testing.T) {
 	code, out, _ := finish(t, "status", "--admin", r.admin())
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "status", out, "not as it should be: no answer from 2Chat (stream support)",
-		"transient: connection: connection refused", "tried again in")
+		"transient: connection: connection refused", "next attempt in")
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "check", out, "refused  2Chat API: page 0 of stream support cannot be read: connection: connection refused")

@@ -108,7 +108,7 @@ func attempt(at, now time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("tried again in %s, at %s", text.Span(max(0, at.Sub(now))), text.Clock(at, now))
+	return fmt.Sprintf("next attempt in %s, at %s", text.Span(max(0, at.Sub(now))), text.Clock(at, now))
 }
 
 // row is what the table says of a stream.

@@ -97,8 +97,9 @@ func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 		})
 		uuid := fake.Insert(numbers[1], 1)[0]
 		time.Sleep(24 * time.Hour)
-		r := e.wantTrouble(t, "stream 1: refused: stream 1: its log went back from 10 to 0; bring it back; next attempt in")
-		if len(r.NotReady) != 1 || r.Streams[0].State != poller.StateLive {
+		r := e.wantTrouble(t, "refused", "its log went back from 10 to 0", "bring it back", "next attempt in")
+		if len(r.NotReady) != 1 || !strings.HasPrefix(r.NotReady[0],
+			"stream 1: refused: stream 1: its log went back from 10 to 0; bring it back; next attempt in") || r.Streams[0].State != poller.StateLive {
 			t.Errorf("not ready: %q; the other is %s", r.NotReady, r.Streams[0].State)
 		}
 		e.sink.Answers(nil, nil)

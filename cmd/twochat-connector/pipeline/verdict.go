@@ -80,7 +80,7 @@ func Judge(r Report) Verdict {
 			cmp.Compare(b.Count, a.Count))
 	})
 	switch {
-	case !r.Ready || !r.Healthy: // whatever is known of it
+	case !r.Ready || !r.Healthy || v.Level == LevelWrong: // whatever is known of it
 		v.Level = LevelWrong
 		v.Text = "not as it should be" + v.worst(LevelWrong)
 	case v.Level == LevelWaiting:
@@ -173,7 +173,7 @@ func (r Report) problems() []Problem {
 			Hint: "restart it, nothing is lost or doubled; then report what the log said", Runbook: "TwochatConnectorDown",
 		})
 	}
-	if !r.Sink.Checked {
+	if !r.Sink.Checked && !r.Ready {
 		list = append(list, Problem{
 			Level: LevelWrong, What: "the sink is not reached yet", Cause: r.Sink.Waiting,
 			Hint:    cmp.Or(r.Sink.Hint, "wait a moment: it is asked just now"),
