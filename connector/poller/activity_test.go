@@ -80,7 +80,7 @@ func TestPoller_CatchingUpInTheMidstOfAWalk(t *testing.T) {
 				var during []StreamState
 				grown, failing := false, true
 				s := newPollerFixture(t, func(s *pollerFixture, config *Config) {
-					config.Reading.Rules.SlicePages, config.Reading.Rules.Memory = 20, 60
+					config.Reading.Rules.SlicePages, config.Reading.Rules.MinWindow = 20, 60
 					s.list.Before = func(_, page int) error {
 						switch status := s.poller.Status(); {
 						case !grown || status.Sequence > 3:
