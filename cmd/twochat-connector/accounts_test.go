@@ -172,7 +172,7 @@ func TestCommands_OfAccounts(t *testing.T) {
 		return strings.Count(body, `"sequence": 230`) == 2
 	})
 	code, out, _ = finish(t, "status", "--admin", r.admin())
-	clitest.WantText(t, "status", out, "account a0: 600000 requests a minute")
+	clitest.WantText(t, "status", unfolded(out), "account a0: 600000 requests a minute")
 	if code != 3 {
 		t.Errorf("status ended with %d", code)
 	}

@@ -133,7 +133,7 @@ func TestReport_AHangingCommitIsShown(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		e.wantTrouble(t, "committing")
-		if got := e.pipe.Unfinished(time.Now()); !strings.Contains(got, "stream 0 waited for a commit to the sink for 63 s") {
+		if got := e.pipe.Unfinished(time.Now()); !strings.Contains(got, "stream 0 has waited for a commit to the sink for 63 s") {
 			t.Errorf("a stop says: %s", got)
 		}
 		e.sink.Answers(nil, nil)

@@ -289,6 +289,9 @@ func (s StreamReport) problem(now, paused time.Time) (Problem, bool) {
 			p.Cause = lastWalk(s.Status, now)
 			p.Hint = "see whether the rate limit is too small for the streams; the log says what they wait for"
 			p.Runbook = "TwochatConnectorNothingArrives"
+			if s.LastSuccessfulPoll.IsZero() && now.Sub(s.Since) < leastPatience {
+				p.What, p.Hint = "2Chat's list is not read to its end yet", "wait a moment: it is read just now"
+			}
 		}
 	case !waiting(s):
 		return p, false
