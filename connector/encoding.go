@@ -1,10 +1,12 @@
 package connector
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -28,6 +30,25 @@ type Encoding struct {
 
 // RejectType is the suffix of the `type` attribute of a quarantine record as a CloudEvent.
 const RejectType = ".connector.reject"
+
+// RejectKey reads whose a quarantine record is, and its key; ours is false for what this connector did not write.
+func RejectKey(record []byte) (stream string, key Key, ours bool) {
+	var attributes struct{ ID, Source string }
+	head, _, found := bytes.Cut(record, []byte(`,"data":`))
+	if found { // most of it need not be parsed; in a string of JSON the quotes of this would be escaped
+		head = append(bytes.Clone(head), '}')
+	}
+	if json.Unmarshal(head, &attributes) != nil {
+		return "", key, false
+	}
+	stream, named := strings.CutPrefix(attributes.Source, Stream{}.Source())
+	token, reject := strings.CutPrefix(attributes.ID, "reject-")
+	raw, err := tokenEncoding.DecodeString(token)
+	if !named || !reject || err != nil || len(raw) != len(key) {
+		return "", key, false
+	}
+	return stream, Key(raw), true
+}
 
 // AppendJSON appends the reject as a CloudEvent in the JSON format, for the quarantine. The raw bytes are written as
 // base64, as they are often not even text.

@@ -49,6 +49,9 @@ type State struct {
 	// Seen lists the newest events in log order, at most Claim.Window of them. A sequence that is missing between two
 	// others, or between the last and Checkpoint.Sequence, was erased from the sink or has expired there.
 	Seen []Seen
+	// Erased lists, in the order of sequences, what was erased from the log and the quarantine on request: the messages
+	// are known, and are never delivered again.
+	Erased []Seen
 }
 
 // Seen is one event of the log as it is stored in the sink.

@@ -23,6 +23,7 @@ type Log struct {
 	Checkpoint connector.Checkpoint
 	MaxCommit  connector.Limits
 	Erased     map[uint64]bool
+	OnRequest  []connector.Seen // what was erased on request, as State.Erased
 	Acquired   int
 	Commits    []connector.Checkpoint // those of Commit
 	owned      bool
@@ -50,7 +51,7 @@ func (l *Log) Acquire(context.Context) (connector.State, error) {
 	}
 	l.Checkpoint = claim.TakeOver(l.Checkpoint, time.Now())
 	l.Acquired, l.owned, l.unclear = l.Acquired+1, true, false
-	state := connector.State{Checkpoint: l.Checkpoint}
+	state := connector.State{Checkpoint: l.Checkpoint, Erased: l.OnRequest}
 	for _, e := range l.Events {
 		if !l.Erased[e.Sequence] {
 			state.Seen = append(state.Seen, connector.Seen{Key: e.Key, Sequence: e.Sequence, Late: e.Late})

@@ -15,6 +15,7 @@ type known struct {
 	window  *window
 	exempt  map[connector.Key]uint64 // floor and horizon: known without a place in the log
 	rejects *recentKeys
+	erased  erasedKeys
 	// quarantined holds the times of the nameless rows that polls at rest quarantined within the last hour.
 	quarantined []time.Time
 	held        *recentKeys // already counted as held

@@ -15,12 +15,14 @@ type Missing struct {
 
 // Restore delivers missing messages as late ones, in their order. The caller must have read the whole log after this
 // Session acquired it, to know that it lacks them, as the window and the checkpoint still name events that somebody
-// removed from the sink. Errors are those of Log.Commit; after them the session does not own the stream.
+// removed from the sink. What was erased on request is left out. Errors are those of Log.Commit; after them the session does not own the stream.
 func (s *Session) Restore(ctx context.Context, messages []Missing) (Outcome, error) {
 	return s.step(ctx, func(r *Reader) (Outcome, error) {
 		var b delivery
 		for i := range messages {
-			b.add(&found{&messages[i].Message, messages[i].Received}, true)
+			if !r.known.erased.has(messages[i].Message.Key) {
+				b.add(&found{&messages[i].Message, messages[i].Received}, true)
+			}
 		}
 		return r.writer.commit(ctx, b, 0)
 	})

@@ -48,6 +48,7 @@ func newWindow(rules Rules, state connector.State) *window {
 	tail := c.Sequence - uint64(len(c.Tail))
 	seen := append([]connector.Seen(nil), state.Seen...)
 	sort.Slice(seen, func(i, j int) bool { return seen[i].Sequence < seen[j].Sequence })
+	seen = withErased(seen, state.Erased, tail)
 	seen = seen[:sort.Search(len(seen), func(i int) bool { return seen[i].Sequence > tail })]
 	size := len(seen) + len(c.Tail)
 	w := &window{rules: rules, entries: make([]entry, 0, size), base: c.Base, certified: c.Certified}
@@ -65,6 +66,35 @@ func newWindow(rules Rules, state connector.State) *window {
 	w.last = c.Sequence
 	w.forget()
 	return w
+}
+
+// withErased puts events that were erased on request back to their places among those that the sink returned, up to the
+// checkpoint's tail, so that they leave no hole: below the oldest only as far as they follow on it.
+func withErased(seen, erased []connector.Seen, tail uint64) []connector.Seen {
+	oldest := tail + 1
+	if len(seen) > 0 {
+		oldest = min(oldest, seen[0].Sequence)
+	}
+	from := len(erased)
+	for from > 0 && erased[from-1].Sequence > 0 && erased[from-1].Sequence+1 >= oldest {
+		from--
+		oldest = min(oldest, erased[from].Sequence)
+	}
+	if from == len(erased) {
+		return seen
+	}
+	held := make(map[uint64]struct{}, len(seen))
+	for _, s := range seen {
+		held[s.Sequence] = struct{}{}
+	}
+	for _, e := range erased[from:] {
+		if _, ok := held[e.Sequence]; !ok {
+			held[e.Sequence] = struct{}{}
+			seen = append(seen, e)
+		}
+	}
+	sort.Slice(seen, func(i, j int) bool { return seen[i].Sequence < seen[j].Sequence })
+	return seen
 }
 
 // position returns an event's position in the log, and false if the window does not hold it.

@@ -116,7 +116,7 @@ func (j *journal) adoptRejects(
 			}
 		}
 		at += int64(len(line)) + 1
-		if stream, key, err := parseReject(line); err == nil {
+		if stream, key, ours := connector.RejectKey(line); ours {
 			rejects[stream] = append(rejects[stream], key)
 		}
 		return nil

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"io"
@@ -75,26 +74,6 @@ func withoutData(line []byte) []byte {
 		return append(append(make([]byte, 0, at+1), line[:at]...), '}')
 	}
 	return line
-}
-
-var tokenEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
-// parseReject reads a line of the quarantine: whose it is, and the key (the inverse of connector.HashToken).
-func parseReject(line []byte) (stream string, key connector.Key, err error) {
-	var attributes struct {
-		ID     string `json:"id"`
-		Source string `json:"source"`
-	}
-	if err := json.Unmarshal(withoutData(line), &attributes); err != nil {
-		return "", key, errForeign
-	}
-	stream, ours := strings.CutPrefix(attributes.Source, connector.Stream{}.Source())
-	token, reject := strings.CutPrefix(attributes.ID, "reject-")
-	raw, err := tokenEncoding.DecodeString(token)
-	if !ours || !reject || err != nil || len(raw) != len(key) {
-		return "", key, errForeign
-	}
-	return stream, connector.Key(raw), nil
 }
 
 // scan visits the whole lines of a file from an offset on. rest is what stands after the last line break.

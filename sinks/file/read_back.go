@@ -56,7 +56,7 @@ func (s *Sink) ReadBack(
 		}
 		defer quarantine.Close() // only read
 		_, err = scan(ctx, quarantine, 0, func(line []byte) error {
-			if of, _, err := parseReject(line); stream != "" && (err != nil || of != stream) {
+			if of, _, ours := connector.RejectKey(line); stream != "" && (!ours || of != stream) {
 				return nil
 			}
 			return reject(line)

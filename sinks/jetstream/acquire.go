@@ -35,7 +35,11 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	l.epoch = checkpoint.Epoch
 	l.standing.Raise(checkpoint)
 	l.marks = decodeMarks(checkpoint.Sink)
-	state, err := (&windowReader{log: l, link: k}).read(ctx, checkpoint)
+	erased, err := l.sink.erased(ctx, k, l.claim.Stream.Name)
+	if err != nil {
+		return connector.State{}, l.readError("acquire: read what was erased", err)
+	}
+	state, err := (&windowReader{log: l, link: k, erased: erased}).read(ctx, checkpoint)
 	if err != nil {
 		if errors.Is(err, errOneReply) {
 			if l.oneReplies++; l.oneReplies > 1 {
@@ -44,6 +48,7 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 		}
 		return connector.State{}, l.readError("acquire: read the window back", err)
 	}
+	state.Erased = erased
 	l.standing.Raise(state.Checkpoint)
 	l.acquired, l.oneReplies = true, 0
 	if checkpoint.Epoch%purgeEpochs == 0 {

@@ -250,10 +250,12 @@ func TestConformance(t *testing.T) {
 					s := startServer(t, nil)
 					c := config(s.url())
 					c.Timeout = 3 * time.Second
-					return newStorage(t, s.url(), c, mode, func(t *testing.T) func(t *testing.T) {
+					storage := newStorage(t, s.url(), c, mode, func(t *testing.T) func(t *testing.T) {
 						s.stop()
 						return func(t *testing.T) { s.start(t) }
 					})
+					storage.Folder = s.options.StoreDir
+					return storage
 				},
 				Promise: sinktest.AllOrNothing, Oversized: 2 << 20,
 			})

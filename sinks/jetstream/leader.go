@@ -19,8 +19,10 @@ const (
 	codeMemoryFull          = 10028
 	codeNoMessage           = 10037
 	codeNotEnabledInAccount = 10039
+	codeNoSequence          = 10043
 	codeStorageFull         = 10047
 	codeTooLarge            = 10054
+	codeDeleteFailed        = 10057
 	codeStreamMissing       = 10059
 	codeOtherStream         = 10060
 	codeSubjectsTaken       = 10065

@@ -57,9 +57,10 @@ func (p *storedEvents) add(header natsgo.Header, sequence uint64, source string)
 
 // windowReader reads the newest events of a log back, over one connection.
 type windowReader struct {
-	log   *Log
-	link  *link
-	known settings
+	log    *Log
+	link   *link
+	known  settings
+	erased []connector.Seen // on request
 }
 
 // read reads back the newest events. It must be called when nobody else can add any.
@@ -88,13 +89,13 @@ func (w *windowReader) read(ctx context.Context, c connector.Checkpoint) (connec
 	last, readable := readHeader(header, l.claim.Stream.Source())
 	want := min(uint64(max(l.claim.Window, 0)), c.Sequence)
 	if readable && last.Sequence == c.Sequence && uint64(len(c.Tail)) >= want {
-		// The checkpoint names all events of the window. If the log still holds all its events, none need be read: so a
-		// thousand quiet streams start without a thousand consumers.
+		// The checkpoint names all events of the window. If the log still holds all its events but those that were erased on
+		// request, none need be read: so a thousand quiet streams start without a thousand consumers.
 		n, ok, err := k.count(ctx, l.sink.config.Stream, l.events)
 		if err != nil {
 			return connector.State{}, err
 		}
-		if ok && n == c.Sequence {
+		if ok && n+eventsIn(w.erased) == c.Sequence {
 			return connector.State{Checkpoint: c, Seen: tail(c, want)}, nil
 		}
 	}

@@ -154,6 +154,12 @@ func CheckpointSubject(prefix, stream string) string {
 	return prefix + "-checkpoint." + connector.SubjectToken(stream)
 }
 
+// ErasureSubject is the subject of what was erased of a stream: beside the checkpoints, where the stream of JetStream and
+// the user's rights reach already. No name is encoded so (see connector.SubjectToken).
+func ErasureSubject(prefix, stream string) string {
+	return CheckpointSubject(prefix, stream) + "=erased"
+}
+
 // QuarantineSubject is the subject of a stream's rejects.
 func QuarantineSubject(prefix, stream string) string {
 	return prefix + "-quarantine." + connector.SubjectToken(stream)

@@ -1,0 +1,41 @@
+package reader
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// erasedKeys are the messages that were erased from the log or the quarantine on request, in the order of their bytes:
+// they are all remembered, at 16 bytes each.
+type erasedKeys connector.Keys
+
+func newErasedKeys(erased []connector.Seen) erasedKeys {
+	keys := make(erasedKeys, 0, len(erased))
+	for _, e := range erased {
+		keys = append(keys, e.Key)
+	}
+	slices.SortFunc(keys, compareKeys)
+	return slices.Compact(keys)
+}
+
+func (e erasedKeys) has(key connector.Key) bool {
+	_, found := slices.BinarySearchFunc(e, key, compareKeys)
+	return found
+}
+
+func compareKeys(a, b connector.Key) int { return bytes.Compare(a[:], b[:]) }
+
+// setAside reports whether a message is known and not in the log: it is in the quarantine, or was erased and the window
+// does not reach as far back. It neither counts in a run of ground nor breaks it.
+func (k *known) setAside(key connector.Key) bool {
+	if k.rejects.has(key) {
+		return true
+	}
+	if !k.erased.has(key) {
+		return false
+	}
+	_, placed := k.window.place(key)
+	return !placed
+}

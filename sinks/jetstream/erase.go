@@ -1,0 +1,168 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	natssink "github.com/twochat-connector/twochat-connector/sinks/nats"
+)
+
+// Erase removes what a choice picks of a stream's events and rejects. What is to go is recorded first, by its keys, so
+// that whoever is broken off can do it again, and whoever takes the stream over later knows it. Each message is then
+// overwritten by the server, one by one: a purge by subject would leave its bytes in the file until that is compacted,
+// which may be never.
+func (s *Sink) Erase(ctx context.Context, claim connector.Claim, choice connector.Choice) (connector.ErasedCounts, error) {
+	counts, err := (&eraser{sink: s, claim: claim, choice: choice}).erase(ctx)
+	var denied *deniedError
+	var api *apiError
+	switch {
+	case errors.As(err, &denied):
+		err = s.hints.denial(denied)
+	case errors.As(err, &api) && api.Code == codeDeleteFailed:
+		err = &connector.Refusal{
+			Thing: "JetStream stream " + s.config.Stream, Cause: "it does not let a message be deleted: " + api.Description,
+			Hint: "what was made with deny_delete stays so: let max_age remove the messages, or move to a stream that allows it",
+		}
+	}
+	return counts, readError("erase", s.hints, err)
+}
+
+// Erased returns what was erased of a stream on request.
+func (s *Sink) Erased(ctx context.Context, stream string) ([]connector.Seen, error) {
+	k, err := s.connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what was erased: %w", err)
+	}
+	erased, err := s.erased(ctx, k, stream)
+	return erased, readError("read what was erased", s.hints, err)
+}
+
+func (s *Sink) erased(ctx context.Context, k *link, stream string) ([]connector.Seen, error) {
+	var erased []connector.Seen
+	config := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
+	_, err := readToNewest(ctx, s, k, natssink.ErasureSubject(s.config.Subject, stream), config, 2*k.timeout,
+		func(m jetstream.Msg, _ uint64) error {
+			some, err := connector.ParseErasure(m.Data())
+			erased = append(erased, some...)
+			return err
+		})
+	return connector.SortErased(erased), err
+}
+
+// eventsIn counts the events among what was erased.
+func eventsIn(erased []connector.Seen) (n uint64) {
+	for i := range erased {
+		if at := erased[i].Sequence; at > 0 && (i == 0 || erased[i-1].Sequence != at) {
+			n++
+		}
+	}
+	return n
+}
+
+// eraser is one erasure.
+type eraser struct {
+	sink   *Sink
+	claim  connector.Claim
+	choice connector.Choice
+	link   *link
+
+	messages []uint64 // stream sequences of what is to go
+	keys     []connector.Seen
+	counts   connector.ErasedCounts
+}
+
+func (e *eraser) erase(ctx context.Context) (connector.ErasedCounts, error) {
+	var err error
+	if e.link, err = e.sink.connect(ctx); err != nil {
+		return connector.ErasedCounts{}, err
+	}
+	if err := e.choose(ctx); err != nil {
+		return connector.ErasedCounts{}, err
+	}
+	if err := e.record(ctx); err != nil {
+		return connector.ErasedCounts{}, err
+	}
+	for _, sequence := range e.messages {
+		if err := e.link.overwrite(ctx, e.sink.config.Stream, sequence); err != nil {
+			return connector.ErasedCounts{}, err
+		}
+	}
+	return e.counts, nil
+}
+
+// choose finds what is to go.
+func (e *eraser) choose(ctx context.Context) error {
+	prefix, name := e.sink.config.Subject, e.claim.Stream.Name
+	source := e.claim.Stream.Source()
+	err := readSubjects(ctx, e.sink, e.link, natssink.EventsSubject(prefix, name), func(m jetstream.Msg, at uint64) error {
+		event, err := natssink.DecodeEvent(m.Headers(), m.Data())
+		seen, ours := readHeader(m.Headers(), source)
+		if err != nil || !ours || !e.choice.Event(event) {
+			return nil
+		}
+		e.messages, e.keys = append(e.messages, at), append(e.keys, seen)
+		e.counts.Events++
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return readSubjects(ctx, e.sink, e.link, natssink.QuarantineSubject(prefix, name), func(m jetstream.Msg, at uint64) error {
+		_, key, ours := connector.RejectKey(m.Data())
+		if !ours || !e.choice.Reject(m.Data()) {
+			return nil
+		}
+		e.messages, e.keys = append(e.messages, at), append(e.keys, connector.Seen{Key: key})
+		e.counts.Rejects++
+		return nil
+	})
+}
+
+// record writes down what is to go, as far as it was not written down before.
+func (e *eraser) record(ctx context.Context) error {
+	recorded, err := e.sink.erased(ctx, e.link, e.claim.Stream.Name)
+	if err != nil {
+		return err
+	}
+	known, err := e.sink.known(ctx, e.link, false)
+	if err != nil {
+		return err
+	}
+	for _, some := range connector.Erasures(e.claim.Stream.Name, time.Now(), e.keys, recorded) {
+		body, err := some.AppendJSON(nil, e.claim.TypePrefix)
+		if err != nil {
+			return err
+		}
+		m := &natsgo.Msg{
+			Subject: natssink.ErasureSubject(e.sink.config.Subject, e.claim.Stream.Name), Data: body,
+			Header: natsgo.Header{natssink.HeaderContentType: {connector.StructuredType}},
+		}
+		if known.ttl {
+			m.Header[headerTTL] = []string{"never"} // it outlives what it speaks of
+		}
+		if _, err := e.link.publish(ctx, batchID(), []*natsgo.Msg{m}, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overwrite removes a message and lets the server overwrite its bytes. One that is gone already is as good.
+func (k *link) overwrite(ctx context.Context, stream string, sequence uint64) error {
+	request := struct {
+		Sequence uint64 `json:"seq"`
+	}{sequence}
+	var answer struct{}
+	err := k.ask(ctx, "STREAM.MSG.DELETE."+stream, request, &answer)
+	var api *apiError
+	if errors.As(err, &api) && (api.Code == codeNoSequence || api.Code == codeNoMessage) {
+		return nil
+	}
+	return err
+}
