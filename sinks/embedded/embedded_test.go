@@ -97,6 +97,7 @@ func TestConformance(t *testing.T) {
 func newStorage(t *testing.T, mode connector.Mode) sinktest.Storage {
 	sink := open(t, loopbackConfig(t), mode)
 	return sinktest.Storage{
+		Folder: sink.dir,
 		Open: func(t *testing.T) sinktest.Sink { return beside(t, sink, mode) },
 		Read: func(t *testing.T, stream string) []sinktest.Stored {
 			var out []sinktest.Stored

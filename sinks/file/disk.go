@@ -64,6 +64,15 @@ func (d *disk) write(f *os.File, data []byte) error {
 	return fault
 }
 
+// writeAt overwrites a part of a file.
+func (d *disk) writeAt(f *os.File, data []byte, at int64) error {
+	n, fault := d.may(opWrite, f.Name(), len(data))
+	if _, err := f.WriteAt(data[:n], at); err != nil {
+		return err
+	}
+	return fault
+}
+
 func (d *disk) sync(f *os.File) error {
 	if _, err := d.may(opSync, f.Name(), 0); err != nil {
 		return err

@@ -136,6 +136,8 @@ type folder struct {
 	held *os.File // the lock; nil while it is not held
 	// wayOn returns the hint for going on without a record that is broken.
 	wayOn func(path string, raw []byte) string
+	// finish ends what was under way when the folder was last closed; nil where there is no such thing.
+	finish func() error
 }
 
 // recordSuffix ends the name of a record's file.

@@ -49,7 +49,7 @@ func (f *follower) close() {
 
 func (f *follower) wanted(line []byte) bool {
 	h, err := parseHead(line)
-	return err == nil && (f.options.Stream == "" || h.stream == f.options.Stream)
+	return err == nil && (f.options.Stream == "" || h.stream == f.options.Stream) && !isErased(line)
 }
 
 // findable refuses what cannot be followed: a named pipe would be waited for at once, and forever, and what is missing

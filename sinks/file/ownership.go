@@ -104,6 +104,10 @@ func (g *stateLog) acquire(ctx context.Context) (connector.State, error) {
 	if err != nil {
 		return connector.State{}, notNow(err)
 	}
+	erased, err := l.erased(name)
+	if err != nil {
+		return connector.State{}, err
+	}
 	next := record{checkpoint: g.claim.TakeOver(found.checkpoint, time.Now().UTC()), seen: found.seen}
 	if next.checkpoint.Sink, err = l.effects.position(); err != nil {
 		return connector.State{}, notNow(err)
@@ -113,7 +117,17 @@ func (g *stateLog) acquire(ctx context.Context) (connector.State, error) {
 	}
 	g.state = owned
 	seen = seen[max(0, len(seen)-g.claim.Window):]
-	return connector.State{Checkpoint: next.checkpoint, Seen: append([]connector.Seen(nil), seen...)}, nil
+	return connector.State{
+		Checkpoint: next.checkpoint, Seen: append([]connector.Seen(nil), seen...), Erased: erased,
+	}, nil
+}
+
+// erased is what was erased of a stream on request.
+func (l *StateStore) erased(stream string) ([]connector.Seen, error) {
+	if l.folder == nil {
+		return nil, nil
+	}
+	return l.folder.erased(stream)
 }
 
 // admit decides whether the stream may be taken over, and from which state.

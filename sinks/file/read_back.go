@@ -32,7 +32,7 @@ func (s *Sink) ReadBack(
 				if err != nil {
 					record.Event, record.Fault = nil, err
 				}
-				if err != nil || h.stream == stream {
+				if err != nil || h.stream == stream && !isErased(line) {
 					err = event(record)
 				}
 				record.Position.At += int64(len(line)) + 1
@@ -56,7 +56,7 @@ func (s *Sink) ReadBack(
 		}
 		defer quarantine.Close() // only read
 		_, err = scan(ctx, quarantine, 0, func(line []byte) error {
-			if of, _, ours := connector.RejectKey(line); stream != "" && (!ours || of != stream) {
+			if of, _, ours := connector.RejectKey(line); stream != "" && (!ours || of != stream) || isErased(line) {
 				return nil
 			}
 			return reject(line)

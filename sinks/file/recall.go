@@ -162,7 +162,11 @@ func (b *recall) take(line []byte, window int) bool {
 			return true
 		}
 	}
-	h, err := verified(line)
+	read := verified
+	if isErased(line) {
+		read = parseHead
+	}
+	h, err := read(line)
 	if err != nil {
 		return false
 	}

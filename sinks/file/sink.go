@@ -59,9 +59,10 @@ var limits = connector.Limits{Messages: 1_000, Bytes: 8 << 20}
 
 // Sink writes the file. It is a sinks.Sink.
 type Sink struct {
-	config Config
-	disk   *disk
-	store  *StateStore
+	config  Config
+	disk    *disk
+	journal *journal
+	store   *StateStore
 }
 
 // Open returns the sink. It does no I/O; the first Acquire takes the lock. The file is always in structured mode.
@@ -73,10 +74,10 @@ func Open(c Config, _ connector.Encoding, logger *slog.Logger) (*Sink, error) {
 func open(c Config, d *disk, logger *slog.Logger) *Sink {
 	c.Path = filepath.Clean(c.Path)
 	j := &journal{disk: d, path: c.Path, maxBytes: c.MaxBytes, keep: c.Keep, logger: logger}
-	j.folder = &folder{disk: d, dir: c.Path + ".checkpoint", wayOn: j.withoutRecord}
+	j.folder = &folder{disk: d, dir: c.Path + ".checkpoint", wayOn: j.withoutRecord, finish: j.finishErasing}
 	store := newStateStore(j.folder, limits, j)
 	store.turn = make(chan struct{}, 1)
-	return &Sink{config: c, disk: d, store: store}
+	return &Sink{config: c, disk: d, journal: j, store: store}
 }
 
 // Log returns a stream's log in the file.

@@ -199,6 +199,11 @@ func (l *StateStore) open(ctx context.Context, claim connector.Claim) error {
 		if err := l.folder.open(); err != nil {
 			return err
 		}
+		if l.folder.finish != nil && !l.folder.disk.look {
+			if err := l.folder.finish(); err != nil {
+				return err
+			}
+		}
 		err := l.folder.each(func(r record) error {
 			l.names[r.checkpoint.SourceKey] = r.checkpoint.Stream
 			if r.checkpoint.Sink != nil {

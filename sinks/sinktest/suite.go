@@ -81,10 +81,8 @@ type Storage struct {
 	// Copy makes a copy of the storage as it is, and returns what puts it back while sinks are open, as someone does who
 	// restores a backup. Nil where the sink's technology has no such thing.
 	Copy func(t *testing.T) (restore func(t *testing.T))
-	// Folder is where all that the sink or its broker keeps lies; empty where that cannot be looked into. CannotErase says
-	// that the sink erases nothing.
-	Folder      string
-	CannotErase bool
+	// Folder is where all lies that the sink or its broker keeps; empty where the sink cannot erase.
+	Folder string
 	// Stop takes the broker down and returns what brings it back, with its data. Nil where there is none.
 	Stop func(t *testing.T) (start func(t *testing.T))
 }

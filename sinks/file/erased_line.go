@@ -1,0 +1,59 @@
+package file
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// erasedType is the suffix of the `type` attribute of the line that stands in the place of an event or a reject that
+// was erased.
+const erasedType = ".connector.erased"
+
+// isErased reports whether a line stands in the place of one that was erased. Only such a line has no data.
+func isErased(line []byte) bool {
+	return bytes.Contains(line, []byte(erasedType+`"`)) && !bytes.Contains(line, []byte(`,"data":`))
+}
+
+// erasedLine is what stands in the place of a line, as long as that: a CloudEvent with its id and its place in the log,
+// and blanks. Whoever follows the file stays where they are.
+func erasedLine(line []byte, typePrefix string) ([]byte, error) {
+	var kept struct {
+		SpecVersion string `json:"specversion"`
+		ID          string `json:"id"`
+		Source      string `json:"source"`
+		Type        string `json:"type"`
+		Sequence    string `json:"sequence,omitempty"`
+		Late        bool   `json:"late,omitempty"`
+	}
+	if err := json.Unmarshal(withoutData(line), &kept); err != nil {
+		return nil, errForeign
+	}
+	kept.SpecVersion, kept.Type = "1.0", typePrefix+erasedType
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(kept); err != nil {
+		return nil, fmt.Errorf("encode what stays of a line: %w", err)
+	}
+	short := bytes.TrimSpace(text.Bytes())
+	if len(short) > len(line) {
+		return nil, fmt.Errorf("encode what stays of a line: its %d bytes are too few", len(line))
+	}
+	return append(short, bytes.Repeat([]byte(" "), len(line)-len(short))...), nil
+}
+
+// erasable reads the key of a line that may be erased: of an event or a reject of a stream.
+func erasable(line []byte, stream string, reject bool) (connector.Seen, bool) {
+	if isErased(line) {
+		return connector.Seen{}, false
+	}
+	if reject {
+		of, key, ours := connector.RejectKey(line)
+		return connector.Seen{Key: key}, ours && of == stream
+	}
+	h, err := parseHead(line)
+	return h.seen, err == nil && h.stream == stream
+}
