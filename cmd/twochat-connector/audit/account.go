@@ -39,10 +39,10 @@ func (c *comparison) account() {
 			c.settle(below, r.sequence, fillers)
 			below, fillers = r.sequence, fillers[:0]
 		case in:
-			if r.late {
+			if r.late && !r.erased {
 				fillers = append(fillers, filler{row: row})
 			}
-		case c.quarantined(row.key):
+		case c.setAside(row.key):
 		case i <= held:
 			c.findings.Noted.Held++
 		default:
@@ -51,7 +51,7 @@ func (c *comparison) account() {
 	}
 	c.settle(below, max(c.checkpoint.Sequence, below)+1, fillers)
 	for i := range c.list.late {
-		if row := &c.list.late[i]; !c.log.Has(row.key) && !c.quarantined(row.key) {
+		if row := &c.list.late[i]; !c.log.Has(row.key) && !c.setAside(row.key) {
 			c.findings.Noted.NotYet++ // it came in while the list was being read
 		}
 	}
@@ -89,7 +89,7 @@ func (c *comparison) below(held int) {
 	for i := c.low - 1; i >= 0; i-- {
 		row := &c.list.rows[i]
 		switch {
-		case c.log.Has(row.key), c.quarantined(row.key):
+		case c.log.Has(row.key), c.setAside(row.key):
 		case i <= start:
 			c.findings.Noted.BeforeStart++
 		case i <= held:

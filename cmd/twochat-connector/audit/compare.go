@@ -37,7 +37,7 @@ func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since t
 	c.account()
 	c.contents()
 	c.leftOver()
-	c.setAside()
+	c.unfit()
 	c.findings.fill()
 	return c.findings, c.missing
 }
@@ -56,19 +56,23 @@ func (c *comparison) name() {
 		return of
 	}
 	c.floor, c.horizon, c.rejected = set(c.checkpoint.Floor), set(c.checkpoint.Horizon), set(c.checkpoint.Rejects)
-	c.first, _ = c.log.extent()
+	c.first, _ = extentOf(c.log.events)
 	c.have = newSequenceSet(c.checkpoint.Sequence)
 	for i := range c.log.events {
 		c.have.add(c.log.events[i].sequence)
 	}
+	for _, sequence := range c.log.filled {
+		c.have.add(sequence)
+	}
+	c.findings.Noted.ErasedOnRequest = len(c.log.onRequest)
 }
 
 // order finds what is out of order, within each part of the sink and compared with the list.
 func (c *comparison) order() {
 	disordered := make(map[connector.Key]struct{})
 	places := map[int32][]int{}
-	for i := range c.log.events {
-		r := &c.log.events[i]
+	for i, events := 0, c.log.held(); i < len(events); i++ {
+		r := &events[i]
 		if first := c.log.first[r.key]; int(first) == i {
 			places[r.part] = append(places[r.part], i)
 		}
@@ -102,7 +106,7 @@ func (c *comparison) order() {
 		}
 	}
 	for key := range disordered {
-		if r, _ := c.log.find(key); c.within(r) {
+		if r, _ := c.log.find(key); c.within(r) && !r.erased {
 			c.findings.OutOfOrder = append(c.findings.OutOfOrder, c.message(r))
 		}
 	}
@@ -135,7 +139,7 @@ func (c *comparison) contents() {
 				shown[row.key] = row
 			}
 			switch {
-			case !ok || r.digest == row.digest:
+			case !ok || r.erased || r.digest == row.digest:
 			case r.row != row.row:
 				c.findings.Noted.Incomparable++
 			default:
@@ -182,8 +186,8 @@ func (c *comparison) leftOver() {
 			listed[rows[i].key] = struct{}{}
 		}
 	}
-	for i := range c.log.events {
-		r := &c.log.events[i]
+	for i, events := 0, c.log.held(); i < len(events); i++ {
+		r := &events[i]
 		if first := c.log.first[r.key]; int(first) != i || !c.within(r) {
 			continue
 		}
@@ -196,13 +200,19 @@ func (c *comparison) leftOver() {
 	}
 }
 
-// setAside counts what cannot become an event.
-func (c *comparison) setAside() {
+// unfit counts what cannot become an event.
+func (c *comparison) unfit() {
 	for _, u := range c.list.unfit {
-		if !c.quarantined(u.key) {
+		if !c.setAside(u.key) {
 			c.findings.Noted.Unfit = append(c.findings.Noted.Unfit, Unfit{c.uuid(u.key), u.reason})
 		}
 	}
+}
+
+// setAside reports whether a message is not in the log by right: it was erased on request, or is in the quarantine.
+func (c *comparison) setAside(key connector.Key) bool {
+	_, erased := c.log.onRequest[key]
+	return erased || c.quarantined(key)
 }
 
 // quarantined reports whether a message is in the quarantine, and counts it.

@@ -104,6 +104,7 @@ func (f *Findings) text() string {
 		out = append(out, fmt.Sprint("unfit ", u.ID, ": ", u.Reason))
 	}
 	count("held", f.Noted.Held)
+	count("on request", f.Noted.ErasedOnRequest)
 	count("late", f.Noted.Late)
 	count("restored", f.Noted.Restored)
 	count("incomparable", f.Noted.Incomparable)
@@ -116,6 +117,7 @@ func TestCompare(t *testing.T) {
 		list, late, log string // oldest first
 		unfit           string
 		rejects         string
+		erased          string // on request; 50@0 is a reject
 		checkpoint      connector.Checkpoint
 		since           int // minute; 0 is all
 		want            string
@@ -240,7 +242,29 @@ func TestCompare(t *testing.T) {
 			list: "1-11", log: "1-3 10@4 11@5", checkpoint: connector.Checkpoint{Sequence: 5, Certified: 5, Horizon: keysOf("9 8 7")},
 			want: "held 6",
 		},
-		"a window": {list: "11-20", log: "1-4 6-13 15-20", checkpoint: all, since: 11, want: "missing m14@14"},
+		"erased on request":                    {list: "1-20", log: "1-4 7-20", erased: "5 6", checkpoint: all, want: "on request 2"},
+		"erased on request and listed no more": {list: "1-4 7-20", log: "1-4 7-20", erased: "5 6", checkpoint: all, want: "on request 2"},
+		"the ends erased on request":           {list: "1-20", log: "3-18", erased: "1 2 19 20", checkpoint: all, want: "on request 4"},
+		"all erased on request":                {list: "1-22", erased: "1-20", checkpoint: all, want: "not yet 2; on request 20"},
+		"one erased on request, the next deleted": {
+			list: "1-20", log: "1-4 7-20", erased: "5", checkpoint: all, want: "missing m6@6; on request 1",
+		},
+		"erased on request where retention removes": {
+			list: "1-20", log: "6-20", erased: "2 5", checkpoint: all, want: "erased 4 of 1-4 true; expired 3; on request 2",
+		},
+		"a late one erased on request accounts for no other": {
+			list: "1-4 6-9 50 10-20", log: "1-4 6-20", erased: "50@21*", checkpoint: connector.Checkpoint{Sequence: 21, Certified: 21},
+			want: "erased 1 of 5-5 false; on request 1",
+		},
+		"erased from the quarantine": {
+			list: "1-9 50 10-20", unfit: "51", log: "1-20", erased: "50@0 51@0", checkpoint: all, want: "on request 2",
+		},
+		"doubled, and erased on request twice": {
+			list: "1-20", log: "1-4 6-20", erased: "5 5@21", checkpoint: connector.Checkpoint{Sequence: 21, Certified: 21},
+			want: "on request 1",
+		},
+		"erased on request, and broken off": {list: "1-20", log: "1-20", erased: "5 6", checkpoint: all, want: "on request 2"},
+		"a window":                          {list: "11-20", log: "1-4 6-13 15-20", checkpoint: all, since: 11, want: "missing m14@14"},
 		"a window of which the log has nothing": {
 			list: "21-25", log: "1-20", checkpoint: all, since: 21, want: "not yet 5",
 		},
@@ -262,6 +286,7 @@ func TestCompare(t *testing.T) {
 			for _, key := range keysOf(c.rejects) {
 				log.rejects[key] = "bad"
 			}
+			log.AddErased(erasedOf(t, c.erased), c.checkpoint.Sequence)
 			list := NewListed(nil, func(key connector.Key) bool { return !log.Has(key) })
 			for _, key := range keysOf(c.unfit) {
 				list.unfit = append(list.unfit, unfit{key, "bad"})
@@ -294,6 +319,24 @@ func TestCompare(t *testing.T) {
 			}
 		})
 	}
+}
+
+// erasedOf lists what was erased, by tokens as those of eventOf.
+func erasedOf(t *testing.T, text string) (erased []connector.Seen) {
+	t.Helper()
+	for _, token := range numbers(text) {
+		plain := strings.TrimRight(token, "*")
+		number, place, moved := strings.Cut(plain, "@")
+		if !moved {
+			place = number
+		}
+		n, _ := strconv.Atoi(number)
+		sequence, _ := strconv.ParseUint(place, 10, 64)
+		erased = append(erased, connector.Seen{
+			Key: connectortest.Message(n).Key, Sequence: sequence, Late: plain != token,
+		})
+	}
+	return connector.SortErased(erased)
 }
 
 // Within a partition the order is that of the partition; between two of them there is none.

@@ -30,6 +30,7 @@ type record struct {
 	part     int32
 	late     bool
 	row      bool // its data is a row
+	erased   bool // it stands for an event that was erased on request
 }
 
 // decoder makes records from events. It is reused, as it keeps its memory.

@@ -312,6 +312,13 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 			return StreamReport{}, err
 		}
 	}
+	if eraser, can := a.sink.(sinks.Eraser); can {
+		erased, err := eraser.Erased(ctx, one.claim.Stream.Name)
+		if err != nil {
+			return StreamReport{}, err
+		}
+		one.log.AddErased(erased, one.checkpoint.Sequence)
+	}
 	findings, missing := Compare(list, one.log, one.checkpoint, one.since)
 	stream := newStreamReport(one, list, findings)
 	if a.options.Repair && len(missing) > 0 {

@@ -42,6 +42,8 @@ type Noted struct {
 	Quarantined map[string]int `json:"quarantined,omitempty"`
 	// Held counts messages at or below what was listed when all ground was gone (connector/README.md, rule 8).
 	Held int `json:"held"`
+	// ErasedOnRequest counts messages that were erased on request, from the log or the quarantine.
+	ErasedOnRequest int `json:"erased_on_request"`
 	// Late counts events that are marked late.
 	Late int `json:"late"`
 	// Restored counts late events in place of earlier events that are gone.

@@ -18,6 +18,10 @@ type Logged struct {
 	unreadable int
 	places     []string // of the first unreadable records
 	decoder    *decoder
+
+	onRequest map[connector.Key]struct{} // erased on request
+	restored  int                        // how many of events, the last ones, stand for such
+	filled    []uint64                   // the sequences of all such
 }
 
 // NewLogged makes an empty log.
@@ -63,6 +67,38 @@ func (l *Logged) AddReject(reject []byte) error {
 	return nil
 }
 
+// AddErased takes what was erased on request from a log that has all been added, up to its last sequence. Each erased
+// event gets its place back; those below the first that is there only as far as they follow on it, as below that
+// retention may have removed others.
+func (l *Logged) AddErased(erased []connector.Seen, last uint64) {
+	l.onRequest = make(map[connector.Key]struct{}, len(erased))
+	there := newSequenceSet(last)
+	for i := range l.events {
+		there.add(l.events[i].sequence)
+	}
+	first := last + 1
+	if lowest, _ := l.extent(); lowest > 0 {
+		first = min(first, lowest)
+	}
+	for i := len(erased) - 1; i >= 0; i-- {
+		e := erased[i]
+		l.onRequest[e.Key] = struct{}{}
+		if e.Sequence == 0 || e.Sequence > last || e.Sequence+1 < first || there.has(e.Sequence) {
+			continue
+		}
+		first = min(first, e.Sequence)
+		l.filled = append(l.filled, e.Sequence)
+		if !l.Has(e.Key) {
+			l.first[e.Key] = uint32(len(l.events))
+			l.events = append(l.events, record{key: e.Key, sequence: e.Sequence, late: e.Late, erased: true})
+			l.restored++
+		}
+	}
+}
+
+// held are the events that the log really holds.
+func (l *Logged) held() []record { return l.events[:len(l.events)-l.restored] }
+
 // Has reports whether a message is in the log.
 func (l *Logged) Has(key connector.Key) bool {
 	_, ok := l.first[key]
@@ -93,9 +129,11 @@ func (l *Logged) find(key connector.Key) (*record, bool) {
 }
 
 // extent is the lowest and the highest sequence; 0 and 0 for an empty log.
-func (l *Logged) extent() (lowest, highest uint64) {
-	for i := range l.events {
-		sequence := l.events[i].sequence
+func (l *Logged) extent() (lowest, highest uint64) { return extentOf(l.held()) }
+
+func extentOf(events []record) (lowest, highest uint64) {
+	for i := range events {
+		sequence := events[i].sequence
 		if lowest == 0 || sequence < lowest {
 			lowest = sequence
 		}
@@ -107,8 +145,8 @@ func (l *Logged) extent() (lowest, highest uint64) {
 // digest is a SHA-256, in hex, over the key, sequence and digest of each event, in the order of the sink.
 func (l *Logged) digest() string {
 	sum := sha256.New()
-	for i := range l.events {
-		r := &l.events[i]
+	for i, events := 0, l.held(); i < len(events); i++ {
+		r := &events[i]
 		sum.Write(r.key[:])
 		sum.Write(binary.BigEndian.AppendUint64(nil, r.sequence))
 		sum.Write(r.digest[:])

@@ -96,7 +96,7 @@ func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
 	first, last := one.log.extent()
 	s := StreamReport{
 		Stream: one.claim.Stream.Name, Source: one.claim.Stream.Source(), Listed: len(list.rows) + len(list.late),
-		Events: len(one.log.events), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
+		Events: len(one.log.held()), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
 		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f,
 		Counts: Counts{
 			Missing: len(f.Missing), Doubled: len(f.Doubled), OutOfOrder: len(f.OutOfOrder), Changed: len(f.Changed),

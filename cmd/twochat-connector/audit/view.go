@@ -118,6 +118,7 @@ func (s StreamReport) noted() []string {
 		}
 	}
 	say(n.NotYet, "not delivered yet: listed above all that is certified")
+	say(n.ErasedOnRequest, "erased on request")
 	say(n.Late, "delivered late, and marked late")
 	say(n.Restored, "delivered again after their events were gone from the log")
 	say(len(n.OnlyInLog), "only in the log: deleted in 2Chat since, or no longer shown")
