@@ -1,0 +1,197 @@
+package twochat
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Chat picks the events and rejects of one chat of a stream, however the chat is named: by its token, as in `subject`; by
+// its session key or its WhatsApp id; or by the remote number, in any spelling that has the country code.
+type Chat struct {
+	rules     *redactor
+	sourceKey string
+	said      string
+	// digits are those of a number, and number how the data of events may name it, in clear or as a pseudonym; empty where
+	// the chat is named otherwise.
+	digits string
+	number string
+	tokens map[string]struct{} // of the chat in `subject`, as far as they are known
+}
+
+// NewChat returns the chat of a stream that somebody named.
+func NewChat(privacy Privacy, stream connector.Stream, said string) (*Chat, error) {
+	rules, err := newRedactor(privacy)
+	if err != nil {
+		return nil, err
+	}
+	c := &Chat{rules: rules, sourceKey: stream.SourceKey, said: said, tokens: make(map[string]struct{})}
+	c.tokens[said], c.tokens[rules.chat(stream.SourceKey, []byte(said))] = struct{}{}, struct{}{}
+	c.digits = numberIn([]byte(said))
+	if c.digits != "" {
+		c.number = rules.pseudonym([]byte(c.digits))
+	}
+	return c, nil
+}
+
+// numberIn returns the digits of a text that is a person's number, or the WhatsApp id of one; else "".
+func numberIn(said []byte) string {
+	if user, suffix, ok := bytes.Cut(said, []byte("@")); ok {
+		if !personSuffix(suffix) {
+			return ""
+		}
+		said = user
+	}
+	var room [keptDigits]byte
+	digits := onlyNumber(said, room[:])
+	if trimmed := bytes.TrimPrefix(digits, []byte("00")); len(trimmed) >= fewestDigits {
+		digits = trimmed
+	}
+	if len(digits) < fewestOwn {
+		return ""
+	}
+	return string(digits)
+}
+
+// chatMembers are what an item says of its chat.
+type chatMembers struct {
+	Session     string          `json:"session_key"`
+	Remote      string          `json:"remote_phone_number"`
+	Participant json.RawMessage `json:"participant"`
+	Group       json.RawMessage `json:"group"`
+	Item        string          `json:"item"` // of a row: the item itself
+}
+
+// chatEvent is what of an event tells its chat.
+type chatEvent struct {
+	Subject string          `json:"subject"`
+	Data    json.RawMessage `json:"data"`
+}
+
+// ByNumber reports whether the chat has to be looked for in what events say: their tokens do not follow from a number.
+func (c *Chat) ByNumber() bool { return c.digits != "" }
+
+// Learn looks at an event for the token of the chat. All events have to be looked at before one is asked for.
+func (c *Chat) Learn(event []byte) {
+	var e chatEvent
+	if !c.ByNumber() || json.Unmarshal(event, &e) != nil || e.Subject == "" {
+		return
+	}
+	if _, known := c.tokens[e.Subject]; known {
+		return
+	}
+	var of chatMembers
+	if json.Unmarshal(e.Data, &of) != nil {
+		return
+	}
+	if of.Item != "" && of.Session == "" {
+		if json.Unmarshal([]byte(of.Item), &of) != nil {
+			return
+		}
+	}
+	if c.names(of) {
+		c.tokens[e.Subject] = struct{}{}
+	}
+}
+
+// names reports whether members name the chat of the number. The chat of a group is nobody's number, whoever wrote in
+// it.
+func (c *Chat) names(of chatMembers) bool {
+	switch {
+	case given(of.Participant) || given(of.Group):
+		return false
+	case c.inSession(of.Session):
+		return true
+	case of.Session != "" && bytes.HasSuffix([]byte(of.Session), []byte("@g.us")):
+		return false
+	}
+	return of.Remote == c.number || numberIn([]byte(of.Remote)) == c.digits
+}
+
+func given(raw json.RawMessage) bool {
+	text := string(raw)
+	return text != "" && text != "null" && text != `""` && text != "{}"
+}
+
+// inSession reports whether a session key ends with the number: it is a channel's id, a dash and the chat's id.
+func (c *Chat) inSession(session string) bool {
+	at := bytes.LastIndexByte([]byte(session), '-')
+	return at > 0 && numberIn([]byte(session[at+1:])) == c.digits
+}
+
+// Tokens is how many chats of these were met among events.
+func (c *Chat) Tokens() int { return len(c.tokens) }
+
+// Event reports whether an event, in structured mode, is of the chat.
+func (c *Chat) Event(event []byte) bool {
+	var e chatEvent
+	if json.Unmarshal(event, &e) != nil {
+		return false
+	}
+	_, ours := c.tokens[e.Subject]
+	return ours
+}
+
+// Members of an item that may be no JSON, or cut.
+var (
+	sessionMember = regexp.MustCompile(`"session_key"\s*:\s*"([^"\\]{1,512})"`)
+	remoteMember  = regexp.MustCompile(`"remote_phone_number"\s*:\s*"([^"\\]{1,512})"`)
+)
+
+// Reject reports whether a record of the quarantine holds an item of the chat, as far as it was kept: an item that says
+// of no chat that it is of it is taken to be of this one if it has the number, or what was said, in it.
+func (c *Chat) Reject(record []byte) bool {
+	var r struct {
+		Data struct {
+			Raw []byte `json:"raw"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(record, &r) != nil || len(r.Data.Raw) == 0 {
+		return false
+	}
+	raw := r.Data.Raw
+	var of chatMembers
+	if json.Unmarshal(raw, &of) != nil {
+		of = chatMembers{}
+		if m := sessionMember.FindSubmatch(raw); m != nil {
+			of.Session = string(m[1])
+		}
+		if m := remoteMember.FindSubmatch(raw); m != nil {
+			of.Remote = string(m[1])
+		}
+	}
+	for _, chat := range []string{of.Session, of.Remote} {
+		if chat == "" {
+			continue
+		}
+		if _, ours := c.tokens[c.rules.chat(c.sourceKey, []byte(chat))]; ours {
+			return true
+		}
+	}
+	if c.ByNumber() && c.names(of) {
+		return true
+	}
+	return of.Session == "" && of.Remote == "" && c.within(raw)
+}
+
+// within reports whether bytes hold the number, with no digit beside it, or what was said.
+func (c *Chat) within(raw []byte) bool {
+	text := c.digits
+	if text == "" {
+		text = c.said
+	}
+	for from := 0; ; {
+		at := bytes.Index(raw[from:], []byte(text))
+		if at < 0 {
+			return false
+		}
+		at += from
+		end := at + len(text)
+		if c.digits == "" || (at == 0 || !isDigit(raw[at-1])) && (end == len(raw) || !isDigit(raw[end])) {
+			return true
+		}
+		from = at + 1
+	}
+}
