@@ -46,8 +46,8 @@ type Sink interface {
 
 // Eraser is a sink that can erase what it holds.
 type Eraser interface {
-	// Erase removes what a choice picks of a stream's events and rejects, byte by byte. It is called by the stream's owner.
-	// What is to go is recorded first, by its keys, and what was removed never comes back. Whatever ends it, it may be
+	// Erase removes what a choice picks of a stream's events and rejects, byte by byte. The stream's owner calls it. What
+	// is to go is recorded first, by its keys, and what was removed never comes back. Whatever ends it, it may be
 	// called again, and finishes then.
 	Erase(ctx context.Context, claim connector.Claim, choice connector.Choice) (connector.ErasedCounts, error)
 	// Erased returns what was erased of a stream, in the order of sequences, as Acquire does. Nothing is taken over.

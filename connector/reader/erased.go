@@ -36,6 +36,6 @@ func (k *known) setAside(key connector.Key) bool {
 	if !k.erased.has(key) {
 		return false
 	}
-	_, placed := k.window.place(key)
+	_, placed := k.window.position(key)
 	return !placed
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Chat picks the events and rejects of one chat of a stream, however the chat is named: by its token, as in `subject`; by
-// its session key or its WhatsApp id; or by the remote number, in any spelling that has the country code.
+// Chat picks the events and rejects of one chat of a stream, however the chat is named: by its token, as in `subject`;
+// by its session key or its WhatsApp id; or by the remote number, in any spelling that has the country code.
 type Chat struct {
 	rules     *redactor
 	sourceKey string

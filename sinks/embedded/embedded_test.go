@@ -98,7 +98,7 @@ func newStorage(t *testing.T, mode connector.Mode) sinktest.Storage {
 	sink := open(t, loopbackConfig(t), mode)
 	return sinktest.Storage{
 		Folder: sink.dir,
-		Open: func(t *testing.T) sinktest.Sink { return beside(t, sink, mode) },
+		Open:   func(t *testing.T) sinktest.Sink { return beside(t, sink, mode) },
 		Read: func(t *testing.T, stream string) []sinktest.Stored {
 			var out []sinktest.Stored
 			for _, m := range stored(t, sink, "whatsapp."+connector.SubjectToken(stream)+".") {

@@ -58,7 +58,7 @@ func TestErase_BrokenOff(t *testing.T) {
 		_ = errors.Join(log.Close(), other.Close(), sink.Close())
 
 		_, planned := os.Stat(c.Path + ".checkpoint/erasing")
-		if err := open(c, nil, quiet).Judge(t.Context(), claim); err != nil {
+		if err := open(c, nil, quiet).CheckAcquire(t.Context(), claim); err != nil {
 			t.Fatalf("after %d changes whoever looks is refused: %v", last, err)
 		}
 		sink = open(c, &disk{pretend: true}, quiet)
@@ -137,7 +137,7 @@ func TestErase_OfAnotherFile(t *testing.T) {
 	if !errors.As(err, &refusal) {
 		t.Fatalf("got %v, want a refusal", err)
 	}
-	if got, err := os.ReadFile(c.Path); err != nil || len(got) != len(other)+1 || string(got[:len(other)]) != string(other) {
+	if got, err := os.ReadFile(c.Path); err != nil || string(got) != string(other)+"\n" {
 		t.Fatalf("the other file was changed (%v)", err)
 	}
 	if err := errors.Join(log.Close(), sink.Close()); err != nil {

@@ -199,7 +199,7 @@ func (l *StateStore) open(ctx context.Context, claim connector.Claim) error {
 		if err := l.folder.open(); err != nil {
 			return err
 		}
-		if l.folder.finish != nil && !l.folder.disk.look {
+		if l.folder.finish != nil && !l.folder.disk.readOnly {
 			if err := l.folder.finish(); err != nil {
 				return err
 			}

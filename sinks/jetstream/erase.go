@@ -113,7 +113,8 @@ func (e *eraser) choose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return readSubjects(ctx, e.sink, e.link, natssink.QuarantineSubject(prefix, name), func(m jetstream.Msg, at uint64) error {
+	quarantine := natssink.QuarantineSubject(prefix, name)
+	return readSubjects(ctx, e.sink, e.link, quarantine, func(m jetstream.Msg, at uint64) error {
 		_, key, ours := connector.RejectKey(m.Data())
 		if !ours || !e.choice.Reject(m.Data()) {
 			return nil

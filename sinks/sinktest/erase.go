@@ -75,7 +75,8 @@ var eraseRules = []rule{
 		wantReadBack(s, sink, claim.Stream, append(left, more...), 2)
 		sink, log, state = s.reopened(sink, log, claim)
 		if !slices.Equal(state.Erased, want) || state.Checkpoint.Sequence != 44 {
-			s.Fatalf("%d keys are known as erased, want %d; sequence %d", len(state.Erased), len(want), state.Checkpoint.Sequence)
+			s.Fatalf("%d keys are known as erased, want %d; sequence %d", len(state.Erased), len(want),
+				state.Checkpoint.Sequence)
 		}
 		if err := errors.Join(log.Close(), sink.Close()); err != nil {
 			s.Fatal(err)
@@ -110,7 +111,7 @@ var eraseRules = []rule{
 	}},
 }
 
-func unlessErases(_ *Suite, p *Place) string {
+func unlessErases(_ *Suite, p *Storage) string {
 	if p.Folder == "" {
 		return "nothing can be erased from it"
 	}
@@ -126,11 +127,11 @@ func (s *scene) wantErased(sink Sink, claim connector.Claim, want []connector.Se
 	}
 }
 
-// wantBytes checks whether some bytes stand anywhere in the place's folder.
+// wantBytes checks whether some bytes stand anywhere in the storage's folder.
 func wantBytes(s *scene, text []byte, want bool) {
 	s.Helper()
 	found := false
-	err := filepath.WalkDir(s.place.Folder, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(s.storage.Folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
