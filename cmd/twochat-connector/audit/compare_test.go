@@ -242,10 +242,18 @@ func TestCompare(t *testing.T) {
 			list: "1-11", log: "1-3 10@4 11@5", checkpoint: connector.Checkpoint{Sequence: 5, Certified: 5, Horizon: keysOf("9 8 7")},
 			want: "held 6",
 		},
-		"erased on request":                    {list: "1-20", log: "1-4 7-20", erased: "5 6", checkpoint: all, want: "on request 2"},
-		"erased on request and listed no more": {list: "1-4 7-20", log: "1-4 7-20", erased: "5 6", checkpoint: all, want: "on request 2"},
-		"the ends erased on request":           {list: "1-20", log: "3-18", erased: "1 2 19 20", checkpoint: all, want: "on request 4"},
-		"all erased on request":                {list: "1-22", erased: "1-20", checkpoint: all, want: "not yet 2; on request 20"},
+		"erased on request": {
+			list: "1-20", log: "1-4 7-20", erased: "5 6", checkpoint: all, want: "on request 2",
+		},
+		"erased on request and listed no more": {
+			list: "1-4 7-20", log: "1-4 7-20", erased: "5 6", checkpoint: all, want: "on request 2",
+		},
+		"the ends erased on request": {
+			list: "1-20", log: "3-18", erased: "1 2 19 20", checkpoint: all, want: "on request 4",
+		},
+		"all erased on request": {
+			list: "1-22", erased: "1-20", checkpoint: all, want: "not yet 2; on request 20",
+		},
 		"one erased on request, the next deleted": {
 			list: "1-20", log: "1-4 7-20", erased: "5", checkpoint: all, want: "missing m6@6; on request 1",
 		},
@@ -253,8 +261,8 @@ func TestCompare(t *testing.T) {
 			list: "1-20", log: "6-20", erased: "2 5", checkpoint: all, want: "erased 4 of 1-4 true; expired 3; on request 2",
 		},
 		"a late one erased on request accounts for no other": {
-			list: "1-4 6-9 50 10-20", log: "1-4 6-20", erased: "50@21*", checkpoint: connector.Checkpoint{Sequence: 21, Certified: 21},
-			want: "erased 1 of 5-5 false; on request 1",
+			list: "1-4 6-9 50 10-20", log: "1-4 6-20", erased: "50@21*",
+			checkpoint: connector.Checkpoint{Sequence: 21, Certified: 21}, want: "erased 1 of 5-5 false; on request 1",
 		},
 		"erased from the quarantine": {
 			list: "1-9 50 10-20", unfit: "51", log: "1-20", erased: "50@0 51@0", checkpoint: all, want: "on request 2",
@@ -263,8 +271,12 @@ func TestCompare(t *testing.T) {
 			list: "1-20", log: "1-4 6-20", erased: "5 5@21", checkpoint: connector.Checkpoint{Sequence: 21, Certified: 21},
 			want: "on request 1",
 		},
-		"erased on request, and broken off": {list: "1-20", log: "1-20", erased: "5 6", checkpoint: all, want: "on request 2"},
-		"a window":                          {list: "11-20", log: "1-4 6-13 15-20", checkpoint: all, since: 11, want: "missing m14@14"},
+		"erased on request, and broken off": {
+			list: "1-20", log: "1-20", erased: "5 6", checkpoint: all, want: "on request 2",
+		},
+		"a window": {
+			list: "11-20", log: "1-4 6-13 15-20", checkpoint: all, since: 11, want: "missing m14@14",
+		},
 		"a window of which the log has nothing": {
 			list: "21-25", log: "1-20", checkpoint: all, since: 21, want: "not yet 5",
 		},

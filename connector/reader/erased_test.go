@@ -1,0 +1,99 @@
+package reader
+
+import (
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/connectortest"
+)
+
+// erase takes events out of a log on request.
+func (d *readerFixture) erase(from, to int) {
+	d.t.Helper()
+	if d.log.Erased == nil {
+		d.log.Erased = make(map[uint64]bool)
+	}
+	for _, e := range d.log.Events[from-1 : to] {
+		d.log.Erased[e.Sequence] = true
+		d.log.OnRequest = append(d.log.OnRequest, connector.Seen{Key: e.Key, Sequence: e.Sequence, Late: e.Late})
+	}
+}
+
+// What was erased on request does not come back, wherever it was. What comes in late below it is delivered all the
+// same, as there is no hole: without the record of the erasure it never is.
+func TestReader_WhatWasErasedOnRequest(t *testing.T) {
+	for _, recorded := range []bool{true, false} {
+		d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(60, 1)...)
+		d.erase(5, 8)
+		d.erase(40, 48)
+		d.erase(59, 60)
+		want := connectortest.IDs(1, 60) + " m1000* m61"
+		if !recorded {
+			d.log.OnRequest, want = nil, connectortest.IDs(1, 60)+" m61"
+		}
+		d.restart()
+		d.list.Under(36, connectortest.Message(1000))
+		held := 0
+		for range 3 {
+			held += d.sweep().Held
+		}
+		d.list.Add(connectortest.Message(61))
+		d.settle(20)
+		held += d.sweep().Held
+		d.wantLog(want)
+		if recorded && held > 0 {
+			t.Errorf("%d messages are held", held)
+		}
+	}
+}
+
+// A stream of which everything was erased goes on with what is new.
+func TestReader_AllOfItErasedOnRequest(t *testing.T) {
+	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(60, 1)...)
+	d.erase(1, 60)
+	d.restart()
+	d.list.Add(connectortest.Message(61))
+	d.settle(20)
+	d.sweep()
+	d.restart()
+	d.settle(20)
+	d.wantLog(connectortest.IDs(1, 61))
+}
+
+// What was erased from the quarantine does not come into it again, though the checkpoint has forgotten it.
+func TestReader_ErasedFromTheQuarantine(t *testing.T) {
+	for _, recorded := range []bool{true, false} {
+		rows := connectortest.Newest(12, 1)
+		rows[2].Fault = "bad"
+		d := settledDesk(t, connectortest.StartBeginning, rows...)
+		if len(d.log.Rejects) != 1 {
+			t.Fatalf("%d rejects", len(d.log.Rejects))
+		}
+		d.log.Checkpoint.Rejects = nil
+		want := 2
+		if recorded {
+			d.log.OnRequest, want = []connector.Seen{{Key: d.log.Rejects[0].Key}}, 1
+		}
+		d.restart()
+		d.settle(20)
+		d.sweep()
+		if got := len(d.log.Rejects); got != want {
+			t.Errorf("recorded %t: %d rejects, want %d", recorded, got, want)
+		}
+	}
+}
+
+// Whoever found a message missing before it was erased on request does not put it back.
+func TestSession_RestoresNothingErasedOnRequest(t *testing.T) {
+	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(20, 1)...)
+	d.erase(5, 6)
+	session := NewSession(d.list, d.log, d.reading, d.start)
+	out, err := session.Restore(t.Context(), []Missing{
+		{Message: connectortest.Message(5), Received: connectortest.Minute(90)},
+		{Message: connectortest.Message(50), Received: connectortest.Minute(90)},
+	})
+	if err != nil || out.Delivered != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	d.wantLog(connectortest.IDs(1, 20) + " m50*")
+}
