@@ -233,7 +233,7 @@ func (r *endCheck) lowestOn(rows []connector.Message) bool {
 // the log nor in the quarantine.
 func (r *endCheck) goesOnBelow(rows []connector.Key) bool {
 	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.known.recorded.UncheckedEnd.Keys, rows[i]); i-- {
-		if key := rows[i]; !r.known.has(key) && !r.known.setAside(key) {
+		if key := rows[i]; !r.known.has(key) && !setAside(&r.known, key) {
 			return true
 		}
 	}

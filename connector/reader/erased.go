@@ -29,7 +29,7 @@ func compareKeys(a, b connector.Key) int { return bytes.Compare(a[:], b[:]) }
 
 // setAside reports whether a message is known and not in the log: it is in the quarantine, or was erased and the window
 // does not reach as far back. It neither counts in a run of ground nor breaks it.
-func (k *known) setAside(key connector.Key) bool {
+func setAside(k *known, key connector.Key) bool {
 	if k.rejects.has(key) {
 		return true
 	}

@@ -300,7 +300,7 @@ func (r *sectionReader) deliveryOf(rows []spanRow) delivery {
 		if at.Below && isTop(row.key) {
 			continue
 		}
-		if !placed && !r.known.setAside(row.key) && !slices.Contains(r.known.recorded.Floor, row.key) {
+		if !placed && !setAside(&r.known, row.key) && !slices.Contains(r.known.recorded.Floor, row.key) {
 			left[row.key] = struct{}{}
 		}
 	}

@@ -206,7 +206,7 @@ func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	}
 	var b delivery
 	for _, row := range s.late[first : last+1] {
-		if !r.known.has(row.key) && !r.known.setAside(row.key) {
+		if !r.known.has(row.key) && !setAside(&r.known, row.key) {
 			b.add(&found{&page.Messages[on[row.key]], page.Received}, true)
 		}
 	}

@@ -194,7 +194,7 @@ func (w *walker) addMessages(page connector.Page) error {
 		}
 		w.met[m.Key] = struct{}{}
 		fresh = true
-		if r.known.setAside(m.Key) {
+		if setAside(&r.known, m.Key) {
 			continue // neither counts nor breaks a run
 		}
 		w.order = append(w.order, found{m, page.Received})

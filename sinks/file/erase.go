@@ -43,11 +43,11 @@ func (s *Sink) Erase(ctx context.Context, claim connector.Claim, choice connecto
 	if err := j.folder.recordErased(claim, keys); err != nil {
 		return connector.ErasedCounts{}, fmt.Errorf("erase: %w", plain(err))
 	}
-	if err := j.folder.begin(e); err != nil {
+	if err := e.begin(j.folder); err != nil {
 		return connector.ErasedCounts{}, fmt.Errorf("erase: %w", plain(err))
 	}
 	j.back, j.unrecorded = nil, nil
-	if err := j.finishErasing(); err != nil {
+	if err := (eraser{j}).finish(); err != nil {
 		return connector.ErasedCounts{}, err
 	}
 	return counts, nil
@@ -161,8 +161,15 @@ func (e *erasing) choose(
 
 func (f *folder) erasingPath() string { return filepath.Join(f.dir, "erasing") }
 
+// erasing reports whether an erasure was broken off: the next owner finishes it, and whoever only looks leaves it to
+// that.
+func (f *folder) erasing() bool {
+	_, err := os.Stat(f.erasingPath())
+	return err == nil
+}
+
 // begin records what is about to be overwritten.
-func (f *folder) begin(e *erasing) error {
+func (e *erasing) begin(f *folder) error {
 	object, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode what is about to be erased: %w", err)
@@ -194,8 +201,11 @@ func (f *folder) begun() (*erasing, error) {
 	return e, nil
 }
 
-// finishErasing overwrites what begin recorded, and brings the checkpoints' sums over the file in line with it.
-func (j *journal) finishErasing() error {
+// eraser overwrites what is recorded as being erased from a journal.
+type eraser struct{ *journal }
+
+// finish overwrites what begin recorded, and brings the checkpoints' sums over the file in line with it.
+func (j eraser) finish() error {
 	e, err := j.folder.begun()
 	if e == nil || err != nil {
 		return err
@@ -245,7 +255,7 @@ func (j *journal) finishErasing() error {
 }
 
 // sumAt is the sum over the end of the file up to a position.
-func (j *journal) sumAt(p position) (string, error) {
+func (j eraser) sumAt(p position) (string, error) {
 	f, err := os.Open(part(j.path, p.Part))
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = os.Open(j.path)
@@ -258,7 +268,7 @@ func (j *journal) sumAt(p position) (string, error) {
 }
 
 // overwrite puts what stays of the lines of a file in their places. A part that was removed meanwhile is as good.
-func (j *journal) overwrite(path string, lines []erasedSpan) error {
+func (j eraser) overwrite(path string, lines []erasedSpan) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return ignoreMissing(err)

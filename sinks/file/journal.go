@@ -172,16 +172,10 @@ func (j *journal) verify(mark position, last uint64) error {
 	if err != nil {
 		return err
 	}
-	if sum != mark.Sum && !j.erasing() {
+	if sum != mark.Sum && !j.folder.erasing() {
 		return refuse("it is not the file that was written last, or was changed")
 	}
 	return nil
-}
-
-// erasing reports whether an erasure was broken off: the next owner finishes it, and whoever only looks waits for that.
-func (j *journal) erasing() bool {
-	_, err := os.Stat(j.folder.erasingPath())
-	return err == nil
 }
 
 func (j *journal) close() error {

@@ -74,7 +74,7 @@ func Open(c Config, _ connector.Encoding, logger *slog.Logger) (*Sink, error) {
 func open(c Config, d *disk, logger *slog.Logger) *Sink {
 	c.Path = filepath.Clean(c.Path)
 	j := &journal{disk: d, path: c.Path, maxBytes: c.MaxBytes, keep: c.Keep, logger: logger}
-	j.folder = &folder{disk: d, dir: c.Path + ".checkpoint", wayOn: j.withoutRecord, finish: j.finishErasing}
+	j.folder = &folder{disk: d, dir: c.Path + ".checkpoint", wayOn: j.withoutRecord, finish: eraser{j}.finish}
 	store := newStateStore(j.folder, limits, j)
 	store.turn = make(chan struct{}, 1)
 	return &Sink{config: c, disk: d, journal: j, store: store}

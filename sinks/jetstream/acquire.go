@@ -35,7 +35,7 @@ func (l *Log) Acquire(ctx context.Context) (connector.State, error) {
 	l.epoch = checkpoint.Epoch
 	l.standing.Raise(checkpoint)
 	l.marks = decodeMarks(checkpoint.Sink)
-	erased, err := l.sink.erased(ctx, k, l.claim.Stream.Name)
+	erased, err := readErased(ctx, l.sink, k, l.claim.Stream.Name)
 	if err != nil {
 		return connector.State{}, l.readError("acquire: read what was erased", err)
 	}

@@ -27,11 +27,11 @@ const (
 // forget deletes a consumer on the server. Nobody waits for the answer, as the consumer expires soon anyway.
 func (s *Sink) forget(k *link, consumer jetstream.Consumer) {
 	if info := consumer.CachedInfo(); info != nil {
-		s.forgetConsumer(k, info.Name)
+		forgetConsumer(s, k, info.Name)
 	}
 }
 
-func (s *Sink) forgetConsumer(k *link, name string) {
+func forgetConsumer(s *Sink, k *link, name string) {
 	if err := k.conn.Publish(k.api+"CONSUMER.DELETE."+s.config.Stream+"."+name, nil); err != nil {
 		s.logger.Debug("a consumer was not deleted and will expire", "error", err.Error())
 	}

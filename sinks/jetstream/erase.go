@@ -39,11 +39,11 @@ func (s *Sink) Erased(ctx context.Context, stream string) ([]connector.Seen, err
 	if err != nil {
 		return nil, fmt.Errorf("read what was erased: %w", err)
 	}
-	erased, err := s.erased(ctx, k, stream)
+	erased, err := readErased(ctx, s, k, stream)
 	return erased, readError("read what was erased", s.hints, err)
 }
 
-func (s *Sink) erased(ctx context.Context, k *link, stream string) ([]connector.Seen, error) {
+func readErased(ctx context.Context, s *Sink, k *link, stream string) ([]connector.Seen, error) {
 	var erased []connector.Seen
 	config := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
 	_, err := readToNewest(ctx, s, k, natssink.ErasureSubject(s.config.Subject, stream), config, 2*k.timeout,
@@ -89,7 +89,7 @@ func (e *eraser) erase(ctx context.Context) (connector.ErasedCounts, error) {
 		return connector.ErasedCounts{}, err
 	}
 	for _, sequence := range e.messages {
-		if err := e.link.overwrite(ctx, e.sink.config.Stream, sequence); err != nil {
+		if err := e.overwrite(ctx, sequence); err != nil {
 			return connector.ErasedCounts{}, err
 		}
 	}
@@ -127,7 +127,7 @@ func (e *eraser) choose(ctx context.Context) error {
 
 // record writes down what is to go, as far as it was not written down before.
 func (e *eraser) record(ctx context.Context) error {
-	recorded, err := e.sink.erased(ctx, e.link, e.claim.Stream.Name)
+	recorded, err := readErased(ctx, e.sink, e.link, e.claim.Stream.Name)
 	if err != nil {
 		return err
 	}
@@ -155,12 +155,12 @@ func (e *eraser) record(ctx context.Context) error {
 }
 
 // overwrite removes a message and lets the server overwrite its bytes. One that is gone already is as good.
-func (k *link) overwrite(ctx context.Context, stream string, sequence uint64) error {
+func (e *eraser) overwrite(ctx context.Context, sequence uint64) error {
 	request := struct {
 		Sequence uint64 `json:"seq"`
 	}{sequence}
 	var answer struct{}
-	err := k.ask(ctx, "STREAM.MSG.DELETE."+stream, request, &answer)
+	err := e.link.ask(ctx, "STREAM.MSG.DELETE."+e.sink.config.Stream, request, &answer)
 	var api *apiError
 	if errors.As(err, &api) && (api.Code == codeNoSequence || api.Code == codeNoMessage) {
 		return nil

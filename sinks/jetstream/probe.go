@@ -168,7 +168,7 @@ func (i *inspection) probeConsumer(ctx context.Context) error {
 	if err := k.ask(ctx, "CONSUMER.CREATE."+stream+"."+name+"."+filter, create, &answer); err != nil {
 		return err
 	}
-	defer s.forgetConsumer(k, name)
+	defer forgetConsumer(s, k, name)
 	body, err := json.Marshal(map[string]any{"batch": 1, "expires": 20 * beat, "idle_heartbeat": beat})
 	if err != nil {
 		return fmt.Errorf("encode request: %w", err)

@@ -60,7 +60,7 @@ var eraseRules = []rule{
 				s.Fatalf("erase: %+v, %v; want %+v", got, err, counts)
 			}
 		}
-		s.wantErased(sink, claim, want)
+		wantErased(s, sink, claim, want)
 		wantReadBack(s, sink, claim.Stream, left, 2)
 		wantReadBack(s, sink, beside.Stream, others, 0)
 
@@ -119,7 +119,7 @@ func unlessErases(_ *Suite, p *Storage) string {
 }
 
 // wantErased checks what a sink says was erased.
-func (s *scene) wantErased(sink Sink, claim connector.Claim, want []connector.Seen) {
+func wantErased(s *scene, sink Sink, claim connector.Claim, want []connector.Seen) {
 	s.Helper()
 	got, err := sink.(eraser).Erased(s.context(), claim.Stream.Name)
 	if err != nil || !slices.Equal(got, want) {
