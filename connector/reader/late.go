@@ -27,7 +27,7 @@ func (r *sweeper) lateIn(s *span) []spanRow {
 		switch {
 		case r.known.ground(row.key):
 			below = true
-		case below && !r.known.has(row.key) && !r.known.rejects.has(row.key):
+		case below && !r.known.has(row.key) && !setAside(&r.known, row.key):
 			late = append(late, row)
 		}
 	}
@@ -43,7 +43,7 @@ func (r *sweeper) firstOpen(s *span) int {
 		switch {
 		case r.known.ground(row.key):
 			below = true
-		case below && i > bottom && !r.known.has(row.key) && !r.known.rejects.has(row.key) && !r.known.held.has(row.key):
+		case below && i > bottom && !r.known.has(row.key) && !setAside(&r.known, row.key) && !r.known.held.has(row.key):
 			return i
 		}
 	}
@@ -64,7 +64,7 @@ func (r *sweeper) openAndHeld(s *span) (open bool, held int) {
 			from = max(from, i-r.rules.Page)
 		}
 		for _, row := range s.rows[from:i] {
-			if !r.known.has(row.key) && !r.known.rejects.has(row.key) {
+			if !r.known.has(row.key) && !setAside(&r.known, row.key) {
 				held += r.known.countHeld(row.key)
 			}
 		}
