@@ -16,11 +16,15 @@ import (
 )
 
 func TestPoller_FirstPollsAreSpread(t *testing.T) {
+	spread := func(f *pollerFixture, c *Config) {
+		fromNow(f, c)
+		c.StartWithin = time.Second
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var first []time.Duration
 		var shifts []*pollerFixture
 		for range 20 {
-			shifts = append(shifts, newPollerFixture(t, fromNow, connectortest.Message(1)))
+			shifts = append(shifts, newPollerFixture(t, spread, connectortest.Message(1)))
 		}
 		pass(5 * time.Second)
 		for _, s := range shifts {
