@@ -17,6 +17,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/demo"
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
@@ -198,46 +199,15 @@ func (p *natsPlace) tryRead(ctx context.Context) (map[string][]json.RawMessage, 
 // streamName is the JetStream stream that the connector makes.
 const streamName = "WHATSAPP"
 
-// readStream gives each message that is in the stream now, in its order, by an ordered consumer as any NATS client
-// makes one.
+// readStream gives each message that is in the stream now, in its order.
 func readStream(ctx context.Context, js jetstream.JetStream, each func(subject string, data []byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	stream, err := js.Stream(ctx, streamName)
+	err := demo.ReadStream(ctx, js, streamName, ">", each)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	if stream.CachedInfo().State.Msgs == 0 {
-		return nil
-	}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		return err
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		message, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		if err := each(message.Subject(), message.Data()); err != nil {
-			return err
-		}
-		meta, err := message.Metadata()
-		if err != nil {
-			return err
-		}
-		if meta.NumPending == 0 {
-			return nil
-		}
-	}
+	return err
 }
 
 // sortOut puts an event beside the others of its stream. Checkpoints and rejects, which have subjects of their own, are

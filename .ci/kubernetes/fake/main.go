@@ -29,6 +29,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/demo"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -207,25 +208,5 @@ func readBack(ctx context.Context, url, name string, each func(subject string, e
 	if err != nil {
 		return err
 	}
-	consumer, err := js.OrderedConsumer(ctx, name, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		return err
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		message, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		if err := each(message.Subject(), message.Data()); err != nil {
-			return err
-		}
-		if meta, err := message.Metadata(); err != nil || meta.NumPending == 0 {
-			return err
-		}
-	}
+	return demo.ReadStream(ctx, js, name, ">", each)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
@@ -51,10 +52,17 @@ func engineOf(t *testing.T) (*Engine, *connectortest.Log, *Listed) {
 	return &Engine{config: c, logger: cli.QuietLogger(), sink: repairedSink{log: log}}, log, list
 }
 
+func auditedBy(a *Engine) *audited {
+	return &audited{
+		claim:   connector.Claim{Stream: connector.Stream{Name: "a", SourceKey: "k"}},
+		account: &account{Source: pipeline.Source{Config: a.config}},
+	}
+}
+
 // A repair puts back what the log lacks once it is its own, and nothing that is there by then.
 func TestEngine_Restore(t *testing.T) {
 	a, log, list := engineOf(t)
-	one := &audited{claim: connector.Claim{Stream: connector.Stream{Name: "a", SourceKey: "k"}}}
+	one := auditedBy(a)
 	got, err := a.restore(t.Context(), one, list, keysOf("3 6 7 9"))
 	if err != nil || *got != (Repair{Restored: 2, First: 6, Last: 7, Present: 1, Left: 1}) {
 		t.Errorf("%+v, %v", got, err)
@@ -70,8 +78,8 @@ func TestEngine_Restore(t *testing.T) {
 
 // It waits for a sink that is down, and ends where another instance takes over or a person has to decide.
 func TestEngine_RestoreWaits(t *testing.T) {
-	one := &audited{claim: connector.Claim{Stream: connector.Stream{Name: "a", SourceKey: "k"}}}
 	a, log, list := engineOf(t)
+	one := auditedBy(a)
 	failures := 1
 	log.Refuse = func() error {
 		if failures--; failures >= 0 {

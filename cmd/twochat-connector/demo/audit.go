@@ -7,9 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
-
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
@@ -79,10 +76,10 @@ func (d *Demo) audit(ctx context.Context) (Result, error) {
 func (d *Demo) readBack(ctx context.Context, each func(event []byte) error) error {
 	switch sink := d.target.sink.(type) {
 	case *embedded.Sink:
-		return readBackNATS(ctx, sink.URL(), sink.Stream(), d.target.subject(), each)
+		return d.readStream(ctx, sink.URL(), sink.Stream(), each)
 	case *jetstream.Sink:
 		c := d.target.config.JetStream
-		return readBackNATS(ctx, c.URL, c.Stream, d.target.subject(), each)
+		return d.readStream(ctx, c.URL, c.Stream, each)
 	}
 	return d.target.sink.Follow(ctx, connector.FollowOptions{Stream: d.target.stream, Since: d.began, Once: true}, each)
 }
@@ -105,43 +102,4 @@ func seeRow(audit *twochattest.Audit, event []byte) error {
 		ID: e.ID, Sequence: sequence, Late: e.Late, Chat: e.PartitionKey, Data: []byte(e.Data.Item),
 	})
 	return nil
-}
-
-// readBackNATS passes on each message under a subject in the stream's order. It uses a plain NATS client, without code
-// of the connector.
-func readBackNATS(ctx context.Context, url, name, subject string, each func(event []byte) error) error {
-	conn, err := natsgo.Connect(url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	js, err := natsjs.New(conn)
-	if err != nil {
-		return err
-	}
-	stream, err := js.Stream(ctx, name)
-	if err != nil {
-		return err
-	}
-	consumer, err := stream.OrderedConsumer(ctx, natsjs.OrderedConsumerConfig{FilterSubjects: []string{subject}})
-	if err != nil || consumer.CachedInfo().NumPending == 0 {
-		return err
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		message, err := messages.Next(natsjs.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		if err := each(message.Data()); err != nil {
-			return err
-		}
-		if meta, err := message.Metadata(); err != nil || meta.NumPending == 0 {
-			return err
-		}
-	}
 }
