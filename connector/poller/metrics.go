@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -141,6 +142,14 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 			send(m.state, dto.MetricType_GAUGE, one(state == status.State), inState[i], stream)
 		}
 	}
+}
+
+// Remove drops a stream's series.
+func (m *Metrics) Remove(stream string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// A scrape may hold the slice.
+	m.streams = slices.DeleteFunc(slices.Clone(m.streams), func(s *streamMetrics) bool { return s.stream == stream })
 }
 
 // of returns a stream's metrics, with all counts at zero, so that rates are correct from the start.

@@ -21,7 +21,7 @@ type Config struct {
 	Log     connector.Log
 	Reading reader.Reading // its Retry, MemoryLimit and Admit are set by the Poller
 	Start   connector.Start
-	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet.
+	// MinInterval is the interval between polls while messages flow, MaxInterval when it is quiet, until SetIntervals.
 	MinInterval, MaxInterval time.Duration
 	// StartWithin is the time within which streams that start together make their first requests; 0 is at once.
 	StartWithin time.Duration
@@ -58,6 +58,7 @@ type Poller struct {
 	slot     *slot
 	record   statusRecord
 	schedule schedule
+	adjusted chan struct{} // holds a token while the intervals changed and Run has not seen it
 
 	urgency   atomic.Int32 // an Urgency; pages are read in parallel
 	owner     string       // who this instance is in the log, as it was taken over last; empty until it first was
@@ -69,7 +70,7 @@ type Poller struct {
 // New returns a poller. Run starts it.
 func New(c Config) *Poller {
 	stream := c.Reading.Stream.Name
-	p := &Poller{config: c, queue: newQueue(), slot: &slot{gate: c.MemoryGate}}
+	p := &Poller{config: c, queue: newQueue(), slot: &slot{gate: c.MemoryGate}, adjusted: make(chan struct{}, 1)}
 	p.retrier = newRetrier(p)
 	reading := c.Reading
 	reading.Retry, reading.MemoryLimit, reading.Admit = p.retrier, p.slot, p.admit
@@ -83,7 +84,20 @@ func New(c Config) *Poller {
 		config: &p.config, session: p.session, record: &p.record, interval: c.MinInterval,
 		phase: rand.Float64(),
 	}
+	p.schedule.intervals.Store(&intervals{c.MinInterval, c.MaxInterval})
 	return p
+}
+
+// SetIntervals changes the shortest and the longest interval between polls. A stream that waits longer than the new ones
+// allow is read sooner. It is safe for concurrent use.
+func (p *Poller) SetIntervals(shortest, longest time.Duration) {
+	if now := (intervals{shortest, longest}); *p.schedule.intervals.Swap(&now) == now {
+		return
+	}
+	select {
+	case p.adjusted <- struct{}{}:
+	default:
+	}
 }
 
 // Status returns the current status. It is safe for concurrent use.
@@ -104,11 +118,31 @@ func (p *Poller) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if wait > 0 && connector.Sleep(ctx, wait) != nil {
+		if wait > 0 && !p.rest(ctx, wait) {
 			break
 		}
 	}
 	return nil
+}
+
+// rest waits, no longer than intervals that change meanwhile allow. It returns false if the context ended.
+func (p *Poller) rest(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	until := time.Now().Add(wait)
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-p.adjusted:
+			if due := p.schedule.adjust(); due.Before(until) {
+				until = due
+				timer.Reset(time.Until(due))
+			}
+		}
+	}
 }
 
 // step makes one step and returns how long to wait before the next.
@@ -294,7 +328,7 @@ func (p *Poller) suspect(s *reader.Suspicion) time.Duration {
 	p.record.mu.Unlock()
 	wait := max(p.record.now().Interval, p.retrier.suspect.Next())
 	if s.Next > 0 {
-		wait = max(min(wait, s.Next), p.config.MinInterval)
+		wait = max(min(wait, s.Next), p.schedule.shortest())
 	}
 	return p.record.waitFor(StateSuspect, s, wait)
 }

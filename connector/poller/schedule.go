@@ -2,6 +2,7 @@ package poller
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector/reader"
@@ -13,6 +14,8 @@ type schedule struct {
 	session *reader.Session
 	record  *statusRecord
 
+	intervals atomic.Pointer[intervals] // in force; set by whoever adjusts them
+
 	interval  time.Duration
 	lastWait  time.Duration // between polls, before jitter
 	phase     float64       // which part of a growing wait is taken, from 0 to 1
@@ -20,6 +23,24 @@ type schedule struct {
 	nextPoll  time.Time
 	lastStart int // the reader's StartPage at the step before
 	eager     int // polls in a row that followed at once without getting anywhere
+}
+
+// intervals are the shortest and the longest between two polls.
+type intervals struct{ shortest, longest time.Duration }
+
+func (s *schedule) shortest() time.Duration { return s.intervals.Load().shortest }
+
+// adjust takes the intervals that changed into account, and returns when the next step is due by them.
+func (s *schedule) adjust() time.Time {
+	now := s.intervals.Load()
+	s.interval = min(max(s.interval, now.shortest), now.longest)
+	wait := s.paced(s.interval)
+	s.record.noteInterval(wait)
+	due := time.Now().Add(jitter(s.spread(wait)))
+	if due.Before(s.nextPoll) {
+		s.nextPoll = due
+	}
+	return due
 }
 
 // untilPoll is how long to wait for the next step in the midst of an interval: not at all where a sweep has more to do.
@@ -59,7 +80,7 @@ const eagerSteps = 3
 // poll that brought none. While there is more to read, the next step follows at once.
 func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 	if out.Delivered > 0 {
-		s.interval = s.config.MinInterval
+		s.interval = s.shortest()
 	} else if !sweeping {
 		s.interval = s.quieter(s.interval)
 	}
@@ -101,7 +122,7 @@ func jitter(d time.Duration) time.Duration {
 // standDownTime is how long the polls that are left to the other instance take at the current intervals.
 func (s *schedule) standDownTime() time.Duration {
 	var sum time.Duration
-	interval := s.config.MinInterval
+	interval := s.shortest()
 	for range standDowns {
 		sum += s.paced(interval)
 		interval = s.quieter(interval)
@@ -111,7 +132,7 @@ func (s *schedule) standDownTime() time.Duration {
 
 // quieter is the next interval after a poll that brought nothing.
 func (s *schedule) quieter(interval time.Duration) time.Duration {
-	return min(s.config.MaxInterval, interval+interval/2)
+	return max(s.shortest(), min(s.intervals.Load().longest, interval+interval/2))
 }
 
 // paced is the interval that the rate limit and the budget allow in place of the wanted one.

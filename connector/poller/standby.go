@@ -36,7 +36,7 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 		if !time.Now().Before(until) {
 			return 0
 		}
-		if connector.Sleep(ctx, jitter(p.schedule.paced(p.config.MinInterval))) != nil {
+		if connector.Sleep(ctx, jitter(p.schedule.paced(p.schedule.shortest()))) != nil {
 			return 0
 		}
 		checkpoint, found, err := p.config.Log.Peek(ctx)

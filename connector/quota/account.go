@@ -35,18 +35,20 @@ type Account struct {
 	Limiter *Limiter
 	Budget  *Budget
 
-	config   AccountConfig
-	reader   *AccountReader
-	calls    atomic.Int64  // made so far
-	inFlight atomic.Int64  // of them, pages that have not come yet
-	doubted  atomic.Bool   // since its pages ceased to be read, another reading was asked for
-	doubts   chan struct{} // wakes Watch for that reading
-	begun    bool          // the newest reading got an answer
+	reader     *AccountReader
+	streams    atomic.Int64  // that share it
+	sweepEvery atomic.Int64  // the wanted interval between two sweeps
+	calls      atomic.Int64  // made so far
+	inFlight   atomic.Int64  // of them, pages that have not come yet
+	doubted    atomic.Bool   // since its pages ceased to be read, another reading was asked for
+	doubts     chan struct{} // wakes Watch for that reading
+	begun      bool          // the newest reading got an answer
 }
 
 // NewAccount returns an account about which nothing is known yet. It does no I/O.
 func NewAccount(c AccountConfig) *Account {
-	a := &Account{config: c, doubts: make(chan struct{}, 1)}
+	a := &Account{doubts: make(chan struct{}, 1)}
+	a.share(c)
 	a.Budget = NewBudget(BudgetConfig{
 		Monthly: c.MonthlyCredits, Streams: c.Streams, Interval: c.MinInterval, Stop: c.StopWhenSpent,
 		Own: a.calls.Load, InFlight: a.inFlight.Load, Logger: c.Logger,
@@ -59,6 +61,25 @@ func NewAccount(c AccountConfig) *Account {
 	return a
 }
 
+// Adjust takes over the limits, intervals and number of streams of a configuration that has changed. Its client and
+// logger do not count. What is known about the account stays known.
+func (a *Account) Adjust(c AccountConfig) {
+	_, before := a.Stopped()
+	a.share(c)
+	a.reader.SetRequestsPerMinute(c.RequestsPerMinute)
+	a.Limiter.SetRate(float64(a.RequestsPerMinute()))
+	a.Budget.Adjust(c.MonthlyCredits, c.Streams, c.MinInterval, c.StopWhenSpent)
+	if _, after := a.Stopped(); before != nil && after == nil {
+		a.wake() // it waits for the next month
+	}
+}
+
+// share records how the account is shared out.
+func (a *Account) share(c AccountConfig) {
+	a.streams.Store(int64(c.Streams))
+	a.sweepEvery.Store(int64(c.SweepEvery))
+}
+
 // RequestsPerMinute is the rate in force.
 func (a *Account) RequestsPerMinute() int64 { return a.reader.RequestsPerMinute() }
 
@@ -68,7 +89,7 @@ func (a *Account) Status() AccountStatus { return a.reader.Status() }
 // Pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the
 // budget.
 func (a *Account) Pace(wanted time.Duration) time.Duration {
-	return a.Budget.Pace(time.Now(), max(wanted, ShortestInterval(a.config.Streams, int(a.RequestsPerMinute()))))
+	return a.Budget.Pace(time.Now(), max(wanted, ShortestInterval(int(a.streams.Load()), int(a.RequestsPerMinute()))))
 }
 
 // ShortestInterval is the shortest polling interval at which a rate limit allows that many streams.
@@ -78,7 +99,7 @@ func ShortestInterval(streams, requestsPerMinute int) time.Duration {
 
 // SweepEvery is how often late messages are searched for under the budget as it stands.
 func (a *Account) SweepEvery() time.Duration {
-	return a.Budget.SweepEvery(time.Now(), a.config.SweepEvery)
+	return a.Budget.SweepEvery(time.Now(), time.Duration(a.sweepEvery.Load()))
 }
 
 // Begin reads the account once, before its streams are read. It counts as a request of the rate limit.
@@ -114,6 +135,9 @@ func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
 	return ctx.Err()
 }
 
+// budgetEvery is how often a budget that allows no call is looked at again: it may have been raised.
+const budgetEvery = time.Minute
+
 // whilePaid waits while the budget allows no call, until the account's next month should have started, as reading the
 // account is a call too.
 func (a *Account) whilePaid(ctx context.Context) error {
@@ -123,7 +147,7 @@ func (a *Account) whilePaid(ctx context.Context) error {
 			return ctx.Err()
 		}
 		a.reader.setNext(due)
-		if err := connector.Sleep(ctx, time.Until(due)); err != nil {
+		if err := connector.Sleep(ctx, min(budgetEvery, time.Until(due))); err != nil {
 			return err
 		}
 	}

@@ -33,10 +33,15 @@ func (p *accountPages) Page(ctx context.Context, s connector.Stream, number int,
 // doubt makes the account be read again, once each time that its pages become unreadable, as it may have been blocked.
 func (a *Account) doubt() {
 	if a.doubted.CompareAndSwap(false, true) {
-		select {
-		case a.doubts <- struct{}{}:
-		default:
-		}
+		a.wake()
+	}
+}
+
+// wake makes Watch read the account now.
+func (a *Account) wake() {
+	select {
+	case a.doubts <- struct{}{}:
+	default:
 	}
 }
 

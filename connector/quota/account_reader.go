@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -46,6 +47,7 @@ type AccountReaderConfig struct {
 type AccountReader struct {
 	config  AccountReaderConfig
 	backoff *connector.Backoff // how soon it is read again where it could not be
+	fixed   atomic.Int64       // requests a minute to keep; 0: those that the account names
 	rate    atomic.Int64       // requests a minute in force
 
 	mu     sync.Mutex
@@ -66,12 +68,14 @@ type AccountStatus struct {
 // NewAccountReader returns a reader that has read nothing yet. It does no I/O.
 func NewAccountReader(c AccountReaderConfig) *AccountReader {
 	r := &AccountReader{config: c, backoff: connector.NewBackoff(30*time.Second, 30*time.Minute)}
-	rate := DefaultRequestsPerMinute
-	if c.RequestsPerMinute > 0 {
-		rate = c.RequestsPerMinute
-	}
-	r.rate.Store(int64(rate))
+	r.SetRequestsPerMinute(c.RequestsPerMinute)
 	return r
+}
+
+// SetRequestsPerMinute changes the rate limit to keep; 0 = the one that the account names, or named last.
+func (r *AccountReader) SetRequestsPerMinute(rate int) {
+	r.fixed.Store(int64(rate))
+	r.rate.Store(int64(cmp.Or(rate, r.Status().RequestsPerMinute, DefaultRequestsPerMinute)))
 }
 
 // RequestsPerMinute is the rate in force.
@@ -97,7 +101,7 @@ func (r *AccountReader) Read(ctx context.Context) bool {
 		}
 		return false
 	}
-	if info.RequestsPerMinute > 0 && r.config.RequestsPerMinute == 0 {
+	if info.RequestsPerMinute > 0 && r.fixed.Load() == 0 {
 		r.rate.Store(int64(info.RequestsPerMinute))
 	}
 	now := time.Now()

@@ -97,6 +97,17 @@ func NewBudget(c BudgetConfig) *Budget {
 	return &Budget{config: c, descs: newCreditDescs(), account: accountUse{config: c}, state: BudgetUnknown}
 }
 
+// Adjust changes how many calls the budget has and how they are shared out. What is known about the account stays known.
+func (b *Budget) Adjust(monthly int64, streams int, interval time.Duration, stop bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.config.Monthly, b.config.Streams, b.config.Interval, b.config.Stop = monthly, streams, interval, stop
+	b.account.config = b.config
+	if !b.account.asked.IsZero() {
+		b.judge(false)
+	}
+}
+
 // Read takes a reading of the account's usage, which must not be older than the one before, and logs what it changes.
 func (b *Budget) Read(u AccountUsage) {
 	u.own = b.config.Own()

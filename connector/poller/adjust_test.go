@@ -1,0 +1,75 @@
+package poller
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/connectortest"
+)
+
+// Intervals that change count at once, in the midst of a wait, and nothing is acquired anew for them.
+func TestPoller_SetIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPollerFixture(t, fromNow, connectortest.Newest(3, 1)...)
+		pass(time.Hour)
+		s.poller.SetIntervals(20*time.Minute, time.Hour)
+		pass(2 * longest) // a wait that was under way
+		s.list.Times()
+		pass(4 * time.Hour)
+		for _, gap := range gaps(s.list.Times()) {
+			if gap < 18*time.Minute {
+				t.Errorf("a poll came after %v", gap)
+			}
+		}
+		s.poller.SetIntervals(time.Second, 5*time.Second)
+		pass(6 * time.Second)
+		if got := s.list.Times(); len(got) == 0 {
+			t.Error("a long wait goes on after the intervals became short")
+		}
+		pass(time.Minute)
+		if got := s.list.Times(); len(got) < 10 || len(got) > 16 {
+			t.Errorf("%d polls in a minute", len(got))
+		}
+		if got := s.poller.Status().Interval; got != 5*time.Second {
+			t.Errorf("the status says %v", got)
+		}
+		if acquired, _, _ := s.log.Counts(); acquired != 1 {
+			t.Errorf("it was acquired %d times", acquired)
+		}
+		s.stop()
+	})
+}
+
+// A failing list is not asked at once because intervals change.
+func TestPoller_SetIntervalsWhileItFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPollerFixture(t, fromNow, connectortest.Newest(3, 1)...)
+		pass(time.Hour)
+		s.fail(&connector.PageError{Fault: connector.FaultKey})
+		pass(time.Hour)
+		s.list.Times()
+		for range 60 {
+			s.poller.SetIntervals(shortest+time.Second, longest)
+			s.poller.SetIntervals(shortest, longest)
+			pass(time.Second)
+		}
+		if got := s.list.Times(); len(got) > 6 {
+			t.Errorf("%d requests in a minute", len(got))
+		}
+		s.stop()
+	})
+}
+
+// A stream that is gone has no metrics.
+func TestMetrics_Remove(t *testing.T) {
+	m := NewMetrics(nil)
+	m.of("a")
+	m.of("b")
+	m.Remove("a")
+	if names := []string{m.streams[0].stream}; len(m.streams) != 1 || !slices.Equal(names, []string{"b"}) {
+		t.Errorf("%d streams are left: %v", len(m.streams), names)
+	}
+}
