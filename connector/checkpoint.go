@@ -144,7 +144,7 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 	case c.Version == 0:
 		return Checkpoint{}, fmt.Errorf("decode checkpoint: no version in it")
 	case c.Version > CheckpointVersion:
-		return Checkpoint{}, fmt.Errorf("decode checkpoint: it has version %d, this program knows up to %d: run the newer program", c.Version, CheckpointVersion)
+		return Checkpoint{}, fmt.Errorf("decode checkpoint: it has version %d, this program knows up to %d: use the newer version of the program", c.Version, CheckpointVersion)
 	case c.Certified > c.Sequence || c.Base > c.Certified || uint64(len(c.Tail)) > c.Sequence-c.Base:
 		return Checkpoint{}, fmt.Errorf("decode checkpoint: it contradicts itself (sequence %d, certified %d, %d keys)",
 			c.Sequence, c.Certified, len(c.Tail))

@@ -66,7 +66,7 @@ func TestCheckpoint_IsACloudEventOfItsOwn(t *testing.T) {
 
 func TestParseCheckpoint_Refuses(t *testing.T) {
 	tests := []struct{ name, data, want string }{
-		{"newer version", `{"version":2}`, "run the newer program"},
+		{"newer version", `{"version":2}`, "use the newer version of the program"},
 		{"no version", `{"sequence":1}`, "no version"},
 		{"certified above sequence", `{"version":1,"sequence":1,"certified":2}`, "contradicts itself"},
 		{"more keys than events", `{"version":1,"sequence":0,"tail":"AAAAAAAAAAAAAAAAAAAAAA=="}`, "contradicts itself"},

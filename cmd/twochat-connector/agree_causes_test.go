@@ -102,7 +102,7 @@ func agreeOnCauses(t *testing.T) []agreement {
 		})},
 		{"Kafka in clear spoken to with TLS", false, func(s *setup) {
 			s.sink, s.says = "kafka: { brokers: ['"+kafka+"'], tls: { enabled: true } }",
-				[]string{"does not answer a TLS handshake", "take sink.kafka.tls out"}
+				[]string{"does not answer a TLS handshake", "remove sink.kafka.tls"}
 		}},
 		{"Kafka that speaks no Kafka", false, func(s *setup) {
 			s.sink, s.says = "kafka: { brokers: ['"+strings.TrimPrefix(plain, "nats://")+"'] }",

@@ -133,8 +133,8 @@ func TestCheck_NamesTheBrokersThatAreMissing(t *testing.T) {
 	path := configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true }")
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "check", out, "topics of 3 replicas, and too few of its brokers are there (1)",
-		"start the other brokers; where there are none, `sink.kafka.replicas: 1`")
+	clitest.WantText(t, "check", out, "topics with 3 replicas, but only 1 of its brokers answer",
+		"start the other brokers; if there are none, `sink.kafka.replicas: 1`")
 	path = configure(t, url, "kafka: { brokers: ['"+address+"'], topic: alone, create: true, replicas: 1 }")
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitFine)

@@ -11,16 +11,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// admission examines what the topics hold of a stream, and decides whether a claim may take it over. It changes nothing
-// there.
+// admission examines what the topics hold of a stream, and decides whether a claim may take over the stream. It changes
+// nothing in them.
 type admission struct {
 	sink  *Sink
 	claim connector.Claim
 }
 
-// errSurpassed means that there is something newer than what was read.
-var errSurpassed = errors.New("what was read is older than what was committed: the broker that was read had been " +
-	"left behind")
+// errSurpassed means that the topics hold something newer than what was read.
+var errSurpassed = errors.New("what was read is older than what was committed: the broker that was read was " +
+	"behind the others")
 
 // reading is what a new owner finds in the topics.
 type reading struct {
@@ -63,7 +63,7 @@ func (a *admission) read(ctx context.Context, count int, standing *connector.Hig
 	return r, nil
 }
 
-// admitted reads the newest checkpoint and reports whether this claim may take it over.
+// admitted reads the newest checkpoint and checks that this claim may take over the stream.
 func (a *admission) admitted(ctx context.Context, partitions int, owned bool) (seen sighting, err error) {
 	seen, err = a.sink.checkpoints.newest(ctx, a.claim.Stream, owned)
 	switch {
@@ -80,7 +80,7 @@ func (a *admission) admitted(ctx context.Context, partitions int, owned bool) (s
 	if err != nil || !orphans {
 		return seen, err
 	}
-	// Someone may have begun the stream after its checkpoint was looked for.
+	// Another instance may have started the stream after its checkpoint was looked up.
 	if seen, err = a.sink.checkpoints.newest(ctx, a.claim.Stream, true); err != nil {
 		return seen, fmt.Errorf("read the checkpoint: %w", err)
 	}
@@ -99,7 +99,7 @@ func (a *admission) orphans(ctx context.Context, partitions int) (bool, error) {
 	return a.sink.census.holds(ctx, a.sink, a.claim.Stream.Source(), ends)
 }
 
-// pin settles the number of partitions over which the stream's chats are spread.
+// pin decides the number of partitions over which the stream's chats are spread.
 func (a *admission) pin(held *positions, count int) error {
 	accept := a.sink.config.AcceptPartitions
 	topic := "topic " + a.sink.topics.events
@@ -108,17 +108,17 @@ func (a *admission) pin(held *positions, count int) error {
 		held.Partitions = count
 	case held.Partitions > count:
 		return &connector.Refusal{
-			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, stream %s was spread over %d: it is another topic, or "+
+			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, but stream %s was spread over %d: it is a different topic, or "+
 				"was recreated",
 				count, a.claim.Stream.Name, held.Partitions),
-			Hint: fmt.Sprintf("give it its partitions back: kafka-topics.sh --alter --topic %s --partitions %d",
+			Hint: fmt.Sprintf("restore the number of partitions: kafka-topics.sh --alter --topic %s --partitions %d",
 				a.sink.topics.events, held.Partitions),
 		}
 	case accept > count, accept != 0 && accept < held.Partitions:
 		return &connector.Refusal{
 			Thing: "--accept-partitions",
 			Cause: fmt.Sprintf("%d is not between the pinned count, %d, and the topic's, %d", accept, held.Partitions, count),
-			Hint:  fmt.Sprintf("leave it out, or give %d", count),
+			Hint:  fmt.Sprintf("remove it, or give %d", count),
 		}
 	case accept != 0 && accept > held.Partitions:
 		a.sink.logger.Warn("chats are spread over more partitions from now on", "stream", a.claim.Stream.Name, "before",
@@ -127,14 +127,14 @@ func (a *admission) pin(held *positions, count int) error {
 	case held.Partitions < count && accept == 0:
 		a.sink.logger.Warn("the topic has more partitions than the stream uses", "stream", a.claim.Stream.Name, "topic",
 			a.sink.topics.events,
-			"partitions", count, "used", held.Partitions, "hint", fmt.Sprintf("none needed; run --accept-partitions %d uses "+
-				"them all and moves chats", count))
+			"partitions", count, "used", held.Partitions, "hint", fmt.Sprintf("no action is needed; run --accept-partitions %d uses "+
+				"all of them, but moves chats", count))
 	}
 	return nil
 }
 
 // identified refuses an events topic that is not the one to which the stream was written, and records its id. Offsets
-// cannot tell, as aborted transactions move them too.
+// do not show that, as aborted transactions move them too.
 func (a *admission) identified(ctx context.Context, held *positions) error {
 	ids, err := a.sink.client.topicIDs(ctx, a.sink.topics.all())
 	if err != nil {
@@ -144,9 +144,9 @@ func (a *admission) identified(ctx context.Context, held *positions) error {
 	if held.Topic != "" && now != "" && held.Topic != now && !a.claim.FirstStart {
 		return &connector.Refusal{
 			Thing: "topic " + a.sink.topics.events,
-			Cause: fmt.Sprintf("it was recreated: stream %s was written to the one with the id %s, this is %s",
+			Cause: fmt.Sprintf("it was recreated: stream %s was written to the topic with the id %s, but this one has %s",
 				a.claim.Stream.Name, held.Topic, now),
-			Hint: "restore it, or go on without what it held with `run --first-start`",
+			Hint: "restore it, or continue without its former records with `run --first-start`",
 		}
 	}
 	if now != "" {
@@ -166,15 +166,15 @@ func (a *admission) truncated(held positions, ends []extent) error {
 				Thing: fmt.Sprintf("topic %s, partition %d", a.sink.topics.events, p),
 				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the "+
 					"topic was recreated", ends[p].end, next),
-				Hint: "restore it, or go on without them with `run --first-start`",
+				Hint: "restore it, or continue without them with `run --first-start`",
 			}
 		}
 	}
 	return nil
 }
 
-// window returns the seen window of the checkpoint. Where there is no checkpoint and the operator says that it is a
-// first start, the events in the topic are the log so far, and the checkpoint is set to their end.
+// window returns the seen window of the checkpoint. If there is no checkpoint and the operator declared a first start,
+// the events in the topic are the log so far, and the checkpoint is set to their end.
 func (a *admission) window(ctx context.Context, held positions, ends []extent, seen *sighting) ([]found, error) {
 	source, checkpoint := a.claim.Stream.Source(), &seen.checkpoint
 	if seen.found && checkpoint.Sequence > 0 {
@@ -199,10 +199,10 @@ func (a *admission) window(ctx context.Context, held positions, ends []extent, s
 	return list, nil
 }
 
-// unexpected refuses events beside a checkpoint that knows of none.
+// unexpected refuses events beside a checkpoint that does not count any.
 func (a *admission) unexpected(ctx context.Context, source string, ends []extent, seen *sighting) error {
 	if !seen.found {
-		return nil // orphans were looked for
+		return nil // such events were looked for already
 	}
 	list, _, err := a.sink.scans.window(ctx, source, readFrom(seen), ends, 1, nil)
 	if err == nil && len(list) > 0 {
@@ -211,7 +211,7 @@ func (a *admission) unexpected(ctx context.Context, source string, ends []extent
 	return err
 }
 
-// readFrom returns the offsets from which events may lie that came after a checkpoint.
+// readFrom returns the offsets from which to look for events that came after a checkpoint.
 func readFrom(seen *sighting) []int64 {
 	held, err := readPositions(seen.checkpoint.Sink)
 	if err != nil {
@@ -220,13 +220,13 @@ func readFrom(seen *sighting) []int64 {
 	return held.Next
 }
 
-// outdated refuses a checkpoint that is older than the events beside it: they are committed together, so it is not the
-// newest there was.
+// outdated refuses a checkpoint that is older than the events beside it. Both are committed together, so a newer
+// checkpoint must have existed.
 func (a *admission) outdated(sequence uint64) error {
 	return &connector.Refusal{
 		Thing: "stream " + a.claim.Stream.Name,
-		Cause: fmt.Sprintf("its newest checkpoint is of %d, but newer events are committed: topic %s was restored, or "+
+		Cause: fmt.Sprintf("its newest checkpoint is at sequence %d, but newer events are committed: topic %s was restored, or "+
 			"lost its end", sequence, a.sink.topics.checkpoints),
-		Hint: "bring that topic back as it was, or go on after the newest event with `run --first-start`",
+		Hint: "restore that topic as it was, or continue after the newest event with `run --first-start`",
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// misled says why no broker can be reached although one answers: they advertise addresses that lead nowhere from here.
-// This may pass, for example where names become known only after the brokers start. So it is refused only after a
-// while, and only where it never worked.
+// misled explains why no broker can be reached although one answers: the brokers advertise addresses that cannot be
+// reached from here. This may pass, for example if names become known only after the brokers start. So it is a refusal
+// only after a while, and only if it never worked.
 func (c *cluster) misled(v *view, now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -32,7 +32,7 @@ func (c *cluster) misled(v *view, now time.Time) error {
 	return refusal
 }
 
-// misleading returns a refusal if none of the addresses that the brokers advertise can be reached. A time-out does not
+// misleading returns a refusal if none of the addresses that the brokers advertise can be reached. A timeout does not
 // prove that.
 func (v *view) misleading() *connector.Refusal {
 	if len(v.brokers) == 0 {
@@ -58,9 +58,9 @@ func (v *view) misleading() *connector.Refusal {
 	}
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("broker %d", id),
-		Cause: fmt.Sprintf("%s answers, but the cluster says that broker %d is to be reached at %s: %s", answering, id,
+		Cause: fmt.Sprintf("%s answers, but the cluster says that broker %d has the address %s: %s", answering, id,
 			v.brokers[id], cause),
-		Hint: "set the broker's advertised.listeners to an address that this machine reaches, or make the name known " +
+		Hint: "set the broker's advertised.listeners to an address that this machine can reach, or make the name known " +
 			"here (DNS, /etc/hosts)",
 	}
 }

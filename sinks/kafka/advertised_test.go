@@ -42,7 +42,7 @@ func TestAdvertised(t *testing.T) {
 			}
 			s.cluster.misledSince = time.Now().Add(-missingTime)
 			wantFinding(t, s, nil, connector.FindingRefused,
-				"kafka.example.com:9092 answers, but the cluster says that broker 0 is to be reached at "+b.address+": ")
+				"kafka.example.com:9092 answers, but the cluster says that broker 0 has the address "+b.address+": ")
 			if err := s.Create(within(t)); refusalOf(err) == nil {
 				t.Fatalf("got %v, want a refusal", err)
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// Offsets of the fields of a record batch, format 2, from behind the size that precedes it in a request.
+// Offsets of the fields of a record batch, format 2, after the size that precedes it in a request.
 const (
 	batchPrefix      = 4
 	batchLength      = 8
@@ -35,24 +35,23 @@ const (
 
 // encoder makes record batches, one after the other. Each record goes through the compressor as soon as it is encoded,
 // so an encoder holds only one record, the compressor and its output. kafka-go would hold a commit three times: as
-// records, encoded, and compressed. The encoder's memory is used again for every batch; the batches belong to the
-// caller.
+// records, encoded, and compressed. The encoder's memory is reused for every batch; the batches belong to the caller.
 type encoder struct {
 	compressor compressor
 	batch      bytes.Buffer
-	plain      []byte // the record under way, as it lies in a batch
-	draft      draft  // the event under way, as a record
+	plain      []byte // the current record, in its encoded form
+	draft      draft  // the current event, as a record
 }
 
-// keptBuffer is the largest buffer that an encoder keeps. A batch is smaller, unless it is a single large record.
+// keptBuffer is the largest buffer that an encoder keeps. Only a batch of a single large record is larger.
 const keptBuffer = 2 * maxChunk
 
-// encode makes a transactional batch of the first records, with the size in front, and returns how many it took: as
-// many as fit into limit bytes uncompressed, but at least one. It does not use a record after asking for the next one.
-// The batch belongs to no producer until it is stamped.
+// encode makes a transactional batch of the first records, preceded by its size, and returns the number of records in
+// it: as many as fit into limit bytes uncompressed, but at least one. It does not use a record after asking for the
+// next one. The batch gets its producer when it is stamped.
 func (e *encoder) encode(records iter.Seq[*record], limit int, at time.Time) (batch []byte, n int, err error) {
 	e.batch.Reset()
-	e.batch.Write(make([]byte, batchPrefix+batchHeader)) // written at the end, when its content is known
+	e.batch.Write(make([]byte, batchPrefix+batchHeader)) // filled in at the end, when the content is known
 	w, err := e.compressor.open(&e.batch)
 	if err != nil {
 		return nil, 0, err
@@ -71,7 +70,7 @@ func (e *encoder) encode(records iter.Seq[*record], limit int, at time.Time) (ba
 	if err := w.Close(); err != nil {
 		return nil, 0, fmt.Errorf("compress record batch: %w", err)
 	}
-	batch = bytes.Clone(e.batch.Bytes()) // small beside what went in, where it is compressed
+	batch = bytes.Clone(e.batch.Bytes()) // small compared with the input if it is compressed
 	putHeader(batch, n, e.compressor.compression, at)
 	e.forget()
 	return batch, n, nil
@@ -91,13 +90,13 @@ func (e *encoder) forget() {
 	}
 }
 
-// putHeader writes the size and the header of a batch of so many records, all but the producer and the checksum.
+// putHeader writes the size and the header of a batch of so many records, except the producer and the checksum.
 func putHeader(batch []byte, records int, compression compress.Compression, at time.Time) {
 	big := binary.BigEndian
 	big.PutUint32(batch, uint32(len(batch)-batchPrefix))
 	b := batch[batchPrefix:]
 	big.PutUint32(b[batchLength:], uint32(len(b)-batchLeaderEpoch))
-	big.PutUint32(b[batchLeaderEpoch:], math.MaxUint32) // not known
+	big.PutUint32(b[batchLeaderEpoch:], math.MaxUint32) // unknown
 	b[batchMagic] = 2
 	big.PutUint16(b[batchAttributes:], uint16(protocol.Transactional)|uint16(compression))
 	big.PutUint32(b[batchLastOffset:], uint32(records-1))
@@ -129,7 +128,7 @@ func appendRecord(dst []byte, r *record, i int) []byte {
 	return dst
 }
 
-// appendField appends text with its length in front; nothing at all has the length -1.
+// appendField appends text preceded by its length; a missing text has the length -1.
 func appendField[T []byte | string](dst []byte, text T, none bool) []byte {
 	if none {
 		return binary.AppendVarint(dst, -1)
@@ -144,7 +143,7 @@ func fieldSize[T []byte | string](text T, none bool) int {
 	return varintSize(len(text)) + len(text)
 }
 
-// varintSize is how many bytes a number that is not negative takes as a varint.
+// varintSize is the size of a non-negative number as a varint, in bytes.
 func varintSize(n int) int {
 	size := 1
 	for n >= 1<<6 { // the sign takes a bit
@@ -156,7 +155,7 @@ func varintSize(n int) int {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// stampBatch writes the producer and the sequence of the first record into a batch, and then its checksum.
+// stampBatch writes the producer and the sequence of the first record into a batch, and then the checksum.
 func stampBatch(batch []byte, producer producer, sequence int32) error {
 	if len(batch) < batchPrefix+batchHeader {
 		return errors.New("stamp record batch: it is too short")

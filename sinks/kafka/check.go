@@ -20,7 +20,7 @@ import (
 type inspection struct {
 	sink  *Sink
 	found []connector.Finding
-	gone  error // Kafka went away during the check
+	gone  error // Kafka became unreachable during the check
 }
 
 func (i *inspection) ok(thing, format string, args ...any) {
@@ -36,8 +36,8 @@ func (i *inspection) refuse(thing, text, hint string) {
 	i.found = append(i.found, connector.Finding{Level: connector.FindingRefused, Thing: thing, Text: text, Hint: hint})
 }
 
-// unread notes that something could not be read. Where Kafka itself gives the reason, it is a finding; where Kafka is
-// down or not ready, the whole check has no answer.
+// unread records that something could not be read. If Kafka itself gives the reason, it is a finding; if Kafka is down
+// or not ready, the whole check fails.
 func (i *inspection) unread(thing string, err error, hint string) {
 	gone := asNotNow(i.sink.hints.asRefusal(err))
 	var refusal *connector.Refusal
@@ -51,7 +51,7 @@ func (i *inspection) unread(thing string, err error, hint string) {
 	}
 }
 
-// Check looks at brokers, topics and rights.
+// Check checks the brokers, topics and rights.
 func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error) {
 	i := &inspection{sink: s}
 	v, err := s.settledTopics(ctx)
@@ -61,7 +61,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	i.ok("brokers", "%d of cluster %s answer", len(v.answered), v.id)
 	if need := strangers(s.config.Compression); need != "" {
 		i.warn("sink.kafka.compression", s.config.Compression+" stops some consumers at the first record: "+need,
-			"set `sink.kafka.compression: gzip` where those read, or install the package beside them")
+			"set `sink.kafka.compression: gzip` if such consumers read the topic, or install the package for them")
 	}
 	missing := false
 	for _, topic := range s.topics.all() {
@@ -84,7 +84,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	return i.found, nil
 }
 
-// refusal adds an error to the findings where it is a refusal; any other ends the check.
+// refusal adds an error to the findings if it is a refusal; any other error ends the check.
 func (i *inspection) refusal(err error) ([]connector.Finding, error) {
 	var refusal *connector.Refusal
 	if !errors.As(err, &refusal) {
@@ -94,11 +94,11 @@ func (i *inspection) refusal(err error) ([]connector.Finding, error) {
 	return i.found, nil
 }
 
-// missingTime is for how long a topic must be unknown before it counts as missing: a broker that has just started knows
-// no topic for some seconds.
+// missingTime is how long a topic must be unknown before it counts as missing: a broker that has just started knows no
+// topics for some seconds.
 const missingTime = 8 * time.Second
 
-// settledTopics is what the brokers say of the sink's topics, asked again while they do not know one of them.
+// settledTopics is what the brokers report of the sink's topics. It asks again while they do not know one of them.
 func (s *Sink) settledTopics(ctx context.Context) (*view, error) {
 	for until := time.Now().Add(missingTime); ; {
 		v, err := s.cluster.settled(ctx, time.Now())
@@ -113,7 +113,7 @@ func (s *Sink) settledTopics(ctx context.Context) (*view, error) {
 	}
 }
 
-// topic looks at one topic, and returns false if it cannot be used.
+// topic checks one topic, and returns false if it cannot be used.
 func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	thing := "topic " + name
 	topic := v.topics[name]
@@ -128,12 +128,12 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 		})
 		return false
 	case topic.err != nil:
-		i.unread(thing, topic.err, "see what the brokers' log says of it")
+		i.unread(thing, topic.err, "see what the brokers' log says about it")
 		return false
 	}
 	if _, err := i.sink.client.extents(ctx, name, len(topic.partitions), kafkago.ReadCommitted); err != nil {
 		i.unread(thing, fmt.Errorf("it cannot be read: %w", err),
-			"see that the topic has leaders: "+i.sink.hints.describeCommand(name))
+			"check that the topic has leaders: "+i.sink.hints.describeCommand(name))
 		return false
 	}
 	settings, err := i.sink.client.topicSettings(ctx, name)
@@ -145,7 +145,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	i.drift(thing, name, topic, len(v.brokers), settings)
 	i.cleanup(thing, name, settings)
 	if limit, err := strconv.Atoi(settings["max.message.bytes"]); err == nil && limit < maxChunk {
-		i.warn(thing, fmt.Sprintf("it takes records of up to %d bytes; larger messages go to quarantine", limit),
+		i.warn(thing, fmt.Sprintf("it accepts records of up to %d bytes; larger messages go to the quarantine", limit),
 			i.sink.hints.configureCommand(name, "max.message.bytes=1048588"))
 	}
 	if name == i.sink.topics.events {
@@ -155,7 +155,7 @@ func (i *inspection) topic(ctx context.Context, v *view, name string) bool {
 	return true
 }
 
-// unseen notes that a topic's settings could not be read.
+// unseen records that a topic's settings could not be read.
 func (i *inspection) unseen(thing, name string, err error) {
 	if gone := asNotNow(err); errors.Is(gone, connector.ErrNotNow) {
 		i.gone = gone
@@ -165,7 +165,7 @@ func (i *inspection) unseen(thing, name string, err error) {
 		i.sink.hints.aclCommand("--operation DescribeConfigs --topic "+name))
 }
 
-// beside checks whether a missing topic existed when another one was written.
+// beside checks whether a missing topic existed when another one was written to.
 func (i *inspection) beside(ctx context.Context, v *view) {
 	missing, err := i.sink.maker.absent(v)
 	if err == nil {
@@ -181,7 +181,7 @@ func (i *inspection) beside(ctx context.Context, v *view) {
 	}
 }
 
-// least returns the smallest number of replicas that a partition has, and the smallest number of replicas in sync.
+// least returns the smallest number of replicas of any partition, and the smallest number of replicas in sync.
 func (t seenTopic) least() (replicas, insync int) {
 	replicas, insync = math.MaxInt, math.MaxInt
 	for _, p := range t.partitions {
@@ -199,29 +199,29 @@ func (i *inspection) replication(thing, name string, topic seenTopic, brokers in
 			replicas),
 			i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", max(1, replicas-1))))
 	case replicas == 1 && brokers == 1:
-		i.warn(thing, "it has one replica: what is acknowledged is lost with that broker's disk",
+		i.warn(thing, "it has one replica: acknowledged records are lost with that broker's disk",
 			"add two brokers, and give it three replicas")
 	case replicas < wantedReplicas && brokers > replicas:
-		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: what is acknowledged can be lost "+
-			"with as many brokers", replicas, min(brokers, wantedReplicas)),
+		i.warn(thing, fmt.Sprintf("it has %d of the %d possible replicas: acknowledged records can be lost "+
+			"with that many brokers", replicas, min(brokers, wantedReplicas)),
 			i.reassign(name, topic, wantedReplicas)+" && "+
 				i.sink.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", min(brokers, wantedReplicas)-1)))
 	case err == nil && minimum < 2 && replicas > 2:
-		i.warn(thing, "min.insync.replicas is 1: what one broker alone acknowledged can be lost with it",
+		i.warn(thing, "min.insync.replicas is 1: records that only one broker acknowledged can be lost with it",
 			i.sink.hints.configureCommand(name, "min.insync.replicas=2"))
 	case err == nil && insync < minimum:
 		i.warn(thing, fmt.Sprintf("%d replicas are in sync, %d are needed: commits wait", insync, minimum),
-			"bring the brokers back that are missing")
+			"restart the missing brokers")
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
-		i.warn(thing, "a replica that lags may become leader, and what was acknowledged be lost",
+		i.warn(thing, "a replica that lags may become leader, and acknowledged records be lost",
 			i.sink.hints.configureCommand(name, "unclean.leader.election.enable=false"))
 	}
 }
 
 // reassign is the command that gives each partition of a topic so many replicas, or as many as there are brokers.
 func (i *inspection) reassign(name string, topic seenTopic, wanted int) string {
-	known, err := i.sink.cluster.known(context.Background()) // what was just looked at
+	known, err := i.sink.cluster.known(context.Background()) // what was read a moment ago
 	if err != nil {
 		return i.sink.hints.describeCommand(name)
 	}
@@ -229,7 +229,7 @@ func (i *inspection) reassign(name string, topic seenTopic, wanted int) string {
 	var parts []string
 	for _, p := range slices.Sorted(maps.Keys(topic.partitions)) {
 		replicas := slices.Clone(topic.partitions[p].replicas)
-		for n := range ids { // from another one for each partition, so that they are spread
+		for n := range ids { // each partition begins with another broker, so that they are spread
 			id := ids[(n+int(p))%len(ids)]
 			if len(replicas) < wanted && !slices.Contains(replicas, id) {
 				replicas = append(replicas, id)
@@ -243,18 +243,18 @@ func (i *inspection) reassign(name string, topic seenTopic, wanted int) string {
 		strings.Join(parts, ","), i.sink.config.Brokers[0])
 }
 
-// transactions looks at the topic in which the brokers keep their transactions: if it is lost, nothing fences a former
+// transactions checks the topic in which the brokers keep their transactions: if it is lost, nothing fences a former
 // owner.
 func (i *inspection) transactions(ctx context.Context, v *view) {
 	thing := "topic " + transactionsTopic
 	found, err := i.sink.client.describe(ctx, transactionsTopic)
 	if err != nil || found.ErrorCode != 0 || len(found.Partitions) == 0 {
-		return // it is made with the first transaction, or not ours to see
+		return // it is created with the first transaction, or may not be seen by us
 	}
 	topic := seenTopic{}.with(found)
 	replicas, _ := topic.least()
 	if replicas < wantedReplicas && len(v.brokers) > replicas {
-		i.warn(thing, fmt.Sprintf("it has %d of the %d replicas that it could have: without it no commit is possible",
+		i.warn(thing, fmt.Sprintf("it has %d of the %d possible replicas: without it no commit is possible",
 			replicas, min(len(v.brokers), wantedReplicas)),
 			i.reassign(transactionsTopic, topic, wantedReplicas))
 	}
@@ -263,11 +263,11 @@ func (i *inspection) transactions(ctx context.Context, v *view) {
 		return
 	}
 	if n, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && n < 2 && replicas > 2 {
-		i.warn(thing, "min.insync.replicas is 1: what fences a former owner can be lost with one broker",
+		i.warn(thing, "min.insync.replicas is 1: the fencing of a former owner can be lost with one broker",
 			i.sink.hints.configureCommand(transactionsTopic, "min.insync.replicas=2"))
 	}
 	if settings["unclean.leader.election.enable"] == "true" {
-		i.warn(thing, "a replica that lags may become leader, and two owners write at the same time",
+		i.warn(thing, "a replica that lags may become leader, and then two owners write at the same time",
 			i.sink.hints.configureCommand(transactionsTopic, "unclean.leader.election.enable=false"))
 	}
 }
@@ -302,7 +302,7 @@ func retention(settings map[string]string) string {
 	return text
 }
 
-// stream looks at what the sink holds of a stream, and at the right to write it.
+// stream checks what the sink holds of a stream, and the right to write it.
 func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitions int) {
 	s := i.sink
 	thing := "stream " + claim.Stream.Name
@@ -310,13 +310,13 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 	switch {
 	case err != nil:
 		i.unread(thing, fmt.Errorf("its checkpoint cannot be read: %w", err),
-			"see what the topic holds: "+i.sink.hints.describeCommand(s.topics.checkpoints))
+			"check the topic: "+i.sink.hints.describeCommand(s.topics.checkpoints))
 	case seen.found:
 		i.known(claim, seen.checkpoint, partitions)
 	case seen.alias != "":
 		_, _ = i.refusal(claim.RefuseAlias(seen.alias))
 	}
-	// A producer that the broker does not know is refused after the rights were looked at, and nothing is begun.
+	// A producer that the broker does not know is refused only after the rights were checked, and nothing is started.
 	targets := []topicPartition{{s.topics.events, 0}, {s.topics.checkpoints, 0}, {s.topics.quarantine, 0}}
 	err = s.client.addPartitions(ctx, s.transactionalID(claim.Stream.Name), producer{math.MaxInt64, 0}, targets)
 	switch {
@@ -326,7 +326,7 @@ func (i *inspection) stream(ctx context.Context, claim connector.Claim, partitio
 	}
 }
 
-// unwritable notes that the right to write could not be seen.
+// unwritable records why the right to write could not be verified.
 func (i *inspection) unwritable(thing string, err error) {
 	var refusal *connector.Refusal
 	switch judged := i.sink.hints.asRefusal(err); {
@@ -336,11 +336,11 @@ func (i *inspection) unwritable(thing string, err error) {
 		i.gone = asNotNow(err)
 	default:
 		i.warn(thing, "the right to write it could not be checked: "+err.Error(),
-			"try again, or see with `twochat-connector check --probe`")
+			"try again, or test it with `twochat-connector check --probe`")
 	}
 }
 
-// known looks at a stream's checkpoint.
+// known checks a stream's checkpoint.
 func (i *inspection) known(claim connector.Claim, checkpoint connector.Checkpoint, partitions int) {
 	thing := "stream " + claim.Stream.Name
 	if err := claim.Admit(checkpoint); err != nil {
@@ -350,16 +350,16 @@ func (i *inspection) known(claim connector.Claim, checkpoint connector.Checkpoin
 	held, err := readPositions(checkpoint.Sink)
 	switch {
 	case err != nil:
-		i.refuse(thing, err.Error(), "run the newer program")
+		i.refuse(thing, err.Error(), "use the newer version of the program")
 	case held.Partitions > partitions:
-		i.refuse(thing, fmt.Sprintf("topic %s has %d partitions, the stream was spread over %d", i.sink.topics.events,
+		i.refuse(thing, fmt.Sprintf("topic %s has %d partitions, but the stream was spread over %d", i.sink.topics.events,
 			partitions, held.Partitions),
 			fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d", i.sink.config.Brokers[0],
 				i.sink.topics.events, held.Partitions))
 	case held.Partitions < partitions:
-		i.warn(thing, fmt.Sprintf("topic %s has %d partitions, the stream uses the first %d, so that chats stay where "+
+		i.warn(thing, fmt.Sprintf("topic %s has %d partitions; the stream uses the first %d, so that chats stay where "+
 			"they are", i.sink.topics.events, partitions, held.Partitions),
-			fmt.Sprintf("none needed; run --accept-partitions %d uses them all and moves chats", partitions))
+			fmt.Sprintf("no action is needed; run --accept-partitions %d uses all of them, but moves chats", partitions))
 	default:
 		i.ok(thing, "known, at sequence %d", checkpoint.Sequence)
 	}

@@ -14,9 +14,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// checkpoints knows the part of the checkpoint topic that was read: the newest committed checkpoint of every stream in
-// it. All streams of the process share it, so a thousand streams that start read the topic once. The topic is read from
-// its end, where the newest checkpoint of a busy stream lies, and further back only for a stream that was not found.
+// checkpoints knows the part of the checkpoint topic that was read so far: the newest committed checkpoint of every
+// stream in it. All streams of the process share it, so that a start of a thousand streams reads the topic once. The
+// topic is read from its end, where the newest checkpoint of a busy stream is, and further back only for a stream that
+// was not found.
 type checkpoints struct {
 	sink  *Sink
 	gate  chan struct{} // holds one token: whoever has it reads
@@ -29,19 +30,19 @@ type checkpointPart struct {
 	anchor    anchor            // the newest record that was read
 }
 
-// anchor is a record by which a partition is recognised: a topic that was recreated has another record there, or none.
+// anchor is a record by which a partition is recognised: a recreated topic has a different record there, or none.
 type anchor struct {
 	offset int64
-	sum    uint64 // 0 is no anchor
+	sum    uint64 // 0 means no anchor
 }
 
 // sighting is what was found of a stream.
 type sighting struct {
 	checkpoint connector.Checkpoint
-	found      bool   // false only where the whole topic holds none
-	alias      string // the name under which the list (source key) is known, where none was found
+	found      bool   // false only if the whole topic has no checkpoint of the stream
+	alias      string // the name under which the list (source key) is known, if no checkpoint was found
 	home       int32  // the partition that the stream's checkpoints go to
-	end        int64  // up to where that was read
+	end        int64  // the offset up to which that was read
 }
 
 const (
@@ -60,8 +61,8 @@ func newCheckpoints(s *Sink) *checkpoints {
 }
 
 // newest finds the newest checkpoint of a stream. For an owner, who has fenced all others, it is certain to be the
-// newest that the leader has: newest waits for an open transaction of another stream that hides the end. For anyone
-// else it is the newest that is visible within a moment.
+// newest that the leader has: newest waits for an open transaction of another stream that hides the end. For any other
+// caller it is the newest one that is visible within a moment.
 func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner bool) (seen sighting, err error) {
 	select {
 	case token := <-c.gate:
@@ -99,8 +100,8 @@ func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner
 	}
 }
 
-// elsewhere looks, once the whole topic is known, for the stream's checkpoint in other partitions (the topic had fewer
-// when it was written), and for one of the same list under another name.
+// elsewhere looks, once the whole topic is known, for the stream's checkpoint in other partitions (the topic may have
+// had fewer when it was written), and for one of the same list under another name.
 func (c *checkpoints) elsewhere(
 	stream connector.Stream,
 ) (newest connector.Checkpoint, found bool, alias string, err error) {
@@ -146,7 +147,7 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 			return err
 		}
 		for _, end := range stable[len(c.parts):] {
-			from := max(end.start, end.end-firstStep) // what lies below is stable
+			from := max(end.start, end.end-firstStep) // what is below is stable
 			c.parts = append(c.parts, checkpointPart{low: from, high: from, newest: make(map[string][]byte)})
 		}
 	}
@@ -194,7 +195,7 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, pati
 		})
 		if err == nil && !known || errors.Is(err, errAnew) || errors.Is(err, kafkago.OffsetOutOfRange) &&
 			part.anchor.sum != 0 {
-			fresh() // its cleaner may have been at work, or it is another topic: read it all
+			fresh() // it was compacted, or it is another topic: read all of it
 			continue
 		}
 		part.high, part.newest, part.anchor = max(part.high, reached), newest, last
@@ -213,13 +214,13 @@ var errAnew = errors.New("the partition is not the one that was read before")
 
 func sumOf(key, value []byte) uint64 {
 	h := fnv.New64a()
-	_, _ = h.Write(key) // it has no errors
+	_, _ = h.Write(key) // hashing cannot fail
 	_, _ = h.Write([]byte{0})
 	_, _ = h.Write(value)
-	return h.Sum64() | 1 // 0 is no anchor
+	return h.Sum64() | 1 // 0 means no anchor
 }
 
-// backward reads one step further back in each partition. more is false if all of them had been read to their
+// backward reads one step further back in each partition. more is false once all of them have been read from their
 // beginning.
 func (c *checkpoints) backward(ctx context.Context, ends []extent, step int64) (more bool, err error) {
 	for i := range c.parts {

@@ -8,9 +8,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// client speaks Kafka's protocol with the brokers of a cluster: it has a method for each kind of request, which finds
-// the broker to ask, asks again what may be asked again, and makes errors of the codes in the answers. What a request
-// means to a stream is not its concern.
+// client speaks Kafka's protocol with the brokers of a cluster. It has a method for each kind of request, which finds
+// the broker to ask, repeats what may be repeated, and turns the error codes in the answers into errors. It does not
+// know what a request means for a stream.
 type client struct {
 	cluster            *cluster
 	transactionTimeout time.Duration
@@ -22,7 +22,7 @@ type producer struct {
 	epoch int16
 }
 
-// noProducer asks for a new producer: anything else, zero included, would be taken for a known one.
+// noProducer asks for a new producer: any other value, including zero, would be taken for a known one.
 var noProducer = producer{-1, -1}
 
 // topicPartition is a partition of a topic.
@@ -31,9 +31,9 @@ type topicPartition struct {
 	partition int32
 }
 
-// again repeats a request that only reads: a few times where the connection broke, and for longer while the metadata
-// may not yet know a partition's leader. It learns the leader within milliseconds for a topic that was just made, and
-// within seconds where a broker went away.
+// again repeats a request that only reads: a few times if the connection broke, and for longer while the metadata may
+// not yet know a partition's leader. For a new topic that takes milliseconds, after the loss of a broker it takes
+// seconds.
 func (c *client) again(ctx context.Context, request func(context.Context) error) error {
 	broken := 0
 	for wait := 5 * time.Millisecond; ; wait *= 2 {
@@ -54,7 +54,7 @@ func (c *client) again(ctx context.Context, request func(context.Context) error)
 	}
 }
 
-// maxMovingWait is the longest of the pauses, each twice the one before: eight seconds in all.
+// maxMovingWait is the longest of the pauses, each twice the previous one: eight seconds in total.
 const maxMovingWait = 4100 * time.Millisecond
 
 // transactionEnd is the longest time for which an open transaction may hide what was committed above it: brokers look

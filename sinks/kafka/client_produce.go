@@ -12,7 +12,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
 
-// produceBatch is one record batch on its way to a partition, and what the broker said to it.
+// produceBatch is one record batch on its way to a partition, and the broker's answer to it.
 type produceBatch struct {
 	at     topicPartition
 	batch  []byte
@@ -20,8 +20,8 @@ type produceBatch struct {
 	err    error // nil once it is stored
 }
 
-// produce sends the batches, at most one for each partition: one request for each leader, as a broker refuses
-// concurrent requests of one transaction. Whether a batch without an answer was stored is unclear.
+// produce sends the batches, at most one for each partition, in one request for each leader, as a broker refuses
+// concurrent requests of one transaction. If a batch gets no answer, it is not known whether it was stored.
 func (c *client) produce(ctx context.Context, id string, batches []*produceBatch) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -46,7 +46,7 @@ func (c *client) produce(ctx context.Context, id string, batches []*produceBatch
 	return nil
 }
 
-// produceTime is how long a leader may wait for its replicas. It is shorter than the time-out of the request, so that
+// produceTime is how long a leader may wait for its replicas. It is shorter than the timeout of the request, so that
 // the leader can answer.
 const produceTime = 7 * time.Second
 

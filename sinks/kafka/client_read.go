@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	errNoAnswer = errors.New("the broker's answer names the partition not at all")
+	errNoAnswer = errors.New("the broker's answer does not contain the partition")
 	// errBehind means that an open transaction holds back what was committed above it.
 	errBehind = errors.New("an open transaction hides the end of the partition for longer than a transaction may take")
 )
@@ -49,7 +49,7 @@ func (c *client) extents(
 	return found, nil
 }
 
-// offsets asks the leader of each partition, and names the term for which that broker is known to lead it.
+// offsets asks the leader of each partition, with the term for which that broker is known to lead it.
 func (c *client) offsets(ctx context.Context, topic string, partitions int, isolation kafkago.IsolationLevel,
 	which int64, each func(p int32, offset int64),
 ) error {
@@ -101,7 +101,7 @@ const (
 	fetchWait  = 250 * time.Millisecond
 )
 
-// fetch reads a partition from an offset on, only what is below its last stable offset.
+// fetch reads a partition from an offset on, below its last stable offset.
 func (c *client) fetch(
 	ctx context.Context, at topicPartition, offset int64, wait time.Duration,
 ) (*fetch.ResponsePartition, error) {
@@ -115,8 +115,8 @@ func (c *client) fetch(
 		if err != nil {
 			return err
 		}
-		// The partition's limit has to be the one that cuts an answer: where the other limit does, kfake leaves out the list
-		// of aborted transactions, and aborted records pass for committed ones.
+		// The limit for the partition has to be the one that cuts off an answer. If the other limit does, kfake omits the
+		// list of aborted transactions, and aborted records pass for committed ones.
 		response, err := c.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
 			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 2 * fetchBytes,
 			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
@@ -146,8 +146,8 @@ func (c *client) fetch(
 	return found, nil
 }
 
-// read calls each with the committed records of a partition from an offset up to another, in order, and returns the
-// offset that it reached. Where an open transaction hides the rest, it waits, but not longer than patience without any
+// read calls each with the committed records of a partition from one offset to another, in order, and returns the
+// offset that it reached. If an open transaction hides the rest, it waits, but no longer than patience without
 // progress. A record must not be used after the call of each.
 func (c *client) read(
 	ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error,
@@ -181,8 +181,8 @@ func (c *client) read(
 	return from, nil
 }
 
-// committed calls each with the records of an answer that stand at or above an offset and are committed, and returns
-// where to read on. Records of aborted transactions, and the markers themselves, are left out: kafka-go returns both.
+// committed calls each with the committed records of an answer at or above an offset, and returns where to read on. It
+// leaves out the records of aborted transactions and the markers: kafka-go returns both.
 func committed(answer *fetch.ResponsePartition, from int64, each func(*protocol.Record) error) (int64, error) {
 	stream, ok := answer.RecordSet.Records.(*protocol.RecordStream)
 	if !ok {
@@ -190,7 +190,7 @@ func committed(answer *fetch.ResponsePartition, from int64, each func(*protocol.
 	}
 	aborted := answer.AbortedTransactions
 	sort.Slice(aborted, func(i, j int) bool { return aborted[i].FirstOffset < aborted[j].FirstOffset })
-	open := make(map[int64]bool) // producers that are within a transaction that was aborted
+	open := make(map[int64]bool) // producers with an aborted transaction
 	next := from
 	for _, batch := range stream.Records {
 		switch batch := batch.(type) {
@@ -227,11 +227,11 @@ func committed(answer *fetch.ResponsePartition, from int64, each func(*protocol.
 				return from, err
 			}
 		default:
-			return from, errors.New("decode records: a batch of a kind that is not known")
+			return from, errors.New("decode records: unknown kind of batch")
 		}
 	}
 	if next == from {
-		next++ // compaction left nothing at this offset, though its batch, which ends there or later, is still stored
+		next++ // compaction left nothing at this offset, although its batch, which ends there or later, is still stored
 	}
 	return next, nil
 }

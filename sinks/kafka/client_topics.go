@@ -15,10 +15,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// transactionsTopic is where the brokers keep what they know of transactions.
+// transactionsTopic is where the brokers keep their transactions.
 const transactionsTopic = "__transaction_state"
 
-// describe asks for a topic that the cluster's view does not include; one that does not exist has no partitions.
+// describe asks for a topic that is not in the cluster's view; a topic that does not exist has no partitions.
 func (c *client) describe(ctx context.Context, topic string) (metadata.ResponseTopic, error) {
 	response, err := c.cluster.any(ctx, &metadata.Request{TopicNames: []string{topic}})
 	if err != nil {
@@ -73,7 +73,7 @@ func readSettings(response protocol.Message) (map[string]string, error) {
 	return settings, nil
 }
 
-// topicIDs returns the ids of topics by name, and none where the brokers do not tell them.
+// topicIDs returns the ids of topics by name, and none if the brokers do not support ids.
 func (c *client) topicIDs(ctx context.Context, names []string) (map[string]string, error) {
 	request := &identities{request: kmsg.NewMetadataRequest()}
 	request.request.SetVersion(identityVersion)
@@ -85,19 +85,19 @@ func (c *client) topicIDs(ctx context.Context, names []string) (map[string]strin
 	ids := make(map[string]string)
 	answer, err := c.cluster.any(ctx, request)
 	if err != nil {
-		return nil, fmt.Errorf("ask for the topics' ids: %w", err)
+		return nil, fmt.Errorf("read the topics' ids: %w", err)
 	}
 	if got, ok := answer.(*identities); ok && got.answer != nil {
 		for _, t := range got.answer.Topics {
 			if t.Topic != nil && t.ErrorCode == 0 && t.TopicID != [16]byte{} {
-				ids[*t.Topic] = base64.RawURLEncoding.EncodeToString(t.TopicID[:]) // as Kafka's tools print it
+				ids[*t.Topic] = base64.RawURLEncoding.EncodeToString(t.TopicID[:]) // in the form of Kafka's tools
 			}
 		}
 	}
 	return ids, nil
 }
 
-// createTopics asks for topics to be made, or, where the request is only to be validated, whether they would be.
+// createTopics asks for topics to be created or, if the request is only validated, whether they could be.
 func (c *client) createTopics(
 	ctx context.Context, request *createtopics.Request,
 ) ([]createtopics.ResponseTopic, error) {

@@ -15,8 +15,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// initProducerID makes a new producer of the transactional id, or, where current is known, raises its epoch. It ends an
-// open transaction of the id and fences every earlier producer. Both forms can be repeated when their answer is lost. A
+// initProducerID makes a new producer of the transactional id or, if current is known, raises its epoch. It ends an
+// open transaction of the id and fences every earlier producer. Both forms can be repeated if their answer is lost. A
 // current that is no longer the newest is refused as fenced.
 func (c *client) initProducerID(ctx context.Context, id string, current producer) (producer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -86,8 +86,8 @@ func (c *client) addPartitions(ctx context.Context, id string, who producer, par
 // notTried is OPERATION_NOT_ATTEMPTED, which kafka-go calls by another name.
 const notTried = kafkago.Error(55)
 
-// addPartitionsError returns the most telling error of an answer: where one partition is refused, all others are
-// answered with "not attempted".
+// addPartitionsError returns the most specific error of an answer: if one partition is refused, all others are answered
+// with "not attempted".
 func addPartitionsError(response protocol.Message) (found error) {
 	answer, ok := response.(*addpartitionstotxn.Response)
 	if !ok {
@@ -103,17 +103,17 @@ func addPartitionsError(response protocol.Message) (found error) {
 	return found
 }
 
-// commitTransaction commits. Only nil means that it is done.
+// commitTransaction commits. Only nil means that it has succeeded.
 func (c *client) commitTransaction(ctx context.Context, id string, who producer) error {
 	return c.endTransaction(ctx, id, who, true)
 }
 
-// abortTransaction takes back what was written. Only nil means that it is done.
+// abortTransaction discards what was written. Only nil means that it has succeeded.
 func (c *client) abortTransaction(ctx context.Context, id string, who producer) error {
 	return c.endTransaction(ctx, id, who, false)
 }
 
-// endTransaction asks again when it is refused for a reason that passes, as nothing was done then.
+// endTransaction repeats the request if it was refused for a temporary reason, as then nothing was done.
 func (c *client) endTransaction(ctx context.Context, id string, who producer, commit bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -18,19 +18,19 @@ import (
 )
 
 const (
-	// askTime bounds how long all brokers together are asked for the leaders, so that a broker that hangs holds nobody up
-	// for longer.
+	// askTime limits how long all brokers together are asked for the leaders, so that a broker that hangs does not delay
+	// others for longer.
 	askTime = 3 * time.Second
 	// grace is how long to wait for the other brokers once most have answered.
 	grace = 300 * time.Millisecond
-	// maxAsked bounds how many brokers are asked where none is known to hold a replica.
+	// maxAsked limits how many brokers are asked if none is known to hold a replica.
 	maxAsked = 5
 )
 
-// cluster knows the brokers and sends requests to them. It takes the place of kafka-go's Transport, which believes a
-// single broker: a broker that lost its controller keeps naming itself the leader of partitions that others lead by
-// now. Here all brokers that hold replicas are asked, the newest term (the leader's epoch) wins, and where it matters
-// most of the brokers must have answered.
+// cluster knows the brokers and sends requests to them. It replaces kafka-go's Transport, which believes a single
+// broker: a broker that lost its controller keeps naming itself the leader of partitions that others lead meanwhile.
+// Here all brokers that hold replicas are asked, and the newest term (the leader's epoch) wins. Where it matters, most
+// of the brokers must have answered.
 type cluster struct {
 	bootstrap []string
 	topics    []string
@@ -41,21 +41,21 @@ type cluster struct {
 	mu           sync.Mutex
 	view         *view
 	met          bool             // brokers were reached at the addresses that they advertise
-	misledSince  time.Time        // they cannot be
+	misledSince  time.Time        // since when they cannot be
 	coordinators map[string]int32 // by transactional id
 }
 
-// view is what the brokers said at one time. It is never changed.
+// view is what the brokers reported at one time. It is immutable.
 type view struct {
-	asked    time.Time // before the first was
+	asked    time.Time // before the first broker was
 	id       string    // of the cluster
 	control  int32
-	brokers  map[int32]string // their addresses, as they advertise them
-	behind   map[int32]bool   // brokers that answered, with a term that is over
+	brokers  map[int32]string // their advertised addresses
+	behind   map[int32]bool   // brokers whose answer had an outdated term
 	answered map[string]bool  // addresses
 	failed   map[string]error // addresses that gave no answer
 	topics   map[string]seenTopic
-	doubted  bool // an answer contradicted it: ask again before it is used
+	doubted  bool // an answer contradicted it: the brokers have to be asked again
 	most     bool // most of the brokers that had to answer did
 }
 
@@ -64,7 +64,7 @@ type seenTopic struct {
 	partitions map[int32]leadership
 }
 
-// leadership is who leads a partition, and for which term.
+// leadership is the leader of a partition, and its term.
 type leadership struct {
 	leader, epoch int32
 	replicas, isr []int32
@@ -85,7 +85,7 @@ func (c *cluster) close() {
 	c.work.Wait()
 }
 
-// doubt makes the next user of the view ask the brokers again: an answer contradicted it.
+// doubt makes the next user of the view ask the brokers again, after an answer contradicted it.
 func (c *cluster) doubt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +96,7 @@ func (c *cluster) doubt() {
 	}
 }
 
-// known returns the current view. It asks the brokers where there is none, or where it is in doubt.
+// known returns the current view. It asks the brokers if there is none, or if it is in doubt.
 func (c *cluster) known(ctx context.Context) (*view, error) { return c.since(ctx, time.Time{}) }
 
 // since returns a view for which the brokers were asked after the given moment.
@@ -118,12 +118,12 @@ func (c *cluster) since(ctx context.Context, moment time.Time) (*view, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if v := good(); v != nil { // another has asked meanwhile
+	if v := good(); v != nil { // another caller has asked meanwhile
 		return v, nil
 	}
 	v, err := c.ask(ctx)
 	if err != nil {
-		return nil, &unaskedError{"ask who leads", err}
+		return nil, &unaskedError{"find the leaders", err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,8 +149,8 @@ func (c *cluster) settled(ctx context.Context, moment time.Time) (*view, error) 
 	return v, nil
 }
 
-// errFewAnswer means that too few brokers answered to know whether what they say still holds.
-var errFewAnswer = errors.New("fewer than most brokers answer, and those that do may have been left behind")
+// errFewAnswer means that too few brokers answered to know whether their answers are still valid.
+var errFewAnswer = errors.New("less than a majority of the brokers answers, and those may be outdated")
 
 // silent names the brokers that did not answer, and why.
 func (v *view) silent() string {
@@ -172,7 +172,7 @@ type said struct {
 	err     error
 }
 
-// ask asks the brokers that are known, or those to begin with, and all that they name.
+// ask asks the known brokers, or the configured ones, and all that they name.
 func (c *cluster) ask(ctx context.Context) (*view, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -202,7 +202,7 @@ func (c *cluster) ask(ctx context.Context) (*view, error) {
 		case one := <-answers:
 			all = append(all, one)
 		case <-enough:
-			cancel() // who is left fails soon
+			cancel() // the remaining requests end soon
 			enough = nil
 			continue
 		}
@@ -241,8 +241,8 @@ func (c *cluster) askOne(ctx context.Context, address string) said {
 	return said{address: address, answer: known}
 }
 
-// merge makes one view of the brokers' answers: the newest term of each partition, and the rest from the broker with
-// the newest terms. It returns nil if nobody answered.
+// merge makes one view from the brokers' answers: the newest term of each partition, and the rest from the broker with
+// the newest terms. It returns nil if no broker answered.
 func merge(all []said, began time.Time) *view {
 	v := &view{
 		asked: began, brokers: make(map[int32]string), behind: make(map[int32]bool), answered: make(map[string]bool),
@@ -299,7 +299,7 @@ func terms(answer *metadata.Response) (sum int64) {
 	return sum
 }
 
-// with adds what one broker says of a topic.
+// with adds what one broker reports of a topic.
 func (t seenTopic) with(said metadata.ResponseTopic) seenTopic {
 	if t.partitions == nil {
 		t.partitions = make(map[int32]leadership)
@@ -319,7 +319,7 @@ func (t seenTopic) with(said metadata.ResponseTopic) seenTopic {
 	return t
 }
 
-// outdates reports whether an answer names a term that is over by now.
+// outdates reports whether an answer names an outdated term.
 func (v *view) outdates(answer *metadata.Response) bool {
 	for _, t := range answer.Topics {
 		for _, p := range t.Partitions {
@@ -331,8 +331,8 @@ func (v *view) outdates(answer *metadata.Response) bool {
 	return false
 }
 
-// holders lists the addresses of the brokers that hold replicas of the topics, as they must know who leads them. Where
-// there are no replicas, it lists a few of all brokers.
+// holders lists the addresses of the brokers that hold replicas of the topics, as they must know the leaders. If there
+// are no replicas, it lists a few of all brokers.
 func (v *view) holders() []string {
 	ids := make(map[int32]bool)
 	for _, t := range v.topics {
@@ -377,7 +377,7 @@ func (v *view) of(at topicPartition) (leadership, error) {
 	return found, nil
 }
 
-// same reports whether the partitions of a topic are led as in another view, and for the same terms.
+// same reports whether the partitions of a topic have the same leaders with the same terms as in another view.
 func (v *view) same(other *view, topic string) bool {
 	a, b := v.topics[topic], other.topics[topic]
 	if a.err != nil || b.err != nil || len(a.partitions) == 0 || len(a.partitions) != len(b.partitions) {

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Commit appends the events in order, the rejects to the quarantine, and records next, all or nothing.
+// Commit appends the events in order, puts the rejects into the quarantine, and records next, all or nothing.
 func (l *log) Commit(
 	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
 ) error {
@@ -26,11 +26,11 @@ func (l *log) Commit(
 	return nil
 }
 
-// commitTime bounds a commit, whatever the brokers do.
+// commitTime limits a commit, whatever the brokers do.
 const commitTime = 30 * time.Second
 
-// commit is Commit. proven, if not nil, is called when all is written but not committed; if it fails, all is taken
-// back.
+// commit implements Commit. proven, if not nil, is called when all is written but not committed; if it fails, all is
+// discarded.
 func (l *log) commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
 	next connector.Checkpoint,
 	proven func(context.Context) error,
@@ -50,7 +50,7 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	}
 	t := &transaction{sink: l.sink, session: s, offsets: slices.Clone(s.positions.Next), at: now}
 	if err := t.sort(l.claim, events, rejects, next); err != nil {
-		return err // nothing was begun, and the session is as it was
+		return err // nothing was started, and the session is unchanged
 	}
 	if err := t.encode(); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 			return l.standDown(err)
 		}
 		l.drop()
-		return err // unclear, whatever it is
+		return err // unclear, whatever the error
 	}
 	s.positions.Next = t.offsets
 	l.standing.Raise(next)
@@ -85,13 +85,13 @@ func (l *log) commit(ctx context.Context, events []connector.Event, rejects []co
 	return nil
 }
 
-// unprovenError means that all was written, and must not be committed.
+// unprovenError means that all was written, but must not be committed.
 type unprovenError struct{ err error }
 
 func (e *unprovenError) Error() string { return e.err.Error() }
 func (e *unprovenError) Unwrap() error { return e.err }
 
-// refused names the outcome of a commit that ended before its transaction began. Nothing was sent, and the epoch can be
+// refused is the outcome of a commit that ended before its transaction began. Nothing was sent, and the epoch can be
 // raised again.
 func (l *log) refused(ctx context.Context, err error) error {
 	switch {
@@ -104,7 +104,7 @@ func (l *log) refused(ctx context.Context, err error) error {
 	return l.nothing(ctx, err)
 }
 
-// nothing names the outcome of a commit that wrote nothing, and will write nothing: a person has to act, or it can be
+// nothing is the outcome of a commit that wrote nothing, and will write nothing: a person has to act, or it can be
 // tried again.
 func (l *log) nothing(ctx context.Context, cause error) error {
 	l.sink.watch.wake() // settings may have changed
@@ -120,9 +120,8 @@ func (l *log) nothing(ctx context.Context, cause error) error {
 	return fmt.Errorf("%w: %w", connector.ErrNotNow, cause)
 }
 
-// broken names the outcome of a commit whose transaction cannot go on. It is certain that nothing was or will be
-// written only if the broker refused it itself, or nothing was sent, and if the abort succeeded. Everything else is
-// unclear.
+// broken is the outcome of a commit whose transaction cannot continue. It is certain that nothing was or will be
+// written only if the broker refused it or nothing was sent, and if the abort succeeded. Everything else is unclear.
 func (l *log) broken(ctx context.Context, s *session, who producer, cause error) error {
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
@@ -136,7 +135,7 @@ func (l *log) broken(ctx context.Context, s *session, who producer, cause error)
 		l.drop()
 		return cause
 	}
-	// To take it back, even where the time of the commit is over.
+	// The abort has its own time, even if that of the commit is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	err := l.sink.client.abortTransaction(ctx, l.id, who)

@@ -30,13 +30,13 @@ func compressionOf(name string) (compression compress.Compression, ok bool) {
 // compressor compresses one batch after another.
 type compressor struct {
 	compression compress.Compression
-	gzip        *gzip.Writer  // made when it is needed first
+	gzip        *gzip.Writer  // made when first needed
 	zstd        *zstd.Encoder // the same
 	lz4         *lz4.Writer   // the same
 }
 
-// zstdWindow is how far back zstd looks for repetitions, and about the memory that a compressor takes for that.
-// kafka-go's would take 8 MB each, for output that is half a percent smaller.
+// zstdWindow is how far back zstd looks for repetitions, and roughly the memory that a compressor takes for that.
+// kafka-go's compressor would take 8 MB each, for output that is half a percent smaller.
 const zstdWindow = 256 << 10
 
 // open begins a batch. Close ends it and leaves w open.
@@ -54,8 +54,8 @@ func (c *compressor) open(w io.Writer) (io.WriteCloser, error) {
 	return c.compression.Codec().NewWriter(w), nil
 }
 
-// openGzip compresses at the fastest level, which takes two thirds of the default one's time, for output that is a
-// sixth larger at most.
+// openGzip compresses at the fastest level. It takes two thirds of the time of the default level, for output that is at
+// most a sixth larger.
 func (c *compressor) openGzip(w io.Writer) (io.WriteCloser, error) {
 	if c.gzip != nil {
 		c.gzip.Reset(w)
@@ -69,8 +69,8 @@ func (c *compressor) openGzip(w io.Writer) (io.WriteCloser, error) {
 	return made, nil
 }
 
-// openLZ4 writes blocks of 64 KB, as Java's clients do: a reader holds a block of each batch that it reads. kafka-go's
-// are of 4 MB. A batch has a checksum of its own.
+// openLZ4 writes blocks of 64 KB, as Java's clients do, because a reader holds a block of each batch that it reads;
+// kafka-go's are 4 MB. It writes no checksum, as a batch has its own.
 func (c *compressor) openLZ4(w io.Writer) (io.WriteCloser, error) {
 	if c.lz4 != nil {
 		c.lz4.Reset(w)
@@ -90,8 +90,8 @@ func (c *compressor) openZstd(w io.Writer) (io.WriteCloser, error) {
 		c.zstd.Reset(w)
 		return c.zstd, nil
 	}
-	// The fastest level takes three quarters of the default one's time, for about the same size. A batch has a checksum of
-	// its own.
+	// The fastest level takes three quarters of the default level's time, for about the same size. It writes no checksum,
+	// as a batch has its own.
 	made, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstdWindow),
 		zstd.WithLowerEncoderMem(true),
 		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
@@ -106,8 +106,7 @@ type uncompressed struct{ io.Writer }
 
 func (uncompressed) Close() error { return nil }
 
-// strangers names the clients that cannot read a compression as they come, with what they need for it; "" where all
-// can.
+// strangers names the clients that cannot read a compression without a further package, and the package; "" if all can.
 func strangers(compression string) string {
 	switch compression {
 	case "zstd":

@@ -14,18 +14,17 @@ import (
 
 // Config is the `sink.kafka` part of the configuration.
 type Config struct {
-	// Brokers are the addresses (host:port) to begin with; the cluster names the others.
+	// Brokers are the first addresses to try (host:port); the cluster names the other brokers.
 	Brokers []string `yaml:"brokers"`
 	// Topic holds the events. Checkpoints and quarantine are in Topic.checkpoints and Topic.quarantine.
 	Topic string `yaml:"topic"`
-	// Create allows missing topics to be made.
+	// Create creates missing topics.
 	Create bool `yaml:"create"`
-	// Partitions is how many partitions a missing topic of events is made with; 0 is six.
+	// Partitions is the number of partitions of a new events topic; 0 means six.
 	Partitions int `yaml:"partitions"`
-	// Replicas is how many replicas missing topics are made with; 0 is three, or as many as the cluster is set up for.
+	// Replicas is the number of replicas of new topics; 0 means three, or as many as the cluster is set up for.
 	Replicas int `yaml:"replicas"`
-	// Retention is for how long topics that are made keep events and quarantine; 0 is forever. Checkpoints stay in any
-	// case.
+	// Retention is how long new topics keep events and quarantine; 0 means forever. Checkpoints are always kept.
 	Retention time.Duration `yaml:"retention"`
 	// Compression of record batches: gzip, zstd, lz4, snappy or none. Every client reads gzip.
 	Compression string `yaml:"compression"`
@@ -33,8 +32,8 @@ type Config struct {
 	TLS         TLS    `yaml:"tls"`
 	// Insecure allows credentials in clear text to brokers that are not on this machine.
 	Insecure bool `yaml:"insecure"`
-	// AcceptPartitions is set if the operator said that chats may move to other partitions, as the events topic now has
-	// this many.
+	// AcceptPartitions is set if the operator accepted that chats move to other partitions, because the events topic now
+	// has this many.
 	AcceptPartitions int `yaml:"accept_partitions"`
 	// TransactionTimeout is how long the open transaction of a dead writer may hold back readers of committed records.
 	TransactionTimeout time.Duration `yaml:"transaction_timeout"`
@@ -50,8 +49,8 @@ type SASL struct {
 	TokenFile string `yaml:"token_file"`
 }
 
-// TLS configures how connections are encrypted. Any of its settings turns it on; Enabled alone uses the system's CA
-// certificates. Files are read again for every new connection.
+// TLS configures how connections are encrypted. Any of its settings turns it on; Enabled without the others uses the
+// system's CA certificates. Files are read again for every new connection.
 type TLS struct {
 	Enabled    bool   `yaml:"enabled"`
 	CAFile     string `yaml:"ca_file"`
@@ -85,7 +84,7 @@ const (
 	DefaultTransactionTimeout = 20 * time.Second
 	DefaultPartitions         = 6
 
-	// maxPartitions keeps a mistake from a topic that a broker cannot carry.
+	// maxPartitions catches mistakes that would make a topic too large for a broker.
 	maxPartitions         = 10_000
 	minTransactionTimeout = 5 * time.Second
 	maxTransactionTimeout = 15 * time.Minute // the brokers' default limit
@@ -116,7 +115,8 @@ func (c Config) retentionMillis() int64 {
 // topicName leaves room for the suffixes of the topics beside it (the limit is 249).
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,230}$`)
 
-// hostName takes names and addresses, and no user or password before them: an error about a broker shows its address.
+// hostName accepts names and addresses without a user or password before them, as an error about a broker shows its
+// address.
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9._:%-]+$`)
 
 // Address names the brokers to begin with, and the topic.
@@ -136,41 +136,41 @@ func (c Config) Validate() []connector.Finding {
 		})
 	}
 	if len(c.Brokers) == 0 {
-		refuse("brokers", "no broker is named", "list at least one as host:port")
+		refuse("brokers", "no broker is listed", "list at least one as host:port")
 	}
 	remote := false
 	for i, address := range c.Brokers {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil || !hostName.MatchString(host) || port == "" {
-			refuse(fmt.Sprintf("brokers[%d]", i), "it is no host:port", "write it like kafka.example.com:9092")
+			refuse(fmt.Sprintf("brokers[%d]", i), "it is not a host:port", "write it like kafka.example.com:9092")
 			continue
 		}
 		remote = remote || !loopback(host)
 	}
 	if !topicName.MatchString(c.Topic) || c.Topic == "." || c.Topic == ".." {
-		refuse("topic", "it is no name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
+		refuse("topic", "it is not the name of a topic", "use up to 230 letters, digits, dots, dashes and underscores")
 	}
 	if !slices.Contains(Compressions(), c.Compression) {
-		refuse("compression", "it is none that is known", "choose gzip, zstd, lz4, snappy or none")
+		refuse("compression", "it is not known", "choose gzip, zstd, lz4, snappy or none")
 	}
 	if c.TransactionTimeout < minTransactionTimeout || c.TransactionTimeout > maxTransactionTimeout {
 		refuse("transaction_timeout", fmt.Sprintf("%v is out of bounds", c.TransactionTimeout),
 			fmt.Sprintf("choose between %v and %v; 20s is a good value", minTransactionTimeout, maxTransactionTimeout))
 	}
 	if c.AcceptPartitions < 0 {
-		refuse("accept_partitions", "it is negative", "leave it out, or give the number of partitions that the topic has now")
+		refuse("accept_partitions", "it is negative", "remove it, or give the topic's present number of partitions")
 	}
 	if c.Partitions < 0 || c.Partitions > maxPartitions {
-		refuse("partitions", fmt.Sprintf("%d is no number of partitions", c.Partitions),
-			fmt.Sprintf("leave it out for %d, or give 1 to %d", DefaultPartitions, maxPartitions))
+		refuse("partitions", fmt.Sprintf("%d is not a valid number of partitions", c.Partitions),
+			fmt.Sprintf("remove it for %d, or give 1 to %d", DefaultPartitions, maxPartitions))
 	}
 	if c.Replicas < 0 || c.Replicas > math.MaxInt16 {
-		refuse("replicas", fmt.Sprintf("%d is no number of replicas", c.Replicas),
-			"leave it out for three, or for as many as the cluster is set up for")
+		refuse("replicas", fmt.Sprintf("%d is not a valid number of replicas", c.Replicas),
+			"remove it for three, or for as many as the cluster is set up for")
 	}
 	if c.Retention != 0 && c.Retention < time.Minute {
 		refuse("retention", fmt.Sprintf("%v is too short", c.Retention),
-			"leave it out to keep events for ever, or give hours, like 168h")
+			"remove it to keep events for ever, or give hours, like 168h")
 	}
 	c.SASL.validate(refuse)
 	if c.SASL.Mechanism != "" && !c.TLS.on() && remote && !c.Insecure {
@@ -191,7 +191,7 @@ func (s SASL) validate(refuse func(key, text, hint string)) {
 	switch s.Mechanism {
 	case "":
 		if s.Username != "" || s.PasswordFile != "" || s.TokenFile != "" {
-			refuse("sasl.mechanism", "it is missing beside other settings of sasl",
+			refuse("sasl.mechanism", "it is missing, but other sasl settings are there",
 				"choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
 		}
 	case saslPlain, saslScram256, saslScram512:
@@ -206,7 +206,7 @@ func (s SASL) validate(refuse func(key, text, hint string)) {
 			refuse("sasl.token_file", "it is missing", "name the file that holds the token")
 		}
 	default:
-		refuse("sasl.mechanism", "it is none that is known", "choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
+		refuse("sasl.mechanism", "it is not known", "choose plain, scram-sha-256, scram-sha-512 or oauthbearer")
 	}
 }
 

@@ -5,21 +5,21 @@ import (
 	"strconv"
 )
 
-// drift warns where an existing topic differs from the settings for new topics, which change no existing one.
+// drift warns if an existing topic differs from the settings for new topics, which do not change existing ones.
 func (i *inspection) drift(thing, name string, topic seenTopic, brokers int, settings map[string]string) {
 	c, s := i.sink.config, i.sink
 	count := len(topic.partitions)
 	if want := c.Partitions; name == s.topics.events && want > 0 && want != count {
-		hint := fmt.Sprintf("set `sink.kafka.partitions: %d`, as Kafka takes none away", count)
+		hint := fmt.Sprintf("set `sink.kafka.partitions: %d`, as Kafka cannot remove partitions", count)
 		if want > count {
-			hint = fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d (streams that were "+
-				"written stay in the first %d, until run --accept-partitions %d moves their chats); or set "+
+			hint = fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d (existing "+
+				"streams stay in the first %d, until run --accept-partitions %d moves their chats); or set "+
 				"`sink.kafka.partitions: %d`", c.Brokers[0], name, want, count, want, count)
 		}
 		i.warn(thing, fmt.Sprintf("it has %d partitions, and sink.kafka.partitions is %d", count, want), hint)
 	}
 	replicas, _ := topic.least()
-	told := replicas < wantedReplicas && brokers > replicas // that it could have more
+	told := replicas < wantedReplicas && brokers > replicas // already warned about
 	if want := c.Replicas; want > 0 && want != replicas && !(told && want == min(brokers, wantedReplicas)) {
 		hint := fmt.Sprintf("set `sink.kafka.replicas: %d`", replicas)
 		if want > replicas && want <= brokers {
@@ -32,6 +32,6 @@ func (i *inspection) drift(thing, name string, topic seenTopic, brokers int, set
 	want := strconv.FormatInt(c.retentionMillis(), 10)
 	if name != s.topics.checkpoints && c.Retention > 0 && found && kept != want {
 		i.warn(thing, fmt.Sprintf("it keeps records for %s, and sink.kafka.retention is %v", retention(settings), c.Retention),
-			s.hints.configureCommand(name, "retention.ms="+want)+"; or set sink.kafka.retention to what it is")
+			s.hints.configureCommand(name, "retention.ms="+want)+"; or set sink.kafka.retention to the topic's")
 	}
 }

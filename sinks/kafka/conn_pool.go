@@ -17,11 +17,11 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 )
 
-// idleTime is how long a connection is kept that nobody uses; brokers close theirs after ten minutes.
+// idleTime is how long an unused connection is kept; brokers close theirs after ten minutes.
 const idleTime = 2 * time.Minute
 
 // connPool holds the connections to brokers, by address. A connection carries one request at a time. If anything fails
-// on a connection, above all by a time-out, it is closed together with all idle ones to the same broker, which would
+// on a connection, especially by a timeout, it is closed together with all idle ones to the same broker, which would
 // fail as well. kafka-go's Transport keeps those and tries one after the other.
 type connPool struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
@@ -37,12 +37,12 @@ type brokerConn struct {
 	net      net.Conn
 	protocol *protocol.Conn
 	versions map[protocol.ApiKey]int16
-	identify bool // the broker tells topics' ids
+	identify bool // the broker reports topic ids
 	used     time.Time
 }
 
-// connectError means that a broker could not be reached, or that versions or credentials failed: nothing was asked of
-// it.
+// connectError means that a broker could not be reached, or that the versions or credentials failed: no request was
+// sent to it.
 type connectError struct {
 	address string
 	err     error
@@ -51,7 +51,7 @@ type connectError struct {
 func (e *connectError) Error() string { return e.address + ": " + plainText(e.err) }
 func (e *connectError) Unwrap() error { return e.err }
 
-// brokenError means that a connection failed under a request: whether it arrived is not known.
+// brokenError means that a connection failed during a request, so it is not known whether the request arrived.
 type brokenError struct {
 	address string
 	err     error
@@ -60,8 +60,8 @@ type brokenError struct {
 func (e *brokenError) Error() string { return e.address + ": " + plainText(e.err) }
 func (e *brokenError) Unwrap() error { return e.err }
 
-// plainText is the part of a network error that a person needs. The broker's address stands before it already, and the
-// local address tells nothing.
+// plainText is the part of a network error that a person needs. The broker's address precedes it already, and the local
+// address does not help.
 func plainText(err error) string {
 	var op *net.OpError
 	var name *net.DNSError
@@ -115,7 +115,7 @@ func (w *connPool) ask(
 		return err
 	})
 	if err != nil {
-		_ = c.net.Close() // what broke it is told
+		_ = c.net.Close() // the cause is reported
 		w.drop(address)
 		return nil, &brokenError{address, err}
 	}
@@ -132,12 +132,12 @@ func (c *brokerConn) bounded(ctx context.Context, do func() error) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		_ = c.net.SetDeadline(time.Unix(1, 0)) // it is closed if that fails
+		_ = c.net.SetDeadline(time.Unix(1, 0)) // if that fails, the connection is closed
 	})
 	err := do()
 	if !stop() {
 		<-ended
-		return errors.Join(ctx.Err(), err) // the answer may be whole, but the connection is spoilt
+		return errors.Join(ctx.Err(), err) // the answer may be whole, but the connection cannot be used any more
 	}
 	return err
 }
@@ -153,7 +153,7 @@ func (c *brokerConn) speaks(request protocol.Message) error {
 }
 
 // errTooOld means that a broker cannot be asked in a way that shows whether it still leads.
-var errTooOld = errors.New("the broker is older than Kafka 2.1, and does not say for which term it leads a partition")
+var errTooOld = errors.New("the broker is older than Kafka 2.1, and does not report the term for which it leads a partition")
 
 func (w *connPool) take(address string) *brokerConn {
 	w.mu.Lock()
@@ -167,12 +167,12 @@ func (w *connPool) take(address string) *brokerConn {
 	return c
 }
 
-// put keeps a connection for the next request, and closes those that nobody has used for long.
+// put keeps a connection for the next request, and closes those that were not used for long.
 func (w *connPool) put(address string, c *brokerConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		_ = c.net.Close() // nothing is under way on it
+		_ = c.net.Close() // it is idle
 		return
 	}
 	now := time.Now()
@@ -180,7 +180,7 @@ func (w *connPool) put(address string, c *brokerConn) {
 	w.idle[address] = append(w.idle[address], c)
 	for other, list := range w.idle {
 		for len(list) > 0 && now.Sub(list[0].used) > idleTime {
-			_ = list[0].net.Close() // nothing is under way on it
+			_ = list[0].net.Close() // it is idle
 			list = list[1:]
 		}
 		w.idle[other] = list
@@ -192,7 +192,7 @@ func (w *connPool) drop(address string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.idle[address] {
-		_ = c.net.Close() // nothing is under way on it
+		_ = c.net.Close() // it is idle
 	}
 	delete(w.idle, address)
 }
@@ -203,13 +203,13 @@ func (w *connPool) close() {
 	w.closed = true
 	for _, list := range w.idle {
 		for _, c := range list {
-			_ = c.net.Close() // nothing is under way on it
+			_ = c.net.Close() // it is idle
 		}
 	}
 	clear(w.idle)
 }
 
-// connect makes a connection: dials, agrees on versions, authenticates.
+// connect makes a connection: it dials, negotiates versions and authenticates.
 func (w *connPool) connect(ctx context.Context, address string) (*brokerConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// dialTimeout bounds the making of a connection: dialling, TLS, versions, authentication.
+// dialTimeout limits the making of a connection: dialling, TLS, versions, authentication.
 const dialTimeout = 5 * time.Second
 
 // dialer makes connections to brokers. It does TLS itself, so that certificates are read again for each connection.
@@ -40,7 +40,7 @@ func (c Config) dialer() func(ctx context.Context, network, address string) (net
 	}
 }
 
-// handshakeError means that a broker took the connection, and the TLS handshake failed.
+// handshakeError means that a broker accepted the connection, but the TLS handshake failed.
 type handshakeError struct{ err error }
 
 func (e *handshakeError) Error() string { return "tls: " + e.err.Error() }
@@ -123,8 +123,8 @@ func line(key, file string) (string, error) {
 	return text, nil
 }
 
-// bearer is the client's part of OAUTHBEARER after the token: a server that refuses it says why, and waits for an
-// answer.
+// bearer is the client's part of OAUTHBEARER after the token: a server that refuses it sends the reason, and waits for
+// an answer.
 type bearer struct{}
 
 func (bearer) Next(_ context.Context, challenge []byte) (bool, []byte, error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// partitions is how many partitions a topic is made with.
+// partitions is the number of partitions of a new topic.
 func (m *topicMaker) partitions(topic string) int {
 	if topic == m.topics.events {
 		return cmp.Or(m.config.Partitions, DefaultPartitions)
@@ -23,7 +23,7 @@ func (m *topicMaker) partitions(topic string) int {
 	return 1
 }
 
-// topicMaker makes the sink's topics, and knows how they are to be made.
+// topicMaker creates the sink's topics, and knows their settings.
 type topicMaker struct {
 	config  Config
 	topics  topics
@@ -36,8 +36,8 @@ type topicMaker struct {
 // setting is one of a topic's settings.
 type setting struct{ name, value string }
 
-// settings lists the settings that a topic is made with. No replica that lags may ever lead a partition: acknowledged
-// records would be lost.
+// settings lists the settings of a new topic. A replica that lags must never lead a partition, as acknowledged records
+// would be lost.
 func (m *topicMaker) settings(topic string, replicas int) []setting {
 	list := []setting{
 		{"min.insync.replicas", strconv.Itoa(max(1, replicas-1))},
@@ -88,10 +88,10 @@ func (m *topicMaker) create(ctx context.Context, dryRun bool) error {
 	return m.created(answers, replicas, dryRun)
 }
 
-// createTimeout bounds one Create: that the brokers are asked, and make the topics.
+// createTimeout limits one Create: asking the brokers, and creating the topics.
 const createTimeout = 30 * time.Second
 
-// created takes the answer to the request for topics.
+// created handles the answer to the request for topics.
 func (m *topicMaker) created(answers []createtopics.ResponseTopic, replicas int, dryRun bool) error {
 	for _, t := range answers {
 		err := codeError(t.ErrorCode)
@@ -107,8 +107,8 @@ func (m *topicMaker) created(answers []createtopics.ResponseTopic, replicas int,
 		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed),
 			errors.Is(err, kafkago.PolicyViolation):
 			return &connector.Refusal{
-				Thing: "topic " + t.Name, Cause: "it does not exist, and may not be made: " + errorText(err) + text,
-				Hint: "have it made: " + m.createCommand(t.Name, replicas),
+				Thing: "topic " + t.Name, Cause: "it does not exist, and may not be created: " + errorText(err) + text,
+				Hint: "have it created: " + m.createCommand(t.Name, replicas),
 			}
 		default:
 			return fmt.Errorf("create topic %s: %w%s", t.Name, asNotNow(err), text)
@@ -130,7 +130,7 @@ func (m *topicMaker) absent(v *view) (missing []string, err error) {
 	return missing, nil
 }
 
-// lostBeside refuses to make the topic of events or checkpoints where the other one has been written to.
+// lostBeside refuses to create the topic of events or checkpoints if the other one has been written to.
 func (m *topicMaker) lostBeside(ctx context.Context, v *view, missing []string) error {
 	pairs := map[string]string{m.topics.events: m.topics.checkpoints, m.topics.checkpoints: m.topics.events}
 	for _, name := range missing {
@@ -151,25 +151,26 @@ func (m *topicMaker) lostBeside(ctx context.Context, v *view, missing []string) 
 	return nil
 }
 
-// refuseLost refuses a topic that was there: while this instance ran, or when another of the topics was written to.
+// refuseLost refuses a topic that existed before: while this instance ran, or when another of the topics was written
+// to.
 func (m *topicMaker) refuseLost(ctx context.Context, topic, other string) error {
-	cause := "it was deleted while this instance ran"
+	cause := "it was deleted while this instance was running"
 	if other != "" {
 		cause = fmt.Sprintf("it does not exist, but topic %s was written to together with it: it was deleted", other)
 	}
 	return &connector.Refusal{
 		Thing: "topic " + topic, Cause: cause,
-		Hint: "bring it back with its records, or make it anew and go on without them with `run --first-start`: " +
+		Hint: "restore it with its records, or create it again and continue without them with `run --first-start`: " +
 			m.createCommand(topic, m.replicasNow(ctx)),
 	}
 }
 
-// wantedReplicas is how many replicas a topic should have, where the cluster has as many brokers.
+// wantedReplicas is how many replicas a topic should have if the cluster has that many brokers.
 const wantedReplicas = 3
 
-// replicas is the number of replicas that topics are made with: three, or as many as the cluster has brokers. The
-// number of brokers that answer now is not enough: one may be down, and a topic keeps the replicas that it was made
-// with. The replicas of the brokers' own topic of transactions tell how many there should be.
+// replicas is the number of replicas of new topics: three, or as many as the cluster has brokers. The number of brokers
+// that answer now is not sufficient: one may be down, and a topic keeps the number of replicas that it was created
+// with. The replicas of the brokers' own topic of transactions show how many there should be.
 func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
 	if m.config.Replicas > 0 {
 		return m.config.Replicas, nil
@@ -185,9 +186,9 @@ func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
 	case meant == 0:
 		return 0, &connector.Refusal{
 			Thing: "sink.kafka.create",
-			Cause: fmt.Sprintf("%d of the brokers can be seen, and not how many the cluster has; topics would be made with "+
-				"too few replicas for good", alive),
-			Hint: fmt.Sprintf("say it: `sink.kafka.replicas: %d`, or 3 once three brokers are there", alive),
+			Cause: fmt.Sprintf("%d brokers answer, but it is not known how many the cluster has; topics could permanently get "+
+				"too few replicas", alive),
+			Hint: fmt.Sprintf("set `sink.kafka.replicas: %d`, or 3 once three brokers are running", alive),
 		}
 	case alive < meant:
 		return 0, fmt.Errorf("%w: %w", connector.ErrNotNow, &fewBrokersError{meant, alive})
@@ -195,18 +196,18 @@ func (m *topicMaker) replicas(ctx context.Context, v *view) (int, error) {
 	return max(1, min(wantedReplicas, meant)), nil
 }
 
-// fewBrokersError means that fewer brokers are there than topics should have replicas.
+// fewBrokersError means that fewer brokers are running than topics should have replicas.
 type fewBrokersError struct{ meant, alive int }
 
 func (e *fewBrokersError) Error() string {
-	return fmt.Sprintf("the cluster is set up for topics of %d replicas, and too few of its brokers are there (%d); "+
+	return fmt.Sprintf("the cluster is set up for topics with %d replicas, but only %d of its brokers answer; "+
 		"waiting for the others (or set sink.kafka.replicas)", e.meant, e.alive)
 }
 
-// Hint says what to do. The brokers that answer are not what is wrong.
+// Hint is what to do. There is nothing wrong with the brokers that answer.
 func (e *fewBrokersError) Hint() string {
-	return fmt.Sprintf("start the other brokers; where there are none, `sink.kafka.replicas: %d` makes topics with "+
-		"what is there", e.alive)
+	return fmt.Sprintf("start the other brokers; if there are none, `sink.kafka.replicas: %d` creates topics for "+
+		"those that answer", e.alive)
 }
 
 // meantReplicas is the number of replicas that the cluster is set up for, at most three; 0 if it is not known.
@@ -218,14 +219,14 @@ func (m *topicMaker) meantReplicas(ctx context.Context, v *view) (int, error) {
 			if gone := asNotNow(err); errors.Is(gone, connector.ErrNotNow) {
 				return 0, gone
 			}
-			break // no right to see it
+			break // no right to read it
 		}
 		for _, name := range []string{"transaction.state.log.replication.factor", "default.replication.factor"} {
 			if n, err := strconv.Atoi(settings[name]); err == nil {
 				meant = max(meant, n)
 			}
 		}
-		break // they are the cluster's
+		break // those are the cluster's
 	}
 	own, err := m.client.describe(ctx, transactionsTopic)
 	if err != nil {
@@ -237,7 +238,7 @@ func (m *topicMaker) meantReplicas(ctx context.Context, v *view) (int, error) {
 	return min(meant, wantedReplicas), nil
 }
 
-// createCommand is the command that makes one of the sink's topics with the right settings.
+// createCommand is the command that creates one of the sink's topics with the right settings.
 func (m *topicMaker) createCommand(topic string, replicas int) string {
 	command := fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d "+
 		"--replication-factor %d",
@@ -248,7 +249,7 @@ func (m *topicMaker) createCommand(topic string, replicas int) string {
 	return command
 }
 
-// replicasNow is the number of replicas for a command that is printed: what Create would take, or what the brokers that
+// replicasNow is the number of replicas for a command that is printed: the one of Create, or what the brokers that
 // answer allow.
 func (m *topicMaker) replicasNow(ctx context.Context) int {
 	v, err := m.cluster.known(ctx)

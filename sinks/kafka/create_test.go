@@ -87,7 +87,7 @@ func TestCheckReplicas(t *testing.T) {
 	}
 	warned := 0
 	for _, f := range found {
-		if f.Level == connector.FindingWarning && strings.Contains(f.Text, "1 of the 3 replicas") {
+		if f.Level == connector.FindingWarning && strings.Contains(f.Text, "1 of the 3 possible replicas") {
 			warned++
 			for _, part := range []string{`"partition":1,"replicas":[`, "kafka-reassign-partitions.sh --bootstrap-server " +
 				b.address, "min.insync.replicas=2"} {

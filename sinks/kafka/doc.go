@@ -5,11 +5,11 @@
 // epoch is raised before each transaction, so that a request of an earlier commit that arrives late is refused by the
 // broker. After every unclear answer the stream is acquired again, which reads the checkpoint back.
 //
-// What a take-over reads is fenced like what it writes. A broker that lost its controller keeps answering as if it were
+// What a takeover reads is fenced like what it writes. A broker that lost its controller keeps answering as if it were
 // still the leader. So all brokers that hold the topics are asked who leads. The newest leader epoch wins, and is sent
-// with every read; most of the brokers have to answer, both before and after reading. The take-over is committed only
-// if nothing newer lies below its own record, which the leader and its replicas have taken. Committed events above the
-// checkpoint that was read prove that it is old.
+// with every read. Most of the brokers have to answer, both before and after reading. The takeover is committed only if
+// there is nothing newer below its own record, which the leader and its replicas have stored. Committed events above
+// the checkpoint that was read prove that it is old.
 //
 // Conditions that pass by themselves are waited out (ErrNotNow): brokers that hang, are down or move. Those that only a
 // person can fix are a *Refusal: missing rights, wrong credentials, topics that were deleted, recreated or truncated,

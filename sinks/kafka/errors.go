@@ -27,7 +27,7 @@ func isRetriable(err error) bool {
 		errors.Is(err, kafkago.GroupCoordinatorNotAvailable) || errors.Is(err, kafkago.NotCoordinatorForGroup)
 }
 
-// severalErrors are errors of several brokers, in one line.
+// severalErrors are errors of several brokers, on one line.
 type severalErrors []error
 
 func (e severalErrors) Error() string {
@@ -40,7 +40,7 @@ func (e severalErrors) Error() string {
 
 func (e severalErrors) Unwrap() []error { return e }
 
-// isBrokenConn reports whether a connection failed under a request: it may have arrived.
+// isBrokenConn reports whether a connection failed during a request, which may have arrived.
 func isBrokenConn(err error) bool {
 	var broken *brokenError
 	return errors.As(err, &broken)
@@ -54,8 +54,8 @@ func isNotSent(err error) bool {
 		errors.As(err, &connect) && !isBrokenConn(err)
 }
 
-// isLeaderMoved reports whether a partition's leader is another one than was asked, which the next metadata will show,
-// or is so new that it does not know yet where the partition ends.
+// isLeaderMoved reports whether a partition has another leader than the one that was asked, which the next metadata
+// will show, or has a leader that is so new that it does not know yet where the partition ends.
 func isLeaderMoved(err error) bool {
 	for _, code := range []error{
 		kafkago.NotLeaderForPartition, kafkago.LeaderNotAvailable, kafkago.OffsetNotAvailable, kafkago.UnknownLeaderEpoch,
@@ -70,7 +70,7 @@ func isLeaderMoved(err error) bool {
 }
 
 // asNotNow turns an error that means that Kafka cannot be reached or is not ready into ErrNotNow. It is only for errors
-// of operations that wrote nothing. An error that a person has to fix stays what it is.
+// of operations that wrote nothing. An error that a person has to fix is left unchanged.
 func asNotNow(err error) error {
 	var connect *connectError
 	var refusal *connector.Refusal
@@ -86,7 +86,7 @@ func asNotNow(err error) error {
 	return err
 }
 
-// isTransient reports whether a broker refused something for a reason of its own that passes.
+// isTransient reports whether a broker refused a request for a temporary reason of its own.
 func isTransient(err error) bool {
 	for _, code := range []error{
 		kafkago.RequestTimedOut, kafkago.NotEnoughReplicas, kafkago.NotEnoughReplicasAfterAppend, kafkago.NotController,
@@ -99,5 +99,6 @@ func isTransient(err error) bool {
 	return false
 }
 
-// errMoved means that a partition got another leader while it was read: what was read may be what the former one had.
-var errMoved = errors.New("a partition changed its leader while it was read")
+// errMoved means that a partition got another leader while it was being read: what was read may be the former leader's
+// data.
+var errMoved = errors.New("a partition changed its leader while it was being read")

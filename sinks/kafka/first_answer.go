@@ -7,19 +7,19 @@ import (
 	"net"
 )
 
-// opening checks the first answer on a connection: from Kafka it is small, and has the number of the first request. The
-// answer of a web server or of another broker would be read as lists of hundreds of millions of parts, which no
+// opening checks the first answer on a connection. From Kafka it is small, and has the number of the first request. The
+// answer of a web server or of another broker would be parsed as lists with hundreds of millions of entries, which no
 // deadline ends.
 type opening struct {
 	net.Conn
 	seen bool
 }
 
-// largestOpening bounds the answer to a request for versions, which has some hundreds of bytes.
+// largestOpening limits the answer to a request for versions, which has some hundreds of bytes.
 const largestOpening = 1 << 20
 
 var (
-	errOtherProtocol = errors.New("what answers there does not speak Kafka; see whether the port is the broker's " +
+	errOtherProtocol = errors.New("the server there does not speak Kafka; check that the port is the broker's " +
 		"listener for clients")
 	errWantsTLS = errors.New("the listener speaks TLS; set `sink.kafka.tls.enabled: true`")
 )

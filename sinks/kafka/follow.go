@@ -22,18 +22,18 @@ type followed struct {
 	event []byte
 }
 
-// follower gives events to a caller, one at a time.
+// follower passes events to a caller, one at a time.
 type follower struct {
 	sink    *Sink
-	source  string // "" is all
+	source  string // "" for all
 	options connector.FollowOptions
 
 	mu   sync.Mutex
 	each func([]byte) error
-	err  error // of the caller
+	err  error // the caller's
 }
 
-// Follow calls each with the newest events and then with every further one, in order within each chat.
+// Follow calls each with the newest events and then with every later one, in order within each chat.
 func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -58,7 +58,7 @@ func (f *follower) run(ctx context.Context, cancel context.CancelFunc) error {
 		return err
 	}
 	past := f.options.Last > 0 || !f.options.Since.IsZero()
-	ends, err := f.ends(ctx, count, past) // where no past ones are asked for, one too many does no harm
+	ends, err := f.ends(ctx, count, past) // if no past events are requested, an event too many does no harm
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (f *follower) run(ctx context.Context, cancel context.CancelFunc) error {
 	return nil
 }
 
-// giveLast gives the newest events that are asked for.
+// giveLast passes on the newest events that were requested.
 func (f *follower) giveLast(ctx context.Context, ends []extent) error {
 	newest := make([][]followed, len(ends))
 	if f.options.Last > 0 {
@@ -104,11 +104,11 @@ func (f *follower) giveLast(ctx context.Context, ends []extent) error {
 
 // ends returns the extents of what is committed. With settled they include all that was acknowledged before: a broker
 // acknowledges the end of a transaction some milliseconds before its markers are in every partition, and until then
-// readers do not see its events. It waits only as long as that may take, not for the open transaction of a writer that
-// died.
+// readers do not see its events. It waits only as long as that may take, but not for the open transaction of a writer
+// that died.
 func (f *follower) ends(ctx context.Context, count int, settled bool) ([]extent, error) {
 	topic := f.sink.topics.events
-	var written []extent // when it began, not what others write while it waits
+	var written []extent // at the beginning, without what others write meanwhile
 	if settled {
 		var err error
 		if written, err = f.sink.client.extents(ctx, topic, count, kafkago.ReadUncommitted); err != nil {
@@ -126,11 +126,11 @@ func (f *follower) ends(ctx context.Context, count int, settled bool) ([]extent,
 	}
 }
 
-// maxSettling is the longest of the pauses, each twice the one before: a second in all. Markers were measured to take
-// up to 110 ms.
+// maxSettling is the longest of the pauses, each twice the previous one: a second in total. Markers took up to 110 ms
+// in measurements.
 const maxSettling = 512 * time.Millisecond
 
-// reached reports whether each partition ends where it had ended when it was written, or above.
+// reached reports whether each partition ends at least where it ended when it was written to.
 func reached(ends, written []extent) bool {
 	for p := range written {
 		if ends[p].end < written[p].end {
@@ -140,7 +140,7 @@ func reached(ends, written []extent) bool {
 	return true
 }
 
-// newest reads the last n events of a partition, beginning further and further back until it finds as many or reaches
+// newest reads the last n events of a partition. It begins further and further back until it finds that many or reaches
 // the beginning.
 func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]followed, error) {
 	for step := int64(4*n + 100); ; step *= 4 {
@@ -165,8 +165,8 @@ func (f *follower) newest(ctx context.Context, p int, end extent, n int) ([]foll
 	}
 }
 
-// last takes the n newest events off the ends of the partitions' lists, oldest first. The events of a partition stay in
-// order, whatever the clocks of their writers showed.
+// last takes the n newest events from the ends of the partitions' lists, oldest first. The events of a partition stay
+// in order, whatever the clocks of their writers showed.
 func (f *follower) last(lists [][]followed, n int) []followed {
 	var taken []followed
 	for len(taken) < n {
@@ -186,8 +186,8 @@ func (f *follower) last(lists [][]followed, n int) []followed {
 	return taken
 }
 
-// compare orders two events of different partitions: within a stream by sequence, between streams by the time of the
-// commit, which is all there is.
+// compare orders two events of different partitions: within a stream by sequence, and between streams by the time of
+// the commit, which is the only common value.
 func (f *follower) compare(a, b followed) int {
 	if f.source != "" {
 		return cmp.Compare(a.seen.Sequence, b.seen.Sequence)
@@ -195,8 +195,7 @@ func (f *follower) compare(a, b followed) int {
 	return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.seen.Sequence, b.seen.Sequence))
 }
 
-// live gives the caller what is committed to a partition from an offset on, until the context ends or the caller has
-// enough.
+// live passes on what is committed to a partition from an offset on, until the context ends or the caller has enough.
 func (f *follower) live(ctx context.Context, p int, from int64) {
 	at := topicPartition{f.sink.topics.events, int32(p)}
 	for ctx.Err() == nil {
@@ -234,7 +233,7 @@ func (f *follower) live(ctx context.Context, p int, from int64) {
 
 var errEnough = errors.New("enough")
 
-// take makes a followed event of a record; ok is false if the event is not asked for.
+// take makes a followed event from a record; ok is false if the event was not requested.
 func (f *follower) take(r *protocol.Record) (e followed, ok bool) {
 	if source := attributeSource.of(r.Headers); f.source != "" && string(source) != f.source {
 		return e, false

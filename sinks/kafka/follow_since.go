@@ -11,8 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// giveSince gives the events since a time, up to the ends. The partitions are read in parallel and no further than they
-// are given, so that no more than a few events of each are held.
+// giveSince passes on the events since a time, up to the ends. The partitions are read in parallel, but no faster than
+// the caller takes the events, so that only a few events of each are held in memory.
 func (f *follower) giveSince(ctx context.Context, ends []extent) error {
 	begins, err := f.begins(ctx, ends)
 	if err != nil {
@@ -61,14 +61,14 @@ func (f *follower) giveSince(ctx context.Context, ends []extent) error {
 	}
 }
 
-// begins are the offsets from which the partitions have what was recorded since the time asked for.
+// begins are the offsets from which the partitions have what was recorded since the requested time.
 func (f *follower) begins(ctx context.Context, ends []extent) ([]int64, error) {
 	c := f.sink.client
 	begins := make([]int64, len(ends))
-	at := max(f.options.Since.Add(-connector.ClockMargin).UnixMilli(), 0) // below zero the numbers mean something else
+	at := max(f.options.Since.Add(-connector.ClockMargin).UnixMilli(), 0) // negative numbers have a special meaning
 	err := c.again(ctx, func(ctx context.Context) error {
 		for p, end := range ends {
-			begins[p] = end.end // where nothing is as young, the answer is no offset
+			begins[p] = end.end // if nothing is that young, the answer has no offset
 		}
 		return c.offsets(ctx, f.sink.topics.events, len(ends), kafkago.ReadCommitted, at, func(p int32, offset int64) {
 			if offset >= 0 {
@@ -82,7 +82,7 @@ func (f *follower) begins(ctx context.Context, ends []extent) ([]int64, error) {
 	return begins, nil
 }
 
-// send gives the events of a partition to a channel.
+// send sends the events of a partition to a channel.
 func (f *follower) send(ctx context.Context, p int, from, to int64, events chan<- followed) error {
 	_, err := f.sink.client.read(ctx, topicPartition{f.sink.topics.events, int32(p)}, from, to,
 		f.sink.client.transactionEnd(), func(r *protocol.Record) error {

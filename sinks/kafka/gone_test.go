@@ -50,7 +50,7 @@ func TestTopicDeleted(t *testing.T) {
 				t.Fatalf("at first: %v, want not now", err)
 			}
 			w.sink.missing.patience = 0
-			wantRefusal(t, w.commit(5), "topic "+config.Topic+suffix+": it was deleted while this instance ran")
+			wantRefusal(t, w.commit(5), "topic "+config.Topic+suffix+": it was deleted while this instance was running")
 
 			again := openSink(t, b, config, connector.Encoding{})
 			defer again.Close()

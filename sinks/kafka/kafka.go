@@ -19,7 +19,7 @@ type Sink struct {
 	encoding connector.Encoding
 	logger   *slog.Logger
 	topics   topics
-	encoders chan *encoder // those not in use
+	encoders chan *encoder // those that are idle
 	cluster  *cluster
 	client   *client
 
@@ -50,7 +50,7 @@ func Open(config Config, encoding connector.Encoding, logger *slog.Logger) (*Sin
 
 func open(config Config, encoding connector.Encoding, logger *slog.Logger, names topics) *Sink {
 	s := &Sink{config: config, encoding: encoding, logger: logger, topics: names, census: newCensus()}
-	// As many as there are processors, for all streams together: more would only hold memory.
+	// There are as many as processors, shared by all streams: more would only take memory.
 	s.encoders = make(chan *encoder, runtime.GOMAXPROCS(0))
 	compression, _ := compressionOf(config.Compression)
 	for range cap(s.encoders) {
@@ -81,26 +81,26 @@ func (s *Sink) transactionalID(stream string) string {
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
 		Once: true,
-		Text: "Each message stands once in topic " + s.topics.events +
-			", in order within its chat, whatever crashes, for consumers with isolation.level=read_committed.",
+		Text: "Each message is in topic " + s.topics.events + " exactly once, in order within its chat, whatever crashes, " +
+			"for consumers with isolation.level=read_committed.",
 		Exceptions: []string{
 			"A consumer that reads uncommitted records (the default of the Java client) also sees records of commits that " +
-				"were broken off.",
+				"were aborted.",
 			fmt.Sprintf("The open transaction of a writer that died holds back readers of committed records in its "+
 				"partitions until it is taken over, at most %v.", s.config.TransactionTimeout),
-			"What the brokers acknowledged must not be lost by them: that takes replication of 3 with min.insync.replicas " +
+			"The brokers must not lose what they acknowledged. That requires replication of 3 with min.insync.replicas " +
 				"of 2, and no unclean leader election, for " + transactionsTopic + " as well.",
-			"More partitions added later move no chat as long as the pinned count is kept; --accept-partitions moves chats, " +
-				"and their order is kept on each side of that moment only.",
+			"Partitions that are added later move no chat as long as the pinned count is kept; --accept-partitions moves chats, " +
+				"whose order is kept only before and after that moment.",
 		},
 	}
 }
 
-// Create makes the topics that are missing. It changes nothing that is there. It does not recreate a topic that is gone
-// while the others hold what was written together with it, as a lost log would be taken for a new one.
+// Create creates the missing topics. It changes no existing one. It does not recreate a topic that is gone if the
+// others hold what was written together with it, as a lost log would be taken for a new one.
 func (s *Sink) Create(ctx context.Context) error { return s.maker.create(ctx, false) }
 
-// CheckCreate checks that Create would succeed: the brokers validate the request for topics and make none.
+// CheckCreate checks that Create would succeed: the brokers validate the request for topics, but create none.
 func (s *Sink) CheckCreate(ctx context.Context) error { return s.maker.create(ctx, true) }
 
 // Close ends the sink's connections and goroutines.
@@ -128,7 +128,7 @@ func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
 		}
 		return found.err
 	})
-	if isMissing(err) { // asked for long enough: a broker that has just started may not know its own topics yet
+	if isMissing(err) { // it was asked for long enough: a broker that has just started may not know its own topics yet
 		return 0, s.missing.refuse(ctx, topic)
 	}
 	if err == nil {

@@ -231,7 +231,7 @@ func TestPartitionCount(t *testing.T) {
 		}
 		two.wantStored(60) // which also sees that each chat stays in one partition
 		claims := []connector.Claim{sinktest.Claim("595981048477", "two")}
-		wantFinding(t, two.sink, claims, connector.FindingWarning, "has 9 partitions, the stream uses the first 6")
+		wantFinding(t, two.sink, claims, connector.FindingWarning, "has 9 partitions; the stream uses the first 6")
 
 		config.AcceptPartitions = 7
 		three := newWriter(t, b, config, "three")

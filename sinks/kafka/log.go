@@ -22,9 +22,9 @@ type log struct {
 	standing connector.HighWaterMark
 }
 
-var errNotAcquired = errors.New("the stream is not acquired: what the last commit did is not known")
+var errNotAcquired = errors.New("the stream is not acquired: the outcome of the last commit is not known")
 
-// Limits returns how much one Commit may take: a whole slice of a backlog, as each transaction has a fixed cost.
+// Limits returns how much one Commit may hold: a large part of a backlog, as each transaction has a fixed cost.
 func (l *log) Limits() connector.Limits { return connector.Limits{Messages: 5000, Bytes: 6 << 20} }
 
 // Peek returns the newest committed checkpoint that no open transaction hides.
@@ -36,7 +36,7 @@ func (l *log) Peek(ctx context.Context) (connector.Checkpoint, bool, error) {
 	return seen.checkpoint, seen.found, nil
 }
 
-// Acquire takes the stream over.
+// Acquire takes over the stream.
 func (l *log) Acquire(ctx context.Context) (connector.State, error) {
 	l.drop()
 	l.fenced = false
@@ -65,7 +65,7 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 		}
 		homes[topic] = newPartitioner(n)
 	}
-	// Check before fencing: an instance that may not have the stream must not disturb its owner.
+	// The check comes before fencing: an instance that may not have the stream must not disturb its owner.
 	if _, err := l.admission().admitted(ctx, count, false); err != nil {
 		return connector.State{}, err
 	}
@@ -73,14 +73,14 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 	if err != nil {
 		return connector.State{}, err
 	}
-	// From here on nobody else commits. The leaders are asked for before and after the reading: a broker that lost its
-	// controller would show an old log.
+	// From here on no other instance commits. The leaders are looked up before and after the reading: a broker that lost
+	// its controller would show an old log.
 	before, err := l.sink.cluster.settled(ctx, time.Now())
 	if err != nil {
 		return connector.State{}, err
 	}
 	found, err := l.admission().read(ctx, count, &l.standing)
-	if errors.Is(err, errSurpassed) { // is it, or did another owner take over meanwhile and go on?
+	if errors.Is(err, errSurpassed) { // or did another owner take over meanwhile and continue?
 		if _, epochErr := l.sink.client.initProducerID(ctx, l.id, who); epochErr != nil {
 			return connector.State{}, fmt.Errorf("%w; %w", err, epochErr)
 		}
@@ -115,8 +115,7 @@ func (l *log) acquire(ctx context.Context) (connector.State, error) {
 // admission examines the stream for this log.
 func (l *log) admission() *admission { return &admission{l.sink, l.claim} }
 
-// confirmed checks, with most of the brokers, that the partitions that were read still have the leaders that they had
-// before.
+// confirmed checks with most of the brokers that the partitions that were read still have the same leaders as before.
 func (l *log) confirmed(ctx context.Context, before *view) error {
 	after, err := l.sink.cluster.settled(ctx, time.Now())
 	if err != nil {
@@ -128,9 +127,9 @@ func (l *log) confirmed(ctx context.Context, before *view) error {
 	return nil
 }
 
-// unsurpassed checks, before a take-over is committed, that it read the newest checkpoint. The leader and its replicas
-// have taken the take-over's own record, so everything that was committed before lies below that record. If the reading
-// ended further down and there is another checkpoint of this stream in between, an older log was read.
+// unsurpassed checks, before a takeover is committed, that it has read the newest checkpoint. The leader and its
+// replicas have stored the takeover's own record, so everything that was committed before is below that record. If the
+// reading ended further down and there is another checkpoint of this stream in between, an older log was read.
 func (l *log) unsurpassed(ctx context.Context, read, wrote sighting) error {
 	at := topicPartition{l.sink.topics.checkpoints, wrote.home}
 	if wrote.home != read.home || wrote.end < read.end {
@@ -148,10 +147,10 @@ func (l *log) unsurpassed(ctx context.Context, read, wrote sighting) error {
 	return err
 }
 
-// settleTime is how long open transactions of other streams may hide what lies below a take-over's own record.
+// settleTime is how long open transactions of other streams may hide what is below a takeover's own record.
 const settleTime = 3 * time.Second
 
-// drop ends the session, if there is one, and waits for what it does in the background.
+// drop ends the session, if there is one, and waits for its background work.
 func (l *log) drop() {
 	if s := l.session; s != nil {
 		l.session = nil

@@ -14,11 +14,11 @@ import (
 
 func isMissing(err error) bool { return errors.Is(err, kafkago.UnknownTopicOrPartition) }
 
-// goneTime is for how long a topic that was there must be unknown before it counts as deleted: brokers that start know
-// no topic for some seconds.
+// goneTime is how long a topic that existed must be unknown before it counts as deleted: brokers that start know no
+// topics for some seconds.
 const goneTime = 20 * time.Second
 
-// missingTopics is which topics were there, and since when one of them is not.
+// missingTopics records which topics existed, and since when one of them is missing.
 type missingTopics struct {
 	maker    *topicMaker
 	patience time.Duration // goneTime
@@ -32,8 +32,8 @@ func newMissingTopics(maker *topicMaker) *missingTopics {
 	return &missingTopics{maker: maker, patience: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
 }
 
-// note notes whether a topic is there, and reports whether it is to be refused: because it never was there, or has been
-// gone for long enough.
+// note records whether a topic exists, and reports whether to refuse it: because it never existed, or has been gone for
+// long enough.
 func (m *missingTopics) note(topic string, there bool, now time.Time) (deleted, refused bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -51,7 +51,7 @@ func (m *missingTopics) note(topic string, there bool, now time.Time) (deleted, 
 	return true, now.Sub(m.since[topic]) >= m.patience
 }
 
-// refuse refuses a topic that is not there, or says that it may come back.
+// refuse refuses a topic that does not exist, or returns that it may come back.
 func (m *missingTopics) refuse(ctx context.Context, topic string) error {
 	deleted, refused := m.note(topic, false, time.Now())
 	switch {

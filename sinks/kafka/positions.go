@@ -10,19 +10,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/marks"
 )
 
-// positions is what a checkpoint says of Kafka itself.
+// positions is the Kafka part of a checkpoint.
 type positions struct {
 	// Partitions is the pinned count: chats keep their partitions while it stays.
 	Partitions int `json:"partitions"`
-	// Topic is the id of the events topic, where the brokers tell it.
+	// Topic is the id of the events topic, if the brokers report it.
 	Topic string `json:"topic,omitempty"`
 	// Next holds, by partition, an offset that the log's end had reached before the commit.
 	Next []int64 `json:"next"`
-	// Marks say from which offsets on to read for events from a sequence on, oldest first.
+	// Marks are offsets from which to read for events from a given sequence on, oldest first.
 	Marks []mark `json:"marks,omitempty"`
 }
 
-// mark: events with this sequence or a higher one lie at these offsets, by partition, or above.
+// mark: events with this sequence or a higher one are at these offsets, by partition, or above.
 type mark struct {
 	Sequence uint64  `json:"s"`
 	Written  int64   `json:"t"` // Unix seconds
@@ -33,11 +33,11 @@ type mark struct {
 func (m mark) First() uint64 { return m.Sequence }
 
 const (
-	// maxMarks bounds a checkpoint's marks.
+	// maxMarks limits the marks of a checkpoint.
 	maxMarks = 8
-	// windowDepth is how many events below the certified sequence are read back at least.
+	// windowDepth is the least number of events below the certified sequence that are read back.
 	windowDepth = 1000
-	// windowAge is how far back in time they are read at least: a sweep looks 60 hours back.
+	// windowAge is how far back in time events are read back at least: a sweep goes 60 hours back.
 	windowAge = 72 * time.Hour
 )
 
@@ -55,15 +55,15 @@ func readPositions(raw json.RawMessage) (positions, error) {
 	return p, nil
 }
 
-// begin adds a mark before a commit whose first event has the sequence, unless the newest mark is near, and drops the
-// marks that a window of the size needs no more.
+// begin adds a mark before a commit whose first event has the sequence, unless the newest mark is near. It drops the
+// marks that a window of the given size does not need.
 func (p *positions) begin(sequence uint64, window int, now time.Time) {
 	next := mark{sequence, now.Unix(), slices.Clone(p.Next)}
 	p.Marks = marks.Trim(marks.Add(p.Marks, next, marks.Step(window, maxMarks)), sequence, window)
 	p.Marks = p.Marks[max(0, len(p.Marks)-maxMarks-2):]
 }
 
-// from returns the offsets at which to begin to read the seen window: far enough back for its depth and age, and no
+// from returns the offsets at which to begin to read the seen window: far enough back for its depth and age, but no
 // further.
 func (p *positions) from(checkpoint *connector.Checkpoint, now time.Time) []int64 {
 	var offsets []int64

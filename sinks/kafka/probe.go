@@ -13,10 +13,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Probe tries on these brokers what the promise rests on: that a writer of an earlier epoch is refused in every step,
-// and that readers of committed records see nothing of an aborted transaction. Look-alikes of Kafka differ there. It
-// uses a topic and a transactional id of its own, and removes the topic if it made it. An error means that it could not
-// be tried.
+// Probe tests on these brokers what the promise depends on: that a writer with an earlier epoch is refused at every
+// step, and that readers of committed records see nothing of an aborted transaction. Products that imitate Kafka differ
+// there. It uses its own topic and transactional id, and deletes the topic if it created it. An error means that it
+// could not be tested.
 func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 	name := s.topics.events + ".probe"
 	p := &probe{inspection: inspection{sink: s}, at: topicPartition{name, 0}, id: "twochat-connector." + name}
@@ -38,12 +38,12 @@ func (s *Sink) Probe(ctx context.Context) ([]connector.Finding, error) {
 
 type probe struct {
 	inspection
-	own *client // to the probe's topic alone
+	own *client // for the probe's topic only
 	at  topicPartition
 	id  string
 }
 
-// make makes the probe's topic if it is missing.
+// make creates the probe's topic if it is missing.
 func (p *probe) make(ctx context.Context) (made bool, err error) {
 	answers, err := p.own.createTopics(ctx, &createtopics.Request{Topics: []createtopics.RequestTopic{{
 		Name: p.at.topic, NumPartitions: 1, ReplicationFactor: 1,
@@ -61,7 +61,7 @@ func (p *probe) make(ctx context.Context) (made bool, err error) {
 	case errors.Is(err, kafkago.TopicAlreadyExists):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("create topic %s (make it yourself, with one partition, and it is used): %w", p.at.topic,
+		return false, fmt.Errorf("create topic %s (create it yourself, with one partition): %w", p.at.topic,
 			err)
 	}
 	return true, nil
@@ -70,7 +70,7 @@ func (p *probe) make(ctx context.Context) (made bool, err error) {
 func (p *probe) remove(ctx context.Context) {
 	err := p.own.deleteTopic(ctx, p.at.topic)
 	if err != nil {
-		p.warn("topic "+p.at.topic, "the probe's topic could not be removed: "+err.Error(),
+		p.warn("topic "+p.at.topic, "the probe's topic could not be deleted: "+err.Error(),
 			"kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic)
 	}
 }
@@ -93,12 +93,12 @@ func (p *probe) run(ctx context.Context) error {
 	if err := p.begin(ctx, current); err != nil {
 		return err
 	}
-	// Requests of the same owner's earlier epoch, as they arrive late.
+	// These are requests of the same owner's earlier epoch that arrive late.
 	p.refused("a late write", p.write(ctx, stale, 0))
 	p.refused("a late announcement of partitions", p.own.addPartitions(ctx, p.id, stale, []topicPartition{p.at}))
 	p.refused("a late commit", p.own.commitTransaction(ctx, p.id, stale))
 
-	// A new owner while a transaction is open.
+	// Now a new owner comes while a transaction is open.
 	owner, err := p.own.initProducerID(ctx, p.id, noProducer)
 	if err != nil {
 		return err
@@ -129,16 +129,16 @@ const notKafka = "use Apache Kafka 3.9 or newer, or another sink: two instances,
 func (p *probe) refused(what string, err error) {
 	switch {
 	case isFenced(err):
-		p.ok(what, "refused, as it has to be")
+		p.ok(what, "refused, as required")
 	case err == nil:
 		p.refuse(what, "the broker accepts it", notKafka)
 	default:
-		p.warn(what, "the broker answers something else than that the producer is fenced: "+err.Error(),
-			"report it; it is refused, so the promise holds")
+		p.warn(what, "the broker's answer is not that the producer is fenced: "+err.Error(),
+			"please report it; the request is refused, so the promise holds")
 	}
 }
 
-// begin opens a transaction with one record in it.
+// begin opens a transaction that contains one record.
 func (p *probe) begin(ctx context.Context, who producer) error {
 	if err := p.own.addPartitions(ctx, p.id, who, []topicPartition{p.at}); err != nil {
 		return err
@@ -182,7 +182,7 @@ func (p *probe) committed(ctx context.Context, since int64) error {
 		p.refuse("a committed record", fmt.Sprintf("readers of committed records find %d records of one commit", fresh),
 			notKafka)
 	} else {
-		p.ok("committed and aborted records", "told apart; %d of the topic's are committed", total)
+		p.ok("committed and aborted records", "distinguished; %d records of the topic are committed", total)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// ReadBack reads each partition as a consumer of committed records does, up to where it ended when it began, markers
-// that were under way included.
+// ReadBack reads each partition as a consumer of committed records does, up to its end at the beginning of the call,
+// including transactions whose markers were still being written.
 func (s *Sink) ReadBack(
 	ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 ) error {
@@ -55,8 +55,9 @@ func (s *Sink) ReadBack(
 	return wrap("read back the quarantine", err)
 }
 
-// readTopic gives each committed record of a topic, partition by partition. A transaction that was acknowledged may
-// have markers under way, and until they come it hides its records; so a partition is read up to its high watermark.
+// readTopic passes on each committed record of a topic, partition by partition. The markers of an acknowledged
+// transaction may still be missing, and until they come its records are hidden; so a partition is read up to its high
+// watermark.
 func (s *Sink) readTopic(ctx context.Context, topic string, each func(p int, r *protocol.Record) error) error {
 	count, err := s.partitions(ctx, topic)
 	if err != nil {

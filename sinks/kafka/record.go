@@ -11,14 +11,14 @@ import (
 // Headers of the CloudEvents binding for Kafka.
 const (
 	headerContentType = "content-type"
-	// HeaderPrefix begins the header of an attribute in binary mode.
+	// HeaderPrefix is the prefix of the header of an attribute in binary mode.
 	HeaderPrefix = "ce_"
 )
 
-// attribute is an attribute that reading back needs, and finds in a header without parsing the body.
+// attribute is an attribute that reading back needs, and that it finds in a header without parsing the body.
 type attribute struct {
-	own   string // its header in structured mode: some receivers take a record with any ce_ header for one in binary mode
-	bound string // its header in binary mode, and in what earlier versions wrote in structured mode
+	own   string // its header in structured mode: some receivers take a record with any ce_ header for binary mode
+	bound string // its header in binary mode, and in records that earlier versions wrote in structured mode
 }
 
 var (
@@ -28,17 +28,17 @@ var (
 	attributeLate     = attribute{"twochat_late", "ce_late"}
 )
 
-// StructuredHeaders lists the headers of an event in structured mode except for content-type, by their whole names.
+// StructuredHeaders lists the headers of an event in structured mode except for content-type, by their full names.
 func StructuredHeaders() []connector.AttributeForm {
 	return []connector.AttributeForm{
 		{Name: attributeID.own, Always: true, Doc: "the attribute id"},
 		{Name: attributeSource.own, Always: true, Doc: "the attribute source"},
 		{Name: attributeSequence.own, Always: true, Doc: "the attribute sequence"},
-		{Name: attributeLate.own, Doc: "the attribute late, where it is true"},
+		{Name: attributeLate.own, Doc: "the attribute late, if it is true"},
 	}
 }
 
-// of is what a record's headers say of the attribute; nil is nothing.
+// of is the attribute's value in a record's headers; nil if there is none.
 func (a attribute) of(headers []protocol.Header) []byte {
 	if value := header(headers, a.own); value != nil {
 		return value
@@ -53,13 +53,13 @@ type record struct {
 	headers []protocol.Header
 }
 
-// draft is a record under way. The next one takes its memory.
+// draft is a record being built. The next one reuses its memory.
 type draft struct {
 	record
-	text []byte // what the record's slices lie in, except for an event's data
+	text []byte // memory of the record's slices, except for an event's data
 }
 
-// of makes the draft the event's record as the encoding wants it. Both modes have headers that reading back needs.
+// of builds the event's record in the configured encoding. Both modes have the headers that reading back needs.
 func (d *draft) of(e *connector.Event, enc connector.Encoding) *record {
 	d.text, d.headers = d.text[:0], d.headers[:0]
 	d.key = d.put(e.Chat)
@@ -99,7 +99,7 @@ func (d *draft) header(name, value string) {
 	d.headers = append(d.headers, protocol.Header{Key: name, Value: d.put(value)})
 }
 
-// put copies text into the draft. Where its memory has to grow, what was put before stays where it is.
+// put copies text into the draft. If its memory has to grow, earlier text stays where it is.
 func (d *draft) put(text string) []byte {
 	from := len(d.text)
 	d.text = append(d.text, text...)
@@ -119,7 +119,8 @@ func header(headers []protocol.Header, name string) []byte {
 	return nil
 }
 
-// seenOf reads what the seen window needs from a record's headers. ok is false for a record that is no event of ours.
+// seenOf reads what the seen window needs from a record's headers. ok is false for a record that is not an event of
+// ours.
 func seenOf(headers []protocol.Header) (seen connector.Seen, ok bool) {
 	id := attributeID.of(headers)
 	sequence, err := strconv.ParseUint(string(attributeSequence.of(headers)), 10, 64)
@@ -130,10 +131,10 @@ func seenOf(headers []protocol.Header) (seen connector.Seen, ok bool) {
 	return connector.Seen{Key: connector.MessageKey(string(id)), Sequence: sequence, Late: late}, true
 }
 
-// binding is the one of CloudEvents for Kafka.
+// binding is the CloudEvents binding for Kafka.
 var binding = connector.Binding{Prefix: HeaderPrefix}
 
-// decodeEvent gives the event in a record in the JSON format, whatever mode it is stored in.
+// decodeEvent returns the event of a record in the JSON format, in whatever mode it is stored.
 func decodeEvent(headers []protocol.Header, value []byte) ([]byte, error) {
 	return binding.Decode(func(yield func(name, value string) bool) {
 		for i := range headers {

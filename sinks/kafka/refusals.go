@@ -45,8 +45,8 @@ func (h hints) asRefusal(err error) error {
 			h.aclCommand("--operation IdempotentWrite --operation DescribeConfigs --cluster"),
 		},
 		{
-			kafkago.SASLAuthenticationFailed, "sink.kafka.sasl", "the brokers do not take the credentials",
-			"see that user and secret are those that the brokers know; the file is read again for each connection",
+			kafkago.SASLAuthenticationFailed, "sink.kafka.sasl", "the brokers do not accept the credentials",
+			"check that the brokers know this user and secret; the file is read again for each connection",
 		},
 		{
 			kafkago.UnsupportedSASLMechanism, "sink.kafka.sasl.mechanism",
@@ -55,7 +55,7 @@ func (h hints) asRefusal(err error) error {
 		},
 		{
 			kafkago.InvalidTransactionTimeout, "sink.kafka.transaction_timeout",
-			"the brokers allow no transaction as long as this",
+			"the brokers do not allow a transaction as long as this",
 			"lower it below the brokers' transaction.max.timeout.ms",
 		},
 	} {
@@ -72,7 +72,7 @@ func (h hints) asRefusal(err error) error {
 	return err
 }
 
-// errorText is the name of an error of Kafka's, as its documentation has it.
+// errorText is the name of a Kafka error in Kafka's documentation.
 func errorText(err error) string {
 	var code kafkago.Error
 	if errors.As(err, &code) {
@@ -81,7 +81,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// aclCommand is the command that grants a right to the user as which the connector authenticates.
+// aclCommand is the command that grants a right to the connector's user.
 func (h hints) aclCommand(rest string) string {
 	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s %s", h.config.Brokers[0],
 		h.config.principal(), rest)
@@ -92,13 +92,13 @@ func (h hints) describeCommand(topic string) string {
 	return fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --describe --topic %s", h.config.Brokers[0], topic)
 }
 
-// configureCommand is the command that gives a topic a setting.
+// configureCommand is the command that changes a setting of a topic.
 func (h hints) configureCommand(topic, setting string) string {
 	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
 		"--add-config %s", h.config.Brokers[0], topic, setting)
 }
 
-// principal is the user as which the brokers know the connector.
+// principal is the connector's user, as the brokers know it.
 func (c Config) principal() string {
 	switch {
 	case c.SASL.Username != "":

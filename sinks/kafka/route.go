@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// callTimeout bounds one step of a commit: its requests, and those that are made again.
+	// callTimeout limits one step of a commit: its requests, and their repetitions.
 	callTimeout = 10 * time.Second
-	// tryTime bounds one request that can be made again, to the same broker or another.
+	// tryTime limits one request that can be repeated, to the same broker or another.
 	tryTime = 4 * time.Second
 )
 
-// to sends a request to a broker. If that fails, the next user of the view asks for the leaders again.
+// to sends a request to a broker. If that fails, the next user of the view looks up the leaders again.
 func (c *cluster) to(
 	ctx context.Context, broker int32, within time.Duration, request protocol.Message,
 ) (protocol.Message, error) {
@@ -40,8 +40,8 @@ func (c *cluster) to(
 	return answer, nil
 }
 
-// any asks one broker after the other until one answers; those that are behind the others, or did not answer last time,
-// come last.
+// any asks one broker after the other until one answers. Brokers that are behind the others, or did not answer last
+// time, come last.
 func (c *cluster) any(ctx context.Context, request protocol.Message) (protocol.Message, error) {
 	v, err := c.known(ctx)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *cluster) any(ctx context.Context, request protocol.Message) (protocol.M
 	return nil, severalErrors(errs)
 }
 
-// controlled asks the controller. Where it does not answer, it asks any broker, as most pass such a request on.
+// controlled asks the controller. If it does not answer, it asks any broker, as most forward such a request.
 func (c *cluster) controlled(ctx context.Context, request protocol.Message) (protocol.Message, error) {
 	v, err := c.known(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *cluster) controlled(ctx context.Context, request protocol.Message) (pro
 	}
 	if address, ok := v.brokers[v.control]; ok {
 		if answer, err := c.wires.ask(ctx, address, callTimeout, request); err == nil {
-			c.doubt() // what it changes is to be seen
+			c.doubt() // what it changes has to become visible
 			return answer, nil
 		}
 	}
@@ -78,7 +78,7 @@ func (c *cluster) controlled(ctx context.Context, request protocol.Message) (pro
 	return c.any(ctx, request)
 }
 
-// order lists the brokers' addresses, beginning with those that can be trusted to know.
+// order lists the brokers' addresses, beginning with those that are most likely up to date.
 func (v *view) order() []string {
 	var first, last []string
 	for id, address := range v.brokers {
@@ -135,14 +135,14 @@ func (c *cluster) coordinator(ctx context.Context, id string) (int32, error) {
 	return found.NodeID, nil
 }
 
-// forget makes the next request look for the coordinator of a transactional id again.
+// forget makes the next request look up the coordinator of a transactional id again.
 func (c *cluster) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.coordinators, id)
 }
 
-// moved forgets a coordinator that answers that it is none.
+// moved forgets a coordinator that answers that it is not the coordinator.
 func (c *cluster) moved(id string, err error) {
 	if !errors.Is(err, kafkago.ConcurrentTransactions) && !errors.Is(err, kafkago.GroupLoadInProgress) {
 		c.forget(id)

@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// scans reads the events topic for all streams of the process: those that ask while one reading is under way share the
-// next.
+// scans reads the events topic for all streams of the process: those that ask while a reading is in progress share the
+// next one.
 type scans struct {
 	sink *Sink
 
@@ -24,10 +24,10 @@ type scans struct {
 
 // scan asks for the records of one source, or of all.
 type scan struct {
-	source string  // "" is all
+	source string  // "" for all
 	from   []int64 // by partition; advanced to what was read
 	to     []int64
-	// each is called for each record, for one partition from one goroutine, for several partitions at the same time.
+	// each is called for each record: for one partition from one goroutine, for several partitions concurrently.
 	each func(partition int, r *protocol.Record) error
 	done chan error
 }
@@ -46,7 +46,7 @@ func (s *scans) run(ctx context.Context, asked *scan) error {
 	case err := <-asked.done:
 		return err
 	case <-ctx.Done():
-		return ctx.Err() // what it asked for is read all the same, and dropped
+		return ctx.Err() // the scan goes on, and its result is dropped
 	}
 }
 
@@ -69,7 +69,7 @@ func (s *scans) work() {
 
 const parallelReads = 4
 
-// read serves a batch of scans in one reading of each partition.
+// read serves a batch of scans with one reading of each partition.
 func (s *scans) read(batch []*scan) error {
 	bySource := make(map[string][]*scan)
 	partitions := 0
@@ -134,8 +134,8 @@ func (s *scans) readPartition(p int, bySource map[string][]*scan) error {
 	return err
 }
 
-// census lists the sources that the events topic holds, as far as it was read. It reports whether a stream without a
-// checkpoint has events. The first stream that asks pays for reading the topic.
+// census lists the sources that the events topic holds, as far as it was read. It finds out whether a stream without a
+// checkpoint has events. The first stream that asks waits for the reading of the topic.
 type census struct {
 	gate chan struct{} // holds one token
 	next []int64
@@ -150,8 +150,7 @@ func newCensus() *census {
 	return c
 }
 
-// holds reports whether there are events of the source among all that are in the topic. An interrupted reading goes on
-// where it stood.
+// holds reports whether there are events of the source in the topic. An interrupted reading continues where it stopped.
 func (c *census) holds(ctx context.Context, s *Sink, source string, ends []extent) (bool, error) {
 	var token struct{}
 	select {
@@ -159,7 +158,8 @@ func (c *census) holds(ctx context.Context, s *Sink, source string, ends []exten
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	// It is read to its end, whether or not the caller waits: a topic may be larger than anyone's patience.
+	// The topic is read to its end even if the caller stops waiting, as a large topic may take longer than any caller
+	// waits.
 	read := make(chan error, 1)
 	s.background.Go(func() {
 		err := c.read(s, ends)
@@ -179,7 +179,7 @@ func (c *census) holds(ctx context.Context, s *Sink, source string, ends []exten
 	return c.sources[source], nil
 }
 
-// read continues the census where it stood.
+// read continues the census where it stopped.
 func (c *census) read(s *Sink, ends []extent) error {
 	for len(c.next) < len(ends) {
 		c.next = append(c.next, 0)
@@ -203,7 +203,7 @@ func (c *census) read(s *Sink, ends []extent) error {
 		asked.from[p], asked.to[p] = max(c.next[p], end.start), end.end
 	}
 	err := s.scans.run(s.life, asked)
-	if s.life.Err() == nil { // else the scan may still be at work on it
+	if s.life.Err() == nil { // otherwise the scan may still be using it
 		copy(c.next, asked.from)
 		if err == nil {
 			copy(c.next, asked.to)
@@ -213,8 +213,8 @@ func (c *census) read(s *Sink, ends []extent) error {
 }
 
 // window reads a stream's newest events back from the events topic, beginning at its marks, and joins them with the
-// keys that the checkpoint holds. It returns them in log order, with partition and offset of those that it read. newer
-// is the highest sequence that it met above the checkpoint's, or 0 if the checkpoint is the newest.
+// keys in the checkpoint. It returns them in log order, with partition and offset of those that it read. newer is the
+// highest sequence that it found above the checkpoint's, or 0 if the checkpoint is the newest.
 func (s *scans) window(
 	ctx context.Context, source string, from []int64, ends []extent, size int, checkpoint *connector.Checkpoint,
 ) (list []found, newer uint64, err error) {
@@ -272,7 +272,7 @@ func (s *scans) window(
 	return list[max(0, len(list)-size):], slices.Max(append(above, 0)), nil
 }
 
-// found is an event of the seen window; partition is -1 where only the checkpoint knows it.
+// found is an event of the seen window; partition is -1 if only the checkpoint has it.
 type found struct {
 	seen      connector.Seen
 	partition int

@@ -8,13 +8,13 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 )
 
-// session is what a log holds from an Acquire until something is unclear.
+// session is the state of a log from an Acquire until something is unclear.
 type session struct {
 	client *client
 	id     string          // the transactional id
 	life   context.Context // the sink's
 
-	producer   producer // of the transaction to come, once epochReady is closed
+	producer   producer // of the next transaction, once epochReady is closed
 	epochReady chan struct{}
 	epochErr   error // set before epochReady is closed
 	stop       context.CancelFunc
@@ -22,17 +22,17 @@ type session struct {
 	events     partitioner
 	homes      map[string]partitioner // of the other topics
 	positions  positions
-	wrote      sighting // the checkpoint that was written last: its partition, and where it ends there
-	chunk      int      // how many bytes of records a batch may take, uncompressed
+	wrote      sighting // the checkpoint that was written last: its partition, and its end there
+	chunk      int      // most bytes of records in a batch, uncompressed
 }
 
-// close ends what the session does in the background, and waits for it.
+// close ends the session's background work, and waits for it.
 func (s *session) close() {
 	s.stop()
 	s.work.Wait()
 }
 
-// nextEpoch returns the producer of the next transaction. Its epoch was raised after the last transaction ended; where
+// nextEpoch returns the producer of the next transaction. Its epoch was raised after the last transaction ended; if
 // that failed, it is raised now.
 func (s *session) nextEpoch(ctx context.Context) (producer, error) {
 	select {
@@ -53,7 +53,7 @@ func (s *session) nextEpoch(ctx context.Context) (producer, error) {
 	return s.producer, nil
 }
 
-// prepareEpoch raises the epoch for the next transaction while nobody waits for it.
+// prepareEpoch raises the epoch for the next transaction in the background.
 func (s *session) prepareEpoch(used producer) {
 	ctx, stop := context.WithCancel(s.life)
 	s.stop()

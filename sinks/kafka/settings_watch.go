@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// watchEvery is how often the topics' settings are looked at while the sink is in use.
+	// watchEvery is how often the topics' settings are checked while the sink is in use.
 	watchEvery = 3 * time.Minute
-	// watchSoonest is how soon they are looked at again when something goes wrong.
+	// watchSoonest is how soon they are checked again when something goes wrong.
 	watchSoonest = 10 * time.Second
 )
 
 // watch checks the topics' settings while the sink is in use. Somebody may change them, and what is refused at the
-// start is refused then as well.
+// start is then refused as well.
 type watch struct {
 	sink  *Sink
 	once  sync.Once
@@ -25,15 +25,15 @@ type watch struct {
 
 	mu      sync.Mutex
 	refused *connector.Refusal
-	warned  map[string]bool // what was found last
-	primed  bool            // false until the first look: the start has told those
+	warned  map[string]bool // texts of the last findings
+	primed  bool            // false until the first check, whose findings were reported at the start
 }
 
 func newWatch(s *Sink) *watch {
 	return &watch{sink: s, woken: make(chan struct{}, 1), warned: make(map[string]bool)}
 }
 
-// wake makes the watch look at the settings soon.
+// wake makes the watch check the settings soon.
 func (w *watch) wake() {
 	select {
 	case w.woken <- struct{}{}:
@@ -51,7 +51,7 @@ func (w *watch) refusal() error {
 	return w.refused
 }
 
-// begin begins the watch, once.
+// begin starts the watch, once.
 func (w *watch) begin() {
 	w.once.Do(func() { w.sink.background.Go(w.run) })
 }
@@ -71,7 +71,7 @@ func (w *watch) run() {
 	}
 }
 
-// look checks the topics as Check does, and keeps what it finds. If they cannot be read, the earlier findings stay
+// look checks the topics as Check does, and keeps the findings. If they cannot be read, the earlier findings stay
 // valid.
 func (w *watch) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
@@ -83,7 +83,7 @@ func (w *watch) look(ctx context.Context) {
 		return
 	}
 	for _, topic := range s.topics.all() {
-		if v.topics[topic].err == nil { // one that is missing is the commits' to find
+		if v.topics[topic].err == nil { // a missing topic is found by the commits
 			i.topic(ctx, v, topic)
 		}
 	}
@@ -91,7 +91,7 @@ func (w *watch) look(ctx context.Context) {
 		return
 	}
 	w.take(i.found, func(f connector.Finding) {
-		s.logger.Warn("a setting of Kafka's has changed", "thing", f.Thing, "now", f.Text, "hint", f.Hint)
+		s.logger.Warn("a Kafka setting has changed", "thing", f.Thing, "now", f.Text, "hint", f.Hint)
 	})
 }
 
@@ -102,7 +102,8 @@ func (w *watch) take(found []connector.Finding, tell func(connector.Finding)) {
 	w.refused = nil
 	warned := make(map[string]bool)
 	for _, f := range found {
-		// Findings that are fine are noted too: a change from keeping events forever to keeping them for a day is told.
+		// Accepted findings are recorded too, so that a change is reported even if both values are accepted, such as
+		// keeping events for a day instead of forever.
 		text := f.Thing + ": " + f.Text
 		warned[text] = true
 		if !w.warned[text] && (w.primed || f.Level == connector.FindingRefused) {

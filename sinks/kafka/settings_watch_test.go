@@ -29,7 +29,7 @@ var rightCodes = []struct {
 		"--add --allow-principal User:ANONYMOUS --operation Read",
 	},
 	{kafkago.ClusterAuthorizationFailed, "the cluster refuses a right", "--cluster"},
-	{kafkago.SASLAuthenticationFailed, "the brokers do not take the credentials", "see that user and secret"},
+	{kafkago.SASLAuthenticationFailed, "the brokers do not accept the credentials", "brokers know this user"},
 	{kafkago.UnsupportedSASLMechanism, "sink.kafka.sasl.mechanism", "sasl.enabled.mechanisms"},
 	{kafkago.InvalidTransactionTimeout, "sink.kafka.transaction_timeout", "transaction.max.timeout.ms"},
 }

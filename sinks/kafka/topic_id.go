@@ -9,11 +9,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// identityVersion is the version of a metadata request from which on brokers (2.8 and newer) tell a topic's id.
+// identityVersion is the first version of a metadata request in which brokers (2.8 and newer) report a topic's id.
 // kafka-go does not know that version, so the message is kmsg's.
 const identityVersion = 10
 
-// identities asks for the topics' ids: a topic that was deleted and recreated has another one. It is sent over
+// identities requests the topics' ids: a topic that was deleted and recreated has another one. It is sent over
 // kafka-go's connection as a raw message.
 type identities struct {
 	request kmsg.MetadataRequest
@@ -30,7 +30,7 @@ func (i *identities) RawExchange(conn io.ReadWriter) (protocol.Message, error) {
 	raw := binary.BigEndian.AppendUint16(make([]byte, 4), uint16(protocol.Metadata))
 	raw = binary.BigEndian.AppendUint16(raw, identityVersion)
 	raw = binary.BigEndian.AppendUint32(raw, correlation)
-	raw = binary.BigEndian.AppendUint16(raw, 0) // a client id without letters
+	raw = binary.BigEndian.AppendUint16(raw, 0) // an empty client id
 	raw = append(raw, 0)                        // no tags
 	raw = i.request.AppendTo(raw)
 	binary.BigEndian.PutUint32(raw, uint32(len(raw)-4))
@@ -57,5 +57,5 @@ func (i *identities) RawExchange(conn io.ReadWriter) (protocol.Message, error) {
 	return i, nil
 }
 
-// maxMetadata bounds the answer: it is of three topics.
+// maxMetadata limits the answer, which is about three topics.
 const maxMetadata = 16 << 20

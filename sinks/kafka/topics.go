@@ -9,7 +9,7 @@ func topicsOf(events string) topics {
 
 func (t topics) all() []string { return []string{t.events, t.checkpoints, t.quarantine} }
 
-// CompanionTopics are the names of the topics of checkpoints and of the quarantine that go with a topic of events.
+// CompanionTopics are the names of the topics of checkpoints and quarantine that belong to an events topic.
 func CompanionTopics(events string) (checkpoints, quarantine string) {
 	all := topicsOf(events)
 	return all.checkpoints, all.quarantine

@@ -13,12 +13,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// transaction writes one commit: it holds what is written to each partition until the brokers have it all.
+// transaction writes one commit: it holds what is written to each partition until the brokers have all of it.
 type transaction struct {
 	sink    *Sink
 	session *session
 	parts   []*partitionBatch
-	offsets []int64 // where each partition of the events ends, once all is written
+	offsets []int64 // the end of each partition of the events, once all is written
 	at      time.Time
 }
 
@@ -65,7 +65,7 @@ func (t *transaction) sort(
 	return nil
 }
 
-// partitions lists where the transaction writes.
+// partitions lists the partitions that the transaction writes to.
 func (t *transaction) partitions() []topicPartition {
 	list := make([]topicPartition, len(t.parts))
 	for i, part := range t.parts {
@@ -74,7 +74,7 @@ func (t *transaction) partitions() []topicPartition {
 	return list
 }
 
-// encode makes the next batch for each partition that has none, as many at the same time as the sink has encoders.
+// encode makes the next batch for each partition that has none, as many concurrently as the sink has encoders.
 func (t *transaction) encode() error {
 	errs := make([]error, len(t.parts))
 	var wait sync.WaitGroup
@@ -91,8 +91,8 @@ func (t *transaction) encode() error {
 	return errors.Join(errs...)
 }
 
-// produce sends one batch to each partition at a time, and notes in offsets where each partition of the events now
-// ends. A batch that is too large is cut in halves; a single message that is too large is rejected.
+// produce sends one batch to each partition at a time, and records in offsets the new end of each partition of the
+// events. A batch that is too large is halved; a single message that is too large is rejected.
 func (t *transaction) produce(ctx context.Context, who producer) error {
 	for len(t.parts) > 0 {
 		if err := t.encode(); err != nil {
@@ -122,7 +122,7 @@ func (t *transaction) produce(ctx context.Context, who producer) error {
 	return nil
 }
 
-// settle takes the broker's answer to a batch.
+// settle handles the broker's answer to a batch.
 func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	sent := part.sent
 	switch {
@@ -140,11 +140,11 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	case len(part.events) > 0:
 		return &connector.Rejected{
 			Key:    part.events[0].Key,
-			Reason: "it is larger than topic " + part.at.topic + " takes (max.message.bytes)",
+			Reason: "it is larger than topic " + part.at.topic + " accepts (max.message.bytes)",
 		}
 	default:
 		return &connector.Refusal{
-			Thing: "topic " + part.at.topic, Cause: "it takes no record as large as this one",
+			Thing: "topic " + part.at.topic, Cause: "it does not accept a record as large as this one",
 			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", part.at.topic,
 				checkpointBytes),
 		}
@@ -153,7 +153,7 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	return nil
 }
 
-// advanced records where a partition ends now. It refuses a partition that ended further up before: it was recreated or
+// advanced records the new end of a partition. It refuses a partition that ended further up before: it was recreated or
 // lost its end, and what this log wrote to it is gone.
 func (t *transaction) advanced(at topicPartition, offset, sent int64) error {
 	before := int64(0)
@@ -172,38 +172,38 @@ func (t *transaction) advanced(at topicPartition, offset, sent int64) error {
 	}
 	return &connector.Refusal{
 		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
-		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance ran: it was recreated, or the brokers "+
+		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance was running: it was recreated, or the brokers "+
 			"lost its end", before, offset),
-		Hint: "restore it, or go on without what it held with `run --first-start`",
+		Hint: "restore it, or continue without its former records with `run --first-start`",
 	}
 }
 
-// checkpointBytes is the largest record that the topics of checkpoints and quarantine are asked to take.
+// checkpointBytes is the largest record that the topics of checkpoints and quarantine are configured to accept.
 const checkpointBytes = 10 << 20
 
 func isTooLarge(err error) bool {
 	return errors.Is(err, kafkago.MessageSizeTooLarge) || errors.Is(err, kafkago.RecordListTooLarge)
 }
 
-// maxChunk bounds a record batch below the brokers' default limit of 1 MiB even where compression gains nothing; a
-// topic with a lower limit answers "too large", and the batch is cut until it fits.
+// maxChunk limits a record batch to less than the brokers' default limit of 1 MiB even if compression gains nothing. If
+// a topic has a lower limit, it answers "too large", and the batch is cut until it fits.
 const maxChunk = 900 << 10
 
 // partitionBatch is what a commit writes to one partition, in order.
 type partitionBatch struct {
 	at       topicPartition
-	events   []*connector.Event // where the topic is that of the events
-	records  []*record          // where it is another
-	sequence int32              // of the first of them that is not stored
-	sent     int                // how many are in the batch under way
+	events   []*connector.Event // if it is the events topic
+	records  []*record          // if it is another topic
+	sequence int32              // of the first record that is not stored
+	sent     int                // how many are in the current batch
 	batch    []byte             // encoded ahead, for sent records
-	limit    int                // at most so many in the next batch; 0 is no limit
+	limit    int                // the most records in the next batch; 0 for no limit
 }
 
-// left is how many records are not stored.
+// left is how many records are not stored yet.
 func (a *partitionBatch) left() int { return len(a.events) + len(a.records) }
 
-// stored removes the first n records, which the broker has.
+// stored removes the first n records, which the broker has stored.
 func (a *partitionBatch) stored(n int) {
 	if len(a.events) > 0 {
 		a.events = a.events[n:]
@@ -214,7 +214,7 @@ func (a *partitionBatch) stored(n int) {
 }
 
 // next lists the records that may go into the next batch. An event becomes a record, in the draft's memory, only when
-// its turn comes, so a large commit does not hold its events twice.
+// its turn comes, so that a large commit does not hold its events twice.
 func (a *partitionBatch) next(d *draft, enc connector.Encoding) iter.Seq[*record] {
 	return func(yield func(*record) bool) {
 		for i := range a.left() {

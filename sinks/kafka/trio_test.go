@@ -99,7 +99,7 @@ func createWithTwo(t *testing.T, c *trio) {
 	defer sink.Close()
 	err := sink.Create(within(t))
 	if !errors.Is(err, connector.ErrNotNow) ||
-		!strings.Contains(err.Error(), "topics of 3 replicas, and too few of its brokers are there (2)") {
+		!strings.Contains(err.Error(), "topics with 3 replicas, but only 2 of its brokers answer") {
 		t.Errorf("got %v, want to wait for the third", err)
 	}
 	c.signal(t, 2, syscall.SIGCONT)

@@ -8,7 +8,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// fileContents says what the file of a key has to hold.
+// fileContents describes what the file of a key must contain.
 var fileContents = map[string]string{
 	"tls.ca_file":        "the certificate of the authority that signed the brokers', in PEM,",
 	"tls.cert_file":      "the connector's certificate, in PEM, with its private key in that of tls.key_file,",
@@ -16,8 +16,8 @@ var fileContents = map[string]string{
 	"sasl.token_file":    "the token",
 }
 
-// unavailable returns what keeps the connector from speaking to the brokers, where it has a name, else nil. In that
-// case nothing was sent to them.
+// unavailable returns what keeps the connector from talking to the brokers, if it is known, else nil. In that case
+// nothing was sent to them.
 func (h hints) unavailable(err error) *connector.Unavailable {
 	var connect *connectError
 	if !errors.As(err, &connect) || isBrokenConn(err) {
@@ -40,15 +40,15 @@ func (h hints) unavailable(err error) *connector.Unavailable {
 	switch {
 	case ok:
 		return broker(cause, hint)
-	case errors.As(err, &shake): // a listener without TLS waits for more, or closes
-		return broker("it takes the connection, and does not answer a TLS handshake ("+plainText(shake.err)+")",
-			"see whether sink.kafka.brokers names a listener with TLS; to speak to one without, take sink.kafka.tls out")
+	case errors.As(err, &shake): // a listener without TLS waits for more, or closes the connection
+		return broker("it accepts the connection, but does not answer a TLS handshake ("+plainText(shake.err)+")",
+			"check that sink.kafka.brokers names a listener with TLS; for one without TLS, remove sink.kafka.tls")
 	case errors.Is(err, errWantsTLS):
 		return broker("its listener speaks TLS",
 			"set `sink.kafka.tls.enabled: true`, or name its listener without TLS in sink.kafka.brokers")
 	case errors.Is(err, errOtherProtocol):
-		return broker("what answers there does not speak Kafka",
-			"see whether sink.kafka.brokers names the port of the broker's listener for clients")
+		return broker("the server there does not speak Kafka",
+			"check that sink.kafka.brokers names the port of the broker's listener for clients")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func StructuredHeaders() []connector.AttributeForm {
 	return []connector.AttributeForm{
 		MessageIDForm(),
 		{Name: headerSequence, Doc: "the attribute sequence, where the event has it"},
-		{Name: headerLate, Doc: "the attribute late, where it is true"},
+		{Name: headerLate, Doc: "the attribute late, if it is true"},
 	}
 }
 
