@@ -95,30 +95,16 @@ func repairKilled(t *testing.T, binary string, p *natsPlace) {
 // stored is how many messages the stream holds.
 func stored(t *testing.T, p *natsPlace) int {
 	t.Helper()
-	js, closeConn, err := p.dial()
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream, closeConn := p.stream(t)
 	defer closeConn()
-	stream, err := js.Stream(t.Context(), streamName)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return int(stream.CachedInfo().State.Msgs)
 }
 
 // deleteEvents deletes some of the first events of the stream, here and there but for the first.
 func deleteEvents(t *testing.T, p *natsPlace, count int) {
 	t.Helper()
-	js, closeConn, err := p.dial()
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream, closeConn := p.stream(t)
 	defer closeConn()
-	stream, err := js.Stream(t.Context(), streamName)
-	if err != nil {
-		t.Fatal(err)
-	}
 	first := stream.CachedInfo().State.FirstSeq
 	for place := first + 5; count > 0; place++ {
 		m, err := stream.GetMsg(t.Context(), place)

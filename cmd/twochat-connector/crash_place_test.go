@@ -172,6 +172,21 @@ func (p *natsPlace) dial() (jetstream.JetStream, func(), error) {
 	return js, conn.Close, nil
 }
 
+// stream is the stream that the connector made.
+func (p *natsPlace) stream(t *testing.T) (jetstream.Stream, func()) {
+	t.Helper()
+	js, closeConn, err := p.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), streamName)
+	if err != nil {
+		closeConn()
+		t.Fatal(err)
+	}
+	return stream, closeConn
+}
+
 func (p *natsPlace) read(t *testing.T) map[string][]json.RawMessage {
 	t.Helper()
 	var err error
