@@ -159,7 +159,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 			t.Errorf("spent: %+v, every %v, sweeps %v, not ready: %q", r.Budget, r.Streams[0].Interval, r.SweepEvery, r.NotReady)
 		}
 		var page bytes.Buffer
-		if err := admin.StatusPage.Execute(&page, r); err != nil || !strings.Contains(page.String(), "used up: 30") {
+		if err := admin.WritePage(&page, r, ""); err != nil || !strings.Contains(page.String(), "used up: 30") {
 			t.Errorf("the page does not show it: %v", err)
 		}
 		page.Reset()

@@ -15,7 +15,7 @@ import (
 // The page says that all is well only where no stream waits for anything, as the command status does.
 func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 	for state, want := range map[poller.StreamState]string{
-		poller.StateLive: "All streams are as they should be", poller.StateNoSink: "Ready, but something is waited for",
+		poller.StateLive: "All is well", poller.StateNoSink: "Ready, but waiting for something",
 	} {
 		var s pipeline.StreamReport
 		s.Stream, s.State, s.Since = "shop", state, time.Now()
@@ -23,10 +23,10 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 			s.Cause = "the broker is down"
 		}
 		var page strings.Builder
-		if err := admin.StatusPage.Execute(&page, pipeline.Report{
+		if err := admin.WritePage(&page, pipeline.Report{
 			Now: time.Now(), Started: time.Now(), Ready: true,
 			Healthy: true, Streams: []pipeline.StreamReport{s},
-		}); err != nil {
+		}, ""); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(page.String(), want) || !strings.Contains(page.String(), s.Cause) {
@@ -50,7 +50,7 @@ func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 		}
 		r.Sink.Checked = true
 		var shown, printed strings.Builder
-		if err := errors.Join(admin.StatusPage.Execute(&shown, r), printReport(&printed, r, false)); err != nil {
+		if err := errors.Join(admin.WritePage(&shown, r, ""), printReport(&printed, r, false)); err != nil {
 			t.Fatal(err)
 		}
 		for _, text := range []string{shown.String(), unfolded(printed.String())} {

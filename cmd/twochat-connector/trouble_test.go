@@ -26,7 +26,7 @@ func (e *economy) wantTrouble(t *testing.T, parts ...string) pipeline.Report {
 		t.Fatalf("ready %t, healthy %t: %+v", r.Ready, r.Healthy, r.Streams)
 	}
 	var page, text bytes.Buffer
-	if err := errors.Join(admin.StatusPage.Execute(&page, r), printReport(&text, r, false)); err != nil {
+	if err := errors.Join(admin.WritePage(&page, r, ""), printReport(&text, r, false)); err != nil {
 		t.Fatal(err)
 	}
 	clitest.WantText(t, "readyz", strings.Join(r.NotReady, "\n"), parts...)

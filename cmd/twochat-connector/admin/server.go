@@ -1,14 +1,11 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,7 +18,6 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
@@ -169,15 +165,7 @@ func Handler(registry *prometheus.Registry, current func() pipeline.Report) http
 		}
 		answer(w, http.StatusOK, "application/json", append(body, '\n'))
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		var body bytes.Buffer
-		if err := StatusPage.Execute(&body, current()); err != nil {
-			http.Error(w, "the page cannot be written", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		answer(w, http.StatusOK, "text/html; charset=utf-8", body.Bytes())
-	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { servePage(w, r, current()) })
 	return mux
 }
 
@@ -199,14 +187,3 @@ func answer(w http.ResponseWriter, status int, contentType string, body []byte) 
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
-
-//go:embed page.html
-var pageSource string
-
-// StatusPage shows a pipeline.Report to a person.
-var StatusPage = template.Must(template.New("page").Funcs(template.FuncMap{
-	"ago": text.Ago, "span": text.Span, "state": pipeline.StateText, "groups": text.Thousands,
-	"accepting": pipeline.AcceptingText, "shapeHint": func() string { return pipeline.ShapeHint },
-	"interval": text.Interval,
-	"local":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-}).Parse(pageSource))

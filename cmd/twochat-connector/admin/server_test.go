@@ -30,7 +30,7 @@ func TestAdminHandler_Routes(t *testing.T) {
 		{"GET", "/status", 200, `"not_ready": [`},
 		{"GET", "/metrics", 200, ""},
 		{"GET", "/", 200, "&lt;late&gt;"},
-		{"GET", "/", 200, "<strong>&lt;b&gt;</strong>"},
+		{"GET", "/", 200, `<span class="name">&lt;b&gt;</span>`},
 		{"GET", "/", 200, "--accept-history"},
 		{"GET", "/other", 404, ""},
 		{"GET", "/debug/pprof/", 404, ""},

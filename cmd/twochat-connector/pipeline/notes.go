@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +16,10 @@ import (
 // Note explains something of a stream that a number alone does not.
 type Note struct {
 	What string // in a word or two, with its number
-	Text string // what that means, and what to do where something is to be done
-	Hint string // what to do; empty where there is nothing
+	// Number is how many messages it concerns, where it concerns some for good.
+	Number uint64
+	Text   string // what that means, and what to do where something is to be done
+	Hint   string // what to do; empty where there is nothing
 }
 
 // Notes explain what is to be known of a stream beside its state.
@@ -23,18 +27,15 @@ func (s StreamReport) Notes(now time.Time) []Note {
 	var notes []Note
 	note := func(n uint64, what, text, hint string) {
 		if n > 0 {
-			notes = append(notes, Note{thousands(n) + " " + what, text, hint})
+			notes = append(notes, Note{What: thousands(n) + " " + what, Number: n, Text: text, Hint: hint})
 		}
 	}
 	if said := s.catchUp(now); said != "" {
-		notes = append(notes, Note{"catching up", said, ""})
+		notes = append(notes, Note{What: "catching up", Text: said})
 	}
 	if s.Unconfirmed > 0 && !s.UnconfirmedSince.IsZero() {
-		notes = append(notes, Note{
-			thousands(s.Unconfirmed) + " not certified",
-			"delivered, but no second walk has shown yet that none is missing among them, since " +
-				text.Ago(s.UnconfirmedSince, now) + "; it heals with the first walk over a list that holds still", "",
-		})
+		notes = append(notes, Note{What: thousands(s.Unconfirmed) + " not certified", Text: "delivered, but no second walk has shown yet that none is missing among them, since " +
+			text.Ago(s.UnconfirmedSince, now) + "; it heals with the first walk over a list that holds still"})
 	}
 	note(s.Counters.Late, "late", "2Chat listed them below newer ones; they are in the log, marked late", "")
 	note(s.Counters.Rejected, "quarantined", "they cannot become events, and are kept aside with the reason",
@@ -45,13 +46,13 @@ func (s StreamReport) Notes(now time.Time) []Note {
 	}
 	if s.Horizon {
 		notes = append(notes, Note{
-			strings.TrimSpace(thousands(s.Counters.Held) + " held"),
-			"all that was delivered is gone from the list, and older messages are held",
-			"`run --accept-history` delivers them, if they are wanted",
+			What: thousands(s.Counters.Held) + " held", Number: s.Counters.Held,
+			Text: "all that was delivered is gone from the list, and older messages are held",
+			Hint: "`run --accept-history` delivers them, if they are wanted",
 		})
 	}
 	if said := AcceptingText(s.Accepting); said != "" {
-		notes = append(notes, Note{"accepting", said, ""})
+		notes = append(notes, Note{What: "accepting", Text: said})
 	}
 	note(s.Counters.Empty, "empty", "they were listed before their content, and are empty in the log",
 		"`twochat-connector check --learn` looks for more of them")
@@ -59,14 +60,14 @@ func (s StreamReport) Notes(now time.Time) []Note {
 		"so often items without an id that vary, or of which there are too many, were read and not quarantined again", "")
 	if s.EndOpen {
 		notes = append(notes, Note{
-			"end open", "where its list ended at the first start is checked again for some minutes", "",
+			What: "end open", Text: "where its list ended at the first start is checked again for some minutes",
 		})
 	}
 	note(s.Fenced, "taken over", "so often another instance took the stream over",
 		"see whether two copies run that should not; several replicas do this when they start or end")
 	note(s.Unclear, "unclear", "so often it was not clear what became of a commit, and the sink was asked; nothing is lost or doubled", "")
 	if said := s.failures(); said != "" {
-		notes = append(notes, Note{"failed calls", said, ""})
+		notes = append(notes, Note{What: "failed calls", Text: said})
 	}
 	return notes
 }
@@ -92,7 +93,7 @@ func (s StreamReport) Next(now time.Time) time.Time {
 // catchUp is how far a catch-up has come, in words; nothing where none is under way.
 func (s StreamReport) catchUp(now time.Time) string {
 	c := s.CatchUp
-	if c.Since.IsZero() {
+	if c.Since.IsZero() || c.Total == 0 && s.State != poller.StateCatchingUp {
 		return ""
 	}
 	if c.Total == 0 {
@@ -114,28 +115,26 @@ func (s StreamReport) failures() string {
 
 // FailuresText says which calls and commits have failed, the most frequent first.
 func FailuresText(calls map[connector.PageFault]uint64, commits map[string]uint64) string {
-	type failure struct {
-		what string
-		n    uint64
+	all := Failures(calls, commits)
+	list := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(all[b], all[a]), cmp.Compare(a, b))
+	})
+	for i, what := range list {
+		list[i] = thousands(all[what]) + " " + what
 	}
-	var list []failure
+	return strings.Join(list, ", ")
+}
+
+// Failures counts the calls and commits that have failed, by their causes in words.
+func Failures(calls map[connector.PageFault]uint64, commits map[string]uint64) map[string]uint64 {
+	all := map[string]uint64{}
 	for fault, n := range calls {
-		list = append(list, failure{faultTexts[fault], n})
+		all[faultTexts[fault]] += n
 	}
 	for outcome, n := range commits {
-		list = append(list, failure{commitTexts[outcome], n})
+		all[commitTexts[outcome]] += n
 	}
-	slices.SortFunc(list, func(a, b failure) int {
-		if a.n != b.n {
-			return int(min(max(int64(b.n)-int64(a.n), -1), 1))
-		}
-		return strings.Compare(a.what, b.what)
-	})
-	texts := make([]string, len(list))
-	for i, f := range list {
-		texts[i] = fmt.Sprintf("%s %s", thousands(f.n), f.what)
-	}
-	return strings.Join(texts, ", ")
+	return all
 }
 
 // commitTexts describe why a commit was not taken.

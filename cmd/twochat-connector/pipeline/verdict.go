@@ -11,6 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
 // Level is how bad something is.
@@ -200,7 +201,8 @@ func (r Report) accountProblems(of AccountReport) []Problem {
 	says := func(is func(s StreamReport) bool) bool {
 		return slices.ContainsFunc(r.Streams, func(s StreamReport) bool { return s.Account == of.Name && is(s) })
 	}
-	if a := of.Account; a != nil && a.Blocked && !says(func(s StreamReport) bool { return s.Fault == connector.FaultBlocked }) {
+	blocked := func(s StreamReport) bool { return s.Fault == connector.FaultBlocked }
+	if a := of.Account; a != nil && a.Blocked && !says(blocked) {
 		add(Problem{
 			Level: LevelWrong, What: "the account is blocked at 2Chat", Person: true, Hint: quota.BlockedHint,
 			NextAttempt: a.NextAttempt, Runbook: "TwochatConnectorPersonNeeded",
@@ -222,10 +224,21 @@ func (r Report) accountProblems(of AccountReport) []Problem {
 	if len(of.ShapeChanges) > 0 {
 		add(Problem{
 			Level: LevelNotice, What: "2Chat's answers have a different shape than is known",
-			Cause: text.Line(ShapeText(of.ShapeChanges)), Hint: ShapeHint, Runbook: "TwochatConnectorShapeChanged",
+			Cause: fewChanges(of.ShapeChanges), Hint: ShapeHint, Runbook: "TwochatConnectorShapeChanged",
 		})
 	}
 	return list
+}
+
+// changesNamed is how many changes of shape a verdict names; the report has all of them.
+const changesNamed = 4
+
+func fewChanges(changes []twochat.ShapeChange) string {
+	said := text.Line(ShapeText(changes[:min(len(changes), changesNamed)]))
+	if more := len(changes) - changesNamed; more > 0 {
+		said += fmt.Sprintf("; and %d more", more)
+	}
+	return said
 }
 
 const budgetHint = "raise poll.monthly_credits or poll.min_interval, or see what else uses the account"
