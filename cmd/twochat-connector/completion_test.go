@@ -45,10 +45,12 @@ func TestCompletion_Bash(t *testing.T) {
 	}
 	_, script, _ := finish(t, "completion", "bash")
 	for typed, want := range map[string]string{
-		"tai": "tail", "co": "completion", "help che": "check checkpoint", "tail --no-": "--no-follow", "tail --si": "--since --sink",
+		"tai": "tail", "co": "completion", "help che": "check checkpoint", "tail --no-": "--no-follow",
+		"tail --si":   "--since --sink",
 		"check --off": "--offline", "tail --config /etc/hostnam": "/etc/hostname", "nonsense --": "",
-		"quarantine _": "list show", "quarantine s": "show", "quarantine --ra": "--raw", "quarantine show --ra": "--raw",
-		"schema _": "event row config asyncapi", "completion _": "bash fish zsh", "demo --data _": "item row",
+		"quarantine _": "list show replay", "quarantine s": "show", "quarantine --ra": "--raw",
+		"quarantine show --ra": "--raw",
+		"schema _":             "event row config asyncapi", "completion _": "bash fish zsh", "demo --data _": "item row",
 		"demo --data r": "row", "completion bash --": "--help",
 	} {
 		words := strings.Fields("twochat-connector " + typed)

@@ -45,8 +45,9 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/audit", "cmd/twochat-connector/backfill",
 		"cmd/twochat-connector/checkpoint", "cmd/twochat-connector/cli", "cmd/twochat-connector/demo",
-		"cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config", "connector", "connector/quota",
-		"connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/file",
+		"cmd/twochat-connector/pipeline", "cmd/twochat-connector/quarantine", "cmd/twochat-connector/text", "config",
+		"connector", "connector/quota", "connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks",
+		"sinks/embedded", "sinks/file",
 	},
 	"cmd/twochat-connector/text":    {"config"},
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},
@@ -66,7 +67,15 @@ var mayImport = map[string][]string{
 	},
 	"cmd/twochat-connector/audit": {
 		"cmd/twochat-connector/backfill", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
-		"cmd/twochat-connector/text", "config", "connector", "connector/reader", "sinks",
+		"cmd/twochat-connector/restore", "cmd/twochat-connector/text", "config", "connector", "connector/reader", "sinks",
+	},
+	"cmd/twochat-connector/restore": {
+		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline", "config", "connector",
+		"connector/reader", "sinks",
+	},
+	"cmd/twochat-connector/quarantine": {
+		"cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/restore",
+		"cmd/twochat-connector/text", "config", "connector", "connector/reader", "connector/twochat", "sinks",
 	},
 	"cmd/twochat-connector/checkpoint": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",

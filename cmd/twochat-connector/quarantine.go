@@ -13,37 +13,40 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/quarantine"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
-	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
 const aboutQuarantine = `
 Shows what could not become an event (no id, broken UTF-8, too large) from the
-sink's quarantine, and why. It changes nothing and takes over no stream: the
-connector may run beside it.
+sink's quarantine, and why, and delivers what can become an event now.
 
     quarantine list       one line each, oldest first in each stream; with
                           --show the items too
     quarantine show ID    one of them, with its item as far as it was kept;
                           the beginning of an id is enough
+    quarantine replay     try each item again, and deliver those that are
+                          events now: after the sink's limit was raised, or with
+                          a newer version of this program
+
+list and show change nothing and take over no stream: the connector may run
+beside them.
+
+replay reads the log first, and delivers nothing that is in it. The events that
+it adds stand at the end of the log, with the next sequences, marked late. To add
+them it takes over the stream. A running instance stands down meanwhile and
+continues by itself after a few intervals (--take-over, if it answers); with a
+file, stop ` + "`run`" + ` first. If replay is killed, run the same command again: nothing is
+delivered twice. --dry-run only reports what would be delivered, and may run
+beside an instance. What stays in the quarantine is listed with the reason, and
+the exit code is 3 then.
+
+    twochat-connector quarantine replay --stream support --dry-run
 `
 
 // quarantineVerbs are the subcommands.
-var quarantineVerbs = []string{"list", "show"}
-
-// quarantined is one item of the quarantine.
-type quarantined struct {
-	ID       string    `json:"id"`
-	Stream   string    `json:"stream"`
-	Recorded time.Time `json:"recorded"`
-	Reason   string    `json:"reason"`
-	Length   int       `json:"length"`
-	SHA256   string    `json:"sha256"`
-	// Kept is how many bytes of the item are in the quarantine: its first ones, or none if the privacy settings forbid it.
-	Kept int    `json:"kept"`
-	Item []byte `json:"item,omitempty"` // base64 in JSON
-}
+var quarantineVerbs = []string{"list", "show", "replay"}
 
 // runQuarantine is the command quarantine.
 func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
@@ -52,7 +55,11 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	stream := flags.String("stream", "", "only the stream of this `name`; by default all streams")
 	show := flags.Bool("show", false, "list: print the items too; they hold personal data")
 	raw := flags.Bool("raw", false, "show: print only the bytes of the item, unchanged")
-	asJSON := flags.Bool("json", false, "print each as one line of JSON")
+	var o quarantine.Options
+	flags.BoolVar(&o.DryRun, "dry-run", false, "replay: only report what would be delivered")
+	flags.BoolVar(&o.TakeOver, "take-over", false,
+		"replay: deliver even if a running instance answers; it stands down meanwhile")
+	asJSON := flags.Bool("json", false, "print each as one line of JSON; replay: one document")
 	words, err := p.ParseWords(flags, args, aboutQuarantine)
 	if err != nil {
 		return err
@@ -66,10 +73,14 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 		return cli.Usage("expected no more than one id after quarantine show")
 	case verb == "show" && id == "":
 		return cli.Usage("expected an id after quarantine show; `twochat-connector quarantine list` has them")
-	case verb == "list" && id != "":
-		return cli.Usage("expected only flags after quarantine list")
-	case verb == "list" && *raw:
+	case verb != "show" && id != "":
+		return cli.Usage("expected only flags after quarantine %s", verb)
+	case verb != "show" && *raw:
 		return cli.Usage("flag --raw: expected only after quarantine show")
+	case verb != "list" && *show:
+		return cli.Usage("flag --show: expected only after quarantine list")
+	case verb != "replay" && (o.DryRun || o.TakeOver):
+		return cli.Usage("flags --dry-run and --take-over: expected only after quarantine replay")
 	case *raw && *asJSON:
 		return cli.Usage("flags --raw and --json: expected one of them, found both")
 	}
@@ -83,6 +94,18 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 				"correct the path, or start `twochat-connector run`, which creates it")
 		}
 	}
+	if verb == "replay" {
+		if !named {
+			return cli.Usage("replay delivers to the streams of a configuration: expected --config FILE or --number")
+		}
+		if *stream != "" {
+			if _, err := streamNamed(c, *stream); err != nil {
+				return err
+			}
+		}
+		o.Stream, o.JSON = *stream, *asJSON
+		return quarantine.NewReplay(p, c, o).Run(ctx)
+	}
 	sink, err := openBeside(p, c)
 	if err != nil {
 		return err
@@ -91,48 +114,34 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	if err := knownStream(ctx, sink, c, *stream, named); err != nil {
 		return err
 	}
-	q := quarantine{sink: sink, stream: *stream, out: p.Out, err: p.Err}
+	q := quarantineReader{sink: sink, stream: *stream, out: p.Out, err: p.Err}
 	if verb == "show" {
 		return q.show(ctx, id, *raw, *asJSON)
 	}
 	return q.list(ctx, *show, *asJSON)
 }
 
-// quarantine is a sink's quarantine, all of it or one stream's.
-type quarantine struct {
+// quarantineReader reads a sink's quarantine, all of it or one stream's.
+type quarantineReader struct {
 	sink     sinks.Sink
 	stream   string
 	out, err io.Writer
 }
 
 // each calls do with each item of the quarantine. What somebody else put there is counted, and reported at the end.
-func (w *quarantine) each(ctx context.Context, do func(quarantined) error) error {
+func (w *quarantineReader) each(ctx context.Context, do func(quarantine.Item) error) error {
 	foreign := 0
 	var own error // do's own error is not the sink's, and is returned unchanged
 	err := w.sink.ReadBack(ctx, "", nil, func(reject []byte) error {
-		var e struct {
-			ID, Source string
-			Time       time.Time
-			Data       struct {
-				Reason string
-				Length int
-				SHA256 string
-				Raw    []byte
-			}
-		}
-		unreadable := json.Unmarshal(reject, &e)
-		stream, ours := strings.CutPrefix(e.Source, connector.Stream{}.Source())
+		item, ours := quarantine.Parse(reject)
 		switch {
-		case unreadable != nil || !ours || !strings.HasPrefix(e.ID, "reject-"):
+		case !ours:
 			foreign++
 			return nil
-		case w.stream != "" && stream != w.stream:
+		case w.stream != "" && item.Stream != w.stream:
 			return nil
 		}
-		own = do(quarantined{
-			ID: e.ID, Stream: stream, Recorded: e.Time, Reason: e.Data.Reason, Length: e.Data.Length,
-			SHA256: e.Data.SHA256, Kept: len(e.Data.Raw), Item: e.Data.Raw,
-		})
+		own = do(item)
 		return own
 	})
 	if own != nil {
@@ -144,13 +153,13 @@ func (w *quarantine) each(ctx context.Context, do func(quarantined) error) error
 	return err
 }
 
-func (w *quarantine) list(ctx context.Context, show, asJSON bool) error {
+func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 	count, out := 0, w.out
-	err := w.each(ctx, func(q quarantined) error {
+	err := w.each(ctx, func(q quarantine.Item) error {
 		count++
-		item := q.Item
+		item := q.Raw
 		if !show {
-			q.Item = nil
+			q.Raw = nil
 		}
 		if asJSON {
 			return json.NewEncoder(out).Encode(q)
@@ -168,10 +177,10 @@ func (w *quarantine) list(ctx context.Context, show, asJSON bool) error {
 	return err
 }
 
-func (w *quarantine) show(ctx context.Context, id string, raw, asJSON bool) error {
-	var found []quarantined
+func (w *quarantineReader) show(ctx context.Context, id string, raw, asJSON bool) error {
+	var found []quarantine.Item
 	out := w.out
-	err := w.each(ctx, func(q quarantined) error {
+	err := w.each(ctx, func(q quarantine.Item) error {
 		if strings.HasPrefix(q.ID, id) && len(found) < 2 {
 			found = append(found, q)
 		}
@@ -189,7 +198,7 @@ func (w *quarantine) show(ctx context.Context, id string, raw, asJSON bool) erro
 	q := found[0]
 	switch {
 	case raw:
-		return writeAll(out, q.Item)
+		return writeAll(out, q.Raw)
 	case asJSON:
 		return cli.PrintJSON(out, q)
 	}
@@ -204,7 +213,7 @@ func (w *quarantine) show(ctx context.Context, id string, raw, asJSON bool) erro
 		text.Printable(q.ID), text.Printable(q.Stream), q.Recorded.UTC().Format(time.RFC3339), text.Printable(q.Reason),
 		text.Thousands(int64(q.Length)), kept, text.Printable(q.SHA256))
 	if err == nil && q.Kept > 0 {
-		_, err = fmt.Fprintf(out, "\n%s\n", text.Line(string(q.Item)))
+		_, err = fmt.Fprintf(out, "\n%s\n", text.Line(string(q.Raw)))
 	}
 	return err
 }

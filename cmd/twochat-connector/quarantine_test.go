@@ -9,6 +9,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/quarantine"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
@@ -33,9 +34,9 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 		wantCode(t, liveStream(t, path).end(), cli.ExitFine)
 		code, out, errOut = finish(t, "quarantine", "list", "--config", path, "--json")
 		wantCode(t, code, cli.ExitFine)
-		var all []quarantined
+		var all []quarantine.Item
 		for line := range strings.Lines(out) {
-			var q quarantined
+			var q quarantine.Item
 			if err := json.Unmarshal([]byte(line), &q); err != nil {
 				t.Fatalf("%v: %s", err, line)
 			}
@@ -53,7 +54,7 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 		}
 		_, shown, _ := finish(t, "quarantine", "list", "--config", path, "--show")
 		for _, q := range all {
-			if q.Item != nil || q.Kept > 0 != test.kept || q.Length == 0 || q.Stream != "support" || q.Reason == "" {
+			if q.Raw != nil || q.Kept > 0 != test.kept || q.Length == 0 || q.Stream != "support" || q.Reason == "" {
 				t.Errorf("listed: %+v", q)
 			}
 			clitest.WantText(t, "list", listed, q.ID[:15]+"  "+q.Reason)
@@ -85,7 +86,7 @@ func TestQuarantine_Usage(t *testing.T) {
 		code int
 		text string
 	}{
-		"":                        {cli.ExitUsage, "expected one of list, show after quarantine"},
+		"":                        {cli.ExitUsage, "expected one of list, show, replay after quarantine"},
 		"lst":                     {cli.ExitUsage, "the nearest is list"},
 		"show":                    {cli.ExitUsage, "expected an id after quarantine show"},
 		"list x":                  {cli.ExitUsage, "expected only flags after quarantine list"},

@@ -24,7 +24,8 @@ type delivery struct {
 // pending is a message that becomes an event. It gets its sequence when it is committed.
 type pending struct {
 	found
-	late bool
+	late    bool
+	refused func(reason string) // see Missing
 }
 
 func (b *delivery) add(f *found, late bool) {
@@ -32,7 +33,7 @@ func (b *delivery) add(f *found, late bool) {
 		b.rejects = append(b.rejects, connector.NewReject(f.Message, f.Fault, f.received))
 		return
 	}
-	b.events = append(b.events, pending{*f, late})
+	b.events = append(b.events, pending{found: *f, late: late})
 }
 
 func (b *delivery) oldestFirst() {
@@ -125,13 +126,18 @@ func (b *delivery) chunk(limits connector.Limits) ([]pending, []connector.Reject
 	return b.events[:events], b.rejects[:rejects]
 }
 
-// reject moves an event that the log rejected to the rejects, and reports whether the delivery has that event.
+// reject moves an event that the log rejected to the rejects, unless it is in the quarantine already, and reports whether
+// the delivery has that event.
 func (b *delivery) reject(rejected *connector.Rejected) bool {
 	i := slices.IndexFunc(b.events, func(p pending) bool { return p.Key == rejected.Key })
 	if i < 0 {
 		return false
 	}
-	b.rejects = append(b.rejects, connector.NewReject(b.events[i].Message, rejected.Reason, b.events[i].received))
+	if tell := b.events[i].refused; tell != nil {
+		tell(rejected.Reason)
+	} else {
+		b.rejects = append(b.rejects, connector.NewReject(b.events[i].Message, rejected.Reason, b.events[i].received))
+	}
 	b.events = slices.Delete(slices.Clone(b.events), i, i+1)
 	return true
 }

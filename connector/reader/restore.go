@@ -11,17 +11,26 @@ import (
 type Missing struct {
 	Message  connector.Message
 	Received time.Time
+	// Refused, if not nil, is told why the log cannot store the message, which is in the quarantine already: it is not put
+	// there again.
+	Refused func(reason string)
 }
 
 // Restore delivers missing messages as late ones, in their order. The caller must have read the whole log after this
 // Session acquired it, to know that it lacks them, as the window and the checkpoint still name events that somebody
-// removed from the sink. What was erased on request is left out. Errors are those of Log.Commit; after them the session does not own the stream.
+// removed from the sink. What was erased on request is left out. Errors are those of Log.Commit; after them the session
+// does not own the stream.
 func (s *Session) Restore(ctx context.Context, messages []Missing) (Outcome, error) {
 	return s.step(ctx, func(r *Reader) (Outcome, error) {
 		var b delivery
 		for i := range messages {
-			if !r.known.erased.has(messages[i].Message.Key) {
-				b.add(&found{&messages[i].Message, messages[i].Received}, true)
+			m := &messages[i]
+			if r.known.erased.has(m.Message.Key) {
+				continue
+			}
+			b.add(&found{&m.Message, m.Received}, true)
+			if m.Refused != nil && m.Message.Fault == "" {
+				b.events[len(b.events)-1].refused = m.Refused
 			}
 		}
 		return r.writer.commit(ctx, b, 0)

@@ -100,3 +100,33 @@ func TestWindow_KeyThatStandsTwice(t *testing.T) {
 		t.Error("it is not forgotten")
 	}
 }
+
+// What the log rejects and the quarantine has already is told, and not put there again; what it has not is.
+func TestSession_RestoreOfWhatIsQuarantined(t *testing.T) {
+	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
+	d.settle(20)
+	session := NewSession(d.list, d.log, d.reading, connector.Start{Beginning: true})
+	d.log.Answer = func(_ context.Context, events []connector.Event) (bool, error) {
+		for i := range events {
+			if events[i].ID == "m20" || events[i].ID == "m21" {
+				return false, &connector.Rejected{Key: events[i].Key, Reason: "too large"}
+			}
+		}
+		return true, nil
+	}
+	told := ""
+	out, err := session.Restore(t.Context(), []Missing{
+		{Message: connectortest.Message(20), Refused: func(reason string) { told += reason }},
+		{Message: connectortest.Message(21)},
+		{Message: connectortest.Message(22)},
+	})
+	if err != nil || out.Delivered != 1 || out.Rejected != 1 || told != "too large" {
+		t.Errorf("%+v, %v; told %q", out, err, told)
+	}
+	if len(d.log.Rejects) != 1 || d.log.Rejects[0].Key != connectortest.Message(21).Key {
+		t.Errorf("in the quarantine: %+v", d.log.Rejects)
+	}
+	if got, want := d.log.Text(), connectortest.IDs(1, 8)+" m22*"; got != want {
+		t.Errorf("the log has %s, want %s", got, want)
+	}
+}

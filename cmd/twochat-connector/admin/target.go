@@ -2,16 +2,20 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
@@ -166,4 +170,15 @@ func wantCertificate(file config.FileSecret, shown []*x509.Certificate) error {
 		return errOtherCertificate
 	}
 	return nil
+}
+
+// Answers reports whether an instance that runs with a configuration answers: whether its admin server knows the stream.
+func Answers(ctx context.Context, c *config.Config, stream string) bool {
+	if strings.HasSuffix(c.Admin.Listen, ":0") {
+		return false // no fixed address
+	}
+	body, err := Local(c).Ask(ctx)
+	var r pipeline.Report
+	return err == nil && json.Unmarshal(body, &r) == nil &&
+		slices.ContainsFunc(r.Streams, func(of pipeline.StreamReport) bool { return of.Stream == stream })
 }

@@ -42,7 +42,7 @@ func (c *comparison) account() {
 			if r.late && !r.erased {
 				fillers = append(fillers, filler{row: row})
 			}
-		case c.setAside(row.key):
+		case c.putAside(row.key):
 		case i <= held:
 			c.findings.Noted.Held++
 		default:
@@ -89,7 +89,7 @@ func (c *comparison) below(held int) {
 	for i := c.low - 1; i >= 0; i-- {
 		row := &c.list.rows[i]
 		switch {
-		case c.log.Has(row.key), c.setAside(row.key):
+		case c.log.Has(row.key), c.putAside(row.key):
 		case i <= start:
 			c.findings.Noted.BeforeStart++
 		case i <= held:

@@ -17,6 +17,7 @@ type comparison struct {
 
 	findings Findings
 	missing  []connector.Key // in the order of Findings.Missing
+	aside    []connector.Key // messages in the quarantine that are listed as valid items
 
 	ordered []bool // for each row of the list, whether the log has it in order
 	low     int    // the first such row; -1 if there is none
@@ -29,8 +30,10 @@ type comparison struct {
 
 // Compare compares a list with a log that was read before the list. The checkpoint was read before both: what came
 // since then counts neither as missing nor as left over. since is zero if all of the list was read. Compare also
-// returns the keys of the missing messages, oldest first.
-func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since time.Time) (Findings, []connector.Key) {
+// returns the keys of the missing messages, oldest first, and of those in the quarantine that are listed as valid items.
+func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since time.Time) (
+	f Findings, missing, aside []connector.Key,
+) {
 	c := &comparison{list: list, log: log, checkpoint: checkpoint, since: since, low: -1}
 	c.name()
 	c.order()
@@ -39,7 +42,7 @@ func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since t
 	c.leftOver()
 	c.unfit()
 	c.findings.fill()
-	return c.findings, c.missing
+	return c.findings, c.missing, c.aside
 }
 
 // name collects the messages that the checkpoint names.
@@ -213,6 +216,15 @@ func (c *comparison) unfit() {
 func (c *comparison) setAside(key connector.Key) bool {
 	_, erased := c.log.onRequest[key]
 	return erased || c.quarantined(key)
+}
+
+// putAside is setAside of a message that is listed as a valid item. It collects those in the quarantine.
+func (c *comparison) putAside(key connector.Key) bool {
+	aside := c.setAside(key)
+	if _, erased := c.log.onRequest[key]; aside && !erased {
+		c.aside = append(c.aside, key)
+	}
+	return aside
 }
 
 // quarantined reports whether a message is in the quarantine, and counts it.

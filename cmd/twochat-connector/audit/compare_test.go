@@ -317,7 +317,7 @@ func TestCompare(t *testing.T) {
 			if c.since > 0 {
 				since = connectortest.Minute(c.since)
 			}
-			findings, missing := Compare(list, log, c.checkpoint, since)
+			findings, missing, _ := Compare(list, log, c.checkpoint, since)
 			got := findings.text()
 			if got != c.want {
 				t.Errorf("found %q, want %q", got, c.want)
@@ -369,7 +369,7 @@ func TestCompare_Partitions(t *testing.T) {
 		}
 		list.rows = append(list.rows, r)
 	}
-	findings, _ := Compare(list, log, connector.Checkpoint{Sequence: 10, Certified: 10}, time.Time{})
+	findings, _, _ := Compare(list, log, connector.Checkpoint{Sequence: 10, Certified: 10}, time.Time{})
 	if got := findings.text(); got != "disordered m8@8" && got != "disordered m7@7" {
 		t.Errorf("found %q", got)
 	}

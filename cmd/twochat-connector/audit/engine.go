@@ -319,10 +319,10 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 		}
 		one.log.AddErased(erased, one.checkpoint.Sequence)
 	}
-	findings, missing := Compare(list, one.log, one.checkpoint, one.since)
+	findings, missing, aside := Compare(list, one.log, one.checkpoint, one.since)
 	stream := newStreamReport(one, list, findings)
-	if a.options.Repair && len(missing) > 0 {
-		if stream.Repair, err = a.restore(ctx, one, list, missing); err != nil {
+	if a.options.Repair && len(missing)+len(aside) > 0 {
+		if stream.Repair, err = a.restore(ctx, one, list, missing, aside); err != nil {
 			return StreamReport{}, err
 		}
 	}

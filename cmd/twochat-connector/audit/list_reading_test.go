@@ -3,15 +3,12 @@ package audit
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // held is a source of pages that waits, until it is told otherwise.
@@ -52,36 +49,6 @@ func TestTeller(t *testing.T) {
 			times, text, _ := strings.Cut(want, "] ")
 			if fmt.Sprint(at) != times+"]" || !strings.Contains(out.String(), text) {
 				t.Errorf("told at %v, want %s:\n%s", at, want, out.String())
-			}
-		})
-	}
-}
-
-// A commit that is unclear once is not told of: the next attempt knows what to wait for, and that is.
-func TestSinkRetry(t *testing.T) {
-	unclear := errors.New("commit: unclear: JetStream error 10201")
-	known := &connector.Unavailable{Thing: "JetStream stream", Cause: "it remembers ids", Hint: "wait"}
-	for name, c := range map[string]struct {
-		causes []error
-		lines  int
-		not    string
-	}{
-		"unclear, then known": {[]error{unclear, known, known}, 1, "10201"},
-		"unclear for long":    {[]error{unclear, unclear, unclear}, 1, "remembers"},
-		"known":               {[]error{known}, 1, "10201"},
-		"down":                {[]error{connector.ErrNotNow}, 1, "10201"},
-		"in passing":          {[]error{unclear}, 0, "10201"},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			var out bytes.Buffer
-			waits := &sinkRetry{logger: loggerTo(&out), pause: connector.NewBackoff(time.Second, time.Second)}
-			for _, cause := range c.causes {
-				if err := waits.Commit(t.Context(), cause); err != nil {
-					t.Error(err)
-				}
-			}
-			if strings.Count(out.String(), "\n") != c.lines || strings.Contains(out.String(), c.not) {
-				t.Errorf("%s: it told\n%s", name, out.String())
 			}
 		})
 	}

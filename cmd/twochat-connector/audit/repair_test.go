@@ -63,16 +63,38 @@ func auditedBy(a *Engine) *audited {
 func TestEngine_Restore(t *testing.T) {
 	a, log, list := engineOf(t)
 	one := auditedBy(a)
-	got, err := a.restore(t.Context(), one, list, keysOf("3 6 7 9"))
+	got, err := a.restore(t.Context(), one, list, keysOf("3 6 7 9"), nil)
 	if err != nil || *got != (Repair{Restored: 2, First: 6, Last: 7, Present: 1, Left: 1}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if text := log.Text(); text != "m1 m2 m3 m4 m5 m6* m7*" {
 		t.Errorf("the log has %s", text)
 	}
-	got, err = a.restore(t.Context(), one, list, keysOf("3 6 7"))
+	got, err = a.restore(t.Context(), one, list, keysOf("3 6 7"), nil)
 	if err != nil || *got != (Repair{Present: 3}) {
 		t.Errorf("again: %+v, %v", got, err)
+	}
+}
+
+// A repair tries again what is in the quarantine although it is listed as what could be an event, and puts nothing there
+// a second time.
+func TestEngine_RestoreOfWhatIsQuarantined(t *testing.T) {
+	a, log, list := engineOf(t)
+	log.Answer = func(_ context.Context, events []connector.Event) (bool, error) {
+		for i := range events {
+			if events[i].ID == "m7" {
+				return false, &connector.Rejected{Key: events[i].Key, Reason: "too large"}
+			}
+		}
+		return true, nil
+	}
+	one := auditedBy(a)
+	got, err := a.restore(t.Context(), one, list, keysOf("6"), keysOf("3 7 8 9"))
+	if err != nil || *got != (Repair{Restored: 2, First: 6, Last: 7, Refused: 1}) || len(log.Rejects) != 0 {
+		t.Errorf("%+v, %v; %d in the quarantine", got, err, len(log.Rejects))
+	}
+	if text := log.Text(); text != "m1 m2 m3 m4 m5 m6* m8*" {
+		t.Errorf("the log has %s", text)
 	}
 }
 
@@ -87,17 +109,17 @@ func TestEngine_RestoreWaits(t *testing.T) {
 		}
 		return nil
 	}
-	if got, err := a.restore(t.Context(), one, list, keysOf("6")); err != nil || got.Restored != 1 {
+	if got, err := a.restore(t.Context(), one, list, keysOf("6"), nil); err != nil || got.Restored != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	log.Answer = func(context.Context, []connector.Event) (bool, error) { return false, connector.ErrFenced }
 	var with *cli.HintedError
-	if _, err := a.restore(t.Context(), one, list, keysOf("7")); !errors.As(err, &with) {
+	if _, err := a.restore(t.Context(), one, list, keysOf("7"), nil); !errors.As(err, &with) {
 		t.Errorf("fenced: %v", err)
 	}
 	refusal := &connector.Refusal{Thing: "log", Cause: "no", Hint: "yes"}
 	log.Refuse = func() error { return refusal }
-	if _, err := a.restore(t.Context(), one, list, keysOf("7")); !errors.Is(err, refusal) {
+	if _, err := a.restore(t.Context(), one, list, keysOf("7"), nil); !errors.Is(err, refusal) {
 		t.Errorf("refused: %v", err)
 	}
 }

@@ -102,6 +102,9 @@ func (s StreamReport) repaired(r *Repair) string {
 	if r.Quarantined > 0 {
 		said += fmt.Sprintf(" The sink refuses %s; see the quarantine.", text.Counted(r.Quarantined, "message"))
 	}
+	if r.Refused > 0 {
+		said += fmt.Sprintf(" The sink still refuses %s that the quarantine has.", text.Counted(r.Refused, "message"))
+	}
 	if r.Left > 0 {
 		said += fmt.Sprintf(" %s left: run the same command again for them.", text.Counted(r.Left, "message"))
 	}

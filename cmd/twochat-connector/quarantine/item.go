@@ -1,0 +1,59 @@
+// Package quarantine reads what could not become an event, and delivers what can become one now.
+package quarantine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Item is one item of the quarantine.
+type Item struct {
+	ID       string    `json:"id"`
+	Stream   string    `json:"stream"`
+	Recorded time.Time `json:"recorded"`
+	Reason   string    `json:"reason"`
+	Length   int       `json:"length"`
+	SHA256   string    `json:"sha256"`
+	// Kept is how many of its bytes are in the quarantine: the first ones, or none where the privacy settings forbid it.
+	Kept int    `json:"kept"`
+	Raw  []byte `json:"item,omitempty"` // base64 in JSON
+}
+
+// idPrefix begins the id of each reject; the token of the message's key follows.
+const idPrefix = "reject-"
+
+// Parse reads a record of the quarantine. ours is false for what this connector did not put there.
+func Parse(reject []byte) (item Item, ours bool) {
+	var e struct {
+		ID, Source string
+		Time       time.Time
+		Data       struct {
+			Reason string
+			Length int
+			SHA256 string
+			Raw    []byte
+		}
+	}
+	if json.Unmarshal(reject, &e) != nil {
+		return Item{}, false
+	}
+	stream, ours := strings.CutPrefix(e.Source, connector.Stream{}.Source())
+	return Item{
+		ID: e.ID, Stream: stream, Recorded: e.Time, Reason: e.Data.Reason, Length: e.Data.Length, SHA256: e.Data.SHA256,
+		Kept: len(e.Data.Raw), Raw: e.Data.Raw,
+	}, ours && strings.HasPrefix(e.ID, idPrefix)
+}
+
+// whole reports whether all bytes of the item are there, as they were put there.
+func (i *Item) whole() bool {
+	sum := sha256.Sum256(i.Raw)
+	return i.Kept == i.Length && hex.EncodeToString(sum[:]) == i.SHA256
+}
+
+// token is that of the key under which the message was known.
+func (i *Item) token() string { return strings.TrimPrefix(i.ID, idPrefix) }

@@ -1,0 +1,352 @@
+package quarantine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/restore"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Options are what the command line says.
+type Options struct {
+	// Stream is the name of the one stream that is replayed; "" is all that are configured.
+	Stream string
+	// DryRun says what would be delivered, and takes nothing over.
+	DryRun bool
+	// TakeOver replays although a running instance answers.
+	TakeOver bool
+	JSON     bool
+}
+
+// Replay is one run of quarantine replay.
+type Replay struct {
+	program *cli.Program
+	config  *config.Config
+	options Options
+	logger  *slog.Logger
+	sink    sinks.Sink
+	room    int // bytes of items that may still be held
+}
+
+// mostHeld bounds what is held of items; where there are more, they are replayed in several runs.
+const mostHeld = 64 << 20
+
+// NewReplay makes a run.
+func NewReplay(p *cli.Program, c *config.Config, o Options) *Replay {
+	log := c.Log
+	log.Level = "warn"
+	return &Replay{program: p, config: c, options: o, logger: cli.NewLogger(log, p.Err), room: mostHeld}
+}
+
+// Run reads the quarantine, and delivers what can become an event now and is not in the log. The error is
+// cli.ErrFoundWrong if anything is left that cannot.
+func (r *Replay) Run(ctx context.Context) error {
+	err := r.run(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return cli.Hinted(errors.New("stopped before the end"),
+			"run the same command again: it delivers what is left, and nothing twice")
+	}
+	return err
+}
+
+func (r *Replay) run(ctx context.Context) error {
+	if chosen := r.config.Sink; chosen.NATS != nil || chosen.Stdout != nil {
+		return cli.Usage("the sink %s keeps neither its quarantine nor its events, so nothing can be read again; quarantine replay needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
+	}
+	sources, wrong := pipeline.OpenSources(r.config)
+	defer func() {
+		for _, source := range sources {
+			source.Client.Close()
+		}
+	}()
+	if len(wrong) > 0 {
+		return wrong[0]
+	}
+	var err error
+	if r.sink, _, err = pipeline.OpenSink(r.config, r.logger); err != nil {
+		return err
+	}
+	defer func() {
+		if err := r.sink.Close(); err != nil {
+			r.logger.Warn("close the sink", "cause", err)
+		}
+	}()
+	var all []*replayed
+	var claims []connector.Claim // of streams to which something is to be delivered
+	instance := "replay-" + rand.Text()
+	for _, source := range sources {
+		for _, claim := range pipeline.ClaimsOf(source.Config, source.Privacy, instance, pipeline.Overrides{}) {
+			if r.options.Stream != "" && claim.Stream.Name != r.options.Stream {
+				continue
+			}
+			one := &replayed{source: source, claim: claim}
+			if err := r.read(ctx, one); err != nil {
+				return r.failed(err)
+			}
+			all = append(all, one)
+			if len(one.candidates()) > 0 {
+				claims = append(claims, claim)
+			}
+		}
+	}
+	if !r.options.DryRun && len(claims) > 0 {
+		if err := r.deliver(ctx, all, claims); err != nil {
+			return r.failed(err)
+		}
+	}
+	return r.print(all)
+}
+
+// failed adds what to do to an error that has no hint.
+func (r *Replay) failed(err error) error {
+	var with *cli.HintedError
+	if _, told := connector.DiagnosticOf(err); told || errors.As(err, &with) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return cli.Hinted(err, "run the same command again: nothing is delivered twice; `twochat-connector check` says what is wrong with the sink")
+}
+
+// deliver takes over one stream after the other, and delivers.
+func (r *Replay) deliver(ctx context.Context, all []*replayed, claims []connector.Claim) error {
+	restorer := r.restorer(r.config)
+	if err := restorer.Admitted(ctx, claims, restorer.Answers(ctx, claims), r.options.TakeOver); err != nil {
+		return err
+	}
+	for _, one := range all {
+		if len(one.candidates()) == 0 {
+			continue
+		}
+		if err := r.deliverStream(ctx, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restorer restores streams of an account.
+func (r *Replay) restorer(of *config.Config) *restore.Restorer {
+	return &restore.Restorer{Config: of, Sink: r.sink, Logger: r.logger, Word: "replay"}
+}
+
+func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
+	var tried []*candidate
+	done, err := r.restorer(one.source.Config).Run(ctx, one.claim, func() (missing []reader.Missing, err error) {
+		// Somebody may have delivered one since it was looked for: it is looked for again.
+		if err := one.lookFor(ctx, r.sink); err != nil {
+			return nil, err
+		}
+		tried = one.candidates()
+		for _, c := range tried {
+			missing = append(missing, reader.Missing{
+				Message: c.message, Received: c.item.Recorded, Refused: func(reason string) {
+					c.outcome, c.because = Refused, reason
+				},
+			})
+		}
+		return missing, nil
+	})
+	if err != nil {
+		return err
+	}
+	next := done.First
+	for _, c := range tried {
+		if c.outcome == Deliver {
+			c.outcome, c.sequence = Delivered, next
+			next++
+		}
+	}
+	return nil
+}
+
+func (r *Replay) print(all []*replayed) error {
+	report := &Report{DryRun: r.options.DryRun}
+	for _, one := range all {
+		report.Streams = append(report.Streams, one.report())
+	}
+	var err error
+	if r.options.JSON {
+		err = cli.PrintJSON(r.program.Out, report)
+	} else {
+		err = report.print(r.program.Out)
+	}
+	if err == nil && report.left() {
+		err = cli.ErrFoundWrong
+	}
+	return err
+}
+
+// replayed is a stream whose quarantine is replayed.
+type replayed struct {
+	source     pipeline.Source // its client decodes, and is asked for nothing
+	claim      connector.Claim
+	checkpoint connector.Checkpoint
+	items      []*candidate
+}
+
+// candidate is an item of the quarantine, and what is known of it so far.
+type candidate struct {
+	item     Item // without its bytes
+	message  connector.Message
+	outcome  Outcome
+	because  string
+	sequence uint64
+}
+
+// candidates are those that are to be delivered.
+func (s *replayed) candidates() []*candidate {
+	var list []*candidate
+	for _, c := range s.items {
+		if c.outcome == Deliver {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (s *replayed) report() StreamReport {
+	report := StreamReport{Stream: s.claim.Stream.Name, Items: []Replayed{}}
+	for _, c := range s.items {
+		report.Items = append(report.Items, Replayed{
+			ID: c.item.ID, Recorded: c.item.Recorded, Reason: c.item.Reason, Outcome: c.outcome, Because: c.because,
+			Sequence: c.sequence,
+		})
+	}
+	return report
+}
+
+// read reads a stream's quarantine, and looks for its items in the log.
+func (r *Replay) read(ctx context.Context, one *replayed) error {
+	name := one.claim.Stream.Name
+	checkpoint, found, err := pipeline.Peek(ctx, r.sink, one.claim)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the checkpoint of stream %s: %w", name, err)
+	case !found:
+		return nil // nothing was ever read, and so nothing quarantined
+	}
+	if err := one.claim.Admit(checkpoint); err != nil {
+		return err
+	}
+	one.checkpoint = checkpoint
+	byID := map[string]int{}
+	err = r.sink.ReadBack(ctx, name, nil, func(reject []byte) error {
+		item, ours := Parse(reject)
+		if !ours || item.Stream != name {
+			return nil
+		}
+		c := r.judge(one, item)
+		if at, twice := byID[item.ID]; twice { // it was put there again: the one that tells more counts
+			if one.items[at].outcome != Deliver {
+				one.items[at] = c
+			}
+			return nil
+		}
+		byID[item.ID] = len(one.items)
+		one.items = append(one.items, c)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the quarantine of stream %s: %w", name, err)
+	}
+	slices.SortStableFunc(one.items, func(a, b *candidate) int { return a.item.Recorded.Compare(b.item.Recorded) })
+	if len(one.items) == 0 {
+		return nil
+	}
+	return one.lookFor(ctx, r.sink)
+}
+
+// judge says what an item can become today.
+func (r *Replay) judge(of *replayed, item Item) *candidate {
+	c := &candidate{item: item, outcome: Deliver}
+	c.item.Raw = nil
+	switch {
+	case item.Kept == 0 && item.Length > 0:
+		c.outcome, c.because = NotKept, "the privacy settings do not let the item be kept"
+	case item.Kept < item.Length:
+		c.outcome = NotKept
+		c.because = "longer than the " + strconv.Itoa(connector.QuarantineBytes>>10) + " KiB that are kept of an item"
+	case !item.whole():
+		c.outcome, c.because = NoEvent, "the bytes in the quarantine are not those that were put there"
+	case r.room < item.Kept:
+		c.outcome, c.because = LeftBehind, "more items than are held in memory at once"
+	default:
+		c.message = of.source.Client.Item(of.claim.Stream, item.Raw, item.Recorded)
+		if c.message.Fault != "" {
+			c.outcome, c.because = NoEvent, c.message.Fault
+			c.message = connector.Message{}
+			break
+		}
+		r.room -= len(c.message.Data)
+	}
+	return c
+}
+
+// lookFor reads the log, and notes which of the items are in it, and of which that cannot be known any more.
+func (s *replayed) lookFor(ctx context.Context, sink sinks.Sink) error {
+	byToken := map[string][]*candidate{}
+	for _, c := range s.items {
+		byToken[c.item.token()] = append(byToken[c.item.token()], c)
+		if token := connector.HashToken(c.message.Key); c.outcome == Deliver && token != c.item.token() {
+			byToken[token] = append(byToken[token], c) // it had no id that could be used then
+		}
+	}
+	var oldest struct {
+		sequence uint64
+		recorded time.Time
+	}
+	err := sink.ReadBack(ctx, s.claim.Stream.Name, func(stored connector.StoredRecord) error {
+		var e struct {
+			ID, Sequence string
+			RecordedTime time.Time
+		}
+		if stored.Fault != nil || json.Unmarshal(stored.Event, &e) != nil {
+			return nil // audit tells of it
+		}
+		sequence, err := strconv.ParseUint(e.Sequence, 10, 64)
+		if err == nil && (oldest.sequence == 0 || sequence < oldest.sequence) {
+			oldest.sequence, oldest.recorded = sequence, e.RecordedTime
+		}
+		for _, c := range byToken[connector.HashToken(connector.MessageKey(e.ID))] {
+			c.outcome, c.because = InLog, ""
+		}
+		return nil
+	}, func([]byte) error { return nil })
+	if err != nil {
+		return fmt.Errorf("read the log of stream %s: %w", s.claim.Stream.Name, err)
+	}
+	first := oldest.sequence
+	if eraser, can := sink.(sinks.Eraser); can {
+		erased, err := eraser.Erased(ctx, s.claim.Stream.Name)
+		if err != nil {
+			return fmt.Errorf("read what was erased of stream %s: %w", s.claim.Stream.Name, err)
+		}
+		for _, e := range slices.Backward(erased) {
+			if e.Sequence > 0 && e.Sequence+1 == first {
+				first = e.Sequence
+			}
+			for _, c := range byToken[connector.HashToken(e.Key)] {
+				c.outcome, c.because = Erased, "erased on request, and not brought back"
+			}
+		}
+	}
+	whole := first == s.checkpoint.Base+1 || s.checkpoint.Sequence == s.checkpoint.Base
+	for _, c := range s.candidates() {
+		if !whole && (oldest.sequence == 0 || c.item.Recorded.Before(oldest.recorded)) {
+			c.outcome, c.because = Unknown, "the log begins after it came in, and may have held it before"
+		}
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package quarantine
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+)
+
+// Outcome is what became of an item.
+type Outcome string
+
+// The outcomes.
+const (
+	Delivered  Outcome = "delivered"   // it is in the log now, late
+	Deliver    Outcome = "deliverable" // it would be delivered: on a dry run
+	InLog      Outcome = "in_log"      // it was there already
+	NoEvent    Outcome = "no_event"    // it still cannot become an event
+	Refused    Outcome = "refused"     // the sink still does not take it
+	NotKept    Outcome = "not_kept"    // the quarantine has none of its bytes, or not all
+	Unknown    Outcome = "unknown"     // it may have been delivered and have left the log since
+	Erased     Outcome = "erased"      // somebody asked for that
+	LeftBehind Outcome = "left"        // there was no room for more in memory
+)
+
+// Replayed is an item, and what became of it.
+type Replayed struct {
+	ID       string    `json:"id"`
+	Recorded time.Time `json:"recorded"`
+	// Reason is why it went to the quarantine.
+	Reason  string  `json:"reason"`
+	Outcome Outcome `json:"outcome"`
+	// Because is why it stays there.
+	Because string `json:"because,omitempty"`
+	// Sequence is that of its event, where it was delivered by this run.
+	Sequence uint64 `json:"sequence,omitempty"`
+}
+
+// StreamReport is what became of a stream's items, oldest first.
+type StreamReport struct {
+	Stream string     `json:"stream"`
+	Items  []Replayed `json:"items"`
+}
+
+// Report is what became of all.
+type Report struct {
+	DryRun  bool           `json:"dry_run"`
+	Streams []StreamReport `json:"streams"`
+}
+
+// left reports whether anything stays in the quarantine that is not in the log.
+func (r *Report) left() bool {
+	return slices.ContainsFunc(r.Streams, func(s StreamReport) bool {
+		return slices.ContainsFunc(s.Items, func(i Replayed) bool {
+			return !slices.Contains([]Outcome{Delivered, Deliver, InLog, Erased}, i.Outcome)
+		})
+	})
+}
+
+// said are the outcomes in the order and the words in which a person is told them, and what helps.
+var said = []struct {
+	outcome    Outcome
+	word, hint string
+}{
+	{Delivered, "delivered", ""},
+	{Deliver, "deliverable", ""},
+	{InLog, "in the log", ""},
+	{Erased, "erased", ""},
+	{NoEvent, "no event yet", "a later release may read it; `twochat-connector quarantine show ID` has its bytes"},
+	{Refused, "refused", "raise the sink's limit, and run the same command again"},
+	{NotKept, "not kept", "`twochat-connector audit --all --repair` reads the messages from 2Chat again"},
+	{Unknown, "not known", "the log no longer reaches back to when it came in: see in what read the log whether it was delivered; " +
+		"`twochat-connector quarantine show ID --raw` has its bytes"},
+	{LeftBehind, "left", "run the same command again: it goes on with these"},
+}
+
+// mostNamed is how many items are named where there are more alike.
+const mostNamed = 10
+
+func (r *Report) print(to io.Writer) error {
+	out := &lines{to: to}
+	for i, s := range r.Streams {
+		if i > 0 {
+			out.line("")
+		}
+		if len(s.Items) == 0 {
+			out.line("stream %s: nothing is in the quarantine", text.Printable(s.Stream))
+			continue
+		}
+		out.line("stream %s: %s in the quarantine", text.Printable(s.Stream), text.Counted(len(s.Items), "item"))
+		for _, words := range said {
+			s.printOutcome(out, words.outcome, words.word, words.hint)
+		}
+	}
+	return out.err
+}
+
+// printOutcome prints the items with one outcome, those alike together.
+func (s StreamReport) printOutcome(out *lines, outcome Outcome, word, hint string) {
+	alike := map[string][]Replayed{}
+	count := 0
+	for _, i := range s.Items {
+		if i.Outcome == outcome {
+			alike[i.Because] = append(alike[i.Because], i)
+			count++
+		}
+	}
+	if count == 0 {
+		return
+	}
+	switch all := alike[""]; {
+	case outcome == Delivered:
+		places := fmt.Sprintf("#%d", all[0].Sequence)
+		if count > 1 {
+			places += fmt.Sprintf(" to #%d", all[count-1].Sequence)
+		}
+		out.line("  %-14s%s, marked late, as %s", word, text.Thousands(count), places)
+		return
+	case outcome == Deliver:
+		out.line("  %-14s%s; nothing was delivered, as this is a dry run", word, text.Thousands(count))
+		return
+	case outcome == InLog:
+		out.line("  %-14s%s already", word, text.Thousands(count))
+		return
+	}
+	reasons := make([]string, 0, len(alike))
+	for because := range alike {
+		reasons = append(reasons, because)
+	}
+	slices.SortFunc(reasons, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(alike[b]), len(alike[a])), cmp.Compare(a, b))
+	})
+	for _, because := range reasons {
+		items := alike[because]
+		out.line("  %-14s%s: %s", word, text.Thousands(len(items)), text.Printable(because))
+		for n, i := range items {
+			if n == mostNamed {
+				out.line("  %-16s… and %s more, which --json has", "", text.Thousands(len(items)-n))
+				break
+			}
+			out.line("  %-16s%.15s  %s UTC", "", text.Printable(i.ID), i.Recorded.UTC().Format(time.DateTime))
+		}
+	}
+	if hint != "" {
+		out.line("  %-14s→ %s", "", hint)
+	}
+}
+
+// lines writes lines, and keeps the first error.
+type lines struct {
+	to  io.Writer
+	err error
+}
+
+func (l *lines) line(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.to, format+"\n", args...)
+	}
+}

@@ -1,0 +1,138 @@
+// Package restore puts at the end of a stream's log what it lacks, as late, once: for audit --repair and quarantine
+// replay.
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Restorer takes streams over, one after the other, and delivers what their logs lack.
+type Restorer struct {
+	Config *config.Config
+	Sink   sinks.Sink
+	Logger *slog.Logger
+	// Word is what it does: repair or replay.
+	Word string
+}
+
+// Restored is what was delivered.
+type Restored struct {
+	Delivered   int
+	Quarantined int    // the sink refuses them for good
+	First, Last uint64 // sequences; 0 if nothing was delivered
+}
+
+// Admitted refuses, before anything is done, what could not take its streams over. answers says that an instance which
+// runs with this configuration answered.
+func (r *Restorer) Admitted(ctx context.Context, claims []connector.Claim, answers, takeOver bool) error {
+	if answers && !takeOver && r.Config.Sink.File == nil {
+		return cli.Hinted(fmt.Errorf("an instance is running with this configuration, and a %s takes over its streams", r.Word),
+			"stop it, or use --take-over: then it stands down while the "+r.Word+
+				" writes, and continues by itself after a few intervals")
+	}
+	for _, claim := range claims {
+		if err := r.Sink.CheckAcquire(ctx, claim); err != nil {
+			return fmt.Errorf("%s stream %s: %w", r.Word, claim.Stream.Name, err)
+		}
+	}
+	return nil
+}
+
+// Answers reports whether an instance that runs with this configuration answers: whether its admin server knows one of
+// the streams.
+func (r *Restorer) Answers(ctx context.Context, claims []connector.Claim) bool {
+	for _, claim := range claims {
+		if admin.Answers(ctx, r.Config, claim.Stream.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Run takes a stream over and delivers what lacking returns. lacking is called when nobody else can write to the log any
+// more: what it finds there is what the log will hold. Whatever ends it, what was committed is in the log, and the next
+// run finds it there.
+func (r *Restorer) Run(
+	ctx context.Context, claim connector.Claim, lacking func() ([]reader.Missing, error),
+) (Restored, error) {
+	log := r.Sink.Log(claim)
+	defer func() {
+		if err := log.Close(); err != nil {
+			r.Logger.Warn("the stream's place in the sink could not be given up", "cause", err)
+		}
+	}()
+	waits := &sinkRetry{logger: r.Logger, word: r.Word, pause: connector.NewBackoff(250*time.Millisecond, 10*time.Second)}
+	session := reader.NewSession(nil, log, reader.Reading{ // it reads no pages
+		Stream: claim.Stream, Rules: pipeline.RulesOf(r.Config), Events: r.Config.EventSettings(), Retry: waits,
+	}, connector.Start{})
+	defer session.Close()
+	for {
+		err := session.Acquire(ctx)
+		if err == nil {
+			break
+		}
+		if err := waits.Commit(ctx, err); err != nil {
+			return Restored{}, err
+		}
+	}
+	messages, err := lacking()
+	if err != nil {
+		return Restored{}, fmt.Errorf("read the log before the %s: %w", r.Word, err)
+	}
+	before := session.Reader().Checkpoint().Sequence
+	out, err := session.Restore(ctx, messages)
+	name := claim.Stream.Name
+	if errors.Is(err, connector.ErrFenced) {
+		return Restored{}, cli.Hinted(fmt.Errorf("stream %s was taken over by another instance during the %s", name, r.Word),
+			"stop the other instance, and run the same command again: nothing is restored twice")
+	}
+	if err != nil {
+		return Restored{}, fmt.Errorf("%s stream %s: %w", r.Word, name, err)
+	}
+	done := Restored{Delivered: out.Delivered, Quarantined: out.Rejected}
+	if out.Delivered > 0 {
+		done.First, done.Last = before+1, before+uint64(out.Delivered)
+	}
+	return done, nil
+}
+
+// sinkRetry waits out temporary failures of a sink, and gives up if a person has to decide.
+type sinkRetry struct {
+	logger *slog.Logger
+	word   string
+	pause  *connector.Backoff
+	told   string
+	again  bool // the previous attempt failed too
+}
+
+// Page implements reader.RetryPolicy: no pages are read.
+func (w *sinkRetry) Page(_ context.Context, fault *connector.PageError) error { return fault }
+
+// Commit implements reader.RetryPolicy.
+func (w *sinkRetry) Commit(ctx context.Context, cause error) error {
+	var refusal *connector.Refusal
+	if errors.As(cause, &refusal) || errors.Is(cause, connector.ErrFenced) {
+		return cause
+	}
+	// A commit with an unclear outcome is looked up first: the next attempt does that, or returns what to wait for.
+	var unavailable *connector.Unavailable
+	known := w.again || errors.Is(cause, connector.ErrNotNow) || errors.As(cause, &unavailable)
+	w.again = true
+	if text := cause.Error(); known && text != w.told {
+		w.told = text
+		w.logger.Warn("the sink is waited for; it goes on by itself", "command", w.word, "cause", text)
+	}
+	return connector.Sleep(ctx, w.pause.Next())
+}
