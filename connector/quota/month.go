@@ -7,8 +7,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// monthState is when the account's current month began. It is guarded by its owner. Checkpoints keep it as MonthBegun,
-// so that the next process need not observe it again (see Log).
+// monthState keeps the month's begin: when the account's current month began. It is guarded by its owner. Checkpoints
+// carry it as MonthBegun, so that the next process need not observe it again (see Log).
 type monthState struct {
 	start    time.Time // as far as is known
 	observed bool      // a drop of the usage showed it

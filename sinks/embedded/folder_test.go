@@ -163,7 +163,8 @@ func TestOpen_NoteThatIsBrokenIsRefusedByName(t *testing.T) {
 			t.Fatal(err)
 		}
 		var refusal *connector.Refusal
-		if _, err := loadReachedFile(c.Dir, nil); !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "rm '"+path+"'") {
+		if _, err := loadReachedFile(c.Dir, nil); !errors.As(err, &refusal) ||
+			!strings.Contains(refusal.Hint, "rm '"+path+"'") {
 			t.Fatalf("got %v, want a refusal that says how to go on", err)
 		}
 	}
