@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/audit", "cmd/twochat-connector/backfill",
 		"cmd/twochat-connector/checkpoint", "cmd/twochat-connector/cli", "cmd/twochat-connector/demo",
+		"cmd/twochat-connector/erase",
 		"cmd/twochat-connector/pipeline", "cmd/twochat-connector/quarantine", "cmd/twochat-connector/text", "config",
 		"connector", "connector/quota", "connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks",
 		"sinks/embedded", "sinks/file",
@@ -80,6 +81,10 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector/checkpoint": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
 		"cmd/twochat-connector/text", "config", "connector", "connector/twochat", "sinks",
+	},
+	"cmd/twochat-connector/erase": {
+		"cmd/twochat-connector/admin", "cmd/twochat-connector/backfill", "cmd/twochat-connector/cli",
+		"cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config", "connector", "connector/twochat", "sinks",
 	},
 	"cmd/twochat-connector/demo": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",

@@ -57,6 +57,7 @@ func commands() []command {
 		{"checkpoint", "show what the sink records of a stream, and how far its log has got", runCheckpoint, checkpointVerbs},
 		{"preview", "show messages before and after the privacy settings are applied", runPreview, nil},
 		{"audit", "compare 2Chat's list with the log, and restore what is missing", runAudit, nil},
+		{"erase", "remove one chat from the sink, and keep it from coming back", runErase, nil},
 		{"backfill", "deliver what a stream's first start left out, as a stream of its own", runBackfill, nil},
 		{
 			"schema", "print the JSON Schema of events, rows and the configuration, or the AsyncAPI document of the channels",

@@ -37,7 +37,7 @@ func (b *Engine) open() (sinkPair, error) {
 		return sinkPair{live: live, history: live}, err
 	}
 	own := *chosen.File
-	own.Path = fileBeside(own.Path, connector.HistoryStream(b.live).Name)
+	own.Path = FileBeside(own.Path, connector.HistoryStream(b.live).Name)
 	history, err := sinks.Open(sinks.Config{File: &own}, b.config.Encoding(), b.logger)
 	if err != nil {
 		return sinkPair{}, errors.Join(err, live.Close())
@@ -45,8 +45,8 @@ func (b *Engine) open() (sinkPair, error) {
 	return sinkPair{live: live, history: history, file: own.Path}, nil
 }
 
-// fileBeside is the file of a stream beside another one: events.support-history.jsonl beside events.jsonl.
-func fileBeside(path, stream string) string {
+// FileBeside is the file of a stream beside another one: events.support-history.jsonl beside events.jsonl.
+func FileBeside(path, stream string) string {
 	extension := filepath.Ext(path)
 	return strings.TrimSuffix(path, extension) + "." + connector.SubjectToken(stream) + extension
 }

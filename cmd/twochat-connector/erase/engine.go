@@ -1,0 +1,322 @@
+package erase
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/backfill"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
+	"github.com/twochat-connector/twochat-connector/sinks"
+)
+
+// Options are what the command line says.
+type Options struct {
+	Streams []connector.Stream
+	// Chat is the chat as somebody named it; it is personal data.
+	Chat string
+	// DryRun counts, and changes nothing. Yes asks nobody.
+	DryRun, Yes bool
+	// TakeOver erases although a running instance answers.
+	TakeOver bool
+	JSON     bool
+}
+
+// Engine is one run of the command erase.
+type Engine struct {
+	program *cli.Program
+	config  *config.Config
+	options Options
+	logger  *slog.Logger
+
+	opened []sinks.Sink
+	report Report
+}
+
+// New makes a run.
+func New(p *cli.Program, c *config.Config, options Options) *Engine {
+	log := c.Log
+	log.Level = "warn"
+	return &Engine{
+		program: p, config: c, options: options, logger: cli.NewLogger(log, p.Err),
+		report: Report{Sink: c.Sink.Chosen()[0], DryRun: options.DryRun, Streams: []*StreamReport{}},
+	}
+}
+
+// Run counts what the sink holds of the chat and, unless told otherwise, erases it. The error is cli.ErrFoundWrong where
+// some of it stays, as Kafka's brokers keep it.
+func (e *Engine) Run(ctx context.Context) error {
+	defer e.close()
+	err := e.run(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return cli.Hinted(errors.New("stopped before the end"), "run the same command again: it goes on where it was")
+	}
+	return err
+}
+
+func (e *Engine) run(ctx context.Context) error {
+	found, err := e.find(ctx)
+	if err != nil {
+		return err
+	}
+	if _, can := e.opened[0].(sinks.Eraser); !can {
+		return e.leave(ctx, found)
+	}
+	if !e.options.DryRun && e.report.counts() != (connector.ErasedCounts{}) {
+		if err := e.mayErase(ctx, found); err != nil {
+			return err
+		}
+		for _, one := range found {
+			if err := e.erase(ctx, one); err != nil {
+				return err
+			}
+		}
+	}
+	return e.report.print(e.program.Out, e.options.JSON)
+}
+
+// target is a stream of which the sink holds something, and its chat.
+type target struct {
+	sink   sinks.Sink
+	claim  connector.Claim
+	chat   *twochat.Chat
+	report *StreamReport
+}
+
+// find looks for the chat in each stream, and in what backfill delivered of it.
+func (e *Engine) find(ctx context.Context) ([]*target, error) {
+	privacy, err := pipeline.PrivacyOf(e.config)
+	if err != nil {
+		return nil, err
+	}
+	sink, _, err := pipeline.OpenSink(e.config, e.logger)
+	if err != nil {
+		return nil, err
+	}
+	e.opened = append(e.opened, sink)
+	var found []*target
+	for _, claim := range pipeline.ClaimsOf(e.config, privacy, rand.Text(), pipeline.Overrides{}) {
+		if !slices.ContainsFunc(e.options.Streams, func(s connector.Stream) bool { return s.Name == claim.Stream.Name }) {
+			continue
+		}
+		history := claim
+		history.Stream = connector.HistoryStream(claim.Stream)
+		beside, err := e.historySink(sink, history.Stream)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range []*target{{sink: sink, claim: claim}, {sink: beside, claim: history}} {
+			if one.sink == nil {
+				continue
+			}
+			// A history was read for the live stream, so its chats have the same tokens.
+			if one.chat, err = twochat.NewChat(privacy, claim.Stream, e.options.Chat); err != nil {
+				return nil, cli.UsageOf(err)
+			}
+			there, err := e.count(ctx, one)
+			if err != nil {
+				return nil, err
+			}
+			if there {
+				found = append(found, one)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, cli.Hinted(errors.New("the sink holds no checkpoint of any of these streams, so nothing can be erased"),
+			"name the sink that `twochat-connector run` writes to")
+	}
+	return found, nil
+}
+
+// historySink is where what backfill delivered lies; nil where there is none.
+func (e *Engine) historySink(live sinks.Sink, history connector.Stream) (sinks.Sink, error) {
+	if e.config.Sink.File == nil {
+		return live, nil
+	}
+	own := *e.config.Sink.File
+	own.Path = backfill.FileBeside(own.Path, history.Name)
+	if _, err := os.Stat(own.Path); err != nil {
+		return nil, nil
+	}
+	sink, err := sinks.Open(sinks.Config{File: &own}, e.config.Encoding(), e.logger)
+	if err == nil {
+		e.opened = append(e.opened, sink)
+	}
+	return sink, err
+}
+
+// count learns the chat's tokens and counts what there is of it. there is false where the stream has no checkpoint.
+func (e *Engine) count(ctx context.Context, one *target) (there bool, err error) {
+	name := one.claim.Stream.Name
+	const look = "`twochat-connector check` says what is wrong with the sink"
+	checkpoint, there, err := pipeline.Peek(ctx, one.sink, one.claim)
+	if err != nil {
+		return false, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", name, err), look)
+	}
+	if !there {
+		return false, nil
+	}
+	if err := one.claim.Admit(checkpoint); err != nil {
+		return false, err
+	}
+	r := &StreamReport{Stream: name}
+	one.report, e.report.Streams = r, append(e.report.Streams, r)
+	read := func(event func(connector.StoredRecord) error, reject func([]byte) error) error {
+		err := one.sink.ReadBack(ctx, name, event, reject)
+		var refusal *connector.Refusal
+		if err == nil || ctx.Err() != nil || errors.As(err, &refusal) {
+			return err
+		}
+		return cli.Hinted(err, look)
+	}
+	if one.chat.ByNumber() {
+		err = read(func(stored connector.StoredRecord) error {
+			one.chat.Learn(stored.Event)
+			return nil
+		}, func([]byte) error { return nil })
+		if err != nil {
+			return false, err
+		}
+	}
+	chats := make(map[string]struct{})
+	err = read(func(stored connector.StoredRecord) error {
+		r.Events.Looked++
+		if stored.Fault == nil && one.chat.Event(stored.Event) {
+			r.Events.Found++
+			chats[subjectOf(stored.Event)] = struct{}{}
+			r.place(stored)
+		}
+		return nil
+	}, func(reject []byte) error {
+		r.Rejects.Looked++
+		if one.chat.Reject(reject) {
+			r.Rejects.Found++
+		}
+		return nil
+	})
+	r.Chats = len(chats)
+	return true, err
+}
+
+// subjectOf is the token of an event's chat.
+func subjectOf(event []byte) string {
+	var e struct{ Subject string }
+	_ = json.Unmarshal(event, &e) // it was read before
+	return e.Subject
+}
+
+// mayErase refuses what could not take the streams over, and asks whoever sits there.
+func (e *Engine) mayErase(ctx context.Context, found []*target) error {
+	if e.config.Sink.File == nil && !e.options.TakeOver && e.runs(ctx) {
+		return cli.Hinted(errors.New("an instance that runs with this configuration answers, and erasing takes its streams over"),
+			"stop it; or say --take-over: it stands down meanwhile, and goes on by itself after a few intervals")
+	}
+	for _, one := range found {
+		if err := one.sink.CheckAcquire(ctx, one.claim); err != nil {
+			return fmt.Errorf("erase from stream %s: %w", one.claim.Stream.Name, err)
+		}
+	}
+	if e.options.Yes {
+		return nil
+	}
+	if err := e.report.ask(e.program.Err); err != nil {
+		return err
+	}
+	answer := make([]byte, 16)
+	n, err := e.program.In.Read(answer)
+	if err != nil || strings.TrimSpace(string(answer[:n])) != "yes" {
+		return cli.Hinted(errors.New("nothing was erased: the answer was not yes"), "say --yes where nobody is to be asked")
+	}
+	return nil
+}
+
+// runs reports whether the instance that runs with this configuration answers.
+func (e *Engine) runs(ctx context.Context) bool {
+	if strings.HasSuffix(e.config.Admin.Listen, ":0") {
+		return false
+	}
+	var r pipeline.Report
+	body, err := admin.Local(e.config).Ask(ctx)
+	return err == nil && json.Unmarshal(body, &r) == nil &&
+		slices.ContainsFunc(r.Streams, func(of pipeline.StreamReport) bool {
+			return of.Stream == e.options.Streams[0].Name
+		})
+}
+
+// acquireWithin is how long a stream is tried to be taken over.
+const acquireWithin = time.Minute
+
+// erase takes a stream over, and erases the chat from it.
+func (e *Engine) erase(ctx context.Context, one *target) error {
+	name := one.claim.Stream.Name
+	log := one.sink.Log(one.claim)
+	defer func() {
+		if err := log.Close(); err != nil {
+			e.logger.Warn("the stream's place in the sink could not be given up", "stream", name, "cause", err)
+		}
+	}()
+	const again = "run the same command again: it goes on where it was"
+	taken, err := acquire(ctx, log)
+	if err != nil {
+		return cli.Hinted(fmt.Errorf("take stream %s over: %w", name, err), again)
+	}
+	eraser, can := one.sink.(sinks.Eraser)
+	if !can {
+		return fmt.Errorf("stream %s: its sink cannot erase", name)
+	}
+	erased, err := eraser.Erase(ctx, one.claim, connector.Choice{Event: one.chat.Event, Reject: one.chat.Reject})
+	var refusal *connector.Refusal
+	if err != nil && (ctx.Err() != nil || errors.As(err, &refusal)) {
+		return err
+	}
+	if err != nil {
+		return cli.Hinted(fmt.Errorf("stream %s: %w", name, err), again)
+	}
+	one.report.Erased = erased
+	// Whoever took the stream over meanwhile may know nothing of it: another take-over lets them look again.
+	now, _, err := log.Peek(ctx)
+	if err == nil && now.Epoch != taken.Epoch {
+		_, err = acquire(ctx, log)
+	}
+	if err != nil {
+		return cli.Hinted(fmt.Errorf("the chat is erased from stream %s; tell another owner: %w", name, err), again)
+	}
+	return nil
+}
+
+// acquire takes a stream over, and waits a while for what passes.
+func acquire(ctx context.Context, log connector.Log) (connector.Checkpoint, error) {
+	pause := connector.NewBackoff(250*time.Millisecond, 5*time.Second)
+	deadline := time.Now().Add(acquireWithin)
+	for {
+		state, err := log.Acquire(ctx)
+		var refusal *connector.Refusal
+		if err == nil || errors.As(err, &refusal) || time.Now().After(deadline) {
+			return state.Checkpoint, err
+		}
+		if err := connector.Sleep(ctx, pause.Next()); err != nil {
+			return connector.Checkpoint{}, err
+		}
+	}
+}
+
+func (e *Engine) close() {
+	for _, sink := range e.opened {
+		if err := sink.Close(); err != nil {
+			e.logger.Warn("close the sink", "cause", err)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package erase
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Report is what became of a chat. It names neither the chat nor its messages.
+type Report struct {
+	Sink    string          `json:"sink"`
+	DryRun  bool            `json:"dry_run,omitempty"`
+	Streams []*StreamReport `json:"streams"`
+	// Kept says what stays in the sink, and what to do about it.
+	Kept []connector.Finding `json:"kept,omitempty"`
+}
+
+// StreamReport is what was found of the chat in one stream, and what was erased.
+type StreamReport struct {
+	Stream string `json:"stream"`
+	// Chats is how many chats the events are of: one number may have several, over several channels.
+	Chats   int                    `json:"chats"`
+	Events  Tally                  `json:"events"`
+	Rejects Tally                  `json:"rejects"`
+	Erased  connector.ErasedCounts `json:"erased"`
+	// Places are the parts of the sink that hold the events, where it is Kafka.
+	Places []Place `json:"places,omitempty"`
+}
+
+// Tally is how many were looked at, and how many of those are of the chat.
+type Tally struct {
+	Looked int `json:"looked_at"`
+	Found  int `json:"found"`
+}
+
+// Place is a partition, with the first and the last offset of the chat's events.
+type Place struct {
+	Partition int   `json:"partition"`
+	First     int64 `json:"first_offset"`
+	Last      int64 `json:"last_offset"`
+	Events    int   `json:"events"`
+}
+
+// place notes where an event stands.
+func (s *StreamReport) place(stored connector.StoredRecord) {
+	at := stored.Position.At
+	for i := range s.Places {
+		if p := &s.Places[i]; p.Partition == stored.Part {
+			p.First, p.Last, p.Events = min(p.First, at), max(p.Last, at), p.Events+1
+			return
+		}
+	}
+	s.Places = append(s.Places, Place{stored.Part, at, at, 1})
+}
+
+// counts is what was found in all streams.
+func (r *Report) counts() (all connector.ErasedCounts) {
+	for _, s := range r.Streams {
+		all.Events += s.Events.Found
+		all.Rejects += s.Rejects.Found
+	}
+	return all
+}
+
+// ask asks whether to erase.
+func (r *Report) ask(to io.Writer) error {
+	var out strings.Builder
+	r.found(&out)
+	out.WriteString("Erase this for good? Type yes: ")
+	_, err := io.WriteString(to, out.String())
+	return err
+}
+
+// found says what there is of the chat.
+func (r *Report) found(out *strings.Builder) {
+	for _, s := range r.Streams {
+		of := ""
+		if s.Chats > 1 {
+			of = fmt.Sprintf(" (%d chats)", s.Chats)
+		}
+		fmt.Fprintf(out, "Stream %s: %s of its %s%s and %s of the %s in its quarantine are of this chat.\n", s.Stream,
+			text.Thousands(s.Events.Found), text.Counted(s.Events.Looked, "event"), of,
+			text.Thousands(s.Rejects.Found), text.Counted(s.Rejects.Looked, "item"))
+	}
+}
+
+// print says what became of the chat, to a person or as JSON.
+func (r *Report) print(to io.Writer, asJSON bool) error {
+	if asJSON {
+		return cli.PrintJSON(to, r)
+	}
+	var out strings.Builder
+	switch {
+	case r.counts() == connector.ErasedCounts{}:
+		for _, s := range r.Streams {
+			fmt.Fprintf(&out, "Stream %s: nothing of this chat is among its %s, nor in its quarantine.\n", s.Stream,
+				text.Counted(s.Events.Looked, "event"))
+		}
+	case r.DryRun || len(r.Kept) > 0:
+		r.found(&out)
+	default:
+		for _, s := range r.Streams {
+			fmt.Fprintf(&out, "Stream %s: erased %s and %s in the quarantine.\n", s.Stream, text.Counted(s.Erased.Events, "event"),
+				text.Counted(s.Erased.Rejects, "item"))
+		}
+		out.WriteString(`
+Their uuids stay, so that nothing brings them back; audit tells them apart. What
+comes into the chat later is new, and is delivered.
+Not reached: what consumers have taken, backups and mirrors of the sink, and the
+chat in 2Chat itself.
+`)
+	}
+	for _, kept := range r.Kept {
+		fmt.Fprintf(&out, "\n%s: %s\n", kept.Thing, kept.Text)
+		if kept.Hint != "" {
+			fmt.Fprintf(&out, "    %s\n", kept.Hint)
+		}
+	}
+	_, err := io.WriteString(to, out.String())
+	return err
+}
