@@ -35,6 +35,7 @@ func TestCitations(t *testing.T) {
 			return err
 		}
 		text := lineBreak.ReplaceAllString(string(source), " ")
+		text = strings.ReplaceAll(text, "https://github.com/twochat-connector/twochat-connector/blob/main/", "")
 		for _, m := range rule.FindAllStringSubmatch(text, -1) {
 			cited++
 			kept[m[1]] = kept[m[1]] || !strings.HasSuffix(path, "_test.go")
