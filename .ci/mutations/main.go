@@ -5,6 +5,7 @@
 //	go run ./.ci/mutations -file kafka.mut     those of one file
 //	go run ./.ci/mutations -sample 30          so many, drawn by a seed that is printed
 //	go run ./.ci/mutations -build              whether all of them fit the code and build, without a test
+//	go run ./.ci/mutations -fit                whether the code has what they quote and their tests; takes a second
 //
 // It ends with 1 where less than the share of -want is found. An entry that does not fit the code any more is named and
 // counts as not found.
@@ -38,6 +39,7 @@ func run() int {
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "what the draw begins with")
 	jobs := flag.Int("jobs", 1, "how `many` at a time")
 	build := flag.Bool("build", false, "build them only")
+	fit := flag.Bool("fit", false, "only look whether they fit the code")
 	want := flag.Float64("want", 0.9, "the `share` that has to be found")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -67,10 +69,26 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "there is no such mutation")
 		return 1
 	}
+	if *fit {
+		return unfit(list)
+	}
 	if *build {
 		return judge(tryAll(ctx, list, *jobs, builds), 1)
 	}
 	return judge(tryAll(ctx, list, *jobs, tests), *want)
+}
+
+// unfit prints the mutations that do not fit the code, and is the exit code.
+func unfit(list []mutation) int {
+	bad := 0
+	for _, m := range list {
+		if err := m.fits(); err != nil {
+			bad++
+			fmt.Printf("DOES NOT FIT: %s: %s: %v\n", m.source, m.name, err)
+		}
+	}
+	fmt.Printf("%d of %d mutations fit the code\n", len(list)-bad, len(list))
+	return min(bad, 1)
 }
 
 // judge prints the verdict and is the exit code.
@@ -118,6 +136,57 @@ type mutation struct {
 	source, name, file string
 	test               []string // arguments of go test
 	old, new           string
+}
+
+// fits is nil where the file has what the mutation quotes, once, and the package has the test that is to find it.
+func (m mutation) fits() error {
+	if _, err := m.changed(); err != nil {
+		return err
+	}
+	folder, pattern := m.test[0], ""
+	for i, arg := range m.test[:len(m.test)-1] {
+		if arg == "-run" {
+			pattern = m.test[i+1]
+		}
+	}
+	name, _, _ := strings.Cut(pattern, "/")
+	name, whole := strings.CutSuffix(name, "$")
+	name = strings.TrimPrefix(name, "^")
+	if strings.Trim(name, letters) != "" {
+		return nil // a pattern for several tests
+	}
+	if whole {
+		name += "("
+	}
+	tests, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		return err
+	}
+	for _, path := range tests {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(source, []byte("\nfunc "+name)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no test %s", folder, pattern)
+}
+
+// letters are what the name of a test consists of.
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
+// changed is the file with the mutation in it.
+func (m mutation) changed() ([]byte, error) {
+	source, err := os.ReadFile(m.file)
+	if err != nil {
+		return nil, err
+	}
+	if n := bytes.Count(source, []byte(m.old)); n != 1 {
+		return nil, fmt.Errorf("%s holds the old text %d times, not once", m.file, n)
+	}
+	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
 }
 
 func load(only string) ([]mutation, error) {
@@ -198,19 +267,16 @@ const timeout = 3 * time.Minute
 type question func(ctx context.Context, m mutation, overlay string) (outcome, string)
 
 func try(ctx context.Context, m mutation, ask question) (outcome, string) {
-	source, err := os.ReadFile(m.file)
+	changed, err := m.changed()
 	if err != nil {
 		return broken, err.Error()
-	}
-	if n := bytes.Count(source, []byte(m.old)); n != 1 {
-		return broken, fmt.Sprintf("%s holds the old text %d times, not once", m.file, n)
 	}
 	scratch, err := os.MkdirTemp("", "mutation")
 	if err != nil {
 		return broken, err.Error()
 	}
 	defer os.RemoveAll(scratch)
-	overlay, err := writeOverlay(scratch, m, bytes.Replace(source, []byte(m.old), []byte(m.new), 1))
+	overlay, err := writeOverlay(scratch, m, changed)
 	if err != nil {
 		return broken, err.Error()
 	}
