@@ -11,7 +11,7 @@ type hintedError struct{}
 func (hintedError) Error() string { return "too few brokers" }
 func (hintedError) Hint() string  { return "start the others" }
 
-func TestAdviceOf(t *testing.T) {
+func TestDiagnosticOf(t *testing.T) {
 	refusal := &Refusal{"stream a", "its name is in use", "rename it"}
 	unavailable := &Unavailable{"the key", "it is empty", "write one into it"}
 	for name, test := range map[string]struct {

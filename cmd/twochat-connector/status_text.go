@@ -41,7 +41,7 @@ func printReport(to io.Writer, r pipeline.Report, all bool) error {
 
 func (t statusText) print() error {
 	var out strings.Builder
-	verdict := pipeline.Judge(t.report)
+	verdict := pipeline.VerdictOf(t.report)
 	t.verdict(&out, verdict)
 	t.table(&out)
 	t.notes(&out)

@@ -50,7 +50,7 @@ func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 }
 
 // Whoever was overtaken is told that, though the sink refuses as well.
-func TestPoller_ALookTellsWhoWasOvertaken(t *testing.T) {
+func TestPoller_ACheckTellsWhoWasOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong atomic.Bool
 		s := newPollerFixture(t, func(_ *pollerFixture, c *Config) {
@@ -134,7 +134,7 @@ func (p *countingBudget) Take() bool {
 }
 
 // What the call budget says is what is shown: a plan that is spent is another matter than a budget.
-func TestPoller_ASpentPurseSaysWhat(t *testing.T) {
+func TestPoller_ASpentBudgetSaysWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := &countingBudget{}
 		s := newPollerFixture(t, func(_ *pollerFixture, c *Config) { c.CallBudget = budget }, connectortest.Newest(3, 1)...)

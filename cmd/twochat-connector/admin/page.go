@@ -87,7 +87,7 @@ type streamRow struct {
 // WritePage writes the page of a report, with the streams of which the name or the state contains the filter.
 func WritePage(to io.Writer, r pipeline.Report, filter string) error {
 	v := pageView{
-		Report: r, Verdict: pipeline.Judge(r), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
+		Report: r, Verdict: pipeline.VerdictOf(r), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 		Filter: filter,
 	}
 	if v.Verdict.Level == pipeline.LevelNotice { // that is for the morning

@@ -126,7 +126,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 		}
 	}
 	r.Ready, r.Healthy = len(r.NotReady) == 0, len(r.Wedged) == 0
-	r.Verdict = Judge(r)
+	r.Verdict = VerdictOf(r)
 	return r
 }
 

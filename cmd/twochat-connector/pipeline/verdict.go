@@ -68,8 +68,8 @@ func (p Problem) Scope() string {
 	return fmt.Sprintf("%d streams: %s", p.Count, strings.Join(p.Streams, ", "))
 }
 
-// Judge is the verdict on a report.
-func Judge(r Report) Verdict {
+// VerdictOf is the verdict on a report.
+func VerdictOf(r Report) Verdict {
 	v := Verdict{Level: LevelWell, Problems: r.problems()}
 	for _, p := range v.Problems {
 		if badness(p.Level) > badness(v.Level) {
