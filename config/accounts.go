@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Account is one of several accounts at 2Chat, with a key, a rate limit and a budget of its own.
+// Account is one of several accounts at 2Chat, each with its own key, rate limit and budget.
 type Account struct {
 	Name       string         `yaml:"name" doc:"the account's name in status, metrics and logs: lower-case letters, digits and hyphens"`
-	BaseURL    string         `yaml:"base_url" doc:"as twochat.base_url, of this account; https://api.p.2chat.io where it is left out"`
-	APIKeyFile FileSecret     `yaml:"api_key_file" doc:"file with the account's API key, re-read when it changes; the environment TWOCHAT_API_KEY_NAME goes before it, with the account's name in capitals and _ for each hyphen"`
+	BaseURL    string         `yaml:"base_url" doc:"twochat.base_url for this account; https://api.p.2chat.io if omitted"`
+	APIKeyFile FileSecret     `yaml:"api_key_file" doc:"file with the account's API key, re-read when it changes; the environment variable TWOCHAT_API_KEY_NAME takes precedence, with the account's name in capitals and _ for each hyphen"`
 	Streams    []StreamConfig `yaml:"streams" short:"number" doc:"the message lists to read with this key"`
 	Poll       Poll           `yaml:"poll"`
-	// PseudonymKeyFile stands for Privacy.KeyFile.
-	PseudonymKeyFile FileSecret `yaml:"pseudonym_key_file" doc:"file with the account's key of pseudonymous; that of privacy.key_file where it is left out"`
+	// PseudonymKeyFile replaces Privacy.KeyFile for this account.
+	PseudonymKeyFile FileSecret `yaml:"pseudonym_key_file" doc:"file with the account's key for pseudonymous; privacy.key_file if omitted"`
 }
 
-// maxAccounts keeps a mistake from asking for more keys than anybody has.
+// maxAccounts catches mistakes: nobody has that many accounts.
 const maxAccounts = 1000
 
 // accountName is short, and such that no two names share an environment variable.
@@ -32,8 +32,8 @@ func AccountKeyVariable(name string) string {
 // accountPath is the dotted path of an account in the list.
 func accountPath(i int) string { return fmt.Sprintf("accounts[%d]", i) }
 
-// ByAccount is the configuration of each account alone, as it would stand in `twochat`, `poll` and `privacy` if there
-// were no other: what is common to all is shared. Where `twochat` stands there is one, the configuration itself.
+// ByAccount is the configuration of each account on its own, as `twochat`, `poll` and `privacy` would be if there were
+// no other account. With `twochat`, it is only the configuration itself.
 func (c *Config) ByAccount() []*Config {
 	if len(c.Accounts) == 0 {
 		return []*Config{c}
@@ -55,7 +55,7 @@ func (c *Config) ByAccount() []*Config {
 	return list
 }
 
-// OfStream is the configuration of the account that reads a stream; the configuration itself where none does.
+// OfStream is the configuration of the account that reads a stream; the configuration itself if no account does.
 func (c *Config) OfStream(name string) *Config {
 	for _, one := range c.ByAccount() {
 		for _, s := range one.TwoChat.Streams {
@@ -67,13 +67,14 @@ func (c *Config) OfStream(name string) *Config {
 	return c
 }
 
-// accountScope says of which account alone a configuration is. The zero value is that of `twochat`.
+// accountScope names the account whose configuration this is. The zero value is for `twochat`.
 type accountScope struct{ account, section, pseudonymKey string }
 
-// Account is the name of the account of which this is the configuration; empty where `twochat` stands.
+// Account is the name of the account whose configuration this is; empty for `twochat`.
 func (s *accountScope) Account() string { return s.account }
 
-// Named is what a text about an account begins with, so that it is told from the others: empty where there is one.
+// Named is the beginning of a text about an account, which distinguishes it from the others: empty if there is only
+// one.
 func (s *accountScope) Named() string {
 	if s.account == "" {
 		return ""
@@ -105,8 +106,7 @@ func (s *accountScope) KeyVariable() string {
 	return AccountKeyVariable(s.account)
 }
 
-// settleAccounts gives each account what it leaves out: the base URL that is the default, and the keys of poll as they
-// stand for all.
+// settleAccounts fills in what an account omits: the default base URL, and the keys of the common poll section.
 func settleAccounts(c *Config, origins map[string]Origin) {
 	for i := range c.Accounts {
 		a, path := &c.Accounts[i], accountPath(i)
@@ -117,7 +117,7 @@ func settleAccounts(c *Config, origins map[string]Origin) {
 	}
 }
 
-// inherit takes over the keys of a section that are given nowhere.
+// inherit copies the keys of a section that are not set.
 func inherit(section, from reflect.Value, path string, origins map[string]Origin) {
 	for _, f := range fieldsOf(section.Type()) {
 		keyPath := join(path, f.name)
@@ -130,7 +130,7 @@ func inherit(section, from reflect.Value, path string, origins map[string]Origin
 	}
 }
 
-// readAccountKeys takes the API keys of accounts out of the environment, and refuses the one that is nobody's.
+// readAccountKeys takes the accounts' API keys from the environment, and refuses a key that belongs to no account.
 func readAccountKeys(l *loader, values map[string]string) {
 	if len(l.config.Accounts) > 0 {
 		l.config.apiKeys = map[string]string{}
@@ -146,14 +146,14 @@ func readAccountKeys(l *loader, values map[string]string) {
 	if len(l.config.Accounts) > 0 && values[APIKeyVariable] != "" {
 		l.config.apiKey = ""
 		l.problem(Origin{Name: "environment " + APIKeyVariable, rank: inEnvironment}, "",
-			"expected the key in a variable with the account's name, such as "+AccountKeyVariable("shop")+
-				", as there are accounts")
+			"expected the key in a variable with an account's name, such as "+AccountKeyVariable("shop")+
+				", as accounts are configured")
 	}
 }
 
-// validateAccounts checks what accounts have beside what `twochat` has too.
+// validateAccounts checks what only accounts have, and not `twochat`.
 func validateAccounts(c *Config, wrong func(path, text string)) {
-	if t, beside := c.TwoChat, "expected either twochat, which is one account, or accounts; move base_url, api_key_file "+
+	if t, beside := c.TwoChat, "expected either twochat, for one account, or accounts; move base_url, api_key_file "+
 		"and streams into an item of accounts"; len(t.Streams) > 0 {
 		wrong("twochat.streams", beside)
 	} else if t.APIKeyFile.Set() {
@@ -171,15 +171,15 @@ func validateAccounts(c *Config, wrong func(path, text string)) {
 		if !accountName.MatchString(a.Name) {
 			wrong(path+".name", "expected a name of 1 to 32 lower-case letters, digits and hyphens")
 		} else if first, taken := names[a.Name]; taken {
-			wrong(path+".name", "expected a name of its own; "+accountPath(first)+" has the same")
+			wrong(path+".name", "expected a unique name; "+accountPath(first)+" has the same")
 		} else {
 			names[a.Name] = i
 		}
 		if a.APIKeyFile.Set() && c.apiKeys[a.Name] == "" {
 			key := [2]string{a.APIKeyFile.path, a.BaseURL}
 			if first, taken := keys[key]; taken {
-				wrong(path+".api_key_file", "expected a key of its own; "+accountPath(first)+
-					" has the same, and would share its rate limit and budget: put the streams there")
+				wrong(path+".api_key_file", "expected a different key; "+accountPath(first)+
+					" has the same, so they would share a rate limit and budget: move the streams there")
 			} else {
 				keys[key] = i
 			}
@@ -192,7 +192,7 @@ func validateAccounts(c *Config, wrong func(path, text string)) {
 
 // validateSections checks each account's key and intervals.
 func validateSections(c *Config, wrong func(path, text string)) {
-	common := map[string]string{} // what is wrong with poll itself is said there alone
+	common := map[string]string{} // problems of poll itself are reported only there
 	c.Poll.validate("poll", func(path, text string) {
 		common[path] = text
 		wrong(path, text)

@@ -104,8 +104,8 @@ func TestLoad_AccountsPseudonyms(t *testing.T) {
 func TestLoad_AccountsKeys(t *testing.T) {
 	_, err := Load(write(t, twoAccounts), []string{APIKeyVariable + "=UAK-canary"})
 	want := []string{
-		"accounts[1].api_key_file: expected a file with the API key, or the key in the environment TWOCHAT_API_KEY_BANK_DE",
-		"environment TWOCHAT_API_KEY: expected the key in a variable with the account's name, such as TWOCHAT_API_KEY_SHOP, as there are accounts",
+		"accounts[1].api_key_file: expected a file with the API key, or the key in the environment variable TWOCHAT_API_KEY_BANK_DE",
+		"environment TWOCHAT_API_KEY: expected the key in a variable with an account's name, such as TWOCHAT_API_KEY_SHOP, as accounts are configured",
 	}
 	for _, line := range want {
 		if err == nil || !strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "canary") {
@@ -116,7 +116,7 @@ func TestLoad_AccountsKeys(t *testing.T) {
 		t.Errorf("where no key is needed: %v", err)
 	}
 	_, err = FromFlags(Flags{Config: write(t, twoAccounts), Keyless: true, Numbers: []string{"+595981048479"}}, nil)
-	if err == nil || err.Error() != "flag --number: twochat.streams: expected either twochat, which is one account, or "+
+	if err == nil || err.Error() != "flag --number: twochat.streams: expected either twochat, for one account, or "+
 		"accounts; move base_url, api_key_file and streams into an item of accounts" {
 		t.Errorf("a number beside accounts: %v", err)
 	}

@@ -13,34 +13,34 @@ import (
 // Admin is the server for metrics, probes and status.
 type Admin struct {
 	Listen    string     `yaml:"listen" doc:"host:port of metrics, probes and status"`
-	Hosts     []string   `yaml:"hosts" doc:"names under which it may be asked, beside addresses, names of private networks and SERVICE.NAMESPACE of the pod's own namespace"`
-	TokenFile FileSecret `yaml:"token_file" doc:"file with a token that /metrics, /status and the page ask for, re-read when it changes; the environment TWOCHAT_ADMIN_TOKEN goes before it; empty = none is asked for"`
+	Hosts     []string   `yaml:"hosts" doc:"host names that requests may use, besides addresses, names of private networks and SERVICE.NAMESPACE of the pod's own namespace"`
+	TokenFile FileSecret `yaml:"token_file" doc:"file with a token that /metrics, /status and the page require, re-read when it changes; the environment variable TWOCHAT_ADMIN_TOKEN takes precedence; empty = no token is required"`
 	TLS       AdminTLS   `yaml:"tls"`
 
-	// token is that of TWOCHAT_ADMIN_TOKEN, which is no key of the file. It is a pointer, which prints as one.
+	// token is from TWOCHAT_ADMIN_TOKEN, which is not a key of the file. It is a pointer so that it is not printed.
 	token *string
 }
 
 // AdminTLS is the certificate of the admin server.
 type AdminTLS struct {
-	CertFile FileSecret `yaml:"cert_file" doc:"file with the server's certificate and those between it and the authority, in PEM, re-read when it changes; with it the server speaks TLS alone"`
+	CertFile FileSecret `yaml:"cert_file" doc:"file with the server's certificate and its intermediate certificates, in PEM, re-read when it changes; with it the server accepts only TLS"`
 	KeyFile  FileSecret `yaml:"key_file" doc:"file with the certificate's key, in PEM, re-read when it changes"`
 }
 
-// Set reports whether the server speaks TLS.
+// Set reports whether the server uses TLS.
 func (t AdminTLS) Set() bool { return t.CertFile.Set() }
 
-// minToken is how long a token is at least. A shorter one could be found by trying.
+// minToken is the minimum length of a token. A shorter one could be guessed.
 const minToken = 16
 
 // errNoToken means that no token is configured.
 var errNoToken = errors.New("no token is configured")
 
-// AsksForToken reports whether the server wants a token.
+// AsksForToken reports whether the server requires a token.
 func (a *Admin) AsksForToken() bool { return a.token != nil || a.TokenFile.Set() }
 
-// Token reads the token: TWOCHAT_ADMIN_TOKEN, else what token_file holds now. Many may call it at once. Where
-// AsksForToken is false there is none, and it returns an error.
+// Token reads the token: TWOCHAT_ADMIN_TOKEN, else the present content of token_file. It is safe for concurrent use. If
+// AsksForToken is false, it returns an error.
 func (a *Admin) Token() (string, error) {
 	if a.token != nil {
 		return *a.token, nil
@@ -58,7 +58,7 @@ func (a *Admin) Token() (string, error) {
 	return token, nil
 }
 
-// AdminTokenIn is the token that an environment has for an admin server, or "" where it has none.
+// AdminTokenIn is the admin server's token in an environment, or "" if there is none.
 func AdminTokenIn(env []string) (string, error) {
 	l := newLoader()
 	l.readAdminToken(valueIn(env, AdminTokenVariable))
@@ -72,7 +72,7 @@ func AdminTokenIn(env []string) (string, error) {
 	}
 }
 
-// valueIn is the value of a variable; of a name given twice the last counts.
+// valueIn is the value of a variable; if it is set twice, the last value counts.
 func valueIn(env []string, name string) string {
 	value := ""
 	for _, entry := range env {
@@ -83,14 +83,15 @@ func valueIn(env []string, name string) string {
 	return value
 }
 
-// tokenFlaw says why a text cannot be the token, or "" if it can. It continues a sentence as that of keyFlaw does.
+// tokenFlaw explains why a text cannot be the token, or is "" if it can. It continues a sentence, as the text of
+// keyFlaw does.
 func tokenFlaw(token string) string {
 	switch {
 	case !headerSafe(token):
-		return "holds blanks or unprintable characters, and a token has none: write the token alone, without a word such " +
+		return "contains blanks or unprintable characters, which a token cannot have: write only the token, without a word such " +
 			"as Bearer before it"
 	case len(token) < minToken:
-		return fmt.Sprintf("holds fewer than %d characters, which could be found by trying", minToken)
+		return fmt.Sprintf("has fewer than %d characters, which could be guessed", minToken)
 	}
 	return ""
 }
@@ -103,11 +104,11 @@ func (l *loader) readAdminToken(value string) {
 	origin := Origin{Name: "environment " + AdminTokenVariable, rank: inEnvironment}
 	token, err := secret.Trim([]byte(value))
 	if err != nil {
-		l.problem(origin, "", "expected a token; what is there "+err.Error())
+		l.problem(origin, "", "expected a token, but the value "+err.Error())
 		return
 	}
 	if flaw := tokenFlaw(token); flaw != "" {
-		l.problem(origin, "", "expected a token; what is there "+flaw)
+		l.problem(origin, "", "expected a token, but the value "+flaw)
 		return
 	}
 	l.config.Admin.token = &token
@@ -125,21 +126,21 @@ func (a *Admin) validate(wrong func(path, text string)) {
 	}
 }
 
-// findings tells who may read what the server shows, where it listens beyond this machine.
+// findings explains who may read what the server shows, if it listens beyond this machine.
 func (a *Admin) findings() []connector.Finding {
 	host, _, err := net.SplitHostPort(a.Listen)
 	switch {
 	case err != nil || loopback(host):
 	case !a.AsksForToken():
-		// Not a warning: in a cluster that is how most run it, behind its network's rules.
+		// This is not a warning: in a cluster most run it that way, behind network rules.
 		return []connector.Finding{{
 			Level: connector.FindingOK, Thing: "admin.listen",
-			Text: "whoever reaches it may read metrics and status, which name no customer; admin.token_file asks for a token",
+			Text: "whoever reaches it may read metrics and status, which name no customer; with admin.token_file it requires a token",
 		}}
 	case !a.TLS.Set():
 		return []connector.Finding{{
 			Level: connector.FindingWarning, Thing: "admin.token_file", Text: "the token goes over the network in clear text",
-			Hint: "set admin.tls.cert_file and admin.tls.key_file, or listen on loopback behind something that encrypts",
+			Hint: "set admin.tls.cert_file and admin.tls.key_file, or listen on loopback behind a proxy that encrypts",
 		}}
 	}
 	return nil

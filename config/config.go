@@ -1,8 +1,8 @@
-// Package config reads what the operator wants: one YAML file, the environment over it, flags over both.
+// Package config reads the configuration: one YAML file, overridden by the environment, which is overridden by flags.
 //
-// Every key is known by its struct field here or in a sink's package; nothing else is accepted. A problem names its
-// place (file and line, environment variable or flag), the key's dotted path and what was expected. It never quotes a
-// value: what stands in a wrong place may be a secret or somebody's number.
+// Every key is a struct field here or in a sink's package; no others are accepted. A problem names its place (file and
+// line, environment variable or flag), the key's dotted path and what was expected. It never quotes a value: what was
+// written in the wrong place may be a secret or a phone number.
 package config
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Config is the whole configuration. Printing it in any way is safe: keys and numbers are redacted.
+// Config is the whole configuration. It is safe to print in any way: keys and numbers are redacted.
 type Config struct {
 	TwoChat  TwoChat      `yaml:"twochat"`
-	Accounts []Account    `yaml:"accounts" doc:"several accounts, in place of twochat; each has a limit and a budget of its own"`
+	Accounts []Account    `yaml:"accounts" doc:"several accounts, instead of twochat; each has its own rate limit and budget"`
 	Start    Start        `yaml:"start" doc:"what a stream's first start delivers: now, an age, beginning, or an RFC 3339 time"`
 	Poll     Poll         `yaml:"poll"`
 	Seen     Seen         `yaml:"seen"`
@@ -28,17 +28,17 @@ type Config struct {
 	Admin    Admin        `yaml:"admin"`
 	Log      Log          `yaml:"log"`
 
-	apiKey  string            // TWOCHAT_API_KEY; it is no key of the file
-	apiKeys map[string]string // of accounts, by their names
-	keyless bool              // no key is missed
+	apiKey  string            // TWOCHAT_API_KEY, which is not a key of the file
+	apiKeys map[string]string // of accounts, by name
+	keyless bool              // no key is required
 
 	accountScope
 }
 
-// TwoChat says which message lists are read, and with whose key.
+// TwoChat configures which message lists are read, and with which key.
 type TwoChat struct {
 	BaseURL    string         `yaml:"base_url" doc:"the API without its path /open; https, or http on loopback"`
-	APIKeyFile FileSecret     `yaml:"api_key_file" doc:"file with the API key, re-read when it changes; the environment TWOCHAT_API_KEY goes before it"`
+	APIKeyFile FileSecret     `yaml:"api_key_file" doc:"file with the API key, re-read when it changes; the environment variable TWOCHAT_API_KEY takes precedence"`
 	Streams    []StreamConfig `yaml:"streams" short:"number" doc:"the message lists to read"`
 }
 
@@ -46,26 +46,26 @@ type TwoChat struct {
 type StreamConfig struct {
 	Number Number `yaml:"number" doc:"the connected number, with +, in quotes"`
 	Remote Number `yaml:"remote" doc:"only the messages with this number; needs a name"`
-	Name   string `yaml:"name" doc:"the stream's name in events, subjects, metrics and logs, for ever; the number's digits where it is empty"`
+	Name   string `yaml:"name" doc:"the stream's permanent name in events, subjects, metrics and logs; if empty, the number's digits"`
 }
 
-// Poll says how often and how hard the API is read.
+// Poll configures how often and how fast the API is read.
 type Poll struct {
-	MinInterval       time.Duration `yaml:"min_interval" doc:"between polls of a stream while messages flow"`
-	MaxInterval       time.Duration `yaml:"max_interval" doc:"between polls of a stream that is quiet"`
-	RequestsPerMinute int           `yaml:"requests_per_minute" doc:"limit for all streams together; 0 = what the account allows, 10 if it does not say"`
-	MonthlyCredits    int           `yaml:"monthly_credits" doc:"of the account's usage at which polling slows down; 0 = half of the plan"`
-	WhenSpent         WhenSpent     `yaml:"when_spent" doc:"what a month's budget that is used up does: slow (polling ten times slower, a backlog at full rate) or stop (not one call more until the account's next month begins)"`
-	Concurrency       int           `yaml:"concurrency" doc:"requests in flight at most, 1 to 64"`
-	Timeout           time.Duration `yaml:"timeout" doc:"of one request"`
-	MaxPageBytes      int           `yaml:"max_page_bytes" doc:"how large an answer may be, decompressed; 1048576 (1 MiB) to 67108864 (64 MiB)"`
+	MinInterval       time.Duration `yaml:"min_interval" doc:"time between polls of a stream while messages come in"`
+	MaxInterval       time.Duration `yaml:"max_interval" doc:"time between polls of a quiet stream"`
+	RequestsPerMinute int           `yaml:"requests_per_minute" doc:"limit for all streams together; 0 = the account's own limit, or 10 if it is not known"`
+	MonthlyCredits    int           `yaml:"monthly_credits" doc:"the account's monthly usage at which polling slows down; 0 = half of the plan"`
+	WhenSpent         WhenSpent     `yaml:"when_spent" doc:"what happens when the month's budget is used up: slow (polling ten times slower, a backlog at full rate) or stop (no call until the account's next month begins)"`
+	Concurrency       int           `yaml:"concurrency" doc:"maximum of requests in flight, 1 to 64"`
+	Timeout           time.Duration `yaml:"timeout" doc:"time limit of one request"`
+	MaxPageBytes      int           `yaml:"max_page_bytes" doc:"maximum size of an answer, decompressed; 1048576 (1 MiB) to 67108864 (64 MiB)"`
 	Sweep             Sweep         `yaml:"sweep"`
 }
 
-// WhenSpent tells what happens to polling when the month's budget is used up.
+// WhenSpent is what happens to polling when the month's budget is used up.
 type WhenSpent string
 
-// The ways.
+// The values of WhenSpent.
 const (
 	SpentSlow WhenSpent = "slow"
 	SpentStop WhenSpent = "stop"
@@ -77,63 +77,63 @@ type Sweep struct {
 	Depth time.Duration `yaml:"depth" doc:"how far back that search goes"`
 }
 
-// Seen bounds the memory of what was delivered.
+// Seen limits the memory of what was delivered.
 type Seen struct {
-	Capacity int `yaml:"capacity" doc:"messages remembered of each stream, at most; 10000 or more"`
+	Capacity int `yaml:"capacity" doc:"maximum of messages remembered for each stream; 10000 or more"`
 }
 
-// Events says what events look like.
+// Events configures the form of events.
 type Events struct {
 	Mode       connector.Mode `yaml:"mode" doc:"CloudEvents content mode: structured or binary"`
-	Headers    bool           `yaml:"headers" doc:"all attributes as ce_ headers in structured mode too (Kafka), for consumers that filter by them"`
-	Data       EventData      `yaml:"data" doc:"what the data of an event is: item (2Chat's item as it comes) or row (a flat object of texts that are always there, for tables)"`
-	Text       EventText      `yaml:"text" doc:"repaired: U+FFFD in place of \\u0000 and unpaired surrogates, which most readers refuse, and the attribute repaired; exact: as it comes"`
+	Headers    bool           `yaml:"headers" doc:"all attributes as ce_ headers also in structured mode (Kafka), for consumers that filter by them"`
+	Data       EventData      `yaml:"data" doc:"the data of an event: item (2Chat's item unchanged) or row (a flat object of strings that are always present, for tables)"`
+	Text       EventText      `yaml:"text" doc:"repaired: U+FFFD replaces \\u0000 and unpaired surrogates, which most readers refuse, and the attribute repaired is set; exact: unchanged"`
 	TypePrefix string         `yaml:"type_prefix" doc:"prefix of every event's type"`
 	DataSchema string         `yaml:"dataschema" doc:"URI for the attribute dataschema; empty = no such attribute"`
 }
 
-// EventData is what the data of an event is.
+// EventData is the kind of data that an event has.
 type EventData string
 
-// The shapes of data.
+// The values of EventData.
 const (
 	DataItem EventData = "item"
 	DataRow  EventData = "row"
 )
 
-// EventText is what becomes of escapes in an item that stand for no character.
+// EventText is how escapes in an item that stand for no character are handled.
 type EventText string
 
-// The ways.
+// The values of EventText.
 const (
 	TextRepaired EventText = "repaired"
 	TextExact    EventText = "exact"
 )
 
-// Privacy says what routing data and events tell about people.
+// Privacy configures what routing data and events reveal about people.
 type Privacy struct {
 	Identifiers Identifiers `yaml:"identifiers" doc:"how chats appear in subjects and keys: hashed, clear or pseudonymous"`
-	KeyFile     FileSecret  `yaml:"key_file" doc:"file with the key of pseudonymous"`
-	Drop        []string    `yaml:"drop" doc:"what is taken out of messages, wherever it stands: text, media, quoted, names"`
+	KeyFile     FileSecret  `yaml:"key_file" doc:"file with the key for pseudonymous"`
+	Drop        []string    `yaml:"drop" doc:"what is removed from messages, wherever it occurs: text, media, quoted, names"`
 }
 
-// Identifiers is a way to write chats in routing data.
+// Identifiers is how chats are written in routing data.
 type Identifiers string
 
-// The ways to write chats.
+// The values of Identifiers.
 const (
 	Hashed       Identifiers = "hashed"
 	Clear        Identifiers = "clear"
 	Pseudonymous Identifiers = "pseudonymous"
 )
 
-// Log says how the program speaks to its operator.
+// Log configures the program's log.
 type Log struct {
 	Level  string `yaml:"level" doc:"debug, info, warn or error"`
 	Format string `yaml:"format" doc:"auto (text on a terminal, json elsewhere), text or json"`
 }
 
-// Default is the configuration before anything was read: complete except for the key, the streams and the sink.
+// Default is the configuration before anything is read: complete except for the key, the streams and the sink.
 func Default() Config {
 	return Config{
 		TwoChat: TwoChat{BaseURL: "https://api.p.2chat.io"},
@@ -151,13 +151,13 @@ func Default() Config {
 	}
 }
 
-// APIKey reads the API key: TWOCHAT_API_KEY, else what api_key_file holds now. It may be called by many at once.
+// APIKey reads the API key: TWOCHAT_API_KEY, else the present content of api_key_file. It is safe for concurrent use.
 func (c *Config) APIKey() (string, error) {
 	if c.apiKey != "" {
 		return c.apiKey, nil
 	}
 	if !c.TwoChat.APIKeyFile.Set() {
-		return "", errors.New("no API key: set " + c.AccountKey("api_key_file") + " or the environment " + c.KeyVariable())
+		return "", errors.New("no API key: set " + c.AccountKey("api_key_file") + " or the environment variable " + c.KeyVariable())
 	}
 	key, err := c.TwoChat.APIKeyFile.Line()
 	if err != nil {
@@ -169,15 +169,15 @@ func (c *Config) APIKey() (string, error) {
 	return key, nil
 }
 
-// keyFlaw says why a text cannot be an API key, or "" if it can. The text continues a sentence that begins with the
-// name of what holds it.
+// keyFlaw explains why a text cannot be an API key, or is "" if it can. The text continues a sentence that begins with
+// the name of the key's source.
 func keyFlaw(key string) string {
 	switch first := key[0]; {
 	case !headerSafe(key):
-		return "holds blanks or unprintable characters, and an API key has none: write the key alone, without a word " +
+		return "contains blanks or unprintable characters, which an API key cannot have: write only the key, without a word " +
 			"such as Bearer before it"
 	case (first == '"' || first == '\'' || first == '`') && key[len(key)-1] == first:
-		return "holds the key in quotes, which are no part of it"
+		return "contains the key in quotes, which are not part of it"
 	}
 	return ""
 }

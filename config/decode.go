@@ -11,14 +11,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// field is a key that a section knows.
+// field is a known key of a section.
 type field struct {
 	name  string
 	index []int
 	tag   reflect.StructTag
 }
 
-// fieldsOf lists the keys of a section in the order of the struct; the keys of an inlined struct are its own.
+// fieldsOf lists the keys of a section in the order of the struct; the keys of an inlined struct count as its own.
 func fieldsOf(section reflect.Type) []field {
 	var list []field
 	for i := range section.NumField() {
@@ -50,12 +50,13 @@ func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textTy
 // isSection reports whether a type has keys of its own.
 func isSection(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) }
 
-// decode reads a node into target. defaults is the same place in the complete defaults, the zero Value inside of lists.
+// decode reads a node into target. defaults is the same place in the complete defaults; inside lists it is the zero
+// Value.
 func (l *loader) decode(n *yaml.Node, target, defaults reflect.Value, path string) {
 	t := target.Type()
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		l.problemAt(n, path, "expected the value itself; anchors and aliases are not supported")
+		l.problemAt(n, path, "expected a plain value; anchors and aliases are not supported")
 	case t.Kind() == reflect.Pointer:
 		if target.IsNil() {
 			target.Set(reflect.New(t.Elem()))
@@ -77,7 +78,7 @@ func (l *loader) decode(n *yaml.Node, target, defaults reflect.Value, path strin
 }
 
 func (l *loader) decodeSection(n *yaml.Node, target, defaults reflect.Value, path string) {
-	if isNull(n) { // `stdout:` alone means all of its defaults
+	if isNull(n) { // `stdout:` without a value means its defaults
 		return
 	}
 	if n.Kind != yaml.MappingNode {
@@ -138,14 +139,14 @@ func (l *loader) decodeScalar(n *yaml.Node, target reflect.Value, path string) {
 	switch tag := n.ShortTag(); {
 	case octal.MatchString(n.Value) && tag == "!!int" && !isText(t) && t.Kind() != reflect.String:
 		// YAML reads it as octal, which is hardly what was meant.
-		l.problemAt(n, path, fmt.Sprintf("expected %s without a zero before it", expected))
+		l.problemAt(n, path, fmt.Sprintf("expected %s without a leading zero", expected))
 		return
 	case isText(t):
-		// A number's digits without quotes are an integer to YAML; the text is still the number.
+		// A phone number without quotes is an integer to YAML; its text is still the number.
 		if ok = tag == "!!str" || tag == "!!timestamp" || t == numberType && tag == "!!int"; ok {
 			value := reflect.New(t)
 			if err := value.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.Value)); err != nil {
-				// Only this package's own types are known to quote nothing in their errors.
+				// Only this package's own types are known not to quote the text in their errors.
 				if t.PkgPath() == numberType.PkgPath() {
 					expected = err.Error()
 				}
@@ -190,7 +191,7 @@ func (l *loader) decodeScalar(n *yaml.Node, target reflect.Value, path string) {
 
 var octal = regexp.MustCompile(`^-?0[0-9_]+$`)
 
-// expectedOf says what a key of this type takes.
+// expectedOf describes the values that a key of this type takes.
 func expectedOf(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[Start]():
@@ -208,10 +209,10 @@ func expectedOf(t reflect.Type) string {
 	case t.Kind() == reflect.String:
 		return "text"
 	}
-	return "another value"
+	return "a different value"
 }
 
-// found names what kind of thing a node is. It never quotes it.
+// found names the kind of a node. It never quotes it.
 func found(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -238,7 +239,7 @@ func found(n *yaml.Node) string {
 	case "!!str":
 		return "other text"
 	}
-	return "a value with a tag of its own"
+	return "a value with a custom tag"
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
@@ -272,7 +273,7 @@ func printable(name string) string {
 // accountItem is the path of an account.
 var accountItem = regexp.MustCompile(`^accounts\[[0-9]+\]$`)
 
-// secretFile is the key that a secret's own name stands for.
+// secretFile is the name of the file key for the name of a secret.
 func secretFile(name string) string { return strings.ToLower(name) + "_file" }
 
 func unknownKey(name, path string, fields []field) string {
@@ -282,20 +283,20 @@ func unknownKey(name, path string, fields []field) string {
 	}
 	file := secretFile(name)
 	if _, ok := find(fields, file); ok {
-		text := "a secret does not stand in the configuration; put it into a file and name that in " + join(path, file)
+		text := "a secret does not belong into the configuration; put it into a file and name that in " + join(path, file)
 		switch path {
 		case "twochat":
-			text += ", or set the environment " + APIKeyVariable
+			text += ", or set the environment variable " + APIKeyVariable
 		case "admin":
-			text += ", or set the environment " + AdminTokenVariable
+			text += ", or set the environment variable " + AdminTokenVariable
 		}
 		if accountItem.MatchString(path) {
-			text += ", or set the environment " + APIKeyVariable + "_ with the account's name in capitals"
+			text += ", or set the environment variable " + APIKeyVariable + "_ with the account's name in capitals"
 		}
 		return text
 	}
 	if near := Nearest(name, names); near != "" {
 		return "unknown key; the nearest known key is " + join(path, near)
 	}
-	return "unknown key; known here are " + strings.Join(names, ", ")
+	return "unknown key; the known keys here are " + strings.Join(names, ", ")
 }

@@ -9,17 +9,17 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Draft is the configuration as a file for a person to go on with: every key that the file may have for this sink, with
-// what it means. What is as it is without a file is commented out, but for what names the sink.
+// Draft is a first configuration file: every key for this sink, with its meaning. Keys that have the default value are
+// commented out, except those that locate the sink.
 func (c *Config) Draft() []byte {
 	known := map[string]Key{}
 	for _, key := range Reference() {
 		known[key.Path] = key
 	}
 	d := &draft{}
-	d.comment(0, "The configuration of twochat-connector. A key that is commented out has this value without it.")
-	d.comment(0, "`twochat-connector check --offline` says whether the file is right, `twochat-connector check` whether it "+
-		"can run, and `twochat-connector explain` what it promises.")
+	d.comment(0, "The configuration of twochat-connector. The keys that are commented out have their default values.")
+	d.comment(0, "`twochat-connector check --offline` checks the file, `twochat-connector check` tests whether it "+
+		"can run, and `twochat-connector explain` prints what it promises.")
 	walk(reflect.ValueOf(c).Elem(), "", func(path string, value reflect.Value, f field) {
 		depth := d.enter(path)
 		if path == "twochat.streams" {
@@ -39,7 +39,7 @@ func (c *Config) Draft() []byte {
 	return []byte(d.out.String())
 }
 
-// draftKeys say where a sink is, which its file says even where it is the default.
+// draftKeys locate a sink. The file has them even if they are the default.
 var draftKeys = []string{
 	"start", "sink.jetstream.url", "sink.kafka.brokers", "sink.kafka.topic", "sink.embedded.listen", "sink.embedded.dir",
 	"sink.nats.url", "sink.file.path",
@@ -48,10 +48,10 @@ var draftKeys = []string{
 // draft is a file that is being written.
 type draft struct {
 	out  strings.Builder
-	path []string // of the section that was written to last
+	path []string // of the section that was last written to
 }
 
-// enter begins the sections that a key stands in and the one before did not, and returns how deep it stands.
+// enter begins the sections of a key that the previous key was not in, and returns the key's depth.
 func (d *draft) enter(path string) (depth int) {
 	sections := strings.Split(path, ".")
 	sections = sections[:len(sections)-1]
@@ -69,7 +69,7 @@ func (d *draft) enter(path string) (depth int) {
 	return len(sections)
 }
 
-// comment writes a text in lines for a terminal.
+// comment writes a text as comment lines that fit a terminal.
 func (d *draft) comment(depth int, text string) {
 	const columns = 80
 	begin := strings.Repeat("  ", depth) + "#"
@@ -98,7 +98,7 @@ func (d *draft) streams(depth int, known map[string]Key, streams []StreamConfig)
 	}
 }
 
-// yamlText is a value as the file would give it, on one line.
+// yamlText is a value as the file has it, on one line.
 func yamlText(value reflect.Value) string {
 	if value.Kind() == reflect.Slice {
 		items := make([]string, value.Len())

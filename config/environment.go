@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// VariablePrefix begins the environment variable of every key.
+	// VariablePrefix is the prefix of every key's environment variable.
 	VariablePrefix = "TWOCHAT_CONNECTOR_"
 	// APIKeyVariable holds the API key itself.
 	APIKeyVariable = "TWOCHAT_API_KEY"
@@ -25,16 +25,16 @@ func Variable(path string) string {
 	return VariablePrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
-// Kubernetes puts such variables into every pod beside a Service whose name begins with twochat-connector. No key has
-// such a name (a test holds that).
+// Kubernetes sets such variables in every pod beside a Service whose name begins with twochat-connector. No key has
+// such a name (a test checks that).
 var serviceLink = regexp.MustCompile(`^TWOCHAT_CONNECTOR_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|` +
 	`PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// testVariables belong to this module's own tests, whose brokers' variables may be set where the program is run.
+// testVariables belong to this module's own tests, whose variables for brokers may be set where the program runs.
 const testVariables = VariablePrefix + "TEST_"
 
-// readEnvironment lays the variables over what is there, in the order of their names; of a name given twice the last
-// counts, as with os/exec.
+// readEnvironment applies the variables in the order of their names. If a name is given twice the last value counts, as
+// with os/exec.
 func (l *loader) readEnvironment(env []string) {
 	values := map[string]string{}
 	for _, entry := range env {
@@ -71,7 +71,7 @@ func (l *loader) readEnvironment(env []string) {
 	readAccountKeys(l, values)
 }
 
-// apiKeyIn takes the key out of a variable, without the white space that a shell or a Secret put around it.
+// apiKeyIn takes the key from a variable, without the white space that a shell or a Secret put around it.
 func (l *loader) apiKeyIn(variable string, values map[string]string) (key string, ok bool) {
 	if values[variable] == "" {
 		return "", false
@@ -79,11 +79,11 @@ func (l *loader) apiKeyIn(variable string, values map[string]string) (key string
 	origin := Origin{Name: "environment " + variable, rank: inEnvironment}
 	key, err := secret.Trim([]byte(values[variable]))
 	if err != nil {
-		l.problem(origin, "", "expected an API key; what is there "+err.Error())
+		l.problem(origin, "", "expected an API key, but the value "+err.Error())
 		return "", false
 	}
 	if flaw := keyFlaw(key); flaw != "" {
-		l.problem(origin, "", "expected an API key; what is there "+flaw)
+		l.problem(origin, "", "expected an API key, but the value "+flaw)
 	}
 	return key, true
 }
@@ -114,7 +114,7 @@ func (l *loader) unknownVariable(name string, paths map[string]string) {
 	l.problem(origin, "", text)
 }
 
-// leaves lists the dotted paths of all keys that take a value: lists as a whole, sections not.
+// leaves lists the dotted paths of all keys that have a value: lists as a whole, but not sections.
 func (l *loader) leaves() []string {
 	var list []string
 	_, defaults := l.root()
@@ -122,7 +122,7 @@ func (l *loader) leaves() []string {
 	return list
 }
 
-// walk visits every key that takes a value, in the order of the structs.
+// walk visits every key that has a value, in the order of the structs.
 func walk(section reflect.Value, path string, visit func(path string, value reflect.Value, f field)) {
 	for _, f := range fieldsOf(section.Type()) {
 		value, keyPath := section.FieldByIndex(f.index), join(path, f.name)
@@ -140,8 +140,8 @@ func walk(section reflect.Value, path string, visit func(path string, value refl
 	}
 }
 
-// setText sets one key to a text from the environment or a flag. A list is given as in YAML ([a, b]) or with commas
-// alone.
+// setText sets one key to a text from the environment or a flag. A list is given as in YAML ([a, b]) or only with
+// commas.
 func (l *loader) setText(path, text string) {
 	target, defaults := l.root()
 	var f field
@@ -161,7 +161,7 @@ func (l *loader) setText(path, text string) {
 			l.origins[done], l.implied[done] = l.origin, done != path
 		}
 	}
-	// A good value here replaces a bad one below, but the bad one is still reported, as the file is wrong either way.
+	// A good value here replaces a bad one below. The bad one is still reported, as the file is wrong either way.
 	t := target.Type()
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: text}
 	switch {
@@ -179,8 +179,8 @@ func (l *loader) setText(path, text string) {
 	l.decode(node, target, defaults, path)
 }
 
-// listNode reads a list: as YAML where it begins like one, else parts with commas between. short names the key that a
-// part alone stands for in a list of sections. nil means that it is no list.
+// listNode reads a list: as YAML if it begins like one, else as parts between commas. short names the key that a single
+// part stands for in a list of sections. nil means that it is not a list.
 func listNode(text, short string) *yaml.Node {
 	if strings.HasPrefix(strings.TrimSpace(text), "[") {
 		var document yaml.Node

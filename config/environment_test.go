@@ -94,7 +94,7 @@ func TestLoad_BadEnvironment(t *testing.T) {
 		{"TWOCHAT_CONNECTOR_595981111111=1", "environment TWOCHAT_CONNECTOR_…: unknown variable"},
 		{
 			"TWOCHAT_API_KEY=canary\ncanary",
-			"environment TWOCHAT_API_KEY: expected an API key; what is there holds several lines, and the secret alone is expected",
+			"environment TWOCHAT_API_KEY: expected an API key, but the value has several lines, where only the secret is expected",
 		},
 		{
 			"TWOCHAT_CONNECTOR_START=canary",
@@ -115,7 +115,7 @@ func TestLoad_BadEnvironment(t *testing.T) {
 		},
 		{
 			"TWOCHAT_CONNECTOR_SINK_STDOUT_STATE=canary",
-			"environment TWOCHAT_CONNECTOR_SINK_STDOUT_STATE: sink.stdout: expected exactly one sink; sink.file is there as well",
+			"environment TWOCHAT_CONNECTOR_SINK_STDOUT_STATE: sink.stdout: expected exactly one sink; sink.file is there too",
 		},
 	} {
 		t.Run(test.entry, func(t *testing.T) {
@@ -248,11 +248,11 @@ func TestFromFlags_Bad(t *testing.T) {
 	}{
 		{
 			Flags{Sink: "nats://user:canary@host:4222"},
-			"flag --sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
+			"flag --sink: expected neither credentials nor options in the URL: they belong into the configuration file, secrets into separate files",
 		},
 		{
 			Flags{Sink: "kafka://host/topic?canary=1"},
-			"flag --sink: expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of their own",
+			"flag --sink: expected neither credentials nor options in the URL: they belong into the configuration file, secrets into separate files",
 		},
 		{Flags{Sink: "redis://canary:1"}, "flag --sink: " + sinkForms},
 		{Flags{Sink: "canary"}, "flag --sink: " + sinkForms},
@@ -289,10 +289,10 @@ func TestLoad_WhatIsMissingBlamesNobody(t *testing.T) {
 	}{
 		{Flags{Numbers: []string{"123"}}, nil, []string{
 			`flag --number: twochat.streams[0].number: expected a number such as "+595981048477": a plus sign and 6 to 15 digits`,
-			"configuration: twochat.api_key_file: expected a file with the API key, or the key in the environment TWOCHAT_API_KEY",
+			"configuration: twochat.api_key_file: expected a file with the API key, or the key in the environment variable TWOCHAT_API_KEY",
 		}},
 		{Flags{Numbers: []string{"+595981048477"}}, nil, []string{
-			"configuration: twochat.api_key_file: expected a file with the API key, or the key in the environment TWOCHAT_API_KEY",
+			"configuration: twochat.api_key_file: expected a file with the API key, or the key in the environment variable TWOCHAT_API_KEY",
 		}},
 		{Flags{Numbers: []string{"+595981048477"}}, []string{
 			"TWOCHAT_API_KEY=key",

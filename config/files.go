@@ -12,13 +12,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// fileSuffix ends the name of every key that names a file which is read as it is: a secret, a certificate.
+// fileSuffix ends the name of every key that names a file with a secret or a certificate.
 const fileSuffix = "_file"
 
 // namesFile reports whether a key, by its dotted path, names such a file.
 func namesFile(path string) bool { return strings.HasSuffix(path, fileSuffix) }
 
-// fileFindings tells what is wrong, at the moment, with the files that are named and used.
+// fileFindings reports what is wrong at the moment with the files that are named and used.
 func (c *Config) fileFindings() []connector.Finding {
 	list := filesIn(reflect.ValueOf(c).Elem(), "", c)
 	if len(c.Accounts) > 0 {
@@ -29,7 +29,7 @@ func (c *Config) fileFindings() []connector.Finding {
 	return list
 }
 
-// filesIn looks at the files that a section names, for the account whose configuration is given.
+// filesIn checks the files that a section names, for the account whose configuration is given.
 func filesIn(section reflect.Value, at string, of *Config) []connector.Finding {
 	var list []connector.Finding
 	walk(section, at, func(path string, value reflect.Value, _ field) {
@@ -66,7 +66,7 @@ func filePath(value reflect.Value) string {
 	return value.String()
 }
 
-// readNamed reads a file as whoever uses it will.
+// readNamed reads a file in the same way as its user will.
 func (c *Config) readNamed(path, named string) error {
 	var err error
 	switch {
@@ -79,32 +79,32 @@ func (c *Config) readNamed(path, named string) error {
 	case strings.HasSuffix(path, ".password_file"), strings.HasSuffix(path, ".token_file"):
 		_, err = secret.Line(named)
 	case strings.HasSuffix(path, ".creds_file") && strings.HasPrefix(named, "~/"):
-		// The sink knows where that is.
+		// The sink knows where such a file is.
 	default:
 		_, err = secret.Text(named)
 	}
 	return err
 }
 
-// isSecret reports whether the file of a key is a secret that nobody else may read. All but certificates are.
+// isSecret reports whether the file of a key is a secret that nobody else may read. All files except certificates are.
 func isSecret(path string) bool {
 	return !strings.HasSuffix(path, ".ca_file") && !strings.HasSuffix(path, ".cert_file")
 }
 
-// fileHint says what to do about a file that cannot be read, or holds something else.
+// fileHint is what to do about a file that cannot be read, or has the wrong content.
 func fileHint(path string, err error) string {
 	var errno syscall.Errno
 	if path == "admin.token_file" && !errors.As(err, &errno) {
-		return fmt.Sprintf("write %d random characters or more alone into the file, such as those of `openssl rand -hex 32`",
+		return fmt.Sprintf("write only %d or more random characters into the file, such as those of `openssl rand -hex 32`",
 			minToken)
 	}
 	if errors.As(err, &errno) {
 		return "put " + contentOf(path) + " into a file that this user may read, and the file's path into " + path
 	}
-	return "write " + contentOf(path) + " alone into the file, as plain text in UTF-8"
+	return "write only " + contentOf(path) + " into the file, as plain text in UTF-8"
 }
 
-// contentOf names what the file of a key holds.
+// contentOf names the content of a key's file.
 func contentOf(path string) string {
 	switch name := path[strings.LastIndex(path, ".")+1:]; name {
 	case "api_key_file":

@@ -9,8 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Findings lists what is not wrong with the configuration but weakens what it promises, and what cannot be read just
-// now.
+// Findings lists what is valid but weakens the promise, and what cannot be read at the moment.
 func (c *Config) Findings() []connector.Finding {
 	list := c.fileFindings()
 	if c.Poll.Sweep.Every == 0 {
@@ -23,14 +22,14 @@ func (c *Config) Findings() []connector.Finding {
 	if c.Start.Mode == StartTime && c.Start.Time.After(time.Now()) {
 		list = append(list, connector.Finding{
 			Level: connector.FindingWarning, Thing: "start",
-			Text: c.Start.String() + " is in the future: a stream's first start delivers nothing of what is listed then",
-			Hint: "set start: now for what comes from the first start on, or a time that has passed",
+			Text: c.Start.String() + " is in the future: a stream's first start delivers none of the messages listed then",
+			Hint: "set start: now for messages from the first start on, or a time in the past",
 		})
 	}
 	if text := c.headersText(); text != "" {
 		list = append(list, connector.Finding{
 			Level: connector.FindingWarning, Thing: "events.headers", Text: text,
-			Hint: "take it out",
+			Hint: "remove it",
 		})
 	}
 	list = append(list, c.Admin.findings()...)
@@ -41,21 +40,21 @@ func (c *Config) Findings() []connector.Finding {
 	return list
 }
 
-// headersText tells what is wrong with events.headers, or is empty.
+// headersText explains what is wrong with events.headers, or is empty.
 func (c *Config) headersText() string {
 	switch {
 	case !c.Events.Headers:
 		return ""
 	case !slices.Equal(c.Sink.Chosen(), []string{"kafka"}):
-		return "only the sink kafka knows this key"
+		return "only the sink kafka uses this key"
 	case c.Events.Mode == connector.ModeBinary:
 		return "in binary mode all attributes are headers anyway"
 	}
-	return "the CloudEvents SDK for Python takes a record with ce_ headers for one in binary mode, and the whole " +
-		"event for its data"
+	return "the CloudEvents SDK for Python reads a record with ce_ headers as binary mode, and the whole " +
+		"event as its data"
 }
 
-// sinkPath is the dotted path that a sink's finding means, so far as it can be told.
+// sinkPath is the dotted path that a sink's finding is about, as far as it is known.
 func (c *Config) sinkPath(thing string) string {
 	section := "sink"
 	if chosen := c.Sink.Chosen(); len(chosen) > 0 {

@@ -8,20 +8,20 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Flags is what the command line says of the configuration. Empty fields say nothing.
+// Flags are the parts of the configuration from the command line. Empty fields were not given.
 type Flags struct {
 	// Config is the file to read.
 	Config string
-	// Numbers replace twochat.streams. Without a sink from anywhere they mean the embedded one.
+	// Numbers replace twochat.streams. If no sink is configured anywhere, they imply the embedded one.
 	Numbers []string
 	// Sink replaces the whole section sink: nats://host:4222 (JetStream; tls:// as well),
 	// kafka://host:9092,host:9092/topic, file:events.jsonl, `-` for stdout.
 	Sink string
 	// Start replaces start.
 	Start string
-	// Create sets create of the sink in use; one that has nothing to create is a problem.
+	// Create sets create in the configured sink. It is a problem if that sink has nothing to create.
 	Create bool
-	// Keyless says that 2Chat is not asked, so that no API key is missed.
+	// Keyless means that no request is made to 2Chat, so that no API key is required.
 	Keyless bool
 }
 
@@ -43,7 +43,7 @@ func (l *loader) readFlags(flags Flags) {
 		l.choose("embedded")
 	}
 	l.origin.Name = "flag --create"
-	// The embedded sink makes what it needs anyway.
+	// The embedded sink creates what it needs anyway.
 	if chosen := l.chosen(); flags.Create && len(chosen) == 1 && chosen[0] != "embedded" {
 		if path := "sink." + chosen[0] + ".create"; l.isLeaf(path) {
 			l.setText(path, "true")
@@ -75,14 +75,14 @@ func (l *loader) readSinkURL(text string) {
 		l.setText("sink.file.path", path)
 		return
 	}
-	// The brokers of Kafka are a list, which is no URL's host.
+	// Kafka's brokers are a list, which is not a valid host in a URL.
 	scheme, rest, _ := strings.Cut(text, "://")
 	hosts, path, _ := strings.Cut(rest, "/")
 	switch {
 	case strings.ContainsAny(text, "@?#"):
 		l.problem(l.origin, "sink",
-			"expected neither credentials nor options in the URL: they stand in the configuration file, secrets in files of "+
-				"their own")
+			"expected neither credentials nor options in the URL: they belong into the configuration file, secrets into "+
+				"separate files")
 	case hosts == "" || strings.ContainsAny(rest, " \t\r\n"):
 		l.problem(l.origin, "sink", sinkForms)
 	case (scheme == "nats" || scheme == "tls") && path == "":
@@ -106,7 +106,7 @@ func (l *loader) readSinkURL(text string) {
 	}
 }
 
-// chosen lists the sinks that the configuration has so far.
+// chosen lists the sinks that are configured so far.
 func (l *loader) chosen() []string { return l.config.Sink.Chosen() }
 
 // choose adds a sink with its defaults.

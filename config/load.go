@@ -18,16 +18,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// defaultPaths are where a configuration is looked for when none is named, the first one that exists.
+// defaultPaths are where a configuration is looked for if none is named. The first file that exists is used.
 var defaultPaths = [...]string{DefaultPath, "/etc/twochat-connector/config.yaml"}
 
-// DefaultPath is the file that is looked for first.
+// DefaultPath is the first of them.
 const DefaultPath = "twochat-connector.yaml"
 
 // maxFile is far above any configuration: a thousand streams need a tenth of it.
 const maxFile = 4 << 20
 
-// Find returns the path of the configuration file that is used when none is named; ok is false if there is none.
+// Find returns the path of the configuration file that is used if none is named; ok is false if there is none.
 func Find() (path string, ok bool) {
 	for _, path := range defaultPaths {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
@@ -37,14 +37,13 @@ func Find() (path string, ok bool) {
 	return "", false
 }
 
-// Load reads the file (none where path is empty) and lays the environment, a list of NAME=value as of os.Environ, over
-// it. Where the configuration is wrong in any way, the error is Problems; where the file cannot be read, it is the
-// cause.
+// Load reads the file (none if path is empty) and applies the environment, a list of NAME=value as from os.Environ. If
+// the configuration is wrong, the error is Problems; if the file cannot be read, it is the cause.
 func Load(path string, env []string) (*Config, error) {
 	return FromFlags(Flags{Config: path}, env)
 }
 
-// FromFlags is Load with the command line over all.
+// FromFlags is Load with the command line applied last.
 func FromFlags(flags Flags, env []string) (*Config, error) {
 	l := newLoader()
 	if flags.Config != "" {
@@ -84,7 +83,7 @@ func readFile(path string) ([]byte, error) {
 	return content, nil
 }
 
-// loader collects a configuration from its origins, the later over the earlier, and all problems on the way.
+// loader collects a configuration from its origins, each overriding the previous one, and all problems on the way.
 type loader struct {
 	reporter
 	config   *Config
@@ -93,10 +92,10 @@ type loader struct {
 
 // reporter remembers where the keys of a configuration were given, and collects what is wrong with them.
 type reporter struct {
-	// origin is where values come from just now; a node's line is added to it inside the file.
+	// origin is the current origin of values; inside the file, a node's line is added to it.
 	origin Origin
-	// origins remembers where each key was given, by its dotted path; implied holds those of sections that are only there
-	// because a variable or a flag gave a key in them, which says nothing of the other keys.
+	// origins remembers where each key was given, by its dotted path. implied holds the origins of sections that exist
+	// only because a variable or a flag gave one of their keys, which does not apply to the other keys.
 	origins  map[string]Origin
 	implied  map[string]bool
 	problems Problems
@@ -132,8 +131,8 @@ func (r *reporter) originOf(n *yaml.Node) Origin {
 	return origin
 }
 
-// wrong reports a value that was read well but cannot be; the origin is the key's, or that of the nearest part above
-// it.
+// wrong reports a value that could be read but is not valid. The origin is that of the key, or of the nearest part
+// above it.
 func (r *reporter) wrong(path, text string) {
 	for part := path; part != ""; part = parent(part) {
 		if r.broken[part] {
@@ -158,7 +157,7 @@ func parent(path string) string {
 	return path[:max(0, strings.LastIndexAny(path, ".["))]
 }
 
-// readYAML reads the file over the defaults. It returns false if there is nothing in it to go on with.
+// readYAML reads the file over the defaults. It returns false if it cannot be used at all.
 func (l *loader) readYAML(path string, content []byte) bool {
 	l.origin = Origin{Name: path, rank: inFile}
 	l.origins[""] = l.origin
@@ -193,11 +192,11 @@ func (l *loader) readYAML(path string, content []byte) bool {
 	return true
 }
 
-// plainText is the file as UTF-8, as YAML wants it, or as UTF-16 with a mark. What an editor wrote in another way is
-// told with its line, as the YAML parser does not.
+// plainText is the file as UTF-8, which YAML requires, or converted from UTF-16 with a byte order mark. For other
+// encodings it reports the line, which the YAML parser does not.
 func (l *loader) plainText(content []byte) (text string, ok bool) {
 	text, err := secret.Decode(content)
-	if err != nil { // it holds NUL
+	if err != nil { // it contains NUL
 		text = string(content)
 	}
 	for at, r := range text {
@@ -205,13 +204,13 @@ func (l *loader) plainText(content []byte) (text string, ok bool) {
 		wrong := ""
 		switch {
 		case r == 0:
-			wrong = "expected UTF-8, found NUL characters: this is UTF-16 without a byte order mark, or no text; save the " +
+			wrong = "expected UTF-8, found NUL characters: this is UTF-16 without a byte order mark, or not a text; save the " +
 				"file as UTF-8"
 		case r == utf8.RuneError && size == 1:
 			wrong = "expected UTF-8, found a character in another encoding, such as latin-1 (windows-1252); save the file " +
 				"as UTF-8"
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
-			wrong = "no valid YAML: control characters are not allowed"
+			wrong = "not valid YAML: control characters are not allowed"
 		default:
 			continue
 		}
@@ -225,7 +224,7 @@ func (l *loader) plainText(content []byte) (text string, ok bool) {
 
 var (
 	syntaxLine = regexp.MustCompile(`line ([0-9]+): `)
-	// The parser's own sentences quote names out of the file (an anchor, say); these words are all that passes.
+	// The parser's own sentences quote names from the file (such as an anchor); only these plain words are passed on.
 	syntaxText = regexp.MustCompile(`^[a-z ,-]{1,100}$`)
 )
 
@@ -241,7 +240,7 @@ func (l *loader) syntaxProblem(err error) {
 		text = "anchors and aliases are not supported"
 	}
 	if !syntaxText.MatchString(text) {
-		text = "the text breaks off or mixes its parts"
+		text = "the text is incomplete or mixes its parts"
 	}
-	l.problem(origin, "", "no valid YAML: "+text)
+	l.problem(origin, "", "not valid YAML: "+text)
 }

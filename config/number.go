@@ -5,14 +5,13 @@ import (
 	"regexp"
 )
 
-// Number is a phone number as the API wants it: E.164 with its plus sign. It prints as a stand-in; string(n) is the
-// number.
+// Number is a phone number as the API expects it: E.164 with its plus sign. It is redacted when printed; string(n) is
+// the number.
 type Number string
 
 var numberForm = regexp.MustCompile(`^\+[0-9]{6,15}$`)
 
-// UnmarshalText takes the digits of a number written without quotes, which YAML would read as an integer, as they
-// stand.
+// UnmarshalText accepts a number written without quotes, whose digits YAML would read as an integer.
 func (n *Number) UnmarshalText(text []byte) error {
 	number := Number(text)
 	if number != "" && !number.valid() {

@@ -15,10 +15,10 @@ import (
 
 const redacted = "[redacted]"
 
-// userinfo is what stands before the @ of a URL.
+// userinfo is the part of a URL before the @.
 var userinfo = regexp.MustCompile(`//[^/@\s]*@`)
 
-// MarshalJSON is the configuration in force, with the file's keys in the file's order. Numbers and the API key are
+// MarshalJSON is the configuration in force, with the keys in the order of the file. Numbers and the API key are
 // redacted.
 func (c Config) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
@@ -32,7 +32,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// String is MarshalJSON with indents.
+// String is MarshalJSON, indented.
 func (c Config) String() string {
 	var out bytes.Buffer
 	flat, err := c.MarshalJSON()
@@ -45,13 +45,13 @@ func (c Config) String() string {
 	return out.String()
 }
 
-// GoString keeps %#v from what String hides.
+// GoString hides from %#v what String hides.
 func (c Config) GoString() string { return c.String() }
 
-// LogValue keeps loggers from what String hides.
+// LogValue hides from loggers what String hides.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// printSection prints all keys of a section but one.
+// printSection prints all keys of a section except one.
 func printSection(out *bytes.Buffer, section reflect.Value, without string) error {
 	out.WriteByte('{')
 	first := true
@@ -76,7 +76,7 @@ func printSection(out *bytes.Buffer, section reflect.Value, without string) erro
 	return nil
 }
 
-// shownFile is the path of a key that names a file, as it may be printed.
+// shownFile is the path of a key that names a file, in a form that is safe to print.
 func shownFile(value reflect.Value) string {
 	if path := filePath(value); path != "" {
 		return secret.Shown(path)
@@ -112,7 +112,7 @@ func printValue(out *bytes.Buffer, value reflect.Value) error {
 	return nil
 }
 
-// plain is a single value as the file would give it.
+// plain is a single value as the file has it.
 func plain(value reflect.Value) any {
 	if value.Type() == durationType {
 		return FormatDuration(time.Duration(value.Int()))

@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Problem is one thing wrong with the configuration.
+// Problem is one problem of the configuration.
 type Problem struct {
 	Origin Origin
-	// Path is the dotted path of the key; empty if the whole file is meant.
+	// Path is the dotted path of the key; empty if the problem concerns the whole file.
 	Path string
-	// Text says what was expected and, where it helps, what kind of thing was found. It quotes no value.
+	// Text is what was expected and, if it helps, the kind of value that was found. It quotes no value.
 	Text string
 }
 
 // Origin is where a value comes from.
 type Origin struct {
-	// Name is the file's path, "environment NAME" or "flag --name"; "configuration" where nothing else can be named.
+	// Name is the file's path, "environment NAME" or "flag --name"; "configuration" if it is not known.
 	Name string
-	// Line is counted from 1; 0 outside of files.
+	// Line is counted from 1; 0 outside files.
 	Line int
 
 	rank rank
@@ -35,7 +35,7 @@ const (
 	nowhere
 )
 
-// String is `file:line`, or the origin alone.
+// String is `file:line`, or the origin without a line.
 func (o Origin) String() string {
 	if o.Line > 0 {
 		return fmt.Sprintf("%s:%d", o.Name, o.Line)
@@ -43,7 +43,7 @@ func (o Origin) String() string {
 	return o.Name
 }
 
-// String is `file:line: dotted.path: text`. The flag of a key's own name says the path already.
+// String is `file:line: dotted.path: text`. The flag of a key's own name makes the path redundant.
 func (p Problem) String() string {
 	if p.Path == "" || p.Origin.Name == "flag --"+p.Path {
 		return fmt.Sprintf("%s: %s", p.Origin, p.Text)
@@ -51,8 +51,8 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s: %s", p.Origin, p.Path, p.Text)
 }
 
-// Problems is everything that is wrong, in a stable order: down the file, then environment, flags and the rest. As an
-// error it has a line for each.
+// Problems are all problems in a stable order: down the file, then environment, flags and the rest. The error's text
+// has a line for each.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -72,7 +72,7 @@ func (p Problems) sort() {
 	})
 }
 
-// Nearest is the known name with the smallest edit distance, or "" where none is near enough to be meant.
+// Nearest is the known name with the smallest edit distance, or "" if none is near enough to be meant.
 func Nearest(name string, known []string) string {
 	best, distance := "", len(name)/2+1
 	for _, candidate := range known {
@@ -83,7 +83,7 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
-// editDistance counts insertions, deletions, exchanges and swaps of neighbours (optimal string alignment).
+// editDistance counts insertions, deletions, substitutions and swaps of neighbours (optimal string alignment).
 func editDistance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -48,12 +48,12 @@ func TestLoad_BadFiles(t *testing.T) {
 // What the parser says may quote the file; only its plain words pass.
 func TestSyntaxProblem_QuotesNothing(t *testing.T) {
 	for text, want := range map[string]string{
-		"yaml: line 3: did not find expected key":                   "config.yaml:3: no valid YAML: did not find expected key",
-		"yaml: line 12: found unexpected 'UAKcanary' in a tag":      "config.yaml:12: no valid YAML: the text breaks off or mixes its parts",
-		"yaml: unknown anchor 'UAKcanary' referenced":               "config.yaml: no valid YAML: anchors and aliases are not supported",
-		"yaml: control characters are not allowed":                  "config.yaml: no valid YAML: control characters are not allowed",
-		"yaml: invalid leading UTF-8 octet":                         "config.yaml: no valid YAML: the text breaks off or mixes its parts",
-		"yaml: line 2: mapping values are not allowed in this \x00": "config.yaml:2: no valid YAML: the text breaks off or mixes its parts",
+		"yaml: line 3: did not find expected key":                   "config.yaml:3: not valid YAML: did not find expected key",
+		"yaml: line 12: found unexpected 'UAKcanary' in a tag":      "config.yaml:12: not valid YAML: the text is incomplete or mixes its parts",
+		"yaml: unknown anchor 'UAKcanary' referenced":               "config.yaml: not valid YAML: anchors and aliases are not supported",
+		"yaml: control characters are not allowed":                  "config.yaml: not valid YAML: control characters are not allowed",
+		"yaml: invalid leading UTF-8 octet":                         "config.yaml: not valid YAML: the text is incomplete or mixes its parts",
+		"yaml: line 2: mapping values are not allowed in this \x00": "config.yaml:2: not valid YAML: the text is incomplete or mixes its parts",
 	} {
 		l := newLoader()
 		l.origin = Origin{Name: "config.yaml"}

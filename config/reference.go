@@ -7,19 +7,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Key is what there is to know of one key of the configuration.
+// Key is the description of one key of the configuration.
 type Key struct {
 	// Path is dotted; an item of a list is written [].
 	Path string `json:"path"`
-	// Variable is the environment variable; empty for keys inside of lists, which are given as a whole.
+	// Variable is the environment variable; empty for keys inside lists, which are given as a whole.
 	Variable string `json:"variable,omitempty"`
 	Type     string `json:"type"`
-	// Default as the file would give it; empty if there is none.
+	// Default is the default in the form of the file; empty if there is none.
 	Default string `json:"default"`
 	Doc     string `json:"doc"`
 }
 
-// Reference lists every key in the file's order, made from the very structs that Load fills.
+// Reference lists every key in the file's order. It is made from the structs that Load fills.
 func Reference() []Key {
 	complete := Default()
 	complete.Sink = sinks.Defaults()
@@ -44,7 +44,7 @@ func reference(section reflect.Value, path string) []Key {
 			items := reference(reflect.New(t.Elem()).Elem(), keyPath+"[]")
 			for i := range items {
 				items[i].Variable = ""
-				items[i].Default = "" // what an item leaves out is not settled by itself
+				items[i].Default = "" // an item's missing keys have no defaults of their own
 			}
 			list = append(list, items...)
 		}

@@ -7,14 +7,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Forms of texts, for the schema. What they leave out, as rules between keys, `check --offline` knows.
+// These are forms of texts, for the schema. It does not cover rules between keys, which `check --offline` checks.
 const (
 	durationForm = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$|^0$`
 	startForm    = `^(now|beginning|[0-9.hmsuµn]+|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt].+)$`
 )
 
-// Schema is the JSON Schema (2020-12) of the configuration file, made from the very structs that Load fills:
-// editors complete keys with it, and a wrong key is found before a start.
+// Schema is the JSON Schema (2020-12) of the configuration file, made from the structs that Load fills. Editors
+// complete keys with it, and find a wrong key before a start.
 func Schema() map[string]any {
 	complete := Default()
 	complete.Sink = sinks.Defaults()
@@ -26,7 +26,7 @@ func Schema() map[string]any {
 	return schema
 }
 
-// sectionSchema is the schema of a section: its keys and no others. A section without keys may be left empty.
+// sectionSchema is the schema of a section: its keys and no others. A section without required keys may be empty.
 func sectionSchema(section reflect.Value, path string) map[string]any {
 	properties := map[string]any{}
 	for _, f := range fieldsOf(section.Type()) {
@@ -59,7 +59,7 @@ func keySchema(value reflect.Value, f field, path string) map[string]any {
 	return schema
 }
 
-// typeSchema is the schema of what the decoder takes for a key, and for an item of a list.
+// typeSchema is the schema of what the decoder accepts for a key, and for an item of a list.
 func typeSchema(t reflect.Type, path string) map[string]any {
 	words := wordsOf(path)
 	switch {

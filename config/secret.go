@@ -11,21 +11,21 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// FileSecret is a secret that stands in a file. It prints as its path where that is one: somebody may have written the
-// secret itself there (secret.Shown). The zero value names no file.
+// FileSecret is a secret in a file. It prints as its path if that is safe, as somebody may have written the secret
+// itself there (secret.Shown). The zero value names no file.
 type FileSecret struct {
 	path string
 	held *heldSecret
 }
 
-// heldSecret is what was last read of the file, shared by all copies of a FileSecret.
+// heldSecret is what was last read from the file, shared by all copies of a FileSecret.
 type heldSecret struct {
 	mu    sync.Mutex
 	info  fs.FileInfo
 	value string
 }
 
-// NewFileSecret names the file; nothing is read.
+// NewFileSecret names the file without reading it.
 func NewFileSecret(path string) FileSecret {
 	if path == "" {
 		return FileSecret{}
@@ -45,7 +45,7 @@ func (f FileSecret) MarshalText() ([]byte, error) { return []byte(f.String()), n
 // Set reports whether a file is named.
 func (f FileSecret) Set() bool { return f.path != "" }
 
-// String is the path as it may be printed.
+// String is the path in a form that is safe to print.
 func (f FileSecret) String() string {
 	if !f.Set() {
 		return ""
@@ -53,13 +53,13 @@ func (f FileSecret) String() string {
 	return secret.Shown(f.path)
 }
 
-// GoString keeps %#v from the secret behind the path.
+// GoString hides the secret from %#v.
 func (f FileSecret) GoString() string { return fmt.Sprintf("%q", f.String()) }
 
-// Read returns the secret without one trailing newline. The file is read again where its time of change, size or inode
-// is another than before, so that a rotated key needs no restart; otherwise a call costs one stat. An unreadable or
-// empty file is an error even where an earlier secret is known: a withdrawn key is not used on. Safe for concurrent
-// use.
+// Read returns the secret without one trailing newline. It reads the file again if its modification time, size or inode
+// has changed, so that a rotated key needs no restart; otherwise a call costs one stat. An unreadable or empty file is
+// an error even if an earlier secret is known, as a withdrawn key must not be used any longer. It is safe for
+// concurrent use.
 func (f FileSecret) Read() (string, error) {
 	if !f.Set() {
 		return "", errors.New("read secret: no file is named")
@@ -82,8 +82,8 @@ func (f FileSecret) Read() (string, error) {
 	return f.held.value, nil
 }
 
-// Line is Read for a secret of printable characters in a line of its own: a byte order mark, UTF-16 and white space
-// around it are those of an editor.
+// Line is Read for a secret of printable characters on a single line. It removes what an editor adds: a byte order
+// mark, UTF-16, and white space around the secret.
 func (f FileSecret) Line() (string, error) {
 	content, err := f.Read()
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 	StartTime      StartMode = "time"
 )
 
-// Start says what the first start of a stream delivers. Later starts ignore it.
+// Start is what the first start of a stream delivers. Later starts ignore it.
 type Start struct {
 	Mode StartMode
 	Age  time.Duration // of StartAge
@@ -27,7 +27,7 @@ type Start struct {
 
 var errStart = errors.New("now, beginning, an age such as 24h, or a time such as 2026-01-31T00:00:00Z")
 
-// ParseStart reads the four forms. Its error says what is expected and does not quote the text.
+// ParseStart reads the four forms. Its error is what is expected, and does not quote the text.
 func ParseStart(text string) (Start, error) {
 	switch StartMode(text) {
 	case StartNow, StartBeginning:
@@ -42,7 +42,7 @@ func ParseStart(text string) (Start, error) {
 	return Start{}, errStart
 }
 
-// At is what the start means when a stream starts for the first time.
+// At is the meaning of the start for a stream that starts for the first time at now.
 func (s Start) At(now time.Time) connector.Start {
 	switch s.Mode {
 	case StartBeginning:

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// minSeen is two slices of 50 pages of 100 messages: less memory makes duplicates.
+// minSeen is two slices of 50 pages of 100 messages. A smaller memory would cause duplicates.
 const minSeen = 2 * 50 * 100
 
 // A page has to hold its largest item, and what is read at once has to fit into memory.
@@ -23,13 +23,12 @@ const (
 	maxPageBytes = 64 << 20
 )
 
-// maxConcurrency is where more requests in flight only meet the account's limit.
+// maxConcurrency is the number above which more requests in flight only hit the account's limit.
 const maxConcurrency = 64
 
 var prefixForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
-// Validate checks the configuration against every rule again, for one that was changed after Load. The error is
-// Problems.
+// Validate checks all rules again, for a configuration that was changed after Load. The error is Problems.
 func (c *Config) Validate() error {
 	var problems Problems
 	c.validate(func(path, text string) {
@@ -42,7 +41,7 @@ func (c *Config) Validate() error {
 	return problems
 }
 
-// validate calls wrong with the path of each key whose value cannot be, and what was expected there.
+// validate calls wrong with the path of each key that has an invalid value, and with what was expected.
 func (c *Config) validate(wrong func(path, text string)) {
 	if len(c.Accounts) > 0 {
 		validateAccounts(c, wrong)
@@ -72,7 +71,7 @@ func (t *TwoChat) validate(of *Config, wrong func(path, text string)) {
 	}
 	if of.apiKey == "" && !t.APIKeyFile.Set() && !of.keyless {
 		wrong(of.AccountKey("api_key_file"),
-			"expected a file with the API key, or the key in the environment "+of.KeyVariable())
+			"expected a file with the API key, or the key in the environment variable "+of.KeyVariable())
 	}
 }
 
@@ -84,7 +83,7 @@ func wrongBaseURL(text string) string {
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "expected a URL without credentials, query and fragment"
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return "expected https; http is for loopback only, as the API key would travel in clear"
+		return "expected https; http is only for loopback, as the API key would be sent in clear text"
 	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/open"):
 		return "expected the URL without /open at its end; the connector adds it"
 	}
@@ -145,7 +144,7 @@ func (e *Events) validate(wrong func(path, text string)) {
 	}
 }
 
-// validate checks the section; accounts may have keys of their own, and one that lacks it is told there.
+// validate checks the section. Accounts may have keys of their own; an account without a key is reported elsewhere.
 func (p *Privacy) validate(accounts bool, wrong func(path, text string)) {
 	oneOf(p.Identifiers, "privacy.identifiers", wrong)
 	switch {
@@ -163,8 +162,8 @@ func (p *Privacy) validate(accounts bool, wrong func(path, text string)) {
 	}
 }
 
-// validateSink passes on what the sink's own package refuses. A finding's thing is the path of a key, with or without
-// the sink's section before it, or else a word of its own.
+// validateSink reports what the sink's own package refuses. A finding's thing is the path of a key, with or without the
+// sink's section before it, or another word.
 func (c *Config) validateSink(wrong func(path, text string)) {
 	switch chosen := c.Sink.Chosen(); len(chosen) {
 	case 0:
@@ -173,7 +172,7 @@ func (c *Config) validateSink(wrong func(path, text string)) {
 	case 1:
 	default:
 		for _, name := range chosen[1:] {
-			wrong("sink."+name, "expected exactly one sink; sink."+chosen[0]+" is there as well")
+			wrong("sink."+name, "expected exactly one sink; sink."+chosen[0]+" is there too")
 		}
 	}
 	for _, finding := range c.Sink.Validate() {

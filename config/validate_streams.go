@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// maxStreams keeps a mistake from using up an account; one process is made for a thousand streams.
+// maxStreams catches mistakes that would use up an account; one process is made for a thousand streams.
 const maxStreams = 10000
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// validateStreams checks the streams of all accounts together: a sink knows a stream by its name alone.
+// validateStreams checks the streams of all accounts together, as a sink identifies a stream only by its name.
 func (c *Config) validateStreams(wrong func(path, text string)) {
 	all := 0
 	for _, one := range c.ByAccount() {
@@ -41,33 +41,33 @@ func (c *Config) validateStreams(wrong func(path, text string)) {
 	for name, path := range known.names {
 		if live, ok := strings.CutSuffix(name, historySuffix); ok {
 			if _, taken := known.names[live]; taken {
-				wrong(path+".name", "expected another name; backfill writes the history of another stream under this one")
+				wrong(path+".name", "expected another name; backfill writes the history of another stream under this name")
 			}
 		}
 	}
 }
 
-// historySuffix makes the name of a stream's backfill.
+// historySuffix ends the name of a stream's backfill.
 const historySuffix = "-history"
 
 // knownStreams holds the paths of the streams so far.
 type knownStreams struct {
 	names map[string]string
 	lists map[listKey]string
-	// numbers holds, of each number, its whole list and its first list with a remote.
+	// numbers holds, for each number, its whole list and its first list with a remote.
 	numbers map[listKey][2]string
 }
 
-// listKey tells message lists apart: the same number at another base URL is another's.
+// listKey identifies a message list: the same number at another base URL is a different list.
 type listKey struct {
 	baseURL        string
 	number, remote Number
 }
 
-// add compares a stream with those before.
+// add compares a stream with the previous ones.
 func (k *knownStreams) add(s StreamConfig, baseURL, path string, wrong func(path, text string)) {
 	if first, taken := k.names[s.name()]; taken {
-		wrong(path+".name", "expected a name of its own; "+first+" has the same")
+		wrong(path+".name", "expected a unique name; "+first+" has the same")
 	} else {
 		k.names[s.name()] = path
 	}
@@ -77,7 +77,7 @@ func (k *knownStreams) add(s StreamConfig, baseURL, path string, wrong func(path
 	known := k.numbers[number]
 	switch {
 	case twice:
-		wrong(path, "expected another list; "+first+" reads the same one")
+		wrong(path, "expected another list; "+first+" reads the same list")
 	case s.Remote != "" && known[0] != "":
 		wrong(path, overlap(known[0]))
 	case s.Remote == "" && known[1] != "":
@@ -110,7 +110,7 @@ func validateName(s StreamConfig, pseudonymous bool, path string, wrong func(pat
 	case !nameForm.MatchString(s.Name) || strings.Trim(s.Name, ".") == "":
 		wrong(path, "expected 1 to 64 letters, digits, dots, underscores or hyphens")
 	case s.Remote.valid() && strings.Contains(s.Name, s.Remote.digits()):
-		wrong(path, "expected a name without the remote number: it stands in logs and metrics")
+		wrong(path, "expected a name without the remote number, as it appears in logs and metrics")
 	case pseudonymous && strings.Contains(s.Name, s.Number.digits()):
 		wrong(path, "expected a name without the number, as privacy.identifiers is pseudonymous")
 	}

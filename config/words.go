@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// words are the keys that take one of a few words, and which. Validation and the schema read them here.
+// words are the keys that accept only a few words, with those words. Validation and the schema use them.
 var words = map[string][]string{
 	"poll.when_spent":     {string(SpentSlow), string(SpentStop)},
 	"events.mode":         {string(connector.ModeStructured), string(connector.ModeBinary)},
@@ -21,8 +21,8 @@ var words = map[string][]string{
 	"log.format":          {"auto", "text", "json"},
 }
 
-// wordsOf are the words that the key of a path takes; nil if it takes others as well. Of a sink's keys the sink itself
-// knows and validates them.
+// wordsOf are the words that a key accepts; nil if it accepts other values too. The keys of a sink are validated by the
+// sink itself.
 func wordsOf(path string) []string {
 	if key, ok := strings.CutPrefix(path, "sink."); ok {
 		return sinks.Words()[key]
@@ -32,7 +32,7 @@ func wordsOf(path string) []string {
 
 var index = regexp.MustCompile(`\[[0-9]+\]`)
 
-// commonKey is the path of a key as it stands for every item of a list, and for every account.
+// commonKey is the path of a key in a form that is the same for every item of a list and for every account.
 func commonKey(path string) string {
 	return strings.TrimPrefix(index.ReplaceAllString(path, "[]"), "accounts[].")
 }

@@ -54,7 +54,7 @@ func TestAdmin_TokenAndTLS(t *testing.T) {
 	}
 	says(cli.ExitFine, "all is well", "--config", path, "--wait", "20s")
 	wrong, missing := filepath.Join(dir, "wrong"), filepath.Join(dir, "missing")
-	untrusted := "no authority that is trusted here"
+	untrusted := "not signed by an authority that is trusted here"
 	says(cli.ExitFine, "all is well", "--admin", base, "--ca-file", cert, "--token-file", token)
 	says(cli.ExitFailed, untrusted, "--admin", base, "--token-file", token)
 	says(cli.ExitFailed, untrusted, "--admin", base, "--ca-file", otherCert, "--token-file", token)

@@ -41,7 +41,7 @@ func TestInit(t *testing.T) {
 			}
 			text := string(content)
 			clitest.WantText(t, "the file", text, append(want, "    - number: \"+15555550100\"\n",
-				"    - number: \"+15555550101\"\n", "\nstart: 24h\n", "\npoll:\n  # between polls")...)
+				"    - number: \"+15555550101\"\n", "\nstart: 24h\n", "\npoll:\n  # time between polls")...)
 			for line := range strings.Lines(text) {
 				if utf8.RuneCountInString(line) > 81 {
 					t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)

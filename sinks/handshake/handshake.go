@@ -12,7 +12,7 @@ import (
 // Keys are the full configuration keys that a handshake depends on.
 type Keys struct {
 	CA, Cert, ServerName, Address string
-	// CAGiven is true if a CA file is configured, CertGiven if a client certificate is.
+	// CAGiven is true if a CA file is configured, and CertGiven if a client certificate is.
 	CAGiven, CertGiven bool
 }
 
@@ -30,21 +30,21 @@ func Failure(err error, keys Keys) (cause, hint string, ok bool) {
 		return "its certificate is not signed by an authority in the file of " + keys.CA,
 			"put the certificate of the authority that signed the server's into the file of " + keys.CA, true
 	case errors.As(err, &unknown):
-		return "its certificate is signed by no authority that this machine trusts",
+		return "its certificate is not signed by an authority that this machine trusts",
 			"put the certificate of the authority that signed it into a file, and the file's path into " + keys.CA, true
 	case errors.As(err, &host):
-		return "its certificate is for another name than the one it is asked under" + names(host.Certificate),
-			"write a name that the certificate has into " + keys.Address + ", or into " + keys.ServerName, true
+		return "its certificate is for another name than the configured one" + names(host.Certificate),
+			"write a name from the certificate into " + keys.Address + ", or into " + keys.ServerName, true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "its certificate is out of date, or this machine's clock is wrong",
+		return "its certificate has expired or is not valid yet, or this machine's clock is wrong",
 			"renew the server's certificate, or set the clock", true
 	case errors.As(err, &invalid):
 		return "its certificate may not be used for a server",
-			"give the server a certificate for servers (extended key usage serverAuth), with the names that it is asked under",
+			"give the server a certificate for servers (extended key usage serverAuth), with the names that clients use",
 			true
 	case errors.As(err, &record):
-		return "it speaks no TLS on this port", "ask it on its TLS port, or set TLS up there; without TLS, see what " +
-			keys.Address + " and the keys beside " + keys.CA + " say", true
+		return "it does not speak TLS on this port", "use its TLS port, or set up TLS there; to connect without TLS, check " +
+			keys.Address + " and the keys beside " + keys.CA, true
 	case errors.As(err, &alert), aboutAlert(err):
 		cause, hint = refusedOurs(alertText(err), keys)
 		return cause, hint, true
@@ -54,7 +54,7 @@ func Failure(err error, keys Keys) (cause, hint string, ok bool) {
 
 // Closed describes a server that closed the connection directly after the handshake without a reason.
 func Closed(keys Keys) (cause, hint string) {
-	return refusedOurs("it closed the connection after the handshake, as it does for want of a good certificate", keys)
+	return refusedOurs("it closed the connection after the handshake, as it does without a valid client certificate", keys)
 }
 
 // names returns the first few names of the server's certificate, which are public.
@@ -67,7 +67,7 @@ func names(certificate *x509.Certificate) string {
 		list = append(list, ip.String())
 	}
 	if len(list) == 0 {
-		return " (it has no name at all)"
+		return " (it has no name)"
 	}
 	more := ""
 	if len(list) > 3 {
@@ -90,13 +90,13 @@ func alertText(err error) string {
 func refusedOurs(said string, keys Keys) (cause, hint string) {
 	switch {
 	case !strings.Contains(said, "certificate"):
-		return "it breaks the TLS handshake off (" + said + ")",
-			"see which TLS versions and ciphers the server takes; the connector speaks 1.2 and 1.3"
+		return "it aborts the TLS handshake (" + said + ")",
+			"check which TLS versions and ciphers the server accepts; the connector supports 1.2 and 1.3"
 	case keys.CertGiven:
 		return "it does not accept the certificate of " + keys.Cert + " (" + said + ")",
 			"put a certificate that the server's authority has signed, and its key, into the files of " + keys.Cert +
 				" and the key beside it"
 	}
-	return "it wants a certificate of its clients (" + said + ")",
-		"put one into a file, with its key in another, and name them in " + keys.Cert + " and the key_file beside it"
+	return "it requires a client certificate (" + said + ")",
+		"put one into a file, its key into another, and name them in " + keys.Cert + " and the key_file beside it"
 }

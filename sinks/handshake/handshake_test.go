@@ -31,7 +31,7 @@ func TestFailure(t *testing.T) {
 	}{
 		{
 			x509.UnknownAuthorityError{},
-			bare, "by no authority that this machine trusts",
+			bare, "not signed by an authority that this machine trusts",
 			"the file's path into sink.x.tls.ca_file",
 		},
 		{
@@ -44,15 +44,15 @@ func TestFailure(t *testing.T) {
 			bare, "(it has a.example, b.example, c.example and others)",
 			"into sink.x.tls.server_name",
 		},
-		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}, bare, "(it has no name at all)", "sink.x.url"},
-		{x509.CertificateInvalidError{Reason: x509.Expired}, bare, "out of date", "renew"},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}, bare, "(it has no name)", "sink.x.url"},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, bare, "has expired", "renew"},
 		{x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}, bare, "may not be used for a server", "serverAuth"},
 		{
 			tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"},
-			bare, "it speaks no TLS",
+			bare, "it does not speak TLS",
 			"sink.x.url",
 		},
-		{alert, bare, "it wants a certificate of its clients (certificate required)", "sink.x.tls.cert_file"},
+		{alert, bare, "it requires a client certificate (certificate required)", "sink.x.tls.cert_file"},
 		{
 			alert, cert, "it does not accept the certificate of sink.x.tls.cert_file (certificate required)",
 			"the server's authority has signed",
@@ -74,7 +74,7 @@ func TestFailure(t *testing.T) {
 	if cause, _, ok := Failure(errors.New("connection refused"), bare); ok {
 		t.Errorf("what is no handshake is told as %q", cause)
 	}
-	if cause, hint := Closed(bare); !strings.Contains(cause, "wants a certificate of its clients") ||
+	if cause, hint := Closed(bare); !strings.Contains(cause, "requires a client certificate") ||
 		!strings.Contains(hint, "sink.x.tls.cert_file") {
 		t.Errorf("%q, %q", cause, hint)
 	}

@@ -1,11 +1,11 @@
-// Package marks keeps a few places in a sink from which on a log's newest events can be read back. They are coarse on
-// purpose, as they stand in each checkpoint.
+// Package marks keeps a few places in a sink from which a log's newest events can be read back. They are coarse because
+// they are in each checkpoint.
 package marks
 
-// Mark says that the event with a sequence, and all after it, lie at a place of the sink or above it.
+// Mark says that the event with a sequence, and all after it, are at a place of the sink or above it.
 type Mark interface{ First() uint64 }
 
-// Add puts a mark at the end of a list, unless the newest one is nearer than step.
+// Add appends a mark to a list, unless the newest one is nearer than step.
 func Add[M Mark](list []M, next M, step uint64) []M {
 	if n := len(list); n > 0 && next.First() < list[n-1].First()+step {
 		return list

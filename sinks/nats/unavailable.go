@@ -51,7 +51,7 @@ func (c Connection) unavailable(err error) *connector.Unavailable {
 	case errors.Is(err, natsgo.ErrTLS):
 		return server(handshake.Closed(keys))
 	case errors.Is(err, natsgo.ErrSecureConnWanted):
-		return server("it speaks no TLS, which the configuration insists on",
+		return server("it does not speak TLS, which the configuration requires",
 			"set TLS up on the server; or, to do without, write nats:// in "+c.key("url")+" and take "+c.key("tls")+" out")
 	case errors.Is(err, natsgo.ErrSecureConnRequired):
 		return server("it insists on TLS", "write tls:// in "+c.key("url"))

@@ -7,7 +7,7 @@ import (
 
 // FileError means that a file named in the configuration cannot be used.
 type FileError struct {
-	// Key names it, without the section of the sink.
+	// Key is its configuration key, without the section of the sink.
 	Key string
 	Err error
 }

@@ -20,15 +20,15 @@ import (
 	"unicode/utf16"
 )
 
-// MaxBytes is the largest file that is read, far above any key, token or chain of certificates.
+// MaxBytes is the largest file that is read. It is far above any key, token or chain of certificates.
 const MaxBytes = 64 << 10
 
-// hidden stands for a path that may be a secret.
-const hidden = "the file that it names (not shown, as it may be the secret itself)"
+// hidden replaces a path that may be a secret.
+const hidden = "the file that it names (not shown, as the name may be the secret itself)"
 
-// Shown returns a path as it may be printed. It is unchanged if the file exists, or if a folder above it exists, other
-// than the root and the current one. Anything else may be a secret that was written where a path belongs, and is
-// replaced.
+// Shown returns a path in a form that is safe to print. It is unchanged if the file exists, or if a folder above it
+// exists, other than the root and the current one. Anything else may be a secret that was written where a path belongs,
+// and is replaced.
 func Shown(path string) string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
@@ -43,7 +43,8 @@ func Shown(path string) string {
 	}
 }
 
-// Raw returns the contents and the state of the file that was read, as the name may mean another file a moment later.
+// Raw returns the contents of the file and the state of that same file, as the name may mean another file a moment
+// later.
 func Raw(path string) ([]byte, fs.FileInfo, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -59,7 +60,7 @@ func Raw(path string) ([]byte, fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil, wrong(path, err)
 	case len(content) > MaxBytes:
-		return nil, nil, fmt.Errorf("%s holds more than %d bytes, which is no secret", Shown(path), MaxBytes)
+		return nil, nil, fmt.Errorf("%s has more than %d bytes, too many for a secret", Shown(path), MaxBytes)
 	case len(bytes.TrimSpace(content)) == 0:
 		return nil, nil, fmt.Errorf("%s is empty", Shown(path))
 	}
@@ -120,15 +121,15 @@ func Trim(content []byte) (string, error) {
 	case text == "":
 		return "", errors.New("is empty")
 	case strings.ContainsAny(text, "\r\n"):
-		return "", errors.New("holds several lines, and the secret alone is expected")
+		return "", errors.New("has several lines, where only the secret is expected")
 	}
 	return text, nil
 }
 
-// unseen reports whether a character is invisible: blanks, and characters that join, part or mark a text.
+// unseen reports whether a character is invisible: a blank, or a character that joins, separates or marks text.
 func unseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
-// Decode converts a text to UTF-8 by its byte order mark, and takes a text without one for UTF-8.
+// Decode converts a text to UTF-8 by its byte order mark; a text without one is taken as UTF-8.
 func Decode(content []byte) (string, error) {
 	text := string(content)
 	switch {
@@ -140,7 +141,7 @@ func Decode(content []byte) (string, error) {
 		text = wide(content[2:], binary.BigEndian)
 	}
 	if strings.Contains(text, "\x00") {
-		return "", errors.New("holds NUL characters: it is UTF-16 without a mark, or no text; save it as UTF-8")
+		return "", errors.New("has NUL characters: it is UTF-16 without a byte order mark, or not a text; save it as UTF-8")
 	}
 	return text, nil
 }

@@ -35,14 +35,14 @@ func TestLine(t *testing.T) {
 		"UTF-16":             {"\xff\xfe" + wideText(key+"\r\n", true), ""},
 		"UTF-16 big-endian":  {"\xfe\xff" + wideText(key+"\r\n", false), ""},
 		"UTF-16 and a half":  {"\xff\xfe" + wideText(key, true) + "\x0a", ""},
-		"UTF-16 unmarked":    {wideText(key, true), "holds NUL characters"},
-		"NUL":                {key + "\x00", "holds NUL characters"},
-		"several lines":      {key + "\n# of the shop\n", "holds several lines"},
-		"old Mac lines":      {key + "\rmore", "holds several lines"},
+		"UTF-16 unmarked":    {wideText(key, true), "has NUL characters"},
+		"NUL":                {key + "\x00", "has NUL characters"},
+		"several lines":      {key + "\n# of the shop\n", "has several lines"},
+		"old Mac lines":      {key + "\rmore", "has several lines"},
 		"empty":              {"", "is empty"},
 		"blank":              {" \r\n", "is empty"},
 		"nothing but a mark": {"\xef\xbb\xbf\n", "is empty"},
-		"large":              {strings.Repeat(key, MaxBytes), "holds more than 65536 bytes"},
+		"large":              {strings.Repeat(key, MaxBytes), "has more than 65536 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "key")

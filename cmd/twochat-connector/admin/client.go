@@ -123,14 +123,14 @@ func tlsCause(err error) (cause, hint string) {
 	case errors.Is(err, errOtherCertificate):
 		return errOtherCertificate.Error(), "see what else listens there, or name the admin server with --admin"
 	case errors.As(err, &unknown):
-		return "its certificate is signed by no authority that is trusted here",
+		return "its certificate is not signed by an authority that is trusted here",
 			"name a file with that authority's certificate, in PEM, with --ca-file"
 	case errors.As(err, &host):
 		return "its certificate is for another name", "name it with --admin as its certificate does"
 	case errors.As(err, &invalid):
-		return "its certificate is out of date, or may not be used for a server", "renew the certificate of admin.tls.cert_file"
+		return "its certificate has expired, or may not be used for a server", "renew the certificate of admin.tls.cert_file"
 	case errors.As(err, &record):
-		return "it speaks no TLS", "name its admin server with --admin http://…"
+		return "it does not speak TLS", "name its admin server with --admin http://…"
 	}
 	return "", ""
 }
