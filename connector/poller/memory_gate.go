@@ -11,8 +11,8 @@ const (
 	// shortWalk is the largest number of pages that a short walk holds.
 	shortWalk = 5
 	// shortSlots and longSlots are how many walks of each kind may be under way. A long one holds up to a slice and, if no
-	// other waits for its slot, the next slice too.
-	shortSlots, longSlots = 16, 3
+	// other waits for its slot, up to two of the next slices too. aheadSlots is how many next slices all of them hold.
+	shortSlots, longSlots, aheadSlots = 16, 3, 3
 )
 
 // MemoryGate bounds the memory for pages of all streams of a process, however many of them catch up at once. Beside it,
@@ -27,12 +27,15 @@ const (
 // as intended.
 type MemoryGate struct {
 	short, long chan struct{} // a token in them for each slot that is taken; senders are served in order
+	ahead       chan struct{} // the same for each next slice that is held
 	waiting     [longSlot + 1]atomic.Int32
 }
 
 // NewMemoryGate returns a memory gate, to be shared by all Pollers of the process.
 func NewMemoryGate() *MemoryGate {
-	return &MemoryGate{short: make(chan struct{}, shortSlots), long: make(chan struct{}, longSlots)}
+	return &MemoryGate{
+		short: make(chan struct{}, shortSlots), long: make(chan struct{}, longSlots), ahead: make(chan struct{}, aheadSlots),
+	}
 }
 
 // slotKind is a kind of slot, or none.
@@ -56,6 +59,7 @@ type slot struct {
 	gate  *MemoryGate  // nil bounds nothing
 	kind  atomic.Int32 // a slotKind: what it has
 	wants slotKind     // what the next walk needs, as far as is known
+	ahead int          // next slices that it holds
 }
 
 func (b *slot) has() slotKind { return slotKind(b.kind.Load()) }
@@ -84,8 +88,27 @@ func (b *slot) Hold(pages int) error {
 }
 
 // Ahead implements reader.MemoryLimit.
-func (b *slot) Ahead() bool {
-	return b.gate == nil || b.has() == longSlot && b.gate.waiting[longSlot].Load() == 0
+func (b *slot) Ahead(held, wanted int) int {
+	if b.gate == nil {
+		return max(held, wanted)
+	}
+	b.dropAhead(held)
+	for b.ahead < wanted && b.has() == longSlot && b.gate.waiting[longSlot].Load() == 0 {
+		select {
+		case b.gate.ahead <- struct{}{}:
+			b.ahead++
+		default:
+			return b.ahead
+		}
+	}
+	return b.ahead
+}
+
+// dropAhead gives up the next slices beyond so many.
+func (b *slot) dropAhead(held int) {
+	for ; b.ahead > held; b.ahead-- {
+		<-b.gate.ahead
+	}
 }
 
 // wait takes the slot that the next walk needs. It calls blocked before it has to wait, and returns false if the
@@ -116,6 +139,7 @@ func (b *slot) wait(ctx context.Context, blocked func()) bool {
 
 // leave gives up the slot, if there is one.
 func (b *slot) leave() {
+	b.dropAhead(0)
 	if had := slotKind(b.kind.Swap(int32(noSlot))); had != noSlot {
 		<-b.gate.slots(had)
 	}

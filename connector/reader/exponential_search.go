@@ -17,10 +17,16 @@ type exponentialSearch struct {
 	low int
 	// narrow: a bottom page was found, so that the rest of the search ends even if pages repeat.
 	narrow bool
+	// empty: the first bottom page shows nothing.
+	empty bool
 }
 
-// probes is how many pages a search reads at a time.
-const probes = 3
+// A search reads several pages at a time. On its way down, where they are many times as far apart as those before, it
+// needs no more of them than one by one, but for the last few; where it narrows in, each costs calls.
+const (
+	probesDown    = 5
+	probesBetween = 3
+)
 
 // find returns the first bottom page below low. further returns the page to read after page high, which was reached by
 // that step.
@@ -29,7 +35,7 @@ func (s *exponentialSearch) find(ctx context.Context, low, step int, further fun
 	high := low + step
 	for {
 		numbers := []int{high}
-		for len(numbers) < probes && s.pool != nil {
+		for len(numbers) < probesDown && s.pool != nil {
 			last, before := numbers[len(numbers)-1], s.low
 			if len(numbers) > 1 {
 				before = numbers[len(numbers)-2]
@@ -53,7 +59,7 @@ func (s *exponentialSearch) find(ctx context.Context, low, step int, further fun
 	s.narrow = true
 	for high-s.low > 1 {
 		var numbers []int
-		n := min(probes, high-s.low-1)
+		n := min(probesBetween, high-s.low-1)
 		if s.pool == nil {
 			n = 1
 		}
@@ -92,6 +98,7 @@ func (s *exponentialSearch) first(ctx context.Context, numbers []int) (int, erro
 	}
 	for i, number := range numbers {
 		if refused[i] == nil && s.bottom(pages[i]) {
+			s.empty = len(pages[i].Messages) == 0
 			return i, nil
 		}
 		if refused[i] == nil && !s.narrow {

@@ -68,6 +68,7 @@ type listState struct {
 	known    *known
 	source   *source
 	progress *progress
+	workers  WorkerPool // nil: pages are read one after the other
 
 	settled    connector.Fingerprint // of the page 0 after which there was nothing to do
 	topAt      time.Time             // when page 0 was received last
@@ -180,11 +181,21 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 	return again, false, nil
 }
 
-// emptyBelow reports whether the pages below an empty one are empty as well.
+// emptyBelow reports whether the pages below an empty one are empty as well. They are read side by side, as none of
+// them tells anything about another one.
 func (l *listState) emptyBelow(ctx context.Context, number int) (bool, error) {
-	for below := number + 1; below <= number+l.rules.BelowEnd; below++ {
-		page, err := l.source.read(ctx, below, "")
-		if err != nil || len(page.Messages) > 0 {
+	shown := make([]bool, l.rules.BelowEnd)
+	look := func(ctx context.Context, i int) error {
+		page, err := l.source.read(ctx, number+1+i, "")
+		shown[i] = len(page.Messages) > 0
+		return err
+	}
+	if l.workers != nil {
+		err := l.workers.Each(ctx, len(shown), look)
+		return err == nil && !slices.Contains(shown, true), err
+	}
+	for i := range shown {
+		if err := look(ctx, i); err != nil || shown[i] {
 			return false, err
 		}
 	}

@@ -7,8 +7,9 @@ type MemoryLimit interface {
 	// Hold returns nil if the step may hold that many pages at once. With ErrMemoryLimit the step drops all its pages and
 	// ends.
 	Hold(pages int) error
-	// Ahead reports whether pages for the next step may be held as well.
-	Ahead() bool
+	// Ahead returns for how many of the next steps pages may be held as well: as many as are wanted, or fewer, but not fewer
+	// than those of which so many are held now.
+	Ahead(held, wanted int) int
 }
 
 // ErrMemoryLimit means that the other streams already hold as many pages as all streams may hold together. Nothing was

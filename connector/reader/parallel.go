@@ -44,33 +44,40 @@ type batchRead struct {
 // batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so that it may run
 // concurrently with a commit and with another batch.
 type batchReading struct {
-	prefetch *prefetch
-	count    int // the batch's number, for Priority
-	number   int // of the first page
-	pages    []connector.Page
-	fresh    []connector.Page // the pages, each without the rows that it repeats
-	requests atomic.Int64
-	bytes    atomic.Int64
-	ended    bool
-	grew     bool
+	prefetch  *prefetch
+	pool      WorkerPool
+	begun     func(context.Context) error // called when the ends are read, before all other pages are
+	requested func()                      // called when the last page but for the proof is being requested
+	count     int                         // the batch's number, for Priority
+	number    int                         // of the first page
+	pages     []connector.Page
+	fresh     []connector.Page // the pages, each without the rows that it repeats
+	requests  atomic.Int64
+	bytes     atomic.Int64
+	ended     bool
+	grew      bool
 }
 
-// countBatch returns the number of the next batch.
-func (p *prefetch) countBatch() int {
+// newBatch returns the next batch, of pages number to `to`. It is not being read yet.
+func (p *prefetch) newBatch(number, to int) *batchReading {
 	p.batchesRead++
-	return p.batchesRead
+	return &batchReading{
+		prefetch: p, pool: p.pool(), count: p.batchesRead, number: number, pages: make([]connector.Page, to-number+1),
+		begun: func(context.Context) error { return nil }, requested: func() {},
+	}
 }
 
-// readBatch reads pages number to `to` as the count-th batch; edge is the first of them if it was read already. It
-// calls almostDone when only few pages are left to request.
-func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *connector.Page, to int, pool WorkerPool,
-	almostDone func(),
-) batchRead {
-	g := &batchReading{prefetch: p, count: count, number: number, pages: make([]connector.Page, to-number+1)}
+// readBatch reads pages number to `to` as one batch; edge is the first of them if it was read already.
+func (p *prefetch) readBatch(ctx context.Context, number int, edge *connector.Page, to int) batchRead {
+	return p.newBatch(number, to).readAll(ctx, edge)
+}
+
+// readAll reads the batch; edge is its first page if it was read already.
+func (g *batchReading) readAll(ctx context.Context, edge *connector.Page) batchRead {
 	result := batchRead{}
-	result.whole, result.err = g.read(ctx, edge, pool, almostDone)
+	result.whole, result.err = g.read(ctx, edge)
 	result.requests, result.ended, result.grew = int(g.requests.Load()), g.ended, g.grew
-	_, result.inTurn = pool.(serial)
+	_, result.inTurn = g.pool.(serial)
 	if result.whole {
 		result.edge = g.pages[len(g.pages)-1]
 		result.pages = g.fresh
@@ -79,7 +86,7 @@ func (p *prefetch) readBatch(ctx context.Context, count, number int, edge *conne
 }
 
 // read reads the batch and reports whether it is one slice.
-func (g *batchReading) read(ctx context.Context, edge *connector.Page, pool WorkerPool, almostDone func()) (bool, error) {
+func (g *batchReading) read(ctx context.Context, edge *connector.Page) (bool, error) {
 	if edge != nil {
 		g.pages[0] = *edge
 	} else if err := g.fill(ctx, 0); err != nil {
@@ -92,16 +99,19 @@ func (g *batchReading) read(ctx context.Context, edge *connector.Page, pool Work
 	if err != nil {
 		return false, err
 	}
+	if err := g.begun(ctx); err != nil {
+		return false, err
+	}
 	rest := max(0, len(g.pages)-1-next)
-	if err := pool.Each(ctx, rest, func(ctx context.Context, i int) error {
-		if i >= rest-almostDonePages {
-			almostDone()
+	if err := g.pool.Each(ctx, rest, func(ctx context.Context, i int) error {
+		if i == rest-1 {
+			g.requested()
 		}
 		return g.fill(ctx, next+i)
 	}); err != nil {
 		return false, err
 	}
-	almostDone()
+	g.requested()
 	return g.verify(ctx, first)
 }
 

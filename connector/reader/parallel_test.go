@@ -201,7 +201,7 @@ func TestReader_readGroup(t *testing.T) {
 			rules.Page = list.page
 			r := NewReader(list, nil, Reading{Stream: connector.Stream{Name: "a"}, Rules: rules, Workers: Workers(1)},
 				connector.State{})
-			g := r.prefetch.readBatch(t.Context(), r.prefetch.countBatch(), first, nil, last, r.prefetch.pool(), func() {})
+			g := r.prefetch.readBatch(t.Context(), first, nil, last)
 			if g.err != nil {
 				t.Fatal(g.err)
 			}

@@ -32,10 +32,15 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 			return done, err
 		}
 	}
+	emptyAt := r.prefetch.emptyAt
+	r.prefetch.emptyAt = 0
 	edge, number, to := first, r.progress.start, r.progress.start+batchSizes[0]
 	switch { // in a deep backlog it is roughly known where ground is
 	case r.progress.start > 0:
 		to = r.prefetch.aheadTo(r.progress.start)
+		if emptyAt > r.progress.start {
+			to = min(to, emptyAt-1) // the search has just looked at what is below
+		}
 	case r.prefetch.prevStart > 0:
 		to = r.prefetch.topTo(r.prefetch.prevStart)
 	}
@@ -79,7 +84,7 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 			}
 		}
 		edge, number = &g.edge, g.edge.Number
-		if len(edge.Messages) < r.rules.Page || g.ended {
+		if len(edge.Messages) < r.rules.Page || g.ended || number+1 == emptyAt && !g.grew {
 			w.shown = len(edge.Messages)
 			if ended, err := w.tryEnd(ctx, number+1); ended || err != nil {
 				return ended, err

@@ -2,24 +2,26 @@ package reader
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// batchAhead is a batch of a deep backlog that is read in the background: that of this step, or that of the next one
-// while this one is committed or reads its ends again.
+// batchAhead is a batch of a deep backlog that is read in the background: that of this step, or one of the next ones
+// while this one is committed.
 type batchAhead struct {
-	start, to  int
-	almostDone chan struct{} // closed when only few of its pages are left to request
-	stop       context.CancelFunc
-	wait       func()
-	batch      batchRead
+	start, to int
+	begun     chan struct{} // closed when its ends are read, and the other pages are being requested
+	requested chan struct{} // closed when all its pages are requested
+	stop      context.CancelFunc
+	wait      func()
+	batch     batchRead
 }
 
-// almostDonePages is how many pages of a batch are left to request when the next batch begins, so that no worker is
-// idle while the ends of both are read one after the other.
-const almostDonePages = 8
+// mostAhead is how many batches beyond that of this step are read. While one of them reads its ends, one after the
+// other, another one requests its pages, and so no request that may be in flight is left out.
+const mostAhead = 2
 
 // prefetch reads batches of pages in parallel, and the next batch while the one before is delivered.
 type prefetch struct {
@@ -30,8 +32,9 @@ type prefetch struct {
 	workers     WorkerPool  // nil: pages are read one after the other
 	oneWalk     bool        // nothing is read ahead for the next walk
 
-	ahead            *batchAhead
-	prevStart        int // page at which the last proven walk began, if the next one begins further up
+	ahead            []*batchAhead // each begins further up than the one before
+	prevStart        int           // page at which the last proven walk began, if the next one begins further up
+	emptyAt          int           // page that the last search found empty, and none above it; 0: none, or it was used
 	batchesRead      int
 	serialBatches    int // for how many batches the list is expected to grow
 	parallelCooldown int // for how many walks no batches are tried
@@ -57,59 +60,110 @@ func (p *prefetch) pool() WorkerPool {
 	return p.workers
 }
 
-// begin starts to read a batch in the background.
-func (p *prefetch) begin(ctx context.Context, start, to int) *batchAhead {
-	a := &batchAhead{start: start, to: to, almostDone: make(chan struct{})}
-	pool, count := p.pool(), p.countBatch()
+// begin starts to read a batch in the background. It leaves the requests to the batch before, if there is one, until
+// that one has read its ends, and reads only its own ends until that one has requested all its pages.
+func (p *prefetch) begin(ctx context.Context, start, to int, before *batchAhead) *batchAhead {
+	a := &batchAhead{start: start, to: to, begun: make(chan struct{}), requested: make(chan struct{})}
+	reading := p.newBatch(start, to)
+	begun, requested := sync.OnceFunc(func() { close(a.begun) }), sync.OnceFunc(func() { close(a.requested) })
+	reading.begun = func(ctx context.Context) error {
+		begun()
+		if before == nil {
+			return nil
+		}
+		return waitFor(ctx, before.requested)
+	}
+	reading.requested = requested
 	ctx, a.stop = context.WithCancel(ctx)
 	a.wait = p.workers.Go(func() {
-		almostDone := sync.OnceFunc(func() { close(a.almostDone) })
-		defer almostDone()
-		a.batch = p.readBatch(ctx, count, a.start, nil, a.to, pool, almostDone)
+		defer requested()
+		defer begun()
+		if before != nil {
+			if a.batch.err = waitFor(ctx, before.begun); a.batch.err != nil {
+				return
+			}
+		}
+		a.batch = reading.readAll(ctx, nil)
 	})
 	return a
 }
 
-// readAhead starts to read the batch of the walk that follows one from this page, if that batch is not under way
-// already and memory allows it.
-func (p *prefetch) readAhead(ctx context.Context, from int) {
-	if p.oneWalk || p.serialBatches > 0 || p.memoryLimit != nil && !p.memoryLimit.Ahead() {
-		return
+func waitFor(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	start := max(0, from-p.batchStep())
-	to := p.aheadTo(start)
-	if start == 0 {
-		to = p.topTo(from)
+}
+
+// readAhead starts to read the batches of the walks that follow one from this page, after the batch of that one, unless
+// they are under way already, as far as memory allows it.
+func (p *prefetch) readAhead(ctx context.Context, from int, last *batchAhead) {
+	room := p.roomAhead()
+	defer p.holdAhead()
+	for i := range room {
+		start := max(0, from-p.batchStep())
+		to := p.aheadTo(start)
+		if start == 0 {
+			to = p.topTo(from)
+		}
+		if i < len(p.ahead) && (p.ahead[i].start != start || p.ahead[i].to != to) {
+			p.abandonFrom(i)
+		}
+		if i == len(p.ahead) {
+			p.ahead = append(p.ahead, p.begin(ctx, start, to, last))
+		}
+		if last, from = p.ahead[i], start; start == 0 {
+			return
+		}
 	}
-	if p.ahead != nil && p.ahead.start == start && p.ahead.to == to {
-		return
+}
+
+// roomAhead is how many batches may be read ahead. Large pages leave room for one: that of this step and the next are
+// in memory then, and none beyond.
+func (p *prefetch) roomAhead() int {
+	room := mostAhead
+	switch {
+	case p.oneWalk, p.serialBatches > 0:
+		return 0
+	case p.source.largest.Load()*int64(p.batchStep()+2)*(mostAhead+1) > int64(p.rules.SliceBytes):
+		room = 1
 	}
-	p.abandon()
-	p.ahead = p.begin(ctx, start, to)
+	if p.memoryLimit != nil {
+		room = p.memoryLimit.Ahead(len(p.ahead), room)
+	}
+	return room
+}
+
+// holdAhead tells the memory limit how many batches are read ahead.
+func (p *prefetch) holdAhead() {
+	if p.memoryLimit != nil {
+		p.memoryLimit.Ahead(len(p.ahead), len(p.ahead))
+	}
 }
 
 // aheadFromTop reports whether a batch from page 0 is being read already. Messages that come in meanwhile are left to
 // the next poll.
 func (p *prefetch) aheadFromTop() bool {
-	return p.ahead != nil && p.ahead.start == 0 && p.prevStart > 0
+	return len(p.ahead) > 0 && p.ahead[0].start == 0 && p.prevStart > 0
 }
 
 // batchFrom returns the batch that was read ahead if it is the one asked for, and reads it now otherwise.
 func (p *prefetch) batchFrom(ctx context.Context, number int, edge *connector.Page, to int) batchRead {
 	if edge != nil {
 		p.abandon()
-		return p.readBatch(ctx, p.countBatch(), number, edge, to, p.pool(), func() {})
+		return p.readBatch(ctx, number, edge, to)
 	}
-	a := p.ahead
-	fresh := a == nil || a.start != number || a.to != to
+	fresh := len(p.ahead) == 0 || p.ahead[0].start != number || p.ahead[0].to != to
 	if fresh {
 		p.abandon()
-		a = p.begin(ctx, number, to)
+		p.ahead = append(p.ahead, p.begin(ctx, number, to, nil))
 	}
-	p.ahead = nil
-	<-a.almostDone
+	a := p.ahead[0]
+	p.ahead = slices.Delete(p.ahead, 0, 1)
 	if number > 0 {
-		p.readAhead(ctx, number)
+		p.readAhead(ctx, number, a)
 	}
 	a.wait()
 	a.stop()
@@ -117,21 +171,27 @@ func (p *prefetch) batchFrom(ctx context.Context, number int, edge *connector.Pa
 		p.abandon()
 	}
 	if a.batch.err != nil && !fresh {
-		return p.readBatch(ctx, p.countBatch(), number, edge, to, p.pool(), func() {})
+		return p.readBatch(ctx, number, edge, to)
 	}
 	return a.batch
 }
 
 // HoldsAhead reports whether pages for the next step are held in memory or being read.
-func (r *Reader) HoldsAhead() bool { return r.prefetch.ahead != nil }
+func (r *Reader) HoldsAhead() bool { return len(r.prefetch.ahead) > 0 }
 
 // abandon stops reading ahead and drops what was read.
-func (p *prefetch) abandon() {
-	if p.ahead != nil {
-		p.ahead.stop()
-		p.ahead.wait()
-		p.ahead = nil
+func (p *prefetch) abandon() { p.abandonFrom(0) }
+
+// abandonFrom does that from the i-th batch on.
+func (p *prefetch) abandonFrom(i int) {
+	for _, a := range p.ahead[i:] {
+		a.stop()
 	}
+	for _, a := range p.ahead[i:] {
+		a.wait()
+	}
+	p.ahead = slices.Delete(p.ahead, i, len(p.ahead))
+	p.holdAhead()
 }
 
 // Close stops reading ahead and waits until it has ended. The context of the last step should have ended.

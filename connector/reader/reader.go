@@ -79,7 +79,9 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 	}
 	r.chain.known = &r.known
 	r.progress = progress{rules: rules, known: &r.known, slice: rules.SlicePages}
-	r.list = listState{rules: rules, known: &r.known, source: &r.source, progress: &r.progress}
+	r.list = listState{
+		rules: rules, known: &r.known, source: &r.source, progress: &r.progress, workers: reading.Workers,
+	}
 	r.prefetch = prefetch{
 		rules: rules, source: &r.source, progress: &r.progress, memoryLimit: reading.MemoryLimit, workers: reading.Workers,
 		oneWalk: reading.OneWalk,

@@ -62,6 +62,10 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 		above = r.prefetch.batchStep()
 	}
 	r.progress.start, r.progress.previous, r.progress.minGroundRun, r.progress.fromTop = max(0, high-above), nil, 0, false
+	r.prefetch.emptyAt = 0
+	if down.empty {
+		r.prefetch.emptyAt = high
+	}
 	return b.count(), nil
 }
 

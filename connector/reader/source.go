@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -14,6 +15,8 @@ type source struct {
 	retry  RetryPolicy
 	admit  func(context.Context, Priority) error // nil: at once
 	stream connector.Stream
+	// largest is the size of the largest page so far, in bytes.
+	largest atomic.Int64
 }
 
 // read reads a single page, and tries again for as long as the retry policy allows.
@@ -31,6 +34,7 @@ func (s *source) readIn(ctx context.Context, priority Priority, held connector.F
 		}
 		page, err := s.pages.Page(ctx, s.stream, priority.Page, held)
 		if err == nil {
+			s.largest.Store(max(s.largest.Load(), int64(page.Bytes)))
 			return page, nil
 		}
 		var fault *connector.PageError

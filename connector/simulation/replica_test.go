@@ -230,7 +230,7 @@ func (r *room) Hold(pages int) error {
 	return nil
 }
 
-func (r *room) Ahead() bool { return r.rng.IntN(2) == 0 }
+func (r *room) Ahead(held, wanted int) int { return max(held, min(wanted, r.rng.IntN(3))) }
 
 var stream = connector.Stream{Name: "sim", Number: "+10000000", SourceKey: "k"}
 
