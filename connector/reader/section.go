@@ -232,6 +232,7 @@ func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error 
 			}
 			so.Row = places[so.Done[0]]
 		}
+		so.Done = r.withTop(so.Done, rows)
 		next.Accepting = &so
 	}
 	certified := uint64(0)
@@ -252,12 +253,33 @@ func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error 
 	return nil
 }
 
+// withTop adds a row of the horizon to the rows that are done, if one is done and they show none: what stands above it
+// may have been delivered and forgotten, also where many rows came in late among those of the horizon.
+func (r *sectionReader) withTop(done connector.Keys, rows []spanRow) connector.Keys {
+	at := r.known.recorded.Accepting
+	isTop := func(key connector.Key) bool { return slices.Contains(at.Top, key) }
+	if len(done) == 0 || slices.ContainsFunc(done, isTop) {
+		return done
+	}
+	if i := slices.IndexFunc(at.Done, isTop); i >= 0 {
+		return append(done, at.Done[i])
+	}
+	highest := slices.IndexFunc(rows, func(row spanRow) bool { return row.key == done[0] })
+	for _, row := range rows[max(0, highest):] {
+		if isTop(row.key) {
+			return append(done, row.key)
+		}
+	}
+	return done
+}
+
 // topIn is the index in a span at which the held messages begin, above the row end; whole means that nothing is left
 // above.
 func (r *sectionReader) topIn(s *span, end int) (first int, whole bool) {
 	for i, row := range s.rows {
 		if slices.Contains(r.known.recorded.Accepting.Top, row.key) {
-			if i == 0 && s.first() > 0 { // more of the horizon may stand on the page above
+			// More of the horizon may stand further up, also above rows that came in late among its own.
+			if s.first() > 0 && row.key != r.known.recorded.Accepting.Top[0] {
 				return 0, false
 			}
 			return min(i, end), true
