@@ -16,6 +16,7 @@ func TestSeeds(t *testing.T) {
 	}{
 		{"late runs below what was delivered of a deep backlog, which were taken for new", lateRuns, true, 1000100},
 		{"a burst that pushed ground past a walk's start, and an erased event that was taken for new", hard, false, 1000039},
+		{"a horizon among whose rows others came in late, above which some of its rows were not delivered", accepting, false, 1000009},
 	} {
 		t.Run(fmt.Sprint(world.seed), func(t *testing.T) {
 			res := newRun(world.seed, world.draw).finish()

@@ -318,7 +318,7 @@ class Reader:
     def __init__(self, world, log, cfg, mutation):
         self.world, self.log, self.cfg, self.mutation = world, log, cfg, mutation
         self.start, self.previous, self.polls, self.careful, self.window = 0, None, 0, False, (None, 0)
-        self.restless, self.failed, self.rose, self.ahead = 0, 0, 0, None
+        self.restless, self.failed, self.rose, self.ahead = 0, 0, 0, []
         self.by_groups = self.grouped = 0
         self.given = set(log.floor or []) | set(log.horizon)
 
@@ -372,7 +372,7 @@ class Reader:
         `slice` pages without either. Moved: the pages contradict each other; nothing may be concluded. Overshot: the search for ground
         led below it. By groups where they hold; else in order, and from scratch: what a group showed counts for nothing."""
         walk = Walk(self)
-        if self.restless or not self.cfg['groups']: self.restless, self.ahead = max(0, self.restless - 1), None
+        if self.restless or not self.cfg['groups']: self.restless, self.ahead = max(0, self.restless - 1), []
         else:
             done = self.walk_by_groups(walk)
             if done: return walk
@@ -390,9 +390,9 @@ class Reader:
         where a group does not hold. What was read ahead of this walk is one instant's slice of a moment ago, which is as good: what
         came in since is for the next walk."""
         number, edge, sizes = self.start, None, [1, 3, 6, 12, 24]
-        ahead, self.ahead = self.ahead, None
+        if not (self.ahead and self.ahead[0].number == number): self.ahead = []
+        ahead = self.ahead.pop(0) if self.ahead else None
         to = number + self.step() + 1 if number else min(self.rose + 1, self.cfg['slice'] - 1) if self.rose else 1
-        if not (ahead and ahead.number == number): ahead = None
         if not number and not ahead:
             edge = self.world.page(0)
             if not edge: return False
@@ -403,6 +403,7 @@ class Reader:
             if ahead: walk.began = group.began
             self.grouped += 1
             if not group.whole:
+                self.ahead = []
                 # Where the list moves too much the attempt is only dear: leave it for a while.
                 self.failed = min(self.failed + 1, 4)
                 self.restless = 2 ** self.failed - 1
@@ -430,10 +431,14 @@ class Reader:
         return max(1, self.cfg['slice'] - 2 - self.cfg['slice'] // 8)
 
     def read_ahead(self):
-        """Begins with the next group of a deep backlog, beside the commit of the one below it."""
-        start = max(0, self.start - self.step())
-        try: self.ahead = Group(self.world, start, None, start + self.step() + 1 if start else min(self.start + 1, self.cfg['slice'] - 1), self.mutation)
-        except Fault: self.ahead = None
+        """Begins with the next two groups of a deep backlog, beside the commit of the one below them."""
+        start = self.ahead[-1].number if self.ahead else self.start
+        try:
+            while start and len(self.ahead) < 2:
+                below, start = start, max(0, start - self.step())
+                to = start + self.step() + 1 if start else min(below + 1, self.cfg['slice'] - 1)
+                self.ahead.append(Group(self.world, start, None, to, self.mutation))
+        except Fault: pass
 
     def ground_time(self):
         """Where ground lies in time, roughly: the median of its newest 21 events (one message's time may be wrong by days)."""
