@@ -36,20 +36,39 @@ func (p *Poller) admit(ctx context.Context, turn reader.Priority) error {
 		if turn.Page > 0 {
 			urgency = quota.CatchUp
 		}
-		return p.queue.wait(ctx, turn, func(ctx context.Context) error { return p.pay(ctx, urgency) })
+		if p.queue.follows(turn) {
+			return p.pay(ctx, urgency, func(context.Context, quota.Urgency) error { return nil })
+		}
+		return p.queue.wait(ctx, turn, turnLimit{p, urgency})
 	}
 	untilPoll, cancel := context.WithDeadline(ctx, p.schedule.nextPoll)
 	defer cancel()
-	err := p.pay(untilPoll, urgency)
+	err := p.pay(untilPoll, urgency, p.config.Limiter.Wait)
 	if err != nil && ctx.Err() == nil {
 		return reader.ErrPollDue
 	}
 	return err
 }
 
+// turnLimit is the rate limit for requests of one urgency.
+type turnLimit struct {
+	poller  *Poller
+	urgency quota.Urgency
+}
+
+func (l turnLimit) wait(ctx context.Context) error {
+	return l.poller.pay(ctx, l.urgency, l.poller.config.Limiter.Wait)
+}
+
+func (l turnLimit) burst(ctx context.Context, n int) (before time.Time, err error) {
+	return l.poller.config.Limiter.Burst(ctx, l.urgency, n)
+}
+
 // pay waits until the limiter lets a call go and the call budget pays for it. Either wait is a state where it is long,
 // except for a sweep, which waits no longer than to the next poll.
-func (p *Poller) pay(ctx context.Context, urgency quota.Urgency) error {
+func (p *Poller) pay(ctx context.Context, urgency quota.Urgency,
+	limit func(context.Context, quota.Urgency) error,
+) error {
 	for {
 		if err := p.ready(); err != nil {
 			wait := p.retrier.unready()
@@ -73,7 +92,7 @@ func (p *Poller) pay(ctx context.Context, urgency quota.Urgency) error {
 		if paused := p.config.Limiter.Paused(); urgency != quota.Sweep && time.Until(paused) > longWait {
 			p.record.noteUntil(StateNoSource, errPaused, paused)
 		}
-		if err := p.config.Limiter.Wait(ctx, urgency); err != nil {
+		if err := limit(ctx, urgency); err != nil {
 			return err
 		}
 		if p.config.CallBudget == nil || p.config.CallBudget.Take() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
@@ -17,6 +18,21 @@ type queue struct {
 
 	mu      sync.Mutex
 	waiting []*waiter
+	burst   burst
+}
+
+// burst are requests that may be made without a wait, as one of their batch has waited for all of them.
+type burst struct {
+	batch, left int
+	before      time.Time
+}
+
+// limit is the rate limit as a queue uses it.
+type limit interface {
+	// wait waits for one request.
+	wait(ctx context.Context) error
+	// burst waits until n requests may be made at once, where it has waited for one; they have to be made before a time.
+	burst(ctx context.Context, n int) (before time.Time, err error)
 }
 
 type waiter struct {
@@ -26,8 +42,19 @@ type waiter struct {
 
 func newQueue() *queue { return &queue{lead: make(chan struct{}, 1)} }
 
-// wait blocks until it is the turn of a request, or the context ends. limit waits for the rate limit.
-func (q *queue) wait(ctx context.Context, turn reader.Priority, limit func(context.Context) error) error {
+// follows reports whether a request belongs to a burst, so that its wait is over.
+func (q *queue) follows(turn reader.Priority) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if turn.Burst == 0 || q.burst.batch != turn.Batch || q.burst.left == 0 || !time.Now().Before(q.burst.before) {
+		return false
+	}
+	q.burst.left--
+	return true
+}
+
+// wait blocks until it is the turn of a request, or the context ends.
+func (q *queue) wait(ctx context.Context, turn reader.Priority, limit limit) error {
 	me := &waiter{turn, make(chan struct{})}
 	q.mu.Lock()
 	q.waiting = append(q.waiting, me)
@@ -52,21 +79,38 @@ func (q *queue) wait(ctx context.Context, turn reader.Priority, limit func(conte
 
 // next waits for the limit on behalf of whichever request is first then. It returns at once if the caller does not wait
 // any more.
-func (q *queue) next(ctx context.Context, me *waiter, limit func(context.Context) error) error {
+func (q *queue) next(ctx context.Context, me *waiter, limit limit) error {
 	select {
 	case <-me.goes:
 		return nil
 	default:
 	}
-	if err := limit(ctx); err != nil {
+	if err := limit.wait(ctx); err != nil {
 		return err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	first := slices.MinFunc(q.waiting, func(a, b *waiter) int { return a.turn.Compare(b.turn) })
+	first := q.first()
+	if n := first.turn.Burst; n > 1 {
+		q.mu.Unlock()
+		before, err := limit.burst(ctx, n)
+		q.mu.Lock()
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(q.waiting, first) { // it gave up
+			first = q.first()
+		}
+		q.burst = burst{batch: first.turn.Batch, left: n - 1, before: before}
+	}
 	q.remove(first)
 	close(first.goes)
 	return nil
+}
+
+// first is the request that goes next. The one that waits for the limit is among those that wait.
+func (q *queue) first() *waiter {
+	return slices.MinFunc(q.waiting, func(a, b *waiter) int { return a.turn.Compare(b.turn) })
 }
 
 func (q *queue) leave(w *waiter) {

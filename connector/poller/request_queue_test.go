@@ -24,12 +24,19 @@ type queued struct {
 	gone []reader.Priority // with an error
 }
 
+// limitOf is the limiter as the queue uses it.
+type limitOf struct{ *quota.Limiter }
+
+func (l limitOf) wait(ctx context.Context) error { return l.Wait(ctx, quota.CatchUp) }
+
+func (l limitOf) burst(ctx context.Context, n int) (time.Time, error) { return l.Burst(ctx, quota.CatchUp, n) }
+
 func newQueued() *queued { return &queued{queue: newQueue(), limiter: quota.NewLimiter(60)} }
 
 // ask lets a request wait beside the others, until the context ends.
 func (q *queued) ask(ctx context.Context, turn reader.Priority) {
 	q.batch.Go(func() {
-		err := q.wait(ctx, turn, func(ctx context.Context) error { return q.limiter.Wait(ctx, quota.CatchUp) })
+		err := q.wait(ctx, turn, limitOf{q.limiter})
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		if err != nil {
@@ -120,18 +127,61 @@ func TestQueue_WhoeverGivesUp(t *testing.T) {
 	}
 }
 
+// A request that begins a burst waits for all of it, and those of its batch that follow do not wait, for as long as the
+// limit keeps its time free.
+func TestQueue_Burst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, began := newQueued(), time.Now()
+		q.ask(t.Context(), reader.Priority{Batch: 1, Page: 1})
+		q.ask(t.Context(), reader.Priority{Batch: 2, Page: 4, Burst: 4})
+		q.batch.Wait()
+		if took := time.Since(began); took != 4*time.Second {
+			t.Errorf("a burst of 4 after one request went after %v", took)
+		}
+		for _, test := range []struct {
+			turn reader.Priority
+			want bool
+		}{
+			{reader.Priority{Batch: 3, Page: 1, Burst: 2}, false},
+			{reader.Priority{Batch: 2, Page: 9}, false},
+			{reader.Priority{Batch: 2, Page: 9, Burst: 3}, true},
+			{reader.Priority{Batch: 2, Page: 5, Burst: 2}, true},
+		} {
+			if got := q.follows(test.turn); got != test.want {
+				t.Errorf("%+v follows: %t", test.turn, got)
+			}
+		}
+		time.Sleep(4 * time.Second)
+		if q.follows(reader.Priority{Batch: 2, Page: 6, Burst: 1}) {
+			t.Error("a request follows after the time for the burst")
+		}
+		q.ask(t.Context(), reader.Priority{Batch: 1, Page: 2})
+		q.batch.Wait()
+		if took := time.Since(began); took != 8*time.Second {
+			t.Errorf("the next request went after %v", took)
+		}
+	})
+}
+
+// brokenLimit fails, or admits one request and fails where it is asked for a burst.
+type brokenLimit struct{ one, more error }
+
+func (l brokenLimit) wait(context.Context) error { return l.one }
+
+func (l brokenLimit) burst(context.Context, int) (time.Time, error) { return time.Time{}, l.more }
+
 func TestQueue_LimitFails(t *testing.T) {
 	q := newQueue()
 	broken := errors.New("broken")
-	if err := q.wait(t.Context(), reader.Priority{Batch: 1, Page: 1}, func(context.Context) error {
-		return broken
-	}); !errors.Is(err, broken) {
-		t.Errorf("got %v", err)
-	}
-	if err := q.wait(t.Context(), reader.Priority{Batch: 1, Page: 2}, func(context.Context) error {
-		return nil
-	}); err != nil {
-		t.Error(err)
+	for _, test := range []struct {
+		limit brokenLimit
+		burst int
+		want  error
+	}{{brokenLimit{broken, nil}, 1, broken}, {brokenLimit{nil, broken}, 3, broken}, {brokenLimit{nil, broken}, 1, nil}} {
+		err := q.wait(t.Context(), reader.Priority{Batch: 1, Page: 1, Burst: test.burst}, test.limit)
+		if !errors.Is(err, test.want) {
+			t.Errorf("got %v, want %v", err, test.want)
+		}
 	}
 	if len(q.waiting) != 0 {
 		t.Errorf("%d wait", len(q.waiting))

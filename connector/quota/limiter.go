@@ -88,6 +88,23 @@ func (l *Limiter) Wait(ctx context.Context, urgency Urgency) error {
 	}
 }
 
+// Burst blocks until n requests may be made at once, where the caller has waited for one of them. It keeps as much time
+// free for the others as they take, before them and after them, so that in no minute there are more requests than the
+// rate allows. The caller has to make them before the time that is returned.
+func (l *Limiter) Burst(ctx context.Context, urgency Urgency, n int) (before time.Time, err error) {
+	for range n - 1 {
+		if err := l.Wait(ctx, urgency); err != nil {
+			return time.Time{}, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n > 1 {
+		l.next = l.next.Add(time.Duration(n-1) * l.gap)
+	}
+	return l.next, nil
+}
+
 func (l *Limiter) waiting() bool {
 	for _, q := range l.queues {
 		if len(q) > 0 {

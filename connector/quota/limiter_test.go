@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -234,4 +235,44 @@ func TestLimiter_WhoHasLeftBeforeTakesNoTurn(t *testing.T) {
 			t.Errorf("the first caller that is there goes after %s", got)
 		}
 	})
+}
+
+// However bursts and single requests follow each other, no minute has more of them than the rate allows; and a burst
+// goes at once.
+func TestLimiter_Burst(t *testing.T) {
+	const perMinute = 80
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 7))
+			l := NewLimiter(perMinute)
+			var went []time.Time
+			for len(went) < 400 {
+				if err := l.Wait(t.Context(), CatchUp); err != nil {
+					t.Fatal(err)
+				}
+				n := 1 + random.IntN(3)
+				before, err := l.Burst(t.Context(), CatchUp, n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range n {
+					went = append(went, time.Now())
+					if i < n-1 {
+						time.Sleep(time.Duration(random.Int64N(int64(before.Sub(time.Now())) / 4)))
+					}
+				}
+				if random.IntN(20) == 0 { // there is nothing to be asked for
+					time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
+				}
+			}
+			for i := perMinute; i < len(went); i++ {
+				if took := went[i].Sub(went[i-perMinute]); took < time.Minute {
+					t.Fatalf("seed %d: %d requests within %v", seed, perMinute+1, took)
+				}
+			}
+			if took := went[len(went)-1].Sub(went[0]); took > 12*time.Minute {
+				t.Errorf("seed %d: %d requests took %v", seed, len(went), took)
+			}
+		})
+	}
 }

@@ -54,6 +54,7 @@ type batchReading struct {
 	fresh     []connector.Page // the pages, each without the rows that it repeats
 	requests  atomic.Int64
 	bytes     atomic.Int64
+	burst     int // how many of the next requests are best made right after one another
 	ended     bool
 	grew      bool
 }
@@ -87,7 +88,9 @@ func (g *batchReading) readAll(ctx context.Context, edge *connector.Page) batchR
 
 // read reads the batch and reports whether it is one slice.
 func (g *batchReading) read(ctx context.Context, edge *connector.Page) (bool, error) {
+	g.together(3) // the first page, the last one, and the one below the first
 	if edge != nil {
+		g.together(2)
 		g.pages[0] = *edge
 	} else if err := g.fill(ctx, 0); err != nil {
 		return false, err
@@ -102,6 +105,7 @@ func (g *batchReading) read(ctx context.Context, edge *connector.Page) (bool, er
 	if err := g.begun(ctx); err != nil {
 		return false, err
 	}
+	g.burst = 0
 	rest := max(0, len(g.pages)-1-next)
 	if err := g.pool.Each(ctx, rest, func(ctx context.Context, i int) error {
 		if i == rest-1 {
@@ -118,7 +122,19 @@ func (g *batchReading) read(ctx context.Context, edge *connector.Page) (bool, er
 // page reads the i-th page.
 func (g *batchReading) page(ctx context.Context, i int) (connector.Page, error) {
 	g.requests.Add(1)
-	return g.prefetch.source.readIn(ctx, Priority{Batch: g.count, Page: g.number + i}, "")
+	priority := Priority{Batch: g.count, Page: g.number + i, Burst: g.burst}
+	if g.burst > 0 { // never while pages are read in parallel
+		g.burst--
+	}
+	return g.prefetch.source.readIn(ctx, priority, "")
+}
+
+// together announces that the next n requests are best made right after one another. On a list that stands still that
+// does not matter.
+func (g *batchReading) together(n int) {
+	if _, growing := g.pool.(serial); growing {
+		g.burst = n
+	}
 }
 
 // fill reads the i-th page and keeps it.
@@ -173,6 +189,7 @@ func (g *batchReading) settle(ctx context.Context) (first, next int, err error) 
 			ends = true
 		}
 		if ends {
+			g.together(2) // and the next page
 			if err := g.fill(ctx, last); err != nil {
 				return 0, 0, err
 			}
@@ -200,6 +217,10 @@ func (g *batchReading) verify(ctx context.Context, first int) (bool, error) {
 		return g.verifyPair(ctx, first)
 	}
 	for attempt, grown := 0, repeated; attempt < verifyAttempts; attempt++ {
+		g.together(2) // the page below the first, and the last one
+		if grown == 0 {
+			g.together(3)
+		}
 		rows, err := g.grownAbove(ctx, first, grown > 0)
 		// If the last page moved and the first one did not, a message came in between them.
 		if err != nil || rows < 0 || attempt > 0 && rows == grown {
@@ -273,6 +294,7 @@ func (g *batchReading) grownAbove(ctx context.Context, i int, grown bool) (int, 
 	rows := repeats(g.pages[i], below)
 	switch shifted, ok := shift(g.pages[i+1], below); {
 	case rows == 0 && grown:
+		g.together(3)
 		return g.grownAbove(ctx, i, false)
 	case !ok || rows != shifted+repeats(g.pages[i], g.pages[i+1]), rows == 0 && !same:
 		return -1, nil

@@ -11,6 +11,9 @@ type Priority struct {
 	// page.
 	Batch int
 	Page  int
+	// Burst is how many requests of the batch, this one included, are best made right after one another, as what comes in
+	// between them costs more of them; 0 and 1: it does not matter. It is no part of the order.
+	Burst int
 }
 
 // Compare is negative if p goes before other: by batch, and within a batch by page.
