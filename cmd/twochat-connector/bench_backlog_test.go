@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -18,7 +19,6 @@ const (
 	backlogMessages = 50_000
 	backlogPages    = backlogMessages / 100
 	backlogLatency  = 20 * time.Millisecond
-	backlogInFlight = 4
 )
 
 // runs sums up the runs of a backlog and of its yardsticks.
@@ -54,10 +54,10 @@ func (r *runs) report(b *testing.B) {
 }
 
 // runBacklog delivers the backlog into an empty sink, and says what that took until the stream was at rest.
-func runBacklog(b *testing.B, baseURL string, sink sinks.Config) (spent, int64) {
+func runBacklog(b *testing.B, baseURL string, sink sinks.Config, inFlight int) (spent, int64) {
 	b.Helper()
 	c := benchConfig(baseURL, 1, 10*time.Millisecond)
-	c.Poll.Concurrency = backlogInFlight
+	c.Poll.Concurrency = inFlight
 	c.Sink = sink
 	var w *atWork
 	s := measure(b, func() {
@@ -74,6 +74,13 @@ func runBacklog(b *testing.B, baseURL string, sink sinks.Config) (spent, int64) 
 // download of the same pages, as many in flight, and the bare asynchronous publish of the same messages to the same
 // server.
 func BenchmarkBacklogJetStream(b *testing.B) {
+	for _, inFlight := range []int{4, 8, 16} {
+		b.Run(fmt.Sprintf("in-flight=%d", inFlight), func(b *testing.B) { backlogIntoJetStream(b, inFlight) })
+	}
+}
+
+func backlogIntoJetStream(b *testing.B, inFlight int) {
+	b.Helper()
 	api, _ := child(b, "2chat", apiRole{
 		Numbers: []string{benchNumber(0)}, History: backlogMessages,
 		Latency: backlogLatency,
@@ -83,8 +90,8 @@ func BenchmarkBacklogJetStream(b *testing.B) {
 		url, end := child(b, "nats", natsRole{Dir: b.TempDir()})
 		sink := *sinks.Defaults().JetStream
 		sink.URL, sink.Create = url, true
-		downloaded := download(b, api, backlogPages, backlogInFlight)
-		s, requests := runBacklog(b, api, sinks.Config{JetStream: &sink})
+		downloaded := download(b, api, backlogPages, inFlight)
+		s, requests := runBacklog(b, api, sinks.Config{JetStream: &sink}, inFlight)
 		published := publishAgain(b, url, sink.Stream, sink.Subject)
 		end()
 		r.add(s, requests, downloaded, published)

@@ -19,7 +19,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// BenchmarkBacklogKafka is BenchmarkBacklogJetStream into a real Apache Kafka of one node, exactly once. Its yardstick
+// BenchmarkBacklogKafka is BenchmarkBacklogJetStream into a real Apache Kafka of one node, exactly once, with eight
+// requests in flight. Its yardstick
 // is the bare idempotent produce of the same records by franz-go. TWOCHAT_CONNECTOR_TEST_KAFKA names the Kafka, as for
 // the tests of sinks/kafka.
 func BenchmarkBacklogKafka(b *testing.B) {
@@ -27,6 +28,7 @@ func BenchmarkBacklogKafka(b *testing.B) {
 	if jars == "" {
 		b.Skip("BenchmarkBacklogKafka needs a real Kafka: set TWOCHAT_CONNECTOR_TEST_KAFKA to a version, such as 4.1.0, or a folder with its jars")
 	}
+	const inFlight = 8
 	address := benchKafka(b, jars)
 	api, _ := child(b, "2chat", apiRole{
 		Numbers: []string{benchNumber(0)}, History: backlogMessages,
@@ -36,13 +38,13 @@ func BenchmarkBacklogKafka(b *testing.B) {
 	deliver := func(topic string) (spent, int64, time.Duration) {
 		sink := *sinks.Defaults().Kafka
 		sink.Brokers, sink.Topic, sink.Create = []string{address}, topic, true
-		s, requests := runBacklog(b, api, sinks.Config{Kafka: &sink})
+		s, requests := runBacklog(b, api, sinks.Config{Kafka: &sink}, inFlight)
 		return s, requests, produceAgain(b, address, topic, "yardstick-"+topic)
 	}
 	deliver("warm-up")
 	var r runs
 	for b.Loop() {
-		downloaded := download(b, api, backlogPages, backlogInFlight)
+		downloaded := download(b, api, backlogPages, inFlight)
 		s, requests, produced := deliver(fmt.Sprintf("messages-%d", r.n))
 		r.add(s, requests, downloaded, produced)
 	}

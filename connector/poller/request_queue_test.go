@@ -29,7 +29,9 @@ type limitOf struct{ *quota.Limiter }
 
 func (l limitOf) wait(ctx context.Context) error { return l.Wait(ctx, quota.CatchUp) }
 
-func (l limitOf) burst(ctx context.Context, n int) (time.Time, error) { return l.Burst(ctx, quota.CatchUp, n) }
+func (l limitOf) burst(ctx context.Context, n int) (time.Time, error) {
+	return l.Burst(ctx, quota.CatchUp, n)
+}
 
 func newQueued() *queued { return &queued{queue: newQueue(), limiter: quota.NewLimiter(60)} }
 

@@ -258,7 +258,7 @@ func TestLimiter_Burst(t *testing.T) {
 				for i := range n {
 					went = append(went, time.Now())
 					if i < n-1 {
-						time.Sleep(time.Duration(random.Int64N(int64(before.Sub(time.Now())) / 4)))
+						time.Sleep(time.Duration(random.Int64N(int64(time.Until(before)) / 4)))
 					}
 				}
 				if random.IntN(20) == 0 { // there is nothing to be asked for

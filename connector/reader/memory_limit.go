@@ -7,8 +7,8 @@ type MemoryLimit interface {
 	// Hold returns nil if the step may hold that many pages at once. With ErrMemoryLimit the step drops all its pages and
 	// ends.
 	Hold(pages int) error
-	// Ahead returns for how many of the next steps pages may be held as well: as many as are wanted, or fewer, but not fewer
-	// than those of which so many are held now.
+	// Ahead returns for how many of the next steps pages may be held as well: as many as are wanted, or fewer, but not
+	// fewer than those for which they are held now.
 	Ahead(held, wanted int) int
 }
 
