@@ -14,8 +14,8 @@ const standDowns = 5
 // nobody else owns the stream. One may come from a replica that lags behind.
 const ownSightings = 2
 
-// patientFences is how many times in a row a fenced instance doubles its wait.
-const patientFences = 5
+// doubledFences is how many times in a row a fenced instance doubles its wait.
+const doubledFences = 5
 
 // standDown waits until the other owner has not committed for as long as five polls would take it, at intervals that
 // grow as its own do, or until the log says twice that nobody else has taken it. It reads nothing of 2Chat meanwhile.
@@ -28,10 +28,10 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 	p.record.mu.Unlock()
 	var last connector.Checkpoint
 	quiet, own := time.Now(), 0
-	patience := time.Duration(1) << min(p.fruitless, patientFences)
+	factor := time.Duration(1) << min(p.fruitless, doubledFences)
 	p.fruitless++
 	for {
-		until := quiet.Add(patience * p.schedule.standDownTime())
+		until := quiet.Add(factor * p.schedule.standDownTime())
 		p.record.noteUntil(StateStandby, connector.ErrFenced, until)
 		if !time.Now().Before(until) {
 			return 0

@@ -186,7 +186,7 @@ func TestReader_ARejectOfAnotherMessageEndsTheStep(t *testing.T) {
 func TestReader_NotNowIsCommittedAgain(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		patience int
+		tries int
 		want     string
 		err      error
 	}{
@@ -195,7 +195,7 @@ func TestReader_NotNowIsCommittedAgain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
-			d.reading.Retry = &connectortest.TryAgain{Commits: test.patience}
+			d.reading.Retry = &connectortest.TryAgain{Commits: test.tries}
 			d.restart()
 			d.list.Add(connectortest.Message(5))
 			busy := 5

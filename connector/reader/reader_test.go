@@ -276,7 +276,7 @@ func TestReader_ABurstOfPagesBetweenPagesConcludesNothing(t *testing.T) {
 func TestReader_AFailedPageIsAskedForAgain(t *testing.T) {
 	tests := []struct {
 		name     string
-		patience RetryPolicy
+		retry RetryPolicy
 		requests string
 		log      string
 	}{
@@ -286,7 +286,7 @@ func TestReader_AFailedPageIsAskedForAgain(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
-			d.reading.Retry = test.patience
+			d.reading.Retry = test.retry
 			d.restart()
 			d.settle(5)
 			d.list.Requests()

@@ -75,7 +75,7 @@ func (k *link) publish(
 		bytes += len(m.Data)
 	}
 	defer func() { k.note(err) }()
-	timer := time.NewTimer(k.patience(bytes))
+	timer := time.NewTimer(k.answerTimeout(bytes))
 	defer timer.Stop()
 	for {
 		select {

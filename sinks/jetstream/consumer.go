@@ -40,7 +40,7 @@ func forgetConsumer(s *Sink, k *link, name string) {
 // jetStream is the client's view of JetStream over the connection.
 func (k *link) jetStream() (jetstream.JetStream, error) {
 	return jetstream.NewWithAPIPrefix(k.conn, strings.TrimSuffix(k.api, "."),
-		jetstream.WithDefaultTimeout(2*k.patience(0)))
+		jetstream.WithDefaultTimeout(2*k.answerTimeout(0)))
 }
 
 // consumerError turns an error of the client's JetStream package into one of ours.

@@ -96,7 +96,7 @@ func TestCommit_connectionCut(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
 	p := startProxy(t, s.url())
-	c.URL = p.url() // with ten seconds of patience, that are not needed
+	c.URL = p.url() // with ten seconds for an answer, which are not needed
 	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 3)
 	p.hold()

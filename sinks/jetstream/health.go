@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// firstPatience is how long to wait for an answer from a server that has not proven slow. So a dead leader or a hung
-	// server costs no more than that.
-	firstPatience = 2500 * time.Millisecond
+	// firstAnswerTimeout is how long to wait for an answer from a server that has not proven slow. So a dead leader or a
+	// hung server costs no more than that.
+	firstAnswerTimeout = 2500 * time.Millisecond
 	// slowest is the bytes per second that every connection is expected to carry.
 	slowest = 512 << 10
 	// echoPatience is how long a silent server may take to answer a ping.
@@ -26,11 +26,11 @@ const (
 
 // health is what the exchanges over a connection show about its server.
 type health struct {
-	patience time.Duration
-	took     time.Duration        // how long the last answer took
-	silences int                  // in a row
-	left     time.Time            // when the server was last changed
-	givenUp  map[string]time.Time // begin of the exchanges whose answers were given up
+	answerTimeout time.Duration
+	took          time.Duration        // how long the last answer took
+	silences      int                  // in a row
+	left          time.Time            // when the server was last changed
+	givenUp       map[string]time.Time // begin of the exchanges whose answers were given up
 }
 
 // giveUp remembers an exchange: if its answer comes after all, the server is slow, but not down.
@@ -48,14 +48,14 @@ func (h *health) late(batch string, now time.Time) {
 		return
 	}
 	delete(h.givenUp, batch)
-	h.patience = max(h.patience, 2*now.Sub(began))
+	h.answerTimeout = max(h.answerTimeout, 2*now.Sub(began))
 }
 
-// patience is how long to wait for the next answer to a request of this size.
-func (k *link) patience(bytes int) time.Duration {
+// answerTimeout is how long to wait for the next answer to a request of this size.
+func (k *link) answerTimeout(bytes int) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return min(k.timeout, k.health.patience+time.Duration(bytes)*time.Second/slowest)
+	return min(k.timeout, k.health.answerTimeout+time.Duration(bytes)*time.Second/slowest)
 }
 
 // note records how an exchange ended, and leaves a server that is silent, or knows no leader, for another one. A server
@@ -71,7 +71,7 @@ func (k *link) note(err error) {
 			k.health.silences = 0
 			// A slow server may become faster, so the wait shrinks; but an answer that was slow just now is waited for as long
 			// again.
-			k.health.patience = max(firstPatience, 2*k.health.took, k.health.patience-k.health.patience/8)
+			k.health.answerTimeout = max(firstAnswerTimeout, 2*k.health.took, k.health.answerTimeout-k.health.answerTimeout/8)
 		}
 		k.mu.Unlock()
 		return

@@ -12,36 +12,36 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestHealth_patience: a server that answers late is waited for longer, and a leader that died is not waited for as
+// TestHealth_answerTimeout: a server that answers late is waited for longer, and a leader that died is not waited for as
 // long as that.
-func TestHealth_patience(t *testing.T) {
-	k := &link{timeout: 10 * time.Second, health: health{patience: firstPatience}}
-	if got := k.patience(0); got != firstPatience {
+func TestHealth_answerTimeout(t *testing.T) {
+	k := &link{timeout: 10 * time.Second, health: health{answerTimeout: firstAnswerTimeout}}
+	if got := k.answerTimeout(0); got != firstAnswerTimeout {
 		t.Errorf("%s at first", got)
 	}
-	if got := k.patience(2 * slowest); got != firstPatience+2*time.Second {
+	if got := k.answerTimeout(2 * slowest); got != firstAnswerTimeout+2*time.Second {
 		t.Errorf("%s for much to send", got)
 	}
 	now := time.Now()
 	k.health.giveUp("a", now.Add(-4*time.Second))
 	k.health.late("b", now) // nobody waited for it
-	if got := k.patience(0); got != firstPatience {
+	if got := k.answerTimeout(0); got != firstAnswerTimeout {
 		t.Errorf("%s after an answer that was not given up", got)
 	}
 	k.health.late("a", now)
-	if got := k.patience(0); got != 8*time.Second {
+	if got := k.answerTimeout(0); got != 8*time.Second {
 		t.Errorf("%s after an answer that took 4s", got)
 	}
 	k.health.late("a", now.Add(time.Hour)) // once only
 	k.health.giveUp("c", now.Add(-time.Minute))
 	k.health.late("c", now)
-	if got := k.patience(0); got != k.timeout {
+	if got := k.answerTimeout(0); got != k.timeout {
 		t.Errorf("%s is more than the time-out", got)
 	}
 	for range 50 {
 		k.note(nil)
 	}
-	if got := k.patience(0); got != firstPatience {
+	if got := k.answerTimeout(0); got != firstAnswerTimeout {
 		t.Errorf("%s after quick answers again", got)
 	}
 	for i := range 3 * remembered {
@@ -55,7 +55,8 @@ func TestHealth_patience(t *testing.T) {
 // TestHealth_slowServer: a server that answers late, and does answer, is waited for as long as it stays slow.
 func TestHealth_slowServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &link{timeout: 10 * time.Second, waiting: make(map[string]*exchange), health: health{patience: 10 * time.Second}}
+		k := &link{timeout: 10 * time.Second, waiting: make(map[string]*exchange),
+			health: health{answerTimeout: 10 * time.Second}}
 		answer := func(took time.Duration) {
 			_, done := k.await("a", 1, nil)
 			time.Sleep(took)
@@ -64,14 +65,14 @@ func TestHealth_slowServer(t *testing.T) {
 			k.note(nil)
 		}
 		for i := range 30 {
-			if answer(4 * time.Second); k.patience(0) < 8*time.Second {
-				t.Fatalf("after %d answers that took 4s each, %s for the next", i+1, k.patience(0))
+			if answer(4 * time.Second); k.answerTimeout(0) < 8*time.Second {
+				t.Fatalf("after %d answers that took 4s each, %s for the next", i+1, k.answerTimeout(0))
 			}
 		}
 		for range 30 {
 			answer(time.Millisecond)
 		}
-		if got := k.patience(0); got != firstPatience {
+		if got := k.answerTimeout(0); got != firstAnswerTimeout {
 			t.Errorf("%s after quick answers again", got)
 		}
 	})
@@ -86,14 +87,14 @@ func TestHealth_lateAnswer(t *testing.T) {
 	log, checkpoint := own(t, c, connector.ModeStructured)
 	k := log.sink.held()
 	k.mu.Lock()
-	k.health.patience = 300 * time.Millisecond
+	k.health.answerTimeout = 300 * time.Millisecond
 	k.health.left = time.Now() // or the connection would be left, and the answer lost with it
 	k.mu.Unlock()
 	p.hold()
 	events := sinktest.Events(log.claim.Stream, 1, 3)
 	wantUnclear(t, log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)))
 	p.release()
-	eventually(t, "the late answer", func() bool { return k.patience(0) > 600*time.Millisecond })
+	eventually(t, "the late answer", func() bool { return k.answerTimeout(0) > 600*time.Millisecond })
 	state := acquireSoon(t, log)
 	commit(t, log, state.Checkpoint, sinktest.Events(log.claim.Stream, state.Checkpoint.Sequence+1, 3))
 }

@@ -48,7 +48,7 @@ func newLink(conn *natsgo.Conn, api string, timeout time.Duration) (*link, error
 		statuses: conn.StatusChanged(natsgo.RECONNECTING, natsgo.DISCONNECTED, natsgo.CLOSED),
 	}
 	k.alive, k.die = context.WithCancel(context.Background())
-	k.health.patience = firstPatience
+	k.health.answerTimeout = firstAnswerTimeout
 	told := conn.ErrorHandler()
 	conn.SetErrorHandler(func(c *natsgo.Conn, sub *natsgo.Subscription, err error) {
 		if told != nil {
@@ -242,7 +242,7 @@ func (k *link) request(ctx context.Context, subject string, body []byte) ([]byte
 	if err := k.conn.PublishRequest(subject, k.inbox+id+".1", body); err != nil {
 		return nil, errors.Join(errLost, err)
 	}
-	timer := time.NewTimer(k.patience(len(body)))
+	timer := time.NewTimer(k.answerTimeout(len(body)))
 	defer timer.Stop()
 	select {
 	case m := <-x.answers:

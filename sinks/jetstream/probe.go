@@ -180,7 +180,7 @@ func (i *inspection) probeConsumer(ctx context.Context) error {
 	if err := k.conn.PublishRequest(subject, k.inbox+id+".1", body); err != nil {
 		return errors.Join(errLost, err)
 	}
-	timer := time.NewTimer(k.patience(0))
+	timer := time.NewTimer(k.answerTimeout(0))
 	defer timer.Stop()
 	for replies := 0; replies < 2; {
 		select {

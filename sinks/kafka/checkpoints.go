@@ -151,12 +151,12 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 			c.parts = append(c.parts, checkpointPart{low: from, high: from, newest: make(map[string][]byte)})
 		}
 	}
-	patience := glance
+	timeout := glance
 	if owner {
-		patience = c.sink.client.transactionEnd()
+		timeout = c.sink.client.transactionEnd()
 	}
 	for i, end := range ends {
-		if err := c.forwardPart(ctx, int32(i), end, patience, owner); err != nil {
+		if err := c.forwardPart(ctx, int32(i), end, timeout, owner); err != nil {
 			return err
 		}
 	}
@@ -164,7 +164,7 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 }
 
 // forwardPart reads what is new at the end of a partition, beginning at its anchor.
-func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, patience time.Duration, owner bool) error {
+func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, timeout time.Duration, owner bool) error {
 	part := &c.parts[p]
 	fresh := func() { *part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)} }
 	if part.high > end.end || part.high < end.start { // the topic is not the one that was read
@@ -177,7 +177,7 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, pati
 			from = part.anchor.offset
 		}
 		newest, last := maps.Clone(part.newest), part.anchor
-		reached, err := c.sink.client.read(ctx, at, from, end.end, patience, func(r *protocol.Record) error {
+		reached, err := c.sink.client.read(ctx, at, from, end.end, timeout, func(r *protocol.Record) error {
 			key, value, err := contents(r)
 			if err != nil {
 				return err

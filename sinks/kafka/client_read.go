@@ -147,14 +147,14 @@ func (c *client) fetch(
 }
 
 // read calls each with the committed records of a partition from one offset to another, in order, and returns the
-// offset that it reached. If an open transaction hides the rest, it waits, but no longer than patience without
+// offset that it reached. If an open transaction hides the rest, it waits, but no longer than timeout without
 // progress. A record must not be used after the call of each.
 func (c *client) read(
-	ctx context.Context, at topicPartition, from, to int64, patience time.Duration, each func(*protocol.Record) error,
+	ctx context.Context, at topicPartition, from, to int64, timeout time.Duration, each func(*protocol.Record) error,
 ) (int64, error) {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(timeout)
 	for from < to {
-		answer, err := c.fetch(ctx, at, from, min(fetchWait, patience))
+		answer, err := c.fetch(ctx, at, from, min(fetchWait, timeout))
 		if err != nil {
 			return from, err
 		}
@@ -168,7 +168,7 @@ func (c *client) read(
 			return from, fmt.Errorf("read %s/%d: %w", at.topic, at.partition, err)
 		}
 		if next > from {
-			from, deadline = min(next, to), time.Now().Add(patience)
+			from, deadline = min(next, to), time.Now().Add(timeout)
 			continue
 		}
 		if time.Now().After(deadline) {

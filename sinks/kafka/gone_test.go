@@ -49,7 +49,7 @@ func TestTopicDeleted(t *testing.T) {
 			if err := w.commit(5); outcomeOf(err) != notNow {
 				t.Fatalf("at first: %v, want not now", err)
 			}
-			w.sink.missing.patience = 0
+			w.sink.missing.goneAfter = 0
 			wantRefusal(t, w.commit(5), "topic "+config.Topic+suffix+": it was deleted while this instance was running")
 
 			again := openSink(t, b, config, connector.Encoding{})

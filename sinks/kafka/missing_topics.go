@@ -20,8 +20,8 @@ const goneTime = 20 * time.Second
 
 // missingTopics records which topics existed, and since when one of them is missing.
 type missingTopics struct {
-	maker    *topicMaker
-	patience time.Duration // goneTime
+	maker     *topicMaker
+	goneAfter time.Duration // goneTime
 
 	mu    sync.Mutex
 	seen  map[string]bool
@@ -29,7 +29,7 @@ type missingTopics struct {
 }
 
 func newMissingTopics(maker *topicMaker) *missingTopics {
-	return &missingTopics{maker: maker, patience: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
+	return &missingTopics{maker: maker, goneAfter: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
 }
 
 // note records whether a topic exists, and reports whether to refuse it: because it never existed, or has been gone for
@@ -48,7 +48,7 @@ func (m *missingTopics) note(topic string, there bool, now time.Time) (deleted, 
 	if m.since[topic].IsZero() {
 		m.since[topic] = now
 	}
-	return true, now.Sub(m.since[topic]) >= m.patience
+	return true, now.Sub(m.since[topic]) >= m.goneAfter
 }
 
 // refuse refuses a topic that does not exist, or returns that it may come back.

@@ -11,8 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// patience bounds what may take a broker a moment.
-const patience = 20 * time.Second
+// stepTimeout bounds what may take a broker a moment.
+const stepTimeout = 20 * time.Second
 
 // scene is one case at work: a storage, and the test it belongs to.
 type scene struct {
@@ -54,7 +54,7 @@ func (s *scene) rival(sink Sink, claim connector.Claim) connector.Log {
 
 func (s *scene) context() context.Context {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.Context(), stepTimeout)
 	s.Cleanup(cancel)
 	return ctx
 }

@@ -30,7 +30,7 @@ func WantFollowed(t *testing.T, sink interface {
 }, stream string, events []connector.Event,
 ) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
 	defer cancel()
 	n := 0
 	err := sink.Follow(ctx, connector.FollowOptions{Stream: stream, Last: len(events)}, func(event []byte) error {
