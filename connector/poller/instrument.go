@@ -65,7 +65,7 @@ func (c *instrumentedLog) Commit(ctx context.Context, events []connector.Event, 
 	err := p.config.Log.Commit(detached, events, rejects, next)
 	slow.Stop()
 	took := time.Since(began)
-	p.record.metrics.commit(took, err)
+	p.record.metrics.commit(took, err, p.trace)
 	if err == nil {
 		p.record.committed(len(events), took)
 		p.fruitless = 0

@@ -198,32 +198,6 @@ func (s *series) Write(to *dto.Metric) error {
 	return nil
 }
 
-// timedSeries is a histogram during a scrape.
-type timedSeries struct {
-	desc   *prometheus.Desc
-	labels []*dto.LabelPair
-	durations
-}
-
-// Desc implements prometheus.Metric.
-func (s *timedSeries) Desc() *prometheus.Desc { return s.desc }
-
-// Write implements prometheus.Metric.
-func (s *timedSeries) Write(to *dto.Metric) error {
-	var below uint64
-	buckets := make([]*dto.Bucket, len(durationBounds))
-	cumulative := make([]uint64, len(durationBounds))
-	for i := range durationBounds {
-		below += s.counts[i]
-		cumulative[i] = below
-		buckets[i] = &dto.Bucket{UpperBound: &durationBounds[i], CumulativeCount: &cumulative[i]}
-	}
-	count := below + s.counts[len(durationBounds)]
-	to.Label = s.labels
-	to.Histogram = &dto.Histogram{SampleCount: &count, SampleSum: &s.sum, Bucket: buckets}
-	return nil
-}
-
 // one is the value of a gauge for true.
 func one(so bool) float64 {
 	if so {

@@ -78,10 +78,10 @@ func (s *streamMetrics) request(page connector.Page, err error) {
 	}
 }
 
-func (s *streamMetrics) commit(took time.Duration, err error) {
+func (s *streamMetrics) commit(took time.Duration, err error, trace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.committed.observe(took)
+	s.counts.committed.observe(took, trace)
 	s.counts.commits[slices.Index(commitOutcomes[:], commitOutcome(err))]++
 }
 
@@ -104,10 +104,10 @@ func commitOutcome(err error) outcome {
 	return outcomeUnclear
 }
 
-func (s *streamMetrics) step(out reader.Outcome, took time.Duration) {
+func (s *streamMetrics) step(out reader.Outcome, took time.Duration, trace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.walked.observe(took)
+	s.counts.walked.observe(took, trace)
 	for i, n := range [...]int{out.Delivered, out.Late, out.Rejected, out.Held} {
 		s.counts.messages[i] += uint64(n)
 	}
@@ -134,24 +134,4 @@ func (s *streamMetrics) show(status Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status, s.shown = status, true
-}
-
-// durationBounds are the upper bounds of the buckets in which durations are counted, in seconds.
-var durationBounds = [...]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
-
-// durations is a histogram: the count of each bucket, the last one for durations above all bounds, and their sum in
-// seconds.
-type durations struct {
-	counts [len(durationBounds) + 1]uint64
-	sum    float64
-}
-
-func (d *durations) observe(took time.Duration) {
-	seconds := took.Seconds()
-	i := 0
-	for i < len(durationBounds) && seconds > durationBounds[i] {
-		i++
-	}
-	d.counts[i]++
-	d.sum += seconds
 }

@@ -196,9 +196,9 @@ func TestMetrics_Durations(t *testing.T) {
 		0, 10 * time.Millisecond, 11 * time.Millisecond, time.Second, 5 * time.Minute,
 		time.Hour,
 	} {
-		s.step(reader.Outcome{}, took)
+		s.step(reader.Outcome{}, took, "")
 	}
-	s.commit(2*time.Second, nil)
+	s.commit(2*time.Second, nil, "")
 	want := "# HELP twochat_connector_walk_duration_seconds How long a walk took, with what it delivered.\n# TYPE twochat_connector_walk_duration_seconds histogram\n"
 	for _, bucket := range []struct {
 		bound string

@@ -15,7 +15,7 @@ import (
 )
 
 // Config is what a Poller is made of. All fields but SweepEvery, MemoryGate, Pace, CallBudget, Ready, CheckWritable and
-// Changes are required.
+// Tracer and Changes are required.
 type Config struct {
 	Pages   connector.Pages
 	Log     connector.Log
@@ -42,10 +42,20 @@ type Config struct {
 	// CheckWritable checks, at little cost, whether the sink may be written to as it is set up now; nil: nobody does. Its
 	// answer counts where it is a *Refusal; all else a commit finds out.
 	CheckWritable func(ctx context.Context) error
-	Metrics       *Metrics
+	// Tracer follows the steps for traces; nil: nobody does.
+	Tracer  Tracer
+	Metrics *Metrics
 	// Changes is shared by all streams of the process; nil keeps none.
 	Changes *Changes
 	Logger  *slog.Logger
+}
+
+// Tracer follows steps of streams. It has to be safe for concurrent use.
+type Tracer interface {
+	// Step is called when a step begins: a poll, or a sweep. What the step does gets the returned context. end has to be
+	// called once, with the step's result. trace is the id of the trace for metrics; empty if the trace is not kept.
+	Step(ctx context.Context, stream string, sweep bool) (traced context.Context, trace string,
+		end func(reader.Outcome, error))
 }
 
 // Poller runs one stream: it decides when to read, waits out failures that pass, stands down when another instance has
@@ -60,6 +70,7 @@ type Poller struct {
 	schedule schedule
 	adjusted chan struct{} // holds a token while the intervals changed and Run has not seen it
 
+	trace     string       // of the step in progress; empty if there is none
 	urgency   atomic.Int32 // an Urgency; pages are read in parallel
 	owner     string       // who this instance is in the log, as it was taken over last; empty until it first was
 	epoch     uint64       // with which it was
@@ -165,9 +176,10 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	situation := p.schedule.situation(began)
 	sweeping, accepting := situation.next() == stepSweep, situation.betweenPolls
 	delivering := true // polls are to follow at the shortest interval
+	traced, endTrace := p.beginTrace(ctx, sweeping)
 	if sweeping {
 		p.urgency.Store(int32(quota.Sweep))
-		if out, err = p.session.Sweep(ctx, began); errors.Is(err, reader.ErrPollDue) {
+		if out, err = p.session.Sweep(traced, began); errors.Is(err, reader.ErrPollDue) {
 			out.More, err = true, nil
 		}
 		if !out.More && !accepting {
@@ -176,8 +188,9 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 		delivering = out.Delivered > 0 && !accepting
 	} else {
 		p.urgency.Store(int32(quota.Live))
-		out, err = p.session.Poll(ctx)
+		out, err = p.session.Poll(traced)
 	}
+	endTrace(out, err)
 	if err != nil {
 		p.release()
 		if errors.Is(err, reader.ErrMemoryLimit) {
@@ -191,7 +204,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	if doubts == nil {
 		p.retrier.suspect.Reset()
 	}
-	p.record.metrics.step(out, time.Since(began))
+	p.record.metrics.step(out, time.Since(began), p.trace)
 	p.record.stepped(out, began, sweeping && !accepting)
 	wait := time.Duration(0)
 	if sweeping && !delivering {
@@ -204,6 +217,15 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	}
 	p.settle(wait)
 	return wait, nil
+}
+
+// beginTrace begins the trace of a step, if there is a tracer.
+func (p *Poller) beginTrace(ctx context.Context, sweep bool) (traced context.Context, end func(reader.Outcome, error)) {
+	if p.config.Tracer == nil {
+		return ctx, func(reader.Outcome, error) {}
+	}
+	traced, p.trace, end = p.config.Tracer.Step(ctx, p.config.Reading.Stream.Name, sweep)
+	return traced, end
 }
 
 // acquire takes the stream over. What kept it from it before stays in the record until it is done.
