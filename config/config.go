@@ -26,6 +26,7 @@ type Config struct {
 	Sink     sinks.Config `yaml:"sink"`
 	Privacy  Privacy      `yaml:"privacy"`
 	Admin    Admin        `yaml:"admin"`
+	Traces   Traces       `yaml:"traces"`
 	Log      Log          `yaml:"log"`
 
 	apiKey  string            // TWOCHAT_API_KEY, which is not a key of the file

@@ -55,6 +55,7 @@ func (c *Config) validate(wrong func(path, text string)) {
 	c.validateSink(wrong)
 	c.Privacy.validate(len(c.Accounts) > 0, wrong)
 	c.Admin.validate(wrong)
+	c.Traces.validate(wrong)
 	oneOf(c.Log.Level, "log.level", wrong)
 	oneOf(c.Log.Format, "log.format", wrong)
 }

@@ -49,7 +49,7 @@ func everyFault(rate float64) []twochattest.Chance {
 	return append(chances, twochattest.Chance{Fault: twochattest.Fault{Kind: twochattest.KindBehind}, Rate: .2})
 }
 
-// Nobody's number, chat, text or URL and no key stands in the log, metrics, status, page, probes or reports, whatever
+// Nobody's number, chat, text or URL and no key stands in the log, metrics, status, page, probes, traces or reports, whatever
 // goes wrong, at every level and in every privacy mode (invariant I13); nor in the process's arguments, as none of it
 // is ever given there.
 func TestCanary(t *testing.T) {
@@ -93,8 +93,9 @@ func TestCanary(t *testing.T) {
 			for _, kind := range twochattest.Poisons() {
 				fake.Poison("", kind)
 			}
-			path := configure(t, url, test.sink, fmt.Sprintf("log: { level: %s, format: %s }\nprivacy: %s", test.level,
-				test.format, test.privacy))
+			otlp, endpoint := otlpServer(t)
+			path := configure(t, url, test.sink, fmt.Sprintf("log: { level: %s, format: %s }\nprivacy: %s\n"+
+				"traces: { endpoint: '%s' }", test.level, test.format, test.privacy, endpoint))
 			port := clitest.ClosedPort(t)
 			replace(t, path, "'127.0.0.1:0'", "'"+port+"', token_file: "+token)
 			r := start(t, "run", "--config", path)
@@ -113,7 +114,8 @@ func TestCanary(t *testing.T) {
 				_, err := tryGet(admin + "/healthz")
 				return err == nil || r.over()
 			})
-			if !strings.Contains(test.name, "no sink") && !strings.Contains(test.name, "cannot") {
+			reads := !strings.Contains(test.name, "no sink") && !strings.Contains(test.name, "cannot")
+			if reads {
 				until(t, "calls", func() bool { look(); return fake.Requests() > 20 })
 				if len(fake.Faults()) == 0 {
 					t.Error("nothing went wrong")
@@ -148,6 +150,10 @@ func TestCanary(t *testing.T) {
 			look()
 			r.end()
 			shown.WriteString(r.out.String() + r.err.String())
+			if len(otlp.bytes) > 0 != reads {
+				t.Errorf("%d bytes of traces were sent", len(otlp.bytes))
+			}
+			shown.Write(otlp.bytes)
 
 			forbidden := map[string]bool{
 				testKey: true, adminToken: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,

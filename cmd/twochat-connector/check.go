@@ -69,6 +69,7 @@ func runCheck(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	k := &check{p: p, json: *asJSON, config: c, words: *w}
 	k.configuration(settings.Config, *offline)
+	k.traces()
 	if *offline {
 		return k.finish(pipeline.FreshCosts(c, time.Now()), true)
 	}

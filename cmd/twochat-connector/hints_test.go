@@ -106,7 +106,7 @@ var (
 	commandSaid = regexp.MustCompile("twochat-connector ([a-z]+)((?: +[^ `;,]+)*)")
 	quotedWord  = regexp.MustCompile("`([a-z]+)((?: +--[^`]*)?)`")
 	flagSaid    = regexp.MustCompile(`(^| )--([a-z][a-z-]*)`)
-	keySaid     = regexp.MustCompile(`\b(?:twochat|poll|seen|events|sink|privacy|admin|log)\.[a-z_]+(?:\.[a-z_]+)*`)
+	keySaid     = regexp.MustCompile(`\b(?:twochat|poll|seen|events|sink|privacy|admin|traces|log)\.[a-z_]+(?:\.[a-z_]+)*`)
 	halfKey     = regexp.MustCompile("`([a-z_]+)(?::[^`]*)?`")
 )
 

@@ -45,10 +45,12 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/audit", "cmd/twochat-connector/backfill",
 		"cmd/twochat-connector/checkpoint", "cmd/twochat-connector/cli", "cmd/twochat-connector/demo",
-		"cmd/twochat-connector/erase",
-		"cmd/twochat-connector/pipeline", "cmd/twochat-connector/quarantine", "cmd/twochat-connector/text", "config",
-		"connector", "connector/quota", "connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks",
-		"sinks/embedded", "sinks/file",
+		"cmd/twochat-connector/erase", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/quarantine",
+		"cmd/twochat-connector/text", "cmd/twochat-connector/traces", "config", "connector", "connector/quota",
+		"connector/schema", "connector/twochat", "connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/file",
+	},
+	"cmd/twochat-connector/traces": {
+		"cmd/twochat-connector/cli", "config", "connector", "connector/reader", "sinks/secret",
 	},
 	"cmd/twochat-connector/text":    {"config"},
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},
@@ -177,6 +179,17 @@ func TestImports_OneBackoff(t *testing.T) {
 			return strings.HasPrefix(imported, "github.com/cenkalti/backoff")
 		}) != (folder == "connector") {
 			t.Errorf("%s: only connector imports the library of waits", folder)
+		}
+	}
+}
+
+// Only one room knows OpenTelemetry: who builds with the other packages links none of it.
+func TestImports_OneTracer(t *testing.T) {
+	for folder, list := range imports(t) {
+		if slices.ContainsFunc(list, func(imported string) bool {
+			return strings.HasPrefix(imported, "go.opentelemetry.io/")
+		}) != (folder == "cmd/twochat-connector/traces") {
+			t.Errorf("%s: only cmd/twochat-connector/traces imports OpenTelemetry", folder)
 		}
 	}
 }

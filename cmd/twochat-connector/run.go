@@ -48,7 +48,7 @@ func runConnector(ctx context.Context, p *cli.Program, args []string) error {
 	p.SaveMemory(c)
 	logger := cli.NewLogger(c.Log, p.Err)
 	p.HearLibraries(logger)
-	err = connect(ctx, c, *w, p.Namespace(), logger)
+	err = connect(ctx, p, c, *w, logger)
 	if err == nil || cli.LogsText(c.Log, p.Err) {
 		return err
 	}
@@ -70,7 +70,7 @@ func about(errs []error, thing string) bool {
 }
 
 // connect runs the pipeline of a configuration until the context ends.
-func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namespace string, logger *slog.Logger) error {
+func connect(ctx context.Context, p *cli.Program, c *config.Config, w pipeline.Overrides, logger *slog.Logger) error {
 	set, wrong := openResources(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	for _, f := range c.Findings() {
 		// A file that the sink cannot use is reported by the sink, as long as that lasts.
@@ -86,11 +86,15 @@ func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namesp
 	defer set.server.Close()
 	sink := set.sink
 	registry := admin.NewRegistry()
+	tracing, endTraces := startTraces(c, p.Env, logger)
 	pipe := pipeline.New(pipeline.Parts{
 		Config: c, Sink: sink, Sources: set.sources, Registry: registry, Logger: logger, Overrides: w,
+		Tracing: tracing,
 	})
-	set.server.Namespace = namespace
-	set.server.Serve(admin.Handler(registry, func() pipeline.Report { return pipe.Report(time.Now()) }), logger)
+	set.server.Namespace = p.Namespace()
+	set.server.Serve(admin.Handler(registry, tracing != nil, func() pipeline.Report {
+		return pipe.Report(time.Now())
+	}), logger)
 	promise := sink.Promise()
 	logger.Info("started", "version", cli.Version(), "instance", pipe.Instance, "streams", len(pipe.Claims), "sink",
 		c.Sink.Chosen()[0],
@@ -106,14 +110,17 @@ func connect(ctx context.Context, c *config.Config, w pipeline.Overrides, namesp
 	}()
 	select {
 	case err := <-done:
+		endTraces(flushTime)
 		return err
 	case <-ctx.Done():
 	}
+	stopping := time.Now()
 	logger.Info("stopping after the commit in progress")
 	timer := time.NewTimer(pipeline.StopTime)
 	defer timer.Stop()
 	select {
 	case err := <-done:
+		endTraces(flushWithin(time.Since(stopping)))
 		if err == nil {
 			logger.Info("stopped")
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Config is what a Poller is made of. All fields but SweepEvery, MemoryGate, Pace, CallBudget, Ready, CheckWritable and
+// Config is what a Poller is made of. All fields but SweepEvery, MemoryGate, Pace, CallBudget, Ready, CheckWritable,
 // Tracer and Changes are required.
 type Config struct {
 	Pages   connector.Pages

@@ -149,11 +149,13 @@ func NewRegistry() *prometheus.Registry {
 	return registry
 }
 
-// Handler serves a registry and the recorded status.
-func Handler(registry *prometheus.Registry, current func() pipeline.Report) http.Handler {
+// Handler serves a registry and the recorded status. With exemplars it offers OpenMetrics, the only format that has
+// them.
+func Handler(registry *prometheus.Registry, exemplars bool, current func() pipeline.Report) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		Registry: registry, Timeout: 10 * time.Second, MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError,
+		EnableOpenMetrics: exemplars,
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerProbe(w, current().Wedged) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answerProbe(w, current().NotReady) })

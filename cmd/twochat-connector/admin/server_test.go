@@ -18,7 +18,7 @@ func TestAdminHandler_Routes(t *testing.T) {
 		Wedged:  []string{"stream c: a call"},
 		Streams: []pipeline.StreamReport{{Status: poller.Status{Stream: "<b>", Horizon: true}, Trouble: "<late>"}},
 	}
-	handler := Handler(prometheus.NewRegistry(), func() pipeline.Report { return current })
+	handler := Handler(prometheus.NewRegistry(), false, func() pipeline.Report { return current })
 	for _, c := range []struct {
 		method, path string
 		status       int

@@ -103,7 +103,7 @@ func New(ctx context.Context, p *cli.Program, o Options) (d *Demo, err error) {
 		Config: c, Sink: d.target.sink, Sources: []pipeline.Source{{Config: c, Client: d.client, Privacy: privacy}},
 		Registry: registry, Logger: logger,
 	})
-	d.admin.Serve(admin.Handler(registry, func() pipeline.Report { return d.pipe.Report(time.Now()) }), logger)
+	d.admin.Serve(admin.Handler(registry, false, func() pipeline.Report { return d.pipe.Report(time.Now()) }), logger)
 	return d, nil
 }
 

@@ -77,11 +77,18 @@ func (l *Pipeline) newAccount(source Source, metrics *poller.Metrics, gate *poll
 	registry.MustRegister(ShapeMetrics(client.ShapeChanges)...)
 	slots := make(chan struct{}, c.Poll.Concurrency)
 	start, list := c.Start.At(l.started), WatchShape(client, a.logger)
+	if l.Tracing != nil {
+		list = l.Tracing.Pages(list)
+	}
 	for _, claim := range a.claims {
 		w := &streamWorker{log: l.Sink.Log(claim), watchdog: newWatchdog(l.started)}
+		log := w.log
+		if l.Tracing != nil {
+			log = l.Tracing.Log(claim.Stream.Name, log)
+		}
 		w.poller = poller.New(poller.Config{
 			Pages: a.account.Pages(&watchedPages{pages: list, slots: slots, watchdog: w.watchdog}),
-			Log:   a.account.Log(&watchedLog{Log: w.log, watchdog: w.watchdog}),
+			Log:   a.account.Log(&watchedLog{Log: log, watchdog: w.watchdog}),
 			Reading: reader.Reading{
 				Stream: claim.Stream, Rules: RulesOf(c), Events: c.EventSettings(), AcceptHistory: l.Overrides.AcceptHistory,
 				Workers: reader.Workers(c.Poll.Concurrency),
@@ -89,8 +96,9 @@ func (l *Pipeline) newAccount(source Source, metrics *poller.Metrics, gate *poll
 			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval,
 			StartWithin: startWithin(l.Config), SweepEvery: a.account.SweepEvery,
 			Limiter: a.account.Limiter, MemoryGate: gate, Pace: a.account.Pace, CallBudget: a.account, Ready: client.Ready,
-			CheckWritable: writableCheck(l.Sink, w.watchdog), Metrics: metrics, Changes: l.changes,
-			Logger: a.logger,
+			CheckWritable: writableCheck(l.Sink, w.watchdog), Tracer: l.Tracing, Metrics: metrics,
+			Changes: l.changes,
+			Logger:  a.logger,
 		})
 		a.workers = append(a.workers, w)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Parts are the parts of a pipeline. All fields except Overrides are required.
+// Parts are the parts of a pipeline. All fields except Overrides and Tracing are required.
 type Parts struct {
 	Config *config.Config
 	Sink   sinks.Sink
@@ -26,6 +26,15 @@ type Parts struct {
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
 	Overrides Overrides
+	Tracing   Tracing // nil: there are no traces
+}
+
+// Tracing follows a pipeline for traces.
+type Tracing interface {
+	poller.Tracer
+	// Pages and Log return the same pages and log, followed.
+	Pages(pages connector.Pages) connector.Pages
+	Log(stream string, log connector.Log) connector.Log
 }
 
 // Pipeline runs the accounts of a configuration, which share the sink and the memory gate, and nothing else. It can be
