@@ -190,6 +190,12 @@ func TestCommands_OfAccounts(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "stream s2 left nothing out") {
 		t.Errorf("backfill ended with %d: %s%s", code, out, errOut)
 	}
+	// The chats of each account have tokens of their own.
+	number := strings.TrimPrefix(api.fakes[testKey+"-2"].Truth("")[0].Remote, "+")
+	code, out, errOut = finish(t, "erase", "--config", path, "--chat", number, "--dry-run")
+	if code != 0 || !strings.Contains(out, "Stream s0: ") || !strings.Contains(out, "Stream s2: ") {
+		t.Errorf("erase ended with %d: %s%s", code, out, errOut)
+	}
 	code, _, errOut = finish(t, "audit", "--config", path, "--all", "--account", "a9")
 	clitest.WantText(t, "audit of nobody", errOut, "flag --account: expected the name of a configured account: a0, a1, a2")
 	if code != 2 {

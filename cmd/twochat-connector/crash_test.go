@@ -65,6 +65,10 @@ func TestBinary(t *testing.T) {
 		t.Parallel()
 		repairKilled(t, b.connector, newNATSPlace(t, b.nats, ""))
 	})
+	t.Run("erase", func(t *testing.T) {
+		t.Parallel()
+		eraseKilled(t, b.connector, newNATSPlace(t, b.nats, ""))
+	})
 	t.Run("replay", func(t *testing.T) {
 		t.Parallel()
 		replayKilled(t, b.connector, newNATSPlace(t, b.nats, ""))

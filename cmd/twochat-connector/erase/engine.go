@@ -97,18 +97,43 @@ type target struct {
 
 // find looks for the chat in each stream, and in what backfill delivered of it.
 func (e *Engine) find(ctx context.Context) ([]*target, error) {
-	privacy, err := pipeline.PrivacyOf(e.config)
-	if err != nil {
-		return nil, err
-	}
 	sink, _, err := pipeline.OpenSink(e.config, e.logger)
 	if err != nil {
 		return nil, err
 	}
 	e.opened = append(e.opened, sink)
 	var found []*target
-	for _, claim := range pipeline.ClaimsOf(e.config, privacy, rand.Text(), pipeline.Overrides{}) {
-		if !slices.ContainsFunc(e.options.Streams, func(s connector.Stream) bool { return s.Name == claim.Stream.Name }) {
+	for _, account := range e.config.ByAccount() {
+		if !slices.ContainsFunc(account.Streams(), e.wants) {
+			continue // what is wrong with another account does not matter
+		}
+		some, err := e.findIn(ctx, account, sink)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	if len(found) == 0 {
+		return nil, cli.Hinted(errors.New("the sink holds no checkpoint of any of these streams, so nothing can be erased"),
+			"name the sink that `twochat-connector run` writes to")
+	}
+	return found, nil
+}
+
+// wants reports whether a stream is one to erase from.
+func (e *Engine) wants(stream connector.Stream) bool {
+	return slices.ContainsFunc(e.options.Streams, func(s connector.Stream) bool { return s.Name == stream.Name })
+}
+
+// findIn looks for the chat in the streams of one account, whose chats have tokens of their own.
+func (e *Engine) findIn(ctx context.Context, account *config.Config, sink sinks.Sink) ([]*target, error) {
+	privacy, err := pipeline.PrivacyOf(account)
+	if err != nil {
+		return nil, err
+	}
+	var found []*target
+	for _, claim := range pipeline.ClaimsOf(account, privacy, rand.Text(), pipeline.Overrides{}) {
+		if !e.wants(claim.Stream) {
 			continue
 		}
 		history := claim
@@ -133,10 +158,6 @@ func (e *Engine) find(ctx context.Context) ([]*target, error) {
 				found = append(found, one)
 			}
 		}
-	}
-	if len(found) == 0 {
-		return nil, cli.Hinted(errors.New("the sink holds no checkpoint of any of these streams, so nothing can be erased"),
-			"name the sink that `twochat-connector run` writes to")
 	}
 	return found, nil
 }

@@ -1,0 +1,126 @@
+package twochat
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	ana   = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432@c.us"
+	bob   = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-15512345432@c.us"
+	group = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432-1600000001@g.us"
+)
+
+// eventsOfItems are the events that items become under some privacy settings.
+func eventsOfItems(t *testing.T, privacy Privacy, row bool, items ...string) (events [][]byte) {
+	t.Helper()
+	preview, err := NewPreview(privacy, stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, item := range items {
+		shown := preview.Item([]byte(item))
+		if shown.Fault != "" {
+			t.Fatalf("%s: %s", item, shown.Fault)
+		}
+		data := []byte(shown.After)
+		if row {
+			data, _ = json.Marshal(map[string]string{"item": string(shown.After)})
+		}
+		m := connector.Message{UUID: fmt.Sprint("m", i), Key: connector.MessageKey(fmt.Sprint("m", i)), Chat: shown.Chat, Data: data}
+		e := connector.NewEvent(stream, m, connector.EventSettings{TypePrefix: "p"}, time.Now(), uint64(i+1), false)
+		events = append(events, e.AppendJSON(nil))
+	}
+	return events
+}
+
+// picked lists which of some events a chat picks, after it has looked at all of them.
+func picked(t *testing.T, privacy Privacy, said string, events [][]byte) string {
+	t.Helper()
+	chat, err := NewChat(privacy, stream, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		chat.Learn(e)
+	}
+	out := ""
+	for i, e := range events {
+		if chat.Event(e) {
+			out += fmt.Sprint(i)
+		}
+	}
+	return out
+}
+
+func TestChat_Event(t *testing.T) {
+	items := []string{
+		`{"uuid":"m0","session_key":"` + ana + `","remote_phone_number":"+5215512345432"}`,
+		`{"uuid":"m1","session_key":"` + bob + `","remote_phone_number":"+15512345432","message":{"text":"call +5215512345432"}}`,
+		`{"uuid":"m2","remote_phone_number":"+5215512345432"}`,
+		`{"uuid":"m3","session_key":"` + group + `","remote_phone_number":"5215512345432-1600000001@g.us","participant":{"phone_number":"+5215512345432"}}`,
+		`{"uuid":"m4","session_key":"` + group + `","remote_phone_number":"+5215512345432","participant":{"phone_number":"+5215512345432"}}`,
+		`{"uuid":"m5","session_key":"` + ana + `"}`,
+		`{"uuid":"m6"}`,
+	}
+	for name, privacy := range map[string]Privacy{
+		"hashed": {}, "clear": {Identifiers: IdentifiersClear},
+		"pseudonymous": {Identifiers: IdentifiersPseudonymous, Secret: secret},
+	} {
+		for _, row := range []bool{false, true} {
+			events := eventsOfItems(t, privacy, row, items...)
+			var first struct{ Subject string }
+			if err := json.Unmarshal(events[0], &first); err != nil {
+				t.Fatal(err)
+			}
+			for said, want := range map[string]string{
+				"+52 1 55 1234-5432": "025", "00 5215512345432": "025", "5215512345432@c.us": "025",
+				"15512345432": "1", "5512345432": "", "52155123454": "", "1234": "", "": "",
+				ana: "05", group: "34", first.Subject: "05", "none": "6", "5215512345432@lid": "",
+			} {
+				if got := picked(t, privacy, said, events); got != want {
+					t.Errorf("%s, rows %t: %q picks %q, want %q", name, row, said, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestChat_Reject(t *testing.T) {
+	raws := []string{
+		`{"session_key":"` + ana + `","message":{}}`,
+		`{"session_key":"` + bob + `","message":{"text":"call +5215512345432"}}`,
+		"{\"session_key\" : \"" + ana + "\",\"message\":{\"text\":\"\xff\"}}",
+		`{"remote_phone_number":"+52 1 5512345432","message":{"text":"cut he`,
+		`"not an object, of 5215512345432"`,
+		`"of 52155123454321, another number"`,
+		`{"session_key":"` + group + `","participant":{"phone_number":"+5215512345432"}}`,
+		`["WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432@c.us"]`,
+	}
+	for said, want := range map[string]string{
+		"+52 1 55 1234-5432": "02347", ana: "027", "15512345432": "1", group: "6",
+	} {
+		chat, err := NewChat(Privacy{}, stream, said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for i, raw := range raws {
+			r := connector.NewReject(&connector.Message{Data: []byte(raw)}, "bad", time.Now())
+			record, err := r.AppendJSON(nil, stream, "p")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if chat.Reject(record) {
+				got += fmt.Sprint(i)
+			}
+		}
+		if got != want {
+			t.Errorf("%q picks %q, want %q", said, got, want)
+		}
+	}
+}
