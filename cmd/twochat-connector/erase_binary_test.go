@@ -36,8 +36,8 @@ func eraseKilled(t *testing.T, binary string, p *natsPlace) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	log := filepath.Join(t.TempDir(), "erase.log")
 	begin := func() *process {
-		return launch(t, log, []string{"TWOCHAT_API_KEY=test"}, binary, "erase", "--config", r.config, "--chat", chat, "--yes",
-			"--json")
+		return launch(t, log, []string{"TWOCHAT_API_KEY=test"}, binary, "erase", "--config", r.config, "--chat", chat,
+			"--yes", "--json")
 	}
 	kills, torn := 0, 0
 	for range 40 {

@@ -319,8 +319,8 @@ func TestErase_Kafka(t *testing.T) {
 	if s.Events.Found != c.messages || inPlaces != c.messages || s.Erased.Events != 0 || len(r.Kept) < 2 {
 		t.Fatalf("%+v, %+v", s, r.Kept)
 	}
-	clitest.WantText(t, "kept", r.Kept[0].Text+r.Kept[0].Hint, "keeps them for ever", "kafka-configs.sh --bootstrap-server "+
-		broker+" --alter --entity-type topics --entity-name whatsapp.messages --add-config retention.ms=604800000")
+	clitest.WantText(t, "kept", r.Kept[0].Text+r.Kept[0].Hint, "keeps them for ever",
+		"kafka-configs.sh --bootstrap-server "+broker+" --alter --entity-type topics --entity-name whatsapp.messages --add-config retention.ms=604800000")
 	clitest.WantText(t, "at once", r.Kept[1].Hint, "kafka-delete-records.sh",
 		fmt.Sprintf(`"partition":%d,"offset":%d`, s.Places[0].Partition, s.Places[0].Last+1))
 	erased(t, cli.ExitFine, "--config", path, "--chat", c.digits, "--dry-run")

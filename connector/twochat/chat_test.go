@@ -31,7 +31,8 @@ func eventsOfItems(t *testing.T, privacy Privacy, row bool, items ...string) (ev
 		if row {
 			data, _ = json.Marshal(map[string]string{"item": string(shown.After)})
 		}
-		m := connector.Message{UUID: fmt.Sprint("m", i), Key: connector.MessageKey(fmt.Sprint("m", i)), Chat: shown.Chat, Data: data}
+		uuid := fmt.Sprint("m", i)
+		m := connector.Message{UUID: uuid, Key: connector.MessageKey(uuid), Chat: shown.Chat, Data: data}
 		e := connector.NewEvent(stream, m, connector.EventSettings{TypePrefix: "p"}, time.Now(), uint64(i+1), false)
 		events = append(events, e.AppendJSON(nil))
 	}

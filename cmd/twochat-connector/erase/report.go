@@ -104,8 +104,8 @@ func (r *Report) print(to io.Writer, asJSON bool) error {
 		r.found(&out)
 	default:
 		for _, s := range r.Streams {
-			fmt.Fprintf(&out, "Stream %s: erased %s and %s in the quarantine.\n", s.Stream, text.Counted(s.Erased.Events, "event"),
-				text.Counted(s.Erased.Rejects, "item"))
+			fmt.Fprintf(&out, "Stream %s: erased %s and %s in the quarantine.\n", s.Stream,
+				text.Counted(s.Erased.Events, "event"), text.Counted(s.Erased.Rejects, "item"))
 		}
 		out.WriteString(`
 Their uuids stay, so that nothing brings them back; audit tells them apart. What
