@@ -158,7 +158,8 @@ func (c *Config) APIKey() (string, error) {
 		return c.apiKey, nil
 	}
 	if !c.TwoChat.APIKeyFile.Set() {
-		return "", errors.New("no API key: set " + c.AccountKey("api_key_file") + " or the environment variable " + c.KeyVariable())
+		return "", errors.New("no API key: set " + c.AccountKey("api_key_file") + " or the environment variable " +
+			c.KeyVariable())
 	}
 	key, err := c.TwoChat.APIKeyFile.Line()
 	if err != nil {

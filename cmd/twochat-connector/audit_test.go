@@ -177,7 +177,8 @@ func tryAuditFile(t *testing.T) {
 	wantCode(t, code, cli.ExitWrong)
 	found, _, _ := strings.Cut(out, "\n  missing")
 	wantGolden(t, "audit_repaired.txt", found+"\n")
-	clitest.WantText(t, "audit", out, "The report is in "+report+".json and "+report+".html; the SHA-256 of the JSON file is ")
+	clitest.WantText(t, "audit", out,
+		"The report is in "+report+".json and "+report+".html; the SHA-256 of the JSON file is ")
 	filed, err := os.ReadFile(report + ".json")
 	if err != nil || !bytes.Contains(filed, []byte(did.deleted[0])) {
 		t.Errorf("%v: %.300s", err, filed)

@@ -24,7 +24,10 @@ func TestExplain(t *testing.T) {
 	}{
 		"jetstream": {
 			"jetstream: { url: 'nats://nats:4222', stream: MINE, subject: mine }", "",
-			[]string{"ONCE", "stream MINE exactly once, oldest first", "mine.> of the", "mine-checkpoint.>", "all that is listed is"},
+			[]string{
+				"ONCE", "stream MINE exactly once, oldest first", "mine.> of the", "mine-checkpoint.>",
+				"all that is listed is",
+			},
 		},
 		"embedded": {"embedded: {}", "", []string{"ONCE", "embedded server", "whatsapp.> of the", "nats://127.0.0.1:4222"}},
 		"kafka": {

@@ -185,10 +185,10 @@ func TestReader_ARejectOfAnotherMessageEndsTheStep(t *testing.T) {
 // What the sink does not take now is committed again, as long as the retry policy says, without a request in between.
 func TestReader_NotNowIsCommittedAgain(t *testing.T) {
 	for _, test := range []struct {
-		name     string
+		name  string
 		tries int
-		want     string
-		err      error
+		want  string
+		err   error
 	}{
 		{"patient", 5, connectortest.IDs(1, 5), nil},
 		{"until the policy gives up", 4, connectortest.IDs(1, 4), connector.ErrNotNow},

@@ -276,7 +276,7 @@ func TestReader_ABurstOfPagesBetweenPagesConcludesNothing(t *testing.T) {
 func TestReader_AFailedPageIsAskedForAgain(t *testing.T) {
 	tests := []struct {
 		name     string
-		retry RetryPolicy
+		retry    RetryPolicy
 		requests string
 		log      string
 	}{

@@ -55,8 +55,10 @@ func TestHealth_answerTimeout(t *testing.T) {
 // TestHealth_slowServer: a server that answers late, and does answer, is waited for as long as it stays slow.
 func TestHealth_slowServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &link{timeout: 10 * time.Second, waiting: make(map[string]*exchange),
-			health: health{answerTimeout: 10 * time.Second}}
+		k := &link{
+			timeout: 10 * time.Second, waiting: make(map[string]*exchange),
+			health: health{answerTimeout: 10 * time.Second},
+		}
 		answer := func(took time.Duration) {
 			_, done := k.await("a", 1, nil)
 			time.Sleep(took)

@@ -29,7 +29,9 @@ type missingTopics struct {
 }
 
 func newMissingTopics(maker *topicMaker) *missingTopics {
-	return &missingTopics{maker: maker, goneAfter: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time)}
+	return &missingTopics{
+		maker: maker, goneAfter: goneTime, seen: make(map[string]bool), since: make(map[string]time.Time),
+	}
 }
 
 // note records whether a topic exists, and reports whether to refuse it: because it never existed, or has been gone for

@@ -129,7 +129,8 @@ func (t *target) choose(ctx context.Context, c *config.Config, privacy twochat.P
 			return t.sink.CheckAcquire(ctx, claim)
 		}
 	}
-	return cli.Hinted(fmt.Errorf("the sink has the streams of %d demos already", maxDemos), "name another topic or file with --sink")
+	return cli.Hinted(fmt.Errorf("the sink has the streams of %d demos already", maxDemos),
+		"name another topic or file with --sink")
 }
 
 // places lists where to look, and how.
