@@ -57,8 +57,8 @@ const (
 	quietRows  = 100
 	// foldedFrom is from how many quiet streams on they are folded.
 	foldedFrom = 10
-	// openRows is how many streams that have something to tell are open from the start.
-	openRows = 3
+	// openRows is how many of the streams to be looked at are open from the start.
+	openRows = 1
 )
 
 // pageView is what the page shows.

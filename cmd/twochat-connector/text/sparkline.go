@@ -36,7 +36,11 @@ func HoursText(counts []uint32, now time.Time) string {
 		return "no messages"
 	}
 	hour := now.UTC().Truncate(time.Hour)
-	said := fmt.Sprintf("%s messages in %d hours, %s of them since %s UTC", Thousands(sum), len(counts),
+	noun := "messages"
+	if sum == 1 {
+		noun = "message"
+	}
+	said := fmt.Sprintf("%s %s in %d hours, %s of them since %s UTC", Thousands(sum), noun, len(counts),
 		Thousands(counts[len(counts)-1]), hour.Format("15:04"))
 	if ago := len(counts) - 1 - most; ago > 0 {
 		said += fmt.Sprintf("; the most in an hour was %s, at %s", Thousands(counts[most]),
