@@ -51,7 +51,7 @@ func shown(t *testing.T, r pipeline.Report, filter string) string {
 
 // The browser runs the style and the script that stand in the page, and nothing else.
 func TestPage_Policy(t *testing.T) {
-	handler := Handler(prometheus.NewRegistry(), func() pipeline.Report { return shopping(1) })
+	handler := Handler(prometheus.NewRegistry(), false, func() pipeline.Report { return shopping(1) })
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/?filter=shop", nil))
 	policy, page := recorder.Header().Get("Content-Security-Policy"), recorder.Body.String()
