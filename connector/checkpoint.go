@@ -19,6 +19,8 @@ type Checkpoint struct {
 	// Privacy names the privacy mode and, if it has one, the id of its key. The tokens of chats stay the same only as long
 	// as it does.
 	Privacy string `json:"privacy"`
+	// RenamedTo is the stream's new name, if the operator has renamed it. The checkpoint is not in force any more.
+	RenamedTo string `json:"renamed_to,omitempty"`
 	// Epoch fences earlier owners: every Acquire raises it by one (Claim.TakeOver), and it never falls.
 	Epoch uint64 `json:"epoch"`
 	// Owner is the running instance that wrote the checkpoint.

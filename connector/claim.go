@@ -24,6 +24,10 @@ type Claim struct {
 	After uint64
 	// Rekey is set if the operator said that the privacy mode may change, and with it the tokens of chats.
 	Rekey bool
+	// Restore is set if the operator brings a checkpoint from elsewhere. It takes the place of the one that is found.
+	Restore *Checkpoint
+	// Rename is set if the operator renames a stream. The claim is for its former name or for its new one.
+	Rename *Rename
 }
 
 // Admit returns a *Refusal if the checkpoint that was found under the stream's name may not be taken over.
@@ -33,10 +37,23 @@ func (c Claim) Admit(found Checkpoint) error {
 	// and the operator has to allow it.
 	comparable := found.Privacy == c.Privacy || !keyed(found.Privacy)
 	switch {
-	case comparable && !c.Stream.HasSourceKey(found.SourceKey):
+	case found.RenamedTo != "" && !c.Rename.names(found.RenamedTo):
+		return &Refusal{
+			thing, fmt.Sprintf("it was renamed to %q", found.RenamedTo),
+			fmt.Sprintf("set `name: %s`, or take the name back with `twochat-connector checkpoint rename %s %s`",
+				found.RenamedTo, found.RenamedTo, c.Stream.Name),
+		}
+	case comparable && !c.Stream.HasSourceKey(found.SourceKey) &&
+		(found.RenamedTo == "" || found.SourceKey != RetiredKey(c.Stream.SourceKey)):
 		return &Refusal{
 			thing, "its name is in use in this sink for another list (other number, remote or base URL)",
-			"give one of the two another name with `name:`",
+			"give one of the two another name with `name:`; if only the base URL has changed, accept that with " +
+				"`twochat-connector checkpoint move --from FORMER-URL`",
+		}
+	case c.Restore != nil && found.Sequence > c.Restore.Sequence:
+		return &Refusal{
+			thing, fmt.Sprintf("the sink's checkpoint is of sequence %d, and would go back to %d", found.Sequence, c.Restore.Sequence),
+			"keep the sink's checkpoint, or bring one that was exported later",
 		}
 	case found.Privacy != c.Privacy && !c.Rekey:
 		return &Refusal{
@@ -54,9 +71,17 @@ func keyed(privacy string) bool { return strings.Contains(privacy, ":") }
 // epoch raised by one.
 func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 	next := found
+	if c.Restore != nil {
+		next = *c.Restore
+		next.Epoch, next.Sink = max(next.Epoch, found.Epoch), found.Sink
+	}
 	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey,
 		c.Privacy
-	next.Epoch, next.Owner, next.Written = found.Epoch+1, c.Instance, now
+	next.Epoch, next.Owner, next.Written = next.Epoch+1, c.Instance, now
+	next.RenamedTo = ""
+	if c.Rename != nil && c.Stream.Name == c.Rename.From {
+		next.RenamedTo = c.Rename.To
+	}
 	if c.FirstStart && c.After > next.Sequence {
 		// The keys of the lost events are unknown, so those that are still listed count as new.
 		if next.Sequence == next.Base {
@@ -71,7 +96,8 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 func (c Claim) RefuseOrphans() error {
 	return &Refusal{
 		"stream " + c.Stream.Name, "the sink holds events of this stream but no checkpoint",
-		"restore the checkpoint, or go on after the newest event with `run --first-start`",
+		"restore the checkpoint, from a file with `twochat-connector checkpoint import FILE`, or go on after the newest event " +
+			"with `run --first-start`",
 	}
 }
 
@@ -79,6 +105,7 @@ func (c Claim) RefuseOrphans() error {
 func (c Claim) RefuseAlias(other string) error {
 	return &Refusal{
 		"stream " + c.Stream.Name, fmt.Sprintf("the sink already holds this list under the name %q", other),
-		fmt.Sprintf("set `name: %s`; the same messages would be written twice", other),
+		fmt.Sprintf("set `name: %s`, or give it the new name with `twochat-connector checkpoint rename %s %s`; the same "+
+			"messages would be written twice", other, other, c.Stream.Name),
 	}
 }

@@ -99,3 +99,79 @@ func TestClaim_Admit(t *testing.T) {
 		})
 	}
 }
+
+// What an operator brings takes the place of what is found, never goes back, and never lowers the epoch.
+func TestClaim_Restore(t *testing.T) {
+	brought := exampleCheckpoint()
+	claim := Claim{Stream: Stream{Name: "support", SourceKey: "0123"}, Privacy: "hashed", Instance: "me"}.With(brought)
+	found := Checkpoint{SourceKey: "0123", Privacy: "hashed", Epoch: 9, Sequence: 12, Sink: []byte(`{"here":1}`)}
+	if err := claim.Admit(found); err != nil {
+		t.Error(err)
+	}
+	next := claim.TakeOver(found, time.Now())
+	if next.Epoch != 10 || next.Owner != "me" || next.Sequence != 12 || len(next.Tail) != 3 || string(next.Sink) != `{"here":1}` {
+		t.Errorf("%+v", next)
+	}
+	if next := claim.TakeOver(Checkpoint{}, time.Now()); next.Epoch != brought.Epoch+1 || next.Sink != nil {
+		t.Errorf("into an empty sink: %+v", next)
+	}
+	found.Sequence = 13
+	var refusal *Refusal
+	if err := claim.Admit(found); !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, "would go back to 12") {
+		t.Errorf("a checkpoint that would go back: %v", err)
+	}
+}
+
+// A checkpoint that was renamed is for nobody but who renames it.
+func TestClaim_Rename(t *testing.T) {
+	former := Claim{Stream: Stream{Name: "support", SourceKey: "k"}, Privacy: "hashed"}
+	current := former
+	current.Stream.Name = "sales"
+	renaming, taking := former, current
+	renaming.Rename = &Rename{From: "support", To: "sales"}
+	taking.Rename = renaming.Rename
+	begun := renaming.TakeOver(Checkpoint{SourceKey: "k", Privacy: "hashed", Sequence: 5}, time.Now())
+	if begun.RenamedTo != "sales" || begun.SourceKey != "k" {
+		t.Fatalf("%+v", begun)
+	}
+	if next := taking.With(begun).TakeOver(Checkpoint{}, time.Now()); next.RenamedTo != "" || next.Stream != "sales" ||
+		next.Sequence != 5 {
+		t.Errorf("the new name gets %+v", next)
+	}
+	retired := begun
+	retired.SourceKey = RetiredKey("k")
+	if former.Stream.HasSourceKey(retired.SourceKey) {
+		t.Error("a retired checkpoint is an alias of its list")
+	}
+	back := current
+	back.Rename = &Rename{From: "sales", To: "support"}
+	returning := former
+	returning.Rename = back.Rename
+	foreign, other := renaming, renaming
+	foreign.Stream.SourceKey = "x"
+	other.Rename = &Rename{From: "support", To: "third"}
+	for name, c := range map[string]struct {
+		claim Claim
+		found Checkpoint
+		want  string
+	}{
+		"run, begun":               {former, begun, "it was renamed"},
+		"run, retired":             {former, retired, "it was renamed"},
+		"again, begun":             {renaming, begun, ""},
+		"again, retired":           {renaming, retired, ""},
+		"back":                     {returning, retired, ""},
+		"to a third name":          {other, retired, "it was renamed"},
+		"of another list, retired": {foreign, retired, "another list"},
+	} {
+		var refusal *Refusal
+		switch err := c.claim.Admit(c.found); {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want != "" && (!errors.As(err, &refusal) || !strings.Contains(refusal.Cause, c.want)):
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if !taking.RenamedFrom("support") || taking.RenamedFrom("sales") || former.RenamedFrom("support") {
+		t.Error("which name is the former one")
+	}
+}

@@ -88,9 +88,9 @@ func TestCheckpoint_ShowOtherSinks(t *testing.T) {
 func TestCheckpoint_Usage(t *testing.T) {
 	path := configure(t, "http://127.0.0.1:1", "file: { path: "+t.TempDir()+"/events.jsonl }")
 	for args, want := range map[string]string{
-		"":              "expected one of show",
+		"":              "expected one of show, export, import, rename, move",
 		"shw":           "the nearest is show",
-		"show x":        "expected no more than flags after checkpoint show",
+		"show x":        "expected only flags after checkpoint show",
 		"show --sink -": "keeps no checkpoint",
 	} {
 		code, out, errOut := finish(t, append([]string{"checkpoint", "--config", path}, strings.Fields(args)...)...)

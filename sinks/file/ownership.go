@@ -139,7 +139,7 @@ func (g *stateLog) admit(ctx context.Context, p *streamState) (record, error) {
 	l.mu.Lock()
 	other, taken := l.nameOf(g.claim.Stream)
 	l.mu.Unlock()
-	if taken && other != name {
+	if taken && other != name && !g.claim.RenamedFrom(other) {
 		return record{}, g.claim.RefuseAlias(other)
 	}
 	seen, err := l.effects.orphans(ctx, name)
@@ -163,7 +163,7 @@ func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if other, taken := l.nameOf(g.claim.Stream); taken && other != name {
+	if other, taken := l.nameOf(g.claim.Stream); taken && other != name && !g.claim.RenamedFrom(other) {
 		return g.claim.RefuseAlias(other)
 	}
 	if l.folder != nil {

@@ -178,7 +178,7 @@ func (l *Log) first(ctx context.Context, k *link) (connector.Checkpoint, error) 
 	if err != nil {
 		return connector.Checkpoint{}, err
 	}
-	if other != "" {
+	if other != "" && !l.claim.RenamedFrom(other) {
 		return connector.Checkpoint{}, l.claim.RefuseAlias(other)
 	}
 	if none && !l.claim.FirstStart {

@@ -71,7 +71,7 @@ func (a *admission) admitted(ctx context.Context, partitions int, owned bool) (s
 		return seen, fmt.Errorf("read the checkpoint: %w", err)
 	case seen.found:
 		return seen, a.claim.Admit(seen.checkpoint)
-	case seen.alias != "":
+	case seen.alias != "" && !a.claim.RenamedFrom(seen.alias):
 		return seen, a.claim.RefuseAlias(seen.alias)
 	case a.claim.FirstStart || owned:
 		return seen, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -160,6 +161,29 @@ var acquireRules = []rule{
 			sink := refusedWithoutEffect(s, claim, alias)
 			if _, found, err := s.rival(sink, alias).Peek(s.context()); err != nil || found {
 				s.Fatalf("Peek at the alias: found %t, %v; want nothing there", found, err)
+			}
+		},
+	},
+	{
+		name: "acquire: a renamed list is no alias, and goes on from the checkpoint that is brought", except: unlessFencing,
+		test: func(s *scene) {
+			claim, current := Claim("595981048477", "one"), Claim("support", "two")
+			sink := s.open()
+			log := s.log(sink, claim)
+			c := s.commit(log, s.acquire(log).Checkpoint, Events(claim.Stream, 1, 5))
+			current.Stream.SourceKey = claim.Stream.SourceKey
+			current.Rename = &connector.Rename{From: claim.Stream.Name, To: current.Stream.Name}
+			next := s.log(sink, current.With(c))
+			state := s.acquire(next)
+			if got := state.Checkpoint; got.Stream != "support" || !got.SameState(&c) || !slices.Equal(got.Tail, c.Tail) ||
+				got.Epoch <= c.Epoch {
+				s.Fatalf("the new name has %+v; want the state of %+v", got, c)
+			}
+			events := Events(current.Stream, 6, 2)
+			last := s.commit(next, state.Checkpoint, events)
+			_, _, state = s.reopened(sink, next, current)
+			if got := state.Checkpoint; got.Sequence != 7 || !slices.Equal(got.Tail, last.Tail) {
+				s.Fatalf("it goes on to %d with %d keys; want 7, with %d", got.Sequence, len(got.Tail), len(last.Tail))
 			}
 		},
 	},

@@ -22,21 +22,30 @@ type Engine struct {
 	program *cli.Program
 	config  *config.Config
 	named   bool // the configuration says which numbers are read
-	json    bool
+	options Options
 	logger  *slog.Logger
 
-	all    []connector.Claim // of every configured stream
-	sink   sinks.Sink
-	beside bool // a running instance serves the embedded sink
+	instance string
+	all      []connector.Claim // of every configured stream
+	sink     sinks.Sink
+	beside   bool // a running instance serves the embedded sink
+}
+
+// Options are what the command line says, whatever is done.
+type Options struct {
+	// TakeOver does it although an instance is running, or may be.
+	TakeOver bool
+	JSON     bool
 }
 
 // New makes a run. named is false where the numbers of the configuration are invented.
-func New(p *cli.Program, c *config.Config, named, asJSON bool) (*Engine, error) {
+func New(p *cli.Program, c *config.Config, named bool, o Options) (*Engine, error) {
 	log := c.Log
 	log.Level = "warn"
-	all, err := pipeline.AllClaims(c, ownerPrefix+rand.Text(), pipeline.Overrides{})
+	instance := ownerPrefix + rand.Text()
+	all, err := pipeline.AllClaims(c, instance, pipeline.Overrides{})
 	return &Engine{
-		program: p, config: c, named: named, json: asJSON, logger: cli.NewLogger(log, p.Err), all: all,
+		program: p, config: c, named: named, options: o, logger: cli.NewLogger(log, p.Err), instance: instance, all: all,
 	}, err
 }
 
@@ -47,7 +56,7 @@ func (e *Engine) open(reads bool) error {
 			"name a folder for it with sink.stdout.state")
 	}
 	if reads {
-		if err := e.there(); err != nil {
+		if err := existing(e.config.Sink); err != nil {
 			return err
 		}
 	}
@@ -56,9 +65,9 @@ func (e *Engine) open(reads bool) error {
 	return err
 }
 
-// there reports what is missing of a sink that lies in this machine's files.
-func (e *Engine) there() error {
-	path, chosen := "", e.config.Sink
+// existing reports what is missing of a sink that lies in this machine's files.
+func existing(chosen sinks.Config) error {
+	path := ""
 	switch {
 	case chosen.File != nil:
 		path = chosen.File.Path
@@ -100,9 +109,6 @@ func (e *Engine) claims(name string) []connector.Claim {
 	}
 	return claims
 }
-
-// ownerPrefix begins the name of the owner that this command is while it writes, and no running instance's.
-const ownerPrefix = "checkpoint-"
 
 // peek reads a stream's checkpoint and takes nothing over.
 func (e *Engine) peek(ctx context.Context, claim connector.Claim) (connector.Checkpoint, bool, error) {

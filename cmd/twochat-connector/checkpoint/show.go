@@ -115,7 +115,7 @@ func brief(name string) string {
 }
 
 func (e *Engine) printShown(all []Shown) error {
-	if e.json {
+	if e.options.JSON {
 		return cli.PrintJSON(e.program.Out, all)
 	}
 	for i, s := range all {

@@ -1,0 +1,166 @@
+package checkpoint
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+const (
+	fileFormat  = "twochat-connector checkpoint"
+	fileVersion = 1
+)
+
+// File is a checkpoint outside of a sink. It holds ids of messages and a hash of the number, and no number, chat or text.
+type File struct {
+	Format   string    `json:"format"`
+	Version  int       `json:"version"`
+	Program  string    `json:"program"`
+	Exported time.Time `json:"exported"`
+	Stream   string    `json:"stream"`
+	Sequence uint64    `json:"sequence"`
+	// Checkpoint is as the sink had it, without what is the sink's own.
+	Checkpoint json.RawMessage `json:"checkpoint"`
+	// SHA256 is that of the checkpoint without white space between its tokens.
+	SHA256 string `json:"sha256"`
+}
+
+// digest is the SHA-256 of a JSON text, whatever the white space between its tokens.
+func digest(text []byte) (string, error) {
+	var plain bytes.Buffer
+	if err := json.Compact(&plain, text); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(plain.Bytes())
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Export writes a stream's checkpoint to a file that must not be there, or to the standard output where path is "".
+func (e *Engine) Export(ctx context.Context, stream, path string) error {
+	if err := e.open(true); err != nil {
+		return err
+	}
+	defer e.close()
+	claim := connector.Claim{Stream: connector.Stream{Name: stream}, TypePrefix: e.config.Events.TypePrefix}
+	c, found, err := e.peek(ctx, claim)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return cli.Hinted(fmt.Errorf("the sink holds no checkpoint of stream %s", stream),
+			"`twochat-connector checkpoint show` lists those of the configured streams")
+	case c.RenamedTo != "":
+		return cli.Hinted(fmt.Errorf("stream %s was renamed to %s", stream, c.RenamedTo), "export that one")
+	}
+	if err := e.unowned(ctx, &c, found, stream); err != nil {
+		return err
+	}
+	held, err := e.held(ctx, &c)
+	if err != nil {
+		return err
+	}
+	if held.highest > c.Sequence {
+		return cli.Hinted(fmt.Errorf("the log of stream %s goes on to sequence %d, and its checkpoint ends at %d", stream, held.highest, c.Sequence),
+			"start `twochat-connector run` once: it records what was written last; then stop it, and export again")
+	}
+	file, err := fileOf(c)
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return cli.PrintJSON(e.program.Out, file)
+	}
+	if err := writeNew(path, file); err != nil {
+		return err
+	}
+	return e.print(Result{Stream: stream, Sequence: c.Sequence, File: path, Text: fmt.Sprintf(
+		"stream %s: the checkpoint of sequence %d is in %s", stream, c.Sequence, path), Notes: []string{
+		"what an instance delivers from now on is not in it: let none run on this sink any more",
+		"`twochat-connector checkpoint import " + path + "`, with the other sink in the configuration, goes on from it",
+	}})
+}
+
+func fileOf(c connector.Checkpoint) (*File, error) {
+	c.Sink = nil
+	text, err := json.Marshal(&c)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	sum, err := digest(text)
+	return &File{
+		Format: fileFormat, Version: fileVersion, Program: cli.Version(), Exported: time.Now().UTC().Truncate(time.Second),
+		Stream: c.Stream, Sequence: c.Sequence, Checkpoint: text, SHA256: sum,
+	}, err
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(path string, file *File) error {
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return cli.Hinted(fmt.Errorf("there is a file %s already", path), "name another one, or remove it")
+	}
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	err = cli.PrintJSON(to, file)
+	return errors.Join(err, to.Sync(), to.Close())
+}
+
+// readFile reads what Export wrote.
+func (e *Engine) readFile(path string) (connector.Checkpoint, error) {
+	const most = 64 << 20
+	from := e.program.In
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return connector.Checkpoint{}, fmt.Errorf("import: %w", err)
+		}
+		defer f.Close() // only read
+		from = f
+	}
+	text, err := io.ReadAll(io.LimitReader(from, most))
+	if err != nil {
+		return connector.Checkpoint{}, fmt.Errorf("import: %w", err)
+	}
+	c, err := checkpointIn(text)
+	if err != nil {
+		return c, cli.Hinted(fmt.Errorf("file %s: %w", path, err),
+			"name a file that `twochat-connector checkpoint export` wrote, as it wrote it")
+	}
+	return c, nil
+}
+
+func checkpointIn(text []byte) (connector.Checkpoint, error) {
+	var file File
+	var c connector.Checkpoint
+	if err := json.Unmarshal(text, &file); err != nil || file.Format != fileFormat {
+		return c, errors.New("it is no exported checkpoint")
+	}
+	if file.Version > fileVersion {
+		return c, fmt.Errorf("it has version %d, and this program knows up to %d: use the newer version of the program", file.Version, fileVersion)
+	}
+	sum, err := digest(file.Checkpoint)
+	if err != nil || sum != file.SHA256 {
+		return c, errors.New("it was changed after it was written: its checksum is another")
+	}
+	// As a sink's own, it is checked for contradictions and for a version that is newer.
+	c, err = connector.ParseCheckpoint([]byte(`{"data":` + string(file.Checkpoint) + `}`))
+	if err != nil {
+		return c, err
+	}
+	if c.Stream == "" || !c.Started {
+		return c, errors.New("it is of a stream that never started: there is nothing to go on from")
+	}
+	return c, nil
+}

@@ -1,0 +1,151 @@
+package checkpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Import writes a checkpoint from a file into the configured sink, as the stream's own. The take-over itself records it:
+// whatever ends it, the sink holds either what it held or all of it.
+func (e *Engine) Import(ctx context.Context, path string) error {
+	c, err := e.readFile(path)
+	if err != nil {
+		return err
+	}
+	claim, err := e.claimOf(c.Stream)
+	if err != nil {
+		return err
+	}
+	if !claim.Stream.HasSourceKey(c.SourceKey) {
+		return cli.Hinted(fmt.Errorf("the file is of another list (other number, remote or base URL) than stream %s of the configuration", c.Stream),
+			"if only the base URL has changed, import it with the former one, and then use `twochat-connector checkpoint move`")
+	}
+	if err := e.open(false); err != nil {
+		return err
+	}
+	defer e.close()
+	if pipeline.WantsCreate(e.config.Sink) && !e.beside {
+		if err := e.sink.Create(ctx); err != nil {
+			return err
+		}
+	}
+	former, found, err := e.peek(ctx, claim)
+	if err != nil {
+		return err
+	}
+	if err := e.unowned(ctx, &former, found, c.Stream); err != nil {
+		return err
+	}
+	held, err := e.held(ctx, &c)
+	if err != nil {
+		return err
+	}
+	if err := held.agree(&c); err != nil {
+		return err
+	}
+	// What the file says of itself is checked as a checkpoint in the sink would be; then the sink may be an empty one, or
+	// one that was restored, as at a first start by the operator's word.
+	if err := claim.Admit(c); err != nil {
+		return err
+	}
+	claim.FirstStart = true
+	log := e.sink.Log(claim.With(c))
+	defer e.release(log)
+	state, err := e.acquire(ctx, log)
+	if err != nil {
+		return err
+	}
+	result := Result{
+		Stream: c.Stream, Sequence: state.Checkpoint.Sequence, Text: fmt.Sprintf(
+			"stream %s: the checkpoint of sequence %d is in the sink; the next event gets %d", c.Stream,
+			state.Checkpoint.Sequence, state.Checkpoint.Sequence+1),
+	}
+	switch {
+	case !held.known:
+	case held.events == 0:
+		result.note("this sink holds none of the events up to %d: they stay where they were written", c.Sequence)
+	case held.highest < c.Sequence:
+		result.note("the events from %d to %d are not in this sink: `twochat-connector audit --all --repair` brings back those "+
+			"that 2Chat still lists", held.highest+1, c.Sequence)
+	}
+	result.note("late messages are found among the newest %d; further down, only below what is delivered from now on", len(c.Tail))
+	result.note("what was erased on request, and the quarantine, stay in the sink that had them")
+	return e.print(result)
+}
+
+// claimOf is the claim of a configured stream, or of the history of one.
+func (e *Engine) claimOf(name string) (connector.Claim, error) {
+	if e.named {
+		for _, claim := range e.all {
+			if claim.Stream.Name == name {
+				return claim, nil
+			}
+			if history := connector.HistoryStream(claim.Stream); history.Name == name {
+				claim.Stream = history
+				return claim, nil
+			}
+		}
+	}
+	return connector.Claim{}, cli.UsageOf(cli.Hinted(fmt.Errorf("the configuration has no stream of the name %s", name),
+		"give the number that name with `name:`, in the configuration that `run` is to be started with"))
+}
+
+// heldEvents is what a log holds, as far as a checkpoint has to agree with it.
+type heldEvents struct {
+	known    bool // false: the sink keeps no events
+	events   int
+	highest  uint64
+	conflict uint64 // a sequence at which the log has another message than the checkpoint; 0 for none
+}
+
+// held reads the log of a checkpoint's stream.
+func (e *Engine) held(ctx context.Context, c *connector.Checkpoint) (heldEvents, error) {
+	h := heldEvents{known: e.config.Sink.NATS == nil && e.config.Sink.Stdout == nil}
+	if !h.known {
+		return h, nil
+	}
+	first := c.Sequence - uint64(len(c.Tail)) + 1
+	err := e.sink.ReadBack(ctx, c.Stream, func(stored connector.StoredRecord) error {
+		var event struct{ ID, Sequence string }
+		if stored.Fault != nil || json.Unmarshal(stored.Event, &event) != nil {
+			return nil // audit tells of it
+		}
+		sequence, err := strconv.ParseUint(event.Sequence, 10, 64)
+		if err != nil {
+			return nil
+		}
+		h.events++
+		h.highest = max(h.highest, sequence)
+		if sequence >= first && sequence <= c.Sequence && c.Tail[sequence-first] != connector.MessageKey(event.ID) {
+			h.conflict = sequence
+		}
+		return nil
+	}, func([]byte) error { return nil })
+	if err != nil {
+		return h, fmt.Errorf("read the log of stream %s: %w", c.Stream, err)
+	}
+	return h, nil
+}
+
+// agree refuses a checkpoint of which the log says something else.
+func (h heldEvents) agree(c *connector.Checkpoint) error {
+	switch {
+	case h.conflict != 0:
+		return cli.Hinted(fmt.Errorf("the sink's log of stream %s has another message at sequence %d than the file: they are of different logs", c.Stream, h.conflict),
+			"import it into the sink from which it was exported, a copy of it, or one without events of this stream")
+	case h.highest > c.Sequence:
+		return cli.Hinted(fmt.Errorf("the sink's log of stream %s goes on to sequence %d, and the file ends at %d: the numbers above would be used twice", c.Stream, h.highest, c.Sequence),
+			"import a file that was exported later; or go on after the newest event with `twochat-connector run --first-start`")
+	}
+	return nil
+}
+
+// errNotConfigured is that no configuration says what is read.
+var errNotConfigured = errors.New("expected a configuration that says which numbers are read: --config FILE")

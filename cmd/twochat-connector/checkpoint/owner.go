@@ -1,0 +1,71 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// ownerPrefix begins the name of the owner that this command is while it writes, and no running instance's.
+const ownerPrefix = "checkpoint-"
+
+// unowned refuses a stream that an instance is likely to read now. Nothing tells for certain: an instance elsewhere that
+// has had nothing to commit for a while leaves no trace. It is fenced all the same, so that this is no question of what
+// the log will hold, but of whom it concerns.
+func (e *Engine) unowned(ctx context.Context, c *connector.Checkpoint, found bool, names ...string) error {
+	if e.options.TakeOver {
+		return nil
+	}
+	for _, name := range names {
+		if admin.Answers(ctx, e.config, name) {
+			return cli.Hinted(fmt.Errorf("an instance is running with this configuration, and reads stream %s", name),
+				"stop it first; or use --take-over: it stands down, and continues by itself from what the sink holds then")
+		}
+	}
+	if e.beside {
+		return cli.Hinted(errors.New("an instance is running: it serves the embedded server"),
+			"stop it first; or use --take-over: it stands down, and continues by itself from what the sink holds then")
+	}
+	recent := 2 * e.config.Poll.MaxInterval
+	since := time.Since(c.Written)
+	if found && since < recent && !strings.HasPrefix(c.Owner, ownerPrefix) {
+		return cli.Hinted(fmt.Errorf("an instance may be running: stream %s was last written %s ago, by instance %s", c.Stream,
+			text.Span(since), brief(c.Owner)),
+			fmt.Sprintf("if it was stopped, use --take-over, or wait until that was %s ago", text.Span(recent)))
+	}
+	return nil
+}
+
+// acquire takes a stream over, and waits for a sink that does not take anything now.
+func (e *Engine) acquire(ctx context.Context, log connector.Log) (connector.State, error) {
+	pause := connector.NewBackoff(250*time.Millisecond, 5*time.Second)
+	told := false
+	for {
+		state, err := log.Acquire(ctx)
+		var refusal *connector.Refusal
+		if err == nil || errors.As(err, &refusal) {
+			return state, err
+		}
+		if !told {
+			told = true
+			e.logger.Warn("the sink is waited for; it goes on by itself", "cause", err)
+		}
+		if err := connector.Sleep(ctx, pause.Next()); err != nil {
+			return state, err
+		}
+	}
+}
+
+// release gives a stream up.
+func (e *Engine) release(log connector.Log) {
+	if err := log.Close(); err != nil {
+		e.logger.Warn("the stream's place in the sink could not be given up", "cause", err)
+	}
+}

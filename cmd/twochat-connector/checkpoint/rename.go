@@ -1,0 +1,100 @@
+package checkpoint
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Rename gives a stream another name. The configuration may have either. connector.Rename says why it can be ended at any
+// time, and done again.
+func (e *Engine) Rename(ctx context.Context, from, to string) error {
+	former, err := e.claimOf(from)
+	if err != nil {
+		if former, err = e.claimOf(to); err != nil {
+			return cli.UsageOf(cli.Hinted(fmt.Errorf("the configuration has a stream of neither name"),
+				"name a configuration that has one of them with --config"))
+		}
+		former.Stream.Name = from
+	}
+	if err := e.open(true); err != nil {
+		return err
+	}
+	defer e.close()
+	former.Rename = &connector.Rename{From: from, To: to}
+	current := former
+	current.Stream.Name = to
+	old, found, err := e.peek(ctx, former)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return cli.Hinted(fmt.Errorf("the sink holds no checkpoint of stream %s", from),
+			"`twochat-connector checkpoint show --stream NAME` looks for one")
+	}
+	if err := former.Admit(old); err != nil {
+		return err
+	}
+	there, taken, err := e.peek(ctx, current)
+	switch {
+	case err != nil:
+		return err
+	case taken && old.RenamedTo == to && old.SourceKey == connector.RetiredKey(former.Stream.SourceKey):
+		return e.print(Result{Stream: to, Former: from, Sequence: there.Sequence, Text: fmt.Sprintf(
+			"stream %s was renamed to %s before; nothing was changed", from, to)})
+	case taken && old.RenamedTo != to && there.RenamedTo != from:
+		return cli.Hinted(fmt.Errorf("the sink holds a checkpoint of the name %s already", to), "choose another name")
+	}
+	if err := e.unowned(ctx, &old, found, from, to); err != nil {
+		return err
+	}
+	state, err := e.rename(ctx, former, current, taken && old.RenamedTo == to)
+	if err != nil {
+		return err
+	}
+	c := state.Checkpoint
+	result := Result{
+		Stream: to, Former: from, Sequence: c.Sequence, Text: fmt.Sprintf(
+			"stream %s is %s from now on; the next event gets sequence %d", from, to, c.Sequence+1),
+		Notes: []string{fmt.Sprintf("set `name: %s` in the configuration, if it is not there yet", to)},
+	}
+	result.note("the events up to %d stay under the name %s: their source, their subjects and their quarantine do not change",
+		c.Sequence, from)
+	result.note("late messages are found among the newest %d; further down, only below what is delivered from now on", len(c.Tail))
+	if len(state.Erased) > 0 {
+		result.note("what was erased on request is remembered under the name %s alone", from)
+	}
+	history := former
+	history.Stream = connector.HistoryStream(former.Stream)
+	if _, found, err := e.peek(ctx, history); err == nil && found {
+		result.note("its history is a stream of its own: `twochat-connector checkpoint rename %s %s`", history.Stream.Name,
+			to+history.Stream.Name[len(from):])
+	}
+	return e.print(result)
+}
+
+// rename does it, in three commits. done says that the new name has its checkpoint already, and may have gone on.
+func (e *Engine) rename(ctx context.Context, former, current connector.Claim, done bool) (connector.State, error) {
+	log := e.sink.Log(former)
+	defer e.release(log)
+	state, err := e.acquire(ctx, log)
+	if err != nil {
+		return state, err
+	}
+	if !done {
+		next := e.sink.Log(current.With(state.Checkpoint))
+		defer e.release(next)
+		if _, err := e.acquire(ctx, next); err != nil {
+			return state, err
+		}
+	}
+	retired := state.Checkpoint
+	retired.SourceKey = connector.RetiredKey(former.Stream.SourceKey)
+	if err := log.Commit(ctx, nil, nil, retired); err != nil {
+		return state, cli.Hinted(fmt.Errorf("retire the checkpoint of stream %s: %w", former.Stream.Name, err),
+			"run the same command again: it finishes what is left")
+	}
+	return state, nil
+}

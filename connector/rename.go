@@ -1,0 +1,22 @@
+package connector
+
+// Rename is a change of a stream's name in a sink. The former name's checkpoint is taken over first, and says from then
+// on that it was renamed; then the new name gets the same checkpoint; then the former one is retired. Whatever ends it in
+// between, no name can be started under which messages would be written twice, and it can be done again.
+type Rename struct{ From, To string }
+
+// names reports whether a name is one of the two.
+func (r *Rename) names(name string) bool { return r != nil && (name == r.From || name == r.To) }
+
+// RenamedFrom reports whether a name is the one that the claim's stream had before.
+func (c Claim) RenamedFrom(name string) bool { return c.Rename != nil && c.Rename.From == name }
+
+// With returns the claim to record a checkpoint under its name.
+func (c Claim) With(restore Checkpoint) Claim {
+	c.Restore = &restore
+	return c
+}
+
+// RetiredKey is the source key of a checkpoint whose stream has another name now. The list's own key would make it an
+// alias of the stream.
+func RetiredKey(sourceKey string) string { return SourceKey(sourceKey, "renamed", "") }
