@@ -28,8 +28,8 @@ func (s *Sink) Kept(ctx context.Context, newest map[int]int64, rejects bool) ([]
 		}
 		finding := connector.Finding{
 			Level: connector.FindingWarning, Thing: "topic " + topic,
-			Text: fmt.Sprintf("Kafka removes no single record (cleanup.policy is %s); it keeps them for %s. With the settings "+
-				"of this command everybody's records go, a week after they were written, or a day later",
+			Text: fmt.Sprintf("Kafka removes no single record (cleanup.policy is %s); it keeps them for %s. With these "+
+				"settings everybody's records go a week after they were written, or up to a day later",
 				settings["cleanup.policy"], retention(settings)),
 			Hint: s.hints.configureCommand(topic, fmt.Sprintf("retention.ms=%d,segment.ms=%d", weekMillis, dayMillis)),
 		}
@@ -42,7 +42,8 @@ func (s *Sink) Kept(ctx context.Context, newest map[int]int64, rejects bool) ([]
 		}
 		kept = append(kept, connector.Finding{
 			Level: connector.FindingWarning, Thing: "topic " + s.topics.events,
-			Text: "at once, and with them all older records of " + partitionsOf(newest) + ", of everybody",
+			Text: "at once, and with them all older records of " + partitionsOf(newest) + ", of everybody. What goes so is " +
+				"not delivered again, but shows as missing, and `audit --repair` would put it back: its uuids are not kept",
 			Hint: s.hints.deleteCommand(s.topics.events, newest),
 		})
 	}

@@ -74,9 +74,12 @@ func (e *Engine) run(ctx context.Context) error {
 	if _, can := e.opened[0].(sinks.Eraser); !can {
 		return e.leave(ctx, found)
 	}
-	if !e.options.DryRun && e.report.counts() != (connector.ErasedCounts{}) {
+	if counts := e.report.counts(); !e.options.DryRun && counts != (connector.ErasedCounts{}) {
 		if err := e.mayErase(ctx, found); err != nil {
 			return err
+		}
+		if n := counts.Events + counts.Rejects; n >= tellFrom && e.config.Sink.File == nil {
+			e.logger.Warn("each message is overwritten by itself, which takes a while", "messages", n)
 		}
 		for _, one := range found {
 			if err := e.erase(ctx, one); err != nil {
@@ -276,6 +279,9 @@ func (e *Engine) runs(ctx context.Context) bool {
 			return of.Stream == e.options.Streams[0].Name
 		})
 }
+
+// tellFrom is from how many messages on it is said that it takes a while: about 10 ms each.
+const tellFrom = 500
 
 // acquireWithin is how long a stream is tried to be taken over.
 const acquireWithin = time.Minute
