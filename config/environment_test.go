@@ -298,7 +298,7 @@ func TestLoad_WhatIsMissingBlamesNobody(t *testing.T) {
 			"TWOCHAT_API_KEY=key",
 			"TWOCHAT_CONNECTOR_SINK_NATS_URL=nats://127.0.0.1:4222",
 		}, []string{
-			"configuration: sink.nats.state: core NATS remembers nothing, so a folder for the checkpoints is needed; set a path like ./whatsapp.state, or use the sink jetstream",
+			"configuration: sink.nats.state: core NATS stores nothing, so a folder for the checkpoints is required; set a path like ./whatsapp.state, or use the sink jetstream",
 		}},
 		{Flags{Sink: "-", Numbers: []string{"+595981048477"}}, []string{
 			"TWOCHAT_API_KEY=key",

@@ -40,6 +40,6 @@ func (s *HighWaterMark) Admit(stream string, found Checkpoint, exists bool) erro
 	}
 	return &Refusal{
 		"stream " + stream, cause + "; it was purged, recreated or restored while this instance ran",
-		fmt.Sprintf("bring the log back as it was, or go on after what was delivered with `twochat-connector run --first-start=%d`", s.sequence),
+		fmt.Sprintf("restore the log as it was, or continue after the delivered events with `twochat-connector run --first-start=%d`", s.sequence),
 	}
 }

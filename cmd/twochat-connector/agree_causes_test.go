@@ -51,13 +51,13 @@ func agreeOnCauses(t *testing.T) []agreement {
 	}
 	list := []agreement{
 		{"NATS, credentials that are none", false, withFile("hello\n", func(path string) func(*setup) {
-			return sink(plain, ", creds_file: "+path, "holds no credentials of NATS",
+			return sink(plain, ", creds_file: "+path, "does not contain NATS credentials",
 				"into the file that sink.jetstream.creds_file names")
 		})},
 		{"NATS, credentials missing", false, sink(plain, ", creds_file: /nowhere/creds", "no such file or directory",
 			"the file's path into sink.jetstream.creds_file")},
 		{"NATS, seed that is none", false, withFile("hello\n", func(path string) func(*setup) {
-			return sink(plain, ", nkey_file: "+path, "no seed of a user's nkey",
+			return sink(plain, ", nkey_file: "+path, "does not contain the seed of a user's nkey",
 				"into the file that sink.jetstream.nkey_file names")
 		})},
 		{"NATS, authority that is none", false, withFile("hello\n", func(path string) func(*setup) {
@@ -84,7 +84,7 @@ func agreeOnCauses(t *testing.T) []agreement {
 		}},
 		{"NATS in clear spoken to with TLS", false, sink(at(plain, "tls"), "",
 			"it does not speak TLS, which the configuration requires", "write nats:// in sink.jetstream.url")},
-		{"NATS wants credentials", false, sink(locked, "", "it wants credentials, and none are configured",
+		{"NATS wants credentials", false, sink(locked, "", "it requires credentials, but none are configured",
 			"sink.jetstream.token_file")},
 		{"NATS refuses a token", false, withFile("wrong\n", func(path string) func(*setup) {
 			return sink(locked, ", token_file: "+path, "it refuses the credentials of sink.jetstream.token_file",
@@ -115,7 +115,7 @@ func agreeOnCauses(t *testing.T) []agreement {
 		{"embedded, address of another NATS server", false, func(s *setup) {
 			s.sink = "embedded: { listen: '" + strings.TrimPrefix(plain, "nats://") + "', dir: " + filepath.Join(s.dir,
 				"data") + " }"
-			s.says = []string{"another NATS server answers there (version ", "`sink.jetstream.url: " + plain + "`"}
+			s.says = []string{"another NATS server is running there (version ", "`sink.jetstream.url: " + plain + "`"}
 		}},
 		{"embedded, address of something else", false, func(s *setup) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -112,7 +112,7 @@ func TestDemo_RefusesSinks(t *testing.T) {
 		"foreign": {
 			[]string{"--sink", "file:foreign.jsonl"},
 			cli.ExitFailed,
-			[]string{"a line that is no event of this connector, at byte 0\n    name another file with --sink\n"},
+			[]string{"a line that is not an event of this connector, at byte 0\n    name another file with --sink\n"},
 		},
 		"folder": {
 			[]string{"--sink", "file:."},

@@ -31,7 +31,7 @@ func TestRun_DeliversUntilToldToStop(t *testing.T) {
 	if r.out.String() != "" {
 		t.Errorf("the standard output has %q", r.out.String())
 	}
-	clitest.WantText(t, "the log", r.err.String(), `"promise":"Each message stands in the file once`,
+	clitest.WantText(t, "the log", r.err.String(), `"promise":"Each message is in the file exactly once`,
 		`"msg":"account's limits read"`, `"msg":"stopped"`)
 
 	fake.Insert("", 120)
@@ -85,8 +85,8 @@ func TestRun_RefusesWithTheMend(t *testing.T) {
 			[]string{"already has its subjects", "\n    use that stream with `sink.jetstream.stream: "},
 		},
 		"folder without name": {"file: { path: /dev/null/events.jsonl }", nil, []string{
-			"path: /dev/null is no folder",
-			"\n    name another path",
+			"path: /dev/null is not a folder",
+			"\n    set another path",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

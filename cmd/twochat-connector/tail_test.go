@@ -143,8 +143,8 @@ func TestTail_SinkThatCannotBeRead(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 10})
 	code, _, errOut := finish(t, "tail", "--config", configure(t, url, "stdout: {}"))
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "tail", errOut, "standard output: what was written to it cannot be read again",
-		"\n    look at what reads it")
+	clitest.WantText(t, "tail", errOut, "standard output: its contents cannot be read again",
+		"\n    check its reader")
 	code, _, errOut = finish(t, "tail", "--config", configure(t, url, "jetstream: { url: 'nats://"+clitest.ClosedPort(t)+
 		"' }"))
 	wantCode(t, code, cli.ExitFailed)

@@ -15,16 +15,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// greetingTimeout is how long a server may take to greet: on this machine, at once.
+// greetingTimeout is how long to wait for a server's greeting, which comes at once on this machine.
 const greetingTimeout = time.Second
 
-// taken is the refusal of an address on which nobody can listen. A NATS server that is there already says so itself.
+// taken is the refusal of an address that is in use. If another NATS server is running there, its greeting shows that.
 func taken(listen string, err error) *connector.Refusal {
 	if version, ok := greeting(listen); ok {
 		return &connector.Refusal{
-			Thing: "address " + listen, Cause: "another NATS server answers there (" + version +
-				"), and the embedded one cannot listen beside it",
-			Hint: "stop that one, or name another port with `sink.embedded.listen`; to deliver into it, use the sink " +
+			Thing: "address " + listen, Cause: "another NATS server is running there (" + version +
+				"), so the embedded one cannot listen there",
+			Hint: "stop that server, or set another port with `sink.embedded.listen`; to deliver into it, use the sink " +
 				"`jetstream` with `sink.jetstream.url: nats://" + listen + "`",
 		}
 	}
@@ -35,11 +35,11 @@ func taken(listen string, err error) *connector.Refusal {
 	}
 	return &connector.Refusal{
 		Thing: "address " + listen, Cause: "the embedded NATS server cannot listen there: " + cause,
-		Hint: "stop what uses it, or name another port with `sink.embedded.listen`",
+		Hint: "stop the program that uses it, or set another port with `sink.embedded.listen`",
 	}
 }
 
-// greeting is the version of the NATS server at an address, which it tells every client.
+// greeting is the version of the NATS server at an address, from its greeting to clients.
 func greeting(address string) (version string, ok bool) {
 	conn, err := (&net.Dialer{Timeout: greetingTimeout}).DialContext(context.Background(), "tcp", address)
 	if err != nil {
@@ -60,5 +60,5 @@ func greeting(address string) (version string, ok bool) {
 	return "version " + info.Version, true
 }
 
-// versionForm is a server's version; anything else is not repeated.
+// versionForm is the form of a server's version; anything else is not repeated.
 var versionForm = regexp.MustCompile(`^[0-9A-Za-z.+-]{1,40}$`)

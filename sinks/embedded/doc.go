@@ -3,7 +3,7 @@
 // loopback, with every commit synced to disk before it is acknowledged.
 //
 // After a failed write to disk the server accepts no others until it is restarted. The sink restarts it once there is
-// room, and reports the cause until then. A folder that is removed or replaced under the server is refused by name. How
-// far the streams have got is recorded in a file next to the folder, so that a folder that went back between two runs
-// is not taken for a first start.
+// room, and reports the cause until then. It refuses a folder that is removed or replaced under the running server. A
+// file next to the folder records how far each stream has got, so that a folder that went back between two runs is not
+// taken for a first start.
 package embedded

@@ -220,7 +220,7 @@ func TestOpen_besideAnotherServer(t *testing.T) {
 	_, err := Open(Config{Listen: address, Dir: t.TempDir()}, connector.Encoding{}, slog.New(slog.DiscardHandler))
 	var refusal *connector.Refusal
 	if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause,
-		"another NATS server answers there (version "+server.VERSION+")") ||
+		"another NATS server is running there (version "+server.VERSION+")") ||
 		!strings.Contains(refusal.Hint, "`sink.jetstream.url: nats://"+address+"`") {
 		t.Errorf("got %v", err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// folder identifies the data folder at the start of the server. A server would go on writing into files that were
-// removed, and nobody could read them.
+// folder identifies the data folder at the start of the server. The server would keep writing into files that were
+// removed, which nobody could read.
 type folder struct {
 	parts map[string]os.FileInfo
 }
@@ -33,7 +33,7 @@ func (f folder) lost() bool {
 	for path, info := range f.parts {
 		now, err := os.Stat(path)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			continue // that it cannot be looked at proves nothing
+			continue // an error of looking proves nothing
 		}
 		if err != nil || !os.SameFile(info, now) {
 			return true

@@ -16,21 +16,21 @@ import (
 const (
 	// roomToStart is how many bytes must be free before a server is started.
 	roomToStart = 256 << 10
-	// roomForMessage is more than a message takes beside its data. roomTwice is how often a batch is on disk: once by
-	// itself, and once in the stream.
+	// roomForMessage is more than a message takes in addition to its data. roomTwice is how often a batch is on disk: once
+	// on its own, and once in the stream.
 	roomForMessage = 2 << 10
 	roomTwice      = 2
 )
 
-// health is the known health of the server. After a failed write to disk the server accepts no others until the sink
+// health is the known state of the server. After a failed write to disk the server accepts no others until the sink
 // restarts it.
 type health struct {
-	turn   chan struct{} // holds a token while a restart is under way
-	wanted *atomic.Int64 // how many bytes were lacking; 0 if nothing is wrong
+	turn   chan struct{} // holds a token during a restart
+	wanted *atomic.Int64 // how many bytes are missing; 0 if nothing is wrong
 	silent *atomic.Int64 // unclear outcomes in a row without a known cause
 }
 
-// silentUntilIll is after how many unclear outcomes in a row the server is restarted, as there is no network to blame.
+// silentUntilIll is how many unclear outcomes in a row restart the server, as no network can be the cause.
 const silentUntilIll = 3
 
 func newHealth() health {
@@ -52,7 +52,7 @@ func (s *Sink) Log(claim connector.Claim) connector.Log {
 	return &restartedLog{Log: s.Sink.Log(claim), sink: s, claim: claim}
 }
 
-// missing returns a refusal if the folder is no longer there.
+// missing returns a refusal if the folder no longer exists.
 func (l *restartedLog) missing() error {
 	if !l.sink.folder.Load().lost() {
 		return nil
@@ -143,28 +143,28 @@ func (s *Sink) heal(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, ctx.Err())
 	}
 	wanted := s.health.wanted.Load()
-	if wanted == 0 { // somebody else has done it
+	if wanted == 0 { // another caller has done it
 		return nil
 	}
 	if err := s.room(wanted); err != nil {
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 	}
 	if cause := s.ill(); cause != nil {
-		s.logger.Warn("the embedded NATS server is started again", "cause", cause.Error())
+		s.logger.Warn("the embedded NATS server is being restarted", "cause", cause.Error())
 		s.stop()
 		if err := s.start(ctx); err != nil {
-			// A refusal too may pass here: an address that somebody has taken meanwhile.
+			// Even a refusal may pass here, for example if another program has taken the address meanwhile.
 			return fmt.Errorf("%w: start again: %s", connector.ErrNotNow, err.Error())
 		}
 		s.health.silent.Store(0)
 		s.folder.Store(new(identify(s.dir)))
-		s.logger.Info("the embedded NATS server runs again")
+		s.logger.Info("the embedded NATS server is running again")
 	}
 	s.health.wanted.Store(0)
 	return nil
 }
 
-// room checks that that many more bytes can be written, by writing them, as quotas and reserves cannot be queried.
+// room checks that this many more bytes can be written, by writing them, as quotas and reserves cannot be queried.
 func (s *Sink) room(bytes int64) (err error) {
 	probe, err := os.CreateTemp(s.dir, ".room-*")
 	if err == nil {
@@ -180,7 +180,7 @@ func (s *Sink) room(bytes int64) (err error) {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the disk of the data folder %s takes nothing more: %w", s.config.Dir, plain(err))
+		return fmt.Errorf("the disk of the data folder %s is full: %w", s.config.Dir, plain(err))
 	}
 	return nil
 }
@@ -193,18 +193,18 @@ func plain(err error) error {
 	return err
 }
 
-// ill returns what the server reports to be wrong with it, or nil.
+// ill returns the problem that the server reports, or nil.
 func (s *Sink) ill() error {
 	running := s.inside.running()
 	switch {
 	case running == nil:
-		return errors.New("the embedded NATS server does not run")
+		return errors.New("the embedded NATS server is not running")
 	case s.health.silent.Load() >= silentUntilIll:
 		return errors.New("the embedded NATS server does not answer")
 	}
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/healthz", http.NoBody)
 	if err != nil {
-		return fmt.Errorf("ask the server how it is: %w", err)
+		return fmt.Errorf("ask the server for its state: %w", err)
 	}
 	answer := &answer{header: http.Header{}}
 	running.HandleHealthz(answer, request)
@@ -214,7 +214,7 @@ func (s *Sink) ill() error {
 	}
 	switch err := json.Unmarshal(answer.body.Bytes(), &told); {
 	case err != nil:
-		return fmt.Errorf("ask the server how it is: %w", err)
+		return fmt.Errorf("ask the server for its state: %w", err)
 	case told.Status != "ok":
 		return fmt.Errorf("the embedded NATS server does not write: %s", told.Error)
 	}

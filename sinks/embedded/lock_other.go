@@ -9,8 +9,8 @@ import (
 
 var errInUse = errors.New("in use")
 
-// lock is a file that one process at a time can hold. Where the system has no locks that fall free by themselves, a
-// file that is open cannot be removed; so whoever can remove it may have it.
+// lock is a file that one process at a time can hold. This system has no locks that are released automatically, but an
+// open file cannot be removed; so whoever can remove it may have it.
 type lock struct{ file *os.File }
 
 func takeLock(path string) (*lock, error) {

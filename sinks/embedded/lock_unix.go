@@ -10,7 +10,7 @@ import (
 
 var errInUse = errors.New("in use")
 
-// lock is a file that one process at a time can hold; it falls free with the process, however that ends.
+// lock is a file that one process at a time can hold. It is released with the process, however that ends.
 type lock struct{ file *os.File }
 
 func takeLock(path string) (*lock, error) {

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// serverLog takes the server's log lines, for whoever debugs the server; what goes wrong shows as an error of the sink.
-// Only the words of the server's own source are logged: what it fills in may be a subject or what a client sent, and so
-// name a chat.
+// serverLog receives the server's log lines, for debugging the server; failures also show as errors of the sink. It
+// logs only the constant words from the server's own source: what the server fills in may be a subject or what a client
+// sent, and so may name a chat.
 type serverLog struct {
 	logger *slog.Logger
 
@@ -27,7 +27,7 @@ func (l *serverLog) Errorf(format string, v ...any)  { l.line("error", format, v
 func (l *serverLog) Debugf(format string, v ...any)  { l.line("debug", format, v) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.line("trace", format, v) }
 
-// Fatalf keeps the line for the error that Open returns; the server gives up by itself.
+// Fatalf keeps the line for the error that Open returns; the server ends by itself.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	l.last = fmt.Sprintf(format, v...)
@@ -35,7 +35,7 @@ func (l *serverLog) Fatalf(format string, v ...any) {
 	l.line("fatal", format, v)
 }
 
-// fatal is why the server gave up, or the words given.
+// fatal is the reason why the server ended, or the given words.
 func (l *serverLog) fatal(otherwise string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

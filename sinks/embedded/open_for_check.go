@@ -14,9 +14,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// OpenForCheck opens the data that the folder has, for CheckAcquire: no client reaches the server, and nothing is made
-// or limited. It refuses what Open would: a folder in use, an address that is taken. There is no sink, and no error,
-// where the folder holds no data yet.
+// OpenForCheck opens the existing data of the folder, for CheckAcquire: no client can reach the server, and nothing is
+// created or limited. It refuses what Open would: a folder in use, or an address that is taken. If the folder holds no
+// data yet, it returns no sink and no error.
 func OpenForCheck(c Config, encoding connector.Encoding) (*Sink, error) {
 	c = c.withDefaults()
 	dir, err := filepath.Abs(c.Dir)
@@ -37,11 +37,11 @@ func OpenForCheck(c Config, encoding connector.Encoding) (*Sink, error) {
 	})
 }
 
-// inUse is the refusal where another process has the folder.
+// inUse is the refusal if another process uses the folder.
 func inUse(c Config, dir string) error {
 	path := filepath.Join(dir, "lock")
 	if _, err := os.Stat(path); err != nil {
-		return nil // Check looks at the folder
+		return nil // Check reports problems of the folder
 	}
 	held, err := takeLock(path)
 	if errors.Is(err, errInUse) {

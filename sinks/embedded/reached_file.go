@@ -15,38 +15,38 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/file"
 )
 
-// reachedFile notes, in DIR.reached beside the folder of data, how far each stream has come: the stream is recreated
-// wherever it is missing, so a folder that was removed, exchanged or restored between two runs would pass for one that
-// begins. It does not help if the note is removed together with the folder (one volume, one `rm`), or if it cannot be
-// written where the folder lies.
+// reachedFile records, in DIR.reached beside the data folder, how far each stream has got. A missing stream is
+// recreated, so without this file a folder that was removed, replaced or restored between two runs would pass for a new
+// one. The file does not help if it is removed together with the folder (one volume, one `rm`), or if it cannot be
+// written beside the folder.
 type reachedFile struct {
 	path   string
 	logger *slog.Logger
 
 	mu      sync.Mutex
 	note    note
-	written map[string]uint64 // what the file says
-	last    time.Time         // it was written
-	kept    bool              // something was noted by this process
-	unable  bool              // it cannot be
+	written map[string]uint64 // what the file contains
+	last    time.Time         // time of the last write
+	kept    bool              // something was recorded by this process
+	unable  bool              // the file cannot be written
 }
 
 // note is the file's contents.
 type note struct {
-	// Closed says that the numbers are exact; else a stream may be further on, by noteStep and a commit.
+	// Closed means that the numbers are exact; otherwise a stream may be ahead by noteStep and a commit.
 	Closed  bool              `json:"closed"`
 	Streams map[string]uint64 `json:"streams"`
 }
 
 const (
-	// noteStep is how many events a stream may have more than its note says, and noteEvery how long lesser news waits.
+	// noteStep is how many events a stream may have more than its note, and noteEvery how long a smaller change waits.
 	noteStep  = 1_000
 	noteEvery = 10 * time.Second
 	// noteSlack is more than noteStep and the largest commit.
 	noteSlack = 2 * noteStep
 )
 
-// loadReachedFile reads the note beside a folder.
+// loadReachedFile reads the file beside a folder.
 func loadReachedFile(dir string, logger *slog.Logger) (*reachedFile, error) {
 	r := &reachedFile{
 		path: dir + ".reached", logger: logger, note: note{Streams: map[string]uint64{}},
@@ -65,8 +65,8 @@ func loadReachedFile(dir string, logger *slog.Logger) (*reachedFile, error) {
 	}
 	if err != nil {
 		return nil, &connector.Refusal{
-			Thing: "file " + r.path, Cause: "it says how far the streams in the data folder had come, and " + err.Error(),
-			Hint: fmt.Sprintf("put a copy of it back; or, if the data folder is the one that it was, remove it: rm '%s'",
+			Thing: "file " + r.path, Cause: "it records how far the streams in the data folder had got, and " + err.Error(),
+			Hint: fmt.Sprintf("restore it from a copy; or, if the data folder is unchanged, remove it: rm '%s'",
 				r.path),
 		}
 	}
@@ -79,7 +79,7 @@ func loadReachedFile(dir string, logger *slog.Logger) (*reachedFile, error) {
 	return r, nil
 }
 
-// admit refuses a log that is shorter than it was, unless the operator says how it goes on.
+// admit refuses a log that is shorter than it was, unless the operator decided how to continue.
 func (r *reachedFile) admit(dir string, claim connector.Claim, found uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,14 +97,14 @@ func (r *reachedFile) admit(dir string, claim connector.Claim, found uint64) err
 func wentBack(dir, stream string, known, found, after uint64) error {
 	return &connector.Refusal{
 		Thing: "data folder " + dir,
-		Cause: fmt.Sprintf("the log of stream %s went back from %d to %d: the folder was removed, exchanged or restored",
+		Cause: fmt.Sprintf("the log of stream %s went back from %d to %d: the folder was removed, replaced or restored",
 			stream, known, found),
-		Hint: fmt.Sprintf("put the former folder back; or go on after what was delivered with "+
+		Hint: fmt.Sprintf("restore the former folder; or continue after the delivered events with "+
 			"`twochat-connector run --first-start=%d`", after),
 	}
 }
 
-// known is how far a stream is known to have come.
+// known is how far a stream is known to have got.
 func (r *reachedFile) known(stream string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -149,12 +149,12 @@ func (r *reachedFile) write(closed bool) {
 		return
 	}
 	r.unable = errors.Is(err, fs.ErrPermission) || readOnly(err)
-	r.logger.Info("a data folder that is exchanged between two runs would not be noticed: how far the streams have "+
-		"come cannot be noted",
+	r.logger.Info("a data folder that is replaced between two runs would not be noticed: how far the streams have "+
+		"got cannot be recorded",
 		"file", r.path, "error", plain(err).Error())
 }
 
-// replace puts data in the place of a file, whole or not at all.
+// replace replaces the content of a file, completely or not at all.
 func replace(path string, data []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {

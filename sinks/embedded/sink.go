@@ -27,18 +27,18 @@ const (
 )
 
 const (
-	// startTimeout is how long the server may take to read what it has on disk.
+	// startTimeout is how long the server may take to read its data from disk.
 	startTimeout = time.Minute
-	// clientTries and clientWait are how often, and after how long, the client is asked whether it has found the server
+	// clientTries and clientWait are how often, and at which interval, to check whether the client has found the server
 	// again.
 	clientTries = 50
 	clientWait  = 100 * time.Millisecond
-	// maxPayload leaves room for the largest message that 2Chat may list, and its envelope.
+	// maxPayload has room for the largest message that 2Chat may list, and its envelope.
 	maxPayload = 4 << 20
-	// maxMemory bounds what clients may keep in streams in memory; the connector keeps none.
+	// maxMemory limits what clients may keep in memory streams; the connector has none.
 	maxMemory = 64 << 20
-	// maxStore leaves the bound to the disk and to Config.MaxBytes. The server's own would be three quarters of what was
-	// free when it started, for as long as it runs.
+	// maxStore leaves the limit to the disk and to Config.MaxBytes. The server's default would be three quarters of the
+	// space that was free at its start, for as long as it runs.
 	maxStore = 1 << 60
 )
 
@@ -48,8 +48,8 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Dir is the folder for the data; one process at a time may use it.
 	Dir string `yaml:"dir"`
-	// MaxAge is how long events are kept, and MaxBytes how many bytes; 0 means forever, and as many as fit on the disk. If
-	// the stream is full, new messages wait in 2Chat: no event is removed before MaxAge.
+	// MaxAge is how long events are kept, and MaxBytes how many bytes; 0 means forever, and as much as fits on the disk.
+	// If the stream is full, new messages wait in 2Chat: no event is removed before MaxAge.
 	MaxAge   time.Duration `yaml:"max_age"`
 	MaxBytes int64         `yaml:"max_bytes"`
 }
@@ -64,7 +64,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Address says where the server's clients reach it, and where its data are.
+// Address is where clients reach the server, and where its data is.
 func (c Config) Address() string {
 	c = c.withDefaults()
 	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "0" {
@@ -87,7 +87,7 @@ func (c Config) Validate() []connector.Finding {
 		refuse("listen", "not an address", "write host:port, like "+DefaultListen)
 	case host != "localhost" && (ip == nil || !ip.IsLoopback()):
 		refuse("listen", "the embedded server has no passwords, and would be open to other machines",
-			"listen on 127.0.0.1, or run a NATS server of your own and use the sink `jetstream`")
+			"listen on 127.0.0.1, or run your own NATS server and use the sink `jetstream`")
 	}
 	if c.MaxAge < 0 || c.MaxBytes < 0 {
 		refuse("max_age, max_bytes", "below zero", "remove them for no limit")
@@ -117,17 +117,17 @@ type Sink struct {
 	closeErr error
 }
 
-// inside returns connections to the current server, as an earlier one may have been stopped.
+// inside makes connections to the current server, as an earlier one may have been stopped.
 type inside struct {
 	mu     sync.Mutex
-	server *server.Server // nil while none runs
+	server *server.Server // nil while no server runs
 }
 
-// InProcessConn is for the client, which asks for one again whenever it lost the last.
+// InProcessConn is called by the client, also whenever it has lost a connection.
 func (i *inside) InProcessConn() (net.Conn, error) {
 	running := i.running()
 	if running == nil {
-		return nil, errors.New("the embedded NATS server does not run")
+		return nil, errors.New("the embedded NATS server is not running")
 	}
 	return running.InProcessConn()
 }
@@ -144,16 +144,17 @@ func (i *inside) set(s *server.Server) {
 	i.server = s
 }
 
-// Open starts the server on the folder's data, and makes the stream or applies the configured limits to it. If there is
-// no room for that, the sink opens nevertheless, and starts the server once there is. The caller has to close the sink.
+// Open starts the server on the folder's data, and creates the stream or applies the configured limits to it. If there
+// is not enough room, the sink opens nevertheless, and starts the server once there is room. The caller has to close
+// the sink.
 func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, error) {
 	return opened(c, encoding, logger, (*Sink).start)
 }
 
-// start starts the server on the data folder, as Open or OpenForCheck does.
+// start starts the server on the data folder, as Open or OpenForCheck needs it.
 type start func(s *Sink, ctx context.Context) error
 
-// opened takes the folder and starts the server with begin.
+// opened locks the folder and starts the server with begin.
 func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin start) (*Sink, error) {
 	var wrong []error
 	for _, finding := range c.Validate() {
@@ -190,7 +191,7 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 	}
 	s.folder.Store(new(identify(dir)))
 	if noRoom := s.room(roomToStart); noRoom != nil {
-		s.logger.Warn("the embedded NATS server writes when there is room for it", "cause", noRoom.Error())
+		s.logger.Warn("the embedded NATS server waits for room on the disk", "cause", noRoom.Error())
 		s.health.troubled(roomToStart)
 		return s, nil
 	}
@@ -204,33 +205,33 @@ func opened(c Config, encoding connector.Encoding, logger *slog.Logger, begin st
 func unusable(c Config, err error) error {
 	return &connector.Refusal{
 		Thing: "data folder " + c.Dir, Cause: "it cannot be used: " + plain(err).Error(),
-		Hint: "give this user the right to write there, mount it writable, or name another folder with `sink.embedded.dir`",
+		Hint: "give this user the right to write there, mount it writable, or set another folder with `sink.embedded.dir`",
 	}
 }
 
-// ErrInUse means that another process, which is a connector as well, has the folder and its server.
+// ErrInUse means that another process, which is a connector too, uses the folder and runs its server.
 var ErrInUse = errors.New("the data folder is in use")
 
 func refuseInUse(c Config) error {
 	return fmt.Errorf("%w: %w", ErrInUse, &connector.Refusal{
 		Thing: "data folder " + c.Dir, Cause: "another process is using it",
-		Hint: "stop that process, read from it at its NATS address, or name another folder with `sink.embedded.dir`",
+		Hint: "stop that process, read from it at its NATS address, or set another folder with `sink.embedded.dir`",
 	})
 }
 
-// start runs the server and makes sure of the stream and its limits.
+// start runs the server, and creates the stream or updates its limits.
 func (s *Sink) start(ctx context.Context) error {
 	address, err := free(s.config.Listen)
 	if err != nil {
 		return err
 	}
-	s.config.Listen = address.String() // should it have to start again, its clients find it where it was
+	s.config.Listen = address.String() // after a restart its clients find it at the same address
 	if err := s.serve(server.Options{Host: address.IP.String(), Port: address.Port}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	// A client that had lost the server before comes back by itself, within a moment.
+	// A client that has lost the server reconnects by itself within a moment.
 	err = s.Create(ctx)
 	for tries := 0; tries < clientTries && errors.Is(err, connector.ErrNotNow); tries++ {
 		if connector.Sleep(ctx, clientWait) != nil {
@@ -244,7 +245,7 @@ func (s *Sink) start(ctx context.Context) error {
 	return s.Limit(ctx)
 }
 
-// serve starts the server on the data that the folder has.
+// serve starts the server on the folder's data.
 func (s *Sink) serve(o server.Options) error {
 	o.ServerName, o.JetStream, o.StoreDir, o.SyncAlways = "twochat-connector", true, s.dir, true
 	o.JetStreamMaxMemory, o.JetStreamMaxStore, o.MaxPayload = maxMemory, maxStore, maxPayload
@@ -254,7 +255,7 @@ func (s *Sink) serve(o server.Options) error {
 		return fmt.Errorf("start embedded NATS server: %w", err)
 	}
 	s.inside.set(running)
-	running.SetLoggerV2(s.log, false, false, false) // its own debug lines may name subjects, and so chats
+	running.SetLoggerV2(s.log, false, false, false) // its debug lines may name subjects, and so chats
 	running.Start()
 	if !running.ReadyForConnections(startTimeout) {
 		return fmt.Errorf("start embedded NATS server: %w", s.log.fatal("not ready after "+startTimeout.String()))
@@ -276,7 +277,7 @@ func (s *Sink) stop() {
 	running.WaitForShutdown()
 }
 
-// free resolves the address and finds out whether it is free: the server itself would only log that it is not.
+// free resolves the address and checks that it is free, as the server itself would only log that it is not.
 func free(listen string) (*net.TCPAddr, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", listen)
 	if err != nil {
@@ -326,7 +327,7 @@ func (s *Sink) Close() error {
 		if s.Sink != nil {
 			s.closeErr = s.Sink.Close()
 		}
-		s.health.turn <- struct{}{} // whoever starts the server comes to an end
+		s.health.turn <- struct{}{} // waits for a restart in progress
 		s.stop()
 		if s.reached != nil {
 			s.reached.close()

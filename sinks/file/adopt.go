@@ -52,10 +52,10 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim con
 			return err
 		}
 		if !recorded {
-			continue // orphans, if anyone asks for the stream
+			continue // orphans, which matter only if the stream is used
 		}
-		// The position in the record stays. If it were the file's end, another stream's lines before it would be skipped if
-		// the program ended here. Lines that are known already are skipped instead.
+		// The position in the record stays unchanged. If it were the file's end, another stream's lines before it would be
+		// skipped if the program ended here. Lines that are already known are skipped instead.
 		seen = slices.DeleteFunc(seen, func(s connector.Seen) bool { return s.Sequence <= r.checkpoint.Sequence })
 		if err := j.joins(stream, r.checkpoint.Sequence, seen, claim.FirstStart); err != nil {
 			return err
@@ -72,7 +72,7 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim con
 		if news == 0 {
 			continue
 		}
-		j.logger.Info("events adopted that were written before the last end", "stream", stream, "events", len(seen),
+		j.logger.Info("adopted events that were written before the program last ended", "stream", stream, "events", len(seen),
 			"rejects", news-len(seen))
 		if _, err := f.save(stream, r, claim.TypePrefix); err != nil {
 			return err
@@ -81,16 +81,16 @@ func (j *journal) adopt(ctx context.Context, f *folder, mark position, claim con
 	return nil
 }
 
-// joins refuses lines that do not continue the checkpoint, or one another: then file and checkpoint are of different
-// times. accepted means that the operator said that events may be missing.
+// joins refuses lines that do not continue the checkpoint, or one another: then file and checkpoint are from different
+// times. accepted means that the operator declared that events may be missing.
 func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accepted bool) error {
 	for _, s := range seen {
 		if s.Sequence != last+1 && (!accepted || s.Sequence <= last) {
 			return &connector.Refusal{
 				Thing: "file " + j.path,
-				Cause: fmt.Sprintf("event %d of stream %s follows %d: the file or the folder %s.checkpoint is of another time",
+				Cause: fmt.Sprintf("event %d of stream %s follows %d: the file and the folder %s.checkpoint are from different times",
 					s.Sequence, stream, last, j.path),
-				Hint: fmt.Sprintf("put the former file and folder back, both of one time; or go on after what was delivered "+
+				Hint: fmt.Sprintf("restore file and folder from the same time; or continue after the delivered events "+
 					"with `twochat-connector run --first-start=%d`",
 					seen[len(seen)-1].Sequence),
 			}
@@ -100,8 +100,8 @@ func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accep
 	return nil
 }
 
-// adoptRejects lists what was quarantined and not recorded. People may write into the quarantine, so a line is checked
-// only where it is known what was to be written there.
+// adoptRejects lists what was quarantined but not recorded. People may write into the quarantine, so a line is checked
+// only if it is known what should be there.
 func (j *journal) adoptRejects(
 	ctx context.Context, mark position, announced lineSet,
 ) (map[string][]connector.Key, error) {
@@ -110,8 +110,8 @@ func (j *journal) adoptRejects(
 	_, err := scan(ctx, j.quarantine.f, at, func(line []byte) error {
 		if !announced.agrees(at, line) {
 			return &connector.Refusal{
-				Thing: "file " + j.quarantinePath(), Cause: fmt.Sprintf("it holds %v, at byte %d", errDamaged, at),
-				Hint: fmt.Sprintf("cut it off with all that follows, which is written again: truncate -s %d '%s'", at,
+				Thing: "file " + j.quarantinePath(), Cause: fmt.Sprintf("it contains %v, at byte %d", errDamaged, at),
+				Hint: fmt.Sprintf("cut off this line and everything after it, which is written again: truncate -s %d '%s'", at,
 					j.quarantinePath()),
 			}
 		}
@@ -127,7 +127,7 @@ func (j *journal) adoptRejects(
 	return rejects, nil
 }
 
-// each visits the lines after a position, oldest first, each with the part and the place where it begins.
+// each visits the lines after a position, oldest first, each with its part and its offset.
 func (j *journal) each(ctx context.Context, from position, visit func(part int, at int64, line []byte) error) error {
 	numbers, err := rotated(j.path)
 	if err != nil {
@@ -175,7 +175,7 @@ func scanFile(ctx context.Context, path string, offset int64, visit func(at int6
 	if err != nil {
 		return err
 	}
-	// A torn line is ours too, if it begins like one.
+	// A torn line is also ours if its beginning is.
 	if n := min(len(rest), len(lineStart)); string(rest[:n]) != lineStart[:n] {
 		return &lineFault{path, offset, errForeign}
 	}
@@ -204,8 +204,8 @@ func (j *journal) scanAll(ctx context.Context) (map[string][]connector.Seen, err
 	return newest, nil
 }
 
-// orphans scans the whole file when it is first asked for a stream without a record: only that tells a new stream from
-// one whose checkpoint was lost.
+// orphans scans the whole file when it is first asked for a stream without a record: only that distinguishes a new
+// stream from one whose checkpoint was lost.
 func (j *journal) orphans(ctx context.Context, stream string) ([]connector.Seen, error) {
 	if j.unrecorded == nil {
 		found, err := j.scanAll(ctx)

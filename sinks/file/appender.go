@@ -12,14 +12,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// appender is a file that is only appended to.
+// appender is an append-only file.
 type appender struct {
 	disk *disk
 	f    *os.File
 	size int64
 }
 
-// openAppender opens a file and cuts a torn last line off.
+// openAppender opens a file and cuts off a torn last line.
 func openAppender(ctx context.Context, d *disk, path string, logger *slog.Logger) (a appender, err error) {
 	if err := regular(path); err != nil {
 		return a, err
@@ -28,7 +28,7 @@ func openAppender(ctx context.Context, d *disk, path string, logger *slog.Logger
 	if err != nil {
 		return a, fmt.Errorf("open: %w", plain(err))
 	}
-	if f == nil { // only looked for, and not there
+	if f == nil { // opened only for a check, and missing
 		return a, nil
 	}
 	defer func() {
@@ -67,7 +67,7 @@ func lastBreak(ctx context.Context, f *os.File, size int64) (int64, error) {
 		begin := max(0, end-block)
 		n, err := f.ReadAt(data[:end-begin], begin)
 		if err != nil {
-			return 0, plain(err) // which has the operation
+			return 0, plain(err) // it names the operation
 		}
 		for i := n - 1; i >= 0; i-- {
 			if data[i] == '\n' {
@@ -87,7 +87,7 @@ func (a *appender) append(data []byte) (undo func() error, err error) {
 			return nil
 		}
 		if err := a.disk.truncate(a.f, before); err != nil {
-			return fmt.Errorf("take back: %w", plain(err))
+			return fmt.Errorf("undo: %w", plain(err))
 		}
 		a.size = before
 		return nil

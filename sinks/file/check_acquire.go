@@ -34,13 +34,13 @@ func (l *StateStore) CheckAcquire(ctx context.Context, claim connector.Claim) er
 	return errors.Join(err, log.Close(), l.Close())
 }
 
-// openReadOnly opens the store without making anything. It holds the lock only long enough to see that nobody else
-// does.
+// openReadOnly opens the store without creating anything. It holds the lock only long enough to see that no other
+// process does.
 func (f *folder) openReadOnly() error {
 	info, err := os.Stat(f.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil // it is made where the folder that it lies in can be written, which Check looks at
+		return nil // it is created if its parent folder is writable, which Check checks
 	case err != nil:
 		return fmt.Errorf("look at the folder of checkpoints: %w", plain(err))
 	case !info.IsDir():
@@ -64,7 +64,7 @@ func (f *folder) openReadOnly() error {
 func (f *folder) busy() error {
 	return &connector.Refusal{
 		Thing: "folder " + f.dir, Cause: "another process is writing here",
-		Hint: "end the other process, or give this one another path",
+		Hint: "stop the other process, or give this one another path",
 	}
 }
 
@@ -84,7 +84,7 @@ func (l *StateStore) CheckCreate() error {
 	return CanMake("state", filepath.Dir(l.folder.dir))
 }
 
-// CanMake checks whether a folder can be made in its nearest existing parent.
+// CanMake checks whether a folder can be created in its nearest existing parent.
 func CanMake(thing, dir string) error {
 	above := dir
 	for {
@@ -96,7 +96,7 @@ func CanMake(thing, dir string) error {
 	for _, finding := range checkFolder(thing, above, above) {
 		if finding.Level == connector.FindingRefused {
 			return &connector.Refusal{
-				Thing: thing, Cause: "the folder " + dir + " cannot be made: " + finding.Text,
+				Thing: thing, Cause: "the folder " + dir + " cannot be created: " + finding.Text,
 				Hint: finding.Hint,
 			}
 		}

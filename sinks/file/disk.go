@@ -19,11 +19,11 @@ type disk struct {
 	pretend bool
 	// readOnly skips all changes: writing, truncating and renaming. It is for CheckAcquire.
 	readOnly bool
-	// mode is what files of events and rejects are made with; 0 is defaultMode.
+	// mode is the mode of new files of events and rejects; 0 means defaultMode.
 	mode fs.FileMode
 }
 
-// The changes that a fault can meet.
+// These are the changes in which a test can inject a fault.
 const (
 	opOpen     = "open"
 	opWrite    = "write"
@@ -41,7 +41,7 @@ func (d *disk) may(op, path string, n int) (int, error) {
 	return d.fault(op, path, n)
 }
 
-// openAppend opens a file for reading and appending; it makes it if it is missing.
+// openAppend opens a file for reading and appending, and creates it if it is missing.
 func (d *disk) openAppend(path string) (*os.File, error) {
 	if d.readOnly {
 		f, err := os.Open(path)
@@ -119,7 +119,7 @@ func (d *disk) syncDir(dir string) error {
 	if _, err := d.may(opSyncDir, dir, 0); err != nil {
 		return err
 	}
-	if d.pretend || runtime.GOOS == "windows" { // where folders cannot be synced
+	if d.pretend || runtime.GOOS == "windows" { // folders cannot be synced there
 		return nil
 	}
 	f, err := os.Open(dir)
@@ -129,7 +129,7 @@ func (d *disk) syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// replace replaces a file by data, whole or not at all. unclear means, with an error, that the new file may be in
+// replace replaces a file by data, completely or not at all. unclear means, with an error, that the new file may be in
 // place.
 func (d *disk) replace(path string, data []byte) (unclear bool, err error) {
 	if d.readOnly {
@@ -177,7 +177,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// plain removes the path from a file system's error, and leaves the operation and the cause.
+// plain removes the path from a file system's error, but keeps the operation and the cause.
 func plain(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

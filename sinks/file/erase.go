@@ -84,7 +84,7 @@ func (f *folder) erased(stream string) ([]connector.Seen, error) {
 	}
 	return nil, &connector.Refusal{
 		Thing: "file " + path, Cause: err.Error(),
-		Hint: "put a copy of it back; without it, what was erased may be delivered again where the list still shows it",
+		Hint: "restore it from a copy; without it, what was erased may be delivered again if the list still shows it",
 	}
 }
 
@@ -195,7 +195,7 @@ func (f *folder) begun() (*erasing, error) {
 	if err != nil {
 		return nil, &connector.Refusal{
 			Thing: "file " + f.erasingPath(), Cause: "it cannot be read: " + err.Error(),
-			Hint: "put a copy of it back",
+			Hint: "restore it from a copy",
 		}
 	}
 	return e, nil
@@ -276,8 +276,8 @@ func (j eraser) overwrite(path string, lines []erasedSpan) error {
 	for _, line := range lines {
 		if !bounded(f, line) {
 			return errors.Join(f.Close(), &connector.Refusal{
-				Thing: "file " + path, Cause: "it was exchanged while something was being erased from it",
-				Hint: fmt.Sprintf("put the former file back; or give up that erasure, and make it again later: rm '%s'",
+				Thing: "file " + path, Cause: "it was replaced while something was being erased from it",
+				Hint: fmt.Sprintf("restore the former file; or give up that erasure, and repeat it later: rm '%s'",
 					j.folder.erasingPath()),
 			})
 		}

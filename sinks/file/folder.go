@@ -19,16 +19,16 @@ import (
 // record is the file that a folder keeps for a stream.
 type record struct {
 	checkpoint connector.Checkpoint
-	// seen lists the newest events in log order: all above the certified sequence, and seenBelow below. A sink that keeps
-	// the events itself knows more of them (effects.recall).
+	// seen lists the newest events in log order: all above the certified sequence, and seenBelow below it. A sink that
+	// stores the events knows more of them (effects.recall).
 	seen []connector.Seen
 }
 
-// seenBelow is how many certified events a record remembers: twice what the walk asks for at least.
+// seenBelow is how many certified events a record remembers: at least twice what the walk needs.
 const seenBelow = 1_000
 
-// add is the record after a commit of events with the checkpoint next. It remembers as many events as a window asks for
-// at most.
+// add is the record after a commit of events with the checkpoint next. It remembers at most as many events as a window
+// needs.
 func (r record) add(events []connector.Event, next connector.Checkpoint, window int) record {
 	seen := make([]connector.Seen, 0, len(r.seen)+len(events))
 	seen = append(seen, r.seen...)
@@ -47,7 +47,7 @@ func trim(seen []connector.Seen, certified uint64) []connector.Seen {
 	return seen[max(0, ground-seenBelow):]
 }
 
-// run is a part of the seen events without a gap, as it is written.
+// run is a part of the seen events without a gap, in its stored form.
 type run struct {
 	From uint64         `json:"from"`
 	Keys connector.Keys `json:"keys"`
@@ -84,7 +84,7 @@ func (r record) encode(typePrefix string) ([]byte, error) {
 	return Seal(object), nil
 }
 
-// formerRecord begins the records that were written before they had a checksum.
+// formerRecord is the beginning of records that were written before they had a checksum.
 const formerRecord = `{"checkpoint":`
 
 // unsealRecord reads a record's file.
@@ -129,21 +129,21 @@ func decodeRecord(raw []byte) (record, error) {
 	return r, nil
 }
 
-// folder keeps one record a stream, each in a file of its own that is replaced whole.
+// folder keeps one record for each stream, in a file of its own that is replaced as a whole.
 type folder struct {
 	disk *disk
 	dir  string
 	held *os.File // the lock; nil while it is not held
-	// wayOn returns the hint for going on without a record that is broken.
+	// wayOn returns the hint for continuing without a broken record.
 	wayOn func(path string, raw []byte) string
-	// finish ends what was under way when the folder was last closed; nil where there is no such thing.
+	// finish completes what was in progress when the folder was last closed; nil if there is no such thing.
 	finish func() error
 }
 
 // recordSuffix ends the name of a record's file.
 const recordSuffix = ".json"
 
-// open makes the folder if it is missing and takes its lock.
+// open creates the folder if it is missing and takes its lock.
 func (f *folder) open() error {
 	if f.held != nil {
 		return nil
@@ -155,7 +155,7 @@ func (f *folder) open() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &connector.Refusal{
 			Thing: "folder " + filepath.Dir(f.dir), Cause: "it does not exist",
-			Hint: "make it: mkdir -p " + filepath.Dir(f.dir),
+			Hint: "create it: mkdir -p " + filepath.Dir(f.dir),
 		}
 	}
 	if info, looked := os.Stat(f.dir); looked == nil && !info.IsDir() {
@@ -175,7 +175,7 @@ func (f *folder) open() error {
 	return nil
 }
 
-// lost reports whether the path leads to another folder than the one that is locked. Another process may hold that one.
+// lost reports whether the path leads to another folder than the locked one. Another process may hold that one.
 func (f *folder) lost() bool {
 	if f.held == nil {
 		return false
@@ -197,7 +197,7 @@ func (f *folder) close() error {
 	return err
 }
 
-// file is the path of a stream's record. Names that are too long for a file system are cut, and made distinct by their
+// file is the path of a stream's record. Names that are too long for a file system are cut, and made distinct by a
 // hash.
 func (f *folder) file(stream string) string {
 	token := connector.SubjectToken(stream)
@@ -235,13 +235,13 @@ func (f *folder) read(path string) (record, error) {
 func (f *folder) refuse(path string, raw []byte, cause error) error {
 	return &connector.Refusal{
 		Thing: "file " + path, Cause: cause.Error(),
-		Hint: "put a copy of it back; or " + f.wayOn(path, raw),
+		Hint: "restore it from a copy; or " + f.wayOn(path, raw),
 	}
 }
 
-// withoutRecord is the hint for a lost record that alone knew what was delivered: to go on after the highest sequence
-// that can still be read in it. A number that is too high leaves a gap in the sequences, and one that is too low uses
-// some twice.
+// withoutRecord is the hint for a lost record that was the only source of what was delivered: to continue after the
+// highest sequence that can still be read in it. A number that is too high leaves a gap in the sequences, and one that
+// is too low uses some twice.
 func withoutRecord(path string, raw []byte) string {
 	var last uint64
 	for _, part := range bytes.Split(raw, []byte(`"sequence":`))[min(1, len(raw)):] {
@@ -257,10 +257,10 @@ func withoutRecord(path string, raw []byte) string {
 	return goOnAfter(path, last)
 }
 
-// goOnAfter is the hint to move a broken file away and to go on without it. All that is known then is how much was
-// delivered.
+// goOnAfter is the hint to move away a broken file and to continue without it. Then only the number of delivered events
+// is known.
 func goOnAfter(path string, sequence uint64) string {
-	return fmt.Sprintf("move it away and go on after what was delivered: mv '%s' '%s.broken' && twochat-connector run "+
+	return fmt.Sprintf("move it away and continue after the delivered events: mv '%s' '%s.broken' && twochat-connector run "+
 		"--first-start=%d", path, path, sequence)
 }
 

@@ -16,7 +16,7 @@ import (
 // followInterval is how often a follower looks for new lines.
 const followInterval = 100 * time.Millisecond
 
-// Follow calls each with the newest events and then with every further one. It takes no lock: another process may be
+// Follow calls each with the newest events and then with every later one. It takes no lock: another process may be
 // writing.
 func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
 	f := &follower{path: s.config.Path, options: options, each: each}
@@ -36,7 +36,7 @@ type follower struct {
 	path    string
 	options connector.FollowOptions
 	each    func(event []byte) error
-	f       *os.File // nil while there is none
+	f       *os.File // nil if there is none
 	offset  int64    // all whole lines before it have been read
 }
 
@@ -52,8 +52,7 @@ func (f *follower) wanted(line []byte) bool {
 	return err == nil && (f.options.Stream == "" || h.stream == f.options.Stream) && !isErased(line)
 }
 
-// findable refuses what cannot be followed: a named pipe would be waited for at once, and forever, and what is missing
-// has no end to read to.
+// findable refuses what cannot be followed: a named pipe would block forever, and a missing file has no end to read to.
 func (f *follower) findable() error {
 	if err := regular(f.path); err != nil {
 		return err
@@ -67,7 +66,7 @@ func (f *follower) findable() error {
 	}
 	return &connector.Refusal{
 		Thing: "file " + f.path, Cause: "there is no such file",
-		Hint: "name the file that the connector writes; it is made with the first event",
+		Hint: "name the file that the connector writes; it is created with the first event",
 	}
 }
 
@@ -98,7 +97,7 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// reach opens the file and gives the newest `last` events in it and in its rotated parts.
+// reach opens the file and passes on the newest `last` events in it and in its rotated parts.
 func (f *follower) reach(ctx context.Context, last int) error {
 	var found [][]byte // newest first
 	collect := func(file *os.File, size int64) error {
@@ -150,8 +149,8 @@ func (f *follower) reach(ctx context.Context, last int) error {
 	return nil
 }
 
-// reread gives what was recorded since a time in the rotated parts. The file itself is left to be read from its
-// beginning on.
+// reread passes on what was recorded since a time in the rotated parts. The file itself is then read from its
+// beginning.
 func (f *follower) reread(ctx context.Context) error {
 	if err := f.open(); err != nil {
 		return err
@@ -178,7 +177,8 @@ func (f *follower) rereadPart(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("follow: %w", plain(err))
 	}
-	// Nothing in a part is younger than its last line. Rotated since it was opened, it is read as the file.
+	// Nothing in a part is younger than its last line. If it was rotated since it was opened, it is read as the current
+	// file.
 	if info.ModTime().Before(f.options.Since.Add(-connector.ClockMargin)) {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (f *follower) rereadPart(ctx context.Context, path string) error {
 	return err
 }
 
-// give passes a line on that is wanted.
+// give passes on a line if it is wanted.
 func (f *follower) give(line []byte) error {
 	if !f.wanted(line) || recordedBefore(line, f.options.Since) {
 		return nil
@@ -199,7 +199,7 @@ func (f *follower) give(line []byte) error {
 	return f.each(line)
 }
 
-// recordedBefore reports whether an event was recorded before a time; no time: never.
+// recordedBefore reports whether an event was recorded before a time; always false for the zero time.
 func recordedBefore(line []byte, since time.Time) bool {
 	var attributes struct{ RecordedTime time.Time }
 	return !since.IsZero() && json.Unmarshal(withoutData(line), &attributes) == nil &&
@@ -218,7 +218,7 @@ func (f *follower) open() error {
 	return nil
 }
 
-// advance reads what is new, and goes on to the next file where this one was rotated.
+// advance reads what is new, and continues with the next file if this one was rotated.
 func (f *follower) advance(ctx context.Context) error {
 	for {
 		if f.f == nil {
@@ -226,7 +226,7 @@ func (f *follower) advance(ctx context.Context) error {
 				return err
 			}
 		}
-		// This is looked at before reading: if the file was rotated already, nothing more will be written to it.
+		// This is checked before reading: if the file was rotated already, nothing more will be written to it.
 		rotated, err := f.moved()
 		if err != nil {
 			return err
@@ -240,7 +240,7 @@ func (f *follower) advance(ctx context.Context) error {
 	}
 }
 
-// next opens the file that came after ours: a rotated one, where there were several rotations since.
+// next opens the file after ours: a rotated one if there were several rotations since.
 func (f *follower) next() error {
 	ours, err := f.f.Stat()
 	if err != nil {

@@ -13,36 +13,36 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// journal is the events' file, with the parts that were rotated away, and the quarantine beside it. The store lets one
-// call in at a time.
+// journal is the events' file, with its rotated parts, and the quarantine beside it. The store allows one call at a
+// time.
 type journal struct {
 	disk     *disk
 	path     string
-	maxBytes int64 // a part is rotated before it grows over this; 0 for never
-	keep     int   // how many rotated parts stay; 0 for all
+	maxBytes int64 // a part is rotated before it gets larger than this; 0 for never
+	keep     int   // number of rotated parts to keep; 0 for all
 	logger   *slog.Logger
 
-	number     int // of the part that is written: rotated it becomes path.number
+	number     int // of the current part: when rotated, it becomes path.number
 	events     appender
 	quarantine appender
-	unrecorded map[string][]connector.Seen // of streams without a record; nil until asked for
+	unrecorded map[string][]connector.Seen // of streams without a record; nil until needed
 	folder     *folder
-	back       *recall // what was read back from the files; nil until asked for
+	back       *recall // what was read back from the files; nil until needed
 }
 
-// position is how far the files had grown when a checkpoint was written: all before it is accounted for by some
+// position is the size of the files when a checkpoint was written: every line before it is accounted for by some
 // checkpoint.
 type position struct {
 	Part       int    `json:"part"`
 	End        int64  `json:"end"`
-	Sum        string `json:"sum,omitempty"` // of the last bytes before End: the file is still the same
+	Sum        string `json:"sum,omitempty"` // over the last bytes before End: it shows that the file is still the same
 	Quarantine int64  `json:"quarantine"`
 }
 
-// sumBytes is how much of the file's end a position's sum covers.
+// sumBytes is how many bytes at the end of the file a position's sum covers.
 const sumBytes = 1 << 10
 
-// quarantineSuffix is what the quarantine's path has more than the events'.
+// quarantineSuffix is appended to the path of the events for the quarantine.
 const quarantineSuffix = ".quarantine.jsonl"
 
 func (j *journal) quarantinePath() string { return j.path + quarantineSuffix }
@@ -81,10 +81,10 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 		if !claim.FirstStart || !errors.As(err, &refusal) {
 			return err
 		}
-		accepted, mark = true, position{Quarantine: mark.Quarantine} // the operator's word: this is the log so far, all of it
+		accepted, mark = true, position{Quarantine: mark.Quarantine} // the operator declared that this is the complete log so far
 	}
 	if mark.End == 0 {
-		// Before anything is cut, see that this is our file.
+		// Before anything is cut off, this makes sure that the file is ours.
 		if j.unrecorded, err = j.scanAll(ctx); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 	return j.adopt(ctx, f, mark, claim, accepted)
 }
 
-// withoutRecord is the way on where a record is broken: after the newest event of its stream in the file.
+// withoutRecord is the hint for a broken record: to continue after the newest event of its stream in the file.
 func (j *journal) withoutRecord(path string, raw []byte) string {
 	var last uint64
 	newest, err := j.scanAll(context.Background())
@@ -136,7 +136,7 @@ func newest(positions []json.RawMessage) (position, error) {
 }
 
 // verify refuses a file that is shorter than recorded, or another file: it went back, or the checkpoints belong to
-// another one. last is the sequence that the stream in question had reached.
+// another file. last is the sequence that the stream in question had reached.
 func (j *journal) verify(mark position, last uint64) error {
 	if mark.End == 0 {
 		return nil
@@ -150,12 +150,12 @@ func (j *journal) verify(mark position, last uint64) error {
 	refuse := func(cause string) error {
 		return &connector.Refusal{
 			Thing: "file " + path, Cause: cause,
-			Hint: fmt.Sprintf("put the former file back; or go on after what was delivered with "+
+			Hint: fmt.Sprintf("restore the former file; or continue after the delivered events with "+
 				"`twochat-connector run --first-start=%d`", last),
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return refuse("it is gone, although checkpoints say that events were written")
+		return refuse("it is gone, although there are checkpoints of written events")
 	}
 	if err != nil {
 		return fmt.Errorf("open: %w", plain(err))
@@ -166,14 +166,14 @@ func (j *journal) verify(mark position, last uint64) error {
 		return fmt.Errorf("look at the file: %w", plain(err))
 	}
 	if info.Size() < mark.End {
-		return refuse(fmt.Sprintf("it has %d bytes, and had %d when it was written last", info.Size(), mark.End))
+		return refuse(fmt.Sprintf("it has %d bytes, but had %d when it was last written", info.Size(), mark.End))
 	}
 	sum, err := sumBefore(f, mark.End)
 	if err != nil {
 		return err
 	}
 	if sum != mark.Sum && !j.folder.erasing() {
-		return refuse("it is not the file that was written last, or was changed")
+		return refuse("it is not the file that was last written, or it was changed")
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (j *journal) close() error {
 	return err
 }
 
-// write appends the rejects, then the events, each synced; what fails is taken back at once.
+// write appends the rejects, then the events, each synced; after a failure it restores the former end at once.
 func (j *journal) write(
 	ctx context.Context, claim connector.Claim, events []connector.Event, rejects []connector.Reject,
 ) (written, error) {
@@ -226,12 +226,12 @@ func (j *journal) write(
 	undoLines, err := j.events.append(lines)
 	if err != nil {
 		if undone := undoRecords(); undone != nil {
-			return written{}, errors.New(err.Error() + "; " + undone.Error()) // no longer "nothing was written"
+			return written{}, errors.New(err.Error() + "; " + undone.Error()) // an error that is no longer "nothing was written"
 		}
 		return written{}, err
 	}
 	undo := func() error { return errors.Join(undoLines(), undoRecords()) }
-	// Exchanged while it was written, so that what was written may lie in a file that nobody sees.
+	// The file may have been replaced during the write, so that what was written is in a file that nobody sees.
 	if err := j.unchanged(); err != nil {
 		return written{}, err
 	}
@@ -253,7 +253,7 @@ func (j *journal) position() (json.RawMessage, error) {
 	return json.Marshal(position{Part: j.number, End: j.events.size, Sum: sum, Quarantine: j.quarantine.size})
 }
 
-// unchanged notices a file that was moved away, exchanged or written by someone else since.
+// unchanged notices a file that was moved away, replaced or written by another program.
 func (j *journal) unchanged() error {
 	for path, a := range map[string]*appender{j.path: &j.events, j.quarantinePath(): &j.quarantine} {
 		ours, err := a.f.Stat()
@@ -262,7 +262,7 @@ func (j *journal) unchanged() error {
 		}
 		named, err := os.Stat(path)
 		if err != nil || !os.SameFile(ours, named) || ours.Size() != a.size {
-			return fmt.Errorf("the file %s was moved, exchanged or written by someone else", path)
+			return fmt.Errorf("the file %s was moved, replaced or written by another program", path)
 		}
 	}
 	return nil

@@ -71,13 +71,13 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 		"emptied": {edit(func([]byte) []byte { return nil }), "0 bytes", 6},
 		"shorter by a line": {
 			edit(func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }),
-			"bytes, and had", 6,
+			"bytes, but had", 6,
 		},
 		"exchanged": {
 			edit(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("big"), []byte("BIG")) }), "changed",
 			6,
 		},
-		"foreign line": {edit(func(b []byte) []byte { return append(b, "hello\n"...) }), "no event of this connector", 0},
+		"foreign line": {edit(func(b []byte) []byte { return append(b, "hello\n"...) }), "not an event of this connector", 0},
 		"a gap": {edit(func(b []byte) []byte {
 			return append(b, strings.Replace(lastLine(b), `000006"`, `000009"`, 1)...)
 		}), "event 9", 9},

@@ -14,11 +14,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// lineStart is how every line that this package writes begins (Event.AppendJSON, Reject.AppendJSON).
+// lineStart is the beginning of every line that this package writes (Event.AppendJSON, Reject.AppendJSON).
 const lineStart = `{"specversion":"1.0","id":`
 
-// appendLine appends an event as one line. Line breaks in its data stand between JSON's tokens, as they cannot stand
-// inside; they become blanks.
+// appendLine appends an event as one line. Line breaks in its data can only be between JSON's tokens, so they become
+// blanks.
 func appendLine(dst []byte, e *connector.Event) []byte {
 	begin := len(dst)
 	dst = e.AppendJSON(dst)
@@ -39,7 +39,7 @@ type head struct {
 	seen   connector.Seen
 }
 
-var errForeign = errors.New("a line that is no event of this connector")
+var errForeign = errors.New("a line that is not an event of this connector")
 
 // parseHead reads a line of the events' file.
 func parseHead(line []byte) (head, error) {
@@ -67,8 +67,8 @@ func newHead(id, source, number string, late bool) (head, error) {
 	}, nil
 }
 
-// withoutData cuts a line before its data, which this package writes last: most of a line need not be parsed. Inside a
-// string of JSON the mark cannot stand, as its quotes would be escaped.
+// withoutData cuts off a line before its data, which this package writes last, so that most of a line need not be
+// parsed. The mark cannot occur inside a JSON string, as its quotes would be escaped.
 func withoutData(line []byte) []byte {
 	if at := bytes.Index(line, []byte(`,"data":`)); at > 0 {
 		return append(append(make([]byte, 0, at+1), line[:at]...), '}')
@@ -76,9 +76,9 @@ func withoutData(line []byte) []byte {
 	return line
 }
 
-// scan visits the whole lines of a file from an offset on. rest is what stands after the last line break.
+// scan visits the complete lines of a file from an offset on. rest is what follows the last line break.
 func scan(ctx context.Context, f *os.File, from int64, visit func(line []byte) error) (rest []byte, err error) {
-	if f == nil { // only looked for, and not there
+	if f == nil { // opened only for a check, and missing
 		return nil, nil
 	}
 	reader := bufio.NewReaderSize(io.NewSectionReader(f, from, 1<<62), 256<<10)
@@ -95,7 +95,7 @@ func scan(ctx context.Context, f *os.File, from int64, visit func(line []byte) e
 		case errors.Is(err, io.EOF):
 			return line, nil
 		default:
-			return nil, plain(err) // which has the operation
+			return nil, plain(err) // it names the operation
 		}
 	}
 }
@@ -106,7 +106,7 @@ func backward(
 ) (more bool, err error) {
 	const block = 64 << 10
 	var pending []byte // begins in the middle of a line
-	torn := true       // what stands after the last line break is no line
+	torn := true       // what follows the last line break is not a line
 	for end := size; end > 0; {
 		if ctx.Err() != nil {
 			return false, ctx.Err()

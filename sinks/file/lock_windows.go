@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// sharingViolation is the system's error where another handle excludes ours.
+// sharingViolation is the system's error if another handle excludes ours.
 const sharingViolation syscall.Errno = 32
 
 // lock takes a lock that the system releases when the process ends. held means that another process has it.

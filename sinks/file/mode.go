@@ -13,13 +13,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// defaultMode lets the owner alone read and write: the events are people's messages.
+// defaultMode allows only the owner to read and write, as the events are people's messages.
 const defaultMode = 0o600
 
-// modeForm is a mode that others may read by, and nobody but the owner write.
+// modeForm is a mode that may allow others to read, but only the owner to write.
 var modeForm = regexp.MustCompile(`^0?6[04][04]$`)
 
-// mode is what the files of events and rejects are made with; ok is false where the setting is no such mode.
+// mode is the mode of new files of events and rejects; ok is false if the setting is not valid.
 func (c Config) mode() (mode fs.FileMode, ok bool) {
 	if c.Mode == "" {
 		return defaultMode, true
@@ -28,18 +28,18 @@ func (c Config) mode() (mode fs.FileMode, ok bool) {
 	return fs.FileMode(bits), err == nil && modeForm.MatchString(c.Mode)
 }
 
-// folderMode is what a folder has to be for those who may read a file in it.
+// folderMode is the mode that a folder needs for those who may read a file in it.
 func folderMode(mode fs.FileMode) fs.FileMode {
 	return 0o700 | mode&0o044 | mode&0o044>>2
 }
 
-// openMade opens a file to be appended to, and makes it where it is missing: then it has the mode, whatever the
-// process's mask would take away.
+// openMade opens a file for appending, and creates it if it is missing. A new file gets the mode regardless of the
+// process's umask.
 func openMade(path string, mode fs.FileMode) (*os.File, error) {
 	const flags = os.O_RDWR | os.O_APPEND
 	f, err := os.OpenFile(path, flags|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		// It is there, perhaps behind a link.
+		// It exists, perhaps behind a link.
 		return os.OpenFile(path, flags|os.O_CREATE, mode)
 	}
 	if mode == defaultMode {
@@ -52,23 +52,23 @@ func openMade(path string, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// checkMode warns where files that are there have another mode than the one that is asked for, which is set where they
-// are made and not changed afterwards, and where their folder keeps those out who may read them.
+// checkMode warns if existing files have another mode than the configured one, which is applied only when they are
+// created, and if their folder keeps out those who may read them.
 func (c Config) checkMode() []connector.Finding {
 	want, _ := c.mode()
-	if c.Mode == "" || runtime.GOOS == "windows" { // where a file has no mode
+	if c.Mode == "" || runtime.GOOS == "windows" { // files have no mode there
 		return nil
 	}
 	paths := []string{c.Path, c.Path + quarantineSuffix}
 	numbers, err := rotated(c.Path)
 	if err != nil {
-		return nil // what keeps it from being read is told by the check of the folder
+		return nil // the check of the folder reports why it cannot be read
 	}
 	for _, number := range numbers {
 		paths = append(paths, part(c.Path, number))
 	}
 	var others []string
-	var has fs.FileMode // the first of them
+	var has fs.FileMode // of the first of them
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil || info.Mode().Perm() == want {
@@ -96,11 +96,11 @@ func (c Config) checkMode() []connector.Finding {
 				quote(filepath.Base(c.Path)+"*"), want))
 	}
 	if info, err := os.Stat(dir); err == nil && want != defaultMode && info.Mode().Perm()&0o011 == 0 {
-		warn("the folder "+dir+" keeps out all but its owner, so nobody else reads the file",
+		warn("the folder "+dir+" keeps out everybody but its owner, so nobody else can read the file",
 			fmt.Sprintf("chmod %#o %s", folderMode(want), quote(dir)))
 	}
 	return findings
 }
 
-// quote is a text as one word of a shell.
+// quote quotes a text as one word of a shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

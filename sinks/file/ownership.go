@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// stateLog is one owner's hold of a stream.
+// stateLog is one owner's log of a stream.
 type stateLog struct {
 	store *StateStore
 	claim connector.Claim
@@ -24,7 +24,7 @@ type ownership int
 
 const (
 	unowned ownership = iota
-	owned             // it acquired, and may commit unless another took over
+	owned             // it acquired, and may commit unless another one took over
 	unclear           // it has to acquire first
 	closed            // closed
 )
@@ -93,7 +93,7 @@ func (g *stateLog) acquire(ctx context.Context) (connector.State, error) {
 	}
 	p.loaded = true
 	if err := p.standing.Admit(name, p.record.checkpoint, p.found); err != nil {
-		p.loaded = false // whoever puts the former one back is believed
+		p.loaded = false // if the former folder is restored, it is read again
 		return connector.State{}, err
 	}
 	found, err := g.admit(ctx, p)
@@ -151,14 +151,14 @@ func (g *stateLog) admit(ctx context.Context, p *streamState) (record, error) {
 	case !g.claim.FirstStart:
 		return record{}, g.claim.RefuseOrphans()
 	}
-	// The operator's word: this is the log so far, all of it.
+	// The operator declared that this is the complete log so far.
 	last := seen[len(seen)-1].Sequence
 	adopted := record{checkpoint: connector.Checkpoint{Certified: last}}
 	adopted.adopt(seen)
 	return adopted, nil
 }
 
-// take records a take-over and makes g the owner. Of two streams of the same list only one succeeds.
+// take records a takeover and makes g the owner. Of two streams with the same list only one succeeds.
 func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
 	l.mu.Lock()
@@ -169,7 +169,7 @@ func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	if l.folder != nil {
 		if _, err := l.folder.save(name, next, g.claim.TypePrefix); err != nil {
 			p.loaded = false
-			return notNow(err) // a take-over that may have happened is as good as none: the next one is an epoch further
+			return notNow(err) // a takeover that may have happened does no harm: the next one has a higher epoch
 		}
 	}
 	l.names[key] = name
@@ -178,7 +178,7 @@ func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	return nil
 }
 
-// forbidden turns an error that does not pass by itself into a refusal: this user, or nobody, may write there.
+// forbidden turns a permanent error into a refusal: this user, or nobody, may write there.
 func (l *StateStore) forbidden(err error) error {
 	var refusal *connector.Refusal
 	if l.folder == nil || errors.As(err, &refusal) || !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
@@ -186,12 +186,12 @@ func (l *StateStore) forbidden(err error) error {
 	}
 	dir := filepath.Dir(l.folder.dir)
 	return &connector.Refusal{
-		Thing: "folder " + dir, Cause: "nothing can be written there: " + plain(err).Error(),
-		Hint: "give this user the right to write there, mount it writable, or name another path",
+		Thing: "folder " + dir, Cause: "it cannot be written to: " + plain(err).Error(),
+		Hint: "give this user the right to write there, mount it writable, or set another path",
 	}
 }
 
-// nameOf is the name under which the list of a stream is held; l.mu is held.
+// nameOf is the name under which the list of a stream is held; the caller holds l.mu.
 func (l *StateStore) nameOf(s connector.Stream) (name string, taken bool) {
 	if name, taken = l.names[s.SourceKey]; !taken && s.FormerKey != "" {
 		name, taken = l.names[s.FormerKey]
@@ -199,7 +199,7 @@ func (l *StateStore) nameOf(s connector.Stream) (name string, taken bool) {
 	return name, taken
 }
 
-// notNow marks an error before which nothing was written, unless it needs a person.
+// notNow marks an error after which nothing was written, unless it needs a person.
 func notNow(err error) error {
 	var refusal *connector.Refusal
 	if errors.As(err, &refusal) || errors.Is(err, errClosed) {
@@ -226,7 +226,7 @@ func (g *stateLog) Commit(
 	return fmt.Errorf("commit: %w", err)
 }
 
-var errFolderLost = errors.New("the folder of checkpoints was removed or exchanged")
+var errFolderLost = errors.New("the folder of checkpoints was removed or replaced")
 
 var errAcquireFirst = errors.New("the stream has to be acquired first")
 
@@ -253,7 +253,7 @@ func (g *stateLog) commit(
 	case fenced:
 		return connector.ErrFenced
 	case !opened:
-		return errAcquireFirst // another stream's commit ended badly
+		return errAcquireFirst // another stream's commit failed
 	case lost:
 		return errFolderLost
 	}
@@ -291,7 +291,7 @@ func nothingWritten(err error) bool {
 	return errors.Is(err, connector.ErrNotNow) || errors.As(err, &rejected) || errors.As(err, &refusal)
 }
 
-// doubt makes the next Acquire read what is there again.
+// doubt makes the next Acquire read the folder again.
 func (l *StateStore) doubt(p *streamState) {
 	if l.folder == nil {
 		return

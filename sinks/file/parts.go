@@ -32,7 +32,7 @@ func rotated(path string) ([]int, error) {
 	return numbers, nil
 }
 
-// rotate gives the file its number and begins the next one.
+// rotate renames the file to its number and starts the next one.
 func (j *journal) rotate() error {
 	if err := j.disk.rename(j.path, part(j.path, j.number)); err != nil {
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, err)

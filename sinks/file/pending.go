@@ -13,7 +13,7 @@ import (
 
 // pending is what the current commit is about to append. It is written beside the records before the commit appends. If
 // the program ends between the lines and their record, each line that is adopted is compared with it. It is not synced,
-// as it need not survive the end of the machine: without it a line is checked by itself alone (see verified).
+// as it need not survive a crash of the machine: without it a line is checked only by itself (see verified).
 type pending struct {
 	Part       int     `json:"part"`
 	Events     lineSet `json:"events"`
@@ -26,7 +26,7 @@ type lineSet struct {
 	Lines []lineSum `json:"lines"`
 }
 
-// lineSum is the length of a line, its end included, and the CRC-32C of it.
+// lineSum is the length of a line, including its end, and its CRC-32C.
 type lineSum [2]uint32
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -43,8 +43,8 @@ func newLineSet(from int64, data []byte) lineSet {
 	return set
 }
 
-// agrees reports whether a line, without its end, is the one that was to be written there. It is true where nothing is
-// known of the place.
+// agrees reports whether a line, without its end, is the one that was to be written there. It is true if nothing is
+// known about the place.
 func (s lineSet) agrees(at int64, line []byte) bool {
 	begin := s.From
 	for _, sum := range s.Lines {
@@ -66,7 +66,7 @@ func (f *folder) announce(p pending) error {
 		return fmt.Errorf("encode what is about to be written: %w", err)
 	}
 	sealed := Seal(object)
-	// In place: a file that is emptied first is written out by some file systems when it is closed.
+	// The file is overwritten in place: some file systems flush a truncated file when it is closed.
 	file, err := f.disk.openWrite(f.pendingPath())
 	if err != nil {
 		return err
@@ -77,8 +77,7 @@ func (f *folder) announce(p pending) error {
 	return errors.Join(err, file.Close())
 }
 
-// announced reads what announce wrote. It is torn if the program ended before the lines were written, or if the machine
-// did.
+// announced reads what announce wrote. It is torn if the program or the machine ended during the write.
 func (f *folder) announced() (pending, error) {
 	raw, err := os.ReadFile(f.pendingPath())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -39,7 +39,7 @@ func (s *Sink) ReadBack(
 				return err
 			}
 			rest, err := scan(ctx, f, 0, give)
-			if err == nil && len(rest) > 0 && i < len(parts)-1 { // nobody goes on with a line of a rotated part
+			if err == nil && len(rest) > 0 && i < len(parts)-1 { // a rotated part is never continued
 				record.Event, record.Fault = nil, errForeign
 				err = event(record)
 			}
@@ -77,7 +77,7 @@ func (s *Sink) ReadBack(
 }
 
 // openParts opens the files that hold the events, oldest first. The newest is opened before the others are listed: it
-// may be rotated meanwhile, and is then found a second time among them.
+// may be rotated meanwhile, and is then found among them again.
 func openParts(path string) ([]*os.File, error) {
 	newest, err := os.Open(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +88,7 @@ func openParts(path string) ([]*os.File, error) {
 	for i := 0; i < len(numbers) && err == nil; i++ {
 		var f *os.File
 		switch f, err = os.Open(part(path, numbers[i])); {
-		case errors.Is(err, fs.ErrNotExist): // removed meanwhile, as the configuration says
+		case errors.Is(err, fs.ErrNotExist): // removed meanwhile, as configured
 			err = nil
 		case err == nil && same(f, newest):
 			err = f.Close()

@@ -12,19 +12,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A record holds few of the events below the certified sequence, as it is written whole at each commit. Where a stream
-// is acquired, the rest of its window is read back from the events' files.
+// A record holds few of the events below the certified sequence, as it is written completely at each commit. When a
+// stream is acquired, the rest of its window is read back from the events' files.
 
-// recallBytes is how many bytes of the files are read back at most after a start. Events further back count as
-// forgotten.
+// recallBytes is the most bytes of the files that are read back after a start. Events further back count as forgotten.
 const recallBytes = 512 << 20
 
-// recall reads the events' files backwards, once for all streams: each stream that asks reads on where the one before
-// it stopped. It holds at most a window of each stream.
+// recall reads the events' files backwards, once for all streams: each stream that needs it reads on from where the
+// previous one stopped. It holds at most a window of each stream.
 type recall struct {
 	journal *journal
 	parts   []int // not read to their beginning yet, oldest first
-	end     int64 // up to where the last of them is not read yet; -1: it was not looked at
+	end     int64 // up to where the last of them is still unread; -1 if it was not opened yet
 	read    int64
 	found   map[string]*recalled
 }
@@ -33,7 +32,7 @@ type recall struct {
 type recalled struct {
 	seen    []connector.Seen // newest first
 	window  int
-	stopped bool // what lies further back does not follow
+	stopped bool // what is further back does not continue it
 	taken   bool
 }
 
@@ -75,8 +74,8 @@ func (b *recall) of(stream string, window int) *recalled {
 	return e
 }
 
-// below returns the events that were read back below the oldest that is known already, oldest first. It returns nothing
-// if the files contradict what is known.
+// below returns the events that were read back below the oldest known one, oldest first. It returns nothing if the
+// files contradict what is known.
 func (e *recalled) below(known []connector.Seen) []connector.Seen {
 	var older []connector.Seen
 	for _, s := range slices.Backward(e.seen) {
@@ -91,7 +90,7 @@ func (e *recalled) below(known []connector.Seen) []connector.Seen {
 	return older
 }
 
-// fill reads on until a stream's window is full, or nothing is left to read.
+// fill reads on until a stream's window is full, or there is nothing left to read.
 func (b *recall) fill(ctx context.Context, e *recalled) error {
 	for len(b.parts) > 0 && !e.full() && b.read < recallBytes {
 		more, err := b.readPart(ctx, e)
@@ -119,7 +118,7 @@ func (b *recall) readPart(ctx context.Context, e *recalled) (more bool, err erro
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil // it was removed, by right
+		return true, nil // it was removed by rotation
 	}
 	if err != nil {
 		return false, fmt.Errorf("open: %w", err)
@@ -144,16 +143,16 @@ func (b *recall) readPart(ctx context.Context, e *recalled) (more bool, err erro
 		return !e.full() && b.read < recallBytes, nil
 	})
 	if damaged > 0 {
-		j.logger.Warn("lines that are damaged, or no events of this connector, count as erased", "file", path, "lines",
+		j.logger.Warn("lines that are damaged, or that are not events of this connector, count as erased", "file", path, "lines",
 			damaged)
 	}
 	return more, err
 }
 
-// take adds a line to its stream's window if it is wanted there. It returns false if that cannot be told, or if the
-// line is not as it was written. The event of such a line counts as missing.
+// take adds a line to its stream's window if it is needed there. It returns false if that cannot be told, or if the
+// line was changed. The event of such a line counts as missing.
 func (b *recall) take(line []byte, window int) bool {
-	if len(b.found) > 1 { // then it may be one that nobody wants
+	if len(b.found) > 1 { // the line may belong to a stream that needs no more
 		h, err := parseHead(line)
 		if err != nil {
 			return false

@@ -10,7 +10,7 @@ import (
 )
 
 // regular checks that a path may be opened: it has to be a regular file, or not exist yet. Opening a named pipe would
-// wait for a reader, and a dangling link makes no file where its folder is missing.
+// wait for a reader, and opening a dangling link creates no file if its folder is missing.
 func regular(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -18,7 +18,7 @@ func regular(path string) error {
 		if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
 			return &connector.Refusal{
 				Thing: "file " + path, Cause: "it is a link to a file that does not exist",
-				Hint: "make the file that it leads to, or remove the link",
+				Hint: "create the file that it points to, or remove the link",
 			}
 		}
 		return nil
@@ -30,7 +30,7 @@ func regular(path string) error {
 	return nil
 }
 
-// irregular is the refusal of a folder, a pipe or a device in the place of the file.
+// irregular is the refusal of a folder, a pipe or a device instead of the file.
 func irregular(path string) error {
 	return &connector.Refusal{
 		Thing: "file " + path, Cause: "it is not a regular file",
@@ -38,10 +38,10 @@ func irregular(path string) error {
 	}
 }
 
-// notFolder is the refusal of what stands where the folder of checkpoints has to be.
+// notFolder is the refusal of anything else in the place of the folder of checkpoints.
 func notFolder(dir string) error {
 	return &connector.Refusal{
-		Thing: "folder " + dir, Cause: "something else stands in its place, which is no folder",
+		Thing: "folder " + dir, Cause: "it is not a folder",
 		Hint: "move it away, or give the events another path",
 	}
 }

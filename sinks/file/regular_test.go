@@ -33,7 +33,7 @@ func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 		},
 		{
 			"checkpoints that are a file", func(path string) error { return os.WriteFile(path+".checkpoint", nil, 0o600) },
-			"something else stands in its place, which is no folder",
+			"it is not a folder",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

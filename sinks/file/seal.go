@@ -7,15 +7,14 @@ import (
 	"errors"
 )
 
-// A sealed file is one JSON object whose first member is the SHA-256 of all that follows it. So a bit that flipped on
-// the disk, or an end that was lost, is noticed. The file is still JSON for whoever reads it, such as former versions
-// of the program.
+// A sealed file is one JSON object whose first member is the SHA-256 of all that follows. So a flipped bit on the disk,
+// or a lost end, is noticed. The file is still JSON for other readers, such as former versions of the program.
 const (
 	sealStart = `{"sha256":"`
 	sealEnd   = `",`
 )
 
-var errBroken = errors.New("its checksum does not fit: it was damaged, or changed by someone else")
+var errBroken = errors.New("its checksum is wrong: it was damaged, or changed by another program")
 
 // Seal adds the checksum to a JSON object, which begins with `{`.
 func Seal(object []byte) []byte {
@@ -26,8 +25,8 @@ func Seal(object []byte) []byte {
 	return append(append(sealed, sealEnd...), rest...)
 }
 
-// Unseal checks what Seal wrote and gives it back. former begins the objects that were written before there were
-// checksums: these are taken as they are.
+// Unseal checks what Seal wrote and returns it. former is the beginning of objects that were written before there were
+// checksums: these are accepted unchecked.
 func Unseal(sealed []byte, former string) (object []byte, err error) {
 	if former != "" && bytes.HasPrefix(sealed, []byte(former)) {
 		return sealed, nil

@@ -19,16 +19,16 @@ import (
 type Write func(ctx context.Context, s connector.Stream, events []connector.Event, rejects []connector.Reject) error
 
 // StateStore remembers each stream's checkpoint and newest keys: in a folder that is locked against other processes, or
-// in memory alone. A commit writes, then records. Its logs fence one another within the process. It is safe for
+// only in memory. A commit writes first, then records. Its logs fence one another within the process. It is safe for
 // concurrent use.
 type StateStore struct {
-	folder  *folder // nil: in memory alone
+	folder  *folder // nil for memory only
 	effects effects
 	limits  connector.Limits
-	// turn, if not nil, admits one commit at a time, of any stream.
+	// turn, if not nil, allows one commit at a time, of any stream.
 	turn chan struct{}
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the following fields
 	opened  bool
 	closed  bool
 	streams map[string]*streamState
@@ -37,16 +37,15 @@ type StateStore struct {
 
 // effects is what a sink does in addition to keeping checkpoints.
 type effects interface {
-	// open gets ready, and adopts into the folder what was written and not recorded. positions are those of all records.
-	// It is called under the folder's lock, before the first Acquire and again after an unclear commit.
+	// open prepares the sink, and adopts into the folder what was written but not recorded. positions are those of all
+	// records. It is called under the folder's lock, before the first Acquire and again after an unclear commit.
 	open(ctx context.Context, f *folder, positions []json.RawMessage, claim connector.Claim) error
 	// orphans lists the newest events of a stream that has no record.
 	orphans(ctx context.Context, stream string) ([]connector.Seen, error)
-	// recall adds to the newest events of a stream, as far as its record knows them, the older ones up to a window, oldest
-	// first.
+	// recall adds older events to a stream's newest events as its record has them, up to a window, oldest first.
 	recall(ctx context.Context, stream string, seen []connector.Seen, window int) ([]connector.Seen, error)
 	write(ctx context.Context, c connector.Claim, events []connector.Event, rejects []connector.Reject) (written, error)
-	// position is stored in Checkpoint.Sink: up to it, all that was written is recorded, or adopted by open.
+	// position is stored in Checkpoint.Sink: up to it, everything that was written is recorded, or adopted by open.
 	position() (json.RawMessage, error)
 	close() error
 }
@@ -74,7 +73,7 @@ type streamState struct {
 	standing connector.HighWaterMark
 }
 
-// NewStateStore makes a store in a folder, or in memory where dir is empty. It does no I/O.
+// NewStateStore makes a store in a folder, or in memory if dir is empty. It does no I/O.
 func NewStateStore(dir string, limits connector.Limits, write Write) *StateStore {
 	l := newStateStore(nil, limits, outlet(write))
 	if dir != "" {
@@ -90,7 +89,7 @@ func newStateStore(f *folder, limits connector.Limits, e effects) *StateStore {
 	}
 }
 
-// outlet makes effects of a Write: nothing is kept, and nothing can be reverted.
+// outlet makes effects from a Write: nothing is stored, and nothing can be undone.
 type outlet Write
 
 func (outlet) open(context.Context, *folder, []json.RawMessage, connector.Claim) error { return nil }
@@ -116,7 +115,7 @@ func (l *StateStore) Log(claim connector.Claim) connector.Log {
 	return &stateLog{store: l, claim: claim}
 }
 
-// Create makes the parent of the store's folder.
+// Create creates the parent of the store's folder.
 func (l *StateStore) Create() error {
 	if l.folder == nil {
 		return nil
@@ -126,7 +125,7 @@ func (l *StateStore) Create() error {
 
 func makeFolder(dir string, mode fs.FileMode) error {
 	if err := os.MkdirAll(dir, mode); err != nil {
-		return fmt.Errorf("make the folder: %w", plain(err))
+		return fmt.Errorf("create the folder: %w", plain(err))
 	}
 	return nil
 }
@@ -235,7 +234,7 @@ func detach(c connector.Checkpoint) connector.Checkpoint {
 // tailBelow is how many certified keys a checkpoint's tail holds.
 const tailBelow = 128
 
-// adopt adds events that were written but not recorded, as delivered and not certified.
+// adopt adds events that were written but not recorded, as delivered but not certified.
 func (r *record) adopt(seen []connector.Seen) {
 	c := &r.checkpoint
 	r.seen = append(append([]connector.Seen(nil), r.seen...), seen...)
@@ -246,7 +245,7 @@ func (r *record) adopt(seen []connector.Seen) {
 		c.Sequence = max(c.Sequence, s.Sequence)
 	}
 	r.seen = trim(r.seen, c.Certified)
-	// The tail has no gap: it begins after the last one.
+	// The tail has no gap, so it begins after the last gap.
 	from := len(r.seen)
 	for from > 0 && len(r.seen)-from < int(c.Sequence-c.Certified)+tailBelow {
 		if from < len(r.seen) && r.seen[from-1].Sequence+1 != r.seen[from].Sequence {

@@ -16,14 +16,14 @@ import (
 
 // StdoutConfig is the configuration of the standard output.
 type StdoutConfig struct {
-	// State is a folder for the checkpoints. Without it every start is a first start, and events carry no sequence.
+	// State is a folder for the checkpoints. Without it every start is a first start, and events have no sequence.
 	State string `yaml:"state"`
 }
 
-// Address says where events go.
+// Address is where events go.
 func (StdoutConfig) Address() string { return "the standard output" }
 
-// Validate returns what is wrong with the settings: nothing can be.
+// Validate returns nothing, as no setting can be wrong.
 func (StdoutConfig) Validate() []connector.Finding { return nil }
 
 // closeTimeout is how long Close waits for a reader that does not read.
@@ -36,11 +36,11 @@ type Stdout struct {
 	logger *slog.Logger
 	store  *StateStore
 
-	turn chan struct{} // holds one token while a write is under way, which may last for as long as nobody reads
+	turn chan struct{} // holds one token during a write, which lasts until somebody reads
 }
 
-// OpenStdout returns the sink. It does no I/O. The program has to ignore SIGPIPE, or it ends without a message when the
-// reader closes the pipe.
+// OpenStdout returns the sink. It does no I/O. The program has to ignore SIGPIPE; otherwise it ends without a message
+// when the reader closes the pipe.
 func OpenStdout(c StdoutConfig, _ connector.Encoding, logger *slog.Logger) (*Stdout, error) {
 	return openStdout(c, os.Stdout, logger), nil
 }
@@ -62,7 +62,7 @@ func (s *Stdout) write(
 	for i := range events {
 		e := events[i]
 		if s.config.State == "" {
-			e.Sequence = 0 // it would begin again at each start
+			e.Sequence = 0 // it would start again at each start of the program
 		}
 		lines = appendLine(lines, &e)
 	}
@@ -77,7 +77,7 @@ func (s *Stdout) write(
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", connector.ErrNotNow, ctx.Err())
 	}
-	// A pipe that nobody reads blocks forever, and cannot be told not to.
+	// A write to a pipe that nobody reads blocks forever, and cannot be cancelled.
 	done := make(chan error, 1)
 	go func() {
 		_, err := s.to.Write(lines)
@@ -88,8 +88,8 @@ func (s *Stdout) write(
 	case err := <-done:
 		if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
 			return &connector.Refusal{
-				Thing: "standard output", Cause: "whoever read it has closed it",
-				Hint: "start the connector again, with a reader that stays",
+				Thing: "standard output", Cause: "its reader has closed it",
+				Hint: "restart the connector with a reader that stays",
 			}
 		}
 		if err != nil {
@@ -101,23 +101,23 @@ func (s *Stdout) write(
 	}
 }
 
-// Create makes the parent of the state's folder.
+// Create creates the parent of the state's folder.
 func (s *Stdout) Create(context.Context) error {
 	return s.store.Create()
 }
 
-// Check checks whether the state can be written.
+// Check checks that the state can be written.
 func (s *Stdout) Check(context.Context, []connector.Claim) ([]connector.Finding, error) {
 	if s.config.State == "" {
 		return []connector.Finding{{
 			Level: connector.FindingWarning, Thing: "state",
-			Text: "nothing is remembered: every start is a first start", Hint: "set `sink.stdout.state` to a folder",
+			Text: "nothing is stored: every start is a first start", Hint: "set `sink.stdout.state` to a folder",
 		}}, nil
 	}
 	return CheckState(s.config.State), nil
 }
 
-// CheckState checks whether a folder of checkpoints can be written, or made.
+// CheckState checks that a folder of checkpoints can be written, or created.
 func CheckState(dir string) []connector.Finding {
 	dir = filepath.Clean(dir)
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
@@ -125,7 +125,7 @@ func CheckState(dir string) []connector.Finding {
 	} else if err == nil {
 		return []connector.Finding{{
 			Level: connector.FindingRefused, Thing: "state",
-			Text: dir + " is a file, and a folder is expected", Hint: "name another path",
+			Text: dir + " is a file, but a folder is expected", Hint: "set another path",
 		}}
 	}
 	return checkFolder("state", filepath.Dir(dir), dir)
@@ -134,8 +134,8 @@ func CheckState(dir string) []connector.Finding {
 // Follow returns a refusal, as the output is not kept.
 func (s *Stdout) Follow(context.Context, connector.FollowOptions, func(event []byte) error) error {
 	return &connector.Refusal{
-		Thing: "standard output", Cause: "what was written to it cannot be read again",
-		Hint: "look at what reads it, or use the sink file",
+		Thing: "standard output", Cause: "its contents cannot be read again",
+		Hint: "check its reader, or use the sink file",
 	}
 }
 
@@ -148,24 +148,24 @@ func (s *Stdout) ReadBack(
 
 // Promise returns the delivery guarantee of the output.
 func (s *Stdout) Promise() connector.Promise {
-	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nobody confirms that " +
+	p := connector.Promise{Text: "Best effort: each message is written to the standard output; nothing confirms that " +
 		"it was read."}
 	if s.config.State == "" {
 		p.Exceptions = []string{
-			"Nothing is remembered (`sink.stdout.state` is not set): every start is a first start, and what came while the " +
-				"program was down is delivered or not as the key start says.",
-			"Events carry no sequence, so a gap cannot be seen.",
+			"Nothing is stored (`sink.stdout.state` is not set): every start is a first start, and whether messages from the " +
+				"time between are delivered depends on the key start.",
+			"Events have no sequence, so gaps cannot be detected.",
 		}
 		return p
 	}
 	p.Exceptions = []string{
 		"A crash between the output and the state doubles the events of one commit.",
-		"What the reader had not read when it ended is lost.",
+		"Events that the reader had not read when it ended are lost.",
 	}
 	return p
 }
 
-// Close releases the state. It waits shortly for a write that is under way.
+// Close releases the state. It waits briefly for a write in progress.
 func (s *Stdout) Close() error {
 	timer := time.NewTimer(closeTimeout)
 	defer timer.Stop()
@@ -173,7 +173,7 @@ func (s *Stdout) Close() error {
 	case s.turn <- struct{}{}:
 		<-s.turn
 	case <-timer.C:
-		s.logger.Warn("the standard output is not read: its last events are given up")
+		s.logger.Warn("nobody reads the standard output: its last events are dropped")
 	}
 	return s.store.Close()
 }

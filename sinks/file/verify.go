@@ -10,9 +10,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-var errDamaged = errors.New("a line that was damaged, or changed by someone else")
+var errDamaged = errors.New("a line that was damaged, or changed by another program")
 
-// envelope is a line of the events' file as this package writes it.
+// envelope is a line of the events' file in the form that this package writes.
 type envelope struct {
 	SpecVersion     string    `json:"specversion"`
 	ID              string    `json:"id"`
@@ -88,17 +88,17 @@ func (j *journal) refuse(err error, vouched position) error {
 		return err
 	}
 	refusal := &connector.Refusal{
-		Thing: "file " + fault.path, Cause: fmt.Sprintf("it holds %v, at byte %d", fault.cause, fault.at),
-		Hint: fmt.Sprintf("name another file in `sink.file.path`, or move this one away: mv '%s' '%s.other'", fault.path,
+		Thing: "file " + fault.path, Cause: fmt.Sprintf("it contains %v, at byte %d", fault.cause, fault.at),
+		Hint: fmt.Sprintf("set another file in `sink.file.path`, or move this one away: mv '%s' '%s.other'", fault.path,
 			fault.path),
 	}
 	switch {
 	case vouched.End == 0:
-	case fault.path == j.path: // nothing lies behind it
-		refusal.Hint = fmt.Sprintf("cut it off with all that follows, which is delivered again: truncate -s %d '%s'",
+	case fault.path == j.path: // nothing follows it
+		refusal.Hint = fmt.Sprintf("cut off this line and everything after it, which is delivered again: truncate -s %d '%s'",
 			fault.at, fault.path)
 	default:
-		refusal.Hint = fmt.Sprintf("put the former file and the folder %s.checkpoint back, both of one time", j.path)
+		refusal.Hint = fmt.Sprintf("restore the file and the folder %s.checkpoint from the same time", j.path)
 	}
 	return refusal
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// dialTimeout bounds one attempt to connect where the context does not bound it more tightly. A server that hangs takes
-// connections and says nothing, and others may be waiting behind it.
+// dialTimeout limits one attempt to connect, if the context does not limit it more. A server that hangs accepts
+// connections but does not answer, and there may be other servers to try.
 const dialTimeout = 3 * time.Second
 
 // Connection configures how NATS servers are reached. Core NATS and JetStream share it.
@@ -36,13 +36,13 @@ type Connection struct {
 	// Insecure accepts credentials in clear text to another machine.
 	Insecure bool `yaml:"insecure"`
 
-	// Section is where these keys stand in the configuration, for what a person is told: sink.nats.
+	// Section is the path of these keys in the configuration, for messages: sink.nats.
 	Section string `yaml:"-"`
-	// InProcess reaches a server inside this process without a socket; the URL is not used then.
+	// InProcess connects to a server inside this process without a socket; then the URL is not used.
 	InProcess natsgo.InProcessConnProvider `yaml:"-"`
 }
 
-// TLS configures server and client certificates. Any field that is set requires TLS, of version 1.2 at least.
+// TLS configures server and client certificates. Any field that is set turns on TLS, at least version 1.2.
 type TLS struct {
 	CAFile     string `yaml:"ca_file"`
 	CertFile   string `yaml:"cert_file"`
@@ -65,7 +65,7 @@ func (c Connection) Validate() []connector.Finding {
 		refuse("tls", "a client certificate needs both cert_file and key_file", "set both, or neither")
 	}
 	if c.TLS.Insecure {
-		warn("tls.insecure", "the server's certificate is not checked: whoever is on the way can read and change everything",
+		warn("tls.insecure", "the server's certificate is not checked: anybody on the network path can read and change everything",
 			"set tls.ca_file instead")
 	}
 	credentials := 0
@@ -81,19 +81,19 @@ func (c Connection) Validate() []connector.Finding {
 		return findings
 	}
 	if strings.TrimSpace(c.URL) == "" {
-		refuse("url", "no server is named", "set a URL like nats://127.0.0.1:4222")
+		refuse("url", "no server is configured", "set a URL like nats://127.0.0.1:4222")
 		return findings
 	}
 	for address := range strings.SplitSeq(c.URL, ",") {
 		u, err := parseServer(address)
 		switch {
 		case err != nil:
-			// The address is not repeated: it may hold a password.
+			// The address is not quoted, as it may contain a password.
 			refuse("url", "not the URL of a NATS server",
 				"write nats://host:4222 or tls://host:4222, several separated by commas")
 			return findings
 		case u.User != nil:
-			refuse("url", "credentials do not belong into a URL", "move them into a file: creds_file, nkey_file or token_file")
+			refuse("url", "credentials do not belong in a URL", "move them into a file: creds_file, nkey_file or token_file")
 			return findings
 		case credentials > 0 && u.Scheme != "tls" && !c.TLS.wanted() && !loopback(u.Hostname()):
 			if c.Insecure {
@@ -108,7 +108,7 @@ func (c Connection) Validate() []connector.Finding {
 	return findings
 }
 
-// Address is the URL of the servers, without anything but the hosts in it.
+// Address is the URL of the servers, with only the hosts in it.
 func (c Connection) Address() string {
 	if c.InProcess != nil {
 		return "in this process"
@@ -122,7 +122,7 @@ func (c Connection) Address() string {
 	return strings.Join(servers, ", ")
 }
 
-// parseServer reads the URL of one server. Its error does not repeat it, as it may hold a password.
+// parseServer reads the URL of one server. Its error does not quote it, as it may contain a password.
 func parseServer(address string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(address))
 	if err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" ||
@@ -139,10 +139,10 @@ func parseServer(address string) (*url.URL, error) {
 
 var errNotServer = errors.New("not the URL of a NATS server")
 
-// Dial makes one attempt to connect, bounded by the context and three seconds. Its error wraps connector.ErrNotNow
-// where no server can be reached. The connection then reconnects by itself forever; what is published meanwhile fails
-// at once and is not sent later. A connection that closed for good (rotated nkeys) is to be dialled again. The caller
-// closes it.
+// Dial makes one attempt to connect, limited by the context and to three seconds. Its error wraps connector.ErrNotNow
+// if no server can be reached. Afterwards the connection reconnects by itself forever; what is published while it is
+// lost fails at once and is not sent later. A connection that closed for good (after a change of nkeys) has to be
+// dialled again. The caller closes it.
 func (c Connection) Dial(ctx context.Context, logger *slog.Logger) (*natsgo.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
@@ -178,7 +178,7 @@ func (c Connection) named(err error) error {
 	return fmt.Errorf("%w: %w", connector.ErrNotNow, err)
 }
 
-// where is the address, for people. A URL has no credentials in it (see Validate).
+// where is the address, for people. A URL contains no credentials (see Validate).
 func (c Connection) where() string {
 	if c.InProcess != nil {
 		return "this process's own server"
@@ -198,17 +198,18 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 		o.Servers = []string{natsgo.DefaultURL}
 	}
 	o.Timeout = dialTimeout
-	o.SkipHostLookup = true // the dialer looks up, and ends with the context
-	// With a buffer, what was published while the server was away is sent when it is back, long after it was given up.
+	o.SkipHostLookup = true // the dialer resolves names, and ends with the context
+	// With a buffer, what was published while the server was away would be sent when it is back, long after it was given
+	// up.
 	o.ReconnectBufSize = -1
-	// A peer that stalls must not hold a publish for the minute that is the default.
+	// A server that stalls must not block a publish for the default time of a minute.
 	o.FlusherTimeout = flusherTimeout
-	// A server that hangs, or that is cut off, is left for another within seconds; the default is six minutes.
+	// A server that hangs, or that is cut off, is left for another one within seconds; by default that takes six minutes.
 	o.PingInterval, o.MaxPingsOut = pingInterval, pingsOut
 	o.ReconnectWait = reconnectWait
 	o.MaxReconnect = -1
 	// A server that refuses for a moment must not end the connection. But only a new connection reads a new nkey, so with
-	// an nkey the second refusal ends it.
+	// an nkey the second refusal ends the connection.
 	o.IgnoreAuthErrorAbort = c.NKeyFile == ""
 	o.DisconnectedErrCB = func(_ *natsgo.Conn, err error) {
 		if err != nil {
@@ -223,22 +224,22 @@ func (c Connection) options(logger *slog.Logger) (natsgo.Options, error) {
 		return o, err
 	}
 	o.Secure = c.secure()
-	// A server may name others, and those may be off this machine.
+	// A server may name other servers, and those may be on other machines.
 	o.IgnoreDiscoveredServers = !o.Secure && !c.Insecure && (c.CredsFile != "" || c.NKeyFile != "" || c.TokenFile != "")
 	return o, c.authenticate(&o)
 }
 
 const (
-	// flusherTimeout bounds how long a write to the server may take.
+	// flusherTimeout limits how long a write to the server may take.
 	flusherTimeout = 3 * time.Second
-	// pingInterval is how often the server is asked for a sign of life, and pingsOut how many of them may be missing.
+	// pingInterval is the time between two pings of the server, and pingsOut how many answers may be missing.
 	pingInterval = 2 * time.Second
 	pingsOut     = 2
 	// reconnectWait is how long to wait after all servers were tried in vain.
 	reconnectWait = 500 * time.Millisecond
 )
 
-// plain is the text of a server's error without its quotations, as a subject may name a chat.
+// plain is the text of a server's error without what it quotes, as a subject may name a chat.
 func plain(err error) string {
 	if errors.Is(err, natsgo.ErrPermissionViolation) {
 		return "permissions violation: grant the right to publish and subscribe to the sink's subjects, and to use JetStream"
@@ -247,7 +248,7 @@ func plain(err error) string {
 	return text
 }
 
-// secure reports whether everything is sent encrypted.
+// secure reports whether all data is sent encrypted.
 func (c Connection) secure() bool {
 	if c.TLS.wanted() {
 		return true
@@ -273,7 +274,7 @@ func (c Connection) authenticate(o *natsgo.Options) error {
 		o.TokenHandler = func() string {
 			token, err := readToken(c.TokenFile)
 			if err != nil {
-				return "" // refused by the server, tried again at the next reconnect
+				return "" // then the server refuses, and the next reconnect tries again
 			}
 			return token
 		}
@@ -321,7 +322,7 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// dialer ends the first connect, handshake included, with the context of Dial. Reconnects have no context.
+// dialer ends the first connect, including the handshake, with the context of Dial. Reconnects have no context.
 type dialer struct {
 	mu    sync.Mutex
 	ctx   context.Context // of the first connect; nil once that is over

@@ -31,7 +31,7 @@ func (c Connection) userCredentials(o *natsgo.Options) error {
 		if err != nil || strings.Count(jwt, ".") != 2 {
 			return "", &secret.FileError{
 				Key: "creds_file",
-				Err: fmt.Errorf("%s holds no credentials of NATS (a JWT and a seed)", secret.Shown(c.credsPath())),
+				Err: fmt.Errorf("%s does not contain NATS credentials (a JWT and a seed)", secret.Shown(c.credsPath())),
 			}
 		}
 		return jwt, nil
@@ -52,7 +52,7 @@ func (c Connection) userCredentials(o *natsgo.Options) error {
 	return natsgo.UserJWT(token, sign)(o)
 }
 
-// credsPath is the path of creds_file; ~/ stands for the user's own folder, as in the tools of NATS.
+// credsPath is the path of creds_file; ~/ means the user's home folder, as in the tools of NATS.
 func (c Connection) credsPath() string {
 	if rest, ok := strings.CutPrefix(c.CredsFile, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
@@ -70,12 +70,12 @@ func (c Connection) userKey(o *natsgo.Options) error {
 	}
 	pair, err := nkeys.ParseDecoratedUserNKey([]byte(text))
 	if err != nil {
-		return &secret.FileError{Key: "nkey_file", Err: errors.New("it holds no seed of a user's nkey")}
+		return &secret.FileError{Key: "nkey_file", Err: errors.New("it does not contain the seed of a user's nkey")}
 	}
 	defer pair.Wipe()
 	public, err := pair.PublicKey()
 	if err != nil {
-		return &secret.FileError{Key: "nkey_file", Err: errors.New("it holds no seed of a user's nkey")}
+		return &secret.FileError{Key: "nkey_file", Err: errors.New("it does not contain the seed of a user's nkey")}
 	}
 	return natsgo.Nkey(public, func(nonce []byte) ([]byte, error) {
 		text, err := secret.Text(c.NKeyFile)
@@ -86,11 +86,11 @@ func (c Connection) userKey(o *natsgo.Options) error {
 	})(o)
 }
 
-// signed signs a nonce with the seed in a text. The seed stays in memory no longer than that.
+// signed signs a nonce with the seed in a text. The seed is not kept in memory.
 func signed(nonce []byte, text, key string) ([]byte, error) {
 	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
 	if err != nil {
-		return nil, &secret.FileError{Key: key, Err: errors.New("it holds no seed of an nkey")}
+		return nil, &secret.FileError{Key: key, Err: errors.New("it does not contain the seed of an nkey")}
 	}
 	defer pair.Wipe()
 	signature, err := pair.Sign(nonce)

@@ -12,16 +12,16 @@ import (
 
 // Headers of an event's message. NATS clients keep the case that a header was written in, so it is fixed here.
 const (
-	// HeaderContentType tells structured from binary mode; it is always set.
+	// HeaderContentType distinguishes structured from binary mode; it is always set.
 	HeaderContentType = "Content-Type"
-	// HeaderMessageID is source|id: JetStream drops a second message with the same one for a while.
+	// HeaderMessageID is source|id. JetStream drops a second message with the same id for a while.
 	HeaderMessageID = "Nats-Msg-Id"
-	// HeaderPrefix begins the header of an attribute in binary mode. Some receivers take a message with any such header
-	// for one in binary mode, whatever its content type.
+	// HeaderPrefix is the prefix of an attribute's header in binary mode. Some receivers take a message with any such
+	// header for binary mode, whatever its content type.
 	HeaderPrefix = "ce-"
 )
 
-// Headers of a message in structured mode from which its sequence is read without its body. They are absent where the
+// These headers of a message in structured mode allow to read its sequence without its body. They are absent if the
 // attribute is. Messages in binary mode, and those that earlier versions wrote, have the attributes' own headers
 // instead.
 const (
@@ -29,7 +29,7 @@ const (
 	headerLate     = "Twochat-Late"
 )
 
-// MessageIDForm is HeaderMessageID, which messages have in both modes.
+// MessageIDForm describes HeaderMessageID, which messages have in both modes.
 func MessageIDForm() connector.AttributeForm {
 	return connector.AttributeForm{
 		Name: HeaderMessageID, Always: true,
@@ -37,17 +37,17 @@ func MessageIDForm() connector.AttributeForm {
 	}
 }
 
-// StructuredHeaders lists the headers of an event in structured mode except for the content type, by their whole names.
+// StructuredHeaders lists the headers of an event in structured mode except for the content type, by their full names.
 func StructuredHeaders() []connector.AttributeForm {
 	return []connector.AttributeForm{
 		MessageIDForm(),
-		{Name: headerSequence, Doc: "the attribute sequence, where the event has it"},
+		{Name: headerSequence, Doc: "the attribute sequence, if the event has it"},
 		{Name: headerLate, Doc: "the attribute late, if it is true"},
 	}
 }
 
-// LogSequence is an event's sequence in its stream's log, and whether it is late, as its headers tell it; sequence is
-// "" where they do not.
+// LogSequence is an event's sequence in its stream's log, and whether it is late, according to its headers; sequence is
+// "" if they do not contain it.
 func LogSequence(header natsgo.Header) (sequence string, late bool) {
 	if sequence = header.Get(headerSequence); sequence != "" {
 		return sequence, header.Get(headerLate) == "true"
@@ -55,18 +55,18 @@ func LogSequence(header natsgo.Header) (sequence string, late bool) {
 	return header.Get(HeaderPrefix + "sequence"), header.Get(HeaderPrefix+"late") == "true"
 }
 
-// Message writes an event as a NATS message (the CloudEvents NATS binding). Nothing in it shares memory with the event
-// but, in binary mode, the data.
+// Message encodes an event as a NATS message (the CloudEvents NATS binding). It shares no memory with the event, except
+// for the data in binary mode.
 func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *natsgo.Msg {
 	m, _ := AppendMessage(make([]byte, 0, len(e.Data)+StructuredOverhead), subjectPrefix, e, enc)
 	return m
 }
 
-// StructuredOverhead is about how many bytes more than its data a message's body has in structured mode.
+// StructuredOverhead is roughly how many bytes a message's body in structured mode has in addition to its data.
 const StructuredOverhead = 768
 
-// AppendMessage is Message with a body that is appended to dst, which it returns: the bodies of many messages may lie
-// in one buffer.
+// AppendMessage is Message with a body that is appended to dst, which it returns: the bodies of many messages may share
+// one buffer.
 func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc connector.Encoding) (*natsgo.Msg, []byte) {
 	m := &natsgo.Msg{
 		Subject: subjectPrefix + "." + connector.SubjectToken(streamName(e.Source)) + "." +
@@ -95,8 +95,8 @@ func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc con
 	return m, dst
 }
 
-// RejectMessage writes a reject for the quarantine, in structured mode. Its raw bytes are cut until the message has at
-// most `most` bytes; 0 is no limit.
+// RejectMessage encodes a reject for the quarantine, in structured mode. It shortens the raw bytes until the message
+// has at most `most` bytes; 0 means no limit.
 func RejectMessage(
 	subjectPrefix string, s connector.Stream, r *connector.Reject, enc connector.Encoding, most int64,
 ) (*natsgo.Msg, error) {
@@ -117,11 +117,11 @@ func RejectMessage(
 		if most <= 0 || over <= 0 || len(cut.Raw) == 0 {
 			return m, nil
 		}
-		cut.Raw = cut.Raw[:max(0, len(cut.Raw)-int(over+3)/4*3)] // base64 makes three bytes four
+		cut.Raw = cut.Raw[:max(0, len(cut.Raw)-int(over+3)/4*3)] // base64 makes four bytes of three
 	}
 }
 
-// Size is what a message counts towards the server's max_payload: headers and data, not the subject.
+// Size is a message's size for the server's max_payload: headers and data, without the subject.
 func Size(m *natsgo.Msg) int {
 	size := len(m.Data)
 	if len(m.Header) > 0 {
@@ -141,7 +141,7 @@ func MessageID(source, id string) string { return EncodeHeader(source + "|" + id
 // streamName is the inverse of Stream.Source.
 func streamName(source string) string { return strings.TrimPrefix(source, connector.Stream{}.Source()) }
 
-// EventsSubject is the filter for a stream's events; an empty name asks for those of all streams.
+// EventsSubject is the filter for a stream's events; an empty name stands for all streams.
 func EventsSubject(prefix, stream string) string {
 	if stream == "" {
 		return prefix + ".>"
@@ -165,8 +165,8 @@ func QuarantineSubject(prefix, stream string) string {
 	return prefix + "-quarantine." + connector.SubjectToken(stream)
 }
 
-// CheckSubject says what is wrong with a subject prefix, or nothing: it is one or more tokens of letters, digits, `_`
-// and `-`, with dots between them, 128 characters at most.
+// CheckSubject returns what is wrong with a subject prefix, or "". It must be one or more tokens of letters, digits,
+// `_` and `-`, with dots between them, at most 128 characters.
 func CheckSubject(prefix string) string {
 	if len(prefix) > 128 {
 		return "longer than 128 characters"
@@ -179,15 +179,15 @@ func CheckSubject(prefix string) string {
 	return ""
 }
 
-// binding is the one of CloudEvents for NATS.
+// binding is the CloudEvents binding for NATS.
 var binding = connector.Binding{Prefix: HeaderPrefix, Value: DecodeHeader}
 
-// DecodeEvent gives the event in a message in the JSON format, whatever mode it is stored in.
+// DecodeEvent returns the event of a message in the JSON format, in whatever mode it is stored.
 func DecodeEvent(header natsgo.Header, data []byte) ([]byte, error) {
 	return binding.Decode(each(header), data)
 }
 
-// each goes through all headers.
+// each iterates over all headers.
 func each(header natsgo.Header) iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
 		for name, values := range header {
@@ -200,8 +200,8 @@ func each(header natsgo.Header) iter.Seq2[string, string] {
 	}
 }
 
-// EncodeHeader writes an attribute's value as a header's: space, `"`, `%` and every byte outside of U+0021-U+007E
-// become a percent sign and two upper-case hex digits.
+// EncodeHeader encodes an attribute's value for a header: space, `"`, `%` and every byte outside U+0021-U+007E become a
+// percent sign and two upper-case hex digits.
 func EncodeHeader(value string) string {
 	for i := range len(value) {
 		if !plainInHeader(value[i]) {

@@ -34,7 +34,7 @@ func (c Config) Validate() []connector.Finding {
 	if c.State == "" {
 		findings = append(findings, connector.Finding{
 			Level: connector.FindingRefused, Thing: "state",
-			Text: "core NATS remembers nothing, so a folder for the checkpoints is needed",
+			Text: "core NATS stores nothing, so a folder for the checkpoints is required",
 			Hint: "set a path like ./whatsapp.state, or use the sink jetstream",
 		})
 	}
@@ -42,10 +42,10 @@ func (c Config) Validate() []connector.Finding {
 }
 
 const (
-	// flushTimeout bounds how long a commit waits for the server to have read it. One that has not answered by then is
-	// left.
+	// flushTimeout limits how long a commit waits for the server to read it. A connection to a server that has not
+	// answered by then is closed.
 	flushTimeout = 3 * time.Second
-	// allowance is what a server's max_payload has to leave for the headers and attributes of an event.
+	// allowance is how much of a server's max_payload must be left for the headers and attributes of an event.
 	allowance = 4 << 10
 )
 
@@ -60,7 +60,7 @@ type Sink struct {
 	store  *file.StateStore
 
 	turn   chan struct{} // guards what follows
-	conn   *natsgo.Conn  // nil until it is needed
+	conn   *natsgo.Conn  // nil until first used
 	closed bool
 }
 
@@ -94,7 +94,7 @@ func (l *connectedLog) Acquire(ctx context.Context) (connector.State, error) {
 
 var errClosed = errors.New("the sink is closed")
 
-// connection returns the connection, and makes it where there is none. An error means that nothing can be sent now.
+// connection returns the connection, and makes one if there is none. An error means that nothing can be sent now.
 func (s *Sink) connection(ctx context.Context) (*natsgo.Conn, error) {
 	select {
 	case s.turn <- struct{}{}:
@@ -142,13 +142,13 @@ func (s *Sink) write(
 	defer cancel()
 	server := conn.ConnectedUrlRedacted()
 	if err := conn.FlushWithContext(bounded); err != nil {
-		// It hangs, or is cut off: the next attempt goes to another, or to the same over a new connection.
+		// The server hangs, or is cut off: the next attempt uses another one, or the same one over a new connection.
 		if ctx.Err() == nil {
 			err = errors.Join(err, conn.ForceReconnect())
 		}
 		return fmt.Errorf("flush to %s: %w", server, err)
 	}
-	// The server answers in order: its refusals come before its answer to the flush.
+	// The server answers in order: refusals come before its answer to the flush.
 	if errors.Is(conn.LastError(), natsgo.ErrPermissionViolation) {
 		conn.Close() // the error stays with the connection
 		return &connector.Refusal{
@@ -184,7 +184,7 @@ func (s *Sink) messages(
 	return messages, nil
 }
 
-// Create makes the parent of the state's folder; core NATS has nothing to make.
+// Create creates the parent of the state's folder. On core NATS there is nothing to create.
 func (s *Sink) Create(context.Context) error { return s.store.Create() }
 
 // Check checks that the server can be reached and that the state can be written.
@@ -200,13 +200,13 @@ func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Find
 			Text: "connected to nats-server " + conn.ConnectedServerVersion(),
 		},
 		connector.Finding{
-			Level: connector.FindingWarning, Thing: "nats", Text: "core NATS keeps nothing: best effort only",
-			Hint: "use the sink jetstream where no message may be lost",
+			Level: connector.FindingWarning, Thing: "nats", Text: "core NATS stores nothing: best effort only",
+			Hint: "use the sink jetstream if no message may be lost",
 		})
 	if most := conn.MaxPayload(); most < 64<<10+allowance {
 		findings = append(findings, connector.Finding{
 			Level: connector.FindingWarning, Thing: "max_payload",
-			Text: fmt.Sprintf("the server takes messages of at most %d bytes; larger ones go to the quarantine", most),
+			Text: fmt.Sprintf("the server accepts messages of at most %d bytes; larger ones go to the quarantine", most),
 			Hint: "set max_payload: 1MB in the server's configuration",
 		})
 	}
@@ -218,8 +218,8 @@ func (s *Sink) Check(ctx context.Context, _ []connector.Claim) ([]connector.Find
 func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error {
 	if options.Once || !options.Since.IsZero() {
 		return &connector.Refusal{
-			Thing: "nats", Cause: "core NATS keeps no events: there are none to read back",
-			Hint: "follow it for what comes from now on, or use the sink jetstream, which keeps them",
+			Thing: "nats", Cause: "core NATS stores no events, so there are none to read back",
+			Hint: "follow it from now on, or use the sink jetstream, which stores events",
 		}
 	}
 	conn, err := s.config.Dial(ctx, s.logger)
@@ -240,14 +240,14 @@ func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, natsgo.ErrSlowConsumer):
-			s.logger.Warn("events passed over: they came faster than they could be shown")
+			s.logger.Warn("events skipped: they came faster than they could be shown")
 			continue
 		case err != nil:
 			return fmt.Errorf("follow: %w", err)
 		}
 		event, err := DecodeEvent(m.Header, m.Data)
 		if err != nil {
-			s.logger.Warn("a message that is no event", "error", err.Error())
+			s.logger.Warn("a message that is not an event", "error", err.Error())
 			continue
 		}
 		if err := each(event); err != nil {
@@ -259,20 +259,20 @@ func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each
 // ReadBack returns a refusal, as core NATS stores no events.
 func (s *Sink) ReadBack(context.Context, string, func(connector.StoredRecord) error, func([]byte) error) error {
 	return &connector.Refusal{
-		Thing: "core NATS", Cause: "what was published on it cannot be read again",
-		Hint: "look at what subscribes to it, or use the sink jetstream",
+		Thing: "core NATS", Cause: "published messages cannot be read again",
+		Hint: "check its subscribers, or use the sink jetstream",
 	}
 }
 
 // Promise returns the delivery guarantee of core NATS.
 func (s *Sink) Promise() connector.Promise {
 	return connector.Promise{
-		Text: "Best effort: each message is published once in the usual case; core NATS keeps nothing and confirms " +
-			"nothing but that the server read it.",
+		Text: "Best effort: each message is usually published once; core NATS stores nothing and confirms " +
+			"only that the server has read it.",
 		Exceptions: []string{
-			"Who is not subscribed, or too slow, when an event is published never sees it.",
+			"A consumer that is not subscribed when an event is published, or that is too slow, never gets it.",
 			"A lost connection or a crash between publishing and writing the state doubles the events of one commit.",
-			"A server that ends before it has passed an event on loses it.",
+			"A server that stops before it has forwarded an event loses it.",
 		},
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// contents says what the file of a key has to hold.
+// contents describes what the file of a key must contain.
 var contents = map[string]string{
 	"creds_file":    "a user's JWT and seed, as `nsc generate creds` prints them,",
 	"nkey_file":     "the seed of a user's nkey, as `nk -gen user` prints it,",
@@ -20,7 +20,7 @@ var contents = map[string]string{
 	"tls.cert_file": "the connector's certificate, in PEM, with its private key in that of tls.key_file,",
 }
 
-// key is a key's whole name.
+// key is the full name of a key.
 func (c Connection) key(name string) string {
 	if c.Section == "" {
 		return name
@@ -28,7 +28,7 @@ func (c Connection) key(name string) string {
 	return c.Section + "." + name
 }
 
-// unavailable is what keeps a connection from being made, where it is known by name; else nil.
+// unavailable is the known reason why no connection can be made; else nil.
 func (c Connection) unavailable(err error) *connector.Unavailable {
 	var file *secret.FileError
 	if errors.As(err, &file) {
@@ -52,24 +52,24 @@ func (c Connection) unavailable(err error) *connector.Unavailable {
 		return server(handshake.Closed(keys))
 	case errors.Is(err, natsgo.ErrSecureConnWanted):
 		return server("it does not speak TLS, which the configuration requires",
-			"set TLS up on the server; or, to do without, write nats:// in "+c.key("url")+" and take "+c.key("tls")+" out")
+			"set up TLS on the server; or, to connect without TLS, write nats:// in "+c.key("url")+" and remove "+c.key("tls"))
 	case errors.Is(err, natsgo.ErrSecureConnRequired):
-		return server("it insists on TLS", "write tls:// in "+c.key("url"))
+		return server("it requires TLS", "write tls:// in "+c.key("url"))
 	case errors.Is(err, natsgo.ErrAuthExpired), errors.Is(err, natsgo.ErrAccountAuthExpired):
 		return server("the credentials have expired", "write new ones into the file that "+c.key(c.credentialKey())+" names")
 	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrAuthRevoked):
 		return server(c.unauthorized())
 	case errors.As(err, &dns):
 		return server("its name does not resolve",
-			"correct the host in "+c.key("url")+", or see whether this machine's DNS knows it")
+			"correct the host in "+c.key("url")+", or check that this machine's DNS knows it")
 	case errors.As(err, &on) && on.Op == "read" && on.Timeout():
-		return server("it takes connections, and does not greet as a NATS server does",
-			"see whether "+c.key("url")+" names the port for NATS clients (4222, as a rule), and whether the server hangs")
+		return server("it accepts connections, but does not greet as a NATS server does",
+			"check that "+c.key("url")+" names the port for NATS clients (usually 4222), and that the server does not hang")
 	}
 	return nil
 }
 
-// credentialKey is the key of the credentials in use, or that of the commonest.
+// credentialKey is the key of the credentials in use, or else the most common one.
 func (c Connection) credentialKey() string {
 	switch {
 	case c.NKeyFile != "":
@@ -80,11 +80,11 @@ func (c Connection) credentialKey() string {
 	return "creds_file"
 }
 
-// unauthorized is what to make of a server that refuses who asks.
+// unauthorized explains why a server refuses the connector.
 func (c Connection) unauthorized() (cause, hint string) {
 	if c.CredsFile == "" && c.NKeyFile == "" && c.TokenFile == "" {
-		return "it wants credentials, and none are configured",
-			"name a file with them in " + c.key("creds_file") + ", " + c.key("nkey_file") + " or " + c.key("token_file")
+		return "it requires credentials, but none are configured",
+			"name a file with credentials in " + c.key("creds_file") + ", " + c.key("nkey_file") + " or " + c.key("token_file")
 	}
 	key := c.key(c.credentialKey())
 	return "it refuses the credentials of " + key, "write valid ones into the file that " + key +
