@@ -20,15 +20,12 @@ import (
 func (s *Sink) Erase(ctx context.Context, claim connector.Claim, choice connector.Choice) (connector.ErasedCounts, error) {
 	counts, err := (&eraser{sink: s, claim: claim, choice: choice}).erase(ctx)
 	var denied *deniedError
-	var api *apiError
+	var refusal *connector.Refusal
 	switch {
 	case errors.As(err, &denied):
-		err = s.hints.denial(denied)
-	case errors.As(err, &api) && api.Code == codeDeleteFailed:
-		err = &connector.Refusal{
-			Thing: "JetStream stream " + s.config.Stream, Cause: "it does not let a message be deleted: " + api.Description,
-			Hint: "what was made with deny_delete stays so: let max_age remove the messages, or move to a stream that allows it",
-		}
+		return counts, s.hints.denial(denied)
+	case errors.As(err, &refusal):
+		return counts, err
 	}
 	return counts, readError("erase", s.hints, err)
 }
@@ -82,6 +79,9 @@ func (e *eraser) erase(ctx context.Context) (connector.ErasedCounts, error) {
 	if e.link, err = e.sink.connect(ctx); err != nil {
 		return connector.ErasedCounts{}, err
 	}
+	if err := e.may(ctx); err != nil {
+		return connector.ErasedCounts{}, err
+	}
 	if err := e.choose(ctx); err != nil {
 		return connector.ErasedCounts{}, err
 	}
@@ -94,6 +94,26 @@ func (e *eraser) erase(ctx context.Context) (connector.ErasedCounts, error) {
 		}
 	}
 	return e.counts, nil
+}
+
+// may finds out, before anything is recorded, whether messages can be deleted at all.
+func (e *eraser) may(ctx context.Context) error {
+	info, err := e.link.streamInfo(ctx, e.sink.config.Stream)
+	if err != nil {
+		return err
+	}
+	if info.Config.DenyDelete {
+		return &connector.Refusal{
+			Thing: "JetStream stream " + e.sink.config.Stream, Cause: "it lets no message be deleted (deny_delete), and stays so",
+			Hint: "let max_age remove the messages, or move to a stream without it",
+		}
+	}
+	err = e.overwrite(ctx, 0) // there is no such message
+	var api *apiError
+	if errors.As(err, &api) && !notNow(api) {
+		return nil // the server listened
+	}
+	return err
 }
 
 // choose finds what is to go.

@@ -22,7 +22,6 @@ const (
 	codeNoSequence          = 10043
 	codeStorageFull         = 10047
 	codeTooLarge            = 10054
-	codeDeleteFailed        = 10057
 	codeStreamMissing       = 10059
 	codeOtherStream         = 10060
 	codeSubjectsTaken       = 10065

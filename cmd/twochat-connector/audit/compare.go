@@ -67,7 +67,8 @@ func (c *comparison) name() {
 	for _, sequence := range c.log.filled {
 		c.have.add(sequence)
 	}
-	c.findings.Noted.ErasedOnRequest = len(c.log.onRequest)
+	c.findings.Unfinished = c.log.unfinished
+	c.findings.Noted.ErasedOnRequest = len(c.log.onRequest) - c.log.unfinished
 }
 
 // order finds what is out of order, within each part of the sink and compared with the list.

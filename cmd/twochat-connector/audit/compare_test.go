@@ -92,6 +92,7 @@ func (f *Findings) text() string {
 	for _, r := range f.Erased {
 		out = append(out, fmt.Sprintf("erased %d of %d-%d %v", r.Count, r.From, r.To, r.Beginning))
 	}
+	count("unfinished", f.Unfinished)
 	count("unreadable", f.Unreadable)
 	name("only in log", f.Noted.OnlyInLog)
 	count("not yet", f.Noted.NotYet)
@@ -272,7 +273,7 @@ func TestCompare(t *testing.T) {
 			want: "on request 1",
 		},
 		"erased on request, and broken off": {
-			list: "1-20", log: "1-20", erased: "5 6", checkpoint: all, want: "on request 2",
+			list: "1-20", log: "1-5 7-20", erased: "5 6", checkpoint: all, want: "unfinished 1; on request 1",
 		},
 		"a window": {
 			list: "11-20", log: "1-4 6-13 15-20", checkpoint: all, since: 11, want: "missing m14@14",
@@ -325,7 +326,7 @@ func TestCompare(t *testing.T) {
 			if len(missing) != len(findings.Missing) {
 				t.Errorf("%d keys for %d missing messages", len(missing), len(findings.Missing))
 			}
-			wrong := []string{"missing", "doubled", "disordered", "changed", "erased"}
+			wrong := []string{"missing", "doubled", "disordered", "changed", "erased", "unfinished"}
 			if first, _, _ := strings.Cut(c.want, " "); findings.Wrong() != slices.Contains(wrong, first) {
 				t.Errorf("it is wrong: %v", findings.Wrong())
 			}

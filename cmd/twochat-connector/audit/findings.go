@@ -18,6 +18,8 @@ type Findings struct {
 	// Erased are runs of sequences that are gone from the log without a missing or restored message that accounts for
 	// them: their messages are no longer listed, or were below the present beginning of the log.
 	Erased []Range `json:"erased"`
+	// Unfinished counts the events that were to be erased on request and are still in the log.
+	Unfinished int `json:"unfinished"`
 	// Unreadable counts the records among the events that are not events.
 	Unreadable int `json:"unreadable"`
 	// UnreadableAt is where the first of them are, at most a hundred: byte, sequence, or partition and offset.
@@ -84,7 +86,7 @@ type Unfit struct {
 
 // Wrong reports whether there is any error.
 func (f *Findings) Wrong() bool {
-	return len(f.Missing)+len(f.Doubled)+len(f.OutOfOrder)+len(f.Changed)+len(f.Erased)+f.Unreadable > 0
+	return len(f.Missing)+len(f.Doubled)+len(f.OutOfOrder)+len(f.Changed)+len(f.Erased)+f.Unfinished+f.Unreadable > 0
 }
 
 // erased counts the sequences that are gone.

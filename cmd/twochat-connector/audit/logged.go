@@ -22,6 +22,8 @@ type Logged struct {
 	onRequest map[connector.Key]struct{} // erased on request
 	restored  int                        // how many of events, the last ones, stand for such
 	filled    []uint64                   // the sequences of all such
+	// unfinished counts the events that are still there although they are recorded as erased on request.
+	unfinished int
 }
 
 // NewLogged makes an empty log.
@@ -83,6 +85,9 @@ func (l *Logged) AddErased(erased []connector.Seen, last uint64) {
 	for i := len(erased) - 1; i >= 0; i-- {
 		e := erased[i]
 		l.onRequest[e.Key] = struct{}{}
+		if there.has(e.Sequence) && l.holds(e) {
+			l.unfinished++
+		}
 		if e.Sequence == 0 || e.Sequence > last || e.Sequence+1 < first || there.has(e.Sequence) {
 			continue
 		}
@@ -94,6 +99,12 @@ func (l *Logged) AddErased(erased []connector.Seen, last uint64) {
 			l.restored++
 		}
 	}
+}
+
+// holds reports whether the log still holds an event that was to be erased.
+func (l *Logged) holds(erased connector.Seen) bool {
+	r, ok := l.find(erased.Key)
+	return ok && !r.erased && r.sequence == erased.Sequence
 }
 
 // held are the events that the log really holds.

@@ -65,6 +65,7 @@ type Counts struct {
 	OutOfOrder int    `json:"out_of_order"`
 	Changed    int    `json:"changed"`
 	Erased     uint64 `json:"erased"`
+	Unfinished int    `json:"unfinished"`
 	Unreadable int    `json:"unreadable"`
 }
 
@@ -100,7 +101,7 @@ func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
 		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f,
 		Counts: Counts{
 			Missing: len(f.Missing), Doubled: len(f.Doubled), OutOfOrder: len(f.OutOfOrder), Changed: len(f.Changed),
-			Erased: f.erased(), Unreadable: f.Unreadable,
+			Erased: f.erased(), Unfinished: f.Unfinished, Unreadable: f.Unreadable,
 		},
 	}
 	for i := range list.rows {

@@ -79,6 +79,8 @@ func (s StreamReport) summary() []string {
 	say(s.Counts.OutOfOrder, "out of order", "in the log after newer ones, but not marked late")
 	say(s.Counts.Changed, "changed", "different in the log and in the list; which of the two was changed cannot be told")
 	say(s.Counts.Erased, "erased", "sequences that are gone from the log")
+	say(s.Counts.Unfinished, "not erased",
+		"to be erased on request, and still in the log: the `twochat-connector erase` that was broken off goes on")
 	say(s.Counts.Unreadable, "unreadable", "records among the events that are not events")
 	if len(lines) == 0 {
 		lines = append(lines, "Nothing is missing, doubled, out of order, changed or erased.")
