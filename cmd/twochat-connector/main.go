@@ -23,13 +23,24 @@ import (
 func main() {
 	// If the reader of the standard output exits, the sink that writes there has to get an error instead of the signal.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, end := context.WithCancel(ctx)
+	hangup, hangups := cli.NewHangup(end), make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			hangup.Signal()
+		}
+	}()
 	// The first signal drains; the next one ends the process at once.
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() {
+		stop()
+		signal.Stop(hangups)
+	})
 	log.SetFlags(0)
 	p := &cli.Program{
 		Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LimitMemory: debug.SetMemoryLimit,
-		Root: os.DirFS("/"), StandardLog: log.SetOutput,
+		Root: os.DirFS("/"), StandardLog: log.SetOutput, Hangup: hangup,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }

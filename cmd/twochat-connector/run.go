@@ -46,9 +46,14 @@ func runConnector(ctx context.Context, p *cli.Program, args []string) error {
 		return err
 	}
 	p.SaveMemory(c)
-	logger := cli.NewLogger(c.Log, p.Err)
+	level := new(slog.LevelVar)
+	level.Set(cli.LogLevel(c.Log))
+	logger := cli.NewLeveledLogger(c.Log, level, p.Err)
 	p.HearLibraries(logger)
-	err = connect(ctx, p, c, *w, logger)
+	err = connect(ctx, c, &reloader{
+		program: p, settings: *settings, overrides: w, level: level, logger: logger, running: c,
+		hangup: make(chan struct{}, 1),
+	})
 	if err == nil || cli.LogsText(c.Log, p.Err) {
 		return err
 	}
@@ -70,7 +75,8 @@ func about(errs []error, thing string) bool {
 }
 
 // connect runs the pipeline of a configuration until the context ends.
-func connect(ctx context.Context, p *cli.Program, c *config.Config, w pipeline.Overrides, logger *slog.Logger) error {
+func connect(ctx context.Context, c *config.Config, r *reloader) error {
+	logger := r.logger
 	set, wrong := openResources(c, func() (sinks.Sink, error) { return sinks.Open(c.Sink, c.Encoding(), logger) })
 	for _, f := range c.Findings() {
 		// A file that the sink cannot use is reported by the sink, as long as that lasts.
@@ -86,12 +92,13 @@ func connect(ctx context.Context, p *cli.Program, c *config.Config, w pipeline.O
 	defer set.server.Close()
 	sink := set.sink
 	registry := admin.NewRegistry()
-	tracing, endTraces := startTraces(c, p.Env, logger)
+	tracing, endTraces := startTraces(c, r.program.Env, logger)
 	pipe := pipeline.New(pipeline.Parts{
-		Config: c, Sink: sink, Sources: set.sources, Registry: registry, Logger: logger, Overrides: w,
+		Config: c, Sink: sink, Sources: set.sources, Registry: registry, Logger: logger, Overrides: *r.overrides,
 		Tracing: tracing,
 	})
-	set.server.Namespace = p.Namespace()
+	registry.MustRegister(reloadMetrics(pipe.Configuration)...)
+	set.server.Namespace = r.program.Namespace()
 	set.server.Serve(admin.Handler(registry, tracing != nil, func() pipeline.Report {
 		return pipe.Report(time.Now())
 	}), logger)
@@ -100,6 +107,7 @@ func connect(ctx context.Context, p *cli.Program, c *config.Config, w pipeline.O
 		c.Sink.Chosen()[0],
 		"start", c.Start, "admin", set.server.URL(), "once", promise.Once, "promise", promise.Text)
 
+	defer r.begin(ctx, pipe)()
 	done := make(chan error, 1)
 	go func() {
 		err := pipe.Run(ctx)

@@ -10,10 +10,20 @@ import (
 
 // NewLogger makes the logger: text for a person at a terminal, JSON otherwise.
 func NewLogger(c config.Log, to io.Writer) *slog.Logger {
+	return NewLeveledLogger(c, LogLevel(c), to)
+}
+
+// LogLevel is the configured level.
+func LogLevel(c config.Log) slog.Level {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo
+		return slog.LevelInfo
 	}
+	return level
+}
+
+// NewLeveledLogger makes a logger whose level may change while it is in use.
+func NewLeveledLogger(c config.Log, level slog.Leveler, to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration { // JSON would show nanoseconds
 			a.Value = slog.StringValue(config.FormatDuration(a.Value.Duration()))

@@ -33,6 +33,8 @@ type Program struct {
 	Root fs.FS
 	// StandardLog sets the output of the standard logger, as log.SetOutput does. It is nil if the process is not ours.
 	StandardLog func(io.Writer)
+	// Hangup decides what SIGHUP does; nil if the process is not ours.
+	Hangup *Hangup
 
 	keyless bool // no API key is missed
 }

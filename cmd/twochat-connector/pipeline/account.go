@@ -2,16 +2,15 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
@@ -23,86 +22,127 @@ type Source struct {
 	Config  *config.Config
 	Client  *twochat.Client
 	Privacy twochat.Privacy
+	key     *currentKey // where the client finds the API key; nil if it has one of its own
 }
+
+// currentKey reads the API key where the configuration in force says.
+type currentKey struct{ config atomic.Pointer[config.Config] }
+
+func (k *currentKey) read() (string, error) { return k.config.Load().APIKey() }
 
 // OpenSources makes the sources of a configuration's accounts. It contacts nobody, and returns what could be made with
 // every error.
 func OpenSources(c *config.Config) (list []Source, wrong []error) {
 	for _, one := range c.ByAccount() {
-		privacy, err := PrivacyOf(one)
-		var client *twochat.Client
-		if err == nil {
-			client, err = NewClient(one, privacy)
-		}
+		source, err := openSource(one)
 		if err != nil {
 			wrong = append(wrong, err)
 			continue
 		}
-		list = append(list, Source{one, client, privacy})
+		list = append(list, source)
 	}
 	return list, wrong
 }
 
+func openSource(one *config.Config) (Source, error) {
+	privacy, err := PrivacyOf(one)
+	if err != nil {
+		return Source{}, err
+	}
+	key := &currentKey{}
+	key.config.Store(one)
+	client, err := newClient(one, privacy, key.read)
+	return Source{one, client, privacy, key}, err
+}
+
 // accountWorker is one account's part of the pipeline: its limit, its budget, and the streams that are read with its
-// key. What happens to one account concerns no other.
+// key. What happens to one account concerns no other. It does not change: another configuration makes another one of
+// it, with the same account.
 type accountWorker struct {
 	Source
-	logger  *slog.Logger
-	account *quota.Account
-	claims  []connector.Claim
-	workers []*streamWorker
+	logger   *slog.Logger
+	account  *quota.Account
+	registry prometheus.Registerer
+	slots    chan struct{} // a token in them for each request in flight
+	pages    connector.Pages
+	workers  []*streamWorker
+
+	more  chan []*streamWorker // streams that begin while others run
+	gone  chan struct{}        // closed when it is given up
+	ended chan struct{}        // closed when none of its streams runs any more after that
 }
 
-// streamWorker is one stream's part of the pipeline.
-type streamWorker struct {
-	poller   *poller.Poller
-	log      connector.Log
-	watchdog *watchdog
-
-	mu      sync.Mutex
-	refusal *connector.Refusal // why it ended before it was told to
-}
-
-// newAccount makes the part of an account, with pollers for its streams.
-func (l *Pipeline) newAccount(source Source, metrics *poller.Metrics, gate *poller.MemoryGate) *accountWorker {
+// newAccount makes the part of an account, without streams.
+func (l *Pipeline) newAccount(source Source) *accountWorker {
 	c, client := source.Config, source.Client
-	a := &accountWorker{Source: source, logger: l.Logger, claims: ClaimsOf(c, source.Privacy, l.Instance, l.Overrides)}
-	registry := l.Registry
+	a := &accountWorker{
+		Source: source, logger: l.Logger, registry: l.Registry, slots: make(chan struct{}, c.Poll.Concurrency),
+		more: make(chan []*streamWorker), gone: make(chan struct{}), ended: make(chan struct{}),
+	}
 	if name := c.Account(); name != "" {
 		a.logger = l.Logger.With("account", name)
-		registry = prometheus.WrapRegistererWith(prometheus.Labels{"account": name}, registry)
+		a.registry = prometheus.WrapRegistererWith(prometheus.Labels{"account": name}, l.Registry)
 	}
-	a.account = AccountOf(c, client, a.logger)
-	registry.MustRegister(a.account.Budget, UnknownMembers(client.UnknownMembers))
-	registry.MustRegister(ShapeMetrics(client.ShapeChanges)...)
-	slots := make(chan struct{}, c.Poll.Concurrency)
-	start, list := c.Start.At(l.started), WatchShape(client, a.logger)
+	a.account, a.pages = AccountOf(c, client, a.logger), WatchShape(client, a.logger)
 	if l.Tracing != nil {
-		list = l.Tracing.Pages(list)
+		a.pages = l.Tracing.Pages(a.pages)
 	}
-	for _, claim := range a.claims {
-		w := &streamWorker{log: l.Sink.Log(claim), watchdog: newWatchdog(l.started)}
-		log := w.log
-		if l.Tracing != nil {
-			log = l.Tracing.Log(claim.Stream.Name, log)
-		}
-		w.poller = poller.New(poller.Config{
-			Pages: a.account.Pages(&watchedPages{pages: list, slots: slots, watchdog: w.watchdog}),
-			Log:   a.account.Log(&watchedLog{Log: log, watchdog: w.watchdog}),
-			Reading: reader.Reading{
-				Stream: claim.Stream, Rules: RulesOf(c), Events: c.EventSettings(), AcceptHistory: l.Overrides.AcceptHistory,
-				Workers: reader.Workers(c.Poll.Concurrency),
-			},
-			Start: start, MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval,
-			StartWithin: startWithin(l.Config), SweepEvery: a.account.SweepEvery,
-			Limiter: a.account.Limiter, MemoryGate: gate, Pace: a.account.Pace, CallBudget: a.account, Ready: client.Ready,
-			CheckWritable: writableCheck(l.Sink, w.watchdog), Tracer: l.Tracing, Metrics: metrics,
-			Changes: l.changes,
-			Logger:  a.logger,
-		})
-		a.workers = append(a.workers, w)
+	for _, metric := range a.metrics() {
+		a.registry.MustRegister(metric)
 	}
 	return a
+}
+
+// metrics are those of the account as a whole.
+func (a *accountWorker) metrics() []prometheus.Collector {
+	return append(ShapeMetrics(a.Client.ShapeChanges), a.account.Budget, UnknownMembers(a.Client.UnknownMembers))
+}
+
+// run polls the account's streams until the context ends, the account is given up, or nothing of the pipeline runs any
+// more. It tells the lifetime of each stream that has ended.
+func (a *accountWorker) run(ctx context.Context, life *lifetime) {
+	defer close(a.ended)
+	a.account.Begin(ctx)
+	running, over, stopWatching := 0, make(chan struct{}), func() {}
+	begin := func(workers []*streamWorker) {
+		if running == 0 && len(workers) > 0 {
+			stopWatching = a.watch(ctx)
+		}
+		running += len(workers)
+		for _, w := range workers {
+			go func() {
+				w.run(ctx, a.logger)
+				over <- struct{}{}
+			}()
+		}
+	}
+	begin(a.workers)
+	for gone := a.gone; running > 0 || gone != nil; {
+		select {
+		case workers := <-a.more:
+			begin(workers)
+		case <-over:
+			if running--; running == 0 {
+				stopWatching() // which costs a call an hour
+			}
+			life.end()
+		case <-gone:
+			gone = nil
+		case <-life.over: // also soon after the context has ended
+			return
+		}
+	}
+}
+
+// watch lets the account be read regularly until the returned function is called.
+func (a *accountWorker) watch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { a.account.Watch(ctx) })
+	return func() {
+		cancel()
+		watching.Wait()
+	}
 }
 
 // startWithin is the time within which the streams make their first requests, so that they do not poll together. One
@@ -133,63 +173,4 @@ func RulesOf(c *config.Config) reader.Rules {
 	rules := reader.DefaultRules()
 	rules.Capacity, rules.SweepDepth = c.Seen.Capacity, c.Poll.Sweep.Depth
 	return rules
-}
-
-// runAccount polls an account's streams until the context ends, or none is left.
-func (l *Pipeline) runAccount(ctx context.Context, a *accountWorker) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	var account, work sync.WaitGroup
-	a.account.Begin(ctx)
-	account.Go(func() { a.account.Watch(ctx) })
-	for _, w := range a.workers {
-		work.Go(func() { w.run(ctx, a.logger) })
-	}
-	work.Wait()
-	stop()
-	account.Wait()
-}
-
-// run polls one stream.
-func (a *streamWorker) run(ctx context.Context, logger *slog.Logger) {
-	err := a.poller.Run(ctx)
-	if err == nil {
-		return
-	}
-	stream := a.poller.Status().Stream
-	var refusal *connector.Refusal
-	if !errors.As(err, &refusal) {
-		refusal = &connector.Refusal{
-			Thing: "stream " + stream, Cause: err.Error(),
-			Hint: "restart the program; report it if it happens again",
-		}
-	}
-	a.mu.Lock()
-	a.refusal = refusal
-	a.mu.Unlock()
-	logger.Error("stream refused", "stream", stream, "cause", refusal.Cause, "hint", refusal.Hint)
-}
-
-func (a *streamWorker) refused() *connector.Refusal {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.refusal
-}
-
-// status is the record of the stream.
-func (a *streamWorker) status() poller.Status {
-	status := a.poller.Status()
-	if refusal := a.refused(); refusal != nil && status.State == poller.StateStopped {
-		status.State, status.Cause, status.Hint = poller.StateRefused, refusal.Thing+": "+refusal.Cause, refusal.Hint
-	}
-	return status
-}
-
-// workers are the streams of all accounts, in the order of the configuration.
-func (l *Pipeline) workers() []*streamWorker {
-	var list []*streamWorker
-	for _, a := range l.accounts {
-		list = append(list, a.workers...)
-	}
-	return list
 }

@@ -13,11 +13,15 @@ import (
 
 // AccountOf is the account that the streams of a configuration share.
 func AccountOf(c *config.Config, client quota.AccountClient, logger *slog.Logger) *quota.Account {
-	return quota.NewAccount(quota.AccountConfig{
+	return quota.NewAccount(accountConfig(c, client, logger))
+}
+
+func accountConfig(c *config.Config, client quota.AccountClient, logger *slog.Logger) quota.AccountConfig {
+	return quota.AccountConfig{
 		Client: client, RequestsPerMinute: c.Poll.RequestsPerMinute, Streams: len(c.TwoChat.Streams),
 		MinInterval: c.Poll.MinInterval, SweepEvery: c.Poll.Sweep.Every, MonthlyCredits: int64(c.Poll.MonthlyCredits),
 		StopWhenSpent: c.Poll.WhenSpent == config.SpentStop, Logger: logger,
-	})
+	}
 }
 
 // NewBudget makes the month's budget of a configuration. own returns how many calls this process has made so far.

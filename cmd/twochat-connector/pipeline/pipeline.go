@@ -43,25 +43,54 @@ type Pipeline struct {
 	Parts
 	Instance string
 	started  time.Time
-	Claims   []connector.Claim
-	accounts []*accountWorker
-	watchdog *watchdog // of the sink's checks before the streams begin
+	Claims   []connector.Claim // at the start
+	watchdog *watchdog         // of the sink's checks before the streams begin
 	recorded recordedState
 	changes  *poller.Changes
+	metrics  *poller.Metrics
+	gate     *poller.MemoryGate
+
+	configuration configurationRecord
+
+	life  *lifetime
+	work  sync.WaitGroup // of the accounts
+	begun chan struct{}  // closed when the streams have begun
+
+	mu       sync.Mutex
+	accounts []*accountWorker
 }
 
 // New makes a pipeline from its parts. It does no I/O.
 func New(p Parts) *Pipeline {
 	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger}}
-	l.changes = poller.NewChanges()
+	l.changes, l.metrics, l.gate = poller.NewChanges(), poller.NewMetrics(p.Registry), poller.NewMemoryGate()
 	l.watchdog = newWatchdog(l.started)
-	metrics, gate := poller.NewMetrics(p.Registry), poller.NewMemoryGate()
+	l.RecordConfiguration(Configuration{Loaded: l.started.UTC()})
+	l.life, l.begun = &lifetime{over: make(chan struct{})}, make(chan struct{})
 	for _, source := range p.Sources {
-		a := l.newAccount(source, metrics, gate)
+		claims := ClaimsOf(source.Config, source.Privacy, l.Instance, p.Overrides)
+		a := l.newAccount(source)
+		a.workers = l.newStreams(a, claims, startWithin(p.Config), p.Overrides.AcceptHistory)
 		l.accounts = append(l.accounts, a)
-		l.Claims = append(l.Claims, a.claims...)
+		l.Claims = append(l.Claims, claims...)
 	}
 	return l
+}
+
+// all are the accounts that run, in the order of the configuration.
+func (l *Pipeline) all() []*accountWorker {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accounts
+}
+
+// workers are the streams of all accounts, in the order of the configuration.
+func (l *Pipeline) workers() []*streamWorker {
+	var list []*streamWorker
+	for _, a := range l.all() {
+		list = append(list, a.workers...)
+	}
+	return list
 }
 
 // StopTime is how long the process may take to stop: for a commit in progress, and for closing the logs.
@@ -75,11 +104,17 @@ func (l *Pipeline) Run(ctx context.Context) error {
 	if err := l.prepare(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	var accounts sync.WaitGroup
-	for _, a := range l.accounts {
-		accounts.Go(func() { l.runAccount(ctx, a) })
+	l.life.begin() // until all have begun
+	for _, a := range l.all() {
+		for range a.workers {
+			l.life.begin()
+		}
+		l.work.Go(func() { a.run(ctx, l.life) })
 	}
-	accounts.Wait()
+	close(l.begun)
+	l.life.end()
+	<-l.life.over
+	l.work.Wait()
 	return l.refused()
 }
 
@@ -101,9 +136,7 @@ func (l *Pipeline) refused() error {
 // closeLogs closes every stream's log.
 func (l *Pipeline) closeLogs() {
 	for _, a := range l.workers() {
-		if err := a.log.Close(); err != nil {
-			l.Logger.Warn("a stream's place in the sink could not be given up", "stream", a.poller.Status().Stream, "cause", err)
-		}
+		a.close(l.Logger)
 	}
 }
 

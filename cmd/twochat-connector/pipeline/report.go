@@ -29,6 +29,8 @@ type Report struct {
 	Healthy  bool     `json:"healthy"`
 	Wedged   []string `json:"wedged,omitempty"`
 
+	Configuration Configuration `json:"configuration"`
+
 	Sink sinkReport `json:"sink"`
 	// AccountReport is that of the one account, where twochat is configured; else Accounts has them.
 	AccountReport
@@ -95,7 +97,7 @@ type StreamReport struct {
 func (l *Pipeline) Report(now time.Time) Report {
 	sink := l.sinkReport()
 	r := Report{
-		Version: cli.Version(), Instance: l.Instance, Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
+		Version: cli.Version(), Instance: l.Instance, Configuration: l.Configuration(), Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
 		Wedged: l.wedged(now), Changes: l.changes.Newest(),
 	}
 	if !sink.Checked {
@@ -105,7 +107,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 		}
 		r.NotReady = append(r.NotReady, reason)
 	}
-	for _, a := range l.accounts {
+	for _, a := range l.all() {
 		of := a.report(now)
 		r.NotReady = append(r.NotReady, of.troubles(a.Config.Named(), now)...)
 		if of.Name == "" {
@@ -114,7 +116,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 			r.Accounts = append(r.Accounts, of)
 		}
 	}
-	for _, a := range l.accounts {
+	for _, a := range l.all() {
 		for _, w := range a.workers {
 			s := a.stream(w, now)
 			if s.Trouble != "" && sink.Checked {
@@ -294,7 +296,7 @@ func (l *Pipeline) wedged(now time.Time) []string {
 		}
 	}
 	hung("sink", l.watchdog)
-	for _, a := range l.accounts {
+	for _, a := range l.all() {
 		newest, running := l.started, false
 		for _, w := range a.workers {
 			status := w.poller.Status()

@@ -32,8 +32,12 @@ func PrivacyOf(c *config.Config) (twochat.Privacy, error) {
 
 // NewClient makes the client of the API that a configuration names.
 func NewClient(c *config.Config, privacy twochat.Privacy) (*twochat.Client, error) {
+	return newClient(c, privacy, c.APIKey)
+}
+
+func newClient(c *config.Config, privacy twochat.Privacy, key func() (string, error)) (*twochat.Client, error) {
 	client, err := twochat.New(twochat.Config{
-		BaseURL: c.TwoChat.BaseURL, Key: c.APIKey, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
+		BaseURL: c.TwoChat.BaseURL, Key: key, Timeout: c.Poll.Timeout, MaxPageBytes: c.Poll.MaxPageBytes,
 		Version: cli.Version(), Privacy: privacy, Rows: c.Events.Data == config.DataRow,
 		ExactText: c.Events.Text == config.TextExact,
 	})

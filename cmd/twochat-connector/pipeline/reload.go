@@ -1,0 +1,194 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
+)
+
+// Reloaded is what a change of the configuration came to.
+type Reloaded struct {
+	Begun, Ended, Kept int // streams
+}
+
+// errEnding means that a pipeline takes nothing over any more.
+var errEnding = errors.New("the program is ending")
+
+// Reload takes over the streams, accounts, intervals and limits of another configuration; what a running instance cannot
+// take over, config.NeedsRestart says. A stream that stays is neither given up nor acquired anew, and its walk goes on. One
+// that is gone finishes its commit and gives up its place in the sink; a new one begins as at a start of the program, and
+// so does one that was refused. If the error is not nil, nothing has changed. ctx is that of Run. Only one Reload may run
+// at a time.
+func (l *Pipeline) Reload(ctx context.Context, next *config.Config) (Reloaded, error) {
+	select {
+	case <-l.begun:
+	case <-ctx.Done():
+		return Reloaded{}, errEnding
+	}
+	if !l.life.begin() {
+		return Reloaded{}, errEnding
+	}
+	defer l.life.end()
+	plan, err := l.plan(next)
+	if err != nil {
+		return Reloaded{}, err
+	}
+	l.leave(plan)
+	l.join(ctx, plan)
+	return Reloaded{Begun: plan.begin, Ended: len(plan.leaving), Kept: plan.kept}, nil
+}
+
+// plan is how a pipeline gets from one configuration to another.
+type plan struct {
+	next     []*planned
+	leaving  []*streamWorker
+	accounts []*accountWorker // that are given up
+	begin    int
+	kept     int
+}
+
+// planned is an account of the next configuration.
+type planned struct {
+	Source
+	was    *accountWorker // nil for a new one
+	claims []connector.Claim
+	kept   map[string]*streamWorker // by the stream's name; the others begin
+}
+
+// plan compares the configuration with what runs. It opens the new accounts, and starts nothing.
+func (l *Pipeline) plan(next *config.Config) (*plan, error) {
+	running := l.all()
+	p := &plan{accounts: slices.Clone(running)}
+	for _, one := range next.ByAccount() {
+		to := &planned{kept: map[string]*streamWorker{}}
+		for _, a := range running {
+			if a.Config.Account() == one.Account() {
+				to.was, to.Source = a, a.Source
+				to.Config = one
+			}
+		}
+		if to.was == nil {
+			var err error
+			if to.Source, err = openSource(one); err != nil {
+				p.discard()
+				return nil, err
+			}
+		}
+		p.accounts = slices.DeleteFunc(p.accounts, func(a *accountWorker) bool { return a == to.was })
+		to.claims = ClaimsOf(one, to.Privacy, l.Instance, Overrides{})
+		p.next = append(p.next, to)
+	}
+	for _, to := range p.next {
+		p.compare(to)
+	}
+	for _, a := range p.accounts {
+		p.leaving = append(p.leaving, a.workers...)
+	}
+	return p, nil
+}
+
+// compare finds the streams of an account that stay, and those that leave it.
+func (p *plan) compare(to *planned) {
+	if to.was != nil {
+		for _, w := range to.was.workers {
+			stays := slices.ContainsFunc(to.claims, func(c connector.Claim) bool { return c.Stream == w.stream })
+			if stays && !w.hasEnded() {
+				to.kept[w.stream.Name] = w
+			} else {
+				p.leaving = append(p.leaving, w)
+			}
+		}
+	}
+	p.kept += len(to.kept)
+	p.begin += len(to.claims) - len(to.kept)
+}
+
+// discard closes what was opened for a plan that is given up.
+func (p *plan) discard() {
+	for _, to := range p.next {
+		if to.was == nil {
+			to.Client.Close()
+		}
+	}
+}
+
+// leave ends the streams and accounts that are gone, and waits for them: a commit in progress is finished.
+func (l *Pipeline) leave(p *plan) {
+	for _, w := range p.leaving {
+		close(w.gone)
+	}
+	for _, w := range p.leaving {
+		<-w.ended
+		w.close(l.Logger)
+		l.metrics.Remove(w.stream.Name)
+	}
+	for _, a := range p.accounts {
+		close(a.gone)
+		<-a.ended
+		for _, metric := range a.metrics() {
+			a.registry.Unregister(metric)
+		}
+		a.Client.Close()
+	}
+}
+
+// join adjusts what stays, and begins what is new.
+func (l *Pipeline) join(ctx context.Context, p *plan) {
+	var next []*accountWorker
+	begin := map[*accountWorker][]*streamWorker{}
+	for _, to := range p.next {
+		a := l.taken(to)
+		var workers []*streamWorker
+		for _, claim := range to.claims {
+			w := to.kept[claim.Stream.Name]
+			if w == nil {
+				w = l.newStreams(a, []connector.Claim{claim}, startWithin(to.Config), false)[0]
+				begin[a] = append(begin[a], w)
+				l.life.begin() // which it may, as this change is under way
+			}
+			workers = append(workers, w)
+		}
+		a.workers = workers
+		next = append(next, a)
+	}
+	l.mu.Lock()
+	l.accounts = next
+	l.mu.Unlock()
+	for i, a := range next {
+		if p.next[i].was == nil {
+			l.work.Go(func() { a.run(ctx, l.life) })
+			continue
+		}
+		if len(begin[a]) == 0 {
+			continue
+		}
+		select {
+		case a.more <- begin[a]:
+		case <-a.ended: // the program ends
+			for _, w := range begin[a] {
+				close(w.ended)
+				l.life.end()
+			}
+		}
+	}
+}
+
+// taken is the part of an account with its next configuration: the one that runs, adjusted, or a new one.
+func (l *Pipeline) taken(to *planned) *accountWorker {
+	if to.was == nil {
+		return l.newAccount(to.Source)
+	}
+	a := *to.was
+	a.Source = to.Source
+	if a.key != nil {
+		a.key.config.Store(to.Config)
+	}
+	a.account.Adjust(accountConfig(to.Config, a.Client, a.logger))
+	for _, w := range to.kept {
+		w.poller.SetIntervals(to.Config.Poll.MinInterval, to.Config.Poll.MaxInterval)
+	}
+	return &a
+}
