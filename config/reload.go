@@ -15,8 +15,8 @@ var reloadable = []string{
 }
 
 // NeedsRestart lists the keys in which a configuration differs from the one that runs and that a running instance does
-// not take over, in the file's order. Without any the whole configuration can be taken over.
-func (c *Config) NeedsRestart(running *Config) []string {
+// not take over. Without any the whole configuration can be taken over.
+func NeedsRestart(c, running *Config) []string {
 	if (len(c.Accounts) > 0) != (len(running.Accounts) > 0) {
 		return []string{"accounts"} // the metrics' labels are others
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // What a running instance does not take over is named, and nothing else.
-func TestConfig_NeedsRestart(t *testing.T) {
+func TestNeedsRestart(t *testing.T) {
 	load := func(text string) *Config {
 		t.Helper()
 		c, err := FromFlags(Flags{Config: write(t, text), Keyless: true}, nil)
@@ -40,7 +40,7 @@ func TestConfig_NeedsRestart(t *testing.T) {
 			"poll.max_page_bytes accounts[0].poll.max_page_bytes accounts[1].poll.max_page_bytes"},
 		{twoAccounts, twoAccounts, small, "accounts"},
 	} {
-		got := load(strings.Replace(c.from, c.old, c.new, 1)).NeedsRestart(load(c.from))
+		got := NeedsRestart(load(strings.Replace(c.from, c.old, c.new, 1)), load(c.from))
 		want := strings.Fields(c.want)
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", c.new, got, want)

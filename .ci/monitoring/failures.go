@@ -115,6 +115,10 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorShapeChanged"},
 	},
 	{
+		name: "a wrong configuration file", happen: func(s *stage) error { return s.rewrite("twochat: { streams: [] }\n") },
+		shows: "twochat_connector_config_last_reload_successful 0", fires: []string{"TwochatConnectorConfigRefused"},
+	},
+	{
 		name: "2Chat down in a backlog", fake: func(o *twochattest.Options) {
 			o.History, o.Latency = 300_000, 20*time.Millisecond
 		},

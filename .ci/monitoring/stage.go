@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -140,6 +141,15 @@ func (s *stage) start(port string) error {
 	if err == nil {
 		s.copies = append(s.copies, each)
 		s.admins = append(s.admins, "http://127.0.0.1:"+port+"/metrics")
+	}
+	return err
+}
+
+// rewrite changes the configuration file of each copy.
+func (s *stage) rewrite(text string) error {
+	files, err := filepath.Glob(filepath.Join(s.folder, "config-*.yaml"))
+	for _, file := range files {
+		err = errors.Join(err, os.WriteFile(file, []byte(text), 0o600))
 	}
 	return err
 }

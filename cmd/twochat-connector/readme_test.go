@@ -81,6 +81,7 @@ func metricNames(t *testing.T) []string {
 		Streams: 1, Interval: time.Minute,
 		Logger: slog.New(slog.DiscardHandler),
 	}))
+	registry.MustRegister(pipeline.ConfigurationMetrics(new(pipeline.ConfigurationRecord).Current)...)
 	registry.MustRegister(pipeline.UnknownMembers(func() uint64 { return 0 }))
 	registry.MustRegister(pipeline.ShapeMetrics(func() []twochat.ShapeChange { return nil })...)
 	descriptions := make(chan *prometheus.Desc)

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
@@ -61,7 +59,7 @@ func (r *reloader) begin(ctx context.Context, pipe *pipeline.Pipeline) (stop fun
 	}
 	r.inForce = r.read()
 	r.seen = r.inForce
-	pipe.RecordConfiguration(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
+	pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
 	r.take(r.program.Hangup)
 	watching, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
@@ -111,9 +109,9 @@ func (r *reloader) look(ctx context.Context) {
 	case !settled, now == r.refused:
 	case now != r.inForce:
 		r.reload(ctx, now)
-	case r.refused != fingerprint{} || r.pipe.Configuration().Refused != "":
+	case r.refused != fingerprint{} || r.pipe.Configuration.Current().Refused != "":
 		r.refused = fingerprint{}
-		r.pipe.RecordConfiguration(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
+		r.pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
 		r.logger.Info("the configuration file is the one in force again", "file", r.settings.Config)
 	}
 }
@@ -140,7 +138,7 @@ func (r *reloader) reload(ctx context.Context, now fingerprint) {
 	r.level.Set(cli.LogLevel(next.Log))
 	r.program.SaveMemory(next)
 	r.running, r.inForce, r.refused = next, now, fingerprint{}
-	r.pipe.RecordConfiguration(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
+	r.pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
 	r.logger.Info("configuration reloaded", "file", r.settings.Config, "streams_begun", done.Begun, "streams_ended",
 		done.Ended, "streams_kept", done.Kept)
 }
@@ -155,7 +153,7 @@ func (r *reloader) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if keys := next.NeedsRestart(r.running); len(keys) > 0 {
+	if keys := config.NeedsRestart(next, r.running); len(keys) > 0 {
 		return nil, cli.Hinted(fmt.Errorf("a change of these keys needs a restart: %s", strings.Join(keys, ", ")),
 			"restart the program; nothing of the file is in force before")
 	}
@@ -173,29 +171,9 @@ func (r *reloader) refuse(now fingerprint, err error) {
 			hint = problem.Hint
 		}
 	}
-	was := r.pipe.Configuration()
+	was := r.pipe.Configuration.Current()
 	was.RefusedAt, was.Refused, was.Hint = time.Now().UTC(), strings.Join(causes, "\n"), hint
-	r.pipe.RecordConfiguration(was)
+	r.pipe.Configuration.Set(was)
 	r.logger.Error("the configuration file has changed and is refused; the configuration before it stays in force",
 		"file", r.settings.Config, "cause", was.Refused, "hint", hint)
-}
-
-// reloadMetrics tell whether the configuration file is in force.
-func reloadMetrics(current func() pipeline.Configuration) []prometheus.Collector {
-	gauge := func(name, help string, value func(pipeline.Configuration) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "twochat_connector", Name: name, Help: help,
-		}, func() float64 { return value(current()) })
-	}
-	return []prometheus.Collector{
-		gauge("config_last_reload_successful", "1 while the configuration file is in force, 0 while it is refused.",
-			func(c pipeline.Configuration) float64 {
-				if c.Refused != "" {
-					return 0
-				}
-				return 1
-			}),
-		gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was read.",
-			func(c pipeline.Configuration) float64 { return float64(c.Loaded.UnixNano()) / float64(time.Second) }),
-	}
 }

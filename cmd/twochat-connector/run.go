@@ -22,6 +22,10 @@ Reads the configured numbers and delivers their messages, until it is told to
 stop: after SIGTERM or ctrl-c it finishes the commit in progress and exits within
 25 seconds; a second signal ends it at once.
 
+It takes over a changed configuration file by itself, or at once after SIGHUP:
+streams, accounts, intervals and limits. A file that is wrong changes nothing,
+and status says so. At a terminal, SIGHUP ends it as SIGTERM does.
+
 With just --number, and the API key in the environment variable TWOCHAT_API_KEY,
 no file is needed: the messages go to a JetStream server inside the process, with
 its data in ./twochat-data and its clients at nats://127.0.0.1:4222.
@@ -97,7 +101,6 @@ func connect(ctx context.Context, c *config.Config, r *reloader) error {
 		Config: c, Sink: sink, Sources: set.sources, Registry: registry, Logger: logger, Overrides: *r.overrides,
 		Tracing: tracing,
 	})
-	registry.MustRegister(reloadMetrics(pipe.Configuration)...)
 	set.server.Namespace = r.program.Namespace()
 	set.server.Serve(admin.Handler(registry, tracing != nil, func() pipeline.Report {
 		return pipe.Report(time.Now())

@@ -68,7 +68,7 @@ func (a *Account) Adjust(c AccountConfig) {
 	a.share(c)
 	a.reader.SetRequestsPerMinute(c.RequestsPerMinute)
 	a.Limiter.SetRate(float64(a.RequestsPerMinute()))
-	a.Budget.Adjust(c.MonthlyCredits, c.Streams, c.MinInterval, c.StopWhenSpent)
+	adjustBudget(a.Budget, c)
 	if _, after := a.Stopped(); before != nil && after == nil {
 		a.wake() // it waits for the next month
 	}

@@ -97,11 +97,13 @@ func NewBudget(c BudgetConfig) *Budget {
 	return &Budget{config: c, descs: newCreditDescs(), account: accountUse{config: c}, state: BudgetUnknown}
 }
 
-// Adjust changes how many calls the budget has and how they are shared out. What is known about the account stays known.
-func (b *Budget) Adjust(monthly int64, streams int, interval time.Duration, stop bool) {
+// adjustBudget changes how many calls a budget has and how they are shared out. What is known about the account stays
+// known.
+func adjustBudget(b *Budget, c AccountConfig) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.config.Monthly, b.config.Streams, b.config.Interval, b.config.Stop = monthly, streams, interval, stop
+	b.config.Monthly, b.config.Streams, b.config.Interval = c.MonthlyCredits, c.Streams, c.MinInterval
+	b.config.Stop = c.StopWhenSpent
 	b.account.config = b.config
 	if !b.account.asked.IsZero() {
 		b.judge(false)

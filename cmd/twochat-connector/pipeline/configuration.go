@@ -3,6 +3,8 @@ package pipeline
 import (
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Configuration is what is known of the configuration file of a running instance.
@@ -16,22 +18,42 @@ type Configuration struct {
 	Hint      string    `json:"hint,omitempty"`
 }
 
-// configurationRecord holds it. It is safe for concurrent use.
-type configurationRecord struct {
+// ConfigurationRecord holds what is known of the configuration file. It is safe for concurrent use.
+type ConfigurationRecord struct {
 	mu      sync.Mutex
 	current Configuration
 }
 
-// Configuration is what was recorded last.
-func (l *Pipeline) Configuration() Configuration {
-	l.configuration.mu.Lock()
-	defer l.configuration.mu.Unlock()
-	return l.configuration.current
+// Current is what was recorded last.
+func (r *ConfigurationRecord) Current() Configuration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current
 }
 
-// RecordConfiguration records what is known now.
-func (l *Pipeline) RecordConfiguration(c Configuration) {
-	l.configuration.mu.Lock()
-	defer l.configuration.mu.Unlock()
-	l.configuration.current = c
+// Set records what is known now.
+func (r *ConfigurationRecord) Set(c Configuration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.current = c
+}
+
+// ConfigurationMetrics tell whether the configuration file is in force.
+func ConfigurationMetrics(current func() Configuration) []prometheus.Collector {
+	gauge := func(name, help string, value func(Configuration) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "twochat_connector", Name: name, Help: help,
+		}, func() float64 { return value(current()) })
+	}
+	return []prometheus.Collector{
+		gauge("config_last_reload_successful", "1 while the configuration file is in force, 0 while it is refused.",
+			func(c Configuration) float64 {
+				if c.Refused != "" {
+					return 0
+				}
+				return 1
+			}),
+		gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was read.",
+			func(c Configuration) float64 { return float64(c.Loaded.UnixMilli()) / 1000 }),
+	}
 }

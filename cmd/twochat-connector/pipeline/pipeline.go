@@ -44,13 +44,14 @@ type Pipeline struct {
 	Instance string
 	started  time.Time
 	Claims   []connector.Claim // at the start
-	watchdog *watchdog         // of the sink's checks before the streams begin
+	// Configuration is what is known of the file. Who watches it sets that.
+	Configuration ConfigurationRecord
+
+	watchdog *watchdog // of the sink's checks before the streams begin
 	recorded recordedState
 	changes  *poller.Changes
 	metrics  *poller.Metrics
 	gate     *poller.MemoryGate
-
-	configuration configurationRecord
 
 	life  *lifetime
 	work  sync.WaitGroup // of the accounts
@@ -65,7 +66,8 @@ func New(p Parts) *Pipeline {
 	l := &Pipeline{Parts: p, Instance: rand.Text(), started: time.Now(), recorded: recordedState{logger: p.Logger}}
 	l.changes, l.metrics, l.gate = poller.NewChanges(), poller.NewMetrics(p.Registry), poller.NewMemoryGate()
 	l.watchdog = newWatchdog(l.started)
-	l.RecordConfiguration(Configuration{Loaded: l.started.UTC()})
+	l.Configuration.Set(Configuration{Loaded: l.started.UTC()})
+	p.Registry.MustRegister(ConfigurationMetrics(l.Configuration.Current)...)
 	l.life, l.begun = &lifetime{over: make(chan struct{})}, make(chan struct{})
 	for _, source := range p.Sources {
 		claims := ClaimsOf(source.Config, source.Privacy, l.Instance, p.Overrides)

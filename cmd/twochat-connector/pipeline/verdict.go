@@ -186,6 +186,13 @@ func (r Report) problems() []Problem {
 	for _, account := range r.OfAccounts() {
 		list = append(list, r.accountProblems(account)...)
 	}
+	if c := r.Configuration; c.Refused != "" {
+		list = append(list, Problem{
+			Level: LevelNotice, What: "the configuration file has changed and is refused; the one before stays in force",
+			Person: true, Since: c.RefusedAt, Cause: text.Line(strings.ReplaceAll(c.Refused, "\n", "; ")), Hint: c.Hint,
+			Runbook: "TwochatConnectorConfigRefused",
+		})
+	}
 	return list
 }
 
