@@ -52,7 +52,7 @@ func TestAdmin_OfARunningInstance(t *testing.T) {
 		`twochat_connector_stream_state{state="live",stream="support"} 1`)
 	_, page := get(t, admin+"/")
 	clitest.WantText(t, "the page", page, `<span class="name">support</span>`, "All is well",
-		"Each message stands in the file once", `http-equiv="refresh"`)
+		"Each message is in the file exactly once", `http-equiv="refresh"`)
 	if regexp.MustCompile(`(?i)(src|<link[^>]*href|url\()\s*=?\s*["']?https?:`).MatchString(page) {
 		t.Error("the page needs something from elsewhere")
 	}

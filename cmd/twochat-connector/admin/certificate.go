@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// certificate is the server's, read again where its files change. While they cannot be read or do not belong together,
-// as in the moment between the writing of the two, the one before stays in use.
+// certificate is the server's certificate. It is read again if its files change. While they cannot be read or do not match,
+// for example between the writing of one and the other, the previous certificate stays in use.
 type certificate struct {
 	files config.AdminTLS
 

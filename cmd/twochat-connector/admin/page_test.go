@@ -56,7 +56,7 @@ func TestPage_Policy(t *testing.T) {
 	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/?filter=shop", nil))
 	policy, page := recorder.Header().Get("Content-Security-Policy"), recorder.Body.String()
 	for _, tag := range []string{"style", "script"} {
-		found := regexp.MustCompile(`(?s)<` + tag + `>(.*?)</` + tag + `>`).FindAllStringSubmatch(page, -1)
+		found := regexp.MustCompile(`(?s)<`+tag+`>(.*?)</`+tag+`>`).FindAllStringSubmatch(page, -1)
 		if len(found) != 1 {
 			t.Fatalf("%d parts %s", len(found), tag)
 		}

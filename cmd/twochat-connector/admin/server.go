@@ -30,8 +30,8 @@ type Server struct {
 	// Namespace is the Kubernetes namespace whose service names may be used as well; empty outside a cluster.
 	Namespace string
 
-	token       func() (string, error) // that is asked for; nil for none
-	certificate *certificate           // nil without TLS
+	token       func() (string, error) // reads the token that requests need; nil: none
+	certificate *certificate           // nil: no TLS
 }
 
 // Thing names the admin server in findings and errors.

@@ -25,8 +25,8 @@ type Target struct {
 	URL string
 	// Where is how a person calls it.
 	Where string
-	token func() (string, error) // that is sent, read at each question; nil for none
-	trust *tls.Config            // nil: what this machine trusts
+	token func() (string, error) // reads the token to send; nil: none
+	trust *tls.Config            // nil: the authorities that this machine trusts
 }
 
 // Flags name an admin server on a command line.
@@ -122,8 +122,8 @@ func trusting(file string) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
 }
 
-// Local is the admin server of a configuration, on this machine. It is asked by an address, which its certificate
-// hardly names: trusted is the very certificate that the configuration names, and no other.
+// Local is the admin server of a configuration, on this machine. It is addressed by an IP address, which
+// its certificate rarely names, so exactly the certificate in the configuration is trusted, and no other.
 func Local(c *config.Config) Target {
 	listen := c.Admin.Listen
 	if strings.HasPrefix(listen, ":") || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") {

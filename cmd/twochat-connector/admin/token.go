@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// tokenGuard asks for the token of the admin server. The probes are answered without one, as a kubelet has no way to
-// send a secret, but say no more than their status then.
+// tokenGuard requires the token of the admin server. Probes need none, as a kubelet cannot send a secret; without it they
+// answer with their status only.
 type tokenGuard struct {
 	next   http.Handler
 	token  func() (string, error)
@@ -44,8 +44,8 @@ func (g *tokenGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sends reports whether a request has the token: as a bearer token, or as the password of any user, which is what
-// browsers ask for. How long that takes tells nothing of the token.
+// sends reports whether a request has the token: as a bearer token, or as the password of any user, as browsers send it.
+// The comparison takes the same time for any token.
 func sends(r *http.Request, token string) bool {
 	_, sent, _ := r.BasicAuth()
 	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
@@ -55,7 +55,7 @@ func sends(r *http.Request, token string) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// statusAlone passes on the status of an answer and a word for it in place of its text, which names streams.
+// statusAlone replaces the text of an answer, which names streams, by a word for its status.
 type statusAlone struct {
 	http.ResponseWriter
 	status int
