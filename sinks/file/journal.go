@@ -81,7 +81,7 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 		if !claim.FirstStart || !errors.As(err, &refusal) {
 			return err
 		}
-		accepted, mark = true, position{Quarantine: mark.Quarantine} // the operator declared that this is the complete log so far
+		accepted, mark = true, position{Quarantine: mark.Quarantine} // the operator declared the log complete
 	}
 	if mark.End == 0 {
 		// Before anything is cut off, this makes sure that the file is ours.
