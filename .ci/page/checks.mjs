@@ -45,13 +45,13 @@ export class Checks {
 	}
 
 	// everywhere looks at a state in light, dark and on a phone: contrast, names and order (axe), width, keyboard, secrets.
-	async everywhere(name, url, secrets = []) {
+	async everywhere(name, url, secrets = [], only = ['light', 'dark', 'phone']) {
 		const looks = {
 			light: {colorScheme: 'light'}, dark: {colorScheme: 'dark'},
 			phone: {viewport: {width: 360, height: 740}, hasTouch: true, isMobile: true, deviceScaleFactor: 2},
 		};
-		await Promise.all(Object.entries(looks).map(async ([look, options]) => {
-			const page = await this.open(url, options);
+		await Promise.all(only.map(async look => {
+			const page = await this.open(url, looks[look]);
 			await page.evaluate(() => [...document.querySelectorAll('details')].slice(0, 6).forEach(fold => { fold.open = true; }));
 			const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 			this.want(`${name}, ${look}: no scrolling sideways (${wide} px)`, wide <= 0);

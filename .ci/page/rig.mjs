@@ -72,7 +72,7 @@ export class Rig {
 	}
 
 	// connector runs the connector over some numbers of a fake, and returns it with the address of its page.
-	async connector(name, fake, streams, {sink, poll = 'min_interval: 1s, max_interval: 1s'} = {}) {
+	async connector(name, fake, streams, {sink, start = 'beginning', poll = 'min_interval: 1s, max_interval: 1s'} = {}) {
 		const folder = join(this.folder, name);
 		mkdirSync(folder, {recursive: true});
 		writeFileSync(join(folder, 'key'), 'any\n', {mode: 0o400});
@@ -82,7 +82,7 @@ export class Rig {
   api_key_file: ${join(folder, 'key')}
   streams:
 ${streams.map(s => `    - { number: "${s.number}", name: ${s.name} }`).join('\n')}
-start: beginning
+start: ${start}
 poll: { monthly_credits: 100000000, ${poll} }
 admin: { listen: '127.0.0.1:0' }
 log: { format: json }
