@@ -116,6 +116,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 			r.Accounts = append(r.Accounts, of)
 		}
 	}
+	r.Streams = make([]StreamReport, 0, len(l.Claims))
 	for _, a := range l.all() {
 		for _, w := range a.workers {
 			s := a.stream(w, now)
