@@ -56,7 +56,7 @@ func (*spentError) Error() string {
 
 // Hint returns what to do.
 func (*spentError) Hint() string {
-	return "raise poll.monthly_credits and restart, or set `poll.when_spent: slow`"
+	return "raise poll.monthly_credits, or set `poll.when_spent: slow`"
 }
 
 // planSpent reports whether the account has used all calls of its plan.

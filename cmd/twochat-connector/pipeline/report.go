@@ -97,7 +97,8 @@ type StreamReport struct {
 func (l *Pipeline) Report(now time.Time) Report {
 	sink := l.sinkReport()
 	r := Report{
-		Version: cli.Version(), Instance: l.Instance, Configuration: l.Configuration.Current(), Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
+		Version: cli.Version(), Instance: l.Instance, Configuration: l.Configuration.Current(),
+		Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
 		Wedged: l.wedged(now), Changes: l.changes.Newest(),
 	}
 	if !sink.Checked {
