@@ -52,6 +52,25 @@ type apiRole struct {
 	Numbers []string
 	History int // messages of each number
 	Latency time.Duration
+	Quoted  int // bytes of a quoted message in each item; 0 is none
+}
+
+// quoting gives each item a message that quotes another one of so many bytes, with the address of a file.
+func quoting(bytes int) twochattest.Reshape {
+	if bytes == 0 {
+		return twochattest.Reshape{}
+	}
+	message, err := json.Marshal(map[string]any{
+		"text":  "Gracias, ya lo vi. Lo confirmo mañana.",
+		"media": map[string]string{"url": "https://files.2chat.invalid/" + strings.Repeat("a1", 60), "type": "image"},
+		"quoted_msg": map[string]string{
+			"id": "MSGffffffff-0000-4000-8000-000000000000", "text": strings.Repeat("¿Está listo el pedido? ", bytes/24),
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return twochattest.Reshape{Add: map[string]json.RawMessage{"message": message}}
 }
 
 // natsRole is a NATS server with JetStream as it is without settings of its own.
@@ -111,10 +130,14 @@ func play(role string) error {
 			return err
 		}
 		url = "http://" + listener.Addr().String()
-		s := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: &pollLog{next: twochattest.New(twochattest.Options{
+		fake := twochattest.New(twochattest.Options{
 			Numbers: r.Numbers, History: r.History, HistoryStep: time.Minute, Latency: r.Latency, RequestsPerMinute: 1_000_000,
 			Credits: 1_000_000_000,
-		})}}
+		})
+		for _, number := range r.Numbers {
+			twochattest.SetShape(fake, number, quoting(r.Quoted))
+		}
+		s := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: &pollLog{next: fake}}
 		go func() { log.Fatal(s.Serve(listener)) }()
 	case "nats":
 		var r natsRole

@@ -201,3 +201,33 @@ func (p *binary) end(b testing.TB) {
 		b.Errorf("the program ended: %v\n%.4000s", err, p.err.String())
 	}
 }
+
+// BenchmarkSize catches up with the built program on 20,000 messages of several sizes, and reports the memory of the
+// process and its CPU time for each message.
+func BenchmarkSize(b *testing.B) {
+	const messages = 20_000
+	path := buildConnector(b)
+	for _, quoted := range []int{0, 600, 2600} {
+		b.Run(fmt.Sprintf("quoted-bytes=%d", quoted), func(b *testing.B) {
+			api, _ := child(b, "2chat", apiRole{
+				Numbers: []string{benchNumber(0)}, History: messages, Latency: backlogLatency, Quoted: quoted,
+			})
+			var cpu, wall time.Duration
+			var peak uint64
+			n := 0
+			for b.Loop() {
+				url, end := child(b, "nats", natsRole{Dir: b.TempDir()})
+				s := settings{api: api, nats: url, streams: 1, interval: time.Second, concurrency: 8}
+				p := launchBinary(b, path, s.write(b))
+				p.rest(b, messages, time.Minute)
+				n, wall, cpu, peak = n+1, wall+time.Since(p.began), cpu+p.cpu(b), max(peak, p.memory(b, "VmHWM:"))
+				p.end(b)
+				end()
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(wall.Seconds()/float64(n), "s/catch-up")
+			b.ReportMetric(float64(cpu.Microseconds())/float64(n)/messages, "cpu-us/message")
+			b.ReportMetric(float64(peak)/1e6, "MB-peak")
+		})
+	}
+}

@@ -19,6 +19,8 @@ type delivery struct {
 	// change, if it is not nil, edits the checkpoint of each chunk, whose events it is given; last is true for the last
 	// chunk.
 	change func(next *connector.Checkpoint, events []connector.Event, last bool)
+	// committing, if it is not nil, is called after each chunk but the last, with the part of the events that is left.
+	committing func(left float64)
 }
 
 // pending is a message that becomes an event. It gets its sequence when it is committed.
@@ -66,6 +68,7 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 	var done Outcome
 	limits := w.log.Limits()
 	stamped := make([]connector.Event, 0, min(len(b.events), limits.Messages)) // reused for each chunk
+	all := float64(len(b.events))
 	for {
 		events, rejects := b.chunk(limits)
 		last := len(events) == len(b.events) && len(rejects) == len(b.rejects)
@@ -103,6 +106,9 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 			return done, nil
 		}
 		b.events, b.rejects, b.horizon = b.events[len(events):], b.rejects[len(rejects):], nil
+		if b.committing != nil && len(events) > 0 {
+			b.committing(float64(len(b.events)) / all)
+		}
 	}
 }
 

@@ -28,7 +28,8 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		batch.rejects = r.known.limitNameless(batch.rejects)
 	}
 	if w.proven && r.progress.start > 0 {
-		r.prefetch.readAhead(ctx, r.progress.start, nil)
+		batch.committing = func(left float64) { r.prefetch.readAhead(ctx, r.progress.start, nil, left) }
+		batch.committing(1)
 	}
 	var rows []row // a proven walk needs no second one
 	if !alone && !w.proven {

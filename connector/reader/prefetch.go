@@ -98,9 +98,9 @@ func waitFor(ctx context.Context, done <-chan struct{}) error {
 }
 
 // readAhead starts to read the batches of the walks that follow one from this page, after the batch of that one, unless
-// they are under way already, as far as memory allows it.
-func (p *prefetch) readAhead(ctx context.Context, from int, last *batchAhead) {
-	room := p.roomAhead()
+// they are under way already, as far as memory allows it; of the batch of this step a part is left to be committed.
+func (p *prefetch) readAhead(ctx context.Context, from int, last *batchAhead, left float64) {
+	room := p.roomAhead(left)
 	defer p.holdAhead()
 	for i := range room {
 		start := max(0, from-p.batchStep())
@@ -120,15 +120,17 @@ func (p *prefetch) readAhead(ctx context.Context, from int, last *batchAhead) {
 	}
 }
 
-// roomAhead is how many batches may be read ahead. Large pages leave room for one: that of this step and the next are
-// in memory then, and none beyond.
-func (p *prefetch) roomAhead() int {
-	room := mostAhead
-	switch {
-	case p.oneWalk, p.serialBatches > 0:
+// roomAhead is how many batches may be read ahead. The more, the fewer bytes they may have together with what is left of
+// that of this step: two of them bring speed where pages are small, and large pages leave room for one, once part of
+// this step's are committed.
+func (p *prefetch) roomAhead(left float64) int {
+	if p.oneWalk || p.serialBatches > 0 {
 		return 0
-	case p.source.largest.Load()*int64(p.batchStep()+2)*(mostAhead+1) > int64(p.rules.SliceBytes):
-		room = 1
+	}
+	bytes := float64(p.source.largest.Load()) * float64(p.batchStep()+2)
+	room := 0
+	for room < mostAhead && bytes*(left+float64(room)+1)*float64(room+1) <= float64(p.rules.AheadBytes) {
+		room++
 	}
 	if p.memoryLimit != nil {
 		room = p.memoryLimit.Ahead(len(p.ahead), room)
@@ -163,7 +165,7 @@ func (p *prefetch) batchFrom(ctx context.Context, number int, edge *connector.Pa
 	a := p.ahead[0]
 	p.ahead = slices.Delete(p.ahead, 0, 1)
 	if number > 0 {
-		p.readAhead(ctx, number, a)
+		p.readAhead(ctx, number, a, 1)
 	}
 	a.wait()
 	a.stop()

@@ -12,6 +12,9 @@ type Rules struct {
 	// SlicePages and SliceBytes bound the memory of one walk: the pages that it holds at once, and their size in bytes.
 	SlicePages int
 	SliceBytes int
+	// AheadBytes is how many bytes the pages of a walk and those that are read for the next one may have together, and
+	// twice as many as they may have with those for the next two.
+	AheadBytes int
 	// MinWindow is how many certified events that were delivered in order the seen window keeps at least, if there are as
 	// many.
 	MinWindow int
@@ -44,7 +47,8 @@ type Rules struct {
 // DefaultRules are the rules in force on the real API.
 func DefaultRules() Rules {
 	return Rules{
-		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, MinWindow: 500, Capacity: 20_000, Tail: 128, Floor: 100,
+		Page: 100, Run: 20, SlicePages: 50, SliceBytes: 16 << 20, AheadBytes: 20 << 20,
+		MinWindow: 500, Capacity: 20_000, Tail: 128, Floor: 100,
 		Rejects:    1000,
 		EmptyPolls: 3, Checks: 3, CheckOver: 10 * time.Minute, BelowEnd: 8, Repeats: 3, SweepPages: 200, SweepStep: 3,
 		SweepDepth: 60 * time.Hour,

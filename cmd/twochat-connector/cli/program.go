@@ -29,6 +29,9 @@ type Program struct {
 	// LimitMemory sets a soft limit of the process's memory in bytes, as debug.SetMemoryLimit does. It is nil if the
 	// process is not ours, as in tests.
 	LimitMemory func(bytes int64) int64
+	// CollectAt sets how much garbage there may be in addition to what is in use, as debug.SetGCPercent does. It is nil
+	// if the setting is to stay as it is.
+	CollectAt func(percent int) int
 	// Root is the file system in which the limits of a container are looked up; nil for none.
 	Root fs.FS
 	// StandardLog sets the output of the standard logger, as log.SetOutput does. It is nil if the process is not ours.
