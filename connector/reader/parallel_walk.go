@@ -89,6 +89,9 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 			if ended, err := w.tryEnd(ctx, number+1); ended || err != nil {
 				return ended, err
 			}
+			if len(w.below.Messages) == 0 {
+				return false, nil // a gap, below which only a walk in order goes on: a batch would end above it again
+			}
 		}
 		if number-r.progress.start+1 >= r.progress.slice {
 			return false, errDeep

@@ -445,6 +445,41 @@ func TestReader_AnEmptyPageByMistakeEndsNothing(t *testing.T) {
 	d.wantLog(connectortest.IDs(2, 11))
 }
 
+// Rule 10: an empty page with messages on a page below it is no end, whether pages are read in parallel or not: what
+// stands below is delivered once the page has stayed empty for long enough, and no poll goes on for ever.
+func TestReader_AnEmptyPageAboveOthersEndsNothing(t *testing.T) {
+	for name, workers := range map[string]WorkerPool{"in turn": nil, "in parallel": Workers(4)} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
+			d.reading.Workers = workers
+			d.restart()
+			d.list.Raw = map[int]connector.Page{1: {}}
+			calls := 0
+			d.list.Before = func(int, int) error {
+				if calls++; calls > 1000 {
+					cancel()
+				}
+				return ctx.Err()
+			}
+			doubted := 0
+			for range 12 {
+				d.list.Later += small.CheckOver / 2
+				_, err := d.Poll(ctx, d.start)
+				var fault *connector.PageError
+				if errors.As(err, &fault) && fault.Fault == connector.FaultInvalid {
+					doubted++
+				}
+			}
+			if doubted < small.Checks-1 || ctx.Err() != nil {
+				t.Errorf("%d calls, and page 1 was taken for empty after %d polls that doubted it", calls, doubted)
+			}
+			d.wantLog(connectortest.IDs(1, 4) + " " + connectortest.IDs(9, 12))
+		})
+	}
+}
+
 // Rule 10: an empty page 0 counts only in three polls running, and what is known stays known.
 func TestReader_AnEmptyPageZeroCountsOnlyInThreePolls(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(6, 1)...)
