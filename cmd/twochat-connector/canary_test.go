@@ -150,10 +150,11 @@ func TestCanary(t *testing.T) {
 			look()
 			r.end()
 			shown.WriteString(r.out.String() + r.err.String())
-			if len(otlp.bytes) > 0 != reads {
-				t.Errorf("%d bytes of traces were sent", len(otlp.bytes))
+			traces := otlp.sent()
+			if len(traces) > 0 != reads {
+				t.Errorf("%d bytes of traces were sent", len(traces))
 			}
-			shown.Write(otlp.bytes)
+			shown.Write(traces)
 
 			forbidden := map[string]bool{
 				testKey: true, adminToken: true, strings.TrimPrefix(twochattest.DefaultNumber, "+"): true,

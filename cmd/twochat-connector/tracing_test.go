@@ -57,6 +57,13 @@ func (o *otlpReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// sent is all that was received, as it was sent.
+func (o *otlpReceiver) sent() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
+
 // named are the spans of a name.
 func (o *otlpReceiver) named(name string) []*tracepb.Span {
 	o.mu.Lock()
@@ -145,6 +152,8 @@ func TestTraces_OfARun(t *testing.T) {
 			t.Errorf("the histogram of each %s has no exemplar of a poll", histogram)
 		}
 	}
+	otlp.mu.Lock()
+	defer otlp.mu.Unlock()
 	if otlp.headers.Get("Authorization") != "Bearer otel-canary" || !strings.Contains(otlp.resource, "twochat-connector") {
 		t.Errorf("sent with %v, of %s", otlp.headers, otlp.resource)
 	}
