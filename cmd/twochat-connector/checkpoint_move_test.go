@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
@@ -162,6 +164,36 @@ func TestCheckpoint_ImportIntoARestoredSink(t *testing.T) {
 	if r == nil || r.Restored != 7 || r.First != 111 {
 		t.Errorf("the repair is %+v", r)
 	}
+}
+
+// Events without their checkpoint are refused with the command that brings it back.
+func TestCheckpoint_ImportOfALostOne(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 90, History: 40})
+	server := embeddedServer(t)
+	path := configure(t, url, "jetstream: { url: '"+server+"' }")
+	deliver(t, path, 40)
+	file := filepath.Join(t.TempDir(), "support.json")
+	code, _, errOut := finish(t, "checkpoint", "export", "--config", path, "--stream", "support", "--out", file,
+		"--take-over")
+	if code != cli.ExitFine {
+		t.Fatalf("%d: %s", code, errOut)
+	}
+	_, stream := streamToTamper(t, server)
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("whatsapp-checkpoint.>")); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errOut = finish(t, "run", "--config", path)
+	if code == cli.ExitFine || !strings.Contains(errOut, "checkpoint import FILE") {
+		t.Errorf("events without a checkpoint: %d: %s", code, errOut)
+	}
+	code, _, errOut = finish(t, "checkpoint", "import", file, "--config", path)
+	if code != cli.ExitFine {
+		t.Fatalf("%d: %s", code, errOut)
+	}
+	fake.Insert("", 2)
+	deliver(t, path, 42)
+	wantEvents(t, path, "support", 1, 42)
 }
 
 func TestCheckpoint_ImportRefuses(t *testing.T) {

@@ -315,6 +315,10 @@ func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 		"someone else's end": func(p picture) (string, []byte) {
 			return "events.jsonl", append(slices.Clone(p["events.jsonl"]), "hello\n"...)
 		},
+		"someone else's line": func(p picture) (string, []byte) {
+			first, rest, _ := bytes.Cut(p["events.jsonl"], []byte("\n"))
+			return "events.jsonl", slices.Concat(first, []byte("\nhello\n"), rest)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := interrupted(t)
@@ -341,7 +345,7 @@ func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 				}
 				t.Log(refusal)
 				hints = append(hints, refusal.Hint)
-				if command := regexp.MustCompile(`(mv|truncate) [^&]*`).FindString(refusal.Hint); command != "" {
+				if command := regexp.MustCompile(`(mv|truncate|sed) [^&]*`).FindString(refusal.Hint); command != "" {
 					if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
 						t.Fatalf("%s: %v: %s", command, err, out)
 					}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -81,6 +82,24 @@ func (e *lineFault) Error() string {
 }
 func (e *lineFault) Unwrap() error { return e.cause }
 
+// lineAt is the number of the line that begins at a byte of a file, from 1.
+func lineAt(path string, at int64) (int, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("count the lines: %w", plain(err))
+	}
+	defer f.Close() // only read
+	line, block := 1, make([]byte, 64<<10)
+	for at > 0 {
+		n, err := f.Read(block[:min(int64(len(block)), at)])
+		line, at = line+bytes.Count(block[:n], []byte("\n")), at-int64(n)
+		if err != nil {
+			return 0, fmt.Errorf("count the lines: %w", plain(err))
+		}
+	}
+	return line, nil
+}
+
 // refuse returns the refusal of a line that cannot be adopted.
 func (j *journal) refuse(err error, vouched position) error {
 	var fault *lineFault
@@ -92,8 +111,11 @@ func (j *journal) refuse(err error, vouched position) error {
 		Hint: fmt.Sprintf("set another file in `sink.file.path`, or move this one away: mv '%s' '%s.other'", fault.path,
 			fault.path),
 	}
-	switch {
+	switch line, err := lineAt(fault.path, fault.at); {
+	case vouched.End == 0 && (err != nil || line == 1): // it may be somebody else's file
 	case vouched.End == 0:
+		refusal.Hint = fmt.Sprintf("remove line %d, which leaves a copy of the file beside it, and run the same command again: "+
+			"sed -i.copy '%dd' '%s'", line, line, fault.path)
 	case fault.path == j.path: // nothing follows it
 		refusal.Hint = fmt.Sprintf("cut off this line and everything after it, which is delivered again: truncate -s %d '%s'",
 			fault.at, fault.path)
