@@ -64,7 +64,7 @@ func commands() []command {
 		{"explain", "explain what this configuration promises, and what can still be lost or doubled", runExplain, nil},
 		{"status", "show the state of a running instance's streams", runStatus, nil},
 		{"tail", "follow the events in the sink", runTail, nil},
-		{"quarantine", "list or show what could not become an event, and why", runQuarantine, quarantineVerbs},
+		{"quarantine", "list, show or replay what could not become an event", runQuarantine, quarantineVerbs},
 		{"checkpoint", "show what the sink records of a stream; carry it to another sink, name or base URL", runCheckpoint, checkpointVerbs},
 		{"preview", "show messages before and after the privacy settings are applied", runPreview, nil},
 		{"audit", "compare 2Chat's list with the log, and restore what is missing", runAudit, nil},

@@ -4,7 +4,8 @@ import "github.com/twochat-connector/twochat-connector/connector"
 
 // classify sorts what a walk met (rule 4), by what the reader knows (known.go):
 //
-//   - A duplicate, a message that is known, is dropped here: it was delivered before, or is not wanted.
+//   - A duplicate, a message that is known, is dropped here: it was delivered before, or is not wanted. (A sweep drops
+//     duplicates in sweep.go, and a row that the list shows twice never gets here: see addMessages in walk.go.)
 //   - A message above everything known is new, unless the walk began below known messages.
 //   - A message below a known one is late (see late.go). It is delivered if an event that was delivered in order lies
 //     below it and nothing newer than that event was forgotten or erased, or if the reader has forgotten nothing at all.

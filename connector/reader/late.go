@@ -3,8 +3,9 @@ package reader
 import "github.com/twochat-connector/twochat-connector/connector"
 
 // What makes a message late: the list shows it below a message that was delivered before it, so it appeared there after
-// that one was read. Two places decide it, one for each way of reading: classify for what a walk met (rule 4), and
-// lateIn, below, for what a sweep met (rule 7). Either marks the event as late (connector.Event).
+// that one was read. classify decides it for what a walk met (rule 4), and lateIn, below, for what a sweep met (rule 7).
+// Late without a decision is all that is delivered on purpose after what stands above it: accepted history and what a
+// check of the list's end finds (section.go), and what is restored (restore.go).
 
 // trusted is the index of the lowest row of a span above which unknown messages are late for certain, or -1.
 func (r *sweeper) trusted(s *span) int {

@@ -49,7 +49,7 @@ type barPart struct {
 	text string
 }
 
-// bar is the progress bar for a terminal with this many columns. It is never cut within a part, unless not even the
+// bar is the progress bar for a terminal with this many columns; view.go draws it. It is never cut within a part, unless not even the
 // first part fits.
 func (p progress) bar(columns int) string {
 	var parts []barPart
