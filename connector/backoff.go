@@ -6,8 +6,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// Backoff says how long to wait before something that failed is tried again. The waits grow, are jittered and capped,
-// and never give up. It is used from one goroutine at a time.
+// Backoff computes how long to wait before another attempt after a failure. The waits grow, are jittered and capped,
+// and never end. It is used from one goroutine at a time.
 type Backoff struct{ policy *backoff.ExponentialBackOff }
 
 // NewBackoff makes waits that begin at about first and grow to about most.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// CheckpointVersion is the format that this program writes. It refuses a newer one.
+// CheckpointVersion is the format that this program writes. A newer one is refused.
 const CheckpointVersion = 1
 
 // Checkpoint is the state of a stream that a commit records together with its events: everything that has to survive a
@@ -27,28 +27,28 @@ type Checkpoint struct {
 	Owner   string    `json:"owner"`
 	Written time.Time `json:"written"`
 
-	// Started is false until the stream's first start has recorded what is not wanted (the floor).
+	// Started is false until the stream's first start has recorded which listed messages it leaves out (the floor).
 	Started bool `json:"started"`
 	// Sequence is that of the last event; up to Certified everything is ground.
 	Sequence  uint64 `json:"sequence"`
 	Certified uint64 `json:"certified"`
-	// Base is the sequence after which this log begins: usually 0, or what the operator named if an earlier log used the
-	// numbers up to it.
+	// Base is the sequence after which this log begins: usually 0, or a number that the operator gave because an earlier
+	// log used the numbers up to it.
 	Base uint64 `json:"base,omitempty"`
-	// Floor holds the newest messages that were listed at the first start and are not wanted; Horizon the newest that were
-	// held when all ground was gone. Both count as ground.
+	// Floor holds the newest messages that were listed at the first start and left out. Horizon holds the newest messages
+	// that were held when all ground was gone. Both count as ground.
 	Floor   Keys `json:"floor,omitempty"`
 	Horizon Keys `json:"horizon,omitempty"`
 	// HorizonAt is the certified sequence when the horizon was set: only later events can be listed above it.
 	HorizonAt uint64 `json:"horizon_at,omitempty"`
-	// HorizonNewer is set if messages newer than this time stood below the first of the horizon when it was set. These
-	// were new and were delivered, so they are not held.
+	// HorizonNewer is set if, when the horizon was set, there were messages newer than this time below its first message.
+	// These were new and were delivered, so they are not held.
 	HorizonNewer time.Time `json:"horizon_newer,omitzero"`
 	// UncheckedEnd is set while the end of the list that the first start met is still to be checked (rule 12).
 	UncheckedEnd *UncheckedEnd `json:"bottom,omitempty"`
-	// Accepting is how far the delivery of held messages has got; nil if none is under way. Accepted is true once
-	// everything at and below the horizon was delivered in this way. AcceptHistoryUsed is true once `run --accept-history`
-	// was carried out, as the flag may stand in a manifest permanently.
+	// Accepting is the progress of delivering held messages; nil if none is in progress. Accepted is true once everything
+	// at and below the horizon was delivered in this way. AcceptHistoryUsed is true once `run --accept-history` was
+	// carried out, as the flag may stay in a manifest.
 	Accepting         *Acceptance `json:"accepting,omitempty"`
 	Accepted          bool        `json:"accepted,omitempty"`
 	AcceptHistoryUsed bool        `json:"word_spent,omitempty"`
@@ -69,8 +69,7 @@ type Checkpoint struct {
 	Sink json.RawMessage `json:"sink,omitempty"`
 }
 
-// Acceptance is how far the delivery of held messages has got, from the end of the list upward. It is never changed,
-// only replaced.
+// Acceptance is the progress of delivering held messages, from the end of the list upward. It is immutable.
 type Acceptance struct {
 	// Top is the horizon as it was when the delivery began. The delivery ends at the first of these keys that is listed.
 	Top Keys `json:"top"`
@@ -82,7 +81,7 @@ type Acceptance struct {
 	// Row is the place of the first of Done in the list, counted from the top, when the log's sequence was At.
 	Row int    `json:"row,omitempty"`
 	At  uint64 `json:"at,omitempty"`
-	// Newer is HorizonNewer as it was when the delivery began; Delivered is how many events it has delivered.
+	// Newer is HorizonNewer as it was when the delivery began. Delivered is how many events it has delivered.
 	Newer     time.Time `json:"newer,omitzero"`
 	Delivered uint64    `json:"delivered,omitempty"`
 }
@@ -94,7 +93,7 @@ type UncheckedEnd struct {
 	Keys Keys `json:"keys,omitempty"`
 	// Since is the time from which on the first start wanted messages; zero if it wanted all.
 	Since time.Time `json:"since,omitzero"`
-	// Short: the last page was not full, as a list's last page is usually.
+	// Short means that the last page was not full, as is usual for the last page of a list.
 	Short bool `json:"short,omitempty"`
 	// CheckedAt is when the end was last checked. Confirmed counts the checks that found the end directly below Keys,
 	// Misses those that found none of Keys where they should be.
@@ -108,8 +107,8 @@ type Counters struct {
 	Late     uint64 `json:"late"`
 	Held     uint64 `json:"held"`
 	Rejected uint64 `json:"rejected"`
-	// Suppressed counts bad rows without an id that were not quarantined, as they came again with other bytes or were too
-	// many for an hour.
+	// Suppressed counts bad rows without an id that were not quarantined, because they came again with other bytes or
+	// there were too many in an hour.
 	Suppressed uint64 `json:"suppressed,omitempty"`
 	// Empty counts messages that were listed, and so delivered, without their content.
 	Empty uint64 `json:"empty,omitempty"`
@@ -118,8 +117,8 @@ type Counters struct {
 // CheckpointType is the suffix of the `type` attribute of a checkpoint as a CloudEvent; the prefix is the events' own.
 const CheckpointType = ".connector.checkpoint"
 
-// AppendJSON appends the checkpoint as a CloudEvent in the JSON format, a valid event of its own type, so that a
-// consumer who reads everything can tell it apart.
+// AppendJSON appends the checkpoint as a CloudEvent in the JSON format. It is a valid event with its own type, so that
+// a consumer who reads everything can recognise it.
 func (c *Checkpoint) AppendJSON(dst []byte, typePrefix string) ([]byte, error) {
 	data, err := json.Marshal(c)
 	if err != nil {
@@ -144,7 +143,7 @@ func ParseCheckpoint(event []byte) (Checkpoint, error) {
 	c := envelope.Data
 	switch {
 	case c.Version == 0:
-		return Checkpoint{}, fmt.Errorf("decode checkpoint: no version in it")
+		return Checkpoint{}, fmt.Errorf("decode checkpoint: it has no version")
 	case c.Version > CheckpointVersion:
 		return Checkpoint{}, fmt.Errorf("decode checkpoint: it has version %d, this program knows up to %d: use the newer version of the program", c.Version, CheckpointVersion)
 	case c.Certified > c.Sequence || c.Base > c.Certified || uint64(len(c.Tail)) > c.Sequence-c.Base:

@@ -17,14 +17,14 @@ type Claim struct {
 	TypePrefix string
 	// Window is how many of the newest events Acquire returns at most.
 	Window int
-	// FirstStart is set if the operator said that events without a checkpoint are to be taken as the log so far.
+	// FirstStart is set if the operator declared that events without a checkpoint are the log so far.
 	FirstStart bool
-	// After is the sequence after which the log continues at least, if FirstStart is set: numbers up to it were used
+	// After is the sequence after which the log continues at least, if FirstStart is set: the numbers up to it were used
 	// before.
 	After uint64
-	// Rekey is set if the operator said that the privacy mode may change, and with it the tokens of chats.
+	// Rekey is set if the operator accepted that the privacy mode changes, and with it the tokens of chats.
 	Rekey bool
-	// Restore is set if the operator brings a checkpoint from elsewhere. It takes the place of the one that is found.
+	// Restore is set if the operator provides a checkpoint from elsewhere. It replaces the one that is found.
 	Restore *Checkpoint
 	// Rename is set if the operator renames a stream. The claim is for its former name or for its new one.
 	Rename *Rename
@@ -33,8 +33,8 @@ type Claim struct {
 // Admit returns a *Refusal if the checkpoint that was found under the stream's name may not be taken over.
 func (c Claim) Admit(found Checkpoint) error {
 	thing := "stream " + c.Stream.Name
-	// A source key that was made with another pseudonym key cannot be compared. In that case the privacy differs as well,
-	// and the operator has to allow it.
+	// A source key that was made with another pseudonym key cannot be compared. In that case the privacy differs too, and
+	// the operator has to accept it.
 	comparable := found.Privacy == c.Privacy || !keyed(found.Privacy)
 	switch {
 	case found.RenamedTo != "" && !c.Rename.names(found.RenamedTo):
@@ -52,12 +52,12 @@ func (c Claim) Admit(found Checkpoint) error {
 		}
 	case c.Restore != nil && found.Sequence > c.Restore.Sequence:
 		return &Refusal{
-			thing, fmt.Sprintf("the sink's checkpoint is of sequence %d, and would go back to %d", found.Sequence, c.Restore.Sequence),
-			"keep the sink's checkpoint, or bring one that was exported later",
+			thing, fmt.Sprintf("the sink's checkpoint is at sequence %d, and would go back to %d", found.Sequence, c.Restore.Sequence),
+			"keep the sink's checkpoint, or import one that was exported later",
 		}
 	case found.Privacy != c.Privacy && !c.Rekey:
 		return &Refusal{
-			thing, fmt.Sprintf("its events were written with privacy %q, the configuration says %q, and chats would move to other keys", found.Privacy, c.Privacy),
+			thing, fmt.Sprintf("its events were written with privacy %q, but the configuration has %q, which would move chats to other keys", found.Privacy, c.Privacy),
 			"set the former mode and key again, or accept it with `run --rekey`",
 		}
 	}
@@ -83,7 +83,7 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 		next.RenamedTo = c.Rename.To
 	}
 	if c.FirstStart && c.After > next.Sequence {
-		// The keys of the lost events are unknown, so those that are still listed count as new.
+		// The keys of the lost events are unknown, so those messages that are still listed count as new.
 		if next.Sequence == next.Base {
 			next.Base = c.After
 		}
@@ -96,7 +96,7 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 func (c Claim) RefuseOrphans() error {
 	return &Refusal{
 		"stream " + c.Stream.Name, "the sink holds events of this stream but no checkpoint",
-		"restore the checkpoint, from a file with `twochat-connector checkpoint import FILE`, or go on after the newest event " +
+		"restore the checkpoint, from a file with `twochat-connector checkpoint import FILE`, or continue after the newest event " +
 			"with `run --first-start`",
 	}
 }

@@ -12,33 +12,33 @@ import (
 	"unicode/utf8"
 )
 
-// Binding describes how messages of a broker hold a CloudEvent in binary mode.
+// Binding describes how the messages of a broker contain a CloudEvent in binary mode.
 type Binding struct {
 	// Prefix is the prefix of attribute headers, in lower case.
 	Prefix string
-	// Value decodes the value of an attribute's header; nil if the header holds it as it is.
+	// Value decodes the value of an attribute's header; nil if the header contains it unchanged.
 	Value func(header string) (string, error)
 }
 
-// structuredPrefix is how the media type of every message in structured mode begins, whatever its format.
+// structuredPrefix is the beginning of the media type of every message in structured mode, whatever its format.
 const structuredPrefix = "application/cloudevents"
 
-// Errors of Decode. They quote nothing of the message, as anyone may have written it.
+// The errors of Decode quote nothing from the message, as anybody may have written it.
 var (
-	errNoEvent    = errors.New("decode event: the message is no CloudEvent in structured or binary mode")
-	errFormat     = errors.New("decode event: it is in another format than JSON")
-	errTwice      = errors.New("decode event: an attribute stands in two headers")
-	errName       = errors.New("decode event: a header names what cannot be an attribute")
-	errValue      = errors.New("decode event: an attribute holds what no attribute may hold")
-	errVersion    = errors.New("decode event: it is of a version of CloudEvents other than 1.0")
-	errIncomplete = errors.New("decode event: an attribute that every CloudEvent has is missing")
-	errBoolean    = errors.New("decode event: an attribute that is a Boolean is neither true nor false")
+	errNoEvent    = errors.New("decode event: the message is not a CloudEvent in structured or binary mode")
+	errFormat     = errors.New("decode event: its format is not JSON")
+	errTwice      = errors.New("decode event: an attribute is in two headers")
+	errName       = errors.New("decode event: a header does not name a valid attribute")
+	errValue      = errors.New("decode event: an attribute has an invalid value")
+	errVersion    = errors.New("decode event: its version of CloudEvents is not 1.0")
+	errIncomplete = errors.New("decode event: a required attribute is missing")
+	errBoolean    = errors.New("decode event: a Boolean attribute is neither true nor false")
 	errNotJSON    = errors.New("decode event: its data is not JSON")
 )
 
-// Decode returns the event in a broker's message in the JSON format, whatever mode it is stored in. For an event of the
-// connector that is what Event.AppendJSON writes. It compares the names of headers without regard to case, and copies
-// data in binary mode unchanged. An error means that the message is no CloudEvent that can be decoded.
+// Decode returns the event of a broker's message in the JSON format, in whatever mode it is stored. For an event of the
+// connector that is what Event.AppendJSON writes. It compares the names of headers case-insensitively, and copies data
+// in binary mode unchanged. An error means that the message is not a CloudEvent that can be decoded.
 func (b Binding) Decode(headers iter.Seq2[string, string], data []byte) ([]byte, error) {
 	attributes := make(map[string]string)
 	contentType, typed := "", false

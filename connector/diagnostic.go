@@ -2,10 +2,10 @@ package connector
 
 import "errors"
 
-// Diagnostic is an error in the form in which people are told it. It is no error itself: a *Refusal and an *Unavailable
-// are, and say besides whether trying again helps.
+// Diagnostic is the form in which an error is shown to people. It is not an error itself: *Refusal and *Unavailable
+// are, and they also say whether another attempt may succeed.
 type Diagnostic struct {
-	Thing string // what is concerned; empty where the error names nothing
+	Thing string // what is concerned; empty if the error names nothing
 	Cause string // what is wrong with it
 	Hint  string // what to do
 }
@@ -18,8 +18,8 @@ func (d Diagnostic) Text() string {
 	return d.Thing + ": " + d.Cause
 }
 
-// DiagnosticOf takes the thing, the cause and the hint out of an error that has them: a *Refusal, an *Unavailable, or
-// an error with a method Hint() string. found is false for any other; then its text is the cause.
+// DiagnosticOf extracts the thing, the cause and the hint from an error that has them: a *Refusal, an *Unavailable, or
+// an error with a method Hint() string. found is false for any other error; then its text is the cause.
 func DiagnosticOf(err error) (d Diagnostic, found bool) {
 	var refusal *Refusal
 	var unavailable *Unavailable

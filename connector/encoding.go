@@ -22,7 +22,7 @@ const (
 // Encoding configures how a sink writes events.
 type Encoding struct {
 	Mode Mode
-	// Headers writes all attributes as headers in structured mode too (Kafka).
+	// Headers writes all attributes as headers also in structured mode (Kafka).
 	Headers bool
 	// TypePrefix is the prefix of every event type.
 	TypePrefix string
@@ -31,11 +31,11 @@ type Encoding struct {
 // RejectType is the suffix of the `type` attribute of a quarantine record as a CloudEvent.
 const RejectType = ".connector.reject"
 
-// RejectKey reads whose a quarantine record is, and its key; ours is false for what this connector did not write.
+// RejectKey reads the stream and the key of a quarantine record; ours is false if this connector did not write it.
 func RejectKey(record []byte) (stream string, key Key, ours bool) {
 	var attributes struct{ ID, Source string }
 	head, _, found := bytes.Cut(record, []byte(`,"data":`))
-	if found { // most of it need not be parsed; in a string of JSON the quotes of this would be escaped
+	if found { // most of it need not be parsed; inside a JSON string the quotes of this text would be escaped
 		head = append(bytes.Clone(head), '}')
 	}
 	if json.Unmarshal(head, &attributes) != nil {
@@ -51,7 +51,7 @@ func RejectKey(record []byte) (stream string, key Key, ours bool) {
 }
 
 // AppendJSON appends the reject as a CloudEvent in the JSON format, for the quarantine. The raw bytes are written as
-// base64, as they are often not even text.
+// base64, as they are often not valid text.
 func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, error) {
 	data, err := json.Marshal(struct {
 		Reason string `json:"reason"`
@@ -69,7 +69,8 @@ func (r *Reject) AppendJSON(dst []byte, s Stream, typePrefix string) ([]byte, er
 	return appendData(about.appendTo(dst), data), nil
 }
 
-// NewReject returns the reject of a message that was read at a time. It has no raw bytes if the message withholds them.
+// NewReject returns the reject of a message that was read at the given time. It has no raw bytes if the message
+// withholds them.
 func NewReject(m *Message, reason string, recorded time.Time) Reject {
 	item := m.Item()
 	sum := sha256.Sum256(item)

@@ -11,7 +11,7 @@ type envelope struct {
 }
 
 // appendTo writes the beginning of an event in the JSON format. Extensions may follow; appendData ends it. Reading
-// lines back relies on events beginning with specversion and id and ending with their data.
+// lines back relies on events that begin with specversion and id and end with their data.
 func (e *envelope) appendTo(dst []byte) []byte {
 	dst = append(dst, `{"specversion":"1.0","id":`...)
 	dst = appendString(dst, e.id)

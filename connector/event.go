@@ -25,7 +25,7 @@ type Event struct {
 	// Late is set if the message is delivered after one that the list shows above it (reader/late.go says what makes a
 	// message late).
 	Late     bool
-	Repaired bool // U+FFFD took the place of escapes in the item that stand for no character
+	Repaired bool // U+FFFD replaced escapes in the item that stand for no character
 	// Traceparent is the span that committed the event (W3C Trace Context); empty unless traces are on. An event that is
 	// committed again, after a crash, may have another one.
 	Traceparent string
@@ -46,7 +46,7 @@ const (
 	DirectionNew      = "new"
 )
 
-// Direction derives a message's direction from who sent it; anything unknown is new.
+// Direction derives a message's direction from its sender; an unknown sender means new.
 func Direction(sentBy string) string {
 	switch sentBy {
 	case "user":
@@ -124,8 +124,8 @@ func (e *Event) Attributes() []Attribute {
 	return list
 }
 
-// StructuredType is the media type of an event in structured mode, for Kafka and NATS alike. The SDK of CloudEvents for
-// JavaScript knows it in lower case only.
+// StructuredType is the media type of an event in structured mode, for Kafka and NATS alike. The CloudEvents SDK for
+// JavaScript recognises it only in lower case.
 const StructuredType = "application/cloudevents+json; charset=utf-8"
 
 // AppendJSON appends the event in the JSON format (structured mode) to dst, with its data unchanged.
@@ -163,7 +163,7 @@ func appendString(dst []byte, s string) []byte {
 		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
 			quoted, err := json.Marshal(s)
 			if err != nil {
-				return append(dst, `""`...) // json.Marshal of a string has no error
+				return append(dst, `""`...) // json.Marshal of a string never fails
 			}
 			return append(dst, quoted...)
 		}
@@ -188,7 +188,7 @@ func SubjectToken(name string) string {
 		plain++
 	}
 	if plain == len(name) {
-		return name // as streams, directions and hashed chats are
+		return name // streams, directions and hashed chats need no encoding
 	}
 	var out strings.Builder
 	out.WriteString(name[:plain])

@@ -5,9 +5,9 @@ type Finding struct {
 	Level FindingLevel `json:"level"`
 	Thing string       `json:"thing"`
 	Text  string       `json:"text"`
-	// Hint is what to do about it, with a command if there is one; empty if nothing is to be done.
+	// Hint is what to do about it, with a command if there is one; empty if there is nothing to do.
 	Hint string `json:"hint,omitempty"`
-	// Missing means that the thing only does not exist yet, and that the sink's Create makes it.
+	// Missing means that the thing merely does not exist yet, and that the sink's Create creates it.
 	Missing bool `json:"missing,omitempty"`
 }
 

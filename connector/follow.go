@@ -2,19 +2,19 @@ package connector
 
 import "time"
 
-// FollowOptions are which events of a sink somebody who follows it is given, and from where on.
+// FollowOptions select the events that a follower of a sink gets, and where they begin.
 type FollowOptions struct {
-	// Stream narrows them to one stream's name; "" is all.
+	// Stream limits them to one stream's name; "" means all streams.
 	Stream string
-	// Last is how many of the newest events it begins with.
+	// Last is how many of the newest events come first.
 	Last int
-	// Since begins, in place of Last, with the first event that was recorded then. A few that were recorded before may
-	// come first, as brokers go by their own clocks. Zero is unset.
+	// Since, instead of Last, begins with the first event that was recorded since then. A few events that were recorded
+	// before may come first, as brokers use their own clocks. Zero means unset.
 	Since time.Time
-	// Once ends it at what is there when it begins.
+	// Once ends after the newest event at the beginning.
 	Once bool
 }
 
-// ClockMargin is how much further back than FollowOptions.Since a sink looks where it goes by another clock than the
+// ClockMargin is how much further back than FollowOptions.Since a sink looks if it uses another clock than the
 // connector's.
 const ClockMargin = time.Minute

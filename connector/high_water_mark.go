@@ -23,8 +23,8 @@ func (s *HighWaterMark) Raise(c Checkpoint) {
 	s.known, s.sequence, s.epoch = true, max(s.sequence, c.Sequence), max(s.epoch, c.Epoch)
 }
 
-// Admit returns a *Refusal if the log went back; exists is false if it holds no checkpoint. An Acquire calls it before
-// it writes anything.
+// Admit returns a *Refusal if the log went back; exists is false if it has no checkpoint. An Acquire calls it before it
+// writes anything.
 func (s *HighWaterMark) Admit(stream string, found Checkpoint, exists bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,7 +39,7 @@ func (s *HighWaterMark) Admit(stream string, found Checkpoint, exists bool) erro
 		cause = fmt.Sprintf("its log went back from epoch %d to %d at sequence %d", s.epoch, found.Epoch, found.Sequence)
 	}
 	return &Refusal{
-		"stream " + stream, cause + "; it was purged, recreated or restored while this instance ran",
+		"stream " + stream, cause + "; it was purged, recreated or restored while this instance was running",
 		fmt.Sprintf("restore the log as it was, or continue after the delivered events with `twochat-connector run --first-start=%d`", s.sequence),
 	}
 }

@@ -118,7 +118,7 @@ func nightlyReports() map[string]pipeline.Report {
 			for i := 500; i < 530; i++ {
 				s := &r.Streams[i]
 				s.State, s.Fault, s.Trouble = poller.StateNoSource, connector.FaultNumber, "number disconnected"
-				s.Hint = "connect the number in 2Chat again, or take it out of twochat.streams"
+				s.Hint = "connect the number in 2Chat again, or remove it from twochat.streams"
 				r.NotReady = append(r.NotReady, s.Trouble)
 			}
 			r.Ready = false

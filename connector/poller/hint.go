@@ -53,7 +53,7 @@ func hintOf(state StreamState, cause error) string {
 	case StateNoSink:
 		return "check that the sink is running and has room; `twochat-connector check` shows what is wrong with it"
 	case StateSuspect:
-		return "if its messages were cleared or the number is another one now, wait some minutes; else see what answers for 2Chat on the way"
+		return "if its messages were cleared or the number was replaced, wait some minutes; otherwise check what answers in place of 2Chat"
 	case StateNoSource, StateSpent:
 		var fault *connector.PageError
 		if errors.As(cause, &fault) {
@@ -67,15 +67,15 @@ func hintOf(state StreamState, cause error) string {
 func hintFor(fault connector.PageFault) string {
 	switch fault {
 	case connector.FaultCredits:
-		return "top up the account at 2Chat, or wait until its next month begins; poll.monthly_credits is not what is used up"
+		return "top up the account at 2Chat, or wait until its next month begins; raising poll.monthly_credits does not help"
 	case connector.FaultKey:
-		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; one in TWOCHAT_API_KEY goes before it, and needs a restart"
+		return "put a key that may read this number into the file that twochat.api_key_file names, which is read again without a restart; a key in TWOCHAT_API_KEY takes precedence, and needs a restart"
 	case connector.FaultBlocked:
 		return quota.BlockedHint
 	case connector.FaultNumber:
-		return "connect the number in 2Chat again, or take it out of twochat.streams"
+		return "connect the number in 2Chat again, or remove it from twochat.streams"
 	case connector.FaultRequest:
-		return "see whether twochat.base_url and the number are right; `twochat-connector check` says more"
+		return "check twochat.base_url and the number; `twochat-connector check` shows more"
 	case connector.FaultInvalid:
 		return "`twochat-connector check --learn` shows what answers there"
 	}

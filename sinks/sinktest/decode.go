@@ -58,15 +58,15 @@ func mixed(headers []Header) []Header {
 
 // What is wrong with a message that is no event.
 const (
-	noBoolean  = "an attribute that is a Boolean is neither true nor false"
-	badValue   = "an attribute holds what no attribute may hold"
-	twice      = "an attribute stands in two headers"
-	incomplete = "an attribute that every CloudEvent has is missing"
-	badVersion = "it is of a version of CloudEvents other than 1.0"
-	noEvent    = "the message is no CloudEvent in structured or binary mode"
-	badName    = "a header names what cannot be an attribute"
+	noBoolean  = "a Boolean attribute is neither true nor false"
+	badValue   = "an attribute has an invalid value"
+	twice      = "an attribute is in two headers"
+	incomplete = "a required attribute is missing"
+	badVersion = "its version of CloudEvents is not 1.0"
+	noEvent    = "the message is not a CloudEvent in structured or binary mode"
+	badName    = "a header does not name a valid attribute"
 	notJSON    = "its data is not JSON"
-	badFormat  = "it is in another format than JSON"
+	badFormat  = "its format is not JSON"
 )
 
 // Decoding is the one table that every sink's decoder is held to: for the same input the same bytes, or the same error.

@@ -142,7 +142,7 @@ func (h heldEvents) agree(c *connector.Checkpoint) error {
 			"import it into the sink from which it was exported, a copy of it, or one without events of this stream")
 	case h.highest > c.Sequence:
 		return cli.Hinted(fmt.Errorf("the sink's log of stream %s goes on to sequence %d, and the file ends at %d: the numbers above would be used twice", c.Stream, h.highest, c.Sequence),
-			"import a file that was exported later; or go on after the newest event with `twochat-connector run --first-start`")
+			"import a file that was exported later; or continue after the newest event with `twochat-connector run --first-start`")
 	}
 	return nil
 }
