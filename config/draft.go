@@ -35,6 +35,9 @@ func (c *Config) Draft() []byte {
 			line = "# " + line
 		}
 		d.out.WriteString(indent + line + "\n")
+		if path == "accounts" {
+			d.account(depth, known)
+		}
 	})
 	return []byte(d.out.String())
 }
@@ -95,6 +98,14 @@ func (d *draft) streams(depth int, known map[string]Key, streams []StreamConfig)
 	for _, key := range []string{"name", "remote"} {
 		d.comment(depth+2, known[path+"[]."+key].Doc)
 		d.out.WriteString(indent + "    # " + key + ": \"\"\n")
+	}
+}
+
+// account says what the keys of an account mean.
+func (d *draft) account(depth int, known map[string]Key) {
+	d.comment(depth, "Each has streams as twochat has them, poll with what differs from poll below, and:")
+	for _, key := range []string{"name", "base_url", "api_key_file", "pseudonym_key_file"} {
+		d.comment(depth, key+": "+known["accounts[]."+key].Doc)
 	}
 }
 

@@ -123,7 +123,7 @@ func TestCheck_StartInTheFuture(t *testing.T) {
 	code, out, _ := finish(t, "check", "--offline", "--number", "+15555550100", "--start", "2999-01-31T00:00:00Z")
 	wantCode(t, code, cli.ExitFine)
 	clitest.WantText(t, "check", out, "warning  start: 2999-01-31T00:00:00Z is in the future: a stream's first start "+
-		"delivers nothing of what is listed then\n         → set start: now")
+		"delivers none of the messages listed then\n         → set start: now")
 	_, out, _ = finish(t, "check", "--offline", "--number", "+15555550100", "--start", "2020-01-31T00:00:00Z")
 	if strings.Contains(out, "future") {
 		t.Errorf("the past is taken for the future: %s", out)
