@@ -25,7 +25,7 @@ func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each
 	if err != nil {
 		return ended(ctx, readError("follow", s.hints, err))
 	}
-	consumer, skip, err := tailConsumer(ctx, s, k, js, info.State, options)
+	consumer, pending, err := tailConsumer(ctx, s, k, js, info.State, options)
 	if err != nil {
 		return ended(ctx, readError("follow", s.hints, err))
 	}
@@ -38,26 +38,37 @@ func (s *Sink) Follow(ctx context.Context, options connector.FollowOptions, each
 		return ended(ctx, readError("follow", s.hints, consumerError(err)))
 	}
 	defer messages.Stop()
+	var newest [][]byte
 	for {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return ended(ctx, readError("follow", s.hints, consumerError(err)))
 		}
-		if skip > 0 {
-			skip--
-		} else if event, err := natssink.DecodeEvent(m.Headers(), m.Data()); err != nil {
-			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
-		} else if err := each(event); err != nil {
-			return err
+		at, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("follow: %w", err)
 		}
-		if options.Once {
-			at, err := m.Metadata()
-			if err != nil {
-				return fmt.Errorf("follow: %w", err)
+		end := at.NumPending == 0 || at.Sequence.Stream >= info.State.LastSeq
+		if event, err := natssink.DecodeEvent(m.Headers(), m.Data()); err != nil {
+			s.logger.Warn("a message on an event's subject is not an event", "error", err.Error())
+		} else if newest = append(newest, event); pending > 0 && len(newest) > options.Last {
+			newest = newest[1:]
+		}
+		if pending > 0 {
+			pending--
+		}
+		if pending > 0 && !end {
+			continue // what is not an event takes no place among the newest
+		}
+		pending = 0
+		for _, event := range newest {
+			if err := each(event); err != nil {
+				return err
 			}
-			if at.NumPending == 0 || at.Sequence.Stream >= info.State.LastSeq {
-				return nil
-			}
+		}
+		newest = nil
+		if options.Once && end {
+			return nil
 		}
 	}
 }
@@ -83,7 +94,11 @@ func readError(operation string, h *hints, err error) error {
 	return err
 }
 
-// tailConsumer makes a consumer that begins at or before the requested events, and returns how many to skip.
+// notEvents is how many messages that are not events there may be among the newest, beside as many as are requested.
+const notEvents = 16
+
+// tailConsumer makes a consumer that begins at or before the requested events, and returns how many messages there are
+// among which the newest events are to be found; 0 if all are requested.
 func tailConsumer(
 	ctx context.Context, s *Sink, k *link, js jetstream.JetStream, state jetstream.StreamState,
 	options connector.FollowOptions,
@@ -103,7 +118,8 @@ func tailConsumer(
 	}
 	// Goes back from the end in growing steps, because only the server can count the messages under a filter.
 	last := options.Last
-	for span := uint64(max(last, 0)) * 2; ; span *= 4 {
+	enough := uint64(max(last, 0))*2 + notEvents
+	for span := enough; ; span *= 4 {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 1
 		if span < state.LastSeq {
 			config.OptStartSeq = state.LastSeq - span + 1
@@ -119,10 +135,8 @@ func tailConsumer(
 		switch {
 		case last <= 0:
 			return consumer, 0, nil
-		case pending >= uint64(last):
-			return consumer, pending - uint64(last), nil
-		case config.OptStartSeq <= max(state.FirstSeq, 1):
-			return consumer, 0, nil
+		case pending >= enough, config.OptStartSeq <= max(state.FirstSeq, 1):
+			return consumer, pending, nil
 		}
 		s.forget(k, consumer)
 	}

@@ -55,6 +55,18 @@ var followRules = []rule{
 		wantWhole(s, reader, connector.FollowOptions{Since: time.Now().Add(time.Hour), Once: true}, 0)
 		wantWhole(s, reader, connector.FollowOptions{Once: true}, 0)
 	}},
+	{name: "follow: what is no event takes no place among the newest", except: unlessIntrude, test: func(s *scene) {
+		claim := Claim("595981048477", "one")
+		log := s.log(s.open(), claim)
+		s.commit(log, s.acquire(log).Checkpoint, Events(claim.Stream, 1, 5))
+		for range 3 {
+			s.storage.Intrude(s.T, claim.Stream.Name, []byte("hello"))
+		}
+		for _, last := range []int{1, 3, 9} {
+			options := connector.FollowOptions{Stream: claim.Stream.Name, Last: last, Once: true}
+			wantWhole(s, s.open(), options, min(last, 5))
+		}
+	}},
 	{name: "follow: gives each new one, in structured mode", except: unlessFollow, test: func(s *scene) {
 		claim, beside := Claim("595981048477", "one"), Claim("support", "one")
 		sink := s.open()
