@@ -120,7 +120,8 @@ func (f *fleet) add(t *testing.T, streams, messages int, gate chan struct{}) {
 				Stream: connector.Stream{Name: fmt.Sprint("stream ", i), SourceKey: "k"}, Rules: roomRules,
 				Events: connector.EventSettings{TypePrefix: "p"}, Workers: reader.Workers(4),
 			},
-			Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: shortest, Limiter: quota.NewLimiter(0),
+			Start: connectortest.StartBeginning, MinInterval: shortest, MaxInterval: shortest, StartWithin: time.Second,
+			Limiter:    quota.NewLimiter(0),
 			MemoryGate: f.gate, Metrics: NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
 		})
 		f.lists, f.logs, f.pollers = append(f.lists, list), append(f.logs, log), append(f.pollers, poller)
