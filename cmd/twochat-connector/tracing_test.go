@@ -123,7 +123,8 @@ func TestTraces_OfARun(t *testing.T) {
 		t.Errorf("%d polls, %d pages, %d commits", len(polls), len(pages), len(commits))
 	}
 	for _, commit := range commits {
-		for n := number(commit, "twochat_connector.sequence.first"); n > 0 && n <= number(commit, "twochat_connector.sequence.last"); n++ {
+		last := number(commit, "twochat_connector.sequence.last")
+		for n := number(commit, "twochat_connector.sequence.first"); n > 0 && n <= last; n++ {
 			parents[fmt.Sprintf("%d 00-%x-%x-01", n, commit.TraceId, commit.SpanId)] = true
 		}
 	}

@@ -42,7 +42,8 @@ func (l *tracedLog) Commit(ctx context.Context, events []connector.Event, reject
 	next connector.Checkpoint,
 ) error {
 	ctx, span := l.start(ctx, "commit", trace.SpanKindProducer)
-	span.SetAttributes(attribute.Int("twochat_connector.events", len(events)), attribute.Int("twochat_connector.rejects", len(rejects)),
+	span.SetAttributes(attribute.Int("twochat_connector.events", len(events)),
+		attribute.Int("twochat_connector.rejects", len(rejects)),
 		attribute.Int64("twochat_connector.certified", int64(next.Certified)))
 	if len(events) > 0 {
 		span.SetAttributes(attribute.Int64("twochat_connector.sequence.first", int64(events[0].Sequence)),

@@ -42,7 +42,8 @@ func (p *tracedPages) Page(ctx context.Context, s connector.Stream, number int, 
 		span.SetAttributes(attribute.Int("http.response.status_code", status))
 	}
 	if err == nil {
-		span.SetAttributes(attribute.Int("twochat_connector.messages", len(page.Messages)), attribute.Int("twochat_connector.bytes", page.Bytes))
+		span.SetAttributes(attribute.Int("twochat_connector.messages", len(page.Messages)),
+			attribute.Int("twochat_connector.bytes", page.Bytes))
 	}
 	end(ctx, span, result, err)
 	return page, err

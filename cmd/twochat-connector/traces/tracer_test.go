@@ -80,7 +80,8 @@ func TestLog_Traceparent(t *testing.T) {
 			t.Errorf("traceparent %s of %s below %s", given[0].Traceparent, commit.Name, poll.Name)
 		}
 		for _, want := range []string{
-			"twochat_connector.stream=shop", "twochat_connector.sink=file", "twochat_connector.events=2", "twochat_connector.sequence.first=7",
+			"twochat_connector.stream=shop", "twochat_connector.sink=file", "twochat_connector.events=2",
+			"twochat_connector.sequence.first=7",
 			"twochat_connector.sequence.last=8", "twochat_connector.certified=6", "twochat_connector.result=ok",
 		} {
 			if !strings.Contains(said(commit), want) {
