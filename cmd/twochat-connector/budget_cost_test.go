@@ -40,7 +40,7 @@ func TestCost_WithinTheBudget(t *testing.T) {
 		},
 		"asks none": {
 			1, 0, 0, 0, "every 10s while messages flow, every 1m when it is quiet",
-			"The month's budget is half of the calls that the account's plan has (poll.monthly_credits: 0)",
+			"The month's budget is half of the calls in the account's plan (poll.monthly_credits: 0)",
 		},
 		"own word": {2, 100_000, 0, 0, "every 56.4s while messages flow, every 1m when it is quiet, slowed down by the month's budget", "The month's budget is 100,000 calls: it lasts for a month while it is quiet; if messages never cease it would be used up in 3 days, so"},
 	} {

@@ -1,11 +1,13 @@
 package jetstream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,6 +151,55 @@ func TestAccounts_oneReply(t *testing.T) {
 	}
 	_, err = restarted.Acquire(t.Context())
 	wantRefused(t, err, "only the first of several replies", "response_type: stream")
+}
+
+// TestCheck_AServerThatFreezes: between two replies it looks like one that keeps the second back.
+func TestCheck_AServerThatFreezes(t *testing.T) {
+	t.Parallel()
+	s, c := startStream(t)
+	p := startProxy(t, s.url())
+	var frozen atomic.Bool
+	freeze := func(said []byte) []byte {
+		if frozen.Load() {
+			return nil
+		}
+		frozen.Store(bytes.Contains(said, []byte("Idle Heartbeat")))
+		return said
+	}
+	p.rewrite.Store(&freeze)
+	c.URL = p.url()
+	findings, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil)
+	if !frozen.Load() {
+		t.Fatal("the server did not freeze")
+	}
+	if err == nil {
+		t.Errorf("got %+v, want an error: the server cannot be reached", findings)
+	}
+}
+
+// TestCheck_ALostAnswer is no missing right.
+func TestCheck_ALostAnswer(t *testing.T) {
+	t.Parallel()
+	s, c := startStream(t)
+	p := startProxy(t, s.url())
+	var lost atomic.Bool
+	lose := func(said []byte) []byte {
+		if bytes.Contains(said, []byte("expected stream does not match")) && lost.CompareAndSwap(false, true) {
+			return nil
+		}
+		return said
+	}
+	p.rewrite.Store(&lose)
+	c.URL = p.url()
+	findings, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil)
+	if err != nil || !lost.Load() {
+		t.Fatalf("lost %v, %v", lost.Load(), err)
+	}
+	for _, f := range findings {
+		if f.Level == connector.FindingRefused {
+			t.Errorf("refused: %+v", f)
+		}
+	}
 }
 
 // TestAccounts_notImported names what is not there.

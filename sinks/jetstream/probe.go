@@ -56,10 +56,15 @@ func (i *inspection) probePublishing(ctx context.Context, claims []connector.Cla
 			natssink.QuarantineSubject(prefix, name),
 		} {
 			m := &natsgo.Msg{Subject: subject, Header: natsgo.Header{headerOnlyStream: {"twochat-connector-probe"}}}
-			_, err := k.publish(ctx, nuid.Next(), []*natsgo.Msg{m}, false)
+			err := i.confirmed(ctx, func() error {
+				_, err := k.publish(ctx, nuid.Next(), []*natsgo.Msg{m}, false)
+				return err
+			})
 			var api *apiError
 			var denied *deniedError
 			switch {
+			case errors.Is(err, errUnreached):
+				return err
 			case errors.As(err, &api) && api.Code == codeOtherStream:
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -89,6 +94,8 @@ func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInf
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, errUnreached), errors.Is(err, errLost):
+			return err
 		case errors.Is(err, errOneReply):
 			r.refuse(s.hints.oneReply())
 		case errors.As(err, &denied):
@@ -98,21 +105,21 @@ func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInf
 		}
 		return nil
 	}
-	if err := settled(ctx, info, func() error {
+	if err := i.settled(ctx, info, func() error {
 		_, _, err := k.get(ctx, stream, query{Last: checkpointSubjects(s.config.Subject)})
 		return err
 	}); err != nil {
 		return refuse("it cannot read the checkpoint back", err)
 	}
 	if info.Config.AllowDirect && info.State.Msgs > 0 {
-		if err := settled(ctx, info, func() error {
+		if err := i.settled(ctx, info, func() error {
 			_, _, err := k.directOnce(ctx, stream, ">", info.State.FirstSeq, 1, func(natsgo.Header, uint64) {})
 			return err
 		}); err != nil {
 			return refuse("it cannot read events back by direct gets", err)
 		}
 	}
-	if err := settled(ctx, info, func() error { return i.probeConsumer(ctx) }); err != nil {
+	if err := i.settled(ctx, info, func() error { return i.probeConsumer(ctx) }); err != nil {
 		return refuse("it cannot read events back by a consumer", err)
 	}
 	return nil
@@ -122,12 +129,28 @@ func (i *inspection) probeReading(ctx context.Context, info *jetstream.StreamInf
 // answers, which looks like a missing right.
 const election = 15 * time.Second
 
-// settled repeats, on a cluster and for that long, a request that got no answer.
-func settled(ctx context.Context, info *jetstream.StreamInfo, try func() error) error {
+// errUnreached means that a server that has answered before does not answer any more.
+var errUnreached = errors.New("the server stopped answering")
+
+// confirmed repeats a request if its answer, or a part of it, did not come, and the server answers something else: a
+// server that was frozen for a moment looks like one that keeps the answer back.
+func (i *inspection) confirmed(ctx context.Context, try func() error) error {
 	err := try()
-	if info.Cluster == nil && info.Config.Replicas == 1 {
+	if !errors.Is(err, errNoAnswer) && !errors.Is(err, errOneReply) {
 		return err
 	}
+	if _, silent := i.link.streamInfo(ctx, i.sink.config.Stream); silent != nil {
+		return fmt.Errorf("%w: %w", errUnreached, silent)
+	}
+	return try()
+}
+
+// settled repeats, on a cluster and for that long, a request that got no answer.
+func (i *inspection) settled(ctx context.Context, info *jetstream.StreamInfo, try func() error) error {
+	if info.Cluster == nil && info.Config.Replicas == 1 {
+		return i.confirmed(ctx, try)
+	}
+	err := i.confirmed(ctx, try)
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
 	for end := time.Now().Add(election); err != nil && leaderless(err) && time.Now().Before(end); err = try() {
