@@ -47,7 +47,7 @@ func TestCheckpoint_IsACloudEventOfItsOwn(t *testing.T) {
 		!got.Time().Equal(c.Written) {
 		t.Errorf("it reads %s", got)
 	}
-	// No two checkpoints of a stream have the same id: consumers drop by it.
+	// No two checkpoints of a stream have the same id, as consumers drop duplicates by id.
 	for _, change := range []func(*Checkpoint){
 		func(c *Checkpoint) { c.Owner = "host-2" }, func(c *Checkpoint) { c.Epoch++ }, func(c *Checkpoint) { c.Sequence++ },
 		func(c *Checkpoint) { c.Written = c.Written.Add(1) },
@@ -92,7 +92,7 @@ func TestParseCheckpoint_Refuses(t *testing.T) {
 	}
 }
 
-// FuzzParseCheckpoint wants no panic, and of what is accepted that it can be written, read and worked with.
+// FuzzParseCheckpoint checks that nothing panics, and that an accepted checkpoint can be written, read and used.
 func FuzzParseCheckpoint(f *testing.F) {
 	c := exampleCheckpoint()
 	event, err := c.AppendJSON(nil, "co.2chat.whatsapp")

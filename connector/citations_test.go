@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestCitations: what comments cite is in this repository, and each rule of reading is cited where it is kept.
+// TestCitations checks that what comments cite is in this repository, and that each rule of reading is cited where it
+// is kept.
 func TestCitations(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {

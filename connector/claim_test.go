@@ -100,7 +100,7 @@ func TestClaim_Admit(t *testing.T) {
 	}
 }
 
-// What an operator brings takes the place of what is found, never goes back, and never lowers the epoch.
+// The checkpoint that an operator restores replaces the one that is found, is never older, and never lowers the epoch.
 func TestClaim_Restore(t *testing.T) {
 	brought := exampleCheckpoint()
 	claim := Claim{Stream: Stream{Name: "support", SourceKey: "0123"}, Privacy: "hashed", Instance: "me"}.With(brought)
@@ -122,7 +122,7 @@ func TestClaim_Restore(t *testing.T) {
 	}
 }
 
-// A checkpoint that was renamed is for nobody but who renames it.
+// A checkpoint that was renamed is accepted only by the renaming itself.
 func TestClaim_Rename(t *testing.T) {
 	former := Claim{Stream: Stream{Name: "support", SourceKey: "k"}, Privacy: "hashed"}
 	current := former

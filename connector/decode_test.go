@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzDecode reads messages that anyone may have written: what comes out is a JSON object that says what the headers
-// said, and data stands in it as it was.
+// FuzzDecode decodes messages that anyone may have written: the result is a JSON object with the contents of the
+// headers, and data is unchanged.
 func FuzzDecode(f *testing.F) {
 	f.Add("ce_subject", "a", "content-type", "application/json", []byte("{}"))
 	f.Add("ce_sequence", "1", "Content-Type", "application/cloudevents+json; charset=utf-8", []byte(`{"a":1}`))

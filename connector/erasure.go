@@ -8,7 +8,7 @@ import (
 )
 
 // Erasure is a record of events and rejects that were erased from a sink on request. It keeps their keys and places, so
-// that nothing brings the messages back, and nothing of what they said or of whom they concern.
+// that the messages are not delivered again, but nothing of their content or of the people concerned.
 type Erasure struct {
 	Stream string
 	Time   time.Time
@@ -74,8 +74,8 @@ func ParseErasure(raw []byte) ([]Seen, error) {
 	return erased, nil
 }
 
-// SortErased puts what several erasures say into the order of sequences, each once: one that was broken off and made
-// again says the same twice.
+// SortErased sorts what several erasures contain by sequence and removes duplicates: an erasure that was interrupted
+// and repeated contains the same twice.
 func SortErased(erased []Seen) []Seen {
 	slices.SortFunc(erased, func(a, b Seen) int {
 		switch {
@@ -89,7 +89,7 @@ func SortErased(erased []Seen) []Seen {
 	return slices.Compact(erased)
 }
 
-// Erasures are records of what is to be erased and was not recorded before.
+// Erasures returns records of what is to be erased, without what was recorded before.
 func Erasures(stream string, now time.Time, erased, recorded []Seen) []Erasure {
 	held := make(map[Seen]struct{}, len(recorded))
 	for _, r := range recorded {
@@ -106,13 +106,13 @@ func Erasures(stream string, now time.Time, erased, recorded []Seen) []Erasure {
 	return list
 }
 
-// ErasedCounts is how much was erased, by events and rejects.
+// ErasedCounts is how many events and rejects were erased.
 type ErasedCounts struct {
 	Events  int `json:"events"`
 	Rejects int `json:"rejects"`
 }
 
-// Choice picks what is to be erased of a stream. Both functions are given what Sink.ReadBack gives, in structured mode.
+// Choice selects what is to be erased of a stream. Both functions get what Sink.ReadBack returns, in structured mode.
 type Choice struct {
 	Event  func(event []byte) bool
 	Reject func(reject []byte) bool

@@ -47,7 +47,7 @@ func TestEvent_Golden(t *testing.T) {
 	}
 }
 
-// oracle reads an event as the CloudEvents SDK does, and lets the SDK judge it.
+// oracle reads an event with the CloudEvents SDK, and lets the SDK validate it.
 func oracle(t *testing.T, event []byte) cloudevents.Event {
 	t.Helper()
 	var got cloudevents.Event
@@ -124,7 +124,7 @@ func attributeNames(attributes []Attribute) string {
 	return names
 }
 
-// TestEvent_AttributesSayWhatTheJSONSays holds binary mode against structured mode.
+// TestEvent_AttributesSayWhatTheJSONSays compares binary mode with structured mode.
 func TestEvent_AttributesSayWhatTheJSONSays(t *testing.T) {
 	whole := exampleEvent()
 	bare := Event{
@@ -237,7 +237,7 @@ func TestSubjectToken(t *testing.T) {
 	}
 }
 
-// FuzzSubjectToken reads tokens back: what can be read back is different for different names.
+// FuzzSubjectToken reads tokens back: if a token can be read back, different names have different tokens.
 func FuzzSubjectToken(f *testing.F) {
 	for _, s := range []string{"", "=", "a.b.c", "*>", "=3D", "é\x00"} {
 		f.Add(s)

@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// memory is a log in memory: what any sink has to do, without a broker. It is one stream's, and used by one goroutine.
+// memory is a log in memory: what any sink has to do, without a broker. It serves one stream and one goroutine.
 type memory struct {
 	claim      connector.Claim
 	events     []connector.Event
@@ -17,7 +17,7 @@ type memory struct {
 	owned      bool
 }
 
-// Acquire takes the stream over: the new epoch fences whoever had it before, and the window says what is in the log.
+// Acquire takes the stream over: the new epoch fences any earlier owner, and the window tells what is in the log.
 func (m *memory) Acquire(context.Context) (connector.State, error) {
 	m.checkpoint, m.owned = m.claim.TakeOver(m.checkpoint, time.Now()), true
 	state := connector.State{Checkpoint: m.checkpoint}
@@ -27,7 +27,7 @@ func (m *memory) Acquire(context.Context) (connector.State, error) {
 	return state, nil
 }
 
-// Commit writes the events and the checkpoint together, or nothing of them.
+// Commit writes all of the events and the checkpoint, or nothing.
 func (m *memory) Commit(_ context.Context, events []connector.Event, _ []connector.Reject,
 	next connector.Checkpoint,
 ) error {

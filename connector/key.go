@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// Key identifies a message in memory and in checkpoints: 16 bytes, whatever the length of its uuid.
+// Key identifies a message in memory and in checkpoints: 16 bytes, however long its uuid is.
 type Key [16]byte
 
 // uuidPrefix is the prefix of 2Chat's message ids (connector/README.md, Items).

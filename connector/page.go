@@ -15,9 +15,9 @@ type Pages interface {
 	// held is the fingerprint of the page 0 that the caller has already processed, or "". If the page is still the same,
 	// Page may return it with Unchanged set, the same Fingerprint and no messages.
 	//
-	// Every error other than the context's is, or wraps, a *PageError. A page that is returned is valid (rule 10 of
+	// Every error other than the context's is, or wraps, a *PageError. A returned page is valid (rule 10 of
 	// connector/README.md): a bad item in it is a Message with its Fault set, never an error. Page has to be safe for
-	// concurrent use; only page 0 of a stream is not read concurrently.
+	// concurrent use, except that page 0 of a stream is not read concurrently.
 	Page(ctx context.Context, s Stream, number int, held Fingerprint) (Page, error)
 }
 
@@ -49,7 +49,7 @@ type Message struct {
 	// Time is the message's own time in UTC; zero if the item has none that can be parsed. It is only a hint: no rule
 	// relies on it.
 	Time time.Time
-	// SentBy is who sent it, by the API: user, api, agent; empty unless it is given in up to 64 plain characters.
+	// SentBy is the sender according to the API: user, api or agent; empty unless it is up to 64 plain characters.
 	SentBy string
 	// Chat is the chat's token: 26 characters, or up to 128 if identifiers are not hashed.
 	Chat string
@@ -58,16 +58,16 @@ type Message struct {
 	Data []byte
 	// ItemAt is the offset in a row at which its last value begins, the item as a JSON string; 0 if Data is the item.
 	ItemAt int
-	// Repaired means that escapes in the item that stand for no character were replaced by U+FFFD.
+	// Repaired means that escapes in the item that represent no character were replaced by U+FFFD.
 	Repaired bool
-	// Fault is why the item cannot become an event, without quoting it; empty for a good message.
+	// Fault is why the item cannot become an event; it quotes nothing of the item. Empty for a good message.
 	Fault string
 	// Withheld means that the privacy settings forbid keeping the item in a quarantine.
 	Withheld bool
 	// Empty means that the item is listed without its content, which the API may add later under the same UUID.
 	Empty bool
 
-	PositionKey Key // of a message without a UUID: its key by where it stands on the page; set by the reader
+	PositionKey Key // of a message without a UUID: its key by its place on the page; set by the reader
 }
 
 // Item returns the item as the event would carry it if it carried no row.
@@ -77,13 +77,13 @@ func (m *Message) Item() []byte {
 	}
 	var item string
 	if json.Unmarshal(m.Data[m.ItemAt:len(m.Data)-1], &item) != nil {
-		return m.Data // not reached for rows that package twochat makes
+		return m.Data // not reached for the rows of package twochat
 	}
 	return []byte(item)
 }
 
-// PageFault is the kind of a failure to read a page, by the reaction that it calls for (connector/README.md, Error
-// statuses).
+// PageFault is a kind of failure to read a page. The kinds differ in the reaction that they call for
+// (connector/README.md, Error statuses).
 type PageFault string
 
 // The kinds of page faults. None of them changes any state.
@@ -93,8 +93,8 @@ const (
 	// FaultInvalid: an answer that is not a valid page (HTML, truncated, success false, wrong page number). Try again with
 	// back-off.
 	FaultInvalid PageFault = "invalid"
-	// FaultRateLimited: 429. Try again after RetryAfter, or else with back-off. poller/retry.go waits it out, as long
-	// as page_retry.go says.
+	// FaultRateLimited: 429. Try again after RetryAfter, or else with back-off. poller/retry.go waits; page_retry.go
+	// decides how long.
 	FaultRateLimited PageFault = "rate_limited"
 	// FaultCredits: 402, the credits are used up or the trial is over. Pause for minutes; it ends with new credits or the
 	// next month.

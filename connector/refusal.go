@@ -2,8 +2,8 @@ package connector
 
 import "fmt"
 
-// Refusal is an error that only a person can fix: nothing is tried again by itself, and the stream ends with it. The same
-// of something that may pass is an Unavailable.
+// Refusal is an error that only a person can fix: nothing is tried again automatically, and the stream ends with it.
+// The counterpart for what may pass is Unavailable.
 type Refusal struct {
 	Thing string // what is concerned
 	Cause string // what is wrong with it

@@ -1,8 +1,8 @@
 package connector
 
-// Rename is a change of a stream's name in a sink. The former name's checkpoint is taken over first, and says from then
-// on that it was renamed; then the new name gets the same checkpoint; then the former one is retired. Whatever ends it in
-// between, no name can be started under which messages would be written twice, and it can be done again.
+// Rename is a change of a stream's name in a sink. First the former name's checkpoint is taken over, and records that
+// it was renamed; then the new name gets the same checkpoint; then the former one is retired. If that is interrupted at
+// any point, no name can be started under which messages would be written twice, and it can be repeated.
 type Rename struct{ From, To string }
 
 // names reports whether a name is one of the two.
@@ -11,12 +11,12 @@ func (r *Rename) names(name string) bool { return r != nil && (name == r.From ||
 // RenamedFrom reports whether a name is the one that the claim's stream had before.
 func (c Claim) RenamedFrom(name string) bool { return c.Rename != nil && c.Rename.From == name }
 
-// With returns the claim to record a checkpoint under its name.
+// With returns the claim that records a checkpoint under its name.
 func (c Claim) With(restore Checkpoint) Claim {
 	c.Restore = &restore
 	return c
 }
 
-// RetiredKey is the source key of a checkpoint whose stream has another name now. The list's own key would make it an
-// alias of the stream.
+// RetiredKey is the source key of a checkpoint whose stream was renamed. With the list's own key it would be an alias
+// of the stream.
 func RetiredKey(sourceKey string) string { return SourceKey(sourceKey, "renamed", "") }

@@ -6,7 +6,7 @@ import "time"
 type Start struct {
 	// Beginning: all listed messages are wanted.
 	Beginning bool
-	// Since: messages that are not older than this time are wanted. If it is zero, and Beginning is false, only messages
+	// Since: messages that are not older than this time are wanted. If it is zero and Beginning is false, only messages
 	// from now on are wanted.
 	Since time.Time
 }

@@ -2,21 +2,21 @@ package connector
 
 import "strconv"
 
-// StoredRecord is what a sink holds among its events: an event, or something that somebody else wrote there.
+// StoredRecord is an entry of a sink among the events: an event, or something that somebody else wrote there.
 type StoredRecord struct {
-	// Part is the partition, where the sink has such.
+	// Part is the partition, if the sink has partitions.
 	Part int
-	// Event is in structured mode; nil where the record is no event.
+	// Event is in structured mode; nil if the record is no event.
 	Event []byte
-	// Fault says why it is none. It quotes nothing of the record.
+	// Fault is why the record is no event. It quotes nothing of it.
 	Fault error
-	// Position is where the record stands.
+	// Position is where the record is stored.
 	Position RecordPosition
 }
 
-// RecordPosition is where a record stands in a sink.
+// RecordPosition is the place of a record in a sink.
 type RecordPosition struct {
-	// Container names the file, the stream or the partition, and what At counts in it.
+	// Container names the file, the stream or the partition, and the unit of At.
 	Container string
 	At        int64
 }

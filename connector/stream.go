@@ -17,12 +17,12 @@ type Stream struct {
 	Remote string
 	// SourceKey identifies the list itself, whatever its name (see SourceKey).
 	SourceKey string
-	// FormerKey is the source key that other privacy modes and earlier versions gave the same list, so that their
-	// checkpoints are recognised; empty if it is SourceKey.
+	// FormerKey is the source key that other privacy modes and earlier versions used for the same list, so that their
+	// checkpoints are recognised; empty if it equals SourceKey.
 	FormerKey string
 }
 
-// HasSourceKey reports whether a source key is one of the stream's list, under this or its former form.
+// HasSourceKey reports whether a source key is one of the stream's list, in its current or former form.
 func (s Stream) HasSourceKey(sourceKey string) bool {
 	return sourceKey == s.SourceKey || s.FormerKey != "" && sourceKey == s.FormerKey
 }

@@ -9,8 +9,8 @@ import (
 type Log interface {
 	// Acquire takes the stream over: it checks with Claim.Admit that the newest checkpoint is this stream's, fences any
 	// earlier owner (whose commits are refused from then on), resolves what that owner left unclear, and returns the
-	// checkpoint in force with the newest events and rejects. It may be called again at any time, and has to be after an
-	// unclear commit. The error is ErrNotNow if the sink is down, a *Refusal if a person has to decide something, and any
+	// checkpoint in force with the newest events and rejects. It may be called at any time, and has to be called after an
+	// unclear commit. The error is ErrNotNow if the sink is down, a *Refusal if a person has to decide something; any
 	// other error is unclear: try again.
 	Acquire(ctx context.Context) (State, error)
 
@@ -25,7 +25,7 @@ type Log interface {
 	Commit(ctx context.Context, events []Event, rejects []Reject, next Checkpoint) error
 
 	// Peek returns the newest checkpoint without taking the stream over; found is false if there is none. It has no side
-	// effect, and its answer may be outdated when it is read.
+	// effect, and its answer may already be outdated.
 	Peek(ctx context.Context) (checkpoint Checkpoint, found bool, err error)
 
 	// Limits returns how much one Commit may take.
@@ -39,7 +39,7 @@ type Log interface {
 type Limits struct {
 	// Messages is the number of events and rejects together.
 	Messages int
-	// Bytes is the size of their data in bytes. A single larger event is committed alone, and the sink decides about it.
+	// Bytes is the size of their data. A single larger event is committed alone, and the sink decides about it.
 	Bytes int
 }
 
@@ -49,8 +49,8 @@ type State struct {
 	// Seen lists the newest events in log order, at most Claim.Window of them. A sequence that is missing between two
 	// others, or between the last and Checkpoint.Sequence, was erased from the sink or has expired there.
 	Seen []Seen
-	// Erased lists, in the order of sequences, what was erased from the log and the quarantine on request: the messages
-	// are known, and are never delivered again.
+	// Erased lists, by sequence, what was erased from the log and the quarantine on request: these messages are known, and
+	// are never delivered again.
 	Erased []Seen
 }
 

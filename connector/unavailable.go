@@ -1,7 +1,8 @@
 package connector
 
-// Unavailable is an error that may pass by itself, so the connector tries again: a file may be repaired, a server set
-// up, or a waiting time end. The same of something that only a person can fix is a Refusal. It unwraps to ErrNotNow.
+// Unavailable is an error that may pass without a person's help, so the connector tries again: a file may be repaired,
+// a server set up, or a waiting time end. The counterpart for what only a person can fix is Refusal. It unwraps to
+// ErrNotNow.
 type Unavailable struct {
 	Thing string // what is concerned
 	Cause string // what is wrong with it

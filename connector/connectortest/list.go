@@ -18,7 +18,7 @@ type List struct {
 
 	Mu    sync.Mutex
 	Rows  []connector.Message
-	Asked []int // page numbers, in the order in which they were asked for
+	Asked []int // page numbers, in the order of the requests
 	When  []time.Time
 	// Before runs before a request is answered; calls counts from 1. If it returns an error, that is the answer.
 	Before func(call, number int) error
@@ -31,15 +31,15 @@ type List struct {
 // Add puts messages on top of the list, the first one topmost.
 func (l *List) Add(rows ...connector.Message) { l.Rows = slices.Concat(rows, l.Rows) }
 
-// Under puts a message right below the nth.
+// Under inserts a message right below the nth.
 func (l *List) Under(n int, m connector.Message) {
 	l.Rows = slices.Insert(l.Rows, l.Place(n)+1, m)
 }
 
-// Remove takes the nth message off the list.
+// Remove removes the nth message from the list.
 func (l *List) Remove(n int) { l.Rows = slices.Delete(l.Rows, l.Place(n), l.Place(n)+1) }
 
-// Place is the row of the nth message, counted from 0. It panics where the list does not show it.
+// Place is the row of the nth message, counted from 0. It panics if the message is not listed.
 func (l *List) Place(n int) int {
 	i := slices.IndexFunc(l.Rows, func(m connector.Message) bool { return m.Key == Message(n).Key })
 	if i < 0 {

@@ -25,14 +25,15 @@ type Log struct {
 	Erased     map[uint64]bool
 	OnRequest  []connector.Seen // what was erased on request, as State.Erased
 	Acquired   int
-	Commits    []connector.Checkpoint // those of Commit
+	Commits    []connector.Checkpoint // recorded by Commit
 	owned      bool
 	unclear    bool
-	// Answer decides what becomes of a commit; nil writes it. An error with written true writes it all the same.
+	// Answer decides the outcome of a commit; nil writes it. With written true, the commit is written even if there is an
+	// error.
 	Answer func(ctx context.Context, events []connector.Event) (written bool, err error)
-	// Refuse decides what becomes of an Acquire.
+	// Refuse decides the outcome of an Acquire.
 	Refuse func() error
-	// Twin is another owner's checkpoint, as Peek sees it.
+	// Twin returns another owner's checkpoint, for Peek.
 	Twin func() connector.Checkpoint
 }
 
@@ -102,7 +103,7 @@ func (l *Log) Commit(ctx context.Context, events []connector.Event, rejects []co
 	return err
 }
 
-// settled reports whether an error says for certain that nothing was written.
+// settled reports whether an error means for certain that nothing was written.
 func settled(err error) bool {
 	var rejected *connector.Rejected
 	return errors.As(err, &rejected) || errors.Is(err, connector.ErrFenced) || errors.Is(err, connector.ErrNotNow)
@@ -136,7 +137,7 @@ func (l *Log) Counts() (acquired, commits int, checkpoint connector.Checkpoint) 
 	return l.Acquired, len(l.Commits), l.Checkpoint
 }
 
-// Text is the log in one line: the events' ids, a star after a late one.
+// Text is the log in one line: the events' ids, with a star after each late one.
 func (l *Log) Text() string {
 	l.Mu.Lock()
 	defer l.Mu.Unlock()

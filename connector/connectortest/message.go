@@ -39,7 +39,7 @@ func At(m connector.Message, t time.Time) connector.Message {
 	return m
 }
 
-// IDs is what text says of messages in order.
+// IDs is the Text of a log that holds these messages in order.
 func IDs(from, to int) string {
 	var ids []string
 	for n := from; n <= to; n++ {
@@ -54,13 +54,13 @@ func Minute(n int) time.Time { return time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC
 // Key is the key of the nth event of a log.
 func Key(n uint64) connector.Key { return connector.MessageKey(fmt.Sprint("event ", n)) }
 
-// Where the reading of a stream begins.
+// The starts of a stream.
 var (
 	StartBeginning = connector.Start{Beginning: true}
 	StartNow       = connector.Start{}
 )
 
-// Varying is a row without an id whose bytes are others at each answer.
+// Varying is a row without an id whose bytes differ in each answer.
 func Varying(n, times int) connector.Message {
 	m := Faulty(n)
 	m.Data = fmt.Appendf(nil, `{"views":%d}`, times)

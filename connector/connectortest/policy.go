@@ -55,10 +55,10 @@ func (SerialWorkers) Go(do func()) func() {
 	return func() {}
 }
 
-// ErrNoAnswer is a request that was not answered.
+// ErrNoAnswer is the cause of a request that was not answered.
 var ErrNoAnswer = errors.New("no answer")
 
-// Fault is why a page could not be read, where no cause matters.
+// Fault is a failure to read a page, for tests in which the cause does not matter.
 func Fault(kind connector.PageFault, retryAfter time.Duration) *connector.PageError {
 	return &connector.PageError{Fault: kind, RetryAfter: retryAfter, Err: ErrNoAnswer}
 }

@@ -11,12 +11,12 @@ const HoursKept = 24
 
 // Activity is what a stream has done since this process started, apart from its state.
 type Activity struct {
-	// MessagesPerHour counts what was delivered in each of the last hours of the clock, oldest first; the last of them is
-	// under way. nil where nothing was.
+	// MessagesPerHour counts the messages delivered in each of the last hours of the clock, oldest first; the last hour is
+	// in progress. nil if there were none.
 	MessagesPerHour []uint32 `json:"messages_per_hour,omitempty"`
-	// FailedCalls counts the pages that could not be read, by fault; nil where there were none.
+	// FailedCalls counts the pages that could not be read, by fault; nil if there were none.
 	FailedCalls map[connector.PageFault]uint64 `json:"failed_calls,omitempty"`
-	// FailedCommits counts the commits that the sink did not take, by outcome; nil where there were none.
+	// FailedCommits counts the commits that the sink did not take, by outcome; nil if there were none.
 	FailedCommits map[string]uint64 `json:"failed_commits,omitempty"`
 }
 
@@ -46,7 +46,7 @@ func (p *Poller) Activity(now time.Time) Activity {
 	return a
 }
 
-// Add adds what another stream has done.
+// Add adds the activity of another stream.
 func (a *Activity) Add(of Activity) {
 	if len(of.MessagesPerHour) > 0 && a.MessagesPerHour == nil {
 		a.MessagesPerHour = make([]uint32, HoursKept)
@@ -76,13 +76,14 @@ type hourlyCounts struct {
 
 func hourOf(t time.Time) int64 { return t.Unix() / int64(time.Hour/time.Second) }
 
-// add counts some more at a time. What is earlier than the newest hour, as the clock was set back, counts for that one.
+// add counts n more at a time. A time before the newest hour, as after the clock was set back, counts for the newest
+// hour.
 func (h *hourlyCounts) add(at time.Time, n int) {
 	h.forget(hourOf(at))
 	h.counts[h.newest%HoursKept] += uint32(n)
 }
 
-// forget makes an hour the newest, and clears those between.
+// forget makes an hour the newest one, and clears the hours between.
 func (h *hourlyCounts) forget(hour int64) {
 	if hour-h.newest > HoursKept {
 		h.newest = hour - HoursKept
@@ -93,7 +94,7 @@ func (h *hourlyCounts) forget(hour int64) {
 	}
 }
 
-// last returns the counts of the last hours, oldest first, or nil where all are zero.
+// last returns the counts of the last hours, oldest first, or nil if all are zero.
 func (h *hourlyCounts) last(now time.Time) []uint32 {
 	h.forget(hourOf(now))
 	if h.counts == ([HoursKept]uint32{}) {
@@ -106,22 +107,22 @@ func (h *hourlyCounts) last(now time.Time) []uint32 {
 	return list
 }
 
-// CatchUp is how far a stream has got with what it is behind.
+// CatchUp is the progress of a stream that is behind.
 type CatchUp struct {
-	// Since is when it began.
+	// Since is when the catch-up began.
 	Since time.Time `json:"since"`
 	// Page is the page of the list that was read last.
 	Page int `json:"page"`
-	// Delivered is how many messages it has delivered, and Total about how many there are in all; 0 as long as nobody
-	// knows how far down the list has to be read.
+	// Delivered is how many messages it has delivered. Total is about how many there are in all; 0 until it is known how
+	// far down the list has to be read.
 	Delivered uint64 `json:"delivered"`
 	Total     uint64 `json:"total,omitempty"`
-	// Measured is since when the total is known, and Before how many of the messages were delivered by then.
+	// Measured is when the total became known. Before is how many of the messages had been delivered by then.
 	Measured time.Time `json:"measured,omitzero"`
 	Before   uint64    `json:"delivered_before,omitempty"`
 }
 
-// Share is how much of it is done, from 0 to 1; 0 where that is not known.
+// Share is the part that is done, from 0 to 1; 0 if it is not known.
 func (c CatchUp) Share() float64 {
 	if c.Total == 0 {
 		return 0
@@ -129,7 +130,7 @@ func (c CatchUp) Share() float64 {
 	return min(1, float64(c.Delivered)/float64(c.Total))
 }
 
-// Left is about how long the rest takes, at the pace so far; 0 where nothing tells.
+// Left is about how long the rest takes at the pace so far; 0 if it cannot be estimated.
 func (c CatchUp) Left(now time.Time) time.Duration {
 	if c.Total <= c.Delivered || c.Delivered <= c.Before || !now.After(c.Measured) {
 		return 0
@@ -138,7 +139,7 @@ func (c CatchUp) Left(now time.Time) time.Duration {
 	return time.Duration(each * float64(c.Total-c.Delivered))
 }
 
-// measure notes, once it is known, how much there is: the pages above the one at which walks begin, and the slice from
+// measure estimates the total once enough is known: the pages above the one at which walks begin, and the slice from
 // there down to ground.
 func (c *CatchUp) measure(startPage, slicePages, pageSize int, now time.Time) {
 	if c.Since.IsZero() || startPage == 0 || c.Total > 0 {

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// changesKept is how many changes of state are remembered, of all streams together.
+	// changesKept is how many changes of state are kept, over all streams.
 	changesKept = 20
-	// sameChange is within how much time the same change of several streams counts as one: a broker that goes down takes
-	// them all along.
+	// sameChange is the time within which the same change of several streams counts as one: a broker that goes down
+	// affects them all.
 	sameChange = time.Minute
 )
 
 // Change is a change of state, of one stream or of several at about the same time.
 type Change struct {
-	// At is when it began; that of the first stream, where there are several.
+	// At is when it began; if several streams changed, when the first did.
 	At time.Time `json:"at"`
-	// Stream is the first stream, Times how often it was met, of that one and others.
+	// Stream is the first stream that changed. Times is how many changes are counted, including that one.
 	Stream string              `json:"stream"`
 	Times  int                 `json:"times"`
 	Was    StreamState         `json:"was"`
@@ -29,7 +29,7 @@ type Change struct {
 	Cause  string              `json:"cause,omitempty"`
 }
 
-// same reports whether another change is the same, of another stream.
+// same reports whether two changes are alike, apart from the stream.
 func (c Change) same(other Change) bool {
 	return c.Was == other.Was && c.State == other.State && c.Fault == other.Fault && other.At.Sub(c.At) < sameChange
 }
@@ -40,10 +40,10 @@ type Changes struct {
 	list []Change // oldest first
 }
 
-// NewChanges returns a list without changes.
+// NewChanges returns an empty list.
 func NewChanges() *Changes { return &Changes{} }
 
-// add notes a change of one stream.
+// add records a change of one stream.
 func (c *Changes) add(change Change) {
 	if c == nil {
 		return

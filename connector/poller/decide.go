@@ -21,15 +21,15 @@ const (
 type situation struct {
 	owns   bool // the session holds the stream
 	rested bool // everything that was listed is in the log and certified
-	// betweenPolls: held messages are to be delivered, or the end of the list is to be checked, between polls.
+	// betweenPolls is true if held messages are to be delivered, or the end of the list is to be checked, between polls.
 	betweenPolls bool
 	now          time.Time
 	nextPoll     time.Time
 	lastSweep    time.Time
-	every        time.Duration // from one sweep to the next; 0: never
+	every        time.Duration // from one sweep to the next; 0 = never
 }
 
-// next returns the next step: a sweep only at rest, between polls.
+// next returns the next step. A sweep is made only at rest, between polls.
 func (s situation) next() step {
 	switch {
 	case !s.owns:

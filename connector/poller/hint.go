@@ -19,13 +19,13 @@ func levelOf(state StreamState) slog.Level {
 	return slog.LevelInfo
 }
 
-// causeOf returns the text of a cause; that of a refusal without its hint, which is shown separately.
+// causeOf returns the text of a cause. The hint of a refusal is left out, as it is shown separately.
 func causeOf(cause error) string {
 	told, _ := connector.DiagnosticOf(cause)
 	return told.Text()
 }
 
-// askedWait says of a wait that the server asked for it, and until when.
+// askedWait returns a note that the server asked for this wait, and until when; empty if it did not ask.
 func askedWait(cause error, next time.Time) string {
 	var fault *connector.PageError
 	if !errors.As(cause, &fault) || fault.RetryAfter <= 0 || next.IsZero() {
@@ -35,7 +35,7 @@ func askedWait(cause error, next time.Time) string {
 		next.UTC().Format("15:04:05 UTC")
 }
 
-// faultOf is the kind of page fault that a cause is, if it is one.
+// faultOf returns the kind of page fault of a cause, or "" if it is none.
 func faultOf(cause error) connector.PageFault {
 	var fault *connector.PageError
 	if errors.As(cause, &fault) {
@@ -44,7 +44,7 @@ func faultOf(cause error) connector.PageFault {
 	return ""
 }
 
-// hintOf is what to do about a state; empty if there is nothing to do.
+// hintOf returns what to do about a state; empty if there is nothing to do.
 func hintOf(state StreamState, cause error) string {
 	if told, found := connector.DiagnosticOf(cause); found { // the cause's own hint is more specific
 		return told.Hint
@@ -63,7 +63,7 @@ func hintOf(state StreamState, cause error) string {
 	return ""
 }
 
-// hintFor is what a person can do about a page fault.
+// hintFor returns what a person can do about a page fault.
 func hintFor(fault connector.PageFault) string {
 	switch fault {
 	case connector.FaultCredits:

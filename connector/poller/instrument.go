@@ -27,8 +27,8 @@ func (c *instrumentedPages) Page(ctx context.Context, s connector.Stream, number
 	return page, err
 }
 
-// instrumentedLog counts commits, and lets a commit in flight finish when the process is told to stop. A commit that
-// takes long is shown as a state.
+// instrumentedLog counts commits, lets a commit in flight finish when the process is told to stop, and shows a commit
+// that takes long as a state.
 type instrumentedLog struct{ poller *Poller }
 
 const (

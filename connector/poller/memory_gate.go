@@ -10,8 +10,9 @@ import (
 const (
 	// shortWalk is the largest number of pages that a short walk holds.
 	shortWalk = 5
-	// shortSlots and longSlots are how many walks of each kind may be under way. A long one holds up to a slice and, if no
-	// other waits for its slot, up to two of the next slices too. aheadSlots is how many next slices all of them hold.
+	// shortSlots and longSlots are how many walks of each kind may be in progress. A long walk holds up to a slice and, if
+	// no other waits for its slot, up to two of the next slices too. aheadSlots is how many next slices all of them may
+	// hold together.
 	shortSlots, longSlots, aheadSlots = 16, 3, 3
 )
 
@@ -26,7 +27,7 @@ const (
 // slot. A list whose pages keep failing gives up its slot if others wait. A sink that takes nothing stops all streams,
 // as intended.
 type MemoryGate struct {
-	short, long chan struct{} // a token in them for each slot that is taken; senders are served in order
+	short, long chan struct{} // each holds a token for each slot that is taken; senders are served in order
 	ahead       chan struct{} // the same for each next slice that is held
 	waiting     [longSlot + 1]atomic.Int32
 }
@@ -56,9 +57,9 @@ func (r *MemoryGate) slots(kind slotKind) chan struct{} {
 
 // slot is a stream's slot, or none. It is used by one goroutine; only has and contended are safe for concurrent use.
 type slot struct {
-	gate  *MemoryGate  // nil bounds nothing
-	kind  atomic.Int32 // a slotKind: what it has
-	wants slotKind     // what the next walk needs, as far as is known
+	gate  *MemoryGate  // nil sets no bound
+	kind  atomic.Int32 // a slotKind: the slot that it has
+	wants slotKind     // the slot that the next walk needs, as far as is known
 	ahead int          // next slices that it holds
 }
 
@@ -104,7 +105,7 @@ func (b *slot) Ahead(held, wanted int) int {
 	return b.ahead
 }
 
-// dropAhead gives up the next slices beyond so many.
+// dropAhead gives up next slices until no more than held remain.
 func (b *slot) dropAhead(held int) {
 	for ; b.ahead > held; b.ahead-- {
 		<-b.gate.ahead

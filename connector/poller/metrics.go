@@ -148,7 +148,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 func (m *Metrics) Remove(stream string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// A scrape may hold the slice.
+	// A scrape may be reading the slice, so it is replaced.
 	m.streams = slices.DeleteFunc(slices.Clone(m.streams), func(s *streamMetrics) bool { return s.stream == stream })
 }
 

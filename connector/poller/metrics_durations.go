@@ -17,8 +17,8 @@ var durationBounds = [...]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 
 type durations struct {
 	counts [len(durationBounds) + 1]uint64
 	sum    float64
-	// exemplars are the newest traced duration of each bucket; nil if none was traced. The array is never changed, so that
-	// a scrape may read it while durations are counted.
+	// exemplars are the newest traced duration of each bucket; nil if none was traced. The array is replaced rather than
+	// changed, so that a scrape may read it while durations are counted.
 	exemplars *[len(durationBounds) + 1]exemplar
 }
 

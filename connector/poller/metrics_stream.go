@@ -41,10 +41,10 @@ type streamMetrics struct {
 	mu     sync.Mutex
 	counts streamCounts
 	status Status
-	shown  bool // a status was shown
+	shown  bool // a status has been shown
 }
 
-// streamCounts are what a stream's metrics count, in the order of the outcomes and results above.
+// streamCounts are the counters of a stream, in the order of the outcomes and results above.
 type streamCounts struct {
 	requests          [len(requestOutcomes)]uint64
 	messages          [len(results)]uint64
@@ -85,7 +85,7 @@ func (s *streamMetrics) commit(took time.Duration, err error, trace string) {
 	s.counts.commits[slices.Index(commitOutcomes[:], commitOutcome(err))]++
 }
 
-// commitOutcome is how a commit went.
+// commitOutcome classifies the result of a commit.
 func commitOutcome(err error) outcome {
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal
@@ -113,7 +113,7 @@ func (s *streamMetrics) step(out reader.Outcome, took time.Duration, trace strin
 	}
 }
 
-// counted adds what a step added to a stream's counters that its outcome does not tell.
+// counted adds the changes of a stream's counters that a step's outcome does not include.
 func (s *streamMetrics) counted(before, after connector.Counters) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

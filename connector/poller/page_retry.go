@@ -7,8 +7,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// PageRetry decides how long to wait after a page could not be read, for example because of a 429: by the kind of
-// fault, and no less than the server asks for. It is safe for concurrent use, as pages are read in parallel.
+// PageRetry decides how long to wait after a page could not be read, for example because of a 429. The wait depends on
+// the kind of fault, and is no shorter than the server asks for. It is safe for concurrent use, as pages are read in
+// parallel.
 type PageRetry struct {
 	mu       sync.Mutex
 	failures int // pages in a row that could not be read
@@ -20,7 +21,7 @@ type PageRetry struct {
 func NewPageRetry() *PageRetry {
 	return &PageRetry{
 		passing: connector.NewBackoff(500*time.Millisecond, time.Minute),
-		// A wrong key, a number that is gone: a person fixes it, or the key is rotated.
+		// A wrong key or a number that is gone: a person has to fix it, or the key is being rotated.
 		persistent: connector.NewBackoff(30*time.Second, 10*time.Minute),
 		// Credits come back with a top-up or the next month.
 		credit: connector.NewBackoff(5*time.Minute, 30*time.Minute),
@@ -37,7 +38,7 @@ func (r *PageRetry) Read() {
 	r.credit.Reset()
 }
 
-// Next returns how long to wait after a fault, and how many there were in a row.
+// Next returns how long to wait after a fault, and how many faults there were in a row.
 func (r *PageRetry) Next(fault *connector.PageError) (wait time.Duration, failures int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -18,7 +18,7 @@ type CallBudget interface {
 	Take() bool
 }
 
-// budgetEvery is how often a spent call budget is checked again, which costs nothing.
+// budgetEvery is how often a spent call budget is checked again. The check costs nothing.
 const budgetEvery = time.Minute
 
 // errPaused is the cause of a wait that 2Chat asked for (429).
@@ -28,8 +28,8 @@ var errPaused = &connector.PageError{
 }
 
 // admit waits until a page may be requested: first for its turn within the stream, then for the stream's turn among all
-// streams of the key. A sweep waits only until the next poll of its stream is due: it uses spare requests, and if there
-// are few, the poll would be many intervals late.
+// streams of the key. A sweep waits only until the next poll of its stream is due. It uses spare requests; if there are
+// few, the poll would otherwise be many intervals late.
 func (p *Poller) admit(ctx context.Context, turn reader.Priority) error {
 	urgency := quota.Urgency(p.urgency.Load())
 	if urgency != quota.Sweep {
@@ -64,8 +64,8 @@ func (l turnLimit) burst(ctx context.Context, n int) (before time.Time, err erro
 	return l.poller.config.Limiter.Burst(ctx, l.urgency, n)
 }
 
-// pay waits until the limiter lets a call go and the call budget pays for it. Either wait is a state where it is long,
-// except for a sweep, which waits no longer than to the next poll.
+// pay waits until the limiter admits a call and the call budget pays for it. A long wait is shown as a state, except
+// for that of a sweep, which ends with the next poll.
 func (p *Poller) pay(ctx context.Context, urgency quota.Urgency,
 	limit func(context.Context, quota.Urgency) error,
 ) error {
@@ -108,8 +108,8 @@ func (p *Poller) callBudget() (until time.Time, spent error) {
 	return p.config.CallBudget.Stopped()
 }
 
-// ready is why no call can be made. It is asked before one is paid for: what is not sent costs nothing, and is tried
-// again soon.
+// ready returns why no call can be made. It is called before a call is paid for: a call that is not sent costs nothing,
+// and is tried again soon.
 func (p *Poller) ready() error {
 	if p.config.Ready == nil {
 		return nil

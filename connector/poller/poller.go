@@ -31,18 +31,18 @@ type Config struct {
 	Limiter *quota.Limiter
 	// MemoryGate is shared by all streams of the process; nil sets no bound.
 	MemoryGate *MemoryGate
-	// Pace turns the interval that suits the stream's traffic into one, never shorter, that the rate limit and the budget
-	// allow now; nil leaves it unchanged.
+	// Pace returns the interval that the rate limit and the budget allow now in place of the one that suits the stream's
+	// traffic; it is never shorter. nil leaves the interval unchanged.
 	Pace func(interval time.Duration) time.Duration
-	// CallBudget reports whether a call may be paid for; nil: always.
+	// CallBudget decides whether a call may be made; nil allows all.
 	CallBudget CallBudget
-	// Ready says why no call can be made, though one may be paid for: the API key cannot be read. nil, or a nil answer:
-	// nothing.
+	// Ready returns why no call can be made although one may be paid for, for example because the API key cannot be read.
+	// nil, as a function or as an answer, means that calls can be made.
 	Ready func() error
-	// CheckWritable checks, at little cost, whether the sink may be written to as it is set up now; nil: nobody does. Its
-	// answer counts where it is a *Refusal; all else a commit finds out.
+	// CheckWritable checks, at little cost, whether the sink in its current settings may be written to; nil checks
+	// nothing. Only a *Refusal in its answer counts; a commit finds out anything else.
 	CheckWritable func(ctx context.Context) error
-	// Tracer follows the steps for traces; nil: nobody does.
+	// Tracer follows the steps for traces; nil if there are none.
 	Tracer  Tracer
 	Metrics *Metrics
 	// Changes is shared by all streams of the process; nil keeps none.
@@ -52,7 +52,7 @@ type Config struct {
 
 // Tracer follows steps of streams. It has to be safe for concurrent use.
 type Tracer interface {
-	// Step is called when a step begins: a poll, or a sweep. What the step does gets the returned context. end has to be
+	// Step is called when a step begins: a poll, or a sweep. What the step calls gets the returned context. end has to be
 	// called once, with the step's result. trace is the id of the trace for metrics; empty if the trace is not kept.
 	Step(ctx context.Context, stream string, sweep bool) (traced context.Context, trace string,
 		end func(reader.Outcome, error))
@@ -68,14 +68,14 @@ type Poller struct {
 	slot     *slot
 	record   statusRecord
 	schedule schedule
-	adjusted chan struct{} // holds a token while the intervals changed and Run has not seen it
+	adjusted chan struct{} // holds a token while the intervals have changed and Run has not yet noticed
 
 	trace     string       // of the step in progress; empty if there is none
 	urgency   atomic.Int32 // an Urgency; pages are read in parallel
-	owner     string       // who this instance is in the log, as it was taken over last; empty until it first was
-	epoch     uint64       // with which it was
+	owner     string       // this instance as the owner in the log, since it last took it over; empty before the first time
+	epoch     uint64       // the epoch with which it took it over
 	moved     int          // walks in a row that contradicted themselves
-	fruitless int          // times in a row that it was fenced and had committed nothing since the time before
+	fruitless int          // times in a row that it was fenced without having committed anything in between
 }
 
 // New returns a poller. Run starts it.
@@ -136,7 +136,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	return nil
 }
 
-// rest waits, no longer than intervals that change meanwhile allow. It returns false if the context ended.
+// rest waits for that long, or less if the intervals become shorter meanwhile. It returns false if the context ended.
 func (p *Poller) rest(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -175,7 +175,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 	var err error
 	situation := p.schedule.situation(began)
 	sweeping, accepting := situation.next() == stepSweep, situation.betweenPolls
-	delivering := true // polls are to follow at the shortest interval
+	delivering := true // polls are to follow each other at the shortest interval
 	traced, endTrace := p.beginTrace(ctx, sweeping)
 	if sweeping {
 		p.urgency.Store(int32(quota.Sweep))
@@ -228,7 +228,7 @@ func (p *Poller) beginTrace(ctx context.Context, sweep bool) (traced context.Con
 	return traced, end
 }
 
-// acquire takes the stream over. What kept it from it before stays in the record until it is done.
+// acquire takes the stream over. The cause of an earlier failure stays in the record until it succeeds.
 func (p *Poller) acquire(ctx context.Context) error {
 	switch status := p.record.now(); {
 	case status.State == StateNoSink, status.State == StateRefused, status.State == StateAcquiring && status.Cause != "":
@@ -245,9 +245,9 @@ func (p *Poller) acquire(ctx context.Context) error {
 	return nil
 }
 
-// checkWritable asks whether the sink may still be written to, before a page is paid for that could not be delivered:
-// somebody may have edited the stream or topic, and a stream that is quiet commits nothing that would find it out.
-// Where another owner has taken over, the error is connector.ErrFenced, even if the settings are refused too.
+// checkWritable asks whether the sink may still be written to, before paying for a page that could not be delivered.
+// Somebody may have edited the stream or topic, and a quiet stream makes no commit that would notice. If another owner
+// has taken over, the error is connector.ErrFenced, even if the settings are refused too.
 func (p *Poller) checkWritable(ctx context.Context) error {
 	var refusal *connector.Refusal
 	if p.config.CheckWritable == nil || !errors.As(p.config.CheckWritable(ctx), &refusal) {
@@ -324,8 +324,8 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	}
 }
 
-// sinkState is the state after a failure of the sink without a known cause: the stream is acquired again after one, and
-// several in a row mean that there is no sink.
+// sinkState is the state after a failure of the sink without a known cause. After one failure the stream is acquired
+// again; several in a row mean that there is no sink.
 func (p *Poller) sinkState(err error) StreamState {
 	failures := p.retrier.sinkFailed()
 	if failures > 1 || errors.Is(err, connector.ErrNotNow) || p.record.now().State == StateNoSink {
@@ -334,14 +334,13 @@ func (p *Poller) sinkState(err error) StreamState {
 	return StateAcquiring
 }
 
-// searchAgain is how long to wait after a search that came to nothing: longer each time, and no less than between
-// polls.
+// searchAgain is how long to wait after a search without a result: longer each time, and no less than between polls.
 func (p *Poller) searchAgain() time.Duration {
 	return max(jitter(p.record.now().Interval), p.retrier.walk.Next())
 }
 
-// suspect notes what is suspected of the list, and returns how long to wait before it is looked at again: longer each
-// time, no less than between polls, and no longer than until a look counts.
+// suspect records the suspicion, and returns how long to wait before the list is looked at again: longer each time, no
+// less than between polls, and no longer than until a look counts.
 func (p *Poller) suspect(s *reader.Suspicion) time.Duration {
 	p.record.mu.Lock()
 	if p.record.status.UnconfirmedSince.IsZero() {

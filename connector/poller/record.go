@@ -22,8 +22,8 @@ type statusRecord struct {
 	mu         sync.Mutex
 	status     Status
 	hours      hourlyCounts
-	committing time.Time          // since when a commit is under way; zero if none is
-	counters   connector.Counters // as they were last looked at
+	committing time.Time          // since when a commit is in progress; zero if none is
+	counters   connector.Counters // as of the last step
 }
 
 // stepped records what a step did.
@@ -139,8 +139,8 @@ func (r *statusRecord) requested(number int) {
 	r.mu.Unlock()
 }
 
-// pageRead notes that a page which does not end the step could be read, as the rest of the step may be long: pages can
-// be read again, or the stream is behind by more than a short walk.
+// pageRead records that a page could be read in a step that goes on, which may take long: either pages can be read
+// again, or the stream is behind by more than a short walk.
 func (r *statusRecord) pageRead(number int) {
 	if number == 0 {
 		return // the step ends soon
@@ -195,7 +195,7 @@ func (r *statusRecord) unclear() {
 	r.status.Unclear++
 }
 
-// commitIsSlow records that a commit which began at this time is still under way.
+// commitIsSlow records that a commit which began at this time is still in progress.
 func (r *statusRecord) commitIsSlow(began time.Time) {
 	r.mu.Lock()
 	tell := func() {}
@@ -206,8 +206,8 @@ func (r *statusRecord) commitIsSlow(began time.Time) {
 	tell()
 }
 
-// commitEnded notes that no commit is under way and, where the sink took it, that the sink works again: at once, as the
-// rest of the step may be long.
+// commitEnded records that no commit is in progress and, if the sink took it, that the sink works again. It does so at
+// once, as the rest of the step may be long.
 func (r *statusRecord) commitEnded(err error) {
 	var rejected *connector.Rejected
 	r.mu.Lock()

@@ -9,10 +9,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// queue orders the requests of one stream by priority. One of the waiting requests waits for the rate limit; when the
+// queue orders the requests of one stream by priority. One of the waiting requests waits for the rate limit. When the
 // limit admits a request, the one of the oldest batch with the lowest page number goes, whichever came first. So pages
 // that are read in parallel under a limit are requested from the top down, and messages that move down meanwhile are
-// met twice and not missed; and reading ahead does not come between the requests that prove the current batch.
+// met twice rather than missed; and reading ahead does not come between the requests that prove the current batch.
 type queue struct {
 	lead chan struct{} // holds a token while one of the requests waits for the limit
 
@@ -31,7 +31,8 @@ type burst struct {
 type limit interface {
 	// wait waits for one request.
 	wait(ctx context.Context) error
-	// burst waits until n requests may be made at once, where it has waited for one; they have to be made before a time.
+	// burst waits until n requests may be made at once, of which one has waited already. They have to be made before the
+	// returned time.
 	burst(ctx context.Context, n int) (before time.Time, err error)
 }
 
@@ -77,8 +78,8 @@ func (q *queue) wait(ctx context.Context, turn reader.Priority, limit limit) err
 	}
 }
 
-// next waits for the limit on behalf of whichever request is first then. It returns at once if the caller does not wait
-// any more.
+// next waits for the limit on behalf of the request that is first by then. It returns at once if the caller no longer
+// waits.
 func (q *queue) next(ctx context.Context, me *waiter, limit limit) error {
 	select {
 	case <-me.goes:
@@ -98,7 +99,7 @@ func (q *queue) next(ctx context.Context, me *waiter, limit limit) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(q.waiting, first) { // it gave up
+		if !slices.Contains(q.waiting, first) { // it gave up waiting
 			first = q.first()
 		}
 		q.burst = burst{batch: first.turn.Batch, left: n - 1, before: before}
@@ -108,7 +109,7 @@ func (q *queue) next(ctx context.Context, me *waiter, limit limit) error {
 	return nil
 }
 
-// first is the request that goes next. The one that waits for the limit is among those that wait.
+// first is the request that goes next. The request that waits for the limit is one of those waiting.
 func (q *queue) first() *waiter {
 	return slices.MinFunc(q.waiting, func(a, b *waiter) int { return a.turn.Compare(b.turn) })
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // retrier is the one retry policy: how long to wait for what does not work now. Waits grow, are jittered and capped,
-// and never give up; what the server asks for is honoured.
+// and never end; a wait that the server asks for is kept.
 type retrier struct {
 	poller        *Poller
 	page          *PageRetry
@@ -59,7 +59,7 @@ func (w *retrier) sinkFailed() int {
 	return w.sink
 }
 
-// longWait is how long a stream may wait for one thing before the wait is shown as a state.
+// longWait is how long a wait has to be before it is shown as a state.
 const longWait = time.Minute
 
 func newRetrier(p *Poller) *retrier {
@@ -70,7 +70,7 @@ func newRetrier(p *Poller) *retrier {
 		acquire: connector.NewBackoff(250*time.Millisecond, 30*time.Second),
 		// A step that starts over pays for its pages again.
 		reread: connector.NewBackoff(time.Second, 10*time.Minute),
-		// Somebody fixes what the sink refuses.
+		// A person has to fix what the sink refuses.
 		refused: connector.NewBackoff(10*time.Second, 5*time.Minute),
 		// Checking a file again costs nothing.
 		local: connector.NewBackoff(250*time.Millisecond, 3*time.Second),
@@ -78,8 +78,8 @@ func newRetrier(p *Poller) *retrier {
 }
 
 // Page implements reader.RetryPolicy: it waits until a page is worth requesting again. A 429 is waited out here, for as
-// long as PageRetry says, and by all streams of the account; of a history that is measured, backfill/retrying_pages.go
-// waits in the same way.
+// long as PageRetry decides, by all streams of the account. backfill/retrying_pages.go waits in the same way while it
+// measures a history.
 func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 	// A single failed answer does not change the state, unless the wait is long.
 	wait, failures := w.page.Next(fault)
@@ -98,13 +98,12 @@ func (w *retrier) Page(ctx context.Context, fault *connector.PageError) error {
 	return nil
 }
 
-// maxFailuresHolding is how many pages in a row may fail before a walk is given up, where other streams wait for its
-// slot.
+// maxFailuresHolding is how many pages in a row may fail before a walk is given up, if other streams wait for its slot.
 const maxFailuresHolding = 4
 
 // Commit implements reader.RetryPolicy: it waits until the sink may accept a commit again. Meanwhile nothing is polled;
-// the pages that were read are held in memory and committed then. But a stream that alone is refused, or gets no clear
-// answer, does not keep its slot from others for long.
+// the pages that were read stay in memory and are committed then. But if this stream alone is refused, or gets no clear
+// answer, it does not keep its slot from others for long.
 func (w *retrier) Commit(ctx context.Context, cause error) error {
 	p := w.poller
 	var refusal *connector.Refusal

@@ -18,11 +18,11 @@ type schedule struct {
 
 	interval  time.Duration
 	lastWait  time.Duration // between polls, before jitter
-	phase     float64       // which part of a growing wait is taken, from 0 to 1
+	phase     float64       // the part that is taken of a growing wait, from 0 to 1
 	lastSweep time.Time
 	nextPoll  time.Time
 	lastStart int // the reader's StartPage at the step before
-	eager     int // polls in a row that followed at once without getting anywhere
+	eager     int // polls in a row that followed at once without progress
 }
 
 // intervals are the shortest and the longest between two polls.
@@ -30,7 +30,7 @@ type intervals struct{ shortest, longest time.Duration }
 
 func (s *schedule) shortest() time.Duration { return s.intervals.Load().shortest }
 
-// adjust takes the intervals that changed into account, and returns when the next step is due by them.
+// adjust applies changed intervals, and returns when the next step is due by them.
 func (s *schedule) adjust() time.Time {
 	now := s.intervals.Load()
 	s.interval = min(max(s.interval, now.shortest), now.longest)
@@ -43,7 +43,7 @@ func (s *schedule) adjust() time.Time {
 	return due
 }
 
-// untilPoll is how long to wait for the next step in the midst of an interval: not at all where a sweep has more to do.
+// untilPoll is how long to wait for the next step within an interval: not at all if a sweep has more to do.
 func (s *schedule) untilPoll() time.Duration {
 	now := time.Now()
 	if s.situation(now).next() == stepSweep {
@@ -63,7 +63,7 @@ func (s *schedule) situation(now time.Time) situation {
 		owns: true, rested: r.Rested(), betweenPolls: r.AcceptDue() || r.EndCheckDue(), now: now, nextPoll: s.nextPoll,
 	}
 	if s.config.SweepEvery == nil || !at.rested || at.betweenPolls || !now.Before(s.nextPoll) {
-		return at // no sweep is in question, and the budget need not be asked
+		return at // no sweep is considered, so the budget need not be asked
 	}
 	at.every = s.config.SweepEvery()
 	if s.lastSweep.IsZero() && at.every > 0 {
@@ -73,11 +73,11 @@ func (s *schedule) situation(now time.Time) situation {
 	return at
 }
 
-// eagerSteps is how many steps may follow at once without getting anywhere before the interval is kept again.
+// eagerSteps is how many steps may follow at once without progress before the interval is kept again.
 const eagerSteps = 3
 
-// pause adapts the interval to what the stream does: the shortest while messages flow, half as long again after each
-// poll that brought none. While there is more to read, the next step follows at once.
+// pause adapts the interval to what the stream does: the shortest while messages flow, and half as long again after
+// each poll that brought none. While there is more to read, the next step follows at once.
 func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 	if out.Delivered > 0 {
 		s.interval = s.shortest()
@@ -103,7 +103,7 @@ func (s *schedule) pause(out reader.Outcome, sweeping bool) time.Duration {
 }
 
 // spread lengthens a wait by only a part of its increase, which differs for each stream. So streams that start
-// together, or are slowed down together, poll evenly over every interval; jitter alone would take hours to spread them.
+// together, or are slowed down together, poll evenly over every interval; with jitter alone it would take hours.
 func (s *schedule) spread(wait time.Duration) time.Duration {
 	last := s.lastWait
 	s.lastWait = wait
@@ -119,7 +119,8 @@ func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d/10)+1))
 }
 
-// standDownTime is how long the polls that are left to the other instance take at the current intervals.
+// standDownTime is how long the other instance takes, at the current intervals, for the polls that are still left to
+// it.
 func (s *schedule) standDownTime() time.Duration {
 	var sum time.Duration
 	interval := s.shortest()

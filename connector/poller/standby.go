@@ -7,21 +7,21 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// standDowns is for how many polls without a commit of the other instance a fenced instance waits.
+// standDowns is how many polls of the other instance without a commit a fenced instance waits for.
 const standDowns = 5
 
-// ownSightings is how many looks in a row must show the checkpoint of this very instance before it is believed that
-// nobody else owns the stream. One may come from a replica that lags behind.
+// ownSightings is how many times in a row the checkpoint read has to be this instance's own before it is believed that
+// nobody else owns the stream. A single answer may come from a replica that lags behind.
 const ownSightings = 2
 
 // doubledFences is how many times in a row a fenced instance doubles its wait.
 const doubledFences = 5
 
 // standDown waits until the other owner has not committed for as long as five polls would take it, at intervals that
-// grow as its own do, or until the log says twice that nobody else has taken it. It reads nothing of 2Chat meanwhile.
-// An instance that is fenced again without having committed anything waits twice as long each time. Otherwise two
-// instances could take the stream from each other forever, as what one does between two commits, such as searching a
-// long list, may take longer than the other waits.
+// grow like its own, or until the log shows twice that nobody else has taken it. Meanwhile it requests nothing from
+// 2Chat. An instance that is fenced again without having committed anything waits twice as long each time. Otherwise
+// two instances could take the stream from each other forever, as what one does between two commits, such as searching
+// a long list, may take longer than the other waits.
 func (p *Poller) standDown(ctx context.Context) time.Duration {
 	p.record.mu.Lock()
 	p.record.status.Fenced++

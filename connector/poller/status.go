@@ -18,10 +18,10 @@ const (
 	StateNoSource   StreamState = "no_source"   // pages cannot be read; the cause says why
 	StateNoSink     StreamState = "no_sink"     // the sink takes nothing; nothing is polled meanwhile
 	StateCommitting StreamState = "committing"  // a commit has been under way for longer than two seconds
-	StateRefused    StreamState = "refused"     // the sink refuses the stream by name, which a person has to fix
-	StateSpent      StreamState = "spent"       // the month's budget of calls is used up, and not one more is made
+	StateRefused    StreamState = "refused"     // the sink refuses this stream, which a person has to fix
+	StateSpent      StreamState = "spent"       // the month's budget of calls is used up, and no more calls are made
 	StateStalled    StreamState = "stalled"     // the list contradicts itself walk after walk
-	// the list shows nothing of what was delivered; looked at until it is believed
+	// the list shows none of the delivered messages; it is looked at again until that is believed
 	StateSuspect StreamState = "suspect"
 	StateStandby StreamState = "standby" // another instance owns the stream
 	StateStopped StreamState = "stopped"
@@ -33,7 +33,7 @@ var states = [...]StreamState{
 	StateSuspect, StateStandby, StateStopped,
 }
 
-// Status is the recorded state of a stream; reading it makes no requests. Times are zero if there was nothing
+// Status is the recorded state of a stream; reading it makes no requests. Times are zero if the event has not happened
 // yet.
 type Status struct {
 	Stream string      `json:"stream"`
@@ -51,8 +51,8 @@ type Status struct {
 	Owned bool `json:"owned"`
 
 	LastSuccessfulPoll time.Time `json:"last_successful_poll,omitzero"`
-	NextPoll           time.Time `json:"next_poll,omitzero"`  // while nothing keeps it from reading
-	LastSweep          time.Time `json:"last_sweep,omitzero"` // when the newest one came to its end
+	NextPoll           time.Time `json:"next_poll,omitzero"`  // if nothing prevents reading
+	LastSweep          time.Time `json:"last_sweep,omitzero"` // when the newest one was completed
 	LastRequest        time.Time `json:"last_request,omitzero"`
 	NewestMessage      time.Time `json:"newest_message,omitzero"`
 	ConfirmedUntil     time.Time `json:"confirmed_until,omitzero"`
@@ -70,7 +70,7 @@ type Status struct {
 	Fenced    uint64             `json:"fenced"`
 	Unclear   uint64             `json:"unclear"`
 
-	// LastCommit is when the sink took the newest commit, LastCommitTook how long that was.
+	// LastCommit is when the sink took the newest commit, and LastCommitTook how long that took.
 	LastCommit     time.Time     `json:"last_commit,omitzero"`
 	LastCommitTook time.Duration `json:"last_commit_took_ns,omitzero"`
 	// CatchUp is zero while the stream is not behind.
@@ -78,8 +78,8 @@ type Status struct {
 
 	// EndOpen is true while the end of the list that the first start met is still to be checked, which takes some minutes.
 	EndOpen bool `json:"end_open,omitempty"`
-	// Horizon is true if the list lost all ground and its older part is held (rule 8); Accepting is how far its delivery
-	// has got, if the operator asked for it.
+	// Horizon is true if the list lost all ground and its older part is held (rule 8). Accepting is the progress of its
+	// delivery, if the operator asked for it.
 	Horizon   bool                   `json:"horizon,omitempty"`
 	Accepting *reader.AcceptProgress `json:"accepting,omitempty"`
 	Interval  time.Duration          `json:"interval_ns"`

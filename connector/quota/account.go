@@ -39,10 +39,10 @@ type Account struct {
 	streams    atomic.Int64  // that share it
 	sweepEvery atomic.Int64  // the wanted interval between two sweeps
 	calls      atomic.Int64  // made so far
-	inFlight   atomic.Int64  // of them, pages that have not come yet
-	doubted    atomic.Bool   // since its pages ceased to be read, another reading was asked for
+	inFlight   atomic.Int64  // of these, calls for pages whose answer has not come yet
+	doubted    atomic.Bool   // another reading was requested since the account's pages became unreadable
 	doubts     chan struct{} // wakes Watch for that reading
-	begun      bool          // the newest reading got an answer
+	begun      bool          // the newest reading was answered
 }
 
 // NewAccount returns an account about which nothing is known yet. It does no I/O.
@@ -61,8 +61,8 @@ func NewAccount(c AccountConfig) *Account {
 	return a
 }
 
-// Adjust takes over the limits, intervals and number of streams of a configuration that has changed. Its client and
-// logger do not count. What is known about the account stays known.
+// Adjust takes over the limits, intervals and number of streams of a changed configuration. Its client and logger are
+// ignored. What is known about the account stays known.
 func (a *Account) Adjust(c AccountConfig) {
 	_, before := a.Stopped()
 	a.share(c)
@@ -74,7 +74,7 @@ func (a *Account) Adjust(c AccountConfig) {
 	}
 }
 
-// share records how the account is shared out.
+// share records how the account's limits are shared.
 func (a *Account) share(c AccountConfig) {
 	a.streams.Store(int64(c.Streams))
 	a.sweepEvery.Store(int64(c.SweepEvery))
@@ -86,18 +86,18 @@ func (a *Account) RequestsPerMinute() int64 { return a.reader.RequestsPerMinute(
 // Status returns what is known about the account.
 func (a *Account) Status() AccountStatus { return a.reader.Status() }
 
-// Pace is the interval in force of a stream that wants this one: a poll costs one request of the rate limit and of the
+// Pace is the interval in force for a stream that wants this one: a poll costs one request of the rate limit and of the
 // budget.
 func (a *Account) Pace(wanted time.Duration) time.Duration {
 	return a.Budget.Pace(time.Now(), max(wanted, ShortestInterval(int(a.streams.Load()), int(a.RequestsPerMinute()))))
 }
 
-// ShortestInterval is the shortest polling interval at which a rate limit allows that many streams.
+// ShortestInterval is the shortest polling interval that a rate limit allows for that many streams.
 func ShortestInterval(streams, requestsPerMinute int) time.Duration {
 	return time.Duration(float64(streams) / float64(requestsPerMinute) * float64(time.Minute))
 }
 
-// SweepEvery is how often late messages are searched for under the budget as it stands.
+// SweepEvery is how often late messages are searched for under the current budget.
 func (a *Account) SweepEvery() time.Duration {
 	return a.Budget.SweepEvery(time.Now(), time.Duration(a.sweepEvery.Load()))
 }
@@ -123,7 +123,7 @@ func (a *Account) Watch(ctx context.Context) {
 	}
 }
 
-// untilDue waits until the account is to be read: for that long, or until it is doubted.
+// untilDue waits until the account has to be read: for that long, or until doubt asks for a reading.
 func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -135,10 +135,10 @@ func (a *Account) untilDue(ctx context.Context, wait time.Duration) error {
 	return ctx.Err()
 }
 
-// budgetEvery is how often a budget that allows no call is looked at again: it may have been raised.
+// budgetEvery is how often a budget that allows no call is checked again, as it may have been raised.
 const budgetEvery = time.Minute
 
-// whilePaid waits while the budget allows no call, until the account's next month should have started, as reading the
+// whilePaid waits while the budget allows no call, until the account's next month should have started: reading the
 // account is a call too.
 func (a *Account) whilePaid(ctx context.Context) error {
 	for {

@@ -41,12 +41,12 @@ type AccountReaderConfig struct {
 	Logger *slog.Logger
 }
 
-// AccountReader reads the account's limit and usage for whoever shares the account: an Account, or a command that reads
-// beside a running instance. What was read last stays in force until there is a newer reading. It makes one call at a
-// time; RequestsPerMinute and Status may be called meanwhile.
+// AccountReader reads the account's limit and usage for whoever shares the account: an Account, or a command that runs
+// beside an instance. The last reading stays in force until there is a newer one. It makes one call at a time;
+// RequestsPerMinute and Status may be called meanwhile.
 type AccountReader struct {
 	config  AccountReaderConfig
-	backoff *connector.Backoff // how soon it is read again where it could not be
+	backoff *connector.Backoff // how soon the account is read again after a failure
 	fixed   atomic.Int64       // requests a minute to keep; 0: those that the account names
 	rate    atomic.Int64       // requests a minute in force
 
@@ -57,9 +57,9 @@ type AccountReader struct {
 // AccountStatus is what is known about the account.
 type AccountStatus struct {
 	connector.AccountInfo
-	// Asked is when that was its answer; zero before the first.
+	// Asked is when the account answered this; zero before the first answer.
 	Asked time.Time
-	// Cause is why it could not be read since; empty if it could.
+	// Cause is why a later reading failed; empty if none did.
 	Cause string
 	// Next is when it is asked again; zero before Watch.
 	Next time.Time
@@ -72,7 +72,7 @@ func NewAccountReader(c AccountReaderConfig) *AccountReader {
 	return r
 }
 
-// SetRequestsPerMinute changes the rate limit to keep; 0 = the one that the account names, or named last.
+// SetRequestsPerMinute changes the rate limit to keep; 0 = the one that the account names or last named.
 func (r *AccountReader) SetRequestsPerMinute(rate int) {
 	r.fixed.Store(int64(rate))
 	r.rate.Store(int64(cmp.Or(rate, r.Status().RequestsPerMinute, DefaultRequestsPerMinute)))
@@ -90,7 +90,7 @@ func (r *AccountReader) Status() AccountStatus {
 
 // Read reads the account's limit and usage once, and reports whether it got an answer.
 func (r *AccountReader) Read(ctx context.Context) bool {
-	if r.config.Client.Ready() != nil { // which every stream says; without a key nothing is sent, and nothing is paid
+	if r.config.Client.Ready() != nil { // every stream reports this; without a key nothing is sent and nothing is paid
 		return false
 	}
 	r.config.Count()
@@ -116,7 +116,7 @@ func (r *AccountReader) Next(answered bool) time.Duration {
 		return r.backoff.Next()
 	}
 	r.backoff.Reset()
-	return AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20))) // not in step with others
+	return AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20))) // so that several instances do not read at the same time
 }
 
 func (r *AccountReader) setNext(t time.Time) {

@@ -39,9 +39,10 @@ type BudgetConfig struct {
 // does not stop, unless Stop is set: then no more calls are allowed. It has no clock and no goroutine, and is safe for
 // concurrent use.
 //
-// When the account's month starts again is nowhere stated; it shows as a drop of the usage, and then comes again on the
-// same day of every month. Until one was seen, the worst is assumed: that the month began with the first reading, and
-// so ends 31 days after it. That never spends too much, and slows polling more than needed for one month at most.
+// 2Chat does not say when the account's month starts again. It shows as a drop of the usage, and then recurs on the
+// same day of every month. Until a drop was seen, the worst is assumed: that the month began with the first reading,
+// and so ends 31 days after it. That never spends too much, and slows polling more than necessary for one month at
+// most.
 type Budget struct {
 	config BudgetConfig
 	descs  creditDescs
@@ -51,14 +52,14 @@ type Budget struct {
 	month      monthState
 	state      BudgetState
 	usedUp     time.Time // when the budget is used up at this rate, or was found to be; zero if it lasts
-	wasStopped bool      // calls are stopped, and the log says so
+	wasStopped bool      // calls are stopped, and this was logged
 }
 
 // accountUse is what is known about the account's usage. It is guarded by its owner.
 type accountUse struct {
 	config  BudgetConfig
 	last    AccountUsage   // the newest that is believed; At is zero before the first
-	lower   *AccountUsage  // a lower one, which the next has to confirm
+	lower   *AccountUsage  // a lower one, which the next reading has to confirm
 	max     int64          // the newest known Max
 	asked   time.Time      // time of the newest reading, believed or not
 	history []AccountUsage // of the last day, oldest first
@@ -69,25 +70,26 @@ type BudgetState string
 
 // The states of a budget.
 const (
-	BudgetUnknown BudgetState = "unknown" // not enough is known: polling keeps only the rate limit
-	BudgetLasts   BudgetState = "lasts"   // until the account's month starts again
-	BudgetShort   BudgetState = "short"   // at the rate of the last day it is used up earlier
+	BudgetUnknown BudgetState = "unknown" // not enough is known: polling is bounded only by the rate limit
+	BudgetLasts   BudgetState = "lasts"   // it lasts until the account's month starts again
+	BudgetShort   BudgetState = "short"   // at the rate of the last day it is used up before that
 	BudgetSpent   BudgetState = "spent"   // used up, except for the reserve: polling is ten times slower
 )
 
 const (
-	// reserveShare of the budget is left to what no pace can plan: catching up, others' bursts, and polling slowly at the
-	// end.
+	// reserveShare is the part of the budget that is kept for what cannot be planned: catching up, bursts of other
+	// integrations, and slow polling at the end.
 	reserveShare = 0.05
-	// othersShare bounds what is set aside for other integrations: one busy day does not stand for a month.
+	// othersShare bounds what is set aside for other integrations, as one busy day is not typical of a month.
 	othersShare = 0.5
-	// longestMonth is how long the account's month may be.
+	// longestMonth is the longest that the account's month may be.
 	longestMonth = 31 * 24 * time.Hour
 	// overdue is how long a learned reset is waited for: months differ by three days, and a reset may come in the evening.
 	overdue = 4 * 24 * time.Hour
-	// lastDay is over how much time rates are observed, and what is left has to last while a reset is overdue.
+	// lastDay is the time over which rates are observed, and for which the rest has to last while a reset is overdue.
 	lastDay = 24 * time.Hour
-	// measured is the least time over which a rate says anything, foreseeable the least that a forecast is made of.
+	// measured is the shortest time over which a rate is meaningful, and foreseeable the shortest on which a forecast is
+	// based.
 	measured    = time.Hour
 	foreseeable = 6 * time.Hour
 )
@@ -97,7 +99,7 @@ func NewBudget(c BudgetConfig) *Budget {
 	return &Budget{config: c, descs: newCreditDescs(), account: accountUse{config: c}, state: BudgetUnknown}
 }
 
-// adjustBudget changes how many calls a budget has and how they are shared out. What is known about the account stays
+// adjustBudget changes how many calls a budget has and how they are shared. What is known about the account stays
 // known.
 func adjustBudget(b *Budget, c AccountConfig) {
 	b.mu.Lock()
@@ -110,7 +112,7 @@ func adjustBudget(b *Budget, c AccountConfig) {
 	}
 }
 
-// Read takes a reading of the account's usage, which must not be older than the one before, and logs what it changes.
+// Read takes a reading of the account's usage, which must not be older than the one before, and logs changes.
 func (b *Budget) Read(u AccountUsage) {
 	u.own = b.config.Own()
 	if b.config.InFlight != nil {
@@ -184,7 +186,7 @@ func (a *accountUse) spendable(own int64) float64 {
 	return max(0, float64(a.total())*(1-reserveShare)-float64(a.used(own)))
 }
 
-// rates are the calls per second over the last day: of the whole account, and of others than this process; 0 if they
+// rates are the calls per second over the last day, of the whole account and of others than this process; 0 if they
 // were observed for less than the least time.
 func (a *accountUse) rates(least time.Duration) (all, others float64) {
 	if len(a.history) < 2 {

@@ -10,7 +10,7 @@ import (
 // BudgetStatus is the status of a budget and its forecast. Unknown times are zero.
 type BudgetStatus struct {
 	State BudgetState `json:"state"`
-	// Text is all of it in a sentence.
+	// Text describes the status in a sentence.
 	Text string `json:"text"`
 	// Asked is when the account was read.
 	Asked time.Time `json:"asked,omitzero"`
@@ -24,10 +24,10 @@ type BudgetStatus struct {
 	// Reset is when the account's month starts again: learned from a drop of its usage, or the latest that it can be.
 	Reset        time.Time `json:"reset,omitzero"`
 	ResetLearned bool      `json:"reset_learned"`
-	// Stops is true if no more calls are made once it is used up, Stopped if it is used up so.
+	// Stops is true if no more calls are made once the budget is used up, and Stopped if that is the case now.
 	Stops   bool `json:"stops,omitempty"`
 	Stopped bool `json:"stopped,omitempty"`
-	// Plan is how many calls the account's plan has a month, PlanSpent says that all of them are used.
+	// Plan is how many calls the account's plan has a month. PlanSpent is true if all of them are used.
 	Plan      int64 `json:"plan,omitempty"`
 	PlanSpent bool  `json:"plan_spent,omitempty"`
 }
@@ -64,7 +64,7 @@ func (b *Budget) UsedUp(now time.Time, callsADay float64) time.Time {
 	return b.exhausted(now, float64(b.account.left(own)), callsADay/lastDay.Seconds(), 0)
 }
 
-// exhausted is when that many calls are used up at a rate per second, if that is before the month's end plus the
+// exhausted is when that many calls are used up at a rate per second, if that is before the end of the month plus the
 // margin.
 func (b *Budget) exhausted(now time.Time, left, rate float64, margin time.Duration) time.Time {
 	within := b.month.timeLeft(now) + margin
@@ -93,7 +93,7 @@ func (b *Budget) judge(first bool) {
 			"raise poll.monthly_credits or poll.min_interval, or see what else uses the account")
 	case BudgetSpent:
 		if b.config.Stop && b.account.left(b.account.last.own) <= 0 {
-			return // which is said where the calls end
+			return // this is logged where calls are stopped
 		}
 		if b.config.Stop {
 			log.Warn("only the reserve of the month's budget of calls is left; polling is ten times slower, and ends with the last of them", "calls_used", b.account.last.Used,
@@ -215,7 +215,7 @@ func (b *Budget) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect sends the metrics as they stand.
+// Collect sends the current values.
 func (b *Budget) Collect(to chan<- prometheus.Metric) {
 	own := b.config.Own()
 	b.mu.Lock()

@@ -26,7 +26,7 @@ type Limiter struct {
 	next   time.Time     // when the next request may go
 	paused time.Time     // until when a pause lasts
 	queues [urgencies][]chan struct{}
-	passed int // requests in a row of a class while a less urgent one waited
+	passed int // requests in a row of one class while a less urgent one waited
 	timer  *time.Timer
 }
 
@@ -88,9 +88,9 @@ func (l *Limiter) Wait(ctx context.Context, urgency Urgency) error {
 	}
 }
 
-// Burst blocks until n requests may be made at once, where the caller has waited for one of them. It keeps as much time
-// free for the others as they take, before them and after them, so that in no minute there are more requests than the
-// rate allows. The caller has to make them before the time that is returned.
+// Burst blocks until n requests may be made at once, of which the caller has already waited for one. It leaves as much
+// time free before and after them as they would take one by one, so that no minute has more requests than the rate
+// allows. The caller has to make them before the returned time.
 func (l *Limiter) Burst(ctx context.Context, urgency Urgency, n int) (before time.Time, err error) {
 	for range n - 1 {
 		if err := l.Wait(ctx, urgency); err != nil {
@@ -146,7 +146,7 @@ func (l *Limiter) call() {
 	}
 }
 
-// choose returns the most urgent class that waits or, every fourth time, the one after it.
+// choose returns the most urgent class that waits or, every fourth time, the next one that waits.
 func (l *Limiter) choose() (Urgency, bool) {
 	var classes []Urgency
 	for u := range urgencies {
@@ -167,8 +167,8 @@ func (l *Limiter) choose() (Urgency, bool) {
 	return classes[1+(l.passed/4-1)%(len(classes)-1)], true
 }
 
-// leave removes a caller that no longer waits from the queue. If it was admitted at the same moment, that request is
-// lost, and the next goes as usual.
+// leave removes a caller that no longer waits. If its request was admitted at the same moment, that request is lost,
+// and the next one goes as usual.
 func (l *Limiter) leave(urgency Urgency, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,11 +7,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// monthState keeps the month's begin: when the account's current month began. It is guarded by its owner. Checkpoints
-// carry it as MonthBegun, so that the next process need not observe it again (see Log).
+// monthState records when the account's current month began. It is guarded by its owner. Checkpoints carry it as
+// MonthBegun, so that the next process need not observe it again (see Log).
 type monthState struct {
 	start    time.Time // as far as is known
-	observed bool      // a drop of the usage showed it
+	observed bool      // by a drop of the usage
 }
 
 // reset is when the next month starts, as far as is known. An observed one that is overdue may be in the past.
@@ -39,7 +39,7 @@ func monthsAfter(t time.Time, n int) time.Time {
 	return next
 }
 
-// MonthBegun is when the account's month was last observed to start; zero if it never was.
+// MonthBegun is when the account's month was last observed to start; zero if that was never observed.
 func (b *Budget) MonthBegun() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -49,8 +49,8 @@ func (b *Budget) MonthBegun() time.Time {
 	return b.month.start
 }
 
-// Recall takes over the start of the account's month that an earlier or another process observed. If months should have
-// started since, they are taken to have started. If that is wrong, polling is slower than necessary for some days.
+// Recall takes over the start of the account's month as observed by another process. If more months should have started
+// since then, it assumes that they have. If that is wrong, polling is slower than necessary for some days.
 func (b *Budget) Recall(now, begun time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,8 +10,8 @@ const (
 	spentFactor = 10
 	// longestPace is the longest interval that a small budget leads to, so that polling never stops.
 	longestPace = 6 * time.Hour
-	// MaxSweepFactor is by how many times the interval of sweeps may grow. From an hour it grows to a day, which still
-	// finds everything that is listed late within sixty hours, several times over.
+	// MaxSweepFactor is the factor by which the interval of sweeps may grow. From an hour it grows to a day, which still
+	// finds every late message within sixty hours, several times over.
 	MaxSweepFactor = 24
 )
 
@@ -45,7 +45,7 @@ func (b *Budget) pace(now time.Time, own int64) float64 {
 }
 
 // SweepEvery returns the interval between two sweeps that the budget allows. Sweeps become rarer before polling slows
-// down: from when the pace comes near the shortest interval, and twice as rare when it gets there.
+// down: gradually while the pace approaches the shortest interval, down to half as often when it reaches it.
 func (b *Budget) SweepEvery(now time.Time, base time.Duration) time.Duration {
 	if base <= 0 {
 		return 0

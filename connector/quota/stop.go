@@ -10,12 +10,12 @@ import (
 const (
 	// overdueReading is how often the account is read while its next month is overdue. Each reading is a call.
 	overdueReading = 6 * time.Hour
-	// confirming is after how long a reading below the last is confirmed, while no other calls are made.
+	// confirming is the time after which a reading below the last is confirmed, while no other calls are made.
 	confirming = time.Minute
 )
 
-// Stopped returns why no call may be made now, and until when: then the account has to be read, as its next month should
-// have started. cause is nil if a call may be made. A budget without Stop never stops.
+// Stopped returns why no call may be made now, and until when; the account then has to be read, as its next month
+// should have started. cause is nil if a call may be made. A budget without Stop never stops.
 func (b *Budget) Stopped(now time.Time) (until time.Time, cause error) {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -26,7 +26,7 @@ func (b *Budget) Stopped(now time.Time) (until time.Time, cause error) {
 	return b.nextReading(), b.spentCause(own)
 }
 
-// SpentCause is what is used up: the configured budget, or all calls of the account's plan.
+// SpentCause is the error for what is used up: the configured budget, or all calls of the account's plan.
 func (b *Budget) SpentCause() error {
 	own := b.config.Own()
 	b.mu.Lock()
@@ -62,7 +62,7 @@ func (*spentError) Hint() string {
 // planSpent reports whether the account has used all calls of its plan.
 func (a *accountUse) planSpent(own int64) bool { return a.max > 0 && a.known() && a.used(own) >= a.max }
 
-// Pays reports whether a call is within the budget, if this process has made that many calls including it.
+// Pays reports whether a call is within the budget; own is the number of calls of this process, including this one.
 func (b *Budget) Pays(own int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
