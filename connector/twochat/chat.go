@@ -14,8 +14,8 @@ type Chat struct {
 	rules     *redactor
 	sourceKey string
 	said      string
-	// digits are those of a number, and number how the data of events may name it, in clear or as a pseudonym; empty where
-	// the chat is named otherwise.
+	// digits are those of the phone number, and number how the data of events may name it, in clear or as a pseudonym.
+	// Both are empty if the chat was named in another way.
 	digits string
 	number string
 	tokens map[string]struct{} // of the chat in `subject`, as far as they are known
@@ -55,7 +55,7 @@ func numberIn(said []byte) string {
 	return string(digits)
 }
 
-// chatMembers are what an item says of its chat.
+// chatMembers are the members of an item that identify its chat.
 type chatMembers struct {
 	Session     string          `json:"session_key"`
 	Remote      string          `json:"remote_phone_number"`
@@ -64,16 +64,18 @@ type chatMembers struct {
 	Item        string          `json:"item"` // of a row: the item itself
 }
 
-// chatEvent is what of an event tells its chat.
+// chatEvent is the part of an event that identifies its chat.
 type chatEvent struct {
 	Subject string          `json:"subject"`
 	Data    json.RawMessage `json:"data"`
 }
 
-// ByNumber reports whether the chat has to be looked for in what events say: their tokens do not follow from a number.
+// ByNumber reports whether the chat has to be searched for in the contents of events, as their tokens cannot be
+// computed from a number.
 func (c *Chat) ByNumber() bool { return c.digits != "" }
 
-// Learn looks at an event for the token of the chat. All events have to be looked at before one is asked for.
+// Learn looks at an event for the token of the chat. It has to be called with all events before the first call of Event
+// or Reject.
 func (c *Chat) Learn(event []byte) {
 	var e chatEvent
 	if !c.ByNumber() || json.Unmarshal(event, &e) != nil || e.Subject == "" {
@@ -96,7 +98,7 @@ func (c *Chat) Learn(event []byte) {
 	}
 }
 
-// names reports whether members name the chat of the number. The chat of a group is nobody's number, whoever wrote in
+// names reports whether members name the chat of the number. The chat of a group belongs to no number, whoever wrote in
 // it.
 func (c *Chat) names(of chatMembers) bool {
 	switch {
@@ -121,7 +123,7 @@ func (c *Chat) inSession(session string) bool {
 	return at > 0 && numberIn([]byte(session[at+1:])) == c.digits
 }
 
-// Tokens is how many chats of these were met among events.
+// Tokens is how many of the chat's tokens are known.
 func (c *Chat) Tokens() int { return len(c.tokens) }
 
 // Event reports whether an event, in structured mode, is of the chat.
@@ -134,14 +136,14 @@ func (c *Chat) Event(event []byte) bool {
 	return ours
 }
 
-// Members of an item that may be no JSON, or cut.
+// Members of an item that may be invalid JSON or cut off.
 var (
 	sessionMember = regexp.MustCompile(`"session_key"\s*:\s*"([^"\\]{1,512})"`)
 	remoteMember  = regexp.MustCompile(`"remote_phone_number"\s*:\s*"([^"\\]{1,512})"`)
 )
 
-// Reject reports whether a record of the quarantine holds an item of the chat, as far as it was kept: an item that says
-// of no chat that it is of it is taken to be of this one if it has the number, or what was said, in it.
+// Reject reports whether a record of the quarantine holds an item of the chat, as far as the item was kept. An item
+// that names no chat counts as this one's if it contains the number or the text by which the chat was named.
 func (c *Chat) Reject(record []byte) bool {
 	var r struct {
 		Data struct {
@@ -176,7 +178,7 @@ func (c *Chat) Reject(record []byte) bool {
 	return of.Session == "" && of.Remote == "" && c.within(raw)
 }
 
-// within reports whether bytes hold the number, with no digit beside it, or what was said.
+// within reports whether bytes contain the number, with no digit next to it, or the text by which the chat was named.
 func (c *Chat) within(raw []byte) bool {
 	text := c.digits
 	if text == "" {

@@ -18,7 +18,7 @@ import (
 const DefaultTimeout = 15 * time.Second
 
 // The default and the largest limit for the decompressed size of an answer, in bytes. A hundred items of ordinary chats
-// are 30 to 100 KB, and a hundred of the longest texts that WhatsApp takes (65,536 characters) are 6.5 MB.
+// are 30 to 100 KB; a hundred of the longest texts that WhatsApp accepts (65,536 characters) are 6.5 MB.
 const (
 	DefaultMaxPageBytes = 8 << 20
 	LimitPageBytes      = 64 << 20
@@ -38,7 +38,7 @@ type Config struct {
 	// Version of the program, for the User-Agent header.
 	Version string
 	Privacy Privacy
-	// Rows makes rows the messages' data, instead of items (see Columns).
+	// Rows makes each message's data a row instead of the item (see Columns).
 	Rows bool
 	// ExactText keeps \u0000 and unpaired surrogates in items; otherwise they are replaced by U+FFFD.
 	ExactText bool
@@ -60,7 +60,7 @@ type Client struct {
 	rows      bool
 	exactText bool
 	transport http.RoundTripper
-	own       *http.Transport // the transport, where the client made it
+	own       *http.Transport // the transport, if the client made it
 	now       func() time.Time
 	scratch   sync.Pool // of *scratch
 	shapes    *shapeWatch

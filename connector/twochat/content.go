@@ -3,7 +3,7 @@ package twochat
 import "bytes"
 
 // empty reports whether an item is listed without its content: its `message` is missing or null, or holds no text at
-// all, however deep. The API adds the content later under the same id; the connector does not wait for it.
+// any depth. The API adds the content later under the same id; the connector does not wait for it.
 func (it *item) empty(body []byte) bool { return it.object && textless(it.message.of(body)) }
 
 // textless reports whether a JSON value holds no strings other than blank ones and names of members.

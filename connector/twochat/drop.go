@@ -84,7 +84,7 @@ func isID(said []byte) bool {
 	return ok && id.end == len(said)
 }
 
-// impersonal reports whether a string has the form of an id, a time or a number, and so is nothing that a person wrote.
+// impersonal reports whether a string has the form of an id, a time or a number, so that no person wrote it.
 func impersonal(said []byte) bool {
 	if string(said) == "true" || string(said) == "false" || string(said) == "null" {
 		return true
@@ -111,7 +111,7 @@ func brief(said []byte) bool {
 	return len(said) <= 64 && blanks <= 1
 }
 
-// isItem reports whether the object at i is itself a message of a list, which somebody quoted.
+// isItem reports whether the object at i is itself a message of a list, quoted by somebody.
 func (w *rewriter) isItem(i int) bool {
 	content, named := false, false
 	w.json.object(i, 0, func(key span, value int) int {

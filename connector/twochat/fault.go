@@ -26,7 +26,7 @@ func fault(kind connector.PageFault, status int, format string, args ...any) *co
 }
 
 // statusFault classifies a status other than 200 by the reaction that it calls for (connector/README.md, Error
-// statuses). It uses only the status code: bodies come in three shapes, and their texts change.
+// statuses). It uses only the status code, as bodies come in three shapes and their texts change.
 func statusFault(status int) *connector.PageError {
 	switch status {
 	case http.StatusUnauthorized:
@@ -70,9 +70,9 @@ func statusFault(status int) *connector.PageError {
 	return fault(connector.FaultInvalid, status, "unexpected answer")
 }
 
-// ownError reports whether the body of an error is one of the three shapes in which 2Chat writes them
-// (connector/README.md, Error bodies). Anything else comes from a proxy or a load balancer, which knows nothing of the
-// number or the list.
+// ownError reports whether the body of an error has one of the three shapes in which 2Chat writes them
+// (connector/README.md, Error bodies). Anything else comes from a proxy or a load balancer, which knows nothing about
+// the number or the list.
 func ownError(body []byte) bool {
 	var shape struct {
 		Detail  json.RawMessage `json:"detail"`
@@ -110,7 +110,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 }
 
 // requestFault returns the error of a request without a complete answer. Only texts of known origin are kept: net/http
-// quotes URLs and pieces of malformed answers in its errors, and both can hold a number or what somebody wrote.
+// quotes URLs and pieces of malformed answers in its errors, and both can contain a number or a customer's text.
 func requestFault(err error, timeout time.Duration) *connector.PageError {
 	var (
 		refusal     *proxyRefusal
@@ -155,7 +155,7 @@ func aboutProxy(err error) bool {
 	return errors.Is(err, errProxyAddress) || errors.As(err, &refusal)
 }
 
-// fault classifies a proxy's refusal. The status is the proxy's, and the text says so, as 2Chat was not reached.
+// fault classifies a proxy's refusal. The text states that the status is the proxy's, as 2Chat was not reached.
 func (p *proxyRefusal) fault() *connector.PageError {
 	kind, why := connector.FaultRequest, "its rules do not allow the way to 2Chat"
 	switch {

@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Info returns the account's limits and usage, and so checks the API key. It costs a call, and probably a credit. Its
-// errors are those of Page.
+// Info returns the account's limits and usage, which also checks the API key. It costs a call, and probably a credit.
+// Its errors are those of Page.
 func (c *Client) Info(ctx context.Context) (connector.AccountInfo, error) {
 	work := c.borrow()
 	defer c.giveBack(work)

@@ -25,7 +25,7 @@ const (
 	faultTooDeep  = "the item is nested deeper than 100 levels"
 )
 
-// item holds the places, in the body, of the members of one message that are needed.
+// item holds the positions in the body of those members of a message that are needed.
 type item struct {
 	all                     span
 	uuid, id                span
@@ -33,10 +33,10 @@ type item struct {
 	sentBy, session, remote span
 	message                 span
 	object                  bool
-	ascii                   bool // no byte of it is beyond ASCII
+	ascii                   bool // it is pure ASCII
 	deep                    bool // it is nested deeper than maxDepth
 	halves                  bool // it may hold escapes that need repair
-	idLength                int  // of its id as the event has it
+	idLength                int  // of its id as it is written into the event
 	members                 memberSet
 }
 
@@ -78,7 +78,7 @@ func (s *scanner) item(i int, it *item, seen *membersSeen) int {
 	return end
 }
 
-// place returns which member a name is, and where its value is kept, or nil.
+// place returns which known member a name is, and where its value is kept, or nil.
 func (it *item) place(name []byte) (*span, member) {
 	switch string(name) {
 	case "uuid":
@@ -168,7 +168,7 @@ func (c *Client) messages(s connector.Stream, body []byte, work *scratch) []conn
 			lastChat, lastToken = chat, c.privacy.chat(s.SourceKey, chat)
 		}
 		m.Chat = lastToken
-		// Only privacy comes after this: the key, the chat and the quarantine use the item as it came.
+		// Only the privacy settings are applied after this: the key, the chat and the quarantine use the item as received.
 		if it.halves && m.Fault == "" && !c.exactText {
 			m.Data, m.Repaired = repair(m.Data)
 		}
@@ -189,7 +189,7 @@ func (it *item) usableID(body []byte) []byte {
 	return nil
 }
 
-// fault says why the item cannot become an event, or "".
+// fault returns why the item cannot become an event, or "".
 func (it *item) fault(data, id []byte) string {
 	switch {
 	case !it.object:

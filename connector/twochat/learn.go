@@ -109,7 +109,7 @@ func (l *lesson) read(ctx context.Context, number int, known validators) (lesson
 	if err != nil {
 		return lessonPage{}, err
 	}
-	// Its own memory, as pages are compared with each other.
+	// It uses its own memory, as pages are compared with each other.
 	got, err := l.client.get(ctx, path, known, new(scratch))
 	if err != nil {
 		return lessonPage{}, err

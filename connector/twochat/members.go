@@ -17,7 +17,7 @@ const (
 	typeNull
 )
 
-// typeOf returns the type of a value by its first byte.
+// typeOf gives the type of a value by its first byte.
 var typeOf = [256]jsonTypes{
 	'"': typeString, '{': typeObject, '[': typeArray, 't': typeBool, 'f': typeBool, 'n': typeNull, '-': typeNumber,
 	'0': typeNumber, '1': typeNumber, '2': typeNumber, '3': typeNumber, '4': typeNumber, '5': typeNumber,
@@ -52,9 +52,9 @@ const (
 	memberGroup
 	memberContact
 	memberChannel
-	memberText   // of a webhook or of a single message: texts
-	memberFlag   // the same: true or false
-	memberAck    // the same: a number or a word
+	memberText   // of a webhook or of a single message: text
+	memberFlag   // of the same: true or false
+	memberAck    // of the same: a number or a word
 	memberOthers // not known
 	memberCount
 )
@@ -71,7 +71,7 @@ const (
 	knownAnything = typeString | typeNumber | typeBool | typeObject | typeArray | typeNull
 )
 
-// memberTypes are the types that a member is known with.
+// memberTypes are the known types of each member.
 var memberTypes = [memberCount]jsonTypes{
 	memberUUID: knownString, memberID: knownString, memberTimestamp: knownNumber, memberCreatedAt: knownString,
 	memberSessionKey: knownString, memberMessage: knownText, memberSentBy: knownString, memberRemote: knownString,
@@ -90,7 +90,7 @@ func setOf(each ...member) (set memberSet) {
 	return set
 }
 
-// evened treats either of two equivalent members as both, as the two forms of an item differ in them.
+// evened treats each of two equivalent members as both, as the two forms of an item differ in them.
 func (m memberSet) evened() memberSet {
 	const ids, times = 1<<memberUUID | 1<<memberID, 1<<memberTimestamp | 1<<memberCreatedAt
 	if m&ids != 0 {
@@ -102,7 +102,7 @@ func (m memberSet) evened() memberSet {
 	return m
 }
 
-// where is the object that a member belongs to.
+// where is the kind of object that a member belongs to.
 type where uint8
 
 const (
@@ -112,12 +112,12 @@ const (
 	inMedia
 )
 
-// path is what a member's name follows.
+// path is the prefix of a member's name.
 func (w where) path() string {
 	return [...]string{"", "messages[].", "messages[].message.", "messages[].message.media."}[w]
 }
 
-// sighting is a member on a page that is unknown, or unknown with this type.
+// sighting is a member on a page that is unknown or has an unknown type.
 type sighting struct {
 	in    where
 	name  span // with its quotes
@@ -131,14 +131,14 @@ const maxSightings = 16
 // membersSeen records which members a page has.
 type membersSeen struct {
 	items     int
-	any, all  memberSet // that some item has, and that each one has
+	any, all  memberSet // members of some item, and of every item
 	echo      bool      // the envelope has page_number
 	sightings [maxSightings]sighting
 	count     int
 	crowded   bool
 }
 
-// see records a member that is unknown, or unknown with the type of its value.
+// see records a member that is unknown or whose value has an unknown type.
 func (p *membersSeen) see(data []byte, in where, key span, value int, known jsonTypes) {
 	name, found := key.of(data), typeOf[data[value]]
 	for i := range p.sightings[:p.count] {

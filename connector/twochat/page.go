@@ -12,17 +12,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// manyItems is from how many items on a page counts as broken if none of them can be used.
+// manyItems is the number of items from which a page counts as broken if none of them can be used.
 const manyItems = 10
 
 // maxItems is how many items a page may have. The API's pages have 100; a body of 64 MiB could have millions of them,
 // and each costs memory beyond its bytes.
 const maxItems = 10_000
 
-// plainRequestEvery is after how many conditional requests in a row a plain one verifies the server's answers.
+// plainRequestEvery is the number of conditional requests in a row after which a plain one verifies the server's
+// answers.
 const plainRequestEvery = 10
 
-// Page reads one page of a stream, as connector.Pages says.
+// Page implements connector.Pages: it reads one page of a stream.
 func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
 	error,
 ) {
@@ -94,7 +95,7 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 }
 
 // pagePath is the path of a page below the base URL. The configuration has checked the numbers; pagePath makes sure
-// that none can lead to another address.
+// that no number can lead to another address.
 func pagePath(s connector.Stream, number int) (string, error) {
 	if !plainNumber(s.Number) || s.Remote != "" && !plainNumber(s.Remote) {
 		return "", fault(connector.FaultRequest, 0, "the stream's number or remote number is not of a form that 2Chat lists")
@@ -189,8 +190,8 @@ type found struct {
 // problemEcho is the problem of a page that is valid except for its number.
 const problemEcho = "it shows another page number than the one asked for"
 
-// scanPage scans the body of a page and checks that it is valid (rule 10); if not, problem says why. Of
-// members that a body or an item has twice, the last one counts, as with encoding/json; names match to the letter.
+// scanPage scans the body of a page and checks that it is valid (rule 10); if not, problem is the reason. If a body or
+// an item has a member twice, the last one counts, as with encoding/json; names have to match exactly.
 func scanPage(body []byte, number int, items []item) (result found, problem string) {
 	result.items = items
 	if len(body) > math.MaxInt32 {
@@ -259,9 +260,9 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 	return result, ""
 }
 
-// noMessages reports whether a messages member that is no array stands for an empty list: null, an empty object, or no
-// member at all where the answer says that it succeeded. Some servers write empty lists so; the reader believes no
-// single one of them.
+// noMessages reports whether a messages member that is no array represents an empty list: null, an empty object, or no
+// member in an answer that reports success. Some servers write empty lists this way; the reader believes no single one
+// of them.
 func noMessages(s *scanner, messages span) bool {
 	text := messages.of(s.data)
 	empty := len(text) > 1 && text[0] == '{' && s.space(int(messages.from)+1) == int(messages.to)-1
@@ -287,14 +288,14 @@ func notJSON(body []byte) string {
 	return "it is cut off or not JSON"
 }
 
-// keep scans a value of the envelope and keeps its place.
+// keep scans a value of the envelope and records its position.
 func (s *scanner) keep(f *found, key span, place *span, value int, known jsonTypes) int {
 	end := s.value(value, 1)
 	*place = span{int32(value), int32(end)}
 	return f.see(s, key, value, end, known)
 }
 
-// see records a member of the envelope that differs from the known ones, and returns the place after it.
+// see records a member of the envelope that differs from the known ones, and returns the position after it.
 func (f *found) see(s *scanner, key span, value, end int, known jsonTypes) int {
 	if end > 0 && typeOf[s.data[value]]&known == 0 {
 		f.seen.see(s.data, inEnvelope, key, value, known)

@@ -3,15 +3,16 @@ package twochat
 import "bytes"
 
 const (
-	// fewestDigits is from how many digits in a row on, with or without separators, a text is taken for a phone number.
+	// fewestDigits is the number of digits in a row, with or without separators, from which a text counts as a phone
+	// number.
 	fewestDigits = 7
-	// fewestOwn is how many digits a number of the item itself needs to have, to be found again by its digits alone.
+	// fewestOwn is the number of digits that one of the item's own numbers needs so that its digits alone identify it.
 	fewestOwn = 5
 	// mostDigits is how many digits a phone number has at most (E.164).
 	mostDigits = 15
-	// mostSeparators is how many separators in a row may stand between the digits of one number.
+	// mostSeparators is how many separators in a row there may be between the digits of one number.
 	mostSeparators = 4
-	// keptDigits bounds what is kept of a run of digits.
+	// keptDigits bounds how many digits of a run are kept.
 	keptDigits = 64
 )
 
@@ -23,14 +24,14 @@ type own struct {
 
 // reading is a phone number that was found in a text.
 type reading struct {
-	digits []byte // of ASCII, as they stand
+	digits []byte // in ASCII, as written
 	end    int    // the place after it
 	groups int
 	plus   bool
 }
 
 // readDigits reads the digits that begin at i, or at a plus sign there: groups of digits with separators between them,
-// of as many groups as one number can have. It ends earlier where what was read so far is a number of the item's own.
+// up to as many groups as one number can have. It ends earlier if the digits so far are one of the item's own numbers.
 func readDigits(text []byte, i int, owns []own, room []byte) reading {
 	got := reading{digits: room[:0], end: i}
 	separators, groups := 0, 1
@@ -48,7 +49,7 @@ func readDigits(text []byte, i int, owns []own, room []byte) reading {
 				got.digits = append(got.digits, u.digit)
 			}
 			if len(got.digits) > mostDigits && group > 0 {
-				// Two numbers in parallel: the last group is not part of this one.
+				// Two numbers side by side: the last group is not part of this one.
 				got.digits = got.digits[:group]
 				return got
 			}
@@ -75,7 +76,7 @@ func readDigits(text []byte, i int, owns []own, room []byte) reading {
 				at = u.end
 				continue
 			}
-			// A blank of a URL's query, unless it begins the next number.
+			// A blank in a URL's query, unless it begins the next number.
 			if separators > 0 || len(got.digits) >= 10 {
 				return got
 			}
@@ -102,8 +103,8 @@ func exactly(owns []own, digits []byte) string {
 	return ""
 }
 
-// ownToken is the token of the item's own number that these digits spell: as they are, with what is dialled before it,
-// or without its country's code; "" where they are another one's.
+// ownToken is the token of the item's own number that these digits represent: exactly, with a dialling prefix, or
+// without the country code; "" if they are another number.
 func ownToken(owns []own, digits []byte) string {
 	if token := exactly(owns, digits); token != "" {
 		return token
@@ -128,8 +129,8 @@ func ownToken(owns []own, digits []byte) string {
 type waID struct {
 	user   []byte // the digits, or for a group digits-digits
 	domain []byte
-	device int // where what stands between user and domain begins: a device, or nothing
-	at     int // where the @ stands
+	device int // where the part between user and domain begins: a device, or nothing
+	at     int // the position of the @
 	end    int // after the domain
 }
 
@@ -154,7 +155,7 @@ func readID(text []byte, i int) (waID, bool) {
 		for j++; j < len(text) && isDigit(text[j]); j++ {
 		}
 	}
-	// An @ may be escaped as in a URL.
+	// The @ may be escaped as in a URL.
 	id.at = j
 	switch {
 	case j < len(text) && text[j] == '@':
@@ -173,7 +174,7 @@ func readID(text []byte, i int) (waID, bool) {
 	return id, len(id.user) > 0 && j > from && isLetter(text[from])
 }
 
-// ofWhatsApp reports whether the domain is one of WhatsApp's own: then any digits before it are an id.
+// ofWhatsApp reports whether the domain is one of WhatsApp's own; then any digits before it are an id.
 func (id waID) ofWhatsApp() bool {
 	switch string(id.domain) {
 	case "c.us", "s.whatsapp.net", "g.us", "lid", "hosted", "hosted.lid", "bot", "msgr", "broadcast", "newsletter", "call",
@@ -183,8 +184,9 @@ func (id waID) ofWhatsApp() bool {
 	return false
 }
 
-// identifier is what the id's token is made of: for a person the digits alone, as for the number in any other spelling.
-// Ids of other kinds are not phone numbers, though they may have the same digits as one, and keep their domain.
+// identifier is what the id's token is computed from: for a person the digits alone, as for the number in any other
+// spelling. Ids of other kinds are not phone numbers, though they may have the same digits as one, and keep their
+// domain.
 func (id waID) identifier(room []byte) []byte {
 	switch string(id.domain) {
 	case "hosted.lid":

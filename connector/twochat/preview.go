@@ -24,11 +24,11 @@ type Preview struct {
 type Previewed struct {
 	Before json.RawMessage `json:"before"`
 	After  json.RawMessage `json:"after,omitempty"`
-	// Repaired says that escapes were replaced that stand for no character.
+	// Repaired is true if escapes that represent no character were replaced.
 	Repaired bool `json:"repaired,omitempty"`
 	// Chat is the token of its chat.
 	Chat string `json:"chat,omitempty"`
-	// Unknown are the members that were never seen before, which are treated as text.
+	// Unknown are the members that were never seen before and are treated as text.
 	Unknown []string `json:"unknown,omitempty"`
 	// Fault is why the item would go to the quarantine.
 	Fault string `json:"fault,omitempty"`

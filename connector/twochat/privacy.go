@@ -18,7 +18,7 @@ import (
 // Identifiers is how phone numbers and chats are shown in events.
 type Identifiers string
 
-// The privacy modes. Another mode, or another key, moves chats to other tokens.
+// The privacy modes. With another mode or another key, chats get other tokens.
 const (
 	// IdentifiersHashed: tokens are hashes; data is unchanged.
 	IdentifiersHashed Identifiers = "hashed"
@@ -107,7 +107,7 @@ type redactor struct {
 	// Dropped.
 	text, media, quoted, names bool
 	dropping                   bool // any of them
-	rewrites                   bool // data is not left as it is
+	rewrites                   bool // data is changed
 	unknown                    atomic.Uint64
 	macs                       sync.Pool // of hash.Hash, keyed with secret: keying costs as much as hashing
 }
@@ -147,8 +147,8 @@ func (r *redactor) chat(sourceKey string, chat []byte) string {
 	return connector.HashToken([16]byte(sum[:16]))
 }
 
-// pseudonym makes the token of an identifier. It depends on the key and the identifier alone, so that the same number
-// has the same token wherever it stands: +595981048477, 595981048477 and 595981048477@c.us are one.
+// pseudonym makes the token of an identifier. It depends only on the key and the identifier, so that the same number
+// has the same token everywhere: +595981048477, 595981048477 and 595981048477@c.us are one.
 func (r *redactor) pseudonym(identifier []byte) string {
 	identifier = bytes.TrimPrefix(identifier, []byte("+"))
 	if digits, suffix, ok := bytes.Cut(identifier, []byte("@")); ok && len(digits) > 0 && personSuffix(suffix) {
@@ -168,7 +168,7 @@ func personSuffix(suffix []byte) bool {
 	return string(suffix) == "c.us" || string(suffix) == "s.whatsapp.net"
 }
 
-// id is a message's id as the rewritten item has it: without the numbers in it.
+// id is a message's id in the rewritten item: without the numbers in it.
 func (r *redactor) id(id, item []byte, numbers []string) []byte {
 	w := rewriter{rules: r, json: scanner{data: item}}
 	for _, number := range numbers {

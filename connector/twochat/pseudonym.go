@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// gather collects the numbers that the item itself names, in the value at i and everything in it: in members for
-// numbers, and in WhatsApp ids. Such numbers are recognised by their digits alone, wherever they stand.
+// gather collects the numbers that the item itself names, in the value at i and everything within it: in members for
+// numbers, and in WhatsApp ids. These numbers are recognised by their digits alone, anywhere in the item.
 func (w *rewriter) gather(i int, as role) int {
 	switch w.json.data[i] {
 	case '{':
@@ -39,7 +39,7 @@ func (w *rewriter) gather(i int, as role) int {
 	return end
 }
 
-// know remembers the numbers that an identifier names: itself, if it is one, and those of the ids in it.
+// know records the numbers in an identifier: the identifier itself, if it is one, and those of the ids in it.
 func (w *rewriter) know(identifier []byte) {
 	if len(identifier) < fewestOwn || len(identifier) > 512 {
 		return
@@ -66,7 +66,7 @@ func (w *rewriter) know(identifier []byte) {
 	}
 }
 
-// remember adds a number and what its token is made of, unless its digits are known.
+// remember records a number and the identifier of its token, unless its digits are known.
 func (w *rewriter) remember(digits, identifier []byte) {
 	if len(digits) < fewestOwn || len(identifier) > 200 || exactly(w.owns, digits) != "" || len(w.owns) >= 64 {
 		return
@@ -74,7 +74,7 @@ func (w *rewriter) remember(digits, identifier []byte) {
 	w.owns = append(w.owns, own{string(digits), w.pseudonym(identifier)})
 }
 
-// onlyNumber returns the digits of a text that is a phone number and nothing else, in whatever spelling; else nil.
+// onlyNumber returns the digits of a text that is nothing but a phone number, in any spelling; else nil.
 func onlyNumber(text, room []byte) []byte {
 	text = bytes.TrimSpace(text)
 	i := 0
@@ -123,7 +123,7 @@ func isOwn(owns []own, said []byte) bool {
 	return len(digits) > 0 && exactly(owns, digits) != ""
 }
 
-// whole is the token of a string that as a whole names a number, a chat or somebody.
+// whole is the token of a string that as a whole is a number, a chat or a person's name.
 func (w *rewriter) whole(said []byte) string {
 	var room [keptDigits]byte
 	if digits := onlyNumber(said, room[:]); len(digits) > 0 {
@@ -160,8 +160,8 @@ func (w *rewriter) number(literal []byte, at place) string {
 	return w.pseudonym(literal)
 }
 
-// wholeDigits returns the digits of a JSON number before its point, however it is written; whole says that nothing is
-// behind it.
+// wholeDigits returns the digits of a JSON number before its point, in any notation; whole is true if the number is an
+// integer.
 func wholeDigits(literal []byte) (digits []byte, whole bool) {
 	bare := bytes.TrimPrefix(literal, []byte("-"))
 	if !bytes.ContainsAny(bare, ".eE") {
@@ -196,8 +196,7 @@ func countDigits(literal []byte) int {
 	return count
 }
 
-// mayHoldNumber reports whether a text has as many digits as a number needs, or characters by which it may spell them
-// otherwise.
+// mayHoldNumber reports whether a text has as many digits as a number needs, or characters that may encode digits.
 func mayHoldNumber(text []byte) bool {
 	digits := 0
 	for _, c := range text {
@@ -213,8 +212,8 @@ func mayHoldNumber(text []byte) bool {
 	return false
 }
 
-// scrub replaces the phone numbers and WhatsApp ids in a text by pseudonyms; every other character stays. ok is false
-// if there are none.
+// scrub replaces the phone numbers and WhatsApp ids in a text by pseudonyms and leaves every other character. ok is
+// false if there are none.
 func (w *rewriter) scrub(text []byte) (rewritten []byte, ok bool) {
 	if !mayHoldNumber(text) {
 		return nil, false
@@ -296,7 +295,7 @@ func (w *rewriter) pseudonym(identifier []byte) string {
 	return token
 }
 
-// mostRoles bounds how many names of members are remembered for a page: some objects have data for names.
+// mostRoles bounds how many member names are remembered for a page, as some objects have data as names.
 const mostRoles = 500
 
 // roleOf returns the role of a member, which is cached per page.

@@ -2,12 +2,12 @@ package twochat
 
 import "bytes"
 
-// replacement replaces an escape that stands for no character: the escape of U+FFFD, which has the same length.
+// replacement replaces an escape that represents no character. It is the escape of U+FFFD, which has the same length.
 const replacement = `\ufffd`
 
-// repair replaces the escapes in a valid JSON text that no string of most languages, SQL databases and data frames can
-// hold: \u0000, and surrogates without their other half. Every other byte stays where it is. Where nothing has to be
-// replaced it returns text itself, else a copy.
+// repair replaces the escapes in a valid JSON text that strings of most languages, SQL databases and data frames cannot
+// hold: \u0000, and surrogates without their other half. Every other byte stays in its place. If nothing has to be
+// replaced, it returns text itself, else a copy.
 func repair(text []byte) (readable []byte, repaired bool) {
 	readable = text
 	for i := 0; ; {

@@ -24,7 +24,7 @@ type answer struct {
 	header   http.Header
 	body     []byte // of a 200, and of a 404 up to maxDrain
 	received time.Time
-	// whole means that the answer had an explicit end. One that ends with its connection may be cut off anywhere.
+	// whole means that the answer had an explicit end. An answer that ends with its connection may be cut off anywhere.
 	whole bool
 }
 
@@ -33,8 +33,8 @@ type validators struct{ etag, modified string }
 
 func (v validators) offered() bool { return v.etag != "" || v.modified != "" }
 
-// offeredBy reads the validators of an answer. A date is used only where it lies well before the answer: within the
-// second of the last change it cannot tell two pages apart.
+// offeredBy reads the validators of an answer. A date is used only if it is well before the answer: within the second
+// of the last change it cannot tell two pages apart.
 func offeredBy(header http.Header) validators {
 	v := validators{etag: header.Get("ETag"), modified: header.Get("Last-Modified")}
 	modified, err := http.ParseTime(v.modified)
@@ -51,8 +51,8 @@ func offeredBy(header http.Header) validators {
 // get makes one request and reads the answer to its end. The error is the context's own, wrapped, or a
 // *connector.PageError; a status other than 200 is no error here.
 //
-// It calls the transport and not an http.Client: a client adds nothing but redirects, which would take the API key
-// along to other hosts, and errors that print the URL with the number in it.
+// It calls the transport and not an http.Client: a client would only add redirects, which take the API key to other
+// hosts, and errors that contain the URL with the number in it.
 func (c *Client) get(ctx context.Context, path string, known validators, s *scratch) (answer, error) {
 	key, err := c.currentKey()
 	if err != nil {
@@ -80,8 +80,8 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	defer response.Body.Close()
 	got := answer{status: response.StatusCode, header: response.Header}
 	if got.status != http.StatusOK {
-		// The body of a switch to another protocol is the connection itself: it never ends, and no context ends it. Of a
-		// redirect nothing is wanted. What is not read of an answer costs a connection, no more.
+		// The body of a switch to another protocol is the connection itself: it never ends, and no context ends it. Nothing
+		// of a redirect is needed. Not reading an answer only costs a connection.
 		switch {
 		case got.status == http.StatusNotFound:
 			s.body, _ = readAll(s.body[:0], io.LimitReader(response.Body, maxDrain), -1, maxDrain)
@@ -165,8 +165,8 @@ func (c *Client) currentKey() (string, error) {
 
 var errTooLarge = errors.New("too large")
 
-// readAll appends a body to dst, up to most bytes. size is what the server announced, or -1. The limit is held while
-// the body comes in: memory grows with the bytes that are there, by doubling, and never beyond the limit.
+// readAll appends a body to dst, up to most bytes. size is what the server announced, or -1. The limit is enforced
+// while the body is read: memory grows by doubling with the bytes received, and never beyond the limit.
 func readAll(dst []byte, body io.Reader, size int64, most int) ([]byte, error) {
 	if size > int64(most) {
 		return dst, errTooLarge
@@ -200,7 +200,7 @@ func inBytes(n int) string {
 	return strconv.Itoa(n) + " bytes"
 }
 
-// byteOrderMark is what some servers begin UTF-8 with, though JSON has none.
+// byteOrderMark is what some servers put before UTF-8, although JSON allows none.
 const byteOrderMark = "\xef\xbb\xbf"
 
 // unmarked is a body without its byte order mark.
@@ -208,8 +208,8 @@ func unmarked(body []byte) []byte { return bytes.TrimPrefix(body, []byte(byteOrd
 
 func (c *Client) borrow() *scratch { return c.scratch.Get().(*scratch) }
 
-// keep makes a body that the caller may hold on to: a copy of the right size, or a large body itself, which is not kept
-// for another call anyway and would stand in memory twice.
+// keep returns a body that the caller may hold on to: a copy of the right size, or a large body itself, which is not
+// reused for another call anyway and would otherwise be in memory twice.
 func (s *scratch) keep(body []byte) []byte {
 	if cap(body) <= keptScratch {
 		return bytes.Clone(body)

@@ -5,17 +5,17 @@ import (
 	"encoding/json"
 )
 
-// maxNesting is to which depth JSON within strings within JSON is followed.
+// maxNesting is the depth to which JSON within strings within JSON is followed.
 const maxNesting = 4
 
-// rewrite returns the item as the event carries it: without what is dropped, and with pseudonyms for people. If nothing
-// changes it returns item itself; otherwise only the changed parts are rewritten, and every other byte stays. item is a
-// valid JSON object in valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items may
-// spell in any way.
+// rewrite returns the item for the event: without what is dropped, and with pseudonyms for people. If nothing changes
+// it returns item itself; otherwise only the changed parts are rewritten, and every other byte stays. item is a valid
+// JSON object in valid UTF-8, not nested deeper than maxDepth. numbers are those of the list, which its items may spell
+// in any way.
 //
 // Every string and number is checked, so that nothing passes merely because it is unknown. The name of a known member
-// tells what its value is; an unknown member is treated as text. In addition, values are recognised by their form: a
-// number in any spelling, a contact card, a file, another message.
+// determines what its value is; an unknown member is treated as text. In addition, values are recognised by their form:
+// a number in any spelling, a contact card, a file, another message.
 func (r *redactor) rewrite(item []byte, numbers ...string) []byte {
 	return r.rewriteWith(nil, item, nil, numbers...)
 }
@@ -48,24 +48,24 @@ func (r *redactor) rewriteWith(page *pageCache, item []byte, tell func(name []by
 	return append(w.out, item[w.copied:]...)
 }
 
-// rewriter goes through an item and copies what stays.
+// rewriter goes through an item and copies what is kept.
 type rewriter struct {
-	pageCache // of the item's page, as far as it was filled; its maps may be nil
+	pageCache // of the item's page, as far as it is filled; its maps may be nil
 
 	rules   *redactor
 	json    scanner
 	out     []byte // nil until something changes
-	copied  int    // how much of the item is in out, or was left away
+	copied  int    // how much of the item has been copied to out, or left out
 	owns    []own
 	nesting int
 	unknown uint64
 	tell    func(name []byte)
 }
 
-// place says where in an item a value stands.
+// place describes the position of a value in an item.
 type place struct {
 	role role // of the member, or of the member around the array
-	// What stands around it: what describes somebody, a member that holds an identifier, a list of products.
+	// The surroundings: the description of a person, a member that holds an identifier, a list of products.
 	person, identifier, goods bool
 	root                      bool // the item itself
 	plain                     bool // the member's name is known, and holds no number
@@ -101,14 +101,14 @@ func (w *rewriter) value(i int, at place) int {
 	return end
 }
 
-// members rewrites the contents of an object or array and drops what is not wanted, together with one adjacent comma.
+// members rewrites the contents of an object or array and removes what is dropped, together with one adjacent comma.
 func (w *rewriter) members(i int, closing byte, at place) int {
 	data := w.json.data
 	i = w.json.space(i + 1)
 	if data[i] == closing {
 		return i + 1
 	}
-	kept := false // one before this one stays
+	kept := false // a member before this one is kept
 	comma := i    // the comma before this one
 	for {
 		first, value, inside := i, i, at
@@ -146,7 +146,7 @@ func (w *rewriter) members(i int, closing byte, at place) int {
 	}
 }
 
-// member is the place of a member's value in an object that stands at the place.
+// member is the place of a member's value in an object at this place.
 func (w *rewriter) member(name []byte, at place) place {
 	next := place{role: w.roleOf(name), person: at.person, identifier: at.identifier, goods: at.goods}
 	next.plain = next.role != roleUnknown && !mayHoldNumber(name)
@@ -210,7 +210,7 @@ func (w *rewriter) text(i, end int, at place) {
 	}
 }
 
-// nested rewrites a string that holds JSON. ok says that it does; inner is nil where nothing changed.
+// nested rewrites a string that holds JSON. ok is true if it does; inner is nil if nothing changed.
 func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
 	bare, deep, ok := nestedJSON(said)
 	switch {
@@ -234,7 +234,7 @@ func (w *rewriter) nested(said []byte, at place) (inner []byte, ok bool) {
 	return append(below.out, bare[below.copied:]...), true
 }
 
-// nestedJSON finds the JSON that a string holds: an object, an array or a string. deep says that it is nested deeper
+// nestedJSON finds the JSON that a string holds: an object, an array or a string. deep is true if it is nested deeper
 // than an item may be.
 func nestedJSON(said []byte) (bare []byte, deep, ok bool) {
 	bare = bytes.TrimSpace(said)

@@ -2,7 +2,7 @@ package twochat
 
 import "bytes"
 
-// role is what a member's value is, judging by the member's name.
+// role is the meaning of a member's value, judged by the member's name.
 type role uint8
 
 const (
@@ -10,15 +10,15 @@ const (
 	rolePlain                  // ids, kinds and counts: harmless, but looked at all the same
 	roleTime                   // a time, if it can be parsed as one
 	roleIdentifier             // a number or a chat
-	roleName                   // names somebody, or says where they live
-	rolePerson                 // an object that describes somebody, or the name or number of one
+	roleName                   // a person's name or address
+	rolePerson                 // an object that describes a person, or a person's name or number
 	roleCard                   // a contact's card
-	roleText                   // what somebody wrote, or what was made of it
-	roleThing                  // an order, a place, a poll: what a message consists of except for its text
+	roleText                   // what somebody wrote, or what was derived from it
+	roleThing                  // an order, a place, a poll: what a message consists of apart from its text
 	roleMedia                  // a file, or a URL of one
 	roleQuoted                 // another message
-	roleMessage                // what the message is made of
-	roleEnvelope               // lists and objects of no meaning of their own
+	roleMessage                // the content of a message
+	roleEnvelope               // lists and objects without a meaning of their own
 )
 
 // longestName is the longest name of a known member.
@@ -47,7 +47,7 @@ func roleOf(name []byte) role {
 	return likelyRole(plain)
 }
 
-// exactRole knows the names that the API is documented or was seen to use, and those of WhatsApp's clients.
+// exactRole knows the names that the API is documented or was seen to use, and those that WhatsApp's clients use.
 func exactRole(name []byte) role {
 	switch string(name) {
 	case "uuid", "id", "messageid", "messageuuid", "wamsgid", "whatsappmessageid", "channeluuid", "wawebuuid", "groupuuid",

@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// The columns of a row, in their order. They must never change, as users' tables are made of them.
+// The columns of a row, in their order. They must never change, as users' tables are built from them.
 const (
 	columnUUID = iota
 	columnDirection
@@ -56,12 +56,12 @@ var columns = [columnCount]Column{
 // Columns returns the columns of a row, in their order.
 func Columns() []Column { return append([]Column(nil), columns[:]...) }
 
-// row is what a message has for its columns: JSON strings, or nothing where a column is null.
+// row holds a message's values for the columns: JSON strings, or nothing if a column is null.
 type row [columnCount][]byte
 
-// toRows puts rows for the data of good messages, the items of a page that were read at a moment, and returns how
-// many bytes all data has then. It comes after everything else that changes an item: what a row shows is what the
-// item shows.
+// toRows makes rows the data of good messages. items are those of a page that was read at that time. It returns how
+// many bytes all data has then. It is called after everything else that changes an item, so that a row shows the same
+// as its item.
 func toRows(messages []connector.Message, items []item, body []byte, read time.Time) (size int) {
 	recorded := quoted(connector.FormatTime(read))
 	for i := range messages {
@@ -129,8 +129,8 @@ func (r *row) appendJSON(item []byte) (dst []byte, itemAt int) {
 	return append(dst, '}'), itemAt
 }
 
-// appendItem writes a valid item as a JSON string. Of control characters it can only hold white space between its
-// tokens.
+// appendItem writes a valid item as a JSON string. The only control characters in a valid item are white space between
+// its tokens.
 func appendItem(dst, item []byte) []byte {
 	dst = append(dst, '"')
 	copied := 0

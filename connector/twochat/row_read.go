@@ -31,13 +31,13 @@ func Kinds() []string {
 }
 
 // rowReader extracts the values of a row from an item. An item may have any form: anything unexpected leaves its column
-// null. Of members that an object has twice the last one counts, as with encoding/json.
+// null. If an object has a member twice, the last one counts, as with encoding/json.
 type rowReader struct {
 	json scanner
 	row  *row
-	// What the message is, by what it holds: a member that only one kind has, and its file.
+	// The kind of the message by its contents: a member that only one kind has, and its file.
 	holds, file string
-	title       []byte // of what was chosen or asked, where there is no text
+	title       []byte // of what was chosen or asked, if there is no text
 	inner       bool   // the reader is within such a member
 }
 
@@ -83,7 +83,7 @@ func (r *rowReader) kind() string {
 	return kindUnknown
 }
 
-// message reads what the message is made of: an object, or a text alone.
+// message reads the content of the message: an object, or just a text.
 func (r *rowReader) message(i int) {
 	r.holds, r.file, r.title = "", "", nil
 	for _, column := range [...]int{columnText, columnMediaURL, columnMediaMIME, columnQuotedUUID} {
@@ -124,8 +124,8 @@ func (r *rowReader) media(i int) {
 	r.file = fileKind(word(kind), word(mime), r.row[columnMediaURL] != nil)
 }
 
-// fileKind is the kind of a message with a file, by its type as 2Chat names it, else by its media type; "" where
-// there is no file.
+// fileKind is the kind of a message with a file, by its type in 2Chat's words, else by its media type; "" if there is
+// no file.
 func fileKind(kind, mime []byte, found bool) string {
 	switch string(kind) {
 	case "image":
@@ -162,7 +162,7 @@ func fileKind(kind, mime []byte, found bool) string {
 const markerInteractive = "interactive"
 
 // markerOf returns the kind of a message by the name of a member that only messages of that kind have, or "" for any
-// other member. Names are compared without case and underscores, as 2Chat's and WhatsApp's own differ in them.
+// other member. Names are compared without case and underscores, in which 2Chat's and WhatsApp's own differ.
 func markerOf(name []byte) string {
 	var room [longestName]byte
 	plain := room[:0]
@@ -229,7 +229,7 @@ func (r *rowReader) blank(i int) bool {
 	return false
 }
 
-// members calls each with the members of the object at i.
+// members calls each for each member of the object at i.
 func (r *rowReader) members(i int, each func(name []byte, value int)) {
 	r.json.object(i, 0, func(key span, value int) int {
 		each(unquote(key.of(r.json.data)), value)

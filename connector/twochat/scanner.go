@@ -7,23 +7,23 @@ import (
 )
 
 // maxDepth is how deeply an item, and the page around the items, may be nested. Consumers parse events with libraries
-// of every language, some of which give up at 128 levels or when their stack ends.
+// of every language, some of which fail at 128 levels or at the end of their stack.
 const maxDepth = 100
 
-// scanner checks a JSON document to the letter of RFC 8259 and finds values in it, in one pass and without decoding:
-// what it finds are places. Its methods take the place where a value begins and return the one after its end, or -1
-// where the text is no JSON. Strings may hold invalid UTF-8 (as with encoding/json); high tells where to look for it.
+// scanner checks a JSON document strictly by RFC 8259 and finds values in it, in one pass and without decoding: its
+// results are positions. Its methods take the position where a value begins and return the one after its end, or -1 if
+// the text is not JSON. Strings may hold invalid UTF-8 (as with encoding/json); high tells whether to check.
 type scanner struct {
 	data []byte
-	// high has a top bit set in some byte once a string held a byte beyond ASCII. It may be set too early by some bytes.
+	// high has a top bit set in some byte once a string held a byte beyond ASCII. Other bytes may set it too.
 	high uint64
-	// deep means that something was nested deeper than maxDepth. It was scanned all the same, to find its end.
+	// deep means that something was nested deeper than maxDepth. It was scanned nevertheless, to find its end.
 	deep bool
 	// halves means that there is an escape that may need repair: of U+0000 or of a surrogate.
 	halves bool
 }
 
-// span is a place in the document; the empty span means that there is none.
+// span is a range of the document; the empty span means that there is none.
 type span struct{ from, to int32 }
 
 func (p span) of(data []byte) []byte { return data[p.from:p.to:p.to] }
@@ -35,7 +35,7 @@ const (
 	topBits  = 0x80 * eachByte
 )
 
-// space returns the first place at or after i that is no white space.
+// space returns the first position at or after i that is not white space.
 func (s *scanner) space(i int) int {
 	data := s.data
 	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\t' || data[i] == '\r') {
@@ -75,7 +75,7 @@ func (s *scanner) word(i int, word string) int {
 	return i + len(word)
 }
 
-// object scans an object. member, if not nil, is told each key (with its quotes) and scans the value in its place.
+// object scans an object. member, if not nil, gets each key (with its quotes) and scans the value itself.
 func (s *scanner) object(i, depth int, member func(key span, value int) int) int {
 	if depth++; depth > maxDepth {
 		return s.container(i)
@@ -110,7 +110,7 @@ func (s *scanner) object(i, depth int, member func(key span, value int) int) int
 	}
 }
 
-// array scans an array. element, if not nil, scans each element in its place.
+// array scans an array. element, if not nil, scans each element itself.
 func (s *scanner) array(i, depth int, element func(value int) int) int {
 	if depth++; depth > maxDepth {
 		return s.container(i)
@@ -133,8 +133,8 @@ func (s *scanner) array(i, depth int, element func(value int) int) int {
 	}
 }
 
-// container scans an object or array of any depth. One deep item must not make a page unreadable, nor its reader run
-// out of stack.
+// container scans an object or array of any depth. One deep item must neither make a page unreadable nor exhaust the
+// stack.
 func (s *scanner) container(i int) int {
 	s.deep = true
 	data := s.data
@@ -159,7 +159,7 @@ func (s *scanner) container(i int) int {
 				return -1
 			}
 		}
-		// A value has ended, or an empty container is about to: pass commas and closing brackets up to the next value.
+		// A value has ended, or an empty container is about to: skip commas and closing brackets up to the next value.
 		for {
 			if i = s.space(i); i >= len(data) {
 				return -1
@@ -182,7 +182,7 @@ func (s *scanner) container(i int) int {
 	return -1
 }
 
-// name passes a member's name and colon where the innermost open container is an object.
+// name skips a member's name and colon if the innermost open container is an object.
 func (s *scanner) name(i int, closing []byte) int {
 	if closing[len(closing)-1] == ']' {
 		return i
@@ -199,8 +199,8 @@ func (s *scanner) name(i int, closing []byte) int {
 	return s.space(i + 1)
 }
 
-// after passes what stands behind a member or an element that ends at i: a comma, and next is where another one begins,
-// or what closes them all, and next is behind that. It is -1, and the last, where neither stands there.
+// after skips what follows a member or an element that ends at i. After a comma, next is where another one begins;
+// after the closing bracket, next is behind it and last is true. Otherwise next is -1 and last is true.
 func (s *scanner) after(i int, closing byte) (next int, last bool) {
 	if i < 0 {
 		return -1, true
@@ -217,8 +217,8 @@ func (s *scanner) after(i int, closing byte) (next int, last bool) {
 	return -1, true
 }
 
-// text scans a string. Most of a page is text, so it goes by eight bytes: the usual trick finds the first byte of a
-// word that is a quote, a backslash or a control character (borrows can only raise false alarms above a true one).
+// text scans a string. Most of a page is text, so it proceeds by eight bytes: the usual bit trick finds the first byte
+// of a word that is a quote, a backslash or a control character (borrows can only cause false alarms above a true one).
 func (s *scanner) text(i int) int {
 	data := s.data
 	high := s.high
@@ -281,7 +281,7 @@ func (s *scanner) escape(i int) int {
 	return -1
 }
 
-// number scans a number. What follows it is the caller's to judge.
+// number scans a number. The caller judges what follows it.
 func (s *scanner) number(i int) int {
 	data := s.data
 	if data[i] == '-' {
@@ -326,7 +326,7 @@ func unquote(quoted []byte) []byte {
 		if c == '\\' {
 			var text string
 			if json.Unmarshal(quoted, &text) != nil {
-				return nil // the scanner has seen that it is a string
+				return nil // the scanner has verified that it is a string
 			}
 			return []byte(text)
 		}

@@ -51,8 +51,8 @@ func redactedShape(document []byte) string {
 	return out.String()
 }
 
-// add adds the value at i and returns the place after it; depth is the number of containers around it. What is nested
-// too deep is counted without its members.
+// add adds the value at i and returns the position after it; depth is the number of containers around it. A value that
+// is nested too deeply is counted without its members.
 func (sh *shape) add(s *scanner, i, depth int) int {
 	sh.values++
 	data := s.data
@@ -107,7 +107,7 @@ func (sh *shape) member(name string) *shape {
 	return member
 }
 
-// write writes the shape: `name?` is a member that not every object has, `|` stands between types.
+// write writes the shape: `name?` is a member that not every object has, `|` separates types.
 func (sh *shape) write(out *strings.Builder, depth int) {
 	var kinds []string
 	if sh.strings.count > 0 {
@@ -149,8 +149,8 @@ func (sh *shape) write(out *strings.Builder, depth int) {
 	}
 }
 
-// maskedName returns a member's name if it looks as if a programmer chose it, and otherwise `*`: in some objects the
-// names are data, for example phone numbers.
+// maskedName returns a member's name if it looks chosen by a programmer, and otherwise `*`: in some objects the names
+// are data, for example phone numbers.
 func maskedName(name []byte) string {
 	if len(name) == 0 || len(name) > 40 || name[0] != '_' && (name[0] < 'a' || name[0] > 'z') {
 		return "*"

@@ -10,12 +10,12 @@ import (
 )
 
 // ShapeChange is a difference between 2Chat's answers and what is known about them. It contains no values, and the name
-// of a member only if it looks as if a programmer chose it.
+// of a member only if it looks chosen by a programmer.
 type ShapeChange struct {
 	// Member is the path of the member: messages[].message.text; a name that is not shown is an asterisk.
 	Member string     `json:"member"`
 	Change ChangeKind `json:"change"`
-	// Found are the types of its values, Known the types that it is known to have; empty if there are none.
+	// Found are the types of its values, and Known its known types; empty if there are none.
 	Found string `json:"found,omitempty"`
 	Known string `json:"known,omitempty"`
 	// Since is when the change was first seen.
@@ -79,7 +79,7 @@ var (
 	onceListed   = setOf(memberRemote, memberChannelNumber)
 )
 
-// missedAs are the names of these members.
+// missedAs are the names of these members in a change.
 var missedAs = map[member]string{
 	memberUUID: "uuid or id", memberTimestamp: "timestamp or created_at", memberSessionKey: "session_key",
 	memberMessage: "message", memberSentBy: "sent_by", memberRemote: "remote_phone_number",
@@ -136,7 +136,7 @@ func (w *shapeWatch) items(of list, seen *membersSeen) {
 	had.items += seen.items
 }
 
-// echo checks whether the page number is missing, though earlier answers had it.
+// echo checks whether the page number is missing although earlier answers had it.
 func (w *shapeWatch) echo(there bool) {
 	if there {
 		w.echoes++
@@ -169,8 +169,8 @@ func (w *shapeWatch) all() []ShapeChange {
 	return slices.Clone(w.changes)
 }
 
-// shownName returns a member's name if it is known or looks as if a programmer chose it: up to 40 letters and
-// underscores, the first not a capital. In some objects the names are data: numbers, or what people are called.
+// shownName returns a member's name if it is known or looks chosen by a programmer: up to 40 letters and underscores,
+// the first not a capital. In some objects the names are data, such as numbers or people's names.
 func shownName(name []byte, known bool) string {
 	if known {
 		return string(name)

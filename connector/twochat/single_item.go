@@ -7,8 +7,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Item makes a message of an item by itself, as Page makes it of each item of a page that was received at a time. It
-// makes no call, and keeps nothing of raw.
+// Item makes a message of a single item, as Page does with each item of a page received at that time. It makes no call,
+// and keeps nothing of raw.
 func (c *Client) Item(s connector.Stream, raw []byte, received time.Time) connector.Message {
 	body := bytes.Clone(raw)
 	scan := scanner{data: body}

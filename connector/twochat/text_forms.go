@@ -27,9 +27,9 @@ func isUUID(text []byte) bool {
 	return true
 }
 
-// opaque is the length of a word at the start of text that is an id or a hash by its form, and not somebody's number: a
-// UUID, with or without 2Chat's letters before it, or a long word in which letters and digits alternate as they do by
-// chance. It is 0 where there is none.
+// opaque is the length of a word at the start of text that has the form of an id or a hash, and is not somebody's
+// number: a UUID, with or without 2Chat's letters before it, or a long word in which letters and digits alternate as if
+// at random. It is 0 if there is none.
 func opaque(text []byte) int {
 	for prefix := 0; prefix <= 4 && prefix < len(text); prefix++ {
 		if isUUID(text[prefix:]) && (len(text) == prefix+uuidLength || !isWord(text[prefix+uuidLength])) {
@@ -57,7 +57,7 @@ func opaque(text []byte) int {
 
 func isWord(c byte) bool { return isLetter(c) || isDigit(c) }
 
-// holdsOwn reports whether a word has the digits of one of the item's own numbers in it.
+// holdsOwn reports whether a word contains the digits of one of the item's own numbers.
 func holdsOwn(word []byte, owns []own) bool {
 	for i := range owns {
 		if bytes.Contains(word, []byte(owns[i].digits)) {
@@ -67,14 +67,14 @@ func holdsOwn(word []byte, owns []own) bool {
 	return false
 }
 
-// isMoment reports whether a string or a number is a time as messages have them: a date, or seconds or milliseconds of
-// these decades. The range is narrower than that of parseTime, as any other number may be a phone number.
+// isMoment reports whether a string or a number is a time as in messages: a date, or seconds or milliseconds of these
+// decades. The range is narrower than that of parseTime, as any other number may be a phone number.
 func isMoment(said []byte) bool {
 	at, ok := saidTime(said)
 	return ok && at.Year() >= 2009 && at.Year() < 2038
 }
 
-// dateLength is the length of a day in digits at the start of text, 2026-02-18, or 0.
+// dateLength is the length of a date in digits at the start of text, 2026-02-18, or 0.
 func dateLength(text []byte) int {
 	const form = "dddd-dd-dd"
 	if len(text) < len(form) || len(text) > len(form) && isDigit(text[len(form)]) {
@@ -111,7 +111,7 @@ func isCard(text []byte) bool {
 	return false
 }
 
-// fewestBase64 is the length from which on a word of base64 is taken for a file.
+// fewestBase64 is the length from which a word of base64 is taken for a file.
 const fewestBase64 = 100
 
 // isFile reports whether text is the bytes of a file: a data URI, or a long word of base64.
@@ -133,7 +133,7 @@ func isFile(text []byte) bool {
 	return len(text) >= fewestBase64
 }
 
-// isBase64 reports whether text has no other characters than base64, lines included, and is no mere word or number.
+// isBase64 reports whether text consists only of base64, line ends included, and is not just a word or number.
 func isBase64(text []byte) bool {
 	for _, c := range text {
 		if !isWord(c) && c != '+' && c != '/' && c != '-' && c != '_' && c != '=' && c != '\n' && c != '\r' {
@@ -168,7 +168,7 @@ func hidden(text []byte) []byte {
 	return decoded
 }
 
-// fileURL is the length of a URL at the start of text that leads to a file, or 0.
+// fileURL is the length of a URL of a file at the start of text, or 0.
 func fileURL(text []byte) int {
 	if !bytes.HasPrefix(text, []byte("http://")) && !bytes.HasPrefix(text, []byte("https://")) {
 		return 0

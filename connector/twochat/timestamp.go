@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Times outside of these years are taken for mistakes: there was no WhatsApp, or a unit was misread.
+// Times outside of these years count as mistakes: WhatsApp did not exist, or a unit was misread.
 const (
 	firstYear = 2000
 	lastYear  = 2100
@@ -15,7 +15,7 @@ const (
 
 // parseTime reads a time in any form that this API is known to use (connector/README.md, Items): a number of seconds or
 // milliseconds since 1970, also inside a string; a date and time with T or a blank between, with or without a fraction,
-// in UTC where no zone is given. raw is a valid JSON value.
+// in UTC if no zone is given. raw is a valid JSON value.
 func parseTime(raw []byte) (time.Time, bool) {
 	if len(raw) > 0 && raw[0] == '"' {
 		raw = bytes.TrimSpace(unquote(raw))
@@ -23,7 +23,7 @@ func parseTime(raw []byte) (time.Time, bool) {
 	return saidTime(raw)
 }
 
-// saidTime reads a time as a number has it, or as a string says it.
+// saidTime reads a time that is a number or the content of a string.
 func saidTime(text []byte) (time.Time, bool) {
 	at, ok := parseDate(text)
 	if !ok {
@@ -35,10 +35,11 @@ func saidTime(text []byte) (time.Time, bool) {
 	return at, true
 }
 
-// millisecondsFrom is where numbers begin that are milliseconds: as seconds, it is the year 5138.
+// millisecondsFrom is the number from which numbers are milliseconds; as seconds, it is the year 5138.
 const millisecondsFrom = 1e11
 
-// parseEpoch reads seconds or milliseconds since 1970. Digits are read as they stand, as a float64 would change them.
+// parseEpoch reads seconds or milliseconds since 1970. It reads the digits themselves, as a float64 would lose
+// precision.
 func parseEpoch(raw []byte) (time.Time, bool) {
 	whole, fraction, _ := bytes.Cut(raw, []byte("."))
 	seconds, ok := digits(whole)
@@ -72,7 +73,7 @@ func parseExponent(raw []byte) (time.Time, bool) {
 	return time.Unix(int64(seconds), int64(math.Round(fraction*1e6))*1000).UTC(), true
 }
 
-// parseDate reads 2006-01-02T15:04:05, a blank for the T, an optional fraction, and Z, an offset or nothing.
+// parseDate reads 2006-01-02T15:04:05, with T or a blank, an optional fraction, and Z, an offset or nothing.
 func parseDate(raw []byte) (time.Time, bool) {
 	const form = "dddd-dd-ddTdd:dd:dd"
 	if len(raw) < len(form) {
@@ -119,7 +120,7 @@ func parseDate(raw []byte) (time.Time, bool) {
 	}
 	at := time.Date(year, time.Month(month), day, hour, minute, second, int(nanoseconds), time.UTC)
 	if at.Day() != day {
-		return time.Time{}, false // the 31st of a month that has none
+		return time.Time{}, false // a day that the month does not have
 	}
 	return at.Add(-offset), true
 }
@@ -176,7 +177,8 @@ func digits(raw []byte) (int64, bool) {
 	return number, true
 }
 
-// parseFraction reads the digits after the point as billionths; digits beyond the ninth are cut, and none are zero.
+// parseFraction reads the digits after the point as billionths. Digits beyond the ninth are cut off; no digits are
+// zero.
 func parseFraction(raw []byte) (int64, bool) {
 	var number int64
 	for i, c := range raw {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// newTransport returns a transport for many requests to one host: it keeps idle connections, and finds dead ones by
-// pings rather than by every stream's time-out.
+// newTransport returns a transport for many requests to one host: it keeps idle connections, and detects dead ones by
+// pings rather than by the time-out of every stream.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{

@@ -14,13 +14,13 @@ const (
 	unitOther     unitKind = iota // a letter, or anything that ends a number
 	unitDigit                     // a digit of any script
 	unitPlus                      // a plus sign
-	unitSeparator                 // what people and programs put between the digits of a number
-	unitInvisible                 // what is not seen: zero-width characters, marks of direction, the frame of an emoji
+	unitSeparator                 // a character that people and programs put between the digits of a number
+	unitInvisible                 // an invisible character: zero-width characters, marks of direction, the frame of an emoji
 	unitEnd
 )
 
-// unit is one character of a text, in whatever way it is written: as it is, as %31 in a URL, as &#49; in HTML, or as an
-// escape of JSON within a string.
+// unit is one character of a text in any encoding: as it is, as %31 in a URL, as &#49; in HTML, or as an escape of JSON
+// within a string.
 type unit struct {
 	kind  unitKind
 	digit byte // '0' to '9'
@@ -74,7 +74,7 @@ func unitOf(r rune, end int) unit {
 	return unit{end: end}
 }
 
-// digitOf is the digit that a character stands for: of any script, raised, lowered or in a circle.
+// digitOf is the digit that a character represents: of any script, superscript, subscript or circled.
 func digitOf(r rune) (byte, bool) {
 	switch {
 	case r < 0x80:
@@ -97,7 +97,7 @@ func digitOf(r rune) (byte, bool) {
 	if !unicode.Is(unicode.Nd, r) {
 		return 0, false
 	}
-	// The digits of a script stand in a row, and every row of the table begins with a zero.
+	// The digits of a script are consecutive, and every range of the table begins with a zero.
 	for _, row := range unicode.Nd.R16 {
 		if rune(row.Lo) <= r && r <= rune(row.Hi) {
 			return byte('0' + (r-rune(row.Lo))%10), true
@@ -111,7 +111,7 @@ func digitOf(r rune) (byte, bool) {
 	return 0, false
 }
 
-// percentRune reads a character of a URL: %2B, also escaped more than once (%252B). end is 0 where there is none.
+// percentRune reads a character of a URL: %2B, also escaped more than once (%252B). end is 0 if there is none.
 func percentRune(text []byte, i int) (r rune, end int) {
 	var encoded [utf8.UTFMax]byte
 	for n := range encoded {
