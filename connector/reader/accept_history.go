@@ -8,12 +8,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// accepting is the delivery of held messages on the operator's word. Polls find new messages meanwhile, as the horizon
-// is ground. The list is read from its end upward, section by section: some pages each, read going down (see section).
-// A section ends with the highest row that is done already, or with the list. Once it is proven to be one slice, what
-// it shows above that row and below the top of the horizon is delivered, oldest first, and the next section ends with
-// its top. So each page is read once, plus two pages for each section: one that overlaps the next section, and one to
-// prove it.
+// accepting is the delivery of held messages at the operator's request. Polls find new messages meanwhile, as the
+// horizon is ground. The list is read from its end upward, section by section: some pages each, read going down (see
+// section). A section ends with the highest row that is done already, or with the list. Once it is proven to be one
+// slice, what it shows above that row and below the top of the horizon is delivered, oldest first, and the next section
+// ends with its top. So each page is read once, plus two pages for each section: one that overlaps the next section,
+// and one to prove it.
 //
 // The checkpoint holds the keys of the highest rows that are done, so that nothing is delivered twice after a restart
 // or once the window has forgotten it. Each section also renews the horizon, which is ground only while the window
@@ -21,37 +21,37 @@ import (
 type accepting struct {
 	size   int // pages in a section; 0: not set yet
 	bounds *SearchBounds
-	// The end of the list is searched between low, a page that shows something, and high, an empty one; high is 0 until
-	// one was found.
+	// The end of the list is searched between low, a page that shows something, and high, an empty one; high is 0 until an
+	// empty one was found.
 	low, high int
-	// listed: the top of the horizon is still listed. looks counts the pages that were read in search of it.
+	// listed: the top of the horizon is still listed. looks counts the pages that were read to find it.
 	listed  bool
 	looks   int
 	section section
-	// up is by how many pages above their expected place the rows that are done are searched for; everywhere: from page 0
-	// down to the end.
+	// up is how many pages above their expected place the search for the rows that are done begins. everywhere means that
+	// it goes from page 0 down to the end.
 	up          int
 	everywhere  bool
-	astray      int // how many rows below their expected place the rows that are done were found last
+	astray      int // how many rows below their expected place the rows that are done were last found
 	failures    int // sections in a row that were not one slice
 	pollsToWait int // polls to be made first
 }
 
-// acceptance delivers messages that are held because all ground is gone, once the operator says so (rule 8).
+// acceptance delivers messages that are held because all ground is gone, once the operator asks for it (rule 8).
 type acceptance struct {
 	*Reader
-	// acceptHistory: the operator's word was given at the start; deliverHeld: it is still to be carried out.
+	// acceptHistory: the operator asked for it at the start. deliverHeld: the request is still to be carried out.
 	acceptHistory, deliverHeld bool
 	// asked: the list was searched for the ground that the operator says is gone.
 	asked bool
-	// accept is the delivery that is under way.
+	// accept is the delivery in progress.
 	accept accepting
 }
 
 // longestWait is how many polls the delivery waits at most after failed sections.
 const longestWait = 64
 
-// takeAcceptHistory begins the delivery of held messages if the operator said so.
+// takeAcceptHistory begins the delivery of held messages if the operator asked for it.
 func (r *acceptance) takeAcceptHistory() {
 	r.accept.pollsToWait = max(0, r.accept.pollsToWait-1)
 	if r.deliverHeld && r.known.recorded.Accepting == nil && len(r.known.recorded.Horizon) > 0 &&
@@ -62,8 +62,8 @@ func (r *acceptance) takeAcceptHistory() {
 	}
 }
 
-// spendAcceptHistory records, at rest, that the operator's word was used: it does not apply to messages that are held
-// later. A start without it resets that.
+// spendAcceptHistory records, at rest, that the operator's request was carried out, so that it does not apply to
+// messages that are held later. A start without the request resets that.
 func (r *acceptance) spendAcceptHistory(ctx context.Context) error {
 	r.deliverHeld = false
 	if r.known.recorded.AcceptHistoryUsed == r.acceptHistory || r.known.recorded.Accepting != nil {
@@ -75,8 +75,9 @@ func (r *acceptance) spendAcceptHistory(ctx context.Context) error {
 	return err
 }
 
-// confirmGroundGone believes the operator that ground is gone, without the looks of rule 8, if the list shows no ground
-// where it should be by time: messages as old as ground become the horizon. It returns how many pages it read.
+// confirmGroundGone takes the operator's word that ground is gone, without the repeated checks of rule 8, if the list
+// shows no ground where it should be by time: messages as old as ground become the horizon. It returns how many pages
+// it read.
 func (r *acceptance) confirmGroundGone(ctx context.Context, top connector.Page) (pages int, gone bool, err error) {
 	limit := r.known.times.median(r.known.window.certified)
 	if limit.IsZero() || !r.known.hasGround() || len(top.Messages) == 0 || r.known.shows(top.Messages) {
@@ -107,12 +108,12 @@ func (r *acceptance) confirmGroundGone(ctx context.Context, top connector.Page) 
 	return pages, err == nil, err
 }
 
-// AcceptDue reports whether held messages may be delivered now, by a Sweep: on the operator's word, at rest.
+// AcceptDue reports whether held messages may be delivered now by a Sweep: at the operator's request, and at rest.
 func (r *Reader) AcceptDue() bool {
 	return r.known.recorded.Accepting != nil && r.acceptance.accept.pollsToWait == 0 && r.Rested()
 }
 
-// AcceptProgress is how far the delivery of held messages has got, or nil if none is under way.
+// AcceptProgress is the progress of the delivery of held messages, or nil if none is in progress.
 func (r *Reader) AcceptProgress() *AcceptProgress {
 	at := r.known.recorded.Accepting
 	if at == nil || at.Below {
@@ -148,7 +149,7 @@ func (r *acceptance) acceptPages(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// acceptStep makes the next step: one page, preceded by one near the section's end, as little should change between the
+// acceptStep makes the next step: one page, preceded by one near the section's end, so that little changes between the
 // two.
 func (r *acceptance) acceptStep(ctx context.Context, out *Outcome) error {
 	a, at := &r.accept, r.known.recorded.Accepting
@@ -180,9 +181,9 @@ func (r *acceptance) acceptStep(ctx context.Context, out *Outcome) error {
 	return r.sections.deliverSection(ctx, out)
 }
 
-// searchTop reads one more page in search of the horizon as it was when the delivery began: first where it should stand
-// by the number of events since, then above and below in turn. If it is not listed any more, the list was replaced, and
-// nothing is delivered.
+// searchTop reads one more page to find the horizon as it was when the delivery began: first where it should be by the
+// number of events since, then above and below in turn. If it is no longer listed, the list was replaced, and nothing
+// is delivered.
 func (r *acceptance) searchTop(ctx context.Context, out *Outcome) error {
 	a, top := &r.accept, r.known.recorded.Accepting.Top
 	isTop := func(key connector.Key) bool { return slices.Contains(top, key) }
@@ -216,7 +217,7 @@ func (r *acceptance) searchTop(ctx context.Context, out *Outcome) error {
 // topBelow is how many pages below its expected place the horizon is searched for.
 const topBelow = 3
 
-// searchEnd reads one more page in search of the end of the list, by doubling and then by bisection.
+// searchEnd reads one more page to find the end of the list, by doubling and then by bisection.
 func (r *acceptance) searchEnd(ctx context.Context, out *Outcome) error {
 	a := &r.accept
 	if a.bounds == nil {
@@ -225,7 +226,7 @@ func (r *acceptance) searchEnd(ctx context.Context, out *Outcome) error {
 	number := a.low + (a.high-a.low)/2
 	switch {
 	case a.high > 0:
-	case a.low < r.list.end.number-1: // a walk met it there
+	case a.low < r.list.end.number-1: // a walk found the end there
 		number = r.list.end.number - 1
 	case a.low < r.list.end.number && r.list.end.number > 0:
 		number = r.list.end.number
@@ -256,7 +257,7 @@ func (r *acceptance) searchEnd(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// backOff gives up a section and waits for some polls, for more of them if several sections failed in a row.
+// backOff gives up a section and waits for some polls, for more if several sections failed in a row.
 func (r *acceptance) backOff(failed bool) {
 	a := &r.accept
 	r.sections.dropSection()
@@ -281,7 +282,7 @@ func (r *acceptance) sectionStart() int {
 }
 
 // lookFurther gives up a section without any row that is done in the expected place. The next section begins further
-// up, in the end at page 0.
+// up, and finally at page 0.
 func (r *acceptance) lookFurther() {
 	a := &r.accept
 	a.everywhere = r.sectionStart() == 0
@@ -289,13 +290,13 @@ func (r *acceptance) lookFurther() {
 	r.sections.dropSection()
 }
 
-// expected is the row of the list at which the highest row that is done should stand now.
+// expected is the row of the list at which the highest row that is done should be now.
 func (r *acceptance) expected() int {
 	at := r.known.recorded.Accepting
 	return max(0, at.Row+int(r.known.recorded.Sequence-at.At)+r.accept.astray)
 }
 
-// AcceptProgress is how far the delivery of held messages has got, from the end of the list upward.
+// AcceptProgress is the progress of the delivery of held messages, from the end of the list upward.
 type AcceptProgress struct {
 	// Delivered is how many events it has delivered.
 	Delivered uint64 `json:"delivered"`

@@ -9,16 +9,16 @@ import (
 )
 
 // UnresolvedError ends a step after which it is unknown what the log holds. The reader must not be used any more,
-// whatever the cause.
+// whatever the cause is.
 type UnresolvedError struct{ Cause error }
 
 func (u *UnresolvedError) Error() string { return u.Cause.Error() }
 func (u *UnresolvedError) Unwrap() error { return u.Cause }
 
 // append commits to the log, and tries again for as long as the retry policy allows. After an unclear answer or a
-// refusal it acquires the log again first. If the log is unchanged, it commits the same again, so that a failing sink
-// costs no extra page; if the log holds the commit, it is done. In both cases next gets the new epoch of the log. In
-// any other case the error is an *UnresolvedError.
+// refusal it first acquires the log again. If the log is unchanged, it commits the same again, so that a failing sink
+// costs no extra page; if the log holds the commit, it is done. In both cases next gets the new epoch of the log.
+// Otherwise the error is an *UnresolvedError.
 func (w *writer) append(ctx context.Context, events []connector.Event, rejects []connector.Reject,
 	next *connector.Checkpoint,
 ) error {

@@ -2,22 +2,22 @@ package reader
 
 import "github.com/twochat-connector/twochat-connector/connector"
 
-// chain holds events that are not certified though nothing is missing below them.
+// chain holds events that are not certified although nothing is missing below them.
 type chain struct {
 	known *known
 	keys  map[connector.Key]uint64
 }
 
 // has reports whether nothing is missing at or below an uncertified event: walks of a deep backlog went past it, coming
-// from ground, but events that stand before it in the log lie further up in the list. It counts like ground in a walk's
-// run. It is not in the checkpoint: another reader begins at ground again, and finds the events in the log.
+// from ground, but events that precede it in the log are further up in the list. It counts like ground in a walk's run.
+// It is not in the checkpoint: another reader begins at ground again, and finds the events in the log.
 func (c *chain) has(key connector.Key) bool {
 	_, ok := c.keys[key]
 	return ok
 }
 
-// link adds the uncertified messages of a walk below page 0. keys are those of the walk, floors what floorsOf returned
-// for it.
+// link adds the uncertified messages of a walk below page 0. keys are those of the walk, and floors is the result of
+// floorsOf for it.
 func (c *chain) link(keys []connector.Key, floors map[connector.Key]uint64) {
 	if c.known.window.certified == c.known.window.last {
 		c.keys = nil
@@ -76,9 +76,9 @@ func (c *chain) open(order []found) uint64 {
 }
 
 // provenUpTo is the sequence that a proven walk from below page 0 certifies: the newest event delivered in order that
-// it met or is about to deliver. Events of an earlier walk may lie above that in the list. What it is about to deliver
-// comes after them in the log, and counts only if the walk met them all: otherwise a run of late messages below them
-// may look new.
+// the walk met or is about to deliver. Events of an earlier walk may be above that in the list. What it is about to
+// deliver comes after them in the log, and counts only if the walk met them all: otherwise a run of late messages below
+// them may look new.
 func (c *chain) provenUpTo(order []found, b delivery) uint64 {
 	if c.open(order) == 0 {
 		for i := len(b.events) - 1; i >= 0; i-- {

@@ -2,12 +2,12 @@ package reader
 
 import "github.com/twochat-connector/twochat-connector/connector"
 
-// classify sorts what a walk met (rule 4), by what the reader knows (known.go):
+// classify sorts the messages of a walk (rule 4) by what the reader knows (known.go):
 //
 //   - A duplicate, a message that is known, is dropped here: it was delivered before, or is not wanted. (A sweep drops
 //     duplicates in sweep.go, and a row that the list shows twice never gets here: see addMessages in walk.go.)
 //   - A message above everything known is new, unless the walk began below known messages.
-//   - A message below a known one is late (see late.go). It is delivered if an event that was delivered in order lies
+//   - A message below a known one is late (see late.go). It is delivered if an event that was delivered in order is
 //     below it and nothing newer than that event was forgotten or erased, or if the reader has forgotten nothing at all.
 //   - Otherwise it is held, as it may have been delivered and forgotten.
 //

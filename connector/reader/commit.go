@@ -16,10 +16,10 @@ type delivery struct {
 	rejects []connector.Reject
 	horizon connector.Keys // the new one, if the list has lost all ground
 	newer   time.Time      // see Checkpoint.HorizonNewer
-	// change, if it is not nil, edits the checkpoint of each chunk, whose events it is given; last is true for the last
+	// change, if not nil, edits the checkpoint of each chunk, and gets the chunk's events; last is true for the last
 	// chunk.
 	change func(next *connector.Checkpoint, events []connector.Event, last bool)
-	// committing, if it is not nil, is called after each chunk but the last, with the part of the events that is left.
+	// committing, if not nil, is called after each chunk but the last, with the share of the events that is left.
 	committing func(left float64)
 }
 
@@ -43,7 +43,7 @@ func (b *delivery) oldestFirst() {
 	slices.Reverse(b.rejects)
 }
 
-// below reports whether anything of the delivery stands at or below a place in the walk.
+// below reports whether anything of the delivery is at or below a place in the walk.
 func (b *delivery) below(places map[connector.Key]int, top int) bool {
 	return slices.ContainsFunc(b.events, func(p pending) bool { return places[p.Key] >= top }) ||
 		slices.ContainsFunc(b.rejects, func(r connector.Reject) bool { return places[r.Key] >= top })
@@ -63,7 +63,7 @@ const everything = math.MaxUint64
 
 // commit writes a delivery, oldest first, in as many chunks as the log's limits require; the certified sequence moves
 // with the last one. A message that the log rejects goes to the quarantine instead. commit returns what was delivered,
-// also with an error.
+// even with an error.
 func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outcome, error) {
 	var done Outcome
 	limits := w.log.Limits()
@@ -98,7 +98,7 @@ func (w *writer) commit(ctx context.Context, b delivery, certified uint64) (Outc
 			return done, err
 		}
 		w.committed(next, stamped, rejects)
-		clear(events) // lets go of the pages of a backlog chunk by chunk
+		clear(events) // frees the pages of a backlog chunk by chunk
 		done.Delivered += len(stamped)
 		done.Rejected += len(rejects)
 		done.Late += int(next.Counters.Late - late)
@@ -132,8 +132,8 @@ func (b *delivery) chunk(limits connector.Limits) ([]pending, []connector.Reject
 	return b.events[:events], b.rejects[:rejects]
 }
 
-// reject moves an event that the log rejected to the rejects, unless it is in the quarantine already, and reports whether
-// the delivery has that event.
+// reject moves an event that the log rejected to the rejects, unless it is in the quarantine already. It reports
+// whether the delivery contains that event.
 func (b *delivery) reject(rejected *connector.Rejected) bool {
 	i := slices.IndexFunc(b.events, func(p pending) bool { return p.Key == rejected.Key })
 	if i < 0 {

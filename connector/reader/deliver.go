@@ -31,7 +31,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		batch.committing = func(left float64) { r.prefetch.readAhead(ctx, r.progress.start, nil, left) }
 		batch.committing(1)
 	}
-	var rows []row // a proven walk needs no second one
+	var rows []row // needed for a second walk; a proven walk needs none
 	if !alone && !w.proven {
 		rows = rowsOf(w.order)
 	}
@@ -44,7 +44,7 @@ func (r *Reader) deliver(ctx context.Context, w walked, out Outcome) (Outcome, e
 		linked = r.progress.previous.above
 	}
 	if len(linked) > 0 && batch.change == nil && r.known.window.certified < r.known.window.last {
-		// progress is committed even without events, or a standby would take this owner for stuck
+		// Progress is recorded even without events, or a standby would think that this owner is stuck
 		batch.change = func(*connector.Checkpoint, []connector.Event, bool) {}
 	}
 	var floors map[connector.Key]uint64

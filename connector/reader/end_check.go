@@ -9,13 +9,13 @@ import (
 )
 
 // A first start that reads the list down to its end cannot know whether the end is real: a backend that fails for some
-// seconds may return empty pages from some page on. The messages above are delivered at once all the same, but the
-// pages below are checked again several times over some minutes (rule 12). Messages that then appear below the log's
-// oldest events are delivered as late, in the same way as held ones (see accepting), and the new end is checked in
-// turn. Most lists end on a page that is not full: there a check costs three calls.
+// seconds may return empty pages from some page on. The messages above are delivered at once, but the pages below are
+// checked again several times over some minutes (rule 12). Messages that then appear below the log's oldest events are
+// delivered as late, in the same way as held ones (see accepting), and the new end is checked in turn. Most lists end
+// on a page that is not full; a check then costs three calls.
 
 // EndOpen reports whether the end of the list that the first start met is still to be checked. For a history it becomes
-// false after one check, as its end is checked each time that it is read.
+// false after one check, as its end is checked each time it is read.
 func (r *Reader) EndOpen() bool {
 	return r.endCheck.endOpen() && !(r.prefetch.oneWalk && !r.endCheck.probedAt.IsZero())
 }
@@ -33,7 +33,7 @@ func (w *walker) ordinary() bool {
 	return shown < w.reader.rules.Page && w.gap == nil && !w.reader.list.filtered
 }
 
-// settleEnd lets a walk that met the end of the list record the lowest messages of the list.
+// settleEnd records the lowest messages of the list for a walk that met the end of the list.
 func (r *endCheck) settleEnd(b *delivery, w *walked) {
 	end := r.known.recorded.UncheckedEnd
 	if end == nil || w.endPage == 0 || len(w.order) == 0 || r.known.recorded.Accepting != nil || r.known.forgetful() {
@@ -88,21 +88,21 @@ func (r *endCheck) due(at time.Time) bool {
 type endCheck struct {
 	*Reader
 	probe    endProbe
-	restedAt time.Time // of a history: when it first met its end
+	restedAt time.Time // of a history: when it first reached its end
 	probedAt time.Time // when it was last checked whether the list goes on below the log
 }
 
-// endProbe is a check of the end that is under way. It survives a step that makes room for the next poll.
+// endProbe is a check of the end in progress. It is kept when a step makes room for the next poll.
 type endProbe struct {
 	underWay bool
-	away     int // pages read in search of the log's oldest events
+	away     int // pages read to find the log's oldest events
 	found    bool
 	lowest   int             // the page that shows them
 	rows     []connector.Key // of that page and those below it
 	next     int             // page to be read
 }
 
-// EndCheckDue reports whether a check of the end of the list is due or under way. Sweep makes it, between polls.
+// EndCheckDue reports whether a check of the end of the list is due or in progress. Sweep makes it, between polls.
 func (r *Reader) EndCheckDue() bool {
 	if r.endCheck.probe.underWay && (!r.endCheck.endOpen() || r.known.recorded.Accepting != nil || !r.Rested()) {
 		r.endCheck.probe = endProbe{}
@@ -123,8 +123,8 @@ func (r *endCheck) resume(ctx context.Context, out *Outcome) error {
 }
 
 // probeNext reads the next page of a check. It first searches for the log's oldest events around the page where they
-// should stand, as messages may have been deleted or come in late; from the page that shows them on, it checks whether
-// the list goes on below them.
+// should be, as messages may have been deleted or added late. From the page that shows them on, it checks whether the
+// list goes on below them.
 func (r *endCheck) probeNext(ctx context.Context) (pages int, err error) {
 	l := &r.probe
 	if !l.found {
@@ -189,8 +189,8 @@ func (r *endCheck) closeEnd(ctx context.Context) error {
 	return err
 }
 
-// unwanted reports whether the first walk after a first start from a time meets messages older than that time, though
-// the first start found none: the list then seemed to end above them.
+// unwanted reports whether the first walk after a first start with a start time meets messages older than that time,
+// although the first start found none: the list then seemed to end above them.
 func (r *endCheck) unwanted(order []found) bool {
 	end := r.known.recorded.UncheckedEnd
 	if end == nil || end.Since.IsZero() || r.known.recorded.Sequence > r.known.recorded.Base ||
@@ -206,9 +206,9 @@ func (r *endCheck) unwanted(order []found) bool {
 	return timed
 }
 
-// recordProbe records a check of the end of the list, so that another instance continues from it. Checks end after
-// enough of them; or after enough in which the log's oldest events were not found, as they were deleted and nothing
-// shows any more what stood below them.
+// recordProbe records a check of the end of the list, so that another instance continues from it. Checks end when there
+// were enough of them, or enough in which the log's oldest events were not found: they were deleted, and nothing shows
+// any more what was below them.
 func (r *endCheck) recordProbe(ctx context.Context, looks, misses int) error {
 	end := *r.known.recorded.UncheckedEnd
 	end.CheckedAt, end.Confirmed, end.Misses = r.probedAt, end.Confirmed+looks, end.Misses+misses
@@ -240,8 +240,8 @@ func (r *endCheck) goesOnBelow(rows []connector.Key) bool {
 	return false
 }
 
-// readOn starts the delivery of what stands below the log's oldest events, down to the end of the list or to messages
-// older than the first start's time.
+// readOn starts the delivery of what is below the log's oldest events, down to the end of the list or to messages older
+// than the first start's time.
 func (r *endCheck) readOn(ctx context.Context, lowest int) (pages int, err error) {
 	end := r.known.recorded.UncheckedEnd
 	begun := &connector.Acceptance{Top: end.Keys, Below: true, At: r.known.recorded.Sequence}
@@ -274,7 +274,7 @@ func (r *endCheck) readOn(ctx context.Context, lowest int) (pages int, err error
 	return pages, err
 }
 
-// doubtSection gives up a section that may stand above the log's oldest events, or shows none of the rows that are
+// doubtSection gives up a section that may be above the log's oldest events, or that shows none of the rows that are
 // done, as a list that fails for a while may end anywhere. Rows above the oldest events are in the log, though they may
 // be forgotten.
 func (r *sectionReader) doubtSection(ctx context.Context, out *Outcome) (bool, error) {
@@ -310,13 +310,13 @@ func (r *sectionReader) doubtSection(ctx context.Context, out *Outcome) (bool, e
 	return true, nil
 }
 
-// lowestPage is the page on which the log's oldest events should stand, by the number of messages since.
+// lowestPage is the page on which the log's oldest events should be, by the number of messages since.
 func (r *endCheck) lowestPage() int {
 	return (int(r.known.recorded.Sequence-r.known.recorded.Base+r.known.recorded.Counters.Rejected) - 1) / r.rules.Page
 }
 
-// withoutAccepting returns the end that is to be checked again if the delivery of what stands below it is given up
-// before it delivered anything.
+// withoutAccepting returns the end that is to be checked again if the delivery of what is below it is given up before
+// anything was delivered.
 func withoutAccepting(c *connector.Checkpoint) *connector.UncheckedEnd {
 	if a := c.Accepting; a == nil || !a.Below || c.UncheckedEnd == nil || len(c.UncheckedEnd.Keys) > 0 {
 		return c.UncheckedEnd

@@ -7,8 +7,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// erasedKeys are the messages that were erased from the log or the quarantine on request, in the order of their bytes:
-// they are all remembered, at 16 bytes each.
+// erasedKeys are the messages that were erased from the log or the quarantine on request, sorted by their bytes. All of
+// them are remembered, at 16 bytes each.
 type erasedKeys connector.Keys
 
 func newErasedKeys(erased []connector.Seen) erasedKeys {
@@ -27,8 +27,8 @@ func (e erasedKeys) has(key connector.Key) bool {
 
 func compareKeys(a, b connector.Key) int { return bytes.Compare(a[:], b[:]) }
 
-// setAside reports whether a message is known and not in the log: it is in the quarantine, or was erased and the window
-// does not reach as far back. It neither counts in a run of ground nor breaks it.
+// setAside reports whether a message is known but not in the log: it is in the quarantine, or it was erased and is
+// older than the window. It neither counts in a run of ground nor interrupts it.
 func setAside(k *known, key connector.Key) bool {
 	if k.rejects.has(key) {
 		return true

@@ -15,14 +15,14 @@ type exponentialSearch struct {
 	bottom func(connector.Page) bool
 	// low is the last page that is known to lie above the first bottom page.
 	low int
-	// narrow: a bottom page was found, so that the rest of the search ends even if pages repeat.
+	// narrow: a bottom page was found, so the rest of the search ends even if pages repeat.
 	narrow bool
 	// empty: the first bottom page shows nothing.
 	empty bool
 }
 
-// A search reads several pages at a time. On its way down, where they are many times as far apart as those before, it
-// needs no more of them than one by one, but for the last few; where it narrows in, each costs calls.
+// A search reads several pages at a time. On its way down only the last few of them may be unnecessary, as it would
+// read the others one by one as well. While it narrows in, each further page costs a call.
 const (
 	probesDown    = 5
 	probesBetween = 3
@@ -78,7 +78,7 @@ func (s *exponentialSearch) find(ctx context.Context, low, step int, further fun
 }
 
 // first returns the index of the first number whose page is a bottom page, or the count of numbers if none is. Refusals
-// of pages below that one do not matter, as nobody needed them.
+// for pages below that one do not matter, as those pages are not needed.
 func (s *exponentialSearch) first(ctx context.Context, numbers []int) (int, error) {
 	pages, refused := make([]connector.Page, len(numbers)), make([]error, len(numbers))
 	probe := func(ctx context.Context, i int) (err error) {

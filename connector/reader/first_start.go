@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// startSlack is how much older than the start a message may be and still count as new, if the list was empty at a start
-// from now on: clocks differ.
+// startSlack is how much older than the start a message may be and still count as new, if a start from now on met an
+// empty list: clocks differ.
 const startSlack = 10 * time.Minute
 
 // firstStart finds the floor, below which nothing is wanted, and commits it (rule 12).
@@ -76,7 +76,7 @@ func (r *searcher) firstStart(ctx context.Context, start connector.Start) (Outco
 
 // boundary finds the first run of messages that are older than wanted. It returns at most a floor's worth of them, all
 // from one page, the row of the list at which they begin, and how many pages it read; no messages mean that nothing
-// listed is that old. Times only lead to the page: whatever lies above the run is wanted, whatever its time.
+// listed is that old. Times are only used to find the page: everything above the run is wanted, whatever its time.
 func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (old []connector.Message, row, pages int,
 	err error,
 ) {
@@ -100,7 +100,7 @@ func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (ol
 		switch {
 		case err != nil:
 			return nil, 0, pages, err
-		case ends: // fewer old messages than a run may stand above the end
+		case ends: // there may be fewer old messages than a run above the end
 			if number == 0 {
 				err = r.list.emptyList(ctx)
 			}

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// medianOf is of how many of the newest ground messages the median time is taken: a single message's time may be wrong
+// medianOf is the number of the newest ground messages whose median time is taken: a single message's time may be wrong
 // by days.
 const medianOf = 21
 
-// groundTimes estimates the time of the newest ground. base stands for everything that was ground before this reader
+// groundTimes estimates the time of the newest ground. base represents everything that was ground before this reader
 // was made.
 type groundTimes struct {
 	base time.Time

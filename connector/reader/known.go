@@ -24,9 +24,9 @@ type known struct {
 	// groundless: a careful search proved that the list shows no ground and nothing as old as ground, so that all of it is
 	// new.
 	groundless bool
-	repeat     connector.Key // the message that stood out of place in the last walks
+	repeat     connector.Key // the message that was out of place in the last walks
 	repeats    int
-	ignored    map[connector.Key]struct{} // listed twice for good
+	ignored    map[connector.Key]struct{} // listed twice permanently
 }
 
 // rebuildExempt recomputes exempt from the recorded floor and horizon. The value of a key is the sequence up to which
@@ -81,7 +81,7 @@ func (k *known) wholeAbove(key connector.Key) bool {
 }
 
 // anchors reports which rows of a page, newest first, are in the order of the log: events that were delivered in order,
-// each older in the log than all such events above it. Any other one is listed a second time, below its place.
+// each older in the log than all such events above it. Any other event is listed a second time, below its own place.
 func (k *known) anchors(rows int, key func(int) connector.Key) []bool {
 	anchors := make([]bool, rows)
 	lowest := uint64(math.MaxUint64)
@@ -99,12 +99,13 @@ func (k *known) anchors(rows int, key func(int) connector.Key) []bool {
 	return anchors
 }
 
-// forgetful reports whether the list may show messages that were delivered or unwanted once and are no longer known.
+// forgetful reports whether the list may show messages that were delivered or not wanted once and are no longer known.
 func (k *known) forgetful() bool {
 	return !k.groundless && (!k.window.whole() || len(k.exempt) > 0)
 }
 
-// record takes over the newest checkpoint, without the keys of events and rejects, which would be in memory twice.
+// record takes over the newest checkpoint, without the keys of events and rejects, which would otherwise be in memory
+// twice.
 func (k *known) record(c connector.Checkpoint) {
 	c.Tail, c.TailLate, c.Rejects = nil, nil, nil
 	k.recorded = c
@@ -156,8 +157,8 @@ func (k *known) missing(order []found) bool {
 	return !slices.ContainsFunc(order, func(f found) bool { return k.ground(f.Key) || !ground && k.has(f.Key) })
 }
 
-// outOfPlace records which message stood out of place, and returns ErrMoved. If it is the same in several walks in a
-// row, the list has not moved: the message is listed twice permanently, and is ignored from then on.
+// outOfPlace records which message was out of place, and returns ErrMoved. If it is the same in several walks in a row,
+// the list has not moved: the message is listed twice permanently, and is ignored from then on.
 func (k *known) outOfPlace(key connector.Key) error {
 	if key == k.repeat {
 		k.repeats++
@@ -183,9 +184,9 @@ func (k *known) empty() bool {
 	return k.window.last == k.window.base && len(k.exempt) == 0
 }
 
-// remembered is the oldest sequence that a sweep may trust: nothing after it was erased, and it lies a page above the
+// remembered is the oldest sequence that a sweep may trust: nothing after it was erased, and it is a page above the
 // start of the window, unless the window begins with the log. The margin is for rows that are listed twice, up to a
-// page apart: the window may have forgotten the one place and hold the other.
+// page apart: the window may have forgotten one of the places and hold the other.
 func (k *known) remembered() uint64 {
 	w := k.window
 	if w.oldest() <= w.base+1 {

@@ -2,12 +2,12 @@ package reader
 
 import "github.com/twochat-connector/twochat-connector/connector"
 
-// What makes a message late: the list shows it below a message that was delivered before it, so it appeared there after
-// that one was read. classify decides it for what a walk met (rule 4), and lateIn, below, for what a sweep met (rule 7).
-// Late without a decision is all that is delivered on purpose after what stands above it: accepted history and what a
-// check of the list's end finds (section.go), and what is restored (restore.go).
+// A message is late if the list shows it below a message that was delivered before it: it appeared there after that one
+// was read. classify decides this for the messages of a walk (rule 4), and lateIn, below, for those of a sweep (rule
+// 7). What is delivered deliberately after the messages above it is always late: accepted history and what a check of
+// the list's end finds (section.go), and what is restored (restore.go).
 
-// trusted is the index of the lowest row of a span above which unknown messages are late for certain, or -1.
+// trusted is the index of the lowest row of a span above which unknown messages are certainly late, or -1.
 func (r *sweeper) trusted(s *span) int {
 	bottom := -1
 	for i, anchor := range r.known.anchors(len(s.rows), func(i int) connector.Key { return s.rows[i].key }) {
@@ -51,9 +51,9 @@ func (r *sweeper) firstOpen(s *span) int {
 	return len(s.rows)
 }
 
-// openAndHeld reports whether a span is open: messages in it may be late, and a trusted row may lie further down. It counts
-// as held the unknown messages above a known one that is not trusted, as events after it were forgotten or erased.
-// Above a row of the floor or the horizon it counts up to a page of them, as forgotten messages may stand there.
+// openAndHeld reports whether a span is open: messages in it may be late, and a trusted row may be further down. It
+// counts as held the unknown messages above a known one that is not trusted, as events after it were forgotten or
+// erased. Above a row of the floor or the horizon it counts up to a page of them, as forgotten messages may be there.
 func (r *sweeper) openAndHeld(s *span) (open bool, held int) {
 	from := r.firstOpen(s)
 	for i := len(s.rows) - 1; i > from; i-- {

@@ -18,10 +18,10 @@ type Suspicion struct {
 	Page int
 	// Gap is true if the list goes on below the page.
 	Gap bool
-	// Since is when that was first seen, Checks how many times the list was checked since.
+	// Since is when that was first seen, and Checks how many times the list was checked since.
 	Since  time.Time
 	Checks int
-	// Next is how long it takes until another check counts.
+	// Next is the time until another check counts.
 	Next time.Duration
 }
 
@@ -40,7 +40,7 @@ func (s *Suspicion) Error() string {
 type suspicion struct {
 	Suspicion
 	page0  connector.Fingerprint // of a gap: page 0 of the last walk
-	lowest connector.Key         // else: the list's lowest row, which stays the same while messages are only added
+	lowest connector.Key         // otherwise: the list's lowest row, which stays the same while messages are only added
 }
 
 // check counts a check of an empty page and reports whether it is believed now: after enough checks over enough time.
@@ -57,12 +57,12 @@ func (s *suspicion) check(rules Rules, empty connector.Page, gap bool, lowest co
 	return s.Checks >= rules.Checks
 }
 
-// due is how long after the first check the next one counts.
+// due is the time from the first check after which the next one counts.
 func (s *suspicion) due(rules Rules) time.Duration {
 	return rules.CheckOver * time.Duration(s.Checks) / time.Duration(max(1, rules.Checks-1))
 }
 
-// listState is where a list seems to end, and what is suspected of it. It is not in the checkpoint.
+// listState is what is known and suspected about the end of the list. It is not in the checkpoint.
 type listState struct {
 	rules    Rules
 	known    *known
@@ -70,14 +70,14 @@ type listState struct {
 	progress *progress
 	workers  WorkerPool // nil: pages are read one after the other
 
-	settled    connector.Fingerprint // of the page 0 after which there was nothing to do
+	settled    connector.Fingerprint // of the page 0 after which nothing was left to do
 	topAt      time.Time             // when page 0 was received last
 	emptyPolls int
 	end        provenEnd
 	suspicion  suspicion
 	deeper     bool
 	gaps       int // walks in a row that met an empty page in the middle
-	// filtered: empty pages in the middle are believed, as one stayed empty for long.
+	// filtered: empty pages in the middle are believed, as one stayed empty for a long time.
 	filtered bool
 	stalls   int // walks in a row that met the same page again and again
 	// cleared: it was believed that the list shows no ground any more, and it shows no new ground yet.
@@ -101,8 +101,8 @@ func (l *listState) current() *Suspicion {
 	return &doubts
 }
 
-// stillSuspect checks with one or two calls whether a suspicion still stands, so that the whole list is walked again
-// only if it does not, or if another check counts. It returns how many pages it read.
+// stillSuspect checks with one or two calls whether a suspicion persists, so that the whole list is walked again only
+// if it does not, or if another check counts. It returns how many pages it read.
 func (l *listState) stillSuspect(ctx context.Context) (pages int, err error) {
 	s := &l.suspicion
 	if l.current() == nil {
@@ -181,8 +181,8 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 	return again, false, nil
 }
 
-// emptyBelow reports whether the pages below an empty one are empty as well. They are read side by side, as none of
-// them tells anything about another one.
+// emptyBelow reports whether the pages below an empty one are empty as well. They are read in parallel, as none of them
+// depends on another.
 func (l *listState) emptyBelow(ctx context.Context, number int) (bool, error) {
 	shown := make([]bool, l.rules.BelowEnd)
 	look := func(ctx context.Context, i int) error {
@@ -239,7 +239,7 @@ func (l *listState) judge(w *walked) {
 	l.stalls = 0
 }
 
-// concludeAtEnd concludes a walk that reached the end of the list with this empty page.
+// concludeAtEnd concludes a walk that reached the end of the list, which is this empty page.
 func (w *walker) concludeAtEnd(ctx context.Context, empty connector.Page) error {
 	r := w.reader
 	w.taken++
@@ -286,8 +286,8 @@ func (w *walker) concludeAtEnd(ctx context.Context, empty connector.Page) error 
 }
 
 // newerThanGround reports which rows, newest first, are newer than ground, whose time is limit. A row without a time
-// counts as its upper neighbour, and at the top as the first row that has one. If the time of ground is unknown, no row
-// counts as newer.
+// counts like its upper neighbour, and at the top like the first row that has one. If the time of ground is unknown, no
+// row counts as newer.
 func newerThanGround(rows []found, limit time.Time) []bool {
 	newer := make([]bool, len(rows))
 	if limit.IsZero() {
@@ -306,7 +306,7 @@ func newerThanGround(rows []found, limit time.Time) []bool {
 	return newer
 }
 
-// deletedAbove reports whether something above the start of a walk was deleted; up means that its first message stands
+// deletedAbove reports whether something above the start of a walk was deleted; up means that its first message is
 // higher than expected. If that happens in several walks in a row, nothing was deleted: rows are listed twice.
 func (l *listState) deletedAbove(up bool) bool {
 	if !up {

@@ -4,11 +4,11 @@ import "errors"
 
 // MemoryLimit bounds how many pages a Reader may hold in memory. Its methods must not block.
 type MemoryLimit interface {
-	// Hold returns nil if the step may hold that many pages at once. With ErrMemoryLimit the step drops all its pages and
+	// Hold returns nil if the step may hold that many pages at once. After ErrMemoryLimit the step drops all its pages and
 	// ends.
 	Hold(pages int) error
-	// Ahead returns for how many of the next steps pages may be held as well: as many as are wanted, or fewer, but not
-	// fewer than those for which they are held now.
+	// Ahead returns for how many of the next steps pages may be held as well. It returns wanted or fewer, but not fewer
+	// than held, the number for which pages are held now.
 	Ahead(held, wanted int) int
 }
 

@@ -13,25 +13,25 @@ import (
 // parallel, except for its ends: the first page and then the last one are read before all others, and again in this
 // order after all others. It is one slice of the list, with nothing missing, if
 //
-//   - the last row of the first page, and the first row of the last page, have moved down between both readings by the same
-//     number of rows: 0 on a list that stands still, more where messages were added on top (where the first page's last row is
-//     now, the page below it shows, which is read again as well);
-//   - going down the pages, the last one as it was read last, exactly as many rows are met twice: at the head of a page those
-//     that ended the page before.
+//   - the last row of the first page and the first row of the last page have moved down between both readings by the
+//     same number of rows: 0 if the list did not change, more if messages were added on top. (The page below the first
+//     shows where the first page's last row is now, so it is read again as well.)
+//   - going down the pages, with the last page as it was read last, exactly as many rows are met twice: at the head of
+//     a page, those that ended the page before.
 //
-// For the proof, and for what it leaves open, see connector/README.md, "Why pages may be read in parallel". If a
-// message comes in between the first readings of the ends, the next page becomes the first one, as a seam whose rows
-// repeat is proven by that alone; on a list that grows all the time this goes on page by page.
+// For the proof and its limits, see connector/README.md, "Why pages may be read in parallel". If a message is added
+// between the first readings of the ends, the next page becomes the first one, as a seam whose rows repeat is proof
+// enough by itself. On a list that grows all the time this continues page by page.
 //
-// The pages of a list that is known to grow are read one after the other: a page that is read before the one above it
-// misses what is pushed down in between.
+// The pages of a list that is known to grow are read one after the other: if a page is read before the one above it,
+// the rows that are pushed down in between are missed.
 
 // errHeavy means that the pages of a batch are too large to be held in memory together.
 var errHeavy = errors.New("the pages are heavy")
 
 // batchRead is the result of reading a batch.
 type batchRead struct {
-	pages    []connector.Page // from the first one down, each without the rows that it repeats
+	pages    []connector.Page // from the first one down, each without the rows that repeat the page before
 	edge     connector.Page   // the last one, with all its rows
 	whole    bool             // the batch is one slice of the list
 	ended    bool             // an empty page followed
@@ -41,25 +41,25 @@ type batchRead struct {
 	err      error
 }
 
-// batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so that it may run
+// batchReading is a batch that is being read. It uses nothing of the reader that a step changes, so it may run
 // concurrently with a commit and with another batch.
 type batchReading struct {
 	prefetch  *prefetch
 	pool      WorkerPool
-	begun     func(context.Context) error // called when the ends are read, before all other pages are
-	requested func()                      // called when the last page but for the proof is being requested
+	begun     func(context.Context) error // called when the ends have been read, before all other pages are read
+	requested func()                      // called when the last page before the proof is being requested
 	count     int                         // the batch's number, for Priority
 	number    int                         // of the first page
 	pages     []connector.Page
-	fresh     []connector.Page // the pages, each without the rows that it repeats
+	fresh     []connector.Page // the pages, each without the rows that repeat the page before
 	requests  atomic.Int64
 	bytes     atomic.Int64
-	burst     int // how many of the next requests are best made right after one another
+	burst     int // how many of the next requests should follow each other immediately
 	ended     bool
 	grew      bool
 }
 
-// newBatch returns the next batch, of pages number to `to`. It is not being read yet.
+// newBatch returns the next batch, of pages number to `to`, without reading it.
 func (p *prefetch) newBatch(number, to int) *batchReading {
 	p.batchesRead++
 	return &batchReading{
@@ -129,8 +129,8 @@ func (g *batchReading) page(ctx context.Context, i int) (connector.Page, error) 
 	return g.prefetch.source.readIn(ctx, priority, "")
 }
 
-// together announces that the next n requests are best made right after one another. On a list that stands still that
-// does not matter.
+// together announces that the next n requests should follow each other immediately. That matters only on a list that
+// grows.
 func (g *batchReading) together(n int) {
 	if _, growing := g.pool.(serial); growing {
 		g.burst = n
@@ -168,10 +168,10 @@ func (g *batchReading) findLast(ctx context.Context) error {
 // settleAttempts is how many seams in a row may repeat rows before the list counts as one that always grows.
 const settleAttempts = 5
 
-// settle makes sure that no message came in between the readings of the first page and the last one, in which case the
-// page after the first repeats no row. If it does repeat rows, it becomes the first page, and the last page is read
-// again; on a list that grows all the time the last page is read again only once a page repeats nothing. It returns the
-// indexes of the first page and of the next one to read.
+// settle makes sure that no message was added between the readings of the first page and the last one: then the page
+// after the first repeats no row. If it repeats rows, it becomes the first page, and the last page is read again. On a
+// list that grows all the time the last page is read again only once a page repeats nothing. It returns the indexes of
+// the first page and of the next one to read.
 func (g *batchReading) settle(ctx context.Context) (first, next int, err error) {
 	last := len(g.pages) - 1
 	next = 1
@@ -222,7 +222,7 @@ func (g *batchReading) verify(ctx context.Context, first int) (bool, error) {
 			g.together(3)
 		}
 		rows, err := g.grownAbove(ctx, first, grown > 0)
-		// If the last page moved and the first one did not, a message came in between them.
+		// If the last page moved and the first one did not, a message was added in between.
 		if err != nil || rows < 0 || attempt > 0 && rows == grown {
 			return false, err
 		}
@@ -239,7 +239,7 @@ func (g *batchReading) verify(ctx context.Context, first int) (bool, error) {
 			repeated, ok := g.join(first)
 			return ok && repeated == grown, nil
 		}
-		// A message came in between the two readings.
+		// A message was added between the two readings.
 	}
 	return false, nil
 }
@@ -276,7 +276,7 @@ func (g *batchReading) verifyPair(ctx context.Context, first int) (bool, error) 
 
 // grownAbove returns by how many rows the last row of a page has moved down: as many as the page below now repeats, or
 // 0 if it repeats none and the page itself is unchanged. The rest of the page below has to be unchanged as well, as
-// late messages usually come in near the top of the list. It returns -1 if the pages show any other change. If the list
+// late messages usually appear near the top of the list. It returns -1 if the pages show any other change. If the list
 // is thought to have grown, it tries the page below first.
 func (g *batchReading) grownAbove(ctx context.Context, i int, grown bool) (int, error) {
 	same := false
@@ -303,8 +303,8 @@ func (g *batchReading) grownAbove(ctx context.Context, i int, grown bool) (int, 
 	return rows, nil
 }
 
-// join fills fresh with the pages, each without the rows that it repeats of the one before, and counts those rows below
-// the first page. It reports false if a page is empty or repeats any other row.
+// join fills fresh with the pages, each without the rows that repeat the page before, and counts those rows below the
+// first page. It returns false if a page is empty or repeats any other row.
 func (g *batchReading) join(first int) (repeated int, ok bool) {
 	on := make(map[connector.Key]int, len(g.pages)*len(g.pages[0].Messages))
 	g.fresh = make([]connector.Page, len(g.pages))
@@ -345,7 +345,7 @@ func repeats(before, page connector.Page) int {
 	return len(tail)
 }
 
-// shift returns how many rows stand above the former first row of a page when it is read again. It reports false if the
+// shift returns how many rows are above the former first row of a page when it is read again. It returns false if the
 // rows from there on differ.
 func shift(was, now connector.Page) (rows int, ok bool) {
 	at := indexOf(now.Messages, was.Messages)

@@ -11,7 +11,7 @@ import (
 // batchSizes is how many new pages each batch of a walk from page 0 has: few at first, as most walks are short.
 var batchSizes = [...]int{1, 3, 6, 12, 24}
 
-// growingBatches is for how many batches a list counts as growing after it grew while a batch was read.
+// growingBatches is the number of batches for which a list counts as growing after it grew while a batch was read.
 const growingBatches = 4
 
 // inParallel walks by batches of pages. Each batch is a slice of the list and begins with the last page of the batch
@@ -39,7 +39,7 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 	case r.progress.start > 0:
 		to = r.prefetch.aheadTo(r.progress.start)
 		if emptyAt > r.progress.start {
-			to = min(to, emptyAt-1) // the search has just looked at what is below
+			to = min(to, emptyAt-1) // the search has just looked at the pages below
 		}
 	case r.prefetch.prevStart > 0:
 		to = r.prefetch.topTo(r.prefetch.prevStart)
@@ -76,7 +76,7 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 		w.order = slices.Grow(w.order, len(g.pages)*r.rules.Page)
 		for _, page := range g.pages {
 			if len(page.Messages) == 0 {
-				continue // all its rows stood on the page before
+				continue // all its rows were on the page before
 			}
 			if done, err := w.addPage(page); done || err != nil {
 				r.prefetch.failedBatches, w.proven = 0, done
@@ -90,7 +90,7 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 				return ended, err
 			}
 			if len(w.below.Messages) == 0 {
-				return false, nil // a gap, below which only a walk in order goes on: a batch would end above it again
+				return false, nil // a gap, which only a walk in order can pass: a batch would end above it again
 			}
 		}
 		if number-r.progress.start+1 >= r.progress.slice {
@@ -100,9 +100,9 @@ func (w *walker) inParallel(ctx context.Context, first *connector.Page) (bool, e
 	}
 }
 
-// batchFailed handles a batch that was not proven. The walk tries batches once more, with one page after the other. If
-// that fails too, the list moves too much for batches, which only cost calls, and the next walks do without them.
-// ground is the page where ground begins, or 0 if that is unknown: a walk in order begins nearer to it.
+// batchFailed handles a batch that was not proven. The walk tries batches once more, reading one page after the other.
+// If that fails too, the list moves too much for batches, which only cost calls, and the next walks do without them.
+// ground is the page where ground begins, or 0 if that is unknown: a walk in order begins closer to it.
 func (w *walker) batchFailed(g batchRead, ground int) {
 	r := w.reader
 	if !g.inTurn && !w.second {
@@ -130,9 +130,9 @@ func (w *walker) tryEnd(ctx context.Context, number int) (bool, error) {
 	return w.proven, err
 }
 
-// passesOver reports whether a batch that begins directly below the pages of the walk no longer shows the first message
-// that stood there when the end of the list was checked. That message was missed or deleted. (The proof of a batch
-// fails to notice this only after two deletes and a new message between its readings.)
+// passesOver reports whether a batch that begins directly below the pages of the walk no longer shows the message that
+// was first there when the end of the list was checked. That message was missed or deleted. (The proof of a batch
+// misses this only after two deletions and a new message between its readings.)
 func (w *walker) passesOver(pages []connector.Page) bool {
 	if len(w.below.Messages) == 0 {
 		return false

@@ -8,11 +8,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// batchAhead is a batch of a deep backlog that is read in the background: that of this step, or one of the next ones
-// while this one is committed.
+// batchAhead is a batch of a deep backlog that is read in the background: the batch of this step, or one of the next
+// batches while this one is committed.
 type batchAhead struct {
 	start, to int
-	begun     chan struct{} // closed when its ends are read, and the other pages are being requested
+	begun     chan struct{} // closed when its ends have been read and the other pages are being requested
 	requested chan struct{} // closed when all its pages are requested
 	stop      context.CancelFunc
 	wait      func()
@@ -20,7 +20,7 @@ type batchAhead struct {
 }
 
 // mostAhead is how many batches beyond that of this step are read. While one of them reads its ends, one after the
-// other, another one requests its pages, and so no request that may be in flight is left out.
+// other, another one requests its pages, so that as many requests as allowed are always in flight.
 const mostAhead = 2
 
 // prefetch reads batches of pages in parallel, and the next batch while the one before is delivered.
@@ -28,21 +28,21 @@ type prefetch struct {
 	rules       Rules
 	source      *source
 	progress    *progress
-	memoryLimit MemoryLimit // nil: no bound
+	memoryLimit MemoryLimit // nil sets no bound
 	workers     WorkerPool  // nil: pages are read one after the other
 	oneWalk     bool        // nothing is read ahead for the next walk
 
 	ahead            []*batchAhead // each begins further up than the one before
 	prevStart        int           // page at which the last proven walk began, if the next one begins further up
-	emptyAt          int           // page that the last search found empty, and none above it; 0: none, or it was used
+	emptyAt          int           // page that the last search found empty, with none empty above it; 0: none, or it was used
 	batchesRead      int
-	serialBatches    int // for how many batches the list is expected to grow
-	parallelCooldown int // for how many walks no batches are tried
+	serialBatches    int // for how many more batches the list is expected to grow
+	parallelCooldown int // for how many more walks no batches are tried
 	failedBatches    int // batches in a row that were not proven
 }
 
-// aheadTo is the last page of the first batch of a walk that begins below page 0: one page beyond the start of the walk
-// before.
+// aheadTo is the last page of the first batch of a walk that begins below page 0: one page beyond the start of the
+// previous walk.
 func (p *prefetch) aheadTo(start int) int { return start + p.batchStep() + 1 }
 
 // topTo is the last page of the first batch of a walk from page 0, if the previous walk began at page previous.
@@ -60,8 +60,8 @@ func (p *prefetch) pool() WorkerPool {
 	return p.workers
 }
 
-// begin starts to read a batch in the background. It leaves the requests to the batch before, if there is one, until
-// that one has read its ends, and reads only its own ends until that one has requested all its pages.
+// begin starts to read a batch in the background. If there is a batch before it, it makes no request until that one has
+// read its ends, and reads only its own ends until that one has requested all its pages.
 func (p *prefetch) begin(ctx context.Context, start, to int, before *batchAhead) *batchAhead {
 	a := &batchAhead{start: start, to: to, begun: make(chan struct{}), requested: make(chan struct{})}
 	reading := p.newBatch(start, to)
@@ -97,8 +97,9 @@ func waitFor(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-// readAhead starts to read the batches of the walks that follow one from this page, after the batch of that one, unless
-// they are under way already, as far as memory allows it; of the batch of this step a part is left to be committed.
+// readAhead starts to read the batches of the walks that follow the one from page from, as far as memory allows and
+// unless they are being read already. They follow last, the batch of that walk, if it is still being read. left is the
+// share of this step's batch that is still to be committed.
 func (p *prefetch) readAhead(ctx context.Context, from int, last *batchAhead, left float64) {
 	room := p.roomAhead(left)
 	defer p.holdAhead()
@@ -120,9 +121,9 @@ func (p *prefetch) readAhead(ctx context.Context, from int, last *batchAhead, le
 	}
 }
 
-// roomAhead is how many batches may be read ahead. The more, the fewer bytes they may have together with what is left of
-// that of this step: two of them bring speed where pages are small, and large pages leave room for one, once part of
-// this step's are committed.
+// roomAhead is how many batches may be read ahead. The more there are, the fewer bytes they may hold together with the
+// part of this step's batch that is left: two of them increase speed if pages are small, while large pages leave room
+// for one, once part of this step's batch is committed.
 func (p *prefetch) roomAhead(left float64) int {
 	if p.oneWalk || p.serialBatches > 0 {
 		return 0
@@ -184,7 +185,7 @@ func (r *Reader) HoldsAhead() bool { return len(r.prefetch.ahead) > 0 }
 // abandon stops reading ahead and drops what was read.
 func (p *prefetch) abandon() { p.abandonFrom(0) }
 
-// abandonFrom does that from the i-th batch on.
+// abandonFrom does the same from the i-th batch on.
 func (p *prefetch) abandonFrom(i int) {
 	for _, a := range p.ahead[i:] {
 		a.stop()

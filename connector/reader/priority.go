@@ -7,12 +7,11 @@ import (
 
 // Priority orders the requests for pages that wait at the same time.
 type Priority struct {
-	// Batch counts the batches of pages that a Reader reads, of which one may be read ahead of another; 0 is a single
-	// page.
+	// Batch is the number of a batch of pages; one batch may be read ahead of another. 0 is a single page.
 	Batch int
 	Page  int
-	// Burst is how many requests of the batch, this one included, are best made right after one another, as what comes in
-	// between them costs more of them; 0 and 1: it does not matter. It is no part of the order.
+	// Burst is how many requests of the batch, including this one, should follow each other immediately, as messages that
+	// are added in between cost further requests; with 0 and 1 it does not matter. It does not affect the order.
 	Burst int
 }
 

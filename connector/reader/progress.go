@@ -34,9 +34,9 @@ type certificate struct {
 	certifies uint64
 }
 
-// advance updates progress after a walk was delivered. alone means that the walk certified itself from page 0, agreed
-// that it certified the walk before or its own messages. step is by how many pages a proven walk of a deep backlog
-// moves up; rows are what the walk left to be certified. It reports whether it moved up by step.
+// advance updates progress after a walk was delivered. alone means that the walk certified itself from page 0; agreed
+// that it certified the walk before or its own messages. step is how many pages a proven walk of a deep backlog moves
+// up; rows are what the walk left to be certified. It reports whether progress moved up by step.
 func (p *progress) advance(w *walked, alone, agreed bool, step int, rows []row) bool {
 	switch {
 	case w.gapDoubted:
@@ -107,9 +107,9 @@ func keysIn(order []found) []connector.Key {
 	return keys
 }
 
-// remember keeps a walk for the next one to certify. After a walk from page 0 that is the whole log. After one from
-// further down it is the log up to the newest event delivered in order that the walk met, as events of an earlier walk
-// may lie above that.
+// remember keeps a walk for the next one to certify. After a walk from page 0 the next one may certify the whole log.
+// After a walk from further down it may certify the log up to the newest event delivered in order that the walk met, as
+// events of an earlier walk may be above that.
 func (p *progress) remember(rows []row) {
 	var above []connector.Key
 	var certifies uint64

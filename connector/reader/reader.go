@@ -41,7 +41,7 @@ type provenEnd struct {
 type RetryPolicy interface {
 	// Page is called when a page could not be read. It may be called by several goroutines.
 	Page(ctx context.Context, fault *connector.PageError) error
-	// Commit is called when the log took nothing (ErrNotNow), refused by name (a *Refusal), or gave an unclear answer.
+	// Commit is called when the log took nothing (ErrNotNow), refused the stream (a *Refusal), or gave an unclear answer.
 	// After the latter two the Reader acquires the log again, and calls Commit again if that fails.
 	Commit(ctx context.Context, cause error) error
 }
@@ -55,7 +55,7 @@ type Reading struct {
 	Stream connector.Stream
 	Rules  Rules
 	Events connector.EventSettings
-	// MemoryLimit bounds the pages held in memory; nil sets no bound other than the rules'.
+	// MemoryLimit bounds the pages held in memory; nil sets no bound beyond that of the rules.
 	MemoryLimit MemoryLimit
 	// Workers reads pages in parallel; nil reads them one after the other.
 	Workers WorkerPool
@@ -107,7 +107,7 @@ type Outcome struct {
 	Held      int // not delivered, as they may have been delivered and forgotten
 	// Proven: the pages were proven to be slices of the list, so that the walk certified itself.
 	Proven bool
-	// Unchanged: page 0 was the same as when there was nothing left to do.
+	// Unchanged: page 0 was the same as when nothing was left to do.
 	Unchanged bool
 	// More: the sweep is not done yet.
 	More bool
@@ -117,7 +117,7 @@ type Outcome struct {
 	Newest time.Time
 }
 
-// add counts what a commit did.
+// add counts the results of a commit.
 func (o *Outcome) add(done Outcome) {
 	o.Delivered += done.Delivered
 	o.Late += done.Late
@@ -170,8 +170,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 			return out, err
 		}
 	}
-	// Without ground a walk would only read a slice in vain, so the list is searched first. A History's page 0 may be
-	// short.
+	// Without ground a walk would read a slice in vain, so the list is searched first. A History's page 0 may be short.
 	if r.prefetch.workers != nil && first != nil && r.known.empty() &&
 		(len(first.Messages) >= r.rules.Page || r.prefetch.oneWalk) && !r.progress.searched {
 		n, err := r.search.findStart(ctx, first)
@@ -189,7 +188,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 		return out, err
 	case errors.Is(err, errDeep):
 		r.list.cleared = false
-		if r.list.suspicion.Checks > 0 { // the list goes on after all
+		if r.list.suspicion.Checks > 0 { // the list goes on, contrary to the suspicion
 			r.list.suspicion, r.progress.careful = suspicion{}, false
 		}
 		if r.search.overshot(w.order) {
@@ -198,7 +197,7 @@ func (r *Reader) Poll(ctx context.Context, start connector.Start) (Outcome, erro
 			return out, ErrMoved
 		}
 		if r.progress.careful && r.progress.minGroundRun == 0 && w.longest > 0 {
-			r.progress.minGroundRun = w.longest // the search began directly above it, and it is all that is listed there
+			r.progress.minGroundRun = w.longest // the search led directly above this run, and no other ground is listed there
 			return out, nil
 		}
 		n, err := r.search.findStart(ctx, nil)

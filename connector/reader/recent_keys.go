@@ -40,7 +40,7 @@ func (k *recentKeys) add(key connector.Key) bool {
 	return true
 }
 
-// with returns the keys, oldest first, as they would be if the rejects were added. It does not change the set.
+// with returns the keys, oldest first, as they would be after adding the rejects. It does not change the set.
 func (k *recentKeys) with(more []connector.Reject) connector.Keys {
 	all := slices.Clone(k.order)
 	for i := range more {

@@ -7,19 +7,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Missing is a message that the list shows and the log lacks, as it was received.
+// Missing is a message that is in the list and not in the log, as it was received.
 type Missing struct {
 	Message  connector.Message
 	Received time.Time
-	// Refused, if not nil, is told why the log cannot store the message, which is in the quarantine already: it is not put
-	// there again.
+	// Refused, if not nil, is called with the reason why the log cannot store the message. The message is in the
+	// quarantine already, and is not put there again.
 	Refused func(reason string)
 }
 
 // Restore delivers missing messages as late ones, in their order. The caller must have read the whole log after this
-// Session acquired it, to know that it lacks them, as the window and the checkpoint still name events that somebody
-// removed from the sink. What was erased on request is left out. Errors are those of Log.Commit; after them the session
-// does not own the stream.
+// Session acquired it: only that shows what is missing, as the window and the checkpoint still name events that
+// somebody removed from the sink. Messages that were erased on request are left out. Errors are those of Log.Commit;
+// after them the session does not own the stream.
 func (s *Session) Restore(ctx context.Context, messages []Missing) (Outcome, error) {
 	return s.step(ctx, func(r *Reader) (Outcome, error) {
 		var b delivery

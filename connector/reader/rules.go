@@ -12,11 +12,11 @@ type Rules struct {
 	// SlicePages and SliceBytes bound the memory of one walk: the pages that it holds at once, and their size in bytes.
 	SlicePages int
 	SliceBytes int
-	// AheadBytes is how many bytes the pages of a walk and those that are read for the next one may have together, and
-	// twice as many as they may have with those for the next two.
+	// AheadBytes is how many bytes the pages of a walk and those read for the next one may have together. With the pages
+	// for the next two walks, they may have only half as many.
 	AheadBytes int
-	// MinWindow is how many certified events that were delivered in order the seen window keeps at least, if there are as
-	// many.
+	// MinWindow is how many certified events that were delivered in order the seen window keeps at least, if there are
+	// that many.
 	MinWindow int
 	// Capacity is how many events the seen window keeps at most. Only MinWindow and uncertified events may exceed it.
 	Capacity int
@@ -34,8 +34,8 @@ type Rules struct {
 	Checks    int
 	CheckOver time.Duration
 	BelowEnd  int
-	// Repeats is in how many walks in a row the same message has to stand out of place before it counts as listed twice
-	// permanently.
+	// Repeats is the number of walks in a row in which the same message has to be out of place before it counts as listed
+	// twice permanently.
 	Repeats int
 	// SweepPages bounds one sweep; SweepDepth is how far back in time it looks. SweepStep is how many pages it reads in
 	// one step, so that polls are not kept waiting.

@@ -47,7 +47,7 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 	if errors.Is(err, ErrStalled) {
 		careful := r.progress.careful && b.spent()
 		r.searchAfresh()
-		if careful { // its steps are small, so it continues from where it got
+		if careful { // its steps are small, so it continues where the last one ended
 			r.progress.start, r.progress.careful = down.low, true
 		}
 	}
@@ -101,8 +101,8 @@ func (r *searcher) stride() int {
 	return max(1, (r.known.window.inOrder+len(r.known.exempt))/(2*r.rules.Page))
 }
 
-// withoutGround applies rule 8 to a walk that saw the whole list without meeting ground, though there was some: what is
-// newer than ground by time is new; the rest is held, and its newest messages become the horizon, which counts as
+// withoutGround applies rule 8 to a walk that saw the whole list without meeting ground although there was some: what
+// is newer than ground by time is new; the rest is held, and its newest messages become the horizon, which counts as
 // ground from then on.
 func (r *searcher) withoutGround(w *walked) {
 	limit := r.known.times.median(r.known.window.certified)

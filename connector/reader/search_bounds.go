@@ -40,7 +40,7 @@ type SearchBounds struct {
 	repeats int
 }
 
-// neighbours is by how many pages a list may move while it is searched.
+// neighbours is how many pages a list may move while it is searched.
 const neighbours = 16
 
 // PageSignature identifies a page by its first and last message and its number of rows.
@@ -76,7 +76,7 @@ func (b *SearchBounds) Allow(number int) error {
 	return nil
 }
 
-// Note records what a page shows. The error is ErrStalled if page numbers lead nowhere.
+// Note records what a page shows. The error is ErrStalled if further page numbers show nothing further down.
 func (b *SearchBounds) Note(number int, page connector.Page) error {
 	if len(page.Messages) == 0 {
 		return nil

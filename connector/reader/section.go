@@ -10,14 +10,14 @@ import (
 
 // section is a part of the list that the delivery of held messages reads at a time: some pages, going down, as one
 // span. It counts only if it is one slice of the list, so that it misses no row. A row is missed between two pages if
-// one above it is deleted before the lower page is read. No row is missed where the lower page repeats rows of the
-// upper one, as more was added than deleted. So a reference row near the section's end is read in between two pages
-// (again as long as these repeat rows). When the section gets down to it, it must have moved by exactly as many rows as
-// were repeated since. Messages that are added on top meanwhile do no harm.
+// one above it is deleted before the lower page is read. No row is missed if the lower page repeats rows of the upper
+// one, as more were added than deleted. So a reference row near the section's end is read between two pages (and again
+// while these repeat rows). When the section has got down to it, it must have moved by exactly as many rows as were
+// repeated since. Messages that are added on top meanwhile do no harm.
 type section struct {
 	span      span
 	pages     []connector.Page // those of the span
-	reference spanRow          // a row near its end, as it stood between two pages; zero if it was not found
+	reference spanRow          // a row near its end, at its place between two pages; zero if it was not found
 	fixed     bool             // nothing was added while the reference was read
 	lost      bool             // the reference was not found
 	base      int              // how many rows were repeated until then
@@ -96,8 +96,8 @@ func (r *sectionReader) findReference(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// endSection ends a section at the end of the list, after an empty page: if the end was known before, or if a second
-// page is empty.
+// endSection ends a section at the end of the list, after an empty page, if the end was known before or a second page
+// is empty.
 func (r *sectionReader) endSection() {
 	a, p := &r.acceptance.accept, &r.acceptance.accept.section
 	searched := len(r.known.recorded.Accepting.Done) == 0 && p.next-1 == a.high
@@ -133,7 +133,7 @@ func (r *sectionReader) growSection(page connector.Page) {
 		switch end := r.doneIn(&p.span); {
 		case end < len(p.span.rows) && (under || !p.fixed && !p.lost):
 			p.whole = true
-		case end < len(p.span.rows) && !p.fixed: // now it is known where they stand: begin again with that end
+		case end < len(p.span.rows) && !p.fixed: // now their place is known: begin again with that end
 			a.astray += p.span.moved([]spanRow{p.span.rows[end]})[0].at - r.acceptance.expected()
 			a.up, a.everywhere = 0, false
 			r.acceptance.backOff(false)
@@ -142,7 +142,7 @@ func (r *sectionReader) growSection(page connector.Page) {
 			r.acceptance.backOff(true) // the reference is gone
 			return
 		case end == len(p.span.rows) && !a.everywhere && p.next > r.acceptance.expected()/r.rules.Page+topBelow:
-			r.acceptance.lookFurther() // they may stand further up, as something above was deleted; else anywhere
+			r.acceptance.lookFurther() // they may be further up, as something above was deleted; otherwise anywhere
 			return
 		}
 	}
@@ -186,14 +186,14 @@ func (r *sectionReader) doneIn(s *span) int {
 	return len(s.rows)
 }
 
-// referenceStands reports whether the reference stood where it should when the section got down to it. It is true if no
-// reference was needed, and if none of the rows that are done is listed any more, as then nothing is delivered.
+// referenceStands reports whether the reference was where it should be when the section got down to it. It is true if
+// no reference was needed, and if none of the rows that are done is listed any more, as then nothing is delivered.
 func (p *section) referenceStands() bool {
 	row, met := p.span.met[p.reference.key]
 	return !p.fixed || met && p.span.moved([]spanRow{row})[0].at == p.reference.at+p.span.shift()-p.base
 }
 
-// deliverSection delivers the held messages of a section, and records how far the delivery has got.
+// deliverSection delivers the held messages of a section, and records the progress of the delivery.
 func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error {
 	a, at := &r.acceptance.accept, r.known.recorded.Accepting
 	s, before := &a.section.span, r.known.recorded.Sequence
@@ -253,8 +253,8 @@ func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error 
 	return nil
 }
 
-// withTop adds a row of the horizon to the rows that are done, if one is done and they show none: what stands above it
-// may have been delivered and forgotten, also where many rows came in late among those of the horizon.
+// withTop adds a row of the horizon to the rows that are done if one is done and they contain none: what is above it
+// may have been delivered and forgotten, even if many rows were added late among those of the horizon.
 func (r *sectionReader) withTop(done connector.Keys, rows []spanRow) connector.Keys {
 	at := r.known.recorded.Accepting
 	isTop := func(key connector.Key) bool { return slices.Contains(at.Top, key) }
@@ -273,12 +273,12 @@ func (r *sectionReader) withTop(done connector.Keys, rows []spanRow) connector.K
 	return done
 }
 
-// topIn is the index in a span at which the held messages begin, above the row end; whole means that nothing is left
+// topIn is the index in a span at which the held messages begin, above the row end. whole is true if nothing is left
 // above.
 func (r *sectionReader) topIn(s *span, end int) (first int, whole bool) {
 	for i, row := range s.rows {
 		if slices.Contains(r.known.recorded.Accepting.Top, row.key) {
-			// More of the horizon may stand further up, also above rows that came in late among its own.
+			// More of the horizon may be further up, even above rows that were added late among its own.
 			if s.first() > 0 && row.key != r.known.recorded.Accepting.Top[0] {
 				return 0, false
 			}
@@ -288,7 +288,7 @@ func (r *sectionReader) topIn(s *span, end int) (first int, whole bool) {
 	if s.first() > 0 {
 		return 0, false
 	}
-	// The whole horizon was deleted. Events that were delivered in order lie above where it was, and so does the renewed
+	// The whole horizon was deleted. Events that were delivered in order are above its former place, and so is the renewed
 	// horizon.
 	for i := end - 1; i >= 0; i-- {
 		if at, placed := r.known.window.position(s.rows[i].key); placed && !at.late() ||
@@ -312,12 +312,12 @@ func (r *sectionReader) deliveryOf(rows []spanRow) delivery {
 		}
 	}
 	if slices.ContainsFunc(at.Done, isTop) {
-		lowest = len(rows) // it stands below, in the section before
+		lowest = len(rows) // it is below, in the section before
 	}
 	for i, row := range rows {
 		_, placed := r.known.window.position(row.key)
 		if i < lowest && !r.known.window.whole() && !isTop(row.key) {
-			continue // it came in late among the horizon's rows, was delivered, and may be forgotten
+			continue // it was added late among the horizon's rows, was delivered, and may be forgotten
 		}
 		if at.Below && isTop(row.key) {
 			continue

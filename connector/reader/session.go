@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Session is one owner's hold on a stream: it acquires the log when it has to, reads, and gives up the hold when an
+// Session is one owner's hold on a stream: it acquires the log when necessary, reads, and gives up the hold when an
 // answer of the log is unclear. It has no clock and no goroutine, and is not safe for concurrent use.
 type Session struct {
 	pages   connector.Pages
@@ -76,7 +76,7 @@ func (s *Session) GiveUp() {
 	s.reader = nil
 }
 
-// Close waits for what the session still reads ahead. The context of the last step should have ended.
+// Close waits until the session no longer reads ahead. The context of the last step should have ended.
 func (s *Session) Close() {
 	if s.reader != nil {
 		s.reader.Close()

@@ -13,7 +13,7 @@ import (
 type source struct {
 	pages  connector.Pages
 	retry  RetryPolicy
-	admit  func(context.Context, Priority) error // nil: at once
+	admit  func(context.Context, Priority) error // nil: immediately
 	stream connector.Stream
 	// largest is the size of the largest page so far, in bytes.
 	largest atomic.Int64

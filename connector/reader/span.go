@@ -8,31 +8,31 @@ import (
 )
 
 // span holds the rows of pages that were read one after another, going down. It begins with a page that shows ground,
-// and grows until a trusted row lies below its unknown rows, so that a run of late messages may be longer than a page
-// and begin or end anywhere. Only keys are kept; messages that are proven late are read again to be delivered.
+// and grows until a trusted row is below its unknown rows, so that a run of late messages may be longer than a page and
+// begin or end anywhere. Only keys are kept; messages that are proven late are read again to be delivered.
 //
 // The order of a span is that of the list, unless a page or more was added on top between two of its pages. If less was
 // added, the lower page begins with the last rows of the upper one. So if, in the end, the first page has moved down by
 // exactly as many rows as were repeated, no seam hides such a jump, and the span is in order. Rows that were missed
-// because something above was deleted are left to the next sweep; they do not disturb the order of the others. What
-// remains is the same as with batches: a page or more was added between two requests, and exactly as many rows were
-// deleted above before the first page was read again.
+// because something above was deleted are left to the next sweep; they do not disturb the order of the others. The
+// remaining risk is the same as with batches: that a page or more was added between two requests, and exactly as many
+// rows were deleted above before the first page was read again.
 type span struct {
 	pages []spanPage
 	rows  []spanRow                 // newest first, each once
 	met   map[connector.Key]spanRow // the same by key
 	last  []connector.Key           // all rows of the newest page
-	stray connector.Key             // the row that stood further up, if add refused a page
-	// lowest is the sequence of the lowest anchor on the newest page that has one; given: that anchor has no sequence, as
-	// it is of the floor or the horizon.
+	stray connector.Key             // the row that was further up, if add refused a page
+	// lowest is the sequence of the lowest anchor on the newest page that has one. given means that that anchor has no
+	// sequence, as it belongs to the floor or the horizon.
 	lowest uint64
 	given  bool
 }
 
 type spanPage struct {
-	number, top int // top is where its first row stood in the list
+	number, top int // top is the place of its first row in the list
 	from        int // the index of its first row in rows
-	repeated    int // rows at its head that ended the page before
+	repeated    int // rows at its head that repeat the end of the page before
 }
 
 // spanRow is a row of the list; at is its place when it was met, counted from the top of the list.
@@ -43,7 +43,7 @@ type spanRow struct {
 
 func (s *span) first() int { return s.pages[0].number }
 
-// shift is by how many rows the list moved down while the span was read, as far as repeats show.
+// shift is by how many rows the list moved down while the span was read, as far as repeated rows show.
 func (s *span) shift() (rows int) {
 	for _, page := range s.pages[1:] {
 		rows += page.repeated
@@ -51,7 +51,7 @@ func (s *span) shift() (rows int) {
 	return rows
 }
 
-// moved adds to the places of rows of a span by how much the list moved down since they were met. It changes its
+// moved adds to the places of a span's rows how far the list has moved down since they were met. It changes its
 // argument.
 func (s *span) moved(rows []spanRow) []spanRow {
 	shifted, page := 0, len(s.pages)-1
@@ -75,7 +75,7 @@ func (s *span) repeated(page connector.Page, same int) int {
 	return same + 1
 }
 
-// add adds the next page. It reports false if the page shows rows that stood further up, other than repeats of the page
+// add adds the next page. It returns false if the page shows rows that were further up, other than repeats of the page
 // before: the list moved by a page or more.
 func (s *span) add(k *known, page connector.Page) bool {
 	if s.met == nil {
@@ -97,7 +97,7 @@ func (s *span) add(k *known, page connector.Page) bool {
 				s.stray = key
 				return false
 			}
-			continue // it stands on its page twice
+			continue // it is on its page twice
 		}
 		row := spanRow{key, top + n + i}
 		s.met[key] = row
@@ -162,11 +162,11 @@ func (s *span) drop(keep int) {
 	}
 }
 
-// orderedBelow reports whether an event that was delivered in order, at or after a sequence, may lie below the page
-// that the sweep read last.
+// orderedBelow reports whether an event that was delivered in order, at or after a sequence, may be below the page that
+// the sweep read last.
 func (r *sweeper) orderedBelow(sequence uint64) bool {
 	w, s := r.known.window, &r.sweeping.span
-	if s.given { // below a floor or a horizon usually everything is unknown
+	if s.given { // below a floor or a horizon everything is usually unknown
 		return s.shows(&r.known) || len(s.rows) < r.rules.SlicePages*r.rules.Page
 	}
 	for i := w.from(sequence); i < len(w.entries) && w.entries[i].at.sequence() < s.lowest; i++ {
@@ -182,7 +182,7 @@ func (r *sweeper) orderedBelow(sequence uint64) bool {
 	return false
 }
 
-// goesOn reports whether a trusted row is to be expected further down, even beyond the depth of sweeps.
+// goesOn reports whether a trusted row is expected further down, even beyond the depth of sweeps.
 func (r *sweeper) goesOn() bool {
 	s := &r.sweeping.span
 	return (!s.given || s.shows(&r.known)) && r.orderedBelow(r.known.remembered())

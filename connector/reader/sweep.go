@@ -14,15 +14,15 @@ type sweeper struct {
 	sweeping sweeping
 }
 
-// sweeping is a sweep under way.
+// sweeping is a sweep in progress.
 type sweeping struct {
 	next int // page to be read
-	// span holds the rows read last, as far as they have to be judged together with the following ones.
+	// span holds the rows that were read last and still have to be judged together with the following ones.
 	span span
-	// proving: the span holds late messages, provided that it is one slice of the list.
+	// proving: the span holds messages that are late if it is one slice of the list.
 	proving bool
-	// late are messages that are proven late and not delivered yet, newest first; shift is by how many rows they have
-	// moved down since, and misses counts the pages that were read for them in vain.
+	// late are messages that are proven late and not delivered yet, newest first. shift is by how many rows they have
+	// moved down since, and misses counts the pages on which none of them was found.
 	late   []spanRow
 	shift  int
 	misses int
@@ -40,11 +40,11 @@ type sweeping struct {
 const spanFailures = 3
 
 // Sweep looks for late messages below ground (rule 7), page by page, down to messages older than Rules.SweepDepth
-// before now. Here a message is late (late.go) if it is unknown and lies between a known message above it and, below it,
-// a known one that was delivered in order and above which nothing was forgotten, on one page or on pages that are
-// proven to be one slice of the list. Sweep also delivers accepted history and checks the end of the list, if either is
-// due. It does nothing while a backlog is worked off. One call reads a few pages, and more while it has late messages
-// to deliver; Outcome.More means that the next call continues below them. Errors are those of Poll.
+// before now. Here a message is late (late.go) if it is unknown and between two known messages on one page, or on pages
+// that are proven to be one slice of the list; the lower of the two was delivered in order, and nothing above it was
+// forgotten. Sweep also delivers accepted history and checks the end of the list, if either is due. It does nothing
+// during a deep backlog. One call reads a few pages, and more while it has late messages to deliver; Outcome.More means
+// that the next call continues below them. Errors are those of Poll.
 func (r *Reader) Sweep(ctx context.Context, now time.Time) (Outcome, error) {
 	var out Outcome
 	if !r.known.recorded.Started || r.progress.start > 0 {
@@ -103,7 +103,7 @@ func (r *sweeper) sweepOn(ctx context.Context, now time.Time, out *Outcome) erro
 	}
 	s.empty = 0
 	if s.same = s.span.repeated(page, s.same); s.same >= 2 {
-		s.over = true // the API returns the same page whatever page is asked for
+		s.over = true // the API returns the same page for every page number
 		return nil
 	}
 	r.known.recognise(page.Messages)
@@ -148,8 +148,8 @@ func (r *sweeper) lateOn(page connector.Page) delivery {
 	return b
 }
 
-// proveSpan reads the page on which the span's first row should stand now. If the row stands there, followed by the
-// same rows, the late messages of the span are proven, wherever they move later. Otherwise the span is read once more.
+// proveSpan reads the page on which the span's first row should be now. If the row is there, followed by the same rows,
+// the late messages of the span are proven, wherever they move later. Otherwise the span is read once more.
 func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
 	at := s.span.rows[0].at + s.span.shift()
@@ -172,8 +172,7 @@ func (r *sweeper) proveSpan(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// deliverLate delivers proven late messages, oldest first: those on the page on which the lowest of them should stand
-// now.
+// deliverLate delivers proven late messages, oldest first: those on the page on which the lowest of them should be now.
 func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	s := &r.sweeping
 	lowest := s.late[len(s.late)-1]
@@ -200,7 +199,7 @@ func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 		s.missed()
 		return nil
 	}
-	first := last // what stood below is not listed any more
+	first := last // what was below is not listed any more
 	for first > 0 && within(on, s.late[first-1].key) {
 		first--
 	}
@@ -220,15 +219,14 @@ func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// missed counts a page that was read for late messages in vain. After a few of them, the rest is left to the next
-// sweep.
+// missed counts a page on which no late message was found. After a few of them, the rest is left to the next sweep.
 func (s *sweeping) missed() {
 	if s.misses++; s.misses > 3 {
 		s.late = nil
 	}
 }
 
-// inHand returns a page that this step has read already, and reads it otherwise.
+// inHand returns a page that this step has read already, or else reads it.
 func (r *sweeper) inHand(ctx context.Context, number int, out *Outcome) (connector.Page, error) {
 	s := &r.sweeping
 	if i := slices.IndexFunc(s.hand, func(p connector.Page) bool { return p.Number == number }); i >= 0 && s.misses == 0 {

@@ -33,20 +33,20 @@ type walked struct {
 	// repeats counts messages that a page repeated from the page before, which is how far the list is known to have moved
 	// down.
 	repeats int
-	// movedUp: the walk began below page 0, and its first message stands higher than expected, as something above was
-	// deleted.
+	// movedUp: the walk began below page 0, and its first message is higher than expected, as something above was deleted.
 	movedUp bool
 	// belowTop: the walk began, or may have begun, below events of the log, so that nothing in it is newer than all of
 	// them.
 	belowTop bool
 	// horizon is set if the walk ended without ground: the newest of what is held. newer is set if rows that are newer
-	// than this time stand below the horizon.
+	// than this time are below the horizon.
 	horizon connector.Keys
 	newer   time.Time
-	// gap is the last empty page in the middle of the walk, if there is one; gapDoubted: it is not believed yet.
+	// gap is the last empty page in the middle of the walk, if there is one. gapDoubted means that it is not believed yet.
 	gap        *connector.Page
 	gapDoubted bool
-	// endPage is the page at which the list ended, or 0 if the walk did not get there. short: the last page was not full.
+	// endPage is the page at which the list ended, or 0 if the walk did not get there. short means that the last page was
+	// not full.
 	endPage int
 	short   bool
 }
@@ -57,7 +57,7 @@ var errDeep = errors.New("no ground within a slice")
 // errGroundGone means that a careful search met no ground either: the list was replaced while a deep backlog was read.
 var errGroundGone = errors.New("the list shows no ground")
 
-// walker is a walk under way.
+// walker is a walk in progress.
 type walker struct {
 	walked
 	reader *Reader
@@ -68,7 +68,7 @@ type walker struct {
 	same   int
 	top    connector.Page // the first page
 	before connector.Page // the newest page taken
-	below  connector.Page // what stood below it, if the list did not end there after all
+	below  connector.Page // what was below it, if the list did not end there after all
 	shown  int            // rows on the last page of a batch, repeated ones included
 	second bool           // the first attempt by batches failed
 	again  bool           // make that second attempt
@@ -152,7 +152,7 @@ func (w *walker) addPage(page connector.Page) (bool, error) {
 		return false, Stalled("page %d shows the same as the two above it: the page number is ignored, or cut to the last page", page.Number)
 	}
 	if w.taken > 1 && newerThan(page.Messages, w.before.Messages) && !w.reader.known.ignoring(page.Messages[0].Key) {
-		// The API gave a page from further up than was asked for. In a deep backlog nothing else would show that.
+		// The API returned a page from further up than the one requested. In a deep backlog nothing else would show that.
 		return false, w.reader.known.outOfPlace(page.Messages[0].Key)
 	}
 	err := w.addMessages(page)
@@ -169,8 +169,8 @@ func repeated(before, page connector.Page, same int) int {
 }
 
 // addMessages adds a page's messages to the walk and counts the run of ground; it stops within the page if the run is
-// long enough. A message that was met before may only lead its page, and only come from the page before: anything else
-// means that the list moved by a page or more, and later pages may be newer than earlier ones.
+// long enough. A message that was met before may only be at the head of its page, and only come from the page before:
+// anything else means that the list moved by a page or more, and later pages may be newer than earlier ones.
 func (w *walker) addMessages(page connector.Page) error {
 	r := w.reader
 	r.known.recognise(page.Messages)
@@ -212,8 +212,8 @@ func (w *walker) addMessages(page connector.Page) error {
 	return nil
 }
 
-// newerThan reports whether all messages of a page are newer than those of the page above it, if that one goes from
-// newer to older. Messages without a time are ignored. It is only a hint that the list has moved.
+// newerThan reports whether all messages of a page are newer than those of the page above it, provided that that one is
+// ordered from newer to older. Messages without a time are ignored. It is only a hint that the list has moved.
 func newerThan(page, above []connector.Message) bool {
 	var first, last, newest time.Time
 	for i := range above {

@@ -11,11 +11,11 @@ import (
 type walkEnds struct{ *Reader }
 
 // settleTop sets belowTop if a walk began below events of the log, so that nothing in it is newer than all of them. A
-// walk from page 0 did not. Nor did one that met the newest event delivered in order. If it did not meet that event,
-// there are three cases: the event was deleted; or a burst pushed ground down past the start; or uncertified events lie
-// above the start, and a run of late messages came in below them. In the last two, some page above the start shows
-// events that the walk did not meet. This matters because a late message that is taken for new breaks the order of the
-// log, which could not be trusted any more.
+// walk from page 0 did not. Neither did one that met the newest event delivered in order. If it did not meet that
+// event, there are three cases: the event was deleted; or a burst pushed ground down past the start; or uncertified
+// events are above the start, and a run of late messages was added below them. In the last two, some page above the
+// start shows events that the walk did not meet. This matters because a late message that is taken for new breaks the
+// order of the log, which could then no longer be trusted.
 func (r *walkEnds) settleTop(ctx context.Context, w *walked) error {
 	newest, ok := r.known.window.newestInOrder()
 	if r.progress.start == 0 || !ok || !slices.ContainsFunc(w.order, func(f found) bool { return !r.known.has(f.Key) }) {
@@ -69,20 +69,19 @@ func (r *walkEnds) lookFor(ctx context.Context, w *walked, number int, events ma
 }
 
 // bottom reports whether a message counts towards the run that ends a walk. If there is no ground yet and the list goes
-// on far below the end that the first walk met, the log's oldest events count: the end check reads what stands below
-// them.
+// on far below the end that the first walk met, the log's oldest events count: the end check reads what is below them.
 func (r *walkEnds) bottom(key connector.Key) bool {
 	return r.known.ground(key) || r.chain.has(key) || r.goesDeeper() &&
 		slices.Contains(r.known.recorded.UncheckedEnd.Keys, key) && r.known.has(key)
 }
 
-// goesDeeper reports whether a list without ground goes on far below its first seeming end.
+// goesDeeper reports whether a list without ground goes on far below its first apparent end.
 func (r *walkEnds) goesDeeper() bool {
 	return r.list.deeper && !r.known.hasGround() && r.endCheck.endOpen()
 }
 
 // endsFurther reports whether a search without ground led to an end of the list that is not near the log's oldest
-// events: then these are to be searched for.
+// events. Then these have to be searched for.
 func (r *walkEnds) endsFurther(ctx context.Context, end int) (bool, error) {
 	if r.prefetch.oneWalk || r.list.deeper || r.known.hasGround() || !r.endCheck.endOpen() ||
 		len(r.known.recorded.UncheckedEnd.Keys) == 0 {

@@ -7,8 +7,8 @@ import (
 )
 
 // window is the seen window: the newest events of the log, in log order, whatever the times of their messages. It
-// forgets the oldest first, so that only messages older than its oldest event can have been forgotten. It is what
-// bounds a Reader's memory of the log (Rules.Capacity).
+// forgets the oldest first, so that only messages older than its oldest event can have been forgotten. It bounds a
+// Reader's memory of the log (Rules.Capacity).
 type window struct {
 	rules     Rules
 	entries   []entry // log order
@@ -18,7 +18,7 @@ type window struct {
 	certified uint64
 	// inOrder counts the certified entries that were delivered in order.
 	inOrder int
-	// hole is the newest sequence that is missing between two entries: erased from the sink. 0 where none is.
+	// hole is the newest sequence that is missing between two entries, as it was erased from the sink; 0 if there is none.
 	hole uint64
 }
 
@@ -68,8 +68,9 @@ func newWindow(rules Rules, state connector.State) *window {
 	return w
 }
 
-// withErased puts events that were erased on request back to their places among those that the sink returned, up to the
-// checkpoint's tail, so that they leave no hole: below the oldest only as far as they follow on it.
+// withErased puts events that were erased on request back in their places among those that the sink returned, up to the
+// checkpoint's tail, so that they leave no hole. Below the oldest event it adds only those that precede it without a
+// gap.
 func withErased(seen, erased []connector.Seen, tail uint64) []connector.Seen {
 	oldest := tail + 1
 	if len(seen) > 0 {

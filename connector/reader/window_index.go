@@ -12,7 +12,7 @@ import (
 // which is skipped, until the table is rebuilt.
 type windowIndex struct {
 	seed  maphash.Seed
-	slots []uint32 // a power of two of them, at most half of them taken; nil where there is none yet
+	slots []uint32 // a power of two of them, at most half of them taken; nil if there is none yet
 	taken int      // slots that are not free
 	gone  uint32   // the number of the oldest entry held
 }
