@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// flood is a list onto which so many messages are put before one of so many requests.
+// flood is a list to which burst messages are added on top before one of every so many requests.
 type flood struct {
 	rng          *rand.Rand
 	rows         []connector.Message // oldest first
@@ -50,7 +50,7 @@ func (f *flood) Page(_ context.Context, _ connector.Stream, number int, held con
 	return page, nil
 }
 
-// backfillUnder reads a history of so many pages under a flood, and says what was delivered and whether all is
+// backfillUnder reads a history of that many pages under a flood. It returns the log, and whether everything is
 // certified.
 func backfillUnder(t *testing.T, f *flood, pages int, pool reader.WorkerPool) (log *connectortest.Log, rested bool) {
 	t.Helper()
@@ -89,9 +89,9 @@ func backfillUnder(t *testing.T, f *flood, pages int, pool reader.WorkerPool) (l
 	return log, true
 }
 
-// Whatever the size of the bursts, a history comes to its end where up to a quarter of a page comes in a request, and
-// nothing is lost, doubled or out of order on the way. From one page a request on no reader can keep up, neither this
-// one nor the live one.
+// However large the bursts are, a history reaches its end if up to a quarter of a page is added per request, and
+// nothing is lost, duplicated or out of order. From one page per request on no reader can keep up, neither this one nor
+// the live one.
 func TestHistory_bursts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many cases in one goroutine: not in short mode")
@@ -99,12 +99,12 @@ func TestHistory_bursts(t *testing.T) {
 	const pages, seeds = 150, 6
 	for _, row := range []struct {
 		burst, every int // so many messages, ten to a page, before one of so many requests
-		requests     int // on average, at most; 0: none ends
+		requests     int // on average, at most; 0: it does not end
 	}{
 		{0, 1 << 30, 250},
 		{3, 4, 1800},
 		{7, 4, 1800},
-		{10, 4, 2000}, // no repeat on the next page betrays these
+		{10, 4, 2000}, // the next page repeats nothing, so these do not show
 		{10, 32, 1200},
 		{15, 8, 1800},
 		{15, 32, 1200},
@@ -144,7 +144,7 @@ func TestHistory_bursts(t *testing.T) {
 	}
 }
 
-// clamped is a list whose API shows the page of a number for all below it.
+// clamped is a list whose API shows one page for all page numbers below it.
 type clamped struct {
 	*flood
 	last int
@@ -158,8 +158,8 @@ func (c *clamped) Page(ctx context.Context, s connector.Stream, number int, held
 	return page, err
 }
 
-// The search for the floor ends where the list shows the same page again and again, and finds it when the list does not
-// any more.
+// The search for the floor ends if the list shows the same page again and again, and finds the floor once the list no
+// longer does.
 func TestHistory_AListThatIsClamped(t *testing.T) {
 	list := &clamped{&flood{rng: rand.New(rand.NewPCG(1, 2)), every: 1 << 30, most: 2000}, 1 << 30}
 	list.add(200)

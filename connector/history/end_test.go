@@ -12,10 +12,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// cut is a list that shows nothing from a page on.
+// cut is a list that is empty from a page on.
 type cut struct {
 	*flood
-	from int // 0: it shows all
+	from int // 0: it shows everything
 }
 
 func (c *cut) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
@@ -27,7 +27,7 @@ func (c *cut) Page(ctx context.Context, s connector.Stream, number int, held con
 	return c.flood.Page(ctx, s, number, held)
 }
 
-// A history that seems to end too early is looked at once more at its end, and what shows below then is delivered late.
+// If a history seems to end too early, its end is checked once more, and what then appears below is delivered late.
 func TestHistory_AFalseEnd(t *testing.T) {
 	for _, from := range []int{2, 9, 25} {
 		t.Run(fmt.Sprint(from), func(t *testing.T) {

@@ -28,7 +28,7 @@ func (h *History) Extent(ctx context.Context, start connector.Start) (pages, mes
 		return 0, 0, nil
 	}
 	b := reader.NewSearchBounds(reader.MaxSearchPages)
-	low, high := 0, 0 // the end lies below low, and at or above high once that is known
+	low, high := 0, 0 // the end is below low, and at or above high once that is known
 	for high == 0 || high-low > 1 {
 		number := 2 * max(1, low)
 		if high > 0 {

@@ -12,14 +12,14 @@ import (
 // zone holds the rows of a page from the floor's top on.
 type zone struct {
 	rows   map[connector.Key]struct{}
-	lowest int // place in the floor of its last message on the page
+	lowest int // the place in the floor of its last message on the page
 }
 
-// farthestZone is the last page on which the floor, at most a page's worth of messages, may stand, including late
-// messages between.
+// farthestZone is the last page on which the floor may be, with late messages in between: it is at most a page's worth
+// of messages.
 const farthestZone = 3
 
-// straysUntilTwice is how many times a message has to stand out of place, while nothing else moved, to count as listed
+// straysUntilTwice is how many times a message has to be out of place, while nothing else moved, to count as listed
 // twice.
 const straysUntilTwice = 3
 
@@ -43,7 +43,7 @@ func (h *History) place(key connector.Key) (int, bool) {
 	return at, ok
 }
 
-// cut makes page 0 out of the page that shows the floor's top, by dropping what stands above that.
+// cut makes page 0 out of the page that shows the floor's top, by dropping what is above that.
 func (h *History) cut(page connector.Page, rows []int) connector.Page {
 	lowest, _ := h.place(page.Messages[rows[len(rows)-1]].Key)
 	h.zones[0] = zoneOf(page.Messages[rows[0]:], lowest)
@@ -54,8 +54,8 @@ func (h *History) cut(page connector.Page, rows []int) connector.Page {
 	return page
 }
 
-// trim drops late messages at the end of a page that shows the floor. If the next page goes on with the floor, they
-// came in late between messages of the floor. real is the page's number in the list.
+// trim drops late messages at the end of a page that shows the floor. If the next page continues the floor, they were
+// added late between messages of the floor. real is the page's number in the list.
 func (h *History) trim(ctx context.Context, page connector.Page, real int) (connector.Page, error) {
 	lowest := h.zones[page.Number].lowest
 	if _, ok := h.place(page.Messages[len(page.Messages)-1].Key); ok || !h.floorBelow(lowest) {
@@ -74,7 +74,7 @@ func (h *History) trim(ctx context.Context, page connector.Page, real int) (conn
 	return page, nil
 }
 
-// floorBelow reports whether the floor goes on below a place in it.
+// floorBelow reports whether the floor continues below a place in it.
 func (h *History) floorBelow(place int) bool {
 	for _, at := range h.floor {
 		if at > place {
@@ -92,8 +92,8 @@ func zoneOf(messages []connector.Message, lowest int) zone {
 	return z
 }
 
-// withoutLate drops messages that came in late between messages of the floor, as the live stream delivers them. It
-// keeps those that cannot become an event, or they would go to no quarantine.
+// withoutLate drops messages that were added late between messages of the floor, as the live stream delivers them. It
+// keeps those that cannot become an event; otherwise no stream would quarantine them.
 func (h *History) withoutLate(messages []connector.Message) []connector.Message {
 	var ours []connector.Message
 	for i := range messages {
@@ -104,7 +104,7 @@ func (h *History) withoutLate(messages []connector.Message) []connector.Message 
 	return ours
 }
 
-// judge returns a page below page 0 without late messages, or ErrMoved if it shows the floor where it may not stand.
+// judge returns a page below page 0 without late messages, or ErrMoved if it shows the floor where it must not be.
 func (h *History) judge(ctx context.Context, number int, page connector.Page) (connector.Page, error) {
 	page.Number = number
 	before, goesOn := h.zones[number-1]
@@ -146,7 +146,7 @@ func (h *History) judge(ctx context.Context, number int, page connector.Page) (c
 	return page, nil
 }
 
-// outOfPlace records that a message of the floor stands where it should not: the list has moved by pages, or shows it
+// outOfPlace records that a message of the floor is where it should not be: the list has moved by pages, or shows it
 // twice.
 func (h *History) outOfPlace(key connector.Key, real int) error {
 	if h.strays[key]++; h.strays[key] > straysUntilTwice {

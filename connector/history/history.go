@@ -17,9 +17,9 @@ import (
 // again. Requests are made for the live stream, so that chats have the same tokens in both logs.
 //
 // Page k of the history is page base+k of the list, where base is the page that showed the floor's top when the walk
-// began; page 0 is cut above that top. base stays the same during a walk, except for whole pages that came in between
-// two of its requests (see seam). So the list moves under the walk as any list does, and the Reader's rules hold. If
-// the top is found elsewhere, the next walk begins there.
+// began; page 0 is cut above that top. base stays the same during a walk, except for whole pages that were added
+// between two of its requests (see seam). So the list moves under the walk as any list does, and the Reader's rules
+// hold. If the top is found elsewhere, the next walk begins there.
 //
 // Nothing above the floor gets into the history, whatever is added between two requests. A page can show messages above
 // the floor only if the list has moved down by that many pages since base was found. No walk ends there: none of these
@@ -27,11 +27,11 @@ import (
 // floor. Any message of the floor that a page then shows is out of place: only page 1 may continue the floor of page 0,
 // or repeat its last rows. So the page is refused with ErrMoved, after which nothing is concluded; and the Reader
 // itself refuses rows of page 0 that it meets again further down. A batch of pages that is proven to be one slice
-// cannot pass the floor unseen. A walk page by page can only if everything that is listed of the floor, and all of page
-// 0, is pulled past the seam between two requests by as many deletes, directly after more than a page was added. (The
+// cannot pass the floor unnoticed. A walk page by page can do so only if, directly after more than a page was added, as
+// many deletions between two requests pull all that is listed of the floor, and all of page 0, past the seam. (The
 // Reader also assumes that no walk misses a whole page at one seam.)
 //
-// Messages that came in late between those of the floor belong to the live stream, and are left out here. One case
+// Messages that were added late between those of the floor belong to the live stream, and are left out here. One case
 // remains: if all of the floor below such a message is deleted later, it looks like history.
 //
 // Page may also return ErrMoved, or a *Refusal if none of the floor is listed any more. A History is safe for
@@ -43,12 +43,12 @@ type History struct {
 
 	mu      sync.Mutex
 	search  search
-	home    int       // the page on which the floor's top was found last
+	home    int       // the page on which the floor's top was last found
 	topTime time.Time // the time of the floor's top, or zero
 	top     int       // index of the floor's first listed message; the page above shows none before it
-	base    int       // page 0 of the walk under way
+	base    int       // page 0 of the walk in progress
 	size    int       // of a full page
-	// head is the seam of page 0, seam that of the last page shown below it.
+	// head is the seam of page 0, and seam that of the last page shown below it.
 	head, seam seam
 	ordered    bool // since the walk began, pages were requested in order
 	high       int  // the last page requested since base was set
@@ -56,14 +56,14 @@ type History struct {
 	// zones holds the zones of the first pages, by number.
 	zones  map[int]zone
 	second connector.Fingerprint      // of page 1
-	strays map[connector.Key]int      // how many times a message of the floor stood out of place
-	twice  map[connector.Key]struct{} // listed twice for good
+	strays map[connector.Key]int      // how many times a message of the floor was out of place
+	twice  map[connector.Key]struct{} // listed twice permanently
 }
 
 // descent is what was requested since a walk from page 0 began.
 type descent struct {
 	first, last int // the first and the newest page
-	// shown is the home of the first page 0 of this walk, or -1; torn means that a later page 0 had another home.
+	// shown is the home of the first page 0 of this walk, or -1. torn means that a later page 0 had another home.
 	shown int
 	torn  bool
 }
@@ -72,8 +72,8 @@ type descent struct {
 // base must not change while a batch is read, as the Reader's proof measures how far the pages moved.
 const walkAhead = 64
 
-// New returns the history below a live stream's floor, which must not be empty. checkpoint is that of the live stream,
-// page the number of messages of a full page.
+// New returns the history below a live stream's floor, which must not be empty. checkpoint is that of the live stream;
+// page is the number of messages of a full page.
 func New(pages connector.Pages, live connector.Stream, checkpoint connector.Checkpoint, page int) *History {
 	h := &History{
 		pages: pages, live: live, floor: make(map[connector.Key]int, len(checkpoint.Floor)), size: max(1, page),
@@ -86,7 +86,7 @@ func New(pages connector.Pages, live connector.Stream, checkpoint connector.Chec
 			h.floor[key] = i
 		}
 	}
-	// Everything delivered since stands above the floor, unless it was deleted.
+	// Everything delivered since is above the floor, unless it was deleted.
 	h.search = newSearch(int(checkpoint.Sequence+checkpoint.Counters.Rejected) / max(1, page))
 	return h
 }
@@ -135,8 +135,8 @@ func (h *History) pageZero(ctx context.Context) (connector.Page, error) {
 	if page, err = h.trim(ctx, page, h.home); err != nil {
 		return connector.Page{}, err
 	}
-	// The Reader concludes from an unchanged page 0 that page 1 is unchanged, as nothing stands above the top of a list.
-	// Above a history's top something does: a message may have been deleted there and another one added.
+	// The Reader concludes from an unchanged page 0 that page 1 is unchanged, as nothing is above the top of a list. Above
+	// a history's top there is something: a message may have been deleted there and another one added.
 	if h.descent.last == 1 && page.Fingerprint != "" {
 		again, err := h.pages.Page(ctx, h.live, h.base+1, "")
 		if err != nil {
@@ -168,7 +168,7 @@ func (h *History) baseFor(ctx context.Context, number int) (base int, next bool,
 	next = h.ordered && (number > h.high || h.above(number).number == number-1)
 	switch {
 	case number == 1 && (h.descent.last == 0 || h.descent.first == 1) && h.descent.shown >= 0:
-		if h.descent.torn { // it is unclear from which page 0 this page continues
+		if h.descent.torn { // it is unclear which page 0 this page continues
 			h.descent.reset()
 			return 0, false, reader.ErrMoved
 		}
@@ -189,7 +189,7 @@ func (h *History) baseFor(ctx context.Context, number int) (base int, next bool,
 	return h.base, next, nil
 }
 
-// setBase sets base, and drops what is known of pages with another base.
+// setBase sets base, and drops what is known about pages with another base.
 func (h *History) setBase(base int) {
 	if base != h.base {
 		maps.DeleteFunc(h.zones, func(number int, _ zone) bool { return number > 0 })

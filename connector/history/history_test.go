@@ -14,19 +14,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// movingList is a list that moves between any two requests, and the live stream that is read beside its history.
+// movingList is a list that moves between any two requests, and the live stream whose history is read.
 type movingList struct {
 	rng     *rand.Rand
 	rows    []connector.Message // newest first
 	next    int                 // number of the next message
 	quiet   bool
-	late    map[connector.Key]bool // came in below others
+	late    map[connector.Key]bool // added below others
 	numbers map[connector.Key]int
 	paces   paces
 	beside  func() // between two requests of the history
 }
 
-// paces says how hard a world is.
+// paces are the rates of changes and failures in a world.
 type paces struct {
 	inserts, bursts, late, deletes, fault, crash float64
 	burst                                        int
@@ -58,7 +58,8 @@ func (m *movingList) move() {
 		return
 	}
 	if m.next > 2000 {
-		// More than anyone can read; and late ones alone, under a top that stays, would be taken for a backlog in the end.
+		// There would be more than anyone can read; and late messages alone, under a top that stays, would finally be taken
+		// for a backlog.
 		m.paces.inserts, m.paces.bursts, m.paces.late = 0, 0, 0
 	}
 	if m.chance(m.paces.inserts) {
@@ -69,7 +70,7 @@ func (m *movingList) move() {
 	if m.chance(m.paces.bursts) {
 		n := 1 + m.rng.IntN(m.paces.burst)
 		if m.rng.IntN(2) == 0 {
-			n = pageOfWorld * (1 + m.rng.IntN(6)) // no repeat on the next page betrays it
+			n = pageOfWorld * (1 + m.rng.IntN(6)) // the next page repeats nothing, so this does not show
 		}
 		for range n {
 			m.insert(0)
@@ -124,7 +125,7 @@ func (b beside) Page(ctx context.Context, s connector.Stream, number int, held c
 	return b.movingList.Page(ctx, s, number, held)
 }
 
-// anyOrder is a WorkerPool that does in some order what others do in parallel.
+// anyOrder is a WorkerPool that makes parallel calls one after the other in some order.
 type anyOrder struct{ rng *rand.Rand }
 
 func (a anyOrder) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
@@ -222,7 +223,7 @@ func (w *historyWorld) restart() {
 		w.histLog, w.reading(stream), w.start)
 }
 
-// run reads the history until it rests on a quiet list, and reports false where its floor was deleted.
+// run reads the history until it rests on a quiet list, and returns false if its floor was deleted.
 func (w *historyWorld) run() bool {
 	w.restart()
 	for step := 0; ; step++ {
@@ -243,7 +244,7 @@ func (w *historyWorld) run() bool {
 			w.t.Fatal(err)
 		}
 		if out.Rested && w.list.quiet {
-			// What a delete above hid at the same seam of two pages in both of two walks, a sweep finds (connector/README.md,
+			// A sweep finds what deletions above hid at the same seam of two pages in both of two walks (connector/README.md,
 			// What reading can still hide).
 			for range 100 { // a sweep may take several steps
 				out, err := w.hist.Sweep(w.t.Context(), connectortest.Minute(0).Add(9000*time.Hour))
@@ -257,8 +258,8 @@ func (w *historyWorld) run() bool {
 	}
 }
 
-// TestHistory_worlds runs a live reader and a history reader interleaved on lists that move: nothing stands twice,
-// nothing is missing.
+// TestHistory_worlds runs a live reader and a history reader interleaved on lists that move: nothing is delivered
+// twice, nothing is missing.
 func TestHistory_worlds(t *testing.T) {
 	worlds, refused, events, residue, horizons, hidden := 250, 0, 0, 0, 0, 0
 	if testing.Short() {
@@ -288,7 +289,7 @@ func TestHistory_worlds(t *testing.T) {
 				}
 			}
 			if len(w.liveLog.Checkpoint.Horizon) > 0 {
-				horizons++ // the live stream took what lies below its floor for ground, and may deliver what it finds between
+				horizons++ // the live stream took what is below its floor for ground, and may deliver what it finds between
 				return
 			}
 			events += len(w.histLog.Events)
@@ -308,7 +309,7 @@ func TestHistory_worlds(t *testing.T) {
 	}
 }
 
-// count holds both logs against the list.
+// count compares both logs with the list.
 func (w *historyWorld) count(floor connector.Keys) (residue int) {
 	t := w.t
 	times := map[connector.Key]int{}
@@ -334,12 +335,12 @@ func (w *historyWorld) count(floor connector.Keys) (residue int) {
 	for i, row := range w.list.rows {
 		want := 1
 		if !w.start.Beginning && row.Time.Before(w.start.Since) && i >= top {
-			continue // not wanted, except for the few that stand above a run
+			continue // not wanted, except for the few that are above a run
 		}
 		switch n := times[row.Key]; {
 		case n == want:
 		case w.list.late[row.Key] && n == 0: // held by the live stream, or late for both
-		// between messages of the floor that were deleted or moved before the history saw them
+		// between messages of the floor that were deleted or moved before the history read them
 		case w.list.late[row.Key] && n == 2:
 			residue++
 		default:

@@ -9,12 +9,13 @@ import (
 )
 
 // seam describes the page that was shown last, to check the page directly below it. Messages that are added on top
-// between the two requests move the list down. If they are less than a page, the Reader sees that itself, as the lower
-// page begins with rows of the upper one. If they are a page or more, the requested page stood further up before. Then
-// the page that continues the upper one is searched for further down: the one that repeats its last row and shows its
-// rows only at the head. base is moved down by as many pages, so that the Reader sees a list that moved by less than a
-// page, and the walk goes on. For the Reader this is the same as if whole pages were deleted above, between two pages
-// that overlap. So a walk makes progress whatever the size of bursts, unless a page per request comes in on average.
+// between the two requests move the list down. If they are less than a page, the Reader notices that itself, as the
+// lower page begins with rows of the upper one. If they are a page or more, the requested page was further up before.
+// Then the page that continues the upper one is searched for further down: it repeats the last row of the upper page,
+// and shows rows of it only at its head. base is moved down by as many pages, so that the Reader sees a list that moved
+// by less than a page, and the walk goes on. For the Reader this is the same as if whole pages were deleted above,
+// between two pages that overlap. So a walk makes progress however large the bursts are, unless a page per request is
+// added on average.
 type seam struct {
 	number int // -1: none
 	rows   map[connector.Key]struct{}
@@ -65,7 +66,7 @@ func (s seam) relationOf(messages []connector.Message) relation {
 	return relationSame
 }
 
-// newer reports whether all of a page is newer than all of the page above it, which hints that the list has moved.
+// newer reports whether all of a page is newer than all of the page above it, which suggests that the list has moved.
 func (s seam) newer(messages []connector.Message) bool {
 	return !s.time.IsZero() && reader.AllOlder(messages, func(t time.Time) bool { return t.After(s.time) })
 }
@@ -78,7 +79,7 @@ func (h *History) above(number int) seam {
 	return h.seam
 }
 
-// seamPages is how many pages are read in search of the one that continues.
+// seamPages is how many pages are read to find the one that continues.
 const seamPages = 16
 
 // followSeam returns the page if it continues the one above it. If not, it searches for the page that does, and moves

@@ -9,7 +9,7 @@ import (
 )
 
 // search searches for the floor around a page, further and further away, until it has seen the whole list twice. The
-// times of a page guide it to the side on which the floor is, until they have misled it a few times.
+// times of a page guide it to the side on which the floor is, until they have misled it several times.
 type search struct {
 	home   int // the page that is read first, once
 	tried  bool
@@ -68,7 +68,7 @@ func (s *search) next() (int, bool) {
 	}
 }
 
-// side is where the floor seems to be, as seen from a page.
+// side is the side of a page on which the floor seems to be.
 type side int
 
 const (
@@ -77,7 +77,7 @@ const (
 	sideBelow
 )
 
-// missed moves on from a page that showed nothing of the floor.
+// missed continues after a page that showed nothing of the floor.
 func (s *search) missed(number int, empty bool, floor side) {
 	if empty {
 		s.end = min(s.end, number)
@@ -109,9 +109,9 @@ func (s *search) guided() bool {
 	return s.misled < searchMisled && (s.low >= 0 || s.high < math.MaxInt)
 }
 
-// find searches for the page with the floor's top, first where it was last and then around there, and returns it both
-// cut above the top and with all its rows. It returns ErrMoved if the list moves as fast as the search; the next call
-// continues from there.
+// find searches for the page with the floor's top, first where it was last and then around there. It returns the page
+// twice: cut above the top, and with all its rows. It returns ErrMoved if the list moves as fast as the search; the
+// next call continues from there.
 func (h *History) find(ctx context.Context) (connector.Page, []connector.Message, error) {
 	checked, checkedTop := -1, 0 // the page above this one shows nothing of the floor
 	shown := map[reader.PageSignature]int{}
@@ -146,14 +146,14 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 		}
 		top := h.floor[page.Messages[rows[0]].Key]
 		if number > 0 && top > h.top && (number != checked || top != checkedTop) {
-			// The messages before it were deleted, or stand on the page above.
+			// The messages before it were deleted, or are on the page above.
 			above, err := h.pages.Page(ctx, h.live, number-1, "")
 			if err != nil {
 				return connector.Page{}, nil, err
 			}
 			if len(h.floorOn(above)) > 0 {
 				number--
-			} else { // valid if the list did not move in between, which reading the page again shows
+			} else { // valid if the list did not move in between, which is checked by reading the page again
 				checked, checkedTop = number, top
 			}
 			h.search = newSearch(number)

@@ -29,10 +29,10 @@ var (
 	pageScript string
 )
 
-// runbookPage is where the runbook is published: the home of the Helm chart has it.
+// runbookPage is where the runbook is published: at the project's home as given in the Helm chart.
 const runbookPage = "https://github.com/twochat-connector/twochat-connector/blob/main/deploy/README.md"
 
-// pagePolicy lets the page use its own style and script, ask this server alone, and be in nobody's frame.
+// pagePolicy lets the page use its own style and script and call this server only, and forbids frames.
 var pagePolicy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; connect-src 'self'; "+
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", sourceHash(pageStyle), sourceHash(pageScript))
 
@@ -51,13 +51,13 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 }).Parse(pageSource))
 
 const (
-	// rowsInFull is how many streams that are not quiet the page shows, quietRows how many that are: the filter finds the
-	// others, and a page for a thousand streams stays small.
+	// rowsInFull is how many streams that are not quiet the page shows, and quietRows how many quiet ones. The filter
+	// finds the others, so a page for a thousand streams stays small.
 	rowsInFull = 20
 	quietRows  = 100
-	// foldedFrom is from how many quiet streams on they are folded.
+	// foldedFrom is the number of quiet streams from which they are folded.
 	foldedFrom = 10
-	// openRows is how many of the streams to be looked at are open from the start.
+	// openRows is how many of the streams that need attention are open at first.
 	openRows = 1
 )
 
@@ -70,7 +70,7 @@ type pageView struct {
 
 	Filter   string
 	Matching int
-	// Rows are the streams to be looked at, Quiet those that are folded, each with how many more there are.
+	// Rows are the streams that need attention, and Quiet those that are folded, each with how many more there are.
 	Rows, Quiet                     []streamRow
 	MoreRows, QuietCount, MoreQuiet int
 }
@@ -84,13 +84,13 @@ type streamRow struct {
 	Explained []pipeline.Note
 }
 
-// WritePage writes the page of a report, with the streams of which the name or the state contains the filter.
+// WritePage writes the page of a report, with the streams whose name or state contains the filter.
 func WritePage(to io.Writer, r pipeline.Report, filter string) error {
 	v := pageView{
 		Report: r, Verdict: pipeline.VerdictOf(r), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 		Filter: filter,
 	}
-	if v.Verdict.Level == pipeline.LevelNotice { // that is for the morning
+	if v.Verdict.Level == pipeline.LevelNotice { // that can wait until the morning
 		v.Verdict.Level = pipeline.LevelWell
 	}
 	v.arrange()
@@ -132,7 +132,7 @@ func (v *pageView) arrange() {
 		row.Open = len(v.Rows) < openRows
 		v.Rows = append(v.Rows, row)
 	}
-	if v.QuietCount < foldedFrom { // so few are not worth a fold
+	if v.QuietCount < foldedFrom { // so few are not worth folding
 		for i := range v.Quiet {
 			v.Quiet[i].Open = len(v.Streams) == 1
 		}
@@ -141,14 +141,14 @@ func (v *pageView) arrange() {
 	v.MoreQuiet = v.QuietCount - len(v.Quiet)
 }
 
-// levelOf is how much a stream is to be looked at.
+// levelOf is how much attention a stream needs.
 func levelOf(s pipeline.StreamReport) pipeline.Level {
 	return []pipeline.Level{
 		pipeline.LevelWrong, pipeline.LevelWaiting, pipeline.LevelNotice, pipeline.LevelWell,
 	}[s.Rank()]
 }
 
-// Spoken is the verdict for a screen reader, without what changes all the time.
+// Spoken is the verdict for a screen reader, without anything that changes all the time.
 func (v pageView) Spoken() string {
 	if v.Verdict.Level == pipeline.LevelWell {
 		return "All is well"
@@ -156,7 +156,7 @@ func (v pageView) Spoken() string {
 	return upperFirst(v.Verdict.Text)
 }
 
-// Failing is how many problems there are, in the page's title.
+// Failing is the number of problems, for the page's title.
 func (v pageView) Failing() string {
 	n := 0
 	for _, p := range v.Verdict.Problems {
@@ -170,7 +170,7 @@ func (v pageView) Failing() string {
 	return text.Counted(n, "problem")
 }
 
-// SinkLevel is how the sink is by itself.
+// SinkLevel is the state of the sink alone.
 func (v pageView) SinkLevel() pipeline.Level {
 	switch v.Sink.State {
 	case pipeline.SinkWell:
@@ -209,7 +209,7 @@ func (v pageView) Failures() []failure {
 // Happening is what the stream waits for, in a few words.
 func (s streamRow) Happening() string { return pipeline.Happening(s.Status) }
 
-// NextIn is how long it is until the stream does something by itself; empty where that is now.
+// NextIn is the time until the stream does something by itself; empty if that is now.
 func (s streamRow) NextIn() string {
 	at := s.Next(s.At)
 	if at.IsZero() {
@@ -218,7 +218,7 @@ func (s streamRow) NextIn() string {
 	return text.Span(at.Sub(s.At))
 }
 
-// Tags are the numbers of the stream that its notes explain.
+// Tags are the stream's figures that its notes explain.
 func (s streamRow) Tags() []string {
 	var tags []string
 	for _, n := range s.Explained {
@@ -229,7 +229,7 @@ func (s streamRow) Tags() []string {
 	return tags
 }
 
-// Share is how many percent of a catch-up are done; 0 where that is not known.
+// Share is how many percent of a catch-up are done; 0 if that is not known.
 func (s streamRow) Share() int { return int(100 * s.CatchUp.Share()) }
 
 // Day is the chart of all streams' messages.
@@ -255,13 +255,13 @@ type chart struct {
 
 type bar struct {
 	X, Y, Width, Height int
-	Now                 bool // the hour under way
+	Now                 bool // the current hour
 	Title               string
 }
 
 const barWidth, barGap, chartHeight = 8, 2, 48
 
-// chartOf draws counts; nil where there are none.
+// chartOf draws counts; nil if there are none.
 func chartOf(counts []uint32, now time.Time) *chart {
 	if len(counts) == 0 {
 		return nil
@@ -282,7 +282,7 @@ func chartOf(counts []uint32, now time.Time) *chart {
 	return c
 }
 
-// signOf is what a level looks like, beside its colour.
+// signOf is the symbol of a level, shown in addition to its colour.
 func signOf(level pipeline.Level) string {
 	switch level {
 	case pipeline.LevelWrong:
@@ -295,13 +295,13 @@ func signOf(level pipeline.Level) string {
 	return "✓"
 }
 
-// upperFirst begins a sentence.
+// upperFirst makes the first letter upper case.
 func upperFirst(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	return string(unicode.ToUpper(first)) + text[size:]
 }
 
-// codeIn marks what stands between backticks as code.
+// codeIn marks text between backticks as code.
 func codeIn(text string) template.HTML {
 	var out strings.Builder
 	for i, part := range strings.Split(text, "`") {

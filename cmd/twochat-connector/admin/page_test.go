@@ -20,7 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 )
 
-// shopping is a report of so many streams that are live; every hundredth has a wrong key.
+// shopping is a report of that many live streams; every hundredth has a wrong key.
 func shopping(streams int) pipeline.Report {
 	now := time.Date(2026, 1, 31, 3, 12, 7, 0, time.UTC)
 	r := pipeline.Report{Version: "1", Now: now, Started: now.Add(-time.Hour), Ready: true, Healthy: true}
@@ -49,7 +49,7 @@ func shown(t *testing.T, r pipeline.Report, filter string) string {
 	return page.String()
 }
 
-// The browser runs the style and the script that stand in the page, and nothing else.
+// The browser runs only the style and the script in the page.
 func TestPage_Policy(t *testing.T) {
 	handler := Handler(prometheus.NewRegistry(), false, func() pipeline.Report { return shopping(1) })
 	recorder := httptest.NewRecorder()
@@ -70,7 +70,7 @@ func TestPage_Policy(t *testing.T) {
 	}
 }
 
-// A page for a thousand streams is small: what is wrong stands above, the quiet are folded, the filter finds each.
+// A page for a thousand streams is small: problems are at the top, quiet streams are folded, and the filter finds each.
 func TestPage_AThousandStreams(t *testing.T) {
 	r := shopping(1000)
 	page := shown(t, r, "")
@@ -95,7 +95,7 @@ func TestPage_AThousandStreams(t *testing.T) {
 	}
 }
 
-// The runbook is where the chart says that the project is at home, and has each section that a problem names.
+// The runbook is at the project's home as given in the chart, and has each section that a problem names.
 func TestPage_Runbook(t *testing.T) {
 	chart, err := os.ReadFile("../../../deploy/helm/twochat-connector/Chart.yaml")
 	if err != nil {
@@ -128,7 +128,7 @@ func TestPage_Runbook(t *testing.T) {
 	}
 }
 
-// A chart's highest bar is as high as the chart, any count has a bar that can be seen, and the words say the same.
+// A chart's highest bar is as high as the chart, any count has a visible bar, and the words say the same.
 func TestPage_Chart(t *testing.T) {
 	now := time.Date(2026, 1, 31, 3, 12, 7, 0, time.UTC)
 	if chartOf(nil, now) != nil {

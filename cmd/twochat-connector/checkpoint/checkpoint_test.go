@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// What was exported is read as it was, by this release and by later ones.
+// An exported file is read unchanged, by this release and by later ones.
 func TestFile(t *testing.T) {
 	text, err := os.ReadFile("testdata/version_1.json")
 	if err != nil {
@@ -49,7 +49,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// A file that contradicts itself, is of a newer checkpoint or of a stream that never started is refused.
+// A file that contradicts itself, or whose checkpoint is newer or of a stream that never started, is refused.
 func TestFile_Contents(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"version":1,"stream":"a","started":true,"sequence":1,"certified":2}`: "contradicts itself",

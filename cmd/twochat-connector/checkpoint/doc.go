@@ -1,3 +1,3 @@
-// Package checkpoint is what an operator does with a stream's checkpoint: show it, carry it to another sink, give its
-// stream another name, or accept another base URL for it.
+// Package checkpoint is what an operator can do with a stream's checkpoint: show it, move it to another sink, rename
+// its stream, or accept another base URL for it.
 package checkpoint

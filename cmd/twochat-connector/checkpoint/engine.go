@@ -21,7 +21,7 @@ import (
 type Engine struct {
 	program *cli.Program
 	config  *config.Config
-	named   bool // the configuration says which numbers are read
+	named   bool // the configuration names the numbers to be read
 	options Options
 	logger  *slog.Logger
 
@@ -31,14 +31,14 @@ type Engine struct {
 	beside   bool // a running instance serves the embedded sink
 }
 
-// Options are what the command line says, whatever is done.
+// Options are the options that all subcommands share.
 type Options struct {
-	// TakeOver does it although an instance is running, or may be.
+	// TakeOver acts even if an instance is running, or may be.
 	TakeOver bool
 	JSON     bool
 }
 
-// New makes a run. named is false where the numbers of the configuration are invented.
+// New makes a run. named is false if the numbers of the configuration are invented.
 func New(p *cli.Program, c *config.Config, named bool, o Options) (*Engine, error) {
 	log := c.Log
 	log.Level = "warn"
@@ -49,7 +49,7 @@ func New(p *cli.Program, c *config.Config, named bool, o Options) (*Engine, erro
 	}, err
 }
 
-// open opens the sink. Where it only reads, nothing is made that is not there.
+// open opens the sink. If it is only read, nothing that is missing is created.
 func (e *Engine) open(reads bool) error {
 	if s := e.config.Sink.Stdout; s != nil && s.State == "" {
 		return cli.Hinted(errors.New("the standard output without a state keeps no checkpoint: every start is a first start"),
@@ -65,7 +65,7 @@ func (e *Engine) open(reads bool) error {
 	return err
 }
 
-// existing reports what is missing of a sink that lies in this machine's files.
+// existing reports what is missing of a sink that is kept in files of this machine.
 func existing(chosen sinks.Config) error {
 	path := ""
 	switch {
@@ -90,14 +90,14 @@ func existing(chosen sinks.Config) error {
 	return nil
 }
 
-// close gives the sink up.
+// close closes the sink.
 func (e *Engine) close() {
 	if err := e.sink.Close(); err != nil {
 		e.logger.Warn("close the sink", "cause", err)
 	}
 }
 
-// claims says for each configured stream what is expected of its checkpoint; only that of a name, if it is not "".
+// claims returns for each configured stream what its checkpoint has to match; only for a name, if it is not "".
 func (e *Engine) claims(name string) []connector.Claim {
 	var claims []connector.Claim
 	if e.named {
@@ -110,7 +110,7 @@ func (e *Engine) claims(name string) []connector.Claim {
 	return claims
 }
 
-// peek reads a stream's checkpoint and takes nothing over.
+// peek reads a stream's checkpoint without taking the stream over.
 func (e *Engine) peek(ctx context.Context, claim connector.Claim) (connector.Checkpoint, bool, error) {
 	c, found, err := pipeline.Peek(ctx, e.sink, claim)
 	var refusal *connector.Refusal

@@ -22,7 +22,8 @@ const (
 	fileVersion = 1
 )
 
-// File is a checkpoint outside of a sink. It holds ids of messages and a hash of the number, and no number, chat or text.
+// File is a checkpoint outside of a sink. It contains ids of messages and a hash of the number, but no number, chat or
+// text.
 type File struct {
 	Format   string    `json:"format"`
 	Version  int       `json:"version"`
@@ -30,13 +31,13 @@ type File struct {
 	Exported time.Time `json:"exported"`
 	Stream   string    `json:"stream"`
 	Sequence uint64    `json:"sequence"`
-	// Checkpoint is as the sink had it, without what is the sink's own.
+	// Checkpoint is the sink's checkpoint, without the part that belongs to the sink.
 	Checkpoint json.RawMessage `json:"checkpoint"`
-	// SHA256 is that of the checkpoint without white space between its tokens.
+	// SHA256 is the hash of the checkpoint without white space between its tokens.
 	SHA256 string `json:"sha256"`
 }
 
-// digest is the SHA-256 of a JSON text, whatever the white space between its tokens.
+// digest is the SHA-256 of a JSON text without the white space between its tokens.
 func digest(text []byte) (string, error) {
 	var plain bytes.Buffer
 	if err := json.Compact(&plain, text); err != nil {
@@ -46,7 +47,7 @@ func digest(text []byte) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Export writes a stream's checkpoint to a file that must not be there, or to the standard output where path is "".
+// Export writes a stream's checkpoint to a file that must not exist, or to the standard output if path is "".
 func (e *Engine) Export(ctx context.Context, stream, path string) error {
 	if err := e.open(true); err != nil {
 		return err
@@ -104,7 +105,7 @@ func fileOf(c connector.Checkpoint) (*File, error) {
 	}, err
 }
 
-// writeNew writes a file that is not there yet.
+// writeNew writes a file that does not exist yet.
 func writeNew(path string, file *File) error {
 	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -154,7 +155,7 @@ func checkpointIn(text []byte) (connector.Checkpoint, error) {
 	if err != nil || sum != file.SHA256 {
 		return c, errors.New("it was changed after it was written: its checksum is another")
 	}
-	// As a sink's own, it is checked for contradictions and for a version that is newer.
+	// It is checked like a checkpoint in a sink: for contradictions, and for a newer version.
 	c, err = connector.ParseCheckpoint([]byte(`{"data":` + string(file.Checkpoint) + `}`))
 	if err != nil {
 		return c, err

@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Import writes a checkpoint from a file into the configured sink, as the stream's own. The take-over itself records it:
-// whatever ends it, the sink holds either what it held or all of it.
+// Import writes a checkpoint from a file into the configured sink, as the stream's own. The take-over itself records
+// it: if it is interrupted, the sink holds either its former state or all of the new one.
 func (e *Engine) Import(ctx context.Context, path string) error {
 	c, err := e.readFile(path)
 	if err != nil {
@@ -50,8 +50,8 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if err := held.agree(&c); err != nil {
 		return err
 	}
-	// What the file says of itself is checked as a checkpoint in the sink would be; then the sink may be an empty one, or
-	// one that was restored, as at a first start by the operator's word.
+	// The file's checkpoint is checked like one in the sink would be. The sink itself may be empty or restored from a
+	// backup, as at a first start that the operator asked for.
 	if err := claim.Admit(c); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	return e.print(result)
 }
 
-// claimOf is the claim of a configured stream, or of the history of one.
+// claimOf is the claim of a configured stream, or of its history.
 func (e *Engine) claimOf(name string) (connector.Claim, error) {
 	if e.named {
 		for _, claim := range e.all {
@@ -97,12 +97,12 @@ func (e *Engine) claimOf(name string) (connector.Claim, error) {
 		"give the number that name with `name:`, in the configuration that `run` is to be started with"))
 }
 
-// heldEvents is what a log holds, as far as a checkpoint has to agree with it.
+// heldEvents describes what a log holds, as far as a checkpoint has to agree with it.
 type heldEvents struct {
 	known    bool // false: the sink keeps no events
 	events   int
 	highest  uint64
-	conflict uint64 // a sequence at which the log has another message than the checkpoint; 0 for none
+	conflict uint64 // a sequence at which the log has another message than the checkpoint; 0 if there is none
 }
 
 // held reads the log of a checkpoint's stream.
@@ -115,7 +115,7 @@ func (e *Engine) held(ctx context.Context, c *connector.Checkpoint) (heldEvents,
 	err := e.sink.ReadBack(ctx, c.Stream, func(stored connector.StoredRecord) error {
 		var event struct{ ID, Sequence string }
 		if stored.Fault != nil || json.Unmarshal(stored.Event, &event) != nil {
-			return nil // audit tells of it
+			return nil // audit reports it
 		}
 		sequence, err := strconv.ParseUint(event.Sequence, 10, 64)
 		if err != nil {
@@ -134,7 +134,7 @@ func (e *Engine) held(ctx context.Context, c *connector.Checkpoint) (heldEvents,
 	return h, nil
 }
 
-// agree refuses a checkpoint of which the log says something else.
+// agree refuses a checkpoint that contradicts the log.
 func (h heldEvents) agree(c *connector.Checkpoint) error {
 	switch {
 	case h.conflict != 0:
@@ -147,5 +147,5 @@ func (h heldEvents) agree(c *connector.Checkpoint) error {
 	return nil
 }
 
-// errNotConfigured is that no configuration says what is read.
+// errNotConfigured means that no configuration names the numbers to be read.
 var errNotConfigured = errors.New("expected a configuration that says which numbers are read: --config FILE")

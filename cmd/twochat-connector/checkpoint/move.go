@@ -11,9 +11,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// Move accepts that the configuration names another base URL for the same lists: one stream's, or those of all streams.
-// from is the base URL under which the checkpoints were written. A list is known by the base URL and its numbers, so that
-// the former URL proves that nothing else is different.
+// Move accepts that the configuration has another base URL for the same lists: for one stream, or for all. from is the
+// base URL under which the checkpoints were written. A list is identified by the base URL and its numbers, so the
+// former URL proves that nothing else is different.
 func (e *Engine) Move(ctx context.Context, stream, from string, rekey bool) error {
 	moves, err := e.moves(stream, from)
 	if err != nil {
@@ -76,7 +76,7 @@ func (e *Engine) moves(stream, from string) ([]connector.Claim, error) {
 	return moves, nil
 }
 
-// move takes one stream over under its new source key. The result is empty where there is nothing of the stream.
+// move takes one stream over under its new source key. The result is empty if the sink has nothing of the stream.
 func (e *Engine) move(ctx context.Context, claim connector.Claim, asked bool) (Result, error) {
 	name := claim.Stream.Name
 	c, found, err := e.peek(ctx, claim)

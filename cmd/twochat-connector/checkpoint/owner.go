@@ -13,12 +13,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// ownerPrefix begins the name of the owner that this command is while it writes, and no running instance's.
+// ownerPrefix begins the owner's name that this command uses while it writes. No running instance has such a name.
 const ownerPrefix = "checkpoint-"
 
-// unowned refuses a stream that an instance is likely to read now. Nothing tells for certain: an instance elsewhere that
-// has had nothing to commit for a while leaves no trace. It is fenced all the same, so that this is no question of what
-// the log will hold, but of whom it concerns.
+// unowned refuses a stream that an instance probably reads now. There is no certainty: an instance elsewhere that has
+// not committed anything for a while leaves no trace. It is fenced in any case, so the log is safe; the refusal
+// protects whoever runs that instance from a surprise.
 func (e *Engine) unowned(ctx context.Context, c *connector.Checkpoint, found bool, names ...string) error {
 	if e.options.TakeOver {
 		return nil
@@ -43,7 +43,7 @@ func (e *Engine) unowned(ctx context.Context, c *connector.Checkpoint, found boo
 	return nil
 }
 
-// acquire takes a stream over, and waits for a sink that does not take anything now.
+// acquire takes a stream over, and waits while the sink does not take anything.
 func (e *Engine) acquire(ctx context.Context, log connector.Log) (connector.State, error) {
 	pause := connector.NewBackoff(250*time.Millisecond, 5*time.Second)
 	told := false
@@ -63,7 +63,7 @@ func (e *Engine) acquire(ctx context.Context, log connector.Log) (connector.Stat
 	}
 }
 
-// release gives a stream up.
+// release closes a stream's log.
 func (e *Engine) release(log connector.Log) {
 	if err := log.Close(); err != nil {
 		e.logger.Warn("the stream's place in the sink could not be given up", "cause", err)

@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Rename gives a stream another name. The configuration may have either. connector.Rename says why it can be ended at any
-// time, and done again.
+// Rename gives a stream another name. The configuration may have either. connector.Rename explains why it can be
+// interrupted at any time, and repeated.
 func (e *Engine) Rename(ctx context.Context, from, to string) error {
 	former, err := e.claimOf(from)
 	if err != nil {
@@ -75,7 +75,7 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 	return e.print(result)
 }
 
-// rename does it, in three commits. done says that the new name has its checkpoint already, and may have gone on.
+// rename renames, in three commits. done means that the new name has its checkpoint already, and may have gone on.
 func (e *Engine) rename(ctx context.Context, former, current connector.Claim, done bool) (connector.State, error) {
 	log := e.sink.Log(former)
 	defer e.release(log)

@@ -14,7 +14,7 @@ type Result struct {
 	Sequence uint64 `json:"sequence"`
 	File     string `json:"file,omitempty"`
 	Text     string `json:"text"`
-	// Notes are what follows from it.
+	// Notes are the consequences.
 	Notes []string `json:"notes,omitempty"`
 }
 

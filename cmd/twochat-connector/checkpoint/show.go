@@ -21,7 +21,7 @@ type Shown struct {
 	Written time.Time `json:"written,omitzero"`
 	Owner   string    `json:"owner,omitempty"`
 	Epoch   uint64    `json:"epoch,omitempty"`
-	// Started is false until the first start has recorded what is not wanted.
+	// Started is false until the first start has recorded which messages are not wanted.
 	Started     bool               `json:"started"`
 	Sequence    uint64             `json:"sequence"`
 	Certified   uint64             `json:"certified"`
@@ -42,20 +42,20 @@ type Shown struct {
 	SourceKey   string             `json:"source_key,omitempty"` // its first characters
 	Counters    connector.Counters `json:"counters"`
 	Sink        json.RawMessage    `json:"sink,omitempty"`
-	// Wrong is why an instance with this configuration could not go on from it, and Hint what to do.
+	// Wrong is why an instance with this configuration could not continue from it, and Hint what to do.
 	Wrong string `json:"wrong,omitempty"`
 	Hint  string `json:"hint,omitempty"`
 }
 
-// Show prints what the checkpoints record: that of a stream, or of all that are configured. The error is
-// cli.ErrFoundWrong where one is missing, or the configuration is not the one that it was written under.
+// Show prints what the checkpoints record: that of a stream, or those of all configured streams. The error is
+// cli.ErrFoundWrong if one is missing, or was written under another configuration.
 func (e *Engine) Show(ctx context.Context, stream string) error {
 	claims := e.claims(stream)
 	if len(claims) == 0 {
 		if stream == "" {
 			return cli.Usage("expected --stream NAME, as no configuration says which streams there are")
 		}
-		// One that is not configured any more, or a history that backfill has delivered.
+		// A stream that is not configured any more, or a history that backfill has delivered.
 		claims = []connector.Claim{{Stream: connector.Stream{Name: stream}, TypePrefix: e.config.Events.TypePrefix}}
 	}
 	if err := e.open(true); err != nil {
@@ -95,7 +95,7 @@ func shownOf(claim connector.Claim, c connector.Checkpoint, found bool) Shown {
 		s.Hint = "start `twochat-connector run`, which makes it; or look at the stream's name, and at the sink's"
 		return s
 	}
-	if claim.Stream.SourceKey == "" { // nothing is expected of it
+	if claim.Stream.SourceKey == "" { // there is nothing to compare it with
 		return s
 	}
 	if told, refused := connector.DiagnosticOf(claim.Admit(c)); refused {
@@ -104,8 +104,7 @@ func shownOf(claim connector.Claim, c connector.Checkpoint, found bool) Shown {
 	return s
 }
 
-// brief is the beginning of what nobody reads to its end. Of a source key no more is shown, as the number that is in it
-// could be found by trying.
+// brief shortens a name. No more of a source key is shown, as the number in it could be found by trying all numbers.
 func brief(name string) string {
 	const most = 8
 	if len(name) <= most {
@@ -194,7 +193,7 @@ func (s Shown) lines(line func(word, format string, args ...any), now time.Time)
 	line("format", "version %d; this program writes %d", s.Version, connector.CheckpointVersion)
 }
 
-// placesOf says what a sink's own positions hold, as far as a person asks for it.
+// placesOf describes a sink's own positions, as far as they interest a person.
 func placesOf(sink json.RawMessage) string {
 	var p struct {
 		Partitions int

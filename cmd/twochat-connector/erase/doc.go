@@ -1,3 +1,3 @@
-// Package erase is the command erase: it removes one chat from a sink, byte by byte, and keeps its uuids, so that nothing
-// brings it back.
+// Package erase is the command erase: it overwrites one chat in a sink and keeps the uuids of its messages, so that
+// they are not delivered again.
 package erase

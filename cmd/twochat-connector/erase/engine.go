@@ -22,14 +22,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Options are what the command line says.
+// Options are the options of the command line.
 type Options struct {
 	Streams []connector.Stream
-	// Chat is the chat as somebody named it; it is personal data.
+	// Chat names the chat as given on the command line; it is personal data.
 	Chat string
-	// DryRun counts, and changes nothing. Yes asks nobody.
+	// DryRun only counts. Yes skips the confirmation.
 	DryRun, Yes bool
-	// TakeOver erases although a running instance answers.
+	// TakeOver erases even if a running instance answers.
 	TakeOver bool
 	JSON     bool
 }
@@ -55,7 +55,7 @@ func New(p *cli.Program, c *config.Config, options Options) *Engine {
 	}
 }
 
-// Run counts what the sink holds of the chat and, unless told otherwise, erases it. The error is cli.ErrFoundWrong where
+// Run counts what the sink holds of the chat and, unless it is a dry run, erases it. The error is cli.ErrFoundWrong if
 // some of it stays, as Kafka's brokers keep it.
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.close()
@@ -90,7 +90,7 @@ func (e *Engine) run(ctx context.Context) error {
 	return e.report.print(e.program.Out, e.options.JSON)
 }
 
-// target is a stream of which the sink holds something, and its chat.
+// target is a stream of which the sink holds something, and the chat in it.
 type target struct {
 	sink   sinks.Sink
 	claim  connector.Claim
@@ -98,7 +98,7 @@ type target struct {
 	report *StreamReport
 }
 
-// find looks for the chat in each stream, and in what backfill delivered of it.
+// find looks for the chat in each stream, and in the history of each that backfill delivered.
 func (e *Engine) find(ctx context.Context) ([]*target, error) {
 	sink, _, err := pipeline.OpenSink(e.config, e.logger)
 	if err != nil {
@@ -108,7 +108,7 @@ func (e *Engine) find(ctx context.Context) ([]*target, error) {
 	var found []*target
 	for _, account := range e.config.ByAccount() {
 		if !slices.ContainsFunc(account.Streams(), e.wants) {
-			continue // what is wrong with another account does not matter
+			continue // problems of another account do not matter
 		}
 		some, err := e.findIn(ctx, account, sink)
 		if err != nil {
@@ -165,7 +165,7 @@ func (e *Engine) findIn(ctx context.Context, account *config.Config, sink sinks.
 	return found, nil
 }
 
-// historySink is where what backfill delivered lies; nil where there is none.
+// historySink is the sink with what backfill delivered; nil if there is none.
 func (e *Engine) historySink(live sinks.Sink, history connector.Stream) (sinks.Sink, error) {
 	if e.config.Sink.File == nil {
 		return live, nil
@@ -182,7 +182,7 @@ func (e *Engine) historySink(live sinks.Sink, history connector.Stream) (sinks.S
 	return sink, err
 }
 
-// count learns the chat's tokens and counts what there is of it. there is false where the stream has no checkpoint.
+// count learns the chat's tokens and counts what belongs to it. there is false if the stream has no checkpoint.
 func (e *Engine) count(ctx context.Context, one *target) (there bool, err error) {
 	name := one.claim.Stream.Name
 	const look = "`twochat-connector check` says what is wrong with the sink"
@@ -242,7 +242,7 @@ func subjectOf(event []byte) string {
 	return e.Subject
 }
 
-// mayErase refuses what could not take the streams over, and asks whoever sits there.
+// mayErase returns an error if the streams could not be taken over, and asks for confirmation.
 func (e *Engine) mayErase(ctx context.Context, found []*target) error {
 	if e.config.Sink.File == nil && !e.options.TakeOver && e.runs(ctx) {
 		return cli.Hinted(errors.New("an instance that runs with this configuration answers, and erasing takes its streams over"),
@@ -267,7 +267,7 @@ func (e *Engine) mayErase(ctx context.Context, found []*target) error {
 	return nil
 }
 
-// runs reports whether the instance that runs with this configuration answers.
+// runs reports whether an instance that runs with this configuration answers.
 func (e *Engine) runs(ctx context.Context) bool {
 	if strings.HasSuffix(e.config.Admin.Listen, ":0") {
 		return false
@@ -280,10 +280,10 @@ func (e *Engine) runs(ctx context.Context) bool {
 		})
 }
 
-// tellFrom is from how many messages on it is said that it takes a while: about 10 ms each.
+// tellFrom is the number of messages from which the command announces that it takes a while: about 10 ms each.
 const tellFrom = 500
 
-// acquireWithin is how long a stream is tried to be taken over.
+// acquireWithin is how long the command tries to take a stream over.
 const acquireWithin = time.Minute
 
 // erase takes a stream over, and erases the chat from it.
@@ -313,7 +313,8 @@ func (e *Engine) erase(ctx context.Context, one *target) error {
 		return cli.Hinted(fmt.Errorf("stream %s: %w", name, err), again)
 	}
 	one.report.Erased = erased
-	// Whoever took the stream over meanwhile may know nothing of it: another take-over lets them look again.
+	// Another owner that has taken the stream over meanwhile may not know of the erasure: another take-over makes it read
+	// the stream again.
 	now, _, err := log.Peek(ctx)
 	if err == nil && now.Epoch != taken.Epoch {
 		_, err = acquire(ctx, log)
@@ -324,7 +325,7 @@ func (e *Engine) erase(ctx context.Context, one *target) error {
 	return nil
 }
 
-// acquire takes a stream over, and waits a while for what passes.
+// acquire takes a stream over, and waits a while for failures that may pass.
 func acquire(ctx context.Context, log connector.Log) (connector.Checkpoint, error) {
 	pause := connector.NewBackoff(250*time.Millisecond, 5*time.Second)
 	deadline := time.Now().Add(acquireWithin)

@@ -8,13 +8,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// keeper is a sink that cannot erase single events, and says what keeps them. newest are the offsets of the newest of
-// them, by partition.
+// keeper is a sink that cannot erase single events, and reports what keeps them. newest are the offsets of the newest
+// of them, by partition.
 type keeper interface {
 	Kept(ctx context.Context, newest map[int]int64, rejects bool) ([]connector.Finding, error)
 }
 
-// leave says what stays of the chat in a sink that cannot erase.
+// leave reports what stays of the chat in a sink that cannot erase.
 func (e *Engine) leave(ctx context.Context, found []*target) error {
 	newest := make(map[int]int64)
 	rejects := false

@@ -10,12 +10,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Report is what became of a chat. It names neither the chat nor its messages.
+// Report is the result for a chat. It names neither the chat nor its messages.
 type Report struct {
 	Sink    string          `json:"sink"`
 	DryRun  bool            `json:"dry_run,omitempty"`
 	Streams []*StreamReport `json:"streams"`
-	// Kept says what stays in the sink, and what to do about it.
+	// Kept lists what stays in the sink, and what to do about it.
 	Kept []connector.Finding `json:"kept,omitempty"`
 }
 
@@ -27,11 +27,11 @@ type StreamReport struct {
 	Events  Tally                  `json:"events"`
 	Rejects Tally                  `json:"rejects"`
 	Erased  connector.ErasedCounts `json:"erased"`
-	// Places are the parts of the sink that hold the events, where it is Kafka.
+	// Places are the parts of the sink that hold the events, if it is Kafka.
 	Places []Place `json:"places,omitempty"`
 }
 
-// Tally is how many were looked at, and how many of those are of the chat.
+// Tally is how many were examined, and how many of those belong to the chat.
 type Tally struct {
 	Looked int `json:"looked_at"`
 	Found  int `json:"found"`
@@ -45,7 +45,7 @@ type Place struct {
 	Events    int   `json:"events"`
 }
 
-// place notes where an event stands.
+// place records where an event is stored.
 func (s *StreamReport) place(stored connector.StoredRecord) {
 	at := stored.Position.At
 	for i := range s.Places {
@@ -57,7 +57,7 @@ func (s *StreamReport) place(stored connector.StoredRecord) {
 	s.Places = append(s.Places, Place{stored.Part, at, at, 1})
 }
 
-// counts is what was found in all streams.
+// counts is the sum over all streams.
 func (r *Report) counts() (all connector.ErasedCounts) {
 	for _, s := range r.Streams {
 		all.Events += s.Events.Found
@@ -75,7 +75,7 @@ func (r *Report) ask(to io.Writer) error {
 	return err
 }
 
-// found says what there is of the chat.
+// found describes what there is of the chat.
 func (r *Report) found(out *strings.Builder) {
 	for _, s := range r.Streams {
 		of := ""
@@ -88,7 +88,7 @@ func (r *Report) found(out *strings.Builder) {
 	}
 }
 
-// print says what became of the chat, to a person or as JSON.
+// print prints the result, for a person or as JSON.
 func (r *Report) print(to io.Writer, asJSON bool) error {
 	if asJSON {
 		return cli.PrintJSON(to, r)

@@ -1,4 +1,4 @@
-// Package quarantine reads what could not become an event, and delivers what can become one now.
+// Package quarantine reads the messages that could not become events, and delivers those that can become events now.
 package quarantine
 
 import (
@@ -19,7 +19,7 @@ type Item struct {
 	Reason   string    `json:"reason"`
 	Length   int       `json:"length"`
 	SHA256   string    `json:"sha256"`
-	// Kept is how many of its bytes are in the quarantine: the first ones, or none where the privacy settings forbid it.
+	// Kept is how many of its bytes are in the quarantine: the first ones, or none if the privacy settings forbid it.
 	Kept int    `json:"kept"`
 	Raw  []byte `json:"item,omitempty"` // base64 in JSON
 }
@@ -27,7 +27,7 @@ type Item struct {
 // idPrefix begins the id of each reject; the token of the message's key follows.
 const idPrefix = "reject-"
 
-// Parse reads a record of the quarantine. ours is false for what this connector did not put there.
+// Parse reads a record of the quarantine. ours is false if this connector did not write it.
 func Parse(reject []byte) (item Item, ours bool) {
 	var e struct {
 		ID, Source string
@@ -49,11 +49,11 @@ func Parse(reject []byte) (item Item, ours bool) {
 	}, ours && strings.HasPrefix(e.ID, idPrefix)
 }
 
-// whole reports whether all bytes of the item are there, as they were put there.
+// whole reports whether all bytes of the item are there, unchanged.
 func (i *Item) whole() bool {
 	sum := sha256.Sum256(i.Raw)
 	return i.Kept == i.Length && hex.EncodeToString(sum[:]) == i.SHA256
 }
 
-// token is that of the key under which the message was known.
+// token is the token of the key under which the message was known.
 func (i *Item) token() string { return strings.TrimPrefix(i.ID, idPrefix) }

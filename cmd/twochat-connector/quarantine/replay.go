@@ -20,13 +20,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Options are what the command line says.
+// Options are the options of the command line.
 type Options struct {
-	// Stream is the name of the one stream that is replayed; "" is all that are configured.
+	// Stream is the name of the one stream to replay; "" means all that are configured.
 	Stream string
-	// DryRun says what would be delivered, and takes nothing over.
+	// DryRun reports what would be delivered, and takes nothing over.
 	DryRun bool
-	// TakeOver replays although a running instance answers.
+	// TakeOver replays even if a running instance answers.
 	TakeOver bool
 	JSON     bool
 }
@@ -41,7 +41,7 @@ type Replay struct {
 	room    int // bytes of items that may still be held
 }
 
-// mostHeld bounds what is held of items; where there are more, they are replayed in several runs.
+// mostHeld bounds how many bytes of items are held in memory; if there are more, they are replayed in several runs.
 const mostHeld = 64 << 20
 
 // NewReplay makes a run.
@@ -52,7 +52,7 @@ func NewReplay(p *cli.Program, c *config.Config, o Options) *Replay {
 }
 
 // Run reads the quarantine, and delivers what can become an event now and is not in the log. The error is
-// cli.ErrFoundWrong if anything is left that cannot.
+// cli.ErrFoundWrong if anything is left that cannot be delivered.
 func (r *Replay) Run(ctx context.Context) error {
 	err := r.run(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -119,7 +119,7 @@ func (r *Replay) failed(err error) error {
 	return cli.Hinted(err, "run the same command again: nothing is delivered twice; `twochat-connector check` says what is wrong with the sink")
 }
 
-// deliver takes over one stream after the other, and delivers.
+// deliver takes over one stream after the other, and delivers to it.
 func (r *Replay) deliver(ctx context.Context, all []*replayed, claims []connector.Claim) error {
 	restorer := r.restorer(r.config)
 	if err := restorer.Admitted(ctx, claims, restorer.Answers(ctx, claims), r.options.TakeOver); err != nil {
@@ -144,7 +144,7 @@ func (r *Replay) restorer(of *config.Config) *restore.Restorer {
 func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
 	var tried []*candidate
 	done, err := r.restorer(one.source.Config).Run(ctx, one.claim, func() (missing []reader.Missing, err error) {
-		// Somebody may have delivered one since it was looked for: it is looked for again.
+		// Somebody may have delivered one in the meantime, so the log is read again.
 		if err := one.lookFor(ctx, r.sink); err != nil {
 			return nil, err
 		}
@@ -190,13 +190,13 @@ func (r *Replay) print(all []*replayed) error {
 
 // replayed is a stream whose quarantine is replayed.
 type replayed struct {
-	source     pipeline.Source // its client decodes, and is asked for nothing
+	source     pipeline.Source // its client only decodes, and makes no requests
 	claim      connector.Claim
 	checkpoint connector.Checkpoint
 	items      []*candidate
 }
 
-// candidate is an item of the quarantine, and what is known of it so far.
+// candidate is an item of the quarantine, and what is known about it so far.
 type candidate struct {
 	item     Item // without its bytes
 	message  connector.Message
@@ -205,7 +205,7 @@ type candidate struct {
 	sequence uint64
 }
 
-// candidates are those that are to be delivered.
+// candidates returns those that are to be delivered.
 func (s *replayed) candidates() []*candidate {
 	var list []*candidate
 	for _, c := range s.items {
@@ -235,7 +235,7 @@ func (r *Replay) read(ctx context.Context, one *replayed) error {
 	case err != nil:
 		return fmt.Errorf("read the checkpoint of stream %s: %w", name, err)
 	case !found:
-		return nil // nothing was ever read, and so nothing quarantined
+		return nil // nothing was ever read, so nothing was quarantined
 	}
 	if err := one.claim.Admit(checkpoint); err != nil {
 		return err
@@ -248,7 +248,7 @@ func (r *Replay) read(ctx context.Context, one *replayed) error {
 			return nil
 		}
 		c := r.judge(one, item)
-		if at, twice := byID[item.ID]; twice { // it was put there again: the one that tells more counts
+		if at, twice := byID[item.ID]; twice { // it was quarantined twice: the record with more information counts
 			if one.items[at].outcome != Deliver {
 				one.items[at] = c
 			}
@@ -268,7 +268,7 @@ func (r *Replay) read(ctx context.Context, one *replayed) error {
 	return one.lookFor(ctx, r.sink)
 }
 
-// judge says what an item can become today.
+// judge decides what an item can become today.
 func (r *Replay) judge(of *replayed, item Item) *candidate {
 	c := &candidate{item: item, outcome: Deliver}
 	c.item.Raw = nil
@@ -294,13 +294,13 @@ func (r *Replay) judge(of *replayed, item Item) *candidate {
 	return c
 }
 
-// lookFor reads the log, and notes which of the items are in it, and of which that cannot be known any more.
+// lookFor reads the log, and records which of the items are in it, and for which that cannot be known any more.
 func (s *replayed) lookFor(ctx context.Context, sink sinks.Sink) error {
 	byToken := map[string][]*candidate{}
 	for _, c := range s.items {
 		byToken[c.item.token()] = append(byToken[c.item.token()], c)
 		if token := connector.HashToken(c.message.Key); c.outcome == Deliver && token != c.item.token() {
-			byToken[token] = append(byToken[token], c) // it had no id that could be used then
+			byToken[token] = append(byToken[token], c) // it had no usable id then
 		}
 	}
 	var oldest struct {
@@ -313,7 +313,7 @@ func (s *replayed) lookFor(ctx context.Context, sink sinks.Sink) error {
 			RecordedTime time.Time
 		}
 		if stored.Fault != nil || json.Unmarshal(stored.Event, &e) != nil {
-			return nil // audit tells of it
+			return nil // audit reports it
 		}
 		sequence, err := strconv.ParseUint(e.Sequence, 10, 64)
 		if err == nil && (oldest.sequence == 0 || sequence < oldest.sequence) {

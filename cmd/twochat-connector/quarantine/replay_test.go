@@ -32,7 +32,7 @@ func (s memorySink) ReadBack(
 	return nil
 }
 
-// What somebody delivered between the first look and the take-over is not delivered again.
+// A message that somebody delivered between the first look and the take-over is not delivered again.
 func TestReplayed_LooksAgain(t *testing.T) {
 	log := &connectortest.Log{T: t, Checkpoint: connector.Checkpoint{Started: true}}
 	stream := connector.Stream{Name: "a", SourceKey: "k"}
@@ -68,7 +68,7 @@ func TestReplayed_LooksAgain(t *testing.T) {
 	}
 }
 
-// A record of the quarantine is read as it was written, and one that was changed is told.
+// A record of the quarantine is read as it was written, and a changed one is reported.
 func TestParse(t *testing.T) {
 	m := connector.Message{UUID: "x", Key: connector.MessageKey("x"), Data: []byte(`{"uuid":"x"}`)}
 	reject := connector.NewReject(&m, "no reason", time.Unix(1790000000, 0).UTC())

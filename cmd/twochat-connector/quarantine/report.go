@@ -10,42 +10,42 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 )
 
-// Outcome is what became of an item.
+// Outcome is the result for an item.
 type Outcome string
 
 // The outcomes.
 const (
-	Delivered  Outcome = "delivered"   // it is in the log now, late
-	Deliver    Outcome = "deliverable" // it would be delivered: on a dry run
-	InLog      Outcome = "in_log"      // it was there already
+	Delivered  Outcome = "delivered"   // it is in the log now, as late
+	Deliver    Outcome = "deliverable" // it would be delivered: in a dry run
+	InLog      Outcome = "in_log"      // it was already in the log
 	NoEvent    Outcome = "no_event"    // it still cannot become an event
-	Refused    Outcome = "refused"     // the sink still does not take it
-	NotKept    Outcome = "not_kept"    // the quarantine has none of its bytes, or not all
-	Unknown    Outcome = "unknown"     // it may have been delivered and have left the log since
-	Erased     Outcome = "erased"      // somebody asked for that
-	LeftBehind Outcome = "left"        // there was no room for more in memory
+	Refused    Outcome = "refused"     // the sink still refuses it
+	NotKept    Outcome = "not_kept"    // the quarantine has none of its bytes, or not all of them
+	Unknown    Outcome = "unknown"     // it may have been delivered and have expired from the log since
+	Erased     Outcome = "erased"      // it was erased on request
+	LeftBehind Outcome = "left"        // there was no more room in memory
 )
 
-// Replayed is an item, and what became of it.
+// Replayed is an item, and its result.
 type Replayed struct {
 	ID       string    `json:"id"`
 	Recorded time.Time `json:"recorded"`
-	// Reason is why it went to the quarantine.
+	// Reason is why it was quarantined.
 	Reason  string  `json:"reason"`
 	Outcome Outcome `json:"outcome"`
-	// Because is why it stays there.
+	// Because is why it stays quarantined.
 	Because string `json:"because,omitempty"`
-	// Sequence is that of its event, where it was delivered by this run.
+	// Sequence is that of its event, if this run delivered it.
 	Sequence uint64 `json:"sequence,omitempty"`
 }
 
-// StreamReport is what became of a stream's items, oldest first.
+// StreamReport lists the results of a stream's items, oldest first.
 type StreamReport struct {
 	Stream string     `json:"stream"`
 	Items  []Replayed `json:"items"`
 }
 
-// Report is what became of all.
+// Report lists the results of all streams.
 type Report struct {
 	DryRun  bool           `json:"dry_run"`
 	Streams []StreamReport `json:"streams"`
@@ -60,7 +60,7 @@ func (r *Report) left() bool {
 	})
 }
 
-// said are the outcomes in the order and the words in which a person is told them, and what helps.
+// said lists the outcomes in the order in which they are printed, with their wording and a hint.
 var said = []struct {
 	outcome    Outcome
 	word, hint string
@@ -77,7 +77,7 @@ var said = []struct {
 	{LeftBehind, "left", "run the same command again: it goes on with these"},
 }
 
-// mostNamed is how many items are named where there are more alike.
+// mostNamed is how many items are named if there are more with the same result.
 const mostNamed = 10
 
 func (r *Report) print(to io.Writer) error {
@@ -98,7 +98,7 @@ func (r *Report) print(to io.Writer) error {
 	return out.err
 }
 
-// printOutcome prints the items with one outcome, those alike together.
+// printOutcome prints the items with one outcome, grouping those that are alike.
 func (s StreamReport) printOutcome(out *lines, outcome Outcome, word, hint string) {
 	alike := map[string][]Replayed{}
 	count := 0

@@ -1,5 +1,5 @@
-// Package restore puts at the end of a stream's log what it lacks, as late, once: for audit --repair and quarantine
-// replay.
+// Package restore delivers to a stream, as late and exactly once, what its log lacks. audit --repair and quarantine
+// replay use it.
 package restore
 
 import (
@@ -23,19 +23,19 @@ type Restorer struct {
 	Config *config.Config
 	Sink   sinks.Sink
 	Logger *slog.Logger
-	// Word is what it does: repair or replay.
+	// Word is the name of the action: repair or replay.
 	Word string
 }
 
 // Restored is what was delivered.
 type Restored struct {
 	Delivered   int
-	Quarantined int    // the sink refuses them for good
+	Quarantined int    // the sink refuses them permanently
 	First, Last uint64 // sequences; 0 if nothing was delivered
 }
 
-// Admitted refuses, before anything is done, what could not take its streams over. answers says that an instance which
-// runs with this configuration answered.
+// Admitted returns an error, before anything is done, if the streams could not be taken over. answers is true if an
+// instance that runs with this configuration answered.
 func (r *Restorer) Admitted(ctx context.Context, claims []connector.Claim, answers, takeOver bool) error {
 	if answers && !takeOver && r.Config.Sink.File == nil {
 		return cli.Hinted(fmt.Errorf("an instance is running with this configuration, and a %s takes over its streams", r.Word),
@@ -50,8 +50,8 @@ func (r *Restorer) Admitted(ctx context.Context, claims []connector.Claim, answe
 	return nil
 }
 
-// Answers reports whether an instance that runs with this configuration answers: whether its admin server knows one of
-// the streams.
+// Answers reports whether an instance that runs with this configuration answers, that is, whether its admin server
+// knows one of the streams.
 func (r *Restorer) Answers(ctx context.Context, claims []connector.Claim) bool {
 	for _, claim := range claims {
 		if admin.Answers(ctx, r.Config, claim.Stream.Name) {
@@ -61,9 +61,9 @@ func (r *Restorer) Answers(ctx context.Context, claims []connector.Claim) bool {
 	return false
 }
 
-// Run takes a stream over and delivers what lacking returns. lacking is called when nobody else can write to the log any
-// more: what it finds there is what the log will hold. Whatever ends it, what was committed is in the log, and the next
-// run finds it there.
+// Run takes a stream over and delivers what lacking returns. lacking is called when nobody else can write to the log
+// any more, so what it finds there is final. If Run is interrupted, what was committed is in the log, and the next run
+// finds it there.
 func (r *Restorer) Run(
 	ctx context.Context, claim connector.Claim, lacking func() ([]reader.Missing, error),
 ) (Restored, error) {
@@ -126,7 +126,7 @@ func (w *sinkRetry) Commit(ctx context.Context, cause error) error {
 	if errors.As(cause, &refusal) || errors.Is(cause, connector.ErrFenced) {
 		return cause
 	}
-	// A commit with an unclear outcome is looked up first: the next attempt does that, or returns what to wait for.
+	// A commit with an unclear outcome is checked first: the next attempt does that, or returns what to wait for.
 	var unavailable *connector.Unavailable
 	known := w.again || errors.Is(cause, connector.ErrNotNow) || errors.As(cause, &unavailable)
 	w.again = true

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A commit that is unclear once is not told of: the next attempt knows what to wait for, and that is.
+// A commit that is unclear once is not logged: the next attempt knows what it waits for, and that is logged.
 func TestSinkRetry(t *testing.T) {
 	unclear := errors.New("commit: unclear: JetStream error 10201")
 	known := &connector.Unavailable{Thing: "JetStream stream", Cause: "it remembers ids", Hint: "wait"}

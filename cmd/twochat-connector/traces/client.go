@@ -46,7 +46,7 @@ func (c *client) Stop(context.Context) error {
 	return nil
 }
 
-// UploadTraces implements otlptrace.Client. What may pass is tried again within the time-out.
+// UploadTraces implements otlptrace.Client. Failures that may pass are tried again within the time-out.
 func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	// An ExportTraceServiceRequest has the same fields as TracesData, and its package links gRPC.
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
@@ -78,8 +78,8 @@ func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 	}
 }
 
-// send makes one attempt. After an error that may pass, again is how long the receiver asked to wait, or 0; after any
-// other it is negative.
+// send makes one attempt. After a failure that may pass, again is how long the receiver asked to wait, or 0; after any
+// other failure it is negative.
 func (c *client) send(ctx context.Context, body []byte) (again time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.settings.url, bytes.NewReader(body))
 	if err != nil {
@@ -92,12 +92,12 @@ func (c *client) send(ctx context.Context, body []byte) (again time.Duration, er
 	if c.settings.compress {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
-	response, err := c.transport.RoundTrip(request) // follows no redirect, which could lead the headers elsewhere
+	response, err := c.transport.RoundTrip(request) // follows no redirect, which could send the headers elsewhere
 	if err != nil {
 		return 0, errors.New(causeOf(err))
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection is used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection is reused
 	switch response.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
 		return 0, nil
@@ -110,7 +110,7 @@ func (c *client) send(ctx context.Context, body []byte) (again time.Duration, er
 	return again, fmt.Errorf("it answered %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 }
 
-// causeOf says why a request failed, without the addresses that the libraries quote.
+// causeOf returns why a request failed, without the addresses that the libraries quote.
 func causeOf(err error) string {
 	var (
 		errno   syscall.Errno

@@ -20,7 +20,7 @@ import (
 
 var oneSpan = []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{{Name: "poll"}}}}}}
 
-// answering is a receiver that answers so, one after the other, and then 200.
+// answering is a receiver that answers with these codes in turn, and then with 200.
 func answering(t *testing.T, codes ...int) (s Settings, requests *[]*http.Request, bodies *[][]byte) {
 	t.Helper()
 	requests, bodies = new([]*http.Request), new([][]byte)
@@ -70,7 +70,7 @@ func TestClient_Sends(t *testing.T) {
 	}
 }
 
-// What may pass is tried again; all else is given up at once, a redirect too.
+// Failures that may pass are tried again; all others are given up at once, a redirect too.
 func TestClient_TriesAgain(t *testing.T) {
 	for _, test := range []struct {
 		codes    []int
@@ -111,7 +111,7 @@ type failingExporter struct {
 
 func (f *failingExporter) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return f.err }
 
-// One line when sending begins to fail, one when it works again.
+// One line is logged when sending begins to fail, and one when it works again.
 func TestExporter_LogsChanges(t *testing.T) {
 	var logged bytes.Buffer
 	inner := &failingExporter{}

@@ -8,8 +8,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// exporter passes spans on and logs when that begins or ceases to fail. It returns no error: the library would print
-// each one.
+// exporter passes spans on, and logs when that begins or ceases to fail. It returns no error, as the library would
+// print each one.
 type exporter struct {
 	sdktrace.SpanExporter
 	logger *slog.Logger

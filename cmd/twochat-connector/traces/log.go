@@ -12,8 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Log makes a span of each commit and each time that a stream is taken over, and gives the events of a commit its
-// traceparent.
+// Log makes a span of each commit and each take-over of a stream, and gives the events of a commit its traceparent.
 func (t *Tracer) Log(stream string, log connector.Log) connector.Log {
 	return &tracedLog{log, stream, t}
 }
@@ -36,8 +35,8 @@ func (l *tracedLog) Acquire(ctx context.Context) (connector.State, error) {
 	return state, err
 }
 
-// Commit implements connector.Log. The events are copied, as those of the caller may have been given to the sink
-// before.
+// Commit implements connector.Log. The events are copied, as the sink may still hold the caller's from an earlier
+// attempt.
 func (l *tracedLog) Commit(ctx context.Context, events []connector.Event, rejects []connector.Reject,
 	next connector.Checkpoint,
 ) error {
@@ -55,7 +54,7 @@ func (l *tracedLog) Commit(ctx context.Context, events []connector.Event, reject
 		traced[i].Traceparent = parent
 	}
 	err := l.Log.Commit(ctx, traced, rejects, next)
-	// An event that is just too large for the sink must not go to the quarantine because it is traced.
+	// An event that is only just too large must not be quarantined because it is traced.
 	if rejected := (*connector.Rejected)(nil); errors.As(err, &rejected) {
 		span.AddEvent("rejected with traceparent, committed without")
 		err = l.Log.Commit(ctx, events, rejects, next)
@@ -69,7 +68,7 @@ func (l *tracedLog) start(ctx context.Context, name string, kind trace.SpanKind)
 		trace.WithAttributes(streamKey.String(l.stream), attribute.String("twochat_connector.sink", l.tracer.sink)))
 }
 
-// traceparent names a span as W3C Trace Context does.
+// traceparent formats a span as W3C Trace Context does.
 func traceparent(span trace.SpanContext) string {
 	flags := span.TraceFlags() & trace.FlagsSampled
 	return fmt.Sprintf("00-%s-%s-%s", span.TraceID(), span.SpanID(), flags)

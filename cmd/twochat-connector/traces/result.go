@@ -8,7 +8,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// stepResult is how a step ended, as a word.
+// stepResult is the result of a step, as a word.
 func stepResult(err error) string {
 	var suspicion *reader.Suspicion
 	var fault *connector.PageError
@@ -31,7 +31,7 @@ func stepResult(err error) string {
 	return commitResult(err)
 }
 
-// commitResult is how a commit, or taking a stream over, ended, as a word.
+// commitResult is the result of a commit or a take-over, as a word.
 func commitResult(err error) string {
 	var rejected *connector.Rejected
 	var refusal *connector.Refusal

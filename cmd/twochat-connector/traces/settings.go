@@ -17,11 +17,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/secret"
 )
 
-// Settings are where and how traces are sent.
+// Settings are the settings of the traces and of their receiver.
 type Settings struct {
 	url      string // where to send; empty if there are no traces
 	headers  map[string]string
-	timeout  time.Duration // of one batch, with its repeats
+	timeout  time.Duration // of one batch, including its repeats
 	compress bool
 	tls      *tls.Config // nil: what this machine trusts
 	sampler  sdktrace.Sampler
@@ -38,7 +38,7 @@ const (
 	serviceName    = "twochat-connector"
 )
 
-// environment are the variables of a process. Of a name given twice the last counts.
+// environment holds the variables of a process. If a name is given twice, the last one counts.
 type environment map[string]string
 
 func environmentOf(entries []string) environment {
@@ -51,7 +51,8 @@ func environmentOf(entries []string) environment {
 	return env
 }
 
-// exporter is a variable of the exporter: its form for traces alone, else its general form. name is the one that is set.
+// exporter returns a variable of the exporter: its form for traces only, else its general form. name is the one that is
+// set.
 func (env environment) exporter(suffix string) (value, name string) {
 	for _, prefix := range []string{"OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"} {
 		if value := env[prefix+suffix]; value != "" {
@@ -61,13 +62,13 @@ func (env environment) exporter(suffix string) (value, name string) {
 	return "", ""
 }
 
-// wrongVariable is the error of a variable, which quotes no value: it may be a secret.
+// wrongVariable is the error of a variable. It does not quote the value, which may be a secret.
 func wrongVariable(name, expected string) error {
 	return cli.Hinted(fmt.Errorf("traces: environment %s: expected %s", name, expected),
 		"correct the variable, or unset it; without it traces are sent as by default, or not at all")
 }
 
-// SettingsOf reads the settings from a configuration and the standard variables of OpenTelemetry. The error is about a
+// SettingsOf reads the settings from a configuration and the standard variables of OpenTelemetry. An error concerns a
 // variable; then there are no traces.
 func SettingsOf(c *config.Config, entries []string) (Settings, error) {
 	env := environmentOf(entries)
@@ -116,7 +117,7 @@ func SettingsOf(c *config.Config, entries []string) (Settings, error) {
 	return s, nil
 }
 
-// endpointOf is the URL that batches are sent to: the configuration's, else that of the variables.
+// endpointOf is the URL to which batches are sent: the configuration's, else that of the variables.
 func endpointOf(configured string, env environment) (string, error) {
 	if configured != "" {
 		return strings.TrimRight(configured, "/") + tracesPath, nil
@@ -137,7 +138,7 @@ func endpointOf(configured string, env environment) (string, error) {
 
 var errHeaders = errors.New("no headers")
 
-// headersOf reads headers in the form of W3C Baggage, as the specification says.
+// headersOf reads headers in the form of W3C Baggage, as specified.
 func headersOf(text string) (map[string]string, error) {
 	headers := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
@@ -152,7 +153,7 @@ func headersOf(text string) (map[string]string, error) {
 	return headers, nil
 }
 
-// tlsOf is how the receiver is trusted and what is shown to it; nil if no variable says.
+// tlsOf returns how the receiver is trusted and which certificate is shown to it; nil if no variable is set.
 func tlsOf(env environment) (*tls.Config, error) {
 	authority, authorityName := env.exporter("CERTIFICATE")
 	public, publicName := env.exporter("CLIENT_CERTIFICATE")
@@ -178,7 +179,7 @@ func tlsOf(env environment) (*tls.Config, error) {
 	return settings, nil
 }
 
-// samplerOf is which traces are kept: all, unless a variable says otherwise.
+// samplerOf returns which traces are kept: all, unless a variable is set.
 func samplerOf(env environment) (sdktrace.Sampler, error) {
 	ratio := 1.0
 	if text := env["OTEL_TRACES_SAMPLER_ARG"]; text != "" {

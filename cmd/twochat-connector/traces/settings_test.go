@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// Where traces are sent: as the configuration says, else as the standard variables do, else nowhere.
+// Traces are sent to the configuration's address, else to that of the standard variables, else nowhere.
 func TestSettings_Endpoint(t *testing.T) {
 	for name, test := range map[string]struct {
 		configured string

@@ -28,9 +28,9 @@ type Tracer struct {
 	sink     string
 }
 
-// Start begins to trace. Close ends it.
+// Start begins tracing. Close ends it.
 func Start(s Settings, sink, version string, logger *slog.Logger) (*Tracer, error) {
-	// The library would print its errors, which quote variables, and has no other place for them.
+	// The library would print its errors, which quote variables, and offers no other place for them.
 	otel.SetLogger(logr.Discard())
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
 	sending, err := otlptrace.New(context.Background(), newClient(s))
@@ -63,7 +63,7 @@ func resourceOf(s Settings, version string) (*resource.Resource, error) {
 			return nil, wrongVariable("OTEL_RESOURCE_ATTRIBUTES", "name=value, with commas between several")
 		}
 		for name, value := range more {
-			if name != "service.name" || s.name == serviceName { // OTEL_SERVICE_NAME goes before it
+			if name != "service.name" || s.name == serviceName { // OTEL_SERVICE_NAME takes precedence over it
 				list = append(list, attribute.String(name, value))
 			}
 		}
@@ -75,7 +75,7 @@ func resourceOf(s Settings, version string) (*resource.Resource, error) {
 	return about, nil
 }
 
-// Close sends what is left, within a time.
+// Close sends the remaining spans, within a time limit.
 func (t *Tracer) Close(within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -112,7 +112,7 @@ const (
 	resultKey = attribute.Key("twochat_connector.result")
 )
 
-// end ends a span with its result: a word of a closed set, as errors may quote anything.
+// end ends a span with its result: a word of a closed set, as error texts may quote anything.
 func end(ctx context.Context, span trace.Span, result string, err error) {
 	span.SetAttributes(resultKey.String(result))
 	if err != nil && ctx.Err() == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// inMemory traces into memory.
+// inMemory keeps traces in memory.
 func inMemory(t *testing.T, sampler sdktrace.Sampler) (*Tracer, *tracetest.InMemoryExporter) {
 	t.Helper()
 	kept := tracetest.NewInMemoryExporter()
@@ -31,7 +31,7 @@ func said(span tracetest.SpanStub) string {
 	return strings.Join(list, " ")
 }
 
-// scriptedLog answers commits with errors, one after the other, and keeps what it was given.
+// scriptedLog answers commits with these errors in turn, and keeps what it was given.
 type scriptedLog struct {
 	connector.Log
 	errs   []error
@@ -48,7 +48,7 @@ func (l *scriptedLog) Commit(_ context.Context, events []connector.Event, _ []co
 	return err
 }
 
-// The events of a commit name its span; those of the caller stay as they are.
+// The events of a commit name its span; those of the caller stay unchanged.
 func TestLog_Traceparent(t *testing.T) {
 	for name, sampler := range map[string]sdktrace.Sampler{"01": sdktrace.AlwaysSample(), "00": sdktrace.NeverSample()} {
 		tracer, kept := inMemory(t, sampler)
@@ -94,8 +94,8 @@ func TestLog_Traceparent(t *testing.T) {
 	}
 }
 
-// An event that is too large only with its traceparent is committed without, and not put aside; one that is too large in
-// any case is rejected as ever.
+// An event that is too large only because of its traceparent is committed without it, and not quarantined. One that is
+// too large anyway is rejected as usual.
 func TestLog_RejectedForItsTraceparent(t *testing.T) {
 	tooLarge := &connector.Rejected{Reason: "too large"}
 	for name, test := range map[string]struct {
@@ -121,7 +121,7 @@ func (f failingPages) Page(context.Context, connector.Stream, int, connector.Fin
 	return connector.Page{}, f.err
 }
 
-// Spans tell how something failed by a word of ours: errors may quote anything.
+// Spans describe a failure by a fixed word, as error texts may quote anything.
 func TestSpans_QuoteNoError(t *testing.T) {
 	secret := errors.New("canary +595981048477")
 	for _, test := range []struct {
