@@ -13,9 +13,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// AsyncAPI is the AsyncAPI document (3.0.0) of what the configured sinks hold: channels, messages, and the schemas
-// of these, which are given by name: message, item, row, checkpoint and reject. A sink that is a file or the
-// standard output has no channels. The document names no credentials.
+// AsyncAPI is the AsyncAPI document (3.0.0) of what the configured sinks contain: channels, messages, and their
+// schemas, given by name: message, item, row, checkpoint and reject. A sink that is a file or the standard output has
+// no channels. The document contains no credentials.
 func AsyncAPI(c Config, encoding connector.Encoding, schemas map[string]any) map[string]any {
 	api := asyncAPI{encoding: encoding, servers: object{}, channels: object{}, operations: object{}}
 	switch {
@@ -44,13 +44,13 @@ func AsyncAPI(c Config, encoding connector.Encoding, schemas map[string]any) map
 
 type object = map[string]any
 
-// asyncAPI is a document in the making.
+// asyncAPI is a document under construction.
 type asyncAPI struct {
 	encoding                      connector.Encoding
 	servers, channels, operations object
 }
 
-// nats adds the channels of a sink that speaks NATS. Checkpoints are there where JetStream keeps them.
+// nats adds the channels of a sink that speaks NATS; with keeps, those of the checkpoints in JetStream as well.
 func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
 	host, _, _ := strings.Cut(address, ",")
 	if u, err := url.Parse(host); err == nil {
@@ -63,7 +63,7 @@ func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
 		"chat":      object{"description": "the chat's token, as the attribute subject"},
 	}
 	of := object{"stream": parameters["stream"]}
-	// The names are made by the very functions that the sink makes subjects with.
+	// The names are made by the same functions that the sink uses for its subjects.
 	const any = "STREAM"
 	place := func(subject string) string { return strings.Replace(subject, "."+any, ".{stream}", 1) }
 	events := strings.TrimSuffix(place(nats.EventsSubject(subject, any)), ">") + "{direction}.{chat}"
@@ -100,7 +100,7 @@ func (a *asyncAPI) kafka(c kafka.Config) {
 	a.channel("kafka", "quarantine", topic(quarantine), whole("reject", keyed("the stream's name")))
 }
 
-// channel adds a channel of a server with the one message that the connector sends there.
+// channel adds a channel of a server and the one message that the connector sends to it.
 func (a *asyncAPI) channel(server, name string, channel, message object) {
 	id := server + "-" + name
 	channel["servers"] = []any{object{"$ref": "#/servers/" + server}}
@@ -112,8 +112,8 @@ func (a *asyncAPI) channel(server, name string, channel, message object) {
 	}
 }
 
-// event is the message of a message's event, in the mode of the sink. The headers of attributes begin with prefix,
-// structured are those of structured mode, and binary those that binary mode has besides.
+// event is the message of an event, in the mode of the sink. The names of attribute headers begin with prefix;
+// structured are the headers of structured mode, and binary the additional ones of binary mode.
 func (a *asyncAPI) event(prefix string, structured []connector.AttributeForm, bindings object,
 	binary ...connector.AttributeForm,
 ) object {
@@ -141,7 +141,7 @@ func (a *asyncAPI) event(prefix string, structured []connector.AttributeForm, bi
 	return with(message, binary...)
 }
 
-// with names the headers of a message. Clients show the content type as one more.
+// with names the headers of a message. Clients show the content type as another header.
 func with(message object, forms ...connector.AttributeForm) object {
 	headers, always := object{}, []string{}
 	for _, form := range forms {

@@ -42,7 +42,7 @@ func asyncAPIs(t *testing.T) map[string]any {
 	return all
 }
 
-// at is what stands at a JSON pointer, nil if nothing does.
+// at is the value at a JSON pointer, or nil if there is none.
 func at(document any, pointer string) any {
 	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "#/"), "/") {
 		members, _ := document.(map[string]any)
@@ -68,7 +68,7 @@ func each(document any, found func(pointer string)) {
 	}
 }
 
-// Every reference leads somewhere, every channel has its operation, and the schemas are such as a library takes.
+// Every reference resolves, every channel has its operation, and a library accepts the schemas.
 func TestAsyncAPI(t *testing.T) {
 	for name, document := range asyncAPIs(t) {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestAsyncAPI_Channels(t *testing.T) {
 	}
 }
 
-// The documents are such by the specification's own schema.
+// The documents are valid by the specification's own schema.
 func TestAsyncAPI_Specification(t *testing.T) {
 	path := os.Getenv(specification)
 	if path == "" {

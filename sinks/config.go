@@ -69,7 +69,7 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (Sink, err
 	return nil, fmt.Errorf("open sink: %s has no case", c.Chosen()[0])
 }
 
-// opened returns a nil interface, and not one with a nil pointer, for a sink that did not open.
+// opened returns a nil interface, rather than one with a nil pointer, for a sink that did not open.
 func opened[S Sink](sink S, err error) (Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open sink: %w", err)
@@ -97,7 +97,7 @@ func (c Config) Chosen() []string {
 	return chosen
 }
 
-// Address says where the chosen sink is, without what it is opened with: a server's URL, brokers, a file.
+// Address is where the chosen sink is, without credentials and options: a server's URL, brokers, a file.
 func (c Config) Address() string {
 	for _, section := range reflect.ValueOf(c).Fields() {
 		if !section.IsNil() {

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// only is the configuration with the section of one sink out of all.
+// only is the configuration of one sink, without the other sections.
 func only(all sinks.Config, name string) sinks.Config {
 	var c sinks.Config
 	i := slices.Index(sinks.Names(), name)
@@ -32,7 +32,7 @@ func TestConfig_KnowsEverySink(t *testing.T) {
 	}
 }
 
-// A sink's defaults are refused only for what nobody but the operator can know.
+// A sink's defaults are refused only for what the operator alone can know.
 func TestDefaults_AreRight(t *testing.T) {
 	missing := map[string]string{"kafka": "brokers", "nats": "state"}
 	for _, name := range sinks.Names() {

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/nats"
 )
 
-// The page has each sink in the tables of promises, names and ways to read, and no other.
+// The page lists every sink, and no other, in the tables of promises, names and ways to read.
 func TestREADME_EverySink(t *testing.T) {
 	content, err := os.ReadFile("README.md")
 	if err != nil {
@@ -40,7 +40,7 @@ func TestREADME_EverySink(t *testing.T) {
 	}
 }
 
-// The names that the page gives are those that the code uses.
+// The names given on the page are those used in the code.
 func TestREADME_Names(t *testing.T) {
 	content, err := os.ReadFile("README.md")
 	if err != nil {

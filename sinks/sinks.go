@@ -11,45 +11,45 @@ import (
 type Sink interface {
 	// Log returns a stream's log in the sink. It does no I/O; Log.Acquire does.
 	Log(claim connector.Claim) connector.Log
-	// Create makes what the sink needs and is missing (a stream, topics), with the right settings. It changes nothing
+	// Create creates what the sink needs and is missing (a stream, topics), with the right settings. It changes nothing
 	// that exists. It is called only with `create: true`.
 	Create(ctx context.Context) error
-	// CheckCreate checks that Create would succeed, without making anything. The error is a *connector.Refusal, or
+	// CheckCreate checks that Create would succeed, without creating anything. The error is a *connector.Refusal, or
 	// another error if the sink could not be reached.
 	CheckCreate(ctx context.Context) error
 	// CheckAcquire returns the error that Log(claim).Acquire would, but changes nothing and fences nobody: nil, a
 	// *connector.Refusal, or another error if the sink could not be reached. It has to be called before the sink has
 	// acquired anything.
 	CheckAcquire(ctx context.Context, claim connector.Claim) error
-	// Check examines the sink's settings and rights, without changing anything, and returns a finding for each fact that
-	// affects the guarantee. An error means that the sink could not be reached.
+	// Check examines the sink's settings and permissions, without changing anything, and returns a finding for each fact
+	// that affects the guarantee. An error means that the sink could not be reached.
 	Check(ctx context.Context, claims []connector.Claim) ([]connector.Finding, error)
-	// Follow calls each with the newest events and then with every further one, as the options say, in structured mode,
-	// whatever the mode they are stored in; checkpoints and rejects are left out. It returns when the context ends (nil),
-	// when each returns an error (that error), or at the newest one, if Once is set.
+	// Follow calls each with the newest events and then with every further one, according to the options, in structured
+	// mode, whatever the mode in which they are stored; checkpoints and rejects are left out. It returns when the context
+	// ends (nil), when each returns an error (that error), or, if Once is set, after the newest event.
 	Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error
 	// ReadBack calls event with each event of a stream that was committed before the call, and then reject with each of
-	// its rejects, all in structured mode, and returns. What is committed meanwhile may come too. Events come in the
-	// order of the sink, which within a part is the order of delivery: a part is a partition, where the sink has such.
-	// A record among the events that is none is given too, with its fault; one that names no stream, for each stream.
-	// What another process is still writing is no such record. Nothing is taken over. Where event is nil, the events are
-	// not read, and an empty stream gives the rejects of all streams, with whatever else stands in the quarantine. A sink
-	// that keeps no events returns a *connector.Refusal.
+	// its rejects, all in structured mode, and returns. What is committed meanwhile may be included. Events come in the
+	// order of the sink, which within a part is the order of delivery; a part is a partition, if the sink has partitions.
+	// A record among the events that is no event is passed as well, with its fault; one that names no stream is passed for
+	// each stream. What another process is still writing is not such a record. Nothing is taken over. If event is nil, the
+	// events are not read, and an empty stream returns the rejects of all streams, with anything else that is in the
+	// quarantine. A sink that keeps no events returns a *connector.Refusal.
 	ReadBack(
 		ctx context.Context, stream string, event func(connector.StoredRecord) error, reject func(reject []byte) error,
 	) error
 	// Promise returns the delivery guarantee of this sink as configured.
 	Promise() connector.Promise
-	// Close ends the sink's connections and goroutines. Logs have to be closed before it.
+	// Close ends the sink's connections and goroutines. Logs have to be closed before.
 	Close() error
 }
 
 // Eraser is a sink that can erase what it holds.
 type Eraser interface {
-	// Erase removes what a choice picks of a stream's events and rejects, byte by byte. The stream's owner calls it. What
-	// is to go is recorded first, by its keys, and what was removed never comes back. Whatever ends it, it may be
-	// called again, and finishes then.
+	// Erase overwrites the events and rejects of a stream that a choice selects. The stream's owner calls it. The keys of
+	// what is to be erased are recorded first, so that it is never delivered again. If Erase is interrupted, it may be
+	// called again, and then finishes.
 	Erase(ctx context.Context, claim connector.Claim, choice connector.Choice) (connector.ErasedCounts, error)
-	// Erased returns what was erased of a stream, in the order of sequences, as Acquire does. Nothing is taken over.
+	// Erased returns what was erased of a stream, by sequence, as Acquire does. Nothing is taken over.
 	Erased(ctx context.Context, stream string) ([]connector.Seen, error)
 }

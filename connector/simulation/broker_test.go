@@ -16,19 +16,19 @@ type broker struct {
 	events     []connector.Event // sequence-1 is the place
 	places     map[connector.Key]int
 	erased     map[uint64]bool
-	expired    uint64 // sequences up to here have gone with the sink's retention
+	expired    uint64 // sequences up to here have expired from the sink
 	rejected   map[connector.Key]bool
 	checkpoint connector.Checkpoint
 	version    uint64
 	ghosts     []ghost
 	refuses    map[connector.Key]bool // messages that this sink cannot store
 	commits    int
-	accepted   int      // times that all that was held was delivered
+	accepted   int      // times that all held messages were delivered
 	accepting  int      // world.now at which that began
 	faults     []string // broken invariants
 }
 
-// ghost is a commit whose request is still under way.
+// ghost is a commit whose request is still in flight.
 type ghost struct {
 	due     int // world.now at which it arrives
 	version uint64
@@ -48,7 +48,7 @@ func (b *broker) fault(format string, args ...any) {
 	}
 }
 
-// arrive lets ghosts land whose time has come. The guard refuses those that are stale.
+// arrive applies the ghosts whose time has come. The guard refuses those that are stale.
 func (b *broker) arrive() {
 	due := slices.Clone(b.ghosts)
 	b.ghosts = b.ghosts[:0]
@@ -141,13 +141,13 @@ func (b *broker) apply(events []connector.Event, rejects []connector.Reject, nex
 	b.world.grounded = b.world.grounded || next.Certified > 0 || len(next.Floor) > 0
 }
 
-// slips notes what a delivery of what stands below the log's oldest events may have missed, as something above it was
-// deleted meanwhile (span.go): nothing in the log tells of it any more, as all around it was delivered late.
+// slips records what a delivery of the messages below the log's oldest events may have missed because something above
+// was deleted meanwhile (span.go): nothing in the log shows it any more, as everything around it was delivered late.
 func (b *broker) slips(top connector.Keys, next connector.Checkpoint) {
 	w := b.world
 	for _, n := range b.from(top) {
 		if next.UncheckedEnd != nil && slices.Contains(next.UncheckedEnd.Keys, w.items[n].key) {
-			return // what is below that is looked at again
+			return // what is below that is checked again
 		}
 		if w.items[n].sequence == 0 && w.deletes(n, b.accepting, w.now) > 0 {
 			w.items[n].residue = ofPieces
@@ -155,7 +155,7 @@ func (b *broker) slips(top connector.Keys, next connector.Checkpoint) {
 	}
 }
 
-// from is what the list shows from the first of some keys on.
+// from is the part of the list from the first of some keys on.
 func (b *broker) from(keys connector.Keys) []int {
 	top := slices.IndexFunc(b.world.list, func(n int) bool { return slices.Contains(keys, b.world.items[n].key) })
 	if top < 0 {
@@ -164,7 +164,7 @@ func (b *broker) from(keys connector.Keys) []int {
 	return b.world.list[top:]
 }
 
-// settle notes what a first start does not want: the floor and all below it.
+// settle records what a first start does not want: the floor and everything below it.
 func (b *broker) settle(floor connector.Keys) {
 	since := b.world.since
 	for _, n := range b.from(floor) {
@@ -176,7 +176,7 @@ func (b *broker) settle(floor connector.Keys) {
 	}
 }
 
-// erase is somebody who purges events, by right; none that were delivered a moment ago.
+// erase acts as a person who purges events with the right to do so, except those delivered a moment ago.
 func (b *broker) erase() {
 	w := b.world
 	if w.quiet || b.checkpoint.Certified == 0 {
@@ -200,7 +200,7 @@ type place struct {
 	version uint64
 	owned   bool
 	unclear bool
-	// committed says that it has committed something since it was fenced last.
+	// committed means that it has committed something since it was last fenced.
 	committed bool
 }
 
@@ -234,7 +234,7 @@ func (p *place) Acquire(context.Context) (connector.State, error) {
 		p.pause()
 		b.arrive()
 		if version != b.version {
-			continue // somebody else, or a ghost, was quicker
+			continue // another owner, or a ghost, was quicker
 		}
 		next := p.claim.TakeOver(found, epoch)
 		b.apply(nil, nil, next)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// small is a world in which nothing fails by itself and all that can happen happens: a backlog of several pages at the
-// first start, bursts, late messages, deletes.
+// small is a world in which nothing fails by itself and everything else happens: a backlog of several pages at the
+// first start, bursts, late messages, deletions.
 func small(r *rand.Rand) settings {
 	return settings{
 		page: 10, slice: 6, run: 5, memory: 50, history: 45, ties: 2, inserts: .3, bursts: .05, burst: 40, late: .1,
@@ -15,9 +15,9 @@ func small(r *rand.Rand) settings {
 	}
 }
 
-// TestEveryCrashPoint stops the process at its k-th effect on the outside, once for each k, before the effect and after
-// it (a replica gives way at both), and restarts it with nothing but what the log holds (I14). Then at every pair of
-// points that lie close together: a crash while recovering from a crash.
+// TestEveryCrashPoint stops the process at its k-th external effect, once for each k, before and after the effect (a
+// replica yields at both), and restarts it with nothing but what the log holds (I14). Then it does so at every pair of
+// points that are close together: a crash while recovering from a crash.
 func TestEveryCrashPoint(t *testing.T) {
 	points := 0
 	for _, again := range []int{0, 1, 3} {
@@ -40,8 +40,8 @@ func TestEveryCrashPoint(t *testing.T) {
 	t.Logf("%d crash points", points)
 }
 
-// finishCrashing runs the world to its end and kills the only replica at its k-th effect, and again so many effects
-// after the restart. It reports whether the run got that far, and whether it came to rest in the end.
+// finishCrashing runs the world to its end and kills the only replica at its k-th effect, and again after that many
+// effects of the restarted one. It reports whether the run got that far, and whether it came to rest in the end.
 func (s *run) finishCrashing(k, again int) (crashed, calm bool) {
 	r := s.replicas[0]
 	defer func() { r.stop() }()

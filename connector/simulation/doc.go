@@ -1,6 +1,6 @@
-// Package simulation tests reading and committing in worlds that are worse than the real one. It has tests only. A
+// Package simulation tests reading and committing in worlds that are worse than the real one. It contains only tests. A
 // world is one seed: a list that moves between any two requests, requests that fail, a log whose answers are lost, late
-// or land as ghosts, owners that crash before and after any effect, and twins. The invariants I1–I14 are checked at
+// or arrive as ghosts, owners that crash before and after any effect, and twins. The invariants I1–I14 are checked at
 // every append and at the end.
 //
 //	go test ./connector/simulation                        # 500 worlds, every crash point of a small one, the mutations

@@ -6,24 +6,24 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// lie is what the API answers in place of the truth, for some requests.
+// lie is a wrong answer that the API gives for some requests.
 type lie struct {
 	kind  string
 	page  int // where it begins
 	until int // w.now at which it ends
 }
 
-// longestLie is for how many requests the API lies at most; a request takes a second.
+// longestLie is the largest number of requests during which the API lies; a request takes a second.
 const longestLie = 30
 
-// ways are the kinds of lies: the list ends too early, or is empty; a page in the middle is empty, or any at times; the
-// last page is shown for all below it, or page 0 for all.
+// ways are the kinds of lies: the list ends too early, or is empty; a page in the middle is empty, or any page at
+// times; the last page is shown for all below it, or page 0 for all.
 var ways = [...]string{"ends", "empty", "hollow", "flickers", "clamps", "ignores"}
 
-// time is when the world's present request is answered.
+// time is when the current request is answered.
 func (w *world) time() time.Time { return epoch.Add(time.Duration(w.now) * time.Second) }
 
-// answer is the page as the API shows it now. Before the log holds ground, by which a list is known again, it lies only
+// answer is the page as the API shows it now. Before the log holds ground, by which a list is recognised, it lies only
 // about its end.
 func (w *world) answer(number int) connector.Page {
 	if w.quiet || len(w.cfg.lie) == 0 {
@@ -35,7 +35,7 @@ func (w *world) answer(number int) connector.Page {
 	}
 	if w.now >= w.lie.until && w.chance(often) {
 		w.lie = lie{pick(w.rng, ways...), w.between(1, pick(w.rng, 2, 8, 30)), w.now + w.between(1, longestLie)}
-		// what it shows is true, so that it may last: a search has to end
+		// the pages shown are real ones, so it may last: a search has to end
 		if w.lie.kind == "clamps" || w.lie.kind == "ignores" {
 			w.lie.until += w.between(0, 20*longestLie)
 		}

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// mutations take one rule out of the code each. What each rule is for shows in the worlds that turn red without it.
+// mutations each remove one rule from the code. The worlds that fail without a rule show what it is for.
 var mutations = []struct {
 	name, file, rule, without string
 	worlds                    string // plain, hard
-	count                     string // of worlds, and from which seed, where few of them show it
-	slow                      bool   // it takes half a minute and more
+	count                     string // of worlds, and the first seed, if few of them show it
+	slow                      bool   // it takes half a minute or more
 }{
 	{
 		"walks stop at what is merely known", "reader/walk.go", "case r.ends.bottom(m.Key):", "case r.known.has(m.Key):",
@@ -75,8 +75,7 @@ var mutations = []struct {
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }
 
-// TestMutations builds the simulation with one rule taken out at a time, and wants to see it turn red by a world (not
-// by a compiler).
+// TestMutations builds the simulation with one rule removed at a time, and expects a world to fail (not the compiler).
 func TestMutations(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {

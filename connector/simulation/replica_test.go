@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// replica is one running connector: a coroutine that gives way at every effect on the outside, before it and after it.
-// It may be stopped there forever, which is a crash.
+// replica is one running connector: a coroutine that yields before and after every external effect. It may be stopped
+// there forever, which is a crash.
 type replica struct {
 	run    *run
 	name   string
@@ -139,7 +139,7 @@ func (r *replica) trace(out reader.Outcome) {
 	fmt.Println()
 }
 
-// standDown leaves the stream to the other, twice as long each time that it got nothing done in between
+// standDown leaves the stream to the other owner, twice as long each time that it committed nothing in between
 // (Poller.standDown).
 func (r *replica) standDown() {
 	if r.place.committed {
@@ -153,7 +153,8 @@ func (r *replica) wait() {
 	r.idle, r.seen = r.run.world.between(100, 200)<<min(r.fenced-1, 5), r.run.broker.version
 }
 
-// pool does one after the other what the real one does in parallel: in order, in the order of a few workers, or in any.
+// pool makes one after the other the calls that the real pool makes in parallel: in order, in the order of a few
+// workers, or in any order.
 type pool struct{ world *world }
 
 func (c pool) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
@@ -181,12 +182,12 @@ func (c pool) Go(do func()) func() {
 	return func() {}
 }
 
-// patience tries again half of the time. In some worlds that is so for commits that were left unclear as well: the log
-// is taken over again by the reader that holds what was to be committed, and not by its successor. Its dice are its
-// own, so that it moves no other world.
+// patience tries again half of the time. In some worlds it does so even for commits with an unclear outcome: then the
+// reader that holds what was to be committed takes the log over again, rather than its successor. It has random numbers
+// of its own, so that other worlds do not change.
 type patience struct {
 	world *world
-	rng   *rand.Rand // nil where the unclear is given up at once
+	rng   *rand.Rand // nil if unclear commits are given up at once
 }
 
 func (r *replica) patience() patience {
@@ -217,7 +218,8 @@ func (p patience) Commit(_ context.Context, cause error) error {
 	return nil
 }
 
-// room is shared with other streams: it is full at times. Its dice are its own, so that it moves no other world.
+// room is shared with other streams, and full at times. It has random numbers of its own, so that other worlds do not
+// change.
 type room struct {
 	world *world
 	rng   *rand.Rand
@@ -273,7 +275,7 @@ func newRun(seed uint64, draw func(*rand.Rand) settings) *run {
 	return s
 }
 
-// turn gives one replica its next step, or ends it.
+// turn lets one replica make its next step, or ends it.
 func (s *run) turn() {
 	r := s.replicas[s.world.rng.IntN(len(s.replicas))]
 	if !s.world.quiet && s.world.chance(s.world.cfg.crash) {
@@ -293,14 +295,15 @@ func (s *run) polls() int {
 	return n
 }
 
-// walk is what certified something: when it began and the one before, whether that was below page 0, and whether it
-// proved itself.
+// walk describes a walk that certified something: when it and the one before began, whether that was below page 0, and
+// whether it proved itself.
 type walk struct {
 	before, began int
 	deep, proven  bool
 }
 
-// residue reports whether it is left on purpose that such a walk hides a message, by what befell the list meanwhile.
+// residue reports which of the known limits explains that such a walk hides a message, by how the list changed
+// meanwhile.
 func (s *run) residue(n int, by walk) residue {
 	w := s.world
 	here := w.deletes(n, by.began, w.now)
@@ -314,8 +317,8 @@ func (s *run) residue(n int, by walk) residue {
 	return none
 }
 
-// certifiedSafely counts holes: what was listed before the walk began, lies at or below the newest ground message and
-// is neither delivered nor late, unwanted or held (I6). A later walk or a sweep may still find it.
+// certifiedSafely counts holes: messages that were listed before the walk began, are at or below the newest ground
+// message, and are neither delivered nor late, unwanted or held (I6). A later walk or a sweep may still find them.
 func (s *run) certifiedSafely(by walk) {
 	b, w := s.broker, s.world
 	if s.checked == b.checkpoint.Certified || w.replaced {
@@ -341,7 +344,7 @@ func (s *run) certifiedSafely(by walk) {
 	}
 }
 
-// result is what a world came to.
+// result is the result of a world.
 type result struct {
 	events, calls, commits, polls, accepted                                                                 int
 	lost, lateLost, overlooked, late, held, holes, residue, passedOver, slipped, disorder, replacedDisorder int
@@ -363,8 +366,7 @@ func (s *run) finish() result {
 	return s.count(!s.settleDown())
 }
 
-// settleDown lets nothing happen any more until one replica has found nothing to do for a while; false if that never
-// comes.
+// settleDown stops all changes until one replica has found nothing to do for a while; false if that never happens.
 func (s *run) settleDown() bool {
 	w := s.world
 	w.quiet = true
@@ -457,9 +459,9 @@ func (s *run) count(restless bool) result {
 	return res
 }
 
-// found reports whether a sweep that sees the whole list finds what is unknown at a place of it: a certified message
-// stands above, and below it one that was delivered in order, not within a page of the window's edge. It holds where
-// nothing was erased.
+// found reports whether a sweep that sees the whole list finds an unknown message at a place: a certified message is
+// above it, and below it one that was delivered in order and is not within a page of the window's edge. This is valid
+// if nothing was erased.
 func (s *run) found(at int) bool {
 	w, b := s.world, s.broker
 	size := 0
@@ -473,7 +475,7 @@ func (s *run) found(at int) bool {
 		edge += uint64(w.cfg.page)
 	}
 	known := func(n int) bool { return w.items[n].sequence > 0 }
-	// it goes on below its depth by a slice, where a run does
+	// a sweep continues a slice beyond its depth in a run of such messages
 	reach := min(len(w.list), (w.cfg.sweepPages+w.cfg.slice)*w.cfg.page)
 	return at < (w.cfg.sweepPages-1)*w.cfg.page && slices.ContainsFunc(w.list[:at], known) &&
 		slices.ContainsFunc(w.list[at:reach], func(n int) bool {
@@ -481,7 +483,7 @@ func (s *run) found(at int) bool {
 		})
 }
 
-// noteHeld remembers what a reader says it holds; its successors need not know.
+// noteHeld records what a reader reports as held; its successors need not know.
 func (s *run) noteHeld(reader *reader.Reader) {
 	for i := range s.world.items {
 		if it := &s.world.items[i]; reader != nil && reader.IsHeld(it.key) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSeeds runs worlds again in which something once went wrong, each of which is one of thousands.
+// TestSeeds repeats worlds in which something once went wrong, each one of thousands.
 func TestSeeds(t *testing.T) {
 	for _, world := range []struct {
 		what string

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// settings are what a seed draws: how hard the world is.
+// settings are drawn from a seed: they determine how hard the world is.
 type settings struct {
 	page, slice, run, memory, history, ties          int
 	inserts, bursts, late, backdated, deletes, fault float64
@@ -21,7 +21,7 @@ type settings struct {
 	erase, replaced, expire                          float64
 	poison, glitch, repeats, runs, word              float64
 	lies                                             float64  // how often the API begins to lie
-	lie                                              []string // how it lies then
+	lie                                              []string // the kinds of lies
 	// how often its list ends too early, before the log holds ground
 	early                              float64
 	sweep, sweepPages, polls, replicas int
@@ -45,7 +45,7 @@ func plain(r *rand.Rand) settings {
 	}
 }
 
-// lateRuns draws a plain world in which runs of late messages come in, of any length and anywhere.
+// lateRuns draws a plain world in which runs of late messages are added, of any length and in any place.
 func lateRuns(r *rand.Rand) settings {
 	s := plain(r)
 	s.runs, s.late, s.history, s.memory = pick(r, .003, .02), pick(r, 0, .05), pick(r, 90, 600), pick(r, 300, 600, 2000)
@@ -61,8 +61,8 @@ func hard(r *rand.Rand) settings {
 	return s
 }
 
-// accepting draws a plain world whose list is replaced by another one at times, and whose operator says at some starts,
-// at all, or at none that what is held is to be delivered.
+// accepting draws a plain world whose list is replaced by another one at times, and whose operator asks at some starts,
+// at all, or at none that held messages are delivered.
 func accepting(r *rand.Rand) settings {
 	s := plain(r)
 	s.replaced, s.word, s.begin, s.older = pick(r, .001, .003), pick(r, .3, .5, .5, 1),
@@ -77,7 +77,7 @@ type trouble struct {
 	set  func(*rand.Rand, *settings)
 }
 
-// troubles are what makes a world hard; -with narrows them to some, to find out which one a seed fails of.
+// troubles make a world hard; -with selects some of them, to find out which one makes a seed fail.
 var troubles = []trouble{
 	{"erase", func(r *rand.Rand, s *settings) { s.erase = pick(r, 0, 0, .1) }},
 	{"replaced", func(r *rand.Rand, s *settings) { s.replaced = pick(r, 0, 0, .002) }},
@@ -98,15 +98,16 @@ func lying(r *rand.Rand) settings {
 	return s
 }
 
-// residue is what a message is hidden by that is left open on purpose.
+// residue is the known limit of reading by which a message is hidden.
 type residue int
 
 const (
 	none residue = iota
-	// ofWalks: two walks that began below page 0, on a list that never stood still, and in both of them a delete above the
-	// message (connector/README.md, What reading can still hide).
+	// ofWalks: two walks that began below page 0, on a list that never stopped moving, with a deletion above the message
+	// in both of them (connector/README.md, What reading can still hide).
 	ofWalks
-	// ofGroups: a batch of pages, while two messages were deleted above, or one was and another came in late (batch.go).
+	// ofGroups: a batch of pages, while two messages were deleted above, or one was deleted and another added late
+	// (parallel.go).
 	ofGroups
 	// ofPieces: what was read from the end of the list upward, while a message was deleted above (span.go).
 	ofPieces
@@ -127,11 +128,11 @@ type item struct {
 	backdated    bool
 	residue      residue
 	twice        bool // a row of it is listed a second time
-	// lies is where it was put into the list: the newest message at or below it that did not come late.
+	// lies is where it was inserted into the list: the newest message at or below it that was not added late.
 	lies int
 }
 
-// alteration is a change of the list that is no message on top of it: one was deleted, or came in late.
+// alteration is a change of the list other than a message on top: a deletion, or a message that was added late.
 type alteration struct {
 	now, lies int
 	deleted   bool
@@ -146,7 +147,7 @@ type world struct {
 	now   int   // requests so far
 	calls int
 	quiet bool
-	// wanted is the first item that a start asks for; items below are not.
+	// unwanted are the items that the first start does not want.
 	unwanted map[int]bool
 	replaced bool
 	since    time.Time // of the first start
@@ -215,12 +216,12 @@ func (w *world) move() {
 			w.insert(at)
 		}
 	}
-	if w.chance(cfg.backdated) { // on top, with the time of an older message: a phone that was offline
+	if w.chance(cfg.backdated) { // on top, with the time of an older message, as from a phone that was offline
 		w.insert(0)
 		w.items[w.list[0]].backdated = true
 		w.items[w.list[0]].time = w.items[w.list[min(len(w.list)-1, w.between(1, 400))]].time
 	}
-	if w.chance(cfg.repeats) && len(w.list) > 1 { // a row that is listed twice for good
+	if w.chance(cfg.repeats) && len(w.list) > 1 { // a row that is listed twice permanently
 		at := w.rng.IntN(min(len(w.list), 40))
 		w.items[w.list[at]].twice = true
 		w.list = slices.Insert(w.list, min(len(w.list), at+w.between(0, w.cfg.page)), w.list[at])
@@ -244,7 +245,8 @@ func (w *world) move() {
 	}
 }
 
-// delete removes a message, none so young that it could have come and gone within one walk: such a message was never there to be read.
+// delete removes a message, but none so young that it could have been added and deleted within one walk: such a message
+// could not have been read.
 func (w *world) delete() {
 	if len(w.list) == 0 {
 		return
@@ -256,7 +258,7 @@ func (w *world) delete() {
 	}
 }
 
-// deletes counts what was deleted above a message that did not come late, after one request up to another.
+// deletes counts the deletions above a message that was not added late, after one request and up to another.
 func (w *world) deletes(above, after, until int) (count int) {
 	for _, a := range w.altered {
 		if a.deleted && a.lies >= above && a.now > after && a.now <= until {
@@ -266,12 +268,12 @@ func (w *world) deletes(above, after, until int) (count int) {
 	return count
 }
 
-// cameLate reports whether any message came in late after a request.
+// cameLate reports whether any message was added late after a request.
 func (w *world) cameLate(after int) bool {
 	return slices.ContainsFunc(w.altered, func(a alteration) bool { return !a.deleted && a.now > after })
 }
 
-// epoch is when the world's times begin.
+// epoch is the beginning of the world's times.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func uuid(n int) string { return fmt.Sprintf("MSG%08x-0000-4000-8000-000000000000", n) }
@@ -285,7 +287,7 @@ func (w *world) message(n int) connector.Message {
 	it := &w.items[n]
 	it.observed = true
 	m := connector.Message{UUID: it.uuid, Key: it.key, SentBy: "user", Chat: "chat", Data: it.data}
-	if n%17 != 0 && !w.timeless { // some have no time that can be read
+	if n%17 != 0 && !w.timeless { // some have no readable time
 		m.Time = epoch.Add(time.Duration(it.time) * time.Second)
 	}
 	if it.poison {
@@ -294,7 +296,7 @@ func (w *world) message(n int) connector.Message {
 	return m
 }
 
-// slice is one instant's page.
+// slice is a page at one instant.
 func (w *world) slice(number int) connector.Page {
 	from := min(number*w.cfg.page, len(w.list))
 	rows := w.list[from:min(from+w.cfg.page, len(w.list))]
@@ -308,12 +310,12 @@ func (w *world) slice(number int) connector.Page {
 	return page
 }
 
-// pages is one replica's way to the world.
+// pages is one replica's access to the world.
 type pages struct {
 	world  *world
-	pause  func() // where the replica may crash, or another go on
+	pause  func() // a place where the replica may crash, or another one continue
 	flying int
-	// glitched is the page that was last answered empty by mistake.
+	// glitched is the last page that was answered empty by mistake.
 	glitched int
 }
 
@@ -337,7 +339,7 @@ func (p *pages) Page(_ context.Context, _ connector.Stream, number int, held con
 			Err: errors.New("planted"),
 		}
 	}
-	// an empty answer that is not the end; not twice
+	// an empty answer that is not the end, but not twice in a row
 	if !w.quiet && number > 0 && number != p.glitched && w.chance(w.cfg.glitch) {
 		p.glitched = number
 		return connector.Page{Number: number, Fingerprint: "p", Received: w.time()}, nil

@@ -15,7 +15,7 @@ import (
 var (
 	worlds = flag.Int("worlds", 40, "how many worlds of each kind")
 	with   = flag.String("with", "", "the only troubles of hard worlds, by name, comma between; empty for all")
-	// mutation is for the simulation's own test, which must see it turn red.
+	// mutation is for the test of the simulation itself, which must fail with it.
 	mutation = flag.String("mutation", "", "unguarded: the log takes commits from anybody")
 	steps    = flag.Bool("steps", false, "print every step")
 	slow     = flag.Bool("slow", false, "put in the faults as well that only many worlds show")
@@ -56,7 +56,7 @@ func TestWorlds(t *testing.T) {
 	}
 }
 
-// total sums up worlds.
+// total is the sum over all worlds.
 type total struct {
 	runs, broken, restless int
 	result
@@ -68,7 +68,8 @@ func (s total) String() string {
 		s.holes, s.late, s.lateLost, s.overlooked, s.held, s.accepted, s.restless, s.broken)
 }
 
-// open are the worlds that show a defect that is known and not mended. It is told, and every other world fails by it.
+// open are the worlds that show a known defect that is not mended. They are reported, and any other failing world fails
+// the test.
 var open = map[uint64]string{
 	1000082: "hard: what stands below the log's oldest events is searched for again and again, without an end",
 	1000138: "lying: what came in late below the log's oldest events, was delivered and is forgotten is delivered again",
@@ -99,7 +100,7 @@ func many(t *testing.T, draw func(*rand.Rand) settings, safe bool) total {
 	}
 	for i := range *worlds {
 		if *mutation != "" && t.Failed() {
-			break // red is all that is asked
+			break // the first failure is enough
 		}
 		seeds <- *first + uint64(i)
 	}

@@ -14,9 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Erase overwrites the lines that a choice picks of a stream's events and rejects, in their places. Their keys are
-// recorded first, and then what is to be overwritten: if the program ends in the middle, whoever opens the file next
-// finishes it.
+// Erase overwrites in place the lines of a stream's events and rejects that a choice selects. First it records their
+// keys, and then what is to be overwritten: if the program ends in the middle, the next owner of the file finishes.
 func (s *Sink) Erase(ctx context.Context, claim connector.Claim, choice connector.Choice) (connector.ErasedCounts, error) {
 	var counts connector.ErasedCounts
 	_, leave, err := s.store.enter(ctx, claim.Stream.Name)
@@ -58,7 +57,7 @@ func (s *Sink) Erased(_ context.Context, stream string) ([]connector.Seen, error
 	return s.journal.folder.erased(stream)
 }
 
-// erasedSuffix ends the name of the file that keeps what was erased of a stream.
+// erasedSuffix ends the name of the file with what was erased of a stream.
 const erasedSuffix = ".erased"
 
 func (f *folder) erasedPath(stream string) string {
@@ -88,7 +87,7 @@ func (f *folder) erased(stream string) ([]connector.Seen, error) {
 	}
 }
 
-// recordErased adds to what was erased of a stream.
+// recordErased adds to the record of what was erased of a stream.
 func (f *folder) recordErased(claim connector.Claim, more []connector.Seen) error {
 	erased, err := f.erased(claim.Stream.Name)
 	if err != nil {
@@ -105,23 +104,23 @@ func (f *folder) recordErased(claim connector.Claim, more []connector.Seen) erro
 	return err
 }
 
-// erasing is an erasure under way.
+// erasing is an erasure in progress.
 type erasing struct {
 	TypePrefix string       `json:"type_prefix"`
 	Lines      []erasedSpan `json:"lines"`
 }
 
-// erasedSpan is the place of a line to be overwritten, without its end.
+// erasedSpan is the place of a line to be overwritten, without its line end.
 type erasedSpan struct {
-	Part   int   `json:"part,omitempty"` // 0 is the file that is written
+	Part   int   `json:"part,omitempty"` // 0 is the file being written
 	Reject bool  `json:"reject,omitempty"`
 	At     int64 `json:"at"`
 	Length int   `json:"length"`
-	// Kept is what stands there in the end, without its blanks.
+	// Kept is the final content of the line, without its blanks.
 	Kept string `json:"kept"`
 }
 
-// choose finds the lines to be erased, and the keys of all that they held.
+// choose finds the lines to be erased, and the keys of what they hold.
 func (e *erasing) choose(
 	ctx context.Context, j *journal, stream string, choice connector.Choice,
 ) (keys []connector.Seen, err error) {
@@ -161,8 +160,7 @@ func (e *erasing) choose(
 
 func (f *folder) erasingPath() string { return filepath.Join(f.dir, "erasing") }
 
-// erasing reports whether an erasure was broken off: the next owner finishes it, and whoever only looks leaves it to
-// that.
+// erasing reports whether an erasure was interrupted. The next owner finishes it; a reader leaves that to the owner.
 func (f *folder) erasing() bool {
 	_, err := os.Stat(f.erasingPath())
 	return err == nil
@@ -178,7 +176,7 @@ func (e *erasing) begin(f *folder) error {
 	return err
 }
 
-// begun reads what begin wrote; nil if nothing is under way.
+// begun reads what begin wrote; nil if no erasure is in progress.
 func (f *folder) begun() (*erasing, error) {
 	raw, err := os.ReadFile(f.erasingPath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -201,10 +199,10 @@ func (f *folder) begun() (*erasing, error) {
 	return e, nil
 }
 
-// eraser overwrites what is recorded as being erased from a journal.
+// eraser overwrites in a journal what is recorded as being erased.
 type eraser struct{ *journal }
 
-// finish overwrites what begin recorded, and brings the checkpoints' sums over the file in line with it.
+// finish overwrites what begin recorded, and updates the checkpoints' sums over the file accordingly.
 func (j eraser) finish() error {
 	e, err := j.folder.begun()
 	if e == nil || err != nil {
@@ -267,7 +265,7 @@ func (j eraser) sumAt(p position) (string, error) {
 	return sumBefore(f, p.End)
 }
 
-// overwrite puts what stays of the lines of a file in their places. A part that was removed meanwhile is as good.
+// overwrite writes the final content of the lines of a file in place. A part that was removed meanwhile needs none.
 func (j eraser) overwrite(path string, lines []erasedSpan) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -292,7 +290,7 @@ func (j eraser) overwrite(path string, lines []erasedSpan) error {
 	return errors.Join(j.disk.sync(f), f.Close())
 }
 
-// bounded reports whether a whole line of this length lies at its place.
+// bounded reports whether a whole line of this length is at its place.
 func bounded(f *os.File, line erasedSpan) bool {
 	at := line.At + int64(line.Length)
 	end := make([]byte, 1)

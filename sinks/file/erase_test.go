@@ -12,14 +12,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// everyThird picks every third event, and all rejects.
+// everyThird selects every third event, and all rejects.
 func everyThird(line []byte) bool {
 	h, err := parseHead(line)
 	return err == nil && h.seen.Sequence%3 == 0
 }
 
-// An erasure that ends anywhere, in the middle of a line too, is finished by whoever opens the file next, if it got as
-// far as to change anything; and the same command made again leaves what one that was never broken off would.
+// An erasure that is interrupted anywhere, even within a line, is finished by the next owner of the file if it had
+// begun to change anything. The same command repeated has the same result as one that was never interrupted.
 func TestErase_BrokenOff(t *testing.T) {
 	choice := connector.Choice{Event: everyThird, Reject: func([]byte) bool { return true }}
 	claim, beside := sinktest.Claim("a", "one"), sinktest.Claim("b", "one")
@@ -103,7 +103,7 @@ func acquireAs(t *testing.T, log connector.Log, claim connector.Claim) connector
 	return state.Checkpoint
 }
 
-// A file that was exchanged while an erasure was broken off is left alone.
+// A file that was replaced while an erasure was interrupted is left alone.
 func TestErase_OfAnotherFile(t *testing.T) {
 	claim := sinktest.Claim("a", "one")
 	c := Config{Path: filepath.Join(t.TempDir(), "events.jsonl")}

@@ -8,17 +8,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// erasedType is the suffix of the `type` attribute of the line that stands in the place of an event or a reject that
-// was erased.
+// erasedType is the suffix of the `type` attribute of the line that replaces an erased event or reject.
 const erasedType = ".connector.erased"
 
-// isErased reports whether a line stands in the place of one that was erased. Only such a line has no data.
+// isErased reports whether a line replaces an erased one. Only such a line has no data.
 func isErased(line []byte) bool {
 	return bytes.Contains(line, []byte(erasedType+`"`)) && !bytes.Contains(line, []byte(`,"data":`))
 }
 
-// erasedLine is what stands in the place of a line, as long as that: a CloudEvent with its id and its place in the log,
-// and blanks. Whoever follows the file stays where they are.
+// erasedLine is the replacement of a line, of the same length: a CloudEvent with its id and its place in the log, and
+// blanks. So whoever follows the file keeps their position.
 func erasedLine(line []byte, typePrefix string) ([]byte, error) {
 	var kept struct {
 		SpecVersion string `json:"specversion"`
@@ -45,7 +44,7 @@ func erasedLine(line []byte, typePrefix string) ([]byte, error) {
 	return append(short, bytes.Repeat([]byte(" "), len(line)-len(short))...), nil
 }
 
-// erasable reads the key of a line that may be erased: of an event or a reject of a stream.
+// erasable reads the key of a line that may be erased: an event or a reject of a stream.
 func erasable(line []byte, stream string, reject bool) (connector.Seen, bool) {
 	if isErased(line) {
 		return connector.Seen{}, false

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// acquireRules are the clauses of Log.Acquire and Log.Peek that one owner alone can see.
+// acquireRules are the clauses of Log.Acquire and Log.Peek that need only one owner.
 var acquireRules = []rule{
 	{name: "acquire: an empty storage gives the first checkpoint of the stream", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
@@ -230,7 +230,7 @@ var acquireRules = []rule{
 			s.commitAs(log, more, nil, Next(state.Checkpoint, more, nil, state.Checkpoint.Certified))
 			s.wantLog(claim.Stream.Name, append(events, more...))
 
-			// The word is for once; given again it changes nothing.
+			// The option applies once; given again it changes nothing.
 			_, _, state = s.reopened(sink, log, claim)
 			if state.Checkpoint.Sequence != 16 {
 				s.Fatalf("sequence %d, want 16", state.Checkpoint.Sequence)
@@ -262,7 +262,7 @@ var acquireRules = []rule{
 				s.commitAs(log, more, nil, c)
 				s.wantLog(claim.Stream.Name, append(before, more...))
 
-				// The word is for once; given again, or no longer given, it changes nothing.
+				// The option applies once; given again, or omitted, it changes nothing.
 				sink, log, state = s.reopened(sink, log, claim)
 				if state.Checkpoint.Sequence != 34 {
 					s.Fatalf("given again: sequence %d, want 34", state.Checkpoint.Sequence)
@@ -375,7 +375,7 @@ var acquireRules = []rule{
 	}},
 }
 
-// refusedWithoutEffect lets one own a stream, sees the other refused, and one go on as if nothing had happened.
+// refusedWithoutEffect lets one own a stream, checks that the other is refused, and that one goes on unaffected.
 func refusedWithoutEffect(s *scene, one, other connector.Claim) Sink {
 	s.Helper()
 	sink := s.open()

@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// backRules are the clauses about a log that goes back under its owner: it is refused, with the way on, and never a
-// first start.
+// backRules are the clauses about a log that goes back under its owner: it is refused, with a hint how to continue, and
+// never taken for a first start.
 var backRules = []rule{
 	{
 		name: "back: a log that is taken away under its owner is refused, and nothing is written", except: unlessVanish,
@@ -55,12 +55,11 @@ var backRules = []rule{
 
 var firstStart = regexp.MustCompile(`--first-start=([0-9]+)`)
 
-// most is how far beyond what was delivered a log may go on, in these tests: a checkpoint for each commit.
+// most is how far a log may continue beyond what was delivered, in these tests: a checkpoint for each commit.
 const most = 5
 
-// wantGoneBack commits on top of what is no longer there: the commit fails, and then every Acquire is refused by name,
-// with a hint that lets the sequence continue after what was delivered, or further on if a restarted sink cannot know
-// that.
+// wantGoneBack commits on top of what no longer exists: the commit fails, and then every Acquire is refused, with a
+// hint that lets the sequence continue after what was delivered, or further on if a restarted sink cannot know that.
 func (s *scene) wantGoneBack(log connector.Log, c connector.Checkpoint, events []connector.Event, delivered uint64) {
 	s.Helper()
 	err := log.Commit(s.context(), events, nil, Next(c, events, nil, c.Certified))

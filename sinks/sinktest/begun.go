@@ -10,8 +10,8 @@ import (
 // begunLabel marks goroutines with the case that began them.
 const begunLabel = "begun by"
 
-// begun finds the goroutines that a case began, and those that they began. All others are somebody else's: the
-// storage's, or those of another case that runs beside this one.
+// begun finds the goroutines that a case began, and those that they began. All others belong to the storage, or to a
+// case that runs at the same time.
 type begun struct{ mark string }
 
 // by runs a part of a case whose goroutines are to be found.

@@ -6,7 +6,8 @@ import (
 	"testing/synctest"
 )
 
-// A goroutine is the case's that began it, also through another one that has ended; what runs beside is not.
+// A goroutine belongs to the case that began it, even through another goroutine that has ended. Goroutines of others do
+// not.
 func TestBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{T: t}

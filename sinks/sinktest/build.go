@@ -33,8 +33,9 @@ func Claim(name, instance string) connector.Claim {
 	}
 }
 
-// Events makes n events of a stream, with the sequences from, from+1, …. The same arguments give the same events. They
-// differ in every attribute, some are late, some have no time, and their data is hard to carry unchanged.
+// Events makes n events of a stream, with the sequences from, from+1, and so on. The same arguments give the same
+// events. They differ in every attribute, some are late, some have no time, and their data is hard to transport
+// unchanged.
 func Events(stream connector.Stream, from uint64, n int) []connector.Event {
 	return eventsOf("", stream, from, n)
 }
@@ -70,7 +71,7 @@ func eventsOf(owner string, stream connector.Stream, from uint64, n int) []conne
 	return events
 }
 
-// data is an item that breaks where it is decoded and encoded again: large numbers, escapes, key order, blanks, a lone
+// data is an item that changes if it is decoded and encoded again: large numbers, escapes, key order, blanks, a lone
 // surrogate.
 func data(uuid string, sequence uint64) []byte {
 	quoted := strings.ReplaceAll(uuid, `"`, `\"`)

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// SelfSigned writes a certificate for 127.0.0.1 and its key, and returns the files. It is good from one time on, for an
-// hour, for a server, for a client, and as the authority that signed it.
+// SelfSigned writes a certificate for 127.0.0.1 and its key, and returns their files. The certificate is valid for an
+// hour from a given time, for a server, for a client, and as its own authority.
 func SelfSigned(t testing.TB, from time.Time) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -81,7 +81,7 @@ var checkAcquireRules = []rule{
 	}},
 }
 
-// admits wants a claim to be admitted.
+// admits checks that a claim is admitted.
 func (s *scene) admits(sink Sink, claim connector.Claim) {
 	s.Helper()
 	if err := sink.CheckAcquire(s.context(), claim); err != nil {

@@ -182,7 +182,7 @@ var commitRules = []rule{
 			s.wantRejected(log.Commit(s.context(), among, nil, Next(c, among, nil, 3)), among[1].Key)
 			s.wantLog(claim.Stream.Name, events[:3])
 
-			// Without it the commit goes through, with no Acquire between.
+			// Without it the commit succeeds, with no Acquire in between.
 			c = s.commit(log, c, events[3:], Reject(claim.Stream, 1))
 			s.wantState(s.acquire(log), c, events)
 			s.wantLog(claim.Stream.Name, events)

@@ -12,18 +12,18 @@ import (
 // Header is a header of a message, by the attribute that it holds. ContentType is that of the message itself.
 type Header struct{ Name, Value string }
 
-// ContentType names the header that tells how a message is to be read.
+// ContentType is the name of the header with the format of a message.
 const ContentType = "content type"
 
 // Decoder is how a sink reads an event that somebody stored in it.
 type Decoder struct {
-	// Header gives a header's name and value as the sink's binding has them; the name is an attribute's, or ContentType.
+	// Header returns a header's name and value in the sink's binding. The name is an attribute's, or ContentType.
 	Header func(name, value string) (string, string)
-	// Decode gives the event in a message in the JSON format.
+	// Decode returns the event of a message in the JSON format.
 	Decode func(headers []Header, data []byte) ([]byte, error)
 }
 
-// needed are the attributes without which there is no event, and what an event has of them in the JSON format.
+// needed are the attributes that an event must have, with their values in the JSON format.
 var needed = []Header{{"specversion", "1.0"}, {"id", "i"}, {"source", "//s"}, {"type", "t"}}
 
 const (
@@ -31,12 +31,12 @@ const (
 	isJSON     = `,"datacontenttype":"application/json"`
 )
 
-// with adds headers to those that are needed, and the content type of data in JSON.
+// with adds headers to the needed ones, and the content type of data in JSON.
 func with(more ...Header) []Header {
 	return append(append([]Header{{ContentType, "application/json"}}, needed...), more...)
 }
 
-// without leaves a header out.
+// without omits a header.
 func without(name string) []Header {
 	var left []Header
 	for _, h := range with() {
@@ -56,7 +56,7 @@ func mixed(headers []Header) []Header {
 	return out
 }
 
-// What is wrong with a message that is no event.
+// The faults of a message that is no event.
 const (
 	noBoolean  = "a Boolean attribute is neither true nor false"
 	badValue   = "an attribute has an invalid value"
@@ -69,7 +69,7 @@ const (
 	badFormat  = "its format is not JSON"
 )
 
-// Decoding is the one table that every sink's decoder is held to: for the same input the same bytes, or the same error.
+// Decoding is the one table for every sink's decoder: for the same input the same bytes, or the same error.
 func Decoding(t *testing.T, d Decoder) {
 	huge := strings.Repeat("x", 64<<10)
 	large := `"` + strings.Repeat("y", 1<<20) + `"`

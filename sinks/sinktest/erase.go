@@ -13,16 +13,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// eraser is what a sink is that can erase.
+// eraser is a sink that can erase.
 type eraser interface {
 	Erase(ctx context.Context, claim connector.Claim, choice connector.Choice) (connector.ErasedCounts, error)
 	Erased(ctx context.Context, stream string) ([]connector.Seen, error)
 }
 
-// erased reports whether the suite erases an event: every third one, the newest and the oldest among them.
+// erased reports whether the suite erases an event: every third one, including the newest and the oldest.
 func erased(sequence uint64) bool { return sequence%3 == 1 }
 
-// chosen picks these events of the suite, and the reject numbered 2.
+// chosen selects these events of the suite, and the reject numbered 2.
 func chosen(s *scene, stream connector.Stream) connector.Choice {
 	reject := Reject(stream, 2)
 	return connector.Choice{
@@ -64,7 +64,7 @@ var eraseRules = []rule{
 		wantReadBack(s, sink, claim.Stream, left, 2)
 		wantReadBack(s, sink, beside.Stream, others, 0)
 
-		// Whoever takes the stream over knows all of it, and goes on after it.
+		// The next owner knows all of it, and continues after it.
 		sink, log, state := s.reopened(sink, log, claim)
 		s.wantCheckpoint(state.Checkpoint, c)
 		if !slices.Equal(state.Erased, want) {
@@ -118,7 +118,7 @@ func unlessErases(_ *Suite, p *Storage) string {
 	return ""
 }
 
-// wantErased checks what a sink says was erased.
+// wantErased checks what a sink reports as erased.
 func wantErased(s *scene, sink Sink, claim connector.Claim, want []connector.Seen) {
 	s.Helper()
 	got, err := sink.(eraser).Erased(s.context(), claim.Stream.Name)
@@ -127,7 +127,7 @@ func wantErased(s *scene, sink Sink, claim connector.Claim, want []connector.See
 	}
 }
 
-// wantBytes checks whether some bytes stand anywhere in the storage's folder.
+// wantBytes checks whether some bytes are anywhere in the storage's folder.
 func wantBytes(s *scene, text []byte, want bool) {
 	s.Helper()
 	found := false

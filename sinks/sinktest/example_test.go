@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// A sink's test names an empty storage for each case, how the sink is opened there, and how the storage is read back by
-// other means than the sink's. Each clause that does not hold for a sink is excused by name, in the test's log.
+// A sink's test defines an empty storage for each case, how the sink is opened there, and how the storage is read by
+// other means than the sink's. Each clause that does not apply to a sink is excused by name, in the test's log.
 func ExampleRun() {
 	_ = func(t *testing.T) { // the body of a test of a sink
 		sinktest.Run(t, sinktest.Suite{Promise: sinktest.Prefix, Exclusive: true, New: func(t *testing.T) sinktest.Storage {

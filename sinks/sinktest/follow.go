@@ -73,7 +73,7 @@ var followRules = []rule{
 		log, other := s.log(sink, claim), s.log(sink, beside)
 		c, o := s.acquire(log).Checkpoint, s.acquire(other).Checkpoint
 		f := follow(s, sink, claim.Stream.Name, 0)
-		// The first commits tell that it listens: which of them it heard is not said.
+		// Commits before this one show that it listens; which of them it received is not specified.
 		ctx := s.context()
 		for heard := false; !heard; {
 			c = s.commit(log, c, Events(claim.Stream, c.Sequence+1, 1), Reject(claim.Stream, 1))
@@ -125,7 +125,7 @@ var followRules = []rule{
 	}},
 }
 
-// wantWhole follows what is there, and counts what it gives, each sequence of a stream once and in order in its chat.
+// wantWhole follows the existing events, and counts them, each sequence of a stream once and in order in its chat.
 func wantWhole(s *scene, sink Sink, options connector.FollowOptions, want int) {
 	s.Helper()
 	n, newest := 0, map[string]uint64{}
@@ -144,7 +144,7 @@ func wantWhole(s *scene, sink Sink, options connector.FollowOptions, want int) {
 	}
 }
 
-// follower is a Follow at work.
+// follower is a Follow in progress.
 type follower struct {
 	events chan []byte
 	ended  chan error
@@ -182,7 +182,7 @@ func (f *follower) take(s *scene, n int) []Stored {
 	return got
 }
 
-// end cancels, and checks that this is how it ended, with nothing more to give.
+// end cancels, and checks that this ended it, with no further events.
 func (f *follower) end(s *scene) {
 	s.Helper()
 	ctx := s.context()
@@ -200,7 +200,7 @@ func (f *follower) end(s *scene) {
 	}
 }
 
-// wantFollowed checks that these events come, each once, and in order within each chat.
+// wantFollowed checks that these events arrive, each once, and in order within each chat.
 func wantFollowed(s *scene, f *follower, events []connector.Event) {
 	s.Helper()
 	expected := map[uint64]*connector.Event{}

@@ -28,7 +28,7 @@ var ownerRules = []rule{
 			if state.Checkpoint.Epoch <= first.Checkpoint.Epoch || state.Checkpoint.Owner != "two" {
 				s.Fatalf("epoch %d of %q after %d", state.Checkpoint.Epoch, state.Checkpoint.Owner, first.Checkpoint.Epoch)
 			}
-			// The one that was fenced is told so, at every try, with events and without.
+			// The fenced owner is told at every attempt, with events and without.
 			stale := eventsOf("one", claim.Stream, 4, 2)
 			s.wantFenced(one.Commit(s.context(), stale, nil, Next(c, stale, nil, 3)))
 			s.wantFenced(one.Commit(s.context(), nil, nil, Next(c, nil, nil, 3)))
@@ -75,7 +75,7 @@ var ownerRules = []rule{
 			s.wantRefusal(err)
 			s.commit(log, c, events[2:])
 			s.wantLog(claim.Stream.Name, events)
-			// Once the first has gone, the second may.
+			// Once the first has gone, the second may take over.
 			closeAll(s, log, sink)
 			s.wantSeen(s.acquire(other).Seen, events)
 		},
@@ -149,13 +149,13 @@ func (s *scene) wantFenced(err error) {
 	}
 }
 
-// contender is one of the owners in a race: it takes the stream over, commits for a while, and does so again.
+// contender is one of the owners in a race: it takes the stream over, commits for a while, and repeats that.
 type contender struct {
 	log   connector.Log
 	claim connector.Claim
 
 	written []connector.Event // all that it tried to write
-	done    map[string]bool   // the ids of what it was told is written
+	done    map[string]bool   // the ids of the events that were reported as written
 	epochs  []uint64
 	err     error
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FreePorts finds n ports in a row on 127.0.0.1 on which nothing listens, and returns the first. They are the test's
-// until it ends.
+// FreePorts finds n consecutive ports on 127.0.0.1 on which nothing listens, and returns the first. They belong to the
+// test until it ends.
 func FreePorts(t testing.TB, n int) int {
 	t.Helper()
 	first, release, err := ReservePorts(t.Context(), n)
@@ -20,10 +20,10 @@ func FreePorts(t testing.TB, n int) int {
 	return first
 }
 
-// ReservePorts finds n ports in a row on 127.0.0.1 on which nothing listens, and returns the first. They are the
-// caller's until release is called, whether it listens there or not: nobody else who asks here gets them, in this
-// process or in another. They lie below those that systems give to outgoing connections, one of which would be taken
-// again before it is used.
+// ReservePorts finds n consecutive ports on 127.0.0.1 on which nothing listens, and returns the first. They belong to
+// the caller until release is called, whether it listens there or not: nobody else who calls this gets them, in this
+// process or in another. They are below the ports that systems use for outgoing connections, as one of those could be
+// taken before it is used.
 func ReservePorts(ctx context.Context, n int) (first int, release func(), err error) {
 	for range 100 {
 		first = 12_000 + rand.IntN(18_000)
@@ -34,7 +34,7 @@ func ReservePorts(ctx context.Context, n int) (first int, release func(), err er
 	return 0, nil, fmt.Errorf("%d ports in a row are not free", n)
 }
 
-// reserve takes the ports, all or none; release is nil for none. Who holds the UDP port of a number has its TCP port as
+// reserve takes the ports, all or none; release is nil for none. The owner of a number's UDP port owns its TCP port as
 // well.
 func reserve(ctx context.Context, first, n int) (release func()) {
 	var held []net.PacketConn

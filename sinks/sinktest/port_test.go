@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A port is one test's until that ends, also where nothing listens on it yet.
+// A port belongs to one test until that ends, even if nothing listens on it yet.
 func TestFreePorts(t *testing.T) {
 	var first int
 	t.Run("held", func(t *testing.T) {

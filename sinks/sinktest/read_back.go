@@ -99,7 +99,7 @@ func unlessUnkept(s *Suite, _ *Storage) string {
 	return ""
 }
 
-// wantReadBack checks that a sink gives back these events, in order within each part, and so many rejects.
+// wantReadBack checks that a sink returns these events, in order within each part, and that many rejects.
 func wantReadBack(s *scene, sink Sink, stream connector.Stream, events []connector.Event, rejects int) {
 	s.Helper()
 	expected := map[uint64]*connector.Event{}

@@ -11,10 +11,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// stepTimeout bounds what may take a broker a moment.
+// stepTimeout bounds a step that may take a broker a moment.
 const stepTimeout = 20 * time.Second
 
-// scene is one case at work: a storage, and the test it belongs to.
+// scene is one case in progress: a storage, and the test that it belongs to.
 type scene struct {
 	*testing.T
 	suite   *Suite
@@ -43,7 +43,7 @@ func (s *scene) log(sink Sink, claim connector.Claim) connector.Log {
 	return log
 }
 
-// rival gives a log of another owner: of another sink, where the storage may be shared.
+// rival returns a log of another owner: of another sink, if the storage may be shared.
 func (s *scene) rival(sink Sink, claim connector.Claim) connector.Log {
 	s.Helper()
 	if !s.suite.Exclusive {
@@ -59,7 +59,7 @@ func (s *scene) context() context.Context {
 	return ctx
 }
 
-// acquire takes a stream over, as patiently as the Poller would.
+// acquire takes a stream over, trying again as the Poller would.
 func (s *scene) acquire(log connector.Log) connector.State {
 	s.Helper()
 	ctx := s.context()
@@ -111,7 +111,7 @@ func (s *scene) commitAll(log connector.Log, c connector.Checkpoint, events []co
 	return c
 }
 
-// reopened acquires a stream through a sink that has been closed and opened again: what a restart sees.
+// reopened acquires a stream through a sink that has been closed and opened again, as after a restart.
 func (s *scene) reopened(sink Sink, log connector.Log, claim connector.Claim) (Sink, connector.Log, connector.State) {
 	s.Helper()
 	if err := log.Close(); err != nil {
@@ -146,7 +146,7 @@ func (s *scene) wantState(got connector.State, checkpoint connector.Checkpoint, 
 	s.wantSeen(got.Seen, events)
 }
 
-// wantCheckpoint compares all but what belongs to the owner and to the sink.
+// wantCheckpoint compares everything except what belongs to the owner and to the sink.
 func (s *scene) wantCheckpoint(got, want connector.Checkpoint) {
 	s.Helper()
 	plain := func(c connector.Checkpoint) string {
@@ -179,7 +179,7 @@ func (s *scene) wantSeen(got []connector.Seen, events []connector.Event) {
 	}
 }
 
-// wantRefusal checks that a person is asked, and told what to do.
+// wantRefusal checks that the error is a refusal with a hint.
 func (s *scene) wantRefusal(err error) {
 	s.Helper()
 	var refusal *connector.Refusal

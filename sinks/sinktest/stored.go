@@ -16,7 +16,7 @@ type Stored struct {
 	Sequence   uint64
 	Late       bool
 	Data       []byte
-	// Attributes holds every context attribute, also those above, in canonical string form.
+	// Attributes holds every context attribute, including those above, in canonical string form.
 	Attributes map[string]string
 }
 
@@ -93,7 +93,7 @@ func Quarantine(t *testing.T, event []byte) Quarantined {
 	}
 }
 
-// want is what an event has to look like when it is read back.
+// want is how an event has to look when it is read back.
 func want(e *connector.Event) Stored {
 	s := Stored{
 		ID: e.ID, Source: e.Source, Sequence: e.Sequence, Late: e.Late, Data: e.Data,
@@ -105,7 +105,7 @@ func want(e *connector.Event) Stored {
 	return s
 }
 
-// sameStored says in what two events differ, or nothing.
+// sameStored describes how two events differ; empty if they do not.
 func sameStored(got, want Stored) string {
 	switch {
 	case got.ID != want.ID:

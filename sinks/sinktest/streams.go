@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// names are stream names that are easily taken for one another, or for something else.
+// names are stream names that are easily confused with each other, or with something else.
 var names = []string{
 	"595981048477", "595981048478", "a", "A", "a.b", "a b", "a=2Eb", "=", "é", "*", ">", "a.>", "..",
 	"a/b", "a%2Fb", "support-history",
@@ -26,7 +26,7 @@ var streamRules = []rule{
 				s.Fatalf("%q begins at %d", name, checkpoints[i].Sequence)
 			}
 		}
-		for round := range 3 { // taking turns, so that their events lie among one another
+		for round := range 3 { // taking turns, so that their events are interleaved
 			for i, name := range names {
 				n := 1 + (i+round)%3
 				events := Events(Stream(name), checkpoints[i].Sequence+1, n)

@@ -36,54 +36,53 @@ type Sink interface {
 	Close() error
 }
 
-// Suite is a sink under test. The zero value of every field but New asks for the whole contract; each exception is
-// named in the test's log.
+// Suite is a sink under test. With the zero value of every field but New, the whole contract is tested; each exception
+// is named in the test's log.
 type Suite struct {
-	// New makes an empty storage, such as a topic, a JetStream stream or a folder. Each case has its own.
+	// New makes an empty storage, such as a topic, a JetStream stream or a folder. Each case gets its own.
 	New func(t *testing.T) Storage
-	// Promise is the sink's.
+	// Promise is the sink's promise.
 	Promise Promise
-	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 if it takes any.
+	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 if there is none.
 	Oversized int
-	// Exclusive says that a second sink on a storage that is in use gets a *connector.Refusal; owners then compete as logs
-	// of one sink.
+	// Exclusive means that a second sink on a storage in use gets a *connector.Refusal; owners then compete as logs of one
+	// sink.
 	Exclusive bool
-	// Unkept says that the sink keeps no events: it remembers keys beside the checkpoint, and Follow knows no past.
+	// Unkept means that the sink keeps no events: it remembers keys beside the checkpoint, and Follow returns no past
+	// events.
 	Unkept bool
-	// NoFollow says that the sink cannot be read at all: Follow returns a *connector.Refusal.
+	// NoFollow means that the sink cannot be read at all: Follow returns a *connector.Refusal.
 	NoFollow bool
-	// NoQuarantine says that rejects are only told of; Storage.Quarantined is nil then.
+	// NoQuarantine means that rejects are only logged; Storage.Quarantined is nil then.
 	NoQuarantine bool
-	// NoFence says that owners do not exclude one another.
+	// NoFence means that owners do not exclude one another.
 	NoFence bool
 }
 
-// Storage is where one sink, or several after or beside one another, write.
+// Storage is where one sink writes, or several, in turn or at the same time.
 type Storage struct {
-	// Open opens a sink on the storage. A sink that is opened later sees what the former ones wrote. The suite closes it.
+	// Open opens a sink on the storage. A sink that is opened later sees what earlier ones wrote. The suite closes it.
 	Open func(t *testing.T) Sink
 	// Read lists a stream's events in log order, by another client than the sink's (see Structured and Binary). An event
-	// that is there twice is listed twice.
+	// that is stored twice is listed twice.
 	Read func(t *testing.T, stream string) []Stored
 	// Quarantined lists a stream's rejects in the order in which they were written (see Quarantine).
 	Quarantined func(t *testing.T, stream string) []Quarantined
-	// Forget removes the stream's checkpoint and leaves its events; no sink is open meanwhile. Nil where events are not
-	// kept.
+	// Forget removes the stream's checkpoint and leaves its events, while no sink is open. Nil if events are not kept.
 	Forget func(t *testing.T, stream string)
-	// Erase removes one event, by right; no sink is open meanwhile. Nil where that cannot be done.
+	// Erase removes one event, as a person with the right to do so, while no sink is open. Nil if that is not possible.
 	Erase func(t *testing.T, stream string, sequence uint64)
-	// Intrude writes, while sinks are open, a record that is no event where a stream's events are. Nil where events are
-	// not kept.
+	// Intrude writes, while sinks are open, a record that is no event among a stream's events. Nil if events are not kept.
 	Intrude func(t *testing.T, stream string, record []byte)
-	// Vanish takes the whole log away, events and checkpoints of all streams, while sinks are open: a purge, a topic or a
-	// folder that was deleted and, where the broker does that, recreated. Nil only where nothing is kept.
+	// Vanish removes the whole log, events and checkpoints of all streams, while sinks are open, as by a purge, or by
+	// deleting a topic or a folder (which is recreated if the broker does that). Nil only if nothing is kept.
 	Vanish func(t *testing.T)
-	// Copy makes a copy of the storage as it is, and returns what puts it back while sinks are open, as someone does who
-	// restores a backup. Nil where the sink's technology has no such thing.
+	// Copy copies the current storage, and returns a function that puts the copy back while sinks are open, as when
+	// somebody restores a backup. Nil if the sink's technology cannot do that.
 	Copy func(t *testing.T) (restore func(t *testing.T))
-	// Folder is where all lies that the sink or its broker keeps; empty where the sink cannot erase.
+	// Folder contains everything that the sink or its broker keeps; empty if the sink cannot erase.
 	Folder string
-	// Stop takes the broker down and returns what brings it back, with its data. Nil where there is none.
+	// Stop stops the broker and returns a function that starts it again, with its data. Nil if there is none.
 	Stop func(t *testing.T) (start func(t *testing.T))
 }
 
@@ -91,7 +90,7 @@ type Storage struct {
 type rule struct {
 	name string
 	test func(s *scene)
-	// except says why a sink is excused, or nothing.
+	// except returns why a sink is excused, or "".
 	except func(suite *Suite, storage *Storage) string
 }
 

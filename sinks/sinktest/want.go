@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// WantSeen sees that a take-over found the events, and no others.
+// WantSeen checks that a take-over found these events, and no others.
 func WantSeen(t *testing.T, state connector.State, events []connector.Event) {
 	t.Helper()
 	want := make([]connector.Seen, len(events))
@@ -24,7 +24,7 @@ func WantSeen(t *testing.T, state connector.State, events []connector.Event) {
 
 var errEnough = errors.New("enough")
 
-// WantFollowed sees that a stream's newest events are these, to the byte.
+// WantFollowed checks that a stream's newest events are these, to the byte.
 func WantFollowed(t *testing.T, sink interface {
 	Follow(ctx context.Context, options connector.FollowOptions, each func(event []byte) error) error
 }, stream string, events []connector.Event,

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// account is what the fake knows of whoever pays: the key, the credits, the rate limit. mu is the Fake's.
+// account is what the fake knows about its customer: the key, the credits, the rate limit. mu is the Fake's.
 type account struct {
 	mu                *sync.Mutex
 	key               string
 	used, credits     int
 	enforceRate       bool
 	requestsPerMinute int
-	recent            []time.Time // of the last minute, where the rate is enforced
+	recent            []time.Time // of the last minute, if the rate is enforced
 }
 
-// refuse says why a request gets no answer at all, or nothing.
+// refuse returns the fault for a request that gets no page, or none.
 func (a *account) refuse(r *http.Request, isMessages bool, now time.Time) Fault {
 	if a.enforceRate {
 		for len(a.recent) > 0 && now.Sub(a.recent[0]) >= time.Minute {
@@ -72,14 +72,14 @@ func (f *Fake) serveInfo(w http.ResponseWriter, r *http.Request, now time.Time) 
 	})
 }
 
-// Requests is how many calls were made so far, of whatever kind and outcome.
+// Requests is how many calls were made so far, of any kind and outcome.
 func (f *Fake) Requests() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests
 }
 
-// PageRequests is how many pages of a number's lists were asked for so far.
+// PageRequests is how many pages of a number's lists were requested so far.
 func (f *lists) PageRequests(number string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,14 +97,14 @@ func (f *Fake) Faults() map[string]int {
 	return out
 }
 
-// Consume uses credits as another integration with the same key would.
+// Consume uses up credits as another integration with the same key would.
 func (a *account) Consume(calls int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.used += calls
 }
 
-// SetCredits changes how many calls the account has: a top-up, or its end.
+// SetCredits changes how many calls the account has, as by a top-up or when it ends.
 func (a *account) SetCredits(calls int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

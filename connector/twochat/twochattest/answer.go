@@ -46,7 +46,7 @@ func (v view) body() []byte {
 	return out
 }
 
-// answer writes a page, or what the fault makes of it.
+// answer writes a page, or the faulty form of it.
 func (f *Fake) answer(w http.ResponseWriter, r *http.Request, v view) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -70,7 +70,7 @@ func (f *Fake) answer(w http.ResponseWriter, r *http.Request, v view) {
 		w.WriteHeader(http.StatusFound)
 		return
 	case KindLuckyCut:
-		// Without a length and on a connection that ends, nothing tells that something is missing.
+		// Without a length, on a connection that is closed, nothing shows that something is missing.
 		header.Set("Connection", "close")
 		header.Set("Transfer-Encoding", "identity")
 		w.WriteHeader(http.StatusOK)
@@ -123,7 +123,7 @@ func (f *Fake) answer(w http.ResponseWriter, r *http.Request, v view) {
 	}
 	if f.options.Gzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		var packed bytes.Buffer
-		zip, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // the level is a good one
+		zip, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // the level is valid
 		zip.Write(body)
 		zip.Close()
 		header.Set("Content-Encoding", "gzip")
@@ -157,8 +157,8 @@ func (f *Fake) oversized(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Write(tail)
 }
 
-// raw answers with bytes as they are, and then with nothing until the client goes, or for ten seconds; false where
-// there is no connection to do so on.
+// raw answers with bytes as they are, and then with nothing until the client goes, or for ten seconds. It returns false
+// if there is no connection for that.
 func raw(w http.ResponseWriter, r *http.Request, answer []byte) bool {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -172,13 +172,13 @@ func raw(w http.ResponseWriter, r *http.Request, answer []byte) bool {
 	return true
 }
 
-// reset breaks the connection off within the first line of an answer.
+// reset breaks off the connection within the first line of an answer.
 func reset(w http.ResponseWriter) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // a recorder, or HTTP/2: the closest there is
+		panic(http.ErrAbortHandler) // with a recorder or HTTP/2, this is the closest equivalent
 	}
-	// Without a first byte, Go's client asks again by itself on a connection that was used before.
+	// Without a first byte, Go's client repeats the request by itself on a connection that was used before.
 	connection.Write([]byte("HTTP/1.1 2"))
 	if tcp, ok := connection.(*net.TCPConn); ok {
 		tcp.SetLinger(0) // RST, not FIN

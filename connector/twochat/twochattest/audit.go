@@ -11,9 +11,9 @@ import (
 // Event is what a consumer got for one message.
 type Event struct {
 	ID string
-	// Sequence is its place in the log, from 1; 0 where the log has none, which is then not checked.
+	// Sequence is its place in the log, from 1; 0 if the log has none, which is then not checked.
 	Sequence uint64
-	// Late is what the event says of itself: delivered after a message that the list shows above it.
+	// Late is the event's own mark: delivered after a message that the list shows above it.
 	Late bool
 	// Chat groups the events for the order within a chat; empty stands for the message's own chat.
 	Chat string
@@ -21,17 +21,17 @@ type Event struct {
 	Data []byte
 }
 
-// Audit compares the events of one number with what its list showed. Give it each event with See, in the order of the
-// log, then ask for the Report. The zero Audit wants every message. It is for one goroutine at a time.
+// Audit compares the events of one number with what its list showed. Pass each event to See, in the order of the log,
+// then call Report. The zero Audit wants every message. It is used by one goroutine at a time.
 type Audit struct {
-	// From is the index of insertion from which on messages are wanted: Fake.FirstRead for a reader that began with the
+	// From is the index of insertion from which messages are wanted: Fake.FirstRead for a reader that began with the
 	// newest page, 0 for one that began with the oldest message.
 	From int
-	// Unwanted are uuids that need not arrive, whatever From says.
+	// Unwanted are uuids that need not arrive, regardless of From.
 	Unwanted map[string]bool
 	// Remote narrows what is wanted to one remote number, as the reader's list was.
 	Remote string
-	// FirstSequence is the first event's; 0 stands for 1.
+	// FirstSequence is the sequence of the first event; 0 means 1.
 	FirstSequence uint64
 	// Compact ignores white space between the tokens of the data, for logs of one line an event.
 	Compact bool
@@ -55,8 +55,8 @@ func (a *Audit) See(e Event) {
 	a.events = append(a.events, s)
 }
 
-// SeeCloudEvent is See for a CloudEvent in the JSON format as twochat-connector writes it: id, partitionkey, sequence,
-// late, data. It passes over the connector's checkpoints and quarantine records.
+// SeeCloudEvent is See for a CloudEvent in the JSON format of twochat-connector: id, partitionkey, sequence, late,
+// data. It skips the connector's checkpoints and quarantine records.
 func (a *Audit) SeeCloudEvent(event []byte) error {
 	var e struct {
 		ID           string          `json:"id"`
@@ -90,34 +90,34 @@ func (a *Audit) hash(data []byte) [32]byte {
 	return sha256.Sum256(repaired(data))
 }
 
-// Report is what an Audit found. What must be 0 comes first.
+// Report is the result of an Audit. What must be 0 comes first.
 type Report struct {
-	// Lost messages are listed, wanted, were put on top, and are not in the log; NeverShown of them were on no page that
-	// was served whole, so that a reader cannot have them yet.
+	// Lost messages are listed, wanted, were put on top, and are not in the log. NeverShown of them were on no page that
+	// was served completely, so a reader cannot have them yet.
 	Lost, NeverShown int
-	// Doubled events carry an id that was in the log before.
+	// Doubled events have an id that was in the log before.
 	Doubled int
-	// OutOfOrder events are not late, and stand after one that the list shows above them; OutOfOrderInChat of them after
-	// one of their own chat. UnmarkedLate are such events of messages that were inserted below others: they should have
-	// been marked.
+	// OutOfOrder events are not late, and come after one that the list shows above them; OutOfOrderInChat of them come
+	// after one of their own chat. UnmarkedLate are such events of messages that were inserted below others: they should
+	// have been marked as late.
 	OutOfOrder, OutOfOrderInChat, UnmarkedLate int
 	// Gaps are events whose sequence is not one more than that of the event before.
 	Gaps int
 	// Invented events have an id that was never listed, or data that was never served for it, or are poison.
 	Invented int
 
-	// LateMissing messages are listed, wanted, were inserted below others, and are not in the log: perhaps too deep for
-	// the reader.
+	// LateMissing messages are listed, wanted, were inserted below others, and are not in the log: perhaps they were too
+	// deep for the reader.
 	LateMissing int
-	// Held messages came with or were older than a replaced list, and are not in the log: a reader cannot tell them from
-	// history that it delivered long ago.
+	// Held messages came with a replaced list or were older than it, and are not in the log: a reader cannot tell them
+	// from history that it delivered long ago.
 	Held int
-	// Events are all that the log holds, Late those that say so. Wanted messages were listed at the end.
+	// Events are all events of the log, and Late those that are marked as late. Wanted messages were listed at the end.
 	Events, Late, Wanted int
 	// Gone messages were deleted and are not in the log. Poison items cannot become events.
 	Gone, Poison int
 
-	// Examples name the first few offenders by id.
+	// Examples name the first offenders by id.
 	Examples []string
 }
 
@@ -129,7 +129,7 @@ func (r *Report) example(format string, arguments ...any) {
 	}
 }
 
-// Clean says that nothing is lost, doubled, out of order, missing in the sequence or invented.
+// Clean reports whether nothing is lost, duplicated, out of order, missing in the sequence or invented.
 func (r Report) Clean() bool {
 	return r.Lost == 0 && r.Doubled == 0 && r.OutOfOrder == 0 && r.UnmarkedLate == 0 && r.Gaps == 0 && r.Invented == 0
 }
@@ -161,8 +161,8 @@ func (r Report) String() string {
 	return out.String()
 }
 
-// Report compares the events with the truth about their number, as Fake.Truth gives it. Take the truth after the last
-// event.
+// Report compares the events with the truth about their number, as returned by Fake.Truth. Take the truth after the
+// last event.
 func (a *Audit) Report(truth []Message) Report {
 	var r Report
 	ranks := make(map[string]int, len(truth))

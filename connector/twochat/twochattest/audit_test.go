@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// world is a list with a bit of everything, and the log that a perfect reader makes of it.
+// world is a list with some of everything, and the log that a perfect reader makes of it.
 func world(t *testing.T) (*Fake, []Event) {
 	t.Helper()
 	fake := New(Options{Seed: 9, History: 40, Now: at})
@@ -43,7 +43,7 @@ func number(events []Event) {
 }
 
 func TestAudit_FindsWhatWasPlanted(t *testing.T) {
-	// Of the 66 good messages one is deleted, and was seen before. Place 30 is of the history, 50 and 51 neighbours.
+	// Of the 66 good messages one is deleted after it was seen. Place 30 is in the history, 50 and 51 are neighbours.
 	for name, test := range map[string]struct {
 		plant func(events []Event) []Event
 		want  Report

@@ -17,7 +17,7 @@ const (
 type chat struct {
 	kind       chatKind
 	sessionKey string
-	remote     string // what remote_phone_number holds, and what filters the list
+	remote     string // the value of remote_phone_number, and the filter of the list
 	name       string
 	script     script
 }
@@ -31,7 +31,7 @@ func newChats(seed uint64, count int) []chat {
 	chats := make([]chat, count)
 	for i := range chats {
 		c := chat{name: names[i%len(names)], script: scripts[i%(len(scripts)-1)]}
-		// 555-01xx is kept free of real subscribers for use in fiction.
+		// 555-01xx is reserved for fiction and has no real subscribers.
 		digits := fmt.Sprintf("1555010%04d", (int(draw.Uint64()%97)*101+i)%10000)
 		switch {
 		case count > 3 && i%8 == 1:

@@ -2,8 +2,8 @@ package twochattest
 
 import "time"
 
-// Next scripts the answers to the next page requests, one each, whatever their number; the zero Fault is a good answer.
-// It goes before faults by chance, and works while the Fake is quiet.
+// Next scripts the answers to the next page requests, one each, for any number; the zero Fault is a good answer. It
+// takes precedence over random faults, and works while the Fake is quiet.
 func (f *Fake) Next(faults ...Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -17,7 +17,7 @@ func (f *Fake) NextInfo(faults ...Fault) {
 	f.nextInfo = append(f.nextInfo, faults...)
 }
 
-// Quiet turns drift, faults by chance and Arrive off: the lists stand still, so that a reader can come to rest.
+// Quiet turns drift, random faults and Arrive off: the lists do not change, so that a reader can come to rest.
 func (f *Fake) Quiet() { f.setQuiet(true) }
 
 // Resume turns them on again.
@@ -29,7 +29,7 @@ func (f *Fake) setQuiet(quiet bool) {
 	f.quiet = quiet
 }
 
-// Arrive puts a message on top of a list, as it comes by itself: none while the Fake is quiet.
+// Arrive puts a message on top of a list, as messages arrive by themselves; it does nothing while the Fake is quiet.
 func (f *Fake) Arrive(number string) {
 	at := f.options.Now().Unix()
 	f.mu.Lock()
@@ -39,7 +39,7 @@ func (f *Fake) Arrive(number string) {
 	}
 }
 
-// SetFaults changes what goes wrong by chance.
+// SetFaults changes the random faults.
 func (f *Fake) SetFaults(faults []Chance) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

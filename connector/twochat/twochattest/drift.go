@@ -3,20 +3,20 @@ package twochattest
 import "time"
 
 // Drift configures how a list moves. Each rate is the chance that it happens before a request of that list, from 0 to
-// 1. The zero Drift is a list that stands still.
+// 1. The zero Drift is a list that does not change.
 type Drift struct {
 	// Inserts puts 1 to 4 messages on top.
 	Inserts float64
-	// Bursts puts many on top at once: half of the times BurstMin to BurstMax (default 20 to 300) of them, half of the
-	// times exactly 1 to BurstPages pages (default 6), which no repeat on the next page betrays.
+	// Bursts puts many on top at once: half of the time BurstMin to BurstMax (default 20 to 300) of them, half of the time
+	// exactly 1 to BurstPages pages (default 6), which show no repeat on the next page.
 	Bursts                         float64
 	BurstMin, BurstMax, BurstPages int
 	// Late puts one 1 to LateDepth (default 20) places below the top, with the time of its neighbour.
 	Late      float64
 	LateDepth int
-	// Backdated puts one on top with the time of an older one: a phone that was offline.
+	// Backdated puts one on top with the time of an older one, as from a phone that was offline.
 	Backdated float64
-	// Deletes takes one away, or now and then 2 to 8, from the newest DeleteDepth (default 400); never one that is younger
+	// Deletes removes one, or occasionally 2 to 8, from the newest DeleteDepth (default 400); never one that is younger
 	// than DeleteAge requests of its list (default 60; below zero: any age).
 	Deletes                float64
 	DeleteDepth, DeleteAge int
@@ -24,11 +24,11 @@ type Drift struct {
 	Edits float64
 	// Skeletons is the share of inserted messages that have no content at first; an edit completes them.
 	Skeletons float64
-	// Hidden is the share of inserted rows that take a place and are never shown, so that pages are short in mid-list.
+	// Hidden is the share of inserted rows that take a place and are never shown, so that pages in mid-list are short.
 	Hidden float64
 	// Poison is the share of inserted messages that cannot become an event.
 	Poison float64
-	// Replaced exchanges the whole list for another one, some of it older: a number that was connected again.
+	// Replaced replaces the whole list by another one, some of it older, as for a number that was connected again.
 	Replaced float64
 }
 
@@ -37,7 +37,7 @@ func LivelyDrift() Drift {
 	return Drift{Inserts: .5, Bursts: .01, BurstMax: 150, BurstPages: 2, Late: .02, LateDepth: 5, Deletes: .01, Edits: .02}
 }
 
-// HostileDrift is as hard as the hardest world of the reading model: all but a replaced list.
+// HostileDrift is as hard as the hardest world of the reading model: everything but a replaced list.
 func HostileDrift() Drift {
 	return Drift{
 		Inserts: .8, Bursts: .03, Late: .1, Backdated: .02, Deletes: .05, DeleteDepth: 2000, Edits: .05,
@@ -60,7 +60,7 @@ func (d *Drift) setDefaults() {
 	fill(&d.DeleteAge, 60)
 }
 
-// insert puts a message on top, of whatever sort the drift's shares say.
+// insert puts a message on top; the drift's shares decide of which kind.
 func (n *list) insert(d *Drift, at int64) uint32 {
 	var with flags
 	var poison uint8
@@ -75,7 +75,7 @@ func (n *list) insert(d *Drift, at int64) uint32 {
 	return n.add(0, at, with, poison)
 }
 
-// anyPoison draws a kind of poison; the ones of 1 MiB are rare, as each page that shows one is as large.
+// anyPoison draws a kind of poison. The items of 1 MiB are rare, as each page that shows one is as large.
 func (n *list) anyPoison() uint8 {
 	if n.rng.IntN(20) == 0 {
 		return poisonNumber(PoisonTooLarge)
@@ -83,7 +83,7 @@ func (n *list) anyPoison() uint8 {
 	return uint8(1 + n.rng.IntN(len(poisons)-2))
 }
 
-// move is what happens to the list before a request.
+// move changes the list as happens before a request.
 func (n *list) move(d *Drift, pageSize int, now time.Time) {
 	rng, at := n.rng, now.Unix()
 	happens := func(rate float64) bool { return rate > 0 && rng.Float64() < rate }

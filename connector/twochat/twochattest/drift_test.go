@@ -21,7 +21,7 @@ func hostile(seed uint64) Options {
 	return Options{Seed: seed, History: 300, Drift: drift, Faults: PassingFaults(.2), Now: at}
 }
 
-// ask makes a request without a network and returns all of the answer that is to be the same each time.
+// ask makes a request without a network and returns everything in the answer that has to be the same each time.
 func ask(fake *Fake, path string) string {
 	request := httptest.NewRequest("GET", path, nil)
 	request.Header.Set("X-User-API-Key", "any")
@@ -69,7 +69,7 @@ func TestDrift_NumbersAreIndependent(t *testing.T) {
 	}
 }
 
-// TestDrift_ReachesEverything runs until each kind of movement has been seen; a rate that is not connected would show.
+// TestDrift_ReachesEverything runs until each kind of movement has been seen, so a rate without effect would show.
 func TestDrift_ReachesEverything(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many cases in one goroutine: not in short mode")
@@ -107,8 +107,8 @@ func TestDrift_ReachesEverything(t *testing.T) {
 	}
 }
 
-// TestTruth_UnderConcurrentRequests reads a wild list from many sides at once, then lets it rest and reads all of it:
-// it must be what the truth says, byte for byte.
+// TestTruth_UnderConcurrentRequests reads a wild list concurrently, then lets it rest and reads all of it, which must
+// equal the truth byte for byte.
 func TestTruth_UnderConcurrentRequests(t *testing.T) {
 	options := hostile(5)
 	options.Numbers = []string{"+15550100101", "+15550100102"}
@@ -160,7 +160,7 @@ func TestTruth_UnderConcurrentRequests(t *testing.T) {
 	}
 }
 
-// wholeListOfHidden reads every page there can be, as a page may be empty because all its rows are hidden.
+// wholeListOfHidden reads every possible page, as a page may be empty because all its rows are hidden.
 func wholeListOfHidden(t *testing.T, fake *Fake, read func(page int) []json.RawMessage,
 	number string,
 ) (items []string) {
@@ -320,7 +320,7 @@ func TestDrift_DeletesNothingYoung(t *testing.T) {
 	}
 }
 
-// TestTruth_TimeIsWhatTheItemShows reads the times of the two main forms, and looks for those that are not there.
+// TestTruth_TimeIsWhatTheItemShows reads the times of the two main forms, and checks for missing times.
 func TestTruth_TimeIsWhatTheItemShows(t *testing.T) {
 	fake := New(Options{History: 3000, Now: at})
 	zero := 0

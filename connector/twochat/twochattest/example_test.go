@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// consumer is what many write first: it polls the newest pages and stops at the first message that it knows.
+// consumer is a common first attempt: it polls the newest pages and stops at the first message that it knows.
 type consumer struct {
 	client http.Client
 	url    string
@@ -69,7 +69,7 @@ func (c *consumer) poll() {
 	}
 }
 
-// A consumer is tested by letting it read from a Fake for a while, then letting the Fake stand still, and auditing what
+// A consumer is tested by letting it read from a Fake for a while, then making the Fake quiet, and auditing what
 // arrived.
 func Example() {
 	fake := twochattest.New(twochattest.Options{

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// DefaultNumber is the connected number of a Fake whose Options name none. It is reserved for use in fiction.
+// DefaultNumber is the connected number of a Fake whose Options name none. It is reserved for fiction.
 const DefaultNumber = "+15550100100"
 
 // Options describe a fake 2Chat. The zero Options make one with DefaultNumber, no messages, no drift and no faults.
 type Options struct {
-	// Seed decides everything that is left to chance. The same seed and the same order of requests and calls for a number
-	// give the same answers about that number.
+	// Seed determines everything random. The same seed and the same order of requests and calls for a number give the same
+	// answers about that number.
 	Seed uint64
 	// Numbers are the connected numbers, E.164; default DefaultNumber.
 	Numbers []string
-	// Key is the only API key that is accepted; empty accepts any but none.
+	// Key is the only API key that is accepted; if it is empty, any key is accepted, but not a request without one.
 	Key string
 	// PageSize is how many rows a page has; default 100.
 	PageSize int
@@ -27,7 +27,7 @@ type Options struct {
 	// History is how many messages each number has from the start, HistoryStep apart (default 20 s).
 	History     int
 	HistoryStep time.Duration
-	// Drift is how the lists move, before every request. Faults are what goes wrong with an answer, each at its rate.
+	// Drift is how the lists move before every request. Faults are the faults of answers, each with its rate.
 	Drift  Drift
 	Faults []Chance
 	// Shapes are the forms of the items.
@@ -36,26 +36,26 @@ type Options struct {
 	Now func() time.Time
 	// Latency is how long every answer takes, in real time.
 	Latency time.Duration
-	// RequestsPerMinute is what /open/info states as limit; default 80. EnforceRate answers 429 above it.
+	// RequestsPerMinute is the limit stated by /open/info; default 80. EnforceRate answers 429 above it.
 	RequestsPerMinute int
 	EnforceRate       bool
-	// Credits is how many calls the account has; above it every page is a 402. Default 500,000.
+	// Credits is how many calls the account has; after them every page is a 402. Default 500,000.
 	Credits int
-	// Gzip compresses answers where the client accepts it. Validators sends an ETag with each page and answers
+	// Gzip compresses answers if the client accepts that. Validators sends an ETag with each page and answers
 	// If-None-Match with 304.
 	Gzip, Validators bool
 	// NotFoundPastEnd answers 404 past the end of a list, not an empty page.
 	NotFoundPastEnd bool
-	// IgnorePageNumber shows page 0 whatever page is asked for, under the number that was asked for.
+	// IgnorePageNumber shows page 0 for every page number, under the number requested.
 	IgnorePageNumber bool
-	// RedirectTo is where KindRedirect leads; default https://redirect.invalid/.
+	// RedirectTo is the target of KindRedirect; default https://redirect.invalid/.
 	RedirectTo string
 	// OversizedBytes is the size of a KindOversized answer; default 65 MiB.
 	OversizedBytes int
 }
 
-// Fake is a 2Chat that misbehaves like the real one, as an http.Handler. All its methods may be called at any time from
-// any goroutine. Methods that take a number take "" for the first; they panic at a number that the Fake does not have.
+// Fake is a 2Chat that misbehaves like the real one, as an http.Handler. All its methods are safe for concurrent use.
+// Methods with a number take "" for the first; they panic at a number that the Fake does not have.
 type Fake struct {
 	lists
 	account
@@ -147,7 +147,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wait passes time, and reports whether there is still someone to answer.
+// wait waits, and reports whether the client is still there.
 func wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -162,7 +162,7 @@ func wait(r *http.Request, d time.Duration) bool {
 	return false
 }
 
-// isNumber reports whether a path segment is a number as E.164 has it.
+// isNumber reports whether a path segment is a number in E.164 form.
 func isNumber(s string) bool {
 	digits, found := strings.CutPrefix(s, "+")
 	if !found || len(digits) < 7 || len(digits) > 15 {
@@ -171,7 +171,7 @@ func isNumber(s string) bool {
 	return strings.Trim(digits, "0123456789") == ""
 }
 
-// view is a page as it stood at one instant.
+// view is a page at one instant.
 type view struct {
 	number  *list
 	page    int
@@ -201,7 +201,7 @@ func (f *Fake) serveMessages(w http.ResponseWriter, r *http.Request, name, remot
 	}
 }
 
-// view lets the list move, and takes one instant's slice of it.
+// view lets the list move, and takes a slice of it at one instant.
 func (f *Fake) view(name, remote string, page int, now time.Time) (view, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

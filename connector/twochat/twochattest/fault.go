@@ -11,7 +11,7 @@ import (
 // Kind is a way in which an answer can be wrong.
 type Kind string
 
-// The kinds of faults. Of those marked (valid) the answer is a valid page all the same.
+// The kinds of faults. With those marked (valid) the answer is nevertheless a valid page.
 const (
 	KindStatus       Kind = "status"        // an error status, Fault.Status, in one of the body shapes
 	KindSuccessFalse Kind = "success false" // 200 with success:false
@@ -19,9 +19,9 @@ const (
 	KindTruncated    Kind = "truncated"     // the connection ends before Content-Length is reached
 	// {"success":true,"page_number":N}, no length, Connection: close: decodes without error
 	KindLuckyCut        Kind = "lucky cut"
-	KindTrailingGarbage Kind = "trailing garbage" // a good page and more behind it
+	KindTrailingGarbage Kind = "trailing garbage" // a good page followed by more
 	KindOversized       Kind = "oversized"        // a good page padded to Options.OversizedBytes
-	KindWrongEcho       Kind = "wrong echo"       // a good page that says it is the next one
+	KindWrongEcho       Kind = "wrong echo"       // a good page that states the next page's number
 	KindNoEcho          Kind = "no echo"          // no page_number in it (valid)
 	KindNoSuccess       Kind = "no success"       // no success in it (valid)
 	KindNullMessages    Kind = "null messages"    // messages:null
@@ -33,10 +33,10 @@ const (
 	KindStall     Kind = "stall"      // half the page, nothing for Fault.Delay, the rest (valid)
 	KindReset     Kind = "reset"      // the connection is reset within the first line of the answer
 	KindRedirect  Kind = "redirect"   // 302 to Options.RedirectTo
-	KindMissing   Kind = "missing"    // 404 on whatever page
+	KindMissing   Kind = "missing"    // 404 for any page
 	KindSwitch    Kind = "switch"     // 101 to another protocol, and then nothing
-	KindBehind    Kind = "behind"     // a good page, and behind its length bytes that quote its first message (valid)
-	KindMarked    Kind = "marked"     // a good page behind a byte order mark (valid)
+	KindBehind    Kind = "behind"     // a good page, followed beyond its length by bytes that quote its first message (valid)
+	KindMarked    Kind = "marked"     // a good page after a byte order mark (valid)
 	KindDeep      Kind = "deep"       // a page in which something is nested a hundred thousand levels deep
 )
 
@@ -112,7 +112,7 @@ type Chance struct {
 	Rate  float64
 }
 
-// PassingFaults lists the faults that a reader has to survive by asking again, together at the given rate: passing
+// PassingFaults lists the faults that a reader has to survive by trying again, with the given rate in total: passing
 // statuses, broken bodies, resets, glitches. None of them waits.
 func PassingFaults(rate float64) []Chance {
 	faults := []Fault{

@@ -153,7 +153,7 @@ func testBrokenAnswers(t *testing.T, fake *Fake, url string, client *http.Client
 	}
 }
 
-// TestServer_CloseEndsSlowAnswers is about a Close that would otherwise wait for an hour.
+// TestServer_CloseEndsSlowAnswers checks that Close ends answers for which it would otherwise wait an hour.
 func TestServer_CloseEndsSlowAnswers(t *testing.T) {
 	fake := New(Options{History: 10})
 	server, err := fake.Start()

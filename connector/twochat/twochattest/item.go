@@ -123,7 +123,7 @@ func (w *writer) times() {
 	}
 }
 
-// line is what is said, and whether the business says it.
+// line is the text, and whether the business is its author.
 func (w *writer) line() (said string, own bool) {
 	said, own = strings.CutPrefix(w.chat.script[int(w.row.line)%len(w.chat.script)], "> ")
 	if w.version > 0 && w.row.flags&flagSkeleton == 0 || w.version > 1 {
@@ -189,7 +189,7 @@ func (w *writer) message() {
 	}
 }
 
-// undocumented writes a message of which 2Chat does not say what it looks like.
+// undocumented writes a message whose form 2Chat does not document.
 func (w *writer) undocumented() {
 	switch w.kind {
 	case kindAudio:
@@ -269,7 +269,7 @@ func (w *writer) oddity() {
 
 const hexDigits = "0123456789abcdef"
 
-// appendQuoted writes a JSON string; with escapes, the way of a server that answers in ASCII.
+// appendQuoted writes a JSON string; with escapes, like a server that answers in ASCII.
 func appendQuoted(dst []byte, s string, escapes bool) []byte {
 	dst = append(dst, '"')
 	for _, c := range s {

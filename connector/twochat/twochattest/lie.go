@@ -2,22 +2,22 @@ package twochattest
 
 import "math"
 
-// Lie is what an API shows instead of a page, as long as it lasts: an answer that is valid, and wrong. What it answers
-// says the number that was asked for.
+// Lie is a wrong answer that an API gives consistently, for as long as it lasts: valid pages with the number requested,
+// but with the wrong contents.
 type Lie string
 
 // The lies, and none.
 const (
 	LieNone    Lie = ""
-	LieEnds    Lie = "ends"    // pages from a number on are empty, or 404 where Options.NotFoundPastEnd says so
-	LieClamped Lie = "clamped" // the page of a number stands for all below it
-	LieIgnored Lie = "ignored" // page 0 stands for all
+	LieEnds    Lie = "ends"    // pages from a number on are empty, or 404 with Options.NotFoundPastEnd
+	LieClamped Lie = "clamped" // one page is shown for all below it
+	LieIgnored Lie = "ignored" // page 0 is shown for all
 )
 
 // Lies lists them.
 func Lies() []Lie { return []Lie{LieEnds, LieClamped, LieIgnored} }
 
-// Lie lets a number's list lie from a page on, until it is called again; LieNone makes it honest.
+// Lie makes a number's list lie from a page on, until it is called again; LieNone makes it honest.
 func (f *lists) Lie(number string, lie Lie, from int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -25,16 +25,16 @@ func (f *lists) Lie(number string, lie Lie, from int) {
 	n.lie = lying{lie, from}
 }
 
-// lying is a lie, and from which page on it is told.
+// lying is a lie, and the page from which it is told.
 type lying struct {
 	lie  Lie
 	from int
 }
 
-// pastAll is a page that no list comes to.
+// pastAll is a page beyond the end of any list.
 const pastAll = math.MaxInt32
 
-// page is the page that is shown of a list of so many rows where one is asked for.
+// page is the page shown in place of the requested one, for a list of that many rows.
 func (l lying) page(page, size, rows int) int {
 	switch l.lie {
 	case LieEnds:

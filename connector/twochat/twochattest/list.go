@@ -15,10 +15,10 @@ type row struct {
 	at      int64 // the message's time, in seconds
 	born    uint32
 	chat    uint16
-	line    uint16 // which line of its chat's conversation it is
+	line    uint16 // its line number in its chat's conversation
 	flags   flags
 	version uint8 // how often it was edited
-	served  uint8 // bit i: version i stood on a page that was served whole
+	served  uint8 // bit i: version i was on a page that was served completely
 	poison  uint8
 }
 
@@ -30,7 +30,7 @@ const (
 	flagDeleted
 	flagSkeleton // its content is complete only from version 1 on
 	flagOld      // came with a replaced list and is not newer than what was listed before
-	flagTwice    // stands in the list twice
+	flagTwice    // is listed twice
 	flagHidden   // takes a place in the list and is never shown: it makes its page short
 )
 
@@ -54,9 +54,9 @@ type list struct {
 	newest    int64
 	replaced  bool
 	firstRead map[string]int // by remote: how many rows there were when page 0 was first served whole
-	speaker   uint16         // the chat of the last message: people write more than one line
+	speaker   uint16         // the chat of the last message, as people write several lines in a row
 	lie       lying
-	reshaped  []Reshape // the one in force last
+	reshaped  []Reshape // the newest one is in force
 }
 
 func newList(name string, o Options) *list {
@@ -98,7 +98,7 @@ func (n *list) add(position int, at int64, with flags, poison uint8) uint32 {
 	return index
 }
 
-// history lists count messages, the newest of them a step before now, three of them in each second that has any.
+// history lists count messages, the newest of them a step before now; each second with messages has three.
 func (n *list) history(count int, now time.Time, step time.Duration) {
 	n.rows, n.listed, n.all = slices.Grow(n.rows, count), slices.Grow(n.listed, count), slices.Grow(n.all, count)
 	for i := range count {
@@ -108,7 +108,7 @@ func (n *list) history(count int, now time.Time, step time.Duration) {
 	}
 }
 
-// late puts a message below the top, with the time of what stands there.
+// late puts a message below the top, with the time of the message there.
 func (n *list) late(depth int) uint32 {
 	depth = min(depth, len(n.listed)-1)
 	if depth <= 0 {
@@ -120,7 +120,7 @@ func (n *list) late(depth int) uint32 {
 // at is the index of the row at a position from the top.
 func (n *list) at(position int) uint32 { return n.listed[len(n.listed)-1-position] }
 
-// remove deletes what stands at a position from the top.
+// remove deletes the row at a position from the top.
 func (n *list) remove(position int) uint32 {
 	index := n.at(position)
 	n.rows[index].flags |= flagDeleted
@@ -140,8 +140,8 @@ func (n *list) clear() {
 	n.listed, n.replaced = nil, true
 }
 
-// replace exchanges the whole list for another one of count messages, the first hundred of them older than what was
-// there.
+// replace replaces the whole list by another one of count messages, the first hundred of them older than the former
+// list.
 func (n *list) replace(count int, now int64) {
 	before := n.newest
 	n.clear()
@@ -175,7 +175,7 @@ func (n *list) twice(position, gap int) uint32 {
 	return index
 }
 
-// slice is a page: the indexes of the rows at its places, newest first, the hidden ones among them.
+// slice is a page: the indexes of the rows in its places, newest first, including the hidden ones.
 func (n *list) slice(remote string, page, size int) []uint32 {
 	if page > len(n.rows)/size {
 		return nil

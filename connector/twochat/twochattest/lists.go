@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// lists are the lists of a Fake's numbers, and how a test changes them. mu is the Fake's.
+// lists holds the lists of a Fake's numbers. mu is the Fake's.
 type lists struct {
 	mu      *sync.Mutex
 	options Options
@@ -14,7 +14,7 @@ type lists struct {
 	drift   Drift
 }
 
-// number gives a number that a caller of the package named.
+// number returns the list of a number that a caller of the package named.
 func (f *lists) number(name string) *list {
 	if name == "" {
 		name = f.options.Numbers[0]
@@ -34,7 +34,7 @@ func (f *lists) SetDrift(d Drift) {
 	f.drift = d
 }
 
-// do changes a number's list and tells the uuids concerned.
+// do changes a number's list and returns the uuids concerned.
 func (f *lists) do(number string, change func(n *list, at int64) []uint32) []string {
 	at := f.options.Now().Unix()
 	f.mu.Lock()
@@ -48,7 +48,7 @@ func (f *lists) do(number string, change func(n *list, at int64) []uint32) []str
 	return uuids
 }
 
-// Move lets a list drift as it does before each request, also while the Fake is quiet.
+// Move lets a list drift as it does before each request, even while the Fake is quiet.
 func (f *lists) Move(number string) {
 	now := f.options.Now()
 	f.mu.Lock()
@@ -56,7 +56,7 @@ func (f *lists) Move(number string) {
 	f.number(number).move(&f.drift, f.options.PageSize, now)
 }
 
-// Insert puts count good messages on top of a list at once, with the time of now, and returns their uuids, oldest
+// Insert puts count good messages on top of a list at once, with the current time, and returns their uuids, oldest
 // first. A few hundred are a burst; a multiple of the page size is the most treacherous one.
 func (f *lists) Insert(number string, count int) []string {
 	return f.do(number, func(n *list, at int64) []uint32 {
@@ -77,7 +77,7 @@ func (f *lists) History(number string, count int) {
 	})
 }
 
-// Late puts a message below the top of a list: depth messages stand above it.
+// Late puts a message below the top of a list, with depth messages above it.
 func (f *lists) Late(number string, depth int) string {
 	return f.do(number, func(n *list, _ int64) []uint32 { return []uint32{n.late(depth)} })[0]
 }
@@ -111,8 +111,8 @@ func (f *lists) Poison(number string, kind Poison) {
 	})
 }
 
-// Delete takes the message at a position from the top (0 is the newest) out of a list. It returns the message's uuid,
-// "" where there is none.
+// Delete removes the message at a position from the top (0 is the newest) from a list. It returns the message's uuid,
+// or "" if there is none.
 func (f *lists) Delete(number string, position int) string {
 	uuids := f.do(number, func(n *list, _ int64) []uint32 {
 		if position >= len(n.listed) {
@@ -124,7 +124,7 @@ func (f *lists) Delete(number string, position int) string {
 }
 
 // Edit changes the content of the message at a position under its uuid, or completes a skeleton. It returns the uuid,
-// "" where the message has no content that could change.
+// or "" if the message has no content that could change.
 func (f *lists) Edit(number string, position int) string {
 	uuids := f.do(number, func(n *list, _ int64) []uint32 {
 		if position >= len(n.listed) {
@@ -138,7 +138,7 @@ func (f *lists) Edit(number string, position int) string {
 	return first(uuids)
 }
 
-// Twice lists the message at a position a second time, for good, gap places further down.
+// Twice lists the message at a position a second time, permanently, gap places further down.
 func (f *lists) Twice(number string, position, gap int) string {
 	uuids := f.do(number, func(n *list, _ int64) []uint32 {
 		if position >= len(n.listed) {
@@ -157,8 +157,8 @@ func (f *lists) Clear(number string) {
 	})
 }
 
-// Replace exchanges a list for another of count messages, the first hundred of them not newer than what was listed
-// before: a number that was connected again.
+// Replace replaces a list by another one of count messages, the first hundred of them not newer than what was listed
+// before, as for a number that was connected again.
 func (f *lists) Replace(number string, count int) {
 	f.do(number, func(n *list, at int64) []uint32 {
 		n.replace(count, at)

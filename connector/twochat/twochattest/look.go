@@ -2,20 +2,20 @@ package twochattest
 
 import "math/rand/v2"
 
-// Shapes says which forms of the API's item the list shows (connector/README.md, Items).
+// Shapes selects the forms of the API's items that the list shows (connector/README.md, Items).
 type Shapes int
 
 // The forms.
 const (
-	// ShapesMixed shows both documented forms and, one item in six, any oddity that the API was seen with or may have.
+	// ShapesMixed shows both documented forms and, in one item of six, any oddity that the API was seen with or may have.
 	ShapesMixed Shapes = iota
 	// ShapesDocumented shows what the vendor's page shows: `uuid` and a float `timestamp`.
 	ShapesDocumented
-	// ShapesLive shows what code against the live API reads: `id`, `uuid` and `created_at` without a zone.
+	// ShapesLive shows what code that uses the live API reads: `id`, `uuid` and `created_at` without a zone.
 	ShapesLive
 )
 
-// kind is what a message holds.
+// kind is the kind of a message's content.
 type kind uint8
 
 const (
@@ -32,13 +32,13 @@ const (
 	kindNull   // null
 	kindString // a plain string
 
-	// What 2Chat documents no form of for received messages: as it is sent, or as WhatsApp's clients have it.
+	// Kinds whose form in received messages 2Chat does not document: they look as when sent, or as in WhatsApp's clients.
 	kindAudio
 	kindLocation
 	kindPoll
 	kindListReply
 	kindButtonReply
-	kindUnknown // a member that nobody knows, and no text
+	kindUnknown // an unknown member, and no text
 	kinds
 )
 
@@ -55,7 +55,7 @@ const (
 	idNull        // `uuid` null, `id` good
 )
 
-// timeForm is how an item tells its time.
+// timeForm is how an item states its time.
 type timeForm uint8
 
 const (
@@ -71,14 +71,14 @@ const (
 	timeBoth                     // created_at and timestamp
 	timeMissing                  // none
 	timeNull                     // created_at null
-	timeGarbage                  // created_at is no time
+	timeGarbage                  // created_at is not a time
 	timeObject                   // timestamp is an object
 	timeForms
 )
 
 func (t timeForm) readable() bool { return t < timeMissing }
 
-// oddity is something else about an item that a reader must carry through unharmed.
+// oddity is another property of an item that a reader must preserve.
 type oddity uint8
 
 const (
@@ -97,7 +97,7 @@ const (
 	oddities
 )
 
-// look is all that a row's seed decides about its bytes.
+// look is everything about a row's bytes that its seed determines.
 type look struct {
 	high, low uint64 // of the uuid
 	kind      kind

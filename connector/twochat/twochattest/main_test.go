@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// at is a clock that stands still.
+// at is a clock that does not advance.
 func at() time.Time { return time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC) }
 
 // start makes a Fake listen for one test, with a client that follows no redirect.
@@ -38,7 +38,7 @@ func start(t *testing.T, o Options) (*Fake, *Server, *http.Client) {
 	return fake, server, client
 }
 
-// get asks for a path and reads the whole answer.
+// get requests a path and reads the whole answer.
 func get(t *testing.T, client *http.Client, url string, header ...string) (*http.Response, []byte, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -65,7 +65,7 @@ type page struct {
 	Messages []json.RawMessage `json:"messages"`
 }
 
-// read asks for a page that must be a good one.
+// read requests a page that must be a good one.
 func read(t *testing.T, client *http.Client, url string) []json.RawMessage {
 	t.Helper()
 	response, body, err := get(t, client, url)

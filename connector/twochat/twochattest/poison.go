@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Poison is a kind of item that cannot become an event. A reader has to put it aside and go on with the rest of the
+// Poison is a kind of item that cannot become an event. A reader has to set it aside and continue with the rest of the
 // page.
 type Poison string
 
@@ -14,7 +14,7 @@ const (
 	PoisonNoID        Poison = "no id"         // an object with neither uuid nor id
 	PoisonBadID       Poison = "bad id"        // a uuid that is a number, empty, or has blanks in it
 	PoisonNotObject   Poison = "not an object" // a number, a string or an array
-	PoisonInvalidUTF8 Poison = "invalid UTF-8" // an object with bytes in a text that are no UTF-8
+	PoisonInvalidUTF8 Poison = "invalid UTF-8" // an object with bytes in a text that are not UTF-8
 	PoisonTooLarge    Poison = "too large"     // an object of more than 1 MiB
 )
 

@@ -49,15 +49,14 @@ func (m *memory) Peek(context.Context) (connector.Checkpoint, bool, error) {
 func (m *memory) Limits() connector.Limits { return connector.Limits{Messages: 999, Bytes: 8 << 20} }
 func (m *memory) Close() error             { return nil }
 
-// atOnce asks again without waiting.
+// atOnce tries again without waiting.
 type atOnce struct{}
 
 func (atOnce) Page(context.Context, *connector.PageError) error { return nil }
 func (atOnce) Commit(_ context.Context, cause error) error      { return cause }
 
-// TestFake_AgainstTheReader lets the connector's own client and reader work in a hostile world, with a new reader now
-// and then, and expects a clean audit. It shows that the two fit: most of what a broken fake or audit would do turns it
-// red.
+// TestFake_AgainstTheReader runs the connector's own client and reader in a hostile world, with a new reader now and
+// then, and expects a clean audit. It shows that they fit together: most faults of the fake or the audit make it fail.
 func TestFake_AgainstTheReader(t *testing.T) {
 	extra := []twochattest.Chance{
 		{Fault: twochattest.Fault{Kind: twochattest.KindRepeat}, Rate: .01},

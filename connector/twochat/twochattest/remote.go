@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// mostAtOnce is how many messages one request puts on a list at most.
+// mostAtOnce is how many messages one request can add to a list.
 const mostAtOnce = 100_000
 
-// document stands among the members of a request's query where its body is a JSON document, whatever type is said of it.
+// document is the name under which a request's body is among the members of its query if it is a JSON document,
+// whatever its stated type is.
 const document = "(body)"
 
-// Control steers a Fake over HTTP, for tests in any language. Every path takes ?number=, the first one where it is
-// left out; a plus sign in a query is written %2B.
+// Control steers a Fake over HTTP, for tests in any language. Every path takes ?number=, by default the first number; a
+// plus sign in a query is written %2B.
 //
 //	POST /fake/append?count=3      messages on top; answers {"uuids":[…]}, oldest first
 //	POST /fake/late?depth=5        a message with depth others above it
@@ -38,8 +39,8 @@ const document = "(body)"
 //	GET  /fake/numbers             {"numbers":[…]}
 //	GET  /fake/truth               every message that was ever listed, oldest first, a JSON object a line
 //
-// What a request asks for that cannot be is a 400, 404 or 405 with {"error":"…"}; so is a member of the query that the
-// request does not take.
+// A request that cannot be fulfilled is answered with 400, 404 or 405 and {"error":"…"}; so is one with a query member
+// that it does not take.
 func Control(f *Fake) http.Handler {
 	c := control{f}
 	mux := http.NewServeMux()
@@ -140,13 +141,13 @@ func Control(f *Fake) http.Handler {
 func refuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // whoever asked may be gone
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // the client may be gone
 }
 
 // control is what steers a Fake.
 type control struct{ fake *Fake }
 
-// steered answers a request about a number that the Fake has, with the members of a query that it takes.
+// steered answers a request about one of the Fake's numbers, with the query members that it takes.
 func (c control) steered(takes []string, do func(number string, r *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := readQuery(r, takes); err != nil {
@@ -168,7 +169,7 @@ func (c control) steered(takes []string, do func(number string, r *http.Request)
 		encoder.SetEscapeHTML(false)
 		messages, listed := answer.([]Message)
 		if !listed {
-			_ = encoder.Encode(answer) // whoever asked is gone
+			_ = encoder.Encode(answer) // the client is gone
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-ndjson")
@@ -180,8 +181,8 @@ func (c control) steered(takes []string, do func(number string, r *http.Request)
 	}
 }
 
-// readQuery reads a request's query, and what a form has, into its Form. A member that is not taken, which may be a
-// misspelt one, would make a test believe that it was heeded.
+// readQuery reads a request's query, and the members of a form, into its Form. It refuses an unknown member, which may
+// be misspelt: a test would believe that it had an effect.
 func readQuery(r *http.Request, takes []string) error {
 	var err error
 	if takes[0] == document {
@@ -202,7 +203,7 @@ func readQuery(r *http.Request, takes []string) error {
 	return nil
 }
 
-// truth is what Control tells of a message.
+// truth is what Control returns for a message.
 type truth struct {
 	Index     int        `json:"index"`
 	UUID      string     `json:"uuid"`
@@ -214,7 +215,7 @@ type truth struct {
 	Edits     int        `json:"edits"`
 	Served    bool       `json:"served"`
 	Poison    Poison     `json:"poison"`
-	// Item is the item as a text, byte for byte; of a poison what is valid in it.
+	// Item is the item as a text, byte for byte; for a poison, the valid part of it.
 	Item string `json:"item"`
 }
 

@@ -5,11 +5,12 @@ import (
 	"regexp"
 )
 
-// escapes are a JSON text's escapes: a pair of surrogates, one without its other half, a zero, and any other.
+// escapes matches a JSON text's escapes: a pair of surrogates, a surrogate without its other half, a zero, and any
+// other.
 var escapes = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|` +
 	`\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\u0000|\\.`)
 
-// repaired is data as a reader may write it that replaces escapes without a character.
+// repaired is data as a reader may write it if it replaces escapes that represent no character.
 func repaired(data []byte) []byte {
 	if !bytes.Contains(data, []byte(`\u`)) {
 		return data

@@ -10,23 +10,23 @@ import (
 // Reshape changes the members of every item that a list shows, and of the answer around them, as another release of the
 // API would. The zero Reshape changes nothing.
 type Reshape struct {
-	// Add are members with their values: in place of an item's own of that name, else behind all others.
+	// Add are members with their values: they replace an item's own of that name, or else follow all others.
 	Add map[string]json.RawMessage `json:"add"`
-	// Drop are the names of members that no item has.
+	// Drop are the names of members that are removed from all items.
 	Drop []string `json:"drop"`
-	// Around are members of the answer around the items, as Add.
+	// Around are members of the answer around the items, like Add.
 	Around map[string]json.RawMessage `json:"around"`
 }
 
-// SetShape gives the items of a number's list another shape from now on, those that were shown before as well.
+// SetShape gives the items of a number's list another shape from now on, including those that were shown before.
 func SetShape(f *Fake, number string, shape Reshape) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.number(number)
-	n.reshaped = append(slices.Clip(n.reshaped), shape) // messages of the truth keep the ones before
+	n.reshaped = append(slices.Clip(n.reshaped), shape) // messages in the truth keep the former ones
 }
 
-// lastShape is the shape in force; nil where it is the usual one.
+// lastShape is the shape in force; nil if it is the usual one.
 func lastShape(shapes []Reshape) *Reshape {
 	if len(shapes) == 0 {
 		return nil
@@ -36,7 +36,8 @@ func lastShape(shapes []Reshape) *Reshape {
 
 func (r *Reshape) item(item []byte) []byte { return reshape(item, r.Add, r.Drop) }
 
-// reshape changes the members of an object, and leaves what is none as it is. What it keeps, it keeps byte for byte.
+// reshape changes the members of an object, and leaves anything else unchanged. What it keeps is unchanged byte for
+// byte.
 func reshape(object []byte, add map[string]json.RawMessage, drop []string) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	open, err := decoder.Token()

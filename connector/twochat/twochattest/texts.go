@@ -7,11 +7,11 @@ var names = []string{
 	"Olga Placeholder", "Priya Namuna",
 }
 
-// script is a conversation, a line each; the business's own lines begin with "> ".
+// script is a conversation, one line each; the business's own lines begin with "> ".
 type script []string
 
-// scripts are the conversations of an invented bicycle shop. A person reads them in the demo; no line was ever sent by
-// anyone.
+// scripts are the conversations of an invented bicycle shop. They are read by people in the demo; nobody ever sent any
+// of the lines.
 var scripts = []script{
 	{
 		"Hi! Do you still have the blue city bike in the window?", "> Hello! Yes, one left. It is size M.",

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Transport carries requests to the Fake without a network or a goroutine, whatever their host: for fast tests, and for
-// tests inside a testing/synctest bubble, where waits take no real time.
+// Transport carries requests for any host to the Fake without a network or a goroutine: for fast tests, and for tests
+// inside a testing/synctest bubble, where waits take no real time.
 func (f *Fake) Transport() http.RoundTripper { return transport{f} }
 
 type transport struct{ fake *Fake }
@@ -72,7 +72,7 @@ func (a *answer) response(r *http.Request) *http.Response {
 	return response
 }
 
-// brokenOff is the end of a body that is shorter than its promised length.
+// brokenOff is the end of a body that is shorter than its stated length.
 type brokenOff struct{}
 
 func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

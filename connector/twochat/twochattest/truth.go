@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// Message is what the Fake knows of one message that was ever listed. Its bytes are made when they are asked for.
+// Message is what the Fake knows about one message that was ever listed. Its bytes are made on request.
 type Message struct {
 	// Index is its place in the order of insertion, from 0.
 	Index int
 	UUID  string
 	// Chat is its session_key, else its remote number, else empty: what its item shows.
 	Chat string
-	// Remote is the other side as a filter of the list names it.
+	// Remote is the other side, as in the filter of a list.
 	Remote string
-	// Time is its time, to the second; zero where its item shows none that can be read.
+	// Time is its time, to the second; zero if its item shows none that can be read.
 	Time time.Time
-	// Late says that it was inserted below others; Backdated that it has the time of an older one; Old that it came with a
-	// replaced list and is not newer than what was listed before.
+	// Late means that it was inserted below others; Backdated that it has the time of an older one; Old that it came with
+	// a replaced list and is not newer than what was listed before.
 	Late, Backdated, Old bool
-	// Deleted says that it is no longer listed. Twice that it is, in two places.
+	// Deleted means that it is no longer listed; Twice that it is listed in two places.
 	Deleted, Twice bool
 	// Edits is how often its content changed.
 	Edits int
-	// Served says that it stood on at least one page that was served whole.
+	// Served means that it was on at least one page that was served completely.
 	Served bool
 	// Poison is what is wrong with the item; empty for a good message. Not every poison has a UUID in its item.
 	Poison Poison
@@ -34,13 +34,13 @@ type Message struct {
 	shapes []Reshape
 }
 
-// Data is the item as the list shows it now, or showed it last, byte for byte.
+// Data is the item as the list shows it now, or last showed it, byte for byte.
 func (m Message) Data() []byte {
 	return m.list.appendItem(nil, uint32(m.Index), m.row, m.row.version, lastShape(m.shapes))
 }
 
-// Versions are the different items that were served for this message, oldest first, and behind them the same in each
-// shape that SetShape gave the list. A good event carries one of them.
+// Versions are the different items that were served for this message, oldest first, followed by the same in each shape
+// that SetShape gave the list. A good event carries one of them.
 func (m Message) Versions() [][]byte {
 	var out [][]byte
 	for version := range m.row.version + 1 {
@@ -57,7 +57,7 @@ func (m Message) Versions() [][]byte {
 	return out
 }
 
-// compact takes the white space between tokens away.
+// compact removes the white space between tokens.
 func compact(data []byte) []byte {
 	var out bytes.Buffer
 	if json.Compact(&out, data) != nil {
@@ -66,7 +66,7 @@ func compact(data []byte) []byte {
 	return out.Bytes()
 }
 
-// Truth lists every message of a number that was ever listed, in list order, oldest first, as things stand now.
+// Truth lists every message of a number that was ever listed, in list order, oldest first, in the current state.
 func (f *lists) Truth(number string) []Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,8 +102,8 @@ func (n *list) message(index uint32, r row) Message {
 	return m
 }
 
-// FirstRead is what Audit.From has to be for a reader that began with `start: now`: how many messages the number had
-// when page 0 of its list, or of the list of one remote number, was first served whole. Before that read it is the
+// FirstRead is the value of Audit.From for a reader that began with `start: now`: how many messages the number had when
+// page 0 of its list, or of the list of one remote number, was first served completely. Before that read it is the
 // number of messages so far.
 func (f *lists) FirstRead(number, remote string) int {
 	f.mu.Lock()
