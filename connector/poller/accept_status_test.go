@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// While held messages are being delivered the status and a metric say so, how many so far, and from which page of the
-// list down nothing is left. Once that is done nothing is said of it any more, nor of a horizon.
+// While held messages are being delivered, the status and a metric report it, with how many so far, and from which page
+// of the list down nothing is left. Once that is done, neither it nor a horizon is reported any more.
 func TestPoller_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const held = 400
@@ -26,7 +26,7 @@ func TestPoller_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 			}
 		})
 		s.log.Mu.Lock()
-		s.log.Erased = map[uint64]bool{1: true} // it does not remember all that it delivered
+		s.log.Erased = map[uint64]bool{1: true} // it does not remember everything that it delivered
 		s.log.Mu.Unlock()
 		s.stop()
 		before := s

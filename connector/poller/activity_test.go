@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// What was delivered is counted by hours of the clock, and what is older than a day is forgotten.
+// Delivered messages are counted by hours of the clock, and counts older than a day are forgotten.
 func TestHourlyCounts(t *testing.T) {
 	at := time.Date(2026, 1, 31, 23, 59, 0, 0, time.UTC)
 	var h hourlyCounts
@@ -38,7 +38,7 @@ func TestHourlyCounts(t *testing.T) {
 	}
 }
 
-// The record says when the list is read next, what failed and why, and when the sink took the newest commit.
+// The record contains when the list is read next, what failed and why, and when the sink took the newest commit.
 func TestPoller_Activity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changes := NewChanges()
@@ -70,10 +70,10 @@ func TestPoller_Activity(t *testing.T) {
 	})
 }
 
-// A long walk is a catch-up before it ends, and pages that can be read again are said at once.
+// A long walk is a catch-up before it ends, and it shows at once that pages can be read again.
 func TestPoller_CatchingUpInTheMidstOfAWalk(t *testing.T) {
 	for name, c := range map[string]struct {
-		fails, look int // the page that fails at first, the one at which the state is looked at
+		fails, look int // the page that fails at first, and the one at which the state is checked
 	}{"long": {-1, 8}, "short, after a fault": {2, 3}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestPoller_CatchingUpInTheMidstOfAWalk(t *testing.T) {
 	}
 }
 
-// The time that a catch-up takes is told from its pace since it is known how much there is.
+// The remaining time of a catch-up is computed from its pace since the total is known.
 func TestCatchUp(t *testing.T) {
 	began := time.Date(2026, 1, 31, 3, 0, 0, 0, time.UTC)
 	c := CatchUp{Since: began, Delivered: 100}
@@ -133,7 +133,7 @@ func TestCatchUp(t *testing.T) {
 	}
 }
 
-// The same change of several streams within a minute is one, and twenty are kept.
+// The same change of several streams within a minute counts as one, and twenty changes are kept.
 func TestChanges(t *testing.T) {
 	at := time.Date(2026, 1, 31, 3, 0, 0, 0, time.UTC)
 	c := NewChanges()

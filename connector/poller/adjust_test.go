@@ -10,13 +10,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// Intervals that change count at once, in the midst of a wait, and nothing is acquired anew for them.
+// Changed intervals apply at once, even during a wait, and nothing is acquired again because of them.
 func TestPoller_SetIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, fromNow, connectortest.Newest(3, 1)...)
 		pass(time.Hour)
 		s.poller.SetIntervals(20*time.Minute, time.Hour)
-		pass(2 * longest) // a wait that was under way
+		pass(2 * longest) // a wait that was in progress
 		s.list.Times()
 		pass(4 * time.Hour)
 		for _, gap := range gaps(s.list.Times()) {
@@ -43,7 +43,7 @@ func TestPoller_SetIntervals(t *testing.T) {
 	})
 }
 
-// A failing list is not asked at once because intervals change.
+// Changed intervals do not make a failing list be requested at once.
 func TestPoller_SetIntervalsWhileItFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, fromNow, connectortest.Newest(3, 1)...)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// colours of what is drawn.
+// colours are the colours of the drawing.
 var colours = []struct{ purpose, colour string }{
 	{forSearch, "#8e6bb0"},
 	{forEnd, "#c2714f"},
@@ -19,8 +19,8 @@ var colours = []struct{ purpose, colour string }{
 	{forElse, "#d04040"},
 }
 
-// draw is the catch-up as an SVG image: a lane for each request that may be in flight, and one for the commits. Each
-// request has the number of its page.
+// draw returns the catch-up as an SVG image: a lane for each request that may be in flight, and one for the commits.
+// Each request has the number of its page.
 func (c *catchUp) draw() string {
 	const high, left, perMillisecond = 16, 70, 2.0
 	x := func(at time.Duration) float64 { return left + at.Seconds()*1000*perMillisecond }
@@ -44,7 +44,7 @@ func (c *catchUp) draw() string {
 		fmt.Fprintf(&svg, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/><text x="%.1f" y="%d">%s</text>
 `, x(a.from), y+1, x(a.to)-x(a.from)-.5, high-2, colour, x(a.from)+2, y+high-4, text)
 	}
-	free := make([]time.Duration, c.inFlight) // from when on each lane is
+	free := make([]time.Duration, c.inFlight) // when each lane becomes free
 	requests := slices.Clone(c.requests)
 	slices.SortStableFunc(requests, func(a, b action) int { return cmp.Compare(a.from, b.from) })
 	for _, r := range requests {

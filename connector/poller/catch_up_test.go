@@ -24,8 +24,8 @@ import (
 
 var drawIn = flag.String("draw", "", "a folder into which each catch-up is drawn, as an SVG file")
 
-// The catch-up that is traced: 50,000 messages, and how long a request and a commit take. The commit's times are those
-// of a local JetStream.
+// The traced catch-up: 50,000 messages, and how long a request and a commit take. The times of the commit are those of
+// a local JetStream.
 const (
 	tracedPages   = 500
 	tracedRequest = 20 * time.Millisecond
@@ -33,7 +33,7 @@ const (
 	tracedEvent   = 8 * time.Microsecond
 )
 
-// What a catch-up waits for.
+// The reasons for which a catch-up waits.
 const (
 	forStart  = "the start"
 	forSearch = "the search of the end"
@@ -45,8 +45,8 @@ const (
 	forElse   = "something else"
 )
 
-// purposes tells by the function of the reader that made a request what it was made for. The first function that is
-// found, from the innermost one outward, counts.
+// purposes maps functions of the reader to the purpose of the requests that they make. The innermost function that is
+// found here counts.
 var purposes = []struct{ function, purpose string }{
 	{"exponentialSearch).", forSearch},
 	{"listState).", forEnd},
@@ -59,7 +59,7 @@ var purposes = []struct{ function, purpose string }{
 	{"Reader).Poll", forSearch},
 }
 
-// purposeOfCaller is what the request is made for that the calling function answers.
+// purposeOfCaller is the purpose of the current request, by the functions that made it.
 func purposeOfCaller() string {
 	callers := make([]uintptr, 32)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
@@ -84,7 +84,8 @@ type action struct {
 	from, to time.Duration
 }
 
-// catchUp is a backlog that is read in virtual time, and all that was done for it. It is the list and the log as well.
+// catchUp is a backlog that is read in virtual time, with everything that was done for it. It is the list and the log
+// too.
 type catchUp struct {
 	inFlight int
 	slots    chan struct{}
@@ -153,7 +154,7 @@ func (c *catchUp) Commit(_ context.Context, events []connector.Event, _ []connec
 	return nil
 }
 
-// catchUpWith reads the backlog with so many requests in flight at most.
+// catchUpWith reads the backlog with at most that many requests in flight.
 func catchUpWith(t *testing.T, inFlight int) *catchUp {
 	t.Helper()
 	c := &catchUp{inFlight: inFlight, limits: connector.Limits{Messages: 999, Bytes: 8 << 20}}
@@ -180,15 +181,15 @@ func catchUpWith(t *testing.T, inFlight int) *catchUp {
 	return c
 }
 
-// bare is how long the same pages take if every request goes at once.
+// bare is how long the same pages take if every request is made at once.
 func (c *catchUp) bare() time.Duration {
 	return tracedRequest * time.Duration((tracedPages+c.inFlight-1)/c.inFlight)
 }
 
-// waits is how much of the time of all slots nothing was asked for, by what the catch-up waited for then.
+// waits is the share of the time of all slots in which no request was made, by what the catch-up waited for then.
 func (c *catchUp) waits() map[string]time.Duration {
 	idle := map[string]time.Duration{}
-	// Virtual time moves on in steps of a request or a commit, so a step of this size tells enough.
+	// Virtual time advances in steps of a request or a commit, so steps of this size are fine enough.
 	const step = 100 * time.Microsecond
 	for at := time.Duration(0); at < c.took; at += step {
 		busy, purpose := c.at(at)
@@ -222,8 +223,8 @@ func (c *catchUp) at(at time.Duration) (busy int, purpose string) {
 	return busy, forElse
 }
 
-// A deep backlog is read about as fast as its bare pages, whatever number of requests may be in flight. The times are
-// virtual, so that the figures are exact on a busy machine too. Where the time goes, -v tells, and -draw shows:
+// A deep backlog is read about as fast as its bare pages, with any number of requests in flight. The times are virtual,
+// so the figures are exact on a busy machine too. -v prints where the time goes, and -draw draws it:
 //
 //	go test ./connector/poller -run TestPoller_CatchesUp -v -draw /tmp
 func TestPoller_CatchesUpAsFastAsPagesCome(t *testing.T) {

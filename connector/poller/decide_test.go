@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// What is done next follows from the situation alone.
+// The next step depends only on the situation.
 func TestSituation_Next(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	rest := situation{
@@ -47,7 +47,7 @@ func TestSituation_Next(t *testing.T) {
 	}
 }
 
-// What an error asks for follows from the error alone, however often it was wrapped.
+// The reaction to an error depends only on the error, however often it was wrapped.
 func TestFailureOf(t *testing.T) {
 	refusal := &connector.Refusal{Thing: "topic a", Cause: "no right", Hint: "grant it"}
 	for want, causes := range map[failure][]error{

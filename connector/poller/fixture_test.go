@@ -31,7 +31,7 @@ func (l *lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// states takes the changes of state logged since it was called last, and how bad they are.
+// states returns the changes of state that were logged since its last call, and their levels.
 func (l *lines) states() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,7 +49,7 @@ func (l *lines) states() string {
 	return strings.Join(states, " ")
 }
 
-// small are rules by which little lists show what large ones do.
+// small are rules under which small lists behave like large ones.
 var small = func() reader.Rules {
 	r := reader.DefaultRules()
 	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.MinWindow, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12,
@@ -58,7 +58,7 @@ var small = func() reader.Rules {
 	return r
 }()
 
-// pollerFixture is a poller at work, in a bubble of testing/synctest.
+// pollerFixture is a running poller, in a bubble of testing/synctest.
 type pollerFixture struct {
 	t        *testing.T
 	list     *connectortest.List
@@ -107,7 +107,7 @@ func newPollerFixture(t *testing.T, change func(*pollerFixture, *Config), rows .
 	return s
 }
 
-// fromNow lets a shift begin with what is listed as its floor: it rests after its first request.
+// fromNow makes a stream begin with what is listed as its floor: it rests after its first request.
 func fromNow(_ *pollerFixture, c *Config) { c.Start = connectortest.StartNow }
 
 // pass lets time go by.
@@ -116,7 +116,7 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// stop ends the poller and says how long that took.
+// stop ends the poller and returns how long that took.
 func (s *pollerFixture) stop() time.Duration {
 	s.t.Helper()
 	began := time.Now()
@@ -144,7 +144,7 @@ func (s *pollerFixture) wantLog(want string) {
 	}
 }
 
-// fail makes every page fail until the test says otherwise.
+// fail makes every page fail until the test changes that.
 func (s *pollerFixture) fail(fault *connector.PageError) {
 	s.list.Change(func() {
 		s.list.Before = func(int, int) error {
@@ -176,5 +176,5 @@ func gaps(times []time.Time) []time.Duration {
 	return gaps
 }
 
-// about reports whether a jittered wait is what it should be.
+// about reports whether a jittered wait is as expected.
 func about(got, want time.Duration) bool { return got >= want-want/10 && got <= want+want/10 }

@@ -19,7 +19,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// bodyBytes is what a page of a fleet weighs.
+// bodyBytes is the size of a page of a fleet.
 const bodyBytes = 4096
 
 // bodies knows which bodies of pages are still in use.
@@ -28,7 +28,7 @@ type bodies struct {
 	given []weak.Pointer[byte]
 }
 
-// bodied is a list whose messages lie in one body for each page, as the client's do.
+// bodied is a list whose messages point into one body for each page, like those of the client.
 type bodied struct {
 	*connectortest.List
 	bodies *bodies
@@ -62,7 +62,7 @@ func (b *bodies) held() int {
 	return len(b.given) * bodyBytes
 }
 
-// gated is a log whose commits of events wait for a gate to open. It keeps none of their bytes.
+// gated is a log whose commits of events wait for a gate. It keeps none of their bytes.
 type gated struct {
 	*connectortest.Log
 	gate  chan struct{}
@@ -92,7 +92,7 @@ type fleet struct {
 	logs    []*gated
 
 	mu    sync.Mutex
-	order []int // whose events were committed
+	order []int // the streams whose events were committed
 }
 
 // roomRules have pages of four messages, and slices of 16 pages.
@@ -102,7 +102,7 @@ var roomRules = func() reader.Rules {
 	return r
 }()
 
-// add starts some streams with a history of so many messages.
+// add starts some streams with a history of that many messages.
 func (f *fleet) add(t *testing.T, streams, messages int, gate chan struct{}) {
 	if f.gate == nil {
 		f.gate = NewMemoryGate()
@@ -133,8 +133,8 @@ func (f *fleet) add(t *testing.T, streams, messages int, gate chan struct{}) {
 	}
 }
 
-// delivered says of how many streams the log holds that many messages in order, all certified, and was acquired but
-// once.
+// delivered returns how many of the streams' logs hold that many messages in order, all certified, and were acquired
+// only once.
 func (f *fleet) delivered(messages int) int {
 	n := 0
 	for i, p := range f.pollers {
@@ -147,8 +147,8 @@ func (f *fleet) delivered(messages int) int {
 	return n
 }
 
-// However many streams catch up at the same time, together they hold no more pages than there is room for, here while
-// the sink takes its time; and all get there.
+// However many streams catch up at the same time, together they hold no more pages than allowed, here while the sink is
+// slow; and all of them finish.
 func TestRoom_BoundsWhatIsHeld(t *testing.T) {
 	for _, test := range []struct {
 		name              string
@@ -183,7 +183,7 @@ func TestRoom_BoundsWhatIsHeld(t *testing.T) {
 	}
 }
 
-// What stands on page 0 of a stream at rest is delivered while all places are taken, and a burst of two pages while
+// New messages on page 0 of a stream at rest are delivered while all slots are taken, and a burst of two pages while
 // backlogs wait.
 func TestRoom_LiveStreamsDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestRoom_BacklogsTakeTurns(t *testing.T) {
 	})
 }
 
-// Lists with a page that cannot be read do not keep their places forever.
+// Lists with a page that cannot be read do not keep their slots forever.
 func TestRoom_FailingListsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f fleet
@@ -271,7 +271,7 @@ func TestRoom_FailingListsGiveWay(t *testing.T) {
 	})
 }
 
-// A stream that ends leaves its place to others, also while it waits for one.
+// A stream that ends leaves its slot to others, even while it waits for one.
 func TestRoom_EndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := NewMemoryGate()

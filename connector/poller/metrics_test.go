@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// allSeries reads all series of a registry whose name begins so: name{labels} = value, sorted.
+// allSeries reads all series of a registry whose names have this prefix: name{labels} = value, sorted.
 func allSeries(t *testing.T, registry *prometheus.Registry, prefix string) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -59,7 +59,7 @@ func TestMetrics_NamesAreClean(t *testing.T) {
 	})
 }
 
-// Rates need a zero to begin at.
+// Rates need a zero to start from.
 func TestMetrics_CountersBeginAtZero(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	NewMetrics(registry).of("a")
@@ -188,7 +188,7 @@ func TestMetrics_TwoStreamsShareThem(t *testing.T) {
 	}
 }
 
-// What Prometheus reads of durations is cumulative, and a bound belongs to its bucket.
+// The durations in Prometheus are cumulative, and a bound belongs to its bucket.
 func TestMetrics_Durations(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s := NewMetrics(registry).of("a")

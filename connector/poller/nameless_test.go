@@ -9,7 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// What is listed before its content is delivered as it is, and counted; so are rows that are not quarantined again.
+// A message that is listed before its content is delivered as it is, and counted; so are rows that are not quarantined
+// again.
 func TestPoller_CountsWhatIsEmptyOrSuppressed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hollow := connectortest.Message(4)

@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// The first wait is by the kind of fault, and no shorter than what the server asks for, within a bound.
+// The first wait depends on the kind of fault, and is no shorter than the server asks for, up to a bound.
 func TestPageRetry(t *testing.T) {
 	const soon = 500 * time.Millisecond
 	for name, test := range map[string]struct {

@@ -38,7 +38,7 @@ func TestPoller_FirstPollsAreSpread(t *testing.T) {
 	})
 }
 
-// A sink that is down for an hour costs nothing but delay: no page is asked for meanwhile, and nothing is lost.
+// A sink that is down for an hour costs only delay: no page is requested meanwhile, and nothing is lost.
 func TestPoller_SinkFailureDoesNotPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -71,7 +71,7 @@ func TestPoller_SinkFailureDoesNotPoll(t *testing.T) {
 	})
 }
 
-// The same where the sink is down when the stream is taken over.
+// The same if the sink is down when the stream is taken over.
 func TestPoller_ASinkThatIsDownAtStartIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true
@@ -101,7 +101,7 @@ func TestPoller_ASinkThatIsDownAtStartIsSaidOnce(t *testing.T) {
 	})
 }
 
-// The ledger refuses a commit after an unclear one without an Acquire in between.
+// The log refuses a commit after an unclear one without an Acquire in between.
 func TestPoller_UnclearAsksTheSinkFirst(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprintf("written %v", written), func(t *testing.T) {

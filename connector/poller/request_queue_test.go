@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// queued is a queue whose limit lets one request go each second, and the order in which they went.
+// queued is a queue whose limit admits one request each second, and the order of the requests.
 type queued struct {
 	*queue
 	limiter *quota.Limiter
@@ -75,7 +75,7 @@ func TestQueue_Order(t *testing.T) {
 		} {
 			q.ask(t.Context(), turn)
 		}
-		// The first one found nobody before it.
+		// The first request found no other before it.
 		q.check(t, []reader.Priority{
 			{Batch: 1, Page: 40},
 			{Batch: 0, Page: 5},
@@ -129,8 +129,8 @@ func TestQueue_WhoeverGivesUp(t *testing.T) {
 	}
 }
 
-// A request that begins a burst waits for all of it, and those of its batch that follow do not wait, for as long as the
-// limit keeps its time free.
+// A request that begins a burst waits for all of it, and the following requests of its batch do not wait, as long as
+// the limit keeps the time free.
 func TestQueue_Burst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, began := newQueued(), time.Now()
@@ -165,7 +165,7 @@ func TestQueue_Burst(t *testing.T) {
 	})
 }
 
-// brokenLimit fails, or admits one request and fails where it is asked for a burst.
+// brokenLimit fails, or admits one request and fails when asked for a burst.
 type brokenLimit struct{ one, more error }
 
 func (l brokenLimit) wait(context.Context) error { return l.one }
@@ -190,7 +190,7 @@ func TestQueue_LimitFails(t *testing.T) {
 	}
 }
 
-// Where the rate limit holds pages back that are read in parallel, they are asked for in the same order as by one hand.
+// If the rate limit delays pages that are read in parallel, they are requested in the same order as sequentially.
 func TestPoller_AsksInOrder(t *testing.T) {
 	asked := func(workers reader.Workers) []int {
 		pages, _ := backlog(t, 150, 0, workers, 1)

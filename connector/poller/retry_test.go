@@ -11,13 +11,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// Each fault gets the wait that it asks for, and heals alone.
+// Each fault has its own wait, and recovers by itself.
 func TestPoller_FaultsHaveTheirWaits(t *testing.T) {
 	tests := []struct {
 		name           string
 		fault          *connector.PageError
 		least, most    time.Duration // between two requests, in the first hours
-		perDay         int           // at most so many requests in a day
+		perDay         int           // at most that many requests in a day
 		state, logs    string
 		lasting        StreamState
 		otherIsHeldFor time.Duration
@@ -137,7 +137,7 @@ func TestPoller_OneFailureInPassingIsNoChangeOfState(t *testing.T) {
 	})
 }
 
-// A single answer that asks for a long pause is a state with its end, of its stream and of all that wait with it.
+// A single answer that asks for a long pause is a state with an end, for its stream and for all that wait with it.
 func TestPoller_ALongPauseIsAState(t *testing.T) {
 	for kind, all := range map[connector.PageFault]bool{
 		connector.FaultTransient:   false,
@@ -184,7 +184,7 @@ func TestPoller_ALongPauseIsAState(t *testing.T) {
 	}
 }
 
-// What somebody has to fix is said at once.
+// What a person has to fix is shown at once.
 func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -202,7 +202,7 @@ func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 			!status.NextAttempt.After(time.Now()) || !strings.Contains(logged, status.Hint) {
 			t.Errorf("%+v\n%s", status, logged)
 		}
-		// Another thing to fix is another line, though the state is the same.
+		// Another thing to fix is another line, even if the state is the same.
 		s.lines.states()
 		s.fail(connectortest.Fault(connector.FaultCredits, 0))
 		pass(time.Hour)

@@ -19,7 +19,7 @@ func TestPoller_TheIntervalAdapts(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
 		pass(2 * time.Second)
 		s.list.Times()
-		// Between the first polls the end of the list is looked at some times, until it is settled: those requests are no
+		// Between the first polls the end of the list is checked several times, until it is settled: those requests are not
 		// polls.
 		pass(time.Hour)
 		if s.poller.Status().EndOpen {
@@ -104,7 +104,7 @@ func TestPoller_SweepsAreSpreadAndRegular(t *testing.T) {
 	})
 }
 
-// Where requests are scarce a sweep takes the turns that nobody else wants, and its stream's polls do not wait for it.
+// If requests are scarce, a sweep uses those that nobody else needs, and its stream's polls do not wait for it.
 func TestPoller_ASweepKeepsNoPollWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var busy sync.WaitGroup
@@ -128,7 +128,7 @@ func TestPoller_ASweepKeepsNoPollWaiting(t *testing.T) {
 				return nil
 			}
 		})
-		// An interval, the three others, and the turn of a less urgent class.
+		// An interval, the three others, and the request of a less urgent class.
 		const within = longest + 4*10*time.Second + 10*time.Second
 		for n := 31; n < 331; n++ {
 			s.add(n, n)
@@ -146,7 +146,7 @@ func TestPoller_ASweepKeepsNoPollWaiting(t *testing.T) {
 	})
 }
 
-// A new message is found within the interval in force, and polls spend little more than it says.
+// A new message is found within the interval in force, and polls cost little more than the interval implies.
 func TestPoller_TheIntervalIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, fromNow, connectortest.Newest(3, 1)...)

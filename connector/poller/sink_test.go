@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// tries are the commits that a log was asked for, and when.
+// tries records the commits that a log was asked for, and when.
 type tries struct {
 	atomic.Int64
 	mu   sync.Mutex
@@ -29,7 +29,7 @@ func (t *tries) times() []time.Time {
 	return slices.Clone(t.made)
 }
 
-// failing makes so many commits fail, and counts them.
+// failing makes that many commits fail, and counts them.
 func (s *pollerFixture) failing(times int64, written bool, err error) *tries {
 	var made tries
 	s.answer(func(context.Context, []connector.Event) (bool, error) {
@@ -44,8 +44,8 @@ func (s *pollerFixture) failing(times int64, written bool, err error) *tries {
 	return &made
 }
 
-// A commit that fails again and again waits longer each time, though every Acquire in between succeeds, and is tried
-// again without a call: the log is as it was, so what was read is committed.
+// A commit that fails again and again waits longer each time, even if every Acquire in between succeeds, and is
+// repeated without a call: the log is unchanged, so what was read is committed.
 func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
 	for _, failures := range []int64{1, 2, 20} {
 		t.Run(fmt.Sprint(failures), func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestPoller_ACommitThatFailsAgainAndAgainCostsNoCalls(t *testing.T) {
 	}
 }
 
-// Only a commit resets the wait for the next one: Acquires that succeed do not.
+// Only a commit resets the wait for the next one; successful Acquires do not.
 func TestPoller_ACommitResetsItsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -121,7 +121,7 @@ func TestPoller_ACommitResetsItsWait(t *testing.T) {
 	})
 }
 
-// What was committed though no answer came is not committed again, and not read again.
+// What was committed without an answer is neither committed nor read again.
 func TestPoller_ALostAnswerCostsNoCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(30, 1)...)
@@ -145,8 +145,8 @@ func TestPoller_ALostAnswerCostsNoCalls(t *testing.T) {
 	})
 }
 
-// A sink that refuses a commit by name is a state with its hint and no loop, costs no calls, and heals without a
-// restart.
+// A sink that refuses a commit is shown as a state with its hint, causes no busy loop, costs no calls, and recovers
+// without a restart.
 func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refusal := &connector.Refusal{
@@ -189,8 +189,8 @@ func TestPoller_ARefusedCommitIsAState(t *testing.T) {
 	})
 }
 
-// A log that is refused while the stream runs, as one is that went back, never ends it: it heals when a person fixes
-// it.
+// If a log is refused while the stream runs, for example because it went back, that does not end the stream: it
+// recovers when a person fixes it.
 func TestPoller_ARefusalWhileItRunsDoesNotEndIt(t *testing.T) {
 	for name, first := range map[string]error{
 		"after an unclear commit": connectortest.ErrNoAnswer,
@@ -233,13 +233,13 @@ func refusedWhileItRuns(t *testing.T, first error) {
 	s.stop()
 }
 
-// What keeps the stream's place from being acquired is shown from the first time on, and stays shown while it is tried
-// again.
+// What prevents the stream from being acquired is shown from the first time on, and stays shown during further
+// attempts.
 func TestPoller_WhatKeepsItFromAcquiringIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, func(s *pollerFixture, _ *Config) {
 			s.log.Refuse = func() error {
-				time.Sleep(150 * time.Millisecond) // it is asked for a while
+				time.Sleep(150 * time.Millisecond) // some attempts are made meanwhile
 				return errors.New("no right to create a consumer")
 			}
 		}, connectortest.Newest(3, 1)...)
@@ -264,7 +264,7 @@ func TestPoller_WhatKeepsItFromAcquiringIsShown(t *testing.T) {
 	})
 }
 
-// A commit that takes longer than two seconds is a state, since when it began; the stream is not live meanwhile.
+// A commit that takes longer than two seconds is shown as a state, with its start; the stream is not live meanwhile.
 func TestPoller_ASlowCommitIsAState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -296,7 +296,7 @@ func TestPoller_ASlowCommitIsAState(t *testing.T) {
 	})
 }
 
-// Who was told that it is fenced and sees its own checkpoint again and again comes back soon: nobody else is there.
+// An instance that was fenced and then sees its own checkpoint repeatedly comes back soon: there is no other owner.
 func TestPoller_AStandByOfNobodyEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, func(_ *pollerFixture, c *Config) {
@@ -315,8 +315,8 @@ func TestPoller_AStandByOfNobodyEnds(t *testing.T) {
 	})
 }
 
-// Where the interval in force is long, so is the time that the other is left.
-// A twin that commits says so by what it has committed: the time in its checkpoint may be that of its take-over.
+// If the interval in force is long, so is the time that is left to the other instance. A twin is recognised as active
+// by what it has committed: the time in its checkpoint may be that of its take-over.
 func TestPoller_AStandByLeavesTheStreamToATwinThatCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -419,7 +419,7 @@ func TestPoller_AFailingSinkKeepsNoRoomFromOthers(t *testing.T) {
 	}
 }
 
-// Once the sink takes a commit again the state says so at once, though the step has more to commit.
+// Once the sink takes a commit again the state shows that at once, even if the step has more to commit.
 func TestPoller_AHealedSinkIsShownAtOnce(t *testing.T) {
 	for name, heal := range map[string]error{
 		"not now": connector.ErrNotNow,

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// Streams that start together do not poll together: not while their interval grows, nor once it is the longest.
+// Streams that start together do not poll together: neither while their interval grows, nor once it is the longest.
 func TestPoller_PollsAreSpread(t *testing.T) {
 	for _, least := range []time.Duration{shortest, longest} {
 		t.Run(least.String(), func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// restless makes the list contradict itself at every walk.
+// restless makes the list contradict itself in every walk.
 func restless(s *pollerFixture, walks int) {
 	s.add(12, 4) // several pages are new
 	s.list.Change(func() {
@@ -46,7 +46,7 @@ func TestPoller_AListThatContradictsItselfIsStalledByName(t *testing.T) {
 	}
 }
 
-// The back-off after contradictory walks starts again once a walk went well.
+// The back-off after contradictory walks starts again once a walk succeeded.
 func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
@@ -84,7 +84,7 @@ func TestPoller_AGoodWalkEndsTheBackOff(t *testing.T) {
 	})
 }
 
-// A list that answers every page number with the same page cannot be searched, and nothing is unclear of the sink.
+// A list that returns the same page for every page number cannot be searched, and nothing is unclear about the sink.
 func TestPoller_AnIgnoredPageNumberStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)

@@ -18,7 +18,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// fenced is a ledger for two owners, of whom the one that acquired last may commit.
+// fenced is a log for two owners, of which the one that acquired last may commit.
 type fenced struct {
 	*connectortest.Log
 	mu     sync.Mutex
@@ -46,7 +46,7 @@ func (r *rival) Commit(ctx context.Context, events []connector.Event, rejects []
 	return r.Log.Commit(ctx, events, rejects, next)
 }
 
-// slowPages takes its time for each page.
+// slowPages takes time for each page.
 type slowPages struct {
 	connector.Pages
 	delay time.Duration
@@ -63,7 +63,7 @@ func (s slowPages) Page(ctx context.Context, stream connector.Stream, number int
 	return s.Pages.Page(ctx, stream, number, held)
 }
 
-// Two that take longer for what they do between two commits than the other waits do not take the stream from each other
+// Two instances that take longer between two commits than the other waits do not take the stream from each other
 // forever.
 func TestPoller_TwoThatAreSlowGetOn(t *testing.T) {
 	for _, delay := range []time.Duration{5 * time.Second, time.Minute, 4 * time.Minute} {
@@ -103,8 +103,8 @@ func twoThatAreSlow(t *testing.T, delay time.Duration) {
 	group.Wait()
 }
 
-// Who was fenced leaves the stream alone for five polls after the other's last commit, and then takes it over. Those
-// are the polls of a stream that goes quiet, at the intervals in force: not five of the longest that there is.
+// A fenced instance leaves the stream alone for five polls after the other's last commit, and then takes it over. Those
+// are the polls of a stream that becomes quiet, at the intervals in force, and not five of the longest interval.
 func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)

@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// Status says what the log says.
+// Status matches the log.
 func TestPoller_Status(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(8, 1)...)
@@ -43,8 +43,7 @@ func TestPoller_Status(t *testing.T) {
 	})
 }
 
-// Where nothing is delivered that waits to be confirmed, there is no time since when it does: not while ground is
-// searched either.
+// If nothing that was delivered waits to be confirmed, there is no time for it, not even while ground is searched.
 func TestPoller_OpenSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		without, with := 0, 0

@@ -34,7 +34,7 @@ func TestPoller_TheCommitInFlightIsFinished(t *testing.T) {
 	})
 }
 
-// But not forever: the process has to end.
+// But it does not wait forever: the process has to end.
 func TestPoller_AHangingCommitIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A sink that may not be written to any more is a state before a page is paid for, quiet as the stream may be, and
-// heals.
+// A sink that may no longer be written to is shown as a state before a page is paid for, even if the stream is quiet,
+// and recovers.
 func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong atomic.Pointer[connector.Refusal]
@@ -23,7 +23,7 @@ func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 				if refusal := wrong.Load(); refusal != nil {
 					return refusal
 				}
-				return connector.ErrNotNow // what passes, a commit finds out
+				return connector.ErrNotNow // a commit finds out what may pass
 			}
 		}, connectortest.Newest(3, 1)...)
 		pass(5 * time.Minute)
@@ -49,7 +49,7 @@ func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 	})
 }
 
-// Whoever was overtaken is told that, though the sink refuses as well.
+// An owner that was overtaken is told so, even if the sink refuses as well.
 func TestPoller_ACheckTellsWhoWasOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong atomic.Bool
@@ -74,7 +74,7 @@ func TestPoller_ACheckTellsWhoWasOvertaken(t *testing.T) {
 	})
 }
 
-// Where the key cannot be read, no call is made, counted or paid for, and it is used within seconds after it can be.
+// If the key cannot be read, no call is made, counted or paid for, and it is used within seconds once it can be read.
 func TestPoller_AKeyThatCannotBeReadCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		unreadable := &connector.PageError{Fault: connector.FaultKey, Err: errors.New("no such file"), Hint: "write it"}
@@ -115,7 +115,7 @@ func TestPoller_AKeyThatCannotBeReadCostsNothing(t *testing.T) {
 	})
 }
 
-// countingBudget pays for everything, until it is spent.
+// countingBudget pays for everything until it is spent.
 type countingBudget struct {
 	taken atomic.Int64
 	spent atomic.Pointer[connector.PageError]
@@ -133,7 +133,7 @@ func (p *countingBudget) Take() bool {
 	return true
 }
 
-// What the call budget says is what is shown: a plan that is spent is another matter than a budget.
+// The cause shown is that of the call budget: a plan that is used up differs from a budget that is.
 func TestPoller_ASpentBudgetSaysWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := &countingBudget{}
@@ -153,7 +153,7 @@ func TestPoller_ASpentBudgetSaysWhat(t *testing.T) {
 	})
 }
 
-// A wait that the server asked for says so, with its end.
+// A wait that the server asked for is shown as such, with its end.
 func TestPoller_AWaitThatWasAskedForSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)

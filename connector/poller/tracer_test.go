@@ -20,7 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// openMetrics is what a scrape with exemplars shows of a metric.
+// openMetrics is the part of a scrape with exemplars that shows a metric.
 func openMetrics(t *testing.T, registry *prometheus.Registry, name string) string {
 	t.Helper()
 	request := httptest.NewRequest(http.MethodGet, "/?name[]="+name, nil)
@@ -39,7 +39,7 @@ func openMetrics(t *testing.T, registry *prometheus.Registry, name string) strin
 	return text.String()
 }
 
-// The newest trace of each bucket is its exemplar, above all bounds too; what is not traced has none.
+// The newest trace of each bucket is its exemplar, also above all bounds; untraced durations have none.
 func TestMetrics_Exemplars(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s := NewMetrics(registry).of("a")
@@ -97,7 +97,7 @@ func (r *recordingTracer) Step(ctx context.Context, stream string, sweep bool) (
 	}
 }
 
-// contextPages notes the step to which a request belongs.
+// contextPages records the step to which a request belongs.
 type contextPages struct {
 	connector.Pages
 	steps *[]any
@@ -110,7 +110,7 @@ func (p contextPages) Page(ctx context.Context, s connector.Stream, number int, 
 	return p.Pages.Page(ctx, s, number, held)
 }
 
-// A tracer is told of each step once, its context reaches requests and commits, and its trace is the exemplar.
+// A tracer gets each step once, its context reaches requests and commits, and its trace is the exemplar.
 func TestPoller_Tracer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer := &recordingTracer{}

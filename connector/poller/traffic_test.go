@@ -19,7 +19,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// traffic is a list to which messages are added on top as time goes by, as often a minute on average as it says.
+// traffic is a list to which messages are added on top over time, with a given average per minute.
 type traffic struct {
 	mu        sync.Mutex
 	random    *rand.Rand
@@ -42,7 +42,7 @@ func newTraffic(perMinute float64, rows int, seed uint64) *traffic {
 	return l
 }
 
-// wait draws when the next message comes in.
+// wait draws when the next message arrives.
 func (l *traffic) wait() {
 	if l.perMinute > 0 {
 		l.next = l.next.Add(time.Duration(l.random.ExpFloat64() * float64(time.Minute) / l.perMinute))
@@ -79,7 +79,7 @@ func (l *traffic) page(number int) connector.Page {
 	return page
 }
 
-// turnstile is a log that only counts: events have to come in order. It opens once so many are certified.
+// turnstile is a log that only counts: events have to come in order. It signals once a given number is certified.
 type turnstile struct {
 	t      *testing.T
 	events int
@@ -114,8 +114,8 @@ func (l *turnstile) Commit(_ context.Context, events []connector.Event, _ []conn
 	return nil
 }
 
-// backlog reads so many pages from the beginning at 80 requests a minute (the documented sample account) while messages
-// come in, and reports which it asked for and how much time it took until all of them were certified.
+// backlog reads that many pages from the beginning at 80 requests a minute (the documented sample account) while
+// messages arrive. It returns which pages it requested and how long it took until all of them were certified.
 func backlog(t *testing.T, pages int, perMinute float64, pool reader.WorkerPool, seed uint64) (asked []int,
 	took time.Duration,
 ) {
@@ -148,7 +148,7 @@ func backlog(t *testing.T, pages int, perMinute float64, pool reader.WorkerPool,
 	return asked, took
 }
 
-// A backlog costs little more than a call a page, also while messages come in on top. -v prints what it costs.
+// A backlog costs little more than a call a page, even while messages arrive on top. -v prints the cost.
 func TestPoller_CallsAPageWhileMessagesComeIn(t *testing.T) {
 	const pages, seeds = 500, 3
 	tests := []struct {

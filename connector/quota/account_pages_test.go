@@ -8,15 +8,15 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// answeredPages fails as it is told.
+// answeredPages fails with a given error.
 type answeredPages struct{ err error }
 
 func (a *answeredPages) Page(context.Context, connector.Stream, int, connector.Fingerprint) (connector.Page, error) {
 	return connector.Page{}, a.err
 }
 
-// What is answered about key or credits of a blocked account is told as the block, with one hint; all else stays what
-// it is.
+// An answer about the key or the credits of a blocked account is reported as the block, with one hint; any other stays
+// unchanged.
 func TestAccount_PagesOfABlockedOne(t *testing.T) {
 	for _, test := range []struct {
 		fault  connector.PageError
@@ -48,7 +48,8 @@ func TestAccount_PagesOfABlockedOne(t *testing.T) {
 	}
 }
 
-// The account is asked again when its pages cease to be read, once until they are read again: each time is a call.
+// The account is read again when its pages become unreadable, once until they can be read again: each reading is a
+// call.
 func TestAccount_IsDoubtedOnce(t *testing.T) {
 	a := NewAccount(AccountConfig{Streams: 1})
 	answer := &answeredPages{}

@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// answeringAccount is an account that answers as it is told. What a test reads and changes while it is watched is
-// guarded by mu.
+// answeringAccount is an account with given answers. What a test reads and changes while it is watched is guarded by
+// mu.
 type answeringAccount struct {
 	mu    sync.Mutex
 	info  connector.AccountInfo
@@ -33,7 +33,7 @@ func (a *answeringAccount) Info(context.Context) (connector.AccountInfo, error) 
 	return a.info, a.err
 }
 
-// askedSince returns how often the account was asked since the last call, and has it answer with err from now on.
+// askedSince returns how often the account was read since the last call, and makes it answer with err from now on.
 func (a *answeringAccount) askedSince(err error) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -51,8 +51,8 @@ func accountOf(client AccountClient, requestsPerMinute int) (*Account, *bytes.Bu
 	}), &log
 }
 
-// The account is read at the beginning and then hourly, and sooner where that did not work. Its rate is kept where none
-// is configured, and what was read last stays in force.
+// The account is read at the beginning and then hourly, and sooner after a failure. Its rate is kept if none is
+// configured, and the last reading stays in force.
 func TestAccount_Watch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &answeringAccount{info: connector.AccountInfo{RequestsPerMinute: 60, Usage: 5, MaxUsage: 1000}}
@@ -88,7 +88,7 @@ func TestAccount_Watch(t *testing.T) {
 	})
 }
 
-// A configured rate goes before the account's, and without a key nothing is asked.
+// A configured rate takes precedence over the account's, and without a key no request is made.
 func TestAccount_Begin(t *testing.T) {
 	client := &answeringAccount{info: connector.AccountInfo{RequestsPerMinute: 600}, ready: errors.New("no key")}
 	a, _ := accountOf(client, 30)
@@ -103,7 +103,7 @@ func TestAccount_Begin(t *testing.T) {
 	}
 }
 
-// A call is in flight from when it was paid for until its page has come.
+// A call is in flight from when it was paid for until its page has arrived.
 func TestAccount_InFlight(t *testing.T) {
 	a, _ := accountOf(&answeringAccount{}, 30)
 	pages := a.Pages(&answeredPages{})

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// steadyClient is an account that always says the same.
+// steadyClient is an account that always gives the same answer.
 type steadyClient struct{ info connector.AccountInfo }
 
 func (c steadyClient) Info(context.Context) (connector.AccountInfo, error) { return c.info, nil }

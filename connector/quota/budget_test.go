@@ -16,7 +16,7 @@ const day = 24 * time.Hour
 
 var budgetBegins = time.Date(2026, time.November, 3, 9, 0, 0, 0, time.UTC)
 
-// account is a 2Chat account whose month starts again at resets, with a connector and others that live on it.
+// account is a 2Chat account whose month starts again at resets, with a connector and others that use it.
 type account struct {
 	now       time.Time
 	used, max float64
@@ -27,7 +27,7 @@ type account struct {
 	wanted    time.Duration
 	log       bytes.Buffer
 	budget    *quota.Budget
-	// seen of the pace since clear
+	// the extremes of the pace since clear
 	longest, shortest time.Duration
 }
 
@@ -71,7 +71,7 @@ func (a *account) live(d time.Duration) {
 
 func (a *account) warnings() int { return strings.Count(a.log.String(), "level=WARN") }
 
-// expectWithin demands a value between two others.
+// expectWithin checks that a value is between two others.
 func expectWithin(t *testing.T, what string, got, least, most float64) {
 	t.Helper()
 	if got < least || got > most {
@@ -232,8 +232,8 @@ func TestBudget_SweepsGiveWayFirst(t *testing.T) {
 	}
 }
 
-// TestBudget_Bounds holds random budgets against what must always be true: nothing negative, nothing shorter than
-// wanted, never a stop, and never faster for having used more, having less or sharing with more.
+// TestBudget_Bounds checks random budgets for what must always be true: nothing is negative, nothing is shorter than
+// wanted, polling never stops, and it is never faster for having used more, having less or sharing with more streams.
 func TestBudget_Bounds(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 7))

@@ -18,7 +18,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// A program of one's own reads 2Chat's list as twochat-connector does: a client, what its calls may cost, and a poller
+// Another program can read 2Chat's list as twochat-connector does: with a client, what its calls may cost, and a poller
 // for each stream. Here a fake answers for 2Chat, and the log is in memory.
 func ExampleAccount() {
 	fake := twochattest.New(twochattest.Options{History: 3, RequestsPerMinute: 600})

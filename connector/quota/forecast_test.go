@@ -17,7 +17,7 @@ func TestBudget_Forecast(t *testing.T) {
 	for i := range int64(49) { // 500 an hour
 		readings(a, 10_000+500*i)
 	}
-	// 216,000 left at 12,000 a day are eighteen days more.
+	// 216,000 left at 12,000 a day last eighteen more days.
 	s := a.budget.Status(a.now)
 	if want := budgetBegins.Add(2*day + 18*day); s.State != quota.BudgetShort || !s.UsedUp.Equal(want) {
 		t.Errorf("expected used up at %v: %+v", want, s)
@@ -28,7 +28,7 @@ func TestBudget_Forecast(t *testing.T) {
 	if a.warnings() != 1 {
 		t.Errorf("expected one warning:\n%s", a.log.String())
 	}
-	for range 30 { // the day gets quiet
+	for range 30 { // the day becomes quiet
 		readings(a, 34_000)
 	}
 	if s := a.budget.Status(a.now); s.State != quota.BudgetLasts || !s.UsedUp.IsZero() {

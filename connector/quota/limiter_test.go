@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// turns lets callers queue at a limiter and notes who is served when.
+// turns lets callers queue at a limiter and records who is served when.
 type turns struct {
 	limiter *Limiter
 	began   time.Time
@@ -26,7 +26,7 @@ func newTurns(perMinute float64) *turns {
 	return &turns{limiter: NewLimiter(perMinute), began: time.Now()}
 }
 
-// queue lets a caller wait, behind all that were queued before.
+// queue lets a caller wait behind all that were queued before.
 func (s *turns) queue(ctx context.Context, urgency Urgency, name string) {
 	s.wait.Go(func() {
 		if s.limiter.Wait(ctx, urgency) != nil {
@@ -86,7 +86,7 @@ func TestLimiter_IdleTimeIsNotSaved(t *testing.T) {
 func TestLimiter_TheUrgentGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns(60)
-		s.queue(t.Context(), Live, "_") // the free turn
+		s.queue(t.Context(), Live, "_") // the free request
 		s.queue(t.Context(), Sweep, "s")
 		s.queue(t.Context(), CatchUp, "c")
 		s.queue(t.Context(), Live, "l")
@@ -123,7 +123,7 @@ func TestLimiter_Pause(t *testing.T) {
 		s.queue(t.Context(), Live, "first")
 		s.queue(t.Context(), Live, "waits already")
 		s.limiter.Pause(30 * time.Second)
-		s.limiter.Pause(10 * time.Second) // a shorter one takes nothing back
+		s.limiter.Pause(10 * time.Second) // a shorter one does not shorten it
 		s.queue(t.Context(), Live, "comes later")
 		s.wait.Wait()
 		if got, want := fmt.Sprint(s.at), "[0s 30s 31s]"; got != want {
@@ -171,7 +171,7 @@ func TestLimiter_ALonelyCallerLeaves(t *testing.T) {
 		s.queue(ctx, Live, "leaves")
 		cancel()
 		s.wait.Wait()
-		time.Sleep(time.Hour) // nobody is there when the turn comes
+		time.Sleep(time.Hour) // nobody waits when the request could go
 		s.queue(t.Context(), Live, "b")
 		s.queue(t.Context(), Live, "c")
 		s.wait.Wait()
@@ -198,13 +198,13 @@ func TestLimiter_SetRate(t *testing.T) {
 	})
 }
 
-// A turn that comes in the moment in which its caller leaves is lost. That costs one turn and no more: nobody goes
-// sooner, and the next one goes a turn later.
+// If a request is admitted at the moment in which its caller leaves, it is lost. That costs only this request: no other
+// goes sooner, and the next one goes a gap later.
 func TestLimiter_ATurnThatComesTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns(60)
 		s.queue(t.Context(), Live, "a")
-		late := make(chan struct{}) // of a caller who has seen its context end and not yet left the queue
+		late := make(chan struct{}) // of a caller whose context has ended and which has not left the queue yet
 		s.limiter.mu.Lock()
 		s.limiter.queues[Live] = append(s.limiter.queues[Live], late)
 		s.limiter.arm(time.Now())
@@ -261,7 +261,7 @@ func TestLimiter_Burst(t *testing.T) {
 						time.Sleep(time.Duration(random.Int64N(int64(time.Until(before)) / 4)))
 					}
 				}
-				if random.IntN(20) == 0 { // there is nothing to be asked for
+				if random.IntN(20) == 0 { // no requests for a while
 					time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
 				}
 			}

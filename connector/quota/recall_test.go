@@ -79,7 +79,7 @@ func TestBudget_Recall(t *testing.T) {
 	}
 }
 
-// What this process saw itself is not taken back by what another one saw before.
+// What this process observed itself is not replaced by an older observation of another process.
 func TestBudget_RecallsNothingOlder(t *testing.T) {
 	a := newAccount(0, 1, 10*time.Second)
 	a.used, a.resets = 100_000, []time.Time{budgetBegins.Add(5 * time.Hour)}

@@ -26,7 +26,7 @@ func TestBudget_LearnsTheReset(t *testing.T) {
 	if fast := a.budget.Pace(a.now, a.wanted); fast >= slow {
 		t.Errorf("the pace stays at %v, was %v", fast, slow)
 	}
-	// The whole next month is known, so nearly all is used, and not more.
+	// The whole next month is known, so nearly all of it is used, and not more.
 	a.live(a.resets[0].Sub(a.now) - 10*time.Minute)
 	expectWithin(t, "used in a known month", a.used, 225_000, 250_000)
 	a.live(day)
@@ -101,7 +101,7 @@ func TestBudget_ResetAtTheEndOfAMonth(t *testing.T) {
 	}
 }
 
-// readings feeds usages an hour apart.
+// readings passes usages that are an hour apart.
 func readings(a *account, usages ...int64) {
 	for _, used := range usages {
 		a.now = a.now.Add(time.Hour)
@@ -141,7 +141,7 @@ func TestBudget_PlanChanges(t *testing.T) {
 	a.max = 1_000_000
 	readings(a, 50_200)
 	larger := a.budget.Pace(a.now, a.wanted)
-	a.max = 0 // one answer without
+	a.max = 0 // one answer without it
 	readings(a, 50_300)
 	if s := a.budget.Status(a.now); s.Budget != 500_000 {
 		t.Errorf("an answer without the plan's size changes the budget to %d", s.Budget)

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-// With when_spent: stop the budget's last call is made, and not one more.
+// With when_spent: stop the budget's last call is made, and no more.
 func TestBudget_Pays(t *testing.T) {
 	b := quota.NewBudget(quota.BudgetConfig{
 		Monthly: 1000, Streams: 1, Interval: time.Second, Stop: true, Own: func() int64 { return 0 },
@@ -28,7 +28,7 @@ func TestBudget_Pays(t *testing.T) {
 	}
 }
 
-// Which calls are spent is told apart: those of the budget that was set, or all that the account's plan has.
+// The errors distinguish which calls are used up: those of the configured budget, or all of the account's plan.
 func TestBudget_SpentSaysWhat(t *testing.T) {
 	for _, test := range []struct {
 		used       int64

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// lostGround is a reader whose list has lost all that was delivered, and shows so many older messages, numbers 5000 and
-// more, oldest first. It has not seen that yet.
+// lostGround is a reader whose list has lost everything that was delivered, and shows that many older messages, numbers
+// 5000 and up, oldest first. It has not noticed that yet.
 func lostGround(t *testing.T, messages int) *readerFixture {
 	t.Helper()
 	d := newReaderFixture(t, connectortest.StartNow, connectortest.Newest(104, 92)...)
@@ -33,8 +33,8 @@ func lostGround(t *testing.T, messages int) *readerFixture {
 	return d
 }
 
-// accept gives the operator's word and goes on until nothing is left to do: a poll, then the delivery of what is held
-// until the next one is due, and what is to happen between. It restarts the reader after an error of the log.
+// accept asks for the held messages and goes on until nothing is left to do: a poll, then the delivery of held messages
+// until the next poll is due, and then between. It restarts the reader after an error of the log.
 func (d *readerFixture) accept(most int, between func(step int)) {
 	d.t.Helper()
 	d.reading.AcceptHistory = true
@@ -65,8 +65,8 @@ func accepted(n int) string {
 	return strings.Join(text, " ")
 }
 
-// Rule 8: the operator's word delivers what is held, oldest first and late, at 1.3 calls a page, whatever the list's
-// size, and says nothing any more once that is done.
+// Rule 8: at the operator's request, held messages are delivered, oldest first and late, at 1.3 calls a page, whatever
+// the list's size is, and nothing is reported any more once that is done.
 func TestAccept_deliversWhatIsHeldAtACallAPage(t *testing.T) {
 	for _, messages := range []int{1, 3, 4, 5, 39, 40, 41, 44, 45, 90, 163, 400, 401, 999, 2000} {
 		d := lostGround(t, messages)
@@ -79,7 +79,7 @@ func TestAccept_deliversWhatIsHeldAtACallAPage(t *testing.T) {
 			t.Errorf("%d pages took %d calls, want at most %d", pages, made, most)
 		}
 		before := d.log.Text()
-		d.restart() // the word may stand in a manifest for good
+		d.restart() // the flag may stay in a manifest permanently
 		d.settle(8)
 		if d.AcceptDue() {
 			t.Error("the word says something again")
@@ -91,7 +91,7 @@ func TestAccept_deliversWhatIsHeldAtACallAPage(t *testing.T) {
 	}
 }
 
-// Rule 8: whatever happens meanwhile.
+// Rule 8: the same, whatever happens meanwhile.
 func TestAccept_goesOnOverRestartsAndLiveMessages(t *testing.T) {
 	for seed := range 12 {
 		d := lostGround(t, 700)
@@ -138,8 +138,8 @@ func TestAccept_goesOnOverRestartsAndLiveMessages(t *testing.T) {
 	}
 }
 
-// Rule 8: the word is for what is held when it is said. What is held later on waits for another one, though it stand in
-// a manifest.
+// Rule 8: the request applies to what is held at the time. What is held later needs another request, even if the flag
+// stays in a manifest.
 func TestAccept_saysNothingOnceItIsDone(t *testing.T) {
 	d := lostGround(t, 90)
 	d.accept(200, func(int) {})
@@ -154,7 +154,7 @@ func TestAccept_saysNothingOnceItIsDone(t *testing.T) {
 	}
 }
 
-// Rule 8: where the horizon is not listed any more, the list is another one, and nothing of it is accepted.
+// Rule 8: if the horizon is no longer listed, the list is another one, and none of it is accepted.
 func TestAccept_deliversNothingOfAnotherList(t *testing.T) {
 	d := lostGround(t, 90)
 	d.reading.AcceptHistory = true
@@ -177,7 +177,7 @@ func TestAccept_deliversNothingOfAnotherList(t *testing.T) {
 	}
 }
 
-// Rule 8: what was accepted is old, and ground lies where it lay in time.
+// Rule 8: accepted messages are old, and do not move the time of ground.
 func TestAccept_leavesGroundWhereItIsInTime(t *testing.T) {
 	d := lostGround(t, 90)
 	before := d.Checkpoint().GroundTime
@@ -187,8 +187,8 @@ func TestAccept_leavesGroundWhereItIsInTime(t *testing.T) {
 	}
 }
 
-// What came in late among the rows of the horizon was delivered as such, and may be forgotten when the word is given:
-// it is delivered once.
+// Messages that were added late among the rows of the horizon were delivered as such, and may be forgotten when the
+// request is made: they are delivered once.
 func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
 	for _, forget := range []int{0, 300} {
 		d := lostGround(t, 60)
@@ -239,8 +239,8 @@ func (d *readerFixture) lose() {
 	}
 }
 
-// Rule 8: what is newer than ground by its time is new wherever it stands, and is not delivered again with what is held
-// around it, though it may be forgotten by then.
+// Rule 8: what is newer than ground by its time is new wherever it is, and is not delivered again with the held
+// messages around it, even if it is forgotten by then.
 func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
 	untimed := func(m connector.Message) connector.Message { m.Time = time.Time{}; return m }
 	for _, forget := range []int{0, 300} {
@@ -277,8 +277,8 @@ func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
 	}
 }
 
-// Rule 8: a row that slips from one page to the one above while a section is read, as another was deleted above it, is
-// not passed over.
+// Rule 8: a row that moves from one page to the one above while a section is read, as another was deleted above it, is
+// not missed.
 func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 	for _, seam := range []int{1, 3, 6, 12, 20, 30} {
 		for _, above := range []int{1, 2, 5, 100} {
@@ -288,7 +288,7 @@ func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 				p := &d.Reader.acceptance.accept.section
 				if p.begun && len(p.pages) == 0 && p.reference != (spanRow{}) && number == p.next && above == 100 &&
 					d.list.Rows[0].UUID != "m109" {
-					// so that the lower end stands where it should, whatever is deleted above both
+					// so that the lower end is where it should be, whatever is deleted above both
 					d.list.Add(connectortest.Message(109))
 				}
 				if !d.HoldsSection() || number != seam || len(gone) > 0 {
@@ -310,8 +310,8 @@ func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 	}
 }
 
-// While held messages are being delivered, the top of the list stays ground with all of page 0 that is known, so that
-// late messages among its rows do not lead a poll below it, to take for new what is held.
+// While held messages are being delivered, the top of the list stays ground with everything known on page 0. So late
+// messages among its rows do not lead a poll below it, where it would take held messages for new ones.
 func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 	d := lostGround(t, 150)
 	d.reading.AcceptHistory = true
@@ -354,8 +354,8 @@ func TestAccept_keepsPollsAboveWhatIsHeld(t *testing.T) {
 	}
 }
 
-// Rule 8: live messages that come in at almost every call do not hold up the delivery of what is held, nor make it cost
-// much more.
+// Rule 8: live messages that arrive at almost every call do not delay the delivery of held messages, nor make it much
+// more expensive.
 func TestAccept_isNotHeldUpByWhatIsAddedOnTop(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many cases in one goroutine: not in short mode")

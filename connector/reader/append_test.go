@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// between answers the first commits as a test says, and lets it do something to the log before the next Acquire.
+// between answers the first commits as a test determines, and lets it change the log before the next Acquire.
 func between(log *connectortest.Log, written bool, meddle func()) {
 	first := true
 	log.Answer = func(context.Context, []connector.Event) (bool, error) {
@@ -29,8 +29,8 @@ func between(log *connectortest.Log, written bool, meddle func()) {
 	}
 }
 
-// After an unclear commit the log is taken over by the very reader, where the retry policy says so: it goes on where
-// the log is as it was or holds what was committed, and is spent where it is neither.
+// After an unclear commit the same reader takes the log over, if the retry policy decides so. It continues if the log
+// is unchanged or holds what was committed; otherwise it cannot be used any more.
 func TestReader_AnUnclearCommitIsResolved(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -97,7 +97,7 @@ func TestReader_AnUnclearCommitIsResolved(t *testing.T) {
 	}
 }
 
-// A step that is given up while nobody knows what the log holds spends the reader, though the last thing it heard was
+// A step that is given up while it is unknown what the log holds makes the reader unusable, even if the last answer was
 // "not now".
 func TestReader_WhatIsOpenSpendsTheReader(t *testing.T) {
 	s, l, log := newSessionFixture(t, connectortest.Newest(4, 1)...)

@@ -63,7 +63,7 @@ func TestReader_TheSearchForGroundIsShort(t *testing.T) {
 	}
 }
 
-// Rule 6: no message needs a time for it, and wrong times only cost requests.
+// Rule 6: messages need no time for this, and wrong times only cost requests.
 func TestReader_ADeepBacklogWithTimesThatMislead(t *testing.T) {
 	for name, wrong := range map[string]time.Time{
 		"without times": {}, "long ago": connectortest.Minute(-999999),
@@ -98,7 +98,7 @@ func TestReader_ARestartInADeepBacklogGoesOn(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 160))
 }
 
-// Rule 6: what comes in meanwhile comes after.
+// Rule 6: messages that arrive meanwhile come afterwards.
 func TestReader_ADeepBacklogThatGrows(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
 	d.list.Add(connectortest.Newest(100, 13)...)
@@ -126,7 +126,7 @@ func TestReader_HeavyPagesMakeShorterSlices(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 60))
 }
 
-// A walk that began below page 0 has not seen what lies above: the reader is not at rest before page 0 was walked.
+// A walk that began below page 0 has not seen what is above: the reader is not at rest before page 0 was walked.
 func TestReader_DoesNotRestBeforePageZeroIsWalked(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
 	d.list.Add(connectortest.Newest(100, 13)...)
@@ -142,7 +142,7 @@ func TestReader_DoesNotRestBeforePageZeroIsWalked(t *testing.T) {
 	t.Error("never at rest")
 }
 
-// Nor after a first start that reads nothing.
+// Neither is it after a first start that reads nothing.
 func TestReader_DoesNotRestAfterAStartThatReadsNothing(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(3, 1)...)
 	if out := d.poll(); out.Rested || d.Rested() {
@@ -150,12 +150,12 @@ func TestReader_DoesNotRestAfterAStartThatReadsNothing(t *testing.T) {
 	}
 }
 
-// Rule 7: a sweep finds what came in below ground, on one page between two that were delivered.
+// Rule 7: a sweep finds what was added below ground, on one page between two delivered messages.
 func TestReader_ASweepFindsWhatCameInBelowGround(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(16, 1)...)
 	d.list.Under(12, connectortest.Message(70))
 	d.list.Under(70, connectortest.Message(71))
-	d.settle(3) // page 0 is as it was
+	d.settle(3) // page 0 is unchanged
 	d.wantLog(connectortest.IDs(1, 16))
 	if out := d.sweep(); out.Late != 2 || out.Delivered != 2 {
 		t.Errorf("%+v", out)
@@ -166,7 +166,7 @@ func TestReader_ASweepFindsWhatCameInBelowGround(t *testing.T) {
 	}
 }
 
-// Rule 7: a late row that stands on its page twice is delivered once.
+// Rule 7: a late row that is on its page twice is delivered once.
 func TestReader_ASweepDeliversARowOnce(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(16, 1)...)
 	d.list.Under(12, connectortest.Message(70))
@@ -217,14 +217,13 @@ func TestReader_ASweepGuessesNothing(t *testing.T) {
 	}
 }
 
-// Rule 7: where an event was erased, an unknown message is late only if nothing newer than its lower neighbour is
-// missing.
+// Rule 7: if an event was erased, an unknown message is late only if nothing newer than its lower neighbour is missing.
 func TestReader_AnErasedEventIsNotTakenForLate(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(16, 1)...)
 	d.log.Erased = map[uint64]bool{6: true}
 	d.restart()
 	d.list.Under(11, connectortest.Message(70)) // above the hole: late
-	d.list.Under(5, connectortest.Message(71))  // below it: forgotten or late, who knows
+	d.list.Under(5, connectortest.Message(71))  // below it: either forgotten or late
 	d.settle(4)
 	d.sweep()
 	d.wantLog(connectortest.IDs(1, 16) + " m70*")
@@ -261,8 +260,7 @@ func TestReader_NoSweepBeforeRest(t *testing.T) {
 	d.wantRequests("")
 }
 
-// replaced is a list of other messages, some older than minute 100 and some newer, under a reader whose ground is
-// there.
+// replaced is a list of other messages, some older than minute 100 and some newer, for a reader that has ground.
 func replaced(t *testing.T) *readerFixture {
 	t.Helper()
 	d := settledDesk(t, connectortest.StartNow, connectortest.Newest(104, 92)...)
@@ -284,7 +282,7 @@ func replaced(t *testing.T) *readerFixture {
 	return d
 }
 
-// Rule 8: the list shows no ground any more. What is newer than ground by time is new, the rest is held.
+// Rule 8: the list shows no ground any more. What is newer than ground by time is new; the rest is held.
 func TestReader_WithoutGroundOnlyWhatIsNewerIsNew(t *testing.T) {
 	d := replaced(t)
 	if out := d.settle(6); out.Delivered != 3 {
@@ -300,7 +298,7 @@ func TestReader_WithoutGroundOnlyWhatIsNewerIsNew(t *testing.T) {
 	if !d.IsHeld(connectortest.Message(206).Key) || d.IsHeld(connectortest.Message(301).Key) {
 		t.Error("the reader does not know what it holds")
 	}
-	// The horizon is ground: a poll that finds something new is cheap again, also after a restart.
+	// The horizon is ground: a poll that finds something new is cheap again, even after a restart.
 	for n := 304; n < 307; n++ {
 		d.list.Requests()
 		d.list.Add(connectortest.Message(n))
@@ -315,7 +313,7 @@ func TestReader_WithoutGroundOnlyWhatIsNewerIsNew(t *testing.T) {
 	}
 }
 
-// Rule 8: a message without a time goes with its neighbour above.
+// Rule 8: a message without a time counts like its neighbour above.
 func TestReader_WithoutGroundATimelessMessageGoesWithItsNeighbour(t *testing.T) {
 	d := replaced(t)
 	d.list.Under(302, connectortest.At(connectortest.Message(400), time.Time{}))
@@ -324,7 +322,7 @@ func TestReader_WithoutGroundATimelessMessageGoesWithItsNeighbour(t *testing.T) 
 	d.wantLog(connectortest.IDs(105, 108) + " m301 m400 m302 m303")
 }
 
-// Rule 8: under a deep backlog as well.
+// Rule 8: the same in a deep backlog.
 func TestReader_WithoutGroundUnderADeepBacklog(t *testing.T) {
 	d := replaced(t)
 	d.list.Add(connectortest.Newest(400, 304)...)
@@ -335,7 +333,7 @@ func TestReader_WithoutGroundUnderADeepBacklog(t *testing.T) {
 	}
 }
 
-// Rule 12: what a first start wants.
+// Rule 12: which messages a first start wants.
 func TestReader_FirstStart(t *testing.T) {
 	since := func(n int) connector.Start { return connector.Start{Since: connectortest.Minute(n)} }
 	timeless := func(from, to int) []connector.Message {
@@ -374,7 +372,7 @@ func TestReader_FirstStart(t *testing.T) {
 			d := newReaderFixture(t, test.start, test.rows...)
 			d.settle(200)
 			d.wantLog(test.want)
-			d.start = connectortest.StartBeginning // only the first start of a stream asks it
+			d.start = connectortest.StartBeginning // it matters only at the first start of a stream
 			d.list.Add(connectortest.Message(900))
 			d.restart()
 			d.settle(20)
@@ -383,7 +381,7 @@ func TestReader_FirstStart(t *testing.T) {
 	}
 }
 
-// Rule 12: a number with an empty list starts all the same, once the list is proven empty.
+// Rule 12: a number with an empty list starts nevertheless, once the list is proven empty.
 func TestReader_FirstStartOfAnEmptyList(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartNow)
 	d.list.Later = time.Until(connectortest.Minute(0))
@@ -405,7 +403,7 @@ func TestReader_FirstStartOfAnEmptyList(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 2))
 }
 
-// Rule 12: a list that is empty for a while only, at a start from now on, shows its history later. That is not wanted.
+// Rule 12: if a list is only empty for a while at a start from now on, it shows its history later, which is not wanted.
 func TestReader_FirstStartOfAListThatSeemsEmpty(t *testing.T) {
 	for _, pool := range []WorkerPool{nil, connectortest.SerialWorkers{}} {
 		d := newReaderFixture(t, connectortest.StartNow)
@@ -423,7 +421,7 @@ func TestReader_FirstStartOfAListThatSeemsEmpty(t *testing.T) {
 	}
 }
 
-// Rule 12: what stands in the floor and is bad is not wanted either.
+// Rule 12: bad items in the floor are not wanted either.
 func TestReader_FirstStartDoesNotQuarantineTheFloor(t *testing.T) {
 	d := settledDesk(t, connectortest.StartNow, connectortest.Message(4), connectortest.Faulty(3),
 		connectortest.Message(2), connectortest.Message(1))

@@ -9,8 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A log that begins after a sequence which an earlier one used is as whole as one that begins with 1: nothing is held
-// in it, polls cost as little, and what is listed late is found.
+// A log that begins after a sequence that an earlier log used is as complete as one that begins with 1: nothing in it
+// is held, polls cost as little, and late messages are found.
 func TestReader_ALogThatBeginsAfterASequence(t *testing.T) {
 	for name, start := range map[string]connector.Start{
 		"beginning": connectortest.StartBeginning,

@@ -8,8 +8,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// BenchmarkWindow looks a page's worth of messages up in a window, half of them unknown, and appends as many to it,
-// which makes it forget as many. Its yardstick does the same to a map and a list, without any rule.
+// BenchmarkWindow looks up a page's worth of messages in a window, half of them unknown, and appends as many to it,
+// which makes it forget as many. Its baseline does the same with a map and a list, without any rule.
 func BenchmarkWindow(b *testing.B) {
 	const page = 100
 	for _, size := range []int{200, 20_000} {

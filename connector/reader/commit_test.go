@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A run that is larger than a commit may be is cut, oldest first; the certified sequence moves only with the last
+// A run that is larger than a commit may be is divided, oldest first; the certified sequence moves only with the last
 // chunk.
 func TestReader_LimitsCutARun(t *testing.T) {
 	data := len(connectortest.Message(11).Data)
@@ -85,7 +85,7 @@ func TestBatch_Piece(t *testing.T) {
 	}
 }
 
-// A bad message goes to the quarantine in the same commit, takes no sequence, and the page goes on.
+// A bad message goes to the quarantine in the same commit and takes no sequence, and the rest of the page is delivered.
 func TestReader_ABadMessageGoesToTheQuarantine(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 	d.list.Add(connectortest.Message(7), connectortest.Faulty(6), connectortest.Message(5))
@@ -111,11 +111,11 @@ func TestReader_ABadMessageGoesToTheQuarantine(t *testing.T) {
 	}
 }
 
-// A known reject neither counts in a run of ground nor breaks it.
+// A known reject neither counts in a run of ground nor interrupts it.
 func TestReader_AKnownRejectIsNoGround(t *testing.T) {
 	tests := []struct {
 		name     string
-		on       []connector.Message // top of the list
+		on       []connector.Message // the top of the list
 		requests string
 	}{
 		{"it does not break a run", []connector.Message{
@@ -145,7 +145,7 @@ func TestReader_AKnownRejectIsNoGround(t *testing.T) {
 	}
 }
 
-// What the sink cannot store goes to the quarantine, and the rest goes on in the same poll.
+// What the sink cannot store goes to the quarantine, and the rest is delivered in the same poll.
 func TestReader_WhatTheSinkRejectsGoesToTheQuarantine(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 	large := map[connector.Key]bool{connectortest.Message(6).Key: true, connectortest.Message(5).Key: true}
@@ -169,7 +169,7 @@ func TestReader_WhatTheSinkRejectsGoesToTheQuarantine(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 4) + " m7 m8")
 }
 
-// A reject that names no message of the batch fixes nothing: it must not be tried forever.
+// A reject that names no message of the batch fixes nothing, and must not be tried forever.
 func TestReader_ARejectOfAnotherMessageEndsTheStep(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 	d.list.Add(connectortest.Message(5))
@@ -182,7 +182,8 @@ func TestReader_ARejectOfAnotherMessageEndsTheStep(t *testing.T) {
 	}
 }
 
-// What the sink does not take now is committed again, as long as the retry policy says, without a request in between.
+// What the sink does not take now is committed again, as long as the retry policy decides so, without a request in
+// between.
 func TestReader_NotNowIsCommittedAgain(t *testing.T) {
 	for _, test := range []struct {
 		name  string

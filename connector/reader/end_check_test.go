@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// cutOff lets a list end above a page, as long as it says so.
+// cutOff makes a list end above a page, until mend is called.
 func cutOff(d *readerFixture, above int) (mend func()) {
 	d.list.Raw = map[int]connector.Page{}
 	for number := above; number < 64; number++ {
@@ -19,7 +19,7 @@ func cutOff(d *readerFixture, above int) (mend func()) {
 	return func() { d.list.Raw = nil }
 }
 
-// lookLater lets so many looks at the end of the list come due, and what they find be delivered.
+// lookLater makes that many checks of the end of the list due, and lets what they find be delivered.
 func (d *readerFixture) lookLater(looks int) {
 	d.t.Helper()
 	for range looks {
@@ -37,13 +37,13 @@ func (d *readerFixture) lookLater(looks int) {
 	}
 }
 
-// A list that ends too early at a first start loses nothing: what was delivered at once is at rest, and what shows
+// A list that ends too early at a first start loses nothing: what was delivered at once is at rest, and what appears
 // below it within some minutes is delivered late, each message once.
 func TestReader_AFalseEndAtTheFirstStart(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		start connector.Start
-		from  int // the oldest message that is wanted
+		from  int // the oldest wanted message
 	}{
 		{"beginning", connectortest.StartBeginning, 1},
 		{"a time above the false end", connector.Start{Since: connectortest.Minute(289)}, 289},
@@ -105,8 +105,8 @@ func TestReader_AFalseEndInAPage(t *testing.T) {
 	}
 }
 
-// A list that really ends costs a few calls more, once, the more where its last page is full; everything is delivered
-// at once.
+// A list that really ends costs a few more calls, once, and more of them if its last page is full; everything is
+// delivered at once.
 func TestReader_AnHonestEndAtTheFirstStart(t *testing.T) {
 	for rows := 37; rows <= 40; rows++ {
 		t.Run(fmt.Sprint(rows), func(t *testing.T) {

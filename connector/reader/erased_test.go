@@ -19,8 +19,8 @@ func (d *readerFixture) erase(from, to int) {
 	}
 }
 
-// What was erased on request does not come back, wherever it was. What comes in late below it is delivered all the
-// same, as there is no hole: without the record of the erasure it never is.
+// Messages that were erased on request are not delivered again, wherever they were. Late messages below them are still
+// delivered, as there is no hole; without the record of the erasure they never would be.
 func TestReader_WhatWasErasedOnRequest(t *testing.T) {
 	for _, recorded := range []bool{true, false} {
 		d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(60, 1)...)
@@ -47,7 +47,7 @@ func TestReader_WhatWasErasedOnRequest(t *testing.T) {
 	}
 }
 
-// A stream of which everything was erased goes on with what is new.
+// A stream of which everything was erased continues with new messages.
 func TestReader_AllOfItErasedOnRequest(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(60, 1)...)
 	d.erase(1, 60)
@@ -60,7 +60,7 @@ func TestReader_AllOfItErasedOnRequest(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 61))
 }
 
-// What was erased from the quarantine does not come into it again, though the checkpoint has forgotten it.
+// An item that was erased from the quarantine is not quarantined again, even if the checkpoint has forgotten it.
 func TestReader_ErasedFromTheQuarantine(t *testing.T) {
 	for _, recorded := range []bool{true, false} {
 		rows := connectortest.Newest(12, 1)
@@ -83,7 +83,7 @@ func TestReader_ErasedFromTheQuarantine(t *testing.T) {
 	}
 }
 
-// Whoever found a message missing before it was erased on request does not put it back.
+// A message that was found missing before it was erased on request is not restored.
 func TestSession_RestoresNothingErasedOnRequest(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(20, 1)...)
 	d.erase(5, 6)

@@ -9,7 +9,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// A list moves while it is read. What comes in on top is delivered next, and what appears below newer messages is late.
+// A list moves while it is read. Messages added on top are delivered next, and messages that appear below newer ones
+// are late.
 func ExampleReader() {
 	list := &connectortest.List{PageSize: 100, Rows: connectortest.Newest(3, 1)}
 	log := &connectortest.Log{}
@@ -39,7 +40,7 @@ func ExampleReader() {
 	}
 	poll()
 	list.Add(connectortest.Message(5))
-	list.Under(5, connectortest.Message(4)) // it came in a moment later, below the newest
+	list.Under(5, connectortest.Message(4)) // it was added a moment later, below the newest
 	poll()
 	list.Under(5, connectortest.Message(9))
 	poll()

@@ -23,14 +23,14 @@ var (
 		"how many placings are drawn of each number of changes beyond that, per puzzle and reader")
 )
 
-// most is how many changes are placed at most.
+// most is the largest number of changes that are placed.
 const most = 4
 
 // change is one change of a list, right before one of its readings.
 type change struct {
 	before int  // which reading, counted from 1
-	insert bool // else a row is deleted
-	row    int  // counted from 0 as the list was at first: the one that goes, or the one above which a message comes in
+	insert bool // otherwise a row is deleted
+	row    int  // counted from 0 in the original list: the row to delete, or the one above which a message is added
 }
 
 func (c change) String() string {
@@ -40,7 +40,8 @@ func (c change) String() string {
 	return fmt.Sprintf("row %d goes before reading %d", c.row, c.before)
 }
 
-// puzzle is a small list and where a walk of it begins: rows above the walk, rows that are new, rows that are ground.
+// puzzle is a small list and the place where a walk of it begins: rows above the walk, new rows, and rows that are
+// ground.
 type puzzle struct {
 	name                 string
 	start, rose          int
@@ -48,7 +49,7 @@ type puzzle struct {
 	between              int // pages that are read in parallel
 	reach                int // changes are placed at rows above this one
 	rules                Rules
-	messages             []connector.Message // the rows from the top down, then those that come in
+	messages             []connector.Message // the rows from the top down, then those that are added
 	state                connector.State
 }
 
@@ -79,14 +80,14 @@ func newPuzzle(p puzzle, slicePages int) *puzzle {
 
 func (p *puzzle) rows() int { return p.above + p.fresh + p.ground }
 
-// options are the changes that may be placed before the readings from the one of after up to last, and behind after in
-// the order of changes before one reading: they come to the same in any order, so one is enough.
+// options are the changes that may be placed before the readings from that of after up to last, and that follow after
+// in the order of changes before one reading: their order makes no difference, so one order is enough.
 func (p *puzzle) options(after change, last int) []change {
 	var options []change
 	for before := max(2, after.before); before <= last; before++ {
 		for row := range p.reach {
 			if row > 2 && row < p.above {
-				continue // above the walk one row is as good as another; so many may have to go
+				continue // above the walk all rows are equivalent; up to so many may have to be deleted
 			}
 			for _, insert := range []bool{true, false} {
 				c := change{before, insert, row}
@@ -108,14 +109,13 @@ func (c change) rank() int {
 	return 2*c.row + 1
 }
 
-// trial is one try of a puzzle: the real reader, the list that changes where it is told to, the log, and the order of
-// what is read in parallel.
+// trial is one try of a puzzle: the real reader, the list with its changes, the log, and the order of parallel reads.
 type trial struct {
 	*puzzle
-	order   []int // of what is read in parallel; nil reads two walks, one page after the other
+	order   []int // of parallel reads; nil reads two walks, one page after the other
 	changes []change
 
-	listed    []int // all that ever was, in the order of the list
+	listed    []int // all that were ever listed, in the order of the list
 	gone      uint64
 	readings  int
 	log       []int // delivered in order, oldest first
@@ -153,7 +153,7 @@ func (t *trial) Page(_ context.Context, _ connector.Stream, number int, _ connec
 	return page, nil
 }
 
-// Each implements WorkerPool: one after the other, in the order of the trial.
+// Each implements WorkerPool: one call after the other, in the order of the trial.
 func (t *trial) Each(ctx context.Context, n int, do func(context.Context, int) error) error {
 	for i := range max(n, len(t.order)) {
 		if i < len(t.order) {
@@ -175,7 +175,7 @@ func (t *trial) Go(do func()) func() {
 	return func() {}
 }
 
-// Acquire and the rest are the log.
+// Acquire and the following methods are the log.
 func (t *trial) Acquire(context.Context) (connector.State, error) { return t.state, nil }
 
 func (t *trial) Peek(context.Context) (connector.Checkpoint, bool, error) {
@@ -252,8 +252,8 @@ func (t *trial) hides() bool {
 	return slices.ContainsFunc(t.listed[top:], func(n int) bool { return n < t.rows() && (known|t.gone)>>n&1 == 0 })
 }
 
-// residue names what a sequence that hides something is known for: what connector/README.md says that reading
-// can still hide; and a defect.
+// residue names the known limit by which a sequence of changes hides something, as described in connector/README.md; or
+// a defect.
 func (t *trial) residue() string {
 	lates, deletes := 0, 0
 	for _, c := range t.changes {
@@ -333,7 +333,7 @@ func (p *puzzle) try(orders [][]int) *placings {
 	return l
 }
 
-// extend runs a trial and all that have more changes. A change after the last reading is none.
+// extend runs a trial and all with more changes. Changes after the last reading have no effect.
 func (p *puzzle) extend(l *placings, t *trial) {
 	l.add(t)
 	if len(t.changes) >= *allOf {
@@ -368,7 +368,7 @@ func (p *puzzle) sample(l *placings, orders [][]int, readings int) {
 	batch.Wait()
 }
 
-// permutations of the numbers below n.
+// permutations returns all permutations of the numbers below n.
 func permutations(n int) [][]int {
 	if n == 0 {
 		return [][]int{{}}
@@ -382,9 +382,9 @@ func permutations(n int) [][]int {
 	return all
 }
 
-// A batch of pages certifies a walk for less than a second walk. Both are held against every placing of two changes
-// between any two readings of a small list, every order of what is read in parallel, and some placings of more:
-// whatever they certify misses nothing that was listed all the time, except for the residues that they are known for.
+// A batch of pages certifies a walk for less than a second walk. Both are tested with every placing of two changes
+// between any two readings of a small list, with every order of parallel reads, and with some placings of more changes:
+// what they certify misses nothing that was listed all the time, apart from their known limits.
 //
 //	go test ./connector/reader -run TestEveryPlacing -v              # the table
 //	go test ./connector/reader -run TestEveryPlacing -v -changes 3   # ten minutes

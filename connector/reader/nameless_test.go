@@ -8,7 +8,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A row without an id whose bytes vary is quarantined once, wherever it stands, and counted then.
+// A row without an id whose bytes vary is quarantined once, wherever it is, and only counted from then on.
 func TestReader_ARowThatVariesIsQuarantinedOnce(t *testing.T) {
 	for name, place := range map[string]int{"on top": 8, "in the middle": 7, "on the second page": 4, "at the bottom": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -36,8 +36,8 @@ func TestReader_ARowThatVariesIsQuarantinedOnce(t *testing.T) {
 	}
 }
 
-// One that stays on top while messages come in below it has another place each time: few are kept an hour, and the rest
-// is counted.
+// A row that stays on top while messages are added below it has another position each time: a few are quarantined per
+// hour, and the rest are counted.
 func TestReader_AFloodOfNamelessRowsIsBounded(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
 	n := 8
@@ -63,7 +63,7 @@ func TestReader_AFloodOfNamelessRowsIsBounded(t *testing.T) {
 	}
 }
 
-// Rows without an id that differ are quarantined each, also where they come to one place one after the other.
+// Different rows without an id are all quarantined, even if they take the same position one after the other.
 func TestReader_NamelessRowsThatDifferAreAllQuarantined(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
 	for i := range 5 {
@@ -73,7 +73,7 @@ func TestReader_NamelessRowsThatDifferAreAllQuarantined(t *testing.T) {
 	if n := len(d.log.Rejects); n != 5 {
 		t.Fatalf("%d of 5 in the quarantine", n)
 	}
-	// the five are deleted, and another comes
+	// the five are deleted, and another one is added
 	d.list.Rows = append([]connector.Message{connectortest.Faulty(80)}, d.list.Rows[5:]...)
 	d.settle(6)
 	if n := len(d.log.Rejects); n != 6 {

@@ -48,20 +48,20 @@ func drop(row int) func(*scripted) {
 	return func(s *scripted) { s.rows = slices.DeleteFunc(s.rows, func(r int) bool { return r == row }) }
 }
 
-// slip lets a row come in late below another one.
+// slip adds a row late below another one.
 func slip(row, below int) func(*scripted) {
 	return func(s *scripted) { s.rows = slices.Insert(s.rows, slices.Index(s.rows, below)+1, row) }
 }
 
-// A batch of pages 2 to 6 of a list of 60 rows, 4 a page, so rows 52 to 33: what it makes of changes before its
-// requests. On a list that stands still these are for the pages 2 6 3 4 5 2 3 6.
+// A batch of pages 2 to 6 of a list of 60 rows, 4 a page, that is, rows 52 to 33, with changes before its requests. If
+// the list does not change, the requests are for the pages 2 6 3 4 5 2 3 6.
 func TestReader_readGroup(t *testing.T) {
 	const first, last = 2, 6
 	for name, test := range map[string]struct {
 		changes map[int]func(*scripted)
 		asked   []int
 		whole   bool
-		rows    []int // from and to, inclusive, where it is whole
+		rows    []int // from and to, inclusive, if it is whole
 	}{
 		"still": {nil, []int{2, 6, 3, 4, 5, 2, 3, 6}, true, []int{52, 33}},
 		"one more before the first page": {
@@ -227,8 +227,8 @@ func TestReader_readGroup(t *testing.T) {
 	}
 }
 
-// The third batch of a walk may reach so far beyond the end of the list that it does not hold, however still the list
-// stands: the walk is not begun again forever.
+// The third batch of a walk may reach so far beyond the end of the list that it cannot be proven, although the list
+// does not change: the walk is not repeated forever.
 func TestReader_ListEndsWithinAGroup(t *testing.T) {
 	for messages := 1; messages <= 20*small.Page; messages++ {
 		list := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(messages, 1)}
@@ -260,14 +260,14 @@ func TestReader_ListEndsWithinAGroup(t *testing.T) {
 	}
 }
 
-// A list seemed to end at page 6, and did not: what stood there when it was asked slips past the next batch, as a
-// delete above comes before each of that batch's two readings of the page, and a message on top before what stands
-// above it is read again. The batch's ends prove it, but the walk has seen what it misses.
+// A list seemed to end at page 6, and did not. The message that was there is missed by the next batch, as a deletion
+// above comes before each of that batch's two readings of the page, and a message on top before the page above it is
+// read again. The batch's ends prove it, but the walk has seen the message that is missing.
 func TestReader_GroupPassesOver(t *testing.T) {
 	for name, test := range map[string]struct {
 		changes map[int]func(*scripted)
 		proven  bool
-		last    int // the walk shows all from row 16 down to this one
+		last    int // the walk shows everything from row 16 down to this one
 	}{
 		"it stands":     {map[int]func(*scripted){6: push(3)}, true, 1},
 		"it moves down": {map[int]func(*scripted){6: push(3), 10: push(1)}, true, 1},

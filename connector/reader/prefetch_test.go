@@ -2,7 +2,7 @@ package reader
 
 import "testing"
 
-// The larger the pages are, the fewer batches are read ahead; and the less is left of this step's, the more.
+// The larger the pages are, the fewer batches are read ahead; the less is left of this step's batch, the more.
 func TestPrefetch_RoomAhead(t *testing.T) {
 	for _, test := range []struct {
 		page  int64 // bytes of the largest

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// small are rules with which a few messages show what the real ones do: four messages a page, two in a run.
+// small are rules under which a few messages behave like many under the real ones: four messages a page, two in a run.
 var small = func() Rules {
 	r := DefaultRules()
 	r.Page, r.Run, r.SlicePages, r.SliceBytes, r.MinWindow, r.Capacity, r.Tail, r.Floor, r.Rejects = 4, 2, 4, 1<<20, 12,
@@ -44,7 +44,7 @@ func newReaderFixture(t *testing.T, start connector.Start, rows ...connector.Mes
 	return d
 }
 
-// settledDesk has delivered and certified all that is listed.
+// settledDesk is a reader that has delivered and certified all listed messages.
 func settledDesk(t *testing.T, start connector.Start, rows ...connector.Message) *readerFixture {
 	t.Helper()
 	d := newReaderFixture(t, start, rows...)
@@ -63,7 +63,7 @@ func (d *readerFixture) restart() {
 	d.Reader = NewReader(d.list, d.log, d.reading, state)
 }
 
-// poll makes a step that has to succeed.
+// poll makes a step that must succeed.
 func (d *readerFixture) poll() Outcome {
 	d.t.Helper()
 	out, err := d.Poll(d.t.Context(), d.start)
@@ -73,7 +73,7 @@ func (d *readerFixture) poll() Outcome {
 	return out
 }
 
-// fails makes a step that has to fail.
+// fails makes a step that must fail.
 func (d *readerFixture) fails(want error) {
 	d.t.Helper()
 	if out, err := d.Poll(d.t.Context(), d.start); !errors.Is(err, want) {
@@ -81,7 +81,7 @@ func (d *readerFixture) fails(want error) {
 	}
 }
 
-// believe polls until a suspicion is believed: two more looks, spread over enough time.
+// believe polls until a suspicion is believed: two more checks, spread over enough time.
 func (d *readerFixture) believe() Outcome {
 	d.t.Helper()
 	for look := 1; look < small.Checks; look++ {
@@ -95,8 +95,8 @@ func (d *readerFixture) believe() Outcome {
 	return d.poll()
 }
 
-// settle polls until nothing is left to do and page 0 stays as it is, begins again where the list moved, looks again
-// later where it is suspect, and adds up what the steps did. most bounds the steps before that.
+// settle polls until nothing is left to do and page 0 does not change. It begins again if the list moved, checks again
+// later if the list is suspect, and adds up the outcomes. most limits the steps before that.
 func (d *readerFixture) settle(most int) Outcome {
 	d.t.Helper()
 	var sum Outcome
@@ -118,7 +118,7 @@ func (d *readerFixture) settle(most int) Outcome {
 	return sum
 }
 
-// sweep sweeps the whole list, in as many steps as that takes.
+// sweep sweeps the whole list, in as many steps as necessary.
 func (d *readerFixture) sweep() Outcome {
 	d.t.Helper()
 	var sum Outcome
@@ -153,7 +153,7 @@ func (d *readerFixture) wantCertified(want uint64) {
 	}
 }
 
-// Rule 1: the order in a page and of pages is all that counts; times say nothing.
+// Rule 1: only the order in a page and of pages counts; times do not matter.
 func TestReader_OrderIsTheListsNotTheTimes(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.At(connectortest.Message(4), time.Time{}),
 		connectortest.At(connectortest.Message(3), connectortest.Minute(-999)), connectortest.At(connectortest.Message(2),
@@ -187,7 +187,7 @@ func TestReader_ARestartKnowsTheLog(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 9))
 }
 
-// Rule 2: also where the sink has expired the events and only the checkpoint's keys are left.
+// Rule 2: even if the events have expired in the sink and only the checkpoint's keys are left.
 func TestReader_ARestartKnowsTheTailOfAnExpiredLog(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(9, 1)...)
 	d.log.Erased = map[uint64]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true}
@@ -197,7 +197,7 @@ func TestReader_ARestartKnowsTheTailOfAnExpiredLog(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 12))
 }
 
-// Rule 3: a walk ends at a run of ground, in the middle of a page where need be.
+// Rule 3: a walk ends at a run of ground, even in the middle of a page.
 func TestReader_AWalkEndsAtARunOfGround(t *testing.T) {
 	d := settledDesk(t, connectortest.StartNow, connectortest.Newest(40, 1)...)
 	d.list.Add(connectortest.Newest(43, 41)...) // page 0 shows one message of the floor: not a run
@@ -219,7 +219,7 @@ func TestReader_AllTheGroundThereIsIsEnough(t *testing.T) {
 	d.wantLog(connectortest.IDs(2, 4))
 }
 
-// Rule 3: known is not ground. What was delivered by a walk that no other has certified does not end the next one.
+// Rule 3: known is not ground. What a walk delivered and no other has certified does not end the next one.
 func TestReader_AWalkDoesNotEndAtWhatIsMerelyKnown(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 	d.list.Add(connectortest.Newest(12, 5)...)
@@ -229,7 +229,7 @@ func TestReader_AWalkDoesNotEndAtWhatIsMerelyKnown(t *testing.T) {
 	d.wantRequests("0 1 2")
 }
 
-// Rule 3: inserts between two requests push the seam's messages onto the next page.
+// Rule 3: messages added between two requests push those at the seam onto the next page.
 func TestReader_RepeatsAtASeamAreFine(t *testing.T) {
 	for inserts := range small.Page + 1 {
 		t.Run(fmt.Sprint(inserts), func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestReader_RepeatsAtASeamAreFine(t *testing.T) {
 
 // Rule 3: a burst of more than a page between two requests makes later pages newer than earlier ones.
 func TestReader_ABurstOfPagesBetweenPagesConcludesNothing(t *testing.T) {
-	for _, burst := range []int{5, 8, 12} { // a page and a bit; exactly two pages; exactly three
+	for _, burst := range []int{5, 8, 12} { // a page and a little more; exactly two pages; exactly three
 		t.Run(fmt.Sprint(burst), func(t *testing.T) {
 			d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 			d.list.Add(connectortest.Newest(8, 5)...)
@@ -272,7 +272,7 @@ func TestReader_ABurstOfPagesBetweenPagesConcludesNothing(t *testing.T) {
 	}
 }
 
-// Rule 3: a failed page is asked for again, and a step that is given up leaves everything as it was.
+// Rule 3: a failed page is requested again, and a step that is given up changes nothing.
 func TestReader_AFailedPageIsAskedForAgain(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -312,7 +312,7 @@ func TestReader_AFailedPageIsAskedForAgain(t *testing.T) {
 	}
 }
 
-// Rule 3: one page is one instant's slice, so a row that stands in it twice is listed twice for good.
+// Rule 3: one page is a slice at one instant, so a row that is in it twice is listed twice permanently.
 func TestReader_ARowTwiceOnAPageIsIgnored(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Message(3), connectortest.Message(2),
 		connectortest.Message(2), connectortest.Message(1))
@@ -320,7 +320,7 @@ func TestReader_ARowTwiceOnAPageIsIgnored(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 3))
 }
 
-// Rule 3: and so is the same repeat in three walks running.
+// Rule 3: and so is the same repeat in three consecutive walks.
 func TestReader_ARowListedTwiceForGoodIsIgnoredInTheEnd(t *testing.T) {
 	d := settledDesk(t, connectortest.StartNow, connectortest.Newest(4, 1)...)
 	d.list.Add(connectortest.Newest(16, 5)...)
@@ -333,7 +333,7 @@ func TestReader_ARowListedTwiceForGoodIsIgnoredInTheEnd(t *testing.T) {
 	d.wantLog(connectortest.IDs(5, 16))
 }
 
-// Rule 4: late is what is unknown below something known.
+// Rule 4: a message is late if it is unknown and below a known one.
 func TestReader_LateIsWhatComesBelowWhatIsKnown(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
 	d.list.Under(8, connectortest.Message(70))
@@ -362,7 +362,7 @@ func TestReader_AQuietPollIsOneRequestAndNoCommit(t *testing.T) {
 	}
 }
 
-// Rule 5: a longer walk certifies nothing, the next one that agrees does.
+// Rule 5: a longer walk certifies nothing; the next one that agrees does.
 func TestReader_ALongWalkIsCertifiedByTheNext(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 	d.list.Add(connectortest.Newest(12, 5)...)
@@ -382,10 +382,10 @@ func TestReader_ALongWalkIsCertifiedByTheNext(t *testing.T) {
 	d.wantCertified(13)
 }
 
-// Rule 5: a delete above a seam hides the message that slides over it. The next walk shows it, so it does not agree.
+// Rule 5: a deletion above a seam hides the message that moves across it. The next walk shows it, so it does not agree.
 func TestReader_WhatADeleteHidIsFoundBeforeAnythingIsCertified(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
-	d.list.Add(connectortest.Newest(12, 5)...) // page 0 is 12…9; 8 slides onto it
+	d.list.Add(connectortest.Newest(12, 5)...) // page 0 is 12…9; 8 moves onto it
 	d.list.Before = func(call, _ int) error {
 		if call == 2 {
 			d.list.Remove(11)
@@ -414,8 +414,8 @@ func TestReader_AWalkThatMissesSomethingCertifiesNothing(t *testing.T) {
 	d.wantCertified(12)
 }
 
-// Rule 10: an empty page is the end only if it is so twice with page 0 between, and the pages below are empty as well;
-// the proof holds while page 0 is unchanged.
+// Rule 10: an empty page is the end only if it is empty twice with page 0 in between, and the pages below are empty as
+// well; the proof is valid while page 0 is unchanged.
 func TestReader_TheEndIsProvenTwiceAndThenRemembered(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(7, 2)...)
 	d.poll()
@@ -428,7 +428,7 @@ func TestReader_TheEndIsProvenTwiceAndThenRemembered(t *testing.T) {
 	d.wantCertified(6)
 }
 
-// Rule 10: a page that was empty by mistake ends nothing.
+// Rule 10: a page that is empty by mistake does not end the list.
 func TestReader_AnEmptyPageByMistakeEndsNothing(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(11, 2)...)
 	d.poll()
@@ -445,8 +445,8 @@ func TestReader_AnEmptyPageByMistakeEndsNothing(t *testing.T) {
 	d.wantLog(connectortest.IDs(2, 11))
 }
 
-// Rule 10: an empty page with messages on a page below it is no end, whether pages are read in parallel or not: what
-// stands below is delivered once the page has stayed empty for long enough, and no poll goes on for ever.
+// Rule 10: an empty page with messages on a page below it is not the end, whether pages are read in parallel or not.
+// What is below is delivered once the page has stayed empty for long enough, and no poll goes on forever.
 func TestReader_AnEmptyPageAboveOthersEndsNothing(t *testing.T) {
 	for name, workers := range map[string]WorkerPool{"in turn": nil, "in parallel": Workers(4)} {
 		t.Run(name, func(t *testing.T) {
@@ -480,7 +480,7 @@ func TestReader_AnEmptyPageAboveOthersEndsNothing(t *testing.T) {
 	}
 }
 
-// Rule 10: an empty page 0 counts only in three polls running, and what is known stays known.
+// Rule 10: an empty page 0 counts only in three consecutive polls, and what is known stays known.
 func TestReader_AnEmptyPageZeroCountsOnlyInThreePolls(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(6, 1)...)
 	rows := d.list.Rows
@@ -505,7 +505,8 @@ func TestReader_AnEmptyPageZeroCountsOnlyInThreePolls(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 6) + " m91 m92")
 }
 
-// Rule 10: the same page under every number means that the parameter is ignored; twice the same is drift by a page.
+// Rule 10: the same page for every number means that the parameter is ignored; the same page twice means that the list
+// moved by a page.
 func TestReader_AnIgnoredPageNumberIsAFault(t *testing.T) {
 	d := settledDesk(t, connectortest.StartNow, connectortest.Message(1))
 	same := connector.Page{Messages: connectortest.Newest(8, 5)}
@@ -514,7 +515,7 @@ func TestReader_AnIgnoredPageNumberIsAFault(t *testing.T) {
 	d.wantLog("")
 }
 
-// A context that ends gives up the step, whatever was read.
+// A context that ends gives up the step, whatever has been read.
 func TestReader_AContextThatEndsGivesUpTheStep(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
 	d.list.Add(connectortest.Newest(12, 5)...)

@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// What was erased from the log comes back as late, whether or not the checkpoint still names it, and the checkpoint's
-// tail stays without a gap.
+// What was erased from the log is delivered again as late, whether or not the checkpoint still names it, and the
+// checkpoint's tail stays without a gap.
 func TestSession_Restore(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(40, 1)...)
 	d.settle(20)
@@ -51,7 +51,7 @@ func TestSession_Restore(t *testing.T) {
 		}
 	}
 
-	// Whoever takes the stream over goes on from there: nothing comes twice, and all of it is certified.
+	// The next owner of the stream continues from there: nothing is delivered twice, and everything is certified.
 	d.restart()
 	d.list.Add(connectortest.Message(41))
 	d.settle(20)
@@ -77,7 +77,7 @@ func TestSession_RestoreFenced(t *testing.T) {
 	}
 }
 
-// The newest of two places counts, also once the index was recreated and the older one is forgotten.
+// The newer of two places counts, even after the index was recreated and the older one is forgotten.
 func TestWindow_KeyThatStandsTwice(t *testing.T) {
 	rules := DefaultRules()
 	rules.MinWindow, rules.Capacity = 5, 20
@@ -101,7 +101,8 @@ func TestWindow_KeyThatStandsTwice(t *testing.T) {
 	}
 }
 
-// What the log rejects and the quarantine has already is told, and not put there again; what it has not is.
+// If the log rejects a message that is already quarantined, that is reported, and it is not quarantined again; any
+// other is.
 func TestSession_RestoreOfWhatIsQuarantined(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
 	d.settle(20)

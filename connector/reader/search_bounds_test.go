@@ -9,8 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A search for a place in the list comes to an end within its bounds, whatever the list answers, and says that it
-// came to nothing.
+// A search for a place in the list ends within its bounds, whatever the list answers, and reports that it failed.
 func TestExponentialSearch_EndsWhateverTheListAnswers(t *testing.T) {
 	page := func(numbers ...int) connector.Page {
 		var p connector.Page
@@ -51,7 +50,8 @@ func TestExponentialSearch_EndsWhateverTheListAnswers(t *testing.T) {
 	}
 }
 
-// A first start from a time keeps as its floor what is older, be it less than a run of messages at the end of the list.
+// A first start from a time takes older messages as its floor, even if they are fewer than a run at the end of the
+// list.
 func TestReader_AFloorOfFewOldMessages(t *testing.T) {
 	d := newReaderFixture(t, connector.Start{Since: connectortest.Minute(2)}, connectortest.Newest(10, 1)...)
 	d.settle(20)

@@ -37,7 +37,7 @@ func rest(t *testing.T, s *Session) {
 	t.Fatal("never at rest")
 }
 
-// Whatever leaves it open what the log holds makes the session ask the log again; all else leaves it as it is.
+// After an error that leaves unknown what the log holds, the session asks the log again; other errors change nothing.
 func TestSession_AnErrorKeepsOrDropsTheReader(t *testing.T) {
 	fault := &connector.PageError{Fault: connector.FaultTransient, Err: connectortest.ErrNoAnswer}
 	tests := []struct {
@@ -91,7 +91,7 @@ func TestSession_AnErrorKeepsOrDropsTheReader(t *testing.T) {
 	}
 }
 
-// After an unclear commit the log is asked what became of it, and nothing is doubled or lost either way.
+// After an unclear commit the log is asked for the result, and either way nothing is duplicated or lost.
 func TestSession_AnUnclearCommitIsLookedUp(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprintf("written %v", written), func(t *testing.T) {

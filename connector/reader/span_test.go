@@ -12,8 +12,8 @@ func pageOf(number, high, low int) connector.Page {
 	return connector.Page{Number: number, Messages: connectortest.Newest(high, low)}
 }
 
-// Rule 7: a span is one slice only if its first page stands where the rows that were met twice say, with all that
-// followed.
+// Rule 7: a span is one slice only if its first page is at the place given by the rows that were met twice, with all
+// following rows.
 func TestSpan_standsAt(t *testing.T) {
 	d := sweepDesk(t, 20)
 	var s span
@@ -42,8 +42,8 @@ func TestSpan_standsAt(t *testing.T) {
 	}
 }
 
-// Rule 7: what a page shows again, except for the rows that ended the page before, means that the list moved by a page
-// or more.
+// Rule 7: if a page shows known rows again, other than those that ended the page before, the list moved by a page or
+// more.
 func TestSpan_refusesWhatStoodFurtherUp(t *testing.T) {
 	d := sweepDesk(t, 20)
 	for _, page := range []connector.Page{pageOf(1, 22, 19), pageOf(1, 24, 20)} {

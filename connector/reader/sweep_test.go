@@ -11,7 +11,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// sweepDesk has delivered and certified a list of so many messages, four to a page, and remembers them all.
+// sweepDesk is a reader that has delivered and certified a list of that many messages, four to a page, and remembers
+// all.
 func sweepDesk(t *testing.T, messages int) *readerFixture {
 	t.Helper()
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(messages, 1)...)
@@ -30,7 +31,7 @@ func (d *readerFixture) insert(n, below int) {
 	}
 }
 
-// sweepOnce makes one sweep, and what is due between its steps, and says what it delivered.
+// sweepOnce makes one sweep, with what is due between its steps, and returns what it delivered.
 func (d *readerFixture) sweepOnce(between func()) Outcome {
 	d.t.Helper()
 	var sum Outcome
@@ -59,8 +60,8 @@ func lateIDs(n int) string {
 	return strings.Join(text, " ")
 }
 
-// Rule 7: on a list that stands still, one sweep finds a run of late messages of any length at any place, oldest first,
-// and reads each page of the run at most once more, and one to prove that nothing moved.
+// Rule 7: on a list that does not change, one sweep finds a run of late messages of any length in any place, oldest
+// first. It reads each page of the run at most once more, and one page to prove that nothing moved.
 func TestSweep_findsARunOfAnyLengthAnywhere(t *testing.T) {
 	const messages = 36
 	for length := 1; length <= 14; length++ {
@@ -86,7 +87,7 @@ func TestSweep_findsARunOfAnyLengthAnywhere(t *testing.T) {
 	}
 }
 
-// Rule 7: a sweep of a list with nothing late reads each page once, and no other.
+// Rule 7: a sweep of a list without late messages reads each page once, and no other.
 func TestSweep_costsNothingMoreWhereNothingIsLate(t *testing.T) {
 	d := sweepDesk(t, 26)
 	d.sweepOnce(func() {})
@@ -131,8 +132,8 @@ func TestSweep_findsRunsOnAListThatMoves(t *testing.T) {
 	}
 }
 
-// Rule 7: where the list moves by a page or more between two pages, what stands on the lower one is not below what the
-// upper one showed.
+// Rule 7: if the list moves by a page or more between two pages, the rows of the lower page are not below those that
+// the upper one showed.
 func TestSweep_trustsNoSpanThatMovedByAPage(t *testing.T) {
 	for burst := 1; burst <= 13; burst++ {
 		for call := 2; call <= 6; call++ {
@@ -159,11 +160,11 @@ func TestSweep_trustsNoSpanThatMovedByAPage(t *testing.T) {
 	}
 }
 
-// Rule 7: proofs that fail are tried again a few times only.
+// Rule 7: failed proofs are repeated only a few times.
 func TestSweep_triesAProofAFewTimesOnly(t *testing.T) {
 	d := sweepDesk(t, 30)
 	d.insert(6, 23)
-	removed, before := 130, 0 // what stands above the run goes, whenever a page is read that is not the next one
+	removed, before := 130, 0 // rows above the run are deleted whenever a page is read that is not the next one
 	d.list.Add(connectortest.Newest(130, 31)...)
 	d.settle(60)
 	d.list.Requests()
@@ -189,11 +190,11 @@ func TestSweep_triesAProofAFewTimesOnly(t *testing.T) {
 	}
 }
 
-// Rule 7: a run that begins within the depth is found to its end, and what lies below the depth is not looked at.
+// Rule 7: a run that begins within the depth is found to its end, and nothing else below the depth is read.
 func TestSweep_followsARunBelowTheDepth(t *testing.T) {
 	d := sweepDesk(t, 60)
 	for i := range 14 {
-		// all but its beginning lies below the depth
+		// everything but its beginning is below the depth
 		d.list.Under(31, connectortest.At(connectortest.Message(1000+i), connectortest.Minute(1)))
 	}
 	d.list.Requests()
@@ -217,7 +218,7 @@ func TestSweep_followsARunBelowTheDepth(t *testing.T) {
 	}
 }
 
-// Rule 7: what comes in right above the window's edge, or above an event that was erased, is held, and counted once.
+// Rule 7: what is added right above the window's edge, or above an event that was erased, is held, and counted once.
 func TestSweep_countsWhatItCannotTell(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(60, 1)...)
 	d.restart()
@@ -245,7 +246,7 @@ func TestSweep_countsWhatItCannotTell(t *testing.T) {
 	}
 }
 
-// Rule 7: between the rows of a floor as well; and below a floor nothing is read for long.
+// Rule 7: the same between the rows of a floor; and below a floor little is read.
 func TestSweep_betweenTheRowsOfAFloor(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartNow, connectortest.Newest(60, 1)...)
 	d.settle(5)
@@ -257,8 +258,8 @@ func TestSweep_betweenTheRowsOfAFloor(t *testing.T) {
 	d.wantLog(connectortest.IDs(61, 63) + " " + lateIDs(9))
 }
 
-// Rule 7: a list that gives the same page whatever is asked for, or a page that a filter left empty, ends no sweep
-// wrongly, and none goes on forever.
+// Rule 7: a list that returns the same page for every number, or a page that a filter left empty, does not end a sweep
+// wrongly, and no sweep goes on forever.
 func TestSweep_onAListThatLies(t *testing.T) {
 	d := sweepDesk(t, 40)
 	d.list.Raw = map[int]connector.Page{}
@@ -275,8 +276,7 @@ func TestSweep_onAListThatLies(t *testing.T) {
 	}
 }
 
-// Rule 7: late messages that are deleted, or pushed down, after they were proven: what is left of them is delivered,
-// once.
+// Rule 7: if late messages are deleted or pushed down after they were proven, the remaining ones are delivered, once.
 func TestSweep_deliversWhatIsLeftOfARun(t *testing.T) {
 	for call := 5; call <= 16; call++ {
 		for _, change := range []string{"delete one", "delete all", "push down", "push far down"} {

@@ -11,9 +11,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// A run of late messages comes in below what a walk of a deep backlog delivered before it was cut. Walks that begin
-// within the run find it unknown, from its top down to ground; it is late all the same, as what was delivered lies
-// above. However long it is, walks come past it, and everything is certified in the end.
+// A run of late messages is added below what a walk of a deep backlog delivered before it was interrupted. To walks
+// that begin within the run it is unknown, from its top down to ground; it is late nevertheless, as delivered messages
+// are above it. However long it is, walks get past it, and finally everything is certified.
 func TestReader_ALateRunBelowWhatWasDeliveredOfADeepBacklog(t *testing.T) {
 	for _, run := range []int{1, 3, 4, 5, 9, 12, 16, 30, 70} {
 		for _, pool := range []WorkerPool{nil, connectortest.SerialWorkers{}} {
@@ -53,7 +53,7 @@ func TestReader_ALateRunBelowWhatWasDeliveredOfADeepBacklog(t *testing.T) {
 	}
 }
 
-// cutAfter answers commits with a crash after so many that hold events.
+// cutAfter answers commits with a crash after that many commits with events.
 func cutAfter(done *int, most int) func(context.Context, []connector.Event) (bool, error) {
 	return func(_ context.Context, events []connector.Event) (bool, error) {
 		if len(events) == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// logged is a stretch of a log as a sink remembers it.
+// logged is a part of a log as a sink remembers it.
 func logged(from, to uint64) []connector.Seen {
 	var seen []connector.Seen
 	for n := from; n <= to; n++ {
@@ -27,13 +27,13 @@ func keysOf(from, to uint64) connector.Keys {
 	return keys
 }
 
-// at is the position of an event that a window holds; zero where it does not.
+// at is the position of an event that a window holds; zero if it does not hold it.
 func (w *window) at(key connector.Key) position {
 	at, _ := w.position(key)
 	return at
 }
 
-// sequences is what a window holds, in its order.
+// sequences are the sequences that a window holds, in its order.
 func sequences(w *window) []uint64 {
 	var held []uint64
 	for _, e := range w.entries {
@@ -193,14 +193,14 @@ func TestWindow_Tail(t *testing.T) {
 	}
 }
 
-// TestWindow_Model does the same at random to a window and to a list that forgets nothing.
+// TestWindow_Model applies the same random changes to a window and to a list that forgets nothing.
 func TestWindow_Model(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		rules := Rules{Capacity: 5 + r.IntN(20), MinWindow: r.IntN(15), Tail: 1 + r.IntN(6)}
 		n := uint64(r.IntN(40))
 		state := connector.State{Checkpoint: connector.Checkpoint{Sequence: n, Certified: uint64(r.Int64N(int64(n) + 1))}}
-		var all []connector.Seen // every event that was ever in the window's reach
+		var all []connector.Seen // every event that was ever in the window's range
 		tail := n - min(n, n-state.Checkpoint.Certified+uint64(rules.Tail))
 		for i := uint64(1); i <= n; i++ {
 			s := connector.Seen{Key: connectortest.Key(i), Sequence: i, Late: r.IntN(4) == 0}
@@ -235,7 +235,7 @@ func TestWindow_Model(t *testing.T) {
 	}
 }
 
-// contradicts says where a window is not what it should be of a whole log; empty where it is.
+// contradicts returns how a window differs from what it should be for a whole log; empty if it does not.
 func contradicts(w *window, all []connector.Seen, last, certified uint64) string {
 	held := all[len(all)-min(len(all), len(w.entries)):]
 	inOrder, hole := 0, uint64(0)
@@ -301,7 +301,7 @@ func contradicts(w *window, all []connector.Seen, last, certified uint64) string
 	return ""
 }
 
-// FuzzNewWindow wants no panic of a window that is made from any checkpoint that can be read.
+// FuzzNewWindow checks that making a window from any readable checkpoint does not panic.
 func FuzzNewWindow(f *testing.F) {
 	f.Add([]byte(`{"data":{"version":1}}`))
 	f.Add([]byte(`{"data":{"version":1,"sequence":1,"tail":"AAAAAAAAAAAAAAAAAAAAAA==","tail_late":[0,0]}}`))
