@@ -72,7 +72,7 @@ type Poller struct {
 
 	trace     string       // of the step in progress; empty if there is none
 	urgency   atomic.Int32 // an Urgency; pages are read in parallel
-	owner     string       // this instance as the owner in the log, since it last took it over; empty before the first time
+	owner     string       // this instance in the log, as it last took it over; empty before the first time
 	epoch     uint64       // the epoch with which it took it over
 	moved     int          // walks in a row that contradicted themselves
 	fruitless int          // times in a row that it was fenced without having committed anything in between

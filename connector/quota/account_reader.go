@@ -116,7 +116,7 @@ func (r *AccountReader) Next(answered bool) time.Duration {
 		return r.backoff.Next()
 	}
 	r.backoff.Reset()
-	return AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20))) // so that several instances do not read at the same time
+	return AccountReadInterval - time.Duration(rand.Int64N(int64(AccountReadInterval/20))) // not in step with others
 }
 
 func (r *AccountReader) setNext(t time.Time) {

@@ -34,7 +34,7 @@ type prefetch struct {
 
 	ahead            []*batchAhead // each begins further up than the one before
 	prevStart        int           // page at which the last proven walk began, if the next one begins further up
-	emptyAt          int           // page that the last search found empty, with none empty above it; 0: none, or it was used
+	emptyAt          int           // first empty page that the last search found; 0: none, or it was used
 	batchesRead      int
 	serialBatches    int // for how many more batches the list is expected to grow
 	parallelCooldown int // for how many more walks no batches are tried

@@ -40,8 +40,8 @@ func (m memory) RoundTrip(*http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkPage is all that the client does for a page except for the network: a new page, and one that is held
-// already.
+// BenchmarkPage is everything that the client does for a page except for the network: for a new page, and for one that
+// is held already.
 func BenchmarkPage(b *testing.B) {
 	body := benchmarkPage()
 	c, err := New(Config{BaseURL: "https://api.p.2chat.io", Key: func() (string, error) {
@@ -80,8 +80,8 @@ func BenchmarkPage(b *testing.B) {
 	})
 }
 
-// BenchmarkDecode is a page's way from its body to messages, beside its yardsticks: encoding/json only looking whether
-// the page is valid, and the plain way to decode it.
+// BenchmarkDecode is a page's way from its body to messages, with its baselines: encoding/json only checking whether
+// the page is valid, and the straightforward way to decode it.
 func BenchmarkDecode(b *testing.B) {
 	body := benchmarkPage()
 	perMessage := func(b *testing.B) {
@@ -145,8 +145,8 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
-// BenchmarkGuess is what it costs to test whether a hashed token is that of a number: who has the token and the list's
-// source key needs no more.
+// BenchmarkGuess is the cost of testing whether a hashed token is that of a number: the token and the list's source key
+// are enough for it.
 func BenchmarkGuess(b *testing.B) {
 	r, err := newRedactor(Privacy{})
 	if err != nil {

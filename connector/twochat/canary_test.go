@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// canaries are what no error may show.
+// canaries are texts that no error may show.
 var canaries = []string{apiKey, "595981048477", "5215512345432", "secret text", "amazonaws", "UAK"}
 
 func clean(t *testing.T, err error) {

@@ -39,7 +39,7 @@ func eventsOfItems(t *testing.T, privacy Privacy, row bool, items ...string) (ev
 	return events
 }
 
-// picked lists which of some events a chat picks, after it has looked at all of them.
+// picked lists which of some events a chat selects, after it has looked at all of them.
 func picked(t *testing.T, privacy Privacy, said string, events [][]byte) string {
 	t.Helper()
 	chat, err := NewChat(privacy, stream, said)

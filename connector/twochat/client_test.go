@@ -172,7 +172,7 @@ func TestClient_Statuses(t *testing.T) {
 			_, err := c.Page(t.Context(), stream, 0, "")
 			want := want
 			if status == 404 && (body == "" || body == `<html>` || body == documented) {
-				want = connector.FaultTransient // not 2Chat's own words
+				want = connector.FaultTransient // not 2Chat's own format
 			}
 			if fault := pageError(t, err); fault.Fault != want || fault.Status != status || fault.RetryAfter != 0 {
 				t.Errorf("status %d with %q: %v", status, body, err)
@@ -198,7 +198,7 @@ func TestClient_NotFoundBeyondPage0IsAnEnd(t *testing.T) {
 	}
 }
 
-// A 404 of a proxy says nothing of the list, whatever page was asked for: it passes.
+// A 404 of a proxy says nothing about the list, for any page: it may pass.
 func TestClient_NotFoundInOtherWordsIsNoEnd(t *testing.T) {
 	for _, body := range []string{
 		"default backend - 404", "not found", "", "<html>404</html>", `"not found"`, `null`, `[]`, `{}`, `{"status":404}`,
@@ -215,7 +215,7 @@ func TestClient_NotFoundInOtherWordsIsNoEnd(t *testing.T) {
 	}
 }
 
-// However a server writes an empty page, it is the same page.
+// An empty page is the same page, however a server writes it.
 func TestClient_EmptyPages(t *testing.T) {
 	for _, body := range []string{`{"messages":[]}`, `{"messages":null}`, `{"messages":{}}`, `{"success":true}`} {
 		page, err := serve(t, answerWith(200, body)).Page(t.Context(), stream, 0, "")

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// A row that is listed before its content is told from one that has any.
+// A row that is listed before its content is distinguished from one that has any.
 func TestMessages_EmptyContent(t *testing.T) {
 	for message, empty := range map[string]bool{
 		``: true, `"message":null`: true, `"message":{}`: true, `"message":{ }`: true, `"message":""`: true,

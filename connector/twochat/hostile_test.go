@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// hasty is a client of which a call ends soon, whatever comes back.
+// hasty is a client whose calls end soon, whatever the server does.
 func hasty(t *testing.T, baseURL string, most int) *Client {
 	t.Helper()
 	c, err := New(Config{BaseURL: baseURL, Key: func() (string, error) {
@@ -30,8 +30,8 @@ func hasty(t *testing.T, baseURL string, most int) *Client {
 	return c
 }
 
-// Whatever a server does, a call ends within its time-out, with an error of its kind that shows nothing of what came.
-// The test hangs where one does not.
+// Whatever a server does, a call ends within its time-out, with an error of its kind that shows nothing of the answer.
+// If one does not end, the test hangs.
 func TestClient_EveryAnswerEnds(t *testing.T) {
 	const secret = "+5215512345432 secret text"
 	// until repeats something for as long as the client listens.
@@ -163,7 +163,7 @@ func TestClient_PageLimit(t *testing.T) {
 	}
 }
 
-// Memory grows with what comes in, and ends at the limit.
+// Memory grows with the bytes received, and stays below the limit.
 func TestReadAll_MemoryIsBounded(t *testing.T) {
 	endless := readerFunc(func(p []byte) (int, error) { return len(p), nil })
 	for _, most := range []int{1 << 20, 3_000_000, DefaultMaxPageBytes} {
@@ -273,7 +273,7 @@ func TestPage_Depth(t *testing.T) {
 	}
 }
 
-// The bounds of an item, to the byte.
+// The limits of an item, to the byte.
 func TestPage_ItemSize(t *testing.T) {
 	c := plainClient(t, Privacy{})
 	for size, fault := range map[int]string{maxItem - 1: "", maxItem: "", maxItem + 1: faultTooLarge} {
@@ -286,7 +286,7 @@ func TestPage_ItemSize(t *testing.T) {
 	}
 }
 
-// What a proxy says is named, with its status, and told apart from what 2Chat says.
+// A proxy's answer is reported as such, with its status, and distinguished from 2Chat's.
 func TestClient_Proxy(t *testing.T) {
 	say := func(text string) func(net.Conn) { return func(c net.Conn) { _, _ = io.WriteString(c, text) } }
 	refuse := func(status string) func(net.Conn) {
@@ -363,8 +363,8 @@ func TestClient_Proxy(t *testing.T) {
 	}
 }
 
-// Bytes behind an answer make net/http print them through the standard logger: nothing that this package can keep it
-// from, and the reason why the program takes that logger over. The page itself is good.
+// Bytes after an answer make net/http print them through the standard logger. This package cannot prevent that, which
+// is why the program takes that logger over. The page itself is good.
 func TestClient_BytesBehindAnAnswer(t *testing.T) {
 	var printed bytes.Buffer
 	log.SetOutput(&printed)

@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// learnable answers like the API is thought to answer; change may answer otherwise.
+// learnable answers as the API is assumed to answer; change may answer differently.
 func learnable(change func(w http.ResponseWriter, page string) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		page := r.URL.Query().Get("page_number")

@@ -21,7 +21,7 @@ func plainClient(t testing.TB, privacy Privacy) *Client {
 	t.Helper()
 	c, err := New(Config{
 		BaseURL: "https://api.p.2chat.io", Key: func() (string, error) { return "UAK", nil }, Privacy: privacy,
-		ExactText: true, // so that what comes out is what went in
+		ExactText: true, // so that the output equals the input
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func decode(c *Client, body []byte, number int) (messages []connector.Message, p
 	return c.messages(stream, body, work), ""
 }
 
-// decodeSlowly is decode by encoding/json, as plain as can be.
+// decodeSlowly is decode with encoding/json, as simple as possible.
 func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Message, ok bool) {
 	var page map[string]json.RawMessage
 	if json.Unmarshal(body, &page) != nil || page == nil || string(page["success"]) == "false" ||
@@ -120,8 +120,8 @@ func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Mess
 	return messages, true
 }
 
-// sameMessages compares all that becomes of a message. The chat of one that holds invalid UTF-8 becomes nothing, as the
-// message goes to the quarantine; encoding/json fixes such text, and would make another chat of it.
+// sameMessages compares everything that becomes of a message. The chat of one with invalid UTF-8 is ignored, as the
+// message goes to the quarantine; encoding/json repairs such text, and would get another chat.
 func sameMessages(t *testing.T, got, want []connector.Message) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -354,7 +354,7 @@ func TestPage_TooManyItems(t *testing.T) {
 	}
 }
 
-// FuzzPage holds the scanner against encoding/json: the same pages are valid, with the same messages.
+// FuzzPage compares the scanner with encoding/json: the same pages are valid, with the same messages.
 func FuzzPage(f *testing.F) {
 	f.Add([]byte(documented))
 	f.Add([]byte(`{"page_number":"0","messages":[null,{"id":"x","created_at":"2022-10-31 22:05:44","session_key":"a\u0040c.us"}]}`))
@@ -366,7 +366,7 @@ func FuzzPage(f *testing.F) {
 		messages, problem := decode(c, body, 0)
 		want, ok := decodeSlowly(c, body, 0)
 		if ok != (problem == "") {
-			// Sscanf and ParseFloat read odd numbers in strings differently, and encoding/json fixes names in bad UTF-8.
+			// Sscanf and ParseFloat read odd numbers in strings differently, and encoding/json repairs names in invalid UTF-8.
 			if problem == problemEcho || !utf8.Valid(body) {
 				return
 			}
@@ -378,7 +378,7 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// TestPage_RandomPages holds the scanner against encoding/json on many pages that are nearly right.
+// TestPage_RandomPages compares the scanner with encoding/json on many pages that are nearly valid.
 func TestPage_RandomPages(t *testing.T) {
 	c := plainClient(t, Privacy{})
 	random := rand.New(rand.NewPCG(1, 2))

@@ -58,7 +58,7 @@ func TestPrivacy_ChatTokens(t *testing.T) {
 	}
 }
 
-// TestPrivacy_TokensForEver pins tokens: events of earlier versions lie in logs under them.
+// TestPrivacy_TokensForEver fixes tokens, as logs contain events of earlier versions with them.
 func TestPrivacy_TokensForEver(t *testing.T) {
 	const chat = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432@c.us"
 	for _, test := range []struct {
@@ -229,7 +229,7 @@ func TestRewrite_OfAPage(t *testing.T) {
 	}
 }
 
-// TestRewrite_Quotes has text that begins as a JSON string does: it is what was written, and not to be read once more.
+// TestRewrite_Quotes has text that begins like a JSON string: it is ordinary text, and not to be decoded once more.
 func TestRewrite_Quotes(t *testing.T) {
 	drop := mustRedact(t, Privacy{Drop: []string{DropText, DropNames}})
 	for _, said := range []string{`\"`, `\"\"\"`, `\"2026-01-31T10:00:00`, `\"1767225600`} {
@@ -240,7 +240,7 @@ func TestRewrite_Quotes(t *testing.T) {
 	}
 }
 
-// FuzzRewrite checks that what is rewritten stays JSON, that nothing is left of what is dropped, and that a second time
+// FuzzRewrite checks that rewritten items stay JSON, that nothing is left of what is dropped, and that rewriting again
 // changes nothing.
 func FuzzRewrite(f *testing.F) {
 	for _, seed := range []string{
@@ -302,7 +302,7 @@ func holds(value any, names ...string) bool {
 	return false
 }
 
-// A source key under pseudonyms is made with their key; what other modes made of the same list is known again.
+// A source key under pseudonyms is made with their key; the key that other modes made for the same list is recognised.
 func TestPrivacy_Keyed(t *testing.T) {
 	plain := connector.Stream{
 		Name: "shop", Number: "+15550100100",
@@ -324,7 +324,7 @@ func TestPrivacy_Keyed(t *testing.T) {
 		plain.HasSourceKey("") {
 		t.Error("a list is known by the wrong keys")
 	}
-	// For ever: checkpoints of this version have it.
+	// This must never change: checkpoints of this version contain it.
 	if keyed.SourceKey != "b4256b3ce9be91c64715829903666354" {
 		t.Errorf("the source key is %s", keyed.SourceKey)
 	}

@@ -37,10 +37,10 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// escapes are pairs of surrogates, or what stands for no character, or any other escape.
+// escapes matches pairs of surrogates, or escapes that represent no character, or any other escape.
 var escapes = regexp.MustCompile(`(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|(\\u[dD][89a-fA-F]..|\\u0000)|\\.`)
 
-// broken reports whether a JSON text holds an escape that stands for no character.
+// broken reports whether a JSON text contains an escape that represents no character.
 func broken(text []byte) bool {
 	for _, m := range escapes.FindAllSubmatch(text, -1) {
 		if m[2] != nil {
@@ -50,7 +50,7 @@ func broken(text []byte) bool {
 	return false
 }
 
-// FuzzRepair holds what is repaired against a regular expression, and what privacy makes of it then.
+// FuzzRepair compares repaired text with a regular expression, and then applies privacy to it.
 func FuzzRepair(f *testing.F) {
 	f.Add([]byte(`{"uuid":"a","message":{"text":"\ud83d \ud83d\ude00 \u0000 \\u0000 é"},"\udc00":1}`))
 	f.Add([]byte(`{"text":"call +595 981 048477 \ud800","n":"{\"a\":\"\\u0000 59598104847 \\ud800\"}","x":"\u0000Maria"}`))
@@ -95,7 +95,7 @@ func FuzzRepair(f *testing.F) {
 	})
 }
 
-// TestRepair_OfAPage reads one page in every way: what identifies a message is the same in all of them.
+// TestRepair_OfAPage reads one page in every way: the identifiers of a message are the same in all of them.
 func TestRepair_OfAPage(t *testing.T) {
 	const odd = `{"uuid":"a","session_key":"\ud800k","message":{"text":"x \u0000 \ud83d\ude00"},"name":"\udc00"}`
 	const oddRepaired = `{"uuid":"a","session_key":"\ufffdk","message":{"text":"x \ufffd \ud83d\ude00"},"name":"\ufffd"}`

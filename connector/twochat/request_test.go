@@ -80,7 +80,7 @@ func TestClient_BodyTooLarge(t *testing.T) {
 	}
 }
 
-// raw serves each connection with bytes that are no HTTP server's.
+// raw serves each connection with bytes that no HTTP server would send.
 func raw(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -162,7 +162,7 @@ func TestClient_TimeoutAndContext(t *testing.T) {
 	release := make(chan struct{})
 	started := make(chan struct{}, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("page_number") == "1" { // a body that stops
+		if r.URL.Query().Get("page_number") == "1" { // a body that stalls
 			_, _ = io.WriteString(w, `{"messages":[`)
 			w.(http.Flusher).Flush()
 		}

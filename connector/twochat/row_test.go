@@ -15,7 +15,7 @@ import (
 
 var readAt = time.Date(2026, 2, 18, 18, 2, 0, 123456789, time.UTC)
 
-// rowPrivacies are the ways in which what a row shows may have been changed before.
+// rowPrivacies are the privacy settings that may change an item before its row is made.
 func rowPrivacies() map[string]Privacy {
 	everything := []string{DropText, DropMedia, DropQuoted, DropNames}
 	return map[string]Privacy{
@@ -27,7 +27,7 @@ func rowPrivacies() map[string]Privacy {
 	}
 }
 
-// decodeRows is decode with rows for data.
+// decodeRows is decode with rows as data.
 func decodeRows(c *Client, body []byte) ([]connector.Message, string) {
 	work := new(scratch)
 	found, problem := scanPage(body, 0, nil)
@@ -79,7 +79,7 @@ func columnsOf(t *testing.T, data []byte) map[string]*string {
 	return got
 }
 
-// sameRows holds rows against the same messages with items for data.
+// sameRows compares rows with the same messages with items as data.
 func sameRows(t *testing.T, rows, items []connector.Message) {
 	t.Helper()
 	if len(rows) != len(items) {
@@ -113,7 +113,7 @@ func sameRows(t *testing.T, rows, items []connector.Message) {
 	}
 }
 
-// Every shape of an item, and what its row shows beside the item.
+// Every shape of an item, and the contents of its row.
 func TestRow_Shapes(t *testing.T) {
 	const person = `"remote_phone_number":"+5215512345432"`
 	media := func(kind, mime string) string {
@@ -221,7 +221,7 @@ func TestRow_Shapes(t *testing.T) {
 	}
 }
 
-// A row shows nothing that its item does not show: what privacy takes away is in no column.
+// A row shows nothing that its item does not show: what privacy removes is in no column.
 func TestRow_Canary(t *testing.T) {
 	const item = `{"uuid":"MSG-5215512345432","session_key":"WW-WPN1-5215512345432@g.us",` +
 		`"remote_phone_number":"5215512345432-16@g.us","channel_phone_number":595981048477,"sent_by":"+595981048477",` +
@@ -255,7 +255,7 @@ func TestRow_Canary(t *testing.T) {
 					if said == nil || slices.Contains(made, column) {
 						continue
 					}
-					// What a column says is said by the item, too, except for what is made of its attributes.
+					// The item contains what a column contains, except for columns made from its attributes.
 					both := string(items[0].Data) + string(items[1].Data)
 					if text := strings.Trim(string(quoted(*said)), `"`); !strings.Contains(both, text) {
 						t.Errorf("%s says %q, and the item does not: %s", column, *said, m.Data)
@@ -270,8 +270,8 @@ func TestRow_Canary(t *testing.T) {
 	}
 }
 
-// FuzzRow holds that every item that can become an event has a row of exactly the columns, whatever privacy does,
-// with the very item in it that mode `item` has.
+// FuzzRow checks that every item that can become an event has a row of exactly the columns, with any privacy settings,
+// and that the row contains exactly the item of mode `item`.
 func FuzzRow(f *testing.F) {
 	f.Add([]byte(documented))
 	f.Add([]byte("{\"messages\":[{\"uuid\":\"a\",\"t\":\"\xff\"},7,{\"uuid\":\"\"}]}"))
@@ -299,7 +299,7 @@ func FuzzRow(f *testing.F) {
 	})
 }
 
-// Client.Page gives rows of the moment at which the page was received, and counts their bytes.
+// Client.Page returns rows with the time at which the page was received, and counts their bytes.
 func TestClient_Rows(t *testing.T) {
 	c := serve(t, answerWith(200, documented))
 	c.rows, c.now = true, func() time.Time { return readAt }
@@ -319,7 +319,7 @@ func TestClient_Rows(t *testing.T) {
 	}
 }
 
-// The fake lists every kind of message that a row can name, in every form that the API is known or thought to use.
+// The fake lists every kind of message that a row can name, in every form that the API is known or assumed to use.
 func TestRow_OfTheFake(t *testing.T) {
 	fake := twochattest.New(twochattest.Options{History: 3000})
 	var body bytes.Buffer

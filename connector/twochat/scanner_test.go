@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// valid reports whether the scanner takes data for one JSON document.
+// valid reports whether the scanner accepts data as one JSON document.
 func valid(data []byte) bool {
 	s := scanner{data: data}
 	end := s.value(s.space(0), 0)
@@ -38,17 +38,16 @@ func TestScanner_AcceptsWhatJSONAccepts(t *testing.T) {
 	}
 }
 
-// nested is a document of so many levels.
+// nested is a document with that many levels.
 func nested(levels int, inside string) string {
 	return strings.Repeat(`[{"a":`, levels/2) + inside + strings.Repeat(`}]`, levels/2)
 }
 
-// Beyond the depth that is allowed a document is scanned in another way, without recursion. It has to find the same
-// ends.
+// Beyond the allowed depth a document is scanned in another way, without recursion. It has to find the same ends.
 func TestScanner_Deep(t *testing.T) {
 	for _, document := range documents {
 		if len(document) > 10_000 {
-			continue // with what stands around it, it would be too deep for encoding/json
+			continue // with its surroundings, it would be too deep for encoding/json
 		}
 		deep := nested(maxDepth, `{"b":[`+document+`],"c":{}}`)
 		s := scanner{data: []byte(deep)}

@@ -20,7 +20,7 @@ const (
 		`"sent_by":"user","_2chat_link":"l"`
 )
 
-// listOf is a page of so many items of these members.
+// listOf is a page of that many items with these members.
 func listOf(count int, members string) string {
 	return `{"success":true,"page_number":0,"messages":[` + strings.Repeat("{"+members+"},", count-1) + "{" + members + "}]}"
 }
@@ -76,7 +76,7 @@ func TestShape_Known(t *testing.T) {
 			t.Errorf("%.200s: %q", page, got)
 		}
 	}
-	// One form for the other, a list that becomes mixed, and short lists are no news.
+	// One form in place of the other, a list that becomes mixed, and short lists are not reported.
 	for _, pages := range [][]string{
 		{listOf(100, form1), listOf(100, form2)},
 		{listOf(100, form2), listOf(100, form1)},
@@ -181,7 +181,7 @@ func TestShape_Changes(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
-	// What is no answer of the list says nothing about it.
+	// A body that is not an answer with the list is ignored.
 	for _, body := range []string{
 		`{"status":"ok"}`, `{"success":false,"reason":"x"}`, `{"error":true,"why":1,"messages":[]}`,
 		`{"messages":[],"colour":1`, `{"messages":[],"colour":1} x`,
@@ -192,7 +192,7 @@ func TestShape_Changes(t *testing.T) {
 	}
 }
 
-// What a list had does not tell of another one.
+// The members of one list do not count for another.
 func TestShape_ListsAreApart(t *testing.T) {
 	w := newShapeWatch(time.Now)
 	for name, members := range map[string]string{"1": form1, "2": without(form1, "channel_phone_number")} {
@@ -207,7 +207,7 @@ func TestShape_ListsAreApart(t *testing.T) {
 	}
 }
 
-// Names of members can be data. What is shown of them looks like a programmer's, and memory is bounded.
+// Names of members can be data. Those that are shown look chosen by a programmer, and memory is bounded.
 func TestShape_NamesAreBounded(t *testing.T) {
 	for name, want := range map[string]string{
 		"colour": "colour", "wa_serial": "wa_serial", "waSerial": "waSerial", "_x": "_x",
@@ -235,7 +235,7 @@ func TestShape_NamesAreBounded(t *testing.T) {
 	if len(got) > maxShapeChanges+len(ChangeKinds()) || !slices.Contains(got, "* is new: many") {
 		t.Errorf("%d changes: %q", len(got), got)
 	}
-	// A known member is told all the same, without a name.
+	// A known member is reported as well, without a name.
 	got = changesOf(t, append(pages, listOf(10, without(form1, "session_key")))...)
 	if last := got[len(got)-1]; last != "* is gone" {
 		t.Errorf("%q", last)
@@ -243,7 +243,7 @@ func TestShape_NamesAreBounded(t *testing.T) {
 }
 
 func TestClient_ShapeChanges(t *testing.T) {
-	body := listOf(10, `"key":1`) // no item of it can be used
+	body := listOf(10, `"key":1`) // no item of it is usable
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) { answerWith(200, body)(w, r) })
 	if _, err := c.Page(t.Context(), stream, 0, ""); err == nil {
 		t.Error("a page without a usable item is valid")
@@ -301,7 +301,7 @@ func TestLearn_Members(t *testing.T) {
 	}
 }
 
-// FuzzShape: whatever a page holds, what is said of it is bounded and shows no value and no name that may be data.
+// FuzzShape checks that for any page the report is bounded and contains no value and no name that may be data.
 func FuzzShape(f *testing.F) {
 	f.Add([]byte(documented))
 	f.Add([]byte(listOf(10, form2+`,"+5215512345432":{"a":1},"Johny Doe":[]`)))

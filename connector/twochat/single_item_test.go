@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// An item by itself becomes what it would become on a page.
+// A single item becomes the same message as on a page.
 func TestClient_Item(t *testing.T) {
 	stream := connector.Stream{Name: "a", Number: "+595981048477", SourceKey: "k"}
 	key := func() (string, error) { return "key", nil }

@@ -16,7 +16,7 @@ const (
 	lidOf    = "987654321098765"
 )
 
-// spellings are ways to write a number. JSON escapes are written by the places.
+// spellings are ways to write a number. The places add the escapes of JSON.
 func spellings(n string) map[string]string {
 	spread := func(between string) string {
 		return "+" + n[:1] + between + n[1:4] + between + n[4:7] + between + n[7:]
@@ -88,7 +88,7 @@ func superscript(n string) string {
 	return strings.Map(func(c rune) rune { return []rune("⁰¹²³⁴⁵⁶⁷⁸⁹")[c-'0'] }, n)
 }
 
-// places are where in an item a string can stand; they take and return JSON.
+// places are positions in an item where a string can be; they take and return JSON.
 func places() map[string]func(quoted string) string {
 	text := func(quoted string) string {
 		var said string
@@ -134,7 +134,7 @@ func places() map[string]func(quoted string) string {
 	return all
 }
 
-// plainDigits is a text as whoever looks for a number would see it.
+// plainDigits is a text as seen by somebody who looks for a number.
 func plainDigits(text string) string {
 	return strings.Map(func(r rune) rune {
 		if digit, ok := digitOf(r); ok {
@@ -157,7 +157,7 @@ func entityEnd(text string, i int, out *strings.Builder) int {
 	return end
 }
 
-// strip undoes every way to escape that the table has.
+// strip reverses every escape in the table.
 func strip(t *testing.T, item []byte) string {
 	t.Helper()
 	if !json.Valid(item) {
@@ -185,7 +185,7 @@ func strip(t *testing.T, item []byte) string {
 	return plainDigits(text)
 }
 
-// No spelling of a number passes, wherever it stands: neither one that the item names as its own, nor another's.
+// No spelling of a number passes, in any place: neither of one that the item names as its own, nor of another.
 func TestRewrite_EverySpellingInEveryPlace(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	count := 0
@@ -219,11 +219,11 @@ func TestRewrite_EverySpellingInEveryPlace(t *testing.T) {
 	t.Logf("%d items", count)
 }
 
-// A number is the same token in every spelling and place where it stands alone.
+// A number on its own has the same token in every spelling and place.
 func TestRewrite_OneTokenForANumber(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	token := r.pseudonym([]byte(victim))
-	opaque := map[string]bool{ // where the whole string becomes one token, of which the number is a part
+	opaque := map[string]bool{ // the whole string becomes one token, of which the number is a part
 		"base64": true, "vCard": true, "half a vCard": true, "at lid": true, "at hosted.lid": true, "at broadcast": true,
 		"at newsletter": true, "at call": true, "at g.us": true, "group": true, "commas": true,
 	}
@@ -252,7 +252,7 @@ func TestRewrite_OneTokenForANumber(t *testing.T) {
 			t.Errorf("%s: %s, without the token %s", said, got, lid)
 		}
 	}
-	// JSON numbers, however they are written.
+	// JSON numbers, in any notation.
 	for _, number := range []string{
 		victim, victim + ".0", "1.5550106666e10", "1.5550106666E+10", "155501066660e-1",
 		"-" + victim,
@@ -263,14 +263,14 @@ func TestRewrite_OneTokenForANumber(t *testing.T) {
 			}
 		}
 	}
-	// Spelled as at home, or as dialled from abroad.
+	// As dialled within the country, or from abroad.
 	for _, said := range []string{"(555) 010-6666", "0555 010 6666", "011 1 555 010 6666", "5550106666", "0015550106666"} {
 		item := `{"remote_phone_number":"+` + victim + `","x":"` + said + `"}`
 		if got := string(r.rewrite([]byte(item))); strings.Count(got, token) != 2 {
 			t.Errorf("%s: %s", said, got)
 		}
 	}
-	// The numbers of the list itself are known without standing in the item.
+	// The numbers of the list itself are known even if the item does not contain them.
 	if got := string(r.rewrite([]byte(`{"x":"call 5550106666 or 55501"}`), "+"+victim, "+5555501")); strings.Contains(got,
 		"5550106666") || !strings.Contains(got, token) {
 		t.Errorf("a number of the list's: %s", got)
@@ -282,7 +282,7 @@ func TestRewrite_OneTokenForANumber(t *testing.T) {
 	}
 }
 
-// What is known to be harmless stays, byte for byte: ids, hashes, moments, kinds, amounts, words and short numbers.
+// What is known to be harmless stays unchanged: ids, hashes, times, kinds, amounts, words and short numbers.
 func TestRewrite_WhatStays(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	for _, item := range []string{
@@ -301,7 +301,7 @@ func TestRewrite_WhatStays(t *testing.T) {
 	}
 }
 
-// What names people becomes a token wherever it stands.
+// The names of people become tokens in every place.
 func TestRewrite_Names(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	drop := mustRedact(t, Privacy{Drop: []string{DropNames}})
@@ -346,7 +346,7 @@ func TestRewrite_Names(t *testing.T) {
 	}
 }
 
-// Every name of what is dropped, alone and at every depth, and what has no such name but its form.
+// Every name of what is dropped, alone and at every depth, and values that are dropped because of their form alone.
 func TestRewrite_DropsWhereverItStands(t *testing.T) {
 	file := "https://2chat-user-data.s3.amazonaws.com/ACC/accm/CANARY.jpeg"
 	blob := strings.Repeat("Q0FOQVJZ", 20) + "CANARY"
@@ -416,7 +416,7 @@ func TestRewrite_DropsWhereverItStands(t *testing.T) {
 			}
 		}
 	}
-	// What nobody asked to drop stays, to the byte.
+	// Everything else stays, to the byte.
 	item := `{"uuid":"a","session_key":"WW-1-52155@c.us","created_at":"2026-02-18T18:01:35","message":{"text":"hi","media":{"url":"` + file + `","type":"image"},"quoted_msg":{"uuid":"b","message":{"text":"x"}}},"contact":{"first_name":"Zoe","phone_number":"+15550106666","uuid":"CONaf1fa3a1-0d8d-4aa5-b117-f9425b651485"},"sent_by":"user"}`
 	for drop, want := range map[string]string{
 		DropText:   `{"uuid":"a","session_key":"WW-1-52155@c.us","created_at":"2026-02-18T18:01:35","message":{"media":{"url":"` + file + `","type":"image"},"quoted_msg":{"uuid":"b","message":{}}},"contact":{"first_name":"Zoe","phone_number":"+15550106666","uuid":"CONaf1fa3a1-0d8d-4aa5-b117-f9425b651485"},"sent_by":"user"}`,
@@ -430,7 +430,7 @@ func TestRewrite_DropsWhereverItStands(t *testing.T) {
 	}
 }
 
-// A member never seen before is counted, and told to whoever asks.
+// A member that was never seen before is counted, and reported to the caller.
 func TestRewrite_CountsWhatWasNeverSeen(t *testing.T) {
 	r := mustRedact(t, Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret})
 	var told []string

@@ -13,7 +13,7 @@ import (
 // listServer is a list whose body, validators and wish to honour them a test sets.
 type listServer struct {
 	body, etag, modified, date string
-	honest                     bool // answers 304 where the validators sent are its own
+	honest                     bool // answers 304 if the validators sent are its own
 	requests                   []http.Header
 }
 
@@ -65,7 +65,7 @@ func TestUnchanged_SameBody(t *testing.T) {
 	if page := read(t, c, 0, ""); page.Unchanged || len(page.Messages) != 2 {
 		t.Errorf("with none held: %+v", page)
 	}
-	// Only what is around the messages is another: the page is the same.
+	// Only the part around the messages differs: the page is the same.
 	l.body = strings.Replace(documented, `"page_number":0`, `"page_number":0,"request_id":"x"`, 1)
 	if page := read(t, c, 0, first.Fingerprint); !page.Unchanged || page.Messages != nil {
 		t.Errorf("another envelope: %+v", page)
@@ -75,7 +75,7 @@ func TestUnchanged_SameBody(t *testing.T) {
 	if changed.Unchanged || len(changed.Messages) != 2 || changed.Fingerprint == first.Fingerprint {
 		t.Errorf("another text: %+v", changed)
 	}
-	// The same messages on another page have the same fingerprint, but are told to the caller.
+	// The same messages on another page have the same fingerprint, but are returned to the caller.
 	l.body = strings.Replace(l.body, `"page_number":0,`, "", 1)
 	if page := read(t, c, 1, changed.Fingerprint); page.Unchanged || len(page.Messages) != 2 ||
 		page.Fingerprint != changed.Fingerprint {
@@ -199,7 +199,7 @@ func TestUnchanged_ValidatorsAreChecked(t *testing.T) {
 	l := &listServer{body: `{"messages":[{"uuid":"a"}]}`, etag: `"for ever"`, honest: true}
 	c := serve(t, l.ServeHTTP)
 	held := read(t, c, 0, "").Fingerprint
-	l.body = `{"messages":[{"uuid":"b"},{"uuid":"a"}]}` // but the validator stays
+	l.body = `{"messages":[{"uuid":"b"},{"uuid":"a"}]}` // but the validator does not change
 	polls := 0
 	for {
 		polls++

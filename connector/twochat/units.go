@@ -15,7 +15,7 @@ const (
 	unitDigit                     // a digit of any script
 	unitPlus                      // a plus sign
 	unitSeparator                 // a character that people and programs put between the digits of a number
-	unitInvisible                 // an invisible character: zero-width characters, marks of direction, the frame of an emoji
+	unitInvisible                 // invisible: zero-width characters, marks of direction, the frame of an emoji
 	unitEnd
 )
 

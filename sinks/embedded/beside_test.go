@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// beside is another sink on the embedded server, in process as its own is.
+// beside is another sink on the embedded server, in the same process like the server's own sink.
 func beside(t *testing.T, sink *Sink, mode connector.Mode) *jetstream.Sink {
 	t.Helper()
 	other, err := jetstream.Open(jetstream.Config{Connection: natssink.Connection{InProcess: &sink.inside}},

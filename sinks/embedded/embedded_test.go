@@ -84,7 +84,7 @@ func TestConformance(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			sinktest.Run(t, sinktest.Suite{
-				// One process, one server: sinks on the same place are those that one server has.
+				// There is one server per process, so sinks on the same storage are those of one server.
 				New:     func(t *testing.T) sinktest.Storage { return newStorage(t, mode) },
 				Promise: sinktest.AllOrNothing, Oversized: 5 << 20,
 			})
@@ -92,8 +92,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// newStorage is an embedded server that the test keeps; the sinks under test connect to it as further users of it
-// would.
+// newStorage is an embedded server that the test keeps; the sinks under test connect to it like further users of it.
 func newStorage(t *testing.T, mode connector.Mode) sinktest.Storage {
 	sink := open(t, loopbackConfig(t), mode)
 	return sinktest.Storage{
@@ -213,7 +212,7 @@ func TestOpen_refusesATakenPort(t *testing.T) {
 	open(t, c, connector.ModeStructured)
 }
 
-// An address on which a NATS server answers already is told as that, with the way to deliver into it.
+// An address on which a NATS server already answers is reported as such, with the way to deliver into that server.
 func TestOpen_besideAnotherServer(t *testing.T) {
 	other := open(t, Config{Listen: "127.0.0.1:0", Dir: t.TempDir()}, connector.ModeStructured)
 	address := strings.TrimPrefix(other.URL(), "nats://")
@@ -276,7 +275,7 @@ func TestCommit_waitsWhereMaxBytesIsReached(t *testing.T) {
 	if got := len(stored(t, sink, "whatsapp.")); uint64(got) != checkpoint.Sequence {
 		t.Fatalf("%d events, checkpoint at %d", got, checkpoint.Sequence)
 	}
-	// More room, and the same commit goes through.
+	// With more room, the same commit succeeds.
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func folderConfig(t *testing.T) Config {
 	return Config{Listen: "127.0.0.1:0", Dir: filepath.Join(t.TempDir(), "data")}
 }
 
-// written leaves a folder with a log of ten events, closed or left as a crash would.
+// written leaves a folder with a log of ten events, closed or as after a crash.
 func written(t *testing.T, c Config, n int) {
 	t.Helper()
 	sink := open(t, c, connector.ModeStructured)
@@ -126,7 +126,7 @@ func TestOpen_FolderThatWentBackBetweenTwoRunsIsNoFirstStart(t *testing.T) {
 	}
 }
 
-// After a crash the note is of a while ago: the numbers that may have been used since are not used again.
+// After a crash the note is a little outdated: numbers that may have been used since then are not used again.
 func TestOpen_AfterACrashTheWayOnLeavesRoomForWhatWasNotNoted(t *testing.T) {
 	c := folderConfig(t)
 	sink := open(t, c, connector.ModeStructured)

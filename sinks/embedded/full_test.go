@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// smallDisk mounts a disk of its own, which takes the right to do so.
+// smallDisk mounts a disk of its own, which needs the permission to do so.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -28,7 +28,7 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill takes all the room but so many bytes, and returns what gives it back.
+// fill uses all the space except that many bytes, and returns a function that frees it.
 func fill(t *testing.T, disk string, but int64) (free func()) {
 	t.Helper()
 	var stat syscall.Statfs_t

@@ -22,14 +22,14 @@ type world struct {
 	disk   *disk
 
 	ops        int  // done so far
-	crashed    bool // nothing more is done
+	crashed    bool // no more operations are carried out
 	firstStart bool // the operator left --first-start on
 	synced     map[string]int64
 	renames    []unsynced
 }
 
-// unsynced is a rename whose folder was not synced yet: the machine may end with the former names, or with nothing in
-// the new file.
+// unsynced is a rename whose folder was not synced yet: the machine may end up with the former names, or with an empty
+// new file.
 type unsynced struct {
 	from, to string
 	former   []byte // of to; nil if there was none
@@ -53,7 +53,7 @@ const (
 	perCommit = 3
 )
 
-// drive does what a Poller would, until each stream has all its events and one reject.
+// drive does what a Poller would do, until each stream has all its events and one reject.
 func (w *world) drive() error {
 	sink := open(w.config, w.disk, quiet)
 	defer sink.Close()
@@ -146,8 +146,8 @@ func (w *world) check(label string) {
 	}
 }
 
-// An end of the program at every single operation of the disk: before it, or with half of a write done; with or without
-// what was not synced. Afterwards a new process goes on.
+// The program ends at every single operation of the disk: before it, or with half of a write done; with or without what
+// was not synced. Afterwards a new process continues.
 func TestSink_LosesAndDoublesNothingWhereverTheProgramEnds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many cases in one goroutine: not in short mode")
@@ -202,7 +202,7 @@ func TestSink_LosesAndDoublesNothingWhereverTheProgramEnds(t *testing.T) {
 	}
 }
 
-// rename notes a rename that is about to be.
+// rename records a rename that is about to be made.
 func (w *world) rename(to string) {
 	u := unsynced{from: to + ".new", to: to}
 	if strings.HasPrefix(to, w.config.Path+".") && filepath.Dir(to) == filepath.Dir(w.config.Path) {
@@ -219,7 +219,7 @@ func (w *world) rename(to string) {
 	w.renames = append(w.renames, u)
 }
 
-// losePower takes away what was written to the appended files and not synced, and the names that were not.
+// losePower removes what was written to the appended files and not synced, and the names that were not synced.
 func (w *world) losePower() {
 	for _, u := range slices.Backward(w.renames) {
 		var err error
@@ -248,7 +248,7 @@ func (w *world) losePower() {
 	}
 }
 
-// One operation of the disk fails, or several do, and the program goes on.
+// One or several operations of the disk fail, and the program continues.
 func TestSink_LosesAndDoublesNothingWhateverTheDiskRefuses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many cases in one goroutine: not in short mode")
@@ -271,7 +271,7 @@ func TestSink_LosesAndDoublesNothingWhateverTheDiskRefuses(t *testing.T) {
 					t.Fatalf("%s: %v", label, err)
 				}
 				w.check(label)
-				// And a restart finds all of it.
+				// A restart finds all of it.
 				w.crashed, w.disk = false, &disk{pretend: true}
 				if err := w.drive(); err != nil {
 					t.Fatalf("%s: after a restart: %v", label, err)
@@ -312,7 +312,7 @@ func TestSink_FullDiskIsNotNow(t *testing.T) {
 		}
 	}
 	w.disk.fault = nil
-	if err := log.Commit(t.Context(), events, nil, next); err != nil { // the same again, with no Acquire between
+	if err := log.Commit(t.Context(), events, nil, next); err != nil { // the same again, with no Acquire in between
 		t.Fatal(err)
 	}
 	if got := readEvents(t, w.config.Path, "595981048477"); len(got) != 3 {
@@ -331,7 +331,7 @@ func TestSink_AfterAnUnclearCommitOnlyAcquireHelps(t *testing.T) {
 	}
 	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 3)
 	next := sinktest.Next(state.Checkpoint, events, nil, 0)
-	// all is written, the sync fails, and so does taking it back
+	// everything is written, the sync fails, and so does undoing the write
 	w.disk.fault = func(op, path string, n int) (int, error) {
 		if path == w.config.Path && (op == opSync || op == opTruncate) {
 			return 0, syscall.EIO
@@ -356,7 +356,7 @@ func TestSink_AfterAnUnclearCommitOnlyAcquireHelps(t *testing.T) {
 	}
 }
 
-// What no time fixes is for a person: which folder, and what to do about it.
+// What does not pass by itself is reported for a person: which folder, and what to do about it.
 func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
 	for _, cause := range []error{syscall.EROFS, syscall.EACCES} {
 		for _, failing := range []string{opOpen, opRename} {
@@ -385,8 +385,8 @@ func TestLog_FolderThatMayNotBeWrittenIsRefusedByName(t *testing.T) {
 	}
 }
 
-// Someone exchanges the file in the very moment in which it is written: what went into the former one is not taken for
-// delivered.
+// Somebody replaces the file at the very moment in which it is written: what went into the former file does not count
+// as delivered.
 func TestLog_FileExchangedWhileItIsWrittenLosesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.config.MaxBytes = 0
@@ -430,7 +430,7 @@ func TestLog_FileExchangedWhileItIsWrittenLosesNothing(t *testing.T) {
 	}
 }
 
-// What replaces a file is on disk before it has the name, and the name is before anyone relies on it.
+// The replacement of a file is on disk before it gets the name, and the name is on disk before anyone relies on it.
 func TestDisk_ReplacesInAnOrderThatLastsThroughAPowerLoss(t *testing.T) {
 	var done []string
 	d := &disk{pretend: true, fault: func(op, path string, n int) (int, error) {

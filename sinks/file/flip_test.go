@@ -19,7 +19,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// picture is what lies in a folder: contents by path below it.
+// picture is the content of a folder, by path below it.
 type picture map[string][]byte
 
 func take(t *testing.T, dir string) picture {
@@ -38,7 +38,7 @@ func take(t *testing.T, dir string) picture {
 	return p
 }
 
-// restore makes the folder what it was, with one file's contents exchanged.
+// restore restores the folder, except that one file's contents are replaced.
 func (p picture) restore(t *testing.T, dir, changed string, contents []byte) {
 	t.Helper()
 	for path, data := range p {
@@ -58,7 +58,7 @@ func (p picture) restore(t *testing.T, dir, changed string, contents []byte) {
 	}
 }
 
-// putBack exchanges every file but the lock, as restoring a backup does.
+// putBack replaces every file but the lock, as restoring a backup does.
 func (p picture) putBack(t *testing.T, dir string) {
 	t.Helper()
 	for path := range take(t, dir) {
@@ -72,7 +72,7 @@ func (p picture) putBack(t *testing.T, dir string) {
 	p.restore(t, dir, "", nil)
 }
 
-// interrupted leaves a folder in which two streams have events, and a third commit of the first one, of events and a
+// interrupted leaves a folder in which two streams have events, and a third commit of the first stream, of events and a
 // reject, was written and not recorded.
 func interrupted(t *testing.T) Config {
 	t.Helper()
@@ -116,7 +116,7 @@ func interrupted(t *testing.T) Config {
 	return c
 }
 
-// acquired is what a start on a damaged folder came to: a refusal, or where each stream stands.
+// acquired is the result of a start on a damaged folder: a refusal, or each stream's sequence.
 func acquired(t *testing.T, c Config, words ...string) (standing map[string]uint64, refusal *connector.Refusal) {
 	t.Helper()
 	sink := open(c, &disk{pretend: true}, quiet)
@@ -132,7 +132,7 @@ func acquired(t *testing.T, c Config, words ...string) (standing map[string]uint
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What is there in the file and what is known of it have to be one and the same.
+		// The contents of the file and what is known about it have to agree.
 		events := sinktest.Events(sinktest.Stream(name), 1, int(state.Checkpoint.Sequence))
 		for i := range events {
 			if i >= len(state.Seen) || state.Seen[i].Key != events[i].Key || state.Seen[i].Sequence != events[i].Sequence ||
@@ -150,7 +150,7 @@ func acquired(t *testing.T, c Config, words ...string) (standing map[string]uint
 	return standing, nil
 }
 
-// outcome is acquired, where no line of the file may be unknown.
+// outcome is acquired, provided that no line of the file is unknown.
 func outcome(t *testing.T, c Config) (standing map[string]uint64, refusal *connector.Refusal) {
 	t.Helper()
 	if standing, refusal = acquired(t, c); refusal != nil {
@@ -166,8 +166,8 @@ func outcome(t *testing.T, c Config) (standing map[string]uint64, refusal *conne
 	return standing, nil
 }
 
-// Every bit of every file that decides anything turned, and every end cut off: it is refused by name, with a way on
-// that works; or nothing is lost, doubled or out of order.
+// Every bit of every file that matters is flipped, and every end is cut off. Either it is refused, with instructions
+// that work; or nothing is lost, duplicated or out of order.
 func TestSink_NoBitThatTurnsIsBelieved(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many cases in one goroutine: not in short mode")
@@ -207,10 +207,10 @@ func TestSink_NoBitThatTurnsIsBelieved(t *testing.T) {
 				data := before[path]
 				from := 0
 				if strings.HasSuffix(path, ".jsonl") {
-					from = max(0, vouched(t, before)-sumBytes) // what lies further up decides nothing
+					from = max(0, vouched(t, before)-sumBytes) // what is further up does not matter
 				}
 				for at := from; at < len(data); at++ {
-					bit := at % 8 // all eight of each byte of a record are in the test of the seal
+					bit := at % 8 // all eight bits of each byte of a record are in the test of the seal
 					turned := slices.Clone(data)
 					turned[at] ^= 1 << bit
 					judge(path, fmt.Sprintf("%s, bit %d of byte %d of %d", path, bit, at, len(data)), turned)
@@ -292,7 +292,8 @@ func TestSink_ReadsARecordOfBeforeAndSealsIt(t *testing.T) {
 	}
 }
 
-// What a refusal says is done as it is printed, until it goes on: then nothing is lost, doubled or out of order.
+// The instructions of a refusal are carried out as printed, until the sink works again: then nothing is lost,
+// duplicated or out of order.
 func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 	turn := func(path string, at int) func(picture) (string, []byte) {
 		return func(p picture) (string, []byte) {
@@ -355,8 +356,8 @@ func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 	}
 }
 
-// Where nothing was announced (the machine ended), a line that is adopted is held against itself: what decides may not
-// have turned.
+// If nothing was announced because the machine ended, a line that is adopted is checked against itself: the parts that
+// matter may not have been changed.
 func TestVerified_TakesNoLineThatContradictsItself(t *testing.T) {
 	for _, e := range sinktest.Events(sinktest.Stream(stream), 10, 3) {
 		line := appendLine(nil, &e)
@@ -365,7 +366,7 @@ func TestVerified_TakesNoLineThatContradictsItself(t *testing.T) {
 		if err != nil || want.seen != (connector.Seen{Key: e.Key, Sequence: e.Sequence, Late: e.Late}) {
 			t.Fatalf("%+v, %v", want, err)
 		}
-		source := bytes.Index(line, []byte(`"source"`)) // another stream's name is as good a name; its sequences are not
+		source := bytes.Index(line, []byte(`"source"`)) // another stream's name is equally valid; its sequences are not
 		end := bytes.Index(line, []byte(`,"type"`))
 		for at := range line {
 			if at > source && at < end {

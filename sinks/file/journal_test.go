@@ -60,7 +60,7 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 	for name, test := range map[string]struct {
 		harm  func(t *testing.T, path string)
 		cause string
-		// accepted is where the log stands after --first-start; 0 if that does not help
+		// accepted is the log's sequence after --first-start; 0 if that does not help
 		accepted uint64
 	}{
 		"gone": {func(t *testing.T, path string) {
@@ -85,7 +85,7 @@ func TestSink_RefusesAFileThatIsNotTheOneItWrote(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := writtenFile(t)
 			test.harm(t, c.Path)
-			before, _ := os.ReadFile(c.Path) // gone, in one case
+			before, _ := os.ReadFile(c.Path) // missing in one case
 			_, err := acquireAgain(t, c, sinktest.Claim(stream, "two"))
 			var refusal *connector.Refusal
 			if !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, test.cause) || refusal.Hint == "" {
@@ -141,7 +141,7 @@ func TestSink_CutsATornLineAndAdoptsTheWholeOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write(lines[:len(lines)-1]); err != nil { // but the last line's end
+	if _, err := f.Write(lines[:len(lines)-1]); err != nil { // all but the last line's end
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -163,7 +163,7 @@ func TestSink_CutsATornLineAndAdoptsTheWholeOnes(t *testing.T) {
 	}
 }
 
-// The log goes back under its owner in every way: each is refused by name, with the number to go on after.
+// The log goes back under its owner in every way: each is refused, with the number to continue after.
 func TestLog_GoesBackUnderItsOwner(t *testing.T) {
 	remove := func(paths ...string) func(t *testing.T, c Config) {
 		return func(t *testing.T, c Config) {

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// permissions are those of what lies at a path.
+// permissions are those of the file or folder at a path.
 func permissions(t *testing.T, path string) fs.FileMode {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -24,8 +24,8 @@ func permissions(t *testing.T, path string) fs.FileMode {
 	return info.Mode().Perm()
 }
 
-// Files of events, rejects and rotated parts are made with the mode, whatever the process's mask; checkpoints are the
-// owner's, and a file that is there keeps its mode.
+// Files of events, rejects and rotated parts are created with the mode, whatever the process's mask; checkpoints are
+// readable by the owner only, and an existing file keeps its mode.
 func TestMode(t *testing.T) {
 	before := syscall.Umask(0o077)
 	defer syscall.Umask(before)

@@ -15,7 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// longFile makes a file with so many events of one stream.
+// longFile makes a file with that many events of one stream.
 func longFile(tb testing.TB, c Config, events int) []connector.Event {
 	tb.Helper()
 	sink := open(c, &disk{pretend: true}, quiet)
@@ -35,13 +35,13 @@ func longFile(tb testing.TB, c Config, events int) []connector.Event {
 	return all
 }
 
-// What a start reads back of the file is held to what was written: a line that was damaged counts as erased, and is
-// told of; from there on nothing is made up.
+// What a start reads back from the file is compared with what was written: a damaged line counts as erased, and is
+// reported; nothing is invented for it.
 func TestSink_ReadsBackNothingThatWasDamaged(t *testing.T) {
 	line := func(n int) string { return fmt.Sprintf(`"sequence":"%020d"`, n) }
 	for name, test := range map[string]struct {
 		harm    func(text string, e *connector.Event) string
-		missing int // events below and including the damaged one that are not given, 0 for all
+		missing int // events up to and including the damaged one that are not returned, 0 for all
 	}{
 		"another id": {harm: func(text string, e *connector.Event) string {
 			return strings.Replace(text, e.ID, "X"+e.ID[1:], 1)
@@ -95,7 +95,7 @@ func TestSink_ReadsBackNothingThatWasDamaged(t *testing.T) {
 	}
 }
 
-// A start reads no more of a long file than the window asks for.
+// A start reads no more of a long file than the window needs.
 func BenchmarkAcquire(b *testing.B) {
 	c := Config{Path: filepath.Join(b.TempDir(), "events.jsonl")}
 	longFile(b, c, 200_000)

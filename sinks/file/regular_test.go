@@ -15,8 +15,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// What stands in the place of the file, or of the folder of checkpoints, and is none, is refused by Check, by
-// CheckAcquire and by Acquire, in the same words and at once.
+// Anything else in the place of the file, or of the folder of checkpoints, is refused by Check, by CheckAcquire and by
+// Acquire, with the same message and at once.
 func TestSink_RefusesWhatIsNoFile(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Thousands of folders are written: in memory, where there is a file system for it.
+	// Thousands of folders are written: in memory, if there is a file system for that.
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
 		if err := os.Setenv("TMPDIR", "/dev/shm"); err != nil {
 			panic(err)
@@ -80,7 +80,7 @@ func TestSink_KeepsTheContract(t *testing.T) {
 	}
 }
 
-// appendTo writes at the end of a file, as somebody else does.
+// appendTo writes at the end of a file, as another program would.
 func appendTo(t *testing.T, path string, text []byte) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
@@ -93,7 +93,7 @@ func appendTo(t *testing.T, path string, text []byte) {
 	}
 }
 
-// readEvents reads a stream's events from all parts, without a line of the sink's code but the names of the parts.
+// readEvents reads a stream's events from all parts, without using the sink's code, except for the names of the parts.
 func readEvents(t *testing.T, path, stream string) (list []sinktest.Stored) {
 	t.Helper()
 	parts, err := filepath.Glob(path + ".[0-9]*")
@@ -138,8 +138,8 @@ func readLines(t *testing.T, path string) (lines [][]byte) {
 	return lines
 }
 
-// The end of a rotated part is no line that somebody is still writing: torn, it is told of. That of the file is left
-// out.
+// The torn end of a rotated part is not a line that somebody is still writing, so it is reported. That of the file
+// itself is left out.
 func TestSink_ReadBackOfTornLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	for name, content := range map[string]string{path + ".1": "\n{", path: "x\n{"} {

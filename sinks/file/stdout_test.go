@@ -120,7 +120,7 @@ func TestStdout_ReaderThatDoesNotReadHoldsUpNothingElse(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Fatalf("it took %v", took)
 	}
-	if err := r.Close(); err != nil { // the write under way ends
+	if err := r.Close(); err != nil { // the write in progress ends
 		t.Fatal(err)
 	}
 }

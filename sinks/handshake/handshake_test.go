@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Each way in which a handshake fails has its own cause, and a hint that names the keys that fix it.
+// Each way in which a handshake fails has its own cause, and a hint with the keys that fix it.
 func TestFailure(t *testing.T) {
 	bare := Keys{
 		CA: "sink.x.tls.ca_file", Cert: "sink.x.tls.cert_file", ServerName: "sink.x.tls.server_name",

@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// configured runs a server of a configuration in nats-server's own form.
+// configured runs a server with a configuration in nats-server's own format.
 func configured(t *testing.T, text string) *testServer {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "server.conf")
@@ -35,7 +35,7 @@ func configured(t *testing.T, text string) *testServer {
 	return s
 }
 
-// accounts is a server where JetStream is another account's, and imported under a prefix.
+// accounts is a server whose JetStream belongs to another account, and is imported under a prefix.
 func accounts(t *testing.T, responses string) (s *testServer, owner Config, importer Config) {
 	t.Helper()
 	s = configured(t, fmt.Sprintf(`
@@ -69,7 +69,7 @@ accounts {
 
 func admin(s *testServer) string { return strings.Replace(s.url(), "nats://", "nats://js:js@", 1) }
 
-// deliver takes the stream over, commits, and takes it over again as a restart does, by direct gets and by a consumer.
+// deliver takes the stream over, commits, and takes it over again like a restart, by direct gets and by a consumer.
 func deliver(t *testing.T, c Config) {
 	t.Helper()
 	sink := openSink(t, c, connector.ModeStructured)
@@ -108,7 +108,7 @@ func deliver(t *testing.T, c Config) {
 		}
 		checkpoint = commit(t, log, state.Checkpoint, sinktest.Events(claim.Stream, checkpoint.Sequence+1, 3))
 	}
-	// The same list under another name is found, which a consumer does.
+	// The same list under another name is found by a consumer.
 	claim := sinktest.Claim("another", "one")
 	claim.Stream.SourceKey = log.claim.Stream.SourceKey
 	_, err = openLog(t, sink, claim).Acquire(t.Context())
@@ -122,8 +122,8 @@ func TestAccounts_streamedReplies(t *testing.T) {
 	wantSequences(t, clientOf(t, admin(s)), stream, 406)
 }
 
-// TestAccounts_oneReply: with a plain service export the first start would work and no restart. The check says so at
-// once, with an empty stream and with a full one, and a restart says it by name.
+// TestAccounts_oneReply: with a plain service export the first start would work, but no restart. The check reports this
+// at once, with an empty stream and with a full one, and a restart names it.
 func TestAccounts_oneReply(t *testing.T) {
 	t.Parallel()
 	_, _, c := accounts(t, "")
@@ -146,14 +146,14 @@ func TestAccounts_oneReply(t *testing.T) {
 	claim.Instance, claim.Window = "two", 300
 	restarted := openLog(t, openSink(t, c, connector.ModeStructured), claim)
 	_, err := restarted.Acquire(t.Context())
-	if !errors.Is(err, connector.ErrNotNow) { // it might have been a server that died in the midst of its answer
+	if !errors.Is(err, connector.ErrNotNow) { // it might have been a server that died while it answered
 		t.Fatalf("got %v, want ErrNotNow", err)
 	}
 	_, err = restarted.Acquire(t.Context())
 	wantRefused(t, err, "only the first of several replies", "response_type: stream")
 }
 
-// TestCheck_AServerThatFreezes: between two replies it looks like one that keeps the second back.
+// TestCheck_AServerThatFreezes: a server that freezes between two replies looks like one that withholds the second.
 func TestCheck_AServerThatFreezes(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -177,7 +177,7 @@ func TestCheck_AServerThatFreezes(t *testing.T) {
 	}
 }
 
-// TestCheck_ALostAnswer is no missing right.
+// TestCheck_ALostAnswer: a lost answer is not a missing permission.
 func TestCheck_ALostAnswer(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -202,7 +202,7 @@ func TestCheck_ALostAnswer(t *testing.T) {
 	}
 }
 
-// TestAccounts_notImported names what is not there.
+// TestAccounts_notImported names what is missing.
 func TestAccounts_notImported(t *testing.T) {
 	t.Parallel()
 	_, _, c := accounts(t, ", response_type: stream")
@@ -246,7 +246,7 @@ leafnodes { remotes: [ { url: "nats-leaf://127.0.0.1:%d" } ] }`, t.TempDir(), po
 	if !strings.HasPrefix(sink.hints.edit("--ack"), "nats --js-domain hub stream edit WHATSAPP") {
 		t.Error(sink.hints.edit("--ack"))
 	}
-	// A domain that nobody has may yet join.
+	// A domain that no server has may join later.
 	c.Domain = "elsewhere"
 	if _, err := openSink(t, c, connector.ModeStructured).Check(t.Context(), nil); err == nil ||
 		!strings.Contains(err.Error(), "domain") {

@@ -39,7 +39,7 @@ func TestAcquire_afterEventsExpired(t *testing.T) {
 
 func TestAcquire_withoutTTL(t *testing.T) {
 	t.Parallel()
-	// allow_msg_ttl is taken away behind the sink's back: no message is lost for it.
+	// allow_msg_ttl is switched off without the sink's knowledge: no message is lost because of it.
 	s := startServer(t, nil)
 	c := config(s.url())
 	js := s.client(t)
@@ -119,7 +119,7 @@ func TestAcquire_serverRestarts(t *testing.T) {
 
 func TestAcquire_silentServer(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and does not answer
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// lens is a JetStream API through which servers can be seen that are behind: it passes requests on, and answers some of
-// them itself.
+// lens is a JetStream API that simulates servers that are behind: it passes requests on, and answers some of them
+// itself.
 type lens struct {
 	conn *natsgo.Conn
 
@@ -43,7 +43,7 @@ func startLens(t *testing.T, s *testServer) *lens {
 			return
 		}
 		m.Subject, m.Header = "$JS.API."+subject, nil
-		// What a sink asks for on its way out may come when the test is over.
+		// A request that a sink makes while it closes may arrive after the test has ended.
 		if err := conn.PublishMsg(m); err != nil && !errors.Is(err, natsgo.ErrConnectionClosed) {
 			t.Error(err)
 		}
@@ -56,7 +56,7 @@ func startLens(t *testing.T, s *testServer) *lens {
 	return l
 }
 
-// shows lets the lens answer by itself; nil lets everything through.
+// shows makes the lens answer by itself; nil lets everything through.
 func (l *lens) shows(answer func(subject string, m *natsgo.Msg) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +73,7 @@ func (l *lens) real(t *testing.T, subject string, data []byte) []byte {
 	return m.Data
 }
 
-// replicated lets the stream look as if it had three replicas.
+// replicated makes the stream look as if it had three replicas.
 func (l *lens) replicated(t *testing.T, subject string, m *natsgo.Msg) bool {
 	if !strings.HasPrefix(subject, "STREAM.INFO.") {
 		return false
@@ -85,7 +85,7 @@ func (l *lens) replicated(t *testing.T, subject string, m *natsgo.Msg) bool {
 	return true
 }
 
-// stale answers reads of the newest message as a leader does that was cut off when the stream ended at this stream
+// stale answers reads of the newest message like a leader that was cut off when the stream ended at this stream
 // sequence.
 func (l *lens) stale(t *testing.T, at uint64, subject string, m *natsgo.Msg) bool {
 	if !strings.HasPrefix(subject, "STREAM.MSG.GET.") {
@@ -116,7 +116,7 @@ func (l *lens) stale(t *testing.T, at uint64, subject string, m *natsgo.Msg) boo
 	return true
 }
 
-// thirty is a log of thirty events, seen through a lens as one with replicas; at is where the stream ended at each of
+// thirty is a log of thirty events, seen through a lens as one with replicas; at is the stream's end after each of
 // them.
 func thirty(t *testing.T, window int) (s *testServer, l *lens, c Config, claim connector.Claim,
 	at func(event uint64) uint64,
@@ -131,7 +131,7 @@ func thirty(t *testing.T, window int) (s *testServer, l *lens, c Config, claim c
 		checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 1))
 		ends[checkpoint.Sequence] = log.last
 	}
-	// The tail in the checkpoint alone would do, were it not for one event that was erased.
+	// The tail in the checkpoint would be enough, were it not for one event that was erased.
 	js := s.client(t)
 	for _, m := range all(t, js, DefaultStream, "whatsapp.>")[:1] {
 		if err := js.DeleteMsg(DefaultStream, m.Sequence); err != nil {
@@ -197,7 +197,7 @@ func TestAcquire_behindEverywhere(t *testing.T) {
 		return (q.Last == log.events || looks > 1) && l.stale(t, at(20), subject, m)
 	}
 	l.shows(func(subject string, m *natsgo.Msg) bool {
-		// a consumer that brings nothing
+		// a consumer that returns nothing
 		return strings.HasPrefix(subject, "CONSUMER.MSG.NEXT.") || read(subject, m) || l.replicated(t, subject, m)
 	})
 	if state, err := log.Acquire(t.Context()); err == nil {
@@ -207,7 +207,8 @@ func TestAcquire_behindEverywhere(t *testing.T) {
 	wantWhole(t, acquire(t, log))
 }
 
-// TestCheck_leaderless: who leads is not settled yet when the rights are probed. That is no missing right.
+// TestCheck_leaderless: the leader is not elected yet when the permissions are probed. That is not a missing
+// permission.
 func TestCheck_leaderless(t *testing.T) {
 	t.Parallel()
 	_, l, c, claim, _ := thirty(t, 1_000)
@@ -247,7 +248,7 @@ func TestCheck_leaderless(t *testing.T) {
 	}
 }
 
-// TestAcquire_laggingReplica: a direct get is answered by a replica that holds a part only.
+// TestAcquire_laggingReplica: a direct get is answered by a replica that has only a part.
 func TestAcquire_laggingReplica(t *testing.T) {
 	t.Parallel()
 	_, l, c, claim, at := thirty(t, 1_000)
@@ -295,7 +296,7 @@ func TestAcquire_laggingReplica(t *testing.T) {
 	}
 }
 
-// TestAcquire_staleCheckpoint: the checkpoint that a take-over is made of is an old one. The guard refuses it.
+// TestAcquire_staleCheckpoint: a take-over is based on an old checkpoint. The guard refuses it.
 func TestAcquire_staleCheckpoint(t *testing.T) {
 	t.Parallel()
 	s, l, c, claim, at := thirty(t, 1_000)
@@ -325,7 +326,8 @@ func TestAcquire_staleCheckpoint(t *testing.T) {
 	}
 }
 
-// TestStanding_staleLeader: an instance that knows better is not refused for what a server says that is behind.
+// TestStanding_staleLeader: an instance that knows more is not refused because of the answer of a server that is
+// behind.
 func TestStanding_staleLeader(t *testing.T) {
 	t.Parallel()
 	_, l, c, claim, at := thirty(t, 1_000)
@@ -339,7 +341,7 @@ func TestStanding_staleLeader(t *testing.T) {
 			t.Fatalf("got %v, want ErrNotNow", err)
 		}
 	}
-	// Where it stays so for longer than any server is behind, it is true.
+	// If the answer stays the same for longer than any server is behind, it is true.
 	log.back = log.back.Add(-staleFor)
 	_, err := log.Acquire(t.Context())
 	wantRefused(t, err, "went back from 30 to 20")
@@ -351,7 +353,7 @@ func TestStanding_staleLeader(t *testing.T) {
 	}
 }
 
-// TestAcquire_lostAnswer: the answer to a take-over is lost, and it is made again.
+// TestAcquire_lostAnswer: the answer to a take-over is lost, and the take-over is repeated.
 func TestAcquire_lostAnswer(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)

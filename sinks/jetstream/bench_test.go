@@ -32,7 +32,7 @@ func benchEvents(stream connector.Stream, from uint64, n int) []connector.Event 
 	return events
 }
 
-// BenchmarkCommit writes batches of 998 events of 700 bytes, beside its yardstick: the same messages, published
+// BenchmarkCommit writes batches of 998 events of 700 bytes, and compares with a baseline: the same messages, published
 // asynchronously one by one.
 func BenchmarkCommit(b *testing.B) {
 	for _, sync := range []bool{false, true} {

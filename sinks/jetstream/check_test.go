@@ -18,8 +18,7 @@ func TestCheck_settings(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
 	js := manager(t, s.url())
-	// The server removes the folder of an account's streams with the last of them, in the background: there is always this
-	// one.
+	// The server removes the folder of an account's streams with the last stream, in the background. This stream keeps it.
 	if _, err := js.CreateStream(t.Context(),
 		jetstream.StreamConfig{Name: "beside", Subjects: []string{"beside"}}); err != nil {
 		t.Fatal(err)
@@ -28,7 +27,7 @@ func TestCheck_settings(t *testing.T) {
 		name   string
 		change func(*jetstream.StreamConfig)
 		level  connector.FindingLevel
-		hint   string // in it
+		hint   string // part of it
 	}{
 		{"as it should be", func(*jetstream.StreamConfig) {}, "", ""},
 		{"no batches", func(c *jetstream.StreamConfig) {
@@ -78,7 +77,7 @@ func TestCheck_settings(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			own := config(s.url())
-			// the server removes the store of the row before in the background
+			// the server removes the store of the previous row in the background
 			own.Stream = strings.ReplaceAll(row.name, " ", "-")
 			sink := openSink(t, own, connector.ModeStructured)
 			c := sink.config.streamConfig(1)
@@ -136,7 +135,7 @@ func TestCheck_missingStream(t *testing.T) {
 		!strings.Contains(findings[1].Hint, "create: true") {
 		t.Fatalf("%+v, %v", findings, err)
 	}
-	for range 2 { // the second time it is there
+	for range 2 { // the second time it exists
 		if err := sink.Create(t.Context()); err != nil {
 			t.Fatal(err)
 		}

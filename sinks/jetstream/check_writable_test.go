@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// A look finds what was edited without a commit, from settings that are no older than a few seconds, and heals with the
-// stream.
+// A check finds a setting that was changed while nothing was committed, using settings that are at most a few seconds
+// old, and recovers with the stream.
 func TestLook(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -51,8 +51,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// Whoever ran when a stream was purged names the same way on as check and the next start, and says how long the stream
-// remembers.
+// An instance that ran when a stream was purged names the same instructions as check and the next start, and says how
+// long the stream remembers.
 func TestPurged_oneWayOn(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -75,7 +75,7 @@ func TestPurged_oneWayOn(t *testing.T) {
 		!strings.Contains(next.Hint, "--first-start=42") {
 		t.Errorf("the way on is %q for who ran, and %v for who starts", running.Hint, err)
 	}
-	// Who starts again is told of the wait, and whoever does not is not.
+	// An instance that starts again is told to wait; another is not.
 	for _, anew := range []bool{false, true} {
 		claim.FirstStart = anew
 		findings, err := sink.Check(t.Context(), []connector.Claim{claim})

@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// startCluster runs three servers that know each other.
+// startCluster runs three servers that form a cluster.
 func startCluster(t *testing.T) []*testServer {
 	t.Helper()
 	var routes []*url.URL
@@ -136,7 +136,7 @@ func TestCluster(t *testing.T) {
 	wantSequences(t, js, stream, written)
 }
 
-// TestCluster_race lets two owners write at once, each doing what a Poller does.
+// TestCluster_race lets two owners write at once, each behaving like a Poller.
 func TestCluster_race(t *testing.T) {
 	t.Parallel()
 	servers := startCluster(t)
@@ -156,7 +156,7 @@ func TestCluster_race(t *testing.T) {
 				for checkpoint := state.Checkpoint; err == nil && time.Now().Before(until); commits++ {
 					events := sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 10)
 					for j := range events {
-						events[j].ID += fmt.Sprintf("-%d", i) // else the message ids alone would keep the two apart
+						events[j].ID += fmt.Sprintf("-%d", i) // otherwise the message ids alone would keep the two apart
 					}
 					next := sinktest.Next(checkpoint, events, nil, checkpoint.Sequence)
 					if err = log.Commit(t.Context(), events, nil, next); err == nil {

@@ -59,7 +59,7 @@ func TestCreate_waitsForTheThirdServer(t *testing.T) {
 	}
 }
 
-// TestCreate_oneServer makes one replica where there is no cluster, and says so.
+// TestCreate_oneServer creates one replica if there is no cluster, and reports it.
 func TestCreate_oneServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -81,7 +81,7 @@ func TestCreate_oneServer(t *testing.T) {
 	}
 }
 
-// TestCreate_limitOfBytes names the key that an account asks for.
+// TestCreate_limitOfBytes names the key that an account requires.
 func TestCreate_limitOfBytes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -109,8 +109,8 @@ func TestCreate_limitOfBytes(t *testing.T) {
 	}
 }
 
-// TestCreate_whatTheServerRefuses is told by name, with what can be done: the command that makes the stream would fail
-// as well.
+// TestCreate_whatTheServerRefuses is reported, with what can be done: the command that creates the stream would fail as
+// well.
 func TestCreate_whatTheServerRefuses(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -138,7 +138,7 @@ func TestCreate_whatTheServerRefuses(t *testing.T) {
 	}
 }
 
-// TestRoomHint: an account that wants a limit of bytes takes no command that lifts it.
+// TestRoomHint: an account that requires a limit of bytes gets no command that removes the limit.
 func TestRoomHint(t *testing.T) {
 	t.Parallel()
 	sink := openSink(t, config("nats://127.0.0.1:1"), connector.ModeStructured)
@@ -148,7 +148,7 @@ func TestRoomHint(t *testing.T) {
 	}
 }
 
-// olderServer lets a server look older than it is, to its clients.
+// olderServer makes a server look older than it is to its clients.
 func olderServer(t *testing.T, s *testServer) *proxy {
 	t.Helper()
 	p := startProxy(t, s.url())
@@ -161,7 +161,7 @@ func olderServer(t *testing.T, s *testServer) *proxy {
 	return p
 }
 
-// TestCreate_olderServer: nothing is made by a server that would leave half of the settings out.
+// TestCreate_olderServer: nothing is created on a server that would ignore half of the settings.
 func TestCreate_olderServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -221,7 +221,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestKnown_looksAgain: what refuses is looked at again at once, so that what was fixed is seen.
+// TestKnown_looksAgain: a setting that is refused is checked again at once, so that a fix is noticed.
 func TestKnown_looksAgain(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)

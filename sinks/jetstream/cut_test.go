@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestCutOffServer cuts the server that the connection goes to off from the others. It answers pings all the time.
+// TestCutOffServer cuts off the server to which the connection goes from the others. It answers pings all the time.
 func TestCutOffServer(t *testing.T) {
 	t.Parallel()
 	ports := freePorts(t, 3)
@@ -18,7 +18,7 @@ func TestCutOffServer(t *testing.T) {
 		startProxy(t, "127.0.0.1:"+strconv.Itoa(ports[2])),
 	}
 	through := func(p *proxy) *url.URL { return &url.URL{Scheme: "nats", Host: p.listener.Addr().String()} }
-	// What servers tell one another of routes leads through the proxies too, and nowhere to the first.
+	// The routes that servers tell each other about lead through the proxies too, and none to the first.
 	servers := make([]*testServer, 3)
 	for i, routes := range [][]*url.URL{{through(ways[0]), through(ways[1])}, {routeTo(ports[2])}, {routeTo(ports[1])}} {
 		servers[i] = clusterServer(t, i, ports[i], routes)
@@ -27,7 +27,7 @@ func TestCutOffServer(t *testing.T) {
 			servers[i].options.Cluster.Advertise = ways[i-1].listener.Addr().String()
 		}
 	}
-	for _, i := range []int{1, 2, 0} { // the two that stay together meet first
+	for _, i := range []int{1, 2, 0} { // the two that stay together find each other first
 		servers[i].start(t)
 		t.Cleanup(servers[i].stop)
 		if i == 2 {

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// FuzzHeaders feeds headers as a stranger may have written them.
+// FuzzHeaders passes headers as a stranger may have written them.
 func FuzzHeaders(f *testing.F) {
 	source := sinktest.Stream(stream).Source()
 	for _, e := range sinktest.Events(sinktest.Stream(stream), 1, 12) {
@@ -33,7 +33,7 @@ func FuzzHeaders(f *testing.F) {
 	})
 }
 
-// FuzzAnswer feeds answers to a batch.
+// FuzzAnswer passes answers to a batch.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"stream":"WHATSAPP","seq":7,"batch":"b","count":3}`), "")
 	f.Add([]byte(`{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 5"},"stream":"WHATSAPP","seq":0}`), "")

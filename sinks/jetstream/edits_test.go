@@ -17,8 +17,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestEdits changes the stream under a log that commits. What only a person can fix is a refusal by name, at the first
-// commit, and with the change taken back the log goes on.
+// TestEdits changes the stream under a log that commits. What only a person can fix is a refusal at the first commit,
+// and when the change is reverted the log continues.
 func TestEdits(t *testing.T) {
 	t.Parallel()
 	rejects := []connector.Reject{sinktest.Reject(connector.Stream{Name: stream}, 1)}
@@ -26,7 +26,7 @@ func TestEdits(t *testing.T) {
 		name    string
 		change  func(*jetstream.StreamConfig)
 		rejects []connector.Reject
-		want    []string // in the refusal; none where it is waited out
+		want    []string // in the refusal; none if it is waited out
 	}{
 		{
 			"subjects without the checkpoints", func(c *jetstream.StreamConfig) { c.Subjects = []string{"whatsapp.>"} }, nil,
@@ -74,7 +74,7 @@ func TestEdits(t *testing.T) {
 				wantRefused(t, err, row.want...)
 			}
 			if row.name == "sealed" {
-				return // for good
+				return // permanently
 			}
 			st, err := was.Stream(t.Context(), DefaultStream)
 			if err != nil {
@@ -87,7 +87,7 @@ func TestEdits(t *testing.T) {
 			}
 			log.sink.forgetSettings()
 			state := acquire(t, log)
-			left := events[state.Checkpoint.Sequence:] // what was not acknowledged may be there all the same
+			left := events[state.Checkpoint.Sequence:] // what was not acknowledged may nevertheless be there
 			if err := log.Commit(t.Context(), left, row.rejects, sinktest.Next(state.Checkpoint, left, row.rejects,
 				2)); err != nil {
 				t.Fatal(err)
@@ -104,7 +104,7 @@ func TestSettings_lookedAtAgain(t *testing.T) {
 	log, checkpoint := own(t, c, connector.ModeStructured)
 	checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 1, 90))
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 100, jetstream.DiscardOld })
-	checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 91, 5)) // not seen yet
+	checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 91, 5)) // not noticed yet
 	log.sink.mu.Lock()
 	log.sink.settings.read = log.sink.settings.read.Add(-settingsAge)
 	log.sink.mu.Unlock()
@@ -115,7 +115,7 @@ func TestSettings_lookedAtAgain(t *testing.T) {
 	}
 	_, err := log.Acquire(t.Context())
 	wantRefused(t, err, "discards the oldest messages")
-	// Whoever was overtaken is told that instead.
+	// An owner that was overtaken is told that instead.
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgs = -1 })
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgs = 100 })
@@ -145,7 +145,7 @@ func (l *lines) count(words string) int {
 	return strings.Count(l.out.String(), words)
 }
 
-// TestSettings_warnsOnce: what weakens the promise is said when it is first seen, and not at every look.
+// TestSettings_warnsOnce: what weakens the promise is reported when it is first noticed, and not at every check.
 func TestSettings_warnsOnce(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -173,7 +173,7 @@ func TestSettings_warnsOnce(t *testing.T) {
 	}
 }
 
-// TestRightWithdrawn takes rights away from a user that has them, and gives them back.
+// TestRightWithdrawn takes permissions away from a user that has them, and gives them back.
 func TestRightWithdrawn(t *testing.T) {
 	t.Parallel()
 	rights := []string{"$JS.API.>", "whatsapp.>", "whatsapp-checkpoint.>", "whatsapp-quarantine.>", "$SYS.REQ.>"}

@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// What cannot be deleted is refused by name, before it is recorded as erased.
+// What cannot be deleted is refused before it is recorded as erased.
 func TestErase_Refused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -26,7 +26,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// acquireSoon acquires as a Poller would, over what passes by itself.
+// acquireSoon acquires like a Poller, despite failures that pass.
 func acquireSoon(t testing.TB, log connector.Log) connector.State {
 	t.Helper()
 	var state connector.State
@@ -88,7 +88,7 @@ func edit(t testing.TB, url string, change func(*jetstream.StreamConfig)) {
 	}
 }
 
-// forgetSettings lets the sink read the stream's settings again, as it does every minute.
+// forgetSettings makes the sink read the stream's settings again, as it does every minute.
 func (s *Sink) forgetSettings() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 
 const stream = "595981048477"
 
-// startStream runs a server that has the stream.
+// startStream runs a server with the stream.
 func startStream(t *testing.T) (*testServer, Config) {
 	t.Helper()
 	s := startServer(t, nil)
@@ -56,13 +56,13 @@ func TestCommit_ghostAfterTakeOver(t *testing.T) {
 		t.Fatalf("two finds sequence %d and %d events", state.Checkpoint.Sequence, len(state.Seen))
 	}
 	commit(t, two, state.Checkpoint, events[50:60])
-	p.release() // and the batch of one lands
+	p.release() // and the delayed batch of one arrives
 	if err := one.sink.link.conn.FlushTimeout(5 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 	js := s.client(t)
 	wantSequences(t, js, stream, 60)
-	// The ghost is refused for good, and one finds what two wrote.
+	// The ghost is refused permanently, and one finds what two wrote.
 	state = acquireSoon(t, one)
 	if state.Checkpoint.Sequence != 60 || len(state.Seen) != 60 {
 		t.Fatalf("one finds sequence %d and %d events", state.Checkpoint.Sequence, len(state.Seen))
@@ -96,7 +96,7 @@ func TestCommit_connectionCut(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
 	p := startProxy(t, s.url())
-	c.URL = p.url() // with ten seconds for an answer, which are not needed
+	c.URL = p.url() // with a time-out of ten seconds, which is not needed
 	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 3)
 	p.hold()
@@ -145,7 +145,7 @@ func TestCommit_fullAndRoomAgain(t *testing.T) {
 	js := s.client(t)
 	wantSequences(t, js, stream, checkpoint.Sequence)
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 })
-	commit(t, log, checkpoint, events) // the same again, without Acquire
+	commit(t, log, checkpoint, events) // the same again, without an Acquire
 	wantSequences(t, js, stream, checkpoint.Sequence+7)
 }
 
@@ -155,9 +155,9 @@ func TestCommit_tooLarge(t *testing.T) {
 	js := s.client(t)
 	log, checkpoint := own(t, c, connector.ModeStructured)
 	events := sinktest.Events(log.claim.Stream, 1, 5)
-	// The stream's own limit is lowered after the sink has read it, so that the server is the one to say so.
+	// The stream's own limit is lowered after the sink has read it, so that the server refuses the message.
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgSize = 300 << 10 })
-	for _, i := range []int{0, 3} { // the first is answered to; one in the middle shows as an incomplete batch
+	for _, i := range []int{0, 3} { // the first is answered; one in the middle shows as an incomplete batch
 		log.sink.mu.Lock()
 		log.sink.settings.maxMessageSize = 0 // as it was
 		log.sink.mu.Unlock()
@@ -178,7 +178,7 @@ func TestCommit_tooLarge(t *testing.T) {
 			t.Errorf("event %d: another one is rejected", i)
 		}
 	}
-	// What was rejected is in nobody's way, and the log is still ours.
+	// What was rejected does not get in the way, and the log is still ours.
 	if err := log.Commit(t.Context(), events, nil, sinktest.Next(checkpoint, events, nil, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestCommit_tooManyOpenBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	for i := range 50 { // by another client, that dies
+	for i := range 50 { // by another client, which then dies
 		m := natsgo.NewMsg("whatsapp.other.new.x")
 		m.Header.Set(headerBatch, fmt.Sprintf("open-%d", i))
 		m.Header.Set(headerBatchPlace, "1")
@@ -288,7 +288,7 @@ func TestCommit_rememberedMessageID(t *testing.T) {
 		t.Errorf("got %v, want it to be waited out, with what it waits for and until when", err)
 	}
 	wantSequences(t, js, stream, 0)
-	// A window that nobody can wait for needs a person, and what the hint says helps.
+	// A window that is too long to wait for needs a person, and the hint helps.
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.Duplicates = 24 * time.Hour })
 	log.sink.forgetSettings()
 	var refusal *connector.Refusal
@@ -309,7 +309,7 @@ func TestCommit_olderCheckpointsArePurged(t *testing.T) {
 	eventually(t, "older checkpoints to go", func() bool {
 		return len(all(t, js, DefaultStream, "whatsapp-checkpoint.*")) < 10
 	})
-	commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 2)) // the guard holds
+	commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, checkpoint.Sequence+1, 2)) // the guard is kept
 	two := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two"))
 	acquire(t, two)
 	if err := log.Commit(t.Context(), nil, nil, checkpoint); !errors.Is(err, connector.ErrFenced) {

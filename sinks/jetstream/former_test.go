@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// formerType is what earlier versions called the content type of every message.
+// formerType is the content type of every message in earlier versions.
 const formerType = "application/cloudevents+json; charset=UTF-8"
 
 // former is a message in structured mode as earlier versions wrote it.
@@ -28,8 +28,8 @@ func former(e *connector.Event) *natsgo.Msg {
 	return m
 }
 
-// TestFormerMessages takes over a log that an earlier version wrote, reads all of it back, goes on with it, and follows
-// both.
+// TestFormerMessages takes over a log that an earlier version wrote, reads all of it back, continues it, and follows
+// both parts.
 func TestFormerMessages(t *testing.T) {
 	t.Parallel()
 	const before, after = 30, 12
@@ -43,7 +43,7 @@ func TestFormerMessages(t *testing.T) {
 		}
 	}
 	held := sinktest.Next(claim.TakeOver(connector.Checkpoint{}, time.Now()), events, nil, before)
-	held.Tail, held.TailLate = nil, nil // so that only the messages tell what was delivered
+	held.Tail, held.TailLate = nil, nil // so that only the messages show what was delivered
 	held.Sink = windowMarks{{Event: 1, Stream: 1}}.encode()
 	checkpoint, err := held.AppendJSON(nil, sinktest.TypePrefix)
 	if err != nil {

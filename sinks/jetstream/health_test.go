@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestHealth_answerTimeout: a server that answers late is waited for longer, and a leader that died is not waited for as
-// long as that.
+// TestHealth_answerTimeout: a server that answers late is waited for longer, but a dead leader is not waited for that
+// long.
 func TestHealth_answerTimeout(t *testing.T) {
 	k := &link{timeout: 10 * time.Second, health: health{answerTimeout: firstAnswerTimeout}}
 	if got := k.answerTimeout(0); got != firstAnswerTimeout {
@@ -52,7 +52,7 @@ func TestHealth_answerTimeout(t *testing.T) {
 	}
 }
 
-// TestHealth_slowServer: a server that answers late, and does answer, is waited for as long as it stays slow.
+// TestHealth_slowServer: a server that answers, but late, is waited for as long as it stays slow.
 func TestHealth_slowServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &link{
@@ -80,7 +80,7 @@ func TestHealth_slowServer(t *testing.T) {
 	})
 }
 
-// TestHealth_lateAnswer learns it from a server behind a slow way.
+// TestHealth_lateAnswer learns this from a server behind a slow connection.
 func TestHealth_lateAnswer(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -90,7 +90,7 @@ func TestHealth_lateAnswer(t *testing.T) {
 	k := log.sink.held()
 	k.mu.Lock()
 	k.health.answerTimeout = 300 * time.Millisecond
-	k.health.left = time.Now() // or the connection would be left, and the answer lost with it
+	k.health.left = time.Now() // otherwise the connection would be left, and the answer lost with it
 	k.mu.Unlock()
 	p.hold()
 	events := sinktest.Events(log.claim.Stream, 1, 3)
@@ -101,7 +101,7 @@ func TestHealth_lateAnswer(t *testing.T) {
 	commit(t, log, state.Checkpoint, sinktest.Events(log.claim.Stream, state.Checkpoint.Sequence+1, 3))
 }
 
-// TestHealth_silences are counted over what was answered, and start afresh with an answer.
+// TestHealth_silences: silences are counted relative to answers, and start again after an answer.
 func TestHealth_silences(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -130,7 +130,7 @@ func TestHealth_silences(t *testing.T) {
 	if !k.health.left.IsZero() {
 		t.Error("the only server was left, though it answers")
 	}
-	// One server cannot be exchanged for another; one that does not even answer a ping is tried again all the same.
+	// One server cannot be replaced by another; one that does not even answer a ping is nevertheless tried again.
 	p := startProxy(t, s.url())
 	c.URL = p.url()
 	other := openSink(t, c, connector.ModeStructured)
@@ -148,7 +148,7 @@ func TestHealth_silences(t *testing.T) {
 	})
 }
 
-// TestHealth_leavesForAnother: a server that answers pings and knows no leader is left where there is another, and not
+// TestHealth_leavesForAnother: a server that answers pings and knows no leader is left if there is another, and not
 // again at once.
 func TestHealth_leavesForAnother(t *testing.T) {
 	t.Parallel()
@@ -172,7 +172,7 @@ func TestHealth_leavesForAnother(t *testing.T) {
 	}
 }
 
-// TestOutcome_odd: what the server refuses for a reason that nobody knows does not go on forever.
+// TestOutcome_odd: a refusal for an unknown reason is not repeated forever.
 func TestOutcome_odd(t *testing.T) {
 	t.Parallel()
 	_, c := startStream(t)
@@ -184,13 +184,13 @@ func TestOutcome_odd(t *testing.T) {
 			wantUnclear(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange))
 			checkpoint = acquire(t, log).Checkpoint
 		}
-		if round == 0 { // a commit that goes through is the end of it
+		if round == 0 { // a successful commit ends it
 			checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 1, 2))
 		}
 	}
 	wantRefused(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange), "something new",
 		"twochat-connector check")
-	// Fenced comes before everything else, and before what may pass.
+	// Fenced takes precedence over everything else, including failures that may pass.
 	acquire(t, log)
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two")))
 	for _, err := range []error{

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// wantRefused checks that a person is asked, about what the words name.
+// wantRefused checks that the error is a refusal that contains the words.
 func wantRefused(t *testing.T, err error, words ...string) {
 	t.Helper()
 	var refusal *connector.Refusal
@@ -29,8 +29,8 @@ func wantRefused(t *testing.T, err error, words ...string) {
 	}
 }
 
-// commitInVain is what a Poller does after an unclear commit: it acquires. It returns the error of whichever did not go
-// through.
+// commitInVain commits and then acquires, as a Poller does after an unclear commit. It returns the error of the call
+// that failed.
 func commitInVain(t *testing.T, log *Log, c connector.Checkpoint, events []connector.Event) error {
 	t.Helper()
 	err := log.Commit(t.Context(), events, nil, sinktest.Next(c, events, nil, c.Sequence))
@@ -43,7 +43,7 @@ func commitInVain(t *testing.T, log *Log, c connector.Checkpoint, events []conne
 	return err
 }
 
-// recreate recreates the stream with messages that it had.
+// recreate recreates the stream with its former messages.
 func recreate(t *testing.T, js natsgo.JetStreamContext, c Config, messages []*natsgo.RawStreamMsg) {
 	t.Helper()
 	if err := js.DeleteStream(DefaultStream); err != nil {
@@ -61,7 +61,7 @@ func recreate(t *testing.T, js natsgo.JetStreamContext, c Config, messages []*na
 	}
 }
 
-// TestStanding takes the log away from under an instance that goes on: it is refused, and nothing is written.
+// TestStanding removes the log under an instance that goes on: it is refused, and nothing is written.
 func TestStanding(t *testing.T) {
 	t.Parallel()
 	var older []*natsgo.RawStreamMsg // messages of the stream when it held ten events
@@ -97,7 +97,7 @@ func TestStanding(t *testing.T) {
 			checkpoint = commit(t, log, checkpoint, events[10:30])
 			row.spoil(t, js, c)
 			left := len(all(t, js, DefaultStream, ">"))
-			for range 2 { // and so it stays
+			for range 2 { // and it stays refused
 				wantRefused(t, commitInVain(t, log, checkpoint, events[30:]), row.want, "--first-start")
 				_, err := log.Acquire(t.Context())
 				wantRefused(t, err, row.want)
@@ -113,7 +113,7 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestCreate_notAgain: what was there once in the life of a process is not recreated by it.
+// TestCreate_notAgain: a stream that existed once in the life of a process is not recreated by it.
 func TestCreate_notAgain(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -137,8 +137,8 @@ func TestCreate_notAgain(t *testing.T) {
 	}
 }
 
-// TestAcquire_ofAPurgedStream: a process that has just started knows nothing of the log, but a stream that was purged
-// whole shows it.
+// TestAcquire_ofAPurgedStream: a process that has just started knows nothing about the log, but a stream that was
+// purged completely shows it.
 func TestAcquire_ofAPurgedStream(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -157,11 +157,11 @@ func TestAcquire_ofAPurgedStream(t *testing.T) {
 	claim := sinktest.Claim(stream, "three")
 	claim.FirstStart = true
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), claim))
-	// Now that there is one checkpoint, another stream begins as always.
+	// Now that there is one checkpoint, another stream begins as usual.
 	acquire(t, openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim("595981000000", "two")))
 }
 
-// TestAcquire_ofASharedStream: what others write says nothing of the connector's own past.
+// TestAcquire_ofASharedStream: messages of others say nothing about the connector's own past.
 func TestAcquire_ofASharedStream(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)

@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// keepCommitting delivers one event more, as a Poller would over what passes by itself, and returns the checkpoint
-// then.
+// keepCommitting delivers one more event, like a Poller despite failures that pass, and returns the checkpoint
+// afterwards.
 func keepCommitting(t *testing.T, log *Log) connector.Checkpoint {
 	t.Helper()
 	state := acquireSoon(t, log)
@@ -28,8 +28,8 @@ func keepCommitting(t *testing.T, log *Log) connector.Checkpoint {
 	}
 }
 
-// TestHungServer stops the process of the server that the connection goes to, once where it leads the stream and once
-// where it does not: another one is found while it still hangs.
+// TestHungServer stops the process of the server to which the connection goes, once while it leads the stream and once
+// while it does not: another server is found while it still hangs.
 func TestHungServer(t *testing.T) {
 	t.Parallel()
 	for _, leads := range []bool{false, true} {
@@ -79,7 +79,7 @@ func TestHungServer(t *testing.T) {
 	}
 }
 
-// hang stops a process that this one started, and waits until all of it stands still.
+// hang stops a process that this test started, and waits until all of it has stopped.
 func hang(t *testing.T, process *os.Process) {
 	t.Helper()
 	if err := process.Signal(syscall.SIGSTOP); err != nil {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
-	// The tests wait for servers most of the time: a few more of them than processors do not disturb each other.
+	// The tests mostly wait for servers: running a few more of them than there are processors does no harm.
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
 		if err := parallel.Value.Set("6"); err != nil {
 			log.Fatal(err)
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// testServer runs a NATS server with JetStream in this process, on a port that stays its own over restarts.
+// testServer runs a NATS server with JetStream in this process, on a port that it keeps over restarts.
 type testServer struct {
 	options server.Options
 	server  *server.Server
@@ -128,7 +128,7 @@ func create(t testing.TB, c Config) {
 	}
 }
 
-// all lists the messages of the stream, in order, whose subjects the filter takes.
+// all lists the messages of the stream, in order, whose subjects match the filter.
 func all(t testing.TB, js natsgo.JetStreamContext, stream, filter string) []*natsgo.RawStreamMsg {
 	t.Helper()
 	info, err := js.StreamInfo(stream)

@@ -39,7 +39,7 @@ func TestOutcome(t *testing.T) {
 		{&apiError{400, 10176, "incomplete"}, "unclear"},
 		{&apiError{400, 10071, "wrong last sequence: 5"}, "unclear"}, // the checkpoint there is our own
 		{&apiError{400, 10164, "wrong last sequence"}, "unclear"},
-		{&apiError{400, 10054, "too large"}, "unclear"}, // nothing of ours is
+		{&apiError{400, 10054, "too large"}, "unclear"}, // nothing of our own is
 		{&apiError{400, 99998, "something new"}, "unclear"},
 		{errNoAnswer, "unclear"},
 		{errNoResponders, "not now"},

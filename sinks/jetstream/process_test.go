@@ -15,11 +15,11 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 )
 
-// serverProcess names, in the environment, the configuration of the NATS server that this test binary is to be instead
-// of tests.
+// serverProcess is the environment variable with the configuration of the NATS server that this test binary runs
+// instead of tests.
 const serverProcess = "TWOCHAT_CONNECTOR_TEST_NATS_SERVER"
 
-// serve runs a server until the standard input ends, as it does with the process of the test.
+// serve runs a server until the standard input ends, as happens when the test process ends.
 func serve(file string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
@@ -42,7 +42,7 @@ func serve(file string) {
 	s.WaitForShutdown()
 }
 
-// node is a server of a cluster, as a process of its own: one that can be stopped in the midst of what it does.
+// node is a server of a cluster, in a process of its own, which can be stopped at any time.
 type node struct {
 	name, url string
 	process   *os.Process

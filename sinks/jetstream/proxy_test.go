@@ -12,11 +12,11 @@ import (
 type proxy struct {
 	listener net.Listener
 	target   string
-	deaf     atomic.Bool                              // drops what the server says
-	rewrite  atomic.Pointer[func(said []byte) []byte] // what the server says, where it is set
+	deaf     atomic.Bool                              // drops what the server sends
+	rewrite  atomic.Pointer[func(said []byte) []byte] // replaces what the server sends, if it is set
 
 	mu    sync.Mutex
-	gate  chan struct{} // what the client says waits while it is open
+	gate  chan struct{} // what the client sends waits while it is open
 	conns []net.Conn
 	wg    sync.WaitGroup
 }

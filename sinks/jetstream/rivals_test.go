@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// replica is an instance that does what a Poller does with one list that all replicas read: it acquires, commits what
-// the list has beyond the log, and stands by once it was fenced, for as long as others commit.
+// replica behaves like a Poller with one list that all replicas read: it acquires, commits what the list has beyond the
+// log, and stands by after it was fenced, for as long as others commit.
 type replica struct {
 	log    *Log
 	listed *atomic.Uint64 // messages on the list
@@ -74,9 +74,9 @@ func (r *replica) standBy(ctx context.Context) {
 	}
 }
 
-// TestRivals lets live instances start one after the other on one stream, with messages flowing: each takes it over
-// once, and whoever was overtaken stays away. Their events have the same message ids, which the server looks at before
-// it looks at the guard.
+// TestRivals starts live instances one after the other on one stream, with messages flowing: each takes it over once,
+// and an overtaken instance stays away. Their events have the same message ids, which the server checks before it
+// checks the guard.
 func TestRivals(t *testing.T) {
 	t.Parallel()
 	for _, instances := range []int{2, 3} {
@@ -131,7 +131,7 @@ func TestRivals(t *testing.T) {
 	}
 }
 
-// TestAcquire_leavesTheLogToWhoTookItOver: a commit that got no answer says nothing about who has the log.
+// TestAcquire_leavesTheLogToWhoTookItOver: a commit without an answer does not tell who owns the log.
 func TestAcquire_leavesTheLogToWhoTookItOver(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)
@@ -159,7 +159,7 @@ func TestAcquire_leavesTheLogToWhoTookItOver(t *testing.T) {
 		t.Errorf("got %v, want ErrFenced", err)
 	}
 	commit(t, two, state.Checkpoint, events[10:])
-	// Once it has stood by for long enough, it may.
+	// Once it has stood by for long enough, it may take over.
 	state = acquire(t, one)
 	if state.Checkpoint.Sequence != 20 || len(state.Seen) != 20 {
 		t.Errorf("finds sequence %d and %d events", state.Checkpoint.Sequence, len(state.Seen))

@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestAdvertised has a broker that is reached at one address and names itself at another, which leads nowhere: the
-// check refuses it by name, and `run` waits for a while first. Where it worked before, it is waited for.
+// TestAdvertised has a broker that is reached at one address and advertises another, which leads nowhere: the check
+// refuses it, and `run` waits for a while first. If the address worked before, the sink waits for it.
 func TestAdvertised(t *testing.T) {
 	for name, fault := range map[string]error{
 		"does not resolve": &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{

@@ -20,7 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// checkBatch decodes a batch as franz-go does, after holding its checksum against a computation of its own.
+// checkBatch decodes a batch as franz-go does, after checking its checksum with a computation of its own.
 func checkBatch(t *testing.T, decompress kgo.Decompressor, raw []byte, who producer, sequence int32, want []*record,
 	codec int16, at time.Time,
 ) {
@@ -108,7 +108,7 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// TestEncoder_Limit: a batch ends before the record that would make it too large, and holds one record at least.
+// TestEncoder_Limit: a batch ends before the record that would make it too large, and contains at least one record.
 func TestEncoder_Limit(t *testing.T) {
 	records := make([]*record, 5)
 	for i := range records {
@@ -131,8 +131,8 @@ func TestEncoder_Limit(t *testing.T) {
 	}
 }
 
-// TestEncoder_Memory: an encoder takes no memory that grows with the events but the batch, and keeps none of a large
-// one.
+// TestEncoder_Memory: apart from the batch, an encoder uses no memory that grows with the events, and it keeps none of
+// a large batch.
 func TestEncoder_Memory(t *testing.T) {
 	events := sinktest.Events(sinktest.Stream("595981048477"), 1, 2000)
 	all, plain := partitionBatch{}, 0
@@ -174,8 +174,8 @@ func FuzzStampBatch(f *testing.F) {
 	})
 }
 
-// TestPartitioner holds the partitions against results of Java's client: org.apache.kafka.common.utils.Utils.murmur2,
-// as its own UtilsTest has them, made positive.
+// TestPartitioner compares the partitions with results of Java's client: org.apache.kafka.common.utils.Utils.murmur2,
+// as in its own UtilsTest, made positive.
 func TestPartitioner(t *testing.T) {
 	cases := map[string]int32{
 		"21":                         -973932308,

@@ -31,8 +31,8 @@ func backlog(stream connector.Stream, from uint64, n int) []connector.Event {
 	return events
 }
 
-// benchBroker is the real broker where there is one, else the fake, which proves little about speed, and whose
-// allocations count as ours.
+// benchBroker is the real broker if there is one, else the fake, which shows little about speed, and whose allocations
+// are counted with ours.
 func benchBroker(b *testing.B) *broker {
 	if real := realBroker.real(b); real != nil {
 		return real
@@ -40,7 +40,7 @@ func benchBroker(b *testing.B) *broker {
 	return fake(b, 1)
 }
 
-// perMessage reports what do takes for each of n messages.
+// perMessage reports the cost of do for each of n messages.
 func perMessage(b *testing.B, n int, do func()) {
 	b.Helper()
 	var before, after runtime.MemStats
@@ -57,8 +57,8 @@ func perMessage(b *testing.B, n int, do func()) {
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(total), "allocs/message")
 }
 
-// BenchmarkCommit writes a backlog in the largest commits; BenchmarkProduce is its yardstick: the same bytes by an
-// idempotent producer of franz-go, without transactions, checkpoints or order among partitions.
+// BenchmarkCommit writes a backlog in the largest commits. BenchmarkProduce is its baseline: the same bytes by an
+// idempotent producer of franz-go, without transactions, checkpoints or an order across partitions.
 func BenchmarkCommit(b *testing.B) {
 	broker := benchBroker(b)
 	for _, compression := range []string{"gzip", "zstd", "lz4", "none"} {
@@ -129,8 +129,8 @@ func BenchmarkProduce(b *testing.B) {
 	}
 }
 
-// BenchmarkEncode makes the batches of a backlog; its yardstick is the bare compression of the same bytes. No broker
-// takes part.
+// BenchmarkEncode makes the batches of a backlog. Its baseline is the mere compression of the same bytes. No broker is
+// involved.
 func BenchmarkEncode(b *testing.B) {
 	events := backlog(sinktest.Stream("595981048477"), 1, 50_000)
 	encoding := connector.Encoding{Mode: connector.ModeStructured}
@@ -160,7 +160,7 @@ func BenchmarkEncode(b *testing.B) {
 			b.ReportMetric(float64(size)/1e6, "MB")
 		})
 		if name == "none" {
-			continue // its yardstick would do nothing
+			continue // its baseline would do nothing
 		}
 		b.Run(name+" bare", func(b *testing.B) {
 			c := compressor{compression: compression}

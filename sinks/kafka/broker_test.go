@@ -21,7 +21,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// brokerVariable names a real Kafka for the tests: a version that .ci/kafka/kafka.sh fetches, or a folder with its
+// brokerVariable selects a real Kafka for the tests: a version that .ci/kafka/kafka.sh downloads, or a folder with its
 // jars.
 const brokerVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA"
 
@@ -44,7 +44,7 @@ var realBroker shared
 
 const kafkaScript = "../../.ci/kafka/kafka.sh"
 
-// real gives the real broker, or nil if none is asked for.
+// real returns the real broker, or nil if none was requested.
 func (s *shared) real(t testing.TB) *broker {
 	t.Helper()
 	jars := os.Getenv(brokerVariable)
@@ -94,7 +94,7 @@ func (s *shared) start(t testing.TB, jars string) error {
 	return nil
 }
 
-// remove ends the broker and its data.
+// remove stops the broker and removes its data.
 func (s *shared) remove() {
 	if s.folder == "" {
 		return
@@ -126,7 +126,7 @@ func (b *broker) reach() error {
 	}
 }
 
-// secured starts a real broker of its own that authenticates, beside a listener that does not.
+// secured starts a real broker of its own with two listeners, of which only one authenticates.
 func secured(t *testing.T) (open, closed *broker) {
 	t.Helper()
 	jars, folder := os.Getenv(brokerVariable), t.TempDir()
@@ -166,7 +166,7 @@ func fake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 	return b
 }
 
-// lenientFake is the fake as it is.
+// lenientFake is the unmodified fake.
 func lenientFake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 	t.Helper()
 	options = append([]kfake.Opt{
@@ -184,7 +184,7 @@ func lenientFake(t testing.TB, brokers int, options ...kfake.Opt) *broker {
 	return &broker{address: cluster.ListenAddrs()[0], fake: cluster}
 }
 
-// everyBroker runs a test against the fake and, where one is asked for, the real Kafka.
+// everyBroker runs a test against the fake and, if requested, the real Kafka.
 func everyBroker(t *testing.T, test func(t *testing.T, b *broker)) {
 	t.Run("fake", func(t *testing.T) { test(t, fake(t, 1)) })
 	if b := realBroker.real(t); b != nil {
@@ -199,8 +199,8 @@ func newTopic() string {
 	return fmt.Sprintf("test-%d-%d.messages", os.Getpid(), topicNumber.Add(1))
 }
 
-// refuseStaleEpochs fixes the fake: it accepts a raise of an epoch that is no longer the newest, which Kafka refuses as
-// fenced. Like Kafka, it answers the repetition of the last raise with the same epoch.
+// refuseStaleEpochs corrects the fake: it accepts raising an epoch that is no longer the newest, which Kafka refuses as
+// fenced. Like Kafka, it answers a repetition of the last raise with the same epoch.
 func refuseStaleEpochs(cluster *kfake.Cluster) {
 	type state struct {
 		epoch  int16

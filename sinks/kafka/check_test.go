@@ -98,7 +98,7 @@ func wantFinding(t *testing.T, s *Sink, claims []connector.Claim, level connecto
 	t.Fatalf("no finding %q, %q, with its mend, in %+v", level, part, found)
 }
 
-// TestCheckFresh looks at topics that Create made: nothing is refused.
+// TestCheckFresh checks topics that Create made: nothing is refused.
 func TestCheckFresh(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
@@ -203,7 +203,7 @@ func TestCheckSettings(t *testing.T) {
 	})
 }
 
-// TestCheckCompression names the clients that stop at a record, and no client where all can read on.
+// TestCheckCompression names the clients that stop at a record, and no client if all can continue to read.
 func TestCheckCompression(t *testing.T) {
 	b := fake(t, 1)
 	for compression, want := range map[string]string{
@@ -227,7 +227,8 @@ func TestCheckCompression(t *testing.T) {
 	}
 }
 
-// TestCheckRights has a user without the right to the stream's transactional id, and one who may not write the topic.
+// TestCheckRights has a user without the permission for the stream's transactional id, and one who may not write to the
+// topic.
 func TestCheckRights(t *testing.T) {
 	all := []kfake.ACL{}
 	for _, resource := range []kmsg.ACLResourceType{kmsg.ACLResourceTypeTopic, kmsg.ACLResourceTypeTransactionalId} {
@@ -288,7 +289,7 @@ func TestCheckRights(t *testing.T) {
 	}
 }
 
-// TestProbe finds Apache Kafka to be right, and the fake, which takes the raise of a stale epoch, to be a look-alike.
+// TestProbe recognises Apache Kafka as correct, and the fake, which accepts raising a stale epoch, as an imitation.
 func TestProbe(t *testing.T) {
 	refused := func(t *testing.T, b *broker) (n int) {
 		t.Helper()

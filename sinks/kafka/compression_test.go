@@ -10,7 +10,7 @@ import (
 	"github.com/segmentio/kafka-go/compress"
 )
 
-// written writes three texts with one compressor, one after another, and shows each as it was written, to be read back.
+// written writes three texts with one compressor, one after another, and passes each to read as it was written.
 func written(t *testing.T, compression compress.Compression, read func(n int, compressed []byte) ([]byte, error)) {
 	t.Helper()
 	c := compressor{compression: compression}
@@ -43,7 +43,7 @@ func TestCompressor_LZ4(t *testing.T) {
 	})
 }
 
-// A compressor writes one gzip stream after another, each whole by itself.
+// A compressor writes one gzip stream after another, each complete.
 func TestCompressor_Gzip(t *testing.T) {
 	written(t, compress.Gzip, func(_ int, compressed []byte) ([]byte, error) {
 		r, err := gzip.NewReader(bytes.NewReader(compressed))

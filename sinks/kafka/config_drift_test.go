@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Topics are made as the settings ask for, and check says where one that is there is otherwise.
+// Topics are created with the settings, and check reports how an existing one differs.
 func TestConfigDrift(t *testing.T) {
 	b := fake(t, 3, kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false"}))
 	made := Config{Topic: newTopic(), Create: true, Partitions: 4, Replicas: 2, Retention: 48 * time.Hour}
@@ -99,7 +99,7 @@ func TestConfigDrift(t *testing.T) {
 	}
 }
 
-// The words of the configuration are those that the sink knows.
+// The words in the configuration are those that the sink knows.
 func TestWords(t *testing.T) {
 	for _, name := range Compressions() {
 		if _, ok := compressionOf(name); !ok {

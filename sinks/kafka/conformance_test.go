@@ -29,7 +29,7 @@ func openSink(t testing.TB, b *broker, config Config, encoding connector.Encodin
 	return s
 }
 
-// createTopics makes the topics of a sink.
+// createTopics creates the topics of a sink.
 func createTopics(t testing.TB, b *broker, config Config) {
 	t.Helper()
 	s := openSink(t, b, config, connector.Encoding{})
@@ -54,7 +54,7 @@ func tombstone(t *testing.T, b *broker, topic, key string) {
 	}
 }
 
-// intrude produces a record without headers, as somebody does who takes the topic for another.
+// intrude produces a record without headers, like somebody who mistakes the topic for another.
 func intrude(t *testing.T, b *broker, topic string, value []byte) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))

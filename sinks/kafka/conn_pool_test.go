@@ -17,8 +17,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// freezer makes connections that answer nothing any more once it is told to, but can be made all the same, as a stopped
-// process's can.
+// freezer makes connections that stop answering once it is told to, but can still be made, like those of a stopped
+// process.
 type freezer struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -54,7 +54,7 @@ func (c *freezing) Write(p []byte) (int, error) {
 	c.f.mu.Lock()
 	defer c.f.mu.Unlock()
 	if c.f.frozen {
-		return len(p), nil // it lies in a buffer
+		return len(p), nil // it is in a buffer
 	}
 	return c.Conn.Write(p)
 }
@@ -111,7 +111,7 @@ func TestDeadConnections(t *testing.T) {
 	}
 }
 
-// TestCommitThatHangs ends with its time, whichever of its requests is not answered, and is not taken for one that
+// TestCommitThatHangs ends with its time-out, whichever of its requests is not answered, and does not count as one that
 // wrote nothing.
 func TestCommitThatHangs(t *testing.T) {
 	b := fake(t, 1)
@@ -140,7 +140,7 @@ func TestCommitThatHangs(t *testing.T) {
 	}
 }
 
-// TestOnTheWire looks at what is sent: every batch waits for all replicas, and every reading names the leader's term.
+// TestOnTheWire checks what is sent: every batch waits for all replicas, and every read names the leader's term.
 func TestOnTheWire(t *testing.T) {
 	b := fake(t, 3)
 	config := Config{Topic: newTopic()}
@@ -187,7 +187,7 @@ func TestOnTheWire(t *testing.T) {
 	}
 }
 
-// TestErrorsArePlain says what a person needs, without the names of Go's types and libraries.
+// TestErrorsArePlain checks that errors contain what a person needs, without the names of Go types and libraries.
 func TestErrorsArePlain(t *testing.T) {
 	for want, err := range map[string]error{
 		"b:1: the name b does not resolve": &connectError{

@@ -80,7 +80,7 @@ func (a *authority) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
 }
 
-// TestTLS talks to a broker that asks for a client's certificate, with files that change while the sink is open.
+// TestTLS uses a broker that requires a client certificate, with files that change while the sink is open.
 func TestTLS(t *testing.T) {
 	right, wrong := newAuthority(t), newAuthority(t)
 	cert, key, _, _ := right.sign("broker")
@@ -134,7 +134,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// eventually tries until it works, or not within the time.
+// eventually tries until it succeeds or the time is over.
 func eventually(t *testing.T, try func(context.Context) error, limit time.Duration) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -161,7 +161,8 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-// TestBearer follows RFC 7628: the token goes first, an empty answer is consent, anything else the reason of a refusal.
+// TestBearer follows RFC 7628: the token is sent first; an empty answer is consent, anything else the reason for a
+// refusal.
 func TestBearer(t *testing.T) {
 	file := writeFile(t, "token", "first\n")
 	m := SASL{Mechanism: "oauthbearer", TokenFile: file}.mechanism()
@@ -188,7 +189,7 @@ func TestBearer(t *testing.T) {
 	}
 }
 
-// TestSilentBroker bounds the wait for a broker that accepts connections and says nothing.
+// TestSilentBroker limits the wait for a broker that accepts connections and does not answer.
 func TestSilentBroker(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -208,7 +209,7 @@ func TestSilentBroker(t *testing.T) {
 	}
 }
 
-// TestRealCredentials speaks each mechanism to a real broker: the right secret is taken, a wrong one is not.
+// TestRealCredentials uses each mechanism with a real broker: the right secret is accepted, a wrong one is not.
 func TestRealCredentials(t *testing.T) {
 	if realBroker.real(t) == nil {
 		return

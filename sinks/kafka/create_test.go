@@ -10,13 +10,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// TestReplicas makes topics with as many replicas as the cluster is set up for, and waits for brokers that are away:
-// what is made with fewer stays so.
+// TestReplicas creates topics with as many replicas as the cluster is set up for, and waits for brokers that are away,
+// as a topic with fewer replicas would stay so.
 func TestReplicas(t *testing.T) {
 	for name, c := range map[string]struct {
 		brokers, configured int
 		meant               string
-		want                int // 0 is to wait
+		want                int // 0 means to wait
 		settings            string
 	}{
 		"three brokers":              {3, 0, "1", 3, "--replication-factor 3 --config min.insync.replicas=2"},
@@ -66,8 +66,8 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// TestCheckReplicas finds topics with fewer replicas than the brokers allow, each of the three, and says how to give
-// them more.
+// TestCheckReplicas finds each of the three topics if it has fewer replicas than the brokers allow, and tells how to
+// add replicas.
 func TestCheckReplicas(t *testing.T) {
 	b := fake(t, 3)
 	config := Config{Topic: newTopic()}

@@ -20,14 +20,14 @@ var (
 	fightSeed = flag.Uint64("fight.seed", 1, "the seed of TestFight")
 )
 
-// fighter is a writer that stands down for a moment when it is fenced, as the Poller would, only shorter.
+// fighter is a writer that stands down for a moment when it is fenced, like the Poller, but for less time.
 type fighter struct {
 	name   string
 	stream connector.Stream
 	log    connector.Log
 	random *rand.Rand
 
-	done                           map[string]uint64 // the ids that it was told are written
+	done                           map[string]uint64 // the ids that were reported to it as written
 	commits                        atomic.Int64
 	fenced, unclear, notNow, taken int
 	reasons                        map[string]int // of not now
@@ -62,11 +62,11 @@ func (f *fighter) refused(err error) {
 	f.reasons[text[max(0, len(text)-90):]]++
 }
 
-// write commits until something keeps it from it.
+// write commits until something prevents it.
 func (f *fighter) write(ctx context.Context, next connector.Checkpoint) {
 	for ctx.Err() == nil {
 		events := sinktest.Events(f.stream, next.Sequence+1, 1+f.random.IntN(60))
-		for i := range events { // each writer has other messages, so that a double take of a place is seen
+		for i := range events { // each writer has other messages, so that two in one place are noticed
 			events[i].ID = fmt.Sprintf("%s-%s-%d", f.name, next.Owner, events[i].Sequence)
 			events[i].Key = connector.MessageKey(events[i].ID)
 		}
@@ -96,8 +96,8 @@ func (f *fighter) write(ctx context.Context, next connector.Checkpoint) {
 	}
 }
 
-// TestFight lets two writers fight for one stream, and a third write another beside them, while connections break and
-// the broker is killed, stopped and paused. In the end each acknowledged event stands once, at its place.
+// TestFight lets two writers fight for one stream, and a third write another stream, while connections break and the
+// broker is killed, stopped and paused. In the end each acknowledged event is there once, in its place.
 func TestFight(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		lasts := *fightFor
@@ -147,7 +147,7 @@ func TestFight(t *testing.T) {
 	})
 }
 
-// fightPatience is how much longer a fight may last on a machine that is too busy for it.
+// fightPatience is how much longer a fight may last on a busy machine.
 const fightPatience = 5 * time.Minute
 
 // commitsOf counts the commits of each stream.
@@ -159,7 +159,7 @@ func commitsOf(fighters []*fighter) map[string]int64 {
 	return commits
 }
 
-// gotOn reports whether each stream was committed since.
+// gotOn reports whether each stream has been committed to since then.
 func gotOn(fighters []*fighter, since map[string]int64) bool {
 	for name, commits := range commitsOf(fighters) {
 		if commits <= since[name] {
@@ -169,8 +169,8 @@ func gotOn(fighters []*fighter, since map[string]int64) bool {
 	return true
 }
 
-// disturb does harm for a time, and leaves the broker at work. Between two blows, and after the last, each stream gets
-// on.
+// disturb does harm for a time, and leaves the broker running. Between two disturbances, and after the last, each
+// stream makes progress.
 func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, fighters []*fighter,
 	saboteurs []*saboteur,
 	random *rand.Rand,
@@ -222,7 +222,7 @@ func disturb(ctx context.Context, t *testing.T, b *broker, lasts time.Duration, 
 		paused)
 }
 
-// haunt lets late requests arrive, whatever becomes of them.
+// haunt lets late requests arrive, whatever their result is.
 func (b *saboteur) haunt() {
 	b.mu.Lock()
 	ghosts := b.ghosts
@@ -233,7 +233,7 @@ func (b *saboteur) haunt() {
 	}
 }
 
-// wantFought checks a stream after the fight: without gap or repeat, all that was acknowledged in its place, and the
+// wantFought checks a stream after the fight: no gap or repeat, everything that was acknowledged in its place, and the
 // checkpoint at its end.
 func wantFought(t *testing.T, b *broker, config Config, name string, fighters []*fighter) {
 	t.Helper()

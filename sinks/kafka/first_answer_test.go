@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestOtherProtocols connects to what is no Kafka broker, and wants to be told so rather than to count what came as
-// lists.
+// TestOtherProtocols connects to something other than a Kafka broker, and expects a message about that rather than an
+// answer read as lists.
 func TestOtherProtocols(t *testing.T) {
 	for name, of := range map[string]struct {
 		answer string
@@ -29,8 +29,8 @@ func TestOtherProtocols(t *testing.T) {
 				here, there := net.Pipe()
 				go func() {
 					defer close(ended)
-					_, _ = there.Read(make([]byte, 4096)) // the request for versions; that it came is seen by the answer
-					_, _ = there.Write([]byte(of.answer)) // may be cut short by who hears that it is no Kafka
+					_, _ = there.Read(make([]byte, 4096)) // the request for versions; the answer shows that it came
+					_, _ = there.Write([]byte(of.answer)) // may be cut short by a client that notices that it is not Kafka
 					_ = there.Close()
 				}()
 				return here, nil

@@ -17,8 +17,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// wantFollowed follows a stream from the last ones on, calls between once they came, and checks which sequences come
-// before and after.
+// wantFollowed follows a stream from the last events on, calls between once they have arrived, and checks which
+// sequences come before and after.
 func wantFollowed(t *testing.T, s *Sink, stream string, last []uint64, between func() error, after []uint64) {
 	t.Helper()
 	var events [][]byte
@@ -45,15 +45,15 @@ func wantFollowed(t *testing.T, s *Sink, stream string, last []uint64, between f
 		t.Fatalf("the last ones are %v, want %v", got[:len(last)], last)
 	}
 	later := got[len(last):]
-	slices.Sort(later) // several partitions: their order is not said
+	slices.Sort(later) // several partitions: their order is not specified
 	if !slices.Equal(later, after) {
 		t.Fatalf("the further ones are %v, want %v", later, after)
 	}
 }
 
-// holdMarkers makes the fake acknowledge the next end of a transaction at once and end it in the partitions only after
-// a reader asked for the stable end of each, before it answers such a question again. Kafka acknowledges as early: its
-// markers follow within some milliseconds.
+// holdMarkers makes the fake acknowledge the next end of a transaction at once, but end it in the partitions only after
+// a reader has asked for the stable end of each, before it answers such a question again. Kafka acknowledges as early;
+// its markers follow within some milliseconds.
 func holdMarkers(t *testing.T, b *broker) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
@@ -95,7 +95,7 @@ func holdMarkers(t *testing.T, b *broker) {
 			}
 			return nil, nil, false
 		}
-		b.fake.KeepControl() // to be asked once more, until the markers are written
+		b.fake.KeepControl() // to be called again, until the markers are written
 		answer := request.ResponseKind().(*kmsg.ListOffsetsResponse)
 		topic := kmsg.NewListOffsetsResponseTopic()
 		topic.Topic = request.Topics[0].Topic
@@ -129,8 +129,8 @@ func holdMarkers(t *testing.T, b *broker) {
 	t.Cleanup(func() { <-written })
 }
 
-// TestFollowBeforeMarkers asks for the last events when the newest are acknowledged, but not yet to be seen by readers
-// of committed records: they are among the last ones all the same, and do not come later.
+// TestFollowBeforeMarkers asks for the last events when the newest are acknowledged, but not yet visible to readers of
+// committed records: they are among the last ones nevertheless, and do not come later.
 func TestFollowBeforeMarkers(t *testing.T) {
 	b := lenientFake(t, 1)
 	config := Config{Topic: newTopic()}
@@ -153,8 +153,8 @@ func TestFollowBeforeMarkers(t *testing.T) {
 	}, []uint64{13, 14, 15})
 }
 
-// TestFollowBesideOpenTransaction follows while the transaction of a writer that died hides the newest events: it gives
-// the last ones before it, without waiting for its end, and those behind it once it has ended.
+// TestFollowBesideOpenTransaction follows while the transaction of a writer that died hides the newest events: it
+// returns the last ones before it, without waiting for its end, and those behind it once it has ended.
 func TestFollowBesideOpenTransaction(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic(), TransactionTimeout: 2 * time.Minute}
@@ -205,7 +205,7 @@ func TestFollowAtOnce(t *testing.T) {
 	})
 }
 
-// writeAt writes events to the partitions of their chats, in order, each at the time that its writer's clock shows.
+// writeAt writes events to the partitions of their chats, in order, each with the given time of its writer's clock.
 func writeAt(t *testing.T, b *broker, topic string, events []connector.Event, times ...time.Time) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -227,8 +227,8 @@ func writeAt(t *testing.T, b *broker, topic string, events []connector.Event, ti
 	}
 }
 
-// TestFollowClocks has a stream taken over by an instance whose clock is behind: its events are the newest all the
-// same, and those of a chat stay in order, in one stream and in all.
+// TestFollowClocks has a stream taken over by an instance whose clock is behind: its events are the newest
+// nevertheless, and those of a chat stay in order, in one stream and in all.
 func TestFollowClocks(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}
@@ -245,7 +245,7 @@ func TestFollowClocks(t *testing.T) {
 	defer s.Close()
 	wantFollowed(t, s, stream.Name, []uint64{4, 5, 6, 7, 8, 9, 10}, func() error { return nil }, nil)
 
-	newest := make(map[uint64]uint64) // by parity, which is the chat
+	newest := make(map[uint64]uint64) // by parity, which determines the chat
 	given := 0
 	err := s.Follow(within(t), connector.FollowOptions{Last: 10}, func(event []byte) error {
 		sequence := sinktest.Structured(t, event).Sequence

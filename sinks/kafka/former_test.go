@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// formerType is what earlier versions called the content type of every record.
+// formerType is the content type of every record in earlier versions.
 const formerType = "application/cloudevents+json; charset=UTF-8"
 
 // former is a record in structured mode as earlier versions wrote it.
@@ -27,8 +27,8 @@ func former(e *connector.Event) []kgo.RecordHeader {
 	return append(headers, kgo.RecordHeader{Key: "content-type", Value: []byte(formerType)})
 }
 
-// TestFormerRecords takes over a log that an earlier version wrote, reads all of it back, goes on with it, and follows
-// both.
+// TestFormerRecords takes over a log that an earlier version wrote, reads all of it back, continues it, and follows
+// both parts.
 func TestFormerRecords(t *testing.T) {
 	const before, after = 30, 12
 	b := fake(t, 1)
@@ -37,7 +37,7 @@ func TestFormerRecords(t *testing.T) {
 	claim := sinktest.Claim("595981048477", "one")
 	events := sinktest.Events(claim.Stream, 1, before)
 	held := sinktest.Next(claim.TakeOver(connector.Checkpoint{}, time.Now()), events, nil, before)
-	held.Tail, held.TailLate = nil, nil // so that only the records tell what was delivered
+	held.Tail, held.TailLate = nil, nil // so that only the records show what was delivered
 	p := positions{Partitions: DefaultPartitions, Next: make([]int64, DefaultPartitions)}
 	var err error
 	if held.Sink, err = p.encode(); err != nil {

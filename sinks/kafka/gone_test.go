@@ -31,8 +31,8 @@ func wantRefusal(t *testing.T, err error, part string) {
 	}
 }
 
-// TestTopicDeleted deletes a topic under a running instance: it is not there for a moment, and then refused by name. A
-// restart that may make topics does not make this one again beside what was written with it.
+// TestTopicDeleted deletes a topic under a running instance: it is missing for a moment, and then refused. A restart
+// that may create topics does not recreate this one beside what was written together with it.
 func TestTopicDeleted(t *testing.T) {
 	for _, suffix := range []string{"", ".checkpoints"} {
 		t.Run("topic"+suffix, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestTopicDeleted(t *testing.T) {
 			}
 		})
 	}
-	t.Run("quarantine", func(t *testing.T) { // nothing is decided by what it holds
+	t.Run("quarantine", func(t *testing.T) { // its contents decide nothing
 		b := fake(t, 1)
 		config := Config{Topic: newTopic(), Create: true}
 		createTopics(t, b, config)
@@ -82,7 +82,7 @@ func TestTopicDeleted(t *testing.T) {
 	})
 }
 
-// TestTopicAnewUnderAnInstance recreates a topic under a running instance: it does not go on there.
+// TestTopicAnewUnderAnInstance recreates a topic under a running instance, which then does not continue there.
 func TestTopicAnewUnderAnInstance(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		for _, suffix := range []string{"", ".checkpoints"} {
@@ -117,7 +117,7 @@ func TestTopicAnewUnderAnInstance(t *testing.T) {
 	})
 }
 
-// createAnew makes the missing topics by hand, as an operator's tool does.
+// createAnew creates the missing topics by hand, like an operator's tool.
 func createAnew(t *testing.T, b *broker, config Config) {
 	t.Helper()
 	s := openSink(t, b, config, connector.Encoding{})
@@ -142,7 +142,7 @@ func createAnew(t *testing.T, b *broker, config Config) {
 	}
 }
 
-// TestStandingHolds has all topics recreated between two take-overs of one instance: it knows better than to begin a
+// TestStandingHolds recreates all topics between two take-overs of one instance, which knows that it must not begin a
 // new log.
 func TestStandingHolds(t *testing.T) {
 	b := fake(t, 1)
@@ -164,8 +164,8 @@ func TestStandingHolds(t *testing.T) {
 	}
 }
 
-// TestCheckpointsAnew has the topic of checkpoints recreated, with more in it than the old one had: what was read
-// before is forgotten.
+// TestCheckpointsAnew recreates the topic of checkpoints, with more in it than before: what was read before is
+// forgotten.
 func TestCheckpointsAnew(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}
@@ -222,8 +222,8 @@ func TestManyCheckpoints(t *testing.T) {
 }
 
 // TestOlderCheckpoints has checkpoints of one stream on both sides of every step in which the topic is read backward,
-// as another stream needs that is not in it: what lies further back never takes the place of what is newer, whoever
-// asks.
+// and another stream without any, for which all of it is read: an older checkpoint never replaces a newer one,
+// whichever stream is asked for.
 func TestOlderCheckpoints(t *testing.T) {
 	for name, last := range map[string]int{"newest where the reading begins": 20, "newest a step back": firstStep + 20} {
 		t.Run(name, func(t *testing.T) {
@@ -262,8 +262,8 @@ func TestOlderCheckpoints(t *testing.T) {
 	}
 }
 
-// TestRightsWithdrawn has a right taken away: the commit is refused by name, with the command that gives it back, and
-// the next take-over as well, until it is given back.
+// TestRightsWithdrawn withdraws a permission: the commit is refused, with the command that restores it, and so is the
+// next take-over, until it is restored.
 func TestRightsWithdrawn(t *testing.T) {
 	w := newWriter(t, fake(t, 1), Config{}, "one")
 	for _, c := range rightCodes {

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestOpenTransactionBeside takes a stream over while another stream's open transaction lies before its newest
+// TestOpenTransactionBeside takes a stream over while another stream's open transaction is before its newest
 // checkpoint, in the same partition. What the transaction hides must not be taken for missing.
 func TestOpenTransactionBeside(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
@@ -26,7 +26,7 @@ func TestOpenTransactionBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 		leaveOpen(t, b, config, "595981048478")
-		// This stream goes on behind it, and is taken over.
+		// This stream continues behind it, and is taken over.
 		if err := w.commit(40); err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestOpenTransactionBeside(t *testing.T) {
 		}
 		impatient := openSink(t, b, config, connector.Encoding{})
 		defer impatient.Close()
-		impatient.client.transactionTimeout = -19 * time.Second // what an owner waits for, less the brokers' own leisure
+		impatient.client.transactionTimeout = -19 * time.Second // the time that an owner waits, less the brokers' own delay
 		if _, err := impatient.checkpoints.newest(t.Context(), sinktest.Stream("595981048477"), true); !errors.Is(err,
 			errBehind) {
 			t.Fatalf("an owner that waited in vain: %v, want errBehind", err)
@@ -56,7 +56,7 @@ func TestOpenTransactionBeside(t *testing.T) {
 	})
 }
 
-// leaveOpen has the owner of a stream die with a transaction open, in the partition of the checkpoints and in all of
+// leaveOpen lets the owner of a stream die with an open transaction, in the partition of the checkpoints and in all of
 // the events, and returns its transactional id.
 func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string) {
 	t.Helper()
@@ -135,7 +135,7 @@ func TestTimes(t *testing.T) {
 	})
 }
 
-// TestWindowIsShort reads back no more of a long log than the window, and finds it at the marks.
+// TestWindowIsShort reads back no more of a long log than the window, and finds it by the marks.
 func TestWindowIsShort(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}
@@ -212,8 +212,8 @@ func addPartitionsTo(t *testing.T, b *broker, topic string, count int) {
 	}
 }
 
-// TestPartitionCount pins the number of partitions: growth moves no chat unless the operator says so, and shrinking is
-// refused.
+// TestPartitionCount fixes the number of partitions: more partitions move no chat unless the operator accepts it, and
+// fewer are refused.
 func TestPartitionCount(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
@@ -229,7 +229,7 @@ func TestPartitionCount(t *testing.T) {
 		if err := two.commit(30); err != nil {
 			t.Fatal(err)
 		}
-		two.wantStored(60) // which also sees that each chat stays in one partition
+		two.wantStored(60) // which also checks that each chat stays in one partition
 		claims := []connector.Claim{sinktest.Claim("595981048477", "two")}
 		wantFinding(t, two.sink, claims, connector.FindingWarning, "has 9 partitions; the stream uses the first 6")
 
@@ -318,7 +318,7 @@ func wantRefused(t *testing.T, w *writer, part string) {
 	}
 }
 
-// TestCredentials speaks each mechanism that the fake knows, over TLS, and re-reads secrets for new connections.
+// TestCredentials uses each mechanism that the fake knows, over TLS, and reads secrets again for new connections.
 func TestCredentials(t *testing.T) {
 	for mechanism, name := range map[string]string{
 		"plain": "PLAIN", "scram-sha-256": "SCRAM-SHA-256",

@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// outcome is what a commit may answer.
+// outcome is a possible result of a commit.
 type outcome string
 
 const (
@@ -90,7 +90,7 @@ func (w *writer) commit(n int) error {
 	return err
 }
 
-// waitRaised waits until the epoch is raised for the next transaction, which goes on after a commit has returned.
+// waitRaised waits until the epoch is raised for the next transaction, which continues after a commit has returned.
 func (w *writer) waitRaised() { <-w.log.(*log).session.epochReady }
 
 func (w *writer) wantStored(n uint64) {
@@ -106,9 +106,9 @@ func (w *writer) wantStored(n uint64) {
 	}
 }
 
-// TestMishaps loses and delays the requests of a commit, one kind at a time, and goes on as the Poller would. What ran
-// out of time may have been written as well as what lost its connection, even where the brokers answer all that comes
-// after it.
+// TestMishaps loses and delays the requests of a commit, one kind at a time, and continues like the Poller. A request
+// that timed out may have been written, like one that lost its connection, even if the brokers answer all later
+// requests.
 func TestMishaps(t *testing.T) {
 	cases := []struct {
 		key     kmsg.Key
@@ -167,7 +167,7 @@ func TestMishaps(t *testing.T) {
 						t.Fatalf("the sequence is %d, want %d", got, want)
 					}
 				}
-				// What is late arrives while the next transaction is open.
+				// A late request arrives while the next transaction is open.
 				var answers [][]byte
 				s.mu.Lock()
 				s.before[kmsg.EndTxn.Int16()] = func() { answers = s.release(t) }
@@ -203,7 +203,7 @@ func holdsFence(answer []byte) bool {
 	return false
 }
 
-// TestAnswers gives each kind of error answer, which only the fake does on demand.
+// TestAnswers returns each kind of error answer, which only the fake does on demand.
 func TestAnswers(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -315,7 +315,7 @@ func TestAnswers(t *testing.T) {
 			}
 			switch c.outcome {
 			case done:
-			case notNow: // the same again, without Acquire
+			case notNow: // the same again, without an Acquire
 				if err := w.commit(40); err != nil {
 					t.Fatal(err)
 				}

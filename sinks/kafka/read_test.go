@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// TestReadCommitted writes transactions of several producers through one another, some aborted, some not finished, and
-// plain records between, and holds what the sink reads against what franz-go reads.
+// TestReadCommitted interleaves transactions of several producers, some aborted, some not finished, with plain records
+// between them, and compares what the sink reads with what franz-go reads.
 func TestReadCommitted(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		for seed := range uint64(4) {
@@ -104,7 +104,7 @@ func compareReads(t *testing.T, b *broker, config Config) {
 	defer s.Close()
 	total := 0
 	for p := range int32(2) {
-		for _, from := range []int64{0, stable[p] / 3, stable[p] / 2} { // a reading may begin within a transaction
+		for _, from := range []int64{0, stable[p] / 3, stable[p] / 2} { // a read may begin within a transaction
 			var got []string
 			reached, err := s.client.read(t.Context(), topicPartition{config.Topic, p}, from, stable[p], 5*time.Second,
 				func(r *protocol.Record) error {
@@ -135,8 +135,8 @@ func compareReads(t *testing.T, b *broker, config Config) {
 	}
 }
 
-// TestReadCommitted_cut reads a partition of more than one answer holds, at whose begin a record was written and, after
-// all others, taken back: the record is left out also where the answer that brings it does not bring its marker.
+// TestReadCommitted_cut reads a partition that does not fit into one answer. At its beginning a record was written that
+// was aborted after all others: it is left out even if the answer with the record does not contain its marker.
 func TestReadCommitted_cut(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}

@@ -71,7 +71,7 @@ func endsOf(t testing.TB, client *kgo.Client, topic string, isolation int8) map[
 }
 
 // settled is the last stable offset of each partition, once it has reached what is written: the markers of a commit
-// come into the partitions after it was acknowledged, on a busy machine a good while. No transaction may stay open.
+// arrive in the partitions after it was acknowledged, on a busy machine some time later. No transaction may stay open.
 func settled(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	t.Helper()
 	written, ctx := endsOf(t, client, topic, 0), within(t)
@@ -91,7 +91,7 @@ func settled(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	}
 }
 
-// resting is the last stable offset of each partition, once it moves no more: some transactions may stay open.
+// resting is the last stable offset of each partition, once it no longer moves: some transactions may stay open.
 func resting(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	t.Helper()
 	for ends := lastStable(t, client, topic); ; {
@@ -106,7 +106,7 @@ func resting(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	}
 }
 
-// readCommitted reads all that franz-go, reading committed records, finds in a topic, by partition in order.
+// readCommitted reads everything that franz-go, reading committed records, finds in a topic, by partition in order.
 func readCommitted(t testing.TB, b *broker, topic string) map[int32][]*kgo.Record {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
@@ -187,7 +187,7 @@ func storedOf(t *testing.T, r *kgo.Record) sinktest.Stored {
 	return sinktest.Binary(t, attributes, r.Value)
 }
 
-// storedEvents lists a stream's events by sequence, and sees that each chat stays in one partition, in order.
+// storedEvents lists a stream's events by sequence, and checks that each chat stays in one partition, in order.
 func storedEvents(t *testing.T, b *broker, topic, stream string) []sinktest.Stored {
 	t.Helper()
 	var list []sinktest.Stored

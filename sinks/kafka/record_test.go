@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestHeaders pins which headers each way of writing has.
+// TestHeaders fixes the headers of each way of writing.
 func TestHeaders(t *testing.T) {
 	event := &sinktest.Events(sinktest.Stream("595981048477"), 15, 1)[0] // it is late, and has a time and a schema
 	const (
@@ -64,7 +64,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestDecodeEvent holds the decoder to the table that every sink is held to.
+// TestDecodeEvent tests the decoder with the table for all sinks.
 func TestDecodeEvent(t *testing.T) {
 	sinktest.Decoding(t, sinktest.Decoder{
 		Header: func(name, value string) (string, string) {

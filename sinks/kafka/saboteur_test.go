@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// mishap is what happens to a request on its way.
+// mishap is what happens to a request in flight.
 type mishap int
 
 const (
 	loseRequest mishap = iota // it never arrives
 	loseAnswer                // it arrives, the answer does not
-	delay                     // its sender sees a broken connection; it arrives when the test says so
-	lateRequest               // it never arrives, and its sender's time runs out
-	lateAnswer                // it arrives, and its sender's time runs out before the answer is there
+	delay                     // its sender sees a broken connection; it arrives when the test releases it
+	lateRequest               // it never arrives, and its sender's request times out
+	lateAnswer                // it arrives, and its sender's request times out before the answer is there
 )
 
 func (m mishap) String() string {
 	return [...]string{"request lost", "answer lost", "request late", "request timed out", "answer timed out"}[m]
 }
 
-// saboteur stands between a sink and its broker.
+// saboteur is between a sink and its broker.
 type saboteur struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -38,16 +38,16 @@ type saboteur struct {
 	met    int
 	ghosts []ghost
 	before map[int16]func()      // called before a request of the key is sent
-	conns  map[string][]net.Conn // by the address that was asked for
+	conns  map[string][]net.Conn // by the address requested
 }
 
-// ghost is a request that is still under way, with the connection that it will arrive on.
+// ghost is a request that is still in flight, with the connection on which it will arrive.
 type ghost struct {
 	conn    net.Conn
 	request []byte
 }
 
-// sabotage puts a saboteur before a sink that was not used yet.
+// sabotage puts a saboteur before a sink that has not been used yet.
 func sabotage(s *Sink) *saboteur {
 	b := &saboteur{dial: s.cluster.wires.dial, before: make(map[int16]func()), conns: make(map[string][]net.Conn)}
 	s.cluster.wires.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -63,7 +63,7 @@ func sabotage(s *Sink) *saboteur {
 	return b
 }
 
-// next lets the mishap happen to the next n requests of a key.
+// next makes the mishap happen to the next n requests of a key.
 func (b *saboteur) next(key int16, what mishap, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +123,7 @@ func (g ghost) arrive() ([]byte, error) {
 	return answer, err
 }
 
-// watched is a connection that is watched request by request; kafka-go has one request under way on each.
+// watched is a connection that is watched request by request; kafka-go has one request in flight on each.
 type watched struct {
 	net.Conn
 	saboteur *saboteur
@@ -135,7 +135,7 @@ type watched struct {
 
 var errBroken = errors.New("sabotage: connection reset")
 
-// errLate is what a connection says whose deadline has passed.
+// errLate is the error of a connection whose deadline has passed.
 var errLate = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
 
 func (c *watched) Write(p []byte) (int, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// rightCodes are the errors of Kafka's that only a person fixes.
+// rightCodes are the errors of Kafka that only a person can fix.
 var rightCodes = []struct {
 	code       kafkago.Error
 	part, hint string
@@ -53,8 +53,9 @@ func set(t *testing.T, client *kgo.Client, topic, name, value string) {
 	}
 }
 
-// TestSettingsChange changes settings under a running instance: what would be refused at the start is refused now, and
-// goes on once it is fixed; what would be warned of, or is merely another setting, is told once.
+// TestSettingsChange changes settings under a running instance: a setting that would be refused at the start is refused
+// now, and the stream continues once it is fixed; a setting with a warning, or one that is merely different, is
+// reported once.
 func TestSettingsChange(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
@@ -62,7 +63,7 @@ func TestSettingsChange(t *testing.T) {
 		w := newWriter(t, b, config, "one")
 		var told bytes.Buffer
 		w.sink.logger = slog.New(slog.NewTextHandler(&told, nil))
-		w.sink.watch.once.Do(func() {}) // the test looks by itself
+		w.sink.watch.once.Do(func() {}) // the test checks by itself
 		w.acquire()
 		client := admin(t, b)
 		look := func(want string) {
@@ -103,7 +104,7 @@ func TestSettingsChange(t *testing.T) {
 	})
 }
 
-// TestOddityIsLookedAt has a commit refused for a reason that settings may have: they are looked at soon.
+// TestOddityIsLookedAt has a commit refused for a reason that settings may have: they are checked soon.
 func TestOddityIsLookedAt(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}

@@ -16,10 +16,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// staleLeader takes a stream over through a broker that lost its controller: the controller made others the leaders,
-// and the owner went on there, but this broker still answers, as it was. As long as no other can be asked, it is not
-// believed; and where the others come into sight only just before the take-over is written, what was read before is not
-// believed either.
+// staleLeader takes a stream over through a broker that lost its controller: the controller elected other leaders, and
+// the owner continued there, but this broker still answers with its old state. As long as no other broker can be asked,
+// it is not believed; and if the others can be reached again only just before the take-over is written, what was read
+// before is not believed either.
 func staleLeader(t *testing.T, c *trio) {
 	config, stream, stale := streamBeside(t, c)
 	checkpoints := topicPartition{config.Topic + ".checkpoints", 0}
@@ -65,7 +65,7 @@ func staleLeader(t *testing.T, c *trio) {
 	}
 	alone.Store(false)
 	s.mu.Lock()
-	s.before[kmsg.AddPartitionsToTxn.Int16()] = func() { // what was read is read, the take-over is about to be written
+	s.before[kmsg.AddPartitionsToTxn.Int16()] = func() { // the log has been read, and the take-over is about to be written
 		flipped.Store(true)
 		s.drop(c.addresses[stale])
 		two.sink.cluster.doubt()
@@ -93,8 +93,8 @@ func staleLeader(t *testing.T, c *trio) {
 	one.wantStored(290)
 }
 
-// streamBeside makes topics and finds a stream of theirs whose coordinator is not the leader of its checkpoints. After
-// brokers were away, one of the three may coordinate every stream: then it is another topic that has another leader.
+// streamBeside creates topics and finds a stream in them whose coordinator is not the leader of its checkpoints. After
+// brokers were away, one of the three may coordinate every stream; then another topic has another leader.
 func streamBeside(t *testing.T, c *trio) (config Config, stream string, leader int) {
 	t.Helper()
 	for range 20 {

@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// put writes a record beside all owners.
+// put writes a record without being an owner.
 func put(t *testing.T, b *broker, r *kgo.Record) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
@@ -29,8 +29,9 @@ func put(t *testing.T, b *broker, r *kgo.Record) {
 	}
 }
 
-// TestTakeOverIsProven has a checkpoint turn up below the take-over's own, though the reading before did not show it,
-// as one from a broker that was left behind does not: the take-over is taken back, and the next one goes on from it.
+// TestTakeOverIsProven has a checkpoint appear below the take-over's own although the reading before did not show it,
+// as happens with a broker that was left behind: the take-over is undone, and the next one continues from that
+// checkpoint.
 func TestTakeOverIsProven(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
@@ -67,7 +68,7 @@ func TestTakeOverIsProven(t *testing.T) {
 }
 
 // TestEventsAboveTheCheckpoint finds committed events that the newest checkpoint does not know: it is refused, whether
-// it knows others or none, until the operator says that the log goes on after them.
+// it knows others or none, until the operator accepts that the log continues after them.
 func TestEventsAboveTheCheckpoint(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		for _, known := range []int{0, 40} {
@@ -108,7 +109,8 @@ func TestEventsAboveTheCheckpoint(t *testing.T) {
 	})
 }
 
-// checkpointValue is a checkpoint of an earlier time, with the positions of the newest one as far as they hold for it.
+// checkpointValue is a checkpoint of an earlier time, with the positions of the newest one as far as they are valid for
+// it.
 func checkpointValue(t *testing.T, b *broker, config Config, stream string, old connector.Checkpoint) ([]byte, error) {
 	t.Helper()
 	sink := openSink(t, b, config, connector.Encoding{})
@@ -124,8 +126,8 @@ func checkpointValue(t *testing.T, b *broker, config Config, stream string, old 
 	return old.AppendJSON(nil, sinktest.TypePrefix)
 }
 
-// TestFewBrokersAnswer has one broker of three in sight, which leads all and coordinates as well: it may have been left
-// behind, and is not believed until a second one says the same.
+// TestFewBrokersAnswer has only one broker of three reachable, which leads everything and coordinates as well: it may
+// have been left behind, and is not believed until a second one confirms it.
 func TestFewBrokersAnswer(t *testing.T) {
 	b := fake(t, 3)
 	addresses := b.fake.ListenAddrs()
@@ -156,7 +158,7 @@ func TestFewBrokersAnswer(t *testing.T) {
 	}
 }
 
-// TestMerge puts together what brokers say: the newest term wins, whoever says it and in whatever order.
+// TestMerge combines what brokers report: the newest term wins, from any broker and in any order.
 func TestMerge(t *testing.T) {
 	says := func(address string, node, leader, epoch int32, code int16, brokers ...int32) said {
 		answer := &metadata.Response{Topics: []metadata.ResponseTopic{{Name: "t", Partitions: []metadata.ResponsePartition{

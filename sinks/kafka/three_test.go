@@ -22,12 +22,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// clusterVariable names the Kafka for the tests on a cluster of three, as brokerVariable does for one broker.
+// clusterVariable selects the Kafka for the tests on a cluster of three, as brokerVariable does for one broker.
 const clusterVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA3"
 
-// trio is three real brokers and their controller. Each broker reaches the controller through a relay of its own: one
-// whose relay is cut is taken for dead by the controller, which makes others the leaders; the broker does not learn of
-// it, and goes on answering.
+// trio is three real brokers and their controller. Each broker reaches the controller through a relay of its own. A
+// broker whose relay is cut is dead to the controller, which elects other leaders; the broker does not learn of it, and
+// continues to answer.
 type trio struct {
 	folder, jars string
 	brokers      [3]*exec.Cmd
@@ -36,7 +36,7 @@ type trio struct {
 	relays       [3]*relay
 }
 
-// startTrio starts the cluster; the test is skipped where none is asked for, or none can be had.
+// startTrio starts the cluster; the test is skipped if none was requested or none is available.
 func startTrio(t *testing.T) *trio {
 	t.Helper()
 	version := os.Getenv(clusterVariable)
@@ -166,7 +166,7 @@ func (c *trio) stop(t *testing.T) {
 	}
 }
 
-// signal sends a signal to a broker: SIGSTOP freezes it, SIGCONT lets it go on.
+// signal sends a signal to a broker: SIGSTOP freezes it, SIGCONT lets it continue.
 func (c *trio) signal(t *testing.T, i int, signal syscall.Signal) {
 	t.Helper()
 	if err := c.brokers[i].Process.Signal(signal); err != nil {
@@ -186,7 +186,7 @@ func (c *trio) client(t *testing.T, i int) *kgo.Client {
 	return client
 }
 
-// leader is who leads a partition as one of the brokers sees it, an index; -1 is nobody.
+// leader is the leader of a partition as one of the brokers reports it, as an index; -1 is none.
 func (c *trio) leader(t *testing.T, seenBy int, at topicPartition) int {
 	t.Helper()
 	request := kmsg.NewPtrMetadataRequest()
@@ -205,7 +205,7 @@ func (c *trio) leader(t *testing.T, seenBy int, at topicPartition) int {
 	return -1
 }
 
-// coordinator is the broker that coordinates a transactional id, an index.
+// coordinator is the broker that coordinates a transactional id, as an index.
 func (c *trio) coordinator(t *testing.T, id string) int {
 	t.Helper()
 	client := c.client(t, 0)
@@ -236,8 +236,8 @@ func (c *trio) await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// relay passes bytes on between a broker and its controller, until it is cut: then all is held, on connections old and
-// new.
+// relay passes bytes between a broker and its controller until it is cut; then all bytes are held, on old and new
+// connections.
 type relay struct {
 	listener net.Listener
 	target   string

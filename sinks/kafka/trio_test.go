@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// TestTrio is what only a cluster of three real brokers shows.
+// TestTrio tests what only a cluster of three real brokers shows.
 func TestTrio(t *testing.T) {
 	c := startTrio(t)
 	t.Run("a broker is frozen", func(t *testing.T) { frozenBroker(t, c) })
@@ -25,8 +25,8 @@ func TestTrio(t *testing.T) {
 	t.Run("a leader is stale", func(t *testing.T) { staleLeader(t, c) })
 }
 
-// frozenBroker starts while a broker takes connections and answers nothing: nothing is refused for it, and many streams
-// are taken over through the other two.
+// frozenBroker starts while a broker accepts connections and does not answer: nothing is refused because of it, and
+// many streams are taken over through the other two.
 func frozenBroker(t *testing.T, c *trio) {
 	config := Config{Topic: newTopic()}
 	createTopics(t, c.broker(1), config)
@@ -72,7 +72,7 @@ func frozenBroker(t *testing.T, c *trio) {
 	work.Wait()
 }
 
-// persist tries again what is to be tried again.
+// persist repeats what may be repeated.
 func persist(ctx context.Context, try func() error) error {
 	for {
 		err := try()
@@ -82,7 +82,7 @@ func persist(ctx context.Context, try func() error) error {
 	}
 }
 
-// createWithTwo wants topics of three replicas while one broker is away: it waits for it.
+// createWithTwo requests topics of three replicas while one broker is away: it waits for the broker.
 func createWithTwo(t *testing.T, c *trio) {
 	client := c.client(t, 0)
 	alive := func(n int) func() bool {

@@ -19,7 +19,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// What is left begins at or below the window's first event, as near to it as can be.
+// What is left begins at or below the window's first event, as close to it as possible.
 func TestTrim(t *testing.T) {
 	for _, test := range []struct {
 		next   uint64

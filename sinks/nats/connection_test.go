@@ -143,7 +143,7 @@ func TestConnection_TokenIsReadAnewAtEachConnect(t *testing.T) {
 }
 
 func TestConnection_DialIsBounded(t *testing.T) {
-	// A server that accepts and says nothing.
+	// A server that accepts connections and does not answer.
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func TestConnection_DialIsBounded(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || time.Since(began) > 3*time.Second {
 		t.Fatalf("%v after %v, want the context's error at once", err, time.Since(began))
 	}
-	// Nobody there.
+	// No server.
 	if err := silent.Close(); err != nil {
 		t.Fatal(err)
 	}

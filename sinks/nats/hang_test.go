@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// wire passes bytes on to a server, until it hangs: then connections stay open and nothing passes.
+// wire passes bytes to a server until it hangs: then connections stay open and nothing is passed.
 type wire struct {
 	listener net.Listener
 	hung     atomic.Bool
@@ -90,7 +90,7 @@ func TestSink_LeavesAServerThatHangsForAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sink.Close()
-	// Which of the two is the first is the client's choice: the one that it took hangs.
+	// The client chooses which of the two is the first: the one that it took hangs.
 	log := sink.Log(sinktest.Claim("595981048477", "one"))
 	defer log.Close()
 	var checkpoint connector.Checkpoint

@@ -91,7 +91,7 @@ func flat(h natsgo.Header) map[string]string {
 	return got
 }
 
-// The outside oracle: the CloudEvents SDK has to find the same event, and find it valid.
+// An independent check: the CloudEvents SDK has to find the same event, and find it valid.
 func TestMessage_IsACloudEventToTheSDK(t *testing.T) {
 	events := append(sinktest.Events(sinktest.Stream("595981048477"), 1, 25), func() connector.Event {
 		e := awkward()
@@ -241,7 +241,7 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// TestDecodeEvent holds the decoder of both NATS sinks to the table that every sink is held to.
+// TestDecodeEvent tests the decoder of both NATS sinks with the table for all sinks.
 func TestDecodeEvent(t *testing.T) {
 	sinktest.Decoding(t, sinktest.Decoder{
 		Header: func(name, value string) (string, string) {

@@ -40,7 +40,7 @@ func startServer(t *testing.T, options server.Options) *server.Server {
 	return s
 }
 
-// listener is a subscriber that hears everything.
+// listener is a subscriber that receives everything.
 type listener struct {
 	conn *natsgo.Conn
 	sub  *natsgo.Subscription
@@ -64,7 +64,8 @@ func listen(t *testing.T, url string) *listener {
 	return &listener{conn: conn, sub: sub}
 }
 
-// heard lists the messages on subjects that match. The server has passed on all it read before it answers a flush.
+// heard lists the messages on subjects that match. The server passes on everything it has read before it answers a
+// flush.
 func (l *listener) heard(t *testing.T, match func(subject string) bool) (list []*natsgo.Msg) {
 	t.Helper()
 	if err := l.conn.Flush(); err != nil {

@@ -21,8 +21,8 @@ func wideText(text string, little bool) string {
 	return out.String()
 }
 
-// Editors, shells and Secrets write a key in many ways; each is read, or the error names what is wrong and quotes
-// nothing.
+// Editors, shells and Secrets write a key in many ways; each is read, or the error names what is wrong without quoting
+// anything.
 func TestLine(t *testing.T) {
 	const key = "UAKabc"
 	for name, c := range map[string]struct{ content, wrong string }{
@@ -62,7 +62,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// A path is shown where it can be nothing else.
+// A path is shown if it can be nothing else.
 func TestShown(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -35,7 +35,7 @@ const (
 	KindRedirect  Kind = "redirect"   // 302 to Options.RedirectTo
 	KindMissing   Kind = "missing"    // 404 for any page
 	KindSwitch    Kind = "switch"     // 101 to another protocol, and then nothing
-	KindBehind    Kind = "behind"     // a good page, followed beyond its length by bytes that quote its first message (valid)
+	KindBehind    Kind = "behind"     // a good page, followed by bytes beyond its length that quote a message (valid)
 	KindMarked    Kind = "marked"     // a good page after a byte order mark (valid)
 	KindDeep      Kind = "deep"       // a page in which something is nested a hundred thousand levels deep
 )
