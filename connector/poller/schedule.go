@@ -119,8 +119,8 @@ func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d/10)+1))
 }
 
-// standDownTime is how long the other instance takes, at the current intervals, for the polls that are still left to
-// it.
+// standDownTime is how long the other instance may take, at the current intervals, for the polls that it is given before
+// it counts as gone.
 func (s *schedule) standDownTime() time.Duration {
 	var sum time.Duration
 	interval := s.shortest()
