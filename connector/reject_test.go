@@ -14,7 +14,8 @@ func TestNewReject_KeepsTheHeadOfWhatIsLarge(t *testing.T) {
 	}
 }
 
-// Nothing is kept of a message of which the privacy settings let nothing be kept, but that it was there.
+// If the privacy settings allow keeping nothing of a message, the quarantine only records that there was one, with its
+// length and hash.
 func TestNewReject_WithholdsWhatIsPrivate(t *testing.T) {
 	data := []byte(`{"message":{"text":"secret"}}`)
 	open := NewReject(&Message{Data: data}, "no id", time.Time{})
@@ -29,7 +30,7 @@ func TestNewReject_WithholdsWhatIsPrivate(t *testing.T) {
 	}
 }
 
-// The quarantine holds the item, also where its event was to carry a row.
+// The quarantine contains the item, even if its event would have carried a row.
 func TestNewReject_KeepsTheItemOfARow(t *testing.T) {
 	const item = `{"uuid":"a\\b"}`
 	m := Message{Data: []byte(`{"item":"{\"uuid\":\"a\\\\b\"}"}`), ItemAt: len(`{"item":`)}

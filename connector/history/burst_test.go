@@ -98,7 +98,7 @@ func TestHistory_bursts(t *testing.T) {
 	}
 	const pages, seeds = 150, 6
 	for _, row := range []struct {
-		burst, every int // so many messages, ten to a page, before one of so many requests
+		burst, every int // this many messages, ten to a page, before one of every so many requests
 		requests     int // on average, at most; 0: it does not end
 	}{
 		{0, 1 << 30, 250},

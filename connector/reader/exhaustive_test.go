@@ -87,7 +87,7 @@ func (p *puzzle) options(after change, last int) []change {
 	for before := max(2, after.before); before <= last; before++ {
 		for row := range p.reach {
 			if row > 2 && row < p.above {
-				continue // above the walk all rows are equivalent; up to so many may have to be deleted
+				continue // above the walk all rows are equivalent, and three are enough to delete
 			}
 			for _, insert := range []bool{true, false} {
 				c := change{before, insert, row}

@@ -7,7 +7,7 @@ type role uint8
 
 const (
 	roleUnknown    role = iota // never seen before: treated as text, and counted
-	rolePlain                  // ids, kinds and counts: harmless, but looked at all the same
+	rolePlain                  // ids, kinds and counts: harmless, but checked nevertheless
 	roleTime                   // a time, if it can be parsed as one
 	roleIdentifier             // a number or a chat
 	roleName                   // a person's name or address
