@@ -19,7 +19,7 @@ poll: { min_interval: 5s, monthly_credits: 5000 }
 sink: { file: { path: events.jsonl } }
 `
 
-// An account takes from poll what it does not say itself, whatever stands first, and whoever says it.
+// An account takes from poll what it does not set itself, in any order in the file, and from any source.
 func TestLoad_AccountsInheritPoll(t *testing.T) {
 	c, err := Load(write(t, twoAccounts), []string{
 		Variable("poll.timeout") + "=20s", AccountKeyVariable("bank-de") + "= UAK-bank\n",
@@ -64,7 +64,7 @@ func TestLoad_AccountsInheritPoll(t *testing.T) {
 	}
 }
 
-// The short form is one account: itself.
+// The short form is a single account.
 func TestByAccount_OfTheShortForm(t *testing.T) {
 	c, err := Load(write(t, small), nil)
 	if err != nil {
@@ -77,7 +77,7 @@ func TestByAccount_OfTheShortForm(t *testing.T) {
 	}
 }
 
-// An account's own key of pseudonyms stands for the common one, which may be missing then.
+// An account's own key of pseudonyms takes the place of the common one, which may then be missing.
 func TestLoad_AccountsPseudonyms(t *testing.T) {
 	text := strings.Replace(twoAccounts, `number: "+595981048477" }] }`,
 		`number: "+595981048477", name: shop }], pseudonym_key_file: /etc/twochat/shop-pseudonyms }`, 1) +
@@ -100,7 +100,7 @@ func TestLoad_AccountsPseudonyms(t *testing.T) {
 	}
 }
 
-// A key that could be anybody's is nobody's, and what is missing is told by account.
+// A key that does not name its account belongs to no account. What is missing is reported by account.
 func TestLoad_AccountsKeys(t *testing.T) {
 	_, err := Load(write(t, twoAccounts), []string{APIKeyVariable + "=UAK-canary"})
 	want := []string{

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The token stands in a file or in the environment, and nothing that is said of it quotes it.
+// The token is in a file or in the environment, and no message quotes it.
 func TestConfig_AdminToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	const token = "canary-0123456789"
@@ -47,7 +47,7 @@ func TestConfig_AdminToken(t *testing.T) {
 	}
 }
 
-// Who may read the admin server is said where it listens beyond this machine, and warned of where a token is sent in
+// A finding tells who may read the admin server if it listens beyond this machine, and warns if a token is sent in
 // clear.
 func TestConfig_AdminFindings(t *testing.T) {
 	token, tls := AdminTokenVariable+"=0123456789abcdef", []string{

@@ -137,8 +137,8 @@ func TestLoad_BadEnvironment(t *testing.T) {
 	}
 }
 
-// A Service beside the pod that is called twochat-connector must not keep the pod from starting, and no key may be
-// mistaken for such a variable.
+// A Kubernetes Service named twochat-connector sets variables in the pod. They must not keep the pod from starting,
+// and no key's variable may look like one of them.
 func TestLoad_IgnoresServiceLinks(t *testing.T) {
 	links := []string{
 		"TWOCHAT_CONNECTOR_SERVICE_HOST=10.0.0.1", "TWOCHAT_CONNECTOR_SERVICE_PORT=8080",
@@ -147,7 +147,7 @@ func TestLoad_IgnoresServiceLinks(t *testing.T) {
 		"TWOCHAT_CONNECTOR_PORT_8080_TCP_PROTO=tcp", "TWOCHAT_CONNECTOR_PORT_8080_TCP_PORT=8080",
 		"TWOCHAT_CONNECTOR_PORT_8080_TCP_ADDR=10.0.0.1",
 		"TWOCHAT_CONNECTOR_METRICS_SERVICE_HOST=10.0.0.1", "TWOCHAT_CONNECTOR_METRICS_PORT_8080_UDP_ADDR=10.0.0.1",
-		"TWOCHAT_CONNECTOR_TEST_KAFKA=/opt/kafka", // not a link, but this module's tests'
+		"TWOCHAT_CONNECTOR_TEST_KAFKA=/opt/kafka", // not a service link, but a variable of this module's tests
 	}
 	if _, err := Load("testdata/small.yaml", links); err != nil {
 		t.Error(err)
@@ -280,7 +280,7 @@ func TestFromFlags_Bad(t *testing.T) {
 	}
 }
 
-// A key that is missing is not laid to the variable or flag that gave another key of its section.
+// A missing key is not blamed on the variable or flag that set another key of its section.
 func TestLoad_WhatIsMissingBlamesNobody(t *testing.T) {
 	for _, test := range []struct {
 		flags Flags

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Every key that names a file takes a secret by mistake: neither what is said of it nor the printed configuration shows
-// it.
+// A secret may be written by mistake into any key that names a file. Neither the messages about it nor the printed
+// configuration show it.
 func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 	const canary = "UAK0canary/9x+/w=="
 	sinkOf := map[string][]string{
@@ -48,7 +48,7 @@ func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 			env = append(env, variable+"="+canary)
 			var shown strings.Builder
 			c, err := FromFlags(Flags{}, env)
-			if err != nil { // others are wanted beside it
+			if err != nil { // other keys are required beside it
 				fmt.Fprintln(&shown, err)
 				l := newLoader()
 				l.readEnvironment(env)
@@ -75,7 +75,7 @@ func TestConfig_SecretWhereAPathBelongs(t *testing.T) {
 	}
 }
 
-// What is wrong with a key is said of the environment as of the file, and the key is quoted in neither.
+// A bad API key is described the same way from a file and from the environment, and never quoted.
 func TestConfig_APIKeyAsPeopleWriteIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	for name, c := range map[string]struct{ content, wrong string }{

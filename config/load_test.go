@@ -29,7 +29,7 @@ const small = `twochat:
 sink: { file: { path: events.jsonl } }
 `
 
-// The full example gives every key its default, so it says nothing that Default does not.
+// The full example gives every key its default, so loading it gives the same as Default.
 func TestLoad_FullExampleIsTheDefaults(t *testing.T) {
 	c, err := Load("testdata/full.yaml", nil)
 	if err != nil {
@@ -209,7 +209,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Problems come down the file, then from the environment, then from flags, whatever the order they were found in.
+// Problems are listed in the order of the file, then those of the environment, then those of flags, in whatever order
+// they were found.
 func TestProblems_Order(t *testing.T) {
 	file := write(t, small+"log: { level: loud }\nstrat: now\n")
 	_, err := FromFlags(Flags{Config: file, Start: "soon"}, []string{
@@ -232,7 +233,7 @@ func TestProblems_Order(t *testing.T) {
 	}
 }
 
-// Whatever is in a file, Load ends with a configuration that stands up to the rules, or with problems that have a text.
+// Whatever is in a file, Load returns a valid configuration, or problems that have a text.
 func FuzzLoad(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil {

@@ -28,7 +28,7 @@ func TestConfig_PrintsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Privacy.KeyFile.Read(); err != nil { // so that it lies in memory
+	if _, err := c.Privacy.KeyFile.Read(); err != nil { // reads it into memory
 		t.Fatal(err)
 	}
 	c.Sink.JetStream.URL = "nats://user:UAKcanary@127.0.0.1:4222"
@@ -66,7 +66,7 @@ func TestConfig_PrintsNoSecret(t *testing.T) {
 	}
 }
 
-// What String prints is a configuration that Load takes, except for what is redacted.
+// Load accepts what String prints, except for what is redacted.
 func TestConfig_PrintsWhatLoadReads(t *testing.T) {
 	c, err := Load("testdata/full.yaml", []string{
 		"TWOCHAT_CONNECTOR_POLL_MAX_INTERVAL=1h0m5s",
@@ -102,7 +102,7 @@ func TestFormatDuration(t *testing.T) {
 	}
 }
 
-// A secret that stands where it should not is never repeated, whatever key it stands under.
+// A secret in the wrong place is never repeated, whatever key it is under.
 func TestLoad_QuotesNoValue(t *testing.T) {
 	const canary = "UAKcanary-5981048477@example"
 	var names []string
@@ -143,7 +143,8 @@ func TestLoad_QuotesNoValue(t *testing.T) {
 	}
 }
 
-// quotesWords are keys that take one of a few words and repeat a wrong one; nobody's secret is looked for there.
+// quotesWords are keys that accept one of a few words and repeat a wrong one. They are not tested, because secrets are
+// unlikely there.
 var quotesWords = map[string]bool{"sink.kafka.compression": true, "sink.kafka.sasl.mechanism": true}
 
 func nested(path []string, value string) string {
@@ -170,7 +171,7 @@ func TestReference_IsComplete(t *testing.T) {
 		known[key.Path] = true
 	}
 
-	// The design's example has every key but those that only sinks add; every key of the example is known.
+	// The design's example has every key except those that only sinks add, and contains no unknown key.
 	given := map[string]bool{}
 	for _, example := range []string{"testdata/full.yaml", "testdata/accounts.yaml"} {
 		content, err := os.ReadFile(example)
@@ -211,7 +212,7 @@ func leavesOf(n *yaml.Node, path string, into map[string]bool) {
 	}
 }
 
-// sinkDocs may not keep a key that no sink has any more: every line of it has to be said of some key.
+// sinkDocs may not keep text for keys that no sink has any more: every line of it has to describe a key.
 func TestReference_OfSinks(t *testing.T) {
 	said := map[string]bool{}
 	for _, key := range Reference() {

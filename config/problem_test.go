@@ -45,7 +45,7 @@ func TestLoad_BadFiles(t *testing.T) {
 	}
 }
 
-// What the parser says may quote the file; only its plain words pass.
+// The parser's messages may quote the file, so only their fixed words are passed on.
 func TestSyntaxProblem_QuotesNothing(t *testing.T) {
 	for text, want := range map[string]string{
 		"yaml: line 3: did not find expected key":                   "config.yaml:3: not valid YAML: did not find expected key",

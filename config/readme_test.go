@@ -45,7 +45,7 @@ func keysTable() string {
 	return out.String() + "\n"
 }
 
-// columnsTable is what the page shows of a row.
+// columnsTable is the table of a row's columns as the page shows it.
 func columnsTable() string {
 	var out strings.Builder
 	out.WriteString("\n| column | `null` | meaning |\n|---|---|---|\n")
@@ -59,7 +59,7 @@ func columnsTable() string {
 	return out.String() + "\n"
 }
 
-// What is a table in the code is never written by hand.
+// Tables that exist in the code are not written by hand.
 func TestREADME_Tables(t *testing.T) {
 	for _, table := range []struct{ top, expected, end string }{
 		{keysTop, keysTable(), keysEnd}, {columnsTop, columnsTable(), columnsEnd},
@@ -87,7 +87,7 @@ func TestREADME_Tables(t *testing.T) {
 	}
 }
 
-// Every key has its row, and every row says what its key means.
+// Every key has a row, and every row explains its key.
 func TestREADME_KeysAreWhole(t *testing.T) {
 	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (?:`(TWOCHAT_CONNECTOR_[A-Z_]+)`)? ?\\| [^|]*\\| (.*) \\|$")
 	rows := row.FindAllStringSubmatch(page(t, "README.md"), -1)
@@ -104,8 +104,7 @@ func TestREADME_KeysAreWhole(t *testing.T) {
 	}
 }
 
-// The configurations that the pages show are such that Load takes. One that shows a sink alone lacks nothing but the
-// streams.
+// Load accepts the configurations on the pages. One that shows only a sink lacks nothing but the streams.
 func TestREADME_Examples(t *testing.T) {
 	example := regexp.MustCompile("(?s)```yaml\n(.*?)```\n")
 	for path, want := range map[string]int{"../README.md": 1, "README.md": 1, "../sinks/README.md": 4} {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a running instance does not take over is named, and nothing else.
+// Exactly the changes that a running instance cannot apply are named.
 func TestNeedsRestart(t *testing.T) {
 	load := func(text string) *Config {
 		t.Helper()

@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// compiledSchema is the schema as a library of others reads it.
+// compiledSchema is the schema as a third-party library reads it.
 func compiledSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	text, err := json.Marshal(Schema())
@@ -52,7 +52,7 @@ func document(t *testing.T, text string) any {
 	return value
 }
 
-// Every configuration that is shown anywhere is one by the schema.
+// Every configuration that is shown anywhere is valid by the schema.
 func TestSchema_Examples(t *testing.T) {
 	schema := compiledSchema(t)
 	shown := map[string]string{}
@@ -83,7 +83,7 @@ func TestSchema_Examples(t *testing.T) {
 	}
 }
 
-// A key that is not there is refused at every place; so is a value of another kind for each key that there is.
+// An unknown key is refused everywhere, and so is a value of the wrong kind for each key.
 func TestSchema_WrongKeys(t *testing.T) {
 	schema := compiledSchema(t)
 	at := func(path, value string) any {
@@ -135,7 +135,7 @@ func TestSchema_WrongKeys(t *testing.T) {
 	}
 }
 
-// Nothing that Load takes is refused by the schema: neither a form of a value nor a section that is left empty.
+// The schema refuses nothing that Load accepts: no form of a value, and no empty section.
 func TestSchema_TakesWhatLoadTakes(t *testing.T) {
 	schema := compiledSchema(t)
 	const rest = "twochat: { api_key_file: /k, streams: [{ number: +595981048477 }] }\nsink: { file: }\n"

@@ -37,17 +37,17 @@ func TestFileSecret_ReadsAgainWhenChanged(t *testing.T) {
 	expect(file, "first")
 
 	put("again\n", then)
-	expect(file, "first") // same inode, size and time: taken for unchanged
+	expect(file, "first") // same inode, size and time, so taken for unchanged
 	put("again\n", then.Add(time.Second))
 	expect(file, "again")
 	put("longer still\r\n", then.Add(time.Second))
 	expect(file, "longer still")
 	copied := file
 	put("two\n\n", then)
-	expect(copied, "two\n") // one newline, not all
+	expect(copied, "two\n") // only one newline is removed
 	expect(file, "two\n")
 
-	// As Kubernetes does it: another file under the name, here of the same size and age.
+	// As Kubernetes does: another file under the same name, here of the same size and age.
 	next := path + ".next"
 	if err := os.WriteFile(next, []byte("six\n\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestConfig_Findings(t *testing.T) {
 	}
 }
 
-// TestFindings_Headers names what speaks against events.headers wherever it is set.
+// TestFindings_Headers names the configuration's problems with events.headers wherever it is set.
 func TestFindings_Headers(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode  connector.Mode

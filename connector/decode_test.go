@@ -36,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("no JSON object: %v\n%s", err, event)
 		}
 		if bytes.Equal(event, data) {
-			return // structured
+			return // structured mode
 		}
 		end := append(append([]byte(`,"data":`), data...), '}')
 		if string(members["id"]) != `"i"` || len(data) > 0 && !bytes.HasSuffix(event, end) {

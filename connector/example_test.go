@@ -65,8 +65,7 @@ func (twoMessages) Page(_ context.Context, _ connector.Stream, number int, _ con
 	return page, nil
 }
 
-// A sink of one's own is a connector.Log. sinks/sinktest holds it to the contract; a reader.Session reads a list into
-// it.
+// Your own sink is a connector.Log. Test it with sinks/sinktest, and read a list into it with a reader.Session.
 func ExampleLog() {
 	stream := connector.Stream{Name: "support", SourceKey: "a list"}
 	log := &memory{claim: connector.Claim{Stream: stream, Instance: "here", Privacy: "clear"}}
@@ -75,7 +74,7 @@ func ExampleLog() {
 	}, connector.Start{Beginning: true})
 	defer session.Close()
 
-	// Each poll is one step. It is at rest when all that is listed is in the log, and nothing is missing below it.
+	// Each poll is one step. The list is at rest when everything listed is in the log and nothing is missing below it.
 	for range 10 {
 		out, err := session.Poll(context.Background())
 		if err != nil {

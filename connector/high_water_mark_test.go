@@ -13,7 +13,7 @@ func TestHighWaterMark(t *testing.T) {
 		kept   []Checkpoint
 		found  Checkpoint
 		exists bool
-		cause  string // empty: admitted
+		cause  string // empty means admitted
 	}{
 		{"nothing known, nothing there", nil, at(0, 0), false, ""},
 		{"nothing known", nil, at(7, 2), true, ""},

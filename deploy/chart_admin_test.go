@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// With a token and a certificate whoever asks the admin server of a release has both: the probes, which need no token,
-// the monitors, and the test.
+// With a token and a certificate, everything in a release that asks the admin server has both: the monitors, the test,
+// and the probes, which need no token.
 func TestChart_AdminTokenAndTLS(t *testing.T) {
 	rendered := func(set string) string {
 		t.Helper()
@@ -22,7 +22,7 @@ func TestChart_AdminTokenAndTLS(t *testing.T) {
 	token, tls := rendered(",adminToken.existingSecret=admin"), rendered(",adminTLS.existingSecret=admin-tls")
 	for _, test := range []struct {
 		text               string
-		withToken, withTLS int // how often it is there
+		withToken, withTLS int // number of occurrences
 	}{
 		{"token_file: /etc/twochat-admin/token", 1, 0},
 		{"secretName: admin\n", 1, 0},

@@ -15,8 +15,7 @@ import (
 
 const chart = "helm/twochat-connector"
 
-// helm is the program, by the environment or the path. Where there is none the test is skipped; the longer suite brings
-// one.
+// helm returns the program from the environment or the path. Without it the test is skipped; .ci/run fetches one.
 func helm(t *testing.T) string {
 	t.Helper()
 	if named := os.Getenv("TWOCHAT_CONNECTOR_TEST_HELM"); named != "" {
@@ -29,7 +28,7 @@ func helm(t *testing.T) string {
 	return path
 }
 
-// render is what the chart makes of a file of values.
+// render returns what the chart makes of a file of values.
 func render(t *testing.T, values string, more ...string) ([]object, string, error) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), helm(t),
@@ -126,8 +125,7 @@ func only(t *testing.T, objects []object, kinds ...string) object {
 	return found[0]
 }
 
-// What each file of values becomes is a configuration that the program takes, in a pod that may run under the level
-// restricted.
+// Each file of values becomes a configuration that the program accepts, in a pod that may run at the level restricted.
 func TestChart_Values(t *testing.T) {
 	files, err := filepath.Glob(chart + "/ci/*.yaml")
 	if err != nil || len(files) < 6 {
@@ -196,7 +194,7 @@ func wantRestricted(t *testing.T, p pod) {
 	}
 }
 
-// What cannot work is refused, by the name that a comment at the top of the file says.
+// What cannot work is refused, with the message in a comment at the top of the file.
 func TestChart_Refused(t *testing.T) {
 	files, err := filepath.Glob(chart + "/ci/refused/*.yaml")
 	if err != nil || len(files) < 7 {
@@ -216,7 +214,7 @@ func TestChart_Refused(t *testing.T) {
 	}
 }
 
-// A changed configuration is a new pod; a changed Secret is not.
+// A changed configuration makes a new pod. A changed Secret does not.
 func TestChart_Checksum(t *testing.T) {
 	sum := func(more ...string) string {
 		objects, wrong, err := render(t, chart+"/ci/jetstream.yaml", more...)
@@ -234,7 +232,7 @@ func TestChart_Checksum(t *testing.T) {
 	}
 }
 
-// Only sinks that fence a second writer are rolled; the others' old pod ends first.
+// A rolling update is used only for sinks that fence a second writer. For the others the old pod ends first.
 func TestChart_Exchange(t *testing.T) {
 	for values, want := range map[string]string{
 		"jetstream": "RollingUpdate", "kafka": "RollingUpdate",
@@ -257,7 +255,7 @@ func TestChart_Exchange(t *testing.T) {
 	}
 }
 
-// The chart makes no secret and asks the cluster for none.
+// The chart creates no secret and reads none from the cluster.
 func TestChart_Secrets(t *testing.T) {
 	err := filepath.WalkDir(chart+"/templates", func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -276,7 +274,7 @@ func TestChart_Secrets(t *testing.T) {
 	}
 }
 
-// The chart passes the strict lint of helm with each file of values.
+// The chart passes helm's strict lint with each file of values.
 func TestChart_Lint(t *testing.T) {
 	files, err := filepath.Glob(chart + "/ci/*.yaml")
 	if err != nil || len(files) < 6 {

@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// Each connector of the compose file has a configuration that the program takes, mounted as a file where it looks for
-// one: into a container whose root is read-only nothing else can be put.
+// Each connector of the compose file has a configuration that the program accepts, mounted as a file where the program
+// looks for one. Nothing can be written into a container with a read-only root.
 func TestCompose(t *testing.T) {
 	var compose struct {
 		Services map[string]struct {

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// snippet is a fenced block of a page, with the comment before it that names a file, where there is one.
+// snippet is a fenced block of a page, with the comment before it that names a file, if there is one.
 var snippet = regexp.MustCompile("(?m)(?:^<!-- ([a-z0-9_/.-]+) -->\n\n)?^```([a-z]*)\n((?:.*\n)*?)```$")
 
-// What the consumers' page shows is part of the files that .ci/run runs: a block is in the file that it names, and a
-// command is in the words that a file says of itself.
+// The blocks on the consumers' page are part of the files that .ci/run runs: a block is in the file that it names, and
+// a command is in the header of a file.
 func TestConsumers_Snippets(t *testing.T) {
 	const folder = "consumers"
 	var files strings.Builder
@@ -50,7 +50,7 @@ func TestConsumers_Snippets(t *testing.T) {
 	}
 }
 
-// Each database of the page has its table, how it is filled, and the tokens of chats; the parts of .ci/run try them.
+// Each database on the page has its table, its load statements, and the tokens of chats. Parts of .ci/run test them.
 func TestConsumers_Files(t *testing.T) {
 	page := read(t, "consumers/README.md")
 	for _, database := range []string{"duckdb", "clickhouse", "postgres", "bigquery"} {

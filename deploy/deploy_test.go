@@ -1,4 +1,4 @@
-// Package deploy holds what is shipped for clusters to what the program takes.
+// Package deploy tests that the files for clusters fit the program.
 package deploy
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// loads fails the test where the program would refuse a configuration. Where secrets are mounted is not looked at.
+// loads fails the test if the program would refuse a configuration. It does not check where secrets are mounted.
 func loads(t *testing.T, content string) {
 	t.Helper()
 	c, err := config.Load(write(t, "config.yaml", content), nil)
@@ -98,7 +98,7 @@ func TestAlerts_Runbook(t *testing.T) {
 	}
 }
 
-// Links in the page lead to what is there.
+// The links of the page lead to existing places.
 func TestREADME_Links(t *testing.T) {
 	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(read(t, "README.md"), -1) {
 		if strings.Contains(link[1], "://") {
@@ -110,7 +110,7 @@ func TestREADME_Links(t *testing.T) {
 	}
 }
 
-// The image overrules no mounted file, and nothing in it needs a shell.
+// The image overrides no mounted file, and nothing in it needs a shell.
 func TestDockerfile(t *testing.T) {
 	image := read(t, "../Dockerfile")
 	_, final, ok := strings.Cut(image, "\nFROM gcr.io/")

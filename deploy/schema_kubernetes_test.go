@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// openAPIVariable names a file with what an API server answers at /openapi/v2.
+// openAPIVariable names a file with the answer of an API server at /openapi/v2.
 const openAPIVariable = "TWOCHAT_CONNECTOR_TEST_OPENAPI"
 
 // apiType is a definition of the API server's, or a property of one.
@@ -25,7 +25,7 @@ const (
 	net  = "io.k8s.api.networking.v1."
 )
 
-// What the values take from Kubernetes has the keys of a real API server, and all of them.
+// The values taken from Kubernetes have exactly the keys of a real API server.
 func TestSchema_Kubernetes(t *testing.T) {
 	path := os.Getenv(openAPIVariable)
 	if path == "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// schema is what is looked at of a JSON schema.
+// schema holds the checked parts of a JSON schema.
 type schema struct {
 	Ref                  string             `json:"$ref"`
 	Properties           map[string]*schema `json:"properties"`
@@ -28,7 +28,7 @@ func schemaOfValues(t *testing.T) *schema {
 	return &s
 }
 
-// Wherever the schema names keys it refuses all others, but in objects of any kind.
+// Where the schema names keys, it refuses all others, except in free-form objects.
 func TestSchema_Strict(t *testing.T) {
 	s := schemaOfValues(t)
 	looked := 0
@@ -54,7 +54,7 @@ func TestSchema_Strict(t *testing.T) {
 	}
 }
 
-// Below config the schema names the keys of the program, and all of them.
+// Below config the schema names exactly the keys of the program.
 func TestSchema_Config(t *testing.T) {
 	named := map[string]bool{}
 	var list func(path string, s *schema)

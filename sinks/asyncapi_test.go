@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/embedded"
 )
 
-// specification names the file of AsyncAPI's own schema of its documents, which `.ci/run asyncapi` fetches.
+// specification names the file with AsyncAPI's own schema of its documents, which `.ci/run asyncapi` fetches.
 const specification = "TWOCHAT_CONNECTOR_TEST_ASYNCAPI"
 
 // asyncAPIs are documents of every sink that has channels, in both modes.

@@ -57,7 +57,7 @@ func TestOpen_Refuses(t *testing.T) {
 	for name, c := range map[string]sinks.Config{
 		"none": {},
 		"all":  sinks.Defaults(),
-		// The interface must be nil as well, or a caller closes a sink that is not there.
+		// The interface has to be nil too, or a caller would close a sink that does not exist.
 		"no brokers": only(sinks.Defaults(), "kafka"),
 		"no state":   only(sinks.Defaults(), "nats"),
 	} {
@@ -68,7 +68,7 @@ func TestOpen_Refuses(t *testing.T) {
 	}
 }
 
-// Every sink has a case in Open, and closes without having been used.
+// Open handles every sink, and a sink closes without having been used.
 func TestOpen_EverySink(t *testing.T) {
 	t.Chdir(t.TempDir())
 	logger, encoding := slog.New(slog.DiscardHandler), connector.Encoding{

@@ -1,4 +1,4 @@
-"""The databases that take the connector's events, each with the page's own files."""
+"""The databases into which the connector's events are loaded, each with the page's own files."""
 
 import contextlib
 import importlib.util
@@ -16,13 +16,13 @@ SQL = Path(__file__).parents[2] / "deploy" / "consumers" / "sql"
 
 
 def script(engine, name):
-    """A file of the page: the engine's own, or the one for all."""
+    """A file of the page: the engine's own, or the common one."""
     own = SQL / engine / f"{name}.sql"
     return (own if own.exists() else SQL / f"{name}.sql").read_text()
 
 
 def statements(text):
-    """The statements of a script. None of them has a semicolon within."""
+    """The statements of a script. None of them contains a semicolon."""
     plain = "\n".join(line.split("--")[0] for line in text.splitlines())
     return [statement for statement in map(str.strip, plain.split(";")) if statement]
 
@@ -95,7 +95,7 @@ class ClickHouse:
 
 
 class PostgreSQL:
-    """A cluster of its own in a scratch folder, run as the user of Debian's package: it refuses to be root's."""
+    """A cluster of its own in a scratch folder. It runs as the user of Debian's package, because it refuses to run as root."""
 
     name = "postgres"
     remove = "DELETE FROM messages WHERE"
@@ -104,7 +104,7 @@ class PostgreSQL:
     here = programs is not None
 
     def __init__(self, folder):
-        # Its user may not be able to enter the folder of all the rest.
+        # PostgreSQL's user may not be able to enter the common folder.
         self.folder, self.data, self.database = folder, Path(tempfile.mkdtemp(dir="/tmp")), "postgres"
         self.server("initdb", "-D", self.data / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         self.server(

@@ -1,5 +1,5 @@
-# have NAME KIND PACKAGE…: sets NAME to where packages are (see packages.sh), or to nothing and says why they cannot be
-# had. To be sourced in this folder, with $folder set.
+# have NAME KIND PACKAGE…: sets NAME to the place of the packages (see packages.sh). If they are not available, it sets NAME
+# to nothing and prints why. To be sourced in this folder, with $folder set.
 have() {
 	local name=$1 found
 	shift

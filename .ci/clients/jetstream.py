@@ -16,7 +16,7 @@ from truth import check_compare, check_forms, compare, expected
 
 CONSUMERS = Path(__file__).parents[2] / "deploy" / "consumers" / "nats"
 HISTORY, SEED = 600, 7
-SCHEMA = "https://schemas.example/message%201.json"  # a header has its percent sign encoded
+SCHEMA = "https://schemas.example/message%201.json"  # in a header the percent sign is encoded
 COMBINATIONS = [(mode, shape) for mode in ("structured", "binary") for shape in ("item", "row")]
 
 
@@ -68,7 +68,7 @@ class Clients:
 
 
 def fill(rig, clients):
-    """Lets connectors of each mode and shape write one list, to the last event, and gives what they had to write."""
+    """Lets connectors of each mode and shape write one whole list, and returns what they should have written."""
     configs = {}
     for mode, shape in COMBINATIONS:
         name = f"{mode}-{shape}"
@@ -87,7 +87,7 @@ def fill(rig, clients):
             rig.stop(process)
 
     deliver(HISTORY)
-    # What comes while the connector is away: one below others that are delivered, one that cannot become an event.
+    # What comes in while the connector is stopped: one below delivered messages, one that cannot become an event.
     rig.steer("late", depth=5)
     rig.steer("poison", kind="no id")
     rig.steer("append", count=40)
@@ -102,8 +102,8 @@ def fill(rig, clients):
 
 
 def check_crash(clients, name, want, file):
-    """A consumer that is killed with messages in its hands gets them again, and its file has each event once."""
-    for attempt in range(20):  # a kill may come after all is acknowledged, or before anything is written
+    """A consumer that is killed with unacknowledged messages gets them again, and its file has each event once."""
+    for attempt in range(20):  # a kill may come after everything is acknowledged, or before anything is written
         file.unlink(missing_ok=True)
         arguments = clients.pull_python(name, f"killed-{attempt}", file, "--ack-wait", "1")
         process = clients.rig.start("killed", *arguments)
@@ -115,7 +115,7 @@ def check_crash(clients, name, want, file):
             break
     else:
         raise Failure(f"nothing came again after any kill -9, so nothing is shown: {said}")
-    # The whole stream once more, from another consumer into the same file.
+    # The whole stream again, from another consumer into the same file.
     said = call(*clients.pull_python(name, "again", file, "--until-idle"))
     compare(events_of(file), want)
     if f"0 appended, {len(want)} were there already" not in said:
@@ -123,7 +123,7 @@ def check_crash(clients, name, want, file):
 
 
 def check_acknowledged(rig, name, durables, count):
-    """The server holds each message as acknowledged: nothing waits, nothing would come again."""
+    """Checks that the server counts each message as acknowledged: none is pending, none would be redelivered."""
     with urllib.request.urlopen(f"{rig.monitor}/jsz?consumers=true") as answer:
         streams = json.load(answer)["account_details"][0]["stream_detail"]
     consumers = {c["name"]: c for s in streams if s["name"] == name.upper() for c in s.get("consumer_detail", ())}
@@ -146,7 +146,7 @@ def documents(text):
 
 
 def check_bodies(bodies, want, name):
-    """What a client shows that prints bodies alone: whole events, or in binary mode their data."""
+    """What a client prints that shows only bodies: whole events, or in binary mode their data."""
     if name.startswith("structured"):
         compare(bodies, want)
         return check_compare(bodies, want)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The Kafka clients that data teams use, on a real Apache Kafka: each command of deploy/consumers/kafka/README.md as
-# it is printed.
+# Runs the Kafka clients that data teams use on a real Apache Kafka: each command of deploy/consumers/kafka/README.md, as
+# printed.
 #
 #   kafka.sh CONNECTOR JARS FOLDER   the built program, the folder of Kafka's jars, and a folder to work in
 #
-# A runtime or a package that cannot be had is a line that begins with SKIPPED.
+# A runtime or a package that is not available is reported in a line that begins with SKIPPED.
 set -euo pipefail
 
 connector=$1 jars=$2 folder=$3
@@ -16,7 +16,7 @@ folder=$(cd "$folder" && pwd)
 cp -r "$root/deploy/consumers/kafka" "$folder/kafka"
 go build -o "$folder/clients" "$root/.ci/clients/kafka"
 
-# free PORT: whether nobody listens there.
+# free PORT: succeeds if nobody listens there.
 free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 port=$((20000 + RANDOM % 10000))
 until free "$port" && free $((port + 1)); do port=$((20000 + RANDOM % 10000)); done

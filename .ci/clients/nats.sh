@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # nats.sh PROGRAMS FOLDER: nats-py, nats.js and natscli read every mode and shape. PROGRAMS has connector and
-# nats-server. A client that cannot be had is a line "SKIPPED: why".
+# nats-server. A client that is not available is reported as "SKIPPED: why".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 programs=$1 folder=$2

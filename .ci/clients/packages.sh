@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Packages of the registries for the clients that are tried, fetched once into a cache.
+# Fetches packages for the tested clients from the registries, once, into a cache.
 #
 #   packages.sh python PACKAGE…   a virtual environment with them; prints its interpreter
 #   packages.sh node PACKAGE…     a folder with them in node_modules; prints it
 #   packages.sh go PACKAGE        a program; prints it
 #
-# The cache is $CLIENTS_CACHE, else ~/.cache/twochat-clients. Why something cannot be had is the last line on standard
-# error.
+# The cache is $CLIENTS_CACHE, else ~/.cache/twochat-clients. If something is not available, the last line on standard
+# error tells why.
 set -euo pipefail
 
 kind=$1
@@ -16,7 +16,7 @@ folder=$cache/$kind-$(printf '%s\n' "$@" | sha256sum | head -c 16)
 
 fail() { echo "$*" >&2; exit 1; }
 
-# once COMMAND…: fills the folder, where it was not filled to the end before.
+# once COMMAND…: fills the folder, unless an earlier run filled it completely.
 once() {
 	[ ! -f "$folder/.complete" ] || return 0
 	rm -rf "$folder"

@@ -1,4 +1,4 @@
-"""What the clients are tried with: a fake 2Chat that has every form of message, the built connector, a NATS server."""
+"""The test environment of the clients: a fake 2Chat with every form of message, the built connector, a NATS server."""
 
 import contextlib
 import json
@@ -16,11 +16,11 @@ SOURCE = "//2chat.co/whatsapp/"
 
 
 class Failure(Exception):
-    """Something that does not hold."""
+    """A failed check."""
 
 
 class Rig:
-    """Starts what it is asked for in a folder of its own, and ends all of it."""
+    """Starts programs in a folder of its own, and ends all of them."""
 
     def __init__(self, programs, folder):
         self.programs, self.folder = Path(programs), Path(folder)
@@ -84,7 +84,7 @@ class Rig:
             return json.load(answer)
 
     def truth(self):
-        """All that the fake ever listed, oldest first."""
+        """Everything that the fake ever listed, oldest first."""
         with urllib.request.urlopen(f"{self.fake}/fake/truth") as answer:
             return [json.loads(line) for line in answer]
 
@@ -108,7 +108,7 @@ class Rig:
         return f"nats://127.0.0.1:{port}"
 
     def configure(self, name, **more):
-        """Writes a configuration of one stream, and says where."""
+        """Writes a configuration of one stream, and returns its path."""
         path = self.folder / f"{name}.yaml"
         path.write_text(
             json.dumps(
@@ -128,7 +128,7 @@ class Rig:
         return self.start(name, self.programs / "connector", "run", "--config", config, TWOCHAT_API_KEY="any")
 
     def rest(self, process, config, sequence):
-        """Waits until the connector has delivered so many events."""
+        """Waits until the connector has delivered that many events."""
         listen = json.loads(config.read_text())["admin"]["listen"]
 
         def delivered():
@@ -140,7 +140,7 @@ class Rig:
 
 
 def wait_for(what, done, process=None, seconds=60, pause=0.05):
-    """Waits until something is done, looking again after a pause in seconds, and says what never was."""
+    """Waits until something is true, checking again after a pause in seconds. The error names what never became true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := done():
@@ -164,7 +164,7 @@ def reachable(port):
 
 
 def call(*arguments, cwd=None, seconds=120, **environment):
-    """Runs a program to its end, and gives its output. That it fails is a failure."""
+    """Runs a program to its end, and returns its output. An exit code other than 0 is a failure."""
     done = subprocess.run(
         [str(argument) for argument in arguments],
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""The rows that tables have to have of the connector's events, and a table held against them."""
+"""The rows that tables should have for the connector's events, and the comparison of a table with them."""
 
 import json
 from datetime import datetime
@@ -29,7 +29,7 @@ PLAIN = [
 
 
 def table_row(event, got, shape):
-    """The row that a table has to have of an event."""
+    """The row that a table should have for an event."""
     data = event["data"]
     message = data.get("message") if shape == "item" else None
     fields = message if isinstance(message, dict) else {"text": message}
@@ -63,7 +63,7 @@ def table_row(event, got, shape):
 
 
 def microseconds(text):
-    """A moment, as tables keep it; what is beyond is cut by some, and rounded by others."""
+    """A time as tables store it. Some engines cut finer digits, others round them."""
     if text is None:
         return None
     whole, _, fraction = text.rstrip("Z").partition(".")
@@ -74,7 +74,7 @@ def microseconds(text):
 
 
 def compare_rows(got, want, only=None):
-    """Holds a table against what has to be in it."""
+    """Compares a table with what should be in it."""
     names = only or PLAIN
     wanted = {(row["source"], row["id"]): row for row in want}
     found = {}

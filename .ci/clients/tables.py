@@ -1,6 +1,6 @@
-"""Databases and table formats take the connector's events, from its file and as consumed from JetStream.
+"""Loads the connector's events into databases and table formats, from its file and as consumed from JetStream.
 
-tables.py PROGRAMS FOLDER NATS_PYTHON SPARK_PYTHON      an empty argument is something that is not to be had
+tables.py PROGRAMS FOLDER NATS_PYTHON SPARK_PYTHON      an empty argument means that it is not available
 """
 
 import json
@@ -16,7 +16,7 @@ from truth import chat_token, check_compare, check_forms, compare, expected
 
 CONSUMERS = Path(__file__).parents[2] / "deploy" / "consumers"
 HISTORY, BURST, SEED = 300, 600, 7
-# A short run is compiled in one pass only: that takes half the time.
+# For a short run, compiling in one pass takes half the time.
 SPARK = (
     "--master local[2] --driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' "
     "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 pyspark-shell"
@@ -25,7 +25,7 @@ SECRET = b"a key that is 32 bytes, as it is"
 
 
 def write(rig, nats_python):
-    """Lets connectors write files, histories beside them, and into JetStream. Gives folders with an events.jsonl."""
+    """Lets connectors write files, histories, and into JetStream. Returns folders with an events.jsonl."""
     live = {}
     for shape in ("item", "row"):
         path = rig.folder / f"{shape}.jsonl"
@@ -102,7 +102,7 @@ def write(rig, nats_python):
 
 
 def gather(rig, name):
-    """The events of an input in a folder of its own, and what they have to be; held against the truth already."""
+    """The events of an input in a folder of its own, and the expected ones; already compared with the truth."""
     shape = name.rpartition("-")[2]
     truth = rig.truth()
     parts = [(rig.folder / (f"{shape}.jsonl" if name.startswith("file") else f"{name}.jsonl"), name, truth[HISTORY:])]
@@ -127,7 +127,7 @@ def took(began):
 
 
 def try_engine(engine, want, shape, truth, base_url):
-    """Loads a folder's events twice, and asks all that the page asks of a table."""
+    """Loads a folder's events twice, and runs all queries of the page."""
     engine.run("table")
     for _ in range(2):
         engine.run(f"load_{shape}")
@@ -154,7 +154,7 @@ def try_engine(engine, want, shape, truth, base_url):
 
 
 def try_merged(engine, source, want):
-    """The view shows a live stream and its history as one, and a message that stands in both once."""
+    """The view merges a live stream and its history, and shows a message that is in both once."""
     rest = ", ".join(PLAIN[3:] + ["occurred_at", "recorded_at"])
     engine.execute(
         f"INSERT INTO messages (source, id, sequence, {rest}) SELECT '{source}-history', id, 1000000, {rest} "
@@ -174,7 +174,7 @@ def text(engine, name):
 
 
 def try_tokens(engine, want, truth, base_url):
-    """The tokens of chats reckoned in SQL join a CRM with the events."""
+    """The tokens of chats, computed in SQL, join a CRM with the events."""
     engine.run("chat_token")
     people = {
         message["chat"]: "+" + found[1]
@@ -209,7 +209,7 @@ def try_tokens(engine, want, truth, base_url):
 
 
 def try_pseudonyms(rig, truth):
-    """Tokens made with a key, of chats and of the numbers in rows, and the page's program for those without."""
+    """Tokens made with a key, of chats and of the numbers in rows, and the page's program for tokens without a key."""
     listed = {message["uuid"]: message for message in truth}
     events = events_of(rig.folder / "pseudonyms.jsonl")
     people = 0
@@ -234,10 +234,10 @@ def engine_of(engine):
 
 
 def try_parquet(program, python, source, want, folder):
-    """A script writes Parquet, and pandas reads it: typed, whole, each once."""
+    """A script writes Parquet, and pandas reads it: typed, complete, each event once."""
     import pandas
 
-    with open(source, "ab+") as file:  # everything twice
+    with open(source, "ab+") as file:  # writes everything twice
         file.seek(0)
         file.write(file.read())
     call(python, CONSUMERS / program, source, folder, seconds=300, PYSPARK_SUBMIT_ARGS=SPARK)
@@ -263,7 +263,7 @@ def try_parquet(program, python, source, want, folder):
 
 
 def parse_bigquery():
-    """BigQuery itself cannot be had here: its files are only parsed."""
+    """BigQuery itself is not available here, so its files are only parsed."""
     import sqlglot
 
     for file in sorted((engines.SQL / "bigquery").glob("*.sql")):
@@ -292,7 +292,7 @@ def try_engines(rig, inputs, truth):
 
 
 def try_formats(rig, inputs, spark_python):
-    """Everything there is, items and rows in one file."""
+    """All events, items and rows, in one file."""
     everything = b"".join((source / "events.jsonl").read_bytes() for source, _ in inputs.values())
     want = [row for _, wanted in inputs.values() for row in wanted]
     for program, python in (("parquet.py", sys.executable), ("read_spark.py", spark_python)):

@@ -1,4 +1,4 @@
-"""What a client has to have read: the events that follow from the fake's truth, made without the connector's code."""
+"""What a client should have read: the events that follow from the fake's truth, made without the connector's code."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parents[2] / "deploy" / "consumers"))
 import chat_token  # noqa: E402  the page's own snippet
 from rig import NUMBER, SOURCE, Failure  # noqa: E402
 
-# Escapes that stand for no character: half of a surrogate pair, and zero. Whole pairs and other escapes are skipped.
+# Escapes that stand for no character: half of a surrogate pair, and zero. Whole pairs and other escapes are not changed.
 ESCAPES = re.compile(
     r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\u0000)|(\\.)",
     re.S,
@@ -81,9 +81,9 @@ def row_of(item, text, event):
 
 
 def expected(truth, base_url, name, shape):
-    """The events that a stream's log has to have, oldest first as they are listed; without what the connector adds."""
+    """The events that a stream's log should have, oldest first by the list, without what the connector adds."""
     events = []
-    key = chat_token.source_key(base_url, NUMBER)  # also of a history: a chat has one token in both
+    key = chat_token.source_key(base_url, NUMBER)  # a history uses it too, because a chat has one token in both
     for message in truth:
         if message["poison"]:
             continue
@@ -114,7 +114,7 @@ def expected(truth, base_url, name, shape):
 
 
 def check_forms(events, rows):
-    """Every form of a message has to be among those that are read, or nothing is shown of it."""
+    """Checks that every form of a message was read, because otherwise nothing is proven for it."""
     items = [json.loads(row["data"]["item"]) for row in rows]
     missing = KINDS - {row["data"]["kind"] for row in rows}
     forms = {
@@ -140,7 +140,7 @@ def check_forms(events, rows):
 
 
 def compare(got, want, exact=True):
-    """Holds what a client read against what there is to read, and fails with all that is wrong."""
+    """Compares what a client read with what there is to read, and fails with all differences."""
     problems = []
     by_id = {event["id"]: event for event in want}
     place = {event["id"]: n for n, event in enumerate(want)}
@@ -176,7 +176,7 @@ def compare(got, want, exact=True):
 
 
 def same(got, want, exact):
-    """Equality. Clients that have no other numbers than floating-point ones are not exact."""
+    """Equality. Clients that have only floating-point numbers are not exact."""
     if isinstance(got, dict) and isinstance(want, dict):
         return got.keys() == want.keys() and all(same(got[name], want[name], exact) for name in got)
     if isinstance(got, list) and isinstance(want, list):
@@ -194,7 +194,7 @@ def difference(got, want, exact):
 
 
 def check_compare(got, want, exact=True):
-    """compare itself has to find a row that is gone, one that is there twice, and a value that is another."""
+    """Checks that compare itself finds a missing row, a duplicate and a changed value."""
     changed = [dict(event) for event in got]
     changed[len(changed) // 2]["subject"] = hashlib.sha256(b"another").hexdigest()[:26]
     for name, spoiled in (("gone", got[:-2] + got[-1:]), ("twice", got + got[:1]), ("changed", changed)):

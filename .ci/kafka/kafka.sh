@@ -3,12 +3,12 @@
 #
 #   kafka.sh fetch VERSION                fetches the jars from Maven Central (once) and prints their folder
 #   kafka.sh start JARS FOLDER PORT       starts a broker on 127.0.0.1:PORT (PORT+1 is its controller); FOLDER keeps its data and
-#                                         log; a second start with the same folder goes on with the same data
-#   kafka.sh stop FOLDER                  stops it in order; kafka.sh kill FOLDER: kill -9
+#                                         log; a second start with the same folder continues with its data
+#   kafka.sh stop FOLDER                  stops it orderly; kafka.sh kill FOLDER: kill -9
 #   kafka.sh pause FOLDER | resume FOLDER SIGSTOP, SIGCONT
 #   kafka.sh version JARS                 prints the version of the jars
 #
-# JARS is a version ("4.1.0") or a folder with the jars. Extra lines of server.properties may stand in FOLDER/extra.properties.
+# JARS is a version ("4.1.0") or a folder with the jars. FOLDER/extra.properties may contain extra lines of server.properties.
 # The cache is $KAFKA_CACHE, else ~/.cache/twochat-kafka.
 set -euo pipefail
 
@@ -94,7 +94,7 @@ start() {
 			broker.heartbeat.interval.ms=500
 		CONF
 		[ ! -f "$folder/extra.properties" ] || cat "$folder/extra.properties" >>"$folder/server.properties"
-		# Nodes of one cluster have the same voters, and so the same id.
+		# The nodes of one cluster have the same voters, so all compute the same id.
 		cluster=$(grep '^controller.quorum.voters=' "$folder/server.properties" | tail -1 | md5sum | head -c21)A
 		java -cp "$jars/*" -Dlog4j2.configurationFile="$folder/log4j2.properties" -Dlog4j.configuration="file:$folder/log4j.properties" \
 			kafka.tools.StorageTool format --cluster-id="$cluster" \
@@ -104,7 +104,7 @@ start() {
 		-Dlog4j2.configurationFile="$folder/log4j2.properties" -Dlog4j.configuration="file:$folder/log4j.properties" \
 		kafka.Kafka "$folder/server.properties" >>"$folder/out.log" 2>&1 </dev/null &
 	echo $! >"$folder/pid"
-	for _ in $(seq 1500); do # as long as it lives: a busy machine takes its time, above all after a kill
+	for _ in $(seq 1500); do # while it runs: a busy machine may take long, above all after a kill
 		kill -0 "$(cat "$folder/pid")" 2>/dev/null || fail "the broker ended: $(tail -3 "$folder/out.log" "$folder/broker.log" 2>/dev/null)"
 		if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
 		sleep 0.2
@@ -112,7 +112,7 @@ start() {
 	fail "no broker on port $port after five minutes; see $folder/out.log"
 }
 
-# finish SIGNAL FOLDER: sends the signal to the broker of the folder and waits for its end.
+# finish SIGNAL FOLDER: sends the signal to the folder's broker and waits for its end.
 finish() {
 	local pid
 	[ -f "$2/pid" ] || return 0

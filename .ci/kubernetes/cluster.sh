@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A Kubernetes of one node, by hand, in a network namespace of its own (kube), with everything below one folder. As root, with Debian's
-# containerd, runc, CNI plugins, iptables, ipset and conntrack.
+# A Kubernetes of one node, in a network namespace of its own (kube), with everything below one folder. It needs root and
+# Debian's containerd, runc, CNI plugins, iptables, ipset and conntrack.
 #
-#   cluster.sh control DIR       etcd, the API server, controllers and scheduler alone
+#   cluster.sh control DIR       only etcd, the API server, controllers and scheduler
 #   cluster.sh node DIR IMAGES   containerd with the images of a tar, kubelet, kube-proxy, CoreDNS, enforcement of network policies
-#   cluster.sh down DIR          ends all of it and puts the machine's settings back
+#   cluster.sh down DIR          ends all of it and restores the machine's settings
 #   cluster.sh in COMMAND …      runs a command in the cluster's network
 #
 # KUBE_CACHE as in tools.sh. Nothing listens outside of the namespace.
@@ -15,7 +15,7 @@ services=10.202.0
 
 inside() { nsenter --net=/run/netns/kube "$@"; }
 
-# daemon NAME COMMAND …: in the background, in the cluster's network, with a log of its own.
+# daemon NAME COMMAND …: runs it in the background, in the cluster's network, with a log of its own.
 daemon() {
 	local name=$1
 	shift
@@ -24,7 +24,7 @@ daemon() {
 	echo "$!" >"$dir/run/$name.pid"
 }
 
-# until_ SECONDS COMMAND …: whether it succeeds in time.
+# until_ SECONDS COMMAND …: retries until it succeeds, and fails after that time.
 until_() {
 	local end=$((SECONDS + $1))
 	shift
@@ -38,7 +38,7 @@ network() {
 	ip netns add kube 2>/dev/null || true
 	inside ip link set lo up
 	if ! inside ip link show eth0 >/dev/null 2>&1; then
-		# A pair whose other end leads nowhere: the node has an address and a default route, and reaches nobody.
+		# A pair whose other end leads nowhere gives the node an address and a default route, but reaches nobody.
 		inside ip link add eth0 type veth peer name eth0p
 		inside ip addr add $node/24 dev eth0
 		inside ip link set eth0p up
@@ -107,7 +107,7 @@ node() {
 		  address = "$dir/run/containerd.sock"
 		[plugins."io.containerd.grpc.v1.cri"]
 		  sandbox_image = "local/pause:1"
-		  # Where CAP_SYS_RESOURCE is not given, scores of the OOM killer cannot be lowered.
+		  # Without CAP_SYS_RESOURCE, the OOM killer's scores cannot be lowered.
 		  restrict_oom_score_adj = true
 		  [plugins."io.containerd.grpc.v1.cri".cni]
 		    bin_dir = "/usr/lib/cni"
@@ -162,7 +162,7 @@ node() {
 down() {
 	[ -d "$dir" ] || return 0
 	local name pid task ctr=(ctr -a "$dir/run/containerd.sock" -n k8s.io)
-	# First what would start pods again.
+	# First those that would start pods again.
 	for name in kubelet proxy kube-router; do
 		[ ! -f "$dir/run/$name.pid" ] || kill "$(cat "$dir/run/$name.pid")" 2>/dev/null || true
 	done

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# deploy/compose.yaml with Docker Compose 2, and the lines of deploy/README.md about it and about the image, run as printed: the brokers, the
-# connector built from this checkout, and events in NATS and in Kafka. As root, with Debian's docker.io and what image.sh left in a folder.
+# Runs deploy/compose.yaml with Docker Compose 2, by the commands of deploy/README.md for it and for the image, exactly as
+# printed: the brokers, the connector built from this checkout, and events in NATS and in Kafka. It needs root, Debian's
+# docker.io, and the folder that image.sh left.
 #
 #   compose.sh FOLDER COMPOSE KAFKA       the program of Docker Compose; the folder with Kafka's jars
 #
-# No registry of images is reached from here. Stand-ins have the names of the compose file's brokers: this module's NATS server, and Apache
-# Kafka's jars with the machine's java and a script that reads the same variables as the official image's. A fake 2Chat has 2Chat's name.
+# No image registry can be reached. Substitutes have the names of the compose file's images: this module's NATS server, and
+# Apache Kafka's jars with the machine's java and a script that reads the same variables as the official image. A fake
+# 2Chat has 2Chat's name.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -26,7 +28,7 @@ engine_start
 mkdir -p "$work/client/cli-plugins" "$work/path"
 ln -sf "$compose" "$work/client/cli-plugins/docker-compose"
 
-# The stranger's curl is where the published ports are.
+# The user's curl runs where the published ports are.
 printf '#!/bin/sh\nexec nsenter --net=/run/netns/engine /usr/bin/curl "$@"\n' >"$work/path/curl"
 chmod +x "$work/path/curl"
 PATH=$work/path:$PATH
@@ -40,7 +42,7 @@ kafka_image() {
 	rm -f "$root/$java/lib/src.zip"
 	# Debian keeps its configuration in /etc.
 	cp -a /etc/java-*-openjdk "$root/etc/" 2>/dev/null || true
-	# What java is linked against, and what the compression of the jars is.
+	# The libraries that java is linked against, and those that the jars' compression needs.
 	{
 		ldd "$java"/bin/java "$java"/lib/lib{java,net,nio,zip}.so "$java"/lib/server/libjvm.so | grep -o '/[^ ]* (0x' | cut -d' ' -f1 | grep -v "^$java"
 		ldconfig -p | grep -oE '/[^ ]*x86[^ ]*/lib(stdc\+\+\.so\.6|gcc_s\.so\.1|m\.so\.6|pthread\.so\.0|dl\.so\.2|rt\.so\.1)$'
@@ -52,7 +54,7 @@ kafka_image() {
 	cp "$jars"/*.jar "$root/opt/kafka/"
 	cat >"$root/bin/start" <<-'SH'
 		#!/bin/sh
-		# As in the official image KAFKA_NODE_ID is node.id.
+		# As in the official image, KAFKA_NODE_ID sets node.id.
 		env | grep ^KAFKA_ | while IFS='=' read -r name value; do
 			echo "$(echo "${name#KAFKA_}" | tr A-Z_ a-z.)=$value"
 		done >/tmp/server.properties
@@ -73,18 +75,18 @@ within() {
 		sleep 0.3
 	done
 }
-# as_printed COMMAND: runs it as it stands, but for the key; here, so that what it exports stays.
+# as_printed COMMAND: runs it as printed, except for the key. It runs in this shell, so that its exports stay.
 as_printed() {
 	say "\$ $1"
 	eval "${1//UAK…/UAKfirst}" >"$work/said" 2>&1 || { cat "$work/said" >&2; fail "as printed: $1"; }
 }
 ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$1/readyz")" = 200 ]; }
-# audited WHAT: holds still, and wants each message since the first read to be in the stream once.
+# audited WHAT: stops new messages, and checks that each message since the first read is in the stream once.
 clean() {
 	curl -sS --fail-with-body "$fake/-/audit?nats=nats://nats:4222&log=WHATSAPP&of=595981048477&now=595981048477" >"$work/audit"
 }
 audited() {
-	sleep 5 # two messages a second come in: none since the start would prove nothing
+	sleep 5 # two messages a second come in; without any since the start nothing would be proven
 	curl -fsS -X POST "$fake/-/quiet"
 	(within 90 "$1: every message once" clean) || { cat "$work/audit" >&2; exit 1; }
 	say "$1: $(cat "$work/audit")"
@@ -95,7 +97,7 @@ mapfile -t image < <("$here/printed.sh" commands Image)
 [ ${#lines[@]} = 5 ] && [ ${#image[@]} = 3 ] || fail "deploy/README.md prints other commands than are known here"
 
 kafka_image
-# As root, as the official image.
+# It runs as root, like the official image.
 nats=$(docker create local/nats-server:1)
 docker export "$nats" | docker import -c 'ENTRYPOINT ["/program"]' - nats:2.12-alpine >/dev/null
 docker rm "$nats" >/dev/null

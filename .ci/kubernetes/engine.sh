@@ -1,5 +1,5 @@
-# Sourced: a Docker engine of its own below the folder $work, in a network namespace of its own (engine), so that no rule and no bridge of it
-# reaches the machine's network. Containers reach each other and the namespace, and nothing outside.
+# To be sourced: a Docker engine below the folder $work, in a network namespace of its own (engine), so that none of its
+# rules and bridges reaches the machine's network. Containers reach each other and the namespace, and nothing outside.
 export DOCKER_HOST=unix://$work/docker.sock DOCKER_BUILDKIT=1 DOCKER_CONFIG=$work/client
 docker() { /usr/bin/docker "$@"; }
 in_engine() { nsenter --net=/run/netns/engine "$@"; }
@@ -16,13 +16,14 @@ engine_start() {
 }
 
 engine_stop() {
-	# Whoever starts it again with the same images begins with no data.
+	# An engine that is started again with the same images has no data.
 	docker ps -aq 2>/dev/null | xargs -r /usr/bin/docker rm -f >/dev/null 2>&1 || true
 	{ docker network prune -f && docker volume prune -f; } >/dev/null 2>&1 || true
 	local engine=''
 	[ ! -f "$work/docker.pid" ] || engine=$(cat "$work/docker.pid")
 	[ -z "$engine" ] || kill "$engine" 2>/dev/null || true
-	# The end of the process, not of its socket: the folder may be moved, and another engine started in it, right afterwards.
+	# Waits for the process, not only for its socket: right afterwards the folder may be moved, and another engine started
+	# in it.
 	for _ in $(seq 300); do [ -n "$engine" ] && kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
 	rm -f "$work/docker.pid" "$work/docker.sock"
 	grep -F " $work" /proc/mounts | awk '{print $2}' | sort -r | xargs -r umount -l 2>/dev/null || true

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Builds the image of the Dockerfile as it stands, looks at it, runs it as docker users do, and writes it with all that a test cluster
-# runs into one tar. As root, with Debian's docker.io.
+# Builds the image of the unchanged Dockerfile, checks it, runs it as docker users do, and writes it with all images of a
+# test cluster into one tar. It needs root and Debian's docker.io.
 #
 #   image.sh FOLDER       writes FOLDER/images.tar
 #
-# No registry of images is reached from here. Two stand-ins have the names of the Dockerfile's base images: the Go toolchain of this
-# machine on a static busybox, and what distroless/static:nonroot consists of (users, CA certificates, time zones, no shell). The latter
-# trusts one certificate more, that of the fake 2Chat, so that what is installed as printed finds one under 2Chat's own name. The former
-# has the modules, as no container reaches a proxy, and what was compiled of them once, kept between runs beside the cluster's programs.
+# No image registry can be reached. Two substitutes have the names of the Dockerfile's base images: the Go toolchain of
+# this machine on a static busybox, and what distroless/static:nonroot consists of (users, CA certificates, time zones,
+# no shell). The second also trusts the fake 2Chat's certificate, so that an installation as printed finds the fake under
+# 2Chat's own name. The first contains the modules, because no container reaches a proxy, and their compiled packages,
+# which are kept between runs beside the cluster's programs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -21,7 +22,7 @@ fail() { echo "image: $*" >&2; exit 1; }
 trap engine_stop EXIT
 engine_start
 
-# certificates NAME: of the fake 2Chat, and the authority that signs it.
+# certificates NAME: makes the fake 2Chat's certificate, and the authority that signs it.
 certificates() {
 	cd "$work/pki"
 	openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 30 -subj /CN=test 2>/dev/null
@@ -60,7 +61,7 @@ stand_ins() {
 	rm -rf "$go" "$static"
 }
 
-# small NAME PROGRAM [FILE…]: an image of one static program, and files beside it.
+# small NAME PROGRAM [FILE…]: makes an image of one static program and some files.
 small() {
 	local folder name=$1
 	folder=$(mktemp -d)
@@ -75,7 +76,7 @@ echo "stand-ins for golang:1.26 and distroless/static (no registry of images is 
 certificates api.p.2chat.io
 stand_ins
 docker build --quiet --build-arg VERSION=0.1.0-test -t "$connector" "$top" >/dev/null
-# Another processor is a matter of cross-compilation: the build stage alone shows it.
+# For another processor the program is cross-compiled, so the build stage is enough to test it.
 docker build --quiet --platform linux/arm64 --target build -t local/arm64:1 "$top" >/dev/null
 container=$(docker create local/arm64:1 true)
 docker cp "$container:/out/twochat-connector" "$work/arm64"
@@ -99,7 +100,7 @@ limits=(--read-only --cap-drop=ALL --user 65532 --security-opt no-new-privileges
 docker run --rm "${limits[@]}" "$connector" version | grep -q 0.1.0-test || fail "it does not say its version"
 if docker run --rm "${limits[@]}" --entrypoint /bin/sh "$connector" -c true 2>/dev/null; then fail "it has a shell"; fi
 
-# It starts, is healthy, and stops cleanly in under a second. 2Chat is not reached; that is no reason to end.
+# It starts, is healthy, and stops cleanly in under a second. It does not end because 2Chat cannot be reached.
 port=$((20000 + RANDOM % 20000))
 name=twochat-run
 docker run -d --name $name "${limits[@]}" --tmpfs /data:mode=1777 -e TWOCHAT_API_KEY=test -e TWOCHAT_CONNECTOR_ADMIN_LISTEN=127.0.0.1:$port \

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The chart and the overlays on a real cluster. What deploy/README.md prints is run as printed, from `helm install` to events in the broker;
-# then upgrade, rollback, kill -9, a rotated key, a drained node, rolling updates with messages flowing, network policies, the order in
-# which a sidecar starts, the volume of the embedded server. Everything is read back by a plain NATS client.
+# The chart and the overlays on a real cluster. The commands of deploy/README.md are run as printed, from `helm install` to
+# events in the broker; then upgrade, rollback, kill -9, a rotated key, a drained node, rolling updates while messages
+# come in, network policies, the order in which a sidecar starts, and the volume of the embedded server. A plain NATS
+# client reads everything back.
 #
-#   pods.sh DIR       the node of `cluster.sh node DIR IMAGES` runs already
+#   pods.sh DIR       the node of `cluster.sh node DIR IMAGES` has to run already
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 deploy=$(cd "$here/../../deploy" && pwd)
@@ -35,7 +36,8 @@ within() {
 rolled() { kubectl -n whatsapp rollout status deployment/chat-twochat-connector --timeout=120s >/dev/null || fail "$1"; }
 fake() { in_cluster curl -fsS --max-time 70 -X "$1" "http://$fake:9900/-/$2"; }
 streams=15550100100,15550100101,15550100102
-# audited WHAT [STREAMS [NOW]]: holds still, and wants all that is listed to be in the log once. NOW is the stream that began with `start: now`.
+# audited WHAT [STREAMS [NOW]]: stops new messages, and checks that everything listed is in the log once. NOW is the stream
+# that began with `start: now`.
 clean() { fake GET "audit?nats=nats://$nats:4222&log=WHATSAPP&of=$1&now=$2" >"$dir/audit"; }
 audited() {
 	fake POST quiet
@@ -43,7 +45,7 @@ audited() {
 	say "$1: $(tr '\n' ';' <"$dir/audit")"
 	fake POST resume
 }
-# read_through WHAT COMMAND …: no stream may stand unread for more than 15 s meanwhile.
+# read_through WHAT COMMAND …: checks that no stream is unread for more than 15 s during the command.
 read_through() {
 	local what=$1 gap
 	shift
@@ -57,13 +59,14 @@ read_through() {
 wait_for_pods() { kubectl -n "$1" wait --for=condition=Available deployment --all --timeout=120s >/dev/null || fail "the pods of $1"; }
 
 
-# A stranger has a checkout, helm and kubectl.
+# A user has a checkout, helm and kubectl.
 mkdir -p "$dir/checkout" "$dir/path"
 cp -rL "$deploy" "$dir/checkout/"
 printf '#!/bin/sh\nexec "%s" in "%s" "$@"\n' "$here/cluster.sh" "$bin/helm" >"$dir/path/helm"
 printf '#!/bin/sh\nexec "%s" in "%s" kubectl "$@"\n' "$here/cluster.sh" "$bin/kube" >"$dir/path/kubectl"
 chmod +x "$dir"/path/*
-# as_printed COMMAND: runs it as it stands, but for the key. What follows a log has to show three events in a minute, and is ended then.
+# as_printed COMMAND: runs it as printed, except for the key. A command that follows a log has to show three events in a
+# minute, and is then ended.
 as_printed() {
 	local command=${1//UAK…/UAKfirst}
 	say "\$ $1"
@@ -76,7 +79,7 @@ as_printed() {
 	esac
 	case $1 in *"create namespace "*) kubectl label --overwrite namespace "${1##* }" pod-security.kubernetes.io/enforce=restricted >/dev/null ;; esac
 }
-# stranger HEADING: runs all that is printed below it.
+# stranger HEADING: runs all commands that are printed below it, as a user would.
 stranger() {
 	local commands command
 	"$here/printed.sh" files "$1" >"$dir/checkout/my.yaml" 2>/dev/null || true
@@ -89,7 +92,7 @@ mkdir -p "$dir"/{nats,sidecar,embedded}
 chmod 777 "$dir/sidecar" "$dir/embedded"
 DIR=$dir envsubst '$DIR' <"$here/world.yaml" | kubectl apply -f - >/dev/null
 for namespace in monitoring elsewhere; do kubectl create namespace $namespace >/dev/null; done
-# The API server alone was asked about them before.
+# They are left from when the API server alone validated the manifests.
 kubectl delete namespace whatsapp shop --ignore-not-found --wait >/dev/null
 kubectl -n kube-system wait --for=condition=Available deployment/coredns --timeout=120s >/dev/null || fail "CoreDNS"
 wait_for_pods world
@@ -137,7 +140,7 @@ wait_for_pods nats
 wait_for_pods whatsapp
 audited "the node drained"
 
-# status_from NAMESPACE: whether a pod there reaches the admin port.
+# status_from NAMESPACE: succeeds if a pod there reaches the admin port.
 status_from() {
 	local name=ask-$RANDOM
 	kubectl -n "$1" run $name --image=ghcr.io/twochat-connector/twochat-connector:0.1.0 --restart=Never -- \
@@ -155,12 +158,12 @@ helm uninstall chat --wait >/dev/null
 kubectl delete namespace whatsapp --wait >/dev/null
 fake POST 'key?is=UAKfirst'
 
-# By Kustomize, into the same log: what was read of the shop goes on where it stood.
+# With Kustomize, into the same log: the stream shop continues where it was.
 stranger "With Kustomize"
 audited "as printed: kubectl apply -k" shop,support shop
 kubectl delete -k "$deploy/kubernetes/overlays/deployment" --wait >/dev/null
 
-# The embedded server keeps what it has on the volume of its StatefulSet. The older Helm installs as well.
+# The embedded server keeps its data on the volume of its StatefulSet. This also tests the older Helm.
 helm() { in_cluster "$bin/helm3" --namespace whatsapp "$@"; }
 helm install chat "$chart" --values "$chart/ci/embedded.yaml" --wait --timeout 2m >/dev/null || fail "helm install with the embedded server"
 sequences() { kubectl -n whatsapp logs chat-twochat-connector-0 -c reader 2>/dev/null | sed -n 's/.*"sequence":"0*\([0-9]*\)".*/\1/p'; }
@@ -174,7 +177,7 @@ within 60 "the next pod goes on after $before" beyond "$before"
 say "embedded: after another pod took the volume over, the log went on from $before to $(newest)"
 helm uninstall chat --wait >/dev/null
 
-# The sidecar: 2Chat cannot be reached when the pod starts, and the app starts all the same.
+# The sidecar: the app starts although 2Chat cannot be reached when the pod starts.
 route() { kubectl -n world patch service api --type merge -p "{\"spec\": {\"selector\": {\"app\": \"$1\"}}}" >/dev/null; }
 route nobody
 mapfile -t commands < <("$here/printed.sh" commands "As a sidecar")

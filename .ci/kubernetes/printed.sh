@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What deploy/README.md prints below one of its headings, to be run as it stands:
+# Prints the commands or files below a heading of deploy/README.md, to be used as printed:
 #
-#   printed.sh commands "With Helm"     the lines that begin with $, each with what continues it
+#   printed.sh commands "With Helm"     the lines that begin with $, with their continuation lines
 #   printed.sh files "With Helm"        the files in YAML
 set -euo pipefail
 page=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../deploy" && pwd)/README.md

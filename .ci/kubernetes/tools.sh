@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Builds what a test cluster is made of, from the Go proxy alone, into a folder that outlives the checkout:
+# Builds the programs of a test cluster from the Go proxy alone, into a folder outside of the checkout:
 #
 #   tools.sh all | cluster | helm | policy | compose       prints the folder
 #
-# The folder is $KUBE_CACHE, else ~/.cache/twochat-kube; what is in it already is not built again. From nothing it takes about eleven minutes
-# on two cores, most of it for the one binary that is etcd, the control plane and the node.
+# The folder is $KUBE_CACHE, else ~/.cache/twochat-kube. What is already in it is not built again. A first build takes
+# about eleven minutes on two cores, most of it for the one binary that is etcd, the control plane and the node.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=${KUBE_CACHE:-$HOME/.cache/twochat-kube}/bin
 mkdir -p "$bin"
 
-kubernetes=1.35.4 # the last that takes containerd 1.6
+kubernetes=1.35.4 # the last that works with containerd 1.6
 helm4=v4.3.1
 helm3=v3.19.0
 router=v2.1.0
 compose=v2.40.3
 coredns=v1.13.1
 
-# built NAME VERSION: whether it is there in this version.
+# built NAME VERSION: succeeds if the program exists in this version.
 built() { [ -x "$bin/$1" ] && [ "$(cat "$bin/.$1" 2>/dev/null)" = "$2" ]; }
 
-# module FOLDER: a copy of a folder with a main.go, to be made a module of its own.
+# module FOLDER: copies a folder's main.go into a new folder, which becomes a module of its own.
 module() {
 	local folder
 	folder=$(mktemp -d)
@@ -33,7 +33,7 @@ kube() {
 	local folder go_mod staging=0.${kubernetes#1.}
 	folder=$(module kube)
 	go_mod=$(go mod download -json "k8s.io/kubernetes@v$kubernetes" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
-	# The modules of the staging area stand in Kubernetes' go.mod as folders; here they are taken in their published versions.
+	# Kubernetes' go.mod replaces the staging modules with folders. Their published versions are used here.
 	{
 		echo "module kube.test/kube"
 		grep -E '^(go|godebug) ' "$go_mod"
@@ -61,7 +61,7 @@ coredns() {
 	echo "$version" >"$bin/.coredns"
 }
 
-# installed NAME MODULE VERSION: a program by go install, under a name of ours.
+# installed NAME MODULE VERSION: builds a program with go install, under this name.
 installed() {
 	built "$1" "$3" && return
 	(cd / && GOFLAGS='' GOBIN="$bin/$1.new" CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "$2@$3")
@@ -73,7 +73,7 @@ installed() {
 helm() { installed helm helm.sh/helm/v4/cmd/helm $helm4; }
 old_helm() { installed helm3 helm.sh/helm/v3/cmd/helm $helm3; }
 policy() { installed kube-router github.com/cloudnativelabs/kube-router/v2/cmd/kube-router $router; }
-# Its module excludes versions of others, which go install does not take.
+# Its module excludes versions of others, which go install does not accept.
 compose() {
 	built docker-compose $compose && return
 	local folder program=github.com/docker/compose/v2/cmd

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Asks a real API server, strictly, whether it takes what the chart and the overlays render, with the real custom resource definitions.
+# A real API server strictly validates what the chart and the overlays render, with the real custom resource definitions.
 #
-#   validate.sh DIR       the control plane of `cluster.sh control DIR` runs already
+#   validate.sh DIR       the control plane of `cluster.sh control DIR` has to run already
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 deploy=$(cd "$here/../../deploy" && pwd)
@@ -11,7 +11,7 @@ kubectl() { "$here/cluster.sh" in "$bin/kube" kubectl --kubeconfig "$dir/kubecon
 skipped=0
 skip() { echo "SKIPPED: $1"; skipped=$((skipped + 1)); }
 
-# definitions MODULE VERSION FILES: the custom resource definitions that a Go module ships.
+# definitions MODULE VERSION FILES: applies the custom resource definitions that a Go module contains.
 definitions() {
 	local folder
 	folder=$(cd / && GOFLAGS='' go mod download -json "$1@$2" 2>/dev/null | sed -n 's/.*"Dir": "\(.*\)".*/\1/p' || true)
@@ -29,7 +29,7 @@ for namespace in whatsapp shop argocd; do kubectl create namespace $namespace >/
 kubectl label --overwrite namespace whatsapp shop default pod-security.kubernetes.io/enforce=restricted pod-security.kubernetes.io/warn=restricted >/dev/null
 
 failed=0 valid=0
-# ask NAME: a manifest on standard input, into the namespace whatsapp where it names none. A warning counts as a failure.
+# ask NAME ARGUMENT…: validates the manifest on standard input. A warning counts as a failure.
 ask() {
 	local answer
 	if answer=$(kubectl apply --server-side --dry-run=server --validate=strict "${@:2}" -f - 2>&1) && ! grep -q '^Warning' <<<"$answer"; then
@@ -55,10 +55,10 @@ done
 kubectl kustomize "$deploy/kubernetes/base" >"$dir/rendered.yaml"
 ask base <"$dir/rendered.yaml"
 for example in "$deploy"/kubernetes/examples/*.yaml; do ask "$(basename "$example")" <"$example"; done
-# The schema of the values has the keys that this API has.
+# The schema of the chart's values has the keys of this API.
 kubectl get --raw /openapi/v2 >"$dir/openapi.json"
 (cd "$deploy" && TWOCHAT_CONNECTOR_TEST_OPENAPI=$dir/openapi.json go test -count=1 -run '^TestSchema_Kubernetes$' .) || failed=$((failed + 1))
-# What is wrong has to be refused here, or the above says nothing.
+# A wrong manifest has to be refused, otherwise the checks above prove nothing.
 if printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: x }\ndatum: {}\n' | kubectl apply --server-side --dry-run=server --validate=strict -n whatsapp -f - >/dev/null 2>&1; then
 	echo "the API server takes an unknown field"
 	failed=$((failed + 1))

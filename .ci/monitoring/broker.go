@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// slowBroker stands before a NATS server and holds its messages back, JetStream's answers among them, as a server does
-// whose disk is slow. All else passes at once: such a server still answers pings.
+// slowBroker is a proxy of a NATS server that delays messages, JetStream's answers included, like a server with a slow
+// disk. Everything else passes at once, because such a server still answers pings.
 type slowBroker struct {
 	delay atomic.Int64 // a time.Duration
 }
 
-// listen takes connections on a port for the server on another, until the context ends.
+// listen forwards connections from a port to the server's port until the context ends.
 func (b *slowBroker) listen(ctx context.Context, port, server string) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
@@ -86,7 +86,7 @@ func (b *slowBroker) serve(ctx context.Context, client net.Conn, port string) {
 	}
 }
 
-// heldMessage is what the server said, and when it is passed on.
+// heldMessage is a message of the server, and when it is passed on.
 type heldMessage struct {
 	due  time.Time
 	said []byte

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// wantPanels asks Prometheus each query of the dashboard as Grafana does where all namespaces and streams are chosen.
-// None may err, and each has to show something other than 0 in one of the failures, with the labels that its legend
-// names.
+// wantPanels sends each query of the dashboard to Prometheus as Grafana does if all namespaces and streams are chosen.
+// No query may fail, and each has to return a value other than 0 in one of the failures, with the labels that its
+// legend names.
 func (p *prometheus) wantPanels(ctx context.Context, path string) error {
 	var board struct {
 		Panels []struct {
@@ -55,7 +55,7 @@ func (p *prometheus) wantPanels(ctx context.Context, path string) error {
 	return errors.Join(errs...)
 }
 
-// wantAllAsked wants each metric of the connector's in some query.
+// wantAllAsked checks that some query uses each of the connector's metrics.
 func (p *prometheus) wantAllAsked(ctx context.Context, asked string) error {
 	var names []string
 	if err := p.ask(ctx, "/api/v1/label/__name__/values", url.Values{"match[]": {`{__name__=~"twochat_connector_.+"}`}},
@@ -77,7 +77,7 @@ func (p *prometheus) wantAllAsked(ctx context.Context, asked string) error {
 // calmMetrics are 0 in every failure here: nobody has held messages delivered, and the API has no new members.
 var calmMetrics = regexp.MustCompile(`twochat_connector_(accepting|unknown_members_total)\b`)
 
-// chosen is a query with the dashboard's variables in it, where all is chosen.
+// chosen replaces the dashboard's variables in a query as if everything were chosen.
 func chosen(query string) string {
 	return strings.NewReplacer("$namespace", ".*", "$stream", ".*").Replace(query)
 }
@@ -106,7 +106,7 @@ func (p *prometheus) wantShown(ctx context.Context, query, legend string) error 
 	return nil
 }
 
-// wantChoice wants a variable to offer something.
+// wantChoice checks that a variable offers values.
 func (p *prometheus) wantChoice(ctx context.Context, definition string) error {
 	parts := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(definition)
 	if parts == nil {

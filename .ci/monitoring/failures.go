@@ -12,19 +12,19 @@ import (
 // failure is something that goes wrong, and the alerts that it fires within two hours.
 type failure struct {
 	name string
-	// fake is the 2Chat before the connector starts, and poll what its configuration says of polling besides the usual.
+	// fake changes the fake 2Chat before the connector starts. poll adds to the configuration's section poll.
 	fake func(*twochattest.Options)
 	used int
 	poll string
-	// ready is a line of the metrics that says that all is as it should be before it happens; live unless set.
+	// ready is a line of the metrics that says that all is well before the failure. The default is a live stream.
 	ready  string
 	happen func(*stage) error
-	// slowly: the connector reaches its broker through what can slow it down.
+	// slowly: the connector reaches its broker through the slow proxy.
 	slowly bool
-	// look is for how long it is looked at; apart unless set.
+	// look is how long the failure is observed. The default is apart.
 	look time.Duration
-	// shows is a line of the metrics, of all copies together, that says that it was noticed; none where nothing answers
-	// any more.
+	// shows is a line of the metrics, summed over all copies, that says that the failure was noticed. It is empty if
+	// nothing answers any more.
 	shows string
 	fires []string
 }
@@ -68,13 +68,13 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorNothingArrives", "TwochatConnectorStopped"},
 	},
 	{
-		// The one stands by as long as the other delivers, as a further replica does.
+		// One copy stands by while the other delivers, as a further replica does.
 		name: "a second copy of a busy stream", happen: func(s *stage) error { return s.second(time.Second) },
 		shows: `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`,
 	},
 	{
-		// Messages are further apart than the one that stands by waits for the other, five polls; no budget makes them
-		// longer.
+		// The messages are further apart than the five polls that the standby waits for the other copy, and no budget makes
+		// the polls slower.
 		name: "a second copy of a quiet stream", fake: func(o *twochattest.Options) { o.Credits = 1_000_000_000 },
 		poll: ", monthly_credits: 1000000000", happen: func(s *stage) error { return s.second(8 * time.Second) },
 		shows: `twochat_connector_commits_total{outcome="fenced",stream="shop"} 1`, look: 45 * time.Second,
@@ -145,12 +145,12 @@ var failures = []failure{
 
 func nothing(*stage) error { return nil }
 
-// broken lets every answer of 2Chat be wrong in one way.
+// broken makes every answer of 2Chat wrong in one way.
 func (s *stage) broken(fault twochattest.Fault) {
 	s.fake.SetFaults([]twochattest.Chance{{Fault: fault, Rate: 1}})
 }
 
-// second starts another copy, and lets a message come in every so often, so that the first notices.
+// second starts another copy, and adds a message at each interval so that the first copy notices.
 func (s *stage) second(every time.Duration) error {
 	port, err := s.ports.next(s.ctx)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *stage) second(every time.Duration) error {
 	return nil
 }
 
-// flow lets a message come in every so often.
+// flow adds a message at each interval.
 func (s *stage) flow(every time.Duration) {
 	go func() {
 		for wait(s.ctx, every) == nil {
@@ -172,8 +172,8 @@ func (s *stage) flow(every time.Duration) {
 	}()
 }
 
-// restless lets more come in at once than a page shows, and then takes one of those away for each that comes in, many
-// times while a page is asked for: no walk can be sure that nothing slipped from page to page before it was read.
+// restless adds more messages at once than a page shows, and then deletes one for each that comes in, many times while
+// a page is read. No walk can be sure that no message moved from page to page unread.
 func (s *stage) restless() error {
 	s.fake.Insert("", 150)
 	go func() {
@@ -185,7 +185,7 @@ func (s *stage) restless() error {
 	return nil
 }
 
-// deleteStream takes the log away as somebody at the broker would.
+// deleteStream deletes the log, as somebody at the broker might.
 func (s *stage) deleteStream() error {
 	conn, err := nats.Connect("nats://127.0.0.1:" + s.natsPort)
 	if err != nil {

@@ -1,10 +1,9 @@
-// Command monitoring makes the alert rules fire by real failures, and the dashboard's panels show them. It lets the
-// built connector run into each failure. A Prometheus scrapes it meanwhile: no rule and no panel may err there, and
-// each panel has to show something. What the connector shows is then laid out over two hours, and promtool says which
-// alerts fire.
+// Command monitoring checks the alert rules and the dashboard's panels against real failures. The built connector runs
+// into each failure while a Prometheus scrapes it. No rule and no panel may fail, and each panel has to show something.
+// The scraped values are then extended over two hours, and promtool tells which alerts fire.
 //
 //	go run ./.ci/monitoring CONNECTOR NATS-SERVER             all failures
-//	go run ./.ci/monitoring CONNECTOR NATS-SERVER "dead"      those with this in their name, and the alerts alone
+//	go run ./.ci/monitoring CONNECTOR NATS-SERVER "dead"      those with this in their name, alerts only
 package main
 
 import (
@@ -21,7 +20,7 @@ import (
 	"sync"
 )
 
-// programs are those that are built for it, and the files that are looked at.
+// programs are the built programs, and the files that are checked.
 type programs struct {
 	connector, natsServer, rules, dashboard string
 	ports                                   ports
@@ -96,7 +95,7 @@ func watch(ctx context.Context, args []string) error {
 		p.wantAlerts(ctx, scratch, recordings), p.wantAllFired())
 }
 
-// wantAlerts has promtool say which alerts each failure fires.
+// wantAlerts lets promtool check which alerts each failure fires.
 func (p *programs) wantAlerts(ctx context.Context, scratch string, recordings []recording) error {
 	var tests strings.Builder
 	fmt.Fprintf(&tests, "rule_files: [%q]\nevaluation_interval: 1m\ntests:\n", p.rules)

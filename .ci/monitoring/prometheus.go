@@ -17,7 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// prometheus is a server that scrapes every stage each second, under the failure's name as its namespace.
+// prometheus is a server that scrapes every stage each second, with the failure's name as its namespace.
 type prometheus struct {
 	*process
 	url   string
@@ -48,13 +48,13 @@ func startPrometheus(ctx context.Context, folder, rules string, address string, 
 	}
 	if err != nil {
 		p.kill()
-		log, _ := os.ReadFile(filepath.Join(folder, "prometheus.log")) // what there is of it
+		log, _ := os.ReadFile(filepath.Join(folder, "prometheus.log")) // it may be missing
 		return nil, fmt.Errorf("prometheus does not start: %w: %s", err, log)
 	}
 	return p, nil
 }
 
-// ask is a request to the API; data takes what it answers.
+// ask sends a request to the API. data receives the answer's data.
 func (p *prometheus) ask(ctx context.Context, path string, query url.Values, data any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+path+"?"+query.Encode(), nil)
 	if err != nil {
@@ -79,7 +79,7 @@ func (p *prometheus) ask(ctx context.Context, path string, query url.Values, dat
 	return nil
 }
 
-// wantRules wants every alert to have been evaluated over what was scraped, without an error.
+// wantRules checks that every alert was evaluated on the scraped data without an error.
 func (p *prometheus) wantRules(ctx context.Context) error {
 	var rules struct {
 		Groups []struct {
@@ -108,7 +108,7 @@ func (p *prometheus) wantRules(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// wantScraped waits until a stage was scraped, so that what happens then is seen as a change.
+// wantScraped waits until a stage was scraped, so that what happens afterwards shows as a change.
 func (p *prometheus) wantScraped(ctx context.Context, namespace string) error {
 	for {
 		found, err := p.over(ctx, fmt.Sprintf("up{namespace=%q} == 1", namespace))
@@ -121,13 +121,13 @@ func (p *prometheus) wantScraped(ctx context.Context, namespace string) error {
 	}
 }
 
-// series is what a query returns over a while.
+// series is a query's result over time.
 type series struct {
 	Metric map[string]string
 	Values [][2]any
 }
 
-// over asks a query for each second since the start.
+// over runs a query for each second since the start.
 func (p *prometheus) over(ctx context.Context, query string) ([]series, error) {
 	var answer struct{ Result []series }
 	err := p.ask(ctx, "/api/v1/query_range", url.Values{
@@ -136,7 +136,7 @@ func (p *prometheus) over(ctx context.Context, query string) ([]series, error) {
 	return answer.Result, err
 }
 
-// some says whether a series has a value that is neither 0 nor none.
+// some reports whether a series has a value that is neither 0 nor missing.
 func (s series) some() bool {
 	for _, value := range s.Values {
 		text, _ := value[1].(string)
@@ -147,7 +147,7 @@ func (s series) some() bool {
 	return false
 }
 
-// wantAllFired wants each alert to be fired by a failure.
+// wantAllFired checks that each alert was fired by a failure.
 func (p *programs) wantAllFired() error {
 	var rules struct {
 		Groups []struct{ Rules []struct{ Alert string } }

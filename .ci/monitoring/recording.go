@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// sample is what an instance shows at one moment, by metric and labels as they stand on the page.
+// sample is what an instance shows at one moment, by metric and labels as on the page.
 type sample struct {
 	at     time.Time
 	values map[string]float64
 }
 
-// String lists what is not 0 and belongs to the connector's work.
+// String lists the values of the connector's own metrics that are not 0.
 func (s *sample) String() string {
 	if s == nil {
 		return "nothing"
@@ -37,15 +37,15 @@ func (s *sample) String() string {
 // recording is what each instance shows, in the order in which they were started.
 type recording []*shown
 
-// shown is what an instance shows before a failure, when it was noticed, and a while later. There is nothing before of
-// one that is started then, and nothing but that of one that answers no more.
+// shown is what an instance shows before a failure, when it was noticed, and a while later. An instance that starts
+// with the failure has nothing before, and one that stops answering has only that.
 type shown struct{ before, noticed, later *sample }
 
-// calm is how many minutes of the two hours all was well, and failing how many follow.
+// In the first calm minutes of the two hours all is well. The failing minutes follow.
 const calm, failing = 10, 110
 
-// layOut writes two hours of each series for promtool, a value a minute: as before the failure, and then as it left
-// them.
+// layOut writes two hours of each series for promtool, one value a minute: first as before the failure, then as the
+// failure left them.
 func (r recording) layOut() string {
 	var out strings.Builder
 	for i, s := range r {
@@ -57,8 +57,8 @@ func (r recording) layOut() string {
 	return out.String()
 }
 
-// layOut is that of one instance, by series. Counters go on at the rate at which they were seen to grow; gauges stay;
-// times move with the clock, which begins at 0 there: what never was lies long before.
+// layOut does so for one instance, by series. Counters go on at the rate at which they were growing, gauges stay, and
+// times move with the clock. promtool's clock begins at 0, so a time that never was is long before that.
 func (s *shown) layOut(instance string) map[string]string {
 	last, up := s.later, 1.
 	if last == nil {
@@ -82,7 +82,7 @@ func (s *shown) layOut(instance string) map[string]string {
 	return series
 }
 
-// calm is a series before the failure; empty where it was not shown.
+// calm is a series before the failure, or empty if it was not shown.
 func (s *shown) calm(name, metric string) string {
 	if s.before == nil {
 		return ""
@@ -101,7 +101,7 @@ func (s *shown) calm(name, metric string) string {
 	return run(value, slope, calm)
 }
 
-// failing is a series after it.
+// failing is a series after the failure.
 func (s *shown) failing(name, metric string) string {
 	if s.later == nil {
 		return "stale"
@@ -130,7 +130,7 @@ func isCounter(metric string) bool {
 	return false
 }
 
-// run is so many minutes of values, in promtool's notation.
+// run is that many minutes of values, in promtool's notation.
 func run(value, slope float64, minutes int) string {
 	return fmt.Sprintf("%s+%sx%d ", number(value), number(slope), minutes-1)
 }
@@ -139,7 +139,7 @@ func number(v float64) string { return strconv.FormatFloat(math.Round(v*1000)/10
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// scrapeUntil waits until the instances together show as much as a line says, and returns what each of them shows.
+// scrapeUntil waits until the sum of all instances reaches a line's value, and returns what each of them shows.
 func scrapeUntil(ctx context.Context, urls []string, line string) ([]*sample, error) {
 	name, value, _ := strings.Cut(line, " ")
 	want, err := strconv.ParseFloat(value, 64)

@@ -32,10 +32,10 @@ type stage struct {
 	ports     *ports
 }
 
-// apart is how long a failure is looked at: its counters go on at the rate at which they grew meanwhile.
+// apart is how long a failure is observed. Its counters then go on at the rate at which they grew in that time.
 const apart = 15 * time.Second
 
-// record lets a failure happen and returns what is shown before it, and after.
+// record causes a failure, and returns what is shown before and after it.
 func (p *programs) record(ctx context.Context, folder, adminPort string, f failure) (recording, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -95,7 +95,7 @@ admin: { listen: "127.0.0.1:%%s" }
 	return p.watch(s, f)
 }
 
-// watch is what the copies show.
+// watch records what the copies show.
 func (p *programs) watch(s *stage, f failure) (recording, error) {
 	before, err := scrapeUntil(s.ctx, s.admins, cmp.Or(f.ready, state("live")))
 	if err != nil {
@@ -174,7 +174,7 @@ func (p *process) kill() {
 	}
 }
 
-// ports gives out ports, each once; they are this program's until it ends.
+// ports hands out each port once. They stay this program's until it ends.
 type ports struct {
 	mu   sync.Mutex
 	held []func()

@@ -1,13 +1,14 @@
-// Command mutations puts faults into the code, one at a time, and wants each to be found by the test that it names. The
-// faults are listed in the *.mut files beside it: by hand, as each stands for a rule that somebody could lose.
+// Command mutations puts faults into the code, one at a time, and checks that the named test finds each. The *.mut
+// files beside it list the faults. They are written by hand, because each stands for a rule that somebody could
+// break.
 //
 //	go run ./.ci/mutations                     all of them
 //	go run ./.ci/mutations -file kafka.mut     those of one file
-//	go run ./.ci/mutations -sample 30          so many, drawn by a seed that is printed
+//	go run ./.ci/mutations -sample 30          that many, drawn by a seed that is printed
 //	go run ./.ci/mutations -build              whether all of them fit the code and build, without a test
 //	go run ./.ci/mutations -fit                whether the code has what they quote and their tests; takes a second
 //
-// It ends with 1 where less than the share of -want is found. An entry that does not fit the code any more is named and
+// The exit code is 1 if a smaller share than -want is found. An entry that no longer fits the code is named and
 // counts as not found.
 package main
 
@@ -78,7 +79,7 @@ func run() int {
 	return judge(tryAll(ctx, list, *jobs, tests), *want)
 }
 
-// unfit prints the mutations that do not fit the code, and is the exit code.
+// unfit prints the mutations that do not fit the code, and returns the exit code.
 func unfit(list []mutation) int {
 	bad := 0
 	for _, m := range list {
@@ -91,7 +92,7 @@ func unfit(list []mutation) int {
 	return min(bad, 1)
 }
 
-// judge prints the verdict and is the exit code.
+// judge prints the verdict, and returns the exit code.
 func judge(verdicts map[outcome][]mutation, want float64) int {
 	for _, m := range verdicts[survived] {
 		fmt.Printf("NOT FOUND: %s: %s\n", m.source, m.name)
@@ -131,14 +132,15 @@ func tryAll(ctx context.Context, list []mutation, jobs int, ask question) map[ou
 	return verdicts
 }
 
-// mutation is one fault: a text of a file and what takes its place.
+// mutation is one fault: a text of a file and its replacement.
 type mutation struct {
 	source, name, file string
 	test               []string // arguments of go test
 	old, new           string
 }
 
-// fits is nil where the file has what the mutation quotes, once, and the package has the test that is to find it.
+// fits returns nil if the file contains the quoted text exactly once, and the package has the test that has to find
+// the mutation.
 func (m mutation) fits() error {
 	if _, err := m.changed(); err != nil {
 		return err
@@ -174,10 +176,10 @@ func (m mutation) fits() error {
 	return fmt.Errorf("%s has no test %s", folder, pattern)
 }
 
-// letters are what the name of a test consists of.
+// letters are the characters of a test's name.
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
-// changed is the file with the mutation in it.
+// changed returns the file with the mutation.
 func (m mutation) changed() ([]byte, error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
@@ -260,10 +262,10 @@ const (
 	broken   outcome = "DOES NOT RUN"
 )
 
-// timeout bounds one try. A test that hangs has found its fault.
+// timeout limits one try. A test that hangs has found the fault.
 const timeout = 3 * time.Minute
 
-// question is what is asked about a mutation, by an overlay that holds it.
+// question runs one kind of check on a mutation, with an overlay that contains it.
 type question func(ctx context.Context, m mutation, overlay string) (outcome, string)
 
 func try(ctx context.Context, m mutation, ask question) (outcome, string) {
@@ -316,7 +318,7 @@ func builds(ctx context.Context, m mutation, overlay string) (outcome, string) {
 	return found, ""
 }
 
-// writeOverlay writes a build overlay (see `go help build`) with one file changed.
+// writeOverlay writes a build overlay (see `go help build`) that changes one file.
 func writeOverlay(scratch string, m mutation, changed []byte) (string, error) {
 	path, err := filepath.Abs(m.file)
 	if err != nil {

@@ -1,4 +1,4 @@
-// What holds for the page in every state.
+// Checks that apply to the page in every state.
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {join} from 'node:path';
@@ -21,7 +21,7 @@ export class Checks {
 		}
 	}
 
-	// open opens a page in a context of its own, and listens to what must not be: errors, and requests to elsewhere.
+	// open opens a page in a context of its own, and records what must not happen: errors, and requests to other servers.
 	async open(url, options = {}) {
 		const context = await this.browser.newContext({viewport: {width: 1200, height: 800}, ...options});
 		const page = await context.newPage();
@@ -35,7 +35,7 @@ export class Checks {
 		return page;
 	}
 
-	// says waits until the page says all of it, without being loaded anew.
+	// says waits until the page says all of it, without a reload.
 	async says(page, name, ...texts) {
 		for (const text of texts) {
 			const found = await page.waitForFunction(
@@ -44,7 +44,7 @@ export class Checks {
 		}
 	}
 
-	// everywhere looks at a state in light, dark and on a phone: contrast, names and order (axe), width, keyboard, secrets.
+	// everywhere checks a state in light and dark mode and on a phone: contrast, names and order (axe), width, keyboard, secrets.
 	async everywhere(name, url, secrets = [], only = ['light', 'dark', 'phone']) {
 		const looks = {
 			light: {colorScheme: 'light'}, dark: {colorScheme: 'dark'},
@@ -68,7 +68,7 @@ export class Checks {
 		}));
 	}
 
-	// keyboard reaches everything that can be used, with a mark that can be seen.
+	// keyboard checks that the keyboard reaches every control, with a visible focus.
 	async keyboard(name, page) {
 		const all = await page.evaluate(() => {
 			const list = [...document.querySelectorAll('a[href], button, input, summary')].filter(e => e.checkVisibility());

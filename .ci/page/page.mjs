@@ -1,5 +1,5 @@
-// page.mjs PROGRAMS FOLDER [PICTURES]: the status page in a real Chromium, in each state that somebody who is woken at
-// night may find, made with the built programs. With a folder for pictures it leaves one of each state there.
+// page.mjs PROGRAMS FOLDER [PICTURES]: checks the status page in a real Chromium, in each state that a person on call may
+// find, made with the built programs. With a folder for pictures it writes one of each state there.
 import {mkdirSync} from 'node:fs';
 import {chromium} from 'playwright-core';
 import {Checks} from './checks.mjs';
@@ -21,10 +21,10 @@ const secretsOf = async (fake, number) => (await fake.truth(number)).flatMap(m =
 const three = numbers('shop', 'support', 'returns');
 const many = status => Array.from({length: 40}, () => ({kind: 'status', status}));
 
-// asOf is when the page's answer is from.
+// asOf is the time of the page's answer.
 const asOf = page => page.locator('header time').textContent();
 
-// unfold opens a stream's fold, unless it was open from the start, as the stream was not live yet.
+// unfold opens a stream's fold, unless it is open because the stream was not live yet.
 async function unfold(page, stream) {
 	const fold = page.locator('summary', {hasText: stream});
 	if (!await fold.evaluate(summary => summary.parentNode.open)) await fold.click();
@@ -32,7 +32,7 @@ async function unfold(page, stream) {
 }
 
 const states = {
-	// All is well; the page is used with the keyboard, refreshes in place, and says when nothing answers any more.
+	// All is well. The keyboard works, the page refreshes in place, and says when nothing answers any more.
 	async well() {
 		const fake = await rig.fake('--numbers', '3', '--history', '60', '--rate', '0');
 		const connector = await rig.connector('well', fake, three);
@@ -57,7 +57,7 @@ const states = {
 		if (pictures) await page.screenshot({path: `${pictures}/lost-light.png`, fullPage: true});
 	},
 
-	// A wrong key, then no credits: the page turns by itself, and says what to do and when it is tried again.
+	// A wrong key, then no credits: the page changes by itself, with a hint and the time of the next attempt.
 	async needed() {
 		const fake = await rig.fake('--numbers', '3', '--history', '60', '--rate', '0');
 		const connector = await rig.connector('needed', fake, three);
@@ -114,7 +114,7 @@ const states = {
 		checks.want(`backlog: nothing wrong: ${page.wrong.join('; ')}`, page.wrong.length === 0);
 	},
 
-	// Late, quarantined and empty messages are explained, and a list that shows nothing any more is suspected.
+	// Late, quarantined and empty messages are explained, and a list that shows nothing any more is a suspicion.
 	async explained() {
 		const fake = await rig.fake('--numbers', '3', '--history', '60', '--rate', '0');
 		const connector = await rig.connector('explained', fake, three);
@@ -131,7 +131,7 @@ const states = {
 		await checks.everywhere('explained', connector.page + '/', await secretsOf(fake, three[0].number));
 	},
 
-	// A thousand streams: the quiet ones are folded, the filter finds each, and the page stays small.
+	// A thousand streams: quiet ones are folded, the filter finds each, and the page stays small.
 	async thousand() {
 		const all = numbers(...Array.from({length: 1000}, (_, i) => `stream-${i}`));
 		const fake = await rig.fake('--numbers', '1000', '--history', '1', '--rate', '0');
@@ -163,7 +163,7 @@ const states = {
 
 const began = Date.now();
 try {
-	// Two at a time: so many cores there are.
+	// Two at a time, for two cores.
 	const queue = Object.entries(states).filter(([name]) => !process.env.STATE || process.env.STATE === name);
 	await Promise.all([0, 1].map(async () => {
 		for (let next; (next = queue.shift());) {

@@ -33,7 +33,7 @@ export class Rig {
 		this.running = new Set();
 	}
 
-	// start starts a program and collects what it says.
+	// start starts a program and collects its output.
 	start(name, args) {
 		const child = spawn(join(this.programs, name), args, {env: {PATH: process.env.PATH, HOME: process.env.HOME}});
 		const self = {child, said: '', ended: new Promise(done => child.once('exit', done))};
@@ -52,7 +52,7 @@ export class Rig {
 		await Promise.all([...this.running].map(self => this.stop(self)));
 	}
 
-	// fake starts a fake 2Chat. Its `ask` steers it.
+	// fake starts a fake 2Chat, which `ask` controls.
 	async fake(...args) {
 		const fake = this.start('connector', ['fake', '--listen', '127.0.0.1:0', '--seed', '7', ...args]);
 		fake.url = await until('the fake', () => fake.said.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0]);
@@ -94,7 +94,7 @@ sink: { ${sink} }
 	}
 }
 
-// numbers are those of a fake, with names.
+// numbers are a fake's numbers, with names.
 export const numbers = (...names) => names.map((name, i) => ({
 	name, number: `+1${555 + Math.floor(i / 100)}55501${String(i % 100).padStart(2, '0')}`,
 }));

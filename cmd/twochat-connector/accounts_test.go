@@ -19,11 +19,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// fakeAccounts are accounts behind one base URL: each key sees its own numbers alone.
+// fakeAccounts are accounts behind one base URL. Each key sees the numbers of its own account only.
 type fakeAccounts struct {
 	fakes map[string]*twochattest.Fake // by key
-	hangs string                       // the key of an account that never answers
-	asked atomic.Int32                 // of that account
+	hangs string                       // key of an account that never answers
+	asked atomic.Int32                 // calls to that account
 }
 
 func (f *fakeAccounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -40,11 +40,10 @@ func (f *fakeAccounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// accountNumber is the number of an account.
 func accountNumber(i int) string { return fmt.Sprintf("+5959810%05d", i) }
 
-// startAccounts serves so many accounts, named a0, a1, …, and returns their configuration. revoked, spent and hangs are
-// accounts with such a fault.
+// startAccounts serves count accounts, named a0, a1, …, and returns their configuration. revoked, spent and hangs are
+// the indexes of accounts with that fault.
 func startAccounts(t *testing.T, count, revoked, spent, hangs int, sink string) (api *fakeAccounts, path string) {
 	t.Helper()
 	api = &fakeAccounts{fakes: map[string]*twochattest.Fake{}}
@@ -81,7 +80,8 @@ func startAccounts(t *testing.T, count, revoked, spent, hangs int, sink string) 
 	return api, path
 }
 
-// Of twenty accounts one is revoked, one is spent and one never answers: the others deliver all that they list, and go on.
+// Of twenty accounts, one is revoked, one is spent and one never answers. The others deliver everything that they
+// list, and go on.
 func TestRun_AccountsDoNotTouchEachOther(t *testing.T) {
 	const count, revoked, spent, hangs = 20, 3, 7, 11
 	events := filepath.Join(t.TempDir(), "events.jsonl")

@@ -17,8 +17,8 @@ import (
 
 const adminToken = "admin-canary-5d1c0be7"
 
-// An admin server with a token and TLS is asked by status with its configuration alone, or by URL with the token and
-// the authority; to whoever lacks them status says what is missing. The token is told by nobody.
+// With a token and TLS, status can ask the admin server by its configuration alone, or by URL with the token and the
+// authority. If one of them is missing, status says which. Nothing prints the token.
 func TestAdmin_TokenAndTLS(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 30})
@@ -65,7 +65,7 @@ func TestAdmin_TokenAndTLS(t *testing.T) {
 	says(cli.ExitUsage, "no such file", "--admin", base, "--ca-file", missing)
 	says(cli.ExitUsage, "no certificate in", "--admin", base, "--ca-file", token)
 
-	// Another certificate than the configured one is not trusted, whoever signed it.
+	// A certificate other than the configured one is not trusted, whoever signed it.
 	elsewhere := filepath.Join(t.TempDir(), "config.yaml")
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -79,7 +79,7 @@ func TestAdmin_TokenAndTLS(t *testing.T) {
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "check beside it", out, "a connector is already running there")
 
-	// A token that was exchanged is asked for at once.
+	// A token that was replaced is required at once.
 	if err := os.Remove(token); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestAdmin_TokenAndTLS(t *testing.T) {
 	}
 }
 
-// A probe needs no token, and TLS where there is TLS.
+// A probe needs no token. It needs TLS if the server has TLS.
 func TestAdmin_ProbesWithoutToken(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 11, History: 30})

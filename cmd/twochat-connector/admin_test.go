@@ -65,7 +65,7 @@ func TestAdmin_OfARunningInstance(t *testing.T) {
 	wantCode(t, r.end(), cli.ExitFine)
 }
 
-// status --wait asks again while nothing answers or something is not as it should be.
+// status --wait asks again while nothing answers or something is wrong.
 func TestStatus_Wait(t *testing.T) {
 	noLeaks(t)
 	var asked atomic.Int32
@@ -93,7 +93,7 @@ func TestStatus_Wait(t *testing.T) {
 	wantCode(t, code, cli.ExitUsage)
 }
 
-// Every metric that alerts and dashboards name is one that there is.
+// Every metric that alerts and dashboards name exists.
 func TestMetrics_OfMonitoringExist(t *testing.T) {
 	known := metricNames(t)
 	for _, pattern := range []string{"../../deploy/monitoring/*", "../../deploy/*.yaml", "../../deploy/helm/*/*/*"} {

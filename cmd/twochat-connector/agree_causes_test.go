@@ -20,7 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// agreeOnCauses are set-ups that check and run have to name by the same cause, with the same hint.
+// agreeOnCauses are set-ups for which check and run have to name the same cause, with the same hint.
 func agreeOnCauses(t *testing.T) []agreement {
 	cert, key := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
 	other, _ := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
@@ -185,8 +185,8 @@ func agreeOnCauses(t *testing.T) []agreement {
 	return list
 }
 
-// purgedStream is a stream of JetStream that was purged by hand after it was written to. Its window forgets ids within
-// moments.
+// purgedStream is a JetStream stream that was purged by hand after events were written to it. Its window forgets ids
+// within moments.
 func purgedStream(url, name string, anew bool) func(*setup) {
 	return func(s *setup) {
 		s.sink = "jetstream: { url: '" + url + "', stream: " + strings.ToUpper(name) + ", subject: " + name +
@@ -228,8 +228,8 @@ func purgedStream(url, name string, anew bool) func(*setup) {
 	}
 }
 
-// What answers at the embedded server's address, where the folder is nobody's, is somebody else's: nothing is asked of
-// it.
+// If the embedded server's folder belongs to nobody, whatever answers at its address belongs to somebody else, and is
+// not asked for anything.
 func TestCheck_ASinkOfSomebodyElse(t *testing.T) {
 	other := natsAt(t, "jetstream { store_dir: STORE }")
 	_, url := fakeAPI(t, twochattest.Options{Seed: 35, History: 3})

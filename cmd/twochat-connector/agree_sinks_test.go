@@ -19,7 +19,7 @@ import (
 
 const otherNumber = "+15550100998"
 
-// after is a set-up over what a former instance left, with something changed since.
+// after is a set-up on what a former instance left behind, with something changed since.
 func after(name string, ready bool, change func(s *setup)) agreement {
 	return agreement{name, ready, func(s *setup) {
 		s.runOnce()

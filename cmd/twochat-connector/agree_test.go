@@ -25,17 +25,17 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// setup is a set-up that may be broken: a configuration in a folder of its own, and with what words it is started.
+// setup is a set-up that may be broken: a configuration in a folder of its own, and the arguments it is started with.
 type setup struct {
 	t        *testing.T
 	dir, api string
-	text     string // of the configuration
+	text     string // the configuration
 	sink     string
 	words    []string
 	env      []string
-	hear     func(io.Writer) // where the libraries' log goes to; nil: elsewhere
-	says     []string        // that both check and run have to say
-	shown    string          // what /readyz of run answered last
+	hear     func(io.Writer) // receives the libraries' log if not nil
+	says     []string        // what both check and run have to print
+	shown    string          // the last answer of /readyz of run
 	finished []func()
 }
 
@@ -85,7 +85,7 @@ func (s *setup) command(ctx context.Context, args ...string) *running {
 	return r
 }
 
-// runOnce lets the connector read and deliver, and stops it: what it leaves is there before.
+// runOnce lets the connector read and deliver, and stops it, so that the sink already holds events.
 func (s *setup) runOnce() {
 	s.t.Helper()
 	if ready, r := s.starts(true, time.Minute); !ready {
@@ -93,7 +93,7 @@ func (s *setup) runOnce() {
 	}
 }
 
-// starts runs the connector, and reports whether it gets ready within a time.
+// starts runs the connector, and reports whether it becomes ready in time.
 func (s *setup) starts(wanted bool, within time.Duration) (bool, *running) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), within)
 	defer cancel()
@@ -132,11 +132,11 @@ func readsAndDelivers(ctx context.Context, server string) bool {
 	return !slices.ContainsFunc(r.Streams, func(s pipeline.StreamReport) bool { return s.LastSuccessfulPoll.IsZero() })
 }
 
-// notReady is how long run is watched where check refuses it: what is well is ready within two seconds.
+// notReady is how long run is watched if check refuses the set-up. A correct set-up is ready within two seconds.
 const notReady = 4 * time.Second
 
-// What check says ready, runs, and nothing else does: over set-ups that are broken in every way that is known, and some
-// that are well.
+// If check says ready, the set-up runs, and otherwise it does not. The set-ups are broken in every known way, and some
+// are correct.
 func TestCheck_AgreesWithRun(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -170,7 +170,6 @@ func TestCheck_AgreesWithRun(t *testing.T) {
 	t.Logf("%d set-ups", len(cases))
 }
 
-// agree checks a set-up, and runs it.
 func (s *setup) agree(name string, ready bool) {
 	defer func() {
 		for _, finish := range slices.Backward(s.finished) {
@@ -215,7 +214,7 @@ func (s *setup) agree(name string, ready bool) {
 	}
 }
 
-// tellsOnce wants no two refusals of one key of the configuration: they are one fault.
+// tellsOnce fails the test if one key of the configuration is refused twice: that is one fault.
 func (s *setup) tellsOnce(name, said string) {
 	seen := map[string]bool{}
 	for line := range strings.Lines(said) {
@@ -229,7 +228,8 @@ func (s *setup) tellsOnce(name, said string) {
 	}
 }
 
-// wantKeys wants each key of a sink that a text names to be one: hints put them together while the program runs.
+// wantKeys checks that each sink key named in a text exists. Hints are put together at run time, so no test of the
+// source can check them.
 func wantKeys(t *testing.T, name, text string) {
 	t.Helper()
 	for _, key := range regexp.MustCompile(`\bsink\.[a-z]+\.[a-z_]+(\.[a-z_]+)?`).FindAllString(text, -1) {
@@ -243,7 +243,6 @@ func wantKeys(t *testing.T, name, text string) {
 	}
 }
 
-// agreement is one set-up of the table.
 type agreement struct {
 	name  string
 	ready bool
@@ -313,7 +312,7 @@ func agreeOnConfiguration() []agreement {
 	}
 }
 
-// answering is an API that is not as it should be.
+// answering is an API that behaves wrongly.
 func answering(name string, ready bool, pages, info http.HandlerFunc) agreement {
 	return agreement{name, ready, func(s *setup) {
 		fake := twochattest.New(twochattest.Options{Seed: 32, History: 30, Key: testKey, RequestsPerMinute: 600_000})
@@ -330,7 +329,7 @@ func answering(name string, ready bool, pages, info http.HandlerFunc) agreement 
 		}))
 		s.finished = append(s.finished, server.Close)
 		s.api = server.URL
-		if ready { // ten calls a minute take long to read a list to its end
+		if ready { // at ten calls a minute, reading a list to its end takes long
 			s.change("poll: {", "poll: { requests_per_minute: 6000,")
 		}
 	}}

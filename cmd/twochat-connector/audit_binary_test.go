@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// repairKilled deletes half of a log behind the connector's back, and ends the repair with kill -9 again and again: in
-// the end each message is in the log once, and what was not deleted stands where it stood.
+// repairKilled deletes half of a log without the connector, and kills the repair with kill -9 again and again. In the
+// end each message is in the log once, and what was not deleted is in its old place.
 func repairKilled(t *testing.T, binary string, p *natsPlace) {
 	const seed, messages, deleted = 23, 5000, 3500
 	r := newRig(t, binary, p, settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: seed, History: messages})
@@ -92,7 +92,7 @@ func repairKilled(t *testing.T, binary string, p *natsPlace) {
 	}
 }
 
-// stored is how many messages the stream holds.
+// stored returns the number of messages in the stream.
 func stored(t *testing.T, p *natsPlace) int {
 	t.Helper()
 	stream, closeConn := p.stream(t)
@@ -100,7 +100,7 @@ func stored(t *testing.T, p *natsPlace) int {
 	return int(stream.CachedInfo().State.Msgs)
 }
 
-// deleteEvents deletes some of the first events of the stream, here and there but for the first.
+// deleteEvents deletes some of the stream's first events, but not the very first one.
 func deleteEvents(t *testing.T, p *natsPlace, count int) {
 	t.Helper()
 	stream, closeConn := p.stream(t)

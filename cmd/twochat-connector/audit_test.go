@@ -25,7 +25,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// auditReport runs audit with --json and wants an exit code.
+// auditReport runs audit with --json and checks the exit code.
 func auditReport(t *testing.T, want int, args ...string) audit.Report {
 	t.Helper()
 	code, out, errOut := finish(t, append([]string{"audit", "--json"}, args...)...)
@@ -42,7 +42,7 @@ func auditReport(t *testing.T, want int, args ...string) audit.Report {
 	return r
 }
 
-// deliver runs the connector until so many events are certified.
+// deliver runs the connector until that many events are certified.
 func deliver(t *testing.T, path string, certified int) {
 	t.Helper()
 	r := start(t, "run", "--config", path)
@@ -54,10 +54,10 @@ func deliver(t *testing.T, path string, certified int) {
 	wantCode(t, r.end(), cli.ExitFine)
 }
 
-// tampered is what somebody does to a log behind the connector's back.
+// tampered lists what somebody did to a log without the connector.
 type tampered struct{ deleted, doubled, edited []string }
 
-// copied is an event of a log that was tampered with, and which one it was.
+// copied is an event of a log that was tampered with, and which event it was before.
 type copied struct {
 	of   int
 	text []byte
@@ -87,7 +87,7 @@ func tamper(events [][]byte) (after []copied, did tampered) {
 	return after, did
 }
 
-// wantTampered wants a report to name exactly what was done.
+// wantTampered checks that a report names exactly what was done.
 func wantTampered(t *testing.T, s audit.StreamReport, did tampered, restored bool) {
 	t.Helper()
 	var missing, doubled, changed []string
@@ -105,7 +105,7 @@ func wantTampered(t *testing.T, s audit.StreamReport, did tampered, restored boo
 		want = nil
 	}
 	for _, list := range [][]string{doubled, did.doubled, changed, did.edited} {
-		slices.Sort(list) // a sink of several parts gives them in another order
+		slices.Sort(list) // a sink of several parts returns them in another order
 	}
 	if !slices.Equal(missing, want) || !slices.Equal(doubled, did.doubled) || !slices.Equal(changed, did.edited) {
 		t.Errorf("missing %v, want %v\ndoubled %v, want %v\nchanged %v, want %v", missing, want, doubled, did.doubled,
@@ -116,7 +116,7 @@ func wantTampered(t *testing.T, s audit.StreamReport, did tampered, restored boo
 	}
 }
 
-// TestAudit runs the command against what somebody did to a log, on each sink and in each case beside the others.
+// TestAudit runs the command on each sink in parallel, after somebody has changed the log.
 func TestAudit(t *testing.T) {
 	noLeaks(t)
 	for name, test := range map[string]func(*testing.T){
@@ -197,7 +197,7 @@ func tryAuditFile(t *testing.T) {
 	deliver(t, path, 3005)
 }
 
-// wantGolden wants an output to be as testdata has it, times and ids of messages aside.
+// wantGolden compares an output with its file in testdata, except for times and ids of messages.
 func wantGolden(t *testing.T, name, out string) {
 	t.Helper()
 	for _, c := range []struct{ expression, as string }{
@@ -213,7 +213,7 @@ func wantGolden(t *testing.T, name, out string) {
 	}
 }
 
-// streamToTamper is a JetStream stream in which what is removed is soon taken again.
+// streamToTamper is a JetStream stream that soon accepts the same message ids again after a message was removed.
 func streamToTamper(t *testing.T, server string) (jetstream.JetStream, jetstream.Stream) {
 	t.Helper()
 	conn, err := natsgo.Connect(server)
@@ -230,8 +230,8 @@ func streamToTamper(t *testing.T, server string) (jetstream.JetStream, jetstream
 		t.Fatal(err)
 	}
 	settings := stream.CachedInfo().Config
-	// It takes two changes: at the first the server may look for what has expired before the new window is in force, and
-	// then it looks again after the former one of two minutes.
+	// This takes two changes. After the first, the server may look for expired ids before the new window is in force, and
+	// it looks again only after the former window of two minutes.
 	for _, window := range []time.Duration{200 * time.Millisecond, 100 * time.Millisecond} {
 		settings.Duplicates = window
 		if stream, err = js.UpdateStream(t.Context(), settings); err != nil {
@@ -241,7 +241,7 @@ func streamToTamper(t *testing.T, server string) (jetstream.JetStream, jetstream
 	return js, stream
 }
 
-// tamperWithStream does to a JetStream stream what tamper does, in place: each message keeps its order.
+// tamperWithStream does to a JetStream stream what tamper does, in place, so that the messages keep their order.
 func tamperWithStream(t *testing.T, server string) tampered {
 	t.Helper()
 	js, stream := streamToTamper(t, server)
@@ -280,7 +280,7 @@ func tamperWithStream(t *testing.T, server string) tampered {
 	return did
 }
 
-// wantAudited tampers with a log of 1000 messages, and wants audit to name it and to repair what it can.
+// wantAudited tampers with a log of 1000 messages, and checks that audit names it and repairs what it can.
 func wantAudited(t *testing.T, path string, tamper func() tampered) {
 	t.Helper()
 	auditReport(t, cli.ExitFine, "--config", path, "--all")
@@ -326,7 +326,7 @@ func tryAuditEmbedded(t *testing.T) {
 	})
 }
 
-// In Kafka nothing can be taken out of a log, so the missing ones are such as came late and were not looked for.
+// Nothing can be removed from a log in Kafka, so the missing messages are late ones that no sweep looked for.
 func tryAuditKafka(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 34, History: 1000})
 	_, broker := fakeKafka(t)
@@ -368,8 +368,8 @@ func tryAuditKafka(t *testing.T) {
 	})
 }
 
-// A list that moves is held against a log that grows, beside a running instance, and nothing is found wrong that is
-// not.
+// A list that moves is compared with a log that grows, beside a running instance. The audit reports nothing that is
+// not wrong.
 func tryAuditBesideALiveRun(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 35, History: 2500})
 	server := embeddedServer(t)
@@ -415,7 +415,7 @@ func tryAuditBesideALiveRun(t *testing.T) {
 	wantCode(t, live.end(), cli.ExitFine)
 }
 
-// deleteFrom deletes events of a JetStream stream, by their place among the stream's messages.
+// deleteFrom deletes events of a JetStream stream by their positions among the stream's messages.
 func deleteFrom(t *testing.T, server string, places ...uint64) (did tampered) {
 	t.Helper()
 	_, stream := streamToTamper(t, server)
@@ -436,7 +436,8 @@ func deleteFrom(t *testing.T, server string, places ...uint64) (did tampered) {
 	return did
 }
 
-// What is not to be delivered is not missing: what was listed before the first start, and what is in the quarantine.
+// Messages that are not to be delivered are not missing: those listed before the first start, and those in the
+// quarantine.
 func tryAuditNotWrong(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 36, History: 450})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
@@ -513,7 +514,7 @@ func tryAuditRefusals(t *testing.T) {
 	replace(t, path, "monthly_credits: 1", "monthly_credits: 1000000000")
 }
 
-// Where nothing of what was listed at the first start is listed any more, the list is read to its end.
+// If nothing that was listed at the first start is listed any more, the list is read to its end.
 func tryAuditFloorThatIsGone(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 38, History: 450})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
@@ -539,7 +540,7 @@ func tryAuditFloorThatIsGone(t *testing.T) {
 	}
 }
 
-// What was written in any form is read back as it was, and a form that was another before is told of.
+// Events are read back in whatever form they were written, and a change of form is reported.
 func tryAuditForms(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 39, History: 160})
 	_, broker := fakeKafka(t)
@@ -563,7 +564,7 @@ func tryAuditForms(t *testing.T) {
 	}
 }
 
-// wantUnreadable wants a report to name the places of so many records that are no events, and nothing else.
+// wantUnreadable checks that a report names the places of records that are no events, and nothing else.
 func wantUnreadable(t *testing.T, path string, places ...string) {
 	t.Helper()
 	s := auditReport(t, cli.ExitWrong, "--config", path, "--all").Streams[0]
@@ -578,8 +579,7 @@ func wantUnreadable(t *testing.T, path string, places ...string) {
 	}
 }
 
-// Lines that are no events are unreadable, and so are events that are damaged; the line that another process is just
-// writing is not.
+// Lines that are no events, and damaged events, are unreadable. A line that another process is just writing is not.
 func tryAuditUnreadableFile(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 41, History: 20})
 	events := filepath.Join(t.TempDir(), "events.jsonl")
@@ -619,7 +619,7 @@ func tryAuditUnreadableStream(t *testing.T) {
 		places = append(places, fmt.Sprint("JetStream stream WHATSAPP, sequence ", ack.Sequence))
 	}
 	marker := &natsgo.Msg{Subject: "whatsapp.support.a.c", Header: natsgo.Header{jetstream.MarkerReasonHeader: {"MaxAge"}}}
-	if _, err := js.PublishMsg(t.Context(), marker); err != nil { // as the server writes where a subject has expired
+	if _, err := js.PublishMsg(t.Context(), marker); err != nil { // as the server writes it when a subject has expired
 		t.Fatal(err)
 	}
 	wantUnreadable(t, path, places...)
@@ -642,7 +642,7 @@ func tryAuditUnreadableTopic(t *testing.T) {
 	wantUnreadable(t, path, fmt.Sprintf("topic whatsapp.messages, partition %d, offset %d", r.Partition, r.Offset))
 }
 
-// It may be stopped at any time.
+// An audit may be stopped at any time.
 func tryAuditStopped(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 40, History: 300})
 	report := filepath.Join(t.TempDir(), "report")

@@ -21,8 +21,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// backfillBeside ends a backfill with kill -9 again and again, and the live connector beside it too, while the list
-// moves; the two streams together have to be the list in the end: nothing lost, doubled or out of order.
+// backfillBeside kills a backfill and the live connector beside it with kill -9 again and again, while the list moves.
+// In the end the two streams together have to be the list: nothing lost, doubled or out of order.
 func backfillBeside(t *testing.T, binary string, p place) {
 	const seed = 17
 	r := newRig(t, binary, p, settings{streams: 1, start: "now"}, twochattest.Options{
@@ -32,8 +32,8 @@ func backfillBeside(t *testing.T, binary string, p place) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	live, history, number := r.streams[0], r.streams[0]+"-history", r.numbers[0]
 	r.start(t, 0)
-	// Before that nothing says where the history ends. How often pages were asked for does not tell: a busy machine asks
-	// for the first one twice.
+	// Before that, nothing tells where the history ends. The number of requests does not tell it, because a busy machine
+	// asks for the first page twice.
 	if !eventually(t.Context(), 60*time.Second, func() bool {
 		return strings.Contains(tail(r.seats[0].log, 50), `"state":"live"`)
 	}) {
@@ -100,7 +100,7 @@ func backfillBeside(t *testing.T, binary string, p place) {
 	}
 }
 
-// together holds streams, one after the other, against one list, and each one's sequence against its events.
+// together compares streams, one after the other, with one list, and checks the sequence of each one's events.
 func (r *rig) together(t *testing.T, names ...string) (twochattest.Report, [2]int) {
 	t.Helper()
 	all := r.place.read(t)
@@ -132,7 +132,7 @@ func (r *rig) together(t *testing.T, names ...string) (twochattest.Report, [2]in
 	return audit.Report(r.fake.Truth(r.numbers[0])), sizes
 }
 
-// filePlace is a folder with files of JSON lines: no broker at all.
+// filePlace is a folder with files of JSON lines, without any broker.
 type filePlace struct{ folder string }
 
 func (p filePlace) start(*testing.T)  {}
@@ -144,7 +144,7 @@ func (p filePlace) sink() string {
 	return fmt.Sprintf("file: { path: %q, max_bytes: 1048576 }", filepath.Join(p.folder, "events.jsonl"))
 }
 
-// read reads the files with what were rotated away, each stream's in the order of their numbers.
+// read reads the files, including rotated ones, each stream's in the order of their numbers.
 func (p filePlace) read(t *testing.T) map[string][]json.RawMessage {
 	t.Helper()
 	events := make(map[string][]json.RawMessage)
@@ -152,7 +152,7 @@ func (p filePlace) read(t *testing.T) map[string][]json.RawMessage {
 		for _, content := range p.contents(t, base) {
 			for line := range bytes.Lines(content) {
 				if !bytes.HasSuffix(line, []byte("\n")) {
-					break // being written
+					break // still being written
 				}
 				name, err := streamOf(line)
 				if err != nil {
@@ -168,7 +168,8 @@ func (p filePlace) read(t *testing.T) map[string][]json.RawMessage {
 	return events
 }
 
-// contents reads a file's parts, oldest first; again where one was rotated away meanwhile, as it would be missing.
+// contents reads a file's parts, oldest first. It reads again if one was rotated meanwhile, because that part would be
+// missing.
 func (p filePlace) contents(t *testing.T, base string) [][]byte {
 	t.Helper()
 	for {

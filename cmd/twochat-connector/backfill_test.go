@@ -20,7 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// historyConfig is a configuration that begins now, with a server for JetStream.
+// historyConfig is a configuration that starts from now, with a server for JetStream.
 func historyConfig(t *testing.T, api string) (path, server string) {
 	t.Helper()
 	server = embeddedServer(t)
@@ -41,7 +41,7 @@ type stored struct {
 
 var errEnough = errors.New("enough")
 
-// read reads all events of a stream from the server.
+// readStream reads all events of a stream from the server.
 func readStream(t *testing.T, server, stream string, want int) []stored {
 	t.Helper()
 	c := *sinks.Defaults().JetStream
@@ -79,7 +79,7 @@ func readStream(t *testing.T, server, stream string, want int) []stored {
 	return all
 }
 
-// liveStream runs the connector until its stream is live, and returns it.
+// liveStream runs the connector until its stream is live.
 func liveStream(t *testing.T, path string) *running {
 	t.Helper()
 	r := start(t, "run", "--config", path)
@@ -100,7 +100,7 @@ func result(t *testing.T, out string) backfill.Summary {
 	return s
 }
 
-// Each message stands once, in the live stream or in its history, though the list moves while both are read.
+// Each message is delivered once, in the live stream or in its history, although the list moves while both are read.
 func TestBackfill_BesideALiveRun(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 3, History: 3000, Drift: twochattest.Drift{
@@ -119,7 +119,7 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 	t.Logf("%+v", s)
 	clitest.WantText(t, "log", errOut, `"backfill begins"`, "support-history")
 
-	// Again: there is nothing more.
+	// A second backfill finds nothing more.
 	code, out, _ = finish(t, "backfill", "--config", path, "--all", "--json")
 	wantCode(t, code, 0)
 	if again := result(t, out); !again.Done || again.Delivered != 0 || again.Messages != s.Messages ||
@@ -140,7 +140,7 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 			int(report.Streams[0].Sequence) >= want
 	})
 	wantCode(t, live.end(), 0)
-	truth = fake.Truth("") // what was served last is noted by now
+	truth = fake.Truth("") // what was served last is recorded by now
 	var check twochattest.Audit
 	history, newer := readStream(t, server, "support-history", int(s.Messages)), readStream(t, server, "support", want)
 	sequence, tokens := uint64(0), map[string]string{}
@@ -178,7 +178,7 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 	}
 }
 
-// A history that is stopped again and again is whole in the end.
+// A history that is stopped again and again is complete in the end.
 func TestBackfill_GoesOnAfterAStop(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 4, History: 20_000})
@@ -219,7 +219,7 @@ func TestBackfill_GoesOnAfterAStop(t *testing.T) {
 	}
 }
 
-// What comes in late among the history, where its walk has gone by, is found by the sweep at the end.
+// If a message comes in late where the walk over the history has already passed, the sweep at the end finds it.
 func TestBackfill_LateAmongTheHistory(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 6, History: 9000, HistoryStep: 20 * time.Second})
@@ -313,7 +313,8 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 	clitest.WantText(t, "error", errOut, "history cannot be told apart", "start: beginning")
 }
 
-// A file is held by the one process that writes it, so the history has its own, which a second backfill may not have.
+// A file belongs to the one process that writes it, so the history has a file of its own. A second backfill cannot
+// write it at the same time.
 func TestBackfill_FileBeside(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 2000})
@@ -341,7 +342,7 @@ func TestBackfill_FileBeside(t *testing.T) {
 	}
 }
 
-// The estimate's two ends hold: a list that stands still costs at least the fewest calls, one that always moves at most
+// The estimate's bounds hold: a list that stands still costs at least the fewest calls, one that always moves at most
 // the most.
 func TestBackfill_EstimateHolds(t *testing.T) {
 	noLeaks(t)
@@ -367,7 +368,7 @@ func TestBackfill_EstimateHolds(t *testing.T) {
 	}
 }
 
-// The reserve of the month's budget is the live stream's.
+// The reserve of the month's budget belongs to the live stream.
 func TestBackfill_LeavesTheReserve(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 3000})

@@ -8,13 +8,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// Where the credits end a backfill waits, says so, and can be stopped; with more of them the same command goes on.
+// If the credits run out, a backfill waits, says so, and can be stopped. With new credits the same command goes on.
 func TestBackfill_WaitsForCredits(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 3000})
 	path, _ := historyConfig(t, api)
 	liveStream(t, path).end()
-	// Reading comes last: its calls in vain cost nothing, so the fake's credits would last for some calls more.
+	// Reading comes last, because its failed calls cost nothing and leave the fake some credits.
 	for _, row := range []struct {
 		what    string
 		credits int
@@ -47,7 +47,7 @@ func TestBackfill_WaitsForCredits(t *testing.T) {
 	}
 }
 
-// What no waiting fixes ends a backfill at once, with what to do about it.
+// A fault that waiting cannot fix ends a backfill at once, with a hint.
 func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 3000})

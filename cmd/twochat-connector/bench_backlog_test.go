@@ -14,14 +14,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// The backlog that is measured: so many messages, a hundred a page, each request as slow as this.
+// The backlog that is measured: the number of messages, the messages a page, and the time of a request.
 const (
 	backlogMessages = 50_000
 	backlogPages    = backlogMessages / 100
 	backlogLatency  = 20 * time.Millisecond
 )
 
-// runs sums up the runs of a backlog and of its yardsticks.
 type runs struct {
 	backlog, download, publish time.Duration
 	cpu                        time.Duration
@@ -30,7 +29,6 @@ type runs struct {
 	n                          int
 }
 
-// add counts one run.
 func (r *runs) add(s spent, requests int64, download, publish time.Duration) {
 	r.n++
 	r.backlog, r.cpu, r.requests = r.backlog+s.wall, r.cpu+s.cpu, r.requests+requests
@@ -41,7 +39,7 @@ func (r *runs) add(s spent, requests int64, download, publish time.Duration) {
 func (r *runs) report(b *testing.B) {
 	b.Helper()
 	n := float64(r.n)
-	b.ReportMetric(0, "ns/op") // the clean-up of the heap would count
+	b.ReportMetric(0, "ns/op") // it would include the clean-up of the heap
 	b.ReportMetric(r.backlog.Seconds()/n, "s/backlog")
 	b.ReportMetric(r.download.Seconds()/n, "s/download")
 	b.ReportMetric(r.publish.Seconds()/n, "s/publish")
@@ -53,7 +51,7 @@ func (r *runs) report(b *testing.B) {
 	b.Logf("load average: %s", load())
 }
 
-// runBacklog delivers the backlog into an empty sink, and says what that took until the stream was at rest.
+// runBacklog delivers the backlog into an empty sink, and returns what that took until the stream was at rest.
 func runBacklog(b *testing.B, baseURL string, sink sinks.Config, inFlight int) (spent, int64) {
 	b.Helper()
 	c := benchConfig(baseURL, 1, 10*time.Millisecond)
@@ -69,10 +67,10 @@ func runBacklog(b *testing.B, baseURL string, sink sinks.Config, inFlight int) (
 	return s, requests
 }
 
-// BenchmarkBacklogJetStream delivers 50,000 messages of history into JetStream, from the start of the pipeline until
-// the stream is at rest: every message is in the sink and certified. Its yardsticks in the same run are the bare
-// download of the same pages, as many in flight, and the bare asynchronous publish of the same messages to the same
-// server.
+// BenchmarkBacklogJetStream delivers 50,000 messages of history into JetStream. It measures from the start of the
+// pipeline until the stream is at rest, when every message is in the sink and certified. In the same run it measures
+// two yardsticks: the bare download of the same pages with as many requests in flight, and the bare asynchronous
+// publish of the same messages to the same server.
 func BenchmarkBacklogJetStream(b *testing.B) {
 	for _, inFlight := range []int{4, 8, 16} {
 		b.Run(fmt.Sprintf("in-flight=%d", inFlight), func(b *testing.B) { backlogIntoJetStream(b, inFlight) })
@@ -99,7 +97,7 @@ func backlogIntoJetStream(b *testing.B, inFlight int) {
 	r.report(b)
 }
 
-// publishAgain reads the events back and publishes the same bytes into a stream beside it.
+// publishAgain reads the events back and publishes the same bytes into another stream.
 func publishAgain(b *testing.B, url, stream, subject string) time.Duration {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
@@ -145,7 +143,7 @@ func publishAgain(b *testing.B, url, stream, subject string) time.Duration {
 	return took
 }
 
-// storedEvents reads the events of a stream, and demands that there are as many as there were messages.
+// storedEvents reads the events of a stream, and checks that there are as many as there were messages.
 func storedEvents(ctx context.Context, b *testing.B, js jetstream.JetStream, stream, subject string) []*natsgo.Msg {
 	b.Helper()
 	consumer, err := js.OrderedConsumer(ctx, stream,

@@ -24,16 +24,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// roleVariable makes the test binary another program: what a benchmark measures must not share a process with 2Chat's
-// fake and the broker, else their work would count as ours.
+// roleVariable makes the test binary another program. A benchmark must not share its process with 2Chat's fake and the
+// broker, or their work would be measured too.
 const roleVariable = "TWOCHAT_CONNECTOR_BENCH_ROLE"
 
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
 		flag.Parse()
-		// Parallel tests here wait for other processes most of the time: a few more of them than processors do not disturb
-		// each other.
+		// Parallel tests here mostly wait for other processes, so a few more of them than processors do not disturb each
+		// other.
 		if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
 			if err := parallel.Value.Set("5"); err != nil {
 				log.Fatal(err)
@@ -46,16 +46,16 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// apiRole is a fake 2Chat whose lists stand still. At /polls it tells when each page 0 was asked for since it was last
-// asked that.
+// apiRole is a fake 2Chat whose lists stand still. /polls returns when each page 0 was requested since the last call
+// of /polls.
 type apiRole struct {
 	Numbers []string
 	History int // messages of each number
 	Latency time.Duration
-	Quoted  int // bytes of a quoted message in each item; 0 is none
+	Quoted  int // bytes of a quoted message in each item; 0 means none
 }
 
-// quoting gives each item a message that quotes another one of so many bytes, with the address of a file.
+// quoting makes each item quote another message of that many bytes, with the address of a file.
 func quoting(bytes int) twochattest.Reshape {
 	if bytes == 0 {
 		return twochattest.Reshape{}
@@ -73,10 +73,10 @@ func quoting(bytes int) twochattest.Reshape {
 	return twochattest.Reshape{Add: map[string]json.RawMessage{"message": message}}
 }
 
-// natsRole is a NATS server with JetStream as it is without settings of its own.
+// natsRole is a NATS server with JetStream and default settings.
 type natsRole struct{ Dir string }
 
-// pollLog notes when polls come to a fake.
+// pollLog records the times of polls.
 type pollLog struct {
 	next http.Handler
 
@@ -90,7 +90,7 @@ func (l *pollLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		noted := l.at
 		l.at = nil
 		l.mu.Unlock()
-		_ = json.NewEncoder(w).Encode(noted) // who asks sees what is missing
+		_ = json.NewEncoder(w).Encode(noted) // the caller sees what is missing
 		return
 	}
 	if r.FormValue("page_number") == "0" {
@@ -100,7 +100,7 @@ func (l *pollLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.next.ServeHTTP(w, r)
 }
 
-// polls asks a fake in the role of 2Chat when it was polled since the last time.
+// polls asks a fake that runs as apiRole when it was polled since the last time.
 func polls(b testing.TB, api string) []time.Time {
 	b.Helper()
 	response, err := http.Get(api + "/polls")
@@ -115,7 +115,7 @@ func polls(b testing.TB, api string) []time.Time {
 	return at
 }
 
-// play serves until the standard input ends, which it does with the process that began it.
+// play serves until the standard input ends, which happens when the process that started it ends.
 func play(role string) error {
 	name, settings, _ := strings.Cut(role, " ")
 	var url string
@@ -170,7 +170,7 @@ func play(role string) error {
 	return err
 }
 
-// child starts a role and returns its URL. It ends with the benchmark, or at end.
+// child starts a role and returns its URL. The role ends with the benchmark, or when end is called.
 func child(b testing.TB, name string, settings any) (url string, end func()) {
 	b.Helper()
 	text, err := json.Marshal(settings)

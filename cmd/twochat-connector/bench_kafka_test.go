@@ -34,7 +34,7 @@ func BenchmarkBacklogKafka(b *testing.B) {
 		Numbers: []string{benchNumber(0)}, History: backlogMessages,
 		Latency: backlogLatency,
 	})
-	// Before anything is measured, the broker's virtual machine compiles what is hot.
+	// A first delivery is not measured, so that the broker's virtual machine has compiled its hot code.
 	deliver := func(topic string) (spent, int64, time.Duration) {
 		sink := *sinks.Defaults().Kafka
 		sink.Brokers, sink.Topic, sink.Create = []string{address}, topic, true
@@ -64,7 +64,7 @@ func benchKafka(b *testing.B, jars string) (address string) {
 		return strings.TrimSpace(out.String())
 	}
 	folder, port := b.TempDir(), 0
-	for port == 0 { // the broker's controller listens on the next one
+	for port == 0 { // the broker's controller listens on the next port
 		one, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)
@@ -84,7 +84,7 @@ func benchKafka(b *testing.B, jars string) (address string) {
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for { // it answers before it can make topics
+	for { // it answers before it can create topics
 		err := createTopics(ctx, b, address, "first")
 		if err == nil {
 			return address
@@ -97,7 +97,7 @@ func benchKafka(b *testing.B, jars string) (address string) {
 	}
 }
 
-// createTopics makes the topics as the connector does.
+// createTopics creates the topics as the connector does.
 func createTopics(ctx context.Context, b *testing.B, address, topic string) error {
 	b.Helper()
 	c := *sinks.Defaults().Kafka
@@ -118,7 +118,7 @@ func kafkaClient(b *testing.B, options ...kgo.Opt) *kgo.Client {
 	return client
 }
 
-// produceAgain reads the committed events back and produces the same records into a topic beside theirs.
+// produceAgain reads the committed events back and produces the same records into another topic.
 func produceAgain(b *testing.B, address, topic, beside string) time.Duration {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
@@ -145,7 +145,7 @@ func produceAgain(b *testing.B, address, topic, beside string) time.Duration {
 	if err := createTopics(ctx, b, address, beside); err != nil {
 		b.Fatal(err)
 	}
-	// The client learns where the partitions are before the time is taken, as the connector's does.
+	// The client learns where the partitions are before the measurement, as the connector's client does.
 	if err := producer.ProduceSync(ctx, &kgo.Record{
 		Topic: beside, Key: records[0].Key,
 		Value: []byte("first"),

@@ -21,12 +21,12 @@ import (
 
 const (
 	liveInterval = 250 * time.Millisecond
-	liveMessages = 40 // each run
+	liveMessages = 40 // in each run
 )
 
-// BenchmarkLive lists one message after the other, each at another moment of the interval, and reports how long each
-// took until a consumer of JetStream had it; also what that is above the interval, which is the longest that the next
-// poll may be off. The yardstick is one request of 2Chat's fake.
+// BenchmarkLive lists one message after another, each at another moment of the interval, and reports how long it took
+// until a consumer of JetStream had it. It also reports how much of that exceeds the interval, the longest that a
+// message may wait for its poll. The yardstick is one request to 2Chat's fake.
 func BenchmarkLive(b *testing.B) {
 	fake, api := liveAPI(b)
 	url, _ := child(b, "nats", natsRole{Dir: b.TempDir()})
@@ -69,7 +69,7 @@ func BenchmarkLive(b *testing.B) {
 			}
 		}
 	}
-	next(fake.Insert(benchNumber(0), 1)[0]) // the consumer is there
+	next(fake.Insert(benchNumber(0), 1)[0]) // the consumer is running
 	var sum, longest time.Duration
 	n := 0
 	for b.Loop() {
@@ -109,7 +109,7 @@ func liveAPI(b *testing.B) (*twochattest.Fake, string) {
 	return fake, server.URL
 }
 
-// A poll that finds nothing costs one call, and one that finds a few messages does as well. That is counted, not timed.
+// A poll costs one call if it finds nothing, and also if it finds a few messages. The calls are counted, not timed.
 func TestPoll_CostsOneCall(t *testing.T) {
 	fake := twochattest.New(twochattest.Options{Numbers: []string{benchNumber(0)}, History: 1000})
 	c := benchConfig("https://2chat.invalid", 1, time.Second)
@@ -148,7 +148,7 @@ func TestPoll_CostsOneCall(t *testing.T) {
 		}
 		return out
 	}
-	for range 3 { // the first start, and what it leaves to be proven
+	for range 3 { // the first start, and what it leaves to be certified
 		poll()
 	}
 	for i := range 100 {

@@ -33,7 +33,7 @@ func buildConnector(b testing.TB) string {
 	return path
 }
 
-// settings is a configuration of many streams that no rate and no budget holds up.
+// settings is a configuration of many streams that no rate and no budget slows down.
 type settings struct {
 	api, nats   string
 	streams     int
@@ -64,7 +64,7 @@ func (s settings) write(b testing.TB) string {
 	return path
 }
 
-// binary is the built program at work in a process of its own.
+// binary is the built program, running in a process of its own.
 type binary struct {
 	cmd   *exec.Cmd
 	err   clitest.Output
@@ -72,8 +72,8 @@ type binary struct {
 	admin string
 }
 
-// launchBinary starts `run` with a configuration, and waits for its admin server. It ends with the benchmark, or at
-// end.
+// launchBinary starts `run` with a configuration, and waits for its admin server. The program ends with the benchmark,
+// or when end is called.
 func launchBinary(b testing.TB, path, config string) *binary {
 	b.Helper()
 	p := &binary{cmd: exec.Command(path, "run", "--config", config), began: time.Now()}
@@ -94,7 +94,7 @@ func launchBinary(b testing.TB, path, config string) *binary {
 	return p
 }
 
-// wait asks again and again until the answer is yes.
+// wait polls until yes returns true.
 func (p *binary) wait(b testing.TB, within time.Duration, yes func() bool) {
 	b.Helper()
 	ticker := time.NewTicker(100 * time.Millisecond)
@@ -106,7 +106,8 @@ func (p *binary) wait(b testing.TB, within time.Duration, yes func() bool) {
 	}
 }
 
-// ready waits until the program says that every stream is acquired and read. That costs it less than the whole status.
+// ready waits until the program says that every stream is acquired and read. This costs the program less than its
+// whole status.
 func (p *binary) ready(b testing.TB, within time.Duration) {
 	b.Helper()
 	p.wait(b, within, func() bool {
@@ -119,7 +120,6 @@ func (p *binary) ready(b testing.TB, within time.Duration) {
 	})
 }
 
-// status is the program's report.
 func (p *binary) status(b testing.TB) pipeline.Report {
 	b.Helper()
 	response, err := http.Get(p.admin + "/status")
@@ -148,7 +148,7 @@ func (p *binary) rest(b testing.TB, events uint64, within time.Duration) {
 	})
 }
 
-// scrape reads the metrics as Prometheus does, and returns how many bytes they are.
+// scrape reads the metrics as Prometheus does, and returns their size in bytes.
 func (p *binary) scrape(b testing.TB) int {
 	b.Helper()
 	response, err := http.Get(p.admin + "/metrics")
@@ -163,21 +163,21 @@ func (p *binary) scrape(b testing.TB) int {
 	return text.Len()
 }
 
-// memory is a figure of the process in bytes: VmRSS: now, VmHWM: at most.
+// memory returns a figure of the process in bytes: VmRSS is the current one, VmHWM the highest.
 func (p *binary) memory(b testing.TB, name string) uint64 {
 	b.Helper()
 	return memoryOf(b, p.cmd.Process.Pid, name)
 }
 
-// cpu is what the process has used so far, the kernel's work for it included.
+// cpu returns what the process has used so far, including the kernel's work for it.
 func (p *binary) cpu(b testing.TB) time.Duration {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	// After the name, which may hold blanks: the state is field 3, and 14 and 15 are user and system time in hundredths
-	// (proc(5)).
+	// The fields are counted after the name, which may contain blanks. Field 3 is the state, 14 and 15 are user and
+	// system time in hundredths of a second (proc(5)).
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	var ticks time.Duration
 	for _, field := range fields[11:13] {
@@ -190,7 +190,7 @@ func (p *binary) cpu(b testing.TB) time.Duration {
 	return ticks * 10 * time.Millisecond
 }
 
-// end stops the program as SIGTERM does, and waits for it.
+// end stops the program with SIGTERM, and waits for it.
 func (p *binary) end(b testing.TB) {
 	b.Helper()
 	if p.cmd.ProcessState != nil {
@@ -202,7 +202,7 @@ func (p *binary) end(b testing.TB) {
 	}
 }
 
-// BenchmarkSize catches up with the built program on 20,000 messages of several sizes, and reports the memory of the
+// BenchmarkSize catches up on 20,000 messages of several sizes with the built program, and reports the memory of the
 // process and its CPU time for each message.
 func BenchmarkSize(b *testing.B) {
 	const messages = 20_000

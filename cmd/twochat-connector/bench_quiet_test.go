@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// The quiet streams of the target: so many, each with two pages of history in the sink, each polled once in this time.
+// The quiet streams of the target: their number, the history of each in the sink (two pages), and the interval of
+// their polls.
 const (
 	quietStreams  = 1000
 	quietMessages = 200
@@ -16,10 +17,10 @@ const (
 )
 
 // BenchmarkQuiet restarts the built program over 1,000 streams on whose lists nothing happens. It reports how long it
-// takes until all are acquired (their windows rebuilt from JetStream) and read once, what an interval of polling then
-// costs of one core, the memory of the process, also when all caught up at once before, and how evenly the polls are
-// spread: the fullest tenth of the second interval, where a tenth of the polls is even. Its yardstick is the bare
-// download of as many pages.
+// takes until all are acquired (their windows are rebuilt from JetStream) and read once, the CPU time of one interval
+// of polling as a share of one core, the memory of the process (also after all streams caught up at the same time),
+// and how evenly the polls are spread: the fullest tenth of the second interval, which would have a tenth of the polls
+// if they were even. Its yardstick is the bare download of as many pages.
 func BenchmarkQuiet(b *testing.B) {
 	path := buildConnector(b)
 	role := apiRole{History: quietMessages}
@@ -81,7 +82,7 @@ func BenchmarkQuiet(b *testing.B) {
 	b.Logf("load average: %s", load())
 }
 
-// fullestTenth is how many polls the fullest tenth of an interval has.
+// fullestTenth returns the number of polls in the fullest tenth of an interval.
 func fullestTenth(at []time.Time, began time.Time) int {
 	var tenths [10]int
 	for _, t := range at {
@@ -96,8 +97,8 @@ func fullestTenth(at []time.Time, began time.Time) int {
 	return fullest
 }
 
-// BenchmarkOne restarts the built program over one stream with a day's history in its window, and reports the memory of
-// the process when it has started, and at rest after it was polled for a while.
+// BenchmarkOne restarts the built program over one stream with a day's history in its window. It reports the memory of
+// the process after the start, and at rest after some time of polling.
 func BenchmarkOne(b *testing.B) {
 	path := buildConnector(b)
 	for _, messages := range []int{2_000, 20_000, 200_000} {

@@ -33,7 +33,7 @@ import (
 // benchNumber is the i-th connected number of a benchmark. It is reserved for use in fiction.
 func benchNumber(i int) string { return fmt.Sprintf("+1555%07d", 100_000+i) }
 
-// benchConfig reads some numbers without a limit of the rate: what is measured is the program, not its patience.
+// benchConfig reads some numbers without a limit of the rate, so that the program is measured and not its waits.
 func benchConfig(baseURL string, streams int, interval time.Duration) *config.Config {
 	c := config.Default()
 	c.TwoChat.BaseURL = baseURL
@@ -49,7 +49,7 @@ func benchConfig(baseURL string, streams int, interval time.Duration) *config.Co
 	return &c
 }
 
-// atWork is a pipeline that runs, with all that `run` gives it but the admin server.
+// atWork is a running pipeline, with everything that `run` gives it except the admin server.
 type atWork struct {
 	*pipeline.Pipeline
 	log   clitest.Output // warnings
@@ -57,7 +57,6 @@ type atWork struct {
 	ended chan error
 }
 
-// begin starts the pipeline of a configuration.
 func begin(b testing.TB, c *config.Config) *atWork {
 	b.Helper()
 	privacy := twochat.Privacy{Identifiers: twochat.Identifiers(c.Privacy.Identifiers)}
@@ -95,7 +94,8 @@ func (w *atWork) end(b testing.TB) {
 	}
 }
 
-// rest waits until each stream has that many events in the sink, all certified, and a walk has found nothing else.
+// rest waits until each stream has that many events in the sink, all certified, and another walk has found nothing
+// new.
 func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 	b.Helper()
 	ticker := time.NewTicker(every)
@@ -122,18 +122,18 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 	}
 }
 
-// spent is what something took of this process.
+// spent is the cost of something in this process.
 type spent struct {
 	wall, cpu time.Duration
-	// heap is the most that objects, dead ones included, had at any time; resident the most memory of the process.
+	// heap is the highest size of all objects, including dead ones; resident is the highest memory of the process.
 	heap, resident uint64
 }
 
-// measure runs something on a clean heap.
+// measure runs do on a clean heap.
 func measure(b testing.TB, do func()) spent {
 	b.Helper()
 	cleanHeap()
-	// Writing 5 makes what the process has now the most it ever had (proc(5), clear_refs).
+	// Writing 5 resets the peak of the resident memory to its current size (proc(5), clear_refs).
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o200); err != nil {
 		b.Logf("the peak of memory is that of the whole process: %v", err)
 	}
@@ -172,7 +172,7 @@ func heapNow() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// cpuTime is what this process has used so far, the kernel's work for it included.
+// cpuTime returns what this process has used so far, including the kernel's work for it.
 func cpuTime(b testing.TB) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
@@ -182,7 +182,7 @@ func cpuTime(b testing.TB) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// memoryOf is a figure of /proc/PID/status in bytes: VmRSS: now, VmHWM: at most.
+// memoryOf returns a figure of /proc/PID/status in bytes: VmRSS is the current one, VmHWM the highest.
 func memoryOf(b testing.TB, pid int, name string) uint64 {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -252,7 +252,7 @@ func load() string {
 	return strings.TrimSpace(string(text))
 }
 
-// requests is how many pages were asked for.
+// requests returns the number of pages that were requested.
 func (w *atWork) requests() (n int64) {
 	for _, s := range w.Statuses() {
 		n += int64(s.Requests)

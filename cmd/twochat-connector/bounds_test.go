@@ -11,25 +11,24 @@ import (
 )
 
 const (
-	// maxFields bounds a struct with behaviour, maxMethods any type: what is larger is several things under one name.
+	// maxFields limits a struct with behaviour, maxMethods any type. What is larger is several things under one name.
 	maxFields, maxMethods = 20, 20
-	// recordMethods is how many methods a plain record may have, such as a configuration or a checkpoint. It may have any
-	// number of fields.
+	// recordMethods is the number of methods that a plain record may have, such as a configuration or a checkpoint. It
+	// may have any number of fields.
 	recordMethods = 3
 )
 
-// typeSize is how many fields and methods a type has.
 type typeSize struct{ fields, methods int }
 
 func (s typeSize) fits() bool {
 	return s.methods <= maxMethods && (s.fields <= maxFields || s.methods <= recordMethods)
 }
 
-// typeSizes measures the types of the module, its tests aside. A type is named by its folder and its name.
+// typeSizes measures the types of the module without its tests. A type is named by its folder and its name.
 func typeSizes(t *testing.T) map[string]typeSize {
 	t.Helper()
 	fields := map[string]int{}
-	methods := map[string]map[string]bool{} // by name: a method that each system has in its own file is one
+	methods := map[string]map[string]bool{} // by name, because a method that each system has in its own file counts once
 	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -85,7 +84,7 @@ func typeSizes(t *testing.T) map[string]typeSize {
 	return sizes
 }
 
-// receiver is the name of the type that a method belongs to.
+// receiver returns the name of the type that a method belongs to.
 func receiver(expr ast.Expr) string {
 	switch e := expr.(type) {
 	case *ast.StarExpr:
@@ -100,7 +99,7 @@ func receiver(expr ast.Expr) string {
 	return ""
 }
 
-// No struct with behaviour has more fields, and no type more methods, than somebody can keep in mind.
+// No struct with behaviour has more fields, and no type more methods, than a reader can keep in mind.
 func TestBounds(t *testing.T) {
 	for name, size := range typeSizes(t) {
 		if !size.fits() {

@@ -17,7 +17,7 @@ func TestCost_WithinTheBudget(t *testing.T) {
 	now := time.Date(2026, time.November, 3, 9, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
 		streams, monthly int
-		used, plan       int64 // 0, 0: as explain, which asks nobody
+		used, plan       int64 // 0, 0: as explain, which asks no account
 		interval, words  string
 	}{
 		"plenty": {
@@ -71,7 +71,7 @@ func TestCost_WithinTheBudget(t *testing.T) {
 	}
 }
 
-// What check and explain say that a month costs is what run spends, also where a sweep reads many pages and the account
+// The monthly cost that check and explain print is what run spends, also if a sweep reads many pages and the account
 // is asked.
 func TestCost_IsWhatRunSpends(t *testing.T) {
 	hours := 12
@@ -98,7 +98,7 @@ func TestCost_IsWhatRunSpends(t *testing.T) {
 						fake.Insert("", 1)
 					}
 				}
-				live(2 * time.Hour) // the history is read
+				live(2 * time.Hour) // the history has been read
 				before := fake.Requests()
 				live(time.Duration(hours) * time.Hour)
 				spent, said := 720/int64(hours)*int64(fake.Requests()-before), test.said(pipeline.CostOf(e.pipe.Config, 600))

@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// poll.when_spent: stop makes the budget hard: not one call more than it has, of any kind, live or in a backlog, while
-// others use the account or not; everything says so; and it goes on when the account's month starts again.
+// poll.when_spent: stop makes the budget hard: no call is made beyond it, of any kind, live or in a backlog, whether
+// others use the account or not. Every report says so, and polling goes on when the account's month starts again.
 func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 	const budget = 3000
 	for name, backlog := range map[string]int{"live": 10, "backlog": 60_000} {
@@ -39,7 +39,7 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 				used := func() int { return len(e.wire.since(began, func(call) bool { return true })) }
 				made := used()
 				time.Sleep(30 * 24 * time.Hour)
-				if more := used() - made; more > 320 { // until the next reading what others use is not known
+				if more := used() - made; more > 320 { // until the next reading, the calls of others are not known
 					t.Errorf("%d calls after others had used up the budget but for 300 at most", more)
 				}
 				quiet := used()
@@ -73,7 +73,7 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 	}
 }
 
-// The last call of the budget is its last, however many streams ask at once.
+// The last call of the budget is really the last, however many streams ask at once.
 func TestPipeline_AHardBudgetIsKeptToTheLastCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const budget = 500

@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// A backlog of 50,000 messages on one number leaves the other numbers their interval, at the rate of the documented
+// While one number catches up on 50,000 messages, the other numbers keep their interval, at the rate of the documented
 // account.
 func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 		const interval = 10 * time.Second
 		e := newEconomy(t, fake, numbers, func(c *config.Config) {
 			c.Poll.MinInterval, c.Poll.MaxInterval, c.Poll.MonthlyCredits = interval, interval, 1_000_000_000
-			c.Poll.Sweep.Every = 0 // a sweep is a step of its stream: live polls of that stream come after it
+			c.Poll.Sweep.Every = 0 // a sweep is a step of its stream, so live polls of that stream come after it
 		})
 		defer e.end()
 		time.Sleep(5 * time.Minute)
@@ -50,7 +50,7 @@ func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 		took := time.Since(began)
 		time.Sleep(30 * time.Second)
 
-		const slack = 5 * time.Second // jitter, a turn of each stream, the request itself
+		const slack = 5 * time.Second // jitter, one turn for each stream, the request itself
 		worst := time.Duration(0)
 		for uuid, at := range sent {
 			arrived, ok := e.sink.Delivered(streams[uuid], uuid)
@@ -78,14 +78,14 @@ func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
 		calls := len(e.wire.since(began, func(call) bool { return true }))
 		t.Logf("50,000 messages in %v of a clock that waits for nobody, %d calls, live messages within %v", took, calls,
 			worst)
-		// Two walks of 500 pages, beside four live streams: 56 calls a minute are left for it.
+		// Two walks of 500 pages, while the four live streams leave 56 calls a minute.
 		if took > 25*time.Minute {
 			t.Errorf("the backlog took %v", took)
 		}
 	})
 }
 
-// Credits that are used up pause a stream for long; it heals alone when there are some again.
+// If the credits are used up, a stream pauses for long. It recovers by itself when there are credits again.
 func TestPipeline_OutOfCredits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{History: 10, Credits: 100})
@@ -122,8 +122,8 @@ func TestPipeline_OutOfCredits(t *testing.T) {
 	})
 }
 
-// The account is read hourly, others' calls count, a spent budget slows polling tenfold and shows everywhere, a new
-// month ends that.
+// The account is read every hour, and calls of others count. A spent budget slows polling tenfold and is shown
+// everywhere, until a new month starts.
 func TestPipeline_KeepsTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{History: 10, Credits: 500_000})
@@ -143,7 +143,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 		if n := len(e.wire.since(began, asksAccount)); n != 11 {
 			t.Errorf("the account was asked %d times in ten hours, expected 11", n)
 		}
-		// Half an hour after a reading its own calls since are counted all the same.
+		// Half an hour after a reading, the connector's own calls since then are counted too.
 		time.Sleep(30 * time.Minute)
 		if s := e.pipe.Report(time.Now()).Budget; s.Used != int64(fake.Requests()) {
 			t.Errorf("%d calls used, made %d", s.Used, fake.Requests())
@@ -167,7 +167,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 			!strings.Contains(unfolded(page.String()), "budget used up: 30") {
 			t.Errorf("status does not show it: %v", err)
 		}
-		// An account that cannot be read changes nothing.
+		// If the account cannot be read, nothing changes.
 		fake.NextInfo(slices.Repeat([]twochattest.Fault{twochattest.Status(500, twochattest.BodyError)}, 6)...)
 		time.Sleep(4 * time.Hour)
 		if s := e.pipe.Report(time.Now()).Budget; s.State != quota.BudgetSpent {
@@ -192,7 +192,7 @@ func TestPipeline_KeepsTheBudget(t *testing.T) {
 	})
 }
 
-// One stream's 429 holds all of them back, and each says why.
+// One stream's 429 holds all streams back, and each says why.
 func TestPipeline_RateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		numbers := []string{"+15550100100", "+15550100101", "+15550100102"}
@@ -224,7 +224,7 @@ func TestPipeline_RateLimited(t *testing.T) {
 	})
 }
 
-// The first reading of the account is one of its requests a minute as well.
+// The first reading of the account counts against the requests a minute too.
 func TestPipeline_FirstReadingTakesATurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		numbers := []string{"+15550100100", "+15550100101", "+15550100102"}
@@ -251,7 +251,7 @@ func TestPipeline_FirstReadingTakesATurn(t *testing.T) {
 	})
 }
 
-// The day on which the account's month starts again is learned once: the next process reads it in the streams'
+// The day on which the account's month starts again is learned once. The next process reads it from the streams'
 // checkpoints.
 func TestPipeline_RemembersTheReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestPipeline_RemembersTheReset(t *testing.T) {
 			time.Sleep(90 * time.Minute)
 			fake.Consume(-10_000)
 			time.Sleep(3 * time.Hour)
-			fake.Insert(twochattest.DefaultNumber, 1) // what is learned is kept with the next commit
+			fake.Insert(twochattest.DefaultNumber, 1) // the next commit stores what was learned
 		})
 		if !learned.ResetLearned {
 			t.Fatalf("after the reset: %+v", learned)

@@ -30,10 +30,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// secretMode is a way to write chats, and what it promises of the quarantine.
+// secretMode is a way to write chats, and what it promises about the quarantine.
 type secretMode struct {
 	name, privacy string
-	keepsRaw      bool // the quarantine keeps what was rejected as it came
+	keepsRaw      bool // the quarantine keeps rejected items unchanged
 }
 
 const canaryPseudonyms = "PSEUDONYMS-0123456789abcdef0123456789abcdef"
@@ -49,7 +49,7 @@ func secretModes(key string) []secretMode {
 
 const canaryHistory = 60
 
-// canary is a connector whose every output is looked through for what nobody may see.
+// canary is a connector whose every output is searched for what nobody may see.
 type canary struct {
 	*setup
 	fake  *twochattest.Fake
@@ -61,7 +61,7 @@ type canary struct {
 	listed int
 }
 
-// eachSecret runs a test for each privacy mode at each level of the log, some at a time.
+// eachSecret runs a test for each privacy mode at each log level, some in parallel.
 func eachSecret(t *testing.T, sink string, test func(c *canary, turn int)) {
 	t.Parallel()
 	if testing.Short() {
@@ -72,7 +72,7 @@ func eachSecret(t *testing.T, sink string, test func(c *canary, turn int)) {
 		t.Fatal(err)
 	}
 	var wait sync.WaitGroup
-	slots := make(chan struct{}, 16) // they wait for time-outs, mostly
+	slots := make(chan struct{}, 16) // they mostly wait for time-outs
 	turn := 0
 	for _, mode := range secretModes(key) {
 		for _, level := range []string{"debug", "info", "warn", "error"} {
@@ -118,7 +118,7 @@ func (c *canary) end() {
 	c.r = nil
 }
 
-// look keeps what the admin server shows, and what status prints.
+// look keeps what the admin server shows and what status prints.
 func (c *canary) look() {
 	for _, place := range []string{"/metrics", "/status", "/", "/readyz"} {
 		if body, err := tryGet("http://" + c.admin + place); err == nil {
@@ -130,7 +130,7 @@ func (c *canary) look() {
 	c.shown.WriteString(status.out.String() + status.err.String())
 }
 
-// until waits for the record of the stream to be as wanted; the last record is in the failure.
+// until waits for the stream's report to be as wanted. A failure shows the last report.
 func (c *canary) until(what string, is func(s pipeline.StreamReport, body string) bool) bool {
 	deadline := time.NewTimer(40 * time.Second)
 	defer deadline.Stop()
@@ -151,7 +151,7 @@ func (c *canary) until(what string, is func(s pipeline.StreamReport, body string
 			c.t.Errorf("waited in vain for %s: %s", what, body)
 			return false
 		case <-c.r.ended:
-			if is(pipeline.StreamReport{}, "") { // of what it never came to show
+			if is(pipeline.StreamReport{}, "") { // matches a report of a stream that was never seen
 				return true
 			}
 			c.t.Errorf("it ended, instead of %s: %s", what, c.r.err.String())
@@ -160,14 +160,13 @@ func (c *canary) until(what string, is func(s pipeline.StreamReport, body string
 	}
 }
 
-// rested reports whether all that is listed is delivered.
+// rested reports whether everything that is listed is delivered.
 func (c *canary) rested() bool {
 	return c.until("all to be delivered", func(s pipeline.StreamReport, _ string) bool {
 		return s.State == poller.StateLive && int(s.Sequence) >= c.listed
 	})
 }
 
-// insert lets messages come in.
 func (c *canary) insert(count int) {
 	c.fake.Insert("", count)
 	c.listed += count
@@ -205,7 +204,7 @@ func (c *canary) without(name, text string, forbidden map[string]bool) {
 	}
 }
 
-// broker is a NATS server that may be ended and started again where it was.
+// broker is a NATS server that may be stopped, and started again at the same address.
 type broker struct {
 	t       *testing.T
 	options server.Options
@@ -246,8 +245,8 @@ func (b *broker) kill() {
 	}
 }
 
-// A broker that is not there, dies, refuses the user, or remembers what was purged has nobody's number, chat, text or
-// key told, in any privacy mode, at any level; and the quarantine keeps nothing that the mode withholds.
+// If a broker is missing, dies, refuses the user, or remembers what was purged, no number, chat, text or key appears
+// in any output, in any privacy mode, at any log level. The quarantine keeps nothing that the mode withholds.
 func TestCanary_NATS(t *testing.T) {
 	eachSecret(t, "jetstream: { url: 'nats://ADDRESS', create: true }", func(c *canary, _ int) {
 		address := clitest.ClosedPort(c.t)
@@ -296,7 +295,7 @@ func TestCanary_NATS(t *testing.T) {
 	})
 }
 
-// quarantine looks through what was put aside, and purges the stream.
+// quarantine checks what was put into the quarantine, and purges the stream.
 func (c *canary) quarantine(address string) {
 	conn, err := natsgo.Connect("nats://" + address)
 	if err != nil {
@@ -337,11 +336,11 @@ func (c *canary) quarantine(address string) {
 	}
 }
 
-// mishaps are answers of Kafka that the sink knows, each to a request of some kind.
+// mishaps are answers of Kafka that the sink knows, each to a kind of request.
 type mishap struct {
 	key  kmsg.Key
 	code int16
-	last bool // it takes long to heal, or does not
+	last bool // it takes long to recover, or does not
 }
 
 func mishaps() []mishap {
@@ -372,7 +371,7 @@ func mishaps() []mishap {
 	return list
 }
 
-// refuse answers the next request of a kind with a code, and says that it did.
+// refuse answers the next request of a kind with a code, and records in met that it did.
 func (m mishap) refuse(cluster *kfake.Cluster, met *atomic.Bool) {
 	cluster.ControlKey(int16(m.key), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		met.Store(true)
@@ -401,10 +400,10 @@ func (m mishap) refuse(cluster *kfake.Cluster, met *atomic.Bool) {
 	})
 }
 
-// canaryEvery is for the gate: it takes minutes.
+// canaryEvery is for the gate, because it takes minutes.
 var canaryEvery = flag.Bool("canary", false, "meet each answer of Kafka in each privacy mode at each level of the log")
 
-// Whatever Kafka answers, the same holds.
+// As TestCanary_NATS, with each answer of Kafka.
 func TestCanary_Kafka(t *testing.T) {
 	var passing, lasting []mishap
 	for _, m := range mishaps() {
@@ -431,7 +430,7 @@ func TestCanary_Kafka(t *testing.T) {
 			if !*canaryEvery && (i%turns != turn && !m.last || m.last && m != lasting[turn]) {
 				continue
 			}
-			if m.key == kmsg.InitProducerID && c.r != nil { // it is asked when the log is taken over
+			if m.key == kmsg.InitProducerID && c.r != nil { // it is requested when the log is taken over
 				c.end()
 			}
 			var met atomic.Bool
@@ -444,10 +443,10 @@ func TestCanary_Kafka(t *testing.T) {
 				return met.Load()
 			})
 			if m.code == int16(kafkago.MessageSizeTooLarge) || m.code == int16(kafkago.RecordListTooLarge) {
-				c.listed-- // it is put aside
+				c.listed-- // it goes to the quarantine
 			}
 			c.look()
-			if m.last && *canaryEvery { // a new start heals what takes long
+			if m.last && *canaryEvery { // a new start recovers from what takes long
 				c.end()
 				c.begin()
 			}
@@ -458,11 +457,12 @@ func TestCanary_Kafka(t *testing.T) {
 	})
 }
 
-// The same holds of all that 2Chat may answer, with an API key that cannot be read in between.
+// As TestCanary_NATS, with everything that 2Chat may answer, and with an API key that cannot be read in between.
 func TestCanary_API(t *testing.T) {
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	eachSecret(t, "file: { path: FOLDER/events.jsonl }", func(c *canary, _ int) {
-		c.hear = log.SetOutput // what HTTP says of bytes that nobody asked for goes to the output of one of them
+		// net/http prints unexpected bytes through the standard logger. One of the parallel runs captures it.
+		c.hear = log.SetOutput
 		c.change("FOLDER", c.dir)
 		c.fake.SetFaults(everyFault(.3))
 		c.begin()

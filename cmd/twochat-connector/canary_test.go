@@ -14,7 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// personal lists the strings of an item that belong to a person: numbers, chats, texts, URLs, names of some length.
+// personal collects the strings of an item that belong to a person: numbers, chats, texts, URLs, and names of some
+// length.
 func personal(into map[string]bool, value any) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -28,7 +29,7 @@ func personal(into map[string]bool, value any) {
 			case len(text) >= 10:
 				into[text] = true
 			}
-			// A number is one in any form.
+			// A number counts in any form.
 			if digits := strings.Trim(text, "+"); len(digits) >= 9 && strings.Trim(digits, "0123456789") == "" {
 				into[digits] = true
 			}
@@ -40,7 +41,7 @@ func personal(into map[string]bool, value any) {
 	}
 }
 
-// everyFault are all ways in which an answer can be wrong and nobody has to wait for long, together at the given rate.
+// everyFault lists all ways in which an answer can be wrong without long waits, together at the given rate.
 func everyFault(rate float64) []twochattest.Chance {
 	chances := faults(rate)
 	for _, kind := range []twochattest.Kind{twochattest.KindShortPage, twochattest.KindRepeat, twochattest.KindOversized} {
@@ -49,9 +50,9 @@ func everyFault(rate float64) []twochattest.Chance {
 	return append(chances, twochattest.Chance{Fault: twochattest.Fault{Kind: twochattest.KindBehind}, Rate: .2})
 }
 
-// Nobody's number, chat, text or URL and no key stands in the log, metrics, status, page, probes, traces or reports, whatever
-// goes wrong, at every level and in every privacy mode (invariant I13); nor in the process's arguments, as none of it
-// is ever given there.
+// No number, chat, text, URL or key appears in the log, metrics, status, page, probes, traces or reports, whatever
+// goes wrong, at every log level and in every privacy mode (invariant I13). The process's arguments contain none
+// either, because none is ever passed there.
 func TestCanary(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nine programs one after the other: not in short mode")
@@ -128,7 +129,7 @@ func TestCanary(t *testing.T) {
 				{"explain", "--config", path},
 				{"explain", "--json", "--config", path},
 			}
-			checked := i%3 == 1 // in clear, embedded, and where nothing but errors is logged
+			checked := i%3 == 1 // in clear, with the embedded sink, and with the log at errors only
 			if checked {
 				commands = append(commands, []string{"check", "--config", path}, []string{"check", "--json", "--config", path},
 					[]string{"check", "--learn", "--config", path})
@@ -137,7 +138,7 @@ func TestCanary(t *testing.T) {
 				_, out, errOut := finish(t, args...)
 				shown.WriteString(out + errOut)
 			}
-			// What has to be fixed by a person goes wrong as well.
+			// Faults that a person has to fix occur as well.
 			if checked {
 				for _, code := range []int{401, 402, 404, 407, 422} {
 					fake.Next(twochattest.Status(code, twochattest.Bodies()[code%3]))

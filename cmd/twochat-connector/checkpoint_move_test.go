@@ -19,7 +19,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// eventsBySequence reads a stream's events back by its name: uuid by sequence. It fails the test where one stands twice.
+// eventsBySequence reads a stream's events back by its name: uuid by sequence. It fails the test if a sequence or a
+// uuid occurs twice.
 func eventsBySequence(t *testing.T, path, stream string) map[uint64]string {
 	t.Helper()
 	c, err := (&cli.Program{}).Load(&config.Flags{Config: path})
@@ -53,7 +54,7 @@ func eventsBySequence(t *testing.T, path, stream string) map[uint64]string {
 	return events
 }
 
-// wantEvents wants a stream's log to hold these sequences and no others.
+// wantEvents checks that a stream's log holds these sequences and no others.
 func wantEvents(t *testing.T, path, stream string, from, to uint64) {
 	t.Helper()
 	events := eventsBySequence(t, path, stream)
@@ -80,7 +81,7 @@ func otherSinks(t *testing.T) map[string]string {
 	}
 }
 
-// A checkpoint is carried to an empty sink of each kind, and the sequence goes on there, without anything twice.
+// A checkpoint is carried to an empty sink of each kind. The sequence goes on there, and nothing is delivered twice.
 func TestCheckpoint_ExportImport(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 81, History: 300})
@@ -112,7 +113,7 @@ func TestCheckpoint_ExportImport(t *testing.T) {
 			t.Fatalf("%s: %d: %s", name, code, errOut)
 		}
 		wantGolden(t, "checkpoint_import.txt", out)
-		code, _, errOut = finish(t, "checkpoint", "import", file, "--config", path) // it is there already
+		code, _, errOut = finish(t, "checkpoint", "import", file, "--config", path) // it is already there
 		if code != cli.ExitFine {
 			t.Errorf("%s, again: %d: %s", name, code, errOut)
 		}
@@ -125,7 +126,7 @@ func TestCheckpoint_ExportImport(t *testing.T) {
 	}
 }
 
-// A broker that was restored from a copy goes on after what was delivered, not after what the copy holds.
+// A broker that was restored from a backup goes on after what was delivered, not after what the backup holds.
 func TestCheckpoint_ImportIntoARestoredSink(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 82, History: 100})
@@ -166,7 +167,7 @@ func TestCheckpoint_ImportIntoARestoredSink(t *testing.T) {
 	}
 }
 
-// Events without their checkpoint are refused with the command that brings it back.
+// Events without their checkpoint are refused, and the hint names the command that brings it back.
 func TestCheckpoint_ImportOfALostOne(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 90, History: 40})
@@ -225,7 +226,7 @@ func TestCheckpoint_ImportRefuses(t *testing.T) {
 			t.Errorf("%s: %d: %s%s", name, code, out, errOut)
 		}
 	}
-	// The sink that it came from, where another message stands at one of its numbers.
+	// The sink that the checkpoint came from, but with another message at one of its sequence numbers.
 	log := strings.TrimSuffix(strings.TrimPrefix(sinkOf(t, path), "file: { path: "), " }")
 	content, err := os.ReadFile(log)
 	if err != nil {
@@ -244,7 +245,7 @@ func TestCheckpoint_ImportRefuses(t *testing.T) {
 	clitest.WantText(t, "another log", errOut, "has another message at sequence", "they are of different logs")
 }
 
-// sinkOf is the line of a configuration that names the sink.
+// sinkOf returns the line of a configuration that names the sink.
 func sinkOf(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -256,7 +257,7 @@ func sinkOf(t *testing.T, path string) string {
 	return line
 }
 
-// The refusal of a list under another name says which command mends it, and that does, as printed, on each sink.
+// The refusal of a list under another name names a command. That command, as printed, fixes it on each sink.
 func TestCheckpoint_Rename(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 84, History: 300})
@@ -298,12 +299,12 @@ func TestCheckpoint_Rename(t *testing.T) {
 	}
 }
 
-// asOf300 is an output as it would be if the log had 300 events.
+// asOf300 rewrites an output as if the log had 300 events.
 func asOf300(out string, total uint64) string {
 	return strings.NewReplacer(fmt.Sprint(total), "300", fmt.Sprint(total+1), "301").Replace(out)
 }
 
-// A name can be taken back, and the sequence goes on.
+// A rename can be reversed, and the sequence goes on.
 func TestCheckpoint_RenameBack(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 85, History: 60})
@@ -333,8 +334,8 @@ func TestCheckpoint_RenameBack(t *testing.T) {
 	}
 }
 
-// A rename that is ended after any of its commits leaves nothing that could be read under both names, and is finished by
-// the same command.
+// A rename that is killed after any of its commits leaves nothing that could be read under both names. The same
+// command finishes it.
 func TestCheckpoint_RenameThatWasKilled(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 86, History: 40})
@@ -342,7 +343,7 @@ func TestCheckpoint_RenameThatWasKilled(t *testing.T) {
 	for _, commits := range []int{1, 2} {
 		for name, sink := range otherSinks(t) {
 			if name == "embedded" {
-				continue // as JetStream
+				continue // like JetStream
 			}
 			former, path := configure(t, url, sink), configure(t, url, sink)
 			replace(t, path, "name: support", "name: sales")
@@ -350,7 +351,7 @@ func TestCheckpoint_RenameThatWasKilled(t *testing.T) {
 			renameInPart(t, former, commits)
 			for _, c := range []string{former, path} {
 				if commits == 2 && c == path {
-					continue // it may go on under its new name
+					continue // it may already go on under its new name
 				}
 				code, _, errOut := finish(t, "run", "--config", c)
 				if code == cli.ExitFine || !strings.Contains(errOut, "checkpoint rename") {
@@ -370,7 +371,7 @@ func TestCheckpoint_RenameThatWasKilled(t *testing.T) {
 	}
 }
 
-// What the new name has delivered before the rename is finished stays its own.
+// What was delivered under the new name before the rename is finished stays there.
 func TestCheckpoint_RenameOfOneThatWentOn(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 89, History: 40})
@@ -425,7 +426,7 @@ func renameInPart(t *testing.T, path string, commits int) {
 	}
 }
 
-// Another base URL for the same lists is accepted where the former one proves that they are the same.
+// Another base URL for the same lists is accepted if the former one proves that they are the same.
 func TestCheckpoint_Move(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 87, History: 300})
@@ -465,7 +466,7 @@ func TestCheckpoint_Move(t *testing.T) {
 	}
 }
 
-// An instance that runs, or may run, is not disturbed without the operator's word, and does no harm with it.
+// Without --take-over an instance that runs, or may run, is not disturbed. With it, nothing is harmed.
 func TestCheckpoint_BesideALiveRun(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 88, History: 40})

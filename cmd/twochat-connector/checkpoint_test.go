@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// wantShown wants what checkpoint prints to be as testdata has it, but for what each run has of its own.
+// wantShown compares what checkpoint prints with testdata, except for what differs in each run.
 func wantShown(t *testing.T, name, out string) {
 	t.Helper()
 	for expression, as := range map[string]string{
@@ -25,7 +25,7 @@ func wantShown(t *testing.T, name, out string) {
 	wantGolden(t, name, out)
 }
 
-// What a checkpoint records is shown in words and as JSON, by the sink alone too, and without what is personal.
+// The contents of a checkpoint are shown in words and as JSON, also with the sink alone, and without personal data.
 func TestCheckpoint_Show(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 61, History: 300})

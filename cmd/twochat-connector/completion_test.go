@@ -9,7 +9,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 )
 
-// Every command and flag is in the script of each shell, and the shell, where it is there, takes the script.
+// Every command and flag is in the script of each shell. Where the shell is installed, it accepts the script.
 func TestCompletion(t *testing.T) {
 	for shell, flag := range map[string]string{"bash": "--", "zsh": "--", "fish": "-l "} {
 		t.Run(shell, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// bash completes as it is typed.
+// bash completes as in real use.
 func TestCompletion_Bash(t *testing.T) {
 	path, err := exec.LookPath("bash")
 	if err != nil {
@@ -54,7 +54,7 @@ func TestCompletion_Bash(t *testing.T) {
 		"demo --data r": "row", "completion bash --": "--help",
 	} {
 		words := strings.Fields("twochat-connector " + typed)
-		if last := len(words) - 1; words[last] == "_" { // nothing is typed of it yet
+		if last := len(words) - 1; words[last] == "_" { // nothing of it is typed yet
 			words[last] = ""
 		}
 		cmd := exec.CommandContext(t.Context(), path, "-c", script+`
@@ -77,7 +77,7 @@ func TestCompletion_Refuses(t *testing.T) {
 	}
 }
 
-// What follows a command is what the command takes: it refuses other words, and names these.
+// The completed words after a command are those that the command accepts: it refuses others, and names these.
 func TestCompletion_WordsAreTheCommandsOwn(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range commands() {

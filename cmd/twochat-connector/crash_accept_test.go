@@ -12,10 +12,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// acceptHistory replaces a list that was delivered by one of older messages, has these delivered on the operator's
-// word, and kills the connector twice in the middle of it: in the midst of reading, and when a part is in the file.
-// Each message stands once all the same, those that come in meanwhile as well, at 1.3 calls a page and a bounded rest.
-// Then the word is left in place, and says nothing.
+// acceptHistory replaces a delivered list by one of older messages, has these delivered with --accept-history, and
+// kills the connector twice: during reading, and when a part is already in the file. Each message is still delivered
+// once, also those that come in meanwhile, at 1.3 calls a page and a bounded rest. The flag stays in place afterwards,
+// and has no effect.
 func acceptHistory(t *testing.T, b binaries) {
 	const held, pages, aKill = 9_000, 90, 60
 	r := newRig(t, b.connector, filePlace{t.TempDir()}, settings{streams: 1, start: "now"},
@@ -80,7 +80,7 @@ func acceptHistory(t *testing.T, b binaries) {
 	r.terminate(t, 0)
 }
 
-// once demands that all that was ever listed and served stands in the log once, and nothing else.
+// once checks that everything that was ever listed and served is in the log once, and nothing else.
 func (r *rig) once(t *testing.T, number string) {
 	t.Helper()
 	times := map[string]int{}

@@ -24,8 +24,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// kafkaVariable names a real Kafka for the tests, as for those of sinks/kafka: a version that .ci/kafka/kafka.sh
-// fetches, or a folder with its jars.
+// kafkaVariable names a real Kafka for the tests, as in sinks/kafka: a version that .ci/kafka/kafka.sh fetches, or a
+// folder with its jars.
 const kafkaVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA"
 
 const (
@@ -33,7 +33,7 @@ const (
 	kafkaTopic  = "whatsapp.messages"
 )
 
-// kafkaPlace is a real Apache Kafka: one node, or a cluster of which one at a time is treated badly.
+// kafkaPlace is a real Apache Kafka: one node, or a cluster in which faults hit one node at a time.
 type kafkaPlace struct {
 	jars    string
 	folders []string
@@ -64,7 +64,7 @@ func newKafkaCluster(t *testing.T, jars string, nodes int) *kafkaPlace {
 	return p
 }
 
-// cluster makes one cluster of the nodes, in which everything has as many replicas.
+// cluster makes a cluster of the nodes, with a replica of everything on each node.
 func (p *kafkaPlace) cluster(t *testing.T) {
 	t.Helper()
 	var voters []string
@@ -116,7 +116,7 @@ func (p *kafkaPlace) logs() []string {
 
 func (p *kafkaPlace) start(t *testing.T) {
 	t.Helper()
-	var starting sync.WaitGroup // a node of a cluster answers when most of them run
+	var starting sync.WaitGroup // a node of a cluster answers only when most of the nodes run
 	for i, folder := range p.folders {
 		if _, err := os.Stat(filepath.Join(folder, "pid")); err == nil {
 			continue
@@ -137,7 +137,7 @@ func (p *kafkaPlace) start(t *testing.T) {
 	}
 }
 
-// kill and pause meet one node after the other.
+// kill and pause hit the nodes in turn.
 func (p *kafkaPlace) kill(t *testing.T)   { p.script(t, "kill", p.next()) }
 func (p *kafkaPlace) pause(t *testing.T)  { p.script(t, "pause", p.next()) }
 func (p *kafkaPlace) resume(t *testing.T) { p.script(t, "resume", p.folders[p.victim]) }
@@ -148,7 +148,7 @@ func (p *kafkaPlace) next() string {
 }
 
 // read reads as a consumer of committed records does, with franz-go. In each partition the sequences of a stream have
-// to rise, and a chat's events have to be in one partition: that is order within a chat.
+// to rise, and all events of a chat have to be in one partition. This is what order within a chat means.
 func (p *kafkaPlace) read(t *testing.T) map[string][]json.RawMessage {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -198,7 +198,7 @@ func (p *kafkaPlace) read(t *testing.T) map[string][]json.RawMessage {
 	return events
 }
 
-// committed gives the events topic up to its last stable offsets, each partition in order.
+// committed returns the events topic up to its last stable offsets, each partition in order.
 func (p *kafkaPlace) committed(ctx context.Context) ([]*kgo.Record, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(p.addresses()...), kgo.ConsumeTopics(kafkaTopic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -225,8 +225,8 @@ func (p *kafkaPlace) committed(ctx context.Context) ([]*kgo.Record, error) {
 			if r.Offset < end && !r.Attrs.IsControl() {
 				records = append(records, r)
 			}
-			// The record right before the end may be one that was aborted, which the client leaves out: then a later one, the
-			// marker of a transaction that was open at the end, says that it is passed.
+			// The record right before the end may be an aborted one, which the client leaves out. Then a later marker, of a
+			// transaction that was open at the end, shows that the end was passed.
 			if r.Offset >= end-1 {
 				delete(ends, r.Partition)
 			}
@@ -235,7 +235,8 @@ func (p *kafkaPlace) committed(ctx context.Context) ([]*kgo.Record, error) {
 	return records, nil
 }
 
-// lastStable asks for the last stable offset of each partition that holds anything. No topic is no partitions.
+// lastStable returns the last stable offset of each partition that holds anything. If there is no topic, there are no
+// partitions.
 func lastStable(ctx context.Context, client *kgo.Client) (map[int32]int64, error) {
 	for {
 		ends, err := askLastStable(ctx, client)

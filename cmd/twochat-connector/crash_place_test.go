@@ -21,28 +21,28 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// place is a broker in a process of its own, which a test treats badly.
+// place is a broker in a process of its own, on which a test inflicts faults.
 type place interface {
-	// start starts it, with the data it had, and waits until it answers.
+	// start starts it with the data it had, and waits until it answers.
 	start(t *testing.T)
-	// kill is kill -9. pause and resume are SIGSTOP and SIGCONT.
+	// kill is kill -9; pause and resume are SIGSTOP and SIGCONT.
 	kill(t *testing.T)
 	pause(t *testing.T)
 	resume(t *testing.T)
-	// sink is the connector's configuration for it: the content of the section `sink`.
+	// sink returns the section `sink` of the connector's configuration.
 	sink() string
-	// read lists all events that are in it, by the name of their stream, each stream's in the order of its log. It reads
-	// with another client than the one that wrote.
+	// read returns all events in the broker by the name of their stream, in the order of each log. It uses another client
+	// than the one that wrote them.
 	read(t *testing.T) map[string][]json.RawMessage
 	// logs names the broker's log files.
 	logs() []string
 }
 
-// natsPlace is nats-server with JetStream, which syncs every write to disk: one process, or a cluster of which one at a
-// time is treated badly.
+// natsPlace is nats-server with JetStream, which syncs every write to disk: one process, or a cluster in which faults
+// hit one server at a time.
 type natsPlace struct {
 	binary, folder string
-	options        string // more of the connector's section sink.jetstream
+	options        string // more keys of the connector's section sink.jetstream
 	ports          []int
 	processes      []*process
 	victim         int
@@ -123,7 +123,7 @@ func (p *natsPlace) start(t *testing.T) {
 	}
 }
 
-// kill and pause meet one server after the other.
+// kill and pause hit the servers in turn.
 func (p *natsPlace) kill(*testing.T) {
 	p.victim = (p.victim + 1) % len(p.processes)
 	p.processes[p.victim].kill()
@@ -136,8 +136,8 @@ func (p *natsPlace) pause(*testing.T) {
 
 func (p *natsPlace) resume(*testing.T) { p.processes[p.victim].signal(syscall.SIGCONT) }
 
-// forgetIDs makes the server forget message ids at once. They would hide most of what a missing guard writes twice, for
-// as long as the server remembers them.
+// forgetIDs makes the server forget message ids at once. While the server remembers them, they hide most duplicates
+// that a missing guard would write.
 func (p *natsPlace) forgetIDs(t *testing.T) {
 	t.Helper()
 	js, closeConn, err := p.dial()
@@ -172,7 +172,7 @@ func (p *natsPlace) dial() (jetstream.JetStream, func(), error) {
 	return js, conn.Close, nil
 }
 
-// stream is the stream that the connector made.
+// stream returns the stream that the connector created.
 func (p *natsPlace) stream(t *testing.T) (jetstream.Stream, func()) {
 	t.Helper()
 	js, closeConn, err := p.dial()
@@ -190,7 +190,7 @@ func (p *natsPlace) stream(t *testing.T) (jetstream.Stream, func()) {
 func (p *natsPlace) read(t *testing.T) map[string][]json.RawMessage {
 	t.Helper()
 	var err error
-	for range 4 { // a consumer on a cluster may get stuck where its leader was just killed
+	for range 4 { // a consumer on a cluster may get stuck if its leader was just killed
 		var events map[string][]json.RawMessage
 		if events, err = p.tryRead(t.Context()); err == nil {
 			return events
@@ -211,10 +211,10 @@ func (p *natsPlace) tryRead(ctx context.Context) (map[string][]json.RawMessage, 
 	return events, err
 }
 
-// streamName is the JetStream stream that the connector makes.
+// streamName is the JetStream stream that the connector creates.
 const streamName = "WHATSAPP"
 
-// readStream gives each message that is in the stream now, in its order.
+// readStream calls each for every message that is in the stream now, in order.
 func readStream(ctx context.Context, js jetstream.JetStream, each func(subject string, data []byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -225,8 +225,8 @@ func readStream(ctx context.Context, js jetstream.JetStream, each func(subject s
 	return err
 }
 
-// sortOut puts an event beside the others of its stream. Checkpoints and rejects, which have subjects of their own, are
-// left out.
+// sortOut adds an event to those of its stream. It leaves out checkpoints and rejects, which have subjects of their
+// own.
 func sortOut(events map[string][]json.RawMessage, subject string, data []byte) error {
 	if !strings.HasPrefix(subject, "whatsapp.") {
 		return nil
@@ -242,7 +242,7 @@ func sortOut(events map[string][]json.RawMessage, subject string, data []byte) e
 	return nil
 }
 
-// streamOf is the name of the stream that an event says it is from.
+// streamOf returns the name of the stream that an event comes from.
 func streamOf(event []byte) (string, error) {
 	var envelope struct{ Source string }
 	if err := json.Unmarshal(event, &envelope); err != nil {

@@ -32,14 +32,13 @@ func Build(t *testing.T) binaries {
 	return b
 }
 
-// process is a program that a test starts and ends.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
 
-// launch starts a program whose output is added to a file. It ends with the test process at the latest, however that
-// ends.
+// launch starts a program whose output is appended to a file. The program ends with the test process at the latest,
+// however that ends.
 func launch(t *testing.T, log string, env []string, name string, args ...string) *process {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -56,7 +55,7 @@ func launch(t *testing.T, log string, env []string, name string, args ...string)
 	}
 	go func() {
 		defer close(p.ended)
-		_ = p.cmd.Wait() // how it ended is in cmd.ProcessState
+		_ = p.cmd.Wait() // the result is in cmd.ProcessState
 	}()
 	return p
 }
@@ -74,14 +73,14 @@ func (p *process) running() bool {
 	}
 }
 
-// signal sends a signal to a process that may have ended.
+// signal sends a signal to a process that may already have ended.
 func (p *process) signal(s syscall.Signal) {
 	if p.running() {
 		_ = p.cmd.Process.Signal(s)
 	}
 }
 
-// kill is kill -9, and waits for the end.
+// kill sends kill -9, and waits for the end.
 func (p *process) kill() {
 	if p != nil {
 		p.signal(syscall.SIGKILL)
@@ -89,7 +88,7 @@ func (p *process) kill() {
 	}
 }
 
-// exit waits for the end and gives the exit code; 128 and more is a signal. ok is false if it does not end in time.
+// exit waits for the end and returns the exit code; 128 and more is a signal. ok is false if it does not end in time.
 func (p *process) exit(within time.Duration) (code int, ok bool) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -105,7 +104,7 @@ func (p *process) exit(within time.Duration) (code int, ok bool) {
 	return status.ExitStatus(), true
 }
 
-// peakResident is the most memory that the process ever had resident, in bytes.
+// peakResident is the peak of the process's resident memory, in bytes.
 func (p *process) peakResident(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -125,7 +124,7 @@ func (p *process) peakResident(t *testing.T) int {
 	return 0
 }
 
-// pause lets time pass; false means that the context ended.
+// pause waits. It returns false if the context ends first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -137,7 +136,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// eventually asks again and again until the answer is yes, and reports whether it was in time.
+// eventually polls until yes returns true, and reports whether that was in time.
 func eventually(ctx context.Context, within time.Duration, yes func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -149,7 +148,7 @@ func eventually(ctx context.Context, within time.Duration, yes func() bool) bool
 	return true
 }
 
-// tail is the end of a log, for the report of a test that failed.
+// tail returns the end of a log, for the report of a failed test.
 func tail(path string, lines int) string {
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -26,33 +26,33 @@ type rig struct {
 	numbers []string
 	binary  string
 	config  string
-	words   []string // the operator's, at each start
+	words   []string // the operator's extra arguments at each start
 	url     string
-	sweeps  bool // late messages have to be found as well
+	sweeps  bool // late messages have to be found too
 	seats   [2]seat
 }
 
-// seat is where one copy of the connector runs, now and then.
+// seat is a place where one copy of the connector may run.
 type seat struct {
 	log     string
 	process *process
-	stopped bool // SIGSTOP
-	asked   bool // its end was wanted
+	stopped bool // paused by SIGSTOP
+	asked   bool // the test stopped it
 	starts  int
-	ends    []int // exit codes of ends that nobody asked for
+	ends    []int // exit codes of copies that the test did not stop
 }
 
-// settings are what tests choose of the connector's configuration.
+// settings are the parts of the connector's configuration that tests choose.
 type settings struct {
 	streams int
 	start   string
 	sweeps  bool
 }
 
-// sweepEvery is the shortest that the configuration takes.
+// sweepEvery is the shortest interval that the configuration accepts.
 const sweepEvery = time.Minute
 
-// newRig starts the fake and the broker, and writes the configuration. No connector runs yet.
+// newRig starts the fake and the broker, and writes the configuration. It starts no connector.
 func newRig(t *testing.T, binary string, p place, s settings, options twochattest.Options) *rig {
 	t.Helper()
 	r := &rig{place: p, binary: binary}
@@ -115,7 +115,7 @@ log: { format: json }
 	return r
 }
 
-// start starts a copy of the connector where none runs.
+// start starts a copy of the connector in an empty seat.
 func (r *rig) start(t *testing.T, i int) {
 	t.Helper()
 	s := &r.seats[i]
@@ -129,7 +129,7 @@ func (r *rig) start(t *testing.T, i int) {
 	s.stopped, s.asked = false, false
 }
 
-// note records the end of a copy that ended by itself.
+// note records the exit of a copy that ended by itself.
 func (r *rig) note(t *testing.T, i int) {
 	s := &r.seats[i]
 	if s.process == nil || s.asked || s.process.running() {
@@ -159,7 +159,7 @@ func (r *rig) resume(i int) {
 	r.seats[i].stopped = false
 }
 
-// terminate is SIGTERM, and demands an orderly end.
+// terminate sends SIGTERM, and checks that the exit is orderly.
 func (r *rig) terminate(t *testing.T, i int) {
 	t.Helper()
 	s := &r.seats[i]
@@ -177,7 +177,7 @@ func (r *rig) terminate(t *testing.T, i int) {
 	}
 }
 
-// audit holds all that the broker has against what the fake listed.
+// audit compares everything that the broker holds with what the fake listed.
 func (r *rig) audit(t *testing.T) map[string]twochattest.Report {
 	t.Helper()
 	return r.auditOf(t, func() map[string][][]byte {
@@ -195,7 +195,7 @@ func (r *rig) auditOf(t *testing.T, events map[string][][]byte) map[string]twoch
 	t.Helper()
 	reports := make(map[string]twochattest.Report)
 	for i, name := range r.streams {
-		_, compact := r.place.(filePlace) // an event is a line of its own
+		_, compact := r.place.(filePlace) // there, an event is a line of its own
 		audit := twochattest.Audit{Compact: compact}
 		for _, event := range events[name] {
 			if err := audit.SeeCloudEvent(event); err != nil {
@@ -221,8 +221,9 @@ func (r *rig) whole(reports map[string]twochattest.Report) bool {
 	return true
 }
 
-// begun reports whether most of each list as it was at the beginning has arrived: a list that lies to a first start is
-// whole only after minutes, which would be waited for in vain here, as the reader's own tests do that without a clock.
+// begun reports whether most of the initial content of each list has arrived. If a list lies to a first start, it is
+// complete only after minutes. This test does not wait that long, because the reader's own tests cover it without a
+// clock.
 func (r *rig) begun(t *testing.T) bool {
 	for _, report := range r.audit(t) {
 		if report.Events < crashHistory*3/4 {
@@ -232,8 +233,8 @@ func (r *rig) begun(t *testing.T) bool {
 	return true
 }
 
-// settle waits until every message has arrived, then until each stream was polled a few times more, in which nothing
-// may happen.
+// settle waits until every message has arrived, and then until each stream was polled a few times more, during which
+// nothing may change.
 func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.Report {
 	t.Helper()
 	began := time.Now()
@@ -267,7 +268,7 @@ func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.
 	return reports
 }
 
-// status is what the connectors that run say of themselves.
+// status returns the reports of the running connectors.
 func (r *rig) status() string {
 	var all strings.Builder
 	for i := range r.seats {
@@ -287,7 +288,7 @@ func (r *rig) status() string {
 	return all.String()
 }
 
-// expectClean demands that each message stands once, in order, without a gap in the sequence, byte for byte.
+// expectClean checks that each message is delivered once, in order, without a gap in the sequence, and byte for byte.
 func expectClean(t *testing.T, reports map[string]twochattest.Report) {
 	t.Helper()
 	var sum twochattest.Report

@@ -27,7 +27,7 @@ func newNATSRig(t *testing.T, b binaries, sinkOptions string, s settings, option
 	return newRig(t, b.connector, newNATSPlace(t, b.nats, sinkOptions), s, options)
 }
 
-// asked waits until a stream was asked for so many more pages.
+// asked waits until that many more pages of a stream were requested.
 func (r *rig) asked(t *testing.T, number string, more int, act func()) {
 	t.Helper()
 	goal := r.fake.PageRequests(number) + more
@@ -37,7 +37,7 @@ func (r *rig) asked(t *testing.T, number string, more int, act func()) {
 	}
 }
 
-// arrived waits until every message that is listed is in the broker.
+// arrived waits until every listed message is in the broker.
 func (r *rig) arrived(t *testing.T) {
 	t.Helper()
 	if !eventually(t.Context(), 60*time.Second, func() bool { return r.whole(r.audit(t)) }) {
@@ -46,7 +46,8 @@ func (r *rig) arrived(t *testing.T) {
 	}
 }
 
-// A burst of 700 messages between two polls, and a kill -9 in the middle of it: each message stands once and in order.
+// A burst of 700 messages comes in between two polls, and a kill -9 in the middle of it. Each message is delivered
+// once and in order.
 func burst(t *testing.T, b binaries) {
 	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{
 		Seed: 7, History: 60,
@@ -55,8 +56,8 @@ func burst(t *testing.T, b binaries) {
 	r.start(t, 0)
 	r.arrived(t)
 	number := r.numbers[0]
-	// A burst costs eight pages and eight more for the certificate: the kills fall into the reading, before and after the
-	// commit.
+	// A burst costs eight pages and eight more for certification, so the kills fall into the reading, before and after
+	// the commit.
 	for _, pages := range []int{1, 4, 8, 9, 12} {
 		r.asked(t, number, pages, func() { r.fake.Insert(number, 700) })
 		r.kill(t, 0)
@@ -71,7 +72,7 @@ func terminate(t *testing.T, b binaries) {
 	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: 8, History: 60})
 	r.start(t, 0)
 	r.arrived(t)
-	r.asked(t, r.numbers[0], 3, func() {}) // all is certified then, and nothing is left to commit
+	r.asked(t, r.numbers[0], 3, func() {}) // then everything is certified, and there is nothing left to commit
 	r.commits(t, 30)
 	ended := make(chan struct{})
 	go func() {
@@ -86,12 +87,12 @@ func terminate(t *testing.T, b binaries) {
 	}
 	r.place.resume(t)
 	<-ended
-	expectClean(t, r.audit(t)) // nobody is left to deliver anything
+	expectClean(t, r.audit(t)) // no connector is left to deliver anything
 }
 
-// commits lets messages come in while the broker is paused, and returns when their commit waits for it. Where the
-// connector looked at the sink's settings meanwhile it knew before that the broker does not answer, and there is no
-// commit: then it is done again.
+// commits lets messages come in while the broker is paused, and returns when their commit waits for the broker. If the
+// connector has checked the sink's settings meanwhile, it already knows that the broker does not answer, and makes no
+// commit. Then commits tries again.
 func (r *rig) commits(t *testing.T, messages int) {
 	t.Helper()
 	for range 10 {
@@ -109,7 +110,7 @@ func (r *rig) commits(t *testing.T, messages int) {
 	t.Fatal("no commit ever waited for the broker")
 }
 
-// logged counts a text in a copy's log.
+// logged counts the occurrences of a text in a copy's log.
 func (r *rig) logged(t *testing.T, i int, text string) int {
 	t.Helper()
 	log, err := os.ReadFile(r.seats[i].log)
@@ -119,7 +120,7 @@ func (r *rig) logged(t *testing.T, i int, text string) int {
 	return strings.Count(string(log), text)
 }
 
-// While the broker is down, nothing is polled: the messages stay where they are, and polls cost credits.
+// While the broker is down, nothing is polled: the messages stay in the list, and polls cost credits.
 func brokerDown(t *testing.T, b binaries) {
 	r := newNATSRig(t, b, "", settings{streams: 2, start: "beginning"}, twochattest.Options{Seed: 9, History: 60})
 	r.start(t, 0)
@@ -144,8 +145,8 @@ func brokerDown(t *testing.T, b binaries) {
 	}
 }
 
-// A stream that is quiet for longer than the sink keeps events: its checkpoint is still there, and a restart goes on
-// after it.
+// A stream that is quiet for longer than the sink keeps events still has its checkpoint, and a restart goes on after
+// it.
 func quietLongerThanMaxAge(t *testing.T, b binaries) {
 	r := newNATSRig(t, b, ", max_age: 2s", settings{streams: 1, start: "beginning"},
 		twochattest.Options{Seed: 10, History: 250})
@@ -167,7 +168,7 @@ func quietLongerThanMaxAge(t *testing.T, b binaries) {
 	expect(250)
 	expired()
 	r.kill(t, 0)
-	r.start(t, 0) // finds nothing but the checkpoint
+	r.start(t, 0) // it finds nothing but the checkpoint
 	r.asked(t, number, 3, func() {})
 	r.fake.Insert(number, 130)
 	expect(380)
@@ -180,7 +181,7 @@ func quietLongerThanMaxAge(t *testing.T, b binaries) {
 	expectClean(t, r.auditOf(t, map[string][][]byte{r.streams[0]: follower.stop(t)}))
 }
 
-// follower keeps what a consumer of the stream sees from the first event on.
+// follower keeps what a consumer of the stream sees, beginning with the first event.
 type follower struct {
 	mu     sync.Mutex
 	events [][]byte
@@ -250,11 +251,11 @@ func (f *follower) stop(t *testing.T) [][]byte {
 	return f.events
 }
 
-// historyResident is what the connector may have resident while it delivers a long history: the target of 40 MB, and a
-// tenth for a machine on which garbage is collected late.
+// historyResident limits the connector's resident memory while it delivers a long history: the target of 40 MB, and a
+// tenth more for a machine on which garbage is collected late.
 const historyResident = 44 << 20
 
-// A long history from the beginning takes bounded memory, and arrives whole.
+// Reading a long history from the beginning takes bounded memory, and delivers all of it.
 func historyMemory(t *testing.T, b binaries) {
 	r := newNATSRig(t, b, "", settings{streams: 1, start: "beginning"},
 		twochattest.Options{Seed: 11, History: *historyMessages, Shapes: twochattest.ShapesLive})
@@ -277,7 +278,7 @@ func historyMemory(t *testing.T, b binaries) {
 	expectClean(t, r.audit(t))
 }
 
-// lastSequence is the sequence of a stream's newest event, 0 if there is none.
+// lastSequence returns the sequence of a stream's newest event, or 0 if there is none.
 func (p *natsPlace) lastSequence(t *testing.T, name string) int {
 	t.Helper()
 	js, closeConn, err := p.dial()

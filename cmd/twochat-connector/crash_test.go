@@ -25,10 +25,10 @@ var (
 	crashSeed = flag.Uint64("crashseed", 0, "seed of the crash tests; 0 is one of the clock")
 )
 
-// crashStreams is how many streams each connector keeps going: the more, the more commits there are to be interrupted.
+// crashStreams is the number of streams of each connector. More streams mean more commits to interrupt.
 const crashStreams = 6
 
-// TestBinary holds the built program against brokers in processes of their own.
+// TestBinary runs the built program with brokers in processes of their own.
 func TestBinary(t *testing.T) {
 	t.Parallel()
 	b := Build(t)
@@ -39,7 +39,7 @@ func TestBinary(t *testing.T) {
 			"quiet longer than max_age": quietLongerThanMaxAge,
 		} {
 			t.Run(name, func(t *testing.T) {
-				t.Parallel() // they wait most of the time
+				t.Parallel() // they mostly wait
 				scenario(t, b)
 			})
 		}
@@ -103,21 +103,21 @@ func TestBinary(t *testing.T) {
 	}
 }
 
-// crashing is how a crash goes on beside its acts.
+// crashing describes the conditions of a crash test besides its acts.
 type crashing struct {
-	// slow: the broker takes long to start, so that it is not killed as often as others.
+	// slow: the broker takes long to start, so it is killed less often.
 	slow bool
 	// lies: the API shows wrong pages for seconds, and lists runs of messages late, which sweeps have to find.
 	lies bool
-	// alone: a second copy ends by itself, as the place belongs to one process.
+	// alone: a second copy ends by itself, because the place belongs to one process.
 	alone bool
 }
 
-// crashHistory is how many messages a list has at the beginning.
+// crashHistory is the number of messages that a list has at the beginning.
 const crashHistory = 250
 
-// crash kills, stops and doubles the connector and its broker while the list of messages moves and answers go wrong;
-// afterwards every message has to be there once, in order.
+// crash kills, stops and doubles the connector and its broker while the list of messages moves and requests fail.
+// Afterwards every message has to be delivered once, in order.
 func crash(t *testing.T, binary string, p place, how crashing) {
 	seed := *crashSeed
 	if seed == 0 {
@@ -152,7 +152,7 @@ func crash(t *testing.T, binary string, p place, how crashing) {
 
 	within := 90 * time.Second
 	if how.lies {
-		// Where the list showed a false end to a first start, it is checked again after half of CheckOver.
+		// If the list showed a false end to a first start, the end is checked again after half of CheckOver.
 		within = reader.DefaultRules().CheckOver/2 + 3*sweepEvery
 	}
 	reports := r.settle(t, within)
@@ -173,7 +173,7 @@ func crash(t *testing.T, binary string, p place, how crashing) {
 	}
 }
 
-// lied is crash beside an API that lies.
+// lied runs crash beside an API that lies.
 func lied(t *testing.T, b binaries, p place, how crashing) {
 	if !*lying {
 		t.Skip("it takes minutes: -lies runs it, as the gate does")
@@ -182,8 +182,8 @@ func lied(t *testing.T, b binaries, p place, how crashing) {
 	crash(t, b.connector, p, how)
 }
 
-// passingFaults are those after which a reader asks again at once. A redirect is taken for a wrong base URL, and waited
-// out for long.
+// passingFaults are those after which a reader asks again at once. A redirect is not among them: it is taken for a
+// wrong base URL, and asked again only after long.
 func passingFaults(rate float64) []twochattest.Chance {
 	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool {
 		return c.Fault.Kind == twochattest.KindRedirect
@@ -198,7 +198,7 @@ func total(counts map[string]int) int {
 	return sum
 }
 
-// move lets the lists drift between requests as well.
+// move makes the lists change between requests too.
 func (r *rig) move(ctx context.Context) {
 	ticker := time.NewTicker(150 * time.Millisecond)
 	defer ticker.Stop()
@@ -212,12 +212,12 @@ func (r *rig) move(ctx context.Context) {
 	}
 }
 
-// vandal does harm to a rig, as its random numbers say.
+// vandal harms a rig at random.
 type vandal struct {
 	rig     *rig
 	rng     *rand.Rand
 	did     map[string]int
-	current int // the seat that is meant to run
+	current int // the seat that should be running
 	crashing
 }
 
@@ -229,29 +229,29 @@ func (v *vandal) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// moment waits up to so many milliseconds.
+// moment waits a random time of at most that many milliseconds.
 func (v *vandal) moment(ctx context.Context, most int) bool {
 	return pause(ctx, time.Duration(v.rng.IntN(most)+1)*time.Millisecond)
 }
 
-// atWork waits until the connector has asked for a page, and a little longer: it is then reading or committing.
+// atWork waits until the connector has requested a page, and a little longer. Then it is reading or committing.
 func (v *vandal) atWork(ctx context.Context) {
 	before := v.rig.fake.Requests()
 	eventually(ctx, 2*time.Second, func() bool { return v.rig.fake.Requests() > before })
 	v.moment(ctx, 40)
 }
 
-// act is a way to do harm.
+// act is one way to do harm.
 type act struct {
 	name   string
 	weight int
-	broker bool // kills the broker
-	lies   bool // only where the API lies
-	twins  bool // runs two copies
+	broker bool // it kills the broker
+	lies   bool // only if the API lies
+	twins  bool // it runs two copies
 	do     func(v *vandal, ctx context.Context, t *testing.T)
 }
 
-// acts are the ways to do harm, each as often as its weight says.
+// acts are the ways to do harm, chosen by weight.
 var acts = []act{
 	{"kill -9 of the connector", 30, false, false, false, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
@@ -279,7 +279,7 @@ var acts = []act{
 		v.moment(ctx, 2500)
 		v.rig.place.resume(t)
 	}},
-	// The classic zombie: one copy sleeps in the middle of its work, another one takes over, the first one wakes.
+	// The classic zombie: one copy sleeps in the middle of its work, another one takes over, and the first one wakes.
 	{"sleeping owner", 15, false, false, true, func(v *vandal, ctx context.Context, t *testing.T) {
 		v.atWork(ctx)
 		zombie, heir := v.current, 1-v.current
@@ -330,7 +330,7 @@ var acts = []act{
 	}},
 }
 
-// harm does one of the acts. A connector that ended by itself is started again, as Kubernetes would.
+// harm does one of the acts. It restarts a connector that ended by itself, as Kubernetes would.
 func (v *vandal) harm(ctx context.Context, t *testing.T) {
 	weight := func(act act) int {
 		switch {

@@ -16,7 +16,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Demos in a sink of the user's own make what is missing, write streams of their own, audit themselves and stay there.
+// Demos in a sink of the user create what is missing, write streams of their own, audit themselves, and leave their
+// events there.
 func TestDemo_Sinks(t *testing.T) {
 	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{
 		"auto.create.topics.enable": "false", "default.replication.factor": "1",
@@ -133,7 +134,7 @@ func TestDemo_RefusesSinks(t *testing.T) {
 	}
 }
 
-// Whoever reads a part of what is printed, as head does, ends the program without a word.
+// If the reader of the output leaves early, as head does, the program ends without a message.
 func TestMain_ReaderLeaves(t *testing.T) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -159,7 +160,7 @@ func TestMain_ReaderLeaves(t *testing.T) {
 			cmd.Env = append(os.Environ(), roleVariable+"=program "+command)
 			var errOut clitest.Output
 			cmd.Stdout, cmd.Stderr = writer, &errOut
-			// A pipe without a reader: the first line is written to nobody.
+			// A pipe without a reader: nobody gets the first line.
 			if err := reader.Close(); err != nil {
 				t.Fatal(err)
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/demo"
 )
 
-// The demo shows events as they are stored, audits itself and ends with 0.
+// The demo shows events as they are stored, audits itself, and exits with 0.
 func TestDemo_AuditsItself(t *testing.T) {
 	var out, errOut bytes.Buffer
 	if code := run(t.Context(), &cli.Program{Out: &out, Err: &errOut}, []string{

@@ -20,7 +20,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// call is one request that the fake 2Chat got.
 type call struct {
 	at     time.Time
 	number string // "" for the account's information
@@ -28,7 +27,7 @@ type call struct {
 	status int
 }
 
-// wire carries requests to a fake 2Chat, and notes them.
+// wire carries requests to a fake 2Chat, and records them.
 type wire struct {
 	to    http.RoundTripper
 	mu    sync.Mutex
@@ -50,7 +49,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// since lists the calls from a time on that are wanted.
+// since returns the wanted calls from a time on.
 func (w *wire) since(from time.Time, wanted func(call) bool) []call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,7 +65,7 @@ func (w *wire) since(from time.Time, wanted func(call) bool) []call {
 func asksAccount(c call) bool { return c.number == "" }
 func asksList(c call) bool    { return c.number != "" }
 
-// economy is a pipeline at work on a fake 2Chat, inside a synctest bubble.
+// economy is a running pipeline on a fake 2Chat, inside a synctest bubble.
 type economy struct {
 	fake *twochattest.Fake
 	wire *wire
@@ -76,13 +75,13 @@ type economy struct {
 	end  func()
 }
 
-// newEconomy runs a pipeline until end is called. A stream is named as the last digit of its number.
+// newEconomy runs a pipeline until end is called. A stream's name is the last digit of its number.
 func newEconomy(t *testing.T, fake *twochattest.Fake, numbers []string, set func(*config.Config)) *economy {
 	t.Helper()
 	return newEconomyOn(t, &clitest.MemorySink{}, fake, numbers, set)
 }
 
-// newEconomyOn is newEconomy on a sink that an earlier one may have written to.
+// newEconomyOn is newEconomy on a sink that an earlier pipeline may have written to.
 func newEconomyOn(t *testing.T, sink *clitest.MemorySink, fake *twochattest.Fake, numbers []string,
 	set func(*config.Config),
 ) *economy {

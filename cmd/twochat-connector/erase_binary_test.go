@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// eraseKilled ends the erasure of a chat with kill -9 again and again: each time some of it is gone for good, in the
-// end all of it is, and a run, which reads the list anew, brings none of it back.
+// eraseKilled kills the erasure of a chat with kill -9 again and again. Each time more of the chat is gone for good,
+// in the end all of it. A run that reads the list again brings none of it back.
 func eraseKilled(t *testing.T, binary string, p *natsPlace) {
 	const seed, messages = 29, 1500
 	r := newRig(t, binary, p, settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: seed, History: messages})

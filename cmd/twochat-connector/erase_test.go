@@ -18,13 +18,13 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// canaryChat is that of a person whose chat is to go.
+// canaryChat is the chat that is to be erased.
 type canaryChat struct {
 	session, digits  string
 	messages, poison int
 }
 
-// canaryOf picks the person with the most messages; poisoned says how many items of hers are in the quarantine.
+// canaryOf picks the person with the most messages. poisoned counts that person's items in the quarantine.
 func canaryOf(t *testing.T, fake *twochattest.Fake) canaryChat {
 	t.Helper()
 	counts := map[string]int{}
@@ -56,7 +56,7 @@ func canaryOf(t *testing.T, fake *twochattest.Fake) canaryChat {
 	return c
 }
 
-// erased runs erase with --json and wants an exit code.
+// erased runs erase with --json and checks the exit code.
 func erased(t *testing.T, want int, args ...string) erase.Report {
 	t.Helper()
 	code, out, errOut := finish(t, append([]string{"erase", "--json"}, args...)...)
@@ -67,7 +67,7 @@ func erased(t *testing.T, want int, args ...string) erase.Report {
 	return r
 }
 
-// holds reports whether a text stands in a file under a folder.
+// holds reports whether a file under a folder contains a text.
 func holds(t *testing.T, dir, text string) bool {
 	t.Helper()
 	found := false
@@ -85,7 +85,7 @@ func holds(t *testing.T, dir, text string) bool {
 	return found
 }
 
-// eraseSinks are the sinks that can erase, with the folder where what they keep lies.
+// eraseSinks are the sinks that can erase, each with the folder of its data.
 func eraseSinks(t *testing.T) map[string]string {
 	t.Helper()
 	return map[string]string{
@@ -95,14 +95,14 @@ func eraseSinks(t *testing.T) map[string]string {
 	}
 }
 
-// A chat is gone from each sink byte by byte, and nothing brings it back: no run with its sweep, no audit --repair. The
-// audit says so, and is clean. What comes in later is delivered.
+// A chat is erased from each sink byte by byte, and nothing brings it back: neither a run with its sweep nor audit
+// --repair. The audit reports the erasure, and no errors. Messages that come in later are delivered.
 func TestErase_StaysAway(t *testing.T) {
 	for name, sink := range eraseSinks(t) {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
 			fake, api := fakeAPI(t, twochattest.Options{Seed: 71, History: 250})
-			for range 25 { // some of them are the canary's
+			for range 25 { // some of them belong to the canary
 				fake.Poison("", twochattest.PoisonNoID)
 			}
 			dir := t.TempDir()
@@ -125,7 +125,7 @@ func TestErase_StaysAway(t *testing.T) {
 				if len(r.Streams) != 1 || r.Streams[0].Stream != "support" || r.Streams[0].Erased != want {
 					t.Fatalf("%+v, want %+v", r.Streams[0], want)
 				}
-				want = connector.ErasedCounts{} // the second time
+				want = connector.ErasedCounts{} // the second erasure finds nothing
 			}
 			if name != "jetstream" && holds(t, dir, c.digits) {
 				t.Errorf("the canary's number is still there")
@@ -161,7 +161,7 @@ func TestErase_StaysAway(t *testing.T) {
 	}
 }
 
-// What backfill delivered goes too, and no further backfill brings it back.
+// Events that backfill delivered are erased too, and no later backfill brings them back.
 func TestErase_FromAHistory(t *testing.T) {
 	for name, sink := range eraseSinks(t) {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestErase_FromAHistory(t *testing.T) {
 	}
 }
 
-// However the chat is named, and however the events name it, the same goes.
+// The same events are erased however the chat is named, and however the events name it.
 func TestErase_Names(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 73, History: 250})
@@ -205,7 +205,7 @@ func TestErase_Names(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := canaryOf(t, fake)
-	alone := 0 // with a session key
+	alone := 0 // items with a session key
 	for _, m := range fake.Truth("") {
 		if m.Chat == c.session {
 			alone++
@@ -232,7 +232,7 @@ func TestErase_Names(t *testing.T) {
 	}
 }
 
-// What is said to a person, and the ways in which it may not be asked for.
+// What erase tells a person, and which ways of asking it refuses.
 func TestErase_Says(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 74, History: 120})
@@ -255,7 +255,7 @@ func TestErase_Says(t *testing.T) {
 			t.Errorf("erase %s ends with %d: %s%s", args, code, out, errOut)
 		}
 	}
-	// Who writes the file has to give it up first.
+	// The process that writes the file has to give it up first.
 	live := liveStream(t, path)
 	code, _, errOut = finish(t, "erase", "--config", path, "--chat", c.digits, "--yes")
 	wantCode(t, code, cli.ExitFailed)
@@ -277,7 +277,7 @@ func TestErase_Says(t *testing.T) {
 	clitest.WantText(t, "audit", r.out.String(), fmt.Sprint(c.messages)+" erased on request")
 }
 
-// An instance that runs is not pushed aside unasked; and once it is, it knows what was erased.
+// Without --take-over a running instance is not fenced. After a take-over it knows what was erased.
 func TestErase_BesideARun(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 75, History: 120})
@@ -303,7 +303,7 @@ func TestErase_BesideARun(t *testing.T) {
 	auditReport(t, cli.ExitFine, "--config", path, "--all")
 }
 
-// Kafka says what stays, where, and what to do about it.
+// With Kafka, erase tells what stays, where, and what to do about it.
 func TestErase_Kafka(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 76, History: 120})

@@ -211,7 +211,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// What is printed of sweeps is what the budget leaves of them, or says on what it depends.
+// The printed sweep interval is what the budget allows, or the text says on what it depends.
 func TestExplain_SweepsInForce(t *testing.T) {
 	for monthly, want := range map[string]string{
 		"100000": "as the month's budget of calls does not allow more (poll.sweep.every: 1h)",

@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 )
 
-// What the program's page shows of the fake works as printed, but for the port.
+// The commands that the program's page shows for the fake work as printed, except for the port.
 func TestFake_Page(t *testing.T) {
 	noLeaks(t)
 	curl, err := exec.LookPath("curl")
@@ -29,7 +29,7 @@ func TestFake_Page(t *testing.T) {
 	if !ours || !strings.Contains(begin, address) {
 		t.Fatalf("the first command is %s", lines[0][1])
 	}
-	// Its answers fail by chance: the ones that are asked for here do not.
+	// The fake fails at random, but not for the requests here.
 	fake := start(t, strings.Fields(strings.NewReplacer(address, "127.0.0.1:0", " 0.05", " 0").Replace(begin))...)
 	base := ""
 	until(t, "the address", func() bool {
@@ -43,7 +43,7 @@ func TestFake_Page(t *testing.T) {
 			t.Errorf("%s: %v\n%.500s", line[1], err, out)
 		}
 	}
-	// The requests of the help are those that there are.
+	// The requests in the help exist.
 	for _, request := range regexp.MustCompile(`(POST|GET) +(/fake/\S+)`).FindAllStringSubmatch(strings.ReplaceAll(aboutFake, ",", " "), -1) {
 		body := strings.NewReader("[]")
 		asked, err := http.NewRequestWithContext(t.Context(), request[1], "http://"+base+request[2], body)

@@ -18,7 +18,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// A connector reads the fake by the very line that the fake prints, and what is steered over HTTP arrives.
+// A connector reads the fake with the very line that the fake prints, and control over HTTP works.
 func TestFake(t *testing.T) {
 	noLeaks(t)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
@@ -83,7 +83,7 @@ func TestFake_Refuses(t *testing.T) {
 	}
 }
 
-// The messages of --rate stop while the fake is quiet, and come again after it.
+// The messages of --rate stop while the fake is quiet, and start again afterwards.
 func TestFake_QuietStopsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{Seed: 4})

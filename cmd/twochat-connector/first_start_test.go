@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// The sequence never runs over numbers that were used before, where the operator names the last of them.
+// If the operator names the last used sequence number, no number is used a second time.
 func TestRun_FirstStartAfterASequence(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 7})

@@ -26,14 +26,14 @@ import (
 
 const testKey = "UAK-canary-0f9c2f5e"
 
-// noLeaks fails the test where a goroutine outlives it.
+// noLeaks fails the test if a goroutine outlives it.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	current := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, current) })
 }
 
-// fakeAPI starts a fake 2Chat with the test's key and a rate that does not hold anyone up.
+// fakeAPI starts a fake 2Chat with the test's key and a rate that slows nobody down.
 func fakeAPI(t *testing.T, o twochattest.Options) (*twochattest.Fake, string) {
 	t.Helper()
 	o.Key = testKey
@@ -49,7 +49,7 @@ func fakeAPI(t *testing.T, o twochattest.Options) (*twochattest.Fake, string) {
 	return fake, server.URL
 }
 
-// configure writes a configuration: two streams at most, the admin server on a free port, and what is said of the sink.
+// configure writes a configuration with at most two streams, the admin server on a free port, and the given sink.
 func configure(t *testing.T, baseURL, sink string, more ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -74,13 +74,13 @@ type running struct {
 	code     int
 }
 
-// start runs a command line in the background. The test's end tells it to stop and waits for it.
+// start runs a command line in the background. The test's end stops it and waits for it.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	return startWith(t, nil, args...)
 }
 
-// startWith is start in an environment.
+// startWith is start with an environment.
 func startWith(t *testing.T, env []string, args ...string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -101,7 +101,7 @@ func startWith(t *testing.T, env []string, args ...string) *running {
 	return r
 }
 
-// end tells the command to stop, as a signal would, and returns its exit code.
+// end stops the command as a signal would, and returns its exit code.
 func (r *running) end() int {
 	r.stop()
 	return r.wait()
@@ -142,7 +142,7 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// logged returns the attribute of the first log line with a message; "" where there is none yet.
+// logged returns the attribute of the first log line with a message, or "" if there is none yet.
 func (r *running) logged(message, attribute string) string {
 	lines := bufio.NewScanner(strings.NewReader(r.err.String()))
 	lines.Buffer(nil, 1<<20)
@@ -155,14 +155,12 @@ func (r *running) logged(message, attribute string) string {
 	return ""
 }
 
-// admin waits for the admin server and returns its URL.
 func (r *running) admin() string {
 	r.t.Helper()
 	until(r.t, "the start line", func() bool { return r.logged("started", "admin") != "" })
 	return r.logged("started", "admin")
 }
 
-// get asks the admin server.
 func get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -179,10 +177,10 @@ func get(t *testing.T, url string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// tryGet asks the admin server, which may not be there yet, or any more.
+// tryGet asks the admin server, which may not run yet, or may have stopped.
 func tryGet(url string) (body string, err error) { return tryGetWith("", url) }
 
-// tryGetWith is tryGet with a token, if it is not empty.
+// tryGetWith is tryGet with a token, unless the token is empty.
 func tryGetWith(token, url string) (body string, err error) {
 	request, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
@@ -211,7 +209,7 @@ func (r *running) over() bool {
 	}
 }
 
-// auditFile holds a file of events against what the fake has listed.
+// auditFile compares a file of events with what the fake has listed.
 func auditFile(t *testing.T, fake *twochattest.Fake, path string) twochattest.Report {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -221,7 +219,7 @@ func auditFile(t *testing.T, fake *twochattest.Fake, path string) twochattest.Re
 	a := twochattest.Audit{Compact: true}
 	for line := range bytes.Lines(content) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
-			break // being written
+			break // still being written
 		}
 		if err := a.SeeCloudEvent(line); err != nil {
 			t.Fatal(err)
@@ -237,7 +235,6 @@ func wantCode(t *testing.T, got, want int) {
 	}
 }
 
-// replace changes a file.
 func replace(t *testing.T, path, from, to string) {
 	t.Helper()
 	content, err := os.ReadFile(path)

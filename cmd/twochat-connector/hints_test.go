@@ -17,10 +17,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// said is a text of the program, and where it stands.
+// said is a text of the program, and its place.
 type said struct{ text, place string }
 
-// sources visits the files of the program's own packages, without tests and what only tests use.
+// sources visits the files of the program's own packages, except for tests and packages that only tests use.
 func sources(t *testing.T, visit func(path string, files *token.FileSet, file *ast.File)) {
 	t.Helper()
 	for _, top := range []string{"../../cmd", "../../config", "../../connector", "../../sinks"} {
@@ -47,7 +47,7 @@ func sources(t *testing.T, visit func(path string, files *token.FileSet, file *a
 	}
 }
 
-// texts lists every text that the program may print; parts that are put together with + count as one.
+// texts returns every text that the program may print. Parts that are joined with + are one text.
 func texts(t *testing.T) []said {
 	t.Helper()
 	var list []said
@@ -71,7 +71,7 @@ func texts(t *testing.T) []said {
 	return list
 }
 
-// joined is a literal, or several that are added up; what is not known before the program runs is a dot.
+// joined returns the text of a literal, or of several joined by +. A dot stands for what is known only at run time.
 func joined(n ast.Expr) (string, bool) {
 	switch n := n.(type) {
 	case *ast.BasicLit:
@@ -101,7 +101,7 @@ func joined(n ast.Expr) (string, bool) {
 }
 
 var (
-	// planned are words of commands that other versions have; named as a command, they must be there.
+	// planned are words of commands that other versions have. Where a text uses one as a command, it must exist here.
 	planned     = []string{"audit", "quarantine", "checkpoint", "erase", "preview", "fake", "init", "schema", "completion"}
 	commandSaid = regexp.MustCompile("twochat-connector ([a-z]+)((?: +[^ `;,]+)*)")
 	quotedWord  = regexp.MustCompile("`([a-z]+)((?: +--[^`]*)?)`")
@@ -110,7 +110,7 @@ var (
 	halfKey     = regexp.MustCompile("`([a-z_]+)(?::[^`]*)?`")
 )
 
-// flagsOf lists the flags of a command; nil if there is no such command.
+// flagsOf returns the flags of a command, or nil if there is no such command.
 func flagsOf(t *testing.T, command string) []string {
 	t.Helper()
 	var out, errOut bytes.Buffer
@@ -124,7 +124,7 @@ func flagsOf(t *testing.T, command string) []string {
 	return flags
 }
 
-// Every command and flag that any text of the program or a page names is there.
+// Every command and flag in any text of the program or on a page exists.
 func TestHints_CommandsExist(t *testing.T) {
 	known := map[string][]string{"help": {}}
 	for _, c := range commands() {
@@ -169,7 +169,7 @@ func TestHints_CommandsExist(t *testing.T) {
 	}
 }
 
-// keyPaths lists what there is of keys and of sections above them.
+// keyPaths lists all keys and the sections above them.
 func keyPaths() []string {
 	var paths []string
 	for _, key := range config.Reference() {
@@ -184,17 +184,17 @@ func keyPaths() []string {
 	return paths
 }
 
-// notKeys look like keys: a file, the one thing that is asked of the environment alone, a setting of Kafka's.
+// notKeys look like keys: a file, the one setting that exists as a variable only, a setting of Kafka.
 var notKeys = []string{"events.jsonl", "twochat.api_key", "log.replication.factor"}
 
-// Every key that a text names is whole, and there.
+// Every key in a text is a whole path, and exists.
 func TestHints_KeysExist(t *testing.T) {
 	paths := keyPaths()
 	var last []string
 	for _, key := range config.Reference() {
 		last = append(last, key.Path[strings.LastIndex(key.Path, ".")+1:])
 	}
-	// Words that are keys and more: a list's items and the sinks have no path of their own.
+	// Words that are keys and something else too: the items of a list and the sinks have no path of their own.
 	plain := []string{
 		"name", "number", "remote", "nats", "file", "stdout", "kafka", "jetstream", "embedded", "events",
 		"log",
@@ -213,7 +213,7 @@ func TestHints_KeysExist(t *testing.T) {
 	}
 }
 
-// Nothing that is refused or warned of is without a hint.
+// Every refusal and every warning has a hint.
 func TestHints_NoneIsEmpty(t *testing.T) {
 	refusals := 0
 	sources(t, func(path string, files *token.FileSet, file *ast.File) {
@@ -259,7 +259,7 @@ func TestHints_NoneIsEmpty(t *testing.T) {
 	}
 }
 
-// Nothing prints the type of a value: a person reads it.
+// No message prints the type of a value, because people read it.
 func TestHints_NoTypes(t *testing.T) {
 	for _, s := range texts(t) {
 		if strings.Contains(s.text, "%T") || strings.Contains(s.text, "%#v") {

@@ -15,7 +15,7 @@ import (
 
 const modulePath = "github.com/twochat-connector/twochat-connector"
 
-// mayImport are the packages of this module, and which others of it each may import. Tests may import what they like.
+// mayImport lists the packages of this module, and which others of it each may import. Tests may import anything.
 var mayImport = map[string][]string{
 	"connector":                     nil,
 	"connector/reader":              {"connector"},
@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 		"sinks/nats",
 	},
 	"config": {"connector", "sinks", "sinks/secret"},
-	// Thin commands beside their rooms: only those import pipeline.
+	// The thin commands: only they import pipeline.
 	"cmd/twochat-connector": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/audit", "cmd/twochat-connector/backfill",
 		"cmd/twochat-connector/checkpoint", "cmd/twochat-connector/cli", "cmd/twochat-connector/demo",
@@ -94,11 +94,11 @@ var mayImport = map[string][]string{
 		"connector/twochat/twochattest", "sinks", "sinks/embedded", "sinks/jetstream",
 	},
 	"deploy": nil,
-	// An example for users and a module of its own, so that what it needs is none of this one's.
+	// An example for users, in a module of its own so that its dependencies are not this module's.
 	"deploy/consumers/kafka/franz-go": nil,
 }
 
-// imports lists what each package of the module imports, by its folder, its tests aside.
+// imports lists what each package of the module imports, by its folder, without tests.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -139,7 +139,7 @@ func imports(t *testing.T) map[string][]string {
 	return found
 }
 
-// Imports go one way, as the walls in .github/CONTRIBUTING.md say.
+// Imports follow the walls in .github/CONTRIBUTING.md.
 func TestImports(t *testing.T) {
 	found := imports(t)
 	for folder, list := range found {
@@ -161,7 +161,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// What the contract's package may not know: brokers, YAML, HTTP.
+// The contract's package may not know brokers, YAML or HTTP.
 func TestImports_Contract(t *testing.T) {
 	for _, imported := range imports(t)["connector"] {
 		for _, foreign := range []string{"github.com/nats-io", "github.com/segmentio", "gopkg.in/yaml", "net/http"} {
@@ -172,7 +172,7 @@ func TestImports_Contract(t *testing.T) {
 	}
 }
 
-// All waits between attempts are one policy's.
+// One policy decides all waits between attempts.
 func TestImports_OneBackoff(t *testing.T) {
 	for folder, list := range imports(t) {
 		if slices.ContainsFunc(list, func(imported string) bool {
@@ -183,7 +183,7 @@ func TestImports_OneBackoff(t *testing.T) {
 	}
 }
 
-// Only one room knows OpenTelemetry: who builds with the other packages links none of it.
+// Only one package knows OpenTelemetry, so a program built with the others links none of it.
 func TestImports_OneTracer(t *testing.T) {
 	for folder, list := range imports(t) {
 		if slices.ContainsFunc(list, func(imported string) bool {
@@ -194,8 +194,8 @@ func TestImports_OneTracer(t *testing.T) {
 	}
 }
 
-// Whoever builds with the packages of reading, or with a sink other than embedded, links no NATS server, not even by
-// way of another module.
+// A program built with the packages of reading, or with a sink other than embedded, links no NATS server, not even
+// through another module.
 func TestImports_NoServer(t *testing.T) {
 	links := func(folder string) bool {
 		t.Helper()

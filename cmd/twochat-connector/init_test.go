@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// What init writes is right, for each sink, and says what was asked for.
+// init writes a correct file for each sink, with what was asked for.
 func TestInit(t *testing.T) {
 	noLeaks(t)
 	for sink, want := range map[string][]string{
@@ -116,7 +116,7 @@ func TestInit_Places(t *testing.T) {
 	}
 }
 
-// A start that is to come is no mistake of the form, and warned of.
+// A start in the future is not a mistake of the form, but a warning.
 func TestCheck_StartInTheFuture(t *testing.T) {
 	noLeaks(t)
 	t.Chdir(t.TempDir())

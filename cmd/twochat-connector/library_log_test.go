@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// Of what libraries print, nothing that a peer sent comes out, and nothing at all above debug.
+// What libraries print shows nothing that a peer sent, and nothing at all above debug.
 func TestLibraryLog(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
 		var out bytes.Buffer
@@ -38,7 +38,7 @@ func TestLibraryLog(t *testing.T) {
 	}
 }
 
-// tailing answers as the fake does, with bytes behind every answer.
+// tailing answers as the fake does, with extra bytes after every answer.
 func tailing(t *testing.T, fake *twochattest.Fake, tail string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +59,7 @@ func tailing(t *testing.T, fake *twochattest.Fake, tail string) string {
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			answer.StatusCode, len(body), body)
 		_, _ = io.WriteString(conn, tail)
-		_, _ = io.Copy(io.Discard, conn) // until the client has seen it and goes
+		_, _ = io.Copy(io.Discard, conn) // until the client has seen it and closes
 	})}
 	done := make(chan struct{})
 	go func() {
@@ -73,7 +73,7 @@ func tailing(t *testing.T, fake *twochattest.Fake, tail string) string {
 	return "http://" + listener.Addr().String()
 }
 
-// The program takes the standard logger over: bytes behind an answer do not reach its log, at any level.
+// The program redirects the standard logger: bytes after an answer do not reach its log, at any level.
 func TestRun_ShowsNoBytesBehindAnAnswer(t *testing.T) {
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	for _, level := range []string{"debug", "error"} {

@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// monitoringQueries are the expressions of the alerts and of the dashboard, by where they stand.
+// monitoringQueries are the expressions of the alerts and of the dashboard, by their places.
 func monitoringQueries(t *testing.T) map[string]string {
 	t.Helper()
 	queries := map[string]string{}
@@ -62,8 +62,8 @@ func monitoringQueries(t *testing.T) map[string]string {
 	return queries
 }
 
-// shownLabels are the values of each label of each metric that a running instance shows, all states, outcomes and
-// results among them.
+// shownLabels are the label values of each metric that a running instance shows, including all states, outcomes and
+// results.
 func shownLabels(t *testing.T) map[string]map[string][]string {
 	t.Helper()
 	_, url := fakeAPI(t, twochattest.Options{History: 120})
@@ -88,11 +88,11 @@ func shownLabels(t *testing.T) map[string]map[string][]string {
 	return shown
 }
 
-// What alerts and panels select is shown by a running instance: a state that has another name now would be waited for
-// in vain.
+// A running instance shows whatever alerts and panels select. If a state were renamed, an alert on its old name would
+// never fire.
 func TestMonitoring_Labels(t *testing.T) {
 	shown := shownLabels(t)
-	// What Prometheus adds to every series, and what stands there if there are several accounts.
+	// Labels that Prometheus adds to every series, and the one for several accounts.
 	added := []string{"namespace", "job", "instance", "account"}
 	values, groups := 0, 0
 	for where, query := range monitoringQueries(t) {

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
-// The page says that all is well only where no stream waits for anything, as the command status does.
+// The page says that all is well only if no stream waits for anything, as the command status does.
 func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 	for state, want := range map[poller.StreamState]string{
 		poller.StateLive: "All is well", poller.StateNoSink: "Ready, but waiting for something",
@@ -35,7 +35,7 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 	}
 }
 
-// The page and the command say how far held messages are delivered.
+// The page and the command show how far held messages are delivered.
 func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	page := 15
 	for want, accepting := range map[string]*reader.AcceptProgress{

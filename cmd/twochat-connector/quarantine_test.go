@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// What is in the quarantine is listed without what it holds, and shown with it, where that was kept.
+// list shows the items in the quarantine without their content. show prints the content, if it was kept.
 func TestQuarantine_ListAndShow(t *testing.T) {
 	noLeaks(t)
 	for _, test := range []struct {
@@ -67,7 +67,7 @@ func TestQuarantine_ListAndShow(t *testing.T) {
 				t.Errorf("%d bytes shown, %d kept: %s", len(raw), q.Kept, one)
 			}
 		}
-		const said = "poison " // what the texts of the fake's faulty items begin with
+		const said = "poison " // the beginning of the texts of the fake's faulty items
 		if strings.Contains(listed+out, said) || strings.Contains(shown, said) != test.kept {
 			t.Errorf("texts: in the list %t, with --show %t", strings.Contains(listed+out, said), strings.Contains(shown, said))
 		}

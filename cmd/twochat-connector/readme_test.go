@@ -31,7 +31,7 @@ var pagePaths = []string{
 	".github/CONTRIBUTING.md", ".github/SECURITY.md", ".github/CHANGELOG.md",
 }
 
-// page reads one of the pages, or another file, by its path from the root.
+// page reads a page or another file by its path from the root.
 func page(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, path))
@@ -41,7 +41,7 @@ func page(t *testing.T, path string) string {
 	return string(content)
 }
 
-// The first page fits on two screens, and leads to all others.
+// The first page fits on two screens, and links to all others.
 func TestREADME_First(t *testing.T) {
 	text := page(t, "README.md")
 	if lines := strings.Count(text, "\n"); lines > 120 {
@@ -59,9 +59,9 @@ func TestREADME_First(t *testing.T) {
 	}
 }
 
-// Lines are for a screen of 120 columns. A table's row and a whole address cannot be broken.
+// Lines fit a screen of 120 columns. Table rows and URLs cannot be broken.
 func TestREADME_Width(t *testing.T) {
-	// Lines in these are longer, from before there was a bound.
+	// Lines of these pages are longer, because they were written before there was a limit.
 	wide := []string{"connector/README.md", "deploy/README.md"}
 	for _, path := range pagePaths {
 		for n, line := range strings.Split(page(t, path), "\n") {
@@ -72,7 +72,7 @@ func TestREADME_Width(t *testing.T) {
 	}
 }
 
-// metricNames lists the connector's metrics, as they are registered.
+// metricNames lists the connector's metrics as registered.
 func metricNames(t *testing.T) []string {
 	t.Helper()
 	registry := admin.NewRegistry()
@@ -100,7 +100,7 @@ func metricNames(t *testing.T) []string {
 	return slices.Compact(names)
 }
 
-// The page of operation names each metric, and none that is not there.
+// The page of operation names each metric, and no other.
 func TestREADME_Metrics(t *testing.T) {
 	registered := metricNames(t)
 	named := regexp.MustCompile(`twochat_connector_[a-z_]+`).FindAllString(page(t, "deploy/README.md"), -1)
@@ -118,7 +118,7 @@ func TestREADME_Metrics(t *testing.T) {
 	}
 }
 
-// Every file and section that a page links to has to be there.
+// Every file and section that a page links to exists.
 func TestREADME_Links(t *testing.T) {
 	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
 	checked := 0
@@ -153,7 +153,7 @@ func TestREADME_Links(t *testing.T) {
 	}
 }
 
-// Every command of the program that a page shows exists, with its flags, and the program's own page has them all.
+// Every command that a page shows exists, with its flags, and the program's own page has all commands.
 func TestREADME_Commands(t *testing.T) {
 	flags := map[string][]string{}
 	var names []string
@@ -180,7 +180,7 @@ func TestREADME_Commands(t *testing.T) {
 	}
 }
 
-// Every key that a page names is there.
+// Every key on a page exists.
 func TestREADME_Keys(t *testing.T) {
 	known := keyPaths()
 	for _, path := range pagePaths {
@@ -197,7 +197,7 @@ func TestREADME_Keys(t *testing.T) {
 	}
 }
 
-// The page for who changes this names each part of what has to hold.
+// The contributors' page names each part of .ci/run.
 func TestContributing_Parts(t *testing.T) {
 	script, text := page(t, ".ci/run"), page(t, ".github/CONTRIBUTING.md")
 	list := regexp.MustCompile(`(?m)^(?:parts|fast)=\((.*)\)$`).FindAllStringSubmatch(script, -1)
@@ -214,7 +214,7 @@ func TestContributing_Parts(t *testing.T) {
 	}
 }
 
-// A variable that the image sets would overrule the file that its user mounts.
+// A variable set by the image would override the file that its user mounts.
 func TestDockerfile_SetsNoVariable(t *testing.T) {
 	if line := regexp.MustCompile(`(?m)^ENV .*`).FindString(page(t, "Dockerfile")); line != "" {
 		t.Errorf("the image sets a variable: %s", line)

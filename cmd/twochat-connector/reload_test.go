@@ -14,7 +14,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// reloaded is a running instance whose file changes as a ConfigMap does: a link ..data goes to another folder.
+// reloaded is a running instance whose file changes as a ConfigMap does: the link ..data is set to another folder.
 type reloaded struct {
 	*running
 	t       *testing.T
@@ -48,14 +48,14 @@ func startReloaded(t *testing.T, streams string, more ...string) *reloaded {
 	return r
 }
 
-// with is the file with streams.
+// with returns the configuration with these streams.
 func (r *reloaded) with(streams string) string {
 	return strings.Replace(r.first, "STREAMS", streams, 1)
 }
 
 func streamOf(i int) string { return fmt.Sprintf("{ number: %q, name: s%d }", accountNumber(i), i) }
 
-// mount exchanges the file as a kubelet does.
+// mount replaces the file as a kubelet does.
 func (r *reloaded) mount(content string) {
 	r.t.Helper()
 	r.version++
@@ -84,7 +84,7 @@ func (r *reloaded) report() (of pipeline.Report) {
 	return of
 }
 
-// names are the streams that are live with so many messages in the log.
+// live returns the names of the streams that are live with that many messages in the log.
 func (r *reloaded) live(sequence uint64) string {
 	r.t.Helper()
 	var names []string
@@ -100,8 +100,8 @@ func (r *reloaded) count(message string) int {
 	return strings.Count(r.err.String(), `"msg":"`+message+`"`)
 }
 
-// A file that changes is taken over: streams that stay are not acquired anew, those that go release their place, those
-// that come begin as at a first start. One that is wrong, or would need a restart, changes nothing.
+// A changed file is reloaded: streams that stay are not acquired again, removed ones release their place, and new ones
+// begin with a first start. A file that is wrong or needs a restart changes nothing.
 func TestRun_Reload(t *testing.T) {
 	noLeaks(t)
 	r := startReloaded(t, streamOf(0)+", "+streamOf(1))
@@ -121,14 +121,14 @@ func TestRun_Reload(t *testing.T) {
 	}
 	until(t, "a longer interval", func() bool { return r.report().Streams[0].Interval.Seconds() > 1 })
 
-	// A wrong file is refused whole, by the words of check.
+	// A wrong file is refused as a whole, with the same words as check.
 	r.mount(strings.Replace(r.with(streamOf(3)), "poll: {", "pol: {", 1))
 	until(t, "the refusal", func() bool { return r.report().Configuration.Refused != "" })
 	_, _, said := finish(t, "check", "--offline", "--config", filepath.Join(r.mounted, "config.yaml"))
 	if got := r.report(); !strings.Contains(said, got.Configuration.Refused) || !got.Ready || r.live(120) != "s1 s2" {
 		t.Errorf("refused as %q while check says %q; live are %s", got.Configuration.Refused, said, r.live(120))
 	}
-	// What needs a restart is named, and nothing of the file is taken over.
+	// What needs a restart is named, and nothing of the file is applied.
 	r.mount(strings.Replace(r.with(streamOf(3)), "events.jsonl", "other.jsonl", 1))
 	until(t, "the refusal of another sink", func() bool {
 		return strings.Contains(r.report().Configuration.Refused, "needs a restart: sink.file.path")
@@ -144,7 +144,7 @@ func TestRun_Reload(t *testing.T) {
 		t.Errorf("two wrong files are told %d times", refused)
 	}
 
-	// A stream that comes back goes on where it was.
+	// A stream that comes back continues where it was.
 	r.mount(r.with(streamOf(0) + ", " + streamOf(1) + ", " + streamOf(2)))
 	until(t, "all of them", func() bool { return r.live(120) == "s0 s1 s2" })
 	if got := r.report().Configuration; got.Refused != "" || got.Loaded.IsZero() {
@@ -153,7 +153,7 @@ func TestRun_Reload(t *testing.T) {
 	wantCode(t, r.end(), 0)
 }
 
-// Accounts come and go as streams do.
+// Accounts can be added and removed like streams.
 func TestRun_ReloadAccounts(t *testing.T) {
 	noLeaks(t)
 	events := filepath.Join(t.TempDir(), "events.jsonl")

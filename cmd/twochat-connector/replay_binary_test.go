@@ -17,8 +17,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// replayKilled puts items into a quarantine that are events now, and ends their replay with kill -9 again and again: in
-// the end each is in the log once, and what was there stands where it stood.
+// replayKilled puts items that can now become events into a quarantine, and kills their replay with kill -9 again and
+// again. In the end each item is in the log once, and the earlier events are in their old places.
 func replayKilled(t *testing.T, binary string, p *natsPlace) {
 	const seed, messages, aside = 29, 200, 6000
 	r := newRig(t, binary, p, settings{streams: 1, start: "beginning"}, twochattest.Options{Seed: seed, History: messages})
@@ -87,7 +87,7 @@ func replayKilled(t *testing.T, binary string, p *natsPlace) {
 	}
 }
 
-// quarantineMany puts so many items into a stream's quarantine.
+// quarantineMany puts that many items into a stream's quarantine.
 func quarantineMany(t *testing.T, p *natsPlace, stream connector.Stream, count int) {
 	t.Helper()
 	c := *sinks.Defaults().JetStream

@@ -21,7 +21,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// ownLog takes over the configured stream, as an earlier release of the connector did.
+// ownLog takes over the configured stream, as an earlier release of the connector would.
 func ownLog(t *testing.T, path string, do func(sinks.Sink, connector.Log, connector.Checkpoint)) {
 	t.Helper()
 	c, err := (&cli.Program{}).Load(&config.Flags{Config: path})
@@ -57,7 +57,7 @@ func putAside(t *testing.T, path string, messages ...connector.Message) {
 			}
 			at = at.Add(time.Second)
 			r := connector.NewReject(m, "an earlier release could not read it", at)
-			if m.Empty { // a mark of these tests: all of it is kept
+			if m.Empty { // a mark of these tests: all of the item is kept
 				r.Raw = m.Data
 			}
 			rejects = append(rejects, r)
@@ -115,7 +115,7 @@ func logOf(t *testing.T, path string) (ids []string, late map[string]string) {
 	return ids, late
 }
 
-// replayReport runs quarantine replay with --json and wants an exit code.
+// replayReport runs quarantine replay with --json and checks the exit code.
 func replayReport(t *testing.T, want int, args ...string) map[string]quarantine.Replayed {
 	t.Helper()
 	code, out, errOut := finish(t, append([]string{"quarantine", "replay", "--json"}, args...)...)
@@ -135,8 +135,8 @@ func replayReport(t *testing.T, want int, args ...string) map[string]quarantine.
 
 func rejectID(m connector.Message) string { return "reject-" + connector.HashToken(m.Key) }
 
-// What can become an event now is delivered once, late, and nothing that is in the log; the rest is named. It is so on
-// each sink that keeps its events.
+// An item that can now become an event is delivered once, as late, unless it is already in the log. The others are
+// named. This holds on each sink that keeps its events.
 func TestQuarantine_Replay(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 71, History: 300})
@@ -196,8 +196,8 @@ func TestQuarantine_Replay(t *testing.T) {
 	}
 }
 
-// What the sink refuses still is named, and not put into the quarantine again; once it takes it, it is delivered, beside
-// a running instance too.
+// An item that the sink still refuses is named, and not quarantined again. Once the sink accepts it, it is delivered,
+// also beside a running instance.
 func TestQuarantine_ReplayOfASinkLimit(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 72, History: 40})
@@ -251,7 +251,8 @@ func TestQuarantine_ReplayOfASinkLimit(t *testing.T) {
 	}
 }
 
-// Where the log does not reach back to when an item came in, it may have been delivered: it is not delivered again.
+// If the log does not reach back to when an item came in, the item may have been delivered, so it is not delivered
+// again.
 func TestQuarantine_ReplayOfAnExpiredLog(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 73, History: 30})
@@ -276,7 +277,7 @@ func TestQuarantine_ReplayOfAnExpiredLog(t *testing.T) {
 	}
 }
 
-// What the quarantine has no bytes of is read from 2Chat again by an audit that repairs, once.
+// An item whose bytes were not kept is read from 2Chat again by audit --repair, once.
 func TestQuarantine_ReplayOfWhatIsNotKept(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 74, History: 40})

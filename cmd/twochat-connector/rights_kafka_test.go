@@ -23,10 +23,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// realKafkaVariable names a real Kafka, as for the tests of sinks/kafka.
+// realKafkaVariable names a real Kafka, as in the tests of sinks/kafka.
 const realKafkaVariable = "TWOCHAT_CONNECTOR_TEST_KAFKA"
 
-// strimzi is an object of the example that operators give to Strimzi.
+// strimzi is an object in the example for operators who use Strimzi.
 type strimzi struct {
 	Kind     string
 	Metadata struct{ Name string }
@@ -67,10 +67,10 @@ func strimziExample(t *testing.T) (topics []strimzi, user strimzi) {
 	}
 }
 
-// authorizingKafka is a real broker that gives a user the rights that it was granted, and no others. It has one
-// listener for the user, with a password, and one for whoever may do all.
+// authorizingKafka is a real broker on which a user has only the rights that were granted. It has one listener for
+// that user, with a password, and one for an administrator.
 type authorizingKafka struct {
-	closed string // address
+	closed string // address with a password
 	user   string
 	admin  *kgo.Client
 }
@@ -108,7 +108,7 @@ func startAuthorizingKafka(t *testing.T, jars, user string) *authorizingKafka {
 	return k
 }
 
-// makeTopics makes the topics of the example, with one replica as a broker by itself has no more.
+// makeTopics creates the topics of the example, with one replica, because a single broker has no more.
 func (k *authorizingKafka) makeTopics(t *testing.T, topics []strimzi) {
 	t.Helper()
 	request := kmsg.NewPtrCreateTopicsRequest()
@@ -136,7 +136,7 @@ func (k *authorizingKafka) makeTopics(t *testing.T, topics []strimzi) {
 	}
 }
 
-// right is one operation on the resources of a prefix.
+// right is one operation on the resources with a prefix.
 type right struct{ resource, prefix, operation string }
 
 func (r right) String() string { return r.operation + " on " + r.resource + " " + r.prefix }
@@ -202,8 +202,8 @@ func (k *authorizingKafka) revoke(t *testing.T, r right) {
 	}
 }
 
-// With the topics and the rights of the example for Strimzi, and no others, everything works; without any one of them
-// something does not, and is told by name with what fixes it.
+// With the topics and rights of the Strimzi example, and no others, everything works. Without any one of them
+// something fails, and the message names it and how to fix it.
 func TestKafkaRights(t *testing.T) {
 	jars := os.Getenv(realKafkaVariable)
 	if jars == "" {
@@ -214,7 +214,7 @@ func TestKafkaRights(t *testing.T) {
 	k := startAuthorizingKafka(t, jars, user.Metadata.Name)
 	k.makeTopics(t, topics)
 	rights := rightsOf(t, user)
-	k.grant(t, rights...) // in a moment: see wantCheck
+	k.grant(t, rights...) // takes effect a moment later: see wantCheck
 	fake, api := fakeAPI(t, twochattest.Options{History: 120})
 	password := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
@@ -234,7 +234,7 @@ func TestKafkaRights(t *testing.T) {
 		fake.Insert("", 30)
 	}
 	table := map[string]struct {
-		code  int // of check, and of run
+		code  int // exit code of check, and of run
 		texts []string
 	}{
 		"Read on topic whatsapp.messages": {cli.ExitWrong, []string{
@@ -264,7 +264,7 @@ func TestKafkaRights(t *testing.T) {
 			defer k.grant(t, r)
 			wantCheck(t, path, want.code, append(want.texts, "--allow-principal User:"+k.user)...)
 			if want.code == cli.ExitFine {
-				return // nothing waits for it
+				return // no command waits for it
 			}
 			code, _, errOut := finish(t, "run", "--config", path)
 			wantCode(t, code, cli.ExitFailed)
@@ -273,8 +273,8 @@ func TestKafkaRights(t *testing.T) {
 	}
 }
 
-// wantCheck waits until check ends with a code and says all of some texts: what is granted or revoked is so a moment
-// later.
+// wantCheck waits until check exits with a code and its output contains all texts. Rights that are granted or revoked
+// take effect a moment later.
 func wantCheck(t *testing.T, path string, code int, texts ...string) {
 	t.Helper()
 	until(t, fmt.Sprintf("check ends with %d and says %q", code, texts), func() bool {

@@ -21,10 +21,10 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// natsExample is what operators give a NATS user.
+// natsExample holds the rights that operators give to a NATS user.
 const natsExample = "../../deploy/kubernetes/examples/nats-permissions.conf"
 
-// natsRights are the rights in the example for operators, as a NATS server reads them.
+// natsRights returns the rights of the example for operators, as a NATS server reads them.
 func natsRights(t *testing.T) *server.Permissions {
 	t.Helper()
 	example, err := os.ReadFile(natsExample)
@@ -43,7 +43,7 @@ func natsRights(t *testing.T) *server.Permissions {
 	return options.Users[0].Permissions
 }
 
-// nackStream is the stream that the example for NACK makes, with one replica as a server by itself has no more.
+// nackStream is the stream that the example for NACK creates, with one replica, because a single server has no more.
 func nackStream(t *testing.T) jetstream.StreamConfig {
 	t.Helper()
 	file, err := os.Open("../../deploy/kubernetes/examples/nack.yaml")
@@ -81,7 +81,7 @@ func nackStream(t *testing.T) jetstream.StreamConfig {
 	}
 }
 
-// natsServer runs a server; who comes without a name has the rights. reload gives it others.
+// natsServer runs a server on which a user without a name has the rights. reload replaces them.
 func natsServer(t *testing.T, rights *server.Permissions) (url string, reload func(*server.Permissions)) {
 	t.Helper()
 	options := server.Options{
@@ -118,7 +118,7 @@ func natsServer(t *testing.T, rights *server.Permissions) (url string, reload fu
 	}
 }
 
-// addNackStream makes the stream as NACK does.
+// addNackStream creates the stream as NACK does.
 func addNackStream(t *testing.T, url string) {
 	t.Helper()
 	conn, err := natsgo.Connect(url, natsgo.UserInfo("admin", "admin"))
@@ -135,7 +135,7 @@ func addNackStream(t *testing.T, url string) {
 	}
 }
 
-// runUntil runs the connector until so many events are in the log, and returns what it said.
+// runUntil runs the connector until that many events are in the log, and returns its output.
 func runUntil(t *testing.T, path string, events int) string {
 	t.Helper()
 	r := start(t, "run", "--config", path)
@@ -150,10 +150,10 @@ func runUntil(t *testing.T, path string, events int) string {
 	return r.err.String()
 }
 
-// denied is what the log says where a right is lacking that nothing waits for.
+// denied is what the log says if a right is missing that nothing waits for.
 const denied = "permissions violation"
 
-// With the rights of the example, and no others, everything works that is done with a stream that somebody else made.
+// With the rights of the example, and no others, everything works on a stream that somebody else created.
 func TestNATSRights_Suffice(t *testing.T) {
 	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 120})
@@ -178,8 +178,8 @@ func TestNATSRights_Suffice(t *testing.T) {
 	}
 }
 
-// With the one that stands beneath, it makes the stream as well; without it check says so before, and run when it comes
-// to it.
+// With the right named at the end of the example, the connector also creates the stream. Without it, check says so
+// beforehand, and run says so when it tries.
 func TestNATSRights_Create(t *testing.T) {
 	noLeaks(t)
 	example, err := os.ReadFile(natsExample)
@@ -211,7 +211,7 @@ func TestNATSRights_Create(t *testing.T) {
 	}
 }
 
-// without copies rights, less one.
+// without copies rights, except for one.
 func without(rights *server.Permissions, right string) *server.Permissions {
 	fewer := *rights
 	fewer.Publish = &server.SubjectPermission{Allow: slices.DeleteFunc(slices.Clone(rights.Publish.Allow),
@@ -219,7 +219,7 @@ func without(rights *server.Permissions, right string) *server.Permissions {
 	return &fewer
 }
 
-// Without any one of them something does not work, and is told with what fixes it.
+// Without any one of the rights something fails, and the message says how to fix it.
 func TestNATSRights_EachNeeded(t *testing.T) {
 	noLeaks(t)
 	all := natsRights(t)
@@ -232,7 +232,7 @@ func TestNATSRights_EachNeeded(t *testing.T) {
 		publishing = "allow it to publish to whatsapp.>, whatsapp-checkpoint.*, whatsapp-quarantine.* and $JS.API.>, and to subscribe to _INBOX.>"
 		refused    = "refused  NATS user: it may not use JetStream as the connector needs to: it has no right to publish to "
 	)
-	// What check says; "" stands for what no command waits for, which the log of run tells.
+	// What check says; "" stands for rights that no command waits for, which only the log of run reports.
 	table := map[string]struct{ cause, hint string }{
 		"whatsapp.>": {
 			"refused  NATS user: it has no right to publish to whatsapp.support.>",

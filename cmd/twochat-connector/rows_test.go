@@ -13,7 +13,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// A row says the same as the attributes of its event, in every mode, and holds the item that the API listed.
+// A row says the same as the attributes of its event, in every mode, and holds the item as the API listed it.
 func TestRun_Rows(t *testing.T) {
 	noLeaks(t)
 	for _, mode := range []string{"structured", "binary"} {
@@ -59,7 +59,7 @@ func TestRun_Rows(t *testing.T) {
 	}
 }
 
-// What a preview shows is the item, also where events have rows.
+// A preview shows the item, also if events have rows.
 func TestPreview_Rows(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 1, History: 5})
 	path := configure(t, url, "file: { path: "+t.TempDir()+"/events.jsonl }", "events: { data: row }")

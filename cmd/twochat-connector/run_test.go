@@ -43,7 +43,8 @@ func TestRun_DeliversUntilToldToStop(t *testing.T) {
 	}
 }
 
-// faults are passing ones, without a redirect: that is taken for a wrong configuration, and asked again slowly.
+// faults are transient ones. A redirect is not among them: it is taken for a wrong configuration, and asked again only
+// slowly.
 func faults(rate float64) []twochattest.Chance {
 	return slices.DeleteFunc(twochattest.PassingFaults(rate), func(c twochattest.Chance) bool {
 		return c.Fault.Kind == twochattest.KindRedirect
@@ -61,7 +62,7 @@ func TestRun_FromFlagsAlone(t *testing.T) {
 	}, "run", "--number", twochattest.DefaultNumber, "--sink", "file:events.jsonl", "--start", "beginning")
 	until(t, "the history", func() bool { return auditFile(t, fake, "events.jsonl").Clean() })
 	wantCode(t, r.end(), cli.ExitFine)
-	// The number is the stream's name, and stands nowhere else.
+	// The number is the stream's name, and occurs nowhere else.
 	if text := strings.ReplaceAll(r.err.String(), `"stream":"15550100100"`, ""); strings.Contains(text, "15550100100") {
 		t.Errorf("the log shows the number: %s", text)
 	}
@@ -125,7 +126,7 @@ func TestCheck_SaysThatRunMakesIt(t *testing.T) {
 	clitest.WantText(t, "check", out, "`run` creates it")
 }
 
-// A cluster of which too few brokers are there answers: that is not what its hint is about.
+// If too few brokers of a cluster answer, the hint does not say that the cluster is down.
 func TestCheck_NamesTheBrokersThatAreMissing(t *testing.T) {
 	t.Parallel() // it waits for brokers
 	_, url := fakeAPI(t, twochattest.Options{Seed: 4})
@@ -141,7 +142,7 @@ func TestCheck_NamesTheBrokersThatAreMissing(t *testing.T) {
 	clitest.WantText(t, "check", out, "topic alone: it does not exist; `run` creates it")
 }
 
-// Only what is missing is made: a refusal stays one, whatever its words.
+// Only what is missing will be created. Any other refusal stays a refusal, whatever its words.
 func TestWillBeMade(t *testing.T) {
 	missing := connector.Finding{Level: connector.FindingRefused, Thing: "topic a", Text: "nobody knows it", Missing: true}
 	other := connector.Finding{Level: connector.FindingRefused, Thing: "user", Text: "the user does not exist"}
@@ -221,7 +222,7 @@ func TestRun_SecondProcessOnOneFile(t *testing.T) {
 	wantCode(t, first.end(), cli.ExitFine)
 }
 
-// A key that comes later is waited for, and said to be missing.
+// A key that is not there yet is waited for, and reported as missing.
 func TestRun_WaitsForTheKey(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 13, History: 20})
@@ -239,7 +240,7 @@ func TestRun_WaitsForTheKey(t *testing.T) {
 	wantCode(t, r.end(), cli.ExitFine)
 }
 
-// A stream that is refused leaves the others alone.
+// A stream that is refused does not stop the others.
 func TestRun_OneStreamRefused(t *testing.T) {
 	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 7, History: 20})
@@ -249,7 +250,7 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	until(t, "the first", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })
 	wantCode(t, r.end(), cli.ExitFine)
 
-	// The same name for another list.
+	// the same name for another list
 	path := configure(t, url, sink)
 	replace(t, path, "streams: [", `streams: [{ number: "+15550100999", name: other }, `)
 	replace(t, path, twochattest.DefaultNumber, "+15550100998")
@@ -266,7 +267,7 @@ func TestRun_OneStreamRefused(t *testing.T) {
 	}
 	wantCode(t, r.end(), cli.ExitFine)
 
-	// Alone, it ends the program.
+	// A refused stream alone ends the program.
 	replace(t, path, `{ number: "+15550100999", name: other }, `, "")
 	code, _, errOut := finish(t, "run", "--config", path)
 	wantCode(t, code, cli.ExitFailed)
@@ -371,7 +372,7 @@ func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
 	wantCode(t, r.wait(), cli.ExitUsage)
 	clitest.WantText(t, "stderr", r.err.String(), "the environment has these problems",
 		"\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
-	// What asks 2Chat nothing needs no key.
+	// Commands that ask 2Chat nothing need no key.
 	r = startWith(t, []string{
 		"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber,
 		"TWOCHAT_CONNECTOR_SINK_FILE_PATH=events.jsonl",
@@ -402,7 +403,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// Help fits a terminal of 80 columns, and says what a flag means where it is left out.
+// Help fits a terminal of 80 columns, and tells the default of each flag.
 func TestHelp_Layout(t *testing.T) {
 	noLeaks(t)
 	for _, c := range append(commands(), command{}) {

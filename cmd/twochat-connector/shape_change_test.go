@@ -12,8 +12,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// A member that appears, vanishes or changes its type is told within a poll: once in the log, as a metric, by `status`,
-// on the page and by `check`. Nothing is lost, and no value is shown.
+// A member that appears, vanishes or changes its type is reported within a poll: once in the log, as a metric, by
+// `status`, on the page and by `check`. Nothing is lost, and no value is shown.
 func TestShapeChanges_AreTold(t *testing.T) {
 	fake, url := fakeAPI(t, twochattest.Options{History: 120, Shapes: twochattest.ShapesDocumented})
 	events := filepath.Join(t.TempDir(), "events.jsonl")

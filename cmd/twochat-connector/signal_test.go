@@ -14,8 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// Each signal that asks a program to end drains it: a terminal that is closed (SIGHUP) is no reason to leave a commit
-// unclear. Where there is a file, SIGHUP reloads it, and the program goes on.
+// Each signal that asks a program to end drains it. SIGHUP from a closed terminal must not leave a commit unclear
+// either. If there is a configuration file, SIGHUP reloads it, and the program goes on.
 func TestMain_SignalsDrain(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 21, History: 20})
 	executable, err := os.Executable()

@@ -18,7 +18,7 @@ import (
 
 var updateStatus = flag.Bool("update-status", false, "write what status prints into testdata")
 
-// unfolded is a text without the breaks of its lines.
+// unfolded joins the lines of a text.
 func unfolded(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // nightly is a report of three streams in the middle of the night.
@@ -60,7 +60,7 @@ func nightly(change func(*pipeline.Report)) pipeline.Report {
 	return r
 }
 
-// nightlyReports are what somebody may find who is woken at night.
+// nightlyReports are situations that a person on call may find at night.
 func nightlyReports() map[string]pipeline.Report {
 	trouble := func(change func(s *pipeline.StreamReport)) func(*pipeline.Report) {
 		return func(r *pipeline.Report) {
@@ -136,8 +136,8 @@ func nightlyReports() map[string]pipeline.Report {
 	}
 }
 
-// What status prints in each situation stands in testdata, and no line is longer than 80 columns. `go test
-// ./cmd/twochat-connector -run TestStatus_Text -update-status` writes it anew.
+// What status prints in each situation is in testdata, and no line is longer than 80 columns. `go test
+// ./cmd/twochat-connector -run TestStatus_Text -update-status` writes it again.
 func TestStatus_Text(t *testing.T) {
 	for name, r := range nightlyReports() {
 		var out strings.Builder
@@ -165,7 +165,7 @@ func TestStatus_Text(t *testing.T) {
 	}
 }
 
-// On a narrow terminal and on a wide one lines are as wide as it is; the table gives up its names and states for that.
+// Lines fit a narrow and a wide terminal. On a narrow one the table shortens its names and states.
 func TestStatus_Columns(t *testing.T) {
 	for name, r := range nightlyReports() {
 		for _, columns := range []int{60, 110} {
@@ -182,7 +182,7 @@ func TestStatus_Columns(t *testing.T) {
 	}
 }
 
-// --all lists every stream, and what is wrong stands above the rest in any case.
+// --all lists every stream, and problems come first in any case.
 func TestStatus_WorstFirst(t *testing.T) {
 	r := nightlyReports()["thousand"]
 	var some, all strings.Builder

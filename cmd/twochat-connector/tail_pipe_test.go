@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 )
 
-// Opening a named pipe would wait forever, and not even end with a signal.
+// Opening a named pipe would block forever, and not even a signal would end it.
 func TestTail_NamedPipe(t *testing.T) {
 	noLeaks(t)
 	t.Chdir(t.TempDir())

@@ -20,7 +20,7 @@ import (
 // tail, check and status work beside a running connector with the embedded sink.
 func TestTail_BesideARunningInstance(t *testing.T) {
 	noLeaks(t)
-	// Some of the items have line breaks between their tokens: --json prints each event on one line all the same.
+	// Some items have line breaks between their tokens. --json prints each event on one line anyway.
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 40})
 	path := configure(t, url, "embedded: { listen: '"+clitest.ClosedPort(t)+"', dir: "+t.TempDir()+" }")
 
@@ -37,7 +37,7 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 		_, body := get(t, admin+"/status")
 		return strings.Contains(body, `"certified": 40`)
 	})
-	// A second one would not start; what there is to see is shown all the same.
+	// A second run would not start, but check shows what it can.
 	code, out, _ = finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "check", out, "another process is using it", "a connector's server answers at nats://",
@@ -75,7 +75,7 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 	wantCode(t, r.end(), cli.ExitFine)
 }
 
-// What ends, and what begins at a time.
+// Which tails end, and which begin at a time.
 func TestTail_EndsAndBegins(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
@@ -93,7 +93,7 @@ func TestTail_EndsAndBegins(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  []string
 		code  int
-		out   string // the numbers of what is shown
+		out   string // the sequences of the printed events
 		wants string
 	}{
 		"no follow":   {[]string{"--sink", "file:" + path, "--no-follow"}, cli.ExitFine, "#1 #2 #3", ""},

@@ -57,14 +57,14 @@ func (o *otlpReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sent is all that was received, as it was sent.
+// sent returns everything that was received, byte by byte.
 func (o *otlpReceiver) sent() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.bytes
 }
 
-// named are the spans of a name.
+// named returns the spans with a name.
 func (o *otlpReceiver) named(name string) []*tracepb.Span {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -86,8 +86,8 @@ func number(span *tracepb.Span, key string) int64 {
 	return -1
 }
 
-// With an endpoint a poll, its pages and its commit are one trace, each event names the commit that wrote it, and the
-// histograms have exemplars of these traces. Without one events are as before.
+// With an endpoint, a poll, its pages and its commit are one trace, each event names the commit that wrote it, and the
+// histograms have exemplars of these traces. Without an endpoint, events have no traceparent.
 func TestTraces_OfARun(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 12, History: 250})
@@ -162,7 +162,7 @@ func TestTraces_OfARun(t *testing.T) {
 		t.Error("the log shows a header's value")
 	}
 
-	// The log goes on without traces where it stood, and its next events are as ever.
+	// Without traces the log goes on from where it was, and its next events have no traceparent.
 	replace(t, path, endpoint, "")
 	for range 3 {
 		fake.Arrive("")
@@ -181,7 +181,7 @@ func TestTraces_OfARun(t *testing.T) {
 	}
 }
 
-// scrape asks for metrics in a format.
+// scrape requests the metrics in a format.
 func scrape(t *testing.T, admin, format string) string {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, admin+"/metrics", nil)
@@ -201,7 +201,7 @@ func scrape(t *testing.T, admin, format string) string {
 	return string(body)
 }
 
-// A receiver that is not there, and variables that are wrong, keep nothing from being delivered; one line says so.
+// A missing receiver or wrong variables do not stop delivery. One line reports them.
 func TestTraces_WithoutAReceiver(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 13, History: 50})

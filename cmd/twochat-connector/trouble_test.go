@@ -18,7 +18,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// wantTrouble looks at all that is shown: readiness, status, page, log.
+// wantTrouble checks everything that is shown: readiness, status, page, log.
 func (e *economy) wantTrouble(t *testing.T, parts ...string) pipeline.Report {
 	t.Helper()
 	r := e.pipe.Report(time.Now())
@@ -36,8 +36,8 @@ func (e *economy) wantTrouble(t *testing.T, parts ...string) pipeline.Report {
 	return r
 }
 
-// What only a person can fix is shown everywhere at the first answer that says so, with what to do and when it is tried
-// again.
+// What only a person can fix is shown everywhere at the first answer that says so, with a hint and the time of the
+// next attempt.
 func TestReport_APersonIsNeeded(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -74,8 +74,7 @@ func TestReport_APersonIsNeeded(t *testing.T) {
 	}
 }
 
-// A stream that is refused while others run, and one that is while it runs itself, stay in the process, which stays
-// alive, and heal.
+// If a stream is refused, at the start or later, the process keeps running and the stream recovers.
 func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := func(stream string) error {
@@ -110,7 +109,7 @@ func TestPipeline_ARefusedStreamStaysInTheProcess(t *testing.T) {
 	})
 }
 
-// A commit that hangs is not hidden behind the last successful poll, and the process is not wedged by it.
+// A hanging commit is not hidden behind the last successful poll, and does not count as a wedged process.
 func TestReport_AHangingCommitIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{History: 10})

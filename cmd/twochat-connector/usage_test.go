@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// A secret that was written in the wrong place is not printed by any command, wherever it stands.
+// No command prints a secret that was written in the wrong place, wherever that is.
 func TestUsage_SecretInTheWrongPlace(t *testing.T) {
 	noLeaks(t)
 	const canary = "UAKs3cret0123456789abcdef"
@@ -119,7 +119,7 @@ func TestUsage_NamesWhatWasMeant(t *testing.T) {
 	}
 }
 
-// Who asks for JSON gets errors as JSON too, with what to do.
+// With --json errors are JSON too, with a hint.
 func TestUsage_ErrorsAsJSON(t *testing.T) {
 	noLeaks(t)
 	t.Chdir(t.TempDir())

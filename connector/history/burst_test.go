@@ -173,7 +173,7 @@ func TestHistory_AListThatIsClamped(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkpoint, _, _ := liveLog.Peek(t.Context())
-	list.add(300) // which the checkpoint does not know of
+	list.add(300) // the checkpoint does not know these
 	list.last = 3
 	reading.Stream = connector.HistoryStream(stream)
 	history := reader.NewSession(New(list, stream, checkpoint, pageOfWorld), log, reading, connectortest.StartBeginning)

@@ -23,7 +23,7 @@ type movingList struct {
 	late    map[connector.Key]bool // added below others
 	numbers map[connector.Key]int
 	paces   paces
-	beside  func() // between two requests of the history
+	beside  func() // runs between two requests of the history
 }
 
 // paces are the rates of changes and failures in a world.
@@ -87,7 +87,7 @@ func (m *movingList) move() {
 
 var errCrash = errors.New("crashed")
 
-// Page implements Pages for the live stream and, with its hook, for the history.
+// Page implements Pages for the live stream. For the history, beside adds a hook to it.
 func (m *movingList) Page(_ context.Context, _ connector.Stream, number int, held connector.Fingerprint) (
 	connector.Page, error,
 ) {
@@ -112,7 +112,7 @@ func (m *movingList) Page(_ context.Context, _ connector.Stream, number int, hel
 	return page, nil
 }
 
-// beside is the list as the history's requests meet it.
+// beside is the list as the history's requests see it.
 type beside struct{ *movingList }
 
 func (b beside) Page(ctx context.Context, s connector.Stream, number int, held connector.Fingerprint) (connector.Page,
@@ -215,7 +215,7 @@ func (w *historyWorld) stepLive() {
 	_, _ = w.live.Poll(w.t.Context())
 }
 
-// restart begins the history again, as after a crash.
+// restart starts the history again, as after a crash.
 func (w *historyWorld) restart() {
 	live, _, _ := w.liveLog.Peek(w.t.Context())
 	stream := connector.HistoryStream(connector.Stream{Name: "a", SourceKey: "k"})

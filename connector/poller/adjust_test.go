@@ -63,7 +63,7 @@ func TestPoller_SetIntervalsWhileItFails(t *testing.T) {
 	})
 }
 
-// A stream that is gone has no metrics.
+// A removed stream has no metrics.
 func TestMetrics_Remove(t *testing.T) {
 	m := NewMetrics(nil)
 	m.of("a")

@@ -181,7 +181,7 @@ func catchUpWith(t *testing.T, inFlight int) *catchUp {
 	return c
 }
 
-// bare is how long the same pages take if every request is made at once.
+// bare is the time for the same pages if no request had to wait for anything but a slot.
 func (c *catchUp) bare() time.Duration {
 	return tracedRequest * time.Duration((tracedPages+c.inFlight-1)/c.inFlight)
 }
@@ -198,7 +198,7 @@ func (c *catchUp) waits() map[string]time.Duration {
 	return idle
 }
 
-// at is how many requests are in flight at a time, and what the idle slots wait for.
+// at returns how many requests are in flight at a time, and what the idle slots wait for.
 func (c *catchUp) at(at time.Duration) (busy int, purpose string) {
 	underWay := map[string]bool{}
 	for _, r := range c.requests {
@@ -230,7 +230,7 @@ func (c *catchUp) at(at time.Duration) (busy int, purpose string) {
 func TestPoller_CatchesUpAsFastAsPagesCome(t *testing.T) {
 	for _, test := range []struct {
 		inFlight int
-		most     float64 // times the bare download
+		most     float64 // as a multiple of the bare download
 	}{{4, 1.3}, {8, 1.5}, {16, 2.35}} {
 		t.Run(fmt.Sprint(test.inFlight), func(t *testing.T) {
 			c := catchUpWith(t, test.inFlight)

@@ -156,7 +156,7 @@ func (s *pollerFixture) fail(fault *connector.PageError) {
 	})
 }
 
-// add puts the messages from low to high on top of the list.
+// add puts the messages low to high on top of the list.
 func (s *pollerFixture) add(high, low int) {
 	s.list.Change(func() { s.list.Add(connectortest.Newest(high, low)...) })
 }
@@ -167,7 +167,7 @@ func (s *pollerFixture) answer(f func(context.Context, []connector.Event) (bool,
 	s.log.Answer = f
 }
 
-// gaps are the times between requests.
+// gaps returns the times between requests.
 func gaps(times []time.Time) []time.Duration {
 	var gaps []time.Duration
 	for i := 1; i < len(times); i++ {

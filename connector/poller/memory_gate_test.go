@@ -22,7 +22,7 @@ import (
 // bodyBytes is the size of a page of a fleet.
 const bodyBytes = 4096
 
-// bodies knows which bodies of pages are still in use.
+// bodies tracks which bodies of pages are still in use.
 type bodies struct {
 	mu    sync.Mutex
 	given []weak.Pointer[byte]
@@ -53,7 +53,7 @@ func (b *bodied) Page(ctx context.Context, s connector.Stream, number int, held 
 	return page, nil
 }
 
-// held is how many bytes of pages are in use.
+// held returns how many bytes of pages are in use.
 func (b *bodies) held() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,7 +83,7 @@ func (g *gated) Commit(ctx context.Context, events []connector.Event, rejects []
 	return g.Log.Commit(ctx, events, rejects, next)
 }
 
-// fleet are streams that share a memory gate.
+// fleet is a set of streams that share a memory gate.
 type fleet struct {
 	gate    *MemoryGate
 	bodies  bodies
@@ -219,7 +219,7 @@ func TestRoom_LiveStreamsDoNotWait(t *testing.T) {
 	})
 }
 
-// Backlogs take turns, walk by walk. Those that were there before the others deliver what they have read ahead.
+// Backlogs take turns, walk by walk. A stream that began earlier may first deliver what it has read ahead.
 func TestRoom_BacklogsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f fleet

@@ -170,7 +170,7 @@ func TestMetrics_TwoStreamsShareThem(t *testing.T) {
 	m.of("a").request(connector.Page{}, nil)
 	m.of("b").request(connector.Page{Unchanged: true}, nil)
 	m.of("b").request(connector.Page{}, fmt.Errorf("page: %w", connectortest.Fault(connector.FaultKey, 0)))
-	m.of("b").request(connector.Page{}, context.Canceled) // not a request's outcome
+	m.of("b").request(connector.Page{}, context.Canceled) // not an outcome of a request
 	var want strings.Builder
 	want.WriteString("# HELP twochat_connector_requests_total Page requests by outcome; each one is a paid call.\n# TYPE twochat_connector_requests_total counter\n")
 	for stream, counted := range map[string][]string{"a": {"ok"}, "b": {"unchanged", "key"}} {
@@ -231,7 +231,7 @@ func TestMetrics_Durations(t *testing.T) {
 	}
 }
 
-// pageFaults lists every kind, for metrics that begin at zero.
+// pageFaults lists every kind of fault, because their metrics begin at zero.
 var pageFaults = [...]connector.PageFault{
 	connector.FaultTransient, connector.FaultInvalid, connector.FaultRateLimited, connector.FaultCredits,
 	connector.FaultKey, connector.FaultBlocked,

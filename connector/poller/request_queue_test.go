@@ -21,10 +21,10 @@ type queued struct {
 
 	mu   sync.Mutex
 	went []reader.Priority
-	gone []reader.Priority // with an error
+	gone []reader.Priority // those that failed
 }
 
-// limitOf is the limiter as the queue uses it.
+// limitOf adapts the limiter for the queue.
 type limitOf struct{ *quota.Limiter }
 
 func (l limitOf) wait(ctx context.Context) error { return l.Wait(ctx, quota.CatchUp) }
@@ -35,7 +35,7 @@ func (l limitOf) burst(ctx context.Context, n int) (time.Time, error) {
 
 func newQueued() *queued { return &queued{queue: newQueue(), limiter: quota.NewLimiter(60)} }
 
-// ask lets a request wait beside the others, until the context ends.
+// ask makes a request wait beside the others, until the context ends.
 func (q *queued) ask(ctx context.Context, turn reader.Priority) {
 	q.batch.Go(func() {
 		err := q.wait(ctx, turn, limitOf{q.limiter})
@@ -75,7 +75,7 @@ func TestQueue_Order(t *testing.T) {
 		} {
 			q.ask(t.Context(), turn)
 		}
-		// The first request found no other before it.
+		// The first one went at once, because nothing was waiting.
 		q.check(t, []reader.Priority{
 			{Batch: 1, Page: 40},
 			{Batch: 0, Page: 5},
@@ -129,8 +129,8 @@ func TestQueue_WhoeverGivesUp(t *testing.T) {
 	}
 }
 
-// A request that begins a burst waits for all of it, and the following requests of its batch do not wait, as long as
-// the limit keeps the time free.
+// The first request of a burst waits until the limit has room for the whole burst. The following ones of its batch do
+// not wait, as long as that room is reserved.
 func TestQueue_Burst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, began := newQueued(), time.Now()

@@ -202,7 +202,7 @@ func TestPoller_AWrongKeyIsSaidAtOnce(t *testing.T) {
 			!status.NextAttempt.After(time.Now()) || !strings.Contains(logged, status.Hint) {
 			t.Errorf("%+v\n%s", status, logged)
 		}
-		// Another thing to fix is another line, even if the state is the same.
+		// A different fault has its own log line, though the state is the same.
 		s.lines.states()
 		s.fail(connectortest.Fault(connector.FaultCredits, 0))
 		pass(time.Hour)

@@ -128,7 +128,7 @@ func TestPoller_ASweepKeepsNoPollWaiting(t *testing.T) {
 				return nil
 			}
 		})
-		// An interval, the three others, and the request of a less urgent class.
+		// An interval, the polls of the three other streams, and one turn of a less urgent class.
 		const within = longest + 4*10*time.Second + 10*time.Second
 		for n := 31; n < 331; n++ {
 			s.add(n, n)

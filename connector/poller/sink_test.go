@@ -239,7 +239,7 @@ func TestPoller_WhatKeepsItFromAcquiringIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, func(s *pollerFixture, _ *Config) {
 			s.log.Refuse = func() error {
-				time.Sleep(150 * time.Millisecond) // some attempts are made meanwhile
+				time.Sleep(150 * time.Millisecond) // the sink takes a while to answer
 				return errors.New("no right to create a consumer")
 			}
 		}, connectortest.Newest(3, 1)...)
@@ -342,7 +342,7 @@ func TestPoller_AStandByLeavesTheStreamToATwinThatCommits(t *testing.T) {
 		if acquired, _, _ := s.log.Counts(); acquired != 1 {
 			t.Error("it took the stream back from a twin that commits")
 		}
-		pass(time.Hour) // and then the twin is gone
+		pass(time.Hour) // then the twin is gone
 		s.wantLog(connectortest.IDs(1, 4))
 		s.stop()
 	})
@@ -374,7 +374,7 @@ func TestPoller_AStandByKeepsToTheIntervalInForce(t *testing.T) {
 	})
 }
 
-// A stream that alone gets no clear answer leaves the memory to others.
+// If one stream alone gets no clear answer, it leaves the memory to the others.
 func TestPoller_AFailingSinkKeepsNoRoomFromOthers(t *testing.T) {
 	for name, err := range map[string]error{
 		"unclear": connectortest.ErrNoAnswer,

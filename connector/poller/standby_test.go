@@ -25,7 +25,7 @@ type fenced struct {
 	holder *rival
 }
 
-// rival is one owner's place in it.
+// rival is one owner's access to it.
 type rival struct{ *fenced }
 
 func (r *rival) Acquire(ctx context.Context) (connector.State, error) {

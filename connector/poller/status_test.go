@@ -43,7 +43,7 @@ func TestPoller_Status(t *testing.T) {
 	})
 }
 
-// If nothing that was delivered waits to be confirmed, there is no time for it, not even while ground is searched.
+// If no delivered message waits for confirmation, UnconfirmedSince is zero, also during a search for ground.
 func TestPoller_OpenSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		without, with := 0, 0

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// The end of the context lets a commit in flight finish.
+// A commit in flight finishes after the context has ended.
 func TestPoller_TheCommitInFlightIsFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)

@@ -23,7 +23,7 @@ func TestPoller_ASinkThatWasChangedIsFoundWhileItIsQuiet(t *testing.T) {
 				if refusal := wrong.Load(); refusal != nil {
 					return refusal
 				}
-				return connector.ErrNotNow // a commit finds out what may pass
+				return connector.ErrNotNow // a commit finds out about transient failures
 			}
 		}, connectortest.Newest(3, 1)...)
 		pass(5 * time.Minute)
@@ -133,7 +133,7 @@ func (p *countingBudget) Take() bool {
 	return true
 }
 
-// The cause shown is that of the call budget: a plan that is used up differs from a budget that is.
+// The call budget's own cause is shown, because a spent plan is not the same as a spent budget.
 func TestPoller_ASpentBudgetSaysWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := &countingBudget{}

@@ -26,10 +26,10 @@ type traffic struct {
 	perMinute float64
 	rows      []connector.Message // oldest first
 	next      time.Time
-	asked     []int // numbers of pages
+	asked     []int // numbers of the requested pages
 }
 
-// answers is how long a request takes.
+// answers is the time of a request.
 const answers = 200 * time.Millisecond
 
 func newTraffic(perMinute float64, rows int, seed uint64) *traffic {

@@ -42,7 +42,7 @@ func (a *answeringAccount) askedSince(err error) int {
 	return n
 }
 
-// accountOf makes an account of one stream, and what it logs.
+// accountOf makes an account of one stream, and returns its log.
 func accountOf(client AccountClient, requestsPerMinute int) (*Account, *bytes.Buffer) {
 	var log bytes.Buffer
 	return NewAccount(AccountConfig{

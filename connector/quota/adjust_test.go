@@ -16,7 +16,7 @@ type steadyClient struct{ info connector.AccountInfo }
 func (c steadyClient) Info(context.Context) (connector.AccountInfo, error) { return c.info, nil }
 func (steadyClient) Ready() error                                          { return nil }
 
-// An account that is adjusted follows the new limits at once, and forgets nothing of what it read.
+// An account that is adjusted follows the new limits at once, and forgets nothing that it has read.
 func TestAccount_Adjust(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := AccountConfig{

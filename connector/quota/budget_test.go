@@ -50,7 +50,7 @@ func (a *account) read() {
 
 func (a *account) clear() { a.longest, a.shortest = 0, math.MaxInt64 }
 
-// live lets time pass: every stream polls at its pace, others call, the account is read hourly.
+// live lets time pass: every stream polls at its pace, others make calls, and the account is read every hour.
 func (a *account) live(d time.Duration) {
 	const step = 10 * time.Minute
 	for end := a.now.Add(d); a.now.Before(end); {
@@ -86,7 +86,7 @@ func TestBudget_Month(t *testing.T) {
 		streams    int
 		wanted     time.Duration
 		others     func(time.Time) float64
-		used       [2]float64 // at the end of 31 days without a reset
+		used       [2]float64 // after 31 days without a reset
 		longest    [2]float64 // pace in seconds
 		state      quota.BudgetState
 		noMoreThan int // warnings

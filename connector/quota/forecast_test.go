@@ -12,7 +12,7 @@ import (
 )
 
 func TestBudget_Forecast(t *testing.T) {
-	a := newAccount(0, 1, time.Minute) // 250,000, from the 3rd of November
+	a := newAccount(0, 1, time.Minute) // 250,000, from 3 November on
 	a.now = a.now.Add(-time.Hour)
 	for i := range int64(49) { // 500 an hour
 		readings(a, 10_000+500*i)
@@ -48,7 +48,7 @@ func TestBudget_Forecast(t *testing.T) {
 func TestBudget_ForecastDoesNotFlicker(t *testing.T) {
 	a := newAccount(0, 1, time.Minute)
 	used := int64(1000)
-	for hour := range 60 * 24 { // within a hundredth of what just lasts, above and below
+	for hour := range 60 * 24 { // within a hundredth of what just lasts, alternately above and below
 		left := 250_000 - used
 		remaining := budgetBegins.Add(time.Hour + 31*day).Sub(a.now).Hours()
 		if remaining < 72 {
@@ -91,7 +91,7 @@ func TestBudget_Metrics(t *testing.T) {
 	if got["used"] != 200_100 || got["left"] != 49_900 || got["budget"] != 250_000 {
 		t.Errorf("got %v", got)
 	}
-	// 100 an hour are 2,400 a day: the rest is used up in 499 hours.
+	// 100 an hour are 2,400 a day, so the rest is used up in 499 hours.
 	if want := float64(a.now.Add(499 * time.Hour).Unix()); got["forecast_timestamp_seconds"] != want {
 		t.Errorf("forecast %v, expected %v", got["forecast_timestamp_seconds"], want)
 	}

@@ -189,7 +189,7 @@ func TestLimiter_SetRate(t *testing.T) {
 		}
 		time.Sleep(1500 * time.Millisecond)
 		s.limiter.SetRate(6)
-		time.Sleep(11 * time.Second) // the turn at 2 s was given already, the next is at 12 s
+		time.Sleep(11 * time.Second) // the turn at 2 s was already given, the next is at 12 s
 		s.limiter.SetRate(0)
 		s.wait.Wait()
 		if got, want := fmt.Sprint(s.at), "[0s 1s 2s 12s 22s 22s]"; got != want {
@@ -237,7 +237,7 @@ func TestLimiter_WhoHasLeftBeforeTakesNoTurn(t *testing.T) {
 	})
 }
 
-// However bursts and single requests follow each other, no minute has more of them than the rate allows; and a burst
+// However bursts and single requests follow each other, no minute has more requests than the rate allows, and a burst
 // goes at once.
 func TestLimiter_Burst(t *testing.T) {
 	const perMinute = 80

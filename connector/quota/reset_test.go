@@ -141,7 +141,7 @@ func TestBudget_PlanChanges(t *testing.T) {
 	a.max = 1_000_000
 	readings(a, 50_200)
 	larger := a.budget.Pace(a.now, a.wanted)
-	a.max = 0 // one answer without it
+	a.max = 0 // one answer without the plan's size
 	readings(a, 50_300)
 	if s := a.budget.Status(a.now); s.Budget != 500_000 {
 		t.Errorf("an answer without the plan's size changes the budget to %d", s.Budget)

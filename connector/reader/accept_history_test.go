@@ -159,7 +159,7 @@ func TestAccept_deliversNothingOfAnotherList(t *testing.T) {
 	d := lostGround(t, 90)
 	d.reading.AcceptHistory = true
 	d.restart()
-	d.poll() // the horizon
+	d.poll() // sets the horizon
 	d.Poll(t.Context(), d.start)
 	rows := d.list.Rows
 	d.list.Rows = rows[30:]
@@ -227,7 +227,7 @@ func TestAccept_deliversOnceWhatCameLateAmongTheHorizon(t *testing.T) {
 	}
 }
 
-// lose polls until it is believed that the list shows nothing of what was delivered.
+// lose polls until the reader believes that the list shows nothing of what was delivered.
 func (d *readerFixture) lose() {
 	d.t.Helper()
 	for len(d.Checkpoint().Horizon) == 0 {
@@ -277,8 +277,7 @@ func TestAccept_deliversOnceWhatWasNewByItsTime(t *testing.T) {
 	}
 }
 
-// Rule 8: a row that moves from one page to the one above while a section is read, as another was deleted above it, is
-// not missed.
+// Rule 8: if a row is deleted while a section is read, another row moves to the page above. That row is not missed.
 func TestAccept_passesOverNothingWhereRowsAreDeleted(t *testing.T) {
 	for _, seam := range []int{1, 3, 6, 12, 20, 30} {
 		for _, above := range []int{1, 2, 5, 100} {

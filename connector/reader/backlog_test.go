@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// Rule 6: a backlog deeper than a slice is delivered whole and in order, in steps that hold no more than a slice each.
+// Rule 6: a backlog deeper than a slice is delivered completely and in order, in steps that hold at most a slice each.
 func TestReader_ADeepBacklogIsDeliveredInOrder(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -63,7 +63,7 @@ func TestReader_TheSearchForGroundIsShort(t *testing.T) {
 	}
 }
 
-// Rule 6: messages need no time for this, and wrong times only cost requests.
+// Rule 6: the search works without times, and wrong times only cost requests.
 func TestReader_ADeepBacklogWithTimesThatMislead(t *testing.T) {
 	for name, wrong := range map[string]time.Time{
 		"without times": {}, "long ago": connectortest.Minute(-999999),
@@ -82,7 +82,7 @@ func TestReader_ADeepBacklogWithTimesThatMislead(t *testing.T) {
 	}
 }
 
-// Rule 6: a restart in the middle searches again; nothing else needs to be remembered.
+// Rule 6: after a restart in the middle the search is made again. Nothing else has to be remembered.
 func TestReader_ARestartInADeepBacklogGoesOn(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
 	d.list.Add(connectortest.Newest(160, 13)...)
@@ -114,7 +114,7 @@ func TestReader_ADeepBacklogThatGrows(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 140))
 }
 
-// Rule 6: memory is bounded in bytes as well.
+// Rule 6: memory is also bounded in bytes.
 func TestReader_HeavyPagesMakeShorterSlices(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
 	d.reading.Rules.SliceBytes = 100 // two pages and a bit
@@ -142,7 +142,7 @@ func TestReader_DoesNotRestBeforePageZeroIsWalked(t *testing.T) {
 	t.Error("never at rest")
 }
 
-// Neither is it after a first start that reads nothing.
+// Nor is it at rest after a first start that reads nothing.
 func TestReader_DoesNotRestAfterAStartThatReadsNothing(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(3, 1)...)
 	if out := d.poll(); out.Rested || d.Rested() {
@@ -175,7 +175,7 @@ func TestReader_ASweepDeliversARowOnce(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 16) + " m70*")
 }
 
-// Rule 7: nothing else is guessed.
+// Rule 7: a sweep guesses nothing else.
 func TestReader_ASweepGuessesNothing(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -222,14 +222,14 @@ func TestReader_AnErasedEventIsNotTakenForLate(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(16, 1)...)
 	d.log.Erased = map[uint64]bool{6: true}
 	d.restart()
-	d.list.Under(11, connectortest.Message(70)) // above the hole: late
+	d.list.Under(11, connectortest.Message(70)) // above the missing event: late
 	d.list.Under(5, connectortest.Message(71))  // below it: either forgotten or late
 	d.settle(4)
 	d.sweep()
 	d.wantLog(connectortest.IDs(1, 16) + " m70*")
 }
 
-// Rule 7: a sweep goes as deep as asked and as many pages as allowed.
+// Rule 7: a sweep goes as deep as asked, and reads as many pages as allowed.
 func TestReader_ASweepIsBounded(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(40, 1)...)
 	if _, err := d.Sweep(t.Context(), connectortest.Minute(35).Add(small.SweepDepth)); err != nil {
@@ -246,7 +246,7 @@ func TestReader_ASweepIsBounded(t *testing.T) {
 	d.wantRequests("0 1")
 }
 
-// Rule 7: there is nothing to look for before the first start and while a backlog is being worked off.
+// Rule 7: there is nothing to sweep before the first start, or while a backlog is being read.
 func TestReader_NoSweepBeforeRest(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(100, 1)...)
 	d.sweep()
@@ -313,7 +313,7 @@ func TestReader_WithoutGroundOnlyWhatIsNewerIsNew(t *testing.T) {
 	}
 }
 
-// Rule 8: a message without a time counts like its neighbour above.
+// Rule 8: a message without a time is treated like its neighbour above.
 func TestReader_WithoutGroundATimelessMessageGoesWithItsNeighbour(t *testing.T) {
 	d := replaced(t)
 	d.list.Under(302, connectortest.At(connectortest.Message(400), time.Time{}))

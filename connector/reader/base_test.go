@@ -51,7 +51,7 @@ func TestReader_ALogThatBeginsAfterASequence(t *testing.T) {
 	}
 }
 
-// sequenced is a ledger whose first sequence is not 1.
+// sequenced is a log whose first sequence is not 1.
 type sequenced struct {
 	connectortest.Log
 	base uint64

@@ -84,7 +84,7 @@ func TestReader_AFalseEndAtTheFirstStart(t *testing.T) {
 	}
 }
 
-// The last page that a list shows before a false end need not be full.
+// The last page before a false end need not be full.
 func TestReader_AFalseEndInAPage(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(65, 1)...)

@@ -7,7 +7,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// erase takes events out of a log on request.
+// erase removes events from a log on request.
 func (d *readerFixture) erase(from, to int) {
 	d.t.Helper()
 	if d.log.Erased == nil {

@@ -53,8 +53,8 @@ type puzzle struct {
 	state                connector.State
 }
 
-// puzzles: a batch of four pages in a deep backlog, and one of five from page 0. Two messages a page, two ground ones
-// end a walk.
+// puzzles are a batch of four pages in a deep backlog, and one of five pages from page 0. A page has two messages, and
+// two ground messages end a walk.
 func puzzles() []*puzzle {
 	return []*puzzle{
 		newPuzzle(puzzle{name: "deep", start: 2, above: 4, fresh: 5, ground: 7, between: 2, reach: 12}, 4),
@@ -80,8 +80,8 @@ func newPuzzle(p puzzle, slicePages int) *puzzle {
 
 func (p *puzzle) rows() int { return p.above + p.fresh + p.ground }
 
-// options are the changes that may be placed before the readings from that of after up to last, and that follow after
-// in the order of changes before one reading: their order makes no difference, so one order is enough.
+// options are the changes that may follow after, before the readings up to last. Changes before the same reading have
+// the same effect in any order, so only one order is tried.
 func (p *puzzle) options(after change, last int) []change {
 	var options []change
 	for before := max(2, after.before); before <= last; before++ {
@@ -123,7 +123,7 @@ type trial struct {
 	certified uint64
 }
 
-// Page is the list.
+// Page returns a page of the list.
 func (t *trial) Page(_ context.Context, _ connector.Stream, number int, _ connector.Fingerprint) (connector.Page,
 	error,
 ) {
@@ -225,8 +225,8 @@ func (t *trial) run() bool {
 	return t.certified > uint64(t.ground)
 }
 
-// hides reports whether a message that was listed all the time, among what is certified, is not in the log, or
-// something is out of order.
+// hides reports whether a message that was listed all the time, in the certified part, is missing from the log, or the
+// order is wrong.
 func (t *trial) hides() bool {
 	known, top, last := uint64(0), len(t.listed), len(t.listed)
 	for n := t.above + t.fresh; n < t.rows(); n++ {
@@ -252,8 +252,8 @@ func (t *trial) hides() bool {
 	return slices.ContainsFunc(t.listed[top:], func(n int) bool { return n < t.rows() && (known|t.gone)>>n&1 == 0 })
 }
 
-// residue names the known limit by which a sequence of changes hides something, as described in connector/README.md; or
-// a defect.
+// residue names the known cause for which such changes may hide a message (connector/README.md, What reading can still
+// hide). It returns "" for a defect.
 func (t *trial) residue() string {
 	lates, deletes := 0, 0
 	for _, c := range t.changes {
@@ -273,7 +273,7 @@ func (t *trial) residue() string {
 	return ""
 }
 
-// placings counts the trials of one puzzle and reader by how many changes they have.
+// placings counts the trials of one puzzle and reader by their number of changes.
 type placings struct {
 	mu                      sync.Mutex
 	trials, certified, hide [most + 1]int
@@ -306,7 +306,7 @@ func (l *placings) add(t *trial) {
 	}
 }
 
-// try runs every placing of up to allOf changes, and some of more.
+// try runs every placing of up to allOf changes, and some with more.
 func (p *puzzle) try(orders [][]int) *placings {
 	l := &placings{}
 	work := make(chan *trial)
@@ -344,7 +344,7 @@ func (p *puzzle) extend(l *placings, t *trial) {
 	}
 }
 
-// sample draws placings of more changes than all can be tried of.
+// sample draws placings with more changes, of which there are too many to try all.
 func (p *puzzle) sample(l *placings, orders [][]int, readings int) {
 	var batch sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// scripted is a list of small pages that changes before the n-th request.
+// scripted is a list with small pages that changes before its n-th request.
 type scripted struct {
 	rows    []int // newest first
 	page    int
@@ -234,7 +234,7 @@ func TestReader_ListEndsWithinAGroup(t *testing.T) {
 		list := &connectortest.List{PageSize: small.Page, Rows: connectortest.Newest(messages, 1)}
 		list.Before = func(call, _ int) error {
 			if call > 500 {
-				return connectortest.Fault(connector.FaultInvalid, 0) // given up
+				return connectortest.Fault(connector.FaultInvalid, 0) // gives up
 			}
 			return nil
 		}

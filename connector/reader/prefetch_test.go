@@ -2,10 +2,10 @@ package reader
 
 import "testing"
 
-// The larger the pages are, the fewer batches are read ahead; the less is left of this step's batch, the more.
+// The larger the pages are, the fewer batches are read ahead. The less is left of the current step, the more.
 func TestPrefetch_RoomAhead(t *testing.T) {
 	for _, test := range []struct {
-		page  int64 // bytes of the largest
+		page  int64 // bytes of the largest page
 		left  float64
 		batch int
 	}{

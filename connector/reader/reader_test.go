@@ -177,7 +177,7 @@ func TestReader_TheFloorIsGround(t *testing.T) {
 	d.wantCertified(2)
 }
 
-// Rule 2: what is in the log is known after a restart, and nothing is delivered twice.
+// Rule 2: after a restart the log's content is known, and nothing is delivered twice.
 func TestReader_ARestartKnowsTheLog(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(9, 1)...)
 	for range 3 {
@@ -200,13 +200,13 @@ func TestReader_ARestartKnowsTheTailOfAnExpiredLog(t *testing.T) {
 // Rule 3: a walk ends at a run of ground, even in the middle of a page.
 func TestReader_AWalkEndsAtARunOfGround(t *testing.T) {
 	d := settledDesk(t, connectortest.StartNow, connectortest.Newest(40, 1)...)
-	d.list.Add(connectortest.Newest(43, 41)...) // page 0 shows one message of the floor: not a run
+	d.list.Add(connectortest.Newest(43, 41)...) // page 0 shows one message of the floor, which is not a run
 	d.poll()
 	d.wantRequests("0 1")
 	d.wantLog(connectortest.IDs(41, 43))
 }
 
-// Rule 3: a young log has less ground than a run; all of it is enough.
+// Rule 3: a young log has less ground than a run. All of it is enough.
 func TestReader_AllTheGroundThereIsIsEnough(t *testing.T) {
 	d := newReaderFixture(t, connectortest.StartNow, connectortest.Message(1))
 	d.poll()
@@ -347,7 +347,7 @@ func TestReader_LateIsWhatComesBelowWhatIsKnown(t *testing.T) {
 	}
 }
 
-// Rule 5: page 0 alone certifies itself; at rest a poll is one request and no commit, with nothing to decode.
+// Rule 5: only a walk of page 0 certifies itself. At rest a poll is one request and no commit, with nothing to decode.
 func TestReader_AQuietPollIsOneRequestAndNoCommit(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(40, 1)...)
 	commits := len(d.log.Commits)
@@ -490,7 +490,7 @@ func TestReader_AnEmptyPageZeroCountsOnlyInThreePolls(t *testing.T) {
 			d.fails(ErrEmpty)
 		}
 		d.list.Rows = rows
-		d.list.Add(connectortest.Message(90 + gap)) // page 0 is there again, and changed
+		d.list.Add(connectortest.Message(90 + gap)) // page 0 is there again, and has changed
 		rows = d.list.Rows
 		d.settle(4)
 	}

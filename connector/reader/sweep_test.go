@@ -24,7 +24,7 @@ func sweepDesk(t *testing.T, messages int) *readerFixture {
 	return d
 }
 
-// insert puts n late messages, numbers 1000 and more, right below the message with a number.
+// insert puts n late messages, with numbers from 1000 on, right below the message with a number.
 func (d *readerFixture) insert(n, below int) {
 	for i := range n {
 		d.list.Under(below, connectortest.At(connectortest.Message(1000+i), connectortest.Minute(below)))
@@ -94,7 +94,7 @@ func TestSweep_costsNothingMoreWhereNothingIsLate(t *testing.T) {
 	d.wantRequests("0 1 2 3 4 5 6 7")
 }
 
-// Rule 7: several runs, and a list that grows while it is swept, with a poll between any two steps.
+// Rule 7: several runs, on a list that grows during the sweep, with a poll between any two steps.
 func TestSweep_findsRunsOnAListThatMoves(t *testing.T) {
 	for every := 1; every <= 4; every++ {
 		for grows := range 3 {
@@ -225,7 +225,7 @@ func TestSweep_countsWhatItCannotTell(t *testing.T) {
 	d.settle(5)
 	size, _ := d.Seen()
 	edge := 60 - size + 1
-	d.list.Under(edge+1, connectortest.Message(1000)) // right above the oldest that is remembered
+	d.list.Under(edge+1, connectortest.Message(1000)) // right above the oldest remembered message
 	for range 3 {
 		if out := d.sweepOnce(func() {}); out.Delivered > 0 {
 			t.Errorf("%+v", out)

@@ -138,7 +138,7 @@ func TestWindow_Forgets(t *testing.T) {
 		capacity, memory int
 		certified        uint64
 		late             func(n uint64) bool
-		want             uint64 // the oldest held of 20
+		want             uint64 // the oldest of the last 20 that is held
 	}{
 		{"the oldest above its capacity", 8, 3, 20, nil, 13},
 		{"nothing that is not certified", 8, 3, 5, nil, 3},

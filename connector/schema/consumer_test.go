@@ -11,7 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
-// consumed is an event as a consumer of today reads it. Neither a name nor a type in here may ever change.
+// consumed is an event as a consumer reads it today. No name and no type in it may ever change.
 type consumed struct {
 	SpecVersion, ID, Source, Type, Subject, Time, DataContentType, DataSchema string
 
@@ -21,7 +21,7 @@ type consumed struct {
 	Data json.RawMessage
 }
 
-// consumedRow is a row as a consumer of today reads it.
+// consumedRow is a row as a consumer reads it today.
 type consumedRow struct {
 	UUID, Direction, Kind, Item string
 
@@ -38,7 +38,7 @@ type consumedRow struct {
 	RecordedAt  string  `json:"recorded_at"`
 }
 
-// consume reads as consumers do: an event may get attributes that they do not know.
+// consume decodes as consumers do: an event may have attributes that they do not know.
 func consume(t *testing.T, data []byte, into any) {
 	t.Helper()
 	if err := json.Unmarshal(data, into); err != nil {
@@ -46,7 +46,7 @@ func consume(t *testing.T, data []byte, into any) {
 	}
 }
 
-// events are one of each kind of message, and one in a group and one that quotes.
+// events are one of each kind of message, and also one in a group and one that quotes.
 func events(t *testing.T, rows bool) []connector.Event {
 	t.Helper()
 	shown, list := map[string]bool{}, []connector.Event{}
@@ -70,8 +70,8 @@ func events(t *testing.T, rows bool) []connector.Event {
 	return list
 }
 
-// What consumers were given once is still decoded and still valid, and they still can read what is written today:
-// one event of each kind of message, in each mode, with either data.
+// What consumers once got still decodes and is still valid, and they can read what is written today: one event of each
+// kind of message, in each mode, with either kind of data.
 func TestConsumers(t *testing.T) {
 	by, now := published(t), compile(t, text(t, Event()))
 	for _, mode := range []connector.Mode{connector.ModeStructured, connector.ModeBinary} {
@@ -116,8 +116,7 @@ func TestConsumers(t *testing.T) {
 	}
 }
 
-// Checkpoints and rejects are events by the schema, and a consumer that reads everything tells them apart by their
-// types.
+// Checkpoints and rejects are events by the schema, and a consumer that reads everything can tell them apart by type.
 func TestConsumers_Envelopes(t *testing.T) {
 	by := published(t)
 	c := connector.Checkpoint{
@@ -174,7 +173,7 @@ func TestConsumers_Envelopes(t *testing.T) {
 	}
 }
 
-// golden reads what consumers were given, a line each.
+// golden reads what consumers once got, one event a line.
 func golden(t *testing.T, name string, write func(*json.Encoder)) (given []stored) {
 	t.Helper()
 	path := "testdata/" + name + ".jsonl"

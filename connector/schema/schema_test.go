@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// key is long enough for whatever wants one.
+// key is long enough for every use of a key.
 const key = "0123456789abcdef0123456789abcdef"
 
 var update = flag.Bool("update", false, "write testdata anew: that is what consumers rely on")
@@ -28,7 +28,7 @@ var (
 	settings = connector.EventSettings{TypePrefix: "co.2chat.whatsapp", DataSchema: EventID}
 )
 
-// compile is a schema as a library of others reads it, with every format looked at.
+// compile compiles a schema with a third-party library that checks every format.
 func compile(t *testing.T, text []byte) *jsonschema.Schema {
 	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
@@ -57,8 +57,7 @@ func text(t *testing.T, schema map[string]any) []byte {
 	return append(out, '\n')
 }
 
-// published are the schemas as they were given out. Whoever validates by them still has to take what is written
-// today.
+// published are the schemas as published. Whatever is written today still has to be valid by them.
 func published(t *testing.T) map[string]*jsonschema.Schema {
 	t.Helper()
 	all := map[string]*jsonschema.Schema{}
@@ -82,7 +81,7 @@ func published(t *testing.T) map[string]*jsonschema.Schema {
 	return all
 }
 
-// messages are those that the fake lists of a stream, by the client's own hands.
+// messages are those that the fake lists of a stream, read by the real client.
 func messages(t *testing.T, history int, rows bool, privacy twochat.Privacy) []connector.Message {
 	t.Helper()
 	fake := twochattest.New(twochattest.Options{Seed: 5, History: history, Now: func() time.Time { return readAt }})
@@ -107,7 +106,7 @@ func messages(t *testing.T, history int, rows bool, privacy twochat.Privacy) []c
 	}
 }
 
-// stored is an event as it lies in a broker, with the headers of one of the two modes.
+// stored is an event as a broker stores it, with the headers of one of the two modes.
 type stored struct {
 	Headers map[string]string `json:"headers"`
 	Value   string            `json:"value"`
@@ -154,8 +153,8 @@ func validate(t *testing.T, by *jsonschema.Schema, event []byte) {
 	}
 }
 
-// Every event of every shape of message, in both modes, with either data, under every privacy, is one by the
-// schemas that were given out; and a row is one by the schema of rows.
+// Every event of every shape of message, in both modes, with either kind of data, under every privacy setting, is
+// valid by the published schemas, and so is every row.
 func TestEvent_OfTheFake(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many cases in one goroutine: not in short mode")
@@ -229,7 +228,7 @@ func TestEvent_Attributes(t *testing.T) {
 	}
 }
 
-// What a consumer may not be given is no event by the schema.
+// Whatever a consumer must never get is invalid by the schema.
 func TestEvent_Refuses(t *testing.T) {
 	by := compile(t, text(t, Event()))
 	rowsBy := compile(t, text(t, Row()))

@@ -10,10 +10,11 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// broker is the sink: all that survives a crash. It applies a commit whole, if its guard holds at that moment.
+// broker is the sink, and everything that survives a crash. It applies a commit as a whole, if its guard holds at that
+// moment.
 type broker struct {
 	world      *world
-	events     []connector.Event // sequence-1 is the place
+	events     []connector.Event // index is sequence-1
 	places     map[connector.Key]int
 	erased     map[uint64]bool
 	expired    uint64 // sequences up to here have expired from the sink
@@ -24,13 +25,13 @@ type broker struct {
 	refuses    map[connector.Key]bool // messages that this sink cannot store
 	commits    int
 	accepted   int      // times that all held messages were delivered
-	accepting  int      // world.now at which that began
+	accepting  int      // world.now when that began
 	faults     []string // broken invariants
 }
 
 // ghost is a commit whose request is still in flight.
 type ghost struct {
-	due     int // world.now at which it arrives
+	due     int // world.now when it arrives
 	version uint64
 	apply   func()
 }
@@ -62,7 +63,7 @@ func (b *broker) arrive() {
 	}
 }
 
-// apply is the atomic step. It checks the invariants that hold at every prefix of the log.
+// apply is the atomic step. It checks the invariants that hold for every prefix of the log.
 func (b *broker) apply(events []connector.Event, rejects []connector.Reject, next connector.Checkpoint) {
 	b.version++
 	b.commits++

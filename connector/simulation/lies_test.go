@@ -10,7 +10,7 @@ import (
 type lie struct {
 	kind  string
 	page  int // where it begins
-	until int // w.now at which it ends
+	until int // w.now when it ends
 }
 
 // longestLie is the largest number of requests during which the API lies; a request takes a second.

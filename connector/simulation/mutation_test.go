@@ -100,7 +100,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// overlay writes a build overlay (go help build) in which one place of a file below connector is changed.
+// overlay writes a build overlay (go help build) that changes one place of a file below connector.
 func overlay(t *testing.T, file, rule, without string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", file))

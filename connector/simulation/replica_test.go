@@ -26,9 +26,9 @@ type replica struct {
 	idle   int    // turns to stand down
 	seen   uint64 // the log's version when it last looked
 	place  *place
-	fenced int // times in a row without a commit of its own in between
+	fenced int // times in a row, without a commit of its own in between
 	polls  int
-	began  int // when the last poll began that did not fail
+	began  int // when the last successful poll began
 	rested int // polls in a row that left nothing to do
 	err    error
 	reader *reader.Reader
@@ -44,7 +44,7 @@ func (r *replica) pause() {
 	}
 }
 
-// live starts the replica, as after a crash: with nothing but what the log holds.
+// live starts the replica as after a crash, with nothing but what the log holds.
 func (r *replica) live() {
 	r.reader, r.rested, r.idle, r.began = nil, 0, 0, r.run.world.now
 	r.next, r.stop = iter.Pull(func(yield func(struct{}) bool) {
@@ -80,7 +80,7 @@ func (r *replica) work() {
 	for {
 		r.pause()
 		if r.idle > 0 {
-			// Fenced: stand down until the other has not committed for a while.
+			// Fenced: stand down until the other replica has not committed for a while.
 			if r.idle--; r.idle == 0 && r.seen != r.run.broker.version {
 				r.wait()
 			}
@@ -127,7 +127,6 @@ func (r *replica) work() {
 	}
 }
 
-// trace prints a step.
 func (r *replica) trace(out reader.Outcome) {
 	b := r.run.broker
 	fmt.Printf("%s poll %d now %d: %+v err=%v; log %d certified %d listed %d", r.name, r.polls, r.run.world.now, out,
@@ -236,7 +235,7 @@ func (r *room) Ahead(held, wanted int) int { return max(held, min(wanted, r.rng.
 
 var stream = connector.Stream{Name: "sim", Number: "+10000000", SourceKey: "k"}
 
-// run is one seed's world with its log and its replicas.
+// run is the world of one seed, with its log and its replicas.
 type run struct {
 	seed      uint64
 	world     *world
@@ -310,7 +309,7 @@ func (s *run) residue(n int, by walk) residue {
 	before := w.deletes(n, by.before, by.began)
 	switch {
 	case by.proven && (before+here > 1 || before+here > 0 && w.cameLate(by.before)):
-		return ofGroups // which may be read while the walk before still goes on
+		return ofGroups // a batch may be read while the walk before still goes on
 	case !by.proven && by.deep && before > 0 && here > 0:
 		return ofWalks
 	}
@@ -333,7 +332,7 @@ func (s *run) certifiedSafely(by walk) {
 		it := &w.items[n]
 		if it.sequence == 0 && it.born < by.began && !it.late && !it.poison && !it.refused && !w.unwanted[n] {
 			if s.holes[n] {
-				continue // the certificate before hid it
+				continue // an earlier certification hid it
 			}
 			if *steps {
 				fmt.Printf("hole %d at %d, by %+v, residue %d: %+v\n", n, w.now, by, s.residue(n, by), *it)
@@ -381,7 +380,7 @@ func (s *run) settleDown() bool {
 	return s.calm(calm)
 }
 
-// calm reports whether one replica has found nothing to do for a while (two of them keep fencing each other).
+// calm reports whether one replica has found nothing to do for a while. Two of them keep fencing each other.
 func (s *run) calm(polls int) bool {
 	for _, r := range s.replicas {
 		if r.rested > polls {

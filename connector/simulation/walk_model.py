@@ -1,30 +1,33 @@
 #!/usr/bin/env python3
-"""The reading algorithm as an executable model, small enough to be doubted: nothing here is shared with the Go code.
+"""The reading algorithm as an executable model that is small enough to check by reading. It shares nothing with the Go code.
 
-    python3 walk_model.py                                  200 worlds, then the mutations until a world turns red by each
+    python3 walk_model.py                                  200 worlds, then each mutation until a world turns red
     python3 walk_model.py --worlds 2000 --first 5000       only these worlds
     python3 walk_model.py --mutation no-last-again         worlds without that rule, until one turns red
     python3 walk_model.py --mutation list                  names the mutations
 
-World   a newest-first list that moves between any two requests: messages added on top, bursts of several pages, late ones further down,
-        deletes of one or several; requests fail; the process dies before or after any request and any commit. Hard worlds also have
-        `start: now`, the whole list replaced by another, and somebody who erases events from the sink.
-Log     the sink: events and the certified position, one atomic step. All that survives a crash, with the floor (what page 0 listed at a
-        first start with `start: now`) and the horizon.
-Reader  window = all uncertified events and the newest `memory` certified ones delivered in order. An event is *ground* when its place
-        in the log is below the certified position; floor and horizon are ground. A *walk* reads down to ground.
+World   a newest-first list that changes between any two requests: messages on top, bursts of several pages, late messages
+        further down, deletes of one or several. Requests fail. The process dies before or after any request or commit.
+        Hard worlds also have `start: now`, replace the whole list, and erase events from the sink.
+Log     the sink: events and the certified position, written in one atomic step, with the floor (what page 0 listed at a
+        first start with `start: now`) and the horizon. Nothing else survives a crash.
+Reader  The window holds all uncertified events and the newest `memory` certified ones delivered in order. An event is
+        *ground* if its place in the log is below the certified position. Floor and horizon are ground. A *walk* reads down
+        to ground.
 
-What is new, known, certified or forgotten follows from the order inside one page (one page is one instant's slice) and from the order
-of the log. A message's time is only a hint: where to look for ground in a deep backlog, and what is new where all ground is gone.
+What is new, known, certified or forgotten follows from the order inside one page (one page is one instant's slice) and from
+the order of the log. A message's time is only a hint: where to look for ground in a deep backlog, and what is new if all
+ground is gone.
 
-A walk is certified in one of two ways. By a second walk, which misses nothing that the first one saw: two requests a page. Or by
-groups of pages, of which only the ends are read twice (`Group`): about 1.2 requests a page.
+A walk is certified in one of two ways: by a second walk that misses nothing that the first one saw, which costs two requests
+a page, or by groups of pages of which only the ends are read twice (`Group`), which costs about 1.2 requests a page.
 
-Checked at every append: no message twice. At every certification: what was listed before the walk began, lies at or below the newest
-ground message and is missing is a *hole*. At the end, faults off: what stayed listed, was wanted and is neither in the log nor held
-is *lost*; events that are not flagged late must be in list order; everything must be certified. A world is red where any of that
-fails, but for the residue that both certificates are known for: a hole is counted as *residue* where two messages were deleted, or
-one was and another one came in late, while what was certified was read. In worlds without deletes there is no such excuse.
+At every append no message may be added twice. At every certification, a message that was listed before the walk began, is at
+or below the newest ground message, and is missing, is a *hole*. At the end, without faults, a message that stayed listed, was
+wanted, and is neither in the log nor held, is *lost*; events that are not late have to be in the order of the list; and
+everything has to be certified. If any of this fails, the world is red. One exception is the known limit of both ways: a hole
+counts as *residue* if two messages were deleted, or one was deleted and another came in late, during the certified reading.
+In worlds without deletes there is no exception.
 """
 import argparse
 import random
@@ -51,9 +54,9 @@ MUTATIONS = {
 }
 HARD = ('short-window', 'sweep-guess', 'no-holes')
 
-# Where a mutation shows, for those that few worlds show. Those of None were not seen red in 250 worlds: `no-settle` is a rule of cost, as
-# without it the numbers differ and the group fails; the others need changes of one page in one moment, which chance does not find, but the
-# enumeration of connector/exhaustive_test.go does.
+# The first seed for mutations that few worlds show. None means that 250 worlds showed nothing: `no-settle` only saves cost,
+# because without it the numbers differ and the group fails; the others need several changes at one moment, which random
+# worlds do not find, but the enumeration of connector/reader/exhaustive_test.go does.
 SHOWS = {'no-first-again': 80, 'no-common-page': 245, 'short-window': 100, 'first-in-turn': None, 'no-settle': None, 'no-below': None}
 
 
@@ -97,10 +100,10 @@ class World:
             for _ in range(rng.choice([cfg['page'] * rng.randint(1, 6), rng.randint(20, cfg['burst'])])): self.insert()
         if rng.random() < cfg['late']:
             self.insert(self.place(cfg['late_depth']))
-        if rng.random() < cfg['backdated']:  # on top, with the time of an older message: a phone that was offline
+        if rng.random() < cfg['backdated']:  # on top, with the time of an older message, as from a phone that was offline
             self.insert()
             self.time[self.list[0]] = self.time[self.list[min(len(self.list) - 1, rng.randint(1, 400))]]
-        if rng.random() < cfg['replaced']:  # a number re-connected, a chat cleared: other messages, some of them old
+        if rng.random() < cfg['replaced']:  # a number was connected again, or a chat cleared: other messages, some old
             self.list.clear()
             newest = self.count // cfg['ties']
             for i in range(rng.choice([0, 30, 300])):
@@ -110,17 +113,17 @@ class World:
             for _ in range(1 if rng.random() < .8 else rng.randint(2, 8)):
                 if not self.list: break
                 i = min(self.place(cfg['delete_depth']), len(self.list) - 1)
-                if self.now - self.born[self.list[i]] >= cfg['delete_age']:  # not inserted and deleted within one walk: nobody could have read it
+                if self.now - self.born[self.list[i]] >= cfg['delete_age']:  # not inserted and deleted within one walk, because no walk could read it
                     self.list.pop(i)
                     self.deletes.append(self.now)
 
     def place(self, depth):
-        """A row; in some worlds mostly one at the seam of two pages, where it hurts."""
+        """A row; in some worlds mostly one at the seam of two pages, where changes matter most."""
         row = self.rng.randint(1, depth)
         return row if self.rng.random() >= self.cfg['seams'] else max(1, row - row % self.cfg['page'] - self.rng.randint(0, 1))
 
     def erase(self, log):
-        """Somebody purges events from the sink, within or below the window (not such as were delivered a moment ago)."""
+        """Purges events from the sink, within or below the window, but none that were delivered just before."""
         if not self.quiet and log.certified and self.rng.random() < self.cfg['erase']:
             for _ in range(self.rng.randint(1, 5)):
                 log.erased.add(self.rng.randrange(max(0, log.certified - 500), log.certified))
@@ -135,7 +138,7 @@ class World:
         return self.list[number * size:(number + 1) * size]
 
     def excused(self, began):
-        """Whether what happened since may hide a message without any rule being wrong."""
+        """Whether the changes since then may hide a message although every rule is right."""
         deletes = sum(when >= began for when in self.deletes)
         return deletes > 1 or deletes and any(when >= began for when in self.lates)
 
@@ -147,12 +150,11 @@ class Log:
 
 
 class Group:
-    """Pages number to `to`, of which the ends are read twice: the first page and then the last before all others, and again the first
-    and then the last after all others. Let a page's shift be by how much the list above it had grown when it was read. Where the shift
-    rises from one page to the next, rows are repeated; where it falls, rows are missed unseen. So repeats - missed = the shift of the
-    last page, which is measured at the ends: if the repeats are as many, nothing is missed.
-
-    `whole` says so; `pages` are those from the first one down."""
+    """Pages number to `to`, of which the ends are read twice: the first page and then the last one before all others, and both
+    again after all others. A page's shift is the growth of the list above it when it was read. Where the shift rises from one
+    page to the next, rows are repeated. Where it falls, rows are missed unseen. So repeats - missed = the shift of the last
+    page, which is measured at the ends. If there are as many repeats, nothing is missed, and `whole` is true. `pages` are those
+    from the first one down."""
 
     def __init__(self, world, number, edge, to, mutation):
         self.world, self.number, self.mutation, self.began = world, number, mutation, world.now
@@ -162,7 +164,7 @@ class Group:
         else: self.whole = self.fill(0, edge) and self.find_last() and self.others(*self.settle()) and self.holds(self.first)
 
     def read(self, i):
-        # Beside this group others are read, and a commit is under way: the list may move more than once between two readings.
+        # Other groups and a commit run at the same time, so the list may move more than once between two readings.
         while self.world.rng.random() < .2: self.world.move()
         return self.world.page(self.number + i)
 
@@ -171,7 +173,7 @@ class Group:
         return True
 
     def find_last(self):
-        """Reads the last page; where it is empty, finds the last one that is not by halves, and leaves out those below."""
+        """Reads the last page. If it is empty, finds the last one that is not by bisection, and leaves out those below."""
         if self.mutation == 'first-in-turn': return True
         shown, empty = 0, len(self.pages)
         number = empty - 1
@@ -184,8 +186,9 @@ class Group:
         return True
 
     def settle(self):
-        """Makes sure that nothing came in between the readings of the first page and the last one: then the next page after the first
-        repeats nothing. Else that one counts as the first: a seam that repeats rows misses none. Returns the first page and the next to be read."""
+        """Makes sure that nothing came in between the readings of the first page and the last one: then the page after the first
+        repeats nothing. Otherwise that page counts as the first, because a seam that repeats rows misses none. Returns the
+        first page and the next one to read."""
         first, following, last, ends = 0, 1, len(self.pages) - 1, True
         while following < last and self.mutation != 'no-settle':
             self.fill(following)
@@ -198,7 +201,7 @@ class Group:
         return first, following
 
     def others(self, first, following):
-        """Reads what is left, side by side: in order, in the order of a few hands, or in any."""
+        """Reads the remaining pages as if in parallel: in order, in the order of a few workers, or in any order."""
         self.first = first
         left = list(range(following, len(self.pages) - (self.mutation != 'first-in-turn')))
         hands = self.world.rng.choice([1, 4, len(left)])
@@ -208,7 +211,7 @@ class Group:
         return all(self.pages)
 
     def holds(self, first):
-        """Reads the ends again and says whether the pages are one slice."""
+        """Reads the ends again, and returns whether the pages are one slice."""
         last, pages, rule, repeated = len(self.pages) - 1, self.pages, self.mutation, self.consistent(first)
         if repeated is None: return False
         if last == first: return sunk(pages[0], self.read(0)) is not None
@@ -217,7 +220,7 @@ class Group:
         for attempt in range(6):
             bottom = self.read(last) if rule in ('last-first', 'no-first-again') else None
             rows = sunk(pages[last], bottom) if rule == 'no-first-again' else self.grown_above(first, grown > 0)
-            if rows is None or attempt and rows == grown: return False  # what moved the last page further came in below
+            if rows is None or attempt and rows == grown: return False  # the message that moved the last page further came in below
             grown = rows
             if rule == 'no-last-again': sank = grown
             else:
@@ -231,7 +234,7 @@ class Group:
         return False
 
     def pair_holds(self, first):
-        """Whether the first page and the last one, right below it, stand still, or repeat rows now."""
+        """Whether the first page and the last one, right below it, have not changed, or repeat rows now."""
         top = self.read(first)
         if self.number + first == 0 and top == self.pages[0]: return True  # so is page 1
         bottom = self.read(first + 1)
@@ -241,8 +244,8 @@ class Group:
         return bottom == self.pages[first + 1] and top == self.pages[first]
 
     def grown_above(self, i, grown):
-        """By how many rows the last row of a page has moved down: the page below begins with so many that the other ended with; or with
-        none, and the page was the same right before. None where the two pages show another change."""
+        """By how many rows the last row of a page has moved down: the page below begins with that many rows of the other's end;
+        or with none, if the page was unchanged right before. None if the two pages show another change."""
         same = not grown and self.read(i) == self.pages[i]
         below = self.read(i + 1)
         rows, sank = repeats(self.pages[i], below), sunk(self.pages[i + 1], below)
@@ -251,7 +254,7 @@ class Group:
         return rows if rows or same else None
 
     def consistent(self, first):
-        """How many rows the pages below the first repeat; None where they repeat anything but the end of the page before."""
+        """How many rows the pages below the first repeat; None if they repeat anything but the end of the page before."""
         met, repeated = set(), 0
         for i, page in enumerate(self.pages):
             n = repeats(self.pages[i - 1], page) if i else 0
@@ -262,14 +265,14 @@ class Group:
 
 
 def repeats(before, page):
-    """How many rows at the head of a page are those at the end of the page before."""
+    """How many rows at the head of a page are the last ones of the page before."""
     if not page or page[0] not in before: return 0
     tail = before[before.index(page[0]):]
     return len(tail) if page[:len(tail)] == tail else 0
 
 
 def sunk(was, now):
-    """By how many rows a page sank from one reading to the next; None where it did anything else."""
+    """By how many rows a page moved down from one reading to the next; None if it changed otherwise."""
     if not was or was[0] not in now: return None
     k = now.index(was[0])
     return k if now[k:] == was[:len(now) - k] and len(now) >= len(was) else None
@@ -285,8 +288,9 @@ class Walk:
         self.enough = min(reader.cfg['run'], reader.log.certified + len(reader.given)) or reader.cfg['run']
 
     def take(self, page):
-        """Adds a page and says whether its ground ends the walk. A repeat may only lead its page and come from the page before; anything
-        else means that the list moved by a page or more (or grew inside what was read), and later pages may be newer than earlier ones."""
+        """Adds a page, and returns whether its ground ends the walk. A repeat may only be at the head of its page and come from the
+        page before. Anything else means that the list moved by a page or more (or grew inside what was read), so later pages
+        may be newer than earlier ones."""
         reader, new_on_page = self.reader, False
         self.pages += 1
         for uuid in page:
@@ -330,7 +334,7 @@ class Reader:
         return place >= self.oldest() and place not in self.log.erased
 
     def oldest(self):
-        """Where the window begins: it holds all that is not certified, and below that `memory` events delivered in order."""
+        """Where the window begins: it holds everything uncertified, and below that `memory` events delivered in order."""
         if self.mutation == 'short-window': return max(0, len(self.log.events) - self.cfg['memory'])
         key = len(self.log.events), self.log.certified
         if self.window[0] != key:
@@ -351,7 +355,7 @@ class Reader:
         return self.known(uuid) and self.log.place.get(uuid, -1) < self.log.certified
 
     def in_order(self, uuid):
-        """A known event that was delivered in list order: what lies above it was never forgotten."""
+        """Whether an event is known and was delivered in list order, so that nothing above it was forgotten."""
         return self.known(uuid) and (uuid in self.given or not self.log.late[self.log.place[uuid]])
 
     # --- one atomic step -----------------------------------------------------------------------------------------------------
@@ -368,9 +372,10 @@ class Reader:
 
     # --- walking -------------------------------------------------------------------------------------------------------------
     def walk(self):
-        """Pages start, start+1, … down to a run of ground messages (or all the ground there is) or the end of the list; not complete after
-        `slice` pages without either. Moved: the pages contradict each other; nothing may be concluded. Overshot: the search for ground
-        led below it. By groups where they hold; else in order, and from scratch: what a group showed counts for nothing."""
+        """Reads pages start, start+1, … down to a run of ground messages (or all the ground there is) or the end of the list. It is
+        not complete after `slice` pages without either. Moved: the pages contradict each other, so nothing may be concluded.
+        Overshot: the search for ground led below it. Pages are read by groups if these prove to be slices, else in order and
+        from the start: what a failed group showed does not count."""
         walk = Walk(self)
         if self.restless or not self.cfg['groups']: self.restless, self.ahead = max(0, self.restless - 1), []
         else:
@@ -386,9 +391,8 @@ class Reader:
         return walk
 
     def walk_by_groups(self, walk):
-        """Groups chained by a common page: what is a slice between one group's last page and the next one's makes one with it. False
-        where a group does not hold. What was read ahead of this walk is one instant's slice of a moment ago, which is as good: what
-        came in since is for the next walk."""
+        """Groups are chained by a common page, so that their slices make one slice. False if a group cannot be proven. What was
+        read ahead of this walk is a slice of an earlier instant, which is as good: the next walk reads what came in since."""
         number, edge, sizes = self.start, None, [1, 3, 6, 12, 24]
         if not (self.ahead and self.ahead[0].number == number): self.ahead = []
         ahead = self.ahead.pop(0) if self.ahead else None
@@ -404,7 +408,7 @@ class Reader:
             self.grouped += 1
             if not group.whole:
                 self.ahead = []
-                # Where the list moves too much the attempt is only dear: leave it for a while.
+                # If the list moves too much, attempts only cost requests, so there are none for a while.
                 self.failed = min(self.failed + 1, 4)
                 self.restless = 2 ** self.failed - 1
                 if self.mutation == 'keep-failed':
@@ -427,11 +431,11 @@ class Reader:
             if number >= to: to = number + 1
 
     def step(self):
-        """How far up a walk of a deep backlog begins that is proven by groups: nearly a slice, as nothing but new messages moves ground."""
+        """How far up the next walk of a deep backlog begins if groups prove it: nearly a slice, because only new messages move ground."""
         return max(1, self.cfg['slice'] - 2 - self.cfg['slice'] // 8)
 
     def read_ahead(self):
-        """Begins with the next two groups of a deep backlog, beside the commit of the one below them."""
+        """Starts the next two groups of a deep backlog during the commit of the one below them."""
         start = self.ahead[-1].number if self.ahead else self.start
         try:
             while start and len(self.ahead) < 2:
@@ -441,7 +445,7 @@ class Reader:
         except Fault: pass
 
     def ground_time(self):
-        """Where ground lies in time, roughly: the median of its newest 21 events (one message's time may be wrong by days)."""
+        """The approximate time of ground: the median of its newest 21 events (one message's time may be wrong by days)."""
         newest = sorted(self.world.time[u] for u in self.log.events[max(0, self.log.certified - 21):self.log.certified])
         if not newest: newest = sorted(self.world.time[u] for u in list(self.log.floor or [])[:21])
         return newest[len(newest) // 2] if newest else -1
@@ -450,8 +454,8 @@ class Reader:
         return self.oldest() > 0 or bool(self.log.erased) or bool(self.given)
 
     def without_ground(self, order):
-        """The list ended and showed no ground though there is some: it has changed identity. What is newer than ground by time is new; the
-        rest is held, and its top becomes a horizon that counts as ground."""
+        """The list ended without ground though there is some, so it has become a different list. What is newer than ground by time
+        is new. The rest is held, and its top becomes a horizon that counts as ground."""
         limit = self.ground_time()
         held = [u for u in order if not self.known(u) and self.world.time[u] <= limit]
         if held:
@@ -461,9 +465,10 @@ class Reader:
         return [u for u in order if u not in set(held)]
 
     def find_start(self):
-        """A backlog deeper than a slice: gallop and bisect for the first page that shows ground, nothing, or only messages older than
-        ground, and start above it. Time only guides the search: a wrong guess costs requests, for the walk from there must still end in a
-        run of ground. If it overshot, the search is done again without time, in steps that cannot jump over memory."""
+        """For a backlog deeper than a slice: finds, by exponential search and bisection, the first page that shows ground, nothing,
+        or only messages older than ground, and starts above it. Time only guides the search: a wrong guess costs requests,
+        because the walk from there still has to end in a run of ground. If the search went too far, it is made again without
+        time, in steps that cannot skip the window."""
         def bottom(number):
             page = self.world.page(number)
             if not page or any(self.ground(u) for u in page): return True
@@ -499,7 +504,7 @@ class Reader:
         order = walk.order
         events = self.sort(order)
         if self.start == 0 and (walk.pages == 1 or walk.proven) or self.mutation == 'no-certificate':
-            self.commit(events, len(self.log.events) + len(events))  # one instant's slice certifies itself and all below
+            self.commit(events, len(self.log.events) + len(events))  # one instant's slice certifies itself and everything below
             self.previous = None
             if self.mutation == 'no-certificate': self.start = self.upward()
         elif walk.proven:
@@ -522,7 +527,7 @@ class Reader:
     def upward(self): return max(0, self.start - self.cfg['slice'] // 2)
 
     def sort(self, order):
-        """What of a walk is to be delivered, oldest first, and whether it is late."""
+        """The messages of a walk that are to be delivered, oldest first, and whether each is late."""
         self.find_holes()
         events, late, below = [], not self.nothing_delivered_above(order), {}
         anchor = None
@@ -538,7 +543,7 @@ class Reader:
 
     def proven_up_to(self, order, events):
         """What a proven walk that began below page 0 certifies: the log up to the newest event delivered in order that it met or is
-        about to deliver. Above that, events of an earlier walk may lie."""
+        about to deliver. Events of an earlier walk may be above that."""
         for i in range(len(events) - 1, -1, -1):
             if not events[i][1]: return len(self.log.events) + i + 1
         return next((self.log.place[u] + 1 for u in order if u in self.log.place and self.known(u) and self.in_order(u)), 0)
@@ -547,9 +552,9 @@ class Reader:
         return next((u for u, late in zip(reversed(self.log.events), reversed(self.log.late)) if not late), None)
 
     def nothing_delivered_above(self, order):
-        """Whether what is unknown at the top of this walk is newer than everything in the log. A walk from page 0 sees it. Further down,
-        delivered but uncertified events may lie above the start: not if the newest of them was met, nor if a page's worth of unknown
-        messages lies above the first known one (it was deleted: no walk misses a whole page at one seam)."""
+        """Whether the unknown messages at the top of this walk are newer than everything in the log. A walk from page 0 sees that.
+        Further down, delivered but uncertified events may be above the start. They are not if the newest of them was met, or if
+        a page of unknown messages is above the first known one (then it was deleted: no walk misses a whole page at one seam)."""
         newest = self.newest_in_order()
         if self.start == 0 or newest is None or self.log.place[newest] < self.log.certified or newest in set(order): return True
         return next((i for i, u in enumerate(order) if self.known(u)), len(order)) >= self.cfg['page']
@@ -558,24 +563,24 @@ class Reader:
         self.holes = [p for p in self.log.erased if self.oldest() <= p < self.log.certified - self.cfg['tail']]
 
     def remember(self, walk):
-        """A walk that the next one may certify. From page 0 that is the whole log. From further down it is the log up to the newest
-        event delivered in order that the walk met: the log may be longer, by events of an earlier walk that lie above this one."""
+        """Remembers a walk for the next one to certify. From page 0 it stands for the whole log. From further down it stands for the
+        log up to the newest event delivered in order that the walk met, because events of an earlier walk may be above it."""
         above = [u for u in walk.order if self.known(u) and not self.ground(u)]
         top = next((u for u in above if self.in_order(u)), None)
         certifies = self.log.place[top] + 1 if top else 0
         if self.start == 0: certifies = len(self.log.events)
         self.previous = (above, certifies, walk.began) if above else None
-        if self.start and not above: self.start = self.upward()  # all ground here: go on upward
+        if self.start and not above: self.start = self.upward()  # all of this is ground: continue upward
 
     def agrees(self, order, new):
-        """The walk before is certified when this one misses nothing that it saw and shows nothing new below its first message."""
+        """The walk before is certified if this one misses nothing that it saw and shows nothing new below its first message."""
         above, here = self.previous[0], set(order)
         if any(u not in here for u in above): return False
         return not any(u in new for u in order[order.index(above[0]):])
 
     def sweep(self):
-        """Late arrivals below ground, page by page: late is what lies between two known messages of one page, the lower one
-        delivered in order (so nothing above it was ever forgotten)."""
+        """Finds late messages below ground, page by page: a message is late if it is between two known messages of one page, of
+        which the lower one was delivered in order, so that nothing above it was ever forgotten."""
         self.find_holes()
         for number in range(self.cfg['sweep_pages']):
             page = self.world.page(number)
@@ -609,7 +614,7 @@ def settings(rng, hard, groups):
                deletes=rng.choice([0, .01, .05]), delete_depth=rng.choice([30, 400]), delete_age=60, seams=rng.choice([0, .8]),
                crash=rng.choice([0, .003, .01]), fault=rng.choice([0, .02]), sweep=rng.choice([7, 20]), sweep_pages=rng.choice([12, 40]),
                tail=32, erase=rng.choice([0, 0, .1]), replaced=rng.choice([0, 0, .002]), begin=rng.choice(['now', 'beginning']), groups=groups)
-    cfg['deletes'] = min(cfg['deletes'], cfg['inserts'] / 2)  # else all that is known goes in the end: rule 8, which hard worlds try
+    cfg['deletes'] = min(cfg['deletes'], cfg['inserts'] / 2)  # otherwise all known messages are gone in the end: rule 8, which hard worlds test
     if not hard: cfg.update(erase=0, replaced=0, begin='beginning')
     return cfg
 
@@ -651,7 +656,7 @@ def one(seed, mutation, hard, groups=True):
 
 
 def worlds(first, count, hard, groups):
-    """Runs worlds, prints the red ones, and says whether there are none."""
+    """Runs worlds, prints the red ones, and returns whether there are none."""
     total, reds = {}, 0
     for seed in range(first, first + count):
         result = one(seed, '', hard, groups)
@@ -666,7 +671,7 @@ def worlds(first, count, hard, groups):
 
 
 def mutate(name, first, count):
-    """Looks for a world that turns red without a rule."""
+    """Searches a world that turns red without a rule."""
     for seed in range(first, first + count):
         result = one(seed, name, name in HARD)
         if red(result):
@@ -692,8 +697,8 @@ def main():
         if args.mutation not in MUTATIONS: parser.error(f'there is no mutation {args.mutation}; `--mutation list` names them')
         return 0 if mutate(args.mutation, args.first, args.worlds or 1000) else 1
     if args.worlds: return 0 if worlds(args.first, args.worlds, args.hard, not args.second_walk) else 1
-    # Hard world 18 is red: a burst pushes all ground past a careful search, and what is older than the floor is delivered (the open corner of
-    # rule 8, which the Go code closes by time). So the hard ones begin further on.
+    # Hard world 18 is red: a burst pushes all ground past a careful search, and messages older than the floor are delivered. This is
+    # an open case of rule 8, which the Go code closes by time. So the hard worlds begin with a later seed.
     well = [worlds(0, 150, False, True), worlds(50, 50, True, True)] + [mutate(name, SHOWS.get(name, 0), 250) for name in MUTATIONS if SHOWS.get(name, 0) is not None]
     return 0 if all(well) else 1
 

@@ -22,7 +22,7 @@ type settings struct {
 	poison, glitch, repeats, runs, word              float64
 	lies                                             float64  // how often the API begins to lie
 	lie                                              []string // the kinds of lies
-	// how often its list ends too early, before the log holds ground
+	// early is how often its list ends too early before the log holds ground.
 	early                              float64
 	sweep, sweepPages, polls, replicas int
 	begin                              string // now, beginning, since
@@ -31,7 +31,7 @@ type settings struct {
 
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
 
-// plain draws a world like those of walk_model.py; hard adds what its hard worlds have, and more.
+// plain draws a world like those of walk_model.py. hard adds the troubles of its hard worlds, and more.
 func plain(r *rand.Rand) settings {
 	return settings{
 		page: 10, slice: pick(r, 6, 8, 12), run: pick(r, 3, 5, 8), memory: pick(r, 50, 300, 600),
@@ -109,11 +109,11 @@ const (
 	// ofGroups: a batch of pages, while two messages were deleted above, or one was deleted and another added late
 	// (parallel.go).
 	ofGroups
-	// ofPieces: what was read from the end of the list upward, while a message was deleted above (span.go).
+	// ofPieces: a reading from the end of the list upward during which a message above was deleted (span.go).
 	ofPieces
 )
 
-// item is one message of the world; its number in world.items grows with every insert.
+// item is one message of the world. Its number in world.items grows with every insert.
 type item struct {
 	born         int
 	time         int // seconds
@@ -127,7 +127,7 @@ type item struct {
 	held         bool
 	backdated    bool
 	residue      residue
-	twice        bool // a row of it is listed a second time
+	twice        bool // one of its rows is listed a second time
 	// lies is where it was inserted into the list: the newest message at or below it that was not added late.
 	lies int
 }
@@ -154,7 +154,7 @@ type world struct {
 	lie      lie
 	grounded bool // the log holds ground
 	altered  []alteration
-	timeless bool // no message has a time that can be read
+	timeless bool // no message has a readable time
 }
 
 func newWorld(rng *rand.Rand, cfg settings) *world {
@@ -186,7 +186,7 @@ func (w *world) insert(position int) {
 	w.list = slices.Insert(w.list, position, n)
 }
 
-// move lets the list change as it does between two requests.
+// move changes the list as may happen between two requests.
 func (w *world) move() {
 	w.now++
 	if w.quiet {
@@ -226,7 +226,7 @@ func (w *world) move() {
 		w.items[w.list[at]].twice = true
 		w.list = slices.Insert(w.list, min(len(w.list), at+w.between(0, w.cfg.page)), w.list[at])
 	}
-	if w.chance(cfg.replaced) { // a number re-connected, a chat cleared: other messages, some of them old
+	if w.chance(cfg.replaced) { // a number was connected again, or a chat cleared: other messages, some of them old
 		w.list, w.replaced = nil, true
 		newest := len(w.items) / cfg.ties
 		for i := range pick(w.rng, 0, 30, 300) {

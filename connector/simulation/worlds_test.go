@@ -31,7 +31,7 @@ func TestWorlds(t *testing.T) {
 	for _, kind := range []struct {
 		name string
 		draw func(*rand.Rand) settings
-		safe bool // I6 holds at every certification; in hard worlds a sweep may have to fix it, as messages are listed twice
+		safe bool // I6 holds at every certification; in hard worlds, with rows listed twice, a sweep may have to repair it
 	}{
 		{"plain", plain, true},
 		{"late runs", lateRuns, true},

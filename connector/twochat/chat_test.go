@@ -15,7 +15,7 @@ const (
 	group = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432-1600000001@g.us"
 )
 
-// eventsOfItems are the events that items become under some privacy settings.
+// eventsOfItems returns the events that items become under some privacy settings.
 func eventsOfItems(t *testing.T, privacy Privacy, row bool, items ...string) (events [][]byte) {
 	t.Helper()
 	preview, err := NewPreview(privacy, stream)

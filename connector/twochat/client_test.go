@@ -14,7 +14,7 @@ import (
 
 const apiKey = "UAK0f9c2f5e-1111-4222-8333-444455556666"
 
-// serve starts a server and a client of it.
+// serve starts a server, and returns a client of it.
 func serve(t *testing.T, handler http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(handler)

@@ -34,7 +34,7 @@ func hasty(t *testing.T, baseURL string, most int) *Client {
 // If one does not end, the test hangs.
 func TestClient_EveryAnswerEnds(t *testing.T) {
 	const secret = "+5215512345432 secret text"
-	// until repeats something for as long as the client listens.
+	// until repeats a text for as long as the client listens.
 	until := func(c net.Conn, text string) {
 		for {
 			if _, err := io.WriteString(c, text); err != nil {
@@ -42,7 +42,7 @@ func TestClient_EveryAnswerEnds(t *testing.T) {
 			}
 		}
 	}
-	// slowly writes a byte at a time.
+	// slowly writes one byte at a time.
 	slowly := func(c net.Conn, text string) {
 		ticker := time.NewTicker(5 * time.Millisecond)
 		defer ticker.Stop()
@@ -53,7 +53,7 @@ func TestClient_EveryAnswerEnds(t *testing.T) {
 			}
 		}
 	}
-	// silence waits until the client goes.
+	// silence waits until the client closes.
 	silence := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	const page = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	for name, test := range map[string]struct {
@@ -129,7 +129,7 @@ func TestClient_PageLimit(t *testing.T) {
 		const before, after = `{"messages":[{"uuid":"a","text":"`, `"}]}`
 		return before + strings.Repeat("x", size-len(before)-len(after)) + after
 	}
-	for _, flush := range []bool{false, true} { // with a length, and without
+	for _, flush := range []bool{false, true} { // with a length, and without one
 		for size, good := range map[int]bool{most - 1: true, most: true, most + 1: false} {
 			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				if flush {

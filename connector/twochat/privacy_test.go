@@ -334,7 +334,7 @@ func TestPrivacy_Keyed(t *testing.T) {
 	}
 }
 
-// What becomes attributes of the event, and what may be kept of a bad item.
+// What becomes an attribute of the event, and what may be kept of a bad item.
 func TestPrivacy_Attributes(t *testing.T) {
 	page := []byte(`{"messages":[
 		{"uuid":"MSGaf1fa3a1-0d8d-4aa5-b117-f9425b651485","remote_phone_number":"+15550106666","sent_by":"15550106666"},

@@ -99,7 +99,7 @@ func FuzzRepair(f *testing.F) {
 func TestRepair_OfAPage(t *testing.T) {
 	const odd = `{"uuid":"a","session_key":"\ud800k","message":{"text":"x \u0000 \ud83d\ude00"},"name":"\udc00"}`
 	const oddRepaired = `{"uuid":"a","session_key":"\ufffdk","message":{"text":"x \ufffd \ud83d\ude00"},"name":"\ufffd"}`
-	const odder = `{"message":"\ud800"}` // it has no id, and goes to the quarantine
+	const odder = `{"message":"\ud800"}` // it has no id, so it goes to the quarantine
 	const even = `{"uuid":"b","session_key":"k","message":{"text":"\ud83d\ude00"}}`
 	body := []byte(`{"messages":[` + odd + `,` + odder + `,` + even + `]}`)
 	exact, problem := decode(plainClient(t, Privacy{}), body, 0)

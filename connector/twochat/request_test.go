@@ -41,7 +41,7 @@ func TestClient_Gzip(t *testing.T) {
 		out := gzip.NewWriter(w)
 		_, _ = io.WriteString(out, documented)
 		if r.URL.Query().Get("page_number") == "1" {
-			_ = out.Flush() // and no trailer
+			_ = out.Flush() // without a trailer
 			return
 		}
 		_ = out.Close()

@@ -25,7 +25,7 @@ func listOf(count int, members string) string {
 	return `{"success":true,"page_number":0,"messages":[` + strings.Repeat("{"+members+"},", count-1) + "{" + members + "}]}"
 }
 
-// changesOf are the changes that a client finds in pages of one list, as text.
+// changesOf returns the changes that a client finds in pages of one list, as text.
 func changesOf(t testing.TB, pages ...string) []string {
 	t.Helper()
 	w := newShapeWatch(time.Now)

@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// victim is a customer's number, as digits; stranger is one that the item names nowhere else.
+// victim is a customer's number, as digits. stranger is one that the item names nowhere else.
 const (
 	victim   = "15550106666"
 	stranger = "4915730918273"
@@ -147,7 +147,7 @@ func plainDigits(text string) string {
 	}, text)
 }
 
-// entityEnd writes the character of HTML at i, and returns where it ends, or i.
+// entityEnd writes the character of the HTML entity at i, and returns where the entity ends, or i if there is none.
 func entityEnd(text string, i int, out *strings.Builder) int {
 	r, end := entityRune([]byte(text), i)
 	if end == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// listServer is a list whose body, validators and wish to honour them a test sets.
+// listServer is a list whose body, validators, and use of the validators a test sets.
 type listServer struct {
 	body, etag, modified, date string
 	honest                     bool // answers 304 if the validators sent are its own

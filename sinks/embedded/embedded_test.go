@@ -228,7 +228,7 @@ func TestOpen_besideAnotherServer(t *testing.T) {
 func TestConfig_Validate(t *testing.T) {
 	for _, row := range []struct {
 		c    Config
-		want string // the thing refused
+		want string // the thing that is refused
 	}{
 		{Config{}, ""},
 		{Config{Listen: "localhost:4222"}, ""},

@@ -93,7 +93,6 @@ func TestErase_BrokenOff(t *testing.T) {
 	}
 }
 
-// acquireAs takes a stream over.
 func acquireAs(t *testing.T, log connector.Log, claim connector.Claim) connector.Checkpoint {
 	t.Helper()
 	state, err := log.Acquire(t.Context())

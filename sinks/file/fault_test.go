@@ -23,7 +23,7 @@ type world struct {
 
 	ops        int  // done so far
 	crashed    bool // no more operations are carried out
-	firstStart bool // the operator left --first-start on
+	firstStart bool // the operator left --first-start in place
 	synced     map[string]int64
 	renames    []unsynced
 }
@@ -32,8 +32,8 @@ type world struct {
 // new file.
 type unsynced struct {
 	from, to string
-	former   []byte // of to; nil if there was none
-	torn     bool   // the contents were not synced before
+	former   []byte // content of to; nil if it did not exist
+	torn     bool   // the content was not synced before the rename
 }
 
 func newWorld(t *testing.T) *world {
@@ -342,7 +342,7 @@ func TestSink_AfterAnUnclearCommitOnlyAcquireHelps(t *testing.T) {
 		t.Fatalf("got %v, want an unclear outcome", err)
 	}
 	w.disk.fault = nil
-	if _, err := beside.Acquire(t.Context()); err != nil { // the file is open again, by another stream
+	if _, err := beside.Acquire(t.Context()); err != nil { // another stream has opened the file again
 		t.Fatal(err)
 	}
 	if err := log.Commit(t.Context(), events, nil, next); err == nil || errors.Is(err, connector.ErrNotNow) {

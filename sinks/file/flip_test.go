@@ -226,7 +226,7 @@ func TestSink_NoBitThatTurnsIsBelieved(t *testing.T) {
 	}
 }
 
-// vouched is how many bytes of the events' file the records account for.
+// vouched is the number of bytes of the events' file that the records account for.
 func vouched(t *testing.T, p picture) int {
 	t.Helper()
 	var positions []json.RawMessage

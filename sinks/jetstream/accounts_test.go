@@ -257,7 +257,7 @@ leafnodes { remotes: [ { url: "nats-leaf://127.0.0.1:%d" } ] }`, t.TempDir(), po
 func TestConfig_domainAndPrefix(t *testing.T) {
 	for _, row := range []struct {
 		domain, prefix string
-		want           string // of the API's subjects; empty if it is refused
+		want           string // prefix of the API's subjects; empty if it is refused
 	}{
 		{"", "", "$JS.API."},
 		{"hub", "", "$JS.hub.API."},

@@ -144,7 +144,7 @@ func thirty(t *testing.T, window int) (s *testServer, l *lens, c Config, claim c
 	return s, l, c, claim, func(event uint64) uint64 { return ends[event] }
 }
 
-// wantWhole checks that all of the thirty events but the erased one were found.
+// wantWhole checks that all thirty events except for the erased one were found.
 func wantWhole(t *testing.T, state connector.State) {
 	t.Helper()
 	if n := len(state.Seen); state.Checkpoint.Sequence != 30 || n != 29 || state.Seen[n-1].Sequence != 30 {
@@ -152,7 +152,7 @@ func wantWhole(t *testing.T, state connector.State) {
 	}
 }
 
-// TestAcquire_besideAStaleLeader: after the take-over, the newest event is asked of a server that no longer leads and
+// TestAcquire_besideAStaleLeader: after the take-over, the newest event is read from a server that no longer leads and
 // does not know it.
 func TestAcquire_besideAStaleLeader(t *testing.T) {
 	t.Parallel()
@@ -179,13 +179,13 @@ func TestAcquire_besideAStaleLeader(t *testing.T) {
 	}
 }
 
-// TestAcquire_behindEverywhere: where no server that answers knows the take-over itself, the log is not taken for what
-// they know.
+// TestAcquire_behindEverywhere: if no server that answers knows the take-over itself, what they return is not taken
+// for the whole log.
 func TestAcquire_behindEverywhere(t *testing.T) {
 	t.Parallel()
 	_, l, c, claim, at := thirty(t, 1_000)
 	log := openLog(t, openSink(t, c, connector.ModeStructured), claim)
-	looks := 0 // at the checkpoint: the first is that of the take-over, which the server with the guard makes good
+	looks := 0 // reads of the checkpoint; the first is that of the take-over, which the guard makes safe
 	read := func(subject string, m *natsgo.Msg) bool {
 		var q query
 		if json.Unmarshal(m.Data, &q) != nil || q.Last == "" {

@@ -15,7 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// benchEvents makes events with 700 bytes of data, over a hundred chats.
+// benchEvents makes events with 700 bytes of data, of a hundred chats.
 func benchEvents(stream connector.Stream, from uint64, n int) []connector.Event {
 	events := make([]connector.Event, n)
 	for i := range events {

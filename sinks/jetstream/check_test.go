@@ -217,7 +217,7 @@ func TestCheck_rights(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			// The connector comes without a name, the test as admin.
+			// The connector connects without a user name, the test as admin.
 			s := startServer(t, func(o *server.Options) {
 				o.Users = []*server.User{{Username: "admin", Password: "admin"}, {
 					Username: "connector", Password: "x",

@@ -68,7 +68,7 @@ func freePorts(t *testing.T, n int) []int {
 	return ports
 }
 
-// TestCluster runs the clauses about owners on three replicas, with a leader that changes under them.
+// TestCluster runs the clauses about owners on three replicas, while the leader changes.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	servers := startCluster(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// TestCreate_waitsForTheThirdServer: a cluster that a server has not joined yet is not taken for a small one.
+// TestCreate_waitsForTheThirdServer: a cluster that one server has not joined yet is not taken for a small one.
 func TestCreate_waitsForTheThirdServer(t *testing.T) {
 	t.Parallel()
 	ports := freePorts(t, 3)

@@ -97,7 +97,7 @@ func TestEdits(t *testing.T) {
 	}
 }
 
-// TestSettings_lookedAtAgain: a setting that loses messages while all commits go through.
+// TestSettings_lookedAtAgain: a setting that loses messages is found although all commits succeed.
 func TestSettings_lookedAtAgain(t *testing.T) {
 	t.Parallel()
 	s, c := startStream(t)

@@ -52,7 +52,7 @@ func wantUnclear(t testing.TB, err error) {
 	}
 }
 
-// manager is the client for the stream's settings.
+// manager is a client for the stream's settings.
 func manager(t testing.TB, url string) jetstream.JetStream {
 	t.Helper()
 	conn, err := natsgo.Connect(url)

@@ -159,7 +159,7 @@ func TestCommit_tooLarge(t *testing.T) {
 	edit(t, s.url(), func(c *jetstream.StreamConfig) { c.MaxMsgSize = 300 << 10 })
 	for _, i := range []int{0, 3} { // the first is answered; one in the middle shows as an incomplete batch
 		log.sink.mu.Lock()
-		log.sink.settings.maxMessageSize = 0 // as it was
+		log.sink.settings.maxMessageSize = 0 // the value from before
 		log.sink.mu.Unlock()
 		large := append([]connector.Event(nil), events...)
 		large[i].Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 400<<10))

@@ -32,7 +32,7 @@ func TestHealth_answerTimeout(t *testing.T) {
 	if got := k.answerTimeout(0); got != 8*time.Second {
 		t.Errorf("%s after an answer that took 4s", got)
 	}
-	k.health.late("a", now.Add(time.Hour)) // once only
+	k.health.late("a", now.Add(time.Hour)) // it counts only once
 	k.health.giveUp("c", now.Add(-time.Minute))
 	k.health.late("c", now)
 	if got := k.answerTimeout(0); got != k.timeout {
@@ -184,7 +184,7 @@ func TestOutcome_odd(t *testing.T) {
 			wantUnclear(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange))
 			checkpoint = acquire(t, log).Checkpoint
 		}
-		if round == 0 { // a successful commit ends it
+		if round == 0 { // a successful commit resets the count
 			checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 1, 2))
 		}
 	}

@@ -103,7 +103,7 @@ func TestStanding(t *testing.T) {
 				wantRefused(t, err, row.want)
 				log.acquired = true
 			}
-			// Another Log of this process knows it as well.
+			// Another Log of this process knows it too.
 			_, err := openLog(t, log.sink, sinktest.Claim(stream, "one")).Acquire(t.Context())
 			wantRefused(t, err, row.want)
 			if now := len(all(t, js, DefaultStream, ">")); now != left {

@@ -82,7 +82,7 @@ func (s *testServer) stop() {
 
 func (s *testServer) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.options.Port) }
 
-// client is another client than the sink's: it reads message by message, from the leader.
+// client is another client than the sink's. It reads message by message, from the leader.
 func (s *testServer) client(t testing.TB) natsgo.JetStreamContext {
 	t.Helper()
 	return clientOf(t, s.url())
@@ -151,7 +151,7 @@ func all(t testing.TB, js natsgo.JetStreamContext, stream, filter string) []*nat
 	return out
 }
 
-// read turns a stored message into an event, by rules of its own.
+// read decodes a stored message by rules of its own.
 func read(t testing.TB, m *natsgo.RawStreamMsg) sinktest.Stored {
 	t.Helper()
 	test := t.(*testing.T)
@@ -263,7 +263,6 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// acquire takes a stream over.
 func acquire(t testing.TB, log connector.Log) connector.State {
 	t.Helper()
 	state, err := log.Acquire(t.Context())

@@ -39,7 +39,7 @@ func TestOutcome(t *testing.T) {
 		{&apiError{400, 10176, "incomplete"}, "unclear"},
 		{&apiError{400, 10071, "wrong last sequence: 5"}, "unclear"}, // the checkpoint there is our own
 		{&apiError{400, 10164, "wrong last sequence"}, "unclear"},
-		{&apiError{400, 10054, "too large"}, "unclear"}, // nothing of our own is
+		{&apiError{400, 10054, "too large"}, "unclear"}, // nothing of ours is there
 		{&apiError{400, 99998, "something new"}, "unclear"},
 		{errNoAnswer, "unclear"},
 		{errNoResponders, "not now"},
@@ -90,7 +90,7 @@ func TestMarks(t *testing.T) {
 	if len(m) > marksInWindow+3 {
 		t.Errorf("%d marks", len(m))
 	}
-	// The window begins at 99,001: the first mark is not above it, and not far below.
+	// The window begins at 99,001. The first mark is not above it, and not far below.
 	if first := m.first(); first > 99_001 || first < 98_800 || m.start() != first*3 {
 		t.Errorf("starts at event %d, stream %d", first, m.start())
 	}

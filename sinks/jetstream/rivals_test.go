@@ -53,7 +53,7 @@ func (r *replica) deliver(ctx context.Context, c connector.Checkpoint) error {
 		}
 		events := sinktest.Events(r.log.claim.Stream, c.Sequence+1, int(listed-c.Sequence))
 		next := sinktest.Next(c, events, nil, listed)
-		// A commit in flight is finished when the test ends, so that its end can be read back.
+		// A commit in flight is finished when the test ends, so that its result can be read back.
 		if err := r.log.Commit(context.WithoutCancel(ctx), events, nil, next); err != nil {
 			return err
 		}

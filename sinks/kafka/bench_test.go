@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// backlog makes events of about 700 bytes of data that hardly compress, of 200 chats.
+// backlog makes events with about 700 bytes of data that hardly compress, of 200 chats.
 func backlog(stream connector.Stream, from uint64, n int) []connector.Event {
 	random := rand.New(rand.NewPCG(1, from))
 	raw := make([]byte, 480)

@@ -107,7 +107,6 @@ func (s *shared) remove() {
 	}
 }
 
-// reach waits until the broker answers.
 func (b *broker) reach() error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
 	if err != nil {
@@ -194,7 +193,7 @@ func everyBroker(t *testing.T, test func(t *testing.T, b *broker)) {
 
 var topicNumber atomic.Int64
 
-// newTopic is a name that no other test uses.
+// newTopic returns a name that no other test uses.
 func newTopic() string {
 	return fmt.Sprintf("test-%d-%d.messages", os.Getpid(), topicNumber.Add(1))
 }
@@ -206,7 +205,7 @@ func refuseStaleEpochs(cluster *kfake.Cluster) {
 		epoch  int16
 		raised bool // by the last request, from epoch - 1
 	}
-	known := make(map[string]state) // only the cluster's one goroutine calls the control
+	known := make(map[string]state) // only the cluster's single goroutine calls the control
 	cluster.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		request := r.(*kmsg.InitProducerIDRequest)

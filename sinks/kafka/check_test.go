@@ -40,7 +40,7 @@ func overwrite(t *testing.T, path, text string) {
 	}
 }
 
-// remakeTopic deletes a topic and recreates it.
+// remakeTopic deletes a topic and creates it again.
 func remakeTopic(t *testing.T, client *kgo.Client, topic string, partitions int32) {
 	t.Helper()
 	deleteTopic(t, client, topic)
@@ -194,7 +194,7 @@ func TestCheckSettings(t *testing.T) {
 			t.Run(c.suffix+c.name+"="+c.value, func(t *testing.T) {
 				config := Config{Topic: newTopic()}
 				makeTopic(t, client, config.Topic+c.suffix, 1, map[string]string{c.name: c.value})
-				createTopics(t, b, config) // the others; this one stays as it is
+				createTopics(t, b, config) // creates the others; this one stays as it is
 				s := openSink(t, b, config, connector.Encoding{})
 				defer s.Close()
 				wantFinding(t, s, nil, c.level, c.part)
@@ -203,7 +203,7 @@ func TestCheckSettings(t *testing.T) {
 	})
 }
 
-// TestCheckCompression names the clients that stop at a record, and no client if all can continue to read.
+// TestCheckCompression: the finding names the clients that cannot read a codec. There is none if all clients can.
 func TestCheckCompression(t *testing.T) {
 	b := fake(t, 1)
 	for compression, want := range map[string]string{

@@ -15,7 +15,7 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// openSink opens a sink on a broker; the test closes it.
+// openSink opens a sink on a broker. The test closes it.
 func openSink(t testing.TB, b *broker, config Config, encoding connector.Encoding) *Sink {
 	t.Helper()
 	config.Brokers = []string{b.address}

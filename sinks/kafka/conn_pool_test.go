@@ -59,7 +59,7 @@ func (c *freezing) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestDeadConnections has many idle connections to a broker that hangs: after one time-out none of them is used again.
+// TestDeadConnections has many idle connections to a broker that hangs. After one time-out none of them is used again.
 func TestDeadConnections(t *testing.T) {
 	b := fake(t, 1)
 	s := openSink(t, b, Config{Topic: newTopic()}, connector.Encoding{})
@@ -111,8 +111,8 @@ func TestDeadConnections(t *testing.T) {
 	}
 }
 
-// TestCommitThatHangs ends with its time-out, whichever of its requests is not answered, and does not count as one that
-// wrote nothing.
+// TestCommitThatHangs: a commit ends at its time-out, whichever of its requests is not answered, and is not taken for
+// one that wrote nothing.
 func TestCommitThatHangs(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}

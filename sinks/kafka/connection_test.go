@@ -39,7 +39,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// sign makes a certificate and its key as PEM; the first one signs itself.
+// sign makes a certificate and its key as PEM. The first one signs itself.
 func (a *authority) sign(name string) (cert, key string, parsed *x509.Certificate, private *ecdsa.PrivateKey) {
 	a.t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -30,7 +30,7 @@ type fighter struct {
 	done                           map[string]uint64 // the ids that were reported to it as written
 	commits                        atomic.Int64
 	fenced, unclear, notNow, taken int
-	reasons                        map[string]int // of not now
+	reasons                        map[string]int // of "not now"
 }
 
 func (f *fighter) run(ctx context.Context) error {
@@ -229,7 +229,7 @@ func (b *saboteur) haunt() {
 	b.ghosts = nil
 	b.mu.Unlock()
 	for _, g := range ghosts {
-		_, _ = g.arrive() // the broker may have gone meanwhile
+		_, _ = g.arrive() // the broker may be gone by then
 	}
 }
 

@@ -61,7 +61,7 @@ func holdMarkers(t *testing.T, b *broker) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	var held *kmsg.EndTxnRequest // only the cluster's one goroutine uses it, until asked is closed
+	var held *kmsg.EndTxnRequest // only the cluster's single goroutine uses it, until asked is closed
 	var open atomic.Bool
 	asked, written := make(chan struct{}), make(chan struct{})
 	b.fake.ControlKey(kmsg.EndTxn.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
@@ -136,7 +136,7 @@ func TestFollowBeforeMarkers(t *testing.T) {
 	config := Config{Topic: newTopic()}
 	createTopics(t, b, config)
 	w := newWriter(t, b, config, "one")
-	w.sink.watch.once.Do(func() {}) // it asks for offsets as well
+	w.sink.watch.once.Do(func() {}) // the watch asks for offsets too
 	w.acquire()
 	if err := w.commit(7); err != nil {
 		t.Fatal(err)
@@ -237,7 +237,7 @@ func TestFollowClocks(t *testing.T) {
 	behind := noon.Add(-time.Minute)
 	stream := sinktest.Stream("595981048477")
 	events := sinktest.Events(stream, 1, 10)
-	for i := range events { // two chats, taking turns
+	for i := range events { // two chats, alternating
 		events[i].Chat = events[i%2].Chat
 	}
 	writeAt(t, b, config.Topic, events, noon, noon, noon, noon, noon, behind, behind, behind, behind, behind)
@@ -263,7 +263,7 @@ func TestFollowClocks(t *testing.T) {
 	}
 }
 
-// TestFollowNewLeader follows while a leader that was just elected does not know yet where its partitions end.
+// TestFollowNewLeader follows while a newly elected leader does not yet know where its partitions end.
 func TestFollowNewLeader(t *testing.T) {
 	b := fake(t, 1)
 	config := Config{Topic: newTopic()}

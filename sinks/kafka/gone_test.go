@@ -102,7 +102,7 @@ func TestTopicAnewUnderAnInstance(t *testing.T) {
 			for ctx := within(t); outcomeOf(err) == notNow && connector.Sleep(ctx, 50*time.Millisecond) == nil; {
 				err = w.commit(60)
 			}
-			if outcomeOf(err) == unclear { // a real broker may break the transaction off
+			if outcomeOf(err) == unclear { // a real broker may abort the transaction
 				_, err = w.log.Acquire(within(t))
 			}
 			wantRefusal(t, err, "restore it")

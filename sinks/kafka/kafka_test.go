@@ -93,8 +93,8 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 	return id
 }
 
-// TestTimes writes history of three years ago and of the future into a topic that keeps a week: it is accepted and
-// stays.
+// TestTimes writes history of three years ago and of the future into a topic with a retention of a week. It is
+// accepted and stays.
 func TestTimes(t *testing.T) {
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic(), Retention: 168 * time.Hour}

@@ -90,7 +90,7 @@ func (w *writer) commit(n int) error {
 	return err
 }
 
-// waitRaised waits until the epoch is raised for the next transaction, which continues after a commit has returned.
+// waitRaised waits until the epoch is raised for the next transaction, which happens after a commit has returned.
 func (w *writer) waitRaised() { <-w.log.(*log).session.epochReady }
 
 func (w *writer) wantStored(n uint64) {
@@ -152,7 +152,7 @@ func TestMishaps(t *testing.T) {
 					t.Fatalf("the commit is %s (%v), want %s", outcomeOf(err), err, c.outcome)
 				}
 				if c.outcome == done {
-					w.waitRaised() // the request that is to meet its mishap may not have been sent yet
+					w.waitRaised() // the request that is to fail may not have been sent yet
 				}
 				s.wantMet(t)
 				want := uint64(5)
@@ -193,7 +193,7 @@ func TestMishaps(t *testing.T) {
 	})
 }
 
-// holdsFence reports whether an answer contains one of the error codes of a fenced producer.
+// holdsFence reports whether an answer contains an error code of a fenced producer.
 func holdsFence(answer []byte) bool {
 	for i := 4; i+2 <= len(answer); i++ {
 		if code := binary.BigEndian.Uint16(answer[i:]); code == 90 || code == 47 {
@@ -203,7 +203,7 @@ func holdsFence(answer []byte) bool {
 	return false
 }
 
-// TestAnswers returns each kind of error answer, which only the fake does on demand.
+// TestAnswers tests each kind of error answer, which only the fake gives on demand.
 func TestAnswers(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -287,12 +287,12 @@ func TestAnswers(t *testing.T) {
 			createTopics(t, b, config)
 			w := newWriter(t, b, config, "one")
 			if errors.Is(c.fault.Err, kerr.MessageTooLarge) {
-				c.fault.Topic = config.Topic // a checkpoint cannot be cut
+				c.fault.Topic = config.Topic // a checkpoint cannot be split
 			}
 			w.acquire()
 			w.waitRaised()
 			var handle *kfake.FaultHandle
-			if slices.Contains(c.fault.Keys, kmsg.InitProducerID) { // it concerns the raise after this commit
+			if slices.Contains(c.fault.Keys, kmsg.InitProducerID) { // the fault is for the raise after this commit
 				handle = b.fake.Fault(c.fault)
 			}
 			if err := w.commit(5); err != nil {

@@ -16,13 +16,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// lastStable asks for the last stable offset of each partition of a topic.
+// lastStable returns the last stable offset of each partition of a topic.
 func lastStable(t testing.TB, client *kgo.Client, topic string) map[int32]int64 {
 	t.Helper()
 	return endsOf(t, client, topic, 1)
 }
 
-// endsOf asks where each partition of a topic ends for readers of committed records (isolation level 1), or of all (0).
+// endsOf returns where each partition of a topic ends for readers of committed records (isolation level 1), or of all
+// (0).
 func endsOf(t testing.TB, client *kgo.Client, topic string, isolation int8) map[int32]int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -17,7 +17,7 @@ type mishap int
 
 const (
 	loseRequest mishap = iota // it never arrives
-	loseAnswer                // it arrives, the answer does not
+	loseAnswer                // it arrives, but its answer is lost
 	delay                     // its sender sees a broken connection; it arrives when the test releases it
 	lateRequest               // it never arrives, and its sender's request times out
 	lateAnswer                // it arrives, and its sender's request times out before the answer is there
@@ -89,7 +89,7 @@ func (b *saboteur) drop(address string) {
 	delete(b.conns, address)
 }
 
-// release lets late requests arrive, and returns the broker's answers to them, from the correlation id on.
+// release lets late requests arrive, and returns the broker's answers to them, beginning with the correlation id.
 func (b *saboteur) release(t *testing.T) (answers [][]byte) {
 	t.Helper()
 	b.mu.Lock()
@@ -127,9 +127,9 @@ func (g ghost) arrive() ([]byte, error) {
 type watched struct {
 	net.Conn
 	saboteur *saboteur
-	request  []byte // what was written of a request, until it is whole
+	request  []byte // what was written of a request, until it is complete
 	broken   bool
-	deaf     error // how the answer to come is lost
+	deaf     error // how the coming answer is lost
 	mute     error // how a request ends that was not sent
 }
 
@@ -198,7 +198,7 @@ func (c *watched) Read(p []byte) (int, error) {
 	}
 	if c.deaf != nil {
 		var first [1]byte
-		if _, err := c.Conn.Read(first[:]); err != nil { // once it was answered
+		if _, err := c.Conn.Read(first[:]); err != nil { // after the answer
 			return 0, err
 		}
 		c.broken = true

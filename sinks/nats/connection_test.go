@@ -32,7 +32,7 @@ func portOf(t *testing.T, address string) int {
 func TestConnection_Validate(t *testing.T) {
 	for name, test := range map[string]struct {
 		c     Connection
-		level connector.FindingLevel // "" for no finding
+		level connector.FindingLevel // "" means no finding
 		thing string
 	}{
 		"plain":               {c: Connection{URL: "nats://10.0.0.1:4222"}},

@@ -148,7 +148,7 @@ func newStorage(t *testing.T, mode connector.Mode) sinktest.Storage {
 	}
 }
 
-// stored reads a message by the binding's rules.
+// stored decodes a message by the binding's rules.
 func stored(t *testing.T, m *natsgo.Msg, mode connector.Mode) sinktest.Stored {
 	t.Helper()
 	if mode == connector.ModeStructured {

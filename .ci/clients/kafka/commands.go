@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// What the page's commands name, and what takes its place here.
+// Names in the page's commands, and what replaces them here.
 const (
 	printedBroker = "127.0.0.1:9092"
 	printedGroup  = "my-group"
 )
 
-// block is a block of commands on the consumers' page: those of one runtime.
+// block is the commands on the consumers' page for one runtime.
 type block struct {
-	codecs bool // stands below the heading about other codecs
+	codecs bool // below the heading about other codecs
 	fetch  string
 	build  []string
 	read   []string
@@ -30,7 +30,7 @@ type block struct {
 	preparing <-chan preparation
 }
 
-// blocks are those of a page. In each, the first command fetches packages, and those that name a broker read.
+// blocks parses the blocks of a page. In each, the first command fetches packages, and those that name a broker read.
 func blocks(page string) ([]block, error) {
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -73,16 +73,16 @@ func blocks(page string) ([]block, error) {
 	return out, nil
 }
 
-// errMissing says that something cannot be had here.
+// errMissing says that something is not available here.
 var errMissing = errors.New("cannot be had")
 
-// preparation is what came of fetching and building.
+// preparation is the result of fetching and building.
 type preparation struct {
 	took time.Duration
 	err  error
 }
 
-// prepare begins to fetch what the block needs, and to build it.
+// prepare starts fetching and building what the block needs.
 func (b *block) prepare(ctx context.Context, folder string) {
 	done := make(chan preparation, 1)
 	b.preparing = done
@@ -93,7 +93,7 @@ func (b *block) prepare(ctx context.Context, folder string) {
 	}()
 }
 
-// prepared waits for the end of that.
+// prepared waits for the preparation.
 func (b *block) prepared() (took time.Duration, err error) {
 	p := <-b.preparing
 	return p.took, p.err
@@ -119,7 +119,7 @@ func (b *block) fetchAndBuild(ctx context.Context, folder string) error {
 	return nil
 }
 
-// programs are the files that the block runs.
+// programs returns the files that the block runs.
 func (b *block) programs() []string {
 	var out []string
 	for _, command := range b.read {
@@ -130,13 +130,13 @@ func (b *block) programs() []string {
 	return out
 }
 
-// shell runs a command of the page in the folder that the page stands in.
+// shell runs a command of the page in the page's folder.
 func shell(ctx context.Context, folder, line string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-c", line)
 	command.Dir = folder
-	// What the command starts ends with it.
+	// Processes that the command starts end with it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	command.WaitDelay = time.Second
@@ -152,7 +152,7 @@ func shell(ctx context.Context, folder, line string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// program is the file that a command runs.
+// program returns the file that a command runs.
 func program(command string) string {
 	for _, word := range strings.Fields(command) {
 		switch name := filepath.Base(word); {
@@ -164,7 +164,7 @@ func program(command string) string {
 	return command
 }
 
-// uncommitted says of the one command that leaves the isolation to a client's default that it does.
+// uncommitted reports whether a command leaves the isolation level to the client's default.
 func uncommitted(command string) bool {
 	return program(command) == "KafkaClients" && !strings.Contains(command, "read_committed")
 }

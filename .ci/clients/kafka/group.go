@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ready waits until the broker takes groups: a fresh one makes their topic only when the first one comes, and KafkaJS
-// does not wait for that for long.
+// ready waits until the broker accepts consumer groups. A new broker creates their topic only when the first group
+// comes, and KafkaJS does not wait long enough for that.
 func (w *world) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -32,8 +32,8 @@ func (w *world) ready(ctx context.Context) error {
 	}
 }
 
-// lag is how far a group stands behind a topic's end by its committed offsets, as tools reckon it: with what the
-// markers of transactions take.
+// lag returns how far a group's committed offsets are behind a topic's end. Like other tools it counts the markers of
+// transactions too.
 func (r *reader) lag(ctx context.Context, group, topic string) (int64, error) {
 	request := kmsg.NewPtrOffsetFetchRequest()
 	asked := kmsg.NewOffsetFetchRequestGroup()

@@ -1,5 +1,5 @@
 // Command kafka lets the Kafka clients that data teams use read what the connector writes, in every mode, shape and
-// codec, by the commands of deploy/consumers/kafka/README.md, and holds what they print against the fake 2Chat.
+// codec, with the commands of deploy/consumers/kafka/README.md, and compares what they print with the fake 2Chat.
 //
 //	go run ./.ci/clients/kafka CONNECTOR BROKER FOLDER
 //
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string) error {
 	defer w.close()
 	for i := range all {
 		if !all[i].codecs {
-			all[i].prepare(ctx, page) // meanwhile
+			all[i].prepare(ctx, page) // in parallel
 		}
 	}
 	found, err := w.fill(ctx)
@@ -72,8 +72,7 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(err, r.all(ctx, all, true, func(string) []string { return []string{codecsTopic} }))
 }
 
-// all runs the commands of the blocks of one kind, each block's in order and two at a time, on the topics that are
-// theirs.
+// all runs the commands of the blocks of one kind, each block's in order and two at a time, on their topics.
 func (r *reader) all(ctx context.Context, blocks []block, codecs bool, topics func(string) []string) error {
 	var (
 		wait sync.WaitGroup

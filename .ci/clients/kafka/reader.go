@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// reader runs the page's commands against a world and holds what they print against what the topics hold.
+// reader runs the page's commands against a world, and compares what they print with what the topics hold.
 type reader struct {
 	world  *world
 	found  *reference
 	folder string        // of the page
-	turns  chan struct{} // as many commands run at once as it has room
+	turns  chan struct{} // its capacity limits how many commands run at once
 	groups atomic.Int32
 }
 
-// run runs a command on a topic, and says what came of it.
+// run runs a command on a topic, and returns its result in words.
 func (r *reader) run(ctx context.Context, command, topic string) (string, error) {
 	group := fmt.Sprintf("group-%d", r.groups.Add(1))
 	line := strings.NewReplacer(printedBroker, r.world.broker, modesTopic, topic, printedGroup, group).Replace(command)
@@ -64,7 +64,7 @@ func (r *reader) run(ctx context.Context, command, topic string) (string, error)
 // outcome counts what a client printed.
 type outcome struct{ events, aborted, rounded int }
 
-// compare wants each event of a topic once, in the order of its partition, as the topic has it.
+// compare checks that each event of a topic was printed once, in the order of its partition, as the topic has it.
 func (r *reader) compare(out []byte, topic string, all bool) (outcome, error) {
 	var got outcome
 	next := map[int32]int64{}
@@ -116,7 +116,7 @@ func (r *reader) compare(out []byte, topic string, all bool) (outcome, error) {
 	return got, nil
 }
 
-// same wants the same event. Times are compared as such; in data, all but the form of numbers.
+// same checks that two events are equal. Times are compared as times; data may differ only in the form of numbers.
 func same(got, want event) (rounded int, err error) {
 	if (got.Time == nil) != (want.Time == nil) || got.Time != nil && !got.Time.Equal(*want.Time) {
 		return 0, fmt.Errorf("its time is %v, and not %v", got.Time, want.Time)
@@ -145,7 +145,7 @@ func decode(data []byte) (any, error) {
 	return out, err
 }
 
-// sameData counts whole numbers that lost digits: a reader whose numbers are floating-point ones has no others.
+// sameData counts whole numbers that lost digits, because some readers have only floating-point numbers.
 func sameData(got, want any) (rounded int, err error) {
 	switch w := want.(type) {
 	case map[string]any:

@@ -18,7 +18,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// event is what a client has to tell of a record: a line of JSON.
+// event is what a client has to print for a record: a line of JSON.
 type event struct {
 	Partition int32           `json:"partition"`
 	Offset    int64           `json:"offset"`
@@ -28,10 +28,10 @@ type event struct {
 	Type      string          `json:"type"`
 	Subject   string          `json:"subject"`
 	Sequence  string          `json:"sequence"`
-	Time      *time.Time      `json:"time"` // null where the event has none
+	Time      *time.Time      `json:"time"` // null if the event has none
 	Late      bool            `json:"late"`
 	Repaired  bool            `json:"repaired"`
-	Data      json.RawMessage `json:"data"` // the very bytes that are in the value
+	Data      json.RawMessage `json:"data"` // the exact bytes in the value
 }
 
 // reference is what the topics hold, read from the wire by the rules of the binding alone.
@@ -39,7 +39,7 @@ type reference struct {
 	records []*kgo.Record // the committed ones, with the markers of transactions
 	events  map[place]event
 	ends    map[string]map[int32]int64 // by topic and partition
-	aborted map[place]bool             // what readers of uncommitted records get besides
+	aborted map[place]bool             // what readers of uncommitted records get in addition
 }
 
 // read reads both topics to their ends.
@@ -81,7 +81,7 @@ func (w *world) read(ctx context.Context) (*reference, error) {
 
 func placeOf(record *kgo.Record) place { return place{record.Topic, record.Partition, record.Offset} }
 
-// readTopic reads a topic up to where readers of committed records come.
+// readTopic reads a topic as far as readers of committed records get.
 func (r *reference) readTopic(
 	ctx context.Context, broker, topic string, isolation kgo.IsolationLevel,
 ) (records []*kgo.Record, err error) {
@@ -121,7 +121,7 @@ func (r *reference) readTopic(
 	return records, nil
 }
 
-// eventOf reads a record by its content type.
+// eventOf decodes a record by its content type.
 func eventOf(record *kgo.Record) (event, error) {
 	sum := sha256.Sum256(record.Value)
 	headers := map[string]string{}
@@ -154,7 +154,7 @@ func eventOf(record *kgo.Record) (event, error) {
 	return e, nil
 }
 
-// audit holds the events against what the fake has listed.
+// audit compares the events with what the fake has listed.
 func (r *reference) audit(fake *twochattest.Fake) error {
 	if err := r.ordered(); err != nil {
 		return err
@@ -207,7 +207,7 @@ func (r *reference) audit(fake *twochattest.Fake) error {
 	return nil
 }
 
-// begun wants events in both topics.
+// begun checks that both topics have events.
 func (r *reference) begun() error {
 	topics := map[string]bool{}
 	for at := range r.events {
@@ -219,7 +219,7 @@ func (r *reference) begun() error {
 	return nil
 }
 
-// ordered wants a stream's events in the order of their sequence, in each partition.
+// ordered checks that a stream's events are in the order of their sequence, in each partition.
 func (r *reference) ordered() error {
 	type lane struct {
 		topic, source string
@@ -240,7 +240,7 @@ func (r *reference) ordered() error {
 	return nil
 }
 
-// of are the events of a stream, by sequence.
+// of returns the events of a stream, by sequence.
 func (r *reference) of(s written) []event {
 	source := "//2chat.co/whatsapp/" + strings.TrimPrefix(s.number, "+")
 	var mine []event
@@ -253,7 +253,7 @@ func (r *reference) of(s written) []event {
 	return mine
 }
 
-// markers counts what transactions put between the events.
+// markers counts the transaction markers among the events.
 func (r *reference) markers() (count int) {
 	for _, record := range r.records {
 		if record.Attrs.IsControl() {
@@ -302,7 +302,7 @@ func kindOf(item []byte) string {
 	return "text"
 }
 
-// endsOf asks where the partitions of a topic end.
+// endsOf returns where the partitions of a topic end.
 func endsOf(ctx context.Context, client *kgo.Client, topic string) (map[int32]int64, error) {
 	metadata := kmsg.NewPtrMetadataRequest()
 	asked := kmsg.NewMetadataRequestTopic()

@@ -16,7 +16,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// The topics that are read: every mode in one, as whoever changed the mode has it, and every codec in another.
+// The topics that are read: one with every mode, as if the mode had been changed, and one with every codec.
 const (
 	modesTopic  = "whatsapp.messages"
 	codecsTopic = "whatsapp.codecs"
@@ -42,8 +42,8 @@ var streams = []written{
 	{name: "none", number: "+15550100108", topic: codecsTopic, codec: "none"},
 }
 
-// history is how many messages each number has from the start: with this seed, every shape that the fake knows is
-// among those of each number, which the reference wants to see.
+// history is the number of messages that each number has at the start. With this seed each number has every shape that
+// the fake knows, which the reference requires.
 const (
 	history = 1000
 	seed    = 7
@@ -60,14 +60,14 @@ type world struct {
 	client    *kgo.Client
 }
 
-// place is where a record lies.
+// place is the position of a record.
 type place struct {
 	Topic     string
 	Partition int32
 	Offset    int64
 }
 
-// openWorld wants a broker that runs already.
+// openWorld requires a running broker.
 func openWorld(connector, broker, folder string) (*world, error) {
 	w := &world{broker: broker, connector: connector, folder: folder}
 	options := twochattest.Options{Seed: seed, History: history, RequestsPerMinute: 6000}
@@ -138,7 +138,7 @@ func (w *world) end(signal os.Signal) {
 	w.running = nil
 }
 
-// change puts more on the lists: on top, below what was delivered, and what cannot become an event.
+// change adds to the lists: messages on top, late ones below what was delivered, and ones that cannot become an event.
 func (w *world) change() {
 	for _, s := range streams {
 		w.fake.Insert(s.number, 3)
@@ -149,12 +149,12 @@ func (w *world) change() {
 	}
 }
 
-// abort leaves an aborted transaction in each partition that has events, as a connector does that is killed in a
-// commit: copies of events, which only readers of committed records pass over.
+// abort leaves an aborted transaction in each partition that has events, as a connector does that is killed during a
+// commit: copies of events, which only readers of committed records skip.
 func (w *world) abort(ctx context.Context, records []*kgo.Record) error {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(w.broker), kgo.TransactionalID("aborts"), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.GzipCompression()), // as the connector
+		kgo.ProducerBatchCompression(kgo.GzipCompression()), // as the connector does
 	)
 	if err != nil {
 		return err
@@ -181,8 +181,8 @@ func (w *world) abort(ctx context.Context, records []*kgo.Record) error {
 	return client.EndTransaction(ctx, kgo.TryAbort)
 }
 
-// fill has the connectors write, kills them in the midst of it, has them go on, leaves in each partition what such an
-// end may leave, and changes the lists.
+// fill lets the connectors write, kills them meanwhile, restarts them, leaves in each partition what such a kill may
+// leave, and changes the lists.
 func (w *world) fill(ctx context.Context) (*reference, error) {
 	began := time.Now()
 	if err := w.start(ctx); err != nil {
@@ -193,7 +193,7 @@ func (w *world) fill(ctx context.Context) (*reference, error) {
 		return nil, err
 	}
 	for _, s := range streams {
-		w.fake.Insert(s.number, 150) // so that each is killed with more than a page to read
+		w.fake.Insert(s.number, 150) // so that each is killed with more than a page left to read
 	}
 	w.end(syscall.SIGKILL)
 	killed := len(found.events)
@@ -207,7 +207,7 @@ func (w *world) fill(ctx context.Context) (*reference, error) {
 	if err := w.abort(ctx, found.records); err != nil {
 		return nil, err
 	}
-	w.change() // below what was delivered, which is late then
+	w.change() // below what was delivered, so they are late
 	if found, err = w.await(ctx, settled); err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (w *world) fill(ctx context.Context) (*reference, error) {
 	return found, nil
 }
 
-// await waits until what the topics hold is as it should be, and returns it.
+// await waits until the topics hold what is wanted, and returns it.
 func (w *world) await(ctx context.Context, wanted func(*reference) error) (*reference, error) {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()

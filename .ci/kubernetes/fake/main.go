@@ -1,12 +1,12 @@
-// Command fake stands beside the connector in a test cluster: it serves a fake 2Chat, and holds what a NATS stream has
-// against what was listed.
+// Command fake runs beside the connector in a test cluster. It serves a fake 2Chat, and compares a NATS stream with
+// what the fake listed.
 //
 //	fake serve -listen :9900 -tls :9943 -numbers shop=+595981048477,+15550100100 -history 500 -rate 2
 //
-// The API is at -tls with the certificate /api.crt, as the connector takes plain HTTP from loopback alone. Beside it,
-// at -listen: GET /-/audit?nats=URL&log=NAME&of=STREAM,…&now=STREAM reads a log back with a plain client (now: the
+// The API is at -tls with the certificate /api.crt, because the connector accepts plain HTTP only from loopback. At
+// -listen: GET /-/audit?nats=URL&log=NAME&of=STREAM,…&now=STREAM reads a log back with a plain client (now: the
 // stream that began with the newest message); POST /-/key?is=KEY; POST /-/quiet, /-/resume; POST /-/mark?of=STREAM,…
-// begins to measure how long a number was not read, GET /-/unread says it.
+// starts to measure how long a number was not read, and GET /-/unread returns it.
 package main
 
 import (
@@ -55,8 +55,8 @@ type server struct {
 	numbers map[string]string // by the streams' names
 
 	mu   sync.Mutex
-	last map[string]time.Time // when each number that is watched was read last
-	gap  time.Duration        // the longest that any was not
+	last map[string]time.Time // when each watched number was last read
+	gap  time.Duration        // the longest time without a read of a watched number
 }
 
 func serve(ctx context.Context, args []string) error {
@@ -127,7 +127,7 @@ func (s *server) api(w http.ResponseWriter, r *http.Request) {
 	s.fake.ServeHTTP(w, r)
 }
 
-// of is what the request is about: streams and their numbers.
+// of returns the streams that a request is about, with their numbers.
 func (s *server) of(r *http.Request) map[string]string {
 	chosen := map[string]string{}
 	for _, name := range strings.Split(r.URL.Query().Get("of"), ",") {
@@ -158,7 +158,7 @@ func (s *server) unread(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "%.1f\n", gap.Seconds())
 }
 
-// audit answers 200 where the log of each stream is as it should be, else 409, with the counts.
+// audit answers 200 if the log of each stream is correct, else 409, with the counts.
 func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
@@ -197,7 +197,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, text)
 }
 
-// readBack gives each message of a stream in its order.
+// readBack calls each for every message of a stream, in order.
 func readBack(ctx context.Context, url, name string, each func(subject string, event []byte) error) error {
 	conn, err := natsgo.Connect(url)
 	if err != nil {

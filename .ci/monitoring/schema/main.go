@@ -1,6 +1,5 @@
-// Command schema holds a dashboard against Grafana's own types: a member that they do not have is an error, and so is
-// one that is lacking or has a value that it cannot have. It is a module of its own, which the part `monitoring` of
-// `.ci/run` makes of it.
+// Command schema checks a dashboard against Grafana's own types. An unknown member is an error, and so is a missing
+// one or an invalid value. It is a module of its own, which the part `monitoring` of `.ci/run` creates.
 package main
 
 import (
@@ -41,7 +40,7 @@ func run(path string) error {
 	return nil
 }
 
-// found is nil also where a list of errors is empty, as the library returns one where all is well.
+// found returns nil also for an empty list of errors, which the library returns if all is well.
 func found(err error) error {
 	var list cog.BuildErrors
 	if errors.As(err, &list) && len(list) == 0 {

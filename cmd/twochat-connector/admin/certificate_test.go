@@ -14,7 +14,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// A certificate that was renewed is shown without a restart; half of a new one, or none, leaves the old one in use.
+// A renewed certificate is served without a restart. If the new one is incomplete or missing, the old one stays in
+// use.
 func TestCertificate_ReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, from string, age time.Duration) {

@@ -4,7 +4,8 @@ import (
 	"testing"
 )
 
-// A name of two labels is the cluster's where the second is the own namespace, and nobody can buy it.
+// A name of two labels belongs to the cluster if the second label is the pod's own namespace. Nobody can register such
+// a name.
 func TestInNamespace(t *testing.T) {
 	for _, test := range []struct {
 		host, namespace string

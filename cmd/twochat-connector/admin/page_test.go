@@ -39,7 +39,7 @@ func shopping(streams int) pipeline.Report {
 	return r
 }
 
-// shown is the page of a report.
+// shown renders the page of a report.
 func shown(t *testing.T, r pipeline.Report, filter string) string {
 	t.Helper()
 	var page strings.Builder

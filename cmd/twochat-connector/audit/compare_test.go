@@ -13,8 +13,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 )
 
-// eventOf writes message n as an event: 12 is message 12 as event 12, 12@40 as event 40; a star marks it late, an
-// exclamation mark changes its data.
+// eventOf writes message n as an event: 12 is message 12 as event 12, 12@40 is message 12 as event 40. A star marks it
+// as late, an exclamation mark changes its data.
 func eventOf(t *testing.T, token string) []byte {
 	t.Helper()
 	plain := strings.TrimRight(token, "*!")
@@ -37,7 +37,7 @@ func eventOf(t *testing.T, token string) []byte {
 	return e.AppendJSON(nil)
 }
 
-// numbers lists a run such as 1-12 and single ones, as tokens.
+// numbers expands ranges such as 1-12, and single numbers, into tokens.
 func numbers(text string) (tokens []string) {
 	for _, field := range strings.Fields(text) {
 		from, to, run := strings.Cut(field, "-")
@@ -62,7 +62,7 @@ func keysOf(text string) (keys connector.Keys) {
 	return keys
 }
 
-// text writes findings in one line, without what is 0.
+// text writes findings in one line, without those that are 0.
 func (f *Findings) text() string {
 	var out []string
 	name := func(what string, messages []Message) {
@@ -118,9 +118,9 @@ func TestCompare(t *testing.T) {
 		list, late, log string // oldest first
 		unfit           string
 		rejects         string
-		erased          string // on request; 50@0 is a reject
+		erased          string // erased on request; 50@0 is a reject
 		checkpoint      connector.Checkpoint
-		since           int // minute; 0 is all
+		since           int // a minute; 0 means all
 		want            string
 	}{
 		"the same": {list: "1-20", log: "1-20", checkpoint: all},
@@ -334,7 +334,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// erasedOf lists what was erased, by tokens as those of eventOf.
+// erasedOf lists what was erased, by tokens as in eventOf.
 func erasedOf(t *testing.T, text string) (erased []connector.Seen) {
 	t.Helper()
 	for _, token := range numbers(text) {
@@ -352,7 +352,7 @@ func erasedOf(t *testing.T, text string) (erased []connector.Seen) {
 	return connector.SortErased(erased)
 }
 
-// Within a partition the order is that of the partition; between two of them there is none.
+// Order is defined within a partition only, not between two of them.
 func TestCompare_Partitions(t *testing.T) {
 	log := NewLogged()
 	list := NewListed(nil, func(connector.Key) bool { return false })
@@ -396,7 +396,7 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
-// A digest is of what an event says, not of how it was written or when it was recorded.
+// A digest covers what an event says, not how it was written or when it was recorded.
 func TestDecoder(t *testing.T) {
 	const event = `{"id":"%s","type":"p.message.received","subject":"c","time":"2026-01-01T00:00:00Z","sequence":"00000000000000000007","recordedtime":"%s",%s"data":%s}`
 	const row = `{"uuid":"x","text":"a","recorded_at":"%s","item":"{}"}`

@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// held is a source of pages that waits, until it is told otherwise.
+// held is a source of pages that waits for the reason in word.
 type held struct{ word string }
 
 func (held) Calls() int                       { return 7 }
 func (h held) Waits() (word, cause string)    { return h.word, "HTTP 503" }
 func loggerTo(out *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(out, nil)) }
 
-// What is waited for is said at once, in the midst of a page, and then once a minute; how far it is, every ten seconds.
+// The reason for a wait is printed at once, also in the middle of a page, and then once a minute. The progress is
+// printed every ten seconds.
 func TestTeller(t *testing.T) {
 	for word, want := range map[string]string{
 		"waits for 2Chat": "[1s 1m1s 2m1s] audit waits",

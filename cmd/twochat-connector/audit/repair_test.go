@@ -59,7 +59,7 @@ func auditedBy(a *Engine) *audited {
 	}
 }
 
-// A repair puts back what the log lacks once it is its own, and nothing that is there by then.
+// A repair puts back what the log lacks after it has taken the log over. It adds nothing that is there by then.
 func TestEngine_Restore(t *testing.T) {
 	a, log, list := engineOf(t)
 	one := auditedBy(a)
@@ -76,8 +76,8 @@ func TestEngine_Restore(t *testing.T) {
 	}
 }
 
-// A repair tries again what is in the quarantine although it is listed as what could be an event, and puts nothing there
-// a second time.
+// A repair tries an item of the quarantine again if it is now listed as something that can become an event. It does
+// not put it into the quarantine a second time.
 func TestEngine_RestoreOfWhatIsQuarantined(t *testing.T) {
 	a, log, list := engineOf(t)
 	log.Answer = func(_ context.Context, events []connector.Event) (bool, error) {
@@ -98,7 +98,7 @@ func TestEngine_RestoreOfWhatIsQuarantined(t *testing.T) {
 	}
 }
 
-// It waits for a sink that is down, and ends where another instance takes over or a person has to decide.
+// A repair waits for a sink that is down. It ends if another instance takes over or a person has to decide.
 func TestEngine_RestoreWaits(t *testing.T) {
 	a, log, list := engineOf(t)
 	one := auditedBy(a)

@@ -38,7 +38,7 @@ var (
 	}
 )
 
-// What a bar shows at usual widths; the last column stays free.
+// How a bar looks at usual widths. The last column stays free.
 func TestProgress_Bar(t *testing.T) {
 	for name, row := range map[string]struct {
 		progress
@@ -101,7 +101,7 @@ func TestProgress_Bar(t *testing.T) {
 	}
 }
 
-// Whatever the width, no piece of a bar is cut, and the wider the terminal the more it says.
+// No part of a bar is cut at any width, and a wider terminal shows more.
 func TestProgress_BarIsNeverCut(t *testing.T) {
 	for _, p := range []progress{barSmall, barLarge, barHeld, barLimited, barStarts, barMeasure, barWaits, barDone} {
 		whole := make(map[string]bool)

@@ -25,9 +25,9 @@ import (
 func TestRestOf(t *testing.T) {
 	for _, row := range []struct{ limit, live, want float64 }{
 		{80, 1, 60},  // never more than three quarters
-		{80, 20, 52}, // what is left, except for a tenth
-		{80, 72, 1},  // nothing is
-		{80, 200, 1}, // a limit that does not hold
+		{80, 20, 52}, // what is left, less a tenth
+		{80, 72, 1},  // nothing is left
+		{80, 200, 1}, // a limit that is wrong
 		{10, 6, 3},   //
 		{1200, 0, 900},
 	} {
@@ -37,7 +37,7 @@ func TestRestOf(t *testing.T) {
 	}
 }
 
-// throttled answers with 429 until it is told otherwise, and keeps when it was asked.
+// throttled answers with 429 until it is told to stop, and records when it was asked.
 type throttled struct {
 	when   []time.Time
 	served bool
@@ -54,8 +54,8 @@ func (p *throttled) Page(context.Context, connector.Stream, int, connector.Finge
 	}
 }
 
-// Where the limit is hit a backfill waits for longer than live polling does, at half the rate, and gets faster again in
-// time.
+// After it has hit the limit, a backfill waits longer than live polling does, goes on at half the rate, and gets
+// faster again in time.
 func TestPaidPages_BackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &throttled{}
@@ -88,7 +88,7 @@ func TestPaidPages_BackOff(t *testing.T) {
 	})
 }
 
-// What the running instance says of its streams decides how much is left over.
+// The running instance's report about its streams decides how much of the rate is left for the backfill.
 func TestShare_Beneath(t *testing.T) {
 	stream := func(name string, requests uint64, cause string) pipeline.StreamReport {
 		s := poller.Status{
@@ -140,7 +140,7 @@ func TestShare_Beneath(t *testing.T) {
 	}
 }
 
-// An account that could not be read is read again soon: until then its limit and the budget are not known.
+// If the account could not be read, it is read again soon, because until then its limit and the budget are not known.
 func TestShare_ReadsTheAccountAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := twochattest.New(twochattest.Options{RequestsPerMinute: 80})

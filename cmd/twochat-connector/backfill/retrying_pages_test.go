@@ -19,14 +19,14 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
-// troubled is a list that stands still, at so many messages a page, of which a page cannot be read now and then.
+// troubled is a list that stands still, with pages of that many messages. Now and then a page cannot be read.
 type troubled struct {
 	pages   int
-	trouble func(call int, now time.Time) error // nil: no trouble
+	trouble func(call int, now time.Time) error // nil means no trouble
 
 	mu    sync.Mutex
 	calls int
-	when  []time.Time // of calls that were answered by trouble
+	when  []time.Time // times of the calls that failed
 }
 
 const troubledPage = 100
@@ -61,10 +61,11 @@ func (l *troubled) Page(_ context.Context, _ connector.Stream, number int, _ con
 	return page, nil
 }
 
-// backfillOf is a backfill of all of a list, whose log is kept. The floor is the list's first message.
+// backfillOf is a backfill of a whole list; it returns its output too. The floor is the list's first message.
 func backfillOf(list *troubled) (*Engine, *clitest.Output) {
 	c, log := config.Default(), &clitest.Output{}
-	c.Poll.Concurrency = 1 // who waits for a lock that a waiting request holds lets no time pass in a synctest bubble
+	// In a synctest bubble no time passes while somebody waits for a lock that a waiting request holds.
+	c.Poll.Concurrency = 1
 	c.TwoChat.Streams = []config.StreamConfig{{Number: twochattest.DefaultNumber, Name: "support"}}
 	b := &Engine{
 		config: &c, live: c.Streams()[0], start: connector.Start{Beginning: true},
@@ -84,7 +85,7 @@ func faultOf(fault connector.PageFault, status int, after time.Duration) error {
 	return &connector.PageError{Fault: fault, Status: status, RetryAfter: after, Err: errors.New("no")}
 }
 
-// first is trouble at so many calls, from the third on: in the midst of measuring.
+// first makes n calls fail, from the third on, which is in the middle of measuring.
 func first(n int, err error) func(int, time.Time) error {
 	return func(call int, _ time.Time) error {
 		if call > 2 && call <= 2+n {
@@ -94,7 +95,7 @@ func first(n int, err error) func(int, time.Time) error {
 	}
 }
 
-// during is trouble for so long, from some call on.
+// during makes calls fail for that long, beginning with a certain call.
 func during(d time.Duration, from int, err error) func(int, time.Time) error {
 	var began time.Time
 	return func(call int, now time.Time) error {
@@ -111,12 +112,13 @@ func during(d time.Duration, from int, err error) func(int, time.Time) error {
 	}
 }
 
-// Measuring waits out whatever waiting fixes, for as long as it takes, and says so; anything else ends it at once.
+// Measuring waits out every fault that waiting can fix, however long it takes, and says so. Any other fault ends it at
+// once.
 func TestBackfill_MeasuresPatiently(t *testing.T) {
 	for name, row := range map[string]struct {
 		trouble     func(int, time.Time) error
-		least, most time.Duration // that it takes
-		calls       int           // that are in vain, at most
+		least, most time.Duration // of the measurement
+		calls       int           // failed calls, at most
 		log         []string
 		fails       string
 	}{
@@ -193,7 +195,7 @@ func TestBackfill_MeasuresPatiently(t *testing.T) {
 	}
 }
 
-// Who stops a measurement that waits does not wait for it.
+// A measurement that waits can be stopped at once.
 func TestBackfill_MeasuringIsStopped(t *testing.T) {
 	for name, err := range map[string]error{
 		"credits":           faultOf(connector.FaultCredits, 402, 0),
@@ -213,8 +215,8 @@ func TestBackfill_MeasuringIsStopped(t *testing.T) {
 	}
 }
 
-// A history that is being read waits for credits, at few calls, and is whole in the end; what is paused does not count
-// as slow.
+// A backfill waits for credits with few calls, and reads the whole history in the end. A pause does not count as slow
+// progress.
 func TestBackfill_GoesOnWhenCreditsAreBack(t *testing.T) {
 	for _, without := range []time.Duration{time.Minute, 3 * time.Hour, 40 * time.Hour} {
 		t.Run(without.String(), func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/poller"
 )
 
-// Which faults end a backfill, and what is said of those that do not.
+// Which faults end a backfill, and what is printed about the others.
 func TestPaidPages_Hold(t *testing.T) {
 	for _, row := range []struct {
 		fault connector.PageFault
@@ -20,7 +20,7 @@ func TestPaidPages_Hold(t *testing.T) {
 		word  string
 		fatal bool
 	}{
-		{connector.FaultTransient, 1, "", false}, // in passing
+		{connector.FaultTransient, 1, "", false}, // transient
 		{connector.FaultTransient, 2, heldByAPI, false},
 		{connector.FaultInvalid, 1, heldByAPI, false},
 		{connector.FaultRateLimited, 1, heldByLimit, false},
@@ -54,7 +54,7 @@ func TestPaidPages_Hold(t *testing.T) {
 	}
 }
 
-// Where live polling is kept back, the backfill says that it gives way, until that is over.
+// If live polling is held back, the backfill says that it gives way until that is over.
 func TestPaidPages_GiveWay(t *testing.T) {
 	for fault, word := range map[connector.PageFault]string{
 		connector.FaultRateLimited: heldByLimit,
@@ -78,7 +78,7 @@ func TestPaidPages_GiveWay(t *testing.T) {
 	}
 }
 
-// slowly answers the first call last, and well; the second one gets a fault meanwhile.
+// slowly answers the first call last, with success. Meanwhile the second call fails.
 type slowly struct{ list *troubled }
 
 func (s slowly) Page(ctx context.Context, stream connector.Stream, number int, held connector.Fingerprint) (
@@ -91,12 +91,11 @@ func (s slowly) Page(ctx context.Context, stream connector.Stream, number int, h
 	return s.list.Page(ctx, stream, number, held)
 }
 
-// Of pages that are read in parallel, one that was asked for before a fault does not end the hold when it comes after
-// it.
+// A page that was requested in parallel before a fault does not end the hold when its answer comes after the fault.
 func TestPaidPages_HoldOutlastsCallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pages := newPaidPages(slowly{&troubled{pages: 2, trouble: first(1, faultOf(connector.FaultCredits, 402, 0))}})
-		pages.pages.(slowly).list.calls = 2 // the next one is the first that fails
+		pages.pages.(slowly).list.calls = 2 // the next call is the first that fails
 		var reading sync.WaitGroup
 		reading.Go(func() { _, _ = pages.Page(t.Context(), connector.Stream{}, 0, "") })
 		synctest.Wait()
@@ -112,7 +111,7 @@ func TestPaidPages_HoldOutlastsCallsUnderWay(t *testing.T) {
 	})
 }
 
-// What the status of the stream says of a hold, where the pages say nothing.
+// The hold's reason comes from the stream's status if the pages themselves give none.
 func TestHeldIn(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	no := func(state poller.StreamState, cause string, ago time.Duration) poller.Status {

@@ -18,8 +18,8 @@ func TestProgram_SaveMemory(t *testing.T) {
 		seen     int
 		sink     sinks.Config
 		env      []string
-		cgroup   string // what a file of the container's limits says; empty: no container
-		expected int64  // 0: no limit is set
+		cgroup   string // content of the container's limits file; empty means no container
+		expected int64  // 0 means that no limit is set
 	}{
 		{"one stream", 1, 20_000, jetstream, []string{"HOME=/"}, "", 48 << 20},
 		{"three", 3, 20_000, jetstream, nil, "", 64 << 20},

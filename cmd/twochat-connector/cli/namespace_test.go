@@ -5,7 +5,7 @@ import (
 	"testing/fstest"
 )
 
-// The namespace is what the pod is told: by a variable, by its service account, by its resolver, in this order.
+// The namespace comes from a variable, from the pod's service account, or from its resolver, in this order.
 func TestProgram_Namespace(t *testing.T) {
 	account := &fstest.MapFile{Data: []byte("messaging\n")}
 	searches := &fstest.MapFile{Data: []byte(

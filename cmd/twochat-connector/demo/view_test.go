@@ -59,7 +59,7 @@ func TestDemoView_Lines(t *testing.T) {
 	}
 }
 
-// Of many events at once the first and the last two are shown, and how many were not.
+// Of many events at once the first and the last two are shown, and the number of those between.
 func TestDemoView_FoldsBursts(t *testing.T) {
 	var out bytes.Buffer
 	v := newView(&cli.Program{Out: &out}, false)

@@ -18,7 +18,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// stuckSink is a sink whose calls do what the test says.
+// stuckSink is a sink whose calls do what the test decides.
 type stuckSink struct {
 	sinks.Sink
 	acquire func(context.Context) (connector.State, error)
@@ -45,7 +45,7 @@ func (l *stuckLog) Acquire(ctx context.Context) (connector.State, error) { retur
 
 func (l *stuckLog) Close() error { l.sink.closed++; return nil }
 
-// pipelineOf makes a pipeline of two streams; there is no API.
+// pipelineOf makes a pipeline of two streams, without an API.
 func pipelineOf(t *testing.T, sink sinks.Sink) *Pipeline {
 	t.Helper()
 	c := config.Default()
@@ -65,13 +65,13 @@ func pipelineOf(t *testing.T, sink sinks.Sink) *Pipeline {
 	})
 }
 
-// A call that never comes back makes the process wedged, and nothing else does.
+// A call that never returns makes the process wedged, and nothing else does.
 func TestWedged_ByACallThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		release := make(chan struct{})
 		sink := &stuckSink{acquire: func(context.Context) (connector.State, error) {
-			<-release // deaf to its context
+			<-release // it ignores its context
 			return connector.State{}, connector.ErrNotNow
 		}}
 		l := pipelineOf(t, sink)
@@ -125,7 +125,7 @@ func TestWedged_NotByASinkThatIsDown(t *testing.T) {
 	})
 }
 
-// A process in which nothing calls anything any more is wedged.
+// A process that makes no calls any more is wedged.
 func TestWedged_BySilence(t *testing.T) {
 	l := pipelineOf(t, &stuckSink{})
 	for after, want := range map[time.Duration]int{time.Hour: 0, 2 * time.Hour: 0, 2*time.Hour + 4*time.Minute: 1} {
@@ -135,7 +135,7 @@ func TestWedged_BySilence(t *testing.T) {
 	}
 }
 
-// Of calls in parallel, the oldest one counts.
+// Of parallel calls, the oldest one counts.
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newWatchdog(time.Now())
@@ -189,7 +189,7 @@ func TestPipeline_AllStreamsRefused(t *testing.T) {
 	})
 }
 
-// One stream begins at once; several are spread, over no longer than an interval.
+// One stream begins at once. Several are spread over at most an interval.
 func TestStartWithin(t *testing.T) {
 	for _, test := range []struct {
 		streams  int

@@ -10,8 +10,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// A stream that goes gives up its place in the sink before the change is done; the others keep theirs. A change that
-// comes while the sink is not reached waits for it.
+// A removed stream releases its place in the sink before the change is done; the others keep theirs. A change waits
+// while the sink is not reached.
 func TestReload_GivesUpWhatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())

@@ -95,7 +95,7 @@ func TestClient_TriesAgain(t *testing.T) {
 	}
 }
 
-// A receiver that never answers costs no more than the time-out, and its error quotes no address.
+// A receiver that never answers costs no more than the time-out, and the error quotes no address.
 func TestClient_GivesUp(t *testing.T) {
 	c := newClient(Settings{url: "http://127.0.0.1:1/v1/traces?key=canary", timeout: 50 * time.Millisecond})
 	err := c.UploadTraces(t.Context(), oneSpan)

@@ -39,7 +39,7 @@ func TestSettings_Endpoint(t *testing.T) {
 	}
 }
 
-// Each variable is read, and a wrong one is named without its value.
+// Each variable is read. A wrong one is named without its value.
 func TestSettings_Variables(t *testing.T) {
 	cert, key := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
 	nothing := filepath.Join(t.TempDir(), "canary")

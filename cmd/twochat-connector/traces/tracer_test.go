@@ -22,7 +22,7 @@ func inMemory(t *testing.T, sampler sdktrace.Sampler) (*Tracer, *tracetest.InMem
 	return &Tracer{provider: provider, spans: provider.Tracer("test"), sink: "file"}, kept
 }
 
-// said is a span's attributes as text.
+// said returns a span's attributes as text.
 func said(span tracetest.SpanStub) string {
 	var list []string
 	for _, a := range span.Attributes {

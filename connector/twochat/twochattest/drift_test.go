@@ -119,7 +119,7 @@ func TestTruth_UnderConcurrentRequests(t *testing.T) {
 	for reader := range 6 {
 		readers.Go(func() {
 			for i := range 60 {
-				// Faults may break any of them, some before they reach the fake.
+				// Faults may break any of these requests, some before they reach the fake.
 				page := fmt.Sprintf("%s%s%s?page_number=%d", server.URL, listPath, options.Numbers[reader%2], i%4)
 				if _, _, err := get(t, client, page); err == nil {
 					answered[reader%2].Add(1)

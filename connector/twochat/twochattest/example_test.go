@@ -102,7 +102,7 @@ func Example() {
 	// lost some: true
 }
 
-// A single misbehaviour is scripted with Next: here the answer to the second request.
+// Next scripts a single fault, here the answer to the second request.
 func ExampleFake_Next() {
 	fake := twochattest.New(twochattest.Options{History: 10})
 	server, err := fake.Start()

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // at is a clock that does not advance.
 func at() time.Time { return time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC) }
 
-// start makes a Fake listen for one test, with a client that follows no redirect.
+// start makes a Fake listen for one test, with a client that follows no redirects.
 func start(t *testing.T, o Options) (*Fake, *Server, *http.Client) {
 	t.Helper()
 	if o.Now == nil {

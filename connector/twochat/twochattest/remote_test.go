@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// steer asks the control of a Fake.
+// steer sends a request to the control of a Fake.
 func steer(t *testing.T, f *Fake, method, path, body string) (status int, answer string) {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -29,7 +29,7 @@ func TestControl(t *testing.T) {
 	second := "number=%2B15550100101"
 	for _, step := range []struct {
 		path, body string
-		more       int // messages, of the second number
+		more       int // messages of the second number
 	}{
 		{"append?count=3&" + second, "", 3},
 		{"append?" + second, "", 1},
@@ -142,7 +142,7 @@ func TestControl_Refuses(t *testing.T) {
 	}
 }
 
-// refusalOf is the error of an answer.
+// refusalOf returns the error in an answer.
 func refusalOf(t *testing.T, answer string) string {
 	t.Helper()
 	var told struct{ Error string }
@@ -152,7 +152,8 @@ func refusalOf(t *testing.T, answer string) string {
 	return told.Error
 }
 
-// What is asked for may stand in a form, as curl -d sends it, and is refused there too; a JSON document may come as one.
+// The request may be a form, as curl -d sends it, and is validated like a query. A JSON document may be sent as a form
+// too.
 func TestControl_TakesForms(t *testing.T) {
 	fake := New(Options{Seed: 3})
 	for _, step := range []struct {
@@ -178,7 +179,7 @@ func TestControl_TakesForms(t *testing.T) {
 	}
 }
 
-// Every kind of fault can be asked for by its name.
+// Every kind of fault can be requested by its name.
 func TestKinds(t *testing.T) {
 	source, err := os.ReadFile("fault.go")
 	if err != nil {
@@ -205,7 +206,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// What arrives by itself does not while the fake is quiet.
+// While the fake is quiet, no messages arrive by themselves.
 func TestFake_Arrive(t *testing.T) {
 	fake := New(Options{Seed: 3})
 	for _, step := range []struct {

@@ -51,7 +51,7 @@ func TestShape(t *testing.T) {
 			t.Fatalf("%s", body)
 		}
 	}
-	// An event of either shape is one that was served.
+	// The truth accepts an event of either shape, because both were served.
 	truth := f.Truth("")
 	if versions := truth[0].Versions(); len(versions) != 2 || !strings.Contains(before, string(versions[0])) ||
 		!strings.Contains(body, string(versions[1])) || string(truth[0].Data()) != string(versions[1]) {
