@@ -15,25 +15,25 @@ type AttributeForm struct {
 // attributeForms are all attributes that an event may have, in the order in which Event.AppendJSON writes them.
 var attributeForms = [...]AttributeForm{
 	{Name: "specversion", Always: true, Pattern: `^1\.0$`, Doc: "the version of CloudEvents"},
-	{Name: "id", Always: true, Pattern: `^[!-~]+$`, Doc: "the message's uuid; with source it names an event for ever"},
+	{Name: "id", Always: true, Pattern: `^[!-~]+$`, Doc: "the message's uuid; together with source it identifies an event forever"},
 	{Name: "source", Always: true, Format: "uri-reference", Doc: "//2chat.co/whatsapp/ and the stream's name"},
 	{
 		Name: "type", Always: true, Pattern: `^[a-z0-9.-]+\.message\.(received|sent|new)$`,
 		Doc: "whether the business received or sent it",
 	},
 	{Name: "subject", Always: true, Pattern: `^[!-~]+$`, Doc: "the chat, as a token"},
-	{Name: "time", Format: "date-time", Doc: "the message's own time; absent where 2Chat gives none that can be read"},
-	{Name: "datacontenttype", Always: true, Pattern: `^application/json$`, Doc: "what data is written in"},
+	{Name: "time", Format: "date-time", Doc: "the message's own time; absent if 2Chat gives no readable time"},
+	{Name: "datacontenttype", Always: true, Pattern: `^application/json$`, Doc: "the media type of data"},
 	{Name: "dataschema", Format: "uri", Doc: "events.dataschema of the configuration"},
 	{Name: "partitionkey", Always: true, Pattern: `^[!-~]+$`, Doc: "the chat, as subject"},
 	{Name: "sentby", Pattern: `^[!-~]+$`, Doc: "who sent it, as 2Chat says: user, api, agent, or another word"},
 	{Name: "recordedtime", Always: true, Format: "date-time", Doc: "when the connector read it"},
 	{Name: "sequence", Pattern: `^[0-9]{20}$`, Doc: "its place in its source: 1, 2, 3, without gap or repeat"},
-	{Name: "late", Boolean: true, Doc: "true where it was delivered after a message that the list shows above it"},
-	{Name: "repaired", Boolean: true, Doc: "true where U+FFFD took the place of escapes that stand for no character"},
+	{Name: "late", Boolean: true, Doc: "true if it was delivered after a message that the list shows above it"},
+	{Name: "repaired", Boolean: true, Doc: "true if U+FFFD replaced escapes that stand for no character"},
 	{
 		Name: "traceparent", Pattern: `^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`,
-		Doc: "the span that committed it, of CloudEvents' extension for distributed tracing; there only where traces are on",
+		Doc: "the span that committed it, by CloudEvents' extension for distributed tracing; only if traces are on",
 	},
 }
 

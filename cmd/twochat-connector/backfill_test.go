@@ -310,7 +310,7 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 	fake.Insert("", 250)
 	code, _, errOut = finish(t, "backfill", "--config", path, "--all")
 	wantCode(t, code, 1)
-	clitest.WantText(t, "error", errOut, "history cannot be told apart", "start: beginning")
+	clitest.WantText(t, "error", errOut, "it is not known where the history begins", "start: beginning")
 }
 
 // A file belongs to the one process that writes it, so the history has a file of its own. A second backfill cannot

@@ -43,7 +43,7 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 					t.Errorf("%d calls after others had used up the budget but for 300 at most", more)
 				}
 				quiet := used()
-				r := e.wantTrouble(t, "used up", "not one more is made until the account")
+				r := e.wantTrouble(t, "used up", "no more are made until the account")
 				if s := r.Streams[0]; s.State != poller.StateSpent || s.NextAttempt.IsZero() || s.Hint == "" {
 					t.Errorf("%+v", s)
 				}
@@ -63,7 +63,7 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 				if r := e.pipe.Report(time.Now()); !r.Ready || r.Budget.Stopped || r.Streams[0].State == poller.StateSpent {
 					t.Errorf("in the new month: %q, %+v", r.NotReady, r.Budget)
 				}
-				for text, want := range map[string]int{"not one more is made": 1, "calls are made again": 1, "state=spent": 1} {
+				for text, want := range map[string]int{"no more are made": 1, "calls are made again": 1, "state=spent": 1} {
 					if n := strings.Count(e.log.String(), text); n != want {
 						t.Errorf("%q stands %d times in the log, expected %d:\n%s", text, n, want, e.log.String())
 					}

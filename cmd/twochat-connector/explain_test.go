@@ -195,7 +195,7 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 	}
 	code, out, _ = finish(t, "check", "--learn", "--config", path)
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "check --learn", out, "API, echo: page_number comes back", "API, shape: {")
+	clitest.WantText(t, "check --learn", out, "API, echo: the answer for page 0 has its page_number", "API, shape: {")
 }
 
 func TestVersion(t *testing.T) {

@@ -120,13 +120,13 @@ func (h *History) find(ctx context.Context) (connector.Page, []connector.Message
 		if !ok {
 			return connector.Page{}, nil, &connector.Refusal{
 				Thing: "stream " + h.live.Name,
-				Cause: "none of the messages that were newest when it first started is listed any more, so that history cannot be told apart",
+				Cause: "none of the messages that were newest at the first start is listed any more, so it is not known where the history begins",
 				Hint:  "export what is missing by other means, or start a new stream under another name with start: beginning",
 			}
 		}
 		if number > reader.FarthestPage {
 			h.search = newSearch(h.home)
-			return connector.Page{}, nil, reader.Stalled("it goes on at page %d and shows nothing that is looked for",
+			return connector.Page{}, nil, reader.Stalled("it goes on at page %d without what is searched for",
 				reader.FarthestPage)
 		}
 		page, err := h.pages.Page(ctx, h.live, number, "")

@@ -35,7 +35,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		requests: desc("requests_total", "Page requests by outcome; each one is a paid call.", "outcome"),
-		walks:    desc("walk_duration_seconds", "How long a walk took, with what it delivered."),
+		walks:    desc("walk_duration_seconds", "How long a walk took, with the delivery of its messages."),
 		messages: desc("messages_total",
 			"Messages by result: delivered, late and empty (delivered too), rejected, suppressed (bad, and not quarantined again), held.", "result"),
 		commits:        desc("commit_duration_seconds", "How long a commit took in the sink."),
@@ -48,34 +48,34 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		value      func(*Status) float64
 	}{
 		{
-			"last_successful_poll_timestamp_seconds", "When page 0 was last read and all that it led to was in the sink.",
+			"last_successful_poll_timestamp_seconds", "When page 0 was last read and everything new was in the sink.",
 			func(s *Status) float64 { return unix(s.LastSuccessfulPoll) },
 		},
 		{
-			"newest_message_timestamp_seconds", "The time of the newest message listed, as the message says.",
+			"newest_message_timestamp_seconds", "The newest listed message's own time.",
 			func(s *Status) float64 { return unix(s.NewestMessage) },
 		},
 		{
-			"confirmed_until_timestamp_seconds", "Where certified ground lies in time: the median of its newest messages.",
+			"confirmed_until_timestamp_seconds", "The time of certified ground: the median of its newest messages.",
 			func(s *Status) float64 { return unix(s.ConfirmedUntil) },
 		},
 		{
-			"next_attempt_timestamp_seconds", "When what does not work now is tried again; 0 while all works.",
+			"next_attempt_timestamp_seconds", "When what failed is tried again; 0 while everything works.",
 			func(s *Status) float64 { return unix(s.NextAttempt) },
 		},
-		{"unconfirmed_events", "Events delivered that no second walk has certified yet.", func(s *Status) float64 {
+		{"unconfirmed_events", "Delivered events that no second walk has certified yet.", func(s *Status) float64 {
 			return float64(s.Unconfirmed)
 		}},
 		{
-			"unconfirmed_since_timestamp_seconds", "Since when something is delivered but not certified; 0 where nothing is.",
+			"unconfirmed_since_timestamp_seconds", "Since when delivered events are not certified; 0 if all are.",
 			func(s *Status) float64 { return unix(s.UnconfirmedSince) },
 		},
 		{
-			"backlog_page", "The page at which walks begin; above 0 a deep backlog is being worked off.",
+			"backlog_page", "The page at which walks begin; above 0 while a deep backlog is read.",
 			func(s *Status) float64 { return float64(s.BacklogPage) },
 		},
-		{"interval_seconds", "The poll interval in force.", func(s *Status) float64 { return s.Interval.Seconds() }},
-		{"seen_window_events", "Messages in the seen window.", func(s *Status) float64 { return float64(s.Seen) }},
+		{"interval_seconds", "The current poll interval.", func(s *Status) float64 { return s.Interval.Seconds() }},
+		{"seen_window_events", "Messages in the window.", func(s *Status) float64 { return float64(s.Seen) }},
 		{
 			"accepting", "1 while held messages are being delivered, as `run --accept-history` asks for.",
 			func(s *Status) float64 { return one(s.Accepting != nil) },

@@ -199,7 +199,7 @@ func TestMetrics_Durations(t *testing.T) {
 		s.step(reader.Outcome{}, took, "")
 	}
 	s.commit(2*time.Second, nil, "")
-	want := "# HELP twochat_connector_walk_duration_seconds How long a walk took, with what it delivered.\n# TYPE twochat_connector_walk_duration_seconds histogram\n"
+	want := "# HELP twochat_connector_walk_duration_seconds How long a walk took, with the delivery of its messages.\n# TYPE twochat_connector_walk_duration_seconds histogram\n"
 	for _, bucket := range []struct {
 		bound string
 		count int

@@ -24,7 +24,7 @@ const budgetEvery = time.Minute
 // errPaused is the cause of a wait that 2Chat asked for (429).
 var errPaused = &connector.PageError{
 	Fault: connector.FaultRateLimited,
-	Err:   errors.New("2Chat asked for a pause, and the limit is one for all streams of the key"),
+	Err:   errors.New("2Chat asked for a pause, and all streams of the key share the limit"),
 }
 
 // admit waits until a page may be requested: first for its turn within the stream, then for the stream's turn among all

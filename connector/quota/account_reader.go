@@ -18,7 +18,7 @@ const (
 	// AccountReadInterval is how often the account's usage is read, which costs a call each time.
 	AccountReadInterval = time.Hour
 	// BlockedHint is what a person can do about an account that is blocked.
-	BlockedHint = "ask 2Chat why, and to lift it; neither the key nor the configuration is the cause"
+	BlockedHint = "ask 2Chat why, and to unblock it; the cause is neither the key nor the configuration"
 )
 
 // AccountClient asks 2Chat about the account. A *twochat.Client implements it.
@@ -133,7 +133,7 @@ func (r *AccountReader) failed(err error) {
 	r.mu.Unlock()
 	if news {
 		r.config.Logger.Warn(
-			"the account's limits and usage cannot be read; what is known of them stays in force until they can",
+			"the account's limits and usage cannot be read; the last known ones stay in force until then",
 			"requests_per_minute", r.rate.Load(), "cause", err)
 	}
 }

@@ -96,7 +96,7 @@ func (b *Budget) judge(first bool) {
 			return // this is logged where calls are stopped
 		}
 		if b.config.Stop {
-			log.Warn("only the reserve of the month's budget of calls is left; polling is ten times slower, and ends with the last of them", "calls_used", b.account.last.Used,
+			log.Warn("only the reserve of the month's budget of calls is left; polling is ten times slower, and stops with the last call", "calls_used", b.account.last.Used,
 				"budget", b.account.total(), "month_ends", b.month.reset(b.account.last.At), "hint",
 				"raise poll.monthly_credits, or see what else uses the account")
 			return
@@ -143,18 +143,18 @@ func (s BudgetStatus) words() string {
 	}
 	then := ""
 	if s.Stops {
-		then = ", and then not one call more is made"
+		then = ", and then no more calls are made"
 	}
 	switch s.State {
 	case BudgetSpent:
 		switch {
 		case s.Stopped && s.PlanSpent:
-			return fmt.Sprintf("used up, as the account's plan is: %d of its %d calls; not one more is made until the account's next month begins, %s", s.Used, s.Plan, ends)
+			return fmt.Sprintf("used up with the account's plan: %d of its %d calls; no more are made until the account's next month begins, %s", s.Used, s.Plan, ends)
 		case s.Stopped:
-			return fmt.Sprintf("used up: %d calls of %d; not one more is made until the account's next month begins, %s", s.Used,
+			return fmt.Sprintf("used up: %d calls of %d; no more are made until the account's next month begins, %s", s.Used,
 				s.Budget, ends)
 		case s.Stops:
-			return fmt.Sprintf("%d calls of %d used, all but the reserve; polling is ten times slower, and ends with the last call, until the account's next month begins, %s", s.Used, s.Budget, ends)
+			return fmt.Sprintf("%d calls of %d used, only the reserve is left; polling is ten times slower, and stops with the last call, until the account's next month begins, %s", s.Used, s.Budget, ends)
 		}
 		return fmt.Sprintf("used up: %d calls of %d; polling is ten times slower until the account's next month begins, %s",
 			s.Used, s.Budget, ends)

@@ -39,7 +39,7 @@ func (b *Budget) spentCause(own int64) error {
 		return &connector.PageError{
 			Fault: connector.FaultCredits, Err: fmt.Errorf(
 				"all %d calls of the account's plan are used, by all its integrations, and poll.when_spent is stop", b.account.max),
-			Hint: "get a larger plan at 2Chat, or wait until the account's next month begins; no setting of the connector makes more calls",
+			Hint: "get a larger plan at 2Chat, or wait until the account's next month begins; no setting of the connector allows more calls",
 		}
 	}
 	return errSpent
@@ -87,7 +87,7 @@ func (b *Budget) stopped(now time.Time, own int64) bool {
 	if b.account.planSpent(own) {
 		hint = "get a larger plan at 2Chat, or wait until the account's next month begins"
 	}
-	b.config.Logger.Warn("the month's budget of calls is used up; not one more is made until the account's next month begins", "calls_used", b.account.used(own),
+	b.config.Logger.Warn("the month's budget of calls is used up; no more are made until the account's next month begins", "calls_used", b.account.used(own),
 		"budget", b.account.total(), "plan", b.account.max, "next_attempt", b.nextReading(), "hint", hint)
 	return true
 }

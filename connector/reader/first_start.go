@@ -93,7 +93,7 @@ func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (ol
 	var before connector.Page
 	for number := max(0, high-2); ; number++ {
 		if number > high+r.rules.SlicePages {
-			return nil, 0, pages, Stalled("page %d and the %d below it show no %d messages in a row that are older than what is wanted, and no end", high, r.rules.SlicePages, r.rules.Run)
+			return nil, 0, pages, Stalled("page %d and the %d pages below it show neither %d messages in a row that are older than the wanted ones nor an end", high, r.rules.SlicePages, r.rules.Run)
 		}
 		pages++
 		page, ends, err := r.list.page(ctx, number)

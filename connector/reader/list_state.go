@@ -28,11 +28,11 @@ type Suspicion struct {
 func (s *Suspicion) Error() string {
 	switch {
 	case s.Gap:
-		return fmt.Sprintf("page %d is empty and the pages below it are not; nothing is certified until it was so for a while", s.Page)
+		return fmt.Sprintf("page %d is empty and the pages below it are not; nothing is certified until this has lasted for a while", s.Page)
 	case s.Page == 0:
-		return "the list is empty, though messages of it were delivered; nothing is certified until it was so for a while"
+		return "the list is empty, though messages of it were delivered; nothing is certified until this has lasted for a while"
 	}
-	return fmt.Sprintf("the list ends at page %d and shows nothing that was delivered; nothing is certified until it was so for a while", s.Page)
+	return fmt.Sprintf("the list ends at page %d and shows nothing that was delivered; nothing is certified until this has lasted for a while", s.Page)
 }
 
 // suspicion is the state of a Suspicion. It is not in the checkpoint: after a restart it begins again. Its clock is the
@@ -250,7 +250,7 @@ func (w *walker) concludeAtEnd(ctx context.Context, empty connector.Page) error 
 		careful := !r.progress.careful && r.known.hasGround() // a wrong time may lead the search there again
 		r.search.searchAfresh()
 		r.progress.careful = careful
-		return Stalled("the list ends above page %d, where it was to be read on", empty.Number)
+		return Stalled("the list ends above page %d, where reading should continue", empty.Number)
 	default:
 		if err := r.list.emptyList(ctx); err != nil {
 			return err

@@ -14,4 +14,4 @@ type MemoryLimit interface {
 
 // ErrMemoryLimit means that the other streams already hold as many pages as all streams may hold together. Nothing was
 // concluded; poll again later.
-var ErrMemoryLimit = errors.New("other streams hold as many pages as all may together")
+var ErrMemoryLimit = errors.New("other streams hold as many pages as all streams together may")

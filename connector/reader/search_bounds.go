@@ -69,9 +69,9 @@ func (b *SearchBounds) Allow(number int) error {
 	b.looks++
 	switch {
 	case number > FarthestPage:
-		return Stalled("it goes on at page %d and shows nothing that is looked for", FarthestPage)
+		return Stalled("it goes on at page %d without what is searched for", FarthestPage)
 	case b.looks > b.most:
-		return Stalled("%d pages were looked at, and none shows what is looked for", b.most)
+		return Stalled("%d pages were read, and none shows what is searched for", b.most)
 	}
 	return nil
 }

@@ -156,15 +156,15 @@ func checkBaseURL(raw string) (string, error) {
 	case err != nil || u.Host == "" || u.Opaque != "":
 		return "", errors.New("base URL: expected one like https://api.p.2chat.io")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", errors.New("base URL: no user, query or fragment is allowed in it")
+		return "", errors.New("base URL: it must not contain a user, query or fragment")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", errors.New("base URL: its scheme has to be https")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return "", errors.New("base URL: http is allowed on loopback only, as the API key would travel in clear; use https")
+		return "", errors.New("base URL: http is allowed on loopback only, because the API key would be sent in clear; use https")
 	}
 	base := strings.TrimRight(u.String(), "/")
 	if strings.HasSuffix(base, "/open") {
-		return "", errors.New("base URL: leave the /open at its end away")
+		return "", errors.New("base URL: leave out the /open at its end")
 	}
 	return base, nil
 }

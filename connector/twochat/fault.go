@@ -48,20 +48,20 @@ func statusFault(status int) *connector.PageError {
 	case http.StatusRequestTimeout, http.StatusTooEarly:
 		return fault(connector.FaultTransient, status, "the server asks to try again")
 	case http.StatusProxyAuthRequired, http.StatusNetworkAuthenticationRequired:
-		refused := fault(connector.FaultRequest, status, "a proxy on the way to 2Chat wants credentials")
+		refused := fault(connector.FaultRequest, status, "a proxy on the way to 2Chat requires credentials")
 		refused.Hint = hintProxy
 		return refused
 	case http.StatusSwitchingProtocols:
-		return fault(connector.FaultInvalid, status, "the server switches to another protocol, which nobody asked for")
+		return fault(connector.FaultInvalid, status, "the server switches to another protocol, which was not requested")
 	case http.StatusNotModified:
-		return fault(connector.FaultInvalid, status, "the server says that nothing changed, without having been asked")
+		return fault(connector.FaultInvalid, status, "the server answers that nothing has changed, although the request was unconditional")
 	case http.StatusUnprocessableEntity:
-		return fault(connector.FaultRequest, status, "the server takes the number for malformed")
+		return fault(connector.FaultRequest, status, "the server says that the number is malformed")
 	}
 	switch status / 100 {
 	case 3:
 		return fault(connector.FaultRequest, status,
-			"the server redirects, which is not followed as the API key would go along; the base URL has to be the one that answers itself")
+			"the server redirects; this is not followed, because the API key would be sent along; the base URL has to be one that does not redirect")
 	case 4:
 		return fault(connector.FaultRequest, status, "the server refuses the request")
 	case 5:
@@ -142,11 +142,11 @@ func requestFault(err error, timeout time.Duration) *connector.PageError {
 	case errors.As(err, &errno):
 		return fault(connector.FaultTransient, 0, "connection: %w", errno)
 	case errors.As(err, &network) && network.Timeout():
-		return fault(connector.FaultTransient, 0, "no whole answer within %v", timeout)
+		return fault(connector.FaultTransient, 0, "no complete answer within %v", timeout)
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return fault(connector.FaultTransient, 0, "the connection ended before the answer came")
 	}
-	return fault(connector.FaultTransient, 0, "what came back is no HTTP answer that can be read")
+	return fault(connector.FaultTransient, 0, "the answer is not valid HTTP")
 }
 
 // aboutProxy reports whether the error already mentions the proxy.
@@ -157,16 +157,16 @@ func aboutProxy(err error) bool {
 
 // fault classifies a proxy's refusal. The text states that the status is the proxy's, as 2Chat was not reached.
 func (p *proxyRefusal) fault() *connector.PageError {
-	kind, why := connector.FaultRequest, "its rules do not allow the way to 2Chat"
+	kind, why := connector.FaultRequest, "its rules do not allow a connection to 2Chat"
 	switch {
 	case p.status == http.StatusProxyAuthRequired:
-		why = "it wants a user and password"
+		why = "it requires a user and password"
 	case p.status >= http.StatusInternalServerError:
 		kind, why = connector.FaultTransient, "it has a problem, or does not reach 2Chat"
 	case p.status < http.StatusBadRequest:
-		why = "it is no proxy for HTTPS"
+		why = "it is not a proxy for HTTPS"
 	}
-	refused := fault(kind, p.status, "the proxy that the environment names (HTTPS_PROXY) opens no way to 2Chat: %s", why)
+	refused := fault(kind, p.status, "the proxy in the environment (HTTPS_PROXY) opens no connection to 2Chat: %s", why)
 	refused.Hint = hintProxy
 	return refused
 }

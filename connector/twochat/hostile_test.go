@@ -111,7 +111,7 @@ func TestClient_EveryAnswerEnds(t *testing.T) {
 		"endless body": {func(c net.Conn) {
 			_, _ = io.WriteString(c, page+"\r\n")
 			until(c, strings.Repeat(" ", 32<<10))
-		}, connector.FaultInvalid, "larger than 1 MiB, the most that is read (poll.max_page_bytes)"},
+		}, connector.FaultInvalid, "larger than 1 MiB, the limit (poll.max_page_bytes)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := hasty(t, raw(t, test.serve), 1<<20).Page(t.Context(), stream, 0, "")
@@ -148,7 +148,7 @@ func TestClient_PageLimit(t *testing.T) {
 			if good {
 				continue
 			}
-			const says = "larger than 100000 bytes, the most that is read (poll.max_page_bytes)"
+			const says = "larger than 100000 bytes, the limit (poll.max_page_bytes)"
 			if !strings.Contains(err.Error(), says) || !strings.Contains(pageError(t, err).Hint, "raise poll.max_page_bytes") {
 				t.Errorf("the error names no setting: %v", err)
 			}
@@ -299,13 +299,13 @@ func TestClient_Proxy(t *testing.T) {
 		status int
 		says   string
 	}{
-		"407":     {refuse("407"), connector.FaultRequest, 407, "it wants a user and password"},
+		"407":     {refuse("407"), connector.FaultRequest, 407, "it requires a user and password"},
 		"403":     {refuse("403"), connector.FaultRequest, 403, "its rules do not allow"},
 		"404":     {refuse("404"), connector.FaultRequest, 404, "its rules do not allow"},
 		"502":     {refuse("502"), connector.FaultTransient, 502, "does not reach 2Chat"},
 		"503":     {refuse("503"), connector.FaultTransient, 503, "does not reach 2Chat"},
-		"302":     {refuse("302"), connector.FaultRequest, 302, "it is no proxy for HTTPS"},
-		"garbage": {say("SSH-2.0-secret text\r\n"), connector.FaultTransient, 0, "no HTTP answer"},
+		"302":     {refuse("302"), connector.FaultRequest, 302, "it is not a proxy for HTTPS"},
+		"garbage": {say("SSH-2.0-secret text\r\n"), connector.FaultTransient, 0, "the answer is not valid HTTP"},
 		"nothing": {func(net.Conn) {}, connector.FaultTransient, 0, "the connection ended"},
 		"no TLS": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
@@ -328,7 +328,7 @@ func TestClient_Proxy(t *testing.T) {
 			if fault.Fault != test.want || fault.Status != test.status || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v, want %s, status %d and %q", err, test.want, test.status, test.says)
 			}
-			if strings.Count(err.Error(), "the proxy that the environment names (HTTPS_PROXY)") != 1 {
+			if strings.Count(err.Error(), "the proxy in the environment (HTTPS_PROXY)") != 1 {
 				t.Errorf("the proxy is not named: %v", err)
 			}
 			clean(t, err)

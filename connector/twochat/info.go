@@ -40,7 +40,7 @@ func parseInfo(body []byte) (connector.AccountInfo, error) {
 		Usage   json.RawMessage
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information is cut off or no JSON object")
+		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK, "the account's information is cut off or not a JSON object")
 	}
 	if string(answer.Success) == "false" || string(answer.Error) == "true" {
 		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK,
@@ -48,7 +48,7 @@ func parseInfo(body []byte) (connector.AccountInfo, error) {
 	}
 	account, limits, usage := members(answer.Account), members(answer.Limits), members(answer.Usage)
 	if account == nil && limits == nil && usage == nil {
-		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK, "the answer is no account's information")
+		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK, "the answer is not the account's information")
 	}
 	info := connector.AccountInfo{
 		RequestsPerMinute: int(min(count(limits["requests_per_minute"]), math.MaxInt32)),

@@ -18,7 +18,7 @@ const (
 // Faults of items. They go into the quarantine as reasons.
 const (
 	faultNoJSON   = "the item is not JSON"
-	faultNoObject = "the item is no JSON object"
+	faultNoObject = "the item is not a JSON object"
 	faultNoID     = "the item has no uuid or id of 1 to 128 plain characters"
 	faultUTF8     = "the item holds invalid UTF-8"
 	faultTooLarge = "the item is larger than 1 MiB"

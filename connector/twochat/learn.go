@@ -148,10 +148,10 @@ func (l *lesson) page(p lessonPage) {
 			Hint: "report it, with the shape below",
 		})
 	case p.found.number.found():
-		l.add(connector.FindingOK, "echo", "page_number comes back on page 0")
+		l.add(connector.FindingOK, "echo", "the answer for page 0 has its page_number")
 	default:
 		l.add(connector.FindingWarning, "echo",
-			"page_number does not come back; an ignored parameter shows by equal pages only")
+			"the answer has no page_number; an ignored parameter shows only by equal pages")
 	}
 }
 
@@ -196,11 +196,11 @@ func (l *lesson) items(p lessonPage) {
 		uuids, n, ids, equal, usual, unusable)
 	l.add(either(len(compact(p.ids)) == n-unusable), "repeats", "%d different ids among %d items of page 0",
 		len(compact(p.ids)), n)
-	l.add(either(timeless == 0), "time", "created_at: %s; timestamp: %s; %d of %d items without a time that can be read",
+	l.add(either(timeless == 0), "time", "created_at: %s; timestamp: %s; %d of %d items without a readable time",
 		forms(created), forms(stamps), timeless, n)
 	if both > 0 {
 		l.add(either(agree == both), "time zone",
-			"created_at, read as UTC where it names no zone, and timestamp agree in %d of %d items", agree, both)
+			"created_at (as UTC if it names no zone) and timestamp agree in %d of %d items", agree, both)
 	}
 	l.add(either(disorder == 0), "order", "%d of %d items of page 0 are newer than the one above, %d of the same time",
 		disorder, n, ties)
@@ -216,7 +216,7 @@ func (l *lesson) items(p lessonPage) {
 func (l *lesson) members() {
 	changes := l.shapes.all()
 	if len(changes) == 0 {
-		l.add(connector.FindingOK, "members", "all are as known")
+		l.add(connector.FindingOK, "members", "all members are known")
 		return
 	}
 	texts := make([]string, len(changes))
@@ -290,7 +290,7 @@ func (l *lesson) again(ctx context.Context, first lessonPage) error {
 		l.add(connector.FindingOK, "unchanged page", "%s; page 0 read again has the same messages in another envelope", kinds)
 	case slices.Equal(p.ids, first.ids):
 		l.add(connector.FindingWarning, "unchanged page",
-			"%s; page 0 read again has the same ids but other bytes: no poll will be a cheap one", kinds)
+			"%s; page 0 read again has the same ids but other bytes: no poll will be cheap", kinds)
 	default:
 		l.add(connector.FindingOK, "unchanged page", "%s; the list moved meanwhile, so nothing can be said", kinds)
 	}
@@ -307,7 +307,7 @@ func (l *lesson) end(ctx context.Context, first lessonPage) error {
 	case p.status == http.StatusNotFound:
 		l.add(connector.FindingOK, "past the end", "404")
 	case p.status != http.StatusOK:
-		l.add(connector.FindingWarning, "past the end", "status %d, by which the end of a list is not known", p.status)
+		l.add(connector.FindingWarning, "past the end", "status %d, which is not known as the end of a list", p.status)
 	case p.problem != "":
 		l.add(connector.FindingWarning, "past the end", "no valid page: %s", p.problem)
 	case len(p.ids) == 0:

@@ -71,7 +71,7 @@ func TestLearn(t *testing.T) {
 		t.Errorf("%d calls", calls)
 	}
 	for thing, part := range map[string]string{
-		"rate limit": "80 requests a minute; 7 of 500000", "page": "holds 3 items", "echo": "comes back",
+		"rate limit": "80 requests a minute; 7 of 500000", "page": "holds 3 items", "echo": "has its page_number",
 		"id":      "uuid in 3 of 3 items, id in 0, equal in 0; 3 of the usual form",
 		"repeats": "3 different ids among 3", "time": `created_at: "9999-99-99T99:99:99"; timestamp: 9999999999.9; 0 of 3`,
 		"time zone": "agree in 3 of 3", "order": "0 of 3",
@@ -115,7 +115,7 @@ func TestLearn_WhatIsNotAsThought(t *testing.T) {
 		{"no limit", on("info", answerWith(200, `{"usage":{}}`)), "rate limit", connector.FindingWarning, "names no limit"},
 		{
 			"no echo", on("0", answerWith(200, `{"messages":[{"uuid":"a"}]}`)), "echo", connector.FindingWarning,
-			"does not come back",
+			"has no page_number",
 		},
 		{
 			"wrong echo", on("0", answerWith(200, `{"page_number":1,"messages":[{"uuid":"a"}]}`)), "echo",

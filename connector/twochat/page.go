@@ -88,7 +88,7 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 	}
 	if len(page.Messages) >= manyItems && allFaulty(page.Messages) {
 		return connector.Page{}, fault(connector.FaultInvalid, got.status,
-			"no valid page: not one of its %d items can be used (the first: %s)",
+			"no valid page: none of its %d items can be used (the first: %s)",
 			len(page.Messages), page.Messages[0].Fault)
 	}
 	return page, nil
@@ -98,7 +98,7 @@ func (c *Client) Page(ctx context.Context, s connector.Stream, number int, held 
 // that no number can lead to another address.
 func pagePath(s connector.Stream, number int) (string, error) {
 	if !plainNumber(s.Number) || s.Remote != "" && !plainNumber(s.Remote) {
-		return "", fault(connector.FaultRequest, 0, "the stream's number or remote number is not of a form that 2Chat lists")
+		return "", fault(connector.FaultRequest, 0, "the stream's number or remote number does not have a form that 2Chat lists")
 	}
 	if number < 0 {
 		return "", fault(connector.FaultRequest, 0, "page %d does not exist", number)
@@ -253,7 +253,7 @@ func scanPage(body []byte, number int, items []item) (result found, problem stri
 	case !result.messages.found() && string(result.success.of(body)) != "true":
 		return result, "it has no messages member"
 	case !result.isArray && !noMessages(s, result.messages):
-		return result, "its messages member is no array"
+		return result, "its messages member is not an array"
 	case !echoes(body, result.number, number):
 		return result, problemEcho
 	}
@@ -277,7 +277,7 @@ func notAnObject(s *scanner, i int) string {
 	case end < 0 || s.space(end) != len(s.data):
 		return notJSON(s.data)
 	}
-	return "it is no JSON object"
+	return "it is not a JSON object"
 }
 
 // notJSON describes a body that is not JSON.

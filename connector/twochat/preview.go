@@ -49,7 +49,7 @@ func (v *Preview) Item(raw []byte) Previewed {
 	s := scanner{data: raw}
 	var it item
 	if end := s.item(s.space(0), &it, new(membersSeen)); end < 0 || s.space(end) != len(raw) {
-		shown.Fault = "it is no JSON"
+		shown.Fault = "it is not JSON"
 		shown.Before, _ = json.Marshal(string(raw)) // strings have no errors
 		return shown
 	}
@@ -92,7 +92,7 @@ func Items(document []byte) ([]json.RawMessage, error) {
 	for decoder.More() {
 		var one json.RawMessage
 		if decoder.Decode(&one) != nil {
-			return nil, errors.New("this is no page, no list of items and no lines of them: it is cut off or not JSON")
+			return nil, errors.New("this is neither a page nor a list of items nor lines of them: it is cut off or not JSON")
 		}
 		items = append(items, one)
 	}

@@ -81,7 +81,7 @@ func (p Privacy) Validate() error {
 	switch p.Identifiers {
 	case "", IdentifiersHashed, IdentifiersClear:
 		if len(p.Secret) > 0 {
-			problems = append(problems, errors.New("privacy: a key is of use with pseudonymous identifiers only"))
+			problems = append(problems, errors.New("privacy: a key is used only with pseudonymous identifiers"))
 		}
 	case IdentifiersPseudonymous:
 		if len(p.Secret) < minSecret {

@@ -62,7 +62,7 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	defer cancel()
 	request, err := http.NewRequestWithContext(attempt, http.MethodGet, c.base+path, nil)
 	if err != nil {
-		return answer{}, fault(connector.FaultRequest, 0, "base URL and number make no address")
+		return answer{}, fault(connector.FaultRequest, 0, "base URL and number do not form an address")
 	}
 	request.Header.Set("X-User-API-Key", key)
 	request.Header.Set("Accept", "application/json")
@@ -100,8 +100,8 @@ func (c *Client) get(ctx context.Context, path string, known validators, s *scra
 	case errors.Is(err, errTooLarge):
 		s.body = nil
 		large := fault(connector.FaultInvalid, got.status,
-			"the answer is larger than %s, the most that is read (poll.max_page_bytes)", inBytes(c.maxBody))
-		large.Hint = "raise poll.max_page_bytes, and the memory that the process may take; `twochat-connector explain` says how much"
+			"the answer is larger than %s, the limit (poll.max_page_bytes)", inBytes(c.maxBody))
+		large.Hint = "raise poll.max_page_bytes, and the memory limit of the process; `twochat-connector explain` says how much"
 		return answer{}, large
 	case err != nil && ctx.Err() == nil && errors.Is(err, io.ErrUnexpectedEOF):
 		return answer{}, fault(connector.FaultInvalid, got.status, "the answer is cut off")
@@ -122,7 +122,7 @@ func (c *Client) requestError(ctx context.Context, request *http.Request, err er
 	fault := requestFault(err, c.timeout)
 	if c.own != nil && !aboutProxy(err) {
 		if through, err := c.own.Proxy(request); err == nil && through != nil {
-			fault.Err = fmt.Errorf("by way of the proxy that the environment names (HTTPS_PROXY): %w", fault.Err)
+			fault.Err = fmt.Errorf("through the proxy in the environment (HTTPS_PROXY): %w", fault.Err)
 		}
 	}
 	return fault
@@ -136,7 +136,7 @@ func (c *Client) Ready() error {
 }
 
 // hintKeyFile is what to do about a key that cannot be read.
-const hintKeyFile = "write the API key alone into the file that twochat.api_key_file names, and let this user read it; it is read again within seconds"
+const hintKeyFile = "write only the API key into the file that twochat.api_key_file names, and let this user read it; it is read again within seconds"
 
 // keyFault is the error for a key that cannot be used.
 func keyFault(format string, args ...any) error {

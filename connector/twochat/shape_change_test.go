@@ -31,7 +31,7 @@ func changesOf(t testing.TB, pages ...string) []string {
 	w := newShapeWatch(time.Now)
 	for _, body := range pages {
 		found, problem := scanPage([]byte(body), 0, nil)
-		if problem != "" && problem != "its messages member is no array" {
+		if problem != "" && problem != "its messages member is not an array" {
 			t.Fatalf("%s: %s", problem, body)
 		}
 		if found.answers {

@@ -32,7 +32,7 @@ func newTransport() *http.Transport {
 
 // errProxyAddress means that the environment names a proxy that cannot be used. It does not quote the address, which
 // may contain a password.
-var errProxyAddress = errors.New("the proxy that the environment names (HTTPS_PROXY) has no address of the form http://host:port")
+var errProxyAddress = errors.New("the proxy in the environment (HTTPS_PROXY) has no address of the form http://host:port")
 
 func proxy(r *http.Request) (*url.URL, error) { return usableProxy(http.ProxyFromEnvironment(r)) }
 
