@@ -48,7 +48,8 @@ func parseInfo(body []byte) (connector.AccountInfo, error) {
 	}
 	account, limits, usage := members(answer.Account), members(answer.Limits), members(answer.Usage)
 	if account == nil && limits == nil && usage == nil {
-		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK, "the answer is not the account's information")
+		return connector.AccountInfo{}, fault(connector.FaultInvalid, http.StatusOK,
+			"the answer is not the account's information")
 	}
 	info := connector.AccountInfo{
 		RequestsPerMinute: int(min(count(limits["requests_per_minute"]), math.MaxInt32)),
