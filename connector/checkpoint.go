@@ -21,6 +21,8 @@ type Checkpoint struct {
 	Privacy string `json:"privacy"`
 	// RenamedTo is the stream's new name, if the operator has renamed it. The checkpoint is not in force any more.
 	RenamedTo string `json:"renamed_to,omitempty"`
+	// FormerNames are the stream's former names in this sink, oldest first. Its older events lie under them.
+	FormerNames []string `json:"former_names,omitempty"`
 	// Epoch fences earlier owners: every Acquire raises it by one (Claim.TakeOver), and it never falls.
 	Epoch uint64 `json:"epoch"`
 	// Owner is the running instance that wrote the checkpoint.
@@ -167,7 +169,9 @@ func (c *Checkpoint) SameState(other *Checkpoint) bool {
 		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
 }
 
-// AdoptOwnership copies the epoch, the owner and the sink's positions of a checkpoint that was just acquired again.
+// AdoptOwnership copies the epoch, the owner, the former names and the sink's positions of a checkpoint that was just
+// acquired again.
 func (c *Checkpoint) AdoptOwnership(found *Checkpoint) {
+	c.FormerNames = found.FormerNames
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

@@ -82,6 +82,9 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 	if c.Rename != nil && c.Stream.Name == c.Rename.From {
 		next.RenamedTo = c.Rename.To
 	}
+	if c.Rename != nil && c.Stream.Name == c.Rename.To {
+		next.FormerNames = c.Rename.formerNames(next.FormerNames)
+	}
 	if c.FirstStart && c.After > next.Sequence {
 		// The keys of the lost events are unknown, so those messages that are still listed count as new.
 		if next.Sequence == next.Base {

@@ -158,12 +158,15 @@ func (g *stateLog) admit(ctx context.Context, p *streamState) (record, error) {
 	return adopted, nil
 }
 
-// take records a takeover and makes g the owner. Of two streams with the same list only one succeeds.
+// take records a takeover and makes g the owner. Of two streams with the same list only one succeeds. A checkpoint that
+// was renamed is not in force, so it is no second stream.
 func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 	name, key := g.claim.Stream.Name, g.claim.Stream.SourceKey
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if other, taken := l.nameOf(g.claim.Stream); taken && other != name && !g.claim.RenamedFrom(other) {
+	other, taken := l.nameOf(g.claim.Stream)
+	renamed := next.checkpoint.RenamedTo != ""
+	if taken && other != name && !renamed && !g.claim.RenamedFrom(other) {
 		return g.claim.RefuseAlias(other)
 	}
 	if l.folder != nil {
@@ -172,7 +175,9 @@ func (l *StateStore) take(g *stateLog, p *streamState, next record) error {
 			return notNow(err) // a takeover that may have happened does no harm: the next one has a higher epoch
 		}
 	}
-	l.names[key] = name
+	if !taken || !renamed {
+		l.names[key] = name
+	}
 	p.record, p.found, p.loaded, p.holder = next, true, true, g
 	p.standing.Raise(next.checkpoint)
 	return nil

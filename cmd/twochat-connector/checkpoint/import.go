@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -55,6 +56,9 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if err := claim.Admit(c); err != nil {
 		return err
 	}
+	if c.FormerNames, err = e.formerNames(ctx, claim, &c, &former); err != nil {
+		return err
+	}
 	claim.FirstStart = true
 	log := e.sink.Log(claim.With(c))
 	defer e.release(log)
@@ -78,6 +82,26 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	result.note("late messages are found among the newest %d; further down, only below what is delivered from now on", len(c.Tail))
 	result.note("what was erased on request, and the quarantine, stay in the sink that had them")
 	return e.print(result)
+}
+
+// formerNames are those that this sink knows as renamed, of the ones in a file and in the sink's own checkpoint: what
+// was written under the others stayed in the sink that the file is from.
+func (e *Engine) formerNames(
+	ctx context.Context, claim connector.Claim, file, found *connector.Checkpoint,
+) ([]string, error) {
+	var names []string
+	for _, name := range slices.Concat(file.FormerNames, found.FormerNames) {
+		former := claim
+		former.Stream.Name = name
+		c, there, err := e.peek(ctx, former)
+		if err != nil {
+			return nil, err
+		}
+		if there && c.RenamedTo != "" && !slices.Contains(names, name) && len(names) < connector.MaxFormerNames {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // claimOf is the claim of a configured stream, or of its history.

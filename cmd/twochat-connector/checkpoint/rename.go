@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -41,16 +42,21 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 	switch {
 	case err != nil:
 		return err
-	case taken && old.RenamedTo == to && old.SourceKey == connector.RetiredKey(former.Stream.SourceKey):
+	case taken && old.RenamedTo == to && old.SourceKey == connector.RetiredKey(former.Stream.SourceKey) &&
+		(slices.Contains(there.FormerNames, from) || there.RenamedTo != ""):
 		return e.print(Result{Stream: to, Former: from, Sequence: there.Sequence, Text: fmt.Sprintf(
 			"stream %s was renamed to %s before; nothing was changed", from, to)})
 	case taken && old.RenamedTo != to && there.RenamedTo != from:
 		return cli.Hinted(fmt.Errorf("the sink holds a checkpoint of the name %s already", to), "choose another name")
+	case len(old.FormerNames) >= connector.MaxFormerNames && !slices.Contains(old.FormerNames, to):
+		return cli.Hinted(fmt.Errorf("stream %s has %d former names already, and no more are remembered", from,
+			len(old.FormerNames)), "keep this name")
 	}
 	if err := e.unowned(ctx, &old, found, from, to); err != nil {
 		return err
 	}
-	state, err := e.rename(ctx, former, current, taken && old.RenamedTo == to)
+	done := taken && old.RenamedTo == to
+	state, err := e.rename(ctx, former, current, done, slices.Contains(there.FormerNames, from))
 	if err != nil {
 		return err
 	}
@@ -76,7 +82,10 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 }
 
 // rename renames, in three commits. done means that the new name has its checkpoint already, and may have gone on.
-func (e *Engine) rename(ctx context.Context, former, current connector.Claim, done bool) (connector.State, error) {
+// recorded means that this checkpoint has the former name, which earlier versions did not record.
+func (e *Engine) rename(
+	ctx context.Context, former, current connector.Claim, done, recorded bool,
+) (connector.State, error) {
 	log := e.sink.Log(former)
 	defer e.release(log)
 	state, err := e.acquire(ctx, log)
@@ -84,7 +93,10 @@ func (e *Engine) rename(ctx context.Context, former, current connector.Claim, do
 		return state, err
 	}
 	if !done {
-		next := e.sink.Log(current.With(state.Checkpoint))
+		current = current.With(state.Checkpoint)
+	}
+	if !done || !recorded {
+		next := e.sink.Log(current)
 		defer e.release(next)
 		if _, err := e.acquire(ctx, next); err != nil {
 			return state, err

@@ -92,8 +92,12 @@ func (e *Engine) run(ctx context.Context) error {
 
 // target is a stream of which the sink holds something, and the chat in it.
 type target struct {
-	sink   sinks.Sink
-	claim  connector.Claim
+	sink  sinks.Sink
+	claim connector.Claim
+	// checkpoint is the one that was found. formerOf is the stream's present name, if the target is under a former one.
+	checkpoint connector.Checkpoint
+	formerOf   string
+
 	chat   *twochat.Chat
 	report *StreamReport
 }
@@ -157,9 +161,14 @@ func (e *Engine) findIn(ctx context.Context, account *config.Config, sink sinks.
 			if err != nil {
 				return nil, err
 			}
-			if there {
-				found = append(found, one)
+			if !there {
+				continue
 			}
+			former, err := e.findFormer(ctx, one)
+			if err != nil {
+				return nil, err
+			}
+			found = append(append(found, one), former...)
 		}
 	}
 	return found, nil
@@ -193,10 +202,14 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 	if !there {
 		return false, nil
 	}
+	if one.formerOf != "" && checkpoint.RenamedTo != "" {
+		one.claim = one.claim.ForFormerName(checkpoint)
+	}
 	if err := one.claim.Admit(checkpoint); err != nil {
 		return false, err
 	}
-	r := &StreamReport{Stream: name}
+	one.checkpoint = checkpoint
+	r := &StreamReport{Stream: name, FormerNameOf: one.formerOf}
 	one.report, e.report.Streams = r, append(e.report.Streams, r)
 	read := func(event func(connector.StoredRecord) error, reject func([]byte) error) error {
 		err := one.sink.ReadBack(ctx, name, event, reject)

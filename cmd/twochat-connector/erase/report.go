@@ -22,6 +22,8 @@ type Report struct {
 // StreamReport is what was found of the chat in one stream, and what was erased.
 type StreamReport struct {
 	Stream string `json:"stream"`
+	// FormerNameOf is the present name of the stream, if Stream is a former name of it or the history of one.
+	FormerNameOf string `json:"former_name_of,omitempty"`
 	// Chats is how many chats the events are of: one number may have several, over several channels.
 	Chats   int                    `json:"chats"`
 	Events  Tally                  `json:"events"`
@@ -57,6 +59,14 @@ func (s *StreamReport) place(stored connector.StoredRecord) {
 	s.Places = append(s.Places, Place{stored.Part, at, at, 1})
 }
 
+// name is the stream's name, for a person.
+func (s *StreamReport) name() string {
+	if s.FormerNameOf != "" {
+		return fmt.Sprintf("%s (before %s)", s.Stream, s.FormerNameOf)
+	}
+	return s.Stream
+}
+
 // counts is the sum over all streams.
 func (r *Report) counts() (all connector.ErasedCounts) {
 	for _, s := range r.Streams {
@@ -82,7 +92,7 @@ func (r *Report) found(out *strings.Builder) {
 		if s.Chats > 1 {
 			of = fmt.Sprintf(" (%d chats)", s.Chats)
 		}
-		fmt.Fprintf(out, "Stream %s: %s of its %s%s and %s of the %s in its quarantine are of this chat.\n", s.Stream,
+		fmt.Fprintf(out, "Stream %s: %s of its %s%s and %s of the %s in its quarantine are of this chat.\n", s.name(),
 			text.Thousands(s.Events.Found), text.Counted(s.Events.Looked, "event"), of,
 			text.Thousands(s.Rejects.Found), text.Counted(s.Rejects.Looked, "item"))
 	}
@@ -97,14 +107,14 @@ func (r *Report) print(to io.Writer, asJSON bool) error {
 	switch {
 	case r.counts() == connector.ErasedCounts{}:
 		for _, s := range r.Streams {
-			fmt.Fprintf(&out, "Stream %s: nothing of this chat is among its %s, nor in its quarantine.\n", s.Stream,
+			fmt.Fprintf(&out, "Stream %s: nothing of this chat is among its %s, nor in its quarantine.\n", s.name(),
 				text.Counted(s.Events.Looked, "event"))
 		}
 	case r.DryRun || len(r.Kept) > 0:
 		r.found(&out)
 	default:
 		for _, s := range r.Streams {
-			fmt.Fprintf(&out, "Stream %s: erased %s and %s in the quarantine.\n", s.Stream,
+			fmt.Fprintf(&out, "Stream %s: erased %s and %s in the quarantine.\n", s.name(),
 				text.Counted(s.Erased.Events, "event"), text.Counted(s.Erased.Rejects, "item"))
 		}
 		out.WriteString(`

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+// renameStream gives the stream of a configuration another name, in the sink and in the configuration.
+func renameStream(t *testing.T, path, from, to string) {
+	t.Helper()
+	code, _, errOut := finish(t, "checkpoint", "rename", from, to, "--config", path, "--take-over")
+	if code != cli.ExitFine {
+		t.Fatalf("rename %s to %s: %d: %s", from, to, code, errOut)
+	}
+	replace(t, path, "name: "+from, "name: "+to)
+}
+
+// A chat is erased from what lies under the former names too; these names stay refused, and the stream goes on.
+func TestErase_FormerNames(t *testing.T) {
+	for name, sink := range eraseSinks(t) {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			fake, api := fakeAPI(t, twochattest.Options{Seed: 77, History: 120})
+			for range 25 {
+				fake.Poison("", twochattest.PoisonNoID)
+			}
+			dir := t.TempDir()
+			path := configure(t, api, strings.ReplaceAll(sink, "DIR", dir), "privacy: { identifiers: clear }")
+			former := configure(t, api, strings.ReplaceAll(sink, "DIR", dir), "privacy: { identifiers: clear }")
+			if name == "embedded" {
+				replace(t, former, sinkOf(t, former), sinkOf(t, path))
+			}
+			deliver(t, path, 120)
+			c := canaryOf(t, fake)
+			want := connector.ErasedCounts{Events: c.messages, Rejects: c.poison}
+			renameStream(t, path, "support", "sales")
+			renameStream(t, path, "sales", "office")
+			for i, of := range []connector.ErasedCounts{want, {}} {
+				r := erased(t, cli.ExitFine, "--config", path, "--chat", c.digits, "--yes")
+				if len(r.Streams) != 3 {
+					t.Fatalf("%d streams, want office, support and sales", len(r.Streams))
+				}
+				s := r.Streams[1]
+				if s.Stream != "support" || s.FormerNameOf != "office" || s.Events.Found != of.Events || s.Erased != of {
+					t.Errorf("time %d: %+v, want %+v", i+1, s, of)
+				}
+			}
+			if name != "jetstream" && holds(t, dir, c.digits) {
+				t.Error("the number is still there")
+			}
+			code, _, errOut := finish(t, "run", "--config", former)
+			if code == cli.ExitFine || !strings.Contains(errOut, `it was renamed to "sales"`) {
+				t.Errorf("the former name runs: %d: %s", code, errOut)
+			}
+			fake.Insert("", 5)
+			deliver(t, path, 125)
+			wantEvents(t, path, "office", 121, 125)
+			again := erased(t, cli.ExitFine, "--config", path, "--chat", c.digits, "--dry-run")
+			if s := again.Streams[1]; s.Events.Looked != 120-c.messages || s.Events.Found != 0 {
+				t.Errorf("under the former name: %+v", s)
+			}
+		})
+	}
+}
+
+// A history that was not renamed with its stream is reached as well; and a name that was taken back is no former one.
+func TestErase_FormerHistory(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{Seed: 78, History: 120})
+	path := configure(t, api, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	replace(t, path, "start: beginning", "start: now")
+	wantCode(t, liveStream(t, path).end(), cli.ExitFine)
+	code, _, _ := finish(t, "backfill", "--config", path, "--all", "--json")
+	wantCode(t, code, cli.ExitFine)
+	c := canaryOf(t, fake)
+	renameStream(t, path, "support", "sales")
+	dry := erased(t, cli.ExitFine, "--config", path, "--chat", c.digits, "--dry-run")
+	if len(dry.Streams) != 3 || dry.Streams[2].Stream != "support-history" || dry.Streams[2].Events.Found != c.messages {
+		t.Fatalf("%+v", dry.Streams)
+	}
+	renameStream(t, path, "sales", "support")
+	r := erased(t, cli.ExitFine, "--config", path, "--chat", c.digits, "--yes")
+	found := 0
+	for _, s := range r.Streams {
+		if s.Stream == "support" && s.FormerNameOf != "" {
+			t.Errorf("the name in force is a former one: %+v", s)
+		}
+		found += s.Erased.Events
+	}
+	if found != c.messages {
+		t.Errorf("erased %d, want %d", found, c.messages)
+	}
+}
+
+// Kafka says what stays under a former name as well.
+func TestErase_FormerNamesOnKafka(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{Seed: 79, History: 120})
+	_, broker := fakeKafka(t)
+	path := configure(t, api, "kafka: { brokers: ['"+broker+"'], create: true, replicas: 1 }")
+	deliver(t, path, 120)
+	renameStream(t, path, "support", "sales")
+	c := canaryOf(t, fake)
+	r := erased(t, cli.ExitWrong, "--config", path, "--chat", c.digits, "--yes")
+	if len(r.Streams) != 2 || r.Streams[1].Events.Found != c.messages || len(r.Kept) < 2 {
+		t.Fatalf("%+v, %+v", r.Streams, r.Kept)
+	}
+}
