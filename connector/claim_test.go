@@ -2,6 +2,7 @@ package connector
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,5 +174,47 @@ func TestClaim_Rename(t *testing.T) {
 	}
 	if !taking.RenamedFrom("support") || taking.RenamedFrom("sales") || former.RenamedFrom("support") {
 		t.Error("which name is the former one")
+	}
+}
+
+// The checkpoint of a former name is taken over without coming into force, and the present name records its former ones.
+func TestClaim_ForFormerName(t *testing.T) {
+	claim := Claim{Stream: Stream{Name: "sales", SourceKey: "k", FormerKey: "f"}, Privacy: "hashed", Instance: "me"}
+	found := Checkpoint{
+		Stream: "support", SourceKey: RetiredKey("k"), Privacy: "clear", RenamedTo: "sales", Epoch: 3, Sequence: 5,
+	}
+	former := claim.ForFormerName(found)
+	if err := former.Admit(found); err != nil {
+		t.Fatal(err)
+	}
+	next := former.TakeOver(found, time.Now())
+	if next.Stream != "support" || next.SourceKey != found.SourceKey || next.Privacy != "clear" ||
+		next.RenamedTo != "sales" || next.Epoch != 4 || next.Sequence != 5 || next.FormerNames != nil {
+		t.Errorf("%+v", next)
+	}
+	var refusal *Refusal
+	claim.Stream.Name = "support"
+	if err := claim.Admit(next); !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, "it was renamed") {
+		t.Errorf("run under the former name: %v", err)
+	}
+	c := Checkpoint{SourceKey: "k", Privacy: "hashed"}
+	for _, step := range []struct {
+		from, to string
+		want     []string
+	}{
+		{"support", "sales", []string{"support"}},
+		{"sales", "office", []string{"support", "sales"}},
+		{"office", "sales", []string{"support", "office"}},
+	} {
+		taking := claim
+		taking.Stream.Name, taking.Rename = step.to, &Rename{From: step.from, To: step.to}
+		if c = taking.With(c).TakeOver(Checkpoint{}, time.Now()); !slices.Equal(c.FormerNames, step.want) {
+			t.Errorf("%s to %s: %q, want %q", step.from, step.to, c.FormerNames, step.want)
+		}
+	}
+	again := claim
+	again.Stream.Name = "sales"
+	if next := again.TakeOver(c, time.Now()); !slices.Equal(next.FormerNames, c.FormerNames) {
+		t.Errorf("the next owner has %q", next.FormerNames)
 	}
 }

@@ -36,9 +36,9 @@ and goes on by itself after a few intervals (--take-over, where it answers); a
 file has to be given up by ` + "`run`" + ` first. It may be killed at any time: the same
 command goes on.
 
-A stream that ` + "`checkpoint rename`" + ` gave another name, or that was imported or moved from
-another sink, is searched under its present name in this sink alone. What is
-under a former name stays: take that name back first, or erase before you rename.
+A stream that ` + "`checkpoint rename`" + ` gave another name is searched under its former
+names too, which stay retired. A stream that was imported from another sink is
+searched in this sink alone: what is in the former sink stays there.
 
 Kafka cannot remove single events: there it says which partitions hold them, how
 long they are kept, and the command that shortens that, and ends with exit code
