@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -62,6 +64,8 @@ func TestErase_FormerNames(t *testing.T) {
 			fake.Insert("", 5)
 			deliver(t, path, 125)
 			wantEvents(t, path, "office", 121, 125)
+			_, out, _ := finish(t, "audit", "--config", path, "--all")
+			clitest.WantText(t, "audit", out, fmt.Sprintf("%d events under the former name support", 120-c.messages))
 			again := erased(t, cli.ExitFine, "--config", path, "--chat", c.digits, "--dry-run")
 			if s := again.Streams[1]; s.Events.Looked != 120-c.messages || s.Events.Found != 0 {
 				t.Errorf("under the former name: %+v", s)

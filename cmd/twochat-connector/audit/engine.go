@@ -231,6 +231,7 @@ type audited struct {
 	start      connector.Start
 	floor      connector.Keys // where the reading of the list ends; if empty, start decides
 	since      time.Time      // if zero, all of the log is compared with the list
+	former     []FormerName
 }
 
 // readLog reads a stream's checkpoint, and then all of its log.
@@ -256,6 +257,21 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 			return nil, err
 		}
 		return nil, cli.Hinted(err, "`twochat-connector check` shows what is wrong with the sink")
+	}
+	for _, former := range one.checkpoint.FormerNames {
+		of := FormerName{Name: former}
+		err := a.sink.ReadBack(ctx, former, func(stored connector.StoredRecord) error {
+			if stored.Fault == nil {
+				of.Events++
+			}
+			return nil
+		}, func([]byte) error { return nil })
+		if err != nil {
+			return nil, fmt.Errorf("read what stream %s wrote as %s: %w", name, former, err)
+		}
+		if of.Events > 0 {
+			one.former = append(one.former, of)
+		}
 	}
 	if oldest := one.log.oldest(); len(one.checkpoint.Floor) > 0 &&
 		(one.start.Beginning || !oldest.IsZero() && !one.since.After(oldest)) {

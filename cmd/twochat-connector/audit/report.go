@@ -53,9 +53,17 @@ type StreamReport struct {
 	LogDigest  string   `json:"log_digest"`
 	Counts     Counts   `json:"counts"`
 	Findings   Findings `json:"findings"`
-	Repair     *Repair  `json:"repair,omitempty"`
-	Calls      int      `json:"calls"`
-	Seconds    float64  `json:"seconds"`
+	// FormerNames are those under which older events of the stream lie. These events are not compared.
+	FormerNames []FormerName `json:"former_names,omitempty"`
+	Repair      *Repair      `json:"repair,omitempty"`
+	Calls       int          `json:"calls"`
+	Seconds     float64      `json:"seconds"`
+}
+
+// FormerName is a former name of a stream, with the number of events that lie under it.
+type FormerName struct {
+	Name   string `json:"name"`
+	Events int    `json:"events"`
 }
 
 // Counts are the numbers of errors.
@@ -98,7 +106,7 @@ func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
 	s := StreamReport{
 		Stream: one.claim.Stream.Name, Source: one.claim.Stream.Source(), Listed: len(list.rows) + len(list.late),
 		Events: len(one.log.held()), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
-		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f,
+		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f, FormerNames: one.former,
 		Counts: Counts{
 			Missing: len(f.Missing), Doubled: len(f.Doubled), OutOfOrder: len(f.OutOfOrder), Changed: len(f.Changed),
 			Erased: f.erased(), Unfinished: f.Unfinished, Unreadable: f.Unreadable,

@@ -170,7 +170,7 @@ func (s StreamReport) details() []detail {
 			line = fmt.Sprintf("%s of #%d to #%d", text.Thousands(r.Count), r.From, r.To)
 		}
 		if r.Beginning {
-			line += ", at the beginning of the log: retention removes the oldest"
+			line += ", at the beginning of the log: " + s.beforeBeginning()
 		}
 		all = append(all, detail{"erased", line})
 	}
@@ -178,6 +178,18 @@ func (s StreamReport) details() []detail {
 		all = append(all, detail{"unreadable", text.Printable(place)})
 	}
 	return all
+}
+
+// beforeBeginning says where the events are that came before the log's first one.
+func (s *StreamReport) beforeBeginning() string {
+	if len(s.FormerNames) == 0 {
+		return "retention removes the oldest"
+	}
+	former := make([]string, len(s.FormerNames))
+	for i, of := range s.FormerNames {
+		former[i] = text.Counted(of.Events, "event") + " under the former name " + of.Name
+	}
+	return strings.Join(former, ", ")
 }
 
 // line describes a message for a person.
@@ -197,7 +209,7 @@ func (s *StreamReport) advice() string {
 	if s.Counts.Doubled+s.Counts.OutOfOrder > 0 {
 		lines = append(lines, "A log is append-only: consumers de-duplicate by id, and order by sequence.")
 	}
-	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) {
+	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) && len(s.FormerNames) == 0 {
 		lines = append(lines, "If retention removes old events, use --since to audit younger ones.")
 	}
 	if s.Counts.Unreadable > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
 // Import writes a checkpoint from a file into the configured sink, as the stream's own. The take-over itself records
@@ -56,7 +57,7 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if err := claim.Admit(c); err != nil {
 		return err
 	}
-	if c.FormerNames, err = e.formerNames(ctx, claim, &c, &former); err != nil {
+	if c.FormerNames, err = formerNames(ctx, e.sink, claim, slices.Concat(c.FormerNames, former.FormerNames)); err != nil {
 		return err
 	}
 	claim.FirstStart = true
@@ -84,18 +85,15 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	return e.print(result)
 }
 
-// formerNames are those that this sink knows as renamed, of the ones in a file and in the sink's own checkpoint: what
-// was written under the others stayed in the sink that the file is from.
-func (e *Engine) formerNames(
-	ctx context.Context, claim connector.Claim, file, found *connector.Checkpoint,
-) ([]string, error) {
+// formerNames are those that a sink knows as renamed, of the ones in a file and in the sink's own checkpoint: what was
+// written under the others stayed in the sink that the file is from.
+func formerNames(ctx context.Context, sink sinks.Sink, claim connector.Claim, named []string) ([]string, error) {
 	var names []string
-	for _, name := range slices.Concat(file.FormerNames, found.FormerNames) {
-		former := claim
-		former.Stream.Name = name
-		c, there, err := e.peek(ctx, former)
+	for _, name := range named {
+		claim.Stream.Name = name
+		c, there, err := pipeline.Peek(ctx, sink, claim)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the checkpoint of stream %s: %w", name, err)
 		}
 		if there && c.RenamedTo != "" && !slices.Contains(names, name) && len(names) < connector.MaxFormerNames {
 			names = append(names, name)
