@@ -61,9 +61,10 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 		return err
 	}
 	c := state.Checkpoint
+	last := max(c.Sequence, there.Sequence) // the new name may have gone on
 	result := Result{
-		Stream: to, Former: from, Sequence: c.Sequence, Text: fmt.Sprintf(
-			"stream %s is %s from now on; the next event gets sequence %d", from, to, c.Sequence+1),
+		Stream: to, Former: from, Sequence: last, Text: fmt.Sprintf(
+			"stream %s is %s from now on; the next event gets sequence %d", from, to, last+1),
 		Notes: []string{fmt.Sprintf("set `name: %s` in the configuration, if it is not there yet", to)},
 	}
 	result.note("the events up to %d stay under the name %s: their source, their subjects and their quarantine do not change",
