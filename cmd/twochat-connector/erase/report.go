@@ -62,7 +62,7 @@ func (s *StreamReport) place(stored connector.StoredRecord) {
 // name is the stream's name, for a person.
 func (s *StreamReport) name() string {
 	if s.FormerNameOf != "" {
-		return fmt.Sprintf("%s (before %s)", s.Stream, s.FormerNameOf)
+		return fmt.Sprintf("%s (former name of %s)", s.Stream, s.FormerNameOf)
 	}
 	return s.Stream
 }
