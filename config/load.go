@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -65,6 +66,26 @@ func FromFlags(flags Flags, env []string) (*Config, error) {
 		return nil, l.problems
 	}
 	return l.config, nil
+}
+
+// ReadableAdmin returns what can be read of the admin server's settings in a configuration that is wrong elsewhere, or the
+// defaults. It is for asking an instance that still runs with the configuration before. If its own settings are wrong,
+// only the address is used, so that no token is sent to a server that may be another one.
+func ReadableAdmin(flags Flags, env []string) *Config {
+	l := newLoader()
+	if content, err := readFile(flags.Config); err == nil {
+		l.readYAML(flags.Config, content)
+	}
+	l.readEnvironment(env)
+	l.config.Admin.validate(l.wrong)
+	if slices.ContainsFunc(l.problems, func(p Problem) bool { return strings.HasPrefix(p.Path+".", "admin.") }) {
+		listen := l.config.Admin.Listen
+		l.config.Admin = Default().Admin
+		if !l.broken["admin.listen"] {
+			l.config.Admin.Listen = listen
+		}
+	}
+	return l.config
 }
 
 func readFile(path string) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -91,6 +92,43 @@ func TestStatus_Wait(t *testing.T) {
 	wantCode(t, code, cli.ExitFailed)
 	code, _, _ = finish(t, "status", "--admin", server.URL, "--wait", "-1s")
 	wantCode(t, code, cli.ExitUsage)
+}
+
+// A configuration file that is wrong does not keep status from the instance that runs with the one before.
+func TestStatus_WrongFile(t *testing.T) {
+	noLeaks(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("a token is sent although the settings of the admin server are wrong")
+		}
+		_, _ = w.Write([]byte(`{"version":"1","healthy":true,"ready":true}`))
+	}))
+	t.Cleanup(server.Close)
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	write := func(content string) {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listen := strings.TrimPrefix(server.URL, "http://")
+	write("twochat: { strems: [] }\nadmin: { listen: '" + listen + "' }\n")
+	code, out, errOut := finish(t, "status", "--config", path)
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "status", out, "all is well")
+	clitest.WantText(t, "stderr", errOut, path+":1: twochat.strems", "runs with the one before", server.URL)
+	write("admin: { listen: '" + listen + "', token_file: /nowhere/token, tls: { cert: x } }\n")
+	code, out, _ = finish(t, "status", "--config", path, "--json")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "status", out, `{"version":"1"`)
+
+	write("twochat: { strems: [] }\nadmin: { listen: '" + clitest.ClosedPort(t) + "' }\n")
+	code, _, errOut = finish(t, "status", "--config", path)
+	wantCode(t, code, cli.ExitUsage)
+	clitest.WantText(t, "stderr", errOut, path+":1: twochat.strems", "connection refused",
+		"`twochat-connector status --admin http://ADDRESS`")
+	code, _, errOut = finish(t, "status", "--config", path+"x")
+	wantCode(t, code, cli.ExitUsage)
+	clitest.WantText(t, "stderr", errOut, "no such file", "`twochat-connector status --admin http://ADDRESS`")
 }
 
 // Every metric that alerts and dashboards name exists.

@@ -14,6 +14,10 @@ Shows the state of a running instance, from its admin server: the verdict and
 what to do first, then the streams, the worst first. The exit code is 3 if
 anything is not as it should be. With --wait it asks again, once a second, until
 all is as it should be or the time has passed.
+
+If the configuration file is wrong, status asks the instance that still runs with
+the one before, at the admin.listen that can be read of the file, else at the
+default address, and reports on the standard error what is wrong with the file.
 `
 
 // runStatus is the command status.
@@ -39,6 +43,13 @@ func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	body, r, err := target.StatusWithin(ctx, *patience)
 	if err != nil {
 		return err
+	}
+	if target.Broken != nil {
+		for _, problem := range cli.Problems(target.Broken) {
+			fmt.Fprintf(p.Err, "twochat-connector status: %s\n", problem.Text)
+		}
+		fmt.Fprintf(p.Err, "twochat-connector status: the configuration is wrong; %s was asked, for an instance that runs with the one before\n\n",
+			target.Where)
 	}
 	if *asJSON {
 		_, err = p.Out.Write(body)

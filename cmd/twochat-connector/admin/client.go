@@ -19,8 +19,18 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// StatusWithin reads the status once, or repeatedly until everything is well or the time has passed.
+// StatusWithin reads the status once, or repeatedly until everything is well or the time has passed. If nothing answers and
+// the configuration is wrong, the error says both.
 func (t Target) StatusWithin(ctx context.Context, patience time.Duration) (body []byte, r pipeline.Report, err error) {
+	body, r, err = t.statusWithin(ctx, patience)
+	if err != nil && t.Broken != nil {
+		err = cli.UsageOf(cli.Together([]error{t.Broken, err, cli.Hinted(
+			errors.New("the configuration is wrong, so only what can be read of it was used to ask an instance"), hintWithoutFile)}))
+	}
+	return body, r, err
+}
+
+func (t Target) statusWithin(ctx context.Context, patience time.Duration) (body []byte, r pipeline.Report, err error) {
 	deadline := time.Now().Add(patience)
 	for {
 		body, r, err = t.readStatus(ctx)
@@ -92,6 +102,9 @@ func (t Target) refused(response *http.Response, body []byte) error {
 	}
 	return cli.Hinted(fmt.Errorf("ask %s: %s", t.Where, text), hint)
 }
+
+// hintWithoutFile is what to do if the configuration cannot be read.
+const hintWithoutFile = "`twochat-connector status --admin http://ADDRESS` asks an instance without the configuration file"
 
 const hintRuns = "check that the connector is running there, and name its admin server with --admin"
 

@@ -25,8 +25,10 @@ type Target struct {
 	URL string
 	// Where is how a person calls it.
 	Where string
-	token func() (string, error) // reads the token to send; nil: none
-	trust *tls.Config            // nil: the authorities that this machine trusts
+	// Broken is what is wrong with the configuration, if the target is from what can be read of it.
+	Broken error
+	token  func() (string, error) // reads the token to send; nil: none
+	trust  *tls.Config            // nil: the authorities that this machine trusts
 }
 
 // Flags name an admin server on a command line.
@@ -73,10 +75,18 @@ func TargetOf(p *cli.Program, f *Flags, settings *config.Flags) (Target, error) 
 func (f *Flags) server(p *cli.Program, settings *config.Flags) (Target, error) {
 	if f.admin == "" {
 		c, _, err := p.LoadKeyless(settings)
-		if err != nil {
-			return Target{}, err
+		var wrong config.Problems
+		switch {
+		case err == nil:
+			return Local(c), nil
+		case settings.Config != "" && errors.As(err, &wrong):
+			t := Local(config.ReadableAdmin(*settings, p.Env))
+			t.Broken = err
+			return t, nil
+		case settings.Config != "":
+			return Target{}, cli.UsageOf(cli.Hinted(err, hintWithoutFile))
 		}
-		return Local(c), nil
+		return Target{}, err
 	}
 	named, err := namedURL(f.admin)
 	if err != nil {
