@@ -35,6 +35,20 @@ func TestStatusPage_SaysWhatIsWaitedFor(t *testing.T) {
 	}
 }
 
+// What is only to be looked at stands in the headline of the page and of the command.
+func TestStatus_SaysWhatIsToBeLookedAt(t *testing.T) {
+	r := nightlyReports()["notices"]
+	var shown, printed strings.Builder
+	if err := errors.Join(admin.WritePage(&shown, r, ""), printReport(&printed, r, false)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"page": shown.String(), "command": unfolded(printed.String())} {
+		if !strings.Contains(text, "12 s ago; 2 things to look at: ") || strings.Contains(strings.ToLower(text), "all is well") {
+			t.Errorf("the %s does not say what is to be looked at: %s", name, text)
+		}
+	}
+}
+
 // The page and the command show how far held messages are delivered.
 func TestStatus_SaysHowFarHeldMessagesAreDelivered(t *testing.T) {
 	page := 15

@@ -12,7 +12,9 @@ import (
 const aboutStatus = `
 Shows the state of a running instance, from its admin server: the verdict and
 what to do first, then the streams, the worst first. The exit code is 3 if
-anything is not as it should be. With --wait it asks again, once a second, until
+anything is not as it should be; what is only to be looked at, such as messages in
+the quarantine or a changed configuration file that is refused, leaves it 0. With
+--wait it asks again, once a second, until
 all is as it should be or the time has passed.
 
 If the configuration file is wrong, status asks the instance that still runs with

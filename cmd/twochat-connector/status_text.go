@@ -73,11 +73,7 @@ func (t statusText) fold(out *strings.Builder, label, words string) {
 }
 
 func (t statusText) verdict(out *strings.Builder, v pipeline.Verdict) {
-	level := v.Level
-	if level == pipeline.LevelNotice {
-		level = pipeline.LevelWell
-	}
-	fmt.Fprintln(out, t.mark(level, v.Text))
+	fmt.Fprintln(out, t.mark(v.Level, v.Text))
 	for _, p := range v.Problems {
 		lasts := ""
 		if !p.Since.IsZero() {

@@ -109,6 +109,11 @@ func nightlyReports() map[string]pipeline.Report {
 			r.Streams[1].NextAttempt = r.Now.Add(time.Minute)
 			r.Budget.State, r.Budget.Text = quota.BudgetShort, "200000 calls of 250000 used, at this rate used up on the 4th of February"
 		}),
+		"notices": nightly(func(r *pipeline.Report) {
+			r.Streams[1].Counters.Rejected = 12
+			r.Configuration.Refused, r.Configuration.RefusedAt = "x.yaml:3: pol: unknown key", r.Now.Add(-time.Minute)
+			r.Configuration.Hint = "`twochat-connector check --offline` shows what is wrong with the file"
+		}),
 		"thousand": nightly(func(r *pipeline.Report) {
 			one := r.Streams[0]
 			for i := range 997 {

@@ -90,9 +90,6 @@ func WritePage(to io.Writer, r pipeline.Report, filter string) error {
 		Report: r, Verdict: pipeline.VerdictOf(r), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 		Filter: filter,
 	}
-	if v.Verdict.Level == pipeline.LevelNotice { // that can wait until the morning
-		v.Verdict.Level = pipeline.LevelWell
-	}
 	v.arrange()
 	return pageTemplate.Execute(to, v)
 }
@@ -150,8 +147,11 @@ func levelOf(s pipeline.StreamReport) pipeline.Level {
 
 // Spoken is the verdict for a screen reader, without anything that changes all the time.
 func (v pageView) Spoken() string {
-	if v.Verdict.Level == pipeline.LevelWell {
+	switch v.Verdict.Level {
+	case pipeline.LevelWell:
 		return "All is well"
+	case pipeline.LevelNotice:
+		return upperFirst("delivery works; " + text.Counted(len(v.Verdict.Problems), "thing") + " to look at")
 	}
 	return upperFirst(v.Verdict.Text)
 }

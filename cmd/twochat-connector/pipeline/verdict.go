@@ -86,6 +86,8 @@ func VerdictOf(r Report) Verdict {
 		v.Text = "not as it should be" + v.worst(LevelWrong)
 	case v.Level == LevelWaiting:
 		v.Text = "ready, but waiting for something" + v.worst(LevelWaiting)
+	case v.Level == LevelNotice:
+		v.Text = "delivery works" + r.well() + "; " + v.notices()
 	default:
 		v.Text = "all is well" + r.well()
 	}
@@ -130,6 +132,22 @@ func (v Verdict) worst(level Level) string {
 		return ": " + of[0].What
 	}
 	return fmt.Sprintf(": %s, and %s", of[0].What, text.Counted(len(of)-1, "other thing"))
+}
+
+// noticesNamed is how many notices a verdict names; all are listed below it.
+const noticesNamed = 2
+
+// notices names the problems that are to be looked at by day.
+func (v Verdict) notices() string {
+	var what []string
+	for _, p := range v.Problems {
+		what = append(what, p.What)
+	}
+	said := text.Counted(len(what), "thing") + " to look at: " + strings.Join(what[:min(len(what), noticesNamed)], ", ")
+	if len(what) > noticesNamed {
+		said += ", …"
+	}
+	return said
 }
 
 // well says what goes on where nothing is wrong.
@@ -186,14 +204,41 @@ func (r Report) problems() []Problem {
 	for _, account := range r.OfAccounts() {
 		list = append(list, r.accountProblems(account)...)
 	}
+	if p, found := r.quarantined(); found {
+		list = append(list, p)
+	}
 	if c := r.Configuration; c.Refused != "" {
 		list = append(list, Problem{
-			Level: LevelNotice, What: "the configuration file has changed and is refused; the one before stays in force",
-			Person: true, Since: c.RefusedAt, Cause: text.Line(strings.ReplaceAll(c.Refused, "\n", "; ")), Hint: c.Hint,
+			Level: LevelNotice, What: "the changed configuration file is refused",
+			Person: true, Since: c.RefusedAt, Hint: c.Hint,
+			Cause:   "the one before stays in force: " + text.Line(strings.ReplaceAll(c.Refused, "\n", "; ")),
 			Runbook: "TwochatConnectorConfigRefused",
 		})
 	}
 	return list
+}
+
+// quarantined is the problem that messages are in the quarantine, of all streams together. Their count is that since the
+// streams' first start, as only the sink knows what was replayed or erased since.
+func (r Report) quarantined() (p Problem, found bool) {
+	var total uint64
+	for _, s := range r.Streams {
+		if s.Counters.Rejected == 0 {
+			continue
+		}
+		total += s.Counters.Rejected
+		if p.Count++; len(p.Streams) < streamsNamed {
+			p.Streams = append(p.Streams, s.Stream)
+		}
+	}
+	p.Level, p.What = LevelNotice, thousands(total)+" messages went into the quarantine"
+	if total == 1 {
+		p.What = "1 message went into the quarantine"
+	}
+	p.Cause = "since the first start; what was replayed or erased since is counted too"
+	p.Hint = "`twochat-connector quarantine list` names what is there, and why; `quarantine replay` tries it again"
+	p.Runbook = "TwochatConnectorPutAside"
+	return p, total > 0
 }
 
 // accountProblems are those of an account as a whole, unless its streams say so.
