@@ -58,6 +58,9 @@ func (a *Admin) Token() (string, error) {
 	return token, nil
 }
 
+// TokenHint is what to do about an error of Token.
+func TokenHint(err error) string { return fileHint("admin.token_file", err) }
+
 // AdminTokenIn is the admin server's token in an environment, or "" if there is none.
 func AdminTokenIn(env []string) (string, error) {
 	l := newLoader()

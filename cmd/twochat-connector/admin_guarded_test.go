@@ -112,3 +112,26 @@ func TestAdmin_ProbesWithoutToken(t *testing.T) {
 	}
 	wantCode(t, r.end(), cli.ExitFine)
 }
+
+// A token that is too short is refused by check, with and without --offline, and by run, with the same hint.
+func TestAdmin_ShortToken(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 3})
+	dir := t.TempDir()
+	token := filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte("short"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	path := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
+	replace(t, path, "listen: '127.0.0.1:0'", "listen: '127.0.0.1:0', token_file: "+token)
+	for _, args := range [][]string{{"check", "--offline"}, {"check"}, {"run"}} {
+		code, out, errOut := finish(t, append(args, "--config", path)...)
+		if code == cli.ExitFine {
+			t.Errorf("%v passes", args)
+		}
+		clitest.WantText(t, args[0], out+errOut, "fewer than 16 characters", "write only 16 or more random characters")
+	}
+	replace(t, path, token, token+"-elsewhere")
+	code, _, _ := finish(t, "check", "--offline", "--config", path)
+	wantCode(t, code, cli.ExitFine)
+}

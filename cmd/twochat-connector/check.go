@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
@@ -203,11 +204,21 @@ func (k *check) configuration(path string, offline bool) {
 	k.ok("configuration", "%s streams: %d, sink: %s, start: %s", where, len(k.config.Streams()),
 		k.config.Sink.Chosen()[0], k.config.Start)
 	for _, finding := range k.config.Findings() {
-		if offline && strings.HasSuffix(finding.Thing, "_file") {
+		if offline && strings.HasSuffix(finding.Thing, "_file") && !(finding.Thing == "admin.token_file" && k.wrongToken()) {
 			continue // the files are elsewhere
 		}
 		k.add(finding)
 	}
+}
+
+// wrongToken reports whether the file of the admin server's token is here and has a content that run refuses.
+func (k *check) wrongToken() bool {
+	if !k.config.Admin.AsksForToken() {
+		return false
+	}
+	_, err := k.config.Admin.Token()
+	var errno syscall.Errno
+	return err != nil && !errors.As(err, &errno)
 }
 
 // refuses reports whether a finding about this thing was a refusal.

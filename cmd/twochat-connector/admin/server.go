@@ -50,7 +50,7 @@ func Open(c *config.Config) (*Server, error) {
 	if c.Admin.AsksForToken() {
 		token = c.Admin.Token
 		if _, err := token(); err != nil {
-			return nil, unreadable("admin.token_file", "the token alone", err)
+			return nil, tokenError(err)
 		}
 	}
 	a, err := Listen(c.Admin.Listen)

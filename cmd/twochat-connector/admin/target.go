@@ -155,7 +155,7 @@ func Local(c *config.Config) Target {
 		t.token = func() (string, error) {
 			token, err := c.Admin.Token()
 			if err != nil {
-				return "", unreadable("admin.token_file", "the token alone", err)
+				return "", tokenError(err)
 			}
 			return token, nil
 		}

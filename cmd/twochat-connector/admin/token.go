@@ -3,10 +3,14 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/config"
 )
 
 // tokenGuard requires the token of the admin server. Probes need none, as a kubelet cannot send a secret; without it they
@@ -42,6 +46,12 @@ func (g *tokenGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusUnauthorized, plainText,
 			[]byte("send the token as a bearer token, or as the password of any user\n"))
 	}
+}
+
+// tokenError is the error of a token that cannot be read or must not be used, with the hint that check gives.
+func tokenError(err error) error {
+	return cli.UsageOf(cli.Hinted(fmt.Errorf("admin.token_file: %s", strings.TrimPrefix(err.Error(), "read secret: ")),
+		config.TokenHint(err)))
 }
 
 // sends reports whether a request has the token: as a bearer token, or as the password of any user, as browsers send it.
