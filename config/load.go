@@ -38,6 +38,9 @@ func Find() (path string, ok bool) {
 	return "", false
 }
 
+// FoundByDefault reports whether a file is one of those that are looked for if none is named.
+func FoundByDefault(path string) bool { return slices.Contains(defaultPaths[:], path) }
+
 // Load reads the file (none if path is empty) and applies the environment, a list of NAME=value as from os.Environ. If
 // the configuration is wrong, the error is Problems; if the file cannot be read, it is the cause.
 func Load(path string, env []string) (*Config, error) {

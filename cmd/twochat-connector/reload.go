@@ -171,6 +171,7 @@ func (r *reloader) refuse(now fingerprint, err error) {
 			hint = problem.Hint
 		}
 	}
+	hint = cli.WithConfig(hint, r.settings.Config)
 	was := r.pipe.Configuration.Current()
 	was.RefusedAt, was.Refused, was.Hint = time.Now().UTC(), strings.Join(causes, "\n"), hint
 	r.pipe.Configuration.Set(was)

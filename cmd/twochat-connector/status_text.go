@@ -171,7 +171,7 @@ func (t statusText) table(out *strings.Builder) {
 func (t statusText) notes(out *strings.Builder) {
 	shown, left := 0, 0
 	for _, s := range t.report.WorstFirst() {
-		notes := s.Notes(t.now)
+		notes := t.report.NotesOf(s)
 		switch {
 		case len(notes) == 0:
 			continue

@@ -111,6 +111,7 @@ func nightlyReports() map[string]pipeline.Report {
 		}),
 		"notices": nightly(func(r *pipeline.Report) {
 			r.Streams[1].Counters.Rejected = 12
+			r.Configuration.File = "/srv/chats.yaml"
 			r.Configuration.Refused, r.Configuration.RefusedAt = "x.yaml:3: pol: unknown key", r.Now.Add(-time.Minute)
 			r.Configuration.Hint = "`twochat-connector check --offline` shows what is wrong with the file"
 		}),

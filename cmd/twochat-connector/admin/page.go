@@ -110,7 +110,7 @@ func servePage(w http.ResponseWriter, r *http.Request, report pipeline.Report) {
 func (v *pageView) arrange() {
 	wanted := strings.ToLower(strings.TrimSpace(v.Filter))
 	for _, s := range v.WorstFirst() {
-		row := streamRow{StreamReport: s, At: v.Now, Level: levelOf(s), Explained: s.Notes(v.Now)}
+		row := streamRow{StreamReport: s, At: v.Now, Level: levelOf(s), Explained: v.NotesOf(s)}
 		if wanted != "" && !strings.Contains(strings.ToLower(s.Stream+" "+row.Doing()+" "+s.Account), wanted) {
 			continue
 		}

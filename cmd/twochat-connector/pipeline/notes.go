@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
@@ -68,6 +69,15 @@ func (s StreamReport) Notes(now time.Time) []Note {
 	note(s.Unclear, "unclear", "so often it was not clear what became of a commit, and the sink was asked; nothing is lost or doubled", "")
 	if said := s.failures(); said != "" {
 		notes = append(notes, Note{What: "failed calls", Text: said})
+	}
+	return notes
+}
+
+// NotesOf explain what is to be known of a stream of the report; the commands name the instance's configuration file.
+func (r Report) NotesOf(s StreamReport) []Note {
+	notes := s.Notes(r.Now)
+	for i := range notes {
+		notes[i].Hint = cli.WithConfig(notes[i].Hint, r.Configuration.File)
 	}
 	return notes
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
@@ -71,7 +72,8 @@ func (p Problem) Scope() string {
 // VerdictOf is the verdict on a report.
 func VerdictOf(r Report) Verdict {
 	v := Verdict{Level: LevelWell, Problems: r.problems()}
-	for _, p := range v.Problems {
+	for i, p := range v.Problems {
+		v.Problems[i].Hint = cli.WithConfig(p.Hint, r.Configuration.File)
 		if badness(p.Level) > badness(v.Level) {
 			v.Level = p.Level
 		}
@@ -236,7 +238,7 @@ func (r Report) quarantined() (p Problem, found bool) {
 		p.What = "1 message went into the quarantine"
 	}
 	p.Cause = "since the first start; what was replayed or erased since is counted too"
-	p.Hint = "`twochat-connector quarantine list` names what is there, and why; `quarantine replay` tries it again"
+	p.Hint = "`twochat-connector quarantine list` names what is there, and why; `twochat-connector quarantine replay` tries it again"
 	p.Runbook = "TwochatConnectorPutAside"
 	return p, total > 0
 }
