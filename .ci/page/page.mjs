@@ -37,7 +37,7 @@ const states = {
 		const fake = await rig.fake('--numbers', '3', '--history', '60', '--rate', '0');
 		const connector = await rig.connector('well', fake, three);
 		const page = await checks.open(connector.page + '/');
-		await checks.says(page, 'well', 'all is well', '3 streams', 'promise', 'last commit', 'in the log');
+		await checks.says(page, 'well', 'all is well', '3 streams', 'promise', 'last commit', 'sequence');
 		checks.want('well: the title has its sign', (await page.title()).startsWith('✓'));
 		await checks.everywhere('well', connector.page + '/', await secretsOf(fake, three[0].number));
 		await checks.keyboard('well', page);

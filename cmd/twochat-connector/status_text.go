@@ -128,7 +128,7 @@ func (t statusText) table(out *strings.Builder) {
 		left = len(streams) - rowsShown
 		streams = streams[:rowsShown]
 	}
-	rows := [][]string{{"STREAM", "STATE", "FOR", "NEWEST", "IN THE LOG", "NEXT"}}
+	rows := [][]string{{"STREAM", "STATE", "FOR", "NEWEST", "SEQUENCE", "NEXT"}}
 	for _, s := range streams {
 		rows = append(rows, t.row(s))
 	}
@@ -203,7 +203,7 @@ func (t statusText) rest(out *strings.Builder) {
 		label("", fmt.Sprintf("last commit %s, it took %s", text.Ago(r.Sink.LastCommit, t.now), text.Took(r.Sink.Took)))
 	}
 	if hours := r.MessagesPerHour; len(hours) > 0 {
-		label("last day", text.Sparkline(hours)+"  "+text.HoursText(hours, t.now))
+		label("last day", text.Sparkline(hours)+"  "+text.HoursText(hours, r.Started, t.now))
 	} else {
 		label("last day", "no message was delivered since the start")
 	}

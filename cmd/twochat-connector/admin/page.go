@@ -78,6 +78,7 @@ type pageView struct {
 // streamRow is a stream on the page.
 type streamRow struct {
 	pipeline.StreamReport
+	Started   time.Time // of the instance
 	At        time.Time
 	Level     pipeline.Level
 	Open      bool
@@ -110,7 +111,7 @@ func servePage(w http.ResponseWriter, r *http.Request, report pipeline.Report) {
 func (v *pageView) arrange() {
 	wanted := strings.ToLower(strings.TrimSpace(v.Filter))
 	for _, s := range v.WorstFirst() {
-		row := streamRow{StreamReport: s, At: v.Now, Level: levelOf(s), Explained: v.NotesOf(s)}
+		row := streamRow{StreamReport: s, Started: v.Started, At: v.Now, Level: levelOf(s), Explained: v.NotesOf(s)}
 		if wanted != "" && !strings.Contains(strings.ToLower(s.Stream+" "+row.Doing()+" "+s.Account), wanted) {
 			continue
 		}
@@ -234,7 +235,7 @@ func (s streamRow) Share() int { return int(100 * s.CatchUp.Share()) }
 
 // Day is the chart of all streams' messages.
 func (v pageView) Day() *chart {
-	c := chartOf(v.MessagesPerHour, v.Now)
+	c := chartOf(v.MessagesPerHour, v.Started, v.Now)
 	if c != nil {
 		first := v.Now.UTC().Truncate(time.Hour).Add(-time.Duration(len(v.MessagesPerHour)-1) * time.Hour)
 		c.Axis = []string{first.Format("15:04"), first.Add(12 * time.Hour).Format("15:04"), "now (UTC)"}
@@ -243,7 +244,7 @@ func (v pageView) Day() *chart {
 }
 
 // Day is the chart of the stream's messages.
-func (s streamRow) Day() *chart { return chartOf(s.MessagesPerHour, s.At) }
+func (s streamRow) Day() *chart { return chartOf(s.MessagesPerHour, s.Started, s.At) }
 
 // chart is a chart of counts by the hour.
 type chart struct {
@@ -262,11 +263,11 @@ type bar struct {
 const barWidth, barGap, chartHeight = 8, 2, 48
 
 // chartOf draws counts; nil if there are none.
-func chartOf(counts []uint32, now time.Time) *chart {
+func chartOf(counts []uint32, started, now time.Time) *chart {
 	if len(counts) == 0 {
 		return nil
 	}
-	c := &chart{Width: len(counts)*(barWidth+barGap) - barGap, Height: chartHeight, Text: text.HoursText(counts, now)}
+	c := &chart{Width: len(counts)*(barWidth+barGap) - barGap, Height: chartHeight, Text: text.HoursText(counts, started, now)}
 	most := max(1, slices.Max(counts))
 	for i, n := range counts {
 		height := int(uint64(n) * chartHeight / uint64(most))

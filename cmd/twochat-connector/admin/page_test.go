@@ -131,10 +131,10 @@ func TestPage_Runbook(t *testing.T) {
 // A chart's highest bar is as high as the chart, any count has a visible bar, and the words say the same.
 func TestPage_Chart(t *testing.T) {
 	now := time.Date(2026, 1, 31, 3, 12, 7, 0, time.UTC)
-	if chartOf(nil, now) != nil {
+	if chartOf(nil, time.Time{}, now) != nil {
 		t.Error("of nothing there is a chart")
 	}
-	c := chartOf([]uint32{0, 1, 50_000, 100_000}, now)
+	c := chartOf([]uint32{0, 1, 50_000, 100_000}, time.Time{}, now)
 	if c.Bars[0].Height != 0 || c.Bars[1].Height != 2 || c.Bars[2].Height != chartHeight/2 ||
 		c.Bars[3].Height != chartHeight || !c.Bars[3].Now || c.Bars[0].Now || c.Bars[2].Y != chartHeight/2 {
 		t.Errorf("%+v", c.Bars)

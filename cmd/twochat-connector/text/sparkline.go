@@ -22,8 +22,9 @@ func Sparkline(counts []uint32) string {
 	return line.String()
 }
 
-// HoursText says what the chart of messages in each hour shows. The last hour is the one under way.
-func HoursText(counts []uint32, now time.Time) string {
+// HoursText says what the chart of messages in each hour shows. The last hour is the one under way. What was delivered
+// before the start is not counted, which is said if the start is within these hours.
+func HoursText(counts []uint32, started, now time.Time) string {
 	var sum uint64
 	most := 0
 	for i, n := range counts {
@@ -40,8 +41,13 @@ func HoursText(counts []uint32, now time.Time) string {
 	if sum == 1 {
 		noun = "message"
 	}
-	said := fmt.Sprintf("%s %s in %d hours, %s of them since %s UTC", Thousands(sum), noun, len(counts),
-		Thousands(counts[len(counts)-1]), hour.Format("15:04"))
+	said := fmt.Sprintf("%s %s in %d hours", Thousands(sum), noun, len(counts))
+	if started.After(hour.Add(-time.Duration(len(counts)-1) * time.Hour)) {
+		said = fmt.Sprintf("%s %s since the start at %s", Thousands(sum), noun, Clock(started, now))
+	}
+	if !started.After(hour) {
+		said += fmt.Sprintf(", %s of them since %s UTC", Thousands(counts[len(counts)-1]), hour.Format("15:04"))
+	}
 	if ago := len(counts) - 1 - most; ago > 0 {
 		said += fmt.Sprintf("; the most in an hour was %s, at %s", Thousands(counts[most]),
 			hour.Add(-time.Duration(ago)*time.Hour).Format("15:04"))

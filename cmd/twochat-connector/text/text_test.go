@@ -88,8 +88,23 @@ func TestSparkline(t *testing.T) {
 		"151 messages in 4 hours, 100 of them since 03:00 UTC":                                  counts,
 		"7 messages in 2 hours, 2 of them since 03:00 UTC; the most in an hour was 5, at 02:00": {5, 2},
 	} {
-		if got := HoursText(counts, now); got != want {
+		if got := HoursText(counts, now.Add(-72*time.Hour), now); got != want {
 			t.Errorf("hours of %v: %q, want %q", counts, got, want)
+		}
+	}
+}
+
+// What was delivered before the start of the process is not known, so a younger process does not speak of a whole day.
+func TestHoursText_SinceTheStart(t *testing.T) {
+	now := time.Date(2026, 1, 31, 3, 12, 0, 0, time.UTC)
+	counts := []uint32{0, 0, 51, 100}
+	for ago, want := range map[time.Duration]string{
+		5 * time.Minute: "151 messages since the start at 03:07:00 UTC",
+		2 * time.Hour:   "151 messages since the start at 01:12:00 UTC, 100 of them since 03:00 UTC",
+		9 * time.Hour:   "151 messages in 4 hours, 100 of them since 03:00 UTC",
+	} {
+		if got := HoursText(counts, now.Add(-ago), now); got != want {
+			t.Errorf("started %v ago: %q, want %q", ago, got, want)
 		}
 	}
 }
