@@ -73,7 +73,7 @@ func (t statusText) fold(out *strings.Builder, label, words string) {
 }
 
 func (t statusText) verdict(out *strings.Builder, v pipeline.Verdict) {
-	fmt.Fprintln(out, t.mark(v.Level, v.Text))
+	fmt.Fprintln(out, t.mark(v.Shown(), v.Text))
 	for _, p := range v.Problems {
 		lasts := ""
 		if !p.Since.IsZero() {

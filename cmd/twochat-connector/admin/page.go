@@ -91,6 +91,7 @@ func WritePage(to io.Writer, r pipeline.Report, filter string) error {
 		Report: r, Verdict: pipeline.VerdictOf(r), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 		Filter: filter,
 	}
+	v.Verdict.Level = v.Verdict.Shown()
 	v.arrange()
 	return pageTemplate.Execute(to, v)
 }
@@ -152,7 +153,7 @@ func (v pageView) Spoken() string {
 	case pipeline.LevelWell:
 		return "All is well"
 	case pipeline.LevelNotice:
-		return upperFirst("delivery works; " + text.Counted(len(v.Verdict.Problems), "thing") + " to look at")
+		return "Delivery works; something is to be looked at"
 	}
 	return upperFirst(v.Verdict.Text)
 }

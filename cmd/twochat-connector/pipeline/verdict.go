@@ -51,6 +51,8 @@ type Problem struct {
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	// Runbook is the section of deploy/README.md about it.
 	Runbook string `json:"runbook"`
+
+	minor bool // it is listed, but all is well with it
 }
 
 // streamsNamed is how many streams of a problem are named.
@@ -88,8 +90,8 @@ func VerdictOf(r Report) Verdict {
 		v.Text = "not as it should be" + v.worst(LevelWrong)
 	case v.Level == LevelWaiting:
 		v.Text = "ready, but waiting for something" + v.worst(LevelWaiting)
-	case v.Level == LevelNotice:
-		v.Text = "delivery works" + r.well() + "; " + v.notices()
+	case v.Level == LevelNotice && len(v.notices()) > 0:
+		v.Text = "delivery works" + r.well() + "; " + v.toLookAt()
 	default:
 		v.Text = "all is well" + r.well()
 	}
@@ -139,17 +141,33 @@ func (v Verdict) worst(level Level) string {
 // noticesNamed is how many notices a verdict names; all are listed below it.
 const noticesNamed = 2
 
-// notices names the problems that are to be looked at by day.
-func (v Verdict) notices() string {
+// notices are what is to be looked at by day.
+func (v Verdict) notices() []string {
 	var what []string
 	for _, p := range v.Problems {
-		what = append(what, p.What)
+		if p.Level == LevelNotice && !p.minor {
+			what = append(what, p.What)
+		}
 	}
+	return what
+}
+
+// toLookAt names the notices in a few words.
+func (v Verdict) toLookAt() string {
+	what := v.notices()
 	said := text.Counted(len(what), "thing") + " to look at: " + strings.Join(what[:min(len(what), noticesNamed)], ", ")
 	if len(what) > noticesNamed {
 		said += ", …"
 	}
 	return said
+}
+
+// Shown is the level that a person is shown: all is well with notices that are minor.
+func (v Verdict) Shown() Level {
+	if v.Level == LevelNotice && len(v.notices()) == 0 {
+		return LevelWell
+	}
+	return v.Level
 }
 
 // well says what goes on where nothing is wrong.
@@ -279,6 +297,7 @@ func (r Report) accountProblems(of AccountReport) []Problem {
 		add(Problem{
 			Level: LevelNotice, What: "2Chat's answers have a different shape than is known",
 			Cause: fewChanges(of.ShapeChanges), Hint: ShapeHint, Runbook: "TwochatConnectorShapeChanged",
+			minor: true,
 		})
 	}
 	return list
