@@ -14,9 +14,9 @@ import (
 const aboutAudit = `
 Compares what 2Chat lists with what is in the log, and reports each message that
 is missing, doubled, out of order, changed or erased. The exit code is 3 if there
-is any. It reads the whole log, and as much of the list as is asked for. It reads
-the list as the connector does: new messages do no harm, and ` + "`run`" + ` may go on
-beside it.
+is any. It reads the whole log, and as much of the list as --since or --all says,
+one of which is required. It reads the list as the connector does: new messages do
+no harm, and ` + "`run`" + ` may go on beside it.
 
     twochat-connector audit --stream support --since 720h --report audit
 

@@ -485,8 +485,8 @@ func tryAuditRefusals(t *testing.T) {
 		args string
 		want string
 	}{
-		{cli.ExitUsage, "--config " + path, "expected either --all or --since"},
-		{cli.ExitUsage, "--config " + path + " --all --since 1h", "expected either --all or --since"},
+		{cli.ExitUsage, "--config " + path, "expected --all, or --since with an age"},
+		{cli.ExitUsage, "--config " + path + " --all --since 1h", "expected either --all or --since, not both"},
 		{cli.ExitUsage, "--config " + path + " --since never", "flag --since: expected an age"},
 		{cli.ExitUsage, "--config " + path + " --all --take-over", "flag --take-over: expected only together with --repair"},
 		{cli.ExitUsage, "--config " + path + " --all --stream x", "flag --stream: expected the name of a configured stream: support"},

@@ -21,6 +21,8 @@ on meanwhile, in another process; no message is delivered to both streams.
 
     twochat-connector backfill --stream support --since 720h --dry-run
 
+Either --since or --all is required: how far back it reaches.
+
 It ends when all of it is in the sink. It may be stopped at any time: the same
 command continues where it stopped. A page of 100 messages costs one call if no
 messages come in, and up to about seven if the list changes all the time; each
@@ -85,15 +87,18 @@ type windowFlags struct {
 }
 
 func (f *windowFlags) add(flags *flag.FlagSet) {
-	flags.BoolVar(&f.all, "all", false, "all that is listed")
+	flags.BoolVar(&f.all, "all", false, "all that is listed; either this or --since is required")
 	flags.StringVar(&f.since, "since", "",
-		"only messages that are not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z")
+		"only messages that are not older than this: an `age` such as 720h, or a time such as 2026-01-31T00:00:00Z; either this or --all is required")
 }
 
 func (f *windowFlags) start(now time.Time) (connector.Start, error) {
-	if f.all == (f.since != "") {
+	switch {
+	case f.all && f.since != "":
+		return connector.Start{}, cli.Usage("expected either --all or --since, not both")
+	case !f.all && f.since == "":
 		return connector.Start{}, cli.Usage(
-			"expected either --all or --since with an age (720h) or a time (2026-01-31T00:00:00Z)")
+			"expected --all, or --since with an age (720h) or a time (2026-01-31T00:00:00Z)")
 	}
 	if f.all {
 		return connector.Start{Beginning: true}, nil

@@ -288,8 +288,8 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 		code int
 		text string
 	}{
-		{[]string{"--all", "--since", "1h"}, 2, "either --all or --since"},
-		{nil, 2, "either --all or --since"},
+		{[]string{"--all", "--since", "1h"}, 2, "either --all or --since, not both"},
+		{nil, 2, "expected --all, or --since"},
 		{[]string{"--since", "now"}, 2, "flag --since"},
 		{[]string{"--all", "--stream", "other"}, 2, "expected the name of a configured stream: support"},
 		{[]string{"--all", "--sink", "-"}, 2, "keeps no events"},
