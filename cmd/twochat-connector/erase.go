@@ -71,6 +71,8 @@ func runErase(ctx context.Context, p *cli.Program, args []string) error {
 	switch {
 	case o.Chat == "":
 		return cli.Usage("expected --chat with a number, a session key or a token, or - and one of them on the standard input")
+	case tooShort(o.Chat):
+		return cli.Usage("flag --chat: the number is too short; expected it with its country code, such as +595 981 048 477")
 	case !o.DryRun && !o.Yes && (fromInput || !isTerminal(p.In)):
 		return cli.Usage("expected --yes, or --dry-run, where nobody can be asked")
 	}
@@ -93,6 +95,22 @@ func runErase(ctx context.Context, p *cli.Program, args []string) error {
 		o.Streams = []connector.Stream{one}
 	}
 	return erase.New(p, c, o).Run(ctx)
+}
+
+// tooShort reports whether a chat was named by digits that are too few for a number, a session key or a token. With them
+// nothing would be found, as if the chat had no events.
+func tooShort(chat string) bool {
+	const fewest = 5 // with fewer no text is searched as a number
+	digits := 0
+	for _, r := range chat {
+		switch {
+		case r >= '0' && r <= '9':
+			digits++
+		case !strings.ContainsRune("+-.()/ ", r):
+			return false
+		}
+	}
+	return digits < fewest
 }
 
 // isTerminal reports whether a person sits at an input.

@@ -247,6 +247,8 @@ func TestErase_Says(t *testing.T) {
 		"":                          "expected --chat with a number",
 		"--chat x":                  "expected --yes, or --dry-run",
 		"--chat - --dry-run":        "expected --chat with a number",
+		"--chat 12 --dry-run":       "flag --chat: the number is too short",
+		"--chat +595-1 --yes":       "flag --chat: the number is too short",
 		"--chat x --yes --sink -":   "keeps no events",
 		"--chat x --yes --stream y": "expected the name of a configured stream",
 	} {
