@@ -276,9 +276,12 @@ func (k *check) page(thing string, page connector.Page) {
 	}
 	k.ok(thing, said, args...)
 	if bad > 0 {
+		cannot := fmt.Sprintf("%d of them cannot become events and would go to the quarantine", bad)
+		if bad == 1 {
+			cannot = "1 of them cannot become an event and would go to the quarantine"
+		}
 		k.add(connector.Finding{
-			Level: connector.FindingWarning, Thing: thing,
-			Text: fmt.Sprintf("%d of them cannot become events and would go to the quarantine", bad),
+			Level: connector.FindingWarning, Thing: thing, Text: cannot,
 			Hint: "`twochat-connector check --learn` prints the shape of the answer, for a bug report",
 		})
 	}

@@ -41,7 +41,7 @@ func (s *StreamReport) write(out *strings.Builder) {
 	fmt.Fprintf(out, "Stream %s: %s listed, %s in the log", s.Stream, text.Counted(s.Listed, "message"),
 		text.Counted(s.Events, "event"))
 	if s.Events > 0 {
-		fmt.Fprintf(out, " (#%d to #%d, certified up to #%d)", s.FirstSequence, s.LastSequence, s.Certified)
+		fmt.Fprintf(out, " (%s, certified up to #%d)", sequences(s.FirstSequence, s.LastSequence), s.Certified)
 	}
 	fmt.Fprintf(out, ". It took %s.\n", text.Counted(s.Calls, "call"))
 	for _, line := range s.summary() {
@@ -91,12 +91,20 @@ func (s StreamReport) summary() []string {
 	return lines
 }
 
+// sequences names a range of them, or the only one.
+func sequences(first, last uint64) string {
+	if first == last {
+		return fmt.Sprintf("#%d", first)
+	}
+	return fmt.Sprintf("#%d to #%d", first, last)
+}
+
 // repaired describes the result of a repair.
 func (s StreamReport) repaired(r *Repair) string {
 	said := "Repair: nothing was restored."
 	if r.Restored > 0 {
-		said = fmt.Sprintf("Repair: %s restored, marked late, as #%d to #%d.", text.Counted(r.Restored, "message"), r.First,
-			r.Last)
+		said = fmt.Sprintf("Repair: %s restored, marked late, as %s.", text.Counted(r.Restored, "message"),
+			sequences(r.First, r.Last))
 	}
 	if r.Present > 0 {
 		said += fmt.Sprintf(" %s already in the log.", text.Counted(r.Present, "message"))
@@ -132,7 +140,11 @@ func (s StreamReport) noted() []string {
 	for _, reason := range slices.Sorted(maps.Keys(n.Quarantined)) {
 		say(n.Quarantined[reason], "in the quarantine: "+reason)
 	}
-	say(len(n.Unfit), "cannot become events, and are not in the quarantine")
+	if len(n.Unfit) == 1 {
+		say(1, "cannot become an event, and is not in the quarantine")
+	} else {
+		say(len(n.Unfit), "cannot become events, and are not in the quarantine")
+	}
 	say(n.Held, "held: already listed when the list lost all that was delivered")
 	say(n.Incomparable, "not compared: written with a different `events.data` than configured")
 	return lines
@@ -167,7 +179,7 @@ func (s StreamReport) details() []detail {
 	for _, r := range s.Findings.Erased {
 		line := fmt.Sprintf("#%d", r.From)
 		if r.To > r.From {
-			line = fmt.Sprintf("%s of #%d to #%d", text.Thousands(r.Count), r.From, r.To)
+			line = fmt.Sprintf("%s of %s", text.Thousands(r.Count), sequences(r.From, r.To))
 		}
 		if r.Beginning {
 			line += ", at the beginning of the log: " + s.beforeBeginning()

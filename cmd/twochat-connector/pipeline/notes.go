@@ -38,10 +38,20 @@ func (s StreamReport) Notes(now time.Time) []Note {
 		notes = append(notes, Note{What: thousands(s.Unconfirmed) + " not certified", Text: "delivered, but no second walk has shown yet that none is missing among them, since " +
 			text.Ago(s.UnconfirmedSince, now) + "; it heals with the first walk over a list that holds still"})
 	}
-	note(s.Counters.Late, "late", "2Chat listed them below newer ones; they are in the log, marked late", "")
-	note(s.Counters.Rejected, "quarantined", "they cannot become events, and are kept aside with the reason",
+	one := func(n uint64, singular, plural string) string {
+		if n == 1 {
+			return singular
+		}
+		return plural
+	}
+	note(s.Counters.Late, "late", one(s.Counters.Late, "2Chat listed it below newer ones; it is in the log, marked late",
+		"2Chat listed them below newer ones; they are in the log, marked late"), "")
+	note(s.Counters.Rejected, "quarantined", one(s.Counters.Rejected,
+		"it cannot become an event, and is kept aside with the reason",
+		"they cannot become events, and are kept aside with the reason"),
 		"`twochat-connector quarantine list` names them")
-	held := "they stand where nothing tells new from forgotten, so they are not delivered again"
+	held := one(s.Counters.Held, "it stands where nothing tells new from forgotten, so it is not delivered again",
+		"they stand where nothing tells new from forgotten, so they are not delivered again")
 	if !s.Horizon {
 		note(s.Counters.Held, "held", held, "`twochat-connector audit` tells whether any is missing")
 	}
@@ -55,7 +65,8 @@ func (s StreamReport) Notes(now time.Time) []Note {
 	if said := AcceptingText(s.Accepting); said != "" {
 		notes = append(notes, Note{What: "accepting", Text: said})
 	}
-	note(s.Counters.Empty, "empty", "they were listed before their content, and are empty in the log",
+	note(s.Counters.Empty, "empty", one(s.Counters.Empty, "it was listed before its content, and is empty in the log",
+		"they were listed before their content, and are empty in the log"),
 		"`twochat-connector check --learn` looks for more of them")
 	note(s.Counters.Suppressed, "suppressed",
 		"so often items without an id that vary, or of which there are too many, were read and not quarantined again", "")

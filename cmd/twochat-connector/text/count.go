@@ -19,10 +19,10 @@ func Thousands(n any) string {
 	return digits
 }
 
-// Counted is a number with its noun, in the plural if needed.
+// Counted is a number with its noun, in the plural if needed, with thousands separators.
 func Counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return Thousands(n) + " " + noun + "s"
 }

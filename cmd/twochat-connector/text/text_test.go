@@ -109,6 +109,14 @@ func TestHoursText_SinceTheStart(t *testing.T) {
 	}
 }
 
+func TestCounted(t *testing.T) {
+	for n, want := range map[int]string{1: "1 message", 2: "2 messages", 1234: "1,234 messages"} {
+		if got := Counted(n, "message"); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestClock(t *testing.T) {
 	now := time.Date(2026, 1, 31, 3, 12, 0, 0, time.UTC)
 	if got := Clock(now.Add(-time.Minute), now); got != "03:11:00 UTC" {
