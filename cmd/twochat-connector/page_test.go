@@ -43,7 +43,8 @@ func TestStatus_SaysWhatIsToBeLookedAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"page": shown.String(), "command": unfolded(printed.String())} {
-		if !strings.Contains(text, "12 s ago; 2 things to look at: ") || strings.Contains(strings.ToLower(text), "all is well") {
+		if !strings.Contains(text, "12 s ago; 2 things to look at: ") ||
+			strings.Contains(strings.ToLower(text), "all is well") {
 			t.Errorf("the %s does not say what is to be looked at: %s", name, text)
 		}
 	}

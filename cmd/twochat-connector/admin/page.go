@@ -268,7 +268,9 @@ func chartOf(counts []uint32, started, now time.Time) *chart {
 	if len(counts) == 0 {
 		return nil
 	}
-	c := &chart{Width: len(counts)*(barWidth+barGap) - barGap, Height: chartHeight, Text: text.HoursText(counts, started, now)}
+	c := &chart{
+		Width: len(counts)*(barWidth+barGap) - barGap, Height: chartHeight, Text: text.HoursText(counts, started, now),
+	}
 	most := max(1, slices.Max(counts))
 	for i, n := range counts {
 		height := int(uint64(n) * chartHeight / uint64(most))
