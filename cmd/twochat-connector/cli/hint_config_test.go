@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"log/slog"
-	"strings"
 	"testing"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -22,15 +20,5 @@ func TestWithConfig(t *testing.T) {
 		if got := WithConfig(c.hint, c.file); got != c.want {
 			t.Errorf("%q of %q is %q, want %q", c.hint, c.file, got, c.want)
 		}
-	}
-}
-
-// The log's hints name the file as well.
-func TestLogger_HintsNameTheFile(t *testing.T) {
-	var out strings.Builder
-	logger := NewLeveledLogger(config.Log{Format: "json"}, slog.LevelInfo, &out, "/x/y.yaml")
-	logger.Warn("w", "hint", "`twochat-connector check` says what")
-	if !strings.Contains(out.String(), "twochat-connector check --config /x/y.yaml`") {
-		t.Errorf("the log is %s", out.String())
 	}
 }
