@@ -51,11 +51,11 @@ func TestShapeChanges_AreTold(t *testing.T) {
 	}
 	code, out, _ := finish(t, "status", "--admin", admin)
 	wantCode(t, code, 0)
-	clitest.WantText(t, "status", unfolded(out), append(changes, "a different shape", "check --learn")...)
+	clitest.WantText(t, "status", unfolded(out), append(changes, "a different shape", "check --config ", " --learn")...)
 	_, text := get(t, admin+"/metrics")
 	clitest.WantText(t, "metrics", text, metric+`appeared"} 2`, metric+`vanished"} 1`, metric+`retyped"} 1`)
 	_, page := get(t, admin+"/")
-	clitest.WantText(t, "the page", page, append(changes, "check --learn")...)
+	clitest.WantText(t, "the page", page, append(changes, "check --config ", " --learn")...)
 	_, body := get(t, admin+"/status")
 	var status pipeline.Report
 	if err := json.Unmarshal([]byte(body), &status); err != nil || len(status.ShapeChanges) != 4 ||
