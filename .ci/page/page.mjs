@@ -127,7 +127,7 @@ const states = {
 		await fake.ask(`clear?number=${encodeURIComponent(three[2].number)}`);
 		await checks.says(page, 'explained', 'suspect', 'the list shows nothing of what was delivered', '1 late', '1 quarantined');
 		await unfold(page, 'shop');
-		await checks.says(page, 'explained', 'marked late', 'quarantine list', 'listed before its content');
+		await checks.says(page, 'explained', 'marked late', 'quarantine list', 'empty in the log');
 		await checks.everywhere('explained', connector.page + '/', await secretsOf(fake, three[0].number));
 	},
 
