@@ -59,7 +59,7 @@ func (r *reloader) begin(ctx context.Context, pipe *pipeline.Pipeline) (stop fun
 	}
 	r.inForce = r.read()
 	r.seen = r.inForce
-	pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
+	r.loaded()
 	r.take(r.program.Hangup)
 	watching, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
@@ -68,6 +68,11 @@ func (r *reloader) begin(ctx context.Context, pipe *pipeline.Pipeline) (stop fun
 		cancel()
 		work.Wait()
 	}
+}
+
+// loaded records that the configuration in force is that of the file now.
+func (r *reloader) loaded() {
+	r.pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
 }
 
 // take makes SIGHUP reload the file. At a terminal it still ends the program, as it means there that the terminal is
@@ -111,7 +116,7 @@ func (r *reloader) look(ctx context.Context) {
 		r.reload(ctx, now)
 	case r.refused != fingerprint{} || r.pipe.Configuration.Current().Refused != "":
 		r.refused = fingerprint{}
-		r.pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
+		r.loaded()
 		r.logger.Info("the configuration file is the one in force again", "file", r.settings.Config)
 	}
 }
@@ -138,7 +143,7 @@ func (r *reloader) reload(ctx context.Context, now fingerprint) {
 	r.level.Set(cli.LogLevel(next.Log))
 	r.program.SaveMemory(next)
 	r.running, r.inForce, r.refused = next, now, fingerprint{}
-	r.pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
+	r.loaded()
 	r.logger.Info("configuration reloaded", "file", r.settings.Config, "streams_begun", done.Begun, "streams_ended",
 		done.Ended, "streams_kept", done.Kept)
 }

@@ -29,18 +29,12 @@ func (p *Poller) Activity(now time.Time) Activity {
 	counts, _, _ := p.record.metrics.now()
 	for i, n := range counts.requests {
 		if of := requestOutcomes[i]; n > 0 && of != outcomeOK && of != outcomeUnchanged {
-			if a.FailedCalls == nil {
-				a.FailedCalls = map[connector.PageFault]uint64{}
-			}
-			a.FailedCalls[connector.PageFault(of)] = n
+			count(&a.FailedCalls, connector.PageFault(of), n)
 		}
 	}
 	for i, n := range counts.commits {
 		if of := commitOutcomes[i]; n > 0 && of != outcomeOK {
-			if a.FailedCommits == nil {
-				a.FailedCommits = map[string]uint64{}
-			}
-			a.FailedCommits[string(of)] = n
+			count(&a.FailedCommits, string(of), n)
 		}
 	}
 	return a
@@ -55,17 +49,19 @@ func (a *Activity) Add(of Activity) {
 		a.MessagesPerHour[i] += n
 	}
 	for fault, n := range of.FailedCalls {
-		if a.FailedCalls == nil {
-			a.FailedCalls = map[connector.PageFault]uint64{}
-		}
-		a.FailedCalls[fault] += n
+		count(&a.FailedCalls, fault, n)
 	}
 	for outcome, n := range of.FailedCommits {
-		if a.FailedCommits == nil {
-			a.FailedCommits = map[string]uint64{}
-		}
-		a.FailedCommits[outcome] += n
+		count(&a.FailedCommits, outcome, n)
 	}
+}
+
+// count adds to a count. The map is made only when there is something to count.
+func count[K comparable](counts *map[K]uint64, key K, n uint64) {
+	if *counts == nil {
+		*counts = map[K]uint64{}
+	}
+	(*counts)[key] += n
 }
 
 // hourlyCounts counts by hours of the clock, and forgets all but the newest.

@@ -147,10 +147,10 @@ func (i *inspection) confirmed(ctx context.Context, try func() error) error {
 
 // settled repeats, on a cluster and for that long, a request that got no answer.
 func (i *inspection) settled(ctx context.Context, info *jetstream.StreamInfo, try func() error) error {
-	if info.Cluster == nil && info.Config.Replicas == 1 {
-		return i.confirmed(ctx, try)
-	}
 	err := i.confirmed(ctx, try)
+	if info.Cluster == nil && info.Config.Replicas == 1 {
+		return err
+	}
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
 	for end := time.Now().Add(election); err != nil && leaderless(err) && time.Now().Before(end); err = try() {
