@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
@@ -21,7 +22,5 @@ func openBeside(p *cli.Program, c *config.Config) (sinks.Sink, error) {
 		}
 		chosen = beside
 	}
-	log := c.Log
-	log.Level = "warn"
-	return sinks.Open(chosen, c.Encoding(), cli.NewLogger(log, p.Err))
+	return sinks.Open(chosen, c.Encoding(), cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err))
 }

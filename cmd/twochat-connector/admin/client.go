@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -117,7 +115,7 @@ func (t Target) failed(err error) error {
 	hint := hintRuns
 	cause, advice := tlsCause(err)
 	if cause == "" {
-		cause = netCause(err)
+		cause = cli.NetCause(err, "the answer cannot be read")
 	} else {
 		hint = advice
 	}
@@ -146,22 +144,4 @@ func tlsCause(err error) (cause, hint string) {
 		return "it does not speak TLS", "name its admin server with --admin http://…"
 	}
 	return "", ""
-}
-
-// netCause describes why a connection failed, without the addresses that the libraries quote.
-func netCause(err error) string {
-	var (
-		errno   syscall.Errno
-		dns     *net.DNSError
-		network net.Error
-	)
-	switch {
-	case errors.As(err, &dns):
-		return "its name does not resolve"
-	case errors.As(err, &errno):
-		return errno.Error()
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return "no answer in time"
-	}
-	return "the answer cannot be read"
 }

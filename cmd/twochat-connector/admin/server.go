@@ -65,7 +65,8 @@ func Open(c *config.Config) (*Server, error) {
 func Listen(address string) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, cli.Hinted(fmt.Errorf("%s: %s: %s", Thing, listenText(address), netCause(err)),
+		cause := cli.NetCause(err, "the answer cannot be read")
+		return nil, cli.Hinted(fmt.Errorf("%s: %s: %s", Thing, listenText(address), cause),
 			"stop the program that uses the address, or set another with admin.listen; 127.0.0.1:0 takes any free port")
 	}
 	return &Server{listener: listener, served: make(chan struct{})}, nil

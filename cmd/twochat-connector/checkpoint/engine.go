@@ -40,12 +40,11 @@ type Options struct {
 
 // New makes a run. named is false if the numbers of the configuration are invented.
 func New(p *cli.Program, c *config.Config, named bool, o Options) (*Engine, error) {
-	log := c.Log
-	log.Level = "warn"
 	instance := ownerPrefix + rand.Text()
 	all, err := pipeline.AllClaims(c, instance, pipeline.Overrides{})
 	return &Engine{
-		program: p, config: c, named: named, options: o, logger: cli.NewLogger(log, p.Err), instance: instance, all: all,
+		program: p, config: c, named: named, options: o,
+		logger: cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err), instance: instance, all: all,
 	}, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -45,27 +46,14 @@ func (e *Engine) unowned(ctx context.Context, c *connector.Checkpoint, found boo
 
 // acquire takes a stream over, and waits while the sink does not take anything.
 func (e *Engine) acquire(ctx context.Context, log connector.Log) (connector.State, error) {
-	pause := connector.NewBackoff(250*time.Millisecond, 5*time.Second)
 	told := false
-	for {
-		state, err := log.Acquire(ctx)
-		var refusal *connector.Refusal
-		if err == nil || errors.As(err, &refusal) {
-			return state, err
-		}
+	return pipeline.TakeOver(ctx, log, 0, func(cause error) {
 		if !told {
 			told = true
-			e.logger.Warn("the sink is waited for; it goes on by itself", "cause", err)
+			e.logger.Warn("the sink is waited for; it goes on by itself", "cause", cause)
 		}
-		if err := connector.Sleep(ctx, pause.Next()); err != nil {
-			return state, err
-		}
-	}
+	})
 }
 
 // release closes a stream's log.
-func (e *Engine) release(log connector.Log) {
-	if err := log.Close(); err != nil {
-		e.logger.Warn("the stream's place in the sink could not be given up", "cause", err)
-	}
-}
+func (e *Engine) release(log connector.Log) { pipeline.GiveUp(log, e.logger) }

@@ -47,10 +47,8 @@ type Engine struct {
 
 // New makes a run.
 func New(p *cli.Program, c *config.Config, options Options) *Engine {
-	log := c.Log
-	log.Level = "warn"
 	return &Engine{
-		program: p, config: c, options: options, logger: cli.NewLogger(log, p.Err),
+		program: p, config: c, options: options, logger: cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err),
 		report: Report{Sink: c.Sink.Chosen()[0], DryRun: options.DryRun, Streams: []*StreamReport{}},
 	}
 }
@@ -257,7 +255,7 @@ func subjectOf(event []byte) string {
 
 // mayErase returns an error if the streams could not be taken over, and asks for confirmation.
 func (e *Engine) mayErase(ctx context.Context, found []*target) error {
-	if e.config.Sink.File == nil && !e.options.TakeOver && e.runs(ctx) {
+	if e.config.Sink.File == nil && !e.options.TakeOver && admin.Answers(ctx, e.config, e.options.Streams[0].Name) {
 		return cli.Hinted(errors.New("an instance that runs with this configuration answers, and erasing takes its streams over"),
 			"stop it; or say --take-over: it stands down meanwhile, and goes on by itself after a few intervals")
 	}
@@ -280,19 +278,6 @@ func (e *Engine) mayErase(ctx context.Context, found []*target) error {
 	return nil
 }
 
-// runs reports whether an instance that runs with this configuration answers.
-func (e *Engine) runs(ctx context.Context) bool {
-	if strings.HasSuffix(e.config.Admin.Listen, ":0") {
-		return false
-	}
-	var r pipeline.Report
-	body, err := admin.Local(e.config).Ask(ctx)
-	return err == nil && json.Unmarshal(body, &r) == nil &&
-		slices.ContainsFunc(r.Streams, func(of pipeline.StreamReport) bool {
-			return of.Stream == e.options.Streams[0].Name
-		})
-}
-
 // tellFrom is the number of messages from which the command announces that it takes a while: about 10 ms each.
 const tellFrom = 500
 
@@ -303,13 +288,9 @@ const acquireWithin = time.Minute
 func (e *Engine) erase(ctx context.Context, one *target) error {
 	name := one.claim.Stream.Name
 	log := one.sink.Log(one.claim)
-	defer func() {
-		if err := log.Close(); err != nil {
-			e.logger.Warn("the stream's place in the sink could not be given up", "stream", name, "cause", err)
-		}
-	}()
+	defer pipeline.GiveUp(log, e.logger.With("stream", name))
 	const again = "run the same command again: it goes on where it was"
-	taken, err := acquire(ctx, log)
+	taken, err := pipeline.TakeOver(ctx, log, acquireWithin, nil)
 	if err != nil {
 		return cli.Hinted(fmt.Errorf("take stream %s over: %w", name, err), again)
 	}
@@ -329,29 +310,13 @@ func (e *Engine) erase(ctx context.Context, one *target) error {
 	// Another owner that has taken the stream over meanwhile may not know of the erasure: another take-over makes it read
 	// the stream again.
 	now, _, err := log.Peek(ctx)
-	if err == nil && now.Epoch != taken.Epoch {
-		_, err = acquire(ctx, log)
+	if err == nil && now.Epoch != taken.Checkpoint.Epoch {
+		_, err = pipeline.TakeOver(ctx, log, acquireWithin, nil)
 	}
 	if err != nil {
 		return cli.Hinted(fmt.Errorf("the chat is erased from stream %s; tell another owner: %w", name, err), again)
 	}
 	return nil
-}
-
-// acquire takes a stream over, and waits a while for failures that may pass.
-func acquire(ctx context.Context, log connector.Log) (connector.Checkpoint, error) {
-	pause := connector.NewBackoff(250*time.Millisecond, 5*time.Second)
-	deadline := time.Now().Add(acquireWithin)
-	for {
-		state, err := log.Acquire(ctx)
-		var refusal *connector.Refusal
-		if err == nil || errors.As(err, &refusal) || time.Now().After(deadline) {
-			return state.Checkpoint, err
-		}
-		if err := connector.Sleep(ctx, pause.Next()); err != nil {
-			return connector.Checkpoint{}, err
-		}
-	}
 }
 
 func (e *Engine) close() {

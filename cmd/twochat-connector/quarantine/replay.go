@@ -46,9 +46,8 @@ const mostHeld = 64 << 20
 
 // NewReplay makes a run.
 func NewReplay(p *cli.Program, c *config.Config, o Options) *Replay {
-	log := c.Log
-	log.Level = "warn"
-	return &Replay{program: p, config: c, options: o, logger: cli.NewLogger(log, p.Err), room: mostHeld}
+	logger := cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err)
+	return &Replay{program: p, config: c, options: o, logger: logger, room: mostHeld}
 }
 
 // Run reads the quarantine, and delivers what can become an event now and is not in the log. The error is

@@ -68,11 +68,7 @@ func (r *Restorer) Run(
 	ctx context.Context, claim connector.Claim, lacking func() ([]reader.Missing, error),
 ) (Restored, error) {
 	log := r.Sink.Log(claim)
-	defer func() {
-		if err := log.Close(); err != nil {
-			r.Logger.Warn("the stream's place in the sink could not be given up", "cause", err)
-		}
-	}()
+	defer pipeline.GiveUp(log, r.Logger)
 	waits := &sinkRetry{logger: r.Logger, word: r.Word, pause: connector.NewBackoff(250*time.Millisecond, 10*time.Second)}
 	session := reader.NewSession(nil, log, reader.Reading{ // it reads no pages
 		Stream: claim.Stream, Rules: pipeline.RulesOf(r.Config), Events: r.Config.EventSettings(), Retry: waits,

@@ -10,13 +10,13 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -94,7 +94,8 @@ func (c *client) send(ctx context.Context, body []byte) (again time.Duration, er
 	}
 	response, err := c.transport.RoundTrip(request) // follows no redirect, which could send the headers elsewhere
 	if err != nil {
-		return 0, errors.New(causeOf(err))
+		return 0, errors.New(cli.NetCause(err,
+			"the connection failed: it speaks another protocol, or its certificate is not trusted"))
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection is reused
@@ -108,22 +109,4 @@ func (c *client) send(ctx context.Context, body []byte) (again time.Duration, er
 		again = -1
 	}
 	return again, fmt.Errorf("it answered %d %s", response.StatusCode, http.StatusText(response.StatusCode))
-}
-
-// causeOf returns why a request failed, without the addresses that the libraries quote.
-func causeOf(err error) string {
-	var (
-		errno   syscall.Errno
-		dns     *net.DNSError
-		network net.Error
-	)
-	switch {
-	case errors.As(err, &dns):
-		return "its name does not resolve"
-	case errors.As(err, &errno):
-		return errno.Error()
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return "no answer in time"
-	}
-	return "the connection failed: it speaks another protocol, or its certificate is not trusted"
 }
