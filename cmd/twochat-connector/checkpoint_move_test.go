@@ -394,19 +394,8 @@ func TestCheckpoint_RenameOfOneThatWentOn(t *testing.T) {
 // renameInPart makes the first commits of a rename from support to sales.
 func renameInPart(t *testing.T, path string, commits int) {
 	t.Helper()
-	c, err := (&cli.Program{}).Load(&config.Flags{Config: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sink, _, err := pipeline.OpenSink(c, cli.QuietLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	sink, claims := configured(t, path, "checkpoint-killed")
 	defer sink.Close()
-	claims, err := pipeline.AllClaims(c, "checkpoint-killed", pipeline.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	claim := claims[0]
 	claim.Rename = &connector.Rename{From: "support", To: "sales"}
 	log := sink.Log(claim)

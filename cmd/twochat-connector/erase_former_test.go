@@ -8,8 +8,6 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
-	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
@@ -168,27 +166,10 @@ func TestErase_FormerNamesThatWereNotRecorded(t *testing.T) {
 // forgetFormerNames leaves the checkpoint of the configured stream as an earlier version wrote it.
 func forgetFormerNames(t *testing.T, path string) {
 	t.Helper()
-	c, err := (&cli.Program{}).Load(&config.Flags{Config: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sink, _, err := pipeline.OpenSink(c, cli.QuietLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sink.Close()
-	claims, err := pipeline.AllClaims(c, "checkpoint-earlier", pipeline.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := sink.Log(claims[0])
-	defer log.Close()
-	state, err := log.Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	state.Checkpoint.FormerNames = nil
-	if err := log.Commit(t.Context(), nil, nil, state.Checkpoint); err != nil {
-		t.Fatal(err)
-	}
+	ownLog(t, path, "checkpoint-earlier", func(log connector.Log, next connector.Checkpoint) {
+		next.FormerNames = nil
+		if err := log.Commit(t.Context(), nil, nil, next); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -16,13 +16,12 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/quarantine"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// ownLog takes over the configured stream, as an earlier release of the connector would.
-func ownLog(t *testing.T, path string, do func(sinks.Sink, connector.Log, connector.Checkpoint)) {
+// configured opens the sink of a configuration, and the claims of its streams under an instance's name.
+func configured(t *testing.T, path, instance string) (sinks.Sink, []connector.Claim) {
 	t.Helper()
 	c, err := (&cli.Program{}).Load(&config.Flags{Config: path})
 	if err != nil {
@@ -32,21 +31,32 @@ func ownLog(t *testing.T, path string, do func(sinks.Sink, connector.Log, connec
 	if err != nil {
 		t.Fatal(err)
 	}
+	claims, err := pipeline.AllClaims(c, instance, pipeline.Overrides{})
+	if err != nil {
+		sink.Close()
+		t.Fatal(err)
+	}
+	return sink, claims
+}
+
+// ownLog takes over the configured stream.
+func ownLog(t *testing.T, path, instance string, do func(connector.Log, connector.Checkpoint)) {
+	t.Helper()
+	sink, claims := configured(t, path, instance)
 	defer sink.Close()
-	privacy := twochat.Privacy{Identifiers: twochat.Identifiers(c.Privacy.Identifiers), Drop: c.Privacy.Drop}
-	log := sink.Log(pipeline.ClaimsOf(c, privacy, "earlier", pipeline.Overrides{})[0])
+	log := sink.Log(claims[0])
 	defer log.Close()
 	state, err := log.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(sink, log, state.Checkpoint)
+	do(log, state.Checkpoint)
 }
 
 // putAside puts messages into the quarantine of the configured stream.
 func putAside(t *testing.T, path string, messages ...connector.Message) {
 	t.Helper()
-	ownLog(t, path, func(_ sinks.Sink, log connector.Log, next connector.Checkpoint) {
+	ownLog(t, path, "earlier", func(log connector.Log, next connector.Checkpoint) {
 		var rejects []connector.Reject
 		at := time.Now().Add(-time.Minute)
 		for i := range messages {

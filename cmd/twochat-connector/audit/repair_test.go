@@ -6,32 +6,13 @@ import (
 	"testing"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
-	"github.com/twochat-connector/twochat-connector/sinks"
 )
-
-// repairedSink is a sink with one log in memory.
-type repairedSink struct {
-	sinks.Sink
-	log *connectortest.Log
-}
-
-func (s repairedSink) Log(connector.Claim) connector.Log { return s.log }
-
-func (s repairedSink) ReadBack(
-	_ context.Context, _ string, event func(connector.StoredRecord) error, _ func([]byte) error,
-) error {
-	for i := range s.log.Events {
-		if err := event(connector.StoredRecord{Event: s.log.Events[i].AppendJSON(nil)}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // engineOf is an engine with a log of messages 1 to 5, and a list that was read.
 func engineOf(t *testing.T) (*Engine, *connectortest.Log, *Listed) {
@@ -49,7 +30,7 @@ func engineOf(t *testing.T) (*Engine, *connectortest.Log, *Listed) {
 	list.kept[connectortest.Message(9).Key] = reader.Missing{}
 	c := &config.Config{}
 	c.Seen.Capacity = 100
-	return &Engine{config: c, logger: cli.QuietLogger(), sink: repairedSink{log: log}}, log, list
+	return &Engine{config: c, logger: cli.QuietLogger(), sink: clitest.LogSink{Of: log, Events: &log.Events}}, log, list
 }
 
 func auditedBy(a *Engine) *audited {

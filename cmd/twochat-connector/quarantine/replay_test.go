@@ -1,36 +1,16 @@
 package quarantine
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
-	"github.com/twochat-connector/twochat-connector/sinks"
 )
-
-// memorySink is a sink with one log in memory.
-type memorySink struct {
-	sinks.Sink
-	log *connectortest.Log
-}
-
-func (s memorySink) Log(connector.Claim) connector.Log { return s.log }
-
-func (s memorySink) ReadBack(
-	_ context.Context, _ string, event func(connector.StoredRecord) error, _ func([]byte) error,
-) error {
-	for i := range s.log.Events {
-		if err := event(connector.StoredRecord{Event: s.log.Events[i].AppendJSON(nil)}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // A message that somebody delivered between the first look and the take-over is not delivered again.
 func TestReplayed_LooksAgain(t *testing.T) {
@@ -45,7 +25,7 @@ func TestReplayed_LooksAgain(t *testing.T) {
 			item: Item{ID: idPrefix + connector.HashToken(m.Key)}, message: m, outcome: Deliver,
 		})
 	}
-	r := &Replay{config: c, logger: cli.QuietLogger(), sink: memorySink{log: log}}
+	r := &Replay{config: c, logger: cli.QuietLogger(), sink: clitest.LogSink{Of: log, Events: &log.Events}}
 	if err := one.lookFor(t.Context(), r.sink); err != nil || len(one.candidates()) != 3 {
 		t.Fatalf("%v, %d candidates", err, len(one.candidates()))
 	}
