@@ -23,6 +23,10 @@ type Checkpoint struct {
 	RenamedTo string `json:"renamed_to,omitempty"`
 	// FormerNames are the stream's former names in this sink, oldest first. Its older events lie under them.
 	FormerNames []string `json:"former_names,omitempty"`
+	// FormerKeys are the ways in which chats were named before, oldest first, each up to a sequence.
+	FormerKeys FormerKeys `json:"former_keys,omitempty"`
+	// Elsewhere are the sequences whose events were delivered to other sinks, so this one's log has none of them.
+	Elsewhere SequenceRanges `json:"elsewhere,omitempty"`
 	// Epoch fences earlier owners: every Acquire raises it by one (Claim.TakeOver), and it never falls.
 	Epoch uint64 `json:"epoch"`
 	// Owner is the running instance that wrote the checkpoint.
@@ -169,9 +173,9 @@ func (c *Checkpoint) SameState(other *Checkpoint) bool {
 		slices.Equal(c.Floor, other.Floor) && slices.Equal(c.Horizon, other.Horizon)
 }
 
-// AdoptOwnership copies the epoch, the owner, the former names and the sink's positions of a checkpoint that was just
-// acquired again.
+// AdoptOwnership copies the epoch, the owner, what operators have recorded and the sink's positions of a checkpoint that
+// was just acquired again.
 func (c *Checkpoint) AdoptOwnership(found *Checkpoint) {
-	c.FormerNames = found.FormerNames
+	c.FormerNames, c.FormerKeys, c.Elsewhere = found.FormerNames, found.FormerKeys, found.Elsewhere
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

@@ -16,7 +16,8 @@ func exampleCheckpoint() Checkpoint {
 		Floor: Keys{{1}, {2}}, Horizon: Keys{{3}}, HorizonAt: 4, Tail: Keys{{4}, {5}, {6}}, TailLate: []int{0, 2},
 		GroundTime: time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC), MonthBegun: time.Date(2026, 1, 12, 5, 0, 0, 0, time.UTC),
 		Rejects: Keys{{9}}, Counters: Counters{Late: 2, Held: 3, Rejected: 1},
-		Sink: json.RawMessage(`{"partitions":[1,2]}`),
+		FormerNames: []string{"help"}, FormerKeys: FormerKeys{{Privacy: "clear", SourceKey: "0123", Last: 3}},
+		Elsewhere: SequenceRanges{{1, 5}}, Sink: json.RawMessage(`{"partitions":[1,2]}`),
 	}
 }
 
@@ -33,6 +34,17 @@ func TestCheckpoint_RoundTrip(t *testing.T) {
 				t.Errorf("%+v\ncomes back as\n%+v (%v)", c, got, err)
 			}
 		})
+	}
+}
+
+// What operators have recorded while an owner did not hold the stream comes with the ownership.
+func TestCheckpoint_AdoptOwnership(t *testing.T) {
+	found := exampleCheckpoint()
+	c := Checkpoint{Stream: "support", Sequence: 12}
+	c.AdoptOwnership(&found)
+	if !reflect.DeepEqual(c.FormerNames, found.FormerNames) || !reflect.DeepEqual(c.FormerKeys, found.FormerKeys) ||
+		!reflect.DeepEqual(c.Elsewhere, found.Elsewhere) || c.Epoch != found.Epoch || c.Certified != 0 {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -75,6 +75,7 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 		next = *c.Restore
 		next.Epoch, next.Sink = max(next.Epoch, found.Epoch), found.Sink
 	}
+	next.FormerKeys = c.rekeyed(next)
 	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey,
 		c.Privacy
 	next.Epoch, next.Owner, next.Written = next.Epoch+1, c.Instance, now

@@ -28,9 +28,11 @@ code 1 before it uses the reserve of the month's budget.
 
 Some differences are reported apart, as they are no fault: messages that are not
 delivered yet, that were listed before the stream's first start, that are in the
-quarantine or held, and messages that are only in the log because 2Chat does not
-list them any more. A message that was edited in 2Chat after its delivery is
-reported as changed: audit cannot tell which of the two sides was changed.
+quarantine or held, that were delivered to another sink before a checkpoint was
+imported, and messages that are only in the log because 2Chat does not list them
+any more. After a rekey, another chat token is no change. A message that was
+edited in 2Chat after its delivery is reported as changed: audit cannot tell which
+of the two sides was changed.
 
 --repair restores what is missing, and nothing else: at the end of the log, with
 the next sequences, marked late. It takes over the stream for that. A running

@@ -42,10 +42,10 @@ func auditReport(t *testing.T, want int, args ...string) audit.Report {
 	return r
 }
 
-// deliver runs the connector until that many events are certified.
-func deliver(t *testing.T, path string, certified int) {
+// deliver runs the connector, with further flags, until that many events are certified.
+func deliver(t *testing.T, path string, certified int, more ...string) {
 	t.Helper()
-	r := start(t, "run", "--config", path)
+	r := start(t, append([]string{"run", "--config", path}, more...)...)
 	admin := r.admin()
 	until(t, "the history", func() bool {
 		_, body := get(t, admin+"/status")

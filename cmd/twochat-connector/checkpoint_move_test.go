@@ -119,6 +119,10 @@ func TestCheckpoint_ExportImport(t *testing.T) {
 		}
 		deliver(t, path, int(total))
 		wantEvents(t, path, "support", 301, total)
+		audited := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
+		if audited.Findings.Noted.Elsewhere != 300 || audited.Events != int(total)-300 {
+			t.Errorf("%s: %+v", name, audited)
+		}
 		code, _, errOut = finish(t, "checkpoint", "import", file, "--config", path, "--take-over")
 		wantCode(t, code, cli.ExitFailed)
 		clitest.WantText(t, name, errOut, fmt.Sprintf("goes on to sequence %d, and the file ends at 300", total))
@@ -291,6 +295,10 @@ func TestCheckpoint_Rename(t *testing.T) {
 		deliver(t, path, int(total)+5)
 		wantEvents(t, path, "support", 1, total)
 		wantEvents(t, path, "sales", total+1, total+5)
+		audited := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
+		if audited.Events != int(total)+5 || len(audited.FormerNames) != 1 || audited.FormerNames[0].Events != int(total) {
+			t.Errorf("%s: %+v", name, audited)
+		}
 		code, _, errOut = finish(t, "run", "--config", former)
 		if code == cli.ExitFine || !strings.Contains(errOut, "it was renamed to") {
 			t.Errorf("%s: the former name runs: %d: %s", name, code, errOut)
@@ -323,6 +331,9 @@ func TestCheckpoint_RenameBack(t *testing.T) {
 		t.Errorf("%d events of support", len(got))
 	}
 	wantEvents(t, path, "sales", 61, 62)
+	if audited := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]; audited.Events != 64 {
+		t.Errorf("%+v", audited)
+	}
 	for args, want := range map[string]string{
 		"rename nobody support": "the sink holds no checkpoint of stream nobody",
 		"rename nobody nothing": "the configuration has a stream of neither name",
@@ -452,6 +463,10 @@ func TestCheckpoint_Move(t *testing.T) {
 		deliver(t, path, int(total)+5)
 		total += 5
 		wantEvents(t, path, "support", 1, total)
+		audited := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
+		if audited.Findings.Noted.OtherToken != int(total)-5 {
+			t.Errorf("%s: %+v", name, audited)
+		}
 	}
 }
 

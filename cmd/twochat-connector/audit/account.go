@@ -57,14 +57,30 @@ func (c *comparison) account() {
 	}
 }
 
-// emptied handles a log of which nothing is left.
+// emptied handles a log of which nothing is left, or to which nothing was delivered yet.
 func (c *comparison) emptied(gone uint64) {
-	c.findings.Erased = []Range{{
-		From: c.checkpoint.Base + 1, To: c.checkpoint.Sequence, Count: gone, Beginning: true,
-	}}
-	listed := len(c.list.rows) + len(c.list.late)
-	c.findings.Noted.Expired = int(min(gone, uint64(listed)))
-	c.findings.Noted.NotYet = listed - c.findings.Noted.Expired
+	from, to := c.checkpoint.Base+1, c.checkpoint.Sequence
+	elsewhere := c.checkpoint.Elsewhere.Count(from, to)
+	c.beginning(from, to)
+	listed := uint64(len(c.list.rows) + len(c.list.late))
+	c.findings.Noted.Elsewhere = int(min(elsewhere, listed))
+	listed -= uint64(c.findings.Noted.Elsewhere)
+	c.findings.Noted.Expired = int(min(gone-elsewhere, listed))
+	c.findings.Noted.NotYet = int(listed) - c.findings.Noted.Expired
+}
+
+// beginning records that a log begins only after some sequences, as far as they were not delivered elsewhere.
+func (c *comparison) beginning(from, to uint64) {
+	away := c.checkpoint.Elsewhere
+	count := to + 1 - from - away.Count(from, to)
+	if count == 0 {
+		return
+	}
+	for ; away.Has(from); from++ { // a log in memory is as long
+	}
+	for ; away.Has(to); to-- {
+	}
+	c.findings.Erased = append(c.findings.Erased, Range{From: from, To: to, Count: count, Beginning: true})
 }
 
 // highest is the last row that a set of keys contains; -1 if it contains none.
@@ -84,6 +100,7 @@ func (c *comparison) below(held int) {
 	if base := c.checkpoint.Base + 1; c.first > base {
 		gone = c.first - base
 	}
+	was := c.first - 1 // the sequence that the next listed message can have had
 	start := c.highest(c.floor)
 	var missing []filler
 	for i := c.low - 1; i >= 0; i-- {
@@ -96,8 +113,13 @@ func (c *comparison) below(held int) {
 			c.findings.Noted.Held++
 		case c.lowest > c.first:
 			missing = append(missing, filler{row: row, missing: true})
-		case uint64(c.findings.Noted.Expired) < gone:
-			c.findings.Noted.Expired++
+		case was > c.checkpoint.Base:
+			if c.checkpoint.Elsewhere.Has(was) {
+				c.findings.Noted.Elsewhere++
+			} else {
+				c.findings.Noted.Expired++
+			}
+			was--
 		case len(c.floor) > 0:
 			c.findings.Noted.BeforeStart++
 		default:
@@ -109,8 +131,7 @@ func (c *comparison) below(held int) {
 		c.miss(f.row, 0)
 	}
 	if gone > 0 && (c.since.IsZero() || c.findings.Noted.Expired > 0) {
-		c.findings.Erased = append(c.findings.Erased,
-			Range{From: c.first - gone, To: c.first - 1, Count: gone, Beginning: true})
+		c.beginning(c.first-gone, c.first-1)
 	}
 }
 
@@ -118,10 +139,11 @@ func (c *comparison) below(held int) {
 func (c *comparison) settle(below, above uint64, fillers []filler) {
 	var gone []uint64
 	for n := below + 1; n < above && n <= c.checkpoint.Sequence; n++ {
-		if n > c.checkpoint.Base && !c.have.has(n) {
+		if n > c.checkpoint.Base && !c.have.has(n) && !c.checkpoint.Elsewhere.Has(n) {
 			gone = append(gone, n)
 		}
 	}
+	fillers = c.setElsewhere(below, above, len(gone), fillers)
 	known := make(map[connector.Key]uint64)
 	rest := 0
 	for _, f := range fillers {
@@ -159,6 +181,30 @@ func (c *comparison) settle(below, above uint64, fillers []filler) {
 	if left > 0 {
 		c.findings.Erased = append(c.findings.Erased, Range{From: gone[0], To: gone[len(gone)-1], Count: left})
 	}
+}
+
+// setElsewhere counts the messages that were delivered elsewhere, and returns the others. gone is how many further
+// sequences are missing between the two.
+func (c *comparison) setElsewhere(below, above uint64, gone int, fillers []filler) []filler {
+	away := c.checkpoint.Elsewhere.Count(below+1, above-1)
+	if away == 0 {
+		return fillers
+	}
+	sequence, exact := below, len(fillers) == gone+int(away)
+	return slices.DeleteFunc(fillers, func(f filler) bool {
+		named, known := c.named[f.row.key]
+		if exact { // each has its place
+			for sequence++; c.have.has(sequence); sequence++ {
+			}
+			named, known = sequence, true
+		}
+		if !f.missing || away == 0 || known && !c.checkpoint.Elsewhere.Has(named) {
+			return false
+		}
+		c.findings.Noted.Elsewhere++
+		away--
+		return true
+	})
 }
 
 // miss records a missing message.

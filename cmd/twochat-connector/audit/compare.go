@@ -142,11 +142,7 @@ func (c *comparison) contents() {
 			if _, twice := shown[row.key]; twice {
 				shown[row.key] = row
 			}
-			switch {
-			case !ok || r.erased || r.digest == row.digest:
-			case r.row != row.row:
-				c.findings.Noted.Incomparable++
-			default:
+			if ok && !r.erased && c.differs(r, row, &c.findings.Noted) {
 				changed[row.key] = struct{}{}
 			}
 		}
@@ -161,7 +157,7 @@ func (c *comparison) contents() {
 		if row == nil && !c.within(first) {
 			continue
 		}
-		if row != nil && again.row == row.row && again.digest != row.digest {
+		if row != nil && c.differs(again, row, new(Noted)) {
 			changed[again.key] = struct{}{}
 		}
 		at, ok := doubled[again.key]
@@ -178,7 +174,25 @@ func (c *comparison) contents() {
 		c.findings.Changed = append(c.findings.Changed, c.message(r))
 	}
 	bySequence(c.findings.Changed)
-	c.findings.Unreadable, c.findings.UnreadableAt = c.log.unreadable, c.log.places
+	c.findings.Unreadable, c.findings.UnreadableAt = len(c.log.unreadable), c.log.places
+}
+
+// differs reports whether an event is not what its message is now, and counts the events for which that means nothing.
+func (c *comparison) differs(r, row *record, noted *Noted) bool {
+	former, rekeyed := c.checkpoint.FormerKeys.At(r.sequence)
+	switch {
+	case r.digest == row.digest:
+		return false
+	case r.row != row.row:
+		noted.Incomparable++
+	case rekeyed && r.unkeyed == row.unkeyed:
+		noted.OtherToken++
+	case rekeyed && former.Rewritten(c.checkpoint.Privacy):
+		noted.OtherPrivacy++
+	default:
+		return true
+	}
+	return false
 }
 
 // leftOver finds what is in the log and not listed. What was delivered since the audit began may not be in the list

@@ -14,10 +14,10 @@ import (
 )
 
 // eventOf writes message n as an event: 12 is message 12 as event 12, 12@40 is message 12 as event 40. A star marks it
-// as late, an exclamation mark changes its data.
+// as late, an exclamation mark changes its data, a tilde its chat's token.
 func eventOf(t *testing.T, token string) []byte {
 	t.Helper()
-	plain := strings.TrimRight(token, "*!")
+	plain := strings.TrimRight(token, "*!~")
 	number, place, moved := strings.Cut(plain, "@")
 	n, err := strconv.Atoi(number)
 	sequence := n
@@ -31,6 +31,9 @@ func eventOf(t *testing.T, token string) []byte {
 	m.Data = []byte(`{"uuid": "` + m.UUID + `"}`)
 	if strings.Contains(token, "!") {
 		m.Data = []byte(`{"uuid": "` + m.UUID + `", "edited": true}`)
+	}
+	if strings.Contains(token, "~") {
+		m.Chat = "former"
 	}
 	e := connector.NewEvent(connector.Stream{Name: "a"}, m, connector.EventSettings{TypePrefix: "p"},
 		connectortest.Minute(90+sequence), uint64(sequence), strings.Contains(token, "*"))
@@ -109,6 +112,9 @@ func (f *Findings) text() string {
 	count("late", f.Noted.Late)
 	count("restored", f.Noted.Restored)
 	count("incomparable", f.Noted.Incomparable)
+	count("elsewhere", f.Noted.Elsewhere)
+	count("other token", f.Noted.OtherToken)
+	count("other privacy", f.Noted.OtherPrivacy)
 	return strings.Join(out, "; ")
 }
 

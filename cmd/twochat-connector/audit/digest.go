@@ -25,6 +25,7 @@ type digest [16]byte
 type record struct {
 	key      connector.Key
 	digest   digest
+	unkeyed  digest // over the same without the chat's token, which a rekey changes
 	sequence uint64
 	time     int64 // the message's, in seconds; 0 if it has none
 	part     int32
@@ -67,13 +68,15 @@ func (d *decoder) decode(event []byte) (record, error) {
 	}
 	d.hash.Reset()
 	direction := e.Type[strings.LastIndexByte(e.Type, '.')+1:] // the type prefix may have been a different one
-	for _, attribute := range []string{direction, e.Subject, e.Time, e.SentBy, strconv.FormatBool(e.Repaired)} {
+	for _, attribute := range []string{direction, e.Time, e.SentBy, strconv.FormatBool(e.Repaired)} {
 		d.hash.Write(append([]byte(attribute), 0))
 	}
 	r.row, err = d.hashData(e.Data)
 	if err != nil {
 		return record{}, fmt.Errorf("decode an event: its data: %w", err)
 	}
+	copy(r.unkeyed[:], d.hash.Sum(nil))
+	d.hash.Write(append([]byte{0}, e.Subject...))
 	copy(r.digest[:], d.hash.Sum(nil))
 	return r, nil
 }

@@ -251,27 +251,8 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 	if err := claim.Admit(one.checkpoint); err != nil {
 		return nil, err
 	}
-	if err := a.sink.ReadBack(ctx, name, one.log.Add, one.log.AddReject); err != nil {
-		var refusal *connector.Refusal
-		if ctx.Err() != nil || errors.As(err, &refusal) {
-			return nil, err
-		}
-		return nil, cli.Hinted(err, "`twochat-connector check` shows what is wrong with the sink")
-	}
-	for _, former := range one.checkpoint.FormerNames {
-		of := FormerName{Name: former}
-		err := a.sink.ReadBack(ctx, former, func(stored connector.StoredRecord) error {
-			if stored.Fault == nil {
-				of.Events++
-			}
-			return nil
-		}, func([]byte) error { return nil })
-		if err != nil {
-			return nil, fmt.Errorf("read what stream %s wrote as %s: %w", name, former, err)
-		}
-		if of.Events > 0 {
-			one.former = append(one.former, of)
-		}
+	if err := one.readNames(ctx, a.sink); err != nil {
+		return nil, err
 	}
 	if oldest := one.log.oldest(); len(one.checkpoint.Floor) > 0 &&
 		(one.start.Beginning || !oldest.IsZero() && !one.since.After(oldest)) {
@@ -285,6 +266,9 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 func (a *Engine) estimate(report *Report, all []*audited) {
 	for _, one := range all {
 		messages := one.log.Since(one.since)
+		if one.since.IsZero() { // they are listed, wherever they were delivered
+			messages += int(one.checkpoint.Elsewhere.Count(one.checkpoint.Base+1, one.checkpoint.Sequence))
+		}
 		pages := messages/pipeline.RulesOf(one.account.Config).Page + 1
 		fewest, most := callsFor(pages)
 		report.About.Messages += messages
@@ -328,12 +312,8 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 			return StreamReport{}, err
 		}
 	}
-	if eraser, can := a.sink.(sinks.Eraser); can {
-		erased, err := eraser.Erased(ctx, one.claim.Stream.Name)
-		if err != nil {
-			return StreamReport{}, err
-		}
-		one.log.AddErased(erased, one.checkpoint.Sequence)
+	if err := one.readErased(ctx, a.sink); err != nil {
+		return StreamReport{}, err
 	}
 	findings, missing, aside := Compare(list, one.log, one.checkpoint, one.since)
 	stream := newStreamReport(one, list, findings)

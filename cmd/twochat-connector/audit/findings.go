@@ -53,6 +53,12 @@ type Noted struct {
 	// Incomparable counts messages that were written as items although the configuration says rows, or the other way
 	// round.
 	Incomparable int `json:"incomparable"`
+	// Elsewhere counts messages that were delivered to another sink, before a checkpoint was imported from there.
+	Elsewhere int `json:"elsewhere"`
+	// OtherToken counts events that were written before a rekey: only the chat's token differs from that of today.
+	OtherToken int `json:"other_token"`
+	// OtherPrivacy counts events that were not compared, as another pseudonym key, or none, was in force before a rekey.
+	OtherPrivacy int `json:"other_privacy"`
 }
 
 // Message is a message by its uuid, without its content.

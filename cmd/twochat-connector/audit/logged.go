@@ -9,15 +9,16 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
-// Logged is a stream's log as read back from the sink. It holds about 100 bytes for each message, whatever its content.
+// Logged is a stream's log as read back from the sink. It holds about 120 bytes for each message, whatever its content.
 type Logged struct {
 	events     []record
-	first      map[connector.Key]uint32 // index in events of a message's first event
-	again      []uint32                 // indexes in events of the further ones
-	rejects    map[connector.Key]string // the reasons why they are in the quarantine
-	unreadable int
-	places     []string // of the first unreadable records
+	first      map[connector.Key]uint32              // index in events of a message's first event
+	again      []uint32                              // indexes in events of the further ones
+	rejects    map[connector.Key]string              // the reasons why they are in the quarantine
+	unreadable map[connector.RecordPosition]struct{} // records, which may be read under several names
+	places     []string                              // of the first of them
 	decoder    *decoder
+	name       int32 // how many names were read before the one that is being read
 
 	onRequest map[connector.Key]struct{} // erased on request
 	restored  int                        // how many of events, the last ones, stand for such
@@ -30,11 +31,19 @@ type Logged struct {
 func NewLogged() *Logged {
 	return &Logged{
 		first: make(map[connector.Key]uint32), rejects: make(map[connector.Key]string), decoder: newDecoder(),
+		unreadable: make(map[connector.RecordPosition]struct{}),
 	}
 }
 
 // mostPlaces limits how many places of unreadable records are kept, as a log may be full of them.
 const mostPlaces = 100
+
+// maxParts is more than a sink has.
+const maxParts = 1 << 20
+
+// NextName says that what is added from now on was written under another name of the stream: its order says nothing
+// about the order of what was added before.
+func (l *Logged) NextName() { l.name++ }
 
 // Add adds the next record of the log.
 func (l *Logged) Add(stored connector.StoredRecord) error {
@@ -44,13 +53,14 @@ func (l *Logged) Add(stored connector.StoredRecord) error {
 		r, err = l.decoder.decode(stored.Event)
 	}
 	if err != nil {
-		l.unreadable++ // it is reported, and its sequence is missing
-		if len(l.places) < mostPlaces {
+		_, known := l.unreadable[stored.Position]
+		l.unreadable[stored.Position] = struct{}{} // it is reported, and its sequence is missing
+		if !known && len(l.places) < mostPlaces {
 			l.places = append(l.places, stored.Position.String())
 		}
 		return nil
 	}
-	r.part = int32(stored.Part)
+	r.part = int32(stored.Part) + l.name*maxParts
 	at := uint32(len(l.events))
 	if _, twice := l.first[r.key]; twice {
 		l.again = append(l.again, at)

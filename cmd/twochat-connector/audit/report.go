@@ -5,6 +5,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // Report is the result of an audit, for programs and for filing. It names messages by their uuids, and holds no texts,
@@ -53,17 +54,21 @@ type StreamReport struct {
 	LogDigest  string   `json:"log_digest"`
 	Counts     Counts   `json:"counts"`
 	Findings   Findings `json:"findings"`
-	// FormerNames are those under which older events of the stream lie. These events are not compared.
+	// FormerNames are those under which older events of the stream lie. These events are part of its log.
 	FormerNames []FormerName `json:"former_names,omitempty"`
-	Repair      *Repair      `json:"repair,omitempty"`
-	Calls       int          `json:"calls"`
-	Seconds     float64      `json:"seconds"`
+	// Elsewhere are the sequences that were delivered to other sinks, before a checkpoint was imported from there.
+	Elsewhere connector.SequenceRanges `json:"elsewhere,omitempty"`
+	Repair    *Repair                  `json:"repair,omitempty"`
+	Calls     int                      `json:"calls"`
+	Seconds   float64                  `json:"seconds"`
 }
 
 // FormerName is a former name of a stream, with the number of events that lie under it.
 type FormerName struct {
 	Name   string `json:"name"`
 	Events int    `json:"events"`
+	// NoCheckpoint means that the name's checkpoint is gone.
+	NoCheckpoint bool `json:"no_checkpoint,omitempty"`
 }
 
 // Counts are the numbers of errors.
@@ -107,6 +112,7 @@ func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
 		Stream: one.claim.Stream.Name, Source: one.claim.Stream.Source(), Listed: len(list.rows) + len(list.late),
 		Events: len(one.log.held()), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
 		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f, FormerNames: one.former,
+		Elsewhere: one.checkpoint.Elsewhere,
 		Counts: Counts{
 			Missing: len(f.Missing), Doubled: len(f.Doubled), OutOfOrder: len(f.OutOfOrder), Changed: len(f.Changed),
 			Erased: f.erased(), Unfinished: f.Unfinished, Unreadable: f.Unreadable,

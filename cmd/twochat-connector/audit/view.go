@@ -147,6 +147,30 @@ func (s StreamReport) noted() []string {
 	}
 	say(n.Held, "held: already listed when the list lost all that was delivered")
 	say(n.Incomparable, "not compared: written with a different `events.data` than configured")
+	say(n.OtherPrivacy, "not compared: written with a different pseudonym key, or without one, before a rekey")
+	say(n.OtherToken, "with a different chat token, as they were written before a rekey: unchanged but for that")
+	return append(lines, s.otherPlaces()...)
+}
+
+// otherPlaces lists what lies under former names, and in other sinks.
+func (s StreamReport) otherPlaces() []string {
+	var lines []string
+	for _, of := range s.FormerNames {
+		line := fmt.Sprintf("%s under the former name %s", text.Counted(of.Events, "event"), of.Name)
+		if of.NoCheckpoint {
+			line += ", whose checkpoint is gone"
+		}
+		if of.Events > 0 || of.NoCheckpoint {
+			lines = append(lines, line)
+		}
+	}
+	for _, r := range s.Elsewhere {
+		where := "delivered to another sink"
+		if s.FirstSequence == 0 || r.To < s.FirstSequence {
+			where = "delivered to another sink, before this sink's log"
+		}
+		lines = append(lines, fmt.Sprintf("%s %s: %s", text.Thousands(r.To-r.From+1), where, sequences(r.From, r.To)))
+	}
 	return lines
 }
 
@@ -182,7 +206,7 @@ func (s StreamReport) details() []detail {
 			line = fmt.Sprintf("%s of %s", text.Thousands(r.Count), sequences(r.From, r.To))
 		}
 		if r.Beginning {
-			line += ", at the beginning of the log: " + s.beforeBeginning()
+			line += ", at the beginning of the log: retention removes the oldest"
 		}
 		all = append(all, detail{"erased", line})
 	}
@@ -190,18 +214,6 @@ func (s StreamReport) details() []detail {
 		all = append(all, detail{"unreadable", text.Printable(place)})
 	}
 	return all
-}
-
-// beforeBeginning says where the events are that came before the log's first one.
-func (s *StreamReport) beforeBeginning() string {
-	if len(s.FormerNames) == 0 {
-		return "retention removes the oldest"
-	}
-	former := make([]string, len(s.FormerNames))
-	for i, of := range s.FormerNames {
-		former[i] = text.Counted(of.Events, "event") + " under the former name " + of.Name
-	}
-	return strings.Join(former, ", ")
 }
 
 // line describes a message for a person.
@@ -221,7 +233,7 @@ func (s *StreamReport) advice() string {
 	if s.Counts.Doubled+s.Counts.OutOfOrder > 0 {
 		lines = append(lines, "A log is append-only: consumers de-duplicate by id, and order by sequence.")
 	}
-	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) && len(s.FormerNames) == 0 {
+	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) {
 		lines = append(lines, "If retention removes old events, use --since to audit younger ones.")
 	}
 	if s.Counts.Unreadable > 0 {

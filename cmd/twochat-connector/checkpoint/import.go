@@ -57,8 +57,14 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if err := claim.Admit(c); err != nil {
 		return err
 	}
-	if c.FormerNames, err = formerNames(ctx, e.sink, claim, slices.Concat(c.FormerNames, former.FormerNames)); err != nil {
+	named := slices.Concat(c.FormerNames, former.FormerNames)
+	names, last, err := formerNames(ctx, e.sink, claim, named)
+	if err != nil {
 		return err
+	}
+	c.FormerNames = names
+	if held.known {
+		c.Elsewhere = elsewhere(&c, &former, max(held.highest, former.Sequence, last))
 	}
 	claim.FirstStart = true
 	log := e.sink.Log(claim.With(c))
@@ -85,21 +91,34 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	return e.print(result)
 }
 
+// elsewhere are the sequences that were delivered to other sinks than the one that gets a checkpoint, given its own former
+// checkpoint, if it has one, and the last sequence that it has reached.
+func elsewhere(c, former *connector.Checkpoint, reached uint64) connector.SequenceRanges {
+	switch {
+	case reached <= c.Base:
+		return connector.SequenceRanges{}.With(connector.SequenceRange{From: c.Base + 1, To: c.Sequence})
+	case c.Elsewhere.Has(reached) && !former.Elsewhere.Has(reached): // the file's sink went on where this one's log ended
+		return former.Elsewhere.With(connector.SequenceRange{From: reached + 1, To: c.Sequence})
+	}
+	return former.Elsewhere.With(c.Elsewhere...) // the file is from this sink: what it lacks was lost
+}
+
 // formerNames are those that a sink knows as renamed, of the ones in a file and in the sink's own checkpoint: what was
-// written under the others stayed in the sink that the file is from.
-func formerNames(ctx context.Context, sink sinks.Sink, claim connector.Claim, named []string) ([]string, error) {
-	var names []string
+// written under the others stayed in the sink that the file is from. last is the last sequence under any of them.
+func formerNames(
+	ctx context.Context, sink sinks.Sink, claim connector.Claim, named []string,
+) (names []string, last uint64, err error) {
 	for _, name := range named {
 		claim.Stream.Name = name
 		c, there, err := pipeline.Peek(ctx, sink, claim)
 		if err != nil {
-			return nil, fmt.Errorf("read the checkpoint of stream %s: %w", name, err)
+			return nil, 0, fmt.Errorf("read the checkpoint of stream %s: %w", name, err)
 		}
 		if there && c.RenamedTo != "" && !slices.Contains(names, name) && len(names) < connector.MaxFormerNames {
-			names = append(names, name)
+			names, last = append(names, name), max(last, c.Sequence)
 		}
 	}
-	return names, nil
+	return names, last, nil
 }
 
 // claimOf is the claim of a configured stream, or of its history.
