@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
-
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -87,10 +85,10 @@ func (l *Log) takeOver(ctx context.Context) (connector.Checkpoint, *link, error)
 		if err != nil {
 			return connector.Checkpoint{}, nil, fmt.Errorf("acquire: %w", err)
 		}
-		if err := tooLarge([]*natsgo.Msg{m}, nil, nil, limit(k, known)); err != nil {
+		if err := single(m).tooLarge(limit(k, known)); err != nil {
 			return connector.Checkpoint{}, nil, err
 		}
-		sequence, err = k.publish(ctx, batchID(), []*natsgo.Msg{m}, false)
+		sequence, err = k.publish(ctx, batchID(), single(m), false)
 		if err == nil {
 			l.last = sequence
 			return next, k, nil

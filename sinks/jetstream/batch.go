@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -40,20 +39,19 @@ func (e *notSentError) Unwrap() error { return e.cause }
 // answer; the last answer would only say that the batch is incomplete. With careful every message asks for an answer,
 // which shows why one in the middle was refused.
 func (k *link) publish(
-	ctx context.Context, batch string, messages []*natsgo.Msg, careful bool,
+	ctx context.Context, batch string, messages *batchMessages, careful bool,
 ) (sequence uint64, err error) {
 	if !k.conn.IsConnected() {
 		return 0, &notSentError{errLost}
 	}
 	life, bytes, givenUp := k.life(), 0, false
-	x, done := k.await(batch, len(messages)+1, func(subject string) bool {
-		return slices.ContainsFunc(messages, func(m *natsgo.Msg) bool { return m.Subject == subject })
-	})
+	count, id := messages.count(), []string{batch}
+	x, done := k.await(batch, count+1, messages.publishesTo)
 	defer func() { done(givenUp) }()
-	for i, m := range messages {
-		last := i == len(messages)-1
-		if len(messages) > 1 {
-			m.Header[headerBatch] = []string{batch}
+	for i := range count {
+		m, last := messages.at(i), i == count-1
+		if count > 1 {
+			m.Header[headerBatch] = id
 			m.Header[headerBatchPlace] = []string{strconv.Itoa(i + 1)}
 			if last {
 				m.Header[headerBatchCommit] = []string{"1"}
@@ -66,7 +64,7 @@ func (k *link) publish(
 			return 0, &notSentError{err}
 		}
 		if err := k.conn.PublishMsg(m); err != nil {
-			if last && len(messages) > 0 && !errors.Is(err, natsgo.ErrReconnectBufExceeded) &&
+			if last && !errors.Is(err, natsgo.ErrReconnectBufExceeded) &&
 				!errors.Is(err, natsgo.ErrConnectionClosed) && !errors.Is(err, natsgo.ErrMaxPayload) {
 				return 0, errors.Join(errLost, err) // some of it may have been sent
 			}
@@ -80,7 +78,7 @@ func (k *link) publish(
 	for {
 		select {
 		case m := <-x.answers:
-			sequence, final, err := settle(m, batch, len(messages))
+			sequence, final, err := settle(m, batch, count)
 			if final || err != nil {
 				return sequence, err
 			}

@@ -167,7 +167,7 @@ func (e *eraser) record(ctx context.Context) error {
 		if known.ttl {
 			m.Header[headerTTL] = []string{"never"} // it outlives what it speaks of
 		}
-		if _, err := e.link.publish(ctx, batchID(), []*natsgo.Msg{m}, false); err != nil {
+		if _, err := e.link.publish(ctx, batchID(), single(m), false); err != nil {
 			return err
 		}
 	}

@@ -181,14 +181,14 @@ func TestOutcome_odd(t *testing.T) {
 	k := log.sink.held()
 	for round := range 2 {
 		for range oddities - 1 {
-			wantUnclear(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange))
+			wantUnclear(t, failed(log, k).outcome(t.Context(), strange))
 			checkpoint = acquire(t, log).Checkpoint
 		}
 		if round == 0 { // a successful commit resets the count
 			checkpoint = commit(t, log, checkpoint, sinktest.Events(log.claim.Stream, 1, 2))
 		}
 	}
-	wantRefused(t, (&failedCommit{log: log, link: k}).outcome(t.Context(), strange), "something new",
+	wantRefused(t, failed(log, k).outcome(t.Context(), strange), "something new",
 		"twochat-connector check")
 	// Fenced takes precedence over everything else, including failures that may pass.
 	acquire(t, log)
@@ -198,7 +198,7 @@ func TestOutcome_odd(t *testing.T) {
 		errNoResponders, &deniedError{subject: "x"},
 	} {
 		log.acquired, log.fenced = true, false
-		if got := (&failedCommit{log: log, link: k}).outcome(t.Context(), err); !errors.Is(got, connector.ErrFenced) ||
+		if got := failed(log, k).outcome(t.Context(), err); !errors.Is(got, connector.ErrFenced) ||
 			log.acquired {
 			t.Errorf("%v: got %v, want ErrFenced", err, got)
 		}

@@ -114,18 +114,18 @@ func (l *Log) Commit(
 	positions = positions.trimmed(next.Sequence, l.claim.Window)
 	next.Sink = positions.encode()
 
-	bodies := l.sink.bodies.borrow(events)
-	defer l.sink.bodies.giveBack(bodies) // the connection has copied what it published
-	messages, err := l.messages(bodies, events, rejects, next, known.ttl)
+	encoder := l.sink.encoders.borrow()
+	defer l.sink.encoders.giveBack(encoder) // the connection has copied what it published
+	messages, err := l.messages(encoder, events, rejects, next, known.ttl)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if err := tooLarge(messages, events, rejects, limit(k, known)); err != nil {
+	if err := messages.tooLarge(limit(k, known)); err != nil {
 		return err
 	}
 	sequence, err := k.publish(ctx, batchID(), messages, l.careful)
 	if err != nil {
-		return (&failedCommit{l, k, messages, events, rejects}).outcome(ctx, err)
+		return (&failedCommit{l, k, messages}).outcome(ctx, err)
 	}
 	l.last, l.marks, l.careful, l.duplicates, l.odds = sequence, positions, false, 0, 0
 	l.standing.Raise(next)
@@ -133,16 +133,13 @@ func (l *Log) Commit(
 	return nil
 }
 
-// messages makes the batch: events, rejects, checkpoint. It writes the bodies of events into a buffer.
+// messages makes the batch: events, rejects, checkpoint.
 func (l *Log) messages(
-	bodies *[]byte, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool,
-) ([]*natsgo.Msg, error) {
-	prefix := l.sink.config.Subject
-	messages := make([]*natsgo.Msg, 0, len(events)+len(rejects)+1)
-	for i := range events {
-		var m *natsgo.Msg
-		m, *bodies = natssink.AppendMessage(*bodies, prefix, &events[i], l.sink.encoding)
-		messages = append(messages, m)
+	encoder *natssink.Encoder, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint, ttl bool,
+) (*batchMessages, error) {
+	b := &batchMessages{
+		prefix: l.sink.config.Subject, encoding: l.sink.encoding, events: events, encoder: encoder, rejects: rejects,
+		rest: make([]*natsgo.Msg, 0, len(rejects)+1),
 	}
 	for i := range rejects {
 		body, err := rejects[i].AppendJSON(nil, l.claim.Stream, l.claim.TypePrefix)
@@ -151,13 +148,14 @@ func (l *Log) messages(
 		}
 		m := &natsgo.Msg{Subject: l.quarantine, Header: make(natsgo.Header, 4), Data: body}
 		m.Header[natssink.HeaderContentType] = []string{connector.StructuredType}
-		messages = append(messages, m)
+		b.rest = append(b.rest, m)
 	}
 	m, err := l.checkpointMessage(next, ttl)
 	if err != nil {
 		return nil, err
 	}
-	return append(messages, m), nil
+	b.rest = append(b.rest, m)
+	return b, nil
 }
 
 // checkpointMessage makes the message that the server accepts only if the previous checkpoint is still the last one.

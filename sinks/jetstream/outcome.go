@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -26,9 +25,7 @@ const shortWindow = 10 * time.Minute
 type failedCommit struct {
 	log      *Log
 	link     *link
-	messages []*natsgo.Msg
-	events   []connector.Event
-	rejects  []connector.Reject
+	messages *batchMessages
 }
 
 // outcome turns the failure of a batch into one of the outcomes of connector.Log. After an unclear outcome the stream
@@ -92,7 +89,7 @@ func (f *failedCommit) refused(ctx context.Context, api *apiError) error {
 		if err != nil {
 			return fmt.Errorf("commit: %w: %w, and its limit cannot be read: %w", connector.ErrNotNow, api, err)
 		}
-		if err := tooLarge(f.messages, f.events, f.rejects, limit(k, known)); err != nil {
+		if err := f.messages.tooLarge(limit(k, known)); err != nil {
 			return err
 		}
 		return f.odd(fmt.Errorf("%w, although no message is larger than the limit of %d bytes", api, limit(k, known)))
@@ -301,28 +298,4 @@ func limit(k *link, known settings) int64 {
 		largest = min(largest, known.maxMessageSize)
 	}
 	return largest
-}
-
-// batchHeaders is more than the size of the headers that publish adds to a message.
-const batchHeaders = 128
-
-// tooLarge finds the first message that is too large for the server on its own.
-func tooLarge(messages []*natsgo.Msg, events []connector.Event, rejects []connector.Reject, limit int64) error {
-	for i, m := range messages {
-		if size := int64(m.Size() - len(m.Subject) + batchHeaders); size <= limit {
-			continue
-		}
-		reason := fmt.Sprintf("too large: a message of %d bytes, and the server accepts %d", len(m.Data), limit)
-		switch {
-		case i < len(events):
-			return &connector.Rejected{Key: events[i].Key, Reason: reason}
-		case i < len(events)+len(rejects):
-			return &connector.Rejected{Key: rejects[i-len(events)].Key, Reason: reason}
-		}
-		return &connector.Refusal{
-			Thing: "NATS server", Cause: "it accepts no message as large as the checkpoint: " + reason,
-			Hint: "raise max_payload of the server and max_msg_size of the stream to at least 1 MB",
-		}
-	}
-	return nil
 }

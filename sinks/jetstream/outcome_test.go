@@ -10,6 +10,9 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
+// failed is a batch of no messages that was not acknowledged.
+func failed(log *Log, k *link) *failedCommit { return &failedCommit{log, k, &batchMessages{}} }
+
 func TestOutcome(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
@@ -51,7 +54,7 @@ func TestOutcome(t *testing.T) {
 		{&apiError{400, 10109, "sealed"}, "refusal"},
 	} {
 		log.acquired, log.fenced = true, false
-		err := (&failedCommit{log: log, link: k}).outcome(t.Context(), row.cause)
+		err := failed(log, k).outcome(t.Context(), row.cause)
 		got := "unclear"
 		var refusal *connector.Refusal
 		var rejected *connector.Rejected
@@ -76,7 +79,7 @@ func TestOutcome(t *testing.T) {
 	}
 	acquire(t, openLog(t, sink, sinktest.Claim(stream, "two")))
 	log.acquired = true
-	if err := (&failedCommit{log: log, link: k}).outcome(t.Context(), &apiError{400, 10071, ""}); !errors.Is(err,
+	if err := failed(log, k).outcome(t.Context(), &apiError{400, 10071, ""}); !errors.Is(err,
 		connector.ErrFenced) {
 		t.Errorf("another owner's checkpoint: %v", err)
 	}

@@ -57,7 +57,7 @@ func (i *inspection) probePublishing(ctx context.Context, claims []connector.Cla
 		} {
 			m := &natsgo.Msg{Subject: subject, Header: natsgo.Header{headerOnlyStream: {"twochat-connector-probe"}}}
 			err := i.confirmed(ctx, func() error {
-				_, err := k.publish(ctx, nuid.Next(), []*natsgo.Msg{m}, false)
+				_, err := k.publish(ctx, nuid.Next(), single(m), false)
 				return err
 			})
 			var api *apiError

@@ -108,11 +108,11 @@ type Sink struct {
 	warnings  warnings
 	standings standings
 
-	dialing chan struct{} // holds a token while a connection is being made
-	reading chan struct{} // holds a token for each window that is being read back
-	open    context.Context
-	shut    context.CancelFunc
-	bodies  bodyPool
+	dialing  chan struct{} // holds a token while a connection is being made
+	reading  chan struct{} // holds a token for each window that is being read back
+	open     context.Context
+	shut     context.CancelFunc
+	encoders encoders
 
 	mu       sync.Mutex
 	link     *link

@@ -3,6 +3,7 @@ package nats
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -58,41 +59,65 @@ func LogSequence(header natsgo.Header) (sequence string, late bool) {
 // Message encodes an event as a NATS message (the CloudEvents NATS binding). It shares no memory with the event, except
 // for the data in binary mode.
 func Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *natsgo.Msg {
-	m, _ := AppendMessage(make([]byte, 0, len(e.Data)+StructuredOverhead), subjectPrefix, e, enc)
-	return m
+	return new(Encoder).Message(subjectPrefix, e, enc)
 }
 
-// StructuredOverhead is roughly how many bytes a message's body in structured mode has in addition to its data.
-const StructuredOverhead = 768
+// Encoder encodes events as NATS messages, one after the other in the same memory. It must not be copied.
+type Encoder struct {
+	message natsgo.Msg
+	body    []byte
+	// the values of the headers in structured mode
+	id, kind, sequence [1]string
+}
 
-// AppendMessage is Message with a body that is appended to dst, which it returns: the bodies of many messages may share
-// one buffer.
-func AppendMessage(dst []byte, subjectPrefix string, e *connector.Event, enc connector.Encoding) (*natsgo.Msg, []byte) {
-	m := &natsgo.Msg{
-		Subject: subjectPrefix + "." + connector.SubjectToken(streamName(e.Source)) + "." +
-			connector.SubjectToken(e.Direction()) + "." + connector.SubjectToken(e.Chat),
-		Header: make(natsgo.Header, 4),
+// structuredOverhead is roughly how many bytes a message's body in structured mode has in addition to its data.
+const structuredOverhead = 768
+
+// Message is like the function of that name, but the next call overwrites its result.
+func (n *Encoder) Message(subjectPrefix string, e *connector.Event, enc connector.Encoding) *natsgo.Msg {
+	if n.message.Header == nil {
+		n.message.Header = make(natsgo.Header, 8) // those of a batch follow
 	}
-	m.Header[HeaderMessageID] = []string{MessageID(e.Source, e.ID)}
+	clear(n.message.Header)
+	n.message = natsgo.Msg{Subject: EventSubject(subjectPrefix, e), Header: n.message.Header}
+	m := &n.message
+	n.id[0] = MessageID(e.Source, e.ID)
+	m.Header[HeaderMessageID] = n.id[:]
 	if enc.Mode == connector.ModeBinary {
 		m.Header[HeaderContentType] = []string{"application/json"}
 		for _, attribute := range e.Attributes() {
 			m.Header[HeaderPrefix+attribute.Name] = []string{EncodeHeader(attribute.Value)}
 		}
 		m.Data = e.Data
-		return m, dst
+		return m
 	}
-	m.Header[HeaderContentType] = []string{connector.StructuredType}
+	n.kind[0] = connector.StructuredType
+	m.Header[HeaderContentType] = n.kind[:]
 	if e.Sequence != 0 {
-		m.Header[headerSequence] = []string{connector.FormatSequence(e.Sequence)}
+		n.sequence[0] = connector.FormatSequence(e.Sequence)
+		m.Header[headerSequence] = n.sequence[:]
 	}
 	if e.Late {
 		m.Header[headerLate] = []string{"true"}
 	}
-	begin := len(dst)
-	dst = e.AppendJSON(dst)
-	m.Data = dst[begin:len(dst):len(dst)]
-	return m, dst
+	n.body = e.AppendJSON(slices.Grow(n.body[:0], len(e.Data)+structuredOverhead))
+	m.Data = n.body
+	return m
+}
+
+// EventSubject is the subject of an event.
+func EventSubject(prefix string, e *connector.Event) string {
+	return prefix + "." + connector.SubjectToken(streamName(e.Source)) + "." + connector.SubjectToken(e.Direction()) +
+		"." + connector.SubjectToken(e.Chat)
+}
+
+// SizeBound is a bound of the Size of an event's message in either mode that costs no encoding.
+func SizeBound(e *connector.Event) int {
+	// A byte of an attribute takes at most six as an escape of JSON and three in a header, and the chat is written twice.
+	const perByte, fixed = 12, 1024
+	attributes := len(e.ID) + len(e.Source) + len(e.Type) + len(e.Chat) + len(e.SentBy) + len(e.DataSchema) +
+		len(e.Traceparent)
+	return len(e.Data) + attributes*perByte + fixed
 }
 
 // RejectMessage encodes a reject for the quarantine, in structured mode. It shortens the raw bytes until the message

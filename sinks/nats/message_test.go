@@ -265,3 +265,37 @@ func TestDecodeEvent(t *testing.T) {
 		}
 	}
 }
+
+func TestEncoder_LeavesNothingOfTheMessageBefore(t *testing.T) {
+	long, short := awkward(), awkward()
+	long.Late, long.Data = true, []byte(`{"text":"`+strings.Repeat("x", 5000)+`"}`)
+	short.ID, short.Sequence, short.Late = "MSG2", 0, false
+	for _, mode := range []connector.Mode{connector.ModeStructured, connector.ModeBinary} {
+		encoding := connector.Encoding{Mode: mode}
+		var n Encoder
+		n.Message("whatsapp", &long, encoding).Header.Set("Nats-Batch-Id", "b")
+		got, want := n.Message("whatsapp", &short, encoding), Message("whatsapp", &short, encoding)
+		if got.Subject != want.Subject || !maps.Equal(flat(got.Header), flat(want.Header)) ||
+			!bytes.Equal(got.Data, want.Data) || got.Reply != "" {
+			t.Errorf("%s: %+v, want %+v", mode, got, want)
+		}
+	}
+}
+
+func TestSizeBound(t *testing.T) {
+	plain, bad := awkward(), awkward()
+	plain.Chat = connector.HashToken([16]byte{1})
+	for _, text := range []*string{
+		&bad.ID, &bad.Source, &bad.Type, &bad.Chat, &bad.SentBy, &bad.DataSchema, &bad.Traceparent,
+	} {
+		*text = strings.Repeat("\x01\xff\"", 100)
+	}
+	bad.Late, bad.Repaired = true, true
+	for _, e := range []connector.Event{plain, bad, {}} {
+		for _, mode := range []connector.Mode{connector.ModeStructured, connector.ModeBinary} {
+			if size, most := Size(Message("whatsapp", &e, connector.Encoding{Mode: mode})), SizeBound(&e); size > most {
+				t.Errorf("%s: %d bytes, and the bound is %d", mode, size, most)
+			}
+		}
+	}
+}
