@@ -317,6 +317,28 @@ func TestQuarantine_ReplayOfWhatIsNotKept(t *testing.T) {
 	}
 }
 
+// An item of more than 1 MiB can never become an event, whatever is done: no command is suggested for it.
+func TestQuarantine_ReplayHintsAreTrue(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 75, History: 40})
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	fake.Poison("", twochattest.PoisonTooLarge)
+	fake.Insert("", 1)
+	deliver(t, path, 41)
+	code, out, _ := finish(t, "quarantine", "replay", "--config", path)
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "replay", out, "not kept      1: larger than the 1 MiB that an event may have",
+		"→ only 2Chat has all of it: no event holds so much")
+	if strings.Contains(out, "audit") {
+		t.Errorf("a repair is suggested, which delivers nothing:\n%s", out)
+	}
+	for id, got := range replayReport(t, cli.ExitWrong, "--config", path) {
+		if got.Outcome != quarantine.NotKept || got.Hint == "" {
+			t.Errorf("%s is %+v", id, got)
+		}
+	}
+}
+
 func TestQuarantine_ReplayUsage(t *testing.T) {
 	dir := t.TempDir()
 	path := configure(t, "http://127.0.0.1:1", "file: { path: "+dir+"/events.jsonl }")

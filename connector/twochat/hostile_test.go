@@ -276,7 +276,7 @@ func TestPage_Depth(t *testing.T) {
 // The limits of an item, to the byte.
 func TestPage_ItemSize(t *testing.T) {
 	c := plainClient(t, Privacy{})
-	for size, fault := range map[int]string{maxItem - 1: "", maxItem: "", maxItem + 1: faultTooLarge} {
+	for size, fault := range map[int]string{MaxItem - 1: "", MaxItem: "", MaxItem + 1: faultTooLarge} {
 		const before, after = `{"uuid":"a","text":"`, `"}`
 		item := before + strings.Repeat("x", size-len(before)-len(after)) + after
 		messages, problem := decode(c, []byte(`{"messages":[`+item+`]}`), 0)

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// maxItem is the largest size of an item.
-	maxItem = 1 << 20
+	// MaxItem is the largest size of an item, in bytes.
+	MaxItem = 1 << 20
 	// maxID and maxSentBy bound what becomes an attribute of the event.
 	maxID     = 128
 	maxSentBy = 64
@@ -194,7 +194,7 @@ func (it *item) fault(data, id []byte) string {
 	switch {
 	case !it.object:
 		return faultNoObject
-	case len(data) > maxItem:
+	case len(data) > MaxItem:
 		return faultTooLarge
 	case it.deep:
 		return faultTooDeep

@@ -90,7 +90,7 @@ func decodeSlowly(c *Client, body []byte, number int) (messages []connector.Mess
 		switch {
 		case !object:
 			m.Fault = faultNoObject
-		case len(raw) > maxItem:
+		case len(raw) > MaxItem:
 			m.Fault = faultTooLarge
 		case !utf8.Valid(raw):
 			m.Fault = faultUTF8
@@ -268,7 +268,7 @@ func TestPage_Items(t *testing.T) {
 		{"invalid UTF-8", "{\"uuid\":\"a\",\"message\":{\"text\":\"\xc3(\"}}", "a", faultUTF8, "none"},
 		{"invalid UTF-8 in a name", "{\"uuid\":\"a\",\"\xff\":1}", "a", faultUTF8, "none"},
 		{"lone surrogate", `{"uuid":"a","message":{"text":"\ud800"}}`, "a", "", "none"},
-		{"too large", `{"uuid":"a","message":"` + strings.Repeat("x", maxItem) + `"}`, "a", faultTooLarge, "none"},
+		{"too large", `{"uuid":"a","message":"` + strings.Repeat("x", MaxItem) + `"}`, "a", faultTooLarge, "none"},
 		{"session", `{"uuid":"a","session_key":"s","remote_phone_number":"+1"}`, "a", "", "s"},
 		{"session null", `{"uuid":"a","session_key":null,"remote_phone_number":"123@g.us"}`, "a", "", "123@g.us"},
 		{"remote not a string", `{"uuid":"a","session_key":"","remote_phone_number":1}`, "a", "", "none"},

@@ -17,6 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -204,6 +205,18 @@ type candidate struct {
 	sequence uint64
 }
 
+// hint is what to do about an item that stays in the quarantine.
+func (c *candidate) hint() string {
+	switch {
+	case c.outcome != NotKept:
+		return hintOf(c.outcome)
+	case c.item.Length > twochat.MaxItem:
+		return "only 2Chat has all of it: no event holds so much"
+	}
+	return "`twochat-connector audit --all --repair` reads it from 2Chat again, and delivers it if it can become an event now; " +
+		"if the sink refused it, raise its limit first"
+}
+
 // candidates returns those that are to be delivered.
 func (s *replayed) candidates() []*candidate {
 	var list []*candidate
@@ -220,7 +233,7 @@ func (s *replayed) report() StreamReport {
 	for _, c := range s.items {
 		report.Items = append(report.Items, Replayed{
 			ID: c.item.ID, Recorded: c.item.Recorded, Reason: c.item.Reason, Outcome: c.outcome, Because: c.because,
-			Sequence: c.sequence,
+			Hint: c.hint(), Sequence: c.sequence,
 		})
 	}
 	return report
@@ -272,6 +285,8 @@ func (r *Replay) judge(of *replayed, item Item) *candidate {
 	c := &candidate{item: item, outcome: Deliver}
 	c.item.Raw = nil
 	switch {
+	case item.Length > twochat.MaxItem:
+		c.outcome, c.because = NotKept, "larger than the "+strconv.Itoa(twochat.MaxItem>>20)+" MiB that an event may have"
 	case item.Kept == 0 && item.Length > 0:
 		c.outcome, c.because = NotKept, "the privacy settings do not let the item be kept"
 	case item.Kept < item.Length:

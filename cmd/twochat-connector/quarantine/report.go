@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -35,6 +36,8 @@ type Replayed struct {
 	Outcome Outcome `json:"outcome"`
 	// Because is why it stays quarantined.
 	Because string `json:"because,omitempty"`
+	// Hint is what to do about that.
+	Hint string `json:"hint,omitempty"`
 	// Sequence is that of its event, if this run delivered it.
 	Sequence uint64 `json:"sequence,omitempty"`
 }
@@ -71,10 +74,20 @@ var said = []struct {
 	{Erased, "erased", ""},
 	{NoEvent, "no event yet", "a later release may read it; `twochat-connector quarantine show ID` has its bytes"},
 	{Refused, "refused", "raise the sink's limit, and run the same command again"},
-	{NotKept, "not kept", "`twochat-connector audit --all --repair` reads the messages from 2Chat again"},
+	{NotKept, "not kept", ""}, // it depends on the item (candidate.hint)
 	{Unknown, "not known", "the log no longer reaches back to when it came in: see in what read the log whether it was delivered; " +
 		"`twochat-connector quarantine show ID --raw` has its bytes"},
 	{LeftBehind, "left", "run the same command again: it goes on with these"},
+}
+
+// hintOf is the hint of an outcome.
+func hintOf(outcome Outcome) string {
+	for _, words := range said {
+		if words.outcome == outcome {
+			return words.hint
+		}
+	}
+	return ""
 }
 
 // mostNamed is how many items are named if there are more with the same result.
@@ -92,60 +105,62 @@ func (r *Report) print(to io.Writer) error {
 		}
 		out.line("stream %s: %s in the quarantine", text.Printable(s.Stream), text.Counted(len(s.Items), "item"))
 		for _, words := range said {
-			s.printOutcome(out, words.outcome, words.word, words.hint)
+			s.printOutcome(out, words.outcome, words.word)
 		}
 	}
 	return out.err
 }
 
+// group is what items with the same outcome have in common.
+type group struct{ because, hint string }
+
 // printOutcome prints the items with one outcome, grouping those that are alike.
-func (s StreamReport) printOutcome(out *lines, outcome Outcome, word, hint string) {
-	alike := map[string][]Replayed{}
-	count := 0
+func (s StreamReport) printOutcome(out *lines, outcome Outcome, word string) {
+	alike := map[group][]Replayed{}
+	var all []Replayed
 	for _, i := range s.Items {
 		if i.Outcome == outcome {
-			alike[i.Because] = append(alike[i.Because], i)
-			count++
+			of := group{i.Because, i.Hint}
+			alike[of], all = append(alike[of], i), append(all, i)
 		}
 	}
-	if count == 0 {
+	switch {
+	case len(all) == 0:
 		return
-	}
-	switch all := alike[""]; {
 	case outcome == Delivered:
 		places := fmt.Sprintf("#%d", all[0].Sequence)
-		if count > 1 {
-			places += fmt.Sprintf(" to #%d", all[count-1].Sequence)
+		if len(all) > 1 {
+			places += fmt.Sprintf(" to #%d", all[len(all)-1].Sequence)
 		}
-		out.line("  %-14s%s, marked late, as %s", word, text.Thousands(count), places)
+		out.line("  %-14s%s, marked late, as %s", word, text.Thousands(len(all)), places)
 		return
 	case outcome == Deliver:
-		out.line("  %-14s%s; nothing was delivered, as this is a dry run", word, text.Thousands(count))
+		out.line("  %-14s%s; nothing was delivered, as this is a dry run", word, text.Thousands(len(all)))
 		return
 	case outcome == InLog:
-		out.line("  %-14s%s already", word, text.Thousands(count))
+		out.line("  %-14s%s already", word, text.Thousands(len(all)))
 		return
 	}
-	reasons := make([]string, 0, len(alike))
-	for because := range alike {
-		reasons = append(reasons, because)
-	}
-	slices.SortFunc(reasons, func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(alike[b]), len(alike[a])), cmp.Compare(a, b))
+	groups := slices.SortedFunc(maps.Keys(alike), func(a, b group) int { // those with the same hint together
+		return cmp.Or(cmp.Compare(a.hint, b.hint), cmp.Compare(len(alike[b]), len(alike[a])),
+			cmp.Compare(a.because, b.because))
 	})
-	for _, because := range reasons {
-		items := alike[because]
-		out.line("  %-14s%s: %s", word, text.Thousands(len(items)), text.Printable(because))
-		for n, i := range items {
-			if n == mostNamed {
-				out.line("  %-16s… and %s more, which --json has", "", text.Thousands(len(items)-n))
-				break
-			}
-			out.line("  %-16s%.15s  %s UTC", "", text.Printable(i.ID), i.Recorded.UTC().Format(time.DateTime))
+	for n, of := range groups {
+		of.print(out, word, alike[of])
+		if of.hint != "" && (n == len(groups)-1 || groups[n+1].hint != of.hint) {
+			out.line("  %-14s→ %s", "", of.hint)
 		}
 	}
-	if hint != "" {
-		out.line("  %-14s→ %s", "", hint)
+}
+
+func (g group) print(out *lines, word string, items []Replayed) {
+	out.line("  %-14s%s: %s", word, text.Thousands(len(items)), text.Printable(g.because))
+	for n, i := range items {
+		if n == mostNamed {
+			out.line("  %-16s… and %s more, which --json has", "", text.Thousands(len(items)-n))
+			return
+		}
+		out.line("  %-16s%.15s  %s UTC", "", text.Printable(i.ID), i.Recorded.UTC().Format(time.DateTime))
 	}
 }
 
