@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -97,6 +99,34 @@ func TestAudit_Rekeyed(t *testing.T) {
 	if noted.OtherToken+noted.OtherPrivacy != 110 {
 		t.Errorf("%+v", noted)
 	}
+}
+
+// A file that somebody shortened is refused, so audit says what has to come before a repair; that works as printed.
+func TestAudit_RepairOfAShortenedFile(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 93, History: 200})
+	log := filepath.Join(t.TempDir(), "events.jsonl")
+	path := configure(t, url, "file: { path: "+log+" }")
+	deliver(t, path, 200)
+	content, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(log, removeLines(content, 100, 3), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ := finish(t, "audit", "--config", path, "--all")
+	wantCode(t, code, cli.ExitWrong)
+	_, advice, _ := strings.Cut(out, "Nothing can be repaired yet: ")
+	hint := regexp.MustCompile("First: .*`twochat-connector run ([^`]*)`.*Then --repair restores").FindStringSubmatch(advice)
+	if hint == nil {
+		t.Fatalf("no order is said: %s", out)
+	}
+	deliver(t, path, 200, strings.Fields(hint[1])...)
+	if r := auditReport(t, cli.ExitFine, "--config", path, "--all", "--repair").Streams[0].Repair; r.Restored != 3 {
+		t.Errorf("%+v", r)
+	}
+	auditReport(t, cli.ExitFine, "--config", path, "--all")
 }
 
 // removeLines is a text without some of its lines.

@@ -317,6 +317,9 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 	}
 	findings, missing, aside := Compare(list, one.log, one.checkpoint, one.since)
 	stream := newStreamReport(one, list, findings)
+	if !a.options.Repair && len(missing) > 0 {
+		stream.BeforeRepair = one.beforeRepair(ctx, a.sink)
+	}
 	if a.options.Repair && len(missing)+len(aside) > 0 {
 		if stream.Repair, err = a.restore(ctx, one, list, missing, aside); err != nil {
 			return StreamReport{}, err

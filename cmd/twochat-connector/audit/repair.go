@@ -2,12 +2,14 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/restore"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
+	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
 // Repair is the result of a repair.
@@ -24,6 +26,21 @@ type Repair struct {
 	Refused int `json:"refused"`
 	// Left counts messages that are still missing, as not all of them fit into memory at once.
 	Left int `json:"left"`
+}
+
+// Obstacle is why a repair would be refused now, and what to do before it.
+type Obstacle struct {
+	Cause string `json:"cause"`
+	Hint  string `json:"hint"`
+}
+
+// beforeRepair is why the stream could not be taken over for a repair; nil if it could, as far as the sink tells.
+func (one *audited) beforeRepair(ctx context.Context, sink sinks.Sink) *Obstacle {
+	var refusal *connector.Refusal
+	if !errors.As(sink.CheckAcquire(ctx, one.claim), &refusal) {
+		return nil
+	}
+	return &Obstacle{Cause: refusal.Thing + ": " + refusal.Cause, Hint: refusal.Hint}
 }
 
 // mayRepair refuses a repair that could not take over its streams, before any page is paid for.

@@ -58,9 +58,11 @@ type StreamReport struct {
 	FormerNames []FormerName `json:"former_names,omitempty"`
 	// Elsewhere are the sequences that were delivered to other sinks, before a checkpoint was imported from there.
 	Elsewhere connector.SequenceRanges `json:"elsewhere,omitempty"`
-	Repair    *Repair                  `json:"repair,omitempty"`
-	Calls     int                      `json:"calls"`
-	Seconds   float64                  `json:"seconds"`
+	// BeforeRepair is what a repair of the missing messages has to wait for, if there is anything.
+	BeforeRepair *Obstacle `json:"before_repair,omitempty"`
+	Repair       *Repair   `json:"repair,omitempty"`
+	Calls        int       `json:"calls"`
+	Seconds      float64   `json:"seconds"`
 }
 
 // FormerName is a former name of a stream, with the number of events that lie under it.

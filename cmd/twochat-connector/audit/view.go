@@ -227,7 +227,12 @@ func (m Message) line() string {
 // advice describes what to do next.
 func (s *StreamReport) advice() string {
 	var lines []string
-	if s.Counts.Missing > 0 && s.Repair == nil {
+	switch first := s.BeforeRepair; {
+	case s.Counts.Missing == 0 || s.Repair != nil:
+	case first != nil:
+		lines = append(lines, fmt.Sprintf("Nothing can be repaired yet: %s. First: %s. Then --repair restores what is missing, "+
+			"marked late.", first.Cause, first.Hint))
+	default:
 		lines = append(lines, "--repair restores what is missing, marked late.")
 	}
 	if s.Counts.Doubled+s.Counts.OutOfOrder > 0 {
