@@ -58,7 +58,7 @@ func (c Claim) Admit(found Checkpoint) error {
 	case found.Privacy != c.Privacy && !c.Rekey:
 		return &Refusal{
 			thing, fmt.Sprintf("its events were written with privacy %q, but the configuration has %q, which would move chats to other keys", found.Privacy, c.Privacy),
-			"set the former mode and key again, or accept it with `run --rekey`",
+			"set the former mode and key again, or accept it with `twochat-connector run --rekey`",
 		}
 	}
 	return nil
@@ -101,7 +101,7 @@ func (c Claim) RefuseOrphans() error {
 	return &Refusal{
 		"stream " + c.Stream.Name, "the sink holds events of this stream but no checkpoint",
 		"restore the checkpoint, from a file with `twochat-connector checkpoint import FILE`, or continue after the newest event " +
-			"with `run --first-start`",
+			"with `twochat-connector run --first-start`",
 	}
 }
 

@@ -222,7 +222,7 @@ func purgedStream(url, name string, anew bool) func(*setup) {
 			return
 		}
 		s.says = []string{
-			"it was purged: it has held", "with `twochat-connector run --first-start=",
+			"it was purged: it has held", "--first-start=",
 			"once its duplicate window of 5s has passed",
 		}
 	}

@@ -117,8 +117,8 @@ func TestAudit_RepairOfAShortenedFile(t *testing.T) {
 	}
 	code, out, _ := finish(t, "audit", "--config", path, "--all")
 	wantCode(t, code, cli.ExitWrong)
-	_, advice, _ := strings.Cut(out, "Nothing can be repaired yet: ")
-	hint := regexp.MustCompile("First: .*`twochat-connector run ([^`]*)`.*Then --repair restores").FindStringSubmatch(advice)
+	_, advice, _ := strings.Cut(out, "nothing can be repaired yet: ")
+	hint := regexp.MustCompile("First: .*`twochat-connector run ([^`]*)`.*Then `twochat-connector audit [^`]* --repair` restores").FindStringSubmatch(advice)
 	if hint == nil {
 		t.Fatalf("no order is said: %s", out)
 	}

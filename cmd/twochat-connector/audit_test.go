@@ -20,6 +20,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/audit"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -197,17 +198,27 @@ func tryAuditFile(t *testing.T) {
 	deliver(t, path, 3005)
 }
 
-// wantGolden compares an output with its file in testdata, except for times and ids of messages.
+// wantGolden compares an output with its file in testdata, as a terminal of 80 columns shows it, except for what differs
+// in each run: times, ids of messages, paths.
 func wantGolden(t *testing.T, name, out string) {
 	t.Helper()
 	for _, c := range []struct{ expression, as string }{
 		{`MSG[0-9a-f-]{36}`, "MSG…"},
 		{`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`, "2026-01-01 00:00:00"},
 		{`took \d+ calls`, "took … calls"},
+		{`--config /\S+?([\s` + "`" + `])`, "--config FILE$1"},
 	} {
 		out = regexp.MustCompile(c.expression).ReplaceAllString(out, c.as)
 	}
-	want, err := os.ReadFile(filepath.Join("testdata", name))
+	out = text.Fit(out, terminalColumns)
+	wantFits(t, name, out)
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(out), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
 	if err != nil || out != string(want) {
 		t.Errorf("%v; the output is\n%s\nwant\n%s", err, out, want)
 	}

@@ -61,7 +61,7 @@ func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
 			fake.Next(fault)
 			code, _, errOut := finish(t, append([]string{"backfill", "--config", path, "--all"}, more...)...)
 			wantCode(t, code, 1)
-			clitest.WantText(t, "error", errOut, name, "`twochat-connector check` shows what is wrong", "continues where it stopped")
+			clitest.WantText(t, "error", errOut, name, "`twochat-connector check --config "+path+"` shows what is wrong", "continues where it stopped")
 		}
 	}
 }

@@ -133,6 +133,7 @@ func wrongConfiguration(p *cli.Program, err error, asJSON bool) error {
 // add records a finding and, for a person, prints it.
 func (k *check) add(findings ...connector.Finding) {
 	for _, finding := range findings {
+		finding.Hint = k.p.Hint(finding.Hint)
 		k.findings = append(k.findings, finding)
 		if finding.Level == connector.FindingRefused {
 			k.refused++
@@ -159,36 +160,23 @@ func printFinding(to io.Writer, finding connector.Finding) {
 	words := map[connector.FindingLevel]string{
 		connector.FindingOK: "ok     ", connector.FindingWarning: "warning", connector.FindingRefused: "refused",
 	}
-	word := words[finding.Level]
+	word, arrow := words[finding.Level], "         → "
 	if text.IsTerminal(to) && os.Getenv("NO_COLOR") == "" {
 		word = map[connector.FindingLevel]string{
 			connector.FindingOK: "\x1b[32m✓\x1b[0m", connector.FindingWarning: "\x1b[33m!\x1b[0m",
 			connector.FindingRefused: "\x1b[31m✗\x1b[0m",
 		}[finding.Level]
+		arrow = "   → "
 	}
 	line, hint := finding.Thing+": "+finding.Text, ""
 	if finding.Level != connector.FindingOK {
 		hint = finding.Hint
 	}
-	if !text.IsTerminal(to) { // a line for each, whatever reads them
-		fmt.Fprintf(to, "%s  %s\n", word, line)
-		if hint != "" {
-			fmt.Fprintf(to, "         → %s\n", hint)
-		}
-		return
-	}
-	fmt.Fprintln(to, text.Fold(line, word+"  ", text.Columns(to)))
+	columns := text.Columns(to)
+	fmt.Fprintln(to, text.Fold(line, word+"  ", columns))
 	if hint != "" {
-		fmt.Fprintln(to, text.Fold(hint, "   → ", text.Columns(to)))
+		fmt.Fprintln(to, text.Fold(hint, arrow, columns))
 	}
-}
-
-// prose prints a paragraph, folded where a person reads it.
-func prose(to io.Writer, paragraph string) {
-	if text.IsTerminal(to) {
-		paragraph = text.Fold(paragraph, "", text.Columns(to))
-	}
-	fmt.Fprintln(to, paragraph)
 }
 
 func (k *check) configuration(path string, offline bool) {
@@ -300,24 +288,23 @@ func (k *check) finish(costs []pipeline.Cost, offline bool) error {
 			return err
 		}
 	} else {
+		var out strings.Builder
 		for _, in := range costs {
-			fmt.Fprintln(k.p.Out)
-			for _, said := range []string{
-				in.Each() + " is read " + in.Interval() + ":", in.Calls() + ".",
-				"Late messages are searched for " + in.Sweeps() + ".", in.Budget.Text,
-			} {
-				prose(k.p.Out, said)
-			}
+			fmt.Fprintf(&out, "\n%s is read %s:\n%s.\nLate messages are searched for %s.\n%s\n", in.Each(), in.Interval(),
+				in.Calls(), in.Sweeps(), in.Budget.Text)
 		}
 		switch {
 		case k.refused == 1:
-			fmt.Fprintln(k.p.Out, "\nOne thing is refused; what to do is shown above.")
+			fmt.Fprintln(&out, "\nOne thing is refused; what to do is shown above.")
 		case k.refused > 1:
-			fmt.Fprintf(k.p.Out, "\n%d things are refused; what to do is shown above.\n", k.refused)
+			fmt.Fprintf(&out, "\n%d things are refused; what to do is shown above.\n", k.refused)
 		case offline:
-			fmt.Fprintln(k.p.Out, "\nThe configuration is right. `twochat-connector check` without --offline tests whether it can run.")
+			fmt.Fprintln(&out, "\nThe configuration is right. `twochat-connector check` without --offline tests whether it can run.")
 		default:
-			fmt.Fprintln(k.p.Out, "\nReady to run. `twochat-connector explain` prints what is promised.")
+			fmt.Fprintln(&out, "\nReady to run. `twochat-connector explain` prints what is promised.")
+		}
+		if err := k.p.Print(out.String()); err != nil {
+			return err
 		}
 	}
 	if k.refused > 0 {

@@ -159,7 +159,8 @@ func TestCheckpoint_ImportIntoARestoredSink(t *testing.T) {
 	if code != cli.ExitFine {
 		t.Fatalf("%d: %s", code, errOut)
 	}
-	clitest.WantText(t, "import", out, "the events from 101 to 107 are not in this sink", "audit --all --repair")
+	clitest.WantText(t, "import", out, "the events from 101 to 107 are not in this sink",
+		"audit --config "+path+" --all --repair")
 	fake.Insert("", 3)
 	deliver(t, path, 110)
 	if got := eventsBySequence(t, path, "support"); len(got) != 103 || got[108] == "" || got[101] != "" {
@@ -189,7 +190,7 @@ func TestCheckpoint_ImportOfALostOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, errOut = finish(t, "run", "--config", path)
-	if code == cli.ExitFine || !strings.Contains(errOut, "checkpoint import FILE") {
+	if code == cli.ExitFine || !strings.Contains(errOut, "checkpoint import --config "+path+" FILE") {
 		t.Errorf("events without a checkpoint: %d: %s", code, errOut)
 	}
 	code, _, errOut = finish(t, "checkpoint", "import", file, "--config", path)
@@ -440,7 +441,7 @@ func TestCheckpoint_Move(t *testing.T) {
 		former, path := configure(t, url, sink), configure(t, proxy.URL, sink)
 		deliver(t, former, int(total))
 		code, _, errOut := finish(t, "run", "--config", path)
-		if code == cli.ExitFine || !strings.Contains(errOut, "checkpoint move --from") {
+		if code == cli.ExitFine || !strings.Contains(errOut, "checkpoint move --config "+path+" --from") {
 			t.Fatalf("%s: %d: %s", name, code, errOut)
 		}
 		move := []string{"checkpoint", "move", "--config", path, "--take-over", "--from"}

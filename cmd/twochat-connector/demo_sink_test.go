@@ -108,17 +108,17 @@ func TestDemo_RefusesSinks(t *testing.T) {
 		"no checkpoint": {
 			[]string{"--sink", "file:again.jsonl"},
 			cli.ExitFailed,
-			[]string{"holds events of this stream but no checkpoint\n    name another file with --sink\n"},
+			[]string{"holds events of this stream but no checkpoint\n  → name another file with --sink\n"},
 		},
 		"foreign": {
 			[]string{"--sink", "file:foreign.jsonl"},
 			cli.ExitFailed,
-			[]string{"a line that is not an event of this connector, at byte 0\n    name another file with --sink\n"},
+			[]string{"a line that is not an event of this connector, at byte 0\n  → name another file with --sink\n"},
 		},
 		"folder": {
 			[]string{"--sink", "file:."},
 			cli.ExitFailed,
-			[]string{"it is not a regular file\n    name another file with --sink\n"},
+			[]string{"it is not a regular file\n  → name another file with --sink\n"},
 		},
 		"history": {[]string{"--history", "-1"}, cli.ExitUsage, []string{"flag --history: expected 0 to 100000"}},
 		"data":    {[]string{"--data", "table"}, cli.ExitUsage, []string{"flag --data: expected item or row"}},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -80,11 +79,13 @@ func runExplain(_ context.Context, p *cli.Program, args []string) error {
 		e.Cost = &costs[0]
 	}
 	e.reckoned(c)
+	for i := range e.Residue {
+		e.Residue[i].Setting = p.Hint(e.Residue[i].Setting)
+	}
 	if *asJSON {
 		return cli.PrintJSON(p.Out, e)
 	}
-	e.print(p.Out, costs)
-	return nil
+	return p.Print(e.text(costs))
 }
 
 // perAccount is a text about each account, with its name where there are several.
@@ -196,7 +197,7 @@ func residueOf(c *config.Config, promise connector.Promise, k pipeline.Cost) []c
 		caveat{"A list that is replaced in the middle of a walk may come out of order for that one walk. It is neither lost nor doubled.", ""},
 		caveat{
 			"If a list loses all that was delivered from it (a chat was cleared, a number was connected anew), newer messages are delivered; older ones are held, counted and shown by `status`.",
-			"run --accept-history delivers what is held: once, with late=true, beside the polls and at little more than a call a page, and continues after a restart. After that the flag has no effect, even if it stays among the arguments: to deliver what is held later, run once without it and then with it again",
+			"`twochat-connector run --accept-history` delivers what is held: once, with late=true, beside the polls and at little more than a call a page, and continues after a restart. After that the flag has no effect, even if it stays among the arguments: to deliver what is held later, run once without it and then with it again",
 		},
 		caveat{
 			fmt.Sprintf("A page larger than %s, decompressed, is not read: its stream stops there, and `status` names it. A hundred of the longest texts that WhatsApp allows are 6.5 MB. Memory grows with the pages: up to three times the limit for each request in flight.", text.Size(c.Poll.MaxPageBytes)),
@@ -221,7 +222,7 @@ func eventsOnly(c *config.Config) []string {
 	general := fmt.Sprintf("Events are the CloudEvents whose type begins with %s.message. ; checkpoints (%[1]s%[2]s) and rejects (%[1]s%[3]s) have their own types.", c.Events.TypePrefix, connector.CheckpointType, connector.RejectType)
 	stream := func(name, subject string) []string {
 		return []string{
-			fmt.Sprintf("Consume the subject %s.> of the JetStream stream %s: nats consumer add %[2]s --filter '%[1]s.>'",
+			fmt.Sprintf("Consume the subject %s.> of the JetStream stream %s: `nats consumer add %[2]s --filter '%[1]s.>'`",
 				subject, name),
 			fmt.Sprintf("Checkpoints and quarantine of the same stream are at %s-checkpoint.> and %[1]s-quarantine.>", subject),
 			general,
@@ -250,18 +251,20 @@ func eventsOnly(c *config.Config) []string {
 	return []string{"Every line of the standard output is an event."}
 }
 
-func (e explanation) print(to io.Writer, costs []pipeline.Cost) {
+// text is the explanation for a person.
+func (e explanation) text(costs []pipeline.Cost) string {
+	to := &strings.Builder{}
 	section := func(title string, lines []string) {
 		fmt.Fprintf(to, "\n%s\n", title)
 		for _, line := range lines {
-			fmt.Fprintln(to, text.Wrap("- "+line, "  "))
+			fmt.Fprintln(to, "- "+line)
 		}
 	}
 	word := "ONCE"
 	if !e.Promise.Once {
 		word = "BEST EFFORT"
 	}
-	fmt.Fprintf(to, "What is promised: %s\n%s\n", word, text.Wrap(e.Promise.Text, ""))
+	fmt.Fprintf(to, "What is promised: %s\n%s\n", word, e.Promise.Text)
 	section("What is read", e.Reads)
 	section("What the sink can still lose or double", e.Promise.Exceptions)
 	residue := make([]string, len(e.Residue))
@@ -281,4 +284,5 @@ func (e explanation) print(to io.Writer, costs []pipeline.Cost) {
 	}
 	section("How often, and at what cost", often)
 	section("How to read only the events", e.EventOnly)
+	return to.String()
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
@@ -63,11 +62,7 @@ func TestExplain(t *testing.T) {
 			if errOut != "" {
 				t.Errorf("stderr has %q", errOut)
 			}
-			for line := range strings.Lines(out) {
-				if n := len([]rune(line)); n > text.LineWidth+1 {
-					t.Errorf("a line has %d characters: %s", n, line)
-				}
-			}
+			finishAtTerminal(t, "explain", "--config", path)
 			code, out, _ = finish(t, "explain", "--config", path, "--json")
 			wantCode(t, code, cli.ExitFine)
 			var e explanation
@@ -99,18 +94,6 @@ func TestCost(t *testing.T) {
 		in := pipeline.CostOf(&c, k.rate)
 		clitest.WantText(t, name, in.Interval(), k.interval)
 		clitest.WantText(t, name, in.Calls(), k.calls)
-	}
-}
-
-func TestWrap(t *testing.T) {
-	said := text.Wrap("- "+strings.Repeat("word ", 60), "  ")
-	for i, line := range strings.Split(said, "\n") {
-		if len(line) > text.LineWidth || i > 0 && (!strings.HasPrefix(line, "  word") || strings.HasSuffix(line, " ")) {
-			t.Errorf("line %d: %q", i, line)
-		}
-	}
-	if strings.Join(strings.Fields(said), " ") != "- "+strings.TrimSpace(strings.Repeat("word ", 60)) {
-		t.Errorf("words are lost: %q", said)
 	}
 }
 
@@ -160,7 +143,7 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 			{Kind: twochattest.KindHTML},
 			{Kind: twochattest.KindHTML},
 			{Kind: twochattest.KindHTML},
-		}, nil, cli.ExitWrong, []string{"check --learn"}},
+		}, nil, cli.ExitWrong, []string{"--learn` shows"}},
 		"empty": {
 			[]twochattest.Fault{{Kind: twochattest.KindEmptyPage}},
 			nil, cli.ExitFine,
@@ -195,7 +178,7 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 	}
 	code, out, _ = finish(t, "check", "--learn", "--config", path)
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "check --learn", out, "API, echo: the answer for page 0 has its page_number", "API, shape: {")
+	clitest.WantText(t, "--learn` says", out, "API, echo: the answer for page 0 has its page_number", "API, shape: {")
 }
 
 func TestVersion(t *testing.T) {

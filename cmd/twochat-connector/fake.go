@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -123,15 +124,15 @@ func serveFake(
 	go func() { served <- server.Serve(listener) }()
 
 	base := "http://" + listener.Addr().String()
-	fmt.Fprintf(p.Out, "a fake 2Chat at %s, with the numbers", base)
-	for _, number := range numbers[:min(len(numbers), 5)] {
-		fmt.Fprintf(p.Out, " %s", number)
-	}
+	said := fmt.Sprintf("a fake 2Chat at %s, with the numbers %s", base, strings.Join(numbers[:min(len(numbers), 5)], " "))
 	if len(numbers) > 5 {
-		fmt.Fprintf(p.Out, " … (%d)", len(numbers))
+		said += fmt.Sprintf(" … (%d)", len(numbers))
 	}
-	fmt.Fprintf(p.Out, "\nread it with: TWOCHAT_API_KEY=any TWOCHAT_CONNECTOR_TWOCHAT_BASE_URL=%s "+
-		"twochat-connector run --number %s\n", base, numbers[0])
+	said += fmt.Sprintf("\nread it with: `TWOCHAT_API_KEY=any TWOCHAT_CONNECTOR_TWOCHAT_BASE_URL=%s "+
+		"twochat-connector run --number %s`\n", base, numbers[0])
+	if err := p.Print(said); err != nil {
+		return err
+	}
 
 	arrive(ctx, fake, numbers, rate)
 	err = server.Close()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 	"github.com/twochat-connector/twochat-connector/sinks"
@@ -83,8 +84,15 @@ func start(t *testing.T, args ...string) *running {
 // startWith is start with an environment.
 func startWith(t *testing.T, env []string, args ...string) *running {
 	t.Helper()
+	return startOn(t, 0, env, args...)
+}
+
+// startOn is startWith on a terminal of so many columns; 0 for any number.
+func startOn(t *testing.T, columns int, env []string, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{t: t, stop: stop, ended: make(chan struct{})}
+	r.out.Width, r.err.Width = columns, columns
 	go func() {
 		defer close(r.ended)
 		r.code = run(ctx, &cli.Program{
@@ -126,6 +134,34 @@ func finish(t *testing.T, args ...string) (code int, out, errOut string) {
 	r := start(t, args...)
 	code = r.wait()
 	return code, r.out.String(), r.err.String()
+}
+
+// terminalColumns are those of a terminal that somebody opens.
+const terminalColumns = 80
+
+// finishAtTerminal is finish at a terminal of 80 columns. It fails the test if a line is wider.
+func finishAtTerminal(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	r := startOn(t, terminalColumns, nil, args...)
+	code = r.wait()
+	out, errOut = r.out.String(), r.err.String()
+	wantFits(t, strings.Join(args, " "), out+errOut)
+	return code, out, errOut
+}
+
+// wantFits wants no line of a text to be wider than a terminal, but for one that ends in a word that is too wide for it: a
+// command to copy, a path or a URL. Lines of a log in JSON are no prose.
+func wantFits(t *testing.T, what, said string) {
+	t.Helper()
+	for line := range strings.Lines(said) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "{") {
+			continue
+		}
+		if text.Fit(line, terminalColumns) != line {
+			t.Errorf("%s prints a line of %d columns: %s", what, text.Width(line), line)
+		}
+	}
 }
 
 // until waits for something to become true.

@@ -76,7 +76,7 @@ func TestInit_Places(t *testing.T) {
 	}
 	code, _, errOut := finish(t, "init", "--sink", "-")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "init", errOut, "twochat-connector init: file twochat-connector.yaml: it exists already\n    ", "--force")
+	clitest.WantText(t, "init", errOut, "twochat-connector init: file twochat-connector.yaml: it exists already\n  → ", "--force")
 	if now, err := os.ReadFile("twochat-connector.yaml"); err != nil || string(now) != string(first) {
 		t.Errorf("the file was touched: %v", err)
 	}

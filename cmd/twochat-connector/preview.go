@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/twochat"
@@ -92,7 +94,7 @@ func runPreview(ctx context.Context, p *cli.Program, args []string) error {
 	if *asJSON {
 		return cli.PrintJSON(p.Out, r)
 	}
-	return r.print(p.Out)
+	return text.Print(p.Out, r.text())
 }
 
 // previewed are the items to show, newest first.
@@ -153,26 +155,41 @@ func isEvent(document []byte) bool {
 		strings.HasPrefix(e.Source, connector.Stream{}.Source())
 }
 
-func (r previewReport) print(to io.Writer) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "stream %s, privacy.identifiers: %s, privacy.drop: [%s]\n", r.Stream, r.Identifiers,
+// text is the preview for a person. Of each item it shows the members one below the other.
+func (r previewReport) text() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "stream %s, privacy.identifiers: %s, privacy.drop: [%s]\n", r.Stream, r.Identifiers,
 		strings.Join(r.Drop, ", "))
 	for i, item := range r.Items {
-		fmt.Fprintf(&text, "\n%d before  %s\n", i+1, item.Before)
+		fmt.Fprintf(&out, "\n%d before\n%s", i+1, members(item.Before))
 		switch {
 		case item.Fault != "":
-			fmt.Fprintf(&text, "  after   goes to the quarantine: %s\n", item.Fault)
+			fmt.Fprintf(&out, "  after   goes to the quarantine: %s\n", item.Fault)
 		case string(item.After) == string(item.Before):
-			fmt.Fprintf(&text, "  after   the same, chat %s\n", item.Chat)
+			fmt.Fprintf(&out, "  after   the same\n  chat    %s\n", item.Chat)
 		default:
-			fmt.Fprintf(&text, "  after   %s\n  chat    %s\n", item.After, item.Chat)
+			fmt.Fprintf(&out, "  after\n%s  chat    %s\n", members(item.After), item.Chat)
 		}
 	}
 	if len(r.Items) == 0 {
-		text.WriteString("there are no messages\n")
+		out.WriteString("there are no messages\n")
 	}
 	if len(r.Unknown) > 0 {
-		fmt.Fprintf(&text, "\nnot known, and treated as text: %s\n", strings.Join(r.Unknown, ", "))
+		fmt.Fprintf(&out, "\nnot known, and treated as text: %s\n", strings.Join(r.Unknown, ", "))
 	}
-	return writeAll(to, []byte(text.String()))
+	return out.String()
+}
+
+// members are the members of an item, a line for each; the item as it is, if it is not JSON.
+func members(item []byte) string {
+	const indent = "    "
+	var lines bytes.Buffer
+	if err := json.Indent(&lines, item, indent, "  "); err != nil {
+		return indent + text.Line(string(item)) + "\n"
+	}
+	var out strings.Builder
+	for line := range strings.Lines(indent + lines.String() + "\n") {
+		out.WriteString(text.Line(strings.TrimSuffix(line, "\n")) + "\n")
+	}
+	return out.String()
 }

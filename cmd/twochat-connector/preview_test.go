@@ -22,8 +22,8 @@ func TestPreview(t *testing.T) {
 		"privacy: { identifiers: pseudonymous, key_file: "+key+", drop: [media] }")
 	code, out, errOut := finish(t, "preview", "--config", path, "--last", "3")
 	wantCode(t, code, cli.ExitFine)
-	clitest.WantText(t, "the output", out, "privacy.identifiers: pseudonymous, privacy.drop: [media]", "1 before  {",
-		"3 before  {", "  after   {", "  chat    ")
+	clitest.WantText(t, "the output", out, "privacy.identifiers: pseudonymous, privacy.drop: [media]", "1 before\n    {",
+		"3 before\n    {", "  after\n    {", "  chat    ")
 	if strings.Contains(out, "4 before") || errOut != "" || fake.Requests() != 1 {
 		t.Errorf("%d calls, on the error output: %s", fake.Requests(), errOut)
 	}

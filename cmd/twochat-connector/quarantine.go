@@ -169,10 +169,10 @@ func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 		if show {
 			line += "    " + text.Line(string(item)) + "\n"
 		}
-		return writeAll(out, []byte(line))
+		return text.Print(out, line)
 	})
 	if err == nil && count == 0 && !asJSON {
-		err = writeAll(out, []byte("The quarantine is empty.\n"))
+		err = text.Print(out, "The quarantine is empty.\n")
 	}
 	return err
 }
@@ -209,11 +209,11 @@ func (w *quarantineReader) show(ctx context.Context, id string, raw, asJSON bool
 	case q.Kept < q.Length:
 		kept = "the first " + text.Thousands(int64(q.Kept)) + " are kept"
 	}
-	_, err = fmt.Fprintf(out, "id        %s\nstream    %s\nrecorded  %s\nreason    %s\nbytes     %s, of which %s\nsha256    %s\n",
+	said := fmt.Sprintf("id        %s\nstream    %s\nrecorded  %s\nreason    %s\nbytes     %s, of which %s\nsha256    %s\n",
 		text.Printable(q.ID), text.Printable(q.Stream), q.Recorded.UTC().Format(time.RFC3339), text.Printable(q.Reason),
 		text.Thousands(int64(q.Length)), kept, text.Printable(q.SHA256))
-	if err == nil && q.Kept > 0 {
-		_, err = fmt.Fprintf(out, "\n%s\n", text.Line(string(q.Raw)))
+	if q.Kept > 0 {
+		said += "\n" + text.Line(string(q.Raw)) + "\n"
 	}
-	return err
+	return text.Print(out, said)
 }

@@ -22,5 +22,5 @@ func openBeside(p *cli.Program, c *config.Config) (sinks.Sink, error) {
 		}
 		chosen = beside
 	}
-	return sinks.Open(chosen, c.Encoding(), cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err))
+	return sinks.Open(chosen, c.Encoding(), cli.NewLeveledLogger(p, c.Log, slog.LevelWarn, p.Err))
 }

@@ -54,12 +54,12 @@ func (r *reloader) read() fingerprint {
 // begin watches the file of a pipeline until the returned function is called. The pipeline runs until the context ends.
 func (r *reloader) begin(ctx context.Context, pipe *pipeline.Pipeline) (stop func()) {
 	r.pipe = pipe
+	r.loaded()
 	if r.settings.Config == "" {
 		return func() {}
 	}
 	r.inForce = r.read()
 	r.seen = r.inForce
-	r.loaded()
 	r.take(r.program.Hangup)
 	watching, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
@@ -72,7 +72,7 @@ func (r *reloader) begin(ctx context.Context, pipe *pipeline.Pipeline) (stop fun
 
 // loaded records that the configuration in force is that of the file now.
 func (r *reloader) loaded() {
-	r.pipe.Configuration.Set(pipeline.Configuration{File: r.settings.Config, Loaded: time.Now().UTC()})
+	r.pipe.Configuration.Set(pipeline.Configuration{InForce: r.program.InForce(), Loaded: time.Now().UTC()})
 }
 
 // take makes SIGHUP reload the file. At a terminal it still ends the program, as it means there that the terminal is
@@ -176,7 +176,7 @@ func (r *reloader) refuse(now fingerprint, err error) {
 			hint = problem.Hint
 		}
 	}
-	hint = cli.WithConfig(hint, r.settings.Config)
+	hint = r.program.Hint(hint)
 	was := r.pipe.Configuration.Current()
 	was.RefusedAt, was.Refused, was.Hint = time.Now().UTC(), strings.Join(causes, "\n"), hint
 	r.pipe.Configuration.Set(was)

@@ -52,7 +52,7 @@ func runConnector(ctx context.Context, p *cli.Program, args []string) error {
 	p.SaveMemory(c)
 	level := new(slog.LevelVar)
 	level.Set(cli.LogLevel(c.Log))
-	logger := cli.NewLeveledLogger(c.Log, level, p.Err)
+	logger := cli.NewLeveledLogger(p, c.Log, level, p.Err)
 	p.HearLibraries(logger)
 	err = connect(ctx, c, &reloader{
 		program: p, settings: *settings, overrides: w, level: level, logger: logger, running: c,

@@ -83,11 +83,11 @@ func TestRun_RefusesWithTheMend(t *testing.T) {
 		},
 		"subject taken": {
 			"jetstream: { url: '" + nats + "', stream: MISSING, create: true }", nil,
-			[]string{"already has its subjects", "\n    use that stream with `sink.jetstream.stream: "},
+			[]string{"already has its subjects", "\n  → use that stream with `sink.jetstream.stream: "},
 		},
 		"folder without name": {"file: { path: /dev/null/events.jsonl }", nil, []string{
 			"path: /dev/null is not a folder",
-			"\n    set another path",
+			"\n  → set another path",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestRun_CreatesWhatIsMissing(t *testing.T) {
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "check", out, "refused  JetStream stream OTHER",
-		"→ create it with `sink.jetstream.create: true`, or: nats stream add OTHER")
+		"→ create it with `sink.jetstream.create: true`, or: `nats stream add OTHER")
 
 	r := start(t, "run", "--config", path, "--create")
 	until(t, "readiness", func() bool { status, _ := get(t, r.admin()+"/readyz"); return status == 200 })
@@ -371,7 +371,7 @@ func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
 		testKey}, "run")
 	wantCode(t, r.wait(), cli.ExitUsage)
 	clitest.WantText(t, "stderr", r.err.String(), "the environment has these problems",
-		"\nconfiguration: sink: expected exactly one of", "\n    write twochat-connector.yaml")
+		"\nconfiguration: sink: expected exactly one of", "\n  → write twochat-connector.yaml")
 	// Commands that ask 2Chat nothing need no key.
 	r = startWith(t, []string{
 		"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber,

@@ -48,10 +48,11 @@ func runStatus(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	if target.Broken != nil {
 		for _, problem := range cli.Problems(target.Broken) {
-			fmt.Fprintf(p.Err, "twochat-connector status: %s\n", problem.Text)
+			p.TellProblem(problem)
 		}
-		fmt.Fprintf(p.Err, "twochat-connector status: the configuration is wrong; %s was asked, for an instance that runs with the one before\n\n",
-			target.Where)
+		p.TellProblem(cli.Problem{Text: "the configuration is wrong; " + target.Where +
+			" was asked, for an instance that runs with the one before"})
+		fmt.Fprintln(p.Err)
 	}
 	if *asJSON {
 		_, err = p.Out.Write(body)

@@ -65,10 +65,10 @@ func (t statusText) mark(level pipeline.Level, words string) string {
 	return "\x1b[1;" + m.colour + "m" + folded + "\x1b[0m"
 }
 
-// fold prints a paragraph behind a label.
+// fold prints a paragraph behind a label; the commands in it are about the instance's configuration.
 func (t statusText) fold(out *strings.Builder, label, words string) {
 	if words != "" {
-		fmt.Fprintln(out, text.Fold(words, label, t.columns))
+		fmt.Fprintln(out, text.Fold(t.report.Configuration.Commands(words), label, t.columns))
 	}
 }
 

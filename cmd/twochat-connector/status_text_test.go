@@ -16,7 +16,8 @@ import (
 	"github.com/twochat-connector/twochat-connector/connector/quota"
 )
 
-var updateStatus = flag.Bool("update-status", false, "write what status prints into testdata")
+// update is set to write what commands print into testdata.
+var update = flag.Bool("update", false, "write what commands print into testdata")
 
 // unfolded joins the lines of a text.
 func unfolded(text string) string { return strings.Join(strings.Fields(text), " ") }
@@ -143,20 +144,16 @@ func nightlyReports() map[string]pipeline.Report {
 }
 
 // What status prints in each situation is in testdata, and no line is longer than 80 columns. `go test
-// ./cmd/twochat-connector -run TestStatus_Text -update-status` writes it again.
+// ./cmd/twochat-connector -run TestStatus_Text -update` writes it again.
 func TestStatus_Text(t *testing.T) {
 	for name, r := range nightlyReports() {
 		var out strings.Builder
 		if err := printReport(&out, r, false); err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(out.String()) {
-			if width := text.Width(strings.TrimSuffix(line, "\n")); width > 80 && !strings.Contains(line, "`") {
-				t.Errorf("%s: a line of %d columns: %s", name, width, line)
-			}
-		}
+		wantFits(t, name, out.String())
 		path := filepath.Join("testdata", "status_"+name+".txt")
-		if *updateStatus {
+		if *update {
 			if err := os.WriteFile(path, []byte(out.String()), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -20,6 +20,6 @@ func TestTail_NamedPipe(t *testing.T) {
 	for _, more := range [][]string{nil, {"--stream", "x"}, {"--no-follow"}, {"--since", "1h"}} {
 		code, _, errOut := finish(t, append([]string{"tail", "--sink", "file:pipe"}, more...)...)
 		wantCode(t, code, cli.ExitFailed)
-		clitest.WantText(t, "tail", errOut, "file pipe: it is not a regular file\n    name a regular file")
+		clitest.WantText(t, "tail", errOut, "file pipe: it is not a regular file\n  → name a regular file")
 	}
 }

@@ -26,7 +26,7 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 
 	code, _, errOut := finish(t, "tail", "--config", path)
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "tail", errOut, "no embedded server answers", "start `twochat-connector run`")
+	clitest.WantText(t, "tail", errOut, "no embedded server answers", "start `twochat-connector run --config "+path+"`")
 	code, out, _ := finish(t, "check", "--config", path)
 	wantCode(t, code, cli.ExitFine)
 	clitest.WantText(t, "check", out, "`run` starts its server")
@@ -113,12 +113,12 @@ func TestTail_EndsAndBegins(t *testing.T) {
 		"stream": {
 			[]string{"--sink", "file:" + path, "--no-follow", "--stream", "suport"},
 			cli.ExitUsage, "",
-			"neither the configuration nor the sink has a stream of this name\n    the nearest is support; the known streams are support; ",
+			"neither the configuration nor the sink has a stream of this name\n  → the nearest is support; the known streams are support; ",
 		},
 		"no file": {
 			[]string{"--sink", "file:none.jsonl", "--no-follow"},
 			cli.ExitFailed, "",
-			"file none.jsonl: there is no such file\n    name the file that the connector writes",
+			"file none.jsonl: there is no such file\n  → name the file that the connector writes",
 		},
 		"folder": {[]string{"--sink", "file:" + dir}, cli.ExitFailed, "", "it is not a regular file"},
 	} {
@@ -144,7 +144,7 @@ func TestTail_SinkThatCannotBeRead(t *testing.T) {
 	code, _, errOut := finish(t, "tail", "--config", configure(t, url, "stdout: {}"))
 	wantCode(t, code, cli.ExitFailed)
 	clitest.WantText(t, "tail", errOut, "standard output: its contents cannot be read again",
-		"\n    check its reader")
+		"\n  → check its reader")
 	code, _, errOut = finish(t, "tail", "--config", configure(t, url, "jetstream: { url: 'nats://"+clitest.ClosedPort(t)+
 		"' }"))
 	wantCode(t, code, cli.ExitFailed)

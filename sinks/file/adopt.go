@@ -111,7 +111,7 @@ func (j *journal) adoptRejects(
 		if !announced.agrees(at, line) {
 			return &connector.Refusal{
 				Thing: "file " + j.quarantinePath(), Cause: fmt.Sprintf("it contains %v, at byte %d", errDamaged, at),
-				Hint: fmt.Sprintf("cut off this line and everything after it, which is written again: truncate -s %d '%s'", at,
+				Hint: fmt.Sprintf("cut off this line and everything after it, which is written again: `truncate -s %d '%s'`", at,
 					j.quarantinePath()),
 			}
 		}

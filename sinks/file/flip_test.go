@@ -346,7 +346,7 @@ func TestSink_TheWayOnWorksAsPrinted(t *testing.T) {
 				}
 				t.Log(refusal)
 				hints = append(hints, refusal.Hint)
-				if command := regexp.MustCompile(`(mv|truncate|sed) [^&]*`).FindString(refusal.Hint); command != "" {
+				if command := regexp.MustCompile("(mv|truncate|sed) [^&`]*").FindString(refusal.Hint); command != "" {
 					if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
 						t.Fatalf("%s: %v: %s", command, err, out)
 					}

@@ -260,8 +260,8 @@ func withoutRecord(path string, raw []byte) string {
 // goOnAfter is the hint to move away a broken file and to continue without it. Then only the number of delivered events
 // is known.
 func goOnAfter(path string, sequence uint64) string {
-	return fmt.Sprintf("move it away and continue after the delivered events: mv '%s' '%s.broken' && twochat-connector run "+
-		"--first-start=%d", path, path, sequence)
+	return fmt.Sprintf("move it away and continue after the delivered events: `mv '%s' '%s.broken'`, then "+
+		"`twochat-connector run --first-start=%d`", path, path, sequence)
 }
 
 // save replaces a stream's record. With an error, unclear means that the new record may be in place nevertheless.

@@ -108,16 +108,16 @@ func (j *journal) refuse(err error, vouched position) error {
 	}
 	refusal := &connector.Refusal{
 		Thing: "file " + fault.path, Cause: fmt.Sprintf("it contains %v, at byte %d", fault.cause, fault.at),
-		Hint: fmt.Sprintf("set another file in `sink.file.path`, or move this one away: mv '%s' '%s.other'", fault.path,
+		Hint: fmt.Sprintf("set another file in `sink.file.path`, or move this one away: `mv '%s' '%s.other'`", fault.path,
 			fault.path),
 	}
 	switch line, err := lineAt(fault.path, fault.at); {
 	case vouched.End == 0 && (err != nil || line == 1): // it may be somebody else's file
 	case vouched.End == 0:
 		refusal.Hint = fmt.Sprintf("remove line %d, which leaves a copy of the file beside it, and run the same command again: "+
-			"sed -i.copy '%dd' '%s'", line, line, fault.path)
+			"`sed -i.copy '%dd' '%s'`", line, line, fault.path)
 	case fault.path == j.path: // nothing follows it
-		refusal.Hint = fmt.Sprintf("cut off this line and everything after it, which is delivered again: truncate -s %d '%s'",
+		refusal.Hint = fmt.Sprintf("cut off this line and everything after it, which is delivered again: `truncate -s %d '%s'`",
 			fault.at, fault.path)
 	default:
 		refusal.Hint = fmt.Sprintf("restore the file and the folder %s.checkpoint from the same time", j.path)

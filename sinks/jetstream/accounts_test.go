@@ -243,7 +243,7 @@ leafnodes { remotes: [ { url: "nats-leaf://127.0.0.1:%d" } ] }`, t.TempDir(), po
 	})
 	deliver(t, c)
 	wantSequences(t, hub.client(t), stream, 406)
-	if !strings.HasPrefix(sink.hints.edit("--ack"), "nats --js-domain hub stream edit WHATSAPP") {
+	if !strings.HasPrefix(sink.hints.edit("--ack"), "`nats --js-domain hub stream edit WHATSAPP") {
 		t.Error(sink.hints.edit("--ack"))
 	}
 	// A domain that no server has may join later.

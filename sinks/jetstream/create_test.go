@@ -143,7 +143,7 @@ func TestRoomHint(t *testing.T) {
 	t.Parallel()
 	sink := openSink(t, config("nats://127.0.0.1:1"), connector.ModeStructured)
 	hint := sink.hints.roomHint(&jetstream.StreamConfig{MaxBytes: 2 << 20, MaxMsgs: -1})
-	if !strings.HasPrefix(hint, "nats stream edit "+DefaultStream+" --max-bytes=4194304 ") {
+	if !strings.HasPrefix(hint, "`nats stream edit "+DefaultStream+" --max-bytes=4194304` ") {
 		t.Error(hint)
 	}
 }

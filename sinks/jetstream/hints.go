@@ -47,15 +47,15 @@ func (h *hints) wasThere() bool {
 	return h.existed
 }
 
-// command is a command of the nats CLI, for the JetStream that this sink uses.
+// command is a command of the nats CLI in backticks, for the JetStream that this sink uses.
 func (h *hints) command(words string) string {
 	switch {
 	case h.config.Domain != "":
-		return "nats --js-domain " + h.config.Domain + " " + words
+		words = "--js-domain " + h.config.Domain + " " + words
 	case h.config.APIPrefix != "":
-		return "nats --js-api-prefix " + h.config.APIPrefix + " " + words
+		words = "--js-api-prefix " + h.config.APIPrefix + " " + words
 	}
-	return "nats " + words
+	return "`nats " + words + "`"
 }
 
 // edit is the command that changes the stream's settings. The CLI reads a value that begins with a dash only after an

@@ -111,8 +111,7 @@ func (a *admission) pin(held *positions, count int) error {
 			Thing: topic, Cause: fmt.Sprintf("it has %d partitions, but stream %s was spread over %d: it is a different topic, or "+
 				"was recreated",
 				count, a.claim.Stream.Name, held.Partitions),
-			Hint: fmt.Sprintf("restore the number of partitions: kafka-topics.sh --alter --topic %s --partitions %d",
-				a.sink.topics.events, held.Partitions),
+			Hint: "restore the number of partitions: " + a.sink.hints.partitionsCommand(a.sink.topics.events, held.Partitions),
 		}
 	case accept > count, accept != 0 && accept < held.Partitions:
 		return &connector.Refusal{
@@ -127,8 +126,8 @@ func (a *admission) pin(held *positions, count int) error {
 	case held.Partitions < count && accept == 0:
 		a.sink.logger.Warn("the topic has more partitions than the stream uses", "stream", a.claim.Stream.Name, "topic",
 			a.sink.topics.events,
-			"partitions", count, "used", held.Partitions, "hint", fmt.Sprintf("no action is needed; run --accept-partitions %d uses "+
-				"all of them, but moves chats", count))
+			"partitions", count, "used", held.Partitions, "hint", fmt.Sprintf("no action is needed; "+
+				"`twochat-connector run --accept-partitions %d` uses all of them, but moves chats", count))
 	}
 	return nil
 }
@@ -146,7 +145,7 @@ func (a *admission) identified(ctx context.Context, held *positions) error {
 			Thing: "topic " + a.sink.topics.events,
 			Cause: fmt.Sprintf("it was recreated: stream %s was written to the topic with the id %s, but this one has %s",
 				a.claim.Stream.Name, held.Topic, now),
-			Hint: "restore it, or continue without its former records with `run --first-start`",
+			Hint: "restore it, or continue without its former records with `twochat-connector run --first-start`",
 		}
 	}
 	if now != "" {
@@ -166,7 +165,7 @@ func (a *admission) truncated(held positions, ends []extent) error {
 				Thing: fmt.Sprintf("topic %s, partition %d", a.sink.topics.events, p),
 				Cause: fmt.Sprintf("it ends at offset %d, but events were acknowledged up to %d: the brokers lost them, or the "+
 					"topic was recreated", ends[p].end, next),
-				Hint: "restore it, or continue without them with `run --first-start`",
+				Hint: "restore it, or continue without them with `twochat-connector run --first-start`",
 			}
 		}
 	}
@@ -227,6 +226,6 @@ func (a *admission) outdated(sequence uint64) error {
 		Thing: "stream " + a.claim.Stream.Name,
 		Cause: fmt.Sprintf("its newest checkpoint is at sequence %d, but newer events are committed: topic %s was restored, or "+
 			"lost its end", sequence, a.sink.topics.checkpoints),
-		Hint: "restore that topic as it was, or continue after the newest event with `run --first-start`",
+		Hint: "restore that topic as it was, or continue after the newest event with `twochat-connector run --first-start`",
 	}
 }

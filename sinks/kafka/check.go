@@ -238,9 +238,9 @@ func (i *inspection) reassign(name string, topic seenTopic, wanted int) string {
 		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(replicas), " ", ","), "[]")
 		parts = append(parts, fmt.Sprintf(`{"topic":"%s","partition":%d,"replicas":[%s]}`, name, p, list))
 	}
-	return fmt.Sprintf(`echo '{"version":1,"partitions":[%s]}' > reassign.json && `+
+	return "`" + fmt.Sprintf(`echo '{"version":1,"partitions":[%s]}' > reassign.json && `+
 		`kafka-reassign-partitions.sh --bootstrap-server %s --reassignment-json-file reassign.json --execute`,
-		strings.Join(parts, ","), i.sink.config.Brokers[0])
+		strings.Join(parts, ","), i.sink.config.Brokers[0]) + "`"
 }
 
 // transactions checks the topic in which the brokers keep their transactions: if it is lost, nothing fences a former
@@ -354,12 +354,11 @@ func (i *inspection) known(claim connector.Claim, checkpoint connector.Checkpoin
 	case held.Partitions > partitions:
 		i.refuse(thing, fmt.Sprintf("topic %s has %d partitions, but the stream was spread over %d", i.sink.topics.events,
 			partitions, held.Partitions),
-			fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d", i.sink.config.Brokers[0],
-				i.sink.topics.events, held.Partitions))
+			i.sink.hints.partitionsCommand(i.sink.topics.events, held.Partitions))
 	case held.Partitions < partitions:
 		i.warn(thing, fmt.Sprintf("topic %s has %d partitions; the stream uses the first %d, so that chats stay where "+
 			"they are", i.sink.topics.events, partitions, held.Partitions),
-			fmt.Sprintf("no action is needed; run --accept-partitions %d uses all of them, but moves chats", partitions))
+			fmt.Sprintf("no action is needed; `twochat-connector run --accept-partitions %d` uses all of them, but moves chats", partitions))
 	default:
 		i.ok(thing, "known, at sequence %d", checkpoint.Sequence)
 	}

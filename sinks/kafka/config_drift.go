@@ -12,9 +12,9 @@ func (i *inspection) drift(thing, name string, topic seenTopic, brokers int, set
 	if want := c.Partitions; name == s.topics.events && want > 0 && want != count {
 		hint := fmt.Sprintf("set `sink.kafka.partitions: %d`, as Kafka cannot remove partitions", count)
 		if want > count {
-			hint = fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d (existing "+
-				"streams stay in the first %d, until run --accept-partitions %d moves their chats); or set "+
-				"`sink.kafka.partitions: %d`", c.Brokers[0], name, want, count, want, count)
+			hint = fmt.Sprintf("%s (existing streams stay in the first %d, until "+
+				"`twochat-connector run --accept-partitions %d` moves their chats); or set `sink.kafka.partitions: %d`",
+				s.hints.partitionsCommand(name, want), count, want, count)
 		}
 		i.warn(thing, fmt.Sprintf("it has %d partitions, and sink.kafka.partitions is %d", count, want), hint)
 	}
@@ -23,7 +23,7 @@ func (i *inspection) drift(thing, name string, topic seenTopic, brokers int, set
 	if want := c.Replicas; want > 0 && want != replicas && !(told && want == min(brokers, wantedReplicas)) {
 		hint := fmt.Sprintf("set `sink.kafka.replicas: %d`", replicas)
 		if want > replicas && want <= brokers {
-			hint = i.reassign(name, topic, want) + " && " +
+			hint = i.reassign(name, topic, want) + ", then " +
 				s.hints.configureCommand(name, fmt.Sprintf("min.insync.replicas=%d", max(1, want-1))) + "; or " + hint
 		}
 		i.warn(thing, fmt.Sprintf("it has %d replicas, and sink.kafka.replicas is %d", replicas, want), hint)

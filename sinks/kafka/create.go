@@ -160,7 +160,7 @@ func (m *topicMaker) refuseLost(ctx context.Context, topic, other string) error 
 	}
 	return &connector.Refusal{
 		Thing: "topic " + topic, Cause: cause,
-		Hint: "restore it with its records, or create it again and continue without them with `run --first-start`: " +
+		Hint: "restore it with its records, or create it again and continue without them with `twochat-connector run --first-start`: " +
 			m.createCommand(topic, m.replicasNow(ctx)),
 	}
 }
@@ -240,13 +240,13 @@ func (m *topicMaker) meantReplicas(ctx context.Context, v *view) (int, error) {
 
 // createCommand is the command that creates one of the sink's topics with the right settings.
 func (m *topicMaker) createCommand(topic string, replicas int) string {
-	command := fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d "+
+	command := fmt.Sprintf("`kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d "+
 		"--replication-factor %d",
 		m.config.Brokers[0], topic, m.partitions(topic), replicas)
 	for _, setting := range m.settings(topic, replicas) {
 		command += " --config " + setting.name + "=" + setting.value
 	}
-	return command
+	return command + "`"
 }
 
 // replicasNow is the number of replicas for a command that is printed: the one of Create, or what the brokers that

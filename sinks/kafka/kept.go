@@ -43,7 +43,7 @@ func (s *Sink) Kept(ctx context.Context, newest map[int]int64, rejects bool) ([]
 		kept = append(kept, connector.Finding{
 			Level: connector.FindingWarning, Thing: "topic " + s.topics.events,
 			Text: "at once, and with them all older records of " + partitionsOf(newest) + ", of everybody. What goes so is " +
-				"not delivered again, but shows as missing, and `audit --repair` would put it back: its uuids are not kept",
+				"not delivered again, but shows as missing, and `twochat-connector audit --all --repair` would put it back: its uuids are not kept",
 			Hint: s.hints.deleteCommand(s.topics.events, newest),
 		})
 	}
@@ -73,6 +73,6 @@ func (h hints) deleteCommand(topic string, newest map[int]int64) string {
 	for _, p := range slices.Sorted(maps.Keys(newest)) {
 		parts = append(parts, fmt.Sprintf(`{"topic":"%s","partition":%d,"offset":%d}`, topic, p, newest[p]+1))
 	}
-	return fmt.Sprintf(`echo '{"partitions":[%s],"version":1}' >offsets.json && kafka-delete-records.sh `+
-		"--bootstrap-server %s --offset-json-file offsets.json", strings.Join(parts, ","), h.config.Brokers[0])
+	return "`" + fmt.Sprintf(`echo '{"partitions":[%s],"version":1}' >offsets.json && kafka-delete-records.sh `+
+		"--bootstrap-server %s --offset-json-file offsets.json", strings.Join(parts, ","), h.config.Brokers[0]) + "`"
 }

@@ -71,7 +71,7 @@ func (p *probe) remove(ctx context.Context) {
 	err := p.own.deleteTopic(ctx, p.at.topic)
 	if err != nil {
 		p.warn("topic "+p.at.topic, "the probe's topic could not be deleted: "+err.Error(),
-			"kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic)
+			"`kafka-topics.sh --bootstrap-server "+p.sink.config.Brokers[0]+" --delete --topic "+p.at.topic+"`")
 	}
 }
 

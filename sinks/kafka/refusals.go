@@ -81,21 +81,27 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// aclCommand is the command that grants a right to the connector's user.
+// aclCommand is, as all commands of hints in backticks, the command that grants a right to the connector's user.
 func (h hints) aclCommand(rest string) string {
-	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s %s", h.config.Brokers[0],
+	return fmt.Sprintf("`kafka-acls.sh --bootstrap-server %s --add --allow-principal %s %s`", h.config.Brokers[0],
 		h.config.principal(), rest)
 }
 
 // describeCommand is the command that shows a topic.
 func (h hints) describeCommand(topic string) string {
-	return fmt.Sprintf("kafka-topics.sh --bootstrap-server %s --describe --topic %s", h.config.Brokers[0], topic)
+	return fmt.Sprintf("`kafka-topics.sh --bootstrap-server %s --describe --topic %s`", h.config.Brokers[0], topic)
+}
+
+// partitionsCommand is the command that gives a topic more partitions.
+func (h hints) partitionsCommand(topic string, partitions int) string {
+	return fmt.Sprintf("`kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d`", h.config.Brokers[0],
+		topic, partitions)
 }
 
 // configureCommand is the command that changes a setting of a topic.
 func (h hints) configureCommand(topic, setting string) string {
-	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
-		"--add-config %s", h.config.Brokers[0], topic, setting)
+	return fmt.Sprintf("`kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
+		"--add-config %s`", h.config.Brokers[0], topic, setting)
 }
 
 // principal is the connector's user, as the brokers know it.

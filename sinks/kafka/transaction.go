@@ -145,8 +145,7 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	default:
 		return &connector.Refusal{
 			Thing: "topic " + part.at.topic, Cause: "it does not accept a record as large as this one",
-			Hint: fmt.Sprintf("kafka-configs.sh --alter --topic %s --add-config max.message.bytes=%d", part.at.topic,
-				checkpointBytes),
+			Hint: t.sink.hints.configureCommand(part.at.topic, fmt.Sprintf("max.message.bytes=%d", checkpointBytes)),
 		}
 	}
 	part.batch = nil
@@ -174,7 +173,7 @@ func (t *transaction) advanced(at topicPartition, offset, sent int64) error {
 		Thing: fmt.Sprintf("topic %s, partition %d", at.topic, at.partition),
 		Cause: fmt.Sprintf("it went back from offset %d to %d while this instance was running: it was recreated, or the brokers "+
 			"lost its end", before, offset),
-		Hint: "restore it, or continue without its former records with `run --first-start`",
+		Hint: "restore it, or continue without its former records with `twochat-connector run --first-start`",
 	}
 }
 

@@ -56,7 +56,7 @@ func New(p *cli.Program, c *config.Config, options Options) *Engine {
 	if cli.LogsText(log, p.Err) {
 		log.Format = "text"
 	}
-	return &Engine{program: p, config: c, options: options, logger: cli.NewLogger(log, p.Err)}
+	return &Engine{program: p, config: c, options: options, logger: cli.NewLogger(p, log, p.Err)}
 }
 
 // Run compares each stream's list with its log. The error is cli.ErrFoundWrong if anything is wrong in the end.
@@ -318,7 +318,9 @@ func (a *Engine) audit(ctx context.Context, one *audited) (StreamReport, error) 
 	findings, missing, aside := Compare(list, one.log, one.checkpoint, one.since)
 	stream := newStreamReport(one, list, findings)
 	if !a.options.Repair && len(missing) > 0 {
-		stream.BeforeRepair = one.beforeRepair(ctx, a.sink)
+		if stream.BeforeRepair = one.beforeRepair(ctx, a.sink); stream.BeforeRepair != nil {
+			stream.BeforeRepair.Hint = a.program.Hint(stream.BeforeRepair.Hint)
+		}
 	}
 	if a.options.Repair && len(missing)+len(aside) > 0 {
 		if stream.Repair, err = a.restore(ctx, one, list, missing, aside); err != nil {

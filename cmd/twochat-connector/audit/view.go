@@ -2,13 +2,14 @@ package audit
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // print prints what was found, for a person or as JSON.
@@ -23,21 +24,31 @@ func (a *Engine) print(r *Report) error {
 			text.Counted(a.calls(), "call"))
 	}
 	for i := range r.Streams {
-		r.Streams[i].write(&out)
+		r.Streams[i].write(&out, commandOf(a.program.InForce(), a.options.Start, r.Streams[i].Stream))
 	}
 	if a.files.digest != "" {
 		fmt.Fprintf(&out, "\nThe report is in %s.json and %s.html; the SHA-256 of the JSON file is %s.\n", a.files.path,
 			a.files.path, a.files.digest)
 	}
-	_, err := io.WriteString(a.program.Out, out.String())
-	return err
+	return a.program.Print(out.String())
+}
+
+// commandOf is this command for one stream, with more flags, to be copied from a text.
+func commandOf(force cli.InForce, start connector.Start, stream string) func(flags ...string) string {
+	window := []string{"--all"}
+	if since := start.Since; !since.IsZero() {
+		window = []string{"--since", since.UTC().Format(time.RFC3339)}
+	}
+	return func(flags ...string) string {
+		return force.Command(slices.Concat([]string{"audit", "--stream", stream}, window, flags)...)
+	}
 }
 
 // mostShown is how many messages of a kind are printed for a person; the report has all of them.
 const mostShown = 20
 
-// write prints the findings of a stream.
-func (s *StreamReport) write(out *strings.Builder) {
+// write prints the findings of a stream. again is the command with more flags.
+func (s *StreamReport) write(out *strings.Builder, again func(flags ...string) string) {
 	fmt.Fprintf(out, "Stream %s: %s listed, %s in the log", s.Stream, text.Counted(s.Listed, "message"),
 		text.Counted(s.Events, "event"))
 	if s.Events > 0 {
@@ -58,11 +69,11 @@ func (s *StreamReport) write(out *strings.Builder) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(shown)) {
 		if more := shown[kind] - mostShown; more > 0 {
-			fmt.Fprintf(out, "  and %s more %s: --report FILE lists them all\n", text.Thousands(more), kind)
+			fmt.Fprintf(out, "  and %s more %s: %s lists them all\n", text.Thousands(more), kind, again("--report", "FILE"))
 		}
 	}
-	if line := s.advice(); line != "" {
-		fmt.Fprintf(out, "  %s\n", line)
+	for _, line := range s.advice(again) {
+		fmt.Fprintf(out, "  → %s\n", line)
 	}
 }
 
@@ -80,7 +91,7 @@ func (s StreamReport) summary() []string {
 	say(s.Counts.Changed, "changed", "different in the log and in the list; which of the two was changed cannot be told")
 	say(s.Counts.Erased, "erased", "sequences that are gone from the log")
 	say(s.Counts.Unfinished, "not erased",
-		"to be erased on request, and still in the log: the `twochat-connector erase` that was broken off goes on")
+		"to be erased on request, and still in the log: the erase that was broken off goes on if it is given again")
 	say(s.Counts.Unreadable, "unreadable", "records among the events that are not events")
 	if len(lines) == 0 {
 		lines = append(lines, "Nothing is missing, doubled, out of order, changed or erased.")
@@ -135,7 +146,7 @@ func (s StreamReport) noted() []string {
 	say(n.Late, "delivered late, and marked late")
 	say(n.Restored, "delivered again after their events were gone from the log")
 	say(len(n.OnlyInLog), "only in the log: deleted in 2Chat since, or no longer shown")
-	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill` delivers them")
+	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill --stream "+s.Stream+" --all` delivers them")
 	say(n.Expired, "listed below the present beginning of the log")
 	for _, reason := range slices.Sorted(maps.Keys(n.Quarantined)) {
 		say(n.Quarantined[reason], "in the quarantine: "+reason)
@@ -225,24 +236,24 @@ func (m Message) line() string {
 }
 
 // advice describes what to do next.
-func (s *StreamReport) advice() string {
+func (s *StreamReport) advice(again func(flags ...string) string) []string {
 	var lines []string
 	switch first := s.BeforeRepair; {
 	case s.Counts.Missing == 0 || s.Repair != nil:
 	case first != nil:
-		lines = append(lines, fmt.Sprintf("Nothing can be repaired yet: %s. First: %s. Then --repair restores what is missing, "+
-			"marked late.", first.Cause, first.Hint))
+		lines = append(lines, fmt.Sprintf("nothing can be repaired yet: %s. First: %s. Then %s restores what is missing, "+
+			"marked late", first.Cause, first.Hint, again("--repair")))
 	default:
-		lines = append(lines, "--repair restores what is missing, marked late.")
+		lines = append(lines, again("--repair")+" restores what is missing, marked late")
 	}
 	if s.Counts.Doubled+s.Counts.OutOfOrder > 0 {
-		lines = append(lines, "A log is append-only: consumers de-duplicate by id, and order by sequence.")
+		lines = append(lines, "a log is append-only: consumers de-duplicate by id, and order by sequence")
 	}
 	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) {
-		lines = append(lines, "If retention removes old events, use --since to audit younger ones.")
+		lines = append(lines, "if retention removes old events, use --since to audit younger ones")
 	}
 	if s.Counts.Unreadable > 0 {
-		lines = append(lines, "Unreadable records were written by another program, or are damaged: `twochat-connector check` shows whether `run` can continue despite them.")
+		lines = append(lines, "unreadable records were written by another program, or are damaged: `twochat-connector check` shows whether `run` can continue despite them")
 	}
-	return strings.Join(lines, " ")
+	return lines
 }

@@ -61,7 +61,7 @@ func New(p *cli.Program, c *config.Config, live connector.Stream, start connecto
 	if cli.LogsText(c.Log, p.Err) {
 		log.Format = "text"
 	}
-	bar.logger = cli.NewLogger(log, bar)
+	bar.logger = cli.NewLogger(p, log, bar)
 	return &Engine{
 		program: p, config: c, live: live, start: start, view: bar, logger: bar.logger, began: time.Now(),
 		json: asJSON,

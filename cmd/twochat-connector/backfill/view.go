@@ -275,6 +275,5 @@ func (b *Engine) print(s Summary, said string) error {
 	if b.json {
 		return cli.PrintJSON(b.program.Out, s)
 	}
-	_, err := fmt.Fprintln(b.program.Out, said)
-	return err
+	return b.program.Print(said + "\n")
 }

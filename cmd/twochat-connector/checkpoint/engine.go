@@ -44,7 +44,7 @@ func New(p *cli.Program, c *config.Config, named bool, o Options) (*Engine, erro
 	all, err := pipeline.AllClaims(c, instance, pipeline.Overrides{})
 	return &Engine{
 		program: p, config: c, named: named, options: o,
-		logger: cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err), instance: instance, all: all,
+		logger: cli.NewLeveledLogger(p, c.Log, slog.LevelWarn, p.Err), instance: instance, all: all,
 	}, err
 }
 

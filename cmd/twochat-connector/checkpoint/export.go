@@ -88,7 +88,7 @@ func (e *Engine) Export(ctx context.Context, stream, path string) error {
 	return e.print(Result{Stream: stream, Sequence: c.Sequence, File: path, Text: fmt.Sprintf(
 		"stream %s: the checkpoint of sequence %d is in %s", stream, c.Sequence, path), Notes: []string{
 		"what an instance delivers from now on is not in it: let none run on this sink any more",
-		"`twochat-connector checkpoint import " + path + "`, with the other sink in the configuration, goes on from it",
+		"`twochat-connector checkpoint import " + path + " --config FILE` goes on from it, with a FILE that names the other sink",
 	}})
 }
 
@@ -137,7 +137,7 @@ func (e *Engine) readFile(path string) (connector.Checkpoint, error) {
 	c, err := checkpointIn(text)
 	if err != nil {
 		return c, cli.Hinted(fmt.Errorf("file %s: %w", path, err),
-			"name a file that `twochat-connector checkpoint export` wrote, as it wrote it")
+			"name a file that checkpoint export wrote, as it wrote it")
 	}
 	return c, nil
 }

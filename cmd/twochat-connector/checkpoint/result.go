@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 )
@@ -23,18 +24,16 @@ func (r *Result) note(format string, args ...any) {
 }
 
 func (e *Engine) print(results ...Result) error {
+	var out strings.Builder
+	for _, r := range results {
+		fmt.Fprintln(&out, r.Text)
+		for i := range r.Notes {
+			r.Notes[i] = e.program.Hint(r.Notes[i])
+			fmt.Fprintf(&out, "  · %s\n", r.Notes[i])
+		}
+	}
 	if e.options.JSON {
 		return cli.PrintJSON(e.program.Out, results)
 	}
-	for _, r := range results {
-		if _, err := fmt.Fprintln(e.program.Out, r.Text); err != nil {
-			return err
-		}
-		for _, note := range r.Notes {
-			if _, err := fmt.Fprintf(e.program.Out, "  · %s\n", note); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return e.program.Print(out.String())
 }

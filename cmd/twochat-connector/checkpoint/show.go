@@ -3,9 +3,8 @@ package checkpoint
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -69,6 +68,7 @@ func (e *Engine) Show(ctx context.Context, stream string) error {
 			return err
 		}
 		all[i] = shownOf(claim, c, found)
+		all[i].Hint = e.program.Hint(all[i].Hint)
 		wrong = wrong || all[i].Wrong != ""
 	}
 	if err := e.printShown(all); err != nil {
@@ -117,24 +117,21 @@ func (e *Engine) printShown(all []Shown) error {
 	if e.options.JSON {
 		return cli.PrintJSON(e.program.Out, all)
 	}
+	var out strings.Builder
 	for i, s := range all {
 		if i > 0 {
-			fmt.Fprintln(e.program.Out)
+			out.WriteByte('\n')
 		}
-		if err := s.print(e.program.Out, time.Now()); err != nil {
-			return err
-		}
+		s.write(&out, time.Now())
 	}
-	return nil
+	return e.program.Print(out.String())
 }
 
-func (s Shown) print(to io.Writer, now time.Time) error {
-	var failed error
+func (s Shown) write(out *strings.Builder, now time.Time) {
 	line := func(word, format string, args ...any) {
-		_, err := fmt.Fprintf(to, "  %-14s%s\n", word, fmt.Sprintf(format, args...))
-		failed = errors.Join(failed, err)
+		fmt.Fprintf(out, "  %-14s%s\n", word, fmt.Sprintf(format, args...))
 	}
-	_, failed = fmt.Fprintf(to, "stream %s\n", text.Printable(s.Stream))
+	fmt.Fprintf(out, "stream %s\n", text.Printable(s.Stream))
 	if s.Found {
 		s.lines(line, now)
 	}
@@ -142,7 +139,6 @@ func (s Shown) print(to io.Writer, now time.Time) error {
 		line("✗ wrong", "%s", s.Wrong)
 		line("→", "%s", s.Hint)
 	}
-	return failed
 }
 
 // lines are the facts of a checkpoint that was found.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -82,8 +83,8 @@ func Problems(err error) []Problem {
 	case hinted:
 		list = append(list, Problem{told.Text(), told.Hint})
 	default:
-		for text := range strings.SplitSeq(err.Error(), "\n") {
-			list = append(list, Problem{Text: text})
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			list = append(list, Problem{Text: line})
 		}
 	}
 	return list
@@ -99,15 +100,24 @@ func (p *Program) Tell(err error) {
 		p.tellJSON(err)
 		return
 	}
-	name := "twochat-connector"
+	for _, g := range Problems(err) {
+		p.TellProblem(g)
+	}
+}
+
+// TellProblem prints one problem for a person, with its hint on the next line.
+func (p *Program) TellProblem(g Problem) {
+	name := programName
 	if p.Name != "" {
 		name += " " + p.Name
 	}
-	for _, g := range Problems(err) {
-		fmt.Fprintf(p.Err, "%s: %s\n", name, g.Text)
-		if g.Hint != "" {
-			fmt.Fprintf(p.Err, "    %s\n", g.Hint)
-		}
+	columns := text.Columns(p.Err)
+	// If the standard error cannot be written to, there is nowhere to report that.
+	for line := range strings.SplitSeq(name+": "+g.Text, "\n") {
+		fmt.Fprintln(p.Err, text.Hang(line, "    ", columns))
+	}
+	if g.Hint != "" {
+		fmt.Fprintln(p.Err, text.Fold(p.Hint(g.Hint), "  → ", columns))
 	}
 }
 
@@ -127,7 +137,7 @@ type failureText struct {
 func (p *Program) Failure(err error) *Failure {
 	f := &Failure{Command: p.Name, ExitCode: ExitCode(err)}
 	for _, g := range Problems(err) {
-		f.Problems = append(f.Problems, failureText(g))
+		f.Problems = append(f.Problems, failureText{g.Text, p.Hint(g.Hint)})
 	}
 	return f
 }

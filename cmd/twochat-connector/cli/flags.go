@@ -155,6 +155,7 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 	if flags.Config == "" {
 		flags.Config, found = config.Find()
 	}
+	p.begun(flags)
 	wanted := *flags
 	wanted.Keyless = p.keyless
 	c, err := config.FromFlags(wanted, p.Env)
@@ -179,6 +180,7 @@ func (p *Program) Load(flags *config.Flags) (*config.Config, error) {
 // LoadKeyless loads the configuration for commands that make no request to 2Chat. They need no key and, if nothing else
 // names a number, no number. named is false if the number is a placeholder.
 func (p *Program) LoadKeyless(flags *config.Flags) (c *config.Config, named bool, err error) {
+	p.begun(flags) // without the number that stands for none
 	keyless := p.WithoutKey()
 	named = true
 	if _, found := config.Find(); flags.Config == "" && !found && len(flags.Numbers) == 0 &&

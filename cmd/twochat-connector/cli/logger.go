@@ -9,8 +9,8 @@ import (
 )
 
 // NewLogger makes the logger: text for a person at a terminal, JSON otherwise.
-func NewLogger(c config.Log, to io.Writer) *slog.Logger {
-	return NewLeveledLogger(c, LogLevel(c), to)
+func NewLogger(p *Program, c config.Log, to io.Writer) *slog.Logger {
+	return NewLeveledLogger(p, c, LogLevel(c), to)
 }
 
 // LogLevel is the configured level.
@@ -22,11 +22,16 @@ func LogLevel(c config.Log) slog.Level {
 	return level
 }
 
-// NewLeveledLogger makes a logger whose level may change while it is in use.
-func NewLeveledLogger(c config.Log, level slog.Leveler, to io.Writer) *slog.Logger {
+// NewLeveledLogger makes a logger whose level may change while it is in use. The commands in its hints are about the
+// configuration in force.
+func NewLeveledLogger(p *Program, c config.Log, level slog.Leveler, to io.Writer) *slog.Logger {
+	force := p.InForce()
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration { // JSON would show nanoseconds
 			a.Value = slog.StringValue(config.FormatDuration(a.Value.Duration()))
+		}
+		if a.Key == "hint" && a.Value.Kind() == slog.KindString {
+			a.Value = slog.StringValue(force.Commands(a.Value.String()))
 		}
 		return a
 	}}

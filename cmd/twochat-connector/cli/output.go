@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 )
 
 // QuietLogger returns a logger that discards everything.
@@ -20,3 +22,7 @@ func PrintJSON(to io.Writer, value any) error {
 	}
 	return nil
 }
+
+// Print prints a text for a person, its lines no wider than the output is, and its commands about the configuration in
+// force.
+func (p *Program) Print(said string) error { return text.Print(p.Out, p.Hint(said)) }

@@ -39,7 +39,8 @@ type Program struct {
 	// Hangup decides what SIGHUP does; nil if the process is not ours.
 	Hangup *Hangup
 
-	keyless bool // no API key is missed
+	keyless bool     // no API key is missed
+	inForce *InForce // nil until a configuration is loaded
 }
 
 // ErrFoundWrong ends a command that succeeded and has already reported what is wrong.

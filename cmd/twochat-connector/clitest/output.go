@@ -3,6 +3,7 @@ package clitest
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -18,8 +19,19 @@ func ClosedPort(t *testing.T) string {
 
 // Output is what a command has written so far.
 type Output struct {
+	// Width is how many columns its lines may have; 0 for any number, so that no sentence is folded.
+	Width int
+
 	mu   sync.Mutex
 	text bytes.Buffer
+}
+
+// Columns is the width of the lines that are written to it.
+func (o *Output) Columns() int {
+	if o.Width == 0 {
+		return math.MaxInt32
+	}
+	return o.Width
 }
 
 func (o *Output) Write(p []byte) (int, error) {

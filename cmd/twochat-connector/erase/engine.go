@@ -48,7 +48,7 @@ type Engine struct {
 // New makes a run.
 func New(p *cli.Program, c *config.Config, options Options) *Engine {
 	return &Engine{
-		program: p, config: c, options: options, logger: cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err),
+		program: p, config: c, options: options, logger: cli.NewLeveledLogger(p, c.Log, slog.LevelWarn, p.Err),
 		report: Report{Sink: c.Sink.Chosen()[0], DryRun: options.DryRun, Streams: []*StreamReport{}},
 	}
 }
@@ -85,7 +85,7 @@ func (e *Engine) run(ctx context.Context) error {
 			}
 		}
 	}
-	return e.report.print(e.program.Out, e.options.JSON)
+	return e.report.print(e.program, e.options.JSON)
 }
 
 // target is a stream of which the sink holds something, and the chat in it.

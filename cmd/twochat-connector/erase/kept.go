@@ -32,7 +32,7 @@ func (e *Engine) leave(ctx context.Context, found []*target) error {
 		}
 		e.report.Kept = kept
 	}
-	if err := e.report.print(e.program.Out, e.options.JSON); err != nil {
+	if err := e.report.print(e.program, e.options.JSON); err != nil {
 		return err
 	}
 	if len(e.report.Kept) > 0 && !e.options.DryRun {

@@ -81,8 +81,7 @@ func (r *Report) ask(to io.Writer) error {
 	var out strings.Builder
 	r.found(&out)
 	out.WriteString("Erase this for good? Type yes: ")
-	_, err := io.WriteString(to, out.String())
-	return err
+	return text.Print(to, out.String())
 }
 
 // found describes what there is of the chat.
@@ -99,9 +98,9 @@ func (r *Report) found(out *strings.Builder) {
 }
 
 // print prints the result, for a person or as JSON.
-func (r *Report) print(to io.Writer, asJSON bool) error {
+func (r *Report) print(p *cli.Program, asJSON bool) error {
 	if asJSON {
-		return cli.PrintJSON(to, r)
+		return cli.PrintJSON(p.Out, r)
 	}
 	var out strings.Builder
 	switch {
@@ -127,9 +126,8 @@ chat in 2Chat itself.
 	for _, kept := range r.Kept {
 		fmt.Fprintf(&out, "\n%s: %s\n", kept.Thing, kept.Text)
 		if kept.Hint != "" {
-			fmt.Fprintf(&out, "    %s\n", kept.Hint)
+			fmt.Fprintf(&out, "  → %s\n", kept.Hint)
 		}
 	}
-	_, err := io.WriteString(to, out.String())
-	return err
+	return p.Print(out.String())
 }

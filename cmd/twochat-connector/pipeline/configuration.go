@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 )
 
-// Configuration is what is known of the configuration file of a running instance.
+// Configuration is what is known of the configuration of a running instance, and of its file.
 type Configuration struct {
-	File string `json:"file,omitempty"`
+	cli.InForce
 	// Loaded is when what is in force was read.
 	Loaded time.Time `json:"loaded"`
 	// Refused is why the file, which has changed since, is not in force, found at RefusedAt; empty if it is in force.

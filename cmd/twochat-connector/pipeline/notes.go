@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
@@ -53,13 +52,14 @@ func (s StreamReport) Notes(now time.Time) []Note {
 	held := one(s.Counters.Held, "it stands where nothing tells new from forgotten, so it is not delivered again",
 		"they stand where nothing tells new from forgotten, so they are not delivered again")
 	if !s.Horizon {
-		note(s.Counters.Held, "held", held, "`twochat-connector audit` tells whether any is missing")
+		note(s.Counters.Held, "held", held,
+			"`twochat-connector audit --stream "+s.Stream+" --all` tells whether any is missing")
 	}
 	if s.Horizon {
 		notes = append(notes, Note{
 			What: thousands(s.Counters.Held) + " held", Number: s.Counters.Held,
 			Text: "all that was delivered is gone from the list, and older messages are held",
-			Hint: "`run --accept-history` delivers them, if they are wanted",
+			Hint: "`twochat-connector run --accept-history` delivers them, if they are wanted",
 		})
 	}
 	if said := AcceptingText(s.Accepting); said != "" {
@@ -84,11 +84,11 @@ func (s StreamReport) Notes(now time.Time) []Note {
 	return notes
 }
 
-// NotesOf explain what is to be known of a stream of the report; the commands name the instance's configuration file.
+// NotesOf explain what is to be known of a stream of the report; their commands are about the instance's configuration.
 func (r Report) NotesOf(s StreamReport) []Note {
 	notes := s.Notes(r.Now)
 	for i := range notes {
-		notes[i].Hint = cli.WithConfig(notes[i].Hint, r.Configuration.File)
+		notes[i].Hint = r.Configuration.Commands(notes[i].Hint)
 	}
 	return notes
 }

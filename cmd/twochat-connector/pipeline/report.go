@@ -131,7 +131,21 @@ func (l *Pipeline) Report(now time.Time) Report {
 	}
 	r.Ready, r.Healthy = len(r.NotReady) == 0, len(r.Wedged) == 0
 	r.Verdict = VerdictOf(r)
+	r.inForce()
 	return r
+}
+
+// inForce makes the commands of the hints about the configuration in force.
+func (r *Report) inForce() {
+	of := r.Configuration.InForce
+	for i := range r.NotReady {
+		r.NotReady[i] = of.Commands(r.NotReady[i])
+	}
+	for i := range r.Streams {
+		s := &r.Streams[i]
+		s.Hint, s.Trouble = of.Commands(s.Hint), of.Commands(s.Trouble)
+	}
+	r.Sink.Hint = of.Commands(r.Sink.Hint)
 }
 
 // report is what the account's streams share, as it stands.
@@ -349,9 +363,9 @@ func AcceptingText(a *reader.AcceptProgress) string {
 	case a == nil:
 		return ""
 	case a.Page == nil:
-		return "held messages are being delivered (`run --accept-history`), from the end of the list upward: none so far"
+		return "held messages are being delivered (`twochat-connector run --accept-history`), from the end of the list upward: none so far"
 	}
-	return fmt.Sprintf("held messages are being delivered (`run --accept-history`), from the end of the list upward: %s so far, complete up to page %d", text.Thousands(a.Delivered), *a.Page)
+	return fmt.Sprintf("held messages are being delivered (`twochat-connector run --accept-history`), from the end of the list upward: %s so far, complete up to page %d", text.Thousands(a.Delivered), *a.Page)
 }
 
 // waiting reports whether a stream waits for something that may pass, so that not all is well, although nobody has to

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
@@ -75,7 +74,7 @@ func (p Problem) Scope() string {
 func VerdictOf(r Report) Verdict {
 	v := Verdict{Level: LevelWell, Problems: r.problems()}
 	for i, p := range v.Problems {
-		v.Problems[i].Hint = cli.WithConfig(p.Hint, r.Configuration.File)
+		v.Problems[i].Hint = r.Configuration.Commands(p.Hint)
 		if badness(p.Level) > badness(v.Level) {
 			v.Level = p.Level
 		}

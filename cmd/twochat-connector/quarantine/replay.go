@@ -47,7 +47,7 @@ const mostHeld = 64 << 20
 
 // NewReplay makes a run.
 func NewReplay(p *cli.Program, c *config.Config, o Options) *Replay {
-	logger := cli.NewLeveledLogger(c.Log, slog.LevelWarn, p.Err)
+	logger := cli.NewLeveledLogger(p, c.Log, slog.LevelWarn, p.Err)
 	return &Replay{program: p, config: c, options: o, logger: logger, room: mostHeld}
 }
 
@@ -174,13 +174,17 @@ func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
 func (r *Replay) print(all []*replayed) error {
 	report := &Report{DryRun: r.options.DryRun}
 	for _, one := range all {
-		report.Streams = append(report.Streams, one.report())
+		of := one.report()
+		for i := range of.Items {
+			of.Items[i].Hint = r.program.Hint(of.Items[i].Hint)
+		}
+		report.Streams = append(report.Streams, of)
 	}
 	var err error
 	if r.options.JSON {
 		err = cli.PrintJSON(r.program.Out, report)
 	} else {
-		err = report.print(r.program.Out)
+		err = report.print(r.program)
 	}
 	if err == nil && report.left() {
 		err = cli.ErrFoundWrong

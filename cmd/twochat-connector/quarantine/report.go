@@ -3,11 +3,12 @@ package quarantine
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 )
 
@@ -93,29 +94,29 @@ func hintOf(outcome Outcome) string {
 // mostNamed is how many items are named if there are more with the same result.
 const mostNamed = 10
 
-func (r *Report) print(to io.Writer) error {
-	out := &lines{to: to}
+func (r *Report) print(p *cli.Program) error {
+	out := &strings.Builder{}
 	for i, s := range r.Streams {
 		if i > 0 {
-			out.line("")
+			out.WriteByte('\n')
 		}
 		if len(s.Items) == 0 {
-			out.line("stream %s: nothing is in the quarantine", text.Printable(s.Stream))
+			fmt.Fprintf(out, "stream %s: nothing is in the quarantine\n", text.Printable(s.Stream))
 			continue
 		}
-		out.line("stream %s: %s in the quarantine", text.Printable(s.Stream), text.Counted(len(s.Items), "item"))
+		fmt.Fprintf(out, "stream %s: %s in the quarantine\n", text.Printable(s.Stream), text.Counted(len(s.Items), "item"))
 		for _, words := range said {
 			s.printOutcome(out, words.outcome, words.word)
 		}
 	}
-	return out.err
+	return p.Print(out.String())
 }
 
 // group is what items with the same outcome have in common.
 type group struct{ because, hint string }
 
 // printOutcome prints the items with one outcome, grouping those that are alike.
-func (s StreamReport) printOutcome(out *lines, outcome Outcome, word string) {
+func (s StreamReport) printOutcome(out *strings.Builder, outcome Outcome, word string) {
 	alike := map[group][]Replayed{}
 	var all []Replayed
 	for _, i := range s.Items {
@@ -132,13 +133,13 @@ func (s StreamReport) printOutcome(out *lines, outcome Outcome, word string) {
 		if len(all) > 1 {
 			places += fmt.Sprintf(" to #%d", all[len(all)-1].Sequence)
 		}
-		out.line("  %-14s%s, marked late, as %s", word, text.Thousands(len(all)), places)
+		fmt.Fprintf(out, "  %-14s%s, marked late, as %s\n", word, text.Thousands(len(all)), places)
 		return
 	case outcome == Deliver:
-		out.line("  %-14s%s; nothing was delivered, as this is a dry run", word, text.Thousands(len(all)))
+		fmt.Fprintf(out, "  %-14s%s; nothing was delivered, as this is a dry run\n", word, text.Thousands(len(all)))
 		return
 	case outcome == InLog:
-		out.line("  %-14s%s already", word, text.Thousands(len(all)))
+		fmt.Fprintf(out, "  %-14s%s already\n", word, text.Thousands(len(all)))
 		return
 	}
 	groups := slices.SortedFunc(maps.Keys(alike), func(a, b group) int { // those with the same hint together
@@ -148,30 +149,18 @@ func (s StreamReport) printOutcome(out *lines, outcome Outcome, word string) {
 	for n, of := range groups {
 		of.print(out, word, alike[of])
 		if of.hint != "" && (n == len(groups)-1 || groups[n+1].hint != of.hint) {
-			out.line("  %-14s→ %s", "", of.hint)
+			fmt.Fprintf(out, "  %-14s→ %s\n", "", of.hint)
 		}
 	}
 }
 
-func (g group) print(out *lines, word string, items []Replayed) {
-	out.line("  %-14s%s: %s", word, text.Thousands(len(items)), text.Printable(g.because))
+func (g group) print(out *strings.Builder, word string, items []Replayed) {
+	fmt.Fprintf(out, "  %-14s%s: %s\n", word, text.Thousands(len(items)), text.Printable(g.because))
 	for n, i := range items {
 		if n == mostNamed {
-			out.line("  %-16s… and %s more, which --json has", "", text.Thousands(len(items)-n))
+			fmt.Fprintf(out, "  %-16s… and %s more, which --json has\n", "", text.Thousands(len(items)-n))
 			return
 		}
-		out.line("  %-16s%.15s  %s UTC", "", text.Printable(i.ID), i.Recorded.UTC().Format(time.DateTime))
-	}
-}
-
-// lines writes lines, and keeps the first error.
-type lines struct {
-	to  io.Writer
-	err error
-}
-
-func (l *lines) line(format string, args ...any) {
-	if l.err == nil {
-		_, l.err = fmt.Fprintf(l.to, format+"\n", args...)
+		fmt.Fprintf(out, "  %-16s%.15s  %s UTC\n", "", text.Printable(i.ID), i.Recorded.UTC().Format(time.DateTime))
 	}
 }

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -73,6 +74,36 @@ func TestFold(t *testing.T) {
 		}
 	}
 }
+
+// A line that is too wide goes on below its last column. Commands, paths and URLs stay whole.
+func TestFit(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"", ""},
+		{"short\n\n  as it is   here", "short\n\n  as it is   here"},
+		{"one two three four five\nsix\n", "one two three four\nfive\nsix\n"},
+		{"  word  one two three\n", "  word  one two\n        three\n"},
+		{"  → one two three four\n", "  → one two three\n    four\n"},
+		{"the /a/long/path/of/a/file gone\n", "the\n/a/long/path/of/a/file\ngone\n"},
+		{"run `a long command of it` now", "run\n`a long command of it`\nnow"},
+		{"ab  cd  one  two three", "ab  cd  one  two\n        three"},
+	} {
+		if got := Fit(test.text, 18); got != test.want {
+			t.Errorf("fit(%q) = %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// The width is the writer's own, or 80 where no terminal says.
+func TestColumns(t *testing.T) {
+	if got := []int{Columns(io.Discard), Columns(sized(50))}; !slices.Equal(got, []int{80, 50}) {
+		t.Errorf("columns: %d", got)
+	}
+}
+
+type sized int
+
+func (s sized) Write(p []byte) (int, error) { return len(p), nil }
+func (s sized) Columns() int                { return int(s) }
 
 func TestSparkline(t *testing.T) {
 	counts := []uint32{0, 1, 50, 100}

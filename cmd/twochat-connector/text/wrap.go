@@ -5,14 +5,6 @@ import (
 	"unicode/utf8"
 )
 
-// LineWidth is the width at which prose is wrapped.
-const LineWidth = 110
-
-// Wrap breaks a text into lines and indents all but the first.
-func Wrap(text, indent string) string {
-	return strings.TrimLeft(Paragraph(text, indent, LineWidth), " ")
-}
-
 // Paragraph breaks a text into indented lines of at most a given width.
 func Paragraph(text, indent string, most int) string {
 	var out strings.Builder
